@@ -1,0 +1,31 @@
+"""From a bucket of photos to tables of crops. Importing this loads nothing heavy."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.cropper import Crop, Cropper
+    from pipeline.errors import CropError, LedgerError, UsageError
+    from pipeline.reader import Run, open_run
+
+__all__ = ["Crop", "CropError", "Cropper", "LedgerError", "Run", "UsageError", "open_run"]
+
+_HOME = {
+    "Crop": "pipeline.cropper",
+    "Cropper": "pipeline.cropper",
+    "CropError": "pipeline.errors",
+    "LedgerError": "pipeline.errors",
+    "UsageError": "pipeline.errors",
+    "Run": "pipeline.reader",
+    "open_run": "pipeline.reader",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

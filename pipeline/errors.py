@@ -1,0 +1,93 @@
+"""Every error the product raises on purpose, in one tree.
+
+    Exception
+    ├── CropError(status, message)      one image failed; becomes one row of `images`
+    │   ├── ReadError    stage "read"    the object could not be fetched
+    │   ├── DecodeError  stage "decode"  the bytes are not a picture we accept
+    │   ├── DetectError  stage "detect"  the object detector failed on it
+    │   ├── ScoreError   stage "score"   the network failed on it
+    │   └── EncodeError  stage "encode"  a crop could not be cut or encoded
+    ├── LedgerError(message)            the run as a whole cannot go on (exit code 1)
+    └── UsageError(message)             wrong arguments; a ValueError (exit code 2)
+
+A CropError is caught in one place, `pipeline.stages`, and written as a row. The other two propagate.
+"""
+
+from typing import ClassVar, Literal
+
+Kind = Literal["permanent", "transient"]
+
+
+class CropError(Exception):
+    """One image failed at one stage.
+
+    status:  the short reason that goes into `images.status`, for instance "truncated".
+    message: one sentence for a person.
+    kind:    "transient" where another attempt at the same bytes may succeed, else "permanent".
+    """
+
+    stage: ClassVar[str] = "run"
+    transient_statuses: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+
+    @property
+    def kind(self) -> Kind:
+        return "transient" if self.status in self.transient_statuses else "permanent"
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.status}: {self.message}"
+
+
+class ReadError(CropError):
+    """The object could not be fetched.
+
+    Permanent: not_found, forbidden, changed (another ETag than planned), too_large, bad_uri.
+    Transient: throttled, network, timeout.
+    """
+
+    stage = "read"
+    transient_statuses = frozenset({"throttled", "network", "timeout"})
+
+
+class DecodeError(CropError):
+    """The bytes are not a picture we accept.
+
+    Permanent: unsupported_format, too_large (bytes), too_many_pixels, truncated, corrupt, empty,
+    too_much_memory. Transient, since a busy machine can cause them: timeout, decoder_died.
+    """
+
+    stage = "decode"
+    transient_statuses = frozenset({"timeout", "decoder_died"})
+
+
+class DetectError(CropError):
+    """The detector failed on this picture, or the boxes given for it are not usable."""
+
+    stage = "detect"
+    transient_statuses = frozenset({"out_of_memory", "timeout"})
+
+
+class ScoreError(CropError):
+    """The network failed on this picture, or gave a score that is not finite."""
+
+    stage = "score"
+    transient_statuses = frozenset({"out_of_memory", "timeout"})
+
+
+class EncodeError(CropError):
+    """A chosen crop could not be cut or encoded, or its own object could not be written."""
+
+    stage = "encode"
+    transient_statuses = frozenset({"throttled", "network", "timeout"})
+
+
+class LedgerError(RuntimeError):
+    """The run as a whole cannot go on: the store refuses, or its records contradict the job."""
+
+
+class UsageError(ValueError):
+    """Wrong arguments. The message says which and what to write instead."""

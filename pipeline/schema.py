@@ -1,0 +1,102 @@
+"""The tables of a run, declared once. Whoever writes a table casts to these; a mismatch raises.
+
+Boxes are in source pixels after orientation, xyxy, half-open. Columns of a run's input list that
+are not ours ("pass-through") are appended to `images` under their own names.
+"""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+
+BOX = pa.list_(pa.float32(), 4)  # x0, y0, x1, y1
+
+OBJECT = pa.struct(
+    [
+        pa.field("x0", pa.float32(), nullable=False),
+        pa.field("y0", pa.float32(), nullable=False),
+        pa.field("x1", pa.float32(), nullable=False),
+        pa.field("y1", pa.float32(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("label", pa.string()),
+    ]
+)
+
+INPUTS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # stable hash of the uri
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("etag", pa.string()),  # pinned when the run was planned
+        pa.field("bytes", pa.int64()),
+    ]
+)
+INPUT_BOXES = pa.field("boxes", pa.list_(BOX))  # optional: objects given with the list
+
+IMAGES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("etag", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("content_sha256", pa.string()),  # of the object as read
+        pa.field("format", pa.string()),  # jpeg, png, webp, gif, avif, heic
+        pa.field("width_px", pa.int32()),  # after orientation
+        pa.field("height_px", pa.int32()),
+        pa.field("orientation", pa.int8()),  # EXIF 1..8 as found, already applied
+        pa.field("objects", pa.list_(OBJECT)),  # what the detector saw, best first
+        pa.field("status", pa.string(), nullable=False),  # "ok" or a reason
+        pa.field("error_stage", pa.string()),  # read, decode, detect, score, encode
+        pa.field("error_kind", pa.string()),  # permanent, transient
+        pa.field("error_message", pa.string()),
+        pa.field("read_s", pa.float32()),
+        pa.field("decode_s", pa.float32()),
+        pa.field("detect_s", pa.float32()),
+        pa.field("score_s", pa.float32()),
+        pa.field("encode_s", pa.float32()),
+    ]
+)
+
+CROPS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("ratio", pa.string(), nullable=False),  # as asked: "16:9", "circle", "free"
+        pa.field("rank", pa.int32(), nullable=False),  # 0 is the best
+        pa.field("x0", pa.float32(), nullable=False),
+        pa.field("y0", pa.float32(), nullable=False),
+        pa.field("x1", pa.float32(), nullable=False),
+        pa.field("y1", pa.float32(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("margin", pa.float32()),  # score minus that of the best clearly different crop
+        pa.field("object_shares", pa.list_(pa.float32())),  # area of each object inside, 0..1
+        pa.field("objects_cut", pa.int32()),  # how many are partly, not wholly, inside
+        pa.field("width", pa.int32(), nullable=False),  # of the encoded picture
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("format", pa.string(), nullable=False),  # webp, jpeg, png, avif
+        pa.field("image", pa.large_binary(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),  # of `image`
+        pa.field("file", pa.string()),  # key under the output, with --crop-files
+    ]
+)
+
+CANDIDATES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("ratio", pa.string(), nullable=False),
+        pa.field("x0", pa.float32(), nullable=False),
+        pa.field("y0", pa.float32(), nullable=False),
+        pa.field("x1", pa.float32(), nullable=False),
+        pa.field("y1", pa.float32(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+    ]
+)
+
+
+def pass_through(inputs: pa.Schema) -> list[pa.Field]:
+    """The columns of an input list that are not ours."""
+    ours = {*INPUTS.names, INPUT_BOXES.name}
+    return [field for field in inputs if field.name not in ours]
+
+
+def images_schema(extra: Iterable[pa.Field] = ()) -> pa.Schema:
+    """`IMAGES` followed by the pass-through columns of the run's list."""
+    return pa.schema([*IMAGES, *extra])
