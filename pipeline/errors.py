@@ -10,7 +10,7 @@
     ├── LedgerError(message)            the run as a whole cannot go on (exit code 1)
     └── UsageError(message)             wrong arguments; a ValueError (exit code 2)
 
-A CropError is caught in one place, `pipeline.stages`, and written as a row. The other two propagate.
+A CropError is caught in `pipeline.stages` alone and written as a row. The other two propagate.
 """
 
 from typing import ClassVar, Literal
