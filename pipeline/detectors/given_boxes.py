@@ -1,0 +1,103 @@
+"""Boxes that somebody else found: a column of the input list, or published box files."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Sequence
+from functools import cached_property
+
+import fsspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detectors import Detections, Pixels
+from pipeline.errors import DetectError
+
+
+class GivenBoxes:
+    """Looks boxes up instead of finding them: `objects_px` takes the place of `detect`."""
+
+    def __init__(self, folder: str | None = None) -> None:
+        """`folder`: local path or fsspec URI with one `<photo's name without suffix>.txt` a photo.
+
+        None: every photo brings its own boxes (the `boxes` column).
+        """
+        self.name = "boxes"
+        self.folder = folder
+
+    @cached_property
+    def identity(self) -> str:
+        """`column`, or a hash of the box files: reading it lists the folder."""
+        return "column" if self.folder is None else f"files:{_sha256(self.folder)}"
+
+    def objects_px(self, uri: str, column: Sequence[Sequence[float]] | None) -> Detections:
+        """The boxes of the photo at `uri`, xyxy in source pixels, in the order given.
+
+        `column` is that row's `boxes` value, xyxy in source pixels; it wins over a file. An empty
+        list or file means: no objects. Scores are 1, labels empty: neither is known.
+        Raises DetectError: boxes_missing (no column value and no file), boxes_invalid.
+        """
+        if column is not None:
+            return _detections(np.asarray(column, np.float64), f"the boxes of {uri}")
+        if self.folder is None:
+            raise DetectError(
+                "boxes_missing",
+                f"--detector boxes, but {uri} has no boxes: fill the input list's boxes column "
+                "(a list of [x0, y0, x1, y1]; an empty one means no objects), or name a folder "
+                "of box files with --detector boxes:<folder>",
+            )
+        stem = posixpath.splitext(posixpath.basename(uri.replace("\\", "/")))[0]
+        return read_box_file(f"{self.folder.rstrip('/')}/{stem}.txt")
+
+    def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
+        """Always raises DetectError: pixels alone don't say which boxes belong to them."""
+        raise DetectError(
+            "boxes_missing", "the boxes detector finds nothing by itself: pass the photo's objects"
+        )
+
+
+def read_box_file(uri: str) -> Detections:
+    """A published box file: `y1 x1 y2 x2` a line, source pixels, best first. Boxes come out xyxy.
+
+    Further columns of a line are ignored. Raises DetectError: boxes_missing, boxes_invalid.
+    """
+    try:
+        with fsspec.open(uri, "rt", encoding="utf-8") as file:
+            lines = [line.split() for line in file.read().splitlines() if line.strip()]
+    except FileNotFoundError as error:
+        raise DetectError("boxes_missing", f"there is no box file {uri}") from error
+    except UnicodeDecodeError as error:
+        raise DetectError("boxes_invalid", f"{uri} is not text") from error
+    try:
+        yxyx = np.array([[float(word) for word in line[:4]] for line in lines], np.float64)
+    except ValueError as error:
+        raise DetectError(
+            "boxes_invalid", f"{uri}: expected four numbers `y1 x1 y2 x2` a line: {error}"
+        ) from error
+    return _detections(yxyx[:, [1, 0, 3, 2]] if yxyx.size else yxyx, uri)
+
+
+def _detections(boxes: NDArray[np.float64], where: str) -> Detections:
+    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise DetectError("boxes_invalid", f"{where}: each box needs four numbers")
+    ordered = (boxes[:, 2] >= boxes[:, 0]) & (boxes[:, 3] >= boxes[:, 1])
+    if not (np.isfinite(boxes).all() and ordered.all()):
+        raise DetectError(
+            "boxes_invalid",
+            f"{where}: a box is not finite or its high corner lies before its low corner",
+        )
+    count = len(boxes)
+    return Detections(boxes.astype(np.float32), np.ones(count, np.float32), [""] * count)
+
+
+def _sha256(folder: str) -> str:
+    """Hash of a folder's box files (ETags where the store has them): other boxes, another run."""
+    filesystem, path = fsspec.core.url_to_fs(folder)
+    digest = hashlib.sha256()
+    for name, info in sorted(filesystem.find(path, detail=True).items()):
+        if name.endswith(".txt"):
+            mark = info.get("ETag") or hashlib.sha256(filesystem.cat_file(name)).hexdigest()
+            digest.update(f"{name[len(path) :]} {mark}\n".encode())
+    return digest.hexdigest()
