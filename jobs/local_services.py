@@ -1,0 +1,180 @@
+"""An S3 server and a Ray head on this machine, for the demo and the tests.
+
+Both listen on loopback only, on free ports, and are gone when their `with` block ends, also when
+it ends by an exception or Ctrl-C: each runs in a session of its own, and every process found
+below it is stopped with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+LOOPBACK = "127.0.0.1"
+# Ray replaces 127.0.0.1 by the machine's outward address; it leaves other loopback addresses alone.
+RAY_NODE_IP = "127.0.0.2" if sys.platform == "linux" else LOOPBACK
+STOP_GRACE_S = 8.0
+
+
+class ServiceError(RuntimeError):
+    """A local service did not start; the message holds the end of its output."""
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server: its address and the environment its clients need."""
+
+    endpoint_url: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RayHead:
+    """A running Ray head with token authentication: addresses and its clients' environment."""
+
+    address: str
+    dashboard_url: str
+    environment: Mapping[str, str]
+
+
+def free_ports(count: int) -> list[int]:
+    """`count` different TCP ports of loopback that nobody listens on now."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@contextlib.contextmanager
+def s3_server(log_folder: Path) -> Iterator[S3Server]:
+    """Run moto's S3 server; any credentials are accepted, everything is kept in memory."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)]
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{port}",
+        "AWS_ACCESS_KEY_ID": "demo",
+        "AWS_SECRET_ACCESS_KEY": "demo",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    url = environment["AWS_ENDPOINT_URL"]
+    with _process(command, {**os.environ, **environment}, log_folder / "s3.log") as check:
+        _wait_for(lambda: _answers(url), "the S3 server", check)
+        yield S3Server(url, environment)
+
+
+@contextlib.contextmanager
+def ray_head(
+    log_folder: Path, environment: Mapping[str, str] | None = None, cpus: int | None = None
+) -> Iterator[RayHead]:
+    """Run a Ray head whose jobs inherit `environment` (credentials never travel in a job's own).
+
+    `cpus` is the number of CPUs the cluster offers; default: those of this machine.
+    """
+    gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
+    own = {
+        **(environment or {}),
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # A job says `python`: it must be the one that has the packages.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    head = RayHead(f"{RAY_NODE_IP}:{gcs}", f"http://{LOOPBACK}:{dashboard}", own)
+    # Ray puts Unix sockets below this folder, and their paths may have 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as temp:
+        command = [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+            f"--node-ip-address={RAY_NODE_IP}",
+            f"--port={gcs}",
+            f"--dashboard-host={LOOPBACK}",
+            f"--dashboard-port={dashboard}",
+            f"--ray-client-server-port={client}",
+            f"--dashboard-agent-listen-port={agent}",
+            f"--dashboard-agent-grpc-port={agent_grpc}",
+            f"--metrics-export-port={metrics}",
+            f"--num-cpus={cpus or os.cpu_count()}",
+            f"--object-store-memory={512 << 20}",
+            f"--temp-dir={temp}",
+            "--disable-usage-stats",
+        ]
+        with _process(command, {**os.environ, **own}, log_folder / "ray.log") as check:
+            version_url = f"{head.dashboard_url}/api/version"
+            _wait_for(lambda: _answers(version_url, own["RAY_AUTH_TOKEN"]), "the Ray head", check)
+            yield head
+
+
+@contextlib.contextmanager
+def _process(
+    command: list[str], environment: Mapping[str, str], log: Path
+) -> Iterator[Callable[[], None]]:
+    """Run `command`; yields a function that raises ServiceError once the process has ended."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal reaches us alone; we stop it
+        )
+
+    def check() -> None:
+        if process.poll() is not None:
+            tail = log.read_text(errors="replace")[-2000:]
+            raise ServiceError(f"{' '.join(command[:4])} … ended with {process.returncode}:\n{tail}")
+
+    try:
+        yield check
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process and all that it started: ask first, then kill what is left."""
+    family: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(process.pid)
+        family = [root, *root.children(recursive=True)]
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_GRACE_S)
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
+    psutil.wait_procs(family, timeout=STOP_GRACE_S)
+    process.wait()
+
+
+def _wait_for(ready: Callable[[], bool], name: str, check: Callable[[], None]) -> None:
+    deadline = time.monotonic() + 60.0
+    while not ready():
+        check()
+        if time.monotonic() > deadline:
+            raise ServiceError(f"{name} did not answer within 60 s")
+        time.sleep(0.2)
+
+
+def _answers(url: str, token: str | None = None) -> bool:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
