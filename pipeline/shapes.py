@@ -1,0 +1,66 @@
+"""The shapes a crop can be asked for: "16:9", "640:480", "circle", "free"."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from pipeline.errors import UsageError
+
+# Beyond this a crop of an ordinary photo is a line of pixels and the request is a typing error.
+MAX_RATIO = 50.0
+
+_RATIO = re.compile(r"([0-9]+(?:\.[0-9]+)?):([0-9]+(?:\.[0-9]+)?)")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One asked-for shape.
+
+    name:      as asked for, lower case, without spaces; goes into the `ratio` column.
+    ratio:     width / height of the crop; None for "free", where the scorer chooses it.
+    is_circle: the crop is square and its inscribed circle is what people see.
+    """
+
+    name: str
+    ratio: float | None
+    is_circle: bool = False
+
+
+def parse_shape(text: str) -> Shape:
+    """Reads one shape: "W:H" with positive numbers, "circle" or "free".
+
+    "640:480" is the ratio 4:3 under its own name; it says nothing about the size of the output.
+    Raises UsageError for anything else.
+    """
+    name = text.strip().lower()
+    if name == "circle":
+        return Shape(name, 1.0, is_circle=True)
+    if name == "free":
+        return Shape(name, None)
+    match = _RATIO.fullmatch(name)
+    if match is None:
+        raise UsageError(f"{text!r} is not a shape: write W:H such as 16:9, or circle, or free")
+    width, height = float(match[1]), float(match[2])
+    if width == 0 or height == 0 or not math.isfinite(width / height):
+        raise UsageError(f"{text!r} is not a shape: both numbers must be above 0")
+    ratio = width / height
+    if not 1 / MAX_RATIO <= ratio <= MAX_RATIO:
+        raise UsageError(f"{text!r} is too narrow: ratios from 1:{MAX_RATIO:g} to {MAX_RATIO:g}:1")
+    return Shape(name, ratio)
+
+
+def parse_shapes(text: str) -> list[Shape]:
+    """Reads a comma-separated list such as "1:1,4:3,circle", in order.
+
+    Raises UsageError for an empty list, an unknown shape, or one named twice.
+    """
+    names = [name for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("no shape given: write for instance 1:1,4:3,circle")
+    shapes = [parse_shape(name) for name in names]
+    seen: set[str] = set()
+    for shape in shapes:
+        if shape.name in seen:
+            raise UsageError(f"{shape.name!r} is given twice: name each shape once")
+        seen.add(shape.name)
+    return shapes

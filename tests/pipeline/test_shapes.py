@@ -1,0 +1,32 @@
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.shapes import Shape, parse_shape, parse_shapes
+
+
+def test_the_four_kinds() -> None:
+    assert parse_shape(" 16:9 ") == Shape("16:9", 16 / 9)
+    assert parse_shape("640:480") == Shape("640:480", 4 / 3)
+    assert parse_shape("1.91:1") == Shape("1.91:1", 1.91)
+    assert parse_shape("Circle") == Shape("circle", 1.0, is_circle=True)
+    assert parse_shape("free") == Shape("free", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "16", "16x9", "16:9:1", "-1:2", "0:1", "1:0", "nan:1", "1e3:1", "60:1", "1:60", "１:１ ½"],
+)
+def test_nonsense_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_shape(text)
+
+
+def test_lists_keep_their_order() -> None:
+    assert [shape.name for shape in parse_shapes("1:1, circle,4:3,")] == ["1:1", "circle", "4:3"]
+
+
+def test_lists_refuse_repeats_and_nothing() -> None:
+    with pytest.raises(UsageError, match="'1:1' is given twice"):
+        parse_shapes("1:1,4:3,1:1")
+    with pytest.raises(UsageError, match="no shape given"):
+        parse_shapes(" , ")
