@@ -1,0 +1,218 @@
+"""From a decoded photo to its best crops: detect, propose, score, choose. Jobs and Cropper share it.
+
+One photo is one call of the model. That keeps the scores of a photo independent of which photos
+happen to be its neighbours, so batch size, task size and number of workers cannot change a result.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline import candidates
+from pipeline.decode import Photo
+from pipeline.detectors import Detections, Detector
+from pipeline.errors import ScoreError
+from pipeline.shapes import Shape
+from s2cnet import S2CNet, boxes_to_input, prepare_image
+
+Boxes = NDArray[np.float32]  # [N, 4] xyxy
+
+# Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
+# of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
+DISTINCT_IOU = 0.7
+# An object counts as cut where a crop shows more than the lower and less than the upper share of
+# it: detector boxes are loose by a few percent on each side.
+CUT_SHARES = (0.05, 0.95)
+
+
+@dataclass(frozen=True)
+class ScoredCrop:
+    """One chosen crop. `margin` is its score minus that of the best candidate clearly different
+    from it (IoU below DISTINCT_IOU), None where there is none: how sure the choice is.
+    `object_shares` is the share of each detected object's area inside, in the objects' order."""
+
+    ratio: str
+    rank: int
+    box_px: tuple[float, float, float, float]
+    score: float
+    margin: float | None
+    object_shares: list[float]
+    objects_cut: int
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every candidate of one shape with the score it was ranked by."""
+
+    ratio: str
+    boxes_px: Boxes  # [N, 4]
+    scores: NDArray[np.float32]  # [N]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """All that was decided about one photo. Boxes in source pixels after orientation."""
+
+    objects_px: Detections
+    crops: list[ScoredCrop]  # by shape in the order asked, then by rank
+    candidates: list[Candidates] = field(default_factory=list)  # one a shape, where kept
+
+
+class Scorer:
+    """A model and a detector with all that turns a photo into crops. Holds no files, no state."""
+
+    def __init__(self, model: S2CNet, detector: Detector, device: str = "cpu") -> None:
+        self.model = model.to(device).eval()
+        self.detector = detector
+        self.device = device
+
+    def objects(self, photo: Photo, given_px: Detections | None = None) -> Detections:
+        """Objects of one photo in source pixels, best first: those given, else the detector's.
+
+        Raises DetectError.
+        """
+        if given_px is not None:
+            return inside(given_px, photo)
+        (found,) = self.detector.detect([photo.pixels])
+        scale = np.array(photo.scale_xy * 2, np.float32)
+        return inside(Detections(found.boxes * scale, found.scores, found.labels), photo)
+
+    def choose(
+        self,
+        photo: Photo,
+        shapes: Sequence[Shape],
+        top_k: int,
+        objects: Detections,
+        keep_candidates: bool = False,
+    ) -> Choice:
+        """The `top_k` best clearly different crops of each shape, in the order of the shapes.
+
+        objects: what `objects` gave for this photo. Raises ScoreError.
+        """
+        proposals = [propose(photo, shape) for shape in shapes]
+        scores = self.score(photo, np.concatenate(proposals), objects)
+        parts = np.split(scores, np.cumsum([len(boxes) for boxes in proposals])[:-1])
+        crops: list[ScoredCrop] = []
+        kept: list[Candidates] = []
+        for shape, boxes, raw in zip(shapes, proposals, parts, strict=True):
+            ranked = raw - circle_loss(boxes, objects, raw) if shape.is_circle else raw
+            crops += pick(shape.name, boxes, ranked, top_k, objects)
+            kept += [Candidates(shape.name, boxes, ranked)] if keep_candidates else []
+        return Choice(objects, crops, kept)
+
+    @torch.inference_mode()
+    def score(self, photo: Photo, boxes_px: Boxes, objects: Detections) -> NDArray[np.float32]:
+        """One score for each of boxes_px [N, 4], source pixels. Higher is better; no unit."""
+        image, _ = prepare_image(photo.pixels)  # [3, h, w]
+        scale_xy = (photo.width_px / image.shape[2], photo.height_px / image.shape[1])
+        crops = boxes_to_input(boxes_px, scale_xy)  # [N, 4]
+        rois = torch.cat([crops.new_zeros(len(crops), 1), crops], dim=1)  # [N, 5]
+        detections = boxes_to_input(objects.boxes, scale_xy)  # [D, 4]
+        scores = self.model.score(
+            image[None].to(self.device), rois.to(self.device), [detections.to(self.device)]
+        )
+        found: NDArray[np.float32] = scores.float().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ScoreError("not_finite", "the network gave a score that is not a number")
+        return found
+
+
+def propose(photo: Photo, shape: Shape) -> Boxes:
+    """Candidates of one shape, at least one, as whole source pixels inside the photo. [N, 4]"""
+    if shape.ratio is None:
+        return whole_pixels(candidates.for_free(photo.width_px, photo.height_px), photo)
+    boxes = candidates.for_ratio(photo.width_px, photo.height_px, shape.ratio)
+    return whole_pixels(boxes, photo)
+
+
+def whole_pixels(boxes: Boxes, photo: Photo) -> Boxes:
+    """Boxes rounded to whole pixels, inside the photo and at least 1 px wide and high. [N, 4]"""
+    limit = np.array([photo.width_px, photo.height_px], np.float32)
+    low = np.clip(np.rint(boxes[:, :2]), 0, limit - 1)
+    high = np.clip(np.rint(boxes[:, 2:]), low + 1, limit)
+    return np.concatenate([low, high], axis=1).astype(np.float32)
+
+
+def inside(objects: Detections, photo: Photo) -> Detections:
+    """Objects clipped to the photo; those without area or with a corner not finite are dropped."""
+    limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
+    finite = np.isfinite(objects.boxes).all(axis=1)
+    boxes = np.clip(np.where(finite[:, None], objects.boxes, 0), 0, limit).astype(np.float32)
+    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    labels = [label for label, good in zip(objects.labels, keep, strict=True) if good]
+    return Detections(boxes[keep], objects.scores[keep], labels)
+
+
+def pick(
+    ratio: str, boxes: Boxes, scores: NDArray[np.float32], top_k: int, objects: Detections
+) -> list[ScoredCrop]:
+    """The best candidate, then the best of those clearly different from all chosen before it.
+
+    Fewer than `top_k` where the shape has no more different crops. Equal scores: first in order.
+    """
+    left = np.argsort(-scores, kind="stable")
+    chosen: list[ScoredCrop] = []
+    while len(left) and len(chosen) < top_k:
+        best, score = boxes[left[0]], float(scores[left[0]])
+        different = iou(best, boxes) < DISTINCT_IOU
+        margin = score - float(scores[different].max()) if different.any() else None
+        shares = shares_inside(best, objects.boxes)
+        cut = int(((shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1])).sum())
+        x0, y0, x1, y1 = map(float, best)
+        rank = len(chosen)
+        chosen.append(ScoredCrop(ratio, rank, (x0, y0, x1, y1), score, margin, shares.tolist(), cut))
+        left = left[different[left]]
+    return chosen
+
+
+def iou(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
+    """Intersection over union of one box [4] with each of boxes [N, 4]. [N]"""
+    shared = overlap(box, boxes)
+    result: NDArray[np.float32] = shared / (area(box) + area(boxes) - shared)
+    return result
+
+
+def overlap(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
+    """Area of the intersection of one box [4] with each of boxes [N, 4]. [N]"""
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    result: NDArray[np.float32] = np.prod(np.clip(sides, 0, None), axis=1)
+    return result
+
+
+def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Area of boxes [..., 4]."""
+    result: NDArray[np.float32] = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
+    return result
+
+
+def shares_inside(crop: NDArray[np.float32], objects: Boxes) -> NDArray[np.float32]:
+    """Share of each object's area inside a crop [4]. objects [D, 4], none without area. [D]"""
+    return overlap(crop, objects) / area(objects)
+
+
+def circle_loss(
+    boxes: Boxes, objects: Detections, scores: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """What a round crop loses against its square, in units of the network's scores. [N]
+
+    The network judges the square; a circle shows π/4 of it. For each candidate: how much of the
+    objects the square shows but its inscribed circle does not (each object as an 8×8 lattice of
+    points, objects weighted by their detector score), times the spread of the scores. So a corner
+    that hides a whole subject costs as much as one standard deviation.
+    """
+    if not len(objects.boxes):
+        return np.zeros(len(boxes), np.float32)
+    steps = (np.arange(8, dtype=np.float32) + 0.5) / 8
+    low, high = objects.boxes[:, None, :2], objects.boxes[:, None, 2:]
+    lattice = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, 64, 2)
+    points = low + lattice * (high - low)  # [D, 64, 2]
+    centre = (boxes[:, :2] + boxes[:, 2:])[:, None, None] / 2  # [N, 1, 1, 2]
+    half = (boxes[:, 2:] - boxes[:, :2])[:, None, None] / 2
+    offset = (points[None] - centre) / half  # [N, D, 64, 2]; inside the square within ±1
+    hidden = (np.abs(offset).max(axis=-1) <= 1) & ((offset**2).sum(axis=-1) > 1)
+    weights = np.clip(objects.scores, 1e-6, None)
+    lost = hidden.mean(axis=2) @ (weights / weights.sum())  # [N]
+    return (lost * scores.std()).astype(np.float32)
