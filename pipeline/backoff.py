@@ -1,0 +1,61 @@
+"""Trying again, politely: exponential back-off with full jitter and a deadline."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class TryAgain(Exception):
+    """An attempt failed in a way that another attempt may not: 5xx, 409, a reset, a short body.
+
+    reason: one word for the counters ("throttled", "network", "timeout", "conflict", "server").
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How long to go on trying.
+
+    The n-th wait is drawn evenly from 0 to min(cap_s, first_s · 2ⁿ) seconds ("full jitter"), so
+    that a thousand workers slowed down together do not come back together. No wait starts that
+    would end after deadline_s. `clock`, `sleep` and `draw` are parameters for the tests.
+    """
+
+    first_s: float = 0.2
+    cap_s: float = 10.0
+    deadline_s: float = 120.0
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    draw: Callable[[float, float], float] = field(default=random.uniform, repr=False)
+
+    def waits(self) -> Iterator[float]:
+        """Seconds to wait before each further attempt; ends where the deadline would be passed."""
+        end = self.clock() + self.deadline_s
+        ceiling = self.first_s
+        while True:
+            wait = self.draw(0.0, min(self.cap_s, ceiling))
+            if self.clock() + wait > end:
+                return
+            yield wait
+            ceiling *= 2
+
+    def call(self, attempt: Callable[[], T], on_retry: Callable[[TryAgain], None]) -> T:
+        """`attempt()` until it answers. Raises its last TryAgain when the deadline is reached."""
+        waits = self.waits()
+        while True:
+            try:
+                return attempt()
+            except TryAgain as failure:
+                wait = next(waits, None)
+                if wait is None:
+                    raise
+                on_retry(failure)
+            self.sleep(wait)

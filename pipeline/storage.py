@@ -1,0 +1,241 @@
+"""One small interface over a local folder, S3 and every fsspec store that can create once.
+
+The ledger needs little of a store, and needs it exactly: bytes in and out under a key, a listing,
+and *create-once*: of several writers of one key exactly one wins, and the object is never seen in
+part. Everything else (renames, appends, directories, caches) is left out on purpose.
+
+Credentials come from the role, the profile or the environment alone; other S3 servers are named
+by AWS_ENDPOINT_URL. Nothing here accepts a key, and an address that carries one is refused.
+"""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from pipeline.backoff import Backoff, TryAgain
+from pipeline.errors import LedgerError, UsageError
+
+T = TypeVar("T")
+
+# What the product itself names: run ids, hashes, numbers. Text from outside never gets in here.
+SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
+PROBE_KEY = "runs/_probe/create-once"
+SECRET_PARAMETERS = re.compile(r"(?i)(secret|token|password|passwd|signature|credential|sig|key)$")
+ACCESS_KEY = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
+
+_REQUESTS: Counter[str] = Counter()
+_REQUESTS_LOCK = threading.Lock()
+
+
+class StoreUnavailable(LedgerError):
+    """The store did not answer properly until the deadline. `reason` is that of the last try."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ObjectChanged(Exception):
+    """The object is not the one asked for: its ETag differs from the pinned one."""
+
+
+class ObjectTooLarge(Exception):
+    """The object has more bytes than the caller is ready to take."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One line of a listing. `etag` changes when the content does (locally: time and size)."""
+
+    key: str
+    bytes: int
+    etag: str
+    modified_s: float  # seconds since 1970, by the store's clock
+
+
+class Backend(Protocol):
+    """What a kind of store provides. Each method makes one request and no second try.
+
+    Raises FileNotFoundError, PermissionError, FileExistsError (create), or TryAgain.
+    """
+
+    def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes: ...
+    def put(self, key: str, data: bytes) -> None: ...
+    def create(self, key: str, data: bytes) -> None: ...
+    def head(self, key: str) -> ObjectInfo: ...
+    def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]: ...
+    def delete(self, key: str) -> None: ...
+
+
+class Store:
+    """A backend with patience: back-off, a deadline, counted requests. Safe to pickle and share."""
+
+    def __init__(self, uri: str, backend: Backend, backoff: Backoff) -> None:
+        self.uri = uri
+        self.backoff = backoff
+        self.requests: Counter[str] = Counter()
+        self._backend = backend
+
+    def __reduce__(self) -> tuple[Callable[[str], "Store"], tuple[str]]:
+        return open_store, (self.uri,)
+
+    def read(self, key: str, etag: str | None = None, max_bytes: int | None = None) -> bytes:
+        """The whole object, or an error; never a part of it.
+
+        Raises FileNotFoundError, PermissionError, ObjectChanged (`etag` given and not that of the
+        object), ObjectTooLarge (before the body is fetched) or StoreUnavailable.
+        """
+        return self._try("get", lambda: self._backend.get(key, etag, max_bytes))
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write under a name that no other attempt uses; repeating it is harmless for that reason."""
+        _check_key(key)
+        self._try("put", lambda: self._backend.put(key, data))
+
+    def create_once(self, key: str, data: bytes) -> bool:
+        """Create `key` with `data` unless it exists; True when the object there holds `data`.
+
+        A refusal may be our own earlier attempt whose answer was lost, so the object is read back
+        and compared: the same bytes mean True. False means somebody else's content is there.
+        """
+        _check_key(key)
+        try:
+            self._try("put", lambda: self._backend.create(key, data))
+        except FileExistsError:
+            return self.read(key) == data
+        return True
+
+    def head(self, key: str) -> ObjectInfo:
+        """Size and ETag of one object. Raises FileNotFoundError."""
+        return self._try("head", lambda: self._backend.head(key))
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.head(key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Every object whose key starts with `prefix`, in pages of at most 1,000, by key."""
+        token: str | None = None
+        while True:
+            # The default argument pins this round's token for the retries of this round.
+            page, token = self._try("list", lambda at=token: self._backend.list_page(prefix, at))
+            yield from page
+            if token is None:
+                return
+
+    def delete(self, key: str) -> None:
+        """Remove one object; absent is fine. Only `jobs/runs.py gc` calls this."""
+        _check_key(key)
+        self._try("delete", lambda: self._backend.delete(key))
+
+    def probe_create_once(self) -> None:
+        """Raise LedgerError unless this store refuses to create what exists.
+
+        Two creations of one fixed key with different content: whatever was there before, the
+        second must be refused. Needs no right to delete, and leaves one object of 2 bytes.
+        """
+        self.create_once(PROBE_KEY, b"1\n")
+        if self.create_once(PROBE_KEY, b"2\n") or self.read(PROBE_KEY) != b"1\n":
+            raise LedgerError(
+                f"{self.uri} overwrote an object that it was asked to create only if absent "
+                "(If-None-Match: *). Two jobs could undo each other there. Use a store with "
+                "conditional writes: AWS S3, MinIO, Ceph RGW, R2, GCS, or a local folder."
+            )
+
+    def _try(self, operation: str, attempt: Callable[[], T]) -> T:
+        def once() -> T:
+            self._count(operation)
+            return attempt()
+
+        try:
+            return self.backoff.call(once, lambda failure: self._count("retry_" + failure.reason))
+        except TryAgain as failure:
+            raise StoreUnavailable(
+                failure.reason,
+                f"{self.uri} did not answer a {operation} within {self.backoff.deadline_s:g} s: "
+                f"{failure}",
+            ) from failure
+
+    def _count(self, name: str) -> None:
+        with _REQUESTS_LOCK:
+            self.requests[name] += 1
+            _REQUESTS[name] += 1
+
+
+def requests_so_far() -> Counter[str]:
+    """Storage requests of this process since it started, by operation, retries apart.
+
+    A stage takes the difference of two of these to say what it cost.
+    """
+    with _REQUESTS_LOCK:
+        return Counter(_REQUESTS)
+
+
+def open_store(uri: str, backoff: Backoff | None = None) -> Store:
+    """The store at `uri`: a folder, `file://`, `s3://bucket/prefix`, `memory://`, or any fsspec one.
+
+    Opening makes no request. Raises UsageError for an address that carries a credential, and for
+    an fsspec store that cannot create once.
+    """
+    from pipeline import storage_fsspec, storage_local, storage_s3
+
+    refuse_credentials(uri)
+    scheme = scheme_of(uri)
+    backend: Backend
+    if scheme == "file":
+        backend = storage_local.LocalBackend(local_path(uri))
+    elif scheme == "s3":
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise UsageError(f"{uri!r} names no bucket; write s3://bucket/prefix")
+        backend = storage_s3.S3Backend(bucket, prefix.strip("/"))
+    else:
+        backend = storage_fsspec.FsspecBackend(uri)
+    return Store(uri, backend, backoff or Backoff())
+
+
+def scheme_of(uri: str) -> str:
+    """ "s3", "https", "memory" …; "file" for a plain path."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", uri)
+    return match.group(1).lower() if match else "file"
+
+
+def local_path(uri: str) -> str:
+    """The path of a plain path or a file:// address."""
+    from urllib.parse import unquote
+
+    if not uri:
+        raise UsageError("an empty path names no folder")
+    return unquote(uri[len("file://") :]) if uri.lower().startswith("file://") else uri
+
+
+def refuse_credentials(text: str) -> None:
+    """Raise UsageError when an address or argument carries a credential. Does not repeat it."""
+    where = None
+    if ACCESS_KEY.search(text):
+        where = "an access key id"
+    elif scheme_of(text) != "file":
+        parts = urlsplit(text.replace("\n", " "))
+        if "@" in parts.netloc:
+            where = "user:password@"
+        elif scheme_of(text) != "s3":  # in an s3 key a question mark is only a character
+            names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+            where = next((f"the parameter {n!r}" for n in names if SECRET_PARAMETERS.search(n)), None)
+    if where:
+        raise UsageError(
+            f"an argument contains {where}. Credentials are never taken from arguments or "
+            "addresses, where logs and tables would keep them: use a role, AWS_PROFILE or the "
+            "environment."
+        )
+
+
+def _check_key(key: str) -> None:
+    if len(key) > 512 or not SAFE_KEY.fullmatch(key):
+        raise ValueError(f"not a key of this product's own making: {key[:80]!r}")
