@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class TryAgain(Exception):
+class RetryableError(Exception):
     """An attempt failed in a way that another attempt may not: 5xx, 409, a reset, a short body.
 
     reason: one word for the counters ("throttled", "network", "timeout", "conflict", "server").
@@ -47,13 +47,13 @@ class Backoff:
             yield wait
             ceiling *= 2
 
-    def call(self, attempt: Callable[[], T], on_retry: Callable[[TryAgain], None]) -> T:
-        """`attempt()` until it answers. Raises its last TryAgain when the deadline is reached."""
+    def call(self, attempt: Callable[[], T], on_retry: Callable[[RetryableError], None]) -> T:
+        """`attempt()` until it answers. Raises its last RetryableError when the deadline is reached."""
         waits = self.waits()
         while True:
             try:
                 return attempt()
-            except TryAgain as failure:
+            except RetryableError as failure:
                 wait = next(waits, None)
                 if wait is None:
                     raise

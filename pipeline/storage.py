@@ -13,10 +13,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from pipeline.backoff import Backoff, TryAgain
+from pipeline.backoff import Backoff, RetryableError
 from pipeline.errors import LedgerError, UsageError
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ _REQUESTS: Counter[str] = Counter()
 _REQUESTS_LOCK = threading.Lock()
 
 
-class StoreUnavailable(LedgerError):
+class StoreUnavailableError(LedgerError):
     """The store did not answer properly until the deadline. `reason` is that of the last try."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -39,11 +40,11 @@ class StoreUnavailable(LedgerError):
         self.reason = reason
 
 
-class ObjectChanged(Exception):
+class ObjectChangedError(Exception):
     """The object is not the one asked for: its ETag differs from the pinned one."""
 
 
-class ObjectTooLarge(Exception):
+class ObjectTooLargeError(Exception):
     """The object has more bytes than the caller is ready to take."""
 
 
@@ -60,7 +61,7 @@ class ObjectInfo:
 class Backend(Protocol):
     """What a kind of store provides. Each method makes one request and no second try.
 
-    Raises FileNotFoundError, PermissionError, FileExistsError (create), or TryAgain.
+    Raises FileNotFoundError, PermissionError, FileExistsError (create), or RetryableError.
     """
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes: ...
@@ -86,13 +87,13 @@ class Store:
     def read(self, key: str, etag: str | None = None, max_bytes: int | None = None) -> bytes:
         """The whole object, or an error; never a part of it.
 
-        Raises FileNotFoundError, PermissionError, ObjectChanged (`etag` given and not that of the
-        object), ObjectTooLarge (before the body is fetched) or StoreUnavailable.
+        Raises FileNotFoundError, PermissionError, ObjectChangedError (`etag` given and not that of the
+        object), ObjectTooLargeError (before the body is fetched) or StoreUnavailableError.
         """
         return self._try("get", lambda: self._backend.get(key, etag, max_bytes))
 
     def write(self, key: str, data: bytes) -> None:
-        """Write under a name that no other attempt uses; repeating it is harmless for that reason."""
+        """Write under a name that no other attempt uses; that is why repeating it is harmless."""
         _check_key(key)
         self._try("put", lambda: self._backend.put(key, data))
 
@@ -124,8 +125,7 @@ class Store:
         """Every object whose key starts with `prefix`, in pages of at most 1,000, by key."""
         token: str | None = None
         while True:
-            # The default argument pins this round's token for the retries of this round.
-            page, token = self._try("list", lambda at=token: self._backend.list_page(prefix, at))
+            page, token = self._try("list", partial(self._backend.list_page, prefix, token))
             yield from page
             if token is None:
                 return
@@ -156,8 +156,8 @@ class Store:
 
         try:
             return self.backoff.call(once, lambda failure: self._count("retry_" + failure.reason))
-        except TryAgain as failure:
-            raise StoreUnavailable(
+        except RetryableError as failure:
+            raise StoreUnavailableError(
                 failure.reason,
                 f"{self.uri} did not answer a {operation} within {self.backoff.deadline_s:g} s: "
                 f"{failure}",
@@ -179,7 +179,7 @@ def requests_so_far() -> Counter[str]:
 
 
 def open_store(uri: str, backoff: Backoff | None = None) -> Store:
-    """The store at `uri`: a folder, `file://`, `s3://bucket/prefix`, `memory://`, or any fsspec one.
+    """The store at `uri`: a folder, file://, s3://bucket/prefix, memory://, or any fsspec one.
 
     Opening makes no request. Raises UsageError for an address that carries a credential, and for
     an fsspec store that cannot create once.
@@ -227,7 +227,9 @@ def refuse_credentials(text: str) -> None:
             where = "user:password@"
         elif scheme_of(text) != "s3":  # in an s3 key a question mark is only a character
             names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-            where = next((f"the parameter {n!r}" for n in names if SECRET_PARAMETERS.search(n)), None)
+            where = next(
+                (f"the parameter {n!r}" for n in names if SECRET_PARAMETERS.search(n)), None
+            )
     if where:
         raise UsageError(
             f"an argument contains {where}. Credentials are never taken from arguments or "

@@ -15,9 +15,9 @@ from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from pipeline.backoff import TryAgain
+from pipeline.backoff import RetryableError
 from pipeline.errors import UsageError
-from pipeline.storage import ObjectChanged, ObjectInfo, ObjectTooLarge
+from pipeline.storage import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
 _MEMORY = threading.Lock()  # the memory store looks and then writes; one process, so a lock will do
 
@@ -40,9 +40,9 @@ class FsspecBackend:
         if etag is not None or max_bytes is not None:
             info = self.head(key)
             if etag is not None and info.etag != etag:
-                raise ObjectChanged(f"the object no longer has the ETag {etag}")
+                raise ObjectChangedError(f"the object no longer has the ETag {etag}")
             if max_bytes is not None and info.bytes > max_bytes:
-                raise ObjectTooLarge(f"{info.bytes} bytes, at most {max_bytes} are read")
+                raise ObjectTooLargeError(f"{info.bytes} bytes, at most {max_bytes} are read")
         return bytes(_once(self._fs.cat_file, self._path(key)))
 
     def put(self, key: str, data: bytes) -> None:
@@ -72,7 +72,7 @@ class FsspecBackend:
         return posixpath.join(self._root, key)
 
     def _info(self, entry: dict[str, Any]) -> ObjectInfo:
-        modified = entry.get("created") or entry.get("mtime") or entry.get("last_modified")
+        modified: Any = entry.get("created") or entry.get("mtime") or entry.get("last_modified")
         seconds = modified.timestamp() if hasattr(modified, "timestamp") else float(modified or 0)
         etag = str(entry.get("etag") or entry.get("ETag") or f"{seconds:.6f}-{entry['size']}")
         key = entry["name"].removeprefix(self._root).lstrip("/")
@@ -96,4 +96,4 @@ def _once(function: Any, *arguments: Any, **options: Any) -> Any:
     except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError):
         raise
     except (OSError, TimeoutError) as error:
-        raise TryAgain("network", f"{type(error).__name__}: {error}") from error
+        raise RetryableError("network", f"{type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""A local folder as a store. Objects appear whole, by a hard link, which fails if the name exists."""
+"""A folder as a store. Objects appear whole, by a hard link, which fails if the name exists."""
 
 import os
 import uuid
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import LedgerError
-from pipeline.storage import ObjectChanged, ObjectInfo, ObjectTooLarge
+from pipeline.storage import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
 TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
 
@@ -73,9 +73,9 @@ def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
     with path.open("rb") as file:
         before = os.fstat(file.fileno())
         if etag is not None and file_etag(before) != etag:
-            raise ObjectChanged(f"{path} was changed after the run was planned")
+            raise ObjectChangedError(f"{path} was changed after the run was planned")
         if max_bytes is not None and before.st_size > max_bytes:
-            raise ObjectTooLarge(f"{before.st_size} bytes, at most {max_bytes} are read")
+            raise ObjectTooLargeError(f"{before.st_size} bytes, at most {max_bytes} are read")
         return file.read()
 
 

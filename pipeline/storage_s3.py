@@ -5,7 +5,6 @@ listings, and keys are other people's text. Retries of botocore and s3fs are off
 them, because only it knows the deadline and counts what each attempt costs.
 """
 
-import asyncio
 import base64
 import hashlib
 import os
@@ -19,8 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
 
-from pipeline.backoff import TryAgain
-from pipeline.storage import ObjectChanged, ObjectInfo, ObjectTooLarge
+from pipeline.backoff import RetryableError
+from pipeline.storage import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30  # of silence on the socket
@@ -55,17 +54,18 @@ class S3Backend:
             expected = int(answer["ContentLength"])
             if max_bytes is not None and expected > max_bytes:
                 answer["Body"].close()
-                raise ObjectTooLarge(f"{expected} bytes, at most {max_bytes} are read")
+                raise ObjectTooLargeError(f"{expected} bytes, at most {max_bytes} are read")
             async with answer["Body"] as body:
                 data = bytes(await body.read())
             if len(data) != expected:
-                raise TryAgain("network", f"{len(data)} of {expected} bytes arrived")
+                raise RetryableError("network", f"{len(data)} of {expected} bytes arrived")
             return data
 
         try:
-            return _call(fetch)
+            data: bytes = _call(fetch)
+            return data
         except FileExistsError as error:  # 412 answers If-Match here, If-None-Match in `create`
-            raise ObjectChanged(f"the object no longer has the ETag {etag}") from error
+            raise ObjectChangedError(f"the object no longer has the ETag {etag}") from error
 
     def put(self, key: str, data: bytes) -> None:
         _call(lambda client: client.put_object(**self._at(key), **_body(data)))
@@ -128,10 +128,10 @@ def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:
         raise PermissionError(
             "no credentials for S3: give the machine a role, or set AWS_PROFILE or AWS_* variables"
         ) from error
-    except (FSTimeoutError, asyncio.TimeoutError) as error:
-        raise TryAgain("timeout", f"no complete answer in {ATTEMPT_TIMEOUT_S} s") from error
+    except (TimeoutError, FSTimeoutError) as error:
+        raise RetryableError("timeout", f"no complete answer in {ATTEMPT_TIMEOUT_S} s") from error
     except (BotoCoreError, aiohttp.ClientError, ConnectionError, EOFError) as error:
-        raise TryAgain("network", f"{type(error).__name__}: {error}") from error
+        raise RetryableError("network", f"{type(error).__name__}: {error}") from error
 
 
 def _translate(error: ClientError) -> Exception:
@@ -142,11 +142,11 @@ def _translate(error: ClientError) -> Exception:
     if "PreconditionFailed" in names or "412" in names:
         return FileExistsError(text)
     if names & THROTTLED:
-        return TryAgain("throttled", text)
+        return RetryableError("throttled", text)
     if names & CONFLICT:
-        return TryAgain("conflict", text)
+        return RetryableError("conflict", text)
     if names & TRANSIENT:
-        return TryAgain("server", text)
+        return RetryableError("server", text)
     if names & MISSING:
         return FileNotFoundError(text)
     if names & FORBIDDEN:

@@ -1,0 +1,126 @@
+"""Pictures by HTTP(S): off unless hosts are listed, and then only from public addresses.
+
+A list written by a stranger could otherwise make the cluster fetch its own metadata service or
+an internal page. The name is resolved once, every address it has must be public, and the
+connection goes to the address that was checked, so a second answer of the name server changes
+nothing. Redirects are not followed.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+from pipeline.errors import ReadError
+
+Resolve = Callable[[str, int], list[str]]
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The numeric addresses of a host."""
+    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(answer[4][0]) for answer in answers]
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is reachable from the open internet: no private, loopback, link-local,
+    shared, multicast or reserved range, nor one of those inside an IPv6 address."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+        if ip in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 of an IPv4 address
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    return ip.is_global and not ip.is_multicast
+
+
+@dataclass(frozen=True)
+class HttpPolicy:
+    """Which hosts may be asked, and for how long.
+
+    hosts: exact names, or ".example.com" for every name below it.
+    """
+
+    hosts: frozenset[str]
+    timeout_s: float = 15.0
+    resolve: Resolve = field(default=resolve, repr=False)
+    public: Callable[[str], bool] = field(default=is_public, repr=False)
+
+    def allows(self, host: str) -> bool:
+        parents = {host[at:] for at, letter in enumerate(host) if letter == "."}
+        return host in self.hosts or bool(parents & self.hosts)
+
+
+def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> bytes:
+    """The body of a 200 answer. Raises ReadError for everything else; see `inputs.read_image`."""
+    if policy is None:
+        raise ReadError("forbidden", "HTTP(S) inputs are off; allow hosts with --http-hosts")
+    parts = urlsplit(uri)
+    host = (parts.hostname or "").rstrip(".").lower()
+    if "@" in parts.netloc or not host:
+        raise ReadError("bad_uri", "an HTTP address needs a host and no user name")
+    if not policy.allows(host):
+        raise ReadError("forbidden", f"{host!r} is not among the allowed hosts")
+    port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
+    address = _checked_address(host, port, policy)
+    connection = _connection(parts.scheme.lower(), host, port, address, policy.timeout_s)
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
+    query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
+    try:
+        connection.request("GET", target + query, headers={"Host": parts.netloc})
+        return _body(connection.getresponse(), max_bytes)
+    except TimeoutError as error:
+        raise ReadError("timeout", f"{host!r} was silent for {policy.timeout_s:g} s") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise ReadError("network", f"{host!r}: {type(error).__name__}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:
+    try:
+        addresses = policy.resolve(host, port)
+    except OSError as error:
+        raise ReadError("network", f"{host!r} has no address: {error}") from error
+    private = [address for address in addresses if not policy.public(address)]
+    if private or not addresses:
+        raise ReadError("forbidden", f"{host!r} leads to a non-public address")
+    return addresses[0]
+
+
+def _connection(
+    scheme: str, host: str, port: int, address: str, timeout_s: float
+) -> http.client.HTTPConnection:
+    """A connection to `address` that speaks to, and verifies the certificate of, `host`."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+
+    def connect() -> None:
+        raw = socket.create_connection((address, port), timeout_s)
+        if scheme == "https":
+            raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+        connection.sock = raw
+
+    connection.connect = connect  # type: ignore[method-assign]
+    return connection
+
+
+def _body(answer: http.client.HTTPResponse, max_bytes: int | None) -> bytes:
+    if answer.status in (404, 410):
+        raise ReadError("not_found", f"HTTP {answer.status}")
+    if answer.status in (429, 503):
+        raise ReadError("throttled", f"HTTP {answer.status}")
+    if answer.status >= 500:
+        raise ReadError("network", f"HTTP {answer.status}")
+    if answer.status != 200:
+        raise ReadError("forbidden", f"HTTP {answer.status}; redirects are not followed")
+    data = answer.read() if max_bytes is None else answer.read(max_bytes + 1)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise ReadError("too_large", f"more than {max_bytes} bytes")
+    expected = answer.getheader("Content-Length")
+    if expected is not None and expected.isdigit() and len(data) < int(expected):
+        raise ReadError("network", f"{len(data)} of {expected} bytes arrived")
+    return data
