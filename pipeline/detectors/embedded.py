@@ -58,7 +58,7 @@ class EmbeddedDetector:
         largest_first = np.argsort(-xywh[:, 2] * xywh[:, 3], kind="stable")
         boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)[largest_first]
         inside = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
-        return inside.astype(np.float32)
+        return np.asarray(inside, np.float32)
 
 
 def _salient_regions(photo: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -1,0 +1,163 @@
+"""The detector behind the published boxes: Faster R-CNN R101-C4 trained on Visual Genome.
+
+Weights are a user's own download; they are not part of the package. A photo costs about 3 s on
+one CPU core, so this is a detector for GPUs and for reproducing the paper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.detectors import Detections, Pixels
+from pipeline.detectors.checkpoint import check_layout, read_checkpoint
+from pipeline.detectors.visual_genome_network import (
+    CLASSES,
+    DELTA_STD,
+    RoiOutput,
+    VisualGenomeNetwork,
+    clip,
+    decode,
+    nms_inclusive,
+)
+from pipeline.errors import UsageError
+
+MEAN_BGR = (102.9801, 115.9465, 122.7717)
+SHORT_SIDE = 600
+LONG_SIDE = 1000
+MIN_SIDE = 32
+"""Two cells of the feature map: a thinner picture is padded with the mean colour, or nothing of it
+would be left after the first pooling."""
+GPU_BATCH = 4
+"""Pictures a pass on a GPU, about 0.5 GB of activations each. A CPU gains nothing from more than
+one."""
+CLASS_SCORE = 0.2
+CLASS_NMS_IOU = 0.3
+MAX_OBJECTS = 10
+"""The larger published graph has 10 object nodes (gaicv1), the smaller 5 (gaicv2). The authors
+did not say how they chose among the boxes; here the most confident come first and are taken."""
+HOW_TO_GET = (
+    "The published weights are on Google Drive, id 18n_3V1rywgeADZ3oONO0DsuuS9eMW6sN "
+    "(from github.com/shilrley6/Faster-R-CNN-with-model-pretrained-on-Visual-Genome): "
+    "download the file and pass --detector vg:<path or URI>"
+)
+
+
+class VisualGenomeDetector:
+    """Objects of 1,600 kinds, at most 10 a photo, most confident first."""
+
+    name = "vg"
+
+    def __init__(self, network: VisualGenomeNetwork, identity: str, device: str = "cpu") -> None:
+        self.identity = identity
+        self.batch = 1 if torch.device(device).type == "cpu" else GPU_BATCH
+        self._network = network.eval().to(device)
+        self._device = device
+
+    @classmethod
+    def from_checkpoint(cls, uri: str | None, device: str = "cpu") -> VisualGenomeDetector:
+        """Load the published file (a mapping with the key `model`) from a path or fsspec URI.
+
+        Raises UsageError where `uri` is None, the file is missing, or its layout is another.
+        """
+        if uri is None:
+            raise UsageError(f"--detector vg needs its weights. {HOW_TO_GET}")
+        mapping, sha256 = read_checkpoint(uri, HOW_TO_GET)
+        if "model" not in mapping:
+            raise UsageError(f"{uri} has no entry `model`, as the published file has. {HOW_TO_GET}")
+        return cls(load_network(mapping["model"], uri), f"vg:{sha256}", device)
+
+    @torch.inference_mode()
+    def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
+        """See `Detector.detect`. At most `batch` photos that resize to one size share a pass."""
+        prepared = [prepare(photo) for photo in photos]
+        found: dict[int, Detections] = {}
+        for indices in _of_one_size(prepared, self.batch):
+            batch = torch.stack([prepared[i][0] for i in indices]).to(self._device)
+            for i, output in zip(indices, self._network(batch), strict=True):
+                size_hw = (batch.shape[2], batch.shape[3])
+                boxes, scores, classes = select(output, size_hw)
+                found[i] = _detections(
+                    boxes / prepared[i][1], scores, classes, photos[i].shape
+                ).top(MAX_OBJECTS)
+        return [found[i] for i in range(len(photos))]
+
+
+def load_network(state: Mapping[str, Any], where: str) -> VisualGenomeNetwork:
+    """The network with a published state dict. Raises UsageError where the layout is another."""
+    network = VisualGenomeNetwork()
+    check_layout(state, network.state_dict(), where)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def prepare(photo: Pixels) -> tuple[Tensor, float]:
+    """uint8 RGB [h, w, 3] -> float BGR [3, H, W] minus its mean, short side 600, and the scale.
+
+    The long side is capped at 1000. The scale is what divides boxes on their way back.
+    """
+    height, width = photo.shape[:2]
+    scale = SHORT_SIDE / min(height, width)
+    if scale * max(height, width) > LONG_SIDE:
+        scale = LONG_SIDE / max(height, width)
+    bgr = photo[:, :, ::-1].astype(np.float32) - np.array(MEAN_BGR, np.float32)
+    thinnest = math.ceil(MIN_SIDE / scale)
+    missing_hw = [(0, max(0, thinnest - side)) for side in (height, width)]
+    bgr = np.pad(bgr, [*missing_hw, (0, 0)])
+    resized = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1))), scale
+
+
+def select(output: RoiOutput, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Regions with a surviving class: boxes [D, 4] in resized pixels, scores [D], classes [D].
+
+    Per class, the regressed boxes with score > .2 go through NMS at .3. A region's confidence is
+    its largest surviving class score, its box that of its most probable class. Best first.
+    """
+    probabilities = output.probabilities
+    regions = len(output.rois)
+    deltas = output.deltas.view(regions, CLASSES, 4) * output.deltas.new_tensor(DELTA_STD)
+    confidence = probabilities.new_zeros(regions)
+    candidates = probabilities > CLASS_SCORE
+    candidates[:, 0] = False
+    for label in candidates.any(0).nonzero()[:, 0].tolist():
+        rows = candidates[:, label].nonzero()[:, 0]
+        boxes = clip(decode(output.rois[rows], deltas[rows, label]), size_hw)
+        rows = rows[nms_inclusive(boxes, probabilities[rows, label], CLASS_NMS_IOU)]
+        confidence[rows] = torch.maximum(confidence[rows], probabilities[rows, label])
+    best = probabilities[:, 1:].argmax(1) + 1
+    order = confidence.argsort(descending=True, stable=True)
+    order = order[confidence[order] > 0]
+    boxes = clip(decode(output.rois[order], deltas[order, best[order]]), size_hw)
+    return boxes, confidence[order], best[order]
+
+
+def _detections(
+    boxes: Tensor, scores: Tensor, classes: Tensor, shape: tuple[int, ...]
+) -> Detections:
+    """Boxes in the photo's own pixels; what lies in its padding alone is left out."""
+    high = boxes.new_tensor([shape[1], shape[0], shape[1], shape[0]])
+    boxes = torch.minimum(boxes, high)
+    visible = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    found: NDArray[np.float32] = boxes[visible].cpu().numpy()
+    labels = [f"vg:{label}" for label in classes[visible].tolist()]
+    return Detections(found, scores[visible].cpu().numpy(), labels)
+
+
+def _of_one_size(prepared: Sequence[tuple[Tensor, float]], batch: int) -> list[list[int]]:
+    """Indices in groups of at most `batch` pictures, all of one size inside a group."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, (picture, _) in enumerate(prepared):
+        groups.setdefault(tuple(picture.shape), []).append(i)
+    return [
+        indices[start : start + batch]
+        for indices in groups.values()
+        for start in range(0, len(indices), batch)
+    ]
