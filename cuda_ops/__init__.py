@@ -1,0 +1,10 @@
+"""The two sampling operators of S2CNet: RoIAlign (the region) and RoDAlign (all but the region).
+
+`reference` is the definition in plain PyTorch. `operators` registers it as the torch custom
+operators `s2cnet::roi_align` and `s2cnet::rod_align`, so that autograd, `torch.compile` and
+`torch.export` see through them.
+"""
+
+from cuda_ops.operators import rod_align, roi_align
+
+__all__ = ["rod_align", "roi_align"]

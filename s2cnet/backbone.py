@@ -1,0 +1,48 @@
+"""Feature map of the picture: three stages of a torchvision backbone, joined at stride 16."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import efficientnet_b1, mobilenet_v2
+
+from s2cnet.config import BackboneName
+
+STRIDE = 16  # input pixels per cell of the joined map
+
+
+class Backbone(nn.Module):
+    """Joins stages of stride 8, 16 and 32 into one map of stride 16 with `reduced_dim` channels.
+
+    The stages are slices of torchvision's `features` and keep its block numbers, so that stage4 of
+    MobileNetV2 begins with block "7". They start from torchvision's random initialisation.
+    """
+
+    def __init__(self, name: BackboneName, reduced_dim: int) -> None:
+        super().__init__()
+        if name == "mobilenet_v2":  # without its last layer of 1280 channels
+            features, ends, channels = mobilenet_v2(weights=None).features, (7, 14, 18), 448
+        elif name == "efficientnet_b1":
+            features, ends, channels = efficientnet_b1(weights=None).features, (4, 6, 9), 1432
+        else:
+            raise ValueError(
+                f'no backbone {name!r}; there are "mobilenet_v2" and "efficientnet_b1"'
+            )
+        self.stage3 = features[: ends[0]]
+        self.stage4 = features[ends[0] : ends[1]]
+        self.stage5 = features[ends[1] : ends[2]]
+        self.reduce = nn.Conv2d(channels, reduced_dim, kernel_size=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images [B, 3, H, W], prepared -> [B, reduced_dim, H / 16, W / 16]."""
+        fine = self.stage3(images)
+        middle = self.stage4(fine)
+        coarse = self.stage5(middle)
+        size = list(middle.shape[-2:])
+        # The published network halves the coarse map's share.
+        joined = [_resize(fine, size), middle, 0.5 * _resize(coarse, size)]
+        reduced: Tensor = self.reduce(torch.cat(joined, dim=1))
+        return reduced
+
+
+def _resize(features: Tensor, size: list[int]) -> Tensor:
+    return functional.interpolate(features, size=size, mode="bilinear", align_corners=True)

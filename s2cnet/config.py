@@ -1,0 +1,49 @@
+"""The numbers that define an S2CNet, and the two published sets of them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+BackboneName = Literal["mobilenet_v2", "efficientnet_b1"]
+HeadName = Literal["crop_node", "all_nodes"]
+
+
+@dataclass(frozen=True)
+class S2CNetConfig:
+    """Shape of the network; the defaults are common to both published presets.
+
+    Source: https://arxiv.org/abs/2401.08086 and its published checkpoints.
+
+    Attributes:
+        backbone: feature extractor; both give a map of stride 16.
+        align_size: A, samples per side of RoIAlign and RoDAlign.
+        detections: D, object nodes in every graph. More boxes than D: the first D are used. Fewer:
+            see `s2cnet.graph.fill_detections`.
+        head: "crop_node" reads the crop's node alone, "all_nodes" reads all 1 + D.
+        reduced_dim: channels of the map that is sampled.
+        node_dim: width of a node. "all_nodes" views it as a square, so it must be one.
+        relation_dim: width in which two nodes are compared.
+        layers, heads, mlp_dim: of the graph transformer.
+    """
+
+    backbone: BackboneName = "mobilenet_v2"
+    align_size: int = 9
+    detections: int = 10
+    head: HeadName = "crop_node"
+    reduced_dim: int = 8
+    node_dim: int = 256
+    relation_dim: int = 256
+    layers: int = 2
+    heads: int = 4
+    mlp_dim: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.node_dim % self.heads:
+            raise ValueError(f"node_dim {self.node_dim} must be a multiple of heads {self.heads}")
+        if self.head == "all_nodes" and round(self.node_dim**0.5) ** 2 != self.node_dim:
+            raise ValueError(f'head "all_nodes" needs a square node_dim, got {self.node_dim}')
+
+
+PRESETS: dict[str, S2CNetConfig] = {
+    "gaicv1": S2CNetConfig(align_size=9, detections=10, head="crop_node"),
+    "gaicv2": S2CNetConfig(align_size=15, detections=5, head="all_nodes"),
+}

@@ -1,0 +1,125 @@
+"""S2CNet: scores crop candidates of a picture from what they keep, what they lose and its objects.
+
+"Spatial-Semantic Collaborative Cropping for User Generated Content", AAAI 2024,
+https://arxiv.org/abs/2401.08086.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cuda_ops import rod_align, roi_align
+from s2cnet.backbone import STRIDE, Backbone
+from s2cnet.config import PRESETS, S2CNetConfig
+from s2cnet.graph import GraphTransformer, Relations, fill_detections
+from s2cnet.heads import AllNodesHead, CropNodeHead
+
+
+class S2CNet(nn.Module):
+    """The network of one `S2CNetConfig`; a new one has random weights (see `untrained`)."""
+
+    def __init__(self, config: S2CNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.node_dim
+        self.backbone = Backbone(config.backbone, config.reduced_dim)
+        sampled = 2 * config.reduced_dim * config.align_size**2
+        self.embedding = nn.Sequential(nn.Linear(sampled, width), nn.LayerNorm(width), nn.ReLU())
+        self.relations = Relations(width, config.relation_dim, config.heads)
+        self.graph = GraphTransformer(width, config.layers, config.heads, config.mlp_dim)
+        self.head = (
+            CropNodeHead(width)
+            if config.head == "crop_node"
+            else AllNodesHead(1 + config.detections, width)
+        )
+
+    @classmethod
+    def untrained(cls, preset: str = "gaicv1", seed: int = 0) -> "S2CNet":
+        """A network with weights drawn from `seed`, in evaluation mode: for trials and tests."""
+        if preset not in PRESETS:
+            raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(PRESETS[preset]).eval()
+
+    def forward(self, images: Tensor, crops: Tensor, detections: Sequence[Tensor]) -> Tensor:
+        """Score every crop, the plain way: this is the definition, `score` is the fast path.
+
+        Args:
+            images: [B, 3, H, W] of one size, as `prepare_image` makes them.
+            crops: [K, 5] rows of (picture index in 0..B-1, x0, y0, x1, y1), in input pixels.
+            detections: B tensors [D_b, 4] of object boxes xyxy in input pixels, best first. Any
+                number of them, see `s2cnet.graph.fill_detections`.
+
+        Returns: [K] scores, higher is better; comparable within a picture.
+
+        Raises:
+            ValueError: a shape that does not fit, a picture index out of range, or a box that is
+                not finite.
+        """
+        check_inputs(images, crops, detections)
+        height, width = images.shape[-2:]
+        features = self.backbone(images)  # [B, C, h, w]
+        objects = self.object_boxes(detections, height, width)  # [B, D, 4]
+        rois = torch.cat([crops, self.object_rois(objects)])
+        embedded = self.embedding(self.sample(features, rois))  # [K + B * D, node_dim]
+        crop_nodes, object_nodes = embedded.split([len(crops), len(rois) - len(crops)])
+
+        picture = crops[:, 0].long()
+        object_nodes = object_nodes.unflatten(0, objects.shape[:2])[picture]
+        nodes = torch.cat([crop_nodes[:, None], object_nodes], dim=1)  # [K, 1 + D, node_dim]
+        boxes = torch.cat([crops[:, None, 1:], objects[picture]], dim=1)
+        spatial, semantic = self.relations(nodes, box_centres(boxes, height, width))
+        out: Tensor = self.head(self.graph(nodes, spatial, semantic))
+        return out
+
+    def object_boxes(self, detections: Sequence[Tensor], height: int, width: int) -> Tensor:
+        """Exactly D object boxes per picture, [B, D, 4] in input pixels."""
+        count = self.config.detections
+        return torch.stack([fill_detections(d, count, height, width) for d in detections])
+
+    def object_rois(self, objects: Tensor) -> Tensor:
+        """[B, D, 4] boxes -> [B * D, 5] rows with the picture's index in front."""
+        index = torch.arange(len(objects), device=objects.device, dtype=objects.dtype)
+        rows = index[:, None, None].expand(-1, objects.shape[1], 1)
+        return torch.cat([rows, objects], dim=2).flatten(0, 1)
+
+    def sample(self, features: Tensor, rois: Tensor) -> Tensor:
+        """What each box keeps and what it loses: [K, 2 * C * A * A], per channel RoI then RoD."""
+        size, scale = self.config.align_size, 1 / STRIDE
+        kept = roi_align(features, rois, size, scale).flatten(2)
+        lost = rod_align(features, rois, size, scale).flatten(2)
+        return torch.cat([kept, lost], dim=2).flatten(1)
+
+
+def box_centres(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Centres of xyxy boxes [..., 4] in input pixels, as shares of the input's sides: [..., 2]."""
+    size = boxes.new_tensor([width, height])
+    return (boxes[..., :2] + boxes[..., 2:]) / 2 / size
+
+
+def check_inputs(images: Tensor, crops: Tensor, detections: Sequence[Tensor]) -> None:
+    """Raise ValueError for what `S2CNet.forward` cannot score."""
+    if images.dim() != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 32:
+        raise ValueError(
+            f"images must be [B, 3, H, W] with sides of at least 32, got {list(images.shape)}"
+        )
+    if crops.dim() != 2 or crops.shape[1] != 5:
+        raise ValueError(
+            f"crops must be [K, 5]: picture index, x0, y0, x1, y1; got {list(crops.shape)}"
+        )
+    if len(detections) != len(images):
+        raise ValueError(f"{len(images)} images need as many detections, got {len(detections)}")
+    for boxes in detections:
+        if boxes.dim() != 2 or boxes.shape[1] != 4:
+            raise ValueError(f"detections must be [D, 4] xyxy, got {list(boxes.shape)}")
+    if torch.compiler.is_compiling():
+        return  # values are not known while tracing
+    if not all(bool(boxes.isfinite().all()) for boxes in [crops, *detections]):
+        raise ValueError("crops and detections must be finite")
+    if len(crops) and not 0 <= int(crops[:, 0].min()) <= int(crops[:, 0].max()) < len(images):
+        raise ValueError(
+            f"picture indices of crops must lie in 0..{len(images) - 1}, "
+            f"got {int(crops[:, 0].min())}..{int(crops[:, 0].max())}"
+        )

@@ -1,0 +1,79 @@
+"""From a picture's pixels to the network's input, and from its boxes to input boxes."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+SHORT_SIDE = 256
+MULTIPLE = 32  # the backbone's coarsest stride
+LONG_SIDE = 20 * SHORT_SIDE  # longer pictures are squeezed: 1 x 16,384 must not become gigabytes
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+# Coordinates closer to a whole pixel than this are that pixel: a picture's edge maps to the input's
+# edge although side / (side / input side) is not exact in floating point.
+ROUNDING = 1e-6
+
+
+def input_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the network's input: short side 256, each a multiple of 32.
+
+    Rounds half to even, so the aspect ratio moves a little; beyond 20:1 it is held at 20:1.
+    """
+    if width < 1 or height < 1:
+        raise ValueError(f"a picture needs at least one pixel, got {width} x {height}")
+    scale = SHORT_SIDE / min(width, height)
+    return (
+        min(round(width * scale / MULTIPLE) * MULTIPLE, LONG_SIDE),
+        min(round(height * scale / MULTIPLE) * MULTIPLE, LONG_SIDE),
+    )
+
+
+def prepare_image(rgb: npt.NDArray[np.uint8]) -> tuple[Tensor, tuple[float, float]]:
+    """The network's input of one picture.
+
+    Args:
+        rgb: uint8 [H, W, 3], sRGB, upright.
+
+    Returns:
+        The input float32 [3, h, w] and scale_xy = (W / w, H / h), picture pixels per input pixel.
+        Divided by 256, not 255, as the published network was trained.
+
+    Raises:
+        ValueError: not uint8 [H, W, 3], or empty.
+    """
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ValueError(f"rgb must be uint8 [H, W, 3], got {rgb.dtype} {list(rgb.shape)}")
+    height, width = rgb.shape[:2]
+    size = input_size(width, height)
+    resized = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
+    channels = torch.from_numpy(resized).permute(2, 0, 1).float() / 256
+    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    return ((channels - mean) / std).contiguous(), (width / size[0], height / size[1])
+
+
+def boxes_to_input(boxes_px: Any, scale_xy: tuple[float, float]) -> Tensor:
+    """Boxes of the picture as boxes of the input: low corners rounded down, high ones up.
+
+    Args:
+        boxes_px: [N, 4] xyxy in pixels of the picture given to `prepare_image`; array or tensor.
+        scale_xy: as `prepare_image` gave it.
+
+    Returns: float32 [N, 4] xyxy in input pixels, on the device of `boxes_px`. A box inside the
+        picture stays inside the input; its far edge may equal the input's side.
+
+    Raises:
+        ValueError: not [N, 4].
+    """
+    boxes = torch.as_tensor(boxes_px, dtype=torch.float64)
+    if boxes.numel() == 0:
+        return boxes.new_zeros((0, 4), dtype=torch.float32)
+    if boxes.dim() != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes_px must be [N, 4] xyxy, got {list(boxes.shape)}")
+    scaled = boxes / boxes.new_tensor([*scale_xy, *scale_xy])
+    low = (scaled[:, :2] + ROUNDING).floor()
+    high = (scaled[:, 2:] - ROUNDING).ceil()
+    return torch.cat([low, high], dim=1).float()
