@@ -39,7 +39,8 @@ class GivenBoxes:
         Raises DetectError: boxes_missing (no column value and no file), boxes_invalid.
         """
         if column is not None:
-            return _detections(np.asarray(column, np.float64), f"the boxes of {uri}")
+            where = f"the boxes of {uri}"
+            return _detections(_four_columns(column, where), where)
         if self.folder is None:
             raise DetectError(
                 "boxes_missing",
@@ -69,21 +70,23 @@ def read_box_file(uri: str) -> Detections:
         raise DetectError("boxes_missing", f"there is no box file {uri}") from error
     except UnicodeDecodeError as error:
         raise DetectError("boxes_invalid", f"{uri} is not text") from error
+    yxyx = _four_columns([line[:4] for line in lines], f"{uri} (`y1 x1 y2 x2` a line)")
+    return _detections(yxyx[:, [1, 0, 3, 2]], uri)
+
+
+def _four_columns(rows: Sequence[Sequence[float | str]], where: str) -> NDArray[np.float64]:
     try:
-        yxyx = np.array([[float(word) for word in line[:4]] for line in lines], np.float64)
-    except ValueError as error:
-        raise DetectError(
-            "boxes_invalid", f"{uri}: expected four numbers `y1 x1 y2 x2` a line: {error}"
-        ) from error
-    return _detections(yxyx[:, [1, 0, 3, 2]] if yxyx.size else yxyx, uri)
+        boxes = np.array([[float(value) for value in row] for row in rows], np.float64)
+    except (TypeError, ValueError) as error:
+        raise DetectError("boxes_invalid", f"{where}: four numbers a box: {error}") from error
+    if len(rows) and (boxes.ndim != 2 or boxes.shape[1] != 4):
+        raise DetectError("boxes_invalid", f"{where}: four numbers a box, not {rows[0]}")
+    return boxes.reshape(-1, 4)
 
 
 def _detections(boxes: NDArray[np.float64], where: str) -> Detections:
-    boxes = boxes.reshape(0, 4) if boxes.size == 0 else boxes
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise DetectError("boxes_invalid", f"{where}: each box needs four numbers")
-    ordered = (boxes[:, 2] >= boxes[:, 0]) & (boxes[:, 3] >= boxes[:, 1])
-    if not (np.isfinite(boxes).all() and ordered.all()):
+    ordered = (boxes[:, 2:] >= boxes[:, :2]).all()
+    if not (ordered and np.isfinite(boxes).all()):
         raise DetectError(
             "boxes_invalid",
             f"{where}: a box is not finite or its high corner lies before its low corner",

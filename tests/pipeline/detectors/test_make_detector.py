@@ -1,0 +1,29 @@
+"""The strings that choose a detector, and what all detectors return."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.detectors import Detections, make_detector
+from pipeline.errors import UsageError
+
+
+@pytest.mark.parametrize("spec", ["", "yolo", "embedded:x", "torchvision", "torchvision:"])
+def test_an_unknown_detector_lists_the_known_ones(spec: str) -> None:
+    with pytest.raises(UsageError, match=r"use embedded, boxes, .* or vg:"):
+        make_detector(spec)
+
+
+def test_detections_hold_their_shapes_together() -> None:
+    boxes = np.zeros((2, 4), np.float32)
+    with pytest.raises(ValueError, match="D labels"):
+        Detections(boxes, np.ones(2, np.float32), ["a"])
+    with pytest.raises(ValueError, match="D labels"):
+        Detections(boxes[:, :3], np.ones(2, np.float32), ["a", "b"])
+    both = Detections(boxes, np.array([0.9, 0.1], np.float32), ["a", "b"])
+    assert len(both) == 2
+    assert both.top(1).labels == ["a"]
+    assert both.top(1).boxes.shape == (1, 4)
+    assert len(both.top(5)) == 2
+    assert len(Detections()) == 0
