@@ -42,7 +42,10 @@ class Relations(nn.Module):
         self.semantic_heads = nn.Linear(1, heads)
 
     def forward(self, nodes: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-        """nodes [K, N, node_dim], centres [K, N, 2] of the input's sides -> two [K, heads, N, N]."""
+        """nodes [K, N, node_dim], centres [K, N, 2] -> two maps [K, heads, N, N].
+
+        Centres are shares of the input's sides.
+        """
         spatial = self.scale * distance(self.spatial_theta(centres), self.spatial_phi(centres))
         theta, phi = self.semantic_theta(nodes), self.semantic_phi(nodes)
         semantic = self.scale * theta @ phi.transpose(-1, -2)
@@ -53,7 +56,7 @@ class Relations(nn.Module):
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances [..., N, M] of a [..., N, C] and b [..., M, C]; finite slope everywhere."""
+    """Distances [..., N, M] of a [..., N, C] and b [..., M, C], with a finite slope everywhere."""
     a_squared = a.square().sum(dim=-1)[..., :, None]
     b_squared = b.square().sum(dim=-1)[..., None, :]
     squared = a_squared - 2 * a @ b.transpose(-1, -2) + b_squared
@@ -81,7 +84,9 @@ class Attention(nn.Module):
         return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [K, heads, N, C / heads]
+        count, nodes, width = x.shape
+        split = x.view(count, nodes, self.heads, width // self.heads)
+        return split.transpose(1, 2)  # [K, heads, N, C / heads]
 
 
 class FeedForward(nn.Module):

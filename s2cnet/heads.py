@@ -34,5 +34,7 @@ class AllNodesHead(nn.Module):
 
     def forward(self, nodes: Tensor) -> Tensor:
         """[K, N, node_dim] -> [K]."""
-        out: Tensor = self.layers(nodes.unflatten(2, (self.side, self.side))).flatten()
+        count, channels, _ = nodes.shape
+        pictures = nodes.reshape(count, channels, self.side, self.side)
+        out: Tensor = self.layers(pictures).flatten()
         return out

@@ -36,7 +36,7 @@ _ATTENTION = {
     "out.": "fn.to_out.0.",
 }
 _FEED_FORWARD = {"norm.": "norm.", "widen.": "fn.net.0.", "narrow.": "fn.net.3."}
-# torchvision nests convolution, norm and activation of an inverted residual; published ones are flat.
+# torchvision nests convolution, norm and activation of an inverted residual; published are flat.
 _EXPANDING_BLOCK = {"0.0": "0", "0.1": "1", "1.0": "3", "1.1": "4", "2": "6", "3": "7"}
 _FIRST_BLOCK = {"0.0": "0", "0.1": "1", "1": "3", "2": "4"}  # block 1 does not expand
 
