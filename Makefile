@@ -40,7 +40,7 @@ check: setup
 	$(BIN)/python -m pytest -q tests/project
 
 bench: setup
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m tests.bench
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache demo-output bench-output

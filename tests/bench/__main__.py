@@ -1,0 +1,40 @@
+"""Run the benchmarks one after another: `python -m tests.bench [NAME ...] [--out FOLDER]`.
+
+Every `bench_<name>.py` beside this file is a program of its own: it prints a table whose rows carry
+speed as a ratio within the same run, and quality beside it, and writes the same as
+FOLDER/<name>.json. A fresh process each, so that one cannot warm or starve the next.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    names = sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py"))
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", default=[], help=f"which; default all: {names}")
+    parser.add_argument("--out", type=Path, default=Path("bench-output"), help="folder of the JSON")
+    arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(names)
+    if unknown:
+        parser.error(f"no benchmark called {', '.join(sorted(unknown))}; there are {names}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    failed = []
+    for name in arguments.names or names:
+        print(f"\n== {name} ({os.cpu_count()} cores)", flush=True)
+        output = arguments.out / f"{name}.json"
+        command = [sys.executable, "-m", f"tests.bench.bench_{name}", "--json", str(output)]
+        if subprocess.run(command, cwd=HERE.parents[1], check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
