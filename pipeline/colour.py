@@ -1,0 +1,96 @@
+"""Any Pillow picture to 8-bit sRGB: palettes, grey, 16 bits, CMYK, alpha, embedded profiles.
+
+What is not done: PNG gAMA and cHRM chunks and the colour tags of AVIF and HEIC (nclx) are read
+as sRGB, as most web software does; only embedded ICC profiles are honoured.
+"""
+
+from functools import lru_cache
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageChops, ImageCms
+
+# Transparent parts are laid over white, the page most thumbnails are shown on.
+ALPHA_BACKGROUND = (255, 255, 255)
+
+# The largest profiles in use (CMYK printing) have about 2.5 MB.
+MAX_PROFILE_BYTES = 4 << 20
+
+_SRGB = ImageCms.createProfile("sRGB")
+_PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
+
+
+def plain_mode(image: Image.Image) -> Image.Image:
+    """The picture as 8-bit L, LA, RGB, RGBA or CMYK, so that it can be averaged and converted.
+
+    16-bit grey keeps its high byte, rounded; a transparent palette entry or colour key becomes
+    alpha. JPEG's CMYK is ink as Pillow gives it, undone where no Adobe marker says inverted.
+    """
+    keyed = "transparency" in image.info
+    if image.mode.startswith("I") or image.mode == "F":
+        return _eight_bit_grey(image)
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if keyed or image.mode == "PA" else "RGB")
+    if keyed and image.mode in ("1", "L", "RGB"):
+        return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        # Pillow inverts every CMYK JPEG as Adobe writes them; plain ones are not inverted.
+        return ImageChops.invert(image)
+    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
+        return image
+    return image.convert("RGBA" if image.mode in ("La", "RGBa") else "RGB")
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """An L, LA, RGB, RGBA or CMYK picture as RGB in sRGB, alpha laid over ALPHA_BACKGROUND.
+
+    profile: the embedded ICC profile. One that is broken, larger than 4 MiB or for another kind
+    of picture is left out of account, as browsers do.
+    """
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    if alpha is not None:
+        image = image.convert(image.mode[:-1])
+    image = _apply_profile(image, profile) if profile else image
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    if alpha is None:
+        return image
+    page = Image.new("RGB", image.size, ALPHA_BACKGROUND)
+    page.paste(image, mask=alpha)
+    return page
+
+
+def _eight_bit_grey(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.float32)
+    grey = Image.fromarray(np.clip(np.rint(values / 257), 0, 255).astype(np.uint8), "L")
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        grey.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8), "L"))
+    return grey
+
+
+def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    if len(profile) > MAX_PROFILE_BYTES:
+        return image
+    try:
+        transform = _transform(profile, image.mode)
+        return image if transform is None else ImageCms.applyTransform(image, transform) or image
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+
+
+@lru_cache(maxsize=16)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The way from a profile to sRGB; None where it is sRGB already or does not fit the mode.
+
+    Kept, because the profiles of a bucket are few and building the way costs more than taking it.
+    """
+    source = ImageCms.ImageCmsProfile(BytesIO(profile))
+    if source.profile.xcolor_space != _PROFILE_SPACE[mode]:
+        return None
+    if mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):
+        return None
+    return ImageCms.buildTransform(
+        source, _SRGB, mode, "RGB", renderingIntent=ImageCms.Intent.PERCEPTUAL
+    )
