@@ -66,7 +66,7 @@ CROPS = pa.schema(
         pa.field("x1", pa.float32(), nullable=False),
         pa.field("y1", pa.float32(), nullable=False),
         pa.field("score", pa.float32(), nullable=False),
-        pa.field("margin", pa.float32()),  # score minus that of the best clearly different crop
+        pa.field("margin", pa.float32()),  # lead over the next clearly different crop
         pa.field("object_shares", pa.list_(pa.float32())),  # area of each object inside, 0..1
         pa.field("objects_cut", pa.int32()),  # how many are partly, not wholly, inside
         pa.field("width", pa.int32(), nullable=False),  # of the encoded picture

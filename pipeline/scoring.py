@@ -1,4 +1,4 @@
-"""From a decoded photo to its best crops: detect, propose, score, choose. Jobs and Cropper share it.
+"""From a decoded photo to its best crops: detect, propose, score, choose. Jobs and Cropper use it.
 
 One photo is one call of the model. That keeps the scores of a photo independent of which photos
 happen to be its neighbours, so batch size, task size and number of workers cannot change a result.
@@ -30,9 +30,13 @@ CUT_SHARES = (0.05, 0.95)
 
 @dataclass(frozen=True)
 class ScoredCrop:
-    """One chosen crop. `margin` is its score minus that of the best candidate clearly different
-    from it (IoU below DISTINCT_IOU), None where there is none: how sure the choice is.
-    `object_shares` is the share of each detected object's area inside, in the objects' order."""
+    """One chosen crop.
+
+    margin: its score minus that of the best candidate that is clearly different from it and from
+        those ranked before it (IoU below DISTINCT_IOU); None where there is none. Small margins
+        mark photos with two good answers.
+    object_shares: the share of each detected object's area inside, in the objects' order.
+    """
 
     ratio: str
     rank: int
@@ -92,13 +96,16 @@ class Scorer:
 
         objects: what `objects` gave for this photo. Raises ScoreError.
         """
-        proposals = [propose(photo, shape) for shape in shapes]
-        scores = self.score(photo, np.concatenate(proposals), objects)
-        parts = np.split(scores, np.cumsum([len(boxes) for boxes in proposals])[:-1])
+        proposed = {shape.ratio: propose(photo, shape) for shape in shapes}
+        scores = self.score(photo, np.concatenate(list(proposed.values())), objects)
+        ends = np.cumsum([len(boxes) for boxes in proposed.values()])
+        scored = dict(zip(proposed, np.split(scores, ends[:-1]), strict=True))
         crops: list[ScoredCrop] = []
         kept: list[Candidates] = []
-        for shape, boxes, raw in zip(shapes, proposals, parts, strict=True):
-            ranked = raw - circle_loss(boxes, objects, raw) if shape.is_circle else raw
+        for shape in shapes:
+            boxes, ranked = proposed[shape.ratio], scored[shape.ratio]
+            if shape.is_circle:
+                ranked = ranked - circle_loss(boxes, objects, ranked)
             crops += pick(shape.name, boxes, ranked, top_k, objects)
             kept += [Candidates(shape.name, boxes, ranked)] if keep_candidates else []
         return Choice(objects, crops, kept)
@@ -111,9 +118,8 @@ class Scorer:
         crops = boxes_to_input(boxes_px, scale_xy)  # [N, 4]
         rois = torch.cat([crops.new_zeros(len(crops), 1), crops], dim=1)  # [N, 5]
         detections = boxes_to_input(objects.boxes, scale_xy)  # [D, 4]
-        scores = self.model.score(
-            image[None].to(self.device), rois.to(self.device), [detections.to(self.device)]
-        )
+        device = self.device
+        scores = self.model(image[None].to(device), rois.to(device), [detections.to(device)])
         found: NDArray[np.float32] = scores.float().cpu().numpy()
         if not np.isfinite(found).all():
             raise ScoreError("not_finite", "the network gave a score that is not a number")
@@ -157,14 +163,13 @@ def pick(
     chosen: list[ScoredCrop] = []
     while len(left) and len(chosen) < top_k:
         best, score = boxes[left[0]], float(scores[left[0]])
-        different = iou(best, boxes) < DISTINCT_IOU
-        margin = score - float(scores[different].max()) if different.any() else None
+        left = left[iou(best, boxes[left]) < DISTINCT_IOU]
+        margin = score - float(scores[left[0]]) if len(left) else None
         shares = shares_inside(best, objects.boxes)
         cut = int(((shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1])).sum())
         x0, y0, x1, y1 = map(float, best)
-        rank = len(chosen)
-        chosen.append(ScoredCrop(ratio, rank, (x0, y0, x1, y1), score, margin, shares.tolist(), cut))
-        left = left[different[left]]
+        box, rank = (x0, y0, x1, y1), len(chosen)
+        chosen.append(ScoredCrop(ratio, rank, box, score, margin, shares.tolist(), cut))
     return chosen
 
 
@@ -190,7 +195,8 @@ def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def shares_inside(crop: NDArray[np.float32], objects: Boxes) -> NDArray[np.float32]:
     """Share of each object's area inside a crop [4]. objects [D, 4], none without area. [D]"""
-    return overlap(crop, objects) / area(objects)
+    shares: NDArray[np.float32] = overlap(crop, objects) / area(objects)
+    return shares
 
 
 def circle_loss(
@@ -215,4 +221,5 @@ def circle_loss(
     hidden = (np.abs(offset).max(axis=-1) <= 1) & ((offset**2).sum(axis=-1) > 1)
     weights = np.clip(objects.scores, 1e-6, None)
     lost = hidden.mean(axis=2) @ (weights / weights.sum())  # [N]
-    return (lost * scores.std()).astype(np.float32)
+    loss: NDArray[np.float32] = (lost * scores.std()).astype(np.float32)
+    return loss

@@ -36,9 +36,7 @@ class Settings:
         "", "folder, glob, s3:// prefix, or a .parquet/.csv list with a column `uri`",
         changes_output=False,
     )  # fmt: skip
-    output: str = _option(
-        "", "folder or s3:// prefix that holds the runs", changes_output=False
-    )
+    output: str = _option("", "folder or s3:// prefix that holds the runs", changes_output=False)
     ratios: str = _option(
         "1:1,4:3,16:9,9:16,3:4,circle", "shapes, by comma: any W:H, `circle`, `free`"
     )
@@ -54,7 +52,7 @@ class Settings:
         changes_output=False,
     )
     preset: str = _option(
-        "gaicv1", "network of the weights", choices=("gaicv1", "gaicv2"), changes_output=False
+        "gaicv1", "network of `untrained`", choices=("gaicv1", "gaicv2"), changes_output=False
     )
     seed: int = _option(0, "draws the network of `untrained`", changes_output=False)
     detector: str = _option(
@@ -79,7 +77,7 @@ class Settings:
         "incremental", "`full` does images again that a committed run covers",
         choices=("incremental", "full"), changes_output=False,
     )  # fmt: skip
-    task_images: int = _option(256, "most images in a task", changes_output=False)
+    task_images: int = _option(64, "most images in a task", changes_output=False)
     task_bytes: int = _option(128 * _MIB, "most input in a task", "bytes", changes_output=False)
     max_error_rate: float = _option(
         1.0, "exit with 3 where a larger share of images failed, 0 to 1", changes_output=False

@@ -1,0 +1,117 @@
+"""Tells a person, or a log collector, how a run goes.
+
+text, on a terminal   one line that rewrites itself: images, share, rate, time left
+text, elsewhere       the same as a plain line at most every 10 seconds
+json                  one JSON object a line, for every event
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+PLAIN_EVERY_S = 10.0
+TERMINAL_EVERY_S = 0.2
+
+
+class Log:
+    """Events of a run, written as they happen."""
+
+    def __init__(
+        self,
+        log_format: str = "text",
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.json = log_format == "json"
+        self.stream = stream or sys.stdout
+        self.clock = clock
+        self.live = not self.json and self.stream.isatty()
+
+    def say(self, event: str, message: str, **fields: Any) -> None:
+        """One event: `message` for a person, `fields` for a machine."""
+        if self.json:
+            record = {"time": round(self.clock(), 3), "event": event, "message": message, **fields}
+            message = json.dumps(record, ensure_ascii=False, default=str)
+        elif self.live:
+            message = f"\r\x1b[K{message}"
+        self.stream.write(message + "\n")
+        self.stream.flush()
+
+    def rewrite(self, line: str) -> None:
+        """Replaces the current line of a terminal."""
+        self.stream.write(f"\r\x1b[K{line}")
+        self.stream.flush()
+
+
+class Progress:
+    """Counts images as tasks finish; says how many, how fast and how long it will take yet."""
+
+    def __init__(self, log: Log, images: int, tasks: int) -> None:
+        self.log, self.images, self.tasks = log, images, tasks
+        self.done = self.failed = self.crops = self.tasks_done = 0
+        self.started = self.told = log.clock()
+
+    def advance(self, images: int, ok: int, crops: int) -> None:
+        """One more task is on record."""
+        self.done += images
+        self.failed += images - ok
+        self.crops += crops
+        self.tasks_done += 1
+        now = self.log.clock()
+        every_s = TERMINAL_EVERY_S if self.log.live else PLAIN_EVERY_S
+        if now - self.told < every_s and self.done < self.images:
+            return
+        self.told = now
+        if self.log.live:
+            self.log.rewrite(self.line(now))
+        else:
+            self.log.say("progress", self.line(now), **self.figures(now))
+
+    def figures(self, now: float) -> dict[str, float | None]:
+        """Images done, of how many, failed, images/s and seconds left (None before the first)."""
+        rate = self.done / max(now - self.started, 1e-9)
+        left_s = round((self.images - self.done) / rate, 1) if self.done else None
+        return {
+            "images": self.done,
+            "of": self.images,
+            "failed": self.failed,
+            "crops": self.crops,
+            "tasks": self.tasks_done,
+            "images_per_s": round(rate, 2),
+            "left_s": left_s,
+        }
+
+    def line(self, now: float) -> str:
+        """For instance `1,200 of 4,000 images (30 %), 12 failed, 41.3 images/s, 1:08 left`."""
+        rate = self.done / max(now - self.started, 1e-9)
+        share = 100 * self.done // max(self.images, 1)
+        left = duration((self.images - self.done) / rate) if self.done else "?"
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        counts = f"{self.done:,} of {self.images:,} images ({share} %){failed}"
+        return f"{counts}, {rate:.1f} images/s, {left} left"
+
+
+def duration(seconds: float) -> str:
+    """`0:05`, `1:08`, `2:03:04`: hours only where there are any."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def summary_lines(summary: dict[str, Any]) -> list[str]:
+    """A run's summary for a person: images by status, crops, rate, where the time went."""
+    seconds: dict[str, float] = summary["seconds"]
+    total = sum(seconds.values()) or 1.0
+    statuses = sorted(summary["statuses"].items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"images   {summary['images']:,}"]
+    lines += [f"  {count:>9,}  {status}" for status, count in statuses]
+    lines.append(f"crops    {summary['crops']:,}")
+    if summary.get("images_per_s"):
+        lines.append(
+            f"speed    {summary['images_per_s']:.1f} images/s over {duration(summary['wall_s'])}"
+        )
+    lines.append("time     seconds of work by stage")
+    lines += [f"  {name:<8}{s:>9.1f}  {100 * s / total:3.0f} %" for name, s in seconds.items()]
+    return lines

@@ -1,0 +1,58 @@
+"""Which network and detector a job uses, pinned by hash before any work begins."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+from pipeline.detectors import make_detector
+from pipeline.scoring import Scorer
+from s2cnet import S2CNet, load_model
+from s2cnet.checkpoint import read_weights
+
+DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One network, named so that another machine gets the same: goes into spec and manifest.
+
+    sha256 is that of the file; for `untrained` it names the draw instead.
+    """
+
+    kind: Literal["starter", "file", "untrained"]
+    sha256: str
+    uri: str | None = None  # of a file
+    preset: str | None = None  # of an untrained network; files say it by their layout
+    seed: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def load(self, device: str) -> S2CNet:
+        """Raises WeightsError where the file no longer has the pinned hash or another layout."""
+        if self.preset is not None:
+            return S2CNet.untrained(self.preset, seed=self.seed or 0).to(device)
+        return load_model(self.uri or STARTER, device=device, sha256=self.sha256)
+
+
+def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0) -> Weights:
+    """Pins the weights that a job names: `default`, `starter`, `untrained`, a path, an fsspec URI.
+
+    `default` is the starter where the package has it, else a network drawn from `preset` and
+    `seed`. Raises WeightsError where the file cannot be read.
+    """
+    if weights == DEFAULT:
+        packaged = files("s2cnet").joinpath("weights/starter.safetensors")
+        weights = STARTER if packaged.is_file() else UNTRAINED
+    if weights == UNTRAINED:
+        return Weights("untrained", f"untrained-{preset}-seed{seed}", preset=preset, seed=seed)
+    sha256 = hashlib.sha256(read_weights(weights)).hexdigest()
+    if weights == STARTER:
+        return Weights("starter", sha256)
+    return Weights("file", sha256, uri=weights)
+
+
+def make_scorer(weights: Weights, detector: str, device: str) -> Scorer:
+    """The pinned network and the named detector on one device."""
+    return Scorer(weights.load(device), make_detector(detector, device), device)

@@ -1,0 +1,43 @@
+"""The error tree: what is worth another attempt; errors survive the way between processes."""
+
+import pickle
+
+import pytest
+
+from pipeline.errors import (
+    CropError,
+    DecodeError,
+    DetectError,
+    EncodeError,
+    LedgerError,
+    ReadError,
+    ScoreError,
+    UsageError,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "stage", "kind"),
+    [
+        (ReadError("not_found", "gone"), "read", "permanent"),
+        (ReadError("throttled", "503"), "read", "transient"),
+        (DecodeError("corrupt", "bad"), "decode", "permanent"),
+        (DecodeError("timeout", "10 s"), "decode", "transient"),
+        (DetectError("boxes_missing", "none"), "detect", "permanent"),
+        (ScoreError("not_finite", "nan"), "score", "permanent"),
+        (EncodeError("network", "reset"), "encode", "transient"),
+    ],
+)
+def test_status_decides_the_kind(error: CropError, stage: str, kind: str) -> None:
+    assert (error.stage, error.kind) == (stage, kind)
+    assert str(error) == f"{stage}: {error.status}: {error.message}"
+
+
+def test_errors_survive_pickling() -> None:
+    error = pickle.loads(pickle.dumps(ReadError("network", "reset by peer")))
+    assert (type(error), error.status, error.message) == (ReadError, "network", "reset by peer")
+
+
+def test_run_level_errors_are_not_errors_of_an_image() -> None:
+    assert not issubclass(LedgerError, CropError)
+    assert issubclass(UsageError, ValueError)
