@@ -48,7 +48,7 @@ class Backoff:
             ceiling *= 2
 
     def call(self, attempt: Callable[[], T], on_retry: Callable[[RetryableError], None]) -> T:
-        """`attempt()` until it answers. Raises its last RetryableError when the deadline is reached."""
+        """`attempt()` until it answers. Raises its last RetryableError at the deadline."""
         waits = self.waits()
         while True:
             try:

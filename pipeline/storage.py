@@ -69,6 +69,7 @@ class Backend(Protocol):
     def create(self, key: str, data: bytes) -> None: ...
     def head(self, key: str) -> ObjectInfo: ...
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]: ...
+    def folders(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
 
 
@@ -87,8 +88,9 @@ class Store:
     def read(self, key: str, etag: str | None = None, max_bytes: int | None = None) -> bytes:
         """The whole object, or an error; never a part of it.
 
-        Raises FileNotFoundError, PermissionError, ObjectChangedError (`etag` given and not that of the
-        object), ObjectTooLargeError (before the body is fetched) or StoreUnavailableError.
+        Raises FileNotFoundError, PermissionError, ObjectChangedError (`etag` given, but the
+        object has another), ObjectTooLargeError (before the body is fetched) or
+        StoreUnavailableError.
         """
         return self._try("get", lambda: self._backend.get(key, etag, max_bytes))
 
@@ -129,6 +131,10 @@ class Store:
             yield from page
             if token is None:
                 return
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """The next path component of every key below `prefix` ("runs/") that has more after it."""
+        return tuple(sorted(self._try("list", partial(self._backend.folders, prefix))))
 
     def delete(self, key: str) -> None:
         """Remove one object; absent is fine. Only `jobs/runs.py gc` calls this."""

@@ -62,6 +62,13 @@ class FsspecBackend:
         infos = (self._info(entry) for entry in found.values())
         return sorted((i for i in infos if i.key.startswith(prefix)), key=lambda i: i.key), None
 
+    def folders(self, prefix: str) -> list[str]:
+        try:
+            found = _once(self._fs.ls, self._path(prefix), detail=True)
+        except FileNotFoundError:
+            return []
+        return [e["name"].rstrip("/").rpartition("/")[2] for e in found if e["type"] == "directory"]
+
     def delete(self, key: str) -> None:
         try:
             _once(self._fs.rm_file, self._path(key))

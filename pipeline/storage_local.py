@@ -35,6 +35,12 @@ class LocalBackend:
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         return self._walk(prefix), None
 
+    def folders(self, prefix: str) -> list[str]:
+        folder = self._root / prefix
+        return (
+            [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
+        )
+
     def delete(self, key: str) -> None:
         (self._root / key).unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -84,11 +84,7 @@ class S3Backend:
 
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         more = {"ContinuationToken": token} if token else {}
-        answer = _call(
-            lambda client: client.list_objects_v2(
-                Bucket=self._bucket, Prefix=self._prefix + prefix, **more
-            )
-        )
+        answer = _call(partial(self._list, Prefix=self._prefix + prefix, **more))
         page = [
             ObjectInfo(
                 entry["Key"][len(self._prefix) :],
@@ -99,6 +95,21 @@ class S3Backend:
             for entry in answer.get("Contents", ())
         ]
         return page, answer.get("NextContinuationToken") if answer["IsTruncated"] else None
+
+    def folders(self, prefix: str) -> list[str]:
+        start = self._prefix + prefix
+        found: list[str] = []
+        more: dict[str, str] = {}
+        while True:
+            page = _call(partial(self._list, Prefix=start, Delimiter="/", **more))
+            found += [p["Prefix"][len(start) : -1] for p in page.get("CommonPrefixes", ())]
+            if not page["IsTruncated"]:
+                return found
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _list(self, client: Any, **options: str) -> Awaitable[dict[str, Any]]:
+        answer: Awaitable[dict[str, Any]] = client.list_objects_v2(Bucket=self._bucket, **options)
+        return answer
 
     def delete(self, key: str) -> None:
         _call(lambda client: client.delete_object(**self._at(key)))

@@ -1,0 +1,69 @@
+"""One task's tables as Parquet bytes: checked against the schema, encoded, reopened, compared."""
+
+import json
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import schema
+from pipeline.errors import LedgerError
+
+ROW_GROUP_ROWS = 100  # a reader that wants one image fetches about this many rows
+TABLES = {"images": schema.IMAGES, "crops": schema.CROPS, "candidates": schema.CANDIDATES}
+
+
+def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
+    """Raise LedgerError unless the tables are those of a task with these input rows.
+
+    `images` must have one row per input row, in order; the others may only speak of those images.
+    """
+    if "images" not in tables or "crops" not in tables or set(tables) - set(TABLES):
+        raise LedgerError(f"a task has images, crops and maybe candidates, not {sorted(tables)}")
+    for name, table in tables.items():
+        missing = [f for f in TABLES[name] if f.name not in table.schema.names]
+        wrong = [
+            f
+            for f in TABLES[name]
+            if f not in missing and table.schema.field(f.name).type != f.type
+        ]
+        if missing or wrong:
+            names = ", ".join(f"{f.name}: {f.type}" for f in missing + wrong)
+            raise LedgerError(f"the table {name} must have {names}")
+    expected, found = inputs["image_id"].to_pylist(), tables["images"]["image_id"].to_pylist()
+    if expected != found:
+        missing_ids, extra_ids = sorted({*expected} - {*found}), sorted({*found} - {*expected})
+        raise LedgerError(
+            f"a task with {len(expected)} images gave {len(found)} rows of `images`, or others, "
+            f"or in another order: missing {missing_ids[:3]}, extra {extra_ids[:3]}"
+        )
+    for name in set(tables) - {"images"}:
+        strangers = {*tables[name]["image_id"].to_pylist()} - {*expected}
+        if strangers:
+            raise LedgerError(f"the table {name} speaks of images of another task: {strangers}")
+
+
+def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:
+    """A table as a Parquet file (zstd), read back and found equal in size, ids and schema.
+
+    `footer` goes into the file's metadata under "s2cnet", as JSON.
+    """
+    metadata = {"s2cnet": json.dumps(footer, sort_keys=True)}
+    table = table.replace_schema_metadata(metadata)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    data: bytes = sink.getvalue().to_pybytes()
+    again = decode_table(data)
+    if again.schema != table.schema or not again["image_id"].equals(table["image_id"]):
+        raise LedgerError("a Parquet file read back differently from what was written")
+    return data
+
+
+def decode_table(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """A Parquet file as a table. Raises LedgerError for a file that is not whole."""
+    try:
+        return pq.ParquetFile(BytesIO(data)).read(columns)
+    except pa.ArrowException as error:
+        raise LedgerError(f"a Parquet file of a run cannot be read: {error}") from error
