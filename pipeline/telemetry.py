@@ -1,0 +1,189 @@
+"""The figures of one run, counted once and told in three ways that cannot disagree.
+
+    as_dict          `metrics.json`, beside the run's records
+    prometheus_text  the text form that Prometheus reads, from an endpoint or from a file
+    infra/grafana.json draws the same names; a test holds it to METRICS
+
+Tasks are the source: every task record carries the figures of its images, so a run that was
+stopped and resumed counts the tasks of its earlier attempts too, and never one task twice.
+Nothing here has a run id or an image address as a label: series stay few for ever.
+"""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import write_to_textfile as write_registry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pipeline.errors import UsageError
+
+LOOPBACK = "127.0.0.1"
+RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>
+
+# name: (help, label or none). Counters end in _total, as Prometheus asks; the others are gauges.
+METRICS: dict[str, tuple[str, str]] = {
+    "s2cnet_images_total": ("Images on record, by status (ok or the reason)", "status"),
+    "s2cnet_images_planned": ("Images of this run's plan", ""),
+    "s2cnet_crops_total": ("Crops on record", ""),
+    "s2cnet_input_bytes_total": ("Bytes of photos read", ""),
+    "s2cnet_crop_bytes_total": ("Bytes of encoded crops", ""),
+    "s2cnet_stage_seconds_total": ("Seconds of work, by stage, all workers together", "stage"),
+    "s2cnet_storage_requests_total": ("Storage requests, by operation", "operation"),
+    "s2cnet_storage_retries_total": ("Storage requests made again, by reason", "reason"),
+    "s2cnet_tasks_done_total": ("Tasks on record", ""),
+    "s2cnet_tasks_planned": ("Tasks of this run's plan", ""),
+    "s2cnet_queue_depth_tasks": ("Tasks planned and not yet on record", ""),
+    "s2cnet_start_time_seconds": ("When this attempt at the run started, in Unix time", ""),
+    "s2cnet_last_task_time_seconds": ("When the latest task came on record, in Unix time", ""),
+}
+
+
+class Telemetry(Collector):
+    """What a run has done so far. The driver adds tasks; a scrape may read at any moment."""
+
+    def __init__(
+        self, run_id: str, images: int, tasks: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.run_id, self.images_planned, self.tasks_planned = run_id, images, tasks
+        self.statuses: Counter[str] = Counter()
+        self.stage_seconds: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
+        self.crops = self.input_bytes = self.crop_bytes = 0
+        self._tasks: set[int] = set()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.started_s = self.last_task_s = clock()
+
+    def task_done(self, task: int, figures: Mapping[str, Any]) -> None:
+        """Adds one task that is on record; the same task again changes nothing.
+
+        figures: those of its record: `statuses`, `crops`, `bytes`, `crop_bytes`, `seconds` by
+        stage and, where counted, storage `requests` by operation.
+        """
+        with self._lock:
+            if task in self._tasks:
+                return
+            self._tasks.add(task)
+            self.statuses.update(figures["statuses"])
+            self.crops += figures["crops"]
+            self.input_bytes += figures["bytes"]
+            self.crop_bytes += figures["crop_bytes"]
+            self.stage_seconds.update(figures["seconds"])
+            self.requests.update(figures.get("requests", {}))
+            self.last_task_s = self._clock()
+
+    def add_requests(self, requests: Mapping[str, int]) -> None:
+        """Adds storage requests that belong to no task: listing, planning, committing."""
+        with self._lock:
+            self.requests.update(requests)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every figure under a plain name, for `metrics.json`; seconds, bytes and counts."""
+        with self._lock:
+            images, tasks = self.statuses.total(), len(self._tasks)
+            requests, retries = _split(self.requests)
+            return {
+                "run_id": self.run_id,
+                "images": dict(sorted(self.statuses.items())),
+                "images_done": images,
+                "images_planned": self.images_planned,
+                "crops": self.crops,
+                "input_bytes": self.input_bytes,
+                "crop_bytes": self.crop_bytes,
+                "stage_seconds": {s: round(v, 3) for s, v in self.stage_seconds.items()},
+                "storage_requests": requests,
+                "storage_retries": retries,
+                "storage_requests_per_image": round(sum(requests.values()) / max(images, 1), 4),
+                "tasks_done": tasks,
+                "tasks_planned": self.tasks_planned,
+                "queue_depth_tasks": self.tasks_planned - tasks,
+                "start_time_s": round(self.started_s, 3),
+                "last_task_time_s": round(self.last_task_s, 3),
+            }
+
+    def metrics_json(self) -> bytes:
+        """`as_dict` as it is stored."""
+        return (json.dumps(self.as_dict(), indent=2) + "\n").encode()
+
+    def collect(self) -> Iterator[Metric]:
+        """The same figures as Prometheus families; `prometheus_client` calls this at a scrape."""
+        now = self.as_dict()
+        values: dict[str, float | dict[str, float]] = {
+            "s2cnet_images_total": now["images"],
+            "s2cnet_images_planned": now["images_planned"],
+            "s2cnet_crops_total": now["crops"],
+            "s2cnet_input_bytes_total": now["input_bytes"],
+            "s2cnet_crop_bytes_total": now["crop_bytes"],
+            "s2cnet_stage_seconds_total": now["stage_seconds"],
+            "s2cnet_storage_requests_total": now["storage_requests"],
+            "s2cnet_storage_retries_total": now["storage_retries"],
+            "s2cnet_tasks_done_total": now["tasks_done"],
+            "s2cnet_tasks_planned": now["tasks_planned"],
+            "s2cnet_queue_depth_tasks": now["queue_depth_tasks"],
+            "s2cnet_start_time_seconds": now["start_time_s"],
+            "s2cnet_last_task_time_seconds": now["last_task_time_s"],
+        }
+        for name, value in values.items():
+            yield _family(name, value)
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """A registry of these figures alone, without those of the Python process."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return registry
+
+
+def prometheus_text(telemetry: Telemetry) -> bytes:
+    """The figures in Prometheus's text form."""
+    return generate_latest(telemetry.registry)
+
+
+def write_textfile(telemetry: Telemetry, path: str | Path) -> None:
+    """Replaces the file at `path` in one step, for a node exporter's textfile collector."""
+    write_registry(str(path), telemetry.registry)
+
+
+@contextmanager
+def endpoint(telemetry: Telemetry, port: int, host: str = LOOPBACK) -> Iterator[int]:
+    """Serves the figures at http://host:port/metrics until the block ends; yields the port.
+
+    The figures name no photo, but whoever reaches the port can read them and there is no
+    password: hence loopback, unless a network policy guards another address. port 0 takes a free
+    one. Raises UsageError where the port cannot be had.
+    """
+    try:
+        server, thread = start_http_server(port, host, telemetry.registry)
+    except OSError as error:
+        raise UsageError(f"no metrics on {host}:{port}: {error.strerror or error}") from error
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _split(requests: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """What was asked by operation, and what of it was asked again by reason."""
+    asked = {name: n for name, n in sorted(requests.items()) if not name.startswith(RETRY)}
+    again = {name: n for name, n in sorted(requests.items()) if name.startswith(RETRY)}
+    return asked, {name.removeprefix(RETRY): n for name, n in again.items()}
+
+
+def _family(name: str, value: float | dict[str, float]) -> Metric:
+    text, label = METRICS[name]
+    make = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    family = make(name, text, labels=[label] if label else [])
+    samples = value.items() if isinstance(value, dict) else [("", value)]
+    for of, number in samples:
+        family.add_metric([of] if label else [], number)
+    return family
