@@ -133,7 +133,7 @@ def from_published_state_dict(mapping: Mapping[str, Tensor], preset: str | None 
     if faults:
         raise WeightsError("not the layout of this network: " + "; ".join(faults))
     state = {names[name]: _cast(tensor) for name, tensor in mapping.items()}
-    for name, tensor in mapping.items():
+    for name in mapping:
         if not state[names[name]].isfinite().all():
             raise WeightsError(f"{name} has values that are not finite")
     network.load_state_dict(state, assign=True)

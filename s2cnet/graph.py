@@ -42,17 +42,20 @@ class Relations(nn.Module):
         self.semantic_heads = nn.Linear(1, heads)
 
     def forward(self, nodes: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-        """nodes [K, N, node_dim], centres [K, N, 2] -> two maps [K, heads, N, N].
-
-        Centres are shares of the input's sides.
-        """
+        """nodes [K, N, node_dim], centres [K, N, 2] -> adjacency and bias as `maps` gives them."""
         spatial = self.scale * distance(self.spatial_theta(centres), self.spatial_phi(centres))
         theta, phi = self.semantic_theta(nodes), self.semantic_phi(nodes)
-        semantic = self.scale * theta @ phi.transpose(-1, -2)
-        return (
-            self.spatial_heads(spatial[..., None]).permute(0, 3, 1, 2),
-            self.semantic_heads(semantic[..., None]).permute(0, 3, 1, 2),
-        )
+        return self.maps(spatial, self.scale * theta @ phi.transpose(-1, -2))
+
+    def maps(self, spatial: Tensor, semantic: Tensor) -> tuple[Tensor, Tensor]:
+        """Relations [K, N, N] each -> adjacency [K, N, N], attention bias [K, N, heads, N].
+
+        Both are per query (second dimension) and key (last dimension).
+        """
+        spatial = self.spatial_heads(spatial[..., None])  # [K, N, N, heads]
+        semantic = self.semantic_heads(semantic[..., None])
+        adjacency = (spatial.mean(dim=-1) * semantic.mean(dim=-1)).softmax(dim=-1)
+        return adjacency, (spatial + semantic).transpose(-1, -2)
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -76,11 +79,11 @@ class Attention(nn.Module):
         self.out = nn.Linear(node_dim, node_dim)
 
     def forward(self, nodes: Tensor, aggregated: Tensor, bias: Tensor) -> Tensor:
-        """nodes, aggregated [K, N, C], bias [K, heads, N, N] -> [K, N, C]."""
+        """nodes, aggregated [K, N, C], bias [K, N, heads, N] -> [K, N, C]."""
         query = self._split(self.query(aggregated))
         key, value = map(self._split, self.key_value(self.norm(nodes)).chunk(2, dim=-1))
-        weights = (self.scale * query @ key.transpose(-1, -2) + bias).softmax(dim=-1)
-        out: Tensor = self.out((weights @ value).transpose(1, 2).flatten(2))
+        logits = self.scale * query @ key.transpose(-1, -2) + bias.transpose(1, 2)
+        out: Tensor = self.out((logits.softmax(dim=-1) @ value).transpose(1, 2).flatten(2))
         return out
 
     def _split(self, x: Tensor) -> Tensor:
@@ -104,6 +107,38 @@ class FeedForward(nn.Module):
         return out
 
 
+class Embedding(nn.Module):
+    """Samples of a box to a node."""
+
+    def __init__(self, samples: int, node_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(samples, node_dim)
+        self.norm = nn.LayerNorm(node_dim)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """[K, samples] -> [K, node_dim]."""
+        return self.finish(self.linear(samples))
+
+    def finish(self, projected: Tensor) -> Tensor:
+        """What follows the linear map."""
+        return functional.relu(self.norm(projected))
+
+
+class Layer(nn.Module):
+    """Attention, then a feed-forward network, each added to its input."""
+
+    def __init__(self, node_dim: int, heads: int, mlp_dim: int) -> None:
+        super().__init__()
+        self.attention = Attention(node_dim, heads)
+        self.feed_forward = FeedForward(node_dim, mlp_dim)
+
+    def forward(self, nodes: Tensor, aggregated: Tensor, bias: Tensor) -> Tensor:
+        """Arguments and result of `Attention`."""
+        nodes = nodes + self.attention(nodes, aggregated, bias)
+        out: Tensor = nodes + self.feed_forward(nodes)
+        return out
+
+
 class GraphTransformer(nn.Module):
     """Layers of graph-aware attention; the aggregation's weights are shared by all layers."""
 
@@ -111,16 +146,20 @@ class GraphTransformer(nn.Module):
         super().__init__()
         self.aggregate = nn.Linear(node_dim, node_dim, bias=False)
         self.aggregate_norm = nn.LayerNorm(node_dim)
-        self.attention = nn.ModuleList(Attention(node_dim, heads) for _ in range(layers))
-        self.feed_forward = nn.ModuleList(FeedForward(node_dim, mlp_dim) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(node_dim, heads, mlp_dim) for _ in range(layers))
 
-    def forward(self, nodes: Tensor, spatial: Tensor, semantic: Tensor) -> Tensor:
-        """nodes [K, N, C], spatial and semantic [K, heads, N, N] -> [K, N, C]."""
-        adjacency = (spatial.mean(dim=1) * semantic.mean(dim=1)).softmax(dim=-1)  # [K, N, N]
-        bias = spatial + semantic
-        for attention, feed_forward in zip(self.attention, self.feed_forward, strict=True):
-            mixed = self.aggregate(adjacency @ nodes)
-            aggregated = functional.relu(self.aggregate_norm(mixed))
-            nodes = nodes + attention(nodes, aggregated, bias)
-            nodes = nodes + feed_forward(nodes)
+    def forward(self, nodes: Tensor, adjacency: Tensor, bias: Tensor) -> Tensor:
+        """nodes [K, N, C], adjacency [K, N, N], bias [K, N, heads, N] -> [K, N, C]."""
+        for layer in self.layers:
+            nodes = layer(nodes, self.aggregated(self.aggregate(adjacency @ nodes)), bias)
         return nodes
+
+    def aggregated(self, mixed: Tensor) -> Tensor:
+        """What follows the aggregation's linear map."""
+        return functional.relu(self.aggregate_norm(mixed))
+
+
+def box_centres(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Centres of xyxy boxes [..., 4] in input pixels, as shares of the input's sides: [..., 2]."""
+    size = boxes.new_tensor([width, height])
+    return (boxes[..., :2] + boxes[..., 2:]) / 2 / size

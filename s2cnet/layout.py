@@ -16,7 +16,8 @@ _PREFIXES = {
     "backbone.stage4.": "Feat_ext.feature4.0.",
     "backbone.stage5.": "Feat_ext.feature5.0.",
     "backbone.reduce.": "DimRed.",
-    "embedding.": "node_emb.",
+    "embedding.linear.": "node_emb.0.",
+    "embedding.norm.": "node_emb.1.",
     "relations.spatial_theta.": "GraphConstructor.pos_ascension_theta.",
     "relations.spatial_phi.": "GraphConstructor.pos_ascension_phi.",
     "relations.semantic_theta.": "GraphConstructor.fc_rn_theta.",
@@ -46,9 +47,9 @@ def published_name(name: str, config: S2CNetConfig) -> str:
 
     The EfficientNet-B1 variant was published without a layout: its stages keep torchvision's names.
     """
-    layer = re.fullmatch(r"graph\.(attention|feed_forward)\.(\d+)\.(\w+\.)(\w+)", name)
+    layer = re.fullmatch(r"graph\.layers\.(\d+)\.(attention|feed_forward)\.(\w+\.)(\w+)", name)
     if layer:
-        half, index, part, leaf = layer.groups()
+        index, half, part, leaf = layer.groups()
         number, parts = (0, _ATTENTION) if half == "attention" else (1, _FEED_FORWARD)
         return f"GraphTransformer.layers.{index}.{number}.fn.{parts[part]}{leaf}"
     if config.backbone == "mobilenet_v2":
