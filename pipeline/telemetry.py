@@ -12,7 +12,6 @@ Nothing here has a run id or an image address as a label: series stay few for ev
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pipeline.errors import UsageError
+from pipeline.records import add_figures
 
 LOOPBACK = "127.0.0.1"
 RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>
@@ -53,65 +53,70 @@ class Telemetry(Collector):
         self, run_id: str, images: int, tasks: int, clock: Callable[[], float] = time.time
     ) -> None:
         self.run_id, self.images_planned, self.tasks_planned = run_id, images, tasks
-        self.statuses: Counter[str] = Counter()
-        self.stage_seconds: Counter[str] = Counter()
-        self.requests: Counter[str] = Counter()
-        self.crops = self.input_bytes = self.crop_bytes = 0
+        self._totals: dict[str, Any] = {}
         self._tasks: set[int] = set()
         self._clock = clock
         self._lock = threading.Lock()
         self.started_s = self.last_task_s = clock()
 
+    @classmethod
+    def of_manifest(cls, manifest: Mapping[str, Any]) -> "Telemetry":
+        """The figures of a committed run."""
+        made = cls(
+            manifest["run_id"],
+            manifest["rows"],
+            manifest["tasks"],
+            lambda: manifest["committed_at"],
+        )
+        made._totals, made._tasks = dict(manifest["metrics"]), set(range(manifest["tasks"]))
+        made.add_requests(manifest.get("driver_requests", {}))
+        return made
+
     def task_done(self, task: int, figures: Mapping[str, Any]) -> None:
         """Adds one task that is on record; the same task again changes nothing.
 
         figures: those of its record: `statuses`, `crops`, `bytes`, `crop_bytes`, `seconds` by
-        stage and, where counted, storage `requests` by operation.
+        stage and storage `requests` by operation.
         """
         with self._lock:
             if task in self._tasks:
                 return
             self._tasks.add(task)
-            self.statuses.update(figures["statuses"])
-            self.crops += figures["crops"]
-            self.input_bytes += figures["bytes"]
-            self.crop_bytes += figures["crop_bytes"]
-            self.stage_seconds.update(figures["seconds"])
-            self.requests.update(figures.get("requests", {}))
+            self._totals = add_figures([self._totals, figures])
             self.last_task_s = self._clock()
 
     def add_requests(self, requests: Mapping[str, int]) -> None:
         """Adds storage requests that belong to no task: listing, planning, committing."""
         with self._lock:
-            self.requests.update(requests)
+            self._totals = add_figures([self._totals, {"requests": requests}])
 
     def as_dict(self) -> dict[str, Any]:
         """Every figure under a plain name, for `metrics.json`; seconds, bytes and counts."""
         with self._lock:
-            images, tasks = self.statuses.total(), len(self._tasks)
-            requests, retries = _split(self.requests)
-            return {
-                "run_id": self.run_id,
-                "images": dict(sorted(self.statuses.items())),
-                "images_done": images,
-                "images_planned": self.images_planned,
-                "crops": self.crops,
-                "input_bytes": self.input_bytes,
-                "crop_bytes": self.crop_bytes,
-                "stage_seconds": {s: round(v, 3) for s, v in self.stage_seconds.items()},
-                "storage_requests": requests,
-                "storage_retries": retries,
-                "storage_requests_per_image": round(sum(requests.values()) / max(images, 1), 4),
-                "tasks_done": tasks,
-                "tasks_planned": self.tasks_planned,
-                "queue_depth_tasks": self.tasks_planned - tasks,
-                "start_time_s": round(self.started_s, 3),
-                "last_task_time_s": round(self.last_task_s, 3),
-            }
+            totals, tasks = self._totals, len(self._tasks)
+        statuses = totals.get("statuses", {})
+        images = sum(statuses.values())
+        requests, retries = _split(totals.get("requests", {}))
+        return {
+            "run_id": self.run_id,
+            "images": dict(sorted(statuses.items())),
+            "images_done": images,
+            "images_planned": self.images_planned,
+            "crops": totals.get("crops", 0),
+            "input_bytes": totals.get("bytes", 0),
+            "crop_bytes": totals.get("crop_bytes", 0),
+            "stage_seconds": {s: round(v, 3) for s, v in totals.get("seconds", {}).items()},
+            "storage_requests": requests,
+            "storage_retries": retries,
+            "storage_requests_per_image": round(sum(requests.values()) / max(images, 1), 4),
+            "tasks_done": tasks,
+            "tasks_planned": self.tasks_planned,
+            "queue_depth_tasks": self.tasks_planned - tasks,
+        }
 
     def metrics_json(self) -> bytes:
         """`as_dict` as it is stored."""
-        return (json.dumps(self.as_dict(), indent=2) + "\n").encode()
+        return (json.dumps(self.as_dict(), indent=1) + "\n").encode()
 
     def collect(self) -> Iterator[Metric]:
         """The same figures as Prometheus families; `prometheus_client` calls this at a scrape."""
@@ -128,8 +133,8 @@ class Telemetry(Collector):
             "s2cnet_tasks_done_total": now["tasks_done"],
             "s2cnet_tasks_planned": now["tasks_planned"],
             "s2cnet_queue_depth_tasks": now["queue_depth_tasks"],
-            "s2cnet_start_time_seconds": now["start_time_s"],
-            "s2cnet_last_task_time_seconds": now["last_task_time_s"],
+            "s2cnet_start_time_seconds": self.started_s,
+            "s2cnet_last_task_time_seconds": self.last_task_s,
         }
         for name, value in values.items():
             yield _family(name, value)

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import UsageError
+from pipeline.records import add_figures
 from pipeline.telemetry import METRICS, Telemetry, endpoint, prometheus_text, write_textfile
 
 FIRST = {
@@ -75,17 +76,35 @@ def test_metrics_json_holds_the_sums() -> None:
         "tasks_done": 2,
         "tasks_planned": 3,
         "queue_depth_tasks": 1,
-        "start_time_s": 1_000.0,
-        "last_task_time_s": 1_060.0,
     }
+
+
+def test_a_committed_run_tells_the_same_figures_as_the_live_one() -> None:
+    live, _ = counted()
+    live.task_done(2, SECOND)
+    manifest = {
+        "run_id": "ab12",
+        "rows": 10,
+        "tasks": 3,
+        "committed_at": 2_000.0,
+        "metrics": add_figures([FIRST, SECOND, SECOND]),
+        "driver_requests": {"list": 4, "get": 1},
+    }
+    assert Telemetry.of_manifest(manifest).metrics_json() == live.metrics_json()
+
+
+def test_nothing_done_yet_is_zero_everywhere() -> None:
+    found = samples(prometheus_text(Telemetry("ab12", images=10, tasks=3)))
+    assert found["s2cnet_queue_depth_tasks", ""] == 3
+    assert found["s2cnet_crops_total", ""] == 0
 
 
 def test_a_task_that_is_told_twice_counts_once() -> None:
     telemetry, clock = counted()
-    before = telemetry.as_dict()
+    before = prometheus_text(telemetry)
     clock.now += 99
     telemetry.task_done(1, SECOND)
-    assert telemetry.as_dict() == before
+    assert prometheus_text(telemetry) == before
 
 
 def test_prometheus_text_has_every_declared_metric_and_the_same_numbers() -> None:
