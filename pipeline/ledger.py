@@ -34,6 +34,7 @@ from pipeline.records import (
 )
 from pipeline.storage import Store, requests_so_far
 from pipeline.tables import check_tables, encode_table
+from pipeline.telemetry import Telemetry
 
 READERS = 32  # task records fetched at a time
 
@@ -176,7 +177,8 @@ class Ledger:
         found = self.manifest
         if found is None:
             raise LedgerError(f"run {self.run_id} was given up (runs.py gc) before it could commit")
-        self.store.create_once(run_key(self.run_id, "metrics.json"), to_bytes(found["metrics"]))
+        figures = Telemetry.of_manifest(found)
+        self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
         return found
 
     def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:
