@@ -69,7 +69,7 @@ class Telemetry(Collector):
             lambda: manifest["committed_at"],
         )
         made._totals, made._tasks = dict(manifest["metrics"]), set(range(manifest["tasks"]))
-        made.add_requests(manifest.get("driver_requests", {}))
+        made.add_requests(manifest.get("session", {}).get("driver_requests", {}))
         return made
 
     def task_done(self, task: int, figures: Mapping[str, Any]) -> None:

@@ -88,7 +88,7 @@ def test_a_committed_run_tells_the_same_figures_as_the_live_one() -> None:
         "tasks": 3,
         "committed_at": 2_000.0,
         "metrics": add_figures([FIRST, SECOND, SECOND]),
-        "driver_requests": {"list": 4, "get": 1},
+        "session": {"driver_requests": {"list": 4, "get": 1}},
     }
     assert Telemetry.of_manifest(manifest).metrics_json() == live.metrics_json()
 
