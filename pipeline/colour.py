@@ -8,6 +8,7 @@ from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms
 
 # Transparent parts are laid over white, the page most thumbnails are shown on.
@@ -16,7 +17,7 @@ ALPHA_BACKGROUND = (255, 255, 255)
 # The largest profiles in use (CMYK printing) have about 2.5 MB.
 MAX_PROFILE_BYTES = 4 << 20
 
-_SRGB = ImageCms.createProfile("sRGB")
+_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 _PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
 
@@ -89,8 +90,23 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     source = ImageCms.ImageCmsProfile(BytesIO(profile))
     if source.profile.xcolor_space != _PROFILE_SPACE[mode]:
         return None
-    if mode == "RGB" and ImageCms.getProfileDescription(source).startswith("sRGB"):
+    if mode == "RGB" and _is_srgb(source):
         return None
     return ImageCms.buildTransform(
         source, _SRGB, mode, "RGB", renderingIntent=ImageCms.Intent.PERCEPTUAL
     )
+
+
+def _is_srgb(source: ImageCms.ImageCmsProfile) -> bool:
+    """By name and by primaries, which nearly every sRGB profile shares with ours."""
+    if not ImageCms.getProfileDescription(source).startswith("sRGB"):
+        return False
+    found, ours = _primaries(source), _primaries(_SRGB)
+    return found.shape == ours.shape and np.allclose(found, ours, atol=0.005)
+
+
+def _primaries(profile: ImageCms.ImageCmsProfile) -> NDArray[np.float64]:
+    """XYZ of those of red, green and blue that the profile states, [3, 3] in a whole one."""
+    core = profile.profile
+    colours = (core.red_primary, core.green_primary, core.blue_primary)
+    return np.array([colour[0] for colour in colours if colour])

@@ -46,6 +46,14 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# Warnings about what is not the picture: EXIF blocks (Pillow reads them as TIFF) and animation.
+# (message, category, module) as `warnings.filterwarnings` takes them.
+_HARMLESS = (
+    ("", Warning, r"PIL\.TiffImagePlugin"),
+    ("Invalid APNG", UserWarning, ""),
+    ("Possibly corrupt EXIF", UserWarning, ""),
+)
+
 # What Pillow and the libraries under it raise on bytes that are not what they claim to be.
 MALFORMED = (
     OSError,
@@ -140,6 +148,8 @@ def render(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            for where in _HARMLESS:
+                warnings.filterwarnings("ignore", *where)
             return _render(data, name, limits, view_side)
     except DecodeError:
         raise
@@ -174,6 +184,9 @@ def _render(data: bytes, name: str, limits: DecodeLimits, view_side: int) -> Ren
     if factor > 1:
         image = image.reduce(factor)
     image = to_srgb(image, profile if isinstance(profile, bytes) else None)
+    if name == "heic":  # libheif has turned it already; only the note is left
+        found = picture.info.get("original_orientation") or 1
+        return Rendered(image, width, height, name, found)
     orientation = _orientation(picture)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
@@ -221,10 +234,7 @@ def _draft(picture: ImageFile.ImageFile, enough: float) -> None:
 
 
 def _orientation(picture: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, 1 where there is none or it cannot be read.
-
-    pillow-heif turns pictures by itself and notes what it found.
-    """
+    """The EXIF orientation, 1 where there is none or it cannot be read."""
     try:
         value = picture.getexif().get(_EXIF_ORIENTATION, 1)
     except MALFORMED:

@@ -38,7 +38,7 @@ def main() -> None:
     """Serves requests on standard input until it ends."""
     given = json.loads(sys.argv[1])
     limits = DecodeLimits(**given["limits"])
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # a worker decodes one picture per core already
+    use_one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     confine(limits)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
@@ -50,6 +50,16 @@ def main() -> None:
         header, pixels = answer(data, limits, given["view_side"])
         reply(sink, header, pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def use_one_thread() -> None:
+    """A machine runs one decoder per core already, and threads' stacks count as memory."""
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    try:
+        from pillow_heif import options
+    except ImportError:
+        return
+    options.DECODE_THREADS = 1
 
 
 def answer(data: bytes, limits: DecodeLimits, view_side: int) -> tuple[dict[str, object], bytes]:
