@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from pipeline.page import write_page
 REPOSITORY = Path(__file__).resolve().parent.parent
 RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
 PHOTO_BUCKET, THUMBNAIL_BUCKET = "photos", "thumbnails"
+TASK_IMAGES = 5  # small tasks, so that ten photos already keep two workers busy
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic"}
 # The real photographs inside two packages that the demo installs anyway.
 PACKAGED_PHOTOS = {
@@ -108,18 +109,28 @@ def upload(paths: list[Path], s3: S3Server) -> None:
         store.pipe_file(f"{PHOTO_BUCKET}/{index:04d}-{path.name}", path.read_bytes())
 
 
-def submit(dashboard_url: str, environment: dict[str, str], ratios: str) -> None:
+def submit(dashboard_url: str, environment: Mapping[str, str], ratios: str) -> None:
     """Run the crop job as on a cluster; its log goes to this terminal. Raises DemoError."""
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "job", "submit"),
         *("--address", dashboard_url, "--working-dir", str(REPOSITORY), "--"),
         *("python", "jobs/crop_bucket.py"),
         *("--input", f"s3://{PHOTO_BUCKET}/", "--output", f"s3://{THUMBNAIL_BUCKET}/demo"),
-        *("--ratios", ratios),
+        *("--ratios", ratios, "--task-images", str(TASK_IMAGES)),
     ]
-    done = subprocess.run(command, env={**os.environ, **environment}, check=False)
-    if done.returncode != 0:
-        raise DemoError(f"the job failed with exit code {done.returncode}; its log is above")
+    job = subprocess.Popen(
+        command,
+        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with job:
+        for line in job.stdout or ():
+            if "packaging.py" not in line:  # a line for every ignored file says nothing here
+                print(line, end="", flush=True)
+    if job.returncode != 0:
+        raise DemoError(f"the job failed with exit code {job.returncode}; its log is above")
 
 
 def say(line: str) -> None:

@@ -137,7 +137,8 @@ def _process(
     def check() -> None:
         if process.poll() is not None:
             tail = log.read_text(errors="replace")[-2000:]
-            raise ServiceError(f"{' '.join(command[:4])} … ended with {process.returncode}:\n{tail}")
+            name = " ".join(command[:4])
+            raise ServiceError(f"{name} … ended with {process.returncode}:\n{tail}")
 
     try:
         yield check

@@ -61,8 +61,9 @@ def render(run: Run, limit: int, read: Reader = read_image) -> str:
 
 def describe_weights(weights: dict[str, Any]) -> str:
     """The manifest's `weights` in a few words."""
-    sha256 = weights.get("sha256") or ""
-    return f"{weights['kind']} {sha256[:12]}".strip()
+    if weights["kind"] == "untrained":
+        return f"untrained {weights['preset']}, seed {weights['seed']}"
+    return f"{weights['kind']} {weights['sha256'][:12]}"
 
 
 def photo_cards(
