@@ -82,7 +82,7 @@ class EncodeError(CropError):
     """A chosen crop could not be cut or encoded, or its own object could not be written."""
 
     stage = "encode"
-    transient_statuses = frozenset({"throttled", "network", "timeout"})
+    transient_statuses = frozenset({"throttled", "network", "timeout", "out_of_memory"})
 
 
 class LedgerError(RuntimeError):

@@ -3,6 +3,7 @@
 A row is a dict with the columns of `schema.IMAGES` and
     task    the task's number
     boxes   objects given with the input list, or None
+    requests   storage requests of reading the task, on its first row
     extra   the pass-through columns of the input list, as one dict
     photo   the decoded Photo, or None where the image failed; on the wire its pixels are one
             binary column that Ray shares between processes without a copy
@@ -37,6 +38,7 @@ _WORK = [
     schema.INPUT_BOXES,
     pa.field("crops", pa.list_(CHOSEN)),
     pa.field("candidates", pa.list_(PROPOSED)),
+    pa.field("requests", pa.map_(pa.string(), pa.int64())),
 ]
 _EXTRA, _PIXELS = "extra", "pixels"
 _VIEW = ("view_width", "view_height")

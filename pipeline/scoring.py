@@ -119,7 +119,10 @@ class Scorer:
         rois = torch.cat([crops.new_zeros(len(crops), 1), crops], dim=1)  # [N, 5]
         detections = boxes_to_input(objects.boxes, scale_xy)  # [D, 4]
         device = self.device
-        scores = self.model(image[None].to(device), rois.to(device), [detections.to(device)])
+        try:
+            scores = self.model(image[None].to(device), rois.to(device), [detections.to(device)])
+        except torch.OutOfMemoryError as error:
+            raise ScoreError("out_of_memory", str(error)) from error
         found: NDArray[np.float32] = scores.float().cpu().numpy()
         if not np.isfinite(found).all():
             raise ScoreError("not_finite", "the network gave a score that is not a number")
@@ -145,7 +148,7 @@ def whole_pixels(boxes: Boxes, photo: Photo) -> Boxes:
 def inside(objects: Detections, photo: Photo) -> Detections:
     """Objects clipped to the photo; those without area or with a corner not finite are dropped."""
     limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
-    finite = np.isfinite(objects.boxes).all(axis=1)
+    finite: NDArray[np.bool_] = np.isfinite(objects.boxes).all(axis=1)
     boxes = np.clip(np.where(finite[:, None], objects.boxes, 0), 0, limit).astype(np.float32)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     labels = [label for label, good in zip(objects.labels, keep, strict=True) if good]
@@ -163,7 +166,7 @@ def pick(
     chosen: list[ScoredCrop] = []
     while len(left) and len(chosen) < top_k:
         best, score = boxes[left[0]], float(scores[left[0]])
-        left = left[iou(best, boxes[left]) < DISTINCT_IOU]
+        left = left[np.less(iou(best, boxes[left]), DISTINCT_IOU)]
         margin = score - float(scores[left[0]]) if len(left) else None
         shares = shares_inside(best, objects.boxes)
         cut = int(((shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1])).sum())

@@ -10,16 +10,16 @@ catches everything. What concerns the whole task (the store is gone, a row got l
 """
 
 import hashlib
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import torch
 
 from pipeline import rows, schema
 from pipeline.decode import DecodeLimits
@@ -29,22 +29,17 @@ from pipeline.detectors.given_boxes import GivenBoxes
 from pipeline.encode import cut, encode, thumbnail_size
 from pipeline.errors import CropError
 from pipeline.inputs import read_image
+from pipeline.job import Job
 from pipeline.ledger import Ledger
+from pipeline.records import add_figures
 from pipeline.rows import OK, Row
-from pipeline.scoring import Candidates, ScoredCrop
 from pipeline.settings import Settings
 from pipeline.shapes import parse_shape, parse_shapes
-from pipeline.storage import Store, open_store
-from pipeline.weights import Weights, make_scorer
+from pipeline.storage import Store, open_store, requests_so_far
+from pipeline.weights import make_scorer
 
-
-@dataclass(frozen=True)
-class Job:
-    """What every stage needs to know; small, since it travels with each task."""
-
-    settings: Settings
-    weights: Weights
-    run_id: str
+if TYPE_CHECKING:  # torch is for DetectScore alone: the other stages' workers start without it
+    from pipeline.scoring import Candidates, ScoredCrop
 
 
 def attempt(row: Row, stage: str, work: Callable[[Row], None]) -> None:
@@ -56,7 +51,7 @@ def attempt(row: Row, stage: str, work: Callable[[Row], None]) -> None:
         work(row)
     except CropError as error:
         rows.fail(row, error.stage, error.status, error.kind, error.message)
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except MemoryError as error:
         rows.fail(row, stage, "out_of_memory", "transient", str(error))
     except Exception as error:  # noqa: BLE001 - the process boundary of a stage
         rows.fail(row, stage, "internal_error", "permanent", f"{type(error).__name__}: {error}")
@@ -67,6 +62,7 @@ def attempt(row: Row, stage: str, work: Callable[[Row], None]) -> None:
 def read_decode(block: pa.Table, job: Job) -> pa.Table:
     """Reads and decodes the images of one task; reads run ahead of decoding. block: one `task`."""
     (task,) = block.column("task").to_pylist()
+    before = requests_so_far()
     inputs = _ledger(job).task_inputs(task)
     images = [rows.new_row(task, image) for image in inputs.to_pylist()]
     decoder = _decoder(job.settings.decode_limits, job.settings.view_side)
@@ -87,6 +83,7 @@ def read_decode(block: pa.Table, job: Job) -> pa.Table:
             done.result()
             attempt(row, "decode", decode)
             row.pop("data", None)
+    images[0]["requests"] = dict(requests_so_far() - before)
     return rows.pack(images, schema.pass_through(inputs.schema))
 
 
@@ -94,10 +91,10 @@ class DetectScore:
     """Holds the model and the detector on one device; chooses the crops of each image."""
 
     def __init__(self, job: Job, device: str) -> None:
-        if device == "cpu":  # one core each: workers are many, and sums keep one order
-            torch.set_num_threads(1)
         self.settings = job.settings
         self.shapes = parse_shapes(job.settings.ratios)
+        if device == "cpu":
+            one_thread()
         self.scorer = make_scorer(job.weights, job.settings.detector, device)
 
     def __call__(self, block: pa.Table) -> pa.Table:
@@ -122,10 +119,19 @@ class DetectScore:
         row["candidates"] = [one for shape in choice.candidates for one in _candidate_rows(shape)]
 
 
+def one_thread() -> None:
+    """One core for this process: workers are many, and every sum keeps one order."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
 def cut_encode_commit(block: pa.Table, job: Job) -> pa.Table:
     """Cuts and encodes the crops of one task, writes its tables and puts it on record."""
-    start = time.perf_counter()
     images = rows.unpack(block)
+    before = requests_so_far()
     store = _store(job.settings.output)
     encoded: list[Row] = []
 
@@ -138,18 +144,13 @@ def cut_encode_commit(block: pa.Table, job: Job) -> pa.Table:
     for row in images:
         attempt(row, "encode", cut_and_encode)
     tables = _tables(images, encoded, rows.extra_fields(block), job.settings)
-    metrics = _metrics(images, encoded)
+    figures = [_figures(images, encoded), {"requests": requests_so_far() - before}]
+    figures += [{"requests": dict(row["requests"] or ())} for row in images]
     (task,) = {row["task"] for row in images}
-    _ledger(job).commit_task(task, tables, metrics)
-    return pa.table(
-        {
-            "task": [task],
-            "images": [len(images)],
-            "ok": [metrics["statuses"].get(OK, 0)],
-            "crops": [len(encoded)],
-            "write_s": [time.perf_counter() - start],
-        }
-    )
+    record = _ledger(job).commit_task(task, tables, add_figures(figures))
+    ok = record.metrics["statuses"].get(OK, 0)
+    done = {"task": task, "images": record.images, "ok": ok, "crops": record.metrics["crops"]}
+    return pa.Table.from_pylist([{**done, "metrics": json.dumps(record.metrics)}])
 
 
 def write_crop_file(store: Store, crop: Row) -> str:
@@ -186,7 +187,7 @@ def _tables(
     return tables
 
 
-def _metrics(images: list[Row], crops: list[Row]) -> dict[str, Any]:
+def _figures(images: list[Row], crops: list[Row]) -> dict[str, Any]:
     """Figures of one task for its record: counts and seconds of work by stage."""
     stages = ("read", "decode", "detect", "score", "encode")
     return {
@@ -209,12 +210,12 @@ def _object_rows(objects: Detections) -> list[Row]:
     ]
 
 
-def _crop_row(crop: ScoredCrop) -> Row:
+def _crop_row(crop: "ScoredCrop") -> Row:
     row = asdict(crop)
     return {**row, **_corners(row.pop("box_px"))}
 
 
-def _candidate_rows(found: Candidates) -> list[Row]:
+def _candidate_rows(found: "Candidates") -> list[Row]:
     return [
         {"ratio": found.ratio, **_corners(box), "score": float(score)}
         for box, score in zip(found.boxes_px, found.scores, strict=True)

@@ -1,14 +1,19 @@
-"""Which network and detector a job uses, pinned by hash before any work begins."""
+"""Which network and detector a job uses, pinned by hash before any work begins.
+
+torch takes seconds to import. It is imported where a network is made, so that the workers which
+only read, decode and encode never load it.
+"""
 
 import hashlib
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.detectors import make_detector
-from pipeline.scoring import Scorer
-from s2cnet import S2CNet, load_model
-from s2cnet.checkpoint import read_weights
+
+if TYPE_CHECKING:
+    from pipeline.scoring import Scorer
+    from s2cnet import S2CNet
 
 DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 
@@ -29,8 +34,10 @@ class Weights:
     def as_dict(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def load(self, device: str) -> S2CNet:
+    def load(self, device: str) -> "S2CNet":
         """Raises WeightsError where the file no longer has the pinned hash or another layout."""
+        from s2cnet import S2CNet, load_model
+
         if self.preset is not None:
             return S2CNet.untrained(self.preset, seed=self.seed or 0).to(device)
         return load_model(self.uri or STARTER, device=device, sha256=self.sha256)
@@ -47,12 +54,16 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
         weights = STARTER if packaged.is_file() else UNTRAINED
     if weights == UNTRAINED:
         return Weights("untrained", f"untrained-{preset}-seed{seed}", preset=preset, seed=seed)
+    from s2cnet.checkpoint import read_weights
+
     sha256 = hashlib.sha256(read_weights(weights)).hexdigest()
     if weights == STARTER:
         return Weights("starter", sha256)
     return Weights("file", sha256, uri=weights)
 
 
-def make_scorer(weights: Weights, detector: str, device: str) -> Scorer:
+def make_scorer(weights: Weights, detector: str, device: str) -> "Scorer":
     """The pinned network and the named detector on one device."""
+    from pipeline.scoring import Scorer
+
     return Scorer(weights.load(device), make_detector(detector, device), device)

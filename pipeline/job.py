@@ -1,0 +1,98 @@
+"""A job before and after its work: what it is going to do, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.code_version import code_version
+from pipeline.detectors import make_detector
+from pipeline.inputs import list_inputs, refuse_overlap
+from pipeline.ledger import Ledger
+from pipeline.plan import RunSpec, cut_tasks, input_sha256
+from pipeline.progress import Log, summary_lines
+from pipeline.rows import OK
+from pipeline.settings import Settings, Verdict
+from pipeline.storage import open_store, requests_so_far
+from pipeline.weights import Weights, choose_weights
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every stage needs to know; small, since it travels with each task."""
+
+    settings: Settings
+    weights: Weights
+    run_id: str
+
+
+def begin(settings: Settings, log: Log) -> tuple[Job, Ledger]:
+    """Lists and pins the input, names the run, and begins it or finds it begun.
+
+    Raises UsageError or WeightsError for a job that makes no sense, LedgerError where the store
+    refuses. A dry run writes nothing that counts: the plan alone is pinned.
+    """
+    refuse_overlap(settings.input, settings.output)
+    weights = choose_weights(settings.weights, settings.preset, settings.seed)
+    weights.load("cpu")  # a wrong layout is found here, not by a worker an hour later
+    if weights.kind == "untrained":
+        log.say(
+            "untrained",
+            f"WARNING: no weights are given, so the network is UNTRAINED (drawn from seed "
+            f"{weights.seed}). The crops have the right shapes but mean nothing.",
+            **weights.as_dict(),
+        )
+    inputs = list_inputs(settings.input, settings.limit)
+    spec = RunSpec(
+        settings=settings.identity(),
+        weights_sha256=weights.sha256,
+        detector=make_detector(settings.detector).identity,
+        code_version=code_version(),
+        input_sha256=input_sha256(inputs),
+    )
+    tasks = cut_tasks(inputs, settings.task_images, settings.task_bytes)
+    ledger = Ledger.open(open_store(settings.output), spec, inputs, tasks)
+    return Job(settings, weights, ledger.run_id), ledger
+
+
+def commit(
+    job: Job, ledger: Ledger, log: Log, metrics: Mapping[str, Any], session: Mapping[str, Any]
+) -> Verdict:
+    """Commits the run, tells its summary, returns its verdict.
+
+    metrics: figures of all tasks, added up; session: facts about this session for the manifest.
+    """
+    verdict = verdict_of(job.settings, metrics)
+    about = {
+        "verdict": verdict,
+        "weights": job.weights.as_dict(),
+        "job": job.settings.as_dict(),
+        "session": {**session, "driver_requests": dict(requests_so_far())},
+    }
+    manifest = ledger.finish(about)
+    figures = {**manifest["metrics"], **manifest["session"], "images": manifest["rows"]}
+    for line in [] if log.json else summary_lines(figures):
+        log.say("summary", line)
+    if verdict == "over_error_rate":
+        failed = failures(metrics)
+        log.say(
+            "over_error_rate",
+            f"{sum(failed.values()):,} of {ledger.rows:,} images failed, more than "
+            f"--max-error-rate {job.settings.max_error_rate:g} allows: "
+            + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
+            failed=failed,
+        )
+    log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
+    return verdict
+
+
+def verdict_of(settings: Settings, metrics: Mapping[str, Any]) -> Verdict:
+    """Whether more images failed than --max-error-rate allows."""
+    images = sum(metrics["statuses"].values())
+    failed = sum(failures(metrics).values())
+    return "over_error_rate" if failed > settings.max_error_rate * images else "done"
+
+
+def failures(metrics: Mapping[str, Any]) -> dict[str, int]:
+    """How many images failed for which reason, the commonest first."""
+    failed = [(status, count) for status, count in metrics["statuses"].items() if status != OK]
+    return dict(sorted(failed, key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,170 @@
+"""The whole job on one screen: plan, one Ray Data chain, commit. The only file that imports ray.
+
+One block is one task, from the first stage to the last. Ray moves and retries blocks; whether a
+task is done is decided by the ledger in the output store alone, so a task that Ray runs twice
+counts once, and a run that dies goes on where its records end.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+# Ray Data's own actor pool makes Ray's core print an error line that is none. Set before it loads.
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data.block import BlockMetadata
+from ray.data.datasource import ReadTask
+from ray.exceptions import RayError
+
+from pipeline.errors import LedgerError
+from pipeline.job import Job, begin, commit, verdict_of
+from pipeline.progress import Log, Progress
+from pipeline.records import add_figures
+from pipeline.settings import Settings, Verdict
+from pipeline.stages import DetectScore, cut_encode_commit, read_decode
+
+
+def crop_bucket(settings: Settings, log: Log) -> Verdict:
+    """Does what is not on record yet and commits the run; returns its verdict.
+
+    Raises UsageError or WeightsError for a job that makes no sense, LedgerError for a run that
+    cannot go on; what is on record stays.
+    """
+    job, ledger = begin(settings, log)
+    if manifest := ledger.manifest:
+        log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
+        return verdict_of(settings, manifest["metrics"])
+    pending = ledger.pending()
+    figures = [record.metrics for record in ledger.records()]  # of an earlier session
+    message = f"run {job.run_id}: {ledger.rows:,} images in {ledger.task_count:,} tasks"
+    message += f", {len(figures):,} of them done before" if figures else ""
+    log.say("plan", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
+    if settings.dry_run:
+        return "done"
+    started = time.monotonic()
+    session: dict[str, Any] = {}
+    if pending:
+        workers = start_ray(settings)
+        log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
+        images = ledger.rows - sum(sum(done["statuses"].values()) for done in figures)
+        progress = Progress(log, images, len(pending))
+        for row in chain(pending, job, workers):
+            figures.append(json.loads(row["metrics"]))
+            progress.advance(row["images"], row["ok"], row["crops"])
+        wall_s = time.monotonic() - started
+        session = {"wall_s": round(wall_s, 2), "images_per_s": round(images / wall_s, 3)}
+        session |= {"device": workers.device, "actors": workers.actors}
+    return commit(job, ledger, log, add_figures(figures), session)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How the stages share this cluster."""
+
+    device: str  # of the scoring actors: "cuda" or "cpu"
+    actors: int
+    actor_cpus: float
+    actor_gpus: float
+    task_cpus: float  # of one read-and-decode or encode task
+    why: str
+
+
+def chain(pending: list[int], job: Job, workers: Workers) -> Iterator[dict[str, Any]]:
+    """Task numbers in; one summary row out for every task that is on record."""
+    block: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}  # a block is a task
+    task = {"num_cpus": workers.task_cpus, "fn_kwargs": {"job": job}, **block}
+    numbers = ray.data.read_datasource(
+        TaskNumbers(pending), override_num_blocks=len(pending), num_cpus=workers.task_cpus
+    )
+    done = (
+        numbers.map_batches(read_decode, **task)
+        .map_batches(
+            DetectScore,
+            fn_constructor_args=(job, workers.device),
+            compute=ray.data.ActorPoolStrategy(size=workers.actors),
+            num_cpus=workers.actor_cpus,
+            num_gpus=workers.actor_gpus,
+            **block,
+        )
+        .map_batches(cut_encode_commit, **task)
+    )
+    try:
+        for summary in done.iter_batches(prefetch_batches=0, **block):
+            yield from summary.to_pylist()
+    except RayError as error:
+        raise LedgerError(f"a worker could not go on: {_cause(error)}") from error
+
+
+def _cause(error: RayError) -> str:
+    """The last line of what Ray tells about a failure: the exception that a worker raised."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+class TaskNumbers(ray.data.Datasource):  # type: ignore[misc]
+    """Blocks of one row, `task`. Ray makes each when it is wanted: a long plan costs no memory."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = numbers
+
+    def estimate_inmemory_data_size(self) -> int:
+        return 8 * len(self.numbers)
+
+    def get_read_tasks(self, *_: Any, **__: Any) -> list[ReadTask]:
+        size = BlockMetadata(num_rows=1, size_bytes=8, input_files=None, exec_stats=None)
+        return [ReadTask(partial(_task_block, number), size) for number in self.numbers]
+
+
+def _task_block(number: int) -> list[pa.Table]:
+    return [pa.table({"task": [number]})]
+
+
+def start_ray(settings: Settings) -> Workers:
+    """Joins the cluster, or starts one on this machine, and shares it out among the stages."""
+    if not ray.is_initialized():
+        ray.init(
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env=None if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else _our_packages(),
+        )
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails a run, we say ourselves
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size = None  # a block is a task, however large
+    context.enable_progress_bars = False
+    return share_out(ray.cluster_resources(), settings.num_actors, settings.gpus_per_actor)
+
+
+def _our_packages() -> dict[str, dict[str, str]]:
+    """Lets workers import what this process runs; `ray job submit --working-dir` does it itself."""
+    root = str(Path(__file__).resolve().parent.parent)
+    inherited = os.environ.get("PYTHONPATH")
+    return {"env_vars": {"PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root}}
+
+
+def share_out(resources: Mapping[str, float], num_actors: int, gpus_per_actor: float) -> Workers:
+    """Scoring on GPUs where the cluster has some, else on CPU. resources: as Ray reports them.
+
+    Every stage asks for fractions of a core, so that reading and writing find room beside the
+    actors on one core as on many: the actors of a CPU cluster take half of the cores together.
+    """
+    cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
+    task_cpus = 0.25 if cpus < 4 else 0.5
+    if gpus and gpus_per_actor:
+        actors = num_actors or max(1, int(gpus / gpus_per_actor))
+        actor_cpus = min(1.0, cpus / (2 * actors))
+        why = f"{gpus:g} GPU in the cluster, {gpus_per_actor:g} for each of {actors} actors"
+        return Workers("cuda", actors, actor_cpus, gpus_per_actor, task_cpus, why)
+    actors = num_actors or max(1, int(cpus))
+    found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
+    why = f"{found} in the cluster; {actors} actors of one thread on {cpus:g} cores"
+    return Workers("cpu", actors, cpus / (2 * actors), 0.0, task_cpus, why)
