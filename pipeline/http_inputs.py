@@ -72,7 +72,8 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
     query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
     try:
         connection.request("GET", target + query, headers={"Host": parts.netloc})
-        return _body(connection.getresponse(), max_bytes)
+        with connection.getresponse() as answer:
+            return _body(answer, max_bytes)
     except TimeoutError as error:
         raise ReadError("timeout", f"{host!r} was silent for {policy.timeout_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:

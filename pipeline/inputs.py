@@ -229,8 +229,10 @@ def _pin_files(table: pa.Table) -> pa.Table:
             if path.is_file():
                 info = _file_info(path)
                 etags[row], sizes[row] = info.etag, info.bytes
-    table = table.set_column(table.schema.get_field_index("etag"), INPUTS.field("etag"), [etags])
-    table = table.set_column(table.schema.get_field_index("bytes"), INPUTS.field("bytes"), [sizes])
+    for name, values in (("etag", etags), ("bytes", sizes)):
+        field = INPUTS.field(name)
+        column = pa.array(values, field.type)
+        table = table.set_column(table.schema.get_field_index(name), field, column)
     return table.add_column(0, INPUTS.field("image_id"), [ids])
 
 

@@ -1,23 +1,27 @@
 """Any other fsspec store, as long as it can create an object only if it is absent.
 
-fsspec's own default for `mode="create"` is "exists? then write", which two jobs can pass at once.
-A store is accepted only if its class brings a creation of its own (gcsfs: if-generation-match,
-adlfs: overwrite=False). The memory store is for tests and small trials in one process.
+fsspec's own default for `mode="create"` is "exists? then write", which two jobs can pass at once,
+and a probe cannot tell. So stores are listed by name, each with what makes its creation atomic.
 """
 
-import inspect
 import posixpath
 import threading
 from typing import Any
 
 import fsspec
-from fsspec.asyn import AsyncFileSystem
-from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.spec import AbstractFileSystem
 
 from pipeline.backoff import RetryableError
 from pipeline.errors import UsageError
-from pipeline.storage import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+from pipeline.storage import ObjectChangedError, ObjectInfo, ObjectTooLargeError, scheme_of
+
+CREATES_ONCE = {
+    "memory": "a lock; for tests and small trials in one process",
+    "gs": "gcsfs sends ifGenerationMatch=0",
+    "gcs": "as gs",
+    "az": "adlfs sends If-None-Match: *",
+    "abfs": "as az",
+    "abfss": "as az",
+}
 
 _MEMORY = threading.Lock()  # the memory store looks and then writes; one process, so a lock will do
 
@@ -26,15 +30,15 @@ class FsspecBackend:
     """Objects under the address `uri`."""
 
     def __init__(self, uri: str) -> None:
+        if scheme_of(uri) not in CREATES_ONCE:
+            raise UsageError(
+                f"a store at {scheme_of(uri)}:// is not known to create an object only if it is "
+                f"absent. Use a folder, s3:// or one of {', '.join(CREATES_ONCE)}."
+            )
         try:
             self._fs, self._root = fsspec.url_to_fs(uri, use_listings_cache=False)
-        except (ValueError, ImportError) as error:
-            raise UsageError(f"no store for {uri!r}: {error}") from error
-        if not _creates_once(self._fs):
-            raise UsageError(
-                f"{type(self._fs).__name__} cannot create an object only if it is absent. "
-                "Use a local folder, s3://, gs://, abfs:// or memory://."
-            )
+        except ImportError as error:
+            raise UsageError(f"{uri!r} needs a package: {error}") from error
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes:
         if etag is not None or max_bytes is not None:
@@ -84,16 +88,6 @@ class FsspecBackend:
         etag = str(entry.get("etag") or entry.get("ETag") or f"{seconds:.6f}-{entry['size']}")
         key = entry["name"].removeprefix(self._root).lstrip("/")
         return ObjectInfo(key, int(entry["size"]), etag.strip('"'), seconds)
-
-
-def _creates_once(filesystem: AbstractFileSystem) -> bool:
-    if isinstance(filesystem, MemoryFileSystem):
-        return True
-    if isinstance(filesystem, AsyncFileSystem):
-        return "mode" in inspect.signature(type(filesystem)._pipe_file).parameters and (
-            type(filesystem)._pipe_file is not AsyncFileSystem._pipe_file
-        )
-    return False  # the synchronous default is two steps, and no class overrides it atomically
 
 
 def _once(function: Any, *arguments: Any, **options: Any) -> Any:

@@ -36,7 +36,7 @@ def open_ledger(store: Store, inputs: pa.Table, task_images: int = 3, **changes:
 def done(
     inputs: pa.Table, failed: dict[int, str] | None = None, mark: str = ""
 ) -> dict[str, pa.Table]:
-    """The tables of a task: every image ok with one crop, but the rows in `failed` (row -> kind)."""
+    """The tables of a task: each image ok with one crop, but the rows in `failed` (row: kind)."""
     failed = failed or {}
     images, crops = [], []
     for row, one in enumerate(inputs.to_pylist()):

@@ -110,13 +110,13 @@ def test_lost_rows_are_not_committed(tmp_path: Path) -> None:
     tables = done(ledger.task_inputs(0))
     with pytest.raises(LedgerError, match="3 images gave 2 rows"):
         ledger.commit_task(0, {**tables, "images": tables["images"].slice(1)}, {})
+    doubled = pa.concat_tables([tables["images"], tables["images"].slice(0, 1)])
     with pytest.raises(LedgerError, match="rows of `images`"):
-        doubled = pa.concat_tables([tables["images"], tables["images"].slice(0, 1)])
         ledger.commit_task(0, {**tables, "images": doubled}, {})
     with pytest.raises(LedgerError, match="must have rank: int32"):
         ledger.commit_task(0, {**tables, "crops": tables["crops"].drop_columns(["rank"])}, {})
+    other = done(make_inputs(1, start=99))["crops"]
     with pytest.raises(LedgerError, match="another task"):
-        other = done(make_inputs(1, start=99))["crops"]
         ledger.commit_task(0, {**tables, "crops": other}, {})
     assert ledger.pending() == [0]
 
