@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
             made.add_argument(flag(item.name), action="store_true", help=f"{text} (default: no)")
             continue
         if item.name not in _REQUIRED:
-            default = "all" if item.default is None else item.default
+            default = {None: "all", "": "none"}.get(item.default, item.default)
             options["help"] += f" (default: {default}{' ' + unit if unit else ''})"
         options["type"] = _plain_type(item.type)
         options["choices"] = choices or None

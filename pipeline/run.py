@@ -28,9 +28,9 @@ from ray.exceptions import RayError
 from pipeline.errors import LedgerError
 from pipeline.job import Job, begin, commit, verdict_of
 from pipeline.progress import Log, Progress
-from pipeline.records import add_figures
 from pipeline.settings import Settings, Verdict
 from pipeline.stages import DetectScore, cut_encode_commit, read_decode
+from pipeline.telemetry import Telemetry, endpoint, write_textfile
 
 
 def crop_bucket(settings: Settings, log: Log) -> Verdict:
@@ -44,9 +44,12 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
         return verdict_of(settings, manifest["metrics"])
     pending = ledger.pending()
-    figures = [record.metrics for record in ledger.records()]  # of an earlier session
+    telemetry = Telemetry(job.run_id, ledger.rows, ledger.task_count)
+    for record in ledger.records():  # of an earlier session
+        telemetry.task_done(record.task, record.metrics)
+    before = telemetry.as_dict()
     message = f"run {job.run_id}: {ledger.rows:,} images in {ledger.task_count:,} tasks"
-    message += f", {len(figures):,} of them done before" if figures else ""
+    message += f", {before['tasks_done']:,} of them done before" if before["tasks_done"] else ""
     log.say("plan", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
     if settings.dry_run:
         return "done"
@@ -55,15 +58,18 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     if pending:
         workers = start_ray(settings)
         log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
-        images = ledger.rows - sum(sum(done["statuses"].values()) for done in figures)
+        images = ledger.rows - before["images_done"]
         progress = Progress(log, images, len(pending))
-        for row in chain(pending, job, workers):
-            figures.append(json.loads(row["metrics"]))
-            progress.advance(row["images"], row["ok"], row["crops"])
+        with endpoint(telemetry, settings.metrics_port or None, settings.metrics_host):
+            for row in chain(pending, job, workers):
+                telemetry.task_done(row["task"], json.loads(row["metrics"]))
+                if settings.metrics_file:
+                    write_textfile(telemetry, settings.metrics_file)
+                progress.advance(row["images"], row["ok"], row["crops"])
         wall_s = time.monotonic() - started
         session = {"wall_s": round(wall_s, 2), "images_per_s": round(images / wall_s, 3)}
         session |= {"device": workers.device, "actors": workers.actors}
-    return commit(job, ledger, log, add_figures(figures), session)
+    return commit(job, ledger, log, telemetry.totals, session)
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,18 @@ class Settings:
         "text", "how progress is told", choices=("text", "json"), changes_output=False
     )
 
+    metrics_port: int = _option(
+        0, "serve Prometheus figures on this port while the job runs; 0 does not",
+        changes_output=False,
+    )  # fmt: skip
+    metrics_host: str = _option(
+        "127.0.0.1", "address of that port; another one only behind a network policy",
+        changes_output=False,
+    )  # fmt: skip
+    metrics_file: str = _option(
+        "", "keep the same figures in this file, for a node exporter", changes_output=False
+    )
+
     def __post_init__(self) -> None:
         parse_shapes(self.ratios)
         for item in fields(self):
@@ -110,6 +122,10 @@ class Settings:
         for name in ("num_actors", "gpus_per_actor", "drain_s", "seed"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{flag(name)} must not be negative")
+        if not 0 <= self.metrics_port < 65_536:
+            raise UsageError(
+                f"--metrics-port is 1 to 65535, or 0 for none, not {self.metrics_port}"
+            )
         if self.limit is not None and self.limit < 1:
             raise UsageError("--limit must be at least 1")
         if self.quality > 100:

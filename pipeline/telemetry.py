@@ -90,6 +90,12 @@ class Telemetry(Collector):
         with self._lock:
             self._totals = add_figures([self._totals, {"requests": requests}])
 
+    @property
+    def totals(self) -> dict[str, Any]:
+        """The figures of all tasks added up, under the names of their records."""
+        with self._lock:
+            return dict(self._totals)
+
     def as_dict(self) -> dict[str, Any]:
         """Every figure under a plain name, for `metrics.json`; seconds, bytes and counts."""
         with self._lock:
@@ -158,13 +164,16 @@ def write_textfile(telemetry: Telemetry, path: str | Path) -> None:
 
 
 @contextmanager
-def endpoint(telemetry: Telemetry, port: int, host: str = LOOPBACK) -> Iterator[int]:
+def endpoint(telemetry: Telemetry, port: int | None, host: str = LOOPBACK) -> Iterator[int | None]:
     """Serves the figures at http://host:port/metrics until the block ends; yields the port.
 
     The figures name no photo, but whoever reaches the port can read them and there is no
     password: hence loopback, unless a network policy guards another address. port 0 takes a free
-    one. Raises UsageError where the port cannot be had.
+    one, None serves nothing. Raises UsageError where the port cannot be had.
     """
+    if port is None:
+        yield None
+        return
     try:
         server, thread = start_http_server(port, host, telemetry.registry)
     except OSError as error:

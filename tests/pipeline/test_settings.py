@@ -22,6 +22,7 @@ from pipeline.settings import Settings, flag
         ({"num_actors": -1}, "--num-actors"),
         ({"gpus_per_actor": 1.5}, "--gpus-per-actor"),
         ({"decode_timeout_s": 0.0}, "--decode-timeout-s"),
+        ({"metrics_port": 70_000}, "--metrics-port"),
     ],
 )
 def test_nonsense_is_refused_by_the_name_of_its_option(

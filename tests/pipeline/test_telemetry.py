@@ -164,6 +164,11 @@ def test_a_port_that_is_taken_is_a_usage_error() -> None:
         endpoint(second, port=port).__enter__()
 
 
+def test_no_port_serves_nothing() -> None:
+    with endpoint(Telemetry("x", 1, 1), port=None) as port:
+        assert port is None
+
+
 def test_textfile_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "s2cnet.prom"
     path.write_text("old")
