@@ -120,7 +120,9 @@ class Scorer:
         detections = boxes_to_input(objects.boxes, scale_xy)  # [D, 4]
         device = self.device
         try:
-            scores = self.model(image[None].to(device), rois.to(device), [detections.to(device)])
+            scores = self.model.score(
+                image[None].to(device), rois.to(device), [detections.to(device)]
+            )
         except torch.OutOfMemoryError as error:
             raise ScoreError("out_of_memory", str(error)) from error
         found: NDArray[np.float32] = scores.float().cpu().numpy()
@@ -148,7 +150,7 @@ def whole_pixels(boxes: Boxes, photo: Photo) -> Boxes:
 def inside(objects: Detections, photo: Photo) -> Detections:
     """Objects clipped to the photo; those without area or with a corner not finite are dropped."""
     limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
-    finite: NDArray[np.bool_] = np.isfinite(objects.boxes).all(axis=1)
+    finite = np.asarray(np.isfinite(objects.boxes).all(axis=1))
     boxes = np.clip(np.where(finite[:, None], objects.boxes, 0), 0, limit).astype(np.float32)
     keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     labels = [label for label, good in zip(objects.labels, keep, strict=True) if good]

@@ -226,10 +226,22 @@ def _corners(box: Iterable[float]) -> Row:
     return dict(zip(("x0", "y0", "x1", "y1"), map(float, box), strict=True))
 
 
-@lru_cache(maxsize=1)
+_DECODERS: dict[tuple[DecodeLimits, int], Decoder] = {}  # of this worker process: at most one
+
+
 def _decoder(limits: DecodeLimits, view_side: int) -> Decoder:
-    """This worker process's decoding child; it lives as long as the worker."""
-    return Decoder(limits, view_side)
+    """This worker's decoding child; it lives as long as the worker, or until limits change."""
+    if (limits, view_side) not in _DECODERS:
+        end_worker()
+        _DECODERS[limits, view_side] = Decoder(limits, view_side)
+    return _DECODERS[limits, view_side]
+
+
+def end_worker() -> None:
+    """Ends the decoding child. A worker of Ray's need not call it: the child ends with it."""
+    for decoder in _DECODERS.values():
+        decoder.close()
+    _DECODERS.clear()
 
 
 @lru_cache(maxsize=1)

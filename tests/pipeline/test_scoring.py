@@ -1,0 +1,163 @@
+"""Choosing crops: by hand where numbers are few, and with a drawn network for what it is fed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.decode import Photo
+from pipeline.detectors import Detections, Pixels
+from pipeline.errors import ScoreError
+from pipeline.scoring import (
+    Scorer,
+    circle_loss,
+    inside,
+    iou,
+    pick,
+    propose,
+    shares_inside,
+    whole_pixels,
+)
+from pipeline.shapes import parse_shape, parse_shapes
+from s2cnet import S2CNet
+
+torch.set_num_threads(1)
+
+
+def boxes(*rows: Sequence[float]) -> np.ndarray:
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+def objects(*rows: Sequence[float], scores: Sequence[float] | None = None) -> Detections:
+    found = boxes(*rows)
+    given = np.ones(len(found)) if scores is None else np.array(scores)
+    return Detections(found, given.astype(np.float32), ["thing"] * len(found))
+
+
+def photo(width: int = 300, height: int = 200, reduced: int = 1) -> Photo:
+    """A gradient photo whose view is `reduced` times smaller than its source."""
+    y, x = np.mgrid[0 : height // reduced, 0 : width // reduced]
+    pixels = np.stack([x % 256, y % 256, (x + y) % 256], axis=-1).astype(np.uint8)
+    return Photo(pixels, width, height, "jpeg", 1)
+
+
+class OneBox:
+    """A detector that always sees the left upper quarter of what it is given."""
+
+    name = identity = "one-box"
+
+    def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
+        return [objects((0, 0, p.shape[1] / 2, p.shape[0] / 2)) for p in photos]
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    return Scorer(S2CNet.untrained(seed=1), OneBox())
+
+
+def test_overlap_measures_by_hand() -> None:
+    # A 10×10 box against one shifted by 5 (overlap 50 of 150) and one that only touches it.
+    first = boxes((0, 0, 10, 10))[0]
+    np.testing.assert_allclose(iou(first, boxes((5, 0, 15, 10), (10, 0, 20, 10))), [1 / 3, 0])
+    np.testing.assert_allclose(shares_inside(first, boxes((5, 5, 15, 15), (2, 2, 4, 4))), [0.25, 1])
+
+
+def test_the_best_crop_wins_and_the_next_is_clearly_different() -> None:
+    # 1 overlaps 0 by 90/110, 2 by 50/150: 2 is the runner-up although 1 has the higher score.
+    found = boxes((0, 0, 10, 10), (1, 0, 11, 10), (5, 0, 15, 10))
+    scores = np.array([0.9, 0.8, 0.5], np.float32)
+    first, second = pick("1:1", found, scores, 3, objects((0, 0, 10, 10)))
+    assert (first.rank, first.box_px, first.score) == (0, (0, 0, 10, 10), pytest.approx(0.9))
+    assert first.margin == pytest.approx(0.4)
+    assert (second.rank, second.box_px) == (1, (5, 0, 15, 10))
+    assert second.margin is None
+    assert (first.object_shares, first.objects_cut) == ([1.0], 0)
+    assert (second.object_shares, second.objects_cut) == ([0.5], 1)
+
+
+def test_equal_scores_take_the_first_candidate() -> None:
+    found = boxes((0, 0, 4, 4), (6, 0, 10, 4), (0, 6, 4, 10))
+    (best,) = pick("1:1", found, np.zeros(3, np.float32), 1, objects())
+    assert best.box_px == (0, 0, 4, 4)
+
+
+def test_a_circle_avoids_hiding_an_object_in_a_corner() -> None:
+    # Both squares hold the object wholly; in the first it sits in the corner, outside the circle.
+    squares = boxes((0, 0, 100, 100), (-45, -45, 55, 55))
+    scores = np.array([1.0, 0.0], np.float32)  # standard deviation .5
+    loss = circle_loss(squares, objects((0, 0, 10, 10)), scores)
+    np.testing.assert_allclose(loss, [0.5, 0.0])
+
+
+def test_a_circle_without_objects_is_judged_as_its_square() -> None:
+    assert circle_loss(boxes((0, 0, 9, 9)), objects(), np.ones(1, np.float32)).tolist() == [0]
+
+
+def test_boxes_become_whole_pixels_inside_the_photo() -> None:
+    got = whole_pixels(boxes((-3.4, 1.6, 500, 100.2), (299.9, 199.9, 300, 200)), photo(300, 200))
+    assert got.tolist() == [[0, 2, 300, 100], [299, 199, 300, 200]]
+
+
+def test_objects_are_clipped_and_nonsense_is_dropped() -> None:
+    given = objects((-5, -5, 10, 10), (np.nan, 0, 5, 5), (310, 0, 320, 10), (7, 7, 7, 9))
+    kept = inside(given, photo(300, 200))
+    assert kept.boxes.tolist() == [[0, 0, 10, 10]]
+    assert len(kept.labels) == len(kept.scores) == 1
+
+
+@pytest.mark.parametrize("name", ["1:1", "16:9", "9:16", "circle", "free", "3:1"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 2000), (2000, 90), (640, 480)])
+def test_every_photo_has_candidates_of_every_shape(name: str, size: tuple[int, int]) -> None:
+    width, height = size
+    found = propose(
+        Photo(np.zeros((1, 1, 3), np.uint8), width, height, "png", 1), parse_shape(name)
+    )
+    assert len(found) >= 1
+    assert (found[:, :2] >= 0).all()
+    assert (found[:, 2] <= width).all()
+    assert (found[:, 3] <= height).all()
+    assert (found[:, 2:] > found[:, :2]).all()
+
+
+def test_detector_boxes_come_back_in_source_pixels(scorer: Scorer) -> None:
+    found = scorer.objects(photo(1200, 800, reduced=4))
+    assert found.boxes.tolist() == [[0, 0, 600, 400]]
+
+
+def test_given_objects_take_the_place_of_the_detector(scorer: Scorer) -> None:
+    assert scorer.objects(photo(), objects((1, 2, 3, 4))).boxes.tolist() == [[1, 2, 3, 4]]
+
+
+def test_crops_come_in_the_order_asked_with_their_ratio(scorer: Scorer) -> None:
+    shapes = parse_shapes("16:9,free,1:1,circle")
+    picture = photo()
+    choice = scorer.choose(picture, shapes, 2, scorer.objects(picture), keep_candidates=True)
+    assert list(dict.fromkeys(c.ratio for c in choice.crops)) == ["16:9", "free", "1:1", "circle"]
+    for crop in choice.crops:
+        x0, y0, x1, y1 = crop.box_px
+        ratio = parse_shape(crop.ratio).ratio
+        assert ratio is None or (x1 - x0) / (y1 - y0) == pytest.approx(ratio, rel=0.02)
+    for kept in choice.candidates:
+        best = next(c for c in choice.crops if c.ratio == kept.ratio)
+        assert best.score == pytest.approx(float(kept.scores.max()))
+        assert best.box_px == tuple(kept.boxes_px[kept.scores.argmax()].tolist())
+
+
+def test_scores_do_not_depend_on_the_size_of_the_view(scorer: Scorer) -> None:
+    """Boxes are in source pixels: the same flat photo at two views gives the same scores."""
+    flat = [np.full((h, w, 3), 90, np.uint8) for h, w in ((200, 300), (800, 1200))]
+    found = propose(photo(1200, 800), parse_shape("1:1"))
+    near, far = (
+        scorer.score(Photo(pixels, 1200, 800, "png", 1), found, objects((100, 100, 500, 600)))
+        for pixels in flat
+    )
+    np.testing.assert_allclose(near, far, atol=1e-5)
+
+
+def test_a_score_that_is_no_number_is_an_error(scorer: Scorer) -> None:
+    broken = S2CNet.untrained(seed=1)
+    with torch.no_grad():
+        next(broken.head.parameters()).fill_(float("nan"))
+    with pytest.raises(ScoreError, match="not a number"):
+        Scorer(broken, OneBox()).score(photo(), boxes((0, 0, 100, 100)), objects())

@@ -1,0 +1,184 @@
+"""The stages without Ray: a whole job in this process, on the odd folder and on odd workers."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import open_run, schema, stages
+from pipeline.decode import Photo
+from pipeline.errors import DecodeError, ReadError
+from pipeline.job import begin, commit
+from pipeline.progress import Log
+from pipeline.records import add_figures
+from pipeline.rows import extra_fields, new_row, pack, unpack
+from pipeline.settings import Settings
+from tests.odd_photos import scene, write_odd_photos
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _workers_end_with_the_test() -> Iterator[None]:
+    yield
+    stages.end_worker()
+
+
+def do(settings: Settings) -> dict[str, Any]:
+    """A job as `pipeline.run` does it, one task after another, in this process."""
+    log = Log("json", io.StringIO())
+    job, ledger = begin(settings, log)
+    figures = []
+    score = stages.DetectScore(job, "cpu")
+    for task in ledger.pending():
+        decoded = stages.read_decode(pa.table({"task": [task]}), job)
+        (done,) = stages.cut_encode_commit(score(decoded), job).to_pylist()
+        figures.append(ledger.record(done["task"]).metrics)
+    commit(job, ledger, log, add_figures(figures), {})
+    manifest = ledger.manifest
+    assert manifest is not None
+    return manifest
+
+
+def write_scenes(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        Image.fromarray(np.roll(scene(120 + 20 * number, 100), 9 * number, axis=1)).save(
+            folder / f"{number}.jpg"
+        )
+
+
+def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
+    expected = write_odd_photos(tmp_path / "odd")
+    manifest = do(
+        Settings(
+            input=str(tmp_path / "odd"), output=str(tmp_path / "out"), ratios="1:1,circle",
+            task_images=7, thumbnail_size=64, decode_timeout_s=30,
+        )
+    )  # fmt: skip
+    run = open_run(str(tmp_path / "out"))
+    images = run.images()
+    assert images.schema.names[: len(schema.IMAGES)] == schema.IMAGES.names
+    statuses = {Path(row["uri"]).name: row["status"] for row in images.to_pylist()}
+    assert statuses == expected
+    assert manifest["rows"] == len(expected)
+    good = sum(status == "ok" for status in expected.values())
+    assert run.crops().num_rows == 2 * good
+    for row in images.to_pylist():
+        failed = row["status"] != "ok"
+        assert failed == (row["error_stage"] is not None) == (row["error_message"] is not None)
+        assert failed == (row["error_kind"] in ("permanent", "transient"))
+        assert failed or (row["width_px"] > 0 and row["objects"] is not None)
+
+
+def test_crops_hold_what_their_columns_say(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", 2)
+    do(
+        Settings(
+            input=str(tmp_path / "in"), output=str(tmp_path / "out"), ratios="16:9,free,circle",
+            top_k=2, thumbnail_size=80, candidates=True, crop_files=True,
+        )
+    )  # fmt: skip
+    run = open_run(str(tmp_path / "out"))
+    sizes = {r["image_id"]: (r["width_px"], r["height_px"]) for r in run.images().to_pylist()}
+    crops = run.crops().to_pylist()
+    for crop in crops:
+        width, height = sizes[crop["image_id"]]
+        assert 0 <= crop["x0"] < crop["x1"] <= width
+        assert 0 <= crop["y0"] < crop["y1"] <= height
+        picture = Image.open(io.BytesIO(crop["image"]))
+        assert picture.size == (crop["width"], crop["height"])
+        assert max(picture.size) <= 80
+        assert picture.format == "WEBP"
+        assert (picture.mode == "RGBA") == (crop["ratio"] == "circle")
+        assert hashlib.sha256(crop["image"]).hexdigest() == crop["sha256"]
+        assert (tmp_path / "out" / crop["file"]).read_bytes() == crop["image"]
+    assert {(c["ratio"], c["rank"]) for c in crops} >= {("16:9", 0), ("16:9", 1), ("circle", 0)}
+    best = {(c["image_id"], c["ratio"]): c["score"] for c in crops if c["rank"] == 0}
+    table = run.candidates().to_pandas()
+    for (image_id, ratio), score in best.items():
+        mine = table[(table.image_id == image_id) & (table.ratio == ratio)]
+        assert len(mine) > 1
+        assert mine.score.max() == pytest.approx(score)
+
+
+def test_task_size_changes_nothing_that_comes_out(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", 5)
+    tables = []
+    for task_images in (1, 2, 5):
+        output = str(tmp_path / f"out{task_images}")
+        settings = Settings(
+            input=str(tmp_path / "in"), output=output, task_images=task_images, ratios="1:1,16:9"
+        )
+        do(settings)
+        order = [("uri", "ascending"), ("ratio", "ascending")]
+        tables.append(open_run(output).crops().sort_by(order))
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_columns_of_a_list_pass_through_and_its_boxes_are_used(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", 2)
+    (tmp_path / "list.csv").write_text(
+        f'uri,user,boxes\n{tmp_path}/in/0.jpg,ann,"[[10,20,30,40]]"\n{tmp_path}/in/1.jpg,bob,\n'
+    )
+    do(
+        Settings(
+            input=str(tmp_path / "list.csv"), output=str(tmp_path / "out"), ratios="1:1",
+            detector="boxes",
+        )
+    )  # fmt: skip
+    first, second = open_run(str(tmp_path / "out")).images().to_pylist()
+    assert (first["user"], first["status"], len(first["objects"])) == ("ann", "ok", 1)
+    corners = [first["objects"][0][name] for name in ("x0", "y0", "x1", "y1")]
+    assert corners == [10, 20, 30, 40]
+    assert (second["user"], second["status"]) == ("bob", "boxes_missing")
+    assert (second["error_stage"], second["error_kind"]) == ("detect", "permanent")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "stage", "kind"),
+    [
+        (ReadError("throttled", "slow down"), "throttled", "read", "transient"),
+        (DecodeError("corrupt", "bits"), "corrupt", "decode", "permanent"),
+        (MemoryError("4 GiB"), "out_of_memory", "encode", "transient"),
+        (KeyError("colour"), "internal_error", "encode", "permanent"),
+    ],
+)
+def test_whatever_an_image_does_becomes_its_status(
+    error: Exception, status: str, stage: str, kind: str
+) -> None:
+    row = new_row(0, {"image_id": "a", "uri": "b"})
+
+    def work(_: dict[str, Any]) -> None:
+        raise error
+
+    stages.attempt(row, "encode", work)
+    assert (row["status"], row["error_stage"], row["error_kind"]) == (status, stage, kind)
+    assert row["encode_s"] >= 0
+    stages.attempt(row, "score", work)  # a failed image goes no further
+    assert row["score_s"] is None
+
+
+def test_rows_survive_the_way_between_stages() -> None:
+    picture = Photo(np.arange(24, dtype=np.uint8).reshape(2, 4, 3), 40, 20, "jpeg", 6)
+    good = {**new_row(3, {"image_id": "a", "uri": "b", "user": "ann"}), "photo": picture}
+    good.update(width_px=40, height_px=20, format="jpeg", orientation=6)
+    bad = new_row(3, {"image_id": "c", "uri": "d", "user": None})
+    stages.attempt(bad, "read", lambda row: (_ for _ in ()).throw(ReadError("not_found", "gone")))
+    table = pack([good, bad], [pa.field("user", pa.string())])
+    assert extra_fields(table) == [pa.field("user", pa.string())]
+    first, second = unpack(table)
+    np.testing.assert_array_equal(first["photo"].pixels, picture.pixels)
+    assert (first["photo"].width_px, first["photo"].orientation) == (40, 6)
+    assert first["extra"] == {"user": "ann"}
+    assert (second["photo"], second["status"]) == (None, "not_found")
+    again = pack([first, second], extra_fields(table))
+    assert again.equals(table)
