@@ -14,8 +14,16 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
+from pipeline.manifest import (
+    manifest_key,
+    read_committed,
+    read_manifest,
+    write_files,
+    write_unsettled,
+)
 from pipeline.pinned import pin, read_spec, task_rows
 from pipeline.plan import Plan, RunSpec, spec_differences
 from pipeline.records import (
@@ -26,7 +34,6 @@ from pipeline.records import (
     add_figures,
     data_key,
     data_prefix,
-    from_bytes,
     new_attempt,
     run_key,
     task_key,
@@ -97,8 +104,7 @@ class Ledger:
     @property
     def manifest(self) -> dict[str, Any] | None:
         """The manifest of a committed run, else None. An abandoned run is not committed."""
-        found = read_manifest(self.store, self.run_id)
-        return None if found is None or found["verdict"] == ABANDONED else found
+        return read_committed(self.store, self.run_id)
 
     def pending(self) -> list[int]:
         """Numbers of the tasks that have no record yet, from one listing."""
@@ -122,7 +128,7 @@ class Ledger:
         check_tables(tables, inputs)
         attempt = new_attempt()
         files = tuple(self._write_table(n, attempt, name, table) for name, table in tables.items())
-        kinds = tables["images"]["error_kind"].to_pylist()
+        transient = pc.equal(tables["images"]["error_kind"], "transient")
         requests = requests_so_far() - before
         requests["put"] += 1  # the record itself
         record = TaskRecord(
@@ -130,7 +136,7 @@ class Ledger:
             attempt=attempt,
             images=inputs.num_rows,
             files=files,
-            unsettled=tuple(row for row, kind in enumerate(kinds) if kind == "transient"),
+            unsettled=tuple(tables["images"]["image_id"].filter(transient).to_pylist()),
             metrics=add_figures([metrics, {"requests": requests}]),
         )
         if self.store.create_once(task_key(self.run_id, n), record.to_bytes()):
@@ -169,11 +175,13 @@ class Ledger:
             "tasks": self.task_count,
             "tables": _table_totals(records),
             "metrics": add_figures(record.metrics for record in records),
-            "unsettled": {str(r.task): list(r.unsettled) for r in records if r.unsettled},
-            "files": [asdict(file) for record in records for file in record.files],
+            "files": write_files(self.store, self.run_id, (f for r in records for f in r.files)),
+            "unsettled": write_unsettled(
+                self.store, self.run_id, (one for r in records for one in r.unsettled)
+            ),
             **summary,
         }
-        self.store.create_once(run_key(self.run_id, "_MANIFEST.json"), to_bytes(manifest))
+        self.store.create_once(manifest_key(self.run_id), to_bytes(manifest))
         found = self.manifest
         if found is None:
             raise LedgerError(f"run {self.run_id} was given up (runs.py gc) before it could commit")
@@ -215,15 +223,6 @@ _SPEC_IN_MANIFEST = (
     "settings", "weights_sha256", "detector", "code_version", "input_sha256", "parent",
     "generation",
 )  # fmt: skip
-
-
-def read_manifest(store: Store, run_id: str) -> dict[str, Any] | None:
-    """The run's manifest, an abandoned run's included, or None."""
-    try:
-        data = store.read(run_key(run_id, "_MANIFEST.json"))
-    except FileNotFoundError:
-        return None
-    return from_bytes(data, f"the manifest of run {run_id}")
 
 
 def _table_totals(records: list[TaskRecord]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import LedgerError
@@ -81,8 +82,14 @@ def _pin_file(store: Store, run_id: str, rows: pa.Table, tasks: list[range]) -> 
     data = sink.getvalue().to_pybytes()
     sha256 = hashlib.sha256(data).hexdigest()
     store.create_once(_input_key(run_id, sha256), data)
-    ends = {"first_uri": rows["uri"][0].as_py(), "last_uri": rows["uri"][-1].as_py()}
-    return {"sha256": sha256, "rows": rows.num_rows, "bytes": len(data), **ends}
+    ends = pc.min_max(rows["uri"]).as_py()
+    return {
+        "sha256": sha256,
+        "rows": rows.num_rows,
+        "bytes": len(data),
+        "first_uri": ends["min"],  # lets a later run skip this file when it looks for its images
+        "last_uri": ends["max"],
+    }
 
 
 def task_rows(store: Store, spec: dict[str, Any], task: int) -> pa.Table:
@@ -95,10 +102,19 @@ def task_rows(store: Store, spec: dict[str, Any], task: int) -> pa.Table:
     return file.read_row_group(group)
 
 
-def input_files(store: Store, spec: dict[str, Any]) -> Iterator[pq.ParquetFile]:
-    """Every input file of a run, in order, one at a time."""
+def input_rows(
+    store: Store, spec: dict[str, Any], columns: list[str] | None = None
+) -> Iterator[tuple[dict[str, Any], pa.Table]]:
+    """Every input file of a run: its entry in the plan and its rows, one file at a time."""
     for entry in spec["plan"]["files"]:
-        yield _input_file(store, spec["run_id"], entry["sha256"])
+        yield entry, input_file_rows(store, spec, entry, columns)
+
+
+def input_file_rows(
+    store: Store, spec: dict[str, Any], entry: dict[str, Any], columns: list[str] | None = None
+) -> pa.Table:
+    """The rows of the input file that `entry`, an item of the plan's "files", speaks of."""
+    return _input_file(store, spec["run_id"], entry["sha256"]).read(columns)
 
 
 @lru_cache(maxsize=4)

@@ -1,16 +1,19 @@
 """Reading what runs have committed. Nothing that is not in a manifest is ever seen."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
-from pipeline.ledger import read_manifest
-from pipeline.records import ABANDONED
+from pipeline.manifest import data_files, read_committed
 from pipeline.storage import Store, open_store
 from pipeline.tables import TABLES, decode_table
+
+READERS = 32  # manifests fetched at a time
 
 
 def open_run(output_uri: str, run_id: str | None = None) -> "Run":
@@ -29,8 +32,8 @@ def open_run(output_uri: str, run_id: str | None = None) -> "Run":
     manifests = []
     parent: str | None = run_id
     while parent is not None:
-        manifest = read_manifest(store, parent)
-        if manifest is None or manifest["verdict"] == ABANDONED:
+        manifest = read_committed(store, parent)
+        if manifest is None:
             raise LedgerError(f"run {parent} is not committed in {output_uri}")
         manifests.append(manifest)
         parent = manifest["parent"]
@@ -40,8 +43,9 @@ def open_run(output_uri: str, run_id: str | None = None) -> "Run":
 def committed_runs(store: Store) -> list[dict[str, Any]]:
     """The manifests of all committed runs, the latest first."""
     names = [name for name in store.folders("runs/") if not name.startswith("_")]
-    found = (read_manifest(store, name) for name in names)
-    manifests = [m for m in found if m is not None and m["verdict"] != ABANDONED]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(partial(read_committed, store), names))
+    manifests = [manifest for manifest in found if manifest is not None]
     return sorted(manifests, key=lambda m: (m["committed_at"], m["run_id"]), reverse=True)
 
 
@@ -79,10 +83,8 @@ class Run:
         """The rows of one table, a file at a time, for runs that do not fit in memory."""
         wanted = None if columns is None else [*dict.fromkeys(["image_id", *columns])]
         for manifest, owned in zip(self._manifests, self._owned(), strict=True):
-            for file in manifest["files"]:
-                if file["table"] != table:
-                    continue
-                rows = decode_table(self._store.read(file["key"]), wanted)
+            for file in data_files(self._store, manifest, table):
+                rows = decode_table(self._store.read(file.key), wanted)
                 if owned is not None:
                     rows = rows.filter(pc.is_in(rows["image_id"], owned))
                 rows = rows.replace_schema_metadata(None)
@@ -110,8 +112,7 @@ class Run:
 
     def _image_ids(self, manifest: dict[str, Any]) -> set[str]:
         ids: set[str] = set()
-        for file in manifest["files"]:
-            if file["table"] == "images":
-                table = decode_table(self._store.read(file["key"]), ["image_id"])
-                ids.update(table["image_id"].to_pylist())
+        for file in data_files(self._store, manifest, "images"):
+            table = decode_table(self._store.read(file.key), ["image_id"])
+            ids.update(table["image_id"].to_pylist())
         return ids

@@ -3,7 +3,8 @@
 runs/<run_id>/spec.json              what the run is and its pinned plan; created once
 runs/<run_id>/input/<sha256>.parquet the input list, named by content, a row group per task
 runs/<run_id>/tasks/<n>.json         task n is done, by this attempt, in these files; created once
-runs/<run_id>/_MANIFEST.json         the commit: every file of the run; created once, last
+runs/<run_id>/files-<sha>.parquet    every data file of the run; unsettled-<sha>.parquet likewise
+runs/<run_id>/_MANIFEST.json         the commit, which names the two lists; created once, last
 runs/<run_id>/metrics.json           the run's figures again, for dashboards
 _data/run=<run_id>/<table>/<task>-<attempt>.parquet   written before it is named anywhere
 """
@@ -56,8 +57,7 @@ class DataFile:
 class TaskRecord:
     """Task `task` is done: these files, and no others, hold its rows.
 
-    unsettled: rows of the task (0-based, in input order) that failed for a transient reason; a
-               later run does them again.
+    unsettled: ids of the images that failed for a transient reason; a later run does them again.
     metrics:   figures of the task: statuses, bytes, seconds by stage, storage requests.
     """
 
@@ -65,7 +65,7 @@ class TaskRecord:
     attempt: str
     images: int
     files: tuple[DataFile, ...]
-    unsettled: tuple[int, ...] = ()
+    unsettled: tuple[str, ...] = ()
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:

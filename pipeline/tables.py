@@ -52,12 +52,18 @@ def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:
     """
     metadata = {"s2cnet": json.dumps(footer, sort_keys=True)}
     table = table.replace_schema_metadata(metadata)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS)
-    data: bytes = sink.getvalue().to_pybytes()
+    data = parquet_bytes(table, ROW_GROUP_ROWS)
     again = decode_table(data)
     if again.schema != table.schema or not again["image_id"].equals(table["image_id"]):
         raise LedgerError("a Parquet file read back differently from what was written")
+    return data
+
+
+def parquet_bytes(table: pa.Table, row_group_rows: int | None = None) -> bytes:
+    """A table as a Parquet file in memory, compressed with zstd."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows)
+    data: bytes = sink.getvalue().to_pybytes()
     return data
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.errors import LedgerError
 from pipeline.ledger import Ledger
+from pipeline.manifest import data_files, unsettled_ids
 from pipeline.pinned import pin
 from pipeline.plan import cut_tasks, input_sha256
 from pipeline.reader import open_run
@@ -55,7 +56,7 @@ def test_the_loser_of_a_race_leaves_an_orphan(store_uri: str) -> None:
     assert second == first
     assert len(list(store.list(data_prefix(ledger.run_id)))) == 4
     manifest = ledger.finish({})
-    assert {f["key"] for f in manifest["files"]} == {f.key for f in first.files}
+    assert data_files(store, manifest) == list(first.files)
 
 
 def test_the_same_job_again_changes_nothing(store_uri: str) -> None:
@@ -148,7 +149,17 @@ def test_no_commit_when_a_file_is_gone_or_short(tmp_path: Path) -> None:
 def test_transient_failures_are_unsettled(tmp_path: Path) -> None:
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(5), task_images=3)
     manifest = run_all(ledger, failed={1: "transient", 2: "permanent"})
-    assert manifest["unsettled"] == {"0": [1], "1": [1]}
+    failed = [make_inputs(5)["image_id"][row].as_py() for row in (1, 4)]  # second of either task
+    assert unsettled_ids(ledger.store, manifest).to_pylist() == failed
+
+
+def test_a_changed_list_of_files_is_noticed(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    manifest = run_all(open_ledger(store, make_inputs(2)))
+    path = tmp_path / manifest["files"]["key"]
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(LedgerError, match="was changed after the run was committed"):
+        data_files(store, manifest)
 
 
 def test_the_footer_names_run_weights_and_settings(tmp_path: Path) -> None:
