@@ -58,17 +58,12 @@ class Ledger:
         return Ledger, (self.store, self.run_id)
 
     @classmethod
-    def open(
-        cls, store: Store, spec: RunSpec, inputs: pa.Table, plan: Plan, resume: str | None = None
-    ) -> "Ledger":
+    def open(cls, store: Store, spec: RunSpec, inputs: pa.Table, plan: Plan) -> "Ledger":
         """Begin the run of `spec`, or go on with it where it is already begun.
 
-        The plan of whoever began it counts: a resume keeps its tasks. `resume` names the run that
-        the caller means to go on with. Raises LedgerError where the spec is another run's, saying
-        what differs, and where the store cannot create once.
+        The plan of whoever began it counts: going on keeps its tasks, whatever their size. Raises
+        LedgerError where the store cannot create once.
         """
-        if resume is not None and resume != spec.run_id:
-            _refuse_resume(read_spec(store, resume), spec)
         while (manifest := read_manifest(store, spec.run_id)) and manifest["verdict"] == ABANDONED:
             spec = spec.next_generation()
         ledger = cls(store, spec.run_id)
@@ -79,6 +74,22 @@ class Ledger:
             ledger._spec = pin(store, spec, inputs, plan)
         if differences := spec_differences(ledger._spec, asdict(spec)):
             raise LedgerError(f"spec.json of run {spec.run_id} is not its own: {differences[0]}")
+        return ledger
+
+    @classmethod
+    def resume(cls, store: Store, run_id: str, spec: RunSpec) -> "Ledger":
+        """Go on with the run `run_id` and its own pinned list, whatever lies in the input now.
+
+        Raises LedgerError where the job's settings, weights, detector or code are not the run's,
+        naming each that differs; the list is not compared.
+        """
+        ledger = cls(store, run_id)
+        ours = {**asdict(spec), "input_sha256": ledger.spec["input_sha256"]}
+        if differences := spec_differences(ledger.spec, ours):
+            raise LedgerError(
+                f"run {run_id} cannot go on with this job, which is another run: "
+                f"{'; '.join(differences)}. Give the run's own settings, or begin a new run."
+            )
         return ledger
 
     @property
@@ -229,12 +240,4 @@ def _table_totals(records: list[TaskRecord]) -> dict[str, Any]:
     files = [file for record in records for file in record.files]
     return add_figures(
         {file.table: {"files": 1, "rows": file.rows, "bytes": file.bytes}} for file in files
-    )
-
-
-def _refuse_resume(old: dict[str, Any], spec: RunSpec) -> None:
-    differences = "; ".join(spec_differences(old, asdict(spec)))
-    raise LedgerError(
-        f"run {old['run_id']} cannot go on with this job, which is another run: {differences}. "
-        "Give the run's own settings, or leave the run id out to begin a new run."
     )

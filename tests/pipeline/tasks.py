@@ -28,9 +28,8 @@ def make_inputs(count: int, etag: str = "v1", start: int = 0) -> pa.Table:
 
 
 def open_ledger(store: Store, inputs: pa.Table, task_images: int = 3, **changes: Any) -> Ledger:
-    resume = changes.pop("resume", None)
     spec = replace(SPEC, input_sha256=input_sha256(inputs), **changes)
-    return Ledger.open(store, spec, inputs, cut_tasks(inputs, task_images), resume)
+    return Ledger.open(store, spec, inputs, cut_tasks(inputs, task_images))
 
 
 def done(

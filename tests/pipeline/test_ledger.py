@@ -93,17 +93,17 @@ def test_two_beginners_with_other_task_sizes_end_with_one_plan(tmp_path: Path) -
 def test_a_resume_says_what_differs(store_uri: str) -> None:
     store = open_store(store_uri)
     ledger = open_ledger(store, make_inputs(2))
+    other = replace(SPEC, settings={"ratios": "1:1", "top_k": 2}, weights_sha256="bb" * 32)
     with pytest.raises(LedgerError) as refused:
-        open_ledger(
-            store, make_inputs(3), settings={"ratios": "1:1", "top_k": 2},
-            weights_sha256="bb" * 32, resume=ledger.run_id,
-        )  # fmt: skip
+        Ledger.resume(store, ledger.run_id, other)
     message = str(refused.value)
     assert "top_k was 1 and is now 2" in message
     assert "the weights was aaaa" in message
-    assert "the input list was" in message
-    assert "ratios" not in message
-    assert "detector" not in message
+    for same in ("ratios", "detector", "code", "list"):
+        assert same not in message
+    assert Ledger.resume(store, ledger.run_id, SPEC).pending() == [0]
+    with pytest.raises(LedgerError, match="there is no run nonsense"):
+        Ledger.resume(store, "nonsense", SPEC)
 
 
 def test_lost_rows_are_not_committed(tmp_path: Path) -> None:
