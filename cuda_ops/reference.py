@@ -119,11 +119,11 @@ def bilinear_taps(rows: Tensor, columns: Tensor, read: Tensor, height: int, widt
 def _read(
     features: Tensor, rois: Tensor, taps_of: TapsOf, output_size: int, spatial_scale: float
 ) -> Tensor:
-    _, channels, height, width = features.shape
+    batch, channels, height, width = features.shape
     compute = torch.promote_types(features.dtype, torch.float32)
     taps = taps_of(rois[:, 1:].to(compute) * spatial_scale, height, width, output_size)
     cells = features.to(compute).permute(0, 2, 3, 1).reshape(-1, channels)  # [B*H*W, C]
-    index = taps.cell + (rois[:, 0].long() * (height * width))[:, None, None]
+    index = taps.cell + _first_cell(rois, batch, height * width)[:, None, None]
     points = (cells[index] * taps.weight[..., None]).sum(dim=2)  # [K, P, C]
     side = output_size + 1
     grid = points.transpose(1, 2).reshape(len(rois), channels, side, side).contiguous()
@@ -144,9 +144,18 @@ def _write(
     # A point feeds the up to four averages around it, each with weight 1/4.
     grid = functional.avg_pool2d(functional.pad(grad.to(compute), (1, 1, 1, 1)), 2, stride=1)
     points = grid.flatten(2).transpose(1, 2)  # [K, P, C]
-    index = taps.cell + (rois[:, 0].long() * (height * width))[:, None, None]
+    index = taps.cell + _first_cell(rois, batch, height * width)[:, None, None]
     spread = points[:, :, None, :] * taps.weight[..., None]  # [K, P, 4, C]
     cells = torch.zeros(batch * height * width, channels, dtype=compute, device=grad.device)
     cells.index_add_(0, index.flatten(), spread.reshape(-1, channels))
     features = cells.view(batch, height, width, channels).permute(0, 3, 1, 2)
     return features.to(grad.dtype).contiguous()
+
+
+def _first_cell(rois: Tensor, batch: int, cells: int) -> Tensor:
+    """Where each box's map starts in the flattened batch, [K]."""
+    index = rois[:, 0].long()
+    # A look at the values would make a GPU wait.
+    if index.device.type == "cpu" and ((index < 0) | (index >= batch)).any():
+        raise IndexError(f"rois name a batch index that is not in 0..{batch - 1}")
+    return index * cells

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from importlib.resources import files
@@ -24,6 +25,21 @@ from s2cnet.model import S2CNet
 STARTER = "starter"
 # The published checkpoints have 16 and 24 MB, the EfficientNet-B1 variant about 40.
 LARGEST_BYTES = 256 << 20
+# What zipfile and torch.load were seen to raise on damaged files (mutated ones, by the thousand).
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+)
 
 
 class WeightsError(ValueError):
@@ -94,10 +110,12 @@ def parse_weights(data: bytes) -> dict[str, Tensor]:
             return tensors
         except SafetensorError as error:
             raise WeightsError(f"damaged safetensors file: {error}") from error
-    _check_archive(data)
     try:
+        _check_archive(data)
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except WeightsError:
+        raise
+    except _UNREADABLE as error:
         raise WeightsError(
             "neither a safetensors file nor a PyTorch file of tensors alone (objects and code "
             f"are refused): {str(error).splitlines()[0] if str(error) else type(error).__name__}"
@@ -111,11 +129,8 @@ def _check_archive(data: bytes) -> None:
     """Refuse an archive that unpacks to more than LARGEST_BYTES."""
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return  # torch.load reads older formats too
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise WeightsError(f"damaged PyTorch file: {error}") from error
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > LARGEST_BYTES:
         raise WeightsError(f"unpacks to more than {LARGEST_BYTES >> 20} MiB: not an S2CNet")
 

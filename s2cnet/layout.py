@@ -72,8 +72,11 @@ def config_of(tensors: Mapping[str, Tensor]) -> S2CNetConfig:
 
     A crop-node head does not tell how many detections it was trained with: 10, as published.
 
-    Raises KeyError when a name it reads is missing.
+    Raises KeyError when a name it reads is missing, ValueError when a tensor is empty.
     """
+    empty = [name for name, tensor in tensors.items() if tensor.numel() == 0]
+    if empty:
+        raise ValueError(f"{empty[0]} has no elements")
     reduced_dim, channels = tensors["DimRed.weight"].shape[:2]
     node_dim, sampled = tensors["node_emb.0.weight"].shape
     all_nodes = "FC_layers.0.0.weight" in tensors

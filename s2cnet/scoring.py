@@ -113,7 +113,8 @@ def score_crops(network: S2CNet, context: ImageContext, crops: Tensor) -> Tensor
     scores = crops.new_empty(len(crops))
     for index, picture in enumerate(context.pictures):
         rows = (crops[:, 0] == index).nonzero().flatten()
-        for chunk in torch.split(rows, CHUNK):
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
             boxes = crops[chunk, 1:]
             centres = box_centres(boxes, context.height, context.width)
             scores[chunk] = _score_chunk(network, picture, boxes, centres)

@@ -1,0 +1,73 @@
+"""The published checkpoints' way from a download to a file, without the network."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from jobs import fetch_weights
+from s2cnet import WeightsError, load_model
+from tests.s2cnet.drawn import drawn_state_dict
+
+
+def pth(preset: str) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(drawn_state_dict(preset), buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("preset", ["gaicv1", "gaicv2"])
+def test_fetched_checkpoint_becomes_pinned_safetensors(preset: str, tmp_path: Path) -> None:
+    asked = []
+
+    def open_url(url: str) -> io.BytesIO:
+        asked.append(url)
+        return io.BytesIO(pth(preset))
+
+    data = fetch_weights.fetch(preset, open_url)
+    assert asked == [fetch_weights.URL.format(fetch_weights.DRIVE_IDS[preset])]
+    path, digest = fetch_weights.convert(data, preset, tmp_path / "new")
+    assert path.name == f"{preset}-{digest[:12]}.safetensors"
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    network = load_model(path, sha256=digest)
+    expected = load_model(drawn_state_dict(preset)).state_dict()
+    assert all(torch.equal(t, expected[name]) for name, t in network.state_dict().items())
+    with safe_open(path, "pt") as file:
+        assert file.metadata()["preset"] == preset
+
+
+def test_a_web_page_instead_of_a_file() -> None:
+    with pytest.raises(WeightsError, match="--file"):
+        fetch_weights.fetch("gaicv1", lambda url: io.BytesIO(b"\n<!DOCTYPE html>"))
+
+
+def test_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch_weights, "LARGEST_BYTES", 10)
+    with pytest.raises(WeightsError, match="more than"):
+        fetch_weights.fetch("gaicv1", lambda url: io.BytesIO(bytes(11)))
+
+
+def test_command_converts_a_file_by_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "downloaded.pth"
+    source.write_bytes(pth("gaicv1"))
+    output = tmp_path / "out"
+    assert fetch_weights.main(["gaicv1", "--file", str(source), "--output", str(output)]) == 0
+    (path,) = output.iterdir()
+    assert path.name in capsys.readouterr().out
+
+
+def test_command_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "downloaded.pth"
+    source.write_bytes(pth("gaicv1"))
+    arguments = ["--file", str(source), "--output", str(tmp_path / "out")]
+    assert fetch_weights.main(["gaicv2", *arguments]) == 1
+    assert "gaicv2: not the layout" in capsys.readouterr().err
+    assert fetch_weights.main(["gaicv1", "gaicv2", *arguments]) == 2
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(SystemExit) as caught:
+        fetch_weights.main(["gaicv3"])
+    assert caught.value.code == 2
