@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs uninstal
 from pipeline.errors import LedgerError, UsageError
 from pipeline.progress import Log
 from pipeline.settings import Settings, flag
-from s2cnet import WeightsError
 
 FAILED, USAGE, OVER_ERROR_RATE = 1, 2, 3
 _REQUIRED = {"input", "output"}
@@ -47,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
             made.add_argument(flag(item.name), action="store_true", help=f"{text} (default: no)")
             continue
         if item.name not in _REQUIRED:
-            default = {None: "all", "": "none"}.get(item.default, item.default)
+            default = {"": "none", "None": "all"}.get(str(item.default), str(item.default))
             options["help"] += f" (default: {default}{' ' + unit if unit else ''})"
         options["type"] = _plain_type(item.type)
         options["choices"] = choices or None
@@ -69,12 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(**vars(chosen))
         log = Log(settings.log_format)
         stop_on_signals(settings.drain_s, log)
-        from pipeline.run import (
-            crop_bucket,
-        )  # after the arguments are known to be good: ray is slow
+        from pipeline.run import crop_bucket  # ray is slow to import: not for --help or a typo
 
         verdict = crop_bucket(settings, log)
-    except (UsageError, WeightsError) as error:
+    except UsageError as error:
         print(f"{options.prog}: {error}", file=sys.stderr)
         return USAGE
     except LedgerError as error:

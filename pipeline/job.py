@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.code_version import code_version
 from pipeline.detectors import make_detector
+from pipeline.errors import UsageError
 from pipeline.inputs import list_inputs, refuse_overlap
 from pipeline.ledger import Ledger
-from pipeline.plan import RunSpec, cut_tasks, input_sha256
+from pipeline.plan import Plan, RunSpec, cut_tasks, input_sha256
 from pipeline.progress import Log, summary_lines
 from pipeline.rows import OK
 from pipeline.settings import Settings, Verdict
@@ -25,15 +28,30 @@ class Job:
     run_id: str
 
 
-def begin(settings: Settings, log: Log) -> tuple[Job, Ledger]:
-    """Lists and pins the input, names the run, and begins it or finds it begun.
+@dataclass(frozen=True)
+class Planned:
+    """A run that is thought out, and written nowhere yet."""
 
-    Raises UsageError or WeightsError for a job that makes no sense, LedgerError where the store
-    refuses. A dry run writes nothing that counts: the plan alone is pinned.
-    """
+    settings: Settings
+    weights: Weights
+    inputs: pa.Table
+    spec: RunSpec
+    tasks: Plan
+
+    def begin(self) -> tuple[Job, Ledger]:
+        """Pins the plan in the output store, or finds the run begun there.
+
+        Raises LedgerError where the store refuses.
+        """
+        store = open_store(self.settings.output)
+        ledger = Ledger.open(store, self.spec, self.inputs, self.tasks)
+        return Job(self.settings, self.weights, ledger.run_id), ledger
+
+
+def plan(settings: Settings, log: Log) -> Planned:
+    """Lists the input and names the run. Raises UsageError for a job that makes no sense."""
     refuse_overlap(settings.input, settings.output)
-    weights = choose_weights(settings.weights, settings.preset, settings.seed)
-    weights.load("cpu")  # a wrong layout is found here, not by a worker an hour later
+    weights = pin_weights(settings)
     if weights.kind == "untrained":
         log.say(
             "untrained",
@@ -50,8 +68,19 @@ def begin(settings: Settings, log: Log) -> tuple[Job, Ledger]:
         input_sha256=input_sha256(inputs),
     )
     tasks = cut_tasks(inputs, settings.task_images, settings.task_bytes)
-    ledger = Ledger.open(open_store(settings.output), spec, inputs, tasks)
-    return Job(settings, weights, ledger.run_id), ledger
+    return Planned(settings, weights, inputs, spec, tasks)
+
+
+def pin_weights(settings: Settings) -> Weights:
+    """The job's weights, read and checked once. Raises UsageError where they are not usable."""
+    from s2cnet import WeightsError
+
+    try:
+        weights = choose_weights(settings.weights, settings.preset, settings.seed)
+        weights.load("cpu")  # a wrong layout is found here, not by a worker an hour later
+    except WeightsError as error:
+        raise UsageError(f"--weights {settings.weights}: {error}") from error
+    return weights
 
 
 def commit(

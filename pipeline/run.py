@@ -26,7 +26,7 @@ from ray.data.datasource import ReadTask
 from ray.exceptions import RayError
 
 from pipeline.errors import LedgerError
-from pipeline.job import Job, begin, commit, verdict_of
+from pipeline.job import Job, commit, plan, verdict_of
 from pipeline.progress import Log, Progress
 from pipeline.settings import Settings, Verdict
 from pipeline.stages import DetectScore, cut_encode_commit, read_decode
@@ -36,10 +36,15 @@ from pipeline.telemetry import Telemetry, endpoint, write_textfile
 def crop_bucket(settings: Settings, log: Log) -> Verdict:
     """Does what is not on record yet and commits the run; returns its verdict.
 
-    Raises UsageError or WeightsError for a job that makes no sense, LedgerError for a run that
-    cannot go on; what is on record stays.
+    Raises UsageError for a job that makes no sense, LedgerError for a run that cannot go on; what
+    is on record stays.
     """
-    job, ledger = begin(settings, log)
+    planned = plan(settings, log)
+    if settings.dry_run:
+        size = f"{planned.tasks.rows:,} images in {planned.tasks.task_count:,} tasks"
+        log.say("dry_run", f"run {planned.spec.run_id} would do {size}", images=planned.tasks.rows)
+        return "done"
+    job, ledger = planned.begin()
     if manifest := ledger.manifest:
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
         return verdict_of(settings, manifest["metrics"])
@@ -51,8 +56,6 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     message = f"run {job.run_id}: {ledger.rows:,} images in {ledger.task_count:,} tasks"
     message += f", {before['tasks_done']:,} of them done before" if before["tasks_done"] else ""
     log.say("plan", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
-    if settings.dry_run:
-        return "done"
     started = time.monotonic()
     session: dict[str, Any] = {}
     if pending:

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline import open_run, schema, stages
 from pipeline.decode import Photo
 from pipeline.errors import DecodeError, ReadError
-from pipeline.job import begin, commit
+from pipeline.job import commit, plan
 from pipeline.progress import Log
 from pipeline.records import add_figures
 from pipeline.rows import extra_fields, new_row, pack, unpack
@@ -34,7 +34,7 @@ def _workers_end_with_the_test() -> Iterator[None]:
 def do(settings: Settings) -> dict[str, Any]:
     """A job as `pipeline.run` does it, one task after another, in this process."""
     log = Log("json", io.StringIO())
-    job, ledger = begin(settings, log)
+    job, ledger = plan(settings, log).begin()
     figures = []
     score = stages.DetectScore(job, "cpu")
     for task in ledger.pending():

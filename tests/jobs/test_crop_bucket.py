@@ -1,0 +1,225 @@
+"""The crop job as its users start it, on a real local cluster: one Ray head for the module."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from jobs.crop_bucket import main, parser
+from jobs.local_services import RayHead, ray_head
+from pipeline import open_run
+from pipeline.settings import Settings
+from pipeline.storage import open_store
+from tests.conftest import S3_ENVIRONMENT
+from tests.odd_photos import scene, write_odd_photos
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("cuda_ops", "jobs", "pipeline", "s2cnet")
+QUICK = ["--ratios", "1:1,circle", "--thumbnail-size", "64", "--weights", "untrained"]
+
+
+@pytest.fixture(scope="module")
+def head(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHead]:
+    environment = {**S3_ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server, "OMP_NUM_THREADS": "1"}
+    with ray_head(tmp_path_factory.mktemp("ray-log"), environment, cpus=2) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages alone, as a working directory to submit; editing the project disturbs no run."""
+    copy = tmp_path_factory.mktemp("tree")
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, copy / package, ignore=ignored)
+    return copy
+
+
+def start(
+    tree: Path, head: RayHead | None, *arguments: str, submit: bool = False
+) -> subprocess.Popen[str]:
+    """The job as a process of its own, or through `ray job submit`; its output is JSON lines."""
+    command = [sys.executable, "jobs/crop_bucket.py"]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    if head is not None:
+        environment |= {**head.environment, "RAY_ADDRESS": head.address}
+    if submit:
+        assert head is not None
+        del environment["RAY_ADDRESS"]
+        ray = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit"]
+        where = ["--address", head.dashboard_url, "--working-dir", str(tree)]
+        command = [*ray, *where, "--", "python", "jobs/crop_bucket.py"]
+    command += [*arguments, *QUICK, "--log-format", "json"]
+    return subprocess.Popen(
+        command, cwd=tree, env=environment, text=True, stdout=subprocess.PIPE
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
+    """Exit code and events."""
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, events(output)
+
+
+def events(output: str) -> list[dict[str, Any]]:
+    found = []
+    for line in output.splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return [event for event in found if isinstance(event, dict)]
+
+
+def crops_of(output: str) -> pa.Table:
+    order = [("uri", "ascending"), ("ratio", "ascending"), ("rank", "ascending")]
+    return open_run(output).crops().sort_by(order)
+
+
+def test_an_odd_bucket_by_ray_job_submit_then_again(
+    tree: Path, head: RayHead, s3: str, tmp_path: Path
+) -> None:
+    """Every object of a bucket becomes one row; the same job again finds nothing to do."""
+    expected = write_odd_photos(tmp_path / "odd")
+    bucket = open_store(s3)
+    names = {}
+    for number, path in enumerate(sorted((tmp_path / "odd").iterdir())):
+        bucket.write(f"in/{number}", path.read_bytes())
+        names[f"{s3}/in/{number}"] = path.name
+    arguments = ["--input", f"{s3}/in/", "--output", f"{s3}/out", "--task-images", "20"]
+    code, told = finish(start(tree, head, *arguments, submit=True))
+    assert code == 0, told
+    assert "UNTRAINED" in next(e["message"] for e in told if e["event"] == "untrained")
+    assert "no GPU" in next(e["message"] for e in told if e["event"] == "workers")
+
+    run = open_run(f"{s3}/out")
+    statuses = {names[r["uri"]]: r["status"] for r in run.images().to_pylist()}
+    assert statuses == expected
+    good = sum(status == "ok" for status in expected.values())
+    assert run.crops().num_rows == 2 * good
+    manifest = run.manifest
+    assert manifest["verdict"] == "done"
+    assert manifest["weights"] == {
+        "kind": "untrained", "preset": "gaicv1", "seed": 0, "sha256": "untrained-gaicv1-seed0",
+    }  # fmt: skip
+    committed = next(e for e in told if e["event"] == "committed")
+    assert committed["statuses"]["ok"] == good
+    assert set(committed["seconds"]) >= {"read", "decode", "detect", "score", "encode"}
+    reads = manifest["metrics"]["requests"]["get"]
+    assert reads >= len(expected), "every object is read once"
+
+    before = {info.key: info.etag for info in bucket.list("out/")}
+    code, told = finish(start(tree, head, *arguments, submit=True))
+    assert code == 0
+    assert told[-1]["event"] == "nothing_to_do"
+    assert {info.key: info.etag for info in bucket.list("out/")} == before
+
+
+def write_scenes(folder: Path, count: int) -> str:
+    folder.mkdir()
+    for number in range(count):
+        picture = np.roll(scene(160 + 10 * number, 120), 9 * number, axis=1)
+        Image.fromarray(picture).save(folder / f"{number:02}.jpg")
+    return str(folder)
+
+
+def test_a_stopped_job_goes_on_and_workers_change_nothing(
+    tree: Path, head: RayHead, tmp_path: Path
+) -> None:
+    """SIGTERM: exit 143, what is on record stays; the crops are those of any other workers."""
+    photos = write_scenes(tmp_path / "in", 24)
+    arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--task-images", "1"]
+    process = start(tree, head, *arguments, "--num-actors", "1", "--drain-s", "1")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if '"workers"' in line:
+            break
+    while not list((tmp_path / "out").glob("runs/*/tasks/*.json")):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    code, told = finish(process)
+    assert code == 128 + signal.SIGTERM
+    assert [event["event"] for event in told][-1] == "stopped"
+    assert not list((tmp_path / "out").glob("runs/*/_MANIFEST.json"))
+
+    code, told = finish(start(tree, head, *arguments, "--num-actors", "1"))
+    assert code == 0
+    planned = next(event for event in told if event["event"] == "plan")
+    assert 0 < planned["pending"] < 24
+    assert open_run(str(tmp_path / "out")).images().num_rows == 24
+
+    other = ["--input", photos, "--output", str(tmp_path / "other"), "--task-images", "10"]
+    assert finish(start(tree, head, *other, "--num-actors", "2"))[0] == 0
+    assert crops_of(str(tmp_path / "out")).equals(crops_of(str(tmp_path / "other")))
+
+
+def test_too_many_failures_exit_with_3_and_say_why(
+    tree: Path, head: RayHead, tmp_path: Path
+) -> None:
+    photos = write_scenes(tmp_path / "in", 1)
+    (tmp_path / "in" / "lie.jpg").write_text("not a picture")
+    (tmp_path / "in" / "none.jpg").write_bytes(b"")
+    arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--num-actors", "1"]
+    code, told = finish(start(tree, head, *arguments, "--max-error-rate", "0.5"))
+    assert code == 3
+    reasons = next(event for event in told if event["event"] == "over_error_rate")
+    assert reasons["failed"] == {"empty": 1, "unsupported_format": 1}
+    assert open_run(str(tmp_path / "out")).manifest["verdict"] == "over_error_rate"
+    code, _ = finish(start(tree, None, *arguments, "--max-error-rate", "0.5"))
+    assert code == 3, "a committed run keeps its verdict"
+
+
+def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path) -> None:
+    photos = write_scenes(tmp_path / "in", 3)
+    arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--dry-run"]
+    code, told = finish(start(tree, None, *arguments, "--task-images", "2"))
+    assert code == 0
+    assert "3 images in 2 tasks" in told[-1]["message"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "nowhere", "--output", "out"], "nowhere"),
+        (["--input", ".", "--output", "out", "--ratios", "round"], "round"),
+        (["--input", ".", "--output", "out", "--weights", "gone.pth"], "gone.pth"),
+        (["--input", ".", "--output", "out", "--detector", "eyes"], "eyes"),
+        (["--input", "s3://key:secret@bucket/", "--output", "out"], "user:password"),
+        (["--input", "in", "--output", "in/out"], "inside the input"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    write_scenes(tmp_path / "in", 1)
+    monkeypatch.chdir(tmp_path)
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert main(arguments) == 2
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
+    told = capsys.readouterr().err
+    assert message in told
+    assert "secret" not in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_is_the_settings() -> None:
+    chosen = parser().parse_args(["--input", "a", "--output", "b", "--top-k", "3", "--candidates"])
+    settings = Settings(**vars(chosen))
+    assert settings == Settings(input="a", output="b", top_k=3, candidates=True)
+    text = parser().format_help()
+    assert "default: 512 px" in text
+    assert "default: 10.0 s" in text
