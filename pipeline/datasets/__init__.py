@@ -5,8 +5,8 @@ Two kinds of truth, and a data set may have both:
     scored crops   many crops a photo, each with a mean opinion score: gaicv1, gaicv2, ugcrop5k, cpc
     human crops    the crops that people drew themselves: flms, fcdb, sacd, crops
 
-`crops` is our own plain form, one CSV beside a folder of photos. The layouts are told in the
-readers' docstrings (`scored`, `human`). No photo is decoded here.
+`crops` is our own plain form, one CSV beside a folder of photos; `photos` has no truth at all.
+The layouts are told in the readers' docstrings (`scored`, `human`). No photo is decoded here.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,7 @@ READERS: dict[str, Reader] = {
     "fcdb": human.read_fcdb,
     "sacd": human.read_sacd,
     "crops": human.read_crops,
+    "photos": human.read_photos,
 }
 NAMES = tuple(READERS)
 
@@ -44,8 +45,8 @@ class Dataset:
 def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     """Read one split ("train", "val", "test") of the data set `name`, one of `NAMES`.
 
-    flms, cpc and crops are one split, `test`. Raises UsageError that says what was expected and
-    what is there: for an unknown name, another layout, a malformed line, an empty split.
+    flms, cpc, crops and photos are one split, `test`. Raises UsageError that says what was expected
+    and what is there: for an unknown name, another layout, a malformed line, an empty split.
     """
     if name not in READERS:
         raise UsageError(f"no data set {name!r}: choose one of {', '.join(NAMES)}")

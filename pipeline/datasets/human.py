@@ -12,15 +12,16 @@ from PIL import Image
 
 from pipeline.datasets.example import Boxes, Example
 from pipeline.datasets.layout import (
+    YXYX,
     boxes,
     first_folder,
     one_split,
     photos,
+    published_boxes,
     read_json,
     read_numbers,
     read_text,
 )
-from pipeline.datasets.scored import YXYX
 from pipeline.errors import UsageError
 
 CSV_COLUMNS = ("photo", "x0", "y0", "x1", "y1")
@@ -130,6 +131,22 @@ def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
         if name not in absent
     ]
     return examples, _missing_note(len(absent), CSV_NAME)
+
+
+def read_photos(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """Photos that nobody judged: for what crops keep of their objects, or of people in groups.
+
+        images/<id>.jpg  or in the folder itself
+        boxes/<id>.txt   `y1 x1 y2 x2` a line, as published box files; optional
+
+    Raises UsageError.
+    """
+    one_split(split, "photos")
+    images = root / "images" if (root / "images").is_dir() else root
+    return [
+        Example(image.stem, image, objects_px=published_boxes(root / "boxes" / f"{image.stem}.txt"))
+        for image in photos(images)
+    ], []
 
 
 def _text_per_photo(

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from pipeline.datasets.example import Boxes
 from pipeline.errors import UsageError
 
+YXYX = [1, 0, 3, 2]
+"""Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
@@ -82,3 +84,10 @@ def boxes(values: Sequence[Sequence[float]] | NDArray[np.float64], where: str) -
         wrong = rows[(rows[:, :2] >= rows[:, 2:]).any(1)][0].tolist()
         raise UsageError(f"{where}: {wrong} as x0 y0 x1 y1 has no area; is the order another?")
     return rows.astype(np.float32)
+
+
+def published_boxes(path: Path) -> Boxes | None:
+    """A published box file, `y1 x1 y2 x2` a line, as xyxy; None where there is none."""
+    if not path.is_file():
+        return None
+    return boxes(read_numbers(path, "y1 x1 y2 x2")[:, YXYX], str(path))

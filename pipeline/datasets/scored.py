@@ -6,13 +6,20 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.datasets.example import Boxes, Example
-from pipeline.datasets.layout import boxes, first_folder, one_split, photos, read_numbers, read_text
+from pipeline.datasets.layout import (
+    YXYX,
+    boxes,
+    first_folder,
+    one_split,
+    photos,
+    published_boxes,
+    read_numbers,
+    read_text,
+)
 from pipeline.errors import UsageError
 
 NOT_ANNOTATED = -2
 """The score of a crop that nobody judged, in GAIC's files."""
-YXYX = [1, 0, 3, 2]
-"""Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""
 
 
 def read_gaic(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -38,7 +45,7 @@ def read_gaic(root: Path, split: str) -> tuple[list[Example], list[str]]:
         if not len(rows):
             empty += 1
             continue
-        given = _given_objects(objects / f"{image.stem}.txt") if objects else None
+        given = published_boxes(objects / f"{image.stem}.txt") if objects else None
         crops = boxes(rows[:, YXYX], str(path))
         examples.append(Example(image.stem, image, crops, _scores(rows[:, 4]), objects_px=given))
     if without:
@@ -92,12 +99,6 @@ def _read_cpc_file(path: Path) -> tuple[Boxes, np.ndarray]:
 
 def _split_or_flat(folder: Path, split: str) -> Path:
     return folder / split if (folder / split).is_dir() else folder
-
-
-def _given_objects(path: Path) -> Boxes | None:
-    if not path.is_file():
-        return None
-    return boxes(read_numbers(path, "y1 x1 y2 x2")[:, YXYX], str(path))
 
 
 def _scores(values: np.ndarray) -> np.ndarray:

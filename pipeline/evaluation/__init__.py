@@ -1,0 +1,8 @@
+"""How good the crops are: a data set through the production code path, beside baselines.
+
+baselines, prior      methods without a network
+measures, photo       one photo, all methods -> one row
+summary, fairness     rows -> figures with intervals
+plots, report         figures -> JSON and HTML
+cluster               the same rows, made on Ray
+"""

@@ -1,0 +1,50 @@
+"""What an evaluation does, small enough to send to every worker, and the local way to run it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.datasets import Example
+from pipeline.evaluation.baselines import AnchorPrior, make_baselines
+from pipeline.evaluation.photo import Evaluator, Marked, Row
+from pipeline.weights import Weights, make_scorer
+
+GIVEN_OBJECTS = "boxes"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Network, detector and what they are compared with.
+
+    detector: as `--detector` names it; `boxes` takes the data set's own object boxes.
+    marked: photo's file name -> boxes to follow; photos not named follow their given objects.
+    """
+
+    weights: Weights
+    detector: str
+    baselines: Sequence[str]
+    kept_ratios: Sequence[str]
+    prior: AnchorPrior | None = None
+    marked: Mapping[str, Marked] = field(default_factory=dict)
+
+    def evaluator(self, device: str) -> Evaluator:
+        """Load it all. Raises UsageError or WeightsError."""
+        return Evaluator(
+            make_scorer(self.weights, self.detector, device),
+            make_baselines(self.baselines, self.prior),
+            self.kept_ratios,
+            use_given_objects=self.detector == GIVEN_OBJECTS,
+        )
+
+    def marked_in(self, example: Example) -> Marked | None:
+        """The people listed for this photo, else its given objects, else None."""
+        listed = self.marked.get(example.image.name)
+        if listed is not None or example.objects_px is None:
+            return listed
+        return Marked(example.objects_px, [""] * len(example.objects_px))
+
+
+def evaluate_here(examples: Sequence[Example], plan: Plan, device: str) -> Iterator[Row]:
+    """One row a photo, in this process."""
+    evaluator = plan.evaluator(device)
+    for example in examples:
+        yield evaluator.evaluate(example, plan.marked_in(example))
