@@ -78,7 +78,7 @@ class DecodeLimits:
     """What is refused. Sides and pixels are those the header states.
 
     timeout_s and memory_bytes are kept by `Decoder` only: a process cannot stop itself.
-    memory_bytes is the child's whole address space, libraries (about 200 MiB) included.
+    memory_bytes is the child's whole address space, libraries (about 150 MiB) included.
     """
 
     max_bytes: int = 64 << 20

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from pipeline.decode import Photo
 from pipeline.errors import EncodeError, UsageError
@@ -20,8 +22,17 @@ FORMATS = ("webp", "jpeg", "png", "avif")
 DEFAULT_QUALITY = 80
 WHITE = (255, 255, 255)
 
-# Resampling reads this many view pixels beyond the crop's edge at most (Lanczos, 3 taps).
-_MARGIN = 4
+# Effort of the encoders. On 512-pixel photos at quality 80, one core:
+#   WebP method 2: 9 ms, 3 % larger and .2 dB less than the usual 4, which takes 20 ms.
+#   AVIF speed 9: 17 ms; 8 takes 75 ms for 10 % less. JPEG with optimal codes: 1.8 ms, 2 % less
+#   than without; progressive takes twice as long for 1 %. PNG level 3: 25 ms; 6 takes 65 ms for
+#   7 % less.
+_EFFORT: dict[str, dict[str, int | bool]] = {
+    "webp": {"method": 2},
+    "jpeg": {"optimize": True},
+    "png": {"compress_level": 3},
+    "avif": {"speed": 9, "max_threads": 1},
+}
 
 
 def thumbnail_size(shape: Shape, box_px: Sequence[float], thumbnail_side: int) -> tuple[int, int]:
@@ -44,25 +55,25 @@ def cut(
 ) -> NDArray[np.uint8]:
     """The pixels of a crop, uint8 [h, w, 3].
 
-    box_px:  xyxy in source pixels; fractions are resampled, what lies outside is cut off.
-    size_wh: the size to resample to (Lanczos); None takes the crop as it is in the view.
+    box_px:  xyxy in source pixels, rounded to whole pixels of the view (at least one); what lies
+             outside is cut off.
+    size_wh: the size to resample to; None takes the crop as it is in the view.
     Raises EncodeError("bad_box") for a box that is not finite or not on the picture.
     """
-    left, top, right, bottom = _to_view(photo, box_px)
-    if size_wh is None:
-        size_wh = max(1, round(right - left)), max(1, round(bottom - top))
-    height_view, width_view = photo.pixels.shape[:2]
-    x0, y0 = max(0, math.floor(left) - _MARGIN), max(0, math.floor(top) - _MARGIN)
-    x1 = min(width_view, math.ceil(right) + _MARGIN)
-    y1 = min(height_view, math.ceil(bottom) + _MARGIN)
-    region = Image.fromarray(np.ascontiguousarray(photo.pixels[y0:y1, x0:x1]))
-    resized = region.resize(
-        size_wh,
-        Image.Resampling.LANCZOS,
-        box=(left - x0, top - y0, right - x0, bottom - y0),
-        reducing_gap=3.0,  # first by a whole factor: no visible difference, half the time
-    )
-    return np.array(resized)
+    x0, y0, x1, y1 = _to_view(photo, box_px)
+    region = np.array(photo.pixels[y0:y1, x0:x1])  # a copy: the view may be read-only
+    return region if size_wh is None else _resample(region, size_wh)
+
+
+def _resample(pixels: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bicubic with a support that grows with the reduction, as Pillow's BICUBIC (within 2 of 255).
+
+    torch has it vectorised for 8-bit pixels: 2.8 ms for 750² to 512² where Pillow takes 6.4.
+    """
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[None]  # [1, 3, h, w], channels last
+    size_hw = size_wh[1], size_wh[0]
+    resampled = interpolate(planes, size_hw, mode="bicubic", antialias=True)
+    return np.ascontiguousarray(resampled[0].permute(1, 2, 0).numpy())
 
 
 def encode(
@@ -88,32 +99,31 @@ def encode(
         image = _circle(image, transparent=format != "jpeg", background=background)
     stream = BytesIO()
     try:
-        image.save(stream, format, **_encoder_options(format, quality))
+        image.save(stream, format, quality=quality, **_EFFORT[format])
     except (OSError, ValueError, MemoryError) as error:
         raise EncodeError("encoder_failed", f"{format}: {error}") from error
     return stream.getvalue()
 
 
-def _encoder_options(format: str, quality: int) -> dict[str, int | bool]:
-    if format == "png":
-        return {"compress_level": 6}
-    if format == "webp":
-        return {"quality": quality, "method": 4}
-    if format == "avif":
-        return {"quality": quality, "speed": 8, "max_threads": 1}
-    return {"quality": quality, "optimize": True, "progressive": True}
-
-
-def _to_view(photo: Photo, box_px: Sequence[float]) -> tuple[float, float, float, float]:
+def _to_view(photo: Photo, box_px: Sequence[float]) -> tuple[int, int, int, int]:
     if len(box_px) != 4 or not all(math.isfinite(edge) for edge in box_px):
         raise EncodeError("bad_box", f"not four finite edges: {list(box_px)}")
-    scale_x, scale_y = photo.scale_xy
     height_view, width_view = photo.pixels.shape[:2]
-    left, right = (min(max(edge / scale_x, 0.0), width_view) for edge in (box_px[0], box_px[2]))
-    top, bottom = (min(max(edge / scale_y, 0.0), height_view) for edge in (box_px[1], box_px[3]))
-    if not (left < right and top < bottom):
+    scale_x, scale_y = photo.scale_xy
+    x0, x1 = _whole(box_px[0] / scale_x, box_px[2] / scale_x, width_view)
+    y0, y1 = _whole(box_px[1] / scale_y, box_px[3] / scale_y, height_view)
+    if x0 >= x1 or y0 >= y1:
         raise EncodeError("bad_box", f"no part of the picture: {list(box_px)}")
-    return left, top, right, bottom
+    return x0, y0, x1, y1
+
+
+def _whole(low: float, high: float, side: int) -> tuple[int, int]:
+    """Edges as whole pixels inside 0 … side; empty only where nothing of low … high is inside."""
+    low, high = max(0.0, low), min(float(side), high)
+    if low >= high:
+        return 0, 0
+    first = min(round(low), math.ceil(high) - 1)
+    return first, max(first + 1, round(high))
 
 
 def _circle(image: Image.Image, transparent: bool, background: tuple[int, int, int]) -> Image.Image:
