@@ -1,0 +1,118 @@
+"""The evaluation job from its command line, on a folder of the GAIC layout made by hand."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jobs.evaluate import main
+from pipeline.candidates import grid
+
+JOB = Path(__file__).resolve().parents[2] / "jobs" / "evaluate.py"
+COMMON = ["--weights", "untrained", "--resamples", "50", "--device", "cpu", "--ratios", "1:1"]
+
+
+@pytest.fixture(scope="module")
+def gaic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("gaic")
+    rng = np.random.default_rng(0)
+    for name, split in (("1", "train"), ("2", "test"), ("3", "test"), ("4", "test")):
+        for folder in ("images/" + split, "annotations", "bbox"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 255, (96, 144, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(root / f"images/{split}/{name}.jpg")
+        crops = grid(144, 96)[:6]
+        lines = [
+            f"{y0:.0f} {x0:.0f} {y1:.0f} {x1:.0f} {i % 5 + 1}"
+            for i, (x0, y0, x1, y1) in enumerate(crops)
+        ]
+        (root / f"annotations/{name}.txt").write_text("\n".join(lines))
+        (root / f"bbox/{name}.txt").write_text("10 20 60 90\n")
+    return root
+
+
+def run(gaic: Path, output: Path, *more: str) -> int:
+    arguments = ["--dataset", "gaicv1", "--data", str(gaic), "--output", str(output)]
+    return main([*arguments, *COMMON, *more])
+
+
+def test_local_run_writes_both_files(
+    gaic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baselines = "centre,centre_90,largest,anchor_prior"
+    assert run(gaic, tmp_path, "--baselines", baselines, "--detector", "boxes") == 0
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    assert set(report["measures"]) == {"s2cnet", *baselines.split(",")}
+    assert report["measures"]["s2cnet"]["srcc"]["photos"] == 3
+    # One training photo with the same anchors and scores: its prior knows the order.
+    assert report["measures"]["anchor_prior"]["srcc"]["mean"] == pytest.approx(1)
+    assert {row["method"] for row in report["published"]} >= {"S2CNet"}
+    assert report["integrity"]["s2cnet"]["whole"]["photos"] == 3
+    assert "untrained gaicv1, seed 0" in (tmp_path / "report.html").read_text()
+    assert "anchor_prior" in capsys.readouterr().out
+
+
+def test_ray_gives_the_same_rows(gaic: Path, tmp_path: Path) -> None:
+    """In a process of its own, as a person runs it: Ray's import warns about itself."""
+    arguments = ["--dataset", "gaicv1", "--data", str(gaic), *COMMON, "--baselines", "centre"]
+    done = subprocess.run(
+        [sys.executable, str(JOB), *arguments, "--output", str(tmp_path / "ray"), "--ray"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert run(gaic, tmp_path / "here", "--baselines", "centre") == 0
+    there = json.loads((tmp_path / "ray/evaluation.json").read_text())
+    here = json.loads((tmp_path / "here/evaluation.json").read_text())
+    assert [row["id"] for row in there["rows"]] == [row["id"] for row in here["rows"]]
+    for remote, local in zip(there["rows"], here["rows"], strict=True):
+        assert remote["scored"]["predicted"] == pytest.approx(
+            local["scored"]["predicted"], abs=1e-5
+        )
+
+
+def test_fairness_from_a_list(gaic: Path, tmp_path: Path) -> None:
+    people = "photo,x0,y0,x1,y1,group\n2.jpg,0,0,40,96,x\n2.jpg,100,0,144,96,y\n"
+    (tmp_path / "groups.csv").write_text(people)
+    groups = ["--groups", str(tmp_path / "groups.csv")]
+    assert run(gaic, tmp_path, "--baselines", "centre", "--limit", "1", *groups) == 0
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    centre = next(entry for entry in report["fairness"] if entry["method"] == "centre")
+    # The centred square is [24, 120]: 16 of 40 columns of x, 20 of 44 of y, 5.5 points apart.
+    assert (centre["first_kept"], centre["second_kept"]) == (0, 1)
+    (tmp_path / "groups.csv").write_text(people.replace("group", "team"))
+    assert run(gaic, tmp_path, *groups) == 2
+
+
+def test_photos_that_fail_are_counted(gaic: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.jpg").write_bytes(b"\xff\xd8\xff no jpeg")
+    arguments = ["--dataset", "photos", "--data", str(tmp_path), "--output", str(tmp_path / "out")]
+    assert main([*arguments, *COMMON, "--baselines", "centre"]) == 3
+    report = json.loads((tmp_path / "out/evaluation.json").read_text())
+    assert report["statuses"] == {"corrupt": 1} or report["statuses"] == {"truncated": 1}
+    assert main([*arguments, *COMMON, "--max-error-rate", "1", "--baselines", "centre"]) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--data", "/nowhere"],
+        ["--split", "val"],
+        ["--baselines", "middle"],
+        ["--detector", "yolo"],
+        ["--detector", "vg"],
+        ["--ratios", "wide"],
+        ["--limit", "0"],
+        ["--weights", "/nowhere.pth"],
+    ],
+)
+def test_wrong_usage_is_2_with_a_message(
+    gaic: Path, tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(gaic, tmp_path, *wrong) == 2
+    assert len(capsys.readouterr().err) > 20
+    assert not (tmp_path / "report.html").exists()
