@@ -1,0 +1,149 @@
+"""Creates one night's RayJob from a template and stays until it has ended.
+
+    python submit_nightly.py ray_job.yaml
+
+Runs in the CronJob's pod (kubernetes/nightly.yaml) with two rights: create and get RayJobs. The
+day is the one before the Job's *scheduled* time, which its name carries, so a start that comes
+hours late still does the right day; DAY=2026/11/21 in the environment overrides it. The RayJob's
+name is made of the day: whoever comes second finds the first one's and watches that.
+
+Exit codes: 0 the run is committed; 1 it failed or is over its error rate (ray_job.yaml says what
+it may be); 2 wrong usage; 75 the API server could not be reached for long: start again.
+"""
+
+import datetime
+import json
+import os
+import re
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+POLL_S = 15.0
+PATIENCE_S = 900.0  # of an API server that does not answer
+DONE, FAILED, USAGE, TRY_AGAIN = 0, 1, 2, 75
+ENDED = {"Complete", "Failed", "ValidationFailed"}
+RayJob = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Api:
+    """The Kubernetes API server, as a pod reaches it. The token is read anew: it rotates."""
+
+    url: str
+    account: Path = ACCOUNT
+
+    def call(self, path: str, body: RayJob | None = None) -> RayJob:
+        """GET, or POST where there is a body. Raises HTTPError or another OSError."""
+        headers = {
+            "Authorization": f"Bearer {(self.account / 'token').read_text().strip()}",
+            "Content-Type": "application/json",
+        }
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers)
+        authority = self.account / "ca.crt"
+        context = None
+        if self.url.startswith("https:"):
+            context = ssl.create_default_context(cafile=str(authority))
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+            found: RayJob = json.load(answer)
+            return found
+
+
+def day_of(job_name: str, chosen: str = "") -> datetime.date:
+    """The day to do: `chosen` (2026/11/21), else the one before the time in the Job's name.
+
+    A CronJob calls its Jobs <name>-<minutes since 1970 of the scheduled time>. Raises ValueError.
+    """
+    if chosen:
+        return datetime.datetime.strptime(chosen, "%Y/%m/%d").date()
+    minutes = re.search(r"-(\d{8,})$", job_name)
+    if not minutes:
+        raise ValueError(f"the Job {job_name!r} has no scheduled time in its name: set DAY")
+    scheduled = datetime.datetime.fromtimestamp(int(minutes[1]) * 60, datetime.UTC)
+    return scheduled.date() - datetime.timedelta(days=1)
+
+
+def ray_job(template: str, day: datetime.date, owner_name: str, owner_uid: str) -> RayJob:
+    """The RayJob of one day, owned by the Job that creates it: deleting that ends the run."""
+    text = template.replace("{day}", f"{day:%Y/%m/%d}").replace("{name}", f"{day:%Y-%m-%d}")
+    job: RayJob = yaml.safe_load(text)
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": owner_name, "uid": owner_uid}
+    job["metadata"]["ownerReferences"] = [owner]
+    return job
+
+
+def create(api: Api, job: RayJob) -> str:
+    """Creates the RayJob unless it exists; its path in the API."""
+    group, namespace = job["apiVersion"], job["metadata"]["namespace"]
+    folder = f"/apis/{group}/namespaces/{namespace}/rayjobs"
+    path = f"{folder}/{job['metadata']['name']}"
+    try:
+        api.call(folder, job)
+        print(f"created {path}", flush=True)
+    except urllib.error.HTTPError as error:
+        if error.code != 409:
+            raise
+        print(f"{path} exists already: watching it", flush=True)
+    return path
+
+
+def watch(api: Api, path: str, poll_s: float = POLL_S, patience_s: float = PATIENCE_S) -> int:
+    """Says each change of the RayJob's status until it has ended; the exit code."""
+    told, answered = "", time.monotonic()
+    while True:
+        try:
+            status = api.call(path).get("status", {})
+            answered = time.monotonic()
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                print(f"{path} was deleted: stopped by hand", flush=True)
+                return FAILED
+            status = {"message": f"the API server says {error.code}"}
+        except OSError as error:
+            status = {"message": f"the API server does not answer: {error}"}
+        if time.monotonic() - answered > patience_s:
+            return TRY_AGAIN
+        deployment, outcome = status.get("jobDeploymentStatus", ""), status.get("jobStatus", "")
+        line = " ".join(filter(None, (deployment, outcome, status.get("message", ""))))
+        if line != told:
+            print(line, flush=True)
+            told = line
+        if deployment in ENDED:
+            return DONE if (deployment, outcome) == ("Complete", "SUCCEEDED") else FAILED
+        time.sleep(poll_s)
+
+
+def main(arguments: list[str], environment: dict[str, str]) -> int:
+    if len(arguments) != 1:
+        print(__doc__, file=sys.stderr)
+        return USAGE
+    try:
+        name, uid = environment["JOB_NAME"], environment["JOB_UID"]
+        day = day_of(name, environment.get("DAY", ""))
+        host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
+    except (KeyError, ValueError) as error:
+        print(f"submit_nightly: {error}", file=sys.stderr)
+        return USAGE
+    api = Api(f"https://{f'[{host}]' if ':' in host else host}:{port}")
+    try:
+        path = create(api, ray_job(Path(arguments[0]).read_text(), day, name, uid))
+    except urllib.error.HTTPError as error:
+        print(f"submit_nightly: {error.code}: {error.read(2000).decode()}", file=sys.stderr)
+        return FAILED if error.code in (400, 403, 404, 422) else TRY_AGAIN
+    except OSError as error:
+        print(f"submit_nightly: the API server does not answer: {error}", file=sys.stderr)
+        return TRY_AGAIN
+    return watch(api, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], dict(os.environ)))

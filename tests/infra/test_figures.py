@@ -1,0 +1,62 @@
+"""The dashboard and the alerts draw figures that telemetry has, by labels that they have."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.telemetry import METRICS
+from tests.infra.manifests import INFRA, ROOT, documents
+
+NAME = re.compile(r"\bs2cnet_\w+")
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """(title, PromQL) of every panel and alert."""
+    for panel in json.loads((INFRA / "grafana.json").read_text())["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"]
+    (rules,) = documents("alerts.yaml")
+    for group in rules["groups"]:
+        for rule in group["rules"]:
+            yield rule["alert"], rule["expr"]
+
+
+EXPRESSIONS = list(expressions())
+
+
+@pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)
+def test_every_name_is_a_figure_of_telemetry(title: str, expression: str) -> None:
+    names = set(NAME.findall(expression))
+    assert names, title
+    assert names <= set(METRICS), title
+
+
+@pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)
+def test_labels_are_those_of_the_figure(title: str, expression: str) -> None:
+    labels = {METRICS[name][1] for name in NAME.findall(expression)}
+    asked = set(re.findall(r"by \((\w+)\)", expression)) | set(re.findall(r"\{(\w+)", expression))
+    assert asked <= labels, title
+
+
+@pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)
+def test_rates_are_taken_of_counters_alone(title: str, expression: str) -> None:
+    for name in re.findall(r"rate\((\w+)", expression):
+        assert name.endswith("_total"), title
+    assert expression.count("(") == expression.count(")"), title
+
+
+def test_every_figure_is_drawn_somewhere() -> None:
+    drawn = {name for _, expression in EXPRESSIONS for name in NAME.findall(expression)}
+    assert drawn == set(METRICS)
+
+
+def test_every_alert_leads_to_a_section_of_the_runbook() -> None:
+    (rules,) = documents("alerts.yaml")
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        page, _, anchor = rule["annotations"]["runbook"].partition("#")
+        headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+        anchors = {re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in headings}
+        assert anchor in anchors, rule["alert"]
+        assert rule["labels"]["severity"] in {"page", "ticket"}
