@@ -15,15 +15,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from pipeline.addresses import local_path, refuse_credentials, scheme_of
 from pipeline.errors import UsageError
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUTS
-from pipeline.storage import (
-    ObjectTooLargeError,
-    local_path,
-    open_store,
-    refuse_credentials,
-    scheme_of,
-)
+from pipeline.storage import ObjectTooLargeError, open_store
 
 SUFFIXES = (".parquet", ".csv")
 MAX_LIST_BYTES = 4 << 30

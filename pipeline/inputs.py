@@ -16,6 +16,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.addresses import local_path, refuse_credentials, scheme_of
 from pipeline.errors import ReadError, UsageError
 from pipeline.http_inputs import HttpPolicy, read_http
 from pipeline.input_lists import is_list, read_list
@@ -26,10 +27,7 @@ from pipeline.storage import (
     ObjectTooLargeError,
     Store,
     StoreUnavailableError,
-    local_path,
     open_store,
-    refuse_credentials,
-    scheme_of,
 )
 from pipeline.storage_local import file_etag, read_file
 

@@ -40,7 +40,7 @@ from pipeline.records import (
     to_bytes,
 )
 from pipeline.storage import Store, requests_so_far
-from pipeline.tables import check_tables, encode_table
+from pipeline.tables import TABLES, check_tables, encode_table
 from pipeline.telemetry import Telemetry
 
 READERS = 32  # task records fetched at a time
@@ -224,7 +224,8 @@ class Ledger:
             raise LedgerError(f"{self.rows} images went in and {images} rows came out")
 
     def _check_files(self, records: list[TaskRecord]) -> None:
-        there = {info.key: info.bytes for info in self.store.list(data_prefix(self.run_id))}
+        prefixes = [data_prefix(self.run_id, table) for table in TABLES]
+        there = {o.key: o.bytes for prefix in prefixes for o in self.store.list(prefix)}
         for file in (file for record in records for file in record.files):
             if there.get(file.key) != file.bytes:
                 raise LedgerError(f"{file.key} is on record but missing or cut short in the store")

@@ -6,7 +6,9 @@ runs/<run_id>/tasks/<n>.json         task n is done, by this attempt, in these f
 runs/<run_id>/files-<sha>.parquet    every data file of the run; unsettled-<sha>.parquet likewise
 runs/<run_id>/_MANIFEST.json         the commit, which names the two lists; created once, last
 runs/<run_id>/metrics.json           the run's figures again, for dashboards
-_data/run=<run_id>/<table>/<task>-<attempt>.parquet   written before it is named anywhere
+_data/<table>/run=<run_id>/<task>-<attempt>.parquet   written before it is named anywhere
+
+A table's folder comes before the run's, so that each can be the root of one Delta table.
 """
 
 import json
@@ -29,12 +31,12 @@ def task_key(run_id: str, task: int) -> str:
     return f"runs/{run_id}/tasks/{task:08d}.json"
 
 
-def data_prefix(run_id: str) -> str:
-    return f"_data/run={run_id}/"
+def data_prefix(run_id: str, table: str) -> str:
+    return f"_data/{table}/run={run_id}/"
 
 
 def data_key(run_id: str, table: str, task: int, attempt: str) -> str:
-    return f"{data_prefix(run_id)}{table}/{task:08d}-{attempt}.parquet"
+    return f"{data_prefix(run_id, table)}{task:08d}-{attempt}.parquet"
 
 
 def new_attempt() -> str:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
-from urllib.parse import parse_qsl, urlsplit
 
+from pipeline.addresses import local_path, refuse_credentials, scheme_of
 from pipeline.backoff import Backoff, RetryableError
 from pipeline.errors import LedgerError, UsageError
 
@@ -25,8 +25,6 @@ T = TypeVar("T")
 # What the product itself names: run ids, hashes, numbers. Text from outside never gets in here.
 SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
 PROBE_KEY = "runs/_probe/create-once"
-SECRET_PARAMETERS = re.compile(r"(?i)(secret|token|password|passwd|signature|credential|sig|key)$")
-ACCESS_KEY = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
 
 _REQUESTS: Counter[str] = Counter()
 _REQUESTS_LOCK = threading.Lock()
@@ -71,6 +69,7 @@ class Backend(Protocol):
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]: ...
     def folders(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
+    def remains(self) -> list[ObjectInfo]: ...
 
 
 class Store:
@@ -141,6 +140,14 @@ class Store:
         _check_key(key)
         self._try("delete", lambda: self._backend.delete(key))
 
+    def remains(self) -> tuple[ObjectInfo, ...]:
+        """What killed writers left that is no object: temporary files of a folder, else nothing."""
+        return tuple(self._try("list", self._backend.remains))
+
+    def delete_remains(self, info: ObjectInfo) -> None:
+        """Remove one of them."""
+        self._try("delete", partial(self._backend.delete, info.key))
+
     def probe_create_once(self) -> None:
         """Raise LedgerError unless this store refuses to create what exists.
 
@@ -205,43 +212,6 @@ def open_store(uri: str, backoff: Backoff | None = None) -> Store:
     else:
         backend = storage_fsspec.FsspecBackend(uri)
     return Store(uri, backend, backoff or Backoff())
-
-
-def scheme_of(uri: str) -> str:
-    """ "s3", "https", "memory" …; "file" for a plain path."""
-    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", uri)
-    return match.group(1).lower() if match else "file"
-
-
-def local_path(uri: str) -> str:
-    """The path of a plain path or a file:// address."""
-    from urllib.parse import unquote
-
-    if not uri:
-        raise UsageError("an empty path names no folder")
-    return unquote(uri[len("file://") :]) if uri.lower().startswith("file://") else uri
-
-
-def refuse_credentials(text: str) -> None:
-    """Raise UsageError when an address or argument carries a credential. Does not repeat it."""
-    where = None
-    if ACCESS_KEY.search(text):
-        where = "an access key id"
-    elif scheme_of(text) != "file":
-        parts = urlsplit(text.replace("\n", " "))
-        if "@" in parts.netloc:
-            where = "user:password@"
-        elif scheme_of(text) != "s3":  # in an s3 key a question mark is only a character
-            names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-            where = next(
-                (f"the parameter {n!r}" for n in names if SECRET_PARAMETERS.search(n)), None
-            )
-    if where:
-        raise UsageError(
-            f"an argument contains {where}. Credentials are never taken from arguments or "
-            "addresses, where logs and tables would keep them: use a role, AWS_PROFILE or the "
-            "environment."
-        )
 
 
 def _check_key(key: str) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import LedgerError
@@ -44,18 +45,20 @@ class LocalBackend:
     def delete(self, key: str) -> None:
         (self._root / key).unlink(missing_ok=True)
 
+    def remains(self) -> list[ObjectInfo]:
+        return [info for info in self._files(self._root) if _is_temporary(info)]
+
     def _walk(self, prefix: str) -> list[ObjectInfo]:
-        start = self._root / prefix.rpartition("/")[0]
-        found = []
+        found = self._files(self._root / prefix.rpartition("/")[0])
+        wanted = (i for i in found if i.key.startswith(prefix) and not _is_temporary(i))
+        return sorted(wanted, key=lambda info: info.key)
+
+    def _files(self, start: Path) -> Iterator[ObjectInfo]:
         for folder, _, names in os.walk(start):
             for name in names:
-                if name.startswith(TEMPORARY):
-                    continue
                 path = Path(folder, name)
-                key = path.relative_to(self._root).as_posix()
-                if key.startswith(prefix):
-                    found.append(_info(key, path.stat()))
-        return sorted(found, key=lambda info: info.key)
+                with suppress(FileNotFoundError):  # it was removed since the walk began
+                    yield _info(path.relative_to(self._root).as_posix(), path.stat())
 
     def _publish(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> None:
         target = self._root / key
@@ -88,6 +91,10 @@ def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
 def file_etag(status: os.stat_result) -> str:
     """Stands for an ETag locally: modification time in ns and size."""
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def _is_temporary(info: ObjectInfo) -> bool:
+    return info.key.rpartition("/")[2].startswith(TEMPORARY)
 
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:

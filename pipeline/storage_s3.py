@@ -114,6 +114,9 @@ class S3Backend:
     def delete(self, key: str) -> None:
         _call(lambda client: client.delete_object(**self._at(key)))
 
+    def remains(self) -> list[ObjectInfo]:
+        return []  # an upload that was cut off never becomes visible
+
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from pipeline.addresses import refuse_credentials
 from pipeline.backoff import Backoff
 from pipeline.errors import LedgerError, UsageError
 from pipeline.storage import (
@@ -14,7 +15,6 @@ from pipeline.storage import (
     ObjectTooLargeError,
     StoreUnavailableError,
     open_store,
-    refuse_credentials,
     requests_so_far,
 )
 from tests.faultproxy import FaultProxy, at_random, once

@@ -1,0 +1,44 @@
+"""Addresses of stores, lists and pictures: of which kind, and that none carries a credential."""
+
+import re
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pipeline.errors import UsageError
+
+SECRET_PARAMETERS = re.compile(r"(?i)(secret|token|password|passwd|signature|credential|sig|key)$")
+ACCESS_KEY = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
+
+
+def scheme_of(uri: str) -> str:
+    """ "s3", "https", "memory" …; "file" for a plain path."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", uri)
+    return match.group(1).lower() if match else "file"
+
+
+def local_path(uri: str) -> str:
+    """The path of a plain path or a file:// address."""
+    if not uri:
+        raise UsageError("an empty path names no folder")
+    return unquote(uri[len("file://") :]) if uri.lower().startswith("file://") else uri
+
+
+def refuse_credentials(text: str) -> None:
+    """Raise UsageError when an address or argument carries a credential. Does not repeat it."""
+    where = None
+    if ACCESS_KEY.search(text):
+        where = "an access key id"
+    elif scheme_of(text) != "file":
+        parts = urlsplit(text.replace("\n", " "))
+        if "@" in parts.netloc:
+            where = "user:password@"
+        elif scheme_of(text) != "s3":  # in an s3 key a question mark is only a character
+            names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+            where = next(
+                (f"the parameter {n!r}" for n in names if SECRET_PARAMETERS.search(n)), None
+            )
+    if where:
+        raise UsageError(
+            f"an argument contains {where}. Credentials are never taken from arguments or "
+            "addresses, where logs and tables would keep them: use a role, AWS_PROFILE or the "
+            "environment."
+        )
