@@ -85,6 +85,9 @@ def _abandon(store: Store, run_id: str) -> bool:
 def _run_ids(store: Store) -> list[str]:
     """Every run that has records or data."""
     with_data = {
-        name.removeprefix("run=") for table in TABLES for name in store.folders(f"_data/{table}/")
+        name.removeprefix("run=")
+        for table in TABLES
+        for name in store.folders(f"_data/{table}/")
+        if name.startswith("run=")
     }
     return sorted({r for r in store.folders("runs/") if not r.startswith("_")} | with_data)

@@ -1,0 +1,120 @@
+"""The command that looks after runs: every subcommand, in words and as JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jobs.runs import main
+from pipeline.manifest import data_files
+from pipeline.storage import open_store
+from tests.pipeline.tasks import done, make_inputs, open_ledger, run_all
+
+
+def records(output: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_list_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_store(str(tmp_path))
+    committed = open_ledger(store, make_inputs(4))
+    run_all(committed, failed={0: "transient"})
+    begun = open_ledger(store, make_inputs(8))
+    begun.commit_task(0, done(begun.task_inputs(0)), {})
+    assert main(["list", str(tmp_path), "--json"]) == 0
+    lines = {line["run_id"]: line for line in records(capsys.readouterr().out)}
+    assert lines[committed.run_id]["state"] == "committed"
+    assert lines[committed.run_id]["unsettled"] == 2  # the first of either task
+    assert lines[begun.run_id]["state"] == "open"
+    assert (lines[begun.run_id]["tasks_done"], lines[begun.run_id]["tasks"]) == (1, 3)
+    assert main(["list", str(tmp_path)]) == 0
+    words = capsys.readouterr().out
+    assert f"{begun.run_id}  open, 1 of 3 tasks done" in words
+    assert main(["show", str(tmp_path), committed.run_id]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["settings"] == {"ratios": "1:1", "top_k": 1}
+    assert shown["tables"]["images"]["rows"] == 4
+
+
+def test_verify_finds_every_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_store(str(tmp_path))
+    ledger = open_ledger(store, make_inputs(6))
+    manifest = run_all(ledger)
+    assert main(["verify", str(tmp_path), ledger.run_id, "--json"]) == 0
+    (found,) = records(capsys.readouterr().out)
+    assert found["rows"] == {"images": 6, "crops": 6}
+    assert found["files"] == 4
+    files = data_files(store, manifest)
+    flipped = tmp_path / files[0].key
+    data = bytearray(flipped.read_bytes())
+    data[len(data) // 2] ^= 1
+    flipped.write_bytes(data)
+    (tmp_path / files[3].key).unlink()
+    assert main(["verify", str(tmp_path), ledger.run_id, "--json"]) == 1
+    (found,) = records(capsys.readouterr().out)
+    problems = "\n".join(found["problems"])  # type: ignore[arg-type]
+    assert f"{files[0].key} was changed" in problems
+    assert files[3].key in problems
+    assert "3 images have no row" in problems
+
+
+def test_verify_sees_rows_that_were_lost_together_with_their_hash(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose writer checks nothing: one task's images are another's."""
+    monkeypatch.setattr("pipeline.ledger.check_tables", lambda tables, inputs: None)
+    ledger = open_ledger(open_store(str(tmp_path)), make_inputs(6))
+    for n in (0, 1):
+        ledger.commit_task(n, done(ledger.task_inputs(0)), {})
+    ledger.finish({})
+    assert main(["verify", str(tmp_path), ledger.run_id]) == 1
+    words = capsys.readouterr().out
+    assert "3 images have no row" in words
+    assert "3 images have too many rows" in words
+
+
+def test_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_store(str(tmp_path))
+    old = open_ledger(store, make_inputs(4))
+    run_all(old)
+    new = open_ledger(store, make_inputs(4, start=1), settings={"ratios": "1:1", "top_k": 2})
+    run_all(new, failed={0: "permanent"})
+    assert main(["diff", str(tmp_path), old.run_id, new.run_id, "--json"]) == 0
+    (found,) = records(capsys.readouterr().out)
+    assert found["images"] == {"both": 3, "only_old": 1, "only_new": 1, "status_changed": 1}
+    assert found["status_examples"] == [
+        {"uri": "s3://ugc/000001.jpg", "old": "ok", "new": "corrupt"}
+    ]
+    assert found["crops"] == {"both": 2, "only_old": 2, "only_new": 0, "moved": 0}
+    assert "the setting top_k was 1 and is now 2" in found["settings"]
+
+
+def test_gc_shows_first_and_removes_when_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
+    for mark in ("a", "b"):
+        ledger.commit_task(0, done(ledger.task_inputs(0), mark=mark), {})
+    ledger.finish({})
+    assert main(["gc", str(tmp_path)]) == 0
+    assert "0 objects" in capsys.readouterr().out
+    assert main(["gc", str(tmp_path), "--older-than", "0s"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 objects" in shown
+    assert "nothing removed, add --delete" in shown
+    assert main(["gc", str(tmp_path), "--older-than", "0s", "--delete", "--json"]) == 0
+    assert records(capsys.readouterr().out)[-1]["objects"] == 2
+    assert main(["verify", str(tmp_path), ledger.run_id]) == 0
+    assert len(list(open_store(str(tmp_path)).list("_data/"))) == 2
+
+
+def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["gc", str(tmp_path), "--older-than", "soon"])
+    assert "write 90m, 12h or 7d" in capsys.readouterr().err
+    assert main(["show", str(tmp_path), "nonsense"]) == 1
+    assert "there is no run nonsense" in capsys.readouterr().err
+    assert main(["list", "s3://AKIAIOSFODNN7EXAMPLE:secret@bucket"]) == 2
+    error = capsys.readouterr().err
+    assert "AKIA" not in error
+    assert "secret" not in error
