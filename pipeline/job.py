@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline.code_version import code_version
 from pipeline.detectors import make_detector
 from pipeline.errors import UsageError
+from pipeline.incremental import Todo, uncovered
 from pipeline.inputs import list_inputs, refuse_overlap
 from pipeline.ledger import Ledger
-from pipeline.plan import Plan, RunSpec, cut_tasks, input_sha256
+from pipeline.plan import Plan, RunSpec, cut_tasks
 from pipeline.progress import Log, summary_lines
+from pipeline.reader import committed_runs
 from pipeline.rows import OK
 from pipeline.settings import Settings, Verdict
-from pipeline.storage import open_store, requests_so_far
+from pipeline.storage import Store, open_store, requests_so_far
 from pipeline.weights import Weights, choose_weights
 
 
@@ -34,22 +34,43 @@ class Planned:
 
     settings: Settings
     weights: Weights
-    inputs: pa.Table
-    spec: RunSpec
+    store: Store
+    todo: Todo
     tasks: Plan
+
+    @property
+    def message(self) -> str:
+        """For a person: what there is to do, why, and what committed runs have done."""
+        left, reasons = self.todo.inputs.num_rows, self.todo.reasons.items()
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+        covered = f"{self.todo.covered:,} images are covered by committed runs"
+        if not left:
+            return f"nothing to do: {covered}"
+        size = f"{left:,} images in {self.tasks.task_count:,} tasks ({why})"
+        return f"run {self.todo.spec.run_id}: {size}; {covered}"
 
     def begin(self) -> tuple[Job, Ledger]:
         """Pins the plan in the output store, or finds the run begun there.
 
         Raises LedgerError where the store refuses.
         """
-        store = open_store(self.settings.output)
-        ledger = Ledger.open(store, self.spec, self.inputs, self.tasks)
+        ledger = Ledger.open(self.store, self.todo.spec, self.todo.inputs, self.tasks)
         return Job(self.settings, self.weights, ledger.run_id), ledger
+
+    def earlier_verdict(self) -> Verdict:
+        """That of the latest committed run with these settings: nothing to do is no absolution."""
+        settings = self.settings.identity()
+        for manifest in committed_runs(self.store):
+            if manifest["settings"] == settings:
+                return verdict_of(self.settings, manifest["metrics"])
+        return "done"
 
 
 def plan(settings: Settings, log: Log) -> Planned:
-    """Lists the input and names the run. Raises UsageError for a job that makes no sense."""
+    """Lists the input, leaves out what is covered, names the run.
+
+    Raises UsageError for a job that makes no sense.
+    """
     refuse_overlap(settings.input, settings.output)
     weights = pin_weights(settings)
     if weights.kind == "untrained":
@@ -59,16 +80,18 @@ def plan(settings: Settings, log: Log) -> Planned:
             f"{weights.seed}). The crops have the right shapes but mean nothing.",
             **weights.as_dict(),
         )
-    inputs = list_inputs(settings.input, settings.limit)
     spec = RunSpec(
         settings=settings.identity(),
         weights_sha256=weights.sha256,
         detector=make_detector(settings.detector).identity,
         code_version=code_version(),
-        input_sha256=input_sha256(inputs),
+        input_sha256="",  # of what is left to do, and therefore filled in below
     )
-    tasks = cut_tasks(inputs, settings.task_images, settings.task_bytes)
-    return Planned(settings, weights, inputs, spec, tasks)
+    store = open_store(settings.output)
+    inputs = list_inputs(settings.input, settings.limit)
+    todo = uncovered(store, spec, inputs, settings.mode)
+    tasks = cut_tasks(todo.inputs, settings.task_images, settings.task_bytes)
+    return Planned(settings, weights, store, todo, tasks)
 
 
 def pin_weights(settings: Settings) -> Weights:

@@ -8,6 +8,7 @@ counts once, and a run that dies goes on where its records end.
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -40,12 +41,14 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     is on record stays.
     """
     planned = plan(settings, log)
+    left = planned.todo.inputs.num_rows
+    log.say("plan", planned.message, images=left, covered=planned.todo.covered)
+    if not left:
+        return planned.earlier_verdict()
     if settings.dry_run:
-        size = f"{planned.tasks.rows:,} images in {planned.tasks.task_count:,} tasks"
-        log.say("dry_run", f"run {planned.spec.run_id} would do {size}", images=planned.tasks.rows)
         return "done"
     job, ledger = planned.begin()
-    if manifest := ledger.manifest:
+    if manifest := ledger.manifest:  # by another job, since the plan was made
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
         return verdict_of(settings, manifest["metrics"])
     pending = ledger.pending()
@@ -53,9 +56,8 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     for record in ledger.records():  # of an earlier session
         telemetry.task_done(record.task, record.metrics)
     before = telemetry.as_dict()
-    message = f"run {job.run_id}: {ledger.rows:,} images in {ledger.task_count:,} tasks"
-    message += f", {before['tasks_done']:,} of them done before" if before["tasks_done"] else ""
-    log.say("plan", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
+    message = f"{before['tasks_done']:,} of {ledger.task_count:,} tasks are on record"
+    log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
     started = time.monotonic()
     session: dict[str, Any] = {}
     if pending:
@@ -90,6 +92,8 @@ class Workers:
 def chain(pending: list[int], job: Job, workers: Workers) -> Iterator[dict[str, Any]]:
     """Task numbers in; one summary row out for every task that is on record."""
     block: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}  # a block is a task
+    # One task at work and one waiting: more would only hold pixels in memory.
+    pool = ray.data.ActorPoolStrategy(size=workers.actors, max_tasks_in_flight_per_actor=2)
     task = {"num_cpus": workers.task_cpus, "fn_kwargs": {"job": job}, **block}
     numbers = ray.data.read_datasource(
         TaskNumbers(pending), override_num_blocks=len(pending), num_cpus=workers.task_cpus
@@ -99,7 +103,7 @@ def chain(pending: list[int], job: Job, workers: Workers) -> Iterator[dict[str, 
         .map_batches(
             DetectScore,
             fn_constructor_args=(job, workers.device),
-            compute=ray.data.ActorPoolStrategy(size=workers.actors),
+            compute=pool,
             num_cpus=workers.actor_cpus,
             num_gpus=workers.actor_gpus,
             **block,
@@ -139,6 +143,7 @@ def _task_block(number: int) -> list[pa.Table]:
 
 def start_ray(settings: Settings) -> Workers:
     """Joins the cluster, or starts one on this machine, and shares it out among the stages."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     if not ray.is_initialized():
         ray.init(
             include_dashboard=False,
@@ -146,6 +151,8 @@ def start_ray(settings: Settings) -> Workers:
             logging_level=logging.ERROR,
             runtime_env=None if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else _our_packages(),
         )
+    for number, handler in handlers.items():  # Ray's own would end this process with a core's trace
+        signal.signal(number, handler)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails a run, we say ourselves
     context = ray.data.DataContext.get_current()
     context.target_max_block_size = None  # a block is a task, however large
@@ -164,16 +171,16 @@ def share_out(resources: Mapping[str, float], num_actors: int, gpus_per_actor: f
     """Scoring on GPUs where the cluster has some, else on CPU. resources: as Ray reports them.
 
     Every stage asks for fractions of a core, so that reading and writing find room beside the
-    actors on one core as on many: the actors of a CPU cluster take half of the cores together.
+    actors on one core as on many: the actors of a CPU cluster take half of the cores together,
+    and the other half is for as many tasks of the other stages as there are cores.
     """
     cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
-    task_cpus = 0.25 if cpus < 4 else 0.5
     if gpus and gpus_per_actor:
         actors = num_actors or max(1, int(gpus / gpus_per_actor))
         actor_cpus = min(1.0, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {gpus_per_actor:g} for each of {actors} actors"
-        return Workers("cuda", actors, actor_cpus, gpus_per_actor, task_cpus, why)
+        return Workers("cuda", actors, actor_cpus, gpus_per_actor, min(1.0, cpus / 2), why)
     actors = num_actors or max(1, int(cpus))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     why = f"{found} in the cluster; {actors} actors of one thread on {cpus:g} cores"
-    return Workers("cpu", actors, cpus / (2 * actors), 0.0, task_cpus, why)
+    return Workers("cpu", actors, cpus / (2 * actors), 0.0, 0.5, why)

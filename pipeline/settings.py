@@ -89,6 +89,10 @@ class Settings:
         1.0, "share of a GPU for each scoring worker; 0 scores on CPU", changes_output=False
     )
     read_threads: int = _option(8, "reads in flight in a task", changes_output=False)
+    image_timeout_s: float = _option(
+        60.0, "one picture's detection and scoring, or encoding; decoding has its own", "s",
+        changes_output=False,
+    )  # fmt: skip
     drain_s: float = _option(
         2.0, "after SIGTERM or Ctrl-C, time for tasks in flight to commit", "s",
         changes_output=False,
@@ -166,7 +170,7 @@ class Settings:
 _AT_LEAST_ONE = (
     "top_k", "thumbnail_size", "quality", "max_bytes", "max_pixels", "max_jpeg_pixels", "max_side",
     "decode_timeout_s", "decode_memory_bytes", "view_side", "task_images", "task_bytes",
-    "read_threads",
+    "read_threads", "image_timeout_s",
 )  # fmt: skip
 
 Verdict = Literal["done", "over_error_rate"]

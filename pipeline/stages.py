@@ -36,6 +36,7 @@ from pipeline.rows import OK, Row
 from pipeline.settings import Settings
 from pipeline.shapes import parse_shape, parse_shapes
 from pipeline.storage import Store, open_store, requests_so_far
+from pipeline.watch import one_by_one
 from pipeline.weights import make_scorer
 
 if TYPE_CHECKING:  # torch is for DetectScore alone: the other stages' workers start without it
@@ -91,7 +92,7 @@ class DetectScore:
     """Holds the model and the detector on one device; chooses the crops of each image."""
 
     def __init__(self, job: Job, device: str) -> None:
-        self.settings = job.settings
+        self.settings, self.run_id = job.settings, job.run_id
         self.shapes = parse_shapes(job.settings.ratios)
         if device == "cpu":
             one_thread()
@@ -99,7 +100,7 @@ class DetectScore:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         images = rows.unpack(block)
-        for row in images:
+        for row in one_by_one(images, "score", self.run_id, self.settings.image_timeout_s):
             attempt(row, "detect", self.detect)
             attempt(row, "score", self.score)
         return rows.pack(images, rows.extra_fields(block))
@@ -141,7 +142,7 @@ def cut_encode_commit(block: pa.Table, job: Job) -> pa.Table:
             crop["file"] = write_crop_file(store, crop)
         encoded.extend(made)
 
-    for row in images:
+    for row in one_by_one(images, "encode", job.run_id, job.settings.image_timeout_s):
         attempt(row, "encode", cut_and_encode)
     tables = _tables(images, encoded, rows.extra_fields(block), job.settings)
     figures = [_figures(images, encoded), {"requests": requests_so_far() - before}]

@@ -120,8 +120,51 @@ def test_an_odd_bucket_by_ray_job_submit_then_again(
     before = {info.key: info.etag for info in bucket.list("out/")}
     code, told = finish(start(tree, head, *arguments, submit=True))
     assert code == 0
-    assert told[-1]["event"] == "nothing_to_do"
+    assert told[-1]["message"].startswith("nothing to do")
     assert {info.key: info.etag for info in bucket.list("out/")} == before
+
+
+POISON = """
+import os
+import time
+
+
+def poisoned(detect):
+    def first_looks(self, photos):
+        for photo in photos:
+            if photo[0, 0].tolist() == [1, 2, 3]:
+                os._exit(1)
+            if photo[0, 0].tolist() == [3, 2, 1]:
+                time.sleep(600)
+        return detect(self, photos)
+
+    return first_looks
+
+
+EmbeddedDetector.detect = poisoned(EmbeddedDetector.detect)
+"""
+
+
+def test_a_picture_that_kills_or_hangs_its_worker_costs_its_own_row(
+    tree: Path, head: RayHead, tmp_path: Path
+) -> None:
+    photos = Path(write_scenes(tmp_path / "in", 4))
+    for name, colour in (("01b-kills.png", (1, 2, 3)), ("02b-hangs.png", (3, 2, 1))):
+        picture = scene(90, 60)
+        picture[0, 0] = colour
+        Image.fromarray(picture).save(photos / name)
+    poisoned = tmp_path / "tree"
+    shutil.copytree(tree, poisoned)
+    with (poisoned / "pipeline" / "detectors" / "embedded.py").open("a") as source:
+        source.write(POISON)
+    arguments = ["--input", str(photos), "--output", str(tmp_path / "out"), "--num-actors", "1"]
+    code, told = finish(start(poisoned, head, *arguments, "--image-timeout-s", "10"))
+    assert code == 0, told
+    images = open_run(str(tmp_path / "out")).images().to_pylist()
+    failed = {Path(r["uri"]).name: r["status"] for r in images if r["status"] != "ok"}
+    assert failed == {"01b-kills.png": "worker_died", "02b-hangs.png": "timeout"}
+    assert {r["error_kind"] for r in images if r["status"] != "ok"} == {"transient"}
+    assert sum(r["status"] == "ok" for r in images) == 4
 
 
 def write_scenes(folder: Path, count: int) -> str:
@@ -153,7 +196,7 @@ def test_a_stopped_job_goes_on_and_workers_change_nothing(
 
     code, told = finish(start(tree, head, *arguments, "--num-actors", "1"))
     assert code == 0
-    planned = next(event for event in told if event["event"] == "plan")
+    planned = next(event for event in told if event["event"] == "begin")
     assert 0 < planned["pending"] < 24
     assert open_run(str(tmp_path / "out")).images().num_rows == 24
 
@@ -191,9 +234,9 @@ def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--input", "nowhere", "--output", "out"], "nowhere"),
-        (["--input", ".", "--output", "out", "--ratios", "round"], "round"),
-        (["--input", ".", "--output", "out", "--weights", "gone.pth"], "gone.pth"),
-        (["--input", ".", "--output", "out", "--detector", "eyes"], "eyes"),
+        (["--input", "in", "--output", "out", "--ratios", "round"], "round"),
+        (["--input", "in", "--output", "out", "--weights", "gone.pth"], "gone.pth"),
+        (["--input", "in", "--output", "out", "--detector", "eyes"], "eyes"),
         (["--input", "s3://key:secret@bucket/", "--output", "out"], "user:password"),
         (["--input", "in", "--output", "in/out"], "inside the input"),
     ],
