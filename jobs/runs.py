@@ -151,7 +151,7 @@ def age_s(text: str) -> float:
 
 
 def _arguments(job: Mapping[str, Any]) -> list[str]:
-    """The command line of a job whose settings a manifest holds, as far as they are not defaults."""
+    """The command line of the job whose settings a manifest holds; defaults are left out."""
     words: list[str] = []
     for item in fields(Settings):
         value = job.get(item.name, item.default)
