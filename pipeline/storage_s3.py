@@ -9,12 +9,15 @@ import base64
 import hashlib
 import os
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
+import aiobotocore.session
 import aiohttp
 import s3fs
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.utils import parse_timestamp
 from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
 
@@ -178,7 +181,11 @@ _IDENTITY = (
 @lru_cache(maxsize=8)
 def _filesystem(*identity: object) -> Any:
     """One client a process (a fork needs its own) and identity; building one takes 0.1 s."""
+    session = aiobotocore.session.get_session()
+    factory = session.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=_moment)
     return s3fs.S3FileSystem(
+        session=session,
         skip_instance_cache=True,
         config_kwargs={
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -188,3 +195,12 @@ def _filesystem(*identity: object) -> Any:
             "request_checksum_calculation": "when_required",
         },
     )
+
+
+def _moment(value: str) -> datetime:
+    """A time in an answer. botocore's own reading took three quarters of a listing's CPU time."""
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):  # a header's form, or seconds since 1970
+        moment: datetime = parse_timestamp(value)
+        return moment

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+import time
 from pathlib import Path
 
 import boto3
@@ -111,6 +112,15 @@ def test_strange_keys_are_listed_and_read_as_they_are(s3: str, key: str) -> None
     store = open_store(s3)
     assert [info.key for info in store.list("in/")] == [f"in/{key}"]
     assert store.read(f"in/{key}") == key.encode()
+
+
+def test_times_are_the_same_in_a_listing_and_alone_and_are_now(store_uri: str) -> None:
+    store = open_store(store_uri)
+    store.write("k", b"")
+    (listed,) = store.list("k")  # an XML body: 2026-11-21T03:00:00.000Z
+    alone = store.head("k")  # a header: Sat, 21 Nov 2026 03:00:00 GMT, whole seconds
+    assert abs(listed.modified_s - alone.modified_s) < 1
+    assert abs(listed.modified_s - time.time()) < 60
 
 
 def test_a_listing_goes_over_pages(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
