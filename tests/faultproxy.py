@@ -118,8 +118,12 @@ class FaultProxy:
         self._loop.close()
 
     def release(self) -> None:
-        """Let held requests go on."""
-        self._loop.call_soon_threadsafe(self._gate.set)
+        """Let the requests that are held now go on."""
+        self._loop.call_soon_threadsafe(self._open_gate)
+
+    def _open_gate(self) -> None:
+        self._gate.set()
+        self._gate = asyncio.Event()  # for those that come later
 
     async def _start(self) -> None:
         self._gate = asyncio.Event()
