@@ -99,9 +99,9 @@ def test_statuses_of_the_runbook_are_those_of_the_errors() -> None:
 
 
 def test_messages_of_the_runbook_are_those_of_the_code() -> None:
-    sources = re.sub(r'"\s*\n\s*f?"', "", "".join(
-        path.read_text() for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").glob("*.py")]
-    ))  # fmt: skip
+    files = [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "jobs").glob("*.py")]
+    text = "".join(path.read_text() for path in files)
+    sources = re.sub(r'"\s*\n\s*f?"', "", text)  # a message may go over lines
     for message in (
         "overwrote an object that it was asked to create only if absent",
         "is on record but missing or cut short",
