@@ -38,6 +38,18 @@ class StoreUnavailableError(LedgerError):
         self.reason = reason
 
 
+class StoreRefusedError(UsageError, PermissionError):
+    """The store knows us and says no, or does not know us. Trying again would not help."""
+
+
+class StoreMissingError(UsageError, FileNotFoundError):
+    """There is no such bucket."""
+
+
+class StoreFailedError(LedgerError, OSError):
+    """The store answered with an error that is no answer to our question, or a disk did."""
+
+
 class ObjectChangedError(Exception):
     """The object is not the one asked for: its ETag differs from the pinned one."""
 
@@ -59,7 +71,8 @@ class ObjectInfo:
 class Backend(Protocol):
     """What a kind of store provides. Each method makes one request and no second try.
 
-    Raises FileNotFoundError, PermissionError, FileExistsError (create), or RetryableError.
+    Raises FileNotFoundError, PermissionError, FileExistsError (create), any other OSError for an
+    answer that makes no sense, or RetryableError.
     """
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes: ...
@@ -87,8 +100,8 @@ class Store:
     def read(self, key: str, etag: str | None = None, max_bytes: int | None = None) -> bytes:
         """The whole object, or an error; never a part of it.
 
-        Raises FileNotFoundError, PermissionError, ObjectChangedError (`etag` given, but the
-        object has another), ObjectTooLargeError (before the body is fetched) or
+        Raises FileNotFoundError, ObjectChangedError (`etag` given, but the object has another),
+        ObjectTooLargeError (before the body is fetched), StoreRefusedError, StoreFailedError or
         StoreUnavailableError.
         """
         return self._try("get", lambda: self._backend.get(key, etag, max_bytes))
@@ -169,6 +182,12 @@ class Store:
 
         try:
             return self.backoff.call(once, lambda failure: self._count("retry_" + failure.reason))
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except PermissionError as error:
+            raise StoreRefusedError(f"{self.uri} refuses a {operation}: {error}") from error
+        except OSError as error:
+            raise StoreFailedError(f"{self.uri}: {error}") from error
         except RetryableError as failure:
             raise StoreUnavailableError(
                 failure.reason,

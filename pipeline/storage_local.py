@@ -62,7 +62,10 @@ class LocalBackend:
 
     def _publish(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> None:
         target = self._root / key
-        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise NotADirectoryError(f"a file is where a folder should be: {error}") from error
         temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
             with temporary.open("xb") as file:

@@ -22,7 +22,12 @@ from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
 
 from pipeline.backoff import RetryableError
-from pipeline.storage import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+from pipeline.storage import (
+    ObjectChangedError,
+    ObjectInfo,
+    ObjectTooLargeError,
+    StoreMissingError,
+)
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30  # of silence on the socket
@@ -39,7 +44,7 @@ FORBIDDEN = {
     "AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled",
     "InvalidObjectState",
 }  # fmt: skip
-MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchVersion", "404"}
+MISSING = {"NoSuchKey", "NoSuchVersion", "404"}
 
 
 class S3Backend:
@@ -164,6 +169,8 @@ def _translate(error: ClientError) -> Exception:
         return RetryableError("conflict", text)
     if names & TRANSIENT:
         return RetryableError("server", text)
+    if "NoSuchBucket" in names:
+        return StoreMissingError(f"there is no bucket {error.response['Error'].get('BucketName')}")
     if names & MISSING:
         return FileNotFoundError(text)
     if names & FORBIDDEN:

@@ -14,6 +14,7 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.storage import (
     ObjectChangedError,
     ObjectTooLargeError,
+    StoreFailedError,
     StoreUnavailableError,
     open_store,
     requests_so_far,
@@ -247,6 +248,34 @@ def test_credentials_in_arguments_are_refused_and_not_repeated(text: str) -> Non
 @pytest.mark.parametrize("text", ["s3://b/x?versionId=1", "/a@b/c", "https://h/x.jpg?w=1", "16:9"])
 def test_plain_addresses_pass(text: str) -> None:
     refuse_credentials(text)
+
+
+def test_a_bucket_that_is_not_there(s3: str) -> None:
+    store = open_store(s3 + "-absent/out")
+    for ask in (
+        lambda: list(store.list()),
+        lambda: store.folders("runs/"),
+        lambda: store.write("k", b""),
+    ):
+        with pytest.raises(UsageError, match=f"no bucket {s3[5:]}-absent"):
+            ask()
+
+
+def test_a_folder_that_is_a_file_or_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreFailedError, match="a file is where a folder should be"):
+        open_store(str(tmp_path / "file")).create_once("k", b"")
+    with pytest.raises(StoreFailedError, match="a file is where a folder should be"):
+        open_store(str(tmp_path / "file")).write("a/k", b"")
+
+
+def test_a_folder_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)  # root may write everywhere
+    with pytest.raises(UsageError, match="refuses a put: not yours"):
+        open_store(str(tmp_path / "out")).write("k", b"")
 
 
 def test_forbidden_is_not_tried_again(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
