@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -13,19 +14,20 @@ from torchvision import models
 
 from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
+from pipeline.detectors.pictures import batch_for, clipped, in_batches, thickened
 from pipeline.errors import UsageError
 
 SCORE_THRESHOLD = 0.3
 """Least confidence of a reported box. Low on purpose: the network weighs boxes, a miss is lost."""
 MAX_OBJECTS = 10
 """As many as the larger published graph has nodes for."""
+GPU_BATCH = 8
 
 
 class TorchvisionDetector:
     """Any model of torchvision.models.detection, with downloaded weights or a given file.
 
-    One photo is one forward pass: a batch is padded to its largest member there, which would make
-    a photo's boxes depend on its neighbours.
+    Photos of one size share a forward pass on a GPU; on a CPU each has its own.
     """
 
     def __init__(self, model: str, weights: str | None = None, device: str = "cpu") -> None:
@@ -45,24 +47,47 @@ class TorchvisionDetector:
         network.load_state_dict(state)
         self.name = f"torchvision:{model}"
         self.identity = f"{model}:{sha256}"
-        self._network = network.eval().to(device)
+        self.batch = batch_for(device, GPU_BATCH)
+        self._network = _lean(network).to(device)
         self._device = device
         self._categories: list[str] = published.meta["categories"]
 
     @torch.inference_mode()
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. At most 10 boxes of score .3 and more, best first."""
-        return [self._detect_one(photo) for photo in photos]
+        found: dict[int, Detections] = {}
+        pictures = [thickened(photo) for photo in photos]
+        for indices in in_batches([picture.shape for picture in pictures], self.batch):
+            outputs = self._network([self._tensor(pictures[i]) for i in indices])
+            found |= {
+                i: self._detections(output, photos[i])
+                for i, output in zip(indices, outputs, strict=True)
+            }
+        return [found[i] for i in range(len(photos))]
 
-    def _detect_one(self, photo: Pixels) -> Detections:
-        image = torch.from_numpy(np.ascontiguousarray(photo)).to(self._device)
-        found: dict[str, Tensor] = self._network([image.permute(2, 0, 1).float() / 255])[0]
-        keep = (found["scores"] >= SCORE_THRESHOLD).nonzero()[:, 0][:MAX_OBJECTS]
+    def _tensor(self, picture: Pixels) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(picture)).to(self._device)
+        return tensor.permute(2, 0, 1).float() / 255
+
+    def _detections(self, output: dict[str, Tensor], photo: Pixels) -> Detections:
+        boxes, visible = clipped(output["boxes"], photo)
+        keep = (visible & (output["scores"] >= SCORE_THRESHOLD)).nonzero()[:, 0][:MAX_OBJECTS]
         return Detections(
-            found["boxes"][keep].float().cpu().numpy(),
-            found["scores"][keep].float().cpu().numpy(),
-            [self._categories[int(label)] for label in found["labels"][keep]],
+            boxes[keep].float().cpu().numpy(),
+            output["scores"][keep].float().cpu().numpy(),
+            [self._categories[int(label)] for label in output["labels"][keep]],
         )
+
+
+def _lean(network: nn.Module) -> nn.Module:
+    """The same boxes of score .3 and more, at half the cost on a CPU.
+
+    Boxes under the threshold go before non-maximum suppression instead of after it: they rank
+    below those kept, so they can't suppress any. Channels-last suits the convolutions.
+    """
+    head: Any = getattr(network, "roi_heads", network)
+    head.score_thresh = SCORE_THRESHOLD
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def _download(model: str, url: str) -> Path:

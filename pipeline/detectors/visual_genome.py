@@ -6,7 +6,6 @@ one CPU core, so this is a detector for GPUs and for reproducing the paper.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
+from pipeline.detectors.pictures import batch_for, clipped, in_batches, thickened
 from pipeline.detectors.visual_genome_network import (
     CLASSES,
     DELTA_STD,
@@ -32,12 +32,8 @@ from pipeline.errors import UsageError
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 SHORT_SIDE = 600
 LONG_SIDE = 1000
-MIN_SIDE = 32
-"""Two cells of the feature map: a thinner picture is padded with the mean colour, or nothing of it
-would be left after the first pooling."""
 GPU_BATCH = 4
-"""Pictures a pass on a GPU, about 0.5 GB of activations each. A CPU gains nothing from more than
-one."""
+"""Pictures a pass, about 0.5 GB of activations each."""
 CLASS_SCORE = 0.2
 CLASS_NMS_IOU = 0.3
 MAX_OBJECTS = 10
@@ -57,7 +53,7 @@ class VisualGenomeDetector:
 
     def __init__(self, network: VisualGenomeNetwork, identity: str, device: str = "cpu") -> None:
         self.identity = identity
-        self.batch = 1 if torch.device(device).type == "cpu" else GPU_BATCH
+        self.batch = batch_for(device, GPU_BATCH)
         self._network = network.eval().to(device)
         self._device = device
 
@@ -77,16 +73,16 @@ class VisualGenomeDetector:
     @torch.inference_mode()
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. At most `batch` photos that resize to one size share a pass."""
-        prepared = [prepare(photo) for photo in photos]
+        prepared = [prepare(thickened(photo)) for photo in photos]
         found: dict[int, Detections] = {}
-        for indices in _of_one_size(prepared, self.batch):
+        for indices in in_batches([tuple(p.shape) for p, _ in prepared], self.batch):
             batch = torch.stack([prepared[i][0] for i in indices]).to(self._device)
             for i, output in zip(indices, self._network(batch), strict=True):
                 size_hw = (batch.shape[2], batch.shape[3])
                 boxes, scores, classes = select(output, size_hw)
-                found[i] = _detections(
-                    boxes / prepared[i][1], scores, classes, photos[i].shape
-                ).top(MAX_OBJECTS)
+                found[i] = _detections(boxes / prepared[i][1], scores, classes, photos[i]).top(
+                    MAX_OBJECTS
+                )
         return [found[i] for i in range(len(photos))]
 
 
@@ -108,9 +104,6 @@ def prepare(photo: Pixels) -> tuple[Tensor, float]:
     if scale * max(height, width) > LONG_SIDE:
         scale = LONG_SIDE / max(height, width)
     bgr = photo[:, :, ::-1].astype(np.float32) - np.array(MEAN_BGR, np.float32)
-    thinnest = math.ceil(MIN_SIDE / scale)
-    missing_hw = [(0, max(0, thinnest - side)) for side in (height, width)]
-    bgr = np.pad(bgr, [*missing_hw, (0, 0)])
     resized = cv2.resize(bgr, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1))), scale
 
@@ -139,25 +132,8 @@ def select(output: RoiOutput, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor,
     return boxes, confidence[order], best[order]
 
 
-def _detections(
-    boxes: Tensor, scores: Tensor, classes: Tensor, shape: tuple[int, ...]
-) -> Detections:
-    """Boxes in the photo's own pixels; what lies in its padding alone is left out."""
-    high = boxes.new_tensor([shape[1], shape[0], shape[1], shape[0]])
-    boxes = torch.minimum(boxes, high)
-    visible = (boxes[:, 2:] > boxes[:, :2]).all(1)
+def _detections(boxes: Tensor, scores: Tensor, classes: Tensor, photo: Pixels) -> Detections:
+    boxes, visible = clipped(boxes, photo)
     found: NDArray[np.float32] = boxes[visible].cpu().numpy()
     labels = [f"vg:{label}" for label in classes[visible].tolist()]
     return Detections(found, scores[visible].cpu().numpy(), labels)
-
-
-def _of_one_size(prepared: Sequence[tuple[Tensor, float]], batch: int) -> list[list[int]]:
-    """Indices in groups of at most `batch` pictures, all of one size inside a group."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for i, (picture, _) in enumerate(prepared):
-        groups.setdefault(tuple(picture.shape), []).append(i)
-    return [
-        indices[start : start + batch]
-        for indices in groups.values()
-        for start in range(0, len(indices), batch)
-    ]

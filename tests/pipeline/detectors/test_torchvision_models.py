@@ -20,12 +20,17 @@ DOG = 18  # COCO's category number
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network that sees dogs: without a bias nothing passes the threshold."""
+    """A drawn network that sees dogs of many scores: a fresh one sees the same little everywhere."""
     torch.manual_seed(0)
     network = models.get_model(MODEL, weights=None, weights_backbone=None)
-    for name, tensor in network.state_dict().items():
-        if name.startswith("head.classification_head") and tensor.shape == (6 * 91,):
-            tensor.view(6, 91)[:, DOG] = 6.0  # six anchors a cell
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0  # one pass sets its statistics
+    with torch.no_grad():
+        network.train().head(list(network.backbone(torch.randn(2, 3, 320, 320)).values()))
+        for name, tensor in network.head.classification_head.named_parameters():
+            if name.endswith("1.bias") and len(tensor) == 6 * 91:  # six anchors a cell
+                tensor.view(6, 91)[:, DOG] = 4.0
     path = tmp_path_factory.mktemp("weights") / "ssd.pth"
     torch.save(network.state_dict(), path)
     return path
@@ -61,6 +66,27 @@ def test_a_photo_does_not_depend_on_its_neighbours(detector: Detector) -> None:
     first, second = photos()
     alone = detector.detect([second])[0]
     np.testing.assert_array_equal(detector.detect([first, second])[1].boxes, alone.boxes)
+
+
+def test_batches_hold_photos_of_one_size(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = photos()
+    alone = detector.detect([first, second])
+    monkeypatch.setattr(detector, "batch", 8)
+    together = detector.detect([first, second, first[:, ::-1].copy(), first])
+    for index, single in ((0, alone[0]), (1, alone[1]), (3, alone[0])):
+        np.testing.assert_allclose(together[index].boxes, single.boxes, atol=1e-3)
+        np.testing.assert_allclose(together[index].scores, single.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 3000), (3000, 2)])
+def test_odd_shapes_stay_inside_the_photo(detector: Detector, size_hw: tuple[int, int]) -> None:
+    height, width = size_hw
+    (found,) = detector.detect([np.full((height, width, 3), 90, np.uint8)])
+    assert (found.boxes >= 0).all()
+    assert (found.boxes[:, 2:] <= [width, height]).all()
+    assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
 
 
 def test_identity_follows_the_weights(detector: Detector, weights: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pipeline.detectors import make_detector, visual_genome
+from pipeline.detectors import make_detector, visual_genome, visual_genome_network
 from pipeline.detectors.visual_genome import VisualGenomeDetector, prepare, select
 from pipeline.detectors.visual_genome_network import (
     CLASSES,
@@ -133,8 +133,9 @@ def test_detect_gives_the_ten_most_confident(detector: VisualGenomeDetector) -> 
 def test_a_batch_gives_what_single_photos_give(
     detector: VisualGenomeDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visual_genome, "SHORT_SIDE", 120)  # a twentieth of the work
+    monkeypatch.setattr(visual_genome, "SHORT_SIDE", 120)  # a small part of the work
     monkeypatch.setattr(visual_genome, "LONG_SIDE", 200)
+    monkeypatch.setattr(visual_genome_network, "RPN_AFTER_NMS", 30)
     wide = photo(3)
     photos = [wide, wide.transpose(1, 0, 2).copy(), wide[:, ::-1].copy(), wide[:200, :300].copy()]
     single = [detector.detect([one])[0] for one in photos]
@@ -153,6 +154,7 @@ def test_odd_shapes_stay_inside_the_photo(
 ) -> None:
     monkeypatch.setattr(visual_genome, "SHORT_SIDE", 60)
     monkeypatch.setattr(visual_genome, "LONG_SIDE", 100)
+    monkeypatch.setattr(visual_genome_network, "RPN_AFTER_NMS", 30)
     height, width = size_hw
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
     boxes = detector.detect([pixels])[0].boxes
