@@ -4,21 +4,22 @@ One photo is one call of the model. That keeps the scores of a photo independent
 happen to be its neighbours, so batch size, task size and number of workers cannot change a result.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 from pipeline import candidates
 from pipeline.decode import Photo
 from pipeline.detectors import Detections, Detector
 from pipeline.errors import ScoreError
+from pipeline.search import Boxes, Scores, Search, Target, coarse_to_fine, exhaustive
 from pipeline.shapes import Shape
 from s2cnet import S2CNet, boxes_to_input, prepare_image
-
-Boxes = NDArray[np.float32]  # [N, 4] xyxy
 
 # Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
 # of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
@@ -49,7 +50,7 @@ class ScoredCrop:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Every candidate of one shape with the score it was ranked by."""
+    """The candidates of one shape that were scored, with the score each was ranked by."""
 
     ratio: str
     boxes_px: Boxes  # [N, 4]
@@ -66,12 +67,18 @@ class Choice:
 
 
 class Scorer:
-    """A model and a detector with all that turns a photo into crops. Holds no files, no state."""
+    """A model and a detector with all that turns a photo into crops. Holds no files, no state.
 
-    def __init__(self, model: S2CNet, detector: Detector, device: str = "cpu") -> None:
+    search: "coarse" scores a quarter of the candidates, see `pipeline.search`; "exhaustive" all.
+    """
+
+    def __init__(
+        self, model: S2CNet, detector: Detector, device: str = "cpu", search: str = "coarse"
+    ) -> None:
         self.model = model.to(device).eval()
         self.detector = detector
         self.device = device
+        self.search: Search = {"coarse": coarse_to_fine, "exhaustive": exhaustive}[search]
 
     def objects(self, photo: Photo, given_px: Detections | None = None) -> Detections:
         """Objects of one photo in source pixels, best first: those given, else the detector's.
@@ -96,39 +103,55 @@ class Scorer:
 
         objects: what `objects` gave for this photo. Raises ScoreError.
         """
-        proposed = {shape.ratio: propose(photo, shape) for shape in shapes}
-        scores = self.score(photo, np.concatenate(list(proposed.values())), objects)
-        ends = np.cumsum([len(boxes) for boxes in proposed.values()])
-        scored = dict(zip(proposed, np.split(scores, ends[:-1]), strict=True))
+        targets = [target_of(photo, shape, objects) for shape in shapes]
+        found = self.search(targets, self.score_boxes(photo, objects))
         crops: list[ScoredCrop] = []
         kept: list[Candidates] = []
-        for shape in shapes:
-            boxes, ranked = proposed[shape.ratio], scored[shape.ratio]
-            if shape.is_circle:
-                ranked = ranked - circle_loss(boxes, objects, ranked)
-            crops += pick(shape.name, boxes, ranked, top_k, objects)
-            kept += [Candidates(shape.name, boxes, ranked)] if keep_candidates else []
+        for shape, scored in zip(shapes, found, strict=True):
+            crops += pick(shape.name, scored.boxes, scored.scores, top_k, objects)
+            kept += [Candidates(shape.name, scored.boxes, scored.scores)] if keep_candidates else []
         return Choice(objects, crops, kept)
 
-    @torch.inference_mode()
-    def score(self, photo: Photo, boxes_px: Boxes, objects: Detections) -> NDArray[np.float32]:
-        """One score for each of boxes_px [N, 4], source pixels. Higher is better; no unit."""
+    def score(self, photo: Photo, boxes_px: Boxes, objects: Detections) -> Scores:
+        """One score for each of boxes_px [N, 4], source pixels. Higher is better; no unit.
+
+        Raises ScoreError.
+        """
+        return self.score_boxes(photo, objects)(boxes_px)
+
+    def score_boxes(self, photo: Photo, objects: Detections) -> Callable[[Boxes], Scores]:
+        """A function that scores boxes of one photo; the backbone has run once, here."""
         image, _ = prepare_image(photo.pixels)  # [3, h, w]
         scale_xy = (photo.width_px / image.shape[2], photo.height_px / image.shape[1])
-        crops = boxes_to_input(boxes_px, scale_xy)  # [N, 4]
-        rois = torch.cat([crops.new_zeros(len(crops), 1), crops], dim=1)  # [N, 5]
         detections = boxes_to_input(objects.boxes, scale_xy)  # [D, 4]
-        device = self.device
-        try:
-            scores = self.model.score(
-                image[None].to(device), rois.to(device), [detections.to(device)]
-            )
-        except torch.OutOfMemoryError as error:
-            raise ScoreError("out_of_memory", str(error)) from error
-        found: NDArray[np.float32] = scores.float().cpu().numpy()
-        if not np.isfinite(found).all():
-            raise ScoreError("not_finite", "the network gave a score that is not a number")
-        return found
+        with gpu_memory_as_score_error():
+            context = self.model.encode(image[None].to(self.device), [detections.to(self.device)])
+
+        def score(boxes_px: Boxes) -> Scores:
+            crops = pad(boxes_to_input(boxes_px, scale_xy), (1, 0))  # [N, 5], photo 0
+            with gpu_memory_as_score_error():
+                scores = self.model.score_crops(context, crops.to(self.device))
+            found: Scores = scores.float().cpu().numpy()
+            if not np.isfinite(found).all():
+                raise ScoreError("not_finite", "the network gave a score that is not a number")
+            return found
+
+        return score
+
+
+@contextmanager
+def gpu_memory_as_score_error() -> Iterator[None]:
+    """One photo that does not fit beside what the GPU holds fails alone."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ScoreError("out_of_memory", str(error)) from error
+
+
+def target_of(photo: Photo, shape: Shape, objects: Detections) -> Target:
+    """The candidates of one shape, with what is held against each of them."""
+    boxes = propose(photo, shape)
+    return Target(boxes, hidden_share(boxes, objects) if shape.is_circle else None)
 
 
 def propose(photo: Photo, shape: Shape) -> Boxes:
@@ -204,15 +227,12 @@ def shares_inside(crop: NDArray[np.float32], objects: Boxes) -> NDArray[np.float
     return shares
 
 
-def circle_loss(
-    boxes: Boxes, objects: Detections, scores: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """What a round crop loses against its square, in units of the network's scores. [N]
+def hidden_share(boxes: Boxes, objects: Detections) -> Scores:
+    """What a circle hides of the objects that its square shows, 0 to 1. [N]
 
-    The network judges the square; a circle shows π/4 of it. For each candidate: how much of the
-    objects the square shows but its inscribed circle does not (each object as an 8×8 lattice of
-    points, objects weighted by their detector score), times the spread of the scores. So a corner
-    that hides a whole subject costs as much as one standard deviation.
+    The network judges the square; a circle shows π/4 of it. Each object counts as an 8×8 lattice
+    of points, weighted by its detector score. A round crop is ranked by its square's score less
+    this share of the scores' standard deviation: a corner that hides the whole subject costs one.
     """
     if not len(objects.boxes):
         return np.zeros(len(boxes), np.float32)
@@ -225,6 +245,5 @@ def circle_loss(
     offset = (points[None] - centre) / half  # [N, D, 64, 2]; inside the square within ±1
     hidden = (np.abs(offset).max(axis=-1) <= 1) & ((offset**2).sum(axis=-1) > 1)
     weights = np.clip(objects.scores, 1e-6, None)
-    lost = hidden.mean(axis=2) @ (weights / weights.sum())  # [N]
-    loss: NDArray[np.float32] = (lost * scores.std()).astype(np.float32)
-    return loss
+    share: Scores = (hidden.mean(axis=2) @ (weights / weights.sum())).astype(np.float32)
+    return share

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pipeline.decode import DecodeLimits
 from pipeline.errors import UsageError
+from pipeline.http_inputs import HttpPolicy
 from pipeline.shapes import parse_shapes
 
 _MIB = 1 << 20
@@ -60,9 +61,11 @@ class Settings:
         "`vg[:weights]`", changes_output=False,
     )  # fmt: skip
     search: str = _option(
-        "exhaustive", "how candidates are searched", choices=("exhaustive", "coarse")
+        "coarse",
+        "which candidates are scored: those that promise most, or all of them",
+        choices=("coarse", "exhaustive"),
     )
-    candidates: bool = _option(False, "also write the table of every candidate and its score")
+    candidates: bool = _option(False, "also write a table of the candidates scored")
     crop_files: bool = _option(False, "also write every crop as an object of its own")
     max_bytes: int = _option(64 * _MIB, "larger files are refused", "bytes")
     max_pixels: int = _option(50_000_000, "larger pictures are refused", "px")
@@ -76,6 +79,21 @@ class Settings:
     mode: str = _option(
         "incremental", "`full` does images again that a committed run covers",
         choices=("incremental", "full"), changes_output=False,
+    )  # fmt: skip
+    resume: str = _option(
+        "", "go on with this uncommitted run and its own list, whatever the input holds now",
+        changes_output=False,
+    )  # fmt: skip
+    retry: str = _option(
+        "", "do the failed images of this committed run again, as a run", changes_output=False
+    )
+    retry_kind: str = _option(
+        "transient", "which failures --retry means", choices=("transient", "permanent", "all"),
+        changes_output=False,
+    )  # fmt: skip
+    http_hosts: str = _option(
+        "", "hosts, by comma, that HTTP(S) pictures may come from; `.example.com` is every name "
+        "below it, none is none", changes_output=False,
     )  # fmt: skip
     task_images: int = _option(64, "most images in a task", changes_output=False)
     task_bytes: int = _option(128 * _MIB, "most input in a task", "bytes", changes_output=False)
@@ -130,6 +148,8 @@ class Settings:
             raise UsageError(
                 f"--metrics-port is 1 to 65535, or 0 for none, not {self.metrics_port}"
             )
+        if self.resume and self.retry:
+            raise UsageError("--resume goes on with a run and --retry begins one: choose one")
         if self.limit is not None and self.limit < 1:
             raise UsageError("--limit must be at least 1")
         if self.quality > 100:
@@ -139,6 +159,12 @@ class Settings:
         if self.gpus_per_actor > 1 and self.gpus_per_actor != int(self.gpus_per_actor):
             raise UsageError("--gpus-per-actor is a fraction below 1 or a whole number")
         _ = self.background_rgb
+
+    @property
+    def http(self) -> HttpPolicy | None:
+        """Which hosts may be asked for pictures; None for none."""
+        hosts = {host.strip().lower() for host in self.http_hosts.split(",")} - {""}
+        return HttpPolicy(frozenset(hosts)) if hosts else None
 
     @property
     def background_rgb(self) -> tuple[int, int, int]:

@@ -69,7 +69,8 @@ def read_decode(block: pa.Table, job: Job) -> pa.Table:
     decoder = _decoder(job.settings.decode_limits, job.settings.view_side)
 
     def read(row: Row) -> None:
-        row["data"] = read_image(row["uri"], row["etag"])
+        settings = job.settings
+        row["data"] = read_image(row["uri"], row["etag"], settings.max_bytes, settings.http)
         row["bytes"] = len(row["data"])
 
     def decode(row: Row) -> None:
@@ -96,7 +97,7 @@ class DetectScore:
         self.shapes = parse_shapes(job.settings.ratios)
         if device == "cpu":
             one_thread()
-        self.scorer = make_scorer(job.weights, job.settings.detector, device)
+        self.scorer = make_scorer(job.weights, job.settings.detector, device, job.settings.search)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         images = rows.unpack(block)

@@ -62,8 +62,8 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
     return Weights("file", sha256, uri=weights)
 
 
-def make_scorer(weights: Weights, detector: str, device: str) -> "Scorer":
+def make_scorer(weights: Weights, detector: str, device: str, search: str = "coarse") -> "Scorer":
     """The pinned network and the named detector on one device."""
     from pipeline.scoring import Scorer
 
-    return Scorer(weights.load(device), make_detector(detector, device), device)
+    return Scorer(weights.load(device), make_detector(detector, device), device, search)

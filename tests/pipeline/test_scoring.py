@@ -11,7 +11,7 @@ from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
 from pipeline.scoring import (
     Scorer,
-    circle_loss,
+    hidden_share,
     inside,
     iou,
     pick,
@@ -56,6 +56,18 @@ def scorer() -> Scorer:
     return Scorer(S2CNet.untrained(seed=1), OneBox())
 
 
+def test_the_whole_list_is_scored_on_request(scorer: Scorer) -> None:
+    """Exhaustive search knows every candidate; the coarse one a part, and none better than it."""
+    thorough = Scorer(scorer.model, OneBox(), search="exhaustive")
+    picture, shapes = photo(), parse_shapes("1:1,16:9")
+    seen = scorer.objects(picture)
+    all_of, some_of = (s.choose(picture, shapes, 1, seen, True) for s in (thorough, scorer))
+    for shape, full, part in zip(shapes, all_of.candidates, some_of.candidates, strict=True):
+        assert len(full.scores) == len(propose(picture, shape)) > len(part.scores)
+        assert full.scores.max() >= part.scores.max() - 1e-5
+        assert part.scores.max() >= np.quantile(full.scores, 0.9)
+
+
 def test_overlap_measures_by_hand() -> None:
     # A 10×10 box against one shifted by 5 (overlap 50 of 150) and one that only touches it.
     first = boxes((0, 0, 10, 10))[0]
@@ -82,16 +94,21 @@ def test_equal_scores_take_the_first_candidate() -> None:
     assert best.box_px == (0, 0, 4, 4)
 
 
-def test_a_circle_avoids_hiding_an_object_in_a_corner() -> None:
-    # Both squares hold the object wholly; in the first it sits in the corner, outside the circle.
-    squares = boxes((0, 0, 100, 100), (-45, -45, 55, 55))
-    scores = np.array([1.0, 0.0], np.float32)  # standard deviation .5
-    loss = circle_loss(squares, objects((0, 0, 10, 10)), scores)
-    np.testing.assert_allclose(loss, [0.5, 0.0])
+def test_a_circle_hides_what_lies_in_the_corners_of_its_square() -> None:
+    # Three squares that show the object at 0..10 wholly: in the corner, where no point of it is in
+    # the circle; in the middle; and in the corner of a square that does not show it at all.
+    squares = boxes((0, 0, 100, 100), (-45, -45, 55, 55), (20, 20, 120, 120))
+    np.testing.assert_allclose(hidden_share(squares, objects((0, 0, 10, 10))), [1, 0, 0])
+
+
+def test_hidden_objects_count_by_their_detector_score() -> None:
+    # The object in the corner has a quarter of all the detector is sure of.
+    found = objects((0, 0, 10, 10), (45, 45, 55, 55), scores=(0.2, 0.6))
+    np.testing.assert_allclose(hidden_share(boxes((0, 0, 100, 100)), found), [0.25])
 
 
 def test_a_circle_without_objects_is_judged_as_its_square() -> None:
-    assert circle_loss(boxes((0, 0, 9, 9)), objects(), np.ones(1, np.float32)).tolist() == [0]
+    assert hidden_share(boxes((0, 0, 9, 9)), objects()).tolist() == [0]
 
 
 def test_boxes_become_whole_pixels_inside_the_photo() -> None:
