@@ -12,7 +12,7 @@ uri are in its spec, so of earlier nights only the files that overlap tonight's 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -20,8 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.ledger import Ledger
 from pipeline.manifest import unsettled_ids
-from pipeline.pinned import input_file_rows, read_spec
+from pipeline.pinned import input_file_rows, input_rows, read_spec
 from pipeline.plan import RunSpec, input_sha256
 from pipeline.reader import committed_runs
 from pipeline.storage import Store
@@ -35,6 +36,7 @@ REASONS = {
     SETTINGS: "settings",  # done with other settings
     FAILED: "failed",  # failed for a transient reason
 }
+RESUMED = "resumed"  # of a run that --resume names
 FORCED = "forced"  # covered, and done again because --mode full asks for it
 READERS = 16  # specs and input files fetched at a time
 
@@ -74,6 +76,17 @@ def uncovered(store: Store, spec: RunSpec, inputs: pa.Table, mode: str = "increm
         spec = spec.next_generation()
     reasons = {names[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)}
     return Todo(rows, spec, reasons, covered=inputs.num_rows - rows.num_rows)
+
+
+def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
+    """The pinned list of the uncommitted run `run_id`, to go on with, whatever the input is now.
+
+    Raises LedgerError where `spec`, but for its list, is not the run's, saying what differs.
+    """
+    old = Ledger.resume(store, run_id, spec).spec
+    rows = pa.concat_tables(table for _, table in input_rows(store, old)).combine_chunks()
+    own = RunSpec(**{item.name: old[item.name] for item in fields(RunSpec)})
+    return Todo(rows, own, {RESUMED: rows.num_rows}, covered=0)
 
 
 def _nearness(

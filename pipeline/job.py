@@ -1,18 +1,19 @@
 """A job before and after its work: what it is going to do, and what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.code_version import code_version
 from pipeline.detectors import make_detector
 from pipeline.errors import UsageError
-from pipeline.incremental import Todo, uncovered
+from pipeline.incremental import Todo, resumed, uncovered
 from pipeline.inputs import list_inputs, refuse_overlap
 from pipeline.ledger import Ledger
 from pipeline.plan import Plan, RunSpec, cut_tasks
 from pipeline.progress import Log, summary_lines
 from pipeline.reader import committed_runs
+from pipeline.retry import failed_inputs
 from pipeline.rows import OK
 from pipeline.settings import Settings, Verdict
 from pipeline.storage import Store, open_store, requests_so_far
@@ -88,10 +89,20 @@ def plan(settings: Settings, log: Log) -> Planned:
         input_sha256="",  # of what is left to do, and therefore filled in below
     )
     store = open_store(settings.output)
-    inputs = list_inputs(settings.input, settings.limit)
-    todo = uncovered(store, spec, inputs, settings.mode)
+    todo = _todo(settings, store, spec)
     tasks = cut_tasks(todo.inputs, settings.task_images, settings.task_bytes)
     return Planned(settings, weights, store, todo, tasks)
+
+
+def _todo(settings: Settings, store: Store, spec: RunSpec) -> Todo:
+    """The images to do: those of a run gone on with, of a run repaired, or of the input."""
+    if settings.resume:
+        return resumed(store, spec, settings.resume)
+    if settings.retry:
+        failed = failed_inputs(store, settings.retry, settings.retry_kind)
+        return uncovered(store, replace(spec, parent=settings.retry), failed, mode="full")
+    inputs = list_inputs(settings.input, settings.limit)
+    return uncovered(store, spec, inputs, settings.mode)
 
 
 def pin_weights(settings: Settings) -> Weights:

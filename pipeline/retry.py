@@ -1,7 +1,5 @@
 """The failed images of a committed run, as the input of a run that does only them again."""
 
-from typing import Literal
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -10,15 +8,17 @@ from pipeline.pinned import input_rows, read_spec
 from pipeline.reader import open_run
 from pipeline.storage import Store
 
-FailureKind = Literal["transient", "permanent", "all"]
+KINDS = ("transient", "permanent", "all")
 
 
-def failed_inputs(store: Store, run_id: str, kind: FailureKind = "transient") -> pa.Table:
-    """The input rows, as pinned, of a committed run's images that failed.
+def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Table:
+    """The input rows, as pinned, of a committed run's images that failed; kind: one of KINDS.
 
     A run that is itself a retry counts with its parents: what it repaired is not failed. Raises
     LedgerError if the run is not committed, UsageError if nothing failed in this way.
     """
+    if kind not in KINDS:
+        raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
     run = open_run(store.uri, run_id)
     images = run.images(["image_id", "error_kind"])
     failed = pc.is_valid(images["error_kind"])

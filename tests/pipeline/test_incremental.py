@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 
 import pipeline.pinned
-from pipeline.incremental import Todo, uncovered
+from pipeline.errors import LedgerError
+from pipeline.incremental import Todo, resumed, uncovered
 from pipeline.ledger import Ledger
 from pipeline.plan import cut_tasks
 from pipeline.storage import Store, open_store
-from tests.pipeline.tasks import SPEC, make_inputs, run_all
+from tests.pipeline.tasks import SPEC, done, make_inputs, run_all
 
 
 @pytest.fixture
@@ -61,6 +62,20 @@ def test_an_uncommitted_run_covers_nothing_and_is_gone_on_with(store: Store) -> 
     again = todo(store, make_inputs(5))
     assert again.reasons == {"new": 5}
     assert again.spec.run_id == begun.run_id
+
+
+def test_a_run_is_gone_on_with_by_name_though_the_input_is_another(store: Store) -> None:
+    left = todo(store, make_inputs(5))
+    begun = Ledger.open(store, left.spec, left.inputs, cut_tasks(left.inputs, 3))
+    begun.commit_task(0, done(begun.task_inputs(0)), {})
+    assert todo(store, make_inputs(9)).spec.run_id != begun.run_id
+    again = resumed(store, replace(SPEC, input_sha256=""), begun.run_id)
+    assert again.spec == left.spec
+    assert again.inputs.equals(left.inputs)
+    assert again.reasons == {"resumed": 5}
+    assert Ledger.open(store, again.spec, again.inputs, cut_tasks(again.inputs)).pending() == [1]
+    with pytest.raises(LedgerError, match="the weights was"):
+        resumed(store, replace(SPEC, weights_sha256="x"), begun.run_id)
 
 
 @pytest.mark.parametrize(
