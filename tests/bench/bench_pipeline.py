@@ -1,0 +1,251 @@
+"""The whole pipeline against the sum of its stages, its limits, and its peers.
+
+A run has a cost per image and a cost of starting (processes, imports, weights). Each command is
+run on a quarter of the photos and on all of them; the difference is per image, the rest is start.
+CPU seconds are those of every process the command starts, so that other work on the machine
+matters little; wall seconds are beside them.
+
+    python -m tests.bench.bench_pipeline [--images N] [--json FILE]
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+
+from pipeline import open_run, stages
+from pipeline.job import plan
+from pipeline.progress import Log
+from pipeline.settings import Settings
+from pipeline.shapes import parse_shapes
+from tests.bench.uploads import write_uploads
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE_S = 0.25
+THUMBNAIL = 512
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a command took: seconds, CPU seconds of its whole family, its largest memory."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+
+
+def measure(command: Sequence[str]) -> Cost:
+    """Runs a command and watches its family. Memory is proportional (shared pages count once)."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_ADDRESS": "local"}
+    start, cpu, peak = time.monotonic(), {}, 0.0
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while process.poll() is None:
+            memory = 0
+            for member in _family(process.pid):
+                with contextlib.suppress(psutil.Error):
+                    times = member.cpu_times()
+                    cpu[member.pid, member.create_time()] = times.user + times.system
+                    memory += _proportional_bytes(member.pid)
+            peak = max(peak, memory / 2**20)
+            time.sleep(SAMPLE_S)
+    finally:  # where this program is stopped, what it started stops with it
+        for member in _family(process.pid):
+            with contextlib.suppress(psutil.Error):
+                member.kill()
+    if process.wait():
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    return Cost(time.monotonic() - start, sum(cpu.values()), peak)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """A process and all below it; none where it is gone."""
+    try:
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _proportional_bytes(pid: int) -> int:
+    """Pss of a process, from Linux; 0 where it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
+
+
+def per_image(name: str, command: Callable[[Path, Path], Sequence[str]], work: Path) -> Row:
+    """A command's cost per image and of starting, from a quarter of the photos and from all."""
+    few, many = (sum(1 for _ in (work / size).iterdir()) for size in ("few", "many"))
+    small = measure(command(work / "few", work / f"{name}-few"))
+    large = measure(command(work / "many", work / f"{name}-many"))
+    wall_s = (large.wall_s - small.wall_s) / (many - few)
+    cpu_s = (large.cpu_s - small.cpu_s) / (many - few)
+    return {
+        "what": name,
+        "images_per_s": round(1 / wall_s, 2),
+        "cpu_s_per_1000": round(1000 * cpu_s, 1),
+        "peak_mib": round(large.peak_mib),
+        "start_s": round(small.wall_s - few * wall_s, 1),
+    }
+
+
+def stages_alone(photos: Path, output: Path) -> list[Row]:
+    """Each stage by itself in this process, one thread: what the pipeline can't be faster than."""
+    settings = Settings(input=str(photos), output=str(output), weights="untrained")
+    job, ledger = plan(settings, Log("json", StringIO())).begin()
+    tasks, images = ledger.pending(), ledger.rows
+    stages.one_thread()
+    score = stages.DetectScore(job, "cpu")
+    costs: dict[str, float] = {}
+    start = _cpu_s()
+    decoded = [stages.read_decode(pa.table({"task": [task]}), job) for task in tasks]
+    stages.end_worker()  # only a child that ended is in the sum
+    costs["read and decode"], start = _cpu_s() - start, _cpu_s()
+    scored = [score(block) for block in decoded]
+    costs["detect and score"], start = _cpu_s() - start, _cpu_s()
+    for block in scored:
+        stages.cut_encode_commit(block, job)
+    costs["cut, encode, commit"] = _cpu_s() - start
+    costs["sum of the stages"] = sum(costs.values())
+    return [
+        {
+            "what": f"  {name}" if name != "sum of the stages" else name,
+            "images_per_s": round(images / cpu_s, 2),
+            "cpu_s_per_1000": round(1000 * cpu_s / images, 1),
+        }
+        for name, cpu_s in costs.items()
+    ]
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and of its children that ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def one_at_a_time(photos: list[Path]) -> Row:
+    """The peer: full decode, plain forward, Pillow crops, one photo after another."""
+    import numpy as np
+    from PIL import Image
+
+    from pipeline.detectors import make_detector
+    from s2cnet import S2CNet
+    from tests.bench.naive_ray_data import best_boxes, encoded
+
+    model, detector = S2CNet.untrained(), make_detector("embedded")
+
+    def crop(path: Path) -> None:
+        image = np.array(Image.open(path).convert("RGB"))
+        encoded(image, best_boxes(image, model, detector))
+
+    return _alone("plain forward, one photo at a time", crop, photos)
+
+
+def smartcrop(photos: list[Path]) -> Row | None:
+    """The peer: libvips smartcrop (attention) in six shapes, no network. None without pyvips."""
+    try:
+        import pyvips
+    except ImportError:
+        return None
+    pyvips.cache_set_max(0)
+
+    def crop(path: Path) -> None:
+        for shape in parse_shapes("1:1,4:3,16:9,9:16,3:4,circle"):
+            assert shape.ratio is not None
+            width = round(min(THUMBNAIL, THUMBNAIL * shape.ratio))
+            height = round(width / shape.ratio)
+            picture = pyvips.Image.thumbnail(str(path), width, height=height, crop="attention")
+            picture.webpsave_buffer(Q=80)
+
+    return _alone("libvips smartcrop, no network", crop, photos)
+
+
+def _alone(name: str, crop: Callable[[Path], None], photos: list[Path]) -> Row:
+    crop(photos[0])
+    start = _cpu_s()
+    for path in photos:
+        crop(path)
+    cpu_s = (_cpu_s() - start) / len(photos)
+    return {
+        "what": name,
+        "images_per_s": round(1 / cpu_s, 2),
+        "cpu_s_per_1000": round(1000 * cpu_s, 1),
+    }
+
+
+def ours(photos: Path, output: Path) -> Sequence[str]:
+    where = ["--input", str(photos), "--output", str(output)]
+    sizes = ["--task-images", "16", "--weights", "untrained"]
+    return [sys.executable, "jobs/crop_bucket.py", *where, *sizes]
+
+
+def naive(photos: Path, output: Path) -> Sequence[str]:
+    return [sys.executable, "tests/bench/naive_ray_data.py", str(photos), str(output)]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--images", type=int, default=192, help="photos (default: 192)")
+    options.add_argument("--json", type=Path)
+    chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        rows, facts = run(Path(folder), chosen.images)
+    for row in rows:
+        print("  ".join(f"{row.get(name, '')!s:>{width}}" for name, width in COLUMNS.items()))
+    for name, value in facts.items():
+        print(f"{name}: {value}")
+    if chosen.json:
+        chosen.json.write_text(json.dumps({"rows": rows, "facts": facts}, indent=1) + "\n")
+
+
+COLUMNS = {"what": 38, "images_per_s": 12, "cpu_s_per_1000": 14, "peak_mib": 9, "start_s": 8}
+
+
+def run(work: Path, images: int) -> tuple[list[Row], Row]:
+    """All rows of the table, the header first, and the figures that follow from them."""
+    write_uploads(work / "many", images)
+    write_uploads(work / "few", images // 4)
+    photos = sorted((work / "few").iterdir())
+    alone = stages_alone(work / "few", work / "alone")
+    pipeline = per_image("pipeline on Ray", ours, work)
+    peers = [per_image("naive Ray Data script", naive, work), one_at_a_time(photos)]
+    peers += [row for row in [smartcrop(photos)] if row]
+    cores, needed = os.cpu_count() or 1, alone[-1]["cpu_s_per_1000"]
+    manifest = open_run(str(work / "pipeline on Ray-many")).manifest
+    requests = sum(n for n in manifest["metrics"]["requests"].values())
+    requests += sum(manifest["session"]["driver_requests"].values())
+    facts = {
+        "cores": cores,
+        "images": images,
+        "overhead in CPU time": f"{pipeline['cpu_s_per_1000'] / needed - 1:+.1%}",
+        "useful share of the machine": f"{needed * pipeline['images_per_s'] / 1000 / cores:.0%}",
+        "limit, cores / sum of the stages": f"{1000 * cores / needed:.2f} images/s",
+        "storage requests per image": round(requests / images, 2),
+        "seconds of work by stage": manifest["metrics"]["seconds"],
+    }
+    return [{name: name for name in COLUMNS}, *alone, pipeline, *peers], facts
+
+
+if __name__ == "__main__":
+    main()
