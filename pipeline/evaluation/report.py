@@ -45,7 +45,7 @@ MEASURES = {
     "mos_of_best": ("MOS of best", "people's mean score of the crop put first"),
 }
 PHOTO_SIDE = 420  # px, long side of a photo on the page
-SHOWN = 6  # best and worst photos, each
+SHOWN = 8  # best and worst photos, each
 
 Report = dict[str, Any]
 
