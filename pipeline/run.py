@@ -61,7 +61,7 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     started = time.monotonic()
     session: dict[str, Any] = {}
     if pending:
-        workers = start_ray(settings)
+        workers = start_ray(settings, len(pending))
         log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
         images = ledger.rows - before["images_done"]
         progress = Progress(log, images, len(pending))
@@ -141,7 +141,7 @@ def _task_block(number: int) -> list[pa.Table]:
     return [pa.table({"task": [number]})]
 
 
-def start_ray(settings: Settings) -> Workers:
+def start_ray(settings: Settings, tasks: int) -> Workers:
     """Joins the cluster, or starts one on this machine, and shares it out among the stages."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     if not ray.is_initialized():
@@ -157,7 +157,8 @@ def start_ray(settings: Settings) -> Workers:
     context = ray.data.DataContext.get_current()
     context.target_max_block_size = None  # a block is a task, however large
     context.enable_progress_bars = False
-    return share_out(ray.cluster_resources(), settings.num_actors, settings.gpus_per_actor)
+    resources = ray.cluster_resources()
+    return share_out(resources, tasks, settings.num_actors, settings.gpus_per_actor)
 
 
 def _our_packages() -> dict[str, dict[str, str]]:
@@ -167,20 +168,23 @@ def _our_packages() -> dict[str, dict[str, str]]:
     return {"env_vars": {"PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root}}
 
 
-def share_out(resources: Mapping[str, float], num_actors: int, gpus_per_actor: float) -> Workers:
+def share_out(
+    resources: Mapping[str, float], tasks: int, num_actors: int, gpus_per_actor: float
+) -> Workers:
     """Scoring on GPUs where the cluster has some, else on CPU. resources: as Ray reports them.
 
     Every stage asks for fractions of a core, so that reading and writing find room beside the
     actors on one core as on many: the actors of a CPU cluster take half of the cores together,
-    and the other half is for as many tasks of the other stages as there are cores.
+    and the other half is for as many tasks of the other stages as there are cores. There are no
+    more actors than tasks: each costs seconds to start.
     """
     cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
     if gpus and gpus_per_actor:
-        actors = num_actors or max(1, int(gpus / gpus_per_actor))
+        actors = num_actors or min(tasks, max(1, int(gpus / gpus_per_actor)))
         actor_cpus = min(1.0, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {gpus_per_actor:g} for each of {actors} actors"
         return Workers("cuda", actors, actor_cpus, gpus_per_actor, min(1.0, cpus / 2), why)
-    actors = num_actors or max(1, int(cpus))
+    actors = num_actors or min(tasks, max(1, int(cpus)))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     why = f"{found} in the cluster; {actors} actors of one thread on {cpus:g} cores"
-    return Workers("cpu", actors, cpus / (2 * actors), 0.0, 0.5, why)
+    return Workers("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why)

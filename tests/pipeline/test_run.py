@@ -1,0 +1,52 @@
+"""How the stages share a cluster, by hand, from what Ray says there is."""
+
+import pytest
+
+from pipeline.run import Workers, share_out
+
+MANY = 10_000  # tasks
+
+
+def room(workers: Workers, cpus: float) -> float:
+    """Cores left beside all actors."""
+    return cpus - workers.actors * workers.actor_cpus
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 3, 16, 64])
+def test_on_cpu_there_is_an_actor_a_core_and_room_for_the_other_stages(cpus: int) -> None:
+    workers = share_out({"CPU": cpus}, MANY, 0, 1.0)
+    assert (workers.device, workers.actors, workers.actor_gpus) == ("cpu", cpus, 0)
+    assert room(workers, cpus) >= workers.task_cpus, "the other stages would wait for ever"
+    assert "no GPU" in workers.why
+
+
+@pytest.mark.parametrize(
+    ("gpus", "each", "actors"), [(1, 1.0, 1), (8, 1.0, 8), (1, 0.5, 2), (2, 0.25, 8), (8, 2.0, 4)]
+)
+def test_gpus_are_shared_as_asked(gpus: int, each: float, actors: int) -> None:
+    workers = share_out({"CPU": 16, "GPU": gpus}, MANY, 0, each)
+    assert (workers.device, workers.actors, workers.actor_gpus) == ("cuda", actors, each)
+    assert workers.actors * workers.actor_gpus <= gpus
+    assert room(workers, 16) >= workers.task_cpus
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_many_gpu_actors_leave_room_on_few_cores(cpus: int) -> None:
+    workers = share_out({"CPU": cpus, "GPU": 4}, MANY, 0, 0.5)
+    assert room(workers, cpus) >= workers.task_cpus
+
+
+def test_a_gpu_can_be_left_alone() -> None:
+    workers = share_out({"CPU": 4, "GPU": 1}, MANY, 0, 0.0)
+    assert (workers.device, workers.actor_gpus) == ("cpu", 0)
+    assert "left alone" in workers.why
+
+
+def test_the_number_of_actors_can_be_given() -> None:
+    assert share_out({"CPU": 4}, MANY, 3, 1.0).actors == 3
+    assert share_out({"CPU": 4, "GPU": 4}, MANY, 2, 1.0).actors == 2
+
+
+def test_a_small_run_starts_no_idle_actors() -> None:
+    assert share_out({"CPU": 16}, 3, 0, 1.0).actors == 3
+    assert share_out({"CPU": 16, "GPU": 8}, 1, 0, 1.0).actors == 1
