@@ -166,8 +166,7 @@ def _spread(travel: int, count: int) -> NDArray[np.float64]:
 
 def _without_repeats(boxes: Boxes) -> Boxes:
     """Rounding makes neighbours equal on small pictures; keeps the first of each, in order."""
-    _, first = np.unique(boxes, axis=0, return_index=True)
-    return boxes[np.sort(first)]
+    return np.array(list(dict.fromkeys(map(tuple, boxes.tolist()))), dtype=np.float32)
 
 
 def _as_ratio(ratio: float | str) -> float:

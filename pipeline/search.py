@@ -17,8 +17,10 @@ Scores = NDArray[np.float32]  # [N]
 Score = Callable[[Boxes], Scores]
 Search = Callable[[Sequence["Target"], Score], list["Found"]]
 
-COARSE = 8  # candidates of each list that are scored first
-ROUNDS = (5, 5, 5)  # then per target and round
+# Candidates of each list that are scored first, and then of each target in each round. A call of
+# the network costs as much as 40 candidates, so rounds are few.
+COARSE = 12
+ROUNDS = (8, 6)
 # Matérn 3/2 kernel over edges as shares of the picture's sides. Its length and the variance of the
 # noise (what the input's whole pixels do to a score) are of no great consequence: .3 to .6 and
 # 1e-4 to 1e-2 find the same crops.
