@@ -1,89 +1,172 @@
-"""The detector that needs no download: salient regions and faces.
+"""The detector that needs no download: faces, people, other things, and what the photo is about.
 
-Saliency is the spectral residual (Hou and Zhang, CVPR 2007): what the log spectrum of a small
-copy of the photo has more of than its own local mean. Faces come from OpenCV's Haar cascade.
+One small network in the package (`subject_network`, 3 M parameters) looks at a copy of about
+288 × 288 pixels. Its map of middles and reaches gives faces, people and things; its map of what
+belongs to the subject gives regions, so that a temple or a flower counts although no class names
+it. All boxes together are ordered by how much the photo seems to be about them.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from pathlib import Path
+from functools import lru_cache
+from importlib.resources import files
 
 import cv2
 import numpy as np
+import safetensors.torch
+import torch
 from numpy.typing import NDArray
 
 from pipeline.detectors import Detections, Pixels
+from pipeline.detectors.subject_network import KINDS, MULTIPLE, STRIDE, SubjectNetwork, reach
 
 MAX_OBJECTS = 10
-SALIENCY_SIDE = 64
-"""Side of the square copy, as in the paper: saliency is about blobs, not detail."""
-FACE_SIDE = 480
-"""Longest side at which faces are searched, in pixels: a face of 5 % of the photo is 24 there."""
+AREA = 288 * 288
+"""Pixels of the copy that is looked at: a face of 5 % of a photo's side has 14 there."""
+SHORTEST, LONGEST = 64, 640
+"""Bounds of its sides: a panorama is squeezed rather than looked at as a line."""
+LEAST = {"face": 0.35, "person": 0.3, "thing": 0.3}
+"""Least likelihood of a middle, by kind."""
+SAME_IOU = 0.5
+REGION_SHARE = 0.5
+"""A cell belongs to a subject region from this share of the map's highest value on."""
+SECOND_REGION = 0.3
+"""Regions count that hold at least this share of what the largest one holds."""
+FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "subject": 0.12}
+"""Share of the photo from which on a larger object is not more important."""
+
+Boxes = NDArray[np.float32]  # [N, 4] xyxy
+Map = NDArray[np.float32]  # [h, w]
 
 
 class EmbeddedDetector:
-    """Faces first, then salient regions by the saliency they hold."""
+    """Objects of any photo, those it is most about first. At most 10 a photo."""
 
     name = "embedded"
-    identity = f"embedded-1-opencv{cv2.__version__}"
 
-    def __init__(self) -> None:
-        cascade = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"
-        self._faces = cv2.CascadeClassifier(str(cascade))
+    def __init__(self, device: str = "cpu") -> None:
+        self.identity, state = _packaged_weights()
+        self._network = SubjectNetwork()
+        self._network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        self._network.eval().to(device)
+        self._device = device
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
-        """See `Detector.detect`. At most 10 boxes."""
+        """See `Detector.detect`. Labels are face, person, thing and subject (a region)."""
         return [self._detect_one(photo) for photo in photos]
 
+    @torch.inference_mode()
     def _detect_one(self, photo: Pixels) -> Detections:
-        faces = self._find_faces(photo)
-        regions, weights = _salient_regions(photo)
-        boxes = np.concatenate([faces, regions])
-        scores = np.concatenate([np.ones(len(faces), np.float32), weights])
-        labels = ["face"] * len(faces) + ["salient"] * len(regions)
-        return Detections(boxes, scores, labels).top(MAX_OBJECTS)
-
-    def _find_faces(self, photo: Pixels) -> NDArray[np.float32]:
         height, width = photo.shape[:2]
-        scale = min(1.0, FACE_SIDE / max(height, width))
-        if scale * min(height, width) < 24:  # the cascade's own window
-            return np.zeros((0, 4), np.float32)
-        size_wh = (round(width * scale), round(height * scale))
-        grey = cv2.cvtColor(
-            cv2.resize(photo, size_wh, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
+        size = look_size(width, height)
+        shrinks = size[0] * size[1] < width * height
+        copy = cv2.resize(
+            photo, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         )
-        found = self._faces.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=6)
-        xywh = np.asarray(found, np.float32).reshape(-1, 4) / scale
-        largest_first = np.argsort(-xywh[:, 2] * xywh[:, 3], kind="stable")
-        boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)[largest_first]
-        inside = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
-        return np.asarray(inside, np.float32)
+        images = torch.from_numpy(copy).permute(2, 0, 1)[None].float().to(self._device)
+        answer = self._network(images)
+        found = read_answer(answer.cpu())
+        to_photo = np.array([width / size[0], height / size[1]] * 2, np.float32)
+        return Detections(found.boxes * to_photo, found.scores, found.labels)
 
 
-def _salient_regions(photo: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Boxes [R, 4] of connected salient regions and their share of the saliency [R], best first."""
-    saliency = _spectral_residual(photo)
-    mask = (saliency > 2 * saliency.mean()).astype(np.uint8)
-    count, regions, stats, _ = cv2.connectedComponentsWithStats(mask)
-    share = np.bincount(regions.ravel(), saliency.ravel(), count)[1:] / max(saliency.sum(), 1e-12)
-    order = np.argsort(-share, kind="stable")
-    order = order[share[order] > 0.02]
+@lru_cache(maxsize=1)
+def _packaged_weights() -> tuple[str, dict[str, torch.Tensor]]:
+    """The sha256 and the tensors of the file in the package, half precision."""
+    data = files("pipeline.detectors").joinpath("weights/subjects.safetensors").read_bytes()
+    return f"embedded-{hashlib.sha256(data).hexdigest()}", safetensors.torch.load(data)
+
+
+def look_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the copy that is looked at, multiples of 32 of about the photo's shape."""
+    scale = (AREA / (width * height)) ** 0.5
+    sides = (round(side * scale / MULTIPLE) * MULTIPLE for side in (width, height))
+    look_w, look_h = (min(max(side, SHORTEST), LONGEST) for side in sides)
+    return look_w, look_h
+
+
+def read_answer(answer: torch.Tensor) -> Detections:
+    """The network's map [1, 12, h, w] as boxes in pixels of the copy, most important first."""
+    likelihood = answer[:, : len(KINDS)].sigmoid()
+    subject = answer[0, -1].sigmoid().numpy()
+    reaches = {"face": reach(answer, 3)[0].numpy()}
+    reaches["person"] = reaches["thing"] = reach(answer, 7)[0].numpy()
+    highest = torch.nn.functional.max_pool2d(likelihood, 3, stride=1, padding=1)
+    peaks = torch.where(likelihood == highest, likelihood, 0.0)[0].numpy()
+    boxes, scores, labels = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], []
+    for kind, peak in zip(KINDS, peaks, strict=True):
+        found, likely = _objects(peak, reaches[kind], LEAST[kind])
+        boxes.append(found)
+        scores.append(likely * _importance(found, subject, kind))
+        labels += [kind] * len(found)
+    regions = _regions(subject)
+    boxes.append(regions)
+    scores.append(_importance(regions, subject, "subject"))
+    labels += ["subject"] * len(regions)
+    weights = np.concatenate(scores)
+    order = np.argsort(-weights, kind="stable")[:MAX_OBJECTS]
+    kept = np.concatenate(boxes)[order] * STRIDE
+    return Detections(kept, weights[order].astype(np.float32), [labels[i] for i in order])
+
+
+def _objects(peak: Map, reaches: NDArray[np.float32], least: float) -> tuple[Boxes, Map]:
+    """Objects of one kind as boxes in cells, inside the map, and their likelihoods, best first."""
+    rows, columns = np.nonzero(peak >= least)
+    order = np.argsort(-peak[rows, columns], kind="stable")
+    rows, columns = rows[order], columns[order]
+    left, up, right, down = reaches[:, rows, columns]
+    x, y = columns + 0.5, rows + 0.5
+    boxes = np.stack([x - left, y - up, x + right, y + down], axis=1)
+    limit = np.array([peak.shape[1], peak.shape[0]] * 2)
+    boxes = np.clip(boxes, 0, limit).astype(np.float32)
+    kept: list[int] = []
+    for index, box in enumerate(boxes):
+        if (box[2:] > box[:2]).all() and not (_iou(box, boxes[kept]) > SAME_IOU).any():
+            kept.append(index)
+    return boxes[kept], peak[rows, columns][kept]
+
+
+def _regions(subject: Map) -> Boxes:
+    """Boxes in cells of the main subject regions, the largest first, then what holds them all."""
+    level = max(REGION_SHARE * float(subject.max()), 1.1 * float(subject.mean()))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((subject >= level).astype(np.uint8))
+    if count < 2:  # even everywhere: nothing stands out
+        return np.zeros((0, 4), np.float32)
+    mass = np.bincount(labels.ravel(), subject.ravel(), count)[1:]
+    order = np.argsort(-mass, kind="stable")
+    order = order[mass[order] >= SECOND_REGION * mass[order[0]]]
     xywh = stats[1:, :4][order].astype(np.float32)
-    height, width = photo.shape[:2]
-    to_photo = np.array([width, height, width, height], np.float32) / SALIENCY_SIDE
-    boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1) * to_photo
-    return boxes.astype(np.float32), share[order].astype(np.float32)
+    boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    if len(boxes) == 1:
+        return boxes
+    together = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+    return np.concatenate([boxes[:2], together[None]])
 
 
-def _spectral_residual(photo: Pixels) -> NDArray[np.float64]:
-    """Saliency [64, 64], not negative."""
-    small = cv2.resize(photo, (SALIENCY_SIDE, SALIENCY_SIDE), interpolation=cv2.INTER_AREA)
-    grey = small.astype(np.float64).mean(2)
-    if np.ptp(grey) < 2:  # a flat picture has no residual, only rounding noise
-        return np.zeros_like(grey)
-    spectrum = np.fft.fft2(grey)
-    log_amplitude = np.log(np.abs(spectrum) + 1e-9)
-    residual = log_amplitude - cv2.blur(log_amplitude, (3, 3), borderType=cv2.BORDER_REFLECT)
-    saliency = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
-    return np.asarray(cv2.GaussianBlur(saliency, (0, 0), 2.5), np.float64)
+def _importance(boxes: Boxes, subject: Map, kind: str) -> Map:
+    """How much the photo is about each box [N], in 0..1: its size, its place, the subject map."""
+    height, width = subject.shape
+    inside = np.array([_upper_mean(subject, box) for box in boxes], np.float32)
+    sides = (boxes[:, 2:] - boxes[:, :2]) / (width, height)
+    size = np.minimum(1, np.sqrt(sides.prod(axis=1) / FULL_SHARE[kind]))
+    offset = (boxes[:, :2] + boxes[:, 2:]) / 2 / (width, height) - 0.5
+    central = np.exp(-(offset**2).sum(axis=1) / (2 * 0.32**2))
+    told = 1.0 if kind == "face" else 0.25 + 0.75 * inside / max(float(subject.max()), 1e-6)
+    return np.asarray(size * (0.4 + 0.6 * central) * told, np.float32)
+
+
+def _upper_mean(subject: Map, box: NDArray[np.float32]) -> float:
+    """Mean of the upper half of the cells in a box: objects do not fill their boxes."""
+    x0, y0 = np.floor(box[:2]).astype(int)
+    x1, y1 = np.maximum(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1))
+    cells = np.sort(subject[y0:y1, x0:x1], axis=None)
+    return float(cells[len(cells) // 2 :].mean()) if len(cells) else 0.0
+
+
+def _iou(box: NDArray[np.float32], boxes: Boxes) -> Map:
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    shared = np.prod(np.clip(sides, 0, None), axis=1)
+    areas = [np.prod(each[..., 2:] - each[..., :2], axis=-1) for each in (box, boxes)]
+    return np.asarray(shared / (areas[0] + areas[1] - shared), np.float32)

@@ -1,0 +1,155 @@
+"""The network of the embedded detector: where a photo's subjects are, at an eighth of its size.
+
+The trunk is EfficientNet-Lite0 (squeeze-and-excitation and swish left out, ReLU6 instead:
+https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html)
+up to its last block, batch-norms folded into the convolutions. A small feature pyramid (Lin et al.,
+CVPR 2017) reads it, and one convolution gives, per cell of eight pixels, how likely it is the
+middle of a face, of a person or of any other thing (Zhou et al., "Objects as Points"), how far that
+object reaches to each side, and how much the cell belongs to what the photo is about.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+STRIDE = 8  # input pixels per cell of the answer
+MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
+KINDS = ("face", "person", "thing")
+# Channels of the answer: a logit for each kind's middle, the reach of a face, the reach of the
+# other two (left, up, right, down), and a logit for belonging to the subject.
+CHANNELS = len(KINDS) + 4 + 4 + 1
+
+# (kernel, stride of the first, expansion, channels, repeats), Tan and Le's EfficientNet-B0 table
+# (arXiv 1905.11946), which Lite0 keeps.
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+TAPS = {2: 40, 4: 112, 6: 320}  # stage: channels, at strides 8, 16 and 32
+
+
+class SubjectNetwork(nn.Module):
+    """Photos of one size in, a map of subjects out (see the module's docstring)."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.stem = _convolution(3, 32, 3, 2)
+        stages, channels = [], 32
+        for kernel, stride, expansion, out, repeats in STAGES:
+            blocks = []
+            for repeat in range(repeats):
+                blocks.append(_Block(channels, out, kernel, stride if not repeat else 1, expansion))
+                channels = out
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+        self.head = SubjectHead(width)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 12, H/8, W/8]."""
+        answer: Tensor = self.head(*self.trunk(images))
+        return answer
+
+    def trunk(self, images: Tensor) -> list[Tensor]:
+        """Features at strides 8, 16 and 32: 40, 112 and 320 channels."""
+        features = functional.relu6(self.stem((images - 127) / 128))  # as the trunk was trained
+        taps = []
+        for index, stage in enumerate(self.stages):
+            features = stage(features)
+            if index in TAPS:
+                taps.append(features)
+        return taps
+
+
+class SubjectHead(nn.Module):
+    """The part that is trained here: a feature pyramid of three levels and its reading."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in TAPS.values())
+        self.smooth = nn.ModuleList(_separable(width, 5) for _ in TAPS)
+        self.read = nn.Sequential(_separable(width, 3), _separable(width, 3))
+        self.out = nn.Conv2d(width, CHANNELS, 1)
+
+    def forward(self, fine: Tensor, middle: Tensor, coarse: Tensor) -> Tensor:
+        """Taps of the trunk -> [B, 12, H/8, W/8]: logits and reaches, see `CHANNELS`."""
+        merged = self.smooth[2](self.lateral[2](coarse))
+        for level, tap in ((1, middle), (0, fine)):
+            up = functional.interpolate(merged, size=tap.shape[-2:], mode="nearest")
+            merged = self.smooth[level](self.lateral[level](tap) + up)
+        answer: Tensor = self.out(self.read(merged))
+        return answer
+
+
+class _Block(nn.Module):
+    """Inverted residual: widen, filter each channel, narrow."""
+
+    def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = channels * expansion
+        self.expand = _convolution(channels, wide, 1, 1) if expansion > 1 else None
+        self.depthwise = _convolution(wide, wide, kernel, stride, groups=wide)
+        self.project = _convolution(wide, out, 1, 1)
+        self.residual = stride == 1 and channels == out
+
+    def forward(self, features: Tensor) -> Tensor:
+        wide = features if self.expand is None else functional.relu6(self.expand(features))
+        out: Tensor = self.project(functional.relu6(self.depthwise(wide)))
+        return out + features if self.residual else out
+
+
+def _convolution(
+    channels: int, out: int, kernel: int, stride: int, groups: int = 1
+) -> nn.Sequential:
+    """TensorFlow's "same" padding for even sides: with a stride, the odd pixel is right and below.
+
+    The trunk's weights were trained with it.
+    """
+    low, high = (kernel - stride) // 2, (kernel - stride + 1) // 2
+    return nn.Sequential(
+        nn.ZeroPad2d((low, high, low, high)) if kernel > 1 else nn.Identity(),
+        nn.Conv2d(channels, out, kernel, stride, groups=groups),
+    )
+
+
+def _separable(width: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width),
+        nn.Conv2d(width, width, 1),
+        nn.ReLU(),
+    )
+
+
+def reach(answer: Tensor, first: int) -> Tensor:
+    """Four non-negative reaches [B, 4, h, w] in cells from channel `first` on."""
+    return functional.softplus(answer[:, first : first + 4]).clamp(max=1e3)
+
+
+def fold_lite0(checkpoint: dict[str, Tensor], network: SubjectNetwork) -> None:
+    """Copy an EfficientNet-Lite0 state dict into the trunk, its batch-norms folded (eps 1e-3).
+
+    Names as in the `efficientnet_lite_pytorch` package: `_conv_stem`, `_bn0`, and per block
+    `_expand_conv`, `_bn0`, `_depthwise_conv`, `_bn1`, `_project_conv`, `_bn2`.
+    """
+
+    def fold(target: nn.Module, conv: str, norm: str) -> None:
+        scale = checkpoint[f"{norm}.weight"] / (checkpoint[f"{norm}.running_var"] + 1e-3).sqrt()
+        layer = target[1]  # type: ignore[index]
+        layer.weight.copy_(checkpoint[f"{conv}.weight"] * scale[:, None, None, None])
+        layer.bias.copy_(checkpoint[f"{norm}.bias"] - checkpoint[f"{norm}.running_mean"] * scale)
+
+    with torch.no_grad():
+        fold(network.stem, "_conv_stem", "_bn0")
+        blocks = [block for stage in network.stages for block in stage]  # type: ignore[union-attr]
+        for index, block in enumerate(blocks):
+            prefix = f"_blocks.{index}."
+            if block.expand is not None:
+                fold(block.expand, prefix + "_expand_conv", prefix + "_bn0")
+            fold(block.depthwise, prefix + "_depthwise_conv", prefix + "_bn1")
+            fold(block.project, prefix + "_project_conv", prefix + "_bn2")
