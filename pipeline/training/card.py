@@ -1,0 +1,58 @@
+"""The card of a weights file: what it is, what it was trained on, how, and what it measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Card:
+    """Written beside every weights file, as JSON for programs and Markdown for people."""
+
+    title: str
+    network: str
+    preset: str | None
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    measures: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], card: Card) -> Path:
+    """Write `<name>.safetensors`, `<name>.json` and `<name>.md` into a folder.
+
+    Tensors that share memory are written apart. The cards carry the file's sha256, to be pinned.
+    """
+    path = folder / f"{name}.safetensors"
+    data = safetensors.torch.save({key: tensor.clone() for key, tensor in tensors.items()})
+    path.write_bytes(data)
+    told = {**asdict(card), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    (folder / f"{name}.json").write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
+    (folder / f"{name}.md").write_text(markdown(told))
+    return path
+
+
+def markdown(card: dict[str, Any]) -> str:
+    """The card for people: one table for each of data, settings and measures."""
+    lines = [f"# {card['title']}", "", *(f"{note}\n" for note in card["notes"])]
+    facts = {key: card[key] for key in ("network", "preset", "bytes", "sha256")}
+    sections = {"File": facts, **{key.capitalize(): card[key] for key in _SECTIONS}}
+    for title, rows in sections.items():
+        lines += [f"## {title}", "", "| | |", "|---|---|"]
+        lines += [f"| {key.replace('_', ' ')} | {_shown(value)} |" for key, value in rows.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+_SECTIONS = ("data", "measures", "settings")
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
