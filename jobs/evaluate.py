@@ -70,6 +70,12 @@ def parser() -> argparse.ArgumentParser:
         "with the data set (default: embedded)",
     )
     add(
+        "--search",
+        default="coarse",
+        choices=("coarse", "exhaustive"),
+        help="how candidates are searched (default: coarse, as in crop_bucket.py)",
+    )
+    add(
         "--baselines",
         default=",".join(baselines.NAMES),
         metavar="LIST",
@@ -143,6 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
         "run": {
             "weights": describe(plan.weights),
             "detector": chosen.detector,
+            "search": chosen.search,
             "ratios": chosen.ratios,
             "resamples": chosen.resamples,
             "seed": chosen.seed,
@@ -166,7 +173,7 @@ def describe(weights: Weights) -> str:
 
 def prepare(chosen: argparse.Namespace, log: Log) -> tuple[Dataset, Plan]:
     """Read everything but the photos, so that a mistake shows at once."""
-    parse_shapes(chosen.ratios)
+    ratios = [shape.name for shape in parse_shapes(chosen.ratios)]
     if chosen.resamples < 1 or (chosen.limit is not None and chosen.limit < 1):
         raise UsageError("--resamples and --limit must be at least 1")
     dataset = load_dataset(chosen.dataset, chosen.data, chosen.split)
@@ -180,7 +187,7 @@ def prepare(chosen: argparse.Namespace, log: Log) -> tuple[Dataset, Plan]:
             log.say("no_prior", f"no anchor prior: {error}")
     marked = read_groups(chosen.groups) if chosen.groups else {}
     weights = choose_weights(chosen.weights, chosen.preset, chosen.seed)
-    plan = Plan(weights, chosen.detector, names, chosen.ratios.split(","), prior, marked)
+    plan = Plan(weights, chosen.detector, names, ratios, prior, marked, chosen.search)
     return replace(dataset, examples=dataset.examples[: chosen.limit]), plan
 
 
@@ -205,7 +212,8 @@ def run(dataset: Dataset, plan: Plan, chosen: argparse.Namespace, log: Log) -> I
     from pipeline.evaluation.cluster import evaluate_on_ray  # ray is slow to import
     from pipeline.run import start_ray
 
-    workers = start_ray(Settings(gpus_per_actor=0.0 if chosen.device == "cpu" else 1.0))
+    gpus_per_actor = 0.0 if chosen.device == "cpu" else 1.0
+    workers = start_ray(Settings(gpus_per_actor=gpus_per_actor), len(dataset.examples))
     log.say("workers", workers.why)
     return evaluate_on_ray(
         dataset.examples, plan, workers.device, workers.actors, workers.actor_cpus,

@@ -91,11 +91,12 @@ class Evaluator:
     def _human(self, example: Example, photo: Photo, objects: Detections) -> Row:
         """At each person's own ratio, the crop of each method against that person's crop."""
         human = _clipped(example.human_px, photo)
-        shapes = [_own_shape(box) for box in human]
+        ratios = [_own_ratio(box) for box in human]
+        shapes = [Shape(f"{ratio:g}:1", ratio) for ratio in ratios]
         chosen = self.scorer.choose(photo, [*shapes, parse_shape("free")], 1, objects).crops
         crops: dict[str, list[list[float]]] = {OURS: [list(c.box_px) for c in chosen[:-1]]}
         for name, baseline in self.baselines.items():
-            boxes = [baseline.crop(photo, shape.ratio or 1.0) for shape in shapes]
+            boxes = [baseline.crop(photo, ratio) for ratio in ratios]
             found = [box.tolist() for box in boxes if box is not None]
             crops |= {name: found} if len(found) == len(boxes) else {}
         size = (photo.width_px, photo.height_px)
@@ -114,19 +115,20 @@ class Evaluator:
         """Share of each marked box inside each method's crop of each ratio."""
         boxes = _clipped(marked.boxes_px, photo)
         shapes = [parse_shape(ratio) for ratio in self.kept_ratios]
+        own = photo.width_px / photo.height_px  # what `free` means to a baseline
         chosen = self.scorer.choose(photo, shapes, 1, objects).crops
         shares = {OURS: {c.ratio: _shares(c.box_px, boxes) for c in chosen}}
         for name, baseline in self.baselines.items():
-            found = {shape.name: baseline.crop(photo, shape.ratio or 1.0) for shape in shapes}
+            found = {shape.name: baseline.crop(photo, shape.ratio or own) for shape in shapes}
             placed = {ratio: _shares(box, boxes) for ratio, box in found.items() if box is not None}
             shares |= {name: placed} if placed else {}
         return {"groups": marked.groups, "shares": shares}
 
 
-def _own_shape(box: NDArray[np.float32]) -> Shape:
-    width, height = float(box[2] - box[0]), float(box[3] - box[1])
-    ratio = min(max(width / height, 1 / MAX_RATIO), MAX_RATIO)
-    return Shape(f"{width:g}:{height:g}", ratio)
+def _own_ratio(box: NDArray[np.float32]) -> float:
+    """Width / height of a person's crop, within what a shape may be."""
+    ratio = float(box[2] - box[0]) / float(box[3] - box[1])
+    return min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)
 
 
 def _shares(crop: Any, boxes: Boxes) -> list[float]:

@@ -16,6 +16,7 @@ class Plan:
     """Network, detector and what they are compared with.
 
     detector: as `--detector` names it; `boxes` takes the data set's own object boxes.
+    search: how candidates are searched, `coarse` as in production or `exhaustive`.
     marked: photo's file name -> boxes to follow; photos not named follow their given objects.
     """
 
@@ -25,11 +26,12 @@ class Plan:
     kept_ratios: Sequence[str]
     prior: AnchorPrior | None = None
     marked: Mapping[str, Marked] = field(default_factory=dict)
+    search: str = "coarse"
 
     def evaluator(self, device: str) -> Evaluator:
         """Load it all. Raises UsageError or WeightsError."""
         return Evaluator(
-            make_scorer(self.weights, self.detector, device),
+            make_scorer(self.weights, self.detector, device, self.search),
             make_baselines(self.baselines, self.prior),
             self.kept_ratios,
             use_given_objects=self.detector == GIVEN_OBJECTS,
