@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from PIL import Image
 
 from jobs.crop_bucket import main, parser
 from jobs.local_services import RayHead, ray_head
-from pipeline import open_run
+from pipeline import LedgerError, open_run
 from pipeline.settings import Settings
 from pipeline.storage import open_store
 from tests.conftest import S3_ENVIRONMENT
@@ -230,6 +230,49 @@ def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture
+def _own_handlers() -> Iterator[None]:
+    """Puts back what a job in this process does to signals."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("times", [1, 2])
+def test_signals_end_a_job_within_its_drain_time(
+    number: signal.Signals, code: int, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: after the time to drain. Twice: at once, however long that time is."""
+
+    def interrupted(*_: object) -> NoReturn:
+        for _ in range(times):
+            os.kill(os.getpid(), number)
+        while True:
+            signal.pause()
+
+    monkeypatch.setattr("pipeline.run.crop_bucket", interrupted)
+    drain_s = "0.1" if times == 1 else "3600"
+    assert main(["--input", "a", "--output", "b", "--drain-s", drain_s]) == code
+
+
+@pytest.mark.usefixtures("_own_handlers")
+def test_a_run_that_cannot_go_on_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise LedgerError("the store is read only")
+
+    monkeypatch.setattr("pipeline.run.crop_bucket", refused)
+    assert main(["--input", "a", "--output", "b"]) == 1
+    assert "the store is read only" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_own_handlers")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -247,12 +290,7 @@ def test_wrong_usage_exits_with_2_and_says_what(
 ) -> None:  # fmt: skip
     write_scenes(tmp_path / "in", 1)
     monkeypatch.chdir(tmp_path)
-    handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        assert main(arguments) == 2
-    finally:
-        for name, handler in handlers.items():
-            signal.signal(name, handler)
+    assert main(arguments) == 2
     told = capsys.readouterr().err
     assert message in told
     assert "secret" not in told
