@@ -4,25 +4,36 @@ Shapes: C node width, h heads of d = C / h channels, A align size, c channels of
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from s2cnet.config import S2CNetConfig
 from s2cnet.graph import Attention, Embedding
 
 
+def by_head(weight: Tensor, heads: int) -> Tensor:
+    """Split the last dimension [..., C] by heads: [..., h, d]."""
+    return weight.reshape(*weight.shape[:-1], heads, weight.shape[-1] // heads)
+
+
 def fold_keys(attention: Attention, keys: Tensor) -> Tensor:
     """keys [n, C] -> [n, h, C] such that aggregated . result = scale * query . key, per head."""
     heads = attention.heads
-    weight = attention.query.weight.view(heads, -1, keys.shape[1])  # [h, d, C]
-    split = attention.scale * keys.view(len(keys), heads, -1)  # [n, h, d]
-    return torch.einsum("nhd,hdc->nhc", split, weight)
+    weight = by_head(attention.query.weight.T, heads)  # [C, h, d]
+    return torch.einsum("nhd,chd->nhc", attention.scale * by_head(keys, heads), weight)
 
 
 def fold_values(attention: Attention, values: Tensor) -> Tensor:
     """values [n, C] -> [n, h, C], each head's share after the output projection (no bias)."""
     heads = attention.heads
-    weight = attention.out.weight.view(values.shape[1], heads, -1)  # [C, h, d]
-    return torch.einsum("nhd,chd->nhc", values.view(len(values), heads, -1), weight)
+    weight = by_head(attention.out.weight, heads)  # [C, h, d]
+    return torch.einsum("nhd,chd->nhc", by_head(values, heads), weight)
+
+
+def fold_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight and bias such that linear(norm(x)) = weight . x / deviation(x) + bias."""
+    weight = linear.weight * norm.weight
+    return weight - weight.mean(dim=1, keepdim=True), linear.bias + linear.weight @ norm.bias
 
 
 def roi_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
@@ -30,21 +41,56 @@ def roi_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
     return _halves(embedding, config)[:, :, 0].flatten(1)
 
 
-def discard_table(embedding: Embedding, features: Tensor, config: S2CNetConfig) -> Tensor:
+def roi_samples(features: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """RoIAlign of boxes [k, 4], in feature cells, on one map [1, c, H, W]: [k, c, size, size].
+
+    Rows and columns are sampled independently, so the operator is a product of matrices: weights of
+    rows, map, weights of columns. On a CPU that takes a seventh of the time of gathering taps.
+    """
+    left, top, right, bottom = boxes.T
+    _, channels, height, width = features.shape
+    rows = _roi_weights(top, bottom, height, size)  # [k, size, H]
+    columns = _roi_weights(left, right, width, size)  # [k, size, W]
+    by_row = features[0].transpose(0, 1).flatten(1)  # [H, c * W]
+    sampled = (rows.flatten(0, 1) @ by_row).view(len(boxes), size * channels, width)
+    samples = sampled @ columns.transpose(1, 2)  # [k, size * c, size]
+    return samples.view(len(boxes), size, channels, size).transpose(1, 2)
+
+
+def _roi_weights(low: Tensor, high: Tensor, side: int, size: int) -> Tensor:
+    """How much each of `side` cells counts in each of `size` averages between two edges [k]."""
+    steps = torch.arange(size + 1, device=low.device, dtype=low.dtype)
+    position = low[:, None] + steps * ((high - low + 1).clamp(min=0) / size)[:, None]
+    first = position.floor().clamp(0, side - 2)
+    share = (position - first)[:, :, None]
+    offset = torch.arange(side, device=low.device) - first[:, :, None]  # [k, size + 1, side]
+    weights = torch.where(offset == 0, 1 - share, torch.where(offset == 1, share, 0))
+    weights *= ((position >= 0) & (position < side))[:, :, None]
+    return (weights[:, :-1] + weights[:, 1:]) / 2
+
+
+def discard_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
+    """How RoDAlign's grid points count in the embedding: [A + 1, A + 1, c, C].
+
+    The 2 x 2 averages and the embedding's linear map together weigh each point's c channels.
+    """
+    weight = _halves(embedding, config)[:, :, 1].permute(2, 3, 1, 0)  # [A, A, c, C]
+    # A point feeds the up to four averages around it, each with weight 1/4.
+    padded = functional.pad(weight, (0, 0, 0, 0, 1, 1, 1, 1))
+    rows = padded[:-1] + padded[1:]
+    return (rows[:, :-1] + rows[:, 1:]) / 4
+
+
+def discard_table(weight: Tensor, features: Tensor) -> Tensor:
     """What RoDAlign contributes to the embedding, as integral images [B, A + 2, A + 2, C].
 
-    RoDAlign is a fixed grid of points, less those inside the box, averaged 2 x 2; then comes the
-    embedding's linear map. Averaging and map together weigh each point with a vector of C values.
-    Entry [i, j] sums the points above row i and left of column j, so entry [-1, -1] is all of them.
+    RoDAlign is a fixed grid of points, less those inside the box. Entry [i, j] sums the
+    `discard_weight`ed points above row i and left of column j, so entry [-1, -1] is all of them.
     """
-    size = config.align_size
-    weight = _halves(embedding, config)[:, :, 1]  # [C, c, A, A]
-    # A point feeds the up to four averages around it, each with weight 1/4.
-    padded = torch.nn.functional.pad(weight, (1, 1, 1, 1))
-    weight = torch.nn.functional.avg_pool2d(padded, 2, stride=1)  # [C, c, A + 1, A + 1]
+    size = len(weight) - 1
     points = _at_rows(_at_rows(features, size).transpose(2, 3), size).transpose(2, 3)
-    shares = torch.einsum("bcij,ncij->bijn", points, weight)
-    return torch.nn.functional.pad(shares.cumsum(1).cumsum(2), (0, 0, 1, 0, 1, 0))
+    shares = torch.einsum("bcij,ijcn->bijn", points, weight)
+    return functional.pad(shares.cumsum(1).cumsum(2), (0, 0, 1, 0, 1, 0))
 
 
 def discard(table: Tensor, boxes: Tensor, size_hw: torch.Size) -> Tensor:
@@ -86,3 +132,9 @@ def _at_rows(features: Tensor, steps: int) -> Tensor:
     above = position.floor().long()
     share = (position - above)[:, None]
     return (1 - share) * features[:, :, above] + share * features[:, :, above + 1]
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """Over the last dimension. torch's own takes 19 ns a value on short rows on CPU, this 2."""
+    weights = (logits - logits.amax(dim=-1, keepdim=True)).exp_()
+    return weights.div_(weights.sum(dim=-1, keepdim=True))

@@ -14,18 +14,24 @@ from torch.nn import functional
 SQUARED_DISTANCE_FLOOR = 1e-8
 
 
+def used_detections(detections: Tensor, most: int, height: int, width: int) -> Tensor:
+    """The first `most` boxes (they come best first); the whole picture when there are none.
+
+    `detections` [D_b, 4] xyxy and the result [1..most, 4] are in input pixels.
+    """
+    if len(detections) == 0:
+        return detections.new_tensor([[0.0, 0.0, width, height]])
+    return detections[:most]
+
+
 def fill_detections(detections: Tensor, count: int, height: int, width: int) -> Tensor:
     """Exactly `count` object boxes from however many there are.
 
-    Too many: the first are kept (they come best first). Too few: they are repeated in order, so
-    that the surest objects weigh most. None: every node sees the whole picture.
-
-    `detections` [D_b, 4] xyxy and the result [count, 4] are in input pixels.
+    Too many: the first are kept. Too few: they are repeated in order, so that the surest objects
+    weigh most. None: every node sees the whole picture. Boxes [.., 4] xyxy in input pixels.
     """
-    if len(detections) == 0:
-        detections = detections.new_tensor([[0.0, 0.0, width, height]])
-    order = torch.arange(count, device=detections.device) % len(detections)
-    return detections[order]
+    used = used_detections(detections, count, height, width)
+    return used[torch.arange(count, device=used.device) % len(used)]
 
 
 class Relations(nn.Module):
@@ -42,20 +48,18 @@ class Relations(nn.Module):
         self.semantic_heads = nn.Linear(1, heads)
 
     def forward(self, nodes: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-        """nodes [K, N, node_dim], centres [K, N, 2] -> adjacency and bias as `maps` gives them."""
-        spatial = self.scale * distance(self.spatial_theta(centres), self.spatial_phi(centres))
-        theta, phi = self.semantic_theta(nodes), self.semantic_phi(nodes)
-        return self.maps(spatial, self.scale * theta @ phi.transpose(-1, -2))
+        """nodes [K, N, node_dim], centres [K, N, 2] -> adjacency [K, N, N], bias [K, N, heads, N].
 
-    def maps(self, spatial: Tensor, semantic: Tensor) -> tuple[Tensor, Tensor]:
-        """Relations [K, N, N] each -> adjacency [K, N, N], attention bias [K, N, heads, N].
-
+        The adjacency weighs nodes for the aggregation, the bias is added to the attention's logits.
         Both are per query (second dimension) and key (last dimension).
         """
+        spatial = self.scale * distance(self.spatial_theta(centres), self.spatial_phi(centres))
+        theta, phi = self.semantic_theta(nodes), self.semantic_phi(nodes)
+        semantic = self.scale * theta @ phi.transpose(-1, -2)
         spatial = self.spatial_heads(spatial[..., None])  # [K, N, N, heads]
         semantic = self.semantic_heads(semantic[..., None])
-        adjacency = (spatial.mean(dim=-1) * semantic.mean(dim=-1)).softmax(dim=-1)
-        return adjacency, (spatial + semantic).transpose(-1, -2)
+        affinity = spatial.mean(dim=-1) * semantic.mean(dim=-1)
+        return affinity.softmax(dim=-1), (spatial + semantic).transpose(-1, -2)
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
@@ -153,6 +157,12 @@ class GraphTransformer(nn.Module):
         for layer in self.layers:
             nodes = layer(nodes, self.aggregated(self.aggregate(adjacency @ nodes)), bias)
         return nodes
+
+    def layer(self, index: int) -> Layer:
+        """One of the layers, typed."""
+        layer = self.layers[index]
+        assert isinstance(layer, Layer)
+        return layer
 
     def aggregated(self, mixed: Tensor) -> Tensor:
         """What follows the aggregation's linear map."""

@@ -5,17 +5,19 @@ https://arxiv.org/abs/2401.08086.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from cuda_ops import rod_align, roi_align
-from s2cnet import scoring
+from s2cnet import context, scoring
 from s2cnet.backbone import STRIDE, Backbone
 from s2cnet.config import PRESETS, S2CNetConfig
+from s2cnet.context import ImageContext
+from s2cnet.folded_weights import FoldedWeights, fold_weights
 from s2cnet.graph import Embedding, GraphTransformer, Relations, box_centres, fill_detections
 from s2cnet.heads import AllNodesHead, CropNodeHead
-from s2cnet.scoring import ImageContext
 
 
 class S2CNet(nn.Module):
@@ -35,6 +37,8 @@ class S2CNet(nn.Module):
             if config.head == "crop_node"
             else AllNodesHead(1 + config.detections, width)
         )
+
+        self._folded: tuple[object, FoldedWeights] | None = None
 
     @classmethod
     def untrained(cls, preset: str = "gaicv1", seed: int = 0) -> "S2CNet":
@@ -60,8 +64,7 @@ class S2CNet(nn.Module):
             ValueError: a shape that does not fit, a picture index out of range, or a box that is
                 not finite.
         """
-        check_images(images, detections)
-        check_crops(crops, len(images))
+        check_inputs(images, crops, detections)
         height, width = images.shape[-2:]
         features = self.backbone(images)  # [B, C, h, w]
         objects = self.object_boxes(detections, height, width)  # [B, D, 4]
@@ -89,16 +92,35 @@ class S2CNet(nn.Module):
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> ImageContext:
         """All of the pictures that no crop changes, backbone included, for `score_crops`."""
         check_images(images, detections)
-        return scoring.encode(self, images, detections)
+        return context.encode(self, images, detections)
 
     @torch.no_grad()
-    def score_crops(self, context: ImageContext, crops: Tensor) -> Tensor:
+    def score_crops(self, encoded: ImageContext, crops: Tensor) -> Tensor:
         """Scores [K] of crops [K, 5] in pictures that `encode` has seen, as often as needed.
 
         Raises ValueError as `forward` does.
         """
-        check_crops(crops, len(context.pictures))
-        return scoring.score_crops(self, context, crops)
+        check_crops(crops, len(encoded.pictures))
+        return scoring.score_crops(self, encoded, crops)
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's; also forgets what was derived from the weights."""
+        self._folded = None
+        return super().train(mode)
+
+    def folded_weights(self) -> FoldedWeights:
+        """What the fast path derives from the weights; derived anew when one has changed.
+
+        A change is noticed by torch's version counter, by a tensor's address, or by a call of
+        `train` or `eval`; a write through `parameter.data` between two calls of `score` is not.
+        """
+        tensors = (*self.parameters(), *self.buffers())
+        # Tensors made in inference mode count no versions.
+        state = [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
+        if self._folded is None or self._folded[0] != state:
+            with torch.inference_mode(False), torch.no_grad():
+                self._folded = state, fold_weights(self)
+        return self._folded[1]
 
     def object_boxes(self, detections: Sequence[Tensor], height: int, width: int) -> Tensor:
         """Exactly D object boxes per picture, [B, D, 4] in input pixels."""
@@ -117,6 +139,12 @@ class S2CNet(nn.Module):
         kept = roi_align(features, rois, size, scale).flatten(2)
         lost = rod_align(features, rois, size, scale).flatten(2)
         return torch.cat([kept, lost], dim=2).flatten(1)
+
+
+def check_inputs(images: Tensor, crops: Tensor, detections: Sequence[Tensor]) -> None:
+    """Raise ValueError for what `S2CNet.forward` cannot score."""
+    check_images(images, detections)
+    check_crops(crops, len(images))
 
 
 def check_images(images: Tensor, detections: Sequence[Tensor]) -> None:

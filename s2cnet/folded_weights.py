@@ -1,0 +1,72 @@
+"""What the fast path derives from a network's weights, once, for all pictures.
+
+Shapes: node width C, h heads of d = C / h channels, F the feed-forward's width, A the align size,
+c channels of the feature map.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from s2cnet import folding
+from s2cnet.backbone import Backbone
+
+if TYPE_CHECKING:
+    from s2cnet.model import S2CNet
+
+
+@dataclass(frozen=True)
+class FoldedWeights:
+    """`widen` and `narrow` are those of the first layer's feed-forward."""
+
+    backbone: Backbone  # batch norms folded into their convolutions, channels last
+    roi: Tensor  # [C, c * A * A] the half of the embedding that reads RoIAlign
+    discard: Tensor  # [A + 1, A + 1, c, C] the half that reads RoDAlign, by grid point
+    widen: Tensor  # [F, C] after the norm's centring and scale
+    widen_heads: Tensor  # [h, d, F] values of a head, output projection, then `widen`
+    widen_bias: Tensor  # [F]
+    narrow: Tensor  # [F, C]
+
+
+def fold_weights(network: S2CNet) -> FoldedWeights:
+    """Derive them; the result shares no changing state with the network."""
+    layer = network.graph.layer(0)
+    widen, bias = folding.fold_norm(layer.feed_forward.norm, layer.feed_forward.widen)
+    out = folding.by_head(layer.attention.out.weight, layer.attention.heads)  # [C, h, d]
+    return FoldedWeights(
+        backbone=fold_backbone(network.backbone),
+        roi=folding.roi_weight(network.embedding, network.config),
+        discard=folding.discard_weight(network.embedding, network.config),
+        widen=widen,
+        widen_heads=torch.einsum("fc,chd->hdf", widen, out).contiguous(),
+        widen_bias=bias,
+        narrow=layer.feed_forward.narrow.weight.T.clone(),
+    )
+
+
+def fold_backbone(backbone: Backbone) -> Backbone:
+    """A copy with batch norms folded away, channels last; itself while it trains.
+
+    On one core of a CPU, 256 x 384 pixels take 24 ms instead of 40; neither change helps alone.
+    """
+    if backbone.training:
+        return backbone
+    folded = copy.deepcopy(backbone).to(memory_format=torch.channels_last)
+    for block in list(folded.modules()):
+        if isinstance(block, nn.Sequential):
+            _fold_batch_norms(block)
+    return folded
+
+
+def _fold_batch_norms(block: nn.Sequential) -> None:
+    for index in range(len(block) - 1):
+        convolution, norm = block[index], block[index + 1]
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            block[index] = fuse_conv_bn_eval(convolution, norm)
+            block[index + 1] = nn.Identity()
