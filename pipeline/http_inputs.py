@@ -10,7 +10,10 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
@@ -42,11 +45,14 @@ def is_public(address: str) -> bool:
 class HttpPolicy:
     """Which hosts may be asked, and for how long.
 
-    hosts: exact names, or ".example.com" for every name below it.
+    hosts:     exact names, or ".example.com" for every name below it
+    timeout_s: of silence
+    total_s:   of the whole answer; a body that trickles never falls silent
     """
 
     hosts: frozenset[str]
     timeout_s: float = 15.0
+    total_s: float = 60.0
     resolve: Resolve = field(default=resolve, repr=False)
     public: Callable[[str], bool] = field(default=is_public, repr=False)
 
@@ -70,6 +76,10 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
     connection = _connection(parts.scheme.lower(), host, port, address, policy.timeout_s)
     target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
+    watch = threading.Timer(policy.total_s, _cut_off, [connection])
+    watch.daemon = True
+    watch.start()
+    started = time.monotonic()
     try:
         connection.request("GET", target + query, headers={"Host": parts.netloc})
         with connection.getresponse() as answer:
@@ -77,9 +87,19 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
     except TimeoutError as error:
         raise ReadError("timeout", f"{host!r} was silent for {policy.timeout_s:g} s") from error
     except (OSError, http.client.HTTPException) as error:
+        if time.monotonic() - started >= policy.total_s:
+            raise ReadError("timeout", f"{host!r} took over {policy.total_s:g} s") from error
         raise ReadError("network", f"{host!r}: {type(error).__name__}: {error}") from error
     finally:
+        watch.cancel()
         connection.close()
+
+
+def _cut_off(connection: http.client.HTTPConnection) -> None:
+    """End a connection that another thread waits on; that one then sees an error or the end."""
+    if connection.sock is not None:
+        with suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:

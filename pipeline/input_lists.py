@@ -9,8 +9,10 @@ dropped, names that `images` or `crops` already use are refused, and sizes are c
 import json
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pyarrow.types as pt
@@ -24,6 +26,7 @@ SUFFIXES = (".parquet", ".csv")
 MAX_LIST_BYTES = 4 << 30
 MAX_LIST_ROWS = 50_000_000
 MAX_URI_CHARACTERS = 4096
+MAX_TEXT_BYTES = 1 << 20  # of one value of a column that passes through
 THRIFT_LIMIT = 64 << 20  # bytes of text, and items of a container, in a Parquet footer
 RESERVED = {*IMAGES.names, *CROPS.names, "image_id", "run_id", "task"} - {"uri", "etag", "bytes"}
 PLAIN = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_string, pt.is_large_string,
@@ -66,17 +69,38 @@ def _bytes_of(uri: str) -> bytes:
 
 
 def _parquet(data: bytes) -> pa.Table:
-    file = pq.ParquetFile(
-        BytesIO(data),
-        thrift_string_size_limit=THRIFT_LIMIT,
-        thrift_container_size_limit=THRIFT_LIMIT,
-        arrow_extensions_enabled=False,
-    )
+    limits: dict[str, Any] = {
+        "thrift_string_size_limit": THRIFT_LIMIT,
+        "thrift_container_size_limit": THRIFT_LIMIT,
+        "arrow_extensions_enabled": False,
+    }
+    file = pq.ParquetFile(BytesIO(data), **limits)
     if file.metadata.num_rows > MAX_LIST_ROWS:
         raise UsageError(f"the list has {file.metadata.num_rows} rows, at most {MAX_LIST_ROWS}")
     for field in file.schema_arrow:
         _check_type(field)  # before a value is decoded
-    return file.read()
+    # A few bytes can stand for the same long text a million times: look at each text once, and
+    # at their sum, before the column is written out.
+    texts = [
+        f.name for f in file.schema_arrow if pt.is_string(f.type) or pt.is_large_string(f.type)
+    ]
+    table = pq.ParquetFile(BytesIO(data), read_dictionary=texts, **limits).read()
+    for name in texts:
+        _check_lengths(table[name])
+    return table.cast(pa.schema([field.remove_metadata() for field in file.schema_arrow]))
+
+
+def _check_lengths(column: pa.ChunkedArray) -> None:
+    total = 0
+    for chunk in column.chunks:
+        lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
+        if len(lengths) and pc.max(lengths).as_py() > MAX_TEXT_BYTES:
+            raise UsageError(f"a text of the list has more than {MAX_TEXT_BYTES} bytes")
+        total += pc.sum(pc.take(lengths, chunk.indices)).as_py() or 0
+    if total > MAX_LIST_BYTES:
+        raise UsageError(
+            f"a column of the list has {total} bytes of text, at most {MAX_LIST_BYTES}"
+        )
 
 
 def _csv(data: bytes) -> pa.Table:

@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_http(address: str, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for_http(address: str, process: subprocess.Popen[bytes], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert process.poll() is None, f"the server exited with {process.returncode}"

@@ -2,7 +2,10 @@
 
 import http.server
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +15,9 @@ from pipeline.http_inputs import HttpPolicy, is_public, read_http
 
 class Pictures(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path in ("/trickle", "/head"):
+            self.trickle()
+            return
         status = int(self.path[1:4]) if self.path[1:4].isdigit() else 200
         body = f"{self.headers['Host']} {self.path}".encode()
         self.send_response(status)
@@ -20,6 +26,15 @@ class Pictures(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", "http://169.254.169.254/")
         self.end_headers()
         self.wfile.write(body)
+
+    def trickle(self) -> None:
+        """A byte every 50 ms, in the body or already in the head, for a minute."""
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Length: 9999\r\n")
+            self.wfile.write(b"\r\n" if self.path == "/trickle" else b"X: ")
+            for _ in range(1200):
+                self.wfile.write(b"x")
+                time.sleep(0.05)
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -106,3 +121,9 @@ def test_answers_that_are_no_picture(port: int) -> None:
     assert status(f"{at}/short", policy) == "network"
     assert status(f"{at}/", policy, max_bytes=3) == "too_large"
     assert status("http://h:9/", policy) == "network"
+
+
+def test_an_answer_that_trickles_is_cut_off(port: int) -> None:
+    policy = replace(here({"h"}), timeout_s=5, total_s=0.5)
+    assert status(f"http://h:{port}/trickle", policy) == "timeout"
+    assert status(f"http://h:{port}/head", policy) == "timeout"

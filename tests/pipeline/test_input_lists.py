@@ -99,6 +99,19 @@ def test_a_broken_list(tmp_path: Path, data: bytes) -> None:
         list_inputs(str(tmp_path / "other.parquet"))
 
 
+def test_a_small_file_that_stands_for_terabytes(tmp_path: Path) -> None:
+    for length, rows, message in (
+        (2 << 20, 1000, "a text of the list"),
+        (9000, 600_000, "a column"),
+    ):
+        text = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), ["x" * length])
+        table = pa.table({"uri": text})
+        pq.write_table(table, tmp_path / "list.parquet", compression="zstd", store_schema=False)
+        assert (tmp_path / "list.parquet").stat().st_size < 100_000
+        with pytest.raises(UsageError, match=message):
+            list_inputs(str(tmp_path / "list.parquet"))
+
+
 def test_a_broken_csv(tmp_path: Path) -> None:
     for text in ("", "uri,a\nx\n", "uri,uri\na,b\n"):
         with pytest.raises(UsageError):
