@@ -82,6 +82,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"by comma (default: {','.join(baselines.NAMES)})",
     )
     add(
+        "--gaic",
+        metavar="WEIGHTS",
+        help="file or URI of GAIC weights: the network without a graph as one more baseline "
+        "(default: none)",
+    )
+    add(
         "--ratios",
         default="1:1,4:3,16:9,9:16,3:4",
         metavar="LIST",
@@ -187,7 +193,7 @@ def prepare(chosen: argparse.Namespace, log: Log) -> tuple[Dataset, Plan]:
             log.say("no_prior", f"no anchor prior: {error}")
     marked = read_groups(chosen.groups) if chosen.groups else {}
     weights = choose_weights(chosen.weights, chosen.preset, chosen.seed)
-    plan = Plan(weights, chosen.detector, names, ratios, prior, marked, chosen.search)
+    plan = Plan(weights, chosen.detector, names, ratios, prior, marked, chosen.search, chosen.gaic)
     return replace(dataset, examples=dataset.examples[: chosen.limit]), plan
 
 

@@ -1,6 +1,6 @@
 """How good the crops are: a data set through the production code path, beside baselines.
 
-baselines, prior      methods without a network
+baselines, prior      methods without a network; gaic_baseline: the one without a graph
 measures, photo       one photo, all methods -> one row
 summary, fairness     rows -> figures with intervals
 plots, report         figures -> JSON and HTML

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pipeline.datasets import Example
 from pipeline.evaluation.baselines import AnchorPrior, make_baselines
+from pipeline.evaluation.gaic_baseline import GaicBaseline
 from pipeline.evaluation.photo import Evaluator, Marked, Row
 from pipeline.weights import Weights, make_scorer
 
@@ -17,6 +18,7 @@ class Plan:
 
     detector: as `--detector` names it; `boxes` takes the data set's own object boxes.
     search: how candidates are searched, `coarse` as in production or `exhaustive`.
+    gaic: weights of the GAIC network, to be one more baseline.
     marked: photo's file name -> boxes to follow; photos not named follow their given objects.
     """
 
@@ -27,12 +29,16 @@ class Plan:
     prior: AnchorPrior | None = None
     marked: Mapping[str, Marked] = field(default_factory=dict)
     search: str = "coarse"
+    gaic: str | None = None
 
     def evaluator(self, device: str) -> Evaluator:
         """Load it all. Raises UsageError or WeightsError."""
+        baselines = make_baselines(self.baselines, self.prior)
+        if self.gaic is not None:
+            baselines["gaic"] = GaicBaseline.from_weights(self.gaic, device)
         return Evaluator(
             make_scorer(self.weights, self.detector, device, self.search),
-            make_baselines(self.baselines, self.prior),
+            baselines,
             self.kept_ratios,
             use_given_objects=self.detector == GIVEN_OBJECTS,
         )

@@ -20,6 +20,7 @@ from pipeline.inputs import read_image
 
 NAMES = {
     OURS: "S2CNet, this run",
+    "gaic": "GAIC network, this run",
     "centre": "centre crop",
     "centre_90": "centre crop, 90 %",
     "largest": "largest crop",

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from jobs.evaluate import main
 from pipeline.candidates import grid
+from pipeline.metrics import srcc
+from s2cnet import boxes_to_input, prepare_image
+from s2cnet.gaic import GAIC, to_gaic_state_dict
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "evaluate.py"
 COMMON = ["--weights", "untrained", "--resamples", "50", "--device", "cpu", "--ratios", "1:1"]
@@ -72,6 +76,24 @@ def test_ray_gives_the_same_rows(gaic: Path, tmp_path: Path) -> None:
         assert remote["scored"]["predicted"] == pytest.approx(
             local["scored"]["predicted"], abs=1e-5
         )
+
+
+def test_gaic_stands_beside(gaic: Path, tmp_path: Path) -> None:
+    network = GAIC.untrained(seed=1)
+    torch.save(to_gaic_state_dict(network), tmp_path / "gaic.pth")
+    weights = ["--gaic", str(tmp_path / "gaic.pth")]
+    assert run(gaic, tmp_path, "--baselines", "largest", "--limit", "1", *weights) == 0
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    row = report["rows"][0]
+    pixels = np.asarray(Image.open(row["file"]))
+    image, scale_xy = prepare_image(pixels)
+    crops = boxes_to_input(np.array(row["scored"]["boxes"], np.float32), scale_xy)
+    rois = torch.cat([torch.zeros(len(crops), 1), crops], dim=1)
+    with torch.inference_mode():
+        scores = network(image[None], rois, [torch.zeros(0, 4)])
+    expected = srcc(row["scored"]["mos"], scores)
+    assert report["measures"]["gaic"]["srcc"]["mean"] == pytest.approx(expected)
+    assert run(gaic, tmp_path, "--gaic", "/nowhere.pth") == 2
 
 
 def test_fairness_from_a_list(gaic: Path, tmp_path: Path) -> None:
