@@ -55,21 +55,21 @@ class EmbeddedDetector:
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. Labels are face, person, thing and subject (a region)."""
-        return [self._detect_one(photo) for photo in photos]
 
-    @torch.inference_mode()
-    def _detect_one(self, photo: Pixels) -> Detections:
-        height, width = photo.shape[:2]
-        size = look_size(width, height)
-        shrinks = size[0] * size[1] < width * height
-        copy = cv2.resize(
-            photo, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
-        images = torch.from_numpy(copy).permute(2, 0, 1)[None].float().to(self._device)
-        answer = self._network(images)
-        found = read_answer(answer.cpu())
-        to_photo = np.array([width / size[0], height / size[1]] * 2, np.float32)
-        return Detections(found.boxes * to_photo, found.scores, found.labels)
+        return [find(self._network, photo, self._device) for photo in photos]
+
+
+@torch.inference_mode()
+def find(network: SubjectNetwork, photo: Pixels, device: str = "cpu") -> Detections:
+    """What a network, on `device`, sees in one photo; boxes in the photo's frame."""
+    height, width = photo.shape[:2]
+    size = look_size(width, height)
+    shrinks = size[0] * size[1] < width * height
+    copy = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    images = torch.from_numpy(copy).permute(2, 0, 1)[None].float().to(device)
+    found = read_answer(network(images).cpu())
+    to_photo = np.array([width / size[0], height / size[1]] * 2, np.float32)
+    return Detections(found.boxes * to_photo, found.scores, found.labels)
 
 
 @lru_cache(maxsize=1)

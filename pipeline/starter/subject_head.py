@@ -1,0 +1,132 @@
+"""Trains the embedded detector's head on what the other networks together say of the photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.detectors.embedded import look_size
+from pipeline.detectors.subject_network import KINDS, SubjectHead, SubjectNetwork, reach
+from pipeline.starter.views import View
+
+EPOCHS, VIEWS_A_STEP, RATE, DECAY, AVERAGE = 4, 4, 2e-3, 0.02, 0.998
+SURE = 0.45  # objects less likely than this are neither shown nor denied to the head
+SPREAD = 0.12  # of a middle's bump, as a share of the object's side
+NEAR = 0.4  # cells whose bump is at least this high learn the object's reach
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What the answer for one view should be; h × w cells."""
+
+    middles: Tensor  # [3, h, w], 1 at an object's middle
+    denied: Tensor  # [3, h, w], 0 where nothing is to be learnt
+    reaches: Tensor  # [2, 4, h, w], in cells: of faces, of the others
+    reach_weights: Tensor  # [2, h, w]
+    subject: Tensor  # [h, w]
+
+
+def train_head(
+    network: SubjectNetwork, views: Sequence[View], folder: Path, seed: int = 0
+) -> SubjectHead:
+    """A head for the network's trunk, which stays as it is. Its weights are averaged over steps."""
+    random = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    head = SubjectHead()
+    with torch.no_grad():
+        head.out.bias[: len(KINDS)] = -4.0  # objects are rare
+        head.out.bias[len(KINDS) : -1] = 1.5
+    seen = [(_taps(network, view.pixels(folder)), view) for view in views]
+    steps = EPOCHS * len(seen) // VIEWS_A_STEP + 1
+    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, RATE, total_steps=steps, pct_start=0.1
+    )
+    averaged = {name: tensor.clone() for name, tensor in head.state_dict().items()}
+    order = np.concatenate([random.permutation(len(seen)) for _ in range(EPOCHS)])
+    for step in range(len(order) // VIEWS_A_STEP):
+        for index in order[step * VIEWS_A_STEP : (step + 1) * VIEWS_A_STEP]:
+            taps, view = seen[index]
+            answer = head(*(tap.float() for tap in taps))
+            (head_loss(answer, target_of(view, *answer.shape[-2:])) / VIEWS_A_STEP).backward()
+        nn.utils.clip_grad_norm_(head.parameters(), 2.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        keep = min(AVERAGE, (step + 1) / (step + 11))
+        for name, tensor in head.state_dict().items():
+            averaged[name].mul_(keep).add_(tensor, alpha=1 - keep)
+    head.load_state_dict(averaged)
+    return head.eval()
+
+
+@torch.inference_mode()
+def _taps(network: SubjectNetwork, pixels: NDArray[np.uint8]) -> list[Tensor]:
+    copy = cv2.resize(pixels, look_size(pixels.shape[1], pixels.shape[0]))
+    images = torch.from_numpy(copy).permute(2, 0, 1)[None].float()
+    return [tap.half().clone() for tap in network.trunk(images)]
+
+
+def target_of(view: View, height: int, width: int) -> Target:
+    """The answer that a view should get on a map of height × width cells."""
+    middles = np.zeros((len(KINDS), height, width), np.float32)
+    denied = np.ones_like(middles)
+    reaches = np.zeros((2, 4, height, width), np.float32)
+    weights = np.zeros((2, height, width), np.float32)
+    smallest = np.full((2, height, width), np.inf)
+    y, x = np.mgrid[:height, :width]
+    for found in view.belief.objects:
+        box = found.box * [width, height, width, height]
+        kind, group = KINDS.index(found.kind), int(found.kind != "face")
+        side = np.maximum(0.6, SPREAD * (box[2:] - box[:2]))
+        at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
+        bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
+        if found.score >= SURE:
+            middles[kind] = np.maximum(middles[kind], bump)
+        else:
+            denied[kind][bump > 0.2] = 0
+        size = float(np.prod(box[2:] - box[:2]))
+        near = (bump > NEAR) & (size < smallest[group])  # the smaller of two objects keeps a cell
+        smallest[group][near] = size
+        gaps = [x + 0.5 - box[0], y + 0.5 - box[1], box[2] - x - 0.5, box[3] - y - 0.5]
+        for side_index, gap in enumerate(gaps):
+            reaches[group, side_index][near] = np.maximum(gap, 0)[near]
+        weights[group][near] = found.score
+    subject = cv2.resize(view.belief.subject_map, (width, height), interpolation=cv2.INTER_AREA)
+    arrays = (middles, denied, reaches, weights, subject)
+    return Target(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+
+
+def head_loss(answer: Tensor, target: Target) -> Tensor:
+    """Focal loss of the middles (Zhou et al., 2019), IoU loss of the reaches, cross-entropy.
+
+    answer: [1, 12, h, w] of a head.
+    """
+    likely = answer[0, : len(KINDS)].sigmoid().clamp(1e-4, 1 - 1e-4)
+    at = (target.middles >= 0.999).float()
+    missed = at * (1 - likely) ** 2 * likely.log()
+    elsewhere = (1 - at) * target.denied * (1 - target.middles) ** 4
+    loss = -(missed + elsewhere * likely**2 * (1 - likely).log()).sum() / at.sum().clamp_min(1)
+    loss = loss / 2
+    for group, first in enumerate((3, 7)):
+        weights = target.reach_weights[group]
+        if weights.sum() > 0:
+            overlap = _reach_iou(reach(answer, first)[0], target.reaches[group])
+            loss = loss - (overlap.log() * weights).sum() / weights.sum()
+    return loss + 2 * functional.binary_cross_entropy_with_logits(answer[0, -1], target.subject)
+
+
+def _reach_iou(first: Tensor, second: Tensor) -> Tensor:
+    """IoU per cell of the boxes that two reaches [4, h, w] span around it."""
+    shared = torch.minimum(first, second)
+    areas = [(r[0] + r[2]) * (r[1] + r[3]) for r in (first, second, shared)]
+    overlap: Tensor = (areas[2] + 1) / (areas[0] + areas[1] - areas[2] + 1)
+    return overlap
