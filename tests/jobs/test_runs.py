@@ -1,14 +1,22 @@
 """The command that looks after runs: every subcommand, in words and as JSON."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from jobs.runs import main
 from pipeline.manifest import data_files
+from pipeline.reader import open_run
 from pipeline.storage import open_store
+from tests.jobs.test_crop_bucket import finish, start, tree, write_scenes
 from tests.pipeline.tasks import done, make_inputs, open_ledger, run_all
+
+__all__ = ["tree"]  # a fixture
 
 
 def records(output: str) -> list[dict[str, object]]:
@@ -118,3 +126,42 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     error = capsys.readouterr().err
     assert "AKIA" not in error
     assert "secret" not in error
+
+
+FLAKY = """
+
+def _flaky(read):
+    def read_or_not(uri, *arguments):
+        if uri.endswith("00.jpg") and not Path(uri).with_suffix(".well").exists():
+            raise ReadError("throttled", "slow down")
+        return read(uri, *arguments)
+
+    return read_or_not
+
+
+read_image = _flaky(read_image)
+"""
+
+
+def test_retry_runs_the_failed_images_as_a_run_of_their_own(tree: Path, tmp_path: Path) -> None:
+    flaky = tmp_path / "tree"
+    shutil.copytree(tree, flaky)
+    with (flaky / "pipeline" / "inputs.py").open("a") as source:
+        source.write(FLAKY)
+    photos = write_scenes(tmp_path / "in", 3)
+    output = str(tmp_path / "out")
+    code, told = finish(start(flaky, None, "--input", f"{photos}/*.jpg", "--output", output))
+    assert code == 0, told
+    first = open_run(output).manifest
+    assert first["metrics"]["statuses"] == {"throttled": 1, "ok": 2}
+    (tmp_path / "in" / "00.well").touch()
+    command = [sys.executable, "jobs/runs.py", "retry", output, first["run_id"]]
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, cwd=flaky, env=quiet, check=False, timeout=300)
+    assert done.returncode == 0
+    second = open_run(output).manifest
+    assert (second["parent"], second["rows"]) == (first["run_id"], 1)
+    assert second["settings"] == first["settings"]
+    repaired = open_run(output, second["run_id"])
+    assert repaired.images()["status"].to_pylist() == ["ok"] * 3
+    assert main(["verify", output, second["run_id"]]) == 0
