@@ -7,12 +7,15 @@ json                  one JSON object a line, for every event
 
 import json
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 PLAIN_EVERY_S = 10.0
 TERMINAL_EVERY_S = 0.2
+STUCK_EVERY_S = 60.0
 
 
 class Log:
@@ -91,6 +94,39 @@ class Progress:
         failed = f", {self.failed:,} failed" if self.failed else ""
         counts = f"{self.done:,} of {self.images:,} images ({share} %){failed}"
         return f"{counts}, {rate:.1f} images/s, {left} left"
+
+
+@contextmanager
+def tell_when_stuck(
+    log: Log,
+    progress: Progress,
+    free: Callable[[], Mapping[str, float]],
+    every_s: float = STUCK_EVERY_S,
+) -> Iterator[None]:
+    """While the block runs, says whenever no task was finished in `every_s`, and what is free.
+
+    free: the cluster's free resources, as Ray names them. A job that waits for cores or GPUs that
+    others hold, or that nobody has, would otherwise wait in silence.
+    """
+    ended = threading.Event()
+
+    def watch() -> None:
+        seen = progress.tasks_done
+        while not ended.wait(every_s):
+            if progress.tasks_done == seen:
+                now = free()
+                cores, gpus = now.get("CPU", 0.0), now.get("GPU", 0.0)
+                message = f"no task was finished in {every_s:g} s; free in the cluster: "
+                log.say("waiting", f"{message}{cores:g} CPU, {gpus:g} GPU", cpu=cores, gpu=gpus)
+            seen = progress.tasks_done
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def duration(seconds: float) -> str:

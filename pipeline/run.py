@@ -28,7 +28,7 @@ from ray.exceptions import RayError
 
 from pipeline.errors import LedgerError
 from pipeline.job import Job, commit, plan, verdict_of
-from pipeline.progress import Log, Progress
+from pipeline.progress import Log, Progress, tell_when_stuck
 from pipeline.settings import Settings, Verdict
 from pipeline.stages import DetectScore, cut_encode_commit, read_decode
 from pipeline.telemetry import Telemetry, endpoint, write_textfile
@@ -65,7 +65,10 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
         log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
         images = ledger.rows - before["images_done"]
         progress = Progress(log, images, len(pending))
-        with endpoint(telemetry, settings.metrics_port or None, settings.metrics_host):
+        with (
+            endpoint(telemetry, settings.metrics_port or None, settings.metrics_host),
+            tell_when_stuck(log, progress, ray.available_resources),
+        ):
             for row in chain(pending, job, workers):
                 telemetry.task_done(row["task"], json.loads(row["metrics"]))
                 if settings.metrics_file:

@@ -39,7 +39,7 @@ from pipeline.storage import Store, open_store, requests_so_far
 from pipeline.watch import one_by_one
 from pipeline.weights import make_scorer
 
-if TYPE_CHECKING:  # torch is for DetectScore alone: the other stages' workers start without it
+if TYPE_CHECKING:  # its torchvision takes seconds to import: only DetectScore's workers load it
     from pipeline.scoring import Candidates, ScoredCrop
 
 
@@ -132,6 +132,7 @@ def one_thread() -> None:
 
 def cut_encode_commit(block: pa.Table, job: Job) -> pa.Table:
     """Cuts and encodes the crops of one task, writes its tables and puts it on record."""
+    one_thread()
     images = rows.unpack(block)
     before = requests_so_far()
     store = _store(job.settings.output)

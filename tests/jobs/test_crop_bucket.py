@@ -68,7 +68,10 @@ def start(
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]]]:
     """Exit code and events."""
-    output, _ = process.communicate(timeout=300)
+    try:
+        output, _ = process.communicate(timeout=600)
+    finally:
+        process.kill()  # where it did not end; else nothing happens
     return process.returncode, events(output)
 
 

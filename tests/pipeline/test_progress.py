@@ -2,10 +2,11 @@
 
 import io
 import json
+import threading
 
 import pytest
 
-from pipeline.progress import Log, Progress, duration, summary_lines
+from pipeline.progress import Log, Progress, duration, summary_lines, tell_when_stuck
 
 
 class Clock:
@@ -51,6 +52,22 @@ def test_json_lines_carry_the_figures() -> None:
     assert first["event"] == "progress"
     assert (first["time"], first["images"], first["of"], first["failed"]) == (112.0, 30, 40, 3)
     assert (first["images_per_s"], first["left_s"]) == (2.5, 4.0)
+
+
+def test_a_job_that_waits_says_so_and_what_is_free() -> None:
+    stream, told = io.StringIO(), threading.Event()
+
+    def free() -> dict[str, float]:
+        told.set()
+        return {"CPU": 0.5}
+
+    log = Log("json", stream)
+    progress = Progress(log, images=40, tasks=4)
+    with tell_when_stuck(log, progress, free, every_s=0.01):
+        assert told.wait(10)
+    event = json.loads(stream.getvalue().splitlines()[0])
+    assert (event["event"], event["cpu"], event["gpu"]) == ("waiting", 0.5, 0)
+    assert "0.5 CPU, 0 GPU" in event["message"]
 
 
 @pytest.mark.parametrize(
