@@ -1,0 +1,260 @@
+"""How far a run's bookkeeping goes: a million keys listed and planned, 100,000 tasks on record.
+
+Each step is a process of its own, so that its peak memory is its own: what it took beyond what it
+had once its modules were loaded. Keys come over HTTP from a server that speaks S3's listing and
+makes them up, a page at a time, so the client's whole path is in the figure and no store's is.
+Records and data files of the last steps are written without their pixels: they are measured as
+files, which is what limits a ledger. `per` is one unit's share, a key's or a task's.
+"""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pyarrow as pa
+
+from pipeline import schema
+from pipeline.incremental import uncovered
+from pipeline.inputs import image_id, list_inputs
+from pipeline.ledger import Ledger
+from pipeline.manifest import data_files
+from pipeline.plan import RunSpec, cut_tasks, input_sha256
+from pipeline.reader import open_run
+from pipeline.records import DataFile, TaskRecord, data_key, task_key
+from pipeline.storage import open_store
+
+Row = dict[str, Any]
+PAGE_KEYS, PHOTO_BYTES = 1000, 3 << 20
+IMAGES_PER_TASK = 10
+
+
+def key_of(number: int) -> str:
+    return f"2026/11/21/{number:09d}-{number * 2654435761 % 2**32:08x}.jpg"
+
+
+def page(first: int, keys: int) -> bytes:
+    """One answer to ListObjectsV2: keys `first` to `first + 999` of `keys`."""
+    last = min(first + PAGE_KEYS, keys)
+    entry = (
+        "<Contents><Key>{}</Key><LastModified>2026-11-21T03:00:00.000Z</LastModified>"
+        '<ETag>"{:032x}"</ETag><Size>{}</Size><StorageClass>STANDARD</StorageClass></Contents>'
+    )
+    more = f"<NextContinuationToken>{last}</NextContinuationToken>" if last < keys else ""
+    return (
+        '<?xml version="1.0"?><ListBucketResult '
+        'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>'
+        f"<KeyCount>{last - first}</KeyCount><MaxKeys>{PAGE_KEYS}</MaxKeys>"
+        f"<IsTruncated>{str(last < keys).lower()}</IsTruncated>{more}"
+        + "".join(entry.format(key_of(n), n, PHOTO_BYTES) for n in range(first, last))
+        + "</ListBucketResult>"
+    ).encode()
+
+
+def serve_listing(keys: int, told: Any) -> None:
+    """Runs the listing server for ever; tells its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            token = parse_qs(urlsplit(self.path).query).get("continuation-token", ["0"])[0]
+            body = page(int(token), keys)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Type", "application/xml")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    told.send(server.server_port)
+    server.serve_forever()
+
+
+@contextmanager
+def listing_server(keys: int) -> Iterator[None]:
+    """A bucket of `keys` made-up photos, as the environment's S3."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=serve_listing, args=(keys, theirs), daemon=True)
+    process.start()
+    os.environ.update(
+        AWS_ENDPOINT_URL=f"http://127.0.0.1:{ours.recv()}",
+        AWS_ACCESS_KEY_ID="bench",
+        AWS_SECRET_ACCESS_KEY="bench",
+        AWS_DEFAULT_REGION="us-east-1",
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def step(name: str, units: int, work: Callable[..., Any], *arguments: Any) -> Row:
+    """Runs `work` in a fresh process: wall and CPU seconds, peak memory beyond the modules'."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_measured, args=(theirs, work, arguments)
+    )
+    process.start()
+    theirs.close()
+    figures = ours.recv()
+    process.join()
+    each_us = 1e6 * figures["wall_s"] / units
+    return {"step": name, "units": units, **figures, "each_us": round(each_us, 1)}
+
+
+def _measured(told: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    wall, cpu = time.perf_counter(), time.process_time()
+    note = work(*arguments)
+    figures: Row = {
+        "wall_s": round(time.perf_counter() - wall, 2),
+        "cpu_s": round(time.process_time() - cpu, 2),
+        "peak_mib": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024),
+        "note": note,
+    }
+    told.send(figures)
+
+
+def made_up_inputs(rows: int) -> pa.Table:
+    """An input list as `list_inputs` gives it, without a listing."""
+    uris = [f"s3://b/{key_of(n)}" for n in range(rows)]
+    columns = [map(image_id, uris), uris, (f"{n:032x}" for n in range(rows)), [PHOTO_BYTES] * rows]
+    return pa.table(
+        [pa.array(list(c), f.type) for c, f in zip(columns, schema.INPUTS, strict=True)],
+        schema=schema.INPUTS,
+    )
+
+
+def spec_of(inputs: pa.Table) -> RunSpec:
+    return RunSpec({"ratios": "1:1"}, "0" * 64, "embedded", "bench", input_sha256(inputs))
+
+
+def list_keys() -> str:
+    table = list_inputs("s3://b/2026/11/21/")
+    return f"{table.num_rows:,} rows, {table.nbytes >> 20} MiB as a table"
+
+
+def list_and_pin(folder: str, task_images: int) -> str:
+    """All that a job does before its first task."""
+    inputs = list_inputs("s3://b/2026/11/21/")
+    plan = cut_tasks(inputs, task_images)
+    ledger = Ledger.open(open_store(folder), spec_of(inputs), inputs, plan)
+    return f"{ledger.task_count:,} tasks pinned"
+
+
+def pin_tasks(folder: str, tasks: int) -> str:
+    inputs = made_up_inputs(tasks * IMAGES_PER_TASK)
+    ledger = Ledger.open(
+        open_store(folder), spec_of(inputs), inputs, cut_tasks(inputs, IMAGES_PER_TASK)
+    )
+    files = list(Path(folder, "runs", ledger.run_id).rglob("*"))
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    return f"{ledger.task_count:,} tasks, {size >> 20} MiB in {len(files)} files"
+
+
+def reopen(folder: str, run_id: str) -> str:
+    """What a resumed job does first: which tasks are open, and the input of one."""
+    ledger = Ledger(open_store(folder), run_id)
+    pending = ledger.pending()
+    rows = ledger.task_inputs(ledger.task_count // 2).num_rows
+    return f"{len(pending):,} open, {rows} rows in the middle one"
+
+
+def write_records(folder: str, run_id: str, tasks: int) -> None:
+    """Puts every task on record, with data files of one byte each."""
+    for key in (task_key(run_id, 0), *(data_key(run_id, t, 0, "") for t in ("images", "crops"))):
+        Path(folder, key).parent.mkdir(parents=True, exist_ok=True)
+    seconds = {"read": 0.1, "decode": 0.2, "detect": 0.2, "score": 0.7, "encode": 0.3}
+    figures = {
+        "statuses": {"ok": IMAGES_PER_TASK},
+        "crops": 60,
+        "bytes": IMAGES_PER_TASK * PHOTO_BYTES,
+        "crop_bytes": 1_200_000,
+        "seconds": seconds,
+        "requests": {"get": 11, "put": 3},
+    }
+    for task in range(tasks):
+        random = hashlib.sha256(str(task).encode()).hexdigest()  # as real hashes, it does not pack
+        files = tuple(
+            DataFile(table, data_key(run_id, table, task, random[:16]), rows, 1, random[::step])
+            for table, rows, step in (("images", IMAGES_PER_TASK, 1), ("crops", 60, -1))
+        )
+        for file in files:
+            Path(folder, file.key).write_bytes(b"x")
+        record = TaskRecord(task, random[:16], IMAGES_PER_TASK, files, (), figures)
+        Path(folder, task_key(run_id, task)).write_bytes(record.to_bytes())
+
+
+def finish(folder: str, run_id: str) -> str:
+    Ledger(open_store(folder), run_id).finish({})
+    home = Path(folder, "runs", run_id)
+    (listed,) = (path.stat().st_size for path in home.glob("files-*.parquet"))
+    manifest = (home / "_MANIFEST.json").stat().st_size
+    return f"manifest {manifest >> 10} KiB, list of files {listed >> 10:,} KiB"
+
+
+def open_committed(folder: str) -> str:
+    manifest = open_run(folder).manifest
+    files = data_files(open_store(folder), manifest)
+    return f"{manifest['rows']:,} rows, {len(files):,} files"
+
+
+def plan_again(folder: str, tasks: int) -> str:
+    """The next night over the same photos: what is left to do?"""
+    inputs = made_up_inputs(tasks * IMAGES_PER_TASK)
+    todo = uncovered(open_store(folder), spec_of(inputs), inputs)
+    return f"{todo.covered:,} covered, {todo.inputs.num_rows} to do"
+
+
+def measure(keys: int, tasks: int) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        with listing_server(keys):
+            yield step("list", keys, list_keys)
+            yield step("list, plan, pin", keys, list_and_pin, f"{folder}/a", 64)
+        run = f"{folder}/b"
+        yield step("plan and pin", tasks, pin_tasks, run, tasks)
+        (run_id,) = (p.name for p in Path(run, "runs").iterdir() if p.name != "_probe")
+        yield step("reopen, none done", tasks, reopen, run, run_id)
+        write_records(run, run_id, tasks)
+        yield step("reopen, all done", tasks, reopen, run, run_id)
+        yield step("commit the run", tasks, finish, run, run_id)
+        yield step("open as a reader", tasks, open_committed, run)
+        yield step("the next night", tasks * IMAGES_PER_TASK, plan_again, run, tasks)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keys", type=int, default=1_000_000, help="of the listing")
+    parser.add_argument("--tasks", type=int, default=100_000, help="of the ledger")
+    parser.add_argument("--json", type=Path, help="write the table here as well")
+    arguments = parser.parse_args()
+    print(f"{'step':20}{'units':>10}{'wall s':>9}{'CPU s':>9}{'each µs':>9}{'peak MiB':>10}  what")
+    rows = []
+    for row in measure(arguments.keys, arguments.tasks):
+        rows.append(row)
+        print(
+            f"{row['step']:20}{row['units']:>10,}{row['wall_s']:>9.1f}{row['cpu_s']:>9.1f}"
+            f"{row['each_us']:>9.1f}{row['peak_mib']:>10,}  {row['note']}",
+            flush=True,
+        )
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
