@@ -150,24 +150,20 @@ def one_run(
     trap = Trap(faults, seed)
     with FaultProxy(upstream, trap, delay_s=0.05) as proxy:
         victims = Victims(output, proxy.address, seed, draw)
-        reader = victims.context.Process(
-            target=ledger_job.read,
-            args=(output, IMAGES, victims.environment("reader"), str(report)),
-        )
-        reader.start()
+        reader = start_reader(victims, report)
         try:
             for number in range(JOBS):
                 victims.start(f"job-{number}")
             _kill_and_restart(victims, trap, proxy, kills, draw, figures)
-            _wait(victims)
+            wait_for_all(victims)
             time.sleep(0.5)  # for one more read of what is committed
         finally:
             victims.stop()
             reader.kill()
             reader.join()
         figures.requests = proxy.counts
-    _count_reads(report, figures)
-    _examine(output, figures)
+    count_reads(report, figures)
+    examine(output, figures)
     return figures
 
 
@@ -191,7 +187,18 @@ def _kill_and_restart(
         proxy.release()
 
 
-def _wait(victims: Victims) -> None:
+def start_reader(victims: Victims, report: Path) -> BaseProcess:
+    """A process that reads the run's output until it is killed, and reports what it saw."""
+    reader = victims.context.Process(
+        target=ledger_job.read,
+        args=(victims.output, IMAGES, victims.environment("reader"), str(report)),
+    )
+    reader.start()
+    return reader
+
+
+def wait_for_all(victims: Victims) -> None:
+    """Until every job ended well."""
     end = time.monotonic() + GIVE_UP_S
     for job in victims.jobs.values():
         job.join(max(0.0, end - time.monotonic()))
@@ -199,7 +206,8 @@ def _wait(victims: Victims) -> None:
         assert job.exitcode == 0, f"a job that nobody killed ended with {job.exitcode}"
 
 
-def _count_reads(report: Path, figures: Figures) -> None:
+def count_reads(report: Path, figures: Figures) -> None:
+    """Add what a reader reported."""
     if not report.exists():
         return
     for line in report.read_text().splitlines():
@@ -210,7 +218,7 @@ def _count_reads(report: Path, figures: Figures) -> None:
             figures.problems.append(f"a read saw {line}")
 
 
-def _examine(output: str, figures: Figures) -> None:
+def examine(output: str, figures: Figures) -> None:
     """Count what is missing and what is there twice, and hash every committed byte."""
     store = open_store(output)
     manifests = committed_runs(store)

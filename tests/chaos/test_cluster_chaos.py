@@ -1,0 +1,173 @@
+"""The crop job on a Ray cluster of three nodes on this machine, its processes killed by chance.
+
+Killed with kill -9, by chance: the driver (then the same command is started again), a task worker,
+a scoring actor, a decoding child, or a whole node (its raylet; a new node joins). Once in a run the
+head dies with everything, and the job goes on on a new cluster. What counts is in the store.
+"""
+
+import contextlib
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs.local_services import RayHead, ray_head
+from pipeline import open_run
+from pipeline.audit import verify_run
+from pipeline.storage import open_store
+from tests.conftest import S3_ENVIRONMENT, free_port
+from tests.jobs.test_crop_bucket import finish, start, tree, write_scenes
+
+__all__ = ["tree"]  # a fixture
+pytestmark = pytest.mark.chaos
+RUNS = int(os.environ.get("CHAOS_CLUSTER_RUNS", "10"))
+KILLS = 5
+PHOTOS = 24
+NODES = ("127.0.0.3", "127.0.0.4")
+RUN_S = 1200.0
+# How the victims look in the list of processes.
+VICTIMS = {
+    "task worker": ("ray::read_decode", "ray::cut_encode_commit", "ray::MapBatches"),
+    "scoring actor": ("ray::_MapWorker", "ray::MapWorker"),
+    "decoding child": ("pipeline.decode_child",),
+    "raylet": ("raylet/raylet",),
+}
+
+
+class Cluster:
+    """A head without CPUs to speak of and worker nodes, each with a raylet of its own."""
+
+    def __init__(self, head: RayHead, folder: Path) -> None:
+        self.head, self.folder = head, folder
+        self.nodes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start_node(self, address: str) -> None:
+        command = [
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
+            *(f"--address={self.head.address}", f"--node-ip-address={address}", "--num-cpus=1"),
+            *(f"--object-store-memory={128 << 20}", "--disable-usage-stats"),
+            f"--metrics-export-port={free_port()}",
+        ]
+        with (self.folder / f"node-{address}.log").open("ab") as log:
+            self.nodes[address] = subprocess.Popen(
+                command, stdout=log, stderr=log, env={**os.environ, **self.head.environment},
+                start_new_session=True,
+            )  # fmt: skip
+
+    def repair(self) -> None:
+        """A node in place of each that died."""
+        for address, node in list(self.nodes.items()):
+            if node.poll() is not None:
+                self.start_node(address)
+
+    def family(self) -> Iterator[psutil.Process]:
+        for node in self.nodes.values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield from psutil.Process(node.pid).children(recursive=True)
+
+    def stop(self) -> None:
+        family = [*self.family()]
+        for node in self.nodes.values():
+            node.kill()
+            node.wait()
+        for member in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(family, 10)
+
+
+@contextlib.contextmanager
+def cluster(s3_server: str, folder: Path) -> Iterator[Cluster]:
+    environment = {**S3_ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server, "OMP_NUM_THREADS": "1"}
+    with ray_head(folder, environment, cpus=1) as head:
+        made = Cluster(head, folder)
+        try:
+            for address in NODES:
+                made.start_node(address)
+            yield made
+        finally:
+            made.stop()
+
+
+def kill_one(nodes: Cluster, driver: subprocess.Popen[str], draw: random.Random) -> str | None:
+    """kill -9 a victim; what it was, or None where none was found."""
+    kind = draw.choice(["driver", *VICTIMS])
+    if kind == "driver":
+        driver.kill()
+        return kind
+    found = []
+    for process in nodes.family():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            text = " ".join(process.cmdline())
+            if any(mark in text for mark in VICTIMS[kind]):
+                found.append(process)
+    if not found:
+        return None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        draw.choice(found).kill()
+    return kind
+
+
+def one_run(
+    tree: Path, s3_server: str, arguments: list[str], seed: int, folder: Path
+) -> Counter[str]:
+    draw = random.Random(seed)
+    kills: Counter[str] = Counter()
+    end = time.monotonic() + RUN_S
+    head_dies = draw.random() < 0.3
+    while True:
+        with cluster(s3_server, folder) as nodes:
+            driver = start(tree, nodes.head, *arguments)
+            while time.monotonic() < end:
+                time.sleep(draw.uniform(1, 6))
+                if driver.poll() is not None:
+                    if driver.returncode == 0:
+                        finish(driver)
+                        return kills
+                    nodes.repair()
+                    driver = start(tree, nodes.head, *arguments)
+                if head_dies and kills.total() >= 2:
+                    kills["head, with everything"] += 1
+                    head_dies = False
+                    driver.kill()
+                    break
+                if kills.total() < KILLS and (killed := kill_one(nodes, driver, draw)):
+                    kills[killed] += 1
+                nodes.repair()
+            driver.kill()
+            finish(driver)
+            assert time.monotonic() < end, "the run found no end"
+
+
+def test_runs_on_a_cluster_that_is_killed(
+    tree: Path, s3_server: str, s3: str, tmp_path: Path
+) -> None:
+    write_scenes(tmp_path / "in", PHOTOS)
+    store = open_store(s3)
+    for photo in (tmp_path / "in").iterdir():
+        store.write(f"in/{photo.name}", photo.read_bytes())
+    kills: Counter[str] = Counter()
+    statuses: Counter[str] = Counter()
+    for number in range(RUNS):
+        output = f"{s3}/out-{number}"
+        arguments = ["--input", f"{s3}/in/", "--output", output, "--task-images", "2"]
+        folder = tmp_path / f"run-{number}"
+        folder.mkdir()
+        kills += one_run(tree, s3_server, arguments, number, folder)
+        run = open_run(output)
+        images = run.images()
+        assert sorted(images["uri"].to_pylist()) == sorted(
+            f"{s3}/in/{photo.name}" for photo in (tmp_path / "in").iterdir()
+        )
+        statuses += Counter(images["status"].to_pylist())
+        assert run.crops().num_rows == 2 * images["status"].to_pylist().count("ok")
+        assert verify_run(open_store(output), run.manifest["run_id"]).problems == []
+        print(f"[{number + 1}/{RUNS}] {dict(kills)}; rows by status {dict(statuses)}", flush=True)
+    assert set(statuses) <= {"ok", "worker_died", "decoder_died", "timeout"}
