@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pipeline.ledger import Ledger
 from pipeline.manifest import data_files, manifest_key, read_manifest
 from pipeline.records import ABANDONED, FORMAT, data_prefix, run_key, to_bytes
-from pipeline.storage import ObjectInfo, Store
+from pipeline.storage import Store
+from pipeline.storage_backend import ObjectInfo
 from pipeline.tables import TABLES
 
 KEPT = ("_MANIFEST.json", "spec.json")  # of an abandoned run, so that it stays abandoned

@@ -20,7 +20,8 @@ import pyarrow.types as pt
 from pipeline.addresses import local_path, refuse_credentials, scheme_of
 from pipeline.errors import UsageError
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUTS
-from pipeline.storage import ObjectTooLargeError, open_store
+from pipeline.storage import open_store
+from pipeline.storage_backend import ObjectTooLargeError
 
 SUFFIXES = (".parquet", ".csv")
 MAX_LIST_BYTES = 4 << 30

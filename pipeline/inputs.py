@@ -21,13 +21,12 @@ from pipeline.errors import ReadError, UsageError
 from pipeline.http_inputs import HttpPolicy, read_http
 from pipeline.input_lists import is_list, read_list
 from pipeline.schema import INPUTS
-from pipeline.storage import (
+from pipeline.storage import Store, open_store
+from pipeline.storage_backend import (
     ObjectChangedError,
     ObjectInfo,
     ObjectTooLargeError,
-    Store,
     StoreUnavailableError,
-    open_store,
 )
 from pipeline.storage_local import file_etag, read_file
 

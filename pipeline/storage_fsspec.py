@@ -13,7 +13,7 @@ import fsspec
 from pipeline.addresses import scheme_of
 from pipeline.backoff import RetryableError
 from pipeline.errors import UsageError
-from pipeline.storage import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+from pipeline.storage_backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
 CREATES_ONCE = {
     "memory": "a lock; for tests and small trials in one process",

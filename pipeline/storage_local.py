@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import LedgerError
-from pipeline.storage import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+from pipeline.storage_backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
 TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
 

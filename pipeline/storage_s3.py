@@ -22,7 +22,7 @@ from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
 
 from pipeline.backoff import RetryableError
-from pipeline.storage import (
+from pipeline.storage_backend import (
     ObjectChangedError,
     ObjectInfo,
     ObjectTooLargeError,

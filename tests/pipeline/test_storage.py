@@ -11,13 +11,12 @@ import pytest
 from pipeline.addresses import refuse_credentials
 from pipeline.backoff import Backoff
 from pipeline.errors import LedgerError, UsageError
-from pipeline.storage import (
+from pipeline.storage import open_store, requests_so_far
+from pipeline.storage_backend import (
     ObjectChangedError,
     ObjectTooLargeError,
     StoreFailedError,
     StoreUnavailableError,
-    open_store,
-    requests_so_far,
 )
 from tests.faultproxy import FaultProxy, at_random, once
 

@@ -12,8 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cuda_ops", "s2cnet", "pipeline", "jobs")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager"}
-# The crop job's chain, and the same thing for an evaluation: nothing else knows a cluster.
-RAY_FILES = {"pipeline/run.py", "pipeline/evaluation/cluster.py"}
+# The crop job, an evaluation, training on several machines: nothing else knows a cluster.
+RAY_FILES = {
+    "pipeline/run.py",
+    "pipeline/evaluation/cluster.py",
+    "pipeline/training/ray_train.py",
+}
 
 
 def relative(path: Path) -> str:
