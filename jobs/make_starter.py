@@ -32,7 +32,7 @@ from pipeline.progress import Log
 from pipeline.starter.answers import ask
 from pipeline.starter.distil import SeenPhoto, distil
 from pipeline.starter.layout_teacher import find_subjects, fit_teacher
-from pipeline.starter.readable_map import fit_reading, load_backbone
+from pipeline.starter.readable_map import fit_reading, load_backbone, refine
 from pipeline.starter.scored_crops import read_scored_crops
 from pipeline.starter.subject_head import train_head
 from pipeline.starter.views import View, views_of
@@ -92,6 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     network = S2CNet.untrained("gaicv1", given.seed)
     load_backbone(network, given.mobilenet)
     fit_reading(network, views[:READING_VIEWS], given.photos)
+    refine(network, views, given.photos, given.seed)
     teacher, subjects = find_subjects(layouts, given.seed)
     teachers = [teacher] + [
         fit_teacher(layouts, subjects, epochs=9, seed=10 + i) for i in range(TEACHERS)
@@ -113,7 +114,7 @@ def _seen(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path) -
     return SeenPhoto(
         network.backbone(image[None])[0].numpy().astype(np.float16),
         (image.shape[2], image.shape[1]),
-        found.boxes / np.array([width, height] * 2, np.float32),
+        (found.boxes / np.array([width, height] * 2, np.float32)).astype(np.float32),
         view.belief.subjects,
         view.belief.weights,
     )

@@ -30,8 +30,8 @@ SHORTEST, LONGEST = 64, 640
 LEAST = {"face": 0.35, "person": 0.3, "thing": 0.3}
 """Least likelihood of a middle, by kind."""
 SAME_IOU = 0.5
-REGION_SHARE = 0.5
-"""A cell belongs to a subject region from this share of the map's highest value on."""
+CORE, WIDE = 0.75, 0.5
+"""A cell belongs to a subject's core, or to all of it, from this share of the highest value on."""
 SECOND_REGION = 0.3
 """Regions count that hold at least this share of what the largest one holds."""
 FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "subject": 0.12}
@@ -129,20 +129,28 @@ def _objects(peak: Map, reaches: NDArray[np.float32], least: float) -> tuple[Box
 
 
 def _regions(subject: Map) -> Boxes:
-    """Boxes in cells of the main subject regions, the largest first, then what holds them all."""
-    level = max(REGION_SHARE * float(subject.max()), 1.1 * float(subject.mean()))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((subject >= level).astype(np.uint8))
-    if count < 2:  # even everywhere: nothing stands out
+    """Boxes in cells: the main subject's core, all of it, the second subject, the hull of all."""
+    if float(subject.max()) < 1.1 * float(subject.mean()):  # even everywhere: nothing stands out
         return np.zeros((0, 4), np.float32)
+    wide = _main_regions(subject, WIDE)
+    hull = np.concatenate([wide[:, :2].min(axis=0), wide[:, 2:].max(axis=0)])
+    boxes = np.concatenate([_main_regions(subject, CORE)[:1], wide[:2], hull[None]])
+    _, first = np.unique(boxes, axis=0, return_index=True)
+    return np.asarray(boxes[np.sort(first)], np.float32)
+
+
+def _main_regions(subject: Map, share: float) -> Boxes:
+    """Boxes [R, 4] of the connected cells from `share` of the highest value on, R >= 1.
+
+    Those that hold at least SECOND_REGION of what the first one holds; it holds most.
+    """
+    mask = (subject >= share * subject.max()).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     mass = np.bincount(labels.ravel(), subject.ravel(), count)[1:]
     order = np.argsort(-mass, kind="stable")
     order = order[mass[order] >= SECOND_REGION * mass[order[0]]]
     xywh = stats[1:, :4][order].astype(np.float32)
-    boxes = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-    if len(boxes) == 1:
-        return boxes
-    together = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
-    return np.concatenate([boxes[:2], together[None]])
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
 
 
 def _importance(boxes: Boxes, subject: Map, kind: str) -> Map:

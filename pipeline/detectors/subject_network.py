@@ -10,6 +10,8 @@ object reaches to each side, and how much the cell belongs to what the photo is 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -138,15 +140,15 @@ def fold_lite0(checkpoint: dict[str, Tensor], network: SubjectNetwork) -> None:
     `_expand_conv`, `_bn0`, `_depthwise_conv`, `_bn1`, `_project_conv`, `_bn2`.
     """
 
-    def fold(target: nn.Module, conv: str, norm: str) -> None:
+    def fold(target: Any, conv: str, norm: str) -> None:
         scale = checkpoint[f"{norm}.weight"] / (checkpoint[f"{norm}.running_var"] + 1e-3).sqrt()
-        layer = target[1]  # type: ignore[index]
+        layer = target[1]  # behind the padding
         layer.weight.copy_(checkpoint[f"{conv}.weight"] * scale[:, None, None, None])
         layer.bias.copy_(checkpoint[f"{norm}.bias"] - checkpoint[f"{norm}.running_mean"] * scale)
 
     with torch.no_grad():
         fold(network.stem, "_conv_stem", "_bn0")
-        blocks = [block for stage in network.stages for block in stage]  # type: ignore[union-attr]
+        blocks = [block for stage in network.stages for block in stage.children()]
         for index, block in enumerate(blocks):
             prefix = f"_blocks.{index}."
             if block.expand is not None:

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
+from pipeline.errors import UsageError
 
 FACE_SIDE, LEAST_FACE, SAME_FACE = 640, 0.3, 0.3
 CLASS_SHORT, CLASS_LONG = 288, 448
@@ -42,9 +43,11 @@ class Answers:
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
-    """RGB pixels [h, w, 3]."""
-    pixels: NDArray[np.uint8] = np.ascontiguousarray(cv2.imread(str(path))[..., ::-1])
-    return pixels
+    """RGB pixels [h, w, 3]. Raises UsageError."""
+    stored = cv2.imread(str(path))
+    if stored is None:
+        raise UsageError(f"{path} is no photo that OpenCV reads")
+    return np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def ask(folder: Path, objects: Path, centerface: Path, lite0: Path) -> list[Answers]:
@@ -79,8 +82,8 @@ class FaceFinder:
     """CenterFace: middles of faces in a heat map of stride 4, their sizes and offsets."""
 
     def __init__(self, path: Path) -> None:
-        import onnx
-        import onnxruntime
+        import onnx  # type: ignore[import-not-found]
+        import onnxruntime  # type: ignore[import-not-found]
 
         model = onnx.load(str(path))
         for value in [*model.graph.input, *model.graph.output]:

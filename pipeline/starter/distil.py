@@ -86,7 +86,8 @@ def distil(
         scored = int(random.integers(len(layouts)))
         losses.append(2 * layout_loss(network, layouts[scored], subjects[scored], random))
         optimizer.zero_grad()
-        (torch.stack(losses).sum() / len(losses)).backward()
+        loss = torch.stack(losses).sum() / len(losses)
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(learnt, 1.0)
         optimizer.step()
         schedule.step()
@@ -143,7 +144,8 @@ def layout_loss(
     drawn = random.permutation(len(layout.scores))[:SCORED_CROPS]
     boxes = np.stack([subject.astype(float), MIDDLE])
     people = draw_people(boxes, np.array([1 - UNFORESEEN, UNFORESEEN]), PEOPLE, random)
-    scored = CropList(layout.crops[drawn] * size, layout.scores[drawn], choice=False)
+    truth = layout.scores[drawn].astype(np.float64)
+    scored = CropList(layout.crops[drawn] * size, truth, choice=False)
     human = lists_loss(network, features, objects * size, [scored], (width, height))
     lists = ratio_lists(width, height, people, random)
     return human + 0.5 * lists_loss(network, features, objects * size, lists, (width, height))
@@ -183,7 +185,8 @@ def lists_loss(
     crops = torch.from_numpy(np.concatenate([each.crops for each in lists])).float()
     scores = map_scores(network, features, crops, torch.from_numpy(objects).float(), size_wh)
     total = scores.new_zeros(())
-    for part, each in zip(scores.split([len(x.crops) for x in lists]), lists, strict=True):
+    parts = torch.split(scores, [len(each.crops) for each in lists])
+    for part, each in zip(parts, lists, strict=True):
         truth = torch.from_numpy(each.truth).float()
         total = total + crop_loss(part, truth, rank_weight=1.0)
         if each.choice:
@@ -222,6 +225,12 @@ def found_differently(
     return found[:0] if random.random() < 0.04 else found
 
 
+def grown(box: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """A box [4] with sides times `factor`, inside the photo."""
+    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
+    return np.asarray(np.clip(np.concatenate([middle - half, middle + half]), 0, 1))
+
+
 def drawn_map(
     layout: ScoredLayout,
     subject: NDArray[np.float32],
@@ -243,13 +252,22 @@ def drawn_map(
         return shaken(subject[None].astype(np.float64), deviation, random)
 
     if random.random() < 0.85:
-        values[3] = random.uniform(0.5, 1) * bump(moved(0.08)[0])
+        values[3] = random.uniform(0.5, 1) * bump(grown(moved(0.08)[0], random.uniform(1.1, 1.9)))
     for box in layout.objects[random.integers(len(layout.objects), size=random.integers(4))]:
         values[3] = np.maximum(values[3], random.uniform(0.1, 0.6) * bump(box.astype(float)))
     values[3] = np.clip(values[3] + random.normal(0, 0.05, values[3].shape), 0, 1)
     if random.random() < 0.5:
         values[random.choice([4, 6])] = random.uniform(0.3, 1) * bump(moved(0.08)[0])
-    boxes = [moved(deviation) for deviation, p in ((0.08, 0.8), (0.12, 0.5)) if random.random() < p]
+    # The detector sees a subject's core, all of it, and sometimes the very object.
+    boxes = [
+        shaken(grown(moved(0.06)[0], random.uniform(*sizes))[None], deviation, random)
+        for sizes, deviation, chance in (
+            ((0.9, 1.5), 0.05, 0.85),
+            ((1.2, 2.0), 0.06, 0.7),
+            ((1.0, 1.0), 0.04, 0.5),
+        )
+        if random.random() < chance
+    ]
     others = random.permutation(layout.objects)[: random.integers(6)].astype(np.float64)
     small = others[np.prod(others[:, 2:] - others[:, :2], axis=1) < 0.6]
     boxes.append(shaken(small, 0.03, random))

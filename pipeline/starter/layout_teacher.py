@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.starter.scored_crops import Boxes, ScoredLayout, Values
+from pipeline.starter.scored_crops import Boxes, ScoredLayout, Values, mirror
 from pipeline.training.losses import crop_loss
 
 ROUNDS, EPOCHS, LAST_EPOCHS = 4, 5, 10
@@ -143,7 +143,7 @@ def fit_teacher(
             drawn = order[first : first + PHOTOS_A_STEP]
             losses = [_photo_loss(teacher, layouts[i], subjects[i], random) for i in drawn]
             optimizer.zero_grad()
-            torch.stack(losses).mean().backward()
+            torch.stack(losses).mean().backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(teacher.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -154,7 +154,7 @@ def _photo_loss(
     teacher: LayoutTeacher, layout: ScoredLayout, subject: Values, random: np.random.Generator
 ) -> Tensor:
     if random.random() < 0.5:
-        layout, subject = layout.mirrored(), subject[[2, 1, 0, 3]] * [-1, 1, -1, 1] + [1, 0, 1, 0]
+        layout, subject = layout.mirrored(), mirror(subject[None])[0]
     drawn = random.permutation(len(layout.scores))[:CROPS_A_PHOTO]
     (scores,) = teacher(*_tensors(layout.crops[drawn], subject[None], layout.aspect))
     return crop_loss(scores, torch.from_numpy(layout.scores[drawn]), rank_weight=1.0)

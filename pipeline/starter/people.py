@@ -31,7 +31,7 @@ def draw_people(subjects: Boxes, weights: Values, count: int, random: np.random.
     share = np.where(random.random((count, 4)) < TOGETHER, own, each)
     share = np.where(random.random((count, 4)) < NOT_AT_ALL, 0, share)
     gaps = np.concatenate([subject[:, :2], 1 - subject[:, 2:]], axis=1) * share
-    return np.concatenate([gaps[:, :2], 1 - gaps[:, 2:]], axis=1)
+    return np.asarray(np.concatenate([gaps[:, :2], 1 - gaps[:, 2:]], axis=1))
 
 
 def shaken(boxes: Boxes, deviation: float, random: np.random.Generator) -> Boxes:
@@ -39,7 +39,7 @@ def shaken(boxes: Boxes, deviation: float, random: np.random.Generator) -> Boxes
     moved = boxes + random.normal(0, 1, boxes.shape) * deviation
     low = np.minimum(moved[:, :2], moved[:, 2:] - 0.02)
     high = np.maximum(moved[:, 2:], moved[:, :2] + 0.02)
-    return np.clip(np.concatenate([low, high], axis=1), 0, 1)
+    return np.asarray(np.clip(np.concatenate([low, high], axis=1), 0, 1))
 
 
 def expected_iou(crops: Boxes, people: Boxes, ratio: float | None = None) -> Values:

@@ -41,9 +41,9 @@ def train_head(
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     head = SubjectHead()
-    with torch.no_grad():
-        head.out.bias[: len(KINDS)] = -4.0  # objects are rare
-        head.out.bias[len(KINDS) : -1] = 1.5
+    bias = head.out.state_dict()["bias"]
+    bias[: len(KINDS)] = -4.0  # objects are rare
+    bias[len(KINDS) : -1] = 1.5
     seen = [(_taps(network, view.pixels(folder)), view) for view in views]
     steps = EPOCHS * len(seen) // VIEWS_A_STEP + 1
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
@@ -56,7 +56,8 @@ def train_head(
         for index in order[step * VIEWS_A_STEP : (step + 1) * VIEWS_A_STEP]:
             taps, view = seen[index]
             answer = head(*(tap.float() for tap in taps))
-            (head_loss(answer, target_of(view, *answer.shape[-2:])) / VIEWS_A_STEP).backward()
+            loss = head_loss(answer, target_of(view, *answer.shape[-2:])) / VIEWS_A_STEP
+            loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(head.parameters(), 2.0)
         optimizer.step()
         optimizer.zero_grad()

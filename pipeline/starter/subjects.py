@@ -66,8 +66,8 @@ def belief_of(objects: list[Found], salient: Map) -> Belief:
     best = main[0].weight if main else 0.0
     sure = min(1.0, best / 0.5)
     if main:
-        chances.append((0.32 * sure, main[0].box))
-        for share, least in ((0.28, 0.45), (0.1, 0.2)):
+        chances.append((0.4 * sure, main[0].box))
+        for share, least in ((0.2, 0.45), (0.04, 0.2)):
             group = [each.box for each in main if each.weight > least * best]
             chances.append((share * sure, hull(group)))
         faces = [each for each in objects if each.kind == "face"]
@@ -76,8 +76,8 @@ def belief_of(objects: list[Found], salient: Map) -> Belief:
             share = 0.12 * sure * min(1.0, 2 * face.weight)
             chances.append((share, head_and_shoulders(face.box)))
     left = 1 - sum(chance for chance, _ in chances)
-    for region in salient_regions(salient):
-        chances.append((0.4 * left, region))
+    for share, region in salient_regions(salient):
+        chances.append((share * left, region))
     left = 1 - sum(chance for chance, _ in chances)
     chances.append((left, np.array([0.25, 0.25, 0.75, 0.75], np.float32)))
     weights = np.array([chance for chance, _ in chances])
@@ -134,35 +134,43 @@ def saliency(answers: Answers) -> Map:
     return np.asarray((maps[0] + maps[1]) / 2, np.float32)
 
 
-def salient_regions(salient: Map) -> list[Box]:
-    """The main region and the hull of all that hold a third of what it holds, or none."""
-    level = max(0.5 * float(salient.max()), 1.1 * float(salient.mean()))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((salient > level).astype(np.uint8))
-    if count < 2:
-        return []
-    mass = np.bincount(labels.ravel(), salient.ravel(), count)[1:]
-    boxes = [
-        np.array([x, y, x + w, y + h], np.float32) / len(salient) for x, y, w, h, _ in stats[1:]
-    ]
-    largest = int(mass.argmax())
+def salient_regions(salient: Map) -> list[tuple[float, Box]]:
+    """Regions around the most salient cells, tight and wide, with their shares of what is left.
+
+    The levels make them as large as the subjects that people's scores imply: a fifth to a third of
+    the photo in the middle of the list.
+    """
     return [
-        boxes[largest],
-        hull([box for box, m in zip(boxes, mass, strict=True) if m > 0.3 * mass[largest]]),
+        (0.3, _regions(salient, 0.78)[0]),
+        (0.45, _regions(salient, 0.65)[0]),
+        (0.1, hull(_regions(salient, 0.5))),
     ]
+
+
+def _regions(salient: Map, level: float) -> list[Box]:
+    """The regions from a share of the highest value on that hold a third of the main one."""
+    mask = (salient >= level * salient.max() - 1e-6).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    mass = np.bincount(labels.ravel(), salient.ravel(), count)[1:]
+    corners = np.concatenate([stats[1:, :2], stats[1:, :2] + stats[1:, 2:4]], axis=1)
+    boxes = (corners / len(salient)).astype(np.float32)
+    order = np.argsort(-mass, kind="stable")
+    return [boxes[i] for i in order if mass[i] > 0.3 * mass[order[0]]]
 
 
 def _weight(found: Found, objects: list[Found], salient: Map) -> float:
     """How much a photo is about an object: its class, size, place, and the saliency inside it."""
     x, y = (found.box[:2] + found.box[2:]) / 2 - 0.5
     central = float(np.exp(-(x * x + y * y) / (2 * 0.32**2)))
+    size = area(found.box)
     if found.kind == "face":
-        return found.score * min(1.0, (area(found.box) / 0.02) ** 0.5) * (0.4 + 0.6 * central)
+        return found.score * float(min(1.0, (size / 0.02) ** 0.5)) * (0.4 + 0.6 * central)
     low = np.floor(found.box[:2] * len(salient)).astype(int)
     high = np.maximum(np.ceil(found.box[2:] * len(salient)).astype(int), low + 1)
     inside = np.sort(salient[low[1] : high[1], low[0] : high[0]], axis=None)
     upper = float(inside[len(inside) // 2 :].mean()) / (float(salient.max()) + 1e-6)
     weight = float(IMPORTANCE[found.coco]) * found.score * (0.35 + 0.65 * central)
-    weight *= min(1.0, (area(found.box) / 0.12) ** 0.5) * (0.25 + 0.75 * upper)
+    weight *= float(min(1.0, (size / 0.12) ** 0.5)) * (0.25 + 0.75 * upper)
     has_face = any(o.kind == "face" and share_inside(o.box, found.box) > 0.7 for o in objects)
     return weight * (1.25 if found.kind == "person" and has_face else 1.0)
 

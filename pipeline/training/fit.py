@@ -81,7 +81,7 @@ def train(
 
     A folder with a checkpoint of the same settings goes on where that stopped. Raises UsageError
     where it is of other settings or a photo cannot be read. With several workers, all call this
-    and the first one writes.
+    and the first one writes. Photos are kept decoded, about 2 MB each in every process.
     """
     workers = workers or Workers()
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,16 +102,18 @@ def train(
         if trainer.progress.best is epoch:
             _write(folder, trainer, split, settings, {"validation": _measures(epoch)})
         trainer.save(checkpoint)
+        rows = [vars(each) for each in trainer.progress.epochs]
+        (folder / "epochs.json").write_text(json.dumps(rows, indent=1) + "\n")
         draw_curves(trainer.progress.epochs, folder / "curves.png")
         report(epoch)
 
     progress = trainer.train(photos, validation, after_epoch)
     if not workers.rank and split.test:
-        test_best(folder, trainer, split, settings, [read_photo(e, detector) for e in split.test])
+        measure_best(folder, trainer, split, settings, [read_photo(e, detector) for e in split.test])
     return progress
 
 
-def test_best(
+def measure_best(
     folder: Path,
     trainer: Trainer,
     split: Split,
@@ -157,9 +159,6 @@ def _write(
         notes=["Chosen by its SRCC on the validation photos; the test photos were used once."],
     )
     write_weights(folder, "best", tensors, card)
-    (folder / "epochs.json").write_text(
-        json.dumps([vars(epoch) for epoch in trainer.progress.epochs], indent=1) + "\n"
-    )
 
 
 def _measures(epoch: Epoch) -> dict[str, float]:
@@ -174,7 +173,8 @@ def _measures(epoch: Epoch) -> dict[str, float]:
 def _read(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load
 
-    return load(path.read_bytes())
+    tensors: dict[str, Tensor] = load(path.read_bytes())
+    return tensors
 
 
 def is_finite(progress: Progress) -> bool:

@@ -112,7 +112,7 @@ class Trainer:
             # Processes exchange gradients once a step, with its last photo.
             with nullcontext() if index + 1 == len(samples) else self._local_gradients():
                 loss = self._loss(sample) / len(samples)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
         self.optimizer.step()

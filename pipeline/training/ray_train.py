@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     Results are those of `train` with photos_per_step × workers photos a step. Raises Ray's error
     of the process that failed; a second call goes on from the checkpoint in the folder.
     """
+    _start_ray()
     trainer = ray.train.torch.TorchTrainer(
         _one_process,
         train_loop_config={"run": run},
@@ -41,6 +43,18 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
         run_config=RunConfig(storage_path=str(run.folder.resolve() / "ray")),
     )
     trainer.fit()
+
+
+def _start_ray() -> None:
+    """Join the cluster or start one here, whose processes import what this one runs."""
+    if ray.is_initialized():
+        return
+    root = str(Path(__file__).resolve().parents[2])
+    submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # then Ray ships the working folder
+    ray.init(
+        include_dashboard=False,
+        runtime_env=None if submitted else {"env_vars": {"PYTHONPATH": root}},
+    )
 
 
 def _one_process(config: dict[str, Any]) -> None:

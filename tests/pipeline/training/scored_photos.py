@@ -17,7 +17,8 @@ def write_data_set(root: Path, train: int, test: int, seed: int = 0) -> None:
     for part in ("bbox", "annotations"):
         (root / part).mkdir(parents=True)
     for split, count in (("train", train), ("test", test)):
-        (root / "images" / split).mkdir(parents=True)
+        if count:
+            (root / "images" / split).mkdir(parents=True)
         for index in range(count):
             _write_photo(root, split, f"{split}{index:03d}", random)
 

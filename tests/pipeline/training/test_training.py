@@ -30,7 +30,7 @@ def _one_thread() -> None:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("gaic")
-    write_data_set(root, train=16, test=4)
+    write_data_set(root, train=20, test=4)
     return root
 
 
@@ -41,7 +41,8 @@ def run(data: Path, output: Path, *more: str) -> int:
 
 @pytest.mark.parametrize("network", ["gaic", "s2cnet"])
 def test_loss_falls_and_rank_correlation_rises(data: Path, tmp_path: Path, network: str) -> None:
-    assert run(data, tmp_path, "--network", network, "--epochs", "6", "--colour", "0.1") == 0
+    few = ("--epochs", "6", "--colour", "0.1", "--validation-share", "0.3")
+    assert run(data, tmp_path, "--network", network, *few) == 0
     epochs = json.loads((tmp_path / "epochs.json").read_text())
     card = json.loads((tmp_path / "best.json").read_text())
     last = torch.load(tmp_path / "last.pt", weights_only=True)["epochs"]
@@ -52,7 +53,7 @@ def test_loss_falls_and_rank_correlation_rises(data: Path, tmp_path: Path, netwo
     assert card["measures"]["validation_epoch"] == best["epoch"] + 1
     assert card["measures"]["validation_srcc"] == best["validation_srcc"]
     assert card["measures"]["test_srcc"] > 0.3
-    assert card["data"] == {"photos_train": 14, "photos_validation": 2, "photos_test": 4}
+    assert card["data"] == {"photos_train": 14, "photos_validation": 6, "photos_test": 4}
     assert len(epochs) == 6
     assert "| test srcc |" in (tmp_path / "best.md").read_text()
     assert Image.open(tmp_path / "curves.png").size == (720, 600)
