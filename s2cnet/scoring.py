@@ -19,7 +19,7 @@ Shapes as in `s2cnet.context`, and k candidates.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from s2cnet import folding
 from s2cnet.backbone import STRIDE
 from s2cnet.context import ImageContext, PictureContext
 from s2cnet.folded_weights import FoldedWeights
-from s2cnet.graph import SQUARED_DISTANCE_FLOOR, box_centres, distance
+from s2cnet.graph import SQUARED_DISTANCE_FLOOR, FeedForward, box_centres, distance
 
 if TYPE_CHECKING:
     from s2cnet.model import S2CNet
@@ -37,8 +37,19 @@ if TYPE_CHECKING:
 CHUNK = 256  # candidates at a time: 256 x 11 nodes x 1024 hidden values of 4 bytes are 12 MB
 
 
-def score_crops(network: S2CNet, context: ImageContext, crops: Tensor) -> Tensor:
+# The two feed-forwards are most of the work and the least sensitive to rounding: they alone are
+# computed in the precision that is asked for.
+Precision = Literal["float32", "bfloat16", "float16"]
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def score_crops(
+    network: S2CNet, context: ImageContext, crops: Tensor, precision: Precision
+) -> Tensor:
     """Scores [K] of crops [K, 5] as in `S2CNet.forward`, for the pictures of `context`."""
+    if precision not in _TYPES:
+        raise ValueError(f"no precision {precision!r}; there are {', '.join(_TYPES)}")
+    kind = _TYPES[precision]
     scores = crops.new_empty(len(crops))
     pictures = crops[:, 0].long()
     for index, picture in enumerate(context.pictures):
@@ -47,7 +58,7 @@ def score_crops(network: S2CNet, context: ImageContext, crops: Tensor) -> Tensor
             chunk = rows[start : start + CHUNK]
             boxes = crops[chunk, 1:]
             centres = box_centres(boxes, context.height, context.width)
-            scores[chunk] = _score_chunk(network, context.weights, picture, boxes, centres)
+            scores[chunk] = _score_chunk(network, context.weights, picture, boxes, centres, kind)
     return scores
 
 
@@ -57,18 +68,19 @@ def _score_chunk(
     picture: PictureContext,
     boxes: Tensor,
     centres: Tensor,
+    kind: torch.dtype,
 ) -> Tensor:
     """Scores [k] of boxes [k, 4] of one picture, input pixels."""
     crop = _embed(network, weights, picture, boxes)  # [k, C]
     adjacency, bias = _relate(network, picture, crop, centres)
     graph, last = network.graph, len(network.graph.layers) - 1
-    nodes = _first_layer(network, weights, picture, crop, adjacency, bias)
+    nodes = _first_layer(network, weights, picture, crop, adjacency, bias, kind)
     crop_only = network.config.head == "crop_node" and last > 0
     for index in range(1, last + 1 - crop_only):
         aggregated = graph.aggregated(graph.aggregate(adjacency @ nodes))
         nodes = graph.layer(index)(nodes, aggregated, bias)
     if crop_only:
-        nodes = _last_layer_of_crop(network, nodes, adjacency[:, :1], bias[:, 0])[:, None]
+        nodes = _last_layer_of_crop(network, nodes, adjacency[:, 0], bias[:, 0], kind)[:, None]
     else:
         nodes = nodes[:, picture.copies]
     scores: Tensor = network.head(nodes)
@@ -118,6 +130,7 @@ def _first_layer(
     crop: Tensor,
     adjacency: Tensor,
     bias: Tensor,
+    kind: torch.dtype,
 ) -> Tensor:
     """Nodes [k, N, C] after the first layer, from the crops' nodes [k, C] before it."""
     attention, feed_forward = network.graph.layer(0).attention, network.graph.layer(0).feed_forward
@@ -130,16 +143,23 @@ def _first_layer(
     # The feed-forward reads the nodes over their deviation; the norm's mean is in the weights.
     norm = feed_forward.norm
     _, _, inverse = torch.native_layer_norm(nodes, norm.normalized_shape, None, None, norm.eps)
-    scaled = Mixture(
-        functional.pad(mixture.shared * inverse, (0, 1), value=1), mixture.own * inverse
-    )
-    by_head = folding.by_head(value, attention.heads).transpose(0, 1)  # [h, k, d]
-    own = crop.new_empty(len(by_head) + 1, len(crop), len(weights.widen))
-    torch.bmm(by_head, weights.widen_heads, out=own[:-1])
-    torch.mm(crop, weights.widen.T, out=own[-1])
-    hidden = torch.ops.aten.gelu_(_mix(scaled, picture.hidden, own.transpose(0, 1)))
+    shared = functional.pad(mixture.shared * inverse, (0, 1), value=1)
+    scaled = Mixture(shared.to(kind), (mixture.own * inverse).to(kind))
+    own = _own_hidden(weights, crop.to(kind), folding.by_head(value, attention.heads).to(kind))
+    hidden = torch.ops.aten.gelu_(_mix(scaled, picture.hidden.to(kind), own))
     nodes += feed_forward.narrow.bias
-    return nodes.flatten(0, 1).addmm_(hidden.flatten(0, 1), weights.narrow).view_as(nodes)
+    nodes += hidden @ weights.narrow.to(kind)
+    return nodes
+
+
+def _own_hidden(weights: FoldedWeights, crop: Tensor, value: Tensor) -> Tensor:
+    """The candidate's own vectors after `widen` [k, h + 1, F]; crop [k, C], value [k, h, d]."""
+    heads = weights.widen_heads.to(crop.dtype)
+    # One row block a vector, so that both products write where they are read.
+    own = crop.new_empty(len(heads) + 1, len(crop), heads.shape[2])
+    torch.bmm(value.transpose(0, 1), heads, out=own[:-1])
+    torch.mm(crop, weights.widen.T.to(crop.dtype), out=own[-1])
+    return own.transpose(0, 1)
 
 
 def _aggregate(network: S2CNet, picture: PictureContext, crop: Tensor, adjacency: Tensor) -> Tensor:
@@ -176,11 +196,13 @@ def _attend(
     )
 
 
-def _last_layer_of_crop(network: S2CNet, nodes: Tensor, adjacency: Tensor, bias: Tensor) -> Tensor:
-    """Node 0 [k, C] after the last layer; adjacency [k, 1, N] and bias [k, h, N] are its rows."""
+def _last_layer_of_crop(
+    network: S2CNet, nodes: Tensor, adjacency: Tensor, bias: Tensor, kind: torch.dtype
+) -> Tensor:
+    """Node 0 [k, C] after the last layer; adjacency [k, N] and bias [k, h, N] are its rows."""
     graph, layer = network.graph, network.graph.layer(-1)
     attention, heads = layer.attention, layer.attention.heads
-    aggregated = graph.aggregated(graph.aggregate((adjacency @ nodes)[:, 0]))  # [k, C]
+    aggregated = graph.aggregated(graph.aggregate((adjacency[:, None] @ nodes)[:, 0]))  # [k, C]
     normed = attention.norm(nodes)
     key_weight, value_weight = (
         folding.by_head(weight.T, heads) for weight in attention.key_value.weight.chunk(2)
@@ -189,6 +211,13 @@ def _last_layer_of_crop(network: S2CNet, nodes: Tensor, adjacency: Tensor, bias:
     query = torch.einsum("khd,chd->khc", query, key_weight)
     weights = folding.softmax(query @ normed.transpose(1, 2) + bias)  # [k, h, N]
     value = torch.einsum("khc,chd->khd", weights @ normed, value_weight)
-    crop = nodes[:, 0] + attention.out(value.flatten(1))
-    out: Tensor = crop + layer.feed_forward(crop)
+    crop: Tensor = nodes[:, 0] + attention.out(value.flatten(1))
+    return crop + _feed_forward(layer.feed_forward, crop, kind)
+
+
+def _feed_forward(network: FeedForward, x: Tensor, kind: torch.dtype) -> Tensor:
+    """`FeedForward.forward` with its matrices in another precision."""
+    widen, narrow = network.widen.weight.to(kind), network.narrow.weight.to(kind)
+    hidden = functional.gelu(network.norm(x).to(kind) @ widen.T + network.widen.bias.to(kind))
+    out: Tensor = (hidden @ narrow.T).to(x.dtype) + network.narrow.bias
     return out

@@ -1,12 +1,22 @@
 """The fast path gives the numbers of the plain one, with a fraction of its multiplications."""
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from s2cnet import PRESETS, S2CNet, scoring
 from s2cnet.backbone import Backbone
-from tests.s2cnet.drawn import draw_inputs, drawn_network, small_network
+from s2cnet.scoring import Precision
+from tests.s2cnet.drawn import (
+    GOLDEN,
+    draw_boxes,
+    draw_inputs,
+    drawn_network,
+    small_network,
+)
 
 
 @pytest.mark.parametrize("preset", ["gaicv1", "gaicv2"])
@@ -52,6 +62,33 @@ def test_a_context_serves_many_calls_without_the_backbone(
     monkeypatch.setattr(Backbone, "forward", lambda *_: pytest.fail("the backbone ran again"))
     parts = [network.score_crops(context, part) for part in crops.split(11)]
     torch.testing.assert_close(torch.cat(parts), whole, atol=1e-6, rtol=0)
+
+
+def ranks(scores: Tensor) -> Tensor:
+    return scores.argsort().argsort().double()
+
+
+@pytest.mark.parametrize(("precision", "least"), [("bfloat16", 0.999), ("float16", 0.9999)])
+@pytest.mark.parametrize("preset", ["gaicv1", "gaicv2"])
+def test_reduced_precision_keeps_the_order(preset: str, precision: Precision, least: float) -> None:
+    """Spearman's correlation with float32, and the best crop, on the stored pictures."""
+    network, stored = drawn_network(preset), np.load(GOLDEN / f"scores_{preset}.npz")
+    for i in range(3):
+        images = torch.from_numpy(stored[f"image{i}"]).float()[None]
+        detections = [torch.from_numpy(stored[f"detections{i}"])]
+        boxes = draw_boxes(300, images.shape[3], images.shape[2], seed=i)
+        context, crops = network.encode(images, detections), functional.pad(boxes, (1, 0))
+        exact = network.score_crops(context, crops)
+        rough = network.score_crops(context, crops, precision)
+        assert rough.dtype == torch.float32
+        assert not torch.equal(rough, exact)
+        assert torch.corrcoef(torch.stack([ranks(rough), ranks(exact)]))[0, 1] > least
+        assert rough.argmax() == exact.argmax()
+
+
+def test_precision_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="no precision 'int4'"):
+        small_network().score(*draw_inputs([3], [2]), precision="int4")  # type: ignore[arg-type]
 
 
 @torch.no_grad()
