@@ -109,7 +109,9 @@ def train(
 
     progress = trainer.train(photos, validation, after_epoch)
     if not workers.rank and split.test:
-        measure_best(folder, trainer, split, settings, [read_photo(e, detector) for e in split.test])
+        measure_best(
+            folder, trainer, split, settings, [read_photo(e, detector) for e in split.test]
+        )
     return progress
 
 

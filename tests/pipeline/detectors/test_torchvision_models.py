@@ -20,7 +20,7 @@ DOG = 18  # COCO's category number
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A drawn network that sees dogs of many scores: a fresh one sees the same little everywhere."""
+    """A drawn network that sees dogs of many scores; a fresh one sees the same everywhere."""
     torch.manual_seed(0)
     network = models.get_model(MODEL, weights=None, weights_backbone=None)
     for layer in network.modules():
