@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from pipeline import candidates
 from pipeline.starter.layout_teacher import LayoutTeacher, teacher_scores
-from pipeline.starter.people import draw_people, expected_iou, shaken
+from pipeline.starter.people import People, draw_people, expected_iou, shaken
 from pipeline.starter.readable_map import empty_map
 from pipeline.starter.scored_crops import ScoredLayout
 from pipeline.training.losses import crop_loss
@@ -31,6 +31,7 @@ from s2cnet.preprocess import input_size
 STEPS, PHOTOS_A_STEP, RATE, DECAY = 4500, 2, 1e-3, 0.02
 GRID_CROPS, SCORED_CROPS, RATIO_CROPS, FREE_CROPS = 14, 24, 11, 4
 PEOPLE = 96
+TIGHTER = 0.92  # other networks' boxes are a little larger than what people's scores imply
 RATIOS = (1, 4 / 3, 16 / 9, 9 / 16, 3 / 4, 3 / 2, 2 / 3, 1 / 2, 2, 5 / 4, 4 / 5)
 # A score is the normalised human one. Within a photo that is about 10 x (expected IoU - .54), by
 # regression of human scores on the expected IoU of the same crops.
@@ -109,7 +110,8 @@ def photo_loss(
     """Loss on one photo, its map a little noisy, its boxes as another photo's might be found."""
     width, height = photo.size_wh
     size = np.array([width, height, width, height])
-    people = draw_people(photo.subjects, photo.weights, PEOPLE, random)
+    subjects = np.stack([grown(subject, TIGHTER) for subject in photo.subjects])
+    people = draw_people(subjects, photo.weights, PEOPLE, random)
     lists = ratio_lists(width, height, people, random)
     grid = random.permutation(candidates.grid(width, height))[:GRID_CROPS]
     if len(grid):
@@ -152,7 +154,7 @@ def layout_loss(
 
 
 def ratio_lists(
-    width: int, height: int, people: NDArray[np.float64], random: np.random.Generator
+    width: int, height: int, people: People, random: np.random.Generator
 ) -> list[CropList]:
     """Two lists of one ratio, a usual one or a person's own, and one of no given ratio."""
     size = np.array([width, height, width, height])
@@ -160,7 +162,7 @@ def ratio_lists(
     for _ in range(2):
         ratio = float(random.choice(RATIOS) * np.exp(random.normal(0, 0.08)))
         if random.random() < 0.5:
-            x0, y0, x1, y1 = people[random.integers(len(people))]
+            x0, y0, x1, y1 = people.crops[random.integers(len(people.crops))]
             ratio = float(np.clip((x1 - x0) / (y1 - y0) * width / height, 0.4, 2.5))
         crops = random.permutation(candidates.for_ratio(width, height, ratio))[:RATIO_CROPS]
         overlap = expected_iou(crops / size, people, ratio * height / width)

@@ -9,6 +9,8 @@ nine tenths of it .650 (.653), with another person's crop .657 (.656).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,11 +21,24 @@ REMOVED = (1.85, 2.2)  # Beta distribution of the share of a gap that is taken a
 NOT_AT_ALL = 0.04  # probability that an edge stays where the photo ends
 TOGETHER = 0.4  # probability that an edge follows the person's own tightness, not its own
 DISAGREEMENT = 0.08  # deviation of the subject's edges from person to person
-SHARPNESS, EVERYONE = 0.3, 0.1  # people count for a ratio by how close theirs is; all a little
+# People count for a ratio by how close theirs is; all a little. Where few are close, it counts
+# more what the others would do if they were asked for that ratio.
+SHARPNESS, EVERYONE, FEW = 0.3, 0.02, 0.25
+ROOM = 1.05  # sides of the smallest crop around a subject, in the subject's
 
 
-def draw_people(subjects: Boxes, weights: Values, count: int, random: np.random.Generator) -> Boxes:
-    """Crops of `count` people, whose subject is one of `subjects` [S, 4] with `weights` [S]."""
+@dataclass(frozen=True, eq=False)
+class People:
+    """Some people: their crops [P, 4] and what each takes for the subject [P, 4]."""
+
+    crops: Boxes
+    subjects: Boxes
+
+
+def draw_people(
+    subjects: Boxes, weights: Values, count: int, random: np.random.Generator
+) -> People:
+    """`count` people, whose subject is one of `subjects` [S, 4] with `weights` [S]."""
     chosen = random.choice(len(weights), count, p=weights / weights.sum())
     subject = shaken(subjects[chosen], DISAGREEMENT, random)
     own = random.beta(*REMOVED, size=(count, 1))
@@ -31,7 +46,23 @@ def draw_people(subjects: Boxes, weights: Values, count: int, random: np.random.
     share = np.where(random.random((count, 4)) < TOGETHER, own, each)
     share = np.where(random.random((count, 4)) < NOT_AT_ALL, 0, share)
     gaps = np.concatenate([subject[:, :2], 1 - subject[:, 2:]], axis=1) * share
-    return np.asarray(np.concatenate([gaps[:, :2], 1 - gaps[:, 2:]], axis=1))
+    return People(np.concatenate([gaps[:, :2], 1 - gaps[:, 2:]], axis=1), subject)
+
+
+def asked_for(people: People, ratio: float) -> Boxes:
+    """Crops [P, 4] of one ratio (in shares of the sides): as large as the people's own, where that
+    fits, around the same place, with the whole subject where that fits, else its middle."""
+    sides = people.subjects[:, 2:] - people.subjects[:, :2]
+    own = np.prod(people.crops[:, 2:] - people.crops[:, :2], axis=1)
+    least = ROOM * np.maximum(sides[:, 0], sides[:, 1] * ratio)
+    width = np.minimum(np.maximum(np.sqrt(own * ratio), least), min(1.0, ratio))
+    size = np.stack([width, width / ratio], axis=1)
+    middle = (people.crops[:, :2] + people.crops[:, 2:]) / 2
+    low, high = people.subjects[:, 2:] - size / 2, people.subjects[:, :2] + size / 2
+    of_subject = (people.subjects[:, :2] + people.subjects[:, 2:]) / 2
+    middle = np.where(low <= high, np.clip(middle, low, high), of_subject)
+    middle = np.clip(middle, size / 2, 1 - size / 2)
+    return np.concatenate([middle - size / 2, middle + size / 2], axis=1)
 
 
 def shaken(boxes: Boxes, deviation: float, random: np.random.Generator) -> Boxes:
@@ -42,19 +73,27 @@ def shaken(boxes: Boxes, deviation: float, random: np.random.Generator) -> Boxes
     return np.asarray(np.clip(np.concatenate([low, high], axis=1), 0, 1))
 
 
-def expected_iou(crops: Boxes, people: Boxes, ratio: float | None = None) -> Values:
+def expected_iou(crops: Boxes, people: People, ratio: float | None = None) -> Values:
     """Mean IoU of each of crops [N, 4] with the people's crops, [N].
 
-    ratio: width / height, in shares of the photo's sides, of the crops; then people whose own ratio
-    is close to it count most.
+    ratio: width / height, in shares of the photo's sides, of the crops: then with the crops of
+    people whose own ratio is close to it, and with what people would crop who are asked for it.
     """
-    low = np.maximum(crops[:, None, :2], people[:, :2])
-    high = np.minimum(crops[:, None, 2:], people[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (crops, people)]
-    overlap: Values = shared / (areas[0][:, None] + areas[1] - shared)
+    overlap = _iou(crops, people.crops)
     if ratio is None:
         return np.asarray(overlap.mean(axis=1))
-    own = (people[:, 2] - people[:, 0]) / (people[:, 3] - people[:, 1])
-    weights = np.exp(-0.5 * (np.log(own / ratio) / SHARPNESS) ** 2) + EVERYONE
-    return np.asarray(overlap @ weights / weights.sum())
+    sides = people.crops[:, 2:] - people.crops[:, :2]
+    close = np.exp(-0.5 * (np.log(sides[:, 0] / sides[:, 1] / ratio) / SHARPNESS) ** 2)
+    weights = close + EVERYONE
+    many = close.mean() / (close.mean() + FEW)
+    asked = _iou(crops, asked_for(people, ratio)).mean(axis=1)
+    return np.asarray(many * (overlap @ weights) / weights.sum() + (1 - many) * asked)
+
+
+def _iou(crops: Boxes, others: Boxes) -> Values:
+    """[N, P]"""
+    low = np.maximum(crops[:, None, :2], others[:, :2])
+    high = np.minimum(crops[:, None, 2:], others[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    areas = [np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (crops, others)]
+    return np.asarray(shared / (areas[0][:, None] + areas[1] - shared))

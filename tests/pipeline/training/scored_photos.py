@@ -1,4 +1,4 @@
-"""A made-up data set in the GAIC layout: a bright disc in the dark, liked whole and central."""
+"""A made-up data set in the GAIC layout: a disc on the dark left, liked whole and central."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def write_data_set(root: Path, train: int, test: int, seed: int = 0) -> None:
 def _write_photo(root: Path, split: str, name: str, random: np.random.Generator) -> None:
     width, height = SIZE_WH
     radius = random.uniform(14, 22)
-    x = random.uniform(radius, width - radius)
+    x = random.uniform(radius, width / 3)
     y = random.uniform(radius, height - radius)
     photo = Image.new("RGB", SIZE_WH, tuple(random.integers(0, 70, 3).tolist()))
     disc = (x - radius, y - radius, x + radius, y + radius)

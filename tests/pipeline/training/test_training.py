@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 from jobs.train import main
 from pipeline.datasets import load_dataset
+from pipeline.training.fit import build_network
+from pipeline.training.loop import Trainer, Workers
 from pipeline.training.losses import rank_loss
 from pipeline.training.samples import mirrored, plain_sample, random_sample, read_photo
 from pipeline.training.schedule import AveragedWeights, rate_at
@@ -19,7 +21,7 @@ from s2cnet import load_model
 from s2cnet.gaic import load_gaic
 from tests.pipeline.training.scored_photos import write_data_set
 
-QUICK = ["--crops-per-photo", "16", "--learning-rate", "1e-3", "--live-norm", "--ema", "0.9"]
+QUICK = ["--crops-per-photo", "16", "--learning-rate", "1e-3", "--ema", "0.9", "--mirror", "0"]
 
 
 @pytest.fixture(autouse=True)
@@ -48,17 +50,25 @@ def test_loss_falls_and_rank_correlation_rises(data: Path, tmp_path: Path, netwo
     last = torch.load(tmp_path / "last.pt", weights_only=True)["epochs"]
     assert [epoch["epoch"] for epoch in last] == list(range(6))
     assert last[-1]["loss"] < 0.75 * last[0]["loss"]
-    assert last[-1]["validation_srcc"] > last[0]["validation_srcc"] + 0.2
     best = max(last, key=lambda epoch: epoch["validation_srcc"])
+    assert best["validation_srcc"] > last[0]["validation_srcc"] + 0.05
     assert card["measures"]["validation_epoch"] == best["epoch"] + 1
     assert card["measures"]["validation_srcc"] == best["validation_srcc"]
-    assert card["measures"]["test_srcc"] > 0.3
+    assert card["measures"]["test_srcc"] > untrained_srcc(data, network) + 0.3
     assert card["data"] == {"photos_train": 14, "photos_validation": 6, "photos_test": 4}
     assert len(epochs) == 6
     assert "| test srcc |" in (tmp_path / "best.md").read_text()
-    assert Image.open(tmp_path / "curves.png").size == (720, 600)
+    with Image.open(tmp_path / "curves.png") as curves:
+        assert curves.size == (720, 600)
     load = load_gaic if network == "gaic" else load_model
     load(load_file(tmp_path / "best.safetensors"))
+
+
+def untrained_srcc(data: Path, network: str) -> float:
+    """Of the network that training starts from, on the test photos."""
+    settings = TrainSettings(network="gaic" if network == "gaic" else "s2cnet")
+    photos = [read_photo(each, None) for each in load_dataset("gaicv1", data, "test").examples]
+    return Trainer(build_network(settings, None), settings, Workers()).validate(photos)[1]
 
 
 def test_a_resumed_run_ends_as_an_unbroken_one(data: Path, tmp_path: Path) -> None:
@@ -85,7 +95,7 @@ def _stop_after_first_epoch(data: Path, output: Path) -> Path:
         raise StoppedError
 
     settings = TrainSettings(
-        network="gaic", crops_per_photo=16, learning_rate=1e-3, live_norm=True, ema=0.9, epochs=2
+        network="gaic", crops_per_photo=16, learning_rate=1e-3, mirror=0.0, ema=0.9, epochs=2
     )
     with pytest.raises(StoppedError):
         fit.train(read_split(data, "gaicv1", 4, settings), settings, output, report=stop)
