@@ -32,7 +32,9 @@ STEPS, PHOTOS_A_STEP, RATE, DECAY = 4500, 2, 1e-3, 0.02
 GRID_CROPS, SCORED_CROPS, RATIO_CROPS, FREE_CROPS = 14, 24, 11, 4
 PEOPLE = 96
 TIGHTER = 0.92  # other networks' boxes are a little larger than what people's scores imply
-RATIOS = (1, 4 / 3, 16 / 9, 9 / 16, 3 / 4, 3 / 2, 2 / 3, 1 / 2, 2, 5 / 4, 4 / 5)
+USUAL = (1, 4 / 3, 16 / 9, 9 / 16, 3 / 4)
+RATIOS = (*USUAL, 3 / 2, 2 / 3, 1 / 2, 2, 5 / 4, 4 / 5)
+OWN_RATIO, USUAL_RATIO = 0.38, 0.7  # how often a list has a person's ratio; else one of USUAL
 # A score is the normalised human one. Within a photo that is about 10 x (expected IoU - .54), by
 # regression of human scores on the expected IoU of the same crops.
 SCORE_OF_IOU, MEAN_IOU = 10.0, 0.54
@@ -160,8 +162,9 @@ def ratio_lists(
     size = np.array([width, height, width, height])
     lists = []
     for _ in range(2):
-        ratio = float(random.choice(RATIOS) * np.exp(random.normal(0, 0.08)))
-        if random.random() < 0.5:
+        known = USUAL if random.random() < USUAL_RATIO else RATIOS
+        ratio = float(random.choice(known) * np.exp(random.normal(0, 0.05)))
+        if random.random() < OWN_RATIO:
             x0, y0, x1, y1 = people.crops[random.integers(len(people.crops))]
             ratio = float(np.clip((x1 - x0) / (y1 - y0) * width / height, 0.4, 2.5))
         crops = random.permutation(candidates.for_ratio(width, height, ratio))[:RATIO_CROPS]
