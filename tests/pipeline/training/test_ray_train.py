@@ -19,7 +19,6 @@ def test_two_processes_leave_one_set_of_weights(tmp_path: Path) -> None:
     write_data_set(tmp_path / "data", train=6, test=0)
     arguments = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
     few = ["--network", "gaic", "--epochs", "2", "--crops-per-photo", "8", "--detector", "boxes"]
-    ray.init(num_cpus=3, include_dashboard=False)
     try:
         assert main([*arguments, *few, "--workers", "2", "--live-norm"]) == 0
     finally:
