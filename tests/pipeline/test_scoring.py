@@ -10,10 +10,12 @@ from pipeline.decode import Photo
 from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
 from pipeline.scoring import (
+    FACE_PENALTY,
     Scorer,
     hidden_share,
     inside,
     iou,
+    lost_faces,
     pick,
     propose,
     shares_inside,
@@ -178,3 +180,34 @@ def test_a_score_that_is_no_number_is_an_error(scorer: Scorer) -> None:
         next(broken.head.parameters()).fill_(float("nan"))
     with pytest.raises(ScoreError, match="not a number"):
         Scorer(broken, OneBox()).score(photo(), boxes((0, 0, 100, 100)), objects())
+
+
+def faces(*rows: Sequence[float], scores: Sequence[float]) -> Detections:
+    return Detections(boxes(*rows), np.array(scores, np.float32), ["face"] * len(rows))
+
+
+def test_faces_left_out_by_hand() -> None:
+    """A face of 20 px is a head of 28 (36 to 64): all of it, half of it, none of it inside."""
+    crops = boxes((0, 0, 100, 100), (0, 0, 50, 100), (70, 70, 100, 100))
+    one = faces((40, 40, 60, 60), scores=[0.8])
+    expected = [0.0, FACE_PENALTY * 0.8 * 0.5, FACE_PENALTY * 0.8]
+    assert lost_faces(crops, one, photo(100, 100)) == pytest.approx(expected)
+    # Beside it a face of half the side and half as certain: an eighth of the weight, here 1/9.
+    two = faces((40, 40, 60, 60), (80, 5, 90, 15), scores=[0.8, 0.4])
+    left = lost_faces(boxes((0, 0, 75, 100)), two, photo(100, 100))
+    assert left == pytest.approx([FACE_PENALTY * 0.8 / 9])
+
+
+def test_a_head_ends_where_the_photo_does_and_things_are_no_faces() -> None:
+    corner = faces((0, 0, 20, 20), scores=[1.0])
+    assert lost_faces(boxes((0, 0, 30, 30)), corner, photo(100, 100)) == pytest.approx([0.0])
+    assert not lost_faces(boxes((50, 50, 60, 60)), objects((0, 0, 9, 9)), photo()).any()
+
+
+def test_a_crop_keeps_the_face(scorer: Scorer) -> None:
+    """The widest crop of a tall photo has to show the face, whatever the network likes."""
+    picture = photo(200, 300)
+    for top in (10, 120, 240):
+        seen = faces((80, top, 120, top + 48), scores=[0.9])
+        (crop,) = scorer.choose(picture, parse_shapes("16:9"), 1, seen).crops
+        assert crop.object_shares[0] > 0.9
