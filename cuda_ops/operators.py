@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cuda_ops import reference
+from cuda_ops import kernels, reference
 
 _ARGUMENTS = "(Tensor features, Tensor rois, int output_size, float spatial_scale) -> Tensor"
 _BACKWARD_ARGUMENTS = (
@@ -32,7 +32,8 @@ def roi_align(features: Tensor, rois: Tensor, output_size: int, spatial_scale: f
 
     Raises:
         ValueError: a shape, dtype or device that does not fit.
-        IndexError: a batch index that is not in 0..B-1 (CPU; not checked on CUDA).
+        IndexError or RuntimeError: a batch index that is not in 0..B-1 (on the CPU; the compiled
+            CUDA kernel gives NaN for such a box).
     """
     _check(features, rois, output_size)
     out: Tensor = torch.ops.s2cnet.roi_align(features, rois, output_size, spatial_scale)
@@ -102,3 +103,4 @@ def _register(name: str, forward: Callable[..., Tensor], backward: Callable[...,
 
 _register("roi_align", reference.roi_align, reference.roi_align_backward)
 _register("rod_align", reference.rod_align, reference.rod_align_backward)
+COMPILED = kernels.load()  # "cpu", "cuda": where a compiled kernel stands in for the definition

@@ -1,0 +1,113 @@
+"""Compiling the operators' kernels for this machine; the command is `python -m cuda_ops`.
+
+The CPU kernel needs a C++20 compiler, the CUDA one nvcc too. Neither has to be there: without them
+the operators run as plain PyTorch, and this says what is missing. Installation calls it (see
+setup.py), but can only succeed then where torch was installed before.
+
+The kernels use PyTorch's stable ABI of version 2.11: one file works with that version and every
+later one, with any Python. This file uses the standard library alone, since setup.py loads it.
+"""
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SOURCES = HERE / "csrc"
+STABLE_ABI = "-DTORCH_TARGET_VERSION=0x020b000000000000"  # 2.11
+# A contracted multiply-add rounds once instead of twice: a point on an edge would change sides.
+CPU_FLAGS = ["-O3", "-std=c++20", "-fPIC", "-shared", "-ffp-contract=off", STABLE_ABI]
+CUDA_FLAGS = ["-O3", "-std=c++20", "--fmad=false", "-shared", "-DUSE_CUDA", STABLE_ABI]
+CUDA_FLAGS += ["-Xcompiler", "-fPIC", "-Xcompiler", "-ffp-contract=off"]
+# T4, A100, A40 and RTX 30, L40 and RTX 40, H100, B200, RTX 50 and RTX PRO; later ones from PTX.
+ARCHITECTURES = ("75", "80", "86", "89", "90", "100", "120")
+
+
+class CannotCompileError(Exception):
+    """A kernel cannot be compiled here; the message says what is missing."""
+
+
+def kernel_file(kind: str) -> str:
+    """Name of the compiled kernel, "cpu" or "cuda": of these sources, so never a stale one."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return f"_{kind}_{digest.hexdigest()[:12]}.so"
+
+
+def compile_all(folder: Path) -> list[str]:
+    """Compile what can be compiled into `folder`; a line about each kernel."""
+    lines = []
+    for kind, command in (("cpu", cpu_command), ("cuda", cuda_command)):
+        try:
+            lines.append(f"compiled {compile_kernel(kind, command, folder)}")
+        except CannotCompileError as error:
+            lines.append(f"no compiled {kind} kernel, plain PyTorch instead: {error}")
+    return lines
+
+
+def compile_kernel(kind: str, command: Callable[[Path, Path], list[str]], folder: Path) -> Path:
+    """Compile one kernel into `folder`, whole or not at all. Raises CannotCompileError."""
+    arguments = command(torch_folder(), SOURCES)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        made = Path(scratch) / "kernel.so"
+        done = subprocess.run(
+            [*arguments, "-o", str(made)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise CannotCompileError(f"{arguments[0]} failed:\n{done.stderr[-2000:]}")
+        for old in folder.glob(f"_{kind}_*.so"):
+            old.unlink()
+        return made.rename(folder / kernel_file(kind))
+
+
+def torch_folder() -> Path:
+    """Where torch is installed; also from inside pip's isolated build, which hides it."""
+    spec = importlib.util.find_spec("torch")
+    found = Path(spec.origin).parent if spec and spec.origin else None
+    folder = found or Path(sysconfig.get_path("purelib")) / "torch"
+    if not (folder / "include/torch/csrc/stable/library.h").is_file():
+        raise CannotCompileError(
+            "torch 2.11 or newer is not installed yet; run `python -m cuda_ops` once it is"
+        )
+    return folder
+
+
+def cpu_command(torch: Path, sources: Path) -> list[str]:
+    """The compiler's command line without its output. Raises CannotCompileError."""
+    compiler = os.environ.get("CXX") or next(filter(shutil.which, ["c++", "g++", "clang++"]), None)
+    if compiler is None or shutil.which(compiler) is None:
+        raise CannotCompileError("no C++ compiler; install g++ or clang++, or set CXX")
+    libraries = ["-ltorch", "-ltorch_cpu", "-lc10"]
+    source = str(sources / "align_cpu.cpp")
+    return [compiler, *CPU_FLAGS, f"-I{torch}/include", source, f"-L{torch}/lib", *libraries]
+
+
+def cuda_command(torch: Path, sources: Path) -> list[str]:
+    """nvcc's command line without its output. Raises CannotCompileError."""
+    cpu_command(torch, sources)  # nvcc needs a C++ compiler
+    if not (torch / "lib/libtorch_cuda.so").is_file():
+        raise CannotCompileError("this torch was built without CUDA")
+    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
+    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path=f"{home}/bin")
+    if nvcc is None:
+        raise CannotCompileError("no nvcc; install the CUDA toolkit, or set CUDA_HOME")
+    listed = subprocess.run([nvcc, "--list-gpu-code"], capture_output=True, text=True, check=False)
+    known = [number for number in ARCHITECTURES if f"sm_{number}" in listed.stdout.split()]
+    if not known:
+        raise CannotCompileError(f"{nvcc} knows none of the architectures {ARCHITECTURES}")
+    targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in known]
+    targets.append(f"-gencode=arch=compute_{known[-1]},code=compute_{known[-1]}")
+    # A toolkit may lack headers that pip's packages have; in front of its own they would clash.
+    spare = f"-idirafter,{torch.parent}/nvidia/cu13/include"
+    libraries = ["-ltorch", "-ltorch_cpu", "-ltorch_cuda", "-lc10"]
+    source = str(sources / "align_cuda.cu")
+    flags = [*CUDA_FLAGS, *targets, f"-I{torch}/include", "-Xcompiler", spare]
+    return [nvcc, *flags, source, f"-L{torch}/lib", *libraries]
