@@ -8,6 +8,7 @@ SIGTERM: what is on record stays, and the same command goes on from there.
 """
 
 import argparse
+import os
 import signal
 import sys
 from dataclasses import fields
@@ -22,6 +23,7 @@ from pipeline.progress import Log
 from pipeline.settings import Settings, flag
 
 FAILED, USAGE, OVER_ERROR_RATE = 1, 2, 3
+EXIT_S = 10.0  # after the drain, for Ray to leave in good order
 _REQUIRED = {"input", "output"}
 
 
@@ -84,10 +86,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def stop_on_signals(drain_s: float, log: Log) -> None:
-    """First SIGTERM or Ctrl-C: tasks in flight get `drain_s` to commit. Second: stop at once."""
+    """First SIGTERM or Ctrl-C: tasks in flight get `drain_s` to commit. Second: stop at once.
+
+    Ray's own goodbye can take long on a busy machine; after EXIT_S the process ends without it.
+    All that counts is in the ledger by then, and Ray's processes end with their driver.
+    """
     received: list[int] = []
 
+    def leave(*_: object) -> NoReturn:
+        os._exit(128 + received[0])
+
     def stop(*_: object) -> NoReturn:
+        signal.signal(signal.SIGALRM, leave)
+        signal.setitimer(signal.ITIMER_REAL, EXIT_S)
         raise Stopped(received[0])
 
     def drain(signum: int, _: FrameType | None) -> None:

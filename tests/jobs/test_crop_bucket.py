@@ -32,6 +32,7 @@ QUICK = ["--ratios", "1:1,circle", "--thumbnail-size", "64", "--weights", "untra
 @pytest.fixture(scope="module")
 def head(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHead]:
     environment = {**S3_ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server, "OMP_NUM_THREADS": "1"}
+    environment["RAY_worker_niceness"] = "0"  # else (15) other work on the machine starves workers
     with ray_head(tmp_path_factory.mktemp("ray-log"), environment, cpus=2) as started:
         yield started
 
