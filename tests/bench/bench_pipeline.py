@@ -52,6 +52,7 @@ class Cost:
 def measure(command: Sequence[str]) -> Cost:
     """Runs a command and watches its family. Memory is proportional (shared pages count once)."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_ADDRESS": "local"}
+    environment["RAY_worker_niceness"] = "0"  # Ray's workers yield to all other work by default
     start, cpu, peak = time.monotonic(), {}, 0.0
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
