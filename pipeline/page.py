@@ -50,7 +50,7 @@ def render(run: Run, limit: int, read: Reader = read_image) -> str:
         run_id=run.manifest["run_id"],
         weights=describe_weights(run.manifest["weights"]),
         untrained=run.manifest["weights"]["kind"] == "untrained",
-        detector=run.manifest["detector"],
+        detector=run.manifest["detector"][:24],  # a name and the start of a hash
         images_total=len(images),
         crops_total=len(crops),
         statuses=Counter(images.column("status").to_pylist()).most_common(),

@@ -90,9 +90,9 @@ def test_the_browser_shows_photo_and_crops(page: Path) -> None:
     shot = page.parent / "shot.png"
     browse(page, "--window-size=1300,700", f"--screenshot={shot}")
     pixels = np.asarray(Image.open(shot).convert("RGB"))
-    # The 1:1 crop is shown 128 px high and the 16:9 crop too, so 16384 and about 29127 pixels.
-    assert count_near(pixels, CROP_COLOURS["1:1"]) == pytest.approx(128 * 128, rel=0.02)
-    assert count_near(pixels, CROP_COLOURS["16:9"]) == pytest.approx(128 * 128 * 16 / 9, rel=0.02)
+    # The 1:1 crop is shown 120 px high and the 16:9 crop too, so 14400 and about 25600 pixels.
+    assert count_near(pixels, CROP_COLOURS["1:1"]) == pytest.approx(120 * 120, rel=0.02)
+    assert count_near(pixels, CROP_COLOURS["16:9"]) == pytest.approx(120 * 120 * 16 / 9, rel=0.02)
     assert count_near(pixels, PHOTO_COLOUR) > 50_000
 
 
