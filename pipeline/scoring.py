@@ -250,7 +250,8 @@ def lost_faces(boxes: Boxes, objects: Detections, photo: Photo) -> Scores:
     certainty = np.clip(objects.scores[faces], 1e-6, 1)
     weights = certainty * area(heads)
     lost = (1 - shares) @ (weights / weights.sum())
-    return (FACE_PENALTY * certainty.max() * lost).astype(np.float32)
+    penalty: Scores = (FACE_PENALTY * certainty.max() * lost).astype(np.float32)
+    return penalty
 
 
 def hidden_share(boxes: Boxes, objects: Detections) -> Scores:
