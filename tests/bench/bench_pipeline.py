@@ -210,28 +210,34 @@ def main() -> None:
     options.add_argument("--json", type=Path)
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    show({name: name for name in COLUMNS})
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         rows, facts = run(Path(folder), chosen.images)
-    for row in rows:
-        print("  ".join(f"{row.get(name, '')!s:>{width}}" for name, width in COLUMNS.items()))
     for name, value in facts.items():
         print(f"{name}: {value}")
     if chosen.json:
         chosen.json.write_text(json.dumps({"rows": rows, "facts": facts}, indent=1) + "\n")
 
 
+def show(row: Row) -> Row:
+    """One line of the table, as soon as it is known."""
+    line = "  ".join(f"{row.get(name, '')!s:>{width}}" for name, width in COLUMNS.items())
+    print(line, flush=True)
+    return row
+
+
 COLUMNS = {"what": 38, "images_per_s": 12, "cpu_s_per_1000": 14, "peak_mib": 9, "start_s": 8}
 
 
 def run(work: Path, images: int) -> tuple[list[Row], Row]:
-    """All rows of the table, the header first, and the figures that follow from them."""
+    """All rows of the table, and the figures that follow from them."""
     write_uploads(work / "many", images)
     write_uploads(work / "few", images // 4)
     photos = sorted((work / "few").iterdir())
-    alone = stages_alone(work / "few", work / "alone")
-    pipeline = per_image("pipeline on Ray", ours, work)
-    peers = [per_image("naive Ray Data script", naive, work), one_at_a_time(photos)]
-    peers += [row for row in [smartcrop(photos)] if row]
+    alone = [show(row) for row in stages_alone(work / "few", work / "alone")]
+    pipeline = show(per_image("pipeline on Ray", ours, work))
+    peers = [show(per_image("naive Ray Data script", naive, work)), show(one_at_a_time(photos))]
+    peers += [show(row) for row in [smartcrop(photos)] if row]
     cores, needed = os.cpu_count() or 1, alone[-1]["cpu_s_per_1000"]
     manifest = open_run(str(work / "pipeline on Ray-many")).manifest
     requests = sum(n for n in manifest["metrics"]["requests"].values())
@@ -245,7 +251,7 @@ def run(work: Path, images: int) -> tuple[list[Row], Row]:
         "storage requests per image": round(requests / images, 2),
         "seconds of work by stage": manifest["metrics"]["seconds"],
     }
-    return [{name: name for name in COLUMNS}, *alone, pipeline, *peers], facts
+    return [*alone, pipeline, *peers], facts
 
 
 if __name__ == "__main__":
