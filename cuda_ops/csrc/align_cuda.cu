@@ -82,8 +82,9 @@ __global__ void backward_kernel(
 
 cudaStream_t current_stream(const Tensor& tensor) {
   void* stream = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(
-      aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+  STD_TORCH_CHECK(
+      aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream) == 0,
+      "torch gave no CUDA stream");
   return static_cast<cudaStream_t>(stream);
 }
 
