@@ -84,7 +84,7 @@ def _picture(
     objects: Tensor,
     centres: Tensor,
 ) -> PictureContext:
-    relations, attention = network.relations, network.graph.layer(0).attention
+    relations, attention = network.relations, network.transformer.layer(0).attention
     theta, phi = relations.semantic_theta(objects), relations.semantic_phi(objects)
     key, value = attention.key_value(attention.norm(objects)).chunk(2, dim=-1)
     values = folding.fold_values(attention, value).transpose(0, 1).flatten(0, 1)  # [h * n, C]
@@ -102,7 +102,7 @@ def _picture(
         semantic=theta @ phi.T,
         theta=theta,
         phi=phi,
-        mixed=network.graph.aggregate(objects),
+        mixed=network.transformer.aggregate(objects),
         keys=folding.fold_keys(attention, key).transpose(0, 1).flatten(0, 1).T.contiguous(),
         shared=shared,
         origins=_origins(node).to(objects.dtype),

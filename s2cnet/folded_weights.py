@@ -36,7 +36,7 @@ class FoldedWeights:
 
 def fold_weights(network: S2CNet) -> FoldedWeights:
     """Derive them; the result shares no changing state with the network."""
-    layer = network.graph.layer(0)
+    layer = network.transformer.layer(0)
     widen, bias = folding.fold_norm(layer.feed_forward.norm, layer.feed_forward.widen)
     out = folding.by_head(layer.attention.out.weight, layer.attention.heads)  # [C, h, d]
     return FoldedWeights(

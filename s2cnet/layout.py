@@ -24,8 +24,8 @@ _PREFIXES = {
     "relations.semantic_phi.": "GraphConstructor.fc_rn_phi.",
     "relations.spatial_heads.": "GraphConstructor.pos_to_head.",
     "relations.semantic_heads.": "GraphConstructor.app_to_head.",
-    "graph.aggregate.": "GraphTransformer.fc_gcn.",
-    "graph.aggregate_norm.": "GraphTransformer.nl_gcn.",
+    "transformer.aggregate.": "GraphTransformer.fc_gcn.",
+    "transformer.aggregate_norm.": "GraphTransformer.nl_gcn.",
     "head.score.": "FC_layers.",
     "head.layers.": "FC_layers.",
 }
@@ -47,7 +47,9 @@ def published_name(name: str, config: S2CNetConfig) -> str:
 
     The EfficientNet-B1 variant was published without a layout: its stages keep torchvision's names.
     """
-    layer = re.fullmatch(r"graph\.layers\.(\d+)\.(attention|feed_forward)\.(\w+\.)(\w+)", name)
+    layer = re.fullmatch(
+        r"transformer\.layers\.(\d+)\.(attention|feed_forward)\.(\w+\.)(\w+)", name
+    )
     if layer:
         index, half, part, leaf = layer.groups()
         number, parts = (0, _ATTENTION) if half == "attention" else (1, _FEED_FORWARD)

@@ -32,7 +32,7 @@ class S2CNet(nn.Module):
         sampled = 2 * config.reduced_dim * config.align_size**2
         self.embedding = Embedding(sampled, width)
         self.relations = Relations(width, config.relation_dim, config.heads)
-        self.graph = GraphTransformer(width, config.layers, config.heads, config.mlp_dim)
+        self.transformer = GraphTransformer(width, config.layers, config.heads, config.mlp_dim)
         self.head = (
             CropNodeHead(width)
             if config.head == "crop_node"
@@ -71,14 +71,15 @@ class S2CNet(nn.Module):
         objects = self.object_boxes(detections, height, width)  # [B, D, 4]
         rois = torch.cat([crops, self.object_rois(objects)])
         embedded = self.embedding(self.sample(features, rois))  # [K + B * D, node_dim]
-        crop_nodes, object_nodes = embedded.split([len(crops), len(rois) - len(crops)])
+        count = crops.shape[0]  # not len(): an exported graph takes any number
+        crop_nodes, object_nodes = embedded[:count], embedded[count:]
 
         picture = crops[:, 0].long()
         object_nodes = object_nodes.unflatten(0, objects.shape[:2])[picture]
         nodes = torch.cat([crop_nodes[:, None], object_nodes], dim=1)  # [K, 1 + D, node_dim]
         boxes = torch.cat([crops[:, None, 1:], objects[picture]], dim=1)
         adjacency, bias = self.relations(nodes, box_centres(boxes, height, width))
-        out: Tensor = self.head(self.graph(nodes, adjacency, bias))
+        out: Tensor = self.head(self.transformer(nodes, adjacency, bias))
         return out
 
     @torch.no_grad()
@@ -120,6 +121,10 @@ class S2CNet(nn.Module):
         """As torch's; also forgets what was derived from the weights."""
         self._folded = None
         return super().train(mode)
+
+    def __getstate__(self) -> dict[str, object]:
+        """For copies and pickles: without what can be derived."""
+        return {**self.__dict__, "_folded": None}
 
     def folded_weights(self) -> FoldedWeights:
         """What the fast path derives from the weights; derived anew when one has changed.

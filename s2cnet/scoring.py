@@ -73,12 +73,12 @@ def _score_chunk(
     """Scores [k] of boxes [k, 4] of one picture, input pixels."""
     crop = _embed(network, weights, picture, boxes)  # [k, C]
     adjacency, bias = _relate(network, picture, crop, centres)
-    graph, last = network.graph, len(network.graph.layers) - 1
+    transformer, last = network.transformer, len(network.transformer.layers) - 1
     nodes = _first_layer(network, weights, picture, crop, adjacency, bias, kind)
     crop_only = network.config.head == "crop_node" and last > 0
     for index in range(1, last + 1 - crop_only):
-        aggregated = graph.aggregated(graph.aggregate(adjacency @ nodes))
-        nodes = graph.layer(index)(nodes, aggregated, bias)
+        aggregated = transformer.aggregated(transformer.aggregate(adjacency @ nodes))
+        nodes = transformer.layer(index)(nodes, aggregated, bias)
     if crop_only:
         nodes = _last_layer_of_crop(network, nodes, adjacency[:, 0], bias[:, 0], kind)[:, None]
     else:
@@ -133,7 +133,10 @@ def _first_layer(
     kind: torch.dtype,
 ) -> Tensor:
     """Nodes [k, N, C] after the first layer, from the crops' nodes [k, C] before it."""
-    attention, feed_forward = network.graph.layer(0).attention, network.graph.layer(0).feed_forward
+    attention, feed_forward = (
+        network.transformer.layer(0).attention,
+        network.transformer.layer(0).feed_forward,
+    )
     key, value = attention.key_value(attention.norm(crop)).chunk(2, dim=1)
     aggregated = _aggregate(network, picture, crop, adjacency)
     mixture = _attend(picture, aggregated, folding.fold_keys(attention, key), bias)
@@ -165,8 +168,8 @@ def _own_hidden(weights: FoldedWeights, crop: Tensor, value: Tensor) -> Tensor:
 def _aggregate(network: S2CNet, picture: PictureContext, crop: Tensor, adjacency: Tensor) -> Tensor:
     """Aggregated graph [k, N, C] of the first layer."""
     shared = adjacency[:, :, 1:] @ picture.mixed
-    own = network.graph.aggregate(crop)[:, None]
-    return network.graph.aggregated(shared.addcmul_(adjacency[:, :, :1], own))
+    own = network.transformer.aggregate(crop)[:, None]
+    return network.transformer.aggregated(shared.addcmul_(adjacency[:, :, :1], own))
 
 
 class Mixture(NamedTuple):
@@ -200,9 +203,11 @@ def _last_layer_of_crop(
     network: S2CNet, nodes: Tensor, adjacency: Tensor, bias: Tensor, kind: torch.dtype
 ) -> Tensor:
     """Node 0 [k, C] after the last layer; adjacency [k, N] and bias [k, h, N] are its rows."""
-    graph, layer = network.graph, network.graph.layer(-1)
+    transformer, layer = network.transformer, network.transformer.layer(-1)
     attention, heads = layer.attention, layer.attention.heads
-    aggregated = graph.aggregated(graph.aggregate((adjacency[:, None] @ nodes)[:, 0]))  # [k, C]
+    aggregated = transformer.aggregated(
+        transformer.aggregate((adjacency[:, None] @ nodes)[:, 0])
+    )  # [k, C]
     normed = attention.norm(nodes)
     key_weight, value_weight = (
         folding.by_head(weight.T, heads) for weight in attention.key_value.weight.chunk(2)

@@ -214,7 +214,7 @@ def map_scores(
     )
     placed = torch.cat([crops[:, None], filled[None].expand(len(crops), -1, -1)], dim=1)
     relations = network.relations(everything, box_centres(placed, height, width))
-    scores: Tensor = network.head(network.graph(everything, *relations))
+    scores: Tensor = network.head(network.transformer(everything, *relations))
     return scores
 
 

@@ -118,6 +118,18 @@ def test_efficientnet() -> None:
     torch.testing.assert_close(network.score(images, crops, detections), scores, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("head", ["crop_node", "all_nodes"])
+def test_export_with_any_number_of_crops(head: str) -> None:
+    network = small_network(head=head)
+    images, crops, detections = draw_inputs([7], [4])
+    shapes = (None, {0: torch.export.Dim("crops", min=2)}, [None])
+    exported = torch.export.export(network, (images, crops, detections), dynamic_shapes=shapes)
+    images, crops, detections = draw_inputs([12], [4], seed=3)
+    with torch.no_grad():
+        found = exported.module()(images, crops, detections)
+        torch.testing.assert_close(found, network(images, crops, detections))
+
+
 def test_seed_decides_untrained_weights_and_leaves_the_callers_alone() -> None:
     torch.manual_seed(3)
     first = S2CNet.untrained("gaicv1", seed=1)

@@ -1,5 +1,8 @@
 """The fast path gives the numbers of the plain one, with a fraction of its multiplications."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -107,6 +110,15 @@ def test_changed_weights_are_noticed() -> None:
     assert network.load_state_dict(small_network().state_dict())
     torch.testing.assert_close(network.score(*inputs), first)
     assert all("folded" not in name for name in network.state_dict())
+
+
+def test_copies_and_pickles_leave_what_can_be_derived() -> None:
+    network = small_network()
+    inputs = draw_inputs([6], [4])
+    first = network.score(*inputs)
+    for again in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert again._folded is None
+        assert torch.equal(again.score(*inputs), first)
 
 
 def test_inference_mode_before_and_after() -> None:
