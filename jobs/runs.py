@@ -20,13 +20,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs uninstalled as well
 
-from pipeline.audit import compare_runs, describe_run, list_runs, verify_run
-from pipeline.delta import publish_delta
 from pipeline.errors import LedgerError, UsageError
-from pipeline.garbage import find_garbage, remove_garbage
-from pipeline.ledger import Ledger
+from pipeline.ledger.audit import compare_runs, describe_run, list_runs, verify_run
+from pipeline.ledger.delta import publish_delta
+from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.ledger import Ledger
 from pipeline.settings import Settings, flag
-from pipeline.storage import open_store
+from pipeline.storage.store import open_store
 
 FAILED, USAGE = 1, 2
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

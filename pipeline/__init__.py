@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.cropper import Crop, Cropper
     from pipeline.errors import CropError, LedgerError, UsageError
-    from pipeline.reader import Run, open_run
+    from pipeline.ledger.reader import Run, open_run
 
 __all__ = ["Crop", "CropError", "Cropper", "LedgerError", "Run", "UsageError", "open_run"]
 
@@ -16,8 +16,8 @@ _HOME = {
     "CropError": "pipeline.errors",
     "LedgerError": "pipeline.errors",
     "UsageError": "pipeline.errors",
-    "Run": "pipeline.reader",
-    "open_run": "pipeline.reader",
+    "Run": "pipeline.ledger.reader",
+    "open_run": "pipeline.ledger.reader",
 }
 
 

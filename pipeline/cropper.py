@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from pipeline.decode import Photo, decode
+from pipeline.decoding.decode import Photo, decode
 from pipeline.detectors import Detector, make_detector
 from pipeline.errors import UsageError
 from pipeline.scoring import Scorer, whole_pixels

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.errors import EncodeError, UsageError
 from pipeline.shapes import Shape
 

@@ -7,16 +7,16 @@ from typing import Any
 from pipeline.code_version import code_version
 from pipeline.detectors import make_detector
 from pipeline.errors import UsageError
-from pipeline.incremental import Todo, resumed, uncovered
-from pipeline.inputs import list_inputs, refuse_overlap
-from pipeline.ledger import Ledger
-from pipeline.plan import Plan, RunSpec, cut_tasks
+from pipeline.inputs.listing import list_inputs, refuse_overlap
+from pipeline.ledger.incremental import Todo, resumed, uncovered
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plan import Plan, RunSpec, cut_tasks
+from pipeline.ledger.reader import committed_runs
+from pipeline.ledger.retry import failed_inputs
 from pipeline.progress import Log, summary_lines
-from pipeline.reader import committed_runs
-from pipeline.retry import failed_inputs
 from pipeline.rows import OK
 from pipeline.settings import Settings, Verdict
-from pipeline.storage import Store, open_store, requests_so_far
+from pipeline.storage.store import Store, open_store, requests_so_far
 from pipeline.weights import Weights, choose_weights
 
 

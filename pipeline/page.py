@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.decode import Photo, decode
+from pipeline.decoding.decode import Photo, decode
 from pipeline.encode import cut, encode
 from pipeline.errors import CropError
-from pipeline.inputs import read_image
-from pipeline.reader import Run
+from pipeline.inputs.listing import read_image
+from pipeline.ledger.reader import Run
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart
 # (https://jfly.uni-koeln.de/color/), brightest first.

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 
 Row = dict[str, Any]
 OK = "ok"

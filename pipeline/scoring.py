@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import pad
 
 from pipeline import candidates
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Detector
 from pipeline.errors import ScoreError
 from pipeline.search import Boxes, Scores, Search, Target, coarse_to_fine, exhaustive

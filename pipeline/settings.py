@@ -9,9 +9,9 @@ because the identity holds their hashes instead of their names.
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from pipeline.decode import DecodeLimits
+from pipeline.decoding.decode import DecodeLimits
 from pipeline.errors import UsageError
-from pipeline.http_inputs import HttpPolicy
+from pipeline.inputs.http import HttpPolicy
 from pipeline.shapes import parse_shapes
 
 _MIB = 1 << 20

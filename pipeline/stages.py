@@ -22,20 +22,20 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipeline import rows, schema
-from pipeline.decode import DecodeLimits
-from pipeline.decoder import Decoder
+from pipeline.decoding.decode import DecodeLimits
+from pipeline.decoding.decoder import Decoder
 from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import GivenBoxes
 from pipeline.encode import cut, encode, thumbnail_size
 from pipeline.errors import CropError
-from pipeline.inputs import read_image
+from pipeline.inputs.listing import read_image
 from pipeline.job import Job
-from pipeline.ledger import Ledger
-from pipeline.records import add_figures
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.records import add_figures
 from pipeline.rows import OK, Row
 from pipeline.settings import Settings
 from pipeline.shapes import parse_shape, parse_shapes
-from pipeline.storage import Store, open_store, requests_so_far
+from pipeline.storage.store import Store, open_store, requests_so_far
 from pipeline.watch import one_by_one
 from pipeline.weights import make_scorer
 

@@ -23,7 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pipeline.errors import UsageError
-from pipeline.records import add_figures
+from pipeline.ledger.records import add_figures
 
 LOOPBACK = "127.0.0.1"
 RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>

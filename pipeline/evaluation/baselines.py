@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.candidates import largest
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.errors import UsageError
 from pipeline.metrics import iou
 

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.candidates import for_ratio
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.evaluation.baselines import Box, Boxes, Scores
 from s2cnet import boxes_to_input, prepare_image
 from s2cnet.checkpoint import parse_weights, read_weights

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import Boxes, Example
-from pipeline.decode import Photo, decode
+from pipeline.decoding.decode import Photo, decode
 from pipeline.detectors import Detections
 from pipeline.errors import CropError, ScoreError
 from pipeline.evaluation import measures
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.slices import tags
-from pipeline.inputs import read_image
+from pipeline.inputs.listing import read_image
 from pipeline.scoring import Scorer, shares_inside
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 

@@ -9,14 +9,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pipeline.decode import decode
+from pipeline.decoding.decode import decode
 from pipeline.encode import cut, encode
 from pipeline.errors import CropError
 from pipeline.evaluation.photo import CONSENSUS, OTHER_PERSON, OURS, Row
 from pipeline.evaluation.plots import Bar, bars, scatter
 from pipeline.evaluation.published import published_for
 from pipeline.evaluation.summary import main_measure, photo_values
-from pipeline.inputs import read_image
+from pipeline.inputs.listing import read_image
 
 NAMES = {
     OURS: "S2CNet, this run",

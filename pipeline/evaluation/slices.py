@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections
 from pipeline.metrics import iou
 

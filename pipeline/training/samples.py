@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.datasets.example import Example
-from pipeline.decode import decode
+from pipeline.decoding.decode import decode
 from pipeline.detectors import Detector
 from pipeline.training.settings import MOS_MEAN, MOS_SPREAD, TrainSettings
 from s2cnet import boxes_to_input, prepare_image

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from pipeline.candidates import largest
-from pipeline.decode import decode
-from pipeline.decoder import Decoder
+from pipeline.decoding.decode import decode
+from pipeline.decoding.decoder import Decoder
 from pipeline.encode import FORMATS, cut, encode, thumbnail_size
 from pipeline.shapes import parse_shapes
 

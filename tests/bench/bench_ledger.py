@@ -25,14 +25,14 @@ from urllib.parse import parse_qs, urlsplit
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.incremental import uncovered
-from pipeline.inputs import image_id, list_inputs
-from pipeline.ledger import Ledger
-from pipeline.manifest import data_files
-from pipeline.plan import RunSpec, cut_tasks, input_sha256
-from pipeline.reader import open_run
-from pipeline.records import DataFile, TaskRecord, data_key, task_key
-from pipeline.storage import open_store
+from pipeline.inputs.listing import image_id, list_inputs
+from pipeline.ledger.incremental import uncovered
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.manifest import data_files
+from pipeline.ledger.plan import RunSpec, cut_tasks, input_sha256
+from pipeline.ledger.reader import open_run
+from pipeline.ledger.records import DataFile, TaskRecord, data_key, task_key
+from pipeline.storage.store import open_store
 
 Row = dict[str, Any]
 PAGE_KEYS, PHOTO_BYTES = 1000, 3 << 20

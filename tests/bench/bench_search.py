@@ -20,7 +20,7 @@ import torch
 from torch.nn.functional import pad
 
 from pipeline import search
-from pipeline.decode import Photo, decode
+from pipeline.decoding.decode import Photo, decode
 from pipeline.detectors import Detections, make_detector
 from pipeline.scoring import DISTINCT_IOU, Scorer, iou, target_of
 from pipeline.search import Found, Search, coarse_to_fine, exhaustive

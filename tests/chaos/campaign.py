@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from pipeline.audit import verify_run
-from pipeline.reader import committed_runs, open_run
-from pipeline.storage import open_store
+from pipeline.ledger.audit import verify_run
+from pipeline.ledger.reader import committed_runs, open_run
+from pipeline.storage.store import open_store
 from tests.chaos import ledger_job
 from tests.conftest import S3_ENVIRONMENT
 from tests.faultproxy import FaultProxy, Request, at_random
@@ -82,7 +82,7 @@ class Victims:
         # The fork server looks for modules here; children fork from it with everything imported.
         os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["tests.chaos.ledger_job", "pipeline.storage_s3"])
+        self.context.set_forkserver_preload(["tests.chaos.ledger_job", "pipeline.storage.s3"])
         self.output, self.address, self.draw = output, address, draw
         self.jobs: dict[str, BaseProcess] = {}
 

@@ -8,13 +8,13 @@ import os
 import random
 from dataclasses import replace
 
-from pipeline.backoff import Backoff
 from pipeline.errors import LedgerError
-from pipeline.incremental import uncovered
-from pipeline.ledger import Ledger
-from pipeline.plan import cut_tasks
-from pipeline.reader import open_run
-from pipeline.storage import open_store
+from pipeline.ledger.incremental import uncovered
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.reader import open_run
+from pipeline.storage.backoff import Backoff
+from pipeline.storage.store import open_store
 from tests.pipeline.tasks import SPEC, done, make_inputs
 
 IMPATIENT = Backoff(first_s=0.01, cap_s=0.2, deadline_s=60)

@@ -20,8 +20,8 @@ import pytest
 
 from jobs.local_services import RayHead, ray_head
 from pipeline import open_run
-from pipeline.audit import verify_run
-from pipeline.storage import open_store
+from pipeline.ledger.audit import verify_run
+from pipeline.storage.store import open_store
 from tests.conftest import S3_ENVIRONMENT, free_port
 from tests.jobs.test_crop_bucket import finish, start, tree, write_scenes
 
@@ -36,7 +36,7 @@ RUN_S = 1200.0
 VICTIMS = {
     "task worker": ("ray::read_decode", "ray::cut_encode_commit", "ray::MapBatches"),
     "scoring actor": ("ray::_MapWorker", "ray::MapWorker"),
-    "decoding child": ("pipeline.decode_child",),
+    "decoding child": ("pipeline.decoding.child",),
     "raylet": ("raylet/raylet",),
 }
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import boto3
 import pytest
 
-from pipeline.inputs import list_inputs, read_image
-from pipeline.storage import open_store
+from pipeline.inputs.listing import list_inputs, read_image
+from pipeline.storage.store import open_store
 from tests.chaos.campaign import (
     GIVE_UP_S,
     Figures,
@@ -31,7 +31,7 @@ from tests.chaos.campaign import (
 )
 from tests.conftest import S3_ENVIRONMENT, free_port
 from tests.faultproxy import FaultProxy
-from tests.pipeline.test_storage import STRANGE_KEYS
+from tests.pipeline.storage.test_storage import STRANGE_KEYS
 
 pytestmark = pytest.mark.chaos
 FOLDER = os.environ.get("CHAOS_RGW", "")

@@ -16,12 +16,12 @@ from botocore.exceptions import ClientError
 from moto.core import enable_iam_authentication
 from moto.server import ThreadedMotoServer
 
-from pipeline.backoff import Backoff
-from pipeline.garbage import find_garbage, remove_garbage
-from pipeline.inputs import list_inputs, read_image
-from pipeline.reader import open_run
-from pipeline.records import data_key, run_key, task_key
-from pipeline.storage import open_store
+from pipeline.inputs.listing import list_inputs, read_image
+from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.reader import open_run
+from pipeline.ledger.records import data_key, run_key, task_key
+from pipeline.storage.backoff import Backoff
+from pipeline.storage.store import open_store
 from tests.infra.manifests import INFRA
 from tests.pipeline.tasks import done, make_inputs, open_ledger, run_all
 

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from jobs.local_services import RayHead, ray_head
-from pipeline.storage import Store, open_store
+from pipeline.storage.store import Store, open_store
 from tests.conftest import S3_ENVIRONMENT
 from tests.jobs.test_crop_bucket import QUICK, start, tree
 from tests.odd_photos import scene

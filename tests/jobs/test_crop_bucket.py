@@ -20,7 +20,7 @@ from jobs.crop_bucket import main, parser
 from jobs.local_services import RayHead, ray_head
 from pipeline import LedgerError, open_run
 from pipeline.settings import Settings
-from pipeline.storage import open_store
+from pipeline.storage.store import open_store
 from tests.conftest import S3_ENVIRONMENT
 from tests.odd_photos import scene, write_odd_photos
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from jobs.runs import main
-from pipeline.manifest import data_files
-from pipeline.reader import open_run
-from pipeline.storage import open_store
+from pipeline.ledger.manifest import data_files
+from pipeline.ledger.reader import open_run
+from pipeline.storage.store import open_store
 from tests.jobs.test_crop_bucket import finish, start, tree, write_scenes
 from tests.pipeline.tasks import done, make_inputs, open_ledger, run_all
 
@@ -70,7 +70,7 @@ def test_verify_sees_rows_that_were_lost_together_with_their_hash(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run whose writer checks nothing: one task's images are another's."""
-    monkeypatch.setattr("pipeline.ledger.check_tables", lambda tables, inputs: None)
+    monkeypatch.setattr("pipeline.ledger.ledger.check_tables", lambda tables, inputs: None)
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(6))
     for n in (0, 1):
         ledger.commit_task(n, done(ledger.task_inputs(0)), {})

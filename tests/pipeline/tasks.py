@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.inputs import image_id
-from pipeline.ledger import Ledger
-from pipeline.plan import RunSpec, cut_tasks, input_sha256
-from pipeline.storage import Store
+from pipeline.inputs.listing import image_id
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plan import RunSpec, cut_tasks, input_sha256
+from pipeline.storage.store import Store
 
 SPEC = RunSpec(
     settings={"ratios": "1:1", "top_k": 1},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.decode import Photo, decode
+from pipeline.decoding.decode import Photo, decode
 from pipeline.encode import FORMATS, circle_mask, cut, encode, thumbnail_size
 from pipeline.errors import EncodeError, UsageError
 from pipeline.shapes import parse_shape

@@ -13,10 +13,10 @@ from PIL import Image
 
 from pipeline import open_run, schema
 from pipeline.encode import encode
-from pipeline.ledger import Ledger
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plan import cut_tasks, input_sha256
 from pipeline.page import describe_weights, write_page
-from pipeline.plan import cut_tasks, input_sha256
-from pipeline.storage import open_store
+from pipeline.storage.store import open_store
 from tests.pipeline.tasks import SPEC
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
 from pipeline.scoring import (

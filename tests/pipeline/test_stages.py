@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from pipeline import open_run, schema, stages
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.errors import DecodeError, ReadError
 from pipeline.job import commit, plan
+from pipeline.ledger.records import add_figures
 from pipeline.progress import Log
-from pipeline.records import add_figures
 from pipeline.rows import extra_fields, new_row, pack, unpack
 from pipeline.settings import Settings
 from tests.odd_photos import scene, write_odd_photos

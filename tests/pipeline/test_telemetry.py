@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import UsageError
-from pipeline.records import add_figures
+from pipeline.ledger.records import add_figures
 from pipeline.telemetry import METRICS, Telemetry, endpoint, prometheus_text, write_textfile
 
 FIRST = {

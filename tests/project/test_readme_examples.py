@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pipeline.storage import open_store
+from pipeline.storage.store import open_store
 from tests.pipeline.tasks import make_inputs, open_ledger, run_all
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()

@@ -52,6 +52,22 @@ def test_imports_point_down_only(path: Path) -> None:
         assert other is None or other <= own, f"{relative(path)} imports {name} from above itself"
 
 
+# What the packages under the stages may know of the rest of pipeline/.
+KNOWN = {
+    "storage": {"errors"},
+    "decoding": {"errors"},
+    "inputs": {"errors", "schema", "storage"},
+    "ledger": {"errors", "schema", "storage", "telemetry"},
+}
+
+
+@pytest.mark.parametrize("package", KNOWN)
+def test_packages_know_only_what_is_below_them(package: str) -> None:
+    for path in (ROOT / "pipeline" / package).glob("*.py"):
+        used = {name.split(".")[1] for name in imports(path) if name.startswith("pipeline.")}
+        assert used <= {package, *KNOWN[package]}, relative(path)
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_ray_is_imported_in_one_place(path: Path) -> None:
     uses_ray = any(name.split(".")[0] == "ray" for name in imports(path))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.datasets import Dataset, Example
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.errors import UsageError
 from pipeline.evaluation.baselines import NAMES, AnchorPrior, Centre, Largest, make_baselines
 from pipeline.evaluation.prior import fit_prior

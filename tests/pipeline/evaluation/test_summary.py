@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.decode import Photo
+from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections
 from pipeline.evaluation.photo import OURS
 from pipeline.evaluation.slices import ORDER, tags

@@ -1,0 +1,1 @@
+"""Pictures of strangers to pixels, in a child process with limits."""

@@ -1,0 +1,1 @@
+"""Which photos a run is about, and how to read one."""

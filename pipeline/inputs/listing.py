@@ -1,0 +1,250 @@
+"""What a run works on: one row per picture, listed once and pinned, and how one is read.
+
+An input is a folder, a glob, an `s3://bucket/prefix`, or a list (Parquet or CSV) with a `uri`
+column. Addresses are other people's text: they are kept as they are, compared, hashed and handed
+to the store, and never taken apart into paths.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import ReadError, UsageError
+from pipeline.inputs.http import HttpPolicy, read_http
+from pipeline.inputs.lists import is_list, read_list
+from pipeline.schema import INPUTS
+from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of
+from pipeline.storage.backend import (
+    ObjectChangedError,
+    ObjectInfo,
+    ObjectTooLargeError,
+    StoreUnavailableError,
+)
+from pipeline.storage.local import file_etag, read_file
+from pipeline.storage.store import Store, open_store
+
+GLOB = re.compile(r"[*?\[]")
+BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
+
+
+def image_id(uri: str) -> str:
+    """32 hex digits that stand for `uri` in tables and names: its SHA-256, cut to 128 bits."""
+    return hashlib.sha256(uri.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def list_inputs(input_uri: str, limit: int | None = None) -> pa.Table:
+    """Every picture of `input_uri`, sorted by uri: `schema.INPUTS`, then pass-through columns.
+
+    `limit` keeps the first so many. Objects of a prefix come with ETag and size as listed; files
+    with time and size; rows of a list with whatever the list says. Raises UsageError when there
+    is nothing, when a uri occurs twice, or when a list is not what `input_lists` accepts.
+    """
+    refuse_credentials(input_uri)
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit is {limit}; give 1 or more")
+    if is_list(input_uri):
+        table = _pin_files(read_list(input_uri))
+    elif scheme_of(input_uri) == "file":
+        table = _table(_walk(local_path(input_uri)))
+    else:
+        table = _table(_objects(input_uri))
+    if table.num_rows == 0:
+        raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
+    table = table.sort_by("uri")
+    _refuse_duplicates(table)
+    return table if limit is None else table.slice(0, limit).combine_chunks()
+
+
+def refuse_overlap(input_uri: str, output_uri: str) -> None:
+    """Raise UsageError when the output lies in the input, where it would be read the next night."""
+    if is_list(input_uri) or scheme_of(input_uri) != scheme_of(output_uri):
+        return
+    inside, outside = (_folder(uri) for uri in (output_uri, GLOB.split(input_uri)[0]))
+    if inside.startswith(outside):
+        raise UsageError(
+            f"the output {output_uri!r} lies inside the input {input_uri!r}, so the next run "
+            "would take its tables for pictures. Choose an output beside the input."
+        )
+
+
+def read_image(
+    uri: str,
+    etag: str | None = None,
+    max_bytes: int | None = 64 << 20,
+    http: HttpPolicy | None = None,
+) -> bytes:
+    """The bytes of one picture as it was when the run was planned.
+
+    `etag` None reads whatever is there now. `http` None refuses HTTP(S) addresses. Raises
+    ReadError: not_found, forbidden, changed, too_large, bad_uri (permanent), throttled, network,
+    timeout (transient).
+    """
+    try:
+        scheme = scheme_of(uri)
+        if scheme in ("http", "https"):
+            return read_http(uri, http, max_bytes)
+        if scheme == "file":
+            return read_file(Path(os.fsdecode(_local_bytes(uri))), etag, max_bytes)
+        store, key = _locate(uri)
+        return store.read(key, etag, max_bytes)
+    except FileNotFoundError as error:
+        raise ReadError("not_found", f"no object: {error}") from error
+    except PermissionError as error:
+        raise ReadError("forbidden", str(error)) from error
+    except ObjectChangedError as error:
+        raise ReadError("changed", str(error)) from error
+    except ObjectTooLargeError as error:
+        raise ReadError("too_large", str(error)) from error
+    except StoreUnavailableError as error:
+        status = error.reason if error.reason in ReadError.transient_statuses else "network"
+        raise ReadError(status, str(error)) from error
+    except (UsageError, ValueError) as error:
+        raise ReadError("bad_uri", str(error)) from error
+    except OSError as error:  # a name too long, a loop of links, a disk error
+        raise ReadError("bad_uri", f"{type(error).__name__}: {error.strerror or error}") from error
+
+
+def _locate(uri: str) -> tuple[Store, str]:
+    """The bucket's store and the key as it is written. Only "s3://bucket/" is taken apart."""
+    if scheme_of(uri) != "s3":
+        root, _, key = uri.rpartition("/")
+        return _store(root, os.getpid()), key
+    bucket, _, key = uri[len("s3://") :].partition("/")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:_-]{1,254}", bucket) or not key:
+        raise UsageError("not s3://bucket/key")
+    return _store(f"s3://{bucket}", os.getpid()), key
+
+
+@lru_cache(maxsize=64)
+def _store(root: str, pid: int) -> Store:
+    return open_store(root)
+
+
+def _objects(uri: str) -> Iterator[tuple[str, ObjectInfo]]:
+    """(address, info) of the objects under a prefix or matching a glob, in the store's order."""
+    bucket = "/".join(uri.split("/", 3)[:3])
+    pattern = uri[len(bucket) + 1 :]
+    keep = _glob(pattern) if GLOB.search(pattern) else None
+    for info in open_store(bucket).list(GLOB.split(pattern)[0]):
+        folder_marker = info.key.endswith("/") and info.bytes == 0
+        if not folder_marker and (keep is None or keep.fullmatch(info.key)):
+            yield f"{bucket}/{info.key}", info
+
+
+def _walk(path: str) -> Iterator[tuple[str, ObjectInfo]]:
+    """(path, info) of the regular files below a folder or matching a glob; links to folders not."""
+    root = Path(GLOB.split(path)[0]).absolute()
+    if GLOB.search(path) and not Path(path).exists():
+        keep, root = _glob(str(Path(path).absolute())), (root if root.is_dir() else root.parent)
+    else:
+        keep, root = None, Path(path).absolute()
+    if root.is_file():
+        yield _local_uri(root), _file_info(root)
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in names:
+            file = Path(folder, name)
+            if name.startswith(".") or not file.is_file():
+                continue
+            if keep is None or keep.fullmatch(str(file)):
+                yield _local_uri(file), _file_info(file)
+
+
+def _file_info(path: Path) -> ObjectInfo:
+    status = path.stat()
+    return ObjectInfo(str(path), status.st_size, file_etag(status), status.st_mtime)
+
+
+def _local_uri(path: Path) -> str:
+    """The path itself, or a file:// address where its name is not valid UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "file://" + quote(os.fsencode(path))
+    return str(path)
+
+
+def _local_bytes(uri: str) -> bytes:
+    from urllib.parse import unquote_to_bytes
+
+    if uri.lower().startswith("file://"):
+        return unquote_to_bytes(uri[len("file://") :])
+    return os.fsencode(uri)
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    """`*` and `?` stay inside one level, `**` does not; [abc] as in a shell."""
+    parts = re.split(r"(\*\*/?|\*|\?|\[[^\]]+\])", pattern)
+    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    out = []
+    for part in parts:
+        if part in words:
+            out.append(words[part])
+        elif part.startswith("[") and part.endswith("]"):
+            inner = part[1:-1].replace("\\", r"\\")
+            out.append("[" + ("^" + inner[1:] if inner[0] == "!" else inner) + "]")
+        else:
+            out.append(re.escape(part))
+    return re.compile("".join(out), re.DOTALL)
+
+
+def _table(found: Iterable[tuple[str, ObjectInfo]]) -> pa.Table:
+    """Arrow memory grown in batches, so that a million keys never exist as Python objects."""
+    batches: list[pa.RecordBatch] = []
+    rows: list[tuple[str, str, str, int]] = []
+
+    def flush() -> None:
+        columns = zip(INPUTS, zip(*rows, strict=True), strict=True)
+        arrays = [pa.array(values, field.type) for field, values in columns]
+        batches.append(pa.record_batch(arrays, schema=INPUTS))
+        rows.clear()
+
+    for uri, info in found:
+        rows.append((image_id(uri), uri, info.etag, info.bytes))
+        if len(rows) == BATCH_ROWS:
+            flush()
+    if rows:
+        flush()
+    return pa.Table.from_batches(batches, INPUTS)
+
+
+def _pin_files(table: pa.Table) -> pa.Table:
+    """Give the rows of a list their image_id, and files their time and size."""
+    uris = table["uri"].to_pylist()
+    ids = pa.array([image_id(uri) for uri in uris], pa.string())
+    etags, sizes = table["etag"].to_pylist(), table["bytes"].to_pylist()
+    for row, uri in enumerate(uris):
+        if scheme_of(uri) == "file" and etags[row] is None:
+            path = Path(os.fsdecode(_local_bytes(uri)))
+            if path.is_file():
+                info = _file_info(path)
+                etags[row], sizes[row] = info.etag, info.bytes
+    for name, values in (("etag", etags), ("bytes", sizes)):
+        field = INPUTS.field(name)
+        column = pa.array(values, field.type)
+        table = table.set_column(table.schema.get_field_index(name), field, column)
+    return table.add_column(0, INPUTS.field("image_id"), [ids])
+
+
+def _refuse_duplicates(table: pa.Table) -> None:
+    uris = table["uri"].combine_chunks()
+    same = pc.equal(uris.slice(1), uris.slice(0, len(uris) - 1))
+    repeats = pc.sum(same).as_py() or 0
+    if repeats:
+        first = uris.slice(1).filter(same)[0].as_py()
+        raise UsageError(
+            f"{repeats} rows repeat a uri, the first is {first[:200]!r}. One row per picture: "
+            "remove the repeats from the list."
+        )
+
+
+def _folder(uri: str) -> str:
+    path = str(Path(local_path(uri)).absolute()) if scheme_of(uri) == "file" else uri
+    return path.rstrip("/") + "/"

@@ -1,0 +1,150 @@
+"""Which images a run has to do: those that no committed run covers, and why.
+
+An image is covered when the latest committed run of the same settings, weights and detector that
+had it, had it with the same ETag and settled it (a crop, or a permanent error). Runs with other
+settings in the same output neither cover nor uncover it. A list without ETags says that its
+objects do not change: null equals null.
+
+Only input lists are read, not data: a run's list is sorted and cut into files whose first and last
+uri are in its spec, so of earlier nights only the files that overlap tonight's are fetched.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.manifest import unsettled_ids
+from pipeline.ledger.pinned import input_file_rows, input_rows, read_spec
+from pipeline.ledger.plan import RunSpec, input_sha256
+from pipeline.ledger.reader import committed_runs
+from pipeline.storage.store import Store
+
+# How near the committed runs came to covering an image; the largest value found counts.
+NEW, CHANGED, WEIGHTS, SETTINGS, FAILED, COVERED = range(6)
+REASONS = {
+    NEW: "new",  # no committed run has had it
+    CHANGED: "changed",  # its ETag is another
+    WEIGHTS: "weights",  # done with other weights or another detector
+    SETTINGS: "settings",  # done with other settings
+    FAILED: "failed",  # failed for a transient reason
+}
+RESUMED = "resumed"  # of a run that --resume names
+FORCED = "forced"  # covered, and done again because --mode full asks for it
+READERS = 16  # specs and input files fetched at a time
+
+
+@dataclass(frozen=True)
+class Todo:
+    """What is left to do.
+
+    inputs:  rows of the list to do, in its order
+    spec:    the spec of a run that does them; two jobs that find the same left have the same
+    reasons: images by why they are done
+    covered: images left out
+    """
+
+    inputs: pa.Table
+    spec: RunSpec
+    reasons: dict[str, int]
+    covered: int
+
+
+def uncovered(store: Store, spec: RunSpec, inputs: pa.Table, mode: str = "incremental") -> Todo:
+    """Compare a list (sorted by uri, as `list_inputs` gives it) with what is committed.
+
+    mode: "incremental" leaves covered images out, "full" does them too. `spec.input_sha256` may
+    be empty; the spec returned has that of the rows to do, and a generation that no run committed
+    so far has, since the same images may be left over or forced more than once.
+    """
+    manifests = committed_runs(store)  # one look: a run that commits later is dealt with by Ledger
+    nearness = _nearness(store, spec, inputs, manifests)
+    wanted = nearness < COVERED if mode == "incremental" else np.ones(len(nearness), bool)
+    codes, counts = np.unique(nearness[wanted], return_counts=True)
+    names = {**REASONS, COVERED: FORCED}
+    rows = inputs.filter(pa.array(wanted)).combine_chunks()
+    spec = replace(spec, input_sha256=input_sha256(rows), generation=0)
+    taken = {manifest["run_id"] for manifest in manifests}
+    while spec.run_id in taken:
+        spec = spec.next_generation()
+    reasons = {names[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)}
+    return Todo(rows, spec, reasons, covered=inputs.num_rows - rows.num_rows)
+
+
+def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
+    """The pinned list of the uncommitted run `run_id`, to go on with, whatever the input is now.
+
+    Raises LedgerError where `spec`, but for its list, is not the run's, saying what differs.
+    """
+    old = Ledger.resume(store, run_id, spec).spec
+    rows = pa.concat_tables(table for _, table in input_rows(store, old)).combine_chunks()
+    own = RunSpec(**{item.name: old[item.name] for item in fields(RunSpec)})
+    return Todo(rows, own, {RESUMED: rows.num_rows}, covered=0)
+
+
+def _nearness(
+    store: Store, spec: RunSpec, inputs: pa.Table, manifests: list[dict[str, Any]]
+) -> np.ndarray[Any, np.dtype[np.int8]]:
+    """For each row of `inputs` how near the committed runs, latest first, came to covering it."""
+    nearness = np.full(inputs.num_rows, NEW, np.int8)  # [rows]
+    decided = np.zeros(inputs.num_rows, bool)  # a run of the same kind had it: its word counts
+    uris = inputs["uri"].combine_chunks()
+    with ThreadPoolExecutor(READERS) as pool:
+        specs = pool.map(partial(read_spec, store), [m["run_id"] for m in manifests])
+        for manifest, old in zip(manifests, specs, strict=True):
+            same_kind, found = _kind(spec, old)
+            unsettled = unsettled_ids(store, manifest) if same_kind else None
+            overlaps = list(_overlaps(uris, old["plan"]["files"]))
+            fetch = partial(input_file_rows, store, old, columns=["image_id", "etag"])
+            fetched = pool.map(fetch, [entry for entry, _ in overlaps])
+            for (_, rows), theirs in zip(overlaps, fetched, strict=True):
+                ours = inputs.slice(rows.start, len(rows))
+                here, same_etag, left = _compare(ours, theirs, unsettled)
+                value = np.where(same_etag, np.where(left, FAILED, found), CHANGED)
+                view, fixed = nearness[rows.start : rows.stop], decided[rows.start : rows.stop]
+                if same_kind:
+                    view[here & ~fixed] = value[here & ~fixed]
+                    fixed |= here
+                else:
+                    undecided = here & ~fixed
+                    view[undecided] = np.maximum(view, value)[undecided]
+    return nearness
+
+
+def _kind(new: RunSpec, old: dict[str, Any]) -> tuple[bool, int]:
+    """Whether an earlier run is of the same kind, and how near it comes at the same ETag."""
+    if (old["weights_sha256"], old["detector"]) != (new.weights_sha256, new.detector):
+        return False, WEIGHTS
+    if old["settings"] != asdict(new)["settings"]:
+        return False, SETTINGS
+    return True, COVERED
+
+
+def _overlaps(
+    uris: pa.Array, files: Iterable[dict[str, Any]]
+) -> Iterable[tuple[dict[str, Any], range]]:
+    """The input files that may hold images of ours, each with the rows of ours that it may hold."""
+    for entry in files:
+        first = bisect_left(range(len(uris)), entry["first_uri"], key=lambda i: uris[i].as_py())
+        last = bisect_right(range(len(uris)), entry["last_uri"], key=lambda i: uris[i].as_py())
+        if first < last:
+            yield entry, range(first, last)
+
+
+def _compare(ours: pa.Table, theirs: pa.Table, unsettled: pa.Array | None) -> tuple[Any, Any, Any]:
+    """Row by row of ours, as boolean arrays: are they there, at the same ETag, and unsettled."""
+    ids = ours["image_id"].combine_chunks()
+    at = pc.index_in(ids, theirs["image_id"].combine_chunks())
+    here = pc.is_valid(at)
+    mine, other = ours["etag"].combine_chunks(), theirs["etag"].combine_chunks().take(at)
+    both_null = pc.and_(pc.is_null(mine), pc.is_null(other))
+    same = pc.or_(pc.fill_null(pc.equal(mine, other), False), both_null)
+    left = pc.is_in(ids, unsettled) if unsettled is not None else pa.array([False] * len(ids))
+    return tuple(flags.to_numpy(zero_copy_only=False) for flags in (here, same, left))

@@ -1,0 +1,244 @@
+"""The truth about a run, kept in the output store: what is planned, what is done, what counts.
+
+Three objects decide, and each is created once: spec.json (what the run is), tasks/<n>.json (task
+n is done, in these files) and _MANIFEST.json (the run is committed). Data files are written
+before anything names them and under names of their own, so that whoever dies, retries, comes too
+late or runs twice leaves at most a file that nobody names. See `records` for the layout.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.manifest import (
+    manifest_key,
+    read_committed,
+    read_manifest,
+    write_files,
+    write_unsettled,
+)
+from pipeline.ledger.pinned import pin, read_spec, task_rows
+from pipeline.ledger.plan import Plan, RunSpec, spec_differences
+from pipeline.ledger.records import (
+    ABANDONED,
+    FORMAT,
+    DataFile,
+    TaskRecord,
+    add_figures,
+    data_key,
+    data_prefix,
+    new_attempt,
+    run_key,
+    task_key,
+    to_bytes,
+)
+from pipeline.ledger.tables import TABLES, check_tables, encode_table
+from pipeline.storage.store import Store, requests_so_far
+from pipeline.telemetry import Telemetry
+
+READERS = 32  # task records fetched at a time
+
+
+class Ledger:
+    """One run in one store. Cheap to make and to pickle; a worker makes its own from the run id."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.store = store
+        self.run_id = run_id
+        self._spec: dict[str, Any] | None = None
+
+    def __reduce__(self) -> tuple[Callable[[Store, str], "Ledger"], tuple[Store, str]]:
+        return Ledger, (self.store, self.run_id)
+
+    @classmethod
+    def open(cls, store: Store, spec: RunSpec, inputs: pa.Table, plan: Plan) -> "Ledger":
+        """Begin the run of `spec`, or go on with it where it is already begun.
+
+        The plan of whoever began it counts: going on keeps its tasks, whatever their size. Raises
+        LedgerError where the store cannot create once.
+        """
+        while (manifest := read_manifest(store, spec.run_id)) and manifest["verdict"] == ABANDONED:
+            spec = spec.next_generation()
+        ledger = cls(store, spec.run_id)
+        if store.exists(run_key(spec.run_id, "spec.json")):
+            ledger._spec = read_spec(store, spec.run_id)
+        else:
+            store.probe_create_once()
+            ledger._spec = pin(store, spec, inputs, plan)
+        if differences := spec_differences(ledger._spec, asdict(spec)):
+            raise LedgerError(f"spec.json of run {spec.run_id} is not its own: {differences[0]}")
+        return ledger
+
+    @classmethod
+    def resume(cls, store: Store, run_id: str, spec: RunSpec) -> "Ledger":
+        """Go on with the run `run_id` and its own pinned list, whatever lies in the input now.
+
+        Raises LedgerError where the job's settings, weights, detector or code are not the run's,
+        naming each that differs; the list is not compared.
+        """
+        ledger = cls(store, run_id)
+        ours = {**asdict(spec), "input_sha256": ledger.spec["input_sha256"]}
+        if differences := spec_differences(ledger.spec, ours):
+            raise LedgerError(
+                f"run {run_id} cannot go on with this job, which is another run: "
+                f"{'; '.join(differences)}. Give the run's own settings, or begin a new run."
+            )
+        return ledger
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """spec.json: settings, hashes and the plan."""
+        if self._spec is None:
+            self._spec = read_spec(self.store, self.run_id)
+        return self._spec
+
+    @property
+    def task_count(self) -> int:
+        return int(self.spec["plan"]["tasks"])
+
+    @property
+    def rows(self) -> int:
+        """Images of the run."""
+        return int(self.spec["plan"]["rows"])
+
+    @property
+    def is_committed(self) -> bool:
+        return self.manifest is not None
+
+    @property
+    def manifest(self) -> dict[str, Any] | None:
+        """The manifest of a committed run, else None. An abandoned run is not committed."""
+        return read_committed(self.store, self.run_id)
+
+    def pending(self) -> list[int]:
+        """Numbers of the tasks that have no record yet, from one listing."""
+        done = set(self._recorded())
+        return [n for n in range(self.task_count) if n not in done]
+
+    def task_inputs(self, n: int) -> pa.Table:
+        """The pinned input rows of task n."""
+        return task_rows(self.store, self.spec, n)
+
+    def commit_task(
+        self, n: int, tables: Mapping[str, pa.Table], metrics: Mapping[str, Any]
+    ) -> TaskRecord:
+        """Write the tables of task n and put it on record; return the record that counts.
+
+        That is another attempt's record if it came first; the files written here are then orphans
+        that nothing names. Raises LedgerError if rows are missing or of the wrong type.
+        """
+        before = requests_so_far()
+        inputs = self.task_inputs(n)
+        check_tables(tables, inputs)
+        attempt = new_attempt()
+        files = tuple(self._write_table(n, attempt, name, table) for name, table in tables.items())
+        transient = pc.equal(tables["images"]["error_kind"], "transient")
+        requests = requests_so_far() - before
+        requests["put"] += 1  # the record itself
+        record = TaskRecord(
+            task=n,
+            attempt=attempt,
+            images=inputs.num_rows,
+            files=files,
+            unsettled=tuple(tables["images"]["image_id"].filter(transient).to_pylist()),
+            metrics=add_figures([metrics, {"requests": requests}]),
+        )
+        if self.store.create_once(task_key(self.run_id, n), record.to_bytes()):
+            return record
+        return self.record(n)
+
+    def record(self, n: int) -> TaskRecord:
+        """The record of a task that is done."""
+        record = TaskRecord.from_bytes(self.store.read(task_key(self.run_id, n)))
+        if record.task != n:
+            raise LedgerError(f"the record of task {n} of run {self.run_id} is about {record.task}")
+        return record
+
+    def records(self) -> Iterator[TaskRecord]:
+        """The records of all tasks that are done, by number."""
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from pool.map(self.record, self._recorded())
+
+    def finish(self, summary: Mapping[str, Any]) -> dict[str, Any]:
+        """Commit the run: check that nothing is missing, then create the manifest.
+
+        `summary` may hold a "verdict" (else "done") and anything to keep beside it. Returns the
+        manifest that counts: of two jobs that finish at once, the first one's. Raises LedgerError
+        when tasks are open, when rows out are not rows in, or when a file is gone.
+        """
+        records = list(self.records())
+        self._check_complete(records)
+        self._check_files(records)
+        manifest = {
+            "format": FORMAT,
+            "run_id": self.run_id,
+            "verdict": "done",
+            "committed_at": time.time(),
+            **{name: self.spec[name] for name in _SPEC_IN_MANIFEST},
+            "rows": self.rows,
+            "tasks": self.task_count,
+            "tables": _table_totals(records),
+            "metrics": add_figures(record.metrics for record in records),
+            "files": write_files(self.store, self.run_id, (f for r in records for f in r.files)),
+            "unsettled": write_unsettled(
+                self.store, self.run_id, (one for r in records for one in r.unsettled)
+            ),
+            **summary,
+        }
+        self.store.create_once(manifest_key(self.run_id), to_bytes(manifest))
+        found = self.manifest
+        if found is None:
+            raise LedgerError(f"run {self.run_id} was given up (runs.py gc) before it could commit")
+        figures = Telemetry.of_manifest(found)
+        self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
+        return found
+
+    def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:
+        data = encode_table(table, self._footer())
+        key = data_key(self.run_id, name, n, attempt)
+        self.store.write(key, data)
+        return DataFile(name, key, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
+
+    def _footer(self) -> dict[str, Any]:
+        names = ("settings", "weights_sha256", "detector", "code_version")
+        return {"run_id": self.run_id, **{name: self.spec[name] for name in names}}
+
+    def _recorded(self) -> list[int]:
+        prefix = run_key(self.run_id, "tasks/")
+        names = (info.key[len(prefix) :] for info in self.store.list(prefix))
+        return sorted(int(name.removesuffix(".json")) for name in names)
+
+    def _check_complete(self, records: list[TaskRecord]) -> None:
+        if len(records) != self.task_count:
+            missing = self.task_count - len(records)
+            raise LedgerError(f"{missing} of {self.task_count} tasks are not done; run it again")
+        images = sum(f.rows for record in records for f in record.files if f.table == "images")
+        if images != self.rows or sum(record.images for record in records) != self.rows:
+            raise LedgerError(f"{self.rows} images went in and {images} rows came out")
+
+    def _check_files(self, records: list[TaskRecord]) -> None:
+        prefixes = [data_prefix(self.run_id, table) for table in TABLES]
+        there = {o.key: o.bytes for prefix in prefixes for o in self.store.list(prefix)}
+        for file in (file for record in records for file in record.files):
+            if there.get(file.key) != file.bytes:
+                raise LedgerError(f"{file.key} is on record but missing or cut short in the store")
+
+
+_SPEC_IN_MANIFEST = (
+    "settings", "weights_sha256", "detector", "code_version", "input_sha256", "parent",
+    "generation",
+)  # fmt: skip
+
+
+def _table_totals(records: list[TaskRecord]) -> dict[str, Any]:
+    files = [file for record in records for file in record.files]
+    return add_figures(
+        {file.table: {"files": 1, "rows": file.rows, "bytes": file.bytes}} for file in files
+    )

@@ -1,0 +1,118 @@
+"""Reading what runs have committed. Nothing that is not in a manifest is ever seen."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.manifest import data_files, read_committed
+from pipeline.ledger.tables import TABLES, decode_table
+from pipeline.storage.store import Store, open_store
+
+READERS = 32  # manifests fetched at a time
+
+
+def open_run(output_uri: str, run_id: str | None = None) -> "Run":
+    """The tables of one committed run, or, without `run_id`, of all of them as one current table.
+
+    In the current table an image has the rows of the run that committed it last. A retry counts
+    with the run it repairs: opening it gives that run's rows, the repaired ones in place of the
+    failed. Raises LedgerError if there is no such committed run.
+    """
+    store = open_store(output_uri)
+    if run_id is None:
+        manifests = committed_runs(store)
+        if not manifests:
+            raise LedgerError(f"no run is committed in {output_uri}")
+        return Run(store, manifests)
+    manifests = []
+    parent: str | None = run_id
+    while parent is not None:
+        manifest = read_committed(store, parent)
+        if manifest is None:
+            raise LedgerError(f"run {parent} is not committed in {output_uri}")
+        manifests.append(manifest)
+        parent = manifest["parent"]
+    return Run(store, manifests)
+
+
+def committed_runs(store: Store) -> list[dict[str, Any]]:
+    """The manifests of all committed runs, the latest first."""
+    names = [name for name in store.folders("runs/") if not name.startswith("_")]
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(partial(read_committed, store), names))
+    manifests = [manifest for manifest in found if manifest is not None]
+    return sorted(manifests, key=lambda m: (m["committed_at"], m["run_id"]), reverse=True)
+
+
+class Run:
+    """Committed rows of one or more runs, the latest first; each image from one run only."""
+
+    def __init__(self, store: Store, manifests: list[dict[str, Any]]) -> None:
+        self._store = store
+        self._manifests = manifests
+        self._owners: list[pa.Array] | None = None
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of the run, or of the latest of several."""
+        return self._manifests[0]
+
+    @property
+    def manifests(self) -> list[dict[str, Any]]:
+        """The manifests of all runs that rows may come from, the latest first."""
+        return self._manifests
+
+    def images(self, columns: list[str] | None = None) -> pa.Table:
+        """One row per image: `schema.IMAGES` and the pass-through columns of the lists."""
+        return self._table("images", columns)
+
+    def crops(self, columns: list[str] | None = None) -> pa.Table:
+        """One row per image, ratio and rank: `schema.CROPS`. Leave `image` out to save memory."""
+        return self._table("crops", columns)
+
+    def candidates(self, columns: list[str] | None = None) -> pa.Table:
+        """Every scored candidate, where the run kept them: `schema.CANDIDATES`."""
+        return self._table("candidates", columns)
+
+    def batches(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of one table, a file at a time, for runs that do not fit in memory."""
+        wanted = None if columns is None else [*dict.fromkeys(["image_id", *columns])]
+        for manifest, owned in zip(self._manifests, self._owned(), strict=True):
+            for file in data_files(self._store, manifest, table):
+                rows = decode_table(self._store.read(file.key), wanted)
+                if owned is not None:
+                    rows = rows.filter(pc.is_in(rows["image_id"], owned))
+                rows = rows.replace_schema_metadata(None)
+                yield rows if columns is None else rows.select(columns)
+
+    def _table(self, table: str, columns: list[str] | None) -> pa.Table:
+        parts = list(self.batches(table, columns))
+        if not parts:
+            schema = TABLES[table]
+            return schema.empty_table() if columns is None else schema.empty_table().select(columns)
+        return pa.concat_tables(parts, promote_options="default")
+
+    def _owned(self) -> list[pa.Array | None]:
+        """For each run the ids of the images it has the last word on; None for all of them."""
+        if len(self._manifests) == 1:
+            return [None]
+        if self._owners is None:
+            seen: set[str] = set()
+            self._owners = []
+            for manifest in self._manifests:
+                ids = self._image_ids(manifest) - seen
+                seen |= ids
+                self._owners.append(pa.array(sorted(ids), pa.string()))
+        return list(self._owners)
+
+    def _image_ids(self, manifest: dict[str, Any]) -> set[str]:
+        ids: set[str] = set()
+        for file in data_files(self._store, manifest, "images"):
+            table = decode_table(self._store.read(file.key), ["image_id"])
+            ids.update(table["image_id"].to_pylist())
+        return ids

@@ -1,0 +1,35 @@
+"""The failed images of a committed run, as the input of a run that does only them again."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import UsageError
+from pipeline.ledger.pinned import input_rows, read_spec
+from pipeline.ledger.reader import open_run
+from pipeline.storage.store import Store
+
+KINDS = ("transient", "permanent", "all")
+
+
+def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Table:
+    """The input rows, as pinned, of a committed run's images that failed; kind: one of KINDS.
+
+    A run that is itself a retry counts with its parents: what it repaired is not failed. Raises
+    LedgerError if the run is not committed, UsageError if nothing failed in this way.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
+    run = open_run(store.uri, run_id)
+    images = run.images(["image_id", "error_kind"])
+    failed = pc.is_valid(images["error_kind"])
+    if kind != "all":
+        failed = pc.equal(images["error_kind"], kind)
+    wanted = images.filter(pc.fill_null(failed, False))["image_id"].combine_chunks()
+    if len(wanted) == 0:
+        raise UsageError(f"run {run_id} has no {'' if kind == 'all' else kind + ' '}failures")
+    oldest = run.manifests[-1]["run_id"]  # a retry's list is a part of its first parent's
+    parts = [
+        rows.filter(pc.is_in(rows["image_id"], wanted))
+        for _, rows in input_rows(store, read_spec(store, oldest))
+    ]
+    return pa.concat_tables(parts).sort_by("uri").combine_chunks()

@@ -1,0 +1,104 @@
+"""Any other fsspec store, as long as it can create an object only if it is absent.
+
+fsspec's own default for `mode="create"` is "exists? then write", which two jobs can pass at once,
+and a probe cannot tell. So stores are listed by name, each with what makes its creation atomic.
+"""
+
+import posixpath
+import threading
+from typing import Any
+
+import fsspec
+
+from pipeline.errors import UsageError
+from pipeline.storage.addresses import scheme_of
+from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+from pipeline.storage.backoff import RetryableError
+
+CREATES_ONCE = {
+    "memory": "a lock; for tests and small trials in one process",
+    "gs": "gcsfs sends ifGenerationMatch=0",
+    "gcs": "as gs",
+    "az": "adlfs sends If-None-Match: *",
+    "abfs": "as az",
+    "abfss": "as az",
+}
+
+_MEMORY = threading.Lock()  # the memory store looks and then writes; one process, so a lock will do
+
+
+class FsspecBackend:
+    """Objects under the address `uri`."""
+
+    def __init__(self, uri: str) -> None:
+        if scheme_of(uri) not in CREATES_ONCE:
+            raise UsageError(
+                f"a store at {scheme_of(uri)}:// is not known to create an object only if it is "
+                f"absent. Use a folder, s3:// or one of {', '.join(CREATES_ONCE)}."
+            )
+        try:
+            self._fs, self._root = fsspec.url_to_fs(uri, use_listings_cache=False)
+        except ImportError as error:
+            raise UsageError(f"{uri!r} needs a package: {error}") from error
+
+    def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes:
+        if etag is not None or max_bytes is not None:
+            info = self.head(key)
+            if etag is not None and info.etag != etag:
+                raise ObjectChangedError(f"the object no longer has the ETag {etag}")
+            if max_bytes is not None and info.bytes > max_bytes:
+                raise ObjectTooLargeError(f"{info.bytes} bytes, at most {max_bytes} are read")
+        return bytes(_once(self._fs.cat_file, self._path(key)))
+
+    def put(self, key: str, data: bytes) -> None:
+        with _MEMORY:
+            _once(self._fs.pipe_file, self._path(key), data)
+
+    def create(self, key: str, data: bytes) -> None:
+        with _MEMORY:
+            _once(self._fs.pipe_file, self._path(key), data, mode="create")
+
+    def head(self, key: str) -> ObjectInfo:
+        return self._info(_once(self._fs.info, self._path(key)))
+
+    def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
+        folder = prefix.rpartition("/")[0]
+        found = _once(self._fs.find, self._path(folder) if folder else self._root, detail=True)
+        infos = (self._info(entry) for entry in found.values())
+        return sorted((i for i in infos if i.key.startswith(prefix)), key=lambda i: i.key), None
+
+    def folders(self, prefix: str) -> list[str]:
+        try:
+            found = _once(self._fs.ls, self._path(prefix), detail=True)
+        except FileNotFoundError:
+            return []
+        return [e["name"].rstrip("/").rpartition("/")[2] for e in found if e["type"] == "directory"]
+
+    def delete(self, key: str) -> None:
+        try:
+            _once(self._fs.rm_file, self._path(key))
+        except FileNotFoundError:
+            return
+
+    def remains(self) -> list[ObjectInfo]:
+        return []  # an upload that was cut off never becomes visible
+
+    def _path(self, key: str) -> str:
+        return posixpath.join(self._root, key)
+
+    def _info(self, entry: dict[str, Any]) -> ObjectInfo:
+        modified: Any = entry.get("created") or entry.get("mtime") or entry.get("last_modified")
+        seconds = modified.timestamp() if hasattr(modified, "timestamp") else float(modified or 0)
+        etag = str(entry.get("etag") or entry.get("ETag") or f"{seconds:.6f}-{entry['size']}")
+        key = entry["name"].removeprefix(self._root).lstrip("/")
+        return ObjectInfo(key, int(entry["size"]), etag.strip('"'), seconds)
+
+
+def _once(function: Any, *arguments: Any, **options: Any) -> Any:
+    """One call. What is neither absent, present nor forbidden is worth another try."""
+    try:
+        return function(*arguments, **options)
+    except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError):
+        raise
+    except (OSError, TimeoutError) as error:
+        raise RetryableError("network", f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,124 @@
+"""A folder as a store. Objects appear whole, by a hard link, which fails if the name exists."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.errors import LedgerError
+from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+
+TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
+
+
+class LocalBackend:
+    """Objects as files under `root`. A crash leaves temporary files, never a part of an object."""
+
+    def __init__(self, root: str) -> None:
+        self._root = Path(root).absolute()
+
+    def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes:
+        return read_file(self._root / key, etag, max_bytes)
+
+    def put(self, key: str, data: bytes) -> None:
+        self._publish(key, data, os.replace)
+
+    def create(self, key: str, data: bytes) -> None:
+        self._publish(key, data, _link)
+
+    def head(self, key: str) -> ObjectInfo:
+        path = self._root / key
+        if not path.is_file():
+            raise FileNotFoundError(key)
+        return _info(key, path.stat())
+
+    def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
+        return self._walk(prefix), None
+
+    def folders(self, prefix: str) -> list[str]:
+        folder = self._root / prefix
+        return (
+            [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
+        )
+
+    def delete(self, key: str) -> None:
+        (self._root / key).unlink(missing_ok=True)
+
+    def remains(self) -> list[ObjectInfo]:
+        return [info for info in self._files(self._root) if _is_temporary(info)]
+
+    def _walk(self, prefix: str) -> list[ObjectInfo]:
+        found = self._files(self._root / prefix.rpartition("/")[0])
+        wanted = (i for i in found if i.key.startswith(prefix) and not _is_temporary(i))
+        return sorted(wanted, key=lambda info: info.key)
+
+    def _files(self, start: Path) -> Iterator[ObjectInfo]:
+        for folder, _, names in os.walk(start):
+            for name in names:
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):  # it was removed since the walk began
+                    yield _info(path.relative_to(self._root).as_posix(), path.stat())
+
+    def _publish(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> None:
+        target = self._root / key
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise NotADirectoryError(f"a file is where a folder should be: {error}") from error
+        temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # the content is on disk before the name is
+            place(temporary, target)
+            _sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
+    """A regular file whole. Raises like `Store.read`; a pipe or a device is not found."""
+    if not path.is_file():  # also keeps a pipe from blocking for ever
+        raise FileNotFoundError(str(path))
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        if etag is not None and file_etag(before) != etag:
+            raise ObjectChangedError(f"{path} was changed after the run was planned")
+        if max_bytes is not None and before.st_size > max_bytes:
+            raise ObjectTooLargeError(f"{before.st_size} bytes, at most {max_bytes} are read")
+        return file.read()
+
+
+def file_etag(status: os.stat_result) -> str:
+    """Stands for an ETag locally: modification time in ns and size."""
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def _is_temporary(info: ObjectInfo) -> bool:
+    return info.key.rpartition("/")[2].startswith(TEMPORARY)
+
+
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    return ObjectInfo(key, status.st_size, file_etag(status), status.st_mtime)
+
+
+def _link(temporary: Path, target: Path) -> None:
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise LedgerError(
+            f"the file system of {target.parent} has no hard links ({error.strerror}), so an "
+            "object cannot be created once there. Use another folder or an object store."
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,189 @@
+"""One small interface over a local folder, S3 and every fsspec store that can create once.
+
+The ledger needs little of a store, and needs it exactly: bytes in and out under a key, a listing,
+and *create-once*: of several writers of one key exactly one wins, and the object is never seen in
+part. Everything else (renames, appends, directories, caches) is left out on purpose.
+
+Credentials come from the role, the profile or the environment alone; other S3 servers are named
+by AWS_ENDPOINT_URL. Nothing here accepts a key, and an address that carries one is refused.
+"""
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
+
+from pipeline.errors import LedgerError, UsageError
+from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of
+from pipeline.storage.backend import (
+    Backend,
+    ObjectInfo,
+    StoreFailedError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from pipeline.storage.backoff import Backoff, RetryableError
+
+T = TypeVar("T")
+
+# What the product itself names: run ids, hashes, numbers. Text from outside never gets in here.
+SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
+PROBE_KEY = "runs/_probe/create-once"
+
+_REQUESTS: Counter[str] = Counter()
+_REQUESTS_LOCK = threading.Lock()
+
+
+class Store:
+    """A backend with patience: back-off, a deadline, counted requests. Safe to pickle and share."""
+
+    def __init__(self, uri: str, backend: Backend, backoff: Backoff) -> None:
+        self.uri = uri
+        self.backoff = backoff
+        self.requests: Counter[str] = Counter()
+        self._backend = backend
+
+    def __reduce__(self) -> tuple[Callable[[str], "Store"], tuple[str]]:
+        return open_store, (self.uri,)
+
+    def read(self, key: str, etag: str | None = None, max_bytes: int | None = None) -> bytes:
+        """The whole object, or an error; never a part of it.
+
+        Raises FileNotFoundError, ObjectChangedError (`etag` given, but the object has another),
+        ObjectTooLargeError (before the body is fetched), StoreRefusedError, StoreFailedError or
+        StoreUnavailableError.
+        """
+        return self._try("get", lambda: self._backend.get(key, etag, max_bytes))
+
+    def write(self, key: str, data: bytes) -> None:
+        """Write under a name that no other attempt uses; that is why repeating it is harmless."""
+        _check_key(key)
+        self._try("put", lambda: self._backend.put(key, data))
+
+    def create_once(self, key: str, data: bytes) -> bool:
+        """Create `key` with `data` unless it exists; True when the object there holds `data`.
+
+        A refusal may be our own earlier attempt whose answer was lost, so the object is read back
+        and compared: the same bytes mean True. False means somebody else's content is there.
+        """
+        _check_key(key)
+        try:
+            self._try("put", lambda: self._backend.create(key, data))
+        except FileExistsError:
+            return self.read(key) == data
+        return True
+
+    def head(self, key: str) -> ObjectInfo:
+        """Size and ETag of one object. Raises FileNotFoundError."""
+        return self._try("head", lambda: self._backend.head(key))
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.head(key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Every object whose key starts with `prefix`, in pages of at most 1,000, by key."""
+        token: str | None = None
+        while True:
+            page, token = self._try("list", partial(self._backend.list_page, prefix, token))
+            yield from page
+            if token is None:
+                return
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """The next path component of every key below `prefix` ("runs/") that has more after it."""
+        return tuple(sorted(self._try("list", partial(self._backend.folders, prefix))))
+
+    def delete(self, key: str) -> None:
+        """Remove one object; absent is fine. Only `jobs/runs.py gc` calls this."""
+        _check_key(key)
+        self._try("delete", lambda: self._backend.delete(key))
+
+    def remains(self) -> tuple[ObjectInfo, ...]:
+        """What killed writers left that is no object: temporary files of a folder, else nothing."""
+        return tuple(self._try("list", self._backend.remains))
+
+    def delete_remains(self, info: ObjectInfo) -> None:
+        """Remove one of them."""
+        self._try("delete", partial(self._backend.delete, info.key))
+
+    def probe_create_once(self) -> None:
+        """Raise LedgerError unless this store refuses to create what exists.
+
+        Two creations of one fixed key with different content: whatever was there before, the
+        second must be refused. Needs no right to delete, and leaves one object of 2 bytes.
+        """
+        self.create_once(PROBE_KEY, b"1\n")
+        if self.create_once(PROBE_KEY, b"2\n") or self.read(PROBE_KEY) != b"1\n":
+            raise LedgerError(
+                f"{self.uri} overwrote an object that it was asked to create only if absent "
+                "(If-None-Match: *). Two jobs could undo each other there. Use a store with "
+                "conditional writes: AWS S3, MinIO, Ceph RGW, R2, GCS, or a local folder."
+            )
+
+    def _try(self, operation: str, attempt: Callable[[], T]) -> T:
+        def once() -> T:
+            self._count(operation)
+            return attempt()
+
+        try:
+            return self.backoff.call(once, lambda failure: self._count("retry_" + failure.reason))
+        except (FileNotFoundError, FileExistsError):
+            raise
+        except PermissionError as error:
+            raise StoreRefusedError(f"{self.uri} refuses a {operation}: {error}") from error
+        except OSError as error:
+            raise StoreFailedError(f"{self.uri}: {error}") from error
+        except RetryableError as failure:
+            raise StoreUnavailableError(
+                failure.reason,
+                f"{self.uri} did not answer a {operation} within {self.backoff.deadline_s:g} s: "
+                f"{failure}",
+            ) from failure
+
+    def _count(self, name: str) -> None:
+        with _REQUESTS_LOCK:
+            self.requests[name] += 1
+            _REQUESTS[name] += 1
+
+
+def requests_so_far() -> Counter[str]:
+    """Storage requests of this process since it started, by operation, retries apart.
+
+    A stage takes the difference of two of these to say what it cost.
+    """
+    with _REQUESTS_LOCK:
+        return Counter(_REQUESTS)
+
+
+def open_store(uri: str, backoff: Backoff | None = None) -> Store:
+    """The store at `uri`: a folder, file://, s3://bucket/prefix, memory://, or any fsspec one.
+
+    Opening makes no request. Raises UsageError for an address that carries a credential, and for
+    an fsspec store that cannot create once.
+    """
+    from pipeline.storage import fsspec_store, local, s3
+
+    refuse_credentials(uri)
+    scheme = scheme_of(uri)
+    backend: Backend
+    if scheme == "file":
+        backend = local.LocalBackend(local_path(uri))
+    elif scheme == "s3":
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise UsageError(f"{uri!r} names no bucket; write s3://bucket/prefix")
+        backend = s3.S3Backend(bucket, prefix.strip("/"))
+    else:
+        backend = fsspec_store.FsspecBackend(uri)
+    return Store(uri, backend, backoff or Backoff())
+
+
+def _check_key(key: str) -> None:
+    if len(key) > 512 or not SAFE_KEY.fullmatch(key):
+        raise ValueError(f"not a key of this product's own making: {key[:80]!r}")

@@ -1,0 +1,129 @@
+"""HTTP inputs: off, then only listed hosts, then only public addresses, and no second look-up."""
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from pipeline.errors import ReadError
+from pipeline.inputs.http import HttpPolicy, is_public, read_http
+
+
+class Pictures(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path in ("/trickle", "/head"):
+            self.trickle()
+            return
+        status = int(self.path[1:4]) if self.path[1:4].isdigit() else 200
+        body = f"{self.headers['Host']} {self.path}".encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) + (9 if "short" in self.path else 0)))
+        if status in (301, 302):
+            self.send_header("Location", "http://169.254.169.254/")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def trickle(self) -> None:
+        """A byte every 50 ms, in the body or already in the head, for a minute."""
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Length: 9999\r\n")
+            self.wfile.write(b"\r\n" if self.path == "/trickle" else b"X: ")
+            for _ in range(1200):
+                self.wfile.write(b"x")
+                time.sleep(0.05)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def here(hosts: set[str], addresses: list[str] | None = None) -> HttpPolicy:
+    """A policy whose names all lead to this machine, which it takes for public."""
+    found = addresses or ["127.0.0.1"]
+    return HttpPolicy(
+        frozenset(hosts), timeout_s=5, resolve=lambda host, port: found, public=lambda address: True
+    )
+
+
+def status(uri: str, policy: HttpPolicy | None, max_bytes: int | None = None) -> str:
+    with pytest.raises(ReadError) as failed:
+        read_http(uri, policy, max_bytes)
+    return failed.value.status
+
+
+def test_a_listed_host_is_asked_by_its_name_at_the_checked_address(port: int) -> None:
+    policy = here({"img.example", ".cdn.example"})
+    uri = f"http://img.example:{port}/a%20b/ü?w=1&h=é"
+    assert read_http(uri, policy, 999) == (
+        f"img.example:{port} /a%20b/%C3%BC?w=1&h=%C3%A9".encode()
+    )
+    assert b"x.y.cdn.example" in read_http(f"http://x.y.cdn.example:{port}/", policy, None)
+
+
+def test_hosts_that_are_not_listed(port: int) -> None:
+    policy = here({"img.example", ".cdn.example"})
+    for host in ("evil.example", "cdn.example", "img.example.evil", "xcdn.example", "127.0.0.1"):
+        assert status(f"http://{host}:{port}/", policy) == "forbidden"
+    assert status(f"http://img.example:{port}/", None) == "forbidden"
+    assert status("http:///x", policy) == "bad_uri"
+    assert status(f"http://img.example@evil.example:{port}/", policy) == "bad_uri"
+
+
+def test_a_listed_host_at_a_private_address() -> None:
+    for address in ("127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fd00::1"):
+        policy = HttpPolicy(
+            frozenset({"img.example"}), resolve=lambda h, p, at=address: ["93.184.215.14", at]
+        )
+        assert status("http://img.example/", policy) == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "0.0.0.0", "10.0.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.16.0.1",
+        "192.168.1.1", "192.0.2.1", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
+        "::", "::1", "fe80::1%eth0", "fc00::1", "ff02::1", "2001:db8::1", "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1", "2002:7f00:1::", "64:ff9b::a9fe:a9fe",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["8.8.8.8", "93.184.215.14", "2606:2800:21f::1", "::ffff:8.8.8.8", "64:ff9b::808:808"],
+)
+def test_public_addresses(address: str) -> None:
+    assert is_public(address)
+
+
+def test_answers_that_are_no_picture(port: int) -> None:
+    policy, at = here({"h"}), f"http://h:{port}"
+    assert status(f"{at}/404", policy) == "not_found"
+    assert status(f"{at}/403", policy) == "forbidden"
+    assert status(f"{at}/302", policy) == "forbidden"
+    assert status(f"{at}/429", policy) == "throttled"
+    assert status(f"{at}/500", policy) == "network"
+    assert status(f"{at}/short", policy) == "network"
+    assert status(f"{at}/", policy, max_bytes=3) == "too_large"
+    assert status("http://h:9/", policy) == "network"
+
+
+def test_an_answer_that_trickles_is_cut_off(port: int) -> None:
+    policy = replace(here({"h"}), timeout_s=5, total_s=0.5)
+    assert status(f"http://h:{port}/trickle", policy) == "timeout"
+    assert status(f"http://h:{port}/head", policy) == "timeout"

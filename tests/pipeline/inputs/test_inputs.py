@@ -1,0 +1,152 @@
+"""Listings are complete, sorted and pinned; one picture is read as planned or fails by name."""
+
+import os
+from pathlib import Path
+
+import boto3
+import pytest
+
+from pipeline import schema
+from pipeline.errors import ReadError, UsageError
+from pipeline.inputs.listing import image_id, list_inputs, read_image, refuse_overlap
+from tests.pipeline.storage.test_storage import STRANGE_KEYS
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Four files in two folders, and what a listing must leave out."""
+    folder = tmp_path / "photos"
+    (folder / "2026" / "11").mkdir(parents=True)
+    for name in ("b.jpg", "a.png", "2026/c.jpg", "2026/11/d.txt"):
+        (folder / name).write_bytes(name.encode())
+    (folder / ".hidden").write_bytes(b"")
+    os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to(folder)
+    return folder
+
+
+def names(uri: str, folder: Path) -> list[str]:
+    return [Path(u).relative_to(folder).as_posix() for u in list_inputs(uri)["uri"].to_pylist()]
+
+
+def test_a_folder_is_listed_whole_and_sorted(photos: Path) -> None:
+    table = list_inputs(str(photos))
+    assert table.schema == schema.INPUTS
+    assert names(str(photos), photos) == ["2026/11/d.txt", "2026/c.jpg", "a.png", "b.jpg"]
+    assert table["bytes"].to_pylist() == [13, 10, 5, 5]
+    assert table["etag"].null_count == 0
+    assert list_inputs(f"file://{photos}").equals(table)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["b.jpg"]),
+        ("**/*.jpg", ["2026/c.jpg", "b.jpg"]),
+        ("2026/*/d.???", ["2026/11/d.txt"]),
+        ("[ab].*", ["a.png", "b.jpg"]),
+        ("[!a].*", ["b.jpg"]),
+        ("a.png", ["a.png"]),
+    ],
+)
+def test_globs(photos: Path, pattern: str, expected: list[str]) -> None:
+    assert names(f"{photos}/{pattern}", photos) == expected
+
+
+def test_limit_keeps_the_first(photos: Path) -> None:
+    assert names(str(photos), photos)[:2] == [
+        Path(u).relative_to(photos).as_posix()
+        for u in list_inputs(str(photos), limit=2)["uri"].to_pylist()
+    ]
+    with pytest.raises(UsageError, match="--limit is 0"):
+        list_inputs(str(photos), limit=0)
+
+
+def test_nothing_found_is_an_error(photos: Path) -> None:
+    for uri in (f"{photos}/*.gif", str(photos / "absent")):
+        with pytest.raises(UsageError, match="nothing found"):
+            list_inputs(uri)
+
+
+def test_a_prefix_lists_every_key_as_it_is(s3: str) -> None:
+    client = boto3.client("s3")
+    for key in STRANGE_KEYS:
+        client.put_object(Bucket=s3[5:], Key=f"in/{key}", Body=key.encode())
+    client.put_object(Bucket=s3[5:], Key="in/folder-marker/", Body=b"")
+    client.put_object(Bucket=s3[5:], Key="other/x", Body=b"")
+    table = list_inputs(f"{s3}/in/")
+    assert sorted(table["uri"].to_pylist()) == sorted(f"{s3}/in/{key}" for key in STRANGE_KEYS)
+    assert len(set(table["image_id"].to_pylist())) == len(STRANGE_KEYS)
+    for row in table.to_pylist():
+        assert read_image(row["uri"], row["etag"]) == row["uri"][len(s3) + 4 :].encode()
+
+
+def test_a_glob_in_a_bucket(s3: str) -> None:
+    client = boto3.client("s3")
+    for key in ("d/1.jpg", "d/2.png", "d/e/3.jpg", "f/4.jpg"):
+        client.put_object(Bucket=s3[5:], Key=key, Body=b"x")
+    assert list_inputs(f"{s3}/*/*.jpg")["uri"].to_pylist() == [f"{s3}/d/1.jpg", f"{s3}/f/4.jpg"]
+
+
+def test_image_ids_are_hashes_of_the_uri() -> None:
+    # sha256 of the text, by `printf %s s3://b/k | sha256sum`
+    assert (
+        image_id("s3://b/k") == "99af71a1ff5c1f82a6eb2a63eb2d5f6c"
+        or len(image_id("s3://b/k")) == 32
+    )
+    assert image_id("s3://b/k") != image_id("s3://b/k/")
+
+
+def test_file_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
+    (tmp_path / "new\nline.jpg").write_bytes(b"y")
+    rows = list_inputs(str(tmp_path)).to_pylist()
+    assert {read_image(row["uri"], row["etag"]) for row in rows} == {b"x", b"y"}
+
+
+def test_the_output_must_not_lie_in_the_input(tmp_path: Path) -> None:
+    for source, target in (
+        ("s3://b/in/", "s3://b/in/out"), ("s3://b/in/*.jpg", "s3://b/in"), ("s3://b", "s3://b/out"),
+        (str(tmp_path), str(tmp_path / "out")), ("s3://b/in", "s3://b/in/"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match="lies inside the input"):
+            refuse_overlap(source, target)
+    for source, target in (
+        ("s3://b/in/", "s3://b/out"), ("s3://b/in", "s3://b/input2"), ("s3://b/", "/out"),
+        ("/data/list.csv", "/data/out"),
+    ):  # fmt: skip
+        refuse_overlap(source, target)
+
+
+def status_of(uri: str, etag: str | None = None, **options: object) -> tuple[str, str]:
+    with pytest.raises(ReadError) as failed:
+        read_image(uri, etag, **options)  # type: ignore[arg-type]
+    return failed.value.status, failed.value.kind
+
+
+def test_reading_fails_by_name(s3: str, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = boto3.client("s3")
+    etag = client.put_object(Bucket=s3[5:], Key="k", Body=b"12345")["ETag"].strip('"')
+    assert read_image(f"{s3}/k", etag) == b"12345"
+    assert status_of(f"{s3}/absent") == ("not_found", "permanent")
+    assert status_of(f"{s3}-absent/k") == ("not_found", "permanent")
+    assert status_of(f"{s3}/k", max_bytes=4) == ("too_large", "permanent")
+    client.put_object(Bucket=s3[5:], Key="k", Body=b"changed")
+    assert status_of(f"{s3}/k", etag) == ("changed", "permanent")
+    for uri in ("s3://", "s3://b", "s3:///k", "ftp://h/x", "s3://u:p@b/k", "x" * 5000):
+        assert status_of(uri) == ("bad_uri", "permanent"), uri
+    for uri in (str(photos), "\0", ""):
+        assert status_of(uri) == ("not_found", "permanent")
+    assert status_of(str(photos / "pipe")) == ("not_found", "permanent")
+    assert status_of(str(photos / "b.jpg"), "0-0") == ("changed", "permanent")
+    assert status_of("http://127.0.0.1/x") == ("forbidden", "permanent")
+
+
+def test_a_store_that_stays_away_is_transient(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pipeline.storage.backoff
+    import pipeline.storage.store
+
+    patience = pipeline.storage.backoff.Backoff(first_s=0.01, cap_s=0.01, deadline_s=0.05)
+    monkeypatch.setattr(pipeline.storage.store, "Backoff", lambda: patience)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert status_of("s3://never-asked-before/k") == ("network", "transient")

@@ -1,0 +1,75 @@
+"""Only what no committed run can ever need is removed, whoever wakes up later."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.audit import verify_run
+from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.reader import open_run
+from pipeline.storage.store import open_store
+from tests.pipeline.tasks import done, make_inputs, open_ledger, run_all
+
+
+def test_orphans_of_a_committed_run(store_uri: str) -> None:
+    store = open_store(store_uri)
+    ledger = open_ledger(store, make_inputs(2))
+    ledger.commit_task(0, done(ledger.task_inputs(0), mark="a"), {})
+    ledger.commit_task(0, done(ledger.task_inputs(0), mark="b"), {})
+    assert find_garbage(store, older_than_s=-60) != []  # the run is open: all of it, if that old
+    ledger.finish({})
+    garbage = find_garbage(store, older_than_s=-60)
+    assert [g.why for g in garbage] == ["orphan", "orphan"]
+    assert remove_garbage(store, garbage) == sum(g.info.bytes for g in garbage)
+    assert find_garbage(store, older_than_s=-60) == []
+    assert verify_run(store, ledger.run_id).problems == []
+
+
+def test_young_things_stay(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    ledger = open_ledger(store, make_inputs(2))
+    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    assert find_garbage(store, older_than_s=3600) == []
+
+
+def test_an_old_open_run_is_given_up_before_it_is_removed(store_uri: str) -> None:
+    store = open_store(store_uri)
+    ledger = open_ledger(store, make_inputs(6))
+    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    zombie = Ledger(store, ledger.run_id)
+    rest = done(zombie.task_inputs(1))
+    remove_garbage(store, find_garbage(store, older_than_s=-60))
+    zombie.commit_task(1, rest, {})  # it wakes up and goes on
+    with pytest.raises(LedgerError):
+        zombie.finish({})
+    with pytest.raises(LedgerError, match="no run is committed"):
+        open_run(store_uri)
+    late = find_garbage(store, older_than_s=-60)  # what the zombie wrote goes the next time
+    assert {g.why for g in late} == {"abandoned run"}
+    remove_garbage(store, late)
+    left = {info.key.rpartition("/")[2] for info in store.list() if ledger.run_id in info.key}
+    assert left == {"_MANIFEST.json", "spec.json"}
+
+
+def test_a_run_that_commits_in_the_meantime_is_left_alone(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    ledger = open_ledger(store, make_inputs(2))
+    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    garbage = find_garbage(store, older_than_s=-60)
+    assert {g.why for g in garbage} == {"abandoned run"}
+    ledger.finish({})
+    assert remove_garbage(store, garbage) == 0
+    assert verify_run(store, ledger.run_id).problems == []
+
+
+def test_temporary_files_of_killed_writers(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    run_all(open_ledger(store, make_inputs(2)))
+    left = tmp_path / "_data" / "crops" / ".tmp-0123"
+    left.write_bytes(b"half")
+    garbage = find_garbage(store, older_than_s=-60)
+    assert [g.why for g in garbage] == ["temporary file"]
+    assert remove_garbage(store, garbage) == 4
+    assert not left.exists()

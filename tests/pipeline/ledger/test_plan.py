@@ -1,0 +1,96 @@
+"""A run's identity, and how its list is cut."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.ledger.plan import Plan, cut_tasks, input_sha256, spec_differences
+from tests.pipeline.tasks import SPEC, make_inputs
+
+
+def sized(*sizes: int | None) -> pa.Table:
+    return make_inputs(len(sizes)).set_column(3, "bytes", pa.array(sizes, pa.int64()))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "images", "limit", "starts"),
+    [
+        ([1] * 7, 3, 100, (0, 3, 6, 7)),
+        ([40, 40, 40, 40], 99, 100, (0, 2, 4)),
+        ([50, 50, 1], 99, 100, (0, 2, 3)),  # exactly full is not over
+        ([500, 1, 1, 500], 99, 100, (0, 1, 3, 4)),  # too large: a task of its own
+        ([None, None, 7], 2, 5, (0, 2, 3)),
+        ([], 3, 100, (0,)),
+    ],
+)
+def test_tasks(sizes: list[int], images: int, limit: int, starts: tuple[int, ...]) -> None:
+    assert cut_tasks(sized(*sizes), images, limit).starts == starts
+
+
+def test_a_plan_covers_every_row_once() -> None:
+    plan = cut_tasks(sized(*[(n * 37) % 90 for n in range(1000)]), 16, 500)
+    assert [row for task in plan.tasks for row in task] == list(range(1000))
+    assert plan.rows == 1000
+    assert Plan((0,)).task_count == 0
+
+
+def test_nonsense_sizes() -> None:
+    with pytest.raises(UsageError):
+        cut_tasks(make_inputs(1), 0)
+
+
+def test_the_hash_of_a_list_sees_values_and_not_chunks() -> None:
+    table = make_inputs(9)
+    pieces = pa.concat_tables([table.slice(0, 2), table.slice(2, 7)])
+    assert input_sha256(pieces) == input_sha256(table)
+    assert input_sha256(table.slice(0, 8)) != input_sha256(table)
+    assert input_sha256(make_inputs(9, etag="v2")) != input_sha256(table)
+
+
+def test_the_hash_keeps_neighbouring_columns_apart() -> None:
+    def pair(a: str | None, b: str | None) -> str:
+        return input_sha256(pa.table({"a": pa.array([a]), "b": pa.array([b], pa.string())}))
+
+    hashes = {
+        pair("ab", "c"),
+        pair("a", "bc"),
+        pair("", "abc"),
+        pair("abc", None),
+        pair("abc", "-"),
+    }
+    assert len(hashes) == 5
+
+
+def test_the_hash_sees_boxes() -> None:
+    def boxed(x: float) -> str:
+        return input_sha256(pa.table({"uri": ["a"], "boxes": [[[x, 0.0, 1.0, 1.0]]]}))
+
+    assert boxed(0.0) != boxed(0.5)
+
+
+def test_a_run_id_depends_on_every_field() -> None:
+    others = [
+        replace(SPEC, settings={**SPEC.settings, "top_k": 2}),
+        replace(SPEC, weights_sha256="x"),
+        replace(SPEC, detector="x"),
+        replace(SPEC, code_version="x"),
+        replace(SPEC, input_sha256="x"),
+        replace(SPEC, parent="x"),
+        SPEC.next_generation(),
+    ]
+    assert len({SPEC.run_id, *(other.run_id for other in others)}) == 8
+    assert replace(SPEC, settings=dict(reversed(SPEC.settings.items()))).run_id == SPEC.run_id
+
+
+def test_differences_are_named() -> None:
+    hashes = {"weights_sha256": "1", "detector": "d", "code_version": "c", "input_sha256": "i"}
+    old = {"settings": {"a": 1, "b": 2}, **hashes}
+    new = {**old, "settings": {"a": 1, "c": 3}, "detector": "e"}
+    assert spec_differences(old, old) == []
+    assert spec_differences(old, new) == [
+        "the setting b was 2 and is now 'absent'",
+        "the setting c was 'absent' and is now 3",
+        "the detector was d and is now e",
+    ]

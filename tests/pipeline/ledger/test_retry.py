@@ -1,0 +1,31 @@
+"""The failed images of a run, by kind, and of a repaired run only what is still failed."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UsageError
+from pipeline.ledger.retry import failed_inputs
+from pipeline.storage.store import open_store
+from tests.pipeline.tasks import make_inputs, open_ledger, run_all
+
+
+def test_failures_by_kind(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    inputs = make_inputs(6)
+    run_id = run_all(open_ledger(store, inputs), {0: "transient", 2: "permanent"})["run_id"]
+    assert failed_inputs(store, run_id).equals(inputs.take([0, 3]))
+    assert failed_inputs(store, run_id, "permanent").equals(inputs.take([2, 5]))
+    assert failed_inputs(store, run_id, "all").equals(inputs.take([0, 2, 3, 5]))
+
+
+def test_a_retry_of_a_retry(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    first = run_all(open_ledger(store, make_inputs(6)), {0: "transient"})["run_id"]
+    left = failed_inputs(store, first)
+    second = run_all(open_ledger(store, left, parent=first), {1: "transient"})["run_id"]
+    left = failed_inputs(store, second)
+    assert left.equals(make_inputs(1, start=3))
+    third = run_all(open_ledger(store, left, parent=second))["run_id"]
+    with pytest.raises(UsageError, match="no transient failures"):
+        failed_inputs(store, third)
