@@ -9,22 +9,17 @@ matters little; wall seconds are beside them.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import resource
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 
 from pipeline import open_run, stages
@@ -32,66 +27,11 @@ from pipeline.job import plan
 from pipeline.progress import Log
 from pipeline.settings import Settings
 from pipeline.shapes import parse_shapes
+from tests.bench.family import measure
 from tests.bench.uploads import write_uploads
 
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE_S = 0.25
 THUMBNAIL = 512
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a command took: seconds, CPU seconds of its whole family, its largest memory."""
-
-    wall_s: float
-    cpu_s: float
-    peak_mib: float
-
-
-def measure(command: Sequence[str]) -> Cost:
-    """Runs a command and watches its family. Memory is proportional (shared pages count once)."""
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_ADDRESS": "local"}
-    environment["RAY_worker_niceness"] = "0"  # Ray's workers yield to all other work by default
-    start, cpu, peak = time.monotonic(), {}, 0.0
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        while process.poll() is None:
-            memory = 0
-            for member in _family(process.pid):
-                with contextlib.suppress(psutil.Error):
-                    times = member.cpu_times()
-                    cpu[member.pid, member.create_time()] = times.user + times.system
-                    memory += _proportional_bytes(member.pid)
-            peak = max(peak, memory / 2**20)
-            time.sleep(SAMPLE_S)
-    finally:  # where this program is stopped, what it started stops with it
-        for member in _family(process.pid):
-            with contextlib.suppress(psutil.Error):
-                member.kill()
-    if process.wait():
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return Cost(time.monotonic() - start, sum(cpu.values()), peak)
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    """A process and all below it; none where it is gone."""
-    try:
-        root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _proportional_bytes(pid: int) -> int:
-    """Pss of a process, from Linux; 0 where it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
 
 
 def per_image(name: str, command: Callable[[Path, Path], Sequence[str]], work: Path) -> Row:

@@ -1,5 +1,6 @@
 """A folder of photographs as people upload them, made from those inside two packages."""
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,7 +15,7 @@ PHOTOGRAPHS = {
 SIZES = ((4000, 3000), (1600, 1200), (1080, 1350), (1920, 1080), (720, 1280))
 
 
-def write_uploads(folder: Path, count: int) -> None:
+def write_uploads(folder: Path, count: int, sizes: Sequence[tuple[int, int]] = SIZES) -> None:
     """`count` JPEG files: parts of the photographs, enlarged, with grain; the same every time."""
     folder.mkdir(parents=True, exist_ok=True)
     sources = [
@@ -24,7 +25,7 @@ def write_uploads(folder: Path, count: int) -> None:
     ]
     for number in range(count):
         rng = np.random.default_rng(number)
-        source, (width, height) = sources[number % len(sources)], SIZES[number % len(SIZES)]
+        source, (width, height) = sources[number % len(sources)], sizes[number % len(sizes)]
         share = rng.uniform(0.7, 1.0)
         part_w, part_h = source.width * share, source.height * share
         left, top = rng.uniform(0, source.width - part_w), rng.uniform(0, source.height - part_h)
