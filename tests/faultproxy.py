@@ -6,6 +6,7 @@ For every request a function chooses one fault or none:
     reset      the connection is reset; the server never sees it
     lost       the server does it, and the connection is reset instead of its answer
     truncate   half of the answer's body, then the connection is closed
+    mute       the server does it; no answer before `release()`, and then a reset
     slow       the answer comes after `delay_s`
     hold       the request waits until `release()`; a test kills or stops the client meanwhile
     deaf       the condition If-None-Match is dropped, as by a server that does not know it
@@ -93,7 +94,7 @@ class FaultProxy:
         self.delay_s = delay_s
         self.port = port
         self.counts: Counter[str] = Counter()
-        self.held = threading.Event()  # set while a request is held
+        self.held = threading.Event()  # set while a request or an answer is held
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -172,9 +173,7 @@ class FaultProxy:
             writer.transport.abort()
             return False
         if fault == "hold":
-            self.held.set()
-            await self._gate.wait()
-            self.held.clear()
+            await self._wait()
         if fault == "deaf":
             head = re.sub(rb"(?i)\r\nif-none-match:[^\r]*", b"", head)
         answer_head, answer = await self._forward(request, head, body)
@@ -193,12 +192,19 @@ class FaultProxy:
             finally:
                 writer.close()
 
+    async def _wait(self) -> None:
+        self.held.set()
+        await self._gate.wait()
+        self.held.clear()
+
     async def _answer(
         self, writer: asyncio.StreamWriter, fault: str | None, head: bytes, body: bytes
     ) -> bool:
         if fault == "slow":
             await asyncio.sleep(self.delay_s)
-        if fault == "lost":
+        if fault == "mute":
+            await self._wait()
+        if fault in ("lost", "mute"):
             writer.transport.abort()
             return False
         if fault == "truncate" and len(body) > 1:

@@ -22,6 +22,7 @@ from pipeline.storage.store import Store
 
 CONFIGURATION = {"delta.deletedFileRetentionDuration": "interval 36500 days"}
 TRANSACTION_VERSION = 1
+ATTEMPTS = 5
 MILLISECONDS = 1000
 
 
@@ -29,7 +30,7 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     """Add a committed run to the Delta tables; return the table's new version by table name.
 
     None means that the run was in that table already. Raises LedgerError if the run is not
-    committed, UsageError if `deltalake` is missing.
+    committed or a table does not take it, UsageError if `deltalake` is missing.
     """
     try:
         import deltalake
@@ -53,28 +54,56 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
 def _publish(
     deltalake: Any, store: Store, run_id: str, name: str, files: list[DataFile], modified_ms: int
 ) -> int | None:
+    """Commit, and look at the table's log for what came of it, whatever the commit says.
+
+    A commit whose answer is lost is reported as a conflict with itself. The log knows better: each
+    commit carries its run's id, and no second commit of one id is taken.
+    """
     root = f"{store.uri.rstrip('/')}/_data/{name}"
     options = {"storage_options": {"allow_http": "true"}} if scheme_of(root) == "s3" else {}
-    exists = deltalake.DeltaTable.is_deltatable(root, **options)
-    if exists and deltalake.DeltaTable(root, **options).transaction_version(run_id) is not None:
-        return None
     actions = [_action(deltalake, name, file, modified_ms) for file in files]
-    properties = deltalake.CommitProperties(
-        app_transactions=[deltalake.Transaction(run_id, TRANSACTION_VERSION)],
-        custom_metadata={"run_id": run_id},
-    )
     arrow = decode_table(store.read(files[0].key)).schema.remove_metadata()
     schema = deltalake.Schema.from_arrow(arrow)
-    if exists:
-        deltalake.DeltaTable(root, **options).create_write_transaction(
-            actions, "append", schema, commit_properties=properties
-        )
-    else:
-        deltalake.transaction.create_table_with_add_actions(
-            root, schema, actions, mode="error", name=name, configuration=CONFIGURATION,
-            commit_properties=properties, **options,
-        )  # fmt: skip
-    return int(deltalake.DeltaTable(root, **options).version())
+    refused: Exception | None = None
+    for _ in range(ATTEMPTS):
+        table = None
+        if deltalake.DeltaTable.is_deltatable(root, **options):
+            table = deltalake.DeltaTable(root, **options)
+            if table.transaction_version(run_id) is not None:
+                return int(table.version()) if refused else None
+        try:
+            if table is None:
+                _create(deltalake, root, schema, actions, run_id, name, options)
+            else:
+                table.create_write_transaction(
+                    actions, "append", schema, commit_properties=_properties(deltalake, run_id)
+                )
+            return int(deltalake.DeltaTable(root, **options).version())
+        except deltalake.exceptions.DeltaError as error:
+            refused = error
+        except OSError as error:  # deltalake has tried for minutes
+            raise LedgerError(f"{root} does not answer: {error}; publish again later") from error
+    raise LedgerError(f"{root} takes no commit: {refused}; publish again later") from refused
+
+
+def _create(
+    deltalake: Any, root: str, schema: Any, actions: list[Any], run_id: str, name: str,
+    options: dict[str, Any],
+) -> None:  # fmt: skip
+    """The table with its first run. Not tried again by deltalake: it would then add the run to the
+    table that its own first try has made."""
+    deltalake.transaction.create_table_with_add_actions(
+        root, schema, actions, mode="error", name=name, configuration=CONFIGURATION,
+        commit_properties=_properties(deltalake, run_id, max_commit_retries=0), **options,
+    )  # fmt: skip
+
+
+def _properties(deltalake: Any, run_id: str, **how: int) -> Any:
+    return deltalake.CommitProperties(
+        app_transactions=[deltalake.Transaction(run_id, TRANSACTION_VERSION)],
+        custom_metadata={"run_id": run_id},
+        **how,
+    )
 
 
 def _action(deltalake: Any, name: str, file: DataFile, modified_ms: int) -> Any:
