@@ -53,10 +53,11 @@ class ImageContext:
     pictures: list[PictureContext]
 
 
-def encode(network: S2CNet, images: Tensor, detections: Sequence[Tensor]) -> ImageContext:
+def encode(
+    network: S2CNet, weights: FoldedWeights, images: Tensor, detections: Sequence[Tensor]
+) -> ImageContext:
     """Everything about the pictures that no candidate changes. Arguments of `S2CNet.forward`."""
     height, width = images.shape[-2:]
-    weights = network.folded_weights()
     features = weights.backbone(images.contiguous(memory_format=torch.channels_last))
     most = network.config.detections
     boxes = [used_detections(found, most, height, width) for found in detections]
@@ -111,5 +112,6 @@ def _picture(
 
 
 def _origins(node: Tensor) -> Tensor:
-    objects = functional.pad(functional.one_hot(node), (0, 0, 1, 0))  # the crop was none of them
+    # The crop was none of them. The count is given because looking for it would make a GPU wait.
+    objects = functional.pad(functional.one_hot(node, len(node)), (0, 0, 1, 0))
     return functional.pad(objects, (0, 1), value=1)

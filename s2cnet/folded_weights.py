@@ -7,6 +7,7 @@ c channels of the feature map.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class FoldedWeights:
     """`widen` and `narrow` are those of the first layer's feed-forward."""
 
-    backbone: Backbone  # batch norms folded into their convolutions, channels last
+    backbone: Callable[[Tensor], Tensor]  # norms folded into convolutions, channels last
     roi: Tensor  # [C, c * A * A] the half of the embedding that reads RoIAlign
     discard: Tensor  # [A + 1, A + 1, c, C] the half that reads RoDAlign, by grid point
     widen: Tensor  # [F, C] after the norm's centring and scale

@@ -171,5 +171,6 @@ class GraphTransformer(nn.Module):
 
 def box_centres(boxes: Tensor, height: int, width: int) -> Tensor:
     """Centres of xyxy boxes [..., 4] in input pixels, as shares of the input's sides: [..., 2]."""
-    size = boxes.new_tensor([width, height])
-    return (boxes[..., :2] + boxes[..., 2:]) / 2 / size
+    # Sides one by one: a tensor of them would be a copy that a GPU waits for.
+    x, y = ((boxes[..., :2] + boxes[..., 2:]) / 2).unbind(dim=-1)
+    return torch.stack([x / width, y / height], dim=-1)

@@ -104,7 +104,7 @@ class S2CNet(nn.Module):
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> ImageContext:
         """All of the pictures that no crop changes, backbone included, for `score_crops`."""
         check_images(images, detections)
-        return context.encode(self, images, detections)
+        return context.encode(self, self.folded_weights(), images, detections)
 
     @torch.no_grad()
     def score_crops(

@@ -40,16 +40,16 @@ CHUNK = 256  # candidates at a time: 256 x 11 nodes x 1024 hidden values of 4 by
 # The two feed-forwards are most of the work and the least sensitive to rounding: they alone are
 # computed in the precision that is asked for.
 Precision = Literal["float32", "bfloat16", "float16"]
-_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def score_crops(
     network: S2CNet, context: ImageContext, crops: Tensor, precision: Precision
 ) -> Tensor:
     """Scores [K] of crops [K, 5] as in `S2CNet.forward`, for the pictures of `context`."""
-    if precision not in _TYPES:
-        raise ValueError(f"no precision {precision!r}; there are {', '.join(_TYPES)}")
-    kind = _TYPES[precision]
+    if precision not in TYPES:
+        raise ValueError(f"no precision {precision!r}; there are {', '.join(TYPES)}")
+    kind = TYPES[precision]
     scores = crops.new_empty(len(crops))
     pictures = crops[:, 0].long()
     for index, picture in enumerate(context.pictures):
@@ -58,11 +58,11 @@ def score_crops(
             chunk = rows[start : start + CHUNK]
             boxes = crops[chunk, 1:]
             centres = box_centres(boxes, context.height, context.width)
-            scores[chunk] = _score_chunk(network, context.weights, picture, boxes, centres, kind)
+            scores[chunk] = score_chunk(network, context.weights, picture, boxes, centres, kind)
     return scores
 
 
-def _score_chunk(
+def score_chunk(
     network: S2CNet,
     weights: FoldedWeights,
     picture: PictureContext,

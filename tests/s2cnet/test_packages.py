@@ -1,0 +1,149 @@
+"""Compiled packages on disk: made once, found again, never a damaged or a wrong one."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from s2cnet import packages
+from s2cnet.compiled import ReadyS2CNet, ReducedBackbone
+from s2cnet.folded_weights import fold_backbone
+from s2cnet.packages import CannotCompileError, cache_folder, compiled, package_key
+from tests.s2cnet.drawn import draw_inputs, drawn_network, small_network
+
+NEEDS_COMPILER = pytest.mark.skipif(
+    not any(map(packages.shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler"
+)
+
+
+class Affine(nn.Module):
+    """One step of a network, small enough to compile in a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.linear(x))
+
+
+EXAMPLE = (torch.ones(4, 3),)
+SHAPES: Any = ({0: torch.export.Dim("rows", min=2, max=64)},)
+
+
+@pytest.fixture(params=["saved", pytest.param("compiled", marks=pytest.mark.slow)])
+def _compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own, which takes half a minute, or one that saves the graph as it is."""
+    if request.param == "compiled":
+        return
+    inductor: Any = torch._inductor
+
+    def save(program: Any, package_path: str, inductor_configs: dict[str, Any]) -> None:
+        torch.export.save(program, package_path)
+
+    def load(path: str, run_single_threaded: bool) -> Any:
+        return torch.export.load(path).module()
+
+    monkeypatch.setattr(inductor, "aoti_compile_and_package", save)
+    monkeypatch.setattr(inductor, "aoti_load_package", load)
+
+
+@NEEDS_COMPILER
+@pytest.mark.usefixtures("_compiler")
+def test_a_package_is_made_once_and_a_damaged_one_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, folder = Affine(), tmp_path / "cache"
+    x = torch.randn(9, 3)
+    expected = module(x).detach()
+    torch.testing.assert_close(compiled(module, EXAMPLE, SHAPES, folder)(x), expected)
+    (kept,) = folder.glob("*.pt2")
+    assert folder.stat().st_mode & 0o077 == 0
+    whole = kept.read_bytes()
+
+    with monkeypatch.context() as context:
+        context.setattr(packages, "_make", None)  # found, not made
+        torch.testing.assert_close(compiled(module, EXAMPLE, SHAPES, folder)(x), expected)
+
+    kept.write_bytes(whole[:-50])
+    found = compiled(module, EXAMPLE, SHAPES, folder)
+    torch.testing.assert_close(found(x), expected)
+    (again,) = folder.glob("*.pt2")
+    assert again.stem.endswith(packages._sha256(again))
+    assert {path.suffix for path in folder.iterdir()} == {".pt2", ".lock"}
+
+
+def test_the_key_is_of_everything_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = Affine()
+    key = package_key(module, EXAMPLE, SHAPES)
+    assert package_key(copy.deepcopy(module), EXAMPLE, SHAPES) == key
+    assert package_key(module, EXAMPLE, (None,)) != key
+    assert package_key(module, (torch.ones(4, 3, dtype=torch.float64),), SHAPES) != key
+    with torch.no_grad():
+        module.linear.weight[0, 0] += 1
+    other = package_key(module, EXAMPLE, SHAPES)
+    assert other != key
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert package_key(module, EXAMPLE, SHAPES) != other
+    monkeypatch.setattr(torch, "__version__", "9.9")
+    assert package_key(module, EXAMPLE, SHAPES) != other
+
+
+def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(CannotCompileError, match="no C\\+\\+ compiler; install g\\+\\+"):
+        compiled(Affine(), EXAMPLE, SHAPES, tmp_path)
+    assert not list(tmp_path.glob("*.pt2"))
+
+
+@NEEDS_COMPILER
+def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no space")
+
+    monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fail)
+    with pytest.raises(CannotCompileError, match="no space"):
+        compiled(Affine(), EXAMPLE, SHAPES, tmp_path)
+    assert not list(tmp_path.glob("*.pt2"))
+
+
+def test_where_packages_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    monkeypatch.delenv("S2CNET_CACHE", raising=False)
+    assert cache_folder() == Path("/x/s2cnet")
+    monkeypatch.setenv("S2CNET_CACHE", "/y")
+    assert cache_folder() == Path("/y")
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_compiled_backbone_gives_the_same_scores(tmp_path: Path) -> None:
+    """Sizes and numbers of pictures that the package was not compiled with."""
+    network = drawn_network("gaicv1")
+    ready = ReadyS2CNet(network, packages=tmp_path)
+    images, crops, detections = draw_inputs([20, 30], [4, 10])
+    for pictures in (images, images.transpose(2, 3).contiguous()):
+        plain = network.score(pictures, crops, detections)
+        found = ready.score(pictures, crops, detections)
+        torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
+
+
+def test_ready_network_scores_as_the_network_does() -> None:
+    network = small_network()
+    inputs = draw_inputs([20, 3], [4, 1])
+    assert torch.equal(ReadyS2CNet(network).score(*inputs), network.score(*inputs))
+    half = ReadyS2CNet(network, "bfloat16").score(*inputs)
+    assert torch.equal(half, network.score(*inputs, precision="bfloat16"))
+
+
+@torch.no_grad()
+def test_reduced_backbone() -> None:
+    backbone = small_network().backbone
+    images, _, _ = draw_inputs([0], [0])
+    plain = backbone(images)
+    found = ReducedBackbone(fold_backbone(backbone), torch.bfloat16)(images)
+    assert found.dtype == torch.float32
+    assert 0 < (found - plain).abs().max() < 0.05 * plain.abs().max()

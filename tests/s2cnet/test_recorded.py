@@ -1,0 +1,70 @@
+"""What surrounds a CUDA graph, on a CPU: fixed buffers, filled-up counts, memory of one's own."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from s2cnet import recorded
+from s2cnet.recorded import Recorded, RecordedS2CNet, fill
+from tests.s2cnet.drawn import draw_inputs, small_network
+
+CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+@pytest.mark.parametrize("head", ["crop_node", "all_nodes"])
+@torch.no_grad()
+def test_same_scores_for_any_number_of_crops_and_objects(
+    head: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "BUCKETS", (4, 16))
+    network = small_network(head=head).to(device)
+    ready = RecordedS2CNet(network)
+    images, crops, detections = draw_inputs([3, 16, 0, 37], [2, 9, 1, 0])
+    images, crops, detections = (
+        images.to(device), crops.to(device), [boxes.to(device) for boxes in detections],
+    )  # fmt: skip
+    for _ in range(2):  # recorded, then replayed
+        plain = network(images, crops, detections)
+        torch.testing.assert_close(ready.score(images, crops, detections), plain, atol=1e-5, rtol=0)
+        crops = crops.flip(0)
+    assert len(ready._score.recordings) == 2  # 4 and 16 candidates of one size of picture
+    assert len(ready._encode.recordings) == 1
+
+
+@torch.no_grad()
+def test_contexts_of_two_pictures_live_side_by_side() -> None:
+    network = small_network()
+    ready = RecordedS2CNet(network)
+    images, crops, detections = draw_inputs([6, 0], [4, 3])
+    first = ready.encode(images[:1], detections[:1])
+    ready.encode(images[1:], detections[1:])
+    expected = network.score(images[:1], crops, detections[:1])
+    torch.testing.assert_close(ready.score_crops(first, crops), expected, atol=1e-5, rtol=0)
+
+
+def test_answers_are_not_overwritten_and_inputs_not_kept() -> None:
+    calls: list[int] = []
+
+    def double(x: Tensor) -> list[Tensor]:
+        calls.append(x.data_ptr())
+        return [2 * x]
+
+    function = Recorded(double, most=2)
+    given = torch.ones(3)
+    first = function(given)
+    second = function(given + 1)
+    assert (first[0].tolist(), second[0].tolist()) == ([2.0] * 3, [4.0] * 3)
+    assert len(set(calls)) == 1  # one address for inputs of one shape
+    assert given.data_ptr() not in calls
+    for count in (4, 5):
+        function(torch.ones(count))
+    assert [key[0][0] for key in function.recordings] == [(4,), (5,)]  # type: ignore[index]
+
+
+def test_fill() -> None:
+    boxes = torch.arange(12.0).view(3, 4)
+    assert torch.equal(fill(boxes, (2, 3, 8)), boxes)
+    filled = fill(boxes, (2, 5, 8))
+    assert torch.equal(filled[:3], boxes)
+    assert torch.equal(filled[3:], boxes[:1].expand(2, 4))
