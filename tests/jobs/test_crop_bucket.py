@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,13 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 
 from jobs.crop_bucket import main, parser
 from jobs.local_services import RayHead, ray_head
 from pipeline import LedgerError, open_run
 from pipeline.settings import Settings
 from pipeline.storage.store import open_store
-from tests.conftest import S3_ENVIRONMENT
+from tests.conftest import S3_ENVIRONMENT, free_port
 from tests.odd_photos import scene, write_odd_photos
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -225,6 +228,54 @@ def test_too_many_failures_exit_with_3_and_say_why(
     assert open_run(str(tmp_path / "out")).manifest["verdict"] == "over_error_rate"
     code, _ = finish(start(tree, None, *arguments, "--max-error-rate", "0.5"))
     assert code == 3, "a committed run keeps its verdict"
+
+
+def scrape(text: str) -> dict[str, float]:
+    """Each sample of Prometheus's text form, its label with its name."""
+    families = text_string_to_metric_families(text)
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_figures_can_be_read_while_the_job_runs(tree: Path, head: RayHead, tmp_path: Path) -> None:
+    """Each scrape is what a number of whole tasks did; they grow into those of metrics.json."""
+    photos = write_scenes(tmp_path / "in", 24)
+    (tmp_path / "in" / "none.jpg").write_bytes(b"")
+    port, file = free_port(), tmp_path / "figures.prom"
+    arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--task-images", "1"]
+    told = [f"--metrics-port={port}", f"--metrics-file={file}"]
+    process = start(tree, head, *arguments, *told)
+    seen: list[dict[str, float]] = []
+    while process.poll() is None:
+        with contextlib.suppress(OSError):  # not there yet, or not there any more
+            answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5)
+            with answer:
+                seen.append(scrape(answer.read().decode()))
+        time.sleep(0.05)
+    assert finish(process)[0] == 0
+    (metrics,) = (tmp_path / "out").glob("runs/*/metrics.json")
+    end = json.loads(metrics.read_text())
+    done = [figures["s2cnet_tasks_done_total"] for figures in seen]
+    assert done == sorted(done)
+    assert len({tasks for tasks in done if 0 < tasks < 25}) > 1
+    for figures, tasks in zip(seen, done, strict=True):
+        assert figures["s2cnet_queue_depth_tasks"] == 25 - tasks
+        by_status = [v for name, v in figures.items() if name.startswith("s2cnet_images_total ")]
+        assert sum(by_status) == tasks
+        assert figures["s2cnet_crops_total"] == 2 * figures.get("s2cnet_images_total ok", 0)
+    last = scrape(file.read_text())
+    assert {name: last[f"s2cnet_images_total {name}"] for name in end["images"]} == end["images"]
+    assert end["images"] == {"ok": 24, "empty": 1}
+    for name in ("crops", "input_bytes", "crop_bytes", "tasks_done"):
+        assert last[f"s2cnet_{name}_total"] == end[name] > 0
+    for name, seconds in end["stage_seconds"].items():
+        assert last[f"s2cnet_stage_seconds_total {name}"] == pytest.approx(seconds, abs=0.001)
+    for name in ("images_planned", "tasks_planned"):
+        assert last[f"s2cnet_{name}"] == seen[0][f"s2cnet_{name}"] == end[name] == 25
+    assert last["s2cnet_storage_requests_total get"] <= end["storage_requests"]["get"]
 
 
 def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path) -> None:

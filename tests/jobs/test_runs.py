@@ -146,7 +146,7 @@ read_image = _flaky(read_image)
 def test_retry_runs_the_failed_images_as_a_run_of_their_own(tree: Path, tmp_path: Path) -> None:
     flaky = tmp_path / "tree"
     shutil.copytree(tree, flaky)
-    with (flaky / "pipeline" / "inputs.py").open("a") as source:
+    with (flaky / "pipeline" / "inputs" / "listing.py").open("a") as source:
         source.write(FLAKY)
     photos = write_scenes(tmp_path / "in", 3)
     output = str(tmp_path / "out")
