@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLE_S = 0.25
+SAMPLE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -30,29 +31,37 @@ def measure(command: Sequence[str], watch: Callable[[float], None] | None = None
     """
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_ADDRESS": "local"}
     environment["RAY_worker_niceness"] = "0"  # Ray's workers yield to all other work by default
-    start, cpu, peak = time.monotonic(), {}, 0.0
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        while process.poll() is None:
-            memory = 0
+    start, peak = time.monotonic(), 0.0
+    cpu: dict[tuple[int, float], float] = {}
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
+        try:
+            while process.poll() is None:
+                memory_mib = _look(process.pid, cpu)
+                peak = max(peak, memory_mib)
+                if watch:
+                    watch(memory_mib)
+                time.sleep(SAMPLE_S)
+        finally:  # where this program is stopped, what it started stops with it
             for member in _family(process.pid):
                 with contextlib.suppress(psutil.Error):
-                    times = member.cpu_times()
-                    cpu[member.pid, member.create_time()] = times.user + times.system
-                    memory += _proportional_bytes(member.pid)
-            peak = max(peak, memory / 2**20)
-            if watch:
-                watch(memory / 2**20)
-            time.sleep(SAMPLE_S)
-    finally:  # where this program is stopped, what it started stops with it
-        for member in _family(process.pid):
-            with contextlib.suppress(psutil.Error):
-                member.kill()
-    if process.wait():
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+                    member.kill()
+        if process.wait():
+            said.seek(0)
+            last = "\n".join(said.read().decode(errors="replace").splitlines()[-10:])
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{last}")
     return Cost(time.monotonic() - start, sum(cpu.values()), peak)
+
+
+def _look(pid: int, cpu: dict[tuple[int, float], float]) -> float:
+    """Memory of a family in MiB; CPU seconds of each member so far go into `cpu`."""
+    memory = 0
+    for member in _family(pid):
+        with contextlib.suppress(psutil.Error):
+            times = member.cpu_times()
+            cpu[member.pid, member.create_time()] = times.user + times.system
+            memory += _proportional_bytes(member.pid)
+    return memory / 2**20
 
 
 def _family(pid: int) -> list[psutil.Process]:
