@@ -54,7 +54,8 @@ class Decoder:
         """One picture. Raises DecodeError as `decode` does, and with the statuses
 
         timeout:      not finished within limits.timeout_s; the child is killed.
-        decoder_died: the child ended on this picture, twice: a death may be another's doing.
+        decoder_died: the child ended on this picture or before it was ready, twice: a death may
+                      be another's doing.
         """
         check_bytes(data, self.limits)
         with self._lock:
@@ -66,7 +67,8 @@ class Decoder:
                 return self._decode(data)
             except _DiedError as error:
                 self._stop()
-                raise DecodeError("decoder_died", "the decoder ended on this picture") from error
+                message = str(error) or "the decoder ended on this picture"
+                raise DecodeError("decoder_died", message) from error
 
     def close(self) -> None:
         """Ends the child."""
@@ -107,7 +109,7 @@ class Decoder:
 
 
 def _start(argument: str) -> subprocess.Popen[bytes]:
-    """A child that has said it is ready. Raises DecodeError("decoder_died") if it does not."""
+    """A child that has said it is ready. Raises _DiedError if it does not."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "pipeline.decoding.child", argument],
         stdin=subprocess.PIPE,
@@ -130,7 +132,7 @@ def _start(argument: str) -> subprocess.Popen[bytes]:
     child.wait()
     child.stdin.close()
     child.stdout.close()
-    raise DecodeError("decoder_died", "the decoder process does not start")
+    raise _DiedError("the decoder process does not start")
 
 
 def _environment() -> dict[str, str]:

@@ -85,6 +85,21 @@ def test_a_killed_child_costs_nothing() -> None:
         assert pid(decoder) != first
 
 
+def test_a_child_killed_before_it_is_ready_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, children = subprocess.Popen, []
+
+    def first_dies(*words: object, **options: object) -> subprocess.Popen[bytes]:
+        children.append(start(*words, **options))  # type: ignore[call-overload]
+        if len(children) == 1:
+            children[0].kill()
+        return children[-1]
+
+    monkeypatch.setattr(module.subprocess, "Popen", first_dies)
+    with Decoder() as decoder:
+        assert decoder.decode(GOOD).pixels.any()
+    assert len(children) == 2
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Starts a script in place of the child; `reply(header, pixels)` writes one answer."""
     script = f"""
