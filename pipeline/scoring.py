@@ -1,5 +1,7 @@
 """From a decoded photo to its best crops: detect, propose, score, choose. Jobs and Cropper use it.
 
+What decides among a shape's candidates is in `pipeline.choosing`.
+
 One photo is one call of the model. That keeps the scores of a photo independent of which photos
 happen to be its neighbours, so batch size, task size and number of workers cannot change a result.
 """
@@ -7,19 +9,23 @@ happen to be its neighbours, so batch size, task size and number of workers cann
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import pad
 
 from pipeline import candidates
+from pipeline.choosing import Belief, overlap_around, pairwise_iou, worth
 from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Detector
 from pipeline.errors import ScoreError
-from pipeline.search import Boxes, Scores, Search, Target, coarse_to_fine, exhaustive
+from pipeline.search import Boxes, Found, Scores, Search, Target, coarse_to_fine, exhaustive
 from pipeline.shapes import Shape
-from s2cnet import S2CNet, boxes_to_input, prepare_image
+from s2cnet import boxes_to_input, prepare_image
+from s2cnet.context import ImageContext
 
 # Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
 # of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
@@ -35,11 +41,12 @@ FACE_PENALTY = 3.0
 
 @dataclass(frozen=True)
 class ScoredCrop:
-    """One chosen crop.
+    """One chosen crop. `pipeline.choosing` says what ranks; the score is one part of it.
 
-    margin: its score minus that of the best candidate that is clearly different from it and from
-        those ranked before it (IoU below DISTINCT_IOU); None where there is none. Small margins
-        mark photos with two good answers.
+    score: the network's own of this crop.
+    margin: its score minus that of the crop that would be taken next, clearly different from it and
+        from those ranked before it (IoU below DISTINCT_IOU); None where there is none. Small
+        margins, and those below 0, mark photos with two good answers.
     object_shares: the share of each detected object's area inside, in the objects' order.
     """
 
@@ -54,7 +61,7 @@ class ScoredCrop:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The candidates of one shape that were scored, with the score each was ranked by."""
+    """The candidates of one shape that were scored, with the network's score of each."""
 
     ratio: str
     boxes_px: Boxes  # [N, 4]
@@ -70,6 +77,18 @@ class Choice:
     candidates: list[Candidates] = field(default_factory=list)  # one a shape, where kept
 
 
+class Network(Protocol):
+    """What scores crops: `S2CNet`, or what `s2cnet.compiled` makes of it."""
+
+    def encode(self, images: Tensor, detections: Sequence[Tensor]) -> ImageContext:
+        """See `S2CNet.encode`."""
+        ...
+
+    def score_crops(self, encoded: ImageContext, crops: Tensor) -> Tensor:
+        """See `S2CNet.score_crops`."""
+        ...
+
+
 class Scorer:
     """A model and a detector with all that turns a photo into crops. Holds no files, no state.
 
@@ -77,9 +96,10 @@ class Scorer:
     """
 
     def __init__(
-        self, model: S2CNet, detector: Detector, device: str = "cpu", search: str = "coarse"
+        self, model: Network, detector: Detector, device: str = "cpu", search: str = "coarse"
     ) -> None:
-        self.model = model.to(device).eval()
+        """model: on that device and in evaluation mode."""
+        self.model = model
         self.detector = detector
         self.device = device
         self.search: Search = {"coarse": coarse_to_fine, "exhaustive": exhaustive}[search]
@@ -91,9 +111,16 @@ class Scorer:
         """
         if given_px is not None:
             return inside(given_px, photo)
-        (found,) = self.detector.detect([photo.pixels])
-        scale = np.array(photo.scale_xy * 2, np.float32)
-        return inside(Detections(found.boxes * scale, found.scores, found.labels), photo)
+        (found,) = self.objects_of([photo])
+        return found
+
+    def objects_of(self, photos: Sequence[Photo]) -> list[Detections]:
+        """The detector's objects of each photo in source pixels; on a GPU it sees batches.
+
+        Raises DetectError where one photo can't be served.
+        """
+        detected = self.detector.detect([photo.pixels for photo in photos])
+        return [in_source(found, photo) for found, photo in zip(detected, photos, strict=True)]
 
     def choose(
         self,
@@ -111,9 +138,11 @@ class Scorer:
         found = self.search(targets, self.score_boxes(photo, objects))
         crops: list[ScoredCrop] = []
         kept: list[Candidates] = []
-        for shape, scored in zip(shapes, found, strict=True):
-            crops += pick(shape.name, scored.boxes, scored.scores, top_k, objects)
-            kept += [Candidates(shape.name, scored.boxes, scored.scores)] if keep_candidates else []
+        size_wh = (photo.width_px, photo.height_px)
+        for shape, target, scored in zip(shapes, targets, found, strict=True):
+            belief = belief_of(shape, target, scored, objects, size_wh)
+            crops += pick(shape.name, belief, scored, top_k, objects)
+            kept += [Candidates(shape.name, scored.boxes, scored.own)] if keep_candidates else []
         return Choice(objects, crops, kept)
 
     def score(self, photo: Photo, boxes_px: Boxes, objects: Detections) -> Scores:
@@ -175,6 +204,12 @@ def whole_pixels(boxes: Boxes, photo: Photo) -> Boxes:
     return np.concatenate([low, high], axis=1).astype(np.float32)
 
 
+def in_source(found: Detections, photo: Photo) -> Detections:
+    """A detector's boxes, of the view, as objects of the photo in source pixels."""
+    scale = np.array(photo.scale_xy * 2, np.float32)
+    return inside(Detections(found.boxes * scale, found.scores, found.labels), photo)
+
+
 def inside(objects: Detections, photo: Photo) -> Detections:
     """Objects clipped to the photo; those without area or with a corner not finite are dropped."""
     limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
@@ -185,31 +220,46 @@ def inside(objects: Detections, photo: Photo) -> Detections:
     return Detections(boxes[keep], objects.scores[keep], labels)
 
 
-def pick(
-    ratio: str, boxes: Boxes, scores: NDArray[np.float32], top_k: int, objects: Detections
-) -> list[ScoredCrop]:
-    """The best candidate, then the best of those clearly different from all chosen before it.
+def belief_of(
+    shape: Shape, target: Target, found: Found, objects: Detections, size_wh: tuple[int, int]
+) -> Belief:
+    """All that ranks the candidates of one shape."""
+    around = overlap_around(target.boxes, objects, size_wh, shape.ratio)
+    penalty = np.zeros(len(target.boxes)) if target.penalty is None else target.penalty
+    return Belief(target.boxes, found.believed, around, penalty.astype(np.float64))
 
-    Fewer than `top_k` where the shape has no more different crops. Equal scores: first in order.
+
+def pick(
+    ratio: str, belief: Belief, found: Found, top_k: int, objects: Detections
+) -> list[ScoredCrop]:
+    """The scored candidate of the highest worth, then ever the next one clearly different.
+
+    After the first, worth counts only what differs from all chosen before: what those would take
+    who take none of them. Fewer than `top_k` where the shape has no more different crops. Equal
+    worth: first in order.
     """
-    left = np.argsort(-scores, kind="stable")
+    left, scored = np.arange(len(belief.boxes)), np.arange(len(found.boxes))
+    order: list[int] = []  # of the scored ones
+    while len(scored) and len(order) <= top_k:  # one more, for the last one's margin
+        order.append(int(scored[worth(belief, left, found.indices[scored]).argmax()]))
+        best = found.boxes[order[-1]]
+        left = left[np.less(iou(best, belief.boxes[left]), DISTINCT_IOU)]
+        scored = scored[np.less(iou(best, found.boxes[scored]), DISTINCT_IOU)]
     chosen: list[ScoredCrop] = []
-    while len(left) and len(chosen) < top_k:
-        best, score = boxes[left[0]], float(scores[left[0]])
-        left = left[np.less(iou(best, boxes[left]), DISTINCT_IOU)]
-        margin = score - float(scores[left[0]]) if len(left) else None
-        shares = shares_inside(best, objects.boxes)
+    for rank, index in enumerate(order[:top_k]):
+        score = float(found.own[index])
+        margin = score - float(found.own[order[rank + 1]]) if rank + 1 < len(order) else None
+        shares = shares_inside(found.boxes[index], objects.boxes)
         cut = int(((shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1])).sum())
-        x0, y0, x1, y1 = map(float, best)
-        box, rank = (x0, y0, x1, y1), len(chosen)
-        chosen.append(ScoredCrop(ratio, rank, box, score, margin, shares.tolist(), cut))
+        x0, y0, x1, y1 = map(float, found.boxes[index])
+        crop = ScoredCrop(ratio, rank, (x0, y0, x1, y1), score, margin, shares.tolist(), cut)
+        chosen.append(crop)
     return chosen
 
 
 def iou(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
     """Intersection over union of one box [4] with each of boxes [N, 4]. [N]"""
-    shared = overlap(box, boxes)
-    result: NDArray[np.float32] = shared / (area(box) + area(boxes) - shared)
+    result: NDArray[np.float32] = pairwise_iou(box[None], boxes)[0].astype(np.float32)
     return result
 
 

@@ -26,6 +26,7 @@ ROUNDS = (8, 6)
 # 1e-4 to 1e-2 find the same crops.
 LENGTH = 0.4
 NOISE = 1e-3
+FLAT = 1e-6  # a list that varies by less, in standard deviations of all scores, does not vary
 # Candidates this near to one just taken are made less attractive, or a round would be spent on
 # neighbours that tell the same.
 CROWD_LENGTH = 0.1
@@ -48,17 +49,29 @@ class Target:
 
 @dataclass(frozen=True)
 class Found:
-    """The candidates of one target that were scored, in the order of its list, penalty applied."""
+    """What was found of one target.
+
+    boxes:    the candidates that were scored, in the order of its list.
+    scores:   their scores, penalty applied.
+    own:      their scores as the network gave them.
+    indices:  their places in the list.
+    believed: of the whole list [N], penalty applied, in standard deviations of what is believed of
+              the list: the score where there is one, else what the regression expects.
+    """
 
     boxes: Boxes
     scores: Scores
+    own: Scores
+    indices: NDArray[np.int64]
+    believed: NDArray[np.float64]
 
 
 def exhaustive(targets: Sequence[Target], score: Score) -> list[Found]:
     """Scores every candidate, in one call."""
     pool = _Pool(targets)
     pool.add(np.arange(len(pool.boxes)), score)
-    return [pool.found(target) for target in range(len(targets))]
+    nothing = np.zeros(len(pool.boxes))  # is left to expect
+    return [pool.found(target, nothing) for target in range(len(targets))]
 
 
 def coarse_to_fine(targets: Sequence[Target], score: Score) -> list[Found]:
@@ -78,7 +91,8 @@ def coarse_to_fine(targets: Sequence[Target], score: Score) -> list[Found]:
         if not taken.any():
             break
         pool.add(np.flatnonzero(taken), score)
-    return [pool.found(target) for target in range(len(targets))]
+    expected = pool.expected()
+    return [pool.found(target, expected) for target in range(len(targets))]
 
 
 class _Pool:
@@ -132,11 +146,25 @@ class _Pool:
         _, unit = self.scale(first[(first >= start) & (first < end)])
         return np.asarray(given * unit, dtype=np.float64)
 
-    def found(self, target: int) -> Found:
+    def found(self, target: int, expected: NDArray[np.float64]) -> Found:
+        """expected: what `expected` gave after the last scores."""
         start, end = self.places[target]
-        scores = self.scores[start:end] - self.penalty(target)
-        scored = np.flatnonzero(~np.isnan(scores))
-        return Found(self.boxes[start:end][scored], scores[scored].astype(np.float32))
+        own = self.scores[start:end]
+        scores = own - self.penalty(target)
+        scored = np.flatnonzero(~np.isnan(own))
+        centre, unit = self.scale(self.known)
+        believed = np.where(np.isnan(own), expected[start:end] * unit + centre, own)
+        given = self.targets[target].penalty
+        spread = float(believed.std())
+        spread = spread if spread > FLAT * unit else 1.0  # else rounding would be blown up
+        believed = (believed - believed.mean()) / spread - (0 if given is None else given)
+        return Found(
+            self.boxes[start:end][scored],
+            scores[scored].astype(np.float32),
+            own[scored].astype(np.float32),
+            scored,
+            believed,
+        )
 
     def scale(self, indices: NDArray[np.int64]) -> tuple[float, float]:
         values = self.scores[indices]

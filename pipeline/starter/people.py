@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.choosing import as_asked, pairwise_iou
+
 Boxes = NDArray[np.float64]  # [N, 4] xyxy, as shares of the photo's sides
 Values = NDArray[np.float64]
 
@@ -24,7 +26,6 @@ DISAGREEMENT = 0.08  # deviation of the subject's edges from person to person
 # People count for a ratio by how close theirs is; all a little. Where few are close, it counts
 # more what the others would do if they were asked for that ratio.
 SHARPNESS, EVERYONE, FEW = 0.3, 0.02, 0.25
-ROOM = 1.05  # sides of the smallest crop around a subject, in the subject's
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,19 +51,8 @@ def draw_people(
 
 
 def asked_for(people: People, ratio: float) -> Boxes:
-    """Crops [P, 4] of one ratio (in shares of the sides): as large as the people's own, where that
-    fits, around the same place, with the whole subject where that fits, else its middle."""
-    sides = people.subjects[:, 2:] - people.subjects[:, :2]
-    own = np.prod(people.crops[:, 2:] - people.crops[:, :2], axis=1)
-    least = ROOM * np.maximum(sides[:, 0], sides[:, 1] * ratio)
-    width = np.minimum(np.maximum(np.sqrt(own * ratio), least), min(1.0, ratio))
-    size = np.stack([width, width / ratio], axis=1)
-    middle = (people.crops[:, :2] + people.crops[:, 2:]) / 2
-    low, high = people.subjects[:, 2:] - size / 2, people.subjects[:, :2] + size / 2
-    of_subject = (people.subjects[:, :2] + people.subjects[:, 2:]) / 2
-    middle = np.where(low <= high, np.clip(middle, low, high), of_subject)
-    middle = np.clip(middle, size / 2, 1 - size / 2)
-    return np.concatenate([middle - size / 2, middle + size / 2], axis=1)
+    """What these people crop [P, 4] who are asked for a ratio (in shares of the sides)."""
+    return as_asked(people.crops, people.subjects, ratio)
 
 
 def shaken(boxes: Boxes, deviation: float, random: np.random.Generator) -> Boxes:
@@ -79,21 +69,12 @@ def expected_iou(crops: Boxes, people: People, ratio: float | None = None) -> Va
     ratio: width / height, in shares of the photo's sides, of the crops: then with the crops of
     people whose own ratio is close to it, and with what people would crop who are asked for it.
     """
-    overlap = _iou(crops, people.crops)
+    overlap = pairwise_iou(crops, people.crops)
     if ratio is None:
         return np.asarray(overlap.mean(axis=1))
     sides = people.crops[:, 2:] - people.crops[:, :2]
     close = np.exp(-0.5 * (np.log(sides[:, 0] / sides[:, 1] / ratio) / SHARPNESS) ** 2)
     weights = close + EVERYONE
     many = close.mean() / (close.mean() + FEW)
-    asked = _iou(crops, asked_for(people, ratio)).mean(axis=1)
+    asked = pairwise_iou(crops, asked_for(people, ratio)).mean(axis=1)
     return np.asarray(many * (overlap @ weights) / weights.sum() + (1 - many) * asked)
-
-
-def _iou(crops: Boxes, others: Boxes) -> Values:
-    """[N, P]"""
-    low = np.maximum(crops[:, None, :2], others[:, :2])
-    high = np.minimum(crops[:, None, 2:], others[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (crops, others)]
-    return np.asarray(shared / (areas[0][:, None] + areas[1] - shared))

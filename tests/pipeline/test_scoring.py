@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.choosing import Belief
 from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
@@ -21,10 +22,13 @@ from pipeline.scoring import (
     shares_inside,
     whole_pixels,
 )
+from pipeline.search import Found
 from pipeline.shapes import parse_shape, parse_shapes
 from s2cnet import S2CNet
 
 torch.set_num_threads(1)
+
+Ranked = tuple[Belief, Found]
 
 
 def boxes(*rows: Sequence[float]) -> np.ndarray:
@@ -77,11 +81,22 @@ def test_overlap_measures_by_hand() -> None:
     np.testing.assert_allclose(shares_inside(first, boxes((5, 5, 15, 15), (2, 2, 4, 4))), [0.25, 1])
 
 
+def believed(found: np.ndarray, scores: Sequence[float], own: Sequence[float] = ()) -> Ranked:
+    """All of a list scored: what is believed of it in standard deviations, and its own scores."""
+    values = np.array(scores, np.float64)
+    given = np.array(own or scores, np.float32)
+    nothing = np.zeros(len(values))
+    return (
+        Belief(found, values, nothing, nothing),
+        Found(found, given, given, np.arange(len(values)), values),
+    )
+
+
 def test_the_best_crop_wins_and_the_next_is_clearly_different() -> None:
     # 1 overlaps 0 by 90/110, 2 by 50/150: 2 is the runner-up although 1 has the higher score.
     found = boxes((0, 0, 10, 10), (1, 0, 11, 10), (5, 0, 15, 10))
-    scores = np.array([0.9, 0.8, 0.5], np.float32)
-    first, second = pick("1:1", found, scores, 3, objects((0, 0, 10, 10)))
+    ranked = believed(found, (9, 6, 3), own=(0.9, 0.8, 0.5))
+    first, second = pick("1:1", *ranked, 3, objects((0, 0, 10, 10)))
     assert (first.rank, first.box_px, first.score) == (0, (0, 0, 10, 10), pytest.approx(0.9))
     assert first.margin == pytest.approx(0.4)
     assert (second.rank, second.box_px) == (1, (5, 0, 15, 10))
@@ -90,9 +105,29 @@ def test_the_best_crop_wins_and_the_next_is_clearly_different() -> None:
     assert (second.object_shares, second.objects_cut) == ([0.5], 1)
 
 
-def test_equal_scores_take_the_first_candidate() -> None:
+def test_a_crop_between_good_ones_wins() -> None:
+    # Equally believed, the middle one overlaps by (.54 + 1 + .54) / 3, the others by less; then
+    # the outer ones are left, which do not overlap enough to be the same. Margins are of scores.
+    found = boxes((0, 0, 10, 10), (3, 0, 13, 10), (6, 0, 16, 10))
+    ranked = believed(found, (0, 0, 0), own=(0.5, 0.4, 0.5))
+    crops = pick("1:1", *ranked, 3, objects())
+    assert [crop.box_px[0] for crop in crops] == [3, 0, 6]
+    assert [crop.margin for crop in crops] == [pytest.approx(-0.1), pytest.approx(0), None]
+
+
+def test_what_was_not_scored_counts_but_is_not_taken() -> None:
+    # The third box is thought best; of those that were scored the second one overlaps it most.
+    found = boxes((0, 0, 10, 10), (4, 0, 14, 10), (6, 0, 16, 10))
+    nothing, values = np.zeros(3), np.array([0.0, 0, 9])
+    own = np.array([0.3, 0.2], np.float32)
+    scored = Found(found[:2], own, own, np.arange(2), values)
+    (best,) = pick("1:1", Belief(found, values, nothing, nothing), scored, 1, objects())
+    assert (best.box_px[0], best.score) == (4, pytest.approx(0.2))
+
+
+def test_equal_worth_takes_the_first_candidate() -> None:
     found = boxes((0, 0, 4, 4), (6, 0, 10, 4), (0, 6, 4, 10))
-    (best,) = pick("1:1", found, np.zeros(3, np.float32), 1, objects())
+    (best,) = pick("1:1", *believed(found, (0, 0, 0)), 1, objects())
     assert best.box_px == (0, 0, 4, 4)
 
 
@@ -159,8 +194,10 @@ def test_crops_come_in_the_order_asked_with_their_ratio(scorer: Scorer) -> None:
         assert ratio is None or (x1 - x0) / (y1 - y0) == pytest.approx(ratio, rel=0.02)
     for kept in choice.candidates:
         best = next(c for c in choice.crops if c.ratio == kept.ratio)
-        assert best.score == pytest.approx(float(kept.scores.max()))
-        assert best.box_px == tuple(kept.boxes_px[kept.scores.argmax()].tolist())
+        (place,) = np.flatnonzero((kept.boxes_px == np.array(best.box_px)).all(axis=1))
+        assert best.score == pytest.approx(float(kept.scores[place]))
+        own = scorer.score(picture, kept.boxes_px, scorer.objects(picture))
+        np.testing.assert_allclose(kept.scores, own, atol=1e-5)
 
 
 def test_scores_do_not_depend_on_the_size_of_the_view(scorer: Scorer) -> None:

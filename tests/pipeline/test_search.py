@@ -86,6 +86,29 @@ def test_small_lists_are_scored_whole() -> None:
     assert len(one.boxes) == 1
 
 
+def test_what_is_believed_of_the_whole_list() -> None:
+    """Standardised scores less the penalty; the regression's guesses are near where none are."""
+    boxes = for_ratio(WIDTH, HEIGHT, 1.0)
+    penalty = np.where(boxes[:, 0] < 100, 2, 0).astype(np.float32)
+    score = Bump((20, 40, 400, 420))
+    (everything,) = exhaustive([Target(boxes, penalty)], score)
+    raw = score(boxes).astype(np.float64)
+    wanted = (raw - raw.mean()) / raw.std() - penalty
+    np.testing.assert_allclose(everything.believed, wanted, atol=1e-5)
+    np.testing.assert_array_equal(everything.own, raw.astype(np.float32))
+    (found,) = coarse_to_fine([Target(boxes, penalty)], score)
+    assert len(found.believed) == len(boxes) > len(found.boxes)
+    np.testing.assert_array_equal(boxes[found.indices], found.boxes)
+    assert np.abs(found.believed - wanted).mean() < 0.1
+
+
+def test_a_flat_list_is_believed_flat() -> None:
+    boxes = for_ratio(WIDTH, HEIGHT, 1.0)
+    for way in (exhaustive, coarse_to_fine):
+        (found,) = way([Target(boxes)], lambda some: np.full(len(some), 0.3, np.float32))
+        np.testing.assert_allclose(found.believed, 0, atol=1e-5)
+
+
 def test_penalties_move_the_best() -> None:
     boxes = for_ratio(WIDTH, HEIGHT, 1.0)
     penalty = np.where(boxes[:, 0] < 100, 9, 0).astype(np.float32)
