@@ -65,6 +65,17 @@ class Settings:
         "which candidates are scored: those that promise most, or all of them",
         choices=("coarse", "exhaustive"),
     )
+    precision: str = _option(
+        "float32",
+        "of the largest matrix products, and on a GPU of the backbone; the shorter ones pay on a "
+        "GPU and on CPUs with AMX, and move scores by about 1 % of their spread",
+        choices=("float32", "float16", "bfloat16"),
+    )
+    compile: str = _option(
+        "auto", "compile the networks ahead of time, about a minute on each machine and once: "
+        "`auto` does for runs of 10,000 images and more where there is a C++ compiler",
+        choices=("auto", "on", "off"), changes_output=False,
+    )  # fmt: skip
     candidates: bool = _option(False, "also write a table of the candidates scored")
     crop_files: bool = _option(False, "also write every crop as an object of its own")
     max_bytes: int = _option(64 * _MIB, "larger files are refused", "bytes")
@@ -73,7 +84,10 @@ class Settings:
     max_side: int = _option(16_384, "longer pictures are refused", "px")
     decode_timeout_s: float = _option(10.0, "one picture's decoding", "s")
     decode_memory_bytes: int = _option(2048 * _MIB, "one picture's decoding", "bytes")
-    view_side: int = _option(1024, "pictures are scored and cut at about this long side", "px")
+    view_side: int = _option(
+        1024, "pictures are scored and cut at about this long side, or at twice --thumbnail-size "
+        "where that is more", "px",
+    )  # fmt: skip
 
     limit: int | None = _option(None, "only the first so many images", changes_output=False)
     mode: str = _option(
@@ -173,6 +187,15 @@ class Settings:
         except ValueError:
             raise UsageError("--background is six hex digits, for instance ffffff") from None
         return red, green, blue
+
+    @property
+    def decoded_side(self) -> int:
+        """Long side of the view that is decoded, pixels.
+
+        The smallest crops that are proposed have about half of the photo's sides, so in a view of
+        twice the thumbnail's side none of them has to be enlarged.
+        """
+        return max(self.view_side, 2 * self.thumbnail_size)
 
     @property
     def decode_limits(self) -> DecodeLimits:

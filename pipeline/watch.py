@@ -45,6 +45,11 @@ def one_by_one(images: list[Row], stage: str, run_id: str, deadline_s: float) ->
     note.unlink(missing_ok=True)
 
 
+def died_before(images: list[Row], stage: str, run_id: str) -> bool:
+    """Whether a worker of this machine ended while it was busy with this task."""
+    return bool(_read(_path(run_id, images[0]["task"], stage)))
+
+
 def _path(run_id: str, task: int, stage: str) -> Path:
     folder = Path(tempfile.gettempdir()) / f"s2cnet-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)

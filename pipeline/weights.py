@@ -5,15 +5,22 @@ only read, decode and encode never load it.
 """
 
 import hashlib
+import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pipeline.detectors import make_detector
+from pipeline.detectors import CompilableDetector, make_detector
+from pipeline.errors import UsageError
+from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.scoring import Scorer
     from s2cnet import S2CNet
+    from s2cnet.scoring import Precision
 
 DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 
@@ -62,8 +69,52 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
     return Weights("file", sha256, uri=weights)
 
 
-def make_scorer(weights: Weights, detector: str, device: str, search: str = "coarse") -> "Scorer":
-    """The pinned network and the named detector on one device."""
-    from pipeline.scoring import Scorer
+def make_scorer(
+    weights: Weights,
+    detector: str,
+    device: str,
+    search: str = "coarse",
+    precision: "Precision" = "float32",
+    packages: Path | None = None,
+) -> "Scorer":
+    """The pinned network and the named detector on one device.
 
-    return Scorer(weights.load(device), make_detector(detector, device), device, search)
+    packages: folder where compiled networks are kept; None compiles nothing.
+
+    Raises CannotCompileError where `packages` is given and there is no compiler.
+    """
+    from pipeline.scoring import Scorer
+    from s2cnet.compiled import ReadyS2CNet
+    from s2cnet.recorded import RecordedS2CNet
+
+    found = make_detector(detector, device)
+    if packages is not None and isinstance(found, CompilableDetector):
+        found.compile(packages)
+    recorded = packages is not None and device.startswith("cuda")
+    ready = RecordedS2CNet if recorded else ReadyS2CNet
+    return Scorer(ready(weights.load(device), precision, packages), found, device, search)
+
+
+COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
+
+
+def scorer_of(
+    settings: Settings, weights: Weights, device: str, images: Callable[[], int]
+) -> "Scorer":
+    """A job's scorer, compiled as `--compile` says. images: how many the run has.
+
+    Raises UsageError where it is to be compiled and can't be.
+    """
+    from s2cnet.packages import CannotCompileError, cache_folder
+
+    precision = cast("Precision", settings.precision)
+    make = partial(make_scorer, weights, settings.detector, device, settings.search, precision)
+    wanted = settings.compile == "on"
+    if wanted or (settings.compile == "auto" and images() >= COMPILE_FROM):
+        try:
+            return make(packages=cache_folder())
+        except CannotCompileError as error:
+            if wanted:
+                raise UsageError(f"--compile on: {error}") from error
+            warnings.warn(f"networks are not compiled: {error}", RuntimeWarning, stacklevel=2)
+    return make()

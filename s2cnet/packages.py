@@ -18,6 +18,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,11 @@ def compiled(
 
     Args:
         module: in evaluation mode, on the device it is to run on.
-        example: inputs of the kind it will get.
+        example: inputs of the kind it will get, contiguous or channels last.
         shapes: per input, which dimensions may differ from the example's.
         folder: see `cache_folder`.
+
+    Returns: a function of the same inputs; ValueError where a fixed side differs.
 
     Raises:
         CannotCompileError: no compiler, or one that fails.
@@ -59,7 +62,26 @@ def compiled(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about tools that running needs not
         # Without its lock around a call, a package can be part of a CUDA graph.
-        return torch._inductor.aoti_load_package(str(path), run_single_threaded=True)
+        code = torch._inductor.aoti_load_package(str(path), run_single_threaded=True)
+    return partial(_call, code, example, shapes)
+
+
+def _call(
+    code: Callable[..., Any],
+    example: tuple[Tensor, ...],
+    shapes: tuple[Shapes, ...],
+    *inputs: Tensor,
+) -> Any:
+    """A package reads memory as its example lay there and checks nothing: here it is checked."""
+    laid_out = []
+    for x, like, free in zip(inputs, example, shapes, strict=True):
+        fixed = [i for i in range(like.dim()) if i not in (free or ())]
+        if x.dim() != like.dim() or any(x.shape[i] != like.shape[i] for i in fixed):
+            raise ValueError(f"compiled for {list(like.shape)}, given {list(x.shape)}")
+        channels_last = like.dim() == 4 and not like.is_contiguous()
+        kind = torch.channels_last if channels_last else torch.contiguous_format
+        laid_out.append(x.to(like.dtype).contiguous(memory_format=kind))
+    return code(*laid_out)
 
 
 def package_key(module: nn.Module, example: tuple[Tensor, ...], shapes: tuple[Shapes, ...]) -> str:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,18 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class CompilableDetector(Protocol):
+    """A detector whose network can be compiled ahead of time."""
+
+    def compile(self, folder: Path) -> None:
+        """Takes the network's package from a folder, or makes it there; boxes stay the same.
+
+        Raises CannotCompileError. See `s2cnet.packages`.
+        """
+        ...
+
+
 def make_detector(spec: str, device: str = "cpu") -> Detector:
     """Build the detector a `--detector` string names (forms: see the module's docstring).
 
@@ -84,7 +97,7 @@ def make_detector(spec: str, device: str = "cpu") -> Detector:
     if kind == "embedded" and not rest:
         from pipeline.detectors.embedded import EmbeddedDetector
 
-        return EmbeddedDetector()
+        return EmbeddedDetector(device)
     if kind == "boxes":
         from pipeline.detectors.given_boxes import GivenBoxes
 
@@ -104,4 +117,4 @@ def make_detector(spec: str, device: str = "cpu") -> Detector:
     )
 
 
-__all__ = ["Detections", "Detector", "Pixels", "make_detector"]
+__all__ = ["CompilableDetector", "Detections", "Detector", "Pixels", "make_detector"]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pipeline.detectors import Pixels
@@ -33,6 +34,14 @@ def clipped(boxes: Tensor, photo: Pixels) -> tuple[Tensor, Tensor]:
     limit = boxes.new_tensor([width, height, width, height])
     inside = boxes.clamp(min=0).minimum(limit)
     return inside, (inside[:, 2:] > inside[:, :2]).all(1)
+
+
+def uploaded(pixels: Pixels, device: str) -> Tensor:
+    """uint8 pixels on a device. To a GPU through pinned memory, so that nobody waits for it."""
+    tensor = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+    if device.startswith("cuda"):
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def in_batches(sizes: Sequence[Hashable], at_most: int) -> list[list[int]]:

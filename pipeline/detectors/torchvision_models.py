@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
 from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
-from pipeline.detectors.pictures import batch_for, clipped, in_batches, thickened
+from pipeline.detectors.pictures import batch_for, clipped, in_batches, thickened, uploaded
 from pipeline.errors import UsageError
+from s2cnet.packages import compiled
 
 SCORE_THRESHOLD = 0.3
 """Least confidence of a reported box. Low on purpose: the network weighs boxes, a miss is lost."""
 MAX_OBJECTS = 10
 """As many as the larger published graph has nodes for."""
 GPU_BATCH = 8
+SIDE_MULTIPLE = 32  # what torchvision pads pictures to
 
 
 class TorchvisionDetector:
@@ -48,7 +49,7 @@ class TorchvisionDetector:
         self.name = f"torchvision:{model}"
         self.identity = f"{model}:{sha256}"
         self.batch = batch_for(device, GPU_BATCH)
-        self._network = _lean(network).to(device)
+        self._network: Any = _lean(network).to(device)
         self._device = device
         self._categories: list[str] = published.meta["categories"]
 
@@ -65,9 +66,26 @@ class TorchvisionDetector:
             }
         return [found[i] for i in range(len(photos))]
 
+    def compile(self, folder: Path) -> None:
+        """See `CompilableDetector.compile`. Only the backbone, and only for one picture a pass."""
+        if self.batch != 1:
+            return  # on a GPU, where passes have several pictures
+        fixed = self._network.transform.fixed_size
+        example = torch.zeros(1, 3, *(fixed[::-1] if fixed else (320, 416)))
+        example = example.contiguous(memory_format=torch.channels_last)
+        sides: dict[int, Any] | None = None
+        if fixed is None:
+            most = self._network.transform.max_size // SIDE_MULTIPLE + 1
+            sides = {
+                2 + i: SIDE_MULTIPLE * torch.export.Dim(name, min=2, max=most)
+                for i, name in enumerate(("rows", "columns"))
+            }
+        self._network.backbone = _Package(
+            compiled(self._network.backbone, (example,), (sides,), folder)
+        )
+
     def _tensor(self, picture: Pixels) -> Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(picture)).to(self._device)
-        return tensor.permute(2, 0, 1).float() / 255
+        return uploaded(picture, self._device).permute(2, 0, 1).float() / 255
 
     def _detections(self, output: dict[str, Tensor], photo: Pixels) -> Detections:
         boxes, visible = clipped(output["boxes"], photo)
@@ -77,6 +95,17 @@ class TorchvisionDetector:
             output["scores"][keep].float().cpu().numpy(),
             [self._categories[int(label)] for label in output["labels"][keep]],
         )
+
+
+class _Package(nn.Module):
+    """Compiled code in the place of a module."""
+
+    def __init__(self, code: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.code = code
+
+    def forward(self, images: Tensor) -> Any:
+        return self.code(images)
 
 
 def _lean(network: nn.Module) -> nn.Module:

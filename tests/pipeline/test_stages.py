@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import open_run, schema, stages
+from pipeline import open_run, schema, stages, watch
 from pipeline.decoding.decode import Photo
-from pipeline.errors import DecodeError, ReadError
+from pipeline.errors import DecodeError, DetectError, ReadError
 from pipeline.job import commit, plan
 from pipeline.ledger.records import add_figures
 from pipeline.progress import Log
@@ -23,6 +23,7 @@ from pipeline.settings import Settings
 from tests.odd_photos import scene, write_odd_photos
 
 torch.set_num_threads(1)
+EDGES = ["x0", "y0", "x1", "y1"]
 
 
 @pytest.fixture(autouse=True)
@@ -101,12 +102,12 @@ def test_crops_hold_what_their_columns_say(tmp_path: Path) -> None:
         assert hashlib.sha256(crop["image"]).hexdigest() == crop["sha256"]
         assert (tmp_path / "out" / crop["file"]).read_bytes() == crop["image"]
     assert {(c["ratio"], c["rank"]) for c in crops} >= {("16:9", 0), ("16:9", 1), ("circle", 0)}
-    best = {(c["image_id"], c["ratio"]): c["score"] for c in crops if c["rank"] == 0}
     table = run.candidates().to_pandas()
-    for (image_id, ratio), score in best.items():
-        mine = table[(table.image_id == image_id) & (table.ratio == ratio)]
+    for crop in crops:
+        mine = table[(table.image_id == crop["image_id"]) & (table.ratio == crop["ratio"])]
         assert len(mine) > 1
-        assert mine.score.max() == pytest.approx(score)
+        itself = mine[(mine[EDGES] == [crop[e] for e in EDGES]).all(axis=1)]
+        assert itself.score.tolist() == pytest.approx([crop["score"]])
 
 
 def test_task_size_changes_nothing_that_comes_out(tmp_path: Path) -> None:
@@ -141,6 +142,84 @@ def test_columns_of_a_list_pass_through_and_its_boxes_are_used(tmp_path: Path) -
     assert corners == [10, 20, 30, 40]
     assert (second["user"], second["status"]) == ("bob", "boxes_missing")
     assert (second["error_stage"], second["error_kind"]) == ("detect", "permanent")
+
+
+def decoded_block(folder: Path, count: int) -> tuple[stages.Job, pa.Table]:
+    write_scenes(folder / "in", count)
+    settings = Settings(input=str(folder / "in"), output=str(folder / "out"), ratios="1:1")
+    job, ledger = plan(settings, Log("json", io.StringIO())).begin()
+    return job, stages.read_decode(pa.table({"task": ledger.pending()}), job)
+
+
+def test_photos_of_a_block_are_detected_together_where_that_pays(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 3)
+    score = stages.DetectScore(job, "cpu")
+    assert not score.batches  # on a CPU each photo alone
+    alone = score(block)
+    score.batches = True
+    calls, one_call = [], score.scorer.detector.detect
+
+    def detect(photos: Any) -> Any:
+        calls.append(len(photos))
+        return one_call(photos)
+
+    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    together = score(block)
+    assert calls == [3]
+    for name in ("objects", "crops", "status"):
+        assert together.column(name).equals(alone.column(name))
+
+
+def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 3)
+    score = stages.DetectScore(job, "cpu")
+    score.batches = True
+    calls, one_call = [], score.scorer.detector.detect
+
+    def detect(photos: Any) -> Any:
+        calls.append(len(photos))
+        if len(calls) in (1, 3):  # all of them, and then the second alone
+            raise DetectError("no_luck", "a bad picture")
+        return one_call(photos)
+
+    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    done = score(block)
+    assert calls == [3, 1, 1, 1]
+    assert done.column("status").to_pylist() == ["ok", "no_luck", "ok"]
+
+
+def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 2)
+    score = stages.DetectScore(job, "cpu")
+    score.batches = True
+    images = unpack(block)
+    next(watch.one_by_one(images, "score", job.run_id, 60))  # and it never comes back
+    assert watch.died_before(images, "score", job.run_id)
+    calls, one_call = [], score.scorer.detector.detect
+
+    def detect(photos: Any) -> Any:
+        calls.append(len(photos))
+        return one_call(photos)
+
+    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    score(block)
+    assert calls == [1, 1]
+    assert not watch.died_before(images, "score", job.run_id)
+
+
+def test_a_large_thumbnail_gets_a_large_view(tmp_path: Path) -> None:
+    """A crop of half a photo's side still has the thumbnail's pixels in the view."""
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.tile(scene(400, 300), (8, 8, 1))).save(tmp_path / "in/large.jpg")
+    for thumbnail, view in ((512, 1600), (800, 1600), (1200, 3200)):
+        settings = Settings(
+            input=str(tmp_path / "in"), output=str(tmp_path / f"out{thumbnail}"),
+            thumbnail_size=thumbnail,
+        )  # fmt: skip
+        job, ledger = plan(settings, Log("json", io.StringIO())).begin()
+        block = stages.read_decode(pa.table({"task": ledger.pending()}), job)
+        (photo,) = (row["photo"] for row in unpack(block))
+        assert photo.pixels.shape[1] == view, thumbnail
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,20 @@ def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @NEEDS_COMPILER
+@pytest.mark.usefixtures("_compiler")
+def test_inputs_are_laid_out_and_checked(tmp_path: Path) -> None:
+    """Compiled code reads memory as it lay in the example, without a look at the strides."""
+    module = nn.Conv2d(3, 2, 3)
+    example = torch.ones(1, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    found = compiled(module, (example,), (None,), tmp_path)
+    x = torch.randn(1, 3, 8, 8)
+    for same in (x, x.contiguous(memory_format=torch.channels_last), x.mT.contiguous().mT):
+        torch.testing.assert_close(found(same), module(x).detach())
+    with pytest.raises(ValueError, match=r"compiled for \[1, 3, 8, 8\], given \[1, 3, 8, 9\]"):
+        found(torch.ones(1, 3, 8, 9))
+
+
+@NEEDS_COMPILER
 def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no space")
