@@ -32,6 +32,9 @@ TAKEN = (0.25, 0.5, 0.75)
 # Some are after what no detector told: they crop around the middle of the photo.
 MIDDLE = np.array([0.25, 0.25, 0.75, 0.75])
 MIDDLE_SHARE = 0.1
+# Of a subject too tall for a shape they show the upper end, where heads are: 0 is its middle, 1
+# leaves nothing above out.
+UPPER = 1.0
 ROOM = 1.05  # sides of the smallest crop around a subject, in the subject's
 
 
@@ -78,7 +81,7 @@ def overlap_around(
         crops = people_around(subjects, taken)
         free = pairwise_iou(placed, crops)
         if ratio is not None:
-            asked = as_asked(crops, subjects, ratio * size_wh[1] / size_wh[0])
+            asked = as_asked(crops, subjects, ratio * size_wh[1] / size_wh[0], UPPER)
             free = (free + pairwise_iou(placed, asked)) / 2
         expected += free @ weights / len(TAKEN)
     return expected
@@ -102,10 +105,11 @@ def people_around(subjects: Values, taken: float) -> Values:
     return np.concatenate([low, high], axis=1)
 
 
-def as_asked(crops: Values, subjects: Values, ratio: float) -> Values:
+def as_asked(crops: Values, subjects: Values, ratio: float, upper: float = 0.0) -> Values:
     """Crops [P, 4] of one ratio: as large as the given ones, where that fits, around the same
     place, with the whole subject [P, 4] where that fits, else its middle.
 
+    upper: of a subject that is too tall, how far from its middle towards its upper end, 0..1.
     All as shares of the photo's sides, the ratio too: width in widths by height in heights.
     """
     sides = subjects[:, 2:] - subjects[:, :2]
@@ -116,6 +120,7 @@ def as_asked(crops: Values, subjects: Values, ratio: float) -> Values:
     middle = (crops[:, :2] + crops[:, 2:]) / 2
     low, high = subjects[:, 2:] - size / 2, subjects[:, :2] + size / 2
     of_subject = (subjects[:, :2] + subjects[:, 2:]) / 2
+    of_subject[:, 1] += upper * (high[:, 1] - of_subject[:, 1])  # `high` shows its upper end
     middle = np.where(low <= high, np.clip(middle, low, high), of_subject)
     middle = np.clip(middle, size / 2, 1 - size / 2)
     return np.concatenate([middle - size / 2, middle + size / 2], axis=1)

@@ -22,6 +22,7 @@ from pipeline.choosing import Belief, overlap_around, pairwise_iou, worth
 from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Detector
 from pipeline.errors import ScoreError
+from pipeline.integrity import hidden_share, lost_heads, shares_inside
 from pipeline.search import Boxes, Found, Scores, Search, Target, coarse_to_fine, exhaustive
 from pipeline.shapes import Shape
 from s2cnet import boxes_to_input, prepare_image
@@ -33,10 +34,6 @@ DISTINCT_IOU = 0.7
 # An object counts as cut where a crop shows more than the lower and less than the upper share of
 # it: detector boxes are loose by a few percent on each side.
 CUT_SHARES = (0.05, 0.95)
-# Ours: a head is a face and this share of its sides more on every side. A crop without the head
-# that the photo is about has to be better by this many standard deviations of the scores.
-HEAD_ROOM = 0.2
-FACE_PENALTY = 3.0
 
 
 @dataclass(frozen=True)
@@ -184,7 +181,7 @@ def gpu_memory_as_score_error() -> Iterator[None]:
 def target_of(photo: Photo, shape: Shape, objects: Detections) -> Target:
     """The candidates of one shape, with what is held against each of them."""
     boxes = propose(photo, shape)
-    penalty = lost_faces(boxes, objects, photo)
+    penalty = lost_heads(boxes, objects, (photo.width_px, photo.height_px))
     return Target(boxes, penalty + hidden_share(boxes, objects) if shape.is_circle else penalty)
 
 
@@ -261,66 +258,3 @@ def iou(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
     """Intersection over union of one box [4] with each of boxes [N, 4]. [N]"""
     result: NDArray[np.float32] = pairwise_iou(box[None], boxes)[0].astype(np.float32)
     return result
-
-
-def overlap(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
-    """Area of the intersection of one box [4] with each of boxes [N, 4]. [N]"""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    result: NDArray[np.float32] = np.prod(np.clip(sides, 0, None), axis=1)
-    return result
-
-
-def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Area of boxes [..., 4]."""
-    result: NDArray[np.float32] = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
-    return result
-
-
-def shares_inside(crop: NDArray[np.float32], objects: Boxes) -> NDArray[np.float32]:
-    """Share of each object's area inside a crop [4]. objects [D, 4], none without area. [D]"""
-    shares: NDArray[np.float32] = overlap(crop, objects) / area(objects)
-    return shares
-
-
-def lost_faces(boxes: Boxes, objects: Detections, photo: Photo) -> Scores:
-    """What a crop loses for faces that it leaves out, 0 to FACE_PENALTY standard deviations. [N]
-
-    The network weighs objects without knowing what they are; people forgive much, but not a head
-    cut off. Each detected face, grown to a head, counts by the share of it that lies outside; large
-    and certain faces count most, so that a crowd behind the subject does not move the crop.
-    """
-    faces = np.array([label == "face" for label in objects.labels], bool)
-    if not faces.any():
-        return np.zeros(len(boxes), np.float32)
-    low, high = objects.boxes[faces, :2], objects.boxes[faces, 2:]
-    room = HEAD_ROOM * (high - low)
-    limit = np.array([photo.width_px, photo.height_px], np.float32)
-    heads = np.concatenate([np.clip(low - room, 0, None), np.minimum(high + room, limit)], axis=1)
-    shares = np.stack([shares_inside(crop, heads) for crop in boxes])  # [N, F]
-    certainty = np.clip(objects.scores[faces], 1e-6, 1)
-    weights = certainty * area(heads)
-    lost = (1 - shares) @ (weights / weights.sum())
-    penalty: Scores = (FACE_PENALTY * certainty.max() * lost).astype(np.float32)
-    return penalty
-
-
-def hidden_share(boxes: Boxes, objects: Detections) -> Scores:
-    """What a circle hides of the objects that its square shows, 0 to 1. [N]
-
-    The network judges the square; a circle shows π/4 of it. Each object counts as an 8×8 lattice
-    of points, weighted by its detector score. A round crop is ranked by its square's score less
-    this share of the scores' standard deviation: a corner that hides the whole subject costs one.
-    """
-    if not len(objects.boxes):
-        return np.zeros(len(boxes), np.float32)
-    steps = (np.arange(8, dtype=np.float32) + 0.5) / 8
-    low, high = objects.boxes[:, None, :2], objects.boxes[:, None, 2:]
-    lattice = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, 64, 2)
-    points = low + lattice * (high - low)  # [D, 64, 2]
-    centre = (boxes[:, :2] + boxes[:, 2:])[:, None, None] / 2  # [N, 1, 1, 2]
-    half = (boxes[:, 2:] - boxes[:, :2])[:, None, None] / 2
-    offset = (points[None] - centre) / half  # [N, D, 64, 2]; inside the square within ±1
-    hidden = (np.abs(offset).max(axis=-1) <= 1) & ((offset**2).sum(axis=-1) > 1)
-    weights = np.clip(objects.scores, 1e-6, None)
-    share: Scores = (hidden.mean(axis=2) @ (weights / weights.sum())).astype(np.float32)
-    return share

@@ -10,6 +10,7 @@ from pipeline.choosing import (
     OVERLAP_OF_ONE,
     TEMPERATURE,
     Belief,
+    as_asked,
     overlap_around,
     pairwise_iou,
     people_around,
@@ -88,6 +89,16 @@ def test_people_who_are_asked_for_a_ratio_follow_the_object() -> None:
         best = strips[overlap_around(strips, found, (320, 160), 9 / 16).argmax()]
         assert best[0] <= middle - 20
         assert best[2] >= middle + 20
+
+
+def test_a_subject_too_tall_shows_its_upper_end() -> None:
+    # In a square photo people asked for 2:1 cannot show 80 of 100 px: the largest strip of 50 px
+    # starts where the subject does, and the one in the middle is worth less.
+    strips = boxes(*((0, y, 100, y + 50) for y in (0, 10, 25, 50)))
+    got = overlap_around(strips, seen((20, 10, 80, 90)), (100, 100), 2.0)
+    assert got.argmax() == 1
+    both = as_asked(np.array([[0.0, 0, 1, 1]]), np.array([[0.2, 0.1, 0.8, 0.9]]), 2.0, 0.5)
+    np.testing.assert_allclose(both, [[0, 0.175, 1, 0.675]])  # halfway from .25 to .1
 
 
 def test_the_more_a_photo_is_about_an_object_the_more_it_pulls() -> None:

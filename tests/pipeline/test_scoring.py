@@ -10,18 +10,7 @@ from pipeline.choosing import Belief
 from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
-from pipeline.scoring import (
-    FACE_PENALTY,
-    Scorer,
-    hidden_share,
-    inside,
-    iou,
-    lost_faces,
-    pick,
-    propose,
-    shares_inside,
-    whole_pixels,
-)
+from pipeline.scoring import Scorer, inside, iou, pick, propose, whole_pixels
 from pipeline.search import Found
 from pipeline.shapes import parse_shape, parse_shapes
 from s2cnet import S2CNet
@@ -78,7 +67,6 @@ def test_overlap_measures_by_hand() -> None:
     # A 10×10 box against one shifted by 5 (overlap 50 of 150) and one that only touches it.
     first = boxes((0, 0, 10, 10))[0]
     np.testing.assert_allclose(iou(first, boxes((5, 0, 15, 10), (10, 0, 20, 10))), [1 / 3, 0])
-    np.testing.assert_allclose(shares_inside(first, boxes((5, 5, 15, 15), (2, 2, 4, 4))), [0.25, 1])
 
 
 def believed(found: np.ndarray, scores: Sequence[float], own: Sequence[float] = ()) -> Ranked:
@@ -129,23 +117,6 @@ def test_equal_worth_takes_the_first_candidate() -> None:
     found = boxes((0, 0, 4, 4), (6, 0, 10, 4), (0, 6, 4, 10))
     (best,) = pick("1:1", *believed(found, (0, 0, 0)), 1, objects())
     assert best.box_px == (0, 0, 4, 4)
-
-
-def test_a_circle_hides_what_lies_in_the_corners_of_its_square() -> None:
-    # Three squares that show the object at 0..10 wholly: in the corner, where no point of it is in
-    # the circle; in the middle; and in the corner of a square that does not show it at all.
-    squares = boxes((0, 0, 100, 100), (-45, -45, 55, 55), (20, 20, 120, 120))
-    np.testing.assert_allclose(hidden_share(squares, objects((0, 0, 10, 10))), [1, 0, 0])
-
-
-def test_hidden_objects_count_by_their_detector_score() -> None:
-    # The object in the corner has a quarter of all the detector is sure of.
-    found = objects((0, 0, 10, 10), (45, 45, 55, 55), scores=(0.2, 0.6))
-    np.testing.assert_allclose(hidden_share(boxes((0, 0, 100, 100)), found), [0.25])
-
-
-def test_a_circle_without_objects_is_judged_as_its_square() -> None:
-    assert hidden_share(boxes((0, 0, 9, 9)), objects()).tolist() == [0]
 
 
 def test_boxes_become_whole_pixels_inside_the_photo() -> None:
@@ -219,32 +190,10 @@ def test_a_score_that_is_no_number_is_an_error(scorer: Scorer) -> None:
         Scorer(broken, OneBox()).score(photo(), boxes((0, 0, 100, 100)), objects())
 
 
-def faces(*rows: Sequence[float], scores: Sequence[float]) -> Detections:
-    return Detections(boxes(*rows), np.array(scores, np.float32), ["face"] * len(rows))
-
-
-def test_faces_left_out_by_hand() -> None:
-    """A face of 20 px is a head of 28 (36 to 64): all of it, half of it, none of it inside."""
-    crops = boxes((0, 0, 100, 100), (0, 0, 50, 100), (70, 70, 100, 100))
-    one = faces((40, 40, 60, 60), scores=[0.8])
-    expected = [0.0, FACE_PENALTY * 0.8 * 0.5, FACE_PENALTY * 0.8]
-    assert lost_faces(crops, one, photo(100, 100)) == pytest.approx(expected)
-    # Beside it a face of half the side and half as certain: an eighth of the weight, here 1/9.
-    two = faces((40, 40, 60, 60), (80, 5, 90, 15), scores=[0.8, 0.4])
-    left = lost_faces(boxes((0, 0, 75, 100)), two, photo(100, 100))
-    assert left == pytest.approx([FACE_PENALTY * 0.8 / 9])
-
-
-def test_a_head_ends_where_the_photo_does_and_things_are_no_faces() -> None:
-    corner = faces((0, 0, 20, 20), scores=[1.0])
-    assert lost_faces(boxes((0, 0, 30, 30)), corner, photo(100, 100)) == pytest.approx([0.0])
-    assert not lost_faces(boxes((50, 50, 60, 60)), objects((0, 0, 9, 9)), photo()).any()
-
-
 def test_a_crop_keeps_the_face(scorer: Scorer) -> None:
     """The widest crop of a tall photo has to show the face, whatever the network likes."""
     picture = photo(200, 300)
     for top in (10, 120, 240):
-        seen = faces((80, top, 120, top + 48), scores=[0.9])
+        seen = Detections(boxes((80, top, 120, top + 48)), np.array([0.9], np.float32), ["face"])
         (crop,) = scorer.choose(picture, parse_shapes("16:9"), 1, seen).crops
         assert crop.object_shares[0] > 0.9
