@@ -145,15 +145,18 @@ def _task_block(number: int) -> list[pa.Table]:
 
 
 def start_ray(settings: Settings, tasks: int) -> Workers:
-    """Joins the cluster, or starts one on this machine, and shares it out among the stages."""
+    """Joins the cluster, or starts one on this machine, and shares it out among the stages.
+
+    Raises LedgerError where there is no cluster to join, or none can be started.
+    """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    own_packages = None if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else _our_packages()
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
     if not ray.is_initialized():
-        ray.init(
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env=None if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else _our_packages(),
-        )
+        try:
+            ray.init(runtime_env=own_packages, **quiet)
+        except OSError as error:  # no answer, or nowhere to write: it needs /tmp, HOME for a token
+            raise LedgerError(f"Ray does not start: {error}") from error
     for number, handler in handlers.items():  # Ray's own would end this process with a core's trace
         signal.signal(number, handler)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails a run, we say ourselves

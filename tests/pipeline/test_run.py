@@ -1,8 +1,12 @@
 """How the stages share a cluster, by hand, from what Ray says there is."""
 
+from typing import NoReturn
+
 import pytest
 
-from pipeline.run import Workers, share_out
+from pipeline.errors import LedgerError
+from pipeline.run import Workers, share_out, start_ray
+from pipeline.settings import Settings
 
 MANY = 10_000  # tasks
 
@@ -50,3 +54,13 @@ def test_the_number_of_actors_can_be_given() -> None:
 def test_a_small_run_starts_no_idle_actors() -> None:
     assert share_out({"CPU": 16}, 3, 0, 1.0).actors == 3
     assert share_out({"CPU": 16, "GPU": 8}, 1, 0, 1.0).actors == 1
+
+
+def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: object) -> NoReturn:
+        raise ConnectionError("nobody at 10.0.0.1:6379")
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", refused)
+    with pytest.raises(LedgerError, match=r"Ray does not start: nobody at 10\.0\.0\.1:6379"):
+        start_ray(Settings(input="in", output="out"), 1)
