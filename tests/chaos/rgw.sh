@@ -17,12 +17,13 @@ root=$dir/root
 conf=$dir/ceph.conf
 arch_lib=$root/usr/lib/$(uname -m)-linux-gnu
 
-with_ceph() {
-  LD_LIBRARY_PATH=$arch_lib:$arch_lib/ceph:$root/lib/$(uname -m)-linux-gnu \
-    PATH=$root/usr/bin:$root/usr/sbin:$PATH \
-    PYTHONPATH=$root/usr/lib/python3/dist-packages \
-    CEPH_CONF=$conf "$@"
+ceph_environment() {
+  export LD_LIBRARY_PATH=$arch_lib:$arch_lib/ceph:$root/lib/$(uname -m)-linux-gnu
+  export PATH=$root/usr/bin:$root/usr/sbin:$PATH PYTHONPATH=$root/usr/lib/python3/dist-packages
+  export CEPH_CONF=$conf
 }
+
+with_ceph() { (ceph_environment && exec "$@"); }
 
 pid_of() { cat "$dir/run/$1.pid" 2>/dev/null || true; }
 
@@ -34,8 +35,15 @@ start_part() {
     rgw) program=(radosgw -n client.rgw) ;;
     *) echo "no part named $part" >&2; exit 2 ;;
   esac
-  with_ceph setsid "${program[@]}" -c "$conf" -f >>"$dir/log/$part.out" 2>&1 &
-  echo $! >"$dir/run/$part.pid"
+  for _ in 1 2 3 4 5; do  # a disk that greets its monitor too early ends
+    # exec, so that the process known to us is the part itself and not a shell that waits for it
+    (ceph_environment && exec setsid "${program[@]}" -c "$conf" -f) >>"$dir/log/$part.out" 2>&1 &
+    echo $! >"$dir/run/$part.pid"
+    sleep 2
+    kill -0 $! 2>/dev/null && return
+  done
+  echo "$part does not stay up, see $dir/log" >&2
+  exit 1
 }
 
 fetch() {
@@ -110,7 +118,6 @@ up() {
   retry 30 with_ceph timeout 10 ceph -c "$conf" osd new "$disk"
   with_ceph ceph-osd -c "$conf" -i 0 --mkfs --osd-uuid "$disk" >>"$dir/log/mkfs.out" 2>&1
   start_part osd
-  sleep 3
   start_part rgw
   retry 120 curl --silent --max-time 2 --output /dev/null "http://127.0.0.1:$port/"
   with_ceph timeout 120 radosgw-admin -c "$conf" -n client.rgw user create --uid=testing \
