@@ -55,6 +55,16 @@ def test_containers_have_no_powers(container: dict[str, Any]) -> None:
     assert not security.get("privileged")
 
 
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+def test_what_ray_writes_has_a_place(template: dict[str, Any]) -> None:
+    """The root is read-only: sessions, spilled blocks and notes go to /tmp, and HOME is there."""
+    empty = {volume["name"] for volume in template["spec"]["volumes"] if "emptyDir" in volume}
+    for container in containers(template):
+        if "RAY_AUTH_MODE" in environment(container):  # it starts Ray, or a client of Ray's
+            mounts = {m["mountPath"] for m in container["volumeMounts"] if m["name"] in empty}
+            assert {"/tmp", environment(container)["HOME"]["value"]} <= mounts
+
+
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_containers_say_what_they_need(container: dict[str, Any]) -> None:
     resources = container["resources"]
