@@ -11,11 +11,14 @@ None of the inputs is in the package. --photos is any folder of varied photos wi
 photos, 256 of them with COCO's boxes. --scored-crops holds human scores of GAICv1's crops with
 object boxes, without its photos (pipeline/starter/scored_crops.py). The networks come from packages
 named in pipeline/starter/answers.py and readable_map.py; onnx, onnxruntime and tflite are needed
-here only. Hours on one core. Exit codes: 0 done; 1 failed; 2 wrong usage.
+here only. Hours on one core; --trial shows in minutes whether all inputs are right, with weights
+that are good for nothing. Exit codes: 0 done; 1 failed; 2 wrong usage.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs uninstalled as well
@@ -29,19 +32,37 @@ from pipeline.detectors.embedded import find
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
 from pipeline.errors import UsageError
 from pipeline.progress import Log
-from pipeline.starter.answers import ask
+from pipeline.starter.answers import Answers, ask
 from pipeline.starter.distil import SeenPhoto, distil
 from pipeline.starter.layout_teacher import find_subjects, fit_teacher
 from pipeline.starter.readable_map import fit_reading, load_backbone, refine
-from pipeline.starter.scored_crops import read_scored_crops
+from pipeline.starter.scored_crops import ScoredLayout, read_scored_crops
 from pipeline.starter.subject_head import train_head
 from pipeline.starter.views import View, views_of
 from s2cnet import S2CNet, prepare_image, to_published_state_dict
 
 USAGE = 2
-HELD_OUT = 150  # photos that nothing is trained on
-READING_VIEWS = 360
-TEACHERS = 2  # beside the one that finds the subjects
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is done. The defaults made the files in the package."""
+
+    photos: int | None = None  # the first ones of the index; None: all
+    held_out: int = 150  # photos that nothing is trained on
+    head_epochs: int = 4
+    reading_views: int = 360
+    map_steps: int = 2100
+    subject_rounds: int = 4
+    teachers: int = 2  # beside the one that finds the subjects
+    teacher_epochs: int = 9
+    graph_steps: int = 4500
+
+
+TRIAL = Effort(
+    photos=12, held_out=2, head_epochs=1, reading_views=9, map_steps=3, subject_rounds=1,
+    teachers=1, teacher_epochs=1, graph_steps=5,
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,49 +81,67 @@ def parser() -> argparse.ArgumentParser:
         ("output", "folder for the two files"),
     ):
         add(f"--{name}", required=True, type=Path, help=text)
+    add("--trial", action="store_true", help="few photos, few steps")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Label, train the head, train the graph, write both files."""
+    """Label the photos, make both files."""
     given = parser().parse_args(arguments)
+    effort = TRIAL if given.trial else Effort()
     log = Log()
     given.output.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(given.seed)
     try:
         layouts = read_scored_crops(given.scored_crops)["train"]
     except UsageError as error:
         log.say("error", str(error))
         return USAGE
-    answers = ask(given.photos, given.objects, given.centerface, given.lite0)
-    views = [
-        view
-        for each in random.permutation(np.array(answers, object))[HELD_OUT:]
-        for view in views_of(each, random)
-    ]
-    log.say("labels", f"{len(answers)} photos labelled, {len(views)} views")
-
+    answers = ask(given.photos, given.objects, given.centerface, given.lite0, effort.photos)
     detector = SubjectNetwork().eval()
     fold_lite0(torch.load(given.lite0, map_location="cpu", weights_only=True), detector)
-    detector.head = train_head(detector, views, given.photos, given.seed)
-    _write(detector.state_dict(), given.output / "subjects.safetensors")
-    log.say("head", "the embedded detector is trained")
-
     network = S2CNet.untrained("gaicv1", given.seed)
     load_backbone(network, given.mobilenet)
-    fit_reading(network, views[:READING_VIEWS], given.photos)
-    refine(network, views, given.photos, given.seed)
-    teacher, subjects = find_subjects(layouts, given.seed)
-    teachers = [teacher] + [
-        fit_teacher(layouts, subjects, epochs=9, seed=10 + i) for i in range(TEACHERS)
-    ]
-    log.say("teachers", f"subjects found in {len(subjects)} scored photos")
-    seen = [_seen(network, detector, view, given.photos) for view in views]
-    distil(network, seen, layouts, subjects, teachers, given.seed)
-    _write(to_published_state_dict(network), given.output / "starter.safetensors")
+    make(detector, network, answers, layouts, given.photos, given.output, effort, given.seed, log)
     log.say("done", f"both files are in {given.output}")
     return 0
+
+
+def make(
+    detector: SubjectNetwork,
+    network: S2CNet,
+    answers: Sequence[Answers],
+    layouts: Sequence[ScoredLayout],
+    photos: Path,
+    output: Path,
+    effort: Effort,
+    seed: int,
+    log: Log,
+) -> None:
+    """Train the detector's head and the network, whose trunk and backbone see; write both files.
+
+    answers: of photos in the folder `photos`. Files: subjects.safetensors, starter.safetensors.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(answers))[effort.held_out :]
+    views = [view for index in order for view in views_of(answers[index], random)]
+    log.say("labels", f"{len(answers)} photos labelled, {len(views)} views")
+
+    detector.head = train_head(detector, views, photos, seed, effort.head_epochs)
+    _write(detector.state_dict(), output / "subjects.safetensors")
+    log.say("head", "the embedded detector is trained")
+
+    fit_reading(network, views[: effort.reading_views], photos)
+    refine(network, views, photos, seed, effort.map_steps)
+    teacher, subjects = find_subjects(layouts, seed, effort.subject_rounds)
+    teachers = [teacher] + [
+        fit_teacher(layouts, subjects, effort.teacher_epochs, seed=10 + i)
+        for i in range(effort.teachers)
+    ]
+    log.say("teachers", f"subjects found in {len(subjects)} scored photos")
+    seen = [_seen(network, detector, view, photos) for view in views]
+    distil(network, seen, layouts, subjects, teachers, seed, effort.graph_steps)
+    _write(to_published_state_dict(network), output / "starter.safetensors")
 
 
 @torch.inference_mode()

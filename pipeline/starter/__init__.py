@@ -7,6 +7,8 @@
     subjects         their answers as one belief about where a photo's subject is
     subject_head     trains the embedded detector's head on that belief
     readable_map     S2CNet's backbone, and eight channels that a person can read
+    crop_lists       crops of one ratio, as the product proposes them, and their worth to people
+    drawn_map        maps and boxes for the human scores, whose photos are not there
     distil           trains S2CNet's graph on human scores and on the belief
 
 Nothing here is needed to use the weights.

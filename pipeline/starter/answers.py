@@ -50,12 +50,19 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def ask(folder: Path, objects: Path, centerface: Path, lite0: Path) -> list[Answers]:
-    """Answers for every photo of `<folder>/index.json` that has a line in `objects`."""
+def ask(
+    folder: Path, objects: Path, centerface: Path, lite0: Path, most: int | None = None
+) -> list[Answers]:
+    """Answers for every photo of `<folder>/index.json` that has a line in `objects`.
+
+    most: how many, the first ones; None for all.
+    """
     seen = {row["file"]: row for row in map(json.loads, objects.read_text().splitlines())}
     faces, classes = FaceFinder(centerface), ClassEvidence(lite0)
-    answers = []
+    answers: list[Answers] = []
     for entry in json.loads((folder / "index.json").read_text()):
+        if len(answers) == most:
+            break
         row = seen.get(entry["file"])
         if row is None:
             continue

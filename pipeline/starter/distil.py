@@ -5,6 +5,10 @@ the human scores, whose map and boxes are drawn around the subject that explains
 the errors that the detector makes. Both times there are crops of the grid, and lists of one ratio
 as the product proposes them, whose truth is the expected overlap with people's crops: the best of
 a list is then the crop of least expected loss, not the likeliest one.
+
+Three things make the boxes count, which a good map would make superfluous: some maps show places
+only, photos whose largest middle crop people like least are seen most, and one list of every photo
+has a ratio far from its own, where the subject's place decides.
 """
 
 from __future__ import annotations
@@ -19,26 +23,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline import candidates
+from pipeline.starter.crop_lists import CropList, as_score, far_list, ratio_lists
+from pipeline.starter.drawn_map import drawn_map, found_differently, grown
 from pipeline.starter.layout_teacher import LayoutTeacher, teacher_scores
 from pipeline.starter.people import People, draw_people, expected_iou, shaken
-from pipeline.starter.readable_map import empty_map
 from pipeline.starter.scored_crops import ScoredLayout
 from pipeline.training.losses import crop_loss
 from s2cnet import S2CNet
 from s2cnet.graph import box_centres
 from s2cnet.preprocess import input_size
 
-STEPS, PHOTOS_A_STEP, RATE, DECAY = 4500, 2, 1e-3, 0.02
-GRID_CROPS, SCORED_CROPS, RATIO_CROPS, FREE_CROPS = 14, 24, 11, 4
-PEOPLE = 96
+STEPS, PHOTOS_A_STEP, RATE, DECAY = 4500, 3, 1e-3, 0.02
+GRID_CROPS, SCORED_CROPS, RATIO_CROPS = 12, 24, 20
+RATIO_CROPS_SCORED = 10  # in a list of a photo of the human scores
+FAR_SHARE = 0.3  # how often a photo of the human scores has a list of a far ratio
+PEOPLE = 128
 TIGHTER = 0.92  # other networks' boxes are a little larger than what people's scores imply
-USUAL = (1, 4 / 3, 16 / 9, 9 / 16, 3 / 4)
-RATIOS = (*USUAL, 3 / 2, 2 / 3, 1 / 2, 2, 5 / 4, 4 / 5)
-OWN_RATIO, USUAL_RATIO = 0.38, 0.7  # how often a list has a person's ratio; else one of USUAL
-# A score is the normalised human one. Within a photo that is about 10 x (expected IoU - .54), by
-# regression of human scores on the expected IoU of the same crops.
-SCORE_OF_IOU, MEAN_IOU = 10.0, 0.54
 TEACHER_SHARE = 0.65  # of a grid crop's truth; the rest is its expected overlap
+PLACES_ONLY, NO_KINDS = 0.25, 0.15  # how often a map shows only places, or no kind of object
+# Photos are drawn the more often the less their people overlap with the largest middle crop, with
+# a weight of exp(-overlap / OFF_CENTRE) within bounds: their mean overlap is then .65, not .715;
+# that of real people is .6425.
+OFF_CENTRE, OFTENER = 0.08, (0.3, 3.5)
 MIDDLE = np.array([0.3, 0.3, 0.7, 0.7])  # some people's subject is what nobody foresees
 UNFORESEEN = 0.1
 
@@ -54,15 +60,6 @@ class SeenPhoto:
     weights: NDArray[np.float64]  # [S]
 
 
-@dataclass(frozen=True, eq=False)
-class CropList:
-    """Crops [N, 4] in input pixels and their true scores [N]; `choice`: one of them is taken."""
-
-    crops: NDArray[np.float32]
-    truth: NDArray[np.float64]
-    choice: bool
-
-
 def distil(
     network: S2CNet,
     photos: Sequence[SeenPhoto],
@@ -74,6 +71,7 @@ def distil(
 ) -> None:
     """Train everything behind the map, in place. layouts and their subjects go together."""
     random = np.random.default_rng(seed)
+    chances = off_centre(photos, random)
     torch.manual_seed(seed)
     network.backbone.requires_grad_(False)
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -84,7 +82,7 @@ def distil(
     average = [parameter.detach().clone() for parameter in learnt]
     network.train()
     for step in range(steps):
-        drawn = random.integers(len(photos), size=PHOTOS_A_STEP)
+        drawn = random.choice(len(photos), PHOTOS_A_STEP, p=chances)
         losses = [photo_loss(network, photos[i], teachers, random) for i in drawn]
         scored = int(random.integers(len(layouts)))
         losses.append(2 * layout_loss(network, layouts[scored], subjects[scored], random))
@@ -114,7 +112,8 @@ def photo_loss(
     size = np.array([width, height, width, height])
     subjects = np.stack([grown(subject, TIGHTER) for subject in photo.subjects])
     people = draw_people(subjects, photo.weights, PEOPLE, random)
-    lists = ratio_lists(width, height, people, random)
+    lists = ratio_lists(width, height, people, RATIO_CROPS, random)
+    lists.append(far_list(width, height, people, RATIO_CROPS, random))
     grid = random.permutation(candidates.grid(width, height))[:GRID_CROPS]
     if len(grid):
         likely = random.choice(
@@ -124,12 +123,15 @@ def photo_loss(
         told = np.mean(
             [teacher_scores(t, grid / size, boxes, width / height) for t in teachers], axis=(0, 1)
         )
-        overlap = _as_score(expected_iou(grid / size, people))
+        overlap = as_score(expected_iou(grid / size, people))
         truth = TEACHER_SHARE * told + (1 - TEACHER_SHARE) * overlap
         lists.append(CropList(grid, truth, choice=False))
     features = torch.from_numpy(photo.features.astype(np.float32))
     features = features + 0.04 * torch.randn_like(features)
-    if random.random() < 0.15:
+    shown = random.random()
+    if shown < PLACES_ONLY:
+        features[3:] = 0  # the boxes alone tell where the subject is
+    elif shown < PLACES_ONLY + NO_KINDS:
         features[4:] = 0  # maps drawn for human scores do not know people from things
     objects = found_differently(photo.objects, random) * size
     return lists_loss(network, features, objects, lists, (width, height))
@@ -151,32 +153,26 @@ def layout_loss(
     truth = layout.scores[drawn].astype(np.float64)
     scored = CropList(layout.crops[drawn] * size, truth, choice=False)
     human = lists_loss(network, features, objects * size, [scored], (width, height))
-    lists = ratio_lists(width, height, people, random)
+    lists = ratio_lists(width, height, people, RATIO_CROPS_SCORED, random)
+    if random.random() < FAR_SHARE:
+        lists.append(far_list(width, height, people, RATIO_CROPS_SCORED, random))
     return human + 0.5 * lists_loss(network, features, objects * size, lists, (width, height))
 
 
-def ratio_lists(
-    width: int, height: int, people: People, random: np.random.Generator
-) -> list[CropList]:
-    """Two lists of one ratio, a usual one or a person's own, and one of no given ratio."""
-    size = np.array([width, height, width, height])
-    lists = []
-    for _ in range(2):
-        known = USUAL if random.random() < USUAL_RATIO else RATIOS
-        ratio = float(random.choice(known) * np.exp(random.normal(0, 0.05)))
-        if random.random() < OWN_RATIO:
-            x0, y0, x1, y1 = people.crops[random.integers(len(people.crops))]
-            ratio = float(np.clip((x1 - x0) / (y1 - y0) * width / height, 0.4, 2.5))
-        crops = random.permutation(candidates.for_ratio(width, height, ratio))[:RATIO_CROPS]
-        overlap = expected_iou(crops / size, people, ratio * height / width)
-        lists.append(CropList(crops, _as_score(overlap), choice=True))
-    crops = random.permutation(candidates.for_free(width, height))[:FREE_CROPS]
-    lists.append(CropList(crops, _as_score(expected_iou(crops / size, people)), choice=True))
-    return lists
-
-
-def _as_score(overlap: NDArray[np.float64]) -> NDArray[np.float64]:
-    return SCORE_OF_IOU * (overlap - MEAN_IOU)
+def off_centre(photos: Sequence[SeenPhoto], random: np.random.Generator) -> NDArray[np.float64]:
+    """How likely each photo is drawn, [P]; see OFF_CENTRE."""
+    overlaps = []
+    for photo in photos:
+        crops = draw_people(photo.subjects, photo.weights, 40, random).crops
+        sides = crops[:, 2:] - crops[:, :2]
+        largest = sides / sides.max(axis=1, keepdims=True) / 2
+        middles = np.concatenate([0.5 - largest, 0.5 + largest], axis=1)
+        pairs = zip(middles, crops, strict=True)
+        own = [expected_iou(middle[None], People(c[None], c[None]))[0] for middle, c in pairs]
+        overlaps.append(np.mean(own))
+    away = np.mean(overlaps) - np.array(overlaps)
+    chances = np.clip(np.exp(away / OFF_CENTRE), *OFTENER)
+    return np.asarray(chances / chances.sum())
 
 
 def lists_loss(
@@ -193,9 +189,10 @@ def lists_loss(
     parts = torch.split(scores, [len(each.crops) for each in lists])
     for part, each in zip(parts, lists, strict=True):
         truth = torch.from_numpy(each.truth).float()
-        total = total + crop_loss(part, truth, rank_weight=1.0)
+        loss = crop_loss(part, truth, rank_weight=1.0)
         if each.choice:
-            total = total + 0.3 * functional.cross_entropy(2 * part, (2 * truth).softmax(dim=0))
+            loss = loss + 0.3 * functional.cross_entropy(2 * part, (2 * truth).softmax(dim=0))
+        total = total + each.weight * loss
     return total
 
 
@@ -216,64 +213,3 @@ def map_scores(
     relations = network.relations(everything, box_centres(placed, height, width))
     scores: Tensor = network.head(network.transformer(everything, *relations))
     return scores
-
-
-def found_differently(
-    boxes: NDArray[np.float32], random: np.random.Generator
-) -> NDArray[np.float64]:
-    """Boxes [D, 4] moved a little, some or all of them missed."""
-    found = boxes.astype(np.float64)
-    if random.random() < 0.6 and len(found):
-        found = shaken(found, random.choice([0.01, 0.03, 0.06]), random)
-    if len(found) > 1:
-        found = found[random.random(len(found)) < random.choice([0.6, 0.85, 1.0])]
-    return found[:0] if random.random() < 0.04 else found
-
-
-def grown(box: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    """A box [4] with sides times `factor`, inside the photo."""
-    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
-    return np.asarray(np.clip(np.concatenate([middle - half, middle + half]), 0, 1))
-
-
-def drawn_map(
-    layout: ScoredLayout,
-    subject: NDArray[np.float32],
-    width: int,
-    height: int,
-    random: np.random.Generator,
-) -> tuple[Tensor, NDArray[np.float64]]:
-    """A map [8, h / 16, w / 16] and boxes [D, 4] as a photo with this subject might give them."""
-    values = empty_map(height // 16, width // 16)
-    x, y = (values[0] + 1) / 2, (values[1] + 1) / 2
-
-    def bump(box: NDArray[np.float64]) -> NDArray[np.float32]:
-        middle, radius = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) / 2, 0.03)
-        offset_x, offset_y = (x - middle[0]) / radius[0], (y - middle[1]) / radius[1]
-        edge = np.abs(offset_x) ** 2.5 + np.abs(offset_y) ** 2.5
-        return np.asarray(1 / (1 + edge**2), np.float32)
-
-    def moved(deviation: float) -> NDArray[np.float64]:
-        return shaken(subject[None].astype(np.float64), deviation, random)
-
-    if random.random() < 0.85:
-        values[3] = random.uniform(0.5, 1) * bump(grown(moved(0.08)[0], random.uniform(1.1, 1.9)))
-    for box in layout.objects[random.integers(len(layout.objects), size=random.integers(4))]:
-        values[3] = np.maximum(values[3], random.uniform(0.1, 0.6) * bump(box.astype(float)))
-    values[3] = np.clip(values[3] + random.normal(0, 0.05, values[3].shape), 0, 1)
-    if random.random() < 0.5:
-        values[random.choice([4, 6])] = random.uniform(0.3, 1) * bump(moved(0.08)[0])
-    # The detector sees a subject's core, all of it, and sometimes the very object.
-    boxes = [
-        shaken(grown(moved(0.06)[0], random.uniform(*sizes))[None], deviation, random)
-        for sizes, deviation, chance in (
-            ((0.9, 1.5), 0.05, 0.85),
-            ((1.2, 2.0), 0.06, 0.7),
-            ((1.0, 1.0), 0.04, 0.5),
-        )
-        if random.random() < chance
-    ]
-    others = random.permutation(layout.objects)[: random.integers(6)].astype(np.float64)
-    small = others[np.prod(others[:, 2:] - others[:, :2], axis=1) < 0.6]
-    boxes.append(shaken(small, 0.03, random))
-    return torch.from_numpy(values), np.concatenate(boxes)

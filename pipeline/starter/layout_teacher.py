@@ -22,6 +22,7 @@ from pipeline.training.losses import crop_loss
 ROUNDS, EPOCHS, LAST_EPOCHS = 4, 5, 10
 PHOTOS_A_STEP, CROPS_A_PHOTO = 16, 48
 RATE, DECAY = 2e-3, 0.02
+WARM = 0.11  # of the steps; OneCycleLR divides by share x steps - 1, which .1 makes 0 at ten steps
 LARGEST, SMALLEST = 0.75, 0.004  # share of the photo that a subject may fill
 
 
@@ -111,14 +112,14 @@ def possible_subjects(objects: Boxes) -> Boxes:
 
 
 def find_subjects(
-    layouts: Sequence[ScoredLayout], seed: int = 0
+    layouts: Sequence[ScoredLayout], seed: int = 0, rounds: int = ROUNDS
 ) -> tuple[LayoutTeacher, list[NDArray[np.float32]]]:
     """The teacher and each photo's subject box, by turns of fitting and choosing."""
     random = np.random.default_rng(seed)
     possible = [possible_subjects(layout.objects) for layout in layouts]
     subjects = [boxes[random.integers(min(len(boxes), 6))] for boxes in possible]
-    for turn in range(ROUNDS):
-        epochs = LAST_EPOCHS if turn == ROUNDS - 1 else EPOCHS
+    for turn in range(rounds):
+        epochs = LAST_EPOCHS if turn == rounds - 1 else EPOCHS
         teacher = fit_teacher(layouts, subjects, epochs, seed + turn)
         costs = [subject_costs(teacher, *pair) for pair in zip(layouts, possible, strict=True)]
         subjects = [boxes[cost.argmin()] for boxes, cost in zip(possible, costs, strict=True)]
@@ -135,7 +136,7 @@ def fit_teacher(
     optimizer = torch.optim.AdamW(teacher.parameters(), lr=RATE, weight_decay=DECAY)
     steps = epochs * (len(layouts) // PHOTOS_A_STEP)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=max(steps, 2), pct_start=0.1
+        optimizer, RATE, total_steps=max(steps, 2), pct_start=WARM
     )
     for _ in range(epochs):
         order = random.permutation(len(layouts))

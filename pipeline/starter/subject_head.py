@@ -35,7 +35,11 @@ class Target:
 
 
 def train_head(
-    network: SubjectNetwork, views: Sequence[View], folder: Path, seed: int = 0
+    network: SubjectNetwork,
+    views: Sequence[View],
+    folder: Path,
+    seed: int = 0,
+    epochs: int = EPOCHS,
 ) -> SubjectHead:
     """A head for the network's trunk, which stays as it is. Its weights are averaged over steps."""
     random = np.random.default_rng(seed)
@@ -45,13 +49,13 @@ def train_head(
     bias[: len(KINDS)] = -4.0  # objects are rare
     bias[len(KINDS) : -1] = 1.5
     seen = [(_taps(network, view.pixels(folder)), view) for view in views]
-    steps = EPOCHS * len(seen) // VIEWS_A_STEP + 1
+    steps = epochs * len(seen) // VIEWS_A_STEP + 1
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, RATE, total_steps=steps, pct_start=0.1
     )
     averaged = {name: tensor.clone() for name, tensor in head.state_dict().items()}
-    order = np.concatenate([random.permutation(len(seen)) for _ in range(EPOCHS)])
+    order = np.concatenate([random.permutation(len(seen)) for _ in range(epochs)])
     for step in range(len(order) // VIEWS_A_STEP):
         for index in order[step * VIEWS_A_STEP : (step + 1) * VIEWS_A_STEP]:
             taps, view = seen[index]
