@@ -20,12 +20,13 @@ from torch.nn.functional import pad
 from pipeline import candidates
 from pipeline.choosing import Belief, overlap_around, pairwise_iou, worth
 from pipeline.decoding.decode import Photo
-from pipeline.detectors import Detections, Detector
+from pipeline.detectors import Detections, Detector, SharingDetector
 from pipeline.errors import ScoreError
 from pipeline.integrity import hidden_share, lost_heads, shares_inside
 from pipeline.search import Boxes, Found, Scores, Search, Target, coarse_to_fine, exhaustive
 from pipeline.shapes import Shape
-from s2cnet import boxes_to_input, prepare_image
+from pipeline.uploads import Uploads
+from s2cnet import boxes_to_input
 from s2cnet.context import ImageContext
 
 # Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
@@ -99,6 +100,7 @@ class Scorer:
         self.model = model
         self.detector = detector
         self.device = device
+        self.uploads = Uploads(device)
         self.search: Search = {"coarse": coarse_to_fine, "exhaustive": exhaustive}[search]
 
     def objects(self, photo: Photo, given_px: Detections | None = None) -> Detections:
@@ -116,7 +118,12 @@ class Scorer:
 
         Raises DetectError where one photo can't be served.
         """
-        detected = self.detector.detect([photo.pixels for photo in photos])
+        pixels = [photo.pixels for photo in photos]
+        if self.device != "cpu" and isinstance(self.detector, SharingDetector):
+            sent = self.uploads.send(photos, list(map(self.detector.look_copy, pixels)))
+            detected = self.detector.detect_copies([one.wait()[0] for one in sent], pixels)
+        else:
+            detected = self.detector.detect(pixels)
         return [in_source(found, photo) for found, photo in zip(detected, photos, strict=True)]
 
     def choose(
@@ -151,11 +158,11 @@ class Scorer:
 
     def score_boxes(self, photo: Photo, objects: Detections) -> Callable[[Boxes], Scores]:
         """A function that scores boxes of one photo; the backbone has run once, here."""
-        image, _ = prepare_image(photo.pixels)  # [3, h, w]
+        image = self.uploads.input_of(photo)  # [3, h, w]
         scale_xy = (photo.width_px / image.shape[2], photo.height_px / image.shape[1])
         detections = boxes_to_input(objects.boxes, scale_xy)  # [D, 4]
         with gpu_memory_as_score_error():
-            context = self.model.encode(image[None].to(self.device), [detections.to(self.device)])
+            context = self.model.encode(image[None], [detections.to(self.device)])
 
         def score(boxes_px: Boxes) -> Scores:
             crops = pad(boxes_to_input(boxes_px, scale_xy), (1, 0))  # [N, 5], photo 0

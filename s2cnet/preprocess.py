@@ -45,14 +45,28 @@ def prepare_image(rgb: npt.NDArray[np.uint8]) -> tuple[Tensor, tuple[float, floa
     Raises:
         ValueError: not uint8 [H, W, 3], or empty.
     """
+    pixels = resized(rgb)
+    height, width = pixels.shape[:2]
+    scale_xy = rgb.shape[1] / width, rgb.shape[0] / height
+    return normalised(torch.from_numpy(pixels)), scale_xy
+
+
+def resized(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The pixels of the network's input, uint8 [h, w, 3]; errors as of `prepare_image`."""
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"rgb must be uint8 [H, W, 3], got {rgb.dtype} {list(rgb.shape)}")
     height, width = rgb.shape[:2]
     size = input_size(width, height)
-    resized = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
-    channels = torch.from_numpy(resized).permute(2, 0, 1).float() / 256
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    return ((channels - mean) / std).contiguous(), (width / size[0], height / size[1])
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """uint8 [h, w, 3] -> float32 [3, h, w] as the network takes it, on the pixels' device."""
+    channels = pixels.permute(2, 0, 1).float() / 256
+    mean, std = (
+        torch.tensor(values, device=pixels.device)[:, None, None] for values in (MEAN, STD)
+    )
+    return ((channels - mean) / std).contiguous()
 
 
 def boxes_to_input(boxes_px: Any, scale_xy: tuple[float, float]) -> Tensor:

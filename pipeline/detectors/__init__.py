@@ -17,12 +17,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
+
+if TYPE_CHECKING:  # it takes seconds to import, and workers that only decode never need it
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 
@@ -88,6 +91,19 @@ class CompilableDetector(Protocol):
         ...
 
 
+@runtime_checkable
+class SharingDetector(Protocol):
+    """A detector that looks at small copies, which can travel to a GPU with the scorer's input."""
+
+    def look_copy(self, photo: Pixels) -> Pixels:
+        """The copy of a photo that is looked at, uint8 [h, w, 3]."""
+        ...
+
+    def detect_copies(self, copies: Sequence[Tensor], photos: Sequence[Pixels]) -> list[Detections]:
+        """As `Detector.detect`, with each photo's copy on the device already."""
+        ...
+
+
 def make_detector(spec: str, device: str = "cpu") -> Detector:
     """Build the detector a `--detector` string names (forms: see the module's docstring).
 
@@ -117,4 +133,11 @@ def make_detector(spec: str, device: str = "cpu") -> Detector:
     )
 
 
-__all__ = ["CompilableDetector", "Detections", "Detector", "Pixels", "make_detector"]
+__all__ = [
+    "CompilableDetector",
+    "Detections",
+    "Detector",
+    "Pixels",
+    "SharingDetector",
+    "make_detector",
+]

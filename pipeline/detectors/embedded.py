@@ -77,27 +77,35 @@ class EmbeddedDetector:
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. Labels are face, person, thing and subject (a region)."""
 
-        copies = [look_copy(photo) for photo in photos]
+        copies = [uploaded(look_copy(photo), self._device) for photo in photos]
+        return self.detect_copies(copies, photos)
+
+    def look_copy(self, photo: Pixels) -> Pixels:
+        """See `SharingDetector.look_copy`."""
+        return look_copy(photo)
+
+    def detect_copies(
+        self, copies: Sequence[torch.Tensor], photos: Sequence[Pixels]
+    ) -> list[Detections]:
+        """See `SharingDetector.detect_copies`."""
         found: dict[int, Detections] = {}
         for indices in in_batches([copy.shape for copy in copies], self.batch):
-            stacked = np.stack([copies[i] for i in indices])
-            answers = look(self._look, stacked, self._device)
+            answers = look(self._look, torch.stack([copies[i] for i in indices]))
             for i, answer in zip(indices, torch.split(answers, 1), strict=True):
-                found[i] = in_photo(read_answer(answer), copies[i], photos[i])
+                found[i] = in_photo(read_answer(answer), copies[i].shape, photos[i])
         return [found[i] for i in range(len(photos))]
 
 
 def find(network: Look, photo: Pixels, device: str = "cpu") -> Detections:
     """What a network, on `device`, sees in one photo; boxes in the photo's frame."""
-    copy = look_copy(photo)
-    return in_photo(read_answer(look(network, copy[None], device)), copy, photo)
+    copy = uploaded(look_copy(photo), device)
+    return in_photo(read_answer(look(network, copy[None])), copy.shape, photo)
 
 
 @torch.inference_mode()
-def look(network: Look, copies: Pixels, device: str) -> torch.Tensor:
-    """A network's answers, on the CPU, to copies [B, h, w, 3] of one size."""
-    images = uploaded(copies, device).permute(0, 3, 1, 2).float()
-    return network(images).cpu()
+def look(network: Look, copies: torch.Tensor) -> torch.Tensor:
+    """A network's answers, on the CPU, to uint8 copies [B, h, w, 3] of one size."""
+    return network(copies.permute(0, 3, 1, 2).float()).cpu()
 
 
 def look_copy(photo: Pixels) -> Pixels:
@@ -109,9 +117,9 @@ def look_copy(photo: Pixels) -> Pixels:
     return np.asarray(copy, np.uint8)
 
 
-def in_photo(found: Detections, copy: Pixels, photo: Pixels) -> Detections:
-    """Boxes in a copy's frame as boxes in the photo's."""
-    (height, width), (copy_h, copy_w) = photo.shape[:2], copy.shape[:2]
+def in_photo(found: Detections, copy_shape: Sequence[int], photo: Pixels) -> Detections:
+    """Boxes in a copy's frame as boxes in the photo's; copy_shape: (h, w, 3)."""
+    (height, width), (copy_h, copy_w) = photo.shape[:2], copy_shape[:2]
     to_photo = np.array([width / copy_w, height / copy_h] * 2, np.float32)
     return Detections(found.boxes * to_photo, found.scores, found.labels)
 

@@ -124,11 +124,34 @@ def test_compiles_and_replaces_an_older_kernel(tmp_path: Path) -> None:
     made = compiler.compile_kernel("cpu", compiler.cpu_command, tmp_path)
     assert list(tmp_path.iterdir()) == [made]
     assert made.name == compiler.kernel_file("cpu")
-    code = f"from cuda_ops import kernels as k; k.HERE = k.HERE.__class__({str(tmp_path)!r}); "
+    assert loaded_from(tmp_path) == "['cpu']\n"
+
+
+def loaded_from(folder: Path) -> str:
+    """What a fresh process prints that loads the kernels of a folder."""
+    code = f"from cuda_ops import kernels as k; k.HERE = k.HERE.__class__({str(folder)!r}); "
     done = subprocess.run(
         [sys.executable, "-c", code + "print(k.load())"], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.stdout == "['cpu']\n", done.stderr
+    return done.stdout or done.stderr
+
+
+def cuda_is_missing() -> str:
+    """What compiling the CUDA kernel lacks here; nothing where it can be."""
+    try:
+        compiler.cuda_command(compiler.torch_folder(), compiler.SOURCES)
+    except compiler.CannotCompileError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(cuda_is_missing()), reason=cuda_is_missing())
+def test_cuda_kernel_compiles_and_links(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For one architecture, to save minutes. Loading finds every symbol; it needs no GPU."""
+    monkeypatch.setattr(compiler, "ARCHITECTURES", ("90",))
+    compiler.compile_kernel("cuda", compiler.cuda_command, tmp_path)
+    assert loaded_from(tmp_path) == "['cuda']\n"
 
 
 def test_a_kernel_that_cannot_be_loaded_is_a_warning(
