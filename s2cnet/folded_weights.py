@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from s2cnet import folding
 from s2cnet.backbone import Backbone
+from s2cnet.heads import AllNodesHead, CropNodeHead
 
 if TYPE_CHECKING:
     from s2cnet.model import S2CNet
@@ -33,6 +34,7 @@ class FoldedWeights:
     widen_heads: Tensor  # [h, d, F] values of a head, output projection, then `widen`
     widen_bias: Tensor  # [F]
     narrow: Tensor  # [F, C]
+    head: Callable[[Tensor], Tensor]  # nodes [k, N, C] -> scores [k]
 
 
 def fold_weights(network: S2CNet) -> FoldedWeights:
@@ -48,6 +50,7 @@ def fold_weights(network: S2CNet) -> FoldedWeights:
         widen_heads=torch.einsum("fc,chd->hdf", widen, out).contiguous(),
         widen_bias=bias,
         narrow=layer.feed_forward.narrow.weight.T.clone(),
+        head=fold_head(network.head),
     )
 
 
@@ -63,6 +66,28 @@ def fold_backbone(backbone: Backbone) -> Backbone:
         if isinstance(block, nn.Sequential):
             _fold_batch_norms(block)
     return folded
+
+
+def fold_head(head: CropNodeHead | AllNodesHead) -> Callable[[Tensor], Tensor]:
+    """The head of all nodes as three matrices: its kernels cover all they see. A copy."""
+    if isinstance(head, CropNodeHead) or head.training:
+        return head
+    layers: Any = copy.deepcopy(head.layers)
+    _fold_batch_norms(layers[0])
+    _fold_batch_norms(layers[1])
+    first, second, last = (_as_matrix(conv) for conv in (layers[0][0], layers[1][0], layers[3]))
+    return nn.Sequential(
+        nn.Flatten(), first, nn.ReLU(), second, nn.ReLU(), last, nn.Flatten(start_dim=0)
+    )
+
+
+def _as_matrix(convolution: nn.Conv2d) -> nn.Linear:
+    """A convolution whose kernel covers its whole input, without the picture."""
+    weight = convolution.weight.flatten(1)
+    matrix = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device)
+    matrix.weight = nn.Parameter(weight)
+    matrix.bias = nn.Parameter(torch.as_tensor(convolution.bias))
+    return matrix
 
 
 def _fold_batch_norms(block: nn.Sequential) -> None:

@@ -83,8 +83,7 @@ def score_chunk(
         nodes = _last_layer_of_crop(network, nodes, adjacency[:, 0], bias[:, 0], kind)[:, None]
     else:
         nodes = nodes[:, picture.copies]
-    scores: Tensor = network.head(nodes)
-    return scores
+    return weights.head(nodes)
 
 
 def _embed(
