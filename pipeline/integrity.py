@@ -23,7 +23,7 @@ BODIES = {"person": 1.0, "thing": 0.4}
 
 def shares_inside(crop: NDArray[np.float32], objects: Boxes) -> NDArray[np.float32]:
     """Share of each object's area inside a crop [4]. objects [D, 4], none without area. [D]"""
-    shares: NDArray[np.float32] = overlap(crop, objects) / area(objects)
+    shares: NDArray[np.float32] = overlaps(crop[None], objects)[0] / area(objects)
     return shares
 
 
@@ -37,7 +37,7 @@ def lost_heads(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) -> S
     heads, certainty = heads_of(objects, size_wh)
     if not len(heads):
         return np.zeros(len(boxes), np.float32)
-    shares = np.stack([shares_inside(crop, heads) for crop in boxes])  # [N, H]
+    shares = overlaps(boxes, heads) / area(heads)  # [N, H]
     weights = certainty * area(heads)
     lost = (1 - shares) @ (weights / weights.sum())
     penalty: Scores = (HEAD_PENALTY * certainty.max() * lost).astype(np.float32)
@@ -92,10 +92,11 @@ def hidden_share(boxes: Boxes, objects: Detections) -> Scores:
     return share
 
 
-def overlap(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
-    """Area of the intersection of one box [4] with each of boxes [N, 4]. [N]"""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    result: NDArray[np.float32] = np.prod(np.clip(sides, 0, None), axis=1)
+def overlaps(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
+    """Area of the intersection of boxes [N, 4] with each of others [M, 4]. [N, M]"""
+    high = np.minimum(boxes[:, None, 2:], others[:, 2:])
+    sides = high - np.maximum(boxes[:, None, :2], others[:, :2])
+    result: NDArray[np.float32] = np.prod(np.clip(sides, 0, None), axis=2)
     return result
 
 
