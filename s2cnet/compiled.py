@@ -11,7 +11,6 @@ costs more than running them, so there each shape is recorded once and replayed,
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from s2cnet import context, scoring
 from s2cnet.context import ImageContext
 from s2cnet.folded_weights import FoldedWeights, fold_backbone
 from s2cnet.model import S2CNet, check_crops, check_images
-from s2cnet.packages import compiled
+from s2cnet.packages import Side, compiled
 from s2cnet.preprocess import LONG_SIDE, MULTIPLE, SHORT_SIDE
 from s2cnet.scoring import TYPES, Precision
 
@@ -94,10 +93,8 @@ def compiled_backbone(
 ) -> Callable[[Tensor], Tensor]:
     """The backbone as one package for one picture of any size that `prepare_image` makes."""
     example = torch.zeros(1, 3, SHORT_SIDE, SHORT_SIDE + 4 * MULTIPLE, device=device)
-    sides: dict[int, Any] = {
-        2 + i: MULTIPLE * torch.export.Dim(name, min=2, max=LONG_SIDE // MULTIPLE)
-        for i, name in enumerate(("rows", "columns"))
-    }
+    most = LONG_SIDE // MULTIPLE
+    sides = {i: Side(name, MULTIPLE, 2, most) for i, name in ((2, "rows"), (3, "columns"))}
     channels_last = example.contiguous(memory_format=torch.channels_last)
-    one = compiled(backbone, (channels_last,), (sides,), folder)
+    one = compiled(backbone, channels_last, sides, folder)
     return lambda images: torch.cat([one(image[None]) for image in images])

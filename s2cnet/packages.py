@@ -18,14 +18,31 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-Shapes = dict[int, Any] | None  # of one input: dimension -> torch.export.Dim; the rest are fixed
+
+class Side(NamedTuple):
+    """Which lengths one dimension of an input may have; the others are fixed."""
+
+    name: str
+    multiple: int
+    least: int  # in multiples
+    most: int
+
+    def allows(self, length: int) -> bool:
+        count, rest = divmod(length, self.multiple)
+        return rest == 0 and self.least <= count <= self.most
+
+    def dim(self) -> Any:
+        """As torch.export has it."""
+        return self.multiple * torch.export.Dim(self.name, min=self.least, max=self.most)
+
+
+Sides = dict[int, Side]  # of one input, by dimension
 
 
 class CannotCompileError(Exception):
@@ -39,52 +56,67 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2cnet"
 
 
-def compiled(
-    module: nn.Module, example: tuple[Tensor, ...], shapes: tuple[Shapes, ...], folder: Path
-) -> Callable[..., Any]:
-    """The module as compiled code, from `folder` where it is there already; inference only.
+class Package:
+    """A module as compiled code, for inference.
+
+    Compiled code reads memory as its example lay there and checks nothing, so that is done here.
+    """
+
+    def __init__(self, code: Callable[[Tensor], Any], example: Tensor, sides: Sides) -> None:
+        self._code = code
+        self._example = example
+        self._sides = sides
+
+    def takes(self, x: Tensor) -> bool:
+        """Whether the package was compiled for inputs of this shape."""
+        if x.dim() != self._example.dim():
+            return False
+        return all(
+            self._sides[i].allows(x.shape[i]) if i in self._sides else x.shape[i] == fixed
+            for i, fixed in enumerate(self._example.shape)
+        )
+
+    def __call__(self, x: Tensor) -> Any:
+        """What the module gives. Raises ValueError for a shape that it does not take."""
+        if not self.takes(x):
+            given = list(self._sides.values())
+            raise ValueError(
+                f"compiled for {list(self._example.shape)} and {given}, given {list(x.shape)}"
+            )
+        return self._code(
+            x.to(self._example.dtype).contiguous(memory_format=_layout(self._example))
+        )
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    channels_last = x.dim() == 4 and not x.is_contiguous()
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def compiled(module: nn.Module, example: Tensor, sides: Sides, folder: Path) -> Package:
+    """The module as compiled code, from `folder` where it is there already.
 
     Args:
-        module: in evaluation mode, on the device it is to run on.
-        example: inputs of the kind it will get, contiguous or channels last.
-        shapes: per input, which dimensions may differ from the example's.
+        module: in evaluation mode, on the device it is to run on; takes one tensor.
+        example: an input of the kind it will get, contiguous or channels last.
+        sides: which of its dimensions may differ; {} fixes them all.
         folder: see `cache_folder`.
-
-    Returns: a function of the same inputs; ValueError where a fixed side differs.
 
     Raises:
         CannotCompileError: no compiler, or one that fails.
     """
-    key = package_key(module, example, shapes)
+    key = package_key(module, example, sides)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _one_at_a_time(folder / f"{key}.lock"):
-        path = _kept(folder, key) or _make(module, example, shapes, folder, key)
+        path = _kept(folder, key) or _make(module, example, sides, folder, key)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about tools that running needs not
         # Without its lock around a call, a package can be part of a CUDA graph.
         code = torch._inductor.aoti_load_package(str(path), run_single_threaded=True)
-    return partial(_call, code, example, shapes)
+    return Package(code, example, sides)
 
 
-def _call(
-    code: Callable[..., Any],
-    example: tuple[Tensor, ...],
-    shapes: tuple[Shapes, ...],
-    *inputs: Tensor,
-) -> Any:
-    """A package reads memory as its example lay there and checks nothing: here it is checked."""
-    laid_out = []
-    for x, like, free in zip(inputs, example, shapes, strict=True):
-        fixed = [i for i in range(like.dim()) if i not in (free or ())]
-        if x.dim() != like.dim() or any(x.shape[i] != like.shape[i] for i in fixed):
-            raise ValueError(f"compiled for {list(like.shape)}, given {list(x.shape)}")
-        channels_last = like.dim() == 4 and not like.is_contiguous()
-        kind = torch.channels_last if channels_last else torch.contiguous_format
-        laid_out.append(x.to(like.dtype).contiguous(memory_format=kind))
-    return code(*laid_out)
-
-
-def package_key(module: nn.Module, example: tuple[Tensor, ...], shapes: tuple[Shapes, ...]) -> str:
+def package_key(module: nn.Module, example: Tensor, sides: Sides) -> str:
     """Hash of everything that decides what a package computes and where it runs."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
@@ -92,9 +124,8 @@ def package_key(module: nn.Module, example: tuple[Tensor, ...], shapes: tuple[Sh
         digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     for source in sorted(Path(inspect.getfile(type(module))).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    inputs = [(t.dtype, t.device.type, list(t.shape), list(t.stride())) for t in example]
-    digest.update(f"{module!r} {inputs} {shapes!r}".encode())
-    digest.update(f"{torch.__version__} {_machine(example[0].device)}".encode())
+    shape = f"{example.dtype} {list(example.shape)} {example.stride()} {sides}"
+    digest.update(f"{module!r} {shape} {torch.__version__} {_machine(example.device)}".encode())
     return digest.hexdigest()[:32]
 
 
@@ -115,20 +146,15 @@ def _kept(folder: Path, key: str) -> Path | None:
     return None
 
 
-def _make(
-    module: nn.Module,
-    example: tuple[Tensor, ...],
-    shapes: tuple[Shapes, ...],
-    folder: Path,
-    key: str,
-) -> Path:
+def _make(module: nn.Module, example: Tensor, sides: Sides, folder: Path, key: str) -> Path:
     _check_compiler()
     with tempfile.TemporaryDirectory(dir=folder) as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, about itself
         made = Path(scratch) / "package.pt2"
         try:
             with torch.inference_mode(False), torch.no_grad():
-                program = torch.export.export(module, example, dynamic_shapes=shapes)
+                shapes = {i: side.dim() for i, side in sides.items()}
+                program = torch.export.export(module, (example,), dynamic_shapes=(shapes,))
                 torch._inductor.aoti_compile_and_package(
                     program, package_path=str(made), inductor_configs={"freezing": True}
                 )

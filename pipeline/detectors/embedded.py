@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.pictures import batch_for, in_batches, uploaded
 from pipeline.detectors.subject_network import KINDS, MULTIPLE, STRIDE, SubjectNetwork, reach
-from s2cnet.packages import compiled
+from s2cnet.packages import Side, compiled
 
 MAX_OBJECTS = 10
 GPU_BATCH = 32
@@ -68,11 +67,9 @@ class EmbeddedDetector:
         example = torch.zeros(1, 3, 9 * MULTIPLE, 10 * MULTIPLE, device=self._device)
         example = example.contiguous(memory_format=torch.channels_last)
         least, most = SHORTEST // MULTIPLE, LONGEST // MULTIPLE
-        sides: dict[int, Any] = {
-            2 + i: MULTIPLE * torch.export.Dim(name, min=least, max=most)
-            for i, name in enumerate(("rows", "columns"))
-        }
-        self._look = compiled(self._network, (example,), (sides,), folder)
+        names = ((2, "rows"), (3, "columns"))
+        sides = {i: Side(name, MULTIPLE, least, most) for i, name in names}
+        self._look = compiled(self._network, example, sides, folder)
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. Labels are face, person, thing and subject (a region)."""

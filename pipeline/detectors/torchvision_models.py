@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -15,7 +15,7 @@ from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
 from pipeline.detectors.pictures import batch_for, clipped, in_batches, thickened, uploaded
 from pipeline.errors import UsageError
-from s2cnet.packages import compiled
+from s2cnet.packages import Package, Side, compiled
 
 SCORE_THRESHOLD = 0.3
 """Least confidence of a reported box. Low on purpose: the network weighs boxes, a miss is lost."""
@@ -73,16 +73,12 @@ class TorchvisionDetector:
         fixed = self._network.transform.fixed_size
         example = torch.zeros(1, 3, *(fixed[::-1] if fixed else (320, 416)))
         example = example.contiguous(memory_format=torch.channels_last)
-        sides: dict[int, Any] | None = None
-        if fixed is None:
-            most = self._network.transform.max_size // SIDE_MULTIPLE + 1
-            sides = {
-                2 + i: SIDE_MULTIPLE * torch.export.Dim(name, min=2, max=most)
-                for i, name in enumerate(("rows", "columns"))
-            }
-        self._network.backbone = _Package(
-            compiled(self._network.backbone, (example,), (sides,), folder)
-        )
+        most = self._network.transform.max_size // SIDE_MULTIPLE + 1
+        names = () if fixed else ((2, "rows"), (3, "columns"))
+        # From 3 multiples on every map of the pyramid has two cells and more, as the code assumes.
+        sides = {i: Side(name, SIDE_MULTIPLE, 3, most) for i, name in names}
+        backbone = self._network.backbone
+        self._network.backbone = _Packaged(backbone, compiled(backbone, example, sides, folder))
 
     def _tensor(self, picture: Pixels) -> Tensor:
         return uploaded(picture, self._device).permute(2, 0, 1).float() / 255
@@ -97,15 +93,16 @@ class TorchvisionDetector:
         )
 
 
-class _Package(nn.Module):
-    """Compiled code in the place of a module."""
+class _Packaged(nn.Module):
+    """A module with compiled code for the shapes that the code takes."""
 
-    def __init__(self, code: Callable[[Tensor], Any]) -> None:
+    def __init__(self, module: nn.Module, package: Package) -> None:
         super().__init__()
-        self.code = code
+        self.module = module
+        self.package = package
 
     def forward(self, images: Tensor) -> Any:
-        return self.code(images)
+        return self.package(images) if self.package.takes(images) else self.module(images)
 
 
 def _lean(network: nn.Module) -> nn.Module:

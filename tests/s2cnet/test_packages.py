@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from s2cnet import packages
 from s2cnet.compiled import ReadyS2CNet, ReducedBackbone
 from s2cnet.folded_weights import fold_backbone
-from s2cnet.packages import CannotCompileError, cache_folder, compiled, package_key
+from s2cnet.packages import (
+    CannotCompileError,
+    Package,
+    Side,
+    cache_folder,
+    compiled,
+    package_key,
+)
 from tests.s2cnet.drawn import draw_inputs, drawn_network, small_network
 
 NEEDS_COMPILER = pytest.mark.skipif(
@@ -30,8 +37,8 @@ class Affine(nn.Module):
         return torch.relu(self.linear(x))
 
 
-EXAMPLE = (torch.ones(4, 3),)
-SHAPES: Any = ({0: torch.export.Dim("rows", min=2, max=64)},)
+EXAMPLE = torch.ones(4, 3)
+SIDES = {0: Side("rows", 1, 2, 64)}
 
 
 @pytest.fixture(params=["saved", pytest.param("compiled", marks=pytest.mark.slow)])
@@ -59,17 +66,17 @@ def test_a_package_is_made_once_and_a_damaged_one_anew(
     module, folder = Affine(), tmp_path / "cache"
     x = torch.randn(9, 3)
     expected = module(x).detach()
-    torch.testing.assert_close(compiled(module, EXAMPLE, SHAPES, folder)(x), expected)
+    torch.testing.assert_close(compiled(module, EXAMPLE, SIDES, folder)(x), expected)
     (kept,) = folder.glob("*.pt2")
     assert folder.stat().st_mode & 0o077 == 0
     whole = kept.read_bytes()
 
     with monkeypatch.context() as context:
         context.setattr(packages, "_make", None)  # found, not made
-        torch.testing.assert_close(compiled(module, EXAMPLE, SHAPES, folder)(x), expected)
+        torch.testing.assert_close(compiled(module, EXAMPLE, SIDES, folder)(x), expected)
 
     kept.write_bytes(whole[:-50])
-    found = compiled(module, EXAMPLE, SHAPES, folder)
+    found = compiled(module, EXAMPLE, SIDES, folder)
     torch.testing.assert_close(found(x), expected)
     (again,) = folder.glob("*.pt2")
     assert again.stem.endswith(packages._sha256(again))
@@ -78,24 +85,24 @@ def test_a_package_is_made_once_and_a_damaged_one_anew(
 
 def test_the_key_is_of_everything_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     module = Affine()
-    key = package_key(module, EXAMPLE, SHAPES)
-    assert package_key(copy.deepcopy(module), EXAMPLE, SHAPES) == key
-    assert package_key(module, EXAMPLE, (None,)) != key
-    assert package_key(module, (torch.ones(4, 3, dtype=torch.float64),), SHAPES) != key
+    key = package_key(module, EXAMPLE, SIDES)
+    assert package_key(copy.deepcopy(module), EXAMPLE, SIDES) == key
+    assert package_key(module, EXAMPLE, {}) != key
+    assert package_key(module, EXAMPLE.double(), SIDES) != key
     with torch.no_grad():
         module.linear.weight[0, 0] += 1
-    other = package_key(module, EXAMPLE, SHAPES)
+    other = package_key(module, EXAMPLE, SIDES)
     assert other != key
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    assert package_key(module, EXAMPLE, SHAPES) != other
+    assert package_key(module, EXAMPLE, SIDES) != other
     monkeypatch.setattr(torch, "__version__", "9.9")
-    assert package_key(module, EXAMPLE, SHAPES) != other
+    assert package_key(module, EXAMPLE, SIDES) != other
 
 
 def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(CannotCompileError, match="no C\\+\\+ compiler; install g\\+\\+"):
-        compiled(Affine(), EXAMPLE, SHAPES, tmp_path)
+        compiled(Affine(), EXAMPLE, SIDES, tmp_path)
     assert not list(tmp_path.glob("*.pt2"))
 
 
@@ -105,12 +112,22 @@ def test_inputs_are_laid_out_and_checked(tmp_path: Path) -> None:
     """Compiled code reads memory as it lay in the example, without a look at the strides."""
     module = nn.Conv2d(3, 2, 3)
     example = torch.ones(1, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    found = compiled(module, (example,), (None,), tmp_path)
+    found = compiled(module, example, {}, tmp_path)
     x = torch.randn(1, 3, 8, 8)
     for same in (x, x.contiguous(memory_format=torch.channels_last), x.mT.contiguous().mT):
         torch.testing.assert_close(found(same), module(x).detach())
-    with pytest.raises(ValueError, match=r"compiled for \[1, 3, 8, 8\], given \[1, 3, 8, 9\]"):
+    with pytest.raises(ValueError, match=r"compiled for \[1, 3, 8, 8\] .* given \[1, 3, 8, 9\]"):
         found(torch.ones(1, 3, 8, 9))
+
+
+@pytest.mark.parametrize(
+    ("shape", "taken"),
+    [((1, 64), True), ((1, 96), True), ((1, 32), False), ((1, 128), False), ((1, 65), False),
+     ((2, 64), False), ((1, 64, 1), False)],
+)  # fmt: skip
+def test_which_shapes_a_package_takes(shape: tuple[int, ...], taken: bool) -> None:
+    package = Package(torch.neg, torch.ones(1, 64), {1: Side("columns", 32, 2, 3)})
+    assert package.takes(torch.ones(shape)) is taken
 
 
 @NEEDS_COMPILER
@@ -120,7 +137,7 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fail)
     with pytest.raises(CannotCompileError, match="no space"):
-        compiled(Affine(), EXAMPLE, SHAPES, tmp_path)
+        compiled(Affine(), EXAMPLE, SIDES, tmp_path)
     assert not list(tmp_path.glob("*.pt2"))
 
 

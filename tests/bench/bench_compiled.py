@@ -1,0 +1,176 @@
+"""What a job's networks cost as they are and compiled, and what each form does to the choice.
+
+CPU seconds of one thread, the least of several rounds in which every way takes its turn; what a
+GPU would compute in half precision is computed here on the CPU, so its quality counts and its time
+does not. Quality: 500 candidates a photo and the embedded detector's objects, against float32 as
+it is: photos with the same best candidate, what a different one loses, and rank correlations.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.detectors.embedded import EmbeddedDetector
+from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
+from s2cnet.compiled import ReadyS2CNet, ReducedBackbone
+from s2cnet.folded_weights import fold_backbone
+from s2cnet.packages import cache_folder
+from s2cnet.recorded import RecordedS2CNet
+from tests.bench.bench_score import PHOTOS, rank_correlation
+from tests.s2cnet.drawn import draw_boxes
+
+Inputs = tuple[Tensor, Tensor, list[Tensor]]
+CANDIDATES = 500
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="where to write the table as JSON")
+    parser.add_argument("--rounds", type=int, default=9, help="the best of so many (default: 9)")
+    parser.add_argument("--photos", type=Path, help="folder of photos; default: four small ones")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    files = sorted(options.photos.glob("*.jpg")) if options.photos else PHOTOS
+    pictures = [np.array(Image.open(file).convert("RGB")) for file in files]
+    rows = backbones(options.rounds) + detectors(pictures, options.rounds) + scores(pictures)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+@torch.no_grad()
+def backbones(rounds: int) -> list[dict[str, object]]:
+    """One picture of 256 x 384 pixels; quality: the largest difference of a feature."""
+    network = load_model("starter")
+    image = torch.randn(1, 3, 256, 384).contiguous(memory_format=torch.channels_last)
+    folded = fold_backbone(network.backbone)
+    ways: dict[str, Callable[[], Tensor]] = {
+        "as defined": partial(network.backbone, image.contiguous()),
+        "norms folded, channels last": partial(folded, image),
+        "the same, bfloat16": partial(
+            ReducedBackbone(fold_backbone(network.backbone), torch.bfloat16), image
+        ),
+        "package": partial(ReadyS2CNet(network, packages=cache_folder()).weights.backbone, image),
+    }
+    expected = network.backbone(image)
+    times = least_times(ways, rounds)
+    return [
+        told(
+            {
+                "what": "backbone",
+                "way": name,
+                "ms": times[name],
+                "times faster": round(times["as defined"] / times[name], 2),
+                "largest difference": float(f"{float((way() - expected).abs().max()):.1e}"),
+            }
+        )
+        for name, way in ways.items()
+    ]
+
+
+def detectors(pictures: Sequence[np.ndarray], rounds: int) -> list[dict[str, object]]:
+    """The embedded detector; quality: the largest difference of a box, in pixels of the photo."""
+    plain, compiled = EmbeddedDetector(), EmbeddedDetector()
+    compiled.compile(cache_folder())
+    ways = {
+        "as it is": partial(plain.detect, [pictures[0]]),
+        "package": partial(compiled.detect, [pictures[0]]),
+    }
+    times = least_times(ways, rounds)
+    pairs = list(zip(plain.detect(pictures), compiled.detect(pictures), strict=True))
+    same = [a for a in pairs if len(a[0]) == len(a[1]) and a[0].labels == a[1].labels]
+    most = max(float(np.abs(a.boxes - b.boxes).max(initial=0)) for a, b in same)
+    return [
+        told(
+            {
+                "what": "embedded detector",
+                "way": name,
+                "ms": times[name],
+                "times faster": round(times["as it is"] / times[name], 2),
+                "largest difference": 0.0 if name == "as it is" else round(most, 4),
+                "same objects": f"{len(same)}/{len(pairs)}",
+            }
+        )
+        for name in ways
+    ]
+
+
+def scores(pictures: Sequence[np.ndarray]) -> list[dict[str, object]]:
+    """Every form of the network against the plain one."""
+    network, detector = load_model("starter"), EmbeddedDetector()
+    inputs = [inputs_of(picture, detector) for picture in pictures]
+    exact = [network.score(*one) for one in inputs]
+    forms = {
+        "package": ReadyS2CNet(network, packages=cache_folder()),
+        "recorded": RecordedS2CNet(network),
+        "bfloat16 feed-forwards": ReadyS2CNet(network, "bfloat16"),
+        "float16 feed-forwards": ReadyS2CNet(network, "float16"),
+        "bfloat16, backbone too": reduced(network, "bfloat16"),
+        "float16, backbone too": reduced(network, "float16"),
+    }
+    rows = []
+    for name, form in forms.items():
+        pairs = [(form.score(*one), b) for one, b in zip(inputs, exact, strict=True)]
+        ranks = [rank_correlation(a, b) for a, b in pairs]
+        regret = [float((b.max() - b[a.argmax()]) / b.std()) for a, b in pairs]
+        row: dict[str, object] = {
+            "what": "scores",
+            "way": name,
+            "largest difference": f"{max(float((a - b).abs().max()) for a, b in pairs):.1e}",
+            "same best": f"{sum(bool(a.argmax() == b.argmax()) for a, b in pairs)}/{len(pairs)}",
+            "mean regret": f"{np.mean(regret):.1e}",
+            "least SRCC": round(min(ranks), 5),
+            "mean SRCC": round(float(np.mean(ranks)), 5),
+        }
+        rows.append(told(row))
+    return rows
+
+
+def reduced(network: S2CNet, precision: str) -> ReadyS2CNet:
+    """What a GPU computes in this precision."""
+    ready = ReadyS2CNet(network, precision)  # type: ignore[arg-type]
+    backbone = ReducedBackbone(fold_backbone(network.backbone), getattr(torch, precision))
+    ready.weights = replace(ready.weights, backbone=backbone)
+    return ready
+
+
+def inputs_of(picture: np.ndarray, detector: EmbeddedDetector) -> Inputs:
+    """A photo with random candidates of at least a tenth of its area, and its own objects."""
+    image, scale_xy = prepare_image(picture)
+    (objects,) = detector.detect([picture])
+    height, width = image.shape[1:]
+    boxes = draw_boxes(20 * CANDIDATES, width, height, seed=1)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    boxes = boxes[sides.prod(dim=1) > 0.1 * width * height][:CANDIDATES]
+    crops = functional.pad(boxes, (1, 0))
+    return image[None], crops, [boxes_to_input(objects.boxes, scale_xy)]
+
+
+def least_times(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """CPU milliseconds of one call of each way, the least of several rounds after a warm-up."""
+    best = dict.fromkeys(ways, float("inf"))
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            start = time.process_time()
+            way()
+            if number:
+                best[name] = min(best[name], round(1000 * (time.process_time() - start), 2))
+    return best
+
+
+def told(row: dict[str, object]) -> dict[str, object]:
+    print(" | ".join(str(value) for value in row.values()), flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    main()

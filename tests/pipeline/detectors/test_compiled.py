@@ -1,0 +1,77 @@
+"""Compiled detectors: the same boxes, with torch's compiler (slow) or one that saves the graph."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torchvision import models
+
+from pipeline.detectors import CompilableDetector, Detector
+from pipeline.detectors.embedded import EmbeddedDetector
+from pipeline.detectors.torchvision_models import TorchvisionDetector
+from tests.odd_photos import scene
+
+PHOTOS = [scene(300, 200), scene(200, 260), scene(90, 900)]
+
+
+@pytest.fixture(params=["saved", pytest.param("compiled", marks=pytest.mark.slow)])
+def _compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "compiled":
+        return
+    inductor: Any = torch._inductor
+
+    def save(program: Any, package_path: str, inductor_configs: dict[str, Any]) -> None:
+        torch.export.save(program, package_path)
+
+    def load(path: str, run_single_threaded: bool) -> Any:
+        return torch.export.load(path).module()
+
+    monkeypatch.setattr(inductor, "aoti_compile_and_package", save)
+    monkeypatch.setattr(inductor, "aoti_load_package", load)
+
+
+def check(detector: Detector, folder: Path) -> None:
+    plain = detector.detect(PHOTOS)
+    assert isinstance(detector, CompilableDetector)
+    detector.compile(folder)
+    assert len(list(folder.glob("*.pt2"))) == 1
+    for before, after in zip(plain, detector.detect(PHOTOS), strict=True):
+        assert before.labels == after.labels
+        np.testing.assert_allclose(after.boxes, before.boxes, atol=0.01)
+        np.testing.assert_allclose(after.scores, before.scores, atol=1e-4)
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_embedded(tmp_path: Path) -> None:
+    check(EmbeddedDetector(), tmp_path)
+
+
+@pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize(
+    "model", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"]
+)
+def test_torchvision(model: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = models.get_model(model, weights=None, weights_backbone=None)
+    weights = tmp_path / "drawn.pth"
+    torch.save(network.state_dict(), weights)
+    detector = TorchvisionDetector(model, str(weights))
+    head: Any = detector._network
+    getattr(head, "roi_heads", head).score_thresh = 0.0  # drawn weights are sure of nothing
+    picture = torch.rand(1, 3, 320, 320)
+    before = detector._network.backbone(picture)
+    check(detector, tmp_path / "cache")
+    with torch.no_grad():
+        after = detector._network.backbone(picture)
+    assert list(after) == list(before)
+    for name, features in before.items():
+        torch.testing.assert_close(after[name], features, atol=1e-4, rtol=1e-3)
+
+
+def test_on_a_gpu_where_passes_have_several_pictures_nothing_is_compiled(tmp_path: Path) -> None:
+    detector = EmbeddedDetector()
+    detector.batch = 8
+    detector.compile(tmp_path)
+    assert not list(tmp_path.iterdir())
