@@ -110,7 +110,8 @@ def bilinear_taps(rows: Tensor, columns: Tensor, read: Tensor, height: int, widt
         [(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right], dim=-1
     )
     corner = (top[:, :, None] * width + left[:, None, :]).long()
-    offsets = torch.tensor([0, 1, width, width + 1], device=rows.device)
+    step = torch.arange(2, device=rows.device)
+    offsets = (width * step[:, None] + step).flatten()  # 0, 1, width, width + 1
     index = corner[..., None] + offsets
     weight = torch.where(read[..., None], weight, 0)
     return Taps(index.flatten(1, 2), weight.flatten(1, 2))

@@ -83,9 +83,14 @@ def make_scorer(
 
     Raises CannotCompileError where `packages` is given and there is no compiler.
     """
+    import torch
+
     from pipeline.scoring import Scorer
     from s2cnet.compiled import ReadyS2CNet
     from s2cnet.recorded import RecordedS2CNet
+
+    if device.startswith("cuda") and precision == "float32":
+        torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
 
     found = make_detector(detector, device)
     if packages is not None and isinstance(found, CompilableDetector):

@@ -103,10 +103,10 @@ def compiled(module: nn.Module, example: Tensor, sides: Sides, folder: Path) -> 
         folder: see `cache_folder`.
 
     Raises:
-        CannotCompileError: no compiler, or one that fails.
+        CannotCompileError: no compiler, one that fails, or a folder that can't be written to.
     """
     key = package_key(module, example, sides)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(folder)
     with _one_at_a_time(folder / f"{key}.lock"):
         path = _kept(folder, key) or _make(module, example, sides, folder, key)
     with warnings.catch_warnings():
@@ -161,6 +161,17 @@ def _make(module: nn.Module, example: Tensor, sides: Sides, folder: Path, key: s
         except (RuntimeError, OSError) as error:
             raise CannotCompileError(f"compiling failed: {error}") from error
         return made.rename(folder / f"{key}-{_sha256(made)}.pt2")
+
+
+def _make_folder(folder: Path) -> None:
+    """Raises CannotCompileError where nothing can be kept there."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise CannotCompileError(f"can't write to {folder}; name another folder in S2CNET_CACHE")
 
 
 def _check_compiler() -> None:

@@ -12,7 +12,9 @@ the graph itself.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,6 +111,12 @@ class Recorded:
         return self.recordings[key](inputs)
 
 
+@lru_cache(maxsize=1)
+def _pool() -> Any:
+    """Memory that all graphs work in: one runs at a time, and what it leaves is copied at once."""
+    return torch.cuda.graph_pool_handle()
+
+
 class Recording:
     """A function with inputs of one shape, at one address."""
 
@@ -139,6 +147,6 @@ class Recording:
                 function(*self.inputs)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=_pool()):
             self.outputs = function(*self.inputs)
         return graph.replay

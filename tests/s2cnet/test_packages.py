@@ -106,6 +106,12 @@ def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not list(tmp_path.glob("*.pt2"))
 
 
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotCompileError, match="name another folder in S2CNET_CACHE"):
+        compiled(Affine(), EXAMPLE, SIDES, tmp_path / "file/cache")
+
+
 @NEEDS_COMPILER
 @pytest.mark.usefixtures("_compiler")
 def test_inputs_are_laid_out_and_checked(tmp_path: Path) -> None:
