@@ -68,9 +68,23 @@ def pack(rows: list[Row], extra: Iterable[pa.Field]) -> pa.Table:
         fields.append(pa.field(name, pa.int32()))
         columns.append(pa.array([p and p.pixels.shape[side] for p in photos], pa.int32()))
     fields.append(pa.field(_PIXELS, pa.large_binary()))  # uint8 RGB [view_height, view_width, 3]
-    pixels = [p and np.ascontiguousarray(p.pixels).data.cast("B") for p in photos]
-    columns.append(pa.array(pixels, pa.large_binary()))
+    columns.append(_pixels_column(photos))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _pixels_column(photos: list[Photo | None]) -> pa.Array:
+    """The photos' pixels, copied once. `pa.array` of memoryviews never lets go of what they show
+    (pyarrow 26), so a worker would keep every photo that it ever saw.
+    """
+    sizes = [p.pixels.size if p else 0 for p in photos]
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    data = np.empty(offsets[-1], np.uint8)
+    for photo, start, end in zip(photos, offsets, offsets[1:], strict=False):
+        if photo:
+            data[start:end].reshape(photo.pixels.shape)[...] = photo.pixels
+    valid = pa.array([photo is not None for photo in photos], pa.bool_()).buffers()[1]
+    buffers = [valid, pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(photos), buffers)
 
 
 def unpack(table: pa.Table) -> list[Row]:

@@ -19,7 +19,8 @@ from pipeline.evaluation import measures
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.slices import tags
 from pipeline.inputs.listing import read_image
-from pipeline.scoring import Scorer, shares_inside
+from pipeline.integrity import shares_inside
+from pipeline.scoring import Scorer
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 
 OURS = "s2cnet"
