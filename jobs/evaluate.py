@@ -76,6 +76,13 @@ def parser() -> argparse.ArgumentParser:
         help="how candidates are searched (default: coarse, as in crop_bucket.py)",
     )
     add(
+        "--rank-by",
+        default="overlap",
+        choices=("overlap", "score"),
+        help="what decides among candidates: expected overlap with people's crops as in "
+        "crop_bucket.py, or the network's score alone (default: overlap)",
+    )
+    add(
         "--baselines",
         default=",".join(baselines.NAMES),
         metavar="LIST",
@@ -156,6 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
             "weights": describe(plan.weights),
             "detector": chosen.detector,
             "search": chosen.search,
+            "rank by": chosen.rank_by,
             "ratios": chosen.ratios,
             "resamples": chosen.resamples,
             "seed": chosen.seed,
@@ -193,7 +201,10 @@ def prepare(chosen: argparse.Namespace, log: Log) -> tuple[Dataset, Plan]:
             log.say("no_prior", f"no anchor prior: {error}")
     marked = read_groups(chosen.groups) if chosen.groups else {}
     weights = choose_weights(chosen.weights, chosen.preset, chosen.seed)
-    plan = Plan(weights, chosen.detector, names, ratios, prior, marked, chosen.search, chosen.gaic)
+    plan = Plan(
+        weights, chosen.detector, names, ratios, prior, marked, chosen.gaic, chosen.search,
+        chosen.rank_by,
+    )  # fmt: skip
     return replace(dataset, examples=dataset.examples[: chosen.limit]), plan
 
 

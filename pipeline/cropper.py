@@ -47,15 +47,20 @@ class Cropper:
         weights: str | Path | Mapping[str, Tensor] | None = None,
         detector: str | Detector | None = None,
         device: str | None = None,
+        rank_by: str = "overlap",
     ) -> None:
         """
         weights: path, fsspec URI, "starter", "untrained", or a mapping in the published layout.
             None is the starter where the package has it, else an untrained network.
         detector: as `--detector` names it, or a Detector; None is the embedded one.
         device: "cpu", "cuda", …; None is a GPU where there is one.
+        rank_by: "overlap" or "score": what decides among candidates, as in `crop_bucket.py`.
 
-        Raises UsageError, or WeightsError where the weights don't fit the network.
+        Raises UsageError for a detector or `rank_by` that is none, or WeightsError where the
+        weights don't fit the network.
         """
+        if rank_by not in ("overlap", "score"):
+            raise UsageError(f"rank_by is 'overlap' or 'score', not {rank_by!r}")
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if isinstance(weights, Mapping):
             model = load_model(weights, device=device)
@@ -63,7 +68,7 @@ class Cropper:
             model = choose_weights(str(weights or DEFAULT)).load(device)
         if detector is None or isinstance(detector, str):
             detector = make_detector(detector or "embedded", device)
-        self._scorer = Scorer(model, detector, device)
+        self._scorer = Scorer(model, detector, device, rank_by=rank_by)
 
     def crop(self, image: Picture, ratios: Sequence[str] = ("1:1",), top_k: int = 1) -> list[Crop]:
         """The `top_k` best clearly different crops of each shape, in the order asked.

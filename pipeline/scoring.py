@@ -9,7 +9,7 @@ happen to be its neighbours, so batch size, task size and number of workers cann
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pipeline import candidates
-from pipeline.choosing import Belief, overlap_around, pairwise_iou, worth
+from pipeline.choosing import Belief, Worth, by_score, overlap_around, pairwise_iou, worth
 from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Detector, SharingDetector
 from pipeline.errors import ScoreError
@@ -91,10 +91,17 @@ class Scorer:
     """A model and a detector with all that turns a photo into crops. Holds no files, no state.
 
     search: "coarse" scores a quarter of the candidates, see `pipeline.search`; "exhaustive" all.
+    rank_by: "overlap" takes the crop that people's crops are expected to overlap most, of scores
+        and objects, see `pipeline.choosing`; "score" the one of the network's highest score.
     """
 
     def __init__(
-        self, model: Network, detector: Detector, device: str = "cpu", search: str = "coarse"
+        self,
+        model: Network,
+        detector: Detector,
+        device: str = "cpu",
+        search: str = "coarse",
+        rank_by: str = "overlap",
     ) -> None:
         """model: on that device and in evaluation mode."""
         self.model = model
@@ -102,6 +109,7 @@ class Scorer:
         self.device = device
         self.uploads = Uploads(device)
         self.search: Search = {"coarse": coarse_to_fine, "exhaustive": exhaustive}[search]
+        self.ranking = {"overlap": BY_OVERLAP, "score": BY_SCORE}[rank_by]
 
     def objects(self, photo: Photo, given_px: Detections | None = None) -> Detections:
         """Objects of one photo in source pixels, best first: those given, else the detector's.
@@ -138,14 +146,14 @@ class Scorer:
 
         objects: what `objects` gave for this photo. Raises ScoreError.
         """
-        targets = [target_of(photo, shape, objects) for shape in shapes]
+        targets = [self.ranking.target(photo, shape, objects) for shape in shapes]
         found = self.search(targets, self.score_boxes(photo, objects))
         crops: list[ScoredCrop] = []
         kept: list[Candidates] = []
         size_wh = (photo.width_px, photo.height_px)
         for shape, target, scored in zip(shapes, targets, found, strict=True):
             belief = belief_of(shape, target, scored, objects, size_wh)
-            crops += pick(shape.name, belief, scored, top_k, objects)
+            crops += pick(shape.name, belief, scored, top_k, objects, self.ranking.worth)
             kept += [Candidates(shape.name, scored.boxes, scored.own)] if keep_candidates else []
         return Choice(objects, crops, kept)
 
@@ -192,6 +200,12 @@ def target_of(photo: Photo, shape: Shape, objects: Detections) -> Target:
     return Target(boxes, penalty + hidden_share(boxes, objects) if shape.is_circle else penalty)
 
 
+def plain_target(photo: Photo, shape: Shape, objects: Detections) -> Target:
+    """The candidates of one shape, nothing held against them."""
+    del objects
+    return Target(propose(photo, shape))
+
+
 def propose(photo: Photo, shape: Shape) -> Boxes:
     """Candidates of one shape, at least one, as whole source pixels inside the photo. [N, 4]"""
     if shape.ratio is None:
@@ -234,7 +248,12 @@ def belief_of(
 
 
 def pick(
-    ratio: str, belief: Belief, found: Found, top_k: int, objects: Detections
+    ratio: str,
+    belief: Belief,
+    found: Found,
+    top_k: int,
+    objects: Detections,
+    worth: Worth = worth,
 ) -> list[ScoredCrop]:
     """The scored candidate of the highest worth, then ever the next one clearly different.
 
@@ -265,3 +284,13 @@ def iou(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
     """Intersection over union of one box [4] with each of boxes [N, 4]. [N]"""
     result: NDArray[np.float32] = pairwise_iou(box[None], boxes)[0].astype(np.float32)
     return result
+
+
+class Ranking(NamedTuple):
+    """How the candidates of a shape are compared."""
+
+    target: Callable[[Photo, Shape, Detections], Target]
+    worth: Worth
+
+
+BY_OVERLAP, BY_SCORE = Ranking(target_of, worth), Ranking(plain_target, by_score)

@@ -65,6 +65,12 @@ class Settings:
         "which candidates are scored: those that promise most, or all of them",
         choices=("coarse", "exhaustive"),
     )
+    rank_by: str = _option(
+        "overlap",
+        "a shape's crop: the one that people's crops are expected to overlap most, of scores and "
+        "objects, heads kept in; or the one of the network's highest score",
+        choices=("overlap", "score"),
+    )
     precision: str = _option(
         "float32",
         "of the largest matrix products, and on a GPU of the backbone; the shorter ones pay on a "

@@ -74,6 +74,7 @@ def make_scorer(
     detector: str,
     device: str,
     search: str = "coarse",
+    rank_by: str = "overlap",
     precision: "Precision" = "float32",
     packages: Path | None = None,
 ) -> "Scorer":
@@ -97,7 +98,7 @@ def make_scorer(
         found.compile(packages)
     recorded = packages is not None and device.startswith("cuda")
     ready = RecordedS2CNet if recorded else ReadyS2CNet
-    return Scorer(ready(weights.load(device), precision, packages), found, device, search)
+    return Scorer(ready(weights.load(device), precision, packages), found, device, search, rank_by)
 
 
 COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
@@ -113,7 +114,8 @@ def scorer_of(
     from s2cnet.packages import CannotCompileError, cache_folder
 
     precision = cast("Precision", settings.precision)
-    make = partial(make_scorer, weights, settings.detector, device, settings.search, precision)
+    how = (settings.search, settings.rank_by, precision)
+    make = partial(make_scorer, weights, settings.detector, device, *how)
     wanted = settings.compile == "on"
     if wanted or (settings.compile == "auto" and images() >= COMPILE_FROM):
         try:

@@ -18,6 +18,7 @@ class Plan:
 
     detector: as `--detector` names it; `boxes` takes the data set's own object boxes.
     search: how candidates are searched, `coarse` as in production or `exhaustive`.
+    rank_by: what decides among candidates, `overlap` as in production or `score`.
     gaic: weights of the GAIC network, to be one more baseline.
     marked: photo's file name -> boxes to follow; photos not named follow their given objects.
     """
@@ -28,8 +29,9 @@ class Plan:
     kept_ratios: Sequence[str]
     prior: AnchorPrior | None = None
     marked: Mapping[str, Marked] = field(default_factory=dict)
-    search: str = "coarse"
     gaic: str | None = None
+    search: str = "coarse"
+    rank_by: str = "overlap"
 
     def evaluator(self, device: str) -> Evaluator:
         """Load it all. Raises UsageError or WeightsError."""
@@ -37,7 +39,7 @@ class Plan:
         if self.gaic is not None:
             baselines["gaic"] = GaicBaseline.from_weights(self.gaic, device)
         return Evaluator(
-            make_scorer(self.weights, self.detector, device, self.search),
+            make_scorer(self.weights, self.detector, device, self.search, self.rank_by),
             baselines,
             self.kept_ratios,
             use_given_objects=self.detector == GIVEN_OBJECTS,

@@ -86,5 +86,7 @@ def test_wrong_arguments_are_named(cropper: Cropper) -> None:
         cropper.score(data, [[5, 5, 9]])
     with pytest.raises(DecodeError, match="unsupported_format"):
         cropper.crop(b"not a picture")
+    with pytest.raises(UsageError, match="rank_by"):
+        Cropper("untrained", device="cpu", rank_by="best")
     assert cropper.crop(data, []) == []
     assert cropper.score(data, []).shape == (0,)

@@ -63,6 +63,20 @@ def test_the_whole_list_is_scored_on_request(scorer: Scorer) -> None:
         assert part.scores.max() >= np.quantile(full.scores, 0.9)
 
 
+def test_ranking_by_score_is_the_networks_alone(scorer: Scorer) -> None:
+    """The highest score first, whatever the objects are: what the published code does."""
+    plain = Scorer(scorer.model, OneBox(), search="exhaustive", rank_by="score")
+    picture, shapes = photo(), parse_shapes("1:1,circle,9:16")
+    things = objects((0, 0, 60, 80), (200, 100, 300, 200))
+    faces = Detections(things.boxes, things.scores, ["face", "face"])
+    chosen = plain.choose(picture, shapes, 3, things, True)
+    for shape, scored in zip(shapes, chosen.candidates, strict=True):
+        own = [crop.score for crop in chosen.crops if crop.ratio == shape.name]
+        assert own[0] == scored.scores.max()
+        assert own == sorted(own, reverse=True)
+    assert plain.choose(picture, shapes, 3, faces).crops == chosen.crops
+
+
 def test_overlap_measures_by_hand() -> None:
     # A 10×10 box against one shifted by 5 (overlap 50 of 150) and one that only touches it.
     first = boxes((0, 0, 10, 10))[0]
