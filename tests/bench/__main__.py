@@ -24,12 +24,16 @@ def main() -> int:
     if unknown:
         parser.error(f"no benchmark called {', '.join(sorted(unknown))}; there are {names}")
     arguments.out.mkdir(parents=True, exist_ok=True)
+    # numpy's products are small: on several threads they cost CPU time and gain nothing. Ray's
+    # workers have one as well. torch takes the threads that a benchmark gives it.
+    environment = {"OPENBLAS_NUM_THREADS": "1", **os.environ}
     failed = []
     for name in arguments.names or names:
         print(f"\n== {name} ({os.cpu_count()} cores)", flush=True)
         output = arguments.out / f"{name}.json"
         command = [sys.executable, "-m", f"tests.bench.bench_{name}", "--json", str(output)]
-        if subprocess.run(command, cwd=HERE.parents[1], check=False).returncode:
+        done = subprocess.run(command, cwd=HERE.parents[1], env=environment, check=False)
+        if done.returncode:
             failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
