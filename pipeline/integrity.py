@@ -19,6 +19,7 @@ HEAD_PENALTY = 3.0
 # is an animal often enough to count for this much of a person.
 HEAD_SHARE = 0.25
 BODIES = {"person": 1.0, "thing": 0.4}
+TINY = np.float32(1e-6)  # square pixels; a body one rounding error high has a head without area
 
 
 def shares_inside(crop: NDArray[np.float32], objects: Boxes) -> NDArray[np.float32]:
@@ -37,9 +38,10 @@ def lost_heads(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) -> S
     heads, certainty = heads_of(objects, size_wh)
     if not len(heads):
         return np.zeros(len(boxes), np.float32)
-    shares = overlaps(boxes, heads) / area(heads)  # [N, H]
-    weights = certainty * area(heads)
-    lost = (1 - shares) @ (weights / weights.sum())
+    areas = np.maximum(area(heads), TINY)
+    weights = certainty * areas
+    outside = 1 - overlaps(boxes, heads) / areas  # [N, H]
+    lost = (outside * (weights / weights.sum())).sum(axis=1)
     penalty: Scores = (HEAD_PENALTY * certainty.max() * lost).astype(np.float32)
     return penalty
 

@@ -94,3 +94,10 @@ def test_lying_bodies_and_those_with_a_face_have_no_second_head() -> None:
     )
     heads, _ = heads_of(body, (100, 100))
     np.testing.assert_allclose(heads, [[28, 10, 42, 24]])
+
+
+def test_a_body_one_rounding_error_high_is_no_division_by_zero() -> None:
+    flat = np.array([[100, 1000, 100.00001, np.nextafter(np.float32(1000), 2000)]], np.float32)
+    seen = Detections(flat, np.ones(1, np.float32), ["person"])
+    crops = np.array([[0, 0, 500, 500], [0, 500, 500, 1500]], np.float32)
+    assert np.isfinite(lost_heads(crops, seen, (2000, 2000))).all()
