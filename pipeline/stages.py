@@ -31,11 +31,11 @@ from pipeline.errors import CropError
 from pipeline.inputs.listing import read_image
 from pipeline.job import Job
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.records import add_figures
 from pipeline.rows import OK, Row
 from pipeline.settings import Settings
 from pipeline.shapes import parse_shape, parse_shapes
 from pipeline.storage.store import Store, open_store, requests_so_far
+from pipeline.telemetry import add_figures
 from pipeline.watch import died_before, one_by_one
 from pipeline.weights import scorer_of
 

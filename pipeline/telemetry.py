@@ -12,7 +12,7 @@ Nothing here has a run id or an image address as a label: series stay few for ev
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pipeline.errors import UsageError
-from pipeline.ledger.records import add_figures
 
 LOOPBACK = "127.0.0.1"
 RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>
@@ -201,3 +200,15 @@ def _family(name: str, value: float | dict[str, float]) -> Metric:
     for of, number in samples:
         family.add_metric([of] if label else [], number)
     return family
+
+
+def add_figures(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sum figures key by key, also inside dictionaries; what is not a number is dropped."""
+    total: dict[str, Any] = {}
+    for figures in records:
+        for name, value in figures.items():
+            if isinstance(value, Mapping):
+                total[name] = add_figures([total.get(name, {}), value])
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                total[name] = total.get(name, 0) + value
+    return total

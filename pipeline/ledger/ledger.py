@@ -31,7 +31,6 @@ from pipeline.ledger.records import (
     FORMAT,
     DataFile,
     TaskRecord,
-    add_figures,
     data_key,
     data_prefix,
     new_attempt,
@@ -41,7 +40,7 @@ from pipeline.ledger.records import (
 )
 from pipeline.ledger.tables import TABLES, check_tables, encode_table
 from pipeline.storage.store import Store, requests_so_far
-from pipeline.telemetry import Telemetry
+from pipeline.telemetry import Telemetry, add_figures
 
 READERS = 32  # task records fetched at a time
 

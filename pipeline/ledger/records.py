@@ -13,7 +13,7 @@ A table's folder comes before the run's, so that each can be the root of one Del
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -98,15 +98,3 @@ def from_bytes(data: bytes, what: str) -> dict[str, Any]:
     if version > FORMAT:
         raise LedgerError(f"{what} has format {version}, this version reads {FORMAT}: upgrade")
     return document
-
-
-def add_figures(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sum figures key by key, also inside dictionaries; what is not a number is dropped."""
-    total: dict[str, Any] = {}
-    for figures in records:
-        for name, value in figures.items():
-            if isinstance(value, Mapping):
-                total[name] = add_figures([total.get(name, {}), value])
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                total[name] = total.get(name, 0) + value
-    return total

@@ -16,10 +16,10 @@ from pipeline import open_run, schema, stages, watch
 from pipeline.decoding.decode import Photo
 from pipeline.errors import DecodeError, DetectError, ReadError
 from pipeline.job import commit, plan
-from pipeline.ledger.records import add_figures
 from pipeline.progress import Log
 from pipeline.rows import extra_fields, new_row, pack, unpack
 from pipeline.settings import Settings
+from pipeline.telemetry import add_figures
 from tests.odd_photos import scene, write_odd_photos
 
 torch.set_num_threads(1)

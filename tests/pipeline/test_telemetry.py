@@ -10,8 +10,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import UsageError
-from pipeline.ledger.records import add_figures
-from pipeline.telemetry import METRICS, Telemetry, endpoint, prometheus_text, write_textfile
+from pipeline.telemetry import (
+    METRICS,
+    Telemetry,
+    add_figures,
+    endpoint,
+    prometheus_text,
+    write_textfile,
+)
 
 FIRST = {
     "statuses": {"ok": 3, "truncated": 1},
