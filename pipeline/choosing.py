@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detectors import Detections
+from pipeline.metrics import iou
 
 Boxes = NDArray[np.float32]  # [N, 4] xyxy
 Values = NDArray[np.float64]
@@ -65,7 +66,7 @@ def worth(belief: Belief, left: NDArray[np.int64], asked: NDArray[np.int64]) -> 
     left: those among which people choose: all, or those that differ from the crops already taken.
     """
     likely = np.exp((belief.scores[left] - belief.scores[left].max()) / TEMPERATURE)
-    overlap = pairwise_iou(belief.boxes[asked], belief.boxes[left]) @ (likely / likely.sum())
+    overlap = iou(belief.boxes[asked][:, None], belief.boxes[left]) @ (likely / likely.sum())
     expected = (1 - OBJECTS_SHARE) * overlap + OBJECTS_SHARE * belief.objects[asked]
     return np.asarray(expected - OVERLAP_OF_ONE * belief.penalty[asked])
 
@@ -90,10 +91,10 @@ def overlap_around(
     expected = np.zeros(len(boxes))
     for taken in TAKEN:
         crops = people_around(subjects, taken)
-        free = pairwise_iou(placed, crops)
+        free = iou(placed[:, None], crops)
         if ratio is not None:
             asked = as_asked(crops, subjects, ratio * size_wh[1] / size_wh[0], UPPER)
-            free = (free + pairwise_iou(placed, asked)) / 2
+            free = (free + iou(placed[:, None], asked)) / 2
         expected += free @ weights / len(TAKEN)
     return expected
 
@@ -135,13 +136,3 @@ def as_asked(crops: Values, subjects: Values, ratio: float, upper: float = 0.0) 
     middle = np.where(low <= high, np.clip(middle, low, high), of_subject)
     middle = np.clip(middle, size / 2, 1 - size / 2)
     return np.concatenate([middle - size / 2, middle + size / 2], axis=1)
-
-
-def pairwise_iou(some: NDArray[np.floating], others: NDArray[np.floating]) -> Values:
-    """Intersection over union of boxes [N, 4] with each of others [M, 4]. [N, M]"""
-    a, b = some.astype(np.float64), others.astype(np.float64)
-    width = np.minimum(a[:, None, 2], b[:, 2]) - np.maximum(a[:, None, 0], b[:, 0])
-    height = np.minimum(a[:, None, 3], b[:, 3]) - np.maximum(a[:, None, 1], b[:, 1])
-    shared = np.clip(width, 0, None) * np.clip(height, 0, None)
-    areas = [np.prod(each[:, 2:] - each[:, :2], axis=1) for each in (a, b)]
-    return np.asarray(shared / (areas[0][:, None] + areas[1] - shared))

@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.decoding.decode import Photo, decode
 from pipeline.detectors import Detector, make_detector
 from pipeline.errors import UsageError
-from pipeline.scoring import Scorer, whole_pixels
+from pipeline.scoring import RANKINGS, Scorer, whole_pixels
 from pipeline.shapes import parse_shape
 from pipeline.weights import DEFAULT, choose_weights
 from s2cnet import load_model
@@ -59,8 +59,8 @@ class Cropper:
         Raises UsageError for a detector or `rank_by` that is none, or WeightsError where the
         weights don't fit the network.
         """
-        if rank_by not in ("overlap", "score"):
-            raise UsageError(f"rank_by is 'overlap' or 'score', not {rank_by!r}")
+        if rank_by not in RANKINGS:
+            raise UsageError(f"rank_by is {' or '.join(RANKINGS)}, not {rank_by!r}")
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if isinstance(weights, Mapping):
             model = load_model(weights, device=device)

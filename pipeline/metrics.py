@@ -67,9 +67,10 @@ def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> FloatArray:
     boxes: the width is x1 − x0. 0.0 where the union is empty.
     """
     a, b = _boxes(boxes_a), _boxes(boxes_b)
-    low = np.maximum(a[..., :2], b[..., :2])
-    high = np.minimum(a[..., 2:], b[..., 2:])
-    shared = np.prod(np.clip(high - low, 0.0, None), axis=-1)
+    # Side by side: half the time of arrays [..., 2]. Every choice of a crop compares thousands.
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    shared = np.clip(width, 0.0, None) * np.clip(height, 0.0, None)
     union = _area(a) + _area(b) - shared
     ratio = np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
     return np.asarray(ratio, dtype=np.float64)

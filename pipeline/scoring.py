@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from pipeline import candidates
-from pipeline.choosing import Belief, Worth, by_score, overlap_around, pairwise_iou, worth
+from pipeline import candidates, metrics
+from pipeline.choosing import Belief, Worth, by_score, overlap_around, worth
 from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Detector, SharingDetector
 from pipeline.errors import ScoreError
@@ -109,7 +109,7 @@ class Scorer:
         self.device = device
         self.uploads = Uploads(device)
         self.search: Search = {"coarse": coarse_to_fine, "exhaustive": exhaustive}[search]
-        self.ranking = {"overlap": BY_OVERLAP, "score": BY_SCORE}[rank_by]
+        self.ranking = RANKINGS[rank_by]
 
     def objects(self, photo: Photo, given_px: Detections | None = None) -> Detections:
         """Objects of one photo in source pixels, best first: those given, else the detector's.
@@ -282,7 +282,7 @@ def pick(
 
 def iou(box: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
     """Intersection over union of one box [4] with each of boxes [N, 4]. [N]"""
-    result: NDArray[np.float32] = pairwise_iou(box[None], boxes)[0].astype(np.float32)
+    result: NDArray[np.float32] = metrics.iou(box, boxes).astype(np.float32)
     return result
 
 
@@ -293,4 +293,4 @@ class Ranking(NamedTuple):
     worth: Worth
 
 
-BY_OVERLAP, BY_SCORE = Ranking(target_of, worth), Ranking(plain_target, by_score)
+RANKINGS = {"overlap": Ranking(target_of, worth), "score": Ranking(plain_target, by_score)}

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.choosing import as_asked, pairwise_iou
+from pipeline.choosing import as_asked
+from pipeline.metrics import iou
 
 Boxes = NDArray[np.float64]  # [N, 4] xyxy, as shares of the photo's sides
 Values = NDArray[np.float64]
@@ -69,12 +70,12 @@ def expected_iou(crops: Boxes, people: People, ratio: float | None = None) -> Va
     ratio: width / height, in shares of the photo's sides, of the crops: then with the crops of
     people whose own ratio is close to it, and with what people would crop who are asked for it.
     """
-    overlap = pairwise_iou(crops, people.crops)
+    overlap = iou(crops[:, None], people.crops)
     if ratio is None:
         return np.asarray(overlap.mean(axis=1))
     sides = people.crops[:, 2:] - people.crops[:, :2]
     close = np.exp(-0.5 * (np.log(sides[:, 0] / sides[:, 1] / ratio) / SHARPNESS) ** 2)
     weights = close + EVERYONE
     many = close.mean() / (close.mean() + FEW)
-    asked = pairwise_iou(crops, asked_for(people, ratio)).mean(axis=1)
+    asked = iou(crops[:, None], asked_for(people, ratio)).mean(axis=1)
     return np.asarray(many * (overlap @ weights) / weights.sum() + (1 - many) * asked)

@@ -12,11 +12,11 @@ from pipeline.choosing import (
     Belief,
     as_asked,
     overlap_around,
-    pairwise_iou,
     people_around,
     worth,
 )
 from pipeline.detectors import Detections
+from pipeline.metrics import iou
 
 
 def boxes(*rows: Sequence[float]) -> np.ndarray:
@@ -30,7 +30,8 @@ def seen(*rows: Sequence[float], scores: Sequence[float] = (1.0,)) -> Detections
 
 def test_iou_of_every_pair() -> None:
     # 10×10 boxes: shifted by 5 they share 50 of 150; the small one is a quarter of the first.
-    got = pairwise_iou(boxes((0, 0, 10, 10), (5, 0, 15, 10)), boxes((0, 0, 5, 5), (0, 0, 10, 10)))
+    some, others = boxes((0, 0, 10, 10), (5, 0, 15, 10)), boxes((0, 0, 5, 5), (0, 0, 10, 10))
+    got = iou(some[:, None], others)
     np.testing.assert_allclose(got, [[0.25, 1], [0, 1 / 3]])
 
 
