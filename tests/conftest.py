@@ -1,4 +1,4 @@
-"""An S3 server for the tests (moto, in a process of its own) and a few rows to store in it."""
+"""What tests of several parts need: an S3 server (moto, in a process of its own), a compiler."""
 
 import os
 import socket
@@ -9,6 +9,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,3 +78,22 @@ def store_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"memory://{uuid.uuid4().hex}"
     bucket: str = request.getfixturevalue("s3")
     return f"{bucket}/out"
+
+
+@pytest.fixture(params=["saved", pytest.param("compiled", marks=pytest.mark.slow)])
+def _compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's compiler, which takes half a minute, or one that saves the graph as it is."""
+    if request.param == "compiled":
+        return
+    import torch
+
+    inductor: Any = torch._inductor
+
+    def save(program: Any, package_path: str, inductor_configs: dict[str, Any]) -> None:
+        torch.export.save(program, package_path)
+
+    def load(path: str, run_single_threaded: bool) -> Any:
+        return torch.export.load(path).module()
+
+    monkeypatch.setattr(inductor, "aoti_compile_and_package", save)
+    monkeypatch.setattr(inductor, "aoti_load_package", load)

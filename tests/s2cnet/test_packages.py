@@ -2,7 +2,6 @@
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -39,23 +38,6 @@ class Affine(nn.Module):
 
 EXAMPLE = torch.ones(4, 3)
 SIDES = {0: Side("rows", 1, 2, 64)}
-
-
-@pytest.fixture(params=["saved", pytest.param("compiled", marks=pytest.mark.slow)])
-def _compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's own, which takes half a minute, or one that saves the graph as it is."""
-    if request.param == "compiled":
-        return
-    inductor: Any = torch._inductor
-
-    def save(program: Any, package_path: str, inductor_configs: dict[str, Any]) -> None:
-        torch.export.save(program, package_path)
-
-    def load(path: str, run_single_threaded: bool) -> Any:
-        return torch.export.load(path).module()
-
-    monkeypatch.setattr(inductor, "aoti_compile_and_package", save)
-    monkeypatch.setattr(inductor, "aoti_load_package", load)
 
 
 @NEEDS_COMPILER

@@ -16,22 +16,6 @@ from tests.odd_photos import scene
 PHOTOS = [scene(300, 200), scene(200, 260), scene(90, 900)]
 
 
-@pytest.fixture(params=["saved", pytest.param("compiled", marks=pytest.mark.slow)])
-def _compiler(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "compiled":
-        return
-    inductor: Any = torch._inductor
-
-    def save(program: Any, package_path: str, inductor_configs: dict[str, Any]) -> None:
-        torch.export.save(program, package_path)
-
-    def load(path: str, run_single_threaded: bool) -> Any:
-        return torch.export.load(path).module()
-
-    monkeypatch.setattr(inductor, "aoti_compile_and_package", save)
-    monkeypatch.setattr(inductor, "aoti_load_package", load)
-
-
 def check(detector: Detector, folder: Path) -> None:
     plain = detector.detect(PHOTOS)
     assert isinstance(detector, CompilableDetector)
