@@ -1,18 +1,23 @@
-"""Make the weights in the package: the embedded detector's head and the starter S2CNet.
+"""Make the weights in the package: the embedded detector and the starter S2CNet.
 
     node pipeline/starter/label_objects.mjs models/ photos/index.json objects.jsonl
     python jobs/make_starter.py --photos photos/ --objects objects.jsonl \\
         --scored-crops gaicd_v1_scored_crops.json --lite0 efficientnet-lite0-57934424.pth \\
         --mobilenet object_detection_ssd_mobilenetv2_oidv4_fp16.tflite \\
-        --centerface centerface.onnx --output made/
+        --centerface centerface.onnx --isnet background-removal-node/dist --output made/
 
 None of the inputs is in the package. --photos is any folder of varied photos with an index.json
 ([{"file", "width", "height", "objects": [{"class_index", "box": xyxy}] or []}]); ours were 1,478
 photos, 256 of them with COCO's boxes. --scored-crops holds human scores of GAICv1's crops with
 object boxes, without its photos (pipeline/starter/scored_crops.py). The networks come from packages
-named in pipeline/starter/answers.py and readable_map.py; onnx, onnxruntime and tflite are needed
-here only. Hours on one core; --trial shows in minutes whether all inputs are right, with weights
-that are good for nothing. Exit codes: 0 done; 1 failed; 2 wrong usage.
+named in pipeline/starter/answers.py, onnx_networks.py and readable_map.py; onnx, onnxruntime,
+rapidocr-onnxruntime and tflite are needed here only. Three hours on two cores; --trial shows in
+minutes whether all inputs are right, with weights that are good for nothing.
+
+--graph-from keeps the graph of an earlier file behind the new backbone; its map means the same. The
+file in the package was made so: its graph has seen ten times as many photos as a new one does here.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage.
 """
 
 import argparse
@@ -32,14 +37,14 @@ from pipeline.detectors.embedded import find
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
 from pipeline.errors import UsageError
 from pipeline.progress import Log
-from pipeline.starter.answers import Answers, ask
+from pipeline.starter.answers import Answers, Networks, ask
 from pipeline.starter.distil import SeenPhoto, distil
 from pipeline.starter.layout_teacher import find_subjects, fit_teacher
 from pipeline.starter.readable_map import fit_reading, load_backbone, refine
 from pipeline.starter.scored_crops import ScoredLayout, read_scored_crops
-from pipeline.starter.subject_head import train_head
+from pipeline.starter.subject_head import train_detector
 from pipeline.starter.views import View, views_of
-from s2cnet import S2CNet, prepare_image, to_published_state_dict
+from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
 
 USAGE = 2
 
@@ -50,7 +55,7 @@ class Effort:
 
     photos: int | None = None  # the first ones of the index; None: all
     held_out: int = 150  # photos that nothing is trained on
-    head_epochs: int = 4
+    detector_epochs: int = 3
     reading_views: int = 360
     map_steps: int = 2100
     subject_rounds: int = 4
@@ -60,7 +65,7 @@ class Effort:
 
 
 TRIAL = Effort(
-    photos=12, held_out=2, head_epochs=1, reading_views=9, map_steps=3, subject_rounds=1,
+    photos=12, held_out=2, detector_epochs=1, reading_views=9, map_steps=3, subject_rounds=1,
     teachers=1, teacher_epochs=1, graph_steps=5,
 )  # fmt: skip
 
@@ -77,10 +82,12 @@ def parser() -> argparse.ArgumentParser:
         ("scored-crops", "JSON of human scores"),
         ("lite0", "EfficientNet-Lite0, .pth"),
         ("centerface", "CenterFace, .onnx"),
+        ("isnet", "folder of IS-Net's pieces"),
         ("mobilenet", "MobileNetV2 SSD, .tflite"),
         ("output", "folder for the two files"),
     ):
         add(f"--{name}", required=True, type=Path, help=text)
+    add("--graph-from", type=Path, help="weights file whose graph is kept")
     add("--trial", action="store_true", help="few photos, few steps")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
     return made
@@ -97,12 +104,15 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         log.say("error", str(error))
         return USAGE
-    answers = ask(given.photos, given.objects, given.centerface, given.lite0, effort.photos)
+    networks = Networks(given.centerface, given.isnet, given.lite0)
+    answers = ask(given.photos, given.objects, networks, effort.photos)
     detector = SubjectNetwork().eval()
     fold_lite0(torch.load(given.lite0, map_location="cpu", weights_only=True), detector)
     network = S2CNet.untrained("gaicv1", given.seed)
     load_backbone(network, given.mobilenet)
-    make(detector, network, answers, layouts, given.photos, given.output, effort, given.seed, log)
+    earlier = None if given.graph_from is None else load_model(str(given.graph_from))
+    scored = layouts if earlier is None else earlier
+    make(detector, network, answers, scored, given.photos, given.output, effort, given.seed, log)
     log.say("done", f"both files are in {given.output}")
     return 0
 
@@ -111,37 +121,62 @@ def make(
     detector: SubjectNetwork,
     network: S2CNet,
     answers: Sequence[Answers],
-    layouts: Sequence[ScoredLayout],
+    scored: Sequence[ScoredLayout] | S2CNet,
     photos: Path,
     output: Path,
     effort: Effort,
     seed: int,
     log: Log,
 ) -> None:
-    """Train the detector's head and the network, whose trunk and backbone see; write both files.
+    """Train the detector and the network, whose trunk and backbone see already; write both files.
 
-    answers: of photos in the folder `photos`. Files: subjects.safetensors, starter.safetensors.
+    answers: of photos in the folder `photos`. scored: human scores to learn the graph from, or a
+    network whose graph is kept. Files: subjects.safetensors, starter.safetensors.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(answers))[effort.held_out :]
     views = [view for index in order for view in views_of(answers[index], random)]
     log.say("labels", f"{len(answers)} photos labelled, {len(views)} views")
 
-    detector.head = train_head(detector, views, photos, seed, effort.head_epochs)
+    train_detector(detector, views, photos, seed, effort.detector_epochs)
     _write(detector.state_dict(), output / "subjects.safetensors")
-    log.say("head", "the embedded detector is trained")
+    log.say("detector", "the embedded detector is trained")
 
-    fit_reading(network, views[: effort.reading_views], photos)
+    drawn = random.permutation(len(views))[: effort.reading_views]
+    fit_reading(network, [views[index] for index in drawn], photos)
     refine(network, views, photos, seed, effort.map_steps)
+    log.say("map", "the backbone draws what it sees")
+    if isinstance(scored, S2CNet):
+        take_graph(network, scored)
+    else:
+        seen = [_seen(network, detector, view, photos) for view in views]
+        learn_graph(network, seen, scored, effort, seed, log)
+    _write(to_published_state_dict(network), output / "starter.safetensors")
+
+
+def learn_graph(
+    network: S2CNet,
+    seen: Sequence[SeenPhoto],
+    layouts: Sequence[ScoredLayout],
+    effort: Effort,
+    seed: int,
+    log: Log,
+) -> None:
+    """Train all behind the backbone on human scores and on the belief about the seen photos."""
     teacher, subjects = find_subjects(layouts, seed, effort.subject_rounds)
     teachers = [teacher] + [
         fit_teacher(layouts, subjects, effort.teacher_epochs, seed=10 + i)
         for i in range(effort.teachers)
     ]
     log.say("teachers", f"subjects found in {len(subjects)} scored photos")
-    seen = [_seen(network, detector, view, photos) for view in views]
     distil(network, seen, layouts, subjects, teachers, seed, effort.graph_steps)
-    _write(to_published_state_dict(network), output / "starter.safetensors")
+
+
+def take_graph(network: S2CNet, earlier: S2CNet) -> None:
+    """Give the network everything of an earlier one that stands behind the backbone."""
+    state = earlier.state_dict()
+    kept = {name: state[name] for name in state if not name.startswith("backbone.")}
+    network.load_state_dict(kept, strict=False)
 
 
 @torch.inference_mode()

@@ -1,9 +1,9 @@
-"""The detector that needs no download: faces, people, other things, and what the photo is about.
+"""The detector that needs no download: faces, people, things, text, what the photo is about.
 
 One small network in the package (`subject_network`, 3 M parameters) looks at a copy of about
-288 × 288 pixels. Its map of middles and reaches gives faces, people and things; its map of what
-belongs to the subject gives regions, so that a temple or a flower counts although no class names
-it. All boxes together are ordered by how much the photo seems to be about them.
+288 × 288 pixels. Its map of middles and reaches gives faces, people, things and text; its map of
+what belongs to the subject gives regions, so that a temple or a flower counts although no class
+names it. All boxes together are ordered by how much the photo seems to be about them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 
 from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.pictures import batch_for, in_batches, uploaded
-from pipeline.detectors.subject_network import KINDS, MULTIPLE, STRIDE, SubjectNetwork, reach
+from pipeline.detectors.subject_network import (
+    KINDS,
+    MULTIPLE,
+    REACH_OF,
+    STRIDE,
+    SubjectNetwork,
+    reach,
+)
 from s2cnet.packages import Side, compiled
 
 MAX_OBJECTS = 10
@@ -31,14 +38,14 @@ AREA = 288 * 288
 """Pixels of the copy that is looked at: a face of 5 % of a photo's side has 14 there."""
 SHORTEST, LONGEST = 64, 640
 """Bounds of its sides: a panorama is squeezed rather than looked at as a line."""
-LEAST = {"face": 0.35, "person": 0.3, "thing": 0.3}
+LEAST = {"face": 0.35, "person": 0.3, "thing": 0.3, "text": 0.35}
 """Least likelihood of a middle, by kind."""
 SAME_IOU = 0.5
 CORE, WIDE = 0.75, 0.5
 """A cell belongs to a subject's core, or to all of it, from this share of the highest value on."""
 SECOND_REGION = 0.3
 """Regions count that hold at least this share of what the largest one holds."""
-FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "subject": 0.12}
+FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "text": 0.12, "subject": 0.12}
 """Share of the photo from which on a larger object is not more important."""
 
 Boxes = NDArray[np.float32]  # [N, 4] xyxy
@@ -72,7 +79,7 @@ class EmbeddedDetector:
         self._look = compiled(self._network, example, sides, folder)
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
-        """See `Detector.detect`. Labels are face, person, thing and subject (a region)."""
+        """See `Detector.detect`. Labels are face, person, thing, text and subject (a region)."""
 
         copies = [uploaded(look_copy(photo), self._device) for photo in photos]
         return self.detect_copies(copies, photos)
@@ -137,11 +144,10 @@ def look_size(width: int, height: int) -> tuple[int, int]:
 
 
 def read_answer(answer: torch.Tensor) -> Detections:
-    """The network's map [1, 12, h, w] as boxes in pixels of the copy, most important first."""
+    """The network's map [1, 17, h, w] as boxes in pixels of the copy, most important first."""
     likelihood = answer[:, : len(KINDS)].sigmoid()
     subject = answer[0, -1].sigmoid().numpy()
-    reaches = {"face": reach(answer, 3)[0].numpy()}
-    reaches["person"] = reaches["thing"] = reach(answer, 7)[0].numpy()
+    reaches = {kind: reach(answer, first)[0].numpy() for kind, first in REACH_OF.items()}
     highest = torch.nn.functional.max_pool2d(likelihood, 3, stride=1, padding=1)
     peaks = torch.where(likelihood == highest, likelihood, 0.0)[0].numpy()
     boxes, scores, labels = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], []

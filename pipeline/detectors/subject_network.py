@@ -4,8 +4,9 @@ The trunk is EfficientNet-Lite0 (squeeze-and-excitation and swish left out, ReLU
 https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html)
 up to its last block, batch-norms folded into the convolutions. A small feature pyramid (Lin et al.,
 CVPR 2017) reads it, and one convolution gives, per cell of eight pixels, how likely it is the
-middle of a face, of a person or of any other thing (Zhou et al., "Objects as Points"), how far that
-object reaches to each side, and how much the cell belongs to what the photo is about.
+middle of a face, of a person, of any other thing or of a block of text (Zhou et al., "Objects as
+Points"), how far that object reaches to each side, and how much the cell belongs to what the photo
+is about.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from torch.nn import functional
 
 STRIDE = 8  # input pixels per cell of the answer
 MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
-KINDS = ("face", "person", "thing")
-# Channels of the answer: a logit for each kind's middle, the reach of a face, the reach of the
-# other two (left, up, right, down), and a logit for belonging to the subject.
-CHANNELS = len(KINDS) + 4 + 4 + 1
+KINDS = ("face", "person", "thing", "text")
+# First channel of a kind's reach (left, up, right, down). People and things share theirs.
+REACH_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
+# Channels of the answer: a logit for each kind's middle, three reaches, and a logit for belonging
+# to the subject.
+CHANNELS = len(KINDS) + 3 * 4 + 1
 
 # (kernel, stride of the first, expansion, channels, repeats), Tan and Le's EfficientNet-B0 table
 # (arXiv 1905.11946), which Lite0 keeps.
@@ -35,6 +38,7 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 TAPS = {2: 40, 4: 112, 6: 320}  # stage: channels, at strides 8, 16 and 32
+UPPER = 3  # the first stage behind stride 8
 
 
 class SubjectNetwork(nn.Module):
@@ -54,15 +58,26 @@ class SubjectNetwork(nn.Module):
         self.head = SubjectHead(width)
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 12, H/8, W/8]."""
+        """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 17, H/8, W/8]."""
         answer: Tensor = self.head(*self.trunk(images))
         return answer
 
     def trunk(self, images: Tensor) -> list[Tensor]:
         """Features at strides 8, 16 and 32: 40, 112 and 320 channels."""
+        features = self.lower(images)
+        return [features, *self.upper(features)]
+
+    def lower(self, images: Tensor) -> Tensor:
+        """Features at stride 8."""
         features = functional.relu6(self.stem((images - 127) / 128))  # as the trunk was trained
+        for stage in self.stages[:UPPER]:
+            features = stage(features)
+        return features
+
+    def upper(self, features: Tensor) -> list[Tensor]:
+        """Features at strides 16 and 32 from those at stride 8."""
         taps = []
-        for index, stage in enumerate(self.stages):
+        for index, stage in enumerate(self.stages[UPPER:], UPPER):
             features = stage(features)
             if index in TAPS:
                 taps.append(features)
@@ -70,7 +85,7 @@ class SubjectNetwork(nn.Module):
 
 
 class SubjectHead(nn.Module):
-    """The part that is trained here: a feature pyramid of three levels and its reading."""
+    """A feature pyramid of three levels and its reading."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -80,7 +95,7 @@ class SubjectHead(nn.Module):
         self.out = nn.Conv2d(width, CHANNELS, 1)
 
     def forward(self, fine: Tensor, middle: Tensor, coarse: Tensor) -> Tensor:
-        """Taps of the trunk -> [B, 12, H/8, W/8]: logits and reaches, see `CHANNELS`."""
+        """Taps of the trunk -> [B, 17, H/8, W/8]: logits and reaches, see `CHANNELS`."""
         merged = self.smooth[2](self.lateral[2](coarse))
         for level, tap in ((1, middle), (0, fine)):
             up = functional.interpolate(merged, size=tap.shape[-2:], mode="nearest")

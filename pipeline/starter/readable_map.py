@@ -128,8 +128,8 @@ def refine(
 ) -> None:
     """Train stages of stride 16 and 32 and the reading towards the views' maps, in place.
 
-    Held-out photos' variance told after it: subject .63 (.48 before), people .54 (.23), faces .51
-    (.22), things .13, x and y .99.
+    Held-out photos' variance told after it: subject .74 (.56 before), people .73 (.54), faces .64
+    (.32), things .46 (.31), x and y .99.
     """
     random = np.random.default_rng(seed)
     backbone = network.backbone.eval()  # batch-norms are folded: they stay as they are
@@ -177,6 +177,8 @@ def map_of(view: View, height: int, width: int) -> np.ndarray[Any, np.dtype[np.f
     values[3] = cv2.resize(view.belief.subject_map, (width, height), interpolation=cv2.INTER_AREA)
     x, y = (values[0] + 1) / 2, (values[1] + 1) / 2
     for found in view.belief.objects:
+        if found.kind not in CHANNELS:
+            continue  # text has no channel
         middle = (found.box[:2] + found.box[2:]) / 2
         radius = np.maximum((found.box[2:] - found.box[:2]) / 2, 0.5 / np.array([width, height]))
         inside = ((x - middle[0]) / radius[0]) ** 2 + ((y - middle[1]) / radius[1]) ** 2 < 1.1

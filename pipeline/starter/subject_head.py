@@ -1,4 +1,4 @@
-"""Trains the embedded detector's head on what the other networks together say of the photos."""
+"""Trains the embedded detector on what the other networks together say of the photos."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.detectors.embedded import look_size
-from pipeline.detectors.subject_network import KINDS, SubjectHead, SubjectNetwork, reach
+from pipeline.detectors.subject_network import (
+    KINDS,
+    REACH_OF,
+    UPPER,
+    SubjectHead,
+    SubjectNetwork,
+    reach,
+)
 from pipeline.starter.views import View
 
-EPOCHS, VIEWS_A_STEP, RATE, DECAY, AVERAGE = 4, 4, 2e-3, 0.02, 0.998
+EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
 SURE = 0.45  # objects less likely than this are neither shown nor denied to the head
 SPREAD = 0.12  # of a middle's bump, as a share of the object's side
+GROUPS = sorted(set(REACH_OF.values()))  # kinds whose reach is told by the same channels
 NEAR = 0.4  # cells whose bump is at least this high learn the object's reach
 
 
@@ -27,70 +35,94 @@ NEAR = 0.4  # cells whose bump is at least this high learn the object's reach
 class Target:
     """What the answer for one view should be; h × w cells."""
 
-    middles: Tensor  # [3, h, w], 1 at an object's middle
-    denied: Tensor  # [3, h, w], 0 where nothing is to be learnt
-    reaches: Tensor  # [2, 4, h, w], in cells: of faces, of the others
-    reach_weights: Tensor  # [2, h, w]
+    middles: Tensor  # [4, h, w], 1 at an object's middle
+    denied: Tensor  # [4, h, w], 0 where nothing is to be learnt
+    reaches: Tensor  # [3, 4, h, w], in cells, by GROUPS
+    reach_weights: Tensor  # [3, h, w]
     subject: Tensor  # [h, w]
 
 
-def train_head(
+def train_detector(
     network: SubjectNetwork,
     views: Sequence[View],
     folder: Path,
     seed: int = 0,
     epochs: int = EPOCHS,
-) -> SubjectHead:
-    """A head for the network's trunk, which stays as it is. Its weights are averaged over steps."""
+) -> None:
+    """Train a new head and the trunk's upper stages, in place. Weights are averaged over steps.
+
+    The lower stages stay as they are; what they see is kept, half precision, 100 kB a view.
+    """
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    head = SubjectHead()
-    bias = head.out.state_dict()["bias"]
+    network.head = SubjectHead()
+    network.to(memory_format=torch.channels_last)  # half the time
+    bias = network.head.out.state_dict()["bias"]
     bias[: len(KINDS)] = -4.0  # objects are rare
     bias[len(KINDS) : -1] = 1.5
-    seen = [(_taps(network, view.pixels(folder)), view) for view in views]
-    steps = epochs * len(seen) // VIEWS_A_STEP + 1
-    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
+    seen = [_lower(network, view.pixels(folder)) for view in views]
+    groups = [list(network.head.parameters()), list(network.stages[UPPER:].parameters())]
+    learnt = [parameter for group in groups for parameter in group]
+    batches = [batch for _ in range(epochs) for batch in _batches([s.shape for s in seen], random)]
+    optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=steps, pct_start=0.1
+        optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=0.1
     )
-    averaged = {name: tensor.clone() for name, tensor in head.state_dict().items()}
-    order = np.concatenate([random.permutation(len(seen)) for _ in range(epochs)])
-    for step in range(len(order) // VIEWS_A_STEP):
-        for index in order[step * VIEWS_A_STEP : (step + 1) * VIEWS_A_STEP]:
-            taps, view = seen[index]
-            answer = head(*(tap.float() for tap in taps))
-            loss = head_loss(answer, target_of(view, *answer.shape[-2:])) / VIEWS_A_STEP
-            loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(head.parameters(), 2.0)
-        optimizer.step()
+    averaged = [parameter.detach().clone() for parameter in learnt]
+    for step, batch in enumerate(batches):
+        fine = torch.cat([seen[index] for index in batch]).float()
+        fine = fine.contiguous(memory_format=torch.channels_last)
+        answers = network.head(fine, *network.upper(fine))
+        losses = [
+            head_loss(answer[None], target_of(views[index], *answer.shape[-2:]))
+            for index, answer in zip(batch, answers, strict=True)
+        ]
         optimizer.zero_grad()
+        (torch.stack(losses).sum() / VIEWS_A_STEP).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(learnt, 2.0)
+        optimizer.step()
         schedule.step()
         keep = min(AVERAGE, (step + 1) / (step + 11))
-        for name, tensor in head.state_dict().items():
-            averaged[name].mul_(keep).add_(tensor, alpha=1 - keep)
-    head.load_state_dict(averaged)
-    return head.eval()
+        for kept, parameter in zip(averaged, learnt, strict=True):
+            kept.lerp_(parameter.detach(), 1 - keep)
+    with torch.no_grad():
+        for kept, parameter in zip(averaged, learnt, strict=True):
+            parameter.copy_(kept)
+    network.eval()
+
+
+def _batches(shapes: Sequence[torch.Size], random: np.random.Generator) -> list[list[int]]:
+    """All views once, up to VIEWS_A_STEP of one size together, in random order."""
+    sizes: dict[torch.Size, list[int]] = {}
+    for index in random.permutation(len(shapes)).tolist():
+        sizes.setdefault(shapes[index], []).append(index)
+    batches = [
+        members[first : first + VIEWS_A_STEP]
+        for members in sizes.values()
+        for first in range(0, len(members), VIEWS_A_STEP)
+    ]
+    return [batches[index] for index in random.permutation(len(batches))]
 
 
 @torch.inference_mode()
-def _taps(network: SubjectNetwork, pixels: NDArray[np.uint8]) -> list[Tensor]:
+def _lower(network: SubjectNetwork, pixels: NDArray[np.uint8]) -> Tensor:
+    """What the trunk's fixed stages see, [1, 40, h, w], half precision."""
     copy = cv2.resize(pixels, look_size(pixels.shape[1], pixels.shape[0]))
     images = torch.from_numpy(copy).permute(2, 0, 1)[None].float()
-    return [tap.half().clone() for tap in network.trunk(images)]
+    return network.lower(images).half().clone()
 
 
 def target_of(view: View, height: int, width: int) -> Target:
     """The answer that a view should get on a map of height × width cells."""
     middles = np.zeros((len(KINDS), height, width), np.float32)
     denied = np.ones_like(middles)
-    reaches = np.zeros((2, 4, height, width), np.float32)
-    weights = np.zeros((2, height, width), np.float32)
-    smallest = np.full((2, height, width), np.inf)
+    reaches = np.zeros((len(GROUPS), 4, height, width), np.float32)
+    weights = np.zeros((len(GROUPS), height, width), np.float32)
+    smallest = np.full((len(GROUPS), height, width), np.inf)
     y, x = np.mgrid[:height, :width]
     for found in view.belief.objects:
         box = found.box * [width, height, width, height]
-        kind, group = KINDS.index(found.kind), int(found.kind != "face")
+        kind, group = KINDS.index(found.kind), GROUPS.index(REACH_OF[found.kind])
         side = np.maximum(0.6, SPREAD * (box[2:] - box[:2]))
         at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
         bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
@@ -113,7 +145,7 @@ def target_of(view: View, height: int, width: int) -> Target:
 def head_loss(answer: Tensor, target: Target) -> Tensor:
     """Focal loss of the middles (Zhou et al., 2019), IoU loss of the reaches, cross-entropy.
 
-    answer: [1, 12, h, w] of a head.
+    answer: [1, 17, h, w] of a head.
     """
     likely = answer[0, : len(KINDS)].sigmoid().clamp(1e-4, 1 - 1e-4)
     at = (target.middles >= 0.999).float()
@@ -121,7 +153,7 @@ def head_loss(answer: Tensor, target: Target) -> Tensor:
     elsewhere = (1 - at) * target.denied * (1 - target.middles) ** 4
     loss = -(missed + elsewhere * likely**2 * (1 - likely).log()).sum() / at.sum().clamp_min(1)
     loss = loss / 2
-    for group, first in enumerate((3, 7)):
+    for group, first in enumerate(GROUPS):
         weights = target.reach_weights[group]
         if weights.sum() > 0:
             overlap = _reach_iou(reach(answer, first)[0], target.reaches[group])

@@ -1,8 +1,9 @@
 """Other networks' answers as one belief about a photo's subject.
 
 The belief is a handful of boxes with probabilities: the most important object, the group it belongs
-to, all objects, the head and shoulders of the most important face, the regions where a classifier
-is sure of something, and for the rest the middle of the photo.
+to, all objects, the head and shoulders of the most important face, what stands out from its
+background (where nothing does, the regions where a classifier is sure of something), and for the
+rest the middle of the photo.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.starter.answers import Answers, iou, without_repeats
+from pipeline.starter.answers import Answers
+from pipeline.starter.onnx_networks import iou, without_repeats
 
 Box = NDArray[np.float32]  # [4] xyxy, as shares of the photo's sides
 Map = NDArray[np.float32]
@@ -29,11 +31,16 @@ for first, last, value in (
     (77, 78, 0.7),
 ):  # fmt: skip
     IMPORTANCE[first:last] = value
+TEXT_IMPORTANCE = 0.35
+# A map is decided as far as this share of it, and more, lies in cells that are surely salient, as
+# long as they are neither a speck nor the whole photo.
+SURELY, UNDECIDED, DECIDED, SPECK, WHOLE = 0.7, 0.55, 0.9, 0.004, 0.85
+YIELD = 0.45  # how much of the objects' chances goes to the foreground where it is decided
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """An object: its box, kind (face, person, thing), likelihood, importance, COCO class."""
+    """An object: its box, kind (face, person, thing, text), likelihood, importance, COCO class."""
 
     box: Box
     kind: str
@@ -64,7 +71,7 @@ def belief_of(objects: list[Found], salient: Map) -> Belief:
     main = sorted(_main_objects(objects), key=lambda each: -each.weight)
     chances: list[tuple[float, Box]] = []
     best = main[0].weight if main else 0.0
-    sure = min(1.0, best / 0.5)
+    sure = min(1.0, best / 0.5) * (1 - YIELD * decided(salient))
     if main:
         chances.append((0.4 * sure, main[0].box))
         for share, least in ((0.2, 0.45), (0.04, 0.2)):
@@ -93,6 +100,7 @@ def found_objects(answers: Answers) -> list[Found]:
         kind = "person" if int(row[5]) == PERSON else "thing"
         objects.append(Found(np.clip(row[:4], 0, 1), kind, float(row[4]), coco=int(row[5])))
     objects += [Found(row[:4], "face", float(row[4])) for row in answers.faces if row[4] >= 0.5]
+    objects += [Found(row[:4], "text", float(row[4])) for row in answers.text]
     return [each for each in objects if area(each.box) > 0.0004]
 
 
@@ -125,13 +133,26 @@ def _only(trust: float) -> NDArray[np.float32]:
 
 
 def saliency(answers: Answers) -> Map:
-    """Where the classifier is sure and answers strongly, [48, 48] in 0..1."""
+    """Where the foreground is; as far as nothing stands out, where the classifier is sure and
+    answers strongly. [48, 48] in 0..1."""
     maps = []
     for values in (np.sqrt(answers.sure), answers.strong):
         large = cv2.resize(values, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
         low, high = np.percentile(large, [5, 99])
         maps.append(np.clip((large - low) / (high - low + 1e-6), 0, 1))
-    return np.asarray((maps[0] + maps[1]) / 2, np.float32)
+    front = cv2.resize(answers.front, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    sure = decided(front)
+    return np.asarray(sure * front + (1 - sure) * (maps[0] + maps[1]) / 2, np.float32)
+
+
+def decided(salient: Map) -> float:
+    """How clearly a map tells one thing from the rest, 0..1."""
+    clear = salient > SURELY
+    if float(clear.mean()) > WHOLE:
+        return 0.0
+    share = float(salient[clear].sum()) / max(float(salient.sum()), 1e-6)
+    sharp = min(max((share - UNDECIDED) / (DECIDED - UNDECIDED), 0.0), 1.0)
+    return sharp * min(1.0, float(clear.mean()) / SPECK)
 
 
 def salient_regions(salient: Map) -> list[tuple[float, Box]]:
@@ -169,7 +190,8 @@ def _weight(found: Found, objects: list[Found], salient: Map) -> float:
     high = np.maximum(np.ceil(found.box[2:] * len(salient)).astype(int), low + 1)
     inside = np.sort(salient[low[1] : high[1], low[0] : high[0]], axis=None)
     upper = float(inside[len(inside) // 2 :].mean()) / (float(salient.max()) + 1e-6)
-    weight = float(IMPORTANCE[found.coco]) * found.score * (0.35 + 0.65 * central)
+    importance = TEXT_IMPORTANCE if found.kind == "text" else float(IMPORTANCE[found.coco])
+    weight = importance * found.score * (0.35 + 0.65 * central)
     weight *= float(min(1.0, (size / 0.12) ** 0.5)) * (0.25 + 0.75 * upper)
     has_face = any(o.kind == "face" and share_inside(o.box, found.box) > 0.7 for o in objects)
     return weight * (1.25 if found.kind == "person" and has_face else 1.0)

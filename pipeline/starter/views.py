@@ -13,6 +13,7 @@ from pipeline.starter.answers import Answers, read_photo
 from pipeline.starter.subjects import SIDE, Belief, Box, Found, area, belief_of, found_objects
 from pipeline.starter.subjects import saliency as saliency_of
 
+PARTS, PART_SIDES = 3, (0.55, 0.95)  # parts of a photo, and their sides as shares of its sides
 LEAST_SEEN = 0.25  # share of an object that a part must show for the object to count there
 
 
@@ -35,16 +36,15 @@ class View:
 
 
 def views_of(answers: Answers, random: np.random.Generator) -> list[View]:
-    """The photo, its mirror image and a random part of it."""
+    """The photo, its mirror image and random parts of it."""
     whole = np.array([0, 0, 1, 1], np.float32)
-    sides = random.uniform(0.6, 0.95, 2)
-    corner = random.uniform(0, 1 - sides)
-    part = np.array([*corner, *(corner + sides)], np.float32)
-    return [
-        view_of(answers, whole, False),
-        view_of(answers, whole, True),
-        view_of(answers, part, bool(random.random() < 0.5)),
-    ]
+    views = [view_of(answers, whole, False), view_of(answers, whole, True)]
+    for _ in range(PARTS):
+        sides = random.uniform(*PART_SIDES, 2)
+        corner = random.uniform(0, 1 - sides)
+        part = np.array([*corner, *(corner + sides)], np.float32)
+        views.append(view_of(answers, part, bool(random.random() < 0.5)))
+    return views
 
 
 def view_of(answers: Answers, part: Box, mirrored: bool) -> View:

@@ -8,7 +8,7 @@ from skimage.data import astronaut
 
 from pipeline.detectors import make_detector
 from pipeline.detectors.embedded import EmbeddedDetector, look_size, read_answer
-from pipeline.detectors.subject_network import CHANNELS, STRIDE
+from pipeline.detectors.subject_network import CHANNELS, KINDS, REACH_OF, STRIDE
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,13 +24,13 @@ def detector() -> EmbeddedDetector:
 def answer(height: int = 20, width: int = 30) -> torch.Tensor:
     """A map in which nothing is seen."""
     values = torch.full((1, CHANNELS, height, width), -8.0)
-    values[:, 3:11] = 0.5
+    values[:, len(KINDS) : -1] = 0.5
     return values
 
 
 def put(values: torch.Tensor, kind: int, row: int, column: int, reach: list[float]) -> None:
     values[0, kind, row, column] = 3.0
-    first = 3 if kind == 0 else 7
+    first = REACH_OF[KINDS[kind]]
     wanted = torch.tensor(reach)
     values[0, first : first + 4, row, column] = wanted.expm1().log()  # inverse of softplus
 
@@ -42,6 +42,16 @@ def test_a_middle_and_its_reach_are_a_box_in_pixels() -> None:
     person = found.labels.index("person")
     expected = np.array([12.5 - 3, 10.5 - 4, 12.5 + 5, 10.5 + 6]) * STRIDE
     np.testing.assert_allclose(found.boxes[person], expected, atol=1e-3)
+
+
+def test_text_has_a_reach_of_its_own() -> None:
+    values = answer()
+    put(values, KINDS.index("thing"), 10, 12, [2.0, 2.0, 2.0, 2.0])
+    put(values, KINDS.index("text"), 10, 12, [9.0, 1.0, 9.0, 1.0])  # on the thing
+    found = read_answer(values)
+    expected = np.array([12.5 - 9, 10.5 - 1, 12.5 + 9, 10.5 + 1]) * STRIDE
+    np.testing.assert_allclose(found.boxes[found.labels.index("text")], expected, atol=1e-3)
+    assert "thing" in found.labels
 
 
 def test_boxes_end_where_the_photo_ends() -> None:

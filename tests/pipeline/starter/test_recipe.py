@@ -9,7 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from jobs.make_starter import Effort, make, parser
+from jobs.make_starter import Effort, make, parser, take_graph
 from pipeline import candidates
 from pipeline.detectors.embedded import find
 from pipeline.detectors.subject_network import SubjectNetwork
@@ -24,7 +24,7 @@ from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
 torch.set_num_threads(1)
 
 LITTLE = Effort(
-    held_out=1, head_epochs=1, reading_views=3, map_steps=1, subject_rounds=1, teachers=1,
+    held_out=1, detector_epochs=1, reading_views=3, map_steps=1, subject_rounds=1, teachers=1,
     teacher_epochs=1, graph_steps=2,
 )  # fmt: skip
 WIDTH, HEIGHT = 160, 120
@@ -43,10 +43,14 @@ def drawn_photos(folder: Path) -> list[Answers]:
         rows = np.array([[*box, 0.9, 16]], np.float32)
         seen = np.zeros((4, 5), np.float32)
         seen[1:3, number + 1] = 1
+        front = cv2.resize(seen[:, :4].repeat(24, 0), (96, 96), interpolation=cv2.INTER_NEAREST)
         faces, nothing = np.zeros((0, 5), np.float32), np.zeros((0, 6), np.float32)
+        text = np.array([[*box[:3], (y + 12) / HEIGHT, 0.9]], np.float32)
         objects = {"nanodet": rows, "centernet": rows}
         size = (WIDTH, HEIGHT)
-        answers.append(Answers(f"{number}.png", size, objects, faces, seen, seen, nothing))
+        answers.append(
+            Answers(f"{number}.png", size, objects, faces, seen, seen, front, text, nothing)
+        )
     return answers
 
 
@@ -93,11 +97,30 @@ def test_a_little_of_everything_makes_two_files_that_load(tmp_path: Path) -> Non
     assert {"backbone", "embedding", "transformer"} <= moved
 
 
+def test_an_earlier_graph_is_taken_without_its_backbone() -> None:
+    network, earlier = S2CNet.untrained("gaicv1", 1), S2CNet.untrained("gaicv1", 2)
+    own = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    take_graph(network, earlier)
+    for name, tensor in network.state_dict().items():
+        source = own if name.startswith("backbone.") else earlier.state_dict()
+        assert torch.equal(tensor, source[name]), name
+
+
 def test_the_trial_is_an_option() -> None:
-    names = ("photos", "objects", "scored-crops", "lite0", "centerface", "mobilenet", "output")
+    names = (
+        "photos",
+        "objects",
+        "scored-crops",
+        "lite0",
+        "centerface",
+        "isnet",
+        "mobilenet",
+        "output",
+    )
     needed = [word for name in names for word in (f"--{name}", "x")]
     assert parser().parse_args([*needed, "--trial"]).trial
     assert not parser().parse_args(needed).trial
+    assert parser().parse_args(needed).graph_from is None
 
 
 def test_lists_that_are_far_from_the_photo_s_own_ratio() -> None:
