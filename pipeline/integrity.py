@@ -16,9 +16,11 @@ Scores = NDArray[np.float32]  # [N]
 HEAD_ROOM = 0.2
 HEAD_PENALTY = 3.0
 # Where no face is seen, the head is the upper quarter of a body that is taller than wide; a thing
-# is an animal often enough to count for this much of a person.
+# or a region is an animal often enough to count for this much of a person.
 HEAD_SHARE = 0.25
-BODIES = {"person": 1.0, "thing": 0.4}
+BODIES = {"person": 1.0, "thing": 0.4, "subject": 0.4}
+# A crop through the text that the photo is about has to be better by this much.
+TEXT_PENALTY = 1.0
 TINY = np.float32(1e-6)  # square pixels; a body one rounding error high has a head without area
 
 
@@ -43,6 +45,22 @@ def lost_heads(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) -> S
     outside = 1 - overlaps(boxes, heads) / areas  # [N, H]
     lost = (outside * (weights / weights.sum())).sum(axis=1)
     penalty: Scores = (HEAD_PENALTY * certainty.max() * lost).astype(np.float32)
+    return penalty
+
+
+def cut_text(boxes: Boxes, objects: Detections) -> Scores:
+    """What a crop loses for text that it cuts through, 0 to TEXT_PENALTY standard deviations. [N]
+
+    Half a word says nothing: text is shown whole, or rather left out than cut. A block counts most
+    when half of it is inside, and by its detector score.
+    """
+    is_text = np.array([label == "text" for label in objects.labels], bool)
+    if not is_text.any():
+        return np.zeros(len(boxes), np.float32)
+    text, certainty = objects.boxes[is_text], np.clip(objects.scores[is_text], 1e-6, 1)
+    inside = overlaps(boxes, text) / np.maximum(area(text), TINY)  # [N, T]
+    cut = (4 * inside * (1 - inside)) @ (certainty / certainty.sum())
+    penalty: Scores = (TEXT_PENALTY * certainty.max() * cut).astype(np.float32)
     return penalty
 
 

@@ -22,7 +22,7 @@ from pipeline.choosing import Belief, Worth, by_score, overlap_around, worth
 from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Detector, SharingDetector
 from pipeline.errors import ScoreError
-from pipeline.integrity import hidden_share, lost_heads, shares_inside
+from pipeline.integrity import cut_text, hidden_share, lost_heads, shares_inside
 from pipeline.search import Boxes, Found, Scores, Search, Target, coarse_to_fine, exhaustive
 from pipeline.shapes import Shape
 from pipeline.uploads import Uploads
@@ -197,6 +197,7 @@ def target_of(photo: Photo, shape: Shape, objects: Detections) -> Target:
     """The candidates of one shape, with what is held against each of them."""
     boxes = propose(photo, shape)
     penalty = lost_heads(boxes, objects, (photo.width_px, photo.height_px))
+    penalty += cut_text(boxes, objects)
     return Target(boxes, penalty + hidden_share(boxes, objects) if shape.is_circle else penalty)
 
 

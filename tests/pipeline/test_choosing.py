@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.choosing import (
+    MIDDLE_SHARE,
     OBJECTS_SHARE,
     OVERLAP_OF_ONE,
     TEMPERATURE,
@@ -73,7 +74,7 @@ def test_overlap_of_the_whole_photo_by_hand(ratio: float | None) -> None:
     whole = boxes((0, 0, 100, 100))
     got = overlap_around(whole, seen((40, 40, 60, 60)), (100, 100), ratio)
     around, elsewhere = (0.64 + 0.36 + 0.16) / 3, (0.875**2 + 0.75**2 + 0.625**2) / 3
-    np.testing.assert_allclose(got, [0.9 * around + 0.1 * elsewhere])
+    np.testing.assert_allclose(got, [(1 - MIDDLE_SHARE) * around + MIDDLE_SHARE * elsewhere])
 
 
 def test_without_objects_people_crop_around_the_middle() -> None:
@@ -92,14 +93,14 @@ def test_people_who_are_asked_for_a_ratio_follow_the_object() -> None:
         assert best[2] >= middle + 20
 
 
-def test_a_subject_too_tall_shows_its_upper_end() -> None:
+def test_a_subject_too_tall_shows_its_middle() -> None:
     # In a square photo people asked for 2:1 cannot show 80 of 100 px: the largest strip of 50 px
-    # starts where the subject does, and the one in the middle is worth less.
+    # is around the subject's middle, 50.
     strips = boxes(*((0, y, 100, y + 50) for y in (0, 10, 25, 50)))
     got = overlap_around(strips, seen((20, 10, 80, 90)), (100, 100), 2.0)
-    assert got.argmax() == 1
-    both = as_asked(np.array([[0.0, 0, 1, 1]]), np.array([[0.2, 0.1, 0.8, 0.9]]), 2.0, 0.5)
-    np.testing.assert_allclose(both, [[0, 0.175, 1, 0.675]])  # halfway from .25 to .1
+    assert got.argmax() == 2
+    asked = as_asked(np.array([[0.0, 0, 1, 1]]), np.array([[0.2, 0.1, 0.8, 0.9]]), 2.0)
+    np.testing.assert_allclose(asked, [[0, 0.25, 1, 0.75]])
 
 
 def test_the_more_a_photo_is_about_an_object_the_more_it_pulls() -> None:

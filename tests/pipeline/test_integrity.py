@@ -9,6 +9,8 @@ from pipeline.detectors import Detections
 from pipeline.integrity import (
     BODIES,
     HEAD_PENALTY,
+    TEXT_PENALTY,
+    cut_text,
     heads_of,
     hidden_share,
     lost_heads,
@@ -74,7 +76,7 @@ def test_a_head_ends_where_the_photo_does_and_boxes_are_no_heads() -> None:
     assert not lost_heads(boxes((50, 50, 60, 60)), objects((0, 0, 9, 9)), (300, 200)).any()
 
 
-@pytest.mark.parametrize("label", ["person", "thing"])
+@pytest.mark.parametrize("label", ["person", "thing", "subject"])
 def test_a_tall_body_has_its_head_above(label: str) -> None:
     """A quarter of 80 px: 10 to 30. One crop shows half of it, the other the rest of the body."""
     body = seen((20, 10, 60, 90), scores=[0.5], label=label)
@@ -101,3 +103,23 @@ def test_a_body_one_rounding_error_high_is_no_division_by_zero() -> None:
     seen = Detections(flat, np.ones(1, np.float32), ["person"])
     crops = np.array([[0, 0, 500, 500], [0, 500, 500, 1500]], np.float32)
     assert np.isfinite(lost_heads(crops, seen, (2000, 2000))).all()
+
+
+def test_text_is_shown_whole_or_left_out() -> None:
+    """A line from 20 to 60: whole, half and none of it inside; a tenth of it cut off."""
+    crops = boxes((0, 0, 80, 50), (40, 0, 120, 50), (70, 0, 150, 50), (24, 0, 104, 50))
+    found = seen((20, 10, 60, 20), scores=(0.5,), label="text")
+    expected = 0.5 * TEXT_PENALTY * np.array([0, 1, 0, 4 * 0.9 * 0.1])
+    np.testing.assert_allclose(cut_text(crops, found), expected, atol=1e-6)
+
+
+def test_little_text_beside_much_counts_little() -> None:
+    found = seen((20, 10, 60, 20), (100, 10, 140, 20), scores=(0.6, 0.2), label="text")
+    crop = boxes((0, 0, 120, 50))  # through the second line
+    np.testing.assert_allclose(cut_text(crop, found), [0.6 * TEXT_PENALTY * 0.25], rtol=1e-6)
+
+
+def test_only_text_is_text() -> None:
+    crop = boxes((0, 0, 40, 50))
+    assert cut_text(crop, objects((20, 10, 60, 20))).tolist() == [0]
+    assert cut_text(crop, objects()).tolist() == [0]
