@@ -131,3 +131,5 @@ def test_content_tags() -> None:
     dog, speck = ("dog", [600.0, 500, 900, 900]), ("dog", [10.0, 10, 60, 60])
     assert tags(picture, found(dog, speck))[1:] == ["no people found", "one object"]
     assert tags(picture, found(dog, person))[1:] == ["people", "several objects"]
+    both = ("subject", [80.0, 80, 920, 920])  # a region that holds the two
+    assert tags(picture, found(both, dog, person))[1:] == ["people", "several objects"]
