@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pipeline import candidates, metrics
-from pipeline.choosing import Belief, Worth, by_score, overlap_around, worth
+from pipeline.choosing import Belief, Worth, by_score, objects_share, overlap_around, worth
 from pipeline.decoding.decode import Photo
 from pipeline.detectors import Detections, Detector, SharingDetector
 from pipeline.errors import ScoreError
@@ -245,7 +245,8 @@ def belief_of(
     """All that ranks the candidates of one shape."""
     around = overlap_around(target.boxes, objects, size_wh, shape.ratio)
     penalty = np.zeros(len(target.boxes)) if target.penalty is None else target.penalty
-    return Belief(target.boxes, found.believed, around, penalty.astype(np.float64))
+    share = objects_share(shape.ratio, size_wh)
+    return Belief(target.boxes, found.believed, around, penalty.astype(np.float64), share)
 
 
 def pick(

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from pipeline.choosing import (
+    FAR,
     MIDDLE_SHARE,
     OBJECTS_SHARE,
     OVERLAP_OF_ONE,
     TEMPERATURE,
     Belief,
     as_asked,
+    objects_share,
     overlap_around,
     people_around,
     worth,
@@ -41,25 +43,32 @@ def test_worth_by_hand() -> None:
     # beside what it has taken from the score already.
     row = boxes((0, 0, 10, 10), (3, 0, 13, 10))
     belief = Belief(
-        row, np.array([TEMPERATURE, 0.0]), np.array([0.2, 0.6]), penalty=np.array([0.0, 0.5])
+        row, np.array([TEMPERATURE, 0.0]), np.array([0.2, 0.6]), np.array([0.0, 0.5]), 0.7
     )
     first = np.e / (np.e + 1)
     near = 70 / 130
     everywhere = np.arange(2)
     expected = [
-        (1 - OBJECTS_SHARE) * (first + (1 - first) * near) + OBJECTS_SHARE * 0.2,
-        (1 - OBJECTS_SHARE) * (first * near + 1 - first)
-        + OBJECTS_SHARE * 0.6
-        - OVERLAP_OF_ONE * 0.5,
+        0.3 * (first + (1 - first) * near) + 0.7 * 0.2,
+        0.3 * (first * near + 1 - first) + 0.7 * 0.6 - OVERLAP_OF_ONE * 0.5,
     ]
     np.testing.assert_allclose(worth(belief, everywhere, everywhere), expected)
 
 
 def test_only_what_is_left_counts() -> None:
     row = boxes((0, 0, 10, 10), (3, 0, 13, 10), (20, 0, 30, 10))
-    belief = Belief(row, np.array([9.0, 0, 0]), np.zeros(3), np.zeros(3))
+    belief = Belief(row, np.array([9.0, 0, 0]), np.zeros(3), np.zeros(3), 0.4)
     got = worth(belief, np.array([2]), np.array([1, 2]))
-    np.testing.assert_allclose(got, [0, 1 - OBJECTS_SHARE])
+    np.testing.assert_allclose(got, [0, 0.6])
+
+
+def test_the_further_a_ratio_is_from_the_photo_s_the_more_objects_count() -> None:
+    near, far = OBJECTS_SHARE
+    assert objects_share(None, (300, 200)) == near
+    assert objects_share(1.5, (300, 200)) == near
+    assert objects_share(9 / 16, (300, 200)) == far
+    for ratio in (np.exp(FAR / 2), np.exp(-FAR / 2)):
+        assert objects_share(ratio, (100, 100)) == pytest.approx((near + far) / 2)
 
 
 def test_people_take_a_share_of_each_gap() -> None:
