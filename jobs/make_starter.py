@@ -110,8 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     fold_lite0(torch.load(given.lite0, map_location="cpu", weights_only=True), detector)
     network = S2CNet.untrained("gaicv1", given.seed)
     load_backbone(network, given.mobilenet)
-    earlier = None if given.graph_from is None else load_model(str(given.graph_from))
-    scored = layouts if earlier is None else earlier
+    scored = layouts if given.graph_from is None else load_model(str(given.graph_from))
     make(detector, network, answers, scored, given.photos, given.output, effort, given.seed, log)
     log.say("done", f"both files are in {given.output}")
     return 0

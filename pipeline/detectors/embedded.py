@@ -30,6 +30,7 @@ from pipeline.detectors.subject_network import (
     SubjectNetwork,
     reach,
 )
+from pipeline.metrics import iou
 from s2cnet.packages import Side, compiled
 
 MAX_OBJECTS = 10
@@ -147,12 +148,12 @@ def read_answer(answer: torch.Tensor) -> Detections:
     """The network's map [1, 17, h, w] as boxes in pixels of the copy, most important first."""
     likelihood = answer[:, : len(KINDS)].sigmoid()
     subject = answer[0, -1].sigmoid().numpy()
-    reaches = {kind: reach(answer, first)[0].numpy() for kind, first in REACH_OF.items()}
+    reaches = {first: reach(answer, first)[0].numpy() for first in set(REACH_OF.values())}
     highest = torch.nn.functional.max_pool2d(likelihood, 3, stride=1, padding=1)
     peaks = torch.where(likelihood == highest, likelihood, 0.0)[0].numpy()
     boxes, scores, labels = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], []
     for kind, peak in zip(KINDS, peaks, strict=True):
-        found, likely = _objects(peak, reaches[kind], LEAST[kind])
+        found, likely = _objects(peak, reaches[REACH_OF[kind]], LEAST[kind])
         boxes.append(found)
         scores.append(likely * _importance(found, subject, kind))
         labels += [kind] * len(found)
@@ -178,7 +179,7 @@ def _objects(peak: Map, reaches: NDArray[np.float32], least: float) -> tuple[Box
     boxes = np.clip(boxes, 0, limit).astype(np.float32)
     kept: list[int] = []
     for index, box in enumerate(boxes):
-        if (box[2:] > box[:2]).all() and not (_iou(box, boxes[kept]) > SAME_IOU).any():
+        if (box[2:] > box[:2]).all() and not (iou(box, boxes[kept]) > SAME_IOU).any():
             kept.append(index)
     return boxes[kept], peak[rows, columns][kept]
 
@@ -226,10 +227,3 @@ def _upper_mean(subject: Map, box: NDArray[np.float32]) -> float:
     x1, y1 = np.maximum(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1))
     cells = np.sort(subject[y0:y1, x0:x1], axis=None)
     return float(cells[len(cells) // 2 :].mean()) if len(cells) else 0.0
-
-
-def _iou(box: NDArray[np.float32], boxes: Boxes) -> Map:
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.prod(np.clip(sides, 0, None), axis=1)
-    areas = [np.prod(each[..., 2:] - each[..., :2], axis=-1) for each in (box, boxes)]
-    return np.asarray(shared / (areas[0] + areas[1] - shared), np.float32)

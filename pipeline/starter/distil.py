@@ -29,11 +29,12 @@ from pipeline.starter.layout_teacher import LayoutTeacher, teacher_scores
 from pipeline.starter.people import People, draw_people, expected_iou, shaken
 from pipeline.starter.scored_crops import ScoredLayout
 from pipeline.training.losses import crop_loss
+from pipeline.training.schedule import AveragedWeights
 from s2cnet import S2CNet
 from s2cnet.graph import box_centres
 from s2cnet.preprocess import input_size
 
-STEPS, PHOTOS_A_STEP, RATE, DECAY = 4500, 3, 1e-3, 0.02
+STEPS, PHOTOS_A_STEP, RATE, DECAY, AVERAGE = 4500, 3, 1e-3, 0.02, 0.998
 GRID_CROPS, SCORED_CROPS, RATIO_CROPS = 12, 24, 20
 RATIO_CROPS_SCORED = 10  # in a list of a photo of the human scores
 FAR_SHARE = 0.3  # how often a photo of the human scores has a list of a far ratio
@@ -78,9 +79,9 @@ def distil(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, RATE, total_steps=steps, pct_start=0.05
     )
-    average = [parameter.detach().clone() for parameter in learnt]
+    averaged = AveragedWeights(network, AVERAGE)
     network.train()
-    for step in range(steps):
+    for _ in range(steps):
         drawn = random.choice(len(photos), PHOTOS_A_STEP, p=chances)
         losses = [photo_loss(network, photos[i], teachers, random) for i in drawn]
         scored = int(random.integers(len(layouts)))
@@ -91,12 +92,8 @@ def distil(
         nn.utils.clip_grad_norm_(learnt, 1.0)
         optimizer.step()
         schedule.step()
-        keep = min(0.998, (step + 1) / (step + 10))
-        for kept, parameter in zip(average, learnt, strict=True):
-            kept.lerp_(parameter.detach(), 1 - keep)
-    with torch.no_grad():
-        for kept, parameter in zip(average, learnt, strict=True):
-            parameter.copy_(kept)
+        averaged.update(network)
+    network.load_state_dict(averaged.tensors)
     network.eval()
 
 

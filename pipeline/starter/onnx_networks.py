@@ -19,6 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.metrics import iou
+
 FACE_SIDE, LEAST_FACE, SAME_FACE = 640, 0.3, 0.3
 FRONT_SIDE, FRONT_FIXED, FRONT_KEPT = 640, 1024, 96
 LEAST_READ, LEAST_LETTERS = 0.75, 3  # what is surely text
@@ -150,16 +152,8 @@ def _follows(line: NDArray[np.float32], block: NDArray[np.float32]) -> bool:
 
 def without_repeats(rows: NDArray[np.float32], same_iou: float) -> NDArray[np.float32]:
     """Rows [N, ≥5] (xyxy, score, …), best first, none overlapping a better one by `same_iou`."""
-    kept: list[NDArray[np.float32]] = []
+    kept = rows[:0]
     for row in rows[np.argsort(-rows[:, 4], kind="stable")]:
-        if all(iou(row, other) < same_iou for other in kept):
-            kept.append(row)
-    return np.stack(kept) if kept else rows[:0]
-
-
-def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Intersection over union of two boxes, the first four numbers of each."""
-    sides = np.minimum(a[2:4], b[2:4]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.clip(sides, 0, None)))
-    areas = [float(np.prod(box[2:4] - box[:2])) for box in (a, b)]
-    return shared / max(areas[0] + areas[1] - shared, 1e-9)
+        if (iou(row[:4], kept[:, :4]) < same_iou).all():
+            kept = np.concatenate([kept, row[None]])
+    return kept

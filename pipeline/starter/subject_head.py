@@ -23,6 +23,7 @@ from pipeline.detectors.subject_network import (
     reach,
 )
 from pipeline.starter.views import View
+from pipeline.training.schedule import AveragedWeights
 
 EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
 SURE = 0.45  # objects less likely than this are neither shown nor denied to the head
@@ -68,8 +69,8 @@ def train_detector(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=0.1
     )
-    averaged = [parameter.detach().clone() for parameter in learnt]
-    for step, batch in enumerate(batches):
+    averaged = AveragedWeights(network, AVERAGE)
+    for batch in batches:
         fine = torch.cat([seen[index] for index in batch]).float()
         fine = fine.contiguous(memory_format=torch.channels_last)
         answers = network.head(fine, *network.upper(fine))
@@ -82,12 +83,8 @@ def train_detector(
         nn.utils.clip_grad_norm_(learnt, 2.0)
         optimizer.step()
         schedule.step()
-        keep = min(AVERAGE, (step + 1) / (step + 11))
-        for kept, parameter in zip(averaged, learnt, strict=True):
-            kept.lerp_(parameter.detach(), 1 - keep)
-    with torch.no_grad():
-        for kept, parameter in zip(averaged, learnt, strict=True):
-            parameter.copy_(kept)
+        averaged.update(network)
+    network.load_state_dict(averaged.tensors)
     network.eval()
 
 

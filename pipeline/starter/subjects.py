@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.metrics import iou
 from pipeline.starter.answers import Answers
-from pipeline.starter.onnx_networks import iou, without_repeats
+from pipeline.starter.onnx_networks import without_repeats
 
 Box = NDArray[np.float32]  # [4] xyxy, as shares of the photo's sides
 Map = NDArray[np.float32]
@@ -113,8 +114,9 @@ def _merged(answers: Answers) -> NDArray[np.float32]:
     merged: list[NDArray[np.float32]] = []
     used: set[int] = set()
     for row in first:
-        overlaps = [0.0 if i in used else iou(row, other) for i, other in enumerate(second)]
-        match = int(np.argmax(overlaps)) if overlaps and max(overlaps) > 0.45 else None
+        overlaps = iou(row[:4], second[:, :4])
+        overlaps[list(used)] = 0
+        match = int(overlaps.argmax()) if (overlaps > 0.45).any() else None
         if match is None:
             merged += [row * _only(0.8)] if row[4] >= 0.35 else []
             continue
