@@ -4,15 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.cropper import Crop, Cropper
+    from pipeline.cropping.cropper import Crop, Cropper
     from pipeline.errors import CropError, LedgerError, UsageError
     from pipeline.ledger.reader import Run, open_run
 
 __all__ = ["Crop", "CropError", "Cropper", "LedgerError", "Run", "UsageError", "open_run"]
 
 _HOME = {
-    "Crop": "pipeline.cropper",
-    "Cropper": "pipeline.cropper",
+    "Crop": "pipeline.cropping.cropper",
+    "Cropper": "pipeline.cropping.cropper",
     "CropError": "pipeline.errors",
     "LedgerError": "pipeline.errors",
     "UsageError": "pipeline.errors",

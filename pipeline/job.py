@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.code_version import code_version
+from pipeline.cropping.build import Weights, choose_weights
 from pipeline.detectors import make_detector
 from pipeline.errors import UsageError
 from pipeline.inputs.listing import list_inputs, refuse_overlap
@@ -13,20 +14,11 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import Plan, RunSpec, cut_tasks
 from pipeline.ledger.reader import committed_runs
 from pipeline.ledger.retry import failed_inputs
-from pipeline.progress import Log, summary_lines
-from pipeline.rows import OK
+from pipeline.report.progress import Log, summary_lines
+from pipeline.schema import OK
 from pipeline.settings import Settings, Verdict
+from pipeline.stages.worker import Job
 from pipeline.storage.store import Store, open_store, requests_so_far
-from pipeline.weights import Weights, choose_weights
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every stage needs to know; small, since it travels with each task."""
-
-    settings: Settings
-    weights: Weights
-    run_id: str
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,14 @@ from ray.data.datasource import ReadTask
 from ray.exceptions import RayError
 
 from pipeline.errors import LedgerError
-from pipeline.job import Job, commit, plan, verdict_of
-from pipeline.progress import Log, Progress, tell_when_stuck
+from pipeline.job import commit, plan, verdict_of
+from pipeline.report.progress import Log, Progress, tell_when_stuck
+from pipeline.report.telemetry import Telemetry, endpoint, write_textfile
 from pipeline.settings import Settings, Verdict
-from pipeline.stages import DetectScore, cut_encode_commit, read_decode
-from pipeline.telemetry import Telemetry, endpoint, write_textfile
+from pipeline.stages.commit import cut_encode_commit
+from pipeline.stages.crop import DetectScore
+from pipeline.stages.read import read_decode
+from pipeline.stages.worker import Job
 
 
 def crop_bucket(settings: Settings, log: Log) -> Verdict:

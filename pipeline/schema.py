@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+OK = "ok"  # the status of a photo that has its crops; any other is a reason
+
 BOX = pa.list_(pa.float32(), 4)  # x0, y0, x1, y1
 
 OBJECT = pa.struct(

@@ -9,9 +9,9 @@ because the identity holds their hashes instead of their names.
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-from pipeline.decoding.decode import DecodeLimits
 from pipeline.errors import UsageError
 from pipeline.inputs.http import HttpPolicy
+from pipeline.photo.decode import DecodeLimits
 from pipeline.shapes import parse_shapes
 
 _MIB = 1 << 20

@@ -20,8 +20,9 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
+from pipeline.boxes import iou
 from pipeline.detectors import Detections, Pixels
-from pipeline.detectors.pictures import batch_for, in_batches, uploaded
+from pipeline.detectors.batches import batch_for, in_batches, uploaded
 from pipeline.detectors.subject_network import (
     KINDS,
     MULTIPLE,
@@ -30,7 +31,6 @@ from pipeline.detectors.subject_network import (
     SubjectNetwork,
     reach,
 )
-from pipeline.metrics import iou
 from s2cnet.packages import Side, compiled
 
 MAX_OBJECTS = 10

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
+from pipeline.ledger.figures import RunFigures, add_figures
 from pipeline.ledger.manifest import (
     manifest_key,
     read_committed,
@@ -40,7 +41,6 @@ from pipeline.ledger.records import (
 )
 from pipeline.ledger.tables import TABLES, check_tables, encode_table
 from pipeline.storage.store import Store, requests_so_far
-from pipeline.telemetry import Telemetry, add_figures
 
 READERS = 32  # task records fetched at a time
 
@@ -195,7 +195,7 @@ class Ledger:
         found = self.manifest
         if found is None:
             raise LedgerError(f"run {self.run_id} was given up (runs.py gc) before it could commit")
-        figures = Telemetry.of_manifest(found)
+        figures = RunFigures.of_manifest(found)
         self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
         return found
 

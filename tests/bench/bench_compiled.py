@@ -27,7 +27,7 @@ from s2cnet.folded_weights import fold_backbone
 from s2cnet.packages import cache_folder
 from s2cnet.recorded import RecordedS2CNet
 from tests.bench.bench_score import PHOTOS, rank_correlation
-from tests.s2cnet.drawn import draw_boxes
+from tests.support.drawn import draw_boxes
 
 Inputs = tuple[Tensor, Tensor, list[Tensor]]
 CANDIDATES = 500

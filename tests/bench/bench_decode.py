@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pipeline.candidates import largest
-from pipeline.decoding.decode import decode
-from pipeline.decoding.decoder import Decoder
-from pipeline.encode import FORMATS, cut, encode, thumbnail_size
+from pipeline.cropping.candidates import largest
+from pipeline.photo.decode import decode
+from pipeline.photo.decoder import Decoder
+from pipeline.photo.thumbnail import FORMATS, cut, encode, thumbnail_size
 from pipeline.shapes import parse_shapes
 
 WIDTH, HEIGHT, THUMBNAIL = 4000, 3000, 512

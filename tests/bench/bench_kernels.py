@@ -21,7 +21,7 @@ from torchvision import ops
 from cuda_ops import operators, reference, rod_align, roi_align
 from s2cnet import S2CNet
 from tests.bench.bench_score import PHOTOS, photo_inputs
-from tests.s2cnet.drawn import draw_boxes, drawn_network
+from tests.support.drawn import draw_boxes, drawn_network
 
 SIZE, SCALE = 9, 1 / 16  # gaicv1
 CELLS_HW = (16, 24)  # of a 3:2 photo

@@ -22,11 +22,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline import open_run, stages
+from pipeline import open_run
 from pipeline.job import plan
-from pipeline.progress import Log
+from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.shapes import parse_shapes
+from pipeline.stages.commit import cut_encode_commit
+from pipeline.stages.crop import DetectScore
+from pipeline.stages.read import read_decode
+from pipeline.stages.worker import end_worker, one_thread
 from tests.bench.family import measure
 from tests.bench.uploads import write_uploads
 
@@ -55,17 +59,17 @@ def stages_alone(photos: Path, output: Path) -> list[Row]:
     settings = Settings(input=str(photos), output=str(output), weights="untrained", task_images=8)
     job, ledger = plan(settings, Log("json", StringIO())).begin()
     tasks, images = ledger.pending(), ledger.rows
-    stages.one_thread()
-    score = stages.DetectScore(job, "cpu")
+    one_thread()
+    score = DetectScore(job, "cpu")
     costs: dict[str, float] = {}
     start = _cpu_s()
-    decoded = [stages.read_decode(pa.table({"task": [task]}), job) for task in tasks]
-    stages.end_worker()  # only a child that ended is in the sum
+    decoded = [read_decode(pa.table({"task": [task]}), job) for task in tasks]
+    end_worker()  # only a child that ended is in the sum
     costs["read and decode"], start = _cpu_s() - start, _cpu_s()
     scored = [score(block) for block in decoded]
     costs["detect and score"], start = _cpu_s() - start, _cpu_s()
     for block in scored:
-        stages.cut_encode_commit(block, job)
+        cut_encode_commit(block, job)
     costs["cut, encode, commit"] = _cpu_s() - start
     costs["sum of the stages"] = sum(costs.values())
     return [

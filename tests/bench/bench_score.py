@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from s2cnet import PRESETS, S2CNet, prepare_image
-from tests.s2cnet.drawn import draw_boxes, drawn_network
 from tests.s2cnet.test_scoring import multiply_adds
+from tests.support.drawn import draw_boxes, drawn_network
 
 PHOTOS = sorted(Path(__file__).parents[1].glob("golden/photo*.png"))
 Inputs = tuple[Tensor, Tensor, list[Tensor]]

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from pipeline import search
-from pipeline.decoding.decode import Photo, decode
+from pipeline.cropping import search
+from pipeline.cropping.engine import DISTINCT_IOU, Scorer, iou, target_of
+from pipeline.cropping.search import Found, Search, coarse_to_fine, exhaustive
 from pipeline.detectors import Detections, make_detector
-from pipeline.scoring import DISTINCT_IOU, Scorer, iou, target_of
-from pipeline.search import Found, Search, coarse_to_fine, exhaustive
+from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import parse_shapes
 from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
 from tests.bench.uploads import write_uploads

@@ -18,7 +18,7 @@ import ray
 import torch
 from PIL import Image
 
-from pipeline.candidates import for_ratio
+from pipeline.cropping.candidates import for_ratio
 from pipeline.detectors import make_detector
 from s2cnet import S2CNet, boxes_to_input, prepare_image
 

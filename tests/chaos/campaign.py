@@ -22,8 +22,8 @@ from pipeline.ledger.reader import committed_runs, open_run
 from pipeline.storage.store import open_store
 from tests.chaos import ledger_job
 from tests.conftest import S3_ENVIRONMENT
-from tests.faultproxy import FaultProxy, Request, at_random
-from tests.pipeline.tasks import make_inputs
+from tests.support.faultproxy import FaultProxy, Request, at_random
+from tests.support.tasks import make_inputs
 
 JOBS = 2
 IMAGES = 45  # 15 tasks

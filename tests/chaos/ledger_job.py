@@ -15,7 +15,7 @@ from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import open_run
 from pipeline.storage.backoff import Backoff
 from pipeline.storage.store import open_store
-from tests.pipeline.tasks import SPEC, done, make_inputs
+from tests.support.tasks import SPEC, done, make_inputs
 
 IMPATIENT = Backoff(first_s=0.01, cap_s=0.2, deadline_s=60)
 TASK_IMAGES = 3

@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.local_services import RayHead, ray_head
 from pipeline import open_run
+from pipeline.cli.local_services import RayHead, ray_head
 from pipeline.ledger.audit import verify_run
 from pipeline.storage.store import open_store
 from tests.conftest import S3_ENVIRONMENT, free_port
@@ -38,7 +38,7 @@ SOON = 0.1  # chance that a victim in sight dies at this look, ten looks a secon
 VICTIMS = {
     "task worker": ("ray::read_decode", "ray::cut_encode_commit", "ray::MapBatches"),
     "scoring actor": ("ray::_MapWorker", "ray::MapWorker"),
-    "decoding child": ("pipeline.decoding.child",),
+    "decoding child": ("pipeline.photo.child",),
     "raylet": ("raylet/raylet",),
 }
 

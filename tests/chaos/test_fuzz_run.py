@@ -9,13 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.local_services import ray_head
 from pipeline import open_run
+from pipeline.cli.local_services import ray_head
 from pipeline.ledger.audit import verify_run
 from pipeline.storage.store import open_store
 from tests.jobs.test_crop_bucket import finish, start, tree
-from tests.odd_photos import good_photos, heic_photo
-from tests.pipeline.decoding.test_decode_fuzz import STATUSES, mutated
+from tests.pipeline.photo.test_decode_fuzz import STATUSES, mutated
+from tests.support.odd_photos import good_photos, heic_photo
 
 __all__ = ["tree"]  # a fixture
 pytestmark = pytest.mark.chaos
@@ -24,7 +24,7 @@ TASK_IMAGES = 50
 ACTORS = 2
 SAMPLE_S = 1.0
 # Processes that live as long as the run, by what is in their title.
-LASTING = {"scoring actor": "ray::MapWorker", "decoding child": "pipeline.decoding.child"}
+LASTING = {"scoring actor": "ray::MapWorker", "decoding child": "pipeline.photo.child"}
 PASSING = {"encoding worker": "ray::MapBatches(cut_encode_commit)"}
 
 

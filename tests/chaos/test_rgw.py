@@ -30,8 +30,8 @@ from tests.chaos.campaign import (
     wait_for_all,
 )
 from tests.conftest import S3_ENVIRONMENT, free_port
-from tests.faultproxy import FaultProxy
 from tests.pipeline.storage.test_storage import STRANGE_KEYS
+from tests.support.faultproxy import FaultProxy
 
 pytestmark = pytest.mark.chaos
 FOLDER = os.environ.get("CHAOS_RGW", "")

@@ -23,7 +23,7 @@ from pipeline.ledger.records import data_key, run_key, task_key
 from pipeline.storage.backoff import Backoff
 from pipeline.storage.store import open_store
 from tests.infra.manifests import INFRA
-from tests.pipeline.tasks import done, make_inputs, open_ledger, run_all
+from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 NAMES = ("job_policy", "gc_policy", "bucket_policy", "job_trust")
 POLICIES = {name: json.loads((INFRA / f"aws/{name}.json").read_text()) for name in NAMES}

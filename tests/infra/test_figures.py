@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.telemetry import METRICS
+from pipeline.report.telemetry import METRICS
 from tests.infra.manifests import INFRA, ROOT, documents
 
 NAME = re.compile(r"\bs2cnet_\w+")

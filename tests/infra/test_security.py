@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.crop_bucket import parser
+from pipeline.cli.crop import parser
 from pipeline.settings import Settings
 from tests.infra.manifests import INFRA, ROOT, containers, documents, kubernetes, ray_job, templates
 

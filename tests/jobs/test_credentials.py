@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from jobs.local_services import RayHead, ray_head
+from pipeline.cli.local_services import RayHead, ray_head
 from pipeline.storage.store import Store, open_store
 from tests.conftest import S3_ENVIRONMENT
 from tests.jobs.test_crop_bucket import QUICK, start, tree
-from tests.odd_photos import scene
+from tests.support.odd_photos import scene
 
 __all__ = ["tree"]  # a fixture
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,13 +19,13 @@ import pytest
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobs.crop_bucket import main, parser
-from jobs.local_services import RayHead, ray_head
 from pipeline import LedgerError, open_run
+from pipeline.cli.crop import main, parser
+from pipeline.cli.local_services import RayHead, ray_head
 from pipeline.settings import Settings
 from pipeline.storage.store import open_store
 from tests.conftest import S3_ENVIRONMENT, free_port
-from tests.odd_photos import scene, write_odd_photos
+from tests.support.odd_photos import scene, write_odd_photos
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cuda_ops", "jobs", "pipeline", "s2cnet")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs.evaluate import main
-from pipeline.candidates import grid
-from pipeline.metrics import srcc
+from pipeline.cropping.candidates import grid
+from pipeline.lab.cli.evaluate import main
+from pipeline.lab.evaluation.metrics import srcc
 from s2cnet import boxes_to_input, prepare_image
 from s2cnet.gaic import GAIC, to_gaic_state_dict
 

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from jobs import fetch_weights
 from s2cnet import WeightsError, load_model
-from tests.s2cnet.drawn import drawn_state_dict
+from tests.support.drawn import drawn_state_dict
 
 
 def pth(preset: str) -> bytes:

@@ -8,9 +8,9 @@ from PIL import Image
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.job import plan
-from pipeline.progress import Log
+from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from tests.pipeline.tasks import done, run_all
+from tests.support.tasks import done, run_all
 
 
 @pytest.fixture

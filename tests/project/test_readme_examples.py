@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.storage.store import open_store
-from tests.pipeline.tasks import make_inputs, open_ledger, run_all
+from tests.support.tasks import make_inputs, open_ledger, run_all
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -27,7 +27,7 @@ from s2cnet import (
 )
 from s2cnet.checkpoint import parse_weights
 from s2cnet.layout import config_of, published_name
-from tests.s2cnet.drawn import draw_inputs, drawn_state_dict, layout, small_network
+from tests.support.drawn import draw_inputs, drawn_state_dict, layout, small_network
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from s2cnet import PRESETS, S2CNet, S2CNetConfig
 from s2cnet.graph import distance, fill_detections
-from tests.s2cnet.drawn import GOLDEN, draw_inputs, drawn_network, small_network
+from tests.support.drawn import GOLDEN, draw_inputs, drawn_network, small_network
 
 BOTH_PRESETS = pytest.mark.parametrize("preset", ["gaicv1", "gaicv2"])
 

@@ -18,7 +18,7 @@ from s2cnet.packages import (
     compiled,
     package_key,
 )
-from tests.s2cnet.drawn import draw_inputs, drawn_network, small_network
+from tests.support.drawn import draw_inputs, drawn_network, small_network
 
 NEEDS_COMPILER = pytest.mark.skipif(
     not any(map(packages.shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from s2cnet import boxes_to_input, prepare_image
 from s2cnet.preprocess import input_size
-from tests.s2cnet.drawn import GOLDEN
+from tests.support.drawn import GOLDEN
 
 STORED = np.load(GOLDEN / "preprocess.npz")
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from s2cnet import recorded
 from s2cnet.recorded import Recorded, RecordedS2CNet, fill
-from tests.s2cnet.drawn import draw_inputs, small_network
+from tests.support.drawn import draw_inputs, small_network
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from s2cnet import PRESETS, S2CNet, scoring
 from s2cnet.backbone import Backbone
 from s2cnet.scoring import Precision
-from tests.s2cnet.drawn import (
+from tests.support.drawn import (
     GOLDEN,
     draw_boxes,
     draw_inputs,

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from pipeline import Cropper
-from pipeline.candidates import grid
-from pipeline.metrics import iou, srcc
+from pipeline.boxes import iou
+from pipeline.cropping.candidates import grid
+from pipeline.lab.evaluation.metrics import srcc
 from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
 from s2cnet.config import PRESETS
 

@@ -11,7 +11,7 @@ from torchvision import models
 from pipeline.detectors import CompilableDetector, Detector
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.detectors.torchvision_models import TorchvisionDetector
-from tests.odd_photos import scene
+from tests.support.odd_photos import scene
 
 PHOTOS = [scene(300, 200), scene(200, 260), scene(90, 900)]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pipeline.detectors.pictures import FILL, batch_for, clipped, in_batches, thickened
+from pipeline.detectors.batches import FILL, batch_for, clipped, in_batches, thickened
 
 
 def test_thin_photos_grow_below_or_to_the_right() -> None:

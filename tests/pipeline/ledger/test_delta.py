@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.runs import main
+from pipeline.cli.runs import main
 from pipeline.errors import LedgerError
 from pipeline.ledger.delta import publish_delta
 from pipeline.storage.store import open_store
-from tests.faultproxy import FaultProxy, Request, once
-from tests.pipeline.tasks import make_inputs, open_ledger, run_all
+from tests.support.faultproxy import FaultProxy, Request, once
+from tests.support.tasks import make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")
 OPTIONS = {"storage_options": {"allow_http": "true"}}
@@ -78,7 +78,9 @@ class Publisher:
         self.proxy = FaultProxy(os.environ["AWS_ENDPOINT_URL"], choose)
         os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])  # for the fork server
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["jobs.runs", "pipeline.storage.s3", "deltalake"])
+        self.context.set_forkserver_preload(
+            ["pipeline.cli.runs", "pipeline.storage.s3", "deltalake"]
+        )
 
     def start(self, run_id: str) -> multiprocessing.process.BaseProcess:
         arguments = (self.proxy.address, self.uri, run_id)

@@ -10,7 +10,7 @@ from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
-from tests.pipeline.tasks import done, make_inputs, open_ledger, run_all
+from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 
 def test_orphans_of_a_committed_run(store_uri: str) -> None:

@@ -12,7 +12,7 @@ from pipeline.ledger.incremental import Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
 from pipeline.storage.store import Store, open_store
-from tests.pipeline.tasks import SPEC, done, make_inputs, run_all
+from tests.support.tasks import SPEC, done, make_inputs, run_all
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.reader import committed_runs, open_run
 from pipeline.storage.store import open_store
 from tests.chaos.campaign import EARLY, IMAGES, Trap, Victims, campaign
-from tests.faultproxy import FaultProxy
+from tests.support.faultproxy import FaultProxy
 
 
 def test_jobs_that_are_killed_lose_and_double_nothing(

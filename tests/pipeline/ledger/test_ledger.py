@@ -17,7 +17,7 @@ from pipeline.ledger.plan import cut_tasks, input_sha256
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import run_key, task_key
 from pipeline.storage.store import open_store
-from tests.pipeline.tasks import SPEC, done, make_inputs, open_ledger, run_all
+from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 
 def test_a_run_from_plan_to_commit(store_uri: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.ledger.plan import Plan, cut_tasks, input_sha256, spec_differences
-from tests.pipeline.tasks import SPEC, make_inputs
+from tests.support.tasks import SPEC, make_inputs
 
 
 def sized(*sizes: int | None) -> pa.Table:

@@ -8,7 +8,7 @@ from pipeline.errors import LedgerError
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import run_key
 from pipeline.storage.store import open_store
-from tests.pipeline.tasks import done, make_inputs, open_ledger, run_all
+from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 
 def test_nothing_is_seen_before_the_commit(store_uri: str) -> None:

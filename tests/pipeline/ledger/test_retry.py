@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.ledger.retry import failed_inputs
 from pipeline.storage.store import open_store
-from tests.pipeline.tasks import make_inputs, open_ledger, run_all
+from tests.support.tasks import make_inputs, open_ledger, run_all
 
 
 def test_failures_by_kind(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pipeline.storage.backend import (
 )
 from pipeline.storage.backoff import Backoff
 from pipeline.storage.store import open_store, requests_so_far
-from tests.faultproxy import FaultProxy, at_random, once
+from tests.support.faultproxy import FaultProxy, at_random, once
 
 QUICK = Backoff(first_s=0.01, cap_s=0.05, deadline_s=20)
 STRANGE_KEYS = [
@@ -58,7 +58,7 @@ def test_a_key_is_created_once(store_uri: str) -> None:
 
 
 def test_of_many_creators_one_wins(store_uri: str, request: pytest.FixtureRequest) -> None:
-    if store_uri.startswith("s3"):  # moto alone can let two through; see tests/faultproxy.py
+    if store_uri.startswith("s3"):  # moto alone can let two through, see FaultProxy
         proxy = FaultProxy(request.getfixturevalue("s3_server"))
         request.getfixturevalue("monkeypatch").setenv("AWS_ENDPOINT_URL", proxy.__enter__().address)
         request.addfinalizer(lambda: proxy.__exit__(None, None, None))

@@ -1,0 +1,92 @@
+"""Boxes: the pixel model, and the arithmetic that every room shares.
+
+A box is xyxy: (x0, y0, x1, y1), x to the right, y down, from the upper left corner of the image.
+Coordinates are positions between pixels, not pixel indices: pixel column i covers i to i + 1. So a
+box is half-open, its width is x1 - x0, and the whole of a 640 × 480 photo is (0, 0, 640, 480).
+
+Worked number: the box (10, 20, 30, 60) covers the pixel columns 10 to 29 and the rows 20 to 59;
+its area is 20 · 40 = 800. With the box (20, 20, 40, 60) it shares 10 · 40 = 400, so their IoU is
+400 / (800 + 800 - 400) = 1/3.
+
+The frame stands in a name's suffix: `_px` source pixels after orientation (also names without a
+suffix), `_view` the decoded, perhaps reduced photo, `_input` the network's tensor, `_rel` shares of
+the image's sides.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.errors import UsageError
+
+Boxes = NDArray[np.float32]  # [N, 4] xyxy
+FloatArray = NDArray[np.float64]
+
+
+def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> FloatArray:
+    """Intersection over union of xyxy boxes [..., 4] and [..., 4], broadcast against each other.
+
+    Two lists pair up element by element; `iou(a[:, None], b)` gives the [A, B] matrix. 0.0 where
+    the union is empty. Raises UsageError for arrays whose last side is not 4.
+    """
+    a, b = as_boxes(boxes_a), as_boxes(boxes_b)
+    # Edge by edge: half the time of arrays [..., 2]. Every choice of a crop compares thousands.
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    shared = np.clip(width, 0.0, None) * np.clip(height, 0.0, None)
+    union = _clipped_area(a) + _clipped_area(b) - shared
+    ratio = np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+    return np.asarray(ratio, dtype=np.float64)
+
+
+def as_boxes(values: ArrayLike) -> FloatArray:
+    """Boxes [..., 4] as float64. Raises UsageError for another shape."""
+    boxes = np.asarray(values, dtype=np.float64)
+    if boxes.ndim == 0 or boxes.shape[-1] != 4:
+        raise UsageError(f"expected xyxy boxes [..., 4], got shape {boxes.shape}")
+    return boxes
+
+
+def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Area of boxes [..., 4], in square units of their frame. [...]"""
+    result: NDArray[np.float32] = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
+    return result
+
+
+def intersection(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
+    """Area shared by each of boxes [N, 4] with each of others [M, 4]. [N, M]"""
+    high = np.minimum(boxes[:, None, 2:], others[:, 2:])
+    sides = high - np.maximum(boxes[:, None, :2], others[:, :2])
+    result: NDArray[np.float32] = np.prod(np.clip(sides, 0, None), axis=2)
+    return result
+
+
+def shares_inside(crop: NDArray[np.float32], objects: Boxes) -> NDArray[np.float32]:
+    """Share of each object's area inside a crop [4]. objects [D, 4], none without area. [D]"""
+    shares: NDArray[np.float32] = intersection(crop[None], objects)[0] / area(objects)
+    return shares
+
+
+def hull(boxes: ArrayLike) -> NDArray[np.float32]:
+    """The smallest box [4] around all of boxes [N, 4], N ≥ 1."""
+    together = np.asarray(boxes, np.float32)
+    return np.concatenate([together[:, :2].min(axis=0), together[:, 2:].max(axis=0)])
+
+
+def mirror(boxes: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    """Boxes [N, 4] of the mirrored image of that width: the left edge comes from the right one."""
+    x0, y0, x1, y1 = boxes.T
+    return np.stack([width - x1, y0, width - x0, y1], axis=1)
+
+
+def to_whole_pixels(boxes: Boxes, width: int, height: int) -> Boxes:
+    """Boxes rounded to whole pixels, inside a width × height image, at least 1 px a side. [N, 4]"""
+    limit = np.array([width, height], np.float32)
+    low = np.clip(np.rint(boxes[:, :2]), 0, limit - 1)
+    high = np.clip(np.rint(boxes[:, 2:]), low + 1, limit)
+    return np.concatenate([low, high], axis=1).astype(np.float32)
+
+
+def _clipped_area(boxes: FloatArray) -> FloatArray:
+    """Area of boxes [..., 4]; 0 for a box whose edges are swapped."""
+    sides = np.clip(boxes[..., 2:] - boxes[..., :2], 0.0, None)
+    return np.asarray(np.prod(sides, axis=-1), dtype=np.float64)

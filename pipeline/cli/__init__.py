@@ -1,0 +1,1 @@
+"""The product's commands, one module each; `jobs/*.py` and the console scripts call them."""

@@ -1,0 +1,139 @@
+"""Show the whole product on this machine: photos into an S3 server, a Ray job, a page of crops.
+
+Starts an embedded S3 server and a Ray head with token authentication on free loopback ports,
+uploads photos, runs the very command that one would run on a cluster
+(`ray job submit … jobs/crop_bucket.py`), writes a page, and stops all that it started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+
+import s3fs
+
+from pipeline import open_run
+from pipeline.cli.local_services import S3Server, ServiceError, ray_head, s3_server
+from pipeline.report.page import write_page
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
+PHOTO_BUCKET, THUMBNAIL_BUCKET = "photos", "thumbnails"
+TASK_IMAGES = 5  # small tasks, so that ten photos already keep two workers busy
+PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic"}
+# The real photographs inside two packages that the demo installs anyway.
+PACKAGED_PHOTOS = {
+    "skimage.data": (
+        "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png",
+        "camera.png", "coins.png", "hubble_deep_field.jpg",
+    ),
+    "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
+}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, help="folder of photos (default: ten that ship)")
+    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="where the page goes")
+    parser.add_argument("--ratios", default=RATIOS, help="shapes, by comma (default: %(default)s)")
+    arguments = parser.parse_args()
+    # Ctrl-C and a polite kill both leave through the `with` blocks, which stop the services.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        page = run(arguments.photos, arguments.out, arguments.ratios)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except (ServiceError, DemoError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    print(f"\nThe crops are on this page:\n  {page.resolve().as_uri()}")
+    return 0
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says what to do."""
+
+
+def run(photos: Path | None, out: Path, ratios: str) -> Path:
+    """Run the demo; returns the page. Raises DemoError or ServiceError."""
+    paths = list(photo_paths(photos))
+    out.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="demo-logs") as logs, s3_server(Path(logs)) as s3:
+        say(f"S3 server at {s3.endpoint_url}; uploading {len(paths)} photos")
+        upload(paths, s3)
+        with ray_head(Path(logs), s3.environment) as head:
+            say(f"Ray head at {head.dashboard_url} (token authentication); submitting the job")
+            submit(head.dashboard_url, head.environment, ratios)
+        os.environ.update(s3.environment)
+        page = write_page(open_run(f"s3://{THUMBNAIL_BUCKET}/demo"), out / "index.html")
+    say(f"done in {time.monotonic() - started:.0f} s")
+    return page
+
+
+def photo_paths(folder: Path | None) -> Iterator[Path]:
+    """The photos of `folder` and of the folders in it, or else those that ship with packages."""
+    if folder is None:
+        for package, names in PACKAGED_PHOTOS.items():
+            yield from (Path(str(files(package) / name)) for name in names)
+        return
+    if not folder.is_dir():
+        raise DemoError(f"{folder} is not a folder; give one that holds photos")
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PHOTO_SUFFIXES]
+    if not found:
+        raise DemoError(f"{folder} holds no {', '.join(sorted(PHOTO_SUFFIXES))} files")
+    yield from found
+
+
+def upload(paths: list[Path], s3: S3Server) -> None:
+    """Put the photos into the bucket; files of one name in several folders stay apart."""
+    store = s3fs.S3FileSystem(
+        endpoint_url=s3.endpoint_url,
+        key=s3.environment["AWS_ACCESS_KEY_ID"],
+        secret=s3.environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    store.mkdir(PHOTO_BUCKET)
+    store.mkdir(THUMBNAIL_BUCKET)
+    for index, path in enumerate(paths):
+        store.pipe_file(f"{PHOTO_BUCKET}/{index:04d}-{path.name}", path.read_bytes())
+
+
+def submit(dashboard_url: str, environment: Mapping[str, str], ratios: str) -> None:
+    """Run the crop job as on a cluster; its log goes to this terminal. Raises DemoError."""
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "job", "submit"),
+        *("--address", dashboard_url, "--working-dir", str(REPOSITORY), "--"),
+        *("python", "jobs/crop_bucket.py"),
+        *("--input", f"s3://{PHOTO_BUCKET}/", "--output", f"s3://{THUMBNAIL_BUCKET}/demo"),
+        *("--ratios", ratios, "--task-images", str(TASK_IMAGES)),
+    ]
+    job = subprocess.Popen(
+        command,
+        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with job:
+        for line in job.stdout or ():
+            if "packaging.py" not in line:  # a line for every ignored file says nothing here
+                print(line, end="", flush=True)
+    if job.returncode != 0:
+        raise DemoError(f"the job failed with exit code {job.returncode}; its log is above")
+
+
+def say(line: str) -> None:
+    print(f"demo: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

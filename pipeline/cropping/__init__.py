@@ -1,0 +1,1 @@
+"""From a decoded photo to its crops: shapes, candidates, search, choice."""

@@ -1,0 +1,124 @@
+"""One picture without a cluster: the same decoding, scoring and choosing as the jobs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from pipeline.boxes import to_whole_pixels
+from pipeline.cropping.build import DEFAULT, choose_weights
+from pipeline.cropping.engine import RANKINGS, Scorer
+from pipeline.detectors import Detector, make_detector
+from pipeline.errors import UsageError
+from pipeline.photo.decode import Photo, decode
+from pipeline.shapes import parse_shape
+from s2cnet import load_model
+
+Picture = bytes | str | Path | Image.Image
+
+_PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One crop. `box_px` is x0, y0, x1, y1 in source pixels after orientation, half-open.
+
+    score has no unit and compares crops of one picture; margin is its lead over the best crop
+    clearly different from it and those before it (IoU below .7), None where there is none.
+    """
+
+    ratio: str
+    rank: int
+    box_px: tuple[float, float, float, float]
+    score: float
+    margin: float | None
+
+
+class Cropper:
+    """Crops single pictures. Building one loads the network and the detector; keep it."""
+
+    def __init__(
+        self,
+        weights: str | Path | Mapping[str, Tensor] | None = None,
+        detector: str | Detector | None = None,
+        device: str | None = None,
+        rank_by: str = "overlap",
+    ) -> None:
+        """
+        weights: path, fsspec URI, "starter", "untrained", or a mapping in the published layout.
+            None is the starter where the package has it, else an untrained network.
+        detector: as `--detector` names it, or a Detector; None is the embedded one.
+        device: "cpu", "cuda", …; None is a GPU where there is one.
+        rank_by: "overlap" or "score": what decides among candidates, as in `crop_bucket.py`.
+
+        Raises UsageError for a detector or `rank_by` that is none, or WeightsError where the
+        weights don't fit the network.
+        """
+        if rank_by not in RANKINGS:
+            raise UsageError(f"rank_by is {' or '.join(RANKINGS)}, not {rank_by!r}")
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if isinstance(weights, Mapping):
+            model = load_model(weights, device=device)
+        else:
+            model = choose_weights(str(weights or DEFAULT)).load(device)
+        if detector is None or isinstance(detector, str):
+            detector = make_detector(detector or "embedded", device)
+        self._scorer = Scorer(model, detector, device, rank_by=rank_by)
+
+    def crop(self, image: Picture, ratios: Sequence[str] = ("1:1",), top_k: int = 1) -> list[Crop]:
+        """The `top_k` best clearly different crops of each shape, in the order asked.
+
+        ratios: "16:9", "640:480", "circle" (a square whose inscribed circle keeps the subject),
+        "free". Fewer than `top_k` where a shape has no more different crops.
+        Raises UsageError for a shape that is none, DecodeError for a picture that is none.
+        """
+        if isinstance(ratios, str):
+            raise UsageError(f"ratios is a list of shapes, for instance [{ratios!r}]")
+        if top_k < 1:
+            raise UsageError(f"top_k must be at least 1, not {top_k}")
+        shapes = [parse_shape(ratio) for ratio in ratios]
+        if not shapes:
+            return []
+        photo = photo_of(image)
+        choice = self._scorer.choose(photo, shapes, top_k, self._scorer.objects(photo))
+        return [Crop(c.ratio, c.rank, c.box_px, c.score, c.margin) for c in choice.crops]
+
+    def score(self, image: Picture, boxes_px: ArrayLike) -> NDArray[np.float32]:
+        """One score for each box [N, 4] (source pixels after orientation). Higher is better. [N]
+
+        Boxes are rounded to whole pixels and clipped to the picture, as crops are.
+        Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1.
+        """
+        boxes = np.asarray(boxes_px, np.float32)
+        if boxes.size == 0:
+            return np.zeros(0, np.float32)
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+            raise UsageError("boxes_px must be [N, 4], finite: x0, y0, x1, y1 in source pixels")
+        if (boxes[:, :2] >= boxes[:, 2:]).any():
+            raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
+        photo = photo_of(image)
+        return self._scorer.score(
+            photo,
+            to_whole_pixels(boxes, photo.width_px, photo.height_px),
+            self._scorer.objects(photo),
+        )
+
+
+def photo_of(image: Picture) -> Photo:
+    """Decodes bytes, a file, or a Pillow picture (as a lossless file). Raises DecodeError."""
+    if isinstance(image, bytes):
+        return decode(image)
+    if isinstance(image, str | Path):
+        return decode(Path(image).read_bytes())
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode not in _PNG_MODES:
+        upright = upright.convert("RGB")
+    stream = BytesIO()
+    upright.save(stream, "PNG", compress_level=0, icc_profile=upright.info.get("icc_profile"))
+    return decode(stream.getvalue())

@@ -1,0 +1,106 @@
+"""What a crop does to the objects of a photo: the share of each that it shows, and what it costs.
+
+Costs are held against candidates when one is chosen, in standard deviations of the scores.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import Boxes, area, intersection
+from pipeline.detectors import Detections
+
+Scores = NDArray[np.float32]  # [N]
+
+# Ours: a head is a face and this share of its sides more on every side. A crop without the head
+# that the photo is about has to be better by this many standard deviations of the scores.
+HEAD_ROOM = 0.2
+HEAD_PENALTY = 3.0
+# Where no face is seen, the head is the upper quarter of a body that is taller than wide; a thing
+# or a region is an animal often enough to count for this much of a person.
+HEAD_SHARE = 0.25
+BODIES = {"person": 1.0, "thing": 0.4, "subject": 0.4}
+# A crop through the text that the photo is about has to be better by this much.
+TEXT_PENALTY = 1.0
+TINY = np.float32(1e-6)  # square pixels; a body one rounding error high has a head without area
+
+
+def lost_heads(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) -> Scores:
+    """What a crop loses for heads that it leaves out, 0 to HEAD_PENALTY standard deviations. [N]
+
+    The network weighs objects without knowing what they are; people forgive much, but not a head
+    cut off. Each head counts by the share of it that lies outside; large and certain ones count
+    most, so that a crowd behind the subject does not move the crop.
+    """
+    heads, certainty = heads_of(objects, size_wh)
+    if not len(heads):
+        return np.zeros(len(boxes), np.float32)
+    areas = np.maximum(area(heads), TINY)
+    weights = certainty * areas
+    outside = 1 - intersection(boxes, heads) / areas  # [N, H]
+    lost = (outside * (weights / weights.sum())).sum(axis=1)
+    penalty: Scores = (HEAD_PENALTY * certainty.max() * lost).astype(np.float32)
+    return penalty
+
+
+def cut_text(boxes: Boxes, objects: Detections) -> Scores:
+    """What a crop loses for text that it cuts through, 0 to TEXT_PENALTY standard deviations. [N]
+
+    Half a word says nothing: text is shown whole, or rather left out than cut. A block counts most
+    when half of it is inside, and by its detector score.
+    """
+    is_text = np.array([label == "text" for label in objects.labels], bool)
+    if not is_text.any():
+        return np.zeros(len(boxes), np.float32)
+    text, certainty = objects.boxes[is_text], np.clip(objects.scores[is_text], 1e-6, 1)
+    inside = intersection(boxes, text) / np.maximum(area(text), TINY)  # [N, T]
+    cut = (4 * inside * (1 - inside)) @ (certainty / certainty.sum())
+    penalty: Scores = (TEXT_PENALTY * certainty.max() * cut).astype(np.float32)
+    return penalty
+
+
+def heads_of(objects: Detections, size_wh: tuple[int, int]) -> tuple[Boxes, Scores]:
+    """Boxes [H, 4] of heads inside a photo of size_wh, and how certain they are [H].
+
+    Faces grown by HEAD_ROOM; and of bodies around no face the upper end, if they are tall.
+    """
+    is_face = np.array([label == "face" for label in objects.labels], bool)
+    trust = np.array([BODIES.get(label, 0.0) for label in objects.labels], np.float32)
+    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
+    faces = objects.boxes[is_face]
+    is_body = (trust > 0) & (sides[:, 1] > sides[:, 0])
+    is_body &= ~holds_any(objects.boxes, (faces[:, :2] + faces[:, 2:]) / 2)
+    limit = np.array([*size_wh, *size_wh], np.float32)
+    room = HEAD_ROOM * np.tile(sides[is_face], 2) * (-1, -1, 1, 1)
+    tops = objects.boxes[is_body].copy()
+    tops[:, 3] = tops[:, 1] + HEAD_SHARE * sides[is_body, 1]
+    heads = np.concatenate([np.clip(faces + room, 0, limit), tops]).astype(np.float32)
+    certain = np.clip(objects.scores, 1e-6, 1)
+    return heads, np.concatenate([certain[is_face], (certain * trust)[is_body]])
+
+
+def holds_any(boxes: Boxes, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether each of boxes [N, 4] holds any of points [P, 2]. [N]"""
+    inside = (points >= boxes[:, None, :2]) & (points <= boxes[:, None, 2:])  # [N, P, 2]
+    return np.asarray(np.any(np.all(inside, axis=2), axis=1), np.bool_)
+
+
+def hidden_share(boxes: Boxes, objects: Detections) -> Scores:
+    """What a circle hides of the objects that its square shows, 0 to 1. [N]
+
+    The network judges the square; a circle shows π/4 of it. Each object counts as an 8×8 lattice
+    of points, weighted by its detector score. A round crop is ranked by its square's score less
+    this share of the scores' standard deviation: a corner that hides the whole subject costs one.
+    """
+    if not len(objects.boxes):
+        return np.zeros(len(boxes), np.float32)
+    steps = (np.arange(8, dtype=np.float32) + 0.5) / 8
+    low, high = objects.boxes[:, None, :2], objects.boxes[:, None, 2:]
+    lattice = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, 64, 2)
+    points = low + lattice * (high - low)  # [D, 64, 2]
+    centre = (boxes[:, :2] + boxes[:, 2:])[:, None, None] / 2  # [N, 1, 1, 2]
+    half = (boxes[:, 2:] - boxes[:, :2])[:, None, None] / 2
+    offset = (points[None] - centre) / half  # [N, D, 64, 2]; inside the square within ±1
+    hidden = (np.abs(offset).max(axis=-1) <= 1) & ((offset**2).sum(axis=-1) > 1)
+    weights = np.clip(objects.scores, 1e-6, None)
+    share: Scores = (hidden.mean(axis=2) @ (weights / weights.sum())).astype(np.float32)
+    return share

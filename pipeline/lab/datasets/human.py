@@ -1,0 +1,209 @@
+"""Data sets of crops that people drew: FLMS, FCDB, SACD, and a plain CSV of one's own."""
+
+import csv
+import io
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import UsageError
+from pipeline.lab.datasets.example import Boxes, Example
+from pipeline.lab.datasets.layout import (
+    YXYX,
+    boxes,
+    first_folder,
+    one_split,
+    photos,
+    published_boxes,
+    read_json,
+    read_numbers,
+    read_text,
+)
+
+CSV_COLUMNS = ("photo", "x0", "y0", "x1", "y1")
+CSV_NAME = "crops.csv"
+FLMS_MAT = "500_image_dataset.mat"
+
+
+def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """FLMS, 500 photos with about 10 crops each: Fang et al., ACM Multimedia 2014.
+
+        image/<name>.jpg  (or images/)
+        annotations/<stem>.txt       `x1 y1 x2 y2` a line, or as published:
+        500_image_dataset.mat        `img_gt`, rows of (name, crops); a crop with a negative
+                                     number or no area is void
+
+    The column order inside the .mat is told by the photos: it is read as x first unless the crops
+    then leave their photos more often than read as y first. Raises UsageError.
+    """
+    one_split(split, "flms")
+    images = first_folder(root, "image", "images")
+    if (root / "annotations").is_dir():
+        return _text_per_photo(images, root / "annotations")
+    if not (root / FLMS_MAT).is_file():
+        raise UsageError(f"{root} has neither {FLMS_MAT} nor a folder annotations")
+    listed = _read_mat(root / FLMS_MAT)
+    found = {name: rows for name, rows in listed.items() if (images / name).is_file()}
+    y_first = _outside(images, found, YXYX) < _outside(images, found, [0, 1, 2, 3])
+    order = YXYX if y_first else [0, 1, 2, 3]
+    examples = [
+        Example(Path(name).stem, images / name, human_px=boxes(rows[:, order], name))
+        for name, rows in found.items()
+        if len(rows)
+    ]
+    return examples, _missing_note(len(listed) - len(found), FLMS_MAT)
+
+
+def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """FCDB, one crop a photo: Chen et al., WACV 2017.
+
+        cropping_testing_set.json, cropping_training_set.json   [{"url": …, "crop": [x, y, w, h]}]
+        data/<last part of the url>  (or images/)
+
+    Photos that have left the web since are noted and left out. Raises UsageError.
+    """
+    files = {"test": "cropping_testing_set.json", "train": "cropping_training_set.json"}
+    if split not in files:
+        raise UsageError(f"fcdb has the splits test and train: there is no {split!r}")
+    images = first_folder(root, "data", "images")
+    path = root / files[split]
+    examples, missing = [], 0
+    for number, entry in enumerate(read_json(path)):
+        try:
+            name = str(entry["url"]).rsplit("/", 1)[-1]
+            x, y, width, height = (float(value) for value in entry["crop"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(
+                f'{path}: entry {number}: expected {{"url": …, "crop": [x, y, w, h]}}: {error}'
+            ) from None
+        if not (images / name).is_file():
+            missing += 1
+            continue
+        crop = boxes([[x, y, x + width, y + height]], f"{path}: entry {number}")
+        examples.append(Example(Path(name).stem, images / name, human_px=crop))
+    return examples, _missing_note(missing, path.name)
+
+
+def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """SACD, crops around a given subject: Yang et al., Computational Visual Media 2023.
+
+        images/<split>/<id>.jpg  or  images/<id>.jpg
+        annotations/…/<id>.txt   `x1 y1 x2 y2` a line, perhaps with a score behind it
+        subject/…/<id>.txt       `x1 y1 x2 y2`, the subject's box, optional
+
+    Raises UsageError.
+    """
+    images = first_folder(root, f"images/{split}", "images")
+    annotations = first_folder(root, f"annotations/{split}", "annotations")
+    subjects = [root / "subject" / split, root / "subject"]
+    subject = next((folder for folder in subjects if folder.is_dir()), None)
+    return _text_per_photo(images, annotations, subject)
+
+
+def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """A folder of one's own.
+
+        crops.csv      photo,x0,y0,x1,y1 with a header; one line for each person's crop of a photo
+        images/<photo>  or beside the CSV
+
+    Raises UsageError.
+    """
+    one_split(split, "crops")
+    images = root / "images" if (root / "images").is_dir() else root
+    path = root / CSV_NAME
+    crops: dict[str, list[list[float]]] = defaultdict(list)
+    rows = csv.DictReader(io.StringIO(read_text(path)))
+    if missing := set(CSV_COLUMNS) - set(rows.fieldnames or ()):
+        raise UsageError(f"{path} has no column {', '.join(sorted(missing))}")
+    for row in rows:
+        try:
+            crops[row["photo"]].append([float(row[name]) for name in CSV_COLUMNS[1:]])
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{path}:{rows.line_num}: {error}") from None
+    absent = [name for name in crops if not (images / name).is_file()]
+    examples = [
+        Example(Path(name).stem, images / name, human_px=boxes(own, f"{path}: {name}"))
+        for name, own in crops.items()
+        if name not in absent
+    ]
+    return examples, _missing_note(len(absent), CSV_NAME)
+
+
+def read_photos(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """Photos that nobody judged: for what crops keep of their objects, or of people in groups.
+
+        images/<id>.jpg  or in the folder itself
+        boxes/<id>.txt   `y1 x1 y2 x2` a line, as published box files; optional
+
+    Raises UsageError.
+    """
+    one_split(split, "photos")
+    images = root / "images" if (root / "images").is_dir() else root
+    return [
+        Example(image.stem, image, objects_px=published_boxes(root / "boxes" / f"{image.stem}.txt"))
+        for image in photos(images)
+    ], []
+
+
+def _text_per_photo(
+    images: Path, annotations: Path, subjects: Path | None = None
+) -> tuple[list[Example], list[str]]:
+    examples, without = [], 0
+    for image in photos(images):
+        path = annotations / f"{image.stem}.txt"
+        if not path.is_file():
+            without += 1
+            continue
+        crops = boxes(read_numbers(path, "x1 y1 x2 y2", optional="score"), str(path))
+        if len(crops):
+            examples.append(
+                Example(
+                    image.stem, image, human_px=crops, objects_px=_subject(subjects, image.stem)
+                )
+            )
+    return examples, [f"{without} photos without annotations were left out"] if without else []
+
+
+def _subject(folder: Path | None, stem: str) -> Boxes | None:
+    if folder is None or not (folder / f"{stem}.txt").is_file():
+        return None
+    path = folder / f"{stem}.txt"
+    return boxes(read_numbers(path, "x1 y1 x2 y2"), str(path))
+
+
+def _read_mat(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Names and crops [M, 4] in the file's column order, void crops left out."""
+    try:
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
+    except ImportError:
+        raise UsageError(f"{path} needs scipy: pip install scipy") from None
+    try:
+        table: Any = loadmat(path)["img_gt"]
+        listed = {
+            str(row[0][0]): np.asarray(row[1], np.float64).reshape(-1, 4) for row in table[:, 0]
+        }
+    except (KeyError, IndexError, TypeError, ValueError, MatReadError) as error:
+        raise UsageError(
+            f"{path}: expected img_gt, rows of (name, crops [M, 4]): {error}"
+        ) from None
+    return {name: rows[(rows >= 0).all(1)] for name, rows in listed.items()}
+
+
+def _outside(images: Path, listed: dict[str, NDArray[np.float64]], order: list[int]) -> int:
+    """How many crops leave their photo when read in this column order."""
+    count = 0
+    for name, rows in listed.items():
+        with Image.open(images / name) as picture:
+            width, height = picture.size
+        crops = rows[:, order]
+        count += int(((crops[:, 2] > width) | (crops[:, 3] > height)).sum())
+    return count
+
+
+def _missing_note(count: int, listed_in: str) -> list[str]:
+    return [f"{count} photos named in {listed_in} are not in the folder"] if count else []

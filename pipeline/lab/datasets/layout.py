@@ -1,0 +1,93 @@
+"""Finding a data set's files and reading its lines, with errors that name the place."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UsageError
+from pipeline.lab.datasets.example import Boxes
+
+YXYX = [1, 0, 3, 2]
+"""Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+def first_folder(root: Path, *names: str) -> Path:
+    """The first of `names` that is a folder under `root`. Raises UsageError."""
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
+    raise UsageError(f"{root} has no folder {' or '.join(names)}; it holds: {there}")
+
+
+def photos(folder: Path) -> list[Path]:
+    """The photo files directly in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
+
+
+def one_split(split: str, name: str) -> None:
+    """Raises UsageError for any split but `test`, where a data set has no others."""
+    if split != "test":
+        raise UsageError(f"{name} is one split, test: there is no {split!r}")
+
+
+def read_numbers(path: Path, columns: str, optional: str = "") -> NDArray[np.float64]:
+    """Lines of blank- or comma-separated numbers, [lines, columns]; empty lines are skipped.
+
+    columns: their names, for the error, e.g. "y1 x1 y2 x2 MOS"; `optional` may follow on every
+    line and is left out of what is returned. Raises UsageError with file and line.
+    """
+    wanted = len(columns.split())
+    allowed = {wanted, wanted + len(optional.split())}
+    rows = []
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        words = line.replace(",", " ").split()
+        if not words:
+            continue
+        try:
+            values = [float(word) for word in words]
+        except ValueError as error:
+            raise UsageError(f"{path}:{number}: {error}; expected `{columns}`") from None
+        if len(values) not in allowed or not np.isfinite(values).all():
+            raise UsageError(f"{path}:{number}: expected `{columns}`, got `{line.strip()}`")
+        rows.append(values[:wanted])
+    return np.array(rows, np.float64).reshape(-1, wanted)
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file. Raises UsageError."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from None
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text file. Raises UsageError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise UsageError(f"{path} is missing") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not a text file") from None
+
+
+def boxes(values: Sequence[Sequence[float]] | NDArray[np.float64], where: str) -> Boxes:
+    """xyxy rows as float32 [N, 4]. Raises UsageError where a box has no area."""
+    rows = np.asarray(values, np.float64).reshape(-1, 4)
+    if (rows[:, :2] >= rows[:, 2:]).any():
+        wrong = rows[(rows[:, :2] >= rows[:, 2:]).any(1)][0].tolist()
+        raise UsageError(f"{where}: {wrong} as x0 y0 x1 y1 has no area; is the order another?")
+    return rows.astype(np.float32)
+
+
+def published_boxes(path: Path) -> Boxes | None:
+    """A published box file, `y1 x1 y2 x2` a line, as xyxy; None where there is none."""
+    if not path.is_file():
+        return None
+    return boxes(read_numbers(path, "y1 x1 y2 x2")[:, YXYX], str(path))

@@ -1,0 +1,80 @@
+"""The measures of one photo: scores against scores, crops against people's crops."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.boxes import iou
+from pipeline.cropping.candidates import largest
+from pipeline.lab.datasets import Boxes
+from pipeline.lab.evaluation.metrics import acc, acc_weighted, bde, mean_acc, pcc, srcc
+
+Values = dict[str, float]
+
+KS, NS = (1, 2, 3, 4), (5, 10)
+
+
+def of_scores(mos: ArrayLike, predicted: ArrayLike) -> Values:
+    """srcc, pcc, acc5, acc10, each Acc_K/N, rank-weighted means, and the best crop's own score."""
+    truth, guess = np.asarray(mos, np.float64), np.asarray(predicted, np.float64)
+    values = {"srcc": srcc(truth, guess), "pcc": pcc(truth, guess)}
+    for n in NS:
+        values[f"acc{n}"] = mean_acc(truth, guess, n)
+        values[f"accw{n}"] = float(np.mean([acc_weighted(truth, guess, k, n) for k in KS]))
+        values |= {f"acc{k}_{n}": acc(truth, guess, k, n) for k in KS}
+    values["mos_of_best"] = float(truth[np.argmax(guess)])
+    return values
+
+
+def of_crops(
+    human: Boxes, crops: Sequence[Sequence[float]], width: int, height: int
+) -> dict[str, list[float]]:
+    """IoU and boundary displacement of each crop with the person's whose ratio it has."""
+    pairs = list(zip(human, crops, strict=True))
+    return {
+        "iou": [float(iou(truth, np.array(crop))) for truth, crop in pairs],
+        "bde": [bde(crop, [truth], width, height) for truth, crop in pairs],
+    }
+
+
+def of_free(human: Boxes, crop: NDArray[np.float64], width: int, height: int) -> Values:
+    """One crop of free shape against the person nearest to it, as FCDB and FLMS are reported."""
+    best = float(np.max(iou(crop, human)))
+    return {"free_iou": best, "free_bde": bde(crop, human, width, height)}
+
+
+def of_people(
+    human: Boxes, width: int, height: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """How well people agree at each person's ratio: one other person, and the others' mean crop.
+
+    Both are brought to that ratio about their own centre, area kept. The first is a mean over the
+    other people; together they say what to hope for.
+    """
+    one: dict[str, list[float]] = {"iou": [], "bde": []}
+    mean: dict[str, list[float]] = {"iou": [], "bde": []}
+    for index, truth in enumerate(human):
+        others = np.delete(human, index, axis=0)
+        ratio = float((truth[2] - truth[0]) / (truth[3] - truth[1]))
+        fitted = np.array([to_ratio(box, ratio, width, height) for box in others])
+        one["iou"].append(float(np.mean(iou(truth, fitted))))
+        one["bde"].append(float(np.mean([bde(box, [truth], width, height) for box in fitted])))
+        consensus = to_ratio(others.mean(0), ratio, width, height)
+        mean["iou"].append(float(iou(truth, consensus)))
+        mean["bde"].append(bde(consensus, [truth], width, height))
+    return one, mean
+
+
+def to_ratio(
+    box: NDArray[np.floating], ratio: float, width: int, height: int
+) -> NDArray[np.float64]:
+    """The box of a ratio with the same centre and area, shrunk and moved until it is inside."""
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    area = (x1 - x0) * (y1 - y0)
+    full_w, _ = largest(width, height, ratio)
+    new_w = min((area * ratio) ** 0.5, full_w)
+    size = np.array([new_w, new_w / ratio])
+    centre = np.array([x0 + x1, y0 + y1]) / 2
+    low = np.clip(centre - size / 2, 0, np.maximum(np.array([width, height]) - size, 0))
+    return np.concatenate([low, low + size])

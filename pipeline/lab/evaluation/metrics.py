@@ -1,0 +1,110 @@
+"""How well predicted scores and chosen crops agree with people, one image at a time.
+
+The measures of the cropping literature: rank correlation and accuracy of GAIC (Zeng et al., CVPR
+2019), its rank-weighted accuracy, and overlap and boundary displacement for data sets that give
+the best crops alone. Data-set figures are means of these over images.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.boxes import as_boxes, iou
+from pipeline.errors import UsageError
+
+FloatArray = NDArray[np.float64]
+
+
+def srcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Spearman's rank correlation of two [N] score lists, equal scores sharing their mean rank.
+
+    0.0 where either list is constant, since it then orders nothing. Raises UsageError.
+    """
+    truth, guess = _pair(ground_truth, predicted)
+    return _pearson(_average_ranks(truth), _average_ranks(guess))
+
+
+def pcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Pearson's correlation of two [N] score lists; 0.0 where either is constant."""
+    return _pearson(*_pair(ground_truth, predicted))
+
+
+def acc(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) -> float:
+    """Acc_K/N: the share of the k best predicted whose true score reaches the n-th best true one.
+
+    Equal true scores are hits; equal predictions are taken in index order. With fewer than n
+    crops every crop is a hit; with fewer than k, the share is of those there are.
+    """
+    truth, guess = _pair(ground_truth, predicted)
+    _check_positive(k=k, n=n)
+    threshold = np.sort(truth)[::-1][min(n, len(truth)) - 1]
+    chosen = _best_first(guess)[:k]
+    return float(np.mean(truth[chosen] >= threshold))
+
+
+def mean_acc(ground_truth: ArrayLike, predicted: ArrayLike, n: int) -> float:
+    """Acc_N, the literature's "Acc5" and "Acc10": the mean of Acc_K/N over K = 1, 2, 3, 4."""
+    return float(np.mean([acc(ground_truth, predicted, k=k, n=n) for k in (1, 2, 3, 4)]))
+
+
+def acc_weighted(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) -> float:
+    """Rank-weighted accuracy: (1/k) Σ_j [r_j < n] · exp(−(r_j − j) / n), j = 0 … k−1.
+
+    r_0 ≤ … ≤ r_{k−1} are the true ranks (0 = best) of the k best predicted. Equal true scores
+    are ranked in index order, so that a tie earns no credit.
+    """
+    truth, guess = _pair(ground_truth, predicted)
+    _check_positive(k=k, n=n)
+    rank_of = np.empty(len(truth), dtype=np.int64)
+    rank_of[_best_first(truth)] = np.arange(len(truth))
+    ranks = np.sort(rank_of[_best_first(guess)[:k]])
+    credit = np.where(ranks < n, np.exp(-(ranks - np.arange(len(ranks))) / n), 0.0)
+    return float(np.mean(credit))
+
+
+def bde(box: ArrayLike, truth_boxes: ArrayLike, width: float, height: float) -> float:
+    """Boundary displacement error of one xyxy box [4] against the acceptable boxes [M, 4].
+
+    The mean of the four edges' distances, x as a share of the picture's width and y of its
+    height, to the ground truth of highest IoU (the first of equals).
+    """
+    guess, truths = as_boxes(box), np.atleast_2d(as_boxes(truth_boxes))
+    if len(truths) == 0 or not (width > 0 and height > 0):
+        raise UsageError("bde needs at least one ground-truth box and a picture with an area")
+    nearest = truths[int(np.argmax(iou(guess, truths)))]
+    return float(np.mean(np.abs(guess - nearest) / np.array([width, height, width, height])))
+
+
+def _pair(ground_truth: ArrayLike, predicted: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    truth = np.asarray(ground_truth, dtype=np.float64)
+    guess = np.asarray(predicted, dtype=np.float64)
+    if truth.ndim != 1 or truth.shape != guess.shape or len(truth) == 0:
+        raise UsageError(
+            f"expected two score lists of one image and equal length, got shapes {truth.shape} "
+            f"and {guess.shape}; average over images yourself"
+        )
+    if not (np.isfinite(truth).all() and np.isfinite(guess).all()):
+        raise UsageError("scores must be finite: leave out crops that nobody annotated")
+    return truth, guess
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise UsageError(f"{name} must be at least 1, got {value}")
+
+
+def _best_first(scores: FloatArray) -> NDArray[np.intp]:
+    return np.argsort(-scores, kind="stable")
+
+
+def _average_ranks(scores: FloatArray) -> FloatArray:
+    _, group, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(mean_rank[group], dtype=np.float64)
+
+
+def _pearson(a: FloatArray, b: FloatArray) -> float:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    a, b = a - a.mean(), b - b.mean()
+    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))

@@ -1,0 +1,67 @@
+"""Which kinds of photos a photo belongs to, so that a mean cannot hide a weakness."""
+
+import numpy as np
+
+from pipeline.boxes import iou
+from pipeline.detectors import Detections
+from pipeline.photo.decode import Photo
+
+ORDER = (
+    "landscape",
+    "portrait",
+    "square",
+    "panorama",
+    "people",
+    "no people found",
+    "no object",
+    "one object",
+    "several objects",
+)
+"""Every tag, in the order of a report."""
+PEOPLE_LABELS = {"person", "face", "man", "woman", "boy", "girl", "child", "people"}
+PANORAMA_RATIO = 2.0
+SQUARE_RATIO = 1.05
+MIN_OBJECT_SHARE = 0.01
+"""Smaller objects (of the photo's area) don't make a photo one of several objects."""
+SAME_OBJECT_IOU = 0.3
+
+
+def tags(photo: Photo, objects: Detections) -> list[str]:
+    """One shape and two contents, the latter as the run's detector saw them."""
+    people = any(label in PEOPLE_LABELS for label in objects.labels)
+    return [
+        _shape(photo.width_px / photo.height_px),
+        "people" if people else "no people found",
+        _count(objects, photo.width_px * photo.height_px),
+    ]
+
+
+def _shape(ratio: float) -> str:
+    if max(ratio, 1 / ratio) >= PANORAMA_RATIO:
+        return "panorama"
+    if max(ratio, 1 / ratio) <= SQUARE_RATIO:
+        return "square"
+    return "landscape" if ratio > 1 else "portrait"
+
+
+def _count(objects: Detections, area: int) -> str:
+    """Boxes that overlap are one object: detectors report a face and its person.
+
+    Small ones first: two people are two, although one box may hold both.
+    """
+    distinct: list[int] = []
+    areas = (objects.boxes[:, 2:] - objects.boxes[:, :2]).prod(axis=1)
+    for index in np.argsort(areas, kind="stable").tolist():
+        if areas[index] < MIN_OBJECT_SHARE * area:
+            continue
+        if all(_apart(objects, index, other) for other in distinct):
+            distinct.append(index)
+    return {0: "no object", 1: "one object"}.get(len(distinct), "several objects")
+
+
+def _apart(objects: Detections, first: int, second: int) -> bool:
+    a, b = objects.boxes[first], objects.boxes[second]
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    shared = float(np.clip(high - low, 0, None).prod())
+    smaller = min(float((box[2:] - box[:2]).prod()) for box in (a, b))
+    return float(iou(a, b)) < SAME_OBJECT_IOU and shared < 0.8 * smaller

@@ -1,0 +1,59 @@
+"""Human scores of crops without the photos: for learning what layout alone tells."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import mirror
+from pipeline.errors import UsageError
+from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD
+
+Boxes = NDArray[np.float32]  # [N, 4] xyxy, as shares of the photo's sides
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredLayout:
+    """A photo's crops [N, 4], their normalised scores [N], object boxes [D, 4], width / height."""
+
+    crops: Boxes
+    scores: Values
+    objects: Boxes
+    aspect: float
+
+    def mirrored(self) -> ScoredLayout:
+        """The same judgement of the mirrored photo."""
+        return ScoredLayout(
+            mirror(self.crops, 1), self.scores, mirror(self.objects, 1), self.aspect
+        )
+
+
+def read_scored_crops(path: Path) -> dict[str, list[ScoredLayout]]:
+    """The layouts of each split from a JSON of GAICv1's form, keyed "train" and "test".
+
+    {"<photo>": {"split": …, "crops": [[x0, y0, x1, y1], …], "scores": […], "detections": […]}}, in
+    pixels. The photo's size is not told: the grid anchors are symmetric in it, so it is the sum of
+    the lowest and the highest corner. Raises UsageError.
+    """
+    try:
+        rows = json.loads(path.read_text())
+        splits: dict[str, list[ScoredLayout]] = {"train": [], "test": []}
+        for row in rows.values():
+            splits[row["split"]].append(_layout(row))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} holds no scored crops: {error!r}") from error
+    return splits
+
+
+def _layout(row: dict[str, list[list[float]]]) -> ScoredLayout:
+    crops = np.array(row["crops"], np.float32)
+    width, height = (crops[:, :2].min(axis=0) + crops[:, 2:].max(axis=0)).tolist()
+    size = np.array([width, height, width, height], np.float32)
+    objects = np.array(row["detections"], np.float32).reshape(-1, 4)
+    scores = (np.array(row["scores"], np.float32) - MOS_MEAN) / MOS_SPREAD
+    return ScoredLayout(crops / size, scores, np.clip(objects / size, 0, 1), width / height)

@@ -1,0 +1,208 @@
+"""The training loop of one process; several processes differ only in what `Workers` says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.lab.evaluation.metrics import mean_acc, srcc
+from pipeline.lab.training.losses import crop_loss
+from pipeline.lab.training.samples import Sample, ScoredPhoto, plain_sample, random_sample
+from pipeline.lab.training.schedule import AveragedWeights, rate_at
+from pipeline.lab.training.settings import TrainSettings
+
+CLIP_NORM = 10.0  # of a step's gradient: a rare photo must not undo an epoch
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among those that train together. Alone: the defaults."""
+
+    rank: int = 0
+    count: int = 1
+    device: str = "cpu"
+    wrap: Callable[[nn.Module], nn.Module] = lambda network: network  # gradients averaged over all
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Measures of one epoch; those of validation come from the averaged weights."""
+
+    epoch: int
+    rate: float
+    loss: float
+    validation_loss: float
+    validation_srcc: float
+    validation_acc5: float
+
+
+@dataclass
+class Progress:
+    """How far a run is: everything beside the tensors that a checkpoint needs."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch of the highest validation SRCC, the first of equals. Never chosen by a test."""
+        return max(self.epochs, key=lambda epoch: epoch.validation_srcc, default=None)
+
+
+class Trainer:
+    """A network, its optimiser and its averaged weights, trained photo by photo."""
+
+    def __init__(self, network: nn.Module, settings: TrainSettings, workers: Workers) -> None:
+        self.settings, self.workers = settings, workers
+        self.network = network.to(workers.device)
+        self.wrapped = workers.wrap(self.network)
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(self.network, settings), lr=settings.learning_rate
+        )
+        self.averaged = AveragedWeights(self.network, settings.ema)
+        self.progress = Progress()
+
+    def train(
+        self,
+        photos: Sequence[ScoredPhoto],
+        validation: Sequence[ScoredPhoto],
+        after_epoch: Callable[[Trainer, Epoch], None],
+    ) -> Progress:
+        """Run the epochs that are left. `after_epoch` saves, reports; it runs in every process."""
+        steps = self.steps_per_epoch(len(photos)) * self.settings.epochs
+        for epoch in range(len(self.progress.epochs), self.settings.epochs):
+            loss = self._epoch(photos, epoch, steps)
+            measures = self.validate(validation)
+            rate = self.optimizer.param_groups[-1]["lr"]
+            self.progress.epochs.append(Epoch(epoch, rate, loss, *measures))
+            after_epoch(self, self.progress.epochs[-1])
+        return self.progress
+
+    def steps_per_epoch(self, photos: int) -> int:
+        """Every process takes as many steps, or the others would wait for it forever."""
+        return math.ceil(photos / (self.settings.photos_per_step * self.workers.count))
+
+    def _epoch(self, photos: Sequence[ScoredPhoto], epoch: int, steps: int) -> float:
+        self._set_mode()
+        settings, workers = self.settings, self.workers
+        order = np.random.default_rng([settings.seed, epoch]).permutation(len(photos))
+        # One stream of changes per process and epoch: a resumed run repeats an unbroken one.
+        random = np.random.default_rng([settings.seed, epoch, workers.rank])
+        torch.manual_seed(settings.seed * 1_000_003 + epoch * 1_009 + workers.rank)
+        per_epoch = self.steps_per_epoch(len(photos))
+        total = 0.0
+        for step in range(per_epoch):
+            share = rate_at(epoch * per_epoch + step, steps, settings.warmup_share)
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * group["share"] * share
+            first = (step * workers.count + workers.rank) * settings.photos_per_step
+            drawn = [order[(first + i) % len(order)] for i in range(settings.photos_per_step)]
+            total += self._step([random_sample(photos[i], settings, random) for i in drawn])
+        return total / per_epoch
+
+    def _step(self, samples: list[Sample]) -> float:
+        total = 0.0
+        for index, sample in enumerate(samples):
+            # Processes exchange gradients once a step, with its last photo.
+            with nullcontext() if index + 1 == len(samples) else self._local_gradients():
+                loss = self._loss(sample) / len(samples)
+                loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.averaged.update(self.network)
+        return total
+
+    def _local_gradients(self) -> AbstractContextManager[None]:
+        no_sync = getattr(self.wrapped, "no_sync", None)
+        return no_sync() if no_sync else nullcontext()
+
+    def _loss(self, sample: Sample) -> Tensor:
+        predicted = self._scores(self.wrapped, sample)
+        truth = sample.truth.to(predicted.device)
+        return crop_loss(predicted, truth, self.settings.rank_weight)
+
+    def _scores(self, network: nn.Module, sample: Sample) -> Tensor:
+        device = self.workers.device
+        scores: Tensor = network(
+            sample.image[None].to(device), sample.crops.to(device), [sample.objects.to(device)]
+        )
+        return scores
+
+    @torch.no_grad()
+    def validate(self, photos: Sequence[ScoredPhoto]) -> tuple[float, float, float]:
+        """Mean loss, SRCC and Acc5 over photos of the averaged weights, all crops of each."""
+        learned = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        self.network.load_state_dict(self.averaged.tensors)
+        self.network.eval()
+        losses, correlations, hits = [], [], []
+        for photo in photos:
+            sample = plain_sample(photo)
+            predicted = self._scores(self.network, sample).cpu()
+            losses.append(float(crop_loss(predicted, sample.truth, self.settings.rank_weight)))
+            correlations.append(srcc(photo.mos, predicted.numpy()))
+            if len(photo.mos) >= 5:
+                hits.append(mean_acc(photo.mos, predicted.numpy(), 5))
+        self.network.load_state_dict(learned)
+        return tuple(float(np.mean(x)) if x else math.nan for x in (losses, correlations, hits))  # type: ignore[return-value]
+
+    def _set_mode(self) -> None:
+        self.network.train()
+        if not self.settings.live_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; complete or not at all."""
+        state = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "epochs": [vars(epoch) for epoch in self.progress.epochs],
+            "settings": vars(self.settings),
+        }
+        unfinished = path.with_suffix(".part")
+        torch.save(state, unfinished)
+        unfinished.replace(path)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint of the same settings. Raises ValueError naming what differs."""
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        wanted = vars(self.settings)
+        differing = [name for name in wanted if state["settings"].get(name) != wanted[name]]
+        if differing:
+            raise ValueError(f"{path} is of a run with other settings: {', '.join(differing)}")
+        self.network.load_state_dict(state["network"])
+        self.averaged.restore(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress([Epoch(**epoch) for epoch in state["epochs"]])
+
+
+def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, object]]:
+    """Parameters by learning rate and decay. Frozen batch-norms' scales and shifts are left out."""
+    frozen = {
+        id(parameter)
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm2d) and not settings.live_norm
+        for parameter in module.parameters()
+    }
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) not in frozen)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            share = settings.backbone_rate if name.startswith("backbone.stage") else 1.0
+            decay = settings.weight_decay if parameter.dim() > 1 else 0.0
+            groups.setdefault((share, decay), []).append(parameter)
+    return [
+        {"params": parameters, "share": share, "weight_decay": decay}
+        for (share, decay), parameters in groups.items()
+    ]

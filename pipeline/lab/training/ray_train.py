@@ -1,0 +1,76 @@
+"""Training in several processes with Ray Train: each sees its share of the photos of every step."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+from ray.train import RunConfig, ScalingConfig
+
+from pipeline.detectors import make_detector
+from pipeline.lab.training.fit import Split, train
+from pipeline.lab.training.loop import Epoch, Workers
+from pipeline.lab.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class SharedRun:
+    """What every process is told. `folder` must be one that all of them see."""
+
+    split: Split
+    settings: TrainSettings
+    folder: Path
+    detector: str | None
+    start: str | None
+
+
+def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
+    """Train in `workers` processes, one GPU each if `use_gpu`; gradients are averaged every step.
+
+    Results are those of `train` with photos_per_step × workers photos a step. Raises Ray's error
+    of the process that failed; a second call goes on from the checkpoint in the folder.
+    """
+    _start_ray()
+    trainer = ray.train.torch.TorchTrainer(
+        _one_process,
+        train_loop_config={"run": run},
+        scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
+        run_config=RunConfig(storage_path=str(run.folder.resolve() / "ray")),
+    )
+    trainer.fit()
+
+
+def _start_ray() -> None:
+    """Join the cluster or start one here, whose processes import what this one runs."""
+    if ray.is_initialized():
+        return
+    root = str(Path(__file__).resolve().parents[3])
+    submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # then Ray ships the working folder
+    ray.init(
+        include_dashboard=False,
+        runtime_env=None if submitted else {"env_vars": {"PYTHONPATH": root}},
+    )
+
+
+def _one_process(config: dict[str, Any]) -> None:
+    run: SharedRun = config["run"]
+    context = ray.train.get_context()
+    rank = context.get_world_rank()
+    device = ray.train.torch.get_device()
+    workers = Workers(
+        rank=rank,
+        count=context.get_world_size(),
+        device=str(device),
+        wrap=ray.train.torch.prepare_model,
+    )
+
+    def report(epoch: Epoch) -> None:
+        print(f"epoch {epoch.epoch + 1}: {vars(epoch)}", flush=True)
+
+    detector = make_detector(run.detector, str(device)) if run.detector else None
+    train(run.split, run.settings, run.folder, detector, run.start, workers, report)

@@ -1,0 +1,105 @@
+"""A scored photo as a training step sees it: its input, its crops, its objects, its truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.boxes import mirror
+from pipeline.detectors import Detector
+from pipeline.lab.datasets.example import Example
+from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD, TrainSettings
+from pipeline.photo.decode import decode
+from s2cnet import boxes_to_input, prepare_image
+
+VIEW_SIDE = 1024  # what the product decodes to; several times the network's input
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photo as a step sees it; boxes in input pixels."""
+
+    image: Tensor  # [3, h, w], prepared
+    crops: Tensor  # [N, 5], first column 0
+    objects: Tensor  # [D, 4]
+    truth: Tensor  # [N], normalised scores
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPhoto:
+    """A decoded photo with human scores; boxes xyxy in pixels of `pixels`."""
+
+    id: str
+    pixels: NDArray[np.uint8]  # [h, w, 3]
+    crops: NDArray[np.float32]  # [N, 4]
+    mos: NDArray[np.float32]  # [N]
+    objects: NDArray[np.float32]  # [D, 4], best first
+
+
+def read_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
+    """Decode a photo and take its boxes to the decoded frame.
+
+    Objects are those of the data set, else the detector's, else none. Raises DecodeError and
+    DetectError.
+    """
+    photo = decode(example.image.read_bytes(), view_side=VIEW_SIDE)
+    scale = np.array(photo.scale_xy * 2, np.float32)
+    objects = np.zeros((0, 4), np.float32)
+    if example.objects_px is not None:
+        objects = example.objects_px / scale
+    elif detector is not None:
+        objects = detector.detect([photo.pixels])[0].boxes
+    return ScoredPhoto(example.id, photo.pixels, example.scored_px / scale, example.mos, objects)
+
+
+def plain_sample(photo: ScoredPhoto) -> Sample:
+    """The photo as it is, with all its crops: for validation."""
+    return _sample(photo.pixels, photo.crops, photo.objects, photo.mos)
+
+
+def random_sample(
+    photo: ScoredPhoto, settings: TrainSettings, random: np.random.Generator
+) -> Sample:
+    """The photo mirrored or not, its colours changed, some of its crops drawn."""
+    count = min(settings.crops_per_photo, len(photo.mos))
+    drawn = random.permutation(len(photo.mos))[:count]
+    pixels, crops, objects = photo.pixels, photo.crops[drawn], photo.objects
+    if random.random() < settings.mirror:
+        width = pixels.shape[1]
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+        crops, objects = mirror(crops, width), mirror(objects, width)
+    return _sample(recoloured(pixels, settings.colour, random), crops, objects, photo.mos[drawn])
+
+
+def recoloured(
+    pixels: NDArray[np.uint8], most: float, random: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Brightness, contrast and saturation changed by up to `most`, as a share of what they are."""
+    brightness, contrast, saturation = 1 + random.uniform(-most, most, 3)
+    changed = pixels.astype(np.float32)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    changed = grey + saturation * (changed - grey)
+    middle = float(grey.mean())
+    changed = brightness * (middle + contrast * (changed - middle))
+    return np.asarray(np.clip(changed, 0, 255), np.uint8)
+
+
+def _sample(
+    pixels: NDArray[np.uint8],
+    crops: NDArray[np.float32],
+    objects: NDArray[np.float32],
+    mos: NDArray[np.float32],
+) -> Sample:
+    image, scale_xy = prepare_image(pixels)
+    boxes = boxes_to_input(crops, scale_xy)
+    return Sample(
+        image,
+        torch.cat([boxes.new_zeros(len(boxes), 1), boxes], dim=1),
+        boxes_to_input(objects, scale_xy),
+        torch.from_numpy((mos - MOS_MEAN) / MOS_SPREAD).float(),
+    )

@@ -1,0 +1,247 @@
+"""One untrusted byte string to sRGB pixels, in this process.
+
+`decoder.Decoder` does the same in a child process with limits on memory and time; use that for
+what strangers upload. Order of work: the format from the first bytes, the header, the
+caps, and only then the pixels.
+"""
+
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from pipeline.errors import DecodeError
+from pipeline.photo.colour import plain_mode, to_srgb
+from pipeline.photo.formats import is_cut_short, sniff, webp_size
+
+try:
+    from pillow_heif import HeifImageFile
+except ImportError:  # an extra; without it HEIC is refused by name
+    HeifImageFile = None
+
+# A view may fall this far short of view_side, so that 4000-pixel cameras (12 MP) still decode at
+# 1/4 for the default of 1024: their 1000 pixels cost half of what 2000 would.
+VIEW_SLACK = 0.95
+
+_JPEG_SCALES = (8, 4, 2, 1)  # what libjpeg skips work for: its 8 × 8 blocks at 1, 2, 4 or 8 pixels
+
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Warnings about what is not the picture: EXIF blocks (Pillow reads them as TIFF) and animation.
+# (message, category, module) as `warnings.filterwarnings` takes them.
+_HARMLESS = (
+    ("", Warning, r"PIL\.TiffImagePlugin"),
+    ("Invalid APNG", UserWarning, ""),
+    ("Possibly corrupt EXIF", UserWarning, ""),
+)
+
+# What Pillow and the libraries under it raise on bytes that are not what they claim to be.
+MALFORMED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    RuntimeError,
+    AttributeError,
+    AssertionError,
+    Warning,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What is refused. Sides and pixels are those the header states.
+
+    timeout_s and memory_bytes are kept by `Decoder` only: a process cannot stop itself.
+    memory_bytes is the child's whole address space, libraries (about 150 MiB) included.
+    """
+
+    max_bytes: int = 64 << 20
+    max_pixels: int = 50_000_000
+    max_jpeg_pixels: int = 100_000_000  # JPEG decodes at a scale, so it may be larger
+    max_side: int = 16_384
+    timeout_s: float = 10.0
+    memory_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A decoded picture.
+
+    pixels:      uint8 [h_view, w_view, 3], sRGB, upright, perhaps smaller than the source.
+    width_px, height_px: the source after orientation; boxes `_px` are in this frame.
+    format:      "jpeg", "png", "webp", "gif", "avif" or "heic".
+    orientation: the EXIF value found, 1 to 8; already applied.
+    """
+
+    pixels: NDArray[np.uint8]
+    width_px: int
+    height_px: int
+    format: str
+    orientation: int
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Source pixels per view pixel, (x, y)."""
+        height_view, width_view = self.pixels.shape[:2]
+        return self.width_px / width_view, self.height_px / height_view
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What `render` gives: an upright RGB picture and the facts of a Photo."""
+
+    image: Image.Image
+    width_px: int
+    height_px: int
+    format: str
+    orientation: int
+
+
+def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = 1024) -> Photo:
+    """Decodes in this process. For bytes of strangers use `Decoder`.
+
+    view_side: the long side of the view in pixels that is enough. The picture is reduced by a
+    whole factor while its long side stays at least .95 × view_side; JPEG does so by 2, 4 or 8
+    while decoding, at a fraction of the cost. Smaller pictures stay as they are.
+    Raises DecodeError.
+    """
+    picture = render(data, limits or DecodeLimits(), view_side)
+    return Photo(
+        np.array(picture.image),
+        picture.width_px,
+        picture.height_px,
+        picture.format,
+        picture.orientation,
+    )
+
+
+def render(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered:
+    """`decode` up to a Pillow picture, so that the child process need not copy into an array."""
+    check_bytes(data, limits)
+    name = sniff(data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for where in _HARMLESS:
+                warnings.filterwarnings("ignore", *where)
+            return _render(data, name, limits, view_side)
+    except DecodeError:
+        raise
+    except MemoryError as error:
+        raise DecodeError("too_much_memory", f"decoding this {name} needs too much") from error
+    except MALFORMED as error:
+        status = "truncated" if is_cut_short(data, name) else "corrupt"
+        raise DecodeError(status, f"{name}: {_one_line(error)}") from error
+
+
+def check_bytes(data: bytes, limits: DecodeLimits) -> None:
+    """Raises DecodeError for no bytes at all or too many."""
+    if not data:
+        raise DecodeError("empty", "the object has 0 bytes")
+    if len(data) > limits.max_bytes:
+        raise DecodeError("too_large", f"{len(data)} bytes, more than {limits.max_bytes}")
+
+
+def _render(data: bytes, name: str, limits: DecodeLimits, view_side: int) -> Rendered:
+    if name == "webp" and (size := webp_size(data)) is not None:
+        _check_size(size, name, limits)
+    picture = _open(data, name)
+    width, height = picture.size
+    _check_size((width, height), name, limits)
+    enough = max(1.0, VIEW_SLACK * view_side)
+    if name == "jpeg":
+        _draft(picture, enough)
+    picture.load()
+    profile = picture.info.get("icc_profile")
+    image = plain_mode(picture)
+    factor = int(max(image.size) / enough)
+    if factor > 1:
+        image = image.reduce(factor)
+    image = to_srgb(image, profile if isinstance(profile, bytes) else None)
+    if name == "heic":  # libheif has turned it already; only the note is left
+        found = picture.info.get("original_orientation") or 1
+        return Rendered(image, width, height, name, found)
+    orientation = _orientation(picture)
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+    if orientation >= 5:
+        width, height = height, width
+    return Rendered(image, width, height, name, orientation)
+
+
+def _open(data: bytes, name: str) -> ImageFile.ImageFile:
+    """The header only. The class is called directly: `Image.open` would let other plugins try."""
+    stream = BytesIO(data)
+    if name == "jpeg":
+        return JpegImageFile(stream)
+    if name == "png":
+        return PngImageFile(stream)
+    if name == "webp":
+        return WebPImageFile(stream)
+    if name == "gif":
+        return GifImageFile(stream)
+    if name == "avif":
+        return AvifImageFile(stream)
+    if HeifImageFile is None:
+        raise DecodeError("unsupported_format", "HEIC is read where pillow-heif is installed")
+    opened: ImageFile.ImageFile = HeifImageFile(stream)
+    return opened
+
+
+def _check_size(size: tuple[int, int], name: str, limits: DecodeLimits) -> None:
+    width, height = size
+    most = limits.max_jpeg_pixels if name == "jpeg" else limits.max_pixels
+    if max(width, height) > limits.max_side:
+        raise DecodeError(
+            "too_many_pixels", f"{width} × {height}: a side is longer than {limits.max_side}"
+        )
+    if width * height > most:
+        raise DecodeError("too_many_pixels", f"{width} × {height}: more than {most} pixels")
+
+
+def _draft(picture: ImageFile.ImageFile, enough: float) -> None:
+    """Lets libjpeg decode at 1/2, 1/4 or 1/8 while the long side stays enough."""
+    width, height = picture.size
+    scale = next((s for s in _JPEG_SCALES if max(width, height) / s >= enough), 1)
+    if scale > 1:
+        picture.draft(None, (max(1, width // scale), max(1, height // scale)))
+
+
+def _orientation(picture: ImageFile.ImageFile) -> int:
+    """The EXIF orientation, 1 where there is none or it cannot be read."""
+    try:
+        value = picture.getexif().get(_EXIF_ORIENTATION, 1)
+    except MALFORMED:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return (text or type(error).__name__)[:200]

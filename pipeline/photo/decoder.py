@@ -1,0 +1,225 @@
+"""Decoding what strangers uploaded: `Decoder`, a child process that may be killed.
+
+The child has no credentials in its environment, limits on memory, time and files, and answers in
+a plain frame that the parent checks; nothing from it is ever unpickled or run. A picture that
+kills it or keeps it busy costs its own row and one restart (about .3 s).
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from pipeline.errors import DecodeError
+from pipeline.photo.child import ANSWER, READY, REQUEST, settings
+from pipeline.photo.decode import DecodeLimits, Photo, check_bytes
+
+START_TIMEOUT_S = 60.0
+MAX_HEADER_BYTES = 4096
+
+_HOME = str(Path(__file__).resolve().parents[2])
+
+# What a child needs from the parent's environment: where shared libraries are, nothing else.
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+class _DiedError(Exception):
+    """The child closed its side or wrote what is not an answer."""
+
+
+class _LateError(Exception):
+    """The deadline passed."""
+
+
+class Decoder:
+    """Decodes pictures one after another in a persistent child process; may be shared by threads.
+
+    limits, view_side: as for `decode.decode`. A context manager; without it, call close.
+    """
+
+    def __init__(self, limits: DecodeLimits | None = None, view_side: int = 1024) -> None:
+        self.limits = limits or DecodeLimits()
+        self.view_side = view_side
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def decode(self, data: bytes) -> Photo:
+        """One picture. Raises DecodeError as `decode` does, and with the statuses
+
+        timeout:      not finished within limits.timeout_s; the child is killed.
+        decoder_died: the child ended on this picture or before it was ready, twice: a death may
+                      be another's doing.
+        """
+        check_bytes(data, self.limits)
+        with self._lock:
+            try:
+                return self._decode(data)
+            except _DiedError:
+                self._stop()
+            try:
+                return self._decode(data)
+            except _DiedError as error:
+                self._stop()
+                message = str(error) or "the decoder ended on this picture"
+                raise DecodeError("decoder_died", message) from error
+
+    def close(self) -> None:
+        """Ends the child."""
+        with self._lock:
+            self._stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _decode(self, data: bytes) -> Photo:
+        child = self._running()
+        try:
+            header, pixels = _exchange(child, data, time.monotonic() + self.limits.timeout_s)
+        except _LateError as error:
+            self._stop()
+            message = f"not decoded within {self.limits.timeout_s:g} s"
+            raise DecodeError("timeout", message) from error
+        return _photo(header, pixels)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._stop()
+            self._child = _start(settings(self.limits, self.view_side))
+        return self._child
+
+    def _stop(self) -> None:
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _start(argument: str) -> subprocess.Popen[bytes]:
+    """A child that has said it is ready. Raises _DiedError if it does not."""
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "pipeline.photo.child", argument],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        env=_environment(),
+        start_new_session=True,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    os.set_blocking(child.stdin.fileno(), False)
+    os.set_blocking(child.stdout.fileno(), False)
+    try:
+        if bytes(_receive(child, len(READY), time.monotonic() + START_TIMEOUT_S)) == READY:
+            return child
+    except (_DiedError, _LateError):
+        pass
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    child.stdout.close()
+    raise _DiedError("the decoder process does not start")
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | {
+        "PYTHONPATH": os.pathsep.join([_HOME, *filter(None, sys.path)]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",  # each thread's buffers would count against memory_bytes
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _exchange(
+    child: subprocess.Popen[bytes], data: bytes, deadline: float
+) -> tuple[dict[str, object], bytearray]:
+    _send(child, REQUEST.pack(len(data)), deadline)
+    _send(child, data, deadline)
+    header_bytes, pixel_bytes = ANSWER.unpack(_receive(child, ANSWER.size, deadline))
+    if header_bytes > MAX_HEADER_BYTES or pixel_bytes > 1 << 32:
+        raise _DiedError
+    text = _receive(child, header_bytes, deadline)
+    pixels = _receive(child, pixel_bytes, deadline)
+    try:
+        header = json.loads(text)
+    except ValueError as error:
+        raise _DiedError from error
+    if not isinstance(header, dict):
+        raise _DiedError
+    return header, pixels
+
+
+def _send(child: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:
+    assert child.stdin is not None
+    descriptor = child.stdin.fileno()
+    rest = memoryview(data)
+    while rest:
+        _wait(descriptor, select.POLLOUT, deadline)
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            continue
+        except BrokenPipeError as error:
+            raise _DiedError from error
+
+
+def _receive(child: subprocess.Popen[bytes], size: int, deadline: float) -> bytearray:
+    assert child.stdout is not None
+    descriptor = child.stdout.fileno()
+    buffer = bytearray(size)
+    rest = memoryview(buffer)
+    while rest:
+        _wait(descriptor, select.POLLIN, deadline)
+        try:
+            count = os.readv(descriptor, [rest])
+        except BlockingIOError:
+            continue
+        if count == 0:
+            raise _DiedError
+        rest = rest[count:]
+    return buffer
+
+
+def _wait(descriptor: int, event: int, deadline: float) -> None:
+    poller = select.poll()
+    poller.register(descriptor, event)
+    if not poller.poll(max(0.0, (deadline - time.monotonic()) * 1000)):
+        raise _LateError
+
+
+def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
+    """Checks every field: the answer comes from a process that read hostile bytes."""
+    status = header.get("status")
+    if status != "ok":
+        raise DecodeError(str(status)[:40], str(header.get("message"))[:200])
+    match header:
+        case {
+            "view_wh": [int(width_view), int(height_view)],
+            "width_px": int(width_px),
+            "height_px": int(height_px),
+            "format": str(name),
+            "orientation": int(orientation),
+        } if (
+            0 < width_view <= width_px
+            and 0 < height_view <= height_px
+            and width_view * height_view * 3 == len(pixels)
+            and 1 <= orientation <= 8
+        ):
+            array = np.frombuffer(pixels, dtype=np.uint8).reshape(height_view, width_view, 3)
+            return Photo(array, width_px, height_px, name[:8], orientation)
+    raise _DiedError

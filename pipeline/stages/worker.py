@@ -1,0 +1,61 @@
+"""What one worker process is given, and what it keeps open: store, ledger, decoding child."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pipeline.cropping.build import Weights
+from pipeline.ledger.ledger import Ledger
+from pipeline.photo.decode import DecodeLimits
+from pipeline.photo.decoder import Decoder
+from pipeline.settings import Settings
+from pipeline.storage.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every stage needs to know; small, since it travels with each task."""
+
+    settings: Settings
+    weights: Weights
+    run_id: str
+
+
+_DECODERS: dict[tuple[DecodeLimits, int], Decoder] = {}  # of this process: at most one
+
+
+def decoder_for(limits: DecodeLimits, view_side: int) -> Decoder:
+    """This worker's decoding child; it lives as long as the worker, or until limits change."""
+    if (limits, view_side) not in _DECODERS:
+        end_worker()
+        _DECODERS[limits, view_side] = Decoder(limits, view_side)
+    return _DECODERS[limits, view_side]
+
+
+def end_worker() -> None:
+    """Ends the decoding child. A worker of Ray's need not call it: the child ends with it."""
+    for decoder in _DECODERS.values():
+        decoder.close()
+    _DECODERS.clear()
+
+
+@lru_cache(maxsize=1)
+def output_store(output: str) -> Store:
+    return open_store(output)
+
+
+@lru_cache(maxsize=1)
+def _ledger_at(output: str, run_id: str) -> Ledger:
+    return Ledger(output_store(output), run_id)
+
+
+def ledger_of(job: Job) -> Ledger:
+    return _ledger_at(job.settings.output, job.run_id)
+
+
+def one_thread() -> None:
+    """One core for this process: workers are many, and every sum keeps one order."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -1,0 +1,73 @@
+"""A job's scorer: compiled where it is to be, plain where it can't be, refused where it must be."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cropping import build
+from pipeline.cropping.build import COMPILE_FROM, choose_weights, scorer_of
+from pipeline.errors import UsageError
+from pipeline.settings import Settings
+from s2cnet import packages
+from s2cnet.compiled import ReadyS2CNet
+from s2cnet.packages import CannotCompileError
+
+UNTRAINED = choose_weights("untrained")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """Whether each scorer was asked to compile; nothing compiles here."""
+    asked: list[Any] = []
+
+    def cannot(*_: object) -> None:
+        asked.append(True)
+        raise CannotCompileError("no C++ compiler")
+
+    monkeypatch.setattr("pipeline.detectors.embedded.compiled", cannot)
+    monkeypatch.setenv("S2CNET_CACHE", str(tmp_path))
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("compile", "images", "asks"),
+    [("off", COMPILE_FROM, False), ("auto", COMPILE_FROM - 1, False)],
+)
+def test_small_runs_and_those_that_say_so_are_not_compiled(
+    compile: str, images: int, asks: bool, asked: list[Any]
+) -> None:
+    scorer = scorer_of(Settings(compile=compile), UNTRAINED, "cpu", lambda: images)
+    assert bool(asked) is asks
+    assert type(scorer.model) is ReadyS2CNet
+
+
+def test_a_large_run_without_a_compiler_says_so_and_goes_on(asked: list[Any]) -> None:
+    with pytest.warns(RuntimeWarning, match="networks are not compiled: no C\\+\\+ compiler"):
+        scorer = scorer_of(Settings(), UNTRAINED, "cpu", lambda: COMPILE_FROM)
+    assert asked
+    assert type(scorer.model) is ReadyS2CNet
+
+
+def test_compile_on_without_a_compiler_is_refused(asked: list[Any]) -> None:
+    with pytest.raises(UsageError, match=r"--compile on: no C\+\+ compiler"):
+        scorer_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
+
+
+def test_precision_reaches_the_network() -> None:
+    scorer = scorer_of(Settings(precision="bfloat16"), UNTRAINED, "cpu", lambda: 1)
+    assert isinstance(scorer.model, ReadyS2CNet)
+    assert scorer.model.precision == "bfloat16"
+    assert Settings(precision="bfloat16").identity() != Settings().identity()
+    assert Settings(compile="off").identity() == Settings().identity()
+
+
+def test_packages_are_kept_where_the_user_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("S2CNET_CACHE", str(tmp_path))
+    seen: list[Any] = []
+    monkeypatch.setattr(build, "make_scorer", lambda *_, **named: seen.append(named))
+    scorer_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
+    assert seen == [{"packages": packages.cache_folder()}]
+    assert packages.cache_folder() == tmp_path

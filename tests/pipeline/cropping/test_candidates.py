@@ -1,0 +1,127 @@
+"""Published lists against the golden file; the product's own against its promises."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cropping import candidates
+from pipeline.errors import UsageError
+
+GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "preprocess.npz")
+SOURCE_WH = [(1024, 768), (683, 1024), (500, 500), (777, 333)]
+PHOTOS = range(4)
+
+
+def input_wh(photo: int) -> tuple[int, int]:
+    _, height, width = GOLDEN[f"tensor{photo}"].shape
+    return width, height
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_grid_is_the_published_one(photo: int) -> None:
+    expected = GOLDEN[f"candidates_input{photo}"]
+    np.testing.assert_allclose(candidates.grid(*input_wh(photo)), expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_grid_in_source_pixels(photo: int) -> None:
+    boxes = candidates.grid(*input_wh(photo))
+    source = candidates.input_to_source(boxes, input_wh(photo), SOURCE_WH[photo])
+    expected_yxyx = GOLDEN[f"candidates_source{photo}"]
+    np.testing.assert_array_equal(source[:, [1, 0, 3, 2]], expected_yxyx)
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+@pytest.mark.parametrize("ratio", candidates.PUBLISHED_RATIOS)
+def test_ratio_lists_are_the_published_ones(photo: int, ratio: str) -> None:
+    expected = GOLDEN[f"candidates_{ratio.replace(':', '_')}_{photo}"].reshape(-1, 4)
+    boxes = candidates.published_ratio(*input_wh(photo), ratio)
+    assert boxes.dtype == np.float32
+    np.testing.assert_array_equal(boxes, expected)
+
+
+def test_published_lists_can_be_empty() -> None:
+    assert candidates.grid(1024, 256).shape == (0, 4)
+    assert candidates.published_ratio(256, 1024, "16:9").shape == (0, 4)
+
+
+def test_published_ratios_are_five() -> None:
+    with pytest.raises(UsageError, match="no published candidates for '5:4'"):
+        candidates.published_ratio(256, 256, "5:4")
+
+
+SIDES = [1, 2, 3, 7, 50, 333, 4000]
+RATIOS = [1 / 20, 9 / 16, 1.0, 4 / 3, 16 / 9, 20.0]
+
+
+@pytest.mark.parametrize(("width", "height"), list(itertools.product(SIDES, SIDES)))
+def test_own_lists_keep_their_promises(width: int, height: int) -> None:
+    for ratio in RATIOS:
+        boxes = candidates.for_ratio(width, height, ratio)
+        assert 1 <= len(boxes) <= 336
+        assert_whole_pixels_inside(boxes, width, height)
+        assert_largest_comes_first(boxes[0], width, height, ratio)
+        crop_w, crop_h = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+        # Within half a pixel a side of an exact crop of this ratio, unless a side is 1 pixel.
+        off = np.abs(crop_w - crop_h * ratio) / (1 + ratio)
+        assert (off[np.minimum(crop_w, crop_h) > 1] <= 0.51).all()
+    free = candidates.for_free(width, height)
+    assert len(free) <= 385
+    np.testing.assert_array_equal(free[0], [0, 0, width, height])
+    assert_whole_pixels_inside(free, width, height)
+
+
+def assert_whole_pixels_inside(boxes: np.ndarray, width: int, height: int) -> None:
+    np.testing.assert_array_equal(boxes, np.rint(boxes))
+    assert boxes.min() >= 0
+    assert boxes[:, 2].max() <= width
+    assert boxes[:, 3].max() <= height
+    assert (boxes[:, :2] < boxes[:, 2:]).all()
+    assert len(np.unique(boxes, axis=0)) == len(boxes)
+
+
+def assert_largest_comes_first(box: np.ndarray, width: int, height: int, ratio: float) -> None:
+    crop_w, crop_h = box[2] - box[0], box[3] - box[1]
+    assert crop_w == width or crop_h == height
+    if width / height > ratio:
+        assert crop_h == height
+    if width / height < ratio:
+        assert crop_w == width
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(20_000, 1_000), (1_000, 20_000), (1_024, 768), (1, 1)]
+)
+def test_positions_reach_all_edges(width: int, height: int) -> None:
+    for ratio in (9 / 16, 1.0, 16 / 9):
+        boxes = candidates.for_ratio(width, height, ratio)
+        assert boxes[:, :2].min(axis=0).tolist() == [0, 0]
+        assert boxes[:, 2:].max(axis=0).tolist() == [width, height]
+
+
+def test_sizes_go_down_to_half() -> None:
+    boxes = candidates.for_ratio(1600, 900, "1:1")
+    sides = np.unique(boxes[:, 2] - boxes[:, 0])
+    assert sides.tolist() == [450, 540, 612, 684, 756, 828, 900]
+
+
+def test_ratio_by_name_and_by_number_agree() -> None:
+    by_name = candidates.for_ratio(640, 480, "16:9")
+    np.testing.assert_array_equal(by_name, candidates.for_ratio(640, 480, 16 / 9))
+    np.testing.assert_array_equal(
+        candidates.for_ratio(640, 480, "circle"), candidates.for_ratio(640, 480, 1.0)
+    )
+
+
+@pytest.mark.parametrize("ratio", [0, -1, float("nan"), float("inf"), "free", "wide"])
+def test_nonsense_ratios_are_refused(ratio: float | str) -> None:
+    with pytest.raises(UsageError):
+        candidates.for_ratio(640, 480, ratio)
+
+
+def test_empty_pictures_are_refused() -> None:
+    for make in (candidates.grid, candidates.for_free):
+        with pytest.raises(UsageError, match="at least 1 × 1"):
+            make(0, 5)

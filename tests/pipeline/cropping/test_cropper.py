@@ -1,0 +1,92 @@
+"""One picture without a cluster."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import Crop, Cropper, UsageError
+from pipeline.cropping.cropper import photo_of
+from pipeline.errors import DecodeError
+from s2cnet.checkpoint import to_published_state_dict
+from s2cnet.model import S2CNet
+from tests.support.odd_photos import exif, scene
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def cropper() -> Cropper:
+    return Cropper(weights="untrained", device="cpu")
+
+
+def png(pixels: np.ndarray) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_bytes_path_and_pillow_give_the_same_crops(cropper: Cropper, tmp_path: Path) -> None:
+    data = png(scene())
+    path = tmp_path / "scene.png"
+    path.write_bytes(data)
+    crops = cropper.crop(data, ["16:9", "640:480", "circle", "free"], top_k=2)
+    assert crops == cropper.crop(path, ["16:9", "640:480", "circle", "free"], top_k=2)
+    assert crops == cropper.crop(str(path), ["16:9", "640:480", "circle", "free"], top_k=2)
+    assert crops == cropper.crop(Image.open(path), ["16:9", "640:480", "circle", "free"], top_k=2)
+    assert [c.ratio for c in crops if c.rank == 0] == ["16:9", "640:480", "circle", "free"]
+
+
+def test_score_agrees_with_crop(cropper: Cropper) -> None:
+    data = png(scene())
+    crops = cropper.crop(data, ["1:1", "4:3"])
+    scores = cropper.score(data, [crop.box_px for crop in crops])
+    np.testing.assert_allclose(scores, [crop.score for crop in crops], atol=1e-5)
+
+
+def test_boxes_are_in_the_frame_of_the_upright_photo() -> None:
+    stream = BytesIO()
+    Image.fromarray(scene(320, 240)).save(stream, "JPEG", exif=exif(orientation=6))
+    assert (photo_of(stream.getvalue()).width_px, photo_of(stream.getvalue()).height_px) == (
+        240,
+        320,
+    )
+    opened = photo_of(Image.open(BytesIO(stream.getvalue())))
+    assert (opened.width_px, opened.height_px) == (240, 320)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
+def test_pillow_pictures_of_every_mode_are_taken(mode: str) -> None:
+    picture = Image.new(mode, (60, 40))
+    assert photo_of(picture).pixels.shape == (40, 60, 3)
+
+
+def test_weights_as_a_mapping_and_as_a_file_are_the_same_network(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    mapping = to_published_state_dict(S2CNet.untrained(seed=3))
+    path = tmp_path / "weights.pth"
+    torch.save(mapping, path)
+    data = png(scene(120, 90))
+    first: list[Crop] = Cropper(mapping, device="cpu").crop(data)
+    assert first == Cropper(path, device="cpu").crop(data)
+
+
+def test_wrong_arguments_are_named(cropper: Cropper) -> None:
+    data = png(scene(60, 40))
+    with pytest.raises(UsageError, match="list of shapes"):
+        cropper.crop(data, "16:9")
+    with pytest.raises(UsageError, match="top_k"):
+        cropper.crop(data, top_k=0)
+    with pytest.raises(UsageError, match="no area"):
+        cropper.score(data, [[5, 5, 5, 9]])
+    with pytest.raises(UsageError, match=r"\[N, 4\]"):
+        cropper.score(data, [[5, 5, 9]])
+    with pytest.raises(DecodeError, match="unsupported_format"):
+        cropper.crop(b"not a picture")
+    with pytest.raises(UsageError, match="rank_by"):
+        Cropper("untrained", device="cpu", rank_by="best")
+    assert cropper.crop(data, []) == []
+    assert cropper.score(data, []).shape == (0,)

@@ -1,0 +1,116 @@
+"""Readers of FLMS, FCDB, SACD and the plain CSV, on folders made by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import UsageError
+from pipeline.lab.datasets import load_dataset
+
+
+def photo(path: Path, size: tuple[int, int] = (60, 40)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (200, 120, 40)).save(path)
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_flms_text(tmp_path: Path) -> None:
+    photo(tmp_path / "image/a.jpg")
+    photo(tmp_path / "image/b.jpg")
+    write(tmp_path / "annotations/a.txt", "1 2 50 30\n3,4,51,31\n")
+    dataset = load_dataset("flms", tmp_path)
+    (example,) = dataset.examples
+    assert example.human_px.tolist() == [[1, 2, 50, 30], [3, 4, 51, 31]]
+    assert dataset.notes == ["1 photos without annotations were left out"]
+
+
+def save_mat(path: Path, rows: dict[str, list[list[float]]]) -> None:
+    io = pytest.importorskip("scipy.io")
+    table = np.empty((len(rows), 1), dtype=[("filename", object), ("bbox", object)])
+    for i, (name, crops) in enumerate(rows.items()):
+        table[i, 0] = (name, np.array(crops, np.float64))
+    io.savemat(path, {"img_gt": table})
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [1, 0, 3, 2]])
+def test_flms_mat_finds_out_its_column_order(tmp_path: Path, order: list[int]) -> None:
+    photo(tmp_path / "image/a.jpg", (60, 40))  # x up to 55 would leave a photo 40 high
+    xyxy = [[5.0, 4.0, 55.0, 36.0], [-1.0, -1.0, -1.0, -1.0], [10.0, 0.0, 60.0, 40.0]]
+    crops = [[row[i] for i in order] for row in xyxy]
+    save_mat(tmp_path / "500_image_dataset.mat", {"a.jpg": crops, "gone.jpg": crops})
+    dataset = load_dataset("flms", tmp_path)
+    (example,) = dataset.examples
+    assert example.human_px.tolist() == [xyxy[0], xyxy[2]]  # the negative one is void
+    assert "1 photos named in 500_image_dataset.mat" in dataset.notes[0]
+
+
+def test_flms_errors(tmp_path: Path) -> None:
+    photo(tmp_path / "image/a.jpg")
+    with pytest.raises(UsageError, match=r"neither 500_image_dataset\.mat nor a folder"):
+        load_dataset("flms", tmp_path)
+    write(tmp_path / "500_image_dataset.mat", "no matlab file at all, only text " * 20)
+    with pytest.raises(UsageError, match="expected img_gt"):
+        load_dataset("flms", tmp_path)
+    with pytest.raises(UsageError, match="one split"):
+        load_dataset("flms", tmp_path, "train")
+
+
+def test_fcdb(tmp_path: Path) -> None:
+    photo(tmp_path / "data/1_b.jpg")
+    entries = [
+        {"flickr_photo_id": 1, "url": "https://farm.example/9/1_b.jpg", "crop": [5, 6, 50, 30]},
+        {"flickr_photo_id": 2, "url": "https://farm.example/9/2_b.jpg", "crop": [0, 0, 9, 9]},
+    ]
+    write(tmp_path / "cropping_testing_set.json", json.dumps(entries))
+    dataset = load_dataset("fcdb", tmp_path)
+    (example,) = dataset.examples
+    assert example.human_px.tolist() == [[5, 6, 55, 36]]  # x y w h in the file
+    assert dataset.notes == ["1 photos named in cropping_testing_set.json are not in the folder"]
+    with pytest.raises(UsageError, match=r"cropping_training_set\.json is missing"):
+        load_dataset("fcdb", tmp_path, "train")
+    with pytest.raises(UsageError, match="splits test and train"):
+        load_dataset("fcdb", tmp_path, "val")
+
+
+@pytest.mark.parametrize("entry", [{"url": "a"}, {"url": "a", "crop": [1, 2, 3]}, [], None])
+def test_fcdb_refuses_other_contents(tmp_path: Path, entry: object) -> None:
+    photo(tmp_path / "data/a.jpg")
+    write(tmp_path / "cropping_testing_set.json", json.dumps([entry]))
+    with pytest.raises(UsageError, match="entry 0: expected"):
+        load_dataset("fcdb", tmp_path)
+
+
+@pytest.mark.parametrize("nested", ["", "test/"])
+def test_sacd(tmp_path: Path, nested: str) -> None:
+    photo(tmp_path / f"images/{nested}5.jpg")
+    write(tmp_path / f"annotations/{nested}5.txt", "1 2 50 30 0.9\n3 4 51 31 0.7\n")
+    write(tmp_path / f"subject/{nested}5.txt", "20 10 30 20\n")
+    (example,) = load_dataset("sacd", tmp_path).examples
+    assert example.human_px.tolist() == [[1, 2, 50, 30], [3, 4, 51, 31]]
+    assert example.objects_px is not None
+    assert example.objects_px.tolist() == [[20, 10, 30, 20]]
+
+
+def test_crops_of_ones_own(tmp_path: Path) -> None:
+    photo(tmp_path / "images/a.jpg")
+    write(
+        tmp_path / "crops.csv",
+        "person,photo,x0,y0,x1,y1\n1,a.jpg,0,0,30,40\n2,a.jpg,1,0,31,40\n1,gone.jpg,0,0,1,1\n",
+    )
+    dataset = load_dataset("crops", tmp_path)
+    (example,) = dataset.examples
+    assert example.human_px.tolist() == [[0, 0, 30, 40], [1, 0, 31, 40]]
+    assert dataset.notes == ["1 photos named in crops.csv are not in the folder"]
+    write(tmp_path / "crops.csv", "photo,x0,y0,x1,y1\na.jpg,0,0,30\n")
+    with pytest.raises(UsageError, match=r"crops\.csv:2"):
+        load_dataset("crops", tmp_path)
+    write(tmp_path / "crops.csv", "photo,left,top\n")
+    with pytest.raises(UsageError, match="no column x0, x1, y0, y1"):
+        load_dataset("crops", tmp_path)

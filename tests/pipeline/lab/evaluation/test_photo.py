@@ -1,0 +1,115 @@
+"""One photo through the evaluation: the production path, and a row whatever happens."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import Cropper
+from pipeline.cropping.build import choose_weights
+from pipeline.lab.datasets import Example
+from pipeline.lab.evaluation.photo import CONSENSUS, OTHER_PERSON, OURS, Evaluator, Marked
+from pipeline.lab.evaluation.plan import Plan, evaluate_here
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    torch.set_num_threads(1)
+    return Plan(choose_weights("untrained"), "embedded", ["centre", "largest"], ["1:1"])
+
+
+@pytest.fixture(scope="module")
+def evaluator(plan: Plan) -> Evaluator:
+    return plan.evaluator("cpu")
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise with a bright block: 192 × 128."""
+    pixels = np.random.default_rng(0).integers(0, 60, (128, 192, 3)).astype(np.uint8)
+    pixels[40:90, 110:160] = (250, 220, 40)
+    path = tmp_path_factory.mktemp("photos") / "a.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def boxes(*rows: list[float]) -> np.ndarray:
+    return np.array(rows, np.float32)
+
+
+def test_crops_are_those_of_production(evaluator: Evaluator, photo: Path) -> None:
+    human = boxes([20, 0, 148, 128], [0, 10, 192, 118])
+    row = evaluator.evaluate(Example("a", photo, human_px=human))
+    assert row["status"] == "ok"
+    cropper = Cropper(weights="untrained", device="cpu")
+    crops = cropper.crop(photo, ["128:128", "192:108", "free"])
+    assert row["human"]["crops"][OURS] == [list(crop.box_px) for crop in crops[:2]]
+    assert row["human"]["free"]["box"] == list(crops[2].box_px)
+    assert row["human"]["crops"]["centre"] == [[32, 0, 160, 128], [0, 10, 192, 118]]
+    assert row["human"]["measures"]["centre"]["iou"] == pytest.approx([116 / 140, 1])
+    assert set(row["human"]["measures"]) == {OURS, "centre", OTHER_PERSON, CONSENSUS}
+    assert row["scored"] is None
+    assert row["kept"] is None
+    json.dumps(row)  # plain data
+
+
+def test_scores_are_those_of_production(evaluator: Evaluator, photo: Path) -> None:
+    crops = boxes([0, 0, 100, 100], [50, 10, 190, 120], [10, 10, 180, 126])
+    mos = np.array([1, 3, 2], np.float32)
+    row = evaluator.evaluate(Example("a", photo, crops, mos))
+    expected = Cropper(weights="untrained", device="cpu").score(photo, crops)
+    assert row["scored"]["predicted"] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert row["scored"]["measures"]["largest"]["srcc"] == pytest.approx(0.5)  # sizes 1 2 3
+    assert row["human"] is None
+
+
+def test_marked_boxes_are_followed(evaluator: Evaluator, photo: Path) -> None:
+    marked = Marked(boxes([32, 0, 160, 128], [0, 0, 64, 128]), ["x", "y"])
+    row = evaluator.evaluate(Example("a", photo), marked)
+    assert row["kept"]["groups"] == ["x", "y"]
+    assert row["kept"]["shares"]["centre"] == {"1:1": [1.0, 0.5]}
+    assert "largest" not in row["kept"]["shares"]  # it places nothing
+
+
+def test_given_objects_take_the_detectors_place(plan: Plan, photo: Path) -> None:
+    given = dataclasses.replace(plan, detector="boxes")
+    objects = boxes([110, 40, 160, 90])
+    examples = [Example("a", photo, objects_px=objects), Example("b", photo)]
+    with_objects, without = evaluate_here(examples, given, "cpu")
+    assert [item["box"] for item in with_objects["objects"]] == objects.tolist()
+    assert with_objects["kept"]["groups"] == [""]
+    assert without["objects"] == []
+    assert without["status"] == "ok"
+
+
+def test_what_cannot_be_judged_is_a_row(evaluator: Evaluator, photo: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.png"
+    cut.write_bytes(photo.read_bytes()[:5000])
+    text = tmp_path / "text.jpg"
+    text.write_text("not a photo at all")
+    swapped = boxes([0, 0, 100, 190])  # higher than the photo: y first
+    rows = [
+        evaluator.evaluate(example)
+        for example in (
+            Example("cut", cut),
+            Example("text", text),
+            Example("gone", tmp_path / "gone.jpg"),
+            Example("swapped", photo, human_px=swapped),
+        )
+    ]
+    statuses = {row["id"]: row["status"] for row in rows}
+    assert statuses == {
+        "cut": "truncated", "text": "unsupported_format", "gone": "not_found",
+        "swapped": "boxes_outside",
+    }  # fmt: skip
+    assert all(row["message"] for row in rows)
+
+
+def test_a_rounded_edge_is_not_outside(evaluator: Evaluator, photo: Path) -> None:
+    row = evaluator.evaluate(Example("a", photo, human_px=boxes([0, 0, 193, 129])))
+    assert row["status"] == "ok"
+    assert row["human"]["boxes"] == [[0, 0, 192, 128]]

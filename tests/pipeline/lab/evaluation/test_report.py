@@ -1,0 +1,100 @@
+"""The report: every figure in it, self-contained, and no stranger's text as markup."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.lab.evaluation.photo import OURS
+from pipeline.lab.evaluation.plots import Bar, bars, scatter
+from pipeline.lab.evaluation.report import best_and_worst, render, write_report
+from pipeline.lab.evaluation.summary import summarise
+
+
+def human_row(name: str, file: str, ours: float) -> dict[str, Any]:
+    box = [1.0, 2.0, 31.0, 22.0]
+    return {
+        "id": name, "file": file, "status": "ok", "message": "", "width": 40, "height": 24,
+        "tags": ["landscape"], "objects": [], "scored": None, "kept": None,
+        "human": {
+            "boxes": [box], "crops": {OURS: [box], "centre": [box]},
+            "measures": {OURS: {"iou": [ours], "bde": [0.1]}, "centre": {"iou": [0.5]}},
+            "free": {"box": box, "measures": {"free_iou": 0.625, "free_bde": 0.05}},
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> dict[str, Any]:
+    photo = tmp_path / "p.png"
+    Image.new("RGB", (40, 24), (10, 90, 200)).save(photo)
+    rows = [human_row(f"photo{i}", str(photo), 0.3 + 0.05 * i) for i in range(5)]
+    rows.append(human_row("<script>alert(1)</script>", "gone.png", 0.9))
+    rows.append({"id": "bad", "file": "x", "status": "corrupt", "message": "…"})
+    return {
+        "dataset": "flms", "split": "test", "notes": ["3 photos were left out"],
+        "run": {"weights": "starter 0123", "detector": "embedded", "ratios": "1:1"},
+        **summarise(rows, 50, 0), "rows": rows,
+    }  # fmt: skip
+
+
+def test_files(report: dict[str, Any], tmp_path: Path) -> None:
+    figures, page = write_report(report, tmp_path / "new" / "folder")
+    content = json.loads(figures.read_text())
+    assert content["measures"][OURS]["iou"]["mean"] == pytest.approx((0.3 * 5 + 0.5 + 0.9) / 6)
+    assert content["published"][0]["method"] == "CACNet"
+    assert len(content["rows"]) == 7
+    assert "0.483" in page.read_text()
+
+
+def test_page_holds_all_and_loads_nothing(report: dict[str, Any]) -> None:
+    page = render(report)
+    for text in ("6 of 7 photos judged", "3 photos were left out", "1 photos: corrupt",
+                 "published: Hong et al., CVPR 2021", "0.854", "0.625", "centre crop"):  # fmt: skip
+        assert text in page, text
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+    assert page.count("data:image/jpeg;base64,") == 5  # the sixth photo is gone
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "Untrained network" not in page
+    report["run"]["weights"] = "untrained gaicv1, seed 0"
+    assert "Untrained network" in render(report)
+
+
+def test_best_and_worst_are_different_photos(report: dict[str, Any]) -> None:
+    best, worst = best_and_worst(report["rows"], "iou")
+    assert [row["id"] for row in best] == ["<script>alert(1)</script>", "photo4", "photo3"]
+    assert [row["id"] for row in worst] == ["photo0", "photo1", "photo2"]
+    assert best_and_worst(report["rows"], None) == ([], [])
+
+
+def test_a_report_without_any_judged_photo(report: dict[str, Any]) -> None:
+    rows = report["rows"][-1:]
+    page = render({**report, **summarise(rows, 10, 0), "rows": rows})
+    assert "0 of 1 photos judged" in page
+    assert "Best photos" not in page
+
+
+def circles(svg: str) -> np.ndarray:
+    return np.array(re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg), float)
+
+
+def test_scatter_puts_points_where_they_belong() -> None:
+    points = circles(scatter([0, 1, 2], [5, 9, 7], "x", "y", "#000"))
+    assert (np.diff(points[:, 0]) > 0).all()
+    assert points[1, 0] - points[0, 0] == pytest.approx(points[2, 0] - points[1, 0], abs=0.2)
+    assert points[1, 1] < points[2, 1] < points[0, 1]  # up is less in SVG
+    assert len(circles(scatter(range(50_000), range(50_000), "x", "y", "#000"))) == 4000
+    assert len(circles(scatter([1, 1], [2, 2], "x", "y", "#000", diagonal=True))) == 2
+
+
+def test_bars_are_as_long_as_their_values() -> None:
+    svg = bars([("a <b>", [Bar("one", 0.2, 0.1, 0.3, "#111"), Bar("two", 0.4, 0.4, 0.4, "#222")])],
+               "title")  # fmt: skip
+    widths = [float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)"', svg)]
+    assert widths[1] == pytest.approx(2 * widths[0], rel=0.01)
+    assert "a &lt;b&gt;" in svg

@@ -1,0 +1,135 @@
+"""Figures of a data set from rows made by hand: means, intervals, slices, parity, integrity."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.detectors import Detections
+from pipeline.lab.evaluation.photo import OURS
+from pipeline.lab.evaluation.slices import ORDER, tags
+from pipeline.lab.evaluation.summary import bootstrap, main_measure, summarise
+from pipeline.photo.decode import Photo
+
+
+def row(name: str, **parts: Any) -> dict[str, Any]:
+    return {
+        "id": name, "status": "ok", "tags": ["landscape"],
+        "scored": None, "human": None, "kept": None, **parts,
+    }  # fmt: skip
+
+
+def human(ours: list[float], centre: list[float]) -> dict[str, Any]:
+    return {
+        "measures": {OURS: {"iou": ours}, "centre": {"iou": centre}},
+        "free": {"measures": {"free_iou": max(ours)}},
+    }
+
+
+def test_means_are_over_photos_and_differences_are_paired() -> None:
+    rows = [
+        row("a", human=human([0.9, 0.7], [0.5, 0.5]), tags=["landscape", "people"]),
+        row("b", human=human([0.4], [0.3]), tags=["portrait"]),
+        {"id": "c", "status": "truncated", "message": "…", "tags": []},
+    ]
+    figures = summarise(rows, resamples=200, seed=0)
+    assert figures["photos"] == 3
+    assert figures["statuses"] == {"ok": 2, "truncated": 1}
+    assert figures["measures"][OURS]["iou"]["mean"] == pytest.approx(0.6)  # of .8 and .4
+    assert figures["measures"][OURS]["iou"]["photos"] == 2
+    assert figures["measures"][OURS]["free_iou"]["mean"] == pytest.approx(0.65)
+    assert figures["differences"]["centre"]["iou"]["mean"] == pytest.approx(0.2)  # .3 and .1
+    assert OURS not in figures["differences"]
+    assert list(figures["slices"]) == ["landscape", "portrait", "people"]  # the report's order
+    assert figures["slices"]["people"]["photos"] == 1
+    assert figures["slices"]["people"]["measures"][OURS]["iou"]["mean"] == pytest.approx(0.8)
+    assert main_measure(figures) == "iou"
+
+
+def test_nothing_judged_is_said_not_raised() -> None:
+    figures = summarise([{"id": "a", "status": "corrupt"}], resamples=10, seed=0)
+    assert figures["measures"] == figures["differences"] == figures["slices"] == {}
+    assert main_measure(figures) is None
+
+
+def test_intervals() -> None:
+    interval = bootstrap(resamples=2000, seed=1)
+    constant = interval([0.3] * 20)
+    assert constant["low"] == constant["high"] == pytest.approx(0.3)
+    values = np.random.default_rng(0).normal(0.5, 0.1, 400)
+    found = interval(values)
+    assert found == interval(values)
+    assert found["mean"] == pytest.approx(values.mean())
+    # The normal interval of a mean: 1.96 standard errors each way.
+    half = 1.96 * values.std() / 20
+    assert found["low"] == pytest.approx(values.mean() - half, abs=0.15 * half)
+    assert found["high"] == pytest.approx(values.mean() + half, abs=0.15 * half)
+
+
+def kept(groups: list[str], shares: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    return {"groups": groups, "shares": shares}
+
+
+def test_parity_by_hand() -> None:
+    rows = [
+        row("p", kept=kept(["x", "y"], {OURS: {"1:1": [1.0, 0.2], "9:16": [0.5, 0.52]}})),
+        row("q", kept=kept(["y", "x", "y"], {OURS: {"1:1": [0.9, 0.1, 0.0]}})),
+        row("r", kept=kept(["x", "x"], {OURS: {"1:1": [0.9, 0.1]}})),  # one group: no decision
+    ]
+    (entry,) = summarise(rows, resamples=100, seed=0)["fairness"]
+    assert (entry["method"], entry["first"], entry["second"]) == (OURS, "x", "y")
+    # p: x kept at 1:1, alike at 9:16 (2 points). q: y over x, then x over y by 10 points.
+    assert entry["decisions"] == 4
+    assert entry["first_kept"] == 0.5
+    assert entry["second_kept"] == 0.25
+    assert entry["alike"] == 0.25
+    assert entry["advantage"]["mean"] == pytest.approx((0.5 + 0.0) / 2)
+    assert entry["advantage"]["photos"] == 2
+    assert entry["parity"]
+
+
+def test_a_one_sided_method_has_no_parity() -> None:
+    rows = [row(str(i), kept=kept(["x", "y"], {"centre": {"1:1": [0.0, 1.0]}})) for i in range(30)]
+    (entry,) = summarise(rows, resamples=100, seed=0)["fairness"]
+    assert entry["advantage"]["mean"] == -1
+    assert entry["second_kept"] == 1
+    assert not entry["parity"]
+
+
+def test_integrity_by_hand() -> None:
+    shares = {OURS: {"1:1": [1.0, 0.96, 0.5, 0.0], "16:9": [1.0, 1.0, 1.0, 0.04]}}
+    rows = [row("a", kept=kept([""] * 4, shares)), row("b", kept=kept([], {OURS: {"1:1": []}}))]
+    figures = summarise(rows, resamples=100, seed=0)
+    values = {name: value["mean"] for name, value in figures["integrity"][OURS].items()}
+    assert values == pytest.approx({"whole": 5 / 8, "cut": 1 / 8, "lost": 2 / 8})
+    assert figures["fairness"] == []
+
+
+def photo(width: int, height: int) -> Photo:
+    return Photo(np.zeros((4, 4, 3), np.uint8), width, height, "png", 1)
+
+
+def found(*objects: tuple[str, list[float]]) -> Detections:
+    rows = np.array([box for _, box in objects], np.float32).reshape(-1, 4)
+    return Detections(rows, np.ones(len(rows), np.float32), [label for label, _ in objects])
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [(300, 200, "landscape"), (200, 300, "portrait"), (204, 200, "square"), (400, 200, "panorama"),
+     (100, 300, "panorama")],
+)  # fmt: skip
+def test_shape_tags(width: int, height: int, expected: str) -> None:
+    assert tags(photo(width, height), found()) == [expected, "no people found", "no object"]
+    assert expected in ORDER
+
+
+def test_content_tags() -> None:
+    picture = photo(1000, 1000)
+    person, face = ("person", [100.0, 100, 500, 900]), ("face", [250.0, 120, 350, 240])
+    assert tags(picture, found(face, person))[1:] == ["people", "one object"]
+    dog, speck = ("dog", [600.0, 500, 900, 900]), ("dog", [10.0, 10, 60, 60])
+    assert tags(picture, found(dog, speck))[1:] == ["no people found", "one object"]
+    assert tags(picture, found(dog, person))[1:] == ["people", "several objects"]
+    both = ("subject", [80.0, 80, 920, 920])  # a region that holds the two
+    assert tags(picture, found(both, dog, person))[1:] == ["people", "several objects"]

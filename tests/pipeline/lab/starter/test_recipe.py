@@ -1,0 +1,153 @@
+"""The recipe from end to end on drawn photos, with a few steps: both files come out and load."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from pipeline.cropping import candidates
+from pipeline.detectors.embedded import find
+from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.lab.cli.make_starter import Effort, make, parser, take_graph
+from pipeline.lab.starter.answers import Answers
+from pipeline.lab.starter.crop_lists import FAR, FAR_WEIGHT, far_list, ratio_lists
+from pipeline.lab.starter.distil import SeenPhoto, off_centre
+from pipeline.lab.starter.people import draw_people
+from pipeline.lab.starter.scored_crops import read_scored_crops
+from pipeline.report.progress import Log
+from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
+
+torch.set_num_threads(1)
+
+LITTLE = Effort(
+    held_out=1, detector_epochs=1, reading_views=3, map_steps=1, subject_rounds=1, teachers=1,
+    teacher_epochs=1, graph_steps=2,
+)  # fmt: skip
+WIDTH, HEIGHT = 160, 120
+
+
+def drawn_photos(folder: Path) -> list[Answers]:
+    """Three photos of a bright square on grey noise, with answers that agree where it is."""
+    random = np.random.default_rng(0)
+    answers = []
+    for number in range(3):
+        pixels = random.integers(90, 110, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+        x, y = 20 + 40 * number, 30
+        pixels[y : y + 50, x : x + 50] = (40, 90, 240)
+        cv2.imwrite(str(folder / f"{number}.png"), pixels)
+        box = [x / WIDTH, y / HEIGHT, (x + 50) / WIDTH, (y + 50) / HEIGHT]
+        rows = np.array([[*box, 0.9, 16]], np.float32)
+        seen = np.zeros((4, 5), np.float32)
+        seen[1:3, number + 1] = 1
+        front = cv2.resize(seen[:, :4].repeat(24, 0), (96, 96), interpolation=cv2.INTER_NEAREST)
+        faces, nothing = np.zeros((0, 5), np.float32), np.zeros((0, 6), np.float32)
+        text = np.array([[*box[:3], (y + 12) / HEIGHT, 0.9]], np.float32)
+        objects = {"nanodet": rows, "centernet": rows}
+        size = (WIDTH, HEIGHT)
+        answers.append(
+            Answers(f"{number}.png", size, objects, faces, seen, seen, front, text, nothing)
+        )
+    return answers
+
+
+def drawn_scores(path: Path) -> Path:
+    """Sixteen photos whose crops people like the better the more of the middle they show."""
+    crops = candidates.grid(320, 256)
+    off = np.abs(crops - [80, 64, 240, 192]).sum(axis=1)
+    row = {
+        "split": "train",
+        "crops": crops.tolist(),
+        "scores": (4 - off / off.max()).tolist(),
+        "detections": [[100, 80, 200, 180], [20, 20, 120, 120]],
+    }
+    path.write_text(json.dumps({f"{number}.jpg": row for number in range(16)}))
+    return path
+
+
+def test_a_little_of_everything_makes_two_files_that_load(tmp_path: Path) -> None:
+    answers = drawn_photos(tmp_path)
+    layouts = read_scored_crops(drawn_scores(tmp_path / "scores.json"))["train"]
+    torch.manual_seed(0)
+    detector, network = SubjectNetwork().eval(), S2CNet.untrained("gaicv1", 0)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    make(detector, network, answers, layouts, tmp_path, tmp_path, LITTLE, 0, Log())
+
+    made = safetensors.torch.load_file(tmp_path / "subjects.safetensors")
+    assert made["head.out.weight"].dtype == torch.float16
+    fresh = SubjectNetwork()
+    fresh.load_state_dict({name: tensor.float() for name, tensor in made.items()})
+    pixels = cv2.imread(str(tmp_path / "0.png"))[..., ::-1].copy()
+    objects = find(fresh.eval(), pixels)
+    assert len(objects.boxes) == len(objects.scores) == len(objects.labels)
+
+    starter = load_model(str(tmp_path / "starter.safetensors"))
+    image, scale_xy = prepare_image(pixels)
+    crops = torch.tensor([[0, 0.0, 0, 200, 200], [0, 50, 50, 250, 250]])
+    scores = starter.score(image[None], crops, [boxes_to_input(objects.boxes, scale_xy)])
+    assert torch.isfinite(scores).all()
+    moved = {  # beyond the rounding to half precision
+        name.split(".")[0]
+        for name, tensor in starter.state_dict().items()
+        if not torch.equal(tensor, before[name].half().float())
+    }
+    assert {"backbone", "embedding", "transformer"} <= moved
+
+
+def test_an_earlier_graph_is_taken_without_its_backbone() -> None:
+    network, earlier = S2CNet.untrained("gaicv1", 1), S2CNet.untrained("gaicv1", 2)
+    own = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    take_graph(network, earlier)
+    for name, tensor in network.state_dict().items():
+        source = own if name.startswith("backbone.") else earlier.state_dict()
+        assert torch.equal(tensor, source[name]), name
+
+
+def test_the_trial_is_an_option() -> None:
+    names = (
+        "photos",
+        "objects",
+        "scored-crops",
+        "lite0",
+        "centerface",
+        "isnet",
+        "mobilenet",
+        "output",
+    )
+    needed = [word for name in names for word in (f"--{name}", "x")]
+    assert parser().parse_args([*needed, "--trial"]).trial
+    assert not parser().parse_args(needed).trial
+    assert parser().parse_args(needed).graph_from is None
+
+
+def test_lists_that_are_far_from_the_photo_s_own_ratio() -> None:
+    random = np.random.default_rng(0)
+    people = draw_people(np.array([[0.1, 0.3, 0.3, 0.7]]), np.ones(1), 64, random)
+    for width, height in ((384, 256), (256, 384)):
+        for _ in range(8):
+            made = far_list(width, height, people, 12, random)
+            x0, y0, x1, y1 = made.crops[0]
+            assert abs(np.log((x1 - x0) / (y1 - y0) * height / width)) > FAR - 0.2
+            assert (made.weight, made.choice) == (FAR_WEIGHT, True)
+            assert len(made.crops) == len(made.truth) <= 12
+    # People are on the left: on a wide photo the best narrow crop is there.
+    narrow = [far_list(384, 256, people, 40, random) for _ in range(4)]
+    best = [each.crops[each.truth.argmax()] for each in narrow]
+    assert np.mean([(b[0] + b[2]) / 2 for b in best]) < 384 / 2
+    assert len(ratio_lists(384, 256, people, 9, random)) == 3
+
+
+def test_photos_with_something_off_centre_are_seen_more_often() -> None:
+    def photo(*subject: float) -> SeenPhoto:
+        nothing = np.zeros((8, 2, 2), np.float16)
+        boxes = np.array([subject])
+        return SeenPhoto(nothing, (32, 32), np.zeros((0, 4), np.float32), boxes, np.ones(1))
+
+    chances = off_centre(
+        [photo(0.1, 0.1, 0.9, 0.9), photo(0, 0.6, 0.3, 0.9)], np.random.default_rng(0)
+    )
+    assert chances.sum() == pytest.approx(1)
+    assert chances[1] > 2 * chances[0]

@@ -1,0 +1,88 @@
+"""A run that release 0.1.0 made is read, verified and counted as ever.
+
+tests/golden/runs/release_0_1_0 holds four photos and the output of one run over them, as that
+release wrote it; nothing here writes to it.
+"""
+
+import os
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from pipeline import open_run
+from pipeline.inputs.listing import list_inputs
+from pipeline.ledger.audit import list_runs, verify_run
+from pipeline.ledger.incremental import uncovered
+from pipeline.ledger.pinned import read_spec
+from pipeline.ledger.plan import RunSpec
+from pipeline.settings import Settings
+from pipeline.storage.store import open_store
+
+STORED = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
+RUN_ID = "8698ae6aa25651282f8a"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the folder, its photos with the times that the run saw, as working directory."""
+    copy = shutil.copytree(STORED, tmp_path / "made")
+    etags = open_run(str(copy / "out")).images(["uri", "etag"]).to_pylist()
+    for row in etags:  # a local file's ETag is its time in nanoseconds and its size
+        time_ns = int(row["etag"].split("-")[0], 16)
+        os.utime(copy / row["uri"], ns=(time_ns, time_ns))
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def test_its_tables_are_read(folder: Path) -> None:
+    run = open_run("out")
+    images = {row["uri"]: row for row in run.images().to_pylist()}
+    assert {uri: row["status"] for uri, row in images.items()} == {
+        "photos/scene_0.jpg": "ok",
+        "photos/scene_1.jpg": "ok",
+        "photos/torn.jpg": "truncated",
+        "photos/notes.png": "unsupported_format",
+    }
+    assert [images[f"photos/scene_{i}.jpg"]["owner"] for i in (0, 1)] == ["ada", "bob"]
+    crops = run.crops().to_pylist()
+    assert sorted(crop["ratio"] for crop in crops) == ["16:9"] * 2 + ["1:1"] * 2 + ["circle"] * 2
+    first = next(c for c in crops if c["uri"] == "photos/scene_0.jpg" and c["ratio"] == "16:9")
+    assert [first[edge] for edge in ("x0", "y0", "x1", "y1")] == [0.0, 15.0, 160.0, 105.0]
+    assert (first["width"], first["height"], first["format"]) == (48, 27, "webp")
+    assert len(run.candidates()) == 212
+
+
+def test_it_verifies_and_is_listed(folder: Path) -> None:
+    store = open_store("out")
+    assert verify_run(store, RUN_ID).problems == []
+    (listed,) = list_runs(store)
+    assert listed["run_id"] == RUN_ID
+    assert listed["state"] == "committed"
+
+
+def test_its_run_id_is_still_the_hash_of_its_spec(folder: Path) -> None:
+    spec = read_spec(open_store("out"), RUN_ID)
+    assert RunSpec(**{item.name: spec[item.name] for item in fields(RunSpec)}).run_id == RUN_ID
+
+
+def test_it_covers_its_photos(folder: Path) -> None:
+    """A job of today with the same options, weights and detector has nothing to do."""
+    store = open_store("out")
+    old = read_spec(store, RUN_ID)
+    today = Settings(
+        input="list.csv", output="out", ratios="1:1,16:9,circle", thumbnail_size=48, candidates=True
+    )
+    spec = RunSpec(
+        settings=today.identity(),
+        weights_sha256=old["weights_sha256"],
+        detector=old["detector"],
+        code_version="a later one",
+        input_sha256="",
+    )
+    inputs = list_inputs("list.csv", None)
+    assert uncovered(store, spec, inputs, "incremental").covered == 4
+    (folder / "photos" / "torn.jpg").write_bytes(b"another file")
+    again = uncovered(store, spec, list_inputs("list.csv", None), "incremental")
+    assert again.inputs["uri"].to_pylist() == ["photos/torn.jpg"]

@@ -1,0 +1,116 @@
+"""Mutated pictures: each gives one picture or one typed error, and the decoder goes on."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DecodeError
+from pipeline.photo.decode import DecodeLimits, Photo
+from pipeline.photo.decoder import Decoder
+from tests.support.odd_photos import good_photos, heic_photo
+
+STATUSES = {
+    "ok",
+    "unsupported_format",
+    "too_large",
+    "too_many_pixels",
+    "too_much_memory",
+    "truncated",
+    "corrupt",
+    "empty",
+}
+
+# Sides, lengths and offsets that parsers of headers get wrong.
+EDGES = [b"\0\0", b"\xff\xff", b"\x7f\xff", b"\x80\0", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\1"]
+
+
+def mutated(picture: bytes, other: bytes, rng: random.Random) -> bytes:
+    """One to eight random changes; the head, where the parsers are, gets half of them."""
+    data = bytearray(picture)
+    for _ in range(rng.randint(1, 8)):
+        if not data:
+            break
+        at = rng.randrange(min(len(data), 200) if rng.random() < 0.5 else len(data))
+        kind = rng.randrange(7)
+        if kind == 0:
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            data[at] = rng.randrange(256)
+        elif kind == 2:
+            edge = rng.choice(EDGES)
+            data[at : at + len(edge)] = edge
+        elif kind == 3:
+            del data[at : at + rng.randint(1, 50)]
+        elif kind == 4:
+            data[at:at] = rng.randbytes(rng.randint(1, 50))
+        elif kind == 5:
+            data[at:] = other[rng.randrange(len(other)) :]
+        else:
+            start = rng.randrange(len(data))
+            data[at:at] = data[start : start + rng.randint(1, 400)]
+    return bytes(data)
+
+
+def resident_mb(process: int | str) -> float:
+    fields = Path(f"/proc/{process}/status").read_text().split("VmRSS:")[1].split()
+    return int(fields[0]) / 1024
+
+
+def fuzz(decoder: Decoder, count: int, seed: int, every: int) -> tuple[Counter[str], list[float]]:
+    """Statuses of `count` mutated pictures, and the child's memory in MB after each `every`."""
+    rng = random.Random(seed)
+    pictures = [*good_photos().values(), heic_photo()]
+    statuses: Counter[str] = Counter()
+    memory = []
+    for number in range(1, count + 1):
+        data = mutated(rng.choice(pictures), rng.choice(pictures), rng)
+        try:
+            photo = decoder.decode(data)
+        except DecodeError as error:
+            statuses[error.status if error.message else "no message"] += 1
+        else:
+            assert_sound(photo)
+            statuses["ok"] += 1
+        if number % every == 0 and decoder._child is not None:
+            memory.append(resident_mb(decoder._child.pid))
+    return statuses, memory
+
+
+def assert_sound(photo: Photo) -> None:
+    height_view, width_view, planes = photo.pixels.shape
+    assert planes == 3
+    assert photo.pixels.dtype == np.uint8
+    assert 0 < width_view <= photo.width_px
+    assert 0 < height_view <= photo.height_px
+
+
+def test_mutated_pictures_give_one_typed_answer_each() -> None:
+    with Decoder() as decoder:
+        statuses, _ = fuzz(decoder, count=1_500, seed=1, every=1_500)
+    assert statuses.total() == 1_500
+    assert set(statuses) <= STATUSES, statuses
+    assert min(statuses["ok"], statuses["corrupt"], statuses["truncated"]) > 50, statuses
+
+
+@pytest.mark.chaos
+def test_a_hundred_thousand_mutated_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    """No death, no lateness, one child for all of them, and memory that does not grow."""
+    count = 100_000
+    patient = DecodeLimits(timeout_s=60)  # it may run beside much else
+    with Decoder(patient) as decoder:
+        decoder.decode(good_photos()["good.jpg"])
+        assert decoder._child is not None
+        first, parent_mb = decoder._child.pid, resident_mb("self")
+        statuses, memory = fuzz(decoder, count, seed=2, every=count // 20)
+        with capsys.disabled():
+            print(f"\n{dict(statuses)}\nchild MB {[round(mb) for mb in memory]}")
+            print(f"parent MB {parent_mb:.0f} before, {resident_mb('self'):.0f} after")
+        assert decoder._child is not None
+        assert decoder._child.pid == first
+    assert statuses.total() == count
+    assert set(statuses) <= STATUSES, statuses
+    assert max(memory[10:]) < 1.2 * max(memory[:10])
+    assert resident_mb("self") < parent_mb + 50

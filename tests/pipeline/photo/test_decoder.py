@@ -1,0 +1,276 @@
+"""The decoder process: same answers as in process, and limits that hold when it is attacked."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DecodeError
+from pipeline.photo import decoder as module
+from pipeline.photo.child import READY
+from pipeline.photo.decode import DecodeLimits, decode
+from pipeline.photo.decoder import Decoder
+from tests.support.odd_photos import odd_photos, raw_png, saved, scene
+
+PHOTOS = odd_photos()
+GOOD = PHOTOS["good.jpg"][0]
+
+
+def pid(decoder: Decoder) -> int:
+    assert decoder._child is not None
+    return decoder._child.pid
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until_gone(process: int, within_s: float = 20) -> bool:
+    deadline = time.monotonic() + within_s
+    while is_running(process) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not is_running(process)
+
+
+def test_same_answers_as_in_process_with_one_child() -> None:
+    children = set()
+    with Decoder() as decoder:
+        for name, (data, status) in PHOTOS.items():
+            if status == "ok":
+                photo, expected = decoder.decode(data), decode(data)
+                np.testing.assert_array_equal(photo.pixels, expected.pixels, err_msg=name)
+                assert photo.format == expected.format
+                assert photo.orientation == expected.orientation
+                assert photo.scale_xy == expected.scale_xy
+            else:
+                with pytest.raises(DecodeError) as caught:
+                    decoder.decode(data)
+                assert caught.value.status == status, name
+            if decoder._child is not None:
+                children.add(pid(decoder))
+    assert len(children) == 1  # not one of them cost a restart
+
+
+def test_view_side_and_limits_reach_the_child() -> None:
+    with Decoder(DecodeLimits(max_side=1500), view_side=300) as decoder:
+        assert decoder.decode(saved(scene(1200, 900), "JPEG")).pixels.shape == (225, 300, 3)
+        with pytest.raises(DecodeError, match="longer than 1500"):
+            decoder.decode(saved(scene(1501, 10), "PNG"))
+
+
+def test_pixels_can_be_written_to() -> None:
+    with Decoder() as decoder:
+        pixels = decoder.decode(GOOD).pixels
+    pixels[0, 0] = 1
+    assert pixels.flags.c_contiguous
+
+
+def test_a_killed_child_costs_nothing() -> None:
+    with Decoder() as decoder:
+        decoder.decode(GOOD)
+        first = pid(decoder)
+        os.kill(first, signal.SIGKILL)
+        wait_until_gone(first)
+        assert decoder.decode(GOOD).width_px == 320
+        assert pid(decoder) != first
+
+
+def test_a_child_killed_before_it_is_ready_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, children = subprocess.Popen, []
+
+    def first_dies(*words: object, **options: object) -> subprocess.Popen[bytes]:
+        children.append(start(*words, **options))  # type: ignore[call-overload]
+        if len(children) == 1:
+            children[0].kill()
+        return children[-1]
+
+    monkeypatch.setattr(module.subprocess, "Popen", first_dies)
+    with Decoder() as decoder:
+        assert decoder.decode(GOOD).pixels.any()
+    assert len(children) == 2
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    """Starts a script in place of the child; `reply(header, pixels)` writes one answer."""
+    script = f"""
+import json, os, struct, sys, time
+def read():
+    size = struct.unpack("<Q", sys.stdin.buffer.read(8))[0]
+    return sys.stdin.buffer.read(size)
+def raw(data):
+    sys.stdout.buffer.write(data); sys.stdout.buffer.flush()
+def reply(header, pixels=b"", claimed=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    raw(struct.pack("<IQ", len(text), len(pixels) if claimed is None else claimed) + text + pixels)
+raw({READY!r})
+while True:
+    data = read()
+{body}
+"""
+    popen = subprocess.Popen
+
+    def start(_: list[str], **options: object) -> subprocess.Popen[bytes]:
+        return popen([sys.executable, "-c", script], **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(module.subprocess, "Popen", start)
+
+
+def test_a_picture_that_kills_the_child_costs_its_own_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    ok = {"status": "ok", "view_wh": [1, 1], "width_px": 1, "height_px": 1, "format": "png"}
+    ok["orientation"] = 1
+    stand_in(
+        monkeypatch,
+        f"""
+    if data == b"poison": os._exit(1)
+    reply({ok}, b"abc")
+""",
+    )
+    with Decoder() as decoder:
+        for _ in range(2):
+            assert decoder.decode(b"fine").pixels.tobytes() == b"abc"
+            with pytest.raises(DecodeError) as caught:
+                decoder.decode(b"poison")
+            assert caught.value.status == "decoder_died"
+
+
+OK = (
+    '{"status": "ok", "view_wh": [2, 1], "width_px": 2, "height_px": 1, '
+    '"format": "png", "orientation": 1}'
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    raw(b'nonsense' * 10)",
+        "    reply(b'{not json')",
+        "    reply(b'[1, 2]')",
+        "    reply(b'x' * 5000)",
+        f"    reply({OK}, b'abc')",
+        f"    reply({{**{OK}, 'view_wh': [0, 1]}})",
+        f"    reply({{**{OK}, 'view_wh': [-2, -1]}}, b'abcdef')",
+        f"    reply({{**{OK}, 'orientation': 9}}, b'abcdef')",
+        f"    reply({{**{OK}, 'width_px': '2'}}, b'abcdef')",
+        f"    reply({OK}, b'abcdef', claimed=1 << 40)",
+        "    os._exit(0)",
+    ],
+)
+def test_a_child_taken_over_cannot_fool_its_parent(
+    monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    stand_in(monkeypatch, body)
+    with Decoder() as decoder, pytest.raises(DecodeError) as caught:
+        decoder.decode(GOOD)
+    assert caught.value.status == "decoder_died"
+
+
+def test_a_late_child_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "    time.sleep(60)")
+    with Decoder(DecodeLimits(timeout_s=0.2)) as decoder:
+        with pytest.raises(DecodeError) as caught:
+            decoder.decode(GOOD)
+        assert caught.value.status == "timeout"
+        assert caught.value.kind == "transient"
+        assert decoder._child is None
+
+
+def test_a_child_that_does_not_read_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, "    time.sleep(60)")
+    with Decoder(DecodeLimits(timeout_s=0.2)) as decoder, pytest.raises(DecodeError) as caught:
+        decoder.decode(bytes(8 << 20))
+    assert caught.value.status == "timeout"
+
+
+def test_memory_is_limited() -> None:
+    picture = raw_png(7000, 7000, 8, 2, bytes(21_001) * 7000)  # 196 MB of pixels, 140 kB of file
+    with Decoder(DecodeLimits(memory_bytes=300 << 20)) as decoder:
+        with pytest.raises(DecodeError) as caught:
+            decoder.decode(picture)
+        assert caught.value.status == "too_much_memory"
+        assert decoder.decode(GOOD).width_px == 320
+    with Decoder() as decoder:
+        assert decoder.decode(picture).width_px == 7000
+
+
+def test_the_child_is_confined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-41")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "canary-42")
+    limits = DecodeLimits(memory_bytes=1 << 30, timeout_s=7)
+    with Decoder(limits) as decoder:
+        decoder.decode(GOOD)
+        process = Path(f"/proc/{pid(decoder)}")
+        assert b"canary" not in (process / "environ").read_bytes()
+        assert b"canary" not in (process / "cmdline").read_bytes()
+        found = {
+            what: resource.prlimit(pid(decoder), what)
+            for what in (
+                resource.RLIMIT_AS,
+                resource.RLIMIT_FSIZE,
+                resource.RLIMIT_CORE,
+                resource.RLIMIT_NOFILE,
+            )
+        }
+        cpu_s = resource.prlimit(pid(decoder), resource.RLIMIT_CPU)[0]
+        descriptors = {os.readlink(link) for link in (process / "fd").iterdir()}
+    assert found == {
+        resource.RLIMIT_AS: (1 << 30, 1 << 30),
+        resource.RLIMIT_FSIZE: (0, 0),
+        resource.RLIMIT_CORE: (0, 0),
+        resource.RLIMIT_NOFILE: (32, 32),
+    }
+    assert 7 < cpu_s < 30
+    assert all(name.startswith("pipe:") or name == "/dev/null" for name in descriptors)
+
+
+def test_the_child_loads_no_heavy_library() -> None:
+    code = "import pipeline.photo.child, sys; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"torch", "ray", "pyarrow", "pandas", "fsspec", "cv2"} & set(loaded)
+
+
+def test_the_child_ends_with_its_parent() -> None:
+    code = """
+import sys, time
+from pipeline.photo.decoder import Decoder
+from tests.support.odd_photos import saved, scene
+decoder = Decoder(); decoder.decode(saved(scene(), "JPEG"))
+print(decoder._child.pid, flush=True); time.sleep(60)
+"""
+    root = Path(__file__).parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_running(child)
+        parent.kill()
+    assert wait_until_gone(child)
+
+
+def test_close_ends_the_child_and_decode_starts_another() -> None:
+    decoder = Decoder()
+    decoder.decode(GOOD)
+    first = pid(decoder)
+    decoder.close()
+    assert not is_running(first)
+    decoder.close()
+    assert decoder.decode(GOOD).format == "jpeg"
+    decoder.close()
+
+
+def test_a_decoder_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_environment", lambda: {"PYTHONHOME": "/nonexistent"})
+    with Decoder() as decoder, pytest.raises(DecodeError, match="does not start"):
+        decoder.decode(GOOD)

@@ -1,0 +1,161 @@
+"""Cutting and encoding: the right pixels, the right size, nothing of the upload but its pixels."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.errors import EncodeError, UsageError
+from pipeline.photo.decode import Photo, decode
+from pipeline.photo.thumbnail import FORMATS, circle_mask, cut, encode, thumbnail_size
+from pipeline.shapes import parse_shape
+from tests.support.odd_photos import good_photos, saved, scene
+
+
+def photo_of(pixels: np.ndarray, times: int = 1) -> Photo:
+    height, width = pixels.shape[:2]
+    return Photo(pixels, width * times, height * times, "png", 1)
+
+
+def opened(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def test_cut_without_a_size_takes_the_pixels_as_they_are() -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(cut(photo_of(pixels), (3, 4, 23, 14)), pixels[4:14, 3:23])
+    np.testing.assert_array_equal(cut(photo_of(pixels), (0, 0, 30, 20)), pixels)
+
+
+def test_boxes_are_in_source_pixels() -> None:
+    pixels = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    crop = cut(photo_of(pixels, times=4), (12, 16, 92, 56))
+    np.testing.assert_array_equal(crop, pixels[4:14, 3:23])
+
+
+@pytest.mark.parametrize("size", [(100, 75), (41, 30), (333, 260), (1, 1), (7, 90)])
+def test_resampling_is_pillows_bicubic(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+    expected = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+    off = cut(photo_of(pixels), (0, 0, 200, 150), size).astype(int) - np.array(expected)
+    assert np.abs(off).max() <= 2  # noise is the worst case; each of two passes rounds
+
+
+def test_read_only_views_can_be_cut() -> None:
+    pixels = scene(40, 30)
+    pixels.flags.writeable = False
+    assert cut(photo_of(pixels), (0, 0, 40, 30), (20, 15)).shape == (15, 20, 3)
+
+
+def test_boxes_narrower_than_a_view_pixel_keep_one() -> None:
+    pixels = scene(40, 30)
+    for box in ((0.2, 0.2, 0.3, 0.3), (39.6, 29.6, 40, 30), (7.4, 7.4, 7.6, 7.6)):
+        crop = cut(photo_of(pixels), box)
+        assert crop.shape == (1, 1, 3)
+        np.testing.assert_array_equal(crop[0, 0], pixels[int(box[1]), int(box[0])])
+
+
+def test_boxes_hanging_over_are_cut_off() -> None:
+    pixels = scene(30, 20)
+    np.testing.assert_array_equal(cut(photo_of(pixels), (-5, -5, 40, 40)), pixels)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(0, 0, float("nan"), 5), (0, 0, float("inf"), 5), (5, 5, 5, 9), (9, 9, 5, 5), (40, 0, 50, 9)],
+)
+def test_impossible_boxes_are_refused(box: tuple[float, ...]) -> None:
+    with pytest.raises(EncodeError) as caught:
+        cut(photo_of(scene(30, 20)), box)
+    assert caught.value.status == "bad_box"
+
+
+@pytest.mark.parametrize(
+    ("shape", "box", "side", "expected"),
+    [
+        ("16:9", (0, 0, 1600, 900), 512, (512, 288)),
+        ("9:16", (0, 0, 900, 1600), 512, (288, 512)),
+        ("circle", (5, 5, 905, 905), 256, (256, 256)),
+        ("free", (0, 0, 1000, 400), 500, (500, 200)),
+        ("4:3", (0, 0, 120, 90), 512, (120, 90)),  # never enlarged
+        ("16:9", (0, 0, 1, 1), 512, (1, 1)),
+        ("50:1", (0, 0, 100, 2), 10, (10, 1)),
+    ],
+)
+def test_thumbnail_sizes(
+    shape: str, box: tuple[float, ...], side: int, expected: tuple[int, int]
+) -> None:
+    assert thumbnail_size(parse_shape(shape), box, side) == expected
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_files_open_with_their_pixels(format: str) -> None:
+    image = opened(encode(scene(), format, quality=90))
+    assert image.format == format.upper()
+    assert image.mode == "RGB"
+    off = np.asarray(image).astype(int) - scene()
+    assert np.abs(off).mean() < (1e-9 if format == "png" else 2)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_of_the_upload_survives_but_pixels(format: str) -> None:
+    upload = good_photos()["where it was taken.jpg"]
+    assert b"SecretCamera" in upload
+    photo = decode(upload)
+    data = encode(cut(photo, (0, 0, photo.width_px, photo.height_px), (100, 133)), format)
+    assert b"SecretCamera" not in data
+    image = opened(data)
+    assert not image.getexif()
+    assert not {"exif", "icc_profile", "xmp", "comment", "photoshop"} & set(image.info)
+
+
+@pytest.mark.parametrize("format", ["webp", "png", "avif"])
+def test_circles_have_transparent_corners(format: str) -> None:
+    image = opened(encode(scene(101, 101), format, circle=True))
+    alpha = np.asarray(image.getchannel("A"))
+    assert alpha[0, 0] == alpha[0, -1] == alpha[-1, 0] == alpha[-1, -1] == 0
+    assert min(alpha[50, 50], alpha[50, 2], alpha[2, 50]) >= 253  # AVIF's alpha is lossy
+
+
+def test_circles_in_jpeg_have_a_background() -> None:
+    data = encode(scene(96, 96), "jpeg", quality=95, circle=True, background=(10, 200, 30))
+    pixels = np.asarray(opened(data)).astype(int)
+    assert np.abs(pixels[1, 1] - (10, 200, 30)).max() < 12
+    assert np.abs(pixels[40, 20] - scene(96, 96)[40, 20]).max() < 12
+
+
+def test_circle_mask_covers_a_disc_with_a_soft_edge() -> None:
+    mask = circle_mask(200, 200)
+    np.testing.assert_array_equal(mask, mask.T)
+    np.testing.assert_array_equal(mask, mask[::-1])
+    assert mask.sum() / 255 == pytest.approx(np.pi * 100**2, rel=1e-3)
+    assert len(np.unique(mask)) > 30
+
+
+def test_smallest_crops_can_be_encoded() -> None:
+    for format in FORMATS:
+        image = opened(encode(np.full((1, 1, 3), 9, np.uint8), format, circle=True))
+        assert image.size == (1, 1)
+
+
+def test_wrong_options_are_refused() -> None:
+    with pytest.raises(UsageError, match="one of webp"):
+        encode(scene(), "tiff")
+    with pytest.raises(UsageError, match="quality"):
+        encode(scene(), "webp", quality=0)
+    with pytest.raises(UsageError, match="at least 1 pixel"):
+        thumbnail_size(parse_shape("1:1"), (0, 0, 5, 5), 0)
+
+
+def test_a_thumbnail_of_a_reduced_view_matches_the_full_picture() -> None:
+    """What decoding at a scale costs in quality: little, where the thumbnail is smaller still."""
+    rng = np.random.default_rng(4)
+    coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
+    upload = saved(coarse.resize((2000, 1500), Image.Resampling.BICUBIC), "JPEG", quality=92)
+    box = (200, 100, 1800, 1300)
+    small = cut(decode(upload, view_side=500), box, (200, 150)).astype(int)
+    large = cut(decode(upload, view_side=4000), box, (200, 150)).astype(int)
+    assert np.sqrt(np.mean((small - large) ** 2)) < 2.5  # above 40 dB

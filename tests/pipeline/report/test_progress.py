@@ -1,0 +1,94 @@
+"""What a run says: a line that rewrites itself, plain lines, JSON lines, and the summary."""
+
+import io
+import json
+import threading
+
+import pytest
+
+from pipeline.report.progress import Log, Progress, duration, summary_lines, tell_when_stuck
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def run(log: Log, clock: Clock) -> None:
+    """Four tasks of 10 images, one every 4 seconds, one image of each failed."""
+    progress = Progress(log, images=40, tasks=4)
+    for _ in range(4):
+        clock.now += 4
+        progress.advance(images=10, ok=9, crops=54)
+
+
+def test_plain_lines_come_every_ten_seconds_and_at_the_end() -> None:
+    clock, stream = Clock(), io.StringIO()
+    run(Log("text", stream, clock), clock)
+    assert stream.getvalue().splitlines() == [
+        "30 of 40 images (75 %), 3 failed, 2.5 images/s, 0:04 left",
+        "40 of 40 images (100 %), 4 failed, 2.5 images/s, 0:00 left",
+    ]
+
+
+def test_a_terminal_sees_one_line_that_rewrites_itself() -> None:
+    clock, stream = Clock(), Terminal()
+    run(Log("text", stream, clock), clock)
+    assert "\n" not in stream.getvalue()
+    assert stream.getvalue().count("\r") == 4
+
+
+def test_json_lines_carry_the_figures() -> None:
+    clock, stream = Clock(), io.StringIO()
+    run(Log("json", stream, clock), clock)
+    first = json.loads(stream.getvalue().splitlines()[0])
+    assert first["event"] == "progress"
+    assert (first["time"], first["images"], first["of"], first["failed"]) == (112.0, 30, 40, 3)
+    assert (first["images_per_s"], first["left_s"]) == (2.5, 4.0)
+
+
+def test_a_job_that_waits_says_so_and_what_is_free() -> None:
+    stream, told = io.StringIO(), threading.Event()
+
+    def free() -> dict[str, float]:
+        told.set()
+        return {"CPU": 0.5}
+
+    log = Log("json", stream)
+    progress = Progress(log, images=40, tasks=4)
+    with tell_when_stuck(log, progress, free, every_s=0.01):
+        assert told.wait(10)
+    event = json.loads(stream.getvalue().splitlines()[0])
+    assert (event["event"], event["cpu"], event["gpu"]) == ("waiting", 0.5, 0)
+    assert "0.5 CPU, 0 GPU" in event["message"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (68.4, "1:08"), (7384, "2:03:04"), (3599.6, "1:00:00")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_summary_names_every_status_and_where_the_time_went() -> None:
+    lines = summary_lines(
+        {
+            "images": 10,
+            "statuses": {"ok": 7, "corrupt": 1, "truncated": 2},
+            "crops": 42,
+            "images_per_s": 3.5,
+            "wall_s": 75.0,
+            "seconds": {"decode": 1.0, "score": 3.0},
+        }
+    )
+    assert [line.split()[0] for line in lines[1:4]] == ["7", "2", "1"]
+    assert [line.split()[1] for line in lines[1:4]] == ["ok", "truncated", "corrupt"]
+    assert "3.5 images/s over 1:15" in lines[5]
+    assert lines[-1].split() == ["score", "3.0", "75", "%"]

@@ -1,0 +1,269 @@
+"""The stages without Ray: a whole job in this process, on the odd folder and on odd workers."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from pipeline import open_run, schema
+from pipeline.errors import DecodeError, DetectError, ReadError
+from pipeline.job import commit, plan
+from pipeline.ledger.figures import add_figures
+from pipeline.photo.decode import Photo
+from pipeline.report.progress import Log
+from pipeline.settings import Settings
+from pipeline.stages import guard
+from pipeline.stages.attempt import attempt
+from pipeline.stages.commit import cut_encode_commit
+from pipeline.stages.crop import DetectScore
+from pipeline.stages.read import read_decode
+from pipeline.stages.wire import extra_fields, new_row, pack, unpack
+from pipeline.stages.worker import Job, end_worker
+from tests.support.odd_photos import scene, write_odd_photos
+
+torch.set_num_threads(1)
+EDGES = ["x0", "y0", "x1", "y1"]
+
+
+@pytest.fixture(autouse=True)
+def _workers_end_with_the_test() -> Iterator[None]:
+    yield
+    end_worker()
+
+
+def do(settings: Settings) -> dict[str, Any]:
+    """A job as `pipeline.run` does it, one task after another, in this process."""
+    log = Log("json", io.StringIO())
+    job, ledger = plan(settings, log).begin()
+    figures = []
+    score = DetectScore(job, "cpu")
+    for task in ledger.pending():
+        decoded = read_decode(pa.table({"task": [task]}), job)
+        (done,) = cut_encode_commit(score(decoded), job).to_pylist()
+        figures.append(ledger.record(done["task"]).metrics)
+    commit(job, ledger, log, add_figures(figures), {})
+    manifest = ledger.manifest
+    assert manifest is not None
+    return manifest
+
+
+def write_scenes(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        Image.fromarray(np.roll(scene(120 + 20 * number, 100), 9 * number, axis=1)).save(
+            folder / f"{number}.jpg"
+        )
+
+
+def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
+    expected = write_odd_photos(tmp_path / "odd")
+    manifest = do(
+        Settings(
+            input=str(tmp_path / "odd"), output=str(tmp_path / "out"), ratios="1:1,circle",
+            task_images=7, thumbnail_size=64, decode_timeout_s=30,
+        )
+    )  # fmt: skip
+    run = open_run(str(tmp_path / "out"))
+    images = run.images()
+    assert images.schema.names[: len(schema.IMAGES)] == schema.IMAGES.names
+    statuses = {Path(row["uri"]).name: row["status"] for row in images.to_pylist()}
+    assert statuses == expected
+    assert manifest["rows"] == len(expected)
+    good = sum(status == "ok" for status in expected.values())
+    assert run.crops().num_rows == 2 * good
+    for row in images.to_pylist():
+        failed = row["status"] != "ok"
+        assert failed == (row["error_stage"] is not None) == (row["error_message"] is not None)
+        assert failed == (row["error_kind"] in ("permanent", "transient"))
+        assert failed or (row["width_px"] > 0 and row["objects"] is not None)
+
+
+def test_crops_hold_what_their_columns_say(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", 2)
+    do(
+        Settings(
+            input=str(tmp_path / "in"), output=str(tmp_path / "out"), ratios="16:9,free,circle",
+            top_k=2, thumbnail_size=80, candidates=True, crop_files=True,
+        )
+    )  # fmt: skip
+    run = open_run(str(tmp_path / "out"))
+    sizes = {r["image_id"]: (r["width_px"], r["height_px"]) for r in run.images().to_pylist()}
+    crops = run.crops().to_pylist()
+    for crop in crops:
+        width, height = sizes[crop["image_id"]]
+        assert 0 <= crop["x0"] < crop["x1"] <= width
+        assert 0 <= crop["y0"] < crop["y1"] <= height
+        picture = Image.open(io.BytesIO(crop["image"]))
+        assert picture.size == (crop["width"], crop["height"])
+        assert max(picture.size) <= 80
+        assert picture.format == "WEBP"
+        assert (picture.mode == "RGBA") == (crop["ratio"] == "circle")
+        assert hashlib.sha256(crop["image"]).hexdigest() == crop["sha256"]
+        assert (tmp_path / "out" / crop["file"]).read_bytes() == crop["image"]
+    assert {(c["ratio"], c["rank"]) for c in crops} >= {("16:9", 0), ("16:9", 1), ("circle", 0)}
+    table = run.candidates().to_pandas()
+    for crop in crops:
+        mine = table[(table.image_id == crop["image_id"]) & (table.ratio == crop["ratio"])]
+        assert len(mine) > 1
+        itself = mine[(mine[EDGES] == [crop[e] for e in EDGES]).all(axis=1)]
+        assert itself.score.tolist() == pytest.approx([crop["score"]])
+
+
+def test_task_size_changes_nothing_that_comes_out(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", 5)
+    tables = []
+    for task_images in (1, 2, 5):
+        output = str(tmp_path / f"out{task_images}")
+        settings = Settings(
+            input=str(tmp_path / "in"), output=output, task_images=task_images, ratios="1:1,16:9"
+        )
+        do(settings)
+        order = [("uri", "ascending"), ("ratio", "ascending")]
+        tables.append(open_run(output).crops().sort_by(order))
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+def test_columns_of_a_list_pass_through_and_its_boxes_are_used(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", 2)
+    (tmp_path / "list.csv").write_text(
+        f'uri,user,boxes\n{tmp_path}/in/0.jpg,ann,"[[10,20,30,40]]"\n{tmp_path}/in/1.jpg,bob,\n'
+    )
+    do(
+        Settings(
+            input=str(tmp_path / "list.csv"), output=str(tmp_path / "out"), ratios="1:1",
+            detector="boxes",
+        )
+    )  # fmt: skip
+    first, second = open_run(str(tmp_path / "out")).images().to_pylist()
+    assert (first["user"], first["status"], len(first["objects"])) == ("ann", "ok", 1)
+    corners = [first["objects"][0][name] for name in ("x0", "y0", "x1", "y1")]
+    assert corners == [10, 20, 30, 40]
+    assert (second["user"], second["status"]) == ("bob", "boxes_missing")
+    assert (second["error_stage"], second["error_kind"]) == ("detect", "permanent")
+
+
+def decoded_block(folder: Path, count: int) -> tuple[Job, pa.Table]:
+    write_scenes(folder / "in", count)
+    settings = Settings(input=str(folder / "in"), output=str(folder / "out"), ratios="1:1")
+    job, ledger = plan(settings, Log("json", io.StringIO())).begin()
+    return job, read_decode(pa.table({"task": ledger.pending()}), job)
+
+
+def test_photos_of_a_block_are_detected_together_where_that_pays(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 3)
+    score = DetectScore(job, "cpu")
+    assert not score.batches  # on a CPU each photo alone
+    alone = score(block)
+    score.batches = True
+    calls, one_call = [], score.scorer.detector.detect
+
+    def detect(photos: Any) -> Any:
+        calls.append(len(photos))
+        return one_call(photos)
+
+    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    together = score(block)
+    assert calls == [3]
+    for name in ("objects", "crops", "status"):
+        assert together.column(name).equals(alone.column(name))
+
+
+def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 3)
+    score = DetectScore(job, "cpu")
+    score.batches = True
+    calls, one_call = [], score.scorer.detector.detect
+
+    def detect(photos: Any) -> Any:
+        calls.append(len(photos))
+        if len(calls) in (1, 3):  # all of them, and then the second alone
+            raise DetectError("no_luck", "a bad picture")
+        return one_call(photos)
+
+    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    done = score(block)
+    assert calls == [3, 1, 1, 1]
+    assert done.column("status").to_pylist() == ["ok", "no_luck", "ok"]
+
+
+def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 2)
+    score = DetectScore(job, "cpu")
+    score.batches = True
+    images = unpack(block)
+    next(guard.one_by_one(images, "score", job.run_id, 60))  # and it never comes back
+    assert guard.died_before(images, "score", job.run_id)
+    calls, one_call = [], score.scorer.detector.detect
+
+    def detect(photos: Any) -> Any:
+        calls.append(len(photos))
+        return one_call(photos)
+
+    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    score(block)
+    assert calls == [1, 1]
+    assert not guard.died_before(images, "score", job.run_id)
+
+
+def test_a_large_thumbnail_gets_a_large_view(tmp_path: Path) -> None:
+    """A crop of half a photo's side still has the thumbnail's pixels in the view."""
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.tile(scene(400, 300), (8, 8, 1))).save(tmp_path / "in/large.jpg")
+    for thumbnail, view in ((512, 1600), (800, 1600), (1200, 3200)):
+        settings = Settings(
+            input=str(tmp_path / "in"), output=str(tmp_path / f"out{thumbnail}"),
+            thumbnail_size=thumbnail,
+        )  # fmt: skip
+        job, ledger = plan(settings, Log("json", io.StringIO())).begin()
+        block = read_decode(pa.table({"task": ledger.pending()}), job)
+        (photo,) = (row["photo"] for row in unpack(block))
+        assert photo.pixels.shape[1] == view, thumbnail
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "stage", "kind"),
+    [
+        (ReadError("throttled", "slow down"), "throttled", "read", "transient"),
+        (DecodeError("corrupt", "bits"), "corrupt", "decode", "permanent"),
+        (MemoryError("4 GiB"), "out_of_memory", "encode", "transient"),
+        (KeyError("colour"), "internal_error", "encode", "permanent"),
+    ],
+)
+def test_whatever_an_image_does_becomes_its_status(
+    error: Exception, status: str, stage: str, kind: str
+) -> None:
+    row = new_row(0, {"image_id": "a", "uri": "b"})
+
+    def work(_: dict[str, Any]) -> None:
+        raise error
+
+    attempt(row, "encode", work)
+    assert (row["status"], row["error_stage"], row["error_kind"]) == (status, stage, kind)
+    assert row["encode_s"] >= 0
+    attempt(row, "score", work)  # a failed image goes no further
+    assert row["score_s"] is None
+
+
+def test_rows_survive_the_way_between_stages() -> None:
+    picture = Photo(np.arange(24, dtype=np.uint8).reshape(2, 4, 3), 40, 20, "jpeg", 6)
+    good = {**new_row(3, {"image_id": "a", "uri": "b", "user": "ann"}), "photo": picture}
+    good.update(width_px=40, height_px=20, format="jpeg", orientation=6)
+    bad = new_row(3, {"image_id": "c", "uri": "d", "user": None})
+    attempt(bad, "read", lambda row: (_ for _ in ()).throw(ReadError("not_found", "gone")))
+    table = pack([good, bad], [pa.field("user", pa.string())])
+    assert extra_fields(table) == [pa.field("user", pa.string())]
+    first, second = unpack(table)
+    np.testing.assert_array_equal(first["photo"].pixels, picture.pixels)
+    assert (first["photo"].width_px, first["photo"].orientation) == (40, 6)
+    assert first["extra"] == {"user": "ann"}
+    assert (second["photo"], second["status"]) == (None, "not_found")
+    again = pack([first, second], extra_fields(table))
+    assert again.equals(table)

@@ -1,0 +1,42 @@
+"""Box arithmetic, by hand."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from pipeline.boxes import hull, intersection, iou, mirror, shares_inside, to_whole_pixels
+
+
+def boxes(*rows: Sequence[float]) -> np.ndarray:
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+def test_the_worked_number_of_the_pixel_model() -> None:
+    assert iou([10, 20, 30, 60], [20, 20, 40, 60]) == pytest.approx(1 / 3)
+
+
+def test_iou_of_one_box_with_several() -> None:
+    # A 10×10 box against one shifted by 5 (they share 50 of 150) and one that only touches it.
+    first = boxes((0, 0, 10, 10))[0]
+    np.testing.assert_allclose(iou(first, boxes((5, 0, 15, 10), (10, 0, 20, 10))), [1 / 3, 0])
+
+
+def test_intersection_is_an_area() -> None:
+    found = intersection(boxes((0, 0, 4, 4)), boxes((2, 2, 8, 8), (4, 0, 8, 4)))
+    assert found.tolist() == [[4, 0]]
+
+
+def test_shares_inside_by_hand() -> None:
+    first = boxes((0, 0, 10, 10))[0]
+    np.testing.assert_allclose(shares_inside(first, boxes((5, 5, 15, 15), (2, 2, 4, 4))), [0.25, 1])
+
+
+def test_hull_and_mirror() -> None:
+    assert hull(boxes((1, 5, 3, 6), (2, 4, 9, 5))).tolist() == [1, 4, 9, 6]
+    assert mirror(boxes((1, 2, 4, 6)), 10).tolist() == [[6, 2, 9, 6]]
+
+
+def test_boxes_become_whole_pixels_inside_the_image() -> None:
+    got = to_whole_pixels(boxes((-3.4, 1.6, 500, 100.2), (299.9, 199.9, 300, 200)), 300, 200)
+    assert got.tolist() == [[0, 2, 300, 100], [299, 199, 300, 200]]
