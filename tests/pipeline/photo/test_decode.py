@@ -4,6 +4,7 @@ belong. Expected pixels come from the scene that was drawn, never from the decod
 import io
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
@@ -71,17 +72,13 @@ def test_orientation_is_applied_once_and_noted(orientation: int) -> None:
     assert photo.orientation == orientation
 
 
-@pytest.mark.skipif(module.HeifImageFile is None, reason="pillow-heif is not installed")
 def test_heic() -> None:
     photo = decode(PHOTOS["phone.heic"][0])
     assert photo.format == "heic"
     assert_close(photo.pixels, SCENE, 2)
 
 
-@pytest.mark.skipif(module.HeifImageFile is None, reason="pillow-heif is not installed")
 def test_heic_is_turned_once() -> None:
-    import pillow_heif
-
     stored = Image.fromarray(np.ascontiguousarray(turned(SCENE, 6)))
     stream = io.BytesIO()
     pillow_heif.from_pillow(stored).save(stream, quality=90, exif=exif(6))
