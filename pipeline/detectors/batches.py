@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.detectors import Pixels
+from pipeline.detectors.detection import Pixels
 
 MAX_RATIO = 30
 """Networks shrink a photo to a long side of 640 to 1,000 pixels; beyond this ratio the short side

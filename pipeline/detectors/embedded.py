@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.boxes import iou
-from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.batches import batch_for, in_batches, uploaded
+from pipeline.detectors.detection import Detections, Pixels
 from pipeline.detectors.subject_network import (
     KINDS,
     MULTIPLE,

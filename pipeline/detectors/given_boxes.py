@@ -11,7 +11,7 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detectors import Detections, Pixels
+from pipeline.detectors.detection import Detections, Pixels
 from pipeline.errors import DetectError
 
 

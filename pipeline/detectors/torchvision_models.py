@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.batches import batch_for, clipped, in_batches, thickened, uploaded
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
+from pipeline.detectors.detection import Detections, Pixels
 from pipeline.errors import UsageError
 from s2cnet.packages import Package, Side, compiled
 

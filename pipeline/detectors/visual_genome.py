@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.detectors import Detections, Pixels
 from pipeline.detectors.batches import batch_for, clipped, in_batches, thickened
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
+from pipeline.detectors.detection import Detections, Pixels
 from pipeline.detectors.visual_genome_network import (
     CLASSES,
     DELTA_STD,

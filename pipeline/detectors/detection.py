@@ -1,0 +1,93 @@
+"""Types of a detector: what it is given, what it returns, which methods it has.
+
+Boxes are float32 xyxy in the frame of the array that was given (`_view`), half-open, inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # it takes seconds to import, and workers that only decode never need it
+    from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Objects of one photo, best first.
+
+    boxes [D, 4] float32 xyxy; scores [D] float32, larger is surer; labels D names ("" if unknown).
+    """
+
+    boxes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    labels: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        if self.boxes.shape != (count, 4) or self.scores.shape != (count,):
+            raise ValueError(
+                f"give boxes [D, 4], scores [D] and D labels, not boxes {self.boxes.shape}, "
+                f"scores {self.scores.shape} and {count} labels"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def top(self, count: int) -> Detections:
+        """The `count` best, or all where there are fewer."""
+        return Detections(self.boxes[:count], self.scores[:count], self.labels[:count])
+
+
+class Detector(Protocol):
+    """What a detector offers."""
+
+    @property
+    def name(self) -> str:
+        """Short name for people."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Version or weights' sha256. It goes into the run id: other boxes make other crops."""
+        ...
+
+    def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
+        """Objects of each photo (uint8 RGB [h, w, 3], sizes may differ), boxes in its own frame.
+
+        The answer for a photo does not depend on which others are in the call.
+        Raises DetectError where one photo can't be served.
+        """
+        ...
+
+
+@runtime_checkable
+class CompilableDetector(Protocol):
+    """A detector whose network can be compiled ahead of time."""
+
+    def compile(self, folder: Path) -> None:
+        """Takes the network's package from a folder, or makes it there; boxes stay the same.
+
+        Raises CannotCompileError. See `s2cnet.packages`.
+        """
+        ...
+
+
+@runtime_checkable
+class SharingDetector(Protocol):
+    """A detector that looks at small copies, which can travel to a GPU with the scorer's input."""
+
+    def look_copy(self, photo: Pixels) -> Pixels:
+        """The copy of a photo that is looked at, uint8 [h, w, 3]."""
+        ...
+
+    def detect_copies(self, copies: Sequence[Tensor], photos: Sequence[Pixels]) -> list[Detections]:
+        """As `Detector.detect`, with each photo's copy on the device already."""
+        ...
