@@ -31,7 +31,7 @@ Line = tuple[Sequence[Sequence[float]], str, float]  # four corners (x, y) in pi
 
 
 def _session(model: bytes) -> Any:
-    import onnxruntime  # type: ignore[import-not-found]
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -42,7 +42,7 @@ class FaceFinder:
     """CenterFace: middles of faces in a heat map of stride 4, their sizes and offsets."""
 
     def __init__(self, path: Path) -> None:
-        import onnx  # type: ignore[import-not-found]
+        import onnx
 
         model = onnx.load(str(path))
         for value in [*model.graph.input, *model.graph.output]:
@@ -114,7 +114,7 @@ class TextFinder:
     """
 
     def __init__(self) -> None:
-        from rapidocr_onnxruntime import RapidOCR  # type: ignore[import-not-found]
+        from rapidocr_onnxruntime import RapidOCR
 
         self._read = RapidOCR()
 

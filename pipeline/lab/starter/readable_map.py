@@ -65,7 +65,7 @@ def load_backbone(network: S2CNet, tflite: Path) -> None:
 
 def _convolutions(path: Path) -> list[tuple[str, Tensor, Tensor]]:
     """Output's name, weight [out, in, k, k] and bias of each convolution, in the order they run."""
-    import tflite  # type: ignore[import-not-found]
+    import tflite
 
     model: Any = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
     graph = model.Subgraphs(0)
