@@ -8,12 +8,10 @@ happen to be its neighbours, so batch size, task size and number of workers cann
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -21,6 +19,7 @@ from pipeline.boxes import iou, shares_inside, to_whole_pixels
 from pipeline.cropping import candidates
 from pipeline.cropping.choose import Belief, Worth, by_score, objects_share, overlap_around, worth
 from pipeline.cropping.penalties import cut_text, hidden_share, lost_heads
+from pipeline.cropping.results import Choice, ScoredCandidates, ScoredCrop
 from pipeline.cropping.search import (
     Boxes,
     Found,
@@ -44,44 +43,6 @@ DISTINCT_IOU = 0.7
 # An object counts as cut where a crop shows more than the lower and less than the upper share of
 # it: detector boxes are loose by a few percent on each side.
 CUT_SHARES = (0.05, 0.95)
-
-
-@dataclass(frozen=True)
-class ScoredCrop:
-    """One chosen crop. `pipeline.cropping.choose` says what ranks; the score is one part of it.
-
-    score: the network's own of this crop.
-    margin: its score minus that of the crop that would be taken next, clearly different from it and
-        from those ranked before it (IoU below DISTINCT_IOU); None where there is none. Small
-        margins, and those below 0, mark photos with two good answers.
-    object_shares: the share of each detected object's area inside, in the objects' order.
-    """
-
-    ratio: str
-    rank: int
-    box_px: tuple[float, float, float, float]
-    score: float
-    margin: float | None
-    object_shares: list[float]
-    objects_cut: int
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The candidates of one shape that were scored, with the network's score of each."""
-
-    ratio: str
-    boxes_px: Boxes  # [N, 4]
-    scores: NDArray[np.float32]  # [N]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """All that was decided about one photo. Boxes in source pixels after orientation."""
-
-    objects_px: Detections
-    crops: list[ScoredCrop]  # by shape in the order asked, then by rank
-    candidates: list[Candidates] = field(default_factory=list)  # one a shape, where kept
 
 
 class Network(Protocol):
@@ -159,12 +120,14 @@ class Scorer:
         targets = [self.ranking.target(photo, shape, objects) for shape in shapes]
         found = self.search(targets, self.score_boxes(photo, objects))
         crops: list[ScoredCrop] = []
-        kept: list[Candidates] = []
+        kept: list[ScoredCandidates] = []
         size_wh = (photo.width_px, photo.height_px)
         for shape, target, scored in zip(shapes, targets, found, strict=True):
             belief = belief_of(shape, target, scored, objects, size_wh)
             crops += pick(shape.name, belief, scored, top_k, objects, self.ranking.worth)
-            kept += [Candidates(shape.name, scored.boxes, scored.own)] if keep_candidates else []
+            kept += (
+                [ScoredCandidates(shape.name, scored.boxes, scored.own)] if keep_candidates else []
+            )
         return Choice(objects, crops, kept)
 
     def score(self, photo: Photo, boxes_px: Boxes, objects: Detections) -> Scores:

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from pipeline.cropping.build import scorer_of
+from pipeline.cropping.results import ScoredCandidates, ScoredCrop
 from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import GivenBoxes
 from pipeline.errors import CropError
@@ -17,9 +17,6 @@ from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import died_before, one_by_one
 from pipeline.stages.wire import Row, extra_fields, pack, unpack
 from pipeline.stages.worker import Job, ledger_of, one_thread
-
-if TYPE_CHECKING:  # its torchvision takes seconds to import: only this stage's workers load it
-    from pipeline.cropping.engine import Candidates, ScoredCrop
 
 
 class DetectScore:
@@ -82,12 +79,12 @@ def _object_rows(objects: Detections) -> list[Row]:
     ]
 
 
-def _crop_row(crop: "ScoredCrop") -> Row:
+def _crop_row(crop: ScoredCrop) -> Row:
     row = asdict(crop)
     return {**row, **_corners(row.pop("box_px"))}
 
 
-def _candidate_rows(found: "Candidates") -> list[Row]:
+def _candidate_rows(found: ScoredCandidates) -> list[Row]:
     return [
         {"ratio": found.ratio, **_corners(box), "score": float(score)}
         for box, score in zip(found.boxes_px, found.scores, strict=True)
