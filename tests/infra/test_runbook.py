@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs import crop_bucket, runs
 from pipeline import errors
+from pipeline.cli import crop, runs
 from pipeline.settings import Settings
 from tests.infra.manifests import INFRA, ROOT, documents, kubernetes, ray_job
 
@@ -31,7 +31,7 @@ def job_commands() -> list[tuple[str, str, list[str]]]:
 
 @pytest.mark.parametrize(("page", "job", "arguments"), job_commands())
 def test_every_command_line_is_accepted(page: str, job: str, arguments: list[str]) -> None:
-    parsers = {"crop_bucket": crop_bucket.parser, "runs": runs.parser}
+    parsers = {"crop_bucket": crop.parser, "runs": runs.parser}
     chosen = parsers[job]().parse_args(arguments)  # exits on an unknown option
     if job == "crop_bucket":
         Settings(**vars(chosen))
@@ -44,7 +44,7 @@ def test_there_are_commands_for_every_way_to_look_after_runs() -> None:
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z][a-z-]+)", RUNBOOK))))
 def test_every_option_named_in_passing_exists(option: str) -> None:
-    known = {o for action in crop_bucket.parser()._actions for o in action.option_strings}
+    known = {o for action in crop.parser()._actions for o in action.option_strings}
     clean = runs.parser()._subparsers
     assert clean is not None
     for action in clean._group_actions:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from jobs import fetch_weights
+from pipeline.cli import fetch_weights
 from s2cnet import WeightsError, load_model
 from tests.support.drawn import drawn_state_dict
 
