@@ -1,11 +1,11 @@
-"""Compiling the operators' kernels for this machine; the command is `python -m cuda_ops`.
+"""Compile the operators' kernels for this machine; the command is `python -m cuda_ops`.
 
-The CPU kernel needs a C++20 compiler, the CUDA one nvcc too. Neither has to be there: without them
-the operators run as plain PyTorch, and this says what is missing. Installation calls it (see
-setup.py), but can only succeed then where torch was installed before.
+The CPU kernel needs a C++20 compiler, the CUDA kernel nvcc as well. Both are optional: without them
+the operators run as plain PyTorch, and the command says what is missing. setup.py compiles too, but
+that succeeds only where torch was installed before.
 
 The kernels use PyTorch's stable ABI of version 2.11: one file works with that version and every
-later one, with any Python. This file uses the standard library alone, since setup.py loads it.
+later one, with any Python. This file imports the standard library alone, because setup.py loads it.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ ARCHITECTURES = ("75", "80", "86", "89", "90", "100", "120")
 
 
 class CannotCompileError(Exception):
-    """A kernel cannot be compiled here; the message says what is missing."""
+    """Something cannot be compiled on this machine; the message says what is missing."""
 
 
 def kernel_file(kind: str) -> str:
-    """Name of the compiled kernel, "cpu" or "cuda": of these sources, so never a stale one."""
+    """Name of the compiled kernel, "cpu" or "cuda". It holds a hash of the sources."""
     digest = hashlib.sha256()
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
@@ -42,7 +42,7 @@ def kernel_file(kind: str) -> str:
 
 
 def compile_all(folder: Path) -> list[str]:
-    """Compile what can be compiled into `folder`; a line about each kernel."""
+    """Compile into `folder` what can be compiled; returns one line about each kernel."""
     lines = []
     for kind, command in (("cpu", cpu_command), ("cuda", cuda_command)):
         try:
@@ -53,7 +53,7 @@ def compile_all(folder: Path) -> list[str]:
 
 
 def compile_kernel(kind: str, command: Callable[[Path, Path], list[str]], folder: Path) -> Path:
-    """Compile one kernel into `folder`, whole or not at all. Raises CannotCompileError."""
+    """Compile one kernel into `folder`; a failure leaves no file. Raises CannotCompileError."""
     arguments = command(torch_folder(), SOURCES)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -69,7 +69,7 @@ def compile_kernel(kind: str, command: Callable[[Path, Path], list[str]], folder
 
 
 def torch_folder() -> Path:
-    """Where torch is installed; also from inside pip's isolated build, which hides it."""
+    """The folder of the installed torch, found also in pip's isolated build, which hides it."""
     spec = importlib.util.find_spec("torch")
     found = Path(spec.origin).parent if spec and spec.origin else None
     folder = found or Path(sysconfig.get_path("purelib")) / "torch"
@@ -80,11 +80,17 @@ def torch_folder() -> Path:
     return folder
 
 
-def cpu_command(torch: Path, sources: Path) -> list[str]:
-    """The compiler's command line without its output. Raises CannotCompileError."""
+def cpp_compiler() -> str:
+    """The C++ compiler: $CXX, else the first one found. Raises CannotCompileError."""
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ["c++", "g++", "clang++"]), None)
     if compiler is None or shutil.which(compiler) is None:
         raise CannotCompileError("no C++ compiler; install g++ or clang++, or set CXX")
+    return compiler
+
+
+def cpu_command(torch: Path, sources: Path) -> list[str]:
+    """The compiler's command line without its output. Raises CannotCompileError."""
+    compiler = cpp_compiler()
     libraries = ["-ltorch", "-ltorch_cpu", "-lc10"]
     source = str(sources / "align_cpu.cpp")
     return [compiler, *CPU_FLAGS, f"-I{torch}/include", source, f"-L{torch}/lib", *libraries]
@@ -92,7 +98,7 @@ def cpu_command(torch: Path, sources: Path) -> list[str]:
 
 def cuda_command(torch: Path, sources: Path) -> list[str]:
     """nvcc's command line without its output. Raises CannotCompileError."""
-    cpu_command(torch, sources)  # nvcc needs a C++ compiler
+    cpp_compiler()  # nvcc needs one
     if not (torch / "lib/libtorch_cuda.so").is_file():
         raise CannotCompileError("this torch was built without CUDA")
     home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
@@ -105,7 +111,7 @@ def cuda_command(torch: Path, sources: Path) -> list[str]:
         raise CannotCompileError(f"{nvcc} knows none of the architectures {ARCHITECTURES}")
     targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in known]
     targets.append(f"-gencode=arch=compute_{known[-1]},code=compute_{known[-1]}")
-    # A toolkit may lack headers that pip's packages have; in front of its own they would clash.
+    # Headers that a toolkit may lack are in pip's packages. Searched first, they would clash.
     spare = f"-idirafter,{torch.parent}/nvidia/cu13/include"
     libraries = ["-ltorch", "-ltorch_cpu", "-ltorch_cuda", "-lc10"]
     source = str(sources / "align_cuda.cu")

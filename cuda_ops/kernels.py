@@ -1,4 +1,4 @@
-"""Loading the compiled kernels, where `cuda_ops.compile` has left some."""
+"""Load the compiled kernels that `cuda_ops.compile` made."""
 
 import warnings
 
@@ -8,10 +8,10 @@ from cuda_ops.compile import HERE, kernel_file
 
 
 def load() -> list[str]:
-    """Register the compiled kernels with torch; which ones there were: "cpu", "cuda".
+    """Register the compiled kernels with torch; returns which were found: "cpu", "cuda".
 
-    A kernel registered for a device is used there instead of the definition. One that exists but
-    cannot be loaded is a warning, and the definition stays in place.
+    On the device of a registered kernel, the kernel runs instead of the definition. A file that
+    cannot be loaded is a warning, and the definition runs.
     """
     loaded = []
     for kind, usable in (("cpu", True), ("cuda", torch.version.cuda is not None)):

@@ -7,8 +7,8 @@ from s2cnet.checkpoint import (
     to_published_state_dict,
 )
 from s2cnet.config import PRESETS, S2CNetConfig
+from s2cnet.inputs import boxes_to_input, prepare_image
 from s2cnet.model import S2CNet
-from s2cnet.preprocess import boxes_to_input, prepare_image
 
 __all__ = [
     "PRESETS",

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from s2cnet import context, scoring
+from s2cnet.aot import DynamicDim, load_or_compile
 from s2cnet.context import ImageContext
 from s2cnet.folded_weights import FoldedWeights, fold_backbone
+from s2cnet.inputs import LONG_SIDE, MULTIPLE, SHORT_SIDE
 from s2cnet.model import S2CNet, check_crops, check_images
-from s2cnet.packages import Side, compiled
-from s2cnet.preprocess import LONG_SIDE, MULTIPLE, SHORT_SIDE
 from s2cnet.scoring import TYPES, Precision
 
 
@@ -94,7 +94,7 @@ def compiled_backbone(
     """The backbone as one package for one picture of any size that `prepare_image` makes."""
     example = torch.zeros(1, 3, SHORT_SIDE, SHORT_SIDE + 4 * MULTIPLE, device=device)
     most = LONG_SIDE // MULTIPLE
-    sides = {i: Side(name, MULTIPLE, 2, most) for i, name in ((2, "rows"), (3, "columns"))}
+    dims = {i: DynamicDim(name, MULTIPLE, 2, most) for i, name in ((2, "rows"), (3, "columns"))}
     channels_last = example.contiguous(memory_format=torch.channels_last)
-    one = compiled(backbone, channels_last, sides, folder)
+    one = load_or_compile(backbone, channels_last, dims, folder)
     return lambda images: torch.cat([one(image[None]) for image in images])

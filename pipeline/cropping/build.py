@@ -111,7 +111,7 @@ def scorer_of(
 
     Raises UsageError where it is to be compiled and can't be.
     """
-    from s2cnet.packages import CannotCompileError, cache_folder
+    from s2cnet.aot import CannotCompileError, cache_folder
 
     precision = cast("Precision", settings.precision)
     how = (settings.search, settings.rank_by, precision)

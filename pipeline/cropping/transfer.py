@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipeline.detectors import Pixels
 from pipeline.photo.decode import Photo
-from s2cnet.preprocess import normalised, resized
+from s2cnet.inputs import normalised, resized
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class CompilableDetector(Protocol):
     def compile(self, folder: Path) -> None:
         """Takes the network's package from a folder, or makes it there; boxes stay the same.
 
-        Raises CannotCompileError. See `s2cnet.packages`.
+        Raises CannotCompileError. See `s2cnet.aot`.
         """
         ...
 

@@ -31,7 +31,7 @@ from pipeline.detectors.subject_network import (
     SubjectNetwork,
     reach,
 )
-from s2cnet.packages import Side, compiled
+from s2cnet.aot import DynamicDim, load_or_compile
 
 MAX_OBJECTS = 10
 GPU_BATCH = 32
@@ -51,7 +51,7 @@ FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "text": 0.12, "subjec
 
 Boxes = NDArray[np.float32]  # [N, 4] xyxy
 Map = NDArray[np.float32]  # [h, w]
-Look = Callable[[torch.Tensor], torch.Tensor]  # `SubjectNetwork`, or its package
+Look = Callable[[torch.Tensor], torch.Tensor]  # `SubjectNetwork`, perhaps compiled
 
 
 class EmbeddedDetector:
@@ -76,8 +76,8 @@ class EmbeddedDetector:
         example = example.contiguous(memory_format=torch.channels_last)
         least, most = SHORTEST // MULTIPLE, LONGEST // MULTIPLE
         names = ((2, "rows"), (3, "columns"))
-        sides = {i: Side(name, MULTIPLE, least, most) for i, name in names}
-        self._look = compiled(self._network, example, sides, folder)
+        dims = {i: DynamicDim(name, MULTIPLE, least, most) for i, name in names}
+        self._look = load_or_compile(self._network, example, dims, folder)
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. Labels are face, person, thing, text and subject (a region)."""

@@ -15,7 +15,7 @@ from pipeline.detectors.batches import batch_for, clipped, in_batches, thickened
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
 from pipeline.detectors.detection import Detections, Pixels
 from pipeline.errors import UsageError
-from s2cnet.packages import Package, Side, compiled
+from s2cnet.aot import CompiledModule, DynamicDim, load_or_compile
 
 SCORE_THRESHOLD = 0.3
 """Least confidence of a reported box. Low on purpose: the network weighs boxes, a miss is lost."""
@@ -76,9 +76,10 @@ class TorchvisionDetector:
         most = self._network.transform.max_size // SIDE_MULTIPLE + 1
         names = () if fixed else ((2, "rows"), (3, "columns"))
         # From 3 multiples on every map of the pyramid has two cells and more, as the code assumes.
-        sides = {i: Side(name, SIDE_MULTIPLE, 3, most) for i, name in names}
+        dims = {i: DynamicDim(name, SIDE_MULTIPLE, 3, most) for i, name in names}
         backbone = self._network.backbone
-        self._network.backbone = _Packaged(backbone, compiled(backbone, example, sides, folder))
+        compiled = load_or_compile(backbone, example, dims, folder)
+        self._network.backbone = _CompiledBackbone(backbone, compiled)
 
     def _tensor(self, picture: Pixels) -> Tensor:
         return uploaded(picture, self._device).permute(2, 0, 1).float() / 255
@@ -93,16 +94,16 @@ class TorchvisionDetector:
         )
 
 
-class _Packaged(nn.Module):
-    """A module with compiled code for the shapes that the code takes."""
+class _CompiledBackbone(nn.Module):
+    """A backbone that runs compiled where its compiled code takes the input's shape."""
 
-    def __init__(self, module: nn.Module, package: Package) -> None:
+    def __init__(self, backbone: nn.Module, compiled: CompiledModule) -> None:
         super().__init__()
-        self.module = module
-        self.package = package
+        self.backbone = backbone
+        self.compiled = compiled
 
     def forward(self, images: Tensor) -> Any:
-        return self.package(images) if self.package.takes(images) else self.module(images)
+        return self.compiled(images) if self.compiled.takes(images) else self.backbone(images)
 
 
 def _lean(network: nn.Module) -> nn.Module:

@@ -22,9 +22,9 @@ from torch.nn import functional
 
 from pipeline.detectors.embedded import EmbeddedDetector
 from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
+from s2cnet.aot import cache_folder
 from s2cnet.compiled import ReadyS2CNet, ReducedBackbone
 from s2cnet.folded_weights import fold_backbone
-from s2cnet.packages import cache_folder
 from s2cnet.recorded import RecordedS2CNet
 from tests.bench.bench_score import PHOTOS, rank_correlation
 from tests.support.drawn import draw_boxes

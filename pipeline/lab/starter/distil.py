@@ -32,7 +32,7 @@ from pipeline.lab.training.losses import crop_loss
 from pipeline.lab.training.schedule import AveragedWeights
 from s2cnet import S2CNet
 from s2cnet.graph import box_centres
-from s2cnet.preprocess import input_size
+from s2cnet.inputs import input_size
 
 STEPS, PHOTOS_A_STEP, RATE, DECAY, AVERAGE = 4500, 3, 1e-3, 0.02, 0.998
 GRID_CROPS, SCORED_CROPS, RATIO_CROPS = 12, 24, 20

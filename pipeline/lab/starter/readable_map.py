@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from pipeline.lab.starter.views import View
 from s2cnet import S2CNet, prepare_image
-from s2cnet.preprocess import MEAN, STD
+from s2cnet.inputs import MEAN, STD
 
 CHANNELS = ("x", "y", "one", "subject", "person", "face", "thing", "empty")
 WEIGHTS = (0.3, 0.3, 0.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the channels' squared errors

@@ -9,9 +9,9 @@ from pipeline.cropping import build
 from pipeline.cropping.build import COMPILE_FROM, choose_weights, scorer_of
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
-from s2cnet import packages
+from s2cnet import aot
+from s2cnet.aot import CannotCompileError
 from s2cnet.compiled import ReadyS2CNet
-from s2cnet.packages import CannotCompileError
 
 UNTRAINED = choose_weights("untrained")
 
@@ -25,7 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         asked.append(True)
         raise CannotCompileError("no C++ compiler")
 
-    monkeypatch.setattr("pipeline.detectors.embedded.compiled", cannot)
+    monkeypatch.setattr("pipeline.detectors.embedded.load_or_compile", cannot)
     monkeypatch.setenv("S2CNET_CACHE", str(tmp_path))
     return asked
 
@@ -69,5 +69,5 @@ def test_packages_are_kept_where_the_user_says(
     seen: list[Any] = []
     monkeypatch.setattr(build, "make_scorer", lambda *_, **named: seen.append(named))
     scorer_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
-    assert seen == [{"packages": packages.cache_folder()}]
-    assert packages.cache_folder() == tmp_path
+    assert seen == [{"packages": aot.cache_folder()}]
+    assert aot.cache_folder() == tmp_path

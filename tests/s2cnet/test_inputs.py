@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from s2cnet import boxes_to_input, prepare_image
-from s2cnet.preprocess import input_size
+from s2cnet.inputs import input_size
 from tests.support.drawn import GOLDEN
 
 STORED = np.load(GOLDEN / "preprocess.npz")

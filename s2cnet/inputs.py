@@ -1,4 +1,7 @@
-"""From a picture's pixels to the network's input, and from its boxes to input boxes."""
+"""Prepare the network's input: a photo's pixels, and boxes in the input's frame.
+
+Two frames: a photo's pixels (`_px`), and the input's pixels (`_input`), whose short side is 256.
+"""
 
 from typing import Any
 
@@ -10,21 +13,22 @@ from torch import Tensor
 
 SHORT_SIDE = 256
 MULTIPLE = 32  # the backbone's coarsest stride
-LONG_SIDE = 20 * SHORT_SIDE  # longer pictures are squeezed: 1 x 16,384 must not become gigabytes
-MEAN = (0.485, 0.456, 0.406)
+LONG_SIDE = 20 * SHORT_SIDE  # a photo of 1 x 16,384 pixels would otherwise take gigabytes
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's photos, as for the pretrained backbones
 STD = (0.229, 0.224, 0.225)
-# Coordinates closer to a whole pixel than this are that pixel: a picture's edge maps to the input's
-# edge although side / (side / input side) is not exact in floating point.
+# A coordinate within this distance of a whole pixel counts as that pixel. Otherwise a box that
+# ends at the photo's edge could end beyond the input's edge: side / (side / input side) is not
+# exact in floating point.
 ROUNDING = 1e-6
 
 
 def input_size(width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the network's input: short side 256, each a multiple of 32.
+    """(width, height) of the network's input: short side 256, both sides multiples of 32.
 
-    Rounds half to even, so the aspect ratio moves a little; beyond 20:1 it is held at 20:1.
+    Rounds half to even, so the aspect ratio changes a little. Beyond 20:1 it is held at 20:1.
     """
     if width < 1 or height < 1:
-        raise ValueError(f"a picture needs at least one pixel, got {width} x {height}")
+        raise ValueError(f"a photo needs at least one pixel, got {width} x {height}")
     scale = SHORT_SIDE / min(width, height)
     return (
         min(round(width * scale / MULTIPLE) * MULTIPLE, LONG_SIDE),
@@ -33,14 +37,14 @@ def input_size(width: int, height: int) -> tuple[int, int]:
 
 
 def prepare_image(rgb: npt.NDArray[np.uint8]) -> tuple[Tensor, tuple[float, float]]:
-    """The network's input of one picture.
+    """Resize and normalise one photo for the network.
 
     Args:
         rgb: uint8 [H, W, 3], sRGB, upright.
 
     Returns:
-        The input float32 [3, h, w] and scale_xy = (W / w, H / h), picture pixels per input pixel.
-        Divided by 256, not 255, as the published network was trained.
+        The input float32 [3, h, w], and scale_xy = (W / w, H / h): photo pixels per input pixel.
+        Pixels are divided by 256, not 255, as the published network was trained.
 
     Raises:
         ValueError: not uint8 [H, W, 3], or empty.
@@ -52,7 +56,7 @@ def prepare_image(rgb: npt.NDArray[np.uint8]) -> tuple[Tensor, tuple[float, floa
 
 
 def resized(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The pixels of the network's input, uint8 [h, w, 3]; errors as of `prepare_image`."""
+    """Resize a photo to the input's size: uint8 [h, w, 3]. Raises as `prepare_image` does."""
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ValueError(f"rgb must be uint8 [H, W, 3], got {rgb.dtype} {list(rgb.shape)}")
     height, width = rgb.shape[:2]
@@ -61,7 +65,7 @@ def resized(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """uint8 [h, w, 3] -> float32 [3, h, w] as the network takes it, on the pixels' device."""
+    """Turn uint8 [h, w, 3] into the network's float32 [3, h, w], on the same device."""
     channels = pixels.permute(2, 0, 1).float() / 256
     mean, std = (
         torch.tensor(values, device=pixels.device)[:, None, None] for values in (MEAN, STD)
@@ -70,14 +74,14 @@ def normalised(pixels: Tensor) -> Tensor:
 
 
 def boxes_to_input(boxes_px: Any, scale_xy: tuple[float, float]) -> Tensor:
-    """Boxes of the picture as boxes of the input: low corners rounded down, high ones up.
+    """Convert boxes of the photo to boxes of the input: low corners down, high corners up.
 
     Args:
-        boxes_px: [N, 4] xyxy in pixels of the picture given to `prepare_image`; array or tensor.
-        scale_xy: as `prepare_image` gave it.
+        boxes_px: [N, 4] xyxy in pixels of the photo given to `prepare_image`; array or tensor.
+        scale_xy: as `prepare_image` returned it.
 
     Returns: float32 [N, 4] xyxy in input pixels, on the device of `boxes_px`. A box inside the
-        picture stays inside the input; its far edge may equal the input's side.
+        photo stays inside the input; its far edge may equal the input's side.
 
     Raises:
         ValueError: not [N, 4].

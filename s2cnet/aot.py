@@ -1,19 +1,19 @@
-"""Networks compiled ahead of time (AOTInductor) and kept on disk, so that a worker starts quickly.
+"""Compile networks ahead of time with AOTInductor, and keep the compiled code on disk.
 
-Compiling takes a C++ compiler and 20 to 60 seconds of a core, loading a package hundredths. A
-package's name is a hash of everything it was made of: weights, structure, sources, torch, machine
-and the shapes it takes. One file is written once, whole, and checked by its own hash before it is
-loaded; a damaged one is made anew. Processes that want the same package wait for the first one.
+Compiling takes a C++ compiler and 20 to 60 seconds of one core; loading takes hundredths of a
+second. torch calls a compiled file a package (`.pt2`). A package's name is a hash of all that it
+was made of: weights, structure, source files, torch, machine and accepted shapes. Its name also
+holds the hash of its content, which is checked before it is loaded; a damaged package is compiled
+again. Processes that need the same package wait for the first one to compile it.
 
-A package is machine code: whoever can write to the folder can run code as this user. It is created
-for this user alone; `S2CNET_CACHE` names another one.
+A package is machine code: who can write to the folder can run code as this user. The folder is
+created with access for this user alone. `S2CNET_CACHE` names another folder.
 """
 
 import fcntl
 import hashlib
 import inspect
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,64 +24,73 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cuda_ops.compile import CannotCompileError, cpp_compiler
 
-class Side(NamedTuple):
-    """Which lengths one dimension of an input may have; the others are fixed."""
+__all__ = [
+    "CannotCompileError",
+    "CompiledModule",
+    "DynamicDim",
+    "cache_folder",
+    "load_or_compile",
+    "package_key",
+]
+
+
+class DynamicDim(NamedTuple):
+    """The lengths that one dimension of an input may have: `least` to `most` multiples."""
 
     name: str
     multiple: int
-    least: int  # in multiples
+    least: int
     most: int
 
     def allows(self, length: int) -> bool:
+        """Whether the dimension may have this length."""
         count, rest = divmod(length, self.multiple)
         return rest == 0 and self.least <= count <= self.most
 
-    def dim(self) -> Any:
-        """As torch.export has it."""
+    def for_export(self) -> Any:
+        """The same as torch.export expects it."""
         return self.multiple * torch.export.Dim(self.name, min=self.least, max=self.most)
 
 
-Sides = dict[int, Side]  # of one input, by dimension
-
-
-class CannotCompileError(Exception):
-    """A network cannot be compiled here; the message says what is missing."""
+DynamicDims = dict[int, DynamicDim]  # of one input, by dimension
 
 
 def cache_folder() -> Path:
-    """Where packages are kept: $S2CNET_CACHE, else the user's cache folder."""
+    """The folder where packages are kept: $S2CNET_CACHE, else the user's cache folder."""
     if named := os.environ.get("S2CNET_CACHE"):
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2cnet"
 
 
-class Package:
+class CompiledModule:
     """A module as compiled code, for inference.
 
-    Compiled code reads memory as its example lay there and checks nothing, so that is done here.
+    Compiled code assumes the memory layout of the example input and checks nothing, so this class
+    converts the layout and checks the shape.
     """
 
-    def __init__(self, code: Callable[[Tensor], Any], example: Tensor, sides: Sides) -> None:
+    def __init__(self, code: Callable[[Tensor], Any], example: Tensor, dims: DynamicDims) -> None:
         self._code = code
         self._example = example
-        self._sides = sides
+        self._dims = dims
 
     def takes(self, x: Tensor) -> bool:
-        """Whether the package was compiled for inputs of this shape."""
+        """Whether the module was compiled for inputs of this shape."""
         if x.dim() != self._example.dim():
             return False
         return all(
-            self._sides[i].allows(x.shape[i]) if i in self._sides else x.shape[i] == fixed
+            self._dims[i].allows(x.shape[i]) if i in self._dims else x.shape[i] == fixed
             for i, fixed in enumerate(self._example.shape)
         )
 
     def __call__(self, x: Tensor) -> Any:
-        """What the module gives. Raises ValueError for a shape that it does not take."""
+        """Run the module. Raises ValueError for a shape that it was not compiled for."""
         if not self.takes(x):
-            given = list(self._sides.values())
+            dims = list(self._dims.values())
             raise ValueError(
-                f"compiled for {list(self._example.shape)} and {given}, given {list(x.shape)}"
+                f"compiled for {list(self._example.shape)} and {dims}, given {list(x.shape)}"
             )
         return self._code(
             x.to(self._example.dtype).contiguous(memory_format=_layout(self._example))
@@ -93,44 +102,52 @@ def _layout(x: Tensor) -> torch.memory_format:
     return torch.channels_last if channels_last else torch.contiguous_format
 
 
-def compiled(module: nn.Module, example: Tensor, sides: Sides, folder: Path) -> Package:
-    """The module as compiled code, from `folder` where it is there already.
+def load_or_compile(
+    module: nn.Module, example: Tensor, dims: DynamicDims, folder: Path
+) -> CompiledModule:
+    """Load the module's package from `folder`, or compile it and keep it there.
 
     Args:
         module: in evaluation mode, on the device it is to run on; takes one tensor.
         example: an input of the kind it will get, contiguous or channels last.
-        sides: which of its dimensions may differ; {} fixes them all.
+        dims: which of the input's dimensions may differ from the example; {} fixes them all.
         folder: see `cache_folder`.
 
     Raises:
         CannotCompileError: no compiler, one that fails, or a folder that can't be written to.
     """
-    key = package_key(module, example, sides)
+    key = package_key(module, example, dims)
     _make_folder(folder)
     with _one_at_a_time(folder / f"{key}.lock"):
-        path = _kept(folder, key) or _make(module, example, sides, folder, key)
+        path = _kept(folder, key) or _compile(module, example, dims, folder, key)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own, about tools that running needs not
-        # Without its lock around a call, a package can be part of a CUDA graph.
+        warnings.simplefilter("ignore")  # torch warns about tools that only compiling needs
+        # Without the lock around each call, a package can be captured in a CUDA graph.
         code = torch._inductor.aoti_load_package(str(path), run_single_threaded=True)
-    return Package(code, example, sides)
+    return CompiledModule(code, example, dims)
 
 
-def package_key(module: nn.Module, example: Tensor, sides: Sides) -> str:
-    """Hash of everything that decides what a package computes and where it runs."""
+def package_key(module: nn.Module, example: Tensor, dims: DynamicDims) -> str:
+    """Hash of everything that decides what a package computes and where it can run."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} {tensor.stride()}".encode())
         digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    for source in sorted(Path(inspect.getfile(type(module))).parent.glob("*.py")):
+    for source in _sources(module):
         digest.update(source.read_bytes())
-    shape = f"{example.dtype} {list(example.shape)} {example.stride()} {sides}"
+    shape = f"{example.dtype} {list(example.shape)} {example.stride()} {dims}"
     digest.update(f"{module!r} {shape} {torch.__version__} {_machine(example.device)}".encode())
     return digest.hexdigest()[:32]
 
 
+def _sources(module: nn.Module) -> list[Path]:
+    """The source files beside the classes of the module and of all modules inside it."""
+    folders = {Path(inspect.getfile(type(part))).parent for part in module.modules()}
+    return sorted(path for folder in folders for path in folder.glob("*.py"))
+
+
 def _machine(device: torch.device) -> str:
-    """What compiled code depends on: a package of one CPU may kill a process on another."""
+    """What compiled code depends on: code for one CPU may kill a process on another."""
     counts = ("num_logical_cores", "num_physical_cores", "num_sockets")
     known = {k: v for k, v in torch.cpu.get_capabilities().items() if k not in counts}
     gpu = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
@@ -138,7 +155,7 @@ def _machine(device: torch.device) -> str:
 
 
 def _kept(folder: Path, key: str) -> Path | None:
-    """The package of a key, if it is whole; damaged ones are removed."""
+    """The package of a key, if it is whole. Damaged ones are deleted."""
     for path in folder.glob(f"{key}-*.pt2"):
         if path.stem == f"{key}-{_sha256(path)}":
             return path
@@ -146,14 +163,14 @@ def _kept(folder: Path, key: str) -> Path | None:
     return None
 
 
-def _make(module: nn.Module, example: Tensor, sides: Sides, folder: Path, key: str) -> Path:
-    _check_compiler()
+def _compile(module: nn.Module, example: Tensor, dims: DynamicDims, folder: Path, key: str) -> Path:
+    cpp_compiler()
     with tempfile.TemporaryDirectory(dir=folder) as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own, about itself
+        warnings.simplefilter("ignore")  # torch warns about its own code
         made = Path(scratch) / "package.pt2"
         try:
             with torch.inference_mode(False), torch.no_grad():
-                shapes = {i: side.dim() for i, side in sides.items()}
+                shapes = {i: dim.for_export() for i, dim in dims.items()}
                 program = torch.export.export(module, (example,), dynamic_shapes=(shapes,))
                 torch._inductor.aoti_compile_and_package(
                     program, package_path=str(made), inductor_configs={"freezing": True}
@@ -164,7 +181,7 @@ def _make(module: nn.Module, example: Tensor, sides: Sides, folder: Path, key: s
 
 
 def _make_folder(folder: Path) -> None:
-    """Raises CannotCompileError where nothing can be kept there."""
+    """Create the folder. Raises CannotCompileError where it can't be written to."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
@@ -174,12 +191,6 @@ def _make_folder(folder: Path) -> None:
         raise CannotCompileError(f"can't write to {folder}; name another folder in S2CNET_CACHE")
 
 
-def _check_compiler() -> None:
-    names = [os.environ["CXX"]] if "CXX" in os.environ else ["c++", "g++", "clang++"]
-    if not any(map(shutil.which, names)):
-        raise CannotCompileError("no C++ compiler; install g++ or clang++, or set CXX")
-
-
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:32]
@@ -187,7 +198,7 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Holds a lock that ends with the process, whatever becomes of it."""
+    """Hold a file lock; it ends with the process, also when that is killed."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

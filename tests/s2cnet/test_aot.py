@@ -1,27 +1,28 @@
-"""Compiled packages on disk: made once, found again, never a damaged or a wrong one."""
+"""Compiled networks on disk: made once, found again, never a damaged or a wrong one."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from s2cnet import packages
-from s2cnet.compiled import ReadyS2CNet, ReducedBackbone
-from s2cnet.folded_weights import fold_backbone
-from s2cnet.packages import (
+from s2cnet import aot
+from s2cnet.aot import (
     CannotCompileError,
-    Package,
-    Side,
+    CompiledModule,
+    DynamicDim,
     cache_folder,
-    compiled,
+    load_or_compile,
     package_key,
 )
+from s2cnet.compiled import ReadyS2CNet, ReducedBackbone
+from s2cnet.folded_weights import fold_backbone
 from tests.support.drawn import draw_inputs, drawn_network, small_network
 
 NEEDS_COMPILER = pytest.mark.skipif(
-    not any(map(packages.shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler"
+    not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler"
 )
 
 
@@ -37,7 +38,7 @@ class Affine(nn.Module):
 
 
 EXAMPLE = torch.ones(4, 3)
-SIDES = {0: Side("rows", 1, 2, 64)}
+DIMS = {0: DynamicDim("rows", 1, 2, 64)}
 
 
 @NEEDS_COMPILER
@@ -48,50 +49,50 @@ def test_a_package_is_made_once_and_a_damaged_one_anew(
     module, folder = Affine(), tmp_path / "cache"
     x = torch.randn(9, 3)
     expected = module(x).detach()
-    torch.testing.assert_close(compiled(module, EXAMPLE, SIDES, folder)(x), expected)
+    torch.testing.assert_close(load_or_compile(module, EXAMPLE, DIMS, folder)(x), expected)
     (kept,) = folder.glob("*.pt2")
     assert folder.stat().st_mode & 0o077 == 0
     whole = kept.read_bytes()
 
     with monkeypatch.context() as context:
-        context.setattr(packages, "_make", None)  # found, not made
-        torch.testing.assert_close(compiled(module, EXAMPLE, SIDES, folder)(x), expected)
+        context.setattr(aot, "_compile", None)  # found, not made
+        torch.testing.assert_close(load_or_compile(module, EXAMPLE, DIMS, folder)(x), expected)
 
     kept.write_bytes(whole[:-50])
-    found = compiled(module, EXAMPLE, SIDES, folder)
+    found = load_or_compile(module, EXAMPLE, DIMS, folder)
     torch.testing.assert_close(found(x), expected)
     (again,) = folder.glob("*.pt2")
-    assert again.stem.endswith(packages._sha256(again))
+    assert again.stem.endswith(aot._sha256(again))
     assert {path.suffix for path in folder.iterdir()} == {".pt2", ".lock"}
 
 
 def test_the_key_is_of_everything_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     module = Affine()
-    key = package_key(module, EXAMPLE, SIDES)
-    assert package_key(copy.deepcopy(module), EXAMPLE, SIDES) == key
+    key = package_key(module, EXAMPLE, DIMS)
+    assert package_key(copy.deepcopy(module), EXAMPLE, DIMS) == key
     assert package_key(module, EXAMPLE, {}) != key
-    assert package_key(module, EXAMPLE.double(), SIDES) != key
+    assert package_key(module, EXAMPLE.double(), DIMS) != key
     with torch.no_grad():
         module.linear.weight[0, 0] += 1
-    other = package_key(module, EXAMPLE, SIDES)
+    other = package_key(module, EXAMPLE, DIMS)
     assert other != key
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
-    assert package_key(module, EXAMPLE, SIDES) != other
+    assert package_key(module, EXAMPLE, DIMS) != other
     monkeypatch.setattr(torch, "__version__", "9.9")
-    assert package_key(module, EXAMPLE, SIDES) != other
+    assert package_key(module, EXAMPLE, DIMS) != other
 
 
 def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(CannotCompileError, match="no C\\+\\+ compiler; install g\\+\\+"):
-        compiled(Affine(), EXAMPLE, SIDES, tmp_path)
+        load_or_compile(Affine(), EXAMPLE, DIMS, tmp_path)
     assert not list(tmp_path.glob("*.pt2"))
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CannotCompileError, match="name another folder in S2CNET_CACHE"):
-        compiled(Affine(), EXAMPLE, SIDES, tmp_path / "file/cache")
+        load_or_compile(Affine(), EXAMPLE, DIMS, tmp_path / "file/cache")
 
 
 @NEEDS_COMPILER
@@ -100,7 +101,7 @@ def test_inputs_are_laid_out_and_checked(tmp_path: Path) -> None:
     """Compiled code reads memory as it lay in the example, without a look at the strides."""
     module = nn.Conv2d(3, 2, 3)
     example = torch.ones(1, 3, 8, 8).contiguous(memory_format=torch.channels_last)
-    found = compiled(module, example, {}, tmp_path)
+    found = load_or_compile(module, example, {}, tmp_path)
     x = torch.randn(1, 3, 8, 8)
     for same in (x, x.contiguous(memory_format=torch.channels_last), x.mT.contiguous().mT):
         torch.testing.assert_close(found(same), module(x).detach())
@@ -113,9 +114,9 @@ def test_inputs_are_laid_out_and_checked(tmp_path: Path) -> None:
     [((1, 64), True), ((1, 96), True), ((1, 32), False), ((1, 128), False), ((1, 65), False),
      ((2, 64), False), ((1, 64, 1), False)],
 )  # fmt: skip
-def test_which_shapes_a_package_takes(shape: tuple[int, ...], taken: bool) -> None:
-    package = Package(torch.neg, torch.ones(1, 64), {1: Side("columns", 32, 2, 3)})
-    assert package.takes(torch.ones(shape)) is taken
+def test_which_shapes_a_compiled_module_takes(shape: tuple[int, ...], taken: bool) -> None:
+    module = CompiledModule(torch.neg, torch.ones(1, 64), {1: DynamicDim("columns", 32, 2, 3)})
+    assert module.takes(torch.ones(shape)) is taken
 
 
 @NEEDS_COMPILER
@@ -125,7 +126,7 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(torch._inductor, "aoti_compile_and_package", fail)
     with pytest.raises(CannotCompileError, match="no space"):
-        compiled(Affine(), EXAMPLE, SIDES, tmp_path)
+        load_or_compile(Affine(), EXAMPLE, DIMS, tmp_path)
     assert not list(tmp_path.glob("*.pt2"))
 
 
