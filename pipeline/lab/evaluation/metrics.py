@@ -19,13 +19,18 @@ def srcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
 
     0.0 where either list is constant, since it then orders nothing. Raises UsageError.
     """
+    from scipy import stats  # slow to import
+
     truth, guess = _pair(ground_truth, predicted)
-    return _pearson(_average_ranks(truth), _average_ranks(guess))
+    return 0.0 if _is_constant(truth, guess) else float(stats.spearmanr(truth, guess).statistic)
 
 
 def pcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
     """Pearson's correlation of two [N] score lists; 0.0 where either is constant."""
-    return _pearson(*_pair(ground_truth, predicted))
+    from scipy import stats
+
+    truth, guess = _pair(ground_truth, predicted)
+    return 0.0 if _is_constant(truth, guess) else float(stats.pearsonr(truth, guess).statistic)
 
 
 def acc(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) -> float:
@@ -97,14 +102,5 @@ def _best_first(scores: FloatArray) -> NDArray[np.intp]:
     return np.argsort(-scores, kind="stable")
 
 
-def _average_ranks(scores: FloatArray) -> FloatArray:
-    _, group, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_rank = np.cumsum(counts) - (counts - 1) / 2
-    return np.asarray(mean_rank[group], dtype=np.float64)
-
-
-def _pearson(a: FloatArray, b: FloatArray) -> float:
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return 0.0
-    a, b = a - a.mean(), b - b.mean()
-    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1.0, 1.0))
+def _is_constant(*lists: FloatArray) -> bool:
+    return any(np.ptp(scores) == 0 for scores in lists)

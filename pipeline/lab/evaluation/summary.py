@@ -108,10 +108,9 @@ def bootstrap(resamples: int, seed: int) -> Callable[[Iterable[float]], Interval
 
     def interval(values: Iterable[float]) -> Interval:
         column = np.fromiter(values, np.float64)
-        rng = np.random.default_rng(seed)
-        means = [column[rng.integers(0, len(column), len(column))].mean() for _ in range(resamples)]
+        drawn = np.random.default_rng(seed).integers(0, len(column), (resamples, len(column)))
         edges = ((100 - LEVEL) / 2, (100 + LEVEL) / 2)
-        low, high = np.percentile(means, edges) if means else (np.nan, np.nan)
+        low, high = np.percentile(column[drawn].mean(axis=1), edges)
         return {
             "mean": float(column.mean()),
             "low": float(low),

@@ -29,7 +29,7 @@ from pipeline.lab.starter.layout_teacher import LayoutTeacher, teacher_scores
 from pipeline.lab.starter.people import People, draw_people, expected_iou, shaken
 from pipeline.lab.starter.scored_crops import ScoredLayout
 from pipeline.lab.training.losses import crop_loss
-from pipeline.lab.training.schedule import AveragedWeights
+from pipeline.lab.training.schedule import moving_average
 from s2cnet import S2CNet
 from s2cnet.graph import box_centres
 from s2cnet.inputs import input_size
@@ -79,7 +79,7 @@ def distil(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, RATE, total_steps=steps, pct_start=0.05
     )
-    averaged = AveragedWeights(network, AVERAGE)
+    averaged = moving_average(network, AVERAGE)
     network.train()
     for _ in range(steps):
         drawn = random.choice(len(photos), PHOTOS_A_STEP, p=chances)
@@ -92,8 +92,8 @@ def distil(
         nn.utils.clip_grad_norm_(learnt, 1.0)
         optimizer.step()
         schedule.step()
-        averaged.update(network)
-    network.load_state_dict(averaged.tensors)
+        averaged.update_parameters(network)
+    network.load_state_dict(averaged.module.state_dict())
     network.eval()
 
 

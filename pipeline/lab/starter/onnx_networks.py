@@ -17,9 +17,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
-
-from pipeline.boxes import iou
+from torchvision.ops import nms
 
 FACE_SIDE, LEAST_FACE, SAME_FACE = 640, 0.3, 0.3
 FRONT_SIDE, FRONT_FIXED, FRONT_KEPT = 640, 1024, 96
@@ -150,10 +150,10 @@ def _follows(line: NDArray[np.float32], block: NDArray[np.float32]) -> bool:
     return bool(min(shared) > -LINE_GAP * tall and max(shared) > 0)
 
 
-def without_repeats(rows: NDArray[np.float32], same_iou: float) -> NDArray[np.float32]:
-    """Rows [N, ≥5] (xyxy, score, …), best first, none overlapping a better one by `same_iou`."""
-    kept = rows[:0]
-    for row in rows[np.argsort(-rows[:, 4], kind="stable")]:
-        if (iou(row[:4], kept[:, :4]) < same_iou).all():
-            kept = np.concatenate([kept, row[None]])
-    return kept
+def without_repeats(rows: NDArray[np.float32], max_iou: float) -> NDArray[np.float32]:
+    """Rows [N, ≥5] (xyxy, score, …), best first, none overlapping a better one by more than that.
+
+    Non-maximum suppression over all classes.
+    """
+    boxes, scores = torch.from_numpy(rows[:, :4]), torch.from_numpy(rows[:, 4])
+    return np.asarray(rows[nms(boxes, scores, max_iou).numpy()])

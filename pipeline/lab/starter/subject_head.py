@@ -23,7 +23,7 @@ from pipeline.detectors.subject_network import (
     reach,
 )
 from pipeline.lab.starter.views import View
-from pipeline.lab.training.schedule import AveragedWeights
+from pipeline.lab.training.schedule import moving_average
 
 EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
 SURE = 0.45  # objects less likely than this are neither shown nor denied to the head
@@ -69,7 +69,7 @@ def train_detector(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=0.1
     )
-    averaged = AveragedWeights(network, AVERAGE)
+    averaged = moving_average(network, AVERAGE)
     for batch in batches:
         fine = torch.cat([seen[index] for index in batch]).float()
         fine = fine.contiguous(memory_format=torch.channels_last)
@@ -83,8 +83,8 @@ def train_detector(
         nn.utils.clip_grad_norm_(learnt, 2.0)
         optimizer.step()
         schedule.step()
-        averaged.update(network)
-    network.load_state_dict(averaged.tensors)
+        averaged.update_parameters(network)
+    network.load_state_dict(averaged.module.state_dict())
     network.eval()
 
 

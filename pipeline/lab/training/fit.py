@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.card import Card, write_weights
 from pipeline.lab.training.curves import draw_curves
-from pipeline.lab.training.loop import Epoch, Progress, Trainer, Workers
+from pipeline.lab.training.loop import Epoch, History, Trainer, Workers
 from pipeline.lab.training.samples import ScoredPhoto, read_photo
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import S2CNet, from_published_state_dict, load_model, to_published_state_dict
@@ -76,7 +75,7 @@ def train(
     start: str | None = None,
     workers: Workers | None = None,
     report: Report = lambda epoch: None,
-) -> Progress:
+) -> History:
     """Train, and leave in `folder`: the best epoch's weights with their card, curves, a checkpoint.
 
     A folder with a checkpoint of the same settings goes on where that stopped. Raises UsageError
@@ -99,20 +98,20 @@ def train(
     def after_epoch(trainer: Trainer, epoch: Epoch) -> None:
         if workers.rank:
             return
-        if trainer.progress.best is epoch:
+        if trainer.history.best is epoch:
             _write(folder, trainer, split, settings, {"validation": _measures(epoch)})
         trainer.save(checkpoint)
-        rows = [vars(each) for each in trainer.progress.epochs]
+        rows = [vars(each) for each in trainer.history.epochs]
         (folder / "epochs.json").write_text(json.dumps(rows, indent=1) + "\n")
-        draw_curves(trainer.progress.epochs, folder / "curves.png")
+        draw_curves(trainer.history.epochs, folder / "curves.png")
         report(epoch)
 
-    progress = trainer.train(photos, validation, after_epoch)
+    history = trainer.train(photos, validation, after_epoch)
     if not workers.rank and split.test:
         measure_best(
             folder, trainer, split, settings, [read_photo(e, detector) for e in split.test]
         )
-    return progress
+    return history
 
 
 def measure_best(
@@ -123,15 +122,13 @@ def measure_best(
     photos: Sequence[ScoredPhoto],
 ) -> None:
     """Measure the weights of the best epoch on the test photos and add it to their card."""
-    best = trainer.progress.best
+    best = trainer.history.best
     if best is None:
         return
     tensors = _read(folder / "best.safetensors")
     network = load_gaic(tensors) if settings.network == "gaic" else None
     chosen = network or from_published_state_dict(tensors, settings.preset)
-    trainer.averaged.tensors = {
-        name: tensor.to(trainer.workers.device) for name, tensor in chosen.state_dict().items()
-    }
+    trainer.averaged.module.load_state_dict(chosen.state_dict())
     loss, correlation, hits = trainer.validate(photos)
     measures = {"loss": loss, "srcc": correlation, "acc5": hits, "photos": len(photos)}
     _write(folder, trainer, split, settings, {"validation": _measures(best), "test": measures})
@@ -144,10 +141,6 @@ def _write(
     settings: TrainSettings,
     measures: dict[str, dict[str, float]],
 ) -> None:
-    learned = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
-    trainer.network.load_state_dict(trainer.averaged.tensors)
-    tensors = tensors_of(trainer.network)
-    trainer.network.load_state_dict(learned)
     data = {name: len(part) for name, part in vars(split).items()}
     card = Card(
         title=f"{settings.network} trained on {len(split.train)} photos",
@@ -160,7 +153,7 @@ def _write(
         },
         notes=["Chosen by its SRCC on the validation photos; the test photos were used once."],
     )
-    write_weights(folder, "best", tensors, card)
+    write_weights(folder, "best", tensors_of(trainer.averaged.module), card)
 
 
 def _measures(epoch: Epoch) -> dict[str, float]:
@@ -177,11 +170,6 @@ def _read(path: Path) -> dict[str, Tensor]:
 
     tensors: dict[str, Tensor] = load(path.read_bytes())
     return tensors
-
-
-def is_finite(progress: Progress) -> bool:
-    """False where a run came apart: its loss is no number."""
-    return all(math.isfinite(epoch.loss) for epoch in progress.epochs)
 
 
 def device_of_this_machine() -> str:

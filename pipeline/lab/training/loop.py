@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.lab.evaluation.metrics import mean_acc, srcc
 from pipeline.lab.training.losses import crop_loss
 from pipeline.lab.training.samples import Sample, ScoredPhoto, plain_sample, random_sample
-from pipeline.lab.training.schedule import AveragedWeights, rate_at
+from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
 
 CLIP_NORM = 10.0  # of a step's gradient: a rare photo must not undo an epoch
@@ -33,7 +35,10 @@ class Workers:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Measures of one epoch; those of validation come from the averaged weights."""
+    """Measures of one epoch; those of validation come from the averaged weights.
+
+    rate: the learning rate that the next epoch begins with.
+    """
 
     epoch: int
     rate: float
@@ -44,14 +49,14 @@ class Epoch:
 
 
 @dataclass
-class Progress:
-    """How far a run is: everything beside the tensors that a checkpoint needs."""
+class History:
+    """The epochs of a run so far: what a checkpoint needs beside the tensors."""
 
     epochs: list[Epoch] = field(default_factory=list)
 
     @property
     def best(self) -> Epoch | None:
-        """The epoch of the highest validation SRCC, the first of equals. Never chosen by a test."""
+        """The epoch of the highest validation SRCC, the first of equals; no test photo counts."""
         return max(self.epochs, key=lambda epoch: epoch.validation_srcc, default=None)
 
 
@@ -62,49 +67,55 @@ class Trainer:
         self.settings, self.workers = settings, workers
         self.network = network.to(workers.device)
         self.wrapped = workers.wrap(self.network)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(self.network, settings), lr=settings.learning_rate
-        )
-        self.averaged = AveragedWeights(self.network, settings.ema)
-        self.progress = Progress()
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, settings))
+        self.averaged = moving_average(self.network, settings.ema)
+        self.history = History()
 
     def train(
         self,
         photos: Sequence[ScoredPhoto],
         validation: Sequence[ScoredPhoto],
         after_epoch: Callable[[Trainer, Epoch], None],
-    ) -> Progress:
+    ) -> History:
         """Run the epochs that are left. `after_epoch` saves, reports; it runs in every process."""
-        steps = self.steps_per_epoch(len(photos)) * self.settings.epochs
-        for epoch in range(len(self.progress.epochs), self.settings.epochs):
-            loss = self._epoch(photos, epoch, steps)
+        steps = self.steps_per_epoch(len(photos))
+        done = len(self.history.epochs)
+        schedule = LambdaLR(
+            self.optimizer,
+            partial(
+                rate_at,
+                steps=steps * self.settings.epochs,
+                warmup_share=self.settings.warmup_share,
+            ),
+            last_epoch=done * steps - 1,  # torch's word for the last step taken
+        )
+        for epoch in range(done, self.settings.epochs):
+            loss = self._epoch(photos, epoch, schedule)
             measures = self.validate(validation)
             rate = self.optimizer.param_groups[-1]["lr"]
-            self.progress.epochs.append(Epoch(epoch, rate, loss, *measures))
-            after_epoch(self, self.progress.epochs[-1])
-        return self.progress
+            self.history.epochs.append(Epoch(epoch, rate, loss, *measures))
+            after_epoch(self, self.history.epochs[-1])
+        return self.history
 
     def steps_per_epoch(self, photos: int) -> int:
         """Every process takes as many steps, or the others would wait for it forever."""
         return math.ceil(photos / (self.settings.photos_per_step * self.workers.count))
 
-    def _epoch(self, photos: Sequence[ScoredPhoto], epoch: int, steps: int) -> float:
+    def _epoch(self, photos: Sequence[ScoredPhoto], epoch: int, schedule: LambdaLR) -> float:
         self._set_mode()
         settings, workers = self.settings, self.workers
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(photos))
         # One stream of changes per process and epoch: a resumed run repeats an unbroken one.
         random = np.random.default_rng([settings.seed, epoch, workers.rank])
         torch.manual_seed(settings.seed * 1_000_003 + epoch * 1_009 + workers.rank)
-        per_epoch = self.steps_per_epoch(len(photos))
+        steps = self.steps_per_epoch(len(photos))
         total = 0.0
-        for step in range(per_epoch):
-            share = rate_at(epoch * per_epoch + step, steps, settings.warmup_share)
-            for group in self.optimizer.param_groups:
-                group["lr"] = settings.learning_rate * group["share"] * share
+        for step in range(steps):
             first = (step * workers.count + workers.rank) * settings.photos_per_step
             drawn = [order[(first + i) % len(order)] for i in range(settings.photos_per_step)]
             total += self._step([random_sample(photos[i], settings, random) for i in drawn])
-        return total / per_epoch
+            schedule.step()
+        return total / steps
 
     def _step(self, samples: list[Sample]) -> float:
         total = 0.0
@@ -117,7 +128,7 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.network.parameters(), CLIP_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.averaged.update(self.network)
+        self.averaged.update_parameters(self.network)
         return total
 
     def _local_gradients(self) -> AbstractContextManager[None]:
@@ -139,18 +150,15 @@ class Trainer:
     @torch.no_grad()
     def validate(self, photos: Sequence[ScoredPhoto]) -> tuple[float, float, float]:
         """Mean loss, SRCC and Acc5 over photos of the averaged weights, all crops of each."""
-        learned = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
-        self.network.load_state_dict(self.averaged.tensors)
-        self.network.eval()
+        network = self.averaged.module.eval()
         losses, correlations, hits = [], [], []
         for photo in photos:
             sample = plain_sample(photo)
-            predicted = self._scores(self.network, sample).cpu()
+            predicted = self._scores(network, sample).cpu()
             losses.append(float(crop_loss(predicted, sample.truth, self.settings.rank_weight)))
             correlations.append(srcc(photo.mos, predicted.numpy()))
             if len(photo.mos) >= 5:
                 hits.append(mean_acc(photo.mos, predicted.numpy(), 5))
-        self.network.load_state_dict(learned)
         return tuple(float(np.mean(x)) if x else math.nan for x in (losses, correlations, hits))  # type: ignore[return-value]
 
     def _set_mode(self) -> None:
@@ -164,9 +172,9 @@ class Trainer:
         """Write a checkpoint; complete or not at all."""
         state = {
             "network": self.network.state_dict(),
-            "averaged": self.averaged.state(),
+            "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "epochs": [vars(epoch) for epoch in self.progress.epochs],
+            "epochs": [vars(epoch) for epoch in self.history.epochs],
             "settings": vars(self.settings),
         }
         unfinished = path.with_suffix(".part")
@@ -181,9 +189,9 @@ class Trainer:
         if differing:
             raise ValueError(f"{path} is of a run with other settings: {', '.join(differing)}")
         self.network.load_state_dict(state["network"])
-        self.averaged.restore(state["averaged"])
+        self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.progress = Progress([Epoch(**epoch) for epoch in state["epochs"]])
+        self.history = History([Epoch(**epoch) for epoch in state["epochs"]])
 
 
 def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, object]]:
@@ -203,6 +211,6 @@ def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[s
             decay = settings.weight_decay if parameter.dim() > 1 else 0.0
             groups.setdefault((share, decay), []).append(parameter)
     return [
-        {"params": parameters, "share": share, "weight_decay": decay}
+        {"params": parameters, "lr": share * settings.learning_rate, "weight_decay": decay}
         for (share, decay), parameters in groups.items()
     ]

@@ -1,9 +1,9 @@
-"""Learning rate over a run, and the running average of its weights."""
+"""Learning rate over a training run, and the moving average of its weights."""
 
 import math
 
-import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 
 def rate_at(step: int, steps: int, warmup_share: float) -> float:
@@ -14,35 +14,20 @@ def rate_at(step: int, steps: int, warmup_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-class AveragedWeights:
-    """Exponential moving average of a network's floating tensors, batch-norm statistics included.
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Exponential moving average of a network's weights and batch-norm statistics.
 
-    The decay grows from 0 towards its final value, so that the random start is forgotten:
-    min(decay, (1 + n) / (10 + n)) at update n.
+    Starts as a copy of the network; `update_parameters(network)` moves it on. The decay grows
+    towards its final value so that the random start is forgotten, as in TensorFlow's
+    ExponentialMovingAverage: min(decay, (1 + n) / (10 + n)) at update n.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.updates = 0
-        self.tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    def moved(average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        if not average.is_floating_point():
+            return current  # a count of batches
+        share = ((1 + updates) / (10 + updates)).clamp(max=decay)  # type: ignore[union-attr]
+        return average.lerp(current, 1 - share)
 
-    @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Move towards the network's present weights."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for name, tensor in network.state_dict().items():
-            if tensor.is_floating_point():
-                self.tensors[name].lerp_(tensor, 1 - decay)
-            else:
-                self.tensors[name].copy_(tensor)
-
-    def state(self) -> dict[str, Tensor | int]:
-        """For a checkpoint."""
-        return {"updates": torch.tensor(self.updates), **self.tensors}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """From a checkpoint."""
-        self.updates = int(state["updates"])
-        for name, tensor in self.tensors.items():
-            tensor.copy_(state[name])
+    model = AveragedModel(network, avg_fn=moved, use_buffers=True)
+    model.n_averaged += 1  # at 0 the first update would replace the start instead of moving it
+    return model

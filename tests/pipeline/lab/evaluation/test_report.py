@@ -79,22 +79,31 @@ def test_a_report_without_any_judged_photo(report: dict[str, Any]) -> None:
     assert "Best photos" not in page
 
 
-def circles(svg: str) -> np.ndarray:
-    return np.array(re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg), float)
+def points(svg: str) -> np.ndarray:
+    """Places [N, 2] of the markers of #102030, in the picture's units."""
+    uses = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="[^"]*#102030', svg)
+    return np.array(uses, float)
 
 
 def test_scatter_puts_points_where_they_belong() -> None:
-    points = circles(scatter([0, 1, 2], [5, 9, 7], "x", "y", "#000"))
-    assert (np.diff(points[:, 0]) > 0).all()
-    assert points[1, 0] - points[0, 0] == pytest.approx(points[2, 0] - points[1, 0], abs=0.2)
-    assert points[1, 1] < points[2, 1] < points[0, 1]  # up is less in SVG
-    assert len(circles(scatter(range(50_000), range(50_000), "x", "y", "#000"))) == 4000
-    assert len(circles(scatter([1, 1], [2, 2], "x", "y", "#000", diagonal=True))) == 2
+    drawn = points(scatter([0, 1, 2], [5, 9, 7], "x", "y", "#102030"))
+    assert (np.diff(drawn[:, 0]) > 0).all()
+    assert drawn[1, 0] - drawn[0, 0] == pytest.approx(drawn[2, 0] - drawn[1, 0], abs=0.2)
+    assert drawn[1, 1] < drawn[2, 1] < drawn[0, 1]  # up is less in SVG
+    many = range(50_000)
+    assert len(points(scatter(many, many, "x", "y", "#102030"))) == 4000
+    assert len(points(scatter([1, 1], [2, 2], "x", "y", "#102030", diagonal=True))) == 2
 
 
 def test_bars_are_as_long_as_their_values() -> None:
-    svg = bars([("a <b>", [Bar("one", 0.2, 0.1, 0.3, "#111"), Bar("two", 0.4, 0.4, 0.4, "#222")])],
-               "title")  # fmt: skip
-    widths = [float(width) for width in re.findall(r'<rect [^>]*width="([\d.]+)"', svg)]
+    colours = ("#112233", "#445566")
+    made = [Bar("one", 0.2, 0.1, 0.3, colours[0]), Bar("two", 0.4, 0.4, 0.4, colours[1])]
+    svg = bars([("a <b>", made)], "title")
+    widths = []
+    for colour in colours:
+        (path,) = re.findall(rf'<path d="([^"]+)"[^>]*style="fill: {colour}', svg)
+        xs = [float(x) for x in re.findall(r"[ML] ([\d.]+) ", path)]
+        widths.append(max(xs) - min(xs))
     assert widths[1] == pytest.approx(2 * widths[0], rel=0.01)
     assert "a &lt;b&gt;" in svg
+    assert bars([("a <b>", made)], "title") == svg  # equal figures, equal files

@@ -16,7 +16,7 @@ from pipeline.lab.training.fit import build_network
 from pipeline.lab.training.loop import Trainer, Workers
 from pipeline.lab.training.losses import rank_loss
 from pipeline.lab.training.samples import plain_sample, random_sample, read_photo
-from pipeline.lab.training.schedule import AveragedWeights, rate_at
+from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import load_model
 from s2cnet.gaic import load_gaic
@@ -160,10 +160,10 @@ def test_rate_rises_then_falls_as_a_cosine() -> None:
 def test_averaged_weights_forget_the_start_and_follow() -> None:
     network = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(network.weight, 0.0)
-    averaged = AveragedWeights(network, 0.9)
+    averaged = moving_average(network, 0.9)
     torch.nn.init.constant_(network.weight, 1.0)
-    averaged.update(network)  # decay (1 + 1) / (10 + 1)
-    assert averaged.tensors["weight"].item() == pytest.approx(1 - 2 / 11)
+    averaged.update_parameters(network)  # decay (1 + 1) / (10 + 1)
+    assert averaged.module.weight.item() == pytest.approx(1 - 2 / 11)
     for _ in range(200):
-        averaged.update(network)
-    assert averaged.tensors["weight"].item() == pytest.approx(1.0, abs=1e-6)
+        averaged.update_parameters(network)
+    assert averaged.module.weight.item() == pytest.approx(1.0, abs=1e-6)
