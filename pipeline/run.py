@@ -5,7 +5,6 @@ task is done is decided by the ledger in the output store alone, so a task that 
 counts once, and a run that dies goes on where its records end.
 """
 
-import json
 import logging
 import os
 import signal
@@ -34,6 +33,8 @@ from pipeline.settings import Settings, Verdict
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
+from pipeline.stages.task import TaskSummary
+from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
 
 
@@ -72,11 +73,11 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
             endpoint(telemetry, settings.metrics_port or None, settings.metrics_host),
             tell_when_stuck(log, progress, ray.available_resources),
         ):
-            for row in chain(pending, job, workers):
-                telemetry.task_done(row["task"], json.loads(row["metrics"]))
+            for done in chain(pending, job, workers):
+                telemetry.task_done(done.task, done.metrics)
                 if settings.metrics_file:
                     write_textfile(telemetry, settings.metrics_file)
-                progress.advance(row["images"], row["ok"], row["crops"])
+                progress.advance(done.images, done.ok, done.crops)
         wall_s = time.monotonic() - started
         session = {"wall_s": round(wall_s, 2), "images_per_s": round(images / wall_s, 3)}
         session |= {"device": workers.device, "actors": workers.actors}
@@ -95,8 +96,8 @@ class Workers:
     why: str
 
 
-def chain(pending: list[int], job: Job, workers: Workers) -> Iterator[dict[str, Any]]:
-    """Task numbers in; one summary row out for every task that is on record."""
+def chain(pending: list[int], job: Job, workers: Workers) -> Iterator[TaskSummary]:
+    """Task numbers in; one summary out for every task that is on record."""
     block: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}  # a block is a task
     # One task at work and one waiting: more would only hold pixels in memory.
     pool = ray.data.ActorPoolStrategy(size=workers.actors, max_tasks_in_flight_per_actor=2)
@@ -118,7 +119,7 @@ def chain(pending: list[int], job: Job, workers: Workers) -> Iterator[dict[str, 
     )
     try:
         for summary in done.iter_batches(prefetch_batches=0, **block):
-            yield from summary.to_pylist()
+            yield from unpack_summaries(summary)
     except RayError as error:
         raise LedgerError(f"a worker could not go on: {_cause(error)}") from error
 

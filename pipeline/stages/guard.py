@@ -14,25 +14,27 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.schema import OK
-from pipeline.stages.wire import Row, fail
+from pipeline.stages.task import PhotoRow, Stage, Task
 
 # A spot machine that goes, or an operator's kill, can hit the same image once or even twice.
 DEATHS = 3
 EXIT_CODE = 70  # of a worker that ends itself
 
 
-def one_by_one(images: list[Row], stage: str, run_id: str, deadline_s: float) -> Iterator[Row]:
-    """The images of a task, in order, each noted while the caller works on it."""
-    note = _path(run_id, images[0]["task"], stage)
+def one_by_one(task: Task, stage: Stage, run_id: str, deadline_s: float) -> Iterator[PhotoRow]:
+    """The photos of a task that have not failed, in order, each noted while the caller works on it.
+
+    A photo that DEATHS workers have died on is given up and left out.
+    """
+    note = _path(run_id, task.number, stage)
     deaths = _read(note)
-    for index, row in enumerate(images):
-        if row["status"] != OK:
+    for index, row in enumerate(task.rows):
+        if row.failure:
             continue
         died = deaths.get(str(index), [])
         if len(died) >= DEATHS:
-            message = f"{len(died)} workers ended while they were busy with this image"
-            fail(row, stage, died[-1], "transient", message)
+            message = f"{len(died)} workers ended while they were busy with this photo"
+            row.fail(stage, died[-1], "transient", message)
             continue
         _write(note, {**deaths, str(index): [*died, "worker_died"]})
         late = {**deaths, str(index): [*died, "timeout"]}
@@ -46,9 +48,9 @@ def one_by_one(images: list[Row], stage: str, run_id: str, deadline_s: float) ->
     note.unlink(missing_ok=True)
 
 
-def died_before(images: list[Row], stage: str, run_id: str) -> bool:
+def died_before(task: Task, stage: Stage, run_id: str) -> bool:
     """Whether a worker of this machine ended while it was busy with this task."""
-    return bool(_read(_path(run_id, images[0]["task"], stage)))
+    return bool(_read(_path(run_id, task.number, stage)))
 
 
 def _path(run_id: str, task: int, stage: str) -> Path:

@@ -16,7 +16,6 @@ from pipeline import open_run, schema
 from pipeline.errors import DecodeError, DetectError, ReadError
 from pipeline.job import commit, plan
 from pipeline.ledger.figures import add_figures
-from pipeline.photo.decode import Photo
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages import guard
@@ -24,7 +23,8 @@ from pipeline.stages.attempt import attempt
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
-from pipeline.stages.wire import extra_fields, new_row, pack, unpack
+from pipeline.stages.task import PhotoRow
+from pipeline.stages.wire import unpack
 from pipeline.stages.worker import Job, end_worker
 from tests.support.odd_photos import scene, write_odd_photos
 
@@ -198,9 +198,9 @@ def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> Non
     job, block = decoded_block(tmp_path, 2)
     score = DetectScore(job, "cpu")
     score.batches = True
-    images = unpack(block)
-    next(guard.one_by_one(images, "score", job.run_id, 60))  # and it never comes back
-    assert guard.died_before(images, "score", job.run_id)
+    task = unpack(block)
+    next(guard.one_by_one(task, "score", job.run_id, 60))  # and it never comes back
+    assert guard.died_before(task, "score", job.run_id)
     calls, one_call = [], score.scorer.detector.detect
 
     def detect(photos: Any) -> Any:
@@ -210,7 +210,7 @@ def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> Non
     score.scorer.detector.detect = detect  # type: ignore[method-assign]
     score(block)
     assert calls == [1, 1]
-    assert not guard.died_before(images, "score", job.run_id)
+    assert not guard.died_before(task, "score", job.run_id)
 
 
 def test_a_large_thumbnail_gets_a_large_view(tmp_path: Path) -> None:
@@ -224,8 +224,8 @@ def test_a_large_thumbnail_gets_a_large_view(tmp_path: Path) -> None:
         )  # fmt: skip
         job, ledger = plan(settings, Log("json", io.StringIO())).begin()
         block = read_decode(pa.table({"task": ledger.pending()}), job)
-        (photo,) = (row["photo"] for row in unpack(block))
-        assert photo.pixels.shape[1] == view, thumbnail
+        (row,) = unpack(block).rows
+        assert row.decoded.pixels.shape[1] == view, thumbnail
 
 
 @pytest.mark.parametrize(
@@ -240,30 +240,14 @@ def test_a_large_thumbnail_gets_a_large_view(tmp_path: Path) -> None:
 def test_whatever_an_image_does_becomes_its_status(
     error: Exception, status: str, stage: str, kind: str
 ) -> None:
-    row = new_row(0, {"image_id": "a", "uri": "b"})
+    row = PhotoRow("a", "b")
 
-    def work(_: dict[str, Any]) -> None:
+    def work(_: PhotoRow) -> None:
         raise error
 
     attempt(row, "encode", work)
-    assert (row["status"], row["error_stage"], row["error_kind"]) == (status, stage, kind)
-    assert row["encode_s"] >= 0
-    attempt(row, "score", work)  # a failed image goes no further
-    assert row["score_s"] is None
-
-
-def test_rows_survive_the_way_between_stages() -> None:
-    picture = Photo(np.arange(24, dtype=np.uint8).reshape(2, 4, 3), 40, 20, "jpeg", 6)
-    good = {**new_row(3, {"image_id": "a", "uri": "b", "user": "ann"}), "photo": picture}
-    good.update(width_px=40, height_px=20, format="jpeg", orientation=6)
-    bad = new_row(3, {"image_id": "c", "uri": "d", "user": None})
-    attempt(bad, "read", lambda row: (_ for _ in ()).throw(ReadError("not_found", "gone")))
-    table = pack([good, bad], [pa.field("user", pa.string())])
-    assert extra_fields(table) == [pa.field("user", pa.string())]
-    first, second = unpack(table)
-    np.testing.assert_array_equal(first["photo"].pixels, picture.pixels)
-    assert (first["photo"].width_px, first["photo"].orientation) == (40, 6)
-    assert first["extra"] == {"user": "ann"}
-    assert (second["photo"], second["status"]) == (None, "not_found")
-    again = pack([first, second], extra_fields(table))
-    assert again.equals(table)
+    assert row.failure is not None
+    assert (row.status, row.failure.stage, row.failure.kind) == (status, stage, kind)
+    assert row.seconds["encode"] >= 0
+    attempt(row, "score", work)  # a failed photo goes no further
+    assert "score" not in row.seconds

@@ -1,58 +1,144 @@
-"""Rows travel as a table and come back; packing keeps nothing."""
+"""Tasks travel as tables and come back; packing keeps nothing."""
 
 import weakref
+from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipeline import schema
+from pipeline.cropping.results import ScoredCandidates, ScoredCrop
+from pipeline.detectors import Detections
 from pipeline.photo.decode import Photo
 from pipeline.stages import wire
+from pipeline.stages.task import EncodedCrop, PhotoRow, Task, TaskSummary
+
+STAGES = Path(wire.__file__).parent
+BOXES = np.array([[0, 1, 2, 3], [0.1, 0.2, 5.3, 7.9]], np.float32)
 
 
-def row_of(pixels: np.ndarray | None) -> wire.Row:
-    row = wire.new_row(3, {"image_id": "a", "uri": "b", "etag": "c", "bytes": 1, "album": "x"})
+def row_of(pixels: np.ndarray | None) -> PhotoRow:
+    row = PhotoRow("a", "b", "c", 1, pass_through={"album": "x"})
     if pixels is None:
-        wire.fail(row, "decode", "corrupt", "permanent", "no picture")
+        row.fail("decode", "corrupt", "permanent", "no picture")
         return row
-    height, width = pixels.shape[:2]
-    size = {"width_px": 2 * width, "height_px": 2 * height}
-    row.update(format="jpeg", orientation=1, **size)
-    row["photo"] = Photo(pixels=pixels, format="jpeg", orientation=1, **size)
+    row.height_px, row.width_px = (2 * side for side in pixels.shape[:2])
+    row.format, row.orientation = "jpeg", 1
+    row.photo = Photo(pixels, row.width_px, row.height_px, "jpeg", 1)
     return row
 
 
+def task_of(*photos: np.ndarray | None) -> Task:
+    return Task(3, [row_of(pixels) for pixels in photos], column_types={"album": pa.string()})
+
+
 @pytest.mark.parametrize(
-    "shapes", [[], [None], [(4, 6)], [(4, 6), None, (1, 1), (7, 3)], [None, (2, 2)]]
+    "shapes", [[None], [(4, 6)], [(4, 6), None, (1, 1), (7, 3)], [None, (2, 2)]]
 )
 def test_pixels_come_back(shapes: list[tuple[int, int] | None]) -> None:
     draw = np.random.default_rng(0)
     sent = [shape and draw.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
-    extra = [pa.field("album", pa.string())]
-    table = wire.pack([row_of(pixels) for pixels in sent], extra)
+    table = wire.pack(task_of(*sent))
     table.validate(full=True)
-    for row, pixels in zip(wire.unpack(table), sent, strict=True):
-        assert row["task"] == 3
-        assert row["extra"] == {"album": "x"}
+    task = wire.unpack(table)
+    assert task.number == 3
+    for row, pixels in zip(task.rows, sent, strict=True):
+        assert row.pass_through == {"album": "x"}
         if pixels is None:
-            assert row["photo"] is None
-            assert row["status"] == "corrupt"
+            assert row.photo is None
+            assert row.status == "corrupt"
         else:
-            assert np.array_equal(row["photo"].pixels, pixels)
-            assert row["photo"].width_px == 2 * pixels.shape[1]
+            assert np.array_equal(row.decoded.pixels, pixels)
+            assert row.decoded.width_px == 2 * pixels.shape[1]
+
+
+def test_a_task_has_photos() -> None:
+    with pytest.raises(ValueError, match="task 3 has no photos"):
+        wire.pack(task_of())
 
 
 def test_pixels_that_do_not_lie_in_a_row() -> None:
     wide = np.random.default_rng(0).integers(0, 256, (5, 8, 3), np.uint8)
-    table = wire.pack([row_of(wide[:, 2:6])], [])
-    (row,) = wire.unpack(table)
-    assert np.array_equal(row["photo"].pixels, wide[:, 2:6])
+    (row,) = wire.unpack(wire.pack(task_of(wide[:, 2:6]))).rows
+    assert np.array_equal(row.decoded.pixels, wide[:, 2:6])
 
 
 def test_packing_keeps_no_pixels() -> None:
     pixels = np.zeros((4, 6, 3), np.uint8)
     gone = weakref.ref(pixels)
-    table = wire.pack([row_of(pixels)], [])
+    table = wire.pack(task_of(pixels))
     del pixels
     assert gone() is None
     del table
+
+
+def full_row() -> PhotoRow:
+    """A row as it leaves the stage that scores, every field filled."""
+    row = row_of(np.zeros((4, 6, 3), np.uint8))
+    row.given_boxes = [[1.0, 2.0, 3.0, 4.0]]
+    row.content_sha256 = "ff"
+    row.objects = Detections(BOXES, np.array([0.9, 0.25], np.float32), ["face", ""])
+    row.crops = [
+        ScoredCrop("1:1", 0, (0.0, 0.0, 8.0, 8.0), 1.5, 0.25, [1.0, 0.5], 1),
+        ScoredCrop("16:9", 0, (0.0, 1.0, 12.0, 8.0), 0.5, None, [], 0),
+    ]
+    scores = np.array([0.5, 1.5], np.float32)
+    row.candidates = [ScoredCandidates(ratio, BOXES, scores) for ratio in ("1:1", "16:9")]
+    row.seconds = {"read": 0.5, "decode": 0.25, "detect": 1.0, "score": 2.0}
+    return row
+
+
+def test_every_field_comes_back() -> None:
+    sent = Task(5, [full_row(), row_of(None)], {"get": 2}, {"album": pa.string()})
+    found = wire.unpack(wire.pack(sent))
+    assert (found.number, found.requests, found.column_types) == (5, {"get": 2}, sent.column_types)
+    for before, after in zip(sent.rows, found.rows, strict=True):
+        for name in PhotoRow.__slots__:
+            if name not in {"photo", "objects", "candidates"}:
+                assert getattr(after, name) == getattr(before, name), name
+    assert wire.pack(found).equals(wire.pack(sent))
+    row = found.rows[0]
+    assert row.objects is not None
+    assert {one.scores.dtype for one in (row.objects, *row.candidates)} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(row.objects.boxes, BOXES)
+    assert row.objects.labels == ["face", ""]
+    assert [shape.ratio for shape in row.candidates] == ["1:1", "16:9"]
+    for shape in row.candidates:
+        np.testing.assert_array_equal(shape.boxes_px, BOXES)
+        assert shape.scores.tolist() == [0.5, 1.5]
+
+
+def test_rows_of_the_tables() -> None:
+    row = full_row()
+    row.pass_through = {"taken": date(2026, 11, 21), "album": None}
+    types = {"taken": pa.date32(), "album": pa.string()}
+    crops = [EncodedCrop("a", "b", chosen, 2, 1, "webp", b"x", "ee", None) for chosen in row.crops]
+    tables = wire.task_tables(Task(5, [row], {}, types), crops, candidates=True)
+    (image,) = tables["images"].to_pylist()
+    assert tables["images"].schema.names == [*schema.IMAGES.names, "taken", "album"]
+    assert (image["taken"], image["album"]) == (date(2026, 11, 21), None)
+    assert (image["status"], image["error_stage"], image["score_s"]) == ("ok", None, 2.0)
+    assert image["objects"][0] == {
+        "x0": 0.0, "y0": 1.0, "x1": 2.0, "y1": 3.0, "score": pytest.approx(0.9), "label": "face",
+    }  # fmt: skip
+    assert tables["crops"].schema == schema.CROPS
+    assert tables["crops"].to_pylist()[1] == {
+        "image_id": "a", "uri": "b", "ratio": "16:9", "rank": 0, "x0": 0.0, "y0": 1.0, "x1": 12.0,
+        "y1": 8.0, "score": 0.5, "margin": None, "object_shares": [], "objects_cut": 0, "width": 2,
+        "height": 1, "format": "webp", "image": b"x", "sha256": "ee", "file": None,
+    }  # fmt: skip
+    assert tables["candidates"]["ratio"].to_pylist() == ["1:1", "1:1", "16:9", "16:9"]
+    assert "candidates" not in wire.task_tables(Task(5, [row], {}, types), crops, candidates=False)
+
+
+def test_a_summary_comes_back() -> None:
+    sent = [TaskSummary(n, 3, 2, 12, {"statuses": {"ok": 2}, "bytes": 7}) for n in (4, 5)]
+    blocks = pa.concat_tables([wire.pack_summary(summary) for summary in sent])
+    assert list(wire.unpack_summaries(blocks)) == sent
+
+
+@pytest.mark.parametrize("path", sorted(STAGES.glob("*.py")), ids=lambda path: path.name)
+def test_no_other_stage_file_knows_arrow(path: Path) -> None:
+    assert ("pyarrow" in path.read_text()) == (path.name == "wire.py")

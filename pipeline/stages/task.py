@@ -1,0 +1,127 @@
+"""A task and its rows: what the stages hand to each other, as plain Python objects.
+
+`wire.py` turns them into Arrow tables, which Ray moves between processes, and back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pipeline.cropping.results import ScoredCandidates, ScoredCrop
+from pipeline.detectors import Detections
+from pipeline.errors import Kind
+from pipeline.photo.decode import Photo
+from pipeline.schema import OK
+
+Stage = Literal["read", "decode", "detect", "score", "encode"]
+STAGES: tuple[Stage, ...] = ("read", "decode", "detect", "score", "encode")
+LONGEST_MESSAGE = 500  # characters; a message may repeat a stranger's text
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a photo goes no further: the columns `status` and `error_*` of `images`.
+
+    stage:   the stage that failed, one of STAGES.
+    status:  the short reason.
+    kind:    "transient" where another attempt at the same bytes may succeed, else "permanent".
+    message: one sentence for a person.
+    """
+
+    stage: str
+    status: str
+    kind: Kind
+    message: str
+
+
+@dataclass(slots=True)
+class PhotoRow:
+    """One photo of a task, and what the stages have found out about it so far.
+
+    image_id, uri, etag, bytes: its identity, from the pinned input list. Once the photo is read,
+        `bytes` is the size that was read.
+    given_boxes: column `boxes` of the list, xyxy in source pixels; None where there is none.
+    pass_through: columns of the list that are not the product's own.
+    failure: None as long as all is well.
+    content_sha256, format, width_px, height_px, orientation: as in `schema.IMAGES`.
+    photo: the decoded photo, as long as a stage still needs its pixels.
+    objects, crops, candidates: of the stage that detects and scores. Boxes in source pixels.
+    seconds: what each stage has taken, wall time.
+    """
+
+    image_id: str
+    uri: str
+    etag: str | None = None
+    bytes: int | None = None
+    given_boxes: list[list[float]] | None = None
+    pass_through: Mapping[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    content_sha256: str | None = None
+    format: str | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    orientation: int | None = None
+    photo: Photo | None = None
+    objects: Detections | None = None
+    crops: list[ScoredCrop] = field(default_factory=list)
+    candidates: list[ScoredCandidates] = field(default_factory=list)
+    seconds: dict[Stage, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """`ok`, or the reason why the photo failed."""
+        return OK if self.failure is None else self.failure.status
+
+    def fail(self, stage: str, status: str, kind: Kind, message: str) -> None:
+        """Record why the photo goes no further; its pixels and crops are dropped."""
+        self.failure = Failure(stage, status, kind, message[:LONGEST_MESSAGE])
+        self.photo, self.crops, self.candidates = None, [], []
+
+    @property
+    def decoded(self) -> Photo:
+        """The decoded photo of a row that is well. Raises ValueError where there is none."""
+        if self.photo is None:
+            raise ValueError(f"{self.uri} is not decoded")
+        return self.photo
+
+
+@dataclass(slots=True)
+class Task:
+    """A fixed part of a run's input list: the unit of work, of retry and of commit.
+
+    number:   its place in the run's plan.
+    rows:     one for each photo, in the order of the list; a failed photo keeps its row.
+    requests: storage requests of reading it, by operation.
+    column_types: Arrow types of the pass-through columns, by name. Values alone do not tell them.
+    """
+
+    number: int
+    rows: list[PhotoRow]
+    requests: Mapping[str, int] = field(default_factory=dict)
+    column_types: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedCrop:
+    """One crop of one photo, cut and encoded: a row of the table `crops`."""
+
+    image_id: str
+    uri: str
+    chosen: ScoredCrop
+    width: int  # of the encoded crop, pixels
+    height: int
+    format: str
+    image: bytes
+    sha256: str  # of `image`
+    file: str | None = None  # its key in the output, with --crop-files
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSummary:
+    """What the driver is told of a task that is on record."""
+
+    task: int
+    images: int
+    ok: int
+    crops: int
+    metrics: Mapping[str, Any]
