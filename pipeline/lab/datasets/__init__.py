@@ -1,12 +1,15 @@
 """Published data sets of human crops, read from the folders their authors (or mirrors) give out.
 
-Two kinds of truth, and a data set may have both:
+Four kinds of human labels, and a data set may have several:
 
     scored crops   many crops a photo, each with a mean opinion score: gaicv1, gaicv2, ugcrop5k, cpc
-    human crops    the crops that people drew themselves: flms, fcdb, sacd, crops
+    human crops    the crops that people drew themselves: flms, fcdb, sacd, gnmc, crops, labels
+    gaze           where people looked: osie, eyecrowd, labels
+    heads          every head, drawn by hand: eyecrowd, labels
 
-`crops` is our own plain form, one CSV beside a folder of photos; `photos` has no truth at all.
-The layouts are told in the readers' docstrings (`scored`, `human`). No photo is decoded here.
+`crops` and `labels` are our own forms, a CSV and a JSON file beside a folder of photos; `photos`
+has no label at all. The readers' docstrings (`scored`, `human`, `gaze`, `labels`) describe the
+layouts. No photo is decoded here; some readers open a photo's header for its size.
 """
 
 from collections.abc import Callable
@@ -14,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.lab.datasets import human, scored
+from pipeline.lab.datasets import gaze, human, labels, scored
 from pipeline.lab.datasets.example import Boxes, Example
 
 Reader = Callable[[Path, str], tuple[list[Example], list[str]]]
@@ -26,6 +29,10 @@ READERS: dict[str, Reader] = {
     "flms": human.read_flms,
     "fcdb": human.read_fcdb,
     "sacd": human.read_sacd,
+    "gnmc": human.read_gnmc,
+    "osie": gaze.read_osie,
+    "eyecrowd": gaze.read_eyecrowd,
+    "labels": labels.read_labels,
     "crops": human.read_crops,
     "photos": human.read_photos,
 }
@@ -45,8 +52,9 @@ class Dataset:
 def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     """Read one split ("train", "val", "test") of the data set `name`, one of `NAMES`.
 
-    flms, cpc, crops and photos are one split, `test`. Raises UsageError that says what was expected
-    and what is there: for an unknown name, another layout, a malformed line, an empty split.
+    All but the GAIC layout, fcdb, sacd and gnmc have the one split "test". Raises UsageError for
+    an unknown name, another layout, a malformed line, an empty split; it says what was expected
+    and what is there.
     """
     if name not in READERS:
         raise UsageError(f"no data set {name!r}: choose one of {', '.join(NAMES)}")

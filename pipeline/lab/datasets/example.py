@@ -18,8 +18,12 @@ class Example:
     """A photo and its human judgement. Boxes are xyxy in pixels of the stored photo.
 
     scored_px [N, 4] and mos [N]: crops and their mean opinion scores, higher is better.
-    human_px [M, 4]: one row for each person's own crop.
+    human_px [M, 4]: one row for each crop that a person drew.
+    asked: the shape that each of human_px was drawn for; empty where people chose the shape.
     objects_px [D, 4]: object boxes that come with the data set; None where it has none.
+    heads_px [H, 4]: every head in the photo, hair included, drawn by hand; None where nobody did.
+    fixations_px [F, 2]: x and y of where people looked, all viewers together; None where nobody
+        was asked to look. Some lie outside the photo.
     """
 
     id: str
@@ -27,4 +31,7 @@ class Example:
     scored_px: Boxes = field(default_factory=_no_boxes)
     mos: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     human_px: Boxes = field(default_factory=_no_boxes)
+    asked: tuple[str, ...] = ()
     objects_px: Boxes | None = None
+    heads_px: Boxes | None = None
+    fixations_px: NDArray[np.float32] | None = None

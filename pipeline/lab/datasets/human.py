@@ -1,10 +1,9 @@
-"""Data sets of crops that people drew: FLMS, FCDB, SACD, and a plain CSV of one's own."""
+"""Data sets of crops that people drew: FLMS, FCDB, SACD, GNMC, and a plain CSV of one's own."""
 
 import csv
 import io
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +15,12 @@ from pipeline.lab.datasets.layout import (
     YXYX,
     boxes,
     first_folder,
+    missing_note,
     one_split,
     photos,
     published_boxes,
     read_json,
+    read_mat,
     read_numbers,
     read_text,
 )
@@ -46,7 +47,7 @@ def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
         return _text_per_photo(images, root / "annotations")
     if not (root / FLMS_MAT).is_file():
         raise UsageError(f"{root} has neither {FLMS_MAT} nor a folder annotations")
-    listed = _read_mat(root / FLMS_MAT)
+    listed = _read_flms_mat(root / FLMS_MAT)
     found = {name: rows for name, rows in listed.items() if (images / name).is_file()}
     y_first = _outside(images, found, YXYX) < _outside(images, found, [0, 1, 2, 3])
     order = YXYX if y_first else [0, 1, 2, 3]
@@ -55,7 +56,7 @@ def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
         for name, rows in found.items()
         if len(rows)
     ]
-    return examples, _missing_note(len(listed) - len(found), FLMS_MAT)
+    return examples, missing_note(len(listed) - len(found), FLMS_MAT)
 
 
 def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -85,7 +86,7 @@ def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
             continue
         crop = boxes([[x, y, x + width, y + height]], f"{path}: entry {number}")
         examples.append(Example(Path(name).stem, images / name, human_px=crop))
-    return examples, _missing_note(missing, path.name)
+    return examples, missing_note(missing, path.name)
 
 
 def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -102,6 +103,35 @@ def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
     subjects = [root / "subject" / split, root / "subject"]
     subject = next((folder for folder in subjects if folder.is_dir()), None)
     return _text_per_photo(images, annotations, subject)
+
+
+def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """GNMC, crops of five shapes by editors: Christensen and Vartakavi, IEEE Access 2021.
+
+        json/<split>.json   [{"filename": …, "crop_bboxes": {"16:9": [x0, y0, x1, y1], …}}, …],
+                            the boxes as shares of the photo's sides
+        <split>/<filename>
+
+    Raises UsageError.
+    """
+    path = root / "json" / f"{split}.json"
+    examples, missing = [], 0
+    for number, entry in enumerate(read_json(path)):
+        try:
+            name, crops = str(entry["filename"]), dict(entry["crop_bboxes"])
+            shares = np.array(list(crops.values()), np.float64).reshape(len(crops), 4)
+        except (KeyError, TypeError, ValueError) as error:
+            form = '{"filename": …, "crop_bboxes": {"16:9": [x0, y0, x1, y1], …}}'
+            raise UsageError(f"{path}: entry {number}: expected {form}: {error}") from None
+        image = root / split / name
+        if not image.is_file():
+            missing += 1
+            continue
+        with Image.open(image) as photo:
+            size = np.array(photo.size * 2)
+        human = boxes(shares * size, f"{path}: entry {number}")
+        examples.append(Example(Path(name).stem, image, human_px=human, asked=tuple(crops)))
+    return examples, missing_note(missing, path.name)
 
 
 def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -130,7 +160,7 @@ def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
         for name, own in crops.items()
         if name not in absent
     ]
-    return examples, _missing_note(len(absent), CSV_NAME)
+    return examples, missing_note(len(absent), CSV_NAME)
 
 
 def read_photos(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -175,19 +205,12 @@ def _subject(folder: Path | None, stem: str) -> Boxes | None:
     return boxes(read_numbers(path, "x1 y1 x2 y2"), str(path))
 
 
-def _read_mat(path: Path) -> dict[str, NDArray[np.float64]]:
+def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
     """Names and crops [M, 4] in the file's column order, void crops left out."""
+    table = read_mat(path, "img_gt")
     try:
-        from scipy.io import loadmat
-        from scipy.io.matlab import MatReadError
-    except ImportError:
-        raise UsageError(f"{path} needs scipy: pip install scipy") from None
-    try:
-        table: Any = loadmat(path)["img_gt"]
-        listed = {
-            str(row[0][0]): np.asarray(row[1], np.float64).reshape(-1, 4) for row in table[:, 0]
-        }
-    except (KeyError, IndexError, TypeError, ValueError, MatReadError) as error:
+        listed = {str(row[0][0]): np.reshape(row[1], (-1, 4)).astype(float) for row in table[:, 0]}
+    except (IndexError, TypeError, ValueError) as error:
         raise UsageError(
             f"{path}: expected img_gt, rows of (name, crops [M, 4]): {error}"
         ) from None
@@ -203,7 +226,3 @@ def _outside(images: Path, listed: dict[str, NDArray[np.float64]], order: list[i
         crops = rows[:, order]
         count += int(((crops[:, 2] > width) | (crops[:, 3] > height)).sum())
     return count
-
-
-def _missing_note(count: int, listed_in: str) -> list[str]:
-    return [f"{count} photos named in {listed_in} are not in the folder"] if count else []

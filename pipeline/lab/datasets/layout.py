@@ -67,6 +67,28 @@ def read_json(path: Path) -> Any:
         raise UsageError(f"{path} is not JSON: {error}") from None
 
 
+def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
+    """A variable of a MATLAB file. Raises UsageError.
+
+    simplify: structs as dicts and cells as object arrays, sides of one taken out; a cell that
+    holds one thing then is that thing, see `cell`.
+    """
+    from scipy.io import loadmat  # slow to import
+    from scipy.io.matlab import MatReadError
+
+    if not path.is_file():
+        raise UsageError(f"{path} is missing")
+    try:
+        return loadmat(path, simplify_cells=simplify)[variable]
+    except (KeyError, TypeError, ValueError, MatReadError, NotImplementedError) as error:
+        raise UsageError(f"{path}: expected {variable} in a MATLAB file: {error}") from None
+
+
+def cell(value: Any) -> list[Any]:
+    """The entries of a simplified cell array, which is no array where it holds one thing."""
+    return list(np.atleast_1d(value)) if not isinstance(value, dict) else [value]
+
+
 def read_text(path: Path) -> str:
     """A UTF-8 text file. Raises UsageError."""
     try:
@@ -91,3 +113,8 @@ def published_boxes(path: Path) -> Boxes | None:
     if not path.is_file():
         return None
     return boxes(read_numbers(path, "y1 x1 y2 x2")[:, YXYX], str(path))
+
+
+def missing_note(count: int, listed_in: str) -> list[str]:
+    """What is said of photos that a list names and the folder does not hold."""
+    return [f"{count} photos named in {listed_in} are not in the folder"] if count else []

@@ -114,3 +114,22 @@ def test_crops_of_ones_own(tmp_path: Path) -> None:
     write(tmp_path / "crops.csv", "photo,left,top\n")
     with pytest.raises(UsageError, match="no column x0, x1, y0, y1"):
         load_dataset("crops", tmp_path)
+
+
+def test_gnmc(tmp_path: Path) -> None:
+    photo(tmp_path / "val/b.jpg", (80, 60))
+    entries = [
+        {"filename": "b.jpg", "crop_bboxes": {"16:9": [0, 0.25, 1, 1], "1:1": [0.25, 0, 1, 1]}},
+        {"filename": "gone.jpg", "crop_bboxes": {"1:1": [0.25, 0, 1, 1]}},
+    ]
+    write(tmp_path / "json/val.json", json.dumps(entries))
+    dataset = load_dataset("gnmc", tmp_path, "val")
+    (example,) = dataset.examples
+    assert example.human_px.tolist() == [[0, 15, 80, 60], [20, 0, 80, 60]]
+    assert example.asked == ("16:9", "1:1")
+    assert dataset.notes == ["1 photos named in val.json are not in the folder"]
+    with pytest.raises(UsageError, match=r"test\.json is missing"):
+        load_dataset("gnmc", tmp_path)
+    write(tmp_path / "json/val.json", json.dumps([{"filename": "b.jpg", "crop_bboxes": [1]}]))
+    with pytest.raises(UsageError, match="entry 0: expected"):
+        load_dataset("gnmc", tmp_path, "val")

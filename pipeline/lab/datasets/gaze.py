@@ -1,0 +1,103 @@
+"""Data sets of where people looked: OSIE and EyeCrowd, as their authors publish them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UsageError
+from pipeline.lab.datasets.example import Boxes, Example
+from pipeline.lab.datasets.layout import (
+    boxes,
+    cell,
+    first_folder,
+    missing_note,
+    one_split,
+    photos,
+    read_mat,
+)
+
+FIXATIONS = "eye/fixations.mat"
+MATLAB_ORIGIN = 0.5
+"""MATLAB counts pixels from 1 at their centres; here the first pixel's centre is at .5."""
+
+
+def read_osie(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """OSIE, 700 photos seen freely by 15 people for 3 s: Xu et al., Journal of Vision 2014.
+
+        stimuli/<name>.jpg
+        eye/fixations.mat    fixations, a cell of structs: img, the photo's name; subjects, a cell
+                             of structs fix_x, fix_y, fix_duration (ms), in MATLAB's pixels
+
+    Raises UsageError.
+    """
+    one_split(split, "osie")
+    images = first_folder(root, "stimuli", "data/stimuli")
+    listed = _read_fixations(images.parent / FIXATIONS)
+    examples = [
+        Example(Path(name).stem, images / name, fixations_px=fixations)
+        for name, fixations in listed.items()
+        if (images / name).is_file()
+    ]
+    return examples, missing_note(len(listed) - len(examples), FIXATIONS)
+
+
+def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """EyeCrowd, 500 photos of crowds, seen freely by 16 people for 5 s: Jiang et al., ECCV 2014.
+
+        stimuli/<name>.jpg
+        eye/fixations.mat    as in OSIE
+        labels.mat           labels, a cell of structs, one for each photo by name: nFaces, and
+                             faces, a cell of structs center (x, y), width, height
+
+    The labelled faces are whole heads, hair included, of any view. Raises UsageError.
+    """
+    one_split(split, "eyecrowd")
+    images = first_folder(root, "stimuli", "data/stimuli")
+    listed = _read_fixations(images.parent / FIXATIONS)
+    files, labels = photos(images), cell(read_mat(images.parent / "labels.mat", "labels", True))
+    if len(files) != len(labels):
+        raise UsageError(
+            f"{images} holds {len(files)} photos and labels.mat describes {len(labels)}: "
+            "they belong together by order, so give all of them"
+        )
+    return [
+        Example(
+            image.stem,
+            image,
+            heads_px=_heads(label, f"labels.mat: {image.name}"),
+            fixations_px=listed.get(image.name),
+        )
+        for image, label in zip(files, labels, strict=True)
+    ], []
+
+
+def _read_fixations(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Photo's name -> fixations [F, 2] of all its viewers."""
+    found: dict[str, NDArray[np.float32]] = {}
+    try:
+        for photo in cell(read_mat(path, "fixations", simplify=True)):
+            viewers = [
+                np.stack([np.atleast_1d(viewer[name]) for name in ("fix_x", "fix_y")], axis=1)
+                for viewer in cell(photo["subjects"])
+            ]
+            points = np.concatenate(viewers).astype(np.float32) - MATLAB_ORIGIN
+            found[str(photo["img"])] = points
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        form = "fixations, a cell of structs img, subjects{fix_x, fix_y}"
+        raise UsageError(f"{path}: expected {form}: {error!r}") from None
+    return found
+
+
+def _heads(label: Any, where: str) -> Boxes:
+    """The head boxes [H, 4] of one photo's label."""
+    try:
+        faces = cell(label["faces"]) if label["nFaces"] else []
+        sides = np.array([[f["width"], f["height"]] for f in faces], np.float64).reshape(-1, 2)
+        centres = np.array([f["center"] for f in faces], np.float64).reshape(-1, 2)
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        form = "nFaces and faces{center, width, height}"
+        raise UsageError(f"{where}: expected {form}: {error!r}") from None
+    centres = centres - MATLAB_ORIGIN
+    return boxes(np.concatenate([centres - sides / 2, centres + sides / 2], axis=1), where)

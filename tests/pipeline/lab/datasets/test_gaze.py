@@ -1,0 +1,112 @@
+"""Readers of OSIE, EyeCrowd and the JSON of labels, on folders made by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from pipeline.errors import UsageError
+from pipeline.lab.datasets import load_dataset
+
+
+def photo(path: Path, size: tuple[int, int] = (60, 40)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (200, 120, 40)).save(path)
+
+
+def cells(*values: Any) -> np.ndarray:
+    """A MATLAB cell array, one column as in the published files."""
+    made = np.empty((len(values), 1), dtype=object)
+    for index, value in enumerate(values):
+        made[index, 0] = value
+    return made
+
+
+def viewer(xs: list[float], ys: list[float]) -> dict[str, np.ndarray]:
+    """One person's fixations, row vectors as in the published files."""
+    return {
+        "fix_x": np.array([xs]),
+        "fix_y": np.array([ys]),
+        "fix_duration": np.array([[9] * len(xs)]),
+    }
+
+
+def write_fixations(root: Path) -> None:
+    """Two viewers of a.jpg, the second with one fixation; one viewer of b.jpg."""
+    (root / "eye").mkdir(parents=True)
+    first = {"img": "a.jpg", "subjects": cells(viewer([1.0, 30.5], [1.0, 20.5]), viewer([8], [9]))}
+    second = {"img": "b.jpg", "subjects": cells(viewer([-3.0, 5.0], [2.0, 6.0]))}
+    savemat(root / "eye/fixations.mat", {"fixations": cells(first, second)})
+
+
+def test_osie(tmp_path: Path) -> None:
+    photo(tmp_path / "data/stimuli/a.jpg")
+    write_fixations(tmp_path / "data")
+    dataset = load_dataset("osie", tmp_path)
+    (example,) = dataset.examples
+    # MATLAB's pixel (1, 1) is the first one; its centre is half a pixel from the corner.
+    assert example.fixations_px is not None
+    assert example.fixations_px.tolist() == [[0.5, 0.5], [30, 20], [7.5, 8.5]]
+    assert example.heads_px is None
+    assert dataset.notes == ["1 photos named in eye/fixations.mat are not in the folder"]
+
+
+def test_eyecrowd(tmp_path: Path) -> None:
+    photo(tmp_path / "stimuli/a.jpg")
+    photo(tmp_path / "stimuli/b.jpg")
+    write_fixations(tmp_path)
+    face = {"center": np.array([[20, 15]]), "width": 10, "height": 14, "isFrontalFace": 1}
+    labels = cells({"nFaces": 1, "faces": cells(face)}, {"nFaces": 0, "faces": cells()})
+    savemat(tmp_path / "labels.mat", {"labels": labels})
+    first, second = load_dataset("eyecrowd", tmp_path).examples
+    assert first.heads_px is not None
+    assert first.heads_px.tolist() == [[14.5, 7.5, 24.5, 21.5]]
+    assert second.heads_px is not None
+    assert second.heads_px.shape == (0, 4)
+    assert second.fixations_px is not None
+    assert second.fixations_px.tolist() == [[-3.5, 1.5], [4.5, 5.5]]
+    photo(tmp_path / "stimuli/c.jpg")
+    with pytest.raises(UsageError, match=r"3 photos and labels\.mat describes 2"):
+        load_dataset("eyecrowd", tmp_path)
+
+
+def test_gaze_errors(tmp_path: Path) -> None:
+    photo(tmp_path / "stimuli/a.jpg")
+    with pytest.raises(UsageError, match=r"fixations\.mat is missing"):
+        load_dataset("osie", tmp_path)
+    (tmp_path / "eye").mkdir()
+    savemat(tmp_path / "eye/fixations.mat", {"fixations": cells({"img": "a.jpg"})})
+    with pytest.raises(UsageError, match="expected fixations, a cell of structs"):
+        load_dataset("osie", tmp_path)
+    savemat(tmp_path / "eye/fixations.mat", {"other": 1})
+    with pytest.raises(UsageError, match="expected fixations in a MATLAB file"):
+        load_dataset("osie", tmp_path)
+
+
+def test_labels(tmp_path: Path) -> None:
+    photo(tmp_path / "set/a.jpg")
+    photo(tmp_path / "set/b.jpg")
+    head = {"box": [5, 6, 15, 20], "kind": "frontal", "occluded": False}
+    entries = {
+        "a.jpg": {"size_wh": [60, 40], "crops": [[0, 0, 30, 40], [1, 2, 50, 39.5]]},
+        "b.jpg": {"viewers": [[[1, 2, 200], [3, 4, 100]], [], [[5, 6, 90]]], "heads": [head]},
+        "gone.jpg": {"size_wh": [60, 40]},
+    }
+    (tmp_path / "set.json").write_text(json.dumps(entries))
+    dataset = load_dataset("labels", tmp_path / "set")
+    first, second = dataset.examples
+    assert first.human_px.tolist() == [[0, 0, 30, 40], [1, 2, 50, 39.5]]
+    assert first.fixations_px is None
+    assert second.fixations_px is not None
+    assert second.fixations_px.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert second.heads_px is not None
+    assert second.heads_px.tolist() == [[5, 6, 15, 20]]
+    assert len(second.human_px) == 0
+    assert dataset.notes == ["1 photos named in set.json are not in the folder"]
+    (tmp_path / "set.json").write_text(json.dumps({"a.jpg": {"heads": [[5, 6, 15, 20]]}}))
+    with pytest.raises(UsageError, match=r"a\.jpg: expected"):
+        load_dataset("labels", tmp_path / "set")
