@@ -1,22 +1,46 @@
-"""From a bucket of photos to tables of crops. Importing this loads nothing heavy."""
+"""Thumbnails for user photos: crops of one photo, and tables of crops of a whole bucket.
+
+    Cropper, Crop          crops one photo, without a cluster
+    decode, Photo          decodes one photo to upright sRGB pixels, in this process
+    open_run, Run          reads the tables of committed runs
+    DecodeError, …         errors, see `pipeline.errors`
+
+Each name is imported when it is first asked for: `import pipeline` loads no library, and
+`from pipeline import Cropper` loads numpy and Pillow. torch is loaded when a `Cropper` is built.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.cropping.cropper import Crop, Cropper
-    from pipeline.errors import CropError, LedgerError, UsageError
+    from pipeline.errors import CropError, DecodeError, LedgerError, UsageError
     from pipeline.ledger.reader import Run, open_run
+    from pipeline.photo.decode import Photo, decode
 
-__all__ = ["Crop", "CropError", "Cropper", "LedgerError", "Run", "UsageError", "open_run"]
+__all__ = [
+    "Crop",
+    "CropError",
+    "Cropper",
+    "DecodeError",
+    "LedgerError",
+    "Photo",
+    "Run",
+    "UsageError",
+    "decode",
+    "open_run",
+]
 
 _HOME = {
     "Crop": "pipeline.cropping.cropper",
-    "Cropper": "pipeline.cropping.cropper",
     "CropError": "pipeline.errors",
+    "Cropper": "pipeline.cropping.cropper",
+    "DecodeError": "pipeline.errors",
     "LedgerError": "pipeline.errors",
-    "UsageError": "pipeline.errors",
+    "Photo": "pipeline.photo.decode",
     "Run": "pipeline.ledger.reader",
+    "UsageError": "pipeline.errors",
+    "decode": "pipeline.photo.decode",
     "open_run": "pipeline.ledger.reader",
 }
 

@@ -1,24 +1,28 @@
-"""One picture without a cluster: the same decoding, scoring and choosing as the jobs."""
+"""One photo without a cluster: the same decoding, scoring and choosing as the jobs.
+
+torch and torchvision take seconds to import. They are imported where a `Cropper` is built, so that
+`from pipeline import Cropper` costs little and a program pays when it crops.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from pipeline.boxes import to_whole_pixels
 from pipeline.cropping.build import DEFAULT, choose_weights
-from pipeline.cropping.engine import RANKINGS, Scorer
 from pipeline.detectors import Detector, make_detector
 from pipeline.errors import UsageError
 from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import parse_shape
-from s2cnet import load_model
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Picture = bytes | str | Path | Image.Image
 
@@ -45,7 +49,7 @@ class Cropper:
 
     def __init__(
         self,
-        weights: str | Path | Mapping[str, Tensor] | None = None,
+        weights: "str | Path | Mapping[str, Tensor] | None" = None,
         detector: str | Detector | None = None,
         device: str | None = None,
         rank_by: str = "overlap",
@@ -60,6 +64,11 @@ class Cropper:
         Raises UsageError for a detector or `rank_by` that is none, or WeightsError where the
         weights don't fit the network.
         """
+        import torch
+
+        from pipeline.cropping.engine import RANKINGS, Scorer
+        from s2cnet import load_model
+
         if rank_by not in RANKINGS:
             raise UsageError(f"rank_by is {' or '.join(RANKINGS)}, not {rank_by!r}")
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -124,12 +124,20 @@ class Rendered:
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = 1024) -> Photo:
-    """Decodes in this process. For bytes of strangers use `Decoder`.
+    """Decodes one photo in this process: the bytes of a file in, upright sRGB pixels out.
 
-    view_side: the long side of the view in pixels that is enough. The picture is reduced by a
-    whole factor while its long side stays at least .95 × view_side; JPEG does so by 2, 4 or 8
-    while decoding, at a fraction of the cost. Smaller pictures stay as they are.
-    Raises DecodeError.
+    data:      a whole JPEG, PNG, WebP, GIF (its first frame) or AVIF file, or HEIC where
+               pillow-heif is installed. The format is found from the bytes.
+    limits:    what is refused; None is `DecodeLimits()`: 64 MiB, 50 million pixels (JPEG 100
+               million), sides of 16,384 pixels. Its limits on time and memory do NOT hold here,
+               because a process cannot stop itself. For files from strangers use
+               `pipeline.photo.decoder.Decoder`: it decodes in a child process without
+               credentials, where all limits hold, as the crop jobs do.
+    view_side: the long side in pixels that `Photo.pixels` needs. A larger photo is reduced by a
+               whole factor while its long side stays at least .95 × view_side; JPEG by 2, 4 or 8
+               while decoding, at a fraction of the cost. A smaller photo keeps its size.
+
+    Raises DecodeError, whose `status` says why: `pipeline.errors.DecodeError` lists them.
     """
     picture = render(data, limits or DecodeLimits(), view_side)
     return Photo(
