@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.code_version import code_version
-from pipeline.cropping.build import Weights, choose_weights
-from pipeline.detectors import make_detector
+from pipeline.cropping.build import Weights, choose_weights, make_source
 from pipeline.errors import UsageError
 from pipeline.inputs.listing import list_inputs, refuse_overlap
 from pipeline.ledger.incremental import Todo, resumed, uncovered
@@ -76,7 +75,7 @@ def plan(settings: Settings, log: Log) -> Planned:
     spec = RunSpec(
         settings=settings.identity(),
         weights_sha256=weights.sha256,
-        detector=make_detector(settings.detector).identity,
+        detector=make_source(settings.detector).identity,
         code_version=code_version(),
         input_sha256="",  # of what is left to do, and therefore filled in below
     )

@@ -1,7 +1,7 @@
-"""Which network and detector a job uses, pinned by hash before any work begins.
+"""Make the engine of a job: names, numbers and defaults become network, source, chooser and search.
 
-torch takes seconds to import. It is imported where a network is made, so that the workers which
-only read, decode and encode never load it.
+Networks are pinned by hash before any work begins. torch takes seconds to import, so it is imported
+where a network is made: the workers which only read, decode and encode never load it.
 """
 
 import hashlib
@@ -13,16 +13,23 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pipeline.detectors import CompilableDetector, make_detector
+from pipeline.detectors import make_detector
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from pipeline.cropping.engine import Scorer
+    import torch
+
+    from pipeline.cropping.engine import CropEngine
+    from pipeline.cropping.scoring import Network
+    from pipeline.cropping.sources import ObjectSource
     from s2cnet import S2CNet
     from s2cnet.scoring import Precision
 
 DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
+EMBEDDED, GIVEN = "embedded", "boxes"  # of `--detector`
+SEARCH, RANK_BY = "coarse", "overlap"
+COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
 
 
 @dataclass(frozen=True)
@@ -41,17 +48,19 @@ class Weights:
     def as_dict(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    def load(self, device: str) -> "S2CNet":
+    def load(self, device: "str | torch.device" = "cpu") -> "S2CNet":
         """Raises WeightsError where the file no longer has the pinned hash or another layout."""
+        from pipeline.device import choose_device
         from s2cnet import S2CNet, load_model
 
         if self.preset is not None:
-            return S2CNet.untrained(self.preset, seed=self.seed or 0).to(device)
-        return load_model(self.uri or STARTER, device=device, sha256=self.sha256)
+            return S2CNet.untrained(self.preset, seed=self.seed or 0).to(choose_device(device))
+        source = self.uri or STARTER
+        return load_model(source, device=choose_device(device), sha256=self.sha256)
 
 
 def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0) -> Weights:
-    """Pins the weights that a job names: `default`, `starter`, `untrained`, a path, an fsspec URI.
+    """Pin the weights that a job names: `default`, `starter`, `untrained`, a path, an fsspec URI.
 
     `default` is the starter where the package has it, else a network drawn from `preset` and
     `seed`. Raises WeightsError where the file cannot be read.
@@ -69,45 +78,94 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
     return Weights("file", sha256, uri=weights)
 
 
-def make_scorer(
+def make_source(
+    spec: str = EMBEDDED, device: "str | torch.device" = "cpu", cache: Path | None = None
+) -> "ObjectSource":
+    """The source of objects that a `--detector` string names (forms: `pipeline.detectors`).
+
+    cache: folder where compiled networks are kept; None compiles nothing.
+
+    Raises UsageError for an unknown name or device and for missing or wrong weights, or
+    CannotCompileError where `cache` is given and there is no compiler.
+    """
+    from pipeline.cropping.sources import DetectorSource, GivenSource, SmallInputSource
+    from pipeline.detectors.embedded import EmbeddedDetector
+    from pipeline.detectors.given_boxes import GivenBoxes
+
+    kind, _, folder = spec.partition(":")
+    if kind == GIVEN:
+        return GivenSource(GivenBoxes(folder or None))
+    if spec == EMBEDDED:
+        return SmallInputSource(EmbeddedDetector(device, cache))
+    return DetectorSource(make_detector(spec, device, cache))
+
+
+def assemble(
+    network: "Network",
+    source: "ObjectSource",
+    device: "str | torch.device" = "cpu",
+    search: str = SEARCH,
+    rank_by: str = RANK_BY,
+) -> "CropEngine":
+    """An engine of a network and a source that are ready on `device`.
+
+    search: "coarse" scores a part of the candidates, "exhaustive" all (`pipeline.cropping.search`).
+    rank_by: "overlap" takes the crop that people's crops are expected to overlap most, "score" the
+        one of the network's highest score (`pipeline.cropping.choose`).
+
+    Raises UsageError for another name.
+    """
+    from pipeline.cropping.choose import Chooser, OverlapChooser, ScoreChooser
+    from pipeline.cropping.engine import CropEngine
+    from pipeline.cropping.search import coarse_to_fine, exhaustive
+    from pipeline.cropping.transfer import Transfer
+    from pipeline.device import choose_device
+
+    choosers: dict[str, Chooser] = {"overlap": OverlapChooser(), "score": ScoreChooser()}
+    searches = {"coarse": coarse_to_fine, "exhaustive": exhaustive}
+    if rank_by not in choosers:
+        raise UsageError(f"rank_by is {' or '.join(choosers)}, not {rank_by!r}")
+    if search not in searches:
+        raise UsageError(f"search is {' or '.join(searches)}, not {search!r}")
+    transfer = Transfer(choose_device(device))
+    return CropEngine(network, source, choosers[rank_by], searches[search], transfer)
+
+
+def make_engine(
     weights: Weights,
-    detector: str,
-    device: str,
-    search: str = "coarse",
-    rank_by: str = "overlap",
+    detector: str = EMBEDDED,
+    device: "str | torch.device" = "cpu",
+    search: str = SEARCH,
+    rank_by: str = RANK_BY,
     precision: "Precision" = "float32",
-    packages: Path | None = None,
-) -> "Scorer":
-    """The pinned network and the named detector on one device.
+    cache: Path | None = None,
+) -> "CropEngine":
+    """The engine with the pinned network and the named detector on one device.
 
-    packages: folder where compiled networks are kept; None compiles nothing.
+    cache: folder where compiled networks are kept; None compiles nothing.
 
-    Raises CannotCompileError where `packages` is given and there is no compiler.
+    Raises what `make_source` and `assemble` raise, and WeightsError.
     """
     import torch
 
-    from pipeline.cropping.engine import Scorer
+    from pipeline.device import choose_device
     from s2cnet.compiled import ReadyS2CNet
     from s2cnet.recorded import RecordedS2CNet
 
-    if device.startswith("cuda") and precision == "float32":
+    chosen = choose_device(device)
+    if chosen.type == "cuda" and precision == "float32":
         torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
-
-    found = make_detector(detector, device)
-    if packages is not None and isinstance(found, CompilableDetector):
-        found.compile(packages)
-    recorded = packages is not None and device.startswith("cuda")
+    source = make_source(detector, chosen, cache)
+    recorded = cache is not None and chosen.type == "cuda"
     ready = RecordedS2CNet if recorded else ReadyS2CNet
-    return Scorer(ready(weights.load(device), precision, packages), found, device, search, rank_by)
+    network = ready(weights.load(chosen), precision, cache)
+    return assemble(network, source, chosen, search, rank_by)
 
 
-COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
-
-
-def scorer_of(
+def engine_of(
     settings: Settings, weights: Weights, device: str, images: Callable[[], int]
-) -> "Scorer":
-    """A job's scorer, compiled as `--compile` says. images: how many the run has.
+) -> "CropEngine":
+    """A job's engine, compiled as `--compile` says. images: how many the run has.
 
     Raises UsageError where it is to be compiled and can't be.
     """
@@ -115,11 +173,11 @@ def scorer_of(
 
     precision = cast("Precision", settings.precision)
     how = (settings.search, settings.rank_by, precision)
-    make = partial(make_scorer, weights, settings.detector, device, *how)
+    make = partial(make_engine, weights, settings.detector, device, *how)
     wanted = settings.compile == "on"
     if wanted or (settings.compile == "auto" and images() >= COMPILE_FROM):
         try:
-            return make(packages=cache_folder())
+            return make(cache=cache_folder())
         except CannotCompileError as error:
             if wanted:
                 raise UsageError(f"--compile on: {error}") from error

@@ -1,24 +1,23 @@
-"""The crops that are put before the scorer: lists of float32 xyxy boxes [N, 4].
+"""Candidate crops, from which the best one is chosen: lists of float32 xyxy boxes [N, 4].
 
 `grid` and `published_ratio` are the published generators, exact to the order of their boxes; they
-work in the input frame (the picture as prepared for the network) and can come out empty.
+work in the input frame (the photo as prepared for the network) and may return no box. `for_shape`,
 `for_ratio` and `for_free` are the product's own: they work in any frame whose unit is a pixel,
-normally source pixels, give whole-pixel half-open boxes inside the picture, and are never empty.
+normally source pixels, and return whole-pixel half-open boxes inside the photo, at least one.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.boxes import Boxes, to_whole_pixels
 from pipeline.errors import UsageError
-from pipeline.shapes import parse_shape
-
-Boxes = NDArray[np.float32]
+from pipeline.shapes import Shape, parse_shape
 
 # --- published generators (Zeng et al., CVPR 2019, and the S2CNet paper's ratio mode) ------------
 
 GRID_BINS = 12
 
-# ratio: (step x, step y, first multiple, smallest share of the picture's area), in input pixels
+# ratio: (step x, step y, first multiple, smallest share of the photo's area), in input pixels
 PUBLISHED_RATIOS = {
     "16:9": (16, 9, 10, 0.2),
     "4:3": (16, 12, 10, 0.2),
@@ -91,10 +90,19 @@ FREE_SCALES = (1.0, 0.85, 0.7)
 MAX_FREE_POSITIONS = 16
 
 
-def for_ratio(width: int, height: int, ratio: float | str) -> Boxes:
-    """Candidates of one ratio on any picture: at least 1, at most 336, the largest first.
+def for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
+    """Candidates of one shape on any photo, in whole source pixels: at least 1, at most 385."""
+    if shape.ratio is None:
+        boxes = for_free(width_px, height_px)
+    else:
+        boxes = for_ratio(width_px, height_px, shape.ratio)
+    return to_whole_pixels(boxes, width_px, height_px)
 
-    width, height: the picture, in pixels of the frame the boxes shall have.
+
+def for_ratio(width: int, height: int, ratio: float | str) -> Boxes:
+    """Candidates of one ratio on any photo: at least 1, at most 336, the largest first.
+
+    width, height: of the photo, in pixels of the frame the boxes shall have.
     ratio: width / height of the crops as a number, or a shape such as "16:9" or "circle".
 
     Sides are rounded to whole pixels (and are at least 1), so the ratio is met within a pixel.
@@ -105,9 +113,9 @@ def for_ratio(width: int, height: int, ratio: float | str) -> Boxes:
 
 
 def for_free(width: int, height: int) -> Boxes:
-    """Candidates of no given ratio: the whole picture first, then boxes of ratios from .5 to 2.
+    """Candidates of no given ratio: the whole photo first, then boxes of ratios from .5 to 2.
 
-    Its own ratio is among them. At most 385, at least the whole picture. Raises UsageError.
+    The photo's own ratio is among them. At most 385. Raises UsageError.
     """
     _check_sides(width, height)
     ratios = (*FREE_RATIOS, float(np.clip(width / height, 0.5, 2.0)))
@@ -165,7 +173,7 @@ def _spread(travel: int, count: int) -> NDArray[np.float64]:
 
 
 def _without_repeats(boxes: Boxes) -> Boxes:
-    """Rounding makes neighbours equal on small pictures; keeps the first of each, in order."""
+    """Drop repeats, which rounding makes on small photos; the first of each stays, in order."""
     return np.array(list(dict.fromkeys(map(tuple, boxes.tolist()))), dtype=np.float32)
 
 
@@ -182,4 +190,4 @@ def _as_ratio(ratio: float | str) -> float:
 
 def _check_sides(width: int, height: int) -> None:
     if width < 1 or height < 1:
-        raise UsageError(f"a picture has at least 1 × 1 pixels, got {width} × {height}")
+        raise UsageError(f"a photo has at least 1 × 1 pixels, got {width} × {height}")

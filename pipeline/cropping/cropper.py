@@ -1,4 +1,4 @@
-"""One photo without a cluster: the same decoding, scoring and choosing as the jobs.
+"""Crop one photo without a cluster: the same decoding, scoring and choosing as the jobs.
 
 torch and torchvision take seconds to import. They are imported where a `Cropper` is built, so that
 `from pipeline import Cropper` costs little and a program pays when it crops.
@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from pipeline.boxes import to_whole_pixels
-from pipeline.cropping.build import DEFAULT, choose_weights
-from pipeline.detectors import Detector, make_detector
+from pipeline.cropping.build import DEFAULT, EMBEDDED, assemble, choose_weights, make_source
+from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import parse_shape
@@ -33,7 +33,7 @@ _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 class Crop:
     """One crop. `box_px` is x0, y0, x1, y1 in source pixels after orientation, half-open.
 
-    score has no unit and compares crops of one picture; margin is its lead over the best crop
+    score has no unit and compares crops of one photo; margin is its lead over the best crop
     clearly different from it and those before it (IoU below .7), None where there is none.
     """
 
@@ -45,7 +45,7 @@ class Crop:
 
 
 class Cropper:
-    """Crops single pictures. Building one loads the network and the detector; keep it."""
+    """Crops single photos. Building one loads the network and the detector; keep it."""
 
     def __init__(
         self,
@@ -58,34 +58,34 @@ class Cropper:
         weights: path, fsspec URI, "starter", "untrained", or a mapping in the published layout.
             None is the starter where the package has it, else an untrained network.
         detector: as `--detector` names it, or a Detector; None is the embedded one.
-        device: "cpu", "cuda", …; None is a GPU where there is one.
+        device: "cpu", "cuda", "cuda:N", "mps", or "auto" and None: a GPU where there is one, by
+            the rule of `pipeline.device`.
         rank_by: "overlap" or "score": what decides among candidates, as in `crop_bucket.py`.
 
-        Raises UsageError for a detector or `rank_by` that is none, or WeightsError where the
+        Raises UsageError for an unknown detector, device or `rank_by`, or WeightsError where the
         weights don't fit the network.
         """
-        import torch
-
-        from pipeline.cropping.engine import RANKINGS, Scorer
+        from pipeline.cropping.sources import DetectorSource
+        from pipeline.device import choose_device
         from s2cnet import load_model
 
-        if rank_by not in RANKINGS:
-            raise UsageError(f"rank_by is {' or '.join(RANKINGS)}, not {rank_by!r}")
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        chosen = choose_device(device)
         if isinstance(weights, Mapping):
-            model = load_model(weights, device=device)
+            network = load_model(weights, device=chosen)
         else:
-            model = choose_weights(str(weights or DEFAULT)).load(device)
+            network = choose_weights(str(weights or DEFAULT)).load(chosen)
         if detector is None or isinstance(detector, str):
-            detector = make_detector(detector or "embedded", device)
-        self._scorer = Scorer(model, detector, device, rank_by=rank_by)
+            source = make_source(detector or EMBEDDED, chosen)
+        else:
+            source = DetectorSource(detector)
+        self._engine = assemble(network, source, chosen, rank_by=rank_by)
 
     def crop(self, image: Picture, ratios: Sequence[str] = ("1:1",), top_k: int = 1) -> list[Crop]:
         """The `top_k` best clearly different crops of each shape, in the order asked.
 
         ratios: "16:9", "640:480", "circle" (a square whose inscribed circle keeps the subject),
         "free". Fewer than `top_k` where a shape has no more different crops.
-        Raises UsageError for a shape that is none, DecodeError for a picture that is none.
+        Raises UsageError for an unknown shape, DecodeError for bytes that are no photo.
         """
         if isinstance(ratios, str):
             raise UsageError(f"ratios is a list of shapes, for instance [{ratios!r}]")
@@ -94,14 +94,14 @@ class Cropper:
         shapes = [parse_shape(ratio) for ratio in ratios]
         if not shapes:
             return []
-        photo = photo_of(image)
-        choice = self._scorer.choose(photo, shapes, top_k, self._scorer.objects(photo))
+        (seen,) = self._engine.see([photo_of(image)])
+        choice = self._engine.choose(seen, shapes, top_k)
         return [Crop(c.ratio, c.rank, c.box_px, c.score, c.margin) for c in choice.crops]
 
     def score(self, image: Picture, boxes_px: ArrayLike) -> NDArray[np.float32]:
         """One score for each box [N, 4] (source pixels after orientation). Higher is better. [N]
 
-        Boxes are rounded to whole pixels and clipped to the picture, as crops are.
+        Boxes are rounded to whole pixels and clipped to the photo, as crops are.
         Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1.
         """
         boxes = np.asarray(boxes_px, np.float32)
@@ -111,16 +111,12 @@ class Cropper:
             raise UsageError("boxes_px must be [N, 4], finite: x0, y0, x1, y1 in source pixels")
         if (boxes[:, :2] >= boxes[:, 2:]).any():
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
-        photo = photo_of(image)
-        return self._scorer.score(
-            photo,
-            to_whole_pixels(boxes, photo.width_px, photo.height_px),
-            self._scorer.objects(photo),
-        )
+        (seen,) = self._engine.see([photo_of(image)])
+        return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
 
 
 def photo_of(image: Picture) -> Photo:
-    """Decodes bytes, a file, or a Pillow picture (as a lossless file). Raises DecodeError."""
+    """Decode bytes, a file, or a Pillow image (as a lossless file). Raises DecodeError."""
     if isinstance(image, bytes):
         return decode(image)
     if isinstance(image, str | Path):

@@ -1,35 +1,35 @@
-"""What a crop does to the objects of a photo: the share of each that it shows, and what it costs.
+"""Penalties for crops that cut heads or text, or whose circle hides objects.
 
-Costs are held against candidates when one is chosen, in standard deviations of the scores.
+A penalty is taken from a candidate's score when one is chosen, in standard deviations of the scores
+of its list. Boxes and objects are in one frame, normally source pixels.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, area, intersection
+from pipeline.cropping.search import Scores
 from pipeline.detectors import Detections
 
-Scores = NDArray[np.float32]  # [N]
-
-# Ours: a head is a face and this share of its sides more on every side. A crop without the head
-# that the photo is about has to be better by this many standard deviations of the scores.
+# A head is a face and this share of its sides more on every side. A crop without the head that the
+# photo is about has to be better by LOST_HEAD standard deviations. Both were set by hand.
 HEAD_ROOM = 0.2
-HEAD_PENALTY = 3.0
+LOST_HEAD = 3.0
 # Where no face is seen, the head is the upper quarter of a body that is taller than wide; a thing
 # or a region is an animal often enough to count for this much of a person.
 HEAD_SHARE = 0.25
-BODIES = {"person": 1.0, "thing": 0.4, "subject": 0.4}
+BODY_WEIGHTS = {"person": 1.0, "thing": 0.4, "subject": 0.4}
 # A crop through the text that the photo is about has to be better by this much.
-TEXT_PENALTY = 1.0
+CUT_TEXT = 1.0
 TINY = np.float32(1e-6)  # square pixels; a body one rounding error high has a head without area
 
 
-def lost_heads(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) -> Scores:
-    """What a crop loses for heads that it leaves out, 0 to HEAD_PENALTY standard deviations. [N]
+def head_penalty(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) -> Scores:
+    """Penalty of each of boxes [N, 4] for heads outside it, 0 to LOST_HEAD. [N]
 
-    The network weighs objects without knowing what they are; people forgive much, but not a head
-    cut off. Each head counts by the share of it that lies outside; large and certain ones count
-    most, so that a crowd behind the subject does not move the crop.
+    The network weighs objects without knowing what they are, and people do not forgive a head cut
+    off. Each head counts by the share of it that lies outside. Large and certain ones count most,
+    so that a crowd behind the subject does not move the crop.
     """
     heads, certainty = heads_of(objects, size_wh)
     if not len(heads):
@@ -38,15 +38,15 @@ def lost_heads(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) -> S
     weights = certainty * areas
     outside = 1 - intersection(boxes, heads) / areas  # [N, H]
     lost = (outside * (weights / weights.sum())).sum(axis=1)
-    penalty: Scores = (HEAD_PENALTY * certainty.max() * lost).astype(np.float32)
+    penalty: Scores = (LOST_HEAD * certainty.max() * lost).astype(np.float32)
     return penalty
 
 
-def cut_text(boxes: Boxes, objects: Detections) -> Scores:
-    """What a crop loses for text that it cuts through, 0 to TEXT_PENALTY standard deviations. [N]
+def text_penalty(boxes: Boxes, objects: Detections) -> Scores:
+    """Penalty of each of boxes [N, 4] for text that it cuts through, 0 to CUT_TEXT. [N]
 
-    Half a word says nothing: text is shown whole, or rather left out than cut. A block counts most
-    when half of it is inside, and by its detector score.
+    Half a word says nothing, so text is shown whole or left out. A block counts most when half of
+    it is inside, and by its detector score.
     """
     is_text = np.array([label == "text" for label in objects.labels], bool)
     if not is_text.any():
@@ -54,17 +54,17 @@ def cut_text(boxes: Boxes, objects: Detections) -> Scores:
     text, certainty = objects.boxes[is_text], np.clip(objects.scores[is_text], 1e-6, 1)
     inside = intersection(boxes, text) / np.maximum(area(text), TINY)  # [N, T]
     cut = (4 * inside * (1 - inside)) @ (certainty / certainty.sum())
-    penalty: Scores = (TEXT_PENALTY * certainty.max() * cut).astype(np.float32)
+    penalty: Scores = (CUT_TEXT * certainty.max() * cut).astype(np.float32)
     return penalty
 
 
 def heads_of(objects: Detections, size_wh: tuple[int, int]) -> tuple[Boxes, Scores]:
-    """Boxes [H, 4] of heads inside a photo of size_wh, and how certain they are [H].
+    """Boxes [H, 4] of heads inside a photo of size_wh, and their certainty [H], 0 to 1.
 
-    Faces grown by HEAD_ROOM; and of bodies around no face the upper end, if they are tall.
+    These are faces grown by HEAD_ROOM, and the upper end of tall bodies that hold no face.
     """
     is_face = np.array([label == "face" for label in objects.labels], bool)
-    trust = np.array([BODIES.get(label, 0.0) for label in objects.labels], np.float32)
+    trust = np.array([BODY_WEIGHTS.get(label, 0.0) for label in objects.labels], np.float32)
     sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
     faces = objects.boxes[is_face]
     is_body = (trust > 0) & (sides[:, 1] > sides[:, 0])
@@ -84,12 +84,12 @@ def holds_any(boxes: Boxes, points: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(np.any(np.all(inside, axis=2), axis=1), np.bool_)
 
 
-def hidden_share(boxes: Boxes, objects: Detections) -> Scores:
-    """What a circle hides of the objects that its square shows, 0 to 1. [N]
+def circle_penalty(boxes: Boxes, objects: Detections) -> Scores:
+    """Penalty of squares [N, 4] for what their inscribed circle hides of the objects, 0 to 1. [N]
 
-    The network judges the square; a circle shows π/4 of it. Each object counts as an 8×8 lattice
-    of points, weighted by its detector score. A round crop is ranked by its square's score less
-    this share of the scores' standard deviation: a corner that hides the whole subject costs one.
+    The network scores the square, of which a circle shows π/4. Each object counts as an 8 × 8
+    lattice of points, weighted by its detector score; the penalty is the share of points that lie
+    in the square and not in the circle. So one that hides all objects costs a standard deviation.
     """
     if not len(objects.boxes):
         return np.zeros(len(boxes), np.float32)

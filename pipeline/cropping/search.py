@@ -1,9 +1,10 @@
-"""Finding the best of many candidates with few calls of the network: `coarse_to_fine`.
+"""Bayesian optimisation over candidate crops: find the best with few calls of the network.
 
-A crop's score changes smoothly with its four edges, whatever its ratio. So a few candidates spread
-over each list are scored first; a Gaussian-process regression over the edges of all that has been
-scored so far, of all shapes together, then says which others look best; those are scored, and so
-on for a few rounds. `exhaustive` scores everything and is what the search is measured against.
+A crop's score changes smoothly with its four edges, whatever its ratio. So `coarse_to_fine` first
+scores a few candidates of each list, spread by farthest-point sampling. A Gaussian process over the
+edges of all crops scored so far, of all shapes together, then predicts the others; the most
+promising are scored next, for a few rounds. `exhaustive` scores every candidate and is what the
+search is measured against. All lists are in one frame, normally source pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,35 +13,36 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Boxes = NDArray[np.float32]  # [N, 4] xyxy
+from pipeline.boxes import Boxes
+
 Scores = NDArray[np.float32]  # [N]
 Score = Callable[[Boxes], Scores]
-Search = Callable[[Sequence["Target"], Score], list["Found"]]
+Search = Callable[[Sequence["CandidateList"], Score], list["SearchResult"]]
 
-# Candidates of each list that are scored first, and then of each target in each round. A call of
+# Candidates of each list that are scored first, and then of each shape in each round. A call of
 # the network costs as much as 40 candidates, so rounds are few.
 COARSE = 12
 ROUNDS = (8, 6)
-# Matérn 3/2 kernel over edges as shares of the picture's sides. Its length and the variance of the
-# noise (what the input's whole pixels do to a score) are of no great consequence: .3 to .6 and
+# Matérn 3/2 kernel over edges as shares of the photo's sides. Its length scale and the variance of
+# the noise (which the rounding to whole input pixels adds to a score) matter little: .3 to .6 and
 # 1e-4 to 1e-2 find the same crops.
 LENGTH = 0.4
 NOISE = 1e-3
 FLAT = 1e-6  # a list that varies by less, in standard deviations of all scores, does not vary
-# Candidates this near to one just taken are made less attractive, or a round would be spent on
-# neighbours that tell the same.
+# Candidates near to one just picked become less promising, or a round would be spent on neighbours
+# that tell the same.
 CROWD_LENGTH = 0.1
 CROWD_LOSS = 0.2  # in standard deviations of the scores
 
 
 @dataclass(frozen=True)
-class Target:
-    """One shape to find a crop for.
+class CandidateList:
+    """The candidates of one shape.
 
-    boxes:   its candidates [N, 4], all targets in one frame; at least one. Targets may have equal
-             lists (a circle and a square); they are scored once.
-    penalty: what is taken from each candidate's score [N], in standard deviations of the list's
-             scores; None for nothing.
+    boxes: at least one. Shapes may have equal lists (a circle and a square); each box is scored
+        once. [N, 4]
+    penalty: what is taken from each candidate's score, in standard deviations of the list's scores;
+        None for nothing. [N]
     """
 
     boxes: Boxes
@@ -48,158 +50,159 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found of one target.
+class SearchResult:
+    """What is known of one list of N candidates, M of them scored.
 
-    boxes:    the candidates that were scored, in the order of its list.
-    scores:   their scores, penalty applied.
-    own:      their scores as the network gave them.
-    indices:  their places in the list.
-    believed: of the whole list [N], penalty applied, in standard deviations of what is believed of
-              the list: the score where there is one, else what the regression expects.
+    boxes: the candidates that were scored, in the order of the list. [M, 4]
+    scores: their scores less the penalty. [M]
+    network_scores: their scores as the network gave them. [M]
+    indices: their places in the list. [M]
+    posterior_mean: of the whole list: the score where there is one, else the prediction of the
+        Gaussian process; standardised over the list, then less the penalty. [N]
     """
 
     boxes: Boxes
     scores: Scores
-    own: Scores
+    network_scores: Scores
     indices: NDArray[np.int64]
-    believed: NDArray[np.float64]
+    posterior_mean: NDArray[np.float64]
 
 
-def exhaustive(targets: Sequence[Target], score: Score) -> list[Found]:
-    """Scores every candidate, in one call."""
-    pool = _Pool(targets)
+def exhaustive(lists: Sequence[CandidateList], score: Score) -> list[SearchResult]:
+    """Score every candidate, in one call."""
+    pool = _Pool(lists)
     pool.add(np.arange(len(pool.boxes)), score)
-    nothing = np.zeros(len(pool.boxes))  # is left to expect
-    return [pool.found(target, nothing) for target in range(len(targets))]
+    unused = np.zeros(len(pool.boxes))  # nothing is left to predict
+    return [pool.result(index, unused) for index in range(len(lists))]
 
 
-def coarse_to_fine(targets: Sequence[Target], score: Score) -> list[Found]:
-    """Scores at most COARSE + sum(ROUNDS) candidates a target, in 1 + len(ROUNDS) calls.
+def coarse_to_fine(lists: Sequence[CandidateList], score: Score) -> list[SearchResult]:
+    """Score at most COARSE + sum(ROUNDS) candidates a list, in 1 + len(ROUNDS) calls.
 
-    Small lists are scored whole. The best of what is found is the best of all but for a few
-    hundredths of a standard deviation; its rivals are found as far as they are near the top.
+    Small lists are scored whole. The best candidate found is within a few hundredths of a standard
+    deviation of the best of all; other good ones are found as far as they are near the top.
     """
-    pool = _Pool(targets)
-    spread = [start + _far_apart(pool.edges[start:end], COARSE) for start, end in pool.lists]
+    pool = _Pool(lists)
+    spread = [
+        start + farthest_points(pool.edges_rel[start:end], COARSE) for start, end in pool.spans
+    ]
     pool.add(np.concatenate(spread), score)
     for count in ROUNDS:
-        expected = pool.expected()
-        taken = np.zeros(len(pool.boxes), dtype=bool)
-        for target in range(len(targets)):
-            _take(pool, target, expected, taken, count)
-        if not taken.any():
+        mean = pool.posterior_mean()
+        picked = np.zeros(len(pool.boxes), dtype=bool)
+        for index in range(len(lists)):
+            _pick_promising(pool, index, mean, picked, count)
+        if not picked.any():
             break
-        pool.add(np.flatnonzero(taken), score)
-    expected = pool.expected()
-    return [pool.found(target, expected) for target in range(len(targets))]
+        pool.add(np.flatnonzero(picked), score)
+    mean = pool.posterior_mean()
+    return [pool.result(index, mean) for index in range(len(lists))]
 
 
 class _Pool:
-    """The lists of all targets end to end, what has been scored of them and what that tells."""
+    """All lists end to end, without repeats: what has been scored, and the regression over it.
 
-    def __init__(self, targets: Sequence[Target]) -> None:
-        self.lists: list[tuple[int, int]] = []  # start and end of each different list
-        places: dict[bytes, tuple[int, int]] = {}
-        for target in targets:
-            key = target.boxes.tobytes()
-            if key not in places:
-                start = self.lists[-1][1] if self.lists else 0
-                places[key] = (start, start + len(target.boxes))
-                self.lists.append(places[key])
-        self.targets = list(targets)
-        self.places = [places[target.boxes.tobytes()] for target in targets]
-        different = {
-            place: target.boxes for place, target in zip(self.places, targets, strict=True)
-        }
-        self.boxes = np.concatenate([different[place] for place in self.lists])
+    P candidates in all, K of them scored.
+    """
+
+    def __init__(self, lists: Sequence[CandidateList]) -> None:
+        different: dict[bytes, Boxes] = {one.boxes.tobytes(): one.boxes for one in lists}
+        ends = np.cumsum([len(boxes) for boxes in different.values()]).tolist()
+        self.spans = list(zip([0, *ends], ends, strict=False))  # start and end of each list
+        span_of = dict(zip(different, self.spans, strict=True))
+        self.lists = list(lists)
+        self.span_of_list = [span_of[one.boxes.tobytes()] for one in lists]
+        self.boxes = np.concatenate(list(different.values()))
         low, high = self.boxes.min(axis=0), self.boxes.max(axis=0)
         sides = np.tile(np.maximum(high[2:] - low[:2], 1), 2)
-        self.edges = (self.boxes / sides).astype(np.float64)  # [P, 4]
-        self.scores = np.full(len(self.boxes), np.nan)
-        self.known = np.empty(0, dtype=np.int64)  # in the order scored
-        self.likeness = np.empty((len(self.boxes), 0))  # [P, known], the kernel
+        self.edges_rel = (self.boxes / sides).astype(np.float64)  # [P, 4]
+        self.scores = np.full(len(self.boxes), np.nan)  # [P]
+        self.known = np.empty(0, dtype=np.int64)  # [K] places, in the order scored
+        self.kernel = np.empty((len(self.boxes), 0))  # [P, K]
         self.coarse = 0  # how many of `known` are the first, evenly spread ones
 
-    def add(self, indices: NDArray[np.int64], score: Score) -> None:
-        """Scores some candidates that have no score yet."""
-        self.scores[indices] = score(self.boxes[indices])
-        self.coarse = self.coarse or len(indices)
-        self.known = np.concatenate([self.known, indices])
+    def add(self, places: NDArray[np.int64], score: Score) -> None:
+        """Score some candidates that have no score yet."""
+        self.scores[places] = score(self.boxes[places])
+        self.coarse = self.coarse or len(places)
+        self.known = np.concatenate([self.known, places])
 
-    def expected(self) -> NDArray[np.float64]:
-        """What the regression expects of every candidate, in standard deviations. [P]"""
-        new = self.known[self.likeness.shape[1] :]
-        self.likeness = np.hstack([self.likeness, _kernel(self.edges, self.edges[new])])
-        centre, unit = self.scale(self.known)
-        covariance = self.likeness[self.known] + NOISE * np.eye(len(self.known))
-        weights = np.linalg.solve(covariance, (self.scores[self.known] - centre) / unit)
-        return np.asarray(self.likeness @ weights)
+    def posterior_mean(self) -> NDArray[np.float64]:
+        """Predict every candidate's score, in standard deviations of the known ones. [P]
 
-    def penalty(self, target: int) -> NDArray[np.float64]:
-        """A target's penalties in units of the scores, [N]: its own times its list's spread."""
-        given = self.targets[target].penalty
-        start, end = self.places[target]
+        The mean of a Gaussian process (Rasmussen and Williams, 2006, equation 2.25).
+        """
+        new = self.known[self.kernel.shape[1] :]
+        self.kernel = np.hstack([self.kernel, _matern(self.edges_rel, self.edges_rel[new])])
+        centre, deviation = self.scale(self.known)
+        covariance = self.kernel[self.known] + NOISE * np.eye(len(self.known))
+        weights = np.linalg.solve(covariance, (self.scores[self.known] - centre) / deviation)
+        return np.asarray(self.kernel @ weights)
+
+    def penalty(self, index: int) -> NDArray[np.float64]:
+        """A list's penalties [N] in units of the scores: times its coarse scores' deviation."""
+        given = self.lists[index].penalty
+        start, end = self.span_of_list[index]
         if given is None:
             return np.zeros(end - start)
         first = self.known[: self.coarse]
-        _, unit = self.scale(first[(first >= start) & (first < end)])
-        return np.asarray(given * unit, dtype=np.float64)
+        _, deviation = self.scale(first[(first >= start) & (first < end)])
+        return np.asarray(given * deviation, dtype=np.float64)
 
-    def found(self, target: int, expected: NDArray[np.float64]) -> Found:
-        """expected: what `expected` gave after the last scores."""
-        start, end = self.places[target]
+    def result(self, index: int, mean: NDArray[np.float64]) -> SearchResult:
+        """What is known of a list. mean: of `posterior_mean` after the last scores. [P]"""
+        start, end = self.span_of_list[index]
         own = self.scores[start:end]
-        scores = own - self.penalty(target)
         scored = np.flatnonzero(~np.isnan(own))
-        centre, unit = self.scale(self.known)
-        believed = np.where(np.isnan(own), expected[start:end] * unit + centre, own)
-        given = self.targets[target].penalty
-        spread = float(believed.std())
-        spread = spread if spread > FLAT * unit else 1.0  # else rounding would be blown up
-        believed = (believed - believed.mean()) / spread - (0 if given is None else given)
-        return Found(
-            self.boxes[start:end][scored],
-            scores[scored].astype(np.float32),
-            own[scored].astype(np.float32),
-            scored,
-            believed,
+        centre, deviation = self.scale(self.known)
+        posterior = np.where(np.isnan(own), mean[start:end] * deviation + centre, own)
+        given = self.lists[index].penalty
+        spread = float(posterior.std())
+        spread = spread if spread > FLAT * deviation else 1.0  # else rounding would be blown up
+        return SearchResult(
+            boxes=self.boxes[start:end][scored],
+            scores=(own - self.penalty(index))[scored].astype(np.float32),
+            network_scores=own[scored].astype(np.float32),
+            indices=scored,
+            posterior_mean=(posterior - posterior.mean()) / spread
+            - (0 if given is None else given),
         )
 
-    def scale(self, indices: NDArray[np.int64]) -> tuple[float, float]:
-        values = self.scores[indices]
+    def scale(self, places: NDArray[np.int64]) -> tuple[float, float]:
+        """Mean and standard deviation of some scores; the latter is 1 where they are equal."""
+        values = self.scores[places]
         return float(values.mean()), float(values.std()) or 1.0
 
 
-def _take(
-    pool: _Pool, target: int, expected: NDArray[np.float64], taken: NDArray[np.bool_], count: int
+def _pick_promising(
+    pool: _Pool, index: int, mean: NDArray[np.float64], picked: NDArray[np.bool_], count: int
 ) -> None:
-    """Marks the `count` most promising candidates of a target that have no score yet."""
-    start, end = pool.places[target]
-    _, unit = pool.scale(pool.known)
-    promise = expected[start:end] - pool.penalty(target) / unit
-    promise[~np.isnan(pool.scores[start:end]) | taken[start:end]] = -np.inf
-    edges = pool.edges[start:end]
+    """Mark in `picked` [P] the `count` most promising candidates of a list that have no score."""
+    start, end = pool.span_of_list[index]
+    _, deviation = pool.scale(pool.known)
+    promise = mean[start:end] - pool.penalty(index) / deviation
+    promise[~np.isnan(pool.scores[start:end]) | picked[start:end]] = -np.inf
+    edges = pool.edges_rel[start:end]
     for _ in range(min(count, int(np.isfinite(promise).sum()))):
         best = int(promise.argmax())
-        taken[start + best] = True
+        picked[start + best] = True
         squared = ((edges - edges[best]) ** 2).sum(axis=1)
         promise -= CROWD_LOSS * np.exp(-squared / (2 * CROWD_LENGTH**2))
         promise[best] = -np.inf
 
 
-def _far_apart(edges: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Indices of `count` points spread widely: the first, then ever the farthest from those."""
+def farthest_points(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Farthest-point sampling: places of `count` of points [N, 4], or all; the first is place 0."""
     chosen = [0]
-    distance = ((edges - edges[0]) ** 2).sum(axis=1)
-    while len(chosen) < min(count, len(edges)):
+    distance = ((points - points[0]) ** 2).sum(axis=1)
+    while len(chosen) < min(count, len(points)):
         chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, ((edges - edges[chosen[-1]]) ** 2).sum(axis=1))
+        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
     return np.array(chosen, dtype=np.int64)
 
 
-def _kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Matérn 3/2 (Rasmussen and Williams, 2006, equation 4.17), [A, B]."""
+def _matern(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matérn 3/2 kernel (Rasmussen and Williams, 2006, equation 4.17), [A, B]."""
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
     scaled = np.sqrt(3 * np.clip(squared, 0, None)) / LENGTH
     return np.asarray((1 + scaled) * np.exp(-scaled), dtype=np.float64)

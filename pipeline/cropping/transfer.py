@@ -1,8 +1,8 @@
-"""Photos on their way to a GPU: each is sent once, for the detector and for the scorer.
+"""Bring photos to the device: each one's small copies are sent once, for detector and network.
 
-Both look at a small copy of the photo. The copies are made on the CPU, as everywhere, so that they
-are the same pixels; a photo's two lie in one buffer of pinned memory and travel in one transfer, on
-a stream of its own: meanwhile the CPU makes the next ones and the GPU works on what has arrived.
+The copies are made on the CPU on every machine, so that they are the same pixels. For a GPU, both
+copies of a photo lie in one buffer of pinned memory and travel in one transfer on a stream of its
+own: meanwhile the CPU makes the next copies and the GPU works on those that have arrived.
 """
 
 from collections.abc import Sequence
@@ -17,53 +17,64 @@ from pipeline.photo.decode import Photo
 from s2cnet.inputs import normalised, resized
 
 
-@dataclass(frozen=True)
-class Sent:
-    """One photo's copies on the device; a GPU may only read them after `arrived`."""
+@dataclass(frozen=True, eq=False)
+class SentPhoto:
+    """A photo with its copies on the device, uint8 [h, w, 3].
+
+    resized: the pixels of S2CNet's input.
+    small: what the detector reads, None for detectors that read `photo.pixels` themselves.
+    arrived: a GPU may read the copies only after this event; None where they are there already.
+    """
 
     photo: Photo
-    copies: list[Tensor]  # uint8 [h, w, 3]
-    arrived: torch.cuda.Event | None
+    resized: Tensor
+    small: Tensor | None = None
+    arrived: torch.cuda.Event | None = None
 
-    def wait(self) -> list[Tensor]:
-        """The copies; the device's current work goes on when they are there, nobody else waits."""
+    def detector_input(self) -> Tensor:
+        """The detector's copy, uint8 [h, w, 3]. Raises ValueError where none was sent."""
+        if self.small is None:
+            raise ValueError("this photo was sent without a copy for the detector")
+        return self._after_arrival(self.small)
+
+    def network_input(self) -> Tensor:
+        """The input of S2CNet, float32 [3, h, w]."""
+        return normalised(self._after_arrival(self.resized))
+
+    def _after_arrival(self, copy: Tensor) -> Tensor:
+        """Make the device's current stream wait for the copy; the CPU does not wait."""
         if self.arrived is not None:
-            stream = torch.cuda.current_stream()
+            stream = torch.cuda.current_stream(copy.device)
             stream.wait_event(self.arrived)
-            for copy in self.copies:
-                copy.record_stream(stream)
-        return self.copies
+            copy.record_stream(stream)
+        return copy
 
 
-class Uploads:
-    """The photos that were sent ahead and not scored yet, at most one task's."""
+class Transfer:
+    """Send photos to one device. Keeps no photo."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._ahead: dict[int, Sent] = {}
         self._stream: torch.cuda.Stream | None = None
-        if device.startswith("cuda"):
+        if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    def send(self, photos: Sequence[Photo], looks: Sequence[Pixels]) -> list[Sent]:
-        """Sends each photo's detector copy and network input; forgets those sent before."""
-        self._ahead = {}
-        for photo, look in zip(photos, looks, strict=True):
-            self._ahead[id(photo)] = self._send(photo, [look, resized(photo.pixels)])
-        return list(self._ahead.values())
+    def send(self, photo: Photo, detector_input: Pixels | None = None) -> SentPhoto:
+        """Make the network's input of a photo and send it with the detector's, if there is one."""
+        pixels = resized(photo.pixels)
+        if detector_input is None:
+            (network,), arrived = self._to_device([pixels])
+            return SentPhoto(photo, network, arrived=arrived)
+        (small, network), arrived = self._to_device([detector_input, pixels])
+        return SentPhoto(photo, network, small, arrived)
 
-    def input_of(self, photo: Photo) -> Tensor:
-        """The network's input [3, h, w] of a photo, sent ahead or now."""
-        sent = self._ahead.pop(id(photo), None) or self._send(photo, [resized(photo.pixels)])
-        return normalised(sent.wait()[-1])
-
-    def _send(self, photo: Photo, pictures: list[Pixels]) -> Sent:
-        flat = torch.from_numpy(np.concatenate([picture.reshape(-1) for picture in pictures]))
-        arrived = None
-        if self._stream is not None:
-            with torch.cuda.stream(self._stream):
-                flat = flat.pin_memory().to(self.device, non_blocking=True)
-                arrived = self._stream.record_event()
-        parts = torch.split(flat, [picture.size for picture in pictures])
-        copies = [part.view(picture.shape) for part, picture in zip(parts, pictures, strict=True)]
-        return Sent(photo, copies, arrived)
+    def _to_device(self, copies: Sequence[Pixels]) -> tuple[list[Tensor], torch.cuda.Event | None]:
+        """The copies on the device, and the event after which a GPU may read them."""
+        if self._stream is None:
+            return [torch.from_numpy(copy).to(self.device) for copy in copies], None
+        flat = torch.from_numpy(np.concatenate([copy.reshape(-1) for copy in copies]))
+        with torch.cuda.stream(self._stream):
+            flat = flat.pin_memory().to(self.device, non_blocking=True)
+            arrived = self._stream.record_event()
+        parts = torch.split(flat, [copy.size for copy in copies])
+        return [part.view(copy.shape) for part, copy in zip(parts, copies, strict=True)], arrived

@@ -1,7 +1,7 @@
 """Find objects in photos: uint8 pixels in, boxes out, best first.
 
-A detector tells the scorer what a photo shows; the crop network reads its boxes as graph nodes.
-Every detector is one class with the same three members (`Detector`), chosen by one string:
+S2CNet reads a photo's objects as the nodes of its graph, and the rule of choice keeps them whole.
+Where objects come from is named by one string, as `--detector` takes it:
 
     embedded                        salient regions and faces, nothing to download (the default)
     boxes                           no detector: boxes come from the input list's `boxes` column
@@ -9,23 +9,17 @@ Every detector is one class with the same three members (`Detector`), chosen by 
     torchvision:<model>[:<weights>] any model of torchvision.models.detection
     vg:<weights>                    Faster R-CNN R101-C4 trained on Visual Genome
 
-Boxes are float32 xyxy in the frame of the array that was given (`_view`), half-open, inside it.
+Every detector is one class with the same three members (`Detector`). `pipeline.cropping.sources`
+takes its boxes to source pixels, and puts the given boxes beside the detectors.
 """
 
-from pipeline.detectors.detection import (
-    CompilableDetector,
-    Detections,
-    Detector,
-    Pixels,
-    SharingDetector,
-)
+from pipeline.detectors.detection import Detections, Detector, Pixels, SmallInputDetector
 from pipeline.detectors.make import make_detector
 
 __all__ = [
-    "CompilableDetector",
     "Detections",
     "Detector",
     "Pixels",
-    "SharingDetector",
+    "SmallInputDetector",
     "make_detector",
 ]

@@ -6,9 +6,8 @@ Boxes are float32 xyxy in the frame of the array that was given (`_view`), half-
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,12 @@ Pixels = NDArray[np.uint8]
 class Detections:
     """Objects of one photo, best first.
 
-    boxes [D, 4] float32 xyxy; scores [D] float32, larger is surer; labels D names ("" if unknown).
+    boxes: float32 xyxy, in the frame that whoever made them says. [D, 4]
+    scores: larger is surer. [D]
+    labels: D names, "" where unknown.
+
+    Code that changes some objects does so with `dataclasses.replace`, so that a field which tells
+    something of the whole photo stays with them.
     """
 
     boxes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
@@ -43,7 +47,8 @@ class Detections:
 
     def top(self, count: int) -> Detections:
         """The `count` best, or all where there are fewer."""
-        return Detections(self.boxes[:count], self.scores[:count], self.labels[:count])
+        boxes, scores, labels = self.boxes[:count], self.scores[:count], self.labels[:count]
+        return replace(self, boxes=boxes, scores=scores, labels=labels)
 
 
 class Detector(Protocol):
@@ -68,26 +73,13 @@ class Detector(Protocol):
         ...
 
 
-@runtime_checkable
-class CompilableDetector(Protocol):
-    """A detector whose network can be compiled ahead of time."""
+class SmallInputDetector(Detector, Protocol):
+    """A detector that reads a small copy of a photo, which can travel with the network's input."""
 
-    def compile(self, folder: Path) -> None:
-        """Takes the network's package from a folder, or makes it there; boxes stay the same.
-
-        Raises CannotCompileError. See `s2cnet.aot`.
-        """
+    def detector_input(self, photo: Pixels) -> Pixels:
+        """The copy of a photo that is read, uint8 [h, w, 3]."""
         ...
 
-
-@runtime_checkable
-class SharingDetector(Protocol):
-    """A detector that looks at small copies, which can travel to a GPU with the scorer's input."""
-
-    def look_copy(self, photo: Pixels) -> Pixels:
-        """The copy of a photo that is looked at, uint8 [h, w, 3]."""
-        ...
-
-    def detect_copies(self, copies: Sequence[Tensor], photos: Sequence[Pixels]) -> list[Detections]:
-        """As `Detector.detect`, with each photo's copy on the device already."""
+    def detect_inputs(self, inputs: Sequence[Tensor], photos: Sequence[Pixels]) -> list[Detections]:
+        """As `Detector.detect`, with each photo's `detector_input` on the device already."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import fsspec
@@ -15,15 +16,27 @@ from pipeline.detectors.detection import Detections, Pixels
 from pipeline.errors import DetectError
 
 
+@dataclass(frozen=True)
+class ListedPhoto:
+    """What the input list tells of a photo beside its pixels.
+
+    boxes_px: the row's `boxes` value, xyxy in source pixels; None where it has none.
+    """
+
+    uri: str = ""
+    boxes_px: Sequence[Sequence[float]] | None = None
+
+
 class GivenBoxes:
-    """Looks boxes up instead of finding them: `objects_px` takes the place of `detect`."""
+    """Looks boxes up instead of detecting them: `objects_px` takes the place of `detect`."""
+
+    name = "boxes"
 
     def __init__(self, folder: str | None = None) -> None:
         """`folder`: local path or fsspec URI with one `<photo's name without suffix>.txt` a photo.
 
         None: every photo brings its own boxes (the `boxes` column).
         """
-        self.name = "boxes"
         self.folder = folder
 
     @cached_property
@@ -31,16 +44,17 @@ class GivenBoxes:
         """`column`, or a hash of the box files: reading it lists the folder."""
         return "column" if self.folder is None else f"files:{_sha256(self.folder)}"
 
-    def objects_px(self, uri: str, column: Sequence[Sequence[float]] | None) -> Detections:
-        """The boxes of the photo at `uri`, xyxy in source pixels, in the order given.
+    def objects_px(self, listed: ListedPhoto) -> Detections:
+        """The boxes of a photo, xyxy in source pixels, in the order given.
 
-        `column` is that row's `boxes` value, xyxy in source pixels; it wins over a file. An empty
-        list or file means: no objects. Scores are 1, labels empty: neither is known.
-        Raises DetectError: boxes_missing (no column value and no file), boxes_invalid.
+        Those of the list win over a file. An empty list or file means: no objects. Scores are 1,
+        labels empty: neither is known.
+        Raises DetectError: boxes_missing (neither in the list nor a file), boxes_invalid.
         """
-        if column is not None:
+        uri = listed.uri or "this photo"
+        if listed.boxes_px is not None:
             where = f"the boxes of {uri}"
-            return _detections(_four_columns(column, where), where)
+            return _detections(_four_columns(listed.boxes_px, where), where)
         if self.folder is None:
             raise DetectError(
                 "boxes_missing",
@@ -59,7 +73,7 @@ class GivenBoxes:
 
 
 def read_box_file(uri: str) -> Detections:
-    """A published box file: `y1 x1 y2 x2` a line, source pixels, best first. Boxes come out xyxy.
+    """Read a published box file: `y1 x1 y2 x2` a line, source pixels, best first; xyxy comes out.
 
     Further columns of a line are ignored. Raises DetectError: boxes_missing, boxes_invalid.
     """

@@ -4,20 +4,34 @@ Each detector is imported where it is made: torch takes seconds to import, and w
 decode never need it.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from pipeline.detectors.detection import Detector
 from pipeline.errors import UsageError
 
+if TYPE_CHECKING:
+    import torch
 
-def make_detector(spec: str, device: str = "cpu") -> Detector:
-    """Build the detector a `--detector` string names (forms: see `pipeline.detectors`).
 
-    Raises UsageError for an unknown name, missing or wrong weights; the message says what to do.
+def make_detector(
+    spec: str, device: str | torch.device = "cpu", cache: Path | None = None
+) -> Detector:
+    """Make the detector that a `--detector` string names (forms: see `pipeline.detectors`).
+
+    device: by the rule of `pipeline.device`.
+    cache: folder of compiled networks, see `s2cnet.aot`; None compiles nothing.
+
+    Raises UsageError for an unknown name or device, and for missing or wrong weights; the message
+    says what to do. Raises CannotCompileError where `cache` is given and there is no compiler.
     """
     kind, _, rest = spec.partition(":")
     if kind == "embedded" and not rest:
         from pipeline.detectors.embedded import EmbeddedDetector
 
-        return EmbeddedDetector(device)
+        return EmbeddedDetector(device, cache)
     if kind == "boxes":
         from pipeline.detectors.given_boxes import GivenBoxes
 
@@ -26,7 +40,7 @@ def make_detector(spec: str, device: str = "cpu") -> Detector:
         from pipeline.detectors.torchvision_models import TorchvisionDetector
 
         model, _, weights = rest.partition(":")
-        return TorchvisionDetector(model, weights or None, device)
+        return TorchvisionDetector(model, weights or None, device, cache)
     if kind == "vg":
         from pipeline.detectors.visual_genome import VisualGenomeDetector
 

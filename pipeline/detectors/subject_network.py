@@ -4,9 +4,9 @@ The trunk is EfficientNet-Lite0 (squeeze-and-excitation and swish left out, ReLU
 https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html)
 up to its last block, batch-norms folded into the convolutions. A small feature pyramid (Lin et al.,
 CVPR 2017) reads it, and one convolution gives, per cell of eight pixels, how likely it is the
-middle of a face, of a person, of any other thing or of a block of text (Zhou et al., "Objects as
-Points"), how far that object reaches to each side, and how much the cell belongs to what the photo
-is about.
+centre of a face, of a person, of any other thing or of a block of text (Zhou et al., "Objects as
+Points", arXiv 1904.07850), the offsets from there to the object's edges, and how much the cell
+belongs to what the photo is about.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-STRIDE = 8  # input pixels per cell of the answer
+STRIDE = 8  # input pixels per cell of the output
 MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
 KINDS = ("face", "person", "thing", "text")
-# First channel of a kind's reach (left, up, right, down). People and things share theirs.
-REACH_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
-# Channels of the answer: a logit for each kind's middle, three reaches, and a logit for belonging
-# to the subject.
+# First channel of a kind's offsets (left, top, right, bottom). People and things share theirs.
+OFFSETS_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
+# Channels of the output: a logit for each kind's centre, three times four offsets, and a logit for
+# belonging to the subject.
 CHANNELS = len(KINDS) + 3 * 4 + 1
 
 # (kernel, stride of the first, expansion, channels, repeats), Tan and Le's EfficientNet-B0 table
@@ -42,7 +42,7 @@ UPPER = 3  # the first stage behind stride 8
 
 
 class SubjectNetwork(nn.Module):
-    """Photos of one size in, a map of subjects out (see the module's docstring)."""
+    """Photos of one size in, a map of objects and subject out (see the module's docstring)."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -59,8 +59,8 @@ class SubjectNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 17, H/8, W/8]."""
-        answer: Tensor = self.head(*self.trunk(images))
-        return answer
+        output: Tensor = self.head(*self.trunk(images))
+        return output
 
     def trunk(self, images: Tensor) -> list[Tensor]:
         """Features at strides 8, 16 and 32: 40, 112 and 320 channels."""
@@ -85,7 +85,7 @@ class SubjectNetwork(nn.Module):
 
 
 class SubjectHead(nn.Module):
-    """A feature pyramid of three levels and its reading."""
+    """A feature pyramid of three levels and the convolutions behind it."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -94,14 +94,14 @@ class SubjectHead(nn.Module):
         self.read = nn.Sequential(_separable(width, 3), _separable(width, 3))
         self.out = nn.Conv2d(width, CHANNELS, 1)
 
-    def forward(self, fine: Tensor, middle: Tensor, coarse: Tensor) -> Tensor:
-        """Taps of the trunk -> [B, 17, H/8, W/8]: logits and reaches, see `CHANNELS`."""
+    def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor) -> Tensor:
+        """Taps of the trunk -> [B, 17, H/8, W/8]: logits and offsets, see `CHANNELS`."""
         merged = self.smooth[2](self.lateral[2](coarse))
-        for level, tap in ((1, middle), (0, fine)):
+        for level, tap in ((1, medium), (0, fine)):
             up = functional.interpolate(merged, size=tap.shape[-2:], mode="nearest")
             merged = self.smooth[level](self.lateral[level](tap) + up)
-        answer: Tensor = self.out(self.read(merged))
-        return answer
+        output: Tensor = self.out(self.read(merged))
+        return output
 
 
 class _Block(nn.Module):
@@ -143,9 +143,12 @@ def _separable(width: int, kernel: int) -> nn.Sequential:
     )
 
 
-def reach(answer: Tensor, first: int) -> Tensor:
-    """Four non-negative reaches [B, 4, h, w] in cells from channel `first` on."""
-    return functional.softplus(answer[:, first : first + 4]).clamp(max=1e3)
+def ltrb_offsets(output: Tensor, first: int) -> Tensor:
+    """Offsets from a cell's centre to left, top, right and bottom edge, in cells. [B, 4, h, w]
+
+    output: of `SubjectNetwork`; first: the first of their channels (`OFFSETS_OF`). Never negative.
+    """
+    return functional.softplus(output[:, first : first + 4]).clamp(max=1e3)
 
 
 def fold_lite0(checkpoint: dict[str, Tensor], network: SubjectNetwork) -> None:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from pipeline.detectors.batches import batch_for, clipped, in_batches, thickened, uploaded
+from pipeline.detectors.batches import batch_for, clipped, in_batches, padded, uploaded
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
 from pipeline.detectors.detection import Detections, Pixels
+from pipeline.device import choose_device
 from pipeline.errors import UsageError
 from s2cnet.aot import CompiledModule, DynamicDim, load_or_compile
 
@@ -22,7 +23,7 @@ SCORE_THRESHOLD = 0.3
 MAX_OBJECTS = 10
 """As many as the larger published graph has nodes for."""
 GPU_BATCH = 8
-SIDE_MULTIPLE = 32  # what torchvision pads pictures to
+SIDE_MULTIPLE = 32  # torchvision pads photos to multiples of it
 
 
 class TorchvisionDetector:
@@ -31,11 +32,20 @@ class TorchvisionDetector:
     Photos of one size share a forward pass on a GPU; on a CPU each has its own.
     """
 
-    def __init__(self, model: str, weights: str | None = None, device: str = "cpu") -> None:
-        """`model`: its name in torchvision, e.g. `ssdlite320_mobilenet_v3_large`.
+    def __init__(
+        self,
+        model: str,
+        weights: str | None = None,
+        device: str | torch.device = "cpu",
+        cache: Path | None = None,
+    ) -> None:
+        """
+        model: its name in torchvision, e.g. `ssdlite320_mobilenet_v3_large`.
+        weights: path or fsspec URI of a state dict; None takes torchvision's own, downloaded into
+            torch.hub's folder once.
+        device, cache: see `make_detector`.
 
-        `weights`: path or fsspec URI of a state dict; None takes torchvision's own, downloaded
-        into torch.hub's folder once. Raises UsageError for an unknown model or unusable weights.
+        Raises UsageError for an unknown model or device and for unusable weights.
         """
         names = models.list_models(module=models.detection)
         if model not in names:
@@ -48,18 +58,20 @@ class TorchvisionDetector:
         network.load_state_dict(state)
         self.name = f"torchvision:{model}"
         self.identity = f"{model}:{sha256}"
-        self.batch = batch_for(device, GPU_BATCH)
-        self._network: Any = _lean(network).to(device)
-        self._device = device
+        self._device = choose_device(device)
+        self.batch = batch_for(self._device, GPU_BATCH)
+        self._network: Any = _thresholded(network).to(self._device)
         self._categories: list[str] = published.meta["categories"]
+        if cache is not None:
+            self.compile(cache)
 
     @torch.inference_mode()
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. At most 10 boxes of score .3 and more, best first."""
         found: dict[int, Detections] = {}
-        pictures = [thickened(photo) for photo in photos]
-        for indices in in_batches([picture.shape for picture in pictures], self.batch):
-            outputs = self._network([self._tensor(pictures[i]) for i in indices])
+        inputs = [padded(photo) for photo in photos]
+        for indices in in_batches([image.shape for image in inputs], self.batch):
+            outputs = self._network([self._tensor(inputs[i]) for i in indices])
             found |= {
                 i: self._detections(output, photos[i])
                 for i, output in zip(indices, outputs, strict=True)
@@ -67,9 +79,12 @@ class TorchvisionDetector:
         return [found[i] for i in range(len(photos))]
 
     def compile(self, folder: Path) -> None:
-        """See `CompilableDetector.compile`. Only the backbone, and only for one picture a pass."""
+        """Compile the backbone ahead of time, or load it from `folder`; boxes stay the same.
+
+        Only on a CPU: on a GPU passes have several photos. Raises CannotCompileError.
+        """
         if self.batch != 1:
-            return  # on a GPU, where passes have several pictures
+            return
         fixed = self._network.transform.fixed_size
         example = torch.zeros(1, 3, *(fixed[::-1] if fixed else (320, 416)))
         example = example.contiguous(memory_format=torch.channels_last)
@@ -81,8 +96,8 @@ class TorchvisionDetector:
         compiled = load_or_compile(backbone, example, dims, folder)
         self._network.backbone = _CompiledBackbone(backbone, compiled)
 
-    def _tensor(self, picture: Pixels) -> Tensor:
-        return uploaded(picture, self._device).permute(2, 0, 1).float() / 255
+    def _tensor(self, image: Pixels) -> Tensor:
+        return uploaded(image, self._device).permute(2, 0, 1).float() / 255
 
     def _detections(self, output: dict[str, Tensor], photo: Pixels) -> Detections:
         boxes, visible = clipped(output["boxes"], photo)
@@ -106,11 +121,11 @@ class _CompiledBackbone(nn.Module):
         return self.compiled(images) if self.compiled.takes(images) else self.backbone(images)
 
 
-def _lean(network: nn.Module) -> nn.Module:
-    """The same boxes of score .3 and more, for less: ssdlite320 takes 51 ms of a CPU core, not 81.
+def _thresholded(network: nn.Module) -> nn.Module:
+    """Drop boxes under SCORE_THRESHOLD before non-maximum suppression instead of after it.
 
-    Boxes under the threshold go before non-maximum suppression instead of after it: they rank
-    below those kept, so they can't suppress any. Channels-last suits the convolutions.
+    They rank below those kept, so they can't suppress any, and the rest comes out the same:
+    ssdlite320 takes 51 ms of a CPU core, not 81. Channels-last suits the convolutions.
     """
     head: Any = getattr(network, "roi_heads", network)
     head.score_thresh = SCORE_THRESHOLD

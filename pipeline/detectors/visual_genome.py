@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.detectors.batches import batch_for, clipped, in_batches, thickened
+from pipeline.detectors.batches import batch_for, clipped, in_batches, padded
 from pipeline.detectors.checkpoint import check_layout, read_checkpoint
 from pipeline.detectors.detection import Detections, Pixels
 from pipeline.detectors.visual_genome_network import (
@@ -27,13 +27,14 @@ from pipeline.detectors.visual_genome_network import (
     decode,
     nms_inclusive,
 )
+from pipeline.device import choose_device
 from pipeline.errors import UsageError
 
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 SHORT_SIDE = 600
 LONG_SIDE = 1000
 GPU_BATCH = 4
-"""Pictures a pass, about 0.5 GB of activations each."""
+"""Photos a pass, about 0.5 GB of activations each."""
 CLASS_SCORE = 0.2
 CLASS_NMS_IOU = 0.3
 MAX_OBJECTS = 10
@@ -51,14 +52,22 @@ class VisualGenomeDetector:
 
     name = "vg"
 
-    def __init__(self, network: VisualGenomeNetwork, identity: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        network: VisualGenomeNetwork,
+        identity: str,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """device: by the rule of `pipeline.device`. Raises UsageError where it is not there."""
         self.identity = identity
-        self.batch = batch_for(device, GPU_BATCH)
-        self._network = network.eval().to(device)
-        self._device = device
+        self._device = choose_device(device)
+        self.batch = batch_for(self._device, GPU_BATCH)
+        self._network = network.eval().to(self._device)
 
     @classmethod
-    def from_checkpoint(cls, uri: str | None, device: str = "cpu") -> VisualGenomeDetector:
+    def from_checkpoint(
+        cls, uri: str | None, device: str | torch.device = "cpu"
+    ) -> VisualGenomeDetector:
         """Load the published file (a mapping with the key `model`) from a path or fsspec URI.
 
         Raises UsageError where `uri` is None, the file is missing, or its layout is another.
@@ -73,7 +82,7 @@ class VisualGenomeDetector:
     @torch.inference_mode()
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. At most `batch` photos that resize to one size share a pass."""
-        prepared = [prepare(thickened(photo)) for photo in photos]
+        prepared = [prepare(padded(photo)) for photo in photos]
         found: dict[int, Detections] = {}
         for indices in in_batches([tuple(p.shape) for p, _ in prepared], self.batch):
             batch = torch.stack([prepared[i][0] for i in indices]).to(self._device)

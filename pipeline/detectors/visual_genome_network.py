@@ -2,7 +2,7 @@
 
 The modules carry the published checkpoint's names, so its state dict loads as it is. Boxes here
 have the "+1" width of their time: a box [x1, y1, x2, y2] covers x2 - x1 + 1 pixels, both corners
-included, in pixels of the resized picture.
+included, in pixels of the resized photo.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet101
 from torchvision.models.resnet import Bottleneck
-from torchvision.ops import nms, roi_align
+from torchvision.ops import clip_boxes_to_image, nms, roi_align
 
 CLASSES = 1601
 """1,600 object classes after class 0, the background."""
@@ -32,7 +32,7 @@ MAX_LOG_SIZE = math.log(1000 / 16)
 
 
 class RoiOutput(NamedTuple):
-    """What the network says about the R regions of one picture."""
+    """What the network says about the R regions of one photo."""
 
     rois: Tensor  # [R, 4]
     probabilities: Tensor  # [R, 1601], class 0 is the background
@@ -62,10 +62,10 @@ class VisualGenomeNetwork(nn.Module):
         self.RCNN_cls_score = nn.Linear(2048, CLASSES)
         self.RCNN_bbox_pred = nn.Linear(2048, 4 * CLASSES)
 
-    def forward(self, pictures: Tensor) -> list[RoiOutput]:
-        """pictures [B, 3, H, W]: resized BGR minus its mean, all of one size."""
-        size_hw = (pictures.shape[2], pictures.shape[3])
-        features = self.RCNN_base(pictures)  # [B, 1024, ~H/16, ~W/16]
+    def forward(self, images: Tensor) -> list[RoiOutput]:
+        """images [B, 3, H, W]: resized BGR minus its mean, all of one size."""
+        size_hw = (images.shape[2], images.shape[3])
+        features = self.RCNN_base(images)  # [B, 1024, ~H/16, ~W/16]
         rois = self.RCNN_rpn(features, size_hw)
         pooled = self.pool(features, rois)  # [sum of R, 2048]
         probabilities = self.RCNN_cls_score(pooled).softmax(1)
@@ -84,7 +84,7 @@ class VisualGenomeNetwork(nn.Module):
 
 
 class _RegionProposals(nn.Module):
-    """At most 300 class-less boxes a picture."""
+    """At most 300 class-less boxes a photo."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,10 +138,9 @@ def decode(boxes: Tensor, deltas: Tensor) -> Tensor:
 
 
 def clip(boxes: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Clamp corners into [0, W - 1] x [0, H - 1]."""
+    """Clip corners to [0, W - 1] x [0, H - 1]: a corner is the last pixel that a box covers."""
     height, width = size_hw
-    high = torch.tensor([width - 1, height - 1, width - 1, height - 1]).to(boxes)
-    return torch.minimum(boxes.clamp(min=0), high)
+    return torch.as_tensor(clip_boxes_to_image(boxes, (height - 1, width - 1)))
 
 
 def nms_inclusive(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:

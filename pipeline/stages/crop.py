@@ -1,9 +1,11 @@
 """The second stage: finds each photo's objects and chooses its crops."""
 
 import time
+from functools import partial
+from typing import TYPE_CHECKING
 
-from pipeline.cropping.build import scorer_of
-from pipeline.detectors.given_boxes import GivenBoxes
+from pipeline.cropping.build import engine_of
+from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError
 from pipeline.shapes import parse_shapes
 from pipeline.stages.attempt import attempt
@@ -11,6 +13,9 @@ from pipeline.stages.guard import died_before, one_by_one
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, pack, unpack
 from pipeline.stages.worker import Job, ledger_of, one_thread
+
+if TYPE_CHECKING:  # torch takes seconds to import: only this stage's workers load it
+    from pipeline.cropping.sources import SeenPhoto
 
 
 class DetectScore:
@@ -21,7 +26,7 @@ class DetectScore:
         self.shapes = parse_shapes(job.settings.ratios)
         if device == "cpu":
             one_thread()
-        self.scorer = scorer_of(job.settings, job.weights, device, lambda: ledger_of(job).rows)
+        self.engine = engine_of(job.settings, job.weights, device, lambda: ledger_of(job).rows)
         # A GPU is idle most of the time that it looks at one photo. A CPU core is not, and there
         # each photo alone has the same boxes whatever its neighbours.
         self.batches = device != "cpu"
@@ -29,41 +34,43 @@ class DetectScore:
     def __call__(self, block: Block) -> Block:
         """Detect, score and choose for every photo of a task that has not failed."""
         task = unpack(block)
+        seen: dict[str, SeenPhoto] = {}  # photos that are not scored yet, by image_id
         batch = self.batches and not died_before(task, "score", self.run_id)
         for row in one_by_one(task, "score", self.run_id, self.settings.image_timeout_s):
             if batch:  # while the first photo is noted: a worker that dies here batches no more
-                self.detect_all(task)
+                seen = self.see_all(task)
                 batch = False
-            attempt(row, "detect", self.detect)
-            attempt(row, "score", self.score)
+            attempt(row, "detect", partial(self.detect, seen))
+            attempt(row, "score", partial(self.score, seen))
         return pack(task)
 
-    def detect_all(self, task: Task) -> None:
-        """Find the objects of all photos of a task together; a failure leaves them to `detect`."""
+    def see_all(self, task: Task) -> dict[str, "SeenPhoto"]:
+        """Find the objects of all photos of a task together, by image_id.
+
+        Nothing comes out where one photo fails: `detect` finds out which.
+        """
         well = [row for row in task.rows if not row.failure]
-        if isinstance(self.scorer.detector, GivenBoxes):
-            return
         start = time.perf_counter()
         try:
-            found = self.scorer.objects_of([row.decoded for row in well])
-        except (CropError, RuntimeError):  # `detect` finds out whose photo it was
-            return
-        for row, objects in zip(well, found, strict=True):
-            row.objects = objects
+            found = self.engine.see([row.decoded for row in well], [_listed(row) for row in well])
+        except (CropError, RuntimeError):
+            return {}
+        for row in well:
             row.seconds["detect"] = (time.perf_counter() - start) / len(well)
+        return {row.image_id: seen for row, seen in zip(well, found, strict=True)}
 
-    def detect(self, row: PhotoRow) -> None:
-        """Find one photo's objects, where `detect_all` has not."""
-        detector = self.scorer.detector
-        if isinstance(detector, GivenBoxes):
-            given = detector.objects_px(row.uri, row.given_boxes)
-            row.objects = self.scorer.objects(row.decoded, given)
-        elif row.objects is None:
-            row.objects = self.scorer.objects(row.decoded)
+    def detect(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
+        """Find one photo's objects, where `see_all` has not."""
+        if row.image_id not in seen:
+            (seen[row.image_id],) = self.engine.see([row.decoded], [_listed(row)])
+        row.objects = seen[row.image_id].objects
 
-    def score(self, row: PhotoRow) -> None:
+    def score(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
         """Choose one photo's crops among scored candidates."""
-        assert row.objects is not None  # a row whose detection failed does not come here
         top_k, keep = self.settings.top_k, self.settings.candidates
-        choice = self.scorer.choose(row.decoded, self.shapes, top_k, row.objects, keep)
+        choice = self.engine.choose(seen.pop(row.image_id), self.shapes, top_k, keep)
         row.crops, row.candidates = choice.crops, choice.candidates
+
+
+def _listed(row: PhotoRow) -> ListedPhoto:
+    return ListedPhoto(row.uri, row.given_boxes)

@@ -19,10 +19,20 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from pipeline.cropping import search
-from pipeline.cropping.engine import DISTINCT_IOU, Scorer, iou, target_of
-from pipeline.cropping.search import Found, Search, coarse_to_fine, exhaustive
-from pipeline.detectors import Detections, make_detector
+from pipeline.boxes import Boxes, iou
+from pipeline.cropping.build import assemble, make_source
+from pipeline.cropping.choose import DISTINCT_IOU, ShapeRequest
+from pipeline.cropping.engine import CropEngine
+from pipeline.cropping.scoring import score_function
+from pipeline.cropping.search import (
+    CandidateList,
+    Scores,
+    Search,
+    SearchResult,
+    coarse_to_fine,
+    exhaustive,
+)
+from pipeline.cropping.sources import SeenPhoto
 from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import parse_shapes
 from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
@@ -48,37 +58,42 @@ def photos(count: int) -> list[Photo]:
         return [decode(path.read_bytes()) for path in sorted(Path(folder).glob("*.jpg"))]
 
 
-def find(way: Search, scorer: Scorer, photo: Photo, objects: Detections) -> tuple[list[Found], int]:
+def propose(engine: CropEngine, seen: SeenPhoto) -> list[CandidateList]:
+    """The candidates of the six shapes."""
+    return [engine.propose(ShapeRequest(shape, seen.objects, seen.size_wh)) for shape in SHAPES]
+
+
+def find(way: Search, engine: CropEngine, seen: SeenPhoto) -> tuple[list[SearchResult], int]:
     """What is found for the six shapes, and how many candidates were scored for it."""
     asked = 0
-    score_boxes = scorer.score_boxes(photo, objects)
+    score_boxes = score_function(engine.network, seen)
 
-    def score(boxes: search.Boxes) -> search.Scores:
+    def score(boxes: Boxes) -> Scores:
         nonlocal asked
         asked += len(boxes)
         return score_boxes(boxes)
 
-    return way([target_of(photo, shape, objects) for shape in SHAPES], score), asked
+    return way(propose(engine, seen), score), asked
 
 
-def second_best(found: Found) -> float:
+def second_best(found: SearchResult) -> float:
     """The score of the best crop that is clearly different from the best."""
     best = found.boxes[found.scores.argmax()]
     others = found.scores[iou(best, found.boxes) < DISTINCT_IOU]
     return float(others.max()) if len(others) else float("nan")
 
 
-def bench(scorer: Scorer, pictures: list[Photo]) -> list[Row]:
+def bench(engine: CropEngine, pictures: list[Photo]) -> list[Row]:
     regrets: dict[str, list[float]] = {"best": [], "second": []}
     seconds = {"backbone": 0.0, "exhaustive": 0.0, "search": 0.0}
     asked = {"exhaustive": 0, "search": 0}
     for photo in pictures:
-        objects = scorer.objects(photo)
+        (seen,) = engine.see([photo])
         image, _ = prepare_image(photo.pixels)
-        seconds["backbone"] += best_s(lambda image=image: scorer.model.backbone(image[None]))
+        seconds["backbone"] += best_s(lambda image=image: engine.network.backbone(image[None]))
         results = {}
         for name, way in (("exhaustive", exhaustive), ("search", coarse_to_fine)):
-            work = lambda way=way, photo=photo, objects=objects: find(way, scorer, photo, objects)  # noqa: E731
+            work = lambda way=way, seen=seen: find(way, engine, seen)  # noqa: E731
             seconds[name] += best_s(work)
             results[name], count = work()
             asked[name] += count
@@ -102,20 +117,20 @@ def bench(scorer: Scorer, pictures: list[Photo]) -> list[Row]:
     return rows
 
 
-def profile(scorer: Scorer, photo: Photo) -> list[Row]:
+def profile(engine: CropEngine, photo: Photo) -> list[Row]:
     """Where the search's time goes, one photo."""
-    objects = scorer.objects(photo)
+    (seen,) = engine.see([photo])
     image, scale_xy = prepare_image(photo.pixels)
-    boxes = boxes_to_input(objects.boxes, scale_xy)
-    context = scorer.model.encode(image[None], [boxes])
-    targets = [target_of(photo, shape, objects) for shape in SHAPES]
-    crops = pad(boxes_to_input(targets[0].boxes[:30], scale_xy), (1, 0))
+    boxes = boxes_to_input(seen.objects.boxes, scale_xy)
+    encoded = engine.network.encode(image[None], [boxes])
+    lists = propose(engine, seen)
+    crops = pad(boxes_to_input(lists[0].boxes[:30], scale_xy), (1, 0))
     steps: dict[str, Callable[[], object]] = {
         "prepare": lambda: prepare_image(photo.pixels),
-        "encode": lambda: scorer.model.encode(image[None], [boxes]),
-        "propose": lambda: [target_of(photo, shape, objects) for shape in SHAPES],
-        "search itself": lambda: coarse_to_fine(targets, lambda some: some[:, 0]),
-        "30 candidates": lambda: scorer.model.score_crops(context, crops),
+        "encode": lambda: engine.network.encode(image[None], [boxes]),
+        "propose": lambda: propose(engine, seen),
+        "search itself": lambda: coarse_to_fine(lists, lambda some: some[:, 0]),
+        "30 candidates": lambda: engine.network.score_crops(encoded, crops),
     }
     return [{"step": name, "ms": best_s(work, 7) * 1000} for name, work in steps.items()]
 
@@ -138,12 +153,12 @@ def main() -> None:
     torch.set_num_threads(1)
     weights = arguments.weights
     model = load_model(weights) if weights else S2CNet.untrained(arguments.preset, seed=0)
-    scorer = Scorer(model.eval(), make_detector("embedded"))
+    engine = assemble(model.eval(), make_source("embedded"))
     pictures = photos(arguments.photos)
     with torch.inference_mode():
         tables = {
-            f"{len(pictures)} photos, six shapes": bench(scorer, pictures),
-            "One photo": profile(scorer, pictures[0]),
+            f"{len(pictures)} photos, six shapes": bench(engine, pictures),
+            "One photo": profile(engine, pictures[0]),
         }
     for title, rows in tables.items():
         show(title, rows)

@@ -18,8 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipeline.cropping.build import Weights, choose_weights
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import NAMES, Dataset, load_dataset
@@ -119,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--device",
         default="auto",
-        help="cpu, cuda, or auto: a GPU where there is one (default: auto)",
+        help="cpu, cuda, cuda:N, mps, or auto: a CUDA GPU where there is one (default: auto)",
     )
     add(
         "--ray",
@@ -221,9 +219,7 @@ def collect(dataset: Dataset, plan: Plan, chosen: argparse.Namespace, log: Log) 
 def run(dataset: Dataset, plan: Plan, chosen: argparse.Namespace, log: Log) -> Iterator[Row]:
     """Here or on Ray."""
     if not chosen.ray:
-        automatic = "cuda" if torch.cuda.is_available() else "cpu"
-        device = automatic if chosen.device == "auto" else chosen.device
-        return evaluate_here(dataset.examples, plan, device)
+        return evaluate_here(dataset.examples, plan, chosen.device)
     from pipeline.lab.evaluation.cluster import evaluate_on_ray  # ray is slow to import
     from pipeline.run import start_ray
 

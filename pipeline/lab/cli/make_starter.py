@@ -31,7 +31,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.detectors.embedded import find
+from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
 from pipeline.errors import UsageError
 from pipeline.lab.starter.answers import Answers, Networks, ask
@@ -180,7 +180,7 @@ def take_graph(network: S2CNet, earlier: S2CNet) -> None:
 def _seen(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path) -> SeenPhoto:
     pixels = view.pixels(folder)
     image = prepare_image(pixels)[0]
-    found = find(detector, pixels)
+    found = detect_with(detector, pixels)
     height, width = pixels.shape[:2]
     return SeenPhoto(
         network.backbone(image[None])[0].numpy().astype(np.float16),

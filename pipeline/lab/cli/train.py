@@ -18,10 +18,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from pipeline.detectors import make_detector
+from pipeline.device import choose_device
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import load_dataset
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.training.fit import Split, device_of_this_machine, split_off, train
+from pipeline.lab.training.fit import Split, split_off, train
 from pipeline.lab.training.loop import Epoch, Workers
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.report.progress import Log
@@ -100,7 +101,7 @@ def _train(given: argparse.Namespace, split: Split, settings: TrainSettings, log
         run = SharedRun(split, settings, given.output, given.detector, given.start)
         train_with_ray(run, given.workers, given.gpu)
         return
-    device = device_of_this_machine()
+    device = choose_device()
     detector = make_detector(given.detector, device)
 
     def report(epoch: Epoch) -> None:
@@ -111,7 +112,7 @@ def _train(given: argparse.Namespace, split: Split, settings: TrainSettings, log
             **vars(epoch),
         )
 
-    train(split, settings, given.output, detector, given.start, Workers(device=device), report)
+    train(split, settings, given.output, detector, given.start, Workers(device=str(device)), report)
 
 
 def read_split(folder: Path, layout: str, limit: int | None, settings: TrainSettings) -> Split:

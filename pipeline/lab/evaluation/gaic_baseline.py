@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.cropping.candidates import for_ratio
+from pipeline.device import choose_device
 from pipeline.lab.evaluation.baselines import Box, Boxes, Scores
 from pipeline.photo.decode import Photo
 from s2cnet import boxes_to_input, prepare_image
@@ -16,8 +17,8 @@ class GaicBaseline:
     """Scores crops without looking at objects; its crop is the best of all candidates."""
 
     def __init__(self, network: GAIC, device: str = "cpu") -> None:
-        self._network = network.eval().to(device)
-        self._device = device
+        self._device = choose_device(device)
+        self._network = network.eval().to(self._device)
 
     @classmethod
     def from_weights(cls, weights: str, device: str = "cpu") -> "GaicBaseline":

@@ -1,7 +1,7 @@
 """One photo, all methods: the measures of the crops chosen and of the scores given.
 
-The network's crops come from `Scorer`, the one code path of jobs and Cropper. What is returned is
-plain data (a row of the JSON report), so that it can travel between processes.
+The network's crops come from `CropEngine`, the one code path of jobs and Cropper. What is returned
+is plain data (a row of the JSON report), so that it can travel between processes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import shares_inside
-from pipeline.cropping.engine import Scorer
+from pipeline.cropping.engine import CropEngine
+from pipeline.cropping.sources import SeenPhoto
 from pipeline.detectors import Detections
+from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError, ScoreError
 from pipeline.inputs.listing import read_image
 from pipeline.lab.datasets import Boxes, Example
@@ -41,12 +43,11 @@ class Marked:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A scorer and the baselines it is compared with."""
+    """An engine and the baselines it is compared with."""
 
-    scorer: Scorer
+    engine: CropEngine
     baselines: Mapping[str, Baseline]
     kept_ratios: Sequence[str]  # shapes at which marked boxes are followed
-    use_given_objects: bool  # the data set's own object boxes take the detector's place
 
     def evaluate(self, example: Example, marked: Marked | None = None) -> Row:
         """One row, whatever happens: a photo that cannot be judged has another status than ok."""
@@ -54,32 +55,22 @@ class Evaluator:
         try:
             photo = decode(read_image(str(example.image), None))
             _check_frame(example, photo)
-            objects = self.scorer.objects(photo, self._given(example))
+            (seen,) = self.engine.see([photo], [_listed(example)])
             row |= {"width": photo.width_px, "height": photo.height_px}
-            row["objects"] = _object_rows(objects)
-            row["tags"] = tags(photo, objects)
-            row["scored"] = self._scored(example, photo, objects) if len(example.mos) else None
-            row["human"] = self._human(example, photo, objects) if len(example.human_px) else None
-            row["kept"] = self._kept(photo, objects, marked) if marked else None
+            row["objects"] = _object_rows(seen.objects)
+            row["tags"] = tags(photo, seen.objects)
+            row["scored"] = self._scored(example, seen) if len(example.mos) else None
+            row["human"] = self._human(example, seen) if len(example.human_px) else None
+            row["kept"] = self._kept(seen, marked) if marked else None
         except CropError as error:
             row |= {"status": error.status, "message": error.message}
         return row
 
-    def _given(self, example: Example) -> Detections | None:
-        if not self.use_given_objects:
-            return None
-        boxes = example.objects_px
-        if boxes is None:
-            boxes = np.zeros((0, 4), np.float32)
-        return Detections(boxes, np.ones(len(boxes), np.float32), [""] * len(boxes))
-
-    def _scored(self, example: Example, photo: Photo, objects: Detections) -> Row:
+    def _scored(self, example: Example, seen: SeenPhoto) -> Row:
         """Order of the annotated crops, by each method."""
-        predicted: dict[str, NDArray[Any]] = {
-            OURS: self.scorer.score(photo, example.scored_px, objects)
-        }
+        predicted: dict[str, NDArray[Any]] = {OURS: self.engine.score(seen, example.scored_px)}
         for name, baseline in self.baselines.items():
-            predicted[name] = baseline.score(photo, example.scored_px)
+            predicted[name] = baseline.score(seen.photo, example.scored_px)
         return {
             "boxes": example.scored_px.tolist(),
             "mos": example.mos.tolist(),
@@ -89,12 +80,13 @@ class Evaluator:
             },
         }
 
-    def _human(self, example: Example, photo: Photo, objects: Detections) -> Row:
+    def _human(self, example: Example, seen: SeenPhoto) -> Row:
         """At each person's own ratio, the crop of each method against that person's crop."""
+        photo = seen.photo
         human = _clipped(example.human_px, photo)
         ratios = [_own_ratio(box) for box in human]
         shapes = [Shape(f"{ratio:g}:1", ratio) for ratio in ratios]
-        chosen = self.scorer.choose(photo, [*shapes, parse_shape("free")], 1, objects).crops
+        chosen = self.engine.choose(seen, [*shapes, parse_shape("free")], 1).crops
         crops: dict[str, list[list[float]]] = {OURS: [list(c.box_px) for c in chosen[:-1]]}
         for name, baseline in self.baselines.items():
             boxes = [baseline.crop(photo, ratio) for ratio in ratios]
@@ -112,18 +104,25 @@ class Evaluator:
             "free": {"box": free.tolist(), "measures": measures.of_free(human, free, *size)},
         }
 
-    def _kept(self, photo: Photo, objects: Detections, marked: Marked) -> Row:
+    def _kept(self, seen: SeenPhoto, marked: Marked) -> Row:
         """Share of each marked box inside each method's crop of each ratio."""
+        photo = seen.photo
         boxes = _clipped(marked.boxes_px, photo)
         shapes = [parse_shape(ratio) for ratio in self.kept_ratios]
         own = photo.width_px / photo.height_px  # what `free` means to a baseline
-        chosen = self.scorer.choose(photo, shapes, 1, objects).crops
+        chosen = self.engine.choose(seen, shapes, 1).crops
         shares = {OURS: {c.ratio: _shares(c.box_px, boxes) for c in chosen}}
         for name, baseline in self.baselines.items():
             found = {shape.name: baseline.crop(photo, shape.ratio or own) for shape in shapes}
             placed = {ratio: _shares(box, boxes) for ratio, box in found.items() if box is not None}
             shares |= {name: placed} if placed else {}
         return {"groups": marked.groups, "shares": shares}
+
+
+def _listed(example: Example) -> ListedPhoto:
+    """What a data set tells of a photo: its own objects, used where the detector is `boxes`."""
+    boxes = [] if example.objects_px is None else example.objects_px.tolist()
+    return ListedPhoto(str(example.image), boxes)
 
 
 def _own_ratio(box: NDArray[np.float32]) -> float:

@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.cropping.build import Weights, make_scorer
+from pipeline.cropping.build import Weights, make_engine
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
 from pipeline.lab.evaluation.gaic_baseline import GaicBaseline
 from pipeline.lab.evaluation.photo import Evaluator, Marked, Row
-
-GIVEN_OBJECTS = "boxes"
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,9 @@ class Plan:
         if self.gaic is not None:
             baselines["gaic"] = GaicBaseline.from_weights(self.gaic, device)
         return Evaluator(
-            make_scorer(self.weights, self.detector, device, self.search, self.rank_by),
+            make_engine(self.weights, self.detector, device, self.search, self.rank_by),
             baselines,
             self.kept_ratios,
-            use_given_objects=self.detector == GIVEN_OBJECTS,
         )
 
     def marked_in(self, example: Example) -> Marked | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import iou
-from pipeline.cropping.choose import as_asked
+from pipeline.cropping.human_crops import reshape_crops
 
 Boxes = NDArray[np.float64]  # [N, 4] xyxy, as shares of the photo's sides
 Values = NDArray[np.float64]
@@ -53,7 +53,7 @@ def draw_people(
 
 def asked_for(people: People, ratio: float) -> Boxes:
     """What these people crop [P, 4] who are asked for a ratio (in shares of the sides)."""
-    return as_asked(people.crops, people.subjects, ratio)
+    return reshape_crops(people.crops, people.subjects, ratio)
 
 
 def shaken(boxes: Boxes, deviation: float, random: np.random.Generator) -> Boxes:

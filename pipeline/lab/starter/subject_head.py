@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.detectors.embedded import look_size
+from pipeline.detectors.embedded import input_size
 from pipeline.detectors.subject_network import (
     KINDS,
-    REACH_OF,
+    OFFSETS_OF,
     UPPER,
     SubjectHead,
     SubjectNetwork,
-    reach,
+    ltrb_offsets,
 )
 from pipeline.lab.starter.views import View
 from pipeline.lab.training.schedule import moving_average
@@ -28,7 +28,7 @@ from pipeline.lab.training.schedule import moving_average
 EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
 SURE = 0.45  # objects less likely than this are neither shown nor denied to the head
 SPREAD = 0.12  # of a middle's bump, as a share of the object's side
-GROUPS = sorted(set(REACH_OF.values()))  # kinds whose reach is told by the same channels
+GROUPS = sorted(set(OFFSETS_OF.values()))  # kinds whose reach is told by the same channels
 NEAR = 0.4  # cells whose bump is at least this high learn the object's reach
 
 
@@ -104,7 +104,7 @@ def _batches(shapes: Sequence[torch.Size], random: np.random.Generator) -> list[
 @torch.inference_mode()
 def _lower(network: SubjectNetwork, pixels: NDArray[np.uint8]) -> Tensor:
     """What the trunk's fixed stages see, [1, 40, h, w], half precision."""
-    copy = cv2.resize(pixels, look_size(pixels.shape[1], pixels.shape[0]))
+    copy = cv2.resize(pixels, input_size(pixels.shape[1], pixels.shape[0]))
     images = torch.from_numpy(copy).permute(2, 0, 1)[None].float()
     return network.lower(images).half().clone()
 
@@ -119,7 +119,7 @@ def target_of(view: View, height: int, width: int) -> Target:
     y, x = np.mgrid[:height, :width]
     for found in view.belief.objects:
         box = found.box * [width, height, width, height]
-        kind, group = KINDS.index(found.kind), GROUPS.index(REACH_OF[found.kind])
+        kind, group = KINDS.index(found.kind), GROUPS.index(OFFSETS_OF[found.kind])
         side = np.maximum(0.6, SPREAD * (box[2:] - box[:2]))
         at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
         bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
@@ -153,7 +153,7 @@ def head_loss(answer: Tensor, target: Target) -> Tensor:
     for group, first in enumerate(GROUPS):
         weights = target.reach_weights[group]
         if weights.sum() > 0:
-            overlap = _reach_iou(reach(answer, first)[0], target.reaches[group])
+            overlap = _reach_iou(ltrb_offsets(answer, first)[0], target.reaches[group])
             loss = loss - (overlap.log() * weights).sum() / weights.sum()
     return loss + 2 * functional.binary_cross_entropy_with_logits(answer[0, -1], target.subject)
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
@@ -170,8 +169,3 @@ def _read(path: Path) -> dict[str, Tensor]:
 
     tensors: dict[str, Tensor] = load(path.read_bytes())
     return tensors
-
-
-def device_of_this_machine() -> str:
-    """ "cuda" where there is one, else "cpu"."""
-    return "cuda" if torch.cuda.is_available() else "cpu"

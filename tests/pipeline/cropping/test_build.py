@@ -1,4 +1,4 @@
-"""A job's scorer: compiled where it is to be, plain where it can't be, refused where it must be."""
+"""A job's engine: compiled where it is to be, plain where it can't be, refused where it must be."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.cropping import build
-from pipeline.cropping.build import COMPILE_FROM, choose_weights, scorer_of
+from pipeline.cropping.build import COMPILE_FROM, choose_weights, engine_of, make_engine
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 from s2cnet import aot
@@ -18,7 +18,7 @@ UNTRAINED = choose_weights("untrained")
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
-    """Whether each scorer was asked to compile; nothing compiles here."""
+    """Whether each engine was asked to compile; nothing compiles here."""
     asked: list[Any] = []
 
     def cannot(*_: object) -> None:
@@ -37,27 +37,27 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 def test_small_runs_and_those_that_say_so_are_not_compiled(
     compile: str, images: int, asks: bool, asked: list[Any]
 ) -> None:
-    scorer = scorer_of(Settings(compile=compile), UNTRAINED, "cpu", lambda: images)
+    engine = engine_of(Settings(compile=compile), UNTRAINED, "cpu", lambda: images)
     assert bool(asked) is asks
-    assert type(scorer.model) is ReadyS2CNet
+    assert type(engine.network) is ReadyS2CNet
 
 
 def test_a_large_run_without_a_compiler_says_so_and_goes_on(asked: list[Any]) -> None:
     with pytest.warns(RuntimeWarning, match="networks are not compiled: no C\\+\\+ compiler"):
-        scorer = scorer_of(Settings(), UNTRAINED, "cpu", lambda: COMPILE_FROM)
+        engine = engine_of(Settings(), UNTRAINED, "cpu", lambda: COMPILE_FROM)
     assert asked
-    assert type(scorer.model) is ReadyS2CNet
+    assert type(engine.network) is ReadyS2CNet
 
 
 def test_compile_on_without_a_compiler_is_refused(asked: list[Any]) -> None:
     with pytest.raises(UsageError, match=r"--compile on: no C\+\+ compiler"):
-        scorer_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
+        engine_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
 
 
 def test_precision_reaches_the_network() -> None:
-    scorer = scorer_of(Settings(precision="bfloat16"), UNTRAINED, "cpu", lambda: 1)
-    assert isinstance(scorer.model, ReadyS2CNet)
-    assert scorer.model.precision == "bfloat16"
+    engine = engine_of(Settings(precision="bfloat16"), UNTRAINED, "cpu", lambda: 1)
+    assert isinstance(engine.network, ReadyS2CNet)
+    assert engine.network.precision == "bfloat16"
     assert Settings(precision="bfloat16").identity() != Settings().identity()
     assert Settings(compile="off").identity() == Settings().identity()
 
@@ -67,7 +67,16 @@ def test_packages_are_kept_where_the_user_says(
 ) -> None:
     monkeypatch.setenv("S2CNET_CACHE", str(tmp_path))
     seen: list[Any] = []
-    monkeypatch.setattr(build, "make_scorer", lambda *_, **named: seen.append(named))
-    scorer_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
-    assert seen == [{"packages": aot.cache_folder()}]
+    monkeypatch.setattr(build, "make_engine", lambda *_, **named: seen.append(named))
+    engine_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
+    assert seen == [{"cache": aot.cache_folder()}]
     assert aot.cache_folder() == tmp_path
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="rank_by is overlap or score, not 'best'"):
+        make_engine(UNTRAINED, rank_by="best")
+    with pytest.raises(UsageError, match="search is coarse or exhaustive, not 'fine'"):
+        make_engine(UNTRAINED, search="fine")
+    with pytest.raises(UsageError, match="there is no device 'gpu'"):
+        make_engine(UNTRAINED, device="gpu")

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.cropping import candidates
 from pipeline.errors import UsageError
+from pipeline.shapes import parse_shape
 
 GOLDEN = np.load(Path(__file__).parents[2] / "golden" / "preprocess.npz")
 SOURCE_WH = [(1024, 768), (683, 1024), (500, 500), (777, 333)]
@@ -125,3 +126,16 @@ def test_empty_pictures_are_refused() -> None:
     for make in (candidates.grid, candidates.for_free):
         with pytest.raises(UsageError, match="at least 1 × 1"):
             make(0, 5)
+
+
+@pytest.mark.parametrize("name", ["1:1", "16:9", "9:16", "circle", "free", "3:1"])
+@pytest.mark.parametrize("size", [(1, 1), (7, 2000), (2000, 90), (640, 480)])
+def test_every_photo_has_candidates_of_every_shape(name: str, size: tuple[int, int]) -> None:
+    width, height = size
+    found = candidates.for_shape(width, height, parse_shape(name))
+    assert len(found) >= 1
+    assert (found == np.rint(found)).all()
+    assert (found[:, :2] >= 0).all()
+    assert (found[:, 2] <= width).all()
+    assert (found[:, 3] <= height).all()
+    assert (found[:, 2:] > found[:, :2]).all()

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.penalties import (
-    BODIES,
-    HEAD_PENALTY,
-    TEXT_PENALTY,
-    cut_text,
+    BODY_WEIGHTS,
+    CUT_TEXT,
+    LOST_HEAD,
+    circle_penalty,
+    head_penalty,
     heads_of,
-    hidden_share,
-    lost_heads,
+    text_penalty,
 )
 from pipeline.detectors import Detections
 
@@ -39,35 +39,35 @@ def test_a_circle_hides_what_lies_in_the_corners_of_its_square() -> None:
     # Three squares that show the object at 0..10 wholly: in the corner, where no point of it is in
     # the circle; in the middle; and in the corner of a square that does not show it at all.
     squares = boxes((0, 0, 100, 100), (-45, -45, 55, 55), (20, 20, 120, 120))
-    np.testing.assert_allclose(hidden_share(squares, objects((0, 0, 10, 10))), [1, 0, 0])
+    np.testing.assert_allclose(circle_penalty(squares, objects((0, 0, 10, 10))), [1, 0, 0])
 
 
 def test_hidden_objects_count_by_their_detector_score() -> None:
     # The object in the corner has a quarter of all the detector is sure of.
     found = objects((0, 0, 10, 10), (45, 45, 55, 55), scores=(0.2, 0.6))
-    np.testing.assert_allclose(hidden_share(boxes((0, 0, 100, 100)), found), [0.25])
+    np.testing.assert_allclose(circle_penalty(boxes((0, 0, 100, 100)), found), [0.25])
 
 
 def test_a_circle_without_objects_is_judged_as_its_square() -> None:
-    assert hidden_share(boxes((0, 0, 9, 9)), objects()).tolist() == [0]
+    assert circle_penalty(boxes((0, 0, 9, 9)), objects()).tolist() == [0]
 
 
 def test_faces_left_out_by_hand() -> None:
     """A face of 20 px is a head of 28 (36 to 64): all of it, half of it, none of it inside."""
     crops = boxes((0, 0, 100, 100), (0, 0, 50, 100), (70, 70, 100, 100))
     one = faces((40, 40, 60, 60), scores=[0.8])
-    expected = [0.0, HEAD_PENALTY * 0.8 * 0.5, HEAD_PENALTY * 0.8]
-    assert lost_heads(crops, one, (100, 100)) == pytest.approx(expected)
+    expected = [0.0, LOST_HEAD * 0.8 * 0.5, LOST_HEAD * 0.8]
+    assert head_penalty(crops, one, (100, 100)) == pytest.approx(expected)
     # Beside it a face of half the side and half as certain: an eighth of the weight, here 1/9.
     two = faces((40, 40, 60, 60), (80, 5, 90, 15), scores=[0.8, 0.4])
-    left = lost_heads(boxes((0, 0, 75, 100)), two, (100, 100))
-    assert left == pytest.approx([HEAD_PENALTY * 0.8 / 9])
+    left = head_penalty(boxes((0, 0, 75, 100)), two, (100, 100))
+    assert left == pytest.approx([LOST_HEAD * 0.8 / 9])
 
 
 def test_a_head_ends_where_the_photo_does_and_boxes_are_no_heads() -> None:
     corner = faces((0, 0, 20, 20), scores=[1.0])
-    assert lost_heads(boxes((0, 0, 30, 30)), corner, (100, 100)) == pytest.approx([0.0])
-    assert not lost_heads(boxes((50, 50, 60, 60)), objects((0, 0, 9, 9)), (300, 200)).any()
+    assert head_penalty(boxes((0, 0, 30, 30)), corner, (100, 100)) == pytest.approx([0.0])
+    assert not head_penalty(boxes((50, 50, 60, 60)), objects((0, 0, 9, 9)), (300, 200)).any()
 
 
 @pytest.mark.parametrize("label", ["person", "thing", "subject"])
@@ -76,11 +76,11 @@ def test_a_tall_body_has_its_head_above(label: str) -> None:
     body = seen((20, 10, 60, 90), scores=[0.5], label=label)
     heads, certain = heads_of(body, (100, 100))
     assert heads.tolist() == [[20, 10, 60, 30]]
-    assert certain == pytest.approx([0.5 * BODIES[label]])
-    left = lost_heads(
+    assert certain == pytest.approx([0.5 * BODY_WEIGHTS[label]])
+    left = head_penalty(
         boxes((0, 20, 100, 100), (0, 30, 100, 100), (0, 0, 100, 40)), body, (100, 100)
     )
-    assert left == pytest.approx([0.5 * HEAD_PENALTY * certain[0], HEAD_PENALTY * certain[0], 0])
+    assert left == pytest.approx([0.5 * LOST_HEAD * certain[0], LOST_HEAD * certain[0], 0])
 
 
 def test_lying_bodies_and_those_with_a_face_have_no_second_head() -> None:
@@ -96,24 +96,24 @@ def test_a_body_one_rounding_error_high_is_no_division_by_zero() -> None:
     flat = np.array([[100, 1000, 100.00001, np.nextafter(np.float32(1000), 2000)]], np.float32)
     seen = Detections(flat, np.ones(1, np.float32), ["person"])
     crops = np.array([[0, 0, 500, 500], [0, 500, 500, 1500]], np.float32)
-    assert np.isfinite(lost_heads(crops, seen, (2000, 2000))).all()
+    assert np.isfinite(head_penalty(crops, seen, (2000, 2000))).all()
 
 
 def test_text_is_shown_whole_or_left_out() -> None:
     """A line from 20 to 60: whole, half and none of it inside; a tenth of it cut off."""
     crops = boxes((0, 0, 80, 50), (40, 0, 120, 50), (70, 0, 150, 50), (24, 0, 104, 50))
     found = seen((20, 10, 60, 20), scores=(0.5,), label="text")
-    expected = 0.5 * TEXT_PENALTY * np.array([0, 1, 0, 4 * 0.9 * 0.1])
-    np.testing.assert_allclose(cut_text(crops, found), expected, atol=1e-6)
+    expected = 0.5 * CUT_TEXT * np.array([0, 1, 0, 4 * 0.9 * 0.1])
+    np.testing.assert_allclose(text_penalty(crops, found), expected, atol=1e-6)
 
 
 def test_little_text_beside_much_counts_little() -> None:
     found = seen((20, 10, 60, 20), (100, 10, 140, 20), scores=(0.6, 0.2), label="text")
     crop = boxes((0, 0, 120, 50))  # through the second line
-    np.testing.assert_allclose(cut_text(crop, found), [0.6 * TEXT_PENALTY * 0.25], rtol=1e-6)
+    np.testing.assert_allclose(text_penalty(crop, found), [0.6 * CUT_TEXT * 0.25], rtol=1e-6)
 
 
 def test_only_text_is_text() -> None:
     crop = boxes((0, 0, 40, 50))
-    assert cut_text(crop, objects((20, 10, 60, 20))).tolist() == [0]
-    assert cut_text(crop, objects()).tolist() == [0]
+    assert text_penalty(crop, objects((20, 10, 60, 20))).tolist() == [0]
+    assert text_penalty(crop, objects()).tolist() == [0]

@@ -6,7 +6,13 @@ import torch
 
 from pipeline.cropping import search
 from pipeline.cropping.candidates import for_free, for_ratio
-from pipeline.cropping.search import Found, Target, coarse_to_fine, exhaustive
+from pipeline.cropping.search import (
+    CandidateList,
+    SearchResult,
+    coarse_to_fine,
+    exhaustive,
+    farthest_points,
+)
 from s2cnet import S2CNet, boxes_to_input, prepare_image
 
 BUDGET = search.COARSE + sum(search.ROUNDS)
@@ -31,38 +37,38 @@ class Bump:
         return np.exp(-4 * (off**2).sum(axis=1)).astype(np.float32)
 
 
-def regret(found: Found, everything: Found) -> float:
+def regret(found: SearchResult, everything: SearchResult) -> float:
     """How much the search missed, in standard deviations of all scores."""
     return float((everything.scores.max() - found.scores.max()) / everything.scores.std())
 
 
 def test_exhaustive_scores_everything_in_one_call() -> None:
     score, boxes = Bump((50, 40, 400, 300)), lists()
-    found = exhaustive([Target(one) for one in boxes], score)
+    found = exhaustive([CandidateList(one) for one in boxes], score)
     assert len(score.asked) == 1
-    for one, target in zip(found, boxes, strict=True):
-        np.testing.assert_array_equal(one.boxes, target)
-        np.testing.assert_array_equal(one.scores, Bump((50, 40, 400, 300))(target))
+    for one, candidates in zip(found, boxes, strict=True):
+        np.testing.assert_array_equal(one.boxes, candidates)
+        np.testing.assert_array_equal(one.scores, Bump((50, 40, 400, 300))(candidates))
 
 
 @pytest.mark.parametrize(
     "best", [(50, 40, 400, 300), (0, 0, 640, 480), (300, 200, 620, 470), (200, 0, 420, 480)]
 )
 def test_smooth_scores_are_found_with_few_calls(best: tuple[float, float, float, float]) -> None:
-    score, targets = Bump(best), [Target(one) for one in lists()]
-    found = coarse_to_fine(targets, score)
+    score, candidate_lists = Bump(best), [CandidateList(one) for one in lists()]
+    found = coarse_to_fine(candidate_lists, score)
     assert len(score.asked) == 1 + len(search.ROUNDS)
-    assert sum(map(len, score.asked)) == BUDGET * len(targets)
+    assert sum(map(len, score.asked)) == BUDGET * len(candidate_lists)
     losses = [
         regret(one, all_of_it)
-        for one, all_of_it in zip(found, exhaustive(targets, score), strict=True)
+        for one, all_of_it in zip(found, exhaustive(candidate_lists, score), strict=True)
     ]
     assert np.mean(losses) <= 0.02
 
 
 def test_what_is_found_is_part_of_the_list_in_its_order() -> None:
     (boxes,) = [for_ratio(WIDTH, HEIGHT, 1.0)]
-    (found,) = coarse_to_fine([Target(boxes)], Bump((50, 40, 400, 300)))
+    (found,) = coarse_to_fine([CandidateList(boxes)], Bump((50, 40, 400, 300)))
     rows = [int(np.flatnonzero((boxes == box).all(axis=1))[0]) for box in found.boxes]
     assert rows == sorted(set(rows))
     assert len(rows) == BUDGET
@@ -71,7 +77,7 @@ def test_what_is_found_is_part_of_the_list_in_its_order() -> None:
 
 def test_nothing_is_scored_twice_and_equal_lists_are_shared() -> None:
     score, boxes = Bump((50, 40, 400, 300)), for_ratio(WIDTH, HEIGHT, 1.0)
-    first, second = coarse_to_fine([Target(boxes), Target(boxes.copy())], score)
+    first, second = coarse_to_fine([CandidateList(boxes), CandidateList(boxes.copy())], score)
     asked = np.concatenate(score.asked)
     assert len(np.unique(asked, axis=0)) == len(asked)
     assert len(asked) <= search.COARSE + 2 * sum(search.ROUNDS)
@@ -80,44 +86,44 @@ def test_nothing_is_scored_twice_and_equal_lists_are_shared() -> None:
 
 def test_small_lists_are_scored_whole() -> None:
     boxes = for_ratio(2, 2, 1.0)
-    (found,) = coarse_to_fine([Target(boxes)], Bump((0, 0, 1, 1)))
+    (found,) = coarse_to_fine([CandidateList(boxes)], Bump((0, 0, 1, 1)))
     np.testing.assert_array_equal(found.boxes, boxes)
-    (one,) = coarse_to_fine([Target(boxes[:1])], Bump((0, 0, 1, 1)))
+    (one,) = coarse_to_fine([CandidateList(boxes[:1])], Bump((0, 0, 1, 1)))
     assert len(one.boxes) == 1
 
 
-def test_what_is_believed_of_the_whole_list() -> None:
-    """Standardised scores less the penalty; the regression's guesses are near where none are."""
+def test_the_posterior_mean_of_the_whole_list() -> None:
+    """Standardised scores less the penalty; predictions are near them where none were scored."""
     boxes = for_ratio(WIDTH, HEIGHT, 1.0)
     penalty = np.where(boxes[:, 0] < 100, 2, 0).astype(np.float32)
     score = Bump((20, 40, 400, 420))
-    (everything,) = exhaustive([Target(boxes, penalty)], score)
+    (everything,) = exhaustive([CandidateList(boxes, penalty)], score)
     raw = score(boxes).astype(np.float64)
     wanted = (raw - raw.mean()) / raw.std() - penalty
-    np.testing.assert_allclose(everything.believed, wanted, atol=1e-5)
-    np.testing.assert_array_equal(everything.own, raw.astype(np.float32))
-    (found,) = coarse_to_fine([Target(boxes, penalty)], score)
-    assert len(found.believed) == len(boxes) > len(found.boxes)
+    np.testing.assert_allclose(everything.posterior_mean, wanted, atol=1e-5)
+    np.testing.assert_array_equal(everything.network_scores, raw.astype(np.float32))
+    (found,) = coarse_to_fine([CandidateList(boxes, penalty)], score)
+    assert len(found.posterior_mean) == len(boxes) > len(found.boxes)
     np.testing.assert_array_equal(boxes[found.indices], found.boxes)
-    assert np.abs(found.believed - wanted).mean() < 0.1
+    assert np.abs(found.posterior_mean - wanted).mean() < 0.1
 
 
-def test_a_flat_list_is_believed_flat() -> None:
+def test_a_flat_list_is_predicted_flat() -> None:
     boxes = for_ratio(WIDTH, HEIGHT, 1.0)
     for way in (exhaustive, coarse_to_fine):
-        (found,) = way([Target(boxes)], lambda some: np.full(len(some), 0.3, np.float32))
-        np.testing.assert_allclose(found.believed, 0, atol=1e-5)
+        (found,) = way([CandidateList(boxes)], lambda some: np.full(len(some), 0.3, np.float32))
+        np.testing.assert_allclose(found.posterior_mean, 0, atol=1e-5)
 
 
 def test_penalties_move_the_best() -> None:
     boxes = for_ratio(WIDTH, HEIGHT, 1.0)
     penalty = np.where(boxes[:, 0] < 100, 9, 0).astype(np.float32)
-    targets = [Target(boxes), Target(boxes, penalty)]
+    candidate_lists = [CandidateList(boxes), CandidateList(boxes, penalty)]
     for way in (exhaustive, coarse_to_fine):
-        plain, moved = way(targets, Bump((20, 40, 400, 420)))
+        plain, moved = way(candidate_lists, Bump((20, 40, 400, 420)))
         assert plain.boxes[plain.scores.argmax()][0] < 100
         assert moved.boxes[moved.scores.argmax()][0] >= 100
-    everything = exhaustive(targets, Bump((20, 40, 400, 420)))[1]
+    everything = exhaustive(candidate_lists, Bump((20, 40, 400, 420)))[1]
     scores = Bump((0, 0, 0, 0))
     scores.best = np.array((20, 40, 400, 420))
     raw = scores(boxes)
@@ -125,15 +131,15 @@ def test_penalties_move_the_best() -> None:
 
 
 def test_equal_scores_everywhere_are_no_problem() -> None:
-    targets = [Target(one, np.ones(len(one), np.float32)) for one in lists()]
-    for found in coarse_to_fine(targets, lambda boxes: np.zeros(len(boxes), np.float32)):
+    candidate_lists = [CandidateList(one, np.ones(len(one), np.float32)) for one in lists()]
+    for found in coarse_to_fine(candidate_lists, lambda boxes: np.zeros(len(boxes), np.float32)):
         assert np.isfinite(found.scores).all()
 
 
 def test_same_answer_every_time() -> None:
-    targets = [Target(one) for one in lists()]
-    once = coarse_to_fine(targets, Bump((50, 40, 400, 300)))
-    again = coarse_to_fine(targets, Bump((50, 40, 400, 300)))
+    candidate_lists = [CandidateList(one) for one in lists()]
+    once = coarse_to_fine(candidate_lists, Bump((50, 40, 400, 300)))
+    again = coarse_to_fine(candidate_lists, Bump((50, 40, 400, 300)))
     for one, other in zip(once, again, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
 
@@ -155,7 +161,16 @@ def test_the_networks_best_crops_are_found() -> None:
             rois = torch.cat([crops.new_zeros(len(crops), 1), crops], dim=1)
             return network.score_crops(context, rois).numpy()
 
-        targets = [Target(one) for one in lists()[:3]]
-        pairs = zip(coarse_to_fine(targets, score), exhaustive(targets, score), strict=True)
+        candidate_lists = [CandidateList(one) for one in lists()[:3]]
+        pairs = zip(
+            coarse_to_fine(candidate_lists, score), exhaustive(candidate_lists, score), strict=True
+        )
         losses += [regret(found, everything) for found, everything in pairs]
     assert np.mean(losses) <= 0.02
+
+
+def test_farthest_point_sampling_by_hand() -> None:
+    # From 0 the farthest is 10; 4 is 4 from 0 and 6 from 10, 5 is 5 from both.
+    points = np.array([[0.0], [4], [5], [10]]) * [1.0, 0, 0, 0]
+    assert farthest_points(points, 3).tolist() == [0, 3, 2]
+    assert farthest_points(points, 9).tolist() == [0, 3, 2, 1]

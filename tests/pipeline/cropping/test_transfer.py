@@ -1,4 +1,4 @@
-"""What travels to a GPU, on a CPU: the same pixels, sent once, used by detector and scorer."""
+"""What travels to a GPU, on a CPU: the same pixels, made once, used by detector and network."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from pipeline.cropping import transfer
-from pipeline.cropping.engine import Scorer
-from pipeline.cropping.transfer import Uploads
+from pipeline.cropping.build import assemble, make_source
+from pipeline.cropping.sources import DetectorSource
+from pipeline.cropping.transfer import Transfer
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shapes
@@ -25,31 +26,23 @@ def photo_of(width: int, height: int) -> Photo:
 @pytest.mark.parametrize("device", ["cpu", CUDA])
 def test_inputs_are_those_of_prepare_image(device: str) -> None:
     photos = [photo_of(300, 200), photo_of(120, 160)]
-    looks = [photo.pixels[:50, :40] for photo in photos]
-    uploads = Uploads(device)
-    for sent, look in zip(uploads.send(photos, looks), looks, strict=True):
-        assert np.array_equal(sent.wait()[0].cpu().numpy(), look)
-    for photo in [*photos, photo_of(90, 90)]:  # the last was not sent ahead
+    copies = [photo.pixels[:50, :40] for photo in photos]
+    to_device = Transfer(torch.device(device))
+    for photo, copy in zip(photos, copies, strict=True):
         expected, _ = prepare_image(photo.pixels)
-        assert torch.equal(uploads.input_of(photo).cpu(), expected)
+        both, alone = to_device.send(photo, copy), to_device.send(photo)
+        assert np.array_equal(both.detector_input().cpu().numpy(), copy)
+        assert torch.equal(both.network_input().cpu(), expected)
+        assert torch.equal(alone.network_input().cpu(), expected)
+        assert both.network_input().device.type == device
 
 
-def test_nothing_of_an_earlier_task_is_kept() -> None:
-    earlier, later = photo_of(300, 200), photo_of(200, 300)
-    uploads = Uploads("cpu")
-    uploads.send([earlier], [earlier.pixels])
-    uploads.send([later], [later.pixels])
-    assert [sent.photo for sent in uploads._ahead.values()] == [later]
-    uploads.input_of(later)
-    assert not uploads._ahead
-
-
-def test_one_upload_serves_detector_and_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, detector = S2CNet.untrained(), EmbeddedDetector()
-    alone, sharing = Scorer(model, detector, "cpu"), Scorer(model, detector, "cpu:0")
+def test_one_transfer_serves_detector_and_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, shapes = S2CNet.untrained(), parse_shapes("1:1,16:9")
+    alone = assemble(network, DetectorSource(EmbeddedDetector()))
+    sharing = assemble(network, make_source("embedded"))
     photos = [photo_of(300, 200), photo_of(200, 260), photo_of(300, 200)]
-    shapes = parse_shapes("1:1,16:9")
-    plain = [alone.choose(one, shapes, 1, alone.objects(one)) for one in photos]
+    plain = [alone.choose(seen, shapes, 1) for one in photos for seen in alone.see([one])]
     made: list[int] = []
     one_resize = transfer.resized
 
@@ -58,8 +51,8 @@ def test_one_upload_serves_detector_and_scorer(monkeypatch: pytest.MonkeyPatch) 
         return one_resize(pixels)
 
     monkeypatch.setattr(transfer, "resized", resized)
-    together = sharing.objects_of(photos)
+    together = sharing.see(photos)
     assert made == [id(photo.pixels) for photo in photos]
-    for photo, objects, expected in zip(photos, together, plain, strict=True):
-        assert sharing.choose(photo, shapes, 1, objects).crops == expected.crops
-    assert len(made) == 3  # the scorer's input was there already
+    for seen, expected in zip(together, plain, strict=True):
+        assert sharing.choose(seen, shapes, 1).crops == expected.crops
+    assert len(made) == 3  # the network's input was there already

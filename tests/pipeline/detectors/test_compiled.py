@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision import models
 
-from pipeline.detectors import CompilableDetector, Detector
+from pipeline.detectors import make_detector
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.detectors.torchvision_models import TorchvisionDetector
 from tests.support.odd_photos import scene
@@ -16,9 +16,8 @@ from tests.support.odd_photos import scene
 PHOTOS = [scene(300, 200), scene(200, 260), scene(90, 900)]
 
 
-def check(detector: Detector, folder: Path) -> None:
+def check(detector: EmbeddedDetector | TorchvisionDetector, folder: Path) -> None:
     plain = detector.detect(PHOTOS)
-    assert isinstance(detector, CompilableDetector)
     detector.compile(folder)
     assert len(list(folder.glob("*.pt2"))) == 1
     for before, after in zip(plain, detector.detect(PHOTOS), strict=True):
@@ -30,6 +29,14 @@ def check(detector: Detector, folder: Path) -> None:
 @pytest.mark.usefixtures("_compiler")
 def test_embedded(tmp_path: Path) -> None:
     check(EmbeddedDetector(), tmp_path)
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_a_detector_is_made_compiled_where_a_folder_is_named(tmp_path: Path) -> None:
+    compiled = make_detector("embedded", cache=tmp_path)
+    assert len(list(tmp_path.glob("*.pt2"))) == 1
+    (before,), (after,) = (one.detect(PHOTOS[:1]) for one in (EmbeddedDetector(), compiled))
+    assert before.labels == after.labels
 
 
 @pytest.mark.usefixtures("_compiler")

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from pipeline.detectors import make_detector
-from pipeline.detectors.given_boxes import GivenBoxes
+from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
 from pipeline.errors import DetectError
 
 
 def test_published_files_are_y_first(tmp_path: Path) -> None:
     (tmp_path / "12.txt").write_text("10 20 30 40\n1.5 2 3 4.5\n\n")
-    detector = make_detector(f"boxes:{tmp_path}")
-    assert isinstance(detector, GivenBoxes)
-    found = detector.objects_px("s3://bucket/some/12.jpg", None)
+    found = GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("s3://bucket/some/12.jpg"))
     assert found.boxes.tolist() == [[20, 10, 40, 30], [2, 1.5, 4.5, 3]]
     assert found.boxes.dtype == np.float32
     assert found.scores.tolist() == [1, 1]
@@ -24,19 +22,19 @@ def test_published_files_are_y_first(tmp_path: Path) -> None:
 
 def test_a_column_wins_over_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("10 20 30 40\n")
-    found = GivenBoxes(str(tmp_path)).objects_px("a.jpg", [[1, 2, 3, 4]])
+    found = GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("a.jpg", [[1, 2, 3, 4]]))
     assert found.boxes.tolist() == [[1, 2, 3, 4]]
 
 
 def test_empty_means_no_objects_but_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\n")
-    assert len(GivenBoxes(str(tmp_path)).objects_px("a.jpg", None)) == 0
-    assert len(GivenBoxes().objects_px("a.jpg", [])) == 0
+    assert len(GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("a.jpg"))) == 0
+    assert len(GivenBoxes().objects_px(ListedPhoto("a.jpg", []))) == 0
     with pytest.raises(DetectError, match="boxes column") as missing:
-        GivenBoxes().objects_px("a.jpg", None)
+        GivenBoxes().objects_px(ListedPhoto("a.jpg"))
     assert missing.value.status == "boxes_missing"
     with pytest.raises(DetectError, match=r"b\.txt"):
-        GivenBoxes(str(tmp_path)).objects_px("b.jpg", None)
+        GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("b.jpg"))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +43,7 @@ def test_empty_means_no_objects_but_nothing_is_an_error(tmp_path: Path) -> None:
 def test_nonsense_is_a_typed_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.raises(DetectError) as wrong:
-        GivenBoxes(str(tmp_path)).objects_px("a.jpg", None)
+        GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("a.jpg"))
     assert wrong.value.status == "boxes_invalid"
     assert wrong.value.kind == "permanent"
 
@@ -53,14 +51,14 @@ def test_nonsense_is_a_typed_error(tmp_path: Path, text: str) -> None:
 def test_a_binary_file_is_a_typed_error(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(DetectError) as wrong:
-        GivenBoxes(str(tmp_path)).objects_px("a.jpg", None)
+        GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("a.jpg"))
     assert wrong.value.status == "boxes_invalid"
 
 
 @pytest.mark.parametrize("column", [[[1, 2, 3]], [1, 2, 3, 4], [[3, 2, 1, 4]], [[1, 2], [3]]])
 def test_a_wrong_column_is_a_typed_error(column: list[list[float]]) -> None:
     with pytest.raises(DetectError) as wrong:
-        GivenBoxes().objects_px("a.jpg", column)
+        GivenBoxes().objects_px(ListedPhoto("a.jpg", column))
     assert wrong.value.status == "boxes_invalid"
 
 
@@ -70,7 +68,7 @@ def test_pixels_alone_are_refused() -> None:
 
 
 def test_identity_follows_the_files(tmp_path: Path) -> None:
-    assert make_detector("boxes").identity == "column"
+    assert GivenBoxes().identity == "column"
     (tmp_path / "a.txt").write_text("1 2 3 4\n")
     before = GivenBoxes(str(tmp_path)).identity
     assert GivenBoxes(str(tmp_path)).identity == before

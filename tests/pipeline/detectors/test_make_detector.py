@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from torchvision import models
 
 from pipeline.detectors import Detections, make_detector
 from pipeline.errors import UsageError
@@ -13,6 +17,19 @@ from pipeline.errors import UsageError
 def test_an_unknown_detector_lists_the_known_ones(spec: str) -> None:
     with pytest.raises(UsageError, match=r"use embedded, boxes, .* or vg:"):
         make_detector(spec)
+
+
+@pytest.mark.parametrize("spec", ["embedded", "torchvision:ssdlite320_mobilenet_v3_large"])
+def test_the_device_is_asked_for_by_the_common_rule(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    if spec != "embedded":
+        network = models.get_model(spec.split(":")[1], weights=None, weights_backbone=None)
+        torch.save(network.state_dict(), tmp_path / "drawn.pth")
+        spec += f":{tmp_path / 'drawn.pth'}"
+    with pytest.raises(UsageError, match="torch finds no CUDA GPU here; use cpu"):
+        make_detector(spec, "cuda:1")
 
 
 def test_detections_hold_their_shapes_together() -> None:

@@ -163,13 +163,13 @@ def test_photos_of_a_block_are_detected_together_where_that_pays(tmp_path: Path)
     assert not score.batches  # on a CPU each photo alone
     alone = score(block)
     score.batches = True
-    calls, one_call = [], score.scorer.detector.detect
+    calls, one_call = [], score.engine.source.objects
 
-    def detect(photos: Any) -> Any:
+    def objects(photos: Any, given: Any) -> Any:
         calls.append(len(photos))
-        return one_call(photos)
+        return one_call(photos, given)
 
-    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    score.engine.source.objects = objects  # type: ignore[method-assign]
     together = score(block)
     assert calls == [3]
     for name in ("objects", "crops", "status"):
@@ -180,15 +180,15 @@ def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
     job, block = decoded_block(tmp_path, 3)
     score = DetectScore(job, "cpu")
     score.batches = True
-    calls, one_call = [], score.scorer.detector.detect
+    calls, one_call = [], score.engine.source.objects
 
-    def detect(photos: Any) -> Any:
+    def objects(photos: Any, given: Any) -> Any:
         calls.append(len(photos))
         if len(calls) in (1, 3):  # all of them, and then the second alone
             raise DetectError("no_luck", "a bad picture")
-        return one_call(photos)
+        return one_call(photos, given)
 
-    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    score.engine.source.objects = objects  # type: ignore[method-assign]
     done = score(block)
     assert calls == [3, 1, 1, 1]
     assert done.column("status").to_pylist() == ["ok", "no_luck", "ok"]
@@ -201,13 +201,13 @@ def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> Non
     task = unpack(block)
     next(guard.one_by_one(task, "score", job.run_id, 60))  # and it never comes back
     assert guard.died_before(task, "score", job.run_id)
-    calls, one_call = [], score.scorer.detector.detect
+    calls, one_call = [], score.engine.source.objects
 
-    def detect(photos: Any) -> Any:
+    def objects(photos: Any, given: Any) -> Any:
         calls.append(len(photos))
-        return one_call(photos)
+        return one_call(photos, given)
 
-    score.scorer.detector.detect = detect  # type: ignore[method-assign]
+    score.engine.source.objects = objects  # type: ignore[method-assign]
     score(block)
     assert calls == [1, 1]
     assert not guard.died_before(task, "score", job.run_id)

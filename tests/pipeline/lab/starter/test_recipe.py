@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from pipeline.cropping import candidates
-from pipeline.detectors.embedded import find
+from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.cli.make_starter import Effort, make, parser, take_graph
 from pipeline.lab.starter.answers import Answers
@@ -81,7 +81,7 @@ def test_a_little_of_everything_makes_two_files_that_load(tmp_path: Path) -> Non
     fresh = SubjectNetwork()
     fresh.load_state_dict({name: tensor.float() for name, tensor in made.items()})
     pixels = cv2.imread(str(tmp_path / "0.png"))[..., ::-1].copy()
-    objects = find(fresh.eval(), pixels)
+    objects = detect_with(fresh.eval(), pixels)
     assert len(objects.boxes) == len(objects.scores) == len(objects.labels)
 
     starter = load_model(str(tmp_path / "starter.safetensors"))

@@ -1,0 +1,67 @@
+"""Score boxes of one photo with S2CNet.
+
+One photo is one call of the network's backbone. That keeps the scores of a photo independent of
+which photos happen to be its neighbours, so batch size, task size and number of workers cannot
+change a result.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from pipeline.boxes import Boxes
+from pipeline.cropping.search import Scores
+from pipeline.cropping.sources import SeenPhoto
+from pipeline.errors import ScoreError
+from s2cnet import boxes_to_input
+from s2cnet.context import ImageContext
+
+
+class Network(Protocol):
+    """What scores crops: `S2CNet`, or what `s2cnet.compiled` makes of it."""
+
+    def encode(self, images: Tensor, detections: Sequence[Tensor]) -> ImageContext:
+        """See `S2CNet.encode`."""
+        ...
+
+    def score_crops(self, encoded: ImageContext, crops: Tensor) -> Tensor:
+        """See `S2CNet.score_crops`."""
+        ...
+
+
+def score_function(network: Network, seen: SeenPhoto) -> Callable[[Boxes], Scores]:
+    """A function from boxes [N, 4] of one photo, source pixels, to the network's scores [N].
+
+    The backbone runs once, here. Higher is better; scores have no unit. Both this call and the
+    function raise ScoreError: out_of_memory, not_finite.
+    """
+    image = seen.sent.network_input()  # [3, h, w]
+    width_px, height_px = seen.size_wh
+    scale_xy = (width_px / image.shape[2], height_px / image.shape[1])
+    detections = boxes_to_input(seen.objects.boxes, scale_xy)  # [D, 4]
+    with gpu_memory_as_score_error():
+        encoded = network.encode(image[None], [detections.to(image.device)])
+
+    def score(boxes_px: Boxes) -> Scores:
+        crops = pad(boxes_to_input(boxes_px, scale_xy), (1, 0))  # [N, 5], photo 0
+        with gpu_memory_as_score_error():
+            scores = network.score_crops(encoded, crops.to(image.device)).float().cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise ScoreError("not_finite", "the network gave a score that is not a number")
+        return np.asarray(scores, np.float32)
+
+    return score
+
+
+@contextmanager
+def gpu_memory_as_score_error() -> Iterator[None]:
+    """Let one photo that does not fit into the GPU's free memory fail alone."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ScoreError("out_of_memory", str(error)) from error

@@ -1,0 +1,148 @@
+"""Where the objects of a photo come from: a detector, or boxes that came with the input list.
+
+Every source has the same members (`ObjectSource`); `pipeline.cropping.build` makes the one that a
+name asks for. Objects come out in source pixels, clipped to the photo, best first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.cropping.transfer import SentPhoto
+from pipeline.detectors import Detections, Detector, Pixels, SmallInputDetector
+from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
+from pipeline.photo.decode import Photo
+
+
+@dataclass(frozen=True, eq=False)
+class SeenPhoto:
+    """A photo whose objects are known: all that proposing, scoring and choosing need.
+
+    objects: in source pixels, best first, with whatever else the source told of the photo.
+    """
+
+    sent: SentPhoto
+    objects: Detections
+
+    @property
+    def photo(self) -> Photo:
+        return self.sent.photo
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height of the photo in source pixels."""
+        return self.photo.width_px, self.photo.height_px
+
+
+class ObjectSource(Protocol):
+    """What tells the objects of photos."""
+
+    @property
+    def identity(self) -> str:
+        """Version or weights' sha256. It goes into the run id: other objects make other crops."""
+        ...
+
+    def detector_input(self, photo: Photo) -> Pixels | None:
+        """The small copy, uint8 [h, w, 3], to be sent along with a photo; None for none."""
+        ...
+
+    def objects(
+        self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
+    ) -> list[Detections]:
+        """Objects of each photo, in source pixels.
+
+        photos: sent with what `detector_input` gave for them.
+        given: what the input list tells of each photo; as many as photos.
+
+        The answer for a photo does not depend on which others are in the call.
+        Raises DetectError where one photo cannot be served.
+        """
+        ...
+
+
+class DetectorSource:
+    """Objects from a detector that reads the decoded pixels."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    @property
+    def identity(self) -> str:
+        return self.detector.identity
+
+    def detector_input(self, photo: Photo) -> None:
+        """No copy: the detector reads the view."""
+
+    def objects(
+        self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
+    ) -> list[Detections]:
+        """See `ObjectSource.objects`. What the list tells is not used."""
+        found = self.detector.detect([one.photo.pixels for one in photos])
+        return [to_source(seen, one.photo) for seen, one in zip(found, photos, strict=True)]
+
+
+class SmallInputSource:
+    """Objects from a detector that reads a small copy, which is sent with the network's input."""
+
+    def __init__(self, detector: SmallInputDetector) -> None:
+        self.detector = detector
+
+    @property
+    def identity(self) -> str:
+        return self.detector.identity
+
+    def detector_input(self, photo: Photo) -> Pixels:
+        """See `ObjectSource.detector_input`."""
+        return self.detector.detector_input(photo.pixels)
+
+    def objects(
+        self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
+    ) -> list[Detections]:
+        """See `ObjectSource.objects`. What the list tells is not used."""
+        inputs = [one.detector_input() for one in photos]
+        found = self.detector.detect_inputs(inputs, [one.photo.pixels for one in photos])
+        return [to_source(seen, one.photo) for seen, one in zip(found, photos, strict=True)]
+
+
+class GivenSource:
+    """Objects from the input list's `boxes` column or from box files, in the order given."""
+
+    def __init__(self, boxes: GivenBoxes) -> None:
+        self.boxes = boxes
+
+    @property
+    def identity(self) -> str:
+        return self.boxes.identity
+
+    def detector_input(self, photo: Photo) -> None:
+        """No copy: nothing is detected."""
+
+    def objects(
+        self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
+    ) -> list[Detections]:
+        """See `ObjectSource.objects`. Raises DetectError: boxes_missing, boxes_invalid."""
+        return [
+            inside(self.boxes.objects_px(listed), one.photo)
+            for one, listed in zip(photos, given, strict=True)
+        ]
+
+
+def to_source(objects_view: Detections, photo: Photo) -> Detections:
+    """A detector's boxes, in pixels of the view, as objects of the photo in source pixels."""
+    scale = np.array(photo.scale_xy * 2, np.float32)
+    return inside(replace(objects_view, boxes=objects_view.boxes * scale), photo)
+
+
+def inside(objects: Detections, photo: Photo) -> Detections:
+    """Objects clipped to the photo; those without area or with a corner not finite are dropped.
+
+    Boxes in source pixels. What else the source told stays as it is.
+    """
+    limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
+    finite = np.asarray(np.isfinite(objects.boxes).all(axis=1))
+    boxes = np.clip(np.where(finite[:, None], objects.boxes, 0), 0, limit).astype(np.float32)
+    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    labels = [label for label, good in zip(objects.labels, keep, strict=True) if good]
+    return replace(objects, boxes=boxes[keep], scores=objects.scores[keep], labels=labels)

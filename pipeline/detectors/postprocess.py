@@ -1,0 +1,116 @@
+"""From the embedded network's output to objects: peaks to boxes, the subject map to regions.
+
+Boxes are in cells of the output (`_cells`) until they leave this file in pixels of the network's
+input (`_input`). All boxes together are ordered by how much the photo seems to be about them.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.ops import clip_boxes_to_image, nms
+
+from pipeline.boxes import Boxes, hull
+from pipeline.detectors.detection import Detections
+from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, STRIDE, ltrb_offsets
+
+MAX_OBJECTS = 10
+LEAST = {"face": 0.35, "person": 0.3, "thing": 0.3, "text": 0.35}
+"""Least likelihood of an object's centre, by kind."""
+NMS_IOU = 0.5
+CORE, WIDE = 0.75, 0.5
+"""A cell belongs to a subject's core, or to all of it, from this share of the highest value on."""
+SECOND_REGION = 0.3
+"""Regions count that hold at least this share of what the largest one holds."""
+FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "text": 0.12, "subject": 0.12}
+"""Share of the photo from which on a larger object is not more important."""
+
+Map = NDArray[np.float32]  # [h, w]
+
+
+def postprocess(output: torch.Tensor) -> Detections:
+    """The objects in the network's output [1, 17, h, w], `boxes_input`, most important first."""
+    likelihood = output[:, : len(KINDS)].sigmoid()
+    subject = output[0, -1].sigmoid().numpy()
+    offsets = {first: ltrb_offsets(output, first)[0].numpy() for first in set(OFFSETS_OF.values())}
+    highest = torch.nn.functional.max_pool2d(likelihood, 3, stride=1, padding=1)
+    peaks = torch.where(likelihood == highest, likelihood, 0.0)[0].numpy()
+    boxes, scores, labels = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], []
+    for kind, peak in zip(KINDS, peaks, strict=True):
+        found, certainty = objects_at_peaks(peak, offsets[OFFSETS_OF[kind]], LEAST[kind])
+        boxes.append(found)
+        scores.append(certainty * _importance(found, subject, kind))
+        labels += [kind] * len(found)
+    regions = _regions(subject)
+    boxes.append(regions)
+    scores.append(_importance(regions, subject, "subject"))
+    labels += ["subject"] * len(regions)
+    weights = np.concatenate(scores)
+    order = np.argsort(-weights, kind="stable")[:MAX_OBJECTS]
+    boxes_input = np.concatenate(boxes)[order] * STRIDE
+    return Detections(boxes_input, weights[order].astype(np.float32), [labels[i] for i in order])
+
+
+def objects_at_peaks(peak: Map, offsets: NDArray[np.float32], least: float) -> tuple[Boxes, Map]:
+    """Objects of one kind: boxes [N, 4] in cells, inside the map, and likelihoods [N], best first.
+
+    peak: likelihood of a centre in each cell, 0 where a neighbour's is higher. [h, w]
+    offsets: from a cell's centre to its object's edges, in cells. [4, h, w]
+    """
+    rows, columns = np.nonzero(peak >= least)
+    left, up, right, down = offsets[:, rows, columns]
+    x, y = columns + 0.5, rows + 0.5
+    unclipped = torch.from_numpy(np.stack([x - left, y - up, x + right, y + down], axis=1))
+    boxes = torch.as_tensor(clip_boxes_to_image(unclipped, peak.shape)).float()
+    likelihood = torch.from_numpy(peak[rows, columns])
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    boxes, likelihood = boxes[has_area], likelihood[has_area]
+    kept = nms(boxes, likelihood, NMS_IOU)
+    return boxes[kept].numpy(), likelihood[kept].numpy()
+
+
+def _regions(subject: Map) -> Boxes:
+    """Boxes in cells: the main subject's core, all of it, the second subject, the hull of all."""
+    if float(subject.max()) < 1.1 * float(subject.mean()):  # even everywhere: nothing stands out
+        return np.zeros((0, 4), np.float32)
+    wide = _connected_regions(subject, WIDE)
+    core = _connected_regions(subject, CORE)[:1]
+    boxes = np.concatenate([core, wide[:2], hull(wide)[None]])
+    _, first = np.unique(boxes, axis=0, return_index=True)
+    return np.asarray(boxes[np.sort(first)], np.float32)
+
+
+def _connected_regions(subject: Map, share: float) -> Boxes:
+    """Boxes [R, 4] of the connected cells from `share` of the highest value on, R >= 1.
+
+    The first holds most; the others hold at least SECOND_REGION of what it holds.
+    """
+    mask = (subject >= share * subject.max()).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    mass = np.bincount(labels.ravel(), subject.ravel(), count)[1:]
+    order = np.argsort(-mass, kind="stable")
+    order = order[mass[order] >= SECOND_REGION * mass[order[0]]]
+    xywh = stats[1:, :4][order].astype(np.float32)
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+
+
+def _importance(boxes: Boxes, subject: Map, kind: str) -> Map:
+    """How much the photo is about each of boxes [N, 4] in cells: size, place, subject map. 0..1"""
+    height, width = subject.shape
+    inside = np.array([_upper_mean(subject, box) for box in boxes], np.float32)
+    sides = (boxes[:, 2:] - boxes[:, :2]) / (width, height)
+    size = np.minimum(1, np.sqrt(sides.prod(axis=1) / FULL_SHARE[kind]))
+    offset = (boxes[:, :2] + boxes[:, 2:]) / 2 / (width, height) - 0.5
+    central = np.exp(-(offset**2).sum(axis=1) / (2 * 0.32**2))
+    told = 1.0 if kind == "face" else 0.25 + 0.75 * inside / max(float(subject.max()), 1e-6)
+    return np.asarray(size * (0.4 + 0.6 * central) * told, np.float32)
+
+
+def _upper_mean(subject: Map, box: NDArray[np.float32]) -> float:
+    """Mean of the upper half of the values in a box: objects do not fill their boxes."""
+    x0, y0 = np.floor(box[:2]).astype(int)
+    x1, y1 = np.maximum(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1))
+    values = np.sort(subject[y0:y1, x0:x1], axis=None)
+    return float(values[len(values) // 2 :].mean()) if len(values) else 0.0
