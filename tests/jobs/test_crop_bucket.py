@@ -164,8 +164,8 @@ def test_a_picture_that_kills_or_hangs_its_worker_costs_its_own_row(
     shutil.copytree(tree, poisoned)
     with (poisoned / "pipeline" / "detectors" / "embedded.py").open("a") as source:
         source.write(POISON)
-    watch = poisoned / "pipeline" / "watch.py"  # each death costs seconds: two must do here
-    watch.write_text(watch.read_text().replace("DEATHS = 3", "DEATHS = 2"))
+    guard = poisoned / "pipeline/stages/guard.py"  # each death costs seconds: two must do here
+    guard.write_text(guard.read_text().replace("DEATHS = 3", "DEATHS = 2"))
     arguments = ["--input", str(photos), "--output", str(tmp_path / "out"), "--num-actors", "1"]
     code, told = finish(start(poisoned, head, *arguments, "--image-timeout-s", "10"))
     assert code == 0, told
