@@ -9,6 +9,7 @@
     │   └── EncodeError  stage "encode"  a crop could not be cut or encoded
     ├── LedgerError(message)            the run as a whole cannot go on (exit code 1)
     └── UsageError(message)             wrong arguments; a ValueError (exit code 2)
+        └── SettingError(field, problem)    one setting has a value that makes no sense
 
 A CropError is caught in `pipeline.stages` alone and written as a row. The other two propagate.
 """
@@ -91,3 +92,19 @@ class LedgerError(RuntimeError):
 
 class UsageError(ValueError):
     """Wrong arguments. The message says which and what to write instead."""
+
+
+class SettingError(UsageError):
+    """One setting has a value that makes no sense.
+
+    field:   name of the setting, for instance "top_k"; a command line spells it `--top-k`.
+    problem: what is wrong with it, to be read after the name: "must be at least 1, not 0".
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(field, problem)
+        self.field = field
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.problem}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.code_version import code_version
 from pipeline.cropping.build import Weights, choose_weights, make_source
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError
 from pipeline.inputs.listing import list_inputs, refuse_overlap
 from pipeline.ledger.incremental import Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
@@ -15,7 +15,7 @@ from pipeline.ledger.reader import committed_runs
 from pipeline.ledger.retry import failed_inputs
 from pipeline.report.progress import Log, summary_lines
 from pipeline.schema import OK
-from pipeline.settings import Settings, Verdict
+from pipeline.settings import InputSettings, Settings, Verdict
 from pipeline.stages.worker import Job
 from pipeline.storage.store import Store, open_store, requests_so_far
 
@@ -63,8 +63,8 @@ def plan(settings: Settings, log: Log) -> Planned:
 
     Raises UsageError for a job that makes no sense.
     """
-    refuse_overlap(settings.input, settings.output)
-    weights = pin_weights(settings)
+    refuse_overlap(settings.input.input, settings.running.output)
+    weights = pin_weights(settings.input)
     if weights.kind == "untrained":
         log.say(
             "untrained",
@@ -75,17 +75,17 @@ def plan(settings: Settings, log: Log) -> Planned:
     spec = RunSpec(
         settings=settings.identity(),
         weights_sha256=weights.sha256,
-        detector=make_source(settings.detector).identity,
+        detector=make_source(settings.input.detector).identity,
         code_version=code_version(),
         input_sha256="",  # of what is left to do, and therefore filled in below
     )
-    store = open_store(settings.output)
-    todo = _todo(settings, store, spec)
-    tasks = cut_tasks(todo.inputs, settings.task_images, settings.task_bytes)
+    store = open_store(settings.running.output)
+    todo = _todo(settings.input, store, spec)
+    tasks = cut_tasks(todo.inputs, settings.running.task_images, settings.running.task_bytes)
     return Planned(settings, weights, store, todo, tasks)
 
 
-def _todo(settings: Settings, store: Store, spec: RunSpec) -> Todo:
+def _todo(settings: InputSettings, store: Store, spec: RunSpec) -> Todo:
     """The images to do: those of a run gone on with, of a run repaired, or of the input."""
     if settings.resume:
         return resumed(store, spec, settings.resume)
@@ -96,7 +96,7 @@ def _todo(settings: Settings, store: Store, spec: RunSpec) -> Todo:
     return uncovered(store, spec, inputs, settings.mode)
 
 
-def pin_weights(settings: Settings) -> Weights:
+def pin_weights(settings: InputSettings) -> Weights:
     """The job's weights, read and checked once. Raises UsageError where they are not usable."""
     from s2cnet import WeightsError
 
@@ -104,7 +104,7 @@ def pin_weights(settings: Settings) -> Weights:
         weights = choose_weights(settings.weights, settings.preset, settings.seed)
         weights.load("cpu")  # a wrong layout is found here, not by a worker an hour later
     except WeightsError as error:
-        raise UsageError(f"--weights {settings.weights}: {error}") from error
+        raise SettingError("weights", f"{settings.weights}: {error}") from error
     return weights
 
 
@@ -119,7 +119,7 @@ def commit(
     about = {
         "verdict": verdict,
         "weights": job.weights.as_dict(),
-        "job": job.settings.as_dict(),
+        "job": job.settings.flat(),
         "session": {**session, "driver_requests": dict(requests_so_far())},
     }
     manifest = ledger.finish(about)
@@ -131,7 +131,7 @@ def commit(
         log.say(
             "over_error_rate",
             f"{sum(failed.values()):,} of {ledger.rows:,} images failed, more than "
-            f"--max-error-rate {job.settings.max_error_rate:g} allows: "
+            f"max_error_rate {job.settings.running.max_error_rate:g} allows: "
             + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
             failed=failed,
         )
@@ -140,10 +140,10 @@ def commit(
 
 
 def verdict_of(settings: Settings, metrics: Mapping[str, Any]) -> Verdict:
-    """Whether more images failed than --max-error-rate allows."""
+    """Whether more images failed than `max_error_rate` allows."""
     images = sum(metrics["statuses"].values())
     failed = sum(failures(metrics).values())
-    return "over_error_rate" if failed > settings.max_error_rate * images else "done"
+    return "over_error_rate" if failed > settings.running.max_error_rate * images else "done"
 
 
 def failures(metrics: Mapping[str, Any]) -> dict[str, int]:

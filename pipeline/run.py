@@ -29,7 +29,7 @@ from pipeline.errors import LedgerError
 from pipeline.job import commit, plan, verdict_of
 from pipeline.report.progress import Log, Progress, tell_when_stuck
 from pipeline.report.telemetry import Telemetry, endpoint, write_textfile
-from pipeline.settings import Settings, Verdict
+from pipeline.settings import RunningSettings, Settings, Verdict
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
@@ -49,7 +49,7 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     log.say("plan", planned.message, images=left, covered=planned.todo.covered)
     if not left:
         return planned.earlier_verdict()
-    if settings.dry_run:
+    if settings.running.dry_run:
         return "done"
     job, ledger = planned.begin()
     if manifest := ledger.manifest:  # by another job, since the plan was made
@@ -65,18 +65,20 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     started = time.monotonic()
     session: dict[str, Any] = {}
     if pending:
-        workers = start_ray(settings, len(pending))
+        workers = start_ray(settings.running, len(pending))
         log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
         images = ledger.rows - before["images_done"]
         progress = Progress(log, images, len(pending))
         with (
-            endpoint(telemetry, settings.metrics_port or None, settings.metrics_host),
+            endpoint(
+                telemetry, settings.running.metrics_port or None, settings.running.metrics_host
+            ),
             tell_when_stuck(log, progress, ray.available_resources),
         ):
             for done in chain(pending, job, workers):
                 telemetry.task_done(done.task, done.metrics)
-                if settings.metrics_file:
-                    write_textfile(telemetry, settings.metrics_file)
+                if settings.running.metrics_file:
+                    write_textfile(telemetry, settings.running.metrics_file)
                 progress.advance(done.images, done.ok, done.crops)
         wall_s = time.monotonic() - started
         session = {"wall_s": round(wall_s, 2), "images_per_s": round(images / wall_s, 3)}
@@ -148,7 +150,7 @@ def _task_block(number: int) -> list[pa.Table]:
     return [pa.table({"task": [number]})]
 
 
-def start_ray(settings: Settings, tasks: int) -> Workers:
+def start_ray(settings: RunningSettings, tasks: int) -> Workers:
     """Joins the cluster, or starts one on this machine, and shares it out among the stages.
 
     Raises LedgerError where there is no cluster to join, or none can be started.

@@ -11,17 +11,17 @@ import argparse
 import os
 import signal
 import sys
-from dataclasses import fields
-from types import FrameType, UnionType
-from typing import Any, NoReturn, get_args
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
-from pipeline.errors import LedgerError, UsageError
+from pipeline.command_line import FAILED, parser_of, run
+from pipeline.errors import LedgerError
 from pipeline.report.progress import Log
-from pipeline.settings import Settings, flag
+from pipeline.settings import Settings
 
-FAILED, USAGE, OVER_ERROR_RATE = 1, 2, 3
+OVER_ERROR_RATE = 3
 EXIT_S = 10.0  # after the drain, for Ray to leave in good order
-_REQUIRED = {"input", "output"}
 
 
 class Stopped(BaseException):
@@ -33,46 +33,23 @@ class Stopped(BaseException):
 
 
 def parser() -> argparse.ArgumentParser:
-    """One option for each field of Settings, with its unit and default in the help."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for item in fields(Settings):
-        text = item.metadata["help"].replace("%", "%%")
-        unit, choices = item.metadata["unit"], item.metadata["choices"]
-        options: dict[str, Any] = {"help": text, "required": item.name in _REQUIRED}
-        if item.type is bool:
-            made.add_argument(flag(item.name), action="store_true", help=f"{text} (default: no)")
-            continue
-        if item.name not in _REQUIRED:
-            default = {"": "none", "None": "all"}.get(str(item.default), str(item.default))
-            options["help"] += f" (default: {default}{' ' + unit if unit else ''})"
-        options["type"] = _plain_type(item.type)
-        options["choices"] = choices or None
-        options["metavar"] = None if choices else (unit.split()[-1] if unit else "X").upper()
-        made.add_argument(flag(item.name), default=item.default, **options)
-    return made
+    """The parser of this command."""
+    return parser_of(Settings, __doc__)
 
 
-def _plain_type(annotation: Any) -> Any:
-    """int for `int | None`, otherwise the annotation itself."""
-    return get_args(annotation)[0] if isinstance(annotation, UnionType) else annotation
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    return run(Settings, __doc__, crop, arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Parses, runs, and turns the outcome into an exit code."""
-    options = parser()
-    chosen = options.parse_args(arguments)
+def crop(settings: Settings) -> int:
+    """Carry out a job; returns the exit code. Raises UsageError."""
+    log = Log(settings.running.log_format)
+    stop_on_signals(settings.running.drain_s, log)
     try:
-        settings = Settings(**vars(chosen))
-        log = Log(settings.log_format)
-        stop_on_signals(settings.drain_s, log)
         from pipeline.run import crop_bucket  # ray is slow to import: not for --help or a typo
 
         verdict = crop_bucket(settings, log)
-    except UsageError as error:
-        print(f"{options.prog}: {error}", file=sys.stderr)
-        return USAGE
     except LedgerError as error:
         log.say("failed", f"failed: {error}")
         return FAILED

@@ -1,4 +1,4 @@
-"""Looks after the runs in an output store: lists, checks, compares, repairs, cleans, publishes.
+"""List, check, compare, repair, clean and publish the runs of an output store.
 
     python jobs/runs.py list s3://thumbs/
     python jobs/runs.py verify s3://thumbs/ RUN
@@ -12,161 +12,183 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from pipeline.errors import LedgerError, UsageError
+from pipeline.command_line import FAILED, parser_of, run
+from pipeline.errors import LedgerError, SettingError
 from pipeline.ledger.audit import compare_runs, describe_run, list_runs, verify_run
 from pipeline.ledger.delta import publish_delta
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
-from pipeline.settings import Settings, flag
-from pipeline.storage.store import open_store
+from pipeline.options import option
+from pipeline.settings import Settings
+from pipeline.storage.store import Store, open_store
 
-FAILED, USAGE = 1, 2
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def parser() -> argparse.ArgumentParser:
-    """The commands and their options."""
-    made = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command on an output store."""
+
+    output: str = option(
+        help="folder or s3:// prefix that holds the runs", placeholder="OUTPUT", positional=True
     )
-    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    json: bool = option(False, "print one JSON object a line")
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], help: str, *ids: str) -> Any:
-        one = commands.add_parser(name, help=help, description=help)
-        one.add_argument("output", help="folder or s3:// prefix that holds the runs")
-        for run_id in ids:
-            one.add_argument(run_id, help="run id, see `list`")
-        one.add_argument("--json", action="store_true", help="one JSON object a line (default: no)")
-        one.set_defaults(run=run)
-        return one
+    @property
+    def store(self) -> Store:
+        return open_store(self.output)
 
-    command("list", list_command, "every run, one a line, the latest last")
-    command("show", show_command, "all figures and settings of one run", "run_id")
-    command("verify", verify_command, "hash every file of a run again and count its rows", "run_id")
-    command("diff", diff_command, "what differs between two committed runs", "old_id", "new_id")
-    retry = command("retry", retry_command, "do a run's failed images again, as a run", "run_id")
-    retry.add_argument(
-        "--kind", choices=("transient", "permanent", "all"), default="transient",
-        help="which failures (default: transient)",
-    )  # fmt: skip
-    clean = command("gc", gc_command, "what no committed run needs: shows it, or removes it")
-    clean.add_argument(
-        "--older-than", default="7d", metavar="AGE", type=age_s,
-        help="only what was written longer ago: 90m, 12h, 7d (default: 7d)",
-    )  # fmt: skip
-    clean.add_argument("--delete", action="store_true", help="remove it (default: no, only show)")
-    publish = command("publish", publish_command, "add a run to the Delta tables", "run_id")
-    publish.add_argument(
-        "--delta", action="store_true", required=True,
-        help="as Delta Lake tables in _data/; needs the package deltalake",
-    )  # fmt: skip
-    return made
+    def run(self) -> int:
+        """Carry the command out; returns the exit code."""
+        raise NotImplementedError
+
+    def tell(
+        self, records: Iterable[Mapping[str, Any]], in_words: Callable[[Mapping[str, Any]], str]
+    ) -> None:
+        """Print records, as JSON or in words."""
+        for record in records:
+            print(json.dumps(record, ensure_ascii=False) if self.json else in_words(record))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Parses, runs, and turns the outcome into an exit code."""
-    options = parser()
-    chosen = options.parse_args(arguments)
-    try:
-        return int(chosen.run(chosen))
-    except UsageError as error:
-        print(f"{options.prog}: {error}", file=sys.stderr)
-        return USAGE
-    except LedgerError as error:
-        print(f"{options.prog}: {error}", file=sys.stderr)
-        return FAILED
+@dataclass(frozen=True, kw_only=True)
+class OneRun(Command):
+    """A command on one run."""
+
+    run_id: str = option(help="run id, see `list`", placeholder="RUN_ID", positional=True)
 
 
-def list_command(chosen: argparse.Namespace) -> int:
-    lines = list_runs(open_store(chosen.output))
-    tell(chosen, sorted(lines, key=lambda line: line.get("committed_at", 0)), _run_line)
-    return 0
+class List(Command):
+    """List every run, one a line, the latest last."""
+
+    def run(self) -> int:
+        lines = list_runs(self.store)
+        self.tell(sorted(lines, key=lambda line: line.get("committed_at", 0)), _run_line)
+        return 0
 
 
-def show_command(chosen: argparse.Namespace) -> int:
-    store = open_store(chosen.output)
-    ledger = Ledger(store, chosen.run_id)
-    about = {name: value for name, value in ledger.spec.items() if name != "plan"}
-    figures = {} if ledger.manifest is None else {"metrics": ledger.manifest["metrics"]}
-    tell(chosen, [{**about, **describe_run(store, chosen.run_id), **figures}], _block)
-    return 0
+class Show(OneRun):
+    """Show all figures and settings of one run."""
+
+    def run(self) -> int:
+        ledger = Ledger(self.store, self.run_id)
+        about = {name: value for name, value in ledger.spec.items() if name != "plan"}
+        figures = {} if ledger.manifest is None else {"metrics": ledger.manifest["metrics"]}
+        self.tell([{**about, **describe_run(self.store, self.run_id), **figures}], _block)
+        return 0
 
 
-def verify_command(chosen: argparse.Namespace) -> int:
-    found = verify_run(open_store(chosen.output), chosen.run_id)
-    tell(chosen, [asdict(found)], _block)
-    return FAILED if found.problems else 0
+class Verify(OneRun):
+    """Hash every file of a run again and count its rows."""
+
+    def run(self) -> int:
+        found = verify_run(self.store, self.run_id)
+        self.tell([asdict(found)], _block)
+        return FAILED if found.problems else 0
 
 
-def diff_command(chosen: argparse.Namespace) -> int:
-    store = open_store(chosen.output)
-    tell(chosen, [compare_runs(store, chosen.old_id, chosen.new_id)], _block)
-    return 0
+@dataclass(frozen=True, kw_only=True)
+class Diff(Command):
+    """Show what differs between two committed runs."""
+
+    old_id: str = option(help="run id, see `list`", placeholder="OLD_ID", positional=True)
+    new_id: str = option(help="run id, see `list`", placeholder="NEW_ID", positional=True)
+
+    def run(self) -> int:
+        self.tell([compare_runs(self.store, self.old_id, self.new_id)], _block)
+        return 0
 
 
-def retry_command(chosen: argparse.Namespace) -> int:
-    from pipeline.cli import crop  # loads the network, which takes seconds
+@dataclass(frozen=True, kw_only=True)
+class Retry(OneRun):
+    """Do a run's failed photos again, as a new run; exit codes as of crop_bucket."""
 
-    manifest = Ledger(open_store(chosen.output), chosen.run_id).manifest
-    if manifest is None:
-        raise LedgerError(f"run {chosen.run_id} is not committed; submit its job again instead")
-    again = {"output": chosen.output, "retry": chosen.run_id, "retry_kind": chosen.kind}
-    return crop.main(_arguments({**manifest["job"], **again}))
+    kind: Literal["transient", "permanent", "all"] = option("transient", "which failures")
 
+    def run(self) -> int:
+        from pipeline.cli.crop import crop
 
-def gc_command(chosen: argparse.Namespace) -> int:
-    store = open_store(chosen.output)
-    garbage = find_garbage(store, chosen.older_than)
-    lines = [{"why": g.why, "run_id": g.run_id, **asdict(g.info)} for g in garbage]
-    tell(chosen, lines, _garbage_line)
-    size = sum(g.info.bytes for g in garbage)
-    freed = remove_garbage(store, garbage) if chosen.delete else 0
-    summary = {"objects": len(garbage), "bytes": size, "bytes_freed": freed}
-    tell(chosen, [summary], lambda s: f"{s['objects']} objects, {s['bytes']:,} bytes" + (
-        f"; {freed:,} bytes freed" if chosen.delete else "; nothing removed, add --delete"
-    ))  # fmt: skip
-    return 0
+        manifest = Ledger(self.store, self.run_id).manifest
+        if manifest is None:
+            raise LedgerError(f"run {self.run_id} is not committed; submit its job again instead")
+        known = Settings().flat().keys()
+        job = {name: value for name, value in manifest["job"].items() if name in known}
+        again = {"output": self.output, "retry": self.run_id, "retry_kind": self.kind}
+        return crop(Settings.of(**{**job, **again}))
 
 
-def publish_command(chosen: argparse.Namespace) -> int:
-    versions = publish_delta(open_store(chosen.output), chosen.run_id)
-    tell(chosen, [{"run_id": chosen.run_id, "versions": versions}], _block)
-    return 0
+@dataclass(frozen=True, kw_only=True)
+class CollectGarbage(Command):
+    """Show what no committed run needs, or remove it."""
+
+    older_than: str = option(
+        "7d", "only what was written longer ago: 90m, 12h, 7d", placeholder="AGE"
+    )
+    delete: bool = option(False, "remove it instead of showing it")
+
+    def __post_init__(self) -> None:
+        _ = self.older_than_s
+
+    @property
+    def older_than_s(self) -> float:
+        """Seconds of an age like 90m, 12h or 7d. Raises SettingError."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", self.older_than)
+        if not found:
+            raise SettingError(
+                "older_than", f"{self.older_than!r} is not an age; write 90m, 12h or 7d"
+            )
+        return float(found[1]) * SECONDS[found[2]]
+
+    def run(self) -> int:
+        store = self.store
+        garbage = find_garbage(store, self.older_than_s)
+        lines = [{"why": g.why, "run_id": g.run_id, **asdict(g.info)} for g in garbage]
+        self.tell(lines, _garbage_line)
+        size = sum(g.info.bytes for g in garbage)
+        freed = remove_garbage(store, garbage) if self.delete else 0
+        done = f"{freed:,} bytes freed" if self.delete else "nothing removed, add --delete"
+        summary = {"objects": len(garbage), "bytes": size, "bytes_freed": freed}
+        self.tell([summary], lambda s: f"{s['objects']} objects, {s['bytes']:,} bytes; {done}")
+        return 0
 
 
-def age_s(text: str) -> float:
-    """Seconds of an age like 90m, 12h or 7d."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an age; write 90m, 12h or 7d")
-    return float(found[1]) * SECONDS[found[2]]
+@dataclass(frozen=True, kw_only=True)
+class Publish(OneRun):
+    """Add a run to the Delta tables."""
+
+    delta: bool = option(
+        False, "as Delta Lake tables in _data/; needs the package deltalake", required=True
+    )
+
+    def run(self) -> int:
+        versions = publish_delta(self.store, self.run_id)
+        self.tell([{"run_id": self.run_id, "versions": versions}], _block)
+        return 0
 
 
-def _arguments(job: Mapping[str, Any]) -> list[str]:
-    """The command line of the job whose settings a manifest holds; defaults are left out."""
-    words: list[str] = []
-    for item in fields(Settings):
-        value = job.get(item.name, item.default)
-        if value is True:
-            words.append(flag(item.name))
-        elif value != item.default and value is not False:
-            words += [f"{flag(item.name)}={value}"]
-    return words
+COMMANDS: dict[str, type[Command]] = {
+    "list": List,
+    "show": Show,
+    "verify": Verify,
+    "diff": Diff,
+    "retry": Retry,
+    "gc": CollectGarbage,
+    "publish": Publish,
+}
 
 
-def tell(
-    chosen: argparse.Namespace,
-    records: Iterable[Mapping[str, Any]],
-    in_words: Callable[[Mapping[str, Any]], str],
-) -> None:
-    """Print records, as JSON or in words."""
-    for record in records:
-        print(json.dumps(record, ensure_ascii=False) if chosen.json else in_words(record))
+def parser() -> argparse.ArgumentParser:
+    """The parser of this command."""
+    return parser_of(COMMANDS, __doc__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    return run(COMMANDS, __doc__, lambda command: command.run(), arguments)
 
 
 def _run_line(run: Mapping[str, Any]) -> str:

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.detectors import make_detector
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError, UsageError
 from pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -165,21 +165,20 @@ def make_engine(
 def engine_of(
     settings: Settings, weights: Weights, device: str, images: Callable[[], int]
 ) -> "CropEngine":
-    """A job's engine, compiled as `--compile` says. images: how many the run has.
+    """A job's engine, compiled as `compile` says. images: how many the run has.
 
     Raises UsageError where it is to be compiled and can't be.
     """
     from s2cnet.aot import CannotCompileError, cache_folder
 
-    precision = cast("Precision", settings.precision)
-    how = (settings.search, settings.rank_by, precision)
-    make = partial(make_engine, weights, settings.detector, device, *how)
-    wanted = settings.compile == "on"
-    if wanted or (settings.compile == "auto" and images() >= COMPILE_FROM):
+    how = (settings.cropping.search, settings.cropping.rank_by, settings.cropping.precision)
+    make = partial(make_engine, weights, settings.input.detector, device, *how)
+    wanted = settings.running.compile == "on"
+    if wanted or (settings.running.compile == "auto" and images() >= COMPILE_FROM):
         try:
             return make(cache=cache_folder())
         except CannotCompileError as error:
             if wanted:
-                raise UsageError(f"--compile on: {error}") from error
+                raise SettingError("compile", f"is on: {error}") from error
             warnings.warn(f"networks are not compiled: {error}", RuntimeWarning, stacklevel=2)
     return make()

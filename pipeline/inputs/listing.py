@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import ReadError, UsageError
+from pipeline.errors import ReadError, SettingError, UsageError
 from pipeline.inputs.http import HttpPolicy, read_http
 from pipeline.inputs.lists import is_list, read_list
 from pipeline.schema import INPUTS
@@ -48,7 +48,7 @@ def list_inputs(input_uri: str, limit: int | None = None) -> pa.Table:
     """
     refuse_credentials(input_uri)
     if limit is not None and limit < 1:
-        raise UsageError(f"--limit is {limit}; give 1 or more")
+        raise SettingError("limit", f"must be at least 1, not {limit}")
     if is_list(input_uri):
         table = _pin_files(read_list(input_uri))
     elif scheme_of(input_uri) == "file":

@@ -10,7 +10,7 @@ from pipeline.cropping.results import ScoredCrop
 from pipeline.ledger.figures import add_figures
 from pipeline.photo.thumbnail import cut, encode, thumbnail_size
 from pipeline.schema import OK
-from pipeline.settings import Settings
+from pipeline.settings import ThumbnailSettings
 from pipeline.shapes import parse_shape
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import one_by_one
@@ -26,18 +26,18 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     before = requests_so_far()
     task = unpack(block)
     settings = job.settings
-    store = output_store(settings.output)
+    store = output_store(settings.running.output)
     encoded: list[EncodedCrop] = []
 
     def cut_and_encode(row: PhotoRow) -> None:
-        made = [encode_crop(row, chosen, settings) for chosen in row.crops]
-        if settings.crop_files:
+        made = [encode_crop(row, chosen, settings.thumbnails) for chosen in row.crops]
+        if settings.thumbnails.crop_files:
             made = [replace(crop, file=write_crop_file(store, crop)) for crop in made]
         encoded.extend(made)
 
-    for row in one_by_one(task, "encode", job.run_id, settings.image_timeout_s):
+    for row in one_by_one(task, "encode", job.run_id, settings.running.image_timeout_s):
         attempt(row, "encode", cut_and_encode)
-    tables = task_tables(task, encoded, settings.candidates)
+    tables = task_tables(task, encoded, settings.cropping.candidates)
     requests = requests_so_far() - before
     figures = [_figures(task, encoded), {"requests": task.requests}, {"requests": requests}]
     record = ledger_of(job).commit_task(task.number, tables, add_figures(figures))
@@ -53,7 +53,7 @@ def write_crop_file(store: Store, crop: EncodedCrop) -> str:
     return key
 
 
-def encode_crop(row: PhotoRow, chosen: ScoredCrop, settings: Settings) -> EncodedCrop:
+def encode_crop(row: PhotoRow, chosen: ScoredCrop, settings: ThumbnailSettings) -> EncodedCrop:
     """Cut a chosen crop from its photo and encode it. Raises EncodeError."""
     shape = parse_shape(chosen.ratio)
     size_wh = thumbnail_size(shape, chosen.box_px, settings.thumbnail_size)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from pipeline.cropping.build import engine_of
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError
-from pipeline.shapes import parse_shapes
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import died_before, one_by_one
 from pipeline.stages.task import PhotoRow, Task
@@ -23,7 +22,7 @@ class DetectScore:
 
     def __init__(self, job: Job, device: str) -> None:
         self.settings, self.run_id = job.settings, job.run_id
-        self.shapes = parse_shapes(job.settings.ratios)
+        self.shapes = job.settings.cropping.shapes
         if device == "cpu":
             one_thread()
         self.engine = engine_of(job.settings, job.weights, device, lambda: ledger_of(job).rows)
@@ -36,7 +35,7 @@ class DetectScore:
         task = unpack(block)
         seen: dict[str, SeenPhoto] = {}  # photos that are not scored yet, by image_id
         batch = self.batches and not died_before(task, "score", self.run_id)
-        for row in one_by_one(task, "score", self.run_id, self.settings.image_timeout_s):
+        for row in one_by_one(task, "score", self.run_id, self.settings.running.image_timeout_s):
             if batch:  # while the first photo is noted: a worker that dies here batches no more
                 seen = self.see_all(task)
                 batch = False
@@ -67,7 +66,7 @@ class DetectScore:
 
     def score(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
         """Choose one photo's crops among scored candidates."""
-        top_k, keep = self.settings.top_k, self.settings.candidates
+        top_k, keep = self.settings.cropping.top_k, self.settings.cropping.candidates
         choice = self.engine.choose(seen.pop(row.image_id), self.shapes, top_k, keep)
         row.crops, row.candidates = choice.crops, choice.candidates
 

@@ -20,11 +20,11 @@ def read_decode(block: Block, job: Job) -> Block:
     number = task_number(block)
     task = new_task(number, ledger_of(job).task_inputs(number))
     settings = job.settings
-    decoder = decoder_for(settings.decode_limits, settings.decoded_side)
+    decoder = decoder_for(settings.decoding.limits, settings.decoded_side)
     waiting: dict[str, bytes] = {}  # image_id -> what was read and is not decoded yet
 
     def read(row: PhotoRow) -> None:
-        data = read_image(row.uri, row.etag, settings.max_bytes, settings.http)
+        data = read_image(row.uri, row.etag, settings.decoding.max_bytes, settings.input.http)
         row.bytes, waiting[row.image_id] = len(data), data
 
     def decode(row: PhotoRow) -> None:
@@ -34,7 +34,7 @@ def read_decode(block: Block, job: Job) -> Block:
         row.width_px, row.height_px = photo.width_px, photo.height_px
         row.format, row.orientation = photo.format, photo.orientation
 
-    with ThreadPoolExecutor(settings.read_threads) as pool:
+    with ThreadPoolExecutor(settings.running.read_threads) as pool:
         reads = [pool.submit(attempt, row, "read", read) for row in task.rows]
         for row, done in zip(task.rows, reads, strict=True):
             done.result()

@@ -49,7 +49,7 @@ def _ledger_at(output: str, run_id: str) -> Ledger:
 
 
 def ledger_of(job: Job) -> Ledger:
-    return _ledger_at(job.settings.output, job.run_id)
+    return _ledger_at(job.settings.running.output, job.run_id)
 
 
 def one_thread() -> None:

@@ -56,7 +56,9 @@ def per_image(name: str, command: Callable[[Path, Path], Sequence[str]], work: P
 
 def stages_alone(photos: Path, output: Path) -> list[Row]:
     """Each stage by itself in this process, one thread: what the pipeline can't be faster than."""
-    settings = Settings(input=str(photos), output=str(output), weights="untrained", task_images=8)
+    settings = Settings.of(
+        input=str(photos), output=str(output), weights="untrained", task_images=8
+    )
     job, ledger = plan(settings, Log("json", StringIO())).begin()
     tasks, images = ledger.pending(), ledger.rows
     one_thread()

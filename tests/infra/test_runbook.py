@@ -34,7 +34,7 @@ def test_every_command_line_is_accepted(page: str, job: str, arguments: list[str
     parsers = {"crop_bucket": crop.parser, "runs": runs.parser}
     chosen = parsers[job]().parse_args(arguments)  # exits on an unknown option
     if job == "crop_bucket":
-        Settings(**vars(chosen))
+        Settings.of(**vars(chosen))
 
 
 def test_there_are_commands_for_every_way_to_look_after_runs() -> None:

@@ -135,13 +135,15 @@ def test_the_entrypoint_is_a_command_line_that_the_job_takes() -> None:
     )
     python, script, *arguments = shlex.split(entrypoint)
     assert (python, script) == ("python", "/app/jobs/crop_bucket.py")
-    settings = Settings(**vars(parser().parse_args(arguments)))
-    assert settings.input == "s3://ugc/2026/11/21/"
-    assert settings.output == "s3://thumbs/"
+    settings = Settings.of(**vars(parser().parse_args(arguments)))
+    assert settings.input.input == "s3://ugc/2026/11/21/"
+    assert settings.running.output == "s3://thumbs/"
     head = TEMPLATES["head"]
     ports = {port["name"]: port["containerPort"] for port in head["spec"]["containers"][0]["ports"]}
-    assert settings.metrics_port == ports["figures"]
-    assert head["metadata"]["annotations"]["prometheus.io/port"] == str(settings.metrics_port)
+    assert settings.running.metrics_port == ports["figures"]
+    assert head["metadata"]["annotations"]["prometheus.io/port"] == str(
+        settings.running.metrics_port
+    )
 
 
 def test_strangers_pictures_are_not_decoded_on_the_head() -> None:

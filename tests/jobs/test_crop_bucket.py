@@ -356,8 +356,8 @@ def test_wrong_usage_exits_with_2_and_says_what(
 
 def test_the_command_line_is_the_settings() -> None:
     chosen = parser().parse_args(["--input", "a", "--output", "b", "--top-k", "3", "--candidates"])
-    settings = Settings(**vars(chosen))
-    assert settings == Settings(input="a", output="b", top_k=3, candidates=True)
+    settings = Settings.of(**vars(chosen))
+    assert settings == Settings.of(input="a", output="b", top_k=3, candidates=True)
     text = parser().format_help()
     assert "default: 512 px" in text
     assert "default: 10.0 s" in text

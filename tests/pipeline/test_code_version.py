@@ -42,7 +42,13 @@ def test_a_source_of_the_line_changes_it(checkout: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pipeline/lab/evaluation/plots.py", "pipeline/report/page.py", "pipeline/cli/runs.py"]
+    "name",
+    [
+        "pipeline/lab/evaluation/plots.py",
+        "pipeline/report/page.py",
+        "pipeline/cli/runs.py",
+        "pipeline/command_line.py",
+    ],
 )
 def test_the_laboratory_and_the_commands_leave_it_alone(checkout: Path, name: str) -> None:
     before = version()

@@ -12,6 +12,7 @@ from pipeline.errors import (
     LedgerError,
     ReadError,
     ScoreError,
+    SettingError,
     UsageError,
 )
 
@@ -36,6 +37,8 @@ def test_status_decides_the_kind(error: CropError, stage: str, kind: str) -> Non
 def test_errors_survive_pickling() -> None:
     error = pickle.loads(pickle.dumps(ReadError("network", "reset by peer")))
     assert (type(error), error.status, error.message) == (ReadError, "network", "reset by peer")
+    wrong = pickle.loads(pickle.dumps(SettingError("top_k", "must be at least 1")))
+    assert (wrong.field, str(wrong)) == ("top_k", "top_k must be at least 1")
 
 
 def test_run_level_errors_are_not_errors_of_an_image() -> None:

@@ -23,7 +23,7 @@ def photos(tmp_path: Path) -> Path:
 
 def settings(photos: Path, **options: object) -> Settings:
     given = {"weights": "untrained", "task_images": 2, "ratios": "1:1", **options}
-    return Settings(input=str(photos), output=str(photos.parent / "out"), **given)  # type: ignore[arg-type]
+    return Settings.of(input=str(photos), output=str(photos.parent / "out"), **given)
 
 
 @pytest.fixture
@@ -54,10 +54,3 @@ def test_failures_are_repaired_by_a_run_of_their_own(photos: Path, log: Log) -> 
     assert both.todo.inputs.num_rows == 4
     with pytest.raises(UsageError, match="choose one"):
         settings(photos, retry=job.run_id, resume=job.run_id)
-
-
-def test_hosts_of_http_pictures(photos: Path) -> None:
-    assert settings(photos).http is None
-    policy = settings(photos, http_hosts=" a.example, .B.example,").http
-    assert policy is not None
-    assert policy.hosts == {"a.example", ".b.example"}

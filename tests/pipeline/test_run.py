@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import LedgerError
 from pipeline.run import Workers, share_out, start_ray
-from pipeline.settings import Settings
+from pipeline.settings import RunningSettings
 
 MANY = 10_000  # tasks
 
@@ -63,4 +63,4 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.Mon
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.init", refused)
     with pytest.raises(LedgerError, match=r"Ray does not start: nobody at 10\.0\.0\.1:6379"):
-        start_ray(Settings(input="in", output="out"), 1)
+        start_ray(RunningSettings(), 1)

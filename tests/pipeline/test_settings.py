@@ -1,52 +1,127 @@
-"""Settings: what is refused, what identifies a run, and that the command line offers them all."""
+"""Settings: what is refused, what identifies a run, and that old runs keep their identity."""
 
-from dataclasses import fields
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import pytest
 
-from pipeline.errors import UsageError
-from pipeline.settings import Settings, flag
+from pipeline.errors import SettingError, UsageError
+from pipeline.inputs.http import HttpPolicy
+from pipeline.photo.decode import DecodeLimits
+from pipeline.photo.thumbnail import FORMATS
+from pipeline.settings import Settings
+from s2cnet import PRESETS
+
+STORED = Path(__file__).parents[1] / "golden" / "runs" / "release_0_1_0" / "out" / "runs"
+PARTS = [type(getattr(Settings(), item.name)) for item in fields(Settings)]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"ratios": "16x9"}, "16x9"),
-        ({"top_k": 0}, "--top-k"),
-        ({"quality": 101}, "--quality"),
-        ({"format": "bmp"}, "--format"),
-        ({"background": "white"}, "--background"),
-        ({"background": "fffffffff"}, "--background"),
-        ({"max_error_rate": 5.0}, "--max-error-rate"),
-        ({"limit": 0}, "--limit"),
-        ({"num_actors": -1}, "--num-actors"),
-        ({"gpus_per_actor": 1.5}, "--gpus-per-actor"),
-        ({"decode_timeout_s": 0.0}, "--decode-timeout-s"),
-        ({"metrics_port": 70_000}, "--metrics-port"),
+        ({"top_k": 0}, "^top_k must be at least 1, not 0$"),
+        ({"quality": 101}, "^quality must be from 1 to 100, not 101$"),
+        ({"format": "bmp"}, "^format must be one of webp, jpeg, png, avif, not 'bmp'$"),
+        ({"background": "white"}, "^background"),
+        ({"background": "fffffffff"}, "^background"),
+        ({"max_error_rate": 5.0}, "^max_error_rate must be from 0 to 1, not 5.0$"),
+        ({"limit": 0}, "^limit must be at least 1"),
+        ({"num_actors": -1}, "^num_actors must be at least 0"),
+        ({"gpus_per_actor": 1.5}, "^gpus_per_actor"),
+        ({"gpus_per_actor": -1.0}, "^gpus_per_actor"),
+        ({"decode_timeout_s": 0.0}, "^decode_timeout_s"),
+        ({"image_timeout_s": 0.0}, "^image_timeout_s"),
+        ({"drain_s": -1.0}, "^drain_s"),
+        ({"metrics_port": 70_000}, "^metrics_port must be from 0 to 65535, not 70000$"),
+        ({"seed": -1}, "^seed must be at least 0"),
+        ({"resume": "a", "retry": "b"}, "^resume .*choose one"),
     ],
 )
-def test_nonsense_is_refused_by_the_name_of_its_option(
+def test_nonsense_is_refused_by_the_name_of_its_field(
     change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        Settings(**change)  # type: ignore[arg-type]
+        Settings.of(**change)
+
+
+@pytest.mark.parametrize("name", ["max_bytes", "max_pixels", "max_jpeg_pixels", "max_side",
+                                  "decode_memory_bytes", "view_side", "thumbnail_size", "quality",
+                                  "task_images", "task_bytes", "read_threads"])  # fmt: skip
+def test_sizes_are_at_least_1(name: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.of(**{name: 0})
+    assert caught.value.field == name
+    assert Settings.of(**{name: 1}).flat()[name] == 1
 
 
 def test_identity_holds_what_changes_the_crops_and_nothing_else() -> None:
-    plain = Settings(input="a", output="b").identity()
-    same = Settings(input="c", output="d", task_images=3, num_actors=7, log_format="json")
+    plain = Settings.of(input="a", output="b").identity()
+    same = Settings.of(input="c", output="d", task_images=3, num_actors=7, log_format="json")
     assert same.identity() == plain
     for change in ({"quality": 81}, {"ratios": "1:1"}, {"max_side": 100}, {"crop_files": True}):
-        assert Settings(**change).identity() != plain  # type: ignore[arg-type]
+        assert Settings.of(**change).identity() != plain
+
+
+def test_identity_is_that_of_a_run_made_before_settings_had_parts() -> None:
+    """The stored run's spec holds names and values of release 0.1.0, as JSON text."""
+    (stored,) = STORED.glob("*/spec.json")
+    today = Settings.of(ratios="1:1,16:9,circle", thumbnail_size=48, candidates=True)
+    settings = json.loads(stored.read_text())["settings"]
+    assert json.dumps(today.identity(), sort_keys=True) == json.dumps(settings, sort_keys=True)
+
+
+def test_the_job_of_that_run_can_be_made_again() -> None:
+    """Its manifest holds every setting of release 0.1.0, and there was none that is gone."""
+    (stored,) = STORED.glob("*/_MANIFEST.json")
+    job = json.loads(stored.read_text())["job"]
+    assert json.loads(json.dumps(Settings.of(**job).flat())) == job
+
+
+def test_flat_and_parts_say_the_same() -> None:
+    settings = Settings.of(input="a", top_k=3, view_side=64, drain_s=0.5, quality=1)
+    assert (settings.input.input, settings.cropping.top_k) == ("a", 3)
+    assert (settings.decoding.view_side, settings.thumbnails.quality) == (64, 1)
+    assert settings.running.drain_s == 0.5
+    assert Settings.of(**settings.flat()) == settings
+    with pytest.raises(TypeError, match="colour, size"):
+        Settings.of(size=1, colour=2)
+
+
+def test_no_two_parts_have_a_field_of_one_name() -> None:
+    names = [item.name for part in PARTS for item in fields(part)]
+    assert len(names) == len(set(names)) == len(Settings().flat())
 
 
 def test_every_setting_says_what_it_means() -> None:
-    for item in fields(Settings):
-        assert item.metadata["help"], item.name
-        assert flag(item.name).startswith("--")
+    for part in PARTS:
+        for item in fields(part):
+            assert item.metadata["help"], item.name
 
 
 def test_background_and_limits_are_read_as_meant() -> None:
-    settings = Settings(background="#0080ff", max_bytes=5, decode_timeout_s=2.5)
-    assert settings.background_rgb == (0, 128, 255)
-    assert (settings.decode_limits.max_bytes, settings.decode_limits.timeout_s) == (5, 2.5)
+    settings = Settings.of(background="#0080ff", max_bytes=5, decode_timeout_s=2.5)
+    assert settings.thumbnails.background_rgb == (0, 128, 255)
+    limits = settings.decoding.limits
+    assert (limits.max_bytes, limits.timeout_s) == (5, 2.5)
+    assert asdict(Settings().decoding.limits) == asdict(DecodeLimits())
+
+
+def test_the_view_is_twice_the_thumbnail_where_that_is_more() -> None:
+    assert Settings.of(view_side=1024, thumbnail_size=512).decoded_side == 1024
+    assert Settings.of(view_side=1024, thumbnail_size=600).decoded_side == 1200
+
+
+def test_hosts_are_read_by_comma() -> None:
+    assert Settings().input.http is None
+    assert Settings.of(http_hosts=" ,").input.http is None
+    policy = Settings.of(http_hosts=" a.example, .B.example,").input.http
+    assert policy == HttpPolicy(frozenset({"a.example", ".b.example"}))
+
+
+def test_choices_are_those_of_the_code_behind_them() -> None:
+    for format in FORMATS:
+        assert Settings.of(format=format).thumbnails.format == format
+    for preset in PRESETS:
+        assert Settings.of(preset=preset).input.preset == preset

@@ -65,7 +65,9 @@ def test_make_targets_in_the_readme_exist() -> None:
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z][a-z-]+)", README))))
 def test_options_in_the_readme_exist(option: str) -> None:
     folders = (ROOT / "pipeline" / "cli", ROOT / "pipeline" / "lab" / "cli")
-    sources = "".join(path.read_text() for folder in folders for path in folder.glob("*.py"))
-    settings = (ROOT / "pipeline" / "settings.py").read_text()
+    files = [ROOT / "pipeline" / "command_line.py"]
+    files += [path for folder in folders for path in folder.glob("*.py")]
+    sources = "".join(path.read_text() for path in files)
+    settings = "".join(path.read_text() for path in (ROOT / "pipeline" / "settings").glob("*.py"))
     named = option.removeprefix("--").replace("-", "_")
     assert f'"{option}"' in sources or re.search(rf"^    {named}:", settings, re.MULTILINE)

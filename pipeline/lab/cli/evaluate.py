@@ -29,7 +29,7 @@ from pipeline.lab.evaluation.prior import fit_prior
 from pipeline.lab.evaluation.report import write_report
 from pipeline.lab.evaluation.summary import main_measure, summarise
 from pipeline.report.progress import Log, Progress
-from pipeline.settings import Settings
+from pipeline.settings import RunningSettings
 from pipeline.shapes import parse_shapes
 from s2cnet import WeightsError
 
@@ -224,7 +224,7 @@ def run(dataset: Dataset, plan: Plan, chosen: argparse.Namespace, log: Log) -> I
     from pipeline.run import start_ray
 
     gpus_per_actor = 0.0 if chosen.device == "cpu" else 1.0
-    workers = start_ray(Settings(gpus_per_actor=gpus_per_actor), len(dataset.examples))
+    workers = start_ray(RunningSettings(gpus_per_actor=gpus_per_actor), len(dataset.examples))
     log.say("workers", workers.why)
     return evaluate_on_ray(
         dataset.examples, plan, workers.device, workers.actors, workers.actor_cpus,

@@ -37,7 +37,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 def test_small_runs_and_those_that_say_so_are_not_compiled(
     compile: str, images: int, asks: bool, asked: list[Any]
 ) -> None:
-    engine = engine_of(Settings(compile=compile), UNTRAINED, "cpu", lambda: images)
+    engine = engine_of(Settings.of(compile=compile), UNTRAINED, "cpu", lambda: images)
     assert bool(asked) is asks
     assert type(engine.network) is ReadyS2CNet
 
@@ -50,16 +50,16 @@ def test_a_large_run_without_a_compiler_says_so_and_goes_on(asked: list[Any]) ->
 
 
 def test_compile_on_without_a_compiler_is_refused(asked: list[Any]) -> None:
-    with pytest.raises(UsageError, match=r"--compile on: no C\+\+ compiler"):
-        engine_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
+    with pytest.raises(UsageError, match=r"compile is on: no C\+\+ compiler"):
+        engine_of(Settings.of(compile="on"), UNTRAINED, "cpu", lambda: 1)
 
 
 def test_precision_reaches_the_network() -> None:
-    engine = engine_of(Settings(precision="bfloat16"), UNTRAINED, "cpu", lambda: 1)
+    engine = engine_of(Settings.of(precision="bfloat16"), UNTRAINED, "cpu", lambda: 1)
     assert isinstance(engine.network, ReadyS2CNet)
     assert engine.network.precision == "bfloat16"
-    assert Settings(precision="bfloat16").identity() != Settings().identity()
-    assert Settings(compile="off").identity() == Settings().identity()
+    assert Settings.of(precision="bfloat16").identity() != Settings().identity()
+    assert Settings.of(compile="off").identity() == Settings().identity()
 
 
 def test_packages_are_kept_where_the_user_says(
@@ -68,7 +68,7 @@ def test_packages_are_kept_where_the_user_says(
     monkeypatch.setenv("S2CNET_CACHE", str(tmp_path))
     seen: list[Any] = []
     monkeypatch.setattr(build, "make_engine", lambda *_, **named: seen.append(named))
-    engine_of(Settings(compile="on"), UNTRAINED, "cpu", lambda: 1)
+    engine_of(Settings.of(compile="on"), UNTRAINED, "cpu", lambda: 1)
     assert seen == [{"cache": aot.cache_folder()}]
     assert aot.cache_folder() == tmp_path
 

@@ -58,7 +58,7 @@ def test_limit_keeps_the_first(photos: Path) -> None:
         Path(u).relative_to(photos).as_posix()
         for u in list_inputs(str(photos), limit=2)["uri"].to_pylist()
     ]
-    with pytest.raises(UsageError, match="--limit is 0"):
+    with pytest.raises(UsageError, match="limit must be at least 1, not 0"):
         list_inputs(str(photos), limit=0)
 
 

@@ -71,7 +71,7 @@ def test_it_covers_its_photos(folder: Path) -> None:
     """A job of today with the same options, weights and detector has nothing to do."""
     store = open_store("out")
     old = read_spec(store, RUN_ID)
-    today = Settings(
+    today = Settings.of(
         input="list.csv", output="out", ratios="1:1,16:9,circle", thumbnail_size=48, candidates=True
     )
     spec = RunSpec(

@@ -65,7 +65,7 @@ def write_scenes(folder: Path, count: int) -> None:
 def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
     expected = write_odd_photos(tmp_path / "odd")
     manifest = do(
-        Settings(
+        Settings.of(
             input=str(tmp_path / "odd"), output=str(tmp_path / "out"), ratios="1:1,circle",
             task_images=7, thumbnail_size=64, decode_timeout_s=30,
         )
@@ -88,7 +88,7 @@ def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
 def test_crops_hold_what_their_columns_say(tmp_path: Path) -> None:
     write_scenes(tmp_path / "in", 2)
     do(
-        Settings(
+        Settings.of(
             input=str(tmp_path / "in"), output=str(tmp_path / "out"), ratios="16:9,free,circle",
             top_k=2, thumbnail_size=80, candidates=True, crop_files=True,
         )
@@ -121,7 +121,7 @@ def test_task_size_changes_nothing_that_comes_out(tmp_path: Path) -> None:
     tables = []
     for task_images in (1, 2, 5):
         output = str(tmp_path / f"out{task_images}")
-        settings = Settings(
+        settings = Settings.of(
             input=str(tmp_path / "in"), output=output, task_images=task_images, ratios="1:1,16:9"
         )
         do(settings)
@@ -137,7 +137,7 @@ def test_columns_of_a_list_pass_through_and_its_boxes_are_used(tmp_path: Path) -
         f'uri,user,boxes\n{tmp_path}/in/0.jpg,ann,"[[10,20,30,40]]"\n{tmp_path}/in/1.jpg,bob,\n'
     )
     do(
-        Settings(
+        Settings.of(
             input=str(tmp_path / "list.csv"), output=str(tmp_path / "out"), ratios="1:1",
             detector="boxes",
         )
@@ -152,7 +152,7 @@ def test_columns_of_a_list_pass_through_and_its_boxes_are_used(tmp_path: Path) -
 
 def decoded_block(folder: Path, count: int) -> tuple[Job, pa.Table]:
     write_scenes(folder / "in", count)
-    settings = Settings(input=str(folder / "in"), output=str(folder / "out"), ratios="1:1")
+    settings = Settings.of(input=str(folder / "in"), output=str(folder / "out"), ratios="1:1")
     job, ledger = plan(settings, Log("json", io.StringIO())).begin()
     return job, read_decode(pa.table({"task": ledger.pending()}), job)
 
@@ -218,7 +218,7 @@ def test_a_large_thumbnail_gets_a_large_view(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(np.tile(scene(400, 300), (8, 8, 1))).save(tmp_path / "in/large.jpg")
     for thumbnail, view in ((512, 1600), (800, 1600), (1200, 3200)):
-        settings = Settings(
+        settings = Settings.of(
             input=str(tmp_path / "in"), output=str(tmp_path / f"out{thumbnail}"),
             thumbnail_size=thumbnail,
         )  # fmt: skip

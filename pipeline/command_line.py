@@ -1,0 +1,228 @@
+"""Make a command of a dataclass and a function, the same way for every command.
+
+    def main(arguments=None) -> int:
+        return run(Options, __doc__, work, arguments)
+
+Each field of the dataclass is one option, as `pipeline.options` declares it; a field that is a
+dataclass itself is a group of options. Library errors name fields; here they are spelt as flags.
+argparse does the reading: `--help` costs no import beyond the standard library.
+"""
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from pipeline.code_version import RELEASE
+from pipeline.errors import LedgerError, SettingError, UsageError
+from pipeline.options import choices_of
+
+T = TypeVar("T")
+Kind = type[T] | Mapping[str, type[T]]
+FAILED, USAGE = 1, 2
+_PLACEHOLDERS = {int: "N", float: "NUMBER", Path: "PATH", str: "TEXT"}
+
+
+def run(
+    kind: Kind[T],
+    about: str | None,
+    work: Callable[[T], int],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Read a command line, do the work, return the exit code.
+
+    kind:  dataclass of the options, or one for each subcommand by its name
+    about: the help's first part, usually the module's docstring
+    work:  is given the options, returns an exit code
+
+    A UsageError becomes one line on stderr and the code 2, a LedgerError one line and 1; others
+    propagate. Raises SystemExit as argparse does: 0 for `--help` and `--version`, 2 for an option
+    that is unknown, missing or of the wrong type.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parser = parser_of(kind, about)
+    _refuse_unknown(parser, kind, words)
+    found = vars(parser.parse_args(words))
+    try:
+        return work(_made(kind if isinstance(kind, type) else kind[found["command"]], found))
+    except UsageError as error:
+        print(f"{parser.prog}: {in_flags(error)}", file=sys.stderr)
+        return USAGE
+    except LedgerError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return FAILED
+
+
+def flag(name: str) -> str:
+    """Spell a field as on a command line: `--top-k` for `top_k`."""
+    return "--" + name.replace("_", "-")
+
+
+def in_flags(error: UsageError) -> str:
+    """The message of an error, the setting in it spelt as its flag."""
+    if isinstance(error, SettingError):
+        return f"{flag(error.field)} {error.problem}"
+    return str(error)
+
+
+def parser_of(kind: Kind[T], about: str | None) -> argparse.ArgumentParser:
+    """The parser of a command; what it reads is flat, one attribute for each field."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    version = f"%(prog)s {RELEASE}"
+    parser.add_argument("--version", action="version", version=version, help="show the release")
+    if isinstance(kind, type):
+        _add_options(parser, kind)
+        return parser
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, options in kind.items():
+        does = _title(options)
+        _add_options(commands.add_parser(name, help=does, description=does), options)
+    return parser
+
+
+@dataclass(frozen=True)
+class _Option:
+    """One field of the options, as a command line shows it."""
+
+    name: str
+    annotation: Any  # without `| None`
+    default: Any
+    about: Mapping[str, Any]  # what `pipeline.options.option` keeps
+    group: str
+
+    @property
+    def placeholder(self) -> str:
+        given = str(self.about["placeholder"] or self.about["unit"].upper())
+        if self.choices:
+            return given or "{" + ",".join(self.choices) + "}"
+        return given or _PLACEHOLDERS[self.type]
+
+    @property
+    def type(self) -> Any:
+        """The type of one value: that of the items for a tuple."""
+        return get_args(self.annotation)[0] if self.many else self.annotation
+
+    @property
+    def many(self) -> bool:
+        return get_origin(self.annotation) is tuple
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        return choices_of(self.type)
+
+    @property
+    def needed(self) -> bool:
+        return bool(self.about["required"])
+
+    @property
+    def usage(self) -> str:
+        if self.about["positional"]:
+            return self.placeholder + (" ..." if self.many else "")
+        return (
+            flag(self.name) if self.annotation is bool else f"{flag(self.name)} {self.placeholder}"
+        )
+
+    def help(self, names: set[str]) -> str:
+        """What it means, with unit and default. names: fields, to be spelt as flags."""
+        means = re.sub(
+            r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], self.about["help"]
+        )
+        default = "" if self.needed else f" (default: {self.default_text})"
+        return (means + default).replace("%", "%%")
+
+    @property
+    def default_text(self) -> str:
+        if self.default in ("", None):
+            return "none"
+        if self.default is False:
+            return "no"
+        return f"{self.default} {self.about['unit']}".strip()
+
+    def add_to(self, parser: Any, names: set[str]) -> None:
+        """Add it to a parser or to a group of one."""
+        if self.annotation is bool:
+            parser.add_argument(
+                flag(self.name),
+                action="store_true",
+                required=self.needed,
+                help=self.help(names),
+            )
+            return
+        given: dict[str, Any] = {"help": self.help(names), "metavar": self.placeholder}
+        given["type"] = str if self.choices else self.type
+        given["choices"] = self.choices or None
+        if self.about["positional"]:
+            parser.add_argument(self.name, nargs="+" if self.many else None, **given)
+        else:
+            given["default"] = self.default
+            parser.add_argument(flag(self.name), required=self.needed, **given)
+
+
+def _options(kind: type, group: str = "options") -> Iterator[_Option]:
+    types = get_type_hints(kind)
+    for item in fields(kind):
+        annotation = types[item.name]
+        if _is_group(annotation):
+            yield from _options(annotation, _title(annotation))
+            continue
+        if isinstance(annotation, UnionType):
+            annotation = get_args(annotation)[0]
+        default = None if item.default is MISSING else item.default
+        yield _Option(item.name, annotation, default, item.metadata, group)
+
+
+def _add_options(parser: argparse.ArgumentParser, kind: type) -> None:
+    """Add all options: those that must be given first, the others in their groups."""
+    options = list(_options(kind))
+    names = {option.name for option in options}
+    needed = [option for option in options if option.needed]
+    parser.usage = " ".join(["%(prog)s", *(option.usage for option in needed), "[options]"])
+    groups: dict[str, Any] = {"options": parser}
+    for option in needed:
+        option.add_to(parser, names)
+    for option in options:
+        if option.group not in groups:
+            groups[option.group] = parser.add_argument_group(option.group)
+        if not option.needed:
+            option.add_to(groups[option.group], names)
+
+
+def _is_group(annotation: Any) -> bool:
+    return isinstance(annotation, type) and is_dataclass(annotation)
+
+
+def _title(kind: type) -> str:
+    """The first line of a docstring, as a line of help."""
+    return (kind.__doc__ or "").splitlines()[0].rstrip(".")
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, kind: Kind[T], words: list[str]) -> None:
+    """End the process at an option that does not exist, naming the one that may be meant."""
+    kinds = [kind] if isinstance(kind, type) else kind.values()
+    known = {flag(option.name) for each in kinds for option in _options(each)}
+    known |= {"--help", "--version"}
+    for word in words[: words.index("--")] if "--" in words else words:
+        name = word.partition("=")[0]
+        if name.startswith("--") and not any(option.startswith(name) for option in known):
+            near = difflib.get_close_matches(name, known, n=1)
+            parser.error(
+                f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else "")
+            )
+
+
+def _made(kind: type[T], found: Mapping[str, Any]) -> T:
+    """The dataclass, from what the parser read. Raises UsageError as the dataclass does."""
+    types = get_type_hints(kind)
+    values = {}
+    for item in fields(kind):  # type: ignore[arg-type]
+        inner = types[item.name]
+        value = _made(inner, found) if _is_group(inner) else found[item.name]
+        values[item.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)

@@ -1,0 +1,70 @@
+"""Declare the fields that a person sets: meaning, unit and range of each, said once.
+
+`option` makes a dataclass field and `check` tests its value, so a library call and a command line
+refuse the same values. `pipeline.command_line` makes the command line of such a dataclass.
+"""
+
+from dataclasses import MISSING, Field, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pipeline.errors import SettingError
+
+
+def option(
+    default: Any = MISSING,
+    help: str = "",
+    unit: str = "",
+    *,
+    placeholder: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    required: bool = False,
+    positional: bool = False,
+) -> Any:
+    """Make a dataclass field for a value that a person gives.
+
+    help:        what it means, a phrase. Another field is named in backticks: `top_k`.
+    unit:        "px", "s", "bytes"; shown behind the default
+    placeholder: stands for the value in the help, for instance "FOLDER"; default: by the type
+    least, most: the range of a number, both ends included; None is open
+    required:    a command line has to give it, although the library has a default. A field
+                 without a default is required everywhere.
+    positional:  given without its name on a command line
+    """
+    about = {
+        "help": help,
+        "unit": unit,
+        "placeholder": placeholder,
+        "least": least,
+        "most": most,
+        "required": required or default is MISSING,
+        "positional": positional,
+    }
+    return field(default=default, metadata=about)
+
+
+def choices_of(annotation: Any) -> tuple[str, ...]:
+    """The values that a `Literal` allows; empty for any other type."""
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def check(settings: Any) -> None:
+    """Test every field of a dataclass made of options against its choices and its range.
+
+    Raises SettingError for the first value that is not allowed.
+    """
+    types = get_type_hints(type(settings))
+    for item in fields(settings):
+        if item.metadata:
+            _check_one(item, getattr(settings, item.name), choices_of(types[item.name]))
+
+
+def _check_one(item: Field[Any], value: Any, choices: tuple[str, ...]) -> None:
+    if choices and value not in choices:
+        raise SettingError(item.name, f"must be one of {', '.join(choices)}, not {value!r}")
+    least, most = item.metadata["least"], item.metadata["most"]
+    if value is None or (least is None and most is None):
+        return
+    if (least is not None and value < least) or (most is not None and value > most):
+        meant = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise SettingError(item.name, f"must be {meant}, not {value}")

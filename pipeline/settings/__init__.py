@@ -1,0 +1,68 @@
+"""Every setting of a crop job, declared once: command line, run id and manifest use it.
+
+The parts in `result.py` decide what comes out and are a run's identity; those in `job.py` do not.
+The same photos with other task sizes or another number of workers are the same run.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_type_hints
+
+from pipeline.settings.job import InputSettings, RunningSettings
+from pipeline.settings.result import CroppingSettings, DecodingSettings, ThumbnailSettings
+
+__all__ = [
+    "CroppingSettings",
+    "DecodingSettings",
+    "InputSettings",
+    "RunningSettings",
+    "Settings",
+    "ThumbnailSettings",
+    "Verdict",
+]
+
+Verdict = Literal["done", "over_error_rate"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a crop job is asked to do, in five parts. No two parts have a field of one name.
+
+    A part raises SettingError where a value makes no sense.
+    """
+
+    input: InputSettings = field(default_factory=InputSettings)
+    decoding: DecodingSettings = field(default_factory=DecodingSettings)
+    cropping: CroppingSettings = field(default_factory=CroppingSettings)
+    thumbnails: ThumbnailSettings = field(default_factory=ThumbnailSettings)
+    running: RunningSettings = field(default_factory=RunningSettings)
+
+    @classmethod
+    def of(cls, **values: Any) -> "Settings":
+        """Make settings by the names of single fields, whichever part has them; see `flat`.
+
+        What is not named has its default. Raises TypeError for a name that is in no part.
+        """
+        parts: dict[str, Any] = {}
+        for name, kind in get_type_hints(cls).items():
+            own = {item.name for item in fields(kind)} & values.keys()
+            parts[name] = kind(**{each: values.pop(each) for each in own})
+        if values:
+            raise TypeError(f"no such settings: {', '.join(sorted(values))}")
+        return cls(**parts)
+
+    @property
+    def decoded_side(self) -> int:
+        """Long side of the view that is decoded, pixels.
+
+        The smallest crops that are proposed have about half of the photo's sides, so in a view of
+        twice the thumbnail's side none of them has to be enlarged.
+        """
+        return max(self.decoding.view_side, 2 * self.thumbnails.thumbnail_size)
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that change what comes out, for the run id: flat, JSON values."""
+        return {**asdict(self.decoding), **asdict(self.cropping), **asdict(self.thumbnails)}
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its own name, for the manifest: JSON values."""
+        return {**asdict(self.input), **self.identity(), **asdict(self.running)}

@@ -1,0 +1,141 @@
+"""What a run is made from and how it is carried out: nothing here is in a run's identity."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.errors import SettingError
+from pipeline.options import check, option
+
+if TYPE_CHECKING:
+    from pipeline.inputs.http import HttpPolicy
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """Photos, network and detector of a run.
+
+    The run id holds hashes of them instead of these names.
+    """
+
+    input: str = option(
+        "",
+        "folder, glob, s3:// prefix, or a .parquet/.csv list with a column `uri`",
+        placeholder="ADDRESS",
+        required=True,
+    )
+    limit: int | None = option(None, "only the first so many photos", placeholder="PHOTOS", least=1)
+    http_hosts: str = option(
+        "",
+        "hosts that photos may be fetched from by HTTP(S), by comma; `.example.com` is every name "
+        "below it",
+        placeholder="HOSTS",
+    )
+    weights: str = option(
+        "default",
+        "file or URI of S2CNet weights, `starter` (in the package) or `untrained`; `default` is "
+        "`starter` where the package has it, else `untrained`",
+        placeholder="WEIGHTS",
+    )
+    preset: Literal["gaicv1", "gaicv2"] = option("gaicv1", "configuration of an untrained network")
+    seed: int = option(0, "random seed of an untrained network", least=0)
+    detector: str = option(
+        "embedded",
+        "`embedded`, `boxes` (column of the list), `torchvision:<model>[:weights]`, `vg[:weights]`",
+        placeholder="DETECTOR",
+    )
+    mode: Literal["incremental", "full"] = option(
+        "incremental", "`full` does photos again that a committed run covers"
+    )
+    resume: str = option(
+        "",
+        "go on with this uncommitted run and its own list, whatever the input holds now",
+        placeholder="RUN_ID",
+    )
+    retry: str = option(
+        "",
+        "do the failed photos of this committed run again, as a new run",
+        placeholder="RUN_ID",
+    )
+    retry_kind: Literal["transient", "permanent", "all"] = option(
+        "transient", "which failures `retry` repeats"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.resume and self.retry:
+            raise SettingError(
+                "resume", f"{self.resume}: there is a run to retry too; choose one of the two"
+            )
+
+    @property
+    def http(self) -> "HttpPolicy | None":
+        """The hosts that may be asked for photos; None where there are none."""
+        from pipeline.inputs.http import HttpPolicy  # ssl takes long to import: not for --help
+
+        hosts = {host.strip().lower() for host in self.http_hosts.split(",")} - {""}
+        return HttpPolicy(frozenset(hosts)) if hosts else None
+
+
+@dataclass(frozen=True)
+class RunningSettings:
+    """Where a run goes and how its work is shared out; the crops stay the same."""
+
+    output: str = option(
+        "", "folder or s3:// prefix that holds the runs", placeholder="ADDRESS", required=True
+    )
+    dry_run: bool = option(False, "plan the run and say what would be done")
+    max_error_rate: float = option(
+        1.0,
+        "exit with 3 where a larger share of photos failed",
+        placeholder="SHARE",
+        least=0,
+        most=1,
+    )
+    task_images: int = option(64, "most photos in a task", placeholder="PHOTOS", least=1)
+    task_bytes: int = option(128 * _MIB, "most input in a task", "bytes", least=1)
+    num_actors: int = option(
+        0, "scoring workers; 0 chooses by the cluster's resources", placeholder="WORKERS", least=0
+    )
+    gpus_per_actor: float = option(
+        1.0, "share of a GPU for each scoring worker; 0 scores on CPU", placeholder="SHARE", least=0
+    )
+    read_threads: int = option(
+        8, "photos of a task that are read at once", placeholder="PHOTOS", least=1
+    )
+    compile: Literal["auto", "on", "off"] = option(
+        "auto",
+        "compile the networks ahead of time, about a minute on each machine and once: `auto` does "
+        "for runs of 10,000 photos and more where there is a C++ compiler",
+    )
+    image_timeout_s: float = option(
+        60.0,
+        "one photo's detection and scoring, or encoding; decoding has its own limit",
+        "s",
+        least=1,
+    )
+    drain_s: float = option(
+        2.0, "after SIGTERM or Ctrl-C, time for tasks in flight to commit", "s", least=0
+    )
+    log_format: Literal["text", "json"] = option("text", "how progress is told")
+    metrics_port: int = option(
+        0,
+        "serve Prometheus figures on this port while the job runs; 0 does not",
+        placeholder="PORT",
+        least=0,
+        most=65_535,
+    )
+    metrics_host: str = option(
+        "127.0.0.1",
+        "address of that port; another one only behind a network policy",
+        placeholder="HOST",
+    )
+    metrics_file: str = option(
+        "", "write the same figures into this file, for a node exporter", placeholder="FILE"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.gpus_per_actor > 1 and self.gpus_per_actor != int(self.gpus_per_actor):
+            raise SettingError("gpus_per_actor", "must be a fraction below 1 or a whole number")

@@ -1,0 +1,122 @@
+"""The settings that decide what comes out. All of them, and no others, identify a run.
+
+A new field changes the identity of every run: with a default that keeps the old output, give old
+runs the same meaning in the ledger too, or they cover no photo any more.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pipeline.errors import SettingError
+from pipeline.options import check, option
+from pipeline.shapes import Shape, parse_shapes
+
+if TYPE_CHECKING:
+    from pipeline.photo.decode import DecodeLimits
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class DecodingSettings:
+    """Limits on the photos that are decoded, and the size of the decoded view."""
+
+    max_bytes: int = option(64 * _MIB, "larger files are refused", "bytes", least=1)
+    max_pixels: int = option(50_000_000, "photos of more pixels are refused", "px", least=1)
+    max_jpeg_pixels: int = option(
+        100_000_000, "the same for JPEG, which is decoded at a scale", "px", least=1
+    )
+    max_side: int = option(16_384, "photos with a longer side are refused", "px", least=1)
+    decode_timeout_s: float = option(10.0, "for decoding one photo", "s", least=1)
+    decode_memory_bytes: int = option(2048 * _MIB, "for decoding one photo", "bytes", least=1)
+    view_side: int = option(
+        1024,
+        "photos are scored and cut at about this long side, or at twice `thumbnail_size` where "
+        "that is more",
+        "px",
+        least=1,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def limits(self) -> "DecodeLimits":
+        """The limits as the decoder takes them."""
+        from pipeline.photo.decode import DecodeLimits  # loads Pillow, which --help can do without
+
+        return DecodeLimits(
+            max_bytes=self.max_bytes,
+            max_pixels=self.max_pixels,
+            max_jpeg_pixels=self.max_jpeg_pixels,
+            max_side=self.max_side,
+            timeout_s=self.decode_timeout_s,
+            memory_bytes=self.decode_memory_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class CroppingSettings:
+    """Which crops are made, and how they are chosen."""
+
+    ratios: str = option(
+        "1:1,4:3,16:9,9:16,3:4,circle",
+        "shapes, by comma: any W:H, `circle`, `free`",
+        placeholder="SHAPES",
+    )
+    top_k: int = option(
+        1, "clearly different crops per shape, best first", placeholder="CROPS", least=1
+    )
+    search: Literal["coarse", "exhaustive"] = option(
+        "coarse", "score the most promising candidates, or all of them"
+    )
+    rank_by: Literal["overlap", "score"] = option(
+        "overlap",
+        "take the crop that people's crops are expected to overlap most, by scores and objects, "
+        "heads kept whole; or the crop with the network's highest score",
+    )
+    precision: Literal["float32", "float16", "bfloat16"] = option(
+        "float32",
+        "of the largest matrix products, and on a GPU of the backbone; the shorter ones pay on a "
+        "GPU and on CPUs with AMX, and move scores by about 1 % of their spread",
+    )
+    candidates: bool = option(False, "also write a table of the candidates scored")
+
+    def __post_init__(self) -> None:
+        check(self)
+        _ = self.shapes
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """`ratios`, read. Raises UsageError for a text that names no shape."""
+        return parse_shapes(self.ratios)
+
+
+@dataclass(frozen=True)
+class ThumbnailSettings:
+    """How crops are encoded."""
+
+    thumbnail_size: int = option(
+        512, "longest side of an encoded crop; crops are never enlarged", "px", least=1
+    )
+    format: Literal["webp", "jpeg", "png", "avif"] = option("webp", "encoding of the crops")
+    quality: int = option(80, "encoder quality, 1 to 100; png ignores it", least=1, most=100)
+    background: str = option(
+        "ffffff", "colour behind a circle in jpeg, six hex digits", placeholder="RRGGBB"
+    )
+    crop_files: bool = option(False, "also write every crop as an object of its own")
+
+    def __post_init__(self) -> None:
+        check(self)
+        _ = self.background_rgb
+
+    @property
+    def background_rgb(self) -> tuple[int, int, int]:
+        """Red, green and blue, 0 to 255 each. Raises SettingError."""
+        try:
+            red, green, blue = bytes.fromhex(self.background.removeprefix("#"))
+        except ValueError:
+            raise SettingError(
+                "background", "must be six hex digits, for instance ffffff"
+            ) from None
+        return red, green, blue

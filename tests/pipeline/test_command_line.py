@@ -1,0 +1,148 @@
+"""Commands made of dataclasses: what is read, shown and refused."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from pipeline.code_version import RELEASE
+from pipeline.command_line import flag, parser_of, run
+from pipeline.errors import LedgerError, SettingError, UsageError
+from pipeline.options import check, option
+
+
+@dataclass(frozen=True)
+class Paint:
+    """How it is painted.
+
+    Not shown.
+    """
+
+    coat_size: int = option(3, "layers beside `dry_s`", "px", least=1)
+    gloss: Literal["low", "high"] = option("low", "`high` shines 100 %")
+    dry_s: float = option(2.0, "waiting time", "s")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class House:
+    """A house."""
+
+    names: tuple[Literal["one", "two"], ...] = option(help="which", positional=True)
+    where: Path = option(help="its folder", placeholder="FOLDER")
+    cellar: bool = option(False, "with a cellar")
+    rooms: int | None = option(None, "number of rooms")
+    paint: Paint = field(default_factory=Paint)
+
+
+def made(*words: str) -> House:
+    seen: list[House] = []
+    assert run(House, "About.", lambda house: seen.append(house) or 0, words) == 0  # type: ignore[func-returns-value]
+    return seen[0]
+
+
+def test_every_kind_of_field_is_read() -> None:
+    assert made("one", "--where", "a/b") == House(("one",), Path("a/b"))
+    words = ["two", "one", "--where=x", "--cellar", "--rooms", "4", "--coat-size", "9"]
+    house = made(*words, "--gloss", "high", "--dry-s", "0.5")
+    assert house == House(("two", "one"), Path("x"), True, 4, Paint(9, "high", 0.5))
+
+
+def test_help_shows_units_defaults_placeholders_and_groups() -> None:
+    text = parser_of(House, "About.").format_help()
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[0].endswith("{one,two} ... --where FOLDER [options]")
+    assert "About." in lines
+    assert "How it is painted:" in lines
+    assert "--where FOLDER its folder" in lines
+    assert "--coat-size PX layers beside --dry-s (default: 3 px)" in lines
+    assert "--gloss {low,high} `high` shines 100 % (default: low)" in lines
+    assert "--dry-s S waiting time (default: 2.0 s)" in lines
+    assert "--cellar with a cellar (default: no)" in lines
+    assert "--rooms N number of rooms (default: none)" in lines
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["one", "--where", "x", "--celar"], "there is no option --celar; did you mean --cellar?"),
+        (["one", "--wher=x"], ""),  # the beginning of an option is enough
+        (["one", "--were", "x"], "no option --were; did you mean --where?"),
+        (["one", "--where", "x", "--zzz"], "there is no option --zzz\n"),
+        (["one"], "--where"),
+        (["three", "--where", "x"], "three"),
+        (["one", "--where", "x", "--rooms", "many"], "many"),
+        (["one", "--where", "x", "--gloss", "dull"], "dull"),
+    ],
+)
+def test_wrong_words_end_with_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not message:
+        assert made(*words).where == Path("x")
+        return
+    with pytest.raises(SystemExit) as caught:
+        made(*words)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_value_that_the_library_refuses_is_named_by_its_flag(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["one", "--where", "x", "--coat-size", "0"]
+    assert run(House, "", lambda _: 0, words) == 2
+    assert "--coat-size must be at least 1, not 0" in capsys.readouterr().err
+    with pytest.raises(SettingError, match=r"^coat_size must be at least 1, not 0$"):
+        Paint(coat_size=0)
+
+
+@pytest.mark.parametrize(("error", "code"), [(UsageError("so not"), 2), (LedgerError("so not"), 1)])
+def test_errors_of_the_work_are_one_line_and_a_code(
+    error: Exception, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work(_: House) -> int:
+        raise error
+
+    assert run(House, "", work, ["one", "--where", "x"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.endswith(": so not\n")
+    assert len(captured.err.splitlines()) == 1
+
+
+@dataclass(frozen=True)
+class Wait(House):
+    """Wait a while. And more."""
+
+    long: bool = option(False, "longer")
+
+
+def test_subcommands_have_their_own_options(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[Any] = []
+
+    def work(command: Any) -> int:
+        seen.append(command)
+        return 5
+
+    kinds: dict[str, type[Any]] = {"build": House, "wait": Wait}
+    assert run(kinds, "", work, ["wait", "one", "--where", "x", "--long"]) == 5
+    assert seen == [Wait(("one",), Path("x"), long=True)]
+    for words in (["build", "one", "--where", "x", "--long"], [], ["sleep"]):
+        with pytest.raises(SystemExit, match="2"):
+            run(kinds, "", work, words)
+    assert "Wait a while" in parser_of(kinds, "").format_help()
+
+
+@pytest.mark.parametrize("kind", [House, {"build": House}])
+def test_version(kind: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        run(kind, "", lambda _: 0, ["--version"])
+    assert capsys.readouterr().out.split()[-1] == RELEASE
+
+
+def test_flags() -> None:
+    assert flag("top_k") == "--top-k"
