@@ -24,7 +24,7 @@ from pipeline.shapes import parse_shape
 if TYPE_CHECKING:
     from torch import Tensor
 
-Picture = bytes | str | Path | Image.Image
+ImageLike = bytes | str | Path | Image.Image
 
 _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 
@@ -80,7 +80,9 @@ class Cropper:
             source = DetectorSource(detector)
         self._engine = assemble(network, source, chosen, rank_by=rank_by)
 
-    def crop(self, image: Picture, ratios: Sequence[str] = ("1:1",), top_k: int = 1) -> list[Crop]:
+    def crop(
+        self, image: ImageLike, ratios: Sequence[str] = ("1:1",), top_k: int = 1
+    ) -> list[Crop]:
         """The `top_k` best clearly different crops of each shape, in the order asked.
 
         ratios: "16:9", "640:480", "circle" (a square whose inscribed circle keeps the subject),
@@ -98,7 +100,7 @@ class Cropper:
         choice = self._engine.choose(seen, shapes, top_k)
         return [Crop(c.ratio, c.rank, c.box_px, c.score, c.margin) for c in choice.crops]
 
-    def score(self, image: Picture, boxes_px: ArrayLike) -> NDArray[np.float32]:
+    def score(self, image: ImageLike, boxes_px: ArrayLike) -> NDArray[np.float32]:
         """One score for each box [N, 4] (source pixels after orientation). Higher is better. [N]
 
         Boxes are rounded to whole pixels and clipped to the photo, as crops are.
@@ -115,7 +117,7 @@ class Cropper:
         return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
 
 
-def photo_of(image: Picture) -> Photo:
+def photo_of(image: ImageLike) -> Photo:
     """Decode bytes, a file, or a Pillow image (as a lossless file). Raises DecodeError."""
     if isinstance(image, bytes):
         return decode(image)

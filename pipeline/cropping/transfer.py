@@ -5,6 +5,7 @@ copies of a photo lie in one buffer of pinned memory and travel in one transfer 
 own: meanwhile the CPU makes the next copies and the GPU works on those that have arrived.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,9 +73,18 @@ class Transfer:
         """The copies on the device, and the event after which a GPU may read them."""
         if self._stream is None:
             return [torch.from_numpy(copy).to(self.device) for copy in copies], None
-        flat = torch.from_numpy(np.concatenate([copy.reshape(-1) for copy in copies]))
         with torch.cuda.stream(self._stream):
-            flat = flat.pin_memory().to(self.device, non_blocking=True)
+            flat = flattened(copies).pin_memory().to(self.device, non_blocking=True)
             arrived = self._stream.record_event()
-        parts = torch.split(flat, [copy.size for copy in copies])
-        return [part.view(copy.shape) for part, copy in zip(parts, copies, strict=True)], arrived
+        return unflattened(flat, [copy.shape for copy in copies]), arrived
+
+
+def flattened(copies: Sequence[Pixels]) -> Tensor:
+    """Copies of any shapes end to end in one buffer, uint8 [sum of their sizes]."""
+    return torch.from_numpy(np.concatenate([copy.reshape(-1) for copy in copies]))
+
+
+def unflattened(flat: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """The copies in a buffer that `flattened` made, without copying again."""
+    parts = torch.split(flat, [math.prod(shape) for shape in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -127,6 +127,7 @@ def test_photos_that_fail_are_counted(gaic: Path, tmp_path: Path) -> None:
         ["--baselines", "middle"],
         ["--detector", "yolo"],
         ["--detector", "vg"],
+        ["--device", "gpu"],
         ["--ratios", "wide"],
         ["--limit", "0"],
         ["--weights", "/nowhere.pth"],

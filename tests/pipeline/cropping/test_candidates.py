@@ -122,7 +122,7 @@ def test_nonsense_ratios_are_refused(ratio: float | str) -> None:
         candidates.for_ratio(640, 480, ratio)
 
 
-def test_empty_pictures_are_refused() -> None:
+def test_empty_photos_are_refused() -> None:
     for make in (candidates.grid, candidates.for_free):
         with pytest.raises(UsageError, match="at least 1 × 1"):
             make(0, 5)

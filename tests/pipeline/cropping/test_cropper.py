@@ -1,4 +1,4 @@
-"""One picture without a cluster."""
+"""One photo without a cluster."""
 
 from io import BytesIO
 from pathlib import Path
@@ -59,9 +59,9 @@ def test_boxes_are_in_the_frame_of_the_upright_photo() -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
-def test_pillow_pictures_of_every_mode_are_taken(mode: str) -> None:
-    picture = Image.new(mode, (60, 40))
-    assert photo_of(picture).pixels.shape == (40, 60, 3)
+def test_pillow_images_of_every_mode_are_taken(mode: str) -> None:
+    image = Image.new(mode, (60, 40))
+    assert photo_of(image).pixels.shape == (40, 60, 3)
 
 
 def test_weights_as_a_mapping_and_as_a_file_are_the_same_network(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_wrong_arguments_are_named(cropper: Cropper) -> None:
     with pytest.raises(UsageError, match=r"\[N, 4\]"):
         cropper.score(data, [[5, 5, 9]])
     with pytest.raises(DecodeError, match="unsupported_format"):
-        cropper.crop(b"not a picture")
+        cropper.crop(b"not a photo")
     with pytest.raises(UsageError, match="rank_by"):
         Cropper("untrained", device="cpu", rank_by="best")
     assert cropper.crop(data, []) == []

@@ -151,8 +151,8 @@ def test_the_networks_best_crops_are_found() -> None:
     for seed in range(2):
         rng = np.random.default_rng(seed)
         coarse = torch.from_numpy(rng.integers(0, 256, (1, 3, 6, 8)).astype(np.float32))
-        picture = torch.nn.functional.interpolate(coarse, (HEIGHT, WIDTH), mode="bilinear")[0]
-        image, scale_xy = prepare_image(picture.permute(1, 2, 0).byte().numpy())
+        view = torch.nn.functional.interpolate(coarse, (HEIGHT, WIDTH), mode="bilinear")[0]
+        image, scale_xy = prepare_image(view.permute(1, 2, 0).byte().numpy())
         objects = torch.tensor([[60.0, 50, 150, 200], [200, 20, 300, 120]])
         context = network.encode(image[None], [objects])
 

@@ -9,7 +9,7 @@ import torch
 from pipeline.cropping import transfer
 from pipeline.cropping.build import assemble, make_source
 from pipeline.cropping.sources import DetectorSource
-from pipeline.cropping.transfer import Transfer
+from pipeline.cropping.transfer import Transfer, flattened, unflattened
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shapes
@@ -35,6 +35,16 @@ def test_inputs_are_those_of_prepare_image(device: str) -> None:
         assert torch.equal(both.network_input().cpu(), expected)
         assert torch.equal(alone.network_input().cpu(), expected)
         assert both.network_input().device.type == device
+
+
+def test_one_buffer_holds_both_copies() -> None:
+    """As on a GPU, where the stream of the transfer is all that a CPU lacks."""
+    copies = [scene(300, 200), scene(32, 64)]
+    flat = flattened(copies)
+    assert flat.numel() == 3 * (300 * 200 + 32 * 64)
+    for copy, part in zip(copies, unflattened(flat, [c.shape for c in copies]), strict=True):
+        assert np.array_equal(part.numpy(), copy)
+        assert part.untyped_storage().data_ptr() == flat.untyped_storage().data_ptr()
 
 
 def test_one_transfer_serves_detector_and_network(monkeypatch: pytest.MonkeyPatch) -> None:

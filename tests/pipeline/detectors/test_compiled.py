@@ -51,17 +51,17 @@ def test_torchvision(model: str, tmp_path: Path) -> None:
     detector = TorchvisionDetector(model, str(weights))
     head: Any = detector._network
     getattr(head, "roi_heads", head).score_thresh = 0.0  # drawn weights are sure of nothing
-    picture = torch.rand(1, 3, 320, 320)
-    before = detector._network.backbone(picture)
+    image = torch.rand(1, 3, 320, 320)
+    before = detector._network.backbone(image)
     check(detector, tmp_path / "cache")
     with torch.no_grad():
-        after = detector._network.backbone(picture)
+        after = detector._network.backbone(image)
     assert list(after) == list(before)
     for name, features in before.items():
         torch.testing.assert_close(after[name], features, atol=1e-4, rtol=1e-3)
 
 
-def test_on_a_gpu_where_passes_have_several_pictures_nothing_is_compiled(tmp_path: Path) -> None:
+def test_on_a_gpu_where_passes_have_several_photos_nothing_is_compiled(tmp_path: Path) -> None:
     detector = EmbeddedDetector()
     detector.batch = 8
     detector.compile(tmp_path)

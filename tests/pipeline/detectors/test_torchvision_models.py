@@ -51,9 +51,9 @@ def test_boxes_are_torchvisions_own(detector: Detector, weights: Path) -> None:
     network.load_state_dict(torch.load(weights, weights_only=True))
     transform = models.get_model_weights(MODEL).DEFAULT.transforms()
     for photo, found in zip(photos(), detector.detect(photos()), strict=True):
-        picture = transform(torch.from_numpy(photo).permute(2, 0, 1))
+        image = transform(torch.from_numpy(photo).permute(2, 0, 1))
         with torch.inference_mode():
-            own = network([picture])[0]
+            own = network([image])[0]
         count = min(MAX_OBJECTS, int((own["scores"] >= SCORE_THRESHOLD).sum()))
         assert count > 0
         np.testing.assert_allclose(found.boxes, own["boxes"][:count], atol=1e-4)

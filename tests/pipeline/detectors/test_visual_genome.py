@@ -93,9 +93,9 @@ def photo(index: int) -> np.ndarray:
 @torch.inference_mode()
 def test_golden_numbers(detector: VisualGenomeDetector, index: int) -> None:
     golden = np.load(GOLDEN / "vg_faster_rcnn.npz")
-    picture, scale = prepare(photo(index))
+    image, scale = prepare(photo(index))
     assert scale == pytest.approx(float(golden[f"scale{index}"]), rel=1e-6)
-    output = detector._network(picture[None])[0]
+    output = detector._network(image[None])[0]
 
     # Some foreground scores tie exactly, so regions are matched by position, not by rank.
     expected_rois = golden[f"rois{index}"][:, 1:]
@@ -114,7 +114,7 @@ def test_golden_numbers(detector: VisualGenomeDetector, index: int) -> None:
         output.pooled[match].mean(1), golden[f"pooled_mean{index}"], atol=2e-5
     )
 
-    boxes, scores, labels = select(output, (picture.shape[1], picture.shape[2]))
+    boxes, scores, labels = select(output, (image.shape[1], image.shape[2]))
     count = len(golden[f"top_boxes{index}"])  # at most 100 were kept
     assert count == min(len(boxes), 100)
     np.testing.assert_allclose(boxes[:count] / scale, golden[f"top_boxes{index}"], atol=1e-3)
