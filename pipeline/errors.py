@@ -8,6 +8,7 @@
     │   ├── ScoreError   stage "score"   the network failed on it
     │   └── EncodeError  stage "encode"  a crop could not be cut or encoded
     ├── LedgerError(message)            the run as a whole cannot go on (exit code 1)
+    │   └── RecordError                  one object of a run is damaged, foreign or too new
     └── UsageError(message)             wrong arguments; a ValueError (exit code 2)
         └── SettingError(field, problem)    one setting has a value that makes no sense
 
@@ -88,6 +89,22 @@ class EncodeError(CropError):
 
 class LedgerError(RuntimeError):
     """The run as a whole cannot go on: the store refuses, or its records contradict the job."""
+
+
+class RecordError(LedgerError):
+    """One object of a run cannot be used: damaged, half-written, foreign or of a newer release.
+
+    key:     where it lies in the store.
+    problem: what is wrong with it.
+    advice:  what to do, one or two sentences.
+    """
+
+    def __init__(self, key: str, problem: str, advice: str) -> None:
+        super().__init__(key, problem, advice)
+        self.key, self.problem, self.advice = key, problem, advice
+
+    def __str__(self) -> str:
+        return f"{self.key} cannot be used: {self.problem}. {self.advice}"
 
 
 class UsageError(ValueError):

@@ -1,17 +1,22 @@
 """A job before and after its work: what it is going to do, and what came of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from pipeline.code_version import code_version
 from pipeline.cropping.build import Weights, choose_weights, make_source
 from pipeline.errors import SettingError
 from pipeline.inputs.listing import list_inputs, refuse_overlap
+from pipeline.ledger.figures import Figures
+from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plan import Plan, RunSpec, cut_tasks
-from pipeline.ledger.reader import committed_runs
+from pipeline.ledger.plan import TaskCuts, cut_tasks
+from pipeline.ledger.reader import stored_runs
 from pipeline.ledger.retry import failed_inputs
 from pipeline.report.progress import Log, summary_lines
 from pipeline.schema import OK
@@ -28,7 +33,7 @@ class Planned:
     weights: Weights
     store: Store
     todo: Todo
-    tasks: Plan
+    tasks: TaskCuts
 
     @property
     def message(self) -> str:
@@ -50,11 +55,14 @@ class Planned:
         return Job(self.settings, self.weights, ledger.run_id), ledger
 
     def earlier_verdict(self) -> Verdict:
-        """That of the latest committed run with these settings: nothing to do is no absolution."""
+        """The verdict of the latest committed run with these settings.
+
+        An earlier failure still counts when there is nothing left to do.
+        """
         settings = self.settings.identity()
-        for manifest in committed_runs(self.store):
-            if manifest["settings"] == settings:
-                return verdict_of(self.settings, manifest["metrics"])
+        for manifest in stored_runs(self.store).committed:
+            if manifest.settings == settings:
+                return verdict_of(self.settings, manifest.metrics)
         return "done"
 
 
@@ -81,6 +89,8 @@ def plan(settings: Settings, log: Log) -> Planned:
     )
     store = open_store(settings.running.output)
     todo = _todo(settings.input, store, spec)
+    for run_id, error in todo.damaged.items():
+        log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tasks = cut_tasks(todo.inputs, settings.running.task_images, settings.running.task_bytes)
     return Planned(settings, weights, store, todo, tasks)
 
@@ -109,7 +119,7 @@ def pin_weights(settings: InputSettings) -> Weights:
 
 
 def commit(
-    job: Job, ledger: Ledger, log: Log, metrics: Mapping[str, Any], session: Mapping[str, Any]
+    job: Job, ledger: Ledger, log: Log, metrics: Figures, session: Mapping[str, Any]
 ) -> Verdict:
     """Commits the run, tells its summary, returns its verdict.
 
@@ -123,7 +133,8 @@ def commit(
         "session": {**session, "driver_requests": dict(requests_so_far())},
     }
     manifest = ledger.finish(about)
-    figures = {**manifest["metrics"], **manifest["session"], "images": manifest["rows"]}
+    figures = {**msgspec.to_builtins(manifest.metrics), **manifest.session}
+    figures["images"] = manifest.rows
     for line in [] if log.json else summary_lines(figures):
         log.say("summary", line)
     if verdict == "over_error_rate":
@@ -139,14 +150,14 @@ def commit(
     return verdict
 
 
-def verdict_of(settings: Settings, metrics: Mapping[str, Any]) -> Verdict:
-    """Whether more images failed than `max_error_rate` allows."""
-    images = sum(metrics["statuses"].values())
+def verdict_of(settings: Settings, metrics: Figures) -> Verdict:
+    """Whether more photos failed than `max_error_rate` allows."""
     failed = sum(failures(metrics).values())
-    return "over_error_rate" if failed > settings.running.max_error_rate * images else "done"
+    allowed = settings.running.max_error_rate * metrics.photos
+    return "over_error_rate" if failed > allowed else "done"
 
 
-def failures(metrics: Mapping[str, Any]) -> dict[str, int]:
-    """How many images failed for which reason, the commonest first."""
-    failed = [(status, count) for status, count in metrics["statuses"].items() if status != OK]
+def failures(metrics: Figures) -> dict[str, int]:
+    """How many photos failed for which reason, the commonest first."""
+    failed = [(status, count) for status, count in metrics.statuses.items() if status != OK]
     return dict(sorted(failed, key=lambda item: (-item[1], item[0])))

@@ -54,7 +54,7 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     job, ledger = planned.begin()
     if manifest := ledger.manifest:  # by another job, since the plan was made
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
-        return verdict_of(settings, manifest["metrics"])
+        return verdict_of(settings, manifest.metrics)
     pending = ledger.pending()
     telemetry = Telemetry(job.run_id, ledger.rows, ledger.task_count)
     for record in ledger.records():  # of an earlier session
@@ -79,7 +79,7 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
                 telemetry.task_done(done.task, done.metrics)
                 if settings.running.metrics_file:
                     write_textfile(telemetry, settings.running.metrics_file)
-                progress.advance(done.images, done.ok, done.crops)
+                progress.advance(done.metrics.photos, done.metrics.ok, done.metrics.crops)
         wall_s = time.monotonic() - started
         session = {"wall_s": round(wall_s, 2), "images_per_s": round(images / wall_s, 3)}
         session |= {"device": workers.device, "actors": workers.actors}

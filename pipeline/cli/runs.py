@@ -17,6 +17,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import msgspec
+from msgspec import structs
+
 from pipeline.command_line import FAILED, parser_of, run
 from pipeline.errors import LedgerError, SettingError
 from pipeline.ledger.audit import compare_runs, describe_run, list_runs, verify_run
@@ -76,8 +79,9 @@ class Show(OneRun):
 
     def run(self) -> int:
         ledger = Ledger(self.store, self.run_id)
-        about = {name: value for name, value in ledger.spec.items() if name != "plan"}
-        figures = {} if ledger.manifest is None else {"metrics": ledger.manifest["metrics"]}
+        about = {n: value for n, value in structs.asdict(ledger.spec).items() if n != "plan"}
+        manifest = ledger.manifest
+        figures = {} if manifest is None else {"metrics": msgspec.to_builtins(manifest.metrics)}
         self.tell([{**about, **describe_run(self.store, self.run_id), **figures}], _block)
         return 0
 
@@ -116,7 +120,7 @@ class Retry(OneRun):
         if manifest is None:
             raise LedgerError(f"run {self.run_id} is not committed; submit its job again instead")
         known = Settings().flat().keys()
-        job = {name: value for name, value in manifest["job"].items() if name in known}
+        job = {name: value for name, value in manifest.job.items() if name in known}
         again = {"output": self.output, "retry": self.run_id, "retry_kind": self.kind}
         return crop(Settings.of(**{**job, **again}))
 
@@ -198,6 +202,8 @@ def _run_line(run: Mapping[str, Any]) -> str:
         when = datetime.fromtimestamp(run["committed_at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         statuses = ", ".join(f"{n} {status}" for status, n in run["statuses"].items())
         state = f"{when}  {run['verdict']}  {run['images']} images: {statuses}"
+    elif run["state"] == "damaged":
+        state = f"damaged: {run['problem']}"
     else:
         state = run["state"]
     parent = f"  (retry of {run['parent']})" if run.get("parent") else ""

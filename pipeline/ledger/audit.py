@@ -7,16 +7,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.identity import spec_differences
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
 from pipeline.ledger.pinned import input_rows, read_spec
-from pipeline.ledger.plan import spec_differences
 from pipeline.ledger.reader import open_run
-from pipeline.ledger.records import ABANDONED, DataFile
+from pipeline.ledger.records import ABANDONED, Abandoned, DataFile
 from pipeline.ledger.tables import decode_table
 from pipeline.storage.store import Store
 
@@ -26,35 +27,38 @@ BOX = ("x0", "y0", "x1", "y1")
 
 
 def list_runs(store: Store) -> Iterator[dict[str, Any]]:
-    """One line of figures for every run, committed, open or given up."""
+    """One line of figures for every run: committed, open, given up or damaged."""
     for run_id in store.folders("runs/"):
-        if not run_id.startswith("_"):
+        if run_id.startswith("_"):
+            continue
+        try:
             yield describe_run(store, run_id)
+        except RecordError as error:
+            yield {"run_id": run_id, "state": "damaged", "problem": str(error)}
 
 
 def describe_run(store: Store, run_id: str) -> dict[str, Any]:
-    """What there is to say about one run without reading its data."""
+    """What there is to say about one run without reading its data. Raises RecordError."""
     manifest = read_manifest(store, run_id)
-    if manifest is not None and manifest["verdict"] == ABANDONED:
-        return {"run_id": run_id, "state": ABANDONED, "since": manifest["committed_at"]}
+    if isinstance(manifest, Abandoned):
+        return {"run_id": run_id, "state": ABANDONED, "since": manifest.committed_at}
     ledger = Ledger(store, run_id)
     line = {
         "run_id": run_id,
         "images": ledger.rows,
         "tasks": ledger.task_count,
-        "parent": ledger.spec["parent"],
+        "parent": ledger.spec.parent,
     }
     if manifest is None:
         return {**line, "state": "open", "tasks_done": ledger.task_count - len(ledger.pending())}
-    statuses = manifest["metrics"].get("statuses", {})
     return {
         **line,
         "state": "committed",
-        "verdict": manifest["verdict"],
-        "committed_at": manifest["committed_at"],
-        "tables": manifest["tables"],
-        "statuses": statuses,
-        "unsettled": manifest["unsettled"]["rows"],
+        "verdict": manifest.verdict,
+        "committed_at": manifest.committed_at,
+        "tables": msgspec.to_builtins(manifest.tables),
+        "statuses": manifest.metrics.statuses,
+        "unsettled": manifest.unsettled.rows,
     }
 
 
@@ -89,9 +93,9 @@ def verify_run(store: Store, run_id: str) -> Verification:
             found.problems += [problem] if problem else []
             images += [ids] if file.table == "images" and ids is not None else []
     found.rows = dict(rows)
-    for table, totals in manifest["tables"].items():
-        if rows[table] != totals["rows"]:
-            found.problems.append(f"{table}: {rows[table]} rows, not {totals['rows']} as committed")
+    for table, totals in manifest.tables.items():
+        if rows[table] != totals.rows:
+            found.problems.append(f"{table}: {rows[table]} rows, not {totals.rows} as committed")
     found.problems += _check_images(store, run_id, images)
     return found
 
@@ -112,7 +116,7 @@ def _check_file(store: Store, file: DataFile) -> tuple[str | None, pa.ChunkedArr
 def _check_images(store: Store, run_id: str, images: list[pa.ChunkedArray]) -> list[str]:
     """Every image of the pinned list has exactly one row."""
     planned: Counter[str] = Counter()
-    for _, rows in input_rows(store, read_spec(store, run_id), ["image_id"]):
+    for rows in input_rows(store, read_spec(store, run_id), ["image_id"]):
         planned.update(rows["image_id"].to_pylist())
     for ids in images:
         planned.subtract(ids.to_pylist())

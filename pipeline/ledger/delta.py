@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.records import DataFile
-from pipeline.ledger.tables import TABLES, decode_table
+from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.addresses import scheme_of
 from pipeline.storage.store import Store
 
@@ -42,7 +42,7 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     manifest = read_committed(store, run_id)
     if manifest is None:
         raise LedgerError(f"run {run_id} is not committed; only committed runs are published")
-    modified = int(manifest["committed_at"] * MILLISECONDS)
+    modified = int(manifest.committed_at * MILLISECONDS)
     versions: dict[str, int | None] = {}
     for name in TABLES:
         files = data_files(store, manifest, name)
@@ -62,7 +62,7 @@ def _publish(
     root = f"{store.uri.rstrip('/')}/_data/{name}"
     options = {"storage_options": {"allow_http": "true"}} if scheme_of(root) == "s3" else {}
     actions = [_action(deltalake, name, file, modified_ms) for file in files]
-    arrow = decode_table(store.read(files[0].key)).schema.remove_metadata()
+    arrow = read_table(store, files[0].key).schema.remove_metadata()
     schema = deltalake.Schema.from_arrow(arrow)
     refused: Exception | None = None
     for _ in range(ATTEMPTS):

@@ -1,111 +1,57 @@
-"""The figures of a run: those of its tasks added up.
+"""The figures of tasks: counts, bytes and seconds that can be added up."""
 
-Every task record carries the figures of its photos, so a run that was stopped and resumed counts
-the tasks of its earlier attempts too, and never one task twice.
-"""
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import json
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from msgspec import Struct
+
+from pipeline.schema import OK
 
 RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>
 
 
-class RunFigures:
-    """What a run has done so far. Tasks may be added while another thread reads."""
+class Figures(Struct, frozen=True, kw_only=True):
+    """What one task did, or several added up.
 
-    def __init__(
-        self, run_id: str, images: int, tasks: int, clock: Callable[[], float] = time.time
-    ) -> None:
-        self.run_id, self.images_planned, self.tasks_planned = run_id, images, tasks
-        self._totals: dict[str, Any] = {}
-        self._tasks: set[int] = set()
-        self._clock = clock
-        self._lock = threading.Lock()
-        self.started_s = self.last_task_s = clock()
+    statuses:   photos by status
+    bytes:      of photos read
+    crop_bytes: of encoded crops
+    seconds:    of work, by stage, all workers together
+    requests:   to the stores, by operation; `retry_<reason>` counts those made again
+    """
 
-    @classmethod
-    def of_manifest(cls, manifest: Mapping[str, Any]) -> Self:
-        """The figures of a committed run."""
-        made = cls(
-            manifest["run_id"],
-            manifest["rows"],
-            manifest["tasks"],
-            lambda: manifest["committed_at"],
+    statuses: Mapping[str, int] = {}
+    crops: int = 0
+    bytes: int = 0
+    crop_bytes: int = 0
+    seconds: Mapping[str, int | float] = {}
+    requests: Mapping[str, int] = {}
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return Figures(
+            statuses=_sum(self.statuses, other.statuses),
+            crops=self.crops + other.crops,
+            bytes=self.bytes + other.bytes,
+            crop_bytes=self.crop_bytes + other.crop_bytes,
+            seconds=_sum(self.seconds, other.seconds),
+            requests=_sum(self.requests, other.requests),
         )
-        made._totals, made._tasks = dict(manifest["metrics"]), set(range(manifest["tasks"]))
-        made.add_requests(manifest.get("session", {}).get("driver_requests", {}))
-        return made
-
-    def task_done(self, task: int, figures: Mapping[str, Any]) -> None:
-        """Adds one task that is on record; the same task again changes nothing.
-
-        figures: those of its record: `statuses`, `crops`, `bytes`, `crop_bytes`, `seconds` by
-        stage and storage `requests` by operation.
-        """
-        with self._lock:
-            if task in self._tasks:
-                return
-            self._tasks.add(task)
-            self._totals = add_figures([self._totals, figures])
-            self.last_task_s = self._clock()
-
-    def add_requests(self, requests: Mapping[str, int]) -> None:
-        """Adds storage requests that belong to no task: listing, planning, committing."""
-        with self._lock:
-            self._totals = add_figures([self._totals, {"requests": requests}])
 
     @property
-    def totals(self) -> dict[str, Any]:
-        """The figures of all tasks added up, under the names of their records."""
-        with self._lock:
-            return dict(self._totals)
+    def photos(self) -> int:
+        """How many photos had a status."""
+        return sum(self.statuses.values())
 
-    def as_dict(self) -> dict[str, Any]:
-        """Every figure under a plain name, for `metrics.json`; seconds, bytes and counts."""
-        with self._lock:
-            totals, tasks = self._totals, len(self._tasks)
-        statuses = totals.get("statuses", {})
-        images = sum(statuses.values())
-        requests, retries = _split(totals.get("requests", {}))
-        return {
-            "run_id": self.run_id,
-            "images": dict(sorted(statuses.items())),
-            "images_done": images,
-            "images_planned": self.images_planned,
-            "crops": totals.get("crops", 0),
-            "input_bytes": totals.get("bytes", 0),
-            "crop_bytes": totals.get("crop_bytes", 0),
-            "stage_seconds": {s: round(v, 3) for s, v in totals.get("seconds", {}).items()},
-            "storage_requests": requests,
-            "storage_retries": retries,
-            "storage_requests_per_image": round(sum(requests.values()) / max(images, 1), 4),
-            "tasks_done": tasks,
-            "tasks_planned": self.tasks_planned,
-            "queue_depth_tasks": self.tasks_planned - tasks,
-        }
-
-    def metrics_json(self) -> bytes:
-        """`as_dict` as it is stored."""
-        return (json.dumps(self.as_dict(), indent=1) + "\n").encode()
+    @property
+    def ok(self) -> int:
+        """How many of them have their crops."""
+        return self.statuses.get(OK, 0)
 
 
-def add_figures(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sum figures key by key, also inside dictionaries; what is not a number is dropped."""
-    total: dict[str, Any] = {}
-    for figures in records:
-        for name, value in figures.items():
-            if isinstance(value, Mapping):
-                total[name] = add_figures([total.get(name, {}), value])
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                total[name] = total.get(name, 0) + value
-    return total
+def add_figures(figures: Iterable[Figures]) -> Figures:
+    """All of them added up."""
+    return sum(figures, Figures())
 
 
-def _split(requests: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-    """What was asked by operation, and what of it was asked again by reason."""
-    asked = {name: n for name, n in sorted(requests.items()) if not name.startswith(RETRY)}
-    again = {name: n for name, n in sorted(requests.items()) if name.startswith(RETRY)}
-    return asked, {name.removeprefix(RETRY): n for name, n in again.items()}
+def _sum(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}

@@ -15,9 +15,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.ledger.layout import data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.manifest import data_files, manifest_key, read_manifest
-from pipeline.ledger.records import ABANDONED, FORMAT, data_prefix, run_key, to_bytes
+from pipeline.ledger.manifest import data_files, read_manifest
+from pipeline.ledger.records import ABANDONED, FORMAT, Manifest, to_bytes
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
@@ -66,7 +67,7 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
 def _of_run(store: Store, run_id: str, before: float) -> Iterator[Garbage]:
     manifest = read_manifest(store, run_id)
     data = [o for table in TABLES for o in store.list(data_prefix(run_id, table))]
-    if manifest is not None and manifest["verdict"] != ABANDONED:
+    if isinstance(manifest, Manifest):
         named = {file.key for file in data_files(store, manifest)}
         yield from (Garbage(info, run_id, "orphan") for info in data if info.key not in named)
         return

@@ -10,21 +10,24 @@ uri are in its spec, so of earlier nights only the files that overlap tonight's 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
+from pipeline.errors import RecordError
+from pipeline.ledger.identity import Identity, RunSpec, input_sha256
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import unsettled_ids
 from pipeline.ledger.pinned import input_file_rows, input_rows, read_spec
-from pipeline.ledger.plan import RunSpec, input_sha256
-from pipeline.ledger.reader import committed_runs
+from pipeline.ledger.reader import stored_runs
+from pipeline.ledger.records import InputFile, Manifest, PinnedSpec
 from pipeline.storage.store import Store
 
 # How near the committed runs came to covering an image; the largest value found counts.
@@ -40,6 +43,8 @@ RESUMED = "resumed"  # of a run that --resume names
 FORCED = "forced"  # covered, and done again because --mode full asks for it
 READERS = 16  # specs and input files fetched at a time
 
+Codes = np.ndarray[Any, np.dtype[np.int8]]  # [rows] one of NEW … COVERED
+
 
 @dataclass(frozen=True)
 class Todo:
@@ -47,14 +52,16 @@ class Todo:
 
     inputs:  rows of the list to do, in its order
     spec:    the spec of a run that does them; two jobs that find the same left have the same
-    reasons: images by why they are done
-    covered: images left out
+    reasons: photos by why they are done
+    covered: photos left out
+    damaged: by run id, why a committed run could not be looked at, so that it covers nothing
     """
 
     inputs: pa.Table
     spec: RunSpec
     reasons: dict[str, int]
     covered: int
+    damaged: Mapping[str, RecordError] = field(default_factory=dict)
 
 
 def uncovered(store: Store, spec: RunSpec, inputs: pa.Table, mode: str = "incremental") -> Todo:
@@ -64,18 +71,19 @@ def uncovered(store: Store, spec: RunSpec, inputs: pa.Table, mode: str = "increm
     be empty; the spec returned has that of the rows to do, and a generation that no run committed
     so far has, since the same images may be left over or forced more than once.
     """
-    manifests = committed_runs(store)  # one look: a run that commits later is dealt with by Ledger
-    nearness = _nearness(store, spec, inputs, manifests)
+    runs = stored_runs(store)  # one look: a run that commits later is dealt with by Ledger
+    nearness, damaged = _nearness(store, spec, inputs, runs.committed)
     wanted = nearness < COVERED if mode == "incremental" else np.ones(len(nearness), bool)
     codes, counts = np.unique(nearness[wanted], return_counts=True)
     names = {**REASONS, COVERED: FORCED}
     rows = inputs.filter(pa.array(wanted)).combine_chunks()
     spec = replace(spec, input_sha256=input_sha256(rows), generation=0)
-    taken = {manifest["run_id"] for manifest in manifests}
+    taken = {manifest.run_id for manifest in runs.committed} | runs.damaged.keys()
     while spec.run_id in taken:
         spec = spec.next_generation()
     reasons = {names[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)}
-    return Todo(rows, spec, reasons, covered=inputs.num_rows - rows.num_rows)
+    left_out = inputs.num_rows - rows.num_rows
+    return Todo(rows, spec, reasons, covered=left_out, damaged={**runs.damaged, **damaged})
 
 
 def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
@@ -84,56 +92,75 @@ def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     Raises LedgerError where `spec`, but for its list, is not the run's, saying what differs.
     """
     old = Ledger.resume(store, run_id, spec).spec
-    rows = pa.concat_tables(table for _, table in input_rows(store, old)).combine_chunks()
-    own = RunSpec(**{item.name: old[item.name] for item in fields(RunSpec)})
-    return Todo(rows, own, {RESUMED: rows.num_rows}, covered=0)
+    rows = pa.concat_tables(input_rows(store, old)).combine_chunks()
+    return Todo(rows, RunSpec.of(old), {RESUMED: rows.num_rows}, covered=0)
 
 
 def _nearness(
-    store: Store, spec: RunSpec, inputs: pa.Table, manifests: list[dict[str, Any]]
-) -> np.ndarray[Any, np.dtype[np.int8]]:
-    """For each row of `inputs` how near the committed runs, latest first, came to covering it."""
-    nearness = np.full(inputs.num_rows, NEW, np.int8)  # [rows]
-    decided = np.zeros(inputs.num_rows, bool)  # a run of the same kind had it: its word counts
-    uris = inputs["uri"].combine_chunks()
+    store: Store, spec: RunSpec, inputs: pa.Table, manifests: list[Manifest]
+) -> tuple[Codes, dict[str, RecordError]]:
+    """How near the committed runs, latest first, came to covering each row of `inputs`.
+
+    Also, by run id, what kept a run from being looked at.
+    """
+    found = _Nearness(inputs)
+    damaged: dict[str, RecordError] = {}
     with ThreadPoolExecutor(READERS) as pool:
-        specs = pool.map(partial(read_spec, store), [m["run_id"] for m in manifests])
+        specs = [pool.submit(read_spec, store, manifest.run_id) for manifest in manifests]
         for manifest, old in zip(manifests, specs, strict=True):
-            same_kind, found = _kind(spec, old)
-            unsettled = unsettled_ids(store, manifest) if same_kind else None
-            overlaps = list(_overlaps(uris, old["plan"]["files"]))
-            fetch = partial(input_file_rows, store, old, columns=["image_id", "etag"])
-            fetched = pool.map(fetch, [entry for entry, _ in overlaps])
-            for (_, rows), theirs in zip(overlaps, fetched, strict=True):
-                ours = inputs.slice(rows.start, len(rows))
-                here, same_etag, left = _compare(ours, theirs, unsettled)
-                value = np.where(same_etag, np.where(left, FAILED, found), CHANGED)
-                view, fixed = nearness[rows.start : rows.stop], decided[rows.start : rows.stop]
-                if same_kind:
-                    view[here & ~fixed] = value[here & ~fixed]
-                    fixed |= here
-                else:
-                    undecided = here & ~fixed
-                    view[undecided] = np.maximum(view, value)[undecided]
-    return nearness
+            try:
+                found.look_at(store, manifest, old.result(), spec, pool)
+            except RecordError as error:
+                damaged[manifest.run_id] = error
+    return found.codes, damaged
 
 
-def _kind(new: RunSpec, old: dict[str, Any]) -> tuple[bool, int]:
+class _Nearness:
+    """How near the runs looked at so far came to covering each row of a list."""
+
+    def __init__(self, inputs: pa.Table) -> None:
+        self.inputs = inputs
+        self.uris = inputs["uri"].combine_chunks()
+        self.codes: Codes = np.full(inputs.num_rows, NEW, np.int8)  # [rows]
+        self.decided = np.zeros(inputs.num_rows, bool)  # a run of the same kind had the photo
+
+    def look_at(
+        self, store: Store, manifest: Manifest, old: PinnedSpec, new: RunSpec, pool: Executor
+    ) -> None:
+        """Take in one more run, older than those before. Raises RecordError."""
+        same_kind, code = _kind(new, old)
+        unsettled = unsettled_ids(store, manifest) if same_kind else None
+        overlaps = list(_overlaps(self.uris, old.plan.files))
+        fetch = partial(input_file_rows, store, old, columns=["image_id", "etag"])
+        fetched = pool.map(fetch, [entry for entry, _ in overlaps])
+        for (_, rows), theirs in zip(overlaps, fetched, strict=True):
+            ours = self.inputs.slice(rows.start, len(rows))
+            here, same_etag, left = _compare(ours, theirs, unsettled)
+            value = np.where(same_etag, np.where(left, FAILED, code), CHANGED)
+            span = slice(rows.start, rows.stop)
+            codes, decided = self.codes[span], self.decided[span]
+            undecided = here & ~decided
+            if same_kind:  # the latest run of the kind has the last word
+                codes[undecided] = value[undecided]
+                decided |= here
+            else:
+                codes[undecided] = np.maximum(codes, value)[undecided]
+
+
+def _kind(new: Identity, old: Identity) -> tuple[bool, int]:
     """Whether an earlier run is of the same kind, and how near it comes at the same ETag."""
-    if (old["weights_sha256"], old["detector"]) != (new.weights_sha256, new.detector):
+    if (old.weights_sha256, old.detector) != (new.weights_sha256, new.detector):
         return False, WEIGHTS
-    if old["settings"] != asdict(new)["settings"]:
+    if old.settings != new.settings:
         return False, SETTINGS
     return True, COVERED
 
 
-def _overlaps(
-    uris: pa.Array, files: Iterable[dict[str, Any]]
-) -> Iterable[tuple[dict[str, Any], range]]:
-    """The input files that may hold images of ours, each with the rows of ours that it may hold."""
+def _overlaps(uris: pa.Array, files: Iterable[InputFile]) -> Iterable[tuple[InputFile, range]]:
+    """The input files that may hold photos of ours, each with the rows of ours that it may hold."""
     for entry in files:
-        first = bisect_left(range(len(uris)), entry["first_uri"], key=lambda i: uris[i].as_py())
-        last = bisect_right(range(len(uris)), entry["last_uri"], key=lambda i: uris[i].as_py())
+        first = bisect_left(range(len(uris)), entry.first_uri, key=lambda i: uris[i].as_py())
+        last = bisect_right(range(len(uris)), entry.last_uri, key=lambda i: uris[i].as_py())
         if first < last:
             yield entry, range(first, last)
 

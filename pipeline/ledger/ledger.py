@@ -10,39 +10,45 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import structs
 
-from pipeline.errors import LedgerError
-from pipeline.ledger.figures import RunFigures, add_figures
-from pipeline.ledger.manifest import (
-    manifest_key,
-    read_committed,
-    read_manifest,
-    write_files,
-    write_unsettled,
-)
-from pipeline.ledger.pinned import pin, read_spec, task_rows
-from pipeline.ledger.plan import Plan, RunSpec, spec_differences
-from pipeline.ledger.records import (
-    ABANDONED,
-    FORMAT,
-    DataFile,
-    TaskRecord,
+from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.figures import Figures, add_figures
+from pipeline.ledger.identity import Identity, RunSpec, spec_differences
+from pipeline.ledger.layout import (
+    TASK_FILE,
     data_key,
     data_prefix,
+    manifest_key,
     new_attempt,
     run_key,
+    spec_key,
     task_key,
+)
+from pipeline.ledger.manifest import read_committed, read_manifest, write_files, write_unsettled
+from pipeline.ledger.pinned import pin, read_spec, task_rows
+from pipeline.ledger.plan import TaskCuts
+from pipeline.ledger.records import (
+    FORMAT,
+    Abandoned,
+    DataFile,
+    Manifest,
+    PinnedSpec,
+    TableTotals,
+    TaskRecord,
+    read_record,
     to_bytes,
 )
 from pipeline.ledger.tables import TABLES, check_tables, encode_table
+from pipeline.ledger.totals import RunTotals
 from pipeline.storage.store import Store, requests_so_far
 
 READERS = 32  # task records fetched at a time
+NOTHING = Figures()
 
 
 class Ledger:
@@ -51,27 +57,27 @@ class Ledger:
     def __init__(self, store: Store, run_id: str) -> None:
         self.store = store
         self.run_id = run_id
-        self._spec: dict[str, Any] | None = None
+        self._spec: PinnedSpec | None = None
 
     def __reduce__(self) -> tuple[Callable[[Store, str], "Ledger"], tuple[Store, str]]:
         return Ledger, (self.store, self.run_id)
 
     @classmethod
-    def open(cls, store: Store, spec: RunSpec, inputs: pa.Table, plan: Plan) -> "Ledger":
+    def open(cls, store: Store, spec: RunSpec, inputs: pa.Table, cuts: TaskCuts) -> "Ledger":
         """Begin the run of `spec`, or go on with it where it is already begun.
 
         The plan of whoever began it counts: going on keeps its tasks, whatever their size. Raises
         LedgerError where the store cannot create once.
         """
-        while (manifest := read_manifest(store, spec.run_id)) and manifest["verdict"] == ABANDONED:
+        while isinstance(read_manifest(store, spec.run_id), Abandoned):
             spec = spec.next_generation()
         ledger = cls(store, spec.run_id)
-        if store.exists(run_key(spec.run_id, "spec.json")):
+        if store.exists(spec_key(spec.run_id)):
             ledger._spec = read_spec(store, spec.run_id)
         else:
             store.probe_create_once()
-            ledger._spec = pin(store, spec, inputs, plan)
-        if differences := spec_differences(ledger._spec, asdict(spec)):
+            ledger._spec = pin(store, spec, inputs, cuts)
+        if differences := spec_differences(ledger._spec, spec):
             raise LedgerError(f"spec.json of run {spec.run_id} is not its own: {differences[0]}")
         return ledger
 
@@ -83,7 +89,7 @@ class Ledger:
         naming each that differs; the list is not compared.
         """
         ledger = cls(store, run_id)
-        ours = {**asdict(spec), "input_sha256": ledger.spec["input_sha256"]}
+        ours = structs.replace(spec, input_sha256=ledger.spec.input_sha256)
         if differences := spec_differences(ledger.spec, ours):
             raise LedgerError(
                 f"run {run_id} cannot go on with this job, which is another run: "
@@ -92,7 +98,7 @@ class Ledger:
         return ledger
 
     @property
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> PinnedSpec:
         """spec.json: settings, hashes and the plan."""
         if self._spec is None:
             self._spec = read_spec(self.store, self.run_id)
@@ -100,19 +106,19 @@ class Ledger:
 
     @property
     def task_count(self) -> int:
-        return int(self.spec["plan"]["tasks"])
+        return self.spec.plan.tasks
 
     @property
     def rows(self) -> int:
-        """Images of the run."""
-        return int(self.spec["plan"]["rows"])
+        """Photos of the run."""
+        return self.spec.plan.rows
 
     @property
     def is_committed(self) -> bool:
         return self.manifest is not None
 
     @property
-    def manifest(self) -> dict[str, Any] | None:
+    def manifest(self) -> Manifest | None:
         """The manifest of a committed run, else None. An abandoned run is not committed."""
         return read_committed(self.store, self.run_id)
 
@@ -126,7 +132,7 @@ class Ledger:
         return task_rows(self.store, self.spec, n)
 
     def commit_task(
-        self, n: int, tables: Mapping[str, pa.Table], metrics: Mapping[str, Any]
+        self, n: int, tables: Mapping[str, pa.Table], metrics: Figures = NOTHING
     ) -> TaskRecord:
         """Write the tables of task n and put it on record; return the record that counts.
 
@@ -147,17 +153,18 @@ class Ledger:
             images=inputs.num_rows,
             files=files,
             unsettled=tuple(tables["images"]["image_id"].filter(transient).to_pylist()),
-            metrics=add_figures([metrics, {"requests": requests}]),
+            metrics=metrics + Figures(requests=requests),
         )
-        if self.store.create_once(task_key(self.run_id, n), record.to_bytes()):
+        if self.store.create_once(task_key(self.run_id, n), to_bytes(record)):
             return record
         return self.record(n)
 
     def record(self, n: int) -> TaskRecord:
-        """The record of a task that is done."""
-        record = TaskRecord.from_bytes(self.store.read(task_key(self.run_id, n)))
+        """The record of a task that is done. Raises RecordError."""
+        key = task_key(self.run_id, n)
+        record = read_record(self.store, key, TaskRecord)
         if record.task != n:
-            raise LedgerError(f"the record of task {n} of run {self.run_id} is about {record.task}")
+            raise RecordError(key, f"it is that of task {record.task}", TaskRecord.advice)
         return record
 
     def records(self) -> Iterator[TaskRecord]:
@@ -165,22 +172,24 @@ class Ledger:
         with ThreadPoolExecutor(READERS) as pool:
             yield from pool.map(self.record, self._recorded())
 
-    def finish(self, summary: Mapping[str, Any]) -> dict[str, Any]:
+    def finish(self, about: Mapping[str, Any]) -> Manifest:
         """Commit the run: check that nothing is missing, then create the manifest.
 
-        `summary` may hold a "verdict" (else "done") and anything to keep beside it. Returns the
-        manifest that counts: of two jobs that finish at once, the first one's. Raises LedgerError
-        when tasks are open, when rows out are not rows in, or when a file is gone.
+        about: the manifest's "verdict" (else "done"), "weights", "job" and "session". Returns the
+            manifest that counts: of two jobs that finish at once, the first one's.
+
+        Raises LedgerError when tasks are open, when rows out are not rows in, or when a file is
+        gone.
         """
         records = list(self.records())
         self._check_complete(records)
         self._check_files(records)
-        manifest = {
+        document = {
             "format": FORMAT,
             "run_id": self.run_id,
             "verdict": "done",
             "committed_at": time.time(),
-            **{name: self.spec[name] for name in _SPEC_IN_MANIFEST},
+            **{name: getattr(self.spec, name) for name in Identity.__struct_fields__},
             "rows": self.rows,
             "tasks": self.task_count,
             "tables": _table_totals(records),
@@ -189,13 +198,13 @@ class Ledger:
             "unsettled": write_unsettled(
                 self.store, self.run_id, (one for r in records for one in r.unsettled)
             ),
-            **summary,
+            **about,
         }
-        self.store.create_once(manifest_key(self.run_id), to_bytes(manifest))
+        self.store.create_once(manifest_key(self.run_id), to_bytes(document))
         found = self.manifest
         if found is None:
             raise LedgerError(f"run {self.run_id} was given up (runs.py gc) before it could commit")
-        figures = RunFigures.of_manifest(found)
+        figures = RunTotals.of_manifest(found)
         self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
         return found
 
@@ -206,13 +215,15 @@ class Ledger:
         return DataFile(name, key, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
 
     def _footer(self) -> dict[str, Any]:
-        names = ("settings", "weights_sha256", "detector", "code_version")
-        return {"run_id": self.run_id, **{name: self.spec[name] for name in names}}
+        names = ("run_id", "settings", "weights_sha256", "detector", "code_version")
+        return {name: getattr(self.spec, name) for name in names}
 
     def _recorded(self) -> list[int]:
+        """Numbers of the plan's tasks that have a record; other objects beside them are ignored."""
         prefix = run_key(self.run_id, "tasks/")
         names = (info.key[len(prefix) :] for info in self.store.list(prefix))
-        return sorted(int(name.removesuffix(".json")) for name in names)
+        numbers = (int(found[1]) for name in names if (found := TASK_FILE.fullmatch(name)))
+        return sorted(n for n in numbers if n < self.task_count)
 
     def _check_complete(self, records: list[TaskRecord]) -> None:
         if len(records) != self.task_count:
@@ -230,14 +241,11 @@ class Ledger:
                 raise LedgerError(f"{file.key} is on record but missing or cut short in the store")
 
 
-_SPEC_IN_MANIFEST = (
-    "settings", "weights_sha256", "detector", "code_version", "input_sha256", "parent",
-    "generation",
-)  # fmt: skip
-
-
-def _table_totals(records: list[TaskRecord]) -> dict[str, Any]:
-    files = [file for record in records for file in record.files]
-    return add_figures(
-        {file.table: {"files": 1, "rows": file.rows, "bytes": file.bytes}} for file in files
-    )
+def _table_totals(records: list[TaskRecord]) -> dict[str, TableTotals]:
+    totals: dict[str, TableTotals] = {}
+    for file in (file for record in records for file in record.files):
+        so_far = totals.get(file.table, TableTotals(files=0, rows=0, bytes=0))
+        totals[file.table] = TableTotals(
+            files=so_far.files + 1, rows=so_far.rows + file.rows, bytes=so_far.bytes + file.bytes
+        )
+    return totals

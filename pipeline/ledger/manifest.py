@@ -1,20 +1,28 @@
 """The manifest of a run: the commit itself, and the two lists it names.
 
 The manifest is small, whatever the size of the run, because every later run and every reader
-fetches it. The list of data files and the list of images left unsettled are Parquet objects beside
+fetches it. The list of data files and the list of photos left unsettled are Parquet objects beside
 it, named by their content and held by the manifest with their hash.
 """
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import Any
 
 import pyarrow as pa
+from msgspec import structs
 
-from pipeline.errors import LedgerError
-from pipeline.ledger.records import ABANDONED, DataFile, from_bytes, run_key
-from pipeline.ledger.tables import decode_table, parquet_bytes
+from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.layout import manifest_key, run_key
+from pipeline.ledger.records import (
+    ABANDONED,
+    Abandoned,
+    DataFile,
+    Manifest,
+    StoredList,
+    parse,
+    typed,
+)
+from pipeline.ledger.tables import RESTORE, decode_table, parquet_bytes, read_object
 from pipeline.storage.store import Store
 
 FILES = pa.schema(
@@ -29,59 +37,63 @@ FILES = pa.schema(
 UNSETTLED = pa.schema([pa.field("image_id", pa.string(), nullable=False)])
 
 
-def manifest_key(run_id: str) -> str:
-    return run_key(run_id, "_MANIFEST.json")
-
-
-def read_manifest(store: Store, run_id: str) -> dict[str, Any] | None:
-    """The run's manifest, an abandoned run's included, or None."""
+def read_manifest(store: Store, run_id: str) -> Manifest | Abandoned | None:
+    """The run's manifest, or None where there is none. Raises RecordError."""
+    key = manifest_key(run_id)
     try:
-        data = store.read(manifest_key(run_id))
+        data = store.read(key)
     except FileNotFoundError:
         return None
-    return from_bytes(data, f"the manifest of run {run_id}")
+    document = parse(data, key, Manifest.advice)
+    if document.get("verdict") == ABANDONED:
+        return typed(document, key, Abandoned)
+    manifest = typed(document, key, Manifest)
+    if manifest.run_id != run_id:
+        raise RecordError(key, f"it is that of run {manifest.run_id[:40]!r}", Manifest.advice)
+    return structs.replace(manifest, document=document)
 
 
-def read_committed(store: Store, run_id: str) -> dict[str, Any] | None:
-    """The manifest of a committed run, else None."""
+def read_committed(store: Store, run_id: str) -> Manifest | None:
+    """The manifest of a committed run, else None. Raises RecordError."""
     manifest = read_manifest(store, run_id)
-    return None if manifest is None or manifest["verdict"] == ABANDONED else manifest
+    return manifest if isinstance(manifest, Manifest) else None
 
 
-def write_files(store: Store, run_id: str, files: Iterable[DataFile]) -> dict[str, Any]:
+def write_files(store: Store, run_id: str, files: Iterable[DataFile]) -> StoredList:
     """Store the list of a run's data files; return what the manifest says about it."""
-    rows = [asdict(file) for file in files]
+    rows = [structs.asdict(file) for file in files]
     return _write_list(store, run_id, "files", pa.Table.from_pylist(rows, schema=FILES))
 
 
-def write_unsettled(store: Store, run_id: str, image_ids: Iterable[str]) -> dict[str, Any]:
-    """Store the ids of images that failed for a transient reason; likewise."""
+def write_unsettled(store: Store, run_id: str, image_ids: Iterable[str]) -> StoredList:
+    """Store the ids of photos that failed for a transient reason; likewise."""
     table = pa.table([pa.array(image_ids, pa.string())], schema=UNSETTLED)
     return _write_list(store, run_id, "unsettled", table)
 
 
-def data_files(store: Store, manifest: dict[str, Any], table: str | None = None) -> list[DataFile]:
-    """The data files of a committed run, or those of one table."""
-    rows = _read_list(store, manifest, "files").to_pylist()
+def data_files(store: Store, manifest: Manifest, table: str | None = None) -> list[DataFile]:
+    """The data files of a committed run, or those of one table. Raises RecordError."""
+    rows = _read_list(store, manifest.files, FILES).to_pylist()
     return [DataFile(**row) for row in rows if table in (None, row["table"])]
 
 
-def unsettled_ids(store: Store, manifest: dict[str, Any]) -> pa.Array:
-    """Ids of the images of a committed run that failed for a transient reason."""
-    return _read_list(store, manifest, "unsettled")["image_id"].combine_chunks()
+def unsettled_ids(store: Store, manifest: Manifest) -> pa.Array:
+    """Ids of the photos of a committed run that failed for a transient reason."""
+    return _read_list(store, manifest.unsettled, UNSETTLED)["image_id"].combine_chunks()
 
 
-def _write_list(store: Store, run_id: str, name: str, table: pa.Table) -> dict[str, Any]:
+def _write_list(store: Store, run_id: str, name: str, table: pa.Table) -> StoredList:
     data = parquet_bytes(table)
     sha256 = hashlib.sha256(data).hexdigest()
     key = run_key(run_id, f"{name}-{sha256[:16]}.parquet")
     store.create_once(key, data)
-    return {"key": key, "sha256": sha256, "rows": table.num_rows}
+    return StoredList(key=key, sha256=sha256, rows=table.num_rows)
 
 
-def _read_list(store: Store, manifest: dict[str, Any], name: str) -> pa.Table:
-    entry = manifest[name]
-    data = store.read(entry["key"])
-    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise LedgerError(f"{entry['key']} was changed after the run was committed")
-    return decode_table(data)
+def _read_list(store: Store, entry: StoredList, schema: pa.Schema) -> pa.Table:
+    """The list with the columns of `schema`; others, of a later release, are left out."""
+    data = read_object(store, entry.key, entry.sha256, "the run was committed")
+    try:
+        return decode_table(data, schema.names).select(schema.names).cast(schema)
+    except (LedgerError, KeyError, ValueError, pa.ArrowException) as error:
+        raise RecordError(entry.key, f"it is not such a list: {error}", RESTORE) from error

@@ -9,63 +9,64 @@ different task sizes, end with one plan: the one whose spec.json came first.
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import structs
 
-from pipeline.errors import LedgerError
-from pipeline.ledger.plan import Plan, RunSpec
-from pipeline.ledger.records import FORMAT, from_bytes, run_key, to_bytes
+from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.identity import RunSpec
+from pipeline.ledger.layout import run_key, spec_key
+from pipeline.ledger.plan import TaskCuts
+from pipeline.ledger.records import InputFile, PinnedPlan, PinnedSpec, read_record, to_bytes
+from pipeline.ledger.tables import RESTORE, read_object
 from pipeline.storage.store import Store
 
 TASKS_PER_FILE = 64
 WRITERS = 8  # input files uploaded at a time
 
 
-def read_spec(store: Store, run_id: str) -> dict[str, Any]:
-    """The run's spec.json. Raises LedgerError where there is none."""
+def read_spec(store: Store, run_id: str) -> PinnedSpec:
+    """The run's spec.json. Raises RecordError, also where there is none."""
+    key = spec_key(run_id)
     try:
-        return from_bytes(store.read(run_key(run_id, "spec.json")), f"the spec of run {run_id}")
+        spec = read_record(store, key, PinnedSpec)
     except FileNotFoundError as error:
-        raise LedgerError(f"there is no run {run_id} in {store.uri}") from error
+        missing = f"there is no run {run_id} in {store.uri}"
+        raise RecordError(key, missing, "`runs.py list` names those that there are.") from error
+    if spec.run_id != run_id:
+        raise RecordError(key, f"it is that of run {spec.run_id[:40]!r}", PinnedSpec.advice)
+    return spec
 
 
-def pin(store: Store, spec: RunSpec, inputs: pa.Table, plan: Plan) -> dict[str, Any]:
+def pin(store: Store, spec: RunSpec, inputs: pa.Table, cuts: TaskCuts) -> PinnedSpec:
     """Write the input files and then spec.json, once; return the spec that counts.
 
-    Raises LedgerError if the list does not belong to the plan.
+    That is another job's if it came first. Raises LedgerError if the list is not the one cut.
     """
-    if inputs.num_rows != plan.rows:
-        raise LedgerError(f"the plan has {plan.rows} rows and the input list {inputs.num_rows}")
+    if inputs.num_rows != cuts.rows:
+        raise LedgerError(f"the plan has {cuts.rows} rows and the input list {inputs.num_rows}")
     with ThreadPoolExecutor(WRITERS) as pool:
-        files = list(
-            pool.map(lambda part: _pin_file(store, spec.run_id, *part), _parts(inputs, plan))
+        files = tuple(
+            pool.map(lambda part: _pin_file(store, spec.run_id, *part), _parts(inputs, cuts))
         )
-    document = {
-        "format": FORMAT,
-        "run_id": spec.run_id,
-        **asdict(spec),
-        "plan": {
-            "rows": plan.rows,
-            "tasks": plan.task_count,
-            "tasks_per_file": TASKS_PER_FILE,
-            "files": files,
-        },
-    }
-    if not store.create_once(run_key(spec.run_id, "spec.json"), to_bytes(document)):
+    plan = PinnedPlan(
+        rows=cuts.rows, tasks=cuts.task_count, tasks_per_file=TASKS_PER_FILE, files=files
+    )
+    pinned = PinnedSpec(**structs.asdict(spec), run_id=spec.run_id, plan=plan)
+    if not store.create_once(spec_key(spec.run_id), to_bytes(pinned)):
         return read_spec(store, spec.run_id)
-    return document
+    return pinned
 
 
-def _parts(inputs: pa.Table, plan: Plan) -> Iterator[tuple[pa.Table, list[range]]]:
-    for first in range(0, plan.task_count, TASKS_PER_FILE):
+def _parts(inputs: pa.Table, cuts: TaskCuts) -> Iterator[tuple[pa.Table, list[range]]]:
+    for first in range(0, cuts.task_count, TASKS_PER_FILE):
         tasks = [
-            plan.task_rows(n) for n in range(first, min(first + TASKS_PER_FILE, plan.task_count))
+            cuts.task_rows(n) for n in range(first, min(first + TASKS_PER_FILE, cuts.task_count))
         ]
         start, stop = tasks[0].start, tasks[-1].stop
         yield (
@@ -74,7 +75,7 @@ def _parts(inputs: pa.Table, plan: Plan) -> Iterator[tuple[pa.Table, list[range]
         )
 
 
-def _pin_file(store: Store, run_id: str, rows: pa.Table, tasks: list[range]) -> dict[str, Any]:
+def _pin_file(store: Store, run_id: str, rows: pa.Table, tasks: list[range]) -> InputFile:
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(sink, rows.schema, compression="zstd") as writer:
         for task in tasks:
@@ -83,46 +84,56 @@ def _pin_file(store: Store, run_id: str, rows: pa.Table, tasks: list[range]) -> 
     sha256 = hashlib.sha256(data).hexdigest()
     store.create_once(_input_key(run_id, sha256), data)
     ends = pc.min_max(rows["uri"]).as_py()
-    return {
-        "sha256": sha256,
-        "rows": rows.num_rows,
-        "bytes": len(data),
-        "first_uri": ends["min"],  # lets a later run skip this file when it looks for its images
-        "last_uri": ends["max"],
-    }
+    return InputFile(
+        sha256=sha256,
+        rows=rows.num_rows,
+        bytes=len(data),
+        first_uri=ends["min"],
+        last_uri=ends["max"],
+    )
 
 
-def task_rows(store: Store, spec: dict[str, Any], task: int) -> pa.Table:
+def task_rows(store: Store, spec: PinnedSpec, task: int) -> pa.Table:
     """The input rows of one task. Raises LedgerError for a task that the plan does not have."""
-    plan = spec["plan"]
-    if not 0 <= task < plan["tasks"]:
-        raise LedgerError(f"run {spec['run_id']} has tasks 0 to {plan['tasks'] - 1}, not {task}")
-    number, group = divmod(task, plan["tasks_per_file"])
-    file = _input_file(store, spec["run_id"], plan["files"][number]["sha256"])
-    return file.read_row_group(group)
+    plan = spec.plan
+    if not 0 <= task < plan.tasks:
+        raise LedgerError(f"run {spec.run_id} has tasks 0 to {plan.tasks - 1}, not {task}")
+    number, group = divmod(task, plan.tasks_per_file)
+    entry = plan.files[number]
+    with _as_record_error(spec.run_id, entry):
+        return _input_file(store, spec.run_id, entry.sha256).read_row_group(group)
 
 
 def input_rows(
-    store: Store, spec: dict[str, Any], columns: list[str] | None = None
-) -> Iterator[tuple[dict[str, Any], pa.Table]]:
-    """Every input file of a run: its entry in the plan and its rows, one file at a time."""
-    for entry in spec["plan"]["files"]:
-        yield entry, input_file_rows(store, spec, entry, columns)
+    store: Store, spec: PinnedSpec, columns: list[str] | None = None
+) -> Iterator[pa.Table]:
+    """The rows of the pinned list, one file at a time. Raises RecordError."""
+    for entry in spec.plan.files:
+        yield input_file_rows(store, spec, entry, columns)
 
 
 def input_file_rows(
-    store: Store, spec: dict[str, Any], entry: dict[str, Any], columns: list[str] | None = None
+    store: Store, spec: PinnedSpec, entry: InputFile, columns: list[str] | None = None
 ) -> pa.Table:
-    """The rows of the input file that `entry`, an item of the plan's "files", speaks of."""
-    return _input_file(store, spec["run_id"], entry["sha256"]).read(columns)
+    """The rows of one input file of the plan. Raises RecordError."""
+    with _as_record_error(spec.run_id, entry):
+        return _input_file(store, spec.run_id, entry.sha256).read(columns)
+
+
+@contextmanager
+def _as_record_error(run_id: str, entry: InputFile) -> Iterator[None]:
+    """A file with the right hash and other content than the plan says: the plan is wrong."""
+    try:
+        yield
+    except (pa.ArrowException, IndexError) as error:
+        key = _input_key(run_id, entry.sha256)
+        raise RecordError(key, f"it is not what the plan says: {error}", RESTORE) from error
 
 
 @lru_cache(maxsize=4)
 def _input_file(store: Store, run_id: str, sha256: str) -> pq.ParquetFile:
     """One input file, kept in memory: a worker's next task is usually in the same one."""
-    data = store.read(_input_key(run_id, sha256))
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise LedgerError(f"the input file {sha256} of run {run_id} was changed in the store")
+    data = read_object(store, _input_key(run_id, sha256), sha256, "the run was planned")
     return pq.ParquetFile(BytesIO(data))
 
 

@@ -1,16 +1,17 @@
 """Reading what runs have committed. Nothing that is not in a manifest is ever seen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.manifest import data_files, read_committed
-from pipeline.ledger.tables import TABLES, decode_table
+from pipeline.ledger.records import Manifest
+from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store, open_store
 
 READERS = 32  # manifests fetched at a time
@@ -21,7 +22,8 @@ def open_run(output_uri: str, run_id: str | None = None) -> "Run":
 
     In the current table an image has the rows of the run that committed it last. A retry counts
     with the run it repairs: opening it gives that run's rows, the repaired ones in place of the
-    failed. Raises LedgerError if there is no such committed run.
+    failed. Raises LedgerError if there is no such committed run, RecordError if one of the records
+    that decide about it is damaged.
     """
     store = open_store(output_uri)
     if run_id is None:
@@ -36,36 +38,67 @@ def open_run(output_uri: str, run_id: str | None = None) -> "Run":
         if manifest is None:
             raise LedgerError(f"run {parent} is not committed in {output_uri}")
         manifests.append(manifest)
-        parent = manifest["parent"]
+        parent = manifest.parent
     return Run(store, manifests)
 
 
-def committed_runs(store: Store) -> list[dict[str, Any]]:
-    """The manifests of all committed runs, the latest first."""
+@dataclass(frozen=True)
+class StoredRuns:
+    """The runs of a store that have a manifest.
+
+    committed: those committed, the latest first
+    damaged:   what is wrong with the others, by run id
+    """
+
+    committed: list[Manifest]
+    damaged: Mapping[str, RecordError]
+
+
+def stored_runs(store: Store) -> StoredRuns:
+    """Every run that has a manifest; a damaged one does not keep the others from being read."""
     names = [name for name in store.folders("runs/") if not name.startswith("_")]
+
+    def read(run_id: str) -> Manifest | RecordError | None:
+        try:
+            return read_committed(store, run_id)
+        except RecordError as error:
+            return error
+
     with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(partial(read_committed, store), names))
-    manifests = [manifest for manifest in found if manifest is not None]
-    return sorted(manifests, key=lambda m: (m["committed_at"], m["run_id"]), reverse=True)
+        found = list(pool.map(read, names))
+    committed = [one for one in found if isinstance(one, Manifest)]
+    committed.sort(key=lambda m: (m.committed_at, m.run_id), reverse=True)
+    damaged = {
+        name: one for name, one in zip(names, found, strict=True) if isinstance(one, RecordError)
+    }
+    return StoredRuns(committed, damaged)
+
+
+def committed_runs(store: Store) -> list[Manifest]:
+    """The manifests of all committed runs, the latest first. Raises RecordError."""
+    runs = stored_runs(store)
+    for error in runs.damaged.values():
+        raise error
+    return runs.committed
 
 
 class Run:
     """Committed rows of one or more runs, the latest first; each image from one run only."""
 
-    def __init__(self, store: Store, manifests: list[dict[str, Any]]) -> None:
+    def __init__(self, store: Store, manifests: list[Manifest]) -> None:
         self._store = store
         self._manifests = manifests
         self._owners: list[pa.Array] | None = None
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of the run, or of the latest of several."""
-        return self._manifests[0]
+        """The manifest of the run, or of the latest of several, as it is stored."""
+        return self.manifests[0]
 
     @property
     def manifests(self) -> list[dict[str, Any]]:
         """The manifests of all runs that rows may come from, the latest first."""
-        return self._manifests
+        return [dict(manifest.document) for manifest in self._manifests]
 
     def images(self, columns: list[str] | None = None) -> pa.Table:
         """One row per image: `schema.IMAGES` and the pass-through columns of the lists."""
@@ -84,7 +117,7 @@ class Run:
         wanted = None if columns is None else [*dict.fromkeys(["image_id", *columns])]
         for manifest, owned in zip(self._manifests, self._owned(), strict=True):
             for file in data_files(self._store, manifest, table):
-                rows = decode_table(self._store.read(file.key), wanted)
+                rows = read_table(self._store, file.key, wanted)
                 if owned is not None:
                     rows = rows.filter(pc.is_in(rows["image_id"], owned))
                 rows = rows.replace_schema_metadata(None)
@@ -110,9 +143,9 @@ class Run:
                 self._owners.append(pa.array(sorted(ids), pa.string()))
         return list(self._owners)
 
-    def _image_ids(self, manifest: dict[str, Any]) -> set[str]:
+    def _image_ids(self, manifest: Manifest) -> set[str]:
         ids: set[str] = set()
         for file in data_files(self._store, manifest, "images"):
-            table = decode_table(self._store.read(file.key), ["image_id"])
+            table = read_table(self._store, file.key, ["image_id"])
             ids.update(table["image_id"].to_pylist())
         return ids

@@ -1,100 +1,181 @@
-"""What a run writes down about itself: where things are, and the records that make them count.
+"""The records of a run as typed documents: read with validation, written as plain JSON.
 
-runs/<run_id>/spec.json              what the run is and its pinned plan; created once
-runs/<run_id>/input/<sha256>.parquet the input list, named by content, a row group per task
-runs/<run_id>/tasks/<n>.json         task n is done, by this attempt, in these files; created once
-runs/<run_id>/files-<sha>.parquet    every data file of the run; unsettled-<sha>.parquet likewise
-runs/<run_id>/_MANIFEST.json         the commit, which names the two lists; created once, last
-runs/<run_id>/metrics.json           the run's figures again, for dashboards
-_data/<table>/run=<run_id>/<task>-<attempt>.parquet   written before it is named anywhere
-
-A table's folder comes before the run's, so that each can be the root of one Delta table.
+Reading takes what is there by one rule. A key that this release does not know is ignored, so that
+a later release may add keys. A `format` above FORMAT, a missing key, a value of another type and
+anything that is not JSON end in one RecordError.
 """
 
 import json
-import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pipeline.errors import LedgerError
+import msgspec
+from msgspec import Meta, Struct
+
+from pipeline.errors import RecordError
+from pipeline.ledger.figures import Figures
+from pipeline.ledger.identity import Identity
+from pipeline.storage.store import Store
 
 FORMAT = 1  # of the records below; a reader refuses a newer one
 ABANDONED = "abandoned"  # the verdict of a run that `runs.py gc` gave up; nothing can commit it
 
-
-def run_key(run_id: str, name: str) -> str:
-    return f"runs/{run_id}/{name}"
+Count = Annotated[int, Meta(ge=0)]
 
 
-def task_key(run_id: str, task: int) -> str:
-    return f"runs/{run_id}/tasks/{task:08d}.json"
+class InputFile(Struct, frozen=True, kw_only=True):
+    """One file of the pinned input list; the key is made of its hash.
+
+    first_uri, last_uri: a later run skips files that cannot hold its photos.
+    """
+
+    sha256: str
+    rows: Count
+    bytes: Count
+    first_uri: str
+    last_uri: str
 
 
-def data_prefix(run_id: str, table: str) -> str:
-    return f"_data/{table}/run={run_id}/"
+class PinnedPlan(Struct, frozen=True, kw_only=True):
+    """How the pinned list is cut: file k holds tasks k · tasks_per_file and so on."""
+
+    rows: Count
+    tasks: Count
+    tasks_per_file: Annotated[int, Meta(ge=1)]
+    files: tuple[InputFile, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.files) != -(-self.tasks // self.tasks_per_file):
+            raise ValueError(f"{self.tasks} tasks cannot lie in {len(self.files)} files")
 
 
-def data_key(run_id: str, table: str, task: int, attempt: str) -> str:
-    return f"{data_prefix(run_id, table)}{task:08d}-{attempt}.parquet"
+class PinnedSpec(Identity, frozen=True, kw_only=True):
+    """spec.json: what the run is, and its plan."""
+
+    advice: ClassVar[str] = (
+        "Restore it from a copy. If the run is not committed, delete its folder instead and start "
+        "its job again."
+    )
+    format: int = FORMAT
+    run_id: str
+    plan: PinnedPlan
 
 
-def new_attempt() -> str:
-    """A name that no other attempt at any task will draw: 64 random bits."""
-    return secrets.token_hex(8)
-
-
-@dataclass(frozen=True)
-class DataFile:
+class DataFile(Struct, frozen=True):
     """One Parquet file of one task."""
 
     table: str
     key: str
-    rows: int
-    bytes: int
+    rows: Count
+    bytes: Count
     sha256: str
 
 
-@dataclass(frozen=True)
-class TaskRecord:
-    """Task `task` is done: these files, and no others, hold its rows.
+class TaskRecord(Struct, frozen=True, kw_only=True):
+    """tasks/<n>.json: task n is done; these files, and no others, hold its rows.
 
-    unsettled: ids of the images that failed for a transient reason; a later run does them again.
-    metrics:   figures of the task: statuses, bytes, seconds by stage, storage requests.
+    unsettled: ids of the photos that failed for a transient reason; a later run does them again.
     """
 
-    task: int
+    advice: ClassVar[str] = "Delete it and start the job again, which does the task again."
+    format: int = FORMAT
+    task: Count
     attempt: str
-    images: int
+    images: Count
     files: tuple[DataFile, ...]
     unsettled: tuple[str, ...] = ()
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-
-    def to_bytes(self) -> bytes:
-        return to_bytes({"format": FORMAT, **asdict(self)})
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "TaskRecord":
-        record = from_bytes(data, "a task record")
-        record.pop("format")
-        files = tuple(DataFile(**entry) for entry in record.pop("files"))
-        return cls(files=files, unsettled=tuple(record.pop("unsettled")), **record)
+    metrics: Figures = Figures()
 
 
-def to_bytes(document: Mapping[str, Any]) -> bytes:
+class StoredList(Struct, frozen=True, kw_only=True):
+    """A Parquet object beside the manifest, held by its hash."""
+
+    key: str
+    sha256: str
+    rows: Count
+
+
+class TableTotals(Struct, frozen=True, kw_only=True):
+    """What a run wrote of one table."""
+
+    files: Count
+    rows: Count
+    bytes: Count
+
+
+class Manifest(Identity, frozen=True, kw_only=True):
+    """_MANIFEST.json of a committed run.
+
+    committed_at: Unix time, seconds
+    files, unsettled: the lists of data files and of the ids of photos left unsettled
+    job:          the settings that the job was given, all of them
+    session:      facts about the attempt that committed
+    document:     the same as it was read, with keys of later releases
+    """
+
+    advice: ClassVar[str] = (
+        "Restore it from a copy; until then the run does not count as committed."
+    )
+    format: int
+    run_id: str
+    verdict: str
+    committed_at: float
+    rows: Count
+    tasks: Count
+    tables: Mapping[str, TableTotals]
+    metrics: Figures
+    files: StoredList
+    unsettled: StoredList
+    weights: Mapping[str, Any] = {}
+    job: Mapping[str, Any] = {}
+    session: Mapping[str, Any] = {}
+    document: Mapping[str, Any] = {}
+
+
+class Abandoned(Struct, frozen=True, kw_only=True):
+    """_MANIFEST.json of a run that `runs.py gc` gave up."""
+
+    advice: ClassVar[str] = Manifest.advice
+    verdict: Literal["abandoned"]
+    committed_at: float = 0.0
+
+
+RecordT = TypeVar("RecordT", PinnedSpec, TaskRecord, Manifest, Abandoned)
+
+
+def to_bytes(document: Struct | Mapping[str, Any]) -> bytes:
     """A record as JSON; the same content gives the same bytes."""
-    return json.dumps(document, sort_keys=True, indent=1).encode() + b"\n"
+    plain = msgspec.to_builtins(document)
+    return json.dumps(plain, sort_keys=True, indent=1).encode() + b"\n"
 
 
-def from_bytes(data: bytes, what: str) -> dict[str, Any]:
-    """A record back from JSON. Raises LedgerError for one that this version cannot read."""
+def read_record(store: Store, key: str, kind: type[RecordT]) -> RecordT:
+    """The record at `key`. Raises FileNotFoundError where there is none, RecordError otherwise."""
+    return typed(parse(store.read(key), key, kind.advice), key, kind)
+
+
+def parse(data: bytes, key: str, advice: str) -> dict[str, Any]:
+    """The JSON of a record that this release can read; its fields are still unchecked.
+
+    Raises RecordError, with `advice` unless the record is of a newer release.
+    """
     try:
-        document: dict[str, Any] = json.loads(data)
-        version = int(document["format"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise LedgerError(
-            f"{what} cannot be read ({error}): it was not written by a run"
-        ) from error
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        problem = f"it is not whole JSON: {error}" if data else "it is empty"
+        raise RecordError(key, problem, advice) from error
+    version = document.get("format") if isinstance(document, dict) else None
+    if type(version) is not int or version < 1:
+        raise RecordError(key, "it has no number `format`, so no release wrote it", advice)
     if version > FORMAT:
-        raise LedgerError(f"{what} has format {version}, this version reads {FORMAT}: upgrade")
-    return document
+        newer = f"it has format {version}, and this release reads {FORMAT}"
+        raise RecordError(key, newer, "Use the release that wrote it: upgrade s2cnet-thumbnails.")
+    return {**document}
+
+
+def typed(document: Mapping[str, Any], key: str, kind: type[RecordT]) -> RecordT:
+    """The record that a document says. Raises RecordError for missing keys and wrong types."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise RecordError(key, str(error), kind.advice) from error

@@ -30,6 +30,6 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
     oldest = run.manifests[-1]["run_id"]  # a retry's list is a part of its first parent's
     parts = [
         rows.filter(pc.is_in(rows["image_id"], wanted))
-        for _, rows in input_rows(store, read_spec(store, oldest))
+        for rows in input_rows(store, read_spec(store, oldest))
     ]
     return pa.concat_tables(parts).sort_by("uri").combine_chunks()

@@ -1,5 +1,6 @@
-"""One task's tables as Parquet bytes: checked against the schema, encoded, reopened, compared."""
+"""Tables as Parquet objects; a task's are checked, encoded and read back before writing."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from io import BytesIO
@@ -9,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import schema
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, RecordError
+from pipeline.storage.store import Store
 
 ROW_GROUP_ROWS = 100  # a reader that wants one image fetches about this many rows
+RESTORE = "Restore it from a copy."
 TABLES = {"images": schema.IMAGES, "crops": schema.CROPS, "candidates": schema.CANDIDATES}
 
 
@@ -73,3 +76,32 @@ def decode_table(data: bytes, columns: list[str] | None = None) -> pa.Table:
         return pq.ParquetFile(BytesIO(data)).read(columns)
     except pa.ArrowException as error:
         raise LedgerError(f"a Parquet file of a run cannot be read: {error}") from error
+
+
+def read_table(store: Store, key: str, columns: list[str] | None = None) -> pa.Table:
+    """A data file of a committed run. Raises RecordError where it is gone or no such table.
+
+    columns: those to read, `image_id` among them; None for all.
+    """
+    data = read_object(store, key)
+    try:
+        table = decode_table(data, columns)
+    except LedgerError as error:
+        raise RecordError(key, str(error), RESTORE) from error
+    if "image_id" not in table.column_names:
+        raise RecordError(key, "it is a table of something else", RESTORE)
+    return table
+
+
+def read_object(store: Store, key: str, sha256: str | None = None, when: str = "") -> bytes:
+    """An object that a record names. Raises RecordError where it is gone or was changed.
+
+    sha256: its hash; None does not look at it. when: what it must not be changed after, in words.
+    """
+    try:
+        data = store.read(key)
+    except FileNotFoundError as error:
+        raise RecordError(key, "it is gone", RESTORE) from error
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise RecordError(key, f"it was changed after {when}", RESTORE)
+    return data

@@ -19,7 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pipeline.errors import UsageError
-from pipeline.ledger.figures import RunFigures
+from pipeline.ledger.totals import RunTotals
 
 LOOPBACK = "127.0.0.1"
 
@@ -41,7 +41,7 @@ METRICS: dict[str, tuple[str, str]] = {
 }
 
 
-class Telemetry(RunFigures, Collector):
+class Telemetry(RunTotals, Collector):
     """The figures of a run for Prometheus: a scrape may read while the driver adds tasks."""
 
     def collect(self) -> Iterator[Metric]:

@@ -4,12 +4,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from pipeline.cropping.results import ScoredCrop
-from pipeline.ledger.figures import add_figures
+from pipeline.ledger.figures import Figures
 from pipeline.photo.thumbnail import cut, encode, thumbnail_size
-from pipeline.schema import OK
 from pipeline.settings import ThumbnailSettings
 from pipeline.shapes import parse_shape
 from pipeline.stages.attempt import attempt
@@ -38,12 +36,9 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     for row in one_by_one(task, "encode", job.run_id, settings.running.image_timeout_s):
         attempt(row, "encode", cut_and_encode)
     tables = task_tables(task, encoded, settings.cropping.candidates)
-    requests = requests_so_far() - before
-    figures = [_figures(task, encoded), {"requests": task.requests}, {"requests": requests}]
-    record = ledger_of(job).commit_task(task.number, tables, add_figures(figures))
-    metrics = record.metrics
-    ok = metrics["statuses"].get(OK, 0)
-    return pack_summary(TaskSummary(task.number, record.images, ok, metrics["crops"], metrics))
+    figures = figures_of(task, encoded) + Figures(requests=requests_so_far() - before)
+    record = ledger_of(job).commit_task(task.number, tables, figures)
+    return pack_summary(TaskSummary(task.number, record.metrics))
 
 
 def write_crop_file(store: Store, crop: EncodedCrop) -> str:
@@ -66,13 +61,14 @@ def encode_crop(row: PhotoRow, chosen: ScoredCrop, settings: ThumbnailSettings) 
     return EncodedCrop(row.image_id, row.uri, chosen, width, height, settings.format, image, sha256)
 
 
-def _figures(task: Task, crops: Sequence[EncodedCrop]) -> dict[str, Any]:
-    """Figures of one task for its record: counts and seconds of work by stage."""
+def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
+    """What a task did: counts, bytes, seconds of work by stage, requests of reading it."""
     rows = task.rows
-    return {
-        "statuses": dict(Counter(row.status for row in rows)),
-        "crops": len(crops),
-        "crop_bytes": sum(len(crop.image) for crop in crops),
-        "bytes": sum(row.bytes or 0 for row in rows),
-        "seconds": {s: round(sum(row.seconds.get(s, 0) for row in rows), 4) for s in STAGES},
-    }
+    return Figures(
+        statuses=Counter(row.status for row in rows),
+        crops=len(crops),
+        bytes=sum(row.bytes or 0 for row in rows),
+        crop_bytes=sum(len(crop.image) for crop in crops),
+        seconds={s: round(sum(row.seconds.get(s, 0) for row in rows), 4) for s in STAGES},
+        requests=task.requests,
+    )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop
 from pipeline.detectors import Detections
 from pipeline.errors import Kind
+from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import Photo
 from pipeline.schema import OK
 
@@ -118,10 +119,7 @@ class EncodedCrop:
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:
-    """What the driver is told of a task that is on record."""
+    """What the driver is told of a task that is on record: its number and its record's figures."""
 
     task: int
-    images: int
-    ok: int
-    crops: int
-    metrics: Mapping[str, Any]
+    metrics: Figures

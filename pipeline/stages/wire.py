@@ -5,19 +5,20 @@ was chosen so far, and the decoded pixels as one binary column that Ray shares b
 without a copy.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
 from pipeline import schema
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop
 from pipeline.detectors import Detections
+from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import Photo
 from pipeline.schema import OK
 from pipeline.stages.task import STAGES, EncodedCrop, Failure, PhotoRow, Task, TaskSummary
@@ -226,10 +227,11 @@ def _without_edges(values: Values) -> Values:
 
 def pack_summary(summary: TaskSummary) -> Block:
     """What the last stage hands to the driver, as one row."""
-    return pa.Table.from_pylist([{**asdict(summary), "metrics": json.dumps(summary.metrics)}])
+    figures = msgspec.json.encode(summary.metrics)
+    return pa.table({"task": [summary.task], "metrics": [figures]})
 
 
 def unpack_summaries(block: Block) -> Iterator[TaskSummary]:
     """The summaries in a block that the driver gets; Ray may join several."""
-    for values in block.to_pylist():
-        yield TaskSummary(**{**values, "metrics": json.loads(values["metrics"])})
+    for row in block.to_pylist():
+        yield TaskSummary(row["task"], msgspec.json.decode(row["metrics"], type=Figures))

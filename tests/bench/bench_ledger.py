@@ -26,12 +26,15 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.inputs.listing import image_id, list_inputs
+from pipeline.ledger.figures import Figures
+from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.incremental import uncovered
+from pipeline.ledger.layout import data_key, task_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files
-from pipeline.ledger.plan import RunSpec, cut_tasks, input_sha256
-from pipeline.ledger.reader import open_run
-from pipeline.ledger.records import DataFile, TaskRecord, data_key, task_key
+from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.reader import committed_runs
+from pipeline.ledger.records import DataFile, TaskRecord, to_bytes
 from pipeline.storage.store import open_store
 
 Row = dict[str, Any]
@@ -141,7 +144,13 @@ def made_up_inputs(rows: int) -> pa.Table:
 
 
 def spec_of(inputs: pa.Table) -> RunSpec:
-    return RunSpec({"ratios": "1:1"}, "0" * 64, "embedded", "bench", input_sha256(inputs))
+    return RunSpec(
+        settings={"ratios": "1:1"},
+        weights_sha256="0" * 64,
+        detector="embedded",
+        code_version="bench",
+        input_sha256=input_sha256(inputs),
+    )
 
 
 def list_keys() -> str:
@@ -180,14 +189,14 @@ def write_records(folder: str, run_id: str, tasks: int) -> None:
     for key in (task_key(run_id, 0), *(data_key(run_id, t, 0, "") for t in ("images", "crops"))):
         Path(folder, key).parent.mkdir(parents=True, exist_ok=True)
     seconds = {"read": 0.1, "decode": 0.2, "detect": 0.2, "score": 0.7, "encode": 0.3}
-    figures = {
-        "statuses": {"ok": IMAGES_PER_TASK},
-        "crops": 60,
-        "bytes": IMAGES_PER_TASK * PHOTO_BYTES,
-        "crop_bytes": 1_200_000,
-        "seconds": seconds,
-        "requests": {"get": 11, "put": 3},
-    }
+    figures = Figures(
+        statuses={"ok": IMAGES_PER_TASK},
+        crops=60,
+        bytes=IMAGES_PER_TASK * PHOTO_BYTES,
+        crop_bytes=1_200_000,
+        seconds=seconds,
+        requests={"get": 11, "put": 3},
+    )
     for task in range(tasks):
         random = hashlib.sha256(str(task).encode()).hexdigest()  # as real hashes, it does not pack
         files = tuple(
@@ -196,8 +205,10 @@ def write_records(folder: str, run_id: str, tasks: int) -> None:
         )
         for file in files:
             Path(folder, file.key).write_bytes(b"x")
-        record = TaskRecord(task, random[:16], IMAGES_PER_TASK, files, (), figures)
-        Path(folder, task_key(run_id, task)).write_bytes(record.to_bytes())
+        record = TaskRecord(
+            task=task, attempt=random[:16], images=IMAGES_PER_TASK, files=files, metrics=figures
+        )
+        Path(folder, task_key(run_id, task)).write_bytes(to_bytes(record))
 
 
 def finish(folder: str, run_id: str) -> str:
@@ -209,9 +220,9 @@ def finish(folder: str, run_id: str) -> str:
 
 
 def open_committed(folder: str) -> str:
-    manifest = open_run(folder).manifest
+    (manifest,) = committed_runs(open_store(folder))
     files = data_files(open_store(folder), manifest)
-    return f"{manifest['rows']:,} rows, {len(files):,} files"
+    return f"{manifest.rows:,} rows, {len(files):,} files"
 
 
 def plan_again(folder: str, tasks: int) -> str:

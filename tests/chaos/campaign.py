@@ -231,7 +231,7 @@ def examine(output: str, figures: Figures) -> None:
         found = Counter(table["uri"].to_pylist())
         figures.lost += (planned - found).total()
         figures.doubled += (found - planned).total()
-    figures.problems += verify_run(store, manifests[0]["run_id"]).problems
+    figures.problems += verify_run(store, manifests[0].run_id).problems
 
 
 def campaign(

@@ -6,7 +6,8 @@ campaign of kills spends its time between the storage requests, where a kill can
 
 import os
 import random
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.incremental import uncovered
@@ -32,7 +33,7 @@ def work(output: str, images: int, environment: dict[str, str], seed: int) -> No
     pending = ledger.pending()
     random.Random(seed).shuffle(pending)
     for n in pending:
-        ledger.commit_task(n, done(ledger.task_inputs(n), mark=f" {os.getpid()}"), {"images": 1})
+        ledger.commit_task(n, done(ledger.task_inputs(n), mark=f" {os.getpid()}"))
     ledger.finish({})
 
 

@@ -18,8 +18,8 @@ from moto.server import ThreadedMotoServer
 
 from pipeline.inputs.listing import list_inputs, read_image
 from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.layout import data_key, run_key, task_key
 from pipeline.ledger.reader import open_run
-from pipeline.ledger.records import data_key, run_key, task_key
 from pipeline.storage.backoff import Backoff
 from pipeline.storage.store import open_store
 from tests.infra.manifests import INFRA
@@ -245,10 +245,10 @@ def test_the_rights_suffice_for_a_run_and_for_its_collection(
     assert read_image(f"s3://ugc/{PHOTO}") == b"x"
     store = open_store("s3://thumbs", Backoff(deadline_s=5))
     ledger = open_ledger(store, make_inputs(5))
-    assert run_all(ledger)["rows"] == 5
+    assert run_all(ledger).rows == 5
     assert open_run("s3://thumbs", ledger.run_id).images().num_rows == 5
     lost = open_ledger(store, make_inputs(4, etag="v2"))
-    lost.commit_task(0, done(lost.task_inputs(0)), {"images": 1})
+    lost.commit_task(0, done(lost.task_inputs(0)))
     later = time.time() + 3600
     garbage = [g for g in find_garbage(store, 60, later) if g.run_id == lost.run_id]
     with pytest.raises(PermissionError):

@@ -28,7 +28,7 @@ def test_list_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     committed = open_ledger(store, make_inputs(4))
     run_all(committed, failed={0: "transient"})
     begun = open_ledger(store, make_inputs(8))
-    begun.commit_task(0, done(begun.task_inputs(0)), {})
+    begun.commit_task(0, done(begun.task_inputs(0)))
     assert main(["list", str(tmp_path), "--json"]) == 0
     lines = {line["run_id"]: line for line in records(capsys.readouterr().out)}
     assert lines[committed.run_id]["state"] == "committed"
@@ -73,7 +73,7 @@ def test_verify_sees_rows_that_were_lost_together_with_their_hash(
     monkeypatch.setattr("pipeline.ledger.ledger.check_tables", lambda tables, inputs: None)
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(6))
     for n in (0, 1):
-        ledger.commit_task(n, done(ledger.task_inputs(0)), {})
+        ledger.commit_task(n, done(ledger.task_inputs(0)))
     ledger.finish({})
     assert main(["verify", str(tmp_path), ledger.run_id]) == 1
     words = capsys.readouterr().out
@@ -102,7 +102,7 @@ def test_gc_shows_first_and_removes_when_told(
 ) -> None:
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
     for mark in ("a", "b"):
-        ledger.commit_task(0, done(ledger.task_inputs(0), mark=mark), {})
+        ledger.commit_task(0, done(ledger.task_inputs(0), mark=mark))
     ledger.finish({})
     assert main(["gc", str(tmp_path)]) == 0
     assert "0 objects" in capsys.readouterr().out

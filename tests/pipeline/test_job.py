@@ -33,7 +33,7 @@ def log() -> Log:
 
 def test_a_run_that_was_stopped_is_gone_on_with(photos: Path, log: Log) -> None:
     job, ledger = plan(settings(photos), log).begin()
-    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
     Image.new("RGB", (8, 8)).save(photos / "another.png")
     again = plan(settings(photos, resume=job.run_id, task_images=9), log)
     assert "4 resumed" in again.message
@@ -54,3 +54,17 @@ def test_failures_are_repaired_by_a_run_of_their_own(photos: Path, log: Log) -> 
     assert both.todo.inputs.num_rows == 4
     with pytest.raises(UsageError, match="choose one"):
         settings(photos, retry=job.run_id, resume=job.run_id)
+
+
+def test_a_damaged_run_is_named_and_its_photos_are_done_again(photos: Path, log: Log) -> None:
+    job, ledger = plan(settings(photos), log).begin()
+    run_all(ledger)
+    assert plan(settings(photos), log).message.startswith("nothing to do: 4 images")
+    manifest = photos.parent / "out" / "runs" / job.run_id / "_MANIFEST.json"
+    manifest.write_bytes(manifest.read_bytes()[:99])
+    told = io.StringIO()
+    again = plan(settings(photos), Log(stream=told))
+    assert again.todo.inputs.num_rows == 4
+    (warning,) = (line for line in told.getvalue().splitlines() if job.run_id in line)
+    assert warning.startswith(f"WARNING: run {job.run_id} covers nothing: runs/{job.run_id}/_MANI")
+    assert again.begin()[0].run_id != job.run_id

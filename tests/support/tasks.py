@@ -1,15 +1,17 @@
 """Small inputs and finished tasks for the tests of the ledger; nothing is decoded or scored."""
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from pipeline import schema
 from pipeline.inputs.listing import image_id
+from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plan import RunSpec, cut_tasks, input_sha256
+from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
 SPEC = RunSpec(
@@ -59,8 +61,8 @@ def done(
     }
 
 
-def run_all(ledger: Ledger, failed: dict[int, str] | None = None, mark: str = "") -> dict[str, Any]:
+def run_all(ledger: Ledger, failed: dict[int, str] | None = None, mark: str = "") -> Manifest:
     """Do every open task and commit."""
     for n in ledger.pending():
-        ledger.commit_task(n, done(ledger.task_inputs(n), failed, mark), {"images": 1})
+        ledger.commit_task(n, done(ledger.task_inputs(n), failed, mark))
     return ledger.finish({})

@@ -16,8 +16,8 @@ from tests.support.tasks import done, make_inputs, open_ledger, run_all
 def test_orphans_of_a_committed_run(store_uri: str) -> None:
     store = open_store(store_uri)
     ledger = open_ledger(store, make_inputs(2))
-    ledger.commit_task(0, done(ledger.task_inputs(0), mark="a"), {})
-    ledger.commit_task(0, done(ledger.task_inputs(0), mark="b"), {})
+    ledger.commit_task(0, done(ledger.task_inputs(0), mark="a"))
+    ledger.commit_task(0, done(ledger.task_inputs(0), mark="b"))
     assert find_garbage(store, older_than_s=-60) != []  # the run is open: all of it, if that old
     ledger.finish({})
     garbage = find_garbage(store, older_than_s=-60)
@@ -30,18 +30,18 @@ def test_orphans_of_a_committed_run(store_uri: str) -> None:
 def test_young_things_stay(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(2))
-    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
     assert find_garbage(store, older_than_s=3600) == []
 
 
 def test_an_old_open_run_is_given_up_before_it_is_removed(store_uri: str) -> None:
     store = open_store(store_uri)
     ledger = open_ledger(store, make_inputs(6))
-    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
     zombie = Ledger(store, ledger.run_id)
     rest = done(zombie.task_inputs(1))
     remove_garbage(store, find_garbage(store, older_than_s=-60))
-    zombie.commit_task(1, rest, {})  # it wakes up and goes on
+    zombie.commit_task(1, rest)  # it wakes up and goes on
     with pytest.raises(LedgerError):
         zombie.finish({})
     with pytest.raises(LedgerError, match="no run is committed"):
@@ -56,7 +56,7 @@ def test_an_old_open_run_is_given_up_before_it_is_removed(store_uri: str) -> Non
 def test_a_run_that_commits_in_the_meantime_is_left_alone(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(2))
-    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
     garbage = find_garbage(store, older_than_s=-60)
     assert {g.why for g in garbage} == {"abandoned run"}
     ledger.finish({})

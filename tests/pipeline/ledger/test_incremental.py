@@ -1,10 +1,10 @@
 """What is covered, what is done again, and the reason that is given for each."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 import pipeline.ledger.pinned
 from pipeline.errors import LedgerError
@@ -67,7 +67,7 @@ def test_an_uncommitted_run_covers_nothing_and_is_gone_on_with(store: Store) -> 
 def test_a_run_is_gone_on_with_by_name_though_the_input_is_another(store: Store) -> None:
     left = todo(store, make_inputs(5))
     begun = Ledger.open(store, left.spec, left.inputs, cut_tasks(left.inputs, 3))
-    begun.commit_task(0, done(begun.task_inputs(0)), {})
+    begun.commit_task(0, done(begun.task_inputs(0)))
     assert todo(store, make_inputs(9)).spec.run_id != begun.run_id
     again = resumed(store, replace(SPEC, input_sha256=""), begun.run_id)
     assert again.spec == left.spec

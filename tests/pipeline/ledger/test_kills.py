@@ -61,5 +61,5 @@ def test_a_zombie_changes_nothing(s3: str, s3_server: str) -> None:
         finally:
             victims.stop()
     assert committed_runs(store) == committed
-    assert verify_run(store, committed[0]["run_id"]).problems == []
+    assert verify_run(store, committed[0].run_id).problems == []
     assert open_run(output).images().num_rows == IMAGES

@@ -4,19 +4,23 @@ tests/golden/runs/release_0_1_0 holds four photos and the output of one run over
 release wrote it; nothing here writes to it.
 """
 
+import json
 import os
 import shutil
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from pipeline import open_run
 from pipeline.inputs.listing import list_inputs
 from pipeline.ledger.audit import list_runs, verify_run
+from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import uncovered
+from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import read_spec
-from pipeline.ledger.plan import RunSpec
+from pipeline.ledger.records import to_bytes
+from pipeline.ledger.totals import RunTotals
 from pipeline.settings import Settings
 from pipeline.storage.store import open_store
 
@@ -64,7 +68,23 @@ def test_it_verifies_and_is_listed(folder: Path) -> None:
 
 def test_its_run_id_is_still_the_hash_of_its_spec(folder: Path) -> None:
     spec = read_spec(open_store("out"), RUN_ID)
-    assert RunSpec(**{item.name: spec[item.name] for item in fields(RunSpec)}).run_id == RUN_ID
+    assert RunSpec.of(spec).run_id == RUN_ID
+
+
+def test_its_records_would_be_written_as_they_were(folder: Path) -> None:
+    home = Path("out", "runs", RUN_ID)
+    ledger = Ledger(open_store("out"), RUN_ID)
+    assert to_bytes(ledger.spec) == (home / "spec.json").read_bytes()
+    for record in ledger.records():
+        assert to_bytes(record) == (home / "tasks" / f"{record.task:08d}.json").read_bytes()
+    manifest = ledger.manifest
+    assert manifest is not None
+    stored = (home / "_MANIFEST.json").read_bytes()
+    assert manifest.document == json.loads(stored)
+    fields = {name: value for name, value in structs.asdict(manifest).items() if name != "document"}
+    assert to_bytes(fields) == stored
+    totals = RunTotals.of_manifest(manifest)
+    assert totals.metrics_json() == (home / "metrics.json").read_bytes()
 
 
 def test_it_covers_its_photos(folder: Path) -> None:
@@ -76,8 +96,8 @@ def test_it_covers_its_photos(folder: Path) -> None:
     )
     spec = RunSpec(
         settings=today.identity(),
-        weights_sha256=old["weights_sha256"],
-        detector=old["detector"],
+        weights_sha256=old.weights_sha256,
+        detector=old.detector,
         code_version="a later one",
         input_sha256="",
     )

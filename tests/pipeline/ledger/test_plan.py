@@ -1,12 +1,12 @@
 """A run's identity, and how its list is cut."""
 
-from dataclasses import replace
-
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from pipeline.errors import UsageError
-from pipeline.ledger.plan import Plan, cut_tasks, input_sha256, spec_differences
+from pipeline.ledger.identity import input_sha256, spec_differences
+from pipeline.ledger.plan import TaskCuts, cut_tasks
 from tests.support.tasks import SPEC, make_inputs
 
 
@@ -33,7 +33,7 @@ def test_a_plan_covers_every_row_once() -> None:
     plan = cut_tasks(sized(*[(n * 37) % 90 for n in range(1000)]), 16, 500)
     assert [row for task in plan.tasks for row in task] == list(range(1000))
     assert plan.rows == 1000
-    assert Plan((0,)).task_count == 0
+    assert TaskCuts((0,)).task_count == 0
 
 
 def test_nonsense_sizes() -> None:
@@ -85,9 +85,8 @@ def test_a_run_id_depends_on_every_field() -> None:
 
 
 def test_differences_are_named() -> None:
-    hashes = {"weights_sha256": "1", "detector": "d", "code_version": "c", "input_sha256": "i"}
-    old = {"settings": {"a": 1, "b": 2}, **hashes}
-    new = {**old, "settings": {"a": 1, "c": 3}, "detector": "e"}
+    old = replace(SPEC, settings={"a": 1, "b": 2}, detector="d")
+    new = replace(old, settings={"a": 1, "c": 3}, detector="e")
     assert spec_differences(old, old) == []
     assert spec_differences(old, new) == [
         "the setting b was 2 and is now 'absent'",

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import LedgerError
+from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import open_run
-from pipeline.ledger.records import run_key
 from pipeline.storage.store import open_store
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 
 def test_nothing_is_seen_before_the_commit(store_uri: str) -> None:
     ledger = open_ledger(open_store(store_uri), make_inputs(2))
-    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
     for run_id in (None, ledger.run_id):
         with pytest.raises(LedgerError, match="committed"):
             open_run(store_uri, run_id)
@@ -33,7 +33,7 @@ def test_the_last_committed_row_of_each_image_counts(store_uri: str) -> None:
     run_all(open_ledger(store, make_inputs(4)), mark=" first")
     newer = run_all(open_ledger(store, make_inputs(4, start=2)), mark=" second")
     run = open_run(store_uri)
-    assert run.manifest == newer
+    assert run.manifest == newer.document
     assert len(run.manifests) == 2
     assert sorted(run.images()["uri"].to_pylist()) == make_inputs(6)["uri"].to_pylist()
     pictures = {row["uri"][-8:-4]: row["image"] for row in run.crops().to_pylist()}
@@ -56,12 +56,12 @@ def test_a_retry_stands_before_its_parent(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     inputs = make_inputs(3)
     parent = run_all(open_ledger(store, inputs), failed={1: "transient"})
-    retry = run_all(open_ledger(store, inputs.slice(1, 1), parent=parent["run_id"]))
+    retry = run_all(open_ledger(store, inputs.slice(1, 1), parent=parent.run_id))
     run_all(open_ledger(store, make_inputs(1, start=50)))
-    repaired = open_run(str(tmp_path), retry["run_id"])
+    repaired = open_run(str(tmp_path), retry.run_id)
     assert repaired.images()["status"].to_pylist() == ["ok"] * 3
     assert repaired.crops().num_rows == 3
-    assert open_run(str(tmp_path), parent["run_id"]).crops().num_rows == 2
+    assert open_run(str(tmp_path), parent.run_id).crops().num_rows == 2
 
 
 def test_an_abandoned_run_is_not_read_and_its_spec_begins_anew(tmp_path: Path) -> None:
@@ -70,12 +70,12 @@ def test_an_abandoned_run_is_not_read_and_its_spec_begins_anew(tmp_path: Path) -
     store.create_once(
         run_key(ledger.run_id, "_MANIFEST.json"), b'{"format": 1, "verdict": "abandoned"}'
     )
-    ledger.commit_task(0, done(ledger.task_inputs(0)), {})
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
     with pytest.raises(LedgerError, match="was given up"):
         ledger.finish({})
     with pytest.raises(LedgerError, match="not committed"):
         open_run(str(tmp_path), ledger.run_id)
     again = open_ledger(store, make_inputs(2))
     assert again.run_id != ledger.run_id
-    assert run_all(again)["generation"] == 1
+    assert run_all(again).generation == 1
     assert open_run(str(tmp_path)).manifest["run_id"] == again.run_id

@@ -13,7 +13,7 @@ from tests.support.tasks import make_inputs, open_ledger, run_all
 def test_failures_by_kind(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     inputs = make_inputs(6)
-    run_id = run_all(open_ledger(store, inputs), {0: "transient", 2: "permanent"})["run_id"]
+    run_id = run_all(open_ledger(store, inputs), {0: "transient", 2: "permanent"}).run_id
     assert failed_inputs(store, run_id).equals(inputs.take([0, 3]))
     assert failed_inputs(store, run_id, "permanent").equals(inputs.take([2, 5]))
     assert failed_inputs(store, run_id, "all").equals(inputs.take([0, 2, 3, 5]))
@@ -21,11 +21,11 @@ def test_failures_by_kind(tmp_path: Path) -> None:
 
 def test_a_retry_of_a_retry(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
-    first = run_all(open_ledger(store, make_inputs(6)), {0: "transient"})["run_id"]
+    first = run_all(open_ledger(store, make_inputs(6)), {0: "transient"}).run_id
     left = failed_inputs(store, first)
-    second = run_all(open_ledger(store, left, parent=first), {1: "transient"})["run_id"]
+    second = run_all(open_ledger(store, left, parent=first), {1: "transient"}).run_id
     left = failed_inputs(store, second)
     assert left.equals(make_inputs(1, start=3))
-    third = run_all(open_ledger(store, left, parent=second))["run_id"]
+    third = run_all(open_ledger(store, left, parent=second)).run_id
     with pytest.raises(UsageError, match="no transient failures"):
         failed_inputs(store, third)

@@ -3,17 +3,18 @@
 import hashlib
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from pipeline import open_run, schema
+from pipeline.ledger.identity import input_sha256
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plan import cut_tasks, input_sha256
+from pipeline.ledger.plan import cut_tasks
 from pipeline.photo.thumbnail import encode
 from pipeline.report.page import describe_weights, write_page
 from pipeline.storage.store import open_store
@@ -64,7 +65,7 @@ def page(tmp_path: Path) -> Path:
         "images": pa.Table.from_pylist(images, schema=schema.IMAGES),
         "crops": pa.Table.from_pylist(crops, schema=schema.CROPS),
     }
-    ledger.commit_task(0, tables, {})
+    ledger.commit_task(0, tables)
     ledger.finish({"weights": UNTRAINED, "detector": "none 1"})
     return write_page(open_run(str(tmp_path / "out")), tmp_path / "page.html")
 

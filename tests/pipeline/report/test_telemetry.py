@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import UsageError
-from pipeline.ledger.figures import add_figures
+from pipeline.ledger.figures import Figures, add_figures
+from pipeline.ledger.records import Manifest, StoredList
 from pipeline.report.telemetry import (
     METRICS,
     Telemetry,
@@ -19,22 +21,29 @@ from pipeline.report.telemetry import (
     write_textfile,
 )
 
-FIRST = {
-    "statuses": {"ok": 3, "truncated": 1},
-    "crops": 18,
-    "bytes": 4_000,
-    "crop_bytes": 900,
-    "seconds": {"read": 0.5, "score": 2.0},
-    "requests": {"get": 5, "put": 3, "retry_throttled": 1},
-}
-SECOND = {
-    "statuses": {"ok": 2},
-    "crops": 12,
-    "bytes": 1_000,
-    "crop_bytes": 100,
-    "seconds": {"read": 0.25, "score": 1.0, "encode": 0.125},
-    "requests": {"get": 2},
-}
+FIRST = Figures(
+    statuses={"ok": 3, "truncated": 1},
+    crops=18,
+    bytes=4_000,
+    crop_bytes=900,
+    seconds={"read": 0.5, "score": 2.0},
+    requests={"get": 5, "put": 3, "retry_throttled": 1},
+)
+SECOND = Figures(
+    statuses={"ok": 2},
+    crops=12,
+    bytes=1_000,
+    crop_bytes=100,
+    seconds={"read": 0.25, "score": 1.0, "encode": 0.125},
+    requests={"get": 2},
+)
+NO_LIST = StoredList(key="", sha256="", rows=0)
+MANIFEST = Manifest(
+    settings={}, weights_sha256="", detector="", code_version="", input_sha256="", format=1,
+    run_id="ab12", verdict="done", committed_at=2_000.0, rows=10, tasks=3, tables={},
+    metrics=add_figures([FIRST, SECOND, SECOND]), files=NO_LIST, unsettled=NO_LIST,
+    session={"driver_requests": {"list": 4, "get": 1}},
+)  # fmt: skip
 
 
 class Clock:
@@ -88,15 +97,7 @@ def test_metrics_json_holds_the_sums() -> None:
 def test_a_committed_run_tells_the_same_figures_as_the_live_one() -> None:
     live, _ = counted()
     live.task_done(2, SECOND)
-    manifest = {
-        "run_id": "ab12",
-        "rows": 10,
-        "tasks": 3,
-        "committed_at": 2_000.0,
-        "metrics": add_figures([FIRST, SECOND, SECOND]),
-        "session": {"driver_requests": {"list": 4, "get": 1}},
-    }
-    assert Telemetry.of_manifest(manifest).metrics_json() == live.metrics_json()
+    assert Telemetry.of_manifest(MANIFEST).metrics_json() == live.metrics_json()
 
 
 def test_nothing_done_yet_is_zero_everywhere() -> None:
@@ -140,7 +141,7 @@ def test_counters_are_counters_and_say_what_they_count() -> None:
 def test_a_status_may_be_any_text() -> None:
     telemetry = Telemetry("x", 1, 1)
     odd = 'a"b\\c\nd'
-    telemetry.task_done(0, {**FIRST, "statuses": {odd: 1}})
+    telemetry.task_done(0, replace(FIRST, statuses={odd: 1}))
     assert samples(prometheus_text(telemetry))["s2cnet_images_total", odd] == 1
 
 

@@ -16,6 +16,7 @@ from pipeline import open_run, schema
 from pipeline.errors import DecodeError, DetectError, ReadError
 from pipeline.job import commit, plan
 from pipeline.ledger.figures import add_figures
+from pipeline.ledger.records import Manifest
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages import guard
@@ -24,7 +25,7 @@ from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.task import PhotoRow
-from pipeline.stages.wire import unpack
+from pipeline.stages.wire import unpack, unpack_summaries
 from pipeline.stages.worker import Job, end_worker
 from tests.support.odd_photos import scene, write_odd_photos
 
@@ -38,7 +39,7 @@ def _workers_end_with_the_test() -> Iterator[None]:
     end_worker()
 
 
-def do(settings: Settings) -> dict[str, Any]:
+def do(settings: Settings) -> Manifest:
     """A job as `pipeline.run` does it, one task after another, in this process."""
     log = Log("json", io.StringIO())
     job, ledger = plan(settings, log).begin()
@@ -46,8 +47,8 @@ def do(settings: Settings) -> dict[str, Any]:
     score = DetectScore(job, "cpu")
     for task in ledger.pending():
         decoded = read_decode(pa.table({"task": [task]}), job)
-        (done,) = cut_encode_commit(score(decoded), job).to_pylist()
-        figures.append(ledger.record(done["task"]).metrics)
+        (done,) = unpack_summaries(cut_encode_commit(score(decoded), job))
+        figures.append(ledger.record(done.task).metrics)
     commit(job, ledger, log, add_figures(figures), {})
     manifest = ledger.manifest
     assert manifest is not None
@@ -75,7 +76,7 @@ def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
     assert images.schema.names[: len(schema.IMAGES)] == schema.IMAGES.names
     statuses = {Path(row["uri"]).name: row["status"] for row in images.to_pylist()}
     assert statuses == expected
-    assert manifest["rows"] == len(expected)
+    assert manifest.rows == len(expected)
     good = sum(status == "ok" for status in expected.values())
     assert run.crops().num_rows == 2 * good
     for row in images.to_pylist():

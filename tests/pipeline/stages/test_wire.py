@@ -11,6 +11,7 @@ import pytest
 from pipeline import schema
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop
 from pipeline.detectors import Detections
+from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import Photo
 from pipeline.stages import wire
 from pipeline.stages.task import EncodedCrop, PhotoRow, Task, TaskSummary
@@ -134,7 +135,9 @@ def test_rows_of_the_tables() -> None:
 
 
 def test_a_summary_comes_back() -> None:
-    sent = [TaskSummary(n, 3, 2, 12, {"statuses": {"ok": 2}, "bytes": 7}) for n in (4, 5)]
+    sent = [
+        TaskSummary(n, Figures(statuses={"ok": 2}, bytes=7, seconds={"read": 0.5})) for n in (4, 5)
+    ]
     blocks = pa.concat_tables([wire.pack_summary(summary) for summary in sent])
     assert list(wire.unpack_summaries(blocks)) == sent
 

@@ -1,0 +1,94 @@
+"""What makes two runs the same run, and what differs between two that are not."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Struct, structs
+
+HASH_ROWS = 50_000  # rows turned into text at a time while the input list is hashed
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Everything that decides what a run writes.
+
+    settings:   those that change the output, JSON values only
+    detector:   its identity (name and hash or version)
+    parent:     the run whose failed photos this one does again, if it is a retry
+    generation: 0, or how often an abandoned run of this identity was begun anew
+    """
+
+    settings: Mapping[str, Any]
+    weights_sha256: str
+    detector: str
+    code_version: str
+    input_sha256: str
+    parent: str | None = None
+    generation: int = 0
+
+
+class RunSpec(Identity, frozen=True, kw_only=True):
+    """The identity of a run that is being planned. Equal specs are the same run."""
+
+    @classmethod
+    def of(cls, identity: Identity) -> "RunSpec":
+        """The spec of a run from any of its records."""
+        return cls(**{name: getattr(identity, name) for name in cls.__struct_fields__})
+
+    @property
+    def run_id(self) -> str:
+        """20 hex digits of a SHA-256 over all fields: 80 bits, so chance collisions do not occur
+        (one in 10¹² after 10⁶ runs, by the birthday bound n²/2⁸¹)."""
+        text = json.dumps(structs.asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def next_generation(self) -> "RunSpec":
+        """The same spec under another run id."""
+        return structs.replace(self, generation=self.generation + 1)
+
+
+def spec_differences(old: Identity, new: Identity) -> list[str]:
+    """One phrase per field in which two identities differ, settings one by one."""
+    phrases = []
+    for name in sorted({*old.settings, *new.settings}):
+        was, now = (spec.settings.get(name, "absent") for spec in (old, new))
+        if was != now:
+            phrases.append(f"the setting {name} was {was!r} and is now {now!r}")
+    for words, was, now in (
+        ("the weights", old.weights_sha256, new.weights_sha256),
+        ("the detector", old.detector, new.detector),
+        ("the code", old.code_version, new.code_version),
+        ("the input list", old.input_sha256, new.input_sha256),
+    ):
+        if was != now:
+            phrases.append(f"{words} was {was[:60]} and is now {now[:60]}")
+    return phrases
+
+
+def input_sha256(inputs: pa.Table) -> str:
+    """Hash of the pinned list: names, types and every value, however the table is chunked.
+
+    A value enters as its length, a colon and its text, a null as "-", so no two lists read alike.
+    """
+    header = [(field.name, str(field.type)) for field in inputs.schema]
+    digest = hashlib.sha256(json.dumps(header).encode())
+    for batch in inputs.to_batches(max_chunksize=HASH_ROWS):
+        pieces = []
+        for column in batch.columns:
+            text = _as_text(column)
+            length = pc.binary_length(text.cast(pa.binary())).cast(pa.string())
+            pieces.append(
+                pc.if_else(pc.is_null(text), "-", pc.binary_join_element_wise(length, text, ":"))
+            )
+        digest.update("".join(pc.binary_join_element_wise(*pieces, "").to_pylist()).encode())
+    return digest.hexdigest()
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_nested(column.type):
+        values = column.to_pylist()
+        return pa.array([None if v is None else json.dumps(v) for v in values], pa.string())
+    return column.cast(pa.string())

@@ -1,0 +1,52 @@
+"""Where the objects of a run lie in its output store.
+
+runs/<run_id>/spec.json              what the run is and its pinned plan; created once
+runs/<run_id>/input/<sha256>.parquet the input list, named by content, a row group per task
+runs/<run_id>/tasks/<n>.json         task n is done, by this attempt, in these files; created once
+runs/<run_id>/files-<sha>.parquet    every data file of the run; unsettled-<sha>.parquet likewise
+runs/<run_id>/_MANIFEST.json         the commit, which names the two lists; created once, last
+runs/<run_id>/metrics.json           the run's figures again, for dashboards
+_data/<table>/run=<run_id>/<task>-<attempt>.parquet   written before it is named anywhere
+
+A table's folder comes before the run's, so that each can be the root of one Delta table.
+"""
+
+import re
+import secrets
+
+TASK_FILE = re.compile(r"(\d{8,})\.json")
+
+
+def run_key(run_id: str, name: str) -> str:
+    """The key of one of a run's own objects."""
+    return f"runs/{run_id}/{name}"
+
+
+def spec_key(run_id: str) -> str:
+    """The key of what the run is."""
+    return run_key(run_id, "spec.json")
+
+
+def manifest_key(run_id: str) -> str:
+    """The key of the run's commit."""
+    return run_key(run_id, "_MANIFEST.json")
+
+
+def task_key(run_id: str, task: int) -> str:
+    """The key of a task's record."""
+    return run_key(run_id, f"tasks/{task:08d}.json")
+
+
+def data_prefix(run_id: str, table: str) -> str:
+    """What the keys of a run's data files of one table start with."""
+    return f"_data/{table}/run={run_id}/"
+
+
+def data_key(run_id: str, table: str, task: int, attempt: str) -> str:
+    """The key of one attempt's data file of one table."""
+    return f"{data_prefix(run_id, table)}{task:08d}-{attempt}.parquet"
+
+
+def new_attempt() -> str:
+    """A name that no other attempt at any task will draw: 64 random bits."""
+    return secrets.token_hex(8)

@@ -1,0 +1,89 @@
+"""The figures of a run so far: those of its tasks added up.
+
+Every task record carries the figures of its photos, so a run that was stopped and resumed counts
+the tasks of its earlier attempts too, and never one task twice.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from pipeline.ledger.figures import RETRY, Figures
+from pipeline.ledger.records import Manifest
+
+
+class RunTotals:
+    """What a run has done so far. Tasks may be added while another thread reads."""
+
+    def __init__(
+        self, run_id: str, images: int, tasks: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.run_id, self.images_planned, self.tasks_planned = run_id, images, tasks
+        self._totals = Figures()
+        self._tasks: set[int] = set()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.started_s = self.last_task_s = clock()
+
+    @classmethod
+    def of_manifest(cls, manifest: Manifest) -> Self:
+        """The figures of a committed run."""
+        made = cls(manifest.run_id, manifest.rows, manifest.tasks, lambda: manifest.committed_at)
+        made._totals, made._tasks = manifest.metrics, set(range(manifest.tasks))
+        made.add_requests(manifest.session.get("driver_requests", {}))
+        return made
+
+    def task_done(self, task: int, figures: Figures) -> None:
+        """Add the figures of one task that is on record; the same task again changes nothing."""
+        with self._lock:
+            if task in self._tasks:
+                return
+            self._tasks.add(task)
+            self._totals += figures
+            self.last_task_s = self._clock()
+
+    def add_requests(self, requests: Mapping[str, int]) -> None:
+        """Add storage requests that belong to no task: listing, planning, committing."""
+        with self._lock:
+            self._totals += Figures(requests=requests)
+
+    @property
+    def totals(self) -> Figures:
+        """The figures of all tasks added up."""
+        with self._lock:
+            return self._totals
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every figure under a plain name, for `metrics.json`; seconds, bytes and counts."""
+        with self._lock:
+            totals, tasks = self._totals, len(self._tasks)
+        requests, retries = _split(totals.requests)
+        return {
+            "run_id": self.run_id,
+            "images": dict(sorted(totals.statuses.items())),
+            "images_done": totals.photos,
+            "images_planned": self.images_planned,
+            "crops": totals.crops,
+            "input_bytes": totals.bytes,
+            "crop_bytes": totals.crop_bytes,
+            "stage_seconds": {s: round(v, 3) for s, v in totals.seconds.items()},
+            "storage_requests": requests,
+            "storage_retries": retries,
+            "storage_requests_per_image": round(sum(requests.values()) / max(totals.photos, 1), 4),
+            "tasks_done": tasks,
+            "tasks_planned": self.tasks_planned,
+            "queue_depth_tasks": self.tasks_planned - tasks,
+        }
+
+    def metrics_json(self) -> bytes:
+        """`as_dict` as it is stored."""
+        return (json.dumps(self.as_dict(), indent=1) + "\n").encode()
+
+
+def _split(requests: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """What was asked by operation, and what of it was asked again by reason."""
+    asked = {name: n for name, n in sorted(requests.items()) if not name.startswith(RETRY)}
+    again = {name: n for name, n in sorted(requests.items()) if name.startswith(RETRY)}
+    return asked, {name.removeprefix(RETRY): n for name, n in again.items()}
