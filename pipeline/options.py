@@ -18,6 +18,7 @@ def option(
     placeholder: str = "",
     least: float | None = None,
     most: float | None = None,
+    below: float | None = None,
     required: bool = False,
     positional: bool = False,
 ) -> Any:
@@ -27,6 +28,7 @@ def option(
     unit:        "px", "s", "bytes"; shown behind the default
     placeholder: stands for the value in the help, for instance "FOLDER"; default: by the type
     least, most: the range of a number, both ends included; None is open
+    below:       the same as `most`, this end not included
     required:    a command line has to give it, although the library has a default. A field
                  without a default is required everywhere.
     positional:  given without its name on a command line
@@ -37,6 +39,7 @@ def option(
         "placeholder": placeholder,
         "least": least,
         "most": most,
+        "below": below,
         "required": required or default is MISSING,
         "positional": positional,
     }
@@ -62,9 +65,11 @@ def check(settings: Any) -> None:
 def _check_one(item: Field[Any], value: Any, choices: tuple[str, ...]) -> None:
     if choices and value not in choices:
         raise SettingError(item.name, f"must be one of {', '.join(choices)}, not {value!r}")
-    least, most = item.metadata["least"], item.metadata["most"]
-    if value is None or (least is None and most is None):
+    if value is None:
         return
-    if (least is not None and value < least) or (most is not None and value > most):
-        meant = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise SettingError(item.name, f"must be {meant}, not {value}")
+    least, most, below = (item.metadata[bound] for bound in ("least", "most", "below"))
+    bounds = {f"at least {least}": least is None or value >= least}
+    bounds[f"at most {most}"] = most is None or value <= most
+    bounds[f"below {below}"] = below is None or value < below
+    if broken := [bound for bound, kept in bounds.items() if not kept]:
+        raise SettingError(item.name, f"must be {broken[0]}, not {value}")

@@ -5,26 +5,25 @@ uploads photos, runs the very command that one would run on a cluster
 (`ray job submit … jobs/crop_bucket.py`), writes a page, and stops all that it started.
 """
 
-from __future__ import annotations
-
-import argparse
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import s3fs
+from pipeline.command_line import FAILED, run
+from pipeline.options import option
 
-from pipeline import open_run
-from pipeline.cli.local_services import S3Server, ServiceError, ray_head, s3_server
-from pipeline.report.page import write_page
+if TYPE_CHECKING:
+    from pipeline.cli.local_services import S3Server
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]  # a checkout, or where packages are installed
 RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
 PHOTO_BUCKET, THUMBNAIL_BUCKET = "photos", "thumbnails"
 TASK_IMAGES = 5  # small tasks, so that ten photos already keep two workers busy
@@ -39,22 +38,36 @@ PACKAGED_PHOTOS = {
 }  # fmt: skip
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, help="folder of photos (default: ten that ship)")
-    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="where the page goes")
-    parser.add_argument("--ratios", default=RATIOS, help="shapes, by comma (default: %(default)s)")
-    arguments = parser.parse_args()
+@dataclass(frozen=True)
+class Demo:
+    """What the demo shows."""
+
+    photos: Path | None = option(
+        None, "folder of your own photos; else ten that are installed", placeholder="FOLDER"
+    )
+    out: Path = option(Path("demo-output"), "where the page goes", placeholder="FOLDER")
+    ratios: str = option(RATIOS, "shapes, by comma", placeholder="SHAPES")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    return run(Demo, __doc__, show, arguments)
+
+
+def show(demo: Demo) -> int:
+    """Run the demo, say where its page is; returns the exit code."""
+    from pipeline.cli.local_services import ServiceError
+
     # Ctrl-C and a polite kill both leave through the `with` blocks, which stop the services.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        page = run(arguments.photos, arguments.out, arguments.ratios)
+        page = run_demo(demo.photos, demo.out, demo.ratios)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     except (ServiceError, DemoError) as error:
         print(f"demo: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     print(f"\nThe crops are on this page:\n  {page.resolve().as_uri()}")
     return 0
 
@@ -63,8 +76,12 @@ class DemoError(RuntimeError):
     """The demo cannot go on; the message says what to do."""
 
 
-def run(photos: Path | None, out: Path, ratios: str) -> Path:
+def run_demo(photos: Path | None, out: Path, ratios: str) -> Path:
     """Run the demo; returns the page. Raises DemoError or ServiceError."""
+    from pipeline import open_run
+    from pipeline.cli.local_services import ray_head, s3_server
+    from pipeline.report.page import write_page
+
     paths = list(photo_paths(photos))
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -94,8 +111,10 @@ def photo_paths(folder: Path | None) -> Iterator[Path]:
     yield from found
 
 
-def upload(paths: list[Path], s3: S3Server) -> None:
+def upload(paths: list[Path], s3: "S3Server") -> None:
     """Put the photos into the bucket; files of one name in several folders stay apart."""
+    import s3fs
+
     store = s3fs.S3FileSystem(
         endpoint_url=s3.endpoint_url,
         key=s3.environment["AWS_ACCESS_KEY_ID"],
@@ -109,10 +128,13 @@ def upload(paths: list[Path], s3: S3Server) -> None:
 
 def submit(dashboard_url: str, environment: Mapping[str, str], ratios: str) -> None:
     """Run the crop job as on a cluster; its log goes to this terminal. Raises DemoError."""
+    if (ROOT / "jobs" / "crop_bucket.py").is_file():
+        source, job_command = ["--working-dir", str(ROOT)], ["python", "jobs/crop_bucket.py"]
+    else:  # installed: the cluster's Python has the packages
+        source, job_command = [], ["python", "-m", "pipeline.cli.crop"]
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "job", "submit"),
-        *("--address", dashboard_url, "--working-dir", str(REPOSITORY), "--"),
-        *("python", "jobs/crop_bucket.py"),
+        *("--address", dashboard_url, *source, "--", *job_command),
         *("--input", f"s3://{PHOTO_BUCKET}/", "--output", f"s3://{THUMBNAIL_BUCKET}/demo"),
         *("--ratios", ratios, "--task-images", str(TASK_IMAGES)),
     ]

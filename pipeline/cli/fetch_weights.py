@@ -1,4 +1,4 @@
-"""Fetch the published S2CNet checkpoints and store them as safetensors, named with their hash.
+"""Fetch the published S2CNet checkpoints and convert them to safetensors named with their hash.
 
     python jobs/fetch_weights.py gaicv1 gaicv2 --output weights/
     python jobs/fetch_weights.py gaicv1 --file downloaded.pth --output weights/
@@ -7,95 +7,53 @@ The authors publish them on Google Drive, without a licence: they are for whoeve
 Exit code 0: all are there; 1: one could not be fetched or is no S2CNet; 2: wrong usage.
 """
 
-import argparse
-import hashlib
-import os
 import sys
-import tempfile
-import urllib.request
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Literal
 
-import safetensors.torch
+from pipeline.command_line import FAILED, run
+from pipeline.errors import SettingError
+from pipeline.options import option
 
-from s2cnet import PRESETS, WeightsError, from_published_state_dict, to_published_state_dict
-from s2cnet.checkpoint import LARGEST_BYTES, parse_weights
 
-DRIVE_IDS = {
-    "gaicv1": "1FqUBO9MZNyaePDjyd6TEGz2AIKeNf1MU",
-    "gaicv2": "1xtvNU0G7243ZKW29QR8Fpv4mFJn6a7TF",
-}
-URL = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
-TIMEOUT_S = 60.0  # of silence on the connection
+@dataclass(frozen=True, kw_only=True)
+class Checkpoints:
+    """Which checkpoints are fetched, and where they go."""
 
-OpenUrl = Callable[[str], AbstractContextManager[IO[bytes]]]
+    presets: tuple[Literal["gaicv1", "gaicv2"], ...] = option(
+        help="which checkpoints", positional=True
+    )
+    output: Path = option(Path("weights"), "folder to write to", placeholder="FOLDER")
+    file: Path | None = option(
+        None, "a .pth downloaded by hand; nothing is fetched then", placeholder="PTH"
+    )
+
+    def __post_init__(self) -> None:
+        if self.file and len(self.presets) != 1:
+            raise SettingError("file", "holds one checkpoint: name one preset")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    if options.file and len(options.presets) != 1:
-        print("--file holds one checkpoint: name one preset", file=sys.stderr)
-        return 2
-    for preset in options.presets:
+    """Run the command; returns the exit code."""
+    return run(Checkpoints, __doc__, fetch_all, arguments)
+
+
+def fetch_all(wanted: Checkpoints) -> int:
+    """Fetch and convert one checkpoint after the other, up to the first that fails."""
+    from pipeline.cli.published_weights import convert, fetch  # loads torch: not for --help
+    from s2cnet import WeightsError
+
+    for preset in wanted.presets:
         try:
-            data = options.file.read_bytes() if options.file else fetch(preset)
-            path, digest = convert(data, preset, options.output)
+            data = wanted.file.read_bytes() if wanted.file else fetch(preset)
+            path, digest = convert(data, preset, wanted.output)
         except (WeightsError, OSError) as error:
             print(f"{preset}: {error}", file=sys.stderr)
-            return 1
+            return FAILED
         print(f"{preset}: {path}  sha256 {digest}")
     return 0
-
-
-def fetch(preset: str, open_url: OpenUrl | None = None) -> bytes:
-    """The published checkpoint's bytes. Raises OSError without a connection, else WeightsError."""
-    open_url = open_url or (lambda url: urllib.request.urlopen(url, timeout=TIMEOUT_S))
-    url = URL.format(DRIVE_IDS[preset])
-    with open_url(url) as answer:
-        data = answer.read(LARGEST_BYTES + 1)
-    if len(data) > LARGEST_BYTES:
-        raise WeightsError(f"{url} sends more than {LARGEST_BYTES >> 20} MiB")
-    if data.lstrip()[:1] == b"<":
-        raise WeightsError(
-            f"{url} answered with a web page, not a file; open it in a browser, save the file, "
-            "and give it with --file"
-        )
-    return data
-
-
-def convert(data: bytes, preset: str, folder: Path) -> tuple[Path, str]:
-    """Check a checkpoint against its preset and write `<preset>-<hash>.safetensors`.
-
-    Returns its path and the sha256 to pin (`load_model(..., sha256=...)`). The file's metadata
-    name the preset and the sha256 of what it was made from. Raises WeightsError.
-    """
-    network = from_published_state_dict(parse_weights(data), preset)
-    origin = {"preset": preset, "source_sha256": hashlib.sha256(data).hexdigest()}
-    content = safetensors.torch.save(to_published_state_dict(network), metadata=origin)
-    digest = hashlib.sha256(content).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{preset}-{digest[:12]}.safetensors"
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)  # complete or absent
-    return path, digest
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Fetch the published S2CNet checkpoints and convert them to safetensors."
-    )
-    parser.add_argument("presets", nargs="+", choices=sorted(PRESETS), help="which checkpoints")
-    parser.add_argument(
-        "--output", type=Path, default=Path("weights"), help="folder to write to (default: weights)"
-    )
-    parser.add_argument(
-        "--file", type=Path, help="a .pth downloaded by hand; nothing is fetched then"
-    )
-    return parser
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from pipeline.cli import fetch_weights
+from pipeline.cli import fetch_weights, published_weights
 from s2cnet import WeightsError, load_model
 from tests.support.drawn import drawn_state_dict
 
@@ -26,9 +26,9 @@ def test_fetched_checkpoint_becomes_pinned_safetensors(preset: str, tmp_path: Pa
         asked.append(url)
         return io.BytesIO(pth(preset))
 
-    data = fetch_weights.fetch(preset, open_url)
-    assert asked == [fetch_weights.URL.format(fetch_weights.DRIVE_IDS[preset])]
-    path, digest = fetch_weights.convert(data, preset, tmp_path / "new")
+    data = published_weights.fetch(preset, open_url)
+    assert asked == [published_weights.URL.format(published_weights.DRIVE_IDS[preset])]
+    path, digest = published_weights.convert(data, preset, tmp_path / "new")
     assert path.name == f"{preset}-{digest[:12]}.safetensors"
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     network = load_model(path, sha256=digest)
@@ -40,13 +40,13 @@ def test_fetched_checkpoint_becomes_pinned_safetensors(preset: str, tmp_path: Pa
 
 def test_a_web_page_instead_of_a_file() -> None:
     with pytest.raises(WeightsError, match="--file"):
-        fetch_weights.fetch("gaicv1", lambda url: io.BytesIO(b"\n<!DOCTYPE html>"))
+        published_weights.fetch("gaicv1", lambda url: io.BytesIO(b"\n<!DOCTYPE html>"))
 
 
 def test_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch_weights, "LARGEST_BYTES", 10)
+    monkeypatch.setattr(published_weights, "LARGEST_BYTES", 10)
     with pytest.raises(WeightsError, match="more than"):
-        fetch_weights.fetch("gaicv1", lambda url: io.BytesIO(bytes(11)))
+        published_weights.fetch("gaicv1", lambda url: io.BytesIO(bytes(11)))
 
 
 def test_command_converts_a_file_by_hand(

@@ -1,11 +1,10 @@
-"""The numbers of a training run."""
+"""What a training is asked to do: the data, the recipe, the processes."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import UsageError
+from pipeline.options import check, option
 
 MOS_MEAN, MOS_SPREAD = 2.95, 0.8
 """Scores are trained as (MOS - 2.95) / 0.8: mean and deviation of GAICv1's, as published."""
@@ -13,53 +12,84 @@ MOS_MEAN, MOS_SPREAD = 2.95, 0.8
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """What makes two runs on the same data differ. The defaults follow GAIC's documented recipe.
+    """Network and recipe of a training.
 
-    Attributes:
-        network: "s2cnet" or "gaic", the baseline without a graph.
-        preset: configuration of an S2CNet, see `s2cnet.PRESETS`.
-        epochs: passes over the photos.
-        crops_per_photo: scored crops drawn of a photo each time it is seen.
-        photos_per_step: photos whose gradients are summed before the weights move. Photos differ
-            in size, so each is a forward pass of its own.
-        learning_rate: peak of Adam's, after `warmup_share` of the steps, then a cosine to 0.
-        weight_decay: decoupled, on matrices and filters, not on biases and norms.
-        rank_weight: of the pairwise rank loss beside the smooth L1 loss.
-        live_norm: batch-norms learn; otherwise they keep their statistics and scales.
-        backbone_rate: learning rate of the backbone as a share of the others'.
-        ema: decay of the averaged weights, which are the ones validated and kept; 0 turns it off.
-        mirror: probability that a photo is seen mirrored.
-        colour: largest relative change of brightness, contrast and saturation.
-        validation_share: of the training photos, where the data has no validation split.
-        seed: of the weights, the order, the crops, the changes.
+    Two runs of the same settings on the same data are the same. The defaults follow GAIC's
+    documented recipe. Raises SettingError where a value makes no sense.
     """
 
-    network: Literal["s2cnet", "gaic"] = "s2cnet"
-    preset: str = "gaicv1"
-    epochs: int = 80
-    crops_per_photo: int = 64
-    photos_per_step: int = 1
-    learning_rate: float = 1e-4
-    warmup_share: float = 0.05
-    weight_decay: float = 1e-4
-    rank_weight: float = 1.0
-    live_norm: bool = False
-    backbone_rate: float = 1.0
-    ema: float = 0.999
-    mirror: float = 0.5
-    colour: float = 0.2
-    validation_share: float = 0.1
-    seed: int = 0
+    network: Literal["s2cnet", "gaic"] = option(
+        "s2cnet", "what is trained; `gaic` is the baseline without a graph"
+    )
+    preset: Literal["gaicv1", "gaicv2"] = option("gaicv1", "configuration of an S2CNet")
+    epochs: int = option(80, "passes over the photos", least=1)
+    crops_per_photo: int = option(
+        64, "scored crops drawn of a photo each time; a single one would have no rank", least=2
+    )
+    photos_per_step: int = option(
+        1, "photos whose gradients a process sums before the weights move", least=1
+    )
+    learning_rate: float = option(
+        1e-4, "Adam's peak learning rate, after the warm-up; then a cosine to 0", least=0
+    )
+    warmup_share: float = option(
+        0.05, "share of the steps in which the learning rate rises", least=0, below=1
+    )
+    weight_decay: float = option(
+        1e-4, "decoupled weight decay of matrices and filters, not of biases and norms", least=0
+    )
+    rank_weight: float = option(
+        1.0, "weight of the pairwise rank loss beside the smooth L1 loss", least=0
+    )
+    live_norm: bool = option(False, "batch-norms learn, instead of keeping their statistics")
+    backbone_rate: float = option(
+        1.0, "learning rate of the backbone as a share of the others'", least=0
+    )
+    ema: float = option(
+        0.999,
+        "decay of the averaged weights, which are validated and kept; 0 averages nothing",
+        least=0,
+        below=1,
+    )
+    mirror: float = option(0.5, "probability that a photo is seen mirrored", least=0, most=1)
+    colour: float = option(
+        0.2, "largest relative change of brightness, contrast and saturation", least=0, below=1
+    )
+    validation_share: float = option(
+        0.1,
+        "share of the training photos that validate, where the data has no split val",
+        least=0,
+        below=1,
+    )
+    seed: int = option(0, "random seed of weights, order, crops and changes")
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "photos_per_step"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.crops_per_photo < 2:
-            raise UsageError("crops_per_photo must be at least 2: one crop has no rank")
-        for name in ("warmup_share", "mirror", "colour", "validation_share", "ema"):
-            if not 0 <= getattr(self, name) < 1 and not (name == "mirror" and self.mirror == 1):
-                raise UsageError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        for name in ("learning_rate", "weight_decay", "rank_weight", "backbone_rate"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name} must not be negative, got {getattr(self, name)}")
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """A training on one folder."""
+
+    data: Path = option(help="scored photos in the GAIC layout", placeholder="FOLDER")
+    output: Path = option(help="where weights, card and checkpoints go", placeholder="FOLDER")
+    layout: Literal["gaicv1", "gaicv2", "ugcrop5k"] = option("gaicv1", "layout of `data`")
+    start: str | None = option(
+        None, "file, URI or `starter` to go on from; else random weights", placeholder="WEIGHTS"
+    )
+    detector: str = option(
+        "embedded",
+        "finds the objects of photos for which the data has no boxes",
+        placeholder="DETECTOR",
+    )
+    limit: int | None = option(
+        None, "only the first so many photos of each split", placeholder="PHOTOS", least=1
+    )
+    workers: int = option(
+        0, "Ray Train processes; 0 trains in this one", placeholder="PROCESSES", least=0
+    )
+    gpu: bool = option(False, "one GPU for each of the `workers`")
+    settings: TrainSettings = field(default_factory=TrainSettings)
+
+    def __post_init__(self) -> None:
+        check(self)

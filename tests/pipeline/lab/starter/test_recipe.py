@@ -9,14 +9,16 @@ import pytest
 import safetensors.torch
 import torch
 
+from pipeline.command_line import parser_of
 from pipeline.cropping import candidates
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork
-from pipeline.lab.cli.make_starter import Effort, make, parser, take_graph
 from pipeline.lab.starter.answers import Answers
 from pipeline.lab.starter.crop_lists import FAR, FAR_WEIGHT, far_list, ratio_lists
 from pipeline.lab.starter.distil import SeenPhoto, off_centre
+from pipeline.lab.starter.inputs import StarterJob
 from pipeline.lab.starter.people import draw_people
+from pipeline.lab.starter.recipe import Effort, make, take_graph
 from pipeline.lab.starter.scored_crops import read_scored_crops
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
@@ -118,9 +120,10 @@ def test_the_trial_is_an_option() -> None:
         "output",
     )
     needed = [word for name in names for word in (f"--{name}", "x")]
-    assert parser().parse_args([*needed, "--trial"]).trial
-    assert not parser().parse_args(needed).trial
-    assert parser().parse_args(needed).graph_from is None
+    parser = parser_of(StarterJob, "")
+    assert parser.parse_args([*needed, "--trial"]).trial
+    assert not parser.parse_args(needed).trial
+    assert parser.parse_args(needed).graph_from is None
 
 
 def test_lists_that_are_far_from_the_photo_s_own_ratio() -> None:

@@ -86,8 +86,8 @@ def test_a_resumed_run_ends_as_an_unbroken_one(data: Path, tmp_path: Path) -> No
 
 def _stop_after_first_epoch(data: Path, output: Path) -> Path:
     """Leave the checkpoint that a run of two epochs has after its first."""
-    from pipeline.lab.cli.train import read_split
     from pipeline.lab.training import fit
+    from pipeline.lab.training.job import read_split
 
     class StoppedError(Exception):
         pass
@@ -109,14 +109,14 @@ def test_a_folder_of_other_settings_is_refused(
     few = ("--network", "gaic", "--limit", "3", "--epochs", "1")
     assert run(data, tmp_path, *few) == 0
     assert run(data, tmp_path, *few, "--seed", "1") == 2
-    assert "other settings: seed" in capsys.readouterr().out
+    assert "other settings: seed" in capsys.readouterr().err
 
 
 def test_wrong_usage_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
-    assert "images" in capsys.readouterr().out
+    assert "images" in capsys.readouterr().err
     assert main(["--data", str(tmp_path), "--output", str(tmp_path), "--crops-per-photo", "1"]) == 2
-    assert "at least 2" in capsys.readouterr().out
+    assert "--crops-per-photo must be at least 2, not 1" in capsys.readouterr().err
 
 
 def test_mirroring_swaps_left_and_right() -> None:

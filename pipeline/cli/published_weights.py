@@ -1,0 +1,58 @@
+"""The published S2CNet checkpoints: fetch one, check it, write it as safetensors."""
+
+import hashlib
+import os
+import tempfile
+import urllib.request
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO
+
+import safetensors.torch
+
+from s2cnet import WeightsError, from_published_state_dict, to_published_state_dict
+from s2cnet.checkpoint import LARGEST_BYTES, parse_weights
+
+DRIVE_IDS = {
+    "gaicv1": "1FqUBO9MZNyaePDjyd6TEGz2AIKeNf1MU",
+    "gaicv2": "1xtvNU0G7243ZKW29QR8Fpv4mFJn6a7TF",
+}
+URL = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
+TIMEOUT_S = 60.0  # of silence on the connection
+
+OpenUrl = Callable[[str], AbstractContextManager[IO[bytes]]]
+
+
+def fetch(preset: str, open_url: OpenUrl | None = None) -> bytes:
+    """The published checkpoint's bytes. Raises OSError without a connection, else WeightsError."""
+    open_url = open_url or (lambda url: urllib.request.urlopen(url, timeout=TIMEOUT_S))
+    url = URL.format(DRIVE_IDS[preset])
+    with open_url(url) as answer:
+        data = answer.read(LARGEST_BYTES + 1)
+    if len(data) > LARGEST_BYTES:
+        raise WeightsError(f"{url} sends more than {LARGEST_BYTES >> 20} MiB")
+    if data.lstrip()[:1] == b"<":
+        raise WeightsError(
+            f"{url} answered with a web page, not a file; open it in a browser, save the file, "
+            "and give it with --file"
+        )
+    return data
+
+
+def convert(data: bytes, preset: str, folder: Path) -> tuple[Path, str]:
+    """Check a checkpoint against its preset and write `<preset>-<hash>.safetensors`.
+
+    Returns its path and the sha256 to pin (`load_model(..., sha256=...)`). The file's metadata
+    name the preset and the sha256 of what it was made from. Raises WeightsError.
+    """
+    network = from_published_state_dict(parse_weights(data), preset)
+    origin = {"preset": preset, "source_sha256": hashlib.sha256(data).hexdigest()}
+    content = safetensors.torch.save(to_published_state_dict(network), metadata=origin)
+    digest = hashlib.sha256(content).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{preset}-{digest[:12]}.safetensors"
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        file.write(content)
+    os.replace(file.name, path)  # complete or absent
+    return path, digest

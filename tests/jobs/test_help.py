@@ -1,0 +1,69 @@
+"""What every command does before it works: help, version, wrong options, and at what cost."""
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pipeline.code_version import RELEASE
+
+ROOT = Path(__file__).resolve().parents[2]
+JOBS = sorted(set((ROOT / "jobs").glob("*.py")) - {ROOT / "jobs" / "evaluate.py"})
+HEAVY = {"torch", "ray", "cv2", "s3fs", "pandas", "scipy", "matplotlib", "PIL"}
+LIST_MODULES = """
+import runpy, sys
+sys.argv = ["job", "--help"]
+try:
+    runpy.run_path({path!r}, run_name="__main__")
+except SystemExit as stop:
+    print("\\nmodules:", *{{name.partition(".")[0] for name in sys.modules}})
+    raise
+"""
+
+
+@cache
+def told(path: Path, *words: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of a job as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, str(path), *words], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_commands_are_known() -> None:
+    assert {path.stem for path in JOBS} == {
+        "crop_bucket", "demo", "fetch_weights", "make_starter", "runs", "train",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_help_loads_nothing_heavy(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIST_MODULES.format(path=str(path))],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text, _, modules = done.stdout.partition("\nmodules:")
+    assert text.startswith("usage: ")
+    assert not HEAVY & set(modules.split())
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_version_is_the_release(path: Path) -> None:
+    assert told(path, "--version") == (0, f"{path.name} {RELEASE}\n", "")
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_a_misspelt_option_is_wrong_usage_and_the_right_one_is_named(path: Path) -> None:
+    code, _, errors = told(path, "--versoin")
+    assert code == 2
+    assert "there is no option --versoin; did you mean --version?" in errors
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_every_value_has_a_placeholder_that_says_what_it_is(path: Path) -> None:
+    _, text, _ = told(path, "--help")
+    words = set(text.split())
+    assert not {"TEXT", "PATH", "X"} & words
