@@ -115,13 +115,13 @@ def assemble(
 
     Raises UsageError for another name.
     """
-    from pipeline.cropping.choose import Chooser, OverlapChooser, ScoreChooser
+    from pipeline.cropping.choose import ChooserFor, OverlapChooser, ScoreChooser
     from pipeline.cropping.engine import CropEngine
     from pipeline.cropping.search import coarse_to_fine, exhaustive
     from pipeline.cropping.transfer import Transfer
     from pipeline.device import choose_device
 
-    choosers: dict[str, Chooser] = {"overlap": OverlapChooser(), "score": ScoreChooser()}
+    choosers: dict[str, ChooserFor] = {"overlap": OverlapChooser, "score": ScoreChooser}
     searches = {"coarse": coarse_to_fine, "exhaustive": exhaustive}
     if rank_by not in choosers:
         raise UsageError(f"rank_by is {' or '.join(choosers)}, not {rank_by!r}")

@@ -46,75 +46,75 @@ OBJECTS_WEIGHT, FAR = (0.5, 0.9), 0.7
 OVERLAP_PER_DEVIATION = 0.2
 
 
-@dataclass(frozen=True, eq=False)
-class ShapeRequest:
-    """One shape that is asked of one photo.
-
-    objects: the photo's, in source pixels, with whatever else their source told.
-    size_wh: the photo's width and height in source pixels.
-    """
-
-    shape: Shape
-    objects: Detections
-    size_wh: tuple[int, int]
-
-
 class Chooser(Protocol):
-    """What decides among the candidates of one shape. Boxes are in source pixels."""
+    """What decides among candidates, for one photo. Boxes are in source pixels."""
 
-    def penalty(self, request: ShapeRequest, boxes: Boxes) -> Scores | None:
+    def penalty(self, shape: Shape, boxes: Boxes) -> Scores | None:
         """What is held against each of boxes [N, 4] during the search. [N]
 
         In standard deviations of the list's scores; None for nothing.
         """
         ...
 
-    def rank(
-        self, request: ShapeRequest, candidates: CandidateList, found: SearchResult, count: int
-    ) -> list[int]:
-        """The `count` best scored candidates that are clearly different, best first.
+    def best(
+        self, shape: Shape, candidates: CandidateList, found: SearchResult, count: int
+    ) -> Boxes:
+        """The `count` best crops that are clearly different, best first. [K, 4], 1 <= K <= count
 
-        Places in `found.boxes`; fewer where there are no more.
+        In whole pixels inside the photo. They are candidates, or near one where a chooser moves
+        its choice; the engine has those scored that were not yet.
         """
         ...
 
 
+ChooserFor = Callable[[Detections, tuple[int, int]], Chooser]
+"""Makes the chooser for a photo from its objects, in source pixels with whatever else their source
+told, and the photo's (width, height) in source pixels."""
+
+
+@dataclass(frozen=True, eq=False)
 class OverlapChooser:
     """Take the crop that people's are expected to overlap most; keep heads and text whole."""
 
-    def penalty(self, request: ShapeRequest, boxes: Boxes) -> Scores:
-        """See `Chooser.penalty`."""
-        objects = request.objects
-        penalty = head_penalty(boxes, objects, request.size_wh) + text_penalty(boxes, objects)
-        return penalty + circle_penalty(boxes, objects) if request.shape.is_circle else penalty
+    objects: Detections
+    size_wh: tuple[int, int]
 
-    def rank(
-        self, request: ShapeRequest, candidates: CandidateList, found: SearchResult, count: int
-    ) -> list[int]:
-        """See `Chooser.rank`."""
+    def penalty(self, shape: Shape, boxes: Boxes) -> Scores:
+        """See `Chooser.penalty`."""
+        penalty = head_penalty(boxes, self.objects, self.size_wh)
+        penalty = penalty + text_penalty(boxes, self.objects)
+        return penalty + circle_penalty(boxes, self.objects) if shape.is_circle else penalty
+
+    def best(
+        self, shape: Shape, candidates: CandidateList, found: SearchResult, count: int
+    ) -> Boxes:
+        """See `Chooser.best`."""
         boxes = candidates.boxes
         penalty = np.zeros(len(boxes)) if candidates.penalty is None else candidates.penalty
-        ratio, size_wh = request.shape.ratio, request.size_wh
         scores = CandidateScores(
             boxes,
             found.posterior_mean,
-            expected_human_overlap(boxes, request.objects, size_wh, ratio),
+            expected_human_overlap(boxes, self.objects, self.size_wh, shape.ratio),
             penalty.astype(np.float64),
-            objects_weight(ratio, size_wh),
+            objects_weight(shape.ratio, self.size_wh),
         )
         return pick_distinct(boxes, found, partial(expected_overlap, scores), count)
 
 
+@dataclass(frozen=True, eq=False)
 class ScoreChooser:
-    """Takes the crop of the network's highest score, as the published code does."""
+    """Take the crop of the network's highest score, as the published code does."""
 
-    def penalty(self, request: ShapeRequest, boxes: Boxes) -> None:
+    objects: Detections
+    size_wh: tuple[int, int]
+
+    def penalty(self, shape: Shape, boxes: Boxes) -> None:
         """Nothing is held against a crop."""
 
-    def rank(
-        self, request: ShapeRequest, candidates: CandidateList, found: SearchResult, count: int
-    ) -> list[int]:
-        """See `Chooser.rank`."""
+    def best(
+        self, shape: Shape, candidates: CandidateList, found: SearchResult, count: int
+    ) -> Boxes:
+        """See `Chooser.best`."""
 
         def score(left: Places, asked: Places) -> Values:
             return found.posterior_mean[asked]
@@ -162,14 +162,14 @@ def objects_weight(ratio: float | None, size_wh: tuple[int, int]) -> float:
     return float(near + (far - near) * min(1.0, distance / FAR))
 
 
-def pick_distinct(boxes: Boxes, found: SearchResult, value: Value, count: int) -> list[int]:
+def pick_distinct(boxes: Boxes, found: SearchResult, value: Value, count: int) -> Boxes:
     """Pick the scored candidate of the highest value, then again among those clearly different.
 
     boxes [N, 4]: the whole list; found: its scored part. value(left, asked) is the value of the
     places `asked` when people choose among the places `left`, both of the list: after the first
     crop, only those that differ from all crops taken before. Equal values: the first in order.
 
-    Returns at most `count` places in `found.boxes`.
+    Returns at most `count` boxes, at least one where any is scored.
     """
     left, scored = np.arange(len(boxes)), np.arange(len(found.boxes))
     order: list[int] = []
@@ -178,4 +178,4 @@ def pick_distinct(boxes: Boxes, found: SearchResult, value: Value, count: int) -
         best = found.boxes[order[-1]]
         left = left[iou(best, boxes[left]) < DISTINCT_IOU]
         scored = scored[iou(best, found.boxes[scored]) < DISTINCT_IOU]
-    return order
+    return found.boxes[order]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import Chooser, ShapeRequest
+from pipeline.cropping.choose import Chooser, ChooserFor
 from pipeline.cropping.results import Choice, ScoredCandidates, ScoredCrop, scored_crops
-from pipeline.cropping.scoring import Network, score_function
+from pipeline.cropping.scoring import Network, known_or_new_scores, score_function
 from pipeline.cropping.search import CandidateList, Scores, Search
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.cropping.transfer import Transfer
@@ -26,14 +26,14 @@ class CropEngine:
         self,
         network: Network,
         source: ObjectSource,
-        chooser: Chooser,
+        chooser_for: ChooserFor,
         search: Search,
         transfer: Transfer,
     ) -> None:
         """network: in evaluation mode, on the device of `transfer`."""
         self.network = network
         self.source = source
-        self.chooser = chooser
+        self.chooser_for = chooser_for
         self.search = search
         self.transfer = transfer
 
@@ -59,23 +59,23 @@ class CropEngine:
 
         keep_candidates: also return every candidate that was scored. Raises ScoreError.
         """
-        requests = [ShapeRequest(shape, seen.objects, seen.size_wh) for shape in shapes]
-        lists = [self.propose(request) for request in requests]
-        results = self.search(lists, score_function(self.network, seen))
+        chooser = self.chooser_for(seen.objects, seen.size_wh)
+        lists = [propose(chooser, shape, seen.size_wh) for shape in shapes]
+        score = score_function(self.network, seen)
+        results = self.search(lists, score)
+        chosen = [
+            chooser.best(shape, candidates, found, top_k + 1)
+            for shape, candidates, found in zip(shapes, lists, results, strict=True)
+        ]
         crops: list[ScoredCrop] = []
-        kept: list[ScoredCandidates] = []
-        for request, candidates, found in zip(requests, lists, results, strict=True):
-            order = self.chooser.rank(request, candidates, found, top_k + 1)
-            name = request.shape.name
-            crops += scored_crops(name, found, order, top_k, seen.objects)
-            if keep_candidates:
-                kept.append(ScoredCandidates(name, found.boxes, found.network_scores))
-        return Choice(seen.objects, crops, kept)
-
-    def propose(self, request: ShapeRequest) -> CandidateList:
-        """The candidates of one shape, at least one, with what the chooser holds against each."""
-        boxes = for_shape(*request.size_wh, request.shape)
-        return CandidateList(boxes, self.chooser.penalty(request, boxes))
+        chosen_scores = known_or_new_scores(chosen, results, score)
+        for shape, boxes, scores in zip(shapes, chosen, chosen_scores, strict=True):
+            crops += scored_crops(shape.name, boxes, scores, top_k, seen.objects)
+        kept = [
+            ScoredCandidates(shape.name, found.boxes, found.network_scores)
+            for shape, found in zip(shapes, results, strict=True)
+        ]
+        return Choice(seen.objects, crops, kept if keep_candidates else [])
 
     def score(self, seen: SeenPhoto, boxes_px: Boxes) -> Scores:
         """The network's score [N] of each of boxes_px [N, 4], source pixels. Higher is better.
@@ -83,3 +83,9 @@ class CropEngine:
         Raises ScoreError.
         """
         return score_function(self.network, seen)(boxes_px)
+
+
+def propose(chooser: Chooser, shape: Shape, size_wh: tuple[int, int]) -> CandidateList:
+    """The candidates of one shape, at least one, with what a chooser holds against each."""
+    boxes = for_shape(*size_wh, shape)
+    return CandidateList(boxes, chooser.penalty(shape, boxes))

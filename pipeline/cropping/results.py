@@ -1,13 +1,12 @@
 """What comes out of choosing one photo's crops. No torch: it travels between the stages."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, shares_inside
-from pipeline.cropping.search import Scores, SearchResult
+from pipeline.cropping.search import Scores
 from pipeline.detectors import Detections
 
 # An object counts as cut where a crop shows more than the lower and less than the upper share of
@@ -56,18 +55,19 @@ class Choice:
 
 
 def scored_crops(
-    ratio: str, found: SearchResult, order: Sequence[int], top_k: int, objects: Detections
+    ratio: str, boxes_px: Boxes, scores: Scores, top_k: int, objects: Detections
 ) -> list[ScoredCrop]:
     """The first `top_k` crops of one shape.
 
-    order: places in `found`, best first, clearly different; one more than `top_k` where there is
-        one, for the last margin.
+    boxes_px: clearly different boxes, best first; one more than `top_k` where there is one, for
+        the last margin. [K, 4]
+    scores: the network's. [K]
     """
-    scores = [float(found.network_scores[place]) for place in order]
+    values = [float(score) for score in scores]
     crops = []
-    for rank, place in enumerate(order[:top_k]):
-        margin = scores[rank] - scores[rank + 1] if rank + 1 < len(order) else None
-        crops.append(_crop(ratio, rank, found.boxes[place], scores[rank], margin, objects))
+    for rank, box_px in enumerate(boxes_px[:top_k]):
+        margin = values[rank] - values[rank + 1] if rank + 1 < len(values) else None
+        crops.append(_crop(ratio, rank, box_px, values[rank], margin, objects))
     return crops
 
 

@@ -5,7 +5,7 @@ which photos happen to be its neighbours, so batch size, task size and number of
 change a result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from pipeline.boxes import Boxes
-from pipeline.cropping.search import Scores
+from pipeline.cropping.search import Score, Scores, SearchResult
 from pipeline.cropping.sources import SeenPhoto
 from pipeline.errors import ScoreError
 from s2cnet import boxes_to_input
@@ -34,7 +34,7 @@ class Network(Protocol):
         ...
 
 
-def score_function(network: Network, seen: SeenPhoto) -> Callable[[Boxes], Scores]:
+def score_function(network: Network, seen: SeenPhoto) -> Score:
     """A function from boxes [N, 4] of one photo, source pixels, to the network's scores [N].
 
     The backbone runs once, here. Higher is better; scores have no unit. Both this call and the
@@ -56,6 +56,25 @@ def score_function(network: Network, seen: SeenPhoto) -> Callable[[Boxes], Score
         return np.asarray(scores, np.float32)
 
     return score
+
+
+def known_or_new_scores(
+    chosen: Sequence[Boxes], results: Sequence[SearchResult], score: Score
+) -> list[Scores]:
+    """The network's scores of the crops [K, 4] that were chosen of each list. [K] each
+
+    The search knows those of candidates; crops that are none are scored here, in one call.
+    """
+    scores = []
+    for boxes, found in zip(chosen, results, strict=True):
+        known = dict(zip(map(tuple, found.boxes.tolist()), found.network_scores, strict=True))
+        scores.append(np.array([known.get(tuple(box), np.nan) for box in boxes.tolist()]))
+    missing = np.isnan(np.concatenate(scores))
+    if missing.any():
+        together = np.concatenate(scores)
+        together[missing] = score(np.concatenate(chosen)[missing])
+        scores = np.split(together, np.cumsum([len(one) for one in scores])[:-1])
+    return [one.astype(np.float32) for one in scores]
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from pipeline.cropping.choose import (
     CandidateScores,
     OverlapChooser,
     ScoreChooser,
-    ShapeRequest,
     expected_overlap,
     objects_weight,
     pick_distinct,
@@ -76,10 +75,11 @@ def scored(found: np.ndarray, scores: Sequence[float]) -> SearchResult:
 
 
 def order(found: np.ndarray, scores: Sequence[float], count: int) -> list[int]:
-    """Candidates without objects and penalties, best first by expected overlap."""
+    """Places of candidates without objects and penalties, best first by expected overlap."""
     nothing = np.zeros(len(found))
     known = CandidateScores(found, np.array(scores, np.float64), nothing, nothing)
-    return pick_distinct(found, scored(found, scores), partial(expected_overlap, known), count)
+    picked = pick_distinct(found, scored(found, scores), partial(expected_overlap, known), count)
+    return [found.tolist().index(box) for box in picked.tolist()]
 
 
 def test_the_best_crop_wins_and_the_next_is_clearly_different() -> None:
@@ -103,7 +103,8 @@ def test_what_was_not_scored_counts_but_is_not_taken() -> None:
     own = np.array([0.3, 0.2], np.float32)
     part = SearchResult(found[:2], own, own, np.arange(2), mean)
     known = CandidateScores(found, mean, nothing, nothing)
-    assert pick_distinct(found, part, partial(expected_overlap, known), 1) == [1]
+    (best,) = pick_distinct(found, part, partial(expected_overlap, known), 1)
+    assert best.tolist() == found[1].tolist()
 
 
 def test_equal_values_take_the_first_candidate() -> None:
@@ -114,13 +115,15 @@ def test_equal_values_take_the_first_candidate() -> None:
 def test_choosers_differ_where_a_face_is_cut() -> None:
     """Of two squares the network prefers the left one, which cuts the face on the right."""
     face = Detections(boxes((110, 40, 150, 80)), np.ones(1, np.float32), ["face"])
-    request = ShapeRequest(parse_shape("1:1"), face, (200, 100))
+    shape = parse_shape("1:1")
     squares = boxes((0, 0, 100, 100), (80, 0, 180, 100))
     picked = []
-    for chooser in (OverlapChooser(), ScoreChooser()):
-        candidates = CandidateList(squares, chooser.penalty(request, squares))
-        picked.append(chooser.rank(request, candidates, scored(squares, (0.5, -0.5)), 1))
-    assert picked == [[1], [0]]
+    for make in (OverlapChooser, ScoreChooser):
+        chooser = make(face, (200, 100))
+        candidates = CandidateList(squares, chooser.penalty(shape, squares))
+        (best,) = chooser.best(shape, candidates, scored(squares, (0.5, -0.5)), 1)
+        picked.append(best.tolist())
+    assert picked == [squares[1].tolist(), squares[0].tolist()]
 
 
 def test_only_a_circle_is_penalised_for_its_corners() -> None:
@@ -128,7 +131,7 @@ def test_only_a_circle_is_penalised_for_its_corners() -> None:
     thing = Detections(boxes((0, 0, 10, 10)), np.ones(1, np.float32), ["box"])
     square = boxes((0, 0, 100, 100))
     costs = [
-        OverlapChooser().penalty(ShapeRequest(parse_shape(name), thing, (100, 100)), square)
+        OverlapChooser(thing, (100, 100)).penalty(parse_shape(name), square)
         for name in ("1:1", "circle")
     ]
     assert [cost.tolist() for cost in costs] == [[0], [1]]

@@ -8,12 +8,14 @@ import torch
 
 from pipeline.cropping.build import assemble
 from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.choose import OverlapChooser
 from pipeline.cropping.engine import CropEngine
+from pipeline.cropping.search import CandidateList, SearchResult
 from pipeline.cropping.sources import DetectorSource, SeenPhoto
 from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
 from pipeline.photo.decode import Photo
-from pipeline.shapes import parse_shape, parse_shapes
+from pipeline.shapes import Shape, parse_shape, parse_shapes
 from s2cnet import S2CNet
 
 torch.set_num_threads(1)
@@ -96,6 +98,27 @@ def test_crops_come_in_the_order_asked_with_their_ratio(engine: CropEngine) -> N
         (place,) = np.flatnonzero((kept.boxes_px == np.array(best.box_px)).all(axis=1))
         assert best.score == pytest.approx(float(kept.scores[place]))
         np.testing.assert_allclose(kept.scores, engine.score(seen, kept.boxes_px), atol=1e-5)
+
+
+class Shifting(OverlapChooser):
+    """Moves every crop by a pixel, so that none of them is a candidate."""
+
+    def best(
+        self, shape: Shape, candidates: CandidateList, found: SearchResult, count: int
+    ) -> np.ndarray:
+        return super().best(shape, candidates, found, count) + np.float32([1, 0, 1, 0])
+
+
+def test_crops_that_are_no_candidates_are_scored(engine: CropEngine) -> None:
+    shifting = CropEngine(engine.network, engine.source, Shifting, engine.search, engine.transfer)
+    shapes = parse_shapes("1:1,9:16")
+    (seen,) = engine.see([photo()])
+    moved = shifting.choose(seen, shapes, 2).crops
+    for crop, plain in zip(moved, engine.choose(seen, shapes, 2).crops, strict=True):
+        assert crop.box_px == tuple(np.add(plain.box_px, (1, 0, 1, 0)))
+        assert crop.score == pytest.approx(float(engine.score(seen, boxes(crop.box_px))[0]))
+    first, second = moved[:2]
+    assert first.margin == pytest.approx(first.score - second.score)
 
 
 def test_photos_are_seen_together_as_alone(engine: CropEngine) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.results import scored_crops
-from pipeline.cropping.search import SearchResult
 from pipeline.detectors import Detections
 
 
@@ -19,30 +18,24 @@ def objects(*rows: Sequence[float]) -> Detections:
     return Detections(found, np.ones(len(found), np.float32), ["thing"] * len(found))
 
 
-def scored(found: np.ndarray, scores: Sequence[float]) -> SearchResult:
-    """A list that was scored whole."""
-    given = np.array(scores, np.float32)
-    return SearchResult(found, given, given, np.arange(len(given)), given.astype(np.float64))
-
-
 def test_margins_are_leads_over_the_next_crop() -> None:
     """The crop ranked next counts for the last margin, though it is not asked for."""
-    found = scored(boxes((0, 0, 10, 10), (5, 0, 15, 10), (20, 0, 30, 10)), (0.5, 0.9, 0.8))
-    crops = scored_crops("1:1", found, [1, 0, 2], 2, objects())
+    found = boxes((5, 0, 15, 10), (0, 0, 10, 10), (20, 0, 30, 10))
+    scores = np.array([0.9, 0.5, 0.8], np.float32)
+    crops = scored_crops("1:1", found, scores, 2, objects())
     assert [(crop.ratio, crop.rank, crop.box_px) for crop in crops] == [
         ("1:1", 0, (5, 0, 15, 10)),
         ("1:1", 1, (0, 0, 10, 10)),
     ]
     assert [crop.score for crop in crops] == pytest.approx([0.9, 0.5])
     assert [crop.margin for crop in crops] == pytest.approx([0.4, -0.3])
-    (only,) = scored_crops("1:1", found, [1], 2, objects())
+    (only,) = scored_crops("1:1", found[:1], scores[:1], 2, objects())
     assert only.margin is None
 
 
 def test_objects_are_cut_where_a_crop_shows_some_of_them() -> None:
     # Of three objects of 100 square pixels, 100, 50 and 4 are inside.
-    found = scored(boxes((0, 0, 20, 20)), (0.1,))
     given = objects((5, 5, 15, 15), (15, 5, 25, 15), (18, 18, 28, 28))
-    (crop,) = scored_crops("free", found, [0], 1, given)
+    (crop,) = scored_crops("free", boxes((0, 0, 20, 20)), np.zeros(1, np.float32), 1, given)
     assert crop.object_shares == pytest.approx([1, 0.5, 0.04])
     assert crop.objects_cut == 1
