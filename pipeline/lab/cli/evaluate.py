@@ -22,12 +22,13 @@ from pipeline.cropping.build import Weights, choose_weights
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import NAMES, Dataset, load_dataset
 from pipeline.lab.evaluation import baselines
+from pipeline.lab.evaluation.baselines.prior import fit_prior
 from pipeline.lab.evaluation.groups import read_groups
 from pipeline.lab.evaluation.photo import Row
-from pipeline.lab.evaluation.plan import Plan, evaluate_here
-from pipeline.lab.evaluation.prior import fit_prior
 from pipeline.lab.evaluation.report import write_report
-from pipeline.lab.evaluation.summary import main_measure, summarise
+from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
+from pipeline.lab.evaluation.summary import summarise
+from pipeline.lab.evaluation.tables import glance
 from pipeline.report.progress import Log, Progress
 from pipeline.settings import RunningSettings
 from pipeline.shapes import parse_shapes
@@ -91,10 +92,21 @@ def parser() -> argparse.ArgumentParser:
         "(default: none)",
     )
     add(
+        "--focalnet",
+        type=Path,
+        metavar="ONNX",
+        help="FocalNet's crop ranker, format 2: one more baseline (default: none)",
+    )
+    add(
+        "--judge",
+        metavar="DETECTOR",
+        help="whose objects and text tell violations, named as in --detector (default: the run's)",
+    )
+    add(
         "--ratios",
         default="1:1,4:3,16:9,9:16,3:4",
         metavar="LIST",
-        help="shapes at which given objects or people are followed "
+        help="shapes at which gaze, heads, objects or people are followed "
         "(default: 1:1,4:3,16:9,9:16,3:4)",
     )
     add(
@@ -146,8 +158,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = options.parse_args(arguments)
     log = Log(chosen.log_format)
     try:
-        dataset, plan = prepare(chosen, log)
-        rows = collect(dataset, plan, chosen, log)
+        dataset, setup = prepare(chosen, log)
+        rows = collect(dataset, setup, chosen, log)
     except (UsageError, WeightsError) as error:
         print(f"{options.prog}: {error}", file=sys.stderr)
         return USAGE
@@ -156,8 +168,9 @@ def main(arguments: list[str] | None = None) -> int:
         "split": dataset.split,
         "notes": dataset.notes,
         "run": {
-            "weights": describe(plan.weights),
+            "weights": describe(setup.weights),
             "detector": chosen.detector,
+            "judge": chosen.judge or chosen.detector,
             "search": chosen.search,
             "rank by": chosen.rank_by,
             "ratios": chosen.ratios,
@@ -181,34 +194,47 @@ def describe(weights: Weights) -> str:
     return f"{weights.uri or weights.kind} {weights.sha256[:12]}"
 
 
-def prepare(chosen: argparse.Namespace, log: Log) -> tuple[Dataset, Plan]:
+def prepare(chosen: argparse.Namespace, log: Log) -> tuple[Dataset, EvaluationSetup]:
     """Read everything but the photos, so that a mistake shows at once."""
     ratios = [shape.name for shape in parse_shapes(chosen.ratios)]
     if chosen.resamples < 1 or (chosen.limit is not None and chosen.limit < 1):
         raise UsageError("--resamples and --limit must be at least 1")
     dataset = load_dataset(chosen.dataset, chosen.data, chosen.split)
-    names = [name for name in chosen.baselines.split(",") if name]
-    baselines.make_baselines(names, None)
+    asked = [name for name in chosen.baselines.split(",") if name]
+    names, notes = baselines.without_missing(asked)
+    baselines.make_baselines(names)
     prior = None
     if "anchor_prior" in names:
         try:
             prior = fit_prior(load_dataset(chosen.dataset, chosen.data, "train"))
         except UsageError as error:
-            log.say("no_prior", f"no anchor prior: {error}")
-    marked = read_groups(chosen.groups) if chosen.groups else {}
-    weights = choose_weights(chosen.weights, chosen.preset, chosen.seed)
-    plan = Plan(
-        weights, chosen.detector, names, ratios, prior, marked, chosen.gaic, chosen.search,
-        chosen.rank_by,
-    )  # fmt: skip
-    return replace(dataset, examples=dataset.examples[: chosen.limit]), plan
+            notes.append(f"left out: no anchor prior: {error}")
+    for note in notes:
+        log.say("left_out", note)
+    setup = EvaluationSetup(
+        choose_weights(chosen.weights, chosen.preset, chosen.seed),
+        chosen.detector,
+        names,
+        ratios,
+        prior=prior,
+        marked=read_groups(chosen.groups) if chosen.groups else {},
+        gaic=chosen.gaic,
+        focalnet=chosen.focalnet and str(chosen.focalnet),
+        judge=chosen.judge,
+        search=chosen.search,
+        rank_by=chosen.rank_by,
+    )
+    examples = dataset.examples[: chosen.limit]
+    return replace(dataset, examples=examples, notes=[*dataset.notes, *notes]), setup
 
 
-def collect(dataset: Dataset, plan: Plan, chosen: argparse.Namespace, log: Log) -> list[Row]:
+def collect(
+    dataset: Dataset, setup: EvaluationSetup, chosen: argparse.Namespace, log: Log
+) -> list[Row]:
     """All rows, ordered by id."""
     progress = Progress(log, len(dataset.examples), len(dataset.examples))
     started, rows = time.perf_counter(), []
-    for row in run(dataset, plan, chosen, log):
+    for row in run(dataset, setup, chosen, log):
         rows.append(row)
         progress.advance(1, int(row["status"] == "ok"), 0)
     seconds = time.perf_counter() - started
@@ -216,10 +242,12 @@ def collect(dataset: Dataset, plan: Plan, chosen: argparse.Namespace, log: Log) 
     return sorted(rows, key=lambda row: str(row["id"]))
 
 
-def run(dataset: Dataset, plan: Plan, chosen: argparse.Namespace, log: Log) -> Iterator[Row]:
+def run(
+    dataset: Dataset, setup: EvaluationSetup, chosen: argparse.Namespace, log: Log
+) -> Iterator[Row]:
     """Here or on Ray."""
     if not chosen.ray:
-        return evaluate_here(dataset.examples, plan, chosen.device)
+        return evaluate_here(dataset.examples, setup, chosen.device)
     from pipeline.lab.evaluation.cluster import evaluate_on_ray  # ray is slow to import
     from pipeline.run import start_ray
 
@@ -227,23 +255,23 @@ def run(dataset: Dataset, plan: Plan, chosen: argparse.Namespace, log: Log) -> I
     workers = start_ray(RunningSettings(gpus_per_actor=gpus_per_actor), len(dataset.examples))
     log.say("workers", workers.why)
     return evaluate_on_ray(
-        dataset.examples, plan, workers.device, workers.actors, workers.actor_cpus,
+        dataset.examples, setup, workers.device, workers.actors, workers.actor_cpus,
         workers.actor_gpus,
     )  # fmt: skip
 
 
 def tell(report: dict[str, Any], log: Log) -> None:
-    """The main measure of every method, best first, on the terminal."""
-    main = main_measure(report)
-    if main is None:
-        return
-    measures = {
-        method: values[main] for method, values in report["measures"].items() if main in values
-    }
-    for method, value in sorted(measures.items(), key=lambda item: -item[1]["mean"]):
-        interval = f"{value['low']:.3f} to {value['high']:.3f}"
-        log.say("measure", f"{main:<5} {value['mean']:.4f}  ({interval})  {method}",
-                method=method, measure=main, **value)  # fmt: skip
+    """Every measure of every method, on the terminal."""
+    table = glance(report)
+    for line in table.lines:
+        cells = zip(table.header, line.cells, strict=True)
+        figures = {name: cell for name, cell in cells if cell.text != "–"}
+        shown = ", ".join(
+            f"{name} {cell.text}{' ' + cell.verdict if cell.verdict else ''}"
+            for name, cell in figures.items()
+        )
+        values = {name: cell.text for name, cell in figures.items()}
+        log.say("measure", f"{line.name:<17} {shown}", measure=line.name, values=values)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pipeline.lab.datasets.layout import (
     read_numbers,
     read_text,
 )
+from pipeline.shapes import parse_shape
 
 CSV_COLUMNS = ("photo", "x0", "y0", "x1", "y1")
 CSV_NAME = "crops.csv"
@@ -119,6 +120,7 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
     for number, entry in enumerate(read_json(path)):
         try:
             name, crops = str(entry["filename"]), dict(entry["crop_bboxes"])
+            asked = tuple(parse_shape(shape).name for shape in crops)
             shares = np.array(list(crops.values()), np.float64).reshape(len(crops), 4)
         except (KeyError, TypeError, ValueError) as error:
             form = '{"filename": …, "crop_bboxes": {"16:9": [x0, y0, x1, y1], …}}'
@@ -130,7 +132,7 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
         with Image.open(image) as photo:
             size = np.array(photo.size * 2)
         human = boxes(shares * size, f"{path}: entry {number}")
-        examples.append(Example(Path(name).stem, image, human_px=human, asked=tuple(crops)))
+        examples.append(Example(Path(name).stem, image, human_px=human, asked=asked))
     return examples, missing_note(missing, path.name)
 
 

@@ -10,28 +10,28 @@ import torch
 
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.photo import Row
-from pipeline.lab.evaluation.plan import Plan
+from pipeline.lab.evaluation.setup import EvaluationSetup
 
 PHOTOS_PER_CALL = 8
 
 
 class EvaluateBlock:
-    """An actor: loads the plan once, then turns photos into rows."""
+    """An actor: loads the setup once, then turns photos into rows."""
 
-    def __init__(self, plan: Plan, device: str) -> None:
+    def __init__(self, setup: EvaluationSetup, device: str) -> None:
         torch.set_num_threads(1)  # the cores are shared out between actors
-        self.plan = plan
-        self.evaluator = plan.evaluator(device)
+        self.setup = setup
+        self.evaluator = setup.evaluator(device)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[str]]:
         examples = [pickle.loads(data) for data in block["example"]]
-        rows = [self.evaluator.evaluate(e, self.plan.marked_in(e)) for e in examples]
+        rows = [self.evaluator.evaluate(e, self.setup.marked_in(e)) for e in examples]
         return {"row": [json.dumps(row) for row in rows]}
 
 
 def evaluate_on_ray(
     examples: Sequence[Example],
-    plan: Plan,
+    setup: EvaluationSetup,
     device: str,
     actors: int,
     actor_cpus: float,
@@ -44,7 +44,7 @@ def evaluate_on_ray(
     items = ray.data.from_items([{"example": pickle.dumps(example)} for example in examples])
     rows = items.repartition(max(1, len(examples) // PHOTOS_PER_CALL)).map_batches(
         EvaluateBlock,
-        fn_constructor_args=[plan, device],
+        fn_constructor_args=[setup, device],
         batch_size=PHOTOS_PER_CALL,
         batch_format="numpy",
         compute=ray.data.ActorPoolStrategy(size=actors),

@@ -8,11 +8,18 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.boxes import iou
 from pipeline.cropping.candidates import largest
 from pipeline.lab.datasets import Boxes
-from pipeline.lab.evaluation.metrics import acc, acc_weighted, bde, mean_acc, pcc, srcc
+from pipeline.lab.evaluation.evidence import Evidence
+from pipeline.lab.evaluation.kept import (
+    best_gaze_kept,
+    best_heads_cut_and_lost,
+    gaze_kept,
+    heads_cut_and_lost,
+)
+from pipeline.lab.evaluation.metrics import KS, NS, acc, acc_weighted, bde, mean_acc, pcc, srcc
+from pipeline.lab.evaluation.violations import KINDS, violations
+from pipeline.shapes import Shape
 
 Values = dict[str, float]
-
-KS, NS = (1, 2, 3, 4), (5, 10)
 
 
 def of_scores(mos: ArrayLike, predicted: ArrayLike) -> Values:
@@ -42,6 +49,37 @@ def of_free(human: Boxes, crop: NDArray[np.float64], width: int, height: int) ->
     """One crop of free shape against the person nearest to it, as FCDB and FLMS are reported."""
     best = float(np.max(iou(crop, human)))
     return {"free_iou": best, "free_bde": bde(crop, human, width, height)}
+
+
+def of_crop(box: Sequence[float], shape: Shape, evidence: Evidence, best: Values) -> Values:
+    """A crop [4] of a shape against the evidence: gaze and heads kept, violations times 100.
+
+    best: `best_of_shape` of the same shape.
+    """
+    crop = np.array([box], np.float32)
+    values: Values = {}
+    if evidence.gaze is not None:
+        values["gaze_kept"] = float(gaze_kept(crop, evidence.gaze)[0])
+    if len(evidence.drawn_heads):
+        cut, lost = heads_cut_and_lost(crop, evidence.drawn_heads)
+        values |= _of_heads(float(cut[0]), float(lost[0]))
+    found = violations(crop[0], shape, evidence, best.get("gaze_kept"))
+    values |= {kind: 100.0 * (kind in found) for kind in KINDS}
+    return values | {"any violation": 100.0 * bool(found)}
+
+
+def best_of_shape(shape: Shape, evidence: Evidence) -> Values:
+    """What the best candidates of a shape keep of gaze, and of heads; each its own best."""
+    values: Values = {}
+    if evidence.gaze is not None:
+        values["gaze_kept"] = best_gaze_kept(shape, evidence.gaze, evidence.size_wh)
+    if len(evidence.drawn_heads):
+        values |= _of_heads(*best_heads_cut_and_lost(shape, evidence.drawn_heads, evidence.size_wh))
+    return values
+
+
+def _of_heads(cut: float, lost: float) -> Values:
+    return {"heads_cut": cut, "heads_lost": lost, "heads_out": cut + lost}
 
 
 def of_people(

@@ -13,6 +13,9 @@ from pipeline.errors import UsageError
 
 FloatArray = NDArray[np.float64]
 
+KS, NS = (1, 2, 3, 4), (5, 10)
+"""K and N of the literature's Acc_K/N."""
+
 
 def srcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
     """Spearman's rank correlation of two [N] score lists, equal scores sharing their mean rank.
@@ -47,8 +50,8 @@ def acc(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) -> float:
 
 
 def mean_acc(ground_truth: ArrayLike, predicted: ArrayLike, n: int) -> float:
-    """Acc_N, the literature's "Acc5" and "Acc10": the mean of Acc_K/N over K = 1, 2, 3, 4."""
-    return float(np.mean([acc(ground_truth, predicted, k=k, n=n) for k in (1, 2, 3, 4)]))
+    """Acc_N, the literature's "Acc5" and "Acc10": the mean of Acc_K/N over KS."""
+    return float(np.mean([acc(ground_truth, predicted, k=k, n=n) for k in KS]))
 
 
 def acc_weighted(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) -> float:

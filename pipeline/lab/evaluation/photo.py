@@ -1,6 +1,6 @@
 """One photo, all methods: the measures of the crops chosen and of the scores given.
 
-The network's crops come from `CropEngine`, the one code path of jobs and Cropper. What is returned
+The product's crops come from `CropEngine`, the one code path of jobs and Cropper. What is returned
 is plain data (a row of the JSON report), so that it can travel between processes.
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import shares_inside
+from pipeline.boxes import area, intersection
 from pipeline.cropping.engine import CropEngine
-from pipeline.cropping.sources import SeenPhoto
+from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError, ScoreError
@@ -21,16 +21,18 @@ from pipeline.inputs.listing import read_image
 from pipeline.lab.datasets import Boxes, Example
 from pipeline.lab.evaluation import measures
 from pipeline.lab.evaluation.baselines import Baseline
+from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
+from pipeline.lab.evaluation.evidence import Evidence, evidence_of
+from pipeline.lab.evaluation.ranking import product_order
 from pipeline.lab.evaluation.slices import tags
 from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 
-OURS = "s2cnet"
-OTHER_PERSON, CONSENSUS = "other_person", "other_people"
 SLACK_PX = 2.0
 """Human boxes may leave the photo by this much, as rounding does; more is another frame."""
 
 Row = dict[str, Any]
+CropsOfShapes = dict[str, list[list[float]]]  # method -> one box for each shape
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,16 @@ class Marked:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """An engine and the baselines it is compared with."""
+    """An engine and the baselines it is compared with.
+
+    shapes: at which gaze, heads, violations and marked boxes are followed.
+    judge: tells the objects that violations are judged by; None for the engine's own source.
+    """
 
     engine: CropEngine
     baselines: Mapping[str, Baseline]
-    kept_ratios: Sequence[str]  # shapes at which marked boxes are followed
+    shapes: Sequence[Shape]
+    judge: ObjectSource | None = None
 
     def evaluate(self, example: Example, marked: Marked | None = None) -> Row:
         """One row, whatever happens: a photo that cannot be judged has another status than ok."""
@@ -61,42 +68,56 @@ class Evaluator:
             row["tags"] = tags(photo, seen.objects)
             row["scored"] = self._scored(example, seen) if len(example.mos) else None
             row["human"] = self._human(example, seen) if len(example.human_px) else None
-            row["kept"] = self._kept(seen, marked) if marked else None
+            crops = self._crops(seen, self.shapes)
+            evidence = evidence_of(example, self._judged(example, seen), seen.size_wh)
+            row["evidence"] = evidence.sources()
+            row["shapes"] = self._shapes(crops, evidence)
+            row["kept"] = self._kept(crops, marked, photo) if marked else None
         except CropError as error:
             row |= {"status": error.status, "message": error.message}
         return row
 
+    def _judged(self, example: Example, seen: SeenPhoto) -> Detections:
+        """The objects that violations are judged by."""
+        if self.judge is None:
+            return seen.objects
+        sent = self.engine.transfer.send(seen.photo, self.judge.detector_input(seen.photo))
+        (objects,) = self.judge.objects([sent], [_listed(example)])
+        return objects
+
     def _scored(self, example: Example, seen: SeenPhoto) -> Row:
         """Order of the annotated crops, by each method."""
-        predicted: dict[str, NDArray[Any]] = {OURS: self.engine.score(seen, example.scored_px)}
+        boxes = example.scored_px
+        order, scores = product_order(self.engine, seen, boxes)
+        places = np.empty(len(order))
+        places[order] = np.arange(len(order))
+        predicted: dict[str, NDArray[Any]] = {OURS: -places, NETWORK: scores}
         for name, baseline in self.baselines.items():
-            predicted[name] = baseline.score(seen.photo, example.scored_px)
+            predicted[name] = baseline.score(seen.photo, boxes)
+        values = {name: measures.of_scores(example.mos, of) for name, of in predicted.items()}
+        del values[OURS]["pcc"]  # an order has no distances
         return {
-            "boxes": example.scored_px.tolist(),
+            "boxes": boxes.tolist(),
             "mos": example.mos.tolist(),
-            "predicted": predicted[OURS].tolist(),
-            "measures": {
-                name: measures.of_scores(example.mos, scores) for name, scores in predicted.items()
-            },
+            "predicted": {name: predicted[name].tolist() for name in (OURS, NETWORK)},
+            "measures": values,
         }
 
     def _human(self, example: Example, seen: SeenPhoto) -> Row:
-        """At each person's own ratio, the crop of each method against that person's crop."""
-        photo = seen.photo
-        human = _clipped(example.human_px, photo)
+        """At each person's own ratio, or the one asked for, each method's crop against theirs."""
+        human, size = _clipped(example.human_px, seen.photo), seen.size_wh
+        if example.asked:
+            crops = self._crops(seen, [parse_shape(name) for name in example.asked])
+            values = {name: measures.of_crops(human, own, *size) for name, own in crops.items()}
+            return {"boxes": human.tolist(), "crops": crops, "measures": values, "free": None}
         ratios = [_own_ratio(box) for box in human]
-        shapes = [Shape(f"{ratio:g}:1", ratio) for ratio in ratios]
-        chosen = self.engine.choose(seen, [*shapes, parse_shape("free")], 1).crops
-        crops: dict[str, list[list[float]]] = {OURS: [list(c.box_px) for c in chosen[:-1]]}
-        for name, baseline in self.baselines.items():
-            boxes = [baseline.crop(photo, ratio) for ratio in ratios]
-            found = [box.tolist() for box in boxes if box is not None]
-            crops |= {name: found} if len(found) == len(boxes) else {}
-        size = (photo.width_px, photo.height_px)
-        values = {name: measures.of_crops(human, boxes, *size) for name, boxes in crops.items()}
+        shapes = [*(Shape(f"{ratio:g}:1", ratio) for ratio in ratios), parse_shape("free")]
+        crops = self._crops(seen, shapes)
+        last = {name: boxes.pop() for name, boxes in crops.items()}
+        free = np.array(last[OURS])
+        values = {name: measures.of_crops(human, own, *size) for name, own in crops.items()}
         if len(human) > 1:
             values[OTHER_PERSON], values[CONSENSUS] = measures.of_people(human, *size)
-        free = np.array(chosen[-1].box_px)
         return {
             "boxes": human.tolist(),
             "crops": crops,
@@ -104,19 +125,40 @@ class Evaluator:
             "free": {"box": free.tolist(), "measures": measures.of_free(human, free, *size)},
         }
 
-    def _kept(self, seen: SeenPhoto, marked: Marked) -> Row:
-        """Share of each marked box inside each method's crop of each ratio."""
-        photo = seen.photo
+    def _shapes(self, crops: CropsOfShapes, evidence: Evidence) -> dict[str, dict[str, Row]]:
+        """method -> shape -> its box and measures; of the best possible, the measures alone."""
+        best = {shape.name: measures.best_of_shape(shape, evidence) for shape in self.shapes}
+        found: dict[str, dict[str, Row]] = {method: {} for method in crops}
+        for method, boxes in crops.items():
+            for shape, box in zip(self.shapes, boxes, strict=True):
+                values = measures.of_crop(box, shape, evidence, best[shape.name])
+                found[method][shape.name] = {"box": box, "measures": values}
+        if any(best.values()):
+            found[BEST] = {name: {"measures": values} for name, values in best.items()}
+        return found
+
+    def _kept(self, crops: CropsOfShapes, marked: Marked, photo: Photo) -> Row:
+        """Share of each marked box inside each method's crop of each shape."""
         boxes = _clipped(marked.boxes_px, photo)
-        shapes = [parse_shape(ratio) for ratio in self.kept_ratios]
-        own = photo.width_px / photo.height_px  # what `free` means to a baseline
-        chosen = self.engine.choose(seen, shapes, 1).crops
-        shares = {OURS: {c.ratio: _shares(c.box_px, boxes) for c in chosen}}
-        for name, baseline in self.baselines.items():
-            found = {shape.name: baseline.crop(photo, shape.ratio or own) for shape in shapes}
-            placed = {ratio: _shares(box, boxes) for ratio, box in found.items() if box is not None}
-            shares |= {name: placed} if placed else {}
+        names = [shape.name for shape in self.shapes]
+        shares = {
+            method: dict(
+                zip(names, (intersection(_array(own), boxes) / area(boxes)).tolist(), strict=True)
+            )
+            for method, own in crops.items()
+        }
         return {"groups": marked.groups, "shares": shares}
+
+    def _crops(self, seen: SeenPhoto, shapes: Sequence[Shape]) -> CropsOfShapes:
+        """method -> its crop of each shape; methods that place nothing are left out."""
+        chosen = self.engine.choose(seen, shapes, 1).crops
+        crops = {OURS: [list(crop.box_px) for crop in chosen]}
+        width, height = seen.size_wh
+        ratios = [shape.ratio or width / height for shape in shapes]
+        for name, baseline in self.baselines.items():
+            if (boxes := baseline.crops(seen.photo, ratios)) is not None:
+                crops[name] = [box.tolist() for box in boxes]
+        return crops
 
 
 def _listed(example: Example) -> ListedPhoto:
@@ -125,15 +167,14 @@ def _listed(example: Example) -> ListedPhoto:
     return ListedPhoto(str(example.image), boxes)
 
 
+def _array(boxes: Sequence[Sequence[float]]) -> Boxes:
+    return np.array(boxes, np.float32)
+
+
 def _own_ratio(box: NDArray[np.float32]) -> float:
     """Width / height of a person's crop, within what a shape may be."""
     ratio = float(box[2] - box[0]) / float(box[3] - box[1])
     return min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)
-
-
-def _shares(crop: Any, boxes: Boxes) -> list[float]:
-    shares: list[float] = shares_inside(np.array(crop, np.float32), boxes).tolist()
-    return shares
 
 
 def _clipped(boxes: Boxes, photo: Photo) -> Boxes:

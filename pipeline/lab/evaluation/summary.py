@@ -6,101 +6,109 @@ is the mean over its people where it has several.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.lab.evaluation.catalogue import MEASURES, OURS, measure_of, of_shape
 from pipeline.lab.evaluation.fairness import fairness, integrity
-from pipeline.lab.evaluation.photo import OURS, Row
+from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.slices import ORDER
 
-SLICE_MEASURES = ("iou", "srcc", "acc5")
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SLICE_MEASURES = ("iou", "srcc", "acc5", "gaze_kept", "heads_out", "any violation")
 LEVEL = 95  # percent of the bootstrap distribution inside an interval
 
 Interval = dict[str, float]  # mean, low, high, photos
-PhotoValues = dict[str, dict[str, dict[str, float]]]  # photo id -> method -> measure -> value
+IntervalOf = Callable[[Iterable[float]], Interval]
+Table = dict[str, dict[str, Interval]]  # method -> measure -> interval
 
 
 def summarise(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, Any]:
     """All figures of a run. Only rows of status ok count; the others are counted by status."""
     interval = bootstrap(resamples, seed)
-    values = {row["id"]: photo_values(row) for row in rows if row["status"] == "ok"}
-    found = {tag for row in rows for tag in row.get("tags", ())}
+    judged = [row for row in rows if row["status"] == "ok"]
+    values = measurements(judged)
+    tagged = {tag: [row["id"] for row in judged if tag in row.get("tags", ())] for tag in ORDER}
+    shown = values[values.measure.isin(SLICE_MEASURES)]
+    paired = table(differences(values), interval)
     return {
         "photos": len(rows),
         "statuses": dict(Counter(row["status"] for row in rows).most_common()),
         "measures": table(values, interval),
-        "differences": differences(values, interval),
+        "differences": paired,
+        "verdicts": verdicts(paired),
         "slices": {
-            tag: slice_table(values, {r["id"] for r in rows if tag in r.get("tags", ())}, interval)
-            for tag in ORDER
-            if tag in found
+            tag: {"photos": len(ids), "measures": table(shown[shown.photo.isin(ids)], interval)}
+            for tag, ids in tagged.items()
+            if ids
         },
         "integrity": integrity(rows, interval),
         "fairness": fairness(rows, interval),
     }
 
 
+def measurements(rows: Sequence[Row]) -> "DataFrame":
+    """Every figure of every photo: columns photo, method, measure, value."""
+    from pandas import DataFrame  # slow to import
+
+    records = [
+        (row["id"], method, measure, value)
+        for row in rows
+        for method, measured in photo_values(row).items()
+        for measure, value in measured.items()
+    ]
+    return DataFrame(records, columns=["photo", "method", "measure", "value"])
+
+
+def differences(values: "DataFrame") -> "DataFrame":
+    """Ours minus each other method, photo by photo, in the columns of `measurements`."""
+    ours, others = values[values.method == OURS], values[values.method != OURS]
+    paired = others.merge(ours, on=["photo", "measure"], suffixes=("", "_ours"))
+    return paired.assign(value=paired.value_ours - paired.value)
+
+
+def table(values: "DataFrame", interval: IntervalOf) -> Table:
+    """The interval of each method and measure over all photos that have it."""
+    found: Table = {}
+    for (method, measure), part in values.groupby(["method", "measure"], sort=False):
+        found.setdefault(str(method), {})[str(measure)] = interval(part.value)
+    return found
+
+
 def photo_values(row: Row) -> dict[str, dict[str, float]]:
     """method -> measure -> value of one photo."""
     values: dict[str, dict[str, float]] = {}
-    if row["scored"]:
-        for method, measured in row["scored"]["measures"].items():
+    if scored := row.get("scored"):
+        for method, measured in scored["measures"].items():
             values.setdefault(method, {}).update(measured)
-    if row["human"]:
-        for method, lists in row["human"]["measures"].items():
+    if human := row.get("human"):
+        for method, lists in human["measures"].items():
             means = {name: float(np.mean(people)) for name, people in lists.items()}
             values.setdefault(method, {}).update(means)
-        values.setdefault(OURS, {}).update(row["human"]["free"]["measures"])
+        if human["free"]:
+            values.setdefault(OURS, {}).update(human["free"]["measures"])
+    for method, shapes in row.get("shapes", {}).items():
+        measured = {name: judged["measures"] for name, judged in shapes.items()}
+        values.setdefault(method, {}).update(over_shapes(measured))
     return values
 
 
-def table(
-    values: PhotoValues, interval: Callable[[Iterable[float]], Interval]
-) -> dict[str, dict[str, Interval]]:
-    """method -> measure -> interval over all photos that have it."""
-    columns: dict[tuple[str, str], list[float]] = {}
-    for methods in values.values():
-        for method, measured in methods.items():
-            for name, value in measured.items():
-                columns.setdefault((method, name), []).append(value)
-    result: dict[str, dict[str, Interval]] = {}
-    for (method, name), column in columns.items():
-        result.setdefault(method, {})[name] = interval(column)
-    return result
-
-
-def differences(
-    values: PhotoValues, interval: Callable[[Iterable[float]], Interval]
-) -> dict[str, dict[str, Interval]]:
-    """Ours minus each other method, photo by photo: method -> measure -> interval."""
-    paired: PhotoValues = {}
-    for photo, methods in values.items():
-        ours = methods.get(OURS, {})
-        paired[photo] = {
-            method: {name: ours[name] - value for name, value in measured.items() if name in ours}
-            for method, measured in methods.items()
-            if method != OURS
-        }
-    return table(paired, interval)
-
-
-def slice_table(
-    values: PhotoValues, photos: set[str], interval: Callable[[Iterable[float]], Interval]
-) -> dict[str, Any]:
-    """The main measures over some of the photos."""
-    own = {
-        photo: {
-            method: {name: value for name, value in measured.items() if name in SLICE_MEASURES}
-            for method, measured in methods.items()
-        }
-        for photo, methods in values.items()
-        if photo in photos
+def over_shapes(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """From measures at each shape: their means over the shapes, and at each where that is shown."""
+    names = next(iter(measured.values()), {})
+    means = {name: float(np.mean([of[name] for of in measured.values()])) for name in names}
+    return means | {
+        of_shape(name, shape): of[name]
+        for name in names
+        if MEASURES[name].per_shape
+        for shape, of in measured.items()
     }
-    return {"photos": len(own), "measures": table(own, interval)}
 
 
-def bootstrap(resamples: int, seed: int) -> Callable[[Iterable[float]], Interval]:
+def bootstrap(resamples: int, seed: int) -> IntervalOf:
     """A function from values to their mean and the percentile interval of the mean.
 
     Every call draws from the same seed, so a figure does not depend on which were made before.
@@ -121,7 +129,38 @@ def bootstrap(resamples: int, seed: int) -> Callable[[Iterable[float]], Interval
     return interval
 
 
-def main_measure(summary: Mapping[str, Any]) -> str | None:
-    """iou where people drew crops, else srcc where they scored them, else None."""
-    ours = summary["measures"].get(OURS, {})
-    return next((name for name in ("iou", "srcc") if name in ours), None)
+def verdicts(differences: Table) -> dict[str, dict[str, str]]:
+    """Ours against each other method, method -> measure -> better, worse or level.
+
+    Level where the interval of the paired difference holds 0.
+    """
+    return {
+        method: {
+            measure: _verdict(value, measure_of(measure).lower)
+            for measure, value in measured.items()
+        }
+        for method, measured in differences.items()
+    }
+
+
+def _verdict(difference: Interval, lower: bool) -> str:
+    if difference["low"] <= 0 <= difference["high"]:
+        return "level"
+    return "better" if (difference["mean"] > 0) != lower else "worse"
+
+
+def keys_of(summary: Mapping[str, Any]) -> list[str]:
+    """All measures of a page, in the catalogue's order, single shapes behind their mean."""
+    found = dict.fromkeys(key for of in summary["measures"].values() for key in of)
+    shown = [key for key in found if measure_of(key).on_page]
+    return sorted(shown, key=lambda key: list(MEASURES.values()).index(measure_of(key)))
+
+
+def sort_measure(summary: Mapping[str, Any]) -> str | None:
+    """The measure by which the best and worst photos are shown; None where nothing is judged.
+
+    It says what the data set is about, not which figure counts most.
+    """
+    measured = summary["measures"].get(OURS, {})
+    order = ("iou", "srcc", "gaze_kept", "heads_out", "any violation")
+    return next((name for name in order if name in measured), None)

@@ -12,19 +12,20 @@ from PIL import Image
 from pipeline import Cropper
 from pipeline.cropping.build import choose_weights
 from pipeline.lab.datasets import Example
-from pipeline.lab.evaluation.photo import CONSENSUS, OTHER_PERSON, OURS, Evaluator, Marked
-from pipeline.lab.evaluation.plan import Plan, evaluate_here
+from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
+from pipeline.lab.evaluation.photo import Evaluator, Marked
+from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
+def setup() -> EvaluationSetup:
     torch.set_num_threads(1)
-    return Plan(choose_weights("untrained"), "embedded", ["centre", "largest"], ["1:1"])
+    return EvaluationSetup(choose_weights("untrained"), "embedded", ["centre", "largest"], ["1:1"])
 
 
 @pytest.fixture(scope="module")
-def evaluator(plan: Plan) -> Evaluator:
-    return plan.evaluator("cpu")
+def evaluator(setup: EvaluationSetup) -> Evaluator:
+    return setup.evaluator("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +63,62 @@ def test_scores_are_those_of_production(evaluator: Evaluator, photo: Path) -> No
     mos = np.array([1, 3, 2], np.float32)
     row = evaluator.evaluate(Example("a", photo, crops, mos))
     expected = Cropper(weights="untrained", device="cpu").score(photo, crops)
-    assert row["scored"]["predicted"] == pytest.approx(expected.tolist(), abs=1e-5)
+    assert row["scored"]["predicted"][NETWORK] == pytest.approx(expected.tolist(), abs=1e-5)
+    by_score = row["scored"]["measures"][NETWORK]["mos_of_best"]
+    assert by_score == mos[expected.argmax()]
     assert row["scored"]["measures"]["largest"]["srcc"] == pytest.approx(0.5)  # sizes 1 2 3
     assert row["human"] is None
+
+
+def test_every_number_is_of_what_the_product_chooses(setup: EvaluationSetup, photo: Path) -> None:
+    """By overlap the crop between two alike ones is taken, whatever the scores of the two."""
+    crops = boxes([0, 0, 100, 100], [8, 0, 108, 100], [16, 0, 116, 100], [90, 27, 192, 128])
+    example = Example("a", photo, crops, np.array([1, 2, 3, 4], np.float32))
+    row = setup.evaluator("cpu").evaluate(example)
+    predicted = row["scored"]["predicted"]
+    chosen = int(np.argmax(predicted[OURS]))
+    assert row["scored"]["measures"][OURS]["mos_of_best"] == example.mos[chosen]
+    # With the published ranking both are the same.
+    plain = dataclasses.replace(setup, rank_by="score").evaluator("cpu").evaluate(example)["scored"]
+    assert plain["measures"][OURS].items() <= plain["measures"][NETWORK].items()
+    assert row["scored"]["measures"][OURS] != plain["measures"][OURS]
+
+
+def test_shapes_are_judged_by_gaze_and_heads(evaluator: Evaluator, photo: Path) -> None:
+    """The centred square of the photo of 192 × 128 is [32, 160]."""
+    example = Example(
+        "a", photo,
+        heads_px=boxes([24, 0, 40, 16], [100, 0, 116, 16]),
+        fixations_px=np.array([[40, 5], [20, 5], [150, 5], [500, 5]], np.float32),
+    )  # fmt: skip
+    row = evaluator.evaluate(example)
+    assert row["shapes"]["centre"]["1:1"]["box"] == [32, 0, 160, 128]
+    values = row["shapes"]["centre"]["1:1"]["measures"]
+    assert values["gaze_kept"] == pytest.approx(2 / 3)  # the fourth is outside the photo
+    assert (values["heads_cut"], values["heads_lost"], values["heads_out"]) == (0.5, 0, 0.5)
+    assert (values["head cut"], values["face lost"]) == (100, 0)
+    assert values["any violation"] == 100
+    best = row["shapes"][BEST]["1:1"]["measures"]
+    assert best["gaze_kept"] == pytest.approx(2 / 3)
+    assert best["heads_out"] == 0
+    assert set(row["shapes"]) == {OURS, "centre", BEST}
+    assert row["evidence"] == {"heads": "people", "subject": "gaze"}
+
+
+def test_crops_for_a_shape_that_was_asked_for(evaluator: Evaluator, photo: Path) -> None:
+    human = boxes([20, 0, 148, 127], [0, 10, 192, 118])  # the square is one pixel too low
+    row = evaluator.evaluate(Example("a", photo, human_px=human, asked=("1:1", "16:9")))
+    assert row["human"]["crops"]["centre"] == [[32, 0, 160, 128], [0, 10, 192, 118]]
+    assert set(row["human"]["measures"]) == {OURS, "centre"}  # others drew other shapes
+    assert row["human"]["free"] is None
+
+
+def test_another_detector_may_judge(setup: EvaluationSetup, photo: Path) -> None:
+    text = boxes([20, 0, 60, 10])
+    example = Example("a", photo, objects_px=text)
+    row = dataclasses.replace(setup, judge="boxes").evaluator("cpu").evaluate(example)
+    # A given box has no label: it is an object, and the centred square shows 28 of its 40 columns.
+    assert row["shapes"]["centre"]["1:1"]["measures"]["subject halved"] == 100
 
 
 def test_marked_boxes_are_followed(evaluator: Evaluator, photo: Path) -> None:
@@ -75,8 +129,8 @@ def test_marked_boxes_are_followed(evaluator: Evaluator, photo: Path) -> None:
     assert "largest" not in row["kept"]["shares"]  # it places nothing
 
 
-def test_given_objects_take_the_detectors_place(plan: Plan, photo: Path) -> None:
-    given = dataclasses.replace(plan, detector="boxes")
+def test_given_objects_take_the_detectors_place(setup: EvaluationSetup, photo: Path) -> None:
+    given = dataclasses.replace(setup, detector="boxes")
     objects = boxes([110, 40, 160, 90])
     examples = [Example("a", photo, objects_px=objects), Example("b", photo)]
     with_objects, without = evaluate_here(examples, given, "cpu")

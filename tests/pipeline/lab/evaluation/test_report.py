@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.lab.evaluation.photo import OURS
+from pipeline.lab.evaluation.cards import best_and_worst
+from pipeline.lab.evaluation.catalogue import OURS
 from pipeline.lab.evaluation.plots import Bar, bars, scatter
-from pipeline.lab.evaluation.report import best_and_worst, render, write_report
+from pipeline.lab.evaluation.report import render, write_report
 from pipeline.lab.evaluation.summary import summarise
 
 
@@ -63,6 +64,28 @@ def test_page_holds_all_and_loads_nothing(report: dict[str, Any]) -> None:
     assert "Untrained network" not in page
     report["run"]["weights"] = "untrained gaicv1, seed 0"
     assert "Untrained network" in render(report)
+
+
+def test_every_measure_is_in_the_headline(report: dict[str, Any]) -> None:
+    """Where this run is worse it says so, beside where it is better."""
+    for row, out in zip(report["rows"], (0.2, 0.3, 0.1, 0.2, 0.3, 0.4), strict=False):
+        row["evidence"] = {"heads": "people", "subject": "gaze"}
+        row["shapes"] = {
+            method: {"1:1": {"box": [0, 0, 24, 24], "measures": {
+                "gaze_kept": kept, "heads_out": lost, "head cut": cut, "any violation": 100.0}}}
+            for method, kept, lost, cut in ((OURS, 0.9, out, 100.0), ("centre", 0.8, 0.1, 0.0))
+        }  # fmt: skip
+    page = render({**report, **summarise(report["rows"], 50, 0)})
+    glance = page.split("All measures at a glance")[1].split("</table>")[0]
+    lines = re.findall(r"<tr[^>]*><td>(.*?)</tr>", glance, re.DOTALL)
+    told = {line.split("<")[0]: re.findall(r"<td>([^<]*)", line) for line in lines}
+    assert told["gaze kept"] == ["0.900", "0.800 ▲"]
+    assert told["heads cut or lost"] == ["0.250", "0.100 ▼"]
+    assert told["head cut"] == ["100.0", "0.0 ▼"]
+    assert told["any violation"] == ["100.0", "100.0"]
+    assert told["1:1"] == ["100.0", "100.0"]  # the last of the shapes' lines
+    assert set(told) >= {"IoU", "BDE", "IoU, free", "BDE, free"}
+    assert "Heads are told by people, the right subject by gaze" in page
 
 
 def test_best_and_worst_are_different_photos(report: dict[str, Any]) -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.detectors import Detections
-from pipeline.lab.evaluation.photo import OURS
+from pipeline.lab.evaluation.catalogue import BEST, OURS
 from pipeline.lab.evaluation.slices import ORDER, tags
-from pipeline.lab.evaluation.summary import bootstrap, main_measure, summarise
+from pipeline.lab.evaluation.summary import bootstrap, keys_of, sort_measure, summarise, verdicts
 from pipeline.photo.decode import Photo
 
 
@@ -43,13 +43,13 @@ def test_means_are_over_photos_and_differences_are_paired() -> None:
     assert list(figures["slices"]) == ["landscape", "portrait", "people"]  # the report's order
     assert figures["slices"]["people"]["photos"] == 1
     assert figures["slices"]["people"]["measures"][OURS]["iou"]["mean"] == pytest.approx(0.8)
-    assert main_measure(figures) == "iou"
+    assert sort_measure(figures) == "iou"
 
 
 def test_nothing_judged_is_said_not_raised() -> None:
     figures = summarise([{"id": "a", "status": "corrupt"}], resamples=10, seed=0)
     assert figures["measures"] == figures["differences"] == figures["slices"] == {}
-    assert main_measure(figures) is None
+    assert sort_measure(figures) is None
 
 
 def test_intervals() -> None:
@@ -64,6 +64,44 @@ def test_intervals() -> None:
     half = 1.96 * values.std() / 20
     assert found["low"] == pytest.approx(values.mean() - half, abs=0.15 * half)
     assert found["high"] == pytest.approx(values.mean() + half, abs=0.15 * half)
+
+
+def test_measures_of_shapes_and_their_means() -> None:
+    """Gaze at two shapes of two photos; what the best crop keeps beside it."""
+
+    def shapes(square: float, tall: float, cut: float) -> dict[str, Any]:
+        return {
+            "1:1": {"measures": {"gaze_kept": square, "head cut": 0.0}},
+            "9:16": {"measures": {"gaze_kept": tall, "head cut": cut}},
+        }
+
+    best = {name: {"measures": {"gaze_kept": 1.0}} for name in ("1:1", "9:16")}
+    rows = [
+        row("a", shapes={OURS: shapes(1, 0.5, 100), "centre": shapes(0.8, 0.1, 0), BEST: best}),
+        row("b", shapes={OURS: shapes(0.8, 0.3, 0), "centre": shapes(0.6, 0.1, 0), BEST: best}),
+    ]
+    figures = summarise(rows, resamples=100, seed=0)
+    ours = {name: value["mean"] for name, value in figures["measures"][OURS].items()}
+    assert ours == pytest.approx(
+        {"gaze_kept": 0.65, "gaze_kept 1:1": 0.9, "gaze_kept 9:16": 0.4, "head cut": 25}
+    )
+    assert figures["differences"]["centre"]["gaze_kept 9:16"]["mean"] == pytest.approx(0.3)
+    assert figures["measures"][BEST]["gaze_kept 9:16"]["mean"] == 1
+    assert keys_of(figures) == ["gaze_kept", "gaze_kept 1:1", "gaze_kept 9:16", "head cut"]
+    assert sort_measure(figures) == "gaze_kept"
+    assert figures["verdicts"]["centre"] == {
+        "gaze_kept": "better", "gaze_kept 1:1": "better", "gaze_kept 9:16": "better",
+        "head cut": "level",  # one photo of two: the interval of the difference begins at 0
+    }  # fmt: skip
+    assert figures["verdicts"][BEST]["gaze_kept"] == "worse"
+
+
+def test_verdicts_know_what_is_better() -> None:
+    above, below, level = ({"mean": m, "low": m - 1, "high": m + 1} for m in (2.0, -2.0, 0.5))
+    told = verdicts({"centre": {"iou": above, "bde": above, "face lost": below, "srcc": level}})
+    assert told == {
+        "centre": {"iou": "better", "bde": "worse", "face lost": "better", "srcc": "level"}
+    }
 
 
 def kept(groups: list[str], shares: dict[str, dict[str, list[float]]]) -> dict[str, Any]:

@@ -3,43 +3,45 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.cropping.build import Weights, make_engine
+from pipeline.cropping.build import Weights, make_engine, make_source
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
-from pipeline.lab.evaluation.gaic_baseline import GaicBaseline
 from pipeline.lab.evaluation.photo import Evaluator, Marked, Row
+from pipeline.shapes import parse_shape
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationSetup:
     """Network, detector and what they are compared with.
 
     detector: as `--detector` names it; `boxes` takes the data set's own object boxes.
+    shapes: names of the shapes at which gaze, heads, violations and marked boxes are followed.
+    judge: detector whose objects tell violations; None for the run's own.
     search: how candidates are searched, `coarse` as in production or `exhaustive`.
     rank_by: what decides among candidates, `overlap` as in production or `score`.
-    gaic: weights of the GAIC network, to be one more baseline.
+    gaic, focalnet: weights of these networks, to be one more baseline each.
     marked: photo's file name -> boxes to follow; photos not named follow their given objects.
     """
 
     weights: Weights
     detector: str
     baselines: Sequence[str]
-    kept_ratios: Sequence[str]
+    shapes: Sequence[str]
     prior: AnchorPrior | None = None
     marked: Mapping[str, Marked] = field(default_factory=dict)
     gaic: str | None = None
+    focalnet: str | None = None
+    judge: str | None = None
     search: str = "coarse"
     rank_by: str = "overlap"
 
     def evaluator(self, device: str) -> Evaluator:
         """Load it all. Raises UsageError or WeightsError."""
-        baselines = make_baselines(self.baselines, self.prior)
-        if self.gaic is not None:
-            baselines["gaic"] = GaicBaseline.from_weights(self.gaic, device)
         return Evaluator(
             make_engine(self.weights, self.detector, device, self.search, self.rank_by),
-            baselines,
-            self.kept_ratios,
+            make_baselines(self.baselines, self.prior, self.gaic, self.focalnet, device),
+            [parse_shape(name) for name in self.shapes],
+            judge=make_source(self.judge, device) if self.judge else None,
         )
 
     def marked_in(self, example: Example) -> Marked | None:
@@ -50,8 +52,10 @@ class Plan:
         return Marked(example.objects_px, [""] * len(example.objects_px))
 
 
-def evaluate_here(examples: Sequence[Example], plan: Plan, device: str) -> Iterator[Row]:
+def evaluate_here(
+    examples: Sequence[Example], setup: EvaluationSetup, device: str
+) -> Iterator[Row]:
     """One row a photo, in this process."""
-    evaluator = plan.evaluator(device)
+    evaluator = setup.evaluator(device)
     for example in examples:
-        yield evaluator.evaluate(example, plan.marked_in(example))
+        yield evaluator.evaluate(example, setup.marked_in(example))

@@ -1,12 +1,13 @@
 """The GAIC network as a baseline: the same backbone and operators, no graph of objects."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pipeline.cropping.candidates import for_ratio
 from pipeline.device import choose_device
-from pipeline.lab.evaluation.baselines import Box, Boxes, Scores
+from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores
 from pipeline.photo.decode import Photo
 from s2cnet import boxes_to_input, prepare_image
 from s2cnet.checkpoint import parse_weights, read_weights
@@ -25,10 +26,11 @@ class GaicBaseline:
         """Load a path or fsspec URI. Raises WeightsError."""
         return cls(load_gaic(parse_weights(read_weights(weights))), device)
 
-    def crop(self, photo: Photo, ratio: float) -> Box | None:
-        boxes = for_ratio(photo.width_px, photo.height_px, ratio)
-        best: NDArray[np.float32] = boxes[int(np.argmax(self.score(photo, boxes)))]
-        return best
+    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
+        lists = [for_ratio(photo.width_px, photo.height_px, ratio) for ratio in ratios]
+        scores = self.score(photo, np.concatenate(lists))
+        parts = np.split(scores, np.cumsum([len(boxes) for boxes in lists])[:-1])
+        return [boxes[int(part.argmax())] for boxes, part in zip(lists, parts, strict=True)]
 
     @torch.inference_mode()
     def score(self, photo: Photo, boxes_px: Boxes) -> Scores:

@@ -8,8 +8,9 @@ from PIL import Image
 
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import Dataset, Example
-from pipeline.lab.evaluation.baselines import NAMES, AnchorPrior, Centre, Largest, make_baselines
-from pipeline.lab.evaluation.prior import fit_prior
+from pipeline.lab.evaluation.baselines import NAMES, AnchorPrior, make_baselines, without_missing
+from pipeline.lab.evaluation.baselines.prior import fit_prior
+from pipeline.lab.evaluation.baselines.simple import Centre, Largest
 from pipeline.photo.decode import Photo
 
 
@@ -24,9 +25,10 @@ def box(*corners: float) -> np.ndarray:
 
 
 def test_centre_crops_by_hand() -> None:
-    assert Centre().crop(photo(), 1.0).tolist() == [50, 0, 150, 100]
-    assert Centre(0.9).crop(photo(), 1.0).tolist() == [55, 5, 145, 95]
-    assert Centre().crop(photo(scale=3), 4.0).tolist() == [0, 75, 600, 225]
+    square, wide = Centre().crops(photo(scale=3), [1.0, 4.0])
+    assert square.tolist() == [150, 0, 450, 300]
+    assert wide.tolist() == [0, 75, 600, 225]
+    assert Centre(0.9).crops(photo(), [1.0])[0].tolist() == [55, 5, 145, 95]
 
 
 def test_centre_scores_by_hand() -> None:
@@ -42,7 +44,7 @@ def test_centre_scores_by_hand() -> None:
 def test_largest_orders_by_area_and_places_nothing() -> None:
     boxes = np.array([[0, 0, 100, 100], [0, 0, 200, 100]], np.float32)
     assert Largest().score(photo(), boxes).tolist() == [0.5, 1.0]
-    assert Largest().crop(photo(), 1.0) is None
+    assert Largest().crops(photo(), [1.0]) is None
 
 
 def subject_at(x: int) -> np.ndarray:
@@ -53,13 +55,16 @@ def subject_at(x: int) -> np.ndarray:
     return pixels
 
 
-@pytest.mark.parametrize("name", ["attention", "entropy"])
+@pytest.mark.parametrize("name", ["attention", "entropy", "smartcrop_js"])
 @pytest.mark.parametrize("x", [20, 400, 780])
-def test_libvips_finds_the_subject(name: str, x: int) -> None:
-    pytest.importorskip("pyvips")
-    method = make_baselines([name], None)[name]
-    crop = method.crop(photo(subject_at(x), scale=2), 1.0)
-    assert crop is not None
+def test_free_croppers_find_the_subject(name: str, x: int) -> None:
+    if name == "smartcrop_js":
+        if without_missing([name])[1]:
+            pytest.skip("needs Node.js and the npm package smartcrop")
+    else:
+        pytest.importorskip("pyvips")
+    method = make_baselines([name])[name]
+    (crop,) = method.crops(photo(subject_at(x), scale=2), [1.0]) or []
     np.testing.assert_allclose(crop[2:] - crop[:2], 600, atol=1e-3)
     assert (crop >= 0).all()
     assert (crop[2:] <= [1800, 600]).all()
@@ -87,16 +92,31 @@ def test_prior_by_hand(tmp_path: Path) -> None:
     picture = Photo(np.zeros((24, 12, 3), np.uint8), 1200, 2400, "png", 1)
     crops = np.stack([whole, half, box(0, 0, 1, 1) * 10]) * 10
     assert prior.score(picture, crops.astype(np.float32)).tolist() == [3.5, 2.0, 3.0]
-    crop = prior.crop(picture, 1.0)
-    assert crop is not None
+    (crop,) = prior.crops(picture, [1.0]) or []
     assert crop.tolist() == [300, 600, 900, 1200]
 
 
 def test_prior_without_people_places_nothing() -> None:
-    assert AnchorPrior({}, 0.0, None).crop(photo(), 1.0) is None
+    assert AnchorPrior({}, 0.0, None).crops(photo(), [1.0]) is None
 
 
 def test_names() -> None:
     with pytest.raises(UsageError, match=f"choose from {', '.join(NAMES)}"):
-        make_baselines(["middle"], None)
-    assert list(make_baselines(["anchor_prior", "largest"], None)) == ["largest"]
+        make_baselines(["middle"])
+    assert list(make_baselines(["anchor_prior", "largest"])) == ["largest"]
+
+
+@pytest.mark.parametrize("have_node", [False, True])
+def test_a_missing_smartcrop_is_left_out_and_said(
+    have_node: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that finds no package, and no node at all."""
+    if have_node:
+        node = tmp_path / "node"
+        node.write_text("#!/bin/sh\nexit 1\n")
+        node.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    names, (note,) = without_missing(["centre", "smartcrop_js"])
+    assert names == ["centre"]
+    assert ("npm install smartcrop" if have_node else "Node.js") in note
+    assert without_missing(["centre"]) == (["centre"], [])

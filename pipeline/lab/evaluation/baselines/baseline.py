@@ -1,0 +1,45 @@
+"""What every baseline can do: place a crop of a ratio, and score given crops."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import iou
+from pipeline.photo.decode import Photo
+
+Boxes = NDArray[np.float32]  # [N, 4] xyxy, source pixels
+Box = NDArray[np.float32]  # [4]
+Scores = NDArray[np.float64]  # [N]
+
+
+class Baseline(Protocol):
+    """One method without a network."""
+
+    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box] | None:
+        """Its crop of each width / height; None where it has no opinion on positions."""
+        ...
+
+    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+        """One number for each of boxes_px [N, 4], higher is better."""
+        ...
+
+
+def shifted_inside(photo: Photo, centre: NDArray[np.float64], size: NDArray[np.float64]) -> Box:
+    """The box of a size (w, h) around a centre (x, y), moved until it is inside the photo."""
+    limit = np.array([photo.width_px, photo.height_px])
+    low = np.clip(centre - size / 2, 0, np.maximum(limit - size, 0))
+    return np.concatenate([low, low + size]).astype(np.float32)
+
+
+def overlap_with_own(
+    boxes_px: Boxes, place: Callable[[NDArray[np.float64]], NDArray[np.float32]]
+) -> Scores:
+    """Scores of boxes [N, 4] for a method that only places crops: IoU with its own of that size.
+
+    place: crops [S, 4] of sizes [S, 2]. Sizes are rounded to whole pixels, equal ones placed once.
+    """
+    sizes = np.rint(boxes_px[:, 2:] - boxes_px[:, :2]).astype(np.float64)
+    unique, where = np.unique(sizes, axis=0, return_inverse=True)
+    return iou(boxes_px, place(unique)[where.ravel()])

@@ -1,0 +1,125 @@
+"""The baseline `focalnet`: a FocalNet crop ranker that the user gives as an ONNX file.
+
+FocalNet (github.com/appwrite/focalnet, MIT; weights are not distributed with it) sees a photo
+fitted into 256 × 256 and answers with a map of importance and a preference for each of 128 boxes.
+Its documented way of choosing: of 5 positions and 5 sizes of a ratio, the preferred crop among
+those that keep almost as much importance as the best one does.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.cropping.candidates import largest
+from pipeline.errors import UsageError
+from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores
+from pipeline.photo.decode import Photo
+
+INPUT_SIDE, MAP_SIDE, BOXES = 256, 64, 128
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, on pixels in 0..1
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+POSITIONS, SIZES = 5, (1.0, 0.9, 0.8, 0.7, 0.65)
+KEPT_MARGIN = 0.05  # of the importance that the best crop keeps
+INPUTS = {"image", "boxes", "content"}
+
+Values = NDArray[np.float64]
+
+
+class FocalNet:
+    """FocalNet by its ONNX contract, format version 2."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises UsageError where the file is no such model or onnxruntime is missing."""
+        try:
+            import onnxruntime
+            from onnxruntime.capi import onnxruntime_pybind11_state as faults
+        except ImportError:
+            raise UsageError("FocalNet needs onnxruntime: pip install onnxruntime") from None
+        unusable = (faults.Fail, faults.InvalidGraph, faults.InvalidProtobuf, faults.NoSuchFile)
+        try:
+            self._session: Any = onnxruntime.InferenceSession(
+                str(path), providers=["CPUExecutionProvider"]
+            )
+        except unusable as error:
+            raise UsageError(f"{path} is no ONNX model: {error}") from None
+        if {given.name for given in self._session.get_inputs()} != INPUTS:
+            raise UsageError(f"{path} has not the inputs {', '.join(sorted(INPUTS))} of FocalNet")
+
+    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
+        return [self._crop(photo, ratio) for ratio in ratios]
+
+    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+        image, content = letterboxed(photo.pixels)
+        size = np.array([photo.width_px, photo.height_px] * 2)
+        boxes = boxes_px / size
+        parts = [boxes[first : first + BOXES] for first in range(0, len(boxes), BOXES)]
+        return np.concatenate([self._run(image, content, part)[1] for part in parts])
+
+    def _crop(self, photo: Photo, ratio: float) -> Box:
+        image, content = letterboxed(photo.pixels)
+        boxes = candidates(photo.width_px, photo.height_px, ratio)
+        importance, scores = self._run(image, content, boxes)
+        kept = kept_importance(importance, content, boxes)
+        scores[kept < kept.max() - KEPT_MARGIN] = -np.inf
+        size = np.array([photo.width_px, photo.height_px] * 2)
+        return np.asarray(boxes[int(scores.argmax())] * size, np.float32)
+
+    def _run(
+        self, image: NDArray[np.float32], content: Values, boxes: Values
+    ) -> tuple[Values, ...]:
+        """The map [64, 64] and the scores [N] of boxes [N, 4], N at most 128."""
+        padded = np.zeros((1, BOXES, 4), np.float32)
+        padded[0, : len(boxes)] = boxes
+        given = {"image": image, "boxes": padded, "content": content[None].astype(np.float32)}
+        importance, scores = self._session.run(["importance", "crop_scores"], given)
+        return importance[0, 0].astype(np.float64), scores[0, : len(boxes)].astype(np.float64)
+
+
+def letterboxed(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Values]:
+    """The input [1, 3, 256, 256], black around the photo, and the photo's place in it [4], 0..1."""
+    height, width = pixels.shape[:2]
+    scale = INPUT_SIDE / max(width, height)
+    size = [max(1, int(side * scale + 0.5)) for side in (width, height)]
+    copy = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR), np.float32)
+    left, top = (INPUT_SIDE - size[0]) // 2, (INPUT_SIDE - size[1]) // 2
+    image = np.zeros((1, 3, INPUT_SIDE, INPUT_SIDE), np.float32)
+    inside = (copy / 255 - MEAN) / STD
+    image[0, :, top : top + size[1], left : left + size[0]] = inside.transpose(2, 0, 1)
+    return image, np.array([left, top, left + size[0], top + size[1]]) / INPUT_SIDE
+
+
+def candidates(width: int, height: int, ratio: float) -> Values:
+    """FocalNet's own candidates of a ratio [N, 4], as shares of the photo's sides, N ≤ 125."""
+    full = np.array(largest(width, height, ratio)) / [width, height]
+    found = []
+    for side in SIZES:
+        sides = full * side
+        xs, ys = (
+            np.linspace(0, 1 - length, POSITIONS if length < 1 - 1e-7 else 1) for length in sides
+        )
+        found += [[x, y, x + sides[0], y + sides[1]] for y in ys for x in xs]
+    return np.array(found)
+
+
+def kept_importance(importance: Values, content: Values, boxes: Values) -> Values:
+    """Share of the photo's importance inside each of boxes [N, 4], shares of its sides. [N]"""
+    low, sides = np.tile(content[:2], 2), np.tile(content[2:] - content[:2], 2)
+    whole = np.array([[0.0, 0, 1, 1]])
+    inside = importance_in(importance, low + np.concatenate([boxes, whole]) * sides)
+    return np.asarray(inside[:-1] / max(float(inside[-1]), 1e-9))
+
+
+def importance_in(importance: Values, boxes: Values) -> Values:
+    """Sum of a map [64, 64] inside boxes [N, 4] in 0..1, cells on an edge by their share. [N]"""
+    edges = np.linspace(0, 1, MAP_SIDE + 1)
+
+    def covered(low: Values, high: Values) -> Values:
+        shared = np.minimum(edges[1:], high[:, None]) - np.maximum(edges[:-1], low[:, None])
+        return np.asarray(np.clip(shared, 0, None) * MAP_SIDE)  # [N, 64]
+
+    rows, columns = covered(boxes[:, 1], boxes[:, 3]), covered(boxes[:, 0], boxes[:, 2])
+    return np.asarray(((rows @ importance) * columns).sum(axis=1))

@@ -1,0 +1,71 @@
+"""The anchor prior: positions that people like on the training split, photo unseen."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.cropping.candidates import GRID_BINS, largest
+from pipeline.lab.datasets import Dataset
+from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores, shifted_inside
+from pipeline.photo.decode import Photo
+
+
+@dataclass(frozen=True)
+class AnchorPrior:
+    """What the training split tells about positions alone; no pixel is looked at.
+
+    mos: mean opinion score of each grid anchor (x0, y0, x1, y1 in bins); overall: of all crops.
+    placement: mean (centre x, centre y, share of the largest crop's sides) of people's own crops.
+    """
+
+    mos: dict[tuple[int, ...], float]
+    overall: float
+    placement: tuple[float, float, float] | None
+
+    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box] | None:
+        if self.placement is None:
+            return None
+        x, y, share = self.placement
+        centre = np.array([x * photo.width_px, y * photo.height_px])
+        sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
+        return [shifted_inside(photo, centre, np.array(size) * share) for size in sizes]
+
+    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+        keys = anchor_bins(boxes_px, photo.width_px, photo.height_px)
+        return np.array([self.mos.get(tuple(key), self.overall) for key in keys.tolist()])
+
+
+def fit_prior(train: Dataset) -> AnchorPrior:
+    """Mean score of each grid anchor and mean placement of people's own crops.
+
+    Opens each photo's header for its size, nothing else.
+    """
+    scores: dict[tuple[int, ...], list[float]] = defaultdict(list)
+    placements = []
+    for example in train.examples:
+        with Image.open(example.image) as picture:
+            width, height = picture.size
+        bins = anchor_bins(example.scored_px, width, height)
+        for key, mos in zip(bins.tolist(), example.mos.tolist(), strict=True):
+            scores[tuple(key)].append(mos)
+        for x0, y0, x1, y1 in example.human_px.astype(float):
+            full_w, _ = largest(width, height, (x1 - x0) / (y1 - y0))
+            share = min(1.0, (x1 - x0) / full_w)
+            placements.append(((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, share))
+    everything = [score for values in scores.values() for score in values]
+    x, y, share = np.mean(placements, axis=0).tolist() if placements else (0.5, 0.5, 1.0)
+    return AnchorPrior(
+        {key: float(np.mean(values)) for key, values in scores.items()},
+        float(np.mean(everything)) if everything else 0.0,
+        (x, y, share) if placements else None,
+    )
+
+
+def anchor_bins(boxes: Boxes, width: float, height: float) -> NDArray[np.int64]:
+    """Corners [N, 4] as bins of GAIC's 12 × 12 grid."""
+    sides = np.array([width, height, width, height], np.float64)
+    return np.rint(boxes / sides * GRID_BINS - 0.5).astype(np.int64)

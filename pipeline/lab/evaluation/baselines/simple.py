@@ -1,0 +1,52 @@
+"""Baselines that look at no pixel: centred crops, and the larger the better."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.boxes import iou
+from pipeline.cropping.candidates import largest
+from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores, shifted_inside
+from pipeline.photo.decode import Photo
+
+
+@dataclass(frozen=True)
+class Centre:
+    """The largest centred crop of a ratio, its sides times `share`.
+
+    Given crops are scored by their overlap with the centred box of that share of the photo; at a
+    share of 1, which all crops lie in, by their overlap with the centred box of their own size.
+    """
+
+    share: float = 1.0
+
+    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
+        sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
+        return [centred(photo, self.share * width, self.share * height) for width, height in sizes]
+
+    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+        if self.share < 1:
+            return iou(
+                boxes_px, centred(photo, photo.width_px * self.share, photo.height_px * self.share)
+            )
+        sides = boxes_px[:, 2:] - boxes_px[:, :2]
+        same_size = [centred(photo, width, height) for width, height in sides]
+        return iou(boxes_px, np.array(same_size))
+
+
+class Largest:
+    """The larger, the better. Of one ratio every largest crop is the same size: no opinion."""
+
+    def crops(self, photo: Photo, ratios: Sequence[float]) -> None:
+        return None
+
+    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+        sides = boxes_px[:, 2:].astype(np.float64) - boxes_px[:, :2]
+        return np.asarray(sides.prod(1) / (photo.width_px * photo.height_px))
+
+
+def centred(photo: Photo, width: float, height: float) -> Box:
+    """The box of a size in the middle of a photo."""
+    centre = np.array([photo.width_px, photo.height_px]) / 2
+    return shifted_inside(photo, centre, np.array([width, height]))

@@ -1,0 +1,66 @@
+"""The baseline `smartcrop_js`: the npm package smartcrop, run by Node.js.
+
+Node and the package are not dependencies: `npm install smartcrop` in the working folder, or name
+the folder that holds it in NODE_PATH.
+"""
+
+import base64
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cropping.candidates import largest
+from pipeline.errors import UsageError
+from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores, overlap_with_own
+from pipeline.photo.decode import Photo
+
+SCRIPT = Path(__file__).with_name("smartcrop.mjs")
+SHORT_SIDE = 256  # to which the package itself shrinks a photo
+TIMEOUT_S = 60
+
+
+class SmartcropJs:
+    """smartcrop.js with its defaults: of each ratio the largest crop, placed by its features."""
+
+    def __init__(self) -> None:
+        """Raises UsageError where Node or the package is missing."""
+        if shutil.which("node") is None:
+            raise UsageError("smartcrop_js needs Node.js")
+        found = subprocess.run(["node", str(SCRIPT)], input="", capture_output=True, text=True)
+        if found.returncode:
+            raise UsageError("smartcrop_js needs `npm install smartcrop` in the working folder")
+
+    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
+        sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
+        return list(self._place(photo, np.array(sizes)))
+
+    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+        return overlap_with_own(boxes_px, lambda sizes: self._place(photo, sizes))
+
+    def _place(self, photo: Photo, sizes: NDArray[np.float64]) -> Boxes:
+        """The crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
+        height, width = photo.pixels.shape[:2]
+        shrink = min(1.0, SHORT_SIDE / min(width, height))
+        size_wh = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        copy = cv2.resize(photo.pixels, size_wh, interpolation=cv2.INTER_AREA)
+        scale = np.array([photo.width_px, photo.height_px]) / size_wh
+        request = {
+            "width": size_wh[0],
+            "height": size_wh[1],
+            "rgba": base64.b64encode(cv2.cvtColor(copy, cv2.COLOR_RGB2RGBA).tobytes()).decode(),
+            "sizes": np.maximum(np.floor(sizes / scale + 1e-6), 1).tolist(),
+        }
+        done = subprocess.run(
+            ["node", str(SCRIPT)],
+            input=json.dumps(request), capture_output=True, text=True, check=True,
+            timeout=TIMEOUT_S,
+        )  # fmt: skip
+        low = np.array(json.loads(done.stdout)) * scale
+        low = np.minimum(low, np.array([photo.width_px, photo.height_px]) - sizes)
+        return np.concatenate([low, low + sizes], axis=1).astype(np.float32)

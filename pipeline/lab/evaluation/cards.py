@@ -1,0 +1,99 @@
+"""The photos on a report's page: those that this run does best and worst on, with crops drawn."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.errors import CropError
+from pipeline.inputs.listing import read_image
+from pipeline.lab.evaluation.catalogue import MEASURES, OURS
+from pipeline.lab.evaluation.photo import Row
+from pipeline.lab.evaluation.summary import photo_values
+from pipeline.photo.decode import decode
+from pipeline.photo.thumbnail import cut, encode
+
+PHOTO_SIDE = 420  # px, long side of a photo on the page
+SHOWN = 8  # best and worst photos, each
+
+
+def best_and_worst(rows: Sequence[Row], measure: str | None) -> tuple[list[Row], list[Row]]:
+    """The photos this run does best and worst on, each photo once."""
+    if measure is None:
+        return [], []
+    sign = 1 if MEASURES[measure].lower else -1
+    judged = [row for row in rows if row["status"] == "ok" and measure in _ours(row)]
+    judged.sort(key=lambda row: (sign * _ours(row)[measure], row["id"]))
+    shown = min(SHOWN, (len(judged) + 1) // 2)
+    return judged[:shown], judged[shown:][-SHOWN:][::-1]
+
+
+def card(row: Row, measure: str | None) -> dict[str, Any]:
+    """A photo with crops drawn on it; kinds of boxes: person, ours, centre."""
+    if row.get("human"):
+        boxes, shape = human_boxes(row), ""
+    elif row.get("scored"):
+        boxes, shape = scored_boxes(row), ""
+    else:
+        boxes, shape = shape_boxes(row, measure or "any violation")
+    return {
+        "id": row["id"],
+        "image": picture(row["file"]),
+        "width": row["width"],
+        "height": row["height"],
+        "boxes": [{"kind": kind, **_rectangle(box)} for kind, box in boxes],
+        "value": _ours(row).get(measure or "", float("nan")),
+        "tags": ", ".join([*row["tags"], *([f"drawn: {shape}"] if shape else [])]),
+    }
+
+
+def human_boxes(row: Row) -> list[tuple[str, list[float]]]:
+    """The person with whom this run agrees least, and the crops at that person's ratio."""
+    human = row["human"]
+    ious = human["measures"][OURS]["iou"]
+    person = ious.index(min(ious))
+    found = [("person", human["boxes"][person]), ("ours", human["crops"][OURS][person])]
+    if "centre" in human["crops"]:
+        found.append(("centre", human["crops"]["centre"][person]))
+    return found
+
+
+def scored_boxes(row: Row) -> list[tuple[str, list[float]]]:
+    """The crop that people scored highest, and the one that this run chooses."""
+    scored = row["scored"]
+    by_people = scored["mos"].index(max(scored["mos"]))
+    predicted = scored["predicted"][OURS]
+    by_us = predicted.index(max(predicted))
+    return [("person", scored["boxes"][by_people]), ("ours", scored["boxes"][by_us])]
+
+
+def shape_boxes(row: Row, measure: str) -> tuple[list[tuple[str, list[float]]], str]:
+    """This run's crop of the shape that it does worst on, and the centre crop; the shape's name."""
+    ours = row["shapes"][OURS]
+    sign = -1 if MEASURES[measure].lower else 1
+    shape = min(ours, key=lambda name: sign * ours[name]["measures"][measure])
+    found = [("ours", ours[shape]["box"])]
+    if "centre" in row["shapes"]:
+        found.append(("centre", row["shapes"]["centre"][shape]["box"]))
+    return found, shape
+
+
+def picture(file: str) -> str | None:
+    """The photo, small, as a data URI; None where it can't be read any more."""
+    try:
+        photo = decode(read_image(file, None), view_side=PHOTO_SIDE)
+        scale = min(1.0, PHOTO_SIDE / max(photo.width_px, photo.height_px))
+        size = (max(1, round(photo.width_px * scale)), max(1, round(photo.height_px * scale)))
+        whole = (0.0, 0.0, float(photo.width_px), float(photo.height_px))
+        data = encode(cut(photo, whole, size), "jpeg", 80)
+    except CropError:
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _ours(row: Row) -> dict[str, float]:
+    return photo_values(row).get(OURS, {})
+
+
+def _rectangle(box: Sequence[float]) -> dict[str, float]:
+    x0, y0, x1, y1 = box
+    return {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0}

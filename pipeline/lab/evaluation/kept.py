@@ -1,0 +1,52 @@
+"""What crops keep of where people looked and of the heads that people drew.
+
+Measures of any number of crops at once, so that the best of all candidates can be told too: the
+crop that someone would take who knows the answer.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import Boxes, area, intersection
+from pipeline.cropping.candidates import for_ratio
+from pipeline.lab.evaluation.evidence import DRAWN_CUT
+from pipeline.shapes import Shape
+
+Values = NDArray[np.float64]
+Points = NDArray[np.float32]  # [F, 2] x and y
+
+
+def gaze_kept(crops: Boxes, fixations: Points) -> Values:
+    """Share of the fixations [F, 2], F ≥ 1, inside each of crops [N, 4]. [N]"""
+    inside = (fixations >= crops[:, None, :2]) & (fixations < crops[:, None, 2:])  # [N, F, 2]
+    return np.asarray(inside.all(axis=2).mean(axis=1))
+
+
+def heads_cut_and_lost(crops: Boxes, heads: Boxes) -> tuple[Values, Values]:
+    """Shares of heads [H, 4], H ≥ 1, that each of crops [N, 4] cuts, and loses. [N], [N]
+
+    Cut: from 2 to 98 % of the box inside. Lost: less.
+    """
+    shown = intersection(crops, heads) / area(heads)  # [N, H]
+    lost = shown < DRAWN_CUT[0]
+    cut = (shown <= DRAWN_CUT[1]) & ~lost
+    return cut.mean(axis=1), lost.mean(axis=1)
+
+
+def best_gaze_kept(shape: Shape, fixations: Points, size_wh: tuple[int, int]) -> float:
+    """The largest share of the fixations that any candidate of a shape keeps."""
+    return float(gaze_kept(all_candidates(shape, size_wh), fixations).max())
+
+
+def best_heads_cut_and_lost(
+    shape: Shape, heads: Boxes, size_wh: tuple[int, int]
+) -> tuple[float, float]:
+    """The shares cut and lost of the candidate of a shape with the least sum of both."""
+    cut, lost = heads_cut_and_lost(all_candidates(shape, size_wh), heads)
+    best = int((cut + lost).argmin())
+    return float(cut[best]), float(lost[best])
+
+
+def all_candidates(shape: Shape, size_wh: tuple[int, int]) -> Boxes:
+    """The candidates [N, 4] of a shape; of the free shape those of the photo's own ratio."""
+    return for_ratio(*size_wh, shape.ratio or size_wh[0] / size_wh[1])

@@ -1,0 +1,150 @@
+"""The tables of a report: all measures at a glance, and each question's figures with intervals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.lab.evaluation.catalogue import (
+    MEASURES,
+    METHODS,
+    OURS,
+    measure_of,
+    of_shape,
+    shape_of,
+)
+from pipeline.lab.evaluation.published import published_for
+from pipeline.lab.evaluation.summary import LEVEL, keys_of
+from pipeline.lab.evaluation.violations import KINDS
+
+AGREEMENT = [
+    name
+    for name, measure in MEASURES.items()
+    if measure.on_page and not measure.per_shape and name not in KINDS
+]
+QUESTIONS = {  # measure: title and note of its table, one column for each shape
+    "gaze_kept": ("Gaze kept", "Share of people's fixations inside the crop."),
+    "heads_cut": ("Heads cut", "Share of all heads that are cut: 2 to 98 % of the box inside."),
+    "heads_lost": ("Heads lost", "Share of all heads of which less than 2 % is inside."),
+}
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure: what is shown, what is shown below it, and better, worse or nothing."""
+
+    text: str
+    below: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table; kind: ours, published, shape or nothing."""
+
+    name: str
+    cells: list[Cell]
+    kind: str = ""
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """`header`: what stands above the cells."""
+
+    title: str
+    note: str
+    header: list[str]
+    lines: list[Line]
+
+
+def glance(report: Report) -> Table:
+    """Every measure of every method, marked where ours is clearly better or worse."""
+    methods = [method for method in METHODS if method in report["measures"]]
+    lines = []
+    for key in keys_of(report):
+        measure, shape = measure_of(key), shape_of(key)
+        below = "" if shape or not measure.lower else "lower is better"
+        cells = [
+            _cell(report["measures"][method].get(key), measure.digits, verdict=verdict)
+            for method in methods
+            for verdict in [report["verdicts"].get(method, {}).get(key, "")]
+        ]
+        lines.append(Line(shape or measure.name, cells, "shape" if shape else "", below))
+    note = (
+        f"Means over photos. ▲: this run is better than that method; ▼: it is worse; the {LEVEL} % "
+        "bootstrap interval of the difference, photo by photo, does not hold 0."
+    )
+    return Table("All measures at a glance", note, [METHODS[method] for method in methods], lines)
+
+
+def tables(report: Report) -> list[Table]:
+    """All figures with their intervals, one table for each question that was asked."""
+    keys, made = keys_of(report), []
+    if columns := {key: MEASURES[key].name for key in AGREEMENT if key in keys}:
+        note = " ".join(f"{MEASURES[key].name}: {MEASURES[key].meaning}." for key in columns)
+        table = _table("Agreement with people's crops", note, columns, report)
+        table.lines.extend(_published(report["dataset"], list(columns)))
+        made.append(table)
+    shapes = list(dict.fromkeys(shape_of(key) for key in keys if shape_of(key)))
+    for name, (title, note) in QUESTIONS.items():
+        if name in keys:
+            columns = {name: "mean"} | {of_shape(name, shape): shape for shape in shapes}
+            made.append(_table(title, note, columns, report))
+    if "any violation" in keys:
+        columns = {key: key for key in (*KINDS, "any violation")}
+        columns |= {of_shape("any violation", shape): f"any, {shape}" for shape in shapes}
+        note = violations_note(report)
+        made.append(_table("Violations per 100 photos", note, columns, report))
+    return made
+
+
+def violations_note(report: Report) -> str:
+    """What the violations were judged by."""
+    found = [row["evidence"] for row in report["rows"] if "evidence" in row]
+    heads, subjects = (
+        " and ".join(sorted({evidence[part] for evidence in found}))
+        for part in ("heads", "subject")
+    )
+    return (
+        f"Mean over the shapes. Heads are told by {heads}, the right subject by {subjects}, "
+        f"objects and text by the detector {report['run'].get('judge', 'of this run')}. A detector "
+        "that the crops were made with flatters them."
+    )
+
+
+def _table(title: str, note: str, columns: Mapping[str, str], report: Report) -> Table:
+    lines = [
+        Line(name, cells, "ours" if method == OURS else "")
+        for method, name in METHODS.items()
+        for cells in [
+            [
+                _cell(report["measures"].get(method, {}).get(key), measure_of(key).digits, True)
+                for key in columns
+            ]
+        ]
+        if any(cell.below for cell in cells)
+    ]
+    return Table(title, note, list(columns.values()), lines)
+
+
+def _cell(
+    interval: Mapping[str, float] | None, digits: int, spread: bool = False, verdict: str = ""
+) -> Cell:
+    if interval is None:
+        return Cell("–")
+    below = f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}" if spread else ""
+    return Cell(f"{interval['mean']:.{digits}f}", below, verdict)
+
+
+def _published(dataset: str, columns: list[str]) -> list[Line]:
+    return [
+        Line(
+            row.method,
+            [_cell({"mean": row.values[key]} if key in row.values else None, 3) for key in columns],
+            "published",
+            f"published: {row.source}",
+        )
+        for row in published_for(dataset)
+    ]

@@ -1,0 +1,78 @@
+"""Violations: what no thumbnail should do to a photo, counted by kind.
+
+After the qualitative evaluation of Hong et al., "Learning Subject-Aware Cropping by Outpainting
+Professional Photos", AAAI 2024, but by rule instead of by eye. Each kind is judged by the best
+evidence there is: labels of people where the data set has them, else what a detector saw.
+
+    head cut         a head that counts is cut, see `evidence`
+    face lost        the largest head is lost
+    subject halved   a main object that the shape could hold is shown by a quarter to three quarters
+    text cut         a block of text that the shape could hold is shown in part
+    wrong subject    gaze: less than half of it that a crop of the shape could keep; else crops of
+                     people: the middle of their mean crop is outside; else the main object: less
+                     than a quarter of it, or of the crop where that is smaller
+
+A photo is judged by several shapes; a violation counts as the share of the shapes with it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import Boxes, area, intersection
+from pipeline.cropping.candidates import largest
+from pipeline.lab.evaluation.evidence import DETECTED_CUT, Evidence
+from pipeline.lab.evaluation.kept import gaze_kept
+from pipeline.shapes import Shape
+
+KINDS = ("head cut", "face lost", "subject halved", "text cut", "wrong subject")
+
+# Thresholds of ours: shares of an object, of the gaze that could be kept, of an object or the crop.
+HALVED = (0.25, 0.75)
+LEAST_GAZE = 0.5
+LEAST_SUBJECT = 0.25
+
+
+def violations(
+    crop: NDArray[np.float32], shape: Shape, evidence: Evidence, best_gaze: float | None
+) -> list[str]:
+    """The kinds of violations of a crop [4] that was made for a shape.
+
+    best_gaze: the share of the gaze that a crop of the shape can keep; None where there is none.
+    """
+    heads = shares(crop, evidence.heads)
+    low, high = evidence.head_cut
+    found = {
+        "head cut": ((heads >= low) & (heads <= high)).any(),
+        "face lost": (heads[:1] < low).any(),
+        "subject halved": _between(crop, _held(evidence.objects, shape, evidence.size_wh), HALVED),
+        "text cut": _between(crop, _held(evidence.text, shape, evidence.size_wh), DETECTED_CUT),
+        "wrong subject": _wrong_subject(crop, evidence, best_gaze),
+    }
+    return [kind for kind in KINDS if found[kind]]
+
+
+def shares(crop: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
+    """Share of each of boxes [N, 4] inside a crop [4]. [N]"""
+    return np.asarray(intersection(crop[None], boxes)[0] / area(boxes))
+
+
+def _between(crop: NDArray[np.float32], boxes: Boxes, limits: tuple[float, float]) -> bool:
+    shown = shares(crop, boxes)
+    return bool(((shown >= limits[0]) & (shown <= limits[1])).any())
+
+
+def _held(boxes: Boxes, shape: Shape, size_wh: tuple[int, int]) -> Boxes:
+    """Those of boxes [N, 4] that a crop of the shape could hold whole."""
+    room = np.array(largest(*size_wh, shape.ratio or size_wh[0] / size_wh[1]))
+    return boxes[(boxes[:, 2:] - boxes[:, :2] <= room).all(axis=1)]
+
+
+def _wrong_subject(crop: NDArray[np.float32], evidence: Evidence, best_gaze: float | None) -> bool:
+    if evidence.gaze is not None and best_gaze is not None:
+        return float(gaze_kept(crop[None], evidence.gaze)[0]) < LEAST_GAZE * best_gaze
+    if evidence.subject is not None:
+        return bool((evidence.subject < crop[:2]).any() or (evidence.subject > crop[2:]).any())
+    if not len(evidence.objects):
+        return False
+    shared = float(intersection(crop[None], evidence.objects[:1])[0, 0])
+    return shared < LEAST_SUBJECT * min(float(area(evidence.objects[0])), float(area(crop)))

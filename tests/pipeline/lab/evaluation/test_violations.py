@@ -1,0 +1,106 @@
+"""Violations by hand: one crop of a 200 × 100 photo, one thing wrong at a time."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pipeline.detectors import Detections
+from pipeline.lab.datasets import Example
+from pipeline.lab.evaluation.evidence import DETECTED_CUT, DRAWN_CUT, Evidence, evidence_of
+from pipeline.lab.evaluation.violations import violations
+from pipeline.shapes import parse_shape
+
+SQUARE = parse_shape("1:1")
+CROP = np.float32([0, 0, 100, 100])  # the left half
+
+
+def boxes(*rows: list[float]) -> np.ndarray:
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+NOTHING = Evidence((200, 100), boxes(), DRAWN_CUT, boxes(), boxes(), boxes(), None, None)
+
+
+def found(best_gaze: float | None = None, **parts: object) -> list[str]:
+    return violations(CROP, SQUARE, dataclasses.replace(NOTHING, **parts), best_gaze)
+
+
+def test_an_empty_photo_has_none() -> None:
+    assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("x0", "expected"),
+    [(80, []), (90, ["head cut"]), (99.7, ["face lost"]), (120, ["face lost"])],
+)
+def test_heads(x0: float, expected: list[str]) -> None:
+    assert found(heads=boxes([x0, 0, x0 + 20, 20])) == expected
+
+
+def test_only_the_largest_head_is_ever_lost() -> None:
+    small, large = [150, 0, 160, 10], [0, 0, 20, 20]
+    assert found(heads=boxes(large, small)) == []
+    assert found(heads=boxes([150, 0, 170, 20], [0, 0, 10, 10])) == ["face lost"]
+
+
+@pytest.mark.parametrize(
+    ("x0", "x1", "expected"),
+    [
+        (60, 100, []),
+        (80, 120, ["subject halved"]),  # half of it
+        (92, 132, []),  # a fifth of it
+        (68, 108, []),  # four fifths
+        (40, 160, []),  # half of it, but no square holds it
+    ],
+)
+def test_halved_subjects(x0: float, x1: float, expected: list[str]) -> None:
+    first = [0, 0, 10, 10]  # whole, so that the subject is not the wrong one
+    assert found(objects=boxes(first, [x0, 0, x1, 50])) == expected
+
+
+def test_text_is_whole_or_left_out() -> None:
+    assert found(text=boxes([80, 0, 110, 10])) == ["text cut"]
+    assert found(text=boxes([110, 0, 140, 10], [10, 0, 40, 10])) == []
+
+
+def test_the_wrong_subject_by_gaze() -> None:
+    gaze = np.float32([[10, 10], [150, 10], [160, 10], [170, 10]])  # a square could keep .75
+    assert found(0.75, gaze=gaze) == ["wrong subject"]  # .25 is less than half of that
+    assert found(0.75, gaze=gaze[:2]) == []
+
+
+def test_the_wrong_subject_by_people_s_crops_and_by_objects() -> None:
+    assert found(subject=np.float32([99, 50])) == []
+    assert found(subject=np.float32([101, 50])) == ["wrong subject"]
+    # Of the object of 40 × 50, a tenth is inside; of the huge one, a crop's area and more.
+    assert found(objects=boxes([96, 0, 136, 50])) == ["wrong subject"]
+    assert found(objects=boxes([0, 0, 200, 100])) == []
+
+
+def test_evidence_takes_people_s_word_before_the_detector_s() -> None:
+    detected = Detections(
+        boxes([0, 0, 40, 40], [5, 5, 15, 15], [50, 0, 90, 90], [0, 80, 60, 95], [0, 0, 200, 100]),
+        np.float32([0.9, 0.8, 0.44, 0.6, 0.46]),
+        ["person", "face", "thing", "text", "subject"],
+    )
+    photo = Example("a", None)  # type: ignore[arg-type]
+    seen = evidence_of(photo, detected, (200, 100))
+    assert seen.heads.tolist() == [[5, 5, 15, 15]]
+    assert seen.head_cut == DETECTED_CUT
+    assert seen.objects.tolist() == [[0, 0, 40, 40], [0, 0, 200, 100]]  # from half the best on
+    assert seen.text.tolist() == [[0, 80, 60, 95]]
+    assert seen.sources() == {"heads": "detector", "subject": "detector"}
+    drawn = boxes([0, 0, 9, 9], [50, 0, 70, 20], [80, 0, 90, 10.5])
+    labelled = dataclasses.replace(
+        photo, heads_px=drawn, fixations_px=np.float32([[1, 1], [200, 5], [-1, 5], [199, 99]]),
+        human_px=boxes([0, 0, 100, 100], [100, 0, 200, 100]),
+    )  # fmt: skip
+    told = evidence_of(labelled, detected, (200, 100))
+    assert told.heads.tolist() == [[50, 0, 70, 20], [80, 0, 90, 10.5]]  # a quarter and more of 400
+    assert told.drawn_heads.tolist() == drawn.tolist()
+    assert told.gaze is not None
+    assert told.gaze.tolist() == [[1, 1], [199, 99]]
+    assert told.subject is not None
+    assert told.subject.tolist() == [100, 50]
+    assert told.sources() == {"heads": "people", "subject": "gaze"}
