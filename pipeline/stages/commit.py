@@ -14,13 +14,12 @@ from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import one_by_one
 from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Task, TaskSummary
 from pipeline.stages.wire import Block, pack_summary, task_tables, unpack
-from pipeline.stages.worker import Job, ledger_of, one_thread, output_store
+from pipeline.stages.worker import Job, ledger_of, output_store
 from pipeline.storage.store import Store, requests_so_far
 
 
 def cut_encode_commit(block: Block, job: Job) -> Block:
     """Cut and encode the crops of one task, write its tables and put it on record."""
-    one_thread()
     before = requests_so_far()
     task = unpack(block)
     settings = job.settings

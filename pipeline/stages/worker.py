@@ -53,7 +53,11 @@ def ledger_of(job: Job) -> Ledger:
 
 
 def one_thread() -> None:
-    """One core for this process: workers are many, and every sum keeps one order."""
+    """Limit torch and OpenCV to one thread: a machine runs one scoring worker a core.
+
+    Sums are also added up in one order then, so that scores do not depend on the machine. Only
+    scoring needs this: it imports torch, which the other stages' workers never load.
+    """
     import cv2
     import torch
 

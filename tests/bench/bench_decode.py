@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from pipeline.cropping.candidates import largest
@@ -233,7 +232,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="file for the same figures")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     picture = photograph(WIDTH, HEIGHT)
     jpeg = saved(picture, "JPEG", quality=88)
     thumbnail = cut(decode(jpeg), middle(*largest(WIDTH, HEIGHT, 4 / 3)), (512, 384))

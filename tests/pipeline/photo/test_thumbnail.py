@@ -1,4 +1,4 @@
-"""Cutting and encoding: the right pixels, the right size, nothing of the upload but its pixels."""
+"""Thumbnails have the right pixels and size, and no metadata of the uploaded file."""
 
 import io
 
@@ -7,8 +7,16 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import EncodeError, UsageError
+from pipeline.photo import thumbnail as module
 from pipeline.photo.decode import Photo, decode
-from pipeline.photo.thumbnail import FORMATS, circle_mask, cut, encode, thumbnail_size
+from pipeline.photo.thumbnail import (
+    FORMATS,
+    circle_mask,
+    cut,
+    encode,
+    resample,
+    thumbnail_size,
+)
 from pipeline.shapes import parse_shape
 from tests.support.odd_photos import good_photos, saved, scene
 
@@ -44,6 +52,35 @@ def test_resampling_is_pillows_bicubic(size: tuple[int, int]) -> None:
     assert np.abs(off).max() <= 2  # noise is the worst case; each of two passes rounds
 
 
+def cubic_weights(before: int, after: int) -> np.ndarray:
+    """[after, before] in float64: Keys' cubic with a = -0.5, widened by the reduction."""
+    widened = max(1.0, before / after)
+    centres = (np.arange(after) + 0.5) * before / after
+    x = np.abs((np.arange(before) + 0.5)[None] - centres[:, None]) / widened
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    weights = np.where(x < 1, near, np.where(x < 2, far, 0))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("size", [(100, 75), (41, 30), (333, 260), (7, 90), (200, 150)])
+@pytest.mark.parametrize("package", ["cykooz_resizer", "Pillow"])
+def test_resampling_uses_keys_cubic_kernel(
+    package: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if package == "Pillow":  # as on a machine for which cykooz_resizer has no wheel
+        monkeypatch.setattr(module, "Resizer", None)
+    pixels = np.random.default_rng(3).integers(0, 256, (150, 200, 3), dtype=np.uint8)
+    columns, rows = cubic_weights(200, size[0]), cubic_weights(150, size[1])
+    # The first pass is rounded and cut off to 8 bits, as both packages do. [150, w, 3]
+    between = np.clip(np.rint(np.einsum("xi,yic->yxc", columns, pixels)), 0, 255)
+    expected = np.clip(np.einsum("yi,ixc->yxc", rows, between), 0, 255)  # [h, w, 3]
+    found = resample(pixels, size)
+    assert found.dtype == np.uint8
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1.6  # .5 to round, and one level of the first pass
+
+
 def test_read_only_views_can_be_cut() -> None:
     pixels = scene(40, 30)
     pixels.flags.writeable = False
@@ -58,7 +95,7 @@ def test_boxes_narrower_than_a_view_pixel_keep_one() -> None:
         np.testing.assert_array_equal(crop[0, 0], pixels[int(box[1]), int(box[0])])
 
 
-def test_boxes_hanging_over_are_cut_off() -> None:
+def test_boxes_that_reach_outside_the_photo_are_cut_off() -> None:
     pixels = scene(30, 20)
     np.testing.assert_array_equal(cut(photo_of(pixels), (-5, -5, 40, 40)), pixels)
 
@@ -101,7 +138,7 @@ def test_files_open_with_their_pixels(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_nothing_of_the_upload_survives_but_pixels(format: str) -> None:
+def test_no_metadata_of_the_uploaded_file_survives(format: str) -> None:
     upload = good_photos()["where it was taken.jpg"]
     assert b"SecretCamera" in upload
     photo = decode(upload)
@@ -150,8 +187,8 @@ def test_wrong_options_are_refused() -> None:
         thumbnail_size(parse_shape("1:1"), (0, 0, 5, 5), 0)
 
 
-def test_a_thumbnail_of_a_reduced_view_matches_the_full_picture() -> None:
-    """What decoding at a scale costs in quality: little, where the thumbnail is smaller still."""
+def test_a_thumbnail_of_a_reduced_view_matches_that_of_the_full_photo() -> None:
+    """Decoding JPEG at a reduced scale costs little quality if the thumbnail is smaller still."""
     rng = np.random.default_rng(4)
     coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
     upload = saved(coarse.resize((2000, 1500), Image.Resampling.BICUBIC), "JPEG", quality=92)
