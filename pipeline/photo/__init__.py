@@ -1,1 +1,1 @@
-"""Pictures of strangers to pixels, in a child process with limits."""
+"""Decodes uploaded photos in a child process with limits; cuts and encodes thumbnails."""

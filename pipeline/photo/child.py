@@ -1,10 +1,10 @@
-"""The child process of `pipeline.photo.decoder`: reads a picture, answers with pixels.
+"""Decodes photos in the child process that `pipeline.photo.decoder` starts.
 
-    request:  8 bytes length, the picture's bytes
+    request:  8 bytes length, the photo file's bytes
     answer:   4 bytes length of a JSON header, 8 bytes length of the pixels, header, RGB pixels
 
-One byte "r" is written once it is ready. It ends when its input does, so it cannot outlive its
-parent by more than one picture, and an alarm bounds that one.
+The child writes one byte "r" when it is ready. It ends when its standard input ends. A parent that
+dies therefore leaves it to finish at most one photo, and a timer bounds that one.
 """
 
 import json
@@ -25,21 +25,21 @@ REQUEST = struct.Struct("<Q")
 ANSWER = struct.Struct("<IQ")
 READY = b"r"
 
-# Standard streams, and a few to spare for libraries that open a file of their own.
+# The standard streams, and some for libraries that open files of their own.
 MAX_OPEN_FILES = 32
 
 
 def settings(limits: DecodeLimits, view_side: int) -> str:
-    """The child's one argument."""
+    """Encode the child's one command-line argument as JSON."""
     return json.dumps({"limits": asdict(limits), "view_side": view_side})
 
 
 def main() -> None:
-    """Serves requests on standard input until it ends."""
+    """Answer requests on standard input until it ends."""
     given = json.loads(sys.argv[1])
     limits = DecodeLimits(**given["limits"])
     use_one_thread()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     confine(limits)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sink.write(READY)
@@ -53,7 +53,10 @@ def main() -> None:
 
 
 def use_one_thread() -> None:
-    """A machine runs one decoder per core already, and threads' stacks count as memory."""
+    """Limit the AVIF and HEIC decoders to one thread.
+
+    A machine runs one child per core already, and the stacks of threads count as memory.
+    """
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     try:
         from pillow_heif import options
@@ -63,29 +66,29 @@ def use_one_thread() -> None:
 
 
 def answer(data: bytes, limits: DecodeLimits, view_side: int) -> tuple[dict[str, object], bytes]:
-    """Header and pixels for one picture; the header of a failure has a status and a message."""
+    """Decode one photo: (header, pixels). The header of a failure has a status and a message."""
     try:
-        picture = render(data, limits, view_side)
-        pixels = picture.image.tobytes()
+        rendered = render(data, limits, view_side)
+        pixels = rendered.image.tobytes()
     except DecodeError as error:
         return {"status": error.status, "message": error.message}, b""
     except MemoryError:
         return {"status": "too_much_memory", "message": "the picture outgrew its limit"}, b""
-    except Exception as error:  # noqa: BLE001  the process boundary: one row, whatever happened
+    except Exception as error:  # noqa: BLE001  process boundary: any failure is this photo's row
         return {"status": "corrupt", "message": f"{type(error).__name__}: {error}"[:200]}, b""
     header: dict[str, object] = {
         "status": "ok",
-        "view_wh": picture.image.size,
-        "width_px": picture.width_px,
-        "height_px": picture.height_px,
-        "format": picture.format,
-        "orientation": picture.orientation,
+        "view_wh": rendered.image.size,
+        "width_px": rendered.width_px,
+        "height_px": rendered.height_px,
+        "format": rendered.format,
+        "orientation": rendered.orientation,
     }
     return header, pixels
 
 
 def reply(sink: BinaryIO, header: dict[str, object], pixels: bytes) -> None:
-    """One answer in its frame."""
+    """Write one answer."""
     text = json.dumps(header).encode()
     sink.write(ANSWER.pack(len(text), len(pixels)) + text)
     sink.write(pixels)
@@ -93,7 +96,10 @@ def reply(sink: BinaryIO, header: dict[str, object], pixels: bytes) -> None:
 
 
 def confine(limits: DecodeLimits) -> None:
-    """Limits that also hold should a picture take this process over: no files, no core dumps."""
+    """Set limits on memory, file sizes, core dumps and open files.
+
+    The kernel keeps them even if a crafted photo runs code in this process.
+    """
     for what, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, 0),
@@ -104,7 +110,10 @@ def confine(limits: DecodeLimits) -> None:
 
 
 def bound_time(timeout_s: float) -> None:
-    """The kernel ends this process if one picture takes longer, even when nobody waits for it."""
+    """Have the kernel end this process if one photo takes longer than timeout_s.
+
+    The parent stops a late child itself; this is for a child whose parent has died.
+    """
     signal.setitimer(signal.ITIMER_REAL, timeout_s + 1)
     used = sum(os.times()[:2])
     resource.setrlimit(resource.RLIMIT_CPU, (int(used + timeout_s) + 2, resource.RLIM_INFINITY))

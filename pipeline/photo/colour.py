@@ -1,7 +1,7 @@
-"""Any Pillow picture to 8-bit sRGB: palettes, grey, 16 bits, CMYK, alpha, embedded profiles.
+"""Converts any Pillow image to 8-bit sRGB: palettes, grey, 16 bits, CMYK, alpha, ICC profiles.
 
-What is not done: PNG gAMA and cHRM chunks and the colour tags of AVIF and HEIC (nclx) are read
-as sRGB, as most web software does; only embedded ICC profiles are honoured.
+Only embedded ICC profiles are applied. PNG's gAMA and cHRM chunks and the colour tags of AVIF and
+HEIC (nclx) are ignored, and such files are taken as sRGB, as most web software does.
 """
 
 from functools import lru_cache
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms
 
-# Transparent parts are laid over white, the page most thumbnails are shown on.
+# Transparent parts are blended with white: most thumbnails are shown on white pages.
 ALPHA_BACKGROUND = (255, 255, 255)
 
-# The largest profiles in use (CMYK printing) have about 2.5 MB.
+# The largest profiles in use, those of CMYK printing, have about 2.5 MB.
 MAX_PROFILE_BYTES = 4 << 20
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
@@ -22,10 +22,11 @@ _PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
 
 def plain_mode(image: Image.Image) -> Image.Image:
-    """The picture as 8-bit L, LA, RGB, RGBA or CMYK, so that it can be averaged and converted.
+    """Convert an image to 8-bit L, LA, RGB, RGBA or CMYK, whose values can be averaged.
 
-    16-bit grey keeps its high byte, rounded; a transparent palette entry or colour key becomes
-    alpha. JPEG's CMYK is ink as Pillow gives it, undone where no Adobe marker says inverted.
+    16-bit grey is divided by 257 and rounded; a transparent palette entry or colour key becomes
+    alpha. Pillow inverts every CMYK JPEG, because Adobe's are stored inverted; one without an
+    Adobe marker is inverted back.
     """
     keyed = "transparency" in image.info
     if image.mode.startswith("I") or image.mode == "F":
@@ -37,7 +38,6 @@ def plain_mode(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        # Pillow inverts every CMYK JPEG as Adobe writes them; plain ones are not inverted.
         return ImageChops.invert(image)
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image
@@ -45,10 +45,10 @@ def plain_mode(image: Image.Image) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An L, LA, RGB, RGBA or CMYK picture as RGB in sRGB, alpha laid over ALPHA_BACKGROUND.
+    """Convert an L, LA, RGB, RGBA or CMYK image to sRGB; alpha is blended with ALPHA_BACKGROUND.
 
-    profile: the embedded ICC profile. One that is broken, larger than 4 MiB or for another kind
-    of picture is left out of account, as browsers do.
+    profile: the embedded ICC profile. One that is broken, larger than 4 MiB or for another colour
+    space than the image's is ignored, as browsers do.
     """
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     if alpha is not None:
@@ -83,9 +83,10 @@ def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The way from a profile to sRGB; None where it is sRGB already or does not fit the mode.
+    """Build the transform from a profile to sRGB; None if it is sRGB or does not fit the mode.
 
-    Kept, because the profiles of a bucket are few and building the way costs more than taking it.
+    Cached: a bucket's photos share a few profiles, and building a transform costs more than
+    applying it.
     """
     source = ImageCms.ImageCmsProfile(BytesIO(profile))
     if source.profile.xcolor_space != _PROFILE_SPACE[mode]:
@@ -98,7 +99,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _is_srgb(source: ImageCms.ImageCmsProfile) -> bool:
-    """By name and by primaries, which nearly every sRGB profile shares with ours."""
+    """Whether a profile is sRGB: its name says so and its primaries are those of sRGB."""
     if not ImageCms.getProfileDescription(source).startswith("sRGB"):
         return False
     found, ours = _primaries(source), _primaries(_SRGB)
@@ -106,7 +107,7 @@ def _is_srgb(source: ImageCms.ImageCmsProfile) -> bool:
 
 
 def _primaries(profile: ImageCms.ImageCmsProfile) -> NDArray[np.float64]:
-    """XYZ of those of red, green and blue that the profile states, [3, 3] in a whole one."""
+    """XYZ of a profile's red, green and blue, [3, 3]; fewer rows if the profile lacks some."""
     core = profile.profile
     colours = (core.red_primary, core.green_primary, core.blue_primary)
     return np.array([colour[0] for colour in colours if colour])

@@ -1,8 +1,8 @@
-"""One untrusted byte string to sRGB pixels, in this process.
+"""Decodes one photo to sRGB pixels in this process.
 
 `decoder.Decoder` does the same in a child process with limits on memory and time; use that for
-what strangers upload. Order of work: the format from the first bytes, the header, the
-caps, and only then the pixels.
+untrusted files. The order of work: find the format from the first bytes, read the header,
+check the limits, and only then decode pixels.
 """
 
 import struct
@@ -26,14 +26,14 @@ from pipeline.photo.formats import is_cut_short, sniff, webp_size
 
 try:
     from pillow_heif import HeifImageFile
-except ImportError:  # an extra; without it HEIC is refused by name
+except ImportError:  # the extra `heic`; without it HEIC is refused with a message that says so
     HeifImageFile = None
 
-# A view may fall this far short of view_side, so that 4000-pixel cameras (12 MP) still decode at
-# 1/4 for the default of 1024: their 1000 pixels cost half of what 2000 would.
+# A view's long side may be this share of view_side. It lets 12-megapixel photos (4,000 pixels) be
+# decoded at 1/4 for the default of 1,024: 1,000 pixels cost half of what 2,000 would.
 VIEW_SLACK = 0.95
 
-_JPEG_SCALES = (8, 4, 2, 1)  # what libjpeg skips work for: its 8 × 8 blocks at 1, 2, 4 or 8 pixels
+_JPEG_SCALES = (8, 4, 2, 1)  # libjpeg decodes its 8 × 8 blocks to 1, 2, 4 or 8 pixels a side
 
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -46,15 +46,15 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Warnings about what is not the picture: EXIF blocks (Pillow reads them as TIFF) and animation.
-# (message, category, module) as `warnings.filterwarnings` takes them.
+# Warnings that do not concern the pixels: EXIF blocks, which Pillow reads as TIFF, and animation.
+# Each is (message, category, module), as `warnings.filterwarnings` takes them.
 _HARMLESS = (
     ("", Warning, r"PIL\.TiffImagePlugin"),
     ("Invalid APNG", UserWarning, ""),
     ("Possibly corrupt EXIF", UserWarning, ""),
 )
 
-# What Pillow and the libraries under it raise on bytes that are not what they claim to be.
+# What Pillow and the libraries under it raise for a malformed file.
 MALFORMED = (
     OSError,
     SyntaxError,
@@ -75,15 +75,20 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class DecodeLimits:
-    """What is refused. Sides and pixels are those the header states.
+    """Which photos are refused. Sides and pixels are those that the file's header states.
 
-    timeout_s and memory_bytes are kept by `Decoder` only: a process cannot stop itself.
-    memory_bytes is the child's whole address space, libraries (about 150 MiB) included.
+    max_bytes:       of the file.
+    max_pixels:      width × height, for every format but JPEG.
+    max_jpeg_pixels: the same for JPEG; larger, because JPEG is decoded at a reduced scale.
+    max_side:        of the longer side, pixels.
+    timeout_s:       seconds of one photo. Only `Decoder` keeps it: a process cannot stop itself.
+    memory_bytes:    the child's whole address space, about 150 MiB of libraries included. Only
+                     `Decoder` keeps it.
     """
 
     max_bytes: int = 64 << 20
     max_pixels: int = 50_000_000
-    max_jpeg_pixels: int = 100_000_000  # JPEG decodes at a scale, so it may be larger
+    max_jpeg_pixels: int = 100_000_000
     max_side: int = 16_384
     timeout_s: float = 10.0
     memory_bytes: int = 2 << 30
@@ -91,12 +96,13 @@ class DecodeLimits:
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """A decoded picture.
+    """A decoded photo.
 
-    pixels:      uint8 [h_view, w_view, 3], sRGB, upright, perhaps smaller than the source.
-    width_px, height_px: the source after orientation; boxes `_px` are in this frame.
+    pixels:      the view, uint8 [h_view, w_view, 3], sRGB, upright; it may be a reduction of the
+                 photo, see `decode`.
+    width_px, height_px: sides of the photo itself, upright, pixels; boxes `_px` are in this frame.
     format:      "jpeg", "png", "webp", "gif", "avif" or "heic".
-    orientation: the EXIF value found, 1 to 8; already applied.
+    orientation: the EXIF orientation of the file, 1 to 8. It has been applied to `pixels`.
     """
 
     pixels: NDArray[np.uint8]
@@ -114,7 +120,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What `render` gives: an upright RGB picture and the facts of a Photo."""
+    """A decoded photo as a Pillow image in RGB, with the other fields of `Photo`."""
 
     image: Image.Image
     width_px: int
@@ -124,13 +130,13 @@ class Rendered:
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = 1024) -> Photo:
-    """Decodes one photo in this process: the bytes of a file in, upright sRGB pixels out.
+    """Decode one photo in this process: the bytes of a file in, upright sRGB pixels out.
 
     data:      a whole JPEG, PNG, WebP, GIF (its first frame) or AVIF file, or HEIC where
                pillow-heif is installed. The format is found from the bytes.
     limits:    what is refused; None is `DecodeLimits()`: 64 MiB, 50 million pixels (JPEG 100
                million), sides of 16,384 pixels. Its limits on time and memory do NOT hold here,
-               because a process cannot stop itself. For files from strangers use
+               because a process cannot stop itself. For untrusted files use
                `pipeline.photo.decoder.Decoder`: it decodes in a child process without
                credentials, where all limits hold, as the crop jobs do.
     view_side: the long side in pixels that `Photo.pixels` needs. A larger photo is reduced by a
@@ -139,18 +145,21 @@ def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = 102
 
     Raises DecodeError, whose `status` says why: `pipeline.errors.DecodeError` lists them.
     """
-    picture = render(data, limits or DecodeLimits(), view_side)
+    rendered = render(data, limits or DecodeLimits(), view_side)
     return Photo(
-        np.array(picture.image),
-        picture.width_px,
-        picture.height_px,
-        picture.format,
-        picture.orientation,
+        np.array(rendered.image),
+        rendered.width_px,
+        rendered.height_px,
+        rendered.format,
+        rendered.orientation,
     )
 
 
 def render(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered:
-    """`decode` up to a Pillow picture, so that the child process need not copy into an array."""
+    """Decode to a Pillow image, which saves the child process a copy into an array.
+
+    Arguments and errors as of `decode`.
+    """
     check_bytes(data, limits)
     name = sniff(data)
     try:
@@ -169,7 +178,7 @@ def render(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered:
 
 
 def check_bytes(data: bytes, limits: DecodeLimits) -> None:
-    """Raises DecodeError for no bytes at all or too many."""
+    """Check the file's size. Raises DecodeError for no bytes at all or too many."""
     if not data:
         raise DecodeError("empty", "the object has 0 bytes")
     if len(data) > limits.max_bytes:
@@ -179,23 +188,23 @@ def check_bytes(data: bytes, limits: DecodeLimits) -> None:
 def _render(data: bytes, name: str, limits: DecodeLimits, view_side: int) -> Rendered:
     if name == "webp" and (size := webp_size(data)) is not None:
         _check_size(size, name, limits)
-    picture = _open(data, name)
-    width, height = picture.size
+    opened = _open(data, name)
+    width, height = opened.size
     _check_size((width, height), name, limits)
     enough = max(1.0, VIEW_SLACK * view_side)
     if name == "jpeg":
-        _draft(picture, enough)
-    picture.load()
-    profile = picture.info.get("icc_profile")
-    image = plain_mode(picture)
+        _draft(opened, enough)
+    opened.load()
+    profile = opened.info.get("icc_profile")
+    image = plain_mode(opened)
     factor = int(max(image.size) / enough)
     if factor > 1:
         image = image.reduce(factor)
     image = to_srgb(image, profile if isinstance(profile, bytes) else None)
-    if name == "heic":  # libheif has turned it already; only the note is left
-        found = picture.info.get("original_orientation") or 1
+    if name == "heic":  # libheif has applied the orientation; Pillow keeps its value here
+        found = opened.info.get("original_orientation") or 1
         return Rendered(image, width, height, name, found)
-    orientation = _orientation(picture)
+    orientation = _orientation(opened)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     if orientation >= 5:
@@ -204,7 +213,7 @@ def _render(data: bytes, name: str, limits: DecodeLimits, view_side: int) -> Ren
 
 
 def _open(data: bytes, name: str) -> ImageFile.ImageFile:
-    """The header only. The class is called directly: `Image.open` would let other plugins try."""
+    """Read the header with the format's own class: `Image.open` would let other plugins try."""
     stream = BytesIO(data)
     if name == "jpeg":
         return JpegImageFile(stream)
@@ -233,18 +242,18 @@ def _check_size(size: tuple[int, int], name: str, limits: DecodeLimits) -> None:
         raise DecodeError("too_many_pixels", f"{width} × {height}: more than {most} pixels")
 
 
-def _draft(picture: ImageFile.ImageFile, enough: float) -> None:
-    """Lets libjpeg decode at 1/2, 1/4 or 1/8 while the long side stays enough."""
-    width, height = picture.size
+def _draft(opened: ImageFile.ImageFile, enough: float) -> None:
+    """Have libjpeg decode at 1/2, 1/4 or 1/8 if the long side then has `enough` pixels."""
+    width, height = opened.size
     scale = next((s for s in _JPEG_SCALES if max(width, height) / s >= enough), 1)
     if scale > 1:
-        picture.draft(None, (max(1, width // scale), max(1, height // scale)))
+        opened.draft(None, (max(1, width // scale), max(1, height // scale)))
 
 
-def _orientation(picture: ImageFile.ImageFile) -> int:
-    """The EXIF orientation, 1 where there is none or it cannot be read."""
+def _orientation(opened: ImageFile.ImageFile) -> int:
+    """The file's EXIF orientation; 1 if there is none or it cannot be read."""
     try:
-        value = picture.getexif().get(_EXIF_ORIENTATION, 1)
+        value = opened.getexif().get(_EXIF_ORIENTATION, 1)
     except MALFORMED:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1

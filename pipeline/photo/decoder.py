@@ -1,8 +1,8 @@
-"""Decoding what strangers uploaded: `Decoder`, a child process that may be killed.
+"""Decodes untrusted photos in a child process that can be killed.
 
-The child has no credentials in its environment, limits on memory, time and files, and answers in
-a plain frame that the parent checks; nothing from it is ever unpickled or run. A picture that
-kills it or keeps it busy costs its own row and one restart (about .3 s).
+The child has no credentials in its environment and has limits on memory, time and files. Its
+answers are a JSON header and raw pixels, which the parent checks; nothing from it is unpickled or
+run. A photo that crashes the child or keeps it busy fails alone and costs one restart, about .3 s.
 """
 
 import json
@@ -26,22 +26,23 @@ MAX_HEADER_BYTES = 4096
 
 _HOME = str(Path(__file__).resolve().parents[2])
 
-# What a child needs from the parent's environment: where shared libraries are, nothing else.
+# All that a child gets of the parent's environment: where programs and shared libraries are.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 
 class _DiedError(Exception):
-    """The child closed its side or wrote what is not an answer."""
+    """The child ended, or wrote something that is no answer."""
 
 
 class _LateError(Exception):
-    """The deadline passed."""
+    """The child did not answer before the deadline."""
 
 
 class Decoder:
-    """Decodes pictures one after another in a persistent child process; may be shared by threads.
+    """Decodes photos one after another in a child process that stays.
 
-    limits, view_side: as for `decode.decode`. A context manager; without it, call close.
+    limits, view_side: as for `decode.decode`; here all limits hold. Threads may share a Decoder,
+    which then makes them take turns. Use it in a `with` statement, or call `close`.
     """
 
     def __init__(self, limits: DecodeLimits | None = None, view_side: int = 1024) -> None:
@@ -51,11 +52,12 @@ class Decoder:
         self._lock = threading.Lock()
 
     def decode(self, data: bytes) -> Photo:
-        """One picture. Raises DecodeError as `decode` does, and with the statuses
+        """Decode one photo. Raises DecodeError as `decode.decode` does, and with two more statuses.
 
-        timeout:      not finished within limits.timeout_s; the child is killed.
-        decoder_died: the child ended on this picture or before it was ready, twice: a death may
-                      be another's doing.
+        timeout:      the photo took longer than limits.timeout_s; the child was killed.
+        decoder_died: the child ended twice, on this photo or before it was ready. A first death
+                      is not taken as the photo's fault: the kernel may have ended the child to
+                      free memory for others.
         """
         check_bytes(data, self.limits)
         with self._lock:
@@ -71,7 +73,7 @@ class Decoder:
                 raise DecodeError("decoder_died", message) from error
 
     def close(self) -> None:
-        """Ends the child."""
+        """End the child."""
         with self._lock:
             self._stop()
 
@@ -109,7 +111,7 @@ class Decoder:
 
 
 def _start(argument: str) -> subprocess.Popen[bytes]:
-    """A child that has said it is ready. Raises _DiedError if it does not."""
+    """Start a child and wait until it is ready. Raises _DiedError if it does not get ready."""
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "pipeline.photo.child", argument],
         stdin=subprocess.PIPE,
@@ -203,7 +205,7 @@ def _wait(descriptor: int, event: int, deadline: float) -> None:
 
 
 def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
-    """Checks every field: the answer comes from a process that read hostile bytes."""
+    """Make a Photo of an answer, every field checked: a crafted file may have written it."""
     status = header.get("status")
     if status != "ok":
         raise DecodeError(str(status)[:40], str(header.get("message"))[:200])

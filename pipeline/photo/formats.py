@@ -1,7 +1,7 @@
-"""Which picture format a byte string is, from its first bytes alone.
+"""Finds a file's format from its first bytes.
 
-The name of the object plays no part: strangers choose it. What is not on the list of formats we
-decode is refused by name, so that the row says "a TIFF picture" rather than "corrupt".
+The file's name is not used: whoever uploads a file chooses it. A known format that is not decoded
+is refused by its name, so that the row says "a TIFF picture" and not "corrupt".
 """
 
 import struct
@@ -50,9 +50,9 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", 
 
 
 def sniff(data: bytes) -> str:
-    """One of "jpeg", "png", "webp", "gif", "avif", "heic".
+    """Find the format: "jpeg", "png", "webp", "gif", "avif" or "heic".
 
-    Raises DecodeError("unsupported_format") for anything else, naming what it looks like.
+    Raises DecodeError("unsupported_format") for anything else; the message says what it looks like.
     """
     for signature, name in _SIGNATURES:
         if data.startswith(signature):
@@ -65,7 +65,7 @@ def sniff(data: bytes) -> str:
 
 
 def _sniff_box_file(data: bytes) -> str:
-    """AVIF and HEIC are told apart from videos by the brands in the leading `ftyp` box."""
+    """Tell AVIF, HEIC and videos apart by the brands in the leading `ftyp` box."""
     size = min(int.from_bytes(data[:4], "big"), 256)
     listed = data[8:12] + data[16:size]
     brands = {listed[i : i + 4] for i in range(0, len(listed), 4)}
@@ -91,10 +91,10 @@ def _looks_like(data: bytes) -> str:
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Canvas width and height from a WebP header; None where the header is not whole.
+    """Read canvas width and height from a WebP header; None if the header is incomplete.
 
-    Read here because libwebp's animation decoder allocates the canvas on opening, before its
-    size could be refused. Layout: RFC 9649, sections 2.5 to 2.7.
+    Pillow cannot be asked: libwebp's animation decoder allocates the canvas when a file is opened,
+    before its size could be refused. Layout: RFC 9649, sections 2.5 to 2.7.
     """
     kind, start = data[12:16], data[20:30]
     if len(start) < 10:
@@ -114,7 +114,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def is_cut_short(data: bytes, name: str) -> bool:
-    """Whether a file that failed to decode lacks its end: to tell truncated from corrupt."""
+    """Whether a file that failed to decode lacks its end; if not, it is corrupt."""
     if name == "jpeg":
         return b"\xff\xd9" not in data[-64:]
     if name == "png":
@@ -135,7 +135,7 @@ def _box_runs_over(data: bytes) -> bool:
             size = int.from_bytes(data[at + 8 : at + 16], "big")
         if size == 0:  # "to the end of the file"
             return False
-        if size < 8:  # not a box: garbage, and garbage is corrupt
+        if size < 8:  # no box is so short: the file is corrupt
             return False
         at += size
     return at != len(data)

@@ -1,4 +1,4 @@
-"""A folder of the pictures that people, phones, programs and attackers upload.
+"""A folder of files as people, phones, programs and attackers upload them.
 
 `write_odd_photos(folder)` writes them and returns {file name: the status its row must have}.
 Everything is drawn or packed here; nothing is downloaded. Tests of the decoder and of whole runs
@@ -32,7 +32,7 @@ def scene(width: int = 320, height: int = 240) -> np.ndarray:
 
 
 def turned(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """How a camera stores an upright picture under an EXIF orientation (TIFF 6.0, page 36)."""
+    """How a camera stores an upright photo under an EXIF orientation (TIFF 6.0, page 36)."""
     return {
         1: upright,
         2: upright[:, ::-1],
@@ -56,7 +56,7 @@ def exif(orientation: int = 1, gps: bool = False) -> bytes:
 
 
 def saved(pixels: np.ndarray | Image.Image, format: str, **options: object) -> bytes:
-    """One encoded picture."""
+    """The pixels as a file."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     stream = io.BytesIO()
     image.save(stream, format, **options)

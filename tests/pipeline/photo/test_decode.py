@@ -1,5 +1,7 @@
-"""Decoding in process: every odd photo has its status, and colours and corners are where they
-belong. Expected pixels come from the scene that was drawn, never from the decoder."""
+"""Decoding in this process: the status of every odd photo, and pixels with the right colours.
+
+Expected pixels come from the scene that was drawn, never from the decoder.
+"""
 
 import io
 
@@ -46,7 +48,7 @@ def test_every_odd_photo_has_its_status(name: str) -> None:
     assert caught.value.message
 
 
-# The same scene must come out of all of these; the number is how far lossy ones may be off.
+# All of these decode to the same scene; the number is the largest mean difference, in levels.
 SAME_SCENE = {
     "good.jpg": 1, "good.png": 0, "good.webp": 0, "good.gif": 3, "good.avif": 1,
     "progressive.jpg": 2, "palette.png": 3, "16 bit.png": 0, "cmyk adobe.jpg": 2,
@@ -107,7 +109,7 @@ def test_first_frame_of_animations(name: str) -> None:
     assert_close(decode(PHOTOS[name][0]).pixels, expected, 5)
 
 
-def test_alpha_lies_over_white() -> None:
+def test_alpha_is_blended_with_white() -> None:
     alpha = np.zeros((4, 4, 4), dtype=np.uint8)
     alpha[..., 0], alpha[..., 3] = 200, [[0, 51, 102, 255]] * 4
     pixels = decode(saved(alpha, "PNG")).pixels
@@ -155,8 +157,8 @@ def srgb_from_linear(value: float) -> float:
 @pytest.mark.parametrize("space", [b"RGB ", b"GRAY"])
 def test_embedded_profiles_are_applied(space: bytes) -> None:
     values = np.arange(0, 256, 15, dtype=np.uint8)[None, :]
-    picture = values if space == b"GRAY" else np.repeat(values[..., None], 3, axis=2)
-    pixels = decode(saved(picture, "PNG", icc_profile=linear_profile(space))).pixels
+    grey = values if space == b"GRAY" else np.repeat(values[..., None], 3, axis=2)
+    pixels = decode(saved(grey, "PNG", icc_profile=linear_profile(space))).pixels
     expected = np.array([srgb_from_linear(value) for value in values[0]])
     np.testing.assert_allclose(pixels[0, :, 1], expected, atol=1.6)
 
@@ -175,13 +177,13 @@ def test_a_profile_called_srgb_that_is_not_is_applied() -> None:
 
 
 def test_profile_under_alpha() -> None:
-    picture = np.full((1, 1, 4), (55, 55, 55, 255), dtype=np.uint8)
-    pixels = decode(saved(picture, "PNG", icc_profile=linear_profile(b"RGB "))).pixels
+    pixel = np.full((1, 1, 4), (55, 55, 55, 255), dtype=np.uint8)
+    pixels = decode(saved(pixel, "PNG", icc_profile=linear_profile(b"RGB "))).pixels
     assert abs(int(pixels[0, 0, 0]) - srgb_from_linear(55)) <= 1.6
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_large_pictures_are_reduced_by_whole_factors(format: str) -> None:
+def test_large_photos_are_reduced_by_whole_factors(format: str) -> None:
     data = saved(scene(2000, 1500), format, quality=95)
     photo = decode(data, view_side=500)
     assert photo.pixels.shape == (375, 500, 3)
@@ -200,7 +202,7 @@ def test_a_view_is_never_much_smaller_than_asked(side: int, format: str) -> None
     assert photo.pixels.shape[0] >= 1
 
 
-def test_reduced_pictures_are_turned_too() -> None:
+def test_reduced_photos_are_turned_upright_too() -> None:
     upright = scene(1600, 1200)
     data = saved(turned(upright, 6), "JPEG", quality=95, exif=exif(6))
     photo = decode(data, view_side=400)
@@ -217,19 +219,19 @@ def test_reduced_pictures_are_turned_too() -> None:
         (DecodeLimits(max_side=319), "good.webp", "too_many_pixels"),
     ],
 )
-def test_caps_are_options(limits: DecodeLimits, name: str, status: str) -> None:
+def test_limits_are_arguments(limits: DecodeLimits, name: str, status: str) -> None:
     with pytest.raises(DecodeError) as caught:
         decode(PHOTOS[name][0], limits)
     assert caught.value.status == status
     assert caught.value.kind == "permanent"
 
 
-def test_caps_let_through_what_meets_them() -> None:
+def test_a_photo_that_just_meets_the_limits_is_decoded() -> None:
     limits = DecodeLimits(max_pixels=320 * 240, max_jpeg_pixels=1, max_side=320)
     assert isinstance(decode(PHOTOS["good.png"][0], limits), Photo)
 
 
-def test_jpeg_has_a_cap_of_its_own() -> None:
+def test_jpeg_has_its_own_limit_on_pixels() -> None:
     data = saved(Image.new("L", (8000, 7000)), "JPEG")
     assert decode(data).width_px == 8000
     with pytest.raises(DecodeError, match="more than 50000000 pixels"):

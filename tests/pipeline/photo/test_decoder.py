@@ -1,4 +1,4 @@
-"""The decoder process: same answers as in process, and limits that hold when it is attacked."""
+"""The decoder's child process: the same photos as in this process, and limits that hold."""
 
 import os
 import resource
@@ -125,7 +125,7 @@ while True:
     monkeypatch.setattr(module.subprocess, "Popen", start)
 
 
-def test_a_picture_that_kills_the_child_costs_its_own_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_that_ends_the_child_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     ok = {"status": "ok", "view_wh": [1, 1], "width_px": 1, "height_px": 1, "format": "png"}
     ok["orientation"] = 1
     stand_in(
@@ -192,14 +192,14 @@ def test_a_child_that_does_not_read_is_killed(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_memory_is_limited() -> None:
-    picture = raw_png(7000, 7000, 8, 2, bytes(21_001) * 7000)  # 196 MB of pixels, 140 kB of file
+    photo = raw_png(7000, 7000, 8, 2, bytes(21_001) * 7000)  # 196 MB of pixels, 140 kB of file
     with Decoder(DecodeLimits(memory_bytes=300 << 20)) as decoder:
         with pytest.raises(DecodeError) as caught:
-            decoder.decode(picture)
+            decoder.decode(photo)
         assert caught.value.status == "too_much_memory"
         assert decoder.decode(GOOD).width_px == 320
     with Decoder() as decoder:
-        assert decoder.decode(picture).width_px == 7000
+        assert decoder.decode(photo).width_px == 7000
 
 
 def test_the_child_is_confined(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the first bytes say."""
+"""Formats found from the first bytes of a file."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_formats_are_told_by_content(ending: str) -> None:
         (b"RIFF\x10\0\0\0WAVE", "unknown data"),
     ],
 )
-def test_the_rest_is_refused_by_name(start: bytes, words: str) -> None:
+def test_other_formats_are_refused_by_their_name(start: bytes, words: str) -> None:
     with pytest.raises(DecodeError, match=words) as caught:
         sniff(start)
     assert caught.value.status == "unsupported_format"
@@ -43,7 +43,7 @@ def test_avif_and_heic_are_told_from_their_brands() -> None:
     assert sniff(b"\0\0\0\x14ftypheix\0\0\0\0") == "heic"
 
 
-def test_a_brand_outside_the_first_box_says_nothing() -> None:
+def test_a_brand_outside_the_first_box_is_ignored() -> None:
     with pytest.raises(DecodeError):
         sniff(b"\0\0\0\x10ftypisom\0\0\0\0avifavif")
 
