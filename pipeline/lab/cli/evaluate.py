@@ -168,6 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         "split": dataset.split,
         "notes": dataset.notes,
         "run": {
+            "data": chosen.data.resolve().name,
             "weights": describe(setup.weights),
             "detector": chosen.detector,
             "judge": chosen.judge or chosen.detector,

@@ -28,7 +28,7 @@ def best_and_worst(rows: Sequence[Row], measure: str | None) -> tuple[list[Row],
 
 
 def card(row: Row, measure: str | None) -> dict[str, Any]:
-    """A photo with crops drawn on it; kinds of boxes: person, ours, centre."""
+    """A photo with crops and labels drawn on it; kinds of boxes: head, person, ours, centre."""
     if row.get("human"):
         boxes, shape = human_boxes(row), ""
     elif row.get("scored"):
@@ -41,6 +41,7 @@ def card(row: Row, measure: str | None) -> dict[str, Any]:
         "width": row["width"],
         "height": row["height"],
         "boxes": [{"kind": kind, **_rectangle(box)} for kind, box in boxes],
+        "points": row.get("gaze", []),
         "value": _ours(row).get(measure or "", float("nan")),
         "tags": ", ".join([*row["tags"], *([f"drawn: {shape}"] if shape else [])]),
     }
@@ -74,7 +75,7 @@ def shape_boxes(row: Row, measure: str) -> tuple[list[tuple[str, list[float]]], 
     found = [("ours", ours[shape]["box"])]
     if "centre" in row["shapes"]:
         found.append(("centre", row["shapes"]["centre"][shape]["box"]))
-    return found, shape
+    return [("head", head) for head in row.get("heads", [])] + found, shape
 
 
 def picture(file: str) -> str | None:

@@ -12,8 +12,9 @@ from pipeline.lab.datasets import Example
 # All thresholds are ours. A head counts from this share of the largest head's area on: the rest is
 # a crowd behind.
 HEAD_COUNTS = 0.25
-LEAST_SCORE = 0.5  # of a detected face or text that counts
-MAIN_OBJECT = 0.5  # an object is a main one from this share of the best detector score on
+# An object is a main one that is this sure, as a share of the surest of its label (what a score
+# means differs between labels), and fills this share of the photo.
+MAIN_SCORE, MAIN_AREA = 0.5, 0.01
 # A head is cut where a crop shows between these shares of its box, lost where it shows less, and
 # kept where it shows more. Boxes drawn by hand are true to about one pixel in fifty; detected ones
 # are loose by a few percent on each side.
@@ -50,15 +51,14 @@ class Evidence:
 
 
 def evidence_of(example: Example, detected: Detections, size_wh: tuple[int, int]) -> Evidence:
-    """detected: objects of the photo in source pixels, best first."""
+    """detected: objects of the photo in source pixels, best first; all that the detector reports.
+
+    Detectors report what they are sure enough of; no further threshold is set here.
+    """
     labels = np.array(detected.labels, dtype=object)
-    sure, is_face = detected.scores >= LEAST_SCORE, labels == "face"
-    is_text = labels == "text"
-    drawn = example.heads_px
-    heads = detected.boxes[sure & is_face] if drawn is None else drawn
+    drawn, crops, gaze = example.heads_px, example.human_px, example.fixations_px
+    heads = detected.boxes[labels == "face"] if drawn is None else drawn
     heads = heads[np.argsort(-area(heads), kind="stable")]
-    best = detected.scores[~is_face & ~is_text].max(initial=0)
-    crops, gaze = example.human_px, example.fixations_px
     if gaze is not None:
         gaze = gaze[((gaze >= 0) & (gaze < size_wh)).all(axis=1)]
     return Evidence(
@@ -66,8 +66,21 @@ def evidence_of(example: Example, detected: Detections, size_wh: tuple[int, int]
         heads=heads[area(heads) >= HEAD_COUNTS * area(heads[:1]).max(initial=0)],
         head_cut=DETECTED_CUT if drawn is None else DRAWN_CUT,
         drawn_heads=detected.boxes[:0] if drawn is None else drawn,
-        objects=detected.boxes[~is_face & ~is_text & (detected.scores >= MAIN_OBJECT * best)],
-        text=detected.boxes[sure & is_text],
+        objects=detected.boxes[_is_main(detected, size_wh)],
+        text=detected.boxes[labels == "text"],
         gaze=gaze if gaze is not None and len(gaze) else None,
         subject=(crops[:, :2] + crops[:, 2:]).mean(axis=0) / 2 if len(crops) else None,
     )
+
+
+def _is_main(detected: Detections, size_wh: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which objects are main ones; faces and text have rules of their own. [D]"""
+    surest: dict[str, float] = {}
+    for label, score in zip(detected.labels, detected.scores.tolist(), strict=True):
+        surest[label] = max(score, surest.get(label, 0.0))
+    sure = [
+        label not in ("face", "text") and score >= MAIN_SCORE * surest[label]
+        for label, score in zip(detected.labels, detected.scores.tolist(), strict=True)
+    ]
+    large = area(detected.boxes) >= MAIN_AREA * size_wh[0] * size_wh[1]
+    return np.asarray(np.array(sure, bool) & large)

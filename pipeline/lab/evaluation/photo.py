@@ -71,6 +71,8 @@ class Evaluator:
             crops = self._crops(seen, self.shapes)
             evidence = evidence_of(example, self._judged(example, seen), seen.size_wh)
             row["evidence"] = evidence.sources()
+            row["gaze"] = [] if evidence.gaze is None else np.round(evidence.gaze, 1).tolist()
+            row["heads"] = np.round(evidence.drawn_heads, 1).tolist()
             row["shapes"] = self._shapes(crops, evidence)
             row["kept"] = self._kept(crops, marked, photo) if marked else None
         except CropError as error:

@@ -94,7 +94,6 @@ def tables(report: Report) -> list[Table]:
             made.append(_table(title, note, columns, report))
     if "any violation" in keys:
         columns = {key: key for key in (*KINDS, "any violation")}
-        columns |= {of_shape("any violation", shape): f"any, {shape}" for shape in shapes}
         note = violations_note(report)
         made.append(_table("Violations per 100 photos", note, columns, report))
     return made
@@ -108,9 +107,9 @@ def violations_note(report: Report) -> str:
         for part in ("heads", "subject")
     )
     return (
-        f"Mean over the shapes. Heads are told by {heads}, the right subject by {subjects}, "
-        f"objects and text by the detector {report['run'].get('judge', 'of this run')}. A detector "
-        "that the crops were made with flatters them."
+        f"Mean over the shapes. Heads by: {heads}. The right subject by: {subjects}. Objects and "
+        f"text by: the detector {report['run'].get('judge', 'of this run')}. A detector that the "
+        "crops were also made with flatters them."
     )
 
 

@@ -85,7 +85,7 @@ def test_every_measure_is_in_the_headline(report: dict[str, Any]) -> None:
     assert told["any violation"] == ["100.0", "100.0"]
     assert told["1:1"] == ["100.0", "100.0"]  # the last of the shapes' lines
     assert set(told) >= {"IoU", "BDE", "IoU, free", "BDE, free"}
-    assert "Heads are told by people, the right subject by gaze" in page
+    assert "Heads by: people. The right subject by: gaze." in page
 
 
 def test_best_and_worst_are_different_photos(report: dict[str, Any]) -> None:

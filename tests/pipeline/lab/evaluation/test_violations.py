@@ -80,15 +80,24 @@ def test_the_wrong_subject_by_people_s_crops_and_by_objects() -> None:
 
 def test_evidence_takes_people_s_word_before_the_detector_s() -> None:
     detected = Detections(
-        boxes([0, 0, 40, 40], [5, 5, 15, 15], [50, 0, 90, 90], [0, 80, 60, 95], [0, 0, 200, 100]),
-        np.float32([0.9, 0.8, 0.44, 0.6, 0.46]),
-        ["person", "face", "thing", "text", "subject"],
+        boxes(
+            [0, 0, 40, 40],
+            [5, 5, 15, 15],
+            [50, 0, 90, 90],
+            [0, 80, 60, 95],
+            [0, 0, 200, 100],
+            [60, 0, 99, 40],
+            [60, 0, 70, 19],
+        ),
+        np.float32([0.9, 0.8, 0.5, 0.3, 0.2, 0.24, 0.25]),
+        ["person", "face", "thing", "text", "subject", "thing", "thing"],
     )
     photo = Example("a", None)  # type: ignore[arg-type]
     seen = evidence_of(photo, detected, (200, 100))
     assert seen.heads.tolist() == [[5, 5, 15, 15]]
     assert seen.head_cut == DETECTED_CUT
-    assert seen.objects.tolist() == [[0, 0, 40, 40], [0, 0, 200, 100]]  # from half the best on
+    # Of each label from half the best score on; 10 × 19 px are less than a hundredth of the photo.
+    assert seen.objects.tolist() == [[0, 0, 40, 40], [50, 0, 90, 90], [0, 0, 200, 100]]
     assert seen.text.tolist() == [[0, 80, 60, 95]]
     assert seen.sources() == {"heads": "detector", "subject": "detector"}
     drawn = boxes([0, 0, 9, 9], [50, 0, 70, 20], [80, 0, 90, 10.5])
