@@ -12,6 +12,8 @@ Each name is imported when it is first asked for: `import pipeline` loads no lib
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pipeline.code_version import RELEASE
+
 if TYPE_CHECKING:
     from pipeline.cropping.cropper import Crop, Cropper
     from pipeline.errors import CropError, DecodeError, LedgerError, UsageError
@@ -30,6 +32,8 @@ __all__ = [
     "decode",
     "open_run",
 ]
+
+__version__ = RELEASE
 
 _HOME = {
     "Crop": "pipeline.cropping.cropper",

@@ -20,6 +20,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pipeline.code_version import RELEASE
 from pipeline.errors import LedgerError, SettingError, UsageError
+from pipeline.extras import extra_needed
 from pipeline.options import choices_of
 
 T = TypeVar("T")
@@ -49,7 +50,8 @@ def run(
     _refuse_unknown(parser, kind, words)
     found = vars(parser.parse_args(words))
     try:
-        return work(_made(kind if isinstance(kind, type) else kind[found["command"]], found))
+        with extra_needed():
+            return work(_made(kind if isinstance(kind, type) else kind[found["command"]], found))
     except UsageError as error:
         print(f"{parser.prog}: {in_flags(error)}", file=sys.stderr)
         return USAGE

@@ -13,7 +13,8 @@ is the one that removes files.
 import json
 from typing import Any
 
-from pipeline.errors import LedgerError, UsageError
+from pipeline.errors import LedgerError
+from pipeline.extras import extra_needed
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.tables import TABLES, read_table
@@ -32,12 +33,8 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     None means that the run was in that table already. Raises LedgerError if the run is not
     committed or a table does not take it, UsageError if `deltalake` is missing.
     """
-    try:
+    with extra_needed():
         import deltalake
-    except ImportError as error:
-        raise UsageError(
-            "publishing needs deltalake: pip install 's2cnet-thumbnails[delta]'"
-        ) from error
 
     manifest = read_committed(store, run_id)
     if manifest is None:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TypeVar
 
 from pipeline.errors import LedgerError, UsageError
+from pipeline.extras import extra_needed
 from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of
 from pipeline.storage.backend import (
     Backend,
@@ -25,6 +26,7 @@ from pipeline.storage.backend import (
     StoreUnavailableError,
 )
 from pipeline.storage.backoff import Backoff, RetryableError
+from pipeline.storage.local import LocalBackend
 
 T = TypeVar("T")
 
@@ -167,20 +169,23 @@ def open_store(uri: str, backoff: Backoff | None = None) -> Store:
     Opening makes no request. Raises UsageError for an address that carries a credential, and for
     an fsspec store that cannot create once.
     """
-    from pipeline.storage import fsspec_store, local, s3
-
     refuse_credentials(uri)
     scheme = scheme_of(uri)
     backend: Backend
     if scheme == "file":
-        backend = local.LocalBackend(local_path(uri))
+        backend = LocalBackend(local_path(uri))
     elif scheme == "s3":
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         if not bucket:
             raise UsageError(f"{uri!r} names no bucket; write s3://bucket/prefix")
-        backend = s3.S3Backend(bucket, prefix.strip("/"))
+        with extra_needed():
+            from pipeline.storage.s3 import S3Backend
+
+        backend = S3Backend(bucket, prefix.strip("/"))
     else:
-        backend = fsspec_store.FsspecBackend(uri)
+        from pipeline.storage.fsspec_store import FsspecBackend
+
+        backend = FsspecBackend(uri)
     return Store(uri, backend, backoff or Backoff())
 
 

@@ -48,7 +48,9 @@ def test_dependencies_are_the_tested_set() -> None:
     assert not re.search(r"https?://", TEXT), "nothing is fetched but packages"
     assert "ADD" not in {name for name, _ in FOUND}
     project = (ROOT / "pyproject.toml").read_text()
-    for extra in re.findall(r"\['optional-dependencies'\]\['(\w+)'\]", TEXT):
+    extras = re.findall(r"\['optional-dependencies'\]\['(\w+)'\]", TEXT)
+    assert extras == ["cluster", "s3", "heic", "delta"]
+    for extra in extras:
         assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import pipeline
 from pipeline.cli.crop import parser
 from pipeline.settings import Settings
 from tests.infra.manifests import INFRA, ROOT, containers, documents, kubernetes, ray_job, templates
@@ -117,11 +118,10 @@ def test_no_file_holds_a_secret() -> None:
 
 
 def test_versions_agree() -> None:
-    (version,) = re.findall(r'^version = "(.+)"', PROJECT, re.MULTILINE)
     images = {c["image"] for t in TEMPLATES.values() for c in containers(t)}
     (machines,) = documents("ray_cluster.yaml")
     images.add(machines["docker"]["image"])
-    assert images == {f"registry.example.com/s2cnet-thumbnails:{version}"}
+    assert images == {f"registry.example.com/s2cnet-thumbnails:{pipeline.__version__}"}
     (pinned,) = re.findall(r"(?m)^ray==(.+)$", (ROOT / "constraints.txt").read_text())
     assert ray_job()["spec"]["rayClusterSpec"]["rayVersion"] == pinned
     (least,) = re.findall(r"ray\[data,default\]>=([\d.]+)", PROJECT)

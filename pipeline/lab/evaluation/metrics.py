@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.boxes import as_boxes, iou
 from pipeline.errors import UsageError
+from pipeline.extras import extra_needed
 
 FloatArray = NDArray[np.float64]
 
@@ -22,7 +23,8 @@ def srcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
 
     0.0 where either list is constant, since it then orders nothing. Raises UsageError.
     """
-    from scipy import stats  # slow to import
+    with extra_needed():
+        from scipy import stats  # slow to import
 
     truth, guess = _pair(ground_truth, predicted)
     return 0.0 if _is_constant(truth, guess) else float(stats.spearmanr(truth, guess).statistic)
@@ -30,7 +32,8 @@ def srcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
 
 def pcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
     """Pearson's correlation of two [N] score lists; 0.0 where either is constant."""
-    from scipy import stats
+    with extra_needed():
+        from scipy import stats
 
     truth, guess = _pair(ground_truth, predicted)
     return 0.0 if _is_constant(truth, guess) else float(stats.pearsonr(truth, guess).statistic)

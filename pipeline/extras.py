@@ -1,0 +1,45 @@
+"""Packages that a plain installation does not have, and the extra of ours that brings each."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.errors import UsageError
+
+EXTRA_OF = {
+    "aiobotocore": "s3",
+    "aiohttp": "s3",
+    "botocore": "s3",
+    "deltalake": "delta",
+    "jinja2": "eval",
+    "matplotlib": "eval",
+    "moto": "demo",
+    "onnxruntime": "eval",
+    "pandas": "eval",
+    "prometheus_client": "cluster",
+    "psutil": "demo",
+    "pyvips": "eval",
+    "ray": "cluster",
+    "s3fs": "s3",
+    "scipy": "eval",
+    "skimage": "demo",
+    "sklearn": "demo",
+}
+
+
+class MissingExtraError(UsageError, ImportError):
+    """A package is not installed that only some uses need; the message says how to get it."""
+
+
+@contextmanager
+def extra_needed() -> Iterator[None]:
+    """Turn a failed import of an optional package into a MissingExtraError that names its extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA_OF:
+            raise
+        raise MissingExtraError(
+            f"this needs the package {package}, which is not installed: "
+            f"pip install 's2cnet-thumbnails[{EXTRA_OF[package]}]'"
+        ) from error

@@ -1,0 +1,109 @@
+"""A wheel of the checkout, installed elsewhere: complete, importable, and it crops a photo.
+
+The wheel is built from the tracked files alone. It is installed into an environment of its own
+that finds the dependencies of this one, and nothing of this checkout.
+"""
+
+import os
+import site
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import pipeline
+from tests.support.odd_photos import scene
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("cuda_ops", "pipeline", "s2cnet")
+COMMANDS = ("crop", "demo", "evaluate", "fetch-weights", "make-starter", "runs", "train")
+
+CROP = """
+import pipeline, sys
+from pipeline import Cropper
+
+assert pipeline.__file__.startswith(sys.prefix), pipeline.__file__
+crops = Cropper().crop("photo.jpg", ["16:9", "circle"])
+print(*(crop.ratio for crop in crops), pipeline.__version__)
+"""
+
+
+def run(command: Sequence[str | Path], folder: Path) -> str:
+    """The output of a command that must succeed; nothing in the environment points here."""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    clean |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        list(map(str, command)), cwd=folder, env=clean, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tracked() -> list[str]:
+    """Every tracked file of the packages; the test is skipped outside a git checkout."""
+    listed = subprocess.run(
+        ["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
+    if not listed:
+        pytest.skip("not a git checkout")
+    return listed
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    for name in [*tracked(), "pyproject.toml", "setup.py", "README.md", "LICENSE"]:
+        copy = source / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes((ROOT / name).read_bytes())
+    build = ["pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source]
+    # No compiler: the kernels are tested elsewhere, and without them the definition runs.
+    run(["env", "CXX=none", sys.executable, "-m", *build], folder)
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` folder of an environment that has the wheel."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    # A path in a .pth file is searched, but .pth files in there, such as that of an editable
+    # installation of this checkout, are not followed.
+    packages = run([python, "-c", "import site; print(site.getsitepackages()[0])"], folder).strip()
+    Path(packages, "dependencies.pth").write_text("\n".join(site.getsitepackages()))
+    run([sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", wheel], folder)
+    Image.fromarray(scene(160, 120)).save(folder / "photo.jpg")
+    return folder / "bin"
+
+
+def test_every_tracked_file_of_the_packages_is_in_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert sorted(set(tracked()) - names) == []
+    others = {name.split("/")[0] for name in names} - set(PACKAGES)
+    assert others == {f"s2cnet_thumbnails-{pipeline.__version__}.dist-info"}
+
+
+def test_it_crops_a_photo(installed: Path) -> None:
+    told = run([installed / "python", "-c", CROP], installed.parent)
+    assert told.split() == ["16:9", "circle", pipeline.__version__]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_its_commands_are_installed(installed: Path, command: str) -> None:
+    told = run([installed / f"s2cnet-{command}", "--version"], installed.parent)
+    assert told == f"s2cnet-{command} {pipeline.__version__}\n"
+
+
+def test_its_crop_command_plans_a_run(installed: Path) -> None:
+    arguments = ["--input", "photo.jpg", "--output", "out", "--dry-run", "--ratios", "1:1"]
+    told = run([installed / "s2cnet-crop", *arguments], installed.parent)
+    assert "1 images in 1 tasks" in told
