@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from PIL import Image
 
 from pipeline.cropping.candidates import grid
 from pipeline.lab.cli.evaluate import main
+from pipeline.lab.datasets import NAMES
+from pipeline.lab.evaluation.baselines import NAMES as BASELINES
 from pipeline.lab.evaluation.metrics import srcc
+from pipeline.lab.evaluation.settings import EvaluationJob
 from s2cnet import boxes_to_input, prepare_image
 from s2cnet.gaic import GAIC, to_gaic_state_dict
 
@@ -138,3 +142,11 @@ def test_wrong_usage_is_2_with_a_message(
     assert run(gaic, tmp_path, *wrong) == 2
     assert len(capsys.readouterr().err) > 20
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_options_know_every_data_set_and_baseline(tmp_path: Path) -> None:
+    for name in NAMES:
+        EvaluationJob(dataset=name, data=tmp_path, output=tmp_path)  # type: ignore[arg-type]
+    (baselines,) = (f for f in fields(EvaluationJob) if f.name == "baselines")
+    named = baselines.metadata["help"].partition(": ")[2].partition(";")[0]
+    assert named.split(", ") == list(BASELINES)

@@ -1,0 +1,137 @@
+"""Evaluate on a data set, here or on Ray: read it, judge every photo, write the report."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pipeline.cropping.build import Weights, choose_weights
+from pipeline.errors import UsageError
+from pipeline.lab.datasets import Dataset, load_dataset
+from pipeline.lab.evaluation import baselines
+from pipeline.lab.evaluation.baselines.prior import fit_prior
+from pipeline.lab.evaluation.groups import read_groups
+from pipeline.lab.evaluation.photo import Row
+from pipeline.lab.evaluation.report import write_report
+from pipeline.lab.evaluation.settings import EvaluationJob
+from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
+from pipeline.lab.evaluation.summary import summarise
+from pipeline.lab.evaluation.tables import glance
+from pipeline.report.progress import Log, Progress
+from pipeline.settings import RunningSettings
+
+ALL = "all"  # of the job's `baselines`
+
+
+def evaluate(job: EvaluationJob, log: Log) -> float:
+    """Judge every photo, write the report; returns the share of photos that could not be judged.
+
+    Raises UsageError or WeightsError before the first photo.
+    """
+    dataset, setup = prepare(job, log)
+    rows = collect(dataset, setup, job, log)
+    report = {
+        "dataset": dataset.name,
+        "split": dataset.split,
+        "notes": dataset.notes,
+        "run": {
+            "data": job.data.resolve().name,
+            "weights": describe(setup.weights),
+            "detector": job.detector,
+            "judge": job.judge or job.detector,
+            "search": job.search,
+            "rank by": job.rank_by,
+            "ratios": job.ratios,
+            "resamples": job.resamples,
+            "seed": job.seed,
+        },
+        **summarise(rows, job.resamples, job.seed),
+        "rows": rows,
+    }
+    figures, page = write_report(report, job.output)
+    tell(report, log)
+    log.say("report", f"report   {page}\nfigures  {figures}", report=str(page))
+    failed = [row for row in rows if row["status"] != "ok"]
+    return len(failed) / max(1, len(rows))
+
+
+def describe(weights: Weights) -> str:
+    """What the report calls the network."""
+    if weights.kind == "untrained":
+        return f"untrained {weights.preset}, seed {weights.seed}"
+    return f"{weights.uri or weights.kind} {weights.sha256[:12]}"
+
+
+def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
+    """Read everything but the photos, so that a mistake shows at once."""
+    dataset = load_dataset(job.dataset, job.data, job.split)
+    asked = [name for name in job.baselines.split(",") if name]
+    if job.baselines == ALL:
+        asked = list(baselines.NAMES)
+    names, notes = baselines.without_missing(asked)
+    baselines.make_baselines(names)
+    prior = None
+    if "anchor_prior" in names:
+        try:
+            prior = fit_prior(load_dataset(job.dataset, job.data, "train"))
+        except UsageError as error:
+            notes.append(f"left out: no anchor prior: {error}")
+    for note in notes:
+        log.say("left_out", note)
+    setup = EvaluationSetup(
+        choose_weights(job.weights, job.preset, job.seed),
+        job.detector,
+        names,
+        [shape.name for shape in job.shapes],
+        prior=prior,
+        marked=read_groups(job.groups) if job.groups else {},
+        gaic=job.gaic,
+        focalnet=None if job.focalnet is None else str(job.focalnet),
+        judge=job.judge,
+        search=job.search,
+        rank_by=job.rank_by,
+    )
+    examples = dataset.examples[: job.limit]
+    return replace(dataset, examples=examples, notes=[*dataset.notes, *notes]), setup
+
+
+def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: Log) -> list[Row]:
+    """All rows, ordered by id."""
+    progress = Progress(log, len(dataset.examples), len(dataset.examples))
+    started, rows = time.perf_counter(), []
+    for row in run(dataset, setup, job, log):
+        rows.append(row)
+        progress.advance(1, int(row["status"] == "ok"), 0)
+    seconds = time.perf_counter() - started
+    log.say("judged", f"{len(rows)} photos in {seconds:.1f} s", photos=len(rows), seconds=seconds)
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def run(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: Log) -> Iterator[Row]:
+    """Here or on Ray."""
+    if not job.ray:
+        return evaluate_here(dataset.examples, setup, job.device)
+    from pipeline.lab.evaluation.cluster import evaluate_on_ray  # ray is slow to import
+    from pipeline.run import start_ray
+
+    gpus_per_actor = 0.0 if job.device == "cpu" else 1.0
+    workers = start_ray(RunningSettings(gpus_per_actor=gpus_per_actor), len(dataset.examples))
+    log.say("workers", workers.why)
+    return evaluate_on_ray(
+        dataset.examples, setup, workers.device, workers.actors, workers.actor_cpus,
+        workers.actor_gpus,
+    )  # fmt: skip
+
+
+def tell(report: dict[str, Any], log: Log) -> None:
+    """Every measure of every method, on the terminal."""
+    table = glance(report)
+    for line in table.lines:
+        cells = zip(table.header, line.cells, strict=True)
+        figures = {name: cell for name, cell in cells if cell.text != "–"}
+        shown = ", ".join(
+            f"{name} {cell.text}{' ' + cell.verdict if cell.verdict else ''}"
+            for name, cell in figures.items()
+        )
+        values = {name: cell.text for name, cell in figures.items()}
+        log.say("measure", f"{line.name:<17} {shown}", measure=line.name, values=values)
