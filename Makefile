@@ -1,5 +1,5 @@
 # make demo      run the main job on an embedded S3 server and show the crops (PHOTOS=folder for your own)
-# make test      every test that needs no GPU;  make check: style, types, structure, README
+# make test      every test that needs no GPU;  make check: style, types, spelling, structure, README
 # make bench     measure;  make test-slow | test-chaos | test-gpu: the long ones
 PYTHON ?= python3
 VENV := .venv
@@ -37,6 +37,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/clang-format --dry-run --Werror cuda_ops/csrc/*
+	$(BIN)/shellcheck .ci/run $(wildcard tests/*/*.sh)
 	$(BIN)/python -m pytest -q tests/project
 
 bench: setup

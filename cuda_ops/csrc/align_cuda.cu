@@ -44,8 +44,8 @@ __global__ void forward_kernel(
       for (int64_t dq = 0; dq < 2; ++dq) {
         const T row = points.row(p + dp), column = points.column(q + dq);
         if (!Points<T>::reads(points.row_inside(row), points.column_inside(column))) continue;
-        sum += read_point<T>(
-            map, n.width, Position<T>(row, n.height), Position<T>(column, n.width));
+        sum +=
+            read_point<T>(map, n.width, Position<T>(row, n.height), Position<T>(column, n.width));
       }
     }
     output[i] = static_cast<Value>(sum / static_cast<T>(4));
@@ -68,8 +68,7 @@ __global__ void backward_kernel(
     const Points<T> points(box, n.height, n.width, n.size);
     const T row = points.row(p), column = points.column(q);
     if (!Points<T>::reads(points.row_inside(row), points.column_inside(column))) continue;
-    const T value = gradient_at<T>(
-        gradients + (k * n.channels + c) * n.averages(), n.size, p, q);
+    const T value = gradient_at<T>(gradients + (k * n.channels + c) * n.averages(), n.size, p, q);
     const Position<T> y(row, n.height), x(column, n.width);
     T* cell = sums + (box.batch * n.channels + c) * n.cells() + y.cell * n.width + x.cell;
     const T one = 1;
@@ -105,10 +104,10 @@ Tensor forward(const Tensor& features, const Tensor& rois, int64_t output_size, 
     using T = Compute<Value>;
     const Tensor maps = torch::stable::contiguous(features);
     const Tensor boxes = as(rois, kCompute<Value>);
-    forward_kernel<Value, Points><<<blocks_for(output.numel()), kThreads, 0,
-                                    current_stream(features)>>>(
-        static_cast<const Value*>(maps.data_ptr()), static_cast<const T*>(boxes.data_ptr()),
-        static_cast<T>(scale), n, static_cast<Value*>(output.data_ptr()));
+    forward_kernel<Value, Points>
+        <<<blocks_for(output.numel()), kThreads, 0, current_stream(features)>>>(
+            static_cast<const Value*>(maps.data_ptr()), static_cast<const T*>(boxes.data_ptr()),
+            static_cast<T>(scale), n, static_cast<Value*>(output.data_ptr()));
     STD_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return output;
@@ -131,9 +130,8 @@ Tensor backward(
     const int64_t items = n.boxes * n.channels * n.points();
     if (items > 0) {
       backward_kernel<Value, Points><<<blocks_for(items), kThreads, 0, current_stream(grad)>>>(
-          static_cast<const Value*>(gradients.data_ptr()),
-          static_cast<const T*>(boxes.data_ptr()), static_cast<T>(scale), n,
-          static_cast<T*>(sums.data_ptr()));
+          static_cast<const Value*>(gradients.data_ptr()), static_cast<const T*>(boxes.data_ptr()),
+          static_cast<T>(scale), n, static_cast<T*>(sums.data_ptr()));
       STD_CUDA_KERNEL_LAUNCH_CHECK();
     }
     result = torch::stable::to(sums, grad.scalar_type());

@@ -120,7 +120,8 @@ SAMPLING_FUNCTION T read_point(const Value* map, int64_t width, Position<T> y, P
       static_cast<T>(cell[width + 1]) * (y.share * x.share);
 }
 
-// What reaches point (p, q) of the (A + 1) x (A + 1) grid from the gradients [A, A] of its averages.
+// What reaches point (p, q) of the (A + 1) x (A + 1) grid from the gradients [A, A] of its
+// averages.
 template <typename T, typename Value>
 SAMPLING_FUNCTION T gradient_at(const Value* gradient, int64_t size, int64_t p, int64_t q) {
   T sum = 0;

@@ -18,7 +18,8 @@ conf=$dir/ceph.conf
 arch_lib=$root/usr/lib/$(uname -m)-linux-gnu
 
 ceph_environment() {
-  export LD_LIBRARY_PATH=$arch_lib:$arch_lib/ceph:$root/lib/$(uname -m)-linux-gnu
+  LD_LIBRARY_PATH=$arch_lib:$arch_lib/ceph:$root/lib/$(uname -m)-linux-gnu
+  export LD_LIBRARY_PATH
   export PATH=$root/usr/bin:$root/usr/sbin:$PATH PYTHONPATH=$root/usr/lib/python3/dist-packages
   export CEPH_CONF=$conf
 }
