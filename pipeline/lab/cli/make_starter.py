@@ -10,12 +10,12 @@ None of the inputs is in the package. --photos is any folder of varied photos wi
 ([{"file", "width", "height", "objects": [{"class_index", "box": xyxy}] or []}]); ours were 1,478
 photos, 256 of them with COCO's boxes. --scored-crops holds human scores of GAICv1's crops with
 object boxes, without its photos (pipeline/lab/starter/scored_crops.py). The networks come from
-packages named in pipeline/lab/starter/{answers,onnx_networks,readable_map}.py; onnx, onnxruntime,
-rapidocr-onnxruntime and tflite are needed here only. Three hours on two cores; --trial shows in
-minutes whether all inputs are right, with weights that are good for nothing.
+packages named in pipeline/lab/starter/{teacher_outputs,onnx_networks,semantic_map}.py. onnx,
+onnxruntime, rapidocr-onnxruntime and tflite have to be installed. It takes three hours on two
+cores; --trial shows in minutes whether all inputs are right, and makes useless weights.
 
---graph-from keeps the graph of an earlier file behind the new backbone; its map means the same. The
-file in the package was made so: its graph has seen ten times as many photos as a new one does here.
+--graph-from keeps the graph of an earlier file behind the new backbone, whose map has the same
+meaning. The file in the package was made so: its graph was trained on ten times as many photos.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
 """

@@ -1,15 +1,18 @@
 """How the starter weights and the embedded detector's head are made: `jobs/make_starter.py`.
 
-    scored_crops     human scores of crops, without their photos
-    people           a model of how people crop around a subject
-    layout_teacher   which subject explains a photo's scores, and what a subject says about a crop
-    answers          what other detectors see in a folder of photos (`label_objects.mjs`, Node)
-    subjects         their answers as one belief about where a photo's subject is
-    subject_head     trains the embedded detector's head on that belief
-    readable_map     S2CNet's backbone, and eight channels that a person can read
-    crop_lists       crops of one ratio, as the product proposes them, and their worth to people
-    drawn_map        maps and boxes for the human scores, whose photos are not there
-    distil           trains S2CNet's graph on human scores and on the belief
+    scored_crops       human scores of crops, without their photos
+    simulated_crops    a model of how people crop around a subject
+    layout_teacher     which subject explains a photo's scores; the score of a crop given a subject
+    teacher_outputs    what other detectors find in a folder of photos (`label_objects.mjs`, Node)
+    onnx_networks      the teachers that come as ONNX files
+    pseudo_labels      the teachers' outputs merged: objects, a subject map, subjects with chances
+    views              photos, mirrored photos and parts of photos with their pseudo-labels
+    detector_training  trains the embedded detector's head on the pseudo-labels
+    semantic_map       S2CNet's backbone with eight channels whose meaning is fixed
+    synthetic_map      such maps, and boxes, for the human scores, whose photos are not there
+    crop_lists         crops of one ratio, as the product proposes them, with target scores
+    graph_training     trains S2CNet's graph on human scores and on pseudo-labels
+    recipe, inputs     the whole of it, and what it needs
 
 Nothing here is needed to use the weights.
 """

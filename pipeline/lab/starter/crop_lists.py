@@ -1,6 +1,4 @@
-"""Lists of crops of one photo, as the product proposes them, with what each is worth to people."""
-
-from __future__ import annotations
+"""Lists of crops of one photo, as the product proposes them, with their target scores."""
 
 from dataclasses import dataclass
 
@@ -8,24 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cropping import candidates
-from pipeline.lab.starter.people import People, expected_iou
+from pipeline.lab.starter.simulated_crops import SimulatedCrops, expected_iou
 
-FREE_CROPS = 3
+# Set by hand, unless a source is given.
+FREE_CROPS = 3  # crops in the list of no given ratio
 USUAL = (1, 4 / 3, 16 / 9, 9 / 16, 3 / 4)
 RATIOS = (*USUAL, 3 / 2, 2 / 3, 1 / 2, 2, 5 / 4, 4 / 5)
-FAR = 0.6  # from this difference of logarithms on, a ratio is far from a photo's own
+RATIO_NOISE = 0.05  # standard deviation of a list's ratio, as a logarithm
+FAR = 0.6  # a ratio is far from the photo's own from this difference of logarithms on
 FAR_WEIGHT = 1.5  # of such a list in the loss
-LARGE_AREA, LARGE_SHARE = 0.65, 2 / 3  # that many crops of it have that much of the largest's area
-# A score is the normalised human one. Within a photo that is about 10 x (expected IoU - .54), by
+# In a far list, at least this share of the crops has this share of the largest crop's area.
+LARGE_SHARE, LARGE_AREA = 2 / 3, 0.65
+# A score is the normalised human one. Within a photo it is about 10 × (expected IoU − .54), by
 # regression of human scores on the expected IoU of the same crops.
 SCORE_OF_IOU, MEAN_IOU = 10.0, 0.54
 
 
 @dataclass(frozen=True, eq=False)
 class CropList:
-    """Crops [N, 4] in input pixels, their true scores [N], the list's weight in the loss.
+    """Crops [N, 4] in input pixels, their target scores [N], the list's weight in the loss.
 
-    choice: one of the crops is taken, so it counts how good that one is.
+    choice: the product takes one crop of such a list, so the loss also scores which one is best.
     """
 
     crops: NDArray[np.float32]
@@ -35,13 +36,13 @@ class CropList:
 
 
 def ratio_lists(
-    width: int, height: int, people: People, count: int, random: np.random.Generator
+    width: int, height: int, people: SimulatedCrops, count: int, random: np.random.Generator
 ) -> list[CropList]:
-    """A list of a person's ratio, one of a usual ratio, and one of no given ratio."""
+    """Three lists: of one simulated person's ratio, of a usual ratio, and of no given ratio."""
     size = np.array([width, height, width, height])
     x0, y0, x1, y1 = people.crops[random.integers(len(people.crops))]
     own = float(np.clip((x1 - x0) / (y1 - y0) * width / height, 0.4, 2.5))
-    usual = float(random.choice(USUAL) * np.exp(random.normal(0, 0.05)))
+    usual = float(random.choice(USUAL) * np.exp(random.normal(0, RATIO_NOISE)))
     lists = []
     for ratio in (own, usual):
         crops = random.permutation(candidates.for_ratio(width, height, ratio))[:count]
@@ -53,11 +54,11 @@ def ratio_lists(
 
 
 def far_list(
-    width: int, height: int, people: People, count: int, random: np.random.Generator
+    width: int, height: int, people: SimulatedCrops, count: int, random: np.random.Generator
 ) -> CropList:
     """A list of a ratio far from the photo's, mostly of large crops: they differ by place."""
     far = [ratio for ratio in RATIOS if abs(np.log(ratio * height / width)) > FAR]
-    ratio = float(random.choice(far or RATIOS) * np.exp(random.normal(0, 0.05)))
+    ratio = float(random.choice(far or RATIOS) * np.exp(random.normal(0, RATIO_NOISE)))
     crops = random.permutation(candidates.for_ratio(width, height, ratio))
     areas = np.prod(crops[:, 2:] - crops[:, :2], axis=1)
     large = areas > LARGE_AREA * areas.max()
@@ -70,5 +71,5 @@ def far_list(
 
 
 def as_score(overlap: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a human score would be, normalised, from an expected overlap."""
+    """The normalised human score that an expected overlap stands for."""
     return SCORE_OF_IOU * (overlap - MEAN_IOU)

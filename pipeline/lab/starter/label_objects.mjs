@@ -44,11 +44,11 @@ function expectedBin(values, from) {
 
 async function withNanodet(model, file) {
   const image = new Float32Array(await pixels(file, 416));
-  const answers = tf.tidy(() => model.execute(
+  const outputs = tf.tidy(() => model.execute(
     tf.transpose(tf.div(tf.tensor(image, [1, 416, 416, 3]), 255), [0, 3, 1, 2])));
   const found = [];
   for (const grid of [52, 26, 13]) {
-    const of = (width) => answers.find((a) => a.shape[1] === grid * grid && a.shape[2] === width);
+    const of = (width) => outputs.find((a) => a.shape[1] === grid * grid && a.shape[2] === width);
     const scores = of(CLASSES).dataSync(), edges = of(4 * BINS).dataSync();
     for (let cell = 0; cell < grid * grid; cell++) {
       let best = 0;
@@ -62,7 +62,7 @@ async function withNanodet(model, file) {
       found.push([x - l, y - t, x + r, y + b, score, best]);
     }
   }
-  tf.dispose(answers);
+  tf.dispose(outputs);
   return found;
 }
 

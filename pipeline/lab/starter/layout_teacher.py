@@ -1,12 +1,10 @@
-"""What human scores say about a photo's subject, and what a subject says about a crop.
+"""A network that predicts a crop's human score from the layout alone: the crop and a subject box.
 
-No photo is seen. One network tells a crop's score from its place and one subject box; for every
-photo the box that explains its scores best is taken as its subject; both are improved in turns
-(hard expectation-maximisation). On the held-out photos of GAICv1, subjects found so explain the
-human order with SRCC .75, and .60 when their edges are off by a fifth of the photo.
+No photo is used. The subject of a photo is not known either: of several boxes, the one that
+explains the photo's scores best is taken for it. Network and subjects are improved in turns (hard
+expectation-maximisation). On the held-out photos of GAICv1, subjects found so explain the human
+order with SRCC .75, and .60 when their edges are off by a fifth of the photo.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -20,15 +18,18 @@ from pipeline.boxes import mirror
 from pipeline.lab.starter.scored_crops import Boxes, ScoredLayout, Values
 from pipeline.lab.training.losses import crop_loss
 
+# Set by hand.
 ROUNDS, EPOCHS, LAST_EPOCHS = 4, 5, 10
 PHOTOS_A_STEP, CROPS_A_PHOTO = 16, 48
 RATE, DECAY = 2e-3, 0.02
 WARM = 0.11  # of the steps; OneCycleLR divides by share x steps - 1, which .1 makes 0 at ten steps
 LARGEST, SMALLEST = 0.75, 0.004  # share of the photo that a subject may fill
+FIRST_CANDIDATES = 6  # of a photo; its first subject is drawn from them
+KEPT_EDGE_SLOPE = 12  # of the sigmoid that tells whether a margin is there at all
 
 
 class LayoutTeacher(nn.Module):
-    """Score of a crop from its geometry, its photo's shape and a subject box."""
+    """Predicts the score of a crop from its geometry, its photo's shape and a subject box."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ CROP_FEATURES, PAIR_FEATURES = 11, 25
 
 
 def crop_features(crops: Tensor, aspects: Tensor) -> Tensor:
-    """[B, N, 11]: corners, sides, area, shape, place."""
+    """[B, N, 11]: corners, sides, area, ratio in pixels, the photo's ratio, centre."""
     x0, y0, x1, y1 = crops.unbind(-1)
     width, height = x1 - x0, y1 - y0
     aspect = aspects.log()[:, None].expand_as(x0)
@@ -70,7 +71,7 @@ def crop_features(crops: Tensor, aspects: Tensor) -> Tensor:
 
 
 def pair_features(crops: Tensor, subjects: Tensor, aspects: Tensor) -> Tensor:
-    """[B, N, 25]: how much of the subject a crop keeps, its margins, both boxes."""
+    """[B, N, 25]: share of the subject that a crop keeps, its margins, both boxes."""
     subject = subjects[:, None].expand_as(crops)
     c0x, c0y, c1x, c1y = crops.unbind(-1)
     s0x, s0y, s1x, s1y = subject.unbind(-1)
@@ -91,7 +92,7 @@ def pair_features(crops: Tensor, subjects: Tensor, aspects: Tensor) -> Tensor:
         [
             torch.stack(shares, -1),
             margins.clamp(-1.5, 1.5),
-            torch.sigmoid(12 * margins),  # whether the margin is there at all
+            torch.sigmoid(KEPT_EDGE_SLOPE * margins),
             subject,
             torch.stack(own, -1),
             crops,
@@ -101,8 +102,8 @@ def pair_features(crops: Tensor, subjects: Tensor, aspects: Tensor) -> Tensor:
     )
 
 
-def possible_subjects(objects: Boxes) -> Boxes:
-    """Object boxes and the hulls of two of them, without the huge and the tiny. [S, 4], S >= 1"""
+def candidate_subjects(objects: Boxes) -> Boxes:
+    """Object boxes and the hulls of any two, without the huge and the tiny. [S, 4], S ≥ 1"""
     first, second = np.tril_indices(len(objects))
     low = np.minimum(objects[first, :2], objects[second, :2])
     high = np.maximum(objects[first, 2:], objects[second, 2:])
@@ -115,10 +116,10 @@ def possible_subjects(objects: Boxes) -> Boxes:
 def find_subjects(
     layouts: Sequence[ScoredLayout], seed: int = 0, rounds: int = ROUNDS
 ) -> tuple[LayoutTeacher, list[NDArray[np.float32]]]:
-    """The teacher and each photo's subject box, by turns of fitting and choosing."""
+    """The teacher and each photo's subject box [4], by turns of fitting and choosing."""
     random = np.random.default_rng(seed)
-    possible = [possible_subjects(layout.objects) for layout in layouts]
-    subjects = [boxes[random.integers(min(len(boxes), 6))] for boxes in possible]
+    possible = [candidate_subjects(layout.objects) for layout in layouts]
+    subjects = [boxes[random.integers(min(len(boxes), FIRST_CANDIDATES))] for boxes in possible]
     for turn in range(rounds):
         epochs = LAST_EPOCHS if turn == rounds - 1 else EPOCHS
         teacher = fit_teacher(layouts, subjects, epochs, seed + turn)
@@ -130,7 +131,7 @@ def find_subjects(
 def fit_teacher(
     layouts: Sequence[ScoredLayout], subjects: Sequence[Values], epochs: int, seed: int
 ) -> LayoutTeacher:
-    """A teacher for known subjects, in evaluation mode."""
+    """Train a teacher for known subjects; returned in evaluation mode."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     teacher = LayoutTeacher()
@@ -164,7 +165,7 @@ def _photo_loss(
 
 @torch.no_grad()
 def subject_costs(teacher: LayoutTeacher, layout: ScoredLayout, subjects: Boxes) -> Values:
-    """How badly each of subjects [S, 4] explains a photo's scores, [S]."""
+    """Mean error of a photo's predicted scores for each of subjects [S, 4]. [S]"""
     scores = teacher_scores(teacher, layout.crops, subjects, layout.aspect)
     truth = torch.from_numpy(layout.scores).expand(len(subjects), -1)
     costs = functional.smooth_l1_loss(torch.from_numpy(scores), truth, reduction="none")

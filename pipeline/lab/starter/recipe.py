@@ -1,4 +1,4 @@
-"""The recipe of the packaged weights: label photos, train the detector, then the network."""
+"""The recipe of the packaged weights: run the teachers, train the detector, then the network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from torch import Tensor
 
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
-from pipeline.lab.starter.answers import Answers, Networks, ask
-from pipeline.lab.starter.distil import SeenPhoto, distil
+from pipeline.lab.starter.detector_training import train_detector
+from pipeline.lab.starter.graph_training import EncodedPhoto, train_graph
 from pipeline.lab.starter.inputs import StarterJob
 from pipeline.lab.starter.layout_teacher import find_subjects, fit_teacher
-from pipeline.lab.starter.readable_map import fit_reading, load_backbone, refine
 from pipeline.lab.starter.scored_crops import ScoredLayout, read_scored_crops
-from pipeline.lab.starter.subject_head import train_detector
+from pipeline.lab.starter.semantic_map import fit_projection, load_backbone, train_backbone
+from pipeline.lab.starter.teacher_outputs import TeacherFiles, TeacherOutputs, run_teachers
 from pipeline.lab.starter.views import View, views_of
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How much is done. The defaults made the files in the package."""
+class Budget:
+    """How much is trained. The defaults made the files in the package."""
 
     photos: int | None = None  # the first ones of the index; None: all
     held_out: int = 150  # photos that nothing is trained on
     detector_epochs: int = 3
-    reading_views: int = 360
+    projection_views: int = 360
     map_steps: int = 2100
     subject_rounds: int = 4
     teachers: int = 2  # beside the one that finds the subjects
@@ -38,106 +38,106 @@ class Effort:
     graph_steps: int = 4500
 
 
-TRIAL = Effort(
-    photos=12, held_out=2, detector_epochs=1, reading_views=9, map_steps=3, subject_rounds=1,
+TRIAL = Budget(
+    photos=12, held_out=2, detector_epochs=1, projection_views=9, map_steps=3, subject_rounds=1,
     teachers=1, teacher_epochs=1, graph_steps=5,
 )  # fmt: skip
 
 
 def make_starter(job: StarterJob, log: Log) -> None:
     """Label the photos and write both files into the job's output. Raises UsageError."""
-    effort = TRIAL if job.trial else Effort()
+    budget = TRIAL if job.trial else Budget()
     job.output.mkdir(parents=True, exist_ok=True)
     layouts = read_scored_crops(job.scored_crops)["train"]
-    networks = Networks(job.centerface, job.isnet, job.lite0)
-    answers = ask(job.photos, job.objects, networks, effort.photos)
+    files = TeacherFiles(job.centerface, job.isnet, job.lite0)
+    outputs = run_teachers(job.photos, job.objects, files, budget.photos)
     detector = SubjectNetwork().eval()
     fold_lite0(torch.load(job.lite0, map_location="cpu", weights_only=True), detector)
     network = S2CNet.untrained("gaicv1", job.seed)
     load_backbone(network, job.mobilenet)
     scored = layouts if job.graph_from is None else load_model(str(job.graph_from))
-    make(detector, network, answers, scored, job.photos, job.output, effort, job.seed, log)
+    make(detector, network, outputs, scored, job.photos, job.output, budget, job.seed, log)
 
 
 def make(
     detector: SubjectNetwork,
     network: S2CNet,
-    answers: Sequence[Answers],
+    outputs: Sequence[TeacherOutputs],
     scored: Sequence[ScoredLayout] | S2CNet,
     photos: Path,
     output: Path,
-    effort: Effort,
+    budget: Budget,
     seed: int,
     log: Log,
 ) -> None:
-    """Train the detector and the network, whose trunk and backbone see already; write both files.
+    """Train the detector and the network, whose trunk and backbone are pretrained; write both.
 
-    answers: of photos in the folder `photos`. scored: human scores to learn the graph from, or a
+    outputs: of photos in the folder `photos`. scored: human scores to learn the graph from, or a
     network whose graph is kept. Files: subjects.safetensors, starter.safetensors.
     """
     random = np.random.default_rng(seed)
-    order = random.permutation(len(answers))[effort.held_out :]
-    views = [view for index in order for view in views_of(answers[index], random)]
-    log.say("labels", f"{len(answers)} photos labelled, {len(views)} views")
+    order = random.permutation(len(outputs))[budget.held_out :]
+    views = [view for index in order for view in views_of(outputs[index], random)]
+    log.say("labels", f"{len(outputs)} photos labelled, {len(views)} views")
 
-    train_detector(detector, views, photos, seed, effort.detector_epochs)
+    train_detector(detector, views, photos, seed, budget.detector_epochs)
     _write(detector.state_dict(), output / "subjects.safetensors")
     log.say("detector", "the embedded detector is trained")
 
-    drawn = random.permutation(len(views))[: effort.reading_views]
-    fit_reading(network, [views[index] for index in drawn], photos)
-    refine(network, views, photos, seed, effort.map_steps)
-    log.say("map", "the backbone draws what it sees")
+    drawn = random.permutation(len(views))[: budget.projection_views]
+    fit_projection(network, [views[index] for index in drawn], photos)
+    train_backbone(network, views, photos, seed, budget.map_steps)
+    log.say("map", "the backbone is trained")
     if isinstance(scored, S2CNet):
-        take_graph(network, scored)
+        copy_graph(network, scored)
     else:
-        seen = [_seen(network, detector, view, photos) for view in views]
-        learn_graph(network, seen, scored, effort, seed, log)
+        encoded = [_encoded(network, detector, view, photos) for view in views]
+        fit_graph(network, encoded, scored, budget, seed, log)
     _write(to_published_state_dict(network), output / "starter.safetensors")
 
 
-def learn_graph(
+def fit_graph(
     network: S2CNet,
-    seen: Sequence[SeenPhoto],
+    photos: Sequence[EncodedPhoto],
     layouts: Sequence[ScoredLayout],
-    effort: Effort,
+    budget: Budget,
     seed: int,
     log: Log,
 ) -> None:
-    """Train all behind the backbone on human scores and on the belief about the seen photos."""
-    teacher, subjects = find_subjects(layouts, seed, effort.subject_rounds)
+    """Train all behind the backbone on human scores and on pseudo-labels of photos."""
+    teacher, subjects = find_subjects(layouts, seed, budget.subject_rounds)
     teachers = [teacher] + [
-        fit_teacher(layouts, subjects, effort.teacher_epochs, seed=10 + i)
-        for i in range(effort.teachers)
+        fit_teacher(layouts, subjects, budget.teacher_epochs, seed=10 + i)
+        for i in range(budget.teachers)
     ]
     log.say("teachers", f"subjects found in {len(subjects)} scored photos")
-    distil(network, seen, layouts, subjects, teachers, seed, effort.graph_steps)
+    train_graph(network, photos, layouts, subjects, teachers, seed, budget.graph_steps)
 
 
-def take_graph(network: S2CNet, earlier: S2CNet) -> None:
-    """Give the network everything of an earlier one that stands behind the backbone."""
+def copy_graph(network: S2CNet, earlier: S2CNet) -> None:
+    """Copy everything behind the backbone from an earlier network."""
     state = earlier.state_dict()
     kept = {name: state[name] for name in state if not name.startswith("backbone.")}
     network.load_state_dict(kept, strict=False)
 
 
 @torch.inference_mode()
-def _seen(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path) -> SeenPhoto:
+def _encoded(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path) -> EncodedPhoto:
     pixels = view.pixels(folder)
     image = prepare_image(pixels)[0]
     found = detect_with(detector, pixels)
     height, width = pixels.shape[:2]
-    return SeenPhoto(
+    return EncodedPhoto(
         network.backbone(image[None])[0].numpy().astype(np.float16),
         (image.shape[2], image.shape[1]),
         (found.boxes / np.array([width, height] * 2, np.float32)).astype(np.float32),
-        view.belief.subjects,
-        view.belief.weights,
+        view.labels.subjects,
+        view.labels.probabilities,
     )
 
 
 def _write(tensors: dict[str, Tensor], path: Path) -> None:
-    """Half precision: half the size, and scores move by less than the third decimal."""
+    """Write in half precision: half the size; scores change after the third decimal."""
     halved = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().clone()
         for name, tensor in tensors.items()

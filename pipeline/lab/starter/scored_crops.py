@@ -1,6 +1,4 @@
-"""Human scores of crops without the photos: for learning what layout alone tells."""
-
-from __future__ import annotations
+"""Human scores of crops without their photos: what the layout alone tells can be learnt."""
 
 import json
 from dataclasses import dataclass
@@ -19,15 +17,15 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class ScoredLayout:
-    """A photo's crops [N, 4], their normalised scores [N], object boxes [D, 4], width / height."""
+    """Crops [N, 4] of a photo, their normalised scores [N], object boxes [D, 4], width / height."""
 
     crops: Boxes
     scores: Values
     objects: Boxes
     aspect: float
 
-    def mirrored(self) -> ScoredLayout:
-        """The same judgement of the mirrored photo."""
+    def mirrored(self) -> "ScoredLayout":
+        """The same crops, scores and objects in the mirrored photo."""
         return ScoredLayout(
             mirror(self.crops, 1), self.scores, mirror(self.objects, 1), self.aspect
         )
@@ -37,8 +35,8 @@ def read_scored_crops(path: Path) -> dict[str, list[ScoredLayout]]:
     """The layouts of each split from a JSON of GAICv1's form, keyed "train" and "test".
 
     {"<photo>": {"split": …, "crops": [[x0, y0, x1, y1], …], "scores": […], "detections": […]}}, in
-    pixels. The photo's size is not told: the grid anchors are symmetric in it, so it is the sum of
-    the lowest and the highest corner. Raises UsageError.
+    pixels. The photo's size is not in the file: the grid anchors lie symmetrically in the photo, so
+    it is the sum of the lowest and the highest corner. Raises UsageError.
     """
     try:
         rows = json.loads(path.read_text())

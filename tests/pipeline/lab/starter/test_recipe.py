@@ -13,29 +13,29 @@ from pipeline.command_line import parser_of
 from pipeline.cropping import candidates
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork
-from pipeline.lab.starter.answers import Answers
 from pipeline.lab.starter.crop_lists import FAR, FAR_WEIGHT, far_list, ratio_lists
-from pipeline.lab.starter.distil import SeenPhoto, off_centre
+from pipeline.lab.starter.graph_training import EncodedPhoto, sampling_probabilities
 from pipeline.lab.starter.inputs import StarterJob
-from pipeline.lab.starter.people import draw_people
-from pipeline.lab.starter.recipe import Effort, make, take_graph
+from pipeline.lab.starter.recipe import Budget, copy_graph, make
 from pipeline.lab.starter.scored_crops import read_scored_crops
+from pipeline.lab.starter.simulated_crops import simulate_crops
+from pipeline.lab.starter.teacher_outputs import TeacherOutputs
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
 
 torch.set_num_threads(1)
 
-LITTLE = Effort(
-    held_out=1, detector_epochs=1, reading_views=3, map_steps=1, subject_rounds=1, teachers=1,
+SMALL = Budget(
+    held_out=1, detector_epochs=1, projection_views=3, map_steps=1, subject_rounds=1, teachers=1,
     teacher_epochs=1, graph_steps=2,
 )  # fmt: skip
 WIDTH, HEIGHT = 160, 120
 
 
-def drawn_photos(folder: Path) -> list[Answers]:
-    """Three photos of a bright square on grey noise, with answers that agree where it is."""
+def drawn_photos(folder: Path) -> list[TeacherOutputs]:
+    """Three photos of a bright square on grey noise; all teachers find it."""
     random = np.random.default_rng(0)
-    answers = []
+    outputs = []
     for number in range(3):
         pixels = random.integers(90, 110, (HEIGHT, WIDTH, 3)).astype(np.uint8)
         x, y = 20 + 40 * number, 30
@@ -50,10 +50,10 @@ def drawn_photos(folder: Path) -> list[Answers]:
         text = np.array([[*box[:3], (y + 12) / HEIGHT, 0.9]], np.float32)
         objects = {"nanodet": rows, "centernet": rows}
         size = (WIDTH, HEIGHT)
-        answers.append(
-            Answers(f"{number}.png", size, objects, faces, seen, seen, front, text, nothing)
+        outputs.append(
+            TeacherOutputs(f"{number}.png", size, objects, faces, seen, seen, front, text, nothing)
         )
-    return answers
+    return outputs
 
 
 def drawn_scores(path: Path) -> Path:
@@ -71,12 +71,12 @@ def drawn_scores(path: Path) -> Path:
 
 
 def test_a_little_of_everything_makes_two_files_that_load(tmp_path: Path) -> None:
-    answers = drawn_photos(tmp_path)
+    outputs = drawn_photos(tmp_path)
     layouts = read_scored_crops(drawn_scores(tmp_path / "scores.json"))["train"]
     torch.manual_seed(0)
     detector, network = SubjectNetwork().eval(), S2CNet.untrained("gaicv1", 0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    make(detector, network, answers, layouts, tmp_path, tmp_path, LITTLE, 0, Log())
+    make(detector, network, outputs, layouts, tmp_path, tmp_path, SMALL, 0, Log())
 
     made = safetensors.torch.load_file(tmp_path / "subjects.safetensors")
     assert made["head.out.weight"].dtype == torch.float16
@@ -102,7 +102,7 @@ def test_a_little_of_everything_makes_two_files_that_load(tmp_path: Path) -> Non
 def test_an_earlier_graph_is_taken_without_its_backbone() -> None:
     network, earlier = S2CNet.untrained("gaicv1", 1), S2CNet.untrained("gaicv1", 2)
     own = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    take_graph(network, earlier)
+    copy_graph(network, earlier)
     for name, tensor in network.state_dict().items():
         source = own if name.startswith("backbone.") else earlier.state_dict()
         assert torch.equal(tensor, source[name]), name
@@ -128,7 +128,7 @@ def test_the_trial_is_an_option() -> None:
 
 def test_lists_that_are_far_from_the_photo_s_own_ratio() -> None:
     random = np.random.default_rng(0)
-    people = draw_people(np.array([[0.1, 0.3, 0.3, 0.7]]), np.ones(1), 64, random)
+    people = simulate_crops(np.array([[0.1, 0.3, 0.3, 0.7]]), np.ones(1), 64, random)
     for width, height in ((384, 256), (256, 384)):
         for _ in range(8):
             made = far_list(width, height, people, 12, random)
@@ -144,12 +144,12 @@ def test_lists_that_are_far_from_the_photo_s_own_ratio() -> None:
 
 
 def test_photos_with_something_off_centre_are_seen_more_often() -> None:
-    def photo(*subject: float) -> SeenPhoto:
+    def photo(*subject: float) -> EncodedPhoto:
         nothing = np.zeros((8, 2, 2), np.float16)
         boxes = np.array([subject])
-        return SeenPhoto(nothing, (32, 32), np.zeros((0, 4), np.float32), boxes, np.ones(1))
+        return EncodedPhoto(nothing, (32, 32), np.zeros((0, 4), np.float32), boxes, np.ones(1))
 
-    chances = off_centre(
+    chances = sampling_probabilities(
         [photo(0.1, 0.1, 0.9, 0.9), photo(0, 0.6, 0.3, 0.9)], np.random.default_rng(0)
     )
     assert chances.sum() == pytest.approx(1)

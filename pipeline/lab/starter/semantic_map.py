@@ -1,16 +1,16 @@
-"""S2CNet's map of eight channels, made readable: a backbone that sees, and a reading of it.
+"""A semantic map: S2CNet's eight feature channels, each with a fixed meaning.
 
 The backbone is the MobileNetV2 inside MediaPipe's Objectron, `object_detection_ssd_mobilenetv2_
 oidv4_fp16.tflite` (Apache-2.0; in the npm package @mediapipe/objectron), trained for detection on
-Open Images: its batch-norms are folded already. Ridge regression of its 448 joined channels gives
-where in the photo a cell is (x and y: a convolution's zero padding tells it), the subject map, and
-where people, faces and things are. The upper two stages are then trained
-towards the same. One channel is 1 everywhere, so that RoDAlign, which is 0 inside
-a box, draws the box; one stays empty. A readable map can also be drawn without a photo: that is how
-human scores of unseen photos can train the graph (`distil`).
-"""
+Open Images; its batch-norms are folded already. The convolution that reduces its 448 joined
+channels to eight is fitted by ridge regression: the position x and y (which zero padding reveals),
+the subject map, and where people, faces and things are. The upper two stages are then trained
+towards the same targets. One channel is 1 everywhere, so that RoDAlign, which is 0 inside a box,
+marks the box; one stays 0.
 
-from __future__ import annotations
+A map with fixed meanings can also be made without a photo (`synthetic_map`). So human scores whose
+photos are not there can train the graph (`graph_training`).
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,16 +26,21 @@ from s2cnet import S2CNet, prepare_image
 from s2cnet.inputs import MEAN, STD
 
 CHANNELS = ("x", "y", "one", "subject", "person", "face", "thing", "empty")
-WEIGHTS = (0.3, 0.3, 0.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the channels' squared errors
+X, Y, ONE, SUBJECT = range(4)
+JOINED = 448  # channels that the backbone joins
+# Set by hand.
+CHANNEL_WEIGHTS = (0.3, 0.3, 0.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the squared errors
 RIDGE = 1e-3  # of each channel's own power
-STEPS, VIEWS_A_STEP, RATE, DECAY = 2100, 6, 2.5e-4, 0.01
+STEPS, VIEWS_A_STEP, RATE, DECAY, WARM = 2100, 6, 2.5e-4, 0.01, 0.02
+CONTRAST, BRIGHTNESS = (0.8, 1.2), (-20, 20)  # range of changes of a view's pixels
+ELLIPSE = 1.1  # an object is drawn to this square of its radius: a little more than its ellipse
 
 
 def load_backbone(network: S2CNet, tflite: Path) -> None:
     """Copy the file's convolutions into the network's backbone; needs the PyPI package `tflite`.
 
-    The file expects pixels in -1..1 and pads strided convolutions right and below only; the
-    latter moves its map by less than a cell.
+    The file expects pixels in -1..1, which the first filter absorbs. It pads strided convolutions
+    right and below only, which moves its map by less than a cell; that is ignored.
     """
     convolutions = [
         pair for pair in _convolutions(tflite) if "BoxPredictor_0" not in pair[0]
@@ -64,7 +69,7 @@ def load_backbone(network: S2CNet, tflite: Path) -> None:
 
 
 def _convolutions(path: Path) -> list[tuple[str, Tensor, Tensor]]:
-    """Output's name, weight [out, in, k, k] and bias of each convolution, in the order they run."""
+    """Name of the output, weight [out, in, k, k] and bias of each convolution, in running order."""
     import tflite
 
     model: Any = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
@@ -78,7 +83,7 @@ def _convolutions(path: Path) -> list[tuple[str, Tensor, Tensor]]:
         return torch.from_numpy(values.reshape(tensor.ShapeAsNumpy()))
 
     operators = tflite.BuiltinOperator
-    widened: dict[int, int] = {}  # a half-precision constant is widened by an operator of its own
+    widened: dict[int, int] = {}  # output -> input of operators that widen half precision
     found = []
     for number in range(graph.OperatorsLength()):
         operator = graph.Operators(number)
@@ -96,40 +101,42 @@ def _convolutions(path: Path) -> list[tuple[str, Tensor, Tensor]]:
 
 
 @torch.no_grad()
-def fit_reading(network: S2CNet, views: Sequence[View], folder: Path) -> None:
-    """Set the network's reducing convolution by ridge regression over all cells of the views."""
+def fit_projection(network: S2CNet, views: Sequence[View], folder: Path) -> None:
+    """Fit the network's reducing convolution by ridge regression over all cells of the views."""
     joined: list[Tensor] = []
     hook = network.backbone.reduce.register_forward_pre_hook(
         lambda _, given: joined.append(given[0])
     )
-    power, product = torch.zeros(449, 449, dtype=torch.double), torch.zeros(449, 8).double()
+    size = JOINED + 1  # and a constant
+    power = torch.zeros(size, size, dtype=torch.double)
+    product = torch.zeros(size, len(CHANNELS), dtype=torch.double)
     for view in views:
         network.backbone(prepare_image(view.pixels(folder))[0][None])
         features = joined.pop()[0].double()
         cells = features[0].numel()
         rows = torch.cat([features.flatten(1), torch.ones(1, cells)])
-        wanted = torch.from_numpy(map_of(view, *features.shape[-2:])).flatten(1).double()
+        wanted = torch.from_numpy(target_map(view, *features.shape[-2:])).flatten(1).double()
         power += rows @ rows.T / cells
         product += rows @ wanted.T / cells
     hook.remove()
     penalty = RIDGE * power.diag()
     penalty[-1] = 0  # the constant is free
-    reading = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
-    reading[:, CHANNELS.index("empty")] = 0
-    reading[:, CHANNELS.index("one")] = 0
-    reading[-1, CHANNELS.index("one")] = 1
+    projection = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
+    projection[:, CHANNELS.index("empty")] = 0
+    projection[:, ONE] = 0
+    projection[-1, ONE] = 1
     network.backbone.reduce.load_state_dict(
-        {"weight": reading[:-1].T[:, :, None, None], "bias": reading[-1]}
+        {"weight": projection[:-1].T[:, :, None, None], "bias": projection[-1]}
     )
 
 
-def refine(
+def train_backbone(
     network: S2CNet, views: Sequence[View], folder: Path, seed: int = 0, steps: int = STEPS
 ) -> None:
-    """Train stages of stride 16 and 32 and the reading towards the views' maps, in place.
+    """Train the stages of stride 16 and 32 and the projection towards the views' maps, in place.
 
-    Held-out photos' variance told after it: subject .74 (.56 before), people .73 (.54), faces .64
-    (.32), things .46 (.31), x and y .99.
+    Explained variance on held-out photos after it (before it): subject .74 (.56), people .73 (.54),
+    faces .64 (.32), things .46 (.31), x and y .99.
     """
     random = np.random.default_rng(seed)
     backbone = network.backbone.eval()  # batch-norms are folded: they stay as they are
@@ -140,19 +147,20 @@ def refine(
     ]
     optimizer = torch.optim.AdamW(learnt, lr=RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=steps, pct_start=0.02
+        optimizer, RATE, total_steps=steps, pct_start=WARM
     )
-    weights = torch.tensor(WEIGHTS)[:, None, None]
-    fixed = [CHANNELS.index("one"), CHANNELS.index("empty")]
+    weights = torch.tensor(CHANNEL_WEIGHTS)[:, None, None]
+    fixed = [ONE, CHANNELS.index("empty")]
     kept = {name: tensor[fixed].clone() for name, tensor in backbone.reduce.state_dict().items()}
     for _ in range(steps):
         optimizer.zero_grad()
         for index in random.integers(len(views), size=VIEWS_A_STEP):
             pixels = views[index].pixels(folder).astype(np.float32)
-            pixels = (pixels - 127) * random.uniform(0.8, 1.2) + 127 + random.uniform(-20, 20)
+            contrast, brightness = random.uniform(*CONTRAST), random.uniform(*BRIGHTNESS)
+            pixels = (pixels - 127) * contrast + 127 + brightness
             image = prepare_image(np.clip(pixels, 0, 255).astype(np.uint8))[0]
             drawn = backbone(image[None])[0]
-            wanted = torch.from_numpy(map_of(views[index], *drawn.shape[-2:]))
+            wanted = torch.from_numpy(target_map(views[index], *drawn.shape[-2:]))
             loss = (weights * (drawn - wanted).square()).mean() * len(CHANNELS) / VIEWS_A_STEP
             loss.backward()
         nn.utils.clip_grad_norm_(learnt, 1.0)
@@ -162,26 +170,27 @@ def refine(
             tensor[fixed] = kept[name]
 
 
-def empty_map(height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """A map [8, h, w] of a photo that shows nothing: places and ones."""
+def position_map(height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The map [8, h, w] of a photo that shows nothing: positions and ones."""
     values = np.zeros((len(CHANNELS), height, width), np.float32)
-    values[0] = 2 * (np.arange(width) + 0.5) / width - 1
-    values[1] = (2 * (np.arange(height) + 0.5) / height - 1)[:, None]
-    values[2] = 1
+    values[X] = 2 * (np.arange(width) + 0.5) / width - 1
+    values[Y] = (2 * (np.arange(height) + 0.5) / height - 1)[:, None]
+    values[ONE] = 1
     return values
 
 
-def map_of(view: View, height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """What the reading of a view should be, [8, h, w]: objects as ellipses, as sure as they are."""
-    values = empty_map(height, width)
-    values[3] = cv2.resize(view.belief.subject_map, (width, height), interpolation=cv2.INTER_AREA)
-    x, y = (values[0] + 1) / 2, (values[1] + 1) / 2
-    for found in view.belief.objects:
+def target_map(view: View, height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The target [8, h, w] for a view: each object an ellipse as high as its likelihood."""
+    values = position_map(height, width)
+    subject = cv2.resize(view.labels.subject_map, (width, height), interpolation=cv2.INTER_AREA)
+    values[SUBJECT] = subject
+    x, y = (values[X] + 1) / 2, (values[Y] + 1) / 2
+    for found in view.labels.objects:
         if found.kind not in CHANNELS:
             continue  # text has no channel
-        middle = (found.box[:2] + found.box[2:]) / 2
+        centre = (found.box[:2] + found.box[2:]) / 2
         radius = np.maximum((found.box[2:] - found.box[:2]) / 2, 0.5 / np.array([width, height]))
-        inside = ((x - middle[0]) / radius[0]) ** 2 + ((y - middle[1]) / radius[1]) ** 2 < 1.1
+        squared = ((x - centre[0]) / radius[0]) ** 2 + ((y - centre[1]) / radius[1]) ** 2
         channel = CHANNELS.index(found.kind)
-        values[channel] = np.maximum(values[channel], inside * found.score)
+        values[channel] = np.maximum(values[channel], (squared < ELLIPSE) * found.likelihood)
     return values

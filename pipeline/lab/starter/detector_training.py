@@ -1,0 +1,172 @@
+"""Train the embedded detector on pseudo-labels: centre heat maps, box offsets, the subject map."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.detectors.embedded import input_size
+from pipeline.detectors.subject_network import (
+    KINDS,
+    OFFSETS_OF,
+    UPPER,
+    SubjectHead,
+    SubjectNetwork,
+    ltrb_offsets,
+)
+from pipeline.lab.starter.views import View
+from pipeline.lab.training.schedule import moving_average
+
+# Set by hand, unless a source is given.
+EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
+WARM, CLIP_NORM = 0.1, 2.0  # share of the steps in which the rate rises; of a step's gradient
+RARE, FIRST_OFFSET = -4.0, 1.5  # first biases of the heat maps' logits and of the offsets
+LEAST_LIKELIHOOD = 0.45  # less likely objects are no positives, and no negatives either
+# The Gaussian at an object's centre: deviation as a share of its sides, and least deviation, cells.
+SPREAD, LEAST_SPREAD = 0.12, 0.6
+OFFSETS_FROM, IGNORED_FROM = 0.4, 0.2  # of the Gaussian: cells that learn offsets, or nothing
+GROUPS = sorted(set(OFFSETS_OF.values()))  # first channel of each group of kinds with own offsets
+FOCAL_POWER, NEAR_POWER = 2, 4  # alpha and beta of Zhou et al., "Objects as Points", 2019
+HEATMAP_WEIGHT, SUBJECT_WEIGHT = 0.5, 2  # in the loss
+
+
+@dataclass(frozen=True, eq=False)
+class HeadTargets:
+    """Training targets for one view on h × w cells."""
+
+    heatmaps: Tensor  # [4, h, w], 1 at an object's centre
+    negatives: Tensor  # [4, h, w], 0 where a cell is neither positive nor negative
+    ltrb_offsets: Tensor  # [3, 4, h, w], left, top, right, bottom in cells, by GROUPS
+    offset_weights: Tensor  # [3, h, w]
+    subject: Tensor  # [h, w]
+
+
+def train_detector(
+    network: SubjectNetwork,
+    views: Sequence[View],
+    folder: Path,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+) -> None:
+    """Train a new head and the trunk's upper stages, in place; the result is a moving average.
+
+    The lower stages are frozen; their features are kept in half precision, 100 kB a view.
+    """
+    random = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    network.head = SubjectHead()
+    network.to(memory_format=torch.channels_last)  # half the time
+    bias = network.head.out.state_dict()["bias"]
+    bias[: len(KINDS)] = RARE
+    bias[len(KINDS) : -1] = FIRST_OFFSET
+    features = [_lower_features(network, view.pixels(folder)) for view in views]
+    groups = [list(network.head.parameters()), list(network.stages[UPPER:].parameters())]
+    learnt = [parameter for group in groups for parameter in group]
+    shapes = [each.shape for each in features]
+    batches = [batch for _ in range(epochs) for batch in _batches(shapes, random)]
+    optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=WARM
+    )
+    averaged = moving_average(network, AVERAGE)
+    for batch in batches:
+        fine = torch.cat([features[index] for index in batch]).float()
+        fine = fine.contiguous(memory_format=torch.channels_last)
+        outputs = network.head(fine, *network.upper(fine))
+        losses = [
+            head_loss(output[None], head_targets(views[index], *output.shape[-2:]))
+            for index, output in zip(batch, outputs, strict=True)
+        ]
+        optimizer.zero_grad()
+        (torch.stack(losses).sum() / VIEWS_A_STEP).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(learnt, CLIP_NORM)
+        optimizer.step()
+        schedule.step()
+        averaged.update_parameters(network)
+    network.load_state_dict(averaged.module.state_dict())
+    network.eval()
+
+
+def _batches(shapes: Sequence[torch.Size], random: np.random.Generator) -> list[list[int]]:
+    """All views once, up to VIEWS_A_STEP of one size together, in random order."""
+    sizes: dict[torch.Size, list[int]] = {}
+    for index in random.permutation(len(shapes)).tolist():
+        sizes.setdefault(shapes[index], []).append(index)
+    batches = [
+        members[first : first + VIEWS_A_STEP]
+        for members in sizes.values()
+        for first in range(0, len(members), VIEWS_A_STEP)
+    ]
+    return [batches[index] for index in random.permutation(len(batches))]
+
+
+@torch.inference_mode()
+def _lower_features(network: SubjectNetwork, pixels: NDArray[np.uint8]) -> Tensor:
+    """Output of the trunk's frozen stages, [1, 40, h, w], half precision."""
+    copy = cv2.resize(pixels, input_size(pixels.shape[1], pixels.shape[0]))
+    images = torch.from_numpy(copy).permute(2, 0, 1)[None].float()
+    return network.lower(images).half().clone()
+
+
+def head_targets(view: View, height: int, width: int) -> HeadTargets:
+    """The targets of a view on a map of height × width cells."""
+    heatmaps = np.zeros((len(KINDS), height, width), np.float32)
+    negatives = np.ones_like(heatmaps)
+    offsets = np.zeros((len(GROUPS), 4, height, width), np.float32)
+    weights = np.zeros((len(GROUPS), height, width), np.float32)
+    smallest = np.full((len(GROUPS), height, width), np.inf)
+    y, x = np.mgrid[:height, :width]
+    for found in view.labels.objects:
+        box = found.box * [width, height, width, height]
+        kind, group = KINDS.index(found.kind), GROUPS.index(OFFSETS_OF[found.kind])
+        side = np.maximum(LEAST_SPREAD, SPREAD * (box[2:] - box[:2]))
+        at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
+        bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
+        if found.likelihood >= LEAST_LIKELIHOOD:
+            heatmaps[kind] = np.maximum(heatmaps[kind], bump)
+        else:
+            negatives[kind][bump > IGNORED_FROM] = 0
+        size = float(np.prod(box[2:] - box[:2]))
+        near = (bump > OFFSETS_FROM) & (size < smallest[group])  # the smaller object keeps a cell
+        smallest[group][near] = size
+        gaps = [x + 0.5 - box[0], y + 0.5 - box[1], box[2] - x - 0.5, box[3] - y - 0.5]
+        for side_index, gap in enumerate(gaps):
+            offsets[group, side_index][near] = np.maximum(gap, 0)[near]
+        weights[group][near] = found.likelihood
+    subject = cv2.resize(view.labels.subject_map, (width, height), interpolation=cv2.INTER_AREA)
+    arrays = (heatmaps, negatives, offsets, weights, subject)
+    return HeadTargets(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+
+
+def head_loss(output: Tensor, target: HeadTargets) -> Tensor:
+    """Focal loss of the heat maps, IoU loss of the offsets, cross-entropy of the subject map.
+
+    output: [1, 17, h, w] of a head. The focal loss is that of Zhou et al., 2019.
+    """
+    likely = output[0, : len(KINDS)].sigmoid().clamp(1e-4, 1 - 1e-4)
+    at = (target.heatmaps >= 0.999).float()
+    missed = at * (1 - likely) ** FOCAL_POWER * likely.log()
+    elsewhere = (1 - at) * target.negatives * (1 - target.heatmaps) ** NEAR_POWER
+    false = elsewhere * likely**FOCAL_POWER * (1 - likely).log()
+    loss = -HEATMAP_WEIGHT * (missed + false).sum() / at.sum().clamp_min(1)
+    for group, first in enumerate(GROUPS):
+        weights = target.offset_weights[group]
+        if weights.sum() > 0:
+            overlap = _offset_iou(ltrb_offsets(output, first)[0], target.ltrb_offsets[group])
+            loss = loss - (overlap.log() * weights).sum() / weights.sum()
+    subject = functional.binary_cross_entropy_with_logits(output[0, -1], target.subject)
+    return loss + SUBJECT_WEIGHT * subject
+
+
+def _offset_iou(first: Tensor, second: Tensor) -> Tensor:
+    """IoU in each cell of the boxes that two sets of offsets [4, h, w] span, one cell added."""
+    shared = torch.minimum(first, second)
+    areas = [(r[0] + r[2]) * (r[1] + r[3]) for r in (first, second, shared)]
+    overlap: Tensor = (areas[2] + 1) / (areas[0] + areas[1] - areas[2] + 1)
+    return overlap

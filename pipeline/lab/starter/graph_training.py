@@ -1,0 +1,238 @@
+"""Train S2CNet's graph on semantic maps: human scores of unseen photos, and pseudo-labels.
+
+A step takes a few photos with pseudo-labels and one photo of the human scores, whose map and boxes
+are synthetic, made around the subject that explains its scores. Targets are the scores that people
+gave, or that the layout teachers predict, and for lists of one ratio the expected overlap with
+simulated people's crops: the best crop of such a list is the one of least expected loss.
+
+A good map would make the detected boxes superfluous. Three things keep them in use: some maps are
+reduced to positions; photos whose subject is off the centre are sampled more often; and one list of
+every photo has a ratio far from its own, where the subject's place decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.cropping import candidates
+from pipeline.lab.starter.crop_lists import CropList, as_score, far_list, ratio_lists
+from pipeline.lab.starter.layout_teacher import LayoutTeacher, teacher_scores
+from pipeline.lab.starter.scored_crops import ScoredLayout
+from pipeline.lab.starter.semantic_map import SUBJECT
+from pipeline.lab.starter.simulated_crops import (
+    SimulatedCrops,
+    expected_iou,
+    jittered,
+    simulate_crops,
+)
+from pipeline.lab.starter.synthetic_map import perturbed_detections, synthetic_map
+from pipeline.lab.training.losses import crop_loss
+from pipeline.lab.training.schedule import moving_average
+from s2cnet import S2CNet
+from s2cnet.graph import box_centres
+from s2cnet.inputs import input_size
+
+# Set by hand, unless a source is given.
+STEPS, PHOTOS_A_STEP, RATE, DECAY, AVERAGE = 4500, 3, 1e-3, 0.02, 0.998
+BETAS, WARM, CLIP_NORM = (0.9, 0.98), 0.05, 1.0
+GRID_CROPS, SCORED_CROPS, RATIO_CROPS = 12, 24, 20
+RATIO_CROPS_SCORED = 10  # in a list of a photo of the human scores
+FAR_SHARE = 0.3  # probability that a photo of the human scores has a list of a far ratio
+PEOPLE = 128  # simulated for each photo; FEW_PEOPLE where only a mean is needed
+FEW_PEOPLE = 40
+TEACHER_SHARE = 0.65  # of a grid crop's target; the rest is its expected overlap
+TEACHER_SUBJECTS, TEACHER_JITTER = 6, 0.04  # subjects that a teacher is asked for, and their noise
+MAP_NOISE = 0.04
+POSITIONS_ONLY, NO_KINDS = 0.25, 0.15  # probabilities that a map loses all, or the kinds of objects
+# Weights in the loss: of the photo of the human scores, of its lists of one ratio, of the choice.
+SCORED_WEIGHT, LISTS_WEIGHT, CHOICE_WEIGHT, CHOICE_SHARPNESS = 2, 0.5, 0.3, 2
+# A photo's sampling weight is exp(-overlap / OFF_CENTRE) within bounds, of the overlap of simulated
+# people's crops with the largest centred crop: the mean overlap of sampled photos is then .65, not
+# .74; that of real people is .6425.
+OFF_CENTRE, SAMPLING_BOUNDS = 0.08, (0.3, 3.5)
+MIDDLE, UNFORESEEN = np.array([0.3, 0.3, 0.7, 0.7]), 0.1  # another subject, and its probability
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPhoto:
+    """A view's semantic map, detections and likely subjects. Boxes as shares of the sides."""
+
+    features: NDArray[np.float16]  # [8, h / 16, w / 16], output of the backbone
+    size_wh: tuple[int, int]  # of the input
+    objects: NDArray[np.float32]  # [D, 4] of the embedded detector
+    subjects: NDArray[np.float64]  # [S, 4]
+    probabilities: NDArray[np.float64]  # [S]
+
+
+def train_graph(
+    network: S2CNet,
+    photos: Sequence[EncodedPhoto],
+    layouts: Sequence[ScoredLayout],
+    subjects: Sequence[NDArray[np.float32]],
+    teachers: Sequence[LayoutTeacher],
+    seed: int = 0,
+    steps: int = STEPS,
+) -> None:
+    """Train everything behind the backbone, in place.
+
+    subjects: one box [4] for each of layouts.
+    """
+    random = np.random.default_rng(seed)
+    probabilities = sampling_probabilities(photos, random)
+    torch.manual_seed(seed)
+    network.backbone.requires_grad_(False)
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learnt, lr=RATE, weight_decay=DECAY, betas=BETAS)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, RATE, total_steps=steps, pct_start=WARM
+    )
+    averaged = moving_average(network, AVERAGE)
+    network.train()
+    for _ in range(steps):
+        drawn = random.choice(len(photos), PHOTOS_A_STEP, p=probabilities)
+        losses = [photo_loss(network, photos[i], teachers, random) for i in drawn]
+        scored = int(random.integers(len(layouts)))
+        losses.append(
+            SCORED_WEIGHT * layout_loss(network, layouts[scored], subjects[scored], random)
+        )
+        optimizer.zero_grad()
+        loss = torch.stack(losses).sum() / len(losses)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(learnt, CLIP_NORM)
+        optimizer.step()
+        schedule.step()
+        averaged.update_parameters(network)
+    network.load_state_dict(averaged.module.state_dict())
+    network.eval()
+
+
+def photo_loss(
+    network: S2CNet,
+    photo: EncodedPhoto,
+    teachers: Sequence[LayoutTeacher],
+    random: np.random.Generator,
+) -> Tensor:
+    """Loss on one photo with pseudo-labels; noise on its map, a detector's errors on its boxes."""
+    width, height = photo.size_wh
+    size = np.array([width, height, width, height])
+    people = simulate_crops(photo.subjects, photo.probabilities, PEOPLE, random)
+    lists = ratio_lists(width, height, people, RATIO_CROPS, random)
+    lists.append(far_list(width, height, people, RATIO_CROPS, random))
+    grid = random.permutation(candidates.grid(width, height))[:GRID_CROPS]
+    if len(grid):
+        likely = random.choice(
+            len(photo.probabilities),
+            TEACHER_SUBJECTS,
+            p=photo.probabilities / photo.probabilities.sum(),
+        )
+        boxes = jittered(photo.subjects[likely], TEACHER_JITTER, random).astype(np.float32)
+        predicted = np.mean(
+            [teacher_scores(t, grid / size, boxes, width / height) for t in teachers], axis=(0, 1)
+        )
+        overlap = as_score(expected_iou(grid / size, people))
+        truth = TEACHER_SHARE * predicted + (1 - TEACHER_SHARE) * overlap
+        lists.append(CropList(grid, truth, choice=False))
+    features = torch.from_numpy(photo.features.astype(np.float32))
+    features = features + MAP_NOISE * torch.randn_like(features)
+    drawn = random.random()
+    if drawn < POSITIONS_ONLY:
+        features[SUBJECT:] = 0  # the boxes alone tell where the subject is
+    elif drawn < POSITIONS_ONLY + NO_KINDS:
+        features[SUBJECT + 1 :] = 0  # synthetic maps rarely tell people from things
+    objects = perturbed_detections(photo.objects, random) * size
+    return lists_loss(network, features, objects, lists, (width, height))
+
+
+def layout_loss(
+    network: S2CNet, layout: ScoredLayout, subject: NDArray[np.float32], random: np.random.Generator
+) -> Tensor:
+    """Loss on one photo of the human scores: these, and simulated people around its subject."""
+    if random.random() < 0.5:
+        layout, x0, x1 = layout.mirrored(), 1 - subject[2], 1 - subject[0]
+        subject = np.array([x0, subject[1], x1, subject[3]], np.float32)
+    width, height = input_size(round(1000 * layout.aspect), 1000)
+    size = np.array([width, height, width, height])
+    features, objects = synthetic_map(layout, subject, width, height, random)
+    drawn = random.permutation(len(layout.scores))[:SCORED_CROPS]
+    boxes = np.stack([subject.astype(float), MIDDLE])
+    people = simulate_crops(boxes, np.array([1 - UNFORESEEN, UNFORESEEN]), PEOPLE, random)
+    truth = layout.scores[drawn].astype(np.float64)
+    scored = CropList(layout.crops[drawn] * size, truth, choice=False)
+    human = lists_loss(network, features, objects * size, [scored], (width, height))
+    lists = ratio_lists(width, height, people, RATIO_CROPS_SCORED, random)
+    if random.random() < FAR_SHARE:
+        lists.append(far_list(width, height, people, RATIO_CROPS_SCORED, random))
+    return human + LISTS_WEIGHT * lists_loss(
+        network, features, objects * size, lists, (width, height)
+    )
+
+
+def sampling_probabilities(
+    photos: Sequence[EncodedPhoto], random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Probability of each photo to be sampled, [P]; see OFF_CENTRE."""
+    overlaps = []
+    for photo in photos:
+        crops = simulate_crops(photo.subjects, photo.probabilities, FEW_PEOPLE, random).crops
+        sides = crops[:, 2:] - crops[:, :2]
+        largest = sides / sides.max(axis=1, keepdims=True) / 2
+        centred = np.concatenate([0.5 - largest, 0.5 + largest], axis=1)
+        pairs = zip(centred, crops, strict=True)
+        own = [
+            expected_iou(middle[None], SimulatedCrops(c[None], c[None]))[0] for middle, c in pairs
+        ]
+        overlaps.append(np.mean(own))
+    away = np.mean(overlaps) - np.array(overlaps)
+    weights = np.clip(np.exp(away / OFF_CENTRE), *SAMPLING_BOUNDS)
+    return np.asarray(weights / weights.sum())
+
+
+def lists_loss(
+    network: S2CNet,
+    features: Tensor,
+    objects: NDArray[np.float64],
+    lists: list[CropList],
+    size_wh: tuple[int, int],
+) -> Tensor:
+    """Values and order within each list; for lists with a choice, also which crop is best."""
+    crops = torch.from_numpy(np.concatenate([each.crops for each in lists])).float()
+    scores = score_from_map(network, features, crops, torch.from_numpy(objects).float(), size_wh)
+    total = scores.new_zeros(())
+    parts = torch.split(scores, [len(each.crops) for each in lists])
+    for part, each in zip(parts, lists, strict=True):
+        truth = torch.from_numpy(each.truth).float()
+        loss = crop_loss(part, truth, rank_weight=1.0)
+        if each.choice:
+            choice = functional.cross_entropy(
+                CHOICE_SHARPNESS * part, (CHOICE_SHARPNESS * truth).softmax(dim=0)
+            )
+            loss = loss + CHOICE_WEIGHT * choice
+        total = total + each.weight * loss
+    return total
+
+
+def score_from_map(
+    network: S2CNet, features: Tensor, crops: Tensor, objects: Tensor, size_wh: tuple[int, int]
+) -> Tensor:
+    """`S2CNet.forward` of one photo, from its features [8, h, w] on.
+
+    crops [N, 4] and objects [D, 4] in input pixels. Returns [N].
+    """
+    width, height = size_wh
+    filled = network.object_boxes([objects], height, width)[0]
+    boxes = torch.cat([crops, filled])
+    rois = torch.cat([boxes.new_zeros(len(boxes), 1), boxes], dim=1)
+    nodes = network.embedding(network.sample(features[None], rois))
+    crop_nodes, object_nodes = nodes.split([len(crops), len(filled)])
+    everything = torch.cat(
+        [crop_nodes[:, None], object_nodes[None].expand(len(crops), -1, -1)], dim=1
+    )
+    placed = torch.cat([crops[:, None], filled[None].expand(len(crops), -1, -1)], dim=1)
+    relations = network.relations(everything, box_centres(placed, height, width))
+    scores: Tensor = network.head(network.transformer(everything, *relations))
+    return scores
