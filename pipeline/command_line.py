@@ -13,7 +13,7 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -93,78 +93,53 @@ def parser_of(kind: Kind[T], about: str | None) -> argparse.ArgumentParser:
 class _Option:
     """One field of the options, as a command line shows it."""
 
-    name: str
-    annotation: Any  # without `| None`
-    default: Any
-    about: Mapping[str, Any]  # what `pipeline.options.option` keeps
+    field: Field[Any]
+    type: Any  # of one value: without `| None`, of the items for a tuple
+    many: bool
     group: str
 
     @property
-    def placeholder(self) -> str:
-        given = str(self.about["placeholder"] or self.about["unit"].upper())
-        if self.choices:
-            return given or "{" + ",".join(self.choices) + "}"
-        return given or _PLACEHOLDERS[self.type]
+    def about(self) -> Mapping[str, Any]:
+        return self.field.metadata
 
     @property
-    def type(self) -> Any:
-        """The type of one value: that of the items for a tuple."""
-        return get_args(self.annotation)[0] if self.many else self.annotation
-
-    @property
-    def many(self) -> bool:
-        return get_origin(self.annotation) is tuple
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        return choices_of(self.type)
-
-    @property
-    def needed(self) -> bool:
-        return bool(self.about["required"])
-
-    @property
-    def usage(self) -> str:
+    def word(self) -> str:
+        """The option as it is typed, its value as a placeholder."""
         if self.about["positional"]:
-            return self.placeholder + (" ..." if self.many else "")
-        return (
-            flag(self.name) if self.annotation is bool else f"{flag(self.name)} {self.placeholder}"
-        )
-
-    def help(self, names: set[str]) -> str:
-        """What it means, with unit and default. names: fields, to be spelt as flags."""
-        means = re.sub(
-            r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], self.about["help"]
-        )
-        default = "" if self.needed else f" (default: {self.default_text})"
-        return (means + default).replace("%", "%%")
+            return self.placeholder + " ..." * self.many
+        return flag(self.field.name) + f" {self.placeholder}" * (self.type is not bool)
 
     @property
-    def default_text(self) -> str:
-        if self.default in ("", None):
-            return "none"
-        if self.default is False:
+    def placeholder(self) -> str:
+        choices = ",".join(choices_of(self.type))
+        shown = f"{{{choices}}}" if choices else _PLACEHOLDERS.get(self.type, "")
+        return str(self.about["placeholder"] or self.about["unit"].upper() or shown)
+
+    @property
+    def default(self) -> str:
+        """The default as text, with its unit."""
+        if self.type is bool:
             return "no"
-        return f"{self.default} {self.about['unit']}".strip()
+        if self.field.default in ("", None):
+            return "none"
+        return f"{self.field.default} {self.about['unit']}".strip()
 
     def add_to(self, parser: Any, names: set[str]) -> None:
-        """Add it to a parser or to a group of one."""
-        if self.annotation is bool:
-            parser.add_argument(
-                flag(self.name),
-                action="store_true",
-                required=self.needed,
-                help=self.help(names),
-            )
-            return
-        given: dict[str, Any] = {"help": self.help(names), "metavar": self.placeholder}
-        given["type"] = str if self.choices else self.type
-        given["choices"] = self.choices or None
-        if self.about["positional"]:
-            parser.add_argument(self.name, nargs="+" if self.many else None, **given)
+        """Add it to a parser or to a group of one. names: fields, to be spelt as flags in help."""
+        about, choices = self.about, choices_of(self.type)
+        text = re.sub(r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], about["help"])
+        text += "" if about["required"] else f" (default: {self.default})"
+        given: dict[str, Any] = {"help": text.replace("%", "%%")}
+        if self.type is bool:
+            given |= {"action": "store_true"}
         else:
-            given["default"] = self.default
-            parser.add_argument(flag(self.name), required=self.needed, **given)
+            given |= {"metavar": self.placeholder, "choices": choices or None}
+            given |= {"type": str if choices else self.type}
+        if about["positional"]:
+            parser.add_argument(self.field.name, nargs="+" if self.many else None, **given)
+        else:
+            given |= {} if about["required"] else {"default": self.field.default}
+            parser.add_argument(flag(self.field.name), required=about["required"], **given)
 
 
 def _options(kind: type, group: str = "options") -> Iterator[_Option]:
@@ -173,27 +148,24 @@ def _options(kind: type, group: str = "options") -> Iterator[_Option]:
         annotation = types[item.name]
         if _is_group(annotation):
             yield from _options(annotation, _title(annotation))
-            continue
-        if isinstance(annotation, UnionType):
-            annotation = get_args(annotation)[0]
-        default = None if item.default is MISSING else item.default
-        yield _Option(item.name, annotation, default, item.metadata, group)
+        else:
+            many = get_origin(annotation) is tuple
+            inner = get_args(annotation)[0] if many or isinstance(annotation, UnionType) else None
+            yield _Option(item, inner or annotation, many, group)
 
 
 def _add_options(parser: argparse.ArgumentParser, kind: type) -> None:
     """Add all options: those that must be given first, the others in their groups."""
-    options = list(_options(kind))
-    names = {option.name for option in options}
-    needed = [option for option in options if option.needed]
-    parser.usage = " ".join(["%(prog)s", *(option.usage for option in needed), "[options]"])
+    options = sorted(_options(kind), key=lambda option: not option.about["required"])
+    names = {option.field.name for option in options}
+    needed = [option.word for option in options if option.about["required"]]
+    parser.usage = " ".join(["%(prog)s", *needed, "[options]"])
     groups: dict[str, Any] = {"options": parser}
-    for option in needed:
-        option.add_to(parser, names)
     for option in options:
-        if option.group not in groups:
-            groups[option.group] = parser.add_argument_group(option.group)
-        if not option.needed:
-            option.add_to(groups[option.group], names)
+        name = "options" if option.about["required"] else option.group
+        if name not in groups:
+            groups[name] = parser.add_argument_group(name)
+        option.add_to(groups[name], names)
 
 
 def _is_group(annotation: Any) -> bool:
@@ -208,7 +180,7 @@ def _title(kind: type) -> str:
 def _refuse_unknown(parser: argparse.ArgumentParser, kind: Kind[T], words: list[str]) -> None:
     """End the process at an option that does not exist, naming the one that may be meant."""
     kinds = [kind] if isinstance(kind, type) else kind.values()
-    known = {flag(option.name) for each in kinds for option in _options(each)}
+    known = {flag(option.field.name) for each in kinds for option in _options(each)}
     known |= {"--help", "--version"}
     for word in words[: words.index("--")] if "--" in words else words:
         name = word.partition("=")[0]

@@ -22,6 +22,7 @@ class Paint:
     coat_size: int = option(3, "layers beside `dry_s`", "px", least=1)
     gloss: Literal["low", "high"] = option("low", "`high` shines 100 %")
     dry_s: float = option(2.0, "waiting time", "s")
+    seed: int = option(0, "of the drops")
 
     def __post_init__(self) -> None:
         check(self)
@@ -61,6 +62,7 @@ def test_help_shows_units_defaults_placeholders_and_groups() -> None:
     assert "--coat-size PX layers beside --dry-s (default: 3 px)" in lines
     assert "--gloss {low,high} `high` shines 100 % (default: low)" in lines
     assert "--dry-s S waiting time (default: 2.0 s)" in lines
+    assert "--seed N of the drops (default: 0)" in lines
     assert "--cellar with a cellar (default: no)" in lines
     assert "--rooms N number of rooms (default: none)" in lines
 
