@@ -1,0 +1,50 @@
+"""Put photos, boxes and colours into a page that fetches nothing: data URIs and SVG rectangles."""
+
+import base64
+from collections.abc import Sequence
+
+from pipeline.errors import CropError
+from pipeline.photo.decode import decode
+from pipeline.photo.thumbnail import cut, encode
+
+# The palette of Okabe and Ito, which people with any colour vision can tell apart
+# (https://jfly.uni-koeln.de/color/), with grey in place of black.
+PALETTE = {
+    "orange": "#e69f00",
+    "sky": "#56b4e9",
+    "green": "#009e73",
+    "yellow": "#f0e442",
+    "blue": "#0072b2",
+    "vermilion": "#d55e00",
+    "purple": "#cc79a7",
+    "grey": "#999999",
+}
+PREVIEW_QUALITY = 80  # of JPEG
+
+
+def data_uri(data: bytes, format: str) -> str:
+    """An encoded picture as the address of an <img>. format: jpeg, png, webp or avif."""
+    return f"data:image/{format};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def rectangle(box: Sequence[float]) -> dict[str, float]:
+    """The x, y, w and h of an SVG <rect>, in tenths of a pixel, of a box x0, y0, x1, y1."""
+    x0, y0, x1, y1 = box
+    x, y = round(x0, 1), round(y0, 1)
+    return {"x": x, "y": y, "w": round(x1 - x, 1), "h": round(y1 - y, 1)}
+
+
+def preview(data: bytes, side: int) -> str | None:
+    """A photo's file as a data URI of a JPEG whose long side is at most `side` pixels.
+
+    None where the file cannot be decoded.
+    """
+    try:
+        photo = decode(data, view_side=side)
+        width, height = photo.width_px, photo.height_px
+        scale = min(1.0, side / max(width, height))
+        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cut(photo, (0.0, 0.0, float(width), float(height)), size_wh)
+        return data_uri(encode(small, "jpeg", PREVIEW_QUALITY), "jpeg")
+    except CropError:
+        return None
