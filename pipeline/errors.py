@@ -1,9 +1,9 @@
-"""Every error the product raises on purpose, in one tree.
+"""All errors that the product raises on purpose, in one tree.
 
     Exception
-    ├── CropError(status, message)      one image failed; becomes one row of `images`
+    ├── CropError(status, message)      one photo failed; becomes one row of `images`
     │   ├── ReadError    stage "read"    the object could not be fetched
-    │   ├── DecodeError  stage "decode"  the bytes are not a picture we accept
+    │   ├── DecodeError  stage "decode"  the bytes are not a photo we accept
     │   ├── DetectError  stage "detect"  the object detector failed on it
     │   ├── ScoreError   stage "score"   the network failed on it
     │   └── EncodeError  stage "encode"  a crop could not be cut or encoded
@@ -17,11 +17,11 @@ A CropError is caught in `pipeline.stages` alone and written as a row. The other
 
 from typing import ClassVar, Literal
 
-Kind = Literal["permanent", "transient"]
+FailureKind = Literal["permanent", "transient"]
 
 
 class CropError(Exception):
-    """One image failed at one stage.
+    """One photo failed at one stage.
 
     status:  the short reason that goes into `images.status`, for instance "truncated".
     message: one sentence for a person.
@@ -37,7 +37,7 @@ class CropError(Exception):
         self.message = message
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FailureKind:
         return "transient" if self.status in self.transient_statuses else "permanent"
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class ReadError(CropError):
 
 
 class DecodeError(CropError):
-    """The bytes are not a picture we accept.
+    """The bytes are not a photo we accept.
 
     Permanent: unsupported_format, too_large (bytes), too_many_pixels, truncated, corrupt, empty,
     too_much_memory. Transient, since a busy machine can cause them: timeout, decoder_died.
@@ -67,14 +67,14 @@ class DecodeError(CropError):
 
 
 class DetectError(CropError):
-    """The detector failed on this picture, or the boxes given for it are not usable."""
+    """The detector failed on this photo, or the boxes given for it are not usable."""
 
     stage = "detect"
     transient_statuses = frozenset({"out_of_memory", "timeout"})
 
 
 class ScoreError(CropError):
-    """The network failed on this picture, or gave a score that is not finite."""
+    """The network failed on this photo, or gave a score that is not finite."""
 
     stage = "score"
     transient_statuses = frozenset({"out_of_memory", "timeout"})

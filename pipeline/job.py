@@ -1,4 +1,4 @@
-"""A job before and after its work: what it is going to do, and what came of it."""
+"""Plan a job before its work, and commit its run afterwards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from pipeline.storage.store import Store, open_store, requests_so_far
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A run that is thought out, and written nowhere yet."""
+class PlannedRun:
+    """A run that is planned and not yet written to the store."""
 
     settings: Settings
     weights: Weights
@@ -37,17 +37,17 @@ class Planned:
 
     @property
     def message(self) -> str:
-        """For a person: what there is to do, why, and what committed runs have done."""
+        """What there is to do, why, and what committed runs cover; for a person."""
         left, reasons = self.todo.inputs.num_rows, self.todo.reasons.items()
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
-        covered = f"{self.todo.covered:,} images are covered by committed runs"
+        covered = f"{self.todo.covered:,} photos are covered by committed runs"
         if not left:
             return f"nothing to do: {covered}"
-        size = f"{left:,} images in {self.tasks.task_count:,} tasks ({why})"
+        size = f"{left:,} photos in {self.tasks.task_count:,} tasks ({why})"
         return f"run {self.todo.spec.run_id}: {size}; {covered}"
 
     def begin(self) -> tuple[Job, Ledger]:
-        """Pins the plan in the output store, or finds the run begun there.
+        """Pin the plan in the output store, or go on with the run that was begun there.
 
         Raises LedgerError where the store refuses.
         """
@@ -57,7 +57,7 @@ class Planned:
     def earlier_verdict(self) -> Verdict:
         """The verdict of the latest committed run with these settings.
 
-        An earlier failure still counts when there is nothing left to do.
+        With nothing left to do, an earlier failure still counts.
         """
         settings = self.settings.identity()
         for manifest in stored_runs(self.store).committed:
@@ -66,8 +66,8 @@ class Planned:
         return "done"
 
 
-def plan(settings: Settings, log: Log) -> Planned:
-    """Lists the input, leaves out what is covered, names the run.
+def plan(settings: Settings, log: Log) -> PlannedRun:
+    """List the input, leave out what is covered, cut the rest into tasks.
 
     Raises UsageError for a job that makes no sense.
     """
@@ -92,11 +92,11 @@ def plan(settings: Settings, log: Log) -> Planned:
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tasks = cut_tasks(todo.inputs, settings.running.task_images, settings.running.task_bytes)
-    return Planned(settings, weights, store, todo, tasks)
+    return PlannedRun(settings, weights, store, todo, tasks)
 
 
 def _todo(settings: InputSettings, store: Store, spec: RunSpec) -> Todo:
-    """The images to do: those of a run gone on with, of a run repaired, or of the input."""
+    """The photos to do: of the run to resume, of the run to repair, or of the input."""
     if settings.resume:
         return resumed(store, spec, settings.resume)
     if settings.retry:
@@ -107,7 +107,7 @@ def _todo(settings: InputSettings, store: Store, spec: RunSpec) -> Todo:
 
 
 def pin_weights(settings: InputSettings) -> Weights:
-    """The job's weights, read and checked once. Raises UsageError where they are not usable."""
+    """Read and check the job's weights once. Raises UsageError where they are not usable."""
     from s2cnet import WeightsError
 
     try:
@@ -121,7 +121,7 @@ def pin_weights(settings: InputSettings) -> Weights:
 def commit(
     job: Job, ledger: Ledger, log: Log, metrics: Figures, session: Mapping[str, Any]
 ) -> Verdict:
-    """Commits the run, tells its summary, returns its verdict.
+    """Commit the run, log its summary, return its verdict.
 
     metrics: figures of all tasks, added up; session: facts about this session for the manifest.
     """
@@ -141,7 +141,7 @@ def commit(
         failed = failures(metrics)
         log.say(
             "over_error_rate",
-            f"{sum(failed.values()):,} of {ledger.rows:,} images failed, more than "
+            f"{sum(failed.values()):,} of {ledger.rows:,} photos failed, more than "
             f"max_error_rate {job.settings.running.max_error_rate:g} allows: "
             + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
             failed=failed,

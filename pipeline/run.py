@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# Ray Data's own actor pool makes Ray's core print an error line that is none. Set before it loads.
+# Ray Data's actor pool makes Ray's core print a spurious error line. Set before Ray is imported.
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ from pipeline.stages.worker import Job
 
 
 def crop_bucket(settings: Settings, log: Log) -> Verdict:
-    """Does what is not on record yet and commits the run; returns its verdict.
+    """Do what is not on record yet and commit the run; return its verdict.
 
     Raises UsageError for a job that makes no sense, LedgerError for a run that cannot go on; what
     is on record stays.
@@ -87,8 +87,8 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
 
 
 @dataclass(frozen=True)
-class Workers:
-    """How the stages share this cluster."""
+class ClusterShares:
+    """How the stages share the cluster."""
 
     device: str  # of the scoring actors: "cuda" or "cpu"
     actors: int
@@ -98,8 +98,8 @@ class Workers:
     why: str
 
 
-def chain(pending: list[int], job: Job, workers: Workers) -> Iterator[TaskSummary]:
-    """Task numbers in; one summary out for every task that is on record."""
+def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[TaskSummary]:
+    """Run the stages over the tasks; yield one summary for every task once it is on record."""
     block: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}  # a block is a task
     # One task at work and one waiting: more would only hold pixels in memory.
     pool = ray.data.ActorPoolStrategy(size=workers.actors, max_tasks_in_flight_per_actor=2)
@@ -127,13 +127,13 @@ def chain(pending: list[int], job: Job, workers: Workers) -> Iterator[TaskSummar
 
 
 def _cause(error: RayError) -> str:
-    """The last line of what Ray tells about a failure: the exception that a worker raised."""
+    """The last line of Ray's message about a failure: the exception that a worker raised."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
 
 
 class TaskNumbers(ray.data.Datasource):  # type: ignore[misc]
-    """Blocks of one row, `task`. Ray makes each when it is wanted: a long plan costs no memory."""
+    """Blocks of one row, `task`. Ray makes each when it is needed: a long plan costs no memory."""
 
     def __init__(self, numbers: list[int]) -> None:
         self.numbers = numbers
@@ -150,8 +150,8 @@ def _task_block(number: int) -> list[pa.Table]:
     return [pa.table({"task": [number]})]
 
 
-def start_ray(settings: RunningSettings, tasks: int) -> Workers:
-    """Joins the cluster, or starts one on this machine, and shares it out among the stages.
+def start_ray(settings: RunningSettings, tasks: int) -> ClusterShares:
+    """Join the cluster, or start one on this machine, and share it out among the stages.
 
     Raises LedgerError where there is no cluster to join, or none can be started.
     """
@@ -163,9 +163,12 @@ def start_ray(settings: RunningSettings, tasks: int) -> Workers:
             ray.init(runtime_env=own_packages, **quiet)
         except OSError as error:  # no answer, or nowhere to write: it needs /tmp, HOME for a token
             raise LedgerError(f"Ray does not start: {error}") from error
-    for number, handler in handlers.items():  # Ray's own would end this process with a core's trace
+    for (
+        number,
+        handler,
+    ) in handlers.items():  # Ray's own would end this process with a trace
         signal.signal(number, handler)
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails a run, we say ourselves
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # `crop_bucket` reports failures
     context = ray.data.DataContext.get_current()
     context.target_max_block_size = None  # a block is a task, however large
     context.enable_progress_bars = False
@@ -174,7 +177,7 @@ def start_ray(settings: RunningSettings, tasks: int) -> Workers:
 
 
 def _our_packages() -> dict[str, dict[str, str]]:
-    """Lets workers import what this process runs; `ray job submit --working-dir` does it itself."""
+    """Let workers import what this process runs, as `ray job submit --working-dir` does."""
     root = str(Path(__file__).resolve().parent.parent)
     inherited = os.environ.get("PYTHONPATH")
     return {"env_vars": {"PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root}}
@@ -182,21 +185,23 @@ def _our_packages() -> dict[str, dict[str, str]]:
 
 def share_out(
     resources: Mapping[str, float], tasks: int, num_actors: int, gpus_per_actor: float
-) -> Workers:
-    """Scoring on GPUs where the cluster has some, else on CPU. resources: as Ray reports them.
+) -> ClusterShares:
+    """Share a cluster out: scoring on GPUs where it has some, else on CPU.
 
-    Every stage asks for fractions of a core, so that reading and writing find room beside the
-    actors on one core as on many: the actors of a CPU cluster take half of the cores together,
-    and the other half is for as many tasks of the other stages as there are cores. There are no
-    more actors than tasks: each costs seconds to start.
+    resources: as Ray reports them.
+
+    Every stage asks for fractions of a core, so that reading and encoding run beside the scoring
+    actors even on one core. On a CPU cluster the actors together take half of the cores, and the
+    other half is for the other stages, with as many tasks at once as there are cores. There are no
+    more actors than tasks, since each takes seconds to start.
     """
     cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
     if gpus and gpus_per_actor:
         actors = num_actors or min(tasks, max(1, int(gpus / gpus_per_actor)))
         actor_cpus = min(1.0, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {gpus_per_actor:g} for each of {actors} actors"
-        return Workers("cuda", actors, actor_cpus, gpus_per_actor, min(1.0, cpus / 2), why)
+        return ClusterShares("cuda", actors, actor_cpus, gpus_per_actor, min(1.0, cpus / 2), why)
     actors = num_actors or min(tasks, max(1, int(cpus)))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     why = f"{found} in the cluster; {actors} actors of one thread on {cpus:g} cores"
-    return Workers("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why)
+    return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why)

@@ -1,7 +1,7 @@
-"""The tables of a run, declared once. Whoever writes a table casts to these; a mismatch raises.
+"""Declare the tables of a run, once. Writing a table casts it to these types; a mismatch raises.
 
-Boxes are in source pixels after orientation, xyxy, half-open. Columns of a run's input list that
-are not ours ("pass-through") are appended to `images` under their own names.
+Boxes are in source pixels after orientation, xyxy, half-open. Columns of the input list that are
+not the product's own ("pass-through") are appended to `images` under their own names.
 """
 
 from collections.abc import Iterable
@@ -44,7 +44,7 @@ IMAGES = pa.schema(
         pa.field("width_px", pa.int32()),  # after orientation
         pa.field("height_px", pa.int32()),
         pa.field("orientation", pa.int8()),  # EXIF 1..8 as found, already applied
-        pa.field("objects", pa.list_(OBJECT)),  # what the detector saw, best first
+        pa.field("objects", pa.list_(OBJECT)),  # of the detector or the list, best first
         pa.field("status", pa.string(), nullable=False),  # "ok" or a reason
         pa.field("error_stage", pa.string()),  # read, decode, detect, score, encode
         pa.field("error_kind", pa.string()),  # permanent, transient
@@ -71,7 +71,7 @@ CROPS = pa.schema(
         pa.field("margin", pa.float32()),  # lead over the next clearly different crop
         pa.field("object_shares", pa.list_(pa.float32())),  # area of each object inside, 0..1
         pa.field("objects_cut", pa.int32()),  # how many are partly, not wholly, inside
-        pa.field("width", pa.int32(), nullable=False),  # of the encoded picture
+        pa.field("width", pa.int32(), nullable=False),  # of the encoded crop, pixels
         pa.field("height", pa.int32(), nullable=False),
         pa.field("format", pa.string(), nullable=False),  # webp, jpeg, png, avif
         pa.field("image", pa.large_binary(), nullable=False),
@@ -94,7 +94,7 @@ CANDIDATES = pa.schema(
 
 
 def pass_through(inputs: pa.Schema) -> list[pa.Field]:
-    """The columns of an input list that are not ours."""
+    """The columns of an input list that are not the product's own."""
     ours = {*INPUTS.names, INPUT_BOXES.name}
     return [field for field in inputs if field.name not in ours]
 

@@ -1,1 +1,1 @@
-"""Which photos a run is about, and how to read one."""
+"""List the photos of a run, and read one."""

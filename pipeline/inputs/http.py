@@ -1,9 +1,9 @@
-"""Pictures by HTTP(S): off unless hosts are listed, and then only from public addresses.
+"""Read photos by HTTP(S): off unless hosts are listed, and then only from public addresses.
 
-A list written by a stranger could otherwise make the cluster fetch its own metadata service or
-an internal page. The name is resolved once, every address it has must be public, and the
-connection goes to the address that was checked, so a second answer of the name server changes
-nothing. Redirects are not followed.
+A stranger's list could otherwise make the cluster fetch its own metadata service or an internal
+page (server-side request forgery). A host name is resolved once, all its addresses must be public,
+and the connection goes to an address that was checked, so that a name server which answers
+differently the second time changes nothing. Redirects are not followed.
 """
 
 import http.client
@@ -23,14 +23,17 @@ Resolve = Callable[[str, int], list[str]]
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The numeric addresses of a host."""
+    """Look up the numeric addresses of a host. Raises OSError."""
     answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(answer[4][0]) for answer in answers]
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is reachable from the open internet: no private, loopback, link-local,
-    shared, multicast or reserved range, nor one of those inside an IPv6 address."""
+    """Whether an address is on the public internet.
+
+    Private, loopback, link-local, shared, multicast and reserved ranges are not, nor are IPv6
+    addresses that stand for an IPv4 address of one of these.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
@@ -43,11 +46,11 @@ def is_public(address: str) -> bool:
 
 @dataclass(frozen=True)
 class HttpPolicy:
-    """Which hosts may be asked, and for how long.
+    """Which hosts photos may come from, and how long an answer may take.
 
     hosts:     exact names, or ".example.com" for every name below it
-    timeout_s: of silence
-    total_s:   of the whole answer; a body that trickles never falls silent
+    timeout_s: longest silence on the connection
+    total_s:   longest time for the whole answer, since a trickling body never falls silent
     """
 
     hosts: frozenset[str]
@@ -62,7 +65,7 @@ class HttpPolicy:
 
 
 def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> bytes:
-    """The body of a 200 answer. Raises ReadError for everything else; see `inputs.read_image`."""
+    """Return the body of a 200 answer. Raises ReadError, see `listing.read_image`."""
     if policy is None:
         raise ReadError("forbidden", "HTTP(S) inputs are off; allow hosts with --http-hosts")
     parts = urlsplit(uri)
@@ -96,7 +99,7 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
 
 
 def _cut_off(connection: http.client.HTTPConnection) -> None:
-    """End a connection that another thread waits on; that one then sees an error or the end."""
+    """Shut a connection down while another thread waits for it; that thread gets an error."""
     if connection.sock is not None:
         with suppress(OSError):
             connection.sock.shutdown(socket.SHUT_RDWR)
@@ -116,7 +119,7 @@ def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:
 def _connection(
     scheme: str, host: str, port: int, address: str, timeout_s: float
 ) -> http.client.HTTPConnection:
-    """A connection to `address` that speaks to, and verifies the certificate of, `host`."""
+    """A connection to `address` that asks for `host` and verifies the certificate of `host`."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
 
     def connect() -> None:

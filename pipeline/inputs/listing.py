@@ -1,8 +1,8 @@
-"""What a run works on: one row per picture, listed once and pinned, and how one is read.
+"""List the photos of a run once, and read them later as they were when they were listed.
 
 An input is a folder, a glob, an `s3://bucket/prefix`, or a list (Parquet or CSV) with a `uri`
-column. Addresses are other people's text: they are kept as they are, compared, hashed and handed
-to the store, and never taken apart into paths.
+column. Addresses are strangers' text: they are kept as they are, compared, hashed and handed to the
+store, but never taken apart into paths.
 """
 
 import hashlib
@@ -35,16 +35,19 @@ BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
 
 
 def image_id(uri: str) -> str:
-    """32 hex digits that stand for `uri` in tables and names: its SHA-256, cut to 128 bits."""
+    """Name a photo by its address: 32 hex digits, the first 128 bits of its SHA-256."""
     return hashlib.sha256(uri.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def list_inputs(input_uri: str, limit: int | None = None) -> pa.Table:
-    """Every picture of `input_uri`, sorted by uri: `schema.INPUTS`, then pass-through columns.
+    """List every photo of an input, sorted by uri: `schema.INPUTS`, then pass-through columns.
 
-    `limit` keeps the first so many. Objects of a prefix come with ETag and size as listed; files
-    with time and size; rows of a list with whatever the list says. Raises UsageError when there
-    is nothing, when a uri occurs twice, or when a list is not what `input_lists` accepts.
+    Objects of a prefix come with the ETag and size of the listing, files with time and size, rows
+    of a list with what the list says.
+    limit: keep the first so many; None keeps all.
+
+    Raises UsageError when there is nothing, when a uri occurs twice, or when a list is not one that
+    `pipeline.inputs.lists` accepts.
     """
     refuse_credentials(input_uri)
     if limit is not None and limit < 1:
@@ -63,14 +66,14 @@ def list_inputs(input_uri: str, limit: int | None = None) -> pa.Table:
 
 
 def refuse_overlap(input_uri: str, output_uri: str) -> None:
-    """Raise UsageError when the output lies in the input, where it would be read the next night."""
+    """Raise UsageError when the output lies in the input: the next run would read its tables."""
     if is_list(input_uri) or scheme_of(input_uri) != scheme_of(output_uri):
         return
     inside, outside = (_folder(uri) for uri in (output_uri, GLOB.split(input_uri)[0]))
     if inside.startswith(outside):
         raise UsageError(
             f"the output {output_uri!r} lies inside the input {input_uri!r}, so the next run "
-            "would take its tables for pictures. Choose an output beside the input."
+            "would take its tables for photos. Choose an output beside the input."
         )
 
 
@@ -80,11 +83,14 @@ def read_image(
     max_bytes: int | None = 64 << 20,
     http: HttpPolicy | None = None,
 ) -> bytes:
-    """The bytes of one picture as it was when the run was planned.
+    """Read one photo as it was when the run was planned.
 
-    `etag` None reads whatever is there now. `http` None refuses HTTP(S) addresses. Raises
-    ReadError: not_found, forbidden, changed, too_large, bad_uri (permanent), throttled, network,
-    timeout (transient).
+    etag:      the pinned one; None reads whatever is there now.
+    max_bytes: larger photos are refused before they are read; None refuses none.
+    http:      None refuses HTTP(S) addresses.
+
+    Raises ReadError: not_found, forbidden, changed, too_large, bad_uri (permanent), throttled,
+    network, timeout (transient).
     """
     try:
         scheme = scheme_of(uri)
@@ -112,7 +118,7 @@ def read_image(
 
 
 def _locate(uri: str) -> tuple[Store, str]:
-    """The bucket's store and the key as it is written. Only "s3://bucket/" is taken apart."""
+    """The store of an address and its key, exactly as written."""
     if scheme_of(uri) != "s3":
         root, _, key = uri.rpartition("/")
         return _store(root, os.getpid()), key
@@ -240,7 +246,7 @@ def _refuse_duplicates(table: pa.Table) -> None:
     if repeats:
         first = uris.slice(1).filter(same)[0].as_py()
         raise UsageError(
-            f"{repeats} rows repeat a uri, the first is {first[:200]!r}. One row per picture: "
+            f"{repeats} rows repeat a uri, the first is {first[:200]!r}. One row per photo: "
             "remove the repeats from the list."
         )
 

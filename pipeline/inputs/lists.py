@@ -1,9 +1,9 @@
-"""Input lists, Parquet or CSV: untrusted files read with a fixed schema.
+"""Read input lists, Parquet or CSV. They are untrusted files, read with a fixed schema.
 
 Columns of ours:  uri (required), etag, bytes, boxes (list of [x0, y0, x1, y1], source pixels;
                   in CSV as JSON text). Every other column passes through to `images`.
-What is not a plain value (nested, binary, pickled extension types) is refused, file metadata is
-dropped, names that `images` or `crops` already use are refused, and sizes are capped.
+Refused: values that are not plain (nested, binary, pickled extension types) and names that `images`
+or `crops` already use. File metadata is dropped. Sizes are limited.
 """
 
 import json
@@ -35,12 +35,12 @@ PLAIN = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_string, pt.is_large
 
 
 def is_list(uri: str) -> bool:
-    """Whether an input address is that of a list rather than of pictures."""
+    """Whether an input address names a list rather than photos."""
     return uri.lower().endswith(SUFFIXES)
 
 
 def read_list(uri: str) -> pa.Table:
-    """The rows of a list: uri, etag, bytes, `boxes` where given, then pass-through columns.
+    """Read the rows of a list: uri, etag, bytes, `boxes` where given, pass-through columns.
 
     Raises UsageError, saying which column or row and what is expected.
     """
@@ -80,8 +80,8 @@ def _parquet(data: bytes) -> pa.Table:
         raise UsageError(f"the list has {file.metadata.num_rows} rows, at most {MAX_LIST_ROWS}")
     for field in file.schema_arrow:
         _check_type(field)  # before a value is decoded
-    # A few bytes can stand for the same long text a million times: look at each text once, and
-    # at their sum, before the column is written out.
+    # Dictionary encoding can say a long text a million times in a few bytes. So the lengths of the
+    # distinct texts, and their sum over all rows, are checked before the column is expanded.
     texts = [
         f.name for f in file.schema_arrow if pt.is_string(f.type) or pt.is_large_string(f.type)
     ]
@@ -105,7 +105,7 @@ def _check_lengths(column: pa.ChunkedArray) -> None:
 
 
 def _csv(data: bytes) -> pa.Table:
-    """All columns are text, so that a value keeps the form it was given in ("007" stays)."""
+    """Read a CSV list; all columns are text, so that "007" stays "007"."""
     names = pa.csv.open_csv(BytesIO(data)).schema.names
     table = pa.csv.read_csv(
         BytesIO(data),

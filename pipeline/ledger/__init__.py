@@ -1,1 +1,1 @@
-"""What is true about a run: create-once records in the output store, and what reads them."""
+"""Keep what is true about runs, in create-once records in the output store, and read it."""

@@ -1,4 +1,4 @@
-"""Looking at runs after the fact: one line each, every byte checked, or two of them compared."""
+"""List the runs of a store, verify one byte by byte, compare two."""
 
 import hashlib
 from collections import Counter
@@ -22,12 +22,12 @@ from pipeline.ledger.tables import decode_table
 from pipeline.storage.store import Store
 
 READERS = 8  # data files fetched and hashed at a time
-EXAMPLES = 20  # images that a comparison names of each sort
+EXAMPLES = 20  # photos that a comparison names of each sort
 BOX = ("x0", "y0", "x1", "y1")
 
 
 def list_runs(store: Store) -> Iterator[dict[str, Any]]:
-    """One line of figures for every run: committed, open, given up or damaged."""
+    """Describe every run of a store: committed, open, abandoned or damaged."""
     for run_id in store.folders("runs/"):
         if run_id.startswith("_"):
             continue
@@ -38,7 +38,7 @@ def list_runs(store: Store) -> Iterator[dict[str, Any]]:
 
 
 def describe_run(store: Store, run_id: str) -> dict[str, Any]:
-    """What there is to say about one run without reading its data. Raises RecordError."""
+    """Describe one run without reading its data. Raises RecordError."""
     manifest = read_manifest(store, run_id)
     if isinstance(manifest, Abandoned):
         return {"run_id": run_id, "state": ABANDONED, "since": manifest.committed_at}
@@ -64,7 +64,7 @@ def describe_run(store: Store, run_id: str) -> dict[str, Any]:
 
 @dataclass
 class Verification:
-    """What `verify_run` found. No problems: every byte is as it was committed."""
+    """What `verify_run` found. Without problems every byte is as it was committed."""
 
     run_id: str
     files: int = 0
@@ -74,7 +74,7 @@ class Verification:
 
 
 def verify_run(store: Store, run_id: str) -> Verification:
-    """Hash every file of a committed run again, and see that rows in are rows out.
+    """Hash every file of a committed run again, and check that rows out are rows in.
 
     Raises LedgerError if the run is not committed or its records cannot be read.
     """
@@ -114,7 +114,7 @@ def _check_file(store: Store, file: DataFile) -> tuple[str | None, pa.ChunkedArr
 
 
 def _check_images(store: Store, run_id: str, images: list[pa.ChunkedArray]) -> list[str]:
-    """Every image of the pinned list has exactly one row."""
+    """Name the photos of the pinned list that do not have exactly one row."""
     planned: Counter[str] = Counter()
     for rows in input_rows(store, read_spec(store, run_id), ["image_id"]):
         planned.update(rows["image_id"].to_pylist())
@@ -122,12 +122,12 @@ def _check_images(store: Store, run_id: str, images: list[pa.ChunkedArray]) -> l
         planned.subtract(ids.to_pylist())
     missing = [image for image, count in planned.items() if count > 0]
     extra = [image for image, count in planned.items() if count < 0]
-    problems = [f"{len(missing)} images have no row, the first is {missing[0]}"] if missing else []
-    return problems + ([f"{len(extra)} images have too many rows: {extra[0]}"] if extra else [])
+    problems = [f"{len(missing)} photos have no row, the first is {missing[0]}"] if missing else []
+    return problems + ([f"{len(extra)} photos have too many rows: {extra[0]}"] if extra else [])
 
 
 def compare_runs(store: Store, old_id: str, new_id: str) -> dict[str, Any]:
-    """What differs between two committed runs: settings, images, statuses and boxes."""
+    """Say what differs between two committed runs: settings, photos, statuses and boxes."""
     old, new = (open_run(store.uri, run_id) for run_id in (old_id, new_id))
     was, now = (dict(_pairs(run.images(["uri", "status"]))) for run in (old, new))
     changed = sorted(uri for uri in was.keys() & now.keys() if was[uri] != now[uri])
@@ -166,7 +166,7 @@ def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
 
 
 def _boxes(crops: pa.Table) -> dict[tuple[str, str, int], tuple[float, ...]]:
-    """Boxes by uri, ratio and rank, rounded to a hundredth of a pixel: less is not a difference."""
+    """Boxes by uri, ratio and rank, rounded to 0.01 px, below which no difference counts."""
     rows = crops.set_column(2, "rank", pc.cast(crops["rank"], pa.int64())).to_pylist()
     return {
         (row["uri"], row["ratio"], row["rank"]): tuple(round(row[side], 2) for side in BOX)

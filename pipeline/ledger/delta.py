@@ -1,13 +1,12 @@
-"""Committed runs as Delta tables, by reference: no data file is copied or rewritten.
+"""Publish committed runs as Delta tables by reference: no data file is copied or rewritten.
 
 `_data/images`, `_data/crops` and `_data/candidates` are the tables' roots. Publishing a run adds
 its files in one Delta commit that carries the run id as its application id, so publishing it again
 does nothing. Needs the optional package `deltalake`.
 
-A Delta table is the sum of what was published: an image that two published runs have is there
-twice, with its run in the column of the path. `open_run` gives the current rows alone.
-Retention is set to a hundred years, since VACUUM would take open runs for garbage; `runs.py gc`
-is the one that removes files.
+A Delta table holds all rows that were published: a photo of two published runs is in it twice, and
+its file's path tells the run. `open_run` gives the current rows alone. Retention is set to a
+hundred years, since VACUUM would remove the files of open runs; only `runs.py gc` removes files.
 """
 
 import json
@@ -51,10 +50,10 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
 def _publish(
     deltalake: Any, store: Store, run_id: str, name: str, files: list[DataFile], modified_ms: int
 ) -> int | None:
-    """Commit, and look at the table's log for what came of it, whatever the commit says.
+    """Commit a run's files to one table; return the table's new version, None if it had the run.
 
-    A commit whose answer is lost is reported as a conflict with itself. The log knows better: each
-    commit carries its run's id, and no second commit of one id is taken.
+    A commit whose answer is lost is reported as a conflict with itself. So the table's log decides
+    what happened: each commit carries its run's id, and a second commit of one id is never made.
     """
     root = f"{store.uri.rstrip('/')}/_data/{name}"
     options = {"storage_options": {"allow_http": "true"}} if scheme_of(root) == "s3" else {}
@@ -87,8 +86,11 @@ def _create(
     deltalake: Any, root: str, schema: Any, actions: list[Any], run_id: str, name: str,
     options: dict[str, Any],
 ) -> None:  # fmt: skip
-    """The table with its first run. Not tried again by deltalake: it would then add the run to the
-    table that its own first try has made."""
+    """Create the table with its first run.
+
+    Without deltalake's own retries: a second attempt would add the run to the table that the first
+    one has made.
+    """
     deltalake.transaction.create_table_with_add_actions(
         root, schema, actions, mode="error", name=name, configuration=CONFIGURATION,
         commit_properties=_properties(deltalake, run_id, max_commit_retries=0), **options,

@@ -1,4 +1,4 @@
-"""The figures of tasks: counts, bytes and seconds that can be added up."""
+"""Count what tasks did: photos, bytes, seconds and requests, which can be added up."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -49,7 +49,7 @@ class Figures(Struct, frozen=True, kw_only=True):
 
 
 def add_figures(figures: Iterable[Figures]) -> Figures:
-    """All of them added up."""
+    """Add up figures."""
     return sum(figures, Figures())
 
 

@@ -1,14 +1,14 @@
-"""Finding and removing what no committed run needs. A job never deletes; only this does.
+"""Find and remove what no committed run needs. Jobs never delete; only this module does.
 
-What may go:
+What may be removed:
     orphans    data files of a committed run that its manifest does not name: the losers of races,
                the work of killed attempts
-    runs       not committed and untouched for a given time. A run is first given up for good: a
-               manifest that says "abandoned" takes the one place where its commit would go, so a
-               job that wakes up later cannot commit what is about to be removed
+    runs       not committed and untouched for a given time. A run is abandoned first: a manifest
+               that says so is created where its commit would go, so that a job which wakes up
+               later cannot commit what is about to be removed
     remains    temporary files of killed writers in a folder
-A committed manifest is final, so an orphan stays one: no zombie can make a record that names it.
-The age is a margin for clocks and for readers of an open run, not what makes this safe.
+A committed manifest is final: no late job can make a record that names an orphan. So removing is
+safe at any age; the age is a margin for clocks and for readers of an open run.
 """
 
 import time
@@ -28,7 +28,7 @@ KEPT = ("_MANIFEST.json", "spec.json")  # of an abandoned run, so that it stays 
 
 @dataclass(frozen=True)
 class Garbage:
-    """One object that may go. why: "orphan", "abandoned run" or "temporary file"."""
+    """An object that may be removed. why: "orphan", "abandoned run" or "temporary file"."""
 
     info: ObjectInfo
     run_id: str
@@ -36,7 +36,7 @@ class Garbage:
 
 
 def find_garbage(store: Store, older_than_s: float, now_s: float | None = None) -> list[Garbage]:
-    """Everything that may go and was last written longer ago than `older_than_s`."""
+    """Find everything that may be removed and was last written over `older_than_s` ago."""
     before = (time.time() if now_s is None else now_s) - older_than_s
     found: list[Garbage] = []
     for run_id in _run_ids(store):
@@ -46,9 +46,9 @@ def find_garbage(store: Store, older_than_s: float, now_s: float | None = None) 
 
 
 def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
-    """Remove what `find_garbage` found, giving its open runs up first. Returns the bytes freed.
+    """Remove what `find_garbage` found, abandoning its open runs first; return the bytes freed.
 
-    A run that was committed in the meantime is left alone.
+    A run that was committed in the meantime is left as it is.
     """
     lost = {g.run_id for g in garbage if g.why == "abandoned run"}
     spared = {run_id for run_id in lost if not _abandon(store, run_id)}
@@ -78,7 +78,7 @@ def _of_run(store: Store, run_id: str, before: float) -> Iterator[Garbage]:
 
 
 def _abandon(store: Store, run_id: str) -> bool:
-    """Take the place of the run's commit; False when the run is committed after all."""
+    """Create an "abandoned" manifest; return False if the run was committed before."""
     tombstone = {"format": FORMAT, "run_id": run_id, "verdict": ABANDONED}
     store.create_once(manifest_key(run_id), to_bytes({**tombstone, "committed_at": time.time()}))
     return not Ledger(store, run_id).is_committed

@@ -1,4 +1,4 @@
-"""What makes two runs the same run, and what differs between two that are not."""
+"""Identify a run by all that decides what it writes; say in what two runs differ."""
 
 import hashlib
 import json
@@ -40,8 +40,10 @@ class RunSpec(Identity, frozen=True, kw_only=True):
 
     @property
     def run_id(self) -> str:
-        """20 hex digits of a SHA-256 over all fields: 80 bits, so chance collisions do not occur
-        (one in 10¹² after 10⁶ runs, by the birthday bound n²/2⁸¹)."""
+        """20 hex digits of a SHA-256 over all fields.
+
+        At 80 bits the chance of a collision is one in 10¹² after 10⁶ runs (birthday bound n²/2⁸¹).
+        """
         text = json.dumps(structs.asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
@@ -51,7 +53,7 @@ class RunSpec(Identity, frozen=True, kw_only=True):
 
 
 def spec_differences(old: Identity, new: Identity) -> list[str]:
-    """One phrase per field in which two identities differ, settings one by one."""
+    """Say in what two identities differ: one phrase a field, settings one by one."""
     phrases = []
     for name in sorted({*old.settings, *new.settings}):
         was, now = (spec.settings.get(name, "absent") for spec in (old, new))
@@ -69,9 +71,10 @@ def spec_differences(old: Identity, new: Identity) -> list[str]:
 
 
 def input_sha256(inputs: pa.Table) -> str:
-    """Hash of the pinned list: names, types and every value, however the table is chunked.
+    """Hash a list: names, types and every value, however the table is chunked.
 
-    A value enters as its length, a colon and its text, a null as "-", so no two lists read alike.
+    A value enters as its length, a colon and its text, a null as "-", so that two different lists
+    never give the same text.
     """
     header = [(field.name, str(field.type)) for field in inputs.schema]
     digest = hashlib.sha256(json.dumps(header).encode())

@@ -1,12 +1,12 @@
-"""Which images a run has to do: those that no committed run covers, and why.
+"""Find the photos that no committed run covers, and say why each is to be done.
 
-An image is covered when the latest committed run of the same settings, weights and detector that
-had it, had it with the same ETag and settled it (a crop, or a permanent error). Runs with other
-settings in the same output neither cover nor uncover it. A list without ETags says that its
-objects do not change: null equals null.
+Of the committed runs with the same settings, weights and detector that had a photo, the latest
+decides. The photo is covered if its ETag is still the same and it was settled: it has its crops, or
+failed for good. Runs with other settings in the same output change nothing about that. A list
+without ETags says that its objects do not change: null equals null.
 
-Only input lists are read, not data: a run's list is sorted and cut into files whose first and last
-uri are in its spec, so of earlier nights only the files that overlap tonight's are fetched.
+Only input lists are read, not data. A run's list is sorted and cut into files whose first and last
+uri are in its spec, so of earlier runs only the files that overlap the new list are fetched.
 """
 
 from bisect import bisect_left, bisect_right
@@ -30,7 +30,7 @@ from pipeline.ledger.reader import stored_runs
 from pipeline.ledger.records import InputFile, Manifest, PinnedSpec
 from pipeline.storage.store import Store
 
-# How near the committed runs came to covering an image; the largest value found counts.
+# How near the committed runs came to covering a photo; the largest value found counts.
 NEW, CHANGED, WEIGHTS, SETTINGS, FAILED, COVERED = range(6)
 REASONS = {
     NEW: "new",  # no committed run has had it
@@ -67,11 +67,13 @@ class Todo:
 def uncovered(store: Store, spec: RunSpec, inputs: pa.Table, mode: str = "incremental") -> Todo:
     """Compare a list (sorted by uri, as `list_inputs` gives it) with what is committed.
 
-    mode: "incremental" leaves covered images out, "full" does them too. `spec.input_sha256` may
-    be empty; the spec returned has that of the rows to do, and a generation that no run committed
-    so far has, since the same images may be left over or forced more than once.
+    mode: "incremental" leaves covered photos out, "full" does them again.
+    spec: of the job; its `input_sha256` may be empty.
+
+    The spec returned has the hash of the rows to do. Its generation is one that no committed run
+    has, since the same photos may be left over, or forced, more than once.
     """
-    runs = stored_runs(store)  # one look: a run that commits later is dealt with by Ledger
+    runs = stored_runs(store)  # once: `Ledger.open` sees a run that is committed later
     nearness, damaged = _nearness(store, spec, inputs, runs.committed)
     wanted = nearness < COVERED if mode == "incremental" else np.ones(len(nearness), bool)
     codes, counts = np.unique(nearness[wanted], return_counts=True)
@@ -87,7 +89,7 @@ def uncovered(store: Store, spec: RunSpec, inputs: pa.Table, mode: str = "increm
 
 
 def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
-    """The pinned list of the uncommitted run `run_id`, to go on with, whatever the input is now.
+    """Return the pinned list of the uncommitted run `run_id`, whatever the input holds now.
 
     Raises LedgerError where `spec`, but for its list, is not the run's, saying what differs.
     """
@@ -140,7 +142,7 @@ class _Nearness:
             span = slice(rows.start, rows.stop)
             codes, decided = self.codes[span], self.decided[span]
             undecided = here & ~decided
-            if same_kind:  # the latest run of the kind has the last word
+            if same_kind:  # the latest run of the kind decides
                 codes[undecided] = value[undecided]
                 decided |= here
             else:
@@ -148,7 +150,7 @@ class _Nearness:
 
 
 def _kind(new: Identity, old: Identity) -> tuple[bool, int]:
-    """Whether an earlier run is of the same kind, and how near it comes at the same ETag."""
+    """Whether an earlier run has the same settings, weights and detector; if not, what differs."""
     if (old.weights_sha256, old.detector) != (new.weights_sha256, new.detector):
         return False, WEIGHTS
     if old.settings != new.settings:
@@ -157,7 +159,7 @@ def _kind(new: Identity, old: Identity) -> tuple[bool, int]:
 
 
 def _overlaps(uris: pa.Array, files: Iterable[InputFile]) -> Iterable[tuple[InputFile, range]]:
-    """The input files that may hold photos of ours, each with the rows of ours that it may hold."""
+    """The input files whose range of uris overlaps ours, each with our rows in that range."""
     for entry in files:
         first = bisect_left(range(len(uris)), entry.first_uri, key=lambda i: uris[i].as_py())
         last = bisect_right(range(len(uris)), entry.last_uri, key=lambda i: uris[i].as_py())
@@ -166,7 +168,7 @@ def _overlaps(uris: pa.Array, files: Iterable[InputFile]) -> Iterable[tuple[Inpu
 
 
 def _compare(ours: pa.Table, theirs: pa.Table, unsettled: pa.Array | None) -> tuple[Any, Any, Any]:
-    """Row by row of ours, as boolean arrays: are they there, at the same ETag, and unsettled."""
+    """For each of our rows: is it in theirs, with the same ETag, and unsettled (boolean arrays)."""
     ids = ours["image_id"].combine_chunks()
     at = pc.index_in(ids, theirs["image_id"].combine_chunks())
     here = pc.is_valid(at)

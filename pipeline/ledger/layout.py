@@ -1,4 +1,4 @@
-"""Where the objects of a run lie in its output store.
+"""Name the objects of a run: the layout of its output store.
 
 runs/<run_id>/spec.json              what the run is and its pinned plan; created once
 runs/<run_id>/input/<sha256>.parquet the input list, named by content, a row group per task
@@ -48,5 +48,5 @@ def data_key(run_id: str, table: str, task: int, attempt: str) -> str:
 
 
 def new_attempt() -> str:
-    """A name that no other attempt at any task will draw: 64 random bits."""
+    """Draw a name for an attempt at a task: 64 random bits, so that no other draws it too."""
     return secrets.token_hex(8)

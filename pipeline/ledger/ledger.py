@@ -1,9 +1,9 @@
-"""The truth about a run, kept in the output store: what is planned, what is done, what counts.
+"""Plan, record and commit a run in its output store, whatever dies or runs twice on the way.
 
-Three objects decide, and each is created once: spec.json (what the run is), tasks/<n>.json (task
-n is done, in these files) and _MANIFEST.json (the run is committed). Data files are written
-before anything names them and under names of their own, so that whoever dies, retries, comes too
-late or runs twice leaves at most a file that nobody names. See `records` for the layout.
+Three kinds of objects decide, and each is created once: spec.json (what the run is), tasks/<n>.json
+(task n is done, in these files) and _MANIFEST.json (the run is committed). Data files are written
+under unique names before any record names them. So an attempt that dies, is repeated or comes too
+late leaves at most files that no record names. See `layout` for the keys.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ NOTHING = Figures()
 
 
 class Ledger:
-    """One run in one store. Cheap to make and to pickle; a worker makes its own from the run id."""
+    """One run in one store. Cheap to make and to pickle: workers make their own from the run id."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         self.store = store
@@ -64,10 +64,10 @@ class Ledger:
 
     @classmethod
     def open(cls, store: Store, spec: RunSpec, inputs: pa.Table, cuts: TaskCuts) -> "Ledger":
-        """Begin the run of `spec`, or go on with it where it is already begun.
+        """Begin the run of `spec`, or go on with it where it was begun before.
 
-        The plan of whoever began it counts: going on keeps its tasks, whatever their size. Raises
-        LedgerError where the store cannot create once.
+        A run that was begun keeps its plan, whatever `cuts` says. Raises LedgerError where the
+        store cannot create once.
         """
         while isinstance(read_manifest(store, spec.run_id), Abandoned):
             spec = spec.next_generation()
@@ -83,10 +83,10 @@ class Ledger:
 
     @classmethod
     def resume(cls, store: Store, run_id: str, spec: RunSpec) -> "Ledger":
-        """Go on with the run `run_id` and its own pinned list, whatever lies in the input now.
+        """Go on with the run `run_id` and its own pinned list, whatever the input holds now.
 
-        Raises LedgerError where the job's settings, weights, detector or code are not the run's,
-        naming each that differs; the list is not compared.
+        Raises LedgerError where the job's settings, weights, detector or code are not the run's;
+        the message names each that differs. The list is not compared.
         """
         ledger = cls(store, run_id)
         ours = structs.replace(spec, input_sha256=ledger.spec.input_sha256)
@@ -119,11 +119,11 @@ class Ledger:
 
     @property
     def manifest(self) -> Manifest | None:
-        """The manifest of a committed run, else None. An abandoned run is not committed."""
+        """The manifest of the run if it is committed, else None."""
         return read_committed(self.store, self.run_id)
 
     def pending(self) -> list[int]:
-        """Numbers of the tasks that have no record yet, from one listing."""
+        """Numbers of the tasks that have no record yet; costs one listing."""
         done = set(self._recorded())
         return [n for n in range(self.task_count) if n not in done]
 
@@ -134,10 +134,10 @@ class Ledger:
     def commit_task(
         self, n: int, tables: Mapping[str, pa.Table], metrics: Figures = NOTHING
     ) -> TaskRecord:
-        """Write the tables of task n and put it on record; return the record that counts.
+        """Write the tables of task n and create its record; return the record that counts.
 
-        That is another attempt's record if it came first; the files written here are then orphans
-        that nothing names. Raises LedgerError if rows are missing or of the wrong type.
+        If another attempt's record came first, that one counts, and the files written here stay
+        unnamed. Raises LedgerError if rows are missing or of the wrong type.
         """
         before = requests_so_far()
         inputs = self.task_inputs(n)
@@ -219,7 +219,7 @@ class Ledger:
         return {name: getattr(self.spec, name) for name in names}
 
     def _recorded(self) -> list[int]:
-        """Numbers of the plan's tasks that have a record; other objects beside them are ignored."""
+        """Numbers of the plan's tasks that have a record; other objects there are ignored."""
         prefix = run_key(self.run_id, "tasks/")
         names = (info.key[len(prefix) :] for info in self.store.list(prefix))
         numbers = (int(found[1]) for name in names if (found := TASK_FILE.fullmatch(name)))
@@ -231,7 +231,7 @@ class Ledger:
             raise LedgerError(f"{missing} of {self.task_count} tasks are not done; run it again")
         images = sum(f.rows for record in records for f in record.files if f.table == "images")
         if images != self.rows or sum(record.images for record in records) != self.rows:
-            raise LedgerError(f"{self.rows} images went in and {images} rows came out")
+            raise LedgerError(f"{self.rows} photos went in and {images} rows came out")
 
     def _check_files(self, records: list[TaskRecord]) -> None:
         prefixes = [data_prefix(self.run_id, table) for table in TABLES]

@@ -1,4 +1,4 @@
-"""The manifest of a run: the commit itself, and the two lists it names.
+"""Read the manifest of a run, and read and write the two lists that it names.
 
 The manifest is small, whatever the size of the run, because every later run and every reader
 fetches it. The list of data files and the list of photos left unsettled are Parquet objects beside

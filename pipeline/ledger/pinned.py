@@ -1,9 +1,9 @@
-"""The pinned plan of a run: spec.json and the input list, written once and read by every worker.
+"""Write the pinned plan of a run once: spec.json and the input list. Read it in every worker.
 
-The list is stored in files of TASKS_PER_FILE tasks with one row group per task: a worker fetches
-one object of a megabyte or so and decodes one row group of it. A file is named by its content and
-spec.json names the files in order, so two jobs that begin the same run at once, even with
-different task sizes, end with one plan: the one whose spec.json came first.
+The list is stored in files of TASKS_PER_FILE tasks with one row group per task, so a worker fetches
+an object of about a megabyte and decodes one row group of it. A file is named by its content, and
+spec.json names the files in order. So two jobs that begin the same run at the same time, even with
+different task sizes, end with one plan: that of the spec.json which was created first.
 """
 
 import hashlib
@@ -122,7 +122,7 @@ def input_file_rows(
 
 @contextmanager
 def _as_record_error(run_id: str, entry: InputFile) -> Iterator[None]:
-    """A file with the right hash and other content than the plan says: the plan is wrong."""
+    """Turn what goes wrong in reading an input file of the right hash into a RecordError."""
     try:
         yield
     except (pa.ArrowException, IndexError) as error:

@@ -1,4 +1,4 @@
-"""How the input list of a run is cut into tasks."""
+"""Cut the input list of a run into tasks."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class TaskCuts:
 def cut_tasks(inputs: pa.Table, task_images: int = 256, task_bytes: int = 128 << 20) -> TaskCuts:
     """Cut the list, in its order, into tasks of at most `task_images` rows and `task_bytes` bytes.
 
-    A picture larger than `task_bytes` is a task of its own; one of unknown size counts 0 bytes.
+    A photo larger than `task_bytes` is a task of its own; one of unknown size counts 0 bytes.
     """
     if task_images < 1 or task_bytes < 1:
         raise UsageError("a task holds at least 1 image and 1 byte")

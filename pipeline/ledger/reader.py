@@ -1,4 +1,4 @@
-"""Reading what runs have committed. Nothing that is not in a manifest is ever seen."""
+"""Read what runs have committed: only files that a manifest names."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +18,13 @@ READERS = 32  # manifests fetched at a time
 
 
 def open_run(output_uri: str, run_id: str | None = None) -> "Run":
-    """The tables of one committed run, or, without `run_id`, of all of them as one current table.
+    """Open the tables of one committed run, or, without `run_id`, the current table of all runs.
 
-    In the current table an image has the rows of the run that committed it last. A retry counts
-    with the run it repairs: opening it gives that run's rows, the repaired ones in place of the
-    failed. Raises LedgerError if there is no such committed run, RecordError if one of the records
-    that decide about it is damaged.
+    In the current table a photo has the rows of the run that committed it last. A retry is opened
+    together with the run that it repairs: its rows take the place of the failed ones.
+
+    Raises LedgerError if there is no such committed run, RecordError if one of the records that
+    decide about it is damaged.
     """
     store = open_store(output_uri)
     if run_id is None:
@@ -83,7 +84,7 @@ def committed_runs(store: Store) -> list[Manifest]:
 
 
 class Run:
-    """Committed rows of one or more runs, the latest first; each image from one run only."""
+    """Committed rows of one or more runs, the latest first; each photo from one run only."""
 
     def __init__(self, store: Store, manifests: list[Manifest]) -> None:
         self._store = store
@@ -101,11 +102,11 @@ class Run:
         return [dict(manifest.document) for manifest in self._manifests]
 
     def images(self, columns: list[str] | None = None) -> pa.Table:
-        """One row per image: `schema.IMAGES` and the pass-through columns of the lists."""
+        """One row per photo: `schema.IMAGES` and the pass-through columns of the lists."""
         return self._table("images", columns)
 
     def crops(self, columns: list[str] | None = None) -> pa.Table:
-        """One row per image, ratio and rank: `schema.CROPS`. Leave `image` out to save memory."""
+        """One row per photo, ratio and rank: `schema.CROPS`. Leave `image` out to save memory."""
         return self._table("crops", columns)
 
     def candidates(self, columns: list[str] | None = None) -> pa.Table:
@@ -113,7 +114,7 @@ class Run:
         return self._table("candidates", columns)
 
     def batches(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of one table, a file at a time, for runs that do not fit in memory."""
+        """The rows of one table, one file at a time, for runs that do not fit in memory."""
         wanted = None if columns is None else [*dict.fromkeys(["image_id", *columns])]
         for manifest, owned in zip(self._manifests, self._owned(), strict=True):
             for file in data_files(self._store, manifest, table):
@@ -131,7 +132,7 @@ class Run:
         return pa.concat_tables(parts, promote_options="default")
 
     def _owned(self) -> list[pa.Array | None]:
-        """For each run the ids of the images it has the last word on; None for all of them."""
+        """For each run the ids of the photos whose rows come from it; None for all of them."""
         if len(self._manifests) == 1:
             return [None]
         if self._owners is None:

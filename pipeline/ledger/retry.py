@@ -1,4 +1,4 @@
-"""The failed images of a committed run, as the input of a run that does only them again."""
+"""Find the failed photos of a committed run, as the input of a run that does them again."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,10 +12,10 @@ KINDS = ("transient", "permanent", "all")
 
 
 def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Table:
-    """The input rows, as pinned, of a committed run's images that failed; kind: one of KINDS.
+    """Return the pinned input rows of a committed run's failed photos; kind: one of KINDS.
 
-    A run that is itself a retry counts with its parents: what it repaired is not failed. Raises
-    LedgerError if the run is not committed, UsageError if nothing failed in this way.
+    A retry is looked at together with the runs that it repairs: what it repaired has not failed.
+    Raises LedgerError if the run is not committed, UsageError if nothing failed in this way.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")

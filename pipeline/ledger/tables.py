@@ -1,4 +1,4 @@
-"""Tables as Parquet objects; a task's are checked, encoded and read back before writing."""
+"""Check, encode and read back a task's tables before they are written; read stored ones."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ TABLES = {"images": schema.IMAGES, "crops": schema.CROPS, "candidates": schema.C
 def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
     """Raise LedgerError unless the tables are those of a task with these input rows.
 
-    `images` must have one row per input row, in order; the others may only speak of those images.
+    `images` must have one row per input row, in order; the others only rows of those photos.
     """
     if "images" not in tables or "crops" not in tables or set(tables) - set(TABLES):
         raise LedgerError(f"a task has images, crops and maybe candidates, not {sorted(tables)}")
@@ -39,19 +39,19 @@ def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
     if expected != found:
         missing_ids, extra_ids = sorted({*expected} - {*found}), sorted({*found} - {*expected})
         raise LedgerError(
-            f"a task with {len(expected)} images gave {len(found)} rows of `images`, or others, "
+            f"a task with {len(expected)} photos gave {len(found)} rows of `images`, or others, "
             f"or in another order: missing {missing_ids[:3]}, extra {extra_ids[:3]}"
         )
     for name in set(tables) - {"images"}:
         strangers = {*tables[name]["image_id"].to_pylist()} - {*expected}
         if strangers:
-            raise LedgerError(f"the table {name} speaks of images of another task: {strangers}")
+            raise LedgerError(f"the table {name} has rows of photos of another task: {strangers}")
 
 
 def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:
-    """A table as a Parquet file (zstd), read back and found equal in size, ids and schema.
+    """Encode a table as a Parquet file (zstd); read it back and compare size, ids and schema.
 
-    `footer` goes into the file's metadata under "s2cnet", as JSON.
+    footer: goes into the file's metadata under "s2cnet", as JSON. Raises LedgerError.
     """
     metadata = {"s2cnet": json.dumps(footer, sort_keys=True)}
     table = table.replace_schema_metadata(metadata)
@@ -63,7 +63,7 @@ def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:
 
 
 def parquet_bytes(table: pa.Table, row_group_rows: int | None = None) -> bytes:
-    """A table as a Parquet file in memory, compressed with zstd."""
+    """Encode a table as a Parquet file in memory, compressed with zstd."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows)
     data: bytes = sink.getvalue().to_pybytes()
@@ -71,7 +71,7 @@ def parquet_bytes(table: pa.Table, row_group_rows: int | None = None) -> bytes:
 
 
 def decode_table(data: bytes, columns: list[str] | None = None) -> pa.Table:
-    """A Parquet file as a table. Raises LedgerError for a file that is not whole."""
+    """Decode a Parquet file. Raises LedgerError for one that is not whole."""
     try:
         return pq.ParquetFile(BytesIO(data)).read(columns)
     except pa.ArrowException as error:
@@ -79,7 +79,7 @@ def decode_table(data: bytes, columns: list[str] | None = None) -> pa.Table:
 
 
 def read_table(store: Store, key: str, columns: list[str] | None = None) -> pa.Table:
-    """A data file of a committed run. Raises RecordError where it is gone or no such table.
+    """Read a data file of a committed run. Raises RecordError where it is gone or another table.
 
     columns: those to read, `image_id` among them; None for all.
     """
@@ -94,9 +94,10 @@ def read_table(store: Store, key: str, columns: list[str] | None = None) -> pa.T
 
 
 def read_object(store: Store, key: str, sha256: str | None = None, when: str = "") -> bytes:
-    """An object that a record names. Raises RecordError where it is gone or was changed.
+    """Read an object that a record names. Raises RecordError where it is gone or was changed.
 
-    sha256: its hash; None does not look at it. when: what it must not be changed after, in words.
+    sha256: its hash; None does not check it.
+    when:   for the message, when the hash was taken.
     """
     try:
         data = store.read(key)

@@ -1,7 +1,7 @@
-"""The figures of a run so far: those of its tasks added up.
+"""Add up the figures of a run's tasks while it goes on.
 
-Every task record carries the figures of its photos, so a run that was stopped and resumed counts
-the tasks of its earlier attempts too, and never one task twice.
+The figures come from the task records. So a run that was stopped and resumed counts the tasks of
+its earlier sessions too, and no task twice.
 """
 
 import json
@@ -83,7 +83,7 @@ class RunTotals:
 
 
 def _split(requests: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-    """What was asked by operation, and what of it was asked again by reason."""
+    """Requests by operation, and repeated requests by reason."""
     asked = {name: n for name, n in sorted(requests.items()) if not name.startswith(RETRY)}
     again = {name: n for name, n in sorted(requests.items()) if name.startswith(RETRY)}
     return asked, {name.removeprefix(RETRY): n for name, n in again.items()}

@@ -1,1 +1,1 @@
-"""What a run tells: progress, figures, a page."""
+"""Report on a run: progress and events, figures for monitoring, a page of its crops."""

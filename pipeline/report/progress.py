@@ -1,6 +1,6 @@
-"""Tells a person, or a log collector, how a run goes.
+"""Report how a run goes to a person or to a log collector.
 
-text, on a terminal   one line that rewrites itself: images, share, rate, time left
+text, on a terminal   one line that rewrites itself: photos, share, rate, time left
 text, elsewhere       the same as a plain line at most every 10 seconds
 json                  one JSON object a line, for every event
 """
@@ -19,7 +19,7 @@ STUCK_EVERY_S = 60.0
 
 
 class Log:
-    """Events of a run, written as they happen."""
+    """Writes the events of a run as they happen, as text or as JSON lines."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Log:
         self.live = not self.json and self.stream.isatty()
 
     def say(self, event: str, message: str, **fields: Any) -> None:
-        """One event: `message` for a person, `fields` for a machine."""
+        """Write one event: `message` for a person, `fields` for a program."""
         if self.json:
             record = {"time": round(self.clock(), 3), "event": event, "message": message, **fields}
             message = json.dumps(record, ensure_ascii=False, default=str)
@@ -43,13 +43,13 @@ class Log:
         self.stream.flush()
 
     def rewrite(self, line: str) -> None:
-        """Replaces the current line of a terminal."""
+        """Replace the current line of a terminal."""
         self.stream.write(f"\r\x1b[K{line}")
         self.stream.flush()
 
 
 class Progress:
-    """Counts images as tasks finish; says how many, how fast and how long it will take yet."""
+    """Counts photos as tasks finish, and logs how many, how fast and the time left."""
 
     def __init__(self, log: Log, images: int, tasks: int) -> None:
         self.log, self.images, self.tasks = log, images, tasks
@@ -57,7 +57,7 @@ class Progress:
         self.started = self.told = log.clock()
 
     def advance(self, images: int, ok: int, crops: int) -> None:
-        """One more task is on record."""
+        """Count one more task that is on record; log it if the last line is old enough."""
         self.done += images
         self.failed += images - ok
         self.crops += crops
@@ -73,7 +73,7 @@ class Progress:
             self.log.say("progress", self.line(now), **self.figures(now))
 
     def figures(self, now: float) -> dict[str, float | None]:
-        """Images done, of how many, failed, images/s and seconds left (None before the first)."""
+        """Photos done, of how many, failed, photos/s and seconds left (None before the first)."""
         rate = self.done / max(now - self.started, 1e-9)
         left_s = round((self.images - self.done) / rate, 1) if self.done else None
         return {
@@ -87,13 +87,13 @@ class Progress:
         }
 
     def line(self, now: float) -> str:
-        """For instance `1,200 of 4,000 images (30 %), 12 failed, 41.3 images/s, 1:08 left`."""
+        """The line of text: `1,200 of 4,000 photos (30 %), 12 failed, 41.3 photos/s, 1:08 left`."""
         rate = self.done / max(now - self.started, 1e-9)
         share = 100 * self.done // max(self.images, 1)
         left = duration((self.images - self.done) / rate) if self.done else "?"
         failed = f", {self.failed:,} failed" if self.failed else ""
-        counts = f"{self.done:,} of {self.images:,} images ({share} %){failed}"
-        return f"{counts}, {rate:.1f} images/s, {left} left"
+        counts = f"{self.done:,} of {self.images:,} photos ({share} %){failed}"
+        return f"{counts}, {rate:.1f} photos/s, {left} left"
 
 
 @contextmanager
@@ -103,10 +103,10 @@ def tell_when_stuck(
     free: Callable[[], Mapping[str, float]],
     every_s: float = STUCK_EVERY_S,
 ) -> Iterator[None]:
-    """While the block runs, says whenever no task was finished in `every_s`, and what is free.
+    """While the block runs, log every `every_s` seconds in which no task was finished.
 
-    free: the cluster's free resources, as Ray names them. A job that waits for cores or GPUs that
-    others hold, or that nobody has, would otherwise wait in silence.
+    free: tells the cluster's free resources, as Ray names them. They are logged too, since a job
+        may wait for cores or GPUs that others hold, or that the cluster does not have.
     """
     ended = threading.Event()
 
@@ -130,23 +130,23 @@ def tell_when_stuck(
 
 
 def duration(seconds: float) -> str:
-    """`0:05`, `1:08`, `2:03:04`: hours only where there are any."""
+    """Seconds as `0:05`, `1:08` or `2:03:04`."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
-    """A run's summary for a person: images by status, crops, rate, where the time went."""
+    """A run's summary for a person: photos by status, crops, rate, seconds of work by stage."""
     seconds: dict[str, float] = summary["seconds"]
     total = sum(seconds.values()) or 1.0
     statuses = sorted(summary["statuses"].items(), key=lambda item: (-item[1], item[0]))
-    lines = [f"images   {summary['images']:,}"]
+    lines = [f"photos   {summary['images']:,}"]
     lines += [f"  {count:>9,}  {status}" for status, count in statuses]
     lines.append(f"crops    {summary['crops']:,}")
     if summary.get("images_per_s"):
         lines.append(
-            f"speed    {summary['images_per_s']:.1f} images/s over {duration(summary['wall_s'])}"
+            f"speed    {summary['images_per_s']:.1f} photos/s over {duration(summary['wall_s'])}"
         )
     lines.append("time     seconds of work by stage")
     lines += [f"  {name:<8}{s:>9.1f}  {100 * s / total:3.0f} %" for name, s in seconds.items()]

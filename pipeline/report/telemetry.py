@@ -1,12 +1,10 @@
-"""The figures of one run, counted once and told in three ways that cannot disagree.
+"""Give the figures of a run to Prometheus, from the same totals as `metrics.json`.
 
     as_dict          `metrics.json`, beside the run's records
     prometheus_text  the text form that Prometheus reads, from an endpoint or from a file
-    infra/grafana.json draws the same names; a test holds it to METRICS
+    infra/grafana.json draws the same names; a test compares it with METRICS
 
-Tasks are the source: every task record carries the figures of its images, so a run that was
-stopped and resumed counts the tasks of its earlier attempts too, and never one task twice.
-Nothing here has a run id or an image address as a label: series stay few for ever.
+No label holds a run id or a photo's address, so the number of series stays small.
 """
 
 from collections.abc import Iterator
@@ -45,7 +43,7 @@ class Telemetry(RunTotals, Collector):
     """The figures of a run for Prometheus: a scrape may read while the driver adds tasks."""
 
     def collect(self) -> Iterator[Metric]:
-        """The same figures as Prometheus families; `prometheus_client` calls this at a scrape."""
+        """Yield the figures as Prometheus families; `prometheus_client` calls this at a scrape."""
         now = self.as_dict()
         values: dict[str, float | dict[str, float]] = {
             "s2cnet_images_total": now["images"],
@@ -79,17 +77,19 @@ def prometheus_text(telemetry: Telemetry) -> bytes:
 
 
 def write_textfile(telemetry: Telemetry, path: str | Path) -> None:
-    """Replaces the file at `path` in one step, for a node exporter's textfile collector."""
+    """Replace the file at `path` in one step, for a node exporter's textfile collector."""
     write_registry(str(path), telemetry.registry)
 
 
 @contextmanager
 def endpoint(telemetry: Telemetry, port: int | None, host: str = LOOPBACK) -> Iterator[int | None]:
-    """Serves the figures at http://host:port/metrics until the block ends; yields the port.
+    """Serve the figures at http://host:port/metrics until the block ends; yield the port.
 
-    The figures name no photo, but whoever reaches the port can read them and there is no
-    password: hence loopback, unless a network policy guards another address. port 0 takes a free
-    one, None serves nothing. Raises UsageError where the port cannot be had.
+    port: 0 takes a free one, None serves nothing.
+    host: loopback, unless a network policy guards another address. There is no password, and
+        whoever reaches the port can read the figures; they name no photo.
+
+    Raises UsageError where the port cannot be had.
     """
     if port is None:
         yield None

@@ -1,9 +1,9 @@
-"""The stages of a run: one block in, one block out, where a block is a whole task.
+"""The three stages of a run. Each takes one block and returns one; a block is a whole task.
 
-    read.py     task number          -> a row per photo, with its pixels
-    crop.py     rows with pixels     -> the same rows with objects and chosen crops
-    commit.py   rows with crops      -> one summary row, once the task is on record
+    read.py     task number          -> the task, with a row per photo and its pixels
+    crop.py     task with pixels     -> the task with objects and chosen crops
+    commit.py   task with crops      -> a summary, once the task is on record
 
-Nothing leaves a stage but rows; see `attempt.py`. A failure that concerns the whole task (the store
-is gone, a row got lost) does raise.
+A photo that fails stays in its task as a row with a failure (`attempt.py`). What concerns the whole
+task, such as a store that does not answer or a lost row, is raised.
 """

@@ -1,4 +1,4 @@
-"""One stage's work on one photo; an exception becomes the photo's failure."""
+"""Do one stage's work on one photo; an exception becomes the photo's failure."""
 
 import time
 from collections.abc import Callable

@@ -1,10 +1,10 @@
-"""Keeps one picture from taking its task with it when it kills or hangs its worker.
+"""Keep a photo that kills or hangs its worker from stopping its task.
 
-Ray gives a task whose worker died to another worker, and a picture that kills workers would kill
-that one too, for ever. So a worker leaves a note on its machine of the image it is busy with. Who
-takes the task over finds the note, and an image that DEATHS workers died on is given up: it
-becomes a row with the status `worker_died`, and its task goes on. A worker that is busy with one
-image for longer than the deadline ends itself, and the same happens with the status `timeout`.
+Ray gives a task whose worker died to another worker, so a photo that kills workers would kill one
+after another without end. Each worker therefore notes, in a file on its machine, which photo it is
+busy with. The next worker finds the note, and a photo on which DEATHS workers have died is given
+up: its row fails with the status `worker_died`, and the task goes on. A worker that is busy with
+one photo beyond the deadline ends itself, and the photo fails with `timeout` in the same way.
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline.stages.task import PhotoRow, Stage, Task
 
-# A spot machine that goes, or an operator's kill, can hit the same image once or even twice.
+# A preempted machine or an operator's kill can hit the same photo once or even twice.
 DEATHS = 3
 EXIT_CODE = 70  # of a worker that ends itself
 
@@ -60,7 +60,7 @@ def _path(run_id: str, task: int, stage: str) -> Path:
 
 
 def _read(note: Path) -> dict[str, list[str]]:
-    """How workers ended on which image of the task; nothing where the note is absent or torn."""
+    """How workers ended, by the number of the photo in its task; empty without a whole note."""
     try:
         found = json.loads(note.read_text())
     except (FileNotFoundError, ValueError):
@@ -69,7 +69,7 @@ def _read(note: Path) -> dict[str, list[str]]:
 
 
 def _write(note: Path, deaths: dict[str, list[str]]) -> None:
-    """In one step, for a worker may die at any moment."""
+    """Replace the note in one step, since a worker may die at any moment."""
     draft = note.with_name(f"{note.name}-{os.getpid()}")
     draft.write_text(json.dumps(deaths))
     draft.replace(note)

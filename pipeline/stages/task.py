@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop
 from pipeline.detectors import Detections
-from pipeline.errors import Kind
+from pipeline.errors import FailureKind
 from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import Photo
 from pipeline.schema import OK
@@ -31,7 +31,7 @@ class Failure:
 
     stage: str
     status: str
-    kind: Kind
+    kind: FailureKind
     message: str
 
 
@@ -73,7 +73,7 @@ class PhotoRow:
         """`ok`, or the reason why the photo failed."""
         return OK if self.failure is None else self.failure.status
 
-    def fail(self, stage: str, status: str, kind: Kind, message: str) -> None:
+    def fail(self, stage: str, status: str, kind: FailureKind, message: str) -> None:
         """Record why the photo goes no further; its pixels and crops are dropped."""
         self.failure = Failure(stage, status, kind, message[:LONGEST_MESSAGE])
         self.photo, self.crops, self.candidates = None, [], []

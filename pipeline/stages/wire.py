@@ -24,7 +24,7 @@ from pipeline.schema import OK
 from pipeline.stages.task import STAGES, EncodedCrop, Failure, PhotoRow, Task, TaskSummary
 
 Block: TypeAlias = pa.Table  # what Ray calls the table that is a stage's input or output
-Values = dict[str, Any]  # one row or struct, by column name
+RowValues = dict[str, Any]  # one row or struct, by column name
 
 _EDGES = ("x0", "y0", "x1", "y1")
 _OF_PHOTO = ("width_px", "height_px", "format", "orientation")
@@ -46,13 +46,13 @@ _PASS_THROUGH, _PIXELS = "pass_through", "pixels"
 
 
 def task_number(block: Block) -> int:
-    """The task that a block of the first stage names."""
+    """The number of the task that a block of the first stage names."""
     (number,) = block.column("task").to_pylist()
     return int(number)
 
 
 def new_task(number: int, inputs: pa.Table) -> Task:
-    """A task with nothing done yet. inputs: its rows of the pinned list."""
+    """Make a task with nothing done yet. inputs: its rows of the pinned list."""
     types = {field.name: field.type for field in schema.pass_through(inputs.schema)}
     rows = [
         PhotoRow(
@@ -66,7 +66,7 @@ def new_task(number: int, inputs: pa.Table) -> Task:
 
 
 def pack(task: Task) -> Block:
-    """A task as a table. Raises ValueError for one without rows, which no plan has."""
+    """Turn a task into a table. Raises ValueError for one without rows, which no plan has."""
     if not task.rows:
         raise ValueError(f"task {task.number} has no photos")
     extra = pa.struct(list(task.column_types.items()))
@@ -80,7 +80,7 @@ def pack(task: Task) -> Block:
     return pa.Table.from_arrays([numbers, *columns, pixels], schema=pa.schema(fields))
 
 
-def _work_values(row: PhotoRow) -> Values:
+def _work_values(row: PhotoRow) -> RowValues:
     height, width = row.photo.pixels.shape[:2] if row.photo else (None, None)
     return {
         **_image_values(row),
@@ -94,8 +94,10 @@ def _work_values(row: PhotoRow) -> Values:
 
 
 def _pixels_column(photos: Sequence[Photo | None]) -> pa.Array:
-    """The photos' pixels, copied once. `pa.array` of memoryviews never lets go of what they show
-    (pyarrow 26), so a worker would keep every photo that it ever saw.
+    """Copy the photos' pixels into one column.
+
+    `pa.array` of memoryviews would do it too, but never releases what they show (pyarrow 26), so a
+    worker would keep every photo that it has seen.
     """
     sizes = [p.pixels.size if p else 0 for p in photos]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -109,14 +111,14 @@ def _pixels_column(photos: Sequence[Photo | None]) -> pa.Array:
 
 
 def unpack(block: Block) -> Task:
-    """The task that `pack` made a table of; pixels stay where they are, read only."""
+    """Turn a table of `pack` back into its task. Pixels are not copied, and read only."""
     rows = block.drop_columns([_PIXELS]).to_pylist()
     types = {field.name: field.type for field in block.schema.field(_PASS_THROUGH).type}
     photos = [_row(*pair) for pair in zip(rows, block.column(_PIXELS), strict=True)]
     return Task(rows[0]["task"], photos, dict(rows[0]["requests"]), types)
 
 
-def _row(values: Values, pixels: pa.Scalar) -> PhotoRow:
+def _row(values: RowValues, pixels: pa.Scalar) -> PhotoRow:
     row = PhotoRow(
         **{name: values[name] for name in _PLAIN},
         given_boxes=values[schema.INPUT_BOXES.name],
@@ -134,12 +136,12 @@ def _row(values: Values, pixels: pa.Scalar) -> PhotoRow:
     return row
 
 
-def _failure(values: Values) -> Failure:
+def _failure(values: RowValues) -> Failure:
     stage, kind, message = (values[f"error_{name}"] for name in ("stage", "kind", "message"))
     return Failure(stage, values["status"], kind, message)
 
 
-def _detections(objects: Sequence[Values]) -> Detections:
+def _detections(objects: Sequence[RowValues]) -> Detections:
     return Detections(
         np.array([_box(one) for one in objects], np.float32).reshape(-1, 4),
         np.array([one["score"] for one in objects], np.float32),
@@ -147,7 +149,7 @@ def _detections(objects: Sequence[Values]) -> Detections:
     )
 
 
-def _candidates(scored: Sequence[Values]) -> Iterator[ScoredCandidates]:
+def _candidates(scored: Sequence[RowValues]) -> Iterator[ScoredCandidates]:
     for ratio, group in groupby(scored, itemgetter("ratio")):
         found = list(group)
         boxes = np.array([_box(one) for one in found], np.float32)  # [N, 4]
@@ -155,7 +157,7 @@ def _candidates(scored: Sequence[Values]) -> Iterator[ScoredCandidates]:
 
 
 def task_tables(task: Task, crops: Iterable[EncodedCrop], candidates: bool) -> dict[str, pa.Table]:
-    """The task's part of the run's tables, by name; `candidates` only where it is asked for."""
+    """Make the task's part of the run's tables, by name; `candidates` only where asked for."""
     extra = [pa.field(name, type_) for name, type_ in task.column_types.items()]
     images = [{**row.pass_through, **_image_values(row)} for row in task.rows]
     tables = {
@@ -173,7 +175,7 @@ def task_tables(task: Task, crops: Iterable[EncodedCrop], candidates: bool) -> d
     return tables
 
 
-def _image_values(row: PhotoRow) -> Values:
+def _image_values(row: PhotoRow) -> RowValues:
     """The row's values of `schema.IMAGES`."""
     failure = row.failure
     return {
@@ -187,51 +189,51 @@ def _image_values(row: PhotoRow) -> Values:
     }
 
 
-def _object_values(objects: Detections) -> list[Values]:
+def _object_values(objects: Detections) -> list[RowValues]:
     return [
         {**_edges(box), "score": float(score), "label": label}
         for box, score, label in zip(objects.boxes, objects.scores, objects.labels, strict=True)
     ]
 
 
-def _crop_values(crop: EncodedCrop) -> Values:
+def _crop_values(crop: EncodedCrop) -> RowValues:
     """The crop's values of `schema.CROPS`."""
     values = {name: getattr(crop, name) for name in _OF_ENCODED}
     return {**values, **_chosen_values(crop.chosen)}
 
 
-def _chosen_values(crop: ScoredCrop) -> Values:
+def _chosen_values(crop: ScoredCrop) -> RowValues:
     values = asdict(crop)
     return {**values, **_edges(values.pop("box_px"))}
 
 
-def _scored_values(shape: ScoredCandidates) -> list[Values]:
+def _scored_values(shape: ScoredCandidates) -> list[RowValues]:
     return [
         {"ratio": shape.ratio, **_edges(box), "score": float(score)}
         for box, score in zip(shape.boxes_px, shape.scores, strict=True)
     ]
 
 
-def _edges(box: Iterable[float]) -> Values:
+def _edges(box: Iterable[float]) -> RowValues:
     return dict(zip(_EDGES, map(float, box), strict=True))
 
 
-def _box(values: Values) -> tuple[float, float, float, float]:
+def _box(values: RowValues) -> tuple[float, float, float, float]:
     x0, y0, x1, y1 = (values[edge] for edge in _EDGES)
     return x0, y0, x1, y1
 
 
-def _without_edges(values: Values) -> Values:
+def _without_edges(values: RowValues) -> RowValues:
     return {name: value for name, value in values.items() if name not in _EDGES}
 
 
 def pack_summary(summary: TaskSummary) -> Block:
-    """What the last stage hands to the driver, as one row."""
+    """Turn a summary into a table of one row."""
     figures = msgspec.json.encode(summary.metrics)
     return pa.table({"task": [summary.task], "metrics": [figures]})
 
 
 def unpack_summaries(block: Block) -> Iterator[TaskSummary]:
-    """The summaries in a block that the driver gets; Ray may join several."""
+    """Turn a table of summaries back; Ray may have joined several."""
     for row in block.to_pylist():
         yield TaskSummary(row["task"], msgspec.json.decode(row["metrics"], type=Figures))

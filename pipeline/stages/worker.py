@@ -1,4 +1,4 @@
-"""What one worker process is given, and what it keeps open: store, ledger, decoding child."""
+"""What a worker process is given, and what it keeps open: store, ledger, decoding child."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +13,7 @@ from pipeline.storage.store import Store, open_store
 
 @dataclass(frozen=True)
 class Job:
-    """What every stage needs to know; small, since it travels with each task."""
+    """What every stage is told; small, since it travels with each task."""
 
     settings: Settings
     weights: Weights
@@ -24,7 +24,7 @@ _DECODERS: dict[tuple[DecodeLimits, int], Decoder] = {}  # of this process: at m
 
 
 def decoder_for(limits: DecodeLimits, view_side: int) -> Decoder:
-    """This worker's decoding child; it lives as long as the worker, or until limits change."""
+    """The decoding child of this process; it is replaced when the limits change."""
     if (limits, view_side) not in _DECODERS:
         end_worker()
         _DECODERS[limits, view_side] = Decoder(limits, view_side)
@@ -32,7 +32,7 @@ def decoder_for(limits: DecodeLimits, view_side: int) -> Decoder:
 
 
 def end_worker() -> None:
-    """Ends the decoding child. A worker of Ray's need not call it: the child ends with it."""
+    """End the decoding child. Ray's workers need not call this: the child ends with them."""
     for decoder in _DECODERS.values():
         decoder.close()
     _DECODERS.clear()
@@ -40,6 +40,7 @@ def end_worker() -> None:
 
 @lru_cache(maxsize=1)
 def output_store(output: str) -> Store:
+    """The run's output store, opened once a process."""
     return open_store(output)
 
 
@@ -49,6 +50,7 @@ def _ledger_at(output: str, run_id: str) -> Ledger:
 
 
 def ledger_of(job: Job) -> Ledger:
+    """The ledger of the job's run, made once a process."""
     return _ledger_at(job.settings.running.output, job.run_id)
 
 

@@ -1,1 +1,1 @@
-"""Where photos and results lie: folders, S3, any fsspec store that can create once."""
+"""Read and write objects: in folders, on S3, in any fsspec store that can create only if absent."""

@@ -1,4 +1,4 @@
-"""Addresses of stores, lists and pictures: of which kind, and that none carries a credential."""
+"""Tell the kinds of addresses apart, and refuse those that carry a credential."""
 
 import re
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -10,20 +10,23 @@ ACCESS_KEY = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
 
 
 def scheme_of(uri: str) -> str:
-    """ "s3", "https", "memory" …; "file" for a plain path."""
+    """The scheme of an address, such as `s3`, `https` or `memory`; `file` for a plain path."""
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", uri)
     return match.group(1).lower() if match else "file"
 
 
 def local_path(uri: str) -> str:
-    """The path of a plain path or a file:// address."""
+    """The local path that a plain path or a file:// address names. Raises UsageError."""
     if not uri:
         raise UsageError("an empty path names no folder")
     return unquote(uri[len("file://") :]) if uri.lower().startswith("file://") else uri
 
 
 def refuse_credentials(text: str) -> None:
-    """Raise UsageError when an address or argument carries a credential. Does not repeat it."""
+    """Raise UsageError when an address or argument carries a credential.
+
+    The message does not repeat the credential.
+    """
     where = None
     if ACCESS_KEY.search(text):
         where = "an access key id"

@@ -1,4 +1,4 @@
-"""What a store holds, how it can say no, and what a kind of store has to provide."""
+"""The interface that a kind of store implements, what it lists, and how it fails."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ from pipeline.errors import LedgerError, UsageError
 
 
 class StoreUnavailableError(LedgerError):
-    """The store did not answer properly until the deadline. `reason` is that of the last try."""
+    """The store gave no usable answer before the deadline. `reason`: see `RetryableError`."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -15,7 +15,7 @@ class StoreUnavailableError(LedgerError):
 
 
 class StoreRefusedError(UsageError, PermissionError):
-    """The store knows us and says no, or does not know us. Trying again would not help."""
+    """The store refuses these credentials, or there are none. Trying again does not help."""
 
 
 class StoreMissingError(UsageError, FileNotFoundError):
@@ -23,7 +23,7 @@ class StoreMissingError(UsageError, FileNotFoundError):
 
 
 class StoreFailedError(LedgerError, OSError):
-    """The store answered with an error that is no answer to our question, or a disk did."""
+    """The store, or the disk, failed for another reason, and trying again would not help."""
 
 
 class ObjectChangedError(Exception):
@@ -31,12 +31,12 @@ class ObjectChangedError(Exception):
 
 
 class ObjectTooLargeError(Exception):
-    """The object has more bytes than the caller is ready to take."""
+    """The object has more bytes than the caller accepts."""
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One line of a listing. `etag` changes when the content does (locally: time and size)."""
+    """One object in a listing. `etag` changes when the content does (locally: time and size)."""
 
     key: str
     bytes: int
@@ -45,10 +45,10 @@ class ObjectInfo:
 
 
 class Backend(Protocol):
-    """What a kind of store provides. Each method makes one request and no second try.
+    """What a kind of store implements. Each method makes one request, without a second attempt.
 
-    Raises FileNotFoundError, PermissionError, FileExistsError (create), any other OSError for an
-    answer that makes no sense, or RetryableError.
+    Raises FileNotFoundError, PermissionError, FileExistsError (create), RetryableError where
+    another attempt may succeed, or another OSError for any other answer.
     """
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes: ...

@@ -1,4 +1,4 @@
-"""Trying again, politely: exponential back-off with full jitter and a deadline."""
+"""Try again with exponential back-off, full jitter and a deadline."""
 
 import random
 import time
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class RetryableError(Exception):
-    """An attempt failed in a way that another attempt may not: 5xx, 409, a reset, a short body.
+    """An attempt failed, and another may succeed: 5xx, 409, a reset, a body cut short.
 
     reason: one word for the counters ("throttled", "network", "timeout", "conflict", "server").
     """
@@ -24,9 +24,10 @@ class RetryableError(Exception):
 class Backoff:
     """How long to go on trying.
 
-    The n-th wait is drawn evenly from 0 to min(cap_s, first_s · 2ⁿ) seconds ("full jitter"), so
-    that a thousand workers slowed down together do not come back together. No wait starts that
-    would end after deadline_s. `clock`, `sleep` and `draw` are parameters for the tests.
+    The n-th wait, n = 0, 1, …, is drawn evenly from 0 to min(cap_s, first_s · 2ⁿ) seconds ("full
+    jitter"), so that a thousand workers that were refused at once do not all come back at once. A
+    wait that would end after deadline_s is not begun. `clock`, `sleep` and `draw` are parameters
+    for the tests.
     """
 
     first_s: float = 0.2
@@ -37,7 +38,7 @@ class Backoff:
     draw: Callable[[float, float], float] = field(default=random.uniform, repr=False)
 
     def waits(self) -> Iterator[float]:
-        """Seconds to wait before each further attempt; ends where the deadline would be passed."""
+        """Seconds to wait before each further attempt, until the deadline would be passed."""
         end = self.clock() + self.deadline_s
         ceiling = self.first_s
         while True:
@@ -48,7 +49,11 @@ class Backoff:
             ceiling *= 2
 
     def call(self, attempt: Callable[[], T], on_retry: Callable[[RetryableError], None]) -> T:
-        """`attempt()` until it answers. Raises its last RetryableError at the deadline."""
+        """Call `attempt` until it returns, waiting in between; return what it returns.
+
+        on_retry: told each failure that another attempt follows. Raises the last RetryableError at
+        the deadline, and every other error at once.
+        """
         waits = self.waits()
         while True:
             try:

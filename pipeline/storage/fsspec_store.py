@@ -1,7 +1,8 @@
-"""Any other fsspec store, as long as it can create an object only if it is absent.
+"""Use any other fsspec store that can create an object only if it is absent, atomically.
 
-fsspec's own default for `mode="create"` is "exists? then write", which two jobs can pass at once,
-and a probe cannot tell. So stores are listed by name, each with what makes its creation atomic.
+fsspec's default for `mode="create"` looks whether the object exists and then writes it. Two jobs
+can both get past the look, and a probe cannot find that out. So the stores whose creation is
+atomic are listed here by name, each with the reason.
 """
 
 import posixpath
@@ -24,7 +25,8 @@ CREATES_ONCE = {
     "abfss": "as az",
 }
 
-_MEMORY = threading.Lock()  # the memory store looks and then writes; one process, so a lock will do
+# The memory store looks and then writes. It lives in one process, so a lock makes that atomic.
+_MEMORY = threading.Lock()
 
 
 class FsspecBackend:
@@ -95,7 +97,7 @@ class FsspecBackend:
 
 
 def _once(function: Any, *arguments: Any, **options: Any) -> Any:
-    """One call. What is neither absent, present nor forbidden is worth another try."""
+    """Make one call. Errors other than absent, present and forbidden become RetryableError."""
     try:
         return function(*arguments, **options)
     except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError):

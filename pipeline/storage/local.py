@@ -1,4 +1,4 @@
-"""A folder as a store. Objects appear whole, by a hard link, which fails if the name exists."""
+"""Use a folder as a store. Objects appear whole: a hard link puts them in place."""
 
 import os
 import uuid
@@ -13,7 +13,7 @@ TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a 
 
 
 class LocalBackend:
-    """Objects as files under `root`. A crash leaves temporary files, never a part of an object."""
+    """Keeps objects as files under `root`. A crash leaves temporary files, never half an object."""
 
     def __init__(self, root: str) -> None:
         self._root = Path(root).absolute()
@@ -79,7 +79,7 @@ class LocalBackend:
 
 
 def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
-    """A regular file whole. Raises like `Store.read`; a pipe or a device is not found."""
+    """Read a regular file whole. Raises as `Store.read`; a pipe or a device is not found."""
     if not path.is_file():  # also keeps a pipe from blocking for ever
         raise FileNotFoundError(str(path))
     with path.open("rb") as file:
@@ -92,7 +92,7 @@ def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
 
 
 def file_etag(status: os.stat_result) -> str:
-    """Stands for an ETag locally: modification time in ns and size."""
+    """What takes the place of an ETag locally: modification time in ns and size, in hex."""
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
 

@@ -1,8 +1,8 @@
-"""S3 and its relatives, through s3fs's session and event loop, one HTTP request per call.
+"""Use S3 and compatible stores through s3fs's session and event loop, one HTTP request per call.
 
 s3fs's path functions are not used: they cut a key at "?versionId=", strip slashes and cache
-listings, and keys are other people's text. Retries of botocore and s3fs are off; `Store` does
-them, because only it knows the deadline and counts what each attempt costs.
+listings, and a key is a stranger's text. Retries of botocore and s3fs are off: `Store` tries
+again, since it knows the deadline and counts what each attempt costs.
 """
 
 import base64
@@ -136,7 +136,7 @@ def _body(data: bytes) -> dict[str, object]:
 
 
 def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:
-    """One attempt at `request`, its errors translated to those of `backend.Backend`."""
+    """Make one attempt at `request`; its errors become those of `backend.Backend`."""
     filesystem = _filesystem(os.getpid(), *(os.environ.get(n) for n in _IDENTITY))
 
     async def attempt() -> Any:
@@ -187,7 +187,7 @@ _IDENTITY = (
 
 @lru_cache(maxsize=8)
 def _filesystem(*identity: object) -> Any:
-    """One client a process (a fork needs its own) and identity; building one takes 0.1 s."""
+    """The client of this process (a fork needs its own) and identity; making one takes 0.1 s."""
     session = aiobotocore.session.get_session()
     factory = session.get_component("response_parser_factory")
     factory.set_parser_defaults(timestamp_parser=_moment)
@@ -205,7 +205,7 @@ def _filesystem(*identity: object) -> Any:
 
 
 def _moment(value: str) -> datetime:
-    """A time in an answer. botocore's own reading took three quarters of a listing's CPU time."""
+    """A time in an answer. botocore's parser took three quarters of a listing's CPU time."""
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):  # a header's form, or seconds since 1970

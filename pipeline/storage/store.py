@@ -1,11 +1,11 @@
 """One small interface over a local folder, S3 and every fsspec store that can create once.
 
-The ledger needs little of a store, and needs it exactly: bytes in and out under a key, a listing,
-and *create-once*: of several writers of one key exactly one wins, and the object is never seen in
-part. Everything else (renames, appends, directories, caches) is left out on purpose.
+The ledger needs three things of a store: to read and write an object under a key, to list keys, and
+to *create once*, where of several writers of one key exactly one succeeds and nobody ever sees a
+part of the object. Renames, appends, directories and caches are left out on purpose.
 
-Credentials come from the role, the profile or the environment alone; other S3 servers are named
-by AWS_ENDPOINT_URL. Nothing here accepts a key, and an address that carries one is refused.
+Credentials come from the role, the profile or the environment alone; another S3 server is named by
+AWS_ENDPOINT_URL. No argument takes a credential, and an address that carries one is refused.
 """
 
 import re
@@ -30,7 +30,7 @@ from pipeline.storage.local import LocalBackend
 
 T = TypeVar("T")
 
-# What the product itself names: run ids, hashes, numbers. Text from outside never gets in here.
+# Keys of the product's own making: run ids, hashes, numbers. A stranger's text never gets in.
 SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
 PROBE_KEY = "runs/_probe/create-once"
 
@@ -39,7 +39,7 @@ _REQUESTS_LOCK = threading.Lock()
 
 
 class Store:
-    """A backend with patience: back-off, a deadline, counted requests. Safe to pickle and share."""
+    """A backend with back-off, a deadline and counted requests. Safe to pickle and to share."""
 
     def __init__(self, uri: str, backend: Backend, backoff: Backoff) -> None:
         self.uri = uri
@@ -51,7 +51,7 @@ class Store:
         return open_store, (self.uri,)
 
     def read(self, key: str, etag: str | None = None, max_bytes: int | None = None) -> bytes:
-        """The whole object, or an error; never a part of it.
+        """Return the whole object.
 
         Raises FileNotFoundError, ObjectChangedError (`etag` given, but the object has another),
         ObjectTooLargeError (before the body is fetched), StoreRefusedError, StoreFailedError or
@@ -60,15 +60,15 @@ class Store:
         return self._try("get", lambda: self._backend.get(key, etag, max_bytes))
 
     def write(self, key: str, data: bytes) -> None:
-        """Write under a name that no other attempt uses; that is why repeating it is harmless."""
+        """Write under a key that no other attempt uses, so that repeating it is harmless."""
         _check_key(key)
         self._try("put", lambda: self._backend.put(key, data))
 
     def create_once(self, key: str, data: bytes) -> bool:
-        """Create `key` with `data` unless it exists; True when the object there holds `data`.
+        """Create an object unless there is one; return whether it now holds `data`.
 
-        A refusal may be our own earlier attempt whose answer was lost, so the object is read back
-        and compared: the same bytes mean True. False means somebody else's content is there.
+        A refusal may come from our own earlier attempt whose answer was lost. So the object is read
+        back and compared: False means that it holds something else.
         """
         _check_key(key)
         try:
@@ -89,7 +89,7 @@ class Store:
         return True
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Every object whose key starts with `prefix`, in pages of at most 1,000, by key."""
+        """Every object whose key starts with `prefix`, by key; requested in pages of 1,000."""
         token: str | None = None
         while True:
             page, token = self._try("list", partial(self._backend.list_page, prefix, token))
@@ -98,7 +98,7 @@ class Store:
                 return
 
     def folders(self, prefix: str) -> tuple[str, ...]:
-        """The next path component of every key below `prefix` ("runs/") that has more after it."""
+        """Names of the folders directly below `prefix`, which ends in a slash; sorted."""
         return tuple(sorted(self._try("list", partial(self._backend.folders, prefix))))
 
     def delete(self, key: str) -> None:
@@ -107,17 +107,17 @@ class Store:
         self._try("delete", lambda: self._backend.delete(key))
 
     def remains(self) -> tuple[ObjectInfo, ...]:
-        """What killed writers left that is no object: temporary files of a folder, else nothing."""
+        """Temporary files that killed writers left in a folder; other stores have none."""
         return tuple(self._try("list", self._backend.remains))
 
     def delete_remains(self, info: ObjectInfo) -> None:
-        """Remove one of them."""
+        """Remove one of `remains`."""
         self._try("delete", partial(self._backend.delete, info.key))
 
     def probe_create_once(self) -> None:
         """Raise LedgerError unless this store refuses to create what exists.
 
-        Two creations of one fixed key with different content: whatever was there before, the
+        One fixed key is created twice with different content; whatever was there before, the
         second must be refused. Needs no right to delete, and leaves one object of 2 bytes.
         """
         self.create_once(PROBE_KEY, b"1\n")
@@ -155,19 +155,19 @@ class Store:
 
 
 def requests_so_far() -> Counter[str]:
-    """Storage requests of this process since it started, by operation, retries apart.
+    """Storage requests of this process since it started, by operation, retries counted apart.
 
-    A stage takes the difference of two of these to say what it cost.
+    The difference of two results is what happened in between.
     """
     with _REQUESTS_LOCK:
         return Counter(_REQUESTS)
 
 
 def open_store(uri: str, backoff: Backoff | None = None) -> Store:
-    """The store at `uri`: a folder, file://, s3://bucket/prefix, memory://, or any fsspec one.
+    """Open the store at `uri`: a folder, file://, s3://bucket/prefix, memory://, any fsspec store.
 
-    Opening makes no request. Raises UsageError for an address that carries a credential, and for
-    an fsspec store that cannot create once.
+    Makes no request. Raises UsageError for an address that carries a credential, and for an fsspec
+    store that is not known to create once.
     """
     refuse_credentials(uri)
     scheme = scheme_of(uri)

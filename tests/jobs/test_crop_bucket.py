@@ -283,7 +283,7 @@ def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path) -> None:
     arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--dry-run"]
     code, told = finish(start(tree, None, *arguments, "--task-images", "2"))
     assert code == 0
-    assert "3 images in 2 tasks" in told[-1]["message"]
+    assert "3 photos in 2 tasks" in told[-1]["message"]
     assert not (tmp_path / "out").exists()
 
 

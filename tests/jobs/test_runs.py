@@ -63,7 +63,7 @@ def test_verify_finds_every_damage(tmp_path: Path, capsys: pytest.CaptureFixture
     problems = "\n".join(found["problems"])  # type: ignore[arg-type]
     assert f"{files[0].key} was changed" in problems
     assert files[3].key in problems
-    assert "3 images have no row" in problems
+    assert "3 photos have no row" in problems
 
 
 def test_verify_sees_rows_that_were_lost_together_with_their_hash(
@@ -77,8 +77,8 @@ def test_verify_sees_rows_that_were_lost_together_with_their_hash(
     ledger.finish({})
     assert main(["verify", str(tmp_path), ledger.run_id]) == 1
     words = capsys.readouterr().out
-    assert "3 images have no row" in words
-    assert "3 images have too many rows" in words
+    assert "3 photos have no row" in words
+    assert "3 photos have too many rows" in words
 
 
 def test_diff(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline import code_version
 from pipeline.errors import LedgerError
-from pipeline.job import Planned, plan
+from pipeline.job import PlannedRun, plan
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 
@@ -74,7 +74,7 @@ def test_which_change_of_code_stops_a_resume(checkout: Path) -> None:
     (checkout / "in").mkdir()
     Image.new("RGB", (32, 24)).save(checkout / "in" / "photo.png")
 
-    def planned(**options: str) -> Planned:
+    def planned(**options: str) -> PlannedRun:
         folders = {"input": str(checkout / "in"), "output": str(checkout / "out")}
         settings = Settings.of(**folders, weights="untrained", **options)
         return plan(settings, Log(stream=io.StringIO()))

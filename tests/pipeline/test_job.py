@@ -59,7 +59,7 @@ def test_failures_are_repaired_by_a_run_of_their_own(photos: Path, log: Log) -> 
 def test_a_damaged_run_is_named_and_its_photos_are_done_again(photos: Path, log: Log) -> None:
     job, ledger = plan(settings(photos), log).begin()
     run_all(ledger)
-    assert plan(settings(photos), log).message.startswith("nothing to do: 4 images")
+    assert plan(settings(photos), log).message.startswith("nothing to do: 4 photos")
     manifest = photos.parent / "out" / "runs" / job.run_id / "_MANIFEST.json"
     manifest.write_bytes(manifest.read_bytes()[:99])
     told = io.StringIO()

@@ -5,13 +5,13 @@ from typing import NoReturn
 import pytest
 
 from pipeline.errors import LedgerError
-from pipeline.run import Workers, share_out, start_ray
+from pipeline.run import ClusterShares, share_out, start_ray
 from pipeline.settings import RunningSettings
 
 MANY = 10_000  # tasks
 
 
-def room(workers: Workers, cpus: float) -> float:
+def room(workers: ClusterShares, cpus: float) -> float:
     """Cores left beside all actors."""
     return cpus - workers.actors * workers.actor_cpus
 

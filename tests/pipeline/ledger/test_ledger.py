@@ -111,7 +111,7 @@ def test_a_resume_says_what_differs(store_uri: str) -> None:
 def test_lost_rows_are_not_committed(tmp_path: Path) -> None:
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(3))
     tables = done(ledger.task_inputs(0))
-    with pytest.raises(LedgerError, match="3 images gave 2 rows"):
+    with pytest.raises(LedgerError, match="3 photos gave 2 rows"):
         ledger.commit_task(0, {**tables, "images": tables["images"].slice(1)})
     doubled = pa.concat_tables([tables["images"], tables["images"].slice(0, 1)])
     with pytest.raises(LedgerError, match="rows of `images`"):

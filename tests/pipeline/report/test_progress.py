@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
 
 
 def run(log: Log, clock: Clock) -> None:
-    """Four tasks of 10 images, one every 4 seconds, one image of each failed."""
+    """Four tasks of 10 photos, one every 4 seconds, one photo of each failed."""
     progress = Progress(log, images=40, tasks=4)
     for _ in range(4):
         clock.now += 4
@@ -33,8 +33,8 @@ def test_plain_lines_come_every_ten_seconds_and_at_the_end() -> None:
     clock, stream = Clock(), io.StringIO()
     run(Log("text", stream, clock), clock)
     assert stream.getvalue().splitlines() == [
-        "30 of 40 images (75 %), 3 failed, 2.5 images/s, 0:04 left",
-        "40 of 40 images (100 %), 4 failed, 2.5 images/s, 0:00 left",
+        "30 of 40 photos (75 %), 3 failed, 2.5 photos/s, 0:04 left",
+        "40 of 40 photos (100 %), 4 failed, 2.5 photos/s, 0:00 left",
     ]
 
 
@@ -90,5 +90,5 @@ def test_summary_names_every_status_and_where_the_time_went() -> None:
     )
     assert [line.split()[0] for line in lines[1:4]] == ["7", "2", "1"]
     assert [line.split()[1] for line in lines[1:4]] == ["ok", "truncated", "corrupt"]
-    assert "3.5 images/s over 1:15" in lines[5]
+    assert "3.5 photos/s over 1:15" in lines[5]
     assert lines[-1].split() == ["score", "3.0", "75", "%"]
