@@ -136,19 +136,19 @@ import os
 import time
 
 
-def poisoned(detect):
-    def first_looks(self, photos):
+def poisoned(detect_inputs):
+    def first_looks(self, inputs, photos):
         for photo in photos:
             if photo[0, 0].tolist() == [1, 2, 3]:
                 os._exit(1)
             if photo[0, 0].tolist() == [3, 2, 1]:
                 time.sleep(600)
-        return detect(self, photos)
+        return detect_inputs(self, inputs, photos)
 
     return first_looks
 
 
-EmbeddedDetector.detect = poisoned(EmbeddedDetector.detect)
+EmbeddedDetector.detect_inputs = poisoned(EmbeddedDetector.detect_inputs)
 """
 
 
