@@ -25,7 +25,7 @@ class EvaluateBlock:
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[str]]:
         examples = [pickle.loads(data) for data in block["example"]]
-        rows = [self.evaluator.evaluate(e, self.setup.marked_in(e)) for e in examples]
+        rows = [self.evaluator.evaluate(e, self.setup.followed_in(e)) for e in examples]
         return {"row": [json.dumps(row) for row in rows]}
 
 

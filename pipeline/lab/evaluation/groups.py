@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import boxes, read_text
-from pipeline.lab.evaluation.photo import Marked
+from pipeline.lab.evaluation.photo import FollowedBoxes
 
 COLUMNS = ("photo", "x0", "y0", "x1", "y1", "group")
 
 
-def read_groups(path: Path) -> dict[str, Marked]:
+def read_groups(path: Path) -> dict[str, FollowedBoxes]:
     """A CSV `photo,x0,y0,x1,y1,group`, one line a person: photo's file name -> its people.
 
     Boxes in pixels of the stored photo. Groups are whatever the list calls them; nothing here
@@ -31,7 +31,7 @@ def read_groups(path: Path) -> dict[str, Marked]:
             raise UsageError(f"{path}:{rows.line_num}: no group")
         found[row["photo"]].append((box, row["group"]))
     return {
-        photo: Marked(
+        photo: FollowedBoxes(
             boxes([box for box, _ in people], f"{path}: {photo}"), [group for _, group in people]
         )
         for photo, people in found.items()

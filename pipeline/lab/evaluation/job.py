@@ -84,7 +84,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         names,
         [shape.name for shape in job.shapes],
         prior=prior,
-        marked=read_groups(job.groups) if job.groups else {},
+        followed=read_groups(job.groups) if job.groups else {},
         gaic=job.gaic,
         focalnet=None if job.focalnet is None else str(job.focalnet),
         judge=job.judge,

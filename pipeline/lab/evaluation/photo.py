@@ -36,7 +36,7 @@ CropsOfShapes = dict[str, list[list[float]]]  # method -> one box for each shape
 
 
 @dataclass(frozen=True)
-class Marked:
+class FollowedBoxes:
     """Boxes whose fate inside the crops is followed: objects, or people with their group."""
 
     boxes_px: Boxes  # [D, 4]
@@ -47,7 +47,7 @@ class Marked:
 class Evaluator:
     """An engine and the baselines it is compared with.
 
-    shapes: at which gaze, heads, violations and marked boxes are followed.
+    shapes: at which gaze, heads, violations and followed boxes are judged.
     judge: tells the objects that violations are judged by; None for the engine's own source.
     """
 
@@ -56,7 +56,7 @@ class Evaluator:
     shapes: Sequence[Shape]
     judge: ObjectSource | None = None
 
-    def evaluate(self, example: Example, marked: Marked | None = None) -> Row:
+    def evaluate(self, example: Example, followed: FollowedBoxes | None = None) -> Row:
         """One row, whatever happens: a photo that cannot be judged has another status than ok."""
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
@@ -74,7 +74,7 @@ class Evaluator:
             row["gaze"] = [] if evidence.gaze is None else np.round(evidence.gaze, 1).tolist()
             row["heads"] = np.round(evidence.drawn_heads, 1).tolist()
             row["shapes"] = self._shapes(crops, evidence)
-            row["kept"] = self._kept(crops, marked, photo) if marked else None
+            row["kept"] = self._kept(crops, followed, photo) if followed else None
         except CropError as error:
             row |= {"status": error.status, "message": error.message}
         return row
@@ -139,9 +139,9 @@ class Evaluator:
             found[BEST] = {name: {"measures": values} for name, values in best.items()}
         return found
 
-    def _kept(self, crops: CropsOfShapes, marked: Marked, photo: Photo) -> Row:
-        """Share of each marked box inside each method's crop of each shape."""
-        boxes = _clipped(marked.boxes_px, photo)
+    def _kept(self, crops: CropsOfShapes, followed: FollowedBoxes, photo: Photo) -> Row:
+        """Share of each followed box inside each method's crop of each shape."""
+        boxes = _clipped(followed.boxes_px, photo)
         names = [shape.name for shape in self.shapes]
         shares = {
             method: dict(
@@ -149,7 +149,7 @@ class Evaluator:
             )
             for method, own in crops.items()
         }
-        return {"groups": marked.groups, "shares": shares}
+        return {"groups": followed.groups, "shares": shares}
 
     def _crops(self, seen: SeenPhoto, shapes: Sequence[Shape]) -> CropsOfShapes:
         """method -> its crop of each shape; methods that place nothing are left out."""

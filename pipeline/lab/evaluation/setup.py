@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.cropping.build import Weights, make_engine, make_source
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
-from pipeline.lab.evaluation.photo import Evaluator, Marked, Row
+from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes, Row
 from pipeline.shapes import parse_shape
 
 
@@ -15,12 +15,12 @@ class EvaluationSetup:
     """Network, detector and what they are compared with.
 
     detector: as `--detector` names it; `boxes` takes the data set's own object boxes.
-    shapes: names of the shapes at which gaze, heads, violations and marked boxes are followed.
+    shapes: names of the shapes at which gaze, heads, violations and followed boxes are judged.
     judge: detector whose objects tell violations; None for the run's own.
     search: how candidates are searched, `coarse` as in production or `exhaustive`.
     rank_by: what decides among candidates, `overlap` as in production or `score`.
     gaic, focalnet: weights of these networks, to be one more baseline each.
-    marked: photo's file name -> boxes to follow; photos not named follow their given objects.
+    followed: photo's file name -> boxes to follow; photos not named follow their given objects.
     """
 
     weights: Weights
@@ -28,7 +28,7 @@ class EvaluationSetup:
     baselines: Sequence[str]
     shapes: Sequence[str]
     prior: AnchorPrior | None = None
-    marked: Mapping[str, Marked] = field(default_factory=dict)
+    followed: Mapping[str, FollowedBoxes] = field(default_factory=dict)
     gaic: str | None = None
     focalnet: str | None = None
     judge: str | None = None
@@ -44,12 +44,12 @@ class EvaluationSetup:
             judge=make_source(self.judge, device) if self.judge else None,
         )
 
-    def marked_in(self, example: Example) -> Marked | None:
+    def followed_in(self, example: Example) -> FollowedBoxes | None:
         """The people listed for this photo, else its given objects, else None."""
-        listed = self.marked.get(example.image.name)
+        listed = self.followed.get(example.image.name)
         if listed is not None or example.objects_px is None:
             return listed
-        return Marked(example.objects_px, [""] * len(example.objects_px))
+        return FollowedBoxes(example.objects_px, [""] * len(example.objects_px))
 
 
 def evaluate_here(
@@ -58,4 +58,4 @@ def evaluate_here(
     """One row a photo, in this process."""
     evaluator = setup.evaluator(device)
     for example in examples:
-        yield evaluator.evaluate(example, setup.marked_in(example))
+        yield evaluator.evaluate(example, setup.followed_in(example))

@@ -1,1 +1,1 @@
-"""Training crop scorers on photos whose crops people scored: `fit.train` is the whole of it."""
+"""Train crop scorers on photos whose crops people scored; `fit.train` does all of it."""

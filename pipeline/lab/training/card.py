@@ -1,6 +1,4 @@
-"""The card of a weights file: what it is, what it was trained on, how, and what it measured."""
-
-from __future__ import annotations
+"""The card of a weights file: network, training data, settings, measures."""
 
 import hashlib
 import json
@@ -14,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Card:
-    """Written beside every weights file, as JSON for programs and Markdown for people."""
+    """The facts beside a weights file, written as JSON and as Markdown."""
 
     title: str
     network: str
@@ -28,19 +26,19 @@ class Card:
 def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], card: Card) -> Path:
     """Write `<name>.safetensors`, `<name>.json` and `<name>.md` into a folder.
 
-    Tensors that share memory are written apart. The cards carry the file's sha256, to be pinned.
+    Tensors that share memory are written separately. The cards hold the file's sha256.
     """
     path = folder / f"{name}.safetensors"
     data = safetensors.torch.save({key: tensor.clone() for key, tensor in tensors.items()})
     path.write_bytes(data)
-    told = {**asdict(card), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    (folder / f"{name}.json").write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
-    (folder / f"{name}.md").write_text(markdown(told))
+    facts = {**asdict(card), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    (folder / f"{name}.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    (folder / f"{name}.md").write_text(markdown(facts))
     return path
 
 
 def markdown(card: dict[str, Any]) -> str:
-    """The card for people: one table for each of data, settings and measures."""
+    """The card as Markdown: one table each for the file, data, measures and settings."""
     lines = [f"# {card['title']}", "", *(f"{note}\n" for note in card["notes"])]
     facts = {key: card[key] for key in ("network", "preset", "bytes", "sha256")}
     sections = {"File": facts, **{key.capitalize(): card[key] for key in _SECTIONS}}

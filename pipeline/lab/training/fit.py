@@ -1,6 +1,4 @@
-"""A training run from folders to a weights file: reading, splitting, training, testing, writing."""
-
-from __future__ import annotations
+"""One training: split the photos, train, choose the epoch, test once, write weights and card."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
@@ -16,12 +15,13 @@ from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.card import Card, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.loop import Epoch, History, Trainer, Workers
-from pipeline.lab.training.samples import ScoredPhoto, read_photo
+from pipeline.lab.training.samples import read_photo
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import S2CNet, from_published_state_dict, load_model, to_published_state_dict
 from s2cnet.gaic import GAIC, load_gaic, to_gaic_state_dict
 
 CHECKPOINT = "last.pt"
+BEST = "best"  # name of the weights file and its cards
 Report = Callable[[Epoch], None]
 
 
@@ -35,7 +35,10 @@ class Split:
 
 
 def split_off(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], ...]:
-    """Part `share` of the examples off, whole photos, the same ones for a seed: (rest, part)."""
+    """Split whole photos at random, the same way for a seed: (rest, part of `share`).
+
+    Raises UsageError for fewer than two photos.
+    """
     if len(examples) < 2:
         raise UsageError("training needs at least two scored photos: one is for validation")
     count = min(len(examples) - 1, max(1, round(share * len(examples))))
@@ -46,7 +49,10 @@ def split_off(examples: Sequence[Example], share: float, seed: int) -> tuple[lis
 
 
 def build_network(settings: TrainSettings, start: str | None) -> nn.Module:
-    """A new network drawn from the seed, or one that goes on from the weights `start`."""
+    """Make a network: with random weights drawn from the seed, or with those of `start`.
+
+    start: path, fsspec URI or "starter". Raises WeightsError.
+    """
     if settings.network == "gaic":
         if start is None:
             return GAIC.untrained(seed=settings.seed)
@@ -77,18 +83,17 @@ def train(
 ) -> History:
     """Train, and leave in `folder`: the best epoch's weights with their card, curves, a checkpoint.
 
-    A folder with a checkpoint of the same settings goes on where that stopped. Raises UsageError
-    where it is of other settings or a photo cannot be read. With several workers, all call this
+    A checkpoint of the same settings in the folder is resumed. With several workers, all call this
     and the first one writes. Photos are kept decoded, about 2 MB each in every process.
+
+    Raises UsageError where the checkpoint has other settings, or what reading a photo raises.
     """
     workers = workers or Workers()
     folder.mkdir(parents=True, exist_ok=True)
-    network = build_network(settings, start)
-    trainer = Trainer(network, settings, workers)
-    checkpoint = folder / CHECKPOINT
-    if checkpoint.exists():
+    trainer = Trainer(build_network(settings, start), settings, workers)
+    if (folder / CHECKPOINT).exists():
         try:
-            trainer.restore(checkpoint)
+            trainer.restore(folder / CHECKPOINT)
         except ValueError as error:
             raise UsageError(f"{error}; give another folder, or the same settings") from error
     photos = [read_photo(example, detector) for example in split.train]
@@ -98,74 +103,50 @@ def train(
         if workers.rank:
             return
         if trainer.history.best is epoch:
-            _write(folder, trainer, split, settings, {"validation": _measures(epoch)})
-        trainer.save(checkpoint)
+            write_best(folder, trainer, split, _validation(epoch))
+        trainer.save(folder / CHECKPOINT)
         rows = [vars(each) for each in trainer.history.epochs]
         (folder / "epochs.json").write_text(json.dumps(rows, indent=1) + "\n")
         draw_curves(trainer.history.epochs, folder / "curves.png")
         report(epoch)
 
     history = trainer.train(photos, validation, after_epoch)
-    if not workers.rank and split.test:
-        measure_best(
-            folder, trainer, split, settings, [read_photo(e, detector) for e in split.test]
-        )
+    if history.best is not None and split.test and not workers.rank:
+        trainer.averaged.module.load_state_dict(read_best(folder, settings).state_dict())
+        loss, correlation, hits = trainer.validate([read_photo(e, detector) for e in split.test])
+        test = {"test_loss": loss, "test_srcc": correlation, "test_acc5": hits}
+        measures = {**_validation(history.best), **test, "test_photos": len(split.test)}
+        write_best(folder, trainer, split, measures)
     return history
 
 
-def measure_best(
-    folder: Path,
-    trainer: Trainer,
-    split: Split,
-    settings: TrainSettings,
-    photos: Sequence[ScoredPhoto],
-) -> None:
-    """Measure the weights of the best epoch on the test photos and add it to their card."""
-    best = trainer.history.best
-    if best is None:
-        return
-    tensors = _read(folder / "best.safetensors")
-    network = load_gaic(tensors) if settings.network == "gaic" else None
-    chosen = network or from_published_state_dict(tensors, settings.preset)
-    trainer.averaged.module.load_state_dict(chosen.state_dict())
-    loss, correlation, hits = trainer.validate(photos)
-    measures = {"loss": loss, "srcc": correlation, "acc5": hits, "photos": len(photos)}
-    _write(folder, trainer, split, settings, {"validation": _measures(best), "test": measures})
-
-
-def _write(
-    folder: Path,
-    trainer: Trainer,
-    split: Split,
-    settings: TrainSettings,
-    measures: dict[str, dict[str, float]],
-) -> None:
-    data = {name: len(part) for name, part in vars(split).items()}
+def write_best(folder: Path, trainer: Trainer, split: Split, measures: dict[str, float]) -> None:
+    """Write the averaged weights as the best ones, with a card that tells the measures."""
+    settings = trainer.settings
     card = Card(
         title=f"{settings.network} trained on {len(split.train)} photos",
         network=settings.network,
         preset=settings.preset if settings.network == "s2cnet" else None,
-        data={f"photos_{name}": count for name, count in data.items()},
+        data={f"photos_{name}": len(part) for name, part in vars(split).items()},
         settings=asdict(settings),
-        measures={
-            f"{part}_{name}": value for part, row in measures.items() for name, value in row.items()
-        },
+        measures=measures,
         notes=["Chosen by its SRCC on the validation photos; the test photos were used once."],
     )
-    write_weights(folder, "best", tensors_of(trainer.averaged.module), card)
+    write_weights(folder, BEST, tensors_of(trainer.averaged.module), card)
 
 
-def _measures(epoch: Epoch) -> dict[str, float]:
+def read_best(folder: Path, settings: TrainSettings) -> nn.Module:
+    """The network with the best epoch's weights."""
+    tensors = safetensors.torch.load((folder / f"{BEST}.safetensors").read_bytes())
+    if settings.network == "gaic":
+        return load_gaic(tensors)
+    return from_published_state_dict(tensors, settings.preset)
+
+
+def _validation(epoch: Epoch) -> dict[str, float]:
     return {
-        "epoch": epoch.epoch + 1,
-        "loss": epoch.validation_loss,
-        "srcc": epoch.validation_srcc,
-        "acc5": epoch.validation_acc5,
+        "validation_epoch": epoch.epoch + 1,
+        "validation_loss": epoch.validation_loss,
+        "validation_srcc": epoch.validation_srcc,
+        "validation_acc5": epoch.validation_acc5,
     }
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    from safetensors.torch import load
-
-    tensors: dict[str, Tensor] = load(path.read_bytes())
-    return tensors

@@ -1,4 +1,4 @@
-"""The training loop of one process; several processes differ only in what `Workers` says."""
+"""The training loop of one process. Several processes differ only in their `Workers`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pipeline.lab.training.samples import Sample, ScoredPhoto, plain_sample, ran
 from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
 
-CLIP_NORM = 10.0  # of a step's gradient: a rare photo must not undo an epoch
+CLIP_NORM = 10.0  # of a step's gradient; set by hand, so that no single photo undoes an epoch
 
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among those that train together. Alone: the defaults."""
+    """This process among those that train together. The defaults are for one alone."""
 
     rank: int = 0
     count: int = 1
@@ -61,7 +61,7 @@ class History:
 
 
 class Trainer:
-    """A network, its optimiser and its averaged weights, trained photo by photo."""
+    """A network with its optimiser, the moving average of its weights, and its history."""
 
     def __init__(self, network: nn.Module, settings: TrainSettings, workers: Workers) -> None:
         self.settings, self.workers = settings, workers
@@ -77,7 +77,7 @@ class Trainer:
         validation: Sequence[ScoredPhoto],
         after_epoch: Callable[[Trainer, Epoch], None],
     ) -> History:
-        """Run the epochs that are left. `after_epoch` saves, reports; it runs in every process."""
+        """Run the remaining epochs. `after_epoch` runs in every process."""
         steps = self.steps_per_epoch(len(photos))
         done = len(self.history.epochs)
         schedule = LambdaLR(
@@ -98,14 +98,14 @@ class Trainer:
         return self.history
 
     def steps_per_epoch(self, photos: int) -> int:
-        """Every process takes as many steps, or the others would wait for it forever."""
+        """The same number in every process: they wait for each other in every step."""
         return math.ceil(photos / (self.settings.photos_per_step * self.workers.count))
 
     def _epoch(self, photos: Sequence[ScoredPhoto], epoch: int, schedule: LambdaLR) -> float:
         self._set_mode()
         settings, workers = self.settings, self.workers
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(photos))
-        # One stream of changes per process and epoch: a resumed run repeats an unbroken one.
+        # One random stream for each process and epoch: a resumed run equals an unbroken one.
         random = np.random.default_rng([settings.seed, epoch, workers.rank])
         torch.manual_seed(settings.seed * 1_000_003 + epoch * 1_009 + workers.rank)
         steps = self.steps_per_epoch(len(photos))
@@ -120,7 +120,7 @@ class Trainer:
     def _step(self, samples: list[Sample]) -> float:
         total = 0.0
         for index, sample in enumerate(samples):
-            # Processes exchange gradients once a step, with its last photo.
+            # Processes exchange gradients once a step, with the last photo.
             with nullcontext() if index + 1 == len(samples) else self._local_gradients():
                 loss = self._loss(sample) / len(samples)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -149,7 +149,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self, photos: Sequence[ScoredPhoto]) -> tuple[float, float, float]:
-        """Mean loss, SRCC and Acc5 over photos of the averaged weights, all crops of each."""
+        """Mean loss, SRCC and Acc5 of the averaged weights over photos, all crops of each."""
         network = self.averaged.module.eval()
         losses, correlations, hits = [], [], []
         for photo in photos:
@@ -169,7 +169,7 @@ class Trainer:
                     module.eval()
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint; complete or not at all."""
+        """Write a checkpoint, completely or not at all."""
         state = {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -182,20 +182,23 @@ class Trainer:
         unfinished.replace(path)
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint of the same settings. Raises ValueError naming what differs."""
+        """Resume a checkpoint. Raises ValueError for other settings or another version's file."""
         state = torch.load(path, map_location="cpu", weights_only=True)
         wanted = vars(self.settings)
         differing = [name for name in wanted if state["settings"].get(name) != wanted[name]]
         if differing:
             raise ValueError(f"{path} is of a run with other settings: {', '.join(differing)}")
         self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
+        try:
+            self.averaged.load_state_dict(state["averaged"])
+        except RuntimeError as error:
+            raise ValueError(f"{path} was written by another version of this program") from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = History([Epoch(**epoch) for epoch in state["epochs"]])
 
 
 def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, object]]:
-    """Parameters by learning rate and decay. Frozen batch-norms' scales and shifts are left out."""
+    """Parameters grouped by learning rate and decay, without those of frozen batch-norms."""
     frozen = {
         id(parameter)
         for module in network.modules()

@@ -1,4 +1,4 @@
-"""What training minimises, for the crops of one photo."""
+"""Losses over the crops of one photo."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -12,9 +12,9 @@ def crop_loss(predicted: Tensor, truth: Tensor, rank_weight: float) -> Tensor:
 def rank_loss(predicted: Tensor, truth: Tensor) -> Tensor:
     """Σ max(0, −sign(Δg)(Δp − Δg)) over the pairs of crops, divided by their number.
 
-    Δp and Δg are a pair's predicted and true differences: a pair costs where it is ordered wrongly
-    or too little apart, not where it is too far apart. Wei et al., "Good View Hunting", CVPR 2018,
-    with the margin of Li et al., CVPR 2020. Fewer than two crops cost 0.
+    Δp and Δg are the predicted and the true difference of a pair: it costs where its order is wrong
+    or its predicted difference too small, not where that is too large. Wei et al., "Good View
+    Hunting", CVPR 2018, with the margin of Li et al., CVPR 2020. Fewer than two crops cost 0.
     """
     count = len(predicted)
     if count < 2:
@@ -22,4 +22,4 @@ def rank_loss(predicted: Tensor, truth: Tensor) -> Tensor:
     predicted_gap = predicted[:, None] - predicted
     true_gap = truth[:, None] - truth
     costs = functional.relu(-true_gap.sign() * (predicted_gap - true_gap))
-    return costs.sum() / (count * (count - 1))  # every pair stands there twice, in both orders
+    return costs.sum() / (count * (count - 1))  # every pair is in the sum twice

@@ -1,6 +1,4 @@
-"""Training in several processes with Ray Train: each sees its share of the photos of every step."""
-
-from __future__ import annotations
+"""Training in several processes with Ray Train; each takes its share of every step's photos."""
 
 import os
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from pipeline.lab.training.settings import TrainSettings
 
 @dataclass(frozen=True)
 class SharedRun:
-    """What every process is told. `folder` must be one that all of them see."""
+    """Everything that a process needs. All processes must be able to use `folder`."""
 
     split: Split
     settings: TrainSettings
@@ -46,7 +44,7 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
 
 
 def _start_ray() -> None:
-    """Join the cluster or start one here, whose processes import what this one runs."""
+    """Join the cluster, or start one here whose processes import this checkout."""
     if ray.is_initialized():
         return
     root = str(Path(__file__).resolve().parents[3])

@@ -1,6 +1,4 @@
-"""A scored photo as a training step sees it: its input, its crops, its objects, its truth."""
-
-from __future__ import annotations
+"""Training samples from scored photos: network input, crops, objects, target scores."""
 
 from dataclasses import dataclass
 
@@ -17,12 +15,12 @@ from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD, TrainSettings
 from pipeline.photo.decode import decode
 from s2cnet import boxes_to_input, prepare_image
 
-VIEW_SIDE = 1024  # what the product decodes to; several times the network's input
+VIEW_SIDE = 1024  # px, as the product decodes; several times the network's input
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo as a step sees it; boxes in input pixels."""
+    """One photo as the network's input, with its targets; boxes in input pixels."""
 
     image: Tensor  # [3, h, w], prepared
     crops: Tensor  # [N, 5], first column 0
@@ -42,7 +40,7 @@ class ScoredPhoto:
 
 
 def read_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
-    """Decode a photo and take its boxes to the decoded frame.
+    """Decode a photo and scale its boxes to the decoded frame.
 
     Objects are those of the data set, else the detector's, else none. Raises DecodeError and
     DetectError.
@@ -58,14 +56,14 @@ def read_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
 
 
 def plain_sample(photo: ScoredPhoto) -> Sample:
-    """The photo as it is, with all its crops: for validation."""
+    """The unchanged photo with all its crops, for validation."""
     return _sample(photo.pixels, photo.crops, photo.objects, photo.mos)
 
 
 def random_sample(
     photo: ScoredPhoto, settings: TrainSettings, random: np.random.Generator
 ) -> Sample:
-    """The photo mirrored or not, its colours changed, some of its crops drawn."""
+    """Augment: mirror at random, change colours, draw some of the crops."""
     count = min(settings.crops_per_photo, len(photo.mos))
     drawn = random.permutation(len(photo.mos))[:count]
     pixels, crops, objects = photo.pixels, photo.crops[drawn], photo.objects
@@ -79,13 +77,13 @@ def random_sample(
 def recoloured(
     pixels: NDArray[np.uint8], most: float, random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Brightness, contrast and saturation changed by up to `most`, as a share of what they are."""
+    """Change brightness, contrast and saturation by random factors from 1 - most to 1 + most."""
     brightness, contrast, saturation = 1 + random.uniform(-most, most, 3)
     changed = pixels.astype(np.float32)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     changed = grey + saturation * (changed - grey)
-    middle = float(grey.mean())
-    changed = brightness * (middle + contrast * (changed - middle))
+    mean = float(grey.mean())
+    changed = brightness * (mean + contrast * (changed - mean))
     return np.asarray(np.clip(changed, 0, 255), np.uint8)
 
 

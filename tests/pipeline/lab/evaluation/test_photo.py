@@ -13,7 +13,7 @@ from pipeline import Cropper
 from pipeline.cropping.build import choose_weights
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
-from pipeline.lab.evaluation.photo import Evaluator, Marked
+from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes
 from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
 
 
@@ -122,8 +122,8 @@ def test_another_detector_may_judge(setup: EvaluationSetup, photo: Path) -> None
 
 
 def test_marked_boxes_are_followed(evaluator: Evaluator, photo: Path) -> None:
-    marked = Marked(boxes([32, 0, 160, 128], [0, 0, 64, 128]), ["x", "y"])
-    row = evaluator.evaluate(Example("a", photo), marked)
+    followed = FollowedBoxes(boxes([32, 0, 160, 128], [0, 0, 64, 128]), ["x", "y"])
+    row = evaluator.evaluate(Example("a", photo), followed)
     assert row["kept"]["groups"] == ["x", "y"]
     assert row["kept"]["shares"]["centre"] == {"1:1": [1.0, 0.5]}
     assert "largest" not in row["kept"]["shares"]  # it places nothing

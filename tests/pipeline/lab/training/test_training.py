@@ -112,6 +112,18 @@ def test_a_folder_of_other_settings_is_refused(
     assert "other settings: seed" in capsys.readouterr().err
 
 
+def test_another_version_s_checkpoint_is_refused(tmp_path: Path) -> None:
+    settings = TrainSettings(network="gaic")
+    trainer = Trainer(build_network(settings, None), settings, Workers())
+    trainer.save(tmp_path / "last.pt")
+    trainer.restore(tmp_path / "last.pt")
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    averaged = {name.removeprefix("module."): each for name, each in state["averaged"].items()}
+    torch.save({**state, "averaged": averaged}, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match="another version"):
+        trainer.restore(tmp_path / "last.pt")
+
+
 def test_wrong_usage_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
     assert "images" in capsys.readouterr().err
