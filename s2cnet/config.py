@@ -17,7 +17,7 @@ class S2CNetConfig:
         backbone: feature extractor; both give a map of stride 16.
         align_size: A, samples per side of RoIAlign and RoDAlign.
         detections: D, object nodes in every graph. More boxes than D: the first D are used. Fewer:
-            see `s2cnet.graph.fill_detections`.
+            see `s2cnet.network.nodes.fill_detections`.
         head: "crop_node" reads the crop's node alone, "all_nodes" reads all 1 + D.
         reduced_dim: channels of the map that is sampled.
         node_dim: width of a node. "all_nodes" views it as a square, so it must be one.

@@ -12,7 +12,7 @@ from typing import IO
 import safetensors.torch
 
 from s2cnet import WeightsError, from_published_state_dict, to_published_state_dict
-from s2cnet.checkpoint import LARGEST_BYTES, parse_weights
+from s2cnet.checkpoints.files import LARGEST_BYTES, parse_weights
 
 DRIVE_IDS = {
     "gaicv1": "1FqUBO9MZNyaePDjyd6TEGz2AIKeNf1MU",

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     import torch
 
     from pipeline.cropping.engine import CropEngine
-    from pipeline.cropping.scoring import Network
     from pipeline.cropping.sources import ObjectSource
-    from s2cnet import S2CNet
-    from s2cnet.scoring import Precision
+    from s2cnet import FastS2CNet, S2CNet
+    from s2cnet.fast import Precision
 
 DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 EMBEDDED, GIVEN = "embedded", "boxes"  # of `--detector`
@@ -70,7 +69,7 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
         weights = STARTER if packaged.is_file() else UNTRAINED
     if weights == UNTRAINED:
         return Weights("untrained", f"untrained-{preset}-seed{seed}", preset=preset, seed=seed)
-    from s2cnet.checkpoint import read_weights
+    from s2cnet.checkpoints.files import read_weights
 
     sha256 = hashlib.sha256(read_weights(weights)).hexdigest()
     if weights == STARTER:
@@ -101,7 +100,7 @@ def make_source(
 
 
 def assemble(
-    network: "Network",
+    network: "FastS2CNet",
     source: "ObjectSource",
     device: "str | torch.device" = "cpu",
     search: str = SEARCH,
@@ -149,16 +148,13 @@ def make_engine(
     import torch
 
     from pipeline.device import choose_device
-    from s2cnet.compiled import ReadyS2CNet
-    from s2cnet.recorded import RecordedS2CNet
+    from s2cnet import FastS2CNet
 
     chosen = choose_device(device)
     if chosen.type == "cuda" and precision == "float32":
         torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
     source = make_source(detector, chosen, cache)
-    recorded = cache is not None and chosen.type == "cuda"
-    ready = RecordedS2CNet if recorded else ReadyS2CNet
-    network = ready(weights.load(chosen), precision, cache)
+    network = FastS2CNet(weights.load(chosen), precision, cache)
     return assemble(network, source, chosen, search, rank_by)
 
 

@@ -67,7 +67,7 @@ class Cropper:
         """
         from pipeline.cropping.sources import DetectorSource
         from pipeline.device import choose_device
-        from s2cnet import load_model
+        from s2cnet import FastS2CNet, load_model
 
         chosen = choose_device(device)
         if isinstance(weights, Mapping):
@@ -78,7 +78,7 @@ class Cropper:
             source = make_source(detector or EMBEDDED, chosen)
         else:
             source = DetectorSource(detector)
-        self._engine = assemble(network, source, chosen, rank_by=rank_by)
+        self._engine = assemble(FastS2CNet(network), source, chosen, rank_by=rank_by)
 
     def crop(
         self, image: ImageLike, ratios: Sequence[str] = ("1:1",), top_k: int = 1

@@ -10,13 +10,14 @@ from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import Chooser, ChooserFor
 from pipeline.cropping.results import Choice, ScoredCandidates, ScoredCrop, scored_crops
-from pipeline.cropping.scoring import Network, known_or_new_scores, score_function
+from pipeline.cropping.scoring import known_or_new_scores, score_function
 from pipeline.cropping.search import CandidateList, Scores, Search
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.cropping.transfer import Transfer
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.photo.decode import Photo
 from pipeline.shapes import Shape
+from s2cnet import FastS2CNet
 
 
 class CropEngine:
@@ -24,13 +25,13 @@ class CropEngine:
 
     def __init__(
         self,
-        network: Network,
+        network: FastS2CNet,
         source: ObjectSource,
         chooser_for: ChooserFor,
         search: Search,
         transfer: Transfer,
     ) -> None:
-        """network: in evaluation mode, on the device of `transfer`."""
+        """network: on the device of `transfer`."""
         self.network = network
         self.source = source
         self.chooser_for = chooser_for

@@ -7,34 +7,19 @@ change a result.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.functional import pad
 
 from pipeline.boxes import Boxes
 from pipeline.cropping.search import Score, Scores, SearchResult
 from pipeline.cropping.sources import SeenPhoto
 from pipeline.errors import ScoreError
-from s2cnet import boxes_to_input
-from s2cnet.context import ImageContext
+from s2cnet import FastS2CNet, boxes_to_input
 
 
-class Network(Protocol):
-    """What scores crops: `S2CNet`, or what `s2cnet.compiled` makes of it."""
-
-    def encode(self, images: Tensor, detections: Sequence[Tensor]) -> ImageContext:
-        """See `S2CNet.encode`."""
-        ...
-
-    def score_crops(self, encoded: ImageContext, crops: Tensor) -> Tensor:
-        """See `S2CNet.score_crops`."""
-        ...
-
-
-def score_function(network: Network, seen: SeenPhoto) -> Score:
+def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
     """A function from boxes [N, 4] of one photo, source pixels, to the network's scores [N].
 
     The backbone runs once, here. Higher is better; scores have no unit. Both this call and the

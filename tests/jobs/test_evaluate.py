@@ -18,7 +18,8 @@ from pipeline.lab.evaluation.baselines import NAMES as BASELINES
 from pipeline.lab.evaluation.metrics import srcc
 from pipeline.lab.evaluation.settings import EvaluationJob
 from s2cnet import boxes_to_input, prepare_image
-from s2cnet.gaic import GAIC, to_gaic_state_dict
+from s2cnet.checkpoints.published import to_gaic_state_dict
+from s2cnet.network.gaic import GAIC
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "evaluate.py"
 COMMON = ["--weights", "untrained", "--resamples", "50", "--device", "cpu", "--ratios", "1:1"]

@@ -17,9 +17,6 @@ from s2cnet.aot import (
     load_or_compile,
     package_key,
 )
-from s2cnet.compiled import ReadyS2CNet, ReducedBackbone
-from s2cnet.folded_weights import fold_backbone
-from tests.support.drawn import draw_inputs, drawn_network, small_network
 
 NEEDS_COMPILER = pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler"
@@ -130,40 +127,9 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not list(tmp_path.glob("*.pt2"))
 
 
-def test_where_packages_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_compiled_code_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.delenv("S2CNET_CACHE", raising=False)
     assert cache_folder() == Path("/x/s2cnet")
     monkeypatch.setenv("S2CNET_CACHE", "/y")
     assert cache_folder() == Path("/y")
-
-
-@pytest.mark.slow
-@NEEDS_COMPILER
-def test_compiled_backbone_gives_the_same_scores(tmp_path: Path) -> None:
-    """Sizes and numbers of pictures that the package was not compiled with."""
-    network = drawn_network("gaicv1")
-    ready = ReadyS2CNet(network, packages=tmp_path)
-    images, crops, detections = draw_inputs([20, 30], [4, 10])
-    for pictures in (images, images.transpose(2, 3).contiguous()):
-        plain = network.score(pictures, crops, detections)
-        found = ready.score(pictures, crops, detections)
-        torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
-
-
-def test_ready_network_scores_as_the_network_does() -> None:
-    network = small_network()
-    inputs = draw_inputs([20, 3], [4, 1])
-    assert torch.equal(ReadyS2CNet(network).score(*inputs), network.score(*inputs))
-    half = ReadyS2CNet(network, "bfloat16").score(*inputs)
-    assert torch.equal(half, network.score(*inputs, precision="bfloat16"))
-
-
-@torch.no_grad()
-def test_reduced_backbone() -> None:
-    backbone = small_network().backbone
-    images, _, _ = draw_inputs([0], [0])
-    plain = backbone(images)
-    found = ReducedBackbone(fold_backbone(backbone), torch.bfloat16)(images)
-    assert found.dtype == torch.float32
-    assert 0 < (found - plain).abs().max() < 0.05 * plain.abs().max()

@@ -67,7 +67,7 @@ def draw_boxes(count: int, width: int, height: int, seed: int) -> Tensor:
 def draw_inputs(
     candidates: list[int], detections: list[int], seed: int = 0
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """One 128 x 96 picture per entry: images, crops (pictures interleaved), detections."""
+    """One 128 x 96 image per entry: images, crops (of all images, shuffled), detections."""
     width, height = 128, 96
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(len(candidates), 3, height, width, generator=generator)

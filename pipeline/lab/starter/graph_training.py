@@ -34,7 +34,6 @@ from pipeline.lab.starter.synthetic_map import perturbed_detections, synthetic_m
 from pipeline.lab.training.losses import crop_loss
 from pipeline.lab.training.schedule import moving_average
 from s2cnet import S2CNet
-from s2cnet.graph import box_centres
 from s2cnet.inputs import input_size
 
 # Set by hand, unless a source is given.
@@ -200,8 +199,11 @@ def lists_loss(
     size_wh: tuple[int, int],
 ) -> Tensor:
     """Values and order within each list; for lists with a choice, also which crop is best."""
+    width, height = size_wh
     crops = torch.from_numpy(np.concatenate([each.crops for each in lists])).float()
-    scores = score_from_map(network, features, crops, torch.from_numpy(objects).float(), size_wh)
+    rois = functional.pad(crops, (1, 0))  # of image 0
+    boxes = torch.from_numpy(objects).float()
+    scores = network.judge(features[None], rois, [boxes], height, width)
     total = scores.new_zeros(())
     parts = torch.split(scores, [len(each.crops) for each in lists])
     for part, each in zip(parts, lists, strict=True):
@@ -214,25 +216,3 @@ def lists_loss(
             loss = loss + CHOICE_WEIGHT * choice
         total = total + each.weight * loss
     return total
-
-
-def score_from_map(
-    network: S2CNet, features: Tensor, crops: Tensor, objects: Tensor, size_wh: tuple[int, int]
-) -> Tensor:
-    """`S2CNet.forward` of one photo, from its features [8, h, w] on.
-
-    crops [N, 4] and objects [D, 4] in input pixels. Returns [N].
-    """
-    width, height = size_wh
-    filled = network.object_boxes([objects], height, width)[0]
-    boxes = torch.cat([crops, filled])
-    rois = torch.cat([boxes.new_zeros(len(boxes), 1), boxes], dim=1)
-    nodes = network.embedding(network.sample(features[None], rois))
-    crop_nodes, object_nodes = nodes.split([len(crops), len(filled)])
-    everything = torch.cat(
-        [crop_nodes[:, None], object_nodes[None].expand(len(crops), -1, -1)], dim=1
-    )
-    placed = torch.cat([crops[:, None], filled[None].expand(len(crops), -1, -1)], dim=1)
-    relations = network.relations(everything, box_centres(placed, height, width))
-    scores: Tensor = network.head(network.transformer(everything, *relations))
-    return scores

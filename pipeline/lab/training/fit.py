@@ -18,7 +18,8 @@ from pipeline.lab.training.loop import Epoch, History, Trainer, Workers
 from pipeline.lab.training.samples import read_photo
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import S2CNet, from_published_state_dict, load_model, to_published_state_dict
-from s2cnet.gaic import GAIC, load_gaic, to_gaic_state_dict
+from s2cnet.checkpoints.published import load_gaic, to_gaic_state_dict
+from s2cnet.network.gaic import GAIC
 
 CHECKPOINT = "last.pt"
 BEST = "best"  # name of the weights file and its cards
@@ -56,7 +57,7 @@ def build_network(settings: TrainSettings, start: str | None) -> nn.Module:
     if settings.network == "gaic":
         if start is None:
             return GAIC.untrained(seed=settings.seed)
-        from s2cnet.checkpoint import parse_weights, read_weights
+        from s2cnet.checkpoints.files import parse_weights, read_weights
 
         return load_gaic(parse_weights(read_weights(start)))
     if start is None:

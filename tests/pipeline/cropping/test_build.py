@@ -9,9 +9,8 @@ from pipeline.cropping import build
 from pipeline.cropping.build import COMPILE_FROM, choose_weights, engine_of, make_engine
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
-from s2cnet import aot
+from s2cnet import FastS2CNet, aot
 from s2cnet.aot import CannotCompileError
-from s2cnet.compiled import ReadyS2CNet
 
 UNTRAINED = choose_weights("untrained")
 
@@ -39,14 +38,14 @@ def test_small_runs_and_those_that_say_so_are_not_compiled(
 ) -> None:
     engine = engine_of(Settings.of(compile=compile), UNTRAINED, "cpu", lambda: images)
     assert bool(asked) is asks
-    assert type(engine.network) is ReadyS2CNet
+    assert type(engine.network) is FastS2CNet
 
 
 def test_a_large_run_without_a_compiler_says_so_and_goes_on(asked: list[Any]) -> None:
     with pytest.warns(RuntimeWarning, match="networks are not compiled: no C\\+\\+ compiler"):
         engine = engine_of(Settings(), UNTRAINED, "cpu", lambda: COMPILE_FROM)
     assert asked
-    assert type(engine.network) is ReadyS2CNet
+    assert type(engine.network) is FastS2CNet
 
 
 def test_compile_on_without_a_compiler_is_refused(asked: list[Any]) -> None:
@@ -56,13 +55,13 @@ def test_compile_on_without_a_compiler_is_refused(asked: list[Any]) -> None:
 
 def test_precision_reaches_the_network() -> None:
     engine = engine_of(Settings.of(precision="bfloat16"), UNTRAINED, "cpu", lambda: 1)
-    assert isinstance(engine.network, ReadyS2CNet)
+    assert type(engine.network) is FastS2CNet
     assert engine.network.precision == "bfloat16"
     assert Settings.of(precision="bfloat16").identity() != Settings().identity()
     assert Settings.of(compile="off").identity() == Settings().identity()
 
 
-def test_packages_are_kept_where_the_user_says(
+def test_compiled_code_is_kept_where_the_user_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("S2CNET_CACHE", str(tmp_path))

@@ -11,8 +11,7 @@ from PIL import Image
 from pipeline import Crop, Cropper, UsageError
 from pipeline.cropping.cropper import photo_of
 from pipeline.errors import DecodeError
-from s2cnet.checkpoint import to_published_state_dict
-from s2cnet.model import S2CNet
+from s2cnet import S2CNet, to_published_state_dict
 from tests.support.odd_photos import exif, scene
 
 torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
 from pipeline.photo.decode import Photo
 from pipeline.shapes import Shape, parse_shape, parse_shapes
-from s2cnet import S2CNet
+from s2cnet import FastS2CNet, S2CNet
 
 torch.set_num_threads(1)
 
@@ -51,7 +51,7 @@ SOURCE = DetectorSource(OneBox())
 
 @pytest.fixture(scope="module")
 def engine() -> CropEngine:
-    return assemble(S2CNet.untrained(seed=1), SOURCE)
+    return assemble(FastS2CNet(S2CNet.untrained(seed=1)), SOURCE)
 
 
 def seen_with(engine: CropEngine, one: Photo, given: Detections) -> SeenPhoto:
@@ -147,7 +147,7 @@ def test_a_score_that_is_no_number_is_an_error() -> None:
     broken = S2CNet.untrained(seed=1)
     with torch.no_grad():
         next(broken.head.parameters()).fill_(float("nan"))
-    engine = assemble(broken, SOURCE)
+    engine = assemble(FastS2CNet(broken), SOURCE)
     with pytest.raises(ScoreError, match="not a number"):
         engine.score(seen_with(engine, photo(), objects()), boxes((0, 0, 100, 100)))
 

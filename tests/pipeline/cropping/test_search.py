@@ -13,7 +13,7 @@ from pipeline.cropping.search import (
     exhaustive,
     farthest_points,
 )
-from s2cnet import S2CNet, boxes_to_input, prepare_image
+from s2cnet import FastS2CNet, S2CNet, boxes_to_input, prepare_image
 
 BUDGET = search.COARSE + sum(search.ROUNDS)
 WIDTH, HEIGHT = 640, 480
@@ -146,7 +146,7 @@ def test_same_answer_every_time() -> None:
 
 def test_the_networks_best_crops_are_found() -> None:
     """Untrained weights score more wildly than trained ones."""
-    network = S2CNet.untrained("gaicv1", seed=0).eval()
+    network = FastS2CNet(S2CNet.untrained("gaicv1", seed=0))
     losses = []
     for seed in range(2):
         rng = np.random.default_rng(seed)
@@ -154,12 +154,12 @@ def test_the_networks_best_crops_are_found() -> None:
         view = torch.nn.functional.interpolate(coarse, (HEIGHT, WIDTH), mode="bilinear")[0]
         image, scale_xy = prepare_image(view.permute(1, 2, 0).byte().numpy())
         objects = torch.tensor([[60.0, 50, 150, 200], [200, 20, 300, 120]])
-        context = network.encode(image[None], [objects])
+        encoded = network.encode(image[None], [objects])
 
-        def score(boxes: np.ndarray, context=context, scale_xy=scale_xy) -> np.ndarray:
+        def score(boxes: np.ndarray, encoded=encoded, scale_xy=scale_xy) -> np.ndarray:
             crops = boxes_to_input(boxes, scale_xy)
             rois = torch.cat([crops.new_zeros(len(crops), 1), crops], dim=1)
-            return network.score_crops(context, rois).numpy()
+            return network.score_crops(encoded, rois).numpy()
 
         candidate_lists = [CandidateList(one) for one in lists()[:3]]
         pairs = zip(

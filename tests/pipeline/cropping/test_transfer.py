@@ -13,7 +13,7 @@ from pipeline.cropping.transfer import Transfer, flattened, unflattened
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shapes
-from s2cnet import S2CNet, prepare_image
+from s2cnet import FastS2CNet, S2CNet, prepare_image
 from tests.support.odd_photos import scene
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
@@ -48,7 +48,7 @@ def test_one_buffer_holds_both_copies() -> None:
 
 
 def test_one_transfer_serves_detector_and_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, shapes = S2CNet.untrained(), parse_shapes("1:1,16:9")
+    network, shapes = FastS2CNet(S2CNet.untrained()), parse_shapes("1:1,16:9")
     alone = assemble(network, DetectorSource(EmbeddedDetector()))
     sharing = assemble(network, make_source("embedded"))
     photos = [photo_of(300, 200), photo_of(200, 260), photo_of(300, 200)]

@@ -10,8 +10,9 @@ from pipeline.device import choose_device
 from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores
 from pipeline.photo.decode import Photo
 from s2cnet import boxes_to_input, prepare_image
-from s2cnet.checkpoint import parse_weights, read_weights
-from s2cnet.gaic import GAIC, load_gaic
+from s2cnet.checkpoints.files import parse_weights, read_weights
+from s2cnet.checkpoints.published import load_gaic
+from s2cnet.network.gaic import GAIC
 
 
 class GaicBaseline:

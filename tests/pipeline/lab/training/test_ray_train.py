@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.lab.cli.train import main
-from s2cnet.gaic import load_gaic
+from s2cnet.checkpoints.published import load_gaic
 from tests.pipeline.lab.training.scored_photos import write_data_set
 
 

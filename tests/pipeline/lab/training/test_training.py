@@ -19,7 +19,7 @@ from pipeline.lab.training.samples import plain_sample, random_sample, read_phot
 from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import load_model
-from s2cnet.gaic import load_gaic
+from s2cnet.checkpoints.published import load_gaic
 from tests.pipeline.lab.training.scored_photos import write_data_set
 
 QUICK = ["--crops-per-photo", "16", "--learning-rate", "1e-3", "--ema", "0.9", "--mirror", "0"]

@@ -1,14 +1,23 @@
-"""What surrounds a CUDA graph, on a CPU: fixed buffers, filled-up counts, memory of one's own."""
+"""CUDA graphs, on a CPU without the graph itself: fixed buffers, filled-up counts, own memory."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from s2cnet import recorded
-from s2cnet.recorded import Recorded, RecordedS2CNet, fill
+from s2cnet import FastS2CNet, S2CNet
+from s2cnet.fast import cuda_graphs
+from s2cnet.fast.cuda_graphs import CudaGraphs, Recorded, fill
+from s2cnet.fast.folded import fold
 from tests.support.drawn import draw_inputs, small_network
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
+
+
+def replayed(network: S2CNet) -> tuple[FastS2CNet, CudaGraphs]:
+    """A network whose work is recorded and replayed, also on a CPU and without compiling."""
+    fast, graphs = FastS2CNet(network), CudaGraphs(fold(network))
+    fast._encode, fast._score = graphs.encode, graphs.score_boxes
+    return fast, graphs
 
 
 @pytest.mark.parametrize("device", ["cpu", CUDA])
@@ -17,30 +26,30 @@ CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
 def test_same_scores_for_any_number_of_crops_and_objects(
     head: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorded, "BUCKETS", (4, 16))
+    monkeypatch.setattr(cuda_graphs, "BUCKETS", (4, 16))
     network = small_network(head=head).to(device)
-    ready = RecordedS2CNet(network)
+    fast, graphs = replayed(network)
     images, crops, detections = draw_inputs([3, 16, 0, 37], [2, 9, 1, 0])
     images, crops, detections = (
         images.to(device), crops.to(device), [boxes.to(device) for boxes in detections],
     )  # fmt: skip
     for _ in range(2):  # recorded, then replayed
         plain = network(images, crops, detections)
-        torch.testing.assert_close(ready.score(images, crops, detections), plain, atol=1e-5, rtol=0)
+        torch.testing.assert_close(fast.score(images, crops, detections), plain, atol=1e-5, rtol=0)
         crops = crops.flip(0)
-    assert len(ready._score.recordings) == 2  # 4 and 16 candidates of one size of picture
-    assert len(ready._encode.recordings) == 1
+    assert len(graphs._score.recordings) == 2  # 4 and 16 candidates of one size of image
+    assert len(graphs._encode.recordings) == 1
 
 
 @torch.no_grad()
-def test_contexts_of_two_pictures_live_side_by_side() -> None:
+def test_two_encoded_images_live_side_by_side() -> None:
     network = small_network()
-    ready = RecordedS2CNet(network)
+    fast, _ = replayed(network)
     images, crops, detections = draw_inputs([6, 0], [4, 3])
-    first = ready.encode(images[:1], detections[:1])
-    ready.encode(images[1:], detections[1:])
+    first = fast.encode(images[:1], detections[:1])
+    fast.encode(images[1:], detections[1:])
     expected = network.score(images[:1], crops, detections[:1])
-    torch.testing.assert_close(ready.score_crops(first, crops), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(fast.score_crops(first, crops), expected, atol=1e-5, rtol=0)
 
 
 def test_answers_are_not_overwritten_and_inputs_not_kept() -> None:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from s2cnet import PRESETS, S2CNet, S2CNetConfig
-from s2cnet.graph import distance, fill_detections
+from s2cnet.network.graph import distance
+from s2cnet.network.nodes import fill_detections
 from tests.support.drawn import GOLDEN, draw_inputs, drawn_network, small_network
 
 BOTH_PRESETS = pytest.mark.parametrize("preset", ["gaicv1", "gaicv2"])
@@ -38,7 +39,7 @@ def test_number_of_parameters(preset: str, count: int) -> None:
 @pytest.mark.parametrize("head", ["crop_node", "all_nodes"])
 @pytest.mark.parametrize("way", ["forward", "score"])
 @torch.no_grad()
-def test_pictures_in_a_batch_do_not_touch_each_other(head: str, way: str) -> None:
+def test_images_in_a_batch_do_not_touch_each_other(head: str, way: str) -> None:
     network = small_network(head=head)
     images, crops, detections = draw_inputs([5, 0, 3, 7], [4, 2, 0, 9])
     together = getattr(network, way)(images, crops, detections)
@@ -161,7 +162,7 @@ IMAGES, CROPS = torch.zeros(1, 3, 64, 64), torch.tensor([[0.0, 1, 2, 3, 4]])
         (IMAGES[0], CROPS, [torch.zeros(1, 4)], "images must be"),
         (IMAGES[:, :, :16], CROPS, [torch.zeros(1, 4)], "images must be"),
         (IMAGES, CROPS[:, 1:], [torch.zeros(1, 4)], "crops must be"),
-        (IMAGES, CROPS + 1, [torch.zeros(1, 4)], "picture indices"),
+        (IMAGES, CROPS + 1, [torch.zeros(1, 4)], "image indices"),
         (IMAGES, CROPS * float("nan"), [torch.zeros(1, 4)], "crops must be finite"),
         (IMAGES, CROPS, [], "as many detections"),
         (IMAGES, CROPS, [torch.zeros(1, 5)], "detections must be"),

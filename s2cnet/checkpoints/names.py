@@ -1,6 +1,6 @@
-"""Names of the published checkpoints, and the configuration that their shapes imply.
+"""Names of tensors in weights files, and the configuration that their shapes imply.
 
-Weights are stored under the published names everywhere; inside the network they have its own.
+Files always have the published names; inside the network, tensors have names of its own.
 """
 
 import re
@@ -37,7 +37,7 @@ _ATTENTION = {
     "out.": "fn.to_out.0.",
 }
 _FEED_FORWARD = {"norm.": "norm.", "widen.": "fn.net.0.", "narrow.": "fn.net.3."}
-# torchvision nests convolution, norm and activation of an inverted residual; published are flat.
+# torchvision nests convolution, norm and activation of an inverted residual; the files do not.
 _EXPANDING_BLOCK = {"0.0": "0", "0.1": "1", "1.0": "3", "1.1": "4", "2": "6", "3": "7"}
 _FIRST_BLOCK = {"0.0": "0", "0.1": "1", "1": "3", "2": "4"}  # block 1 does not expand
 
@@ -45,7 +45,7 @@ _FIRST_BLOCK = {"0.0": "0", "0.1": "1", "1": "3", "2": "4"}  # block 1 does not 
 def published_name(name: str, config: S2CNetConfig) -> str:
     """The published name of the network's tensor `name`.
 
-    The EfficientNet-B1 variant was published without a layout: its stages keep torchvision's names.
+    No layout of the EfficientNet-B1 variant is published: its stages keep torchvision's names.
     """
     layer = re.fullmatch(
         r"transformer\.layers\.(\d+)\.(attention|feed_forward)\.(\w+\.)(\w+)", name
@@ -72,7 +72,7 @@ def _flat_block(name: str) -> str:
 def config_of(tensors: Mapping[str, Tensor]) -> S2CNetConfig:
     """The configuration that a published layout's names and shapes imply.
 
-    A crop-node head does not tell how many detections it was trained with: 10, as published.
+    A crop-node head has no tensor that depends on the number of detections: 10, as published.
 
     Raises KeyError when a name it reads is missing, ValueError when a tensor is empty.
     """
@@ -95,3 +95,25 @@ def config_of(tensors: Mapping[str, Tensor]) -> S2CNetConfig:
         heads=tensors["GraphConstructor.pos_to_head.weight"].shape[0],
         mlp_dim=tensors["GraphTransformer.layers.0.1.fn.fn.net.0.weight"].shape[0],
     )
+
+
+# In a GAIC file the stages keep torchvision's block numbers, and the names inside a block.
+_GAIC_PREFIXES = {
+    "backbone.stage3.": "Feat_ext.feature3.",
+    "backbone.stage4.": "Feat_ext.feature4.",
+    "backbone.stage5.": "Feat_ext.feature5.",
+    "backbone.reduce.": "DimRed.",
+    "head.": "FC_layers.",
+}
+
+
+def gaic_name(name: str) -> str:
+    """The name in a weights file of GAIC's tensor `name`.
+
+    Feat_ext.feature3|4|5.<block>…   backbone stages of stride 8, 16 and 32
+    DimRed.weight, .bias             1×1 convolution to 8 channels
+    FC_layers.0.0|0.1                align_size² × 16 → 768 convolution, its batch norm
+    FC_layers.1.0|1.1, FC_layers.3   768 → 128 with batch norm, 128 → 1
+    """
+    prefix = next(prefix for prefix in _GAIC_PREFIXES if name.startswith(prefix))
+    return _GAIC_PREFIXES[prefix] + name.removeprefix(prefix)

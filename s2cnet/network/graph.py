@@ -1,10 +1,8 @@
-"""The graph of one candidate: the crop and the objects as nodes, their relations, the transformer.
+"""The adaptive attention graph, formulas (3) to (8): relations of the nodes, and the transformer.
 
-Node 0 is the crop, nodes 1..D are the objects. K candidates are K graphs of N = 1 + D nodes.
-Formulas: https://arxiv.org/abs/2401.08086, section 3.
+K candidates are K graphs of N = 1 + D nodes: node 0 is the crop, nodes 1..D are the objects.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,28 +12,8 @@ from torch.nn import functional
 SQUARED_DISTANCE_FLOOR = 1e-8
 
 
-def used_detections(detections: Tensor, most: int, height: int, width: int) -> Tensor:
-    """The first `most` boxes (they come best first); the whole picture when there are none.
-
-    `detections` [D_b, 4] xyxy and the result [1..most, 4] are in input pixels.
-    """
-    if len(detections) == 0:
-        return detections.new_tensor([[0.0, 0.0, width, height]])
-    return detections[:most]
-
-
-def fill_detections(detections: Tensor, count: int, height: int, width: int) -> Tensor:
-    """Exactly `count` object boxes from however many there are.
-
-    Too many: the first are kept. Too few: they are repeated in order, so that the surest objects
-    weigh most. None: every node sees the whole picture. Boxes [.., 4] xyxy in input pixels.
-    """
-    used = used_detections(detections, count, height, width)
-    return used[torch.arange(count, device=used.device) % len(used)]
-
-
 class Relations(nn.Module):
-    """Spatial and semantic relations of every pair of nodes, one map per attention head."""
+    """Spatial and semantic relations of every pair of nodes, and the adjacency: (3), (4), (5)."""
 
     def __init__(self, node_dim: int, relation_dim: int, heads: int) -> None:
         super().__init__()
@@ -50,8 +28,8 @@ class Relations(nn.Module):
     def forward(self, nodes: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
         """nodes [K, N, node_dim], centres [K, N, 2] -> adjacency [K, N, N], bias [K, N, heads, N].
 
-        The adjacency weighs nodes for the aggregation, the bias is added to the attention's logits.
-        Both are per query (second dimension) and key (last dimension).
+        The adjacency weighs nodes for the aggregation; the bias P + S is added to the attention's
+        logits. Both have the query in the second dimension and the key in the last.
         """
         spatial = self.scale * distance(self.spatial_theta(centres), self.spatial_phi(centres))
         theta, phi = self.semantic_theta(nodes), self.semantic_phi(nodes)
@@ -71,15 +49,15 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Queries from the aggregated graph, keys and values from the normalised nodes."""
+    """Graph-aware attention (7): queries from the aggregated graph, keys and values from nodes."""
 
     def __init__(self, node_dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.scale = node_dim**-0.5  # the full width, not a head's
+        self.scale = node_dim**-0.5  # of the full width, not of a head's
         self.norm = nn.LayerNorm(node_dim)
         self.query = nn.Linear(node_dim, node_dim, bias=False)
-        self.key_value = nn.Linear(node_dim, 2 * node_dim, bias=False)  # keys' rows first
+        self.key_value = nn.Linear(node_dim, 2 * node_dim, bias=False)  # rows of the keys first
         self.out = nn.Linear(node_dim, node_dim)
 
     def forward(self, nodes: Tensor, aggregated: Tensor, bias: Tensor) -> Tensor:
@@ -97,7 +75,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Norm, widen, GELU (erf), narrow."""
+    """The feed-forward network (8): norm, widen, GELU (erf), narrow."""
 
     def __init__(self, node_dim: int, mlp_dim: int) -> None:
         super().__init__()
@@ -111,25 +89,8 @@ class FeedForward(nn.Module):
         return out
 
 
-class Embedding(nn.Module):
-    """Samples of a box to a node."""
-
-    def __init__(self, samples: int, node_dim: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(samples, node_dim)
-        self.norm = nn.LayerNorm(node_dim)
-
-    def forward(self, samples: Tensor) -> Tensor:
-        """[K, samples] -> [K, node_dim]."""
-        return self.finish(self.linear(samples))
-
-    def finish(self, projected: Tensor) -> Tensor:
-        """What follows the linear map."""
-        return functional.relu(self.norm(projected))
-
-
 class Layer(nn.Module):
-    """Attention, then a feed-forward network, each added to its input."""
+    """Attention (7), then a feed-forward network (8), each added to its input."""
 
     def __init__(self, node_dim: int, heads: int, mlp_dim: int) -> None:
         super().__init__()
@@ -137,14 +98,14 @@ class Layer(nn.Module):
         self.feed_forward = FeedForward(node_dim, mlp_dim)
 
     def forward(self, nodes: Tensor, aggregated: Tensor, bias: Tensor) -> Tensor:
-        """Arguments and result of `Attention`."""
+        """Arguments and result as of `Attention.forward`."""
         nodes = nodes + self.attention(nodes, aggregated, bias)
         out: Tensor = nodes + self.feed_forward(nodes)
         return out
 
 
 class GraphTransformer(nn.Module):
-    """Layers of graph-aware attention; the aggregation's weights are shared by all layers."""
+    """Layers of (6), (7) and (8). The weights of the aggregation (6) are shared by all layers."""
 
     def __init__(self, node_dim: int, layers: int, heads: int, mlp_dim: int) -> None:
         super().__init__()
@@ -159,18 +120,11 @@ class GraphTransformer(nn.Module):
         return nodes
 
     def layer(self, index: int) -> Layer:
-        """One of the layers, typed."""
+        """One of the layers, with its type."""
         layer = self.layers[index]
         assert isinstance(layer, Layer)
         return layer
 
-    def aggregated(self, mixed: Tensor) -> Tensor:
-        """What follows the aggregation's linear map."""
-        return functional.relu(self.aggregate_norm(mixed))
-
-
-def box_centres(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Centres of xyxy boxes [..., 4] in input pixels, as shares of the input's sides: [..., 2]."""
-    # Sides one by one: a tensor of them would be a copy that a GPU waits for.
-    x, y = ((boxes[..., :2] + boxes[..., 2:]) / 2).unbind(dim=-1)
-    return torch.stack([x / width, y / height], dim=-1)
+    def aggregated(self, projected: Tensor) -> Tensor:
+        """The part of (6) after the linear map."""
+        return functional.relu(self.aggregate_norm(projected))

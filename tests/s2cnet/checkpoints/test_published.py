@@ -1,12 +1,6 @@
-"""Weights files: the layouts that load, and what the others are told."""
+"""Weights in the published layout: which load, and how others are refused."""
 
-import contextlib
 import hashlib
-import io
-import pickle
-import random
-import warnings
-import zipfile
 from pathlib import Path
 
 import fsspec
@@ -20,13 +14,11 @@ from s2cnet import (
     S2CNet,
     S2CNetConfig,
     WeightsError,
-    checkpoint,
     from_published_state_dict,
     load_model,
     to_published_state_dict,
 )
-from s2cnet.checkpoint import parse_weights
-from s2cnet.layout import config_of, published_name
+from s2cnet.checkpoints.names import config_of, published_name
 from tests.support.drawn import draw_inputs, drawn_state_dict, layout, small_network
 
 
@@ -137,89 +129,3 @@ def test_values_that_are_not_finite(published: dict[str, Tensor]) -> None:
     broken = {**published, "FC_layers.bias": torch.tensor([float("nan")])}
     with pytest.raises(WeightsError, match=r"FC_layers.bias has values that are not finite"):
         load_model(broken)
-
-
-class Attack:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (pytest.fail, ("code in a weights file was run",))
-
-
-def saved(content: object, **how: bool) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer, **how)
-    return buffer.getvalue()
-
-
-def bomb() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("weights/data.pkl", bytes(2000))
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "neither a safetensors file nor"),
-        (b"<html>sign in</html>", "neither a safetensors file nor"),
-        (pickle.dumps(Attack(), protocol=2), "neither a safetensors file nor"),
-        (saved({"weight": Attack()}), "neither a safetensors file nor"),
-        (saved({"state": {"weight": torch.zeros(1)}}), "expected a plain state dict"),
-        (saved([torch.zeros(1)]), "expected a plain state dict"),
-        (saved({"weight": torch.zeros(50)})[:-200], "neither a safetensors file nor"),
-        (b"\x10\x00\x00\x00\x00\x00\x00\x00{broken", "damaged safetensors"),
-        (bomb(), "unpacks to more than"),
-    ],
-    ids=["empty", "html", "pickle", "code", "nested", "list", "cut", "safetensors", "bomb"],
-)
-def test_files_that_are_refused(
-    data: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if message.startswith("unpacks"):
-        monkeypatch.setattr(checkpoint, "LARGEST_BYTES", 1000)
-    path = tmp_path / "weights.pth"
-    path.write_bytes(data)
-    with pytest.raises(WeightsError, match=f"weights.pth: .*{message}"):
-        load_model(path)
-
-
-def test_damaged_files_give_one_kind_of_error() -> None:
-    """Bytes changed at random: a file loads or is refused, whatever breaks inside the parsers."""
-    generator = random.Random(0)
-    whole = [
-        saved({"weight": torch.zeros(5)}),
-        saved({"weight": torch.zeros(5)}, _use_new_zipfile_serialization=False),
-        safetensors.torch.save({"weight": torch.zeros(5)}),
-    ]
-    for _ in range(600):
-        data = bytearray(generator.choice(whole))
-        for _ in range(generator.randrange(1, 6)):
-            data[generator.randrange(len(data))] = generator.randrange(256)
-        with contextlib.suppress(WeightsError), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            assert all(isinstance(t, Tensor) for t in parse_weights(bytes(data)).values())
-
-
-def test_too_large_and_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "weights.pth"
-    path.write_bytes(bytes(1001))
-    monkeypatch.setattr(checkpoint, "LARGEST_BYTES", 1000)
-    with pytest.raises(WeightsError, match="larger than"):
-        load_model(path)
-    with pytest.raises(WeightsError, match="there is no weights file"):
-        load_model(tmp_path / "absent.pth")
-    with pytest.raises(WeightsError, match="cannot read the weights file"):
-        load_model("nosuchprotocol://weights.pth")
-    with pytest.raises(WeightsError, match="a mapping has none"):
-        load_model({}, sha256="00")
-
-
-def test_starter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(checkpoint, "files", lambda package: tmp_path)
-    with pytest.raises(WeightsError, match="no starter weights"):
-        load_model("starter")
-    (tmp_path / "weights").mkdir()
-    network = small_network()
-    content = to_published_state_dict(network)
-    safetensors.torch.save_file(content, tmp_path / "weights/starter.safetensors")
-    assert torch.equal(scores(load_model("starter")), scores(load_model(content)))

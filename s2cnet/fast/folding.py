@@ -1,4 +1,4 @@
-"""Exact rearrangements of S2CNet's linear maps, used by `s2cnet.scoring`.
+"""Exact rearrangements of S2CNet's linear maps: functions of tensors and weights.
 
 Shapes: C node width, h heads of d = C / h channels, A align size, c channels of the feature map.
 """
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2cnet.config import S2CNetConfig
-from s2cnet.graph import Attention, Embedding
+from s2cnet.network.graph import Attention
+from s2cnet.network.nodes import Embedding
 
 
 def by_head(weight: Tensor, heads: int) -> Tensor:
@@ -17,21 +18,21 @@ def by_head(weight: Tensor, heads: int) -> Tensor:
 
 
 def fold_keys(attention: Attention, keys: Tensor) -> Tensor:
-    """keys [n, C] -> [n, h, C] such that aggregated . result = scale * query . key, per head."""
+    """keys [n, C] -> [n, h, C]: in each head, aggregated · result = scale * query · key."""
     heads = attention.heads
     weight = by_head(attention.query.weight.T, heads)  # [C, h, d]
     return torch.einsum("nhd,chd->nhc", attention.scale * by_head(keys, heads), weight)
 
 
 def fold_values(attention: Attention, values: Tensor) -> Tensor:
-    """values [n, C] -> [n, h, C], each head's share after the output projection (no bias)."""
+    """values [n, C] -> [n, h, C], the part of each head after the output projection (no bias)."""
     heads = attention.heads
     weight = by_head(attention.out.weight, heads)  # [C, h, d]
     return torch.einsum("nhd,chd->nhc", by_head(values, heads), weight)
 
 
 def fold_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight and bias such that linear(norm(x)) = weight . x / deviation(x) + bias."""
+    """Weight and bias such that linear(norm(x)) = weight · x / deviation(x) + bias."""
     weight = linear.weight * norm.weight
     return weight - weight.mean(dim=1, keepdim=True), linear.bias + linear.weight @ norm.bias
 
@@ -58,7 +59,7 @@ def roi_samples(features: Tensor, boxes: Tensor, size: int) -> Tensor:
 
 
 def _roi_weights(low: Tensor, high: Tensor, side: int, size: int) -> Tensor:
-    """How much each of `side` cells counts in each of `size` averages between two edges [k]."""
+    """Weights [k, size, side] of cells along one side of the map, for boxes' two edges [k]."""
     steps = torch.arange(size + 1, device=low.device, dtype=low.dtype)
     position = low[:, None] + steps * ((high - low + 1).clamp(min=0) / size)[:, None]
     first = position.floor().clamp(0, side - 2)
@@ -69,10 +70,10 @@ def _roi_weights(low: Tensor, high: Tensor, side: int, size: int) -> Tensor:
     return (weights[:, :-1] + weights[:, 1:]) / 2
 
 
-def discard_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
-    """How RoDAlign's grid points count in the embedding: [A + 1, A + 1, c, C].
+def rod_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
+    """Weights of RoDAlign's grid points in the embedding: [A + 1, A + 1, c, C].
 
-    The 2 x 2 averages and the embedding's linear map together weigh each point's c channels.
+    The 2 x 2 averages and the embedding's linear map together weigh the c channels of each point.
     """
     weight = _halves(embedding, config)[:, :, 1].permute(2, 3, 1, 0)  # [A, A, c, C]
     # A point feeds the up to four averages around it, each with weight 1/4.
@@ -81,11 +82,11 @@ def discard_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
     return (rows[:, :-1] + rows[:, 1:]) / 4
 
 
-def discard_table(weight: Tensor, features: Tensor) -> Tensor:
+def rod_table(weight: Tensor, features: Tensor) -> Tensor:
     """What RoDAlign contributes to the embedding, as integral images [B, A + 2, A + 2, C].
 
-    RoDAlign is a fixed grid of points, less those inside the box. Entry [i, j] sums the
-    `discard_weight`ed points above row i and left of column j, so entry [-1, -1] is all of them.
+    RoDAlign is a fixed grid of points without those inside the box. Entry [i, j] sums the points
+    above row i and left of column j, each weighted by `rod_weight`; entry [-1, -1] sums them all.
     """
     size = len(weight) - 1
     points = _at_rows(_at_rows(features, size).transpose(2, 3), size).transpose(2, 3)
@@ -93,8 +94,8 @@ def discard_table(weight: Tensor, features: Tensor) -> Tensor:
     return functional.pad(shares.cumsum(1).cumsum(2), (0, 0, 1, 0, 1, 0))
 
 
-def discard(table: Tensor, boxes: Tensor, size_hw: torch.Size) -> Tensor:
-    """Sums [k, C] of `discard_table`'s points outside boxes [k, 4], in feature cells.
+def rod_outside(table: Tensor, boxes: Tensor, size_hw: torch.Size) -> Tensor:
+    """Sums [k, C] of `rod_table`'s points outside boxes [k, 4], in feature cells.
 
     A point on a box's edge is inside it; an inverted box has no inside.
     """
@@ -135,6 +136,6 @@ def _at_rows(features: Tensor, steps: int) -> Tensor:
 
 
 def softmax(logits: Tensor) -> Tensor:
-    """Over the last dimension. torch's own takes 19 ns a value on short rows on CPU, this 2."""
+    """Softmax over the last dimension: 2 ns a value on short rows on a CPU, torch's takes 19."""
     weights = (logits - logits.amax(dim=-1, keepdim=True)).exp_()
     return weights.div_(weights.sum(dim=-1, keepdim=True))

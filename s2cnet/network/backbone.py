@@ -1,4 +1,4 @@
-"""Feature map of the picture: three stages of a torchvision backbone, joined at stride 16."""
+"""The backbone, formula (1): three stages of a torchvision network, joined at stride 16."""
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +34,12 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images [B, 3, H, W], prepared -> [B, reduced_dim, H / 16, W / 16]."""
-        fine = self.stage3(images)
-        middle = self.stage4(fine)
-        coarse = self.stage5(middle)
-        size = list(middle.shape[-2:])
-        # The published network halves the coarse map's share.
-        joined = [_resize(fine, size), middle, 0.5 * _resize(coarse, size)]
+        stride8 = self.stage3(images)
+        stride16 = self.stage4(stride8)
+        stride32 = self.stage5(stride16)
+        size = list(stride16.shape[-2:])
+        # The published network halves the share of the coarsest map.
+        joined = [_resize(stride8, size), stride16, 0.5 * _resize(stride32, size)]
         reduced: Tensor = self.reduce(torch.cat(joined, dim=1))
         return reduced
 

@@ -1,10 +1,10 @@
-"""From the nodes of a candidate's graph to its score."""
+"""The two heads, formula (9): from the nodes of a candidate's graph to its score."""
 
 from torch import Tensor, nn
 
 
 class CropNodeHead(nn.Module):
-    """One linear map of the crop's node."""
+    """One linear map of the crop's node (gaicv1)."""
 
     def __init__(self, node_dim: int) -> None:
         super().__init__()
@@ -17,9 +17,9 @@ class CropNodeHead(nn.Module):
 
 
 class AllNodesHead(nn.Module):
-    """Every node viewed as a square picture, one channel a node, and reduced by convolutions.
+    """Convolutions over all nodes, each viewed as a square map, one channel a node (gaicv2).
 
-    The first kernel covers the whole square, so it is a linear map of all nodes at once.
+    The first kernel covers the whole square, so it is one linear map of all nodes at once.
     """
 
     def __init__(self, nodes: int, node_dim: int) -> None:
@@ -35,6 +35,6 @@ class AllNodesHead(nn.Module):
     def forward(self, nodes: Tensor) -> Tensor:
         """[K, N, node_dim] -> [K]."""
         count, channels, _ = nodes.shape
-        pictures = nodes.reshape(count, channels, self.side, self.side)
-        out: Tensor = self.layers(pictures).flatten()
+        squares = nodes.reshape(count, channels, self.side, self.side)
+        out: Tensor = self.layers(squares).flatten()
         return out

@@ -1,0 +1,7 @@
+"""Weights files: reading them safely, their names for tensors, networks from and to them.
+
+files      bytes to tensors; a file is untrusted until its size, hash and content are checked
+names      the published names of S2CNet's and GAIC's tensors
+faults     how a state dict differs from the expected one
+published  networks from and to state dicts in the published layout
+"""

@@ -1,0 +1,76 @@
+"""The class that scores crops in use: `FastS2CNet`."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from s2cnet.fast.cuda_graphs import CudaGraphs
+from s2cnet.fast.folded import Precision, fold
+from s2cnet.fast.image import EncodedImage, encode
+from s2cnet.fast.score import score_boxes
+from s2cnet.network.arguments import check_crops, check_images
+from s2cnet.network.s2cnet import S2CNet
+
+
+class FastS2CNet:
+    """Scores crops as `S2CNet.forward` does, within 1e-4 and several times faster.
+
+    For inference only, without gradients. The weights are copied when this is made: later changes
+    of the network have no effect. Memory does not grow with the number of crops, apart from their
+    scores.
+    """
+
+    def __init__(
+        self, network: S2CNet, precision: Precision = "float32", cache: Path | None = None
+    ) -> None:
+        """
+        network: on the device to score on. In training mode its batch norms use the statistics of
+            the batch, as in `forward`.
+        precision: of the largest matrix products, and on a GPU of the backbone too. "bfloat16" and
+            "float16" are for GPUs and for CPUs with AMX; other CPUs gain nothing. Scores then
+            change by about 1 % of their spread.
+        cache: folder of ahead-of-time compiled code, see `s2cnet.aot.cache_folder`: the backbone is
+            compiled, and on a GPU all work is replayed as CUDA graphs. None compiles nothing.
+
+        Raises ValueError for another precision; CannotCompileError where `cache` is given and the
+        backbone can't be compiled.
+        """
+        self.precision = precision
+        folded = fold(network, precision, cache)
+        self._encode: Callable[[Tensor, Sequence[Tensor]], list[EncodedImage]]
+        self._score: Callable[[EncodedImage, Tensor], Tensor]
+        if cache is not None and next(network.parameters()).device.type == "cuda":
+            graphs = CudaGraphs(folded)
+            self._encode, self._score = graphs.encode, graphs.score_boxes
+        else:
+            self._encode, self._score = partial(encode, folded), partial(score_boxes, folded)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
+        """Compute all that no crop changes, backbone included; one result for each image.
+
+        Arguments and errors as of `S2CNet.forward`.
+        """
+        check_images(images, detections)
+        return self._encode(images, detections)
+
+    @torch.no_grad()
+    def score_crops(self, encoded: Sequence[EncodedImage], crops: Tensor) -> Tensor:
+        """Score crops [K, 5] of images that `encode` has seen: [K].
+
+        A crop's first column is its image's index in `encoded`. Raises ValueError as `forward`.
+        """
+        check_crops(crops, len(encoded))
+        scores = crops.new_empty(len(crops))
+        for index, image in enumerate(encoded):
+            rows = (crops[:, 0].long() == index).nonzero().flatten()
+            if len(rows):
+                scores[rows] = self._score(image, crops[rows, 1:])
+        return scores
+
+    def score(self, images: Tensor, crops: Tensor, detections: Sequence[Tensor]) -> Tensor:
+        """Arguments, result and errors of `S2CNet.forward`."""
+        return self.score_crops(self.encode(images, detections), crops)

@@ -1,0 +1,107 @@
+"""What all candidates of an image share, computed once for each image.
+
+Shapes: n object nodes of width C (repeated boxes are one node with a count), N = 1 + n, h heads of
+d = C / h channels, R the relations' width, F the feed-forward's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from s2cnet.fast import folding
+from s2cnet.fast.folded import FoldedNetwork
+from s2cnet.network.graph import distance
+from s2cnet.network.nodes import box_centres, sample, used_detections
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """One image. After the attention of the first layer, every node is a weighted sum of vectors
+    that the image's candidates share (`shared`) and of h + 1 vectors of the candidate's own."""
+
+    size_wh: Tensor  # [2] width and height of the input
+    features: Tensor  # [1, channels, H / 16, W / 16]
+    rod_table: Tensor  # [A + 2, A + 2, C] integral image of the RoD half of the embedding
+    log_counts: Tensor  # [N] log of how often each node is in the graph: 0 for the crop
+    copies: Tensor  # [1 + D] the node at each place of the graph
+    centres: Tensor  # [n, 2]
+    spatial: Tensor  # [n, n] distances among the objects
+    semantic: Tensor  # [n, n] products among the objects
+    theta: Tensor  # [n, R]
+    phi: Tensor  # [n, R]
+    aggregate: Tensor  # [n, C] after the linear map of the aggregation
+    keys: Tensor  # [C, h * n] folded with the query projection
+    shared: Tensor  # [h * n + n + 1, C] folded values, objects, the bias of the attention's output
+    origins: Tensor  # [N, n + 1] which object a node was before the layer, and 1 for the bias
+    hidden: Tensor  # [h * n + n + 2, F] `shared` after `widen`, and the bias of `widen`
+
+
+def encode(
+    folded: FoldedNetwork, images: Tensor, detections: Sequence[Tensor]
+) -> list[EncodedImage]:
+    """Encode images [B, 3, H, W] of one size, with the object boxes of each [D_b, 4]."""
+    height, width = images.shape[-2:]
+    features = folded.backbone(images.contiguous(memory_format=torch.channels_last))
+    most = folded.config.detections
+    boxes = [used_detections(found, most, height, width) for found in detections]
+    rois = [functional.pad(one, (1, 0), value=index) for index, one in enumerate(boxes)]
+    samples = sample(features, torch.cat(rois), folded.config.align_size)
+    objects = torch.split(folded.embedding(samples), [len(one) for one in boxes])
+    rod_table = folding.rod_table(folded.rod, features)
+    # Filled on the device: a tensor made of Python numbers is a copy that a GPU waits for.
+    size_wh = torch.stack([features.new_full((), width), features.new_full((), height)])
+    return [
+        _encode_image(
+            folded,
+            size_wh,
+            features[i : i + 1],
+            rod_table[i],
+            objects[i],
+            box_centres(boxes[i], height, width),
+        )
+        for i in range(len(images))
+    ]
+
+
+def _encode_image(
+    folded: FoldedNetwork,
+    size_wh: Tensor,
+    features: Tensor,
+    rod_table: Tensor,
+    objects: Tensor,
+    centres: Tensor,
+) -> EncodedImage:
+    relations, attention = folded.relations, folded.transformer.layer(0).attention
+    theta, phi = relations.semantic_theta(objects), relations.semantic_phi(objects)
+    key, value = attention.key_value(attention.norm(objects)).chunk(2, dim=-1)
+    values = folding.fold_values(attention, value).transpose(0, 1).flatten(0, 1)  # [h * n, C]
+    shared = torch.cat([values, objects, attention.out.bias[None]])
+    places, count = folded.config.detections, len(objects)
+    node = torch.arange(count, device=objects.device)
+    counts = places // count + (node < places % count).to(objects.dtype)
+    return EncodedImage(
+        size_wh=size_wh,
+        features=features,
+        rod_table=rod_table,
+        log_counts=functional.pad(counts.log(), (1, 0)),
+        copies=functional.pad(1 + torch.arange(places, device=node.device) % count, (1, 0)),
+        centres=centres,
+        spatial=distance(relations.spatial_theta(centres), relations.spatial_phi(centres)),
+        semantic=theta @ phi.T,
+        theta=theta,
+        phi=phi,
+        aggregate=folded.transformer.aggregate(objects),
+        keys=folding.fold_keys(attention, key).transpose(0, 1).flatten(0, 1).T.contiguous(),
+        shared=shared,
+        origins=_origins(node).to(objects.dtype),
+        hidden=torch.cat([shared @ folded.widen.T, folded.widen_bias[None]]),
+    )
+
+
+def _origins(node: Tensor) -> Tensor:
+    # The crop was no object. one_hot is given the count: to look for it, a GPU would have to wait.
+    objects = functional.pad(functional.one_hot(node, len(node)), (0, 0, 1, 0))
+    return functional.pad(objects, (0, 1), value=1)
