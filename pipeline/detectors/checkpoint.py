@@ -1,4 +1,4 @@
-"""Reading a detector's weights file: any fsspec URI, tensors only, hashed."""
+"""Read a detector's weights file: any fsspec URI, tensors only, hashed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import fsspec
 import torch
 
 from pipeline.errors import UsageError
+from s2cnet.checkpoints.faults import layout_faults
 
 
 def read_checkpoint(uri: str, how_to_get_it: str) -> tuple[Mapping[str, Any], str]:
@@ -42,21 +43,6 @@ def check_layout(
     mapping: Mapping[str, Any], expected: Mapping[str, torch.Tensor], where: str
 ) -> None:
     """Raise UsageError that names what is missing, unexpected or misshapen in a state dict."""
-    missing = [name for name in expected if name not in mapping]
-    unexpected = [name for name in mapping if name not in expected]
-    misshapen = [
-        f"{name} {tuple(mapping[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in mapping and tuple(mapping[name].shape) != tuple(tensor.shape)
-    ]
-    faults = [
-        f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for kind, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("misshapen", misshapen),
-        )
-        if names
-    ]
+    faults = layout_faults(mapping, expected, most=3)
     if faults:
-        raise UsageError(f"{where} has another layout: {'; '.join(faults)}")
+        raise UsageError(f"{where} has another layout: {faults}")
