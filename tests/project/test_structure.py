@@ -3,7 +3,8 @@
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,20 @@ def room_of(dotted: str) -> str | None:
     return next((name for name in names if name in ROOMS), None)
 
 
+def circle_of(files: dict[str, Iterable[str]]) -> list[str] | None:
+    """Modules that import each other in a circle, or None. files: what each module imports."""
+    graph = {
+        module: {name if name in files else name.rpartition(".")[0] for name in imported}
+        & files.keys() - {module}
+        for module, imported in files.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return None
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_rooms_know_only_what_the_table_says(path: Path) -> None:
     own = room_of(module_of(path))
@@ -73,6 +88,28 @@ def test_rooms_form_no_circle() -> None:
         assert ground, f"these rooms know each other in a circle: {sorted(left)}"
         for room in ground:
             del left[room]
+
+
+def test_files_form_no_circle() -> None:
+    """Imports inside functions and those for type checking alone count as well."""
+    circle = circle_of({module_of(path): list(imports(path)) for path in SOURCES})
+    assert circle is None, f"files import each other in a circle: {circle}"
+
+
+def test_a_circle_would_be_found(tmp_path: Path) -> None:
+    written = {
+        "a": "import numpy\nfrom b.c import thing",
+        "b": "from b.c import thing",
+        "b.c": "if TYPE_CHECKING:\n    import b.d",
+        "b.d": "def late():\n    from a import other",
+    }
+    files = {}
+    for module, text in written.items():
+        path = tmp_path / f"{module}.py"
+        path.write_text(text)
+        files[module] = list(imports(path))
+    assert set(circle_of(files) or []) == {"a", "b.c", "b.d"}
+    assert circle_of({**files, "b.d": ["b.c.thing", "e"], "b.c": []}) is None
 
 
 def test_the_line_does_not_know_the_laboratory() -> None:
