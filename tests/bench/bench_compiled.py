@@ -21,11 +21,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.embedded import EmbeddedDetector
-from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
+from s2cnet import FastS2CNet, S2CNet, boxes_to_input, load_model, prepare_image
 from s2cnet.aot import cache_folder
-from s2cnet.compiled import ReadyS2CNet, ReducedBackbone
-from s2cnet.folded_weights import fold_backbone
-from s2cnet.recorded import RecordedS2CNet
+from s2cnet.fast.cuda_graphs import CudaGraphs
+from s2cnet.fast.folded import HalfPrecision, Precision, fold, fold_backbone
+from s2cnet.fast.image import EncodedImage, encode
+from s2cnet.fast.score import score_boxes
 from tests.bench.bench_score import PHOTOS, rank_correlation
 from tests.support.drawn import draw_boxes
 
@@ -49,7 +50,7 @@ def main() -> None:
 
 @torch.no_grad()
 def backbones(rounds: int) -> list[dict[str, object]]:
-    """One picture of 256 x 384 pixels; quality: the largest difference of a feature."""
+    """One image of 256 x 384 pixels; quality: the largest difference of a feature."""
     network = load_model("starter")
     image = torch.randn(1, 3, 256, 384).contiguous(memory_format=torch.channels_last)
     folded = fold_backbone(network.backbone)
@@ -57,9 +58,9 @@ def backbones(rounds: int) -> list[dict[str, object]]:
         "as defined": partial(network.backbone, image.contiguous()),
         "norms folded, channels last": partial(folded, image),
         "the same, bfloat16": partial(
-            ReducedBackbone(fold_backbone(network.backbone), torch.bfloat16), image
+            HalfPrecision(fold_backbone(network.backbone), torch.bfloat16), image
         ),
-        "package": partial(ReadyS2CNet(network, packages=cache_folder()).weights.backbone, image),
+        "compiled": partial(fold(network, cache=cache_folder()).backbone, image),
     }
     expected = network.backbone(image)
     times = least_times(ways, rounds)
@@ -83,7 +84,7 @@ def detectors(pictures: Sequence[np.ndarray], rounds: int) -> list[dict[str, obj
     compiled.compile(cache_folder())
     ways = {
         "as it is": partial(plain.detect, [pictures[0]]),
-        "package": partial(compiled.detect, [pictures[0]]),
+        "compiled": partial(compiled.detect, [pictures[0]]),
     }
     times = least_times(ways, rounds)
     pairs = list(zip(plain.detect(pictures), compiled.detect(pictures), strict=True))
@@ -108,18 +109,20 @@ def scores(pictures: Sequence[np.ndarray]) -> list[dict[str, object]]:
     """Every form of the network against the plain one."""
     network, detector = load_model("starter"), EmbeddedDetector()
     inputs = [inputs_of(picture, detector) for picture in pictures]
-    exact = [network.score(*one) for one in inputs]
-    forms = {
-        "package": ReadyS2CNet(network, packages=cache_folder()),
-        "recorded": RecordedS2CNet(network),
-        "bfloat16 feed-forwards": ReadyS2CNet(network, "bfloat16"),
-        "float16 feed-forwards": ReadyS2CNet(network, "float16"),
-        "bfloat16, backbone too": reduced(network, "bfloat16"),
-        "float16, backbone too": reduced(network, "float16"),
+    plain = FastS2CNet(network)
+    exact = [plain.score(*one) for one in inputs]
+    graphs = CudaGraphs(fold(network))
+    forms: dict[str, Callable[..., Tensor]] = {
+        "compiled": FastS2CNet(network, cache=cache_folder()).score,
+        "as for CUDA graphs": lambda *one: score_one(graphs.encode, graphs.score_boxes, *one),
+        "bfloat16 feed-forwards": FastS2CNet(network, "bfloat16").score,
+        "float16 feed-forwards": FastS2CNet(network, "float16").score,
+        "bfloat16, backbone too": as_on_gpu(network, "bfloat16"),
+        "float16, backbone too": as_on_gpu(network, "float16"),
     }
     rows = []
     for name, form in forms.items():
-        pairs = [(form.score(*one), b) for one, b in zip(inputs, exact, strict=True)]
+        pairs = [(form(*one), b) for one, b in zip(inputs, exact, strict=True)]
         ranks = [rank_correlation(a, b) for a, b in pairs]
         regret = [float((b.max() - b[a.argmax()]) / b.std()) for a, b in pairs]
         row: dict[str, object] = {
@@ -135,12 +138,25 @@ def scores(pictures: Sequence[np.ndarray]) -> list[dict[str, object]]:
     return rows
 
 
-def reduced(network: S2CNet, precision: str) -> ReadyS2CNet:
+@torch.no_grad()
+def score_one(
+    encode: Callable[[Tensor, list[Tensor]], list[EncodedImage]],
+    score: Callable[[EncodedImage, Tensor], Tensor],
+    images: Tensor,
+    crops: Tensor,
+    detections: list[Tensor],
+) -> Tensor:
+    """`FastS2CNet.score` of one image with given steps."""
+    (encoded,) = encode(images, detections)
+    return score(encoded, crops[:, 1:])
+
+
+def as_on_gpu(network: S2CNet, precision: Precision) -> Callable[..., Tensor]:
     """What a GPU computes in this precision."""
-    ready = ReadyS2CNet(network, precision)  # type: ignore[arg-type]
-    backbone = ReducedBackbone(fold_backbone(network.backbone), getattr(torch, precision))
-    ready.weights = replace(ready.weights, backbone=backbone)
-    return ready
+    folded = fold(network, precision)
+    backbone = HalfPrecision(fold_backbone(network.backbone), getattr(torch, precision))
+    folded = replace(folded, backbone=backbone)
+    return partial(score_one, partial(encode, folded), partial(score_boxes, folded))
 
 
 def inputs_of(picture: np.ndarray, detector: EmbeddedDetector) -> Inputs:

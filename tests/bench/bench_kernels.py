@@ -19,7 +19,7 @@ from torch.nn import functional
 from torchvision import ops
 
 from cuda_ops import operators, reference, rod_align, roi_align
-from s2cnet import S2CNet
+from s2cnet import FastS2CNet
 from tests.bench.bench_score import PHOTOS, photo_inputs
 from tests.support.drawn import draw_boxes, drawn_network
 
@@ -75,23 +75,22 @@ def inside(rounds: int) -> list[dict[str, object]]:
     rows = []
     for candidates in (90, 2000):
         inputs = photo_inputs(PHOTOS[0], candidates, 10)
-        for way in ("forward", "score"):
-            call = getattr(network, way)
+        calls = {"S2CNet.forward": network, "FastS2CNet.score": FastS2CNet(network).score}
+        for name, call in calls.items():
             ways: dict[str, Way] = {
                 "definition": partial(defined, call, inputs),
                 "kernel": partial(torch.no_grad()(call), *inputs),
             }
-            rows += compared(f"S2CNet.{way}, {candidates} candidates", ways, rounds)
+            rows += compared(f"{name}, {candidates} candidates", ways, rounds)
     return rows
 
 
 @torch.no_grad()
 def defined(call: Callable[..., Tensor], inputs: tuple[Tensor, Tensor, list[Tensor]]) -> Tensor:
     """A network's call with the definition in the operators' place."""
-    module = S2CNet.__module__
     with (
-        patch(f"{module}.roi_align", reference.roi_align),
-        patch(f"{module}.rod_align", reference.rod_align),
+        patch("s2cnet.network.nodes.roi_align", reference.roi_align),
+        patch("s2cnet.network.nodes.rod_align", reference.rod_align),
     ):
         return call(*inputs)
 

@@ -1,6 +1,6 @@
-"""`S2CNet.score` against `S2CNet.forward`: time, multiply-adds, and the same choice or not.
+"""`FastS2CNet` against `S2CNet.forward`: time, multiply-adds, and whether the choice is the same.
 
-One picture with 10 (gaicv1) or 5 (gaicv2) objects, backbone included. Every round runs all ways
+One image with 10 (gaicv1) or 5 (gaicv2) objects, backbone included. Every round runs all ways
 once, so that a busy machine slows them alike; the best round of each counts. Quality is that of the
 candidates' scores on the stored photos against `forward` in float32.
 """
@@ -17,19 +17,23 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from s2cnet import PRESETS, S2CNet, prepare_image
-from tests.s2cnet.test_scoring import multiply_adds
+from s2cnet import PRESETS, FastS2CNet, S2CNet, prepare_image
 from tests.support.drawn import draw_boxes, drawn_network
+from tests.support.multiply_adds import multiply_adds_per_candidate
 
 PHOTOS = sorted(Path(__file__).parents[1].glob("golden/photo*.png"))
 Inputs = tuple[Tensor, Tensor, list[Tensor]]
-Way = Callable[[S2CNet, Inputs], Tensor]
-WAYS: dict[str, Way] = {
-    "forward": lambda network, inputs: network(*inputs),
-    "score": lambda network, inputs: network.score(*inputs),
-    "score, bfloat16": lambda network, inputs: network.score(*inputs, precision="bfloat16"),
-    "score, float16": lambda network, inputs: network.score(*inputs, precision="float16"),
-}
+Way = Callable[..., Tensor]  # of images, crops, detections
+
+
+def ways_of(network: S2CNet) -> dict[str, Way]:
+    return {
+        "forward": network,
+        "score": FastS2CNet(network).score,
+        "score, bfloat16": FastS2CNet(network, "bfloat16").score,
+        "score, float16": FastS2CNet(network, "float16").score,
+        "weights copied in every call": network.score,
+    }
 
 
 def main() -> None:
@@ -55,11 +59,12 @@ def measure(preset: str, candidates: int, rounds: int) -> list[dict[str, object]
     """One row per way, printed as it comes."""
     network = drawn_network(preset)
     inputs = [photo_inputs(path, candidates, network.config.detections) for path in PHOTOS]
-    times = best_times(network, inputs[0], rounds)
+    ways = ways_of(network)
+    times = best_times(ways, inputs[0], rounds)
     exact = [network(*one) for one in inputs]
     rows: list[dict[str, object]] = []
-    for name, way in WAYS.items():
-        found = [way(network, one) for one in inputs]
+    for name, way in ways.items():
+        found = [way(*one) for one in inputs]
         pairs = list(zip(found, exact, strict=True))
         row = {
             "preset": preset,
@@ -67,7 +72,9 @@ def measure(preset: str, candidates: int, rounds: int) -> list[dict[str, object]
             "way": name,
             "ms": round(1000 * times[name], 1),
             "times faster": round(times["forward"] / times[name], 2),
-            "M multiply-adds a candidate": counted(network, name),
+            "M multiply-adds a candidate": round(
+                multiply_adds_per_candidate(way, network.config.detections) / 1e6, 1
+            ),
             "largest difference": float(f"{max(float((a - b).abs().max()) for a, b in pairs):.1e}"),
             "least SRCC": round(min(rank_correlation(a, b) for a, b in pairs), 5),
             "same best": f"{sum(bool(a.argmax() == b.argmax()) for a, b in pairs)}/{len(pairs)}",
@@ -87,21 +94,16 @@ def photo_inputs(path: Path, candidates: int, objects: int) -> Inputs:
     return image[None], crops, [draw_boxes(objects, width, height, seed=2)]
 
 
-def best_times(network: S2CNet, inputs: Inputs, rounds: int) -> dict[str, float]:
+def best_times(ways: dict[str, Way], inputs: Inputs, rounds: int) -> dict[str, float]:
     """Seconds of one call of each way, the least of several rounds after a warm-up."""
-    best = dict.fromkeys(WAYS, float("inf"))
+    best = dict.fromkeys(ways, float("inf"))
     for number in range(rounds + 1):
-        for name, way in WAYS.items():
+        for name, way in ways.items():
             start = time.perf_counter()
-            way(network, inputs)
+            way(*inputs)
             if number:
                 best[name] = min(best[name], time.perf_counter() - start)
     return best
-
-
-def counted(network: S2CNet, name: str) -> float:
-    way = name.split(",")[0]
-    return round((multiply_adds(network, way, 228) - multiply_adds(network, way, 100)) / 128e6, 1)
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:

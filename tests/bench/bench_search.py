@@ -35,7 +35,7 @@ from pipeline.cropping.search import (
 from pipeline.cropping.sources import SeenPhoto
 from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import parse_shapes
-from s2cnet import S2CNet, boxes_to_input, load_model, prepare_image
+from s2cnet import FastS2CNet, S2CNet, boxes_to_input, load_model, prepare_image
 from tests.bench.uploads import write_uploads
 
 SHAPES = parse_shapes("1:1,4:3,16:9,9:16,3:4,circle")
@@ -154,7 +154,7 @@ def main() -> None:
     torch.set_num_threads(1)
     weights = arguments.weights
     model = load_model(weights) if weights else S2CNet.untrained(arguments.preset, seed=0)
-    engine = assemble(model.eval(), make_source("embedded"))
+    engine = assemble(FastS2CNet(model), make_source("embedded"))
     pictures = photos(arguments.photos)
     with torch.inference_mode():
         tables = {

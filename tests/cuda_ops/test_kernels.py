@@ -76,7 +76,7 @@ def test_kernel_is_registered_well(name: str, device: str) -> None:
 
 @pytest.mark.gpu
 @NAMES
-def test_cuda_kernel_marks_a_picture_that_is_not_there(name: str) -> None:
+def test_cuda_kernel_marks_an_image_that_is_not_there(name: str) -> None:
     assert "cuda" in operators.COMPILED
     rois = torch.tensor([[5.0, 0, 0, 9, 9], [0.0, 0, 0, 9, 9]], device="cuda")
     found = getattr(torch.ops.s2cnet, name)(torch.ones(2, 3, 8, 8, device="cuda"), rois, 3, SCALE)

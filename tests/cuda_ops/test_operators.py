@@ -186,6 +186,6 @@ def test_wrong_arguments(
 
 @pytest.mark.parametrize("index", [-1.0, 2.0])
 @BOTH_WAYS
-def test_picture_that_is_not_there(operator: Operator, index: float) -> None:
+def test_image_that_is_not_there(operator: Operator, index: float) -> None:
     with pytest.raises((IndexError, RuntimeError), match="batch index that is not in"):
         operator(torch.ones(2, 3, 8, 8), torch.tensor([[index, 0, 0, 9, 9]]), 3, SCALE)
