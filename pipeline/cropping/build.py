@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.detectors import make_detector
 from pipeline.errors import SettingError, UsageError
-from pipeline.settings import Settings
+from pipeline.settings import CroppingSettings, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 EMBEDDED, GIVEN = "embedded", "boxes"  # of `--detector`
-SEARCH, RANK_BY = "coarse", "overlap"
+SEARCH, RANK_BY = CroppingSettings.search, CroppingSettings.rank_by
 COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
 
 

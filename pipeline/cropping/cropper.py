@@ -15,7 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from pipeline.boxes import to_whole_pixels
-from pipeline.cropping.build import DEFAULT, EMBEDDED, assemble, choose_weights, make_source
+from pipeline.cropping.build import (
+    DEFAULT,
+    EMBEDDED,
+    RANK_BY,
+    assemble,
+    choose_weights,
+    make_source,
+)
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.photo.decode import Photo, decode
@@ -52,7 +59,7 @@ class Cropper:
         weights: "str | Path | Mapping[str, Tensor] | None" = None,
         detector: str | Detector | None = None,
         device: str | None = None,
-        rank_by: str = "overlap",
+        rank_by: str = RANK_BY,
     ) -> None:
         """
         weights: path, fsspec URI, "starter", "untrained", or a mapping in the published layout.

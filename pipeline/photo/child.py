@@ -19,7 +19,8 @@ from typing import BinaryIO
 from PIL import AvifImagePlugin
 
 from pipeline.errors import DecodeError
-from pipeline.photo.decode import DecodeLimits, render
+from pipeline.photo.decode import render
+from pipeline.photo.limits import DecodeLimits
 
 REQUEST = struct.Struct("<Q")
 ANSWER = struct.Struct("<IQ")

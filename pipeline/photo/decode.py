@@ -23,6 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from pipeline.errors import DecodeError
 from pipeline.photo.colour import plain_mode, to_srgb
 from pipeline.photo.formats import is_cut_short, sniff, webp_size
+from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 
 try:
     from pillow_heif import HeifImageFile
@@ -73,27 +74,6 @@ MALFORMED = (
 )
 
 
-@dataclass(frozen=True)
-class DecodeLimits:
-    """Which photos are refused. Sides and pixels are those that the file's header states.
-
-    max_bytes:       of the file.
-    max_pixels:      width × height, for every format but JPEG.
-    max_jpeg_pixels: the same for JPEG; larger, because JPEG is decoded at a reduced scale.
-    max_side:        of the longer side, pixels.
-    timeout_s:       seconds of one photo. Only `Decoder` keeps it: a process cannot stop itself.
-    memory_bytes:    the child's whole address space, about 150 MiB of libraries included. Only
-                     `Decoder` keeps it.
-    """
-
-    max_bytes: int = 64 << 20
-    max_pixels: int = 50_000_000
-    max_jpeg_pixels: int = 100_000_000
-    max_side: int = 16_384
-    timeout_s: float = 10.0
-    memory_bytes: int = 2 << 30
-
-
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A decoded photo.
@@ -129,7 +109,7 @@ class Rendered:
     orientation: int
 
 
-def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = 1024) -> Photo:
+def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = VIEW_SIDE) -> Photo:
     """Decode one photo in this process: the bytes of a file in, upright sRGB pixels out.
 
     data:      a whole JPEG, PNG, WebP, GIF (its first frame) or AVIF file, or HEIC where

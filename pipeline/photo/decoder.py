@@ -19,7 +19,8 @@ import numpy as np
 
 from pipeline.errors import DecodeError
 from pipeline.photo.child import ANSWER, READY, REQUEST, settings
-from pipeline.photo.decode import DecodeLimits, Photo, check_bytes
+from pipeline.photo.decode import Photo, check_bytes
+from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 
 START_TIMEOUT_S = 60.0
 MAX_HEADER_BYTES = 4096
@@ -45,7 +46,7 @@ class Decoder:
     which then makes them take turns. Use it in a `with` statement, or call `close`.
     """
 
-    def __init__(self, limits: DecodeLimits | None = None, view_side: int = 1024) -> None:
+    def __init__(self, limits: DecodeLimits | None = None, view_side: int = VIEW_SIDE) -> None:
         self.limits = limits or DecodeLimits()
         self.view_side = view_side
         self._child: subprocess.Popen[bytes] | None = None

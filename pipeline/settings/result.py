@@ -5,32 +5,32 @@ runs the same meaning in the ledger too, or they cover no photo any more.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pipeline.errors import SettingError
 from pipeline.options import check, option
+from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.shapes import Shape, parse_shapes
 
-if TYPE_CHECKING:
-    from pipeline.photo.decode import DecodeLimits
-
-_MIB = 1 << 20
+_LIMITS = DecodeLimits()
 
 
 @dataclass(frozen=True)
 class DecodingSettings:
     """Limits on the photos that are decoded, and the size of the decoded view."""
 
-    max_bytes: int = option(64 * _MIB, "larger files are refused", "bytes", least=1)
-    max_pixels: int = option(50_000_000, "photos of more pixels are refused", "px", least=1)
+    max_bytes: int = option(_LIMITS.max_bytes, "larger files are refused", "bytes", least=1)
+    max_pixels: int = option(_LIMITS.max_pixels, "photos of more pixels are refused", "px", least=1)
     max_jpeg_pixels: int = option(
-        100_000_000, "the same for JPEG, which is decoded at a scale", "px", least=1
+        _LIMITS.max_jpeg_pixels, "the same for JPEG, which is decoded at a scale", "px", least=1
     )
-    max_side: int = option(16_384, "photos with a longer side are refused", "px", least=1)
-    decode_timeout_s: float = option(10.0, "for decoding one photo", "s", least=1)
-    decode_memory_bytes: int = option(2048 * _MIB, "for decoding one photo", "bytes", least=1)
+    max_side: int = option(_LIMITS.max_side, "photos with a longer side are refused", "px", least=1)
+    decode_timeout_s: float = option(_LIMITS.timeout_s, "for decoding one photo", "s", least=1)
+    decode_memory_bytes: int = option(
+        _LIMITS.memory_bytes, "for decoding one photo", "bytes", least=1
+    )
     view_side: int = option(
-        1024,
+        VIEW_SIDE,
         "photos are scored and cut at about this long side, or at twice `thumbnail_size` where "
         "that is more",
         "px",
@@ -41,10 +41,8 @@ class DecodingSettings:
         check(self)
 
     @property
-    def limits(self) -> "DecodeLimits":
+    def limits(self) -> DecodeLimits:
         """The limits as the decoder takes them."""
-        from pipeline.photo.decode import DecodeLimits  # loads Pillow, which --help can do without
-
         return DecodeLimits(
             max_bytes=self.max_bytes,
             max_pixels=self.max_pixels,

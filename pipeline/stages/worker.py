@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from pipeline.cropping.build import Weights
 from pipeline.ledger.ledger import Ledger
-from pipeline.photo.decode import DecodeLimits
 from pipeline.photo.decoder import Decoder
+from pipeline.photo.limits import DecodeLimits
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.http import HttpPolicy
-from pipeline.photo.decode import DecodeLimits
+from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import FORMATS
 from pipeline.settings import Settings
 from s2cnet import PRESETS

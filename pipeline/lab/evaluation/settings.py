@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.options import check, option
+from pipeline.settings import CroppingSettings, InputSettings
 from pipeline.shapes import Shape, parse_shapes
 
 
@@ -21,23 +22,26 @@ class EvaluationJob:
     split: str = option("test", "train, val or test", placeholder="SPLIT")
     limit: int | None = option(None, "only the first so many photos", placeholder="PHOTOS", least=1)
     weights: str = option(
-        "default",
+        InputSettings.weights,
         "file or URI of S2CNet weights, `starter` (in the package) or `untrained`; `default` is "
         "`starter` where the package has it, else `untrained`",
         placeholder="WEIGHTS",
     )
-    preset: Literal["gaicv1", "gaicv2"] = option("gaicv1", "configuration of an untrained network")
+    preset: Literal["gaicv1", "gaicv2"] = option(
+        InputSettings.preset, "configuration of an untrained network"
+    )
     detector: str = option(
-        "embedded",
+        InputSettings.detector,
         "`embedded`, `torchvision:<model>[:weights]`, `vg:<weights>`, or `boxes`: those that come "
         "with the data set",
         placeholder="DETECTOR",
     )
     search: Literal["coarse", "exhaustive"] = option(
-        "coarse", "score the most promising candidates, as crop_bucket does, or all of them"
+        CroppingSettings.search,
+        "score the most promising candidates, as crop_bucket does, or all of them",
     )
     rank_by: Literal["overlap", "score"] = option(
-        "overlap",
+        CroppingSettings.rank_by,
         "take the crop that people's crops are expected to overlap most, as crop_bucket does; or "
         "the crop with the network's highest score",
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.cropping.build import Weights, make_engine, make_source
+from pipeline.cropping.build import RANK_BY, SEARCH, Weights, make_engine, make_source
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
 from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes, Row
@@ -32,8 +32,8 @@ class EvaluationSetup:
     gaic: str | None = None
     focalnet: str | None = None
     judge: str | None = None
-    search: str = "coarse"
-    rank_by: str = "overlap"
+    search: str = SEARCH
+    rank_by: str = RANK_BY
 
     def evaluator(self, device: str) -> Evaluator:
         """Load it all. Raises UsageError or WeightsError."""

@@ -15,8 +15,6 @@ from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD, TrainSettings
 from pipeline.photo.decode import decode
 from s2cnet import boxes_to_input, prepare_image
 
-VIEW_SIDE = 1024  # px, as the product decodes; several times the network's input
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -45,7 +43,7 @@ def read_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
     Objects are those of the data set, else the detector's, else none. Raises DecodeError and
     DetectError.
     """
-    photo = decode(example.image.read_bytes(), view_side=VIEW_SIDE)
+    photo = decode(example.image.read_bytes())
     scale = np.array(photo.scale_xy * 2, np.float32)
     objects = np.zeros((0, 4), np.float32)
     if example.objects_px is not None:

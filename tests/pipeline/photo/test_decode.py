@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 
 from pipeline.errors import DecodeError
 from pipeline.photo import decode as module
-from pipeline.photo.decode import DecodeLimits, Photo, decode
+from pipeline.photo.decode import Photo, decode
+from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import (
     exif,
     linear_profile,

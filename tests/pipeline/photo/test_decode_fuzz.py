@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.photo.decode import DecodeLimits, Photo
+from pipeline.photo.decode import Photo
 from pipeline.photo.decoder import Decoder
+from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import good_photos, heic_photo
 
 STATUSES = {

@@ -14,8 +14,9 @@ import pytest
 from pipeline.errors import DecodeError
 from pipeline.photo import decoder as module
 from pipeline.photo.child import READY
-from pipeline.photo.decode import DecodeLimits, decode
+from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
+from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import odd_photos, raw_png, saved, scene
 
 PHOTOS = odd_photos()

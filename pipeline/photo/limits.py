@@ -1,0 +1,29 @@
+"""What a photo may cost before it is refused, and the size at which it is decoded.
+
+The defaults stand here; this file imports nothing, so that settings can have them at no cost.
+"""
+
+from dataclasses import dataclass
+
+VIEW_SIDE = 1024  # px, the long side of a decoded view; several times the network's input
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """Which photos are refused. Sides and pixels are those that the file's header states.
+
+    max_bytes:       of the file.
+    max_pixels:      width × height, for every format but JPEG.
+    max_jpeg_pixels: the same for JPEG; larger, because JPEG is decoded at a reduced scale.
+    max_side:        of the longer side, pixels.
+    timeout_s:       seconds of one photo. Only `Decoder` keeps it: a process cannot stop itself.
+    memory_bytes:    the child's whole address space, about 150 MiB of libraries included. Only
+                     `Decoder` keeps it.
+    """
+
+    max_bytes: int = 64 << 20
+    max_pixels: int = 50_000_000
+    max_jpeg_pixels: int = 100_000_000
+    max_side: int = 16_384
+    timeout_s: float = 10.0
+    memory_bytes: int = 2 << 30
