@@ -35,6 +35,7 @@ class Measure:
     meaning: str
     lower: bool = False
     per_shape: bool = False
+    unit: str = ""
     digits: int = 3  # after the point
     on_page: bool = True  # else in the JSON only
 
@@ -60,9 +61,17 @@ MEASURES = {
     "heads_out": Measure("heads cut or lost", "share of all heads", lower=True, per_shape=True),
     "heads_cut": Measure("heads cut", "share of all heads", lower=True, per_shape=True),
     "heads_lost": Measure("heads lost", "share of all heads", lower=True, per_shape=True),
-    **{kind: Measure(kind, "violations per 100 photos", lower=True, digits=1) for kind in KINDS},
+    **{
+        kind: Measure(kind, "violations", lower=True, unit="per 100 photos", digits=1)
+        for kind in KINDS
+    },
     "any violation": Measure(
-        "any violation", "violations per 100 photos", lower=True, per_shape=True, digits=1
+        "any violation",
+        "photos with a violation",
+        lower=True,
+        per_shape=True,
+        unit="per 100 photos",
+        digits=1,
     ),
 }
 """Every measure of a report, in its order. Of one shape: `of_shape(measure, shape)`."""

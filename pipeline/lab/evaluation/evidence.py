@@ -26,7 +26,7 @@ class Evidence:
     """What a crop of one photo is judged by. Boxes [N, 4] in source pixels.
 
     heads: those that count, the largest first. head_cut: the shares between which one is cut.
-    drawn_heads: all heads that people drew; none where nobody did.
+    drawn_heads: all heads that people drew, their parts inside the photo; none where nobody did.
     objects: main objects of the detector, the best first. text: its blocks of text.
     gaze: fixations [F, 2] inside the photo; None where there is none.
     subject: (x, y) of the middle of people's mean crop; None where nobody drew one.
@@ -56,7 +56,8 @@ def evidence_of(example: Example, detected: Detections, size_wh: tuple[int, int]
     Detectors report what they are sure enough of; no further threshold is set here.
     """
     labels = np.array(detected.labels, dtype=object)
-    drawn, crops, gaze = example.heads_px, example.human_px, example.fixations_px
+    crops, gaze = example.human_px, example.fixations_px
+    drawn = None if example.heads_px is None else _inside(example.heads_px, size_wh)
     heads = detected.boxes[labels == "face"] if drawn is None else drawn
     heads = heads[np.argsort(-area(heads), kind="stable")]
     if gaze is not None:
@@ -71,6 +72,12 @@ def evidence_of(example: Example, detected: Detections, size_wh: tuple[int, int]
         gaze=gaze if gaze is not None and len(gaze) else None,
         subject=(crops[:, :2] + crops[:, 2:]).mean(axis=0) / 2 if len(crops) else None,
     )
+
+
+def _inside(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
+    """The parts of boxes [N, 4] that are inside the photo."""
+    clipped = np.clip(boxes, 0, np.array([*size_wh, *size_wh], np.float32))
+    return clipped[(clipped[:, :2] < clipped[:, 2:]).all(axis=1)]
 
 
 def _is_main(detected: Detections, size_wh: tuple[int, int]) -> NDArray[np.bool_]:

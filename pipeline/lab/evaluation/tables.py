@@ -21,6 +21,7 @@ AGREEMENT = [
     for name, measure in MEASURES.items()
     if measure.on_page and not measure.per_shape and name not in KINDS
 ]
+GLANCE_SHAPES = ("gaze_kept", "heads_out", "any violation")  # those shown shape by shape at once
 QUESTIONS = {  # measure: title and note of its table, one column for each shape
     "gaze_kept": ("Gaze kept", "Share of people's fixations inside the crop."),
     "heads_cut": ("Heads cut", "Share of all heads that are cut: 2 to 98 % of the box inside."),
@@ -65,7 +66,10 @@ def glance(report: Report) -> Table:
     lines = []
     for key in keys_of(report):
         measure, shape = measure_of(key), shape_of(key)
-        below = "" if shape or not measure.lower else "lower is better"
+        if shape and key.removesuffix(f" {shape}") not in GLANCE_SHAPES:
+            continue
+        notes = [measure.unit, "lower is better" if measure.lower else ""]
+        below = "" if shape else "; ".join(note for note in notes if note)
         cells = [
             _cell(report["measures"][method].get(key), measure.digits, verdict=verdict)
             for method in methods

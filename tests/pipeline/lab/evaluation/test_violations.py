@@ -68,6 +68,9 @@ def test_the_wrong_subject_by_gaze() -> None:
     gaze = np.float32([[10, 10], [150, 10], [160, 10], [170, 10]])  # a square could keep .75
     assert found(0.75, gaze=gaze) == ["wrong subject"]  # .25 is less than half of that
     assert found(0.75, gaze=gaze[:2]) == []
+    two_of_five = np.concatenate([gaze, gaze[:1]])
+    assert found(0.75, gaze=two_of_five) == []  # .4 is more than half of .75
+    assert found(0.85, gaze=two_of_five) == ["wrong subject"]
 
 
 def test_the_wrong_subject_by_people_s_crops_and_by_objects() -> None:
@@ -100,14 +103,14 @@ def test_evidence_takes_people_s_word_before_the_detector_s() -> None:
     assert seen.objects.tolist() == [[0, 0, 40, 40], [50, 0, 90, 90], [0, 0, 200, 100]]
     assert seen.text.tolist() == [[0, 80, 60, 95]]
     assert seen.sources() == {"heads": "detector", "subject": "detector"}
-    drawn = boxes([0, 0, 9, 9], [50, 0, 70, 20], [80, 0, 90, 10.5])
+    drawn = boxes([0, 0, 9, 9], [50, -4, 70, 20], [80, 0, 90, 10.5], [200, 0, 210, 9])
     labelled = dataclasses.replace(
         photo, heads_px=drawn, fixations_px=np.float32([[1, 1], [200, 5], [-1, 5], [199, 99]]),
         human_px=boxes([0, 0, 100, 100], [100, 0, 200, 100]),
     )  # fmt: skip
     told = evidence_of(labelled, detected, (200, 100))
     assert told.heads.tolist() == [[50, 0, 70, 20], [80, 0, 90, 10.5]]  # a quarter and more of 400
-    assert told.drawn_heads.tolist() == drawn.tolist()
+    assert told.drawn_heads.tolist() == [[0, 0, 9, 9], [50, 0, 70, 20], [80, 0, 90, 10.5]]
     assert told.gaze is not None
     assert told.gaze.tolist() == [[1, 1], [199, 99]]
     assert told.subject is not None
