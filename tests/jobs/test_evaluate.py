@@ -1,6 +1,7 @@
 """The evaluation job from its command line, on a folder of the GAIC layout made by hand."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -123,6 +124,24 @@ def test_photos_that_fail_are_counted(gaic: Path, tmp_path: Path) -> None:
     assert main([*arguments, *COMMON, "--max-error-rate", "1", "--baselines", "centre"]) == 0
 
 
+def test_gaze_and_heads_from_labels(gaic: Path, tmp_path: Path) -> None:
+    """Two photos of 144 × 96; the centred square is [24, 120]."""
+    shutil.copytree(gaic / "images" / "test", tmp_path / "set")
+    fixations = [[[30, 40, 200], [10, 40, 100]], [[119, 40, 150], [100, 40, 90]]]
+    labels = {"viewers": fixations, "heads": [{"box": [20, 0, 40, 20]}, {"box": [60, 0, 80, 20]}]}
+    (tmp_path / "set.json").write_text(json.dumps({"2.jpg": labels, "3.jpg": labels}))
+    arguments = ["--dataset", "labels", "--data", str(tmp_path / "set"), "--output", str(tmp_path)]
+    judged = ["--baselines", "centre", "--judge", "boxes"]
+    assert main([*arguments, *COMMON, *judged]) == 0
+    report = json.loads((tmp_path / "evaluation.json").read_text())
+    centre = {name: value["mean"] for name, value in report["measures"]["centre"].items()}
+    assert centre["gaze_kept 1:1"] == 0.75
+    assert (centre["heads_cut"], centre["heads_lost"]) == (0.5, 0)
+    assert (centre["head cut"], centre["subject halved"]) == (100, 0)  # the judge found no object
+    assert report["measures"]["best_possible"]["gaze_kept"]["mean"] == 0.75
+    assert report["run"]["judge"] == "boxes"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -131,6 +150,8 @@ def test_photos_that_fail_are_counted(gaic: Path, tmp_path: Path) -> None:
         ["--baselines", "middle"],
         ["--detector", "yolo"],
         ["--detector", "vg"],
+        ["--judge", "yolo"],
+        ["--focalnet", "/nowhere.onnx"],
         ["--device", "gpu"],
         ["--ratios", "wide"],
         ["--limit", "0"],

@@ -39,8 +39,8 @@ def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
         500_image_dataset.mat        `img_gt`, rows of (name, crops); a crop with a negative
                                      number or no area is void
 
-    The column order inside the .mat is told by the photos: it is read as x first unless the crops
-    then leave their photos more often than read as y first. Raises UsageError.
+    The column order inside the .mat is inferred: x first, unless more crops then leave their photos
+    than with y first. Raises UsageError.
     """
     one_split(split, "flms")
     images = first_folder(root, "image", "images")
@@ -137,7 +137,7 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """A folder of one's own.
+    """Human crops in a plain CSV beside a folder of photos.
 
         crops.csv      photo,x0,y0,x1,y1 with a header; one line for each person's crop of a photo
         images/<photo>  or beside the CSV
@@ -166,7 +166,7 @@ def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_photos(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """Photos that nobody judged: for what crops keep of their objects, or of people in groups.
+    """Photos without human labels: for what crops keep of their objects, or of people in groups.
 
         images/<id>.jpg  or in the folder itself
         boxes/<id>.txt   `y1 x1 y2 x2` a line, as published box files; optional
@@ -223,8 +223,8 @@ def _outside(images: Path, listed: dict[str, NDArray[np.float64]], order: list[i
     """How many crops leave their photo when read in this column order."""
     count = 0
     for name, rows in listed.items():
-        with Image.open(images / name) as picture:
-            width, height = picture.size
+        with Image.open(images / name) as photo:
+            width, height = photo.size
         crops = rows[:, order]
         count += int(((crops[:, 2] > width) | (crops[:, 3] > height)).sum())
     return count

@@ -1,4 +1,4 @@
-"""The photos on a report's page: those that this run does best and worst on, with crops drawn."""
+"""The best and worst photos of a run for the report's page, with crops and labels drawn on them."""
 
 import base64
 from collections.abc import Sequence
@@ -37,13 +37,13 @@ def card(row: Row, measure: str | None) -> dict[str, Any]:
         boxes, shape = shape_boxes(row, measure or "any violation")
     return {
         "id": row["id"],
-        "image": picture(row["file"]),
+        "image": data_uri(row["file"]),
         "width": row["width"],
         "height": row["height"],
         "boxes": [{"kind": kind, **_rectangle(box)} for kind, box in boxes],
         "points": row.get("gaze", []),
         "value": _ours(row).get(measure or "", float("nan")),
-        "tags": ", ".join([*row["tags"], *([f"drawn: {shape}"] if shape else [])]),
+        "tags": ", ".join(row["tags"]) + (f", drawn: {shape}" if shape else ""),
     }
 
 
@@ -78,8 +78,8 @@ def shape_boxes(row: Row, measure: str) -> tuple[list[tuple[str, list[float]]], 
     return [("head", head) for head in row.get("heads", [])] + found, shape
 
 
-def picture(file: str) -> str | None:
-    """The photo, small, as a data URI; None where it can't be read any more."""
+def data_uri(file: str) -> str | None:
+    """A small copy of the photo as a data URI; None where it cannot be read any more."""
     try:
         photo = decode(read_image(file, None), view_side=PHOTO_SIDE)
         scale = min(1.0, PHOTO_SIDE / max(photo.width_px, photo.height_px))

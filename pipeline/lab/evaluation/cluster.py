@@ -1,4 +1,4 @@
-"""The rows of an evaluation, made on Ray: for data sets that one process takes hours for."""
+"""Evaluate on Ray, for data sets that one process takes hours for."""
 
 import json
 import pickle

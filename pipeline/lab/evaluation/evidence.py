@@ -1,4 +1,4 @@
-"""What is in a photo, by people's labels where there are any, else by what a detector saw."""
+"""What a photo shows, by people's labels where there are any, else by a detector."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ HEAD_COUNTS = 0.25
 # means differs between labels), and fills this share of the photo.
 MAIN_SCORE, MAIN_AREA = 0.5, 0.01
 # A head is cut where a crop shows between these shares of its box, lost where it shows less, and
-# kept where it shows more. Boxes drawn by hand are true to about one pixel in fifty; detected ones
-# are loose by a few percent on each side.
+# kept where it shows more. Boxes drawn by hand are exact to about one pixel in fifty; detected ones
+# are off by a few percent on each side.
 DRAWN_CUT, DETECTED_CUT = (0.02, 0.98), (0.05, 0.95)
 
 
@@ -29,7 +29,7 @@ class Evidence:
     drawn_heads: all heads that people drew, their parts inside the photo; none where nobody did.
     objects: main objects of the detector, the best first. text: its blocks of text.
     gaze: fixations [F, 2] inside the photo; None where there is none.
-    subject: (x, y) of the middle of people's mean crop; None where nobody drew one.
+    subject: centre (x, y) of people's mean crop; None where nobody drew one.
     """
 
     size_wh: tuple[int, int]

@@ -1,4 +1,4 @@
-"""Whom and what the crops keep: parity between groups of people, and integrity of objects.
+"""Parity between groups of people in the crops, and integrity of objects.
 
 Parity is pairwise (after Yee, Tantipongpipat and Mishra, "Image Cropping on Twitter", CSCW 2021):
 of two people of different groups in one photo, whom does a crop keep more of? A crop favours the

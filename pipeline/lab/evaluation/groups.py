@@ -1,4 +1,4 @@
-"""The list for the fairness part: which people are in which photo, and in which group."""
+"""Read the list for the fairness part: the people in each photo and their groups."""
 
 import csv
 import io

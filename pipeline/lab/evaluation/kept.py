@@ -1,7 +1,7 @@
 """What crops keep of where people looked and of the heads that people drew.
 
-Measures of any number of crops at once, so that the best of all candidates can be told too: the
-crop that someone would take who knows the answer.
+All measures take any number of crops, so that the best of all candidates can be found as well: an
+upper bound for any method that chooses among them.
 """
 
 import numpy as np

@@ -85,10 +85,10 @@ def _of_heads(cut: float, lost: float) -> Values:
 def of_people(
     human: Boxes, width: int, height: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """How well people agree at each person's ratio: one other person, and the others' mean crop.
+    """Agreement between people at each person's ratio: one other person, and the others' mean crop.
 
     Both are brought to that ratio about their own centre, area kept. The first is a mean over the
-    other people; together they say what to hope for.
+    other people; both are references for what a method can reach.
     """
     one: dict[str, list[float]] = {"iou": [], "bde": []}
     mean: dict[str, list[float]] = {"iou": [], "bde": []}

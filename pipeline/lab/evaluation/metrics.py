@@ -75,12 +75,12 @@ def acc_weighted(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) 
 def bde(box: ArrayLike, truth_boxes: ArrayLike, width: float, height: float) -> float:
     """Boundary displacement error of one xyxy box [4] against the acceptable boxes [M, 4].
 
-    The mean of the four edges' distances, x as a share of the picture's width and y of its
+    The mean of the four edges' distances, x as a share of the photo's width and y of its
     height, to the ground truth of highest IoU (the first of equals).
     """
     guess, truths = as_boxes(box), np.atleast_2d(as_boxes(truth_boxes))
     if len(truths) == 0 or not (width > 0 and height > 0):
-        raise UsageError("bde needs at least one ground-truth box and a picture with an area")
+        raise UsageError("bde needs at least one ground-truth box and a photo with an area")
     nearest = truths[int(np.argmax(iou(guess, truths)))]
     return float(np.mean(np.abs(guess - nearest) / np.array([width, height, width, height])))
 

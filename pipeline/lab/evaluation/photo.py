@@ -1,4 +1,4 @@
-"""One photo, all methods: the measures of the crops chosen and of the scores given.
+"""Evaluate one photo: measures of each method's crops and scores.
 
 The product's crops come from `CropEngine`, the one code path of jobs and Cropper. What is returned
 is plain data (a row of the JSON report), so that it can travel between processes.
@@ -48,7 +48,7 @@ class Evaluator:
     """An engine and the baselines it is compared with.
 
     shapes: at which gaze, heads, violations and followed boxes are judged.
-    judge: tells the objects that violations are judged by; None for the engine's own source.
+    judge: finds the objects that violations are judged by; None for the engine's own source.
     """
 
     engine: CropEngine
@@ -57,7 +57,7 @@ class Evaluator:
     judge: ObjectSource | None = None
 
     def evaluate(self, example: Example, followed: FollowedBoxes | None = None) -> Row:
-        """One row, whatever happens: a photo that cannot be judged has another status than ok."""
+        """Evaluate one photo; one that cannot be judged is a row with another status than ok."""
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
             photo = decode(read_image(str(example.image), None))
@@ -164,7 +164,7 @@ class Evaluator:
 
 
 def _listed(example: Example) -> ListedPhoto:
-    """What a data set tells of a photo: its own objects, used where the detector is `boxes`."""
+    """The data set's own objects of a photo; they are used where the detector is `boxes`."""
     boxes = [] if example.objects_px is None else example.objects_px.tolist()
     return ListedPhoto(str(example.image), boxes)
 

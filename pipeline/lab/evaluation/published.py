@@ -1,4 +1,4 @@
-"""Figures that others reported, to stand beside ours. None of them was measured here."""
+"""Figures that others published, to compare with. None of them was measured here."""
 
 from dataclasses import dataclass, field
 
@@ -45,5 +45,5 @@ FIGURES: dict[str, list[Published]] = {
 
 
 def published_for(dataset: str) -> list[Published]:
-    """What is known for a data set; nothing for most."""
+    """The published figures for a data set; none for most."""
     return FIGURES.get(dataset, [])

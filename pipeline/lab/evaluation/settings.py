@@ -61,7 +61,7 @@ class EvaluationJob:
     )
     judge: str | None = option(
         None,
-        "detector whose objects and text tell violations, named as for `detector`; else the run's",
+        "detector that violations are judged by, named as for `detector`; else the run's",
         placeholder="DETECTOR",
     )
     ratios: str = option(

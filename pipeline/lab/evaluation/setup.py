@@ -1,4 +1,4 @@
-"""What an evaluation does, small enough to send to every worker, and the local way to run it."""
+"""The setup of an evaluation, small enough to be sent to workers, and the local way to run it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class EvaluationSetup:
 
     detector: as `--detector` names it; `boxes` takes the data set's own object boxes.
     shapes: names of the shapes at which gaze, heads, violations and followed boxes are judged.
-    judge: detector whose objects tell violations; None for the run's own.
+    judge: detector whose objects violations are judged by; None for the run's own.
     search: how candidates are searched, `coarse` as in production or `exhaustive`.
     rank_by: what decides among candidates, `overlap` as in production or `score`.
     gaic, focalnet: weights of these networks, to be one more baseline each.

@@ -1,4 +1,4 @@
-"""Which kinds of photos a photo belongs to, so that a mean cannot hide a weakness."""
+"""Tags of photos by shape and content: means by tag show what an overall mean hides."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ SAME_OBJECT_IOU = 0.3
 
 
 def tags(photo: Photo, objects: Detections) -> list[str]:
-    """One shape and two contents, the latter as the run's detector saw them."""
+    """A tag for the shape and two for the content; objects are those of the run's detector."""
     people = any(label in PEOPLE_LABELS for label in objects.labels)
     return [
         _shape(photo.width_px / photo.height_px),

@@ -9,7 +9,7 @@ evidence there is: labels of people where the data set has them, else what a det
     subject halved   a main object that the shape could hold is shown by a quarter to three quarters
     text cut         a block of text that the shape could hold is shown in part
     wrong subject    gaze: less than half of it that a crop of the shape could keep; else crops of
-                     people: the middle of their mean crop is outside; else the main object: less
+                     people: the centre of their mean crop is outside; else the main object: less
                      than a quarter of it, or of the crop where that is smaller
 
 A photo is judged by several shapes; a violation counts as the share of the shapes with it.

@@ -140,9 +140,9 @@ def photo_loss(
     features = features + MAP_NOISE * torch.randn_like(features)
     drawn = random.random()
     if drawn < POSITIONS_ONLY:
-        features[SUBJECT:] = 0  # the boxes alone tell where the subject is
+        features[SUBJECT:] = 0  # only the boxes locate the subject
     elif drawn < POSITIONS_ONLY + NO_KINDS:
-        features[SUBJECT + 1 :] = 0  # synthetic maps rarely tell people from things
+        features[SUBJECT + 1 :] = 0  # synthetic maps rarely separate people from things
     objects = perturbed_detections(photo.objects, random) * size
     return lists_loss(network, features, objects, lists, (width, height))
 
@@ -182,9 +182,7 @@ def sampling_probabilities(
         largest = sides / sides.max(axis=1, keepdims=True) / 2
         centred = np.concatenate([0.5 - largest, 0.5 + largest], axis=1)
         pairs = zip(centred, crops, strict=True)
-        own = [
-            expected_iou(middle[None], SimulatedCrops(c[None], c[None]))[0] for middle, c in pairs
-        ]
+        own = [expected_iou(box[None], SimulatedCrops(c[None], c[None]))[0] for box, c in pairs]
         overlaps.append(np.mean(own))
     away = np.mean(overlaps) - np.array(overlaps)
     weights = np.clip(np.exp(away / OFF_CENTRE), *SAMPLING_BOUNDS)

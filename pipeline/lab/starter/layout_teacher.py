@@ -25,7 +25,7 @@ RATE, DECAY = 2e-3, 0.02
 WARM = 0.11  # of the steps; OneCycleLR divides by share x steps - 1, which .1 makes 0 at ten steps
 LARGEST, SMALLEST = 0.75, 0.004  # share of the photo that a subject may fill
 FIRST_CANDIDATES = 6  # of a photo; its first subject is drawn from them
-KEPT_EDGE_SLOPE = 12  # of the sigmoid that tells whether a margin is there at all
+KEPT_EDGE_SLOPE = 12  # of the sigmoid that turns a margin into being there, 1, or not, 0
 
 
 class LayoutTeacher(nn.Module):

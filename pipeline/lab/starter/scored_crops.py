@@ -1,4 +1,4 @@
-"""Human scores of crops without their photos: what the layout alone tells can be learnt."""
+"""Human scores of crops whose photos are not there, for learning from the layout alone."""
 
 import json
 from dataclasses import dataclass

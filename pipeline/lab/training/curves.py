@@ -1,4 +1,4 @@
-"""Loss and rank correlation over the epochs, as a picture."""
+"""Plot loss and rank correlation over the epochs."""
 
 from collections.abc import Sequence
 from pathlib import Path

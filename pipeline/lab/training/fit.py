@@ -122,7 +122,7 @@ def train(
 
 
 def write_best(folder: Path, trainer: Trainer, split: Split, measures: dict[str, float]) -> None:
-    """Write the averaged weights as the best ones, with a card that tells the measures."""
+    """Write the averaged weights as the best ones, with a card that has the measures."""
     settings = trainer.settings
     card = Card(
         title=f"{settings.network} trained on {len(split.train)} photos",

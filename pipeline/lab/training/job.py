@@ -1,4 +1,4 @@
-"""Train on a folder of scored photos: read its splits, train here or on Ray, tell how it goes."""
+"""Train on a folder of scored photos: read its splits, train here or on Ray, log every epoch."""
 
 from pathlib import Path
 

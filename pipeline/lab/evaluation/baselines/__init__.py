@@ -54,7 +54,8 @@ def make_baselines(
         elif name == "smartcrop_js":
             made[name] = SmartcropJs()
         elif name == "anchor_prior":
-            made |= {name: prior} if prior else {}
+            if prior is not None:
+                made[name] = prior
         elif name == "largest":
             made[name] = Largest()
         else:

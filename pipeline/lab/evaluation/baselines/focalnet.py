@@ -1,9 +1,9 @@
 """The baseline `focalnet`: a FocalNet crop ranker that the user gives as an ONNX file.
 
-FocalNet (github.com/appwrite/focalnet, MIT; weights are not distributed with it) sees a photo
-fitted into 256 × 256 and answers with a map of importance and a preference for each of 128 boxes.
-Its documented way of choosing: of 5 positions and 5 sizes of a ratio, the preferred crop among
-those that keep almost as much importance as the best one does.
+FocalNet (github.com/appwrite/focalnet, MIT; weights are not distributed with it) takes a photo
+fitted into 256 × 256 and returns a map of importance and a preference for each of 128 boxes. As
+documented there, it chooses among 5 positions and 5 sizes of a ratio: the preferred crop of those
+that keep almost as much importance as the best one does.
 """
 
 from collections.abc import Sequence

@@ -53,7 +53,7 @@ class Smartcrop:
         return np.concatenate([corners, corners + sizes], axis=1).astype(np.float32)
 
     def _copy(self, photo: Photo) -> tuple[Any, NDArray[np.float64]]:
-        """The small picture and (x, y) source pixels per pixel of it."""
+        """The small copy, and (x, y) source pixels per pixel of it."""
         image = self._vips.Image.new_from_array(photo.pixels)
         image = image.copy(interpretation="srgb")
         if max(image.width, image.height) > VIPS_SIDE:

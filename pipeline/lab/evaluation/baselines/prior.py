@@ -16,7 +16,7 @@ from pipeline.photo.decode import Photo
 
 @dataclass(frozen=True)
 class AnchorPrior:
-    """What the training split tells about positions alone; no pixel is looked at.
+    """Scores and crops by position alone, fitted on the training split; pixels are not used.
 
     mos: mean opinion score of each grid anchor (x0, y0, x1, y1 in bins); overall: of all crops.
     placement: mean (centre x, centre y, share of the largest crop's sides) of people's own crops.
@@ -47,8 +47,8 @@ def fit_prior(train: Dataset) -> AnchorPrior:
     scores: dict[tuple[int, ...], list[float]] = defaultdict(list)
     placements = []
     for example in train.examples:
-        with Image.open(example.image) as picture:
-            width, height = picture.size
+        with Image.open(example.image) as photo:
+            width, height = photo.size
         bins = anchor_bins(example.scored_px, width, height)
         for key, mos in zip(bins.tolist(), example.mos.tolist(), strict=True):
             scores[tuple(key)].append(mos)

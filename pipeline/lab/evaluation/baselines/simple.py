@@ -1,4 +1,4 @@
-"""Baselines that look at no pixel: centred crops, and the larger the better."""
+"""Baselines that use no pixels: centred crops, and scores by size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
