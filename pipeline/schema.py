@@ -45,6 +45,8 @@ IMAGES = pa.schema(
         pa.field("height_px", pa.int32()),
         pa.field("orientation", pa.int8()),  # EXIF 1..8 as found, already applied
         pa.field("objects", pa.list_(OBJECT)),  # of the detector or the list, best first
+        pa.field("focus_x", pa.float32()),  # peak of the gaze map, 0..1 of the width; null: no map
+        pa.field("focus_y", pa.float32()),  # ... of the height
         pa.field("status", pa.string(), nullable=False),  # "ok" or a reason
         pa.field("error_stage", pa.string()),  # read, decode, detect, score, encode
         pa.field("error_kind", pa.string()),  # permanent, transient

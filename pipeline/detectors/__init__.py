@@ -13,10 +13,12 @@ Every detector is one class with the same three members (`Detector`). `pipeline.
 takes its boxes to source pixels, and puts the given boxes beside the detectors.
 """
 
+from pipeline.detectors.attention import Attention
 from pipeline.detectors.detection import Detections, Detector, Pixels, SmallInputDetector
 from pipeline.detectors.make import make_detector
 
 __all__ = [
+    "Attention",
     "Detections",
     "Detector",
     "Pixels",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detectors.attention import Attention
+
 if TYPE_CHECKING:  # it takes seconds to import, and workers that only decode never need it
     from torch import Tensor
 
@@ -25,6 +27,7 @@ class Detections:
     boxes: float32 xyxy, in the frame that whoever made them says. [D, 4]
     scores: larger is surer. [D]
     labels: D names, "" where unknown.
+    attention: what people look at in the photo, where the source tells it.
 
     Code that changes some objects does so with `dataclasses.replace`, so that a field which tells
     something of the whole photo stays with them.
@@ -33,6 +36,7 @@ class Detections:
     boxes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     labels: list[str] = field(default_factory=list)
+    attention: Attention | None = None
 
     def __post_init__(self) -> None:
         count = len(self.labels)

@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.ops import clip_boxes_to_image, nms
 
 from pipeline.boxes import Boxes, hull
 from pipeline.detectors.detection import Detections
-from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, STRIDE, ltrb_offsets
+from pipeline.detectors.peaks import objects_of
+from pipeline.detectors.read_attention import read_attention
+from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, STRIDE, SUBJECT
 
 MAX_OBJECTS = 10
 LEAST = {"face": 0.35, "person": 0.3, "thing": 0.3, "text": 0.35}
 """Least likelihood of an object's centre, by kind."""
-NMS_IOU = 0.5
 CORE, WIDE = 0.75, 0.5
 """A cell belongs to a subject's core, or to all of it, from this share of the highest value on."""
 SECOND_REGION = 0.3
@@ -31,15 +31,14 @@ Map = NDArray[np.float32]  # [h, w]
 
 
 def postprocess(output: torch.Tensor) -> Detections:
-    """The objects in the network's output [1, 17, h, w], `boxes_input`, most important first."""
-    likelihood = output[:, : len(KINDS)].sigmoid()
-    subject = output[0, -1].sigmoid().numpy()
-    offsets = {first: ltrb_offsets(output, first)[0].numpy() for first in set(OFFSETS_OF.values())}
-    highest = torch.nn.functional.max_pool2d(likelihood, 3, stride=1, padding=1)
-    peaks = torch.where(likelihood == highest, likelihood, 0.0)[0].numpy()
+    """The objects in the network's output [1, 24, h, w], `boxes_input`, most important first.
+
+    Also what people look at (`Attention`).
+    """
+    subject = output[0, SUBJECT].sigmoid().numpy()
     boxes, scores, labels = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], []
-    for kind, peak in zip(KINDS, peaks, strict=True):
-        found, certainty = objects_at_peaks(peak, offsets[OFFSETS_OF[kind]], LEAST[kind])
+    for channel, kind in enumerate(KINDS):
+        found, certainty = objects_of(output, channel, OFFSETS_OF[kind], LEAST[kind])
         boxes.append(found)
         scores.append(certainty * _importance(found, subject, kind))
         labels += [kind] * len(found)
@@ -50,25 +49,9 @@ def postprocess(output: torch.Tensor) -> Detections:
     weights = np.concatenate(scores)
     order = np.argsort(-weights, kind="stable")[:MAX_OBJECTS]
     boxes_input = np.concatenate(boxes)[order] * STRIDE
-    return Detections(boxes_input, weights[order].astype(np.float32), [labels[i] for i in order])
-
-
-def objects_at_peaks(peak: Map, offsets: NDArray[np.float32], least: float) -> tuple[Boxes, Map]:
-    """Objects of one kind: boxes [N, 4] in cells, inside the map, and likelihoods [N], best first.
-
-    peak: likelihood of a centre in each cell, 0 where a neighbour's is higher. [h, w]
-    offsets: from a cell's centre to its object's edges, in cells. [4, h, w]
-    """
-    rows, columns = np.nonzero(peak >= least)
-    left, up, right, down = offsets[:, rows, columns]
-    x, y = columns + 0.5, rows + 0.5
-    unclipped = torch.from_numpy(np.stack([x - left, y - up, x + right, y + down], axis=1))
-    boxes = torch.as_tensor(clip_boxes_to_image(unclipped, peak.shape)).float()
-    likelihood = torch.from_numpy(peak[rows, columns])
-    has_area = (boxes[:, 2:] > boxes[:, :2]).all(1)
-    boxes, likelihood = boxes[has_area], likelihood[has_area]
-    kept = nms(boxes, likelihood, NMS_IOU)
-    return boxes[kept].numpy(), likelihood[kept].numpy()
+    kept_labels = [labels[i] for i in order]
+    attention = read_attention(output)
+    return Detections(boxes_input, weights[order].astype(np.float32), kept_labels, attention)
 
 
 def _regions(subject: Map) -> Boxes:

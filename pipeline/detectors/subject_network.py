@@ -6,7 +6,8 @@ up to its last block, batch-norms folded into the convolutions. A small feature 
 CVPR 2017) reads it, and one convolution gives, per cell of eight pixels, how likely it is the
 centre of a face, of a person, of any other thing or of a block of text (Zhou et al., "Objects as
 Points", arXiv 1904.07850), the offsets from there to the object's edges, and how much the cell
-belongs to what the photo is about.
+belongs to what the photo is about. Branches trained on people's labels add a gaze map, a map of
+what people keep, and heads (`people_head`).
 """
 
 from __future__ import annotations
@@ -17,14 +18,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.detectors.people_head import HEAD_CHANNELS, MAP_CHANNELS, PeopleHead
+
 STRIDE = 8  # input pixels per cell of the output
 MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
 KINDS = ("face", "person", "thing", "text")
 # First channel of a kind's offsets (left, top, right, bottom). People and things share theirs.
 OFFSETS_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
-# Channels of the output: a logit for each kind's centre, three times four offsets, and a logit for
-# belonging to the subject.
-CHANNELS = len(KINDS) + 3 * 4 + 1
+# Channels of `SubjectHead`: a logit for each kind's centre, three times four offsets, and a logit
+# for belonging to the subject.
+SUBJECT = len(KINDS) + 3 * 4
+# Channels of the output behind those: a logit and four offsets of heads, and the logits of gaze and
+# of being kept, which come in blocks of 2 × 2 equal cells (they have stride 16).
+HEAD = SUBJECT + 1
+GAZE = HEAD + HEAD_CHANNELS
+KEPT = GAZE + 1
+CHANNELS = GAZE + MAP_CHANNELS
 
 # (kernel, stride of the first, expansion, channels, repeats), Tan and Le's EfficientNet-B0 table
 # (arXiv 1905.11946), which Lite0 keeps.
@@ -56,11 +65,15 @@ class SubjectNetwork(nn.Module):
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
         self.head = SubjectHead(width)
+        self.people = PeopleHead()
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 17, H/8, W/8]."""
-        output: Tensor = self.head(*self.trunk(images))
-        return output
+        """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 24, H/8, W/8]."""
+        taps = self.trunk(images)
+        pyramid = self.head.pyramid(*taps)
+        heads, maps = self.people(*taps, pyramid)
+        maps = functional.interpolate(maps, scale_factor=2.0, mode="nearest")
+        return torch.cat([self.head.predict(pyramid), heads, maps], dim=1)
 
     def trunk(self, images: Tensor) -> list[Tensor]:
         """Features at strides 8, 16 and 32: 40, 112 and 320 channels."""
@@ -92,16 +105,25 @@ class SubjectHead(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in TAPS.values())
         self.smooth = nn.ModuleList(_separable(width, 5) for _ in TAPS)
         self.read = nn.Sequential(_separable(width, 3), _separable(width, 3))
-        self.out = nn.Conv2d(width, CHANNELS, 1)
+        self.out = nn.Conv2d(width, SUBJECT + 1, 1)
 
     def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor) -> Tensor:
-        """Taps of the trunk -> [B, 17, H/8, W/8]: logits and offsets, see `CHANNELS`."""
+        """Taps of the trunk -> [B, 17, H/8, W/8]: logits and offsets, see `SUBJECT`."""
+        return self.predict(self.pyramid(fine, medium, coarse))
+
+    def predict(self, pyramid: Tensor) -> Tensor:
+        """The pyramid's finest level [B, 64, H/8, W/8] -> [B, 17, H/8, W/8]."""
+        output: Tensor = self.out(self.read(pyramid))
+        return output
+
+    def pyramid(self, fine: Tensor, medium: Tensor, coarse: Tensor) -> Tensor:
+        """Taps of the trunk -> the finest level of the pyramid, [B, 64, H/8, W/8]."""
         merged = self.smooth[2](self.lateral[2](coarse))
         for level, tap in ((1, medium), (0, fine)):
             up = functional.interpolate(merged, size=tap.shape[-2:], mode="nearest")
             merged = self.smooth[level](self.lateral[level](tap) + up)
-        output: Tensor = self.out(self.read(merged))
-        return output
+        finest: Tensor = merged
+        return finest
 
 
 class _Block(nn.Module):

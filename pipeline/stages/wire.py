@@ -121,9 +121,13 @@ def task_tables(task: Task, crops: Iterable[EncodedCrop], candidates: bool) -> d
 def _image_values(row: PhotoRow) -> RowValues:
     """The row's values of `schema.IMAGES`."""
     failure = row.failure
+    attention = None if row.objects is None else row.objects.attention
+    focus_x, focus_y = (None, None) if attention is None else attention.focus_rel()
     return {
         **{name: getattr(row, name) for name in OF_ROW},
         "objects": None if row.objects is None else _object_values(row.objects),
+        "focus_x": focus_x,
+        "focus_y": focus_y,
         "error_stage": failure and failure.stage,
         "error_kind": failure and failure.kind,
         "error_message": failure and failure.message,

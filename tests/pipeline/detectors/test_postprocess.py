@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from pipeline.detectors.postprocess import postprocess
-from pipeline.detectors.subject_network import CHANNELS, KINDS, OFFSETS_OF, STRIDE
+from pipeline.detectors.subject_network import CHANNELS, KINDS, OFFSETS_OF, STRIDE, SUBJECT
 
 
 def output(height: int = 20, width: int = 30) -> torch.Tensor:
     """A map in which nothing is seen."""
     values = torch.full((1, CHANNELS, height, width), -8.0)
-    values[:, len(KINDS) : -1] = 0.5
+    values[:, len(KINDS) : SUBJECT] = 0.5
     return values
 
 
@@ -59,9 +59,9 @@ def test_one_object_seen_twice_is_one() -> None:
 
 def test_regions_of_the_subject_map() -> None:
     values = output()
-    values[0, -1, 2:8, 3:9] = 4.0
-    values[0, -1, 4:6, 5:8] = 6.0  # .998 against .982: the core takes it all
-    values[0, -1, 12:17, 20:26] = 0.5  # .62: of the subject, not of its core
+    values[0, SUBJECT, 2:8, 3:9] = 4.0
+    values[0, SUBJECT, 4:6, 5:8] = 6.0  # .998 against .982: the core takes it all
+    values[0, SUBJECT, 12:17, 20:26] = 0.5  # .62: of the subject, not of its core
     found = postprocess(values)
     assert found.labels == ["subject"] * 3
     expected = {(3, 2, 9, 8), (20, 12, 26, 17), (3, 2, 26, 17)}
@@ -70,8 +70,8 @@ def test_regions_of_the_subject_map() -> None:
 
 def test_a_core_is_smaller_than_all_of_it() -> None:
     values = output()
-    values[0, -1, 2:12, 3:19] = 0.5
-    values[0, -1, 4:6, 5:8] = 6.0
+    values[0, SUBJECT, 2:12, 3:19] = 0.5
+    values[0, SUBJECT, 4:6, 5:8] = 6.0
     boxes = (postprocess(values).boxes / STRIDE).round().astype(int).tolist()
     assert sorted(boxes) == [[3, 2, 19, 12], [5, 4, 8, 6]]
 

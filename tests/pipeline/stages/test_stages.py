@@ -95,6 +95,7 @@ def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
         assert failed == (row["error_stage"] is not None) == (row["error_message"] is not None)
         assert failed == (row["error_kind"] in ("permanent", "transient"))
         assert failed or (row["width_px"] > 0 and row["objects"] is not None)
+        assert failed or (0 <= row["focus_x"] <= 1 and 0 <= row["focus_y"] <= 1)
 
 
 def test_crops_hold_what_their_columns_say(tmp_path: Path) -> None:

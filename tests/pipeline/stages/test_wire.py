@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import schema
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop
-from pipeline.detectors import Detections
+from pipeline.detectors import Attention, Detections
 from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import Photo
 from pipeline.stages import wire
@@ -91,7 +91,9 @@ def full_row() -> PhotoRow:
     row = row_of(np.zeros((4, 6, 3), np.uint8))
     row.given_boxes = [[1.0, 2.0, 3.0, 4.0]]
     row.content_sha256 = "ff"
-    row.objects = Detections(BOXES, np.array([0.9, 0.25], np.float32), ["face", ""])
+    gaze = np.array([[0.0, 0.0], [1.0, 0.0]])  # its peak is the lower left cell
+    attention = Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0))
+    row.objects = Detections(BOXES, np.array([0.9, 0.25], np.float32), ["face", ""], attention)
     row.crops = [
         ScoredCrop("1:1", 0, (0.0, 0.0, 8.0, 8.0), 1.5, 0.25, [1.0, 0.5], 1),
         ScoredCrop("16:9", 0, (0.0, 1.0, 12.0, 8.0), 0.5, None, [], 0),
@@ -131,6 +133,7 @@ def test_rows_of_the_tables() -> None:
     assert tables["images"].schema.names == [*schema.IMAGES.names, "taken", "album"]
     assert (image["taken"], image["album"]) == (date(2026, 11, 21), None)
     assert (image["status"], image["error_stage"], image["score_s"]) == ("ok", None, 2.0)
+    assert (image["focus_x"], image["focus_y"]) == (0.25, 0.75)
     assert image["objects"][0] == {
         "x0": 0.0, "y0": 1.0, "x1": 2.0, "y1": 3.0, "score": pytest.approx(0.9), "label": "face",
     }  # fmt: skip

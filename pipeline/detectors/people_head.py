@@ -1,0 +1,103 @@
+"""Branches of the embedded detector, trained on people's labels: gaze, crops and heads.
+
+They read the taps of the trunk and the finest level of the feature pyramid (`subject_network`),
+which stay as they are. One branch has stride 16 and gives, per cell, a logit of gaze (softmax over
+all cells: the share of people's fixations) and a logit of being kept (sigmoid: the share of people
+whose own crop holds the cell). The other has stride 8 and gives, per cell, how likely it is the
+centre of a head, hair included, seen from any side, and the offsets from there to the head's edges
+(Zhou et al., "Objects as Points", arXiv 1904.07850).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+LEVELS = (40, 112, 320, 64)  # channels: taps at strides 8, 16 and 32, and the pyramid at stride 8
+HEAD_CHANNELS = 5  # logit of a head's centre; its four offsets in cells, before softplus
+MAP_CHANNELS = 2  # logit of gaze, logit of being kept
+POSITION = 4  # channels: x, y and their squares, in -1..1
+
+
+class PeopleHead(nn.Module):
+    """Taps and pyramid in, heads at stride 8 and the two maps at stride 16 out."""
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        self.map_lateral = _laterals(width)
+        self.map_middle = nn.Conv2d(width + POSITION, 32, 3, padding=1)
+        self.map_out = nn.Conv2d(32, MAP_CHANNELS, 3, padding=1)
+        self.head_lateral = _laterals(width)
+        self.head_wide = _separable(width, 5)
+        self.head_near = _separable(width, 3)
+        self.head_out = nn.Conv2d(width, HEAD_CHANNELS, 1)
+
+    def forward(
+        self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """-> heads [B, 5, h, w] at the size of `fine`, maps [B, 2, h/2, w/2]."""
+        return self.heads(fine, medium, coarse, pyramid), self.maps(fine, medium, coarse, pyramid)
+
+    def maps(self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor) -> Tensor:
+        """Logits of gaze and of being kept, at stride 16: [B, 2, h/2, w/2]."""
+        lateral = self.map_lateral
+        features = lateral[0](functional.avg_pool2d(fine, 2)) + lateral[1](medium)
+        features = features + _doubled(lateral[2](coarse))
+        features = functional.relu(features + lateral[3](functional.avg_pool2d(pyramid, 2)))
+        placed = torch.cat([features, positions(features)], dim=1)
+        maps: Tensor = self.map_out(functional.relu(self.map_middle(placed)))
+        return maps
+
+    def heads(self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor) -> Tensor:
+        """Logit of a head's centre and its four offsets, at stride 8: [B, 5, h, w]."""
+        lateral = self.head_lateral
+        upper = _doubled(lateral[1](medium) + _doubled(lateral[2](coarse)))
+        features = functional.relu(lateral[0](fine) + lateral[3](pyramid) + upper)
+        heads: Tensor = self.head_out(self.head_near(self.head_wide(features)))
+        return heads
+
+
+def positions(features: Tensor) -> Tensor:
+    """x, y, x², y² of the cells' centres, in -1..1: [B, 4, h, w] for features [B, C, h, w]."""
+    batch, _, height, width = features.shape
+    rows = (torch.arange(height, device=features.device, dtype=features.dtype) + 0.5) / height
+    columns = (torch.arange(width, device=features.device, dtype=features.dtype) + 0.5) / width
+    y, x = torch.meshgrid(2 * rows - 1, 2 * columns - 1, indexing="ij")
+    return torch.stack([x, y, x * x, y * y]).expand(batch, -1, -1, -1)
+
+
+def fold_standardisation(head: PeopleHead, levels: list[tuple[Tensor, Tensor]]) -> None:
+    """Fold (level - mean) / deviation, as trained, into the lateral convolutions, in place.
+
+    levels: mean and deviation [C, 1, 1] of each of LEVELS.
+    """
+    with torch.no_grad():
+        for laterals in (head.map_lateral, head.head_lateral):
+            convolutions = [layer for layer in laterals if isinstance(layer, nn.Conv2d)]
+            shift = torch.zeros(convolutions[0].out_channels)
+            for convolution, (mean, deviation) in zip(convolutions, levels, strict=True):
+                convolution.weight /= deviation[None]
+                shift += convolution.weight[:, :, 0, 0] @ mean.flatten()
+            bias = convolutions[0].bias
+            assert bias is not None, "the first lateral convolution has a bias"
+            bias -= shift
+
+
+def _laterals(width: int) -> nn.ModuleList:
+    """One convolution a level; their answers are added, so only the first has a bias."""
+    return nn.ModuleList(
+        nn.Conv2d(channels, width, 1, bias=not index) for index, channels in enumerate(LEVELS)
+    )
+
+
+def _separable(width: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width),
+        nn.Conv2d(width, width, 1),
+        nn.ReLU(),
+    )
+
+
+def _doubled(features: Tensor) -> Tensor:
+    return functional.interpolate(features, scale_factor=2.0, mode="nearest")

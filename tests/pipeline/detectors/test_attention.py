@@ -1,0 +1,108 @@
+"""Gaze map, map of keeping and heads of the embedded detector, by hand and on one photo."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import astronaut
+
+from pipeline.detectors import Attention
+from pipeline.detectors.embedded import EmbeddedDetector
+from pipeline.detectors.postprocess import postprocess
+from pipeline.detectors.read_attention import HEAD_OF_FACE, merge_heads, read_attention
+from pipeline.detectors.subject_network import CHANNELS, GAZE, HEAD, KEPT, KINDS, OFFSETS_OF
+
+
+def output(height: int = 8, width: int = 8) -> torch.Tensor:
+    """Nothing anywhere: even maps, and no centre that is likely."""
+    values = torch.full((1, CHANNELS, height, width), -8.0)
+    values[:, GAZE] = 0
+    values[:, KEPT] = 0
+    return values
+
+
+def inverse_softplus(value: float) -> float:
+    return float(np.log(np.expm1(value)))
+
+
+def attention(gaze: np.ndarray) -> Attention:
+    return Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0))
+
+
+def test_the_focus_is_the_centre_of_mass_around_the_highest_cell() -> None:
+    gaze = np.zeros((4, 4))
+    gaze[1, 2], gaze[1, 3] = 0.5, 0.5
+    gaze[3, 0] = 0.4  # far from the peak: not counted
+    # columns 2 and 3 have their centres at 2.5/4 and 3.5/4, row 1 at 1.5/4
+    assert attention(gaze).focus_rel() == pytest.approx((0.75, 0.375))
+
+
+def test_the_focus_moves_little_where_two_neighbours_are_nearly_equal() -> None:
+    gaze = np.full((4, 4), 1e-3)
+    places = []
+    for left, right in ((0.5, 0.49), (0.49, 0.5)):
+        gaze[1, 1], gaze[1, 2] = left, right
+        places.append(attention(gaze).focus_rel())
+    # the highest cell moves by .25 of the width, the focus by about .005
+    assert np.abs(np.subtract(*places)).max() < 0.01
+
+
+def test_maps_are_shares_and_probabilities() -> None:
+    values = output()
+    values[0, GAZE, 2:4, 4:6] = np.log(7.0)  # one cell of stride 16, row 1 and column 2 of 4 × 4
+    values[0, KEPT, 0:2, 0:2] = np.log(3.0)
+    found = read_attention(values)
+    assert found.gaze.shape == found.kept.shape == (4, 4)
+    # 15 cells of weight 1 and one of 7: 7/22 and 1/22
+    assert found.gaze[1, 2] == pytest.approx(7 / 22)
+    assert found.gaze[0, 0] == pytest.approx(1 / 22)
+    assert found.gaze.sum() == pytest.approx(1)
+    # odds of 3 to 1
+    assert found.kept[0, 0] == pytest.approx(0.75)
+    assert found.kept[3, 3] == pytest.approx(0.5)
+
+
+def test_a_head_is_read_off_its_centre_and_offsets() -> None:
+    values = output()
+    values[0, HEAD, 2, 3] = 2.0
+    values[0, HEAD + 1 : HEAD + 5, 2, 3] = inverse_softplus(1.5)
+    found = read_attention(values)
+    # the cell's centre is (3.5, 2.5); 1.5 cells to each side; as shares of 8 cells
+    assert found.heads_rel == pytest.approx(np.array([[2, 1, 5, 4]]) / 8)
+    assert found.likelihood == pytest.approx([1 / (1 + np.exp(-2.0))])
+
+
+def test_a_face_alone_becomes_a_head_and_one_on_a_head_makes_it_surer() -> None:
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    face = np.array([[2, 2, 4, 4]], np.float32), np.array([0.9], np.float32)
+    limit = np.array([8, 8, 8, 8])
+    heads, likelihood = merge_heads(nothing, face, limit)
+    # two cells wide and high, so the head's edges are twice HEAD_OF_FACE away
+    assert heads == pytest.approx((np.array([[2, 2, 4, 4]]) + 2 * HEAD_OF_FACE) / 8)
+    assert likelihood == pytest.approx([0.9])
+    own = np.array([[1.5, 1, 4.5, 4.5]], np.float32), np.array([0.4], np.float32)
+    heads, likelihood = merge_heads(own, face, limit)
+    assert heads == pytest.approx(own[0] / 8)
+    assert likelihood == pytest.approx([0.9])
+
+
+def test_maps_travel_with_the_objects() -> None:
+    values = output()
+    values[0, KINDS.index("face"), 4, 4] = 4.0
+    first = OFFSETS_OF["face"]
+    values[0, first : first + 4, 4, 4] = inverse_softplus(1.5)
+    found = postprocess(values)
+    assert found.labels == ["face"]
+    assert found.attention is not None
+    assert found.top(0).attention is found.attention
+
+
+def test_the_gaze_peak_and_the_head_lie_on_the_face() -> None:
+    photo = astronaut()  # public domain, 512 × 512: the face is about (170..285, 65..185)
+    (found,) = EmbeddedDetector().detect([photo])
+    assert found.attention is not None
+    x, y = found.attention.focus_rel()
+    assert 0.33 < x < 0.56
+    assert 0.12 < y < 0.37
+    best = found.attention.heads_rel[found.attention.likelihood.argmax()]
+    assert (best[:2] < [0.36, 0.13]).all()
+    assert (best[2:] > [0.54, 0.33]).all()
