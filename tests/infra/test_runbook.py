@@ -106,6 +106,8 @@ def test_messages_of_the_runbook_are_those_of_the_code() -> None:
         "overwrote an object that it was asked to create only if absent",
         "is on record but missing or cut short",
         "could commit",
+        "cannot be used: ",
+        " covers nothing: ",
         "a worker could not go on",
         "UNTRAINED",
         "tasks are not done",

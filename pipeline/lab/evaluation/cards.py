@@ -1,6 +1,5 @@
 """The best and worst photos of a run for the report's page, with crops and labels drawn on them."""
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +8,7 @@ from pipeline.inputs.listing import read_image
 from pipeline.lab.evaluation.catalogue import MEASURES, OURS
 from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.summary import photo_values
-from pipeline.photo.decode import decode
-from pipeline.photo.thumbnail import cut, encode
+from pipeline.report.inline import preview, rectangle
 
 PHOTO_SIDE = 420  # px, long side of a photo on the page
 SHOWN = 8  # best and worst photos, each
@@ -37,10 +35,10 @@ def card(row: Row, measure: str | None) -> dict[str, Any]:
         boxes, shape = shape_boxes(row, measure or "any violation")
     return {
         "id": row["id"],
-        "image": data_uri(row["file"]),
+        "image": photo_preview(row["file"]),
         "width": row["width"],
         "height": row["height"],
-        "boxes": [{"kind": kind, **_rectangle(box)} for kind, box in boxes],
+        "boxes": [{"kind": kind, **rectangle(box)} for kind, box in boxes],
         "points": row.get("gaze", []),
         "value": _ours(row).get(measure or "", float("nan")),
         "tags": ", ".join(row["tags"]) + (f", drawn: {shape}" if shape else ""),
@@ -78,23 +76,13 @@ def shape_boxes(row: Row, measure: str) -> tuple[list[tuple[str, list[float]]], 
     return [("head", head) for head in row.get("heads", [])] + found, shape
 
 
-def data_uri(file: str) -> str | None:
+def photo_preview(file: str) -> str | None:
     """A small copy of the photo as a data URI; None where it cannot be read any more."""
     try:
-        photo = decode(read_image(file, None), view_side=PHOTO_SIDE)
-        scale = min(1.0, PHOTO_SIDE / max(photo.width_px, photo.height_px))
-        size = (max(1, round(photo.width_px * scale)), max(1, round(photo.height_px * scale)))
-        whole = (0.0, 0.0, float(photo.width_px), float(photo.height_px))
-        data = encode(cut(photo, whole, size), "jpeg", 80)
+        return preview(read_image(file, None), PHOTO_SIDE)
     except CropError:
         return None
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _ours(row: Row) -> dict[str, float]:
     return photo_values(row).get(OURS, {})
-
-
-def _rectangle(box: Sequence[float]) -> dict[str, float]:
-    x0, y0, x1, y1 = box
-    return {"x": x0, "y": y0, "w": x1 - x0, "h": y1 - y0}

@@ -14,9 +14,14 @@ from pipeline.lab.evaluation.plots import Bar, bars, scatter
 from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.summary import photo_values, sort_measure
 from pipeline.lab.evaluation.tables import Report, glance, tables
+from pipeline.report.inline import PALETTE
 
-# Okabe and Ito's palette: people with any colour vision can tell these apart.
-COLOURS = {OURS: "#d55e00", "centre": "#0072b2", "attention": "#009e73", CONSENSUS: "#999999"}
+COLOURS = {
+    OURS: PALETTE["vermilion"],
+    "centre": PALETTE["blue"],
+    "attention": PALETTE["green"],
+    CONSENSUS: PALETTE["grey"],
+}
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
