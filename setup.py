@@ -1,5 +1,7 @@
-"""Compiles the operators' kernels during installation where that is possible; pyproject.toml has
-everything else."""
+"""Compile the operators' kernels during installation, where that is possible.
+
+pyproject.toml has everything else.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -11,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 class CompileKernels(build_ext):
-    """Runs cuda_ops/compile.py, loaded by its path: the package itself would import torch."""
+    """Run cuda_ops/compile.py, loaded by its path: the package itself would import torch."""
 
     def run(self) -> None:
         spec = importlib.util.spec_from_file_location("compile", HERE / "cuda_ops/compile.py")

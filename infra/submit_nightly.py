@@ -82,7 +82,7 @@ def ray_job(template: str, day: datetime.date, owner_name: str, owner_uid: str) 
 
 
 def create(api: Api, job: RayJob) -> str:
-    """Creates the RayJob unless it exists; its path in the API."""
+    """Create the RayJob unless it exists; returns its path in the API."""
     group, namespace = job["apiVersion"], job["metadata"]["namespace"]
     folder = f"/apis/{group}/namespaces/{namespace}/rayjobs"
     path = f"{folder}/{job['metadata']['name']}"
@@ -123,6 +123,7 @@ def watch(api: Api, path: str, poll_s: float = POLL_S, patience_s: float = PATIE
 
 
 def main(arguments: list[str], environment: dict[str, str]) -> int:
+    """Submit the night's RayJob and watch it; returns the exit code."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return USAGE

@@ -47,13 +47,13 @@ def as_boxes(values: ArrayLike) -> FloatArray:
 
 
 def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Area of boxes [..., 4], in square units of their frame. [...]"""
+    """Area of boxes [..., 4], in square units of their frame: [...]."""
     result: NDArray[np.float32] = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
     return result
 
 
 def intersection(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
-    """Area shared by each of boxes [N, 4] with each of others [M, 4]. [N, M]"""
+    """Area shared by each of boxes [N, 4] with each of others [M, 4]: [N, M]."""
     high = np.minimum(boxes[:, None, 2:], others[:, 2:])
     sides = high - np.maximum(boxes[:, None, :2], others[:, :2])
     result: NDArray[np.float32] = np.prod(np.clip(sides, 0, None), axis=2)
@@ -61,7 +61,7 @@ def intersection(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
 
 
 def shares_inside(crop: NDArray[np.float32], objects: Boxes) -> NDArray[np.float32]:
-    """Share of each object's area inside a crop [4]. objects [D, 4], none without area. [D]"""
+    """Share inside a crop [4] of the area of each of objects [D, 4], none without area: [D]."""
     shares: NDArray[np.float32] = intersection(crop[None], objects)[0] / area(objects)
     return shares
 
@@ -79,7 +79,7 @@ def mirror(boxes: NDArray[np.float32], width: float) -> NDArray[np.float32]:
 
 
 def to_whole_pixels(boxes: Boxes, width: int, height: int) -> Boxes:
-    """Boxes rounded to whole pixels, inside a width × height image, at least 1 px a side. [N, 4]"""
+    """Round boxes to whole pixels, inside a width × height photo, at least 1 px a side: [N, 4]."""
     limit = np.array([width, height], np.float32)
     low = np.clip(np.rint(boxes[:, :2]), 0, limit - 1)
     high = np.clip(np.rint(boxes[:, 2:]), low + 1, limit)

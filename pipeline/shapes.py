@@ -27,7 +27,7 @@ class Shape:
 
 
 def parse_shape(text: str) -> Shape:
-    """Reads one shape: "W:H" with positive numbers, "circle" or "free".
+    """Read one shape: "W:H" with positive numbers, "circle" or "free".
 
     "640:480" is the ratio 4:3 under its own name; it says nothing about the size of the output.
     Raises UsageError for anything else.
@@ -50,7 +50,7 @@ def parse_shape(text: str) -> Shape:
 
 
 def parse_shapes(text: str) -> list[Shape]:
-    """Reads a comma-separated list such as "1:1,4:3,circle", in order.
+    """Read a comma-separated list such as "1:1,4:3,circle", in order.
 
     Raises UsageError for an empty list, an unknown shape, or one named twice.
     """

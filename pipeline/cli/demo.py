@@ -154,6 +154,7 @@ def submit(dashboard_url: str, environment: Mapping[str, str], ratios: str) -> N
 
 
 def say(line: str) -> None:
+    """Print a line of the demo's own."""
     print(f"demo: {line}", flush=True)
 
 

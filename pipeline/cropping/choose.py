@@ -50,7 +50,7 @@ class Chooser(Protocol):
     """What decides among candidates, for one photo. Boxes are in source pixels."""
 
     def penalty(self, shape: Shape, boxes: Boxes) -> Scores | None:
-        """What is held against each of boxes [N, 4] during the search. [N]
+        """What is held against each of boxes [N, 4] during the search: [N].
 
         In standard deviations of the list's scores; None for nothing.
         """
@@ -59,7 +59,7 @@ class Chooser(Protocol):
     def best(
         self, shape: Shape, candidates: CandidateList, found: SearchResult, count: int
     ) -> Boxes:
-        """The `count` best crops that are clearly different, best first. [K, 4], 1 <= K <= count
+        """The `count` best crops that are clearly different, best first: [K, 4], K from 1 to count.
 
         In whole pixels inside the photo. They are candidates, or near one where a chooser moves
         its choice; the engine has those scored that were not yet.
@@ -140,7 +140,7 @@ class CandidateScores:
 
 
 def expected_overlap(scores: CandidateScores, left: Places, asked: Places) -> Values:
-    """Expected overlap of the candidates `asked` with a person's crop, less their penalties. [A]
+    """Expected overlap of the candidates `asked` with a person's crop, less their penalties: [A].
 
     left: those among which people choose: all, or those that differ from the crops already taken.
     """

@@ -61,7 +61,8 @@ class Cropper:
         device: str | None = None,
         rank_by: str = RANK_BY,
     ) -> None:
-        """
+        """Load the network and the detector.
+
         weights: path, fsspec URI, "starter", "untrained", or a mapping in the published layout.
             None is the starter where the package has it, else an untrained network.
         detector: as `--detector` names it, or a Detector; None is the embedded one.
@@ -108,7 +109,7 @@ class Cropper:
         return [Crop(c.ratio, c.rank, c.box_px, c.score, c.margin) for c in choice.crops]
 
     def score(self, image: ImageLike, boxes_px: ArrayLike) -> NDArray[np.float32]:
-        """One score for each box [N, 4] (source pixels after orientation). Higher is better. [N]
+        """Score each box [N, 4] in source pixels after orientation, higher is better: [N].
 
         Boxes are rounded to whole pixels and clipped to the photo, as crops are.
         Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1.

@@ -25,7 +25,7 @@ LEAST_SIDES = 1.05  # sides of the smallest crop around a subject, in the subjec
 def expected_human_overlap(
     boxes_px: Boxes, objects: Detections, size_wh: tuple[int, int], ratio: float | None
 ) -> Values:
-    """Expected IoU of each of boxes_px [N, 4] with the crops that people are likely to make. [N]
+    """Expected IoU of each of boxes_px [N, 4] with the crops that people are likely to make: [N].
 
     Boxes and objects in pixels of a photo of size_wh. ratio: width / height that people are asked
     for; half of them keep to it, the other half crop freely. None: all crop freely.
@@ -57,13 +57,13 @@ def weighted_subjects(objects: Detections, sides: Values) -> tuple[Values, Value
 
 
 def likely_human_crops(subjects_rel: Values, removed: float) -> Values:
-    """The photo less the share `removed` of each gap between its edges and a subject. [S, 4]"""
+    """The photo less the share `removed` of each gap between its edges and a subject: [S, 4]."""
     low, high = removed * subjects_rel[:, :2], 1 - removed * (1 - subjects_rel[:, 2:])
     return np.concatenate([low, high], axis=1)
 
 
 def reshape_crops(crops_rel: Values, subjects_rel: Values, ratio_rel: float) -> Values:
-    """Crops [P, 4] changed to one ratio, as a person would who is asked for it. [P, 4]
+    """Crops [P, 4] changed to one ratio, as a person would who is asked for it: [P, 4].
 
     They keep their area and centre as far as they fit, and hold the whole subject [P, 4] where that
     fits, else its centre. ratio_rel: width in photo widths by height in photo heights.

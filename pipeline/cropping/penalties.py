@@ -25,7 +25,7 @@ TINY = np.float32(1e-6)  # square pixels; a body one rounding error high has a h
 
 
 def head_penalty(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) -> Scores:
-    """Penalty of each of boxes [N, 4] for heads outside it, 0 to LOST_HEAD. [N]
+    """Penalty of each of boxes [N, 4] for heads outside it, 0 to LOST_HEAD: [N].
 
     The network weighs objects without knowing what they are, and people do not forgive a head cut
     off. Each head counts by the share of it that lies outside. Large and certain ones count most,
@@ -43,7 +43,7 @@ def head_penalty(boxes: Boxes, objects: Detections, size_wh: tuple[int, int]) ->
 
 
 def text_penalty(boxes: Boxes, objects: Detections) -> Scores:
-    """Penalty of each of boxes [N, 4] for text that it cuts through, 0 to CUT_TEXT. [N]
+    """Penalty of each of boxes [N, 4] for text that it cuts through, 0 to CUT_TEXT: [N].
 
     Half a word says nothing, so text is shown whole or left out. A block counts most when half of
     it is inside, and by its detector score.
@@ -79,13 +79,13 @@ def heads_of(objects: Detections, size_wh: tuple[int, int]) -> tuple[Boxes, Scor
 
 
 def holds_any(boxes: Boxes, points: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Whether each of boxes [N, 4] holds any of points [P, 2]. [N]"""
+    """Whether each of boxes [N, 4] holds any of points [P, 2]: [N]."""
     inside = (points >= boxes[:, None, :2]) & (points <= boxes[:, None, 2:])  # [N, P, 2]
     return np.asarray(np.any(np.all(inside, axis=2), axis=1), np.bool_)
 
 
 def circle_penalty(boxes: Boxes, objects: Detections) -> Scores:
-    """Penalty of squares [N, 4] for what their inscribed circle hides of the objects, 0 to 1. [N]
+    """Penalty of squares [N, 4] for what their inscribed circle hides of the objects, 0 to 1: [N].
 
     The network scores the square, of which a circle shows π/4. Each object counts as an 8 × 8
     lattice of points, weighted by its detector score; the penalty is the share of points that lie

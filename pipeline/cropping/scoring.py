@@ -46,7 +46,7 @@ def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
 def known_or_new_scores(
     chosen: Sequence[Boxes], results: Sequence[SearchResult], score: Score
 ) -> list[Scores]:
-    """The network's scores of the crops [K, 4] that were chosen of each list. [K] each
+    """The network's scores of the crops [K, 4] that were chosen of each list: [K] each.
 
     The search knows those of candidates; crops that are none are scored here, in one call.
     """

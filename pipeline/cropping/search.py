@@ -128,7 +128,7 @@ class _Pool:
         self.known = np.concatenate([self.known, places])
 
     def posterior_mean(self) -> NDArray[np.float64]:
-        """Predict every candidate's score, in standard deviations of the known ones. [P]
+        """Predict every candidate's score, in standard deviations of the known ones: [P].
 
         The mean of a Gaussian process (Rasmussen and Williams, 2006, equation 2.25).
         """
@@ -150,7 +150,7 @@ class _Pool:
         return np.asarray(given * deviation, dtype=np.float64)
 
     def result(self, index: int, mean: NDArray[np.float64]) -> SearchResult:
-        """What is known of a list. mean: of `posterior_mean` after the last scores. [P]"""
+        """What is known of a list; mean [P] is that of `posterior_mean` after the last scores."""
         start, end = self.span_of_list[index]
         own = self.scores[start:end]
         scored = np.flatnonzero(~np.isnan(own))

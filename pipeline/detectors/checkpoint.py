@@ -25,7 +25,12 @@ def read_checkpoint(uri: str, how_to_get_it: str) -> tuple[Mapping[str, Any], st
     try:
         with fsspec.open(uri, "rb") as file:
             data = file.read()
-    except (OSError, ValueError, ImportError) as error:
+    except ImportError as error:  # fsspec's, of a package for this kind of address
+        raise UsageError(
+            f"can't read the weights {uri}: {error}; for s3:// that is "
+            "pip install 's2cnet-thumbnails[s3]'"
+        ) from error
+    except (OSError, ValueError) as error:
         raise UsageError(f"can't read the weights {uri}: {error}. {how_to_get_it}") from error
     try:
         mapping = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

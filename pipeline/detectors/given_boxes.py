@@ -58,9 +58,9 @@ class GivenBoxes:
         if self.folder is None:
             raise DetectError(
                 "boxes_missing",
-                f"--detector boxes, but {uri} has no boxes: fill the input list's boxes column "
+                f"the detector is boxes, but {uri} has no boxes: fill the list's boxes column "
                 "(a list of [x0, y0, x1, y1]; an empty one means no objects), or name a folder "
-                "of box files with --detector boxes:<folder>",
+                "of box files in the detector, boxes:<folder>",
             )
         stem = posixpath.splitext(posixpath.basename(uri.replace("\\", "/")))[0]
         return read_box_file(f"{self.folder.rstrip('/')}/{stem}.txt")

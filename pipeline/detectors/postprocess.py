@@ -80,7 +80,7 @@ def _connected_regions(subject: Map, share: float) -> Boxes:
 
 
 def _importance(boxes: Boxes, subject: Map, kind: str) -> Map:
-    """How much the photo is about each of boxes [N, 4] in cells: size, place, subject map. 0..1"""
+    """How much the photo is about each of boxes [N, 4] in cells: size, place, subject map, 0..1."""
     height, width = subject.shape
     inside = np.array([_upper_mean(subject, box) for box in boxes], np.float32)
     sides = (boxes[:, 2:] - boxes[:, :2]) / (width, height)

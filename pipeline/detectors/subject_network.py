@@ -166,7 +166,7 @@ def _separable(width: int, kernel: int) -> nn.Sequential:
 
 
 def ltrb_offsets(output: Tensor, first: int) -> Tensor:
-    """Offsets from a cell's centre to left, top, right and bottom edge, in cells. [B, 4, h, w]
+    """Offsets from a cell's centre to left, top, right and bottom edge, in cells: [B, 4, h, w].
 
     output: of `SubjectNetwork`; first: the first of their channels (`OFFSETS_OF`). Never negative.
     """

@@ -39,7 +39,8 @@ class TorchvisionDetector:
         device: str | torch.device = "cpu",
         cache: Path | None = None,
     ) -> None:
-        """
+        """Load a model.
+
         model: its name in torchvision, e.g. `ssdlite320_mobilenet_v3_large`.
         weights: path or fsspec URI of a state dict; None takes torchvision's own, downloaded into
             torch.hub's folder once.
@@ -149,6 +150,6 @@ def _download(model: str, url: str) -> Path:
 
 def _how_to_get(model: str, url: str) -> str:
     return (
-        f"Download {url} on a machine with internet access and pass "
-        f"--detector torchvision:{model}:<that file>, or use --detector embedded"
+        f"Download {url} on a machine with internet access and name it in the detector, "
+        f"torchvision:{model}:<that file>; or use the detector embedded"
     )

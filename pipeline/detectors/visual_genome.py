@@ -28,7 +28,7 @@ from pipeline.detectors.visual_genome_network import (
     nms_inclusive,
 )
 from pipeline.device import choose_device
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError, UsageError
 
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 SHORT_SIDE = 600
@@ -43,7 +43,7 @@ did not say how they chose among the boxes; here the most confident come first a
 HOW_TO_GET = (
     "The published weights are on Google Drive, id 18n_3V1rywgeADZ3oONO0DsuuS9eMW6sN "
     "(from github.com/shilrley6/Faster-R-CNN-with-model-pretrained-on-Visual-Genome): "
-    "download the file and pass --detector vg:<path or URI>"
+    "download the file and name it in the detector, vg:<path or URI>"
 )
 
 
@@ -73,7 +73,7 @@ class VisualGenomeDetector:
         Raises UsageError where `uri` is None, the file is missing, or its layout is another.
         """
         if uri is None:
-            raise UsageError(f"--detector vg needs its weights. {HOW_TO_GET}")
+            raise SettingError("detector", f"vg needs its weights. {HOW_TO_GET}")
         mapping, sha256 = read_checkpoint(uri, HOW_TO_GET)
         if "model" not in mapping:
             raise UsageError(f"{uri} has no entry `model`, as the published file has. {HOW_TO_GET}")

@@ -206,7 +206,8 @@ def _open(data: bytes, name: str) -> ImageFile.ImageFile:
     if name == "avif":
         return AvifImageFile(stream)
     if HeifImageFile is None:
-        raise DecodeError("unsupported_format", "HEIC is read where pillow-heif is installed")
+        message = "HEIC needs pillow-heif: pip install 's2cnet-thumbnails[heic]'"
+        raise DecodeError("unsupported_format", message)
     opened: ImageFile.ImageFile = HeifImageFile(stream)
     return opened
 

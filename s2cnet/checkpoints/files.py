@@ -54,7 +54,12 @@ def read_weights(source: str) -> bytes:
             data: bytes = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError as error:
         raise WeightsError(f"there is no weights file {source}") from error
-    except (OSError, ValueError, ImportError) as error:
+    except ImportError as error:  # fsspec's, of a package for this kind of address
+        raise WeightsError(
+            f"cannot read the weights file {source}: {error}; for s3:// that is "
+            "pip install 's2cnet-thumbnails[s3]'"
+        ) from error
+    except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read the weights file {source}: {error}") from error
     if len(data) > LARGEST_BYTES:
         raise WeightsError(f"{source} is larger than {LARGEST_BYTES >> 20} MiB: not an S2CNet")

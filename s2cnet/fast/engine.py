@@ -26,7 +26,8 @@ class FastS2CNet:
     def __init__(
         self, network: S2CNet, precision: Precision = "float32", cache: Path | None = None
     ) -> None:
-        """
+        """Fold the weights of a network.
+
         network: on the device to score on. In training mode its batch norms use the statistics of
             the batch, as in `forward`.
         precision: of the largest matrix products, and on a GPU of the backbone too. "bfloat16" and

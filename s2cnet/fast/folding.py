@@ -95,7 +95,7 @@ def rod_table(weight: Tensor, features: Tensor) -> Tensor:
 
 
 def rod_outside(table: Tensor, boxes: Tensor, size_hw: torch.Size) -> Tensor:
-    """Sums [k, C] of `rod_table`'s points outside boxes [k, 4], in feature cells.
+    """Sum `rod_table`'s points outside boxes [k, 4] in feature cells: [k, C].
 
     A point on a box's edge is inside it; an inverted box has no inside.
     """

@@ -19,8 +19,11 @@ from s2cnet.network.nodes import box_centres, sample, used_detections
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """One image. After the attention of the first layer, every node is a weighted sum of vectors
-    that the image's candidates share (`shared`) and of h + 1 vectors of the candidate's own."""
+    """One image.
+
+    After the attention of the first layer, every node is a weighted sum of vectors that the image's
+    candidates share (`shared`) and of h + 1 vectors of the candidate's own.
+    """
 
     size_wh: Tensor  # [2] width and height of the input
     features: Tensor  # [1, channels, H / 16, W / 16]

@@ -59,6 +59,12 @@ assert line.endswith("pip install 's2cnet-thumbnails[{extra}]'"), line
     [
         ("cli.crop", "cluster", {"ray"}, ["--input", ".", "--output", "out"]),
         ("cli.crop", "cluster", {"prometheus_client"}, ["--input", ".", "--output", "out"]),
+        (
+            "cli.crop",
+            "s3",
+            {"s3fs"},
+            ["--input", "tests", "--output", "o", "--weights", "s3://b/w"],
+        ),
         ("cli.runs", "s3", {"s3fs"}, ["list", "s3://bucket/"]),
         ("cli.demo", "demo", {"psutil"}, []),
         ("cli.demo", "s3", {"s3fs"}, []),

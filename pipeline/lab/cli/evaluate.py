@@ -1,8 +1,8 @@
-"""Measure how far people agree with the crops: a data set, the network, baselines, a report.
+r"""Measure how far people agree with the crops: a data set, the network, baselines, a report.
 
     python jobs/evaluate.py --dataset gaicv1 --data GAICv1/ --output report/
     python jobs/evaluate.py --dataset flms --data FLMS/ --output report/ --detector embedded
-    ray job submit --working-dir . -- python jobs/evaluate.py --dataset gaicv2 --data /mnt/GAICv2 \\
+    ray job submit --working-dir . -- python jobs/evaluate.py --dataset gaicv2 --data /mnt/GAICv2 \
         --output /mnt/report --ray
 
 Writes report.html (self-contained) and evaluation.json into --output. Data sets and their folders:

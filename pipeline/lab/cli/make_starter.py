@@ -1,9 +1,9 @@
-"""Make the weights in the package: the embedded detector and the starter S2CNet.
+r"""Make the weights in the package: the embedded detector and the starter S2CNet.
 
     node pipeline/lab/starter/label_objects.mjs models/ photos/index.json objects.jsonl
-    python jobs/make_starter.py --photos photos/ --objects objects.jsonl \\
-        --scored-crops gaicd_v1_scored_crops.json --lite0 efficientnet-lite0-57934424.pth \\
-        --mobilenet object_detection_ssd_mobilenetv2_oidv4_fp16.tflite \\
+    python jobs/make_starter.py --photos photos/ --objects objects.jsonl \
+        --scored-crops gaicd_v1_scored_crops.json --lite0 efficientnet-lite0-57934424.pth \
+        --mobilenet object_detection_ssd_mobilenetv2_oidv4_fp16.tflite \
         --centerface centerface.onnx --isnet background-removal-node/dist --output made/
 
 None of the inputs is in the package. --photos is any folder of varied photos with an index.json

@@ -1,8 +1,8 @@
-"""Train S2CNet, or the GAIC baseline, on photos with scored crops.
+r"""Train S2CNet, or the GAIC baseline, on photos with scored crops.
 
     python jobs/train.py --data GAICv1/ --output runs/s2cnet
     python jobs/train.py --data UGCrop5K/ --output runs/ours --start starter --epochs 20
-    ray job submit --working-dir . -- python jobs/train.py --data /mnt/GAICv2 \\
+    ray job submit --working-dir . -- python jobs/train.py --data /mnt/GAICv2 \
         --output /mnt/runs/s2cnet --workers 4 --gpu
 
 --data has the GAIC layout: images/<split>/, annotations/, optionally bbox/ (pipeline/lab/datasets).

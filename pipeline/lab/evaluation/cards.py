@@ -66,7 +66,7 @@ def scored_boxes(row: Row) -> list[tuple[str, list[float]]]:
 
 
 def shape_boxes(row: Row, measure: str) -> tuple[list[tuple[str, list[float]]], str]:
-    """This run's crop of the shape that it does worst on, and the centre crop; the shape's name."""
+    """The run's crop of the shape that it does worst on, and the centre crop; the shape's name."""
     ours = row["shapes"][OURS]
     sign = -1 if MEASURES[measure].lower else 1
     shape = min(ours, key=lambda name: sign * ours[name]["measures"][measure])

@@ -81,7 +81,7 @@ def _inside(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
 
 
 def _is_main(detected: Detections, size_wh: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which objects are main ones; faces and text have rules of their own. [D]"""
+    """Which objects are main ones; faces and text have rules of their own: [D]."""
     surest: dict[str, float] = {}
     for label, score in zip(detected.labels, detected.scores.tolist(), strict=True):
         surest[label] = max(score, surest.get(label, 0.0))

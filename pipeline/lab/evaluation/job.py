@@ -96,7 +96,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
 
 
 def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: Log) -> list[Row]:
-    """All rows, ordered by id."""
+    """Judge every photo and tell progress; rows ordered by id."""
     progress = Progress(log, len(dataset.examples), len(dataset.examples))
     started, rows = time.perf_counter(), []
     for row in run(dataset, setup, job, log):
@@ -108,7 +108,7 @@ def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: L
 
 
 def run(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: Log) -> Iterator[Row]:
-    """Here or on Ray."""
+    """Judge every photo, here or on Ray."""
     if not job.ray:
         return evaluate_here(dataset.examples, setup, job.device)
     from pipeline.lab.evaluation.cluster import evaluate_on_ray  # ray is slow to import

@@ -23,7 +23,7 @@ FREE = parse_shape("free")  # annotated crops are of any ratio
 def product_order(
     engine: CropEngine, seen: SeenPhoto, boxes: Boxes
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Places of boxes [N, 4] in the order in which the product takes them, and their scores. [N]
+    """Places of boxes [N, 4] in the order in which the product takes them, and their scores: [N].
 
     Boxes in source pixels; the scores are the network's own. Raises ScoreError.
     """

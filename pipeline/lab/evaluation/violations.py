@@ -52,7 +52,7 @@ def violations(
 
 
 def shares(crop: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
-    """Share of each of boxes [N, 4] inside a crop [4]. [N]"""
+    """Share of each of boxes [N, 4] inside a crop [4]: [N]."""
     return np.asarray(intersection(crop[None], boxes)[0] / area(boxes))
 
 

@@ -103,7 +103,7 @@ def pair_features(crops: Tensor, subjects: Tensor, aspects: Tensor) -> Tensor:
 
 
 def candidate_subjects(objects: Boxes) -> Boxes:
-    """Object boxes and the hulls of any two, without the huge and the tiny. [S, 4], S ≥ 1"""
+    """Object boxes and the hulls of any two, without the huge and the tiny: [S, 4], S ≥ 1."""
     first, second = np.tril_indices(len(objects))
     low = np.minimum(objects[first, :2], objects[second, :2])
     high = np.maximum(objects[first, 2:], objects[second, 2:])
@@ -165,7 +165,7 @@ def _photo_loss(
 
 @torch.no_grad()
 def subject_costs(teacher: LayoutTeacher, layout: ScoredLayout, subjects: Boxes) -> Values:
-    """Mean error of a photo's predicted scores for each of subjects [S, 4]. [S]"""
+    """Mean error of a photo's predicted scores for each of subjects [S, 4]: [S]."""
     scores = teacher_scores(teacher, layout.crops, subjects, layout.aspect)
     truth = torch.from_numpy(layout.scores).expand(len(subjects), -1)
     costs = functional.smooth_l1_loss(torch.from_numpy(scores), truth, reduction="none")

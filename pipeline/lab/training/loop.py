@@ -25,7 +25,7 @@ CLIP_NORM = 10.0  # of a step's gradient; set by hand, so that no single photo u
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among those that train together. The defaults are for one alone."""
+    """One of the processes that train together; the defaults are for one alone."""
 
     rank: int = 0
     count: int = 1

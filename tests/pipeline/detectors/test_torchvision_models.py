@@ -104,7 +104,9 @@ def test_offline_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
-    with pytest.raises(UsageError, match=r"Download https://\S+\.pth .* and pass --detector"):
+    with pytest.raises(
+        UsageError, match=r"Download https://\S+\.pth .* and name it in the detector, torchvision:"
+    ):
         make_detector(f"torchvision:{MODEL}")
 
 

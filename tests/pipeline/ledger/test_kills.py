@@ -32,8 +32,10 @@ def test_a_fifth_of_the_requests_faulty(s3: str, s3_server: str, tmp_path: Path)
 
 
 def test_a_zombie_changes_nothing(s3: str, s3_server: str) -> None:
-    """A job stops for a while before it puts a task on record. Meanwhile another does the whole
-    run, and the cleaner removes what is left over. Then the first one goes on."""
+    """A job stops for a while before it puts a task on record, and goes on afterwards.
+
+    Meanwhile another does the whole run, and the cleaner removes what is left over.
+    """
     output = f"{s3}/out"
     trap = Trap({}, seed=1)
     with FaultProxy(s3_server, trap) as proxy:

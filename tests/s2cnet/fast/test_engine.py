@@ -154,7 +154,9 @@ def test_no_gradients() -> None:
     ("preset", "plain", "fast"), [("gaicv1", 20.9e6, 5.95e6), ("gaicv2", 13.4e6, 10.4e6)]
 )
 def test_multiply_adds_per_candidate(preset: str, plain: float, fast: float) -> None:
-    """By hand for gaicv1's fast path, in millions: samples 0.04, embedding 0.17, relations 0.14,
+    """Work a candidate costs, against a count by hand for gaicv1's fast path.
+
+    In millions: samples 0.04, embedding 0.17, relations 0.14,
     aggregation 0.09, keys and values 0.13, folded 0.13, attention 0.27, widening 0.52 + 0.64,
     narrowing 2.88, last layer 0.81, together 5.8.
     """

@@ -106,7 +106,7 @@ def candidates(width: int, height: int, ratio: float) -> Values:
 
 
 def kept_importance(importance: Values, content: Values, boxes: Values) -> Values:
-    """Share of the photo's importance inside each of boxes [N, 4], shares of its sides. [N]"""
+    """Share of the photo's importance inside each of boxes [N, 4], shares of its sides: [N]."""
     low, sides = np.tile(content[:2], 2), np.tile(content[2:] - content[:2], 2)
     whole = np.array([[0.0, 0, 1, 1]])
     inside = importance_in(importance, low + np.concatenate([boxes, whole]) * sides)
@@ -114,7 +114,7 @@ def kept_importance(importance: Values, content: Values, boxes: Values) -> Value
 
 
 def importance_in(importance: Values, boxes: Values) -> Values:
-    """Sum of a map [64, 64] inside boxes [N, 4] in 0..1, cells on an edge by their share. [N]"""
+    """Sum of a map [64, 64] inside boxes [N, 4] in 0..1, cells on an edge by their share: [N]."""
     edges = np.linspace(0, 1, MAP_SIDE + 1)
 
     def covered(low: Values, high: Values) -> Values:

@@ -27,7 +27,7 @@ class Smartcrop:
         except (ImportError, OSError) as error:
             raise UsageError(
                 f"the baseline {interesting} needs libvips ({error}): "
-                "pip install 'pyvips[binary]', or leave it out of --baselines"
+                "pip install 's2cnet-thumbnails[eval]', or leave it out of the baselines"
             ) from None
         self._vips: Any = pyvips
         self.interesting = interesting
