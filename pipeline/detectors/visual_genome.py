@@ -24,7 +24,7 @@ from pipeline.detectors.visual_genome_network import (
     RoiOutput,
     VisualGenomeNetwork,
     clip,
-    decode,
+    decode_boxes,
     nms_inclusive,
 )
 from pipeline.device import choose_device
@@ -82,7 +82,7 @@ class VisualGenomeDetector:
     @torch.inference_mode()
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. At most `batch` photos that resize to one size share a pass."""
-        prepared = [prepare(padded(photo)) for photo in photos]
+        prepared = [resized_bgr(padded(photo)) for photo in photos]
         found: dict[int, Detections] = {}
         for indices in in_batches([tuple(p.shape) for p, _ in prepared], self.batch):
             batch = torch.stack([prepared[i][0] for i in indices]).to(self._device)
@@ -103,7 +103,7 @@ def load_network(state: Mapping[str, Any], where: str) -> VisualGenomeNetwork:
     return network.eval()
 
 
-def prepare(photo: Pixels) -> tuple[Tensor, float]:
+def resized_bgr(photo: Pixels) -> tuple[Tensor, float]:
     """uint8 RGB [h, w, 3] -> float BGR [3, H, W] minus its mean, short side 600, and the scale.
 
     The long side is capped at 1000. The scale is what divides boxes on their way back.
@@ -131,13 +131,13 @@ def select(output: RoiOutput, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor,
     candidates[:, 0] = False
     for label in candidates.any(0).nonzero()[:, 0].tolist():
         rows = candidates[:, label].nonzero()[:, 0]
-        boxes = clip(decode(output.rois[rows], deltas[rows, label]), size_hw)
+        boxes = clip(decode_boxes(output.rois[rows], deltas[rows, label]), size_hw)
         rows = rows[nms_inclusive(boxes, probabilities[rows, label], CLASS_NMS_IOU)]
         confidence[rows] = torch.maximum(confidence[rows], probabilities[rows, label])
     best = probabilities[:, 1:].argmax(1) + 1
     order = confidence.argsort(descending=True, stable=True)
     order = order[confidence[order] > 0]
-    boxes = clip(decode(output.rois[order], deltas[order, best[order]]), size_hw)
+    boxes = clip(decode_boxes(output.rois[order], deltas[order, best[order]]), size_hw)
     return boxes, confidence[order], best[order]
 
 

@@ -101,12 +101,12 @@ class _RegionProposals(nn.Module):
         deltas = self.RPN_bbox_pred(hidden).permute(0, 2, 3, 1).reshape(batch, -1, 4)
         anchors = anchor_grid(height, width).to(deltas)
         return [
-            propose(clip(decode(anchors, delta), size_hw), score)
+            propose_regions(clip(decode_boxes(anchors, delta), size_hw), score)
             for delta, score in zip(deltas, foreground, strict=True)
         ]
 
 
-def propose(boxes: Tensor, foreground: Tensor) -> Tensor:
+def propose_regions(boxes: Tensor, foreground: Tensor) -> Tensor:
     """The 300 best of boxes [A, 4] by foreground [A] that overlap by an IoU of at most .7."""
     order = foreground.argsort(descending=True, stable=True)[:RPN_BEFORE_NMS]
     boxes, foreground = boxes[order], foreground[order]
@@ -129,7 +129,7 @@ def anchor_grid(height: int, width: int) -> Tensor:
     return (shifts[:, :, None] + window).reshape(-1, 4)
 
 
-def decode(boxes: Tensor, deltas: Tensor) -> Tensor:
+def decode_boxes(boxes: Tensor, deltas: Tensor) -> Tensor:
     """Move and scale boxes [..., 4] by deltas [..., 4] (dx, dy, dw, dh)."""
     sizes = boxes[..., 2:] - boxes[..., :2] + 1
     centres = boxes[..., :2] + sizes / 2 + deltas[..., :2] * sizes

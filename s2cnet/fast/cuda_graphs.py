@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from s2cnet.fast.folded import FoldedNetwork
-from s2cnet.fast.image import EncodedImage, encode
+from s2cnet.fast.image import EncodedImage, encode_images
 from s2cnet.fast.score import score_chunk
 from s2cnet.network.nodes import fill_detections
 
@@ -38,7 +38,7 @@ class CudaGraphs:
         self._score = Recorded(self._score_some)
 
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
-        """As `s2cnet.fast.image.encode`."""
+        """As `s2cnet.fast.image.encode_images`."""
         height, width = images.shape[-2:]
         places = self._folded.config.detections
         return [
@@ -48,7 +48,7 @@ class CudaGraphs:
 
     def score_boxes(self, image: EncodedImage, boxes: Tensor) -> Tensor:
         """As `s2cnet.fast.score.score_boxes`."""
-        shared = tensors_of(image)
+        shared = image_tensors(image)
         return torch.cat(
             [
                 self._score(*shared, fill(part, BUCKETS))[0][: len(part)]
@@ -57,14 +57,14 @@ class CudaGraphs:
         )
 
     def _encode_one(self, images: Tensor, boxes: Tensor) -> list[Tensor]:
-        (encoded,) = encode(self._folded, images, [boxes])
-        return tensors_of(encoded)
+        (encoded,) = encode_images(self._folded, images, [boxes])
+        return image_tensors(encoded)
 
     def _score_some(self, *inputs: Tensor) -> list[Tensor]:
         return [score_chunk(self._folded, EncodedImage(*inputs[:-1]), inputs[-1])]
 
 
-def tensors_of(image: EncodedImage) -> list[Tensor]:
+def image_tensors(image: EncodedImage) -> list[Tensor]:
     """The fields of an encoded image, in order."""
     return [getattr(image, field.name) for field in fields(image)]
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from s2cnet.fast.cuda_graphs import CudaGraphs
 from s2cnet.fast.folded import Precision, fold
-from s2cnet.fast.image import EncodedImage, encode
+from s2cnet.fast.image import EncodedImage, encode_images
 from s2cnet.fast.score import score_boxes
 from s2cnet.network.arguments import check_crops, check_images
 from s2cnet.network.s2cnet import S2CNet
@@ -47,7 +47,7 @@ class FastS2CNet:
             graphs = CudaGraphs(folded)
             self._encode, self._score = graphs.encode, graphs.score_boxes
         else:
-            self._encode, self._score = partial(encode, folded), partial(score_boxes, folded)
+            self._encode, self._score = partial(encode_images, folded), partial(score_boxes, folded)
 
     @torch.no_grad()
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:

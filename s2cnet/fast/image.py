@@ -42,7 +42,7 @@ class EncodedImage:
     hidden: Tensor  # [h * n + n + 2, F] `shared` after `widen`, and the bias of `widen`
 
 
-def encode(
+def encode_images(
     folded: FoldedNetwork, images: Tensor, detections: Sequence[Tensor]
 ) -> list[EncodedImage]:
     """Encode images [B, 3, H, W] of one size, with the object boxes of each [D_b, 4]."""

@@ -25,7 +25,7 @@ from s2cnet import FastS2CNet, S2CNet, boxes_to_input, load_model, prepare_image
 from s2cnet.aot import cache_folder
 from s2cnet.fast.cuda_graphs import CudaGraphs
 from s2cnet.fast.folded import HalfPrecision, Precision, fold, fold_backbone
-from s2cnet.fast.image import EncodedImage, encode
+from s2cnet.fast.image import EncodedImage, encode_images
 from s2cnet.fast.score import score_boxes
 from tests.bench.bench_score import PHOTOS, rank_correlation
 from tests.support.drawn import draw_boxes
@@ -156,7 +156,7 @@ def as_on_gpu(network: S2CNet, precision: Precision) -> Callable[..., Tensor]:
     folded = fold(network, precision)
     backbone = HalfPrecision(fold_backbone(network.backbone), getattr(torch, precision))
     folded = replace(folded, backbone=backbone)
-    return partial(score_one, partial(encode, folded), partial(score_boxes, folded))
+    return partial(score_one, partial(encode_images, folded), partial(score_boxes, folded))
 
 
 def inputs_of(picture: np.ndarray, detector: EmbeddedDetector) -> Inputs:

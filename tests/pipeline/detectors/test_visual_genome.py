@@ -15,15 +15,15 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.detectors import make_detector, visual_genome, visual_genome_network
-from pipeline.detectors.visual_genome import VisualGenomeDetector, prepare, select
+from pipeline.detectors.visual_genome import VisualGenomeDetector, resized_bgr, select
 from pipeline.detectors.visual_genome_network import (
     CLASSES,
     RoiOutput,
     anchor_grid,
     clip,
-    decode,
+    decode_boxes,
     nms_inclusive,
-    propose,
+    propose_regions,
 )
 from pipeline.errors import UsageError
 
@@ -93,7 +93,7 @@ def photo(index: int) -> np.ndarray:
 @torch.inference_mode()
 def test_golden_numbers(detector: VisualGenomeDetector, index: int) -> None:
     golden = np.load(GOLDEN / "vg_faster_rcnn.npz")
-    image, scale = prepare(photo(index))
+    image, scale = resized_bgr(photo(index))
     assert scale == pytest.approx(float(golden[f"scale{index}"]), rel=1e-6)
     output = detector._network(image[None])[0]
 
@@ -177,7 +177,7 @@ def test_anchors_by_hand() -> None:
 def test_decode_and_clip_by_hand() -> None:
     box = torch.tensor([[0.0, 0.0, 9.0, 19.0]])  # 10 wide, 20 high, centre (5, 10)
     delta = torch.tensor([[0.5, -0.1, math.log(2.0), 0.0]])  # centre (10, 8), 20 wide
-    moved = decode(box, delta)
+    moved = decode_boxes(box, delta)
     torch.testing.assert_close(moved, torch.tensor([[0.0, -2.0, 20.0, 18.0]]))
     assert clip(moved, (15, 18)).tolist() == [[0, 0, 17, 14]]
 
@@ -194,7 +194,7 @@ def test_proposals_keep_three_hundred_best_first() -> None:
     corners = torch.arange(400.0)[:, None] * torch.tensor([20.0, 0.0, 20.0, 0.0])
     boxes = corners + torch.tensor([0.0, 0.0, 9.0, 9.0])  # none overlaps another
     foreground = torch.linspace(0, 1, 400)
-    kept = propose(boxes, foreground)
+    kept = propose_regions(boxes, foreground)
     assert torch.equal(kept, boxes.flip(0)[:300])
 
 
