@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UsageError
 
+Box = NDArray[np.float32]  # [4] xyxy
 Boxes = NDArray[np.float32]  # [N, 4] xyxy
 FloatArray = NDArray[np.float64]
 

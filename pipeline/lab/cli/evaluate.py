@@ -28,11 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def evaluate(job: EvaluationJob) -> int:
     """Evaluate and write the report; returns the exit code. Raises UsageError."""
-    from pipeline.lab.evaluation.job import evaluate  # loads torch: not for --help or a typo
+    # It loads torch: not for --help or a typo.
+    from pipeline.lab.evaluation.job import evaluate_dataset
     from s2cnet import WeightsError
 
     try:
-        failed_share = evaluate(job, Log(job.log_format))
+        failed_share = evaluate_dataset(job, Log(job.log_format))
     except WeightsError as error:
         raise UsageError(str(error)) from error
     return OVER_ERROR_RATE if failed_share > job.max_error_rate else 0

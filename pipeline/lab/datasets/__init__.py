@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import gaze, human, labels, scored
-from pipeline.lab.datasets.example import Boxes, Example
+from pipeline.lab.datasets.example import Example
 
 Reader = Callable[[Path, str], tuple[list[Example], list[str]]]
 READERS: dict[str, Reader] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-Boxes = NDArray[np.float32]  # [N, 4] xyxy
+from pipeline.boxes import Boxes
 
 
 def _no_boxes() -> Boxes:

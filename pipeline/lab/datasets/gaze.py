@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
-from pipeline.lab.datasets.example import Boxes, Example
+from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
     boxes,
     cell,

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
-from pipeline.lab.datasets.example import Boxes, Example
+from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
     YXYX,
     boxes,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
-from pipeline.lab.datasets.example import Boxes
 
 YXYX = [1, 0, 3, 2]
 """Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
-from pipeline.lab.datasets.example import Boxes, Example
+from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
     YXYX,
     boxes,

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-Row = dict[str, Any]
-IntervalOf = Callable[[Iterable[float]], dict[str, float]]
+from pipeline.lab.evaluation.photo import Row
+
+Interval = dict[str, float]  # mean, low, high, photos
+IntervalOf = Callable[[Iterable[float]], Interval]
 
 FAVOUR_MARGIN = 0.05  # ours: of two people's shares, as far apart as detectors' boxes are loose
 LOST_BELOW, WHOLE_FROM = 0.05, 0.95  # ours, likewise

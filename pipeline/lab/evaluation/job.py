@@ -23,7 +23,7 @@ from pipeline.settings import RunningSettings
 ALL = "all"  # of the job's `baselines`
 
 
-def evaluate(job: EvaluationJob, log: Log) -> float:
+def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
     """Judge every photo, write the report; returns the share of photos that could not be judged.
 
     Raises UsageError or WeightsError before the first photo.
@@ -99,7 +99,7 @@ def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: L
     """Judge every photo and tell progress; rows ordered by id."""
     progress = Progress(log, len(dataset.examples), len(dataset.examples))
     started, rows = time.perf_counter(), []
-    for row in run(dataset, setup, job, log):
+    for row in evaluated_rows(dataset, setup, job, log):
         rows.append(row)
         progress.advance(1, int(row["status"] == "ok"), 0)
     seconds = time.perf_counter() - started
@@ -107,7 +107,9 @@ def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: L
     return sorted(rows, key=lambda row: str(row["id"]))
 
 
-def run(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: Log) -> Iterator[Row]:
+def evaluated_rows(
+    dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: Log
+) -> Iterator[Row]:
     """Judge every photo, here or on Ray."""
     if not job.ray:
         return evaluate_here(dataset.examples, setup, job.device)

@@ -7,22 +7,21 @@ upper bound for any method that chooses among them.
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Boxes, area, intersection
+from pipeline.boxes import Boxes, FloatArray, area, intersection
 from pipeline.cropping.candidates import for_ratio
 from pipeline.lab.evaluation.evidence import DRAWN_CUT
 from pipeline.shapes import Shape
 
-Values = NDArray[np.float64]
 Points = NDArray[np.float32]  # [F, 2] x and y
 
 
-def gaze_kept(crops: Boxes, fixations: Points) -> Values:
+def gaze_kept(crops: Boxes, fixations: Points) -> FloatArray:
     """Share of the fixations [F, 2], F ≥ 1, inside each of crops [N, 4]: [N]."""
     inside = (fixations >= crops[:, None, :2]) & (fixations < crops[:, None, 2:])  # [N, F, 2]
     return np.asarray(inside.all(axis=2).mean(axis=1))
 
 
-def heads_cut_and_lost(crops: Boxes, heads: Boxes) -> tuple[Values, Values]:
+def heads_cut_and_lost(crops: Boxes, heads: Boxes) -> tuple[FloatArray, FloatArray]:
     """Shares of heads [H, 4], H ≥ 1, that each of crops [N, 4] cuts, and loses: [N], [N].
 
     Cut: from 2 to 98 % of the box inside. Lost: less.

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.boxes import iou
+from pipeline.boxes import Boxes, iou
 from pipeline.cropping.candidates import largest
-from pipeline.lab.datasets import Boxes
 from pipeline.lab.evaluation.evidence import Evidence
 from pipeline.lab.evaluation.kept import (
     best_gaze_kept,
@@ -19,10 +18,10 @@ from pipeline.lab.evaluation.metrics import KS, NS, acc, acc_weighted, bde, mean
 from pipeline.lab.evaluation.violations import KINDS, violations
 from pipeline.shapes import Shape
 
-Values = dict[str, float]
+MeasureValues = dict[str, float]
 
 
-def of_scores(mos: ArrayLike, predicted: ArrayLike) -> Values:
+def of_scores(mos: ArrayLike, predicted: ArrayLike) -> MeasureValues:
     """srcc, pcc, acc5, acc10, each Acc_K/N, rank-weighted means, and the best crop's own score."""
     truth, guess = np.asarray(mos, np.float64), np.asarray(predicted, np.float64)
     values = {"srcc": srcc(truth, guess), "pcc": pcc(truth, guess)}
@@ -45,19 +44,21 @@ def of_crops(
     }
 
 
-def of_free(human: Boxes, crop: NDArray[np.float64], width: int, height: int) -> Values:
+def of_free(human: Boxes, crop: NDArray[np.float64], width: int, height: int) -> MeasureValues:
     """One crop of free shape against the person nearest to it, as FCDB and FLMS are reported."""
     best = float(np.max(iou(crop, human)))
     return {"free_iou": best, "free_bde": bde(crop, human, width, height)}
 
 
-def of_crop(box: Sequence[float], shape: Shape, evidence: Evidence, best: Values) -> Values:
+def of_crop(
+    box: Sequence[float], shape: Shape, evidence: Evidence, best: MeasureValues
+) -> MeasureValues:
     """A crop [4] of a shape against the evidence: gaze and heads kept, violations times 100.
 
     best: `best_of_shape` of the same shape.
     """
     crop = np.array([box], np.float32)
-    values: Values = {}
+    values: MeasureValues = {}
     if evidence.gaze is not None:
         values["gaze_kept"] = float(gaze_kept(crop, evidence.gaze)[0])
     if len(evidence.drawn_heads):
@@ -68,9 +69,9 @@ def of_crop(box: Sequence[float], shape: Shape, evidence: Evidence, best: Values
     return values | {"any violation": 100.0 * bool(found)}
 
 
-def best_of_shape(shape: Shape, evidence: Evidence) -> Values:
+def best_of_shape(shape: Shape, evidence: Evidence) -> MeasureValues:
     """What the best candidates of a shape keep of gaze, and of heads; each its own best."""
-    values: Values = {}
+    values: MeasureValues = {}
     if evidence.gaze is not None:
         values["gaze_kept"] = best_gaze_kept(shape, evidence.gaze, evidence.size_wh)
     if len(evidence.drawn_heads):
@@ -78,7 +79,7 @@ def best_of_shape(shape: Shape, evidence: Evidence) -> Values:
     return values
 
 
-def _of_heads(cut: float, lost: float) -> Values:
+def _of_heads(cut: float, lost: float) -> MeasureValues:
     return {"heads_cut": cut, "heads_lost": lost, "heads_out": cut + lost}
 
 

@@ -8,11 +8,9 @@ the best crops alone. Data-set figures are means of these over images.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.boxes import as_boxes, iou
+from pipeline.boxes import FloatArray, as_boxes, iou
 from pipeline.errors import UsageError
 from pipeline.extras import extra_needed
-
-FloatArray = NDArray[np.float64]
 
 KS, NS = (1, 2, 3, 4), (5, 10)
 """K and N of the literature's Acc_K/N."""

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import area, intersection
+from pipeline.boxes import Boxes, area, intersection
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError, ScoreError
 from pipeline.inputs.listing import read_image
-from pipeline.lab.datasets import Boxes, Example
+from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation import measures
 from pipeline.lab.evaluation.baselines import Baseline
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS

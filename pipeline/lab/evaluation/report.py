@@ -33,11 +33,11 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     figures, page = folder / "evaluation.json", folder / "report.html"
     published = [vars(row) for row in published_for(report["dataset"])]
     figures.write_text(json.dumps({**report, "published": published}, indent=1), encoding="utf-8")
-    page.write_text(render(report), encoding="utf-8")
+    page.write_text(render_report(report), encoding="utf-8")
     return figures, page
 
 
-def render(report: Report) -> str:
+def render_report(report: Report) -> str:
     """The page as a string."""
     environment = Environment(
         loader=PackageLoader("pipeline.lab.evaluation", "."),

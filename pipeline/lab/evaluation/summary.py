@@ -5,13 +5,13 @@ is the mean over its people where it has several.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.lab.evaluation.catalogue import MEASURES, OURS, measure_of, of_shape
-from pipeline.lab.evaluation.fairness import fairness, integrity
+from pipeline.lab.evaluation.fairness import Interval, IntervalOf, fairness, integrity
 from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.slices import ORDER
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 SLICE_MEASURES = ("iou", "srcc", "acc5", "gaze_kept", "heads_out", "any violation")
 LEVEL = 95  # percent of the bootstrap distribution inside an interval
 
-Interval = dict[str, float]  # mean, low, high, photos
-IntervalOf = Callable[[Iterable[float]], Interval]
-Table = dict[str, dict[str, Interval]]  # method -> measure -> interval
+IntervalTable = dict[str, dict[str, Interval]]  # method -> measure -> interval
 
 
 def summarise(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, Any]:
@@ -70,9 +68,9 @@ def differences(values: "DataFrame") -> "DataFrame":
     return paired.assign(value=paired.value_ours - paired.value)
 
 
-def table(values: "DataFrame", interval: IntervalOf) -> Table:
+def table(values: "DataFrame", interval: IntervalOf) -> IntervalTable:
     """The interval of each method and measure over all photos that have it."""
-    found: Table = {}
+    found: IntervalTable = {}
     for (method, measure), part in values.groupby(["method", "measure"], sort=False):
         found.setdefault(str(method), {})[str(measure)] = interval(part.value)
     return found
@@ -129,7 +127,7 @@ def bootstrap(resamples: int, seed: int) -> IntervalOf:
     return interval
 
 
-def verdicts(differences: Table) -> dict[str, dict[str, str]]:
+def verdicts(differences: IntervalTable) -> dict[str, dict[str, str]]:
     """Ours against each other method, method -> measure -> better, worse or level.
 
     Level where the interval of the paired difference holds 0.

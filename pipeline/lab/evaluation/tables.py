@@ -41,7 +41,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One line of a table; kind: ours, published, shape or nothing."""
 
     name: str
@@ -57,7 +57,7 @@ class Table:
     title: str
     note: str
     header: list[str]
-    lines: list[Line]
+    lines: list[TableLine]
 
 
 def glance(report: Report) -> Table:
@@ -75,7 +75,7 @@ def glance(report: Report) -> Table:
             for method in methods
             for verdict in [report["verdicts"].get(method, {}).get(key, "")]
         ]
-        lines.append(Line(shape or measure.name, cells, "shape" if shape else "", below))
+        lines.append(TableLine(shape or measure.name, cells, "shape" if shape else "", below))
     note = (
         f"Means over photos. ▲: this run is better than that method; ▼: it is worse; the {LEVEL} % "
         "bootstrap interval of the difference, photo by photo, does not hold 0."
@@ -119,7 +119,7 @@ def violations_note(report: Report) -> str:
 
 def _table(title: str, note: str, columns: Mapping[str, str], report: Report) -> Table:
     lines = [
-        Line(name, cells, "ours" if method == OURS else "")
+        TableLine(name, cells, "ours" if method == OURS else "")
         for method, name in METHODS.items()
         for cells in [
             [
@@ -141,9 +141,9 @@ def _cell(
     return Cell(f"{interval['mean']:.{digits}f}", below, verdict)
 
 
-def _published(dataset: str, columns: list[str]) -> list[Line]:
+def _published(dataset: str, columns: list[str]) -> list[TableLine]:
     return [
-        Line(
+        TableLine(
             row.method,
             [_cell({"mean": row.values[key]} if key in row.values else None, 3) for key in columns],
             "published",

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.boxes import mirror
-from pipeline.lab.starter.scored_crops import Boxes, ScoredLayout, Values
+from pipeline.boxes import Boxes, mirror
+from pipeline.cropping.search import Scores
+from pipeline.lab.starter.scored_crops import ScoredLayout
 from pipeline.lab.training.losses import crop_loss
 
 # Set by hand.
@@ -129,7 +130,7 @@ def find_subjects(
 
 
 def fit_teacher(
-    layouts: Sequence[ScoredLayout], subjects: Sequence[Values], epochs: int, seed: int
+    layouts: Sequence[ScoredLayout], subjects: Sequence[Scores], epochs: int, seed: int
 ) -> LayoutTeacher:
     """Train a teacher for known subjects; returned in evaluation mode."""
     torch.manual_seed(seed)
@@ -154,7 +155,7 @@ def fit_teacher(
 
 
 def _photo_loss(
-    teacher: LayoutTeacher, layout: ScoredLayout, subject: Values, random: np.random.Generator
+    teacher: LayoutTeacher, layout: ScoredLayout, subject: Scores, random: np.random.Generator
 ) -> Tensor:
     if random.random() < 0.5:
         layout, subject = layout.mirrored(), mirror(subject[None], 1)[0]
@@ -164,7 +165,7 @@ def _photo_loss(
 
 
 @torch.no_grad()
-def subject_costs(teacher: LayoutTeacher, layout: ScoredLayout, subjects: Boxes) -> Values:
+def subject_costs(teacher: LayoutTeacher, layout: ScoredLayout, subjects: Boxes) -> Scores:
     """Mean error of a photo's predicted scores for each of subjects [S, 4]: [S]."""
     scores = teacher_scores(teacher, layout.crops, subjects, layout.aspect)
     truth = torch.from_numpy(layout.scores).expand(len(subjects), -1)

@@ -21,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import nms
 
+from pipeline.detectors import Pixels
+
 # All set by hand and not tuned.
 FACE_SIDE = 640  # px, long side of the copy
 FACE_SCORE, FACE_IOU = 0.3, 0.3  # least score; largest overlap of two faces
@@ -28,9 +30,10 @@ FOREGROUND_SIDE, FOREGROUND_BUILT_FOR = 640, 1024  # px; ours, and the one fixed
 FOREGROUND_CELLS = 96  # sides of the map that is kept
 TEXT_SCORE, TEXT_LETTERS = 0.75, 3  # least score and number of letters of a line that is text
 LINE_GAP = 0.8  # largest distance of two lines of one block, in heights of the lower one
-Pixels = NDArray[np.uint8]
-Rows = NDArray[np.float32]  # [N, 5]: xyxy as shares of the photo's sides, score
-Line = tuple[Sequence[Sequence[float]], str, float]  # four corners (x, y) in pixels, text, score
+ScoredRows = NDArray[np.float32]  # [N, 5]: xyxy as shares of the photo's sides, score
+TextLine = tuple[
+    Sequence[Sequence[float]], str, float
+]  # four corners (x, y) in pixels, text, score
 
 
 def _session(model: bytes) -> Any:
@@ -121,13 +124,13 @@ class TextDetector:
 
         self._read = RapidOCR()
 
-    def __call__(self, pixels: Pixels) -> Rows:
+    def __call__(self, pixels: Pixels) -> ScoredRows:
         """Blocks of text [T, 5] as shares of the sides and a score."""
         lines, _ = self._read(np.ascontiguousarray(pixels[..., ::-1]), use_cls=False)  # of BGR
         return text_blocks(lines or [], pixels.shape[1], pixels.shape[0])
 
 
-def text_blocks(lines: Sequence[Line], width: int, height: int) -> Rows:
+def text_blocks(lines: Sequence[TextLine], width: int, height: int) -> ScoredRows:
     """Blocks [T, 5] from lines read in a photo of width × height pixels."""
     blocks: list[NDArray[np.float32]] = []
     for corners, text, score in sorted(lines, key=lambda line: min(y for _, y in line[0])):

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import hull, iou
+from pipeline.boxes import Box, hull, iou
 from pipeline.lab.starter.onnx_networks import non_maximum_suppression
-from pipeline.lab.starter.saliency import SIDE, Box, Map, decisiveness, salient_regions
+from pipeline.lab.starter.saliency import SIDE, SaliencyMap, decisiveness, salient_regions
 from pipeline.lab.starter.teacher_outputs import TeacherOutputs
 
 PERSON = 0
@@ -72,10 +72,10 @@ class PseudoLabels:
     subjects: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     objects: list[LabelledObject]
-    subject_map: Map
+    subject_map: SaliencyMap
 
 
-def pseudo_labels(objects: list[LabelledObject], salient: Map) -> PseudoLabels:
+def pseudo_labels(objects: list[LabelledObject], salient: SaliencyMap) -> PseudoLabels:
     """The labels from the objects and the saliency map of a photo or of a part of one."""
     objects = [replace(each, importance=_importance(each, objects, salient)) for each in objects]
     main = sorted(_main_objects(objects), key=lambda each: -each.importance)
@@ -114,7 +114,7 @@ def merged_objects(outputs: TeacherOutputs) -> list[LabelledObject]:
         if row[4] >= FACE_SCORE:
             objects.append(LabelledObject(row[:4], "face", float(row[4])))
     objects += [LabelledObject(row[:4], "text", float(row[4])) for row in outputs.text]
-    return [each for each in objects if area(each.box) > LEAST_AREA]
+    return [each for each in objects if area_rel(each.box) > LEAST_AREA]
 
 
 def _merged_detections(outputs: TeacherOutputs) -> NDArray[np.float32]:
@@ -148,11 +148,13 @@ def _score_factor(factor: float) -> NDArray[np.float32]:
     return np.array([1, 1, 1, 1, factor, 1], np.float32)
 
 
-def _importance(found: LabelledObject, objects: list[LabelledObject], salient: Map) -> float:
+def _importance(
+    found: LabelledObject, objects: list[LabelledObject], salient: SaliencyMap
+) -> float:
     """How much a photo is about an object: by class, size, place, and the saliency inside it."""
     x, y = (found.box[:2] + found.box[2:]) / 2 - 0.5
     central = float(np.exp(-(x * x + y * y) / (2 * CENTRE_DEVIATION**2)))
-    size = area(found.box)
+    size = area_rel(found.box)
     if found.kind == "face":
         large = float(min(1.0, (size / FACE_FULL_AREA) ** 0.5))
         return found.likelihood * large * (FACE_OFF_CENTRE + (1 - FACE_OFF_CENTRE) * central)
@@ -180,7 +182,7 @@ def _main_objects(objects: list[LabelledObject]) -> list[LabelledObject]:
     return main
 
 
-def _subject_map(main: list[LabelledObject], salient: Map) -> Map:
+def _subject_map(main: list[LabelledObject], salient: SaliencyMap) -> SaliencyMap:
     """The map that the detector's head learns: saliency, confined to objects that are important."""
     centres = (np.arange(SIDE) + 0.5) / SIDE
     x, y = np.meshgrid(centres, centres)
@@ -201,7 +203,7 @@ def head_and_shoulders(face: Box) -> Box:
     return np.asarray(np.clip(face + PORTRAIT * sides, 0, 1), np.float32)
 
 
-def area(box: Box) -> float:
+def area_rel(box: Box) -> float:
     """Share of the photo."""
     return float(np.prod(np.clip(box[2:] - box[:2], 0, None)))
 
@@ -209,4 +211,4 @@ def area(box: Box) -> float:
 def share_inside(box: Box, outer: Box) -> float:
     """Share of `box` that lies in `outer`."""
     sides = np.minimum(box[2:], outer[2:]) - np.maximum(box[:2], outer[:2])
-    return float(np.prod(np.clip(sides, 0, None))) / max(area(box), 1e-9)
+    return float(np.prod(np.clip(sides, 0, None))) / max(area_rel(box), 1e-9)

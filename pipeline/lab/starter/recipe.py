@@ -56,10 +56,10 @@ def make_starter(job: StarterJob, log: Log) -> None:
     network = S2CNet.untrained("gaicv1", job.seed)
     load_backbone(network, job.mobilenet)
     scored = layouts if job.graph_from is None else load_model(str(job.graph_from))
-    make(detector, network, outputs, scored, job.photos, job.output, budget, job.seed, log)
+    train_both(detector, network, outputs, scored, job.photos, job.output, budget, job.seed, log)
 
 
-def make(
+def train_both(
     detector: SubjectNetwork,
     network: S2CNet,
     outputs: Sequence[TeacherOutputs],

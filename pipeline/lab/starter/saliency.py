@@ -7,11 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import hull
+from pipeline.boxes import Box, hull
 from pipeline.lab.starter.teacher_outputs import TeacherOutputs
 
-Map = NDArray[np.float32]
-Box = NDArray[np.float32]  # [4] xyxy, as shares of the photo's sides
+SaliencyMap = NDArray[np.float32]
 
 SIDE = 48  # cells of the map along each side
 # `decisiveness`: cells above CLEAR are surely salient. It is 0 where they hold the lower share of
@@ -25,7 +24,7 @@ REGION_LEVELS, ALL_REGIONS_LEVEL = ((0.3, 0.78), (0.45, 0.65)), (0.1, 0.5)
 LEAST_MASS = 0.3  # of a region, as a share of the main one's
 
 
-def saliency(outputs: TeacherOutputs) -> Map:
+def saliency(outputs: TeacherOutputs) -> SaliencyMap:
     """The saliency map of a photo, [48, 48] in 0..1."""
     activation = []
     for values in (np.sqrt(outputs.class_confidence), outputs.class_strength):
@@ -38,7 +37,7 @@ def saliency(outputs: TeacherOutputs) -> Map:
     return np.asarray(clear * foreground + (1 - clear) * mean, np.float32)
 
 
-def decisiveness(salient: Map) -> float:
+def decisiveness(salient: SaliencyMap) -> float:
     """How clearly a map separates one thing from the rest, 0..1."""
     clear = salient > CLEAR
     if float(clear.mean()) > WHOLE:
@@ -49,14 +48,14 @@ def decisiveness(salient: Map) -> float:
     return sharp * min(1.0, float(clear.mean()) / SPECK)
 
 
-def salient_regions(salient: Map) -> list[tuple[float, Box]]:
+def salient_regions(salient: SaliencyMap) -> list[tuple[float, Box]]:
     """Boxes around the most salient cells, tight and wide, with their probabilities."""
     found = [(share, _regions(salient, level)[0]) for share, level in REGION_LEVELS]
     share, level = ALL_REGIONS_LEVEL
     return [*found, (share, hull(_regions(salient, level)))]
 
 
-def _regions(salient: Map, level: float) -> list[Box]:
+def _regions(salient: SaliencyMap, level: float) -> list[Box]:
     """Boxes of connected cells above `level` of the highest value, the one of most mass first."""
     mask = (salient >= level * salient.max() - 1e-6).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)

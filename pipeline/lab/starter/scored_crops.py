@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.boxes import mirror
+from pipeline.boxes import Boxes, mirror
+from pipeline.cropping.search import Scores
 from pipeline.errors import UsageError
 from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD
-
-Boxes = NDArray[np.float32]  # [N, 4] xyxy, as shares of the photo's sides
-Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +17,7 @@ class ScoredLayout:
     """Crops [N, 4] of a photo, their normalised scores [N], object boxes [D, 4], width / height."""
 
     crops: Boxes
-    scores: Values
+    scores: Scores
     objects: Boxes
     aspect: float
 

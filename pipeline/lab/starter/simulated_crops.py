@@ -10,13 +10,9 @@ person's crop .657 (.656).
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.boxes import iou
+from pipeline.boxes import FloatArray, iou
 from pipeline.cropping.human_crops import reshape_crops
-
-Boxes = NDArray[np.float64]  # [N, 4] xyxy, as shares of the photo's sides
-Values = NDArray[np.float64]
 
 TRIM = (1.85, 2.2)  # parameters of the beta distribution of the share of a gap that is removed
 KEPT_EDGE = 0.04  # probability that an edge stays where the photo ends
@@ -32,12 +28,12 @@ RATIO_DEVIATION, FLOOR, FEW = 0.3, 0.02, 0.25
 class SimulatedCrops:
     """Crops [P, 4] of P simulated people, and what each takes for the subject [P, 4]."""
 
-    crops: Boxes
-    subjects: Boxes
+    crops: FloatArray
+    subjects: FloatArray
 
 
 def simulate_crops(
-    subjects: Boxes, weights: Values, count: int, random: np.random.Generator
+    subjects: FloatArray, weights: FloatArray, count: int, random: np.random.Generator
 ) -> SimulatedCrops:
     """Sample `count` people, each of whom crops around one of `subjects` [S, 4].
 
@@ -53,20 +49,22 @@ def simulate_crops(
     return SimulatedCrops(np.concatenate([gaps[:, :2], 1 - gaps[:, 2:]], axis=1), subject)
 
 
-def at_ratio(people: SimulatedCrops, ratio: float) -> Boxes:
+def at_ratio(people: SimulatedCrops, ratio: float) -> FloatArray:
     """What these people crop [P, 4] when asked for a ratio (in shares of the sides)."""
     return reshape_crops(people.crops, people.subjects, ratio)
 
 
-def jittered(boxes: Boxes, deviation: float, random: np.random.Generator) -> Boxes:
-    """Boxes with Gaussian noise on every edge; they stay boxes inside the photo."""
+def jittered(boxes: FloatArray, deviation: float, random: np.random.Generator) -> FloatArray:
+    """FloatArray with Gaussian noise on every edge; they stay boxes inside the photo."""
     moved = boxes + random.normal(0, 1, boxes.shape) * deviation
     low = np.minimum(moved[:, :2], moved[:, 2:] - 0.02)
     high = np.maximum(moved[:, 2:], moved[:, :2] + 0.02)
     return np.asarray(np.clip(np.concatenate([low, high], axis=1), 0, 1))
 
 
-def expected_iou(crops: Boxes, people: SimulatedCrops, ratio: float | None = None) -> Values:
+def expected_iou(
+    crops: FloatArray, people: SimulatedCrops, ratio: float | None = None
+) -> FloatArray:
     """Mean IoU of each of crops [N, 4] with the people's crops, [N].
 
     ratio: width / height of `crops`, in shares of the photo's sides. If given, people count by how

@@ -23,7 +23,7 @@ from pipeline.lab.starter.onnx_networks import FaceDetector, ForegroundSegmenter
 # Largest sides of the copy that is classified, px; set by hand.
 CLASS_SHORT, CLASS_LONG = 288, 448
 
-Rows = NDArray[np.float32]  # [N, 6]: xyxy as shares of the photo's sides, score, COCO class
+ClassRows = NDArray[np.float32]  # [N, 6]: xyxy as shares of the photo's sides, score, COCO class
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +37,13 @@ class TeacherOutputs:
 
     file: str
     size_wh: tuple[int, int]
-    objects: dict[str, Rows]
+    objects: dict[str, ClassRows]
     faces: NDArray[np.float32]
     class_confidence: NDArray[np.float32]
     class_strength: NDArray[np.float32]
     foreground: NDArray[np.float32]
     text: NDArray[np.float32]
-    given: Rows
+    given: ClassRows
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def run_teachers(
     return outputs
 
 
-def _rows(values: list[list[float]]) -> Rows:
+def _rows(values: list[list[float]]) -> ClassRows:
     return np.array(values, np.float32).reshape(-1, 6)
 
 

@@ -7,14 +7,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.boxes import Box
 from pipeline.lab.starter.pseudo_labels import (
     LabelledObject,
     PseudoLabels,
-    area,
+    area_rel,
     merged_objects,
     pseudo_labels,
 )
-from pipeline.lab.starter.saliency import SIDE, Box
+from pipeline.lab.starter.saliency import SIDE
 from pipeline.lab.starter.saliency import saliency as saliency_of
 from pipeline.lab.starter.teacher_outputs import TeacherOutputs, read_photo
 
@@ -72,7 +73,7 @@ def _in_view(found: LabelledObject, part: Box, mirrored: bool) -> LabelledObject
     """An object in a view's frame, less likely the less of it is shown; None if too little."""
     low, high = np.maximum(found.box[:2], part[:2]), np.minimum(found.box[2:], part[2:])
     box = np.concatenate([low, high])
-    share = area(box) / area(found.box) if (high > low).all() else 0.0
+    share = area_rel(box) / area_rel(found.box) if (high > low).all() else 0.0
     if share < LEAST_SHOWN:
         return None
     sides = part[2:] - part[:2]

@@ -15,7 +15,7 @@ from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.card import Card, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.loop import Epoch, History, Trainer, Workers
-from pipeline.lab.training.samples import read_photo
+from pipeline.lab.training.samples import read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import S2CNet, from_published_state_dict, load_model, to_published_state_dict
 from s2cnet.checkpoints.published import load_gaic, to_gaic_state_dict
@@ -23,7 +23,7 @@ from s2cnet.network.gaic import GAIC
 
 CHECKPOINT = "last.pt"
 BEST = "best"  # name of the weights file and its cards
-Report = Callable[[Epoch], None]
+EpochReport = Callable[[Epoch], None]
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
     return to_published_state_dict(network)
 
 
-def train(
+def fit(
     split: Split,
     settings: TrainSettings,
     folder: Path,
     detector: Detector | None = None,
     start: str | None = None,
     workers: Workers | None = None,
-    report: Report = lambda epoch: None,
+    report: EpochReport = lambda epoch: None,
 ) -> History:
     """Train, and leave in `folder`: the best epoch's weights with their card, curves, a checkpoint.
 
@@ -97,8 +97,8 @@ def train(
             trainer.restore(folder / CHECKPOINT)
         except ValueError as error:
             raise UsageError(f"{error}; give another folder, or the same settings") from error
-    photos = [read_photo(example, detector) for example in split.train]
-    validation = [read_photo(example, detector) for example in split.validation]
+    photos = [read_scored_photo(example, detector) for example in split.train]
+    validation = [read_scored_photo(example, detector) for example in split.validation]
 
     def after_epoch(trainer: Trainer, epoch: Epoch) -> None:
         if workers.rank:
@@ -114,7 +114,9 @@ def train(
     history = trainer.train(photos, validation, after_epoch)
     if history.best is not None and split.test and not workers.rank:
         trainer.averaged.module.load_state_dict(read_best(folder, settings).state_dict())
-        loss, correlation, hits = trainer.validate([read_photo(e, detector) for e in split.test])
+        loss, correlation, hits = trainer.validate(
+            [read_scored_photo(e, detector) for e in split.test]
+        )
         test = {"test_loss": loss, "test_srcc": correlation, "test_acc5": hits}
         measures = {**_validation(history.best), **test, "test_photos": len(split.test)}
         write_best(folder, trainer, split, measures)

@@ -6,7 +6,7 @@ from pipeline.detectors import make_detector
 from pipeline.device import choose_device
 from pipeline.lab.datasets import load_dataset
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.training.fit import Split, split_off, train
+from pipeline.lab.training.fit import Split, fit, split_off
 from pipeline.lab.training.loop import Epoch, Workers
 from pipeline.lab.training.settings import TrainJob, TrainSettings
 from pipeline.report.progress import Log
@@ -38,7 +38,7 @@ def train_folder(job: TrainJob, log: Log) -> None:
         )
 
     workers = Workers(device=str(device))
-    train(split, job.settings, job.output, detector, job.start, workers, report)
+    fit(split, job.settings, job.output, detector, job.start, workers, report)
 
 
 def read_split(folder: Path, layout: str, limit: int | None, settings: TrainSettings) -> Split:

@@ -11,7 +11,7 @@ import ray.train.torch
 from ray.train import RunConfig, ScalingConfig
 
 from pipeline.detectors import make_detector
-from pipeline.lab.training.fit import Split, train
+from pipeline.lab.training.fit import Split, fit
 from pipeline.lab.training.loop import Epoch, Workers
 from pipeline.lab.training.settings import TrainSettings
 
@@ -71,4 +71,4 @@ def _one_process(config: dict[str, Any]) -> None:
         print(f"epoch {epoch.epoch + 1}: {vars(epoch)}", flush=True)
 
     detector = make_detector(run.detector, str(device)) if run.detector else None
-    train(run.split, run.settings, run.folder, detector, run.start, workers, report)
+    fit(run.split, run.settings, run.folder, detector, run.start, workers, report)

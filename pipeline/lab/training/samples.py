@@ -37,7 +37,7 @@ class ScoredPhoto:
     objects: NDArray[np.float32]  # [D, 4], best first
 
 
-def read_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
+def read_scored_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
     """Decode a photo and scale its boxes to the decoded frame.
 
     Objects are those of the data set, else the detector's, else none. Raises DecodeError and

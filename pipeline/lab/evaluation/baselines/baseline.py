@@ -6,12 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import iou
+from pipeline.boxes import Box, Boxes, FloatArray, iou
 from pipeline.photo.decode import Photo
-
-Boxes = NDArray[np.float32]  # [N, 4] xyxy, source pixels
-Box = NDArray[np.float32]  # [4]
-Scores = NDArray[np.float64]  # [N]
 
 
 class Baseline(Protocol):
@@ -21,7 +17,7 @@ class Baseline(Protocol):
         """Its crop of each width / height; None where it has no opinion on positions."""
         ...
 
-    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
         """One number for each of boxes_px [N, 4], higher is better."""
         ...
 
@@ -35,7 +31,7 @@ def shifted_inside(photo: Photo, centre: NDArray[np.float64], size: NDArray[np.f
 
 def overlap_with_own(
     boxes_px: Boxes, place: Callable[[NDArray[np.float64]], NDArray[np.float32]]
-) -> Scores:
+) -> FloatArray:
     """Scores of boxes [N, 4] for a method that only places crops: IoU with its own of that size.
 
     place: crops [S, 4] of sizes [S, 2]. Sizes are rounded to whole pixels, equal ones placed once.

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import largest
 from pipeline.errors import UsageError
-from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores
 from pipeline.photo.decode import Photo
 
 INPUT_SIDE, MAP_SIDE, BOXES = 256, 64, 128
@@ -25,8 +25,6 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 POSITIONS, SIZES = 5, (1.0, 0.9, 0.8, 0.7, 0.65)
 KEPT_MARGIN = 0.05  # of the importance that the best crop keeps
 INPUTS = {"image", "boxes", "content"}
-
-Values = NDArray[np.float64]
 
 
 class FocalNet:
@@ -52,7 +50,7 @@ class FocalNet:
     def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
         return [self._crop(photo, ratio) for ratio in ratios]
 
-    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
         image, content = letterboxed(photo.pixels)
         size = np.array([photo.width_px, photo.height_px] * 2)
         boxes = boxes_px / size
@@ -69,8 +67,8 @@ class FocalNet:
         return np.asarray(boxes[int(scores.argmax())] * size, np.float32)
 
     def _run(
-        self, image: NDArray[np.float32], content: Values, boxes: Values
-    ) -> tuple[Values, ...]:
+        self, image: NDArray[np.float32], content: FloatArray, boxes: FloatArray
+    ) -> tuple[FloatArray, ...]:
         """The map [64, 64] and the scores [N] of boxes [N, 4], N at most 128."""
         padded = np.zeros((1, BOXES, 4), np.float32)
         padded[0, : len(boxes)] = boxes
@@ -79,7 +77,7 @@ class FocalNet:
         return importance[0, 0].astype(np.float64), scores[0, : len(boxes)].astype(np.float64)
 
 
-def letterboxed(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Values]:
+def letterboxed(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], FloatArray]:
     """The input [1, 3, 256, 256], black around the photo, and the photo's place in it [4], 0..1."""
     height, width = pixels.shape[:2]
     scale = INPUT_SIDE / max(width, height)
@@ -92,7 +90,7 @@ def letterboxed(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Values]
     return image, np.array([left, top, left + size[0], top + size[1]]) / INPUT_SIDE
 
 
-def candidates(width: int, height: int, ratio: float) -> Values:
+def candidates(width: int, height: int, ratio: float) -> FloatArray:
     """FocalNet's own candidates of a ratio [N, 4], as shares of the photo's sides, N ≤ 125."""
     full = np.array(largest(width, height, ratio)) / [width, height]
     found = []
@@ -105,7 +103,7 @@ def candidates(width: int, height: int, ratio: float) -> Values:
     return np.array(found)
 
 
-def kept_importance(importance: Values, content: Values, boxes: Values) -> Values:
+def kept_importance(importance: FloatArray, content: FloatArray, boxes: FloatArray) -> FloatArray:
     """Share of the photo's importance inside each of boxes [N, 4], shares of its sides: [N]."""
     low, sides = np.tile(content[:2], 2), np.tile(content[2:] - content[:2], 2)
     whole = np.array([[0.0, 0, 1, 1]])
@@ -113,11 +111,11 @@ def kept_importance(importance: Values, content: Values, boxes: Values) -> Value
     return np.asarray(inside[:-1] / max(float(inside[-1]), 1e-9))
 
 
-def importance_in(importance: Values, boxes: Values) -> Values:
+def importance_in(importance: FloatArray, boxes: FloatArray) -> FloatArray:
     """Sum of a map [64, 64] inside boxes [N, 4] in 0..1, cells on an edge by their share: [N]."""
     edges = np.linspace(0, 1, MAP_SIDE + 1)
 
-    def covered(low: Values, high: Values) -> Values:
+    def covered(low: FloatArray, high: FloatArray) -> FloatArray:
         shared = np.minimum(edges[1:], high[:, None]) - np.maximum(edges[:-1], low[:, None])
         return np.asarray(np.clip(shared, 0, None) * MAP_SIDE)  # [N, 64]
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import for_ratio
 from pipeline.device import choose_device
-from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores
 from pipeline.photo.decode import Photo
 from s2cnet import boxes_to_input, prepare_image
 from s2cnet.checkpoints.files import parse_weights, read_weights
@@ -16,7 +16,7 @@ from s2cnet.network.gaic import GAIC
 
 
 class GaicBaseline:
-    """Scores crops without looking at objects; its crop is the best of all candidates."""
+    """FloatArray crops without looking at objects; its crop is the best of all candidates."""
 
     def __init__(self, network: GAIC, device: str = "cpu") -> None:
         self._device = choose_device(device)
@@ -34,7 +34,7 @@ class GaicBaseline:
         return [boxes[int(part.argmax())] for boxes, part in zip(lists, parts, strict=True)]
 
     @torch.inference_mode()
-    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
         image, _ = prepare_image(photo.pixels)  # [3, h, w]
         scale_xy = (photo.width_px / image.shape[2], photo.height_px / image.shape[1])
         crops = boxes_to_input(boxes_px, scale_xy)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import largest
 from pipeline.errors import UsageError
-from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores, overlap_with_own
+from pipeline.lab.evaluation.baselines.baseline import overlap_with_own
 from pipeline.photo.decode import Photo
 
 VIPS_SIDE = 256
@@ -36,7 +37,7 @@ class Smartcrop:
         sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
         return list(self._place(photo, np.array(sizes)))
 
-    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
         return overlap_with_own(boxes_px, lambda sizes: self._place(photo, sizes))
 
     def _place(self, photo: Photo, sizes: NDArray[np.float64]) -> Boxes:

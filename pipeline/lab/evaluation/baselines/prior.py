@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import GRID_BINS, largest
 from pipeline.lab.datasets import Dataset
-from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores, shifted_inside
+from pipeline.lab.evaluation.baselines.baseline import shifted_inside
 from pipeline.photo.decode import Photo
 
 
 @dataclass(frozen=True)
 class AnchorPrior:
-    """Scores and crops by position alone, fitted on the training split; pixels are not used.
+    """FloatArray and crops by position alone, fitted on the training split; pixels are not used.
 
     mos: mean opinion score of each grid anchor (x0, y0, x1, y1 in bins); overall: of all crops.
     placement: mean (centre x, centre y, share of the largest crop's sides) of people's own crops.
@@ -34,7 +35,7 @@ class AnchorPrior:
         sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
         return [shifted_inside(photo, centre, np.array(size) * share) for size in sizes]
 
-    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
         keys = anchor_bins(boxes_px, photo.width_px, photo.height_px)
         return np.array([self.mos.get(tuple(key), self.overall) for key in keys.tolist()])
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.boxes import iou
+from pipeline.boxes import Box, Boxes, FloatArray, iou
 from pipeline.cropping.candidates import largest
-from pipeline.lab.evaluation.baselines.baseline import Box, Boxes, Scores, shifted_inside
+from pipeline.lab.evaluation.baselines.baseline import shifted_inside
 from pipeline.photo.decode import Photo
 
 
@@ -25,7 +25,7 @@ class Centre:
         sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
         return [centred(photo, self.share * width, self.share * height) for width, height in sizes]
 
-    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
         if self.share < 1:
             return iou(
                 boxes_px, centred(photo, photo.width_px * self.share, photo.height_px * self.share)
@@ -41,7 +41,7 @@ class Largest:
     def crops(self, photo: Photo, ratios: Sequence[float]) -> None:
         return None
 
-    def score(self, photo: Photo, boxes_px: Boxes) -> Scores:
+    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
         sides = boxes_px[:, 2:].astype(np.float64) - boxes_px[:, :2]
         return np.asarray(sides.prod(1) / (photo.width_px * photo.height_px))
 

@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.lab.evaluation.cards import best_and_worst
 from pipeline.lab.evaluation.catalogue import OURS
 from pipeline.lab.evaluation.plots import Bar, bars, scatter
-from pipeline.lab.evaluation.report import render, write_report
+from pipeline.lab.evaluation.report import render_report, write_report
 from pipeline.lab.evaluation.summary import summarise
 
 
@@ -53,7 +53,7 @@ def test_files(report: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_page_holds_all_and_loads_nothing(report: dict[str, Any]) -> None:
-    page = render(report)
+    page = render_report(report)
     for text in ("6 of 7 photos judged", "3 photos were left out", "1 photos: corrupt",
                  "published: Hong et al., CVPR 2021", "0.854", "0.625", "centre crop"):  # fmt: skip
         assert text in page, text
@@ -63,7 +63,7 @@ def test_page_holds_all_and_loads_nothing(report: dict[str, Any]) -> None:
     assert "&lt;script&gt;" in page
     assert "Untrained network" not in page
     report["run"]["weights"] = "untrained gaicv1, seed 0"
-    assert "Untrained network" in render(report)
+    assert "Untrained network" in render_report(report)
 
 
 def test_every_measure_is_in_the_headline(report: dict[str, Any]) -> None:
@@ -75,7 +75,7 @@ def test_every_measure_is_in_the_headline(report: dict[str, Any]) -> None:
                 "gaze_kept": kept, "heads_out": lost, "head cut": cut, "any violation": 100.0}}}
             for method, kept, lost, cut in ((OURS, 0.9, out, 100.0), ("centre", 0.8, 0.1, 0.0))
         }  # fmt: skip
-    page = render({**report, **summarise(report["rows"], 50, 0)})
+    page = render_report({**report, **summarise(report["rows"], 50, 0)})
     glance = page.split("All measures at a glance")[1].split("</table>")[0]
     lines = re.findall(r"<tr[^>]*><td>(.*?)</tr>", glance, re.DOTALL)
     told = {
@@ -99,7 +99,7 @@ def test_best_and_worst_are_different_photos(report: dict[str, Any]) -> None:
 
 def test_a_report_without_any_judged_photo(report: dict[str, Any]) -> None:
     rows = report["rows"][-1:]
-    page = render({**report, **summarise(rows, 10, 0), "rows": rows})
+    page = render_report({**report, **summarise(rows, 10, 0), "rows": rows})
     assert "0 of 1 photos judged" in page
     assert "Best photos" not in page
 

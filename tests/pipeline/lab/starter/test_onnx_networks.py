@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from pipeline.lab.starter.onnx_networks import Line, text_blocks
+from pipeline.lab.starter.onnx_networks import TextLine, text_blocks
 
 
 def line(
     x0: float, y0: float, x1: float, y1: float, text: str = "text", score: float = 0.9
-) -> Line:
+) -> TextLine:
     return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)], text, score
 
 

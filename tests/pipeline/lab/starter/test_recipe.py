@@ -16,7 +16,7 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.starter.crop_lists import FAR, FAR_WEIGHT, far_list, ratio_lists
 from pipeline.lab.starter.graph_training import EncodedPhoto, sampling_probabilities
 from pipeline.lab.starter.inputs import StarterJob
-from pipeline.lab.starter.recipe import Budget, copy_graph, make
+from pipeline.lab.starter.recipe import Budget, copy_graph, train_both
 from pipeline.lab.starter.scored_crops import read_scored_crops
 from pipeline.lab.starter.simulated_crops import simulate_crops
 from pipeline.lab.starter.teacher_outputs import TeacherOutputs
@@ -76,7 +76,7 @@ def test_a_little_of_everything_makes_two_files_that_load(tmp_path: Path) -> Non
     torch.manual_seed(0)
     detector, network = SubjectNetwork().eval(), S2CNet.untrained("gaicv1", 0)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    make(detector, network, outputs, layouts, tmp_path, tmp_path, SMALL, 0, Log())
+    train_both(detector, network, outputs, layouts, tmp_path, tmp_path, SMALL, 0, Log())
 
     made = safetensors.torch.load_file(tmp_path / "subjects.safetensors")
     assert made["head.out.weight"].dtype == torch.float16

@@ -15,7 +15,7 @@ from pipeline.lab.datasets import load_dataset
 from pipeline.lab.training.fit import build_network
 from pipeline.lab.training.loop import Trainer, Workers
 from pipeline.lab.training.losses import rank_loss
-from pipeline.lab.training.samples import plain_sample, random_sample, read_photo
+from pipeline.lab.training.samples import plain_sample, random_sample, read_scored_photo
 from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import load_model
@@ -68,7 +68,9 @@ def test_loss_falls_and_rank_correlation_rises(data: Path, tmp_path: Path, netwo
 def untrained_srcc(data: Path, network: str) -> float:
     """Of the network that training starts from, on the test photos."""
     settings = TrainSettings(network="gaic" if network == "gaic" else "s2cnet")
-    photos = [read_photo(each, None) for each in load_dataset("gaicv1", data, "test").examples]
+    photos = [
+        read_scored_photo(each, None) for each in load_dataset("gaicv1", data, "test").examples
+    ]
     return Trainer(build_network(settings, None), settings, Workers()).validate(photos)[1]
 
 
@@ -138,7 +140,7 @@ def test_mirroring_swaps_left_and_right() -> None:
 
 
 def test_a_mirrored_sample_shows_the_mirrored_photo_and_its_crops(data: Path) -> None:
-    photo = read_photo(load_dataset("gaicv1", data, "train").examples[0], None)
+    photo = read_scored_photo(load_dataset("gaicv1", data, "train").examples[0], None)
     settings = TrainSettings(mirror=1.0, colour=0.0, crops_per_photo=1000)
     plain = plain_sample(photo)
     random = np.random.default_rng(0)
