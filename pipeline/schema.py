@@ -69,10 +69,11 @@ CROPS = pa.schema(
         pa.field("y0", pa.float32(), nullable=False),
         pa.field("x1", pa.float32(), nullable=False),
         pa.field("y1", pa.float32(), nullable=False),
-        pa.field("score", pa.float32(), nullable=False),
-        pa.field("margin", pa.float32()),  # lead over the next clearly different crop
+        pa.field("score", pa.float32(), nullable=False),  # the network's
+        pa.field("choice", pa.float32()),  # the number that decided; no unit, null in old runs
+        pa.field("margin", pa.float32()),  # its lead over the next clearly different crop
         pa.field("object_shares", pa.list_(pa.float32())),  # area of each object inside, 0..1
-        pa.field("objects_cut", pa.int32()),  # how many are partly, not wholly, inside
+        pa.field("objects_cut", pa.int32()),  # how many, regions aside, are partly inside
         pa.field("width", pa.int32(), nullable=False),  # of the encoded crop, pixels
         pa.field("height", pa.int32(), nullable=False),
         pa.field("format", pa.string(), nullable=False),  # webp, jpeg, png, avif

@@ -109,19 +109,21 @@ def assemble(
     """An engine of a network and a source that are ready on `device`.
 
     search: "coarse" scores a part of the candidates, "exhaustive" all (`pipeline.cropping.search`).
-    rank_by: "overlap" takes the crop that people's crops are expected to overlap most, "score" the
-        one of the network's highest score (`pipeline.cropping.choose`).
+    rank_by: "overlap" takes the crop that is expected to agree best with people, "score" the one
+        of the network's highest score (`pipeline.cropping.choose`).
 
     Raises UsageError for another name.
     """
     from pipeline.cropping.choose import ChooserFor, OverlapChooser, ScoreChooser
     from pipeline.cropping.engine import CropEngine
-    from pipeline.cropping.search import coarse_to_fine, exhaustive
+    from pipeline.cropping.search import coarse_to_fine, exhaustive, spread_only
     from pipeline.cropping.transfer import Transfer
     from pipeline.device import choose_device
 
     choosers: dict[str, ChooserFor] = {"overlap": OverlapChooser, "score": ScoreChooser}
-    searches = {"coarse": coarse_to_fine, "exhaustive": exhaustive}
+    # The highest score has to be found; the fitted rule needs to know the scores roughly.
+    coarse = coarse_to_fine if rank_by == "score" else spread_only
+    searches = {"coarse": coarse, "exhaustive": exhaustive}
     if rank_by not in choosers:
         raise UsageError(f"rank_by is {' or '.join(choosers)}, not {rank_by!r}")
     if search not in searches:

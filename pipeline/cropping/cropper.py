@@ -40,8 +40,9 @@ _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 class Crop:
     """One crop. `box_px` is x0, y0, x1, y1 in source pixels after orientation, half-open.
 
-    score has no unit and compares crops of one photo; margin is its lead over the best crop
-    clearly different from it and those before it (IoU below .7), None where there is none.
+    score is the network's and compares crops of one photo; choice is the number that decided and
+    compares crops of one shape; margin is its lead in choice over the best crop clearly different
+    from it and those before it (IoU below .7), None where there is none.
     """
 
     ratio: str
@@ -49,6 +50,7 @@ class Crop:
     box_px: tuple[float, float, float, float]
     score: float
     margin: float | None
+    choice: float
 
 
 class Cropper:
@@ -106,7 +108,7 @@ class Cropper:
             return []
         (seen,) = self._engine.see([photo_of(image)])
         choice = self._engine.choose(seen, shapes, top_k)
-        return [Crop(c.ratio, c.rank, c.box_px, c.score, c.margin) for c in choice.crops]
+        return [Crop(c.ratio, c.rank, c.box_px, c.score, c.margin, c.choice) for c in choice.crops]
 
     def score(self, image: ImageLike, boxes_px: ArrayLike) -> NDArray[np.float32]:
         """Score each box [N, 4] in source pixels after orientation, higher is better: [N].

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import Chooser, ChooserFor
+from pipeline.cropping.choose import ChooserFor
 from pipeline.cropping.results import Choice, ScoredCandidates, ScoredCrop, scored_crops
 from pipeline.cropping.scoring import known_or_new_scores, score_function
-from pipeline.cropping.search import CandidateList, Scores, Search
+from pipeline.cropping.search import Scores, Search
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.cropping.transfer import Transfer
 from pipeline.detectors.given_boxes import ListedPhoto
@@ -61,7 +61,7 @@ class CropEngine:
         keep_candidates: also return every candidate that was scored. Raises ScoreError.
         """
         chooser = self.chooser_for(seen.objects, seen.size_wh)
-        lists = [propose(chooser, shape, seen.size_wh) for shape in shapes]
+        lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
         score = score_function(self.network, seen)
         results = self.search(lists, score)
         chosen = [
@@ -69,11 +69,11 @@ class CropEngine:
             for shape, candidates, found in zip(shapes, lists, results, strict=True)
         ]
         crops: list[ScoredCrop] = []
-        chosen_scores = known_or_new_scores(chosen, results, score)
-        for shape, boxes, scores in zip(shapes, chosen, chosen_scores, strict=True):
-            crops += scored_crops(shape.name, boxes, scores, top_k, seen.objects)
+        chosen_scores = known_or_new_scores([one.boxes for one in chosen], results, score)
+        for shape, one, scores in zip(shapes, chosen, chosen_scores, strict=True):
+            crops += scored_crops(shape.name, one, scores, top_k, seen.objects)
         kept = [
-            ScoredCandidates(shape.name, found.boxes, found.network_scores)
+            ScoredCandidates(shape.name, found.boxes, found.scores)
             for shape, found in zip(shapes, results, strict=True)
         ]
         return Choice(seen.objects, crops, kept if keep_candidates else [])
@@ -84,9 +84,3 @@ class CropEngine:
         Raises ScoreError.
         """
         return score_function(self.network, seen)(boxes_px)
-
-
-def propose(chooser: Chooser, shape: Shape, size_wh: tuple[int, int]) -> CandidateList:
-    """The candidates of one shape, at least one, with what a chooser holds against each."""
-    boxes = for_shape(*size_wh, shape)
-    return CandidateList(boxes, chooser.penalty(shape, boxes))

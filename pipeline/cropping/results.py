@@ -3,34 +3,38 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, shares_inside
+from pipeline.cropping.choose import Chosen
 from pipeline.cropping.search import Scores
 from pipeline.detectors import Detections
 
 # An object counts as cut where a crop shows more than the lower and less than the upper share of
 # it: detector boxes are loose by a few percent on each side.
 CUT_SHARES = (0.05, 0.95)
+REGION = "subject"  # the label of regions that a photo is about
 
 
 @dataclass(frozen=True)
 class ScoredCrop:
-    """One chosen crop. The chooser ranks it; the network's score is one part of that.
+    """One chosen crop. The chooser ranks it by `choice`; the network's score is one part of that.
 
     box_px: x0, y0, x1, y1 in source pixels, half-open.
     score: the network's, of this crop.
-    margin: its score minus that of the crop ranked next, which is clearly different from it and
-        from those before (`choose.DISTINCT_IOU`); None where there is none. Small margins, and
-        those below 0, mark photos with two good answers.
+    choice: the number that decided, see `choose.Chosen`.
+    margin: its choice minus that of the crop ranked next, which is clearly different from it and
+        from those before (`choose.DISTINCT_IOU`); None where there is none. Small margins mark
+        photos with two good answers.
     object_shares: the share of each object's area inside the crop, in the objects' order.
-    objects_cut: how many objects are partly, not wholly, inside (CUT_SHARES).
+    objects_cut: how many objects are partly, not wholly, inside (CUT_SHARES). Regions (label
+        `subject`) do not count: a crop may well end inside one.
     """
 
     ratio: str
     rank: int
     box_px: tuple[float, float, float, float]
     score: float
+    choice: float
     margin: float | None
     object_shares: list[float]
     objects_cut: int
@@ -55,31 +59,24 @@ class Choice:
 
 
 def scored_crops(
-    ratio: str, boxes_px: Boxes, scores: Scores, top_k: int, objects: Detections
+    ratio: str, chosen: Chosen, scores: Scores, top_k: int, objects: Detections
 ) -> list[ScoredCrop]:
     """The first `top_k` crops of one shape.
 
-    boxes_px: clearly different boxes, best first; one more than `top_k` where there is one, for
-        the last margin. [K, 4]
+    chosen: best first; one more than `top_k` where there is one, for the last margin. K crops
     scores: the network's. [K]
     """
-    values = [float(score) for score in scores]
+    is_region = np.array([label == REGION for label in objects.labels], bool)
     crops = []
-    for rank, box_px in enumerate(boxes_px[:top_k]):
-        margin = values[rank] - values[rank + 1] if rank + 1 < len(values) else None
-        crops.append(_crop(ratio, rank, box_px, values[rank], margin, objects))
+    for rank, box_px in enumerate(chosen.boxes[:top_k]):
+        choice = float(chosen.choice[rank])
+        is_last = rank + 1 == len(chosen.boxes)
+        margin = None if is_last else choice - float(chosen.choice[rank + 1])
+        shares = shares_inside(box_px, objects.boxes)
+        cut = int(((shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1]) & ~is_region).sum())
+        x0, y0, x1, y1 = map(float, box_px)
+        score = float(scores[rank])
+        crops.append(
+            ScoredCrop(ratio, rank, (x0, y0, x1, y1), score, choice, margin, shares.tolist(), cut)
+        )
     return crops
-
-
-def _crop(
-    ratio: str,
-    rank: int,
-    box_px: NDArray[np.float32],
-    score: float,
-    margin: float | None,
-    objects: Detections,
-) -> ScoredCrop:
-    shares = shares_inside(box_px, objects.boxes)
-    cut = int(((shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1])).sum())
-    x0, y0, x1, y1 = map(float, box_px)
-    return ScoredCrop(ratio, rank, (x0, y0, x1, y1), score, margin, shares.tolist(), cut)

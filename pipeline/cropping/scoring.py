@@ -52,7 +52,7 @@ def known_or_new_scores(
     """
     scores = []
     for boxes, found in zip(chosen, results, strict=True):
-        known = dict(zip(map(tuple, found.boxes.tolist()), found.network_scores, strict=True))
+        known = dict(zip(map(tuple, found.boxes.tolist()), found.scores, strict=True))
         scores.append(np.array([known.get(tuple(box), np.nan) for box in boxes.tolist()]))
     missing = np.isnan(np.concatenate(scores))
     if missing.any():

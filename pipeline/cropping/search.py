@@ -3,8 +3,9 @@
 A crop's score changes smoothly with its four edges, whatever its ratio. So `coarse_to_fine` first
 scores a few candidates of each list, spread by farthest-point sampling. A Gaussian process over the
 edges of all crops scored so far, of all shapes together, then predicts the others; the most
-promising are scored next, for a few rounds. `exhaustive` scores every candidate and is what the
-search is measured against. All lists are in one frame, normally source pixels.
+promising are scored next, for a few rounds. `spread_only` leaves the rounds out. `exhaustive`
+scores every candidate and is what the search is measured against. All lists are in one frame,
+normally source pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,18 +18,18 @@ from pipeline.boxes import Boxes
 
 Scores = NDArray[np.float32]  # [N]
 Score = Callable[[Boxes], Scores]
-Search = Callable[[Sequence["CandidateList"], Score], list["SearchResult"]]
+Search = Callable[[Sequence[Boxes], Score], list["SearchResult"]]
 
 # Candidates of each list that are scored first, and then of each shape in each round. A call of
 # the network costs as much as 40 candidates, so rounds are few.
 COARSE = 12
 ROUNDS = (8, 6)
+SPREAD = 16  # candidates of each list that `spread_only` scores
 # Matérn 3/2 kernel over edges as shares of the photo's sides. Its length scale and the variance of
 # the noise (which the rounding to whole input pixels adds to a score) matter little: .3 to .6 and
 # 1e-4 to 1e-2 find the same crops.
 LENGTH = 0.4
 NOISE = 1e-3
-FLAT = 1e-6  # a list that varies by less, in standard deviations of all scores, does not vary
 # Candidates near to one just picked become less promising, or a round would be spent on neighbours
 # that tell the same.
 CROWD_LENGTH = 0.1
@@ -36,39 +37,23 @@ CROWD_LOSS = 0.2  # in standard deviations of the scores
 
 
 @dataclass(frozen=True)
-class CandidateList:
-    """The candidates of one shape.
-
-    boxes: at least one. Shapes may have equal lists (a circle and a square); each box is scored
-        once. [N, 4]
-    penalty: what is taken from each candidate's score, in standard deviations of the list's scores;
-        None for nothing. [N]
-    """
-
-    boxes: Boxes
-    penalty: Scores | None = None
-
-
-@dataclass(frozen=True)
 class SearchResult:
     """What is known of one list of N candidates, M of them scored.
 
     boxes: the candidates that were scored, in the order of the list. [M, 4]
-    scores: their scores less the penalty. [M]
-    network_scores: their scores as the network gave them. [M]
+    scores: the network's of these. [M]
     indices: their places in the list. [M]
     posterior_mean: of the whole list: the score where there is one, else the prediction of the
-        Gaussian process; standardised over the list, then less the penalty. [N]
+        Gaussian process; centred, in standard deviations of all scores of the photo. [N]
     """
 
     boxes: Boxes
     scores: Scores
-    network_scores: Scores
     indices: NDArray[np.int64]
     posterior_mean: NDArray[np.float64]
 
 
-def exhaustive(lists: Sequence[CandidateList], score: Score) -> list[SearchResult]:
+def exhaustive(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
     """Score every candidate, in one call."""
     pool = _Pool(lists)
     pool.add(np.arange(len(pool.boxes)), score)
@@ -76,17 +61,14 @@ def exhaustive(lists: Sequence[CandidateList], score: Score) -> list[SearchResul
     return [pool.result(index, unused) for index in range(len(lists))]
 
 
-def coarse_to_fine(lists: Sequence[CandidateList], score: Score) -> list[SearchResult]:
+def coarse_to_fine(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
     """Score at most COARSE + sum(ROUNDS) candidates a list, in 1 + len(ROUNDS) calls.
 
     Small lists are scored whole. The best candidate found is within a few hundredths of a standard
     deviation of the best of all; other good ones are found as far as they are near the top.
     """
     pool = _Pool(lists)
-    spread = [
-        start + farthest_points(pool.edges_rel[start:end], COARSE) for start, end in pool.spans
-    ]
-    pool.add(np.concatenate(spread), score)
+    pool.add_spread(COARSE, score)
     for count in ROUNDS:
         mean = pool.posterior_mean()
         picked = np.zeros(len(pool.boxes), dtype=bool)
@@ -99,19 +81,30 @@ def coarse_to_fine(lists: Sequence[CandidateList], score: Score) -> list[SearchR
     return [pool.result(index, mean) for index in range(len(lists))]
 
 
+def spread_only(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
+    """Score SPREAD candidates of each list, spread by farthest-point sampling, in one call.
+
+    For choosers that take the prediction of the others as one of several inputs, and do not need
+    the highest score itself.
+    """
+    pool = _Pool(lists)
+    pool.add_spread(SPREAD, score)
+    mean = pool.posterior_mean()
+    return [pool.result(index, mean) for index in range(len(lists))]
+
+
 class _Pool:
     """All lists end to end, without repeats: what has been scored, and the regression over it.
 
     P candidates in all, K of them scored.
     """
 
-    def __init__(self, lists: Sequence[CandidateList]) -> None:
-        different: dict[bytes, Boxes] = {one.boxes.tobytes(): one.boxes for one in lists}
+    def __init__(self, lists: Sequence[Boxes]) -> None:
+        different: dict[bytes, Boxes] = {one.tobytes(): one for one in lists}
         ends = np.cumsum([len(boxes) for boxes in different.values()]).tolist()
         self.spans = list(zip([0, *ends], ends, strict=False))  # start and end of each list
         span_of = dict(zip(different, self.spans, strict=True))
-        self.lists = list(lists)
-        self.span_of_list = [span_of[one.boxes.tobytes()] for one in lists]
+        self.span_of_list = [span_of[one.tobytes()] for one in lists]
         self.boxes = np.concatenate(list(different.values()))
         low, high = self.boxes.min(axis=0), self.boxes.max(axis=0)
         sides = np.tile(np.maximum(high[2:] - low[:2], 1), 2)
@@ -119,13 +112,18 @@ class _Pool:
         self.scores = np.full(len(self.boxes), np.nan)  # [P]
         self.known = np.empty(0, dtype=np.int64)  # [K] places, in the order scored
         self.kernel = np.empty((len(self.boxes), 0))  # [P, K]
-        self.coarse = 0  # how many of `known` are the first, evenly spread ones
 
     def add(self, places: NDArray[np.int64], score: Score) -> None:
         """Score some candidates that have no score yet."""
         self.scores[places] = score(self.boxes[places])
-        self.coarse = self.coarse or len(places)
         self.known = np.concatenate([self.known, places])
+
+    def add_spread(self, count: int, score: Score) -> None:
+        """Score `count` candidates of each list, far apart, or all of a short list."""
+        spread = [
+            start + farthest_points(self.edges_rel[start:end], count) for start, end in self.spans
+        ]
+        self.add(np.concatenate(spread), score)
 
     def posterior_mean(self) -> NDArray[np.float64]:
         """Predict every candidate's score, in standard deviations of the known ones: [P].
@@ -139,33 +137,18 @@ class _Pool:
         weights = np.linalg.solve(covariance, (self.scores[self.known] - centre) / deviation)
         return np.asarray(self.kernel @ weights)
 
-    def penalty(self, index: int) -> NDArray[np.float64]:
-        """A list's penalties [N] in units of the scores: times its coarse scores' deviation."""
-        given = self.lists[index].penalty
-        start, end = self.span_of_list[index]
-        if given is None:
-            return np.zeros(end - start)
-        first = self.known[: self.coarse]
-        _, deviation = self.scale(first[(first >= start) & (first < end)])
-        return np.asarray(given * deviation, dtype=np.float64)
-
     def result(self, index: int, mean: NDArray[np.float64]) -> SearchResult:
         """What is known of a list; mean [P] is that of `posterior_mean` after the last scores."""
         start, end = self.span_of_list[index]
         own = self.scores[start:end]
         scored = np.flatnonzero(~np.isnan(own))
         centre, deviation = self.scale(self.known)
-        posterior = np.where(np.isnan(own), mean[start:end] * deviation + centre, own)
-        given = self.lists[index].penalty
-        spread = float(posterior.std())
-        spread = spread if spread > FLAT * deviation else 1.0  # else rounding would be blown up
+        posterior = np.where(np.isnan(own), mean[start:end], (own - centre) / deviation)
         return SearchResult(
             boxes=self.boxes[start:end][scored],
-            scores=(own - self.penalty(index))[scored].astype(np.float32),
-            network_scores=own[scored].astype(np.float32),
+            scores=own[scored].astype(np.float32),
             indices=scored,
-            posterior_mean=(posterior - posterior.mean()) / spread
-            - (0 if given is None else given),
+            posterior_mean=posterior,
         )
 
     def scale(self, places: NDArray[np.int64]) -> tuple[float, float]:
@@ -179,8 +162,7 @@ def _pick_promising(
 ) -> None:
     """Mark in `picked` [P] the `count` most promising candidates of a list that have no score."""
     start, end = pool.span_of_list[index]
-    _, deviation = pool.scale(pool.known)
-    promise = mean[start:end] - pool.penalty(index) / deviation
+    promise = mean[start:end].copy()
     promise[~np.isnan(pool.scores[start:end]) | picked[start:end]] = -np.inf
     edges = pool.edges_rel[start:end]
     for _ in range(min(count, int(np.isfinite(promise).sum()))):

@@ -70,8 +70,8 @@ class CroppingSettings:
     )
     rank_by: Literal["overlap", "score"] = option(
         "overlap",
-        "take the crop that people's crops are expected to overlap most, by scores and objects, "
-        "heads kept whole; or the crop with the network's highest score",
+        "take the crop that is expected to agree best with what people keep and look at, heads and "
+        "text kept whole; or the crop with the network's highest score",
     )
     precision: Literal["float32", "float16", "bfloat16"] = option(
         "float32",

@@ -21,11 +21,11 @@ from torch.nn.functional import pad
 
 from pipeline.boxes import Boxes, iou
 from pipeline.cropping.build import assemble, make_source
+from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import DISTINCT_IOU
-from pipeline.cropping.engine import CropEngine, propose
+from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.scoring import score_function
 from pipeline.cropping.search import (
-    CandidateList,
     Scores,
     Search,
     SearchResult,
@@ -58,10 +58,9 @@ def photos(count: int) -> list[Photo]:
         return [decode(path.read_bytes()) for path in sorted(Path(folder).glob("*.jpg"))]
 
 
-def candidates_of(engine: CropEngine, seen: SeenPhoto) -> list[CandidateList]:
+def candidates_of(seen: SeenPhoto) -> list[Boxes]:
     """The candidates of the six shapes."""
-    chooser = engine.chooser_for(seen.objects, seen.size_wh)
-    return [propose(chooser, shape, seen.size_wh) for shape in SHAPES]
+    return [for_shape(*seen.size_wh, shape) for shape in SHAPES]
 
 
 def find(way: Search, engine: CropEngine, seen: SeenPhoto) -> tuple[list[SearchResult], int]:
@@ -74,7 +73,7 @@ def find(way: Search, engine: CropEngine, seen: SeenPhoto) -> tuple[list[SearchR
         asked += len(boxes)
         return score_boxes(boxes)
 
-    return way(candidates_of(engine, seen), score), asked
+    return way(candidates_of(seen), score), asked
 
 
 def second_best(found: SearchResult) -> float:
@@ -124,12 +123,12 @@ def profile(engine: CropEngine, photo: Photo) -> list[Row]:
     image, scale_xy = prepare_image(photo.pixels)
     boxes = boxes_to_input(seen.objects.boxes, scale_xy)
     encoded = engine.network.encode(image[None], [boxes])
-    lists = candidates_of(engine, seen)
-    crops = pad(boxes_to_input(lists[0].boxes[:30], scale_xy), (1, 0))
+    lists = candidates_of(seen)
+    crops = pad(boxes_to_input(lists[0][:30], scale_xy), (1, 0))
     steps: dict[str, Callable[[], object]] = {
         "prepare": lambda: prepare_image(photo.pixels),
         "encode": lambda: engine.network.encode(image[None], [boxes]),
-        "propose": lambda: candidates_of(engine, seen),
+        "propose": lambda: candidates_of(seen),
         "search itself": lambda: coarse_to_fine(lists, lambda some: some[:, 0]),
         "30 candidates": lambda: engine.network.score_crops(encoded, crops),
     }

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.boxes import FloatArray, iou
-from pipeline.cropping.human_crops import reshape_crops
 
+LEAST_SIDES = 1.05  # sides of the smallest crop around a subject, in the subject's
 TRIM = (1.85, 2.2)  # parameters of the beta distribution of the share of a gap that is removed
 KEPT_EDGE = 0.04  # probability that an edge stays where the photo ends
 ONE_TIGHTNESS = 0.4  # probability that an edge has the person's share and not one of its own
@@ -55,7 +55,7 @@ def at_ratio(people: SimulatedCrops, ratio: float) -> FloatArray:
 
 
 def jittered(boxes: FloatArray, deviation: float, random: np.random.Generator) -> FloatArray:
-    """FloatArray with Gaussian noise on every edge; they stay boxes inside the photo."""
+    """Boxes with Gaussian noise on every edge; they stay boxes inside the photo."""
     moved = boxes + random.normal(0, 1, boxes.shape) * deviation
     low = np.minimum(moved[:, :2], moved[:, 2:] - 0.02)
     high = np.maximum(moved[:, 2:], moved[:, :2] + 0.02)
@@ -79,3 +79,22 @@ def expected_iou(
     many = close.mean() / (close.mean() + FEW)
     asked = iou(crops[:, None], at_ratio(people, ratio)).mean(axis=1)
     return np.asarray(many * (overlap @ weights) / weights.sum() + (1 - many) * asked)
+
+
+def reshape_crops(crops_rel: FloatArray, subjects_rel: FloatArray, ratio_rel: float) -> FloatArray:
+    """Crops [P, 4] changed to one ratio, as a person would who is asked for it: [P, 4].
+
+    They keep their area and centre as far as they fit, and hold the whole subject [P, 4] where that
+    fits, else its centre. ratio_rel: width in photo widths by height in photo heights.
+    """
+    sides = subjects_rel[:, 2:] - subjects_rel[:, :2]
+    areas = np.prod(crops_rel[:, 2:] - crops_rel[:, :2], axis=1)
+    least = LEAST_SIDES * np.maximum(sides[:, 0], sides[:, 1] * ratio_rel)
+    width = np.minimum(np.maximum(np.sqrt(areas * ratio_rel), least), min(1.0, ratio_rel))
+    size = np.stack([width, width / ratio_rel], axis=1)
+    centre = (crops_rel[:, :2] + crops_rel[:, 2:]) / 2
+    low, high = subjects_rel[:, 2:] - size / 2, subjects_rel[:, :2] + size / 2
+    of_subject = (subjects_rel[:, :2] + subjects_rel[:, 2:]) / 2
+    centre = np.where(low <= high, np.clip(centre, low, high), of_subject)
+    centre = np.clip(centre, size / 2, 1 - size / 2)
+    return np.concatenate([centre - size / 2, centre + size / 2], axis=1)

@@ -69,7 +69,7 @@ def test_own_lists_keep_their_promises(width: int, height: int) -> None:
         off = np.abs(crop_w - crop_h * ratio) / (1 + ratio)
         assert (off[np.minimum(crop_w, crop_h) > 1] <= 0.51).all()
     free = candidates.for_free(width, height)
-    assert len(free) <= 385
+    assert len(free) <= 769
     np.testing.assert_array_equal(free[0], [0, 0, width, height])
     assert_whole_pixels_inside(free, width, height)
 
@@ -102,10 +102,10 @@ def test_positions_reach_all_edges(width: int, height: int) -> None:
         assert boxes[:, 2:].max(axis=0).tolist() == [width, height]
 
 
-def test_sizes_go_down_to_half() -> None:
+def test_sizes_go_down_to_five_eighths() -> None:
     boxes = candidates.for_ratio(1600, 900, "1:1")
     sides = np.unique(boxes[:, 2] - boxes[:, 0])
-    assert sides.tolist() == [450, 540, 612, 684, 756, 828, 900]
+    assert sides.tolist() == [567, 648, 720, 774, 819, 860, 900]
 
 
 def test_ratio_by_name_and_by_number_agree() -> None:

@@ -1,137 +1,171 @@
-"""The rule that chooses, worked by hand."""
+"""The choosers, worked by hand, and what the packaged rule does in plain situations."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import pytest
 
-from pipeline.boxes import iou
-from pipeline.cropping.choose import (
-    FAR,
-    OBJECTS_WEIGHT,
-    OVERLAP_PER_DEVIATION,
-    TEMPERATURE,
-    CandidateScores,
-    OverlapChooser,
-    ScoreChooser,
-    expected_overlap,
-    objects_weight,
-    pick_distinct,
-)
-from pipeline.cropping.search import CandidateList, SearchResult
-from pipeline.detectors import Detections
+from pipeline.boxes import shares_inside
+from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.choose import OverlapChooser, ScoreChooser, pick_distinct
+from pipeline.cropping.search import SearchResult, exhaustive
+from pipeline.detectors import Attention, Detections
 from pipeline.shapes import parse_shape
+
+SIZE = (600, 400)
 
 
 def boxes(*rows: Sequence[float]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
-def test_iou_of_every_pair() -> None:
-    # 10×10 boxes: shifted by 5 they share 50 of 150; the small one is a quarter of the first.
-    some, others = boxes((0, 0, 10, 10), (5, 0, 15, 10)), boxes((0, 0, 5, 5), (0, 0, 10, 10))
-    got = iou(some[:, None], others)
-    np.testing.assert_allclose(got, [[0.25, 1], [0, 1 / 3]])
-
-
-def test_expected_overlap_by_hand() -> None:
-    # Neighbours share 70 of 130. One temperature less is 1 / e as likely, and a penalty counts
-    # beside what it has taken from the score already.
-    row = boxes((0, 0, 10, 10), (3, 0, 13, 10))
-    scores = CandidateScores(
-        row, np.array([TEMPERATURE, 0.0]), np.array([0.2, 0.6]), np.array([0.0, 0.5]), 0.7
-    )
-    first = np.e / (np.e + 1)
-    near = 70 / 130
-    everywhere = np.arange(2)
-    expected = [
-        0.3 * (first + (1 - first) * near) + 0.7 * 0.2,
-        0.3 * (first * near + 1 - first) + 0.7 * 0.6 - OVERLAP_PER_DEVIATION * 0.5,
-    ]
-    np.testing.assert_allclose(expected_overlap(scores, everywhere, everywhere), expected)
-
-
-def test_only_what_is_left_counts() -> None:
-    row = boxes((0, 0, 10, 10), (3, 0, 13, 10), (20, 0, 30, 10))
-    scores = CandidateScores(row, np.array([9.0, 0, 0]), np.zeros(3), np.zeros(3), 0.4)
-    got = expected_overlap(scores, np.array([2]), np.array([1, 2]))
-    np.testing.assert_allclose(got, [0, 0.6])
-
-
-def test_the_further_a_ratio_is_from_the_photo_s_the_more_objects_count() -> None:
-    near, far = OBJECTS_WEIGHT
-    assert objects_weight(None, (300, 200)) == near
-    assert objects_weight(1.5, (300, 200)) == near
-    assert objects_weight(9 / 16, (300, 200)) == far
-    for ratio in (np.exp(FAR / 2), np.exp(-FAR / 2)):
-        assert objects_weight(ratio, (100, 100)) == pytest.approx((near + far) / 2)
-
-
 def scored(found: np.ndarray, scores: Sequence[float]) -> SearchResult:
     """A list that was scored whole."""
     values = np.array(scores, np.float32)
-    return SearchResult(found, values, values, np.arange(len(values)), values.astype(np.float64))
+    return SearchResult(found, values, np.arange(len(values)), values.astype(np.float64))
 
 
-def order(found: np.ndarray, scores: Sequence[float], count: int) -> list[int]:
-    """Places of candidates without objects and penalties, best first by expected overlap."""
-    nothing = np.zeros(len(found))
-    known = CandidateScores(found, np.array(scores, np.float64), nothing, nothing)
-    picked = pick_distinct(found, scored(found, scores), partial(expected_overlap, known), count)
-    return [found.tolist().index(box) for box in picked.tolist()]
+def gaze_at(*spots: tuple[float, float, float]) -> np.ndarray:
+    """A gaze map of 16 × 16 cells: Gaussians at (x, y), each with a weight."""
+    y, x = (np.mgrid[:16, :16] + 0.5) / 16
+    cells = np.full((16, 16), 1e-3)
+    for at_x, at_y, weight in spots:
+        cells += weight * np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * 0.08**2))
+    return cells / cells.sum()
 
 
-def test_the_best_crop_wins_and_the_next_is_clearly_different() -> None:
-    # 1 overlaps 0 by 90/110, 2 by 50/150: 2 is the runner-up although 1 has the higher score.
+def seen(
+    found: list[tuple[str, tuple[float, float, float, float]]],
+    gaze: np.ndarray,
+    heads: Sequence[Sequence[float]] = (),
+) -> Detections:
+    """Sure objects in pixels of SIZE; people keep twice as much as they look at."""
+    kept = np.clip(2 * gaze / gaze.max(), 0.05, 1)
+    heads_rel = np.array(heads, np.float64).reshape(-1, 4) / (SIZE * 2)
+    attention = Attention(gaze, kept, heads_rel, np.ones(len(heads_rel)))
+    labels = [label for label, _ in found]
+    rows = boxes(*(box for _, box in found))
+    return Detections(rows, np.ones(len(rows), np.float32), labels, attention)
+
+
+def crop_of(objects: Detections, shape: str, count: int = 1) -> np.ndarray:
+    """The best crops where the network likes all candidates alike."""
+    asked = parse_shape(shape)
+    candidates = for_shape(*SIZE, asked)
+    (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
+    return OverlapChooser(objects, SIZE).best(asked, candidates, found, count).boxes
+
+
+def test_the_best_is_taken_and_the_next_is_clearly_different() -> None:
+    # 1 overlaps 0 by 90/110, 2 by 50/150: 2 is next although 1 has the higher value.
     found = boxes((0, 0, 10, 10), (1, 0, 11, 10), (5, 0, 15, 10))
-    assert order(found, (9, 6, 3), 4) == [0, 2]
-    assert order(found, (9, 6, 3), 1) == [0]
+    assert pick_distinct(found, np.array([9.0, 6, 3]), 4) == [0, 2]
+    assert pick_distinct(found, np.array([9.0, 6, 3]), 1) == [0]
+    assert pick_distinct(found, np.array([-np.inf, 6, 3]), 2) == [1, 2]  # 60/140
+    assert pick_distinct(found, np.zeros(3), 1) == [0]
 
 
-def test_a_crop_between_good_ones_wins() -> None:
-    # Equally good, the middle one overlaps by (.54 + 1 + .54) / 3, the others by less; then the
-    # outer ones are left, which do not overlap enough to be the same.
-    found = boxes((0, 0, 10, 10), (3, 0, 13, 10), (6, 0, 16, 10))
-    assert order(found, (0, 0, 0), 3) == [1, 0, 2]
-
-
-def test_what_was_not_scored_counts_but_is_not_taken() -> None:
-    # The third box is thought best; of those that were scored the second one overlaps it most.
-    found = boxes((0, 0, 10, 10), (4, 0, 14, 10), (6, 0, 16, 10))
-    nothing, mean = np.zeros(3), np.array([0.0, 0, 9])
-    own = np.array([0.3, 0.2], np.float32)
-    part = SearchResult(found[:2], own, own, np.arange(2), mean)
-    known = CandidateScores(found, mean, nothing, nothing)
-    (best,) = pick_distinct(found, part, partial(expected_overlap, known), 1)
-    assert best.tolist() == found[1].tolist()
-
-
-def test_equal_values_take_the_first_candidate() -> None:
-    found = boxes((0, 0, 4, 4), (6, 0, 10, 4), (0, 6, 4, 10))
-    assert order(found, (0, 0, 0), 1) == [0]
+def test_by_score_only_scored_candidates_are_taken() -> None:
+    found = boxes((0, 0, 10, 10), (4, 0, 14, 10), (20, 0, 30, 10))
+    part = SearchResult(
+        found[:2], np.array([0.3, 0.2], np.float32), np.arange(2), np.array([0.3, 0.2, 9])
+    )
+    chosen = ScoreChooser(Detections(), (40, 10)).best(parse_shape("1:1"), found, part, 2)
+    assert chosen.boxes.tolist() == found[:2].tolist()  # 60/140
+    assert chosen.choice == pytest.approx([0.3, 0.2])
 
 
 def test_choosers_differ_where_a_face_is_cut() -> None:
     """Of two squares the network prefers the left one, which cuts the face on the right."""
     face = Detections(boxes((110, 40, 150, 80)), np.ones(1, np.float32), ["face"])
-    shape = parse_shape("1:1")
-    squares = boxes((0, 0, 100, 100), (80, 0, 180, 100))
+    squares = boxes((0, 0, 130, 130), (70, 0, 200, 130))
     picked = []
     for make in (OverlapChooser, ScoreChooser):
-        chooser = make(face, (200, 100))
-        candidates = CandidateList(squares, chooser.penalty(shape, squares))
-        (best,) = chooser.best(shape, candidates, scored(squares, (0.5, -0.5)), 1)
-        picked.append(best.tolist())
-    assert picked == [squares[1].tolist(), squares[0].tolist()]
+        found = scored(squares, (0.05, -0.05))
+        chosen = make(face, (200, 130)).best(parse_shape("1:1"), squares, found, 1)
+        picked.append(shares_inside(chosen.boxes[0], face.boxes)[0])
+    assert picked == pytest.approx([1, 0.5])
 
 
-def test_only_a_circle_is_penalised_for_its_corners() -> None:
-    """A thing in the corner of the square, where no point of it is in the circle."""
-    thing = Detections(boxes((0, 0, 10, 10)), np.ones(1, np.float32), ["box"])
-    square = boxes((0, 0, 100, 100))
-    costs = [
-        OverlapChooser(thing, (100, 100)).penalty(parse_shape(name), square)
-        for name in ("1:1", "circle")
-    ]
-    assert [cost.tolist() for cost in costs] == [[0], [1]]
+def test_choice_is_the_value_of_the_box_that_is_returned() -> None:
+    objects = seen([], gaze_at((0.3, 0.4, 1)))
+    asked = parse_shape("1:1")
+    candidates = for_shape(*SIZE, asked)
+    (found,) = exhaustive([candidates], lambda some: some[:, 0])
+    chooser = OverlapChooser(objects, SIZE)
+    values = chooser.values(asked, candidates, found)
+    chosen = chooser.best(asked, candidates, found, 3)
+    assert chosen.choice[0] >= values.max() - 1e-4  # moved to where it is best, then rounded
+    assert (np.diff(chosen.choice) < 0).all()
+    last = np.flatnonzero((candidates == chosen.boxes[-1]).all(axis=1))
+    assert len(last) == 1  # the last one is not moved
+    assert chosen.choice[-1] == pytest.approx(values[last[0]])
+    assert np.array_equal(chosen.boxes, np.rint(chosen.boxes))
+
+
+@pytest.mark.parametrize("top", [0, 90, 200, 260])
+def test_a_head_that_fits_is_inside_at_16_9(top: float) -> None:
+    """Wherever it is; people look at something else."""
+    head = (250, top, 340, top + 120)
+    objects = seen([], gaze_at((0.5, 0.5, 1)), heads=[head])
+    (crop,) = crop_of(objects, "16:9")
+    assert shares_inside(crop, boxes(head))[0] >= 0.99
+
+
+@pytest.mark.parametrize("favourite", [0, 1])
+def test_of_two_far_objects_one_is_shown_whole_and_never_the_gap(favourite: int) -> None:
+    """Of two people at the edges of a narrow crop, the one that is looked at more."""
+    people = [("person", (20.0, 80.0, 170.0, 380.0)), ("person", (430.0, 80.0, 580.0, 380.0))]
+    weights = [0.45, 0.55] if favourite else [0.55, 0.45]
+    gaze = gaze_at((95 / 600, 0.5, weights[0]), (505 / 600, 0.5, weights[1]))
+    objects = seen(people, gaze)
+    for shape in ("9:16", "2:3"):
+        (crop,) = crop_of(objects, shape)
+        shares = shares_inside(crop, objects.boxes)
+        assert shares[favourite] >= 0.99, shape
+        assert shares[1 - favourite] <= 0.01, shape
+
+
+@pytest.mark.parametrize("left", [40, 150, 260, 330])
+def test_text_is_whole_or_left_out(left: float) -> None:
+    line = ("text", (left, 180.0, left + 130.0, 220.0))
+    for spot in (0.25, 0.5, 0.75):
+        (crop,) = crop_of(seen([line], gaze_at((spot, 0.5, 1))), "9:16")
+        share = shares_inside(crop, boxes(line[1]))[0]
+        assert share <= 0.02 or share >= 0.98, spot
+
+
+def test_equally_good_places_go_to_the_centre_of_gaze() -> None:
+    """An even photo at a narrow ratio, with a slight lean of the gaze to either side."""
+    lean = np.linspace(0.98, 1.02, 16)[None].repeat(16, axis=0)
+    left, right = (crop_of(seen([], g / g.sum()), "9:16")[0] for g in (lean[:, ::-1], lean))
+    assert abs((left[0] + left[2]) / 2 - 300) < 60
+    assert (left[0] + left[2]) / 2 <= 300 <= (right[0] + right[2]) / 2
+
+
+def test_free_cuts_what_nobody_keeps() -> None:
+    """People keep the left part alone: the crop leaves most of the right part out."""
+    kept = np.full((16, 16), 0.02)
+    kept[2:14, 1:9] = 0.98
+    gaze = gaze_at((0.3, 0.5, 1))
+    objects = Detections(attention=Attention(gaze, kept, np.zeros((0, 4)), np.zeros(0)))
+    (crop,) = crop_of(objects, "free")
+    area = (crop[2] - crop[0]) * (crop[3] - crop[1]) / (600 * 400)
+    assert 0.3 < area < 0.65  # the kept part fills .375
+    assert crop[2] < 450
+
+
+def test_a_circle_does_not_hide_a_head_in_its_corner() -> None:
+    """A head in the upper left corner of the photo: the square may hold it, the circle may not."""
+    face = ("face", (60.0, 20.0, 130.0, 100.0))
+    objects = seen([face], gaze_at((0.3, 0.4, 1)), heads=[(50, 5, 140, 110)])
+    square, circle = crop_of(objects, "1:1")[0], crop_of(objects, "circle")[0]
+
+    def hidden(box: np.ndarray) -> float:
+        """Share of the head inside the square and outside its inscribed circle."""
+        y, x = np.mgrid[5:110, 50:140] + 0.5
+        centre, radius = (box[:2] + box[2:]) / 2, (box[2] - box[0]) / 2
+        inside = (x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])
+        return float((inside & ((x - centre[0]) ** 2 + (y - centre[1]) ** 2 > radius**2)).mean())
+
+    assert hidden(circle) <= hidden(square)

@@ -7,11 +7,11 @@ import torch
 from pipeline.cropping import search
 from pipeline.cropping.candidates import for_free, for_ratio
 from pipeline.cropping.search import (
-    CandidateList,
     SearchResult,
     coarse_to_fine,
     exhaustive,
     farthest_points,
+    spread_only,
 )
 from s2cnet import FastS2CNet, S2CNet, boxes_to_input, prepare_image
 
@@ -44,7 +44,7 @@ def regret(found: SearchResult, everything: SearchResult) -> float:
 
 def test_exhaustive_scores_everything_in_one_call() -> None:
     score, boxes = Bump((50, 40, 400, 300)), lists()
-    found = exhaustive([CandidateList(one) for one in boxes], score)
+    found = exhaustive(list(boxes), score)
     assert len(score.asked) == 1
     for one, candidates in zip(found, boxes, strict=True):
         np.testing.assert_array_equal(one.boxes, candidates)
@@ -55,7 +55,7 @@ def test_exhaustive_scores_everything_in_one_call() -> None:
     "best", [(50, 40, 400, 300), (0, 0, 640, 480), (300, 200, 620, 470), (200, 0, 420, 480)]
 )
 def test_smooth_scores_are_found_with_few_calls(best: tuple[float, float, float, float]) -> None:
-    score, candidate_lists = Bump(best), [CandidateList(one) for one in lists()]
+    score, candidate_lists = Bump(best), lists()
     found = coarse_to_fine(candidate_lists, score)
     assert len(score.asked) == 1 + len(search.ROUNDS)
     assert sum(map(len, score.asked)) == BUDGET * len(candidate_lists)
@@ -68,7 +68,7 @@ def test_smooth_scores_are_found_with_few_calls(best: tuple[float, float, float,
 
 def test_what_is_found_is_part_of_the_list_in_its_order() -> None:
     (boxes,) = [for_ratio(WIDTH, HEIGHT, 1.0)]
-    (found,) = coarse_to_fine([CandidateList(boxes)], Bump((50, 40, 400, 300)))
+    (found,) = coarse_to_fine([boxes], Bump((50, 40, 400, 300)))
     rows = [int(np.flatnonzero((boxes == box).all(axis=1))[0]) for box in found.boxes]
     assert rows == sorted(set(rows))
     assert len(rows) == BUDGET
@@ -77,7 +77,7 @@ def test_what_is_found_is_part_of_the_list_in_its_order() -> None:
 
 def test_nothing_is_scored_twice_and_equal_lists_are_shared() -> None:
     score, boxes = Bump((50, 40, 400, 300)), for_ratio(WIDTH, HEIGHT, 1.0)
-    first, second = coarse_to_fine([CandidateList(boxes), CandidateList(boxes.copy())], score)
+    first, second = coarse_to_fine([boxes, boxes.copy()], score)
     asked = np.concatenate(score.asked)
     assert len(np.unique(asked, axis=0)) == len(asked)
     assert len(asked) <= search.COARSE + 2 * sum(search.ROUNDS)
@@ -86,58 +86,54 @@ def test_nothing_is_scored_twice_and_equal_lists_are_shared() -> None:
 
 def test_small_lists_are_scored_whole() -> None:
     boxes = for_ratio(2, 2, 1.0)
-    (found,) = coarse_to_fine([CandidateList(boxes)], Bump((0, 0, 1, 1)))
+    (found,) = coarse_to_fine([boxes], Bump((0, 0, 1, 1)))
     np.testing.assert_array_equal(found.boxes, boxes)
-    (one,) = coarse_to_fine([CandidateList(boxes[:1])], Bump((0, 0, 1, 1)))
+    (one,) = coarse_to_fine([boxes[:1]], Bump((0, 0, 1, 1)))
     assert len(one.boxes) == 1
 
 
 def test_the_posterior_mean_of_the_whole_list() -> None:
-    """Standardised scores less the penalty; predictions are near them where none were scored."""
+    """Centred scores in standard deviations; predictions are near them where none were scored."""
     boxes = for_ratio(WIDTH, HEIGHT, 1.0)
-    penalty = np.where(boxes[:, 0] < 100, 2, 0).astype(np.float32)
     score = Bump((20, 40, 400, 420))
-    (everything,) = exhaustive([CandidateList(boxes, penalty)], score)
+    (everything,) = exhaustive([boxes], score)
     raw = score(boxes).astype(np.float64)
-    wanted = (raw - raw.mean()) / raw.std() - penalty
+    wanted = (raw - raw.mean()) / raw.std()
     np.testing.assert_allclose(everything.posterior_mean, wanted, atol=1e-5)
-    np.testing.assert_array_equal(everything.network_scores, raw.astype(np.float32))
-    (found,) = coarse_to_fine([CandidateList(boxes, penalty)], score)
-    assert len(found.posterior_mean) == len(boxes) > len(found.boxes)
-    np.testing.assert_array_equal(boxes[found.indices], found.boxes)
-    assert np.abs(found.posterior_mean - wanted).mean() < 0.1
+    for way in (coarse_to_fine, spread_only):
+        (found,) = way([boxes], score)
+        assert len(found.posterior_mean) == len(boxes) > len(found.boxes)
+        np.testing.assert_array_equal(boxes[found.indices], found.boxes)
+        np.testing.assert_array_equal(score(found.boxes), found.scores)
+        known = score(found.boxes).astype(np.float64)
+        near = (raw - known.mean()) / known.std()
+        assert np.abs(found.posterior_mean - near).mean() < 0.1
+
+
+def test_spread_scores_few_in_one_call() -> None:
+    score, boxes = Bump((50, 40, 400, 300)), lists()
+    found = spread_only(boxes, score)
+    assert [len(asked) for asked in score.asked] == [search.SPREAD * len(boxes)]
+    for one, candidates in zip(found, boxes, strict=True):
+        assert len(one.boxes) == search.SPREAD
+        np.testing.assert_array_equal(one.boxes[0], candidates[0])
 
 
 def test_a_flat_list_is_predicted_flat() -> None:
     boxes = for_ratio(WIDTH, HEIGHT, 1.0)
-    for way in (exhaustive, coarse_to_fine):
-        (found,) = way([CandidateList(boxes)], lambda some: np.full(len(some), 0.3, np.float32))
+    for way in (exhaustive, coarse_to_fine, spread_only):
+        (found,) = way([boxes], lambda some: np.full(len(some), 0.3, np.float32))
         np.testing.assert_allclose(found.posterior_mean, 0, atol=1e-5)
 
 
-def test_penalties_move_the_best() -> None:
-    boxes = for_ratio(WIDTH, HEIGHT, 1.0)
-    penalty = np.where(boxes[:, 0] < 100, 9, 0).astype(np.float32)
-    candidate_lists = [CandidateList(boxes), CandidateList(boxes, penalty)]
-    for way in (exhaustive, coarse_to_fine):
-        plain, moved = way(candidate_lists, Bump((20, 40, 400, 420)))
-        assert plain.boxes[plain.scores.argmax()][0] < 100
-        assert moved.boxes[moved.scores.argmax()][0] >= 100
-    everything = exhaustive(candidate_lists, Bump((20, 40, 400, 420)))[1]
-    scores = Bump((0, 0, 0, 0))
-    scores.best = np.array((20, 40, 400, 420))
-    raw = scores(boxes)
-    np.testing.assert_allclose(everything.scores, raw - penalty * raw.std(), rtol=1e-5)
-
-
 def test_equal_scores_everywhere_are_no_problem() -> None:
-    candidate_lists = [CandidateList(one, np.ones(len(one), np.float32)) for one in lists()]
+    candidate_lists = lists()
     for found in coarse_to_fine(candidate_lists, lambda boxes: np.zeros(len(boxes), np.float32)):
         assert np.isfinite(found.scores).all()
 
 
 def test_same_answer_every_time() -> None:
-    candidate_lists = [CandidateList(one) for one in lists()]
+    candidate_lists = lists()
     once = coarse_to_fine(candidate_lists, Bump((50, 40, 400, 300)))
     again = coarse_to_fine(candidate_lists, Bump((50, 40, 400, 300)))
     for one, other in zip(once, again, strict=True):
@@ -161,7 +157,7 @@ def test_the_networks_best_crops_are_found() -> None:
             rois = torch.cat([crops.new_zeros(len(crops), 1), crops], dim=1)
             return network.score_crops(encoded, rois).numpy()
 
-        candidate_lists = [CandidateList(one) for one in lists()[:3]]
+        candidate_lists = list(lists()[:3])
         pairs = zip(
             coarse_to_fine(candidate_lists, score), exhaustive(candidate_lists, score), strict=True
         )

@@ -48,7 +48,7 @@ class OneBox:
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         quarters = [objects((0, 0, p.shape[1] / 2, p.shape[0] / 2)) for p in photos]
-        return [WithMood(q.boxes, q.scores, q.labels, "calm") for q in quarters]
+        return [WithMood(q.boxes, q.scores, q.labels, mood="calm") for q in quarters]
 
 
 def test_detector_boxes_come_back_in_source_pixels() -> None:

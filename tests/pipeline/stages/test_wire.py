@@ -95,8 +95,8 @@ def full_row() -> PhotoRow:
     attention = Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0))
     row.objects = Detections(BOXES, np.array([0.9, 0.25], np.float32), ["face", ""], attention)
     row.crops = [
-        ScoredCrop("1:1", 0, (0.0, 0.0, 8.0, 8.0), 1.5, 0.25, [1.0, 0.5], 1),
-        ScoredCrop("16:9", 0, (0.0, 1.0, 12.0, 8.0), 0.5, None, [], 0),
+        ScoredCrop("1:1", 0, (0.0, 0.0, 8.0, 8.0), 1.5, 0.75, 0.25, [1.0, 0.5], 1),
+        ScoredCrop("16:9", 0, (0.0, 1.0, 12.0, 8.0), 0.5, 0.25, None, [], 0),
     ]
     scores = np.array([0.5, 1.5], np.float32)
     row.candidates = [ScoredCandidates(ratio, BOXES, scores) for ratio in ("1:1", "16:9")]
@@ -140,8 +140,9 @@ def test_rows_of_the_tables() -> None:
     assert tables["crops"].schema == schema.CROPS
     assert tables["crops"].to_pylist()[1] == {
         "image_id": "a", "uri": "b", "ratio": "16:9", "rank": 0, "x0": 0.0, "y0": 1.0, "x1": 12.0,
-        "y1": 8.0, "score": 0.5, "margin": None, "object_shares": [], "objects_cut": 0, "width": 2,
-        "height": 1, "format": "webp", "image": b"x", "sha256": "ee", "file": None,
+        "y1": 8.0, "score": 0.5, "choice": 0.25, "margin": None, "object_shares": [],
+        "objects_cut": 0, "width": 2, "height": 1, "format": "webp", "image": b"x",
+        "sha256": "ee", "file": None,
     }  # fmt: skip
     assert tables["candidates"]["ratio"].to_pylist() == ["1:1", "1:1", "16:9", "16:9"]
     assert "candidates" not in wire.task_tables(Task(5, [row], {}, types), crops, candidates=False)

@@ -1,0 +1,128 @@
+"""What is known of a photo when a crop is chosen, in one frame: shares of the photo's sides.
+
+Objects and heads have weights that rise smoothly with their likelihood (`ramp`). A threshold would
+make crops jump: an object of likelihood .299 in one copy of a photo has .301 in another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cropping.maps import Integral
+from pipeline.detectors import Attention, Detections
+
+Floats = NDArray[np.float64]
+
+# Weights rise from 0 at the first to 1 at the second: of heads over their likelihood (precision
+# on EyeCrowd is .45 at .2 and .63 at .4), of other objects over the detector's score.
+HEAD_RAMP = (0.2, 0.6)
+OBJECT_RAMP = (0.25, 0.5)
+# A head of this share of the photo counts fully, a smaller one by the fourth root of its share.
+FULL_HEAD = 0.01
+# Where no source tells heads: a face grown by this share of its sides, or, of a person or a thing
+# taller than wide without a face, the upper quarter.
+HEAD_ROOM, HEAD_SHARE = 0.3, 0.25
+# Where no source tells what people look at, the gaze map is guessed on GRID × GRID cells: Gaussians
+# on each object, a quarter of its sides as deviation, and on the centre of the photo for
+# CENTRE_SHARE of all fixations. People remove REMOVED of the gap between an object and each edge.
+GRID, CENTRE_SHARE, REMOVED = 16, 0.2, 0.5
+CENTRE = np.array([0.25, 0.25, 0.75, 0.75])
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Maps and weighted boxes of one photo; boxes [·, 4] xyxy, weights in 0..1."""
+
+    # Three maps: gaze, with sum 1; what people keep, with its mean as sum; and gaze clipped to the
+    # value of an even map, a soft region of all that people look at.
+    maps: Integral
+    gaze_mean: tuple[float, float]  # x, y
+    heads: Floats
+    head_weights: Floats
+    objects: Floats  # people, things and regions; no faces, no text
+    object_weights: Floats
+    text: Floats
+    text_weights: Floats
+
+
+def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
+    """The evidence in what a source found; boxes in pixels of a photo of size_wh."""
+    boxes = found.boxes / np.array([*size_wh, *size_wh], np.float64)
+    scores = np.clip(found.scores.astype(np.float64), 0, 1)
+    attention = found.attention or attention_from(boxes, scores, found.labels)
+    is_text = np.array([label == "text" for label in found.labels], bool)
+    is_object = ~is_text & np.array([label != "face" for label in found.labels], bool)
+    areas = np.prod(attention.heads_rel[:, 2:] - attention.heads_rel[:, :2], axis=1)
+    size = np.minimum(1.0, (areas / FULL_HEAD) ** 0.25)
+    return Evidence(
+        maps=Integral(
+            np.stack(
+                [
+                    attention.gaze,
+                    attention.kept / attention.kept.size,
+                    np.minimum(attention.gaze, 1 / attention.gaze.size),
+                ]
+            )
+        ),
+        gaze_mean=centre_of_mass(attention.gaze),
+        heads=attention.heads_rel,
+        head_weights=ramp(attention.likelihood, *HEAD_RAMP) * size,
+        objects=boxes[is_object],
+        object_weights=ramp(scores[is_object], *OBJECT_RAMP),
+        text=boxes[is_text],
+        text_weights=scores[is_text],
+    )
+
+
+def ramp(values: Floats, low: float, high: float) -> Floats:
+    """0 up to `low`, 1 from `high` on, 3t² - 2t³ between them."""
+    t = np.clip((values - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+def centre_of_mass(cells: Floats) -> tuple[float, float]:
+    """Mean place (x, y) of a map of positive cells [h, w], as shares of the sides."""
+    height, width = cells.shape
+    x = float((cells.sum(axis=0) * (np.arange(width) + 0.5)).sum() / cells.sum() / width)
+    y = float((cells.sum(axis=1) * (np.arange(height) + 0.5)).sum() / cells.sum() / height)
+    return x, y
+
+
+def attention_from(boxes: Floats, scores: Floats, labels: list[str]) -> Attention:
+    """A guess at the attention from objects alone (boxes as shares of the sides)."""
+    weights = np.append((1 - CENTRE_SHARE) * scores / max(scores.sum(), 1e-6), CENTRE_SHARE)
+    subjects = np.concatenate([boxes, CENTRE[None]])
+    places = (np.arange(GRID) + 0.5) / GRID
+    gaze, kept = np.full((GRID, GRID), 1e-6), np.zeros((GRID, GRID))
+    for (x0, y0, x1, y1), weight in zip(subjects, weights, strict=True):
+        across = _bump(places, x0, x1)
+        down = _bump(places, y0, y1)
+        gaze += weight * np.outer(down / down.sum(), across / across.sum())
+        across = (places > REMOVED * x0) & (places < 1 - REMOVED * (1 - x1))
+        down = (places > REMOVED * y0) & (places < 1 - REMOVED * (1 - y1))
+        kept += weight / weights.sum() * np.outer(down, across)
+    heads, likelihood = heads_from(boxes, scores, labels)
+    return Attention(gaze / gaze.sum(), kept, heads, likelihood)
+
+
+def heads_from(boxes: Floats, scores: Floats, labels: list[str]) -> tuple[Floats, Floats]:
+    """Heads [H, 4] from faces and tall bodies without a face, and their likelihoods [H]."""
+    is_face = np.array([label == "face" for label in labels], bool)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    middles = (boxes[is_face, :2] + boxes[is_face, 2:]) / 2
+    holds = (middles >= boxes[:, None, :2]) & (middles <= boxes[:, None, 2:])
+    is_body = np.array([label == "person" for label in labels], bool) & (sides[:, 1] > sides[:, 0])
+    is_body &= ~np.any(np.all(holds, axis=2), axis=1)
+    grown = boxes[is_face] + HEAD_ROOM * np.tile(sides[is_face], 2) * (-1, -1, 1, 1)
+    tops = boxes[is_body].copy()
+    tops[:, 3] = tops[:, 1] + HEAD_SHARE * sides[is_body, 1]
+    heads = np.clip(np.concatenate([grown, tops]), 0, 1)
+    return heads, np.concatenate([scores[is_face], scores[is_body]])
+
+
+def _bump(places: Floats, low: float, high: float) -> Floats:
+    """A Gaussian between two edges at places [G]; edges nearer than .05 count as that far."""
+    return np.asarray(np.exp(-(((places - (low + high) / 2) / max(high - low, 0.05)) ** 2) * 2))

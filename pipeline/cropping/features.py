@@ -1,0 +1,81 @@
+"""What is measured of a candidate crop: the inputs of the fitted rule (`pipeline.cropping.rule`).
+
+Boxes are shares of the photo's sides. All measures change smoothly with a crop's edges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import iou
+from pipeline.cropping.evidence import Evidence
+
+Floats = NDArray[np.float64]
+
+FEATURES = (
+    "size",  # a side, as a share of the largest crop's of this ratio
+    "size_squared",
+    "off_centre_x",  # squared distance of the crop's centre from the photo's
+    "off_centre_y",
+    "off_gaze",  # squared distance of the crop's centre from the mean of gaze
+    "gaze_inside",  # share of the gaze map inside
+    "gaze_overlap",  # IoU with what people look at, as a soft region
+    "kept_overlap",  # IoU with what people keep, as a soft region
+    "network_overlap",  # expected IoU with the crops that the crop network prefers
+)
+FREE_FEATURES = (*FEATURES, "ratio", "ratio_squared")  # |ln|, ln² of width / height, as shares
+# A person takes a candidate with a probability of softmax(score / TEMPERATURE), scores in standard
+# deviations of the list; .2 to .4 give the same overlap within .004. Candidates that are less than
+# UNLIKELY times as likely as the most likely one are left out.
+TEMPERATURE, UNLIKELY = 0.3, 0.01
+FLAT = 0.05  # added to a list's deviation: on an even photo it would be rounding alone
+
+
+@dataclass(frozen=True, eq=False)
+class Preferred:
+    """The crops [P, 4] that the crop network prefers, and how likely each is [P]."""
+
+    boxes: Floats
+    chances: Floats
+
+    @classmethod
+    def of(cls, boxes: Floats, scores: Floats) -> Preferred:
+        """boxes [N, 4]: a shape's list; scores [N] in standard deviations of all lists."""
+        standard = (scores - scores.mean()) / (scores.std() + FLAT)
+        likely = np.exp((standard - standard.max()) / TEMPERATURE)
+        kept = likely > UNLIKELY
+        return cls(boxes[kept], likely[kept] / likely[kept].sum())
+
+
+def features_of(
+    boxes: Floats, evidence: Evidence, preferred: Preferred, ratio: float | None
+) -> Floats:
+    """Features of boxes [N, 4]: [N, 9] as in FEATURES; without a ratio [N, 11] as in FREE_FEATURES.
+
+    ratio: width / height of the crops, both as shares of the photo's sides.
+    """
+    sides = boxes[:, 2:] - boxes[:, :2]
+    area = sides[:, 0] * sides[:, 1]
+    largest = 1.0 if ratio is None else min(ratio, 1 / ratio)
+    size = np.sqrt(area / largest)
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    gaze, kept, out = evidence.maps.inside(boxes)
+    _, all_kept, all_out = evidence.maps.totals
+    columns = [
+        size,
+        size**2,
+        (centre[:, 0] - 0.5) ** 2,
+        (centre[:, 1] - 0.5) ** 2,
+        ((centre - evidence.gaze_mean) ** 2).sum(axis=1),
+        gaze,
+        out / (area + all_out - out),
+        kept / (area + all_kept - kept),
+        iou(boxes[:, None], preferred.boxes) @ preferred.chances,
+    ]
+    if ratio is None:
+        logarithm = np.log(sides[:, 0] / sides[:, 1])
+        columns += [np.abs(logarithm), logarithm**2]
+    return np.stack(columns, axis=1)

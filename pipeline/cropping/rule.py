@@ -1,0 +1,121 @@
+"""The fitted rule of choice: a crop's expected agreement with people, less its penalties.
+
+Agreement is the expected overlap (IoU) with the crop that a person would make and, the more the
+further a shape's ratio is from the photo's own, the expected share of people's fixations inside.
+Both are linear in `pipeline.cropping.features`, and their coefficients are linear in that distance
+of ratios. They are in `choice.json`, fitted on people's labels by the laboratory
+(`pipeline/lab/cli/learn_from_people.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
+from pipeline.cropping.penalties import (
+    circle_penalty,
+    head_penalty,
+    object_penalty,
+    text_penalty,
+)
+
+Floats = NDArray[np.float64]
+FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on nothing changes
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """Coefficients and weights; see `choice.json` for where each comes from.
+
+    overlap, gaze: [2, 9], at the photo's own ratio and what is added per unit of distance.
+    free: [11], for the shape without a ratio.
+    gaze_weight: of the share of fixations, the overlap's being 1: at the photo's own ratio, and
+        what is added per unit of distance.
+    gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
+        breaks ties, since the mean moves least when a photo is encoded anew.
+    heads, objects, text, circle: weights of the penalties.
+    head_cut, head_crowd: see `head_penalty`.
+    """
+
+    overlap: Floats
+    gaze: Floats
+    free: Floats
+    gaze_weight: tuple[float, float]
+    gaze_pull: float
+    heads: float
+    head_cut: float
+    head_crowd: float
+    objects: float
+    text: float
+    circle: float
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Rule:
+        """Raises KeyError where a feature or weight is missing."""
+        near_far = {
+            name: np.array([[values[name][part][f] for f in FEATURES] for part in ("near", "far")])
+            for name in ("overlap", "gaze")
+        }
+        free = np.array([values["free"][feature] for feature in FREE_FEATURES])
+        near, far = values["gaze_weight"]
+        weights = {name: float(value) for name, value in values["penalties"].items()}
+        pull = float(values["gaze_pull"])
+        return cls(near_far["overlap"], near_far["gaze"], free, (near, far), pull, **weights)
+
+
+@lru_cache(maxsize=1)
+def packaged_rule() -> Rule:
+    """The rule in the package."""
+    data = files("pipeline.cropping").joinpath("choice.json").read_text()
+    return Rule.from_json(json.loads(data))
+
+
+@dataclass(frozen=True, eq=False)
+class CropValue:
+    """The value of crops of one shape of one photo: what the rule makes as large as it can.
+
+    preferred: the candidates that the network prefers.
+    ratio: width / height of the crops as shares of the photo's sides; None for any.
+    """
+
+    rule: Rule
+    evidence: Evidence
+    preferred: Preferred
+    ratio: float | None
+    is_circle: bool = False
+
+    def __call__(self, boxes: Floats) -> Floats:
+        """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""
+        rule, evidence = self.rule, self.evidence
+        features = features_of(boxes, evidence, self.preferred, self.ratio)
+        penalty = rule.heads * head_penalty(boxes, evidence, rule.head_cut, rule.head_crowd)
+        penalty += rule.objects * object_penalty(boxes, evidence)
+        penalty += rule.text * text_penalty(boxes, evidence)
+        if self.is_circle:
+            penalty += rule.circle * circle_penalty(boxes, evidence)
+        return np.asarray(features @ self._coefficients() - penalty)
+
+    def _coefficients(self) -> Floats:
+        if self.ratio is None:
+            return self.rule.free
+        rule, distance = self.rule, distance_of(self.ratio)
+        weight = rule.gaze_weight[0] + rule.gaze_weight[1] * distance
+        overlap = rule.overlap[0] + rule.overlap[1] * distance
+        gaze = rule.gaze[0] + rule.gaze[1] * distance
+        agreement = (overlap + weight * gaze) / (1 + weight)
+        agreement[FEATURES.index("off_gaze")] -= rule.gaze_pull * distance
+        return np.asarray(agreement)
+
+
+def distance_of(ratio: float) -> float:
+    """How far a ratio (as shares of the photo's sides) is from the photo's own, 0..FARTHEST."""
+    return min(abs(float(np.log(ratio))), FARTHEST)

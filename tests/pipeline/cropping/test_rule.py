@@ -1,0 +1,135 @@
+"""The fitted rule: features and values by hand, and what it does with heads, gaps and text."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.cropping.evidence import evidence_of
+from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
+from pipeline.cropping.rule import CropValue, Rule, distance_of, packaged_rule
+from pipeline.detectors import Attention, Detections
+
+EVEN = np.full((4, 4), 1 / 16)
+WHOLE = np.array([[0.0, 0.0, 1.0, 1.0]])
+
+
+def nothing(gaze: np.ndarray = EVEN) -> Detections:
+    return Detections(attention=Attention(gaze, np.full((4, 4), 0.5), np.zeros((0, 4)), np.ones(0)))
+
+
+def told(box: list[float], preferred: Preferred | None = None) -> dict[str, float]:
+    """Features of one box of an even photo, by name."""
+    boxes = np.array([box])
+    known = preferred or Preferred(WHOLE, np.ones(1))
+    ratio = (boxes[0, 2] - boxes[0, 0]) / (boxes[0, 3] - boxes[0, 1])
+    values = features_of(boxes, evidence_of(nothing(), (100, 100)), known, ratio)
+    return dict(zip(FEATURES, values[0], strict=True))
+
+
+def test_features_of_the_whole_photo() -> None:
+    found = told([0, 0, 1, 1])
+    assert found["size"] == found["gaze_inside"] == found["network_overlap"] == pytest.approx(1)
+    assert found["off_centre_x"] == found["off_gaze"] == pytest.approx(0)
+    assert found["kept_overlap"] == pytest.approx(0.5)  # people keep half of every cell
+
+
+def test_features_of_a_part() -> None:
+    found = told([0, 0, 0.5, 0.5])
+    assert found["size"] == pytest.approx(0.5)
+    assert found["size_squared"] == found["gaze_inside"] == pytest.approx(0.25)
+    assert found["off_centre_x"] == found["off_centre_y"] == pytest.approx(0.0625)
+    assert found["off_gaze"] == pytest.approx(0.125)
+    # the soft region has mass .5, .125 of it inside: .125 / (.25 + .5 - .125)
+    assert found["kept_overlap"] == pytest.approx(0.2)
+    assert found["network_overlap"] == pytest.approx(0.25)
+
+
+def test_the_network_s_scores_count_by_softmax() -> None:
+    boxes = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
+    known = Preferred.of(boxes, np.array([1.0, -1.0]))
+    # (±1) / (1 + .05) apart by 1.905 deviations, at a temperature of .3
+    odds = np.exp(-2 / 1.05 / 0.3)
+    assert odds < 0.01
+    assert len(known.boxes) == 1  # the other one is too unlikely
+    near = Preferred.of(boxes, np.array([0.01, -0.01]))
+    odds = np.exp(-0.02 / 0.06 / 0.3)
+    assert near.chances == pytest.approx([1 / (1 + odds), odds / (1 + odds)])
+
+
+def rule_of(**changes: object) -> Rule:
+    """A rule in which nothing counts, but for the changes."""
+    zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
+    weights = dict.fromkeys(("heads", "head_cut", "head_crowd", "objects", "text", "circle"), 0.0)
+    return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
+
+
+def test_the_value_by_hand() -> None:
+    """At a distance of ln 2: overlap counts 1 + 2 ln 2, gaze 3, weighted 1 to .5 + ln 2."""
+    overlap, gaze = np.zeros((2, 9)), np.zeros((2, 9))
+    overlap[:, FEATURES.index("size")] = 1, 2
+    gaze[0, FEATURES.index("gaze_inside")] = 3
+    rule = rule_of(overlap=overlap, gaze=gaze, gaze_weight=(0.5, 1.0), gaze_pull=0.7)
+    evidence = evidence_of(nothing(), (100, 100))
+    value_of = CropValue(rule, evidence, Preferred(WHOLE, np.ones(1)), 0.5)
+    far = np.log(2)
+    # the largest crop: size 1, half of the looks inside; its centre is .25 from the mean of gaze
+    weight = 0.5 + far
+    expected = ((1 + 2 * far) + weight * 3 * 0.5) / (1 + weight) - 0.7 * far * 0.25**2
+    assert value_of(np.array([[0, 0, 0.5, 1.0]])) == pytest.approx([expected])
+
+
+def test_penalties_are_taken_off() -> None:
+    heads = np.array([[0.4, 0.4, 0.6, 0.6]])
+    found = Detections(
+        np.array([[40, 40, 60, 60]] * 2, np.float32), np.ones(2, np.float32), ["person", "text"],
+        Attention(EVEN, EVEN, heads, np.ones(1)),
+    )  # fmt: skip
+    evidence, half = evidence_of(found, (100, 100)), np.array([[0, 0, 0.5, 1.0]])
+    known = Preferred(WHOLE, np.ones(1))
+    for changes, expected in (
+        ({"heads": 2.0}, -1.0),  # half of it lost
+        ({"heads": 2.0, "head_cut": 1.0}, -3.0),  # and half of it cut: (1 + 4 · .5) · .5 = 1.5
+        ({"objects": 2.0}, -2.0),
+        ({"text": 3.0}, -3.0),
+    ):
+        value = CropValue(rule_of(**changes), evidence, known, 0.5)(half)
+        assert value == pytest.approx([expected], abs=1e-6), changes
+
+
+def test_the_free_shape_has_its_own_coefficients() -> None:
+    free = np.zeros(11)
+    free[FREE_FEATURES.index("ratio_squared")] = 1
+    value_of = CropValue(
+        rule_of(free=free), evidence_of(nothing(), (9, 9)), Preferred(WHOLE, np.ones(1)), None
+    )
+    assert value_of(np.array([[0, 0, 0.5, 1.0]])) == pytest.approx([np.log(2) ** 2])
+
+
+def test_distance_of_ratios_is_even_and_bounded() -> None:
+    assert distance_of(0.5) == distance_of(2.0) == pytest.approx(np.log(2))
+    assert distance_of(20.0) == 1.0
+
+
+def test_the_packaged_rule_is_complete_and_says_where_it_is_from() -> None:
+    from importlib.resources import files
+
+    values = json.loads(files("pipeline.cropping").joinpath("choice.json").read_text())
+    assert "FLMS" in values["source"]
+    with pytest.raises(KeyError):
+        Rule.from_json({name: values[name] for name in values if name != "free"})
+    assert packaged_rule().overlap.shape == (2, 9)
+    assert packaged_rule().heads > 0
+
+
+def test_where_crops_are_equally_good_the_one_near_the_gaze_wins() -> None:
+    """Only the pull counts: of strips of a wide photo, the one around the mean of gaze."""
+    gaze = np.zeros((4, 4))
+    gaze[:, 2] = 0.25  # its mean lies at .625
+    rule = rule_of(gaze_pull=packaged_rule().gaze_pull)
+    x = np.linspace(0, 0.6, 25)
+    strips = np.stack([x, 0 * x, x + 0.4, 0 * x + 1], axis=1)
+    value_of = CropValue(
+        rule, evidence_of(nothing(gaze), (300, 100)), Preferred.of(strips, 0 * x), 0.4
+    )
+    assert strips[value_of(strips).argmax()][:3:2].mean() == pytest.approx(0.625, abs=0.01)
