@@ -24,6 +24,7 @@ class Example:
     heads_px [H, 4]: every head in the photo, hair included, drawn by hand; None where nobody did.
     fixations_px [F, 2]: x and y of where people looked, all viewers together; None where nobody
         was asked to look. Some lie outside the photo.
+    first_fixations [F]: which of them are a viewer's first; None where there are no fixations.
     """
 
     id: str
@@ -35,3 +36,4 @@ class Example:
     objects_px: Boxes | None = None
     heads_px: Boxes | None = None
     fixations_px: NDArray[np.float32] | None = None
+    first_fixations: NDArray[np.bool_] | None = None

@@ -37,8 +37,8 @@ def read_osie(root: Path, split: str) -> tuple[list[Example], list[str]]:
     images = first_folder(root, "stimuli", "data/stimuli")
     listed = _read_fixations(images.parent / FIXATIONS)
     examples = [
-        Example(Path(name).stem, images / name, fixations_px=fixations)
-        for name, fixations in listed.items()
+        Example(Path(name).stem, images / name, fixations_px=points, first_fixations=first)
+        for name, (points, first) in listed.items()
         if (images / name).is_file()
     ]
     return examples, missing_note(len(listed) - len(examples), FIXATIONS)
@@ -68,15 +68,17 @@ def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
             image.stem,
             image,
             heads_px=_heads(label, f"labels.mat: {image.name}"),
-            fixations_px=listed.get(image.name),
+            fixations_px=points,
+            first_fixations=first,
         )
         for image, label in zip(files, labels, strict=True)
+        for points, first in [listed.get(image.name, (None, None))]
     ], []
 
 
-def _read_fixations(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Photo's name -> fixations [F, 2] of all its viewers."""
-    found: dict[str, NDArray[np.float32]] = {}
+def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Photo's name -> fixations [F, 2] of all its viewers, and which are a viewer's first [F]."""
+    found: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
     try:
         for photo in cell(read_mat(path, "fixations", simplify=True)):
             viewers = [
@@ -84,7 +86,8 @@ def _read_fixations(path: Path) -> dict[str, NDArray[np.float32]]:
                 for viewer in cell(photo["subjects"])
             ]
             points = np.concatenate(viewers).astype(np.float32) - MATLAB_ORIGIN
-            found[str(photo["img"])] = points
+            first = np.concatenate([np.arange(len(viewer)) == 0 for viewer in viewers])
+            found[str(photo["img"])] = points, first
     except (IndexError, KeyError, TypeError, ValueError) as error:
         form = "fixations, a cell of structs img, subjects{fix_x, fix_y}"
         raise UsageError(f"{path}: expected {form}: {error!r}") from None

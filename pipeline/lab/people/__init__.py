@@ -1,0 +1,10 @@
+"""Train on what people look at, keep and lose: `pipeline/lab/cli/learn_from_people.py`.
+
+labels         labels of one photo as shares of its sides
+targets        what the people branches are to give for a view: gaze map, map of keeping, heads
+views          views of labelled photos, and the frozen network's features of them
+branches       trains the people branches of the embedded detector
+rule_lists     candidates of labelled photos, measured as the product measures them
+rule_fit       fits the rule of choice on them
+recipe         the two commands
+"""

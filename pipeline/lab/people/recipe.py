@@ -1,0 +1,120 @@
+"""The two steps: train the people branches, fit the rule of choice on held-out photos."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from pipeline.cropping.evidence import evidence_of
+from pipeline.cropping.scoring import score_function
+from pipeline.cropping.sources import SeenPhoto, to_source
+from pipeline.cropping.transfer import Transfer
+from pipeline.detectors.embedded import detect_with
+from pipeline.detectors.people_head import PeopleHead
+from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.errors import UsageError
+from pipeline.lab.datasets.layout import photos
+from pipeline.lab.people.branches import train_branches
+from pipeline.lab.people.labels import FOLDS, PeopleLabels, by_fold, read_labels
+from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
+from pipeline.lab.people.rule_lists import KINDS, lists_of
+from pipeline.lab.people.settings import BranchesJob, RuleJob
+from pipeline.lab.people.views import views_of
+from pipeline.photo.decode import decode
+from pipeline.report.progress import Log
+from s2cnet import FastS2CNet, load_model
+
+ALL = "subjects.safetensors"
+Tensors = dict[str, torch.Tensor]
+
+
+def train(job: BranchesJob, log: Log) -> None:
+    """Train the branches on all photos, and without each fold; write all weights.
+
+    Files: subjects.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError.
+    """
+    labels = read_labels(job.osie, job.eyecrowd, job.flms)
+    if not labels:
+        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
+    others = [PeopleLabels(one, "photos") for one in photos(job.photos)] if job.photos else []
+    state = packaged_weights()
+    network = network_of(state)
+    views = [(one.fold, list(views_of(network, [one], job.seed))) for one in labels]
+    unlabelled = list(views_of(network, others, job.seed))
+    log.say("views", f"of {len(labels)} labelled photos and {len(others)} others")
+    job.output.mkdir(parents=True, exist_ok=True)
+    for held in (None, *range(FOLDS)):
+        kept = [view for fold, of_photo in views if fold != held for view in of_photo]
+        head = train_branches(kept + unlabelled, seed=job.seed)
+        name = ALL if held is None else f"fold{held}.safetensors"
+        safetensors.torch.save_file(with_branches(state, head), job.output / name)
+        log.say("branches", f"{name} is written")
+
+
+def fit(job: RuleJob, log: Log) -> None:
+    """Fit the coefficients of the rule; the weights of gaze and penalties stay as packaged.
+
+    Raises UsageError where a kind of label is missing.
+    """
+    labels = read_labels(job.osie, job.eyecrowd, job.flms)
+    lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
+    for fold, held_out in by_fold(labels):
+        detector = network_of(safetensors.torch.load_file(job.detectors / fold_name(fold)))
+        weights = "starter" if job.networks is None else str(job.networks / fold_name(fold))
+        network = FastS2CNet(load_model(weights))
+        for one in held_out:
+            add_lists(one, detector, network, lists)
+        log.say("lists", f"fold {fold}: {len(held_out)} photos")
+    missing = [kind for kind, found in lists.items() if not found]
+    if missing:
+        raise UsageError(f"no labels for {', '.join(missing)}: FLMS tells overlap, OSIE gaze")
+    packaged = json.loads(files("pipeline.cropping").joinpath("choice.json").read_text())
+    overlap, gaze, free = (np.asarray(fit_linear(lists[kind])) for kind in KINDS)
+    fitted = as_json(overlap, gaze, free)
+    job.output.write_text(json.dumps({**packaged, **fitted}, indent=2) + "\n")
+
+
+def add_lists(
+    labels: PeopleLabels,
+    detector: SubjectNetwork,
+    network: FastS2CNet,
+    lists: dict[str, list[LabelledList]],
+) -> None:
+    """Add one photo's lists, by kind, to `lists`."""
+    photo = decode(labels.photo.read_bytes())
+    objects = to_source(detect_with(detector, photo.pixels), photo)
+    seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
+    evidence = evidence_of(objects, seen.size_wh)
+    score = score_function(network, seen)
+    for kind, found in lists_of(labels, seen.size_wh, evidence, score):
+        lists[kind].append(found)
+
+
+def fold_name(fold: int) -> str:
+    """The file of weights that a fold's photos were held out from."""
+    return f"fold{fold}.safetensors"
+
+
+def packaged_weights() -> Tensors:
+    """The tensors of the embedded detector in the package, half precision."""
+    path = files("pipeline.detectors").joinpath("weights/subjects.safetensors")
+    state: Tensors = safetensors.torch.load(path.read_bytes())
+    return state
+
+
+def network_of(state: Tensors) -> SubjectNetwork:
+    """The detector's network with these tensors, in evaluation mode."""
+    network = SubjectNetwork()
+    network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    return network.eval()
+
+
+def with_branches(state: Tensors, head: PeopleHead) -> Tensors:
+    """The detector's tensors with other people branches, half precision."""
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith("people.")}
+    branches = {f"people.{name}": tensor.half() for name, tensor in head.state_dict().items()}
+    return {**kept, **{name: tensor.contiguous() for name, tensor in branches.items()}}

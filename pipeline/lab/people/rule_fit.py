@@ -1,0 +1,107 @@
+"""Fit the rule of choice on people's labels: ridge regression within lists of candidates.
+
+Only differences between the crops of one list matter for a choice, so features and targets are
+centred in each list; every list counts the same. The ridge is on standardised features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import iou
+from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
+from pipeline.cropping.rule import distance_of
+
+Floats = NDArray[np.float64]
+
+RIDGE = 0.01  # .001 to .05 give the same overlap within .0005
+# People whose ratio is near a list's count there too: a bump of this width over ln(width / height).
+NEAR_RATIO = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledList:
+    """Candidates of one shape of one photo with what people make of each.
+
+    features: [N, F]; target: [N], overlap with people's crops or share of fixations inside;
+    distance: of the shape's ratio from the photo's, see `distance_of`; None for the free shape.
+    """
+
+    features: Floats
+    target: Floats
+    distance: float | None
+
+    @classmethod
+    def of(
+        cls,
+        boxes: Floats,
+        evidence: Evidence,
+        preferred: Preferred,
+        ratio: float | None,
+        target: Floats,
+    ) -> LabelledList:
+        """boxes [N, 4] and ratio as shares of the photo's sides."""
+        features = features_of(boxes, evidence, preferred, ratio)
+        return cls(features, target, None if ratio is None else distance_of(ratio))
+
+
+def overlap_target(boxes: Floats, crops: Floats, ratio: float | None) -> Floats:
+    """Mean IoU of boxes [N, 4] with people's crops [P, 4], those of a near ratio most: [N].
+
+    ratio: the boxes', width / height as shares of the sides; None: all people count the same.
+    """
+    overlap = iou(boxes[:, None], crops)
+    if ratio is None:
+        return np.asarray(overlap.mean(axis=1))
+    own = (crops[:, 2] - crops[:, 0]) / (crops[:, 3] - crops[:, 1])
+    weights = np.exp(-0.5 * (np.log(own / ratio) / NEAR_RATIO) ** 2)
+    return np.asarray(overlap @ (weights / weights.sum()))
+
+
+def gaze_target(boxes: Floats, fixations: Floats) -> Floats:
+    """Share of fixations [P, 2] (x, y, shares of the sides) inside each of boxes [N, 4]: [N]."""
+    inside = (fixations >= boxes[:, None, :2]) & (fixations < boxes[:, None, 2:])
+    return np.asarray(inside.all(axis=2).mean(axis=1))
+
+
+def fit_linear(lists: Sequence[LabelledList], ridge: float = RIDGE) -> Floats:
+    """Coefficients [2, F] (near, per unit of distance), or [F] for lists of the free shape.
+
+    Raises ValueError where there is no list.
+    """
+    if not lists:
+        raise ValueError("give at least one list to fit")
+    products, moments = 0.0, 0.0
+    for each in lists:
+        x = _with_distance(each)
+        x = x - x.mean(axis=0)
+        y = each.target - each.target.mean()
+        products, moments = products + x.T @ x / len(x), moments + x.T @ y / len(x)
+    scale = np.sqrt(np.diag(np.asarray(products)) / len(lists)) + 1e-6
+    matrix = products / np.outer(scale, scale) + ridge * len(lists) * np.eye(len(scale))
+    fitted = np.linalg.solve(matrix, moments / scale) / scale
+    return fitted if lists[0].distance is None else fitted.reshape(2, -1)
+
+
+def as_json(overlap: Floats, gaze: Floats, free: Floats) -> dict[str, object]:
+    """The fitted part of `choice.json`: see `Rule.from_json`."""
+
+    def named(row: Floats, names: Sequence[str]) -> dict[str, float]:
+        return {name: round(float(value), 6) for name, value in zip(names, row, strict=True)}
+
+    both = {
+        name: {"near": named(values[0], FEATURES), "far": named(values[1], FEATURES)}
+        for name, values in (("overlap", overlap), ("gaze", gaze))
+    }
+    return {**both, "free": named(free, FREE_FEATURES)}
+
+
+def _with_distance(each: LabelledList) -> Floats:
+    if each.distance is None:
+        return each.features
+    return np.concatenate([each.features, each.features * each.distance], axis=1)

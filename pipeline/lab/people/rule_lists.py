@@ -1,0 +1,70 @@
+"""Lists of candidates of labelled photos, measured as the product measures them: for the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.features import Preferred
+from pipeline.cropping.search import Score, spread_only
+from pipeline.lab.people.labels import PeopleLabels
+from pipeline.lab.people.rule_fit import LabelledList, gaze_target, overlap_target
+from pipeline.shapes import Shape
+
+Floats = NDArray[np.float64]
+
+RATIOS = (1.0, 9 / 16, 16 / 9, 3 / 4)  # of thumbnails, for photos with fixations
+LEAST_SIDE = 0.01  # a smaller crop is a slip of the mouse
+KINDS = ("overlap", "gaze", "free")
+
+
+def lists_of(
+    labels: PeopleLabels, size_wh: tuple[int, int], evidence: Evidence, score: Score
+) -> Iterator[tuple[str, LabelledList]]:
+    """Kind (of KINDS) and list, for all that a photo's labels tell.
+
+    evidence and score (boxes in pixels to the network's scores): of networks that did not learn
+    from this photo, or the fit trusts them too much.
+    """
+    shapes = list(_shapes(labels, size_wh))
+    boxes_px = [
+        for_shape(*size_wh, Shape("free" if ratio is None else str(ratio), ratio))
+        for _, ratio, _ in shapes
+    ]
+    size = np.array([*size_wh, *size_wh], np.float64)
+    scored = spread_only(boxes_px, score)
+    for (kind, ratio, target), each, found in zip(shapes, boxes_px, scored, strict=True):
+        boxes = each / size
+        preferred = Preferred.of(boxes, found.posterior_mean)
+        relative = None if ratio is None else ratio * size_wh[1] / size_wh[0]
+        yield kind, LabelledList.of(boxes, evidence, preferred, relative, target(boxes))
+
+
+def _shapes(
+    labels: PeopleLabels, size_wh: tuple[int, int]
+) -> Iterator[tuple[str, float | None, Callable[[Floats], Floats]]]:
+    """Kind, ratio in pixels, and the target of boxes, of each list of a photo."""
+    crops = labels.crops[(labels.crops[:, 2:] - labels.crops[:, :2] > LEAST_SIDE).all(axis=1)]
+    for crop in crops:
+        own = float((crop[2] - crop[0]) / (crop[3] - crop[1]))
+        yield "overlap", own * size_wh[0] / size_wh[1], _overlap(crops, own)
+    if len(crops):
+        yield "free", None, _overlap(crops, None)
+    if len(labels.fixations):
+        for ratio in RATIOS:
+            yield "gaze", ratio, lambda boxes: gaze_target(boxes, labels.fixations)
+
+
+def _overlap(crops: Floats, ratio: float | None) -> Callable[[Floats], Floats]:
+    return lambda boxes: overlap_target(boxes, crops, ratio)
+
+
+def by_kind(
+    lists: Sequence[tuple[str, LabelledList]],
+) -> dict[str, list[LabelledList]]:
+    """The lists of each of KINDS."""
+    return {kind: [each for name, each in lists if name == kind] for kind in KINDS}

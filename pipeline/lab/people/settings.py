@@ -1,0 +1,37 @@
+"""Options of the two commands that learn from people's labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.options import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchesJob:
+    """Train the people branches of the embedded detector."""
+
+    output: Path = option(help="folder for the weights", placeholder="FOLDER")
+    osie: Path | None = option(None, "OSIE's folder", placeholder="FOLDER")
+    eyecrowd: Path | None = option(None, "EyeCrowd's folder", placeholder="FOLDER")
+    flms: Path | None = option(None, "FLMS's folder", placeholder="FOLDER")
+    photos: Path | None = option(
+        None, "folder of other photos, which teach heads by their clear faces", placeholder="FOLDER"
+    )
+    seed: int = option(0, "random seed of everything")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleJob:
+    """Fit the rule of choice on maps and scores out of fold."""
+
+    output: Path = option(help="file for the rule", placeholder="JSON")
+    detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
+    osie: Path | None = option(None, "OSIE's folder", placeholder="FOLDER")
+    eyecrowd: Path | None = option(None, "EyeCrowd's folder", placeholder="FOLDER")
+    flms: Path | None = option(None, "FLMS's folder", placeholder="FOLDER")
+    networks: Path | None = option(
+        None,
+        "folder of fold0.safetensors to fold4.safetensors, S2CNets that were not trained on a "
+        "fold; without it the packaged one scores all photos",
+        placeholder="FOLDER",
+    )

@@ -1,0 +1,107 @@
+"""Training targets of the people branches for one view: gaze map, map of keeping, heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Map = NDArray[np.float32]
+
+BLUR = 1.0  # cells, of the fixations
+SPREAD, LEAST_SPREAD = 0.12, 0.6  # of a head's bump: share of its side, and at least, in cells
+NEAR = 0.4  # cells whose bump is at least this high learn the head's edges
+# A head that the view cuts: dropped below the first share of its area, unknown below the second.
+SEEN_SHARES = (0.15, 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadTarget:
+    """Targets of heads on h × w cells.
+
+    centres: 1 at a head's centre, falling off around it. [h, w]
+    denied: weight of "no head here". [h, w]
+    offsets: from the cell's centre to the head's edges, in cells. [4, h, w]
+    offset_weights: where offsets are learnt. [h, w]
+    """
+
+    centres: Map
+    denied: Map
+    offsets: Map
+    offset_weights: Map
+
+
+def gaze_map(points: Floats, weights: Floats, height: int, width: int) -> Map:
+    """Fixations [F, 2] (shares of the sides) as shares of all fixations in height × width cells.
+
+    Each is spread over the four nearest cells, then blurred by a cell.
+    """
+    cells = np.zeros((height, width), np.float32)
+    place = points * (width, height) - 0.5
+    low = np.floor(place).astype(int)
+    rest = place - low
+    for right in (0, 1):
+        for down in (0, 1):
+            share = np.abs(1 - right - rest[:, 0]) * np.abs(1 - down - rest[:, 1])
+            rows = np.clip(low[:, 1] + down, 0, height - 1)
+            columns = np.clip(low[:, 0] + right, 0, width - 1)
+            np.add.at(cells, (rows, columns), weights * share)
+    blurred = cv2.GaussianBlur(cells, (0, 0), BLUR, borderType=cv2.BORDER_CONSTANT) + 1e-6
+    return np.asarray(blurred / blurred.sum(), np.float32)
+
+
+def kept_map(crops: Floats, height: int, width: int) -> Map:
+    """Share of crops [C, 4] that holds each of height × width cells, C >= 1."""
+    columns, rows = np.arange(width), np.arange(height)
+    total = np.zeros((height, width))
+    for x0, y0, x1, y1 in crops * (width, height, width, height):
+        across = np.clip(np.minimum(columns + 1, x1) - np.maximum(columns, x0), 0, 1)
+        down = np.clip(np.minimum(rows + 1, y1) - np.maximum(rows, y0), 0, 1)
+        total += np.outer(down, across)
+    return np.asarray(total / len(crops), np.float32)
+
+
+def head_target(heads: Floats, height: int, width: int, denied: Map | None = None) -> HeadTarget:
+    """heads [H, 4], shares of the view's sides, may lie partly outside it.
+
+    denied: weight of "no head here", [h, w]; None where all heads are known.
+    """
+    target = HeadTarget(
+        np.zeros((height, width), np.float32),
+        np.ones((height, width), np.float32) if denied is None else denied.copy(),
+        np.zeros((4, height, width), np.float32),
+        np.zeros((height, width), np.float32),
+    )
+    smallest = np.full((height, width), np.inf)
+    limit = np.array([width, height, width, height])
+    for whole in heads * limit:
+        box = np.clip(whole, 0, limit)
+        size = float(np.prod(np.clip(box[2:] - box[:2], 0, None)))
+        seen = size / max(float(np.prod(whole[2:] - whole[:2])), 1e-6)
+        if seen < SEEN_SHARES[0]:
+            continue
+        if seen < SEEN_SHARES[1]:
+            x0, y0, x1, y1 = np.floor(box).astype(int)
+            target.denied[y0 : y1 + 1, x0 : x1 + 1] = 0
+            continue
+        _draw(box, size, target, smallest)
+    return target
+
+
+def _draw(box: Floats, size: float, target: HeadTarget, smallest: Floats) -> None:
+    """Draw one head (cells); the smaller of two heads keeps a cell."""
+    height, width = target.centres.shape
+    y, x = np.mgrid[:height, :width]
+    side = np.maximum(LEAST_SPREAD, SPREAD * (box[2:] - box[:2]))
+    at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
+    bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
+    np.maximum(target.centres, bump, out=target.centres, casting="same_kind")
+    near = (bump > NEAR) & (size < smallest)
+    smallest[near] = size
+    gaps = (x + 0.5 - box[0], y + 0.5 - box[1], box[2] - x - 0.5, box[3] - y - 0.5)
+    for index, gap in enumerate(gaps):
+        target.offsets[index][near] = np.maximum(gap, 0)[near]
+    target.offset_weights[near] = 1

@@ -1,0 +1,155 @@
+"""Views of labelled photos for the people branches: the frozen network's features, and targets.
+
+A photo gives four views: itself, its mirror image, and two parts of it, brighter or darker, at half
+size every second time and compressed as a JPEG, so that maps hold still when a photo is encoded
+anew. Photos without labelled heads teach heads too: a clear face, grown, is a head; where the
+detector sees no person there is none; elsewhere nothing is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.boxes import Boxes
+from pipeline.detectors.embedded import detector_input
+from pipeline.detectors.peaks import objects_of
+from pipeline.detectors.read_attention import HEAD_OF_FACE
+from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, SubjectNetwork
+from pipeline.lab.people.branches import Features, PeopleView
+from pipeline.lab.people.labels import PeopleLabels
+from pipeline.lab.people.targets import Map, gaze_map, head_target, kept_map
+
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8]
+
+# Sides of a part, as shares of the photo's: far and near parts, and the weight of their fixations.
+PARTS = (((0.38, 0.85), 0.5), ((0.85, 1.0), 1.0))
+LEAST_FIXATIONS = 30  # a part with fewer tells nothing of gaze
+CLEAR_FACE, ANY_PERSON, NO_HEAD_WEIGHT, ROOM = 0.5, 0.12, 0.3, 0.15
+
+
+def views_of(
+    network: SubjectNetwork, photos: Sequence[PeopleLabels], seed: int = 0
+) -> Iterator[PeopleView]:
+    """Four views of each photo, in order. network: with its trunk and subject head trained."""
+    random = np.random.default_rng(seed)
+    for labels in photos:
+        pixels = np.asarray(Image.open(labels.photo).convert("RGB"))
+        whole = np.array([0.0, 0.0, 1.0, 1.0])
+        yield _view(network, labels, pixels, whole, False, 1.0)
+        yield _view(network, labels, np.ascontiguousarray(pixels[:, ::-1]), whole, True, 1.0)
+        for shares, weight in PARTS:
+            part, pixels_of_part = _part(pixels, shares, random)
+            mirrored = bool(random.random() < 0.5)
+            if mirrored:
+                pixels_of_part = np.ascontiguousarray(pixels_of_part[:, ::-1])
+            yield _view(network, labels, _worn(pixels_of_part, random), part, mirrored, weight)
+
+
+def _view(
+    network: SubjectNetwork,
+    labels: PeopleLabels,
+    pixels: Pixels,
+    part: Floats,
+    mirrored: bool,
+    gaze_weight: float,
+) -> PeopleView:
+    """part: box of the view in the photo, shares of the photo's sides."""
+    levels, output = features_of(network, pixels)
+    height, width = levels[0].shape[-2:]
+    points = in_view(labels.fixations, part, mirrored)
+    inside = ((points >= 0) & (points < 1)).all(axis=1)
+    gaze = kept = None
+    if inside.sum() >= LEAST_FIXATIONS:
+        weights = labels.fixation_weights[inside]
+        gaze = gaze_map(points[inside], weights, height // 2, width // 2)
+    if len(labels.crops) and gaze_weight == 1.0:
+        crops = np.clip(boxes_in_view(labels.crops, part, mirrored), 0, 1)
+        kept = kept_map(crops, height // 2, width // 2)
+    if labels.heads is None:
+        heads = head_target(*_heads_of_faces(output))
+    else:
+        heads = head_target(boxes_in_view(labels.heads, part, mirrored), height, width)
+    return PeopleView(levels, heads, gaze, kept, gaze_weight)
+
+
+@torch.inference_mode()
+def features_of(network: SubjectNetwork, pixels: Pixels) -> tuple[Features, torch.Tensor]:
+    """The four levels, half precision, and the subject head's output [1, 17, h, w]."""
+    image = torch.from_numpy(detector_input(pixels)).permute(2, 0, 1)[None].float()
+    taps = network.trunk(image)
+    pyramid = network.head.pyramid(*taps)
+    return [level[0].half().clone() for level in (*taps, pyramid)], network.head.predict(pyramid)
+
+
+def in_view(points: Floats, part: Floats, mirrored: bool) -> Floats:
+    """Points [F, 2] of the photo in a part of it, both as shares of the sides."""
+    placed = (points - part[:2]) / (part[2:] - part[:2])
+    return np.asarray(placed * (-1, 1) + (1, 0) if mirrored else placed)
+
+
+def boxes_in_view(boxes: Floats, part: Floats, mirrored: bool) -> Floats:
+    """Boxes [N, 4] of the photo in a part of it."""
+    first, second = in_view(boxes[:, :2], part, mirrored), in_view(boxes[:, 2:], part, mirrored)
+    return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)
+
+
+def _heads_of_faces(output: torch.Tensor) -> tuple[Floats, int, int, Map]:
+    """Heads told by clear faces, the map's size, and the weight of "no head here"."""
+    height, width = output.shape[-2:]
+    limit = np.array([width, height, width, height])
+    denied = np.full((height, width), NO_HEAD_WEIGHT, np.float32)
+    for box, _ in zip(*_objects(output, "person"), strict=True):
+        room = ROOM * np.tile(box[2:] - box[:2], 2) * (-1, -1, 1, 1)
+        _ignore(denied, np.clip(box + room, 0, limit))
+    heads = []
+    for box, likely in zip(*_objects(output, "face"), strict=True):
+        head = np.clip(box + HEAD_OF_FACE * np.tile(box[2:] - box[:2], 2), 0, limit)
+        if likely >= CLEAR_FACE:
+            heads.append(head / limit)
+        else:
+            _ignore(denied, head)
+    return np.array(heads).reshape(-1, 4), height, width, denied
+
+
+def _objects(output: torch.Tensor, kind: str) -> tuple[Boxes, NDArray[np.float32]]:
+    """Objects of a kind that are at all likely: boxes in cells, and likelihoods."""
+    return objects_of(output, KINDS.index(kind), OFFSETS_OF[kind], ANY_PERSON)
+
+
+def _ignore(denied: Map, box: Floats) -> None:
+    x0, y0 = np.floor(box[:2]).astype(int)
+    x1, y1 = np.ceil(box[2:]).astype(int)
+    denied[y0:y1, x0:x1] = 0
+
+
+def _part(
+    pixels: Pixels, shares: tuple[float, float], random: np.random.Generator
+) -> tuple[Floats, Pixels]:
+    """A random part: its box as shares of the sides, and its pixels."""
+    height, width = pixels.shape[:2]
+    share = random.uniform(*shares)
+    other = float(np.clip(share * np.exp(random.normal(0, 0.08)), shares[0], 1))
+    part_w, part_h = int(width * share), int(height * other)
+    x, y = random.integers(0, width - part_w + 1), random.integers(0, height - part_h + 1)
+    box = np.array([x / width, y / height, (x + part_w) / width, (y + part_h) / height])
+    return box, pixels[y : y + part_h, x : x + part_w]
+
+
+def _worn(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Other brightness, half size every second time, JPEG of quality 40 to 95."""
+    curve = (pixels / 255.0) ** random.uniform(0.8, 1.25) * random.uniform(0.85, 1.15)
+    worn = np.clip(255 * curve, 0, 255).astype(np.uint8)
+    if random.random() < 0.5:
+        size = max(32, worn.shape[1] // 2), max(32, worn.shape[0] // 2)
+        worn = np.asarray(cv2.resize(worn, size, interpolation=cv2.INTER_AREA), np.uint8)
+    quality = int(random.uniform(40, 95))
+    bgr = cv2.cvtColor(worn, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.cvtColor(cv2.imdecode(data, 1), cv2.COLOR_BGR2RGB), np.uint8)

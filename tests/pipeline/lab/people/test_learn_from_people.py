@@ -1,0 +1,97 @@
+"""Both steps on a made data set: labels, views, branches, the rule."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+from scipy.io import savemat
+
+from pipeline.cropping.rule import Rule
+from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.people.labels import FIRST_WEIGHT, read_labels
+from pipeline.lab.people.views import boxes_in_view
+
+torch.set_num_threads(1)
+
+
+def cells(*values: object) -> np.ndarray:
+    found = np.empty((len(values), 1), object)
+    for index, value in enumerate(values):
+        found[index, 0] = value
+    return found
+
+
+def draw(folder: Path, names: Sequence[str]) -> None:
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for name in names:
+        pixels = random.integers(0, 256, (5, 10, 3)).astype(np.uint8)
+        Image.fromarray(pixels).resize((200, 100)).save(folder / name)
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photos of 200 × 100 px, one for each fold; two viewers and one head in each."""
+    root = tmp_path_factory.mktemp("crowd")
+    names = ["0.jpg", "1.jpg"]
+    draw(root / "stimuli", names)
+    (root / "eye").mkdir()
+    random = np.random.default_rng(1)
+    many = {"fix_x": random.uniform(1, 200, 40), "fix_y": random.uniform(1, 100, 40)}
+    few = {"fix_x": np.array([100.5, 50.5, 250.5]), "fix_y": np.array([50.5, 20.5, 10.5])}
+    photos = [{"img": name, "subjects": cells(few, many)} for name in names]
+    savemat(root / "eye" / "fixations.mat", {"fixations": cells(*photos)})
+    face = {"center": np.array([60.5, 40.5]), "width": 20.0, "height": 30.0}
+    label = {"nFaces": 1, "faces": cells(face)}
+    savemat(root / "labels.mat", {"labels": cells(label, label)})
+    return root
+
+
+@pytest.fixture(scope="module")
+def drawn_crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("flms")
+    draw(root / "image", ["a.jpg"])
+    (root / "annotations").mkdir()
+    (root / "annotations" / "a.txt").write_text("20 10 120 60\n0 0 200 100\n")
+    return root
+
+
+def test_labels_are_shares_and_first_fixations_weigh_less(crowd: Path, drawn_crops: Path) -> None:
+    first, _, crops = read_labels(None, crowd, drawn_crops)
+    # 250 px are outside; the viewer's first fixation is at (100, 50) of 200 × 100
+    assert first.fixations[:2] == pytest.approx(np.array([[0.5, 0.5], [0.25, 0.2]]))
+    assert first.fixation_weights[:4].tolist() == [FIRST_WEIGHT, 1.0, FIRST_WEIGHT, 1.0]
+    assert first.heads == pytest.approx(np.array([[0.25, 0.25, 0.35, 0.55]]))
+    assert crops.crops == pytest.approx(np.array([[0.1, 0.1, 0.6, 0.6], [0, 0, 1, 1]]))
+    assert crops.heads is None
+    assert len(crops.fixations) == 0
+
+
+def test_a_box_in_a_mirrored_half() -> None:
+    box = boxes_in_view(np.array([[0.1, 0.2, 0.2, 0.4]]), np.array([0.0, 0, 0.5, 1]), True)
+    assert box == pytest.approx(np.array([[0.6, 0.2, 0.8, 0.4]]))
+
+
+def test_both_steps(crowd: Path, drawn_crops: Path, tmp_path: Path) -> None:
+    folders = ["--osie", str(crowd), "--eyecrowd", str(crowd), "--flms", str(drawn_crops)]
+    made = tmp_path / "made"
+    assert main(["branches", *folders, "--output", str(made)]) == 0
+    written = {path.name for path in made.iterdir()}
+    assert written == {"subjects.safetensors", *(f"fold{i}.safetensors" for i in range(5))}
+    state = safetensors.torch.load_file(made / "subjects.safetensors")
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+    rule = tmp_path / "choice.json"
+    assert main(["rule", *folders, "--detectors", str(made), "--output", str(rule)]) == 0
+    fitted = Rule.from_json(json.loads(rule.read_text()))
+    assert np.isfinite(fitted.overlap).all()
+    assert np.abs(fitted.gaze).max() > 0
+
+
+def test_without_labels_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["branches", "--output", str(tmp_path)]) == 2
+    assert "at least one" in capsys.readouterr().err

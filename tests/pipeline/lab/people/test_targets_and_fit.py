@@ -1,0 +1,72 @@
+"""Targets of the people branches and the fit of the rule, against values worked by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.detectors.people_head import LEVELS, PeopleHead, fold_standardisation
+from pipeline.lab.people.rule_fit import LabelledList, fit_linear, gaze_target, overlap_target
+from pipeline.lab.people.targets import gaze_map, head_target, kept_map
+
+
+def test_a_fixation_in_a_cells_middle_is_blurred_around_it() -> None:
+    cells = gaze_map(np.array([[0.5625, 0.4375]]), np.ones(1), 8, 8)
+    assert cells.sum() == pytest.approx(1)
+    assert np.unravel_index(cells.argmax(), cells.shape) == (3, 4)
+    assert cells[3, 3] == pytest.approx(cells[3, 5])
+
+
+def test_kept_cells_count_by_the_share_inside() -> None:
+    assert kept_map(np.array([[0, 0, 0.375, 1], [0, 0, 1, 1]]), 1, 4)[0] == pytest.approx(
+        [1, 0.75, 0.5, 0.5]
+    )
+
+
+def test_a_head_half_outside_is_unknown_and_one_mostly_outside_is_none() -> None:
+    half = head_target(np.array([[-0.15, 0.25, 0.1, 0.5]]), 8, 8)
+    assert half.centres.max() == 0
+    assert half.denied[2, 0] == 0
+    gone = head_target(np.array([[-0.24, 0.25, 0.01, 0.5]]), 8, 8)
+    assert gone.centres.max() == 0
+    assert gone.denied.min() == 1
+
+
+def test_a_head_is_told_at_its_middle_with_its_offsets() -> None:
+    target = head_target(np.array([[0.25, 0.25, 0.625, 0.625]]), 8, 8)
+    assert target.centres[3, 3] == 1  # the middle of cells 2 to 5 is cell 3
+    assert target.offsets[:, 3, 3] == pytest.approx([1.5, 1.5, 1.5, 1.5])
+
+
+def test_the_fit_recovers_a_linear_rule_with_distance() -> None:
+    random = np.random.default_rng(0)
+    lists = []
+    for distance in (0.0, 0.5, 1.0) * 10:
+        features = random.normal(size=(50, 9))
+        target = features @ np.arange(9.0) + distance * features @ np.ones(9) + random.normal()
+        lists.append(LabelledList(features, target, distance))
+    near, far = fit_linear(lists, ridge=1e-9)
+    assert near == pytest.approx(np.arange(9.0), abs=1e-5)
+    assert far == pytest.approx(np.ones(9), abs=1e-5)
+
+
+def test_targets_of_the_fit() -> None:
+    boxes = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
+    assert gaze_target(boxes, np.array([[0.1, 0.5], [0.2, 0.5], [0.7, 0.5]])) == pytest.approx(
+        [2 / 3, 1 / 3]
+    )
+    crops = np.array([[0, 0, 0.5, 1], [0, 0, 1, 1]])
+    assert overlap_target(boxes, crops, None) == pytest.approx([0.75, 0.25])
+    assert overlap_target(boxes, crops, 0.5)[0] > 0.99  # the other crop's ratio is far
+
+
+def test_standardisation_folds_into_the_branches() -> None:
+    torch.manual_seed(0)
+    head = PeopleHead().eval()
+    standards = [(torch.randn(c, 1, 1), torch.rand(c, 1, 1) + 0.5) for c in LEVELS]
+    levels = [torch.randn(1, c, side, side) for c, side in zip(LEVELS, (8, 4, 2, 8), strict=True)]
+    with torch.no_grad():
+        wanted = head(*[(x - m) / d for x, (m, d) in zip(levels, standards, strict=True)])
+        fold_standardisation(head, standards)
+        folded = head(*levels)
+    for a, b in zip(wanted, folded, strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
