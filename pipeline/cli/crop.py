@@ -8,6 +8,7 @@ SIGTERM: what is on record stays, and the same command goes on from there.
 """
 
 import argparse
+import atexit
 import os
 import signal
 import sys
@@ -82,6 +83,9 @@ def stop_on_signals(drain_s: float, log: Log) -> None:
         log.say("stopping", f"{signal.Signals(signum).name}: stopping within {drain_s:g} s")
         signal.setitimer(signal.ITIMER_REAL, drain_s)
 
+    # Registered before Ray's own, so called after it. Python then drops its handlers, and an alarm
+    # that came later would kill this process with a code of its own.
+    atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, stop)
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGINT, drain)

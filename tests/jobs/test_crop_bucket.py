@@ -317,6 +317,40 @@ def test_signals_end_a_job_within_its_drain_time(
     assert main(["--input", "a", "--output", "b", "--drain-s", drain_s]) == code
 
 
+GOODBYE = """
+import atexit, os, signal, sys, time
+from pipeline.cli import crop
+from pipeline.report.progress import Log
+
+
+class TornDown:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)
+
+
+torn_down = TornDown()
+crop.EXIT_S = 0.4
+crop.stop_on_signals(0, Log())
+atexit.register(time.sleep, {ray_s})
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+except crop.Stopped as stopped:
+    sys.exit(128 + stopped.signum)
+"""
+
+
+@pytest.mark.parametrize("ray_s", [0.0, 5.0])
+def test_a_slow_goodbye_does_not_change_the_exit_code(ray_s: float) -> None:
+    """Ray's, which has a deadline, or the interpreter's, which has handlers no more."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", GOODBYE.format(ray_s=ray_s)], cwd=ROOT, check=False
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - started < 5
+
+
 @pytest.mark.usefixtures("_own_handlers")
 def test_a_run_that_cannot_go_on_exits_with_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
