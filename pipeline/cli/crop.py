@@ -1,4 +1,4 @@
-"""Crops every photo of a bucket or folder into the shapes asked for; writes Parquet tables.
+"""Crop every photo of a bucket or folder into the shapes asked for; write Parquet tables.
 
     python jobs/crop_bucket.py --input photos/ --output thumbs/ --ratios 1:1,16:9,circle
     ray job submit --working-dir . -- python jobs/crop_bucket.py --input s3://ugc/ --output s3://t/
