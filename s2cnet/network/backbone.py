@@ -39,10 +39,11 @@ class Backbone(nn.Module):
         stride32 = self.stage5(stride16)
         size = list(stride16.shape[-2:])
         # The published network halves the share of the coarsest map.
-        joined = [_resize(stride8, size), stride16, 0.5 * _resize(stride32, size)]
+        joined = [resize_aligned(stride8, size), stride16, 0.5 * resize_aligned(stride32, size)]
         reduced: Tensor = self.reduce(torch.cat(joined, dim=1))
         return reduced
 
 
-def _resize(features: Tensor, size: list[int]) -> Tensor:
+def resize_aligned(features: Tensor, size: list[int]) -> Tensor:
+    """Resize features [B, C, h, w] to size (height, width), bilinear, corners aligned."""
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=True)

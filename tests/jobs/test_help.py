@@ -32,9 +32,10 @@ def told(path: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_there_are_seven_commands() -> None:
+def test_there_are_eight_commands() -> None:
     assert {path.stem for path in JOBS} == {
-        "crop_bucket", "demo", "evaluate", "fetch_weights", "make_starter", "runs", "train",
+        "crop_bucket", "demo", "evaluate", "fetch_weights", "fine_tune_starter", "make_starter",
+        "runs", "train",
     }  # fmt: skip
 
 

@@ -44,6 +44,9 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
                 fixations_px=None
                 if gaze is None
                 else np.array(fixations, np.float32).reshape(-1, 2),
+                first_fixations=None
+                if gaze is None
+                else np.array([not i for viewer in gaze for i in range(len(viewer))], np.bool_),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{path}: {name}: expected {FORM}: {error!r}") from None

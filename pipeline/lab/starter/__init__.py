@@ -1,4 +1,6 @@
-"""How the starter weights and the embedded detector's head are made: `jobs/make_starter.py`.
+"""How the starter weights and the embedded detector's head are made.
+
+`jobs/make_starter.py` trains both without people's labels of photos:
 
     scored_crops       human scores of crops, without their photos
     simulated_crops    a model of how people crop around a subject
@@ -13,6 +15,14 @@
     crop_lists         crops of one ratio, as the product proposes them, with target scores
     graph_training     trains S2CNet's graph on human scores and on pseudo-labels
     recipe, inputs     the whole of it, and what it needs
+
+`jobs/fine_tune_starter.py` then trains the starter on photos with people's crops and gaze:
+
+    labelled_lists     target scores of a photo's candidates, by people's crops or by gaze
+    list_samples       the lists and candidates of one training step
+    labelled_photos    features that stay as they are, lists and gaze of a photo
+    fine_tuning        trains the upper backbone and the graph on them and on human scores
+    people_recipe      the whole of it
 
 Nothing here is needed to use the weights.
 """

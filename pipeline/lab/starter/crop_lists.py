@@ -1,6 +1,8 @@
 """Lists of crops of one photo, as the product proposes them, with their target scores."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +29,18 @@ class CropList:
     """Crops [N, 4] in input pixels, their target scores [N], the list's weight in the loss.
 
     choice: the product takes one crop of such a list, so the loss also scores which one is best.
+    relative: the targets tell differences within the list, no level.
     """
 
     crops: NDArray[np.float32]
     truth: NDArray[np.float64]
     choice: bool
     weight: float = 1.0
+    relative: bool = False
+
+    def with_crops(self, crops: NDArray[np.float32]) -> CropList:
+        """The same list with crops [N, 4] of another frame."""
+        return replace(self, crops=crops)
 
 
 def ratio_lists(

@@ -206,6 +206,8 @@ def lists_loss(
     parts = torch.split(scores, [len(each.crops) for each in lists])
     for part, each in zip(parts, lists, strict=True):
         truth = torch.from_numpy(each.truth).float()
+        if each.relative:
+            part, truth = part - part.mean(), truth - truth.mean()
         loss = crop_loss(part, truth, rank_weight=1.0)
         if each.choice:
             choice = functional.cross_entropy(

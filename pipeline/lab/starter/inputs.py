@@ -1,9 +1,11 @@
-"""What the recipe of the packaged weights is made from. None of it is in the package."""
+"""What the recipes of the packaged weights are made from. None of it is in the package."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.options import option
+from pipeline.options import check, option
+
+FOLDS = 5  # of the photos with people's labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +25,21 @@ class StarterJob:
     )
     trial: bool = option(False, "few photos, few steps")
     seed: int = option(0, "random seed of everything")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuneJob:
+    """The labelled photos and human scores of the last step, and where its file goes."""
+
+    people: tuple[Path, ...] = option(
+        help="folders of labelled photos", placeholder="FOLDER", positional=True
+    )
+    scored_crops: Path = option(help="human scores of crops", placeholder="JSON")
+    output: Path = option(help="folder for starter.safetensors", placeholder="FOLDER")
+    start: str = option("starter", "weights to start from", placeholder="WEIGHTS")
+    fold: int | None = option(None, "leave these photos out, of 0 to 4", least=0, most=FOLDS - 1)
+    trial: bool = option(False, "few photos, few steps")
+    seed: int = option(0, "random seed of everything")
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -81,7 +81,7 @@ def train_both(
     log.say("labels", f"{len(outputs)} photos labelled, {len(views)} views")
 
     train_detector(detector, views, photos, seed, budget.detector_epochs)
-    _write(detector.state_dict(), output / "subjects.safetensors")
+    write_half(detector.state_dict(), output / "subjects.safetensors")
     log.say("detector", "the embedded detector is trained")
 
     drawn = random.permutation(len(views))[: budget.projection_views]
@@ -93,7 +93,7 @@ def train_both(
     else:
         encoded = [_encoded(network, detector, view, photos) for view in views]
         fit_graph(network, encoded, scored, budget, seed, log)
-    _write(to_published_state_dict(network), output / "starter.safetensors")
+    write_half(to_published_state_dict(network), output / "starter.safetensors")
 
 
 def fit_graph(
@@ -136,7 +136,7 @@ def _encoded(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path
     )
 
 
-def _write(tensors: dict[str, Tensor], path: Path) -> None:
+def write_half(tensors: dict[str, Tensor], path: Path) -> None:
     """Write in half precision: half the size; scores change after the third decimal."""
     halved = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().clone()

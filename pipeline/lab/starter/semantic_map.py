@@ -6,7 +6,7 @@ Open Images; its batch-norms are folded already. The convolution that reduces it
 channels to eight is fitted by ridge regression: the position x and y (which zero padding reveals),
 the subject map, and where people, faces and things are. The upper two stages are then trained
 towards the same targets. One channel is 1 everywhere, so that RoDAlign, which is 0 inside a box,
-marks the box; one stays 0.
+marks the box; the last one stays 0 here, `fine_tuning` makes it the gaze.
 
 A map with fixed meanings can also be made without a photo (`synthetic_map`). So human scores whose
 photos are not there can train the graph (`graph_training`).
@@ -25,10 +25,12 @@ from pipeline.lab.starter.views import View
 from s2cnet import S2CNet, prepare_image
 from s2cnet.inputs import MEAN, STD
 
-CHANNELS = ("x", "y", "one", "subject", "person", "face", "thing", "empty")
+CHANNELS = ("x", "y", "one", "subject", "person", "face", "thing", "gaze")
 X, Y, ONE, SUBJECT = range(4)
+GAZE = CHANNELS.index("gaze")
 JOINED = 448  # channels that the backbone joins
 # Set by hand.
+GAZE_SCALE = 1 / 6  # of the gaze density over its mean: peaks are then about 1
 CHANNEL_WEIGHTS = (0.3, 0.3, 0.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the squared errors
 RIDGE = 1e-3  # of each channel's own power
 STEPS, VIEWS_A_STEP, RATE, DECAY, WARM = 2100, 6, 2.5e-4, 0.01, 0.02
@@ -122,7 +124,7 @@ def fit_projection(network: S2CNet, views: Sequence[View], folder: Path) -> None
     penalty = RIDGE * power.diag()
     penalty[-1] = 0  # the constant is free
     projection = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
-    projection[:, CHANNELS.index("empty")] = 0
+    projection[:, GAZE] = 0
     projection[:, ONE] = 0
     projection[-1, ONE] = 1
     network.backbone.reduce.load_state_dict(
@@ -150,7 +152,7 @@ def train_backbone(
         optimizer, RATE, total_steps=steps, pct_start=WARM
     )
     weights = torch.tensor(CHANNEL_WEIGHTS)[:, None, None]
-    fixed = [ONE, CHANNELS.index("empty")]
+    fixed = [ONE, GAZE]
     kept = {name: tensor[fixed].clone() for name, tensor in backbone.reduce.state_dict().items()}
     for _ in range(steps):
         optimizer.zero_grad()

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.lab.starter.scored_crops import ScoredLayout
-from pipeline.lab.starter.semantic_map import CHANNELS, position_map
+from pipeline.lab.starter.semantic_map import CHANNELS, GAZE, GAZE_SCALE, X, Y, position_map
 from pipeline.lab.starter.simulated_crops import jittered
 
 SUBJECT, PERSON, THING = (CHANNELS.index(name) for name in ("subject", "person", "thing"))
+GAZE_SHARE = 0.7  # probability that a synthetic map has gaze
 
 
 def synthetic_map(
@@ -65,6 +66,23 @@ def synthetic_map(
     small = others[np.prod(others[:, 2:] - others[:, :2], axis=1) < 0.6]
     boxes.append(jittered(small, 0.03, random))
     return torch.from_numpy(values), np.concatenate(boxes)
+
+
+def add_gaze(values: Tensor, subject: NDArray[np.float32], random: np.random.Generator) -> Tensor:
+    """Add gaze on a subject [4], shares of sides, to a map [8, h, w], or sometimes none, in place.
+
+    The gaze lies on the subject's middle, closer together or wider than the subject is.
+    """
+    if random.random() >= GAZE_SHARE:
+        return values
+    x, y = (values[X].numpy() + 1) / 2, (values[Y].numpy() + 1) / 2
+    deviation = np.maximum((subject[2:] - subject[:2]) / 2, 0.05) * random.uniform(0.6, 1.2)
+    centre = (subject[:2] + subject[2:]) / 2 + random.normal(0, 0.05, 2)
+    offset_x, offset_y = (x - centre[0]) / deviation[0], (y - centre[1]) / deviation[1]
+    bump = np.exp(-0.5 * (offset_x**2 + offset_y**2))
+    gaze = random.uniform(0.6, 0.95) * GAZE_SCALE * bump / bump.mean() + random.uniform(0.02, 0.08)
+    values[GAZE] = torch.from_numpy(gaze.astype(np.float32))
+    return values
 
 
 def perturbed_detections(

@@ -1,0 +1,11 @@
+"""Runs `pipeline.lab.cli.fine_tune_starter`, also from a folder where nothing is installed."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from pipeline.lab.cli.fine_tune_starter import main
+
+if __name__ == "__main__":
+    sys.exit(main())

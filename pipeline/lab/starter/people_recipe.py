@@ -1,0 +1,82 @@
+"""The last step of the starter's recipe: read people's labels, encode the photos, fine-tune."""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detectors.embedded import EmbeddedDetector
+from pipeline.errors import UsageError
+from pipeline.lab.datasets.example import Example
+from pipeline.lab.datasets.labels import read_labels
+from pipeline.lab.starter.fine_tuning import STEPS, fine_tune
+from pipeline.lab.starter.inputs import FOLDS, FineTuneJob
+from pipeline.lab.starter.labelled_photos import encode_labelled
+from pipeline.lab.starter.layout_teacher import find_subjects
+from pipeline.lab.starter.recipe import write_half
+from pipeline.lab.starter.scored_crops import read_scored_crops
+from pipeline.report.progress import Log
+from s2cnet import PRESETS, S2CNet, load_model, to_published_state_dict
+
+TRIAL_PHOTOS, TRIAL_LAYOUTS, TRIAL_STEPS = 6, 32, 2
+
+
+def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
+    """Write starter.safetensors into the job's output. Raises UsageError, WeightsError."""
+    layouts = read_scored_crops(job.scored_crops)["train"]
+    examples = read_examples(job.people, job.fold)
+    steps = STEPS
+    if job.trial:
+        examples = examples[:: max(1, len(examples) // TRIAL_PHOTOS)]
+        layouts, steps = layouts[:TRIAL_LAYOUTS], TRIAL_STEPS
+    network = load_model(job.start)
+    if not isinstance(network, S2CNet) or network.config != PRESETS["gaicv1"]:
+        raise UsageError(f"{job.start} is no S2CNet of the preset gaicv1")
+    random = np.random.default_rng(job.seed)
+    detector = EmbeddedDetector()
+    photos = [
+        encode_labelled(network, example, read_pixels(example.image), detector, random)
+        for example in examples
+    ]
+    log.say("photos", f"{len(photos)} labelled photos encoded")
+    _, subjects = find_subjects(layouts, job.seed)
+    log.say("subjects", f"subjects found in {len(subjects)} scored photos")
+    fine_tune(network, photos, layouts, subjects, job.seed, steps)
+    job.output.mkdir(parents=True, exist_ok=True)
+    write_half(to_published_state_dict(network), job.output / "starter.safetensors")
+
+
+def read_examples(folders: Sequence[Path], left_out: int | None = None) -> list[Example]:
+    """The photos with crops or gaze of some folders, without those of one fold.
+
+    Raises UsageError, also where none are left.
+    """
+    examples = [
+        example
+        for folder in folders
+        for example in read_labels(folder, "test")[0]
+        if fold_of(folder, example) != left_out
+        and (len(example.human_px) or example.fixations_px is not None)
+    ]
+    if not examples:
+        raise UsageError(f"no photo with crops or gaze in {', '.join(map(str, folders))}")
+    return examples
+
+
+def fold_of(folder: Path, example: Example) -> int:
+    """The fold of a photo, 0 to FOLDS - 1: CRC-32 of "folder/file name" modulo FOLDS."""
+    return zlib.crc32(f"{folder.name}/{example.image.name}".encode()) % FOLDS
+
+
+def read_pixels(path: Path) -> NDArray[np.uint8]:
+    """Read RGB pixels [h, w, 3] of a stored photo, in the frame of its labels. Raises UsageError.
+
+    At full size, unlike the product's decoder: labels are in pixels of the stored photo.
+    """
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise UsageError(f"{path} is no photo that can be read")
+    return np.asarray(pixels[..., ::-1], np.uint8).copy()

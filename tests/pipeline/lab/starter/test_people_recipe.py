@@ -1,0 +1,98 @@
+"""The last step of the recipe from end to end, on made photos, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pipeline.cropping import candidates
+from pipeline.errors import SettingError, UsageError
+from pipeline.lab.cli.fine_tune_starter import main
+from pipeline.lab.starter.inputs import FOLDS, FineTuneJob
+from pipeline.lab.starter.people_recipe import fold_of, read_examples
+from s2cnet import load_model
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """Photos 0 to 7 of 160 × 120 pixels: crops of 0 to 3, gaze and a head of 4 to 6, none of 7."""
+    folder = tmp_path / "people"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    labels: dict[str, dict[str, object]] = {}
+    for number in range(8):
+        pixels = random.integers(0, 255, (120, 160, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), pixels)
+        entry: dict[str, object] = {"size_wh": [160, 120]}
+        if number < 4:
+            entry["crops"] = [[0, 0, 100, 110], [10, 0, 120, 100]]
+        elif number < 7:
+            entry["viewers"] = [[[80, 60, 200], [20, 30, 300]], [[82, 58, 150], [25, 35, 250]]]
+            entry["heads"] = [{"box": [10, 10, 40, 50]}]
+        labels[f"{number}.png"] = entry
+    folder.with_suffix(".json").write_text(json.dumps(labels))
+    return folder
+
+
+@pytest.fixture
+def scored_crops(tmp_path: Path) -> Path:
+    """Sixteen photos whose crops people like the better the more of the middle they show."""
+    crops = candidates.grid(320, 256)
+    off = np.abs(crops - [80, 64, 240, 192]).sum(axis=1)
+    row = {
+        "split": "train",
+        "crops": crops.tolist(),
+        "scores": (4 - off / off.max()).tolist(),
+        "detections": [[100, 80, 200, 180], [20, 20, 120, 120]],
+    }
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps({f"{number}.jpg": row for number in range(16)}))
+    return path
+
+
+def test_a_trial_writes_weights_that_load(people: Path, scored_crops: Path, tmp_path: Path) -> None:
+    words = [str(people), "--scored-crops", str(scored_crops), "--output", str(tmp_path / "made")]
+    assert main([*words, "--trial"]) == 0
+    made, start = load_model(str(tmp_path / "made" / "starter.safetensors")), load_model("starter")
+    before, after = start.state_dict(), made.state_dict()
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name].float()) for name in before)
+    assert all(bool(tensor.isfinite().all()) for tensor in after.values())
+
+
+def test_photos_without_crops_and_gaze_are_left_out(people: Path) -> None:
+    names = {example.image.name for example in read_examples([people])}
+    assert names == {f"{number}.png" for number in range(7)}
+
+
+def test_each_photo_is_left_out_of_one_fold(people: Path) -> None:
+    whole = {example.id for example in read_examples([people])}
+    left_out = [whole - {e.id for e in read_examples([people], fold)} for fold in range(FOLDS)]
+    assert sorted(name for names in left_out for name in names) == sorted(whole)
+    assert {fold_of(people, example) for example in read_examples([people])} <= set(range(FOLDS))
+
+
+def test_first_fixations_are_told(people: Path) -> None:
+    (example,) = (e for e in read_examples([people]) if e.id == "4")
+    assert example.first_fixations is not None
+    assert example.first_fixations.tolist() == [True, False, True, False]
+
+
+def test_wrong_usage(
+    people: Path, scored_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    empty.with_suffix(".json").write_text("{}")
+    with pytest.raises(UsageError, match="no photo with crops or gaze"):
+        read_examples([empty])
+    words = ["--scored-crops", str(scored_crops), "--output", str(tmp_path / "made")]
+    assert main([str(people), *words, "--fold", str(FOLDS)]) == 2
+    assert "--fold" in capsys.readouterr().err
+    with pytest.raises(SettingError):
+        FineTuneJob(people=(people,), scored_crops=scored_crops, output=tmp_path, fold=-1)
