@@ -8,6 +8,7 @@ import pytest
 from pipeline.boxes import shares_inside
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser, pick_distinct
+from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.search import SearchResult, exhaustive
 from pipeline.detectors import Attention, Detections
 from pipeline.shapes import parse_shape
@@ -155,17 +156,13 @@ def test_free_cuts_what_nobody_keeps() -> None:
     assert crop[2] < 450
 
 
-def test_a_circle_does_not_hide_a_head_in_its_corner() -> None:
-    """A head in the upper left corner of the photo: the square may hold it, the circle may not."""
-    face = ("face", (60.0, 20.0, 130.0, 100.0))
-    objects = seen([face], gaze_at((0.3, 0.4, 1)), heads=[(50, 5, 140, 110)])
-    square, circle = crop_of(objects, "1:1")[0], crop_of(objects, "circle")[0]
-
-    def hidden(box: np.ndarray) -> float:
-        """Share of the head inside the square and outside its inscribed circle."""
-        y, x = np.mgrid[5:110, 50:140] + 0.5
-        centre, radius = (box[:2] + box[2:]) / 2, (box[2] - box[0]) / 2
-        inside = (x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])
-        return float((inside & ((x - centre[0]) ** 2 + (y - centre[1]) ** 2 > radius**2)).mean())
-
-    assert hidden(circle) <= hidden(square)
+def test_only_a_circle_is_penalised_for_its_corners() -> None:
+    """A thing in the corner of the square, where no point of it is in the circle: 1, weighted."""
+    thing = Detections(boxes((0, 0, 10, 10)), np.ones(1, np.float32), ["thing"])
+    square = boxes((0, 0, 100, 100))
+    chooser = OverlapChooser(thing, (100, 100))
+    plain, circle = (
+        chooser.values(parse_shape(name), square, scored(square, [0.0]))[0]
+        for name in ("1:1", "circle")
+    )
+    assert plain - circle == pytest.approx(packaged_rule().circle)
