@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Boxes, iou, to_whole_pixels
+from pipeline.boxes import Boxes, FloatArray, iou, to_whole_pixels
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.features import Preferred
 from pipeline.cropping.refine import refine
@@ -24,8 +24,6 @@ from pipeline.cropping.rule import CropValue, packaged_rule
 from pipeline.cropping.search import SearchResult
 from pipeline.detectors import Detections
 from pipeline.shapes import Shape
-
-Values = NDArray[np.float64]
 
 # Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
 # of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
@@ -39,13 +37,13 @@ class Chosen(NamedTuple):
     """
 
     boxes: Boxes  # [K, 4]
-    choice: Values  # [K]
+    choice: FloatArray  # [K]
 
 
 class Chooser(Protocol):
     """What decides among candidates, for one photo. Boxes are in source pixels."""
 
-    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> Values:
+    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
         """The number that decides, of each of candidates [N, 4]; -inf: not to be taken: [N]."""
         ...
 
@@ -70,7 +68,7 @@ class OverlapChooser:
     objects: Detections
     size_wh: tuple[int, int]
 
-    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> Values:
+    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
         """See `Chooser.values`."""
         boxes_rel = candidates / self._sides
         return self._value_of(shape, boxes_rel, found)(boxes_rel)
@@ -93,10 +91,10 @@ class OverlapChooser:
         return evidence_of(self.objects, self.size_wh)
 
     @property
-    def _sides(self) -> Values:
+    def _sides(self) -> FloatArray:
         return np.array([*self.size_wh, *self.size_wh], np.float64)
 
-    def _value_of(self, shape: Shape, boxes_rel: Values, found: SearchResult) -> CropValue:
+    def _value_of(self, shape: Shape, boxes_rel: FloatArray, found: SearchResult) -> CropValue:
         width, height = self.size_wh
         ratio_rel = None if shape.ratio is None else shape.ratio * height / width
         preferred = Preferred.of(boxes_rel, found.posterior_mean)
@@ -110,7 +108,7 @@ class ScoreChooser:
     objects: Detections
     size_wh: tuple[int, int]
 
-    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> Values:
+    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
         """See `Chooser.values`. What was not scored is not taken."""
         values = np.full(len(candidates), -np.inf)
         values[found.indices] = found.scores
@@ -123,7 +121,7 @@ class ScoreChooser:
         return Chosen(candidates[order], values[order])
 
 
-def pick_distinct(boxes: NDArray[np.floating], values: Values, count: int) -> list[int]:
+def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -> list[int]:
     """Places of the highest value, then of the highest clearly different from all before it, ….
 
     boxes [N, 4], values [N]; -inf is not taken. At most `count` places. Equal values: the first.

@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.boxes import FloatArray
 from pipeline.cropping.maps import Integral
 from pipeline.detectors import Attention, Detections
-
-Floats = NDArray[np.float64]
 
 # Weights rise from 0 at the first to 1 at the second: of heads over their likelihood (precision
 # on EyeCrowd is .45 at .2 and .63 at .4), of other objects over the detector's score.
@@ -40,12 +38,12 @@ class Evidence:
     # value of an even map, a soft region of all that people look at.
     maps: Integral
     gaze_mean: tuple[float, float]  # x, y
-    heads: Floats
-    head_weights: Floats
-    objects: Floats  # people, things and regions; no faces, no text
-    object_weights: Floats
-    text: Floats
-    text_weights: Floats
+    heads: FloatArray
+    head_weights: FloatArray
+    objects: FloatArray  # people, things and regions; no faces, no text
+    object_weights: FloatArray
+    text: FloatArray
+    text_weights: FloatArray
 
 
 def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
@@ -77,13 +75,13 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
     )
 
 
-def ramp(values: Floats, low: float, high: float) -> Floats:
+def ramp(values: FloatArray, low: float, high: float) -> FloatArray:
     """0 up to `low`, 1 from `high` on, 3t² - 2t³ between them."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
-def centre_of_mass(cells: Floats) -> tuple[float, float]:
+def centre_of_mass(cells: FloatArray) -> tuple[float, float]:
     """Mean place (x, y) of a map of positive cells [h, w], as shares of the sides."""
     height, width = cells.shape
     x = float((cells.sum(axis=0) * (np.arange(width) + 0.5)).sum() / cells.sum() / width)
@@ -91,7 +89,7 @@ def centre_of_mass(cells: Floats) -> tuple[float, float]:
     return x, y
 
 
-def attention_from(boxes: Floats, scores: Floats, labels: list[str]) -> Attention:
+def attention_from(boxes: FloatArray, scores: FloatArray, labels: list[str]) -> Attention:
     """A guess at the attention from objects alone (boxes as shares of the sides)."""
     weights = np.append((1 - CENTRE_SHARE) * scores / max(scores.sum(), 1e-6), CENTRE_SHARE)
     subjects = np.concatenate([boxes, CENTRE[None]])
@@ -108,7 +106,9 @@ def attention_from(boxes: Floats, scores: Floats, labels: list[str]) -> Attentio
     return Attention(gaze / gaze.sum(), kept, heads, likelihood)
 
 
-def heads_from(boxes: Floats, scores: Floats, labels: list[str]) -> tuple[Floats, Floats]:
+def heads_from(
+    boxes: FloatArray, scores: FloatArray, labels: list[str]
+) -> tuple[FloatArray, FloatArray]:
     """Heads [H, 4] from faces and tall bodies without a face, and their likelihoods [H]."""
     is_face = np.array([label == "face" for label in labels], bool)
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -123,6 +123,6 @@ def heads_from(boxes: Floats, scores: Floats, labels: list[str]) -> tuple[Floats
     return heads, np.concatenate([scores[is_face], scores[is_body]])
 
 
-def _bump(places: Floats, low: float, high: float) -> Floats:
+def _bump(places: FloatArray, low: float, high: float) -> FloatArray:
     """A Gaussian between two edges at places [G]; edges nearer than .05 count as that far."""
     return np.asarray(np.exp(-(((places - (low + high) / 2) / max(high - low, 0.05)) ** 2) * 2))

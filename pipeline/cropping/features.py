@@ -8,12 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.boxes import iou
+from pipeline.boxes import FloatArray, iou
 from pipeline.cropping.evidence import Evidence
-
-Floats = NDArray[np.float64]
 
 FEATURES = (
     "size",  # a side, as a share of the largest crop's of this ratio
@@ -38,11 +35,11 @@ FLAT = 0.05  # added to a list's deviation: on an even photo it would be roundin
 class Preferred:
     """The crops [P, 4] that the crop network prefers, and how likely each is [P]."""
 
-    boxes: Floats
-    chances: Floats
+    boxes: FloatArray
+    chances: FloatArray
 
     @classmethod
-    def of(cls, boxes: Floats, scores: Floats) -> Preferred:
+    def of(cls, boxes: FloatArray, scores: FloatArray) -> Preferred:
         """boxes [N, 4]: a shape's list; scores [N] in standard deviations of all lists."""
         standard = (scores - scores.mean()) / (scores.std() + FLAT)
         likely = np.exp((standard - standard.max()) / TEMPERATURE)
@@ -51,8 +48,8 @@ class Preferred:
 
 
 def features_of(
-    boxes: Floats, evidence: Evidence, preferred: Preferred, ratio: float | None
-) -> Floats:
+    boxes: FloatArray, evidence: Evidence, preferred: Preferred, ratio: float | None
+) -> FloatArray:
     """Features of boxes [N, 4]: [N, 9] as in FEATURES; without a ratio [N, 11] as in FREE_FEATURES.
 
     ratio: width / height of the crops, both as shares of the photo's sides.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from pipeline.boxes import FloatArray
 
 
 class Integral:
@@ -15,7 +14,7 @@ class Integral:
     crops would jump from cell to cell.
     """
 
-    def __init__(self, cells: Floats) -> None:
+    def __init__(self, cells: FloatArray) -> None:
         """cells: [M, h, w], any units."""
         maps, self._height, self._width = cells.shape
         sums = np.zeros((self._height + 1, self._width + 1, maps))
@@ -23,7 +22,7 @@ class Integral:
         self.totals = sums[-1, -1]  # [M]
         self._sums = sums.reshape(-1, maps)
 
-    def inside(self, boxes_rel: Floats) -> Floats:
+    def inside(self, boxes_rel: FloatArray) -> FloatArray:
         """Sums over each of boxes [N, 4], shares of the sides; parts outside count 0: [M, N]."""
         edges = np.minimum(np.maximum(boxes_rel, 0), 1)
         x = edges[:, [2, 0, 2, 0]].T.ravel() * self._width
@@ -31,7 +30,7 @@ class Integral:
         at = self._at(x, y).reshape(4, len(boxes_rel), -1)
         return np.asarray((at[0] - at[1] - at[2] + at[3]).T)
 
-    def _at(self, x: Floats, y: Floats) -> Floats:
+    def _at(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Sums from (0, 0) to each (x, y) in cells, bilinear between cells' corners: [P, M]."""
         column = np.minimum(x.astype(np.int64), self._width - 1)
         row = np.minimum(y.astype(np.int64), self._height - 1)

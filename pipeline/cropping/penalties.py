@@ -7,15 +7,14 @@ nothing; the rule weighs it (`pipeline.cropping.rule`).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 
-Floats = NDArray[np.float64]
 TINY = 1e-9  # share of the photo: least area of a box that is divided by
 
 
-def head_penalty(boxes: Floats, evidence: Evidence, cut: float, crowd: float) -> Floats:
+def head_penalty(boxes: FloatArray, evidence: Evidence, cut: float, crowd: float) -> FloatArray:
     """Penalty for heads left out or cut: 1 for the only, certain head of a photo left out: [N].
 
     A head left out counts 1, half a head 0.5 + `cut`. The sum is divided by the number of heads to
@@ -24,17 +23,17 @@ def head_penalty(boxes: Floats, evidence: Evidence, cut: float, crowd: float) ->
     return _penalty(boxes, evidence.heads, evidence.head_weights, cut, 1.0, crowd)
 
 
-def object_penalty(boxes: Floats, evidence: Evidence) -> Floats:
+def object_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     """Penalty for people, things and regions cut: 1 for half of the only, certain one: [N]."""
     return _penalty(boxes, evidence.objects, evidence.object_weights, 1.0, 0.0, 1.0)
 
 
-def text_penalty(boxes: Floats, evidence: Evidence) -> Floats:
+def text_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     """Penalty for text cut: 1 for half of the only block; 0 where whole or left out: [N]."""
     return _penalty(boxes, evidence.text, evidence.text_weights, 1.0, 0.0, 1.0)
 
 
-def circle_penalty(boxes: Floats, evidence: Evidence) -> Floats:
+def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     """Share of heads and objects that a square shows and its inscribed circle hides: [N].
 
     Each counts as a 6 × 6 lattice of points. boxes: squares in pixels, so ellipses here.
@@ -53,7 +52,7 @@ def circle_penalty(boxes: Floats, evidence: Evidence) -> Floats:
     return np.asarray(hidden.mean(axis=2) @ (weights / max(weights.sum(), 1.0)))
 
 
-def shares_of(boxes: Floats, others: Floats) -> Floats:
+def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
     """Share of the area of each of others [M, 4] inside each of boxes [N, 4]: [N, M]."""
     high = np.minimum(boxes[:, None, 2:], others[:, 2:])
     sides = np.clip(high - np.maximum(boxes[:, None, :2], others[:, :2]), 0, None)
@@ -62,8 +61,13 @@ def shares_of(boxes: Floats, others: Floats) -> Floats:
 
 
 def _penalty(
-    boxes: Floats, others: Floats, weights: Floats, cut: float, lost: float, power: float
-) -> Floats:
+    boxes: FloatArray,
+    others: FloatArray,
+    weights: FloatArray,
+    cut: float,
+    lost: float,
+    power: float,
+) -> FloatArray:
     """Penalty of boxes [N, 4] for what they do to others [M, 4] of weights [M]: [N].
 
     cut: of half a box inside, beside the half that is lost; lost: of a box left out; power: of the

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
-ValueOf = Callable[[Values], Values]  # boxes [N, 4] -> [N], higher is better
+from pipeline.boxes import FloatArray
+
+ValueOf = Callable[[FloatArray], FloatArray]  # boxes [N, 4] -> [N], higher is better
 
 STEPS = (
     0.02,
@@ -24,7 +24,7 @@ MOVES_A_STEP = 2
 NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=3)), np.float64)  # right, down, larger
 
 
-def refine(box: Values, value_of: ValueOf, largest_width: float = 1.0) -> Values:
+def refine(box: FloatArray, value_of: ValueOf, largest_width: float = 1.0) -> FloatArray:
     """The best box near `box` [4], of its ratio and inside the photo.
 
     Each move looks at the neighbours and goes to the best of them, as long as one is better, at
@@ -40,7 +40,7 @@ def refine(box: Values, value_of: ValueOf, largest_width: float = 1.0) -> Values
     return box
 
 
-def neighbours(box: Values, step: float, largest_width: float) -> Values:
+def neighbours(box: FloatArray, step: float, largest_width: float) -> FloatArray:
     """Boxes [27, 4] of the ratio of `box` [4], moved and resized by `step` of its sides."""
     sides = box[2:] - box[:2]
     limit = min(largest_width / sides[0], 1 / sides[0], 1 / sides[1])

@@ -17,8 +17,8 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
 from pipeline.cropping.penalties import (
@@ -28,7 +28,6 @@ from pipeline.cropping.penalties import (
     text_penalty,
 )
 
-Floats = NDArray[np.float64]
 FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on nothing changes
 
 
@@ -46,9 +45,9 @@ class Rule:
     head_cut, head_crowd: see `head_penalty`.
     """
 
-    overlap: Floats
-    gaze: Floats
-    free: Floats
+    overlap: FloatArray
+    gaze: FloatArray
+    free: FloatArray
     gaze_weight: tuple[float, float]
     gaze_pull: float
     heads: float
@@ -93,7 +92,7 @@ class CropValue:
     ratio: float | None
     is_circle: bool = False
 
-    def __call__(self, boxes: Floats) -> Floats:
+    def __call__(self, boxes: FloatArray) -> FloatArray:
         """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""
         rule, evidence = self.rule, self.evidence
         features = features_of(boxes, evidence, self.preferred, self.ratio)
@@ -104,7 +103,7 @@ class CropValue:
             penalty += rule.circle * circle_penalty(boxes, evidence)
         return np.asarray(features @ self._coefficients() - penalty)
 
-    def _coefficients(self) -> Floats:
+    def _coefficients(self) -> FloatArray:
         if self.ratio is None:
             return self.rule.free
         rule, distance = self.rule, distance_of(self.ratio)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Map = NDArray[np.float64]  # [h, w]
+from pipeline.boxes import FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +24,8 @@ class Attention:
     likelihood: of each head, 0..1. [H]
     """
 
-    gaze: Map
-    kept: Map
+    gaze: FloatArray
+    kept: FloatArray
     heads_rel: NDArray[np.float64]
     likelihood: NDArray[np.float64]
 

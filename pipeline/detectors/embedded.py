@@ -83,7 +83,7 @@ class EmbeddedDetector:
         """See `SmallInputDetector.detect_inputs`."""
         found: dict[int, Detections] = {}
         for indices in in_batches([one.shape for one in inputs], self.batch):
-            outputs = run(self._network, torch.stack([inputs[i] for i in indices]))
+            outputs = run_detector(self._network, torch.stack([inputs[i] for i in indices]))
             for i, output in zip(indices, torch.split(outputs, 1), strict=True):
                 found[i] = to_view(postprocess(output), inputs[i].shape, photos[i])
         return [found[i] for i in range(len(photos))]
@@ -92,11 +92,11 @@ class EmbeddedDetector:
 def detect_with(network: Forward, photo: Pixels, device: torch.device | None = None) -> Detections:
     """What another network, on `device` (None: the CPU), detects in one photo, in its own frame."""
     pixels = uploaded(detector_input(photo), device or torch.device("cpu"))
-    return to_view(postprocess(run(network, pixels[None])), pixels.shape, photo)
+    return to_view(postprocess(run_detector(network, pixels[None])), pixels.shape, photo)
 
 
 @torch.inference_mode()
-def run(network: Forward, inputs: torch.Tensor) -> torch.Tensor:
+def run_detector(network: Forward, inputs: torch.Tensor) -> torch.Tensor:
     """A network's outputs, on the CPU, for uint8 inputs [B, h, w, 3] of one size."""
     return network(inputs.permute(0, 3, 1, 2).float()).cpu()
 
@@ -104,13 +104,13 @@ def run(network: Forward, inputs: torch.Tensor) -> torch.Tensor:
 def detector_input(photo: Pixels) -> Pixels:
     """The copy of a photo that the network reads, uint8 [h, w, 3]."""
     height, width = photo.shape[:2]
-    size = input_size(width, height)
+    size = detector_input_size(width, height)
     shrinks = size[0] * size[1] < width * height
     copy = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.asarray(copy, np.uint8)
 
 
-def input_size(width: int, height: int) -> tuple[int, int]:
+def detector_input_size(width: int, height: int) -> tuple[int, int]:
     """(width, height) of the network's input: multiples of 32, about the photo's ratio."""
     scale = (AREA / (width * height)) ** 0.5
     sides = (round(side * scale / MULTIPLE) * MULTIPLE for side in (width, height))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, hull
 from pipeline.detectors.detection import Detections
-from pipeline.detectors.peaks import objects_of
+from pipeline.detectors.peaks import Map, objects_of
 from pipeline.detectors.read_attention import read_attention
 from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, STRIDE, SUBJECT
 
@@ -26,8 +26,6 @@ SECOND_REGION = 0.3
 """Regions count that hold at least this share of what the largest one holds."""
 FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "text": 0.12, "subject": 0.12}
 """Share of the photo from which on a larger object is not more important."""
-
-Map = NDArray[np.float32]  # [h, w]
 
 
 def postprocess(output: torch.Tensor) -> Detections:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.boxes import Boxes, iou
+from pipeline.boxes import Boxes, FloatArray, iou
 from pipeline.detectors.attention import Attention
 from pipeline.detectors.peaks import objects_of
 from pipeline.detectors.subject_network import GAZE, HEAD, KEPT, KINDS, OFFSETS_OF
@@ -19,8 +19,6 @@ HEAD_OF_FACE = np.array([-0.27, -0.44, 0.31, 0.14])
 """From a face's edges to those of its head, in the face's sides: medians over 965 faces that the
 detector finds on EyeCrowd inside one head drawn by hand."""
 SAME_HEAD_IOU = 0.35
-
-Values = NDArray[np.float64]
 
 
 def read_attention(output: torch.Tensor) -> Attention:
@@ -38,7 +36,7 @@ def merge_heads(
     heads: tuple[Boxes, NDArray[np.float32]],
     faces: tuple[Boxes, NDArray[np.float32]],
     limit: NDArray[np.int64],
-) -> tuple[Values, Values]:
+) -> tuple[FloatArray, FloatArray]:
     """Heads [H, 4] as shares of the photo's sides, and their likelihoods [H].
 
     heads, faces: boxes in cells, and likelihoods. A face makes the head that it belongs to at least

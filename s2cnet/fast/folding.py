@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from s2cnet.config import S2CNetConfig
-from s2cnet.network.graph import Attention
+from s2cnet.network.graph import GraphAwareAttention
 from s2cnet.network.nodes import Embedding
 
 
@@ -17,14 +17,14 @@ def by_head(weight: Tensor, heads: int) -> Tensor:
     return weight.reshape(*weight.shape[:-1], heads, weight.shape[-1] // heads)
 
 
-def fold_keys(attention: Attention, keys: Tensor) -> Tensor:
+def fold_keys(attention: GraphAwareAttention, keys: Tensor) -> Tensor:
     """keys [n, C] -> [n, h, C]: in each head, aggregated · result = scale * query · key."""
     heads = attention.heads
     weight = by_head(attention.query.weight.T, heads)  # [C, h, d]
     return torch.einsum("nhd,chd->nhc", attention.scale * by_head(keys, heads), weight)
 
 
-def fold_values(attention: Attention, values: Tensor) -> Tensor:
+def fold_values(attention: GraphAwareAttention, values: Tensor) -> Tensor:
     """values [n, C] -> [n, h, C], the part of each head after the output projection (no bias)."""
     heads = attention.heads
     weight = by_head(attention.out.weight, heads)  # [C, h, d]

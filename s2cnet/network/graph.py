@@ -48,7 +48,7 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
     return squared.clamp(min=SQUARED_DISTANCE_FLOOR).sqrt()
 
 
-class Attention(nn.Module):
+class GraphAwareAttention(nn.Module):
     """Graph-aware attention (7): queries from the aggregated graph, keys and values from nodes."""
 
     def __init__(self, node_dim: int, heads: int) -> None:
@@ -94,7 +94,7 @@ class Layer(nn.Module):
 
     def __init__(self, node_dim: int, heads: int, mlp_dim: int) -> None:
         super().__init__()
-        self.attention = Attention(node_dim, heads)
+        self.attention = GraphAwareAttention(node_dim, heads)
         self.feed_forward = FeedForward(node_dim, mlp_dim)
 
     def forward(self, nodes: Tensor, aggregated: Tensor, bias: Tensor) -> Tensor:

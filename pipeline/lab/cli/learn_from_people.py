@@ -28,12 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def learn(job: BranchesJob | RuleJob) -> int:
     """Do one of the two steps. Raises UsageError."""
-    from pipeline.lab.people.recipe import fit, train  # loads torch: not for --help or a typo
+    # They load torch: not for --help or a typo.
+    from pipeline.lab.people.recipe import fit_rule, write_branches
 
     if isinstance(job, BranchesJob):
-        train(job, Log())
+        write_branches(job, Log())
     else:
-        fit(job, Log())
+        fit_rule(job, Log())
     return 0
 
 

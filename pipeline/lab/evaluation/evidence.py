@@ -22,7 +22,7 @@ DRAWN_CUT, DETECTED_CUT = (0.02, 0.98), (0.05, 0.95)
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class FaultEvidence:
     """What a crop of one photo is judged by. Boxes [N, 4] in source pixels.
 
     heads: those that count, the largest first. head_cut: the shares between which one is cut.
@@ -50,7 +50,9 @@ class Evidence:
         }
 
 
-def evidence_of(example: Example, detected: Detections, size_wh: tuple[int, int]) -> Evidence:
+def fault_evidence(
+    example: Example, detected: Detections, size_wh: tuple[int, int]
+) -> FaultEvidence:
     """detected: objects of the photo in source pixels, best first; all that the detector reports.
 
     Detectors report what they are sure enough of; no further threshold is set here.
@@ -62,7 +64,7 @@ def evidence_of(example: Example, detected: Detections, size_wh: tuple[int, int]
     heads = heads[np.argsort(-area(heads), kind="stable")]
     if gaze is not None:
         gaze = gaze[((gaze >= 0) & (gaze < size_wh)).all(axis=1)]
-    return Evidence(
+    return FaultEvidence(
         size_wh,
         heads=heads[area(heads) >= HEAD_COUNTS * area(heads[:1]).max(initial=0)],
         head_cut=DETECTED_CUT if drawn is None else DRAWN_CUT,

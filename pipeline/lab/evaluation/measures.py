@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.boxes import Boxes, iou
 from pipeline.cropping.candidates import largest
-from pipeline.lab.evaluation.evidence import Evidence
+from pipeline.lab.evaluation.evidence import FaultEvidence
 from pipeline.lab.evaluation.kept import (
     best_gaze_kept,
     best_heads_cut_and_lost,
@@ -51,7 +51,7 @@ def of_free(human: Boxes, crop: NDArray[np.float64], width: int, height: int) ->
 
 
 def of_crop(
-    box: Sequence[float], shape: Shape, evidence: Evidence, best: MeasureValues
+    box: Sequence[float], shape: Shape, evidence: FaultEvidence, best: MeasureValues
 ) -> MeasureValues:
     """A crop [4] of a shape against the evidence: gaze and heads kept, violations times 100.
 
@@ -69,7 +69,7 @@ def of_crop(
     return values | {"any violation": 100.0 * bool(found)}
 
 
-def best_of_shape(shape: Shape, evidence: Evidence) -> MeasureValues:
+def best_of_shape(shape: Shape, evidence: FaultEvidence) -> MeasureValues:
     """What the best candidates of a shape keep of gaze, and of heads; each its own best."""
     values: MeasureValues = {}
     if evidence.gaze is not None:

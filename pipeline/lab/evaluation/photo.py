@@ -22,7 +22,7 @@ from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation import measures
 from pipeline.lab.evaluation.baselines import Baseline
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
-from pipeline.lab.evaluation.evidence import Evidence, evidence_of
+from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.ranking import product_order
 from pipeline.lab.evaluation.slices import tags
 from pipeline.photo.decode import Photo, decode
@@ -69,7 +69,7 @@ class Evaluator:
             row["scored"] = self._scored(example, seen) if len(example.mos) else None
             row["human"] = self._human(example, seen) if len(example.human_px) else None
             crops = self._crops(seen, self.shapes)
-            evidence = evidence_of(example, self._judged(example, seen), seen.size_wh)
+            evidence = fault_evidence(example, self._judged(example, seen), seen.size_wh)
             row["evidence"] = evidence.sources()
             row["gaze"] = [] if evidence.gaze is None else np.round(evidence.gaze, 1).tolist()
             row["heads"] = np.round(evidence.drawn_heads, 1).tolist()
@@ -127,7 +127,7 @@ class Evaluator:
             "free": {"box": free.tolist(), "measures": measures.of_free(human, free, *size)},
         }
 
-    def _shapes(self, crops: CropsOfShapes, evidence: Evidence) -> dict[str, dict[str, Row]]:
+    def _shapes(self, crops: CropsOfShapes, evidence: FaultEvidence) -> dict[str, dict[str, Row]]:
         """method -> shape -> its box and measures; of the best possible, the measures alone."""
         best = {shape.name: measures.best_of_shape(shape, evidence) for shape in self.shapes}
         found: dict[str, dict[str, Row]] = {method: {} for method in crops}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, area, intersection
 from pipeline.cropping.candidates import largest
-from pipeline.lab.evaluation.evidence import DETECTED_CUT, Evidence
+from pipeline.lab.evaluation.evidence import DETECTED_CUT, FaultEvidence
 from pipeline.lab.evaluation.kept import gaze_kept
 from pipeline.shapes import Shape
 
@@ -33,7 +33,7 @@ LEAST_SUBJECT = 0.25
 
 
 def violations(
-    crop: NDArray[np.float32], shape: Shape, evidence: Evidence, best_gaze: float | None
+    crop: NDArray[np.float32], shape: Shape, evidence: FaultEvidence, best_gaze: float | None
 ) -> list[str]:
     """The kinds of violations of a crop [4] that was made for a shape.
 
@@ -67,7 +67,9 @@ def _held(boxes: Boxes, shape: Shape, size_wh: tuple[int, int]) -> Boxes:
     return boxes[(boxes[:, 2:] - boxes[:, :2] <= room).all(axis=1)]
 
 
-def _wrong_subject(crop: NDArray[np.float32], evidence: Evidence, best_gaze: float | None) -> bool:
+def _wrong_subject(
+    crop: NDArray[np.float32], evidence: FaultEvidence, best_gaze: float | None
+) -> bool:
     if evidence.gaze is not None and best_gaze is not None:
         return float(gaze_kept(crop[None], evidence.gaze)[0]) < LEAST_GAZE * best_gaze
     if evidence.subject is not None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.detectors.people_head import PeopleHead, fold_standardisation
-from pipeline.lab.people.targets import HeadTarget, Map
+from pipeline.lab.people.targets import HeadTarget, TargetMap
 
 # Chosen on five folds; the rest are defaults of the field.
 EPOCHS, VIEWS_A_STEP, RATE, DECAY, AVERAGE = 4, 16, 2e-3, 0.02, 0.995
@@ -34,8 +34,8 @@ class PeopleView:
 
     levels: Features
     heads: HeadTarget
-    gaze: Map | None = None
-    kept: Map | None = None
+    gaze: TargetMap | None = None
+    kept: TargetMap | None = None
     gaze_weight: float = 1.0
 
 

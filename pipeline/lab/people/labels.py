@@ -43,7 +43,9 @@ class PeopleLabels:
         return zlib.crc32(f"{self.set_name}/{self.photo.name}".encode()) % FOLDS
 
 
-def read_labels(osie: Path | None, eyecrowd: Path | None, flms: Path | None) -> list[PeopleLabels]:
+def read_people_labels(
+    osie: Path | None, eyecrowd: Path | None, flms: Path | None
+) -> list[PeopleLabels]:
     """Read the labelled photos of the folders that are given. Raises UsageError."""
     found: list[PeopleLabels] = []
     for name, root, read in (

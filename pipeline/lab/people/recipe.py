@@ -19,11 +19,11 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import photos
 from pipeline.lab.people.branches import train_branches
-from pipeline.lab.people.labels import FOLDS, PeopleLabels, by_fold, read_labels
+from pipeline.lab.people.labels import FOLDS, PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, RuleJob
-from pipeline.lab.people.views import views_of
+from pipeline.lab.people.views import people_views
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
 from s2cnet import FastS2CNet, load_model
@@ -32,19 +32,19 @@ ALL = "subjects.safetensors"
 Tensors = dict[str, torch.Tensor]
 
 
-def train(job: BranchesJob, log: Log) -> None:
+def write_branches(job: BranchesJob, log: Log) -> None:
     """Train the branches on all photos, and without each fold; write all weights.
 
     Files: subjects.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError.
     """
-    labels = read_labels(job.osie, job.eyecrowd, job.flms)
+    labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     others = [PeopleLabels(one, "photos") for one in photos(job.photos)] if job.photos else []
     state = packaged_weights()
     network = network_of(state)
-    views = [(one.fold, list(views_of(network, [one], job.seed))) for one in labels]
-    unlabelled = list(views_of(network, others, job.seed))
+    views = [(one.fold, list(people_views(network, [one], job.seed))) for one in labels]
+    unlabelled = list(people_views(network, others, job.seed))
     log.say("views", f"of {len(labels)} labelled photos and {len(others)} others")
     job.output.mkdir(parents=True, exist_ok=True)
     for held in (None, *range(FOLDS)):
@@ -55,12 +55,12 @@ def train(job: BranchesJob, log: Log) -> None:
         log.say("branches", f"{name} is written")
 
 
-def fit(job: RuleJob, log: Log) -> None:
+def fit_rule(job: RuleJob, log: Log) -> None:
     """Fit the coefficients of the rule; the weights of gaze and penalties stay as packaged.
 
     Raises UsageError where a kind of label is missing.
     """
-    labels = read_labels(job.osie, job.eyecrowd, job.flms)
+    labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):
         detector = network_of(safetensors.torch.load_file(job.detectors / fold_name(fold)))

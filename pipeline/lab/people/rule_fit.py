@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.boxes import iou
+from pipeline.boxes import FloatArray, iou
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
 from pipeline.cropping.rule import distance_of
-
-Floats = NDArray[np.float64]
 
 RIDGE = 0.01  # .001 to .05 give the same overlap within .0005
 # People whose ratio is near a list's count there too: a bump of this width over ln(width / height).
@@ -32,25 +29,25 @@ class LabelledList:
     distance: of the shape's ratio from the photo's, see `distance_of`; None for the free shape.
     """
 
-    features: Floats
-    target: Floats
+    features: FloatArray
+    target: FloatArray
     distance: float | None
 
     @classmethod
     def of(
         cls,
-        boxes: Floats,
+        boxes: FloatArray,
         evidence: Evidence,
         preferred: Preferred,
         ratio: float | None,
-        target: Floats,
+        target: FloatArray,
     ) -> LabelledList:
         """boxes [N, 4] and ratio as shares of the photo's sides."""
         features = features_of(boxes, evidence, preferred, ratio)
         return cls(features, target, None if ratio is None else distance_of(ratio))
 
 
-def overlap_target(boxes: Floats, crops: Floats, ratio: float | None) -> Floats:
+def overlap_target(boxes: FloatArray, crops: FloatArray, ratio: float | None) -> FloatArray:
     """Mean IoU of boxes [N, 4] with people's crops [P, 4], those of a near ratio most: [N].
 
     ratio: the boxes', width / height as shares of the sides; None: all people count the same.
@@ -63,13 +60,13 @@ def overlap_target(boxes: Floats, crops: Floats, ratio: float | None) -> Floats:
     return np.asarray(overlap @ (weights / weights.sum()))
 
 
-def gaze_target(boxes: Floats, fixations: Floats) -> Floats:
+def gaze_target(boxes: FloatArray, fixations: FloatArray) -> FloatArray:
     """Share of fixations [P, 2] (x, y, shares of the sides) inside each of boxes [N, 4]: [N]."""
     inside = (fixations >= boxes[:, None, :2]) & (fixations < boxes[:, None, 2:])
     return np.asarray(inside.all(axis=2).mean(axis=1))
 
 
-def fit_linear(lists: Sequence[LabelledList], ridge: float = RIDGE) -> Floats:
+def fit_linear(lists: Sequence[LabelledList], ridge: float = RIDGE) -> FloatArray:
     """Coefficients [2, F] (near, per unit of distance), or [F] for lists of the free shape.
 
     Raises ValueError where there is no list.
@@ -88,10 +85,10 @@ def fit_linear(lists: Sequence[LabelledList], ridge: float = RIDGE) -> Floats:
     return fitted if lists[0].distance is None else fitted.reshape(2, -1)
 
 
-def as_json(overlap: Floats, gaze: Floats, free: Floats) -> dict[str, object]:
+def as_json(overlap: FloatArray, gaze: FloatArray, free: FloatArray) -> dict[str, object]:
     """The fitted part of `choice.json`: see `Rule.from_json`."""
 
-    def named(row: Floats, names: Sequence[str]) -> dict[str, float]:
+    def named(row: FloatArray, names: Sequence[str]) -> dict[str, float]:
         return {name: round(float(value), 6) for name, value in zip(names, row, strict=True)}
 
     both = {
@@ -101,7 +98,7 @@ def as_json(overlap: Floats, gaze: Floats, free: Floats) -> dict[str, object]:
     return {**both, "free": named(free, FREE_FEATURES)}
 
 
-def _with_distance(each: LabelledList) -> Floats:
+def _with_distance(each: LabelledList) -> FloatArray:
     if each.distance is None:
         return each.features
     return np.concatenate([each.features, each.features * each.distance], axis=1)

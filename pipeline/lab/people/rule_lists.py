@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.boxes import FloatArray
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.features import Preferred
@@ -14,8 +14,6 @@ from pipeline.cropping.search import Score, spread_only
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.rule_fit import LabelledList, gaze_target, overlap_target
 from pipeline.shapes import Shape
-
-Floats = NDArray[np.float64]
 
 RATIOS = (1.0, 9 / 16, 16 / 9, 3 / 4)  # of thumbnails, for photos with fixations
 LEAST_SIDE = 0.01  # a smaller crop is a slip of the mouse
@@ -46,7 +44,7 @@ def lists_of(
 
 def _shapes(
     labels: PeopleLabels, size_wh: tuple[int, int]
-) -> Iterator[tuple[str, float | None, Callable[[Floats], Floats]]]:
+) -> Iterator[tuple[str, float | None, Callable[[FloatArray], FloatArray]]]:
     """Kind, ratio in pixels, and the target of boxes, of each list of a photo."""
     crops = labels.crops[(labels.crops[:, 2:] - labels.crops[:, :2] > LEAST_SIDE).all(axis=1)]
     for crop in crops:
@@ -59,7 +57,7 @@ def _shapes(
             yield "gaze", ratio, lambda boxes: gaze_target(boxes, labels.fixations)
 
 
-def _overlap(crops: Floats, ratio: float | None) -> Callable[[Floats], Floats]:
+def _overlap(crops: FloatArray, ratio: float | None) -> Callable[[FloatArray], FloatArray]:
     return lambda boxes: overlap_target(boxes, crops, ratio)
 
 

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Map = NDArray[np.float32]
+from pipeline.boxes import FloatArray
+
+TargetMap = NDArray[np.float32]
 
 BLUR = 1.0  # cells, of the fixations
 SPREAD, LEAST_SPREAD = 0.12, 0.6  # of a head's bump: share of its side, and at least, in cells
@@ -28,13 +29,13 @@ class HeadTarget:
     offset_weights: where offsets are learnt. [h, w]
     """
 
-    centres: Map
-    denied: Map
-    offsets: Map
-    offset_weights: Map
+    centres: TargetMap
+    denied: TargetMap
+    offsets: TargetMap
+    offset_weights: TargetMap
 
 
-def gaze_map(points: Floats, weights: Floats, height: int, width: int) -> Map:
+def gaze_map(points: FloatArray, weights: FloatArray, height: int, width: int) -> TargetMap:
     """Fixations [F, 2] (shares of the sides) as shares of all fixations in height × width cells.
 
     Each is spread over the four nearest cells, then blurred by a cell.
@@ -53,7 +54,7 @@ def gaze_map(points: Floats, weights: Floats, height: int, width: int) -> Map:
     return np.asarray(blurred / blurred.sum(), np.float32)
 
 
-def kept_map(crops: Floats, height: int, width: int) -> Map:
+def kept_map(crops: FloatArray, height: int, width: int) -> TargetMap:
     """Share of crops [C, 4] that holds each of height × width cells, C >= 1."""
     columns, rows = np.arange(width), np.arange(height)
     total = np.zeros((height, width))
@@ -64,7 +65,9 @@ def kept_map(crops: Floats, height: int, width: int) -> Map:
     return np.asarray(total / len(crops), np.float32)
 
 
-def head_target(heads: Floats, height: int, width: int, denied: Map | None = None) -> HeadTarget:
+def head_target(
+    heads: FloatArray, height: int, width: int, denied: TargetMap | None = None
+) -> HeadTarget:
     """heads [H, 4], shares of the view's sides, may lie partly outside it.
 
     denied: weight of "no head here", [h, w]; None where all heads are known.
@@ -91,7 +94,7 @@ def head_target(heads: Floats, height: int, width: int, denied: Map | None = Non
     return target
 
 
-def _draw(box: Floats, size: float, target: HeadTarget, smallest: Floats) -> None:
+def _draw(box: FloatArray, size: float, target: HeadTarget, smallest: FloatArray) -> None:
     """Draw one head (cells); the smaller of two heads keeps a cell."""
     height, width = target.centres.shape
     y, x = np.mgrid[:height, :width]

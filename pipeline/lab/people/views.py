@@ -16,17 +16,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.boxes import Boxes
+from pipeline.boxes import Boxes, FloatArray
+from pipeline.detectors import Pixels
 from pipeline.detectors.embedded import detector_input
 from pipeline.detectors.peaks import objects_of
 from pipeline.detectors.read_attention import HEAD_OF_FACE
 from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, SubjectNetwork
 from pipeline.lab.people.branches import Features, PeopleView
 from pipeline.lab.people.labels import PeopleLabels
-from pipeline.lab.people.targets import Map, gaze_map, head_target, kept_map
-
-Floats = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
+from pipeline.lab.people.targets import TargetMap, gaze_map, head_target, kept_map
 
 # Sides of a part, as shares of the photo's: far and near parts, and the weight of their fixations.
 PARTS = (((0.38, 0.85), 0.5), ((0.85, 1.0), 1.0))
@@ -34,7 +32,7 @@ LEAST_FIXATIONS = 30  # a part with fewer tells nothing of gaze
 CLEAR_FACE, ANY_PERSON, NO_HEAD_WEIGHT, ROOM = 0.5, 0.12, 0.3, 0.15
 
 
-def views_of(
+def people_views(
     network: SubjectNetwork, photos: Sequence[PeopleLabels], seed: int = 0
 ) -> Iterator[PeopleView]:
     """Four views of each photo, in order. network: with its trunk and subject head trained."""
@@ -56,12 +54,12 @@ def _view(
     network: SubjectNetwork,
     labels: PeopleLabels,
     pixels: Pixels,
-    part: Floats,
+    part: FloatArray,
     mirrored: bool,
     gaze_weight: float,
 ) -> PeopleView:
     """part: box of the view in the photo, shares of the photo's sides."""
-    levels, output = features_of(network, pixels)
+    levels, output = trunk_features(network, pixels)
     height, width = levels[0].shape[-2:]
     points = in_view(labels.fixations, part, mirrored)
     inside = ((points >= 0) & (points < 1)).all(axis=1)
@@ -80,7 +78,7 @@ def _view(
 
 
 @torch.inference_mode()
-def features_of(network: SubjectNetwork, pixels: Pixels) -> tuple[Features, torch.Tensor]:
+def trunk_features(network: SubjectNetwork, pixels: Pixels) -> tuple[Features, torch.Tensor]:
     """The four levels, half precision, and the subject head's output [1, 17, h, w]."""
     image = torch.from_numpy(detector_input(pixels)).permute(2, 0, 1)[None].float()
     taps = network.trunk(image)
@@ -88,19 +86,19 @@ def features_of(network: SubjectNetwork, pixels: Pixels) -> tuple[Features, torc
     return [level[0].half().clone() for level in (*taps, pyramid)], network.head.predict(pyramid)
 
 
-def in_view(points: Floats, part: Floats, mirrored: bool) -> Floats:
+def in_view(points: FloatArray, part: FloatArray, mirrored: bool) -> FloatArray:
     """Points [F, 2] of the photo in a part of it, both as shares of the sides."""
     placed = (points - part[:2]) / (part[2:] - part[:2])
     return np.asarray(placed * (-1, 1) + (1, 0) if mirrored else placed)
 
 
-def boxes_in_view(boxes: Floats, part: Floats, mirrored: bool) -> Floats:
+def boxes_in_view(boxes: FloatArray, part: FloatArray, mirrored: bool) -> FloatArray:
     """Boxes [N, 4] of the photo in a part of it."""
     first, second = in_view(boxes[:, :2], part, mirrored), in_view(boxes[:, 2:], part, mirrored)
     return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)
 
 
-def _heads_of_faces(output: torch.Tensor) -> tuple[Floats, int, int, Map]:
+def _heads_of_faces(output: torch.Tensor) -> tuple[FloatArray, int, int, TargetMap]:
     """Heads told by clear faces, the map's size, and the weight of "no head here"."""
     height, width = output.shape[-2:]
     limit = np.array([width, height, width, height])
@@ -123,7 +121,7 @@ def _objects(output: torch.Tensor, kind: str) -> tuple[Boxes, NDArray[np.float32
     return objects_of(output, KINDS.index(kind), OFFSETS_OF[kind], ANY_PERSON)
 
 
-def _ignore(denied: Map, box: Floats) -> None:
+def _ignore(denied: TargetMap, box: FloatArray) -> None:
     x0, y0 = np.floor(box[:2]).astype(int)
     x1, y1 = np.ceil(box[2:]).astype(int)
     denied[y0:y1, x0:x1] = 0
@@ -131,7 +129,7 @@ def _ignore(denied: Map, box: Floats) -> None:
 
 def _part(
     pixels: Pixels, shares: tuple[float, float], random: np.random.Generator
-) -> tuple[Floats, Pixels]:
+) -> tuple[FloatArray, Pixels]:
     """A random part: its box as shares of the sides, and its pixels."""
     height, width = pixels.shape[:2]
     share = random.uniform(*shares)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.detectors.embedded import input_size
+from pipeline.detectors.embedded import detector_input_size
 from pipeline.detectors.subject_network import (
     KINDS,
     OFFSETS_OF,
@@ -109,7 +109,7 @@ def _batches(shapes: Sequence[torch.Size], random: np.random.Generator) -> list[
 @torch.inference_mode()
 def _lower_features(network: SubjectNetwork, pixels: NDArray[np.uint8]) -> Tensor:
     """Output of the trunk's frozen stages, [1, 40, h, w], half precision."""
-    copy = cv2.resize(pixels, input_size(pixels.shape[1], pixels.shape[0]))
+    copy = cv2.resize(pixels, detector_input_size(pixels.shape[1], pixels.shape[0]))
     images = torch.from_numpy(copy).permute(2, 0, 1)[None].float()
     return network.lower(images).half().clone()
 

@@ -83,7 +83,7 @@ def _lists_of_gaze(example: Example, width: int, height: int) -> list[TargetList
     lists = []
     for ratio in RATIOS:
         boxes = candidates.for_ratio(width, height, ratio)
-        value = gaze_kept(integral, boxes)
+        value = gaze_shares(integral, boxes)
         if example.heads_px is not None and len(example.heads_px):
             value = value - head_cost(example.heads_px, boxes)
         lists.append(TargetList(ratio, boxes, standardised(value)))
@@ -136,7 +136,7 @@ def gaze_integral(points: FloatArray, weights: FloatArray, width: int, height: i
     return np.pad(summed, ((1, 0), (1, 0)))
 
 
-def gaze_kept(integral: FloatArray, boxes: Boxes) -> FloatArray:
+def gaze_shares(integral: FloatArray, boxes: Boxes) -> FloatArray:
     """Share of the gaze inside each of boxes [N, 4], from `gaze_integral`: [N]."""
     rows, columns = integral.shape
 

@@ -7,7 +7,7 @@ import torch
 from skimage.data import astronaut
 
 from pipeline.detectors import make_detector
-from pipeline.detectors.embedded import EmbeddedDetector, input_size
+from pipeline.detectors.embedded import EmbeddedDetector, detector_input_size
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,9 +33,9 @@ def test_any_size_gives_finite_boxes_inside(
 
 
 def test_input_size_keeps_the_shape_and_its_bounds() -> None:
-    assert input_size(4000, 4000) == (288, 288)
-    assert input_size(640, 480) == (320, 256)
-    assert input_size(10000, 10) == (640, 64)
+    assert detector_input_size(4000, 4000) == (288, 288)
+    assert detector_input_size(640, 480) == (320, 256)
+    assert detector_input_size(10000, 10) == (640, 64)
 
 
 def test_a_face_is_found_where_it_is(detector: EmbeddedDetector) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.detectors import Detections
 from pipeline.lab.datasets import Example
-from pipeline.lab.evaluation.evidence import DETECTED_CUT, DRAWN_CUT, Evidence, evidence_of
+from pipeline.lab.evaluation.evidence import DETECTED_CUT, DRAWN_CUT, FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.violations import violations
 from pipeline.shapes import parse_shape
 
@@ -19,7 +19,7 @@ def boxes(*rows: list[float]) -> np.ndarray:
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
-NOTHING = Evidence((200, 100), boxes(), DRAWN_CUT, boxes(), boxes(), boxes(), None, None)
+NOTHING = FaultEvidence((200, 100), boxes(), DRAWN_CUT, boxes(), boxes(), boxes(), None, None)
 
 
 def found(best_gaze: float | None = None, **parts: object) -> list[str]:
@@ -96,7 +96,7 @@ def test_evidence_takes_people_s_word_before_the_detector_s() -> None:
         ["person", "face", "thing", "text", "subject", "thing", "thing"],
     )
     photo = Example("a", None)  # type: ignore[arg-type]
-    seen = evidence_of(photo, detected, (200, 100))
+    seen = fault_evidence(photo, detected, (200, 100))
     assert seen.heads.tolist() == [[5, 5, 15, 15]]
     assert seen.head_cut == DETECTED_CUT
     # Of each label from half the best score on; 10 × 19 px are less than a hundredth of the photo.
@@ -108,7 +108,7 @@ def test_evidence_takes_people_s_word_before_the_detector_s() -> None:
         photo, heads_px=drawn, fixations_px=np.float32([[1, 1], [200, 5], [-1, 5], [199, 99]]),
         human_px=boxes([0, 0, 100, 100], [100, 0, 200, 100]),
     )  # fmt: skip
-    told = evidence_of(labelled, detected, (200, 100))
+    told = fault_evidence(labelled, detected, (200, 100))
     assert told.heads.tolist() == [[50, 0, 70, 20], [80, 0, 90, 10.5]]  # a quarter and more of 400
     assert told.drawn_heads.tolist() == [[0, 0, 9, 9], [50, 0, 70, 20], [80, 0, 90, 10.5]]
     assert told.gaze is not None

@@ -13,7 +13,7 @@ from scipy.io import savemat
 
 from pipeline.cropping.rule import Rule
 from pipeline.lab.cli.learn_from_people import main
-from pipeline.lab.people.labels import FIRST_WEIGHT, read_labels
+from pipeline.lab.people.labels import FIRST_WEIGHT, read_people_labels
 from pipeline.lab.people.views import boxes_in_view
 
 torch.set_num_threads(1)
@@ -62,7 +62,7 @@ def drawn_crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_labels_are_shares_and_first_fixations_weigh_less(crowd: Path, drawn_crops: Path) -> None:
-    first, _, crops = read_labels(None, crowd, drawn_crops)
+    first, _, crops = read_people_labels(None, crowd, drawn_crops)
     # 250 px are outside; the viewer's first fixation is at (100, 50) of 200 × 100
     assert first.fixations[:2] == pytest.approx(np.array([[0.5, 0.5], [0.25, 0.2]]))
     assert first.fixation_weights[:4].tolist() == [FIRST_WEIGHT, 1.0, FIRST_WEIGHT, 1.0]

@@ -13,7 +13,7 @@ from pipeline.lab.starter.labelled_lists import (
     fixations_inside,
     gaze_density,
     gaze_integral,
-    gaze_kept,
+    gaze_shares,
     head_cost,
     standardised,
     target_lists,
@@ -28,7 +28,7 @@ def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
 def test_gaze_kept_is_the_share_inside() -> None:
     points = np.array([[100.0, 60.0], [500.0, 420.0]])
     table = gaze_integral(points, np.array([3.0, 1.0]), 640, 480)
-    inside = gaze_kept(table, boxes((0, 0, 320, 480), (320, 0, 640, 480), (0, 0, 640, 480)))
+    inside = gaze_shares(table, boxes((0, 0, 320, 480), (320, 0, 640, 480), (0, 0, 640, 480)))
     np.testing.assert_allclose(inside, [0.75, 0.25, 1.0], atol=1e-6)
 
 
