@@ -160,9 +160,7 @@ def main() -> None:
     backbone = fold_backbone(model.backbone)
     with torch.inference_mode():
         tables = {
-            f"{len(pictures)} photos, six shapes": bench(
-                engine, fold_backbone(model.backbone), pictures
-            ),
+            f"{len(pictures)} photos, six shapes": bench(engine, backbone, pictures),
             "One photo": profile(engine, pictures[0]),
         }
     for title, rows in tables.items():
