@@ -32,10 +32,10 @@ def told(path: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def test_there_are_eight_commands() -> None:
+def test_there_are_nine_commands() -> None:
     assert {path.stem for path in JOBS} == {
-        "crop_bucket", "demo", "evaluate", "fetch_weights", "fine_tune_starter", "make_starter",
-        "runs", "train",
+        "crop_bucket", "demo", "evaluate", "fetch_weights", "fine_tune_starter",
+        "learn_from_people", "make_starter", "runs", "train",
     }  # fmt: skip
 
 

@@ -21,7 +21,10 @@ from tests.support.odd_photos import scene
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("cuda_ops", "pipeline", "s2cnet")
-COMMANDS = ("crop", "demo", "evaluate", "fetch-weights", "make-starter", "runs", "train")
+COMMANDS = (
+    "crop", "demo", "evaluate", "fetch-weights", "fine-tune-starter", "learn-from-people",
+    "make-starter", "runs", "train",
+)  # fmt: skip
 
 CROP = """
 import pipeline, sys

@@ -1,8 +1,8 @@
 r"""Teach the embedded detector and the rule of choice from people's labels, in two steps.
 
-    python -m pipeline.lab.cli.learn_from_people branches --osie OSIE/ --eyecrowd EyeCrowd/ \
+    python jobs/learn_from_people.py branches --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --photos photos/ --output made/
-    python -m pipeline.lab.cli.learn_from_people rule --osie OSIE/ --eyecrowd EyeCrowd/ \
+    python jobs/learn_from_people.py rule --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors made/ --output choice.json
 
 `branches` trains the branches for gaze, crops and heads: subjects.safetensors on all photos, and

@@ -1,0 +1,11 @@
+"""Runs `pipeline.lab.cli.learn_from_people`, also from a folder where nothing is installed."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from pipeline.lab.cli.learn_from_people import main
+
+if __name__ == "__main__":
+    sys.exit(main())
