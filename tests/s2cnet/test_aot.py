@@ -1,6 +1,7 @@
 """Compiled networks on disk: made once, found again, never a damaged or a wrong one."""
 
 import copy
+import importlib
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,19 @@ def test_the_key_is_of_everything_that_counts(monkeypatch: pytest.MonkeyPatch) -
     assert package_key(module, EXAMPLE, DIMS) != other
     monkeypatch.setattr(torch, "__version__", "9.9")
     assert package_key(module, EXAMPLE, DIMS) != other
+
+
+def test_the_key_covers_the_sources_of_inner_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "inner_of_a_compiled_module.py"
+    source.write_text("from torch import nn\n\n\nclass Inner(nn.Identity):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = nn.Sequential(importlib.import_module(source.stem).Inner())
+    key = package_key(module, EXAMPLE, DIMS)
+    assert package_key(module, EXAMPLE, DIMS) == key
+    source.write_text(source.read_text() + "# changed\n")
+    assert package_key(module, EXAMPLE, DIMS) != key
 
 
 def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

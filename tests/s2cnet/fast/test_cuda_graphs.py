@@ -42,6 +42,16 @@ def test_same_scores_for_any_number_of_crops_and_objects(
 
 
 @torch.no_grad()
+def test_sides_that_are_no_multiple_of_the_stride() -> None:
+    network = small_network()
+    images, crops, detections = draw_inputs([12], [3])
+    images = images[:, :, :90, :119].contiguous()
+    plain = network(images, crops, detections)
+    found = replayed(network)[0].score(images, crops, detections)
+    torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
 def test_two_encoded_images_live_side_by_side() -> None:
     network = small_network()
     fast, _ = replayed(network)
