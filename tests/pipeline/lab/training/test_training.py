@@ -101,7 +101,7 @@ def _stop_after_first_epoch(data: Path, output: Path) -> Path:
         network="gaic", crops_per_photo=16, learning_rate=1e-3, mirror=0.0, ema=0.9, epochs=2
     )
     with pytest.raises(StoppedError):
-        fit.train(read_split(data, "gaicv1", 4, settings), settings, output, report=stop)
+        fit.fit(read_split(data, "gaicv1", 4, settings), settings, output, report=stop)
     return output
 
 
