@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import ChooserFor
-from pipeline.cropping.results import Choice, ScoredCandidates, ScoredCrop, scored_crops
+from pipeline.cropping.results import Choice, ScoredCrop, scored_candidates, scored_crops
 from pipeline.cropping.scoring import known_or_new_scores, score_function
 from pipeline.cropping.search import Scores, Search
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
@@ -73,8 +73,10 @@ class CropEngine:
         for shape, one, scores in zip(shapes, chosen, chosen_scores, strict=True):
             crops += scored_crops(shape.name, one, scores, top_k, seen.objects)
         kept = [
-            ScoredCandidates(shape.name, found.boxes, found.scores)
-            for shape, found in zip(shapes, results, strict=True)
+            scored_candidates(shape.name, found, one.boxes[:top_k], scores[:top_k])
+            for shape, found, one, scores in zip(
+                shapes, results, chosen, chosen_scores, strict=True
+            )
         ]
         return Choice(seen.objects, crops, kept if keep_candidates else [])
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.boxes import Boxes, shares_inside
 from pipeline.cropping.choose import Chosen
-from pipeline.cropping.search import Scores
+from pipeline.cropping.search import Scores, SearchResult
 from pipeline.detectors import Detections
 
 # An object counts as cut where a crop shows more than the lower and less than the upper share of
@@ -80,3 +80,20 @@ def scored_crops(
             ScoredCrop(ratio, rank, (x0, y0, x1, y1), score, choice, margin, shares.tolist(), cut)
         )
     return crops
+
+
+def scored_candidates(
+    ratio: str, found: SearchResult, boxes_px: Boxes, scores: Scores
+) -> ScoredCandidates:
+    """All boxes of one shape that have a score: those of the search, then the chosen ones.
+
+    A chosen box may lie between the candidates of the search; one that is among them stands once.
+
+    boxes_px: the chosen boxes [K, 4]; scores: the network's of them [K].
+    """
+    is_new = ~(boxes_px[:, None] == found.boxes).all(axis=2).any(axis=1)  # [K]
+    return ScoredCandidates(
+        ratio,
+        np.concatenate([found.boxes, boxes_px[is_new]]),
+        np.concatenate([found.scores, scores[is_new]]),
+    )

@@ -272,7 +272,8 @@ def test_figures_can_be_read_while_the_job_runs(tree: Path, head: RayHead, tmp_p
     for name in ("crops", "input_bytes", "crop_bytes", "tasks_done"):
         assert last[f"s2cnet_{name}_total"] == end[name] > 0
     for name, seconds in end["stage_seconds"].items():
-        assert last[f"s2cnet_stage_seconds_total {name}"] == pytest.approx(seconds, abs=0.001)
+        # Tasks are added up in another order, and each sum is rounded to a thousandth.
+        assert last[f"s2cnet_stage_seconds_total {name}"] == pytest.approx(seconds, abs=0.0011)
     for name in ("images_planned", "tasks_planned"):
         assert last[f"s2cnet_{name}"] == seen[0][f"s2cnet_{name}"] == end[name] == 25
     assert last["s2cnet_storage_requests_total get"] <= end["storage_requests"]["get"]

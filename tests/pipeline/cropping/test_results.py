@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.choose import Chosen
-from pipeline.cropping.results import scored_crops
+from pipeline.cropping.results import scored_candidates, scored_crops
+from pipeline.cropping.search import SearchResult
 from pipeline.detectors import Detections
 
 
@@ -56,3 +57,16 @@ def test_regions_are_not_cut() -> None:
     (crop,) = scored_crops("1:1", one, np.zeros(1, np.float32), 1, given)
     assert crop.object_shares == pytest.approx([0.5, 0.5])
     assert crop.objects_cut == 1
+
+
+def test_a_chosen_box_between_the_candidates_is_kept_with_its_score() -> None:
+    found = SearchResult(
+        boxes=np.array([[0, 0, 4, 4], [4, 0, 8, 4]], np.float32),
+        scores=np.array([1, 2], np.float32),
+        indices=np.array([0, 1]),
+        posterior_mean=np.array([1.0, 2.0]),
+    )
+    taken = np.array([[4, 0, 8, 4], [3, 0, 7, 4]], np.float32)
+    kept = scored_candidates("1:1", found, taken, np.array([2, 3], np.float32))
+    assert kept.boxes_px.tolist() == [[0, 0, 4, 4], [4, 0, 8, 4], [3, 0, 7, 4]]
+    assert kept.scores.tolist() == [1, 2, 3]
