@@ -72,13 +72,15 @@ class CropEngine:
         chosen_scores = known_or_new_scores([one.boxes for one in chosen], results, score)
         for shape, one, scores in zip(shapes, chosen, chosen_scores, strict=True):
             crops += scored_crops(shape.name, one, scores, top_k, seen.objects)
+        if not keep_candidates:
+            return Choice(seen.objects, crops)
         kept = [
             scored_candidates(shape.name, found, one.boxes[:top_k], scores[:top_k])
             for shape, found, one, scores in zip(
                 shapes, results, chosen, chosen_scores, strict=True
             )
         ]
-        return Choice(seen.objects, crops, kept if keep_candidates else [])
+        return Choice(seen.objects, crops, kept)
 
     def score(self, seen: SeenPhoto, boxes_px: Boxes) -> Scores:
         """The network's score [N] of each of boxes_px [N, 4], source pixels. Higher is better.

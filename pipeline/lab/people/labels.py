@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,11 @@ from pipeline.boxes import FloatArray
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.gaze import read_eyecrowd, read_osie
 from pipeline.lab.datasets.human import read_flms
+from pipeline.lab.folds import FOLDS, fold_of
 
 # A viewer's first fixation is where the fixation cross was in a quarter of cases (22 % of OSIE's
 # and 29 % of EyeCrowd's lie within .08 of the centre; later ones 5 %), so it counts less.
 FIRST_WEIGHT = 0.3
-FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class PeopleLabels:
     @property
     def fold(self) -> int:
         """The fold that the photo is held out from, 0 to FOLDS - 1, by its name alone."""
-        return zlib.crc32(f"{self.set_name}/{self.photo.name}".encode()) % FOLDS
+        return fold_of(self.set_name, self.photo.name)
 
 
 def read_people_labels(

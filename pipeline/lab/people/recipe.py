@@ -18,8 +18,9 @@ from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import photos
+from pipeline.lab.folds import FOLDS
 from pipeline.lab.people.branches import train_branches
-from pipeline.lab.people.labels import FOLDS, PeopleLabels, by_fold, read_people_labels
+from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, RuleJob

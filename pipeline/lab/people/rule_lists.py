@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -59,10 +59,3 @@ def _shapes(
 
 def _overlap(crops: FloatArray, ratio: float | None) -> Callable[[FloatArray], FloatArray]:
     return lambda boxes: overlap_target(boxes, crops, ratio)
-
-
-def by_kind(
-    lists: Sequence[tuple[str, LabelledList]],
-) -> dict[str, list[LabelledList]]:
-    """The lists of each of KINDS."""
-    return {kind: [each for name, each in lists if name == kind] for kind in KINDS}

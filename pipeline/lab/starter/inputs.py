@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.lab.folds import FOLDS
 from pipeline.options import check, option
-
-FOLDS = 5  # of the photos with people's labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """The last step of the starter's recipe: read people's labels, encode the photos, fine-tune."""
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.labels import read_labels
+from pipeline.lab.folds import fold_of
 from pipeline.lab.starter.fine_tuning import STEPS, fine_tune
-from pipeline.lab.starter.inputs import FOLDS, FineTuneJob
+from pipeline.lab.starter.inputs import FineTuneJob
 from pipeline.lab.starter.labelled_photos import encode_labelled
 from pipeline.lab.starter.layout_teacher import find_subjects
 from pipeline.lab.starter.recipe import write_half
@@ -58,17 +58,12 @@ def read_examples(folders: Sequence[Path], left_out: int | None = None) -> list[
         example
         for folder in folders
         for example in read_labels(folder, "test")[0]
-        if fold_of(folder, example) != left_out
+        if fold_of(folder.name, example.image.name) != left_out
         and (len(example.human_px) or example.fixations_px is not None)
     ]
     if not examples:
         raise UsageError(f"no photo with crops or gaze in {', '.join(map(str, folders))}")
     return examples
-
-
-def fold_of(folder: Path, example: Example) -> int:
-    """The fold of a photo, 0 to FOLDS - 1: CRC-32 of "folder/file name" modulo FOLDS."""
-    return zlib.crc32(f"{folder.name}/{example.image.name}".encode()) % FOLDS
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """What every baseline can do: place a crop of a ratio, and score given crops."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Box, Boxes, FloatArray, iou
+from pipeline.cropping.candidates import largest
 from pipeline.photo.decode import Photo
 
 
@@ -39,3 +41,20 @@ def overlap_with_own(
     sizes = np.rint(boxes_px[:, 2:] - boxes_px[:, :2]).astype(np.float64)
     unique, where = np.unique(sizes, axis=0, return_inverse=True)
     return iou(boxes_px, place(unique)[where.ravel()])
+
+
+class PlacingBaseline(ABC):
+    """A method that places a crop of a given size: of each ratio the largest one."""
+
+    @abstractmethod
+    def place(self, photo: Photo, sizes: FloatArray) -> Boxes:
+        """The crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
+
+    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
+        """See `Baseline.crops`."""
+        sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
+        return list(self.place(photo, np.array(sizes)))
+
+    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
+        """See `Baseline.score`."""
+        return overlap_with_own(boxes_px, lambda sizes: self.place(photo, sizes))

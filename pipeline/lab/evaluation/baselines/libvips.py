@@ -1,22 +1,20 @@
 """The baselines `attention` and `entropy`: libvips' smartcrop."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Box, Boxes, FloatArray
-from pipeline.cropping.candidates import largest
+from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
-from pipeline.lab.evaluation.baselines.baseline import overlap_with_own
+from pipeline.lab.evaluation.baselines.baseline import PlacingBaseline
 from pipeline.photo.decode import Photo
 
 VIPS_SIDE = 256
 """Longest side of the copy that libvips looks at; its attention map is 32 pixels wide or less."""
 
 
-class Smartcrop:
+class Smartcrop(PlacingBaseline):
     """libvips' smartcrop: `attention` or `entropy`, on a copy of at most VIPS_SIDE pixels.
 
     Given crops are scored by their overlap with the crop of their size that libvips would take.
@@ -33,14 +31,7 @@ class Smartcrop:
         self._vips: Any = pyvips
         self.interesting = interesting
 
-    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
-        sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
-        return list(self._place(photo, np.array(sizes)))
-
-    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
-        return overlap_with_own(boxes_px, lambda sizes: self._place(photo, sizes))
-
-    def _place(self, photo: Photo, sizes: NDArray[np.float64]) -> Boxes:
+    def place(self, photo: Photo, sizes: NDArray[np.float64]) -> Boxes:
         """The crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
         copy, scale = self._copy(photo)
         low = []

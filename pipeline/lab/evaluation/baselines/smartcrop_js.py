@@ -8,17 +8,15 @@ import base64
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Box, Boxes, FloatArray
-from pipeline.cropping.candidates import largest
+from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
-from pipeline.lab.evaluation.baselines.baseline import overlap_with_own
+from pipeline.lab.evaluation.baselines.baseline import PlacingBaseline
 from pipeline.photo.decode import Photo
 
 SCRIPT = Path(__file__).with_name("smartcrop.mjs")
@@ -26,7 +24,7 @@ SHORT_SIDE = 256  # to which the package itself shrinks a photo
 TIMEOUT_S = 60
 
 
-class SmartcropJs:
+class SmartcropJs(PlacingBaseline):
     """smartcrop.js with its defaults: of each ratio the largest crop, placed by its features."""
 
     def __init__(self) -> None:
@@ -37,14 +35,7 @@ class SmartcropJs:
         if found.returncode:
             raise UsageError("smartcrop_js needs `npm install smartcrop` in the working folder")
 
-    def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
-        sizes = [largest(photo.width_px, photo.height_px, ratio) for ratio in ratios]
-        return list(self._place(photo, np.array(sizes)))
-
-    def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
-        return overlap_with_own(boxes_px, lambda sizes: self._place(photo, sizes))
-
-    def _place(self, photo: Photo, sizes: NDArray[np.float64]) -> Boxes:
+    def place(self, photo: Photo, sizes: NDArray[np.float64]) -> Boxes:
         """The crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
         height, width = photo.pixels.shape[:2]
         shrink = min(1.0, SHORT_SIDE / min(width, height))

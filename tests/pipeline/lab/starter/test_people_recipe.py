@@ -11,8 +11,9 @@ import torch
 from pipeline.cropping import candidates
 from pipeline.errors import SettingError, UsageError
 from pipeline.lab.cli.fine_tune_starter import main
-from pipeline.lab.starter.inputs import FOLDS, FineTuneJob
-from pipeline.lab.starter.people_recipe import fold_of, read_examples
+from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.starter.inputs import FineTuneJob
+from pipeline.lab.starter.people_recipe import read_examples
 from s2cnet import load_model
 
 torch.set_num_threads(1)
@@ -74,7 +75,9 @@ def test_each_photo_is_left_out_of_one_fold(people: Path) -> None:
     whole = {example.id for example in read_examples([people])}
     left_out = [whole - {e.id for e in read_examples([people], fold)} for fold in range(FOLDS)]
     assert sorted(name for names in left_out for name in names) == sorted(whole)
-    assert {fold_of(people, example) for example in read_examples([people])} <= set(range(FOLDS))
+    assert {fold_of(people.name, example.image.name) for example in read_examples([people])} <= set(
+        range(FOLDS)
+    )
 
 
 def test_first_fixations_are_told(people: Path) -> None:
