@@ -52,7 +52,7 @@ def test_a_source_of_the_line_changes_it(checkout: Path, name: str) -> None:
     [
         "pipeline/lab/evaluation/plots.py",
         "pipeline/report/page.py",
-        "pipeline/cli/runs.py",
+        "pipeline/cli/runs/repair.py",
         "pipeline/command_line.py",
     ],
 )

@@ -1,0 +1,46 @@
+"""What every command on an output store has: its address, its output as words or as JSON."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.options import option
+from pipeline.storage.store import Store, open_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command on an output store."""
+
+    output: str = option(
+        help="folder or s3:// prefix that holds the runs", placeholder="OUTPUT", positional=True
+    )
+    json: bool = option(False, "print one JSON object a line")
+
+    @property
+    def store(self) -> Store:
+        return open_store(self.output)
+
+    def run(self) -> int:
+        """Carry the command out; returns the exit code."""
+        raise NotImplementedError
+
+    def tell(
+        self, records: Iterable[Mapping[str, Any]], in_words: Callable[[Mapping[str, Any]], str]
+    ) -> None:
+        """Print records, as JSON or in words."""
+        for record in records:
+            print(json.dumps(record, ensure_ascii=False) if self.json else in_words(record))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneRun(Command):
+    """A command on one run."""
+
+    run_id: str = option(help="run id, see `list`", placeholder="RUN_ID", positional=True)
+
+
+def block(record: Mapping[str, Any]) -> str:
+    """A record as indented JSON, for a person."""
+    return json.dumps(record, indent=2, ensure_ascii=False)

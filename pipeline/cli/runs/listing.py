@@ -1,0 +1,72 @@
+"""List runs, show and verify one, compare two."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from pipeline.cli.runs.command import Command, OneRun, block
+from pipeline.command_line import FAILED
+from pipeline.ledger.audit import compare_runs, describe_run, list_runs, verify_run
+from pipeline.ledger.ledger import Ledger
+from pipeline.options import option
+
+
+class List(Command):
+    """List every run, one a line, the latest last."""
+
+    def run(self) -> int:
+        lines = list_runs(self.store)
+        self.tell(sorted(lines, key=lambda line: line.get("committed_at", 0)), _run_line)
+        return 0
+
+
+class Show(OneRun):
+    """Show all figures and settings of one run."""
+
+    def run(self) -> int:
+        ledger = Ledger(self.store, self.run_id)
+        about = {n: value for n, value in structs.asdict(ledger.spec).items() if n != "plan"}
+        manifest = ledger.manifest
+        figures = {} if manifest is None else {"metrics": msgspec.to_builtins(manifest.metrics)}
+        self.tell([{**about, **describe_run(self.store, self.run_id), **figures}], block)
+        return 0
+
+
+class Verify(OneRun):
+    """Hash every file of a run again and count its rows."""
+
+    def run(self) -> int:
+        found = verify_run(self.store, self.run_id)
+        self.tell([asdict(found)], block)
+        return FAILED if found.problems else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diff(Command):
+    """Show what differs between two committed runs."""
+
+    old_id: str = option(help="run id, see `list`", placeholder="OLD_ID", positional=True)
+    new_id: str = option(help="run id, see `list`", placeholder="NEW_ID", positional=True)
+
+    def run(self) -> int:
+        self.tell([compare_runs(self.store, self.old_id, self.new_id)], block)
+        return 0
+
+
+def _run_line(run: Mapping[str, Any]) -> str:
+    if run["state"] == "open":
+        state = f"open, {run['tasks_done']} of {run['tasks']} tasks done"
+    elif run["state"] == "committed":
+        when = datetime.fromtimestamp(run["committed_at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        statuses = ", ".join(f"{n} {status}" for status, n in run["statuses"].items())
+        state = f"{when}  {run['verdict']}  {run['images']} images: {statuses}"
+    elif run["state"] == "damaged":
+        state = f"damaged: {run['problem']}"
+    else:
+        state = run["state"]
+    parent = f"  (retry of {run['parent']})" if run.get("parent") else ""
+    return f"{run['run_id']}  {state}{parent}"

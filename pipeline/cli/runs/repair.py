@@ -1,0 +1,72 @@
+"""Do a run's failed photos again, and remove what no committed run needs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from pipeline.cli.runs.command import Command, OneRun
+from pipeline.errors import LedgerError, SettingError
+from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.ledger import Ledger
+from pipeline.options import option
+from pipeline.settings import Settings
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry(OneRun):
+    """Do a run's failed photos again, as a new run; exit codes as of crop_bucket."""
+
+    kind: Literal["transient", "permanent", "all"] = option("transient", "which failures")
+
+    def run(self) -> int:
+        from pipeline.cli.crop import crop
+
+        manifest = Ledger(self.store, self.run_id).manifest
+        if manifest is None:
+            raise LedgerError(f"run {self.run_id} is not committed; submit its job again instead")
+        known = Settings().flat().keys()
+        job = {name: value for name, value in manifest.job.items() if name in known}
+        again = {"output": self.output, "retry": self.run_id, "retry_kind": self.kind}
+        return crop(Settings.of(**{**job, **again}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectGarbage(Command):
+    """Show what no committed run needs, or remove it."""
+
+    older_than: str = option(
+        "7d", "only what was written longer ago: 90m, 12h, 7d", placeholder="AGE"
+    )
+    delete: bool = option(False, "remove it instead of showing it")
+
+    def __post_init__(self) -> None:
+        _ = self.older_than_s
+
+    @property
+    def older_than_s(self) -> float:
+        """Seconds of an age like 90m, 12h or 7d. Raises SettingError."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", self.older_than)
+        if not found:
+            raise SettingError(
+                "older_than", f"{self.older_than!r} is not an age; write 90m, 12h or 7d"
+            )
+        return float(found[1]) * SECONDS[found[2]]
+
+    def run(self) -> int:
+        store = self.store
+        garbage = find_garbage(store, self.older_than_s)
+        lines = [{"why": g.why, "run_id": g.run_id, **asdict(g.info)} for g in garbage]
+        self.tell(lines, _garbage_line)
+        size = sum(g.info.bytes for g in garbage)
+        freed = remove_garbage(store, garbage) if self.delete else 0
+        done = f"{freed:,} bytes freed" if self.delete else "nothing removed, add --delete"
+        summary = {"objects": len(garbage), "bytes": size, "bytes_freed": freed}
+        self.tell([summary], lambda s: f"{s['objects']} objects, {s['bytes']:,} bytes; {done}")
+        return 0
+
+
+def _garbage_line(one: Mapping[str, Any]) -> str:
+    return f"{one['why']:<14}  {one['bytes']:>12,}  {one['key']}"
