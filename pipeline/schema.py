@@ -95,6 +95,21 @@ CANDIDATES = pa.schema(
     ]
 )
 
+# What a person sees of a whole photo; nothing is decided by it.
+PREVIEWS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),  # of the encoded preview, pixels
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("format", pa.string(), nullable=False),
+        pa.field("image", pa.large_binary(), nullable=False),  # the whole photo, small
+        # The gaze map in GAZE_SIDE x GAZE_SIDE equal cells, rows from the top, one byte a cell,
+        # 255 the most looked-at one; null: no map.
+        pa.field("gaze", pa.binary()),
+    ]
+)
+GAZE_SIDE = 16
+
 
 def pass_through(inputs: pa.Schema) -> list[pa.Field]:
     """The columns of an input list that are not the product's own."""

@@ -113,6 +113,10 @@ class Run:
         """Every scored candidate, where the run kept them: `schema.CANDIDATES`."""
         return self._table("candidates", columns)
 
+    def previews(self, columns: list[str] | None = None) -> pa.Table:
+        """The whole photos, small, and their gaze maps: `schema.PREVIEWS`; none in old runs."""
+        return self._table("previews", columns)
+
     def batches(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows of one table, one file at a time, for runs that do not fit in memory."""
         wanted = None if columns is None else [*dict.fromkeys(["image_id", *columns])]

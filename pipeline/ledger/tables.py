@@ -15,7 +15,13 @@ from pipeline.storage.store import Store
 
 ROW_GROUP_ROWS = 100  # a reader that wants one image fetches about this many rows
 RESTORE = "Restore it from a copy."
-TABLES = {"images": schema.IMAGES, "crops": schema.CROPS, "candidates": schema.CANDIDATES}
+TABLES = {
+    "images": schema.IMAGES,
+    "crops": schema.CROPS,
+    "candidates": schema.CANDIDATES,
+    "previews": schema.PREVIEWS,
+}
+MAYBE = "candidates and previews"
 
 
 def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
@@ -24,7 +30,7 @@ def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
     `images` must have one row per input row, in order; the others only rows of those photos.
     """
     if "images" not in tables or "crops" not in tables or set(tables) - set(TABLES):
-        raise LedgerError(f"a task has images, crops and maybe candidates, not {sorted(tables)}")
+        raise LedgerError(f"a task has images, crops and maybe {MAYBE}, not {sorted(tables)}")
     for name, table in tables.items():
         missing = [f for f in TABLES[name] if f.name not in table.schema.names]
         wrong = [

@@ -86,6 +86,14 @@ class RunningSettings:
         "", "folder or s3:// prefix that holds the runs", placeholder="ADDRESS", required=True
     )
     dry_run: bool = option(False, "plan the run and say what would be done")
+    preview: int = option(
+        256,
+        "long side of a small picture of each whole photo, for people who look at the run; 0 keeps "
+        "none",
+        "px",
+        least=0,
+        most=1024,
+    )
     max_error_rate: float = option(
         1.0,
         "exit with 3 where a larger share of photos failed",

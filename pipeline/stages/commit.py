@@ -12,7 +12,8 @@ from pipeline.settings import ThumbnailSettings
 from pipeline.shapes import parse_shape
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import one_by_one
-from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Task, TaskSummary
+from pipeline.stages.preview import preview_of
+from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, TaskSummary
 from pipeline.stages.wire import Block, pack_summary, task_tables, unpack
 from pipeline.stages.worker import Job, ledger_of, output_store
 from pipeline.storage.store import Store, requests_so_far
@@ -25,16 +26,19 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     settings = job.settings
     store = output_store(settings.running.output)
     encoded: list[EncodedCrop] = []
+    previews: list[Preview] = []
 
     def cut_and_encode(row: PhotoRow) -> None:
         made = [encode_crop(row, chosen, settings.thumbnails) for chosen in row.crops]
         if settings.thumbnails.crop_files:
             made = [replace(crop, file=write_crop_file(store, crop)) for crop in made]
         encoded.extend(made)
+        if settings.running.preview:
+            previews.append(preview_of(row, settings.running.preview))
 
     for row in one_by_one(task, "encode", job.run_id, settings.running.image_timeout_s):
         attempt(row, "encode", cut_and_encode)
-    tables = task_tables(task, encoded, settings.cropping.candidates)
+    tables = task_tables(task, encoded, settings.cropping.candidates, previews)
     figures = figures_of(task, encoded) + Figures(requests=requests_so_far() - before)
     record = ledger_of(job).commit_task(task.number, tables, figures)
     return pack_summary(TaskSummary(task.number, record.metrics))

@@ -118,6 +118,18 @@ class EncodedCrop:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """The whole of one photo, small, and its gaze map: a row of the table `previews`."""
+
+    image_id: str
+    width: int  # of the encoded preview, pixels
+    height: int
+    format: str
+    image: bytes
+    gaze: bytes | None  # see `schema.PREVIEWS`
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSummary:
     """What the driver is told of a task that is on record: its number and its record's figures."""
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline import schema
 from pipeline.cropping.results import ScoredCandidates
 from pipeline.detectors import Detections
-from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Task, TaskSummary
+from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, TaskSummary
 
 Block: TypeAlias = pa.Table  # what Ray calls the table that is a stage's input or output
 RowValues = dict[str, Any]  # one row or struct, by column name
@@ -99,8 +99,13 @@ def _binary_column(parts: Sequence[memoryview]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_binary(), len(parts), buffers)
 
 
-def task_tables(task: Task, crops: Iterable[EncodedCrop], candidates: bool) -> dict[str, pa.Table]:
-    """Make the task's part of the run's tables, by name; `candidates` only where asked for."""
+def task_tables(
+    task: Task, crops: Iterable[EncodedCrop], candidates: bool, previews: Sequence[Preview] = ()
+) -> dict[str, pa.Table]:
+    """Make the task's part of the run's tables, by name.
+
+    `candidates` only where asked for, `previews` only where there are some.
+    """
     extra = [pa.field(name, type_) for name, type_ in task.column_types.items()]
     images = [{**row.pass_through, **_image_values(row)} for row in task.rows]
     tables = {
@@ -115,6 +120,8 @@ def task_tables(task: Task, crops: Iterable[EncodedCrop], candidates: bool) -> d
             for values in _scored_values(shape)
         ]
         tables["candidates"] = pa.Table.from_pylist(scored, schema=schema.CANDIDATES)
+    if previews:
+        tables["previews"] = pa.Table.from_pylist(list(map(asdict, previews)), schema.PREVIEWS)
     return tables
 
 

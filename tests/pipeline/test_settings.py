@@ -76,7 +76,9 @@ def test_the_job_of_that_run_can_be_made_again() -> None:
     """Its manifest holds every setting of release 0.1.0, and there was none that is gone."""
     (stored,) = STORED.glob("*/_MANIFEST.json")
     job = json.loads(stored.read_text())["job"]
-    assert json.loads(json.dumps(Settings.of(**job).flat())) == job
+    again = json.loads(json.dumps(Settings.of(**job).flat()))
+    later = Settings().flat()  # settings of later releases have their defaults
+    assert again == {**{name: later[name] for name in again.keys() - job.keys()}, **job}
 
 
 def test_flat_and_parts_say_the_same() -> None:
