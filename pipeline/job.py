@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from pipeline.code_version import code_version
 from pipeline.cropping.build import Weights, choose_weights, make_source
@@ -133,7 +132,7 @@ def commit(
         "session": {**session, "driver_requests": dict(requests_so_far())},
     }
     manifest = ledger.finish(about)
-    figures = {**msgspec.to_builtins(manifest.metrics), **manifest.session}
+    figures = {**asdict(manifest.metrics), **manifest.session}
     figures["images"] = manifest.rows
     for line in [] if log.json else summary_lines(figures):
         log.say("summary", line)

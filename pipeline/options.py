@@ -21,6 +21,7 @@ def option(
     below: float | None = None,
     required: bool = False,
     positional: bool = False,
+    before: Any = MISSING,
 ) -> Any:
     """Make a dataclass field for a value that a person gives.
 
@@ -32,6 +33,8 @@ def option(
     required:    a command line has to give it, although the library has a default. A field
                  without a default is required everywhere.
     positional:  given without its name on a command line
+    before:      of a setting that was added to those that identify a run: the value that gives
+                 what came out before it was there; see `identity_of`
     """
     about = {
         "help": help,
@@ -42,6 +45,7 @@ def option(
         "below": below,
         "required": required or default is MISSING,
         "positional": positional,
+        "before": before,
     }
     return field(default=default, metadata=about)
 
@@ -49,6 +53,20 @@ def option(
 def choices_of(annotation: Any) -> tuple[str, ...]:
     """The values that a `Literal` allows; empty for any other type."""
     return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def identity_of(settings: Any) -> dict[str, Any]:
+    """The fields of a dataclass made of options, by name, as they enter a run's identity.
+
+    A field at its `before` is left out. So runs made before the field was there, whose specs lack
+    it, have the identity of those that ask for what they did.
+    """
+    values = {item.name: (getattr(settings, item.name), item) for item in fields(settings)}
+    return {name: value for name, (value, item) in values.items() if value != _before(item)}
+
+
+def _before(item: Field[Any]) -> Any:
+    return item.metadata.get("before", MISSING)
 
 
 def check(settings: Any) -> None:

@@ -23,6 +23,13 @@ OBJECT = pa.struct(
     ]
 )
 
+SKIPPED = pa.struct(
+    [
+        pa.field("ratio", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # a word of docs/GUARDS.md
+    ]
+)
+
 INPUTS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),  # stable hash of the uri
@@ -47,6 +54,7 @@ IMAGES = pa.schema(
         pa.field("objects", pa.list_(OBJECT)),  # of the detector or the list, best first
         pa.field("focus_x", pa.float32()),  # peak of the gaze map, 0..1 of the width; null: no map
         pa.field("focus_y", pa.float32()),  # ... of the height
+        pa.field("skipped", pa.list_(SKIPPED)),  # shapes without a crop, none: null
         pa.field("status", pa.string(), nullable=False),  # "ok" or a reason
         pa.field("error_stage", pa.string()),  # read, decode, detect, score, encode
         pa.field("error_kind", pa.string()),  # permanent, transient
@@ -74,6 +82,16 @@ CROPS = pa.schema(
         pa.field("margin", pa.float32()),  # its lead over the next clearly different crop
         pa.field("object_shares", pa.list_(pa.float32())),  # area of each object inside, 0..1
         pa.field("objects_cut", pa.int32()),  # how many, regions aside, are partly inside
+        # Of what was written, see docs/GUARDS.md; null in old runs.
+        pa.field("confidence", pa.float32()),  # probability that a person accepts it, 0..1
+        pa.field("faces_cut", pa.int32()),
+        pa.field("heads_cut", pa.int32()),
+        pa.field("text_cut", pa.int32()),  # blocks of text
+        pa.field("subject_share", pa.float32()),  # of the main subject inside, 0..1; null: none
+        pa.field("verdict", pa.string()),  # ok, fallback, review
+        pa.field("reason", pa.string()),  # why not ok
+        pa.field("fit", pa.string()),  # crop; pad, blur: the whole photo on a ground
+        pa.field("override", pa.string()),  # the person's instruction that was obeyed
         pa.field("width", pa.int32(), nullable=False),  # of the encoded crop, pixels
         pa.field("height", pa.int32(), nullable=False),
         pa.field("format", pa.string(), nullable=False),  # webp, jpeg, png, avif

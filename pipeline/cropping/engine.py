@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import ChooserFor
+from pipeline.cropping.overrides import Override
 from pipeline.cropping.results import Choice, ScoredCrop, scored_candidates, scored_crops
 from pipeline.cropping.scoring import known_or_new_scores, score_function
 from pipeline.cropping.search import Scores, Search
@@ -54,11 +55,19 @@ class CropEngine:
         return [SeenPhoto(one, found) for one, found in zip(sent, objects, strict=True)]
 
     def choose(
-        self, seen: SeenPhoto, shapes: Sequence[Shape], top_k: int, keep_candidates: bool = False
+        self,
+        seen: SeenPhoto,
+        shapes: Sequence[Shape],
+        top_k: int,
+        keep_candidates: bool = False,
+        override: Override | None = None,
     ) -> Choice:
         """Choose the `top_k` best clearly different crops of each shape, in the shapes' order.
 
-        keep_candidates: also return every candidate that was scored. Raises ScoreError.
+        keep_candidates: also return every candidate that was scored.
+        override: what a person has said about this photo; it is obeyed.
+
+        Raises ScoreError.
         """
         chooser = self.chooser_for(seen.objects, seen.size_wh)
         lists = [for_shape(*seen.size_wh, shape) for shape in shapes]

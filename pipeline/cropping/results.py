@@ -1,6 +1,7 @@
 """What comes out of choosing one photo's crops. No torch: it travels between the stages."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from pipeline.detectors import Detections
 # it: detector boxes are loose by a few percent on each side.
 CUT_SHARES = (0.05, 0.95)
 REGION = "subject"  # the label of regions that a photo is about
+
+CropVerdict = Literal["ok", "fallback", "review"]
+Fit = Literal["crop", "pad", "blur"]  # how a photo fills its shape
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class ScoredCrop:
     object_shares: the share of each object's area inside the crop, in the objects' order.
     objects_cut: how many objects are partly, not wholly, inside (CUT_SHARES). Regions (label
         `subject`) do not count: a crop may well end inside one.
+    faces_cut, heads_cut, text_cut, subject_share, verdict, reason, fit: of what is written, as
+        docs/GUARDS.md says. subject_share is None for a photo without a main subject.
+    confidence: probability that a person would accept the crop, 0..1; None where not told.
+    override: the person's instruction that was obeyed; None for none.
     """
 
     ratio: str
@@ -38,6 +46,23 @@ class ScoredCrop:
     margin: float | None
     object_shares: list[float]
     objects_cut: int
+    faces_cut: int | None = None
+    heads_cut: int | None = None
+    text_cut: int | None = None
+    subject_share: float | None = None
+    verdict: CropVerdict = "ok"
+    reason: str | None = None
+    fit: Fit = "crop"
+    confidence: float | None = None
+    override: str | None = None
+
+
+@dataclass(frozen=True)
+class SkippedShape:
+    """A shape for which no crop is written, and the word that says why (docs/GUARDS.md)."""
+
+    ratio: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +81,7 @@ class Choice:
     objects_px: Detections
     crops: list[ScoredCrop]  # by shape in the order asked, then by rank
     candidates: list[ScoredCandidates] = field(default_factory=list)  # one a shape, where kept
+    skipped: list[SkippedShape] = field(default_factory=list)
 
 
 def scored_crops(

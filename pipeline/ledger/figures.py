@@ -10,10 +10,12 @@ from pipeline.schema import OK
 RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>
 
 
-class Figures(Struct, frozen=True, kw_only=True):
-    """What one task did, or several added up.
+class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one task did, or several added up. A figure that is 0 or empty is not written.
 
     statuses:   photos by status
+    verdicts:   crops by shape and verdict, keyed `16:9|review`; empty in old runs
+    reasons:    crops whose verdict has a reason, keyed `review|head_cut`
     bytes:      of photos read
     crop_bytes: of encoded crops
     seconds:    of work, by stage, all workers together
@@ -22,6 +24,8 @@ class Figures(Struct, frozen=True, kw_only=True):
 
     statuses: Mapping[str, int] = {}
     crops: int = 0
+    verdicts: Mapping[str, int] = {}
+    reasons: Mapping[str, int] = {}
     bytes: int = 0
     crop_bytes: int = 0
     seconds: Mapping[str, int | float] = {}
@@ -31,6 +35,8 @@ class Figures(Struct, frozen=True, kw_only=True):
         return Figures(
             statuses=_sum(self.statuses, other.statuses),
             crops=self.crops + other.crops,
+            verdicts=_sum(self.verdicts, other.verdicts),
+            reasons=_sum(self.reasons, other.reasons),
             bytes=self.bytes + other.bytes,
             crop_bytes=self.crop_bytes + other.crop_bytes,
             seconds=_sum(self.seconds, other.seconds),

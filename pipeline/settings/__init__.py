@@ -7,6 +7,7 @@ The same photos with other task sizes or another number of workers are the same 
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_type_hints
 
+from pipeline.options import identity_of
 from pipeline.settings.job import InputSettings, RunningSettings
 from pipeline.settings.result import CroppingSettings, DecodingSettings, ThumbnailSettings
 
@@ -60,9 +61,14 @@ class Settings:
         return max(self.decoding.view_side, 2 * self.thumbnails.thumbnail_size)
 
     def identity(self) -> dict[str, Any]:
-        """The settings that change what comes out, for the run id: flat, JSON values."""
-        return {**asdict(self.decoding), **asdict(self.cropping), **asdict(self.thumbnails)}
+        """The settings that change what comes out, for the run id: flat, JSON values.
+
+        Those that ask for what came out before they were there are left out, see `result.py`.
+        """
+        parts = (self.decoding, self.cropping.plain(), self.thumbnails)
+        return {name: value for part in parts for name, value in identity_of(part).items()}
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its own name, for the manifest: JSON values."""
-        return {**asdict(self.input), **self.identity(), **asdict(self.running)}
+        parts = (getattr(self, item.name) for item in fields(self))
+        return {name: value for part in parts for name, value in asdict(part).items()}

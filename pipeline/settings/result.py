@@ -1,15 +1,29 @@
 """The settings that decide what comes out. All of them, and no others, identify a run.
 
-A new field changes the identity of every run: with a default that keeps the old output, give old
-runs the same meaning in the ledger too, or they cover no photo any more.
+A new field must not change the identity of the runs made before it: their specs lack it, and they
+would cover no photo any more. So it says by `before` (see `pipeline.options.option`) which of its
+values gives what came out before it was there, and at that value it is left out of the identity.
+Where its default gives something else, the photos of old runs are done again, and rightly.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.errors import SettingError
 from pipeline.options import check, option
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
+from pipeline.settings.guards import (
+    DEFAULT_FALLBACK,
+    DEFAULT_PROFILE,
+    FALLBACKS,
+    PROFILES,
+    Guards,
+    Way,
+    parse_fallback,
+    parse_guards,
+)
+from pipeline.settings.safe_areas import ANY_SHAPE, SafeArea, parse_safe_areas
 from pipeline.shapes import Shape, parse_shapes
 
 _LIMITS = DecodeLimits()
@@ -79,10 +93,54 @@ class CroppingSettings:
         "GPU and on CPUs with AMX, and move scores by about 1 % of their spread",
     )
     candidates: bool = option(False, "also write a table of the candidates scored")
+    guards: str = option(
+        DEFAULT_PROFILE,
+        f"what no crop may do: a profile ({', '.join(PROFILES)}), then changes to it such as "
+        "`heads=0.1,text=cut,subject=0.5` or `heads=off`; see docs/GUARDS.md",
+        placeholder="GUARDS",
+        before="off",
+    )
+    fallback: str = option(
+        DEFAULT_FALLBACK,
+        f"where no candidate passes the guards, what is tried in order: {', '.join(FALLBACKS)}; "
+        "or `none`; what still breaks one has the verdict `review`",
+        placeholder="WAYS",
+        before=DEFAULT_FALLBACK,  # without guards nothing falls back
+    )
+    safe_areas: str = option(
+        "",
+        "what lies over the crops of a shape, in shares of its sides, for instance "
+        "`16:9=caption:0,0.8,1,1;1:1=badge:0.75,0.75,1,1`, or `1:1=circle`",
+        placeholder="AREAS",
+        before="",
+    )
 
     def __post_init__(self) -> None:
         check(self)
-        _ = self.shapes
+        unknown = self.areas.keys() - {ANY_SHAPE, *(shape.name for shape in self.shapes)}
+        _ = self.guarded, self.ways
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise SettingError("safe_areas", f"names {names}, which is not among ratios")
+
+    def plain(self) -> "CroppingSettings":
+        """The same settings, those of one meaning spelt in one way."""
+        return replace(self, guards=str(self.guarded), fallback=",".join(self.ways) or "none")
+
+    @property
+    def guarded(self) -> Guards:
+        """`guards`, read. Raises SettingError."""
+        return parse_guards(self.guards)
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """`fallback`, read. Raises SettingError."""
+        return parse_fallback(self.fallback)
+
+    @property
+    def areas(self) -> Mapping[str, SafeArea]:
+        """`safe_areas`, read, by shape name. Raises SettingError."""
+        return parse_safe_areas(self.safe_areas)
 
     @property
     def shapes(self) -> list[Shape]:

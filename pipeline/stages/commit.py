@@ -70,6 +70,10 @@ def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
     return Figures(
         statuses=Counter(row.status for row in rows),
         crops=len(crops),
+        verdicts=Counter(f"{crop.chosen.ratio}|{crop.chosen.verdict}" for crop in crops),
+        reasons=Counter(
+            f"{crop.chosen.verdict}|{crop.chosen.reason}" for crop in crops if crop.chosen.reason
+        ),
         bytes=sum(row.bytes or 0 for row in rows),
         crop_bytes=sum(len(crop.image) for crop in crops),
         seconds={s: round(sum(row.seconds.get(s, 0) for row in rows), 4) for s in STAGES},

@@ -67,8 +67,9 @@ class DetectScore:
     def score(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
         """Choose one photo's crops among scored candidates."""
         top_k, keep = self.settings.cropping.top_k, self.settings.cropping.candidates
-        choice = self.engine.choose(seen.pop(row.image_id), self.shapes, top_k, keep)
-        row.crops, row.candidates = choice.crops, choice.candidates
+        photo = seen.pop(row.image_id)
+        choice = self.engine.choose(photo, self.shapes, top_k, keep, row.override)
+        row.crops, row.candidates, row.skipped = choice.crops, choice.candidates, choice.skipped
 
 
 def _listed(row: PhotoRow) -> ListedPhoto:

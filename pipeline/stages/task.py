@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.cropping.results import ScoredCandidates, ScoredCrop
+from pipeline.cropping.overrides import Override
+from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Detections
 from pipeline.errors import FailureKind
 from pipeline.ledger.figures import Figures
@@ -46,7 +47,9 @@ class PhotoRow:
     failure: None as long as all is well.
     content_sha256, format, width_px, height_px, orientation: as in `schema.IMAGES`.
     photo: the decoded photo, as long as a stage still needs its pixels.
-    objects, crops, candidates: of the stage that detects and scores. Boxes in source pixels.
+    override: what a person has said about this photo; None for nothing.
+    objects, crops, candidates, skipped: of the stage that detects and scores. Boxes in source
+        pixels.
     seconds: what each stage has taken, wall time.
     """
 
@@ -63,9 +66,11 @@ class PhotoRow:
     height_px: int | None = None
     orientation: int | None = None
     photo: Photo | None = None
+    override: Override | None = None
     objects: Detections | None = None
     crops: list[ScoredCrop] = field(default_factory=list)
     candidates: list[ScoredCandidates] = field(default_factory=list)
+    skipped: list[SkippedShape] = field(default_factory=list)
     seconds: dict[Stage, float] = field(default_factory=dict)
 
     @property
@@ -76,7 +81,7 @@ class PhotoRow:
     def fail(self, stage: str, status: str, kind: FailureKind, message: str) -> None:
         """Record why the photo goes no further; its pixels and crops are dropped."""
         self.failure = Failure(stage, status, kind, message[:LONGEST_MESSAGE])
-        self.photo, self.crops, self.candidates = None, [], []
+        self.photo, self.crops, self.candidates, self.skipped = None, [], [], []
 
     @property
     def decoded(self) -> Photo:

@@ -135,6 +135,7 @@ def _image_values(row: PhotoRow) -> RowValues:
         "objects": None if row.objects is None else _object_values(row.objects),
         "focus_x": focus_x,
         "focus_y": focus_y,
+        "skipped": [asdict(shape) for shape in row.skipped] or None,
         "error_stage": failure and failure.stage,
         "error_kind": failure and failure.kind,
         "error_message": failure and failure.message,

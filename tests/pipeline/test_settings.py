@@ -12,9 +12,9 @@ from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import FORMATS
 from pipeline.settings import Settings
 from s2cnet import PRESETS
+from tests.support.old_settings import BEFORE, PARTS
 
 STORED = Path(__file__).parents[1] / "golden" / "runs" / "release_0_1_0" / "out" / "runs"
-PARTS = [type(getattr(Settings(), item.name)) for item in fields(Settings)]
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,23 @@ PARTS = [type(getattr(Settings(), item.name)) for item in fields(Settings)]
         ({"drain_s": -1.0}, "^drain_s"),
         ({"metrics_port": 70_000}, "^metrics_port must be at most 65535, not 70000$"),
         ({"seed": -1}, "^seed must be at least 0"),
+        ({"guards": "heads"}, "^guards 'heads' is no profile: write one of default, strict"),
+        ({"guards": "hats=0.1"}, "^guards 'hats' is no guard: write one of heads, faces, text"),
+        ({"guards": "heads=2"}, "^guards heads=2 is no share: .* or heads=off$"),
+        ({"guards": "heads=cut"}, "^guards heads=cut is no share"),
+        ({"guards": "text=0.1"}, "^guards text=0.1 is unknown: write text=cut or text=off$"),
+        ({"guards": "heads=0.1,strict"}, "^guards 'strict' must stand first"),
+        ({"guards": " , "}, "^guards is empty: write off"),
+        ({"fallback": "pad,next"}, "^fallback 'pad,next': pad always decides, so put it last$"),
+        ({"fallback": "next,next"}, "^fallback 'next,next' has an unknown word or one twice"),
+        ({"fallback": "shrink"}, "^fallback 'shrink' has .*: write some of next, largest, pad"),
+        ({"fallback": ""}, "^fallback is empty"),
+        ({"safe_areas": "16:9=badge:0,0,1"}, "^safe_areas '16:9=badge:0,0,1' is no rectangle"),
+        ({"safe_areas": "16:9=0,0,1,1"}, "^safe_areas '16:9=0,0,1,1' is no rectangle"),
+        ({"safe_areas": "16:9=a:0,0.8,1,0.8"}, "^safe_areas '16:9=a.*x0 below x1 and y0 below y1$"),
+        ({"safe_areas": "16:9=a:0,0,1,1"}, "^safe_areas '16:9=a:0,0,1,1' covers the whole crop$"),
+        ({"safe_areas": "wide=a:0,0,1,0.1"}, "^safe_areas 'wide=a:0,0,1,0.1' names no shape"),
+        ({"safe_areas": "5:4=a:0,0,1,0.1"}, "^safe_areas names 5:4, which is not among ratios$"),
         ({"resume": "a", "retry": "b"}, "^resume .*choose one"),
     ],
 )
@@ -67,7 +84,7 @@ def test_identity_holds_what_changes_the_crops_and_nothing_else() -> None:
 def test_identity_is_that_of_a_run_made_before_settings_had_parts() -> None:
     """The stored run's spec holds names and values of release 0.1.0, as JSON text."""
     (stored,) = STORED.glob("*/spec.json")
-    today = Settings.of(ratios="1:1,16:9,circle", thumbnail_size=48, candidates=True)
+    today = Settings.of(ratios="1:1,16:9,circle", thumbnail_size=48, candidates=True, **BEFORE)
     settings = json.loads(stored.read_text())["settings"]
     assert json.dumps(today.identity(), sort_keys=True) == json.dumps(settings, sort_keys=True)
 
@@ -79,6 +96,23 @@ def test_the_job_of_that_run_can_be_made_again() -> None:
     again = json.loads(json.dumps(Settings.of(**job).flat()))
     later = Settings().flat()  # settings of later releases have their defaults
     assert again == {**{name: later[name] for name in again.keys() - job.keys()}, **job}
+
+
+def test_a_new_setting_is_in_the_identity_where_it_asks_for_something_new() -> None:
+    """Of the settings that were added, the old meaning has no place in it, any other has."""
+    asked = {"guards": "heads=0.2", "fallback": "pad", "safe_areas": "1:1=circle"}
+    for name, value in asked.items():
+        assert name not in Settings.of(**BEFORE).identity()
+        assert name in Settings.of(**{**BEFORE, name: value}).identity()
+
+
+def test_guards_of_one_meaning_are_one_identity() -> None:
+    first = Settings.of(guards="default,heads=0.2", fallback="next, pad").identity()
+    assert first == Settings.of(guards="heads = 0.20", fallback="next,pad").identity()
+    assert first != Settings.of(guards="heads=0.3", fallback="next,pad").identity()
+    assert Settings.of(guards="people,heads=off,faces=off").identity() == (
+        Settings.of(guards="off").identity()
+    )
 
 
 def test_flat_and_parts_say_the_same() -> None:

@@ -23,6 +23,7 @@ from pipeline.ledger.records import to_bytes
 from pipeline.ledger.totals import RunTotals
 from pipeline.settings import Settings
 from pipeline.storage.store import open_store
+from tests.support.old_settings import BEFORE
 
 STORED = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
 RUN_ID = "8698ae6aa25651282f8a"
@@ -88,12 +89,13 @@ def test_its_records_would_be_written_as_they_were(folder: Path) -> None:
 
 
 def test_it_covers_its_photos(folder: Path) -> None:
-    """A job of today with the same options, weights and detector has nothing to do."""
+    """A job of today that asks for the same, with its weights and detector, has nothing to do."""
     store = open_store("out")
     old = read_spec(store, RUN_ID)
     today = Settings.of(
-        input="list.csv", output="out", ratios="1:1,16:9,circle", thumbnail_size=48, candidates=True
-    )
+        input="list.csv", output="out", ratios="1:1,16:9,circle", thumbnail_size=48,
+        candidates=True, **BEFORE,
+    )  # fmt: skip
     spec = RunSpec(
         settings=today.identity(),
         weights_sha256=old.weights_sha256,

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline import schema
-from pipeline.cropping.results import ScoredCandidates, ScoredCrop
+from pipeline.cropping.overrides import Override
+from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Attention, Detections
 from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import Photo
@@ -96,8 +97,28 @@ def full_row() -> PhotoRow:
     row.objects = Detections(BOXES, np.array([0.9, 0.25], np.float32), ["face", ""], attention)
     row.crops = [
         ScoredCrop("1:1", 0, (0.0, 0.0, 8.0, 8.0), 1.5, 0.75, 0.25, [1.0, 0.5], 1),
-        ScoredCrop("16:9", 0, (0.0, 1.0, 12.0, 8.0), 0.5, 0.25, None, [], 0),
+        ScoredCrop(
+            "16:9",
+            0,
+            (0.0, 1.0, 12.0, 8.0),
+            0.5,
+            0.25,
+            None,
+            [],
+            0,
+            1,
+            2,
+            3,
+            0.5,
+            "review",
+            "head_cut",
+            "pad",
+            0.75,
+            "portraits/*",
+        ),
     ]
+    row.skipped = [SkippedShape("9:16", "head_cut")]
+    row.override = Override("portraits/*", (0.5, 0.25), {"1:1": (0.0, 0.0, 2.0, 2.0)}, True)
     scores = np.array([0.5, 1.5], np.float32)
     row.candidates = [ScoredCandidates(ratio, BOXES, scores) for ratio in ("1:1", "16:9")]
     row.seconds = {"read": 0.5, "decode": 0.25, "detect": 1.0, "score": 2.0}
@@ -134,6 +155,7 @@ def test_rows_of_the_tables() -> None:
     assert (image["taken"], image["album"]) == (date(2026, 11, 21), None)
     assert (image["status"], image["error_stage"], image["score_s"]) == ("ok", None, 2.0)
     assert (image["focus_x"], image["focus_y"]) == (0.25, 0.75)
+    assert image["skipped"] == [{"ratio": "9:16", "reason": "head_cut"}]
     assert image["objects"][0] == {
         "x0": 0.0, "y0": 1.0, "x1": 2.0, "y1": 3.0, "score": pytest.approx(0.9), "label": "face",
     }  # fmt: skip
@@ -141,7 +163,9 @@ def test_rows_of_the_tables() -> None:
     assert tables["crops"].to_pylist()[1] == {
         "image_id": "a", "uri": "b", "ratio": "16:9", "rank": 0, "x0": 0.0, "y0": 1.0, "x1": 12.0,
         "y1": 8.0, "score": 0.5, "choice": 0.25, "margin": None, "object_shares": [],
-        "objects_cut": 0, "width": 2, "height": 1, "format": "webp", "image": b"x",
+        "objects_cut": 0, "confidence": 0.75, "faces_cut": 1, "heads_cut": 2, "text_cut": 3,
+        "subject_share": 0.5, "verdict": "review", "reason": "head_cut", "fit": "pad",
+        "override": "portraits/*", "width": 2, "height": 1, "format": "webp", "image": b"x",
         "sha256": "ee", "file": None,
     }  # fmt: skip
     assert tables["candidates"]["ratio"].to_pylist() == ["1:1", "1:1", "16:9", "16:9"]

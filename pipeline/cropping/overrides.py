@@ -1,0 +1,26 @@
+"""What a person has said about one photo: the engine obeys it before anything else.
+
+`pipeline.inputs` reads and matches overrides; `pipeline.cropping` only follows them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Override:
+    """A person's instruction for one photo. What it leaves open is chosen as usual.
+
+    name: its pattern or uri, for the columns `override`.
+    boxes_px: by shape name, the box that is taken as it is: x0, y0, x1, y1 in source pixels after
+        orientation; parts outside the photo are cut off.
+    focus_rel: (x, y), shares of the photo's sides. A shape without a box gets its largest crop,
+        moved so that this point is as central as the photo allows.
+    never_crop: a shape without a box shows the whole photo on a ground (`fit` pad). It wins over
+        focus_rel.
+    """
+
+    name: str
+    focus_rel: tuple[float, float] | None = None
+    boxes_px: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    never_crop: bool = False

@@ -1,0 +1,120 @@
+"""Read `--guards` and `--fallback`: what no crop may do, and what is tried where all crops do it.
+
+docs/GUARDS.md says what each guard means; `pipeline.cropping.guards` checks them.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal, get_args
+
+from pipeline.errors import SettingError
+
+Way = Literal["next", "largest", "pad", "blur", "skip"]
+FALLBACKS: tuple[Way, ...] = get_args(Way)
+FINAL: tuple[Way, ...] = ("pad", "blur", "skip")  # ways that always decide
+DEFAULT_PROFILE, DEFAULT_FALLBACK = "default", "next,largest"
+OFF: Final = "off"
+CUT: Final = "cut"
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What no crop may do; None for what is not asked. docs/GUARDS.md has the exact meaning.
+
+    heads: no head may have more than this share of its box outside while it or its person shows.
+    faces: the same for faces while they show.
+    text: "cut": no block of text may be cut through.
+    subject: at least this share of the main subject is inside.
+    """
+
+    heads: float | None = None
+    faces: float | None = None
+    text: Literal["cut"] | None = None
+    subject: float | None = None
+
+    def __str__(self) -> str:
+        """The guards as `--guards` takes them: equal guards give the same text."""
+        asked = {item.name: getattr(self, item.name) for item in fields(self)}
+        if not self:
+            return OFF
+        words = (f"{name}={OFF if value is None else value}" for name, value in asked.items())
+        return ",".join(words)
+
+    def __bool__(self) -> bool:
+        """Whether anything is guarded."""
+        return any(getattr(self, item.name) is not None for item in fields(self))
+
+
+PROFILES: dict[str, Guards] = {
+    DEFAULT_PROFILE: Guards(heads=0.1, faces=0.1, text=CUT, subject=0.3),
+    "strict": Guards(heads=0.05, faces=0.05, text=CUT, subject=0.5),
+    "people": Guards(heads=0.1, faces=0.1),
+    OFF: Guards(),
+}
+
+
+def parse_guards(text: str) -> Guards:
+    """Read guards such as "heads=0.1,text=cut" or "strict,text=off".
+
+    A profile may stand first; without one it is the default's guards that are changed, so a guard
+    is off only by name. Raises SettingError.
+    """
+    words = [word.strip().lower() for word in text.split(",") if word.strip()]
+    if not words:
+        raise SettingError("guards", f"is empty: write {OFF} for no guards")
+    guards = PROFILES[DEFAULT_PROFILE]
+    for place, word in enumerate(words):
+        name, is_change, value = word.partition("=")
+        if is_change:
+            change: dict[str, Any] = {_known(name.strip()): _limit(name.strip(), value.strip())}
+            guards = replace(guards, **change)
+        elif word in PROFILES and place == 0:
+            guards = PROFILES[word]
+        else:
+            problem = "must stand first" if word in PROFILES else "is no profile"
+            profiles = ", ".join(PROFILES)
+            raise SettingError(
+                "guards", f"{word!r} {problem}: write one of {profiles}, then changes: heads=0.1"
+            )
+    return guards
+
+
+def _known(name: str) -> str:
+    names = [item.name for item in fields(Guards)]
+    if name not in names:
+        raise SettingError("guards", f"{name!r} is no guard: write one of {', '.join(names)}")
+    return name
+
+
+def _limit(name: str, value: str) -> float | str | None:
+    """The value of a guard; None where it is off."""
+    if value == OFF:
+        return None
+    if name == "text":
+        if value != CUT:
+            raise SettingError("guards", f"text={value} is unknown: write text=cut or text=off")
+        return CUT
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise SettingError(
+            "guards", f"{name}={value} is no share: write a number from 0 to 1, or {name}=off"
+        )
+    return share
+
+
+def parse_fallback(text: str) -> tuple[Way, ...]:
+    """Read ways such as "next,pad", to be tried in order; "none" is no way. Raises SettingError."""
+    words = [word.strip().lower() for word in text.split(",") if word.strip()]
+    if words == ["none"]:
+        return ()
+    ways = tuple(way for word in words for way in FALLBACKS if way == word)
+    known = f"write some of {', '.join(FALLBACKS)} by comma, or none"
+    if not words or len(ways) < len(words) or len(set(ways)) < len(ways):
+        problem = "is empty" if not words else f"{text!r} has an unknown word or one twice"
+        raise SettingError("fallback", f"{problem}: {known}")
+    for way in ways[:-1]:
+        if way in FINAL:
+            raise SettingError("fallback", f"{text!r}: {way} always decides, so put it last")
+    return ways
