@@ -1,5 +1,7 @@
 """Count what tasks did: photos, bytes, seconds and requests, which can be added up."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -8,6 +10,32 @@ from msgspec import Struct
 from pipeline.schema import OK
 
 RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>
+
+
+class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one stage of a task took of the machines, or several added up.
+
+    cpu_s:         CPU time of the worker, its threads and its decoding child, seconds
+    gpu_s:         seconds of work on a GPU, times the share of it that the worker holds
+    wait_s:        seconds that threads waited for a store, disk or network; those that wait at
+                   once add up
+    requests:      to the stores, those made again included
+    read_bytes:    of objects fetched
+    written_bytes: of objects written
+    starts:        worker processes that began their work here
+    """
+
+    cpu_s: float = 0.0
+    gpu_s: float = 0.0
+    wait_s: float = 0.0
+    requests: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    starts: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        names = self.__struct_fields__
+        return Cost(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
 class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -20,6 +48,10 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     crop_bytes: of encoded crops
     seconds:    of work, by stage, all workers together
     requests:   to the stores, by operation; `retry_<reason>` counts those made again
+    costs:      by stage; runs of earlier releases have none. Beside the stages of a photo: `start`
+                (worker processes), `hand_over` (tasks between stages), `commit`
+    confidence: crops by the upper end of their confidence, see `confidence_counts`
+    confidence_sum: of these crops
     """
 
     statuses: Mapping[str, int] = {}
@@ -30,6 +62,9 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     crop_bytes: int = 0
     seconds: Mapping[str, int | float] = {}
     requests: Mapping[str, int] = {}
+    costs: Mapping[str, Cost] = {}
+    confidence: Mapping[str, int] = {}
+    confidence_sum: float = 0.0
 
     def __add__(self, other: "Figures") -> "Figures":
         return Figures(
@@ -41,6 +76,9 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
             crop_bytes=self.crop_bytes + other.crop_bytes,
             seconds=_sum(self.seconds, other.seconds),
             requests=_sum(self.requests, other.requests),
+            costs=_sum(self.costs, other.costs, Cost()),
+            confidence=_sum(self.confidence, other.confidence),
+            confidence_sum=self.confidence_sum + other.confidence_sum,
         )
 
     @property
@@ -59,5 +97,12 @@ def add_figures(figures: Iterable[Figures]) -> Figures:
     return sum(figures, Figures())
 
 
-def _sum(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+def confidence_counts(values: Iterable[float | None]) -> dict[str, int]:
+    """Count confidences by the upper end of their interval, "0.1" to "1.0"; None is left out."""
+    known = [value for value in values if value is not None]
+    tenths = (min(10, max(1, math.ceil(round(10 * value, 6)))) for value in known)
+    return {str(tenth / 10): count for tenth, count in sorted(Counter(tenths).items())}
+
+
+def _sum(one: Mapping[str, Any], other: Mapping[str, Any], none: Any = 0) -> dict[str, Any]:
+    return {name: one.get(name, none) + other.get(name, none) for name in {**one, **other}}

@@ -132,9 +132,15 @@ class Ledger:
         return task_rows(self.store, self.spec, n)
 
     def commit_task(
-        self, n: int, tables: Mapping[str, pa.Table], metrics: Figures = NOTHING
+        self,
+        n: int,
+        tables: Mapping[str, pa.Table],
+        metrics: Figures = NOTHING,
+        late: Callable[[], Figures] = Figures,
     ) -> TaskRecord:
         """Write the tables of task n and create its record; return the record that counts.
+
+        late: called once the files are written, for figures that are known only then.
 
         If another attempt's record came first, that one counts, and the files written here stay
         unnamed. Raises LedgerError if rows are missing or of the wrong type.
@@ -153,7 +159,7 @@ class Ledger:
             images=inputs.num_rows,
             files=files,
             unsettled=tuple(tables["images"]["image_id"].filter(transient).to_pylist()),
-            metrics=metrics + Figures(requests=requests),
+            metrics=metrics + Figures(requests=requests) + late(),
         )
         if self.store.create_once(task_key(self.run_id, n), to_bytes(record)):
             return record

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -72,6 +73,25 @@ class Decoder:
                 self._stop()
                 message = str(error) or "the decoder ended on this picture"
                 raise DecodeError("decoder_died", message) from error
+
+    def start(self) -> None:
+        """Start the child if there is none, so that the first photo does not wait for it."""
+        with self._lock, suppress(_DiedError):  # `decode` tries again, and reports
+            self._running()
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the child so far; 0 where there is none, or no way to ask.
+
+        A child that has ended counts among the children of `resource.getrusage` instead.
+        """
+        child = self._child
+        if child is None or child.returncode is not None:
+            return 0.0
+        try:
+            # The clock of another process, as clock_getcpuclockid(3) makes its number on Linux.
+            return time.clock_gettime(~child.pid << 3 | 2) if sys.platform == "linux" else 0.0
+        except OSError:  # it ends just now
+            return 0.0
 
     def close(self) -> None:
         """End the child."""

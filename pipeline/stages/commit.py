@@ -4,14 +4,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from pipeline.cropping.results import ScoredCrop
-from pipeline.ledger.figures import Figures
+from pipeline.ledger.figures import Cost, Figures
 from pipeline.photo.thumbnail import cut, encode, thumbnail_size
 from pipeline.settings import ThumbnailSettings
 from pipeline.shapes import parse_shape
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import one_by_one
+from pipeline.stages.meter import COMMIT, Meter
 from pipeline.stages.preview import preview_of
 from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, TaskSummary
 from pipeline.stages.wire import Block, pack_summary, task_tables, unpack
@@ -21,7 +23,7 @@ from pipeline.storage.store import Store, requests_so_far
 
 def cut_encode_commit(block: Block, job: Job) -> Block:
     """Cut and encode the crops of one task, write its tables and put it on record."""
-    before = requests_so_far()
+    meter, before = Meter(), requests_so_far()
     task = unpack(block)
     settings = job.settings
     store = output_store(settings.running.output)
@@ -37,11 +39,19 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
             previews.append(preview_of(row, settings.running.preview))
 
     for row in one_by_one(task, "encode", job.run_id, settings.running.image_timeout_s):
-        attempt(row, "encode", cut_and_encode)
-    tables = task_tables(task, encoded, settings.cropping.candidates, previews)
-    figures = figures_of(task, encoded) + Figures(requests=requests_so_far() - before)
-    record = ledger_of(job).commit_task(task.number, tables, figures)
-    return pack_summary(TaskSummary(task.number, record.metrics))
+        with meter.on("encode"):
+            attempt(row, "encode", cut_and_encode)
+    with meter.on(COMMIT):
+        tables = task_tables(task, encoded, settings.cropping.candidates, previews)
+        figures = figures_of(task, encoded) + Figures(requests=requests_so_far() - before)
+        own = partial(_own_costs, meter)
+        record = ledger_of(job).commit_task(task.number, tables, figures, own)
+    return pack_summary(TaskSummary(task.number, record.metrics, meter.spans_of(task, "commit")))
+
+
+def _own_costs(meter: Meter) -> Figures:
+    """What this stage costs, with the request that creates the task's record."""
+    return meter.figures() + Figures(costs={COMMIT: Cost(requests=1)})
 
 
 def write_crop_file(store: Store, crop: EncodedCrop) -> str:
@@ -78,4 +88,5 @@ def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
         crop_bytes=sum(len(crop.image) for crop in crops),
         seconds={s: round(sum(row.seconds.get(s, 0) for row in rows), 4) for s in STAGES},
         requests=task.requests,
+        costs=task.costs,
     )

@@ -9,6 +9,7 @@ from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import died_before, one_by_one
+from pipeline.stages.meter import Meter
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, pack, unpack
 from pipeline.stages.worker import Job, ledger_of, one_thread
@@ -29,18 +30,22 @@ class DetectScore:
         # A GPU is idle most of the time that it looks at one photo. A CPU core is not, and there
         # each photo alone has the same boxes whatever its neighbours.
         self.batches = device != "cpu"
+        self.gpus = 0.0 if device == "cpu" else job.settings.running.gpus_per_actor
 
     def __call__(self, block: Block) -> Block:
         """Detect, score and choose for every photo of a task that has not failed."""
-        task = unpack(block)
+        meter, task = Meter(self.gpus), unpack(block)
         seen: dict[str, SeenPhoto] = {}  # photos that are not scored yet, by image_id
         batch = self.batches and not died_before(task, "score", self.run_id)
         for row in one_by_one(task, "score", self.run_id, self.settings.running.image_timeout_s):
-            if batch:  # while the first photo is noted: a worker that dies here batches no more
-                seen = self.see_all(task)
-                batch = False
-            attempt(row, "detect", partial(self.detect, seen))
-            attempt(row, "score", partial(self.score, seen))
+            with meter.on("detect"):
+                if batch:  # while the first photo is noted: a worker that dies here batches no more
+                    seen = self.see_all(task)
+                    batch = False
+                attempt(row, "detect", partial(self.detect, seen))
+            with meter.on("score"):
+                attempt(row, "score", partial(self.score, seen))
+        meter.tell(task, "score")
         return pack(task)
 
     def see_all(self, task: Task) -> dict[str, "SeenPhoto"]:

@@ -1,10 +1,12 @@
 """The first stage: reads and decodes the photos of one task."""
 
 import hashlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.inputs.listing import read_image
 from pipeline.stages.attempt import attempt
+from pipeline.stages.meter import Meter
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
@@ -16,15 +18,19 @@ def read_decode(block: Block, job: Job) -> Block:
 
     block: one row, `task`, the task's number.
     """
-    before = requests_so_far()
-    number = task_number(block)
-    task = new_task(number, ledger_of(job).task_inputs(number))
     settings = job.settings
     decoder = decoder_for(settings.decoding.limits, settings.decoded_side)
+    decoder.start()
+    meter, before = Meter(), requests_so_far()
+    number = task_number(block)
+    task = new_task(number, ledger_of(job).task_inputs(number))
+    waits_s: list[float] = []  # of each photo that was read
     waiting: dict[str, bytes] = {}  # image_id -> what was read and is not decoded yet
 
     def read(row: PhotoRow) -> None:
+        wall_s, own_s = time.perf_counter(), time.thread_time()
         data = read_image(row.uri, row.etag, settings.decoding.max_bytes, settings.input.http)
+        waits_s.append(time.perf_counter() - wall_s - (time.thread_time() - own_s))
         row.bytes, waiting[row.image_id] = len(data), data
 
     def decode(row: PhotoRow) -> None:
@@ -34,10 +40,18 @@ def read_decode(block: Block, job: Job) -> Block:
         row.width_px, row.height_px = photo.width_px, photo.height_px
         row.format, row.orientation = photo.format, photo.orientation
 
-    with ThreadPoolExecutor(settings.running.read_threads) as pool:
+    with meter.on("read"), ThreadPoolExecutor(settings.running.read_threads) as pool:
         reads = [pool.submit(attempt, row, "read", read) for row in task.rows]
         for row, done in zip(task.rows, reads, strict=True):
             done.result()
-            attempt(row, "decode", decode)
+            with meter.thread_on("decode", "read"):  # while other threads read
+                attempt(row, "decode", decode)
+    meter.reads(sum(waits_s), sum(row.bytes or 0 for row in task.rows if was_read(row)))
     task.requests = requests_so_far() - before
+    meter.tell(task, "read")
     return pack(task)
+
+
+def was_read(row: PhotoRow) -> bool:
+    """Whether the photo's bytes arrived, whatever they turned out to be."""
+    return row.failure is None or row.failure.stage != "read"

@@ -11,7 +11,7 @@ from pipeline.cropping.overrides import Override
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Detections
 from pipeline.errors import FailureKind
-from pipeline.ledger.figures import Figures
+from pipeline.ledger.figures import Cost, Figures
 from pipeline.photo.decode import Photo
 from pipeline.schema import OK
 
@@ -99,12 +99,16 @@ class Task:
     rows:     one for each photo, in the order of the list; a failed photo keeps its row.
     requests: storage requests of reading it, by operation.
     column_types: Arrow types of the pass-through columns, by name. Values alone do not tell them.
+    costs:    what the stages before cost, by stage.
+    spans:    when which stage was busy with it: first and last moment, Unix time.
     """
 
     number: int
     rows: list[PhotoRow]
     requests: Mapping[str, int] = field(default_factory=dict)
     column_types: Mapping[str, Any] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    spans: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,11 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:
-    """What the driver is told of a task that is on record: its number and its record's figures."""
+    """What the driver is told of a task that is on record: its number and its record's figures.
+
+    spans: as in `Task`.
+    """
 
     task: int
     metrics: Figures
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -31,6 +31,11 @@ def decoder_for(limits: DecodeLimits, view_side: int) -> Decoder:
     return _DECODERS[limits, view_side]
 
 
+def decoder_cpu_s() -> float:
+    """CPU seconds of the decoding child that runs now; 0 where there is none."""
+    return sum(decoder.cpu_s() for decoder in _DECODERS.values())
+
+
 def end_worker() -> None:
     """End the decoding child. Ray's workers need not call this: the child ends with them."""
     for decoder in _DECODERS.values():

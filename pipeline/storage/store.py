@@ -10,8 +10,10 @@ AWS_ENDPOINT_URL. No argument takes a credential, and an address that carries on
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -38,6 +40,21 @@ _REQUESTS: Counter[str] = Counter()
 _REQUESTS_LOCK = threading.Lock()
 
 
+@dataclass
+class Traffic:
+    """What moved between this process and its stores, and how long threads waited for it.
+
+    wait_s: seconds from request to answer, back-off included; threads that wait at once add up
+    """
+
+    wait_s: float = 0.0
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+
+_TRAFFIC = Traffic()
+
+
 class Store:
     """A backend with back-off, a deadline and counted requests. Safe to pickle and to share."""
 
@@ -57,12 +74,15 @@ class Store:
         ObjectTooLargeError (before the body is fetched), StoreRefusedError, StoreFailedError or
         StoreUnavailableError.
         """
-        return self._try("get", lambda: self._backend.get(key, etag, max_bytes))
+        data = self._try("get", lambda: self._backend.get(key, etag, max_bytes))
+        _moved(read_bytes=len(data))
+        return data
 
     def write(self, key: str, data: bytes) -> None:
         """Write under a key that no other attempt uses, so that repeating it is harmless."""
         _check_key(key)
         self._try("put", lambda: self._backend.put(key, data))
+        _moved(written_bytes=len(data))
 
     def create_once(self, key: str, data: bytes) -> bool:
         """Create an object unless there is one; return whether it now holds `data`.
@@ -75,6 +95,7 @@ class Store:
             self._try("put", lambda: self._backend.create(key, data))
         except FileExistsError:
             return self.read(key) == data
+        _moved(written_bytes=len(data))
         return True
 
     def head(self, key: str) -> ObjectInfo:
@@ -133,6 +154,7 @@ class Store:
             self._count(operation)
             return attempt()
 
+        started = time.perf_counter()
         try:
             return self.backoff.call(once, lambda failure: self._count("retry_" + failure.reason))
         except (FileNotFoundError, FileExistsError):
@@ -147,6 +169,8 @@ class Store:
                 f"{self.uri} did not answer a {operation} within {self.backoff.deadline_s:g} s: "
                 f"{failure}",
             ) from failure
+        finally:
+            _moved(wait_s=time.perf_counter() - started)
 
     def _count(self, name: str) -> None:
         with _REQUESTS_LOCK:
@@ -161,6 +185,19 @@ def requests_so_far() -> Counter[str]:
     """
     with _REQUESTS_LOCK:
         return Counter(_REQUESTS)
+
+
+def traffic_so_far() -> Traffic:
+    """Bytes and waiting of this process's storage requests since it started."""
+    with _REQUESTS_LOCK:
+        return replace(_TRAFFIC)
+
+
+def _moved(wait_s: float = 0.0, read_bytes: int = 0, written_bytes: int = 0) -> None:
+    with _REQUESTS_LOCK:
+        _TRAFFIC.wait_s += wait_s
+        _TRAFFIC.read_bytes += read_bytes
+        _TRAFFIC.written_bytes += written_bytes
 
 
 def open_store(uri: str, backoff: Backoff | None = None) -> Store:
