@@ -10,6 +10,7 @@ from pipeline.code_version import code_version
 from pipeline.cropping.build import Weights, choose_weights, make_source
 from pipeline.errors import SettingError
 from pipeline.inputs.listing import list_inputs, refuse_overlap
+from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import Todo, resumed, uncovered
@@ -26,13 +27,19 @@ from pipeline.storage.store import Store, open_store, requests_so_far
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that is planned and not yet written to the store."""
+    """A run that is planned and not yet written to the store.
+
+    overridden: photos of the input to which a row of the table of overrides applies.
+    forgotten: addresses that the table says to take out of the output.
+    """
 
     settings: Settings
     weights: Weights
     store: Store
     todo: Todo
     tasks: TaskCuts
+    overridden: int = 0
+    forgotten: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
@@ -40,6 +47,10 @@ class PlannedRun:
         left, reasons = self.todo.inputs.num_rows, self.todo.reasons.items()
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
         covered = f"{self.todo.covered:,} photos are covered by committed runs"
+        if self.overridden:
+            covered += f"; overrides apply to {self.overridden:,} photos of the input"
+        if self.forgotten:
+            covered += f"; {len(self.forgotten):,} addresses are to be forgotten"
         if not left:
             return f"nothing to do: {covered}"
         size = f"{left:,} photos in {self.tasks.task_count:,} tasks ({why})"
@@ -71,6 +82,7 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
     Raises UsageError for a job that makes no sense.
     """
     refuse_overlap(settings.input.input, settings.running.output)
+    overrides = Overrides.read(settings.input.overrides)
     weights = pin_weights(settings.input)
     if weights.kind == "untrained":
         log.say(
@@ -87,22 +99,28 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
         input_sha256="",  # of what is left to do, and therefore filled in below
     )
     store = open_store(settings.running.output)
-    todo = _todo(settings.input, store, spec)
+    todo, obeyed = _todo(settings.input, overrides, store, spec)
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tasks = cut_tasks(todo.inputs, settings.running.task_images, settings.running.task_bytes)
-    return PlannedRun(settings, weights, store, todo, tasks)
+    return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, obeyed.forgotten)
 
 
-def _todo(settings: InputSettings, store: Store, spec: RunSpec) -> Todo:
+def _todo(
+    settings: InputSettings, overrides: Overrides, store: Store, spec: RunSpec
+) -> tuple[Todo, Overridden]:
     """The photos to do: of the run to resume, of the run to repair, or of the input."""
     if settings.resume:
-        return resumed(store, spec, settings.resume)
+        todo = resumed(store, spec, settings.resume)
+        return todo, Overridden(todo.inputs)
     if settings.retry:
         failed = failed_inputs(store, settings.retry, settings.retry_kind)
-        return uncovered(store, replace(spec, parent=settings.retry), failed, mode="full")
-    inputs = list_inputs(settings.input, settings.limit)
-    return uncovered(store, spec, inputs, settings.mode)
+        obeyed = overrides.obeyed(failed)
+        spec = replace(spec, parent=settings.retry)
+        return uncovered(store, spec, obeyed.inputs, mode="full"), obeyed
+    inputs = list_inputs(settings.input, settings.limit, settings.focus)
+    obeyed = overrides.obeyed(inputs)
+    return uncovered(store, spec, obeyed.inputs, settings.mode), obeyed
 
 
 def pin_weights(settings: InputSettings) -> Weights:

@@ -39,6 +39,7 @@ INPUTS = pa.schema(
     ]
 )
 INPUT_BOXES = pa.field("boxes", pa.list_(BOX))  # optional: objects given with the list
+INPUT_OVERRIDE = pa.field("override", pa.string())  # optional: what a person decided, as JSON
 
 IMAGES = pa.schema(
     [
@@ -52,8 +53,13 @@ IMAGES = pa.schema(
         pa.field("height_px", pa.int32()),
         pa.field("orientation", pa.int8()),  # EXIF 1..8 as found, already applied
         pa.field("objects", pa.list_(OBJECT)),  # of the detector or the list, best first
-        pa.field("focus_x", pa.float32()),  # peak of the gaze map, 0..1 of the width; null: no map
+        pa.field("kind", pa.string()),  # photo, text-heavy, screenshot, animated, long
+        pa.field("frames", pa.int32()),  # in the file; 1: a still picture
+        pa.field("content", BOX),  # the part inside uniform borders; null: no borders
+        pa.field("focus_x", pa.float32()),  # 0..1 of the width; null: no gaze map, nobody's word
         pa.field("focus_y", pa.float32()),  # ... of the height
+        pa.field("focus_source", pa.string()),  # gaze: peak of the gaze map; list; override
+        pa.field("override", pa.string()),  # the person's decision that applies: uri or pattern
         pa.field("skipped", pa.list_(SKIPPED)),  # shapes without a crop, none: null
         pa.field("status", pa.string(), nullable=False),  # "ok" or a reason
         pa.field("error_stage", pa.string()),  # read, decode, detect, score, encode
@@ -131,7 +137,7 @@ GAZE_SIDE = 16
 
 def pass_through(inputs: pa.Schema) -> list[pa.Field]:
     """The columns of an input list that are not the product's own."""
-    ours = {*INPUTS.names, INPUT_BOXES.name}
+    ours = {*INPUTS.names, INPUT_BOXES.name, INPUT_OVERRIDE.name}
     return [field for field in inputs if field.name not in ours]
 
 

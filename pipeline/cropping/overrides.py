@@ -3,6 +3,7 @@
 `pipeline.inputs` reads and matches overrides; `pipeline.cropping` only follows them.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 class Override:
     """A person's instruction for one photo. What it leaves open is chosen as usual.
 
-    name: its pattern or uri, for the columns `override`.
+    name: its pattern or uri, for the columns `override`; empty for a focus of the input list.
     boxes_px: by shape name, the box that is taken as it is: x0, y0, x1, y1 in source pixels after
         orientation; parts outside the photo are cut off.
     focus_rel: (x, y), shares of the photo's sides. A shape without a box gets its largest crop,
@@ -24,3 +25,16 @@ class Override:
     focus_rel: tuple[float, float] | None = None
     boxes_px: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     never_crop: bool = False
+
+    @classmethod
+    def of_text(cls, text: str | None) -> "Override | None":
+        """Read the value of the pinned column `override` (`pipeline.inputs.overrides`)."""
+        if text is None:
+            return None
+        said = json.loads(text)
+        return cls(
+            name=said["name"],
+            focus_rel=tuple(said["focus"]) if "focus" in said else None,
+            boxes_px={ratio: tuple(box) for ratio, box in said.get("boxes", {}).items()},
+            never_crop=said.get("never_crop", False),
+        )

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import ReadError, SettingError, UsageError
+from pipeline.inputs.focus import FocusColumns, with_focus
+from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.http import HttpPolicy, read_http
 from pipeline.inputs.lists import is_list, read_list
 from pipeline.schema import INPUTS
@@ -30,7 +32,6 @@ from pipeline.storage.backend import (
 from pipeline.storage.local import file_etag, read_file
 from pipeline.storage.store import Store, open_store
 
-GLOB = re.compile(r"[*?\[]")
 BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
 
 
@@ -39,12 +40,15 @@ def image_id(uri: str) -> str:
     return hashlib.sha256(uri.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def list_inputs(input_uri: str, limit: int | None = None) -> pa.Table:
+def list_inputs(
+    input_uri: str, limit: int | None = None, focus_columns: FocusColumns | None = None
+) -> pa.Table:
     """List every photo of an input, sorted by uri: `schema.INPUTS`, then pass-through columns.
 
     Objects of a prefix come with the ETag and size of the listing, files with time and size, rows
     of a list with what the list says.
     limit: keep the first so many; None keeps all.
+    focus_columns: columns of the list that hold each photo's focal point; None for none.
 
     Raises UsageError when there is nothing, when a uri occurs twice, or when a list is not one that
     `pipeline.inputs.lists` accepts.
@@ -52,8 +56,11 @@ def list_inputs(input_uri: str, limit: int | None = None) -> pa.Table:
     refuse_credentials(input_uri)
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
+    if focus_columns is not None and not is_list(input_uri):
+        raise SettingError("focus_columns", "are columns of a list; the input is no list")
     if is_list(input_uri):
-        table = _pin_files(read_list(input_uri))
+        table = _pin_files(read_list(input_uri, focus_columns or ()))
+        table = table if focus_columns is None else with_focus(table, focus_columns)
     elif scheme_of(input_uri) == "file":
         table = _table(_walk(local_path(input_uri)))
     else:
@@ -69,7 +76,7 @@ def refuse_overlap(input_uri: str, output_uri: str) -> None:
     """Raise UsageError when the output lies in the input: the next run would read its tables."""
     if is_list(input_uri) or scheme_of(input_uri) != scheme_of(output_uri):
         return
-    inside, outside = (_folder(uri) for uri in (output_uri, GLOB.split(input_uri)[0]))
+    inside, outside = (_folder(uri) for uri in (output_uri, literal_prefix(input_uri)))
     if inside.startswith(outside):
         raise UsageError(
             f"the output {output_uri!r} lies inside the input {input_uri!r}, so the next run "
@@ -137,8 +144,8 @@ def _objects(uri: str) -> Iterator[tuple[str, ObjectInfo]]:
     """(address, info) of the objects under a prefix or matching a glob, in the store's order."""
     bucket = "/".join(uri.split("/", 3)[:3])
     pattern = uri[len(bucket) + 1 :]
-    keep = _glob(pattern) if GLOB.search(pattern) else None
-    for info in open_store(bucket).list(GLOB.split(pattern)[0]):
+    keep = regex_of(pattern) if is_pattern(pattern) else None
+    for info in open_store(bucket).list(literal_prefix(pattern)):
         folder_marker = info.key.endswith("/") and info.bytes == 0
         if not folder_marker and (keep is None or keep.fullmatch(info.key)):
             yield f"{bucket}/{info.key}", info
@@ -146,9 +153,9 @@ def _objects(uri: str) -> Iterator[tuple[str, ObjectInfo]]:
 
 def _walk(path: str) -> Iterator[tuple[str, ObjectInfo]]:
     """(path, info) of the regular files below a folder or matching a glob; links to folders not."""
-    root = Path(GLOB.split(path)[0]).absolute()
-    if GLOB.search(path) and not Path(path).exists():
-        keep, root = _glob(str(Path(path).absolute())), (root if root.is_dir() else root.parent)
+    root = Path(literal_prefix(path)).absolute()
+    if is_pattern(path) and not Path(path).exists():
+        keep, root = regex_of(str(Path(path).absolute())), (root if root.is_dir() else root.parent)
     else:
         keep, root = None, Path(path).absolute()
     if root.is_file():
@@ -183,22 +190,6 @@ def _local_bytes(uri: str) -> bytes:
     if uri.lower().startswith("file://"):
         return unquote_to_bytes(uri[len("file://") :])
     return os.fsencode(uri)
-
-
-def _glob(pattern: str) -> re.Pattern[str]:
-    """`*` and `?` stay inside one level, `**` does not; [abc] as in a shell."""
-    parts = re.split(r"(\*\*/?|\*|\?|\[[^\]]+\])", pattern)
-    words = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    out = []
-    for part in parts:
-        if part in words:
-            out.append(words[part])
-        elif part.startswith("[") and part.endswith("]"):
-            inner = part[1:-1].replace("\\", r"\\")
-            out.append("[" + ("^" + inner[1:] if inner[0] == "!" else inner) + "]")
-        else:
-            out.append(re.escape(part))
-    return re.compile("".join(out), re.DOTALL)
 
 
 def _table(found: Iterable[tuple[str, ObjectInfo]]) -> pa.Table:

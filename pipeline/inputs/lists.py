@@ -7,6 +7,7 @@ or `crops` already use. File metadata is dropped. Sizes are limited.
 """
 
 import json
+from collections.abc import Collection
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,22 @@ def is_list(uri: str) -> bool:
     return uri.lower().endswith(SUFFIXES)
 
 
-def read_list(uri: str) -> pa.Table:
+def read_list(uri: str, named: Collection[str] = ()) -> pa.Table:
     """Read the rows of a list: uri, etag, bytes, `boxes` where given, pass-through columns.
 
+    named: columns that a setting names, so that they may have names of ours.
+
     Raises UsageError, saying which column or row and what is expected.
+    """
+    table = _fixed(read_table_file(uri), named)
+    _check_uris(table["uri"].to_pylist(), local_list=scheme_of(uri) == "file")
+    return table
+
+
+def read_table_file(uri: str) -> pa.Table:
+    """Read a Parquet or CSV file whose columns are plain, but for `boxes`; CSV gives texts.
+
+    Raises UsageError.
     """
     data = _bytes_of(uri)
     try:
@@ -51,8 +64,6 @@ def read_list(uri: str) -> pa.Table:
         raise UsageError(f"{uri!r} cannot be read as a list: {error}") from error
     if table.num_rows > MAX_LIST_ROWS:
         raise UsageError(f"{uri!r} has {table.num_rows} rows, at most {MAX_LIST_ROWS}: split it")
-    table = _fixed(table)
-    _check_uris(table["uri"].to_pylist(), local_list=scheme_of(uri) == "file")
     return table
 
 
@@ -125,8 +136,11 @@ def _csv(data: bytes) -> pa.Table:
     return table.set_column(table.schema.get_field_index("boxes"), INPUT_BOXES, column)
 
 
-def _fixed(table: pa.Table) -> pa.Table:
+def _fixed(table: pa.Table, named: Collection[str]) -> pa.Table:
     names = table.column_names
+    for name in names:
+        if name in RESERVED - {"image_id", "boxes", *named}:
+            raise UsageError(f"the column {name!r} would collide with ours; rename it")
     if len(set(names)) != len(names):
         raise UsageError("the list names a column twice")
     if "uri" not in names:
@@ -152,8 +166,6 @@ def _fixed(table: pa.Table) -> pa.Table:
 def _check_type(field: pa.Field) -> None:
     if field.name == "boxes":
         return  # cast to its one type later
-    if field.name in RESERVED - {"image_id"}:
-        raise UsageError(f"the column {field.name!r} would collide with ours; rename it")
     if not any(is_plain(field.type) for is_plain in PLAIN):
         raise UsageError(
             f"the column {field.name!r} is {field.type}; a list may hold numbers, booleans, text, "

@@ -44,6 +44,8 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     statuses:   photos by status
     verdicts:   crops by shape and verdict, keyed `16:9|review`; empty in old runs
     reasons:    crops whose verdict has a reason, keyed `review|head_cut`
+    kinds:      photos by kind; empty in old runs
+    overridden: photos that a person's decision applies to
     bytes:      of photos read
     crop_bytes: of encoded crops
     seconds:    of work, by stage, all workers together
@@ -58,6 +60,8 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     crops: int = 0
     verdicts: Mapping[str, int] = {}
     reasons: Mapping[str, int] = {}
+    kinds: Mapping[str, int] = {}
+    overridden: int = 0
     bytes: int = 0
     crop_bytes: int = 0
     seconds: Mapping[str, int | float] = {}
@@ -72,6 +76,8 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
             crops=self.crops + other.crops,
             verdicts=_sum(self.verdicts, other.verdicts),
             reasons=_sum(self.reasons, other.reasons),
+            kinds=_sum(self.kinds, other.kinds),
+            overridden=self.overridden + other.overridden,
             bytes=self.bytes + other.bytes,
             crop_bytes=self.crop_bytes + other.crop_bytes,
             seconds=_sum(self.seconds, other.seconds),

@@ -2,8 +2,9 @@
 
 Of the committed runs with the same settings, weights and detector that had a photo, the latest
 decides. The photo is covered if its ETag is still the same and it was settled: it has its crops, or
-failed for good. Runs with other settings in the same output change nothing about that. A list
-without ETags says that its objects do not change: null equals null.
+failed for good. What people decided about it (column `override` of the pinned lists) has to be the
+same too. Runs with other settings in the same output change nothing about that. A list without
+ETags says that its objects do not change: null equals null.
 
 Only input lists are read, not data. A run's list is sorted and cut into files whose first and last
 uri are in its spec, so of earlier runs only the files that overlap the new list are fetched.
@@ -28,15 +29,17 @@ from pipeline.ledger.manifest import unsettled_ids
 from pipeline.ledger.pinned import input_file_rows, input_rows, read_spec
 from pipeline.ledger.reader import stored_runs
 from pipeline.ledger.records import InputFile, Manifest, PinnedSpec
+from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store
 
 # How near the committed runs came to covering a photo; the largest value found counts.
-NEW, CHANGED, WEIGHTS, SETTINGS, FAILED, COVERED = range(6)
+NEW, CHANGED, WEIGHTS, SETTINGS, OVERRIDE, FAILED, COVERED = range(7)
 REASONS = {
     NEW: "new",  # no committed run has had it
     CHANGED: "changed",  # its ETag is another
     WEIGHTS: "weights",  # done with other weights or another detector
     SETTINGS: "settings",  # done with other settings
+    OVERRIDE: "override changed",  # done with another override, or with none
     FAILED: "failed",  # failed for a transient reason
 }
 RESUMED = "resumed"  # of a run that --resume names
@@ -133,12 +136,15 @@ class _Nearness:
         same_kind, code = _kind(new, old)
         unsettled = unsettled_ids(store, manifest) if same_kind else None
         overlaps = list(_overlaps(self.uris, old.plan.files))
-        fetch = partial(input_file_rows, store, old, columns=["image_id", "etag"])
+        columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # the last not in every list
+        fetch = partial(input_file_rows, store, old, columns=columns)
         fetched = pool.map(fetch, [entry for entry, _ in overlaps])
         for (_, rows), theirs in zip(overlaps, fetched, strict=True):
             ours = self.inputs.slice(rows.start, len(rows))
-            here, same_etag, left = _compare(ours, theirs, unsettled)
-            value = np.where(same_etag, np.where(left, FAILED, code), CHANGED)
+            here, same_etag, same_override, left = _compare(ours, theirs, unsettled)
+            settled = np.where(left, FAILED, code)
+            decided_alike = np.where(same_override, settled, min(code, OVERRIDE))
+            value = np.where(same_etag, decided_alike, CHANGED)
             span = slice(rows.start, rows.stop)
             codes, decided = self.codes[span], self.decided[span]
             undecided = here & ~decided
@@ -167,13 +173,32 @@ def _overlaps(uris: pa.Array, files: Iterable[InputFile]) -> Iterable[tuple[Inpu
             yield entry, range(first, last)
 
 
-def _compare(ours: pa.Table, theirs: pa.Table, unsettled: pa.Array | None) -> tuple[Any, Any, Any]:
-    """For each of our rows: is it in theirs, with the same ETag, and unsettled (boolean arrays)."""
+def _compare(
+    ours: pa.Table, theirs: pa.Table, unsettled: pa.Array | None
+) -> tuple[Any, Any, Any, Any]:
+    """For each of our rows: is it in theirs, with the same ETag, the same override, and unsettled.
+
+    Boolean arrays.
+    """
     ids = ours["image_id"].combine_chunks()
     at = pc.index_in(ids, theirs["image_id"].combine_chunks())
     here = pc.is_valid(at)
-    mine, other = ours["etag"].combine_chunks(), theirs["etag"].combine_chunks().take(at)
-    both_null = pc.and_(pc.is_null(mine), pc.is_null(other))
-    same = pc.or_(pc.fill_null(pc.equal(mine, other), False), both_null)
+    same_etag = _same(_column(ours, "etag"), _column(theirs, "etag").take(at))
+    override = INPUT_OVERRIDE.name
+    same_override = _same(_column(ours, override), _column(theirs, override).take(at))
     left = pc.is_in(ids, unsettled) if unsettled is not None else pa.array([False] * len(ids))
-    return tuple(flags.to_numpy(zero_copy_only=False) for flags in (here, same, left))
+    flags = (here, same_etag, same_override, left)
+    return tuple(one.to_numpy(zero_copy_only=False) for one in flags)
+
+
+def _column(table: pa.Table, name: str) -> pa.Array:
+    """A column of texts; all null where the table has none of that name."""
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    return table[name].combine_chunks()
+
+
+def _same(ours: pa.Array, theirs: pa.Array) -> pa.Array:
+    """Where two columns have the same text or are both null."""
+    both_null = pc.and_(pc.is_null(ours), pc.is_null(theirs))
+    return pc.or_(pc.fill_null(pc.equal(ours, theirs), False), both_null)

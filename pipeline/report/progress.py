@@ -143,6 +143,11 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     statuses = sorted(summary["statuses"].items(), key=lambda item: (-item[1], item[0]))
     lines = [f"photos   {summary['images']:,}"]
     lines += [f"  {count:>9,}  {status}" for status, count in statuses]
+    if kinds := summary.get("kinds"):
+        lines.append("kinds")
+        lines += [f"  {n:>9,}  {kind}" for kind, n in sorted(kinds.items(), key=lambda i: -i[1])]
+    if summary.get("overridden"):
+        lines.append(f"by override {summary['overridden']:,} photos")
     lines.append(f"crops    {summary['crops']:,}")
     if summary.get("images_per_s"):
         lines.append(

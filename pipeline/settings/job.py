@@ -7,6 +7,7 @@ from pipeline.errors import SettingError
 from pipeline.options import check, option
 
 if TYPE_CHECKING:
+    from pipeline.inputs.focus import FocusColumns
     from pipeline.inputs.http import HttpPolicy
 
 _MIB = 1 << 20
@@ -26,6 +27,16 @@ class InputSettings:
         required=True,
     )
     limit: int | None = option(None, "only the first so many photos", placeholder="PHOTOS", least=1)
+    overrides: str = option(
+        "",
+        "table of people's decisions about photos, .parquet or .csv; docs/OVERRIDES.md",
+        placeholder="ADDRESS",
+    )
+    focus_columns: str = option(
+        "",
+        "two columns of the list with each photo's focal point, 0 to 1, by comma: `x,y`",
+        placeholder="X,Y",
+    )
     http_hosts: str = option(
         "",
         "hosts that photos may be fetched from by HTTP(S), by comma; `.example.com` is every name "
@@ -68,6 +79,19 @@ class InputSettings:
             raise SettingError(
                 "resume", f"{self.resume}: there is a run to retry too; choose one of the two"
             )
+        if self.resume and self.overrides:
+            raise SettingError("overrides", "cannot be changed for a run that is resumed")
+        _ = self.focus
+
+    @property
+    def focus(self) -> "FocusColumns | None":
+        """The names of the two focus columns; None for none. Raises SettingError."""
+        if not self.focus_columns:
+            return None
+        names = [name.strip() for name in self.focus_columns.split(",")]
+        if len(names) != 2 or not all(names) or names[0] == names[1]:
+            raise SettingError("focus_columns", f"are two names, not {self.focus_columns!r}")
+        return names[0], names[1]
 
     @property
     def http(self) -> "HttpPolicy | None":

@@ -84,6 +84,8 @@ def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
         reasons=Counter(
             f"{crop.chosen.verdict}|{crop.chosen.reason}" for crop in crops if crop.chosen.reason
         ),
+        kinds=Counter(row.kind for row in rows if row.kind),
+        overridden=sum(bool(row.override and row.override.name) for row in rows),
         bytes=sum(row.bytes or 0 for row in rows),
         crop_bytes=sum(len(crop.image) for crop in crops),
         seconds={s: round(sum(row.seconds.get(s, 0) for row in rows), 4) for s in STAGES},

@@ -45,7 +45,8 @@ class PhotoRow:
     given_boxes: column `boxes` of the list, xyxy in source pixels; None where there is none.
     pass_through: columns of the list that are not the product's own.
     failure: None as long as all is well.
-    content_sha256, format, width_px, height_px, orientation: as in `schema.IMAGES`.
+    content_sha256, format, width_px, height_px, orientation, kind, frames: as in `schema.IMAGES`.
+    content_px: the part of the photo inside its borders, xyxy; None for the whole photo.
     photo: the decoded photo, as long as a stage still needs its pixels.
     override: what a person has said about this photo; None for nothing.
     objects, crops, candidates, skipped: of the stage that detects and scores. Boxes in source
@@ -65,6 +66,9 @@ class PhotoRow:
     width_px: int | None = None
     height_px: int | None = None
     orientation: int | None = None
+    kind: str | None = None
+    frames: int | None = None
+    content_px: tuple[float, float, float, float] | None = None
     photo: Photo | None = None
     override: Override | None = None
     objects: Detections | None = None

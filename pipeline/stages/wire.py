@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import schema
+from pipeline.cropping.overrides import Override
 from pipeline.cropping.results import ScoredCandidates
 from pipeline.detectors import Detections
 from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, TaskSummary
@@ -27,7 +28,7 @@ EDGES = ("x0", "y0", "x1", "y1")
 # Columns of `images` that a row has under the same names.
 OF_ROW = (
     "image_id", "uri", "etag", "bytes", "content_sha256", "format", "width_px", "height_px",
-    "orientation", "status",
+    "orientation", "kind", "frames", "status",
 )  # fmt: skip
 
 
@@ -46,6 +47,7 @@ def new_task(number: int, inputs: pa.Table) -> Task:
         PhotoRow(
             **{name: values[name] for name in schema.INPUTS.names},
             given_boxes=values.get(schema.INPUT_BOXES.name),
+            override=Override.of_text(values.get(schema.INPUT_OVERRIDE.name)),
             pass_through={name: values[name] for name in types},
         )
         for values in inputs.to_pylist()
@@ -128,19 +130,31 @@ def task_tables(
 def _image_values(row: PhotoRow) -> RowValues:
     """The row's values of `schema.IMAGES`."""
     failure = row.failure
-    attention = None if row.objects is None else row.objects.attention
-    focus_x, focus_y = (None, None) if attention is None else attention.focus_rel()
     return {
         **{name: getattr(row, name) for name in OF_ROW},
         "objects": None if row.objects is None else _object_values(row.objects),
-        "focus_x": focus_x,
-        "focus_y": focus_y,
+        "content": row.content_px,
+        **_focus_values(row),
+        "override": (row.override.name or None) if row.override else None,
         "skipped": [asdict(shape) for shape in row.skipped] or None,
         "error_stage": failure and failure.stage,
         "error_kind": failure and failure.kind,
         "error_message": failure and failure.message,
         **{f"{stage}_s": row.seconds.get(stage) for stage in STAGES},
     }
+
+
+def _focus_values(row: PhotoRow) -> RowValues:
+    """The point that crops keep central: a person's, the list's, or the most looked-at one."""
+    override = row.override
+    attention = None if row.objects is None else row.objects.attention
+    if override is not None and override.focus_rel is not None:
+        (x, y), source = override.focus_rel, "override" if override.name else "list"
+    elif attention is not None:
+        (x, y), source = attention.focus_rel(), "gaze"
+    else:
+        return {"focus_x": None, "focus_y": None, "focus_source": None}
+    return {"focus_x": x, "focus_y": y, "focus_source": source}
 
 
 def _object_values(objects: Detections) -> list[RowValues]:

@@ -53,6 +53,9 @@ STORED = Path(__file__).parents[1] / "golden" / "runs" / "release_0_1_0" / "out"
         ({"safe_areas": "16:9=a:0,0,1,1"}, "^safe_areas '16:9=a:0,0,1,1' covers the whole crop$"),
         ({"safe_areas": "wide=a:0,0,1,0.1"}, "^safe_areas 'wide=a:0,0,1,0.1' names no shape"),
         ({"safe_areas": "5:4=a:0,0,1,0.1"}, "^safe_areas names 5:4, which is not among ratios$"),
+        ({"focus_columns": "x"}, "^focus_columns are two names, not 'x'$"),
+        ({"focus_columns": "x,x"}, "^focus_columns are two names"),
+        ({"resume": "a", "overrides": "b.csv"}, "^overrides cannot be changed"),
         ({"resume": "a", "retry": "b"}, "^resume .*choose one"),
     ],
 )

@@ -11,6 +11,7 @@ from pipeline.errors import LedgerError
 from pipeline.ledger.incremental import Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
+from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store, open_store
 from tests.support.tasks import SPEC, done, make_inputs, run_all
 
@@ -186,3 +187,30 @@ def test_random_histories_agree_with_a_plain_dictionary(store: Store) -> None:
             for row, one in enumerate(left.inputs.to_pylist()):
                 settled = not (failed and row % 3 == 0)
                 truth[one["uri"]] = one["etag"] if settled else None
+
+
+def overridden(count: int, texts: dict[int, str]) -> pa.Table:
+    """Inputs with what people decided, by number."""
+    column = pa.array([texts.get(n) for n in range(count)], INPUT_OVERRIDE.type)
+    return make_inputs(count).append_column(INPUT_OVERRIDE, column)
+
+
+def test_a_photo_is_done_again_where_its_override_changed(store: Store) -> None:
+    do(store, todo(store, make_inputs(4)))
+    given = overridden(4, {1: "one", 2: "two"})
+    left = todo(store, given)
+    assert (left.reasons, uris(left)) == ({"override changed": 2}, [1, 2])
+    do(store, left)
+    assert todo(store, given).reasons == {}
+    left = todo(store, overridden(4, {1: "one", 2: "other"}))
+    assert (left.reasons, uris(left)) == ({"override changed": 1}, [2])
+    left = todo(store, make_inputs(4))  # the rows were taken out of the table of overrides
+    assert (left.reasons, uris(left)) == ({"override changed": 2}, [1, 2])
+
+
+def test_another_reason_is_told_before_an_override(store: Store) -> None:
+    do(store, todo(store, make_inputs(3)), failed={0: "transient"})
+    given = overridden(3, {0: "one"})
+    assert todo(store, given).reasons == {"override changed": 1}
+    left = todo(store, given, settings={"ratios": "4:3"})
+    assert left.reasons == {"settings": 3}

@@ -12,6 +12,7 @@ from pipeline import schema
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Attention, Detections
+from pipeline.inputs.overrides import Overrides
 from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import Photo
 from pipeline.stages import wire
@@ -117,6 +118,7 @@ def full_row() -> PhotoRow:
             "portraits/*",
         ),
     ]
+    row.kind, row.frames, row.content_px = "long", 1, (0.0, 1.0, 12.0, 7.0)
     row.skipped = [SkippedShape("9:16", "head_cut")]
     row.override = Override("portraits/*", (0.5, 0.25), {"1:1": (0.0, 0.0, 2.0, 2.0)}, True)
     scores = np.array([0.5, 1.5], np.float32)
@@ -154,7 +156,9 @@ def test_rows_of_the_tables() -> None:
     assert tables["images"].schema.names == [*schema.IMAGES.names, "taken", "album"]
     assert (image["taken"], image["album"]) == (date(2026, 11, 21), None)
     assert (image["status"], image["error_stage"], image["score_s"]) == ("ok", None, 2.0)
-    assert (image["focus_x"], image["focus_y"]) == (0.25, 0.75)
+    focus = ["focus_x", "focus_y", "focus_source", "override"]
+    assert [image[name] for name in focus] == [0.5, 0.25, "override", "portraits/*"]
+    assert (image["kind"], image["frames"], image["content"]) == ("long", 1, [0, 1, 12, 7])
     assert image["skipped"] == [{"ratio": "9:16", "reason": "head_cut"}]
     assert image["objects"][0] == {
         "x0": 0.0, "y0": 1.0, "x1": 2.0, "y1": 3.0, "score": pytest.approx(0.9), "label": "face",
@@ -170,6 +174,40 @@ def test_rows_of_the_tables() -> None:
     }  # fmt: skip
     assert tables["candidates"]["ratio"].to_pylist() == ["1:1", "1:1", "16:9", "16:9"]
     assert "candidates" not in wire.task_tables(Task(5, [row], {}, types), crops, candidates=False)
+
+
+def image_of(row: PhotoRow) -> dict[str, object]:
+    (image,) = wire.task_tables(Task(5, [row]), [], candidates=False)["images"].to_pylist()
+    return {name: image[name] for name in ("focus_x", "focus_y", "focus_source", "override")}
+
+
+def test_the_focus_is_a_persons_or_the_lists_or_the_most_looked_at() -> None:
+    row = full_row()
+    row.override = Override("", (0.5, 0.25))
+    told = {"focus_x": 0.5, "focus_y": 0.25, "focus_source": "list", "override": None}
+    assert image_of(row) == told
+    row.override = Override("a", never_crop=True)
+    told = {"focus_x": 0.25, "focus_y": 0.75, "focus_source": "gaze", "override": "a"}
+    assert image_of(row) == told
+    row.override, row.objects = None, None
+    assert set(image_of(row).values()) == {None}
+
+
+def test_a_pinned_override_is_read_with_its_row(tmp_path: Path) -> None:
+    """What `pipeline.inputs.overrides` pins is what the stages obey."""
+    table = tmp_path / "overrides.csv"
+    table.write_text(
+        "uri,ratio,x0,y0,x1,y1,focus_x,focus_y,never_crop\na,1:1,1,2,9,10,.5,.25,\nb,,,,,,,,true\n"
+    )
+    uris = pa.array(["a", "b", "c"])
+    listed = pa.table({"image_id": uris, "uri": uris, "etag": uris, "bytes": [1, 2, 3]})
+    task = wire.new_task(0, Overrides.read(str(table)).obeyed(listed).inputs)
+    assert [row.override for row in task.rows] == [
+        Override("a", (0.5, 0.25), {"1:1": (1.0, 2.0, 9.0, 10.0)}),
+        Override("b", never_crop=True),
+        None,
+    ]
+    assert task.column_types == {}
 
 
 def test_a_summary_comes_back() -> None:

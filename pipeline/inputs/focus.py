@@ -1,0 +1,51 @@
+"""Take each photo's focal point from two columns of the input list, by `--focus-columns`.
+
+A point is pinned with the photo in the column `override`, like what an override says: another point
+makes other crops, so the photo is done again.
+"""
+
+import json
+
+import pyarrow as pa
+
+from pipeline.errors import SettingError, UsageError
+from pipeline.schema import IMAGES, INPUT_OVERRIDE
+
+FocusColumns = tuple[str, str]  # names of the columns of x and y
+
+
+def with_focus(table: pa.Table, columns: FocusColumns) -> pa.Table:
+    """A list's rows with their focal points pinned, where it has any.
+
+    columns: hold shares of the upright photo's width and height, 0 to 1; both or neither is null.
+    Those that have names of `images` are dropped, since the tables have them filled in; others
+    pass through as well.
+
+    Raises SettingError for a list without the columns, UsageError for a value that is no share.
+    """
+    for name in columns:
+        if name not in table.column_names:
+            raise SettingError("focus_columns", f"names {name!r}, and the list has no such column")
+    xs, ys = (_shares(table[name], name) for name in columns)
+    points: list[str | None] = []
+    for row, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        if (x is None) != (y is None):
+            missing = columns[0] if x is None else columns[1]
+            raise UsageError(f"row {row} of the list: {missing!r} is missing beside the other one")
+        points.append(None if x is None else json.dumps({"name": "", "focus": [x, y]}))
+    dropped = [name for name in columns if name in IMAGES.names]
+    table = table.drop_columns(dropped)
+    if not any(points):
+        return table
+    return table.append_column(INPUT_OVERRIDE, pa.array(points, INPUT_OVERRIDE.type))
+
+
+def _shares(column: pa.ChunkedArray, name: str) -> list[float | None]:
+    try:
+        values: list[float | None] = column.cast(pa.float64()).to_pylist()
+    except pa.ArrowException as error:
+        raise UsageError(f"the column {name!r} must hold numbers: {error}") from error
+    for row, value in enumerate(values):
+        if value is not None and not 0 <= value <= 1:
+            raise UsageError(f"row {row} of the list: {name!r} must be 0 to 1, not {value:g}")
+    return values

@@ -1,0 +1,185 @@
+"""Find what people decided about the photos of a list, and pin it with them.
+
+What applies to a photo stands in the column `override` of the pinned list as one text, so it is a
+part of the run's identity and `pipeline.ledger.incremental` can compare it with what an earlier run
+obeyed. It is JSON with the keys `name` (the last address or pattern that counted; empty: the list's
+own focus), `focus` [x, y], `boxes` {ratio: [x0, y0, x1, y1]} and `never_crop`; those that say
+nothing are left out, but for `name`.
+"""
+
+import json
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.inputs.globs import literal_prefix, regex_text
+from pipeline.inputs.override_rows import OverrideRow, read_override_rows
+from pipeline.schema import INPUT_OVERRIDE
+
+
+@dataclass(frozen=True)
+class Overridden:
+    """A list of photos with what people decided.
+
+    inputs:    the rows that are left, with the column `override` where anything applies.
+    count:     how many of them a row of the table applies to.
+    forgotten: addresses to be taken out of the output, whether they are in the list or not.
+    """
+
+    inputs: pa.Table
+    count: int = 0
+    forgotten: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """The rows of a table of overrides, in its order."""
+
+    rows: Sequence[OverrideRow] = ()
+
+    @classmethod
+    def read(cls, uri: str) -> "Overrides":
+        """Read a table; no address means no rows. Raises SettingError."""
+        return cls(read_override_rows(uri)) if uri else cls()
+
+    def obeyed(self, inputs: pa.Table) -> Overridden:
+        """Pin what applies to each photo of a list that is sorted by uri.
+
+        A photo to which no row applies keeps what is pinned already: the focus of its list, or, in
+        a list of failed photos, what their run obeyed.
+        """
+        decided = self._decisions(inputs["uri"].combine_chunks())
+        if not decided:
+            return Overridden(inputs, forgotten=self._exact_forgotten())
+        texts = _pinned(inputs)
+        for place, decision in decided.items():
+            texts[place] = decision.text
+        kept = np.ones(inputs.num_rows, bool)
+        kept[[place for place, decision in decided.items() if decision.forget]] = False
+        if INPUT_OVERRIDE.name in inputs.column_names:
+            inputs = inputs.drop_columns(INPUT_OVERRIDE.name)
+        column = pa.array(texts, INPUT_OVERRIDE.type)
+        left = inputs.append_column(INPUT_OVERRIDE, column).filter(pa.array(kept)).combine_chunks()
+        if left[INPUT_OVERRIDE.name].null_count == left.num_rows:  # the list is as it was without
+            left = left.drop_columns(INPUT_OVERRIDE.name)
+        gone = inputs["uri"].filter(pa.array(~kept)).to_pylist()
+        forgotten = tuple(sorted({*gone, *self._exact_forgotten()}))
+        return Overridden(left, len(decided) - len(gone), forgotten)
+
+    def forgotten_among(self, uris: pa.Array) -> list[str]:
+        """Which of some sorted addresses the table says to forget."""
+        decided = self._decisions(uris)
+        return [uris[place].as_py() for place, one in decided.items() if one.forget]
+
+    @property
+    def has_forget_patterns(self) -> bool:
+        """Whether a pattern says to forget: it may match photos that no list has any more."""
+        return any(row.forget and row.is_pattern for row in self.rows)
+
+    def _exact_forgotten(self) -> tuple[str, ...]:
+        return tuple(uri for uri, rows in self._exact.items() if _fold(rows).forget)
+
+    @cached_property
+    def _exact(self) -> dict[str, list[OverrideRow]]:
+        rows: dict[str, list[OverrideRow]] = defaultdict(list)
+        for row in self.rows:
+            if not row.is_pattern:
+                rows[row.name].append(row)
+        return rows
+
+    def _decisions(self, uris: pa.Array) -> dict[int, "_Decision"]:
+        """What the table decides, by place among sorted addresses; the others are left out."""
+        numbers: dict[int, tuple[int, ...]] = defaultdict(tuple)  # of the rows that match
+        for number, row in enumerate(self.rows):
+            if row.is_pattern:
+                for place in _matching(uris, row.name):
+                    numbers[place] += (number,)
+        patterns = len(self.rows)  # exact rows count after all patterns
+        for number, row in enumerate(self.rows):
+            if not row.is_pattern:
+                for place in _places_of(uris, row.name):
+                    numbers[place] += (patterns + number,)
+        folded: dict[tuple[int, ...], _Decision] = {}  # a pattern's photos share one decision
+        decided = {}
+        for place, key in numbers.items():
+            if key not in folded:
+                folded[key] = _fold(self.rows[number % patterns] for number in key)
+            decided[place] = folded[key]
+        return decided
+
+
+@dataclass
+class _Decision:
+    """What the rows that match one photo say together."""
+
+    name: str = ""
+    forget: bool = False
+    never_crop: bool = False
+    focus_rel: tuple[float, float] | None = None
+    boxes_px: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str | None:
+        """The value of the column `override`; None where nothing is left of the rows."""
+        said: dict[str, Any] = {}
+        if self.focus_rel is not None:
+            said["focus"] = list(self.focus_rel)
+        if self.boxes_px:
+            said["boxes"] = {ratio: list(box) for ratio, box in sorted(self.boxes_px.items())}
+        if self.never_crop:
+            said["never_crop"] = True
+        return json.dumps({"name": self.name, **said}) if said else None
+
+
+def _fold(rows: Iterable[OverrideRow]) -> _Decision:
+    """Add up rows, the one that counts most last; docs/OVERRIDES.md gives the rules."""
+    decision = _Decision()
+    for row in rows:
+        decision.name = row.name
+        if row.forget is not None:
+            decision.forget = row.forget
+        if row.never_crop is not None:
+            decision.never_crop = row.never_crop
+        if row.never_crop:
+            decision.focus_rel, decision.boxes_px = None, {}
+        if row.focus_rel is not None:
+            decision.focus_rel, decision.never_crop = row.focus_rel, False
+        if row.ratio is not None and row.box_px is not None:
+            decision.boxes_px[row.ratio] = row.box_px
+    return decision
+
+
+def _pinned(inputs: pa.Table) -> list[str | None]:
+    """The column `override` as it is pinned already; all None where there is none."""
+    if INPUT_OVERRIDE.name not in inputs.column_names:
+        return [None] * inputs.num_rows
+    texts: list[str | None] = inputs[INPUT_OVERRIDE.name].to_pylist()
+    return texts
+
+
+def _matching(uris: pa.Array, pattern: str) -> list[int]:
+    """Places of the addresses that match a pattern, among sorted ones.
+
+    Only those that begin as the pattern does are looked at. RE2's time is linear in a text.
+    """
+    prefix = literal_prefix(pattern)
+    length, places = len(prefix), range(len(uris))
+    first = bisect_left(places, prefix, key=lambda i: uris[i].as_py())
+    last = bisect_right(places, prefix, lo=first, key=lambda i: uris[i].as_py()[:length])
+    whole = f"(?s)\\A(?:{regex_text(pattern)})\\z"
+    found = pc.match_substring_regex(uris.slice(first, last - first), whole)
+    return [first + int(at) for at in np.flatnonzero(found.to_numpy(zero_copy_only=False))]
+
+
+def _places_of(uris: pa.Array, uri: str) -> range:
+    """The place of an address among sorted ones, or none."""
+    places = range(len(uris))
+    first = bisect_left(places, uri, key=lambda i: uris[i].as_py())
+    return range(first, bisect_right(places, uri, lo=first, key=lambda i: uris[i].as_py()))
