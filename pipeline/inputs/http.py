@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, Queue
 from urllib.parse import quote, urlsplit
 
 from pipeline.errors import ReadError
@@ -50,7 +51,8 @@ class HttpPolicy:
 
     hosts:     exact names, or ".example.com" for every name below it
     timeout_s: longest silence on the connection
-    total_s:   longest time for the whole answer, since a trickling body never falls silent
+    total_s:   longest time for the look-up of the name, and again for the whole answer, since a
+               trickling body never falls silent
     """
 
     hosts: frozenset[str]
@@ -62,6 +64,32 @@ class HttpPolicy:
     def allows(self, host: str) -> bool:
         parents = {host[at:] for at, letter in enumerate(host) if letter == "."}
         return host in self.hosts or bool(parents & self.hosts)
+
+
+class CheckedConnection(http.client.HTTPConnection):
+    """A connection to `address` that asks for `host` and verifies the certificate of `host`."""
+
+    def __init__(self, host: str, port: int, address: str, is_tls: bool, timeout_s: float) -> None:
+        super().__init__(host, port, timeout=timeout_s)
+        self._address = address
+        self._is_tls = is_tls
+        # `sock` is None from the answer's head on where the server closes after its answer.
+        self._socket: socket.socket | None = None
+
+    def connect(self) -> None:
+        """Connect to the checked address. Raises OSError."""
+        raw = socket.create_connection((self._address, self.port), self.timeout)
+        self._socket = raw
+        if self._is_tls:
+            context = ssl.create_default_context()
+            self._socket = context.wrap_socket(raw, server_hostname=self.host)
+        self.sock = self._socket
+
+    def cut_off(self) -> None:
+        """Shut the connection down while another thread waits for it; that one gets an error."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> bytes:
@@ -76,10 +104,11 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
         raise ReadError("forbidden", f"{host!r} is not among the allowed hosts")
     port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
     address = _checked_address(host, port, policy)
-    connection = _connection(parts.scheme.lower(), host, port, address, policy.timeout_s)
+    is_tls = parts.scheme.lower() == "https"
+    connection = CheckedConnection(host, port, address, is_tls, policy.timeout_s)
     target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
-    watch = threading.Timer(policy.total_s, _cut_off, [connection])
+    watch = threading.Timer(policy.total_s, connection.cut_off)
     watch.daemon = True
     watch.start()
     started = time.monotonic()
@@ -98,16 +127,9 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
         connection.close()
 
 
-def _cut_off(connection: http.client.HTTPConnection) -> None:
-    """Shut a connection down while another thread waits for it; that thread gets an error."""
-    if connection.sock is not None:
-        with suppress(OSError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
-
-
 def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:
     try:
-        addresses = policy.resolve(host, port)
+        addresses = _resolved(host, port, policy)
     except OSError as error:
         raise ReadError("network", f"{host!r} has no address: {error}") from error
     private = [address for address in addresses if not policy.public(address)]
@@ -116,20 +138,28 @@ def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:
     return addresses[0]
 
 
-def _connection(
-    scheme: str, host: str, port: int, address: str, timeout_s: float
-) -> http.client.HTTPConnection:
-    """A connection to `address` that asks for `host` and verifies the certificate of `host`."""
-    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+def _resolved(host: str, port: int, policy: HttpPolicy) -> list[str]:
+    """Look a name up within `policy.total_s`. Raises OSError, or ReadError where it takes longer.
 
-    def connect() -> None:
-        raw = socket.create_connection((address, port), timeout_s)
-        if scheme == "https":
-            raw = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
-        connection.sock = raw
+    The system's look-up cannot be interrupted, so one that is given up ends in a thread of its own.
+    """
+    found: Queue[list[str] | OSError] = Queue()
 
-    connection.connect = connect  # type: ignore[method-assign]
-    return connection
+    def look_up() -> None:
+        try:
+            found.put(policy.resolve(host, port))
+        except OSError as error:
+            found.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        answer = found.get(timeout=policy.total_s)
+    except Empty:
+        message = f"the address of {host!r} was not known after {policy.total_s:g} s"
+        raise ReadError("timeout", message) from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer
 
 
 def _body(answer: http.client.HTTPResponse, max_bytes: int | None) -> bytes:

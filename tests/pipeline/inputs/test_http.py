@@ -1,13 +1,20 @@
 """HTTP inputs: off, then only listed hosts, then only public addresses, and no second look-up."""
 
 import http.server
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from pipeline.errors import ReadError
 from pipeline.inputs.http import HttpPolicy, is_public, read_http
@@ -75,7 +82,8 @@ def test_a_listed_host_is_asked_by_its_name_at_the_checked_address(port: int) ->
 
 def test_hosts_that_are_not_listed(port: int) -> None:
     policy = here({"img.example", ".cdn.example"})
-    for host in ("evil.example", "cdn.example", "img.example.evil", "xcdn.example", "127.0.0.1"):
+    names = ("evil.example", "cdn.example", "img.example.evil", "xcdn.example", "a.img.example")
+    for host in (*names, "127.0.0.1"):
         assert status(f"http://{host}:{port}/", policy) == "forbidden"
     assert status(f"http://img.example:{port}/", None) == "forbidden"
     assert status("http:///x", policy) == "bad_uri"
@@ -119,11 +127,73 @@ def test_answers_that_are_no_picture(port: int) -> None:
     assert status(f"{at}/429", policy) == "throttled"
     assert status(f"{at}/500", policy) == "network"
     assert status(f"{at}/short", policy) == "network"
+    assert status(f"{at}/short", policy, max_bytes=999) == "network"
     assert status(f"{at}/", policy, max_bytes=3) == "too_large"
     assert status("http://h:9/", policy) == "network"
 
 
 def test_an_answer_that_trickles_is_cut_off(port: int) -> None:
     policy = replace(here({"h"}), timeout_s=5, total_s=0.5)
-    assert status(f"http://h:{port}/trickle", policy) == "timeout"
-    assert status(f"http://h:{port}/head", policy) == "timeout"
+    for path in ("trickle", "head"):
+        started = time.monotonic()
+        assert status(f"http://h:{port}/{path}", policy) == "timeout"
+        assert time.monotonic() - started < 10  # the answer itself takes a minute
+
+
+def test_the_whole_time_bounds_the_look_up_of_the_name_too() -> None:
+    looked_up = threading.Event()
+
+    def slow(host: str, port: int) -> list[str]:
+        looked_up.wait(60)
+        return ["127.0.0.1"]
+
+    policy = replace(here({"h"}), total_s=0.3, resolve=slow)
+    started = time.monotonic()
+    assert status("http://h:9/", policy) == "timeout"
+    assert time.monotonic() - started < 10
+    looked_up.set()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of img.example that signs itself, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "img.example")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("img.example")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_https_asks_for_a_certificate_of_that_host(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        policy, at = here({"img.example", "other.example"}), server.server_address[1]
+        # Nobody vouches for it: the machine's own list of authorities does not know it.
+        assert status(f"https://img.example:{at}/", policy) == "network"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert b"img.example" in read_http(f"https://img.example:{at}/", policy, None)
+        assert status(f"https://other.example:{at}/", policy) == "network"
+        server.shutdown()
