@@ -5,7 +5,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pipeline.errors import UsageError
 
-SECRET_PARAMETERS = re.compile(r"(?i)(secret|token|password|passwd|signature|credential|sig|key)$")
+# Parameters that carry a credential: by the last word of the name (`X-Amz-Signature`,
+# `access_token`, `clientSecret`), so that `monkey` is none, and by whole names.
+SECRET_WORDS = re.compile(
+    r"secret|token|password|passwd|pwd|passphrase|signature|sig|jwt|credentials?|auth|"
+    r"authorization|bearer|key|apikey"
+)
+SECRET_NAMES = frozenset(["accesskeyid", "awsaccesskeyid", "googleaccessid", "accesskey", "sas"])
+# Keys that are no credentials: what to sort by, where a page begins, and the like.
+PLAIN_KEYS = re.compile(r"(sort|order|group|cache|primary|partition|row|object|page)[-_.]?key")
 ACCESS_KEY = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
 
 
@@ -35,13 +43,21 @@ def refuse_credentials(text: str) -> None:
         if "@" in parts.netloc:
             where = "user:password@"
         elif scheme_of(text) != "s3":  # in an s3 key a question mark is only a character
-            names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-            where = next(
-                (f"the parameter {n!r}" for n in names if SECRET_PARAMETERS.search(n)), None
-            )
+            given = f"{parts.query}&{parts.fragment}"  # tokens of OAuth come in the fragment
+            names = [name for name, _ in parse_qsl(given, keep_blank_values=True)]
+            where = next((f"the parameter {n!r}" for n in names if _is_secret(n)), None)
     if where:
         raise UsageError(
             f"an argument contains {where}. Credentials are never taken from arguments or "
             "addresses, where logs and tables would keep them: use a role, AWS_PROFILE or the "
             "environment."
         )
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a parameter of this name carries a credential."""
+    apart = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).lower()
+    words = re.findall(r"[a-z0-9]+", apart)
+    if not words or PLAIN_KEYS.fullmatch("_".join(words)):
+        return False
+    return bool(SECRET_WORDS.fullmatch(words[-1])) or "".join(words) in SECRET_NAMES

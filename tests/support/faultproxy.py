@@ -2,6 +2,7 @@
 
 For every request a function chooses one fault or none:
     throttle   503 SlowDown; the server never sees the request
+    forbid     403 AccessDenied; the server never sees it
     conflict   409 ConditionalRequestConflict; the server never sees it
     reset      the connection is reset; the server never sees it
     lost       the server does it, and the connection is reset instead of its answer
@@ -33,6 +34,7 @@ ERROR = (
     "</Error>"
 )
 ANSWERS = {
+    "forbid": ("403 Forbidden", "AccessDenied"),
     "throttle": ("503 Slow Down", "SlowDown"),
     "conflict": ("409 Conflict", "ConditionalRequestConflict"),
 }
