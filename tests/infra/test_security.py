@@ -211,3 +211,10 @@ def test_machines_are_not_open_to_the_world() -> None:
     for kind in machines["available_node_types"].values():
         assert kind["node_config"]["MetadataOptions"]["HttpTokens"] == "required"
     assert "--dashboard-host=127.0.0.1" in machines["head_start_ray_commands"][1]
+
+
+def test_the_namespace_admits_restricted_pods_only() -> None:
+    (space,) = (d for d in kubernetes() if d["kind"] == "Namespace")
+    assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    named = [d for d in kubernetes() if d["kind"] != "Namespace"]
+    assert {d["metadata"]["namespace"] for d in named} == {space["metadata"]["name"]}

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -10,11 +11,21 @@ from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.http import HttpPolicy
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import FORMATS
-from pipeline.settings import Settings
+from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
 from s2cnet import PRESETS
 from tests.support.old_settings import BEFORE, PARTS
 
 STORED = Path(__file__).parents[1] / "golden" / "runs" / "release_0_1_0" / "out" / "runs"
+
+
+# Another value of each setting that is free text.
+OTHER_TEXTS = {
+    "ratios": "1:1",
+    "background": "000000",
+    "guards": "off",
+    "fallback": "pad",
+    "safe_areas": "1:1=badge:0.75,0.75,1,1",
+}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +93,28 @@ def test_identity_holds_what_changes_the_crops_and_nothing_else() -> None:
     assert same.identity() == plain
     for change in ({"quality": 81}, {"ratios": "1:1"}, {"max_side": 100}, {"crop_files": True}):
         assert Settings.of(**change).identity() != plain
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        item.name
+        for part in (DecodingSettings, CroppingSettings, ThumbnailSettings)
+        for item in fields(part)
+    ],
+)
+def test_every_setting_that_changes_the_crops_is_in_the_identity(name: str) -> None:
+    value = Settings().flat()[name]
+    choices = next(kinds[name] for kinds in map(get_type_hints, PARTS) if name in kinds)
+    if get_origin(choices) is Literal:
+        other = next(choice for choice in get_args(choices) if choice != value)
+    elif isinstance(value, bool):
+        other = not value
+    elif isinstance(value, str):
+        other = OTHER_TEXTS[name]
+    else:
+        other = value * 0.9 if isinstance(value, float) else value + 1
+    assert Settings.of(**{name: other}).identity() != Settings().identity()
 
 
 def test_identity_is_that_of_a_run_made_before_settings_had_parts() -> None:

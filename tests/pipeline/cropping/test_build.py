@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 
 from pipeline.cropping import build
 from pipeline.cropping.build import COMPILE_FROM, choose_weights, engine_of, make_engine
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
-from s2cnet import FastS2CNet, aot
+from s2cnet import FastS2CNet, S2CNet, WeightsError, aot, to_published_state_dict
 from s2cnet.aot import CannotCompileError
 
 UNTRAINED = choose_weights("untrained")
@@ -79,3 +80,18 @@ def test_unknown_names_list_the_known_ones() -> None:
         make_engine(UNTRAINED, search="fine")
     with pytest.raises(UsageError, match="there is no device 'gpu'"):
         make_engine(UNTRAINED, device="gpu")
+
+
+def test_weights_that_changed_after_they_were_pinned_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+
+    def write(seed: int) -> None:
+        network = S2CNet.untrained("gaicv1", seed=seed)
+        safetensors.torch.save_file(to_published_state_dict(network), path)
+
+    write(1)
+    pinned = choose_weights(str(path))
+    pinned.load()
+    write(2)
+    with pytest.raises(WeightsError, match="sha256"):
+        pinned.load()

@@ -144,6 +144,24 @@ def test_scores_do_not_depend_on_the_size_of_the_view(engine: CropEngine) -> Non
     np.testing.assert_allclose(near, far, atol=1e-5)
 
 
+def test_scores_are_those_of_the_definition_whatever_the_sides(engine: CropEngine) -> None:
+    """By `S2CNet.forward` on boxes that are scaled here, one side by another factor than the other.
+
+    270 by 256 pixels become 256 by 256. All edges fall on whole pixels of the input.
+    """
+    network = S2CNet.untrained(seed=1).eval()
+    (seen,) = engine.see([photo(270, 256)])
+    image = seen.sent.network_input()
+    assert image.shape[1:] == (256, 256)
+    boxes_px = boxes((0, 0, 270, 256), (0, 0, 135, 100), (135, 50, 270, 256))
+    scale = np.array([256 / 270, 1, 256 / 270, 1], np.float32)
+    crops = torch.tensor(np.hstack([np.zeros((3, 1), np.float32), boxes_px * scale]))
+    found = torch.tensor(seen.objects.boxes * scale)
+    with torch.no_grad():
+        expected = network(image[None], crops, [found]).numpy()
+    np.testing.assert_allclose(engine.score(seen, boxes_px), expected, atol=1e-4)
+
+
 def test_a_score_that_is_no_number_is_an_error() -> None:
     broken = S2CNet.untrained(seed=1)
     with torch.no_grad():

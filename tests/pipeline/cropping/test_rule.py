@@ -97,6 +97,17 @@ def test_penalties_are_taken_off() -> None:
         assert value == pytest.approx([expected], abs=1e-6), changes
 
 
+def test_a_circle_alone_pays_for_what_its_corners_hide() -> None:
+    """A head in a corner of the square; the same crop as a plain 1:1 hides nothing."""
+    heads = np.array([[0.0, 0.0, 0.1, 0.1]])
+    found = Detections(attention=Attention(EVEN, EVEN, heads, np.ones(1)))
+    parts = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1)), 1.0
+    rule = rule_of(circle=2.0)
+    assert CropValue(rule, *parts, is_circle=False)(WHOLE) == pytest.approx([0.0])
+    # even the corner nearest to the centre is hidden: at .8 · √2 = 1.13 radii
+    assert CropValue(rule, *parts, is_circle=True)(WHOLE) == pytest.approx([-2.0])
+
+
 def test_the_free_shape_has_its_own_coefficients() -> None:
     free = np.zeros(11)
     free[FREE_FEATURES.index("ratio_squared")] = 1

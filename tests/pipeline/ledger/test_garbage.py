@@ -1,5 +1,7 @@
 """Only what no committed run can ever need is removed, whoever wakes up later."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,20 @@ def test_young_things_stay(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(2))
     ledger.commit_task(0, done(ledger.task_inputs(0)))
+    assert find_garbage(store, older_than_s=3600) == []
+
+
+def test_a_run_at_work_is_not_given_up_for_its_old_tasks(tmp_path: Path) -> None:
+    """It began three hours ago and has recorded a task a minute ago; only older runs may go."""
+    store = open_store(str(tmp_path))
+    ledger = open_ledger(store, make_inputs(6))
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
+    for file in tmp_path.rglob("*"):
+        os.utime(file, (time.time() - 3 * 3600,) * 2)
+    ledger.commit_task(1, done(ledger.task_inputs(1)))
+    assert find_garbage(store, older_than_s=3600) == []
+    for file in (tmp_path / "_data").rglob("*"):
+        os.utime(file, (time.time() - 3 * 3600,) * 2)  # its record alone is young
     assert find_garbage(store, older_than_s=3600) == []
 
 

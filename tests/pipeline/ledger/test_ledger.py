@@ -19,6 +19,7 @@ from pipeline.ledger.pinned import pin
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
+from tests.support.faultproxy import FaultProxy
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 
@@ -189,3 +190,14 @@ def test_a_record_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     store.write(task_key(ledger.run_id, 0), b'{"format": 99}')
     with pytest.raises(LedgerError, match="upgrade"):
         ledger.record(0)
+
+
+def test_a_run_is_not_begun_in_a_store_that_overwrites(
+    s3: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FaultProxy(s3_server, lambda request: "deaf") as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
+        store = open_store(s3)
+        with pytest.raises(LedgerError, match="overwrote an object"):
+            open_ledger(store, make_inputs(2))
+        assert [o.key for o in store.list() if not o.key.startswith("runs/_probe/")] == []

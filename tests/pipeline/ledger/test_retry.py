@@ -29,3 +29,12 @@ def test_a_retry_of_a_retry(tmp_path: Path) -> None:
     third = run_all(open_ledger(store, left, parent=second)).run_id
     with pytest.raises(UsageError, match="no transient failures"):
         failed_inputs(store, third)
+
+
+def test_failures_that_a_retry_left_alone_are_found_in_the_first_run_s_list(tmp_path: Path) -> None:
+    """The list of the second run holds the transient failures only."""
+    store = open_store(str(tmp_path))
+    inputs = make_inputs(6)
+    first = run_all(open_ledger(store, inputs), {0: "transient", 2: "permanent"}).run_id
+    second = run_all(open_ledger(store, failed_inputs(store, first), parent=first)).run_id
+    assert failed_inputs(store, second, "permanent").equals(inputs.take([2, 5]))

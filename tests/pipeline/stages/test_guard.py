@@ -37,7 +37,7 @@ def die_on(task: Task, index: int) -> None:
 
 
 def test_a_photo_that_three_workers_died_on_is_given_up() -> None:
-    for _ in range(guard.DEATHS):
+    for _ in range(3):
         task = make_task(4)
         die_on(task, 2)
         assert set(statuses(task)) == {"ok"}
@@ -47,6 +47,14 @@ def test_a_photo_that_three_workers_died_on_is_given_up() -> None:
     failure = task.rows[2].failure
     assert failure is not None
     assert (failure.stage, failure.kind) == ("score", "transient")
+
+
+def test_a_photo_that_two_workers_died_on_is_tried_again() -> None:
+    for _ in range(2):
+        die_on(make_task(4), 2)
+    task = make_task(4)
+    assert ids(task) == ["0", "1", "2", "3"]
+    assert set(statuses(task)) == {"ok"}
 
 
 def test_deaths_on_different_photos_or_tasks_are_not_added_up() -> None:
@@ -83,9 +91,22 @@ def test_a_worker_that_is_busy_for_too_long_ends_itself(tmp_path: Path) -> None:
         "task = Task(7, [PhotoRow(image_id='0', uri='0')])\n"
         "for row in guard.one_by_one(task, 'score', 'run', 0.2): time.sleep(60)\n"
     )
-    for _ in range(guard.DEATHS):
+    for _ in range(3):
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, timeout=30)
         assert done.returncode == guard.EXIT_CODE
     task = make_task(1)
     assert ids(task) == []
     assert statuses(task) == ["timeout"]
+
+
+def test_a_photo_that_is_done_in_time_leaves_no_timer(tmp_path: Path) -> None:
+    program = (
+        "import tempfile, time; from pipeline.stages import guard\n"
+        "from pipeline.stages.task import PhotoRow, Task\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "task = Task(7, [PhotoRow(image_id=str(n), uri=str(n)) for n in range(3)])\n"
+        "for row in guard.one_by_one(task, 'score', 'run', 1): pass\n"
+        "time.sleep(2)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, timeout=30)
+    assert done.returncode == 0

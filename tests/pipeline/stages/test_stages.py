@@ -194,6 +194,15 @@ def test_photos_of_a_block_are_detected_together_where_that_pays(tmp_path: Path)
         np.testing.assert_array_equal(row.objects.scores, other.objects.scores)
 
 
+def test_a_photo_that_changed_after_the_plan_is_told(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", 2)
+    settings = Settings.of(input=str(tmp_path / "in"), output=str(tmp_path / "out"))
+    job, ledger = plan(settings, Log("json", io.StringIO())).begin()
+    Image.fromarray(scene(64, 64)).save(tmp_path / "in" / "1.jpg")
+    read = unpack(read_decode(pa.table({"task": ledger.pending()}), job))
+    assert [row.status for row in read.rows] == ["ok", "changed"]
+
+
 def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
     job, block = decoded_block(tmp_path, 3)
     score = DetectScore(job, "cpu")
