@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec.structs import asdict, replace
 
 from pipeline.code_version import code_version
@@ -151,7 +152,7 @@ def commit(
     }
     manifest = ledger.finish(about)
     figures = {**asdict(manifest.metrics), **manifest.session}
-    figures["images"] = manifest.rows
+    figures |= {"images": manifest.rows, "costs": msgspec.to_builtins(manifest.metrics.costs)}
     for line in [] if log.json else summary_lines(figures):
         log.say("summary", line)
     if verdict == "over_error_rate":

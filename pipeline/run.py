@@ -8,7 +8,6 @@ counts once, and a run that dies goes on where its records end.
 import logging
 import os
 import signal
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -27,6 +26,7 @@ from ray.exceptions import RayError
 
 from pipeline.errors import LedgerError
 from pipeline.job import commit, plan, verdict_of
+from pipeline.report.costs import Machines, Session
 from pipeline.report.progress import Log, Progress, tell_when_stuck
 from pipeline.report.telemetry import Telemetry, endpoint, write_textfile
 from pipeline.settings import RunningSettings, Settings, Verdict
@@ -62,13 +62,12 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     before = telemetry.as_dict()
     message = f"{before['tasks_done']:,} of {ledger.task_count:,} tasks are on record"
     log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
-    started = time.monotonic()
-    session: dict[str, Any] = {}
+    session = Session()
     if pending:
         workers = start_ray(settings.running, len(pending))
         log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
-        images = ledger.rows - before["images_done"]
-        progress = Progress(log, images, len(pending))
+        session.machines = workers.machines
+        progress = Progress(log, ledger.rows - before["images_done"], len(pending))
         with (
             endpoint(
                 telemetry, settings.running.metrics_port or None, settings.running.metrics_host
@@ -77,13 +76,11 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
         ):
             for done in chain(pending, job, workers):
                 telemetry.task_done(done.task, done.metrics)
+                session.task_done(done.metrics, done.spans)
                 if settings.running.metrics_file:
                     write_textfile(telemetry, settings.running.metrics_file)
                 progress.advance(done.metrics.photos, done.metrics.ok, done.metrics.crops)
-        wall_s = time.monotonic() - started
-        session = {"wall_s": round(wall_s, 2), "images_per_s": round(images / wall_s, 3)}
-        session |= {"device": workers.device, "actors": workers.actors}
-    return commit(job, ledger, log, telemetry.totals, session)
+    return commit(job, ledger, log, telemetry.totals, session.facts())
 
 
 @dataclass(frozen=True)
@@ -96,6 +93,12 @@ class ClusterShares:
     actor_gpus: float
     task_cpus: float  # of one read-and-decode or encode task
     why: str
+    cores: float  # of the whole cluster
+
+    @property
+    def machines(self) -> Machines:
+        """What a session has of the cluster, to say afterwards what limited it."""
+        return Machines(self.cores, self.actor_gpus * self.actors, self.actors, self.device)
 
 
 def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[TaskSummary]:
@@ -200,8 +203,9 @@ def share_out(
         actors = num_actors or min(tasks, max(1, int(gpus / gpus_per_actor)))
         actor_cpus = min(1.0, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {gpus_per_actor:g} for each of {actors} actors"
-        return ClusterShares("cuda", actors, actor_cpus, gpus_per_actor, min(1.0, cpus / 2), why)
+        task_cpus = min(1.0, cpus / 2)
+        return ClusterShares("cuda", actors, actor_cpus, gpus_per_actor, task_cpus, why, cpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     why = f"{found} in the cluster; {actors} actors of one thread on {cpus:g} cores"
-    return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why)
+    return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)

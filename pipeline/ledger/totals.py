@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from pipeline.ledger.figures import RETRY, Figures
+from msgspec.structs import asdict
+
+from pipeline.ledger.figures import RETRY, Cost, Figures
 from pipeline.ledger.records import Manifest
 
 
@@ -26,6 +28,7 @@ class RunTotals:
         self._clock = clock
         self._lock = threading.Lock()
         self.started_s = self.last_task_s = clock()
+        self.limits: str | None = None  # what kept the run from being faster, in words
 
     @classmethod
     def of_manifest(cls, manifest: Manifest) -> Self:
@@ -33,6 +36,7 @@ class RunTotals:
         made = cls(manifest.run_id, manifest.rows, manifest.tasks, lambda: manifest.committed_at)
         made._totals, made._tasks = manifest.metrics, set(range(manifest.tasks))
         made.add_requests(manifest.session.get("driver_requests", {}))
+        made.limits = manifest.session.get("limits")
         return made
 
     def task_done(self, task: int, figures: Figures) -> None:
@@ -66,9 +70,14 @@ class RunTotals:
             "images_done": totals.photos,
             "images_planned": self.images_planned,
             "crops": totals.crops,
+            "crops_by_verdict": dict(sorted(totals.verdicts.items())),
+            "crops_by_reason": dict(sorted(totals.reasons.items())),
+            "crops_by_confidence": dict(sorted(totals.confidence.items(), key=_number)),
             "input_bytes": totals.bytes,
             "crop_bytes": totals.crop_bytes,
             "stage_seconds": {s: round(v, 3) for s, v in totals.seconds.items()},
+            "costs": {stage: _told(cost) for stage, cost in totals.costs.items()},
+            "limits": self.limits,
             "storage_requests": requests,
             "storage_retries": retries,
             "storage_requests_per_image": round(sum(requests.values()) / max(totals.photos, 1), 4),
@@ -80,6 +89,15 @@ class RunTotals:
     def metrics_json(self) -> bytes:
         """`as_dict` as it is stored."""
         return (json.dumps(self.as_dict(), indent=1) + "\n").encode()
+
+
+def _told(cost: Cost) -> dict[str, float]:
+    """The figures of a cost that are not 0, in seconds, bytes and counts."""
+    return {name: round(value, 3) for name, value in asdict(cost).items() if value}
+
+
+def _number(item: tuple[str, int]) -> float:
+    return float(item[0])
 
 
 def _split(requests: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from pipeline.report.costs import cost_table
+
 PLAIN_EVERY_S = 10.0
 TERMINAL_EVERY_S = 0.2
 STUCK_EVERY_S = 60.0
@@ -137,7 +139,7 @@ def duration(seconds: float) -> str:
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
-    """A run's summary for a person: photos by status, crops, rate, seconds of work by stage."""
+    """A run's summary for a person: photos by status, crops, rate, time and costs by stage."""
     seconds: dict[str, float] = summary["seconds"]
     total = sum(seconds.values()) or 1.0
     statuses = sorted(summary["statuses"].items(), key=lambda item: (-item[1], item[0]))
@@ -155,4 +157,6 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         )
     lines.append("time     seconds of work by stage")
     lines += [f"  {name:<8}{s:>9.1f}  {100 * s / total:3.0f} %" for name, s in seconds.items()]
+    lines += cost_table(summary.get("costs", {}))
+    lines += [f"limit    {summary['limits']}"] if "limits" in summary else []
     return lines

@@ -4,39 +4,64 @@
     prometheus_text  the text form that Prometheus reads, from an endpoint or from a file
     infra/grafana.json draws the same names; a test compares it with METRICS
 
-No label holds a run id or a photo's address, so the number of series stays small.
+No label holds a run id or a photo's address, and each figure has at most MOST_VALUES series.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client import write_to_textfile as write_registry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from pipeline.errors import UsageError
+from pipeline.ledger.figures import Figures
 from pipeline.ledger.totals import RunTotals
 
 LOOPBACK = "127.0.0.1"
 
-# name: (help, label or none). Counters end in _total, as Prometheus asks; the others are gauges.
-METRICS: dict[str, tuple[str, str]] = {
-    "s2cnet_images_total": ("Images on record, by status (ok or the reason)", "status"),
-    "s2cnet_images_planned": ("Images of this run's plan", ""),
-    "s2cnet_crops_total": ("Crops on record", ""),
-    "s2cnet_input_bytes_total": ("Bytes of photos read", ""),
-    "s2cnet_crop_bytes_total": ("Bytes of encoded crops", ""),
-    "s2cnet_stage_seconds_total": ("Seconds of work, by stage, all workers together", "stage"),
-    "s2cnet_storage_requests_total": ("Storage requests, by operation", "operation"),
-    "s2cnet_storage_retries_total": ("Storage requests made again, by reason", "reason"),
-    "s2cnet_tasks_done_total": ("Tasks on record", ""),
-    "s2cnet_tasks_planned": ("Tasks of this run's plan", ""),
-    "s2cnet_queue_depth_tasks": ("Tasks planned and not yet on record", ""),
-    "s2cnet_start_time_seconds": ("When this attempt at the run started, in Unix time", ""),
-    "s2cnet_last_task_time_seconds": ("When the latest task came on record, in Unix time", ""),
+# name: (help, labels). Counters end in _total, as Prometheus asks; the others are gauges, but for
+# the histogram CONFIDENCE.
+METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "s2cnet_images_total": ("Images on record, by status (ok or the reason)", ("status",)),
+    "s2cnet_images_planned": ("Images of this run's plan", ()),
+    "s2cnet_crops_total": (
+        "Crops on record, by verdict (ok, fallback, review) and shape",
+        ("verdict", "ratio"),
+    ),
+    "s2cnet_crop_reasons_total": (
+        "Crops whose verdict has a reason, by both",
+        ("verdict", "reason"),
+    ),
+    "s2cnet_crop_confidence": ("Crops by their probability to be accepted by a person", ()),
+    "s2cnet_input_bytes_total": ("Bytes of photos read", ()),
+    "s2cnet_crop_bytes_total": ("Bytes of encoded crops", ()),
+    "s2cnet_stage_seconds_total": ("Seconds of work, by stage, all workers together", ("stage",)),
+    "s2cnet_cpu_seconds_total": ("CPU seconds of the workers, by stage", ("stage",)),
+    "s2cnet_gpu_seconds_total": ("Seconds of work on a GPU times its share, by stage", ("stage",)),
+    "s2cnet_wait_seconds_total": ("Seconds that threads waited for stores, by stage", ("stage",)),
+    "s2cnet_worker_starts_total": ("Worker processes started", ()),
+    "s2cnet_storage_requests_total": ("Storage requests, by operation", ("operation",)),
+    "s2cnet_storage_retries_total": ("Storage requests made again, by reason", ("reason",)),
+    "s2cnet_tasks_done_total": ("Tasks on record", ()),
+    "s2cnet_tasks_planned": ("Tasks of this run's plan", ()),
+    "s2cnet_queue_depth_tasks": ("Tasks planned and not yet on record", ()),
+    "s2cnet_start_time_seconds": ("When this attempt at the run started, in Unix time", ()),
+    "s2cnet_last_task_time_seconds": ("When the latest task came on record, in Unix time", ()),
 }
+CONFIDENCE = "s2cnet_crop_confidence"
+UNKNOWN = "unknown"  # label of crops of tasks whose records tell no verdict
+OTHER = "other"  # label of all values beyond MOST_VALUES
+MOST_VALUES = 200  # series of one figure; a run's shapes are given by its user
+
+Values = dict[tuple[str, ...], float]  # by label values, in the order of METRICS
 
 
 class Telemetry(RunTotals, Collector):
@@ -44,16 +69,22 @@ class Telemetry(RunTotals, Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures as Prometheus families; `prometheus_client` calls this at a scrape."""
-        now = self.as_dict()
-        values: dict[str, float | dict[str, float]] = {
-            "s2cnet_images_total": now["images"],
+        now, totals = self.as_dict(), self.totals
+        costs = totals.costs
+        values: dict[str, float | Values] = {
+            "s2cnet_images_total": _one_label(now["images"]),
             "s2cnet_images_planned": now["images_planned"],
-            "s2cnet_crops_total": now["crops"],
+            "s2cnet_crops_total": _crops(totals),
+            "s2cnet_crop_reasons_total": _bounded(_two_labels(totals.reasons)),
             "s2cnet_input_bytes_total": now["input_bytes"],
             "s2cnet_crop_bytes_total": now["crop_bytes"],
-            "s2cnet_stage_seconds_total": now["stage_seconds"],
-            "s2cnet_storage_requests_total": now["storage_requests"],
-            "s2cnet_storage_retries_total": now["storage_retries"],
+            "s2cnet_stage_seconds_total": _one_label(now["stage_seconds"]),
+            "s2cnet_cpu_seconds_total": {(stage,): cost.cpu_s for stage, cost in costs.items()},
+            "s2cnet_gpu_seconds_total": {(stage,): cost.gpu_s for stage, cost in costs.items()},
+            "s2cnet_wait_seconds_total": {(stage,): cost.wait_s for stage, cost in costs.items()},
+            "s2cnet_worker_starts_total": sum(cost.starts for cost in costs.values()),
+            "s2cnet_storage_requests_total": _one_label(now["storage_requests"]),
+            "s2cnet_storage_retries_total": _one_label(now["storage_retries"]),
             "s2cnet_tasks_done_total": now["tasks_done"],
             "s2cnet_tasks_planned": now["tasks_planned"],
             "s2cnet_queue_depth_tasks": now["queue_depth_tasks"],
@@ -62,6 +93,7 @@ class Telemetry(RunTotals, Collector):
         }
         for name, value in values.items():
             yield _family(name, value)
+        yield _confidence(totals)
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -106,11 +138,51 @@ def endpoint(telemetry: Telemetry, port: int | None, host: str = LOOPBACK) -> It
         thread.join()
 
 
-def _family(name: str, value: float | dict[str, float]) -> Metric:
-    text, label = METRICS[name]
+def _one_label(values: Mapping[str, float]) -> Values:
+    return {(value,): number for value, number in values.items()}
+
+
+def _two_labels(counts: Mapping[str, int]) -> Values:
+    """Counts keyed `first|second`, by both."""
+    return {(key.partition("|")[0], key.partition("|")[2]): n for key, n in counts.items()}
+
+
+def _crops(totals: Figures) -> Values:
+    """Crops by verdict and shape, those of records without a verdict too."""
+    told: Values = {
+        (verdict, ratio): n for (ratio, verdict), n in _two_labels(totals.verdicts).items()
+    }
+    untold = totals.crops - sum(totals.verdicts.values())
+    if untold or not told:
+        told[UNKNOWN, UNKNOWN] = untold
+    return _bounded(told)
+
+
+def _bounded(values: Values) -> Values:
+    """The largest values, and the sum of the others under the label `other`."""
+    ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+    kept, left = dict(ordered[:MOST_VALUES]), ordered[MOST_VALUES:]
+    if left:
+        kept[(OTHER,) * len(left[0][0])] = sum(number for _, number in left)
+    return kept
+
+
+def _confidence(totals: Figures) -> Metric:
+    """The histogram of confidence; Prometheus's buckets count all crops up to their end."""
+    below, buckets = 0, []
+    for tenth in range(1, 11):
+        end = str(tenth / 10)
+        below += totals.confidence.get(end, 0)
+        buckets.append((end, below))
+    family = HistogramMetricFamily(CONFIDENCE, METRICS[CONFIDENCE][0])
+    family.add_metric([], [*buckets, ("+Inf", below)], totals.confidence_sum)
+    return family
+
+
+def _family(name: str, value: float | Values) -> Metric:
+    text, labels = METRICS[name]
     make = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-    family = make(name, text, labels=[label] if label else [])
-    samples = value.items() if isinstance(value, dict) else [("", value)]
-    for of, number in samples:
-        family.add_metric([of] if label else [], number)
+    family = make(name, text, labels=labels)
+    for of, number in value.items() if isinstance(value, dict) else [((), value)]:
+        family.add_metric(of, number)
     return family

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from pipeline.cropping.results import ScoredCrop
-from pipeline.ledger.figures import Cost, Figures
+from pipeline.ledger.figures import Cost, Figures, confidence_counts
 from pipeline.photo.thumbnail import cut, encode, thumbnail_size
 from pipeline.settings import ThumbnailSettings
 from pipeline.shapes import parse_shape
@@ -86,6 +86,8 @@ def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
         ),
         kinds=Counter(row.kind for row in rows if row.kind),
         overridden=sum(bool(row.override and row.override.name) for row in rows),
+        confidence=confidence_counts(crop.chosen.confidence for crop in crops),
+        confidence_sum=round(sum(crop.chosen.confidence or 0.0 for crop in crops), 4),
         bytes=sum(row.bytes or 0 for row in rows),
         crop_bytes=sum(len(crop.image) for crop in crops),
         seconds={s: round(sum(row.seconds.get(s, 0) for row in rows), 4) for s in STAGES},

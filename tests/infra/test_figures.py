@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.report.telemetry import METRICS
+from pipeline.report.telemetry import CONFIDENCE, METRICS
 from tests.infra.manifests import INFRA, ROOT, documents
 
 NAME = re.compile(r"\bs2cnet_\w+")
+HISTOGRAM = {f"{CONFIDENCE}_{part}": CONFIDENCE for part in ("bucket", "sum", "count")}
 
 
 def expressions() -> Iterator[tuple[str, str]]:
@@ -26,29 +27,38 @@ def expressions() -> Iterator[tuple[str, str]]:
 EXPRESSIONS = list(expressions())
 
 
+def figures_of(expression: str) -> set[str]:
+    """The figures of telemetry that an expression uses; of a histogram its parts are named."""
+    return {HISTOGRAM.get(name, name) for name in NAME.findall(expression)}
+
+
 @pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)
 def test_every_name_is_a_figure_of_telemetry(title: str, expression: str) -> None:
-    names = set(NAME.findall(expression))
+    assert CONFIDENCE not in NAME.findall(expression), "a histogram has no sample of its own name"
+    names = figures_of(expression)
     assert names, title
     assert names <= set(METRICS), title
 
 
 @pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)
 def test_labels_are_those_of_the_figure(title: str, expression: str) -> None:
-    labels = {METRICS[name][1] for name in NAME.findall(expression)}
-    asked = set(re.findall(r"by \((\w+)\)", expression)) | set(re.findall(r"\{(\w+)", expression))
+    labels = {label for name in figures_of(expression) for label in METRICS[name][1]}
+    if f"{CONFIDENCE}_bucket" in expression:
+        labels.add("le")
+    by = {one for group in re.findall(r"by \(([\w, ]+)\)", expression) for one in group.split(", ")}
+    asked = by | set(re.findall(r"[{,]\s*(\w+)\s*[!=]", expression))
     assert asked <= labels, title
 
 
 @pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)
 def test_rates_are_taken_of_counters_alone(title: str, expression: str) -> None:
     for name in re.findall(r"rate\((\w+)", expression):
-        assert name.endswith("_total"), title
+        assert name.endswith("_total") or name in HISTOGRAM, title
     assert expression.count("(") == expression.count(")"), title
 
 
 def test_every_figure_is_drawn_somewhere() -> None:
-    drawn = {name for _, expression in EXPRESSIONS for name in NAME.findall(expression)}
+    drawn = {name for _, expression in EXPRESSIONS for name in figures_of(expression)}
     assert drawn == set(METRICS)
 
 

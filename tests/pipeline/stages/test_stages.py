@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import json
+import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from pipeline.stages import guard
 from pipeline.stages.attempt import attempt
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
+from pipeline.stages.meter import Meter
 from pipeline.stages.read import read_decode
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import LEAST_BUFFER, unpack, unpack_summaries
@@ -96,6 +100,48 @@ def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
         assert failed == (row["error_kind"] in ("permanent", "transient"))
         assert failed or (row["width_px"] > 0 and row["objects"] is not None)
         assert failed or (0 <= row["focus_x"] <= 1 and 0 <= row["focus_y"] <= 1)
+
+
+def cpu_s() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+def test_a_run_tells_what_each_stage_cost(tmp_path: Path) -> None:
+    write_scenes(tmp_path / "in", 4)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
+    end_worker()
+    Meter()  # what this process did before is charged here
+    started = cpu_s()
+    manifest = do(
+        Settings.of(
+            input=str(tmp_path / "in"), output=str(tmp_path / "out"), ratios="1:1",
+            task_images=2, thumbnail_size=64, crop_files=True,
+        )
+    )  # fmt: skip
+    end_worker()
+    spent_s = cpu_s() - started
+    costs = manifest.metrics.costs
+    assert set(costs) == {"read", "decode", "detect", "score", "encode", "commit", "hand_over"}
+    assert all(costs[stage].cpu_s > 0 for stage in costs)
+    charged_s = sum(cost.cpu_s for cost in costs.values())
+    assert charged_s <= spent_s + 0.05, "nothing is charged twice"
+    assert charged_s > 0.5 * spent_s, "planning and committing are nobody's, and little"
+    assert costs["score"].cpu_s > costs["encode"].cpu_s
+    files = [path.stat().st_size for path in (tmp_path / "in").iterdir()]
+    assert costs["read"].read_bytes == sum(files), "a broken photo is read too"
+    crops = sum(
+        len(image) for image in open_run(str(tmp_path / "out")).crops()["image"].to_pylist()
+    )
+    assert (costs["encode"].requests, costs["encode"].written_bytes) == (4, crops)
+    tables = sum(table.bytes for table in manifest.tables.values())
+    assert costs["commit"].written_bytes == tables, "the record itself is written afterwards"
+    puts = sum(table.files for table in manifest.tables.values()) + manifest.tasks
+    assert costs["commit"].requests >= puts
+    told = json.loads(next((tmp_path / "out" / "runs").glob("*/metrics.json")).read_text())
+    assert told["costs"]["read"]["read_bytes"] == sum(files)
+    assert sum(told["crops_by_verdict"].values()) == told["crops"] == 4
 
 
 def test_crops_hold_what_their_columns_say(tmp_path: Path) -> None:

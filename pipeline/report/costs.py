@@ -1,0 +1,157 @@
+"""Say what a run cost, stage by stage, and what limited it.
+
+cost_lines   the ledger of a run, for a page or a program
+cost_table   the same as text
+Session      times one session of a run; `facts` go into the manifest, `limits` in words
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from pipeline.ledger.figures import Cost, Figures, add_figures
+
+WORDS = {
+    "start": "starting",
+    "read": "reading",
+    "decode": "decoding",
+    "detect": "detecting",
+    "score": "scoring",
+    "encode": "encoding",
+    "commit": "writing",
+    "hand_over": "handing over",
+}  # by stage, in the order of the work
+BUSY = 0.5  # share of the time from which on a resource is said to limit
+MEGABYTE = 1e6
+WIDTHS = (10, 7, 9, 10, 10, 10, 12)  # of the cells of `cost_table`, characters
+
+Spans = Mapping[str, tuple[float, float]]  # when which stage was busy with a task, Unix time
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """What one stage took in a whole run. `word` names the stage, `share` is of all CPU time."""
+
+    stage: str
+    word: str
+    share: float
+    cost: Cost
+
+
+def cost_lines(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[CostLine]:
+    """The stages in the order of the work; none for a run of a release that did not measure.
+
+    costs: of `Figures`, or `metrics["costs"]` of a stored manifest.
+    """
+    typed = msgspec.convert(msgspec.to_builtins(costs), dict[str, Cost])
+    total = sum(cost.cpu_s for cost in typed.values()) or 1.0
+    known = [*WORDS, *sorted(typed.keys() - WORDS.keys())]
+    return [
+        CostLine(stage, WORDS.get(stage, stage), typed[stage].cpu_s / total, typed[stage])
+        for stage in known
+        if stage in typed
+    ]
+
+
+def cost_table(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[str]:
+    """The ledger as lines of text: CPU, GPU and waiting in seconds, requests, megabytes."""
+    lines = cost_lines(costs)
+    if not lines:
+        return []
+    starts = sum(line.cost.starts for line in lines)
+    head = ("CPU s", "", "GPU s", "waited s", "requests", "MB read", "MB written")
+    out = [
+        f"cost     {'':<5}" + "".join(f"{name:>{w}}" for name, w in zip(head, WIDTHS, strict=True))
+    ]
+    for line in lines:
+        cost = line.cost
+        cells = (
+            f"{cost.cpu_s:,.1f}",
+            f"{100 * line.share:.0f} %",
+            f"{cost.gpu_s:,.1f}",
+            f"{cost.wait_s:,.1f}",
+            f"{cost.requests:,}",
+            f"{cost.read_bytes / MEGABYTE:,.1f}",
+            f"{cost.written_bytes / MEGABYTE:,.1f}",
+        )
+        row = "".join(f"{cell:>{w}}" for cell, w in zip(cells, WIDTHS, strict=True))
+        out.append(f"  {line.word:<12}{row}")
+    return [*out, f"  {starts:,} worker processes started"]
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What a session had of the cluster. `gpus` are those that its scoring workers hold."""
+
+    cores: float
+    gpus: float
+    actors: int
+    device: str
+
+
+class Session:
+    """Times one session of a run and adds up what its tasks cost."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.began = clock()
+        self.scored: float | None = None  # when the first photo was being scored
+        self.done: list[Figures] = []
+        self.machines: Machines | None = None
+
+    def task_done(self, figures: Figures, spans: Spans) -> None:
+        """Count a task that this session has done."""
+        self.done.append(Figures(statuses=figures.statuses, costs=figures.costs))
+        if "score" in spans:
+            begun = spans["score"][0]
+            self.scored = begun if self.scored is None else min(self.scored, begun)
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest tells of this session; nothing where it had no work to do.
+
+        wall_s: from the start of Ray to the last task on record, start_s: to the first photo that
+        was scored; limits: in words.
+        """
+        if not self.done or self.machines is None:
+            return {}
+        wall_s = self.clock() - self.began
+        start_s = min(wall_s, max(0.0, (self.scored or self.began) - self.began))
+        total = add_figures(self.done)
+        return {
+            "wall_s": round(wall_s, 2),
+            "start_s": round(start_s, 2),
+            "images_per_s": round(total.photos / wall_s, 3),
+            "device": self.machines.device,
+            "actors": self.machines.actors,
+            "cores": self.machines.cores,
+            "gpus": self.machines.gpus,
+            "limits": limits(total.costs, self.machines, wall_s, start_s),
+        }
+
+
+def limits(costs: Mapping[str, Cost], machines: Machines, wall_s: float, start_s: float) -> str:
+    """Say in one sentence what kept a session from being faster.
+
+    costs: of its tasks; start_s: from its begin to the first photo that was scored.
+    """
+    if start_s > wall_s / 2:
+        return f"starting limits: {start_s:.0f} of {wall_s:.0f} s went by before the first scoring"
+    cpu_s = sum(cost.cpu_s for cost in costs.values())
+    gpu_s = sum(cost.gpu_s for cost in costs.values())
+    cores_busy = cpu_s / (machines.cores * wall_s)
+    gpus_busy = gpu_s / (machines.gpus * (wall_s - start_s)) if machines.gpus else 0.0
+    cores = f"{machines.cores:g} cores busy {100 * cores_busy:.0f} % of the time"
+    if gpus_busy >= max(BUSY, cores_busy):
+        return f"scoring limits: {machines.gpus:g} GPUs busy {100 * gpus_busy:.0f} % of the time"
+    if cores_busy >= BUSY:
+        most = max(costs, key=lambda stage: costs[stage].cpu_s)
+        share = 100 * costs[most].cpu_s / cpu_s
+        return f"{WORDS.get(most, most)} limits: {cores}, {share:.0f} % of that here"
+    waiting = max(costs, key=lambda stage: costs[stage].wait_s)
+    if costs[waiting].wait_s > cpu_s:
+        waited = f"its threads waited {costs[waiting].wait_s:,.0f} s for store, disk or network"
+        return f"{WORDS.get(waiting, waiting)} limits: {waited}, {cores}"
+    return f"nothing in the job limits: {cores}; others use the machines, or it waits for workers"
