@@ -118,7 +118,11 @@ class Run:
         return self._table("previews", columns)
 
     def batches(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of one table, one file at a time, for runs that do not fit in memory."""
+        """The rows of one table, one file at a time, for runs that do not fit in memory.
+
+        columns: those wanted; one that this release declares and an older one did not write is
+            null. Raises KeyError for a column that no release has.
+        """
         wanted = None if columns is None else [*dict.fromkeys(["image_id", *columns])]
         for manifest, owned in zip(self._manifests, self._owned(), strict=True):
             for file in data_files(self._store, manifest, table):
@@ -126,7 +130,7 @@ class Run:
                 if owned is not None:
                     rows = rows.filter(pc.is_in(rows["image_id"], owned))
                 rows = rows.replace_schema_metadata(None)
-                yield rows if columns is None else rows.select(columns)
+                yield rows if columns is None else _select(rows, table, columns)
 
     def _table(self, table: str, columns: list[str] | None) -> pa.Table:
         parts = list(self.batches(table, columns))
@@ -154,3 +158,13 @@ class Run:
             table = read_table(self._store, file.key, ["image_id"])
             ids.update(table["image_id"].to_pylist())
         return ids
+
+
+def _select(rows: pa.Table, table: str, columns: list[str]) -> pa.Table:
+    """The columns of a file, in that order; those of later releases are null."""
+    declared = TABLES[table]
+    for name in columns:
+        if name not in rows.column_names and name in declared.names:
+            empty = pa.nulls(len(rows), declared.field(name).type)
+            rows = rows.append_column(pa.field(name, empty.type), empty)
+    return rows.select(columns)

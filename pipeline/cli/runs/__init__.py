@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from pipeline.cli.runs.command import Command
 from pipeline.cli.runs.listing import Diff, List, Show, Verify
+from pipeline.cli.runs.pages import Gallery
 from pipeline.cli.runs.publish import Publish
 from pipeline.cli.runs.repair import CollectGarbage, Retry
 from pipeline.command_line import parser_of, run
@@ -23,6 +24,7 @@ COMMANDS: dict[str, type[Command]] = {
     "show": Show,
     "verify": Verify,
     "diff": Diff,
+    "gallery": Gallery,
     "retry": Retry,
     "gc": CollectGarbage,
     "publish": Publish,

@@ -1,0 +1,1 @@
+"""Write a gallery of a run: static pages that show its photos, crops and what needs eyes."""

@@ -1,0 +1,124 @@
+"""Write the gallery of a committed run.
+
+index.html, app/           the page, its style and scripts; the same for every run
+data/run.js                facts, what needs eyes, the overview's figures
+data/index/<n>.js          what filters need of 10,000 photos
+data/photos/<n>.js         24 photos with previews, boxes and all values, what needs eyes first
+data/crops/<n>.js          the crops of 4 photos as the run encoded them
+data/candidates/<n>.js     the candidates of 4 photos, where the run kept them
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.ledger.layout import run_key
+from pipeline.ledger.reader import Run
+from pipeline.report.gallery.contents import FAILED, Contents, contents_of
+from pipeline.report.gallery.index import coded, decisions_of, groups, index_files
+from pipeline.report.gallery.overview import overview_of, run_facts, work_of
+from pipeline.report.gallery.pictures import Pictures, collect_pictures
+from pipeline.report.gallery.records import photo_record
+from pipeline.report.gallery.whole import write_candidates, write_crops
+from pipeline.report.scripts import PageWriter
+from pipeline.storage.store import Store
+
+PHOTOS = 24  # in one data file, and on one page of the list: about 250 kB
+MOST_CROP_BYTES = 2 << 30  # a run with more keeps the crops only of photos that need eyes
+SCRIPTS = ("parts.js", "plots.js", "review.js", "list.js", "photo.js", "gallery.js")
+WholeCrops = Literal["auto", "all", "none"]
+
+
+@dataclass(frozen=True)
+class WrittenPages:
+    """What was written. index: the key of the page to open."""
+
+    index: str
+    photos: int
+    files: int
+    bytes: int
+
+
+def gallery_prefix(run_id: str) -> str:
+    """Where a run's gallery lies in its output store."""
+    return run_key(run_id, "gallery/")
+
+
+def write_gallery(
+    run: Run, store: Store, prefix: str = "", whole_crops: WholeCrops = "auto"
+) -> WrittenPages:
+    """Write the gallery of a run below `prefix` of a store.
+
+    whole_crops: of which photos the crops are copied as they are; of the others the page shows
+        them as parts of the preview. "auto": of all in runs of up to MOST_CROP_BYTES of crops,
+        else of those that need eyes.
+    """
+    contents = contents_of(run)
+    place_of = contents.place_of()
+    with PageWriter(store, prefix) as writer, Pictures() as pictures:
+        writer.write_app("gallery.html", SCRIPTS)
+        decisions = decisions_of(contents)
+        count = 0
+        for count, part in enumerate(index_files(contents, decisions), 1):
+            writer.write_data(f"index/{count - 1:03d}", part)
+        about = {
+            "facts": run_facts(run),
+            "run_id": run.manifest["run_id"],
+            "untrained": run.manifest.get("weights", {}).get("kind") == "untrained",
+            "shapes": contents.shapes,
+            "statuses": coded(contents.images["status"].to_pylist())[0],
+            "kinds": coded(contents.images["kind"].to_pylist())[0],
+            "pairs": decisions.pairs,
+            "groups": groups(contents),
+            "overview": overview_of(contents, decisions),
+            "work": work_of(run),
+            "index_files": count,
+            "photos_a_file": PHOTOS,
+        }
+        writer.write_data("run", about)
+        collect_pictures(run, _sizes(contents), pictures)
+        wanted = _with_whole_crops(run, contents, whole_crops)
+        of_crops = write_crops(run, writer, place_of, wanted)
+        of_candidates = write_candidates(run, writer, place_of)
+        for start in range(0, len(contents.images), PHOTOS):
+            records = []
+            for place, record in _records(contents, pictures, start):
+                more = {"crops_at": of_crops[place], "candidates_at": of_candidates[place]}
+                records.append({**record, **more})
+            writer.write_data(f"photos/{start // PHOTOS:05d}", records)
+    return WrittenPages(prefix + "index.html", len(contents.images), writer.files, writer.bytes)
+
+
+def _records(
+    contents: Contents, pictures: Pictures, start: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The records of PHOTOS photos from `start` on, each with its place."""
+    rows = contents.images.slice(start, PHOTOS).to_pylist()
+    first, last = contents.bounds[start], contents.bounds[start + len(rows)]
+    crops = contents.crops.slice(first, last - first).to_pylist()
+    for place, row in enumerate(rows, start):
+        own = crops[contents.bounds[place] - first : contents.bounds[place + 1] - first]
+        yield place, photo_record(row, own, pictures.get(row["image_id"]))
+
+
+def _sizes(contents: Contents) -> dict[str, tuple[int, int]]:
+    """Width and height of the photos that have crops, by image_id."""
+    has_crops = np.diff(contents.bounds) > 0
+    names = contents.images["image_id"].to_pylist()
+    sides = (contents.images[name].to_pylist() for name in ("width_px", "height_px"))
+    rows = zip(names, *sides, has_crops, strict=True)
+    return {name: (width, height) for name, width, height, has in rows if has}
+
+
+def _with_whole_crops(run: Run, contents: Contents, asked: WholeCrops) -> NDArray[np.bool_]:
+    """Of which photos, by place, the crops are copied: [N]."""
+    everything = np.ones(len(contents.images), bool)
+    total = sum(m["metrics"].get("crop_bytes", 0) for m in run.manifests)
+    if asked == "none":
+        return ~everything
+    if asked == "all" or total <= MOST_CROP_BYTES:
+        return everything
+    return (contents.needs & ~np.uint8(FAILED)) > 0

@@ -1,0 +1,129 @@
+"""Put the photos of a run into the gallery's order, what needs eyes first, each with its crops."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline import schema
+from pipeline.ledger.reader import Run
+
+# Why a photo needs a person's eyes: one bit each, the most urgent first.
+REVIEW, LOW, FALLBACK, CLOSE, FAILED = 1, 2, 4, 8, 16
+LOW_CONFIDENCE = "low_confidence"  # the reason of a crop whose only fault it is
+# Runs without verdicts tell only by how little a crop was chosen: the photos with the smallest
+# leads are looked at first.
+CLOSE_SHARE, LEAST_CLOSE, MOST_CLOSE = 0.02, 12, 500
+HEAVY = ("uri", "image", "object_shares")  # columns of crops that are not held in memory
+# Columns that runs of an older release do not have.
+LATER_OF_IMAGES = {"kind": pa.string()}
+LATER_OF_CROPS = {"verdict": pa.string(), "reason": pa.string(), "confidence": pa.float32()}
+
+Flags = NDArray[np.uint8]  # [photos] or [crops]
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """The rows of a run in the gallery's order.
+
+    images: one row a photo. [N]
+    crops:  without the pictures; those of photo n are rows bounds[n] to bounds[n + 1], by shape
+            and rank. Every column of `schema.CROPS` but HEAVY is there; old runs have nulls.
+    shapes: the shapes of the run, in the order asked.
+    shape:  the number of each crop's shape. [crops]
+    needs:  why a photo needs eyes, REVIEW … FAILED added up. [N]
+    """
+
+    images: pa.Table
+    crops: pa.Table
+    bounds: Places
+    shapes: list[str]
+    shape: Places
+    needs: Flags
+
+    def place_of(self) -> dict[str, int]:
+        """The place of each photo by its image_id."""
+        return {name: n for n, name in enumerate(self.images["image_id"].to_pylist())}
+
+
+def contents_of(run: Run) -> Contents:
+    """Read a run's tables without pictures and order them."""
+    images = with_columns(run.images(), LATER_OF_IMAGES).combine_chunks()
+    columns = [name for name in schema.CROPS.names if name not in HEAVY]
+    crops = with_columns(run.crops(columns), LATER_OF_CROPS).combine_chunks()
+    shapes = list(dict.fromkeys(crops["ratio"].to_pylist()))
+    photo = pc.index_in(crops["image_id"], images["image_id"]).to_numpy().astype(np.int64)
+    needs = needs_of(images, crops, photo)
+    worst = worst_by_photo(crops, photo, len(images))
+    # The lowest set bit is the most urgent need; photos without one come last, in the run's order.
+    urgency = np.where(needs > 0, needs & -needs.astype(np.int16), 1 << 8)
+    order = np.lexsort((np.where(needs > 0, worst, 0), urgency))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    shape = pc.index_in(crops["ratio"], pa.array(shapes, pa.string())).to_numpy().astype(np.int64)
+    by_photo = np.lexsort((crops["rank"].to_numpy(), shape, place[photo]))
+    bounds = np.searchsorted(place[photo][by_photo], np.arange(len(order) + 1))
+    return Contents(
+        images.take(pa.array(order)),
+        crops.take(pa.array(by_photo)),
+        bounds,
+        shapes,
+        shape[by_photo],
+        needs[order],
+    )
+
+
+def with_columns(table: pa.Table, columns: Mapping[str, pa.DataType]) -> pa.Table:
+    """The table with columns of nulls for those of `columns` that it lacks."""
+    for name, kind in columns.items():
+        if name not in table.column_names:
+            table = table.append_column(pa.field(name, kind), pa.nulls(len(table), kind))
+    return table
+
+
+def needs_of(images: pa.Table, crops: pa.Table, photo: Places) -> Flags:
+    """Why each photo needs eyes: [N].
+
+    photo: the row in `images` of each of crops. [crops]
+    """
+    needs = np.zeros(len(images), np.uint8)
+    failed = pc.not_equal(images["status"], schema.OK).to_numpy()
+    needs[failed] |= FAILED
+    if crops["verdict"].null_count < len(crops):
+        low = _equal(crops["reason"], LOW_CONFIDENCE)
+        review = _equal(crops["verdict"], "review")
+        needs[photo[review & ~low]] |= REVIEW
+        needs[photo[review & low]] |= LOW
+        needs[photo[_equal(crops["verdict"], "fallback")]] |= FALLBACK
+        return needs
+    margin = _numbers(crops["margin"])
+    first = np.flatnonzero(np.isfinite(margin) & (crops["rank"].to_numpy() == 0))
+    few = int(np.clip(np.ceil(CLOSE_SHARE * len(images)), LEAST_CLOSE, MOST_CLOSE))
+    closest = first[np.argsort(margin[first], kind="stable")]
+    photos = list(dict.fromkeys(photo[closest].tolist()))[:few]
+    needs[np.array(photos, np.int64)] |= CLOSE
+    return needs
+
+
+def worst_by_photo(crops: pa.Table, photo: Places, count: int) -> NDArray[np.float64]:
+    """The lowest confidence among each photo's crops, else the smallest margin; infinite: none."""
+    worst = np.full(count, np.inf)
+    values = _numbers(crops["confidence"])
+    values = np.where(np.isfinite(values), values, _numbers(crops["margin"]))
+    known = np.isfinite(values)
+    np.minimum.at(worst, photo[known], values[known])
+    return worst
+
+
+def _equal(column: pa.ChunkedArray, value: str) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = pc.fill_null(pc.equal(column, value), False).to_numpy()
+    return found
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A column of numbers, NaN where it is null."""
+    return np.asarray(pc.cast(column, pa.float64()).to_numpy(), np.float64)

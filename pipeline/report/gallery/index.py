@@ -1,0 +1,119 @@
+"""Make the gallery's index: what filtering and searching need of every photo, column by column."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.report.gallery.contents import CLOSE, FAILED, FALLBACK, LOW, REVIEW, Contents
+
+INDEX_PHOTOS = 10_000  # photos in one file of the index
+FIRST = 8  # photos that the landing page shows of a group
+# One character tells the verdict and reason of a photo's crop of one shape. Runs have few pairs;
+# were there more, the last character would stand for the rest.
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+NO_CROP = "-"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Verdict and reason of the first crop of every photo and shape.
+
+    pairs:   the pairs that occur, the commonest first.
+    letters: one text a photo, one letter a shape: LETTERS[n] is pairs[n], NO_CROP no crop. [N]
+    counts:  crops by shape and pair. [shapes][pairs]
+    """
+
+    pairs: list[tuple[str | None, str | None]]
+    letters: list[str]
+    counts: list[list[int]]
+
+
+def decisions_of(contents: Contents) -> Decisions:
+    """Read the verdicts of all first crops."""
+    crops, photos = contents.crops, len(contents.images)
+    first = crops["rank"].to_numpy() == 0
+    firsts = crops.filter(pa.array(first))
+    found = list(zip(firsts["verdict"].to_pylist(), firsts["reason"].to_pylist(), strict=True))
+    counted: dict[tuple[str | None, str | None], int] = {}
+    for pair in found:
+        counted[pair] = counted.get(pair, 0) + 1
+    pairs = sorted(counted, key=lambda pair: (-counted[pair], str(pair)))
+    number = {pair: min(n, len(LETTERS) - 1) for n, pair in enumerate(pairs)}
+    codes = np.array([number[pair] for pair in found], np.int64)
+    photo = np.repeat(np.arange(photos), np.diff(contents.bounds))[first]
+    shape = contents.shape[first]
+    table = np.full((photos, len(contents.shapes)), NO_CROP, dtype="U1")
+    table[photo, shape] = np.array(list(LETTERS))[codes]
+    counts = np.zeros((len(contents.shapes), max(1, len(pairs[: len(LETTERS)]))), np.int64)
+    np.add.at(counts, (shape, codes), 1)
+    return Decisions(pairs[: len(LETTERS)], ["".join(row) for row in table], counts.tolist())
+
+
+def index_files(contents: Contents, decisions: Decisions) -> Iterator[dict[str, Any]]:
+    """The index in files of INDEX_PHOTOS photos."""
+    _, status = coded(contents.images["status"].to_pylist())
+    _, kind = coded(contents.images["kind"].to_pylist())
+    uris = contents.images["uri"].to_pylist()
+    for start in range(0, max(1, len(uris)), INDEX_PHOTOS):
+        part = slice(start, start + INDEX_PHOTOS)
+        prefix = _shared_start(uris[part])
+        yield {
+            "start": start,
+            "prefix": prefix,
+            "uris": [uri[len(prefix) :] for uri in uris[part]],
+            "status": status[part],
+            "kind": kind[part],
+            "needs": contents.needs[part].tolist(),
+            "crops": decisions.letters[part],
+        }
+
+
+def _shared_start(texts: Sequence[str]) -> str:
+    """The longest text that all of `texts` start with."""
+    low, high = min(texts, default=""), max(texts, default="")
+    length = next((n for n, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return low[:length]
+
+
+def coded(values: Sequence[str | None]) -> tuple[list[str | None], list[int]]:
+    """The different values in the order met, and the place in there of each."""
+    numbers: dict[str | None, int] = {}
+    codes = [numbers.setdefault(value, len(numbers)) for value in values]
+    return list(numbers), codes
+
+
+def groups(contents: Contents) -> list[dict[str, Any]]:
+    """What needs eyes: a group for each reason, the most urgent kind first, then by size.
+
+    Each has its kind, its reason or status, how many photos it holds and the places of the first.
+    """
+    crops = contents.crops
+    photo = np.repeat(np.arange(len(contents.images)), np.diff(contents.bounds))
+    found = []
+    reasons = np.array([reason or "" for reason in crops["reason"].to_pylist()], object)
+    for kind, need in (("review", REVIEW | LOW), ("fallback", FALLBACK)):
+        mine = pc.fill_null(pc.equal(crops["verdict"], kind), False).to_numpy()
+        for reason in sorted(set(reasons[mine])):
+            places = np.unique(photo[mine & (reasons == reason)])
+            found.append(_group(kind, reason, places[(contents.needs[places] & need) > 0]))
+    status = np.array(contents.images["status"].to_pylist(), object)
+    failed = np.flatnonzero(contents.needs & FAILED)
+    for reason in sorted(set(status[failed])):
+        found.append(_group("error", reason, failed[status[failed] == reason]))
+    if len(close := np.flatnonzero(contents.needs & CLOSE)):
+        found.append(_group("close", "", close))
+    order = {"review": 0, "fallback": 1, "close": 2, "error": 3}
+    return sorted(found, key=lambda group: (order[group["kind"]], -group["count"]))
+
+
+def _group(kind: str, reason: str, places: Any) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "reason": reason,
+        "count": len(places),
+        "first": [int(place) for place in places[:FIRST]],
+    }

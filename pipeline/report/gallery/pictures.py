@@ -1,0 +1,152 @@
+"""Hold the previews of a run's photos: those that the run kept, else put together from its crops.
+
+They wait in a temporary file, not in memory, until the gallery's order asks for each.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import groupby
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import Any
+
+from PIL import Image
+
+from pipeline import schema
+from pipeline.ledger.reader import Run
+
+SIDE = 256  # px, long side of a picture that is put together
+QUALITY = 70  # of WebP
+PIECES = ("image_id", "ratio", "rank", "x0", "y0", "x1", "y1", "fit", "width", "height", "image")
+Size = tuple[int, int]  # width and height, pixels
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The whole of one photo, small.
+
+    gaze:   see `schema.PREVIEWS`.
+    pieced: put together from crops; what no crop shows is transparent.
+    """
+
+    image: bytes
+    format: str
+    gaze: bytes | None
+    pieced: bool
+
+
+@dataclass(frozen=True)
+class _Place:
+    start: int
+    length: int
+    format: str
+    gaze: bytes | None
+    pieced: bool
+
+
+class Pictures:
+    """Previews by image_id. Close it, or use it in a `with` block."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115 - closed with this object
+        self._places: dict[str, _Place] = {}
+        self._end = 0
+
+    def __enter__(self) -> "Pictures":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, image_id: str) -> bool:
+        return image_id in self._places
+
+    def add(self, image_id: str, picture: Picture) -> None:
+        """Keep the picture of one photo."""
+        self._file.write(picture.image)
+        self._places[image_id] = _Place(
+            self._end, len(picture.image), picture.format, picture.gaze, picture.pieced
+        )
+        self._end += len(picture.image)
+
+    def get(self, image_id: str) -> Picture | None:
+        """The picture of one photo; None where there is none."""
+        place = self._places.get(image_id)
+        if place is None:
+            return None
+        self._file.flush()
+        image = os.pread(self._file.fileno(), place.length, place.start)
+        return Picture(image, place.format, place.gaze, place.pieced)
+
+
+def collect_pictures(run: Run, sizes: Mapping[str, Size], pictures: Pictures) -> None:
+    """Keep the run's previews; put one together for each photo of `sizes` that has none.
+
+    sizes: width and height in source pixels of the photos that have crops, by image_id.
+    """
+    for batch in run.batches("previews"):
+        for row in batch.to_pylist():
+            kept = Picture(row["image"], row["format"], row["gaze"], pieced=False)
+            pictures.add(row["image_id"], kept)
+    if all(image_id in pictures for image_id in sizes):
+        return
+    columns = [name for name in PIECES if name in schema.CROPS.names]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for batch in run.batches("crops", columns):
+            photos = [
+                (image_id, list(rows))
+                for image_id, rows in _by_photo(batch.to_pylist())
+                if image_id in sizes and image_id not in pictures
+            ]
+            made = pool.map(lambda one: piece_together(one[1], sizes[one[0]]), photos)
+            for (image_id, _), image in zip(photos, made, strict=True):
+                pictures.add(image_id, Picture(image, "webp", None, pieced=True))
+
+
+def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size) -> bytes:
+    """Put a photo's crops where they were cut; return a small WebP of the whole, SIDE pixels long.
+
+    crops: rows with PIECES. size_wh: of the photo, source pixels.
+    """
+    width, height = size_wh
+    scale = min(1.0, SIDE / max(width, height))
+    canvas = Image.new("RGBA", (max(1, round(width * scale)), max(1, round(height * scale))))
+    # Larger crops lie below: a smaller one shows its part in more detail.
+    for crop in sorted(crops, key=lambda crop: -_area(crop)):
+        part = _photo_part(Image.open(BytesIO(crop["image"])).convert("RGBA"), crop)
+        left, top, right, bottom = (round(crop[e] * scale) for e in ("x0", "y0", "x1", "y1"))
+        part = part.resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BOX)
+        canvas.paste(part, (left, top), part)
+    stream = BytesIO()
+    canvas.save(stream, "webp", quality=QUALITY, method=2)
+    return stream.getvalue()
+
+
+def _photo_part(picture: Image.Image, crop: Mapping[str, Any]) -> Image.Image:
+    """The part of a thumbnail that shows the photo: of `pad` and `blur` its middle."""
+    if crop.get("fit") not in ("pad", "blur"):
+        return picture
+    width, height = crop["x1"] - crop["x0"], crop["y1"] - crop["y0"]
+    scale = min(picture.width / width, picture.height / height)
+    inner_x, inner_y = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
+    box = (inner_x, inner_y, picture.width - inner_x, picture.height - inner_y)
+    return picture.crop(tuple(map(round, box)))
+
+
+def _area(crop: Mapping[str, Any]) -> float:
+    return float((crop["x1"] - crop["x0"]) * (crop["y1"] - crop["y0"]))
+
+
+def _by_photo(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+    return groupby(rows, key=lambda row: str(row["image_id"]))

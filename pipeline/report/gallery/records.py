@@ -1,0 +1,88 @@
+"""Say what the gallery shows of one photo, as JSON values.
+
+Names of the run's own tables are keys; what strangers named is a value, see `data_script`.
+"""
+
+import math
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline import schema
+from pipeline.report.gallery.pictures import Picture
+from pipeline.report.inline import data_uri
+
+MOST_OBJECTS = 80  # the best ones of a photo
+LONGEST = 400  # characters of a pass-through value
+EDGES = ("x0", "y0", "x1", "y1")
+OF_IMAGE = (
+    "uri", "status", "kind", "format", "bytes", "width_px", "height_px", "orientation", "frames",
+    "content", "focus_x", "focus_y", "focus_source", "override", "skipped", "error_stage",
+    "error_kind", "error_message",
+)  # fmt: skip
+OF_CROP = (
+    "ratio", "rank", "score", "choice", "margin", "confidence", "verdict", "reason", "fit",
+    "faces_cut", "heads_cut", "text_cut", "objects_cut", "subject_share", "override", "width",
+    "height", "format", "sha256", "file",
+)  # fmt: skip
+DIGITS = 4  # of a number that is no pixel
+NOT_TOLD = ("image_id", "etag", "content_sha256", "objects")  # columns of images left out
+
+
+def photo_record(
+    row: Mapping[str, Any], crops: Sequence[Mapping[str, Any]], picture: Picture | None
+) -> dict[str, Any]:
+    """What the page of one photo shows. row, crops: of the run's tables."""
+    record = {
+        "id": row["image_id"],
+        **_known(row, OF_IMAGE),
+        "seconds": [[n[:-2], round(row[n], DIGITS)] for n in _stages(row)],
+        "objects": [_object(one) for one in (row.get("objects") or ())[:MOST_OBJECTS]],
+        "extra": _pass_through(row),
+        "crops": [_crop(crop) for crop in crops],
+    }
+    if picture is not None:
+        record["preview"] = data_uri(picture.image, picture.format)
+        record["pieced"] = picture.pieced
+        if picture.gaze is not None:
+            record["gaze"] = b64encode(picture.gaze).decode("ascii")
+    return record
+
+
+def candidate_record(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What one shape's candidates of one photo look like, the highest score first."""
+    ordered = sorted(rows, key=lambda row: -row["score"])
+    return {
+        "boxes": [[round(row[edge]) for edge in EDGES] for row in ordered],
+        "scores": [round(row["score"], 3) for row in ordered],
+    }
+
+
+def _crop(crop: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_known(crop, OF_CROP), "box": [round(crop[edge], 1) for edge in EDGES]}
+
+
+def _known(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The values that are there, of any of these columns."""
+    return {n: _short(row[n]) for n in names if row.get(n) is not None and row[n] == row[n]}
+
+
+def _short(value: Any) -> Any:
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def _stages(row: Mapping[str, Any]) -> list[str]:
+    names = [name for name in schema.IMAGES.names if name.endswith("_s")]
+    return [n for n in names if row.get(n) is not None and not math.isnan(row[n])]
+
+
+def _object(one: Mapping[str, Any]) -> list[Any]:
+    """An object as [x0, y0, x1, y1, score, label]."""
+    box = [round(one[edge], 1) for edge in EDGES]
+    return [*box, round(one["score"], 3), one["label"] or ""]
+
+
+def _pass_through(row: Mapping[str, Any]) -> list[list[str]]:
+    """Columns of the input list, as names and texts."""
+    own = {*schema.IMAGES.names, *OF_IMAGE, *NOT_TOLD}
+    return [[n, str(v)[:LONGEST]] for n, v in row.items() if n not in own and v is not None]

@@ -1,0 +1,77 @@
+"""Copy a run's crops as they are encoded, and its candidates, into files of a few photos each."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby, islice
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.ledger.reader import Run
+from pipeline.report.gallery.records import candidate_record
+from pipeline.report.inline import data_uri
+from pipeline.report.scripts import PageWriter
+
+T = TypeVar("T")
+CROPS = 4  # photos whose crops are in one data file: about 1 MB
+
+
+def write_crops(
+    run: Run, writer: PageWriter, place_of: dict[str, int], wanted: NDArray[np.bool_]
+) -> list[int | None]:
+    """Write the crops of the photos wanted; return by place which file has them, None for none.
+
+    A file holds, by image_id, the pictures in the order of shape and rank as [ratio, rank, uri].
+    """
+    at: list[int | None] = [None] * len(place_of)
+    if not wanted.any():
+        return at
+    number = 0
+    columns = ["image_id", "ratio", "rank", "format", "image"]
+    for batch in run.batches("crops", columns):
+        mine = [bool(wanted[place_of[name]]) for name in batch["image_id"].to_pylist()]
+        photos = _grouped(batch.filter(pa.array(mine, pa.bool_())).to_pylist())
+        for some in _in_parts(photos):
+            pictures = {
+                name: [[c["ratio"], c["rank"], data_uri(c["image"], c["format"])] for c in rows]
+                for name, rows in some
+            }
+            writer.write_data(f"crops/{number:05d}", pictures)
+            for name in pictures:
+                at[place_of[name]] = number
+            number += 1
+    return at
+
+
+def write_candidates(run: Run, writer: PageWriter, place_of: dict[str, int]) -> list[int | None]:
+    """Write the candidates of all photos; return by place which file has them, None for none."""
+    at: list[int | None] = [None] * len(place_of)
+    number = 0
+    for batch in run.batches("candidates"):
+        for some in _in_parts(_grouped(batch.to_pylist())):
+            told = {name: _by_ratio(rows) for name, rows in some}
+            writer.write_data(f"candidates/{number:05d}", told)
+            for name in told:
+                at[place_of[name]] = number
+            number += 1
+    return at
+
+
+def _by_ratio(rows: list[dict[str, Any]]) -> list[list[Any]]:
+    """A photo's candidates as [ratio, boxes and scores], by shape."""
+    ordered = groupby(rows, key=lambda row: str(row["ratio"]))
+    return [[ratio, candidate_record(list(mine))] for ratio, mine in ordered]
+
+
+def _grouped(rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The rows of each photo; a photo's rows stand together in a task's table."""
+    for name, own in groupby(rows, key=lambda row: str(row["image_id"])):
+        yield name, list(own)
+
+
+def _in_parts(photos: Iterable[T]) -> Iterator[list[T]]:
+    """Lists of CROPS photos; the last may be shorter."""
+    left = iter(photos)
+    while part := list(islice(left, CROPS)):
+        yield part

@@ -1,0 +1,95 @@
+"""Write the files of pages that are opened without a server.
+
+A page from a folder may not fetch JSON, but it may load a script. So data are scripts, each one
+call with one value: `S2.take("photos/00012", {...});`. What strangers wrote (addresses, messages,
+columns of lists) is JSON text in there, and the pages put it into text nodes only.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.resources import files
+from threading import BoundedSemaphore
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from pipeline.storage.store import Store
+
+WRITERS = 8  # files written at a time
+WAITING = 32  # files that are written or wait for it; more would only hold memory
+# JSON stands inside JavaScript: no character may end a script or, in old browsers, a line.
+_ESCAPES = {
+    b"<": b"\\u003c",
+    b">": b"\\u003e",
+    b"&": b"\\u0026",
+    "\u2028".encode(): b"\\u2028",
+    "\u2029".encode(): b"\\u2029",
+}
+
+
+def data_script(name: str, value: Any) -> bytes:
+    """A script that hands `value` over to the page under `name`.
+
+    value: what msgspec turns into JSON; NaN becomes null. Names that a stranger chose have to be
+        values, not keys: in JavaScript the key `__proto__` is no ordinary one.
+    """
+    text = msgspec.json.encode(value)
+    for character, escaped in _ESCAPES.items():
+        text = text.replace(character, escaped)
+    return b"S2.take(" + msgspec.json.encode(name) + b"," + text + b");\n"
+
+
+class PageWriter:
+    """Writes files below one prefix of a store, several at a time; the block's end waits for all.
+
+    Raises at the end of the block, or before, what `Store.write` raises.
+    """
+
+    def __init__(self, store: Store, prefix: str = "") -> None:
+        """prefix: of the keys; empty, or ends in a slash."""
+        self.store, self.prefix = store, prefix
+        self.files = self.bytes = 0
+        self._pool = ThreadPoolExecutor(WRITERS)
+        self._free = BoundedSemaphore(WAITING)
+        self._failures: list[BaseException] = []
+
+    def __enter__(self) -> "PageWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pool.shutdown(wait=True)
+        if kind is None:
+            self._check()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one file; returns before it is written, unless too many wait."""
+        self._check()
+        self._free.acquire()
+        self.files += 1
+        self.bytes += len(data)
+        self._pool.submit(self.store.write, self.prefix + name, data).add_done_callback(self._done)
+
+    def write_data(self, name: str, value: Any) -> None:
+        """Write data/<name>.js; see `data_script`."""
+        self.write(f"data/{name}.js", data_script(name, value))
+
+    def write_app(self, page: str, scripts: tuple[str, ...]) -> None:
+        """Write a page as index.html, and what it loads, from the package."""
+        app = files("pipeline.report") / "app"
+        self.write("index.html", (app / page).read_bytes())
+        for name in ("style.css", *scripts):
+            self.write(f"app/{name}", (app / name).read_bytes())
+
+    def _done(self, written: "Future[None]") -> None:
+        self._free.release()
+        if (failure := written.exception()) is not None:
+            self._failures.append(failure)
+
+    def _check(self) -> None:
+        if self._failures:
+            raise self._failures[0]

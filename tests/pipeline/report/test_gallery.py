@@ -1,0 +1,215 @@
+"""What a gallery's files hold: the order, the records, strangers' text, runs of any age."""
+
+import base64
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from pipeline import open_run
+from pipeline.ledger.reader import Run
+from pipeline.report.gallery.build import gallery_prefix, write_gallery
+from pipeline.report.gallery.contents import contents_of
+from pipeline.report.gallery.pictures import piece_together
+from pipeline.report.scripts import PageWriter, data_script
+from pipeline.storage.store import open_store
+from tests.support.made_runs import commit_rows, crop_row, flat_picture, image_row, preview_row
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
+EVIL = "</script><script>alert(1)</script>\u2028\u2029&<!--"
+CALL = re.compile(rb"S2\.take\((\"[^\"]*\"),(.*)\);\n", re.DOTALL)
+
+
+def value_in(folder: Path, name: str) -> Any:
+    found = CALL.fullmatch((folder / "data" / f"{name}.js").read_bytes())
+    assert found is not None
+    assert json.loads(found[1]) == name
+    return json.loads(found[2])
+
+
+def judged(uri: str, verdict: str, reason: str | None, confidence: float) -> list[dict[str, Any]]:
+    """Two crops of one photo, of which the second has the verdict."""
+    good = crop_row(uri, "1:1", (0, 0, 300, 300), verdict="ok", confidence=0.9)
+    other = crop_row(
+        uri, "16:9", (0, 20, 320, 200), verdict=verdict, reason=reason, confidence=confidence
+    )
+    return [good, other]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Seven photos that need eyes for different reasons, or not."""
+    names = ["a/fine", "a/head", "a/worse", "b/low", "b/fallback", "c/torn", "c/fine"]
+    images = [image_row(name, kind="photo") for name in names]
+    images[5] = image_row("c/torn", None, status="truncated", error_message="ends early")
+    crops = [
+        *judged("a/fine", "ok", None, 0.8),
+        *judged("a/head", "review", "head_cut", 0.7),
+        *judged("a/worse", "review", "head_cut", 0.4),
+        *judged("b/low", "review", "low_confidence", 0.1),
+        *judged("b/fallback", "fallback", "fallback_pad", 0.5),
+        *judged("c/fine", "ok", None, 0.95),
+    ]
+    previews = [preview_row(name, (40, 160, 60)) for name in names if name != "c/torn"]
+    return commit_rows(tmp_path / "out", images, crops, previews)
+
+
+def test_what_needs_eyes_comes_first(run: Run) -> None:
+    contents = contents_of(run)
+    assert contents.images["uri"].to_pylist() == [
+        "a/worse", "a/head", "b/low", "b/fallback", "c/torn", "a/fine", "c/fine",
+    ]  # fmt: skip
+    assert contents.shapes == ["1:1", "16:9"]
+    assert np.diff(contents.bounds).tolist() == [2, 2, 2, 2, 0, 2, 2]
+    rows = contents.crops.slice(contents.bounds[3], 2).to_pylist()
+    assert [row["reason"] for row in rows] == [None, "fallback_pad"]
+
+
+def test_the_files_say_what_the_run_says(run: Run, tmp_path: Path) -> None:
+    made = write_gallery(run, open_store(str(tmp_path / "page")))
+    assert (tmp_path / "page" / made.index).is_file()
+    about = value_in(tmp_path / "page", "run")
+    groups = [(g["kind"], g["reason"], g["count"], g["first"]) for g in about["groups"]]
+    assert groups == [
+        ("review", "head_cut", 2, [0, 1]),
+        ("review", "low_confidence", 1, [2]),
+        ("fallback", "fallback_pad", 1, [3]),
+        ("error", "truncated", 1, [4]),
+    ]
+    overview = about["overview"]
+    assert (overview["photos"], overview["crops"]) == (7, 12)
+    assert overview["statuses"] == [["ok", 6], ["truncated", 1]]
+    pairs = [tuple(pair) for pair in about["pairs"]]
+    counts = dict(zip(pairs, zip(*overview["decisions"], strict=True), strict=True))
+    assert counts[("review", "head_cut")] == (0, 2)  # none of 1:1, two of 16:9
+    assert counts[("ok", None)] == (6, 2)
+    # The centre of 0, 20, 320, 200 in 400 x 300 is at .4 and .367: column 6 and row 5 of 16.
+    assert overview["places"][1]["centres"][5][6] == 6
+    assert overview["places"][1]["median"] == pytest.approx([0, 20 / 300, 0.8, 200 / 300], abs=1e-4)
+    index = value_in(tmp_path / "page", "index/000")
+    uris = [index["prefix"] + end for end in index["uris"]]
+    assert uris == contents_of(run).images["uri"].to_pylist()
+    letters = "abcdef"
+    told = [[about["pairs"][letters.index(letter)][0] for letter in index["crops"][0]]]
+    assert told == [["ok", "review"]]
+    assert index["crops"][4] == "--"
+
+
+def test_a_photos_record(run: Run, tmp_path: Path) -> None:
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    first = value_in(tmp_path / "page", "photos/00000")[0]
+    assert (first["uri"], first["width_px"], first["kind"]) == ("a/worse", 400, "photo")
+    crop = first["crops"][1]
+    assert (crop["ratio"], crop["box"]) == ("16:9", [0, 20, 320, 200])
+    assert (crop["verdict"], crop["reason"], crop["confidence"]) == ("review", "head_cut", 0.4)
+    assert base64.b64decode(first["gaze"]) == bytes([0] * 255 + [255])
+    shown = Image.open(io.BytesIO(base64.b64decode(first["preview"].partition(",")[2])))
+    assert shown.size == (200, 150)
+    pictures = value_in(tmp_path / "page", f"crops/{first['crops_at']:05d}")[first["id"]]
+    assert [(ratio, rank) for ratio, rank, _ in pictures] == [("1:1", 0), ("16:9", 0)]
+    assert base64.b64decode(pictures[1][2].partition(",")[2]) == flat_picture(
+        (200, 30, 40), (320, 180)
+    )
+
+
+def test_crops_are_left_out_where_asked(run: Run, tmp_path: Path) -> None:
+    write_gallery(run, open_store(str(tmp_path / "page")), whole_crops="none")
+    assert not (tmp_path / "page" / "data" / "crops").exists()
+    assert value_in(tmp_path / "page", "photos/00000")[0]["crops_at"] is None
+
+
+def test_of_a_large_run_only_what_needs_eyes_keeps_its_crops(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.report.gallery.build.MOST_CROP_BYTES", 10)
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    records = value_in(tmp_path / "page", "photos/00000")
+    kept = [record["uri"] for record in records if record["crops_at"] is not None]
+    assert kept == ["a/worse", "a/head", "b/low", "b/fallback"]
+
+
+def test_strangers_text_cannot_leave_its_place(tmp_path: Path) -> None:
+    images = [
+        image_row(
+            EVIL, None, status="corrupt", error_message=EVIL, **{"__proto__": EVIL, "<b>": "x"}
+        )
+    ]
+    extra = [pa.field("__proto__", pa.string()), pa.field("<b>", pa.string())]
+    run = commit_rows(tmp_path / "out", images, [], extra=extra)
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    for path in (tmp_path / "page" / "data").rglob("*.js"):
+        text = path.read_text()
+        assert not set(text) & set("<>&\u2028\u2029"), path
+    (record,) = value_in(tmp_path / "page", "photos/00000")
+    assert (record["uri"], record["error_message"]) == (EVIL, EVIL)
+    assert record["extra"] == [["__proto__", EVIL], ["<b>", "x"]]
+    assert "__proto__" not in record
+
+
+def test_a_run_of_an_old_release_is_shown_from_its_crops(tmp_path: Path) -> None:
+    """No previews, no verdicts: the whole photo is put together, close calls are looked at."""
+    folder = shutil.copytree(GOLDEN, tmp_path / "made")
+    run = open_run(str(folder / "out"))
+    run_id = run.manifest["run_id"]
+    made = write_gallery(run, open_store(str(folder / "out")), gallery_prefix(run_id))
+    page = folder / "out" / made.index.removesuffix("/index.html")
+    about = value_in(page, "run")
+    kinds = {(group["kind"], group["reason"]) for group in about["groups"]}
+    assert kinds >= {("error", "truncated"), ("error", "unsupported_format")}
+    assert about["pairs"] == [[None, None]]
+    records = {record["uri"]: record for record in value_in(page, "photos/00000")}
+    scene = records["photos/scene_0.jpg"]
+    assert scene["pieced"]
+    assert "gaze" not in scene
+    shown = Image.open(io.BytesIO(base64.b64decode(scene["preview"].partition(",")[2])))
+    assert shown.size == (scene["width_px"], scene["height_px"])
+    assert scene["extra"] == [["owner", "ada"], ["votes", "3"]]
+    candidates = value_in(page, f"candidates/{scene['candidates_at']:05d}")[scene["id"]]
+    assert {ratio for ratio, _ in candidates} == {"1:1", "16:9", "circle"}
+    scores = candidates[0][1]["scores"]
+    assert scores == sorted(scores, reverse=True)
+    assert "preview" not in records["photos/notes.png"]
+
+
+def test_pieces_lie_where_they_were_cut() -> None:
+    red = crop_row("a", "1:1", (0, 0, 200, 200), (220, 20, 20))
+    blue = crop_row("a", "free", (100, 100, 200, 200), (20, 20, 220))
+    padded = {**crop_row("a", "9:16", (0, 0, 400, 200), (20, 220, 20)), "fit": "pad"}
+    padded |= {"image": _padded((20, 220, 20)), "width": 90, "height": 160}
+    made = Image.open(io.BytesIO(piece_together([blue, red], (400, 200)))).convert("RGBA")
+    assert made.size == (256, 128)
+    pixels = np.asarray(made).astype(int)
+    assert pixels[20, 20, 0] > 180 > pixels[20, 20, 2]
+    assert pixels[100, 100, 2] > 180 > pixels[100, 100, 0]  # the smaller one lies above
+    assert pixels[60, 200, 3] == 0  # no crop shows that part
+    whole = np.asarray(Image.open(io.BytesIO(piece_together([padded], (400, 200)))).convert("RGB"))
+    assert (whole.astype(int)[:, :, 1] > 180).all()  # the bars of `pad` are no part of the photo
+
+
+def _padded(colour: tuple[int, int, int]) -> bytes:
+    """A photo of 400 x 200 in 90 x 160: 45 pixels high, white above and below."""
+    picture = Image.new("RGB", (90, 160), "white")
+    picture.paste(colour, (0, 57, 90, 103))
+    stream = io.BytesIO()
+    picture.save(stream, "png")
+    return stream.getvalue()
+
+
+def test_a_failed_write_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where a folder should be")
+    with pytest.raises(Exception, match="folder should be"):  # noqa: SIM117
+        with PageWriter(open_store(str(tmp_path))) as writer:
+            writer.write_data("run", {})
+
+
+def test_scripts_are_one_call_of_plain_json() -> None:
+    assert data_script("run", {"a": [1, None, float("nan")], "b": "<"}) == (
+        b'S2.take("run",{"a":[1,null,null],"b":"\\u003c"});\n'
+    )
