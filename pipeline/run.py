@@ -25,7 +25,9 @@ from ray.data.datasource import ReadTask
 from ray.exceptions import RayError
 
 from pipeline.errors import LedgerError
-from pipeline.job import commit, plan, verdict_of
+from pipeline.estimate.tell import document, lines
+from pipeline.estimate.trial import Work, estimate
+from pipeline.job import PlannedRun, commit, plan, verdict_of
 from pipeline.report.costs import Machines, Session
 from pipeline.report.progress import Log, Progress, tell_when_stuck
 from pipeline.report.telemetry import Telemetry, endpoint, write_textfile
@@ -51,6 +53,8 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
         return planned.earlier_verdict()
     if settings.running.dry_run:
         return "done"
+    if settings.estimating.estimate:
+        return tell_estimate(planned, log)
     job, ledger = planned.begin()
     if manifest := ledger.manifest:  # by another job, since the plan was made
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
@@ -84,6 +88,21 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
                     write_textfile(telemetry, settings.running.metrics_file)
                 progress.advance(done.metrics.photos, done.metrics.ok, done.metrics.crops)
     return commit(job, ledger, log, telemetry.totals, session.facts())
+
+
+def tell_estimate(planned: PlannedRun, log: Log) -> Verdict:
+    """Say what the planned run would take and cost, by a sample that leaves nothing behind."""
+
+    def start() -> tuple[Machines, Work]:
+        workers = start_ray(planned.settings.running, planned.tasks.task_count)
+        return workers.machines, partial(chain, workers=workers)
+
+    told = estimate(planned, log, start)
+    for line in [] if log.json else lines(told):
+        log.say("estimate", line)
+    if log.json:
+        log.say("estimate", lines(told)[1].strip(), **document(told))
+    return "done"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Every setting of a crop job, declared once: command line, run id and manifest use it.
 
-The parts in `result.py` decide what comes out and are a run's identity; those in `job.py` do not.
+The parts in `result.py` decide what comes out and are a run's identity; those in `job.py`
+and `estimate.py` do not.
 The same photos with other task sizes or another number of workers are the same run.
 """
 
@@ -8,12 +9,14 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_type_hints
 
 from pipeline.options import identity_of
+from pipeline.settings.estimate import EstimateSettings
 from pipeline.settings.job import InputSettings, RunningSettings
 from pipeline.settings.result import CroppingSettings, DecodingSettings, ThumbnailSettings
 
 __all__ = [
     "CroppingSettings",
     "DecodingSettings",
+    "EstimateSettings",
     "InputSettings",
     "RunningSettings",
     "Settings",
@@ -26,7 +29,7 @@ Verdict = Literal["done", "over_error_rate"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What a crop job is asked to do, in five parts. No two parts have a field of one name.
+    """What a crop job is asked to do, in six parts. No two parts have a field of one name.
 
     A part raises SettingError where a value makes no sense.
     """
@@ -36,6 +39,7 @@ class Settings:
     cropping: CroppingSettings = field(default_factory=CroppingSettings)
     thumbnails: ThumbnailSettings = field(default_factory=ThumbnailSettings)
     running: RunningSettings = field(default_factory=RunningSettings)
+    estimating: EstimateSettings = field(default_factory=EstimateSettings)
 
     @classmethod
     def of(cls, **values: Any) -> "Settings":

@@ -26,7 +26,7 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     meter, before = Meter(), requests_so_far()
     task = unpack(block)
     settings = job.settings
-    store = output_store(settings.running.output)
+    store = output_store(job)
     encoded: list[EncodedCrop] = []
     previews: list[Preview] = []
 

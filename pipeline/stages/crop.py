@@ -26,7 +26,9 @@ class DetectScore:
         self.shapes = job.settings.cropping.shapes
         if device == "cpu":
             one_thread()
-        self.engine = engine_of(job.settings, job.weights, device, lambda: ledger_of(job).rows)
+        self.engine = engine_of(
+            job.settings, job.weights, device, lambda: job.images or ledger_of(job).rows
+        )
         # A GPU is idle most of the time that it looks at one photo. A CPU core is not, and there
         # each photo alone has the same boxes whatever its neighbours.
         self.batches = device != "cpu"

@@ -14,13 +14,21 @@ from pipeline.storage.store import Store, open_store
 
 @dataclass(frozen=True)
 class Job:
-    """What every stage is told; small, since it travels with each task."""
+    """What every stage is told; small, since it travels with each task.
+
+    sample: where a sample that is to be measured stands in for the run: its store, which holds its
+        plan and keeps nothing, in place of the output.
+    images: photos of the run that it stands for; None where the run is done itself.
+    """
 
     settings: Settings
     weights: Weights
     run_id: str
+    sample: Store | None = None
+    images: int | None = None
 
 
+_SAMPLES: dict[str, Ledger] = {}  # of this process
 _DECODERS: dict[tuple[DecodeLimits, int], Decoder] = {}  # of this process: at most one
 
 
@@ -49,19 +57,25 @@ def end_worker() -> None:
     _DECODERS.clear()
 
 
+def output_store(job: Job) -> Store:
+    """The store that the job writes to, opened once a process."""
+    return job.sample or _store_at(job.settings.running.output)
+
+
 @lru_cache(maxsize=1)
-def output_store(output: str) -> Store:
-    """The run's output store, opened once a process."""
+def _store_at(output: str) -> Store:
     return open_store(output)
 
 
 @lru_cache(maxsize=1)
 def _ledger_at(output: str, run_id: str) -> Ledger:
-    return Ledger(output_store(output), run_id)
+    return Ledger(_store_at(output), run_id)
 
 
 def ledger_of(job: Job) -> Ledger:
     """The ledger of the job's run, made once a process."""
+    if job.sample is not None:  # each task brings a copy; one is kept, with what it has read
+        return _SAMPLES.setdefault(job.run_id, Ledger(job.sample, job.run_id))
     return _ledger_at(job.settings.running.output, job.run_id)
 
 

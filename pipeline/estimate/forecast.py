@@ -1,0 +1,250 @@
+"""Forecast a run from a sample: each figure with the range that holds it in 95 of 100 samples.
+
+What photos take is told by a ratio estimator over the sample's tasks, which are random groups
+(`sample.py`), and a bootstrap over them (Efron and Tibshirani, 1993, ch. 13). Shares are told by
+Wilson's interval, which also holds for a sample in which nothing failed.
+
+Time is that of the sample, whose start and end are in every run, and that of the work that is left
+at the rate of the busy cluster: wall_s + (work of all - work of the sample) / rate. A cluster that
+others use more, or less, than while the sample ran is outside the range.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec.structs import replace
+
+from pipeline.estimate.measure import Measured
+from pipeline.estimate.prices import HOUR_S, Taken, cost_of
+from pipeline.ledger.figures import Cost, Figures
+from pipeline.report.costs import limits
+from pipeline.schema import OK
+from pipeline.settings import EstimateSettings
+
+REPEATS = 2_000  # of the bootstrap
+Z = 1.959964  # of a normal distribution: 95 % lie within ± Z standard deviations
+PAGE = 1_000  # objects in one answer to a list request
+MILLION = 1_000_000
+SEED = 12
+
+Draws = np.ndarray  # [REPEATS] one figure in every repeat of the bootstrap
+
+
+@dataclass(frozen=True)
+class Range:
+    """A figure, and the range that holds it in 95 of 100 samples."""
+
+    value: float
+    low: float
+    high: float
+
+    def times(self, factor: float) -> "Range":
+        return Range(self.value * factor, self.low * factor, self.high * factor)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would take.
+
+    photos, sampled: of the run, of the sample
+    start_s:         until the first photo is scored; fixed_s: all that does not grow with photos
+    core_hours, gpu_hours: that are paid for; cpu_hours, gpu_work_hours: that are busy
+    failed, by_status, review: photos that fail, by status; crops that a person should look at
+    limits:          what keeps the run from being faster, in words
+    cost:            money by part, and in all; per million photos
+    """
+
+    photos: int
+    sampled: int
+    wall_s: Range
+    start_s: float
+    fixed_s: float
+    photos_per_s: Range
+    core_hours: Range
+    gpu_hours: Range
+    cpu_hours: Range
+    gpu_work_hours: Range
+    gets: Range
+    puts: Range
+    read_bytes: Range
+    written_bytes: Range
+    crops: Range
+    failed: Range
+    by_status: dict[str, Range]
+    review: Range
+    limits: str
+    cost: dict[str, float]
+    cost_total: Range
+    cost_per_million: Range
+
+
+def forecast(sample: Measured, inputs: pa.Table, tasks: int, prices: EstimateSettings) -> Forecast:
+    """Forecast the run of a list. tasks: into which the run is cut."""
+    return _Forecaster(sample, inputs, tasks).forecast(prices)
+
+
+class _Forecaster:
+    def __init__(self, sample: Measured, inputs: pa.Table, tasks: int) -> None:
+        self.sample, self.inputs, self.run_tasks = sample, inputs, tasks
+        self.photos, self.total = inputs.num_rows, sample.total
+        self.sampled = self.total.photos
+        random = np.random.default_rng(SEED)
+        count, slices = len(sample.tasks), len(sample.rates)
+        self.drawn = random.integers(0, count, (REPEATS, count))  # [REPEATS, tasks]
+        rates = np.array(sample.rates)[random.integers(0, slices, (REPEATS, slices))].mean(1)
+        self.rate, self.rates = float(np.mean(sample.rates)), np.maximum(rates, 1e-9)
+        # A sample of half of the photos leaves only half of them unknown.
+        self.unknown = math.sqrt(1 - self.sampled / self.photos)
+
+    def forecast(self, prices: EstimateSettings) -> Forecast:
+        sample, machines = self.sample, self.sample.machines
+        wall_s, photos_per_s = self.time()
+        started_s = sum(one.costs["start"].cpu_s for one in sample.tasks if "start" in one.costs)
+        gets, puts = self.requests()
+        read, written = self.read(), self.per_photo(_written_bytes)
+        low, value, high = (
+            Taken(wall, machines.cores, machines.gpus, get, put, moved, kept)
+            for wall, get, put, moved, kept in (
+                tuple(getattr(one, name) for one in (wall_s, gets, puts, read, written))
+                for name in ("low", "value", "high")
+            )
+        )
+        cost = cost_of(value, prices)
+        total = Range(*(sum(cost_of(one, prices).values()) for one in (value, low, high)))
+        failed = self.sampled - self.total.ok
+        return Forecast(
+            photos=self.photos,
+            sampled=self.sampled,
+            wall_s=wall_s,
+            start_s=sample.start_s,
+            fixed_s=max(0.0, sample.wall_s - sample.work(self.total) / self.rate),
+            photos_per_s=photos_per_s,
+            core_hours=wall_s.times(machines.cores / HOUR_S),
+            gpu_hours=wall_s.times(machines.gpus / HOUR_S),
+            cpu_hours=_plus(self.per_photo(_cpu_s), started_s).times(1 / HOUR_S),
+            gpu_work_hours=self.per_photo(_gpu_s).times(1 / HOUR_S),
+            gets=gets,
+            puts=puts,
+            read_bytes=read,
+            written_bytes=written,
+            crops=self.per_photo(lambda figures: figures.crops),
+            failed=self.share(failed, self.sampled).times(self.photos),
+            by_status={
+                status: self.share(count, self.sampled).times(self.photos)
+                for status, count in sorted(self.total.statuses.items(), key=lambda one: -one[1])
+                if status != OK
+            },
+            review=self.review(),
+            limits=limits(self.costs(), machines, wall_s.value, sample.start_s),
+            cost=cost,
+            cost_total=total,
+            cost_per_million=total.times(MILLION / self.photos),
+        )
+
+    def time(self) -> tuple[Range, Range]:
+        """Wall time of the run, and photos a second of the busy cluster."""
+        sample = self.sample
+        done = sample.work(self.total)
+        each, draws = self.mean(sample.work)
+        wall_s = sample.wall_s + (self.photos * each - done) / self.rate
+        walls_s = sample.wall_s + (self.photos * draws - done) / self.rates
+        return _range(wall_s, walls_s), _range(self.rate / each, self.rates / draws)
+
+    def mean(self, figure: Callable[[Figures], float]) -> tuple[float, Draws]:
+        """A figure for one photo: from the sample, and in every repeat of the bootstrap."""
+        values = np.array([figure(one) for one in self.sample.tasks], float)  # [tasks]
+        photos = np.array([one.photos for one in self.sample.tasks], float)
+        mean = values.sum() / photos.sum()
+        draws = values[self.drawn].sum(1) / photos[self.drawn].sum(1)
+        return mean, mean + (draws - mean) * self.unknown
+
+    def per_photo(self, figure: Callable[[Figures], float]) -> Range:
+        """A figure of all photos that grows with their number."""
+        return _range(*self.mean(figure)).times(self.photos)
+
+    def requests(self) -> tuple[Range, Range]:
+        """Requests that read, and those that write or list: of photos, and of tasks.
+
+        Committing reads each task's record once; listing asks for pages.
+        """
+        costs, asked = self.total.costs, self.total.requests
+        gets = _requests(costs, "read")
+        puts = _requests(costs, "encode")
+        per_task = len(self.sample.tasks)
+        task_gets = self.run_tasks * ((asked.get("get", 0) - gets) / per_task + 1)
+        task_puts = self.run_tasks * (asked.get("put", 0) - puts) / per_task
+        pages = math.ceil(self.photos / PAGE) + math.ceil(self.run_tasks / PAGE)
+        return (
+            _plus(self.per_photo(lambda one: _requests(one.costs, "read")), task_gets),
+            _plus(self.per_photo(lambda one: _requests(one.costs, "encode")), task_puts + pages),
+        )
+
+    def read(self) -> Range:
+        """Bytes of photos: as listed where the list knows all of them, else as in the sample."""
+        if self.inputs["bytes"].null_count:
+            return self.per_photo(lambda one: one.bytes)
+        known = float(pc.sum(self.inputs["bytes"]).as_py() or 0)
+        return Range(known, known, known)
+
+    def review(self) -> Range:
+        """Crops that break a guard or have low confidence.
+
+        The crops of one photo are alike, so the sample counts as so many photos, not crops.
+        """
+        tripped = sum(n for key, n in self.total.verdicts.items() if key.endswith("|review"))
+        crops = max(self.total.crops, 1)
+        share = self.share(tripped / crops * self.sampled, self.sampled)
+        return share.times(self.per_photo(lambda figures: figures.crops).value)
+
+    def share(self, count: float, of: int) -> Range:
+        """A share by Wilson's interval."""
+        share, spread = count / of, Z * Z / of
+        middle = (share + spread / 2) / (1 + spread)
+        half = Z * math.sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
+        low, high = middle - half, middle + half
+        low, high = (share + (end - share) * self.unknown for end in (low, high))
+        return Range(share, max(0.0, low), min(1.0, high))
+
+    def costs(self) -> dict[str, Cost]:
+        """The costs of all photos, for the words on what limits the run."""
+        factor = self.photos / self.sampled
+        return {
+            stage: cost
+            if stage == "start"
+            else replace(
+                cost,
+                cpu_s=cost.cpu_s * factor,
+                gpu_s=cost.gpu_s * factor,
+                wait_s=cost.wait_s * factor,
+            )
+            for stage, cost in self.total.costs.items()
+        }
+
+
+def _range(value: float, draws: Sequence[float] | Draws) -> Range:
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Range(value, min(float(low), value), max(float(high), value))
+
+
+def _plus(one: Range, more: float) -> Range:
+    return Range(one.value + more, one.low + more, one.high + more)
+
+
+def _requests(costs: Mapping[str, Cost], stage: str) -> int:
+    return costs[stage].requests if stage in costs else 0
+
+
+def _cpu_s(figures: Figures) -> float:
+    return sum(cost.cpu_s for stage, cost in figures.costs.items() if stage != "start")
+
+
+def _gpu_s(figures: Figures) -> float:
+    return sum(cost.gpu_s for cost in figures.costs.values())
+
+
+def _written_bytes(figures: Figures) -> float:
+    return sum(cost.written_bytes for cost in figures.costs.values())

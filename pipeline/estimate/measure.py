@@ -1,0 +1,105 @@
+"""Measure what a sample took, and the rate at which the cluster worked when it was busy.
+
+Work is CPU seconds where cores are what the run is short of, and photos where it is GPUs. The rate
+is that between the moment when the first photo is scored, before which workers start, and the
+moment when the last task begins to be scored, after which some of them have nothing left to do.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.ledger.figures import Figures, add_figures
+from pipeline.report.costs import Machines
+from pipeline.stages.task import TaskSummary
+
+SLICES = 8  # of the busy time, to see how steady the rate is
+LEAST_SHARE = 0.3  # of the time from the first scoring on; a shorter busy time tells no rate
+SPAN_STAGES = {
+    "read": ("read", "decode"),
+    "score": ("detect", "score"),
+    "commit": ("encode", "commit"),
+}  # which costs belong to which span of a task
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a sample took.
+
+    tasks:    figures of each task
+    wall_s:   from the start of Ray to the last task done
+    start_s:  to the first photo that was scored
+    rates:    units of work a second in each slice of the busy time
+    per_cpu:  whether a unit of work is a CPU second; else it is a photo
+    machines: of the cluster
+    """
+
+    tasks: Sequence[Figures]
+    wall_s: float
+    start_s: float
+    rates: Sequence[float]
+    per_cpu: bool
+    machines: Machines
+
+    @property
+    def total(self) -> Figures:
+        return add_figures(self.tasks)
+
+    def work(self, figures: Figures) -> float:
+        """Units of work in some tasks, the start of workers apart."""
+        return _cpu_s(figures) if self.per_cpu else float(figures.photos)
+
+
+def measured(
+    summaries: Iterable[TaskSummary], began: float, ended: float, machines: Machines
+) -> Measured:
+    """Measure a sample. began, ended: Unix time at which Ray was asked for and the last task done.
+
+    Raises ValueError where nothing was scored.
+    """
+    done = list(summaries)
+    first = min(one.spans["score"][0] for one in done)
+    last = max(one.spans["score"][0] for one in done)
+    if last - first < LEAST_SHARE * (ended - first):
+        last = ended  # with so few tasks none of it is steady
+    total = add_figures(one.metrics for one in done)
+    gpu_s = sum(cost.gpu_s for cost in total.costs.values())
+    busy_cores = _cpu_s(total) / (machines.cores * (ended - first))
+    per_cpu = not machines.gpus or gpu_s / (machines.gpus * (ended - first)) < busy_cores
+    edges = pairwise(np.linspace(first, last, SLICES + 1))
+    rates = [_work_between(done, start, end, per_cpu) / (end - start) for start, end in edges]
+    return Measured(
+        [one.metrics for one in done], ended - began, first - began, rates, per_cpu, machines
+    )
+
+
+def _work_between(done: Sequence[TaskSummary], start: float, end: float, per_cpu: bool) -> float:
+    """Units of work done in an interval; a span's work is spread evenly over it."""
+    return sum(
+        _overlap(one.spans[span], start, end) * _work_of(one.metrics, span, per_cpu)
+        for one in done
+        for span in (SPAN_STAGES if per_cpu else ("score",))
+        if span in one.spans
+    )
+
+
+def _work_of(figures: Figures, span: str, per_cpu: bool) -> float:
+    """The work of one task in one span. What is handed over is shared out among the spans."""
+    if not per_cpu:
+        return figures.photos
+    costs = figures.costs
+    own = sum(costs[stage].cpu_s for stage in SPAN_STAGES[span] if stage in costs)
+    moved = costs["hand_over"].cpu_s if "hand_over" in costs else 0.0
+    return own + moved / len(SPAN_STAGES)
+
+
+def _overlap(span: tuple[float, float], start: float, end: float) -> float:
+    """The share of a span that lies in an interval."""
+    inside = min(span[1], end) - max(span[0], start)
+    return max(0.0, inside) / max(span[1] - span[0], 1e-9)
+
+
+def _cpu_s(figures: Figures) -> float:
+    return sum(cost.cpu_s for stage, cost in figures.costs.items() if stage != "start")

@@ -1,0 +1,62 @@
+"""Draw the photos that stand for all of a run, and cut them into tasks that stand for each other.
+
+The list is sorted by folder and, within a folder, by size; every k-th photo from a random start is
+taken. Such a systematic sample of a sorted list is stratified by folder and size without weights:
+each photo has the same chance, and each folder and size its share (Cochran, Sampling Techniques,
+3rd ed., ch. 8). The sample is dealt out to its tasks like cards, so each task is a systematic
+sample of all photos too, and how tasks differ tells how exact the sample is (random groups:
+Wolter, Introduction to Variance Estimation, ch. 2).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.ledger.plan import TaskCuts
+
+LEAST_TASKS = 16  # fewer say little about how exact the sample is
+TASKS_PER_ACTOR = 4  # so that the last task of each is a small part of the whole
+SEED = 12
+
+
+@dataclass(frozen=True)
+class DrawnPhotos:
+    """The rows of the list that are worked on, task by task."""
+
+    inputs: pa.Table
+    cuts: TaskCuts
+
+
+def draw(inputs: pa.Table, photos: int, task_images: float, actors: int) -> DrawnPhotos:
+    """Draw a sample of a run's list.
+
+    inputs:      the rows that the run would do
+    photos:      how many are wanted; all are taken where there are no more
+    task_images: photos in a task of the run, on average; tasks of the sample have at most as many
+    actors:      scoring workers
+    """
+    count = min(photos, inputs.num_rows)
+    wanted = max(LEAST_TASKS, TASKS_PER_ACTOR * actors, round(count / task_images))
+    tasks = min(wanted, count)
+    random = np.random.default_rng(SEED)
+    step = inputs.num_rows / count
+    taken = _by_folder_and_size(inputs)[
+        np.floor((np.arange(count) + random.random()) * step).astype(int)
+    ]
+    dealt = [taken[first::tasks] for first in range(tasks)]
+    rows = inputs.take(pa.array(np.concatenate(dealt))).combine_chunks()
+    ends = np.cumsum([len(one) for one in dealt])
+    return DrawnPhotos(rows, TaskCuts((0, *map(int, ends))))
+
+
+def _by_folder_and_size(inputs: pa.Table) -> np.ndarray:
+    """Row numbers, sorted by folder and within it by size; unknown sizes come first."""
+    folders = pc.replace_substring_regex(inputs["uri"], r"[^/]*$", "")
+    sizes = pc.fill_null(inputs["bytes"], -1)
+    keys = pa.table({"folder": folders, "bytes": sizes})
+    order: np.ndarray = pc.sort_indices(
+        keys, sort_keys=[("folder", "ascending"), ("bytes", "ascending")]
+    ).to_numpy()
+    return order

@@ -1,0 +1,58 @@
+"""Tell a forecast: as lines for a person, and as one document for a program."""
+
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.estimate.forecast import Forecast, Range
+from pipeline.report.progress import duration
+
+GIGABYTE = 1e9
+
+
+def document(told: Forecast) -> dict[str, Any]:
+    """All figures by name; a figure with a range has `value`, `low` and `high`."""
+    return {name: _rounded(value) for name, value in asdict(told).items()}
+
+
+def lines(told: Forecast) -> list[str]:
+    """The forecast for a person, each figure with the range of 95 in 100 samples."""
+    out = [
+        f"estimate {told.photos:,} photos, from {told.sampled:,} of them",
+        f"  time         {_seconds(told.wall_s)}",
+        f"               {told.fixed_s:.0f} s whatever the number, then "
+        f"{_number(told.photos_per_s, 2)} photos/s",
+        f"  cores        {_number(told.core_hours, 2)} hours paid, "
+        f"{_number(told.cpu_hours, 2)} busy",
+        f"  GPUs         {_number(told.gpu_hours, 2)} hours paid, "
+        f"{_number(told.gpu_work_hours, 2)} busy",
+        f"  requests     {_number(told.gets)} that read, {_number(told.puts)} that write or list",
+        f"  read         {_number(told.read_bytes.times(1 / GIGABYTE), 2)} GB",
+        f"  written      {_number(told.written_bytes.times(1 / GIGABYTE), 2)} GB",
+        f"  failures     {_number(told.failed)} photos",
+    ]
+    out += [f"               {_number(one)} {status}" for status, one in told.by_status.items()]
+    out += [
+        f"  to look at   {_number(told.review)} of {told.crops.value:,.0f} crops",
+        f"  limit        {told.limits}",
+        f"  cost         {_number(told.cost_total, 2)}: "
+        + ", ".join(f"{name} {money:,.2f}" for name, money in told.cost.items()),
+        f"               {_number(told.cost_per_million, 2)} for a million photos",
+    ]
+    return out
+
+
+def _number(one: Range, digits: int = 0) -> str:
+    """`1,200 (1,100 to 1,300)`; the value alone where the range is as narrow as the digits."""
+    value, low, high = (f"{number:,.{digits}f}" for number in (one.value, one.low, one.high))
+    return value if low == high == value else f"{value} ({low} to {high})"
+
+
+def _seconds(one: Range) -> str:
+    value, low, high = (duration(seconds) for seconds in (one.value, one.low, one.high))
+    return f"{value} ({low} to {high})"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    return float(f"{value:.6g}") if isinstance(value, float) else value
