@@ -1,10 +1,11 @@
 """Plan a job before its work, and commit its run afterwards."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 from msgspec.structs import asdict, replace
 
 from pipeline.code_version import code_version
@@ -19,6 +20,15 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts, cut_tasks
 from pipeline.ledger.reader import stored_runs
 from pipeline.ledger.retry import failed_inputs
+from pipeline.live_table import (
+    Ending,
+    Removal,
+    about_job,
+    channel_for,
+    go_live,
+    take_out,
+    tell_standing,
+)
 from pipeline.report.progress import Log, summary_lines
 from pipeline.schema import OK
 from pipeline.settings import InputSettings, Settings, Verdict
@@ -31,7 +41,7 @@ class PlannedRun:
     """A run that is planned and not yet written to the store.
 
     overridden: photos of the input to which a row of the table of overrides applies.
-    forgotten: addresses that the table says to take out of the output.
+    removal: what is to be taken out of the live table.
     """
 
     settings: Settings
@@ -40,7 +50,7 @@ class PlannedRun:
     todo: Todo
     tasks: TaskCuts
     overridden: int = 0
-    forgotten: tuple[str, ...] = ()
+    removal: Removal = field(default_factory=Removal)
 
     @property
     def message(self) -> str:
@@ -50,8 +60,8 @@ class PlannedRun:
         covered = f"{self.todo.covered:,} photos are covered by committed runs"
         if self.overridden:
             covered += f"; overrides apply to {self.overridden:,} photos of the input"
-        if self.forgotten:
-            covered += f"; {len(self.forgotten):,} addresses are to be forgotten"
+        if self.removal.forgotten:
+            covered += f"; {len(self.removal.forgotten):,} addresses are to be forgotten"
         if not left:
             return f"nothing to do: {covered}"
         size = f"{left:,} photos in {self.tasks.task_count:,} tasks ({why})"
@@ -65,16 +75,25 @@ class PlannedRun:
         ledger = Ledger.open(self.store, self.todo.spec, self.todo.inputs, self.tasks)
         return Job(self.settings, self.weights, ledger.run_id), ledger
 
-    def earlier_verdict(self) -> Verdict:
-        """The verdict of the latest committed run with these settings.
+    def take_out(self, log: Log) -> None:
+        """Take out of the live table what is forgotten or gone; a dry run only says it."""
+        take_out(self.settings, self.store, self.todo, self.removal, log)
 
-        With nothing left to do, an earlier failure still counts.
+    def end_without_work(self, log: Log) -> Ending:
+        """How a job with nothing left to do ends: an earlier failure still counts.
+
+        What an earlier job committed and could not make live any more, as it was killed, goes live
+        now if the gate holds.
         """
         settings = self.settings.identity()
+        verdict: Verdict = "done"
         for manifest in stored_runs(self.store).committed:
             if manifest.settings == settings:
-                return verdict_of(self.settings, manifest.metrics)
-        return "done"
+                verdict = verdict_of(self.settings, manifest.metrics)
+                break
+        if self.settings.running.dry_run or self.settings.estimating.estimate:
+            return verdict
+        return ending_of(verdict, go_live(self.settings, self.store, log))
 
 
 def plan(settings: Settings, log: Log) -> PlannedRun:
@@ -100,28 +119,35 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
         input_sha256="",  # of what is left to do, and therefore filled in below
     )
     store = open_store(settings.running.output)
-    todo, obeyed = _todo(settings.input, overrides, store, spec)
+    todo, obeyed, listed = _todo(settings, overrides, store, spec)
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
+    tell_standing(todo, log)
     tasks = cut_tasks(todo.inputs, settings.running.task_images, settings.running.task_bytes)
-    return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, obeyed.forgotten)
+    removal = Removal(obeyed.forgotten, listed if settings.running.prune else None)
+    return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, removal)
 
 
 def _todo(
-    settings: InputSettings, overrides: Overrides, store: Store, spec: RunSpec
-) -> tuple[Todo, Overridden]:
-    """The photos to do: of the run to resume, of the run to repair, or of the input."""
-    if settings.resume:
-        todo = resumed(store, spec, settings.resume)
-        return todo, Overridden(todo.inputs)
-    if settings.retry:
-        failed = failed_inputs(store, settings.retry, settings.retry_kind)
+    settings: Settings, overrides: Overrides, store: Store, spec: RunSpec
+) -> tuple[Todo, Overridden, pa.Table | None]:
+    """The photos to do: of the run to resume, of the run to repair, or of the input.
+
+    Also what the overrides say, and the whole input where it was listed.
+    """
+    about, channel = settings.input, channel_for(settings)
+    if about.resume:
+        todo = resumed(store, spec, about.resume)
+        return todo, Overridden(todo.inputs), None
+    if about.retry:
+        failed = failed_inputs(store, about.retry, about.retry_kind)
         obeyed = overrides.obeyed(failed)
-        spec = replace(spec, parent=settings.retry)
-        return uncovered(store, spec, obeyed.inputs, mode="full"), obeyed
-    inputs = list_inputs(settings.input, settings.limit, settings.focus)
-    obeyed = overrides.obeyed(inputs)
-    return uncovered(store, spec, obeyed.inputs, settings.mode), obeyed
+        spec = replace(spec, parent=about.retry)
+        return uncovered(store, spec, obeyed.inputs, "full", channel), obeyed, None
+    listed = list_inputs(about.input, about.limit, about.focus)
+    obeyed = overrides.obeyed(listed)
+    whole = listed if about.limit is None else None
+    return uncovered(store, spec, obeyed.inputs, about.mode, channel), obeyed, whole
 
 
 def pin_weights(settings: InputSettings) -> Weights:
@@ -138,8 +164,8 @@ def pin_weights(settings: InputSettings) -> Weights:
 
 def commit(
     job: Job, ledger: Ledger, log: Log, metrics: Figures, session: Mapping[str, Any]
-) -> Verdict:
-    """Commit the run, log its summary, return its verdict.
+) -> Ending:
+    """Commit the run, log its summary, make it live if the gate holds; return how that ended.
 
     metrics: figures of all tasks, added up; session: facts about this session for the manifest.
     """
@@ -147,7 +173,7 @@ def commit(
     about = {
         "verdict": verdict,
         "weights": job.weights.as_dict(),
-        "job": job.settings.flat(),
+        "job": about_job(job.settings),
         "session": {**session, "driver_requests": dict(requests_so_far())},
     }
     manifest = ledger.finish(about)
@@ -165,7 +191,12 @@ def commit(
             failed=failed,
         )
     log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
-    return verdict
+    return ending_of(verdict, go_live(job.settings, ledger.store, log))
+
+
+def ending_of(verdict: Verdict, is_live: bool) -> Ending:
+    """How a job ends. More failures than allowed say more than a gate that does not hold."""
+    return "not_promoted" if verdict == "done" and not is_live else verdict
 
 
 def verdict_of(settings: Settings, metrics: Figures) -> Verdict:

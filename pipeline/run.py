@@ -27,21 +27,22 @@ from ray.exceptions import RayError
 from pipeline.errors import LedgerError
 from pipeline.estimate.tell import document, lines
 from pipeline.estimate.trial import Work, estimate
-from pipeline.job import PlannedRun, commit, plan, verdict_of
+from pipeline.job import PlannedRun, commit, ending_of, plan, verdict_of
+from pipeline.live_table import Ending, go_live
 from pipeline.report.costs import Machines, Session
 from pipeline.report.progress import Log, Progress, tell_when_stuck
 from pipeline.report.telemetry import Telemetry, endpoint, write_textfile
-from pipeline.settings import RunningSettings, Settings, Verdict
+from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
-from pipeline.stages.worker import Job, missing_wall
+from pipeline.stages.worker import Job
 
 
-def crop_bucket(settings: Settings, log: Log) -> Verdict:
-    """Do what is not on record yet and commit the run; return its verdict.
+def crop_bucket(settings: Settings, log: Log) -> Ending:
+    """Do what is not on record yet, commit the run and make it live; return how that ended.
 
     Raises UsageError for a job that makes no sense, LedgerError for a run that cannot go on; what
     is on record stays.
@@ -49,8 +50,9 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     planned = plan(settings, log)
     left = planned.todo.inputs.num_rows
     log.say("plan", planned.message, images=left, covered=planned.todo.covered)
+    planned.take_out(log)
     if not left:
-        return planned.earlier_verdict()
+        return planned.end_without_work(log)
     if settings.running.dry_run:
         return "done"
     if settings.estimating.estimate:
@@ -58,7 +60,9 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     job, ledger = planned.begin()
     if manifest := ledger.manifest:  # by another job, since the plan was made
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
-        return verdict_of(settings, manifest.metrics)
+        return ending_of(
+            verdict_of(settings, manifest.metrics), go_live(settings, ledger.store, log)
+        )
     pending = ledger.pending()
     telemetry = Telemetry(job.run_id, ledger.rows, ledger.task_count)
     for record in ledger.records():  # of an earlier session
@@ -71,9 +75,6 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
         workers = start_ray(settings.running, len(pending))
         log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
         session.machines = workers.machines
-        if problem := missing_wall():
-            message = f"WARNING: photos are decoded without a filter of system calls: {problem}"
-            log.say("wall", message)
         progress = Progress(log, ledger.rows - before["images_done"], len(pending))
         with (
             endpoint(
@@ -90,7 +91,7 @@ def crop_bucket(settings: Settings, log: Log) -> Verdict:
     return commit(job, ledger, log, telemetry.totals, session.facts())
 
 
-def tell_estimate(planned: PlannedRun, log: Log) -> Verdict:
+def tell_estimate(planned: PlannedRun, log: Log) -> Ending:
     """Say what the planned run would take and cost, by a sample that leaves nothing behind."""
 
     def start() -> tuple[Machines, Work]:

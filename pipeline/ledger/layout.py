@@ -6,15 +6,22 @@ runs/<run_id>/tasks/<n>.json         task n is done, by this attempt, in these f
 runs/<run_id>/files-<sha>.parquet    every data file of the run; unsettled-<sha>.parquet likewise
 runs/<run_id>/_MANIFEST.json         the commit, which names the two lists; created once, last
 runs/<run_id>/metrics.json           the run's figures again, for dashboards
+runs/<run_id>/replaced/<hash>.json   which file took the place of one with forgotten photos
 _data/<table>/run=<run_id>/<task>-<attempt>.parquet   written before it is named anywhere
+
+channels/<name>/<n>.json             which runs are live, version n; see `channels`
+forgotten/<n>.json                   which photos are not to be shown, version n; see `forgetting`
 
 A table's folder comes before the run's, so that each can be the root of one Delta table.
 """
 
+import hashlib
 import re
 import secrets
 
 TASK_FILE = re.compile(r"(\d{8,})\.json")
+_OWNER = re.compile(r"(?:_data/[^/]+/run=|runs/)([^/]+)/")
+_DATA_TASK = re.compile(r"_data/[^/]+/run=[^/]+/(\d{8,})-[^/]+\.parquet")
 
 
 def run_key(run_id: str, name: str) -> str:
@@ -50,3 +57,16 @@ def data_key(run_id: str, table: str, task: int, attempt: str) -> str:
 def new_attempt() -> str:
     """Draw a name for an attempt at a task: 64 random bits, so that no other draws it too."""
     return secrets.token_hex(8)
+
+
+def data_task(key: str) -> int | None:
+    """The task that a data file belongs to; None for another object."""
+    found = _DATA_TASK.fullmatch(key)
+    return int(found[1]) if found else None
+
+
+def replaced_key(key: str) -> str | None:
+    """The key of the record of what took an object's place; None for an object of no run."""
+    owner = _OWNER.match(key)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return run_key(owner[1], f"replaced/{digest}.json") if owner else None

@@ -29,6 +29,7 @@ from pipeline.ledger.layout import (
     spec_key,
     task_key,
 )
+from pipeline.ledger.live import stored_runs
 from pipeline.ledger.manifest import read_committed, read_manifest, write_files, write_unsettled
 from pipeline.ledger.pinned import pin, read_spec, task_rows
 from pipeline.ledger.plan import TaskCuts
@@ -49,6 +50,7 @@ from pipeline.storage.store import Store, requests_so_far
 
 READERS = 32  # task records fetched at a time
 NOTHING = Figures()
+TICK_S = 0.001  # between two commits, where the clock says that the earlier one is yet to come
 
 
 class Ledger:
@@ -194,7 +196,7 @@ class Ledger:
             "format": FORMAT,
             "run_id": self.run_id,
             "verdict": "done",
-            "committed_at": time.time(),
+            "committed_at": _after(stored_runs(self.store).committed),
             **{name: getattr(self.spec, name) for name in Identity.__struct_fields__},
             "rows": self.rows,
             "tasks": self.task_count,
@@ -245,6 +247,15 @@ class Ledger:
         for file in (file for record in records for file in record.files):
             if there.get(file.key) != file.bytes:
                 raise LedgerError(f"{file.key} is on record but missing or cut short in the store")
+
+
+def _after(committed: list[Manifest]) -> float:
+    """The time now, or just after the latest commit where that is still to come; seconds.
+
+    So of runs made under clocks that differ, the one committed later counts later.
+    """
+    latest = max((manifest.committed_at for manifest in committed), default=0.0)
+    return max(time.time(), latest + TICK_S)
 
 
 def _table_totals(records: list[TaskRecord]) -> dict[str, TableTotals]:

@@ -22,7 +22,8 @@ from pipeline.ledger.records import (
     parse,
     typed,
 )
-from pipeline.ledger.tables import RESTORE, decode_table, parquet_bytes, read_object
+from pipeline.ledger.replaced import RESTORE, read_object
+from pipeline.ledger.tables import decode_table, parquet_bytes
 from pipeline.storage.store import Store
 
 FILES = pa.schema(

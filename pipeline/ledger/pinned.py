@@ -7,12 +7,14 @@ different task sizes, end with one plan: that of the spec.json which was created
 """
 
 import hashlib
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,7 +25,7 @@ from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.layout import run_key, spec_key
 from pipeline.ledger.plan import TaskCuts
 from pipeline.ledger.records import InputFile, PinnedPlan, PinnedSpec, read_record, to_bytes
-from pipeline.ledger.tables import RESTORE, read_object
+from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.storage.store import Store
 
 TASKS_PER_FILE = 64
@@ -118,6 +120,26 @@ def input_file_rows(
     """The rows of one input file of the plan. Raises RecordError."""
     with _as_record_error(spec.run_id, entry):
         return _input_file(store, spec.run_id, entry.sha256).read(columns)
+
+
+def input_file_tasks(store: Store, spec: PinnedSpec, number: int) -> pa.Table:
+    """image_id and task of the rows of one input file of the plan. Raises RecordError."""
+    entry = spec.plan.files[number]
+    first = number * spec.plan.tasks_per_file
+    with _as_record_error(spec.run_id, entry):
+        file = _input_file(store, spec.run_id, entry.sha256)
+        sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        ids = file.read(["image_id"])["image_id"]
+    return pa.table({"image_id": ids, "task": np.repeat(np.arange(len(sizes)) + first, sizes)})
+
+
+def overlapping(uris: pa.Array, files: Iterable[InputFile]) -> Iterator[tuple[int, range]]:
+    """The input files whose range of uris overlaps a sorted list: number, and rows of the list."""
+    for number, entry in enumerate(files):
+        first = bisect_left(range(len(uris)), entry.first_uri, key=lambda i: uris[i].as_py())
+        last = bisect_right(range(len(uris)), entry.last_uri, key=lambda i: uris[i].as_py())
+        if first < last:
+            yield number, range(first, last)
 
 
 @contextmanager

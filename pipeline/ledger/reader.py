@@ -1,78 +1,59 @@
 """Read what runs have committed: only files that a manifest names."""
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError, RecordError
+from pipeline.errors import LedgerError, UsageError
+from pipeline.ledger.forgetting import read_forgotten, without
+from pipeline.ledger.live import StoredRuns, live_layers, stored_runs
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store, open_store
 
-READERS = 32  # manifests fetched at a time
+__all__ = ["Run", "StoredRuns", "committed_runs", "open_run", "stored_runs"]
 
 
-def open_run(output_uri: str, run_id: str | None = None) -> "Run":
-    """Open the tables of one committed run, or, without `run_id`, the current table of all runs.
+def open_run(output_uri: str, run_id: str | None = None, channel: str | None = None) -> "Run":
+    """Open the tables of one committed run, or, without `run_id`, the current table.
 
-    In the current table a photo has the rows of the run that committed it last. A retry is opened
-    together with the run that it repairs: its rows take the place of the failed ones.
+    The current table is what is live: of every photo the rows of the run that was promoted last.
+    With several channels it holds the crops of all, so that shapes of different channels stand side
+    by side: a photo is in `images` once, from the channel promoted last, and a shape that two
+    channels have is taken from that one too. `channel` opens one alone. In an output of releases
+    before promotion all committed runs are live, the latest first.
 
-    Raises LedgerError if there is no such committed run, RecordError if one of the records that
-    decide about it is damaged.
+    A retry is opened together with the run that it repairs: its rows take the place of the failed
+    ones. Forgotten photos are never among the rows.
+
+    Raises LedgerError if there is no such committed run or nothing is live, RecordError if one of
+    the records that decide about it is damaged.
     """
     store = open_store(output_uri)
-    if run_id is None:
-        manifests = committed_runs(store)
-        if not manifests:
-            raise LedgerError(f"no run is committed in {output_uri}")
-        return Run(store, manifests)
+    if run_id is not None and channel is not None:
+        raise UsageError("a run is opened by its id or through its channel; choose one of the two")
+    layers = live_layers(store, channel) if run_id is None else [repaired_by(store, run_id)]
+    return Run(store, layers, read_forgotten(store).hidden)
+
+
+def repaired_by(store: Store, run_id: str) -> list[Manifest]:
+    """A committed run and, where it is a retry, the runs that it repairs, the latest first.
+
+    Raises LedgerError where one is not committed.
+    """
     manifests = []
     parent: str | None = run_id
     while parent is not None:
         manifest = read_committed(store, parent)
         if manifest is None:
-            raise LedgerError(f"run {parent} is not committed in {output_uri}")
+            raise LedgerError(f"run {parent} is not committed in {store.uri}")
         manifests.append(manifest)
         parent = manifest.parent
-    return Run(store, manifests)
-
-
-@dataclass(frozen=True)
-class StoredRuns:
-    """The runs of a store that have a manifest.
-
-    committed: those committed, the latest first
-    damaged:   what is wrong with the others, by run id
-    """
-
-    committed: list[Manifest]
-    damaged: Mapping[str, RecordError]
-
-
-def stored_runs(store: Store) -> StoredRuns:
-    """Every run that has a manifest; a damaged one does not keep the others from being read."""
-    names = [name for name in store.folders("runs/") if not name.startswith("_")]
-
-    def read(run_id: str) -> Manifest | RecordError | None:
-        try:
-            return read_committed(store, run_id)
-        except RecordError as error:
-            return error
-
-    with ThreadPoolExecutor(READERS) as pool:
-        found = list(pool.map(read, names))
-    committed = [one for one in found if isinstance(one, Manifest)]
-    committed.sort(key=lambda m: (m.committed_at, m.run_id), reverse=True)
-    damaged = {
-        name: one for name, one in zip(names, found, strict=True) if isinstance(one, RecordError)
-    }
-    return StoredRuns(committed, damaged)
+    return manifests
 
 
 def committed_runs(store: Store) -> list[Manifest]:
@@ -83,22 +64,41 @@ def committed_runs(store: Store) -> list[Manifest]:
     return runs.committed
 
 
-class Run:
-    """Committed rows of one or more runs, the latest first; each photo from one run only."""
+@dataclass(frozen=True)
+class _Part:
+    """The rows that come from one run.
 
-    def __init__(self, store: Store, manifests: list[Manifest]) -> None:
+    photos: ids of the photos whose rows these are; None for all
+    first:  ids of those whose row of `images` comes from here; None for all
+    taken:  (shapes, ids): crops of these shapes and photos come from an earlier channel
+    """
+
+    photos: pa.Array | None
+    first: pa.Array | None
+    taken: tuple[tuple[pa.Array, pa.Array], ...] = ()
+
+
+class Run:
+    """Committed rows of one or more runs; each photo of a channel from one run only."""
+
+    def __init__(
+        self, store: Store, layers: list[list[Manifest]], hidden: pa.Array | None = None
+    ) -> None:
+        """Take the runs of each channel, in front first. hidden: ids of forgotten photos."""
         self._store = store
-        self._manifests = manifests
-        self._owners: list[pa.Array] | None = None
+        self._layers = layers
+        self._manifests = [manifest for layer in layers for manifest in layer]
+        self._hidden = hidden
+        self._known_parts: list[_Part] | None = None
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of the run, or of the latest of several, as it is stored."""
+        """The manifest of the run, or of the one in front of several, as it is stored."""
         return self.manifests[0]
 
     @property
     def manifests(self) -> list[dict[str, Any]]:
-        """The manifests of all runs that rows may come from, the latest first."""
+        """The manifests of all runs that rows may come from, in front first."""
         return [dict(manifest.document) for manifest in self._manifests]
 
     def images(self, columns: list[str] | None = None) -> pa.Table:
@@ -123,12 +123,20 @@ class Run:
         columns: those wanted; one that this release declares and an older one did not write is
             null. Raises KeyError for a column that no release has.
         """
-        wanted = None if columns is None else [*dict.fromkeys(["image_id", *columns])]
-        for manifest, owned in zip(self._manifests, self._owned(), strict=True):
+        by_shape = "ratio" in TABLES[table].names
+        keys = ["image_id", *(["ratio"] if by_shape and len(self._layers) > 1 else [])]
+        wanted = None if columns is None else [*dict.fromkeys([*keys, *columns])]
+        for manifest, part in zip(self._manifests, self._parts(), strict=True):
             for file in data_files(self._store, manifest, table):
-                rows = read_table(self._store, file.key, wanted)
+                rows = without(read_table(self._store, file.key, wanted), self._hidden)
+                owned = part.photos if by_shape else part.first
                 if owned is not None:
                     rows = rows.filter(pc.is_in(rows["image_id"], owned))
+                for shapes, photos in part.taken if by_shape else ():
+                    both = pc.and_(
+                        pc.is_in(rows["ratio"], shapes), pc.is_in(rows["image_id"], photos)
+                    )
+                    rows = rows.filter(pc.invert(both))
                 rows = rows.replace_schema_metadata(None)
                 yield rows if columns is None else _select(rows, table, columns)
 
@@ -139,18 +147,30 @@ class Run:
             return schema.empty_table() if columns is None else schema.empty_table().select(columns)
         return pa.concat_tables(parts, promote_options="default")
 
-    def _owned(self) -> list[pa.Array | None]:
-        """For each run the ids of the photos whose rows come from it; None for all of them."""
+    def _parts(self) -> list[_Part]:
+        """For each run the rows that come from it."""
         if len(self._manifests) == 1:
-            return [None]
-        if self._owners is None:
-            seen: set[str] = set()
-            self._owners = []
-            for manifest in self._manifests:
-                ids = self._image_ids(manifest) - seen
-                seen |= ids
-                self._owners.append(pa.array(sorted(ids), pa.string()))
-        return list(self._owners)
+            return [_Part(None, None)]
+        if self._known_parts is None:
+            self._known_parts = []
+            anywhere: set[str] = set()
+            above: list[tuple[set[str], pa.Array]] = []  # shapes and photos of earlier channels
+            for layer in self._layers:
+                seen: set[str] = set()
+                own: list[tuple[set[str], pa.Array]] = []
+                for manifest in layer:
+                    ids = self._image_ids(manifest) - seen
+                    seen |= ids
+                    photos = pa.array(sorted(ids), pa.string())
+                    shapes = _shapes(manifest)
+                    common = ((shapes & theirs, others) for theirs, others in above)
+                    taken = tuple((pa.array(sorted(c)), others) for c, others in common if c)
+                    first = pa.array(sorted(ids - anywhere), pa.string())
+                    self._known_parts.append(_Part(photos, first, taken))
+                    own.append((shapes, photos))
+                anywhere |= seen
+                above += own
+        return self._known_parts
 
     def _image_ids(self, manifest: Manifest) -> set[str]:
         ids: set[str] = set()
@@ -168,3 +188,8 @@ def _select(rows: pa.Table, table: str, columns: list[str]) -> pa.Table:
             empty = pa.nulls(len(rows), declared.field(name).type)
             rows = rows.append_column(pa.field(name, empty.type), empty)
     return rows.select(columns)
+
+
+def _shapes(manifest: Manifest) -> set[str]:
+    """The shapes that a run was asked for."""
+    return {text.strip() for text in str(manifest.settings.get("ratios", "")).split(",")}

@@ -7,7 +7,7 @@ anything that is not JSON end in one RecordError.
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -140,7 +140,13 @@ class Abandoned(Struct, frozen=True, kw_only=True):
     committed_at: float = 0.0
 
 
-RecordT = TypeVar("RecordT", PinnedSpec, TaskRecord, Manifest, Abandoned)
+class Record(Protocol):
+    """A kind of record. advice: what to do where one cannot be used."""
+
+    advice: ClassVar[str]
+
+
+RecordT = TypeVar("RecordT", bound=Record)
 
 
 def to_bytes(document: Struct | Mapping[str, Any]) -> bytes:

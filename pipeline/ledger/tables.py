@@ -1,6 +1,5 @@
 """Check, encode and read back a task's tables before they are written; read stored ones."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from io import BytesIO
@@ -11,10 +10,10 @@ import pyarrow.parquet as pq
 
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.storage.store import Store
 
 ROW_GROUP_ROWS = 100  # a reader that wants one image fetches about this many rows
-RESTORE = "Restore it from a copy."
 TABLES = {
     "images": schema.IMAGES,
     "crops": schema.CROPS,
@@ -97,18 +96,3 @@ def read_table(store: Store, key: str, columns: list[str] | None = None) -> pa.T
     if "image_id" not in table.column_names:
         raise RecordError(key, "it is a table of something else", RESTORE)
     return table
-
-
-def read_object(store: Store, key: str, sha256: str | None = None, when: str = "") -> bytes:
-    """Read an object that a record names. Raises RecordError where it is gone or was changed.
-
-    sha256: its hash; None does not check it.
-    when:   for the message, when the hash was taken.
-    """
-    try:
-        data = store.read(key)
-    except FileNotFoundError as error:
-        raise RecordError(key, "it is gone", RESTORE) from error
-    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise RecordError(key, f"it was changed after {when}", RESTORE)
-    return data

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import SettingError
+from pipeline.gate import DEFAULT_GATE, check_channel, parse_gate
 from pipeline.options import check, option
 
 if TYPE_CHECKING:
@@ -110,6 +111,32 @@ class RunningSettings:
         "", "folder or s3:// prefix that holds the runs", placeholder="ADDRESS", required=True
     )
     dry_run: bool = option(False, "plan the run and say what would be done")
+    promote: Literal["auto", "manual"] = option(
+        "auto",
+        "`auto` makes the run live at its commit if the gate holds; `manual` leaves that to "
+        "runs.py promote",
+    )
+    gate: str = option(
+        DEFAULT_GATE,
+        "what the run's figures must be to go live, by comma; the first run of an empty output "
+        "need not meet the default",
+        placeholder="GATE",
+    )
+    trial: bool = option(
+        False, "only try: the run never goes live by itself, like any with `limit`, covers no photo"
+    )
+    channel: str = option(
+        "",
+        "the runs that take each other's place; default: named after shapes, format and size",
+        placeholder="NAME",
+    )
+    prune: bool = option(
+        False,
+        "take photos out of the current table that are gone from the input; try it with `dry_run`",
+    )
+    prune_most: float = option(
+        0.1, "prune nothing where more are gone", placeholder="SHARE", least=0, most=1
+    )
     preview: int = option(
         256,
         "long side of a small picture of each whole photo, for people who look at the run; 0 keeps "
@@ -171,3 +198,6 @@ class RunningSettings:
         check(self)
         if self.gpus_per_actor > 1 and self.gpus_per_actor != int(self.gpus_per_actor):
             raise SettingError("gpus_per_actor", "must be a fraction below 1 or a whole number")
+        parse_gate(self.gate)
+        if self.channel:
+            check_channel(self.channel)

@@ -61,8 +61,10 @@ def done(
     }
 
 
-def run_all(ledger: Ledger, failed: dict[int, str] | None = None, mark: str = "") -> Manifest:
-    """Do every open task and commit."""
+def run_all(
+    ledger: Ledger, failed: dict[int, str] | None = None, mark: str = "", **job: Any
+) -> Manifest:
+    """Do every open task and commit. job: settings that the manifest is to hold."""
     for n in ledger.pending():
         ledger.commit_task(n, done(ledger.task_inputs(n), failed, mark))
-    return ledger.finish({})
+    return ledger.finish({"job": job} if job else {})

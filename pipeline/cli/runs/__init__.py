@@ -1,11 +1,15 @@
-"""List, check, compare, repair, clean and publish the runs of an output store.
+"""List, check, compare, promote, repair, clean and publish the runs of an output store.
 
     python jobs/runs.py list s3://thumbs/
     python jobs/runs.py verify s3://thumbs/ RUN
+    python jobs/runs.py promote s3://thumbs/ RUN --gate "head_cut_rate<=0.02, error_rate<=0.01"
+    python jobs/runs.py rollback s3://thumbs/
+    python jobs/runs.py forget s3://thumbs/ s3://ugc/a.jpg --why "asked by its owner"
     python jobs/runs.py retry s3://thumbs/ RUN --kind transient
     python jobs/runs.py gc s3://thumbs/ --older-than 7d            (shows; --delete removes)
 
-Exit codes: 0 done; 1 failed, or `verify` found a problem; 2 wrong usage; `retry` as crop_bucket.
+Exit codes: 0 done; 1 failed, `verify` found a problem, or `prune` refused; 2 wrong usage; 4 the
+gate of `promote` does not hold, and nothing is moved; `retry` as crop_bucket.
 """
 
 import argparse
@@ -14,7 +18,9 @@ from collections.abc import Sequence
 from pipeline.cli.runs.command import Command
 from pipeline.cli.runs.listing import Diff, List, Show, Verify
 from pipeline.cli.runs.pages import Gallery
+from pipeline.cli.runs.promotion import Promote, PromotionHistory, Rollback
 from pipeline.cli.runs.publish import Publish
+from pipeline.cli.runs.removal import Forget, Prune
 from pipeline.cli.runs.repair import CollectGarbage, Retry
 from pipeline.command_line import parser_of, run
 
@@ -25,6 +31,11 @@ COMMANDS: dict[str, type[Command]] = {
     "verify": Verify,
     "diff": Diff,
     "gallery": Gallery,
+    "promote": Promote,
+    "rollback": Rollback,
+    "history": PromotionHistory,
+    "forget": Forget,
+    "prune": Prune,
     "retry": Retry,
     "gc": CollectGarbage,
     "publish": Publish,

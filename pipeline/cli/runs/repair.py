@@ -9,6 +9,7 @@ from pipeline.cli.runs.command import Command, OneRun
 from pipeline.errors import LedgerError, SettingError
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.live import is_earlier
 from pipeline.options import option
 from pipeline.settings import Settings
 
@@ -29,6 +30,8 @@ class Retry(OneRun):
             raise LedgerError(f"run {self.run_id} is not committed; submit its job again instead")
         known = Settings().flat().keys()
         job = {name: value for name, value in manifest.job.items() if name in known}
+        if is_earlier(manifest):  # its limit was of the input, and this run is not tried out
+            job |= {"limit": None}
         again = {"output": self.output, "retry": self.run_id, "retry_kind": self.kind}
         return crop(Settings.of(**{**job, **again}))
 

@@ -1,0 +1,136 @@
+"""Make a run live, take that back, tell who did it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from pipeline.cli.runs.command import Command, OneRun
+from pipeline.errors import RecordError, UsageError
+from pipeline.gate import parse_gate
+from pipeline.ledger.channels import ChannelVersion, history
+from pipeline.ledger.promotion import Outcome, Request, only_channel, promote, rollback
+from pipeline.options import check, option
+
+GATE_FAILED = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote(OneRun):
+    """Make a committed run live if the gate holds."""
+
+    gate: str = option(
+        "", "what its figures must be, by comma: head_cut_rate<=0.02", placeholder="GATE"
+    )
+    channel: str = option("", "where; default: the run's own channel", placeholder="NAME")
+    why: str = option("", "a note for `history`", placeholder="TEXT")
+    trial: bool = option(False, "although the run is a trial")
+    behind_newer: bool = option(
+        False, "behind live runs that were committed later, so that none of their rows is hidden"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        parse_gate(self.gate)
+
+    def run(self) -> int:
+        request = Request(
+            gate=parse_gate(self.gate), channel=self.channel or None, trial=self.trial,
+            behind=self.behind_newer, why=self.why,
+        )  # fmt: skip
+        outcome = promote(self.store, self.run_id, request)
+        if outcome.decision == "trial":
+            raise UsageError(f"run {self.run_id} is a trial; say --trial to make it live")
+        self.tell([_outcome(outcome)], _outcome_line)
+        return 0 if outcome.is_live else GATE_FAILED
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneChannel(Command):
+    """A command on one channel."""
+
+    channel: str = option("", "which; needed where there are several", placeholder="NAME")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback(OneChannel):
+    """Make live again what was before the last promotion."""
+
+    why: str = option("", "a note for `history`", placeholder="TEXT")
+
+    def run(self) -> int:
+        store = self.store
+        name = only_channel(store, self.channel)
+        self.tell([_version(rollback(store, name, why=self.why))], _version_line)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromotionHistory(OneChannel):
+    """Tell what was made live, when, by whom and why, the latest last."""
+
+    last: int = option(20, "only so many", placeholder="CHANGES", least=1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def run(self) -> int:
+        store = self.store
+        name = only_channel(store, self.channel)
+        self.tell(map(_version, history(store, name, self.last)), _version_line)
+        return 0
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "run_id": outcome.run_id,
+        "channel": outcome.channel,
+        "decision": outcome.decision,
+        "version": None if outcome.version is None else outcome.version.number,
+        "gate": [
+            {"term": str(j.term), "value": j.value, "held": j.held, "remark": j.remark}
+            for j in outcome.judged.terms
+        ],
+        "figures": dict(outcome.measured.values),
+        "not_known": {**outcome.measured.unknown, **outcome.measured.pointless},
+    }
+
+
+def _outcome_line(said: Mapping[str, Any]) -> str:
+    run, channel = said["run_id"], said["channel"]
+    head = {
+        "promoted": f"run {run} is live in channel {channel}, version {said['version']}",
+        "live already": f"run {run} is live in channel {channel} already",
+    }.get(said["decision"], f"nothing is moved: the gate does not hold for run {run}")
+    lines = [head]
+    for term in said["gate"]:
+        found = term["remark"] if term["value"] is None else f"{term['value']:.4g}"
+        lines.append(f"  {'holds' if term['held'] else 'FAILS'}  {term['term']}: {found}")
+    lines += [f"  {name} {value:.4g}" for name, value in sorted(said["figures"].items())]
+    return "\n".join(lines)
+
+
+def _version(version: ChannelVersion | RecordError) -> dict[str, Any]:
+    if isinstance(version, RecordError):
+        return {"damaged": str(version)}
+    document: dict[str, Any] = msgspec.to_builtins(version)
+    return {name: value for name, value in document.items() if name not in ("format", "nonce")}
+
+
+def _version_line(version: Mapping[str, Any]) -> str:
+    if "damaged" in version:
+        return f"damaged: {version['damaged']}"
+    when = datetime.fromtimestamp(version["at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    runs = [f"+{run}" for run in version["added"]] + [f"-{run}" for run in version["removed"]]
+    changed = " ".join(runs[:4]) + (f" and {len(runs) - 4} more" if len(runs) > 4 else "")
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in version["figures"].items())
+    parts = [
+        f"{version['channel']} {version['number']}  {when}  {version['action']}  {changed}",
+        f"by {version['who']}",
+        version["why"] and f"why: {version['why']}",
+        version["gate"] and f"gate: {version['gate']}",
+        figures,
+    ]
+    return "\n    ".join(part for part in parts if part)

@@ -1,0 +1,281 @@
+"""Keep which runs of a channel are live: an ordered list of them, in numbered versions.
+
+channels/<name>/<n>.json        version n; the highest number says what is live
+channels/<name>/list-<sha>.json runs further back in a version's list
+
+A nightly run covers only what is new, so what is live is a list of runs, in front the one whose
+rows count first. A promotion puts a run in front, a rollback restores the list of the version
+before. Both are a new version; none is ever changed.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from msgspec import Struct, structs
+
+from pipeline.errors import LedgerError, RecordError
+from pipeline.gate import CHANNEL, check_channel
+from pipeline.ledger.records import FORMAT, Count, Manifest, StoredList
+from pipeline.ledger.versions import RECENT, Versions
+from pipeline.storage.store import Store
+
+PRODUCT = ("ratios", "top_k", "thumbnail_size", "format")  # settings that tell products apart
+SHOWN_RATIOS = 3
+ATTEMPTS = 100
+READERS = 16
+
+
+class ChannelVersion(Struct, frozen=True, kw_only=True):
+    """channels/<name>/<n>.json: what is live from here on, and how it came about.
+
+    added, removed:  runs, against the version before
+    recent, earlier: the live runs, in front first; `earlier` is the rest of a long list
+    previous:        the version whose list a rollback restores; None: nothing is live then
+    withdrawn:       runs that were rolled back and not promoted since
+    suspect:         runs rolled back since a person last promoted one: no job promotes their like
+    figures, gate:   what was measured and asked for
+    nonce:           makes two promoters' documents differ
+    """
+
+    advice: ClassVar[str] = (
+        "Restore it from a copy, or let `runs.py rollback` make the version before it live again."
+    )
+    format: int = FORMAT
+    channel: str
+    number: Count
+    action: Literal["start", "promote", "rollback"]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    recent: tuple[str, ...] = ()
+    earlier: StoredList | None = None
+    previous: Count | None = None
+    withdrawn: tuple[str, ...] = ()
+    suspect: tuple[str, ...] = ()
+    who: str = ""
+    at: float = 0.0
+    why: str = ""
+    gate: str = ""
+    figures: Mapping[str, float] = {}
+    nonce: str = ""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What is live in a channel. version: None where it was never promoted into."""
+
+    name: str
+    runs: tuple[str, ...] = ()
+    version: ChannelVersion | None = None
+
+    @property
+    def number(self) -> int:
+        return 0 if self.version is None else self.version.number
+
+    @property
+    def withdrawn(self) -> tuple[str, ...]:
+        """Runs that were rolled back: they cover no photo."""
+        return () if self.version is None else self.version.withdrawn
+
+
+def channel_name(settings: Mapping[str, Any]) -> str:
+    """Name a channel after what its thumbnails are: shapes, encoding, size and how many a shape.
+
+    Settings that only make them better (quality, limits, how they are chosen) leave the name as it
+    is, so that a better run takes the place of the one before. For instance 16x9-webp-512-1f0c9d.
+    """
+    asked = [text.strip() for text in str(settings.get("ratios", "")).split(",")]
+    ratios = sorted({text for text in asked if text})
+    product = {name: settings.get(name) for name in PRODUCT} | {"ratios": ratios}
+    digest = hashlib.sha256(json.dumps(product, sort_keys=True).encode()).hexdigest()[:6]
+    shown = [re.sub(r"[^A-Za-z0-9]", "x", ratio) for ratio in ratios[:SHOWN_RATIOS]]
+    if len(ratios) > SHOWN_RATIOS:
+        shown.append(f"and_{len(ratios) - SHOWN_RATIOS}_more")
+    words = ["_".join(shown)[:40] or "all"]
+    words += [str(product[name]) for name in ("format", "thumbnail_size") if product[name]]
+    return re.sub(r"[^A-Za-z0-9_.=-]", "", "-".join([*words, digest]))
+
+
+def channel_of(manifest: Manifest) -> str:
+    """The channel that a run is a candidate for."""
+    return str(manifest.job.get("channel") or "") or channel_name(manifest.settings)
+
+
+def channel_names(store: Store) -> tuple[str, ...]:
+    """The channels that have a version."""
+    return tuple(name for name in store.folders("channels/") if CHANNEL.fullmatch(name))
+
+
+def read_channel(store: Store, name: str) -> Channel:
+    """What is live in a channel. Raises RecordError where its last version cannot be used."""
+    versions = _versions(store, name)
+    numbers = versions.numbers()
+    return _read(versions, name, numbers[-1]) if numbers else Channel(name)
+
+
+def read_channels(store: Store) -> tuple[dict[str, Channel], dict[str, RecordError]]:
+    """Every channel that has a version, by name, and what is wrong with the damaged ones."""
+    names = channel_names(store)
+
+    def read(name: str) -> Channel | RecordError:
+        try:
+            return read_channel(store, name)
+        except RecordError as error:
+            return error
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = dict(zip(names, pool.map(read, names), strict=True))
+    return (
+        {name: one for name, one in found.items() if isinstance(one, Channel)},
+        {name: one for name, one in found.items() if isinstance(one, RecordError)},
+    )
+
+
+def history(store: Store, name: str, last: int | None = None) -> list[ChannelVersion | RecordError]:
+    """The versions of a channel, the latest last; for a damaged one what is wrong with it."""
+    versions = _versions(store, name)
+
+    def read(number: int) -> ChannelVersion | RecordError:
+        try:
+            return versions.read(number, ChannelVersion)
+        except RecordError as error:
+            return error
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, versions.numbers()[-last if last else 0 :]))
+
+
+def advance(
+    store: Store, name: str, change: Callable[[Channel], ChannelVersion | None]
+) -> ChannelVersion | None:
+    """Create the next version, whoever else does the same; return it.
+
+    change: makes the next version of what is live, by `next_version`; None leaves it as it is. It
+        is asked again, with what is live by then, where somebody else was faster.
+    """
+    check_channel(name)
+    versions = _versions(store, name)
+    for _ in range(ATTEMPTS):
+        version = change(read_channel(store, name))
+        if version is None or versions.create(version.number, version):
+            return version
+    raise LedgerError(f"channel {name} is moved by others all the time; try again later")
+
+
+def next_version(
+    store: Store, live: Channel, runs: Iterable[str], action: Literal["start", "promote"],
+    **about: Any,
+) -> ChannelVersion:  # fmt: skip
+    """The version after `live` that makes `runs` live, in this order."""
+    wanted = tuple(runs)
+    withdrawn = tuple(run for run in live.withdrawn if run not in wanted)
+    suspect = () if live.version is None else live.version.suspect
+    return _version(
+        store, live, wanted, action=action, previous=live.number or None, withdrawn=withdrawn,
+        **{"suspect": suspect, **about},
+    )  # fmt: skip
+
+
+def roll_back(store: Store, name: str, **about: Any) -> ChannelVersion:
+    """Make what was live before the last change live again; who and why are told by `about`.
+
+    Where the last version is damaged, that is the newest one that can be read. Raises LedgerError
+    where there is nothing before.
+    """
+    check_channel(name)
+    versions = _versions(store, name)
+    for _ in range(ATTEMPTS):
+        numbers = versions.numbers()
+        if not numbers:
+            raise LedgerError(f"nothing was ever promoted in channel {name}")
+        version = _restored(store, versions, name, numbers, about)
+        if versions.create(version.number, version):
+            return version
+    raise LedgerError(f"channel {name} is moved by others all the time; try again later")
+
+
+def _restored(
+    store: Store, versions: Versions, name: str, numbers: list[int], about: Mapping[str, Any]
+) -> ChannelVersion:
+    try:
+        live = _read(versions, name, numbers[-1])
+    except RecordError:
+        before = _newest_readable(versions, name, numbers[:-1])
+        after = Channel(name, before.runs, _numbered(before, numbers[-1]))
+        last = before.version
+        return _version(
+            store, after, before.runs, action="rollback",
+            previous=last.previous if last else None, withdrawn=before.withdrawn, **about,
+        )  # fmt: skip
+    assert live.version is not None
+    if live.version.previous is None and not live.runs:
+        raise LedgerError(f"nothing is live in channel {name}, and nothing was before")
+    target = Channel(name)
+    if live.version.previous is not None:
+        target = _read(versions, name, live.version.previous)
+    removed = tuple(run for run in live.runs if run not in target.runs)
+    withdrawn = tuple(r for r in dict.fromkeys([*live.withdrawn, *removed]) if r not in target.runs)
+    return _version(
+        store, live, target.runs, action="rollback",
+        previous=target.version.previous if target.version else None, withdrawn=withdrawn,
+        suspect=tuple(dict.fromkeys([*live.version.suspect, *removed])), **about,
+    )  # fmt: skip
+
+
+def _newest_readable(versions: Versions, name: str, numbers: list[int]) -> Channel:
+    for number in reversed(numbers):
+        try:
+            return _read(versions, name, number)
+        except RecordError:
+            continue
+    raise LedgerError(f"no version of channel {name} can be read; promote a run into another one")
+
+
+def _numbered(before: Channel, number: int) -> ChannelVersion:
+    """A stand-in for a damaged version, so that the next one is counted from it."""
+    if before.version is None:
+        return ChannelVersion(channel=before.name, number=number, action="start")
+    return structs.replace(before.version, number=number)
+
+
+def _version(store: Store, live: Channel, runs: tuple[str, ...], **about: Any) -> ChannelVersion:
+    recent, earlier = _folded(_versions(store, live.name), live, runs)
+    return ChannelVersion(
+        channel=live.name, number=live.number + 1, recent=recent, earlier=earlier,
+        added=tuple(run for run in runs if run not in live.runs),
+        removed=tuple(run for run in live.runs if run not in runs),
+        at=time.time(), nonce=secrets.token_hex(8), **about,
+    )  # fmt: skip
+
+
+def _folded(
+    versions: Versions, live: Channel, runs: tuple[str, ...]
+) -> tuple[tuple[str, ...], StoredList | None]:
+    """A list of runs as a version holds it. The stored part is only rewritten now and then."""
+    before = live.version
+    if before is not None and before.earlier is not None:
+        tail = live.runs[len(before.recent) :]
+        if runs[len(runs) - len(tail) :] == tail and len(runs) - len(tail) <= RECENT:
+            return runs[: len(runs) - len(tail)], before.earlier
+    if len(runs) <= RECENT:
+        return runs, None
+    return (), versions.write_list(runs)
+
+
+def _read(versions: Versions, name: str, number: int) -> Channel:
+    version = versions.read(number, ChannelVersion)
+    if (version.channel, version.number) != (name, number):
+        problem = f"it is version {version.number} of channel {version.channel[:64]!r}"
+        raise RecordError(versions.key(number), problem, ChannelVersion.advice)
+    earlier = [str(run) for run in versions.read_list(version.earlier)]
+    return Channel(name, (*version.recent, *earlier), version)
+
+
+def _versions(store: Store, name: str) -> Versions:
+    return Versions(store, f"channels/{name}/")

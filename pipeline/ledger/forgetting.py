@@ -1,0 +1,198 @@
+"""Keep which photos are not to be shown: forgotten by a person, or gone from the input.
+
+forgotten/<n>.json          version n of the list; the highest number counts
+forgotten/list-<sha>.json   entries further back
+
+Readers leave these photos out at once, whichever runs hold them, and so does the planning of later
+runs; `erasing` removes their bytes. An entry holds the hash of the photo's uri, which cannot be
+turned back into it, when, who and why; nothing else of the photo stays here.
+"""
+
+import getpass
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Struct
+
+from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.records import FORMAT, Count, StoredList
+from pipeline.ledger.replaced import RESTORE
+from pipeline.ledger.versions import Versions
+from pipeline.storage.store import Store
+
+PREFIX = "forgotten/"
+RECENT = 256  # entries that a version holds itself
+ATTEMPTS = 100
+
+LastWord = Literal["forgotten", "pruned", "back"]
+
+
+class Entry(Struct, frozen=True):
+    """One photo's last word. at: Unix time, seconds."""
+
+    image_id: str
+    kind: LastWord
+    at: float
+
+
+class ForgottenVersion(Struct, frozen=True, kw_only=True):
+    """forgotten/<n>.json: the entries, the latest of each photo; those of this version in front."""
+
+    advice: ClassVar[str] = RESTORE
+    format: int = FORMAT
+    number: Count
+    kind: LastWord
+    photos: Count
+    recent: tuple[Entry, ...] = ()
+    earlier: StoredList | None = None
+    who: str = ""
+    why: str = ""
+    at: float = 0.0
+    nonce: str = ""
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """The photos that are not to be shown. number: of the version read, 0 where there is none."""
+
+    number: int = 0
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+
+    def ids(self, *kinds: LastWord) -> list[str]:
+        """Photos with one of these last words, sorted."""
+        return sorted(i for i, entry in self.entries.items() if entry.kind in kinds)
+
+    @property
+    def hidden(self) -> pa.Array:
+        """Ids of the photos that readers leave out."""
+        return pa.array(self.ids("forgotten", "pruned"), pa.string())
+
+    @property
+    def returned(self) -> dict[str, float]:
+        """When photos were taken back: only runs committed later cover them."""
+        return {i: entry.at for i, entry in self.entries.items() if entry.kind == "back"}
+
+
+def read_forgotten(store: Store) -> Forgotten:
+    """The photos that are not to be shown now; one listing where there are none.
+
+    Raises RecordError where the list cannot be used: nothing is shown then that may be forgotten.
+    """
+    versions = Versions(store, PREFIX)
+    numbers = versions.numbers()
+    return _read(versions, numbers[-1]) if numbers else Forgotten()
+
+
+def forget(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
+    """Show these photos no longer, and let no later run do them; return how many are new to it.
+
+    Their bytes stay until `runs.py gc --delete`. Raises LedgerError where the store refuses.
+    """
+    return _enter(store, "forgotten", image_ids, who, why)
+
+
+def prune(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
+    """The same for photos that are gone from the input; they return when they are listed again."""
+    return _enter(store, "pruned", image_ids, who, why)
+
+
+def take_back(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
+    """Show these photos again, and let the next run do them; return how many were left out."""
+    return _enter(store, "back", image_ids, who, why)
+
+
+def without(rows: pa.Table, hidden: pa.Array | None) -> pa.Table:
+    """The rows of a table with `image_id` but those of the photos `hidden`."""
+    if hidden is None or len(hidden) == 0:
+        return rows
+    return rows.filter(pc.invert(pc.is_in(rows["image_id"], hidden)))
+
+
+def whoami() -> str:
+    """Who acts: user@host, with the id of the Ray job where it is one."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = f"uid-{os.getuid()}"
+    job = os.environ.get("RAY_JOB_SUBMISSION_ID") or _ray_job()
+    return f"{user}@{socket.gethostname()}" + (f" (job {job})" if job else "")
+
+
+def _ray_job() -> str:
+    """The submission id of the Ray job that this process is the driver of, or ""."""
+    try:
+        config = msgspec.json.decode(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+        return str(config.get("metadata", {}).get("job_submission_id", ""))
+    except (msgspec.DecodeError, AttributeError):
+        return ""
+
+
+def _enter(store: Store, kind: LastWord, image_ids: Iterable[str], who: str, why: str) -> int:
+    wanted = sorted(set(image_ids))
+    versions = Versions(store, PREFIX)
+    for _ in range(ATTEMPTS):
+        now = read_forgotten(store)
+        new = [image_id for image_id in wanted if _changes(now, image_id, kind)]
+        if not new:
+            return 0
+        at = time.time()
+        fresh = {image_id: Entry(image_id, kind, at) for image_id in new}
+        recent, earlier = _folded(versions, now, fresh)
+        version = ForgottenVersion(
+            number=now.number + 1, kind=kind, photos=len(new), recent=recent, earlier=earlier,
+            who=who or whoami(), why=why, at=at, nonce=secrets.token_hex(8),
+        )  # fmt: skip
+        if versions.create(version.number, version):
+            return len(new)
+    raise LedgerError("the list of forgotten photos is changed by others all the time; try again")
+
+
+def _changes(now: Forgotten, image_id: str, kind: LastWord) -> bool:
+    """Whether an entry says something new. What a person wants forgotten is never only pruned."""
+    entry = now.entries.get(image_id)
+    was = None if entry is None else entry.kind
+    if kind == "back":
+        return was in ("forgotten", "pruned")
+    if kind == "pruned":
+        return was not in ("forgotten", "pruned")
+    return was != "forgotten"
+
+
+def _folded(
+    versions: Versions, now: Forgotten, fresh: Mapping[str, Entry]
+) -> tuple[tuple[Entry, ...], StoredList | None]:
+    """All entries as a version holds them. The stored part is only rewritten now and then."""
+    if now.number:
+        before = versions.read(now.number, ForgottenVersion)
+        recent = [e for e in before.recent if e.image_id not in fresh]
+        if len(fresh) + len(recent) <= RECENT:
+            return (*fresh.values(), *recent), before.earlier
+    elif len(fresh) <= RECENT:
+        return tuple(fresh.values()), None
+    entries = {**now.entries, **fresh}
+    stored = versions.write_list([msgspec.to_builtins(entries[i]) for i in sorted(entries)])
+    return (), stored
+
+
+def _read(versions: Versions, number: int) -> Forgotten:
+    version = versions.read(number, ForgottenVersion)
+    entries = {entry.image_id: entry for entry in _stored(versions, version.earlier)}
+    entries.update({entry.image_id: entry for entry in reversed(version.recent)})
+    return Forgotten(number, entries)
+
+
+def _stored(versions: Versions, entry: StoredList | None) -> list[Entry]:
+    items: list[Any] = versions.read_list(entry)
+    try:
+        return msgspec.convert(items, list[Entry])
+    except msgspec.ValidationError as error:
+        key = entry.key if entry else PREFIX
+        raise RecordError(key, str(error), RESTORE) from error

@@ -1,0 +1,197 @@
+"""Tell which committed runs are live, and what the others are: candidates, trials, withdrawn.
+
+Runs of the releases before promotion ("earlier runs") are live by the rule of then as long as
+nothing was promoted into their channel; its first version names them all. A run of this release is
+live only where a channel's last version says so.
+"""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.errors import LedgerError, RecordError, UsageError
+from pipeline.ledger.channels import Channel, channel_of, read_channel, read_channels
+from pipeline.ledger.layout import manifest_key
+from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.records import Manifest
+from pipeline.ledger.replaced import RESTORE
+from pipeline.storage.store import Store
+
+READERS = 32  # manifests fetched at a time
+
+State = Literal["live", "candidate", "trial", "withdrawn"]
+
+
+@dataclass(frozen=True)
+class StoredRuns:
+    """The runs of a store that have a manifest.
+
+    committed: those committed, the latest first
+    damaged:   what is wrong with the others, by run id
+    """
+
+    committed: list[Manifest]
+    damaged: Mapping[str, RecordError]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Every committed run of a store and what is live in its channels.
+
+    channels: by name, those of earlier runs among them
+    damaged:  what is wrong with the others, by name
+    """
+
+    runs: StoredRuns
+    channels: Mapping[str, Channel]
+    damaged: Mapping[str, RecordError]
+
+    def channel(self, name: str) -> Channel:
+        """What is live in a channel; nothing in one that is not there. Raises RecordError."""
+        if name in self.damaged:
+            raise self.damaged[name]
+        return self.channels.get(name, Channel(name))
+
+    def live(self, name: str) -> list[Manifest]:
+        """The live runs of a channel, in front first; a damaged one is left out."""
+        known = {manifest.run_id: manifest for manifest in self.runs.committed}
+        return [known[run] for run in self.channel(name).runs if run in known]
+
+    def state(self, manifest: Manifest, channel: str | None = None) -> State:
+        """What a run is in a channel; None: in its own, or live in any."""
+        if channel is None:
+            if any(manifest.run_id in each.runs for each in self.channels.values()):
+                return "live"
+            channel = channel_of(manifest)
+        known = self.channels.get(channel, Channel(channel))
+        if manifest.run_id in known.runs:
+            return "live"
+        if manifest.run_id in known.withdrawn:
+            return "withdrawn"
+        return "trial" if is_trial(manifest) else "candidate"
+
+    def waiting(self, name: str) -> list[Manifest]:
+        """The candidates of a channel, the latest first."""
+        own = (m for m in self.runs.committed if channel_of(m) == name)
+        return [m for m in own if self.state(m, name) == "candidate"]
+
+
+def is_earlier(manifest: Manifest) -> bool:
+    """Whether a run was committed by a release before promotion."""
+    return "promote" not in manifest.job
+
+
+def is_trial(manifest: Manifest) -> bool:
+    """Whether a run was only tried: with `--trial`, or over a part of its input."""
+    return manifest.job.get("trial") is True
+
+
+def stored_runs(store: Store) -> StoredRuns:
+    """Every run that has a manifest; a damaged one does not keep the others from being read."""
+    return _stored(store, (name for name in store.folders("runs/") if not name.startswith("_")))
+
+
+def standing(store: Store) -> Standing:
+    """What every committed run is."""
+    runs = stored_runs(store)
+    channels, damaged = read_channels(store)
+    earlier: dict[str, list[str]] = {}
+    for manifest in filter(is_earlier, runs.committed):
+        earlier.setdefault(channel_of(manifest), []).append(manifest.run_id)
+    for name, ids in earlier.items():
+        if name not in damaged:
+            channels.setdefault(name, Channel(name, tuple(ids)))
+    return Standing(runs, channels, damaged)
+
+
+def live_layers(store: Store, channel: str | None = None) -> list[list[Manifest]]:
+    """The live runs of each channel, in front first; of several, the last promoted one first.
+
+    channel: this one alone.
+
+    In an output of earlier runs alone, all of them are one list, the latest first. Raises
+    LedgerError where nothing is live, RecordError where a record that decides is damaged.
+    """
+    if channel is not None:
+        return [_channel_runs(store, channel)]
+    channels, damaged = read_channels(store)
+    for error in damaged.values():  # what is live there is not known
+        raise error
+    named = {run for each in channels.values() for run in each.runs}
+    others = _stored(
+        store, (n for n in store.folders("runs/") if not n.startswith("_") and n not in named)
+    )
+    if not channels:
+        for error in others.damaged.values():  # it may hide what comes before it
+            raise error
+        return [_earlier_runs(store, others.committed)]
+    layers = {name: _named(store, each.runs) for name, each in channels.items() if each.runs}
+    order = {name: each.version.at for name, each in channels.items() if each.version}
+    for manifest in filter(is_earlier, others.committed):
+        name = channel_of(manifest)
+        if name not in channels:
+            layers.setdefault(name, []).append(manifest)
+            order[name] = max(order.get(name, 0.0), manifest.committed_at)
+    if not layers:
+        raise LedgerError(_nothing_live(store, others.committed))
+    return [layers[name] for name in sorted(layers, key=lambda n: (order[n], n), reverse=True)]
+
+
+def _channel_runs(store: Store, name: str) -> list[Manifest]:
+    live = read_channel(store, name)
+    if live.version is not None and live.runs:
+        return _named(store, live.runs)
+    found = standing(store)
+    if runs := found.live(name):
+        return runs
+    known = ", ".join(sorted(n for n, each in found.channels.items() if each.runs)) or "none"
+    raise UsageError(f"nothing is live in channel {name!r} of {store.uri}; live are {known}")
+
+
+def _earlier_runs(store: Store, committed: list[Manifest]) -> list[Manifest]:
+    found = [manifest for manifest in committed if is_earlier(manifest)]
+    if not found:
+        raise LedgerError(_nothing_live(store, committed))
+    return found
+
+
+def _nothing_live(store: Store, candidates: list[Manifest]) -> str:
+    if not candidates:
+        return f"no run is committed in {store.uri}"
+    return (
+        f"no run is live in {store.uri}; {len(candidates)} are committed, the latest is "
+        f"{candidates[0].run_id}: `runs.py promote` makes one live, and a run id opens it"
+    )
+
+
+def _named(store: Store, run_ids: Iterable[str]) -> list[Manifest]:
+    """The manifests of live runs. Raises RecordError for one that is gone."""
+
+    def read(run_id: str) -> Manifest:
+        manifest = read_committed(store, run_id)
+        if manifest is None:
+            raise RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
+        return manifest
+
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, run_ids))
+
+
+def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
+    names = list(run_ids)
+
+    def read(run_id: str) -> Manifest | RecordError | None:
+        try:
+            return read_committed(store, run_id)
+        except RecordError as error:
+            return error
+
+    with ThreadPoolExecutor(READERS) as pool:
+        found = list(pool.map(read, names))
+    committed = [one for one in found if isinstance(one, Manifest)]
+    committed.sort(key=lambda m: (m.committed_at, m.run_id), reverse=True)
+    damaged = {
+        name: one for name, one in zip(names, found, strict=True) if isinstance(one, RecordError)
+    }
+    return StoredRuns(committed, damaged)

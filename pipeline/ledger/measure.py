@@ -1,0 +1,167 @@
+"""Measure a committed run for a gate: shares of errors, guard trips and cuts, overlap with live."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.boxes import iou
+from pipeline.gate import FIGURES, GateFigures
+from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.records import Manifest
+from pipeline.ledger.sampling import live_crops, places_of, sampled_rows
+from pipeline.schema import OK
+from pipeline.storage.store import Store
+
+BOX = ("x0", "y0", "x1", "y1")
+KEYS = ("image_id", "ratio", "rank")
+VERDICT = {"review_rate": "review", "fallback_rate": "fallback"}
+CUTS = {"head_cut_rate": "heads_cut", "face_cut_rate": "faces_cut", "text_cut_rate": "text_cut"}
+MEANS = {"mean_confidence": "confidence", "mean_subject_share": "subject_share"}
+MOVED_BELOW = 0.9  # IoU
+Z99 = 2.5758  # of the normal distribution, two-sided 99 %
+OVERLAP = ("mean_overlap_with_current", "moved_rate")
+
+
+def measure(
+    store: Store, run_id: str, live: Iterable[Manifest] = (), newer: Iterable[Manifest] = ()
+) -> GateFigures:
+    """Measure a committed run, together with the runs that it repairs.
+
+    live:  runs to compare with, in front first
+    newer: runs that stand in front of it: their photos are not looked at
+
+    Rates of verdicts and errors are over all of a run, the others over a sample of its tasks where
+    it has many. Raises LedgerError if the run is not committed, RecordError if it is damaged.
+    """
+    manifests = repaired_by(store, run_id)
+    own = {manifest.run_id for manifest in manifests}
+    wanted = ["verdict", *CUTS.values(), *MEANS.values()]
+    columns = {
+        "images": ["image_id", "uri", "etag", "status"],
+        "crops": [*KEYS, *BOX, *wanted],
+    }
+    tables, whole = sampled_rows(store, manifests, read_forgotten(store).hidden, columns)
+    images = tables["images"].sort_by("uri").combine_chunks()
+    crops = tables["crops"].combine_chunks()
+    covered = places_of(store, [m for m in newer if m.run_id not in own], images)
+    if covered:
+        there = pa.array(sorted(covered), pa.string())
+        images, crops = (_without(rows, there) for rows in (images, crops))
+    values, unknown = _of_crops(crops)
+    values |= _of_images(images)
+    if len(manifests) == 1 and not covered and not whole:
+        values |= _of_whole(manifests[0])
+    others = [manifest for manifest in live if manifest.run_id not in own]
+    overlap, pointless = _overlap(store, images, crops, others)
+    return GateFigures(values | overlap, unknown, pointless)
+
+
+def lower_end(hits: float, count: float) -> float:
+    """Lower end of the 99 % interval of a share (Wilson, 1927): hits of count."""
+    if count == 0:
+        return 0.0
+    share, square = hits / count, Z99 * Z99
+    spread = Z99 * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
+    return max(0.0, (share + square / (2 * count) - spread) / (1 + square / count))
+
+
+def _of_images(images: pa.Table) -> dict[str, float]:
+    return _rate("error_rate", _count(images, "status", OK, other=True), images.num_rows)
+
+
+def _of_crops(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
+    """Figures of the crops, and those that no row can say."""
+    values: dict[str, float] = {}
+    unknown: dict[str, str] = {}
+    for figure, verdict in VERDICT.items():
+        if _known(crops, "verdict"):
+            values |= _rate(figure, _count(crops, "verdict", verdict), crops.num_rows)
+        else:
+            unknown |= dict.fromkeys((figure, f"{figure}_low"), _no_column("verdict"))
+    for figure, column in CUTS.items():
+        if _known(crops, column):
+            cut = pc.sum(pc.greater(crops[column], 0)).as_py() or 0
+            values[figure] = cut / pc.count(crops[column]).as_py()
+        else:
+            unknown[figure] = _no_column(column)
+    for figure, column in MEANS.items():
+        if _known(crops, column):
+            values[figure] = pc.mean(crops[column]).as_py()
+        else:
+            unknown[figure] = _no_column(column)
+    return values, unknown
+
+
+def _of_whole(manifest: Manifest) -> dict[str, float]:
+    """What a manifest counts over all photos and crops."""
+    figures = manifest.metrics
+    values = _rate("error_rate", figures.photos - figures.ok, figures.photos)
+    total = sum(figures.verdicts.values())
+    for figure, verdict in VERDICT.items() if total else ():
+        hits = sum(n for key, n in figures.verdicts.items() if key.endswith(f"|{verdict}"))
+        values |= _rate(figure, hits, total)
+    return values
+
+
+def _overlap(
+    store: Store, images: pa.Table, crops: pa.Table, live: list[Manifest]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """How well the best crops agree with the live ones of the same, unchanged photos."""
+    if not live:
+        return {}, dict.fromkeys(OVERLAP, "nothing else is live")
+    places = places_of(store, live, images)
+    etags = _pairs(images, "image_id", "etag")
+    ours = _boxes(crops)
+    pairs = []
+    for their_images, their_crops in live_crops(store, live, places, [*KEYS, *BOX]):
+        same = {
+            i for i, etag in _pairs(their_images, "image_id", "etag").items()
+            if i in etags and etags[i] == etag
+        }  # fmt: skip
+        theirs = _boxes(their_crops)
+        pairs += [(ours[k], box) for k, box in theirs.items() if k in ours and k[0] in same]
+    if not pairs:
+        return {}, dict.fromkeys(OVERLAP, "no unchanged photo in common with what is live")
+    shares = iou(*(np.array(boxes) for boxes in zip(*pairs, strict=True)))
+    found = (float(shares.mean()), float((shares < MOVED_BELOW).mean()))
+    return dict(zip(OVERLAP, found, strict=True)), {}
+
+
+def _boxes(crops: pa.Table) -> dict[tuple[str, str], tuple[float, ...]]:
+    """The best crop's box by photo and shape."""
+    best = crops.filter(pc.equal(crops["rank"], 0))
+    ids, ratios, *sides = (best[name].to_pylist() for name in ("image_id", "ratio", *BOX))
+    boxes = zip(*sides, strict=True)
+    return dict(zip(zip(ids, ratios, strict=True), boxes, strict=True))
+
+
+def _rate(name: str, hits: float, count: float) -> dict[str, float]:
+    found = {name: hits / count if count else 0.0}
+    if f"{name}_low" in FIGURES:
+        found[f"{name}_low"] = lower_end(hits, count)
+    return found
+
+
+def _count(rows: pa.Table, column: str, value: str, other: bool = False) -> int:
+    hits = int(pc.sum(pc.equal(rows[column], value)).as_py() or 0)
+    return rows.num_rows - hits if other else hits
+
+
+def _known(rows: pa.Table, column: str) -> bool:
+    return column in rows.column_names and rows[column].null_count < rows.num_rows
+
+
+def _no_column(column: str) -> str:
+    return f"no crop of the run says {column}"
+
+
+def _without(rows: pa.Table, ids: pa.Array) -> pa.Table:
+    return rows.filter(pc.invert(pc.is_in(rows["image_id"], ids)))
+
+
+def _pairs(rows: pa.Table, key: str, value: str) -> Mapping[str, str | None]:
+    return dict(zip(rows[key].to_pylist(), rows[value].to_pylist(), strict=True))

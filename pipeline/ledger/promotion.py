@@ -1,0 +1,220 @@
+"""Make committed runs live: a person's word, or a job's at its commit where the gate holds."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.errors import LedgerError, UsageError
+from pipeline.gate import Gate, GateFigures, Judgement
+from pipeline.ledger.channels import (
+    Channel,
+    ChannelVersion,
+    advance,
+    channel_of,
+    next_version,
+    roll_back,
+)
+from pipeline.ledger.forgetting import whoami
+from pipeline.ledger.identity import Identity
+from pipeline.ledger.live import Standing, is_trial, standing
+from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.measure import measure
+from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.records import Manifest
+from pipeline.storage.store import Store
+
+Decision = Literal["promoted", "live already", "gate", "trial", "rolled back"]
+NO_GATE = Gate(())
+BEFORE = "live before promotion was kept"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run that was to be made live.
+
+    decision: why it is live now, or is not
+    judged:   what the gate said; `measured` are all figures
+    version:  of the channel, where it was moved
+    """
+
+    run_id: str
+    channel: str
+    decision: Decision
+    judged: Judgement = field(default_factory=Judgement)
+    measured: GateFigures = field(default_factory=GateFigures)
+    version: ChannelVersion | None = None
+
+    @property
+    def is_live(self) -> bool:
+        return self.decision in ("promoted", "live already")
+
+
+@dataclass(frozen=True)
+class Request:
+    """How runs are to be made live.
+
+    channel: None is the run's own
+    strict:  a figure of the gate that is not known breaks it
+    trial:   a trial too
+    behind:  behind live runs that were committed later, so that it hides none of their rows;
+             else in front
+    """
+
+    gate: Gate = NO_GATE
+    strict: bool = True
+    channel: str | None = None
+    trial: bool = False
+    behind: bool = False
+    who: str = ""
+    why: str = ""
+
+
+def promote(store: Store, run_id: str, request: Request) -> Outcome:
+    """Make a committed run live, with the runs that it repairs, if the gate holds.
+
+    Somebody else who promotes at the same time comes before or after: the gate is asked again with
+    what is live then. Raises LedgerError if the run is not committed.
+    """
+    manifests = repaired_by(store, run_id)
+    known = standing(store)
+    name = request.channel or channel_of(manifests[0])
+    if is_trial(manifests[0]) and not request.trial and run_id not in known.channel(name).runs:
+        return Outcome(run_id, name, "trial")
+    _keep_earlier_runs(store, known)
+    return _promote(store, known, manifests, name, request, forgive=True)
+
+
+def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcome]:
+    """Make the candidates of a channel live that meet the gate, the latest first; tell of each.
+
+    A run that failed the gate before is judged by the photos of which no later live run has rows,
+    so a night that repairs another lets it pass. Left as they are: trials, runs whose job said
+    `--promote manual`, and runs like one that a person rolled back. The first run of an empty
+    output needs to meet no gate but one asked for.
+    """
+    known = standing(store)
+    waiting = [m for m in known.waiting(channel) if m.job.get("promote") == "auto"]
+    _keep_earlier_runs(store, known)
+    suspect = _suspect(known, channel)
+    outcomes = []
+    for manifest in waiting:
+        if any(_alike(manifest, other) for other in suspect):
+            outcomes.append(Outcome(manifest.run_id, channel, "rolled back"))
+            continue
+        manifests = repaired_by(store, manifest.run_id)
+        outcomes.append(_promote(store, known, manifests, channel, request, forgive=False))
+    return outcomes
+
+
+def rollback(store: Store, channel: str, who: str = "", why: str = "") -> ChannelVersion:
+    """Make live again what was before the channel's last change.
+
+    What is taken back covers no photo any more, so that later runs do its photos again, and no job
+    makes a run of the same settings, weights and code live until a person has promoted one. Raises
+    LedgerError where there is nothing before.
+    """
+    return roll_back(store, channel, who=who or whoami(), why=why)
+
+
+def only_channel(store: Store, asked: str) -> str:
+    """The channel asked for, or the only one there is. Raises UsageError where it is not clear."""
+    known = standing(store)
+    names = sorted({*known.channels, *known.damaged})
+    if asked:
+        if asked not in names:
+            raise UsageError(
+                f"there is no channel {asked!r}; there are {', '.join(names) or 'none'}"
+            )
+        return asked
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise LedgerError(f"nothing was ever promoted in {store.uri}")
+    raise UsageError(f"choose a channel with --channel: {', '.join(names)}")
+
+
+def _promote(
+    store: Store, known: Standing, manifests: list[Manifest], name: str, request: Request,
+    forgive: bool,
+) -> Outcome:  # fmt: skip
+    """Judge and move. forgive: a person does it, so what was rolled back is forgiven."""
+    run_id = manifests[0].run_id
+    said: list[Outcome] = []
+
+    def change(live: Channel) -> ChannelVersion | None:
+        said.clear()
+        if _in_place(live, manifests, request.behind):
+            said.append(Outcome(run_id, name, "live already"))
+            return None
+        others = _readable(store, known, live)
+        later = [m for m in others if m.committed_at > manifests[0].committed_at]
+        measured = measure(store, run_id, others, later if request.behind else [])
+        empty = not any(channel.runs for channel in known.channels.values())
+        gate = NO_GATE if empty and not request.strict and not live.runs else request.gate
+        judged = gate.judge(measured, request.strict)
+        if not judged.held:
+            said.append(Outcome(run_id, name, "gate", judged, measured))
+            return None
+        about = {"who": request.who or whoami(), "why": request.why, "gate": str(request.gate)}
+        runs = _placed(live, manifests, {m.run_id for m in later} if request.behind else set())
+        more = {"suspect": ()} if forgive else {}
+        figures = dict(measured.values)
+        version = next_version(store, live, runs, "promote", figures=figures, **about, **more)
+        said.append(Outcome(run_id, name, "promoted", judged, measured, version))
+        return version
+
+    advance(store, name, change)
+    return said[0]
+
+
+def _placed(live: Channel, manifests: list[Manifest], in_front: set[str]) -> list[str]:
+    """The live runs with a run, and what it repairs, put in behind the last of `in_front`."""
+    new = [manifests[0].run_id]
+    new += [m.run_id for m in manifests[1:] if m.run_id not in live.runs]
+    others = [run for run in live.runs if run not in new]
+    at = max((i + 1 for i, run in enumerate(others) if run in in_front), default=0)
+    return [*others[:at], *new, *others[at:]]
+
+
+def _readable(store: Store, known: Standing, live: Channel) -> list[Manifest]:
+    """The live runs, in front first; those that cannot be read are left out."""
+    manifests = {manifest.run_id: manifest for manifest in known.runs.committed}
+    for run_id in live.runs:
+        if run_id not in manifests and run_id not in known.runs.damaged:  # promoted since
+            found = read_committed(store, run_id)
+            manifests |= {run_id: found} if found else {}
+    return [manifests[run_id] for run_id in live.runs if run_id in manifests]
+
+
+def _in_place(live: Channel, manifests: list[Manifest], behind: bool) -> bool:
+    """Whether the run, and what it repairs, is live where it would be put."""
+    if any(manifest.run_id not in live.runs for manifest in manifests):
+        return False
+    return behind or live.runs[0] == manifests[0].run_id
+
+
+def _keep_earlier_runs(store: Store, known: Standing) -> None:
+    """Write down what is live by the rule of earlier releases, before the first promotion."""
+    for name, channel in known.channels.items():
+        if channel.version is None and channel.runs:
+            _start(store, name, channel.runs)
+
+
+def _start(store: Store, name: str, runs: tuple[str, ...]) -> None:
+    def first(live: Channel) -> ChannelVersion | None:
+        if live.version is not None:  # somebody else was faster
+            return None
+        return next_version(store, live, runs, "start", who=whoami(), why=BEFORE)
+
+    advance(store, name, first)
+
+
+def _suspect(known: Standing, channel: str) -> list[Manifest]:
+    version = known.channel(channel).version
+    ids = () if version is None else version.suspect
+    return [manifest for manifest in known.runs.committed if manifest.run_id in ids]
+
+
+def _alike(one: Identity, other: Identity) -> bool:
+    """Whether two runs would crop a photo in the same way."""
+    names = ("settings", "weights_sha256", "detector", "code_version")
+    return all(getattr(one, name) == getattr(other, name) for name in names)

@@ -1,0 +1,80 @@
+"""Follow files that were replaced: those whose rows of forgotten photos were removed.
+
+A committed file never changes. `erasing` writes a new one beside it, creates a record under a key
+made of the old file's name, and only then deletes the old one. So a reader asks for the record
+only where a file is gone, and whoever still reads the old file leaves the same rows out.
+"""
+
+import hashlib
+from typing import ClassVar
+
+from msgspec import Struct
+
+from pipeline.errors import RecordError
+from pipeline.ledger.layout import replaced_key
+from pipeline.ledger.records import FORMAT, Count, read_record
+from pipeline.storage.store import Store
+
+RESTORE = "Restore it from a copy."
+
+
+class Replacement(Struct, frozen=True, kw_only=True):
+    """runs/<run_id>/replaced/<hash>.json: `key` has the rows of `old_key` but those removed.
+
+    removed: ids of the photos whose rows are gone; in an input list their rows stay, emptied.
+    """
+
+    advice: ClassVar[str] = RESTORE
+    format: int = FORMAT
+    old_key: str
+    key: str
+    rows: Count
+    bytes: Count
+    sha256: str
+    removed: tuple[str, ...]
+    at: float = 0.0
+
+
+def replacement_of(store: Store, key: str) -> Replacement | None:
+    """The record that says what took the place of an object; None where nothing did."""
+    at = replaced_key(key)
+    if at is None:
+        return None
+    try:
+        found = read_record(store, at, Replacement)
+    except FileNotFoundError:
+        return None
+    if found.old_key != key:
+        raise RecordError(at, f"it is that of {found.old_key[:200]!r}", RESTORE)
+    return found
+
+
+def chain_of(store: Store, key: str) -> list[Replacement]:
+    """Every replacement that followed on an object, the first one first."""
+    found: list[Replacement] = []
+    while (one := replacement_of(store, found[-1].key if found else key)) is not None:
+        found.append(one)
+    return found
+
+
+def read_object(store: Store, key: str, sha256: str | None = None, when: str = "") -> bytes:
+    """Read an object that a record names, or what took its place.
+
+    sha256: its hash; None does not check it. when: for the message, when the hash was taken.
+
+    Raises RecordError where it is gone or was changed.
+    """
+    try:
+        data = store.read(key)
+    except FileNotFoundError as error:
+        chain = chain_of(store, key)
+        if not chain:
+            raise RecordError(key, "it is gone", RESTORE) from error
+        last = chain[-1]
+        try:
+            data, sha256, when = store.read(last.key), last.sha256, "it was rewritten"
+        except FileNotFoundError as gone:
+            raise RecordError(last.key, "it is gone", RESTORE) from gone
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise RecordError(key, f"it was changed after {when}", RESTORE)
+    return data

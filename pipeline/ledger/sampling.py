@@ -1,0 +1,120 @@
+"""Read a part of a run's rows, enough for its figures, and the live rows of the same photos.
+
+Of a run of many tasks only some are read, spread evenly; which photos a task holds has nothing to
+do with how well they were cropped. A stored file holds pictures too, so reading all of a large run
+again would cost as much as writing it.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.ledger.forgetting import without
+from pipeline.ledger.layout import data_task
+from pipeline.ledger.manifest import data_files
+from pipeline.ledger.pinned import input_file_tasks, overlapping, read_spec
+from pipeline.ledger.records import DataFile, Manifest
+from pipeline.ledger.tables import TABLES, read_table
+from pipeline.storage.store import Store
+
+TASKS = 128  # of a run that are read
+FILES = 256  # of live runs that are read to compare with
+READERS = 16
+
+Whereabouts = dict[str, tuple[str, int]]  # by image_id: the run and the task that hold the photo
+
+
+def spread(numbers: Iterable[int], most: int) -> set[int]:
+    """At most so many of the numbers, at even distances."""
+    known = sorted(set(numbers))
+    if len(known) <= most:
+        return set(known)
+    return {known[i * len(known) // most] for i in range(most)}
+
+
+def rows_of(
+    store: Store, manifest: Manifest, table: str, columns: list[str], tasks: set[int] | None
+) -> pa.Table:
+    """Rows of one table of a run. columns: those that it has of these; tasks: None for all."""
+    files = [f for f in data_files(store, manifest, table) if _wanted(f, tasks)]
+    with ThreadPoolExecutor(READERS) as pool:
+        parts = list(pool.map(lambda file: read_table(store, file.key, columns), files))
+    if not parts:
+        schema = TABLES[table]
+        known = [name for name in columns if name in schema.names]
+        return schema.empty_table().select(known)
+    bare = [part.replace_schema_metadata(None) for part in parts]
+    return pa.concat_tables(bare, promote_options="default")
+
+
+def places_of(store: Store, manifests: list[Manifest], photos: pa.Table) -> Whereabouts:
+    """Where the rows of photos are: of several runs the first one has the photo.
+
+    photos: image_id and uri, sorted by uri. Only input lists are read, and of those the files whose
+    range of uris overlaps.
+    """
+    found: Whereabouts = {}
+    if not manifests or photos.num_rows == 0:
+        return found
+    uris = photos["uri"].combine_chunks()
+    ids = photos["image_id"].combine_chunks()
+    with ThreadPoolExecutor(READERS) as pool:
+        specs = pool.map(lambda manifest: read_spec(store, manifest.run_id), manifests)
+        for manifest, spec in zip(manifests, specs, strict=True):
+            here: Whereabouts = {}
+            for number, _ in overlapping(uris, spec.plan.files):
+                listed = input_file_tasks(store, spec, number)
+                listed = listed.filter(pc.is_in(listed["image_id"], ids))
+                for image_id, task in zip(*(c.to_pylist() for c in listed.columns), strict=True):
+                    here[image_id] = (manifest.run_id, task)
+            found = {**here, **found}
+    return found
+
+
+def live_crops(
+    store: Store, manifests: list[Manifest], places: Whereabouts, columns: list[str]
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """(images, crops) of those photos, each from its own run; of many files only some are read."""
+    wanted = sorted(set(places.values()))
+    kept = {wanted[i] for i in spread(range(len(wanted)), FILES)}
+    for manifest in manifests:
+        tasks = {task for run_id, task in kept if run_id == manifest.run_id}
+        if not tasks:
+            continue
+        own = [i for i, (run_id, _) in places.items() if run_id == manifest.run_id]
+        ids = pa.array(own, pa.string())
+        images = rows_of(store, manifest, "images", ["image_id", "etag", "status"], tasks)
+        crops = rows_of(store, manifest, "crops", columns, tasks)
+        yield _only(images, ids), _only(crops, ids)
+
+
+def _only(rows: pa.Table, ids: pa.Array) -> pa.Table:
+    return rows.filter(pc.is_in(rows["image_id"], ids))
+
+
+def _wanted(file: DataFile, tasks: set[int] | None) -> bool:
+    return tasks is None or data_task(file.key) in tasks
+
+
+def sampled_rows(
+    store: Store, manifests: list[Manifest], hidden: pa.Array, columns: dict[str, list[str]]
+) -> tuple[dict[str, pa.Table], bool]:
+    """Rows of a run and of those that it repairs, each photo from the first that has it.
+
+    columns: those to read, by table. Returns the tables, and whether they are all of the run.
+    """
+    parts: dict[str, list[pa.Table]] = {name: [] for name in columns}
+    seen, whole = hidden, True
+    for manifest in manifests:
+        numbers = range(manifest.tasks)
+        tasks = spread(numbers, TASKS)
+        whole = whole and len(tasks) == len(numbers)
+        for name, wanted in columns.items():
+            parts[name].append(without(rows_of(store, manifest, name, wanted, tasks), seen))
+        if manifest is not manifests[-1]:
+            own = rows_of(store, manifest, "images", ["image_id"], None)["image_id"]
+            seen = pa.concat_arrays([seen, own.combine_chunks()])
+    tables = {n: pa.concat_tables(p, promote_options="default") for n, p in parts.items()}
+    return tables, whole

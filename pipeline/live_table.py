@@ -1,0 +1,160 @@
+"""What a job does to the table that is live: takes photos out of it, makes runs live in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from pipeline.gate import DEFAULT_GATE, parse_gate
+from pipeline.inputs.listing import image_id
+from pipeline.inputs.overrides import Overrides
+from pipeline.inputs.within import lies_in
+from pipeline.ledger.channels import channel_name
+from pipeline.ledger.forgetting import forget, prune, take_back, whoami
+from pipeline.ledger.incremental import Todo
+from pipeline.ledger.promotion import Outcome, Request, promote_waiting
+from pipeline.ledger.pruning import gone_photos, live_photos
+from pipeline.report.progress import Log
+from pipeline.settings import Settings
+from pipeline.storage.store import Store
+
+AHEAD_S = 60.0  # clocks that differ by less are said nothing about
+Ending = Literal["done", "over_error_rate", "not_promoted"]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What is to be taken out of the live table.
+
+    forgotten: addresses that the table of overrides names
+    listed:    `image_id` of the whole input, for pruning; None does not prune
+    """
+
+    forgotten: tuple[str, ...] = ()
+    listed: pa.Table | None = None
+
+
+def channel_for(settings: Settings) -> str:
+    """The channel that a job's runs are candidates for."""
+    return settings.running.channel or channel_name(settings.identity())
+
+
+def only_tries(settings: Settings) -> bool:
+    """Whether a job only tries something out: by its word, or over a part of its input."""
+    limited = settings.input.limit is not None and not settings.input.retry
+    return settings.running.trial or limited
+
+
+def about_job(settings: Settings) -> dict[str, object]:
+    """What a manifest says about the job: all settings, with the channel and whether it tries."""
+    resolved = {"channel": channel_for(settings), "trial": only_tries(settings)}
+    return {**settings.flat(), **resolved}
+
+
+def tell_standing(todo: Todo, log: Log) -> None:
+    """Say what a plan rests on that nobody should find out later."""
+    for run_id, photos in todo.waiting.items():
+        log.say(
+            "waiting",
+            f"WARNING: {photos:,} photos are covered by run {run_id}, which is not live: "
+            f"`runs.py promote` makes it live, `--mode full` does them again",
+            run_id=run_id, photos=photos,
+        )  # fmt: skip
+    if todo.forgotten:
+        log.say("forgotten", f"{todo.forgotten:,} forgotten photos of the input are left out")
+    if todo.ahead_s > AHEAD_S:
+        log.say(
+            "clock",
+            f"WARNING: the latest run was committed {todo.ahead_s:,.0f} s ahead of this machine's "
+            "clock; this one will count as later all the same. Check the clocks.",
+            ahead_s=todo.ahead_s,
+        )
+
+
+def take_out(settings: Settings, store: Store, todo: Todo, removal: Removal, log: Log) -> None:
+    """Forget what the overrides say, show again what is listed again, prune what is gone."""
+    dry = settings.running.dry_run or settings.estimating.estimate
+    _forget(settings, store, removal.forgotten, dry, log)
+    if todo.returned and not dry:
+        count = take_back(store, todo.returned, whoami(), "listed again")
+        log.say("returned", f"{count:,} pruned photos are listed again")
+    if removal.listed is not None:
+        _prune(settings, store, removal.listed, dry, log)
+
+
+def _forget(
+    settings: Settings, store: Store, addresses: tuple[str, ...], dry: bool, log: Log
+) -> None:
+    overrides = Overrides.read(settings.input.overrides)
+    known = set(addresses)
+    if overrides.has_forget_patterns:  # they may match photos that no list has any more
+        known.update(overrides.forgotten_among(live_photos(store)["uri"].combine_chunks()))
+    if not known:
+        return
+    if dry:
+        log.say("forget", f"{len(known):,} photos would be forgotten")
+        return
+    count = forget(store, map(image_id, known), whoami(), "table of overrides")
+    if count:
+        log.say("forget", f"{count:,} photos are forgotten; runs.py gc removes their bytes")
+
+
+def _prune(settings: Settings, store: Store, listed: pa.Table, dry: bool, log: Log) -> None:
+    within: Callable[[str], bool] = lies_in(settings.input.input)
+    gone = gone_photos(store, listed, within)
+    count, most = gone.photos.num_rows, settings.running.prune_most
+    share = f"{count:,} of {gone.live:,} live photos are gone from the input"
+    facts = {"gone": count, "live": gone.live}
+    if not count:
+        log.say("prune", "no live photo is gone from the input", **facts)
+    elif gone.share > most:
+        log.say(
+            "prune_refused",
+            f"WARNING: {share}, more than --prune-most {most:g} allows: nothing is pruned",
+            **facts,
+        )
+    elif dry:
+        first = gone.photos["uri"][0].as_py()
+        log.say("prune", f"{share} and would be pruned, the first is {first!r}", **facts)
+    else:
+        prune(store, gone.photos["image_id"].to_pylist(), whoami(), "gone from the input")
+        log.say("prune", f"{share} and are pruned", **facts)
+
+
+def go_live(settings: Settings, store: Store, log: Log) -> bool:
+    """Make the job's channel live as far as its gate holds; return whether it held for all."""
+    running = settings.running
+    if only_tries(settings):
+        log.say("trial", "this is a trial: it does not go live, and covers no photo")
+        return True
+    channel = channel_for(settings)
+    if running.promote == "manual":
+        log.say("manual", f"not live yet: `runs.py promote` makes it live in channel {channel}")
+        return True
+    strict = running.gate != DEFAULT_GATE
+    request = Request(
+        gate=parse_gate(running.gate), strict=strict, behind=True, who=whoami(), why="its commit"
+    )
+    outcomes = promote_waiting(store, channel, request)
+    for outcome in outcomes:
+        _tell(outcome, log)
+    return all(outcome.is_live for outcome in outcomes)
+
+
+def _tell(outcome: Outcome, log: Log) -> None:
+    run, facts = outcome.run_id, {"run_id": outcome.run_id, "channel": outcome.channel}
+    figures = dict(outcome.measured.values)
+    if outcome.is_live:
+        text = f"run {run} is live in channel {outcome.channel} ({outcome.judged})"
+        log.say("promoted", text, **facts, figures=figures)
+        return
+    why = {
+        "gate": f"the gate does not hold: {outcome.judged}",
+        "rolled back": "a run of the same settings, weights and code was rolled back",
+    }.get(outcome.decision, outcome.decision)
+    text = (
+        f"WARNING: run {run} is committed and not live: {why}. Look at it; "
+        "`runs.py promote` makes it live"
+    )
+    log.say("not_promoted", text, **facts, figures=figures)

@@ -1,0 +1,81 @@
+"""A gate is read term by term, refuses what it does not know, and judges figures by hand."""
+
+import pytest
+
+from pipeline.errors import SettingError
+from pipeline.gate import DEFAULT_GATE, FIGURES, GateFigures, Term, check_channel, parse_gate
+
+FULL = "head_cut_rate<=0.02, error_rate <= 0.01,mean_overlap_with_current>=0.9"
+
+
+def test_terms_are_read() -> None:
+    assert parse_gate(FULL).terms == (
+        Term("head_cut_rate", "<=", 0.02),
+        Term("error_rate", "<=", 0.01),
+        Term("mean_overlap_with_current", ">=", 0.9),
+    )
+    assert parse_gate("").terms == ()
+    assert {term.figure for term in parse_gate(DEFAULT_GATE).terms} <= FIGURES.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("head_rate<=0.1", "known are error_rate, "),
+        ("error_rate", "is no term"),
+        ("error_rate=0.1", "is no term"),
+        ("error_rate<=few", "needs a number from 0 to 1"),
+        ("error_rate<=2", "needs a number from 0 to 1"),
+        ("error_rate<=nan", "needs a number from 0 to 1"),
+        ("error_rate<=0.1 review_rate<=0.1", "is no term"),
+        ("0.1>=error_rate", "is no term"),
+    ],
+)
+def test_what_is_no_gate_is_refused(text: str, told: str) -> None:
+    with pytest.raises(SettingError, match=told) as error:
+        parse_gate(text)
+    assert error.value.field == "gate"
+
+
+@pytest.mark.parametrize(
+    ("term", "value", "held"),
+    [
+        ("error_rate<=0.5", 0.5, True),
+        ("error_rate<0.5", 0.5, False),
+        ("error_rate>=0.5", 0.5, True),
+        ("error_rate>0.5", 0.5, False),
+        ("error_rate<=0.5", 0.51, False),
+        ("error_rate>=0.5", 0.49, False),
+    ],
+)
+def test_comparisons(term: str, value: float, held: bool) -> None:
+    assert parse_gate(term).judge(GateFigures({"error_rate": value}), strict=True).held is held
+
+
+def test_every_term_has_to_hold_and_the_figures_are_told() -> None:
+    measured = GateFigures(
+        {"head_cut_rate": 0.01, "error_rate": 0.03}, {}, {"mean_overlap_with_current": "none live"}
+    )
+    judged = parse_gate(FULL).judge(measured, strict=True)
+    assert [one.held for one in judged.terms] == [True, False, True]
+    assert not judged.held
+    assert str(judged) == (
+        "head_cut_rate<=0.02: 0.01; error_rate<=0.01: 0.03, which does not hold; "
+        "mean_overlap_with_current>=0.9: none live"
+    )
+
+
+def test_a_figure_that_is_not_known_breaks_only_what_was_asked_for() -> None:
+    gate = parse_gate("head_cut_rate<=1")
+    measured = GateFigures({}, {"head_cut_rate": "no crop says it"})
+    assert not gate.judge(measured, strict=True).held
+    assert gate.judge(measured, strict=False).held
+    assert "no crop says it" in str(gate.judge(measured, strict=True))
+
+
+def test_names_of_channels() -> None:
+    for name in ("web", "16x9-webp-512-ab12cd", "a.b_c=1", "x" * 64):
+        check_channel(name)
+    for name in ("", "a/b", "../x", "-a", "a b", "x" * 65):
+        with pytest.raises(SettingError):
+            check_channel(name)
