@@ -16,8 +16,8 @@ import argparse
 from collections.abc import Sequence
 
 from pipeline.cli.runs.command import Command
-from pipeline.cli.runs.listing import Diff, List, Show, Verify
-from pipeline.cli.runs.pages import Gallery
+from pipeline.cli.runs.listing import List, Show, Verify
+from pipeline.cli.runs.pages import Diff, Gallery
 from pipeline.cli.runs.promotion import Promote, PromotionHistory, Rollback
 from pipeline.cli.runs.publish import Publish
 from pipeline.cli.runs.removal import Forget, Prune

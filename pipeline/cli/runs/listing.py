@@ -1,7 +1,7 @@
-"""List runs, show and verify one, compare two."""
+"""List runs, show and verify one."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +10,8 @@ from msgspec import structs
 
 from pipeline.cli.runs.command import Command, OneRun, block
 from pipeline.command_line import FAILED
-from pipeline.ledger.audit import compare_runs, describe_run, list_runs, verify_run
+from pipeline.ledger.audit import describe_run, list_runs, verify_run
 from pipeline.ledger.ledger import Ledger
-from pipeline.options import option
 
 
 class List(Command):
@@ -43,18 +42,6 @@ class Verify(OneRun):
         found = verify_run(self.store, self.run_id)
         self.tell([asdict(found)], block)
         return FAILED if found.problems else 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diff(Command):
-    """Show what differs between two committed runs."""
-
-    old_id: str = option(help="run id, see `list`", placeholder="OLD_ID", positional=True)
-    new_id: str = option(help="run id, see `list`", placeholder="NEW_ID", positional=True)
-
-    def run(self) -> int:
-        self.tell([compare_runs(self.store, self.old_id, self.new_id)], block)
-        return 0
 
 
 def _run_line(run: Mapping[str, Any]) -> str:

@@ -1,12 +1,17 @@
-"""Write pages that show runs to a person."""
+"""Compare two runs, and write pages that show runs to a person."""
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.cli.runs.command import OneRun, block
+from pipeline.cli.runs.command import Command, OneRun, block
+from pipeline.ledger.audit import compare_runs
 from pipeline.ledger.reader import open_run
 from pipeline.options import option
-from pipeline.storage.store import open_store
+from pipeline.storage.store import Store, open_store
+
+if TYPE_CHECKING:
+    from pipeline.report.gallery.build import WrittenPages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,5 +34,46 @@ class Gallery(OneRun):
         store = open_store(self.into) if self.into else self.store
         prefix = "" if self.into else gallery_prefix(self.run_id)
         made = write_gallery(run, store, prefix, self.whole_crops)
-        self.tell([{**asdict(made), "open": f"{store.uri.rstrip('/')}/{made.index}"}], block)
+        self.tell([_written(made, store)], block)
         return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diff(Command):
+    """Show what differs between two committed runs."""
+
+    old_id: str = option(help="run id, see `list`", placeholder="OLD_ID", positional=True)
+    new_id: str = option(help="run id, see `list`", placeholder="NEW_ID", positional=True)
+    html: str = option(
+        "",
+        "also write pages that show before and after into this folder or address",
+        placeholder="ADDRESS",
+    )
+
+    def run(self) -> int:
+        told = compare_runs(self.store, self.old_id, self.new_id)
+        # The plain comparison has to work where pandas is not installed; the pages need it.
+        if self.html or find_spec("pandas"):
+            told |= self._figures(told)
+        self.tell([told], block)
+        return 0
+
+    def _figures(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Figures of what changed, and the pages where they are asked for."""
+        from pipeline.report.diff.build import write_diff
+        from pipeline.report.diff.compare import join_runs
+        from pipeline.report.diff.figures import diff_figures
+
+        old, new = (open_run(self.output, run_id) for run_id in (self.old_id, self.new_id))
+        compared = join_runs(old, new)
+        figures = diff_figures(compared)
+        if not self.html:
+            return figures
+        store = open_store(self.html)
+        made = write_diff(old, new, compared, {**told, **figures}, store, "")
+        return {**figures, "pages": _written(made, store)}
+
+
+def _written(made: "WrittenPages", store: Store) -> dict[str, Any]:
+    """What was written, and the address to open."""
+    return {**asdict(made), "open": f"{store.uri.rstrip('/')}/{made.index}"}

@@ -10,9 +10,6 @@
   const main = document.getElementById("main");
   let route = {}; // name, parts, state
 
-  // Moments for measuring: performance.getEntriesByType("mark").
-  S2.mark = (name) => requestAnimationFrame(() => performance.mark(`s2cnet-${name}`));
-
   S2.go = (name, state = {}) => {
     const query = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
     location.hash = `#/${name}${query.size ? `?${query}` : ""}`;
@@ -154,7 +151,7 @@
     cards.push(S2.el("figure", { className: "plotcard wide" },
       S2.el("figcaption", {}, S2.el("b", {}, "How much of the photo a crop shows"), S2.el("span", { className: "dim" }, "share of the photo's area, by shape")),
       S2.el("div", { className: "maps" }, S2.run.shapes.map((shape, n) => S2.el("div", {},
-        S2.histogram(`Area of the ${shape} crops`, { low: 0, high: 1, parts: [["plain", overview.places[n].area.counts]] }, ["0", "all"]), S2.el("span", {}, shape))))));
+        S2.histogram(`Area of the ${shape} crops`, { low: 0, high: 1, parts: [["plain", overview.places[n].area.counts]] }, ["0", "all"], 130), S2.el("span", {}, shape))))));
     return cards;
   }
   const verdictWords = (verdicts) => {

@@ -3,7 +3,7 @@
 (() => {
   const NEEDS = { review: 1, low: 2, fallback: 4, close: 8, error: 16 };
   const ROWS = 24, GRID = 60; // photos on a page
-  const TALL = 116, GRID_TALL = 150; // CSS pixels of a crop
+  const TALL = 116; // CSS pixels of a crop
   const index = { prefix: [], uris: [], status: [], kind: [], needs: [], crops: [] };
   let whole; // promise of the whole index
 
@@ -178,7 +178,7 @@
     const crop = record.crops.find((one) => one.ratio === state.ratio);
     const worst = record.crops.find((one) => one.verdict === "review") || record.crops.find((one) => one.verdict === "fallback");
     const picture = !record.preview ? S2.el("span", { className: "nopicture" }, S2.words(record.status))
-      : crop ? S2.tile(record, crop, GRID_TALL) : S2.whole(record);
+      : crop ? S2.tile(record, crop) : S2.whole(record);
     const said = (crop || worst) && S2.verdictChip(crop || worst);
     return S2.el("a", { className: `cell ${(crop || worst || {}).verdict || ""}`, href: open(place), "data-place": place, "data-uri": record.uri },
       picture, S2.el("span", { className: "name" }, S2.fileName(record.uri)), said || null);

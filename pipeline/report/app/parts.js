@@ -108,7 +108,7 @@ const S2 = {};
   S2.folder = (uri) => uri.slice(0, uri.lastIndexOf("/") + 1);
   S2.shapeColour = (ratio) => `var(--shape${S2.run.shapes.indexOf(ratio) % 8})`;
 
-  // The part of the photo that a crop shows, cut from the preview. tall: CSS pixels.
+  // The part of the photo that a crop shows, cut from the preview. tall: CSS pixels; else the style's.
   S2.tile = (record, crop, tall, label) => {
     const ratio = crop.width / crop.height;
     const [x0, y0, x1, y1] = crop.box;
@@ -127,8 +127,8 @@ const S2 = {};
     });
     if (crop.fit === "blur") tile.append(blurred(record, left, top, width, height));
     tile.append(picture());
-    tile.style.height = `${tall}px`;
-    tile.style.width = `${Math.max(24, Math.round(tall * ratio))}px`;
+    tile.style.setProperty("--ratio", ratio);
+    if (tall) Object.assign(tile.style, { height: `${tall}px`, width: `${Math.max(24, Math.round(tall * ratio))}px` });
     return tile;
   };
   function blurred(record, left, top, width, height) {
@@ -155,7 +155,7 @@ const S2 = {};
       S2.svg("path", { d: S2.outside(crop, record.width_px, record.height_px), "fill-rule": "evenodd", class: "outside only" }),
       S2.outline(crop, { class: "outline only" }));
   };
-  S2.rectangle = ([x0, y0, x1, y1], more) => S2.svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, ...more });
+  S2.rectangle = ([x0, y0, x1, y1], more, ...children) => S2.svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, ...more }, children);
   S2.outline = (crop, more = {}) => {
     const [x0, y0, x1, y1] = crop.box;
     const shape = crop.ratio === "circle"
@@ -172,6 +172,9 @@ const S2 = {};
     const rx = (x1 - x0) / 2, ry = (y1 - y0) / 2, y = (y0 + y1) / 2;
     return `${frame}M${x0} ${y}A${rx} ${ry} 0 1 0 ${x1} ${y}A${rx} ${ry} 0 1 0 ${x0} ${y}Z`;
   };
+
+  // Moments for measuring: performance.getEntriesByType("mark").
+  S2.mark = (name) => requestAnimationFrame(() => performance.mark(`s2cnet-${name}`));
 
   S2.chip = (text, kind = "", title) => S2.el("span", { className: `chip ${kind}`, title }, text);
   S2.verdictChip = (crop) => {

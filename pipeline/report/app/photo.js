@@ -2,6 +2,7 @@
 // One photo: the whole of it with boxes, gaze, objects and candidates; all crops; what was measured.
 (() => {
   const MOST_CANDIDATES = 40;
+  const LEAST_TOLD = 0.25; // score from which on an object's label is written beside it
   let view = null; // {record, place, selected, layers, redraw}
 
   S2.photoPage = (place, ratio) => {
@@ -43,12 +44,11 @@
           S2.button("←", () => S2.step(-1), { "aria-label": "Photo before", title: "←" }),
           S2.button("→", () => S2.step(1), { "aria-label": "Next photo", title: "→" }))),
       S2.el("div", { className: "columns" },
-        S2.el("div", { className: "left" }, record.preview ? stage : noPicture(record), side),
+        S2.el("div", { className: "left" }, record.preview ? stage : noPicture(record), side, facts(record)),
         S2.el("div", { className: "right" },
           record.crops.length ? S2.el("div", { className: "crops" }, record.crops.map((crop) => cropFigure(record, crop))) : null,
           (record.skipped || []).length ? S2.el("p", { className: "dim" }, "No crop was written for ",
-            record.skipped.map((one) => `${one.ratio} (${S2.words(one.reason)})`).join(", "), ".") : null,
-          facts(record))),
+            record.skipped.map((one) => `${one.ratio} (${S2.words(one.reason)})`).join(", "), ".") : null)),
     ];
   }
   function noPicture(record) {
@@ -68,7 +68,7 @@
       record.content ? S2.rectangle(record.content, { class: "content" }) : null,
       view.layers.objects ? record.objects.map(objectMark(record)) : null,
       view.layers.candidates ? candidateMarks(record) : null,
-      chosen ? S2.outline(chosen) : firsts(record).map((one) => S2.outline(one, { class: "outline thin" })),
+      chosen ? S2.outline(chosen) : view.layers.objects || view.layers.candidates ? null : firsts(record).map((one) => S2.outline(one, { class: "outline thin" })),
       focusMark(record));
     root.addEventListener("click", (event) => aim(event, root, record));
     stage.style.setProperty("--shape", String(width / height));
@@ -107,9 +107,11 @@
   }
   function objectMark(record) {
     const size = Math.max(record.width_px, record.height_px) / 46;
-    return ([x0, y0, x1, y1, score, label]) => S2.svg("g", { class: "object" },
-      S2.rectangle([x0, y0, x1, y1], {}),
-      S2.svg("text", { x: x0 + size / 3, y: y0 + size, "font-size": size }, `${label || "object"} ${score.toFixed(2)}`));
+    return ([x0, y0, x1, y1, score, label]) => {
+      const said = `${label || "object"} ${score.toFixed(2)}`;
+      return S2.svg("g", { class: "object" }, S2.rectangle([x0, y0, x1, y1], {}, S2.svg("title", {}, said)),
+        score < LEAST_TOLD ? null : S2.svg("text", { x: x0 + size / 3, y: y0 + size, "font-size": size }, said));
+    };
   }
   function candidateMarks(record) {
     const ratio = (crop() || record.crops[0] || {}).ratio;

@@ -1,16 +1,17 @@
 "use strict";
 // Plots as SVG. Each takes figures from data/run.js and returns an element.
 (() => {
-  const WIDTH = 380;
-  const plot = (height, title, ...children) => S2.svg("svg", {
-    class: "plot", viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": title,
+  const WIDTH = 300;
+  const plot = (height, title, children, width = WIDTH) => S2.svg("svg", {
+    class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title,
   }, children);
   const text = (x, y, content, anchor = "start", cls = "") =>
     S2.svg("text", { x, y, "text-anchor": anchor, class: cls }, content);
 
   // rows: [label, [[kind, count], …], href]; kinds are classes of the fill.
   S2.stackedBars = (title, rows) => {
-    const [left, right, step] = [78, 62, 26];
+    const [right, step] = [56, 26];
+    const left = 16 + 6.6 * Math.max(6, ...rows.map(([label]) => label.length));
     const most = Math.max(1, ...rows.map(([, parts]) => sum(parts)));
     const marks = rows.flatMap(([label, parts, href], n) => {
       const y = n * step + 4;
@@ -31,9 +32,9 @@
   const sum = (parts) => parts.reduce((total, [, count]) => total + count, 0);
 
   // parts: [[kind, counts], …], stacked in equal bins from low to high.
-  S2.histogram = (title, { low, high, parts }, labels, limit) => {
-    const [height, base] = [150, 122];
-    const bins = parts[0][1].length, wide = WIDTH / bins;
+  S2.histogram = (title, { low, high, parts }, labels, width = WIDTH) => {
+    const height = width < WIDTH ? 92 : 150, base = height - 20;
+    const bins = parts[0][1].length, wide = width / bins;
     const totals = parts[0][1].map((_, n) => parts.reduce((total, [, counts]) => total + counts[n], 0));
     const most = Math.max(1, ...totals);
     const filled = new Array(bins).fill(0);
@@ -45,12 +46,10 @@
       return S2.svg("rect", { x: n * wide + 0.5, y: base - filled[n], width: wide - 1, height: Math.max(tall, 0.5), class: `fill ${kind || "plain"}` },
         S2.svg("title", {}, `${round(from)} to ${round(to)}: ${S2.count(count)} ${S2.words(kind)}`));
     }));
-    const line = limit === undefined ? null : S2.svg("line", {
-      x1: ((limit - low) / (high - low)) * WIDTH, x2: ((limit - low) / (high - low)) * WIDTH, y1: 4, y2: base, class: "limit" });
-    return plot(height, title, bars, line,
-      S2.svg("line", { x1: 0, x2: WIDTH, y1: base, y2: base, class: "axis" }),
-      text(0, base + 16, labels[0]), text(WIDTH, base + 16, labels[1], "end"),
-      text(WIDTH, 10, `highest bar ${S2.count(most)}`, "end"));
+    return plot(height, title, [bars,
+      S2.svg("line", { x1: 0, x2: width, y1: base, y2: base, class: "axis" }),
+      text(0, base + 16, labels[0]), text(width, base + 16, labels[1], "end"),
+      width < WIDTH ? null : text(width, 10, `highest bar ${S2.count(most)}`, "end")], width);
   };
   const round = (number) => Math.abs(number) < 10 ? number.toFixed(2) : number.toFixed(0);
 

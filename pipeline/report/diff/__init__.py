@@ -1,0 +1,1 @@
+"""Compare two runs crop by crop: figures by slice, and pages that show before and after."""

@@ -1,0 +1,155 @@
+"""Write pages that show what changed between two runs, the most changed photo first.
+
+index.html, app/       the page, its style and scripts
+data/diff.js           facts and figures
+data/index.js          what filters need of each photo shown
+data/photos/<n>.js     24 photos with both runs' crops and their previews
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.ledger.reader import Run
+from pipeline.report.diff.compare import (
+    CHANGED_PHOTO,
+    EDGES,
+    MOVED,
+    ONLY_NEW,
+    ONLY_OLD,
+    REENCODED,
+    SAME,
+    ComparedRuns,
+)
+from pipeline.report.diff.figures import error_change
+from pipeline.report.gallery.build import WrittenPages
+from pipeline.report.gallery.pictures import Picture, Pictures, collect_pictures
+from pipeline.report.inline import data_uri
+from pipeline.report.scripts import PageWriter
+from pipeline.storage.store import Store
+
+PHOTOS = 24  # in one data file, and on one page of the list
+MOST_PHOTOS = 10_000  # that are shown, the most changed ones; all are counted
+SCRIPTS = ("parts.js", "plots.js", "diff.js")
+# How much a crop of each sort counts as changed where overlaps cannot tell: less is more.
+RANKS = {CHANGED_PHOTO: 2.0, ONLY_OLD: 3.0, ONLY_NEW: 3.0, REENCODED: 4.0, SAME: 5.0}
+TOLD = ("confidence", "verdict", "reason", "fit", "format", "heads_cut", "faces_cut", "text_cut")
+DIGITS = 4
+
+
+def write_diff(
+    old: Run, new: Run, compared: ComparedRuns, about: dict[str, Any], store: Store, prefix: str
+) -> WrittenPages:
+    """Write the pages below `prefix` of a store.
+
+    about: what the landing page tells; `compare_runs` and `diff_figures` together.
+    """
+    shown = photos_by_change(compared)
+    with PageWriter(store, prefix) as writer, Pictures() as was, Pictures() as now:
+        writer.write_app("diff.html", SCRIPTS)
+        ids = set(shown["image_id"])
+        for run, pictures, side in ((old, was, "old"), (new, now, "new")):
+            collect_pictures(run, _sizes(compared.photos, ids, side), pictures)
+        crops = dict(list(compared.crops[compared.crops["image_id"].isin(ids)].groupby("image_id")))
+        shapes = list(dict.fromkeys(compared.crops["ratio"]))
+        records = _rows(shown)
+        index: dict[str, list[Any]] = {"uri": [], "changes": [], "shapes": [], "error": []}
+        for start in range(0, len(records), PHOTOS):
+            part = []
+            for row in records[start : start + PHOTOS]:
+                own = crops.get(row["image_id"])
+                pairs = [] if own is None else [_pair(crop) for crop in _rows(own)]
+                pairs.sort(key=lambda pair: shapes.index(pair["ratio"]))
+                name = row["image_id"]
+                part.append(_record(row, pairs, was.get(name), now.get(name)))
+                index["uri"].append(row["uri"])
+                index["error"].append(row["error"])
+                index["changes"].append(sorted({pair["change"] for pair in pairs}))
+                index["shapes"].append([[p["ratio"], p["change"]] for p in pairs])
+            writer.write_data(f"photos/{start // PHOTOS:05d}", part)
+        writer.write_data("index", index)
+        facts = {
+            "shapes": shapes,
+            "photos_a_file": PHOTOS,
+            "shown": len(shown),
+            "changed": int((compared_rank(compared) < RANKS[SAME]).sum()),
+        }
+        writer.write_data("diff", {**about, **facts})
+    return WrittenPages(prefix + "index.html", len(shown), writer.files, writer.bytes)
+
+
+def compared_rank(compared: ComparedRuns) -> pd.Series:
+    """How much each photo changed, by image_id; less is more.
+
+    0: it fails since, or fails no more; below 2: 1 plus its least overlap; then RANKS.
+    """
+    crops, photos = compared.crops, compared.photos
+    rank = crops["change"].map(RANKS).where(crops["change"] != MOVED, 1 + crops["iou"])
+    least = rank.groupby(crops["image_id"]).min()
+    by_photo = photos["image_id"].map(least).fillna(RANKS[SAME])
+    by_photo[(error_change(photos) != "").to_numpy()] = 0.0
+    return pd.Series(by_photo.to_numpy(float), index=photos["image_id"])
+
+
+def photos_by_change(compared: ComparedRuns) -> pd.DataFrame:
+    """The photos in which something changed, the most changed first, at most MOST_PHOTOS."""
+    rank = compared_rank(compared)
+    photos = compared.photos.assign(rank=rank.to_numpy(), error=error_change(compared.photos))
+    changed = photos[photos["rank"] < RANKS[SAME]]
+    return changed.sort_values(["rank", "uri"]).head(MOST_PHOTOS)
+
+
+def _sizes(photos: pd.DataFrame, ids: set[str], side: str) -> dict[str, tuple[int, int]]:
+    """Width and height by image_id, of the photos of `ids` that one run has decoded."""
+    mine = photos[photos["image_id"].isin(ids) & photos[f"width_px_{side}"].notna()]
+    sides = (mine[f"{name}_{side}"].astype(int) for name in ("width_px", "height_px"))
+    return {name: (int(w), int(h)) for name, w, h in zip(mine["image_id"], *sides, strict=True)}
+
+
+def _record(
+    row: dict[str, Any], pairs: list[dict[str, Any]], was: Picture | None, now: Picture | None
+) -> dict[str, Any]:
+    """What the page shows of one photo; both pictures only where its content changed."""
+    record = {name: row[name] for name in ("uri", "error", "content_changed")}
+    for side in ("old", "new"):
+        known = {
+            name: row[f"{name}_{side}"]
+            for name in ("status", "error_message", "width_px", "height_px")
+        }
+        record[side] = {n: v for n, v in known.items() if v is not None and v == v}
+    if (shown := now or was) is not None:
+        record["preview"] = data_uri(shown.image, shown.format)
+    if was is not None and row["content_changed"]:
+        record["preview_old"] = data_uri(was.image, was.format)
+    return {**record, "crops": pairs}
+
+
+def _pair(crop: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows of one crop: both runs' boxes and what was measured on them."""
+    pair: dict[str, Any] = {"ratio": crop["ratio"], "rank": crop["rank"], "change": crop["change"]}
+    if crop["iou"] == crop["iou"]:
+        pair["iou"] = round(crop["iou"], DIGITS)
+    for side in ("old", "new"):
+        if crop[f"x0_{side}"] != crop[f"x0_{side}"]:
+            continue
+        told = {name: crop.get(f"{name}_{side}") for name in TOLD}
+        pair[side] = {
+            "ratio": crop["ratio"],
+            "box": [round(float(crop[f"{edge}_{side}"]), 1) for edge in EDGES],
+            "width": int(crop[f"width_{side}"]),
+            "height": int(crop[f"height_{side}"]),
+            **{n: _plain(v) for n, v in told.items() if v is not None and v == v},
+        }
+    return pair
+
+
+def _plain(value: Any) -> Any:
+    """A value of pandas as a JSON value."""
+    if isinstance(value, float | np.floating):
+        return round(float(value), DIGITS)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

@@ -1,0 +1,108 @@
+"""Join the crops of two runs and say what became of each.
+
+same            the same box and the same bytes
+re-encoded      the same box, other bytes
+moved           another box in the same photo
+changed photo   the photo's content is another one, so the crops are not comparable
+only old, only new    the other run has no such crop
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from pipeline import schema
+from pipeline.boxes import iou
+from pipeline.ledger.reader import Run
+
+SAME, REENCODED, MOVED = "same", "re-encoded", "moved"
+CHANGED_PHOTO, ONLY_OLD, ONLY_NEW = "changed photo", "only old", "only new"
+CHANGES = (SAME, REENCODED, MOVED, CHANGED_PHOTO, ONLY_OLD, ONLY_NEW)
+NEAR_PX = 0.01  # edges nearer than this are the same
+EDGES = ["x0", "y0", "x1", "y1"]
+KEY = ["image_id", "ratio", "rank"]
+OF_CROP = [
+    *KEY, *EDGES, "width", "height", "format", "fit", "confidence", "verdict", "reason", "margin",
+    "heads_cut", "faces_cut", "text_cut", "subject_share", "sha256",
+]  # fmt: skip
+OF_PHOTO = [
+    "image_id", "uri", "status", "error_message", "content_sha256", "format", "kind", "bytes",
+    "width_px", "height_px",
+]  # fmt: skip
+# Upper bounds of size classes, megapixels.
+SIZES = ((1.0, "up to 1 MP"), (4.0, "1 to 4 MP"), (12.5, "4 to 12 MP"), (np.inf, "over 12 MP"))
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedRuns:
+    """Photos and crops of two runs, joined. Columns end in `_old` and `_new`.
+
+    photos: one row a photo of either run, by image_id: `OF_PHOTO` of both, and `content_changed`,
+            `uri`, `shape`-less slices `format`, `size`, `kind`, `prefix` of the new run, else old.
+    crops:  one row a crop of either run: KEY, `OF_CROP` of both, `change` and `iou` (NaN where
+            one of the two is missing or the photo is another), and the photo's slices.
+    """
+
+    photos: pd.DataFrame
+    crops: pd.DataFrame
+
+
+def join_runs(old: Run, new: Run) -> ComparedRuns:
+    """Read two runs without their pictures and join them."""
+    photos = _photos(old, new)
+    crops = _frame(old.crops(_known(OF_CROP, schema.CROPS))).merge(
+        _frame(new.crops(_known(OF_CROP, schema.CROPS))),
+        on=KEY,
+        how="outer",
+        suffixes=("_old", "_new"),
+        indicator=True,
+    )
+    about = photos.set_index("image_id")
+    for name in ("uri", "format", "size", "kind", "prefix", "content_changed"):
+        crops[name] = crops["image_id"].map(about[name])
+    boxes = [crops[[f"{edge}_{run}" for edge in EDGES]].to_numpy(float) for run in ("old", "new")]
+    with np.errstate(invalid="ignore"):
+        near = (np.abs(boxes[0] - boxes[1]) < NEAR_PX).all(axis=1)
+        overlap = iou(boxes[0], boxes[1])
+    both = (crops["_merge"] == "both").to_numpy()
+    changed = crops["content_changed"].to_numpy(bool)
+    same_bytes = (crops["sha256_old"] == crops["sha256_new"]).to_numpy()
+    only = np.where(crops["_merge"] == "left_only", ONLY_OLD, ONLY_NEW)
+    of_both = np.where(near, np.where(same_bytes, SAME, REENCODED), MOVED)
+    crops["change"] = np.where(~both, only, np.where(changed, CHANGED_PHOTO, of_both))
+    crops["iou"] = np.where(both & ~changed, np.where(near, 1.0, overlap), np.nan)
+    return ComparedRuns(photos, crops.drop(columns=["_merge", "content_changed"]))
+
+
+def _photos(old: Run, new: Run) -> pd.DataFrame:
+    photos = _frame(old.images(_known(OF_PHOTO, schema.IMAGES))).merge(
+        _frame(new.images(_known(OF_PHOTO, schema.IMAGES))),
+        on="image_id",
+        how="outer",
+        suffixes=("_old", "_new"),
+    )
+    for name in OF_PHOTO[1:]:
+        photos[name] = photos[f"{name}_new"].combine_first(photos[f"{name}_old"])
+    was, now = photos["content_sha256_old"], photos["content_sha256_new"]
+    photos["content_changed"] = was.notna() & now.notna() & (was != now)
+    megapixels = (photos["width_px"] * photos["height_px"]).astype(float) / 1e6
+    bounds = [bound for bound, _ in SIZES]
+    names = np.array([name for _, name in SIZES] + ["unknown"], object)
+    photos["size"] = names[np.where(megapixels.notna(), np.searchsorted(bounds, megapixels), 4)]
+    photos["prefix"] = photos["uri"].str.rpartition("/")[0]
+    photos["kind"] = photos["kind"].fillna("unknown")
+    photos["format"] = photos["format"].fillna("unknown")
+    return photos
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """A table with every column that is compared; those that nobody wrote are empty."""
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _known(names: list[str], declared: pa.Schema) -> list[str]:
+    """Those columns that this release declares; a run of an older one has nulls there."""
+    return [name for name in names if name in declared.names]

@@ -1,0 +1,161 @@
+"""Two runs compared: every sort of change, figures by hand, and the pages in a browser."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli.runs import main
+from pipeline.ledger.reader import Run
+from pipeline.report.diff.build import photos_by_change
+from pipeline.report.diff.compare import ComparedRuns, join_runs
+from pipeline.report.diff.figures import diff_figures
+from tests.support.browser import Tab, browse
+from tests.support.made_runs import commit_rows, crop_row, image_row, preview_row
+
+GREEN, RED, BLUE = (40, 160, 60), (200, 30, 40), (30, 60, 200)
+HOSTILE = "u/<img src=x onerror=document.title='owned'>.jpg"
+NAMES = ["u/same.jpg", HOSTILE, "u/moved.jpg", "v/encoded.jpg", "v/changed.jpg", "v/breaks.jpg"]
+Row = dict[str, Any]
+
+
+def photo(uri: str, content: str, **more: Any) -> Row:
+    return image_row(uri, (400, 300), content_sha256=content, kind="photo", **more)
+
+
+def crop(uri: str, left: float, colour: tuple[int, int, int] = RED, **more: Any) -> Row:
+    """A crop of 200 x 200 whose left edge is given."""
+    return crop_row(uri, "1:1", (left, 0, left + 200, 200), colour, **more)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, Run]:
+    """Two runs over seven photos. One is only in the old, one only in the new run."""
+    folder = tmp_path_factory.mktemp("diff") / "out"
+    ok = {"verdict": "ok", "confidence": 0.8}
+    bad = {"verdict": "review", "reason": "head_cut", "confidence": 0.5}
+    before = [photo(name, "one") for name in [*NAMES, "w/gone.jpg"]]
+    crops = [crop(name, 0, **ok) for name in [*NAMES, "w/gone.jpg"]]
+    previews = [preview_row(name, GREEN) for name in [*NAMES, "w/gone.jpg"]]
+    old = commit_rows(folder, before, crops, previews, settings={"top_k": 1})
+
+    after = [photo(name, "one") for name in NAMES[:4]]
+    after += [photo("v/changed.jpg", "two"), photo("w/late.jpg", "one")]
+    after.append(image_row("v/breaks.jpg", None, status="truncated", error_message="ends early"))
+    crops = [
+        crop("u/same.jpg", 0, **ok),
+        crop(HOSTILE, 100, **bad),
+        crop("u/moved.jpg", 20, BLUE, **ok),
+        crop("v/encoded.jpg", 0, BLUE, **ok),
+        crop("v/changed.jpg", 100, BLUE, **ok),
+        crop("w/late.jpg", 0, **ok),
+    ]
+    shown = [preview_row(row["uri"], GREEN) for row in after[:4]]
+    shown.append(preview_row("v/changed.jpg", BLUE))
+    new = commit_rows(folder, after, crops, shown, settings={"top_k": 2})
+    return folder, old, new
+
+
+@pytest.fixture(scope="module")
+def compared(both: tuple[Path, Run, Run]) -> ComparedRuns:
+    return join_runs(*both[1:])
+
+
+def test_every_sort_of_change_is_told_apart(compared: ComparedRuns) -> None:
+    told = {row.uri: (row.change, row.iou) for row in compared.crops.itertuples()}
+    changes = {uri: change for uri, (change, _) in told.items()}
+    assert changes == {
+        "u/same.jpg": "same",
+        HOSTILE: "moved",
+        "u/moved.jpg": "moved",
+        "v/encoded.jpg": "re-encoded",
+        "v/changed.jpg": "changed photo",
+        "v/breaks.jpg": "only old",
+        "w/gone.jpg": "only old",
+        "w/late.jpg": "only new",
+    }
+    # Moved by 100 of 200: they share 100, the union is 300. By 20: 180 of 220.
+    assert told[HOSTILE][1] == pytest.approx(1 / 3)
+    assert told["u/moved.jpg"][1] == pytest.approx(180 / 220)
+    assert told["v/encoded.jpg"][1] == 1
+    assert told["v/changed.jpg"][1] != told["v/changed.jpg"][1]  # not a number
+
+
+def test_the_figures_are_those_counted_by_hand(compared: ComparedRuns) -> None:
+    figures = diff_figures(compared)
+    assert figures["changes"] == {
+        "same": 1, "re-encoded": 1, "moved": 2, "changed photo": 1, "only old": 2, "only new": 1,
+    }  # fmt: skip
+    overlaps = (1 + 1 / 3 + 180 / 220 + 1) / 4
+    assert figures["overlap"]["mean"] == pytest.approx(overlaps, abs=1e-4)
+    assert figures["overlap"]["below"] == {"0.9": 2, "0.7": 1, "0.5": 1}
+    # Five crops are in both runs, one of them less sure by .3.
+    assert figures["confidence"]["delta"] == pytest.approx(-0.3 / 5, abs=1e-4)
+    assert figures["verdicts"] == {"ok": [7, 5], "review": [0, 1]}
+    assert figures["reasons"] == {"head_cut": [0, 1]}
+    assert figures["errors"] == {"new": {"truncated": 1}, "gone": {}, "other": {}}
+    folders = {part["name"]: part for part in figures["slices"]["folder"]}
+    assert folders["u"] == {
+        "name": "u", "crops": 3, "moved": 2, "review_old": 0, "review_new": 1,
+        "overlap": pytest.approx((1 + 1 / 3 + 180 / 220) / 3, abs=1e-4),
+        "confidence_delta": pytest.approx(-0.1, abs=1e-4),
+    }  # fmt: skip
+    assert [part["name"] for part in figures["slices"]["size"]] == ["up to 1 MP"]
+    json.dumps(figures)
+
+
+def test_the_most_changed_come_first(compared: ComparedRuns) -> None:
+    assert photos_by_change(compared)["uri"].tolist() == [
+        "v/breaks.jpg", HOSTILE, "u/moved.jpg", "v/changed.jpg", "w/gone.jpg", "w/late.jpg",
+        "v/encoded.jpg",
+    ]  # fmt: skip
+
+
+def test_runs_of_an_old_release_are_compared(tmp_path: Path, capsys: Any) -> None:
+    golden = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0" / "out"
+    out = shutil.copytree(golden, tmp_path / "out")
+    (run_id,) = [path.name for path in (out / "runs").iterdir() if not path.name.startswith("_")]
+    assert main(["diff", str(out), run_id, run_id, "--json", "--html", str(tmp_path / "p")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["changes"]["same"] == told["crops"]["both"] == 6
+    assert told["confidence"] == {"old": None, "new": None, "delta": None}
+    assert told["pages"]["photos"] == 0
+
+
+def test_the_pages_show_before_and_after(
+    both: tuple[Path, Run, Run], tmp_path: Path, capsys: Any
+) -> None:
+    folder, old, new = both
+    ids = [run.manifest["run_id"] for run in (old, new)]
+    assert main(["diff", str(folder), *ids, "--html", str(tmp_path / "page")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pages"]["photos"] == 7
+    page = Path(told["pages"]["open"]).as_uri()
+
+    async def look(tab: Tab) -> None:
+        count = "document.querySelectorAll('article.row').length"
+        for width, dark in ((1280, False), (390, True)):
+            await tab.window(width, 900, dark)
+            await tab.open(page, f"{count} === 7")
+            assert await tab.run("document.documentElement.scrollWidth - innerWidth") <= 0
+        text = await tab.run("document.body.innerText")
+        for words in ("2\ncrops moved", "0 → 1\ncrops to review", "IoU 0.33", "ends early"):
+            assert words in text
+        assert "onerror" in text  # the hostile name, as text
+        assert "owned" not in await tab.run("document.title")
+        pairs = "document.querySelector('article:nth-of-type(2) .both').querySelectorAll('.tile')"
+        boxes = await tab.run(f"[...{pairs}].map((tile) => tile.getAttribute('viewBox'))")
+        assert boxes == ["0 0 200 200", "100 0 200 200"]
+        changed = "document.querySelector('article:nth-of-type(4)').querySelectorAll('.hero svg')"
+        assert await tab.run(f"{changed}.length") == 2  # the photo before and the photo after
+        for query, expected in (
+            ("change=moved", 2), ("change=re-encoded", 1), ("error=new", 1), ("q=u/", 2),
+        ):  # fmt: skip
+            await tab.open(page + f"#/?{query}", f"{count} === {expected}")
+        await tab.open(page + "#/?slice=folder", count)
+        assert "w" in await tab.run("document.querySelector('.slicecard table').innerText")
+        assert tab.problems == []
+
+    browse(look)
