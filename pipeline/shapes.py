@@ -9,7 +9,9 @@ from pipeline.errors import UsageError
 # Beyond this a crop of an ordinary photo is a line of pixels and the request is a typing error.
 MAX_RATIO = 50.0
 
-_RATIO = re.compile(r"([0-9]+(?:\.[0-9]+)?):([0-9]+(?:\.[0-9]+)?)")
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+_RATIO = re.compile(f"{_NUMBER} ?[:x×/] ?{_NUMBER}")  # as people write ratios and picture sizes
+_QUOTIENT = re.compile(r"[0-9]+\.[0-9]+")  # a whole number alone could be a side as well
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,23 @@ class Shape:
 
 
 def parse_shape(text: str) -> Shape:
-    """Read one shape: "W:H" with positive numbers, "circle" or "free".
+    """Read one shape: a ratio, "circle" or "free". Raises UsageError for anything else.
 
-    "640:480" is the ratio 4:3 under its own name; it says nothing about the size of the output.
-    Raises UsageError for anything else.
+    A ratio is "W:H", "WxH" or "W/H" with positive numbers, or their quotient as a decimal number
+    ("1.7778"). "640:480" and "640x480" are the ratio 4:3 under names of their own; they say nothing
+    about the size of the output.
     """
     name = text.strip().lower()
     if name == "circle":
         return Shape(name, 1.0, is_circle=True)
     if name == "free":
         return Shape(name, None)
-    match = _RATIO.fullmatch(name)
-    if match is None:
+    if _QUOTIENT.fullmatch(name):
+        width, height = float(name), 1.0
+    elif match := _RATIO.fullmatch(name):
+        width, height = float(match[1]), float(match[2])
+    else:
         raise UsageError(f"{text!r} is not a shape: write W:H such as 16:9, or circle, or free")
-    width, height = float(match[1]), float(match[2])
     if width == 0 or height == 0 or not math.isfinite(width / height):
         raise UsageError(f"{text!r} is not a shape: both numbers must be above 0")
     ratio = width / height

@@ -31,7 +31,7 @@ OTHER_TEXTS = {
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ratios": "16x9"}, "16x9"),
+        ({"ratios": "16to9"}, "16to9"),
         ({"top_k": 0}, "^top_k must be at least 1, not 0$"),
         ({"quality": 101}, "^quality must be at most 100, not 101$"),
         ({"format": "bmp"}, "^format must be one of webp, jpeg, png, avif, not 'bmp'$"),

@@ -8,13 +8,35 @@ def test_the_four_kinds() -> None:
     assert parse_shape(" 16:9 ") == Shape("16:9", 16 / 9)
     assert parse_shape("640:480") == Shape("640:480", 4 / 3)
     assert parse_shape("1.91:1") == Shape("1.91:1", 1.91)
+    assert parse_shape("1920x1080") == Shape("1920x1080", 16 / 9)
+    assert parse_shape("4X5") == parse_shape("4x5") == Shape("4x5", 0.8)
+    assert parse_shape("3/2") == Shape("3/2", 1.5)
+    assert parse_shape("1.7778") == Shape("1.7778", 1.7778)
     assert parse_shape("Circle") == Shape("circle", 1.0, is_circle=True)
     assert parse_shape("free") == Shape("free", None)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "16", "16x9", "16:9:1", "-1:2", "0:1", "1:0", "nan:1", "1e3:1", "60:1", "1:60", "１:１ ½"],
+    [
+        "",
+        "16",
+        "16x9x1",
+        "x9",
+        "16:",
+        "60.5",
+        "0.0",
+        ".5",
+        "16:9:1",
+        "-1:2",
+        "0:1",
+        "1:0",
+        "nan:1",
+        "1e3:1",
+        "60:1",
+        "1:60",
+        "１:１ ½",
+    ],
 )
 def test_nonsense_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
