@@ -33,7 +33,7 @@ from pipeline.report.progress import Log, summary_lines
 from pipeline.schema import OK
 from pipeline.settings import InputSettings, Settings, Verdict
 from pipeline.stages.worker import Job
-from pipeline.storage.store import Store, open_store, requests_so_far
+from pipeline.storage.store import Store, check_reachable, open_store, requests_so_far
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
     Raises UsageError for a job that makes no sense.
     """
     refuse_overlap(settings.input.input, settings.running.output)
+    for address in (settings.input.input, settings.running.output):
+        check_reachable(address)
     overrides = Overrides.read(settings.input.overrides)
     weights = pin_weights(settings.input)
     if weights.kind == "untrained":

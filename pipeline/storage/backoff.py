@@ -12,7 +12,8 @@ T = TypeVar("T")
 class RetryableError(Exception):
     """An attempt failed, and another may succeed: 5xx, 409, a reset, a body cut short.
 
-    reason: one word for the counters ("throttled", "network", "timeout", "conflict", "server").
+    reason: one word for the counters ("throttled", "network", "unreachable", "timeout", "conflict",
+        "server"). Unreachable: nothing listens there, or the name is not known.
     """
 
     def __init__(self, reason: str, message: str) -> None:

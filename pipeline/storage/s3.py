@@ -16,7 +16,13 @@ from typing import Any
 import aiobotocore.session
 import aiohttp
 import s3fs
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+)
 from botocore.utils import parse_timestamp
 from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
@@ -152,6 +158,8 @@ def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:
         ) from error
     except (TimeoutError, FSTimeoutError) as error:
         raise RetryableError("timeout", f"no complete answer in {ATTEMPT_TIMEOUT_S} s") from error
+    except (EndpointConnectionError, ConnectTimeoutError) as error:
+        raise RetryableError("unreachable", str(error)) from error
     except (BotoCoreError, aiohttp.ClientError, ConnectionError, EOFError) as error:
         raise RetryableError("network", f"{type(error).__name__}: {error}") from error
 

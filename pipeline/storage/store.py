@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 # Keys of the product's own making: run ids, hashes, numbers. A stranger's text never gets in.
 SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
+FIRST_ANSWER_S = 5.0  # an attempt that is begun by then may take another 5 s to connect
 PROBE_KEY = "runs/_probe/create-once"
 
 _REQUESTS: Counter[str] = Counter()
@@ -224,6 +225,27 @@ def open_store(uri: str, backoff: Backoff | None = None) -> Store:
 
         backend = FsspecBackend(uri)
     return Store(uri, backend, backoff or Backoff())
+
+
+def check_reachable(uri: str) -> None:
+    """Raise UsageError, within about 10 s, where nothing answers at an address in S3.
+
+    For the start of a job: a wrong endpoint is not waited for as an outage in its middle is. Other
+    stores and other failures are left to the first real request.
+    """
+    if scheme_of(uri) != "s3":
+        return
+    store = open_store(uri, Backoff(cap_s=1.0, deadline_s=FIRST_ANSWER_S))
+    try:
+        store.exists(PROBE_KEY)
+    except StoreUnavailableError as error:
+        if error.reason == "unreachable":
+            raise UsageError(
+                f"{uri}: nothing answers there ({error.__cause__}); check AWS_ENDPOINT_URL, "
+                "AWS_REGION and the network"
+            ) from error
+    except (PermissionError, LedgerError, OSError):
+        return
 
 
 def _check_key(key: str) -> None:

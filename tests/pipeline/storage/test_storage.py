@@ -18,7 +18,7 @@ from pipeline.storage.backend import (
     StoreUnavailableError,
 )
 from pipeline.storage.backoff import Backoff
-from pipeline.storage.store import open_store, requests_so_far
+from pipeline.storage.store import check_reachable, open_store, requests_so_far
 from tests.support.faultproxy import FaultProxy, at_random, once
 
 QUICK = Backoff(first_s=0.01, cap_s=0.05, deadline_s=20)
@@ -195,6 +195,19 @@ def test_a_dead_store_is_given_up_at_the_deadline(s3: str, monkeypatch: pytest.M
     store = open_store(s3, Backoff(first_s=0.01, cap_s=0.02, deadline_s=0.2))
     with pytest.raises(StoreUnavailableError, match=r"did not answer a get within 0\.2 s"):
         store.read("k")
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+def test_a_wrong_endpoint_is_told_soon(
+    s3: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_reachable(s3)
+    check_reachable(f"{s3}-absent/x")  # an answer, though there is no bucket
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    started = time.monotonic()
+    with pytest.raises(UsageError, match=r"nothing answers there .*check AWS_ENDPOINT_URL"):
+        check_reachable(s3)
+    assert time.monotonic() - started < 15
 
 
 def test_a_store_that_overwrites_is_refused(
