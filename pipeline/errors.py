@@ -111,6 +111,10 @@ class UsageError(ValueError):
     """Wrong arguments. The message says which and what to write instead."""
 
 
+class NothingToDoError(UsageError):
+    """What was asked for leaves nothing to do, such as no failure to repeat: no command fails."""
+
+
 class SettingError(UsageError):
     """One setting has a value that makes no sense.
 

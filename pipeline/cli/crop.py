@@ -18,7 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from pipeline.command_line import FAILED, parser_of, run
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, NothingToDoError
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 
@@ -52,6 +52,9 @@ def crop(settings: Settings) -> int:
         from pipeline.run import crop_bucket  # ray is slow to import: not for --help or a typo
 
         ending = crop_bucket(settings, log)
+    except NothingToDoError as error:
+        log.say("nothing_to_do", f"nothing to do: {error}")
+        return 0
     except LedgerError as error:
         log.say("failed", f"failed: {error}")
         return FAILED

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UsageError
+from pipeline.errors import NothingToDoError, UsageError
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import Store
@@ -15,7 +15,7 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
     """Return the pinned input rows of a committed run's failed photos; kind: one of KINDS.
 
     A retry is looked at together with the runs that it repairs: what it repaired has not failed.
-    Raises LedgerError if the run is not committed, UsageError if nothing failed in this way.
+    Raises LedgerError if the run is not committed, NothingToDoError if nothing failed in this way.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
@@ -26,7 +26,7 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
         failed = pc.equal(images["error_kind"], kind)
     wanted = images.filter(pc.fill_null(failed, False))["image_id"].combine_chunks()
     if len(wanted) == 0:
-        raise UsageError(f"run {run_id} has no {'' if kind == 'all' else kind + ' '}failures")
+        raise NothingToDoError(f"run {run_id} has no {'' if kind == 'all' else kind + ' '}failures")
     oldest = run.manifests[-1]["run_id"]  # a retry's list is a part of its first parent's
     parts = [
         rows.filter(pc.is_in(rows["image_id"], wanted))

@@ -44,6 +44,16 @@ def test_list_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert shown["tables"]["images"]["rows"] == 4
 
 
+def test_a_retry_without_failures_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
+    manifest = ledger.finish({"job": {"input": str(tmp_path / "photos")}})
+    assert main(["retry", str(tmp_path), manifest.run_id]) == 0
+    assert f"nothing to do: run {manifest.run_id} has no transient" in capsys.readouterr().out
+
+
 def test_verify_finds_every_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(6))
