@@ -83,6 +83,7 @@ def run_demo(photos: Path | None, out: Path, ratios: str) -> Path:
     from pipeline.report.page import write_page
 
     paths = list(photo_paths(photos))
+    leave_callers_cluster()
     out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="demo-logs") as logs, s3_server(Path(logs)) as s3:
@@ -95,6 +96,12 @@ def run_demo(photos: Path | None, out: Path, ratios: str) -> Path:
         page = write_page(open_run(f"s3://{THUMBNAIL_BUCKET}/demo"), out / "index.html")
     say(f"done in {time.monotonic() - started:.0f} s")
     return page
+
+
+def leave_callers_cluster() -> None:
+    """Drop RAY_* and AWS_* variables: they would send the demo to somebody's production."""
+    for name in [name for name in os.environ if name.startswith(("RAY_", "AWS_"))]:
+        del os.environ[name]
 
 
 def photo_paths(folder: Path | None) -> Iterator[Path]:

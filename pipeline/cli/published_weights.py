@@ -18,25 +18,34 @@ DRIVE_IDS = {
     "gaicv1": "1FqUBO9MZNyaePDjyd6TEGz2AIKeNf1MU",
     "gaicv2": "1xtvNU0G7243ZKW29QR8Fpv4mFJn6a7TF",
 }
+PAGE = "https://drive.google.com/file/d/{}/view"  # for a person
 URL = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
-TIMEOUT_S = 60.0  # of silence on the connection
+TIMEOUT_S = 10.0  # of silence on the connection
 
 OpenUrl = Callable[[str], AbstractContextManager[IO[bytes]]]
 
 
 def fetch(preset: str, open_url: OpenUrl | None = None) -> bytes:
-    """The published checkpoint's bytes. Raises OSError without a connection, else WeightsError."""
+    """The published checkpoint's bytes.
+
+    Raises WeightsError where the connection fails or what comes is no checkpoint; the message says
+    how to fetch it by hand.
+    """
     open_url = open_url or (lambda url: urllib.request.urlopen(url, timeout=TIMEOUT_S))
     url = URL.format(DRIVE_IDS[preset])
-    with open_url(url) as answer:
-        data = answer.read(LARGEST_BYTES + 1)
+    by_hand = (
+        f"open {PAGE.format(DRIVE_IDS[preset])} in a browser, save the checkpoint of {preset}, and "
+        f"give it: {preset} --file THE_FILE"
+    )
+    try:
+        with open_url(url) as answer:
+            data = answer.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise WeightsError(f"{url} can't be fetched: {error}; {by_hand}") from error
     if len(data) > LARGEST_BYTES:
         raise WeightsError(f"{url} sends more than {LARGEST_BYTES >> 20} MiB")
     if data.lstrip()[:1] == b"<":
-        raise WeightsError(
-            f"{url} answered with a web page, not a file; open it in a browser, save the file, "
-            "and give it with --file"
-        )
+        raise WeightsError(f"{url} answered with a web page, not a file; {by_hand}")
     return data
 
 

@@ -43,6 +43,17 @@ def test_a_web_page_instead_of_a_file() -> None:
         published_weights.fetch("gaicv1", lambda url: io.BytesIO(b"\n<!DOCTYPE html>"))
 
 
+def test_without_a_connection_the_page_and_the_option_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(published_weights, "URL", "http://127.0.0.1:9/{}")
+    assert fetch_weights.main(["gaicv2"]) == 1
+    said = capsys.readouterr().err
+    page = published_weights.PAGE.format(published_weights.DRIVE_IDS["gaicv2"])
+    assert f"open {page} in a browser" in said
+    assert "gaicv2 --file THE_FILE" in said
+
+
 def test_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published_weights, "LARGEST_BYTES", 10)
     with pytest.raises(WeightsError, match="more than"):
