@@ -38,7 +38,7 @@ from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
-from pipeline.stages.worker import Job
+from pipeline.stages.worker import Job, missing_wall
 
 
 def crop_bucket(settings: Settings, log: Log) -> Ending:
@@ -75,6 +75,9 @@ def crop_bucket(settings: Settings, log: Log) -> Ending:
         workers = start_ray(settings.running, len(pending))
         log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
         session.machines = workers.machines
+        if problem := missing_wall():
+            message = f"WARNING: photos are decoded without a filter of system calls: {problem}"
+            log.say("wall", message)
         progress = Progress(log, ledger.rows - before["images_done"], len(pending))
         with (
             endpoint(

@@ -3,28 +3,45 @@
     request:  8 bytes length, the photo file's bytes
     answer:   4 bytes length of a JSON header, 8 bytes length of the pixels, header, RGB pixels
 
-The child writes one byte "r" when it is ready. It ends when its standard input ends. A parent that
-dies therefore leaves it to finish at most one photo, and a timer bounds that one.
+When the child is ready it writes the byte "r", 2 bytes length and, as text, what the machine has no
+means to keep from it (`wall.shut_in`); the text is empty where the wall is whole. It ends when its
+standard input ends. A parent that dies therefore leaves it to finish at most one photo, and a timer
+bounds that one.
 """
 
+import codecs
 import json
 import os
 import resource
 import signal
 import struct
 import sys
+from contextlib import suppress
 from dataclasses import asdict
+from io import BytesIO
 from typing import BinaryIO
 
-from PIL import AvifImagePlugin
+from PIL import AvifImagePlugin, Image, ImageCms, MpoImagePlugin, TiffImagePlugin
 
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import render
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.wall import shut_in
+
+# Pillow imports these two when it meets a file that needs them.
+LATE_IMPORTS = (MpoImagePlugin, TiffImagePlugin)
 
 REQUEST = struct.Struct("<Q")
 ANSWER = struct.Struct("<IQ")
-READY = b"r"
+READY = struct.Struct("<cH")  # the byte "r" and the length of the text that follows
+
+# All that an answer's status may be: "ok", those of `decode` and its parts, and the child's own.
+STATUSES = frozenset(
+    {
+        *("ok", "empty", "too_large", "too_many_pixels", "too_much_memory"),
+        *("unsupported_format", "truncated", "corrupt"),
+    }
+)
 
 # The standard streams, and some for libraries that open files of their own.
 MAX_OPEN_FILES = 32
@@ -42,8 +59,10 @@ def main() -> None:
     use_one_thread()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     confine(limits)
+    warm_up(limits, given["view_side"])
+    lacking = "; ".join(shut_in()).encode()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
-    sink.write(READY)
+    sink.write(READY.pack(b"r", len(lacking)) + lacking)
     sink.flush()
     while size := source.read(REQUEST.size):
         data = source.read(REQUEST.unpack(size)[0])
@@ -64,6 +83,36 @@ def use_one_thread() -> None:
     except ImportError:
         return
     options.DECODE_THREADS = 1
+
+
+def warm_up(limits: DecodeLimits, view_side: int) -> None:
+    """Decode a small picture of each format, so that all that decoding imports is imported.
+
+    Afterwards no file can be opened any more.
+    """
+    small = Image.new("RGB", (16, 8), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # upright after a turn
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    two_frames = {"save_all": True, "append_images": [small.convert("L").convert("RGB")]}
+    for name, options in (
+        ("JPEG", {"exif": exif, "icc_profile": profile}),
+        ("PNG", {"exif": exif, "icc_profile": profile}),
+        ("GIF", two_frames),
+        ("WEBP", two_frames),
+        ("AVIF", {}),
+    ):
+        file = BytesIO()
+        small.save(file, name, **options)
+        render(file.getvalue(), limits, view_side)
+    for mode in ("1", "L", "LA", "P", "I;16", "RGBA"):
+        file = BytesIO()
+        Image.new(mode, (16, 8)).save(file, "PNG")
+        render(file.getvalue(), limits, view_side)
+    for codec in ("ascii", "latin-1", "utf-16", "utf-16-le", "utf-16-be"):  # of texts in a file
+        codecs.lookup(codec)
+    with suppress(DecodeError):
+        render(file.getvalue()[:-20], limits, view_side)  # and how a damaged one is told
 
 
 def answer(data: bytes, limits: DecodeLimits, view_side: int) -> tuple[dict[str, object], bytes]:

@@ -1,8 +1,9 @@
 """Decodes untrusted photos in a child process that can be killed.
 
-The child has no credentials in its environment and has limits on memory, time and files. Its
-answers are a JSON header and raw pixels, which the parent checks; nothing from it is unpickled or
-run. A photo that crashes the child or keeps it busy fails alone and costs one restart, about .3 s.
+The child has no credentials in its environment, has limits on memory and time, and is shut in
+(`wall`): it opens no file, reaches no network and starts nothing. Its answers are a JSON header and
+raw pixels, which the parent checks; nothing from it is unpickled or run. A photo that crashes the
+child or keeps it busy fails alone and costs one restart, about .3 s.
 """
 
 import json
@@ -19,7 +20,7 @@ from typing import Self
 import numpy as np
 
 from pipeline.errors import DecodeError
-from pipeline.photo.child import ANSWER, READY, REQUEST, settings
+from pipeline.photo.child import ANSWER, READY, REQUEST, STATUSES, settings
 from pipeline.photo.decode import Photo, check_bytes
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 
@@ -50,6 +51,7 @@ class Decoder:
     def __init__(self, limits: DecodeLimits | None = None, view_side: int = VIEW_SIDE) -> None:
         self.limits = limits or DecodeLimits()
         self.view_side = view_side
+        self.lacking = ""  # what this machine can't keep from the child, once that has started
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
@@ -117,7 +119,7 @@ class Decoder:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._stop()
-            self._child = _start(settings(self.limits, self.view_side))
+            self._child, self.lacking = _start(settings(self.limits, self.view_side))
         return self._child
 
     def _stop(self) -> None:
@@ -131,8 +133,11 @@ class Decoder:
                 pipe.close()
 
 
-def _start(argument: str) -> subprocess.Popen[bytes]:
-    """Start a child and wait until it is ready. Raises _DiedError if it does not get ready."""
+def _start(argument: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a child and wait until it is ready; returns it and what its wall lacks.
+
+    Raises _DiedError if it does not get ready.
+    """
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "pipeline.photo.child", argument],
         stdin=subprocess.PIPE,
@@ -146,9 +151,12 @@ def _start(argument: str) -> subprocess.Popen[bytes]:
     assert child.stdout is not None
     os.set_blocking(child.stdin.fileno(), False)
     os.set_blocking(child.stdout.fileno(), False)
+    deadline = time.monotonic() + START_TIMEOUT_S
     try:
-        if bytes(_receive(child, len(READY), time.monotonic() + START_TIMEOUT_S)) == READY:
-            return child
+        mark, size = READY.unpack(_receive(child, READY.size, deadline))
+        if mark == b"r":
+            lacking = _receive(child, size, deadline).decode(errors="replace")
+            return child, lacking
     except (_DiedError, _LateError):
         pass
     child.kill()
@@ -225,11 +233,21 @@ def _wait(descriptor: int, event: int, deadline: float) -> None:
         raise _LateError
 
 
+def plain_text(text: str) -> str:
+    """A text from a child without what a terminal or a page could act on.
+
+    Control characters and characters that change the direction of writing become `?`.
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
     """Make a Photo of an answer, every field checked: a crafted file may have written it."""
     status = header.get("status")
+    if not isinstance(status, str) or status not in STATUSES:
+        raise _DiedError
     if status != "ok":
-        raise DecodeError(str(status)[:40], str(header.get("message"))[:200])
+        raise DecodeError(status, plain_text(str(header.get("message")))[:200])
     match header:
         case {
             "view_wh": [int(width_view), int(height_view)],

@@ -7,6 +7,7 @@ from pipeline.cropping.build import Weights
 from pipeline.ledger.ledger import Ledger
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.wall import filter_problem
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
 
@@ -37,6 +38,11 @@ def decoder_for(limits: DecodeLimits, view_side: int) -> Decoder:
         end_worker()
         _DECODERS[limits, view_side] = Decoder(limits, view_side)
     return _DECODERS[limits, view_side]
+
+
+def missing_wall() -> str | None:
+    """Why this machine can't shut decoding in by system calls; None where it can."""
+    return filter_problem()
 
 
 def decoder_cpu_s() -> float:

@@ -1,0 +1,112 @@
+"""Shut a process in before it reads a stranger's bytes.
+
+A crafted photo may run code in the process that decodes it. After `shut_in` that code can read its
+standard input, write its answer and use memory, and nothing else: it opens no file, reaches no
+network, starts no program and no other process, deletes nothing, sends no signal, and can read
+neither its parent's memory nor its environment. The kernel holds all of it:
+
+    own user      where the process is root it becomes `nobody`, without groups and capabilities
+    not dumpable  other processes of the user can't attach to it or read its memory
+    system calls  a seccomp filter allows those in ALLOWED, and threads; any other gives EPERM.
+                  Loading it sets no_new_privs
+
+Needs Linux on x86-64 or AArch64 for the last line (package `seccompy`, no compiler, no privilege).
+What a machine lacks is named by `shut_in`, and no error: limits on memory, time and files hold
+everywhere. Threads are allowed since libde265 decodes HEIC in one, so RLIMIT_NPROC, which counts
+them too, can't be 0; the filter keeps processes out instead.
+"""
+
+import ctypes
+import errno
+import os
+import sys
+from contextlib import suppress
+
+NOBODY = 65534
+CLONE_THREAD = 0x10000  # clone(2)
+PR_SET_DUMPABLE = 4  # prctl(2)
+
+# What decoding needs once everything is imported. Descriptors are those that the process has, since
+# nothing can be opened any more. `write` is for the answer, `lseek` and `fstat` for Python's
+# streams.
+ALLOWED = (
+    *("read", "readv", "write", "writev", "lseek", "fstat", "close"),
+    *("mmap", "munmap", "mremap", "mprotect", "madvise", "brk"),
+    *("clock_gettime", "clock_getres", "gettimeofday", "getrusage", "times", "getrandom"),
+    *("nanosleep", "clock_nanosleep", "sched_yield", "sched_getaffinity", "futex", "rseq"),
+    *("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall"),
+    *("getpid", "gettid", "exit", "exit_group", "setitimer", "set_robust_list"),
+)
+OF_X86_64 = ("time", "getrlimit", "setrlimit")  # AArch64 does not have them all
+
+
+def shut_in() -> list[str]:
+    """Shut this process in, for good; name what this machine has no means for.
+
+    Call it once everything is imported that decoding needs.
+    """
+    lacking = []
+    problem = filter_problem()  # imports its package, which `nobody` may have no right to read
+    if os.geteuid() == 0 and not _become_nobody():
+        lacking.append("an own user (this one can't be left)")
+    if not make_undumpable():
+        lacking.append("protection of its memory (no prctl)")
+    if problem:
+        lacking.append(f"a filter of system calls ({problem})")
+    else:
+        try:
+            _load_filter()
+        except OSError as error:
+            lacking.append(f"a filter of system calls ({error.strerror})")
+    return lacking
+
+
+def make_undumpable() -> bool:
+    """Keep other processes of this user out of this one's memory and environment.
+
+    Returns whether this machine can. Debuggers and core dumps need root afterwards.
+    """
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0)
+
+
+def filter_problem() -> str | None:
+    """Why this machine can't filter system calls; None where it can."""
+    if sys.platform != "linux":
+        return f"{sys.platform} has none"
+    import seccompy
+
+    try:
+        return None if seccompy.supported() else "this kernel has none"
+    except OSError as error:  # of `seccompy`
+        return str(error)
+
+
+def _become_nobody() -> bool:
+    """Become a user without rights; returns False where the system does not let us."""
+    try:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    except OSError:
+        return False
+    return True
+
+
+def _load_filter() -> None:
+    """Load the filter. Raises OSError."""
+    import seccompy
+
+    allowed = seccompy.Filter(default=seccompy.Action.ERRNO | errno.EPERM)
+    for name in ALLOWED:
+        allowed.allow(name)
+    for name in OF_X86_64:
+        with suppress(ValueError):  # this machine has no such call
+            allowed.allow(name)
+    thread = seccompy.ArgCmp(0, seccompy.CmpOp.MASKED_EQ, CLONE_THREAD, CLONE_THREAD)
+    allowed.allow("clone", args=[thread])
+    allowed.errno("clone3", errno.ENOSYS)  # its flags can't be seen; the C library takes `clone`
+    # The limit on CPU seconds is set anew for each photo: on this process (0), never on another.
+    allowed.allow("prlimit64", args={0: 0})
+    allowed.load()
