@@ -17,6 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, FloatArray, iou, to_whole_pixels
+from pipeline.cropping.confidence import (
+    ConfidenceFeatures,
+    confidence_features,
+    packaged_confidence,
+)
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.features import Preferred
 from pipeline.cropping.refine import refine
@@ -55,6 +60,16 @@ class Chooser(Protocol):
         """
         ...
 
+    def confidence(
+        self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
+    ) -> list[float | None]:
+        """The probability that a person would accept each of boxes [K, 4], whole pixels: K.
+
+        None where no one can tell: the confidence is fitted on crops that the fitted rule chose by
+        maps of attention.
+        """
+        ...
+
 
 ChooserFor = Callable[[Detections, tuple[int, int]], Chooser]
 """Makes the chooser for a photo from its objects, in source pixels with whatever else their source
@@ -85,6 +100,30 @@ class OverlapChooser:
                 chosen[rank] = refine(chosen[rank], value_of, largest_width)
         boxes = to_whole_pixels((chosen * self._sides).astype(np.float32), *self.size_wh)
         return Chosen(boxes, value_of(boxes / self._sides))
+
+    def confidence(
+        self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
+    ) -> list[float | None]:
+        """See `Chooser.confidence`."""
+        if self.objects.attention is None:  # maps guessed from objects tell too much confidence
+            return [None] * len(boxes)
+        features = self.confidence_features(shape, boxes, candidates, found)
+        return [packaged_confidence()(of_crop) for of_crop in features]
+
+    def confidence_features(
+        self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
+    ) -> list[ConfidenceFeatures]:
+        """What the confidence of boxes [K, 4], made for a shape with these candidates, is from."""
+        boxes_rel, others_rel = boxes / self._sides, candidates / self._sides
+        value_of = self._value_of(shape, others_rel, found)
+        choice, values = value_of(boxes_rel), value_of(others_rel)
+        features = []
+        for box, own in zip(boxes_rel, choice, strict=True):
+            rivals = values[iou(box, others_rel) < DISTINCT_IOU]
+            lead = float(own - rivals.max()) if len(rivals) else None
+            measured = confidence_features(box, others_rel, self._evidence, value_of.ratio, lead)
+            features.append(measured)
+        return features
 
     @cached_property
     def _evidence(self) -> Evidence:
@@ -119,6 +158,12 @@ class ScoreChooser:
         values = self.values(shape, candidates, found)
         order = pick_distinct(candidates, values, count)
         return Chosen(candidates[order], values[order])
+
+    def confidence(
+        self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
+    ) -> list[float | None]:
+        """See `Chooser.confidence`. It was not fitted on choices by score."""
+        return [None] * len(boxes)
 
 
 def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -> list[int]:

@@ -6,5 +6,8 @@ views          views of labelled photos, and the frozen network's features of th
 branches       trains the people branches of the embedded detector
 rule_lists     candidates of labelled photos, measured as the product measures them
 rule_fit       fits the rule of choice on them
-recipe         the two commands
+recipe         their two commands
+held_out       what networks tell of photos that they did not learn from
+confidence_rows, confidence_fit, confidence_recipe
+               judged crops, the fit of the confidence on them, its command
 """

@@ -1,9 +1,11 @@
-"""Options of the two commands that learn from people's labels."""
+"""Options of the commands that learn from people's labels."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.options import option
+
+LABELS = "{}'s folder, as published or with a JSON file of labels beside it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +37,27 @@ class RuleJob:
         "fold; without it the packaged one scores all photos",
         placeholder="FOLDER",
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceJob:
+    """Fit the confidence on crops chosen by maps and scores out of fold, and test it."""
+
+    output: Path = option(help="file for the confidence", placeholder="JSON")
+    detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
+    figures: Path | None = option(
+        None, "file for the out-of-fold figures, with intervals", placeholder="JSON"
+    )
+    cache: Path | None = option(
+        None,
+        "file that keeps what the networks tell of the photos, and is read where they are the "
+        "same: the next fit takes a minute",
+        placeholder="FILE",
+    )
+    osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
+    eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
+    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
+    networks: Path | None = option(
+        None, "folder of S2CNets that were not trained on a fold, as for `rule`",
+        placeholder="FOLDER",
+    )  # fmt: skip

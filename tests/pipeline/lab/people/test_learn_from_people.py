@@ -1,4 +1,4 @@
-"""Both steps on a made data set: labels, views, branches, the rule."""
+"""All steps on a made data set: labels, views, branches, the rule, the confidence."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
+from pipeline.cropping.confidence import ConfidenceModel
 from pipeline.cropping.rule import Rule
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.people.labels import FIRST_WEIGHT, read_people_labels
@@ -77,7 +78,9 @@ def test_a_box_in_a_mirrored_half() -> None:
     assert box == pytest.approx(np.array([[0.6, 0.2, 0.8, 0.4]]))
 
 
-def test_both_steps(crowd: Path, drawn_crops: Path, tmp_path: Path) -> None:
+def test_all_steps(
+    crowd: Path, drawn_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders = ["--osie", str(crowd), "--eyecrowd", str(crowd), "--flms", str(drawn_crops)]
     made = tmp_path / "made"
     assert main(["branches", *folders, "--output", str(made)]) == 0
@@ -90,6 +93,21 @@ def test_both_steps(crowd: Path, drawn_crops: Path, tmp_path: Path) -> None:
     fitted = Rule.from_json(json.loads(rule.read_text()))
     assert np.isfinite(fitted.overlap).all()
     assert np.abs(fitted.gaze).max() > 0
+
+    wanted, cache = tmp_path / "confidence.json", tmp_path / "cache"
+    asked = ["confidence", *folders, "--detectors", str(made), "--cache", str(cache)]
+    asked += ["--output", str(wanted), "--figures", str(tmp_path / "figures.json")]
+    assert main(asked) == 0
+    first = json.loads(wanted.read_text())
+    assert np.isfinite(ConfidenceModel.from_json(first).weights).all()
+    assert json.loads((tmp_path / "figures.json").read_text())["parts"]["flms own"]["crops"] == 2
+    assert "as kept" not in capsys.readouterr().out
+    assert main(asked) == 0  # again, from what was kept
+    assert f"as kept in {cache}" in capsys.readouterr().out
+    assert json.loads(wanted.read_text()) == first
+    (made / "fold0.safetensors").write_bytes((made / "fold1.safetensors").read_bytes())
+    assert main(asked) == 0  # other networks: seen anew
+    assert "as kept" not in capsys.readouterr().out
 
 
 def test_without_labels_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

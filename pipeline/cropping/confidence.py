@@ -1,0 +1,140 @@
+"""Confidence: the calibrated probability that a person would accept a crop.
+
+A logistic regression on a few features of the final crop that are known when it is chosen. It is
+fitted and tested on people's crops and fixations by the laboratory
+(`pipeline/lab/people/confidence_fit.py`); what "accept" means stands in docs/QUALITY.md and
+`pipeline/lab/evaluation/acceptance.py`. Its coefficients are in `confidence.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from pipeline.boxes import FloatArray
+from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.penalties import shares_of
+from pipeline.cropping.rule import distance_of
+
+TERMS = (
+    "gaze_outside",  # logarithm of the share of the gaze map outside, + GAZE_FLOOR
+    "gaze_lost",  # share of the gaze map that the shape could hold and this crop does not
+    "kept_overlap",  # IoU with what people keep, as a soft region
+    "heads",  # logarithm of 1 + the number of heads, weighted by their likelihood
+    "heads_cut",  # logarithm of 1 + 3 times the heads cut, weighted likewise
+    "heads_beside",  # `heads` where the shape is narrower than the photo, else 0
+    "distance",  # of the shape's ratio from the photo's own, see `distance_of`
+    "lead",  # in choice, over the best candidate that is clearly different
+    "gaze_spread",  # gaze clipped to the value of an even map; 1: people look everywhere
+)
+GAZE_FLOOR = 0.02  # so that a crop of the whole photo has a finite logarithm
+# Bounds of the lead, beyond which nothing changes. A crop without a rival counts as having the
+# upper one.
+LEAD = (-0.1, 0.15)
+
+
+@dataclass(frozen=True)
+class ConfidenceFeatures:
+    """What is known of a crop, and of its photo, when its confidence is told. All shares are 0..1.
+
+    gaze_inside: share of the gaze map inside the crop.
+    gaze_possible: the largest share inside any candidate of the shape.
+    kept_overlap: IoU of the crop with what people keep, as a soft region.
+    heads: sum of the heads' weights (`Evidence.head_weights`).
+    heads_cut: sum of their weights times 4i(1 - i), i being the share inside: 1 for half a head.
+    ratio: of the crop, width / height as shares of the photo's sides; None for the free shape.
+    lead: the crop's choice minus that of the shape's best candidate that is clearly different from
+        it; negative where a better one was passed over, None where no candidate is different.
+    gaze_spread: sum of the gaze map clipped to the value of an even map, 0..1.
+    """
+
+    gaze_inside: float
+    gaze_possible: float
+    kept_overlap: float
+    heads: float
+    heads_cut: float
+    ratio: float | None
+    lead: float | None
+    gaze_spread: float
+
+    def terms(self) -> FloatArray:
+        """The terms of the regression, as in TERMS: [9]."""
+        heads, cut = np.log1p(self.heads), np.log1p(3 * self.heads_cut)
+        lead = LEAD[1] if self.lead is None else float(np.clip(self.lead, *LEAD))
+        lost = 1 - min(self.gaze_inside / max(self.gaze_possible, GAZE_FLOOR), 1.0)
+        return np.array(
+            [
+                np.log(GAZE_FLOOR + 1 - min(self.gaze_inside, 1.0)),
+                lost,
+                self.kept_overlap,
+                heads,
+                cut,
+                heads if self.ratio is not None and self.ratio < 1 else 0.0,
+                0.0 if self.ratio is None else distance_of(self.ratio),
+                lead,
+                self.gaze_spread,
+            ]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class ConfidenceModel:
+    """The logistic regression: `weights` [9] as in TERMS, and what is added to their sum."""
+
+    weights: FloatArray
+    bias: float
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ConfidenceModel:
+        """Raises KeyError where a term is missing."""
+        return cls(np.array([values["weights"][term] for term in TERMS]), float(values["bias"]))
+
+    def __call__(self, features: ConfidenceFeatures) -> float:
+        """The probability, 0..1, that a person would accept the crop."""
+        return float(self.of_terms(features.terms()))
+
+    def of_terms(self, terms: FloatArray) -> FloatArray:
+        """The probabilities [N] of terms [N, 9]."""
+        return np.asarray(1 / (1 + np.exp(-(terms @ self.weights + self.bias))))
+
+
+@lru_cache(maxsize=1)
+def packaged_confidence() -> ConfidenceModel:
+    """The model in the package."""
+    data = files("pipeline.cropping").joinpath("confidence.json").read_text()
+    return ConfidenceModel.from_json(json.loads(data))
+
+
+def confidence_features(
+    box: FloatArray,
+    candidates: FloatArray,
+    evidence: Evidence,
+    ratio: float | None,
+    lead: float | None,
+) -> ConfidenceFeatures:
+    """Measure a crop [4] of a shape whose candidates [N, 4] are known; shares of the sides.
+
+    ratio: width / height of the shape as shares of the photo's sides; None for the free shape.
+    lead: see `ConfidenceFeatures`.
+    """
+    boxes = np.concatenate([box[None], candidates])
+    gaze, kept, _ = evidence.maps.inside(boxes)
+    _, all_kept, spread = evidence.maps.totals
+    area = float(np.prod(box[2:] - box[:2]))
+    inside = shares_of(box[None], evidence.heads)[0]
+    return ConfidenceFeatures(
+        gaze_inside=float(gaze[0]),
+        gaze_possible=float(gaze.max()),
+        kept_overlap=float(kept[0] / (area + all_kept - kept[0])),
+        heads=float(evidence.head_weights.sum()),
+        heads_cut=float(evidence.head_weights @ (4 * inside * (1 - inside))),
+        ratio=ratio,
+        lead=lead,
+        gaze_spread=float(spread),
+    )

@@ -1,0 +1,57 @@
+"""Acceptance: whether a person would accept a crop, by the labels that a data set has.
+
+Each level is a round one that the median pair of people reach among themselves, so a crop is
+accepted where it is at least as close to a person as people are to each other:
+
+    people's crops   IoU of at least .6 with a person's crop, at that person's own ratio or, for
+                     the free shape, with each person's. FLMS: the median pair of people has .68
+                     where one crop is brought to the other's ratio, .63 as drawn.
+    gaze             at least .9 of the fixations that the best crop of the shape keeps. OSIE and
+                     EyeCrowd: the crop that is best for one viewer keeps .93 and .90 of what is
+                     best for another (medians over pairs and the shapes 1:1, 16:9, 9:16, 3:4). A
+                     shape of about the photo's own ratio is not judged: gaze has nothing against
+                     the whole photo, so it cannot tell a good crop of such a shape from a bad one.
+    heads            where heads were drawn: besides, no head that counts (`FaultEvidence.heads`)
+                     is cut, with more than a tenth inside and more than a tenth outside.
+"""
+
+from math import log
+
+from numpy.typing import ArrayLike
+
+from pipeline.boxes import Box, Boxes, iou
+from pipeline.lab.evaluation.evidence import FaultEvidence
+from pipeline.lab.evaluation.kept import gaze_kept
+from pipeline.lab.evaluation.violations import shares
+from pipeline.shapes import Shape
+
+LEAST_IOU = 0.6
+LEAST_GAZE_SHARE = 0.9
+LEAST_DISTANCE = 0.1  # |ln| of the shape's ratio over the photo's, from which on gaze can tell
+HEAD_CUT = (0.1, 0.9)
+
+
+def accepted_by_people(crop: ArrayLike, human: Boxes) -> float:
+    """The share of people, whose crops are human [P, 4], P ≥ 1, that accept a crop [4]."""
+    return float((iou(crop, human) >= LEAST_IOU).mean())
+
+
+def accepted_by_viewers(
+    crop: Box, shape: Shape, evidence: FaultEvidence, best_gaze: float | None
+) -> float | None:
+    """1 where a crop [4] is accepted by where people looked and by the heads drawn, else 0.
+
+    best_gaze: the share of the fixations that the best candidate of the shape keeps.
+
+    None where fixations cannot tell: there are none, or the shape is free or near the photo's.
+    """
+    if evidence.gaze is None or best_gaze is None or shape.ratio is None:
+        return None
+    if abs(log(shape.ratio * evidence.size_wh[1] / evidence.size_wh[0])) < LEAST_DISTANCE:
+        return None
+    if gaze_kept(crop[None], evidence.gaze)[0] < LEAST_GAZE_SHARE * best_gaze:
+        return 0.0
+    if not len(evidence.drawn_heads):
+        return 1.0
+    shown = shares(crop, evidence.heads)
+    return float(not ((shown > HEAD_CUT[0]) & (shown < HEAD_CUT[1])).any())

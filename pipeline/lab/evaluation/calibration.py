@@ -1,0 +1,110 @@
+"""Calibration: whether crops told to be accepted with a probability are accepted that often.
+
+A set of crops is P probabilities [N], accepted [N] (the share of people who accept each, 0..1) and
+weights [N]. Measures take weights, so that a bootstrap over photos only changes those.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import FloatArray
+
+BINS = 10  # of equal weight
+LEVEL_PERCENT = 95  # of the bootstrap distribution inside an interval
+
+CalibrationMeasure = Callable[[FloatArray, FloatArray, FloatArray], float]
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Crops of similar confidence. confidence, accepted: weighted means; share: of all weight."""
+
+    confidence: float
+    accepted: float
+    share: float
+    crops: int
+
+
+def reliability(
+    confidence: FloatArray, accepted: FloatArray, weights: FloatArray
+) -> list[ReliabilityBin]:
+    """Bins of equal weight, by rising confidence. Equal values of confidence share a bin."""
+    values, places = np.unique(confidence, return_inverse=True)
+    each = np.bincount(places, weights, len(values))
+    middle = (np.cumsum(each) - each / 2) / each.sum()
+    bin_of = np.minimum((middle * BINS).astype(np.int64), BINS - 1)[places]
+    found = []
+    for number in range(BINS):
+        inside = bin_of == number
+        weight = weights[inside].sum()
+        if weight > 0:
+            told, answers = (
+                float(weights[inside] @ column[inside] / weight)
+                for column in (confidence, accepted)
+            )
+            share = float(weight / weights.sum())
+            found.append(ReliabilityBin(told, answers, share, int(inside.sum())))
+    return found
+
+
+def calibration_error(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> float:
+    """Expected calibration error: mean |accepted - confidence| over the bins of `reliability`.
+
+    Naeini, Cooper and Hauskrecht, AAAI 2015, with bins of equal weight.
+    """
+    bins = reliability(confidence, accepted, weights)
+    return sum(each.share * abs(each.accepted - each.confidence) for each in bins)
+
+
+def brier(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> float:
+    """Mean squared error of the probability for a single person's answer (Brier, 1950)."""
+    squared = accepted * (1 - confidence) ** 2 + (1 - accepted) * confidence**2
+    return float(weights @ squared / weights.sum())
+
+
+def auc(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> float:
+    """Area under the ROC curve: the chance that an accepted crop has more confidence than another.
+
+    Equal confidences count half. Not a number where all or none are accepted.
+    """
+    values, places = np.unique(confidence, return_inverse=True)
+    yes = np.bincount(places, weights * accepted, len(values))
+    no = np.bincount(places, weights * (1 - accepted), len(values))
+    if not (yes.sum() > 0 and no.sum() > 0):
+        return float("nan")
+    below = np.cumsum(no) - no / 2
+    return float(yes @ below / (yes.sum() * no.sum()))
+
+
+def with_interval(
+    measure: CalibrationMeasure,
+    confidence: FloatArray,
+    accepted: FloatArray,
+    weights: FloatArray,
+    photos: Sequence[str],
+    resamples: int,
+    seed: int,
+) -> dict[str, float]:
+    """A measure and the percentile interval of it over resampled photos: mean, low, high, photos.
+
+    photos: the photo of each crop, N; crops of one photo stay together.
+    """
+    _, photo_of = np.unique(np.asarray(photos), return_inverse=True)
+    count = int(photo_of.max()) + 1
+    random = np.random.default_rng(seed)
+    drawn = [
+        measure(confidence, accepted, weights * times[photo_of])
+        for times in (_times_drawn(count, random) for _ in range(resamples))
+    ]
+    edges = ((100 - LEVEL_PERCENT) / 2, (100 + LEVEL_PERCENT) / 2)
+    low, high = np.nanpercentile(drawn, edges) if not np.isnan(drawn).all() else (np.nan, np.nan)
+    value = measure(confidence, accepted, weights)
+    return {"mean": value, "low": float(low), "high": float(high), "photos": count}
+
+
+def _times_drawn(count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """How often each of `count` photos is in a sample of as many, drawn with replacement."""
+    return np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)

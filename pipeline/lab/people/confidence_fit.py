@@ -1,0 +1,183 @@
+"""Fit the confidence on people's labels, and test it on photos that it was not fitted on.
+
+A logistic regression with a small ridge on standardised terms, by Newton's method. Every photo
+counts 1. Five folds over photos: the fold's networks, and the coefficients, never saw its photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.boxes import FloatArray
+from pipeline.cropping.confidence import TERMS, ConfidenceModel
+from pipeline.lab.evaluation.calibration import auc, brier, calibration_error, with_interval
+from pipeline.lab.folds import FOLDS
+from pipeline.lab.people.confidence_rows import JudgedCrop, photo_weights
+
+RIDGE = 1.0  # of all weights together, which is one for each photo; .1 to 10 give the same figures
+STEPS = 50
+SETTLED = 1e-10
+RESAMPLES = 400
+TINY = 1e-3  # confidences are that far from 0 and 1 for a line; ridge that keeps it finite
+LEAST_SPREAD = 0.05  # of confidence, for a line through it: a constant has a few hundredths
+
+Figures = dict[str, Any]
+
+
+def fit_logistic(
+    terms: FloatArray, accepted: FloatArray, weights: FloatArray, ridge: float = RIDGE
+) -> ConfidenceModel:
+    """The weights and bias of highest likelihood less the ridge on standardised terms [N, T].
+
+    accepted [N]: shares of people, 0..1. weights: [N]. Raises ValueError where it does not settle.
+    """
+    mean = weights @ terms / weights.sum()
+    scale = np.sqrt(weights @ (terms - mean) ** 2 / weights.sum()) + 1e-9
+    x = np.concatenate([(terms - mean) / scale, np.ones((len(terms), 1))], axis=1)
+    penalty = np.diag([ridge] * terms.shape[1] + [0.0])
+    fitted = np.zeros(x.shape[1])
+    for _ in range(STEPS):
+        likely = 1 / (1 + np.exp(-(x @ fitted)))
+        slope = x.T @ (weights * (accepted - likely)) - penalty @ fitted
+        curve = (x * (weights * likely * (1 - likely))[:, None]).T @ x + penalty
+        step = np.linalg.solve(curve, slope)
+        fitted += step
+        if np.abs(step).max() < SETTLED:
+            own = fitted[:-1] / scale
+            return ConfidenceModel(own, float(fitted[-1] - own @ mean))
+    raise ValueError(f"the regression did not settle in {STEPS} steps")
+
+
+def out_of_fold(crops: Sequence[JudgedCrop], terms: FloatArray) -> FloatArray:
+    """The confidence [N] of each crop by the model that was fitted without its photo's fold.
+
+    terms [N, T]: those of the crops, or others to compare with.
+    """
+    fold = np.array([crop.fold for crop in crops])
+    accepted, weights = accepted_of(crops), photo_weights(crops)
+    found = np.zeros(len(crops))
+    for held in range(FOLDS):
+        kept, tested = fold != held, fold == held
+        if tested.any():
+            model = fit_logistic(terms[kept], accepted[kept], weights[kept])
+            found[tested] = model.of_terms(terms[tested])
+    return found
+
+
+def terms_of(crops: Sequence[JudgedCrop]) -> FloatArray:
+    """The terms of crops: [N, 9]."""
+    return np.stack([crop.terms for crop in crops])
+
+
+def accepted_of(crops: Sequence[JudgedCrop]) -> FloatArray:
+    """The share of people who accept each crop: [N]."""
+    return np.array([crop.accepted for crop in crops])
+
+
+def figures_of(crops: Sequence[JudgedCrop]) -> Figures:
+    """Out-of-fold figures of the chosen crops, of the next ones, of parts, and of other predictors.
+
+    Others: a constant (the mean of the other folds) and the margin alone.
+    """
+    of_all = out_of_fold(crops, terms_of(crops))
+    is_chosen = np.array([crop.rank == 0 for crop in crops])
+    chosen = [crop for crop in crops if crop.rank == 0]
+    later = [crop for crop in crops if crop.rank > 0]
+    confidence, alone = of_all[is_chosen], TERMS.index("lead")
+    margin = out_of_fold(chosen, terms_of(chosen)[:, alone : alone + 1])
+    constant = out_of_fold(chosen, np.zeros((len(chosen), 1)))
+    found: Figures = {
+        "confidence": measured(chosen, confidence),
+        "margin alone": measured(chosen, margin),
+        "a constant": measured(chosen, constant),
+        "the next crop": measured(later, of_all[~is_chosen]),
+    }
+    for name, shape in dict.fromkeys((c.set_name, part) for c in chosen for part in ("", c.shape)):
+        part = np.array([c.set_name == name and shape in ("", c.shape) for c in chosen])
+        picked = [chosen[place] for place in np.flatnonzero(part)]
+        found[f"{name} {shape}".strip()] = measured(picked, confidence[part])
+        if not shape:
+            found[f"{name}, margin alone"] = measured(picked, margin[part])
+    return found
+
+
+def calibration_line(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> Figures:
+    """Platt's check: slope and offset of the log-odds of acceptance over those of confidence.
+
+    1 and 0 where the confidence is calibrated; a slope below 1 says that it is too sure. Nothing
+    where one value of confidence, or one answer, is all there is.
+    """
+    if np.ptp(confidence) < LEAST_SPREAD or not 0 < weights @ accepted < weights.sum():
+        return {}
+    likely = np.clip(confidence, TINY, 1 - TINY)
+    odds = np.log(likely / (1 - likely))[:, None]
+    line = fit_logistic(odds, accepted, weights, ridge=TINY)
+    return {"slope": float(line.weights[0]), "offset": line.bias}
+
+
+def review_table(crops: Sequence[JudgedCrop], levels: Sequence[float]) -> list[Figures]:
+    """For each level: the share of the chosen crops with less confidence, and how they fare.
+
+    accepted: of those crops. of all refused: the share that they are of all refusals.
+    """
+    confidence, accepted = out_of_fold(crops, terms_of(crops)), accepted_of(crops)
+    chosen = np.array([crop.rank == 0 for crop in crops])
+    weights = photo_weights(crops) * chosen
+    refused = 1 - accepted
+    found = []
+    for level in levels:
+        under = weights * (confidence < level)
+        found.append(
+            {
+                "below": level,
+                "share": float(under.sum() / weights.sum()),
+                "accepted": float(under @ accepted / max(under.sum(), 1e-9)),
+                "of all refused": float(under @ refused / (weights @ refused)),
+            }
+        )
+    return found
+
+
+def as_confidence_json(crops: Sequence[JudgedCrop], figures: Figures) -> Figures:
+    """What `confidence.json` holds: the model fitted on all photos, and how it was tested."""
+    model = fit_logistic(terms_of(crops), accepted_of(crops), photo_weights(crops))
+    counts = {
+        name: len({crop.photo for crop in crops if crop.set_name == name})
+        for name in dict.fromkeys(crop.set_name for crop in crops)
+    }
+    return {
+        "source": "logistic regression on people's labels, pipeline/lab/people/confidence_fit.py; "
+        + "photos: "
+        + ", ".join(f"{name} {count}" for name, count in counts.items()),
+        "out_of_fold": {name: round(figures["confidence"][name]["mean"], 4) for name in MEASURED},
+        "weights": {
+            term: round(float(value), 6) for term, value in zip(TERMS, model.weights, strict=True)
+        },
+        "bias": round(model.bias, 6),
+    }
+
+
+MEASURED: Mapping[str, Callable[[FloatArray, FloatArray, FloatArray], float]] = {
+    "ece": calibration_error,
+    "auc": auc,
+    "brier": brier,
+}
+
+
+def measured(crops: Sequence[JudgedCrop], confidence: FloatArray) -> Figures:
+    """Counts, means, and MEASURED with intervals, of crops and their confidence [N]."""
+    accepted, weights = accepted_of(crops), photo_weights(crops)
+    photos = [crop.photo for crop in crops]
+    return {
+        "crops": len(crops),
+        "accepted": float(weights @ accepted / weights.sum()),
+        "confidence": float(weights @ confidence / weights.sum()),
+        **calibration_line(confidence, accepted, weights),
+        **{
+            name: with_interval(measure, confidence, accepted, weights, photos, RESAMPLES, 0)
+            for name, measure in MEASURED.items()
+        },
+    }

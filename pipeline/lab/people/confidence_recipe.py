@@ -1,0 +1,66 @@
+"""The third step: fit the confidence on held-out photos, test it, write both."""
+
+from __future__ import annotations
+
+import json
+
+from pipeline.errors import UsageError
+from pipeline.lab.datasets import load_dataset
+from pipeline.lab.people.confidence_fit import (
+    MEASURED,
+    Figures,
+    as_confidence_json,
+    figures_of,
+    review_table,
+)
+from pipeline.lab.people.confidence_rows import judged_crops
+from pipeline.lab.people.held_out import LabelledPhoto, held_out_photos
+from pipeline.lab.people.settings import ConfidenceJob
+from pipeline.report.progress import Log
+
+SETS = ("flms", "osie", "eyecrowd")
+LEVELS = (0.2, 0.3, 0.4, 0.5)  # of confidence below which a crop could be reviewed
+
+
+def fit_confidence(job: ConfidenceJob, log: Log) -> None:
+    """Fit on all photos, test out of fold; write the model and, where asked for, the figures.
+
+    Raises UsageError where no folder of labels is given.
+    """
+    photos = labelled_photos(job)
+    if not photos:
+        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
+    seen = held_out_photos(photos, job.detectors, job.networks, job.cache, log)
+    crops = [crop for photo in seen for crop in judged_crops(photo)]
+    log.say("crops", f"{len(crops)} crops are judged")
+    figures = figures_of(crops)
+    for name, part in figures.items():
+        log.say("figures", line_of(name, part))
+    model = as_confidence_json(crops, figures)
+    job.output.write_text(json.dumps(model, indent=2) + "\n")
+    if job.figures is not None:
+        report = {"parts": figures, "review": review_table(crops, LEVELS)}
+        job.figures.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def labelled_photos(job: ConfidenceJob) -> list[LabelledPhoto]:
+    """The photos of the folders that are given, whose labels are published ones or a JSON file."""
+    found = []
+    for name in SETS:
+        folder = getattr(job, name)
+        if folder is not None:
+            is_json = folder.resolve().with_suffix(".json").is_file()
+            examples = load_dataset("labels" if is_json else name, folder).examples
+            found += [LabelledPhoto.of(name, example) for example in examples]
+    return found
+
+
+def line_of(name: str, part: Figures) -> str:
+    """One line of figures."""
+    measured = ", ".join(
+        f"{measure} {part[measure]['mean']:.3f} ({part[measure]['low']:.3f} to "
+        f"{part[measure]['high']:.3f})"
+        for measure in MEASURED
+    )
+    means = f"accepted {part['accepted']:.3f}, confidence {part['confidence']:.3f}"
+    return f"{name:<26} {part['crops']:>5} crops, {means}, {measured}"

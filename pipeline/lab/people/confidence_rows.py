@@ -1,0 +1,79 @@
+"""Crops of labelled photos with what people make of them: what the confidence is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.boxes import Box, FloatArray
+from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.choose import OverlapChooser
+from pipeline.lab.evaluation.acceptance import accepted_by_people, accepted_by_viewers
+from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
+from pipeline.lab.evaluation.kept import best_gaze_kept
+from pipeline.lab.people.held_out import OWN, HeldOutPhoto
+from pipeline.shapes import Shape
+
+# The crop that is chosen, and the next: where a guard refuses the first, a later one is written.
+RANKS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedCrop:
+    """One crop and whether people accept it.
+
+    shape: its name, `own` for a person's own ratio. rank: 0 is the crop chosen.
+    terms: of `ConfidenceFeatures`. [9]
+    accepted: the share of people who accept it, 0..1.
+    """
+
+    photo: str
+    set_name: str
+    fold: int
+    shape: str
+    rank: int
+    terms: FloatArray
+    accepted: float
+
+
+def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
+    """The RANKS best crops of every shape of a photo, as the product chooses them."""
+    chooser = OverlapChooser(photo.objects, photo.size_wh)
+    example, labels = photo.labels.example, photo.labels
+    faults = fault_evidence(example, photo.objects, photo.size_wh)
+    for place, (shape, found) in enumerate(zip(photo.shapes, photo.found, strict=True)):
+        candidates = for_shape(*photo.size_wh, shape)
+        boxes = chooser.best(shape, candidates, found, RANKS + 1).boxes[:RANKS]
+        features = chooser.confidence_features(shape, boxes, candidates, found)
+        for rank, (box, of_crop) in enumerate(zip(boxes, features, strict=True)):
+            accepted = _accepted(box, shape, place, photo, faults)
+            if accepted is not None:
+                yield JudgedCrop(
+                    f"{labels.set_name}/{example.image.name}", labels.set_name, labels.fold,
+                    shape.name, rank, of_crop.terms(), accepted,
+                )  # fmt: skip
+
+
+def _accepted(
+    box: Box, shape: Shape, place: int, photo: HeldOutPhoto, faults: FaultEvidence
+) -> float | None:
+    """What people make of a crop of the shape at `place` of the photo's; None: nobody can say."""
+    human = photo.labels.example.human_px
+    if shape.name == OWN:
+        return accepted_by_people(box, human[place : place + 1])
+    if shape.ratio is None:
+        return accepted_by_people(box, human)
+    if faults.gaze is None:
+        return None
+    best = best_gaze_kept(shape, faults.gaze, photo.size_wh)
+    return accepted_by_viewers(box, shape, faults, best)
+
+
+def photo_weights(crops: Sequence[JudgedCrop]) -> FloatArray:
+    """Weights [N] by which every photo counts 1, however many crops of it there are."""
+    _, photo_of, count = np.unique(
+        [crop.photo for crop in crops], return_inverse=True, return_counts=True
+    )
+    return np.asarray(1 / count[photo_of])

@@ -1,0 +1,135 @@
+"""What the networks tell of labelled photos that they did not learn from, kept in a file.
+
+Each photo is seen by the detector and the S2CNet that were trained without its fold. That takes
+most of the time of a fit and changes only with the networks, so it is kept beside a fingerprint of
+their weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.scoring import score_function
+from pipeline.cropping.search import SearchResult, spread_only
+from pipeline.cropping.sources import SeenPhoto, to_source
+from pipeline.cropping.transfer import Transfer
+from pipeline.detectors import Detections
+from pipeline.detectors.embedded import detect_with
+from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.lab.datasets import Example
+from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.people.recipe import fold_name, network_of
+from pipeline.photo.decode import decode
+from pipeline.report.progress import Log
+from pipeline.shapes import MAX_RATIO, Shape, parse_shape
+from s2cnet import FastS2CNet, load_model
+
+OWN = "own"  # the name of a shape that has a person's own ratio
+GAZE_SHAPES = ("1:1", "4:3", "16:9", "9:16", "3:4")  # at which photos with fixations are cropped
+LEAST_CROP_PX = 4.0  # a person's crop with a smaller side is a slip of the mouse: left out
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPhoto:
+    """A photo with people's labels and the data set that it is from."""
+
+    set_name: str
+    example: Example
+
+    @classmethod
+    def of(cls, set_name: str, example: Example) -> LabelledPhoto:
+        """Leaves out people's crops with a side of LEAST_CROP_PX or less."""
+        human = example.human_px
+        kept = ((human[:, 2:] - human[:, :2]) > LEAST_CROP_PX).all(axis=1)
+        return cls(set_name, replace(example, human_px=human[kept]))
+
+    @property
+    def fold(self) -> int:
+        """The fold that the photo is held out from, 0 to FOLDS - 1."""
+        return fold_of(self.set_name, self.example.image.name)
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutPhoto:
+    """A labelled photo as seen by networks that did not learn from it.
+
+    objects: in source pixels, with the maps of attention.
+    shapes: the shapes asked for, and what the search knows of each one's candidates.
+    """
+
+    labels: LabelledPhoto
+    size_wh: tuple[int, int]
+    objects: Detections
+    shapes: list[Shape]
+    found: list[SearchResult]
+
+
+def shapes_of(example: Example) -> list[Shape]:
+    """Each person's own ratio in the order of the crops, and free; for gaze, GAZE_SHAPES."""
+    ratios = [(x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in example.human_px.tolist()]
+    shapes = [Shape(OWN, min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)) for ratio in ratios]
+    if shapes:
+        shapes.append(parse_shape("free"))
+    if example.fixations_px is not None:
+        shapes += [parse_shape(name) for name in GAZE_SHAPES]
+    return shapes
+
+
+def held_out_photos(
+    photos: list[LabelledPhoto],
+    detectors: Path,
+    networks: Path | None,
+    cache: Path | None,
+    log: Log,
+) -> list[HeldOutPhoto]:
+    """See every photo with its fold's networks, or read that from `cache`, which is else written.
+
+    detectors, networks: folders of fold0.safetensors to fold4.safetensors, trained without each
+    fold; without `networks` the packaged S2CNet scores all photos.
+    """
+    names = [(one.set_name, one.example.image.name) for one in photos]
+    folders = [folder for folder in (detectors, networks) if folder is not None]
+    mark = fingerprint([at / fold_name(fold) for at in folders for fold in range(FOLDS)])
+    if cache is not None and cache.is_file():
+        kept = pickle.loads(cache.read_bytes())
+        if kept["mark"] == mark and kept["names"] == names:
+            log.say("held_out", f"{len(photos)} photos as kept in {cache}")
+            return list(kept["photos"])
+    seen: dict[int, HeldOutPhoto] = {}
+    for fold in range(FOLDS):
+        places = [place for place, one in enumerate(photos) if one.fold == fold]
+        detector = network_of(safetensors.torch.load_file(detectors / fold_name(fold)))
+        weights = "starter" if networks is None else str(networks / fold_name(fold))
+        network = FastS2CNet(load_model(weights))
+        seen |= {place: see(photos[place], detector, network) for place in places}
+        log.say("held_out", f"fold {fold} is seen")
+    found = [seen[place] for place in range(len(photos))]
+    if cache is not None:
+        cache.write_bytes(pickle.dumps({"mark": mark, "names": names, "photos": found}))
+    return found
+
+
+def see(labels: LabelledPhoto, detector: SubjectNetwork, network: FastS2CNet) -> HeldOutPhoto:
+    """What these networks tell of a photo, as the product's engine asks them."""
+    photo = decode(labels.example.image.read_bytes())
+    objects = to_source(detect_with(detector, photo.pixels), photo)
+    seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
+    shapes = shapes_of(labels.example)
+    lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
+    found = spread_only(lists, score_function(network, seen))
+    return HeldOutPhoto(labels, seen.size_wh, objects, shapes, found)
+
+
+def fingerprint(files: list[Path]) -> str:
+    """A hash of the contents of files, in order."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
