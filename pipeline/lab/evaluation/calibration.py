@@ -1,11 +1,12 @@
 """Calibration: whether crops told to be accepted with a probability are accepted that often.
 
-A set of crops is P probabilities [N], accepted [N] (the share of people who accept each, 0..1) and
-weights [N]. Measures take weights, so that a bootstrap over photos only changes those.
+Crops are given as their confidence [N], accepted [N] (the share of people who accept each, 0..1)
+and weights [N]. Measures take weights, so that a bootstrap over photos only changes those.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import FloatArray
 
 BINS = 10  # of equal weight
-LEVEL_PERCENT = 95  # of the bootstrap distribution inside an interval
+INSIDE_PERCENT = 95  # of the bootstrap distribution inside an interval
 
 CalibrationMeasure = Callable[[FloatArray, FloatArray, FloatArray], float]
 
@@ -28,17 +29,25 @@ class ReliabilityBin:
     crops: int
 
 
-def reliability(
-    confidence: FloatArray, accepted: FloatArray, weights: FloatArray
-) -> list[ReliabilityBin]:
-    """Bins of equal weight, by rising confidence. Equal values of confidence share a bin."""
+def bins_of(confidence: FloatArray, weights: FloatArray) -> NDArray[np.int64]:
+    """The bin of each crop, 0 to BINS - 1, by rising confidence: [N].
+
+    Bins have about equal weight. Equal values of confidence share a bin.
+    """
     values, places = np.unique(confidence, return_inverse=True)
     each = np.bincount(places, weights, len(values))
     middle = (np.cumsum(each) - each / 2) / each.sum()
-    bin_of = np.minimum((middle * BINS).astype(np.int64), BINS - 1)[places]
-    found = []
+    bins: NDArray[np.int64] = np.minimum((middle * BINS).astype(np.int64), BINS - 1)[places]
+    return bins
+
+
+def reliability(
+    confidence: FloatArray, accepted: FloatArray, weights: FloatArray
+) -> list[ReliabilityBin]:
+    """The bins that hold crops of some weight, by rising confidence."""
+    bins, found = bins_of(confidence, weights), []
     for number in range(BINS):
-        inside = bin_of == number
+        inside = bins == number
         weight = weights[inside].sum()
         if weight > 0:
             told, answers = (
@@ -53,7 +62,8 @@ def reliability(
 def calibration_error(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> float:
     """Expected calibration error: mean |accepted - confidence| over the bins of `reliability`.
 
-    Naeini, Cooper and Hauskrecht, AAAI 2015, with bins of equal weight.
+    Naeini, Cooper and Hauskrecht, AAAI 2015, with bins of equal weight. Chance alone makes it some
+    hundredths on a few hundred crops, and resampling adds to it: its interval leans upwards.
     """
     bins = reliability(confidence, accepted, weights)
     return sum(each.share * abs(each.accepted - each.confidence) for each in bins)
@@ -75,8 +85,37 @@ def auc(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> fl
     no = np.bincount(places, weights * (1 - accepted), len(values))
     if not (yes.sum() > 0 and no.sum() > 0):
         return float("nan")
-    below = np.cumsum(no) - no / 2
-    return float(yes @ below / (yes.sum() * no.sum()))
+    lower = np.cumsum(no) - no / 2
+    return float(yes @ lower / (yes.sum() * no.sum()))
+
+
+MEASURED: Mapping[str, CalibrationMeasure] = {"ece": calibration_error, "auc": auc, "brier": brier}
+"""The measures of a set of crops, by the key of its figures."""
+
+
+def photo_weights(photos: Sequence[str]) -> FloatArray:
+    """Weights [N] by which every photo counts 1, however many crops it has.
+
+    photos: the photo of each crop, N.
+    """
+    _, photo_of, count = np.unique(np.asarray(photos), return_inverse=True, return_counts=True)
+    return np.asarray(1 / count[photo_of])
+
+
+def calibration_figures(
+    confidence: FloatArray, accepted: FloatArray, photos: Sequence[str], resamples: int, seed: int
+) -> dict[str, Any]:
+    """Counts, means, and MEASURED with intervals; every photo counts 1."""
+    weights = photo_weights(photos)
+    return {
+        "crops": len(photos),
+        "accepted": float(weights @ accepted / weights.sum()),
+        "confidence": float(weights @ confidence / weights.sum()),
+        **{
+            name: with_interval(measure, confidence, accepted, weights, photos, resamples, seed)
+            for name, measure in MEASURED.items()
+        },
+    }
 
 
 def with_interval(
@@ -99,12 +138,12 @@ def with_interval(
         measure(confidence, accepted, weights * times[photo_of])
         for times in (_times_drawn(count, random) for _ in range(resamples))
     ]
-    edges = ((100 - LEVEL_PERCENT) / 2, (100 + LEVEL_PERCENT) / 2)
+    edges = ((100 - INSIDE_PERCENT) / 2, (100 + INSIDE_PERCENT) / 2)
     low, high = np.nanpercentile(drawn, edges) if not np.isnan(drawn).all() else (np.nan, np.nan)
     value = measure(confidence, accepted, weights)
     return {"mean": value, "low": float(low), "high": float(high), "photos": count}
 
 
-def _times_drawn(count: int, random: np.random.Generator) -> NDArray[np.float64]:
+def _times_drawn(count: int, random: np.random.Generator) -> FloatArray:
     """How often each of `count` photos is in a sample of as many, drawn with replacement."""
     return np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)

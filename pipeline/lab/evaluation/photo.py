@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, area, intersection
 from pipeline.cropping.engine import CropEngine
+from pipeline.cropping.results import ScoredCrop
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import ListedPhoto
@@ -20,10 +21,12 @@ from pipeline.errors import CropError, ScoreError
 from pipeline.inputs.listing import read_image
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation import measures
+from pipeline.lab.evaluation.acceptance import accepted_by_people, accepted_by_viewers
 from pipeline.lab.evaluation.baselines import Baseline
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.ranking import product_order
+from pipeline.lab.evaluation.reliability import AcceptanceEntry, entry_of
 from pipeline.lab.evaluation.slices import tags
 from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
@@ -67,13 +70,18 @@ class Evaluator:
             row["objects"] = _object_rows(seen.objects)
             row["tags"] = tags(photo, seen.objects)
             row["scored"] = self._scored(example, seen) if len(example.mos) else None
-            row["human"] = self._human(example, seen) if len(example.human_px) else None
-            crops = self._crops(seen, self.shapes)
+            row["acceptance"] = []
+            row["human"] = None
+            if len(example.human_px):
+                row["human"], row["acceptance"] = self._human(example, seen)
+            chosen = self.engine.choose(seen, self.shapes, 1).crops
+            crops = self._crops(seen, self.shapes, chosen)
             evidence = fault_evidence(example, self._judged(example, seen), seen.size_wh)
             row["evidence"] = evidence.sources()
             row["gaze"] = [] if evidence.gaze is None else np.round(evidence.gaze, 1).tolist()
             row["heads"] = np.round(evidence.drawn_heads, 1).tolist()
             row["shapes"] = self._shapes(crops, evidence)
+            row["acceptance"] += self._by_viewers(chosen, row["shapes"], evidence)
             row["kept"] = self._kept(crops, followed, photo) if followed else None
         except CropError as error:
             row |= {"status": error.status, "message": error.message}
@@ -105,27 +113,32 @@ class Evaluator:
             "measures": values,
         }
 
-    def _human(self, example: Example, seen: SeenPhoto) -> Row:
+    def _human(self, example: Example, seen: SeenPhoto) -> tuple[Row, list[AcceptanceEntry]]:
         """At each person's own ratio, or the one asked for, each method's crop against theirs."""
         human, size = _clipped(example.human_px, seen.photo), seen.size_wh
         if example.asked:
-            crops = self._crops(seen, [parse_shape(name) for name in example.asked])
+            shapes = [parse_shape(name) for name in example.asked]
+            chosen = self.engine.choose(seen, shapes, 1).crops
+            crops = self._crops(seen, shapes, chosen)
             values = {name: measures.of_crops(human, own, *size) for name, own in crops.items()}
-            return {"boxes": human.tolist(), "crops": crops, "measures": values, "free": None}
+            row = {"boxes": human.tolist(), "crops": crops, "measures": values, "free": None}
+            return row, by_people(chosen, human, list(example.asked))
         ratios = [_own_ratio(box) for box in human]
         shapes = [*(Shape(f"{ratio:g}:1", ratio) for ratio in ratios), parse_shape("free")]
-        crops = self._crops(seen, shapes)
+        chosen = self.engine.choose(seen, shapes, 1).crops
+        crops = self._crops(seen, shapes, chosen)
         last = {name: boxes.pop() for name, boxes in crops.items()}
         free = np.array(last[OURS])
         values = {name: measures.of_crops(human, own, *size) for name, own in crops.items()}
         if len(human) > 1:
             values[OTHER_PERSON], values[CONSENSUS] = measures.of_people(human, *size)
-        return {
+        row = {
             "boxes": human.tolist(),
             "crops": crops,
             "measures": values,
             "free": {"box": free.tolist(), "measures": measures.of_free(human, free, *size)},
         }
+        return row, by_people(chosen, human, ["own"] * len(human))
 
     def _shapes(self, crops: CropsOfShapes, evidence: FaultEvidence) -> dict[str, dict[str, Row]]:
         """method -> shape -> its box and measures; of the best possible, the measures alone."""
@@ -139,6 +152,18 @@ class Evaluator:
             found[BEST] = {name: {"measures": values} for name, values in best.items()}
         return found
 
+    def _by_viewers(
+        self, chosen: Sequence[ScoredCrop], judged: Row, evidence: FaultEvidence
+    ) -> list[AcceptanceEntry]:
+        """Whether the viewers accept the engine's crop of each shape. judged: of `_shapes`."""
+        entries = []
+        for shape, crop in zip(self.shapes, chosen, strict=True):
+            best = judged.get(BEST, {}).get(shape.name, {"measures": {}})["measures"]
+            box = np.array(crop.box_px, np.float32)
+            accepted = accepted_by_viewers(box, shape, evidence, best.get("gaze_kept"))
+            entries += entry_of(shape.name, crop, accepted)
+        return entries
+
     def _kept(self, crops: CropsOfShapes, followed: FollowedBoxes, photo: Photo) -> Row:
         """Share of each followed box inside each method's crop of each shape."""
         boxes = _clipped(followed.boxes_px, photo)
@@ -151,9 +176,13 @@ class Evaluator:
         }
         return {"groups": followed.groups, "shares": shares}
 
-    def _crops(self, seen: SeenPhoto, shapes: Sequence[Shape]) -> CropsOfShapes:
-        """method -> its crop of each shape; methods that place nothing are left out."""
-        chosen = self.engine.choose(seen, shapes, 1).crops
+    def _crops(
+        self, seen: SeenPhoto, shapes: Sequence[Shape], chosen: Sequence[ScoredCrop]
+    ) -> CropsOfShapes:
+        """method -> its crop of each shape; methods that place nothing are left out.
+
+        chosen: the engine's crop of each shape.
+        """
         crops = {OURS: [list(crop.box_px) for crop in chosen]}
         width, height = seen.size_wh
         ratios = [shape.ratio or width / height for shape in shapes]
@@ -161,6 +190,18 @@ class Evaluator:
             if (boxes := baseline.crops(seen.photo, ratios)) is not None:
                 crops[name] = [box.tolist() for box in boxes]
         return crops
+
+
+def by_people(
+    chosen: Sequence[ScoredCrop], human: Boxes, names: Sequence[str]
+) -> list[AcceptanceEntry]:
+    """Whether people accept the crop of each one's shape [P], and, behind these, the free one."""
+    entries = []
+    for name, crop, own in zip(names, chosen, human, strict=False):
+        entries += entry_of(name, crop, accepted_by_people(crop.box_px, own[None]))
+    for crop in chosen[len(names) :]:
+        entries += entry_of("free", crop, accepted_by_people(crop.box_px, human))
+    return entries
 
 
 def _listed(example: Example) -> ListedPhoto:

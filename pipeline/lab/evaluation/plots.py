@@ -1,7 +1,7 @@
 """The report's plots, drawn by matplotlib as SVG to stand inside an HTML page."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,35 @@ def bars(groups: Sequence[tuple[str, Sequence[Bar]]], title: str) -> str:
     axes.set_ylim(row - 0.5, -0.75)
     axes.margins(x=0.12)
     return _svg(figure, title)
+
+
+def reliability_plot(bins: Sequence[Mapping[str, float]], colour: str) -> str:
+    """SVG of what is accepted over confidence, one point a bin, with its interval, and y = x.
+
+    bins: `confidence`, `accepted`, `low`, `high` and `share`, the bin's of all weight, which is
+    drawn as a bar over the confidences it spans.
+    """
+    figure = _figure(4.2)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
+    told = np.array([each["confidence"] for each in bins])
+    seen = np.array([each["accepted"] for each in bins])
+    spread = [
+        [max(0.0, each["accepted"] - each["low"]) for each in bins],
+        [max(0.0, each["high"] - each["accepted"]) for each in bins],
+    ]
+    upper.axline((0.5, 0.5), slope=1, color="grey", linestyle="--", linewidth=1)
+    upper.errorbar(told, seen, yerr=spread, fmt="o-", color=colour, capsize=3, linewidth=1)
+    upper.set_xlim(0, 1)
+    upper.set_ylim(0, 1)
+    upper.set_ylabel("accepted by people")
+    upper.grid(alpha=0.3)
+    edges = np.concatenate([[0.0], (told[1:] + told[:-1]) / 2, [1.0]])
+    density = [each["share"] for each in bins] / np.maximum(np.diff(edges), 1e-6)
+    lower.bar(edges[:-1], density, np.diff(edges), align="edge", color=colour, alpha=0.4)
+    lower.set_ylabel("crops")
+    lower.set_yticks([])
+    lower.set_xlabel("confidence")
+    return _svg(figure, "Reliability: share of crops accepted against their confidence")
 
 
 def _figure(height_in: float) -> "Figure":

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from pipeline.lab.evaluation.cards import best_and_worst, card
 from pipeline.lab.evaluation.catalogue import CONSENSUS, MEASURES, METHODS, NETWORK, OURS
-from pipeline.lab.evaluation.plots import Bar, bars, scatter
+from pipeline.lab.evaluation.plots import Bar, bars, reliability_plot, scatter
 from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.summary import photo_values, sort_measure
 from pipeline.lab.evaluation.tables import Report, glance, tables
@@ -81,6 +81,8 @@ def plots(report: Report, shown_by: str | None) -> list[str]:
                 COLOURS[OURS], diagonal=True,
             )
         )  # fmt: skip
+    if told := report.get("confidence"):
+        drawn.append(reliability_plot(told["bins"], COLOURS[OURS]))
     if shown_by and report["slices"]:
         drawn.append(slice_bars(report["slices"], shown_by))
     return drawn

@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.lab.evaluation.catalogue import MEASURES, OURS, measure_of, of_shape
 from pipeline.lab.evaluation.fairness import Interval, IntervalOf, fairness, integrity
 from pipeline.lab.evaluation.photo import Row
+from pipeline.lab.evaluation.reliability import confidence_figures
 from pipeline.lab.evaluation.slices import ORDER
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def summarise(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, Any]:
             for tag, ids in tagged.items()
             if ids
         },
+        "confidence": confidence_figures(judged, resamples, seed),
         "integrity": integrity(rows, interval),
         "fairness": fairness(rows, interval),
     }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.lab.evaluation.acceptance import LEAST_GAZE_SHARE, LEAST_IOU
 from pipeline.lab.evaluation.catalogue import (
     MEASURES,
     METHODS,
@@ -13,6 +14,7 @@ from pipeline.lab.evaluation.catalogue import (
     shape_of,
 )
 from pipeline.lab.evaluation.published import published_for
+from pipeline.lab.evaluation.reliability import ALL as ALL_CROPS
 from pipeline.lab.evaluation.summary import LEVEL, keys_of
 from pipeline.lab.evaluation.violations import KINDS
 
@@ -27,6 +29,24 @@ QUESTIONS = {  # measure: title and note of its table, one column for each shape
     "heads_cut": ("Heads cut", "Share of all heads that are cut: 2 to 98 % of the box inside."),
     "heads_lost": ("Heads lost", "Share of all heads of which less than 2 % is inside."),
 }
+
+CALIBRATION = {  # of the figures: what stands above the column
+    "ece": "calibration error",
+    "auc": "AUC",
+    "auc of margin": "AUC of margin",
+    "brier": "Brier score",
+    "brier of a constant": "Brier, constant",
+}
+CONFIDENCE_NOTE = (
+    "Whether crops told to be accepted with a probability are accepted that often. Accepted: by "
+    f"a person's crop, an IoU of at least {LEAST_IOU} with it at that person's own ratio (for the "
+    f"free shape, the share of people); by gaze, at least {LEAST_GAZE_SHARE} of the fixations that "
+    "the best crop of the shape keeps and, where heads were drawn, no head that counts cut by more "
+    "than a tenth. Calibration error: mean distance of the plot's points from the line. AUC: the "
+    "chance that an accepted crop has the higher confidence. Brier score: lower is better. Every "
+    "photo counts the same; intervals are over photos. Photos that the networks learnt from look "
+    "better than others: docs/QUALITY.md has figures out of fold."
+)
 
 Report = dict[str, Any]
 
@@ -100,7 +120,21 @@ def tables(report: Report) -> list[Table]:
         columns = {key: key for key in (*KINDS, "any violation")}
         note = violations_note(report)
         made.append(_table("Violations per 100 photos", note, columns, report))
+    if (calibrated := confidence_table(report)).lines:
+        made.append(calibrated)
     return made
+
+
+def confidence_table(report: Report) -> Table:
+    """Calibration of the confidence, all crops and each shape's. Empty where none was told."""
+    header = ["crops", "accepted", "mean confidence", *CALIBRATION.values()]
+    lines = []
+    for name, part in report.get("confidence", {}).get("parts", {}).items():
+        counts = [Cell(str(part["crops"])), Cell(f"{part['accepted']:.3f}")]
+        counts.append(Cell(f"{part['confidence']:.3f}"))
+        cells = [*counts, *(_cell(part[key], 3, True) for key in CALIBRATION)]
+        lines.append(TableLine(name, cells, "ours" if name == ALL_CROPS else "shape"))
+    return Table("Confidence", CONFIDENCE_NOTE, header, lines)
 
 
 def violations_note(report: Report) -> str:

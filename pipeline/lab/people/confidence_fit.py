@@ -6,16 +6,16 @@ counts 1. Five folds over photos: the fold's networks, and the coefficients, nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from pipeline.boxes import FloatArray
 from pipeline.cropping.confidence import TERMS, ConfidenceModel
-from pipeline.lab.evaluation.calibration import auc, brier, calibration_error, with_interval
+from pipeline.lab.evaluation.calibration import MEASURED, calibration_figures, photo_weights
+from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.folds import FOLDS
-from pipeline.lab.people.confidence_rows import JudgedCrop, photo_weights
+from pipeline.lab.people.confidence_rows import JudgedCrop
 
 RIDGE = 1.0  # of all weights together, which is one for each photo; .1 to 10 give the same figures
 STEPS = 50
@@ -23,8 +23,6 @@ SETTLED = 1e-10
 RESAMPLES = 400
 TINY = 1e-3  # confidences are that far from 0 and 1 for a line; ridge that keeps it finite
 LEAST_SPREAD = 0.05  # of confidence, for a line through it: a constant has a few hundredths
-
-Figures = dict[str, Any]
 
 
 def fit_logistic(
@@ -57,7 +55,7 @@ def out_of_fold(crops: Sequence[JudgedCrop], terms: FloatArray) -> FloatArray:
     terms [N, T]: those of the crops, or others to compare with.
     """
     fold = np.array([crop.fold for crop in crops])
-    accepted, weights = accepted_of(crops), photo_weights(crops)
+    accepted, weights = accepted_of(crops), weights_of(crops)
     found = np.zeros(len(crops))
     for held in range(FOLDS):
         kept, tested = fold != held, fold == held
@@ -72,12 +70,17 @@ def terms_of(crops: Sequence[JudgedCrop]) -> FloatArray:
     return np.stack([crop.terms for crop in crops])
 
 
+def weights_of(crops: Sequence[JudgedCrop]) -> FloatArray:
+    """Weights by which every photo counts 1: [N]."""
+    return photo_weights([crop.photo for crop in crops])
+
+
 def accepted_of(crops: Sequence[JudgedCrop]) -> FloatArray:
     """The share of people who accept each crop: [N]."""
     return np.array([crop.accepted for crop in crops])
 
 
-def figures_of(crops: Sequence[JudgedCrop]) -> Figures:
+def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
     """Out-of-fold figures of the chosen crops, of the next ones, of parts, and of other predictors.
 
     Others: a constant (the mean of the other folds) and the margin alone.
@@ -89,22 +92,24 @@ def figures_of(crops: Sequence[JudgedCrop]) -> Figures:
     confidence, alone = of_all[is_chosen], TERMS.index("lead")
     margin = out_of_fold(chosen, terms_of(chosen)[:, alone : alone + 1])
     constant = out_of_fold(chosen, np.zeros((len(chosen), 1)))
-    found: Figures = {
-        "confidence": measured(chosen, confidence),
-        "margin alone": measured(chosen, margin),
-        "a constant": measured(chosen, constant),
-        "the next crop": measured(later, of_all[~is_chosen]),
+    found: CalibrationFigures = {
+        "confidence": calibration_of(chosen, confidence),
+        "margin alone": calibration_of(chosen, margin),
+        "a constant": calibration_of(chosen, constant),
+        "the next crop": calibration_of(later, of_all[~is_chosen]),
     }
     for name, shape in dict.fromkeys((c.set_name, part) for c in chosen for part in ("", c.shape)):
         part = np.array([c.set_name == name and shape in ("", c.shape) for c in chosen])
         picked = [chosen[place] for place in np.flatnonzero(part)]
-        found[f"{name} {shape}".strip()] = measured(picked, confidence[part])
+        found[f"{name} {shape}".strip()] = calibration_of(picked, confidence[part])
         if not shape:
-            found[f"{name}, margin alone"] = measured(picked, margin[part])
+            found[f"{name}, margin alone"] = calibration_of(picked, margin[part])
     return found
 
 
-def calibration_line(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> Figures:
+def calibration_line(
+    confidence: FloatArray, accepted: FloatArray, weights: FloatArray
+) -> CalibrationFigures:
     """Platt's check: slope and offset of the log-odds of acceptance over those of confidence.
 
     1 and 0 where the confidence is calibrated; a slope below 1 says that it is too sure. Nothing
@@ -118,14 +123,14 @@ def calibration_line(confidence: FloatArray, accepted: FloatArray, weights: Floa
     return {"slope": float(line.weights[0]), "offset": line.bias}
 
 
-def review_table(crops: Sequence[JudgedCrop], levels: Sequence[float]) -> list[Figures]:
+def review_table(crops: Sequence[JudgedCrop], levels: Sequence[float]) -> list[CalibrationFigures]:
     """For each level: the share of the chosen crops with less confidence, and how they fare.
 
     accepted: of those crops. of all refused: the share that they are of all refusals.
     """
     confidence, accepted = out_of_fold(crops, terms_of(crops)), accepted_of(crops)
     chosen = np.array([crop.rank == 0 for crop in crops])
-    weights = photo_weights(crops) * chosen
+    weights = weights_of(crops) * chosen
     refused = 1 - accepted
     found = []
     for level in levels:
@@ -141,9 +146,11 @@ def review_table(crops: Sequence[JudgedCrop], levels: Sequence[float]) -> list[F
     return found
 
 
-def as_confidence_json(crops: Sequence[JudgedCrop], figures: Figures) -> Figures:
+def as_confidence_json(
+    crops: Sequence[JudgedCrop], figures: CalibrationFigures
+) -> CalibrationFigures:
     """What `confidence.json` holds: the model fitted on all photos, and how it was tested."""
-    model = fit_logistic(terms_of(crops), accepted_of(crops), photo_weights(crops))
+    model = fit_logistic(terms_of(crops), accepted_of(crops), weights_of(crops))
     counts = {
         name: len({crop.photo for crop in crops if crop.set_name == name})
         for name in dict.fromkeys(crop.set_name for crop in crops)
@@ -160,24 +167,8 @@ def as_confidence_json(crops: Sequence[JudgedCrop], figures: Figures) -> Figures
     }
 
 
-MEASURED: Mapping[str, Callable[[FloatArray, FloatArray, FloatArray], float]] = {
-    "ece": calibration_error,
-    "auc": auc,
-    "brier": brier,
-}
-
-
-def measured(crops: Sequence[JudgedCrop], confidence: FloatArray) -> Figures:
-    """Counts, means, and MEASURED with intervals, of crops and their confidence [N]."""
-    accepted, weights = accepted_of(crops), photo_weights(crops)
-    photos = [crop.photo for crop in crops]
-    return {
-        "crops": len(crops),
-        "accepted": float(weights @ accepted / weights.sum()),
-        "confidence": float(weights @ confidence / weights.sum()),
-        **calibration_line(confidence, accepted, weights),
-        **{
-            name: with_interval(measure, confidence, accepted, weights, photos, RESAMPLES, 0)
-            for name, measure in MEASURED.items()
-        },
-    }
+def calibration_of(crops: Sequence[JudgedCrop], confidence: FloatArray) -> CalibrationFigures:
+    """Calibration of crops by their confidence [N], with intervals over photos."""
+    accepted, photos = accepted_of(crops), [crop.photo for crop in crops]
+    figures = calibration_figures(confidence, accepted, photos, RESAMPLES, 0)
+    return {**figures, **calibration_line(confidence, accepted, weights_of(crops))}

@@ -6,15 +6,11 @@ import json
 
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import load_dataset
-from pipeline.lab.people.confidence_fit import (
-    MEASURED,
-    Figures,
-    as_confidence_json,
-    figures_of,
-    review_table,
-)
+from pipeline.lab.evaluation.calibration import MEASURED
+from pipeline.lab.evaluation.reliability import CalibrationFigures
+from pipeline.lab.people.confidence_fit import as_confidence_json, out_of_fold_figures, review_table
 from pipeline.lab.people.confidence_rows import judged_crops
-from pipeline.lab.people.held_out import LabelledPhoto, held_out_photos
+from pipeline.lab.people.held_out import PeoplePhoto, held_out_photos
 from pipeline.lab.people.settings import ConfidenceJob
 from pipeline.report.progress import Log
 
@@ -33,7 +29,7 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     seen = held_out_photos(photos, job.detectors, job.networks, job.cache, log)
     crops = [crop for photo in seen for crop in judged_crops(photo)]
     log.say("crops", f"{len(crops)} crops are judged")
-    figures = figures_of(crops)
+    figures = out_of_fold_figures(crops)
     for name, part in figures.items():
         log.say("figures", line_of(name, part))
     model = as_confidence_json(crops, figures)
@@ -43,7 +39,7 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
         job.figures.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def labelled_photos(job: ConfidenceJob) -> list[LabelledPhoto]:
+def labelled_photos(job: ConfidenceJob) -> list[PeoplePhoto]:
     """The photos of the folders that are given, whose labels are published ones or a JSON file."""
     found = []
     for name in SETS:
@@ -51,11 +47,11 @@ def labelled_photos(job: ConfidenceJob) -> list[LabelledPhoto]:
         if folder is not None:
             is_json = folder.resolve().with_suffix(".json").is_file()
             examples = load_dataset("labels" if is_json else name, folder).examples
-            found += [LabelledPhoto.of(name, example) for example in examples]
+            found += [PeoplePhoto.of(name, example) for example in examples]
     return found
 
 
-def line_of(name: str, part: Figures) -> str:
+def line_of(name: str, part: CalibrationFigures) -> str:
     """One line of figures."""
     measured = ", ".join(
         f"{measure} {part[measure]['mean']:.3f} ({part[measure]['low']:.3f} to "

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
 
 from pipeline.boxes import Box, FloatArray
 from pipeline.cropping.candidates import for_shape
@@ -69,11 +67,3 @@ def _accepted(
         return None
     best = best_gaze_kept(shape, faults.gaze, photo.size_wh)
     return accepted_by_viewers(box, shape, faults, best)
-
-
-def photo_weights(crops: Sequence[JudgedCrop]) -> FloatArray:
-    """Weights [N] by which every photo counts 1, however many crops of it there are."""
-    _, photo_of, count = np.unique(
-        [crop.photo for crop in crops], return_inverse=True, return_counts=True
-    )
-    return np.asarray(1 / count[photo_of])

@@ -37,14 +37,14 @@ LEAST_CROP_PX = 4.0  # a person's crop with a smaller side is a slip of the mous
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledPhoto:
+class PeoplePhoto:
     """A photo with people's labels and the data set that it is from."""
 
     set_name: str
     example: Example
 
     @classmethod
-    def of(cls, set_name: str, example: Example) -> LabelledPhoto:
+    def of(cls, set_name: str, example: Example) -> PeoplePhoto:
         """Leaves out people's crops with a side of LEAST_CROP_PX or less."""
         human = example.human_px
         kept = ((human[:, 2:] - human[:, :2]) > LEAST_CROP_PX).all(axis=1)
@@ -64,7 +64,7 @@ class HeldOutPhoto:
     shapes: the shapes asked for, and what the search knows of each one's candidates.
     """
 
-    labels: LabelledPhoto
+    labels: PeoplePhoto
     size_wh: tuple[int, int]
     objects: Detections
     shapes: list[Shape]
@@ -83,7 +83,7 @@ def shapes_of(example: Example) -> list[Shape]:
 
 
 def held_out_photos(
-    photos: list[LabelledPhoto],
+    photos: list[PeoplePhoto],
     detectors: Path,
     networks: Path | None,
     cache: Path | None,
@@ -94,29 +94,30 @@ def held_out_photos(
     detectors, networks: folders of fold0.safetensors to fold4.safetensors, trained without each
     fold; without `networks` the packaged S2CNet scores all photos.
     """
-    names = [(one.set_name, one.example.image.name) for one in photos]
     folders = [folder for folder in (detectors, networks) if folder is not None]
-    mark = fingerprint([at / fold_name(fold) for at in folders for fold in range(FOLDS)])
+    weights = [at / fold_name(fold) for at in folders for fold in range(FOLDS)]
+    names = [f"{one.set_name}/{one.example.image.name}" for one in photos]
+    mark = fingerprint([*weights, Path(__file__)], names)
     if cache is not None and cache.is_file():
-        kept = pickle.loads(cache.read_bytes())
-        if kept["mark"] == mark and kept["names"] == names:
+        kept = cache.read_bytes()
+        if kept.startswith(mark):
             log.say("held_out", f"{len(photos)} photos as kept in {cache}")
-            return list(kept["photos"])
+            return list(pickle.loads(kept[len(mark) :]))
     seen: dict[int, HeldOutPhoto] = {}
     for fold in range(FOLDS):
         places = [place for place, one in enumerate(photos) if one.fold == fold]
         detector = network_of(safetensors.torch.load_file(detectors / fold_name(fold)))
-        weights = "starter" if networks is None else str(networks / fold_name(fold))
-        network = FastS2CNet(load_model(weights))
+        scores_by = "starter" if networks is None else str(networks / fold_name(fold))
+        network = FastS2CNet(load_model(scores_by))
         seen |= {place: see(photos[place], detector, network) for place in places}
         log.say("held_out", f"fold {fold} is seen")
     found = [seen[place] for place in range(len(photos))]
     if cache is not None:
-        cache.write_bytes(pickle.dumps({"mark": mark, "names": names, "photos": found}))
+        cache.write_bytes(mark + pickle.dumps(found))
     return found
 
 
-def see(labels: LabelledPhoto, detector: SubjectNetwork, network: FastS2CNet) -> HeldOutPhoto:
+def see(labels: PeoplePhoto, detector: SubjectNetwork, network: FastS2CNet) -> HeldOutPhoto:
     """What these networks tell of a photo, as the product's engine asks them."""
     photo = decode(labels.example.image.read_bytes())
     objects = to_source(detect_with(detector, photo.pixels), photo)
@@ -127,9 +128,9 @@ def see(labels: LabelledPhoto, detector: SubjectNetwork, network: FastS2CNet) ->
     return HeldOutPhoto(labels, seen.size_wh, objects, shapes, found)
 
 
-def fingerprint(files: list[Path]) -> str:
-    """A hash of the contents of files, in order."""
-    digest = hashlib.sha256()
+def fingerprint(files: list[Path], names: list[str]) -> bytes:
+    """A hash [32] of the contents of files, in order, and of names."""
+    digest = hashlib.sha256("\n".join(names).encode())
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return digest.digest()

@@ -8,13 +8,14 @@ from pipeline.cropping.confidence import TERMS, ConfidenceModel
 from pipeline.lab.people.confidence_fit import (
     as_confidence_json,
     calibration_line,
-    figures_of,
     fit_logistic,
     out_of_fold,
+    out_of_fold_figures,
     review_table,
     terms_of,
+    weights_of,
 )
-from pipeline.lab.people.confidence_rows import JudgedCrop, photo_weights
+from pipeline.lab.people.confidence_rows import JudgedCrop
 
 WEIGHTS = np.array([1.0, -1, 0.5, 0, 0, -0.5, 0, 2, 0])
 
@@ -56,7 +57,7 @@ def test_shares_of_people_are_fitted_as_that_many_answers() -> None:
 
 def test_a_photo_counts_one_however_many_crops_it_has() -> None:
     crops = [*made(4), *made(2)]  # photos 0 and 1 of two crops each; photo 0 twice as often
-    assert photo_weights(crops).tolist() == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.25, 0.25])
+    assert weights_of(crops).tolist() == pytest.approx([0.25, 0.25, 0.5, 0.5, 0.25, 0.25])
 
 
 def test_a_fold_is_told_by_a_model_that_did_not_see_it() -> None:
@@ -76,7 +77,7 @@ def test_a_fold_is_told_by_a_model_that_did_not_see_it() -> None:
 
 def test_figures_of_made_crops() -> None:
     crops = [*made(), *made(rank=1)]
-    figures = figures_of(crops)
+    figures = out_of_fold_figures(crops)
     assert {"confidence", "margin alone", "a constant", "the next crop", "osie", "flms 1:1"} <= set(
         figures
     )
@@ -108,7 +109,7 @@ def test_what_a_level_of_review_finds() -> None:
 
 def test_what_is_written_is_read_back() -> None:
     crops = [*made(), *made(rank=1)]
-    written = as_confidence_json(crops, figures_of(crops))
+    written = as_confidence_json(crops, out_of_fold_figures(crops))
     assert "flms 150, osie 150" in written["source"] or "osie 150, flms 150" in written["source"]
     model = ConfidenceModel.from_json(written)
     assert model.weights == pytest.approx(WEIGHTS, abs=0.5)

@@ -1,0 +1,112 @@
+"""Test the confidence of a run's crops against whether people accept them.
+
+A photo's row holds an entry for each of its crops that a person can be asked about, see
+`pipeline.lab.evaluation.acceptance`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipeline.boxes import FloatArray
+from pipeline.cropping.results import ScoredCrop
+from pipeline.lab.evaluation.calibration import (
+    auc,
+    bins_of,
+    brier,
+    calibration_figures,
+    photo_weights,
+    reliability,
+    with_interval,
+)
+
+ALL = "all crops"
+
+AcceptanceEntry = dict[str, Any]
+CalibrationFigures = dict[str, Any]
+
+
+def entry_of(shape: str, crop: ScoredCrop, accepted: float | None) -> list[AcceptanceEntry]:
+    """One entry of a photo's row; none where nobody can tell.
+
+    shape: what the table calls it: the shape's name, or `own` for a person's own ratio.
+    """
+    if accepted is None or crop.confidence is None:
+        return []
+    entry = {"shape": shape, "accepted": accepted, "confidence": crop.confidence}
+    return [{**entry, "margin": crop.margin}]
+
+
+def confidence_figures(rows: Sequence[Any], resamples: int, seed: int) -> CalibrationFigures:
+    """CalibrationFigures of all crops and of each shape's, and the bins of the reliability plot.
+
+    Empty where no crop has both a confidence and someone who accepts it or not.
+    """
+    told = [(row["id"], entry) for row in rows for entry in row.get("acceptance", ())]
+    if not told:
+        return {}
+    shapes = dict.fromkeys(entry["shape"] for _, entry in told)
+    parts = {ALL: told} | {
+        shape: [(photo, entry) for photo, entry in told if entry["shape"] == shape]
+        for shape in shapes
+    }
+    shown = parts if len(shapes) > 1 else {ALL: told}
+    figures = {name: _figures(part, resamples, seed) for name, part in shown.items()}
+    return {"parts": figures, "bins": _bins(told, resamples, seed)}
+
+
+def _figures(
+    told: Sequence[tuple[str, AcceptanceEntry]], resamples: int, seed: int
+) -> CalibrationFigures:
+    """Calibration of the confidence; beside it the margin's order, and a constant."""
+    photos, confidence, accepted = _columns(told)
+    weights = photo_weights(photos)
+    margins = [entry["margin"] for _, entry in told]
+    widest = max((margin for margin in margins if margin is not None), default=0.0)
+    margin = np.array([widest if each is None else each for each in margins])
+    constant = np.full(len(told), weights @ accepted / weights.sum())
+    measure = _interval_of(accepted, weights, photos, resamples, seed)
+    return {
+        **calibration_figures(confidence, accepted, photos, resamples, seed),
+        "auc of margin": measure(auc, margin),
+        "brier of a constant": measure(brier, constant),
+    }
+
+
+def _bins(
+    told: Sequence[tuple[str, AcceptanceEntry]], resamples: int, seed: int
+) -> list[CalibrationFigures]:
+    """The bins of `reliability`, each with the interval of what is accepted over its photos."""
+    photos, confidence, accepted = _columns(told)
+    weights = photo_weights(photos)
+    bins, found = bins_of(confidence, weights), []
+    numbers = sorted(set(bins.tolist()))
+    for number, each in zip(numbers, reliability(confidence, accepted, weights), strict=True):
+        inside = bins == number
+        own = [photo for photo, is_inside in zip(photos, inside, strict=True) if is_inside]
+        measure = _interval_of(accepted[inside], weights[inside], own, resamples, seed)
+        interval = measure(_mean_accepted, confidence[inside])
+        found.append({**vars(each), "low": interval["low"], "high": interval["high"]})
+    return found
+
+
+def _interval_of(
+    accepted: FloatArray, weights: FloatArray, photos: Sequence[str], resamples: int, seed: int
+) -> Callable[..., dict[str, float]]:
+    return lambda measure, predicted: with_interval(
+        measure, predicted, accepted, weights, photos, resamples, seed
+    )
+
+
+def _mean_accepted(_: FloatArray, accepted: FloatArray, weights: FloatArray) -> float:
+    return float(weights @ accepted / weights.sum()) if weights.sum() > 0 else float("nan")
+
+
+def _columns(
+    told: Sequence[tuple[str, AcceptanceEntry]],
+) -> tuple[list[str], FloatArray, FloatArray]:
+    """Photos, confidence [N] and accepted [N]."""
+    confidence = np.array([entry["confidence"] for _, entry in told], np.float64)
+    accepted = np.array([entry["accepted"] for _, entry in told], np.float64)
+    return [photo for photo, _ in told], confidence, accepted

@@ -1,0 +1,90 @@
+"""The confidence in an evaluation: from photos to rows, figures, table and plot."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cropping.results import ScoredCrop
+from pipeline.lab.evaluation.photo import by_people
+from pipeline.lab.evaluation.plots import reliability_plot
+from pipeline.lab.evaluation.reliability import ALL, confidence_figures, entry_of
+from pipeline.lab.evaluation.summary import summarise
+from pipeline.lab.evaluation.tables import confidence_table
+
+
+def crop(box: tuple[float, ...], confidence: float | None, margin: float | None = 0.1) -> Any:
+    x0, y0, x1, y1 = box
+    return ScoredCrop("1:1", 0, (x0, y0, x1, y1), 0.0, 1.0, margin, [], 0, confidence=confidence)
+
+
+def row(name: str, *entries: tuple[str, float, float, float | None]) -> dict[str, Any]:
+    """One photo with (shape, accepted, confidence, margin) of each crop."""
+    keys = ("shape", "accepted", "confidence", "margin")
+    told = [dict(zip(keys, entry, strict=True)) for entry in entries]
+    return {"id": name, "status": "ok", "tags": [], "acceptance": told}
+
+
+def test_nobody_is_asked_without_a_confidence_or_a_label() -> None:
+    assert entry_of("own", crop((0, 0, 9, 9), None), 1.0) == []
+    assert entry_of("own", crop((0, 0, 9, 9), 0.5), None) == []
+    (entry,) = entry_of("own", crop((0, 0, 9, 9), 0.5, None), 1.0)
+    assert entry == {"shape": "own", "accepted": 1.0, "confidence": 0.5, "margin": None}
+
+
+def test_each_person_is_asked_about_the_crop_at_the_own_ratio_and_all_about_the_free_one() -> None:
+    people = np.array([[0, 0, 10, 10], [10, 0, 20, 10]], np.float32)
+    chosen = [crop((0, 0, 10, 10), 0.7), crop((0, 0, 10, 10), 0.6), crop((0, 0, 10, 9), 0.5)]
+    own, other, free = by_people(chosen, people, ["own", "own"])
+    assert (own["accepted"], other["accepted"]) == (1.0, 0.0)
+    assert (free["shape"], free["accepted"], free["confidence"]) == ("free", 0.5, 0.5)
+
+
+def test_figures_by_hand() -> None:
+    rows = [
+        row("a", ("1:1", 1, 0.9, 0.1), ("9:16", 0, 0.9, 0.3)),
+        row("b", ("1:1", 1, 0.5, 0.2), ("9:16", 1, 0.5, None)),
+        {"id": "c", "status": "ok"},  # of an evaluation that could not ask anyone
+    ]
+    figures = confidence_figures(rows, 50, 0)
+    told = figures["parts"][ALL]
+    assert (told["crops"], told["accepted"], told["confidence"]) == pytest.approx((4, 0.75, 0.7))
+    # two bins: .5 is accepted by all, .9 by half
+    assert told["ece"]["mean"] == pytest.approx((0.5 + 0.4) / 2)
+    # the one refused crop has .9: of three accepted ones none is above it, one is level
+    assert told["auc"]["mean"] == pytest.approx(0.5 / 3)
+    # by margin it has .3, as one without a rival is taken to have
+    assert told["auc of margin"]["mean"] == pytest.approx(0.5 / 3)
+    brier = (0.1**2 + 0.9**2 + 0.5**2 + 0.5**2) / 4
+    assert told["brier"]["mean"] == pytest.approx(brier)
+    assert told["brier of a constant"]["mean"] == pytest.approx(0.75 * 0.25)
+    assert figures["parts"]["1:1"]["accepted"] == 1
+    low, high = figures["bins"]
+    assert (low["confidence"], low["accepted"], low["low"], low["high"]) == (0.5, 1, 1, 1)
+    assert (high["accepted"], high["share"], high["crops"]) == (0.5, 0.5, 2)
+    assert confidence_figures(rows[2:], 50, 0) == {}
+
+
+def test_the_table_has_a_line_for_each_shape() -> None:
+    rows = [
+        row("a", ("1:1", 1, 0.9, 0.1), ("9:16", 0, 0.9, 0.3)),
+        row("b", ("1:1", 0, 0.5, 0.2), ("9:16", 1, 0.5, None)),
+    ]
+    table = confidence_table(summarise(rows, 20, 0))
+    assert [line.name for line in table.lines] == [ALL, "1:1", "9:16"]
+    assert [cell.text for cell in table.lines[1].cells[:3]] == ["2", "0.500", "0.700"]
+    assert confidence_table(summarise([row("a")], 20, 0)).lines == []
+
+
+def test_the_plot_puts_a_bin_where_it_belongs() -> None:
+    bins = [
+        {"confidence": at, "accepted": seen, "low": seen - 0.1, "high": seen + 0.1, "share": 0.5}
+        for at, seen in ((0.25, 0.25), (0.75, 0.25))
+    ]
+    svg = reliability_plot(bins, "#102030")
+    markers = re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)" style="fill: #102030', svg)
+    (x0, y0), (x1, y1) = np.array(markers[:2], float)
+    assert y0 == pytest.approx(y1, abs=0.01)
+    assert x1 > x0
+    assert "accepted by people" in svg
