@@ -30,7 +30,7 @@ from pipeline.live_table import (
     tell_standing,
 )
 from pipeline.report.progress import Log, summary_lines
-from pipeline.schema import OK
+from pipeline.schema import LEFT_OUT, OK
 from pipeline.settings import InputSettings, Settings, Verdict
 from pipeline.stages.worker import Job
 from pipeline.storage.store import Store, check_reachable, open_store, requests_so_far
@@ -203,12 +203,12 @@ def ending_of(verdict: Verdict, is_live: bool) -> Ending:
 
 def verdict_of(settings: Settings, metrics: Figures) -> Verdict:
     """Whether more photos failed than `max_error_rate` allows."""
-    failed = sum(failures(metrics).values())
+    failed = metrics.failed
     allowed = settings.running.max_error_rate * metrics.photos
     return "over_error_rate" if failed > allowed else "done"
 
 
 def failures(metrics: Figures) -> dict[str, int]:
     """How many photos failed for which reason, the commonest first."""
-    failed = [(status, count) for status, count in metrics.statuses.items() if status != OK]
+    failed = [(one, n) for one, n in metrics.statuses.items() if one not in {OK, *LEFT_OUT}]
     return dict(sorted(failed, key=lambda item: (-item[1], item[0])))

@@ -90,7 +90,8 @@ def crop_bucket(settings: Settings, log: Log) -> Ending:
                 session.task_done(done.metrics, done.spans)
                 if settings.running.metrics_file:
                     write_textfile(telemetry, settings.running.metrics_file)
-                progress.advance(done.metrics.photos, done.metrics.ok, done.metrics.crops)
+                well = done.metrics.photos - done.metrics.failed
+                progress.advance(done.metrics.photos, well, done.metrics.crops)
     return commit(job, ledger, log, telemetry.totals, session.facts())
 
 

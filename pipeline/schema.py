@@ -9,6 +9,8 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 OK = "ok"  # the status of a photo that has its crops; any other is a reason
+ANIMATED_SKIPPED = "skipped_animated"
+LEFT_OUT = frozenset({ANIMATED_SKIPPED})  # statuses without crops that a setting asked for
 
 BOX = pa.list_(pa.float32(), 4)  # x0, y0, x1, y1
 

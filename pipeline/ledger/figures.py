@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from pipeline.schema import OK
+from pipeline.schema import LEFT_OUT, OK
 
 RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>
 
@@ -96,6 +96,11 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def ok(self) -> int:
         """How many of them have their crops."""
         return self.statuses.get(OK, 0)
+
+    @property
+    def failed(self) -> int:
+        """How many failed; those left out because a setting says so did not."""
+        return sum(n for status, n in self.statuses.items() if status not in {OK, *LEFT_OUT})
 
 
 def add_figures(figures: Iterable[Figures]) -> Figures:

@@ -1,7 +1,8 @@
 """Decodes photos in the child process that `pipeline.photo.decoder` starts.
 
     request:  8 bytes length, the photo file's bytes
-    answer:   4 bytes length of a JSON header, 8 bytes length of the pixels, header, RGB pixels
+    answer:   4 bytes length of a JSON header, 8 bytes length of the pixels, header, RGB pixels,
+              then, where the header says `alpha`, a plane of opacity
 
 When the child is ready it writes the byte "r", 2 bytes length and, as text, what the machine has no
 means to keep from it (`wall.shut_in`); the text is empty where the wall is whole. It ends when its
@@ -119,7 +120,8 @@ def answer(data: bytes, limits: DecodeLimits, view_side: int) -> tuple[dict[str,
     """Decode one photo: (header, pixels). The header of a failure has a status and a message."""
     try:
         rendered = render(data, limits, view_side)
-        pixels = rendered.image.tobytes()
+        planes = [rendered.image] if rendered.alpha is None else [rendered.image, rendered.alpha]
+        pixels = b"".join(plane.tobytes() for plane in planes)
     except DecodeError as error:
         return {"status": error.status, "message": error.message}, b""
     except MemoryError:
@@ -133,6 +135,8 @@ def answer(data: bytes, limits: DecodeLimits, view_side: int) -> tuple[dict[str,
         "height_px": rendered.height_px,
         "format": rendered.format,
         "orientation": rendered.orientation,
+        "frames": rendered.frames,
+        "alpha": rendered.alpha is not None,
     }
     return header, pixels
 

@@ -44,6 +44,14 @@ def plain_mode(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if image.mode in ("La", "RGBa") else "RGB")
 
 
+def opacity(image: Image.Image) -> Image.Image | None:
+    """The alpha of an image that `plain_mode` made, in L; None where every pixel is opaque."""
+    if image.mode not in ("LA", "RGBA"):
+        return None
+    alpha = image.getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else alpha
+
+
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """Convert an L, LA, RGB, RGBA or CMYK image to sRGB; alpha is blended with ALPHA_BACKGROUND.
 

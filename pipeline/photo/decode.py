@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -21,14 +20,18 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline.errors import DecodeError
-from pipeline.photo.colour import plain_mode, to_srgb
+from pipeline.photo.colour import opacity, plain_mode, to_srgb
+from pipeline.photo.decoded import Photo, described
 from pipeline.photo.formats import is_cut_short, sniff, webp_size
+from pipeline.photo.frames import frame_count
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 
 try:
     from pillow_heif import HeifImageFile
 except ImportError:  # the extra `heic`; without it HEIC is refused with a message that says so
     HeifImageFile = None
+
+__all__ = ["Photo", "Rendered", "check_bytes", "decode", "render"]
 
 # A view's long side may be this share of view_side. It lets 12-megapixel photos (4,000 pixels) be
 # decoded at 1/4 for the default of 1,024: 1,000 pixels cost half of what 2,000 would.
@@ -74,39 +77,20 @@ MALFORMED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Photo:
-    """A decoded photo.
-
-    pixels:      the view, uint8 [h_view, w_view, 3], sRGB, upright; it may be a reduction of the
-                 photo, see `decode`.
-    width_px, height_px: sides of the photo itself, upright, pixels; boxes `_px` are in this frame.
-    format:      "jpeg", "png", "webp", "gif", "avif" or "heic".
-    orientation: the EXIF orientation of the file, 1 to 8. It has been applied to `pixels`.
-    """
-
-    pixels: NDArray[np.uint8]
-    width_px: int
-    height_px: int
-    format: str
-    orientation: int
-
-    @property
-    def scale_xy(self) -> tuple[float, float]:
-        """Source pixels per view pixel, (x, y)."""
-        height_view, width_view = self.pixels.shape[:2]
-        return self.width_px / width_view, self.height_px / height_view
-
-
 @dataclass(frozen=True)
 class Rendered:
-    """A decoded photo as a Pillow image in RGB, with the other fields of `Photo`."""
+    """A decoded photo as a Pillow image in RGB, with the other fields of `Photo`.
+
+    alpha: a Pillow image in L of the same size; None where all is opaque.
+    """
 
     image: Image.Image
     width_px: int
     height_px: int
     format: str
     orientation: int
+    frames: int = 1
+    alpha: Image.Image | None = None
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = VIEW_SIDE) -> Photo:
@@ -126,12 +110,16 @@ def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = VIE
     Raises DecodeError, whose `status` says why: `pipeline.errors.DecodeError` lists them.
     """
     rendered = render(data, limits or DecodeLimits(), view_side)
-    return Photo(
-        np.array(rendered.image),
-        rendered.width_px,
-        rendered.height_px,
-        rendered.format,
-        rendered.orientation,
+    return described(
+        Photo(
+            np.array(rendered.image),
+            rendered.width_px,
+            rendered.height_px,
+            rendered.format,
+            rendered.orientation,
+            rendered.frames,
+            alpha=None if rendered.alpha is None else np.array(rendered.alpha),
+        )
     )
 
 
@@ -180,16 +168,19 @@ def _render(data: bytes, name: str, limits: DecodeLimits, view_side: int) -> Ren
     factor = int(max(image.size) / enough)
     if factor > 1:
         image = image.reduce(factor)
+    alpha = opacity(image)
     image = to_srgb(image, profile if isinstance(profile, bytes) else None)
+    frames = frame_count(opened, data, name)
     if name == "heic":  # libheif has applied the orientation; Pillow keeps its value here
         found = opened.info.get("original_orientation") or 1
-        return Rendered(image, width, height, name, found)
+        return Rendered(image, width, height, name, found, frames, alpha)
     orientation = _orientation(opened)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
+        alpha = alpha and alpha.transpose(_UPRIGHT[orientation])
     if orientation >= 5:
         width, height = height, width
-    return Rendered(image, width, height, name, orientation)
+    return Rendered(image, width, height, name, orientation, frames, alpha)
 
 
 def _open(data: bytes, name: str) -> ImageFile.ImageFile:

@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
 from pipeline.photo.child import ANSWER, READY, REQUEST, STATUSES, settings
-from pipeline.photo.decode import Photo, check_bytes
+from pipeline.photo.decode import check_bytes
+from pipeline.photo.decoded import Photo, described
+from pipeline.photo.frames import MOST_FRAMES
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 
 START_TIMEOUT_S = 60.0
@@ -241,6 +244,12 @@ def plain_text(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
+def _split(pixels: bytearray, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The first `size` bytes and the rest, without a copy."""
+    array = np.frombuffer(pixels, dtype=np.uint8)
+    return array[:size], array[size:]
+
+
 def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
     """Make a Photo of an answer, every field checked: a crafted file may have written it."""
     status = header.get("status")
@@ -248,19 +257,27 @@ def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
         raise _DiedError
     if status != "ok":
         raise DecodeError(status, plain_text(str(header.get("message")))[:200])
-    match header:
+    match {"frames": 1, "alpha": False} | header:
         case {
             "view_wh": [int(width_view), int(height_view)],
             "width_px": int(width_px),
             "height_px": int(height_px),
             "format": str(name),
             "orientation": int(orientation),
+            "frames": int(frames),
+            "alpha": bool(has_alpha),
         } if (
             0 < width_view <= width_px
             and 0 < height_view <= height_px
-            and width_view * height_view * 3 == len(pixels)
+            and width_view * height_view * (3 + has_alpha) == len(pixels)
             and 1 <= orientation <= 8
+            and 1 <= frames <= MOST_FRAMES
         ):
-            array = np.frombuffer(pixels, dtype=np.uint8).reshape(height_view, width_view, 3)
-            return Photo(array, width_px, height_px, name[:8], orientation)
+            shape = (height_view, width_view)
+            colours, rest = _split(pixels, width_view * height_view * 3)
+            alpha = rest.reshape(shape) if has_alpha else None
+            view = colours.reshape(*shape, 3)
+            return described(
+                Photo(view, width_px, height_px, name[:8], orientation, frames, alpha=alpha)
+            )
     raise _DiedError

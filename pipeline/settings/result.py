@@ -50,6 +50,18 @@ class DecodingSettings:
         "px",
         least=1,
     )
+    borders: Literal["trim", "keep"] = option(
+        "trim",
+        "leave out uniform black or white bars around a photo, or crop them with it; see "
+        "docs/KINDS.md",
+        before="keep",
+    )
+    animated: Literal["first", "all", "skip"] = option(
+        "first",
+        "of moving pictures crop the first frame, or all (webp, png and avif crops), or make no "
+        "crops",
+        before="first",
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -8,11 +8,11 @@ from pipeline.stages.task import PhotoRow, Stage
 
 
 def attempt(row: PhotoRow, stage: Stage, work: Callable[[PhotoRow], None]) -> None:
-    """Do one stage's work on a photo that has not failed; note its time and its failure.
+    """Do one stage's work on a photo that has not ended; note its time and its failure.
 
     A time that `work` has noted itself is kept.
     """
-    if row.failure:
+    if row.has_ended:
         return
     start = time.perf_counter()
     try:

@@ -35,7 +35,7 @@ class DetectScore:
         self.gpus = 0.0 if device == "cpu" else job.settings.running.gpus_per_actor
 
     def __call__(self, block: Block) -> Block:
-        """Detect, score and choose for every photo of a task that has not failed."""
+        """Detect, score and choose for every photo of a task that has not ended."""
         meter, task = Meter(self.gpus), unpack(block)
         seen: dict[str, SeenPhoto] = {}  # photos that are not scored yet, by image_id
         batch = self.batches and not died_before(task, "score", self.run_id)
@@ -55,7 +55,7 @@ class DetectScore:
 
         Nothing comes out where one photo fails: `detect` finds out which.
         """
-        well = [row for row in task.rows if not row.failure]
+        well = [row for row in task.rows if not row.has_ended]
         start = time.perf_counter()
         try:
             found = self.engine.see([row.decoded for row in well], [_listed(row) for row in well])

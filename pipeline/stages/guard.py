@@ -22,14 +22,14 @@ EXIT_CODE = 70  # of a worker that ends itself
 
 
 def one_by_one(task: Task, stage: Stage, run_id: str, deadline_s: float) -> Iterator[PhotoRow]:
-    """The photos of a task that have not failed, in order, each noted while the caller works on it.
+    """The photos of a task that have not ended, in order, each noted while the caller works on it.
 
     A photo that DEATHS workers have died on is given up and left out.
     """
     note = _path(run_id, task.number, stage)
     deaths = _read(note)
     for index, row in enumerate(task.rows):
-        if row.failure:
+        if row.has_ended:
             continue
         died = deaths.get(str(index), [])
         if len(died) >= DEATHS:

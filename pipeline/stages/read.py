@@ -3,8 +3,12 @@
 import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from pipeline.inputs.listing import read_image
+from pipeline.photo.decode import Photo
+from pipeline.schema import ANIMATED_SKIPPED
+from pipeline.settings import DecodingSettings
 from pipeline.stages.attempt import attempt
 from pipeline.stages.meter import Meter
 from pipeline.stages.task import PhotoRow
@@ -36,9 +40,7 @@ def read_decode(block: Block, job: Job) -> Block:
     def decode(row: PhotoRow) -> None:
         data = waiting.pop(row.image_id)
         row.content_sha256 = hashlib.sha256(data).hexdigest()
-        photo = row.photo = decoder.decode(data)
-        row.width_px, row.height_px = photo.width_px, photo.height_px
-        row.format, row.orientation = photo.format, photo.orientation
+        take_in(row, decoder.decode(data), settings.decoding)
 
     with meter.on("read"), ThreadPoolExecutor(settings.running.read_threads) as pool:
         reads = [pool.submit(attempt, row, "read", read) for row in task.rows]
@@ -50,6 +52,17 @@ def read_decode(block: Block, job: Job) -> Block:
     task.requests = requests_so_far() - before
     meter.tell(task, "read")
     return pack(task)
+
+
+def take_in(row: PhotoRow, photo: Photo, settings: DecodingSettings) -> None:
+    """Give the row its decoded photo and what is known by it; leave out what is to be skipped."""
+    if settings.borders == "keep":
+        photo = replace(photo, content_px=None)
+    row.width_px, row.height_px, row.content_px = photo.width_px, photo.height_px, photo.content_px
+    row.format, row.orientation = photo.format, photo.orientation
+    row.kind, row.frames, row.photo = photo.kind, photo.frames, photo
+    if photo.frames > 1 and settings.animated == "skip":
+        row.leave_out(ANIMATED_SKIPPED)
 
 
 def was_read(row: PhotoRow) -> bool:

@@ -45,6 +45,7 @@ class PhotoRow:
     given_boxes: column `boxes` of the list, xyxy in source pixels; None where there is none.
     pass_through: columns of the list that are not the product's own.
     failure: None as long as all is well.
+    left_out: the status of a photo that gets no crops because a setting says so; else None.
     content_sha256, format, width_px, height_px, orientation, kind, frames: as in `schema.IMAGES`.
     content_px: the part of the photo inside its borders, xyxy; None for the whole photo.
     photo: the decoded photo, as long as a stage still needs its pixels.
@@ -61,6 +62,7 @@ class PhotoRow:
     given_boxes: list[list[float]] | None = None
     pass_through: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+    left_out: str | None = None
     content_sha256: str | None = None
     format: str | None = None
     width_px: int | None = None
@@ -79,8 +81,17 @@ class PhotoRow:
 
     @property
     def status(self) -> str:
-        """`ok`, or the reason why the photo failed."""
-        return OK if self.failure is None else self.failure.status
+        """`ok`, or the reason why the photo has no crops."""
+        return self.failure.status if self.failure else self.left_out or OK
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no stage has work on it any more: it failed, or is left out."""
+        return self.failure is not None or self.left_out is not None
+
+    def leave_out(self, status: str) -> None:
+        """End the photo without crops and without failure. status: one of `schema.LEFT_OUT`."""
+        self.left_out, self.photo = status, None
 
     def fail(self, stage: str, status: str, kind: FailureKind, message: str) -> None:
         """Record why the photo goes no further; its pixels and crops are dropped."""

@@ -16,6 +16,7 @@ from pipeline.photo.decode import Photo, decode
 from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import (
     exif,
+    good_photos,
     linear_profile,
     odd_photos,
     png_16_bit,
@@ -246,3 +247,35 @@ def test_cut_anywhere_is_truncated(end: str, share: float) -> None:
     with pytest.raises(DecodeError) as caught:
         decode(data[: int(len(data) * share)])
     assert caught.value.status == "truncated"
+
+
+def test_opacity_comes_with_the_view_and_is_turned_with_it() -> None:
+    """A gradient of alpha from left to right; EXIF 6 stores the photo turned by 90 degrees."""
+    upright = scene(64, 48)
+    alpha = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
+    data = saved(np.dstack([upright, alpha]), "PNG")
+    photo = decode(data)
+    assert photo.alpha is not None
+    np.testing.assert_array_equal(photo.alpha, alpha)
+    stored = np.ascontiguousarray(np.rot90(np.dstack([upright, alpha]), 1))
+    turned = decode(saved(stored, "PNG", exif=exif(6)))
+    assert turned.alpha is not None
+    np.testing.assert_array_equal(turned.alpha, alpha)
+    shares = alpha[..., None].astype(float) / 255
+    np.testing.assert_allclose(photo.pixels, upright * shares + 255 * (1 - shares), atol=1)
+
+
+@pytest.mark.parametrize("name", ["alpha.png", "alpha.webp", "alpha.avif", "grey alpha.png",
+                                  "palette transparent.png", "palette transparent.gif",
+                                  "colour key.png"])  # fmt: skip
+def test_every_way_of_being_transparent_gives_opacity(name: str) -> None:
+    photo = decode(good_photos()[name])
+    assert photo.alpha is not None
+    assert photo.alpha.shape == photo.pixels.shape[:2]
+    assert photo.alpha.min() < 255
+
+
+def test_a_plane_of_full_opacity_is_none() -> None:
+    opaque = np.dstack([scene(64, 48), np.full((48, 64), 255, np.uint8)])
+    assert decode(saved(opaque, "PNG")).alpha is None
+    assert decode(good_photos()["good.jpg"]).alpha is None

@@ -1,0 +1,91 @@
+"""Hold a decoded photo: its view, the facts of its file, and what its pixels tell of it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.photo.borders import Edges, content_view
+from pipeline.photo.kinds import Kind, kind_of, surface_of
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A decoded photo.
+
+    pixels:      the view, uint8 [h_view, w_view, 3], sRGB, upright; it may be a reduction of the
+                 photo, see `decode.decode`.
+    width_px, height_px: sides of the photo itself, upright, pixels; boxes `_px` are in this frame.
+    format:      "jpeg", "png", "webp", "gif", "avif" or "heic".
+    orientation: the EXIF orientation of the file, 1 to 8. It has been applied to `pixels`.
+    frames:      pictures in the file, of which this is the first; 1 for a still one.
+    kind:        what kind of picture it is, as far as its pixels tell (`photo.kinds`).
+    by_screen:   whether a screen made it rather than a lens.
+    content_px:  the part inside uniform borders, xyxy; None: the whole photo.
+    alpha:       opacity of the view's pixels, uint8 [h_view, w_view]; None: all are opaque.
+                 `pixels` are blended with white.
+    origin_px:   where the top left corner lies in a larger photo that this is a part of.
+    """
+
+    pixels: NDArray[np.uint8]
+    width_px: int
+    height_px: int
+    format: str
+    orientation: int
+    frames: int = 1
+    kind: Kind = "photo"
+    by_screen: bool = False
+    content_px: tuple[int, int, int, int] | None = None
+    alpha: NDArray[np.uint8] | None = None
+    origin_px: tuple[int, int] = (0, 0)
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Source pixels per view pixel, (x, y)."""
+        height_view, width_view = self.pixels.shape[:2]
+        return self.width_px / width_view, self.height_px / height_view
+
+    @property
+    def content(self) -> "Photo":
+        """The part inside the borders as a photo of its own; the photo itself without borders."""
+        if self.content_px is None:
+            return self
+        x0, y0, x1, y1 = self.content_px
+        scale_x, scale_y = self.scale_xy
+        rows = slice(round(y0 / scale_y), round(y1 / scale_y))
+        columns = slice(round(x0 / scale_x), round(x1 / scale_x))
+        return replace(
+            self,
+            pixels=self.pixels[rows, columns],
+            width_px=x1 - x0,
+            height_px=y1 - y0,
+            alpha=None if self.alpha is None else self.alpha[rows, columns],
+            content_px=None,
+            origin_px=(x0, y0),
+        )
+
+
+def described(photo: Photo) -> Photo:
+    """A photo with what its pixels tell: borders and kind. Pictures with alpha have no borders."""
+    edges = content_view(photo.pixels) if photo.alpha is None else None
+    x0, y0, x1, y1 = edges or (0, 0, photo.pixels.shape[1], photo.pixels.shape[0])
+    surface = surface_of(photo.pixels[y0:y1, x0:x1])
+    sides = (photo.width_px, photo.height_px)
+    kind, by_screen = kind_of(surface, *sides, photo.format, photo.frames)
+    # The margins of a page are no borders.
+    content_px = _to_source(edges, photo) if edges and kind != "text-heavy" else None
+    return replace(photo, kind=kind, by_screen=by_screen, content_px=content_px)
+
+
+def _to_source(edges: Edges, photo: Photo) -> tuple[int, int, int, int]:
+    """Edges of a view in source pixels. A reduced view's edge is blended: one pixel less."""
+    height, width = photo.pixels.shape[:2]
+    scale_x, scale_y = photo.scale_xy
+    less_x, less_y = int(scale_x > 1), int(scale_y > 1)
+    x0, y0, x1, y1 = edges
+    return (
+        round((x0 + less_x) * scale_x) if x0 else 0,
+        round((y0 + less_y) * scale_y) if y0 else 0,
+        round((x1 - less_x) * scale_x) if x1 < width else photo.width_px,
+        round((y1 - less_y) * scale_y) if y1 < height else photo.height_px,
+    )

@@ -1,0 +1,62 @@
+"""What a row knows once its photo is decoded: kind, frames, borders, and what is left out."""
+
+import io
+
+import numpy as np
+import pytest
+
+from pipeline.job import failures
+from pipeline.ledger.figures import Figures
+from pipeline.photo.decode import decode
+from pipeline.report.progress import summary_lines
+from pipeline.settings import DecodingSettings
+from pipeline.stages.attempt import attempt
+from pipeline.stages.read import take_in
+from pipeline.stages.task import PhotoRow
+from tests.support.drawn_pictures import framed, lens, moving, moving_file
+from tests.support.odd_photos import saved
+
+MOVING = moving_file("GIF", moving(3), [100] * 3)
+
+
+def row_of(data: bytes, **settings: object) -> PhotoRow:
+    row = PhotoRow("a", "b")
+    take_in(row, decode(data), DecodingSettings(**settings))  # type: ignore[arg-type]
+    return row
+
+
+def test_a_row_tells_kind_frames_and_borders() -> None:
+    row = row_of(saved(framed(lens(320, 240), 0, 40, 0, 40, 0), "PNG"))
+    assert (row.kind, row.frames, row.content_px) == ("photo", 1, (0, 40, 320, 280))
+    row = row_of(saved(framed(lens(320, 240), 0, 40, 0, 40, 0), "PNG"), borders="keep")
+    assert (row.content_px, row.decoded.content_px) == (None, None)
+
+
+@pytest.mark.parametrize("animated", ["first", "all"])
+def test_moving_pictures_are_done_or_left_out(animated: str) -> None:
+    row = row_of(MOVING, animated=animated)
+    assert (row.kind, row.frames, row.status, row.has_ended) == ("animated", 3, "ok", False)
+    row = row_of(MOVING, animated="skip")
+    assert (row.kind, row.frames, row.status) == ("animated", 3, "skipped_animated")
+    assert row.has_ended
+    assert row.photo is None
+    assert row.failure is None
+    done: list[PhotoRow] = []
+    attempt(row, "detect", done.append)
+    assert done == []
+    still = row_of(saved(np.zeros((4, 4, 3), np.uint8), "GIF"), animated="skip")
+    assert still.status == "ok"
+
+
+def test_what_is_left_out_has_not_failed() -> None:
+    metrics = Figures(statuses={"ok": 5, "skipped_animated": 3, "corrupt": 2}, kinds={"photo": 9})
+    assert metrics.failed == 2
+    assert failures(metrics) == {"corrupt": 2}
+    lines = summary_lines(
+        {"images": 10, "statuses": metrics.statuses, "crops": 5, "seconds": {},
+         "kinds": metrics.kinds, "overridden": 4}
+    )  # fmt: skip
+    text = io.StringIO("\n".join(lines)).read()
+    assert "3  skipped_animated" in text
+    assert "9  photo" in text
+    assert "by override 4 photos" in text
