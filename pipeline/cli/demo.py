@@ -1,8 +1,8 @@
-"""Show the whole product on this machine: photos into an S3 server, a Ray job, a page of crops.
+"""Show the whole product on this machine: photos into an S3 server, a Ray job, a gallery of crops.
 
 Starts an embedded S3 server and a Ray head with token authentication on free loopback ports,
 uploads photos, runs the very command that one would run on a cluster
-(`ray job submit … jobs/crop_bucket.py`), writes a page, and stops all that it started.
+(`ray job submit … jobs/crop_bucket.py`), writes a gallery, and stops all that it started.
 """
 
 import os
@@ -45,7 +45,7 @@ class Demo:
     photos: Path | None = option(
         None, "folder of your own photos; else ten that are installed", placeholder="FOLDER"
     )
-    out: Path = option(Path("demo-output"), "where the page goes", placeholder="FOLDER")
+    out: Path = option(Path("demo-output"), "where the gallery goes", placeholder="FOLDER")
     ratios: str = option(RATIOS, "shapes, by comma", placeholder="SHAPES")
 
 
@@ -68,7 +68,7 @@ def show(demo: Demo) -> int:
     except (ServiceError, DemoError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return FAILED
-    print(f"\nThe crops are on this page:\n  {page.resolve().as_uri()}")
+    print(f"\nThe crops are on this page:\n  {page.resolve().as_uri()}#/photos")
     return 0
 
 
@@ -80,7 +80,8 @@ def run_demo(photos: Path | None, out: Path, ratios: str) -> Path:
     """Run the demo; returns the page. Raises DemoError or ServiceError."""
     from pipeline import open_run
     from pipeline.cli.local_services import ray_head, s3_server
-    from pipeline.report.page import write_page
+    from pipeline.report.gallery.build import write_gallery
+    from pipeline.storage.store import open_store
 
     paths = list(photo_paths(photos))
     leave_callers_cluster()
@@ -93,9 +94,9 @@ def run_demo(photos: Path | None, out: Path, ratios: str) -> Path:
             say(f"Ray head at {head.dashboard_url} (token authentication); submitting the job")
             submit(head.dashboard_url, head.environment, ratios)
         os.environ.update(s3.environment)
-        page = write_page(open_run(f"s3://{THUMBNAIL_BUCKET}/demo"), out / "index.html")
+        made = write_gallery(open_run(f"s3://{THUMBNAIL_BUCKET}/demo"), open_store(str(out)))
     say(f"done in {time.monotonic() - started:.0f} s")
-    return page
+    return out / made.index
 
 
 def leave_callers_cluster() -> None:

@@ -51,7 +51,7 @@ def test_a_source_of_the_line_changes_it(checkout: Path, name: str) -> None:
     "name",
     [
         "pipeline/lab/evaluation/plots.py",
-        "pipeline/report/page.py",
+        "pipeline/report/scripts.py",
         "pipeline/cli/runs/repair.py",
         "pipeline/command_line.py",
     ],

@@ -1,5 +1,6 @@
 """Count what the gallery's overview draws: where crops lie, how sure, how large."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,6 @@ from pipeline.ledger.reader import Run
 from pipeline.report.costs import cost_lines
 from pipeline.report.gallery.contents import Contents
 from pipeline.report.gallery.index import Decisions
-from pipeline.report.page import describe_weights
 
 CELLS = 16  # of the map of crop centres, a side
 BINS = 20  # of histograms
@@ -33,6 +33,13 @@ def run_facts(run: Run) -> list[list[str]]:
         ["code", str(manifest["code_version"])[:40]],
         ["settings", ", ".join(f"{n} {v}" for n, v in sorted(manifest["settings"].items()))],
     ]
+
+
+def describe_weights(weights: Mapping[str, Any]) -> str:
+    """Describe the manifest's `weights` in a few words."""
+    if weights["kind"] == "untrained":
+        return f"untrained {weights['preset']}, seed {weights['seed']}"
+    return f"{weights['kind']} {weights['sha256'][:12]}"
 
 
 def work_of(run: Run) -> dict[str, Any]:

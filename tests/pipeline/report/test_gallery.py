@@ -17,6 +17,7 @@ from pipeline import open_run
 from pipeline.ledger.reader import Run
 from pipeline.report.gallery.build import gallery_prefix, write_gallery
 from pipeline.report.gallery.contents import contents_of
+from pipeline.report.gallery.overview import describe_weights
 from pipeline.report.gallery.pictures import piece_together
 from pipeline.report.scripts import PageWriter, data_script
 from pipeline.storage.store import open_store
@@ -213,3 +214,7 @@ def test_scripts_are_one_call_of_plain_json() -> None:
     assert data_script("run", {"a": [1, None, float("nan")], "b": "<"}) == (
         b'S2.take("run",{"a":[1,null,null],"b":"\\u003c"});\n'
     )
+
+
+def test_weights_in_words() -> None:
+    assert describe_weights({"kind": "file", "sha256": "ab" * 32}) == "file abababababab"
