@@ -198,6 +198,7 @@ async def use(tab: Tab, address: str) -> Row:
     seen["first picture ms"] = await marked("", "picture")
     seen["list ms"] = await marked("#/photos", "list")
     seen["filtered list ms, index loaded too"] = await marked("#/photos?q=99999.jpg", "list")
+    seen["24 photos far apart ms"] = await marked("#/photos?q=4242", "list")
     seen["one photo ms"] = await marked("#/photo/1234", "photo")
     timed = "(async () => {{ const t = performance.now(); {} return performance.now() - t; }})()"
     await tab.run("S2.wholeIndex()")
