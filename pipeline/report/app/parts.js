@@ -100,8 +100,8 @@ const S2 = {};
     ok: "ok", review: "to review", fallback: "fallback", skipped: "no crop",
     head_cut: "head cut", face_cut: "face cut", text_cut: "text cut", subject_cut: "subject cut",
     unsafe_area: "under a badge or corner", low_confidence: "low confidence",
-    fallback_next: "another candidate", fallback_largest: "largest crop", fallback_pad: "shown whole, padded",
-    fallback_blur: "shown whole, blurred edge", override: "by a person",
+    fallback_next: "next choice", fallback_largest: "largest crop", fallback_pad: "padded",
+    fallback_blur: "blurred ground", fallback_skip: "left out", override: "by a person",
   };
   S2.words = (name) => WORDS[name] || String(name ?? "").replaceAll("_", " ");
   S2.fileName = (uri) => uri.slice(uri.lastIndexOf("/") + 1) || uri;

@@ -2,10 +2,12 @@
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.inputs.override_rows import read_override_rows
 from pipeline.report.gallery.build import write_gallery
 from pipeline.storage.store import open_store
 from tests.support.browser import Tab, browse
@@ -171,7 +173,7 @@ def test_filters_keys_and_pages(page: str) -> None:
     browse(look)
 
 
-def test_decisions_become_the_overrides_table(page: str) -> None:
+def test_decisions_become_the_overrides_table(page: str, tmp_path: Path) -> None:
     async def decide(tab: Tab) -> str:
         await tab.window(390, 844)
         await tab.open(page + "#/photo/0", PHOTO_READY)
@@ -188,7 +190,12 @@ def test_decisions_become_the_overrides_table(page: str) -> None:
         assert await tab.run("document.querySelectorAll('.plainlist li').length") == 4
         return str(await tab.run("S2.review.csv()"))
 
-    rows = list(csv.DictReader(io.StringIO(browse(decide))))
+    text = browse(decide)
+    (tmp_path / "overrides.csv").write_text(text, newline="")
+    read = read_override_rows(str(tmp_path / "overrides.csv"))  # what a run does with it
+    assert not any(row.is_pattern for row in read)
+    assert [row.name for row in read] == [HOSTILE, HOSTILE, "s3://x/00.jpg", "s3://x/01.jpg"]
+    rows = list(csv.DictReader(io.StringIO(text)))
     given = [{name: value for name, value in row.items() if value} for row in rows]
     focus = given[0]
     assert focus.pop("uri") == HOSTILE
