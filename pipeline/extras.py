@@ -14,6 +14,7 @@ EXTRA_OF = {
     "matplotlib": "eval",
     "moto": "demo",
     "onnxruntime": "eval",
+    "openlineage": "lineage",
     "pandas": "eval",
     "prometheus_client": "cluster",
     "psutil": "demo",

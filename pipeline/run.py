@@ -28,8 +28,10 @@ from pipeline.errors import LedgerError
 from pipeline.estimate.tell import document, lines
 from pipeline.estimate.trial import Work, estimate
 from pipeline.job import PlannedRun, commit, ending_of, plan, verdict_of
+from pipeline.ledger.ledger import Ledger
 from pipeline.live_table import Ending, go_live
 from pipeline.report.costs import Machines, Session
+from pipeline.report.lineage import lineage
 from pipeline.report.progress import Log, Progress, tell_when_stuck
 from pipeline.report.telemetry import Telemetry, endpoint, write_textfile
 from pipeline.settings import RunningSettings, Settings
@@ -50,19 +52,26 @@ def crop_bucket(settings: Settings, log: Log) -> Ending:
     planned = plan(settings, log)
     left = planned.todo.inputs.num_rows
     log.say("plan", planned.message, images=left, covered=planned.todo.covered)
+    if settings.estimating.estimate:
+        return tell_estimate(planned, log) if left else "done"
     planned.take_out(log)
     if not left:
         return planned.end_without_work(log)
     if settings.running.dry_run:
         return "done"
-    if settings.estimating.estimate:
-        return tell_estimate(planned, log)
     job, ledger = planned.begin()
     if manifest := ledger.manifest:  # by another job, since the plan was made
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
         return ending_of(
             verdict_of(settings, manifest.metrics), go_live(settings, ledger.store, log)
         )
+    with lineage(settings.running.openlineage, settings.input.input, ledger, log):
+        return work_and_commit(job, ledger, log)
+
+
+def work_and_commit(job: Job, ledger: Ledger, log: Log) -> Ending:
+    """Do the tasks that have no record yet and commit the run; return how it ended."""
+    settings = job.settings.running
     pending = ledger.pending()
     telemetry = Telemetry(job.run_id, ledger.rows, ledger.task_count)
     for record in ledger.records():  # of an earlier session
@@ -72,7 +81,7 @@ def crop_bucket(settings: Settings, log: Log) -> Ending:
     log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
     session = Session()
     if pending:
-        workers = start_ray(settings.running, len(pending))
+        workers = start_ray(settings, len(pending))
         log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
         session.machines = workers.machines
         if problem := missing_wall():
@@ -80,16 +89,14 @@ def crop_bucket(settings: Settings, log: Log) -> Ending:
             log.say("wall", message)
         progress = Progress(log, ledger.rows - before["images_done"], len(pending))
         with (
-            endpoint(
-                telemetry, settings.running.metrics_port or None, settings.running.metrics_host
-            ),
+            endpoint(telemetry, settings.metrics_port or None, settings.metrics_host),
             tell_when_stuck(log, progress, ray.available_resources),
         ):
             for done in chain(pending, job, workers):
                 telemetry.task_done(done.task, done.metrics)
                 session.task_done(done.metrics, done.spans)
-                if settings.running.metrics_file:
-                    write_textfile(telemetry, settings.running.metrics_file)
+                if settings.metrics_file:
+                    write_textfile(telemetry, settings.metrics_file)
                 well = done.metrics.photos - done.metrics.failed
                 progress.advance(done.metrics.photos, well, done.metrics.crops)
     return commit(job, ledger, log, telemetry.totals, session.facts())

@@ -193,6 +193,12 @@ class RunningSettings:
     metrics_file: str = option(
         "", "write the same figures into this file, for a node exporter", placeholder="FILE"
     )
+    openlineage: str = option(
+        "",
+        "tell OpenLineage of the run's start and end: add lines to this file, or send them to this "
+        "http(s) address, with the key in OPENLINEAGE_API_KEY if there is one",
+        placeholder="FILE_OR_URL",
+    )
 
     def __post_init__(self) -> None:
         check(self)

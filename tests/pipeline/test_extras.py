@@ -16,7 +16,7 @@ EXTRAS = PYPROJECT["optional-dependencies"]
 # Named otherwise than what is imported, or brought by another package of the extra.
 DISTRIBUTION = {"prometheus_client": "prometheus-client", "skimage": "scikit-image",
                 "sklearn": "scikit-learn", "aiobotocore": "s3fs", "botocore": "s3fs",
-                "aiohttp": "s3fs"}  # fmt: skip
+                "aiohttp": "s3fs", "openlineage": "openlineage-python"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("package", "extra"), EXTRA_OF.items())
