@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from pipeline.code_version import code_version
 from pipeline.cropping.build import Weights, choose_weights, make_source
 from pipeline.errors import SettingError
-from pipeline.inputs.listing import list_inputs, refuse_overlap
+from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.identity import RunSpec
@@ -121,7 +121,7 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
         input_sha256="",  # of what is left to do, and therefore filled in below
     )
     store = open_store(settings.running.output)
-    todo, obeyed, listed = _todo(settings, overrides, store, spec)
+    todo, obeyed, listed = _todo(settings, overrides, store, spec, log)
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tell_standing(todo, log)
@@ -131,7 +131,7 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
 
 
 def _todo(
-    settings: Settings, overrides: Overrides, store: Store, spec: RunSpec
+    settings: Settings, overrides: Overrides, store: Store, spec: RunSpec, log: Log
 ) -> tuple[Todo, Overridden, pa.Table | None]:
     """The photos to do: of the run to resume, of the run to repair, or of the input.
 
@@ -146,7 +146,12 @@ def _todo(
         obeyed = overrides.obeyed(failed)
         spec = replace(spec, parent=about.retry)
         return uncovered(store, spec, obeyed.inputs, "full", channel), obeyed, None
-    listed = list_inputs(about.input, about.limit, about.focus)
+    found = list_all(about.input, about.limit, about.focus, about.uri_column, about.selection)
+    if found.left_out:
+        log.say("left_out", found.left_out.message, rows=sum(found.left_out.rows.values()))
+    listed = found.table
+    if not listed.num_rows:
+        log.say("empty", f"WARNING: {about.input} holds no photos")
     obeyed = overrides.obeyed(listed)
     whole = listed if about.limit is None else None
     return uncovered(store, spec, obeyed.inputs, about.mode, channel), obeyed, whole

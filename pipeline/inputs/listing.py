@@ -9,27 +9,29 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import ReadError, SettingError, UsageError
 from pipeline.inputs.focus import FocusColumns, with_focus
 from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.http import HttpPolicy, read_http
-from pipeline.inputs.lists import is_list, read_list
+from pipeline.inputs.left_out import LeftOut
+from pipeline.inputs.lists import URI, is_list, read_list
+from pipeline.inputs.local_files import file_info, local_bytes, walk
+from pipeline.inputs.selection import Selection
 from pipeline.schema import INPUTS
-from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of
+from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import (
     ObjectChangedError,
     ObjectInfo,
     ObjectTooLargeError,
     StoreUnavailableError,
 )
-from pipeline.storage.local import file_etag, read_file
+from pipeline.storage.local import read_file
 from pipeline.storage.store import Store, open_store
 
 BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
@@ -40,36 +42,81 @@ def image_id(uri: str) -> str:
     return hashlib.sha256(uri.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
+@dataclass(frozen=True)
+class Listing:
+    """The photos of an input: `schema.INPUTS`, then pass-through columns; and what is left out."""
+
+    table: pa.Table
+    left_out: LeftOut
+
+
 def list_inputs(
     input_uri: str, limit: int | None = None, focus_columns: FocusColumns | None = None
 ) -> pa.Table:
-    """List every photo of an input, sorted by uri: `schema.INPUTS`, then pass-through columns.
+    """The table of `list_all`, with its defaults."""
+    return list_all(input_uri, limit, focus_columns).table
+
+
+def list_all(
+    input_uri: str,
+    limit: int | None = None,
+    focus_columns: FocusColumns | None = None,
+    uri_column: str = URI,
+    selection: Selection = Selection(),  # noqa: B008  it is frozen
+) -> Listing:
+    """List every photo of an input, sorted by uri.
 
     Objects of a prefix come with the ETag and size of the listing, files with time and size, rows
-    of a list with what the list says.
+    of a list with what the list says. A folder or bucket without photos gives no rows.
     limit: keep the first so many; None keeps all.
     focus_columns: columns of the list that hold each photo's focal point; None for none.
+    uri_column: the list's column of addresses.
+    selection: which files of a folder or prefix, and rows of a list, are taken.
 
-    Raises UsageError when there is nothing, when a uri occurs twice, or when a list is not one that
-    `pipeline.inputs.lists` accepts.
+    Raises UsageError when there is no such place, when nothing matches a glob, or when a list is
+    not one that `pipeline.inputs.lists` accepts.
     """
     refuse_credentials(input_uri)
+    input_uri = s3_spelling(input_uri)
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
-    if focus_columns is not None and not is_list(input_uri):
-        raise SettingError("focus_columns", "are columns of a list; the input is no list")
     if is_list(input_uri):
-        table = _pin_files(read_list(input_uri, focus_columns or ()))
+        read = read_list(input_uri, focus_columns or (), uri_column)
+        table, left_out = _selected(_pin_files(read.table), selection, read.left_out)
         table = table if focus_columns is None else with_focus(table, focus_columns)
-    elif scheme_of(input_uri) == "file":
-        table = _table(_walk(local_path(input_uri)))
     else:
-        table = _table(_objects(input_uri))
-    if table.num_rows == 0:
-        raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
+        if focus_columns is not None or uri_column != URI:
+            name = "uri_column" if focus_columns is None else "focus_columns"
+            raise SettingError(name, "is about columns of a list; the input is no list")
+        left_out = LeftOut()
+        is_local = scheme_of(input_uri) == "file"
+        found = walk(local_path(input_uri)) if is_local else _objects(input_uri)
+        table = _table(_taken(found, selection, left_out))
+        if table.num_rows == 0 and not left_out and is_pattern(input_uri):
+            raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
     table = table.sort_by("uri")
-    _refuse_duplicates(table)
-    return table if limit is None else table.slice(0, limit).combine_chunks()
+    return Listing(table if limit is None else table.slice(0, limit).combine_chunks(), left_out)
+
+
+def _taken(
+    found: Iterable[tuple[str, ObjectInfo]], selection: Selection, left_out: LeftOut
+) -> Iterator[tuple[str, ObjectInfo]]:
+    for uri, info in found:
+        if reason := selection.reason(uri):
+            left_out.row(reason, uri)
+        else:
+            yield uri, info
+
+
+def _selected(table: pa.Table, selection: Selection, left_out: LeftOut) -> tuple[pa.Table, LeftOut]:
+    """The rows of a list that are taken; without patterns that is every one."""
+    if not (selection.include or selection.exclude):
+        return table, left_out
+    reasons = [selection.reason(uri) for uri in table["uri"].to_pylist()]
+    for uri, reason in zip(table["uri"].to_pylist(), reasons, strict=True):
+        if reason:
+            left_out.row(reason, uri)
+    return table.filter(pa.array([reason is None for reason in reasons], pa.bool_())), left_out
 
 
 def refuse_overlap(input_uri: str, output_uri: str) -> None:
@@ -100,11 +147,12 @@ def read_image(
     network, timeout (transient).
     """
     try:
+        uri = s3_spelling(uri)
         scheme = scheme_of(uri)
         if scheme in ("http", "https"):
             return read_http(uri, http, max_bytes)
         if scheme == "file":
-            return read_file(Path(os.fsdecode(_local_bytes(uri))), etag, max_bytes)
+            return read_file(Path(os.fsdecode(local_bytes(uri))), etag, max_bytes)
         store, key = _locate(uri)
         return store.read(key, etag, max_bytes)
     except FileNotFoundError as error:
@@ -141,55 +189,20 @@ def _store(root: str, pid: int) -> Store:
 
 
 def _objects(uri: str) -> Iterator[tuple[str, ObjectInfo]]:
-    """(address, info) of the objects under a prefix or matching a glob, in the store's order."""
+    """(address, info) of the objects under a prefix or matching a glob, in the store's order.
+
+    A prefix that holds objects as it is written is no glob, even where it has a `[` or a `*`.
+    """
     bucket = "/".join(uri.split("/", 3)[:3])
     pattern = uri[len(bucket) + 1 :]
-    keep = regex_of(pattern) if is_pattern(pattern) else None
-    for info in open_store(bucket).list(literal_prefix(pattern)):
+    store = open_store(bucket)
+    prefix, keep = pattern, None
+    if is_pattern(pattern) and next(store.list(pattern), None) is None:
+        prefix, keep = literal_prefix(pattern), regex_of(pattern)
+    for info in store.list(prefix):
         folder_marker = info.key.endswith("/") and info.bytes == 0
         if not folder_marker and (keep is None or keep.fullmatch(info.key)):
             yield f"{bucket}/{info.key}", info
-
-
-def _walk(path: str) -> Iterator[tuple[str, ObjectInfo]]:
-    """(path, info) of the regular files below a folder or matching a glob; links to folders not."""
-    root = Path(literal_prefix(path)).absolute()
-    if is_pattern(path) and not Path(path).exists():
-        keep, root = regex_of(str(Path(path).absolute())), (root if root.is_dir() else root.parent)
-    else:
-        keep, root = None, Path(path).absolute()
-    if root.is_file():
-        yield _local_uri(root), _file_info(root)
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in names:
-            file = Path(folder, name)
-            if name.startswith(".") or not file.is_file():
-                continue
-            if keep is None or keep.fullmatch(str(file)):
-                yield _local_uri(file), _file_info(file)
-
-
-def _file_info(path: Path) -> ObjectInfo:
-    status = path.stat()
-    return ObjectInfo(str(path), status.st_size, file_etag(status), status.st_mtime)
-
-
-def _local_uri(path: Path) -> str:
-    """The path itself, or a file:// address where its name is not valid UTF-8."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return "file://" + quote(os.fsencode(path))
-    return str(path)
-
-
-def _local_bytes(uri: str) -> bytes:
-    from urllib.parse import unquote_to_bytes
-
-    if uri.lower().startswith("file://"):
-        return unquote_to_bytes(uri[len("file://") :])
-    return os.fsencode(uri)
 
 
 def _table(found: Iterable[tuple[str, ObjectInfo]]) -> pa.Table:
@@ -219,27 +232,15 @@ def _pin_files(table: pa.Table) -> pa.Table:
     etags, sizes = table["etag"].to_pylist(), table["bytes"].to_pylist()
     for row, uri in enumerate(uris):
         if scheme_of(uri) == "file" and etags[row] is None:
-            path = Path(os.fsdecode(_local_bytes(uri)))
+            path = Path(os.fsdecode(local_bytes(uri)))
             if path.is_file():
-                info = _file_info(path)
+                info = file_info(path)
                 etags[row], sizes[row] = info.etag, info.bytes
     for name, values in (("etag", etags), ("bytes", sizes)):
         field = INPUTS.field(name)
         column = pa.array(values, field.type)
         table = table.set_column(table.schema.get_field_index(name), field, column)
     return table.add_column(0, INPUTS.field("image_id"), [ids])
-
-
-def _refuse_duplicates(table: pa.Table) -> None:
-    uris = table["uri"].combine_chunks()
-    same = pc.equal(uris.slice(1), uris.slice(0, len(uris) - 1))
-    repeats = pc.sum(same).as_py() or 0
-    if repeats:
-        first = uris.slice(1).filter(same)[0].as_py()
-        raise UsageError(
-            f"{repeats} rows repeat a uri, the first is {first[:200]!r}. One row per photo: "
-            "remove the repeats from the list."
-        )
 
 
 def _folder(uri: str) -> str:

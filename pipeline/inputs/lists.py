@@ -1,176 +1,93 @@
-"""Read input lists, Parquet or CSV. They are untrusted files, read with a fixed schema.
+"""Read input lists. They are untrusted files, and what can't be used costs its row, not the list.
 
-Columns of ours:  uri (required), etag, bytes, boxes (list of [x0, y0, x1, y1], source pixels;
-                  in CSV as JSON text). Every other column passes through to `images`.
-Refused: values that are not plain (nested, binary, pickled extension types) and names that `images`
-or `crops` already use. File metadata is dropped. Sizes are limited.
+Columns of ours:  uri (required; another name by --uri-column), etag, bytes, boxes (list of
+                  [x0, y0, x1, y1], source pixels; in CSV and JSON Lines as JSON). Every other
+                  column passes through to `images`.
+Refused as a whole: a list without uris, and names that `images` or `crops` already use.
 """
 
 import json
-from collections.abc import Collection
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError, UsageError
+from pipeline.inputs.left_out import LeftOut
+from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUTS
-from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of
-from pipeline.storage.backend import ObjectTooLargeError
-from pipeline.storage.store import open_store
+from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of
 
-SUFFIXES = (".parquet", ".csv")
-MAX_LIST_BYTES = 4 << 30
-MAX_LIST_ROWS = 50_000_000
+URI = "uri"
 MAX_URI_CHARACTERS = 4096
-MAX_TEXT_BYTES = 1 << 20  # of one value of a column that passes through
-THRIFT_LIMIT = 64 << 20  # bytes of text, and items of a container, in a Parquet footer
+MAX_BOXES = 1000  # of one photo
 RESERVED = {*IMAGES.names, *CROPS.names, "image_id", "run_id", "task"} - {"uri", "etag", "bytes"}
-PLAIN = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_string, pt.is_large_string,
-         pt.is_timestamp, pt.is_date)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ListRead:
+    """The rows of a list that can be used, and what was left out of it."""
+
+    table: pa.Table
+    left_out: LeftOut
 
 
 def is_list(uri: str) -> bool:
     """Whether an input address names a list rather than photos."""
-    return uri.lower().endswith(SUFFIXES)
+    return is_table_file(uri)
 
 
-def read_list(uri: str, named: Collection[str] = ()) -> pa.Table:
+def read_list(uri: str, named: Collection[str] = (), uri_column: str = URI) -> ListRead:
     """Read the rows of a list: uri, etag, bytes, `boxes` where given, pass-through columns.
 
     named: columns that a setting names, so that they may have names of ours.
+    uri_column: the column of addresses.
 
-    Raises UsageError, saying which column or row and what is expected.
+    Raises UsageError where the list as a whole can't be used, saying what is expected.
     """
-    table = _fixed(read_table_file(uri), named)
-    _check_uris(table["uri"].to_pylist(), local_list=scheme_of(uri) == "file")
-    return table
+    table, left_out = read_table_file(uri)
+    table = _fixed(_with_uri(table, uri_column), named)
+    table = _only_usable(table, scheme_of(uri) == "file", left_out)
+    if left_out.rows and not table.num_rows:
+        raise UsageError(f"no row of the list {uri!r} can be used; {left_out.message}")
+    return ListRead(table, left_out)
 
 
-def read_table_file(uri: str) -> pa.Table:
-    """Read a Parquet or CSV file whose columns are plain, but for `boxes`; CSV gives texts.
-
-    Raises UsageError.
-    """
-    data = _bytes_of(uri)
-    try:
-        table = _parquet(data) if uri.lower().endswith(".parquet") else _csv(data)
-    except pa.ArrowException as error:
-        raise UsageError(f"{uri!r} cannot be read as a list: {error}") from error
-    if table.num_rows > MAX_LIST_ROWS:
-        raise UsageError(f"{uri!r} has {table.num_rows} rows, at most {MAX_LIST_ROWS}: split it")
-    return table
-
-
-def _bytes_of(uri: str) -> bytes:
-    folder, _, name = uri.rpartition("/")
-    if scheme_of(uri) == "file":
-        path = Path(local_path(uri)).absolute()
-        folder, name = str(path.parent), path.name
-    try:
-        return open_store(folder).read(name, max_bytes=MAX_LIST_BYTES)
-    except FileNotFoundError as error:
-        raise UsageError(f"the list {uri!r} does not exist") from error
-    except ObjectTooLargeError as error:
-        raise UsageError(f"the list {uri!r} is too large: {error}; split it") from error
-
-
-def _parquet(data: bytes) -> pa.Table:
-    limits: dict[str, Any] = {
-        "thrift_string_size_limit": THRIFT_LIMIT,
-        "thrift_container_size_limit": THRIFT_LIMIT,
-        "arrow_extensions_enabled": False,
-    }
-    file = pq.ParquetFile(BytesIO(data), **limits)
-    if file.metadata.num_rows > MAX_LIST_ROWS:
-        raise UsageError(f"the list has {file.metadata.num_rows} rows, at most {MAX_LIST_ROWS}")
-    for field in file.schema_arrow:
-        _check_type(field)  # before a value is decoded
-    # Dictionary encoding can say a long text a million times in a few bytes. So the lengths of the
-    # distinct texts, and their sum over all rows, are checked before the column is expanded.
-    texts = [
-        f.name for f in file.schema_arrow if pt.is_string(f.type) or pt.is_large_string(f.type)
-    ]
-    table = pq.ParquetFile(BytesIO(data), read_dictionary=texts, **limits).read()
-    for name in texts:
-        _check_lengths(table[name])
-    return table.cast(pa.schema([field.remove_metadata() for field in file.schema_arrow]))
-
-
-def _check_lengths(column: pa.ChunkedArray) -> None:
-    total = 0
-    for chunk in column.chunks:
-        lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
-        if len(lengths) and pc.max(lengths).as_py() > MAX_TEXT_BYTES:
-            raise UsageError(f"a text of the list has more than {MAX_TEXT_BYTES} bytes")
-        total += pc.sum(pc.take(lengths, chunk.indices)).as_py() or 0
-    if total > MAX_LIST_BYTES:
+def _with_uri(table: pa.Table, uri_column: str) -> pa.Table:
+    names = table.column_names
+    if uri_column not in names:
+        found = ", ".join(names) or "none"
+        if uri_column != URI:
+            raise SettingError("uri_column", f"names {uri_column!r}, and the list has {found}")
         raise UsageError(
-            f"a column of the list has {total} bytes of text, at most {MAX_LIST_BYTES}"
+            f"the list needs a column 'uri'; it has {found}. Name another with --uri-column"
         )
-
-
-def _csv(data: bytes) -> pa.Table:
-    """Read a CSV list; all columns are text, so that "007" stays "007"."""
-    names = pa.csv.open_csv(BytesIO(data)).schema.names
-    table = pa.csv.read_csv(
-        BytesIO(data),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names}, strings_can_be_null=True,
-            null_values=[""],
-        ),
-    )  # fmt: skip
-    if "boxes" not in table.column_names:
+    if uri_column == URI:
         return table
-    try:
-        boxes = [json.loads(text) if text else None for text in table["boxes"].to_pylist()]
-        column = pa.array(boxes, INPUT_BOXES.type)
-    except (ValueError, TypeError, pa.ArrowException) as error:
-        raise UsageError(f"column 'boxes' must be JSON like [[x0, y0, x1, y1]]: {error}") from error
-    return table.set_column(table.schema.get_field_index("boxes"), INPUT_BOXES, column)
+    if URI in names:
+        raise SettingError("uri_column", "names another column, and the list has a 'uri' too")
+    return table.rename_columns([URI if name == uri_column else name for name in names])
 
 
 def _fixed(table: pa.Table, named: Collection[str]) -> pa.Table:
+    """The columns of ours in their types, then the others."""
     names = table.column_names
     for name in names:
         if name in RESERVED - {"image_id", "boxes", *named}:
             raise UsageError(f"the column {name!r} would collide with ours; rename it")
-    if len(set(names)) != len(names):
-        raise UsageError("the list names a column twice")
-    if "uri" not in names:
-        raise UsageError(f"the list needs a column 'uri'; it has {', '.join(names) or 'none'}")
     columns, fields = [], []
-    for field in (INPUTS.field("uri"), INPUTS.field("etag"), INPUTS.field("bytes")):
+    for field in (INPUTS.field(URI), INPUTS.field("etag"), INPUTS.field("bytes")):
         column = table[field.name] if field.name in names else pa.nulls(len(table), field.type)
         columns.append(_cast(column, field))
-        fields.append(field)
-    if "boxes" in names:
-        columns.append(_cast(table["boxes"], INPUT_BOXES))
-        fields.append(INPUT_BOXES)
-    for field in table.schema:
-        if field.name in ("uri", "etag", "bytes", "boxes", "image_id"):
-            continue
-        columns.append(table[field.name])
         fields.append(pa.field(field.name, field.type))
-    if columns[0].null_count:
-        raise UsageError(f"{columns[0].null_count} rows of the list have no uri")
+    in_order = sorted(table.schema, key=lambda field: field.name != INPUT_BOXES.name)
+    for field in in_order:
+        if field.name not in (URI, "etag", "bytes", "image_id"):
+            columns.append(table[field.name])
+            fields.append(pa.field(field.name, field.type))
     return pa.table(columns, schema=pa.schema(fields))
-
-
-def _check_type(field: pa.Field) -> None:
-    if field.name == "boxes":
-        return  # cast to its one type later
-    if not any(is_plain(field.type) for is_plain in PLAIN):
-        raise UsageError(
-            f"the column {field.name!r} is {field.type}; a list may hold numbers, booleans, text, "
-            "dates and times"
-        )
 
 
 def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
@@ -180,15 +97,97 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
         raise UsageError(f"the column {field.name!r} must be {field.type}: {error}") from error
 
 
-def _check_uris(uris: list[str], local_list: bool) -> None:
-    for row, uri in enumerate(uris):
-        if not uri or len(uri) > MAX_URI_CHARACTERS:
-            raise UsageError(
-                f"row {row} of the list: a uri has 1 to {MAX_URI_CHARACTERS} characters"
-            )
-        if scheme_of(uri) == "file" and not local_list:
-            raise UsageError(
-                f"row {row} of the list names a local file ({uri[:100]!r}); only a local list "
-                "may, or a list in a bucket could read this machine's files"
-            )
+def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut) -> pa.Table:
+    """The rows that can be used, each uri once, ETags bare; the others are noted."""
+    uris = [uri and s3_spelling(uri) for uri in table[URI].to_pylist()]
+    reasons = _reasons(uris, is_local)
+    if INPUT_BOXES.name in table.column_names:
+        boxes, wrong = _boxes(table[INPUT_BOXES.name])
+        reasons = [reason or worse for reason, worse in zip(reasons, wrong, strict=True)]
+        place = table.schema.get_field_index(INPUT_BOXES.name)
+        table = table.set_column(place, INPUT_BOXES, boxes)
+    for number, reason in enumerate(reasons, start=1):
+        if reason:
+            left_out.row(reason, f"row {number}")
+    etags = [_bare(etag) for etag in table["etag"].to_pylist()]
+    for name, values in ((URI, uris), ("etag", etags)):
+        field = INPUTS.field(name)
+        table = table.set_column(
+            table.schema.get_field_index(name), pa.field(name, field.type),
+            pa.array(values, field.type),
+        )  # fmt: skip
+    kept = table.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
+    schema = kept.schema.set(kept.schema.get_field_index(URI), INPUTS.field(URI))
+    return kept.cast(schema)
+
+
+def _reasons(uris: Sequence[str | None], is_local: bool) -> list[str | None]:
+    """Why each row is left out, None where it is not. A credential is not repeated."""
+    seen: set[str] = set()
+    reasons: list[str | None] = []
+    for uri in uris:
+        reason = _reason(uri, is_local)
+        if reason is None and uri in seen:
+            reason = "repeat a uri"
+        if uri is not None:
+            seen.add(uri)
+        reasons.append(reason)
+    return reasons
+
+
+def _reason(uri: str | None, is_local: bool) -> str | None:
+    if not uri:
+        return "have no uri"
+    if len(uri) > MAX_URI_CHARACTERS:
+        return f"have a uri of over {MAX_URI_CHARACTERS:,} characters"
+    if scheme_of(uri) == "file" and not is_local:
+        return "name a local file, which only a local list may"
+    try:
         refuse_credentials(uri)
+    except UsageError:
+        return "carry a credential in their uri"
+    return None
+
+
+def _bare(etag: str | None) -> str | None:
+    """An ETag as stores give it: without quotes and without the mark of a weak one."""
+    return etag and etag.strip().removeprefix("W/").strip('"')
+
+
+def _boxes(column: pa.ChunkedArray) -> tuple[pa.Array, list[str | None]]:
+    """The column in its type, and why a row of it can't be used.
+
+    Raises UsageError where the column has another type altogether.
+    """
+    if pt.is_string(column.type) or pt.is_large_string(column.type):
+        values = [_read_boxes(text) for text in column.to_pylist()]
+    elif pt.is_null(column.type):
+        values = [None] * len(column)
+    else:
+        try:
+            values = column.cast(INPUT_BOXES.type).to_pylist()
+        except pa.ArrowException as error:
+            message = f"the column 'boxes' must be {INPUT_BOXES.type}: {error}"
+            raise UsageError(message) from error
+    reasons: list[str | None] = []
+    for value in values:
+        reason = None
+        if isinstance(value, str):
+            reason = value
+        elif value is not None and len(value) > MAX_BOXES:
+            reason = f"have over {MAX_BOXES:,} boxes"
+        reasons.append(reason)
+    kept = [None if reason else value for value, reason in zip(values, reasons, strict=True)]
+    return pa.array(kept, INPUT_BOXES.type), reasons
+
+
+def _read_boxes(text: str | None) -> Any:
+    """Boxes from JSON; a text that is none gives the reason, as a text."""
+    if not text:
+        return None
+    try:
+        boxes = json.loads(text)
+        pa.array([boxes], INPUT_BOXES.type)
+    except (ValueError, TypeError, RecursionError, pa.ArrowException):
+        return "have boxes that are not JSON like [[x0, y0, x1, y1]]"
+    return boxes

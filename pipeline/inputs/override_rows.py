@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.globs import is_pattern, regex_text
-from pipeline.inputs.lists import is_list, read_table_file
+from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.shapes import Shape, parse_shape
 
 ADDRESS, PATTERN = "uri", "pattern"
@@ -51,14 +51,16 @@ def read_override_rows(uri: str) -> list[OverrideRow]:
     Raises SettingError, naming the first row (1 is the first below the header) and column that
     make no sense.
     """
-    if not is_list(uri):
+    if not is_table_file(uri):
         raise SettingError("overrides", f"must name a .parquet or .csv table, not {uri!r}")
     try:
-        table = read_table_file(uri)
+        table, left_out = read_table_file(uri)
     except SettingError:
         raise
     except UsageError as error:
         raise SettingError("overrides", f"cannot be read: {error}") from error
+    if left_out:  # of a person's decisions none is to be lost
+        raise SettingError("overrides", f"table can't be used whole; {left_out.message}")
     names = table.column_names
     for name in names:
         if name not in COLUMNS or names.count(name) > 1:

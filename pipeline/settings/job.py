@@ -10,6 +10,7 @@ from pipeline.options import check, option
 if TYPE_CHECKING:
     from pipeline.inputs.focus import FocusColumns
     from pipeline.inputs.http import HttpPolicy
+    from pipeline.inputs.selection import Selection
 
 _MIB = 1 << 20
 
@@ -23,7 +24,7 @@ class InputSettings:
 
     input: str = option(
         "",
-        "folder, glob, s3:// prefix, or a .parquet/.csv list with a column `uri`",
+        "folder, glob, s3:// prefix, or a list: .parquet, .csv or .jsonl, or these with .gz",
         placeholder="ADDRESS",
         required=True,
     )
@@ -38,6 +39,11 @@ class InputSettings:
         "two columns of the list with each photo's focal point, 0 to 1, by comma: `x,y`",
         placeholder="X,Y",
     )
+    uri_column: str = option("uri", "the list's column of addresses", placeholder="COLUMN")
+    include: str = option(
+        "", "only photos that match one of these globs, by comma: *.jpg", placeholder="GLOBS"
+    )
+    exclude: str = option("", "no photos that match one of these globs", placeholder="GLOBS")
     http_hosts: str = option(
         "",
         "hosts that photos may be fetched from by HTTP(S), by comma; `.example.com` is every name "
@@ -93,6 +99,16 @@ class InputSettings:
         if len(names) != 2 or not all(names) or names[0] == names[1]:
             raise SettingError("focus_columns", f"are two names, not {self.focus_columns!r}")
         return names[0], names[1]
+
+    @property
+    def selection(self) -> "Selection":
+        """`include` and `exclude`, read."""
+        from pipeline.inputs.selection import Selection
+
+        parts = (self.include, self.exclude)
+        return Selection(
+            *(tuple(g.strip() for g in text.split(",") if g.strip()) for text in parts)
+        )
 
     @property
     def http(self) -> "HttpPolicy | None":

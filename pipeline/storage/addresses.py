@@ -23,6 +23,11 @@ def scheme_of(uri: str) -> str:
     return match.group(1).lower() if match else "file"
 
 
+def s3_spelling(uri: str) -> str:
+    """The address with Hadoop's schemes of S3, s3a:// and s3n://, written as s3://."""
+    return f"s3://{uri[len('s3a://') :]}" if scheme_of(uri) in ("s3a", "s3n") else uri
+
+
 def local_path(uri: str) -> str:
     """The local path that a plain path or a file:// address names. Raises UsageError."""
     if not uri:

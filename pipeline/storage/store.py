@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.extras import extra_needed
-from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of
+from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import (
     Backend,
     ObjectInfo,
@@ -208,6 +208,7 @@ def open_store(uri: str, backoff: Backoff | None = None) -> Store:
     store that is not known to create once.
     """
     refuse_credentials(uri)
+    uri = s3_spelling(uri)
     scheme = scheme_of(uri)
     backend: Backend
     if scheme == "file":

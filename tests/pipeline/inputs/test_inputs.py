@@ -8,7 +8,14 @@ import pytest
 
 from pipeline import schema
 from pipeline.errors import ReadError, UsageError
-from pipeline.inputs.listing import image_id, list_inputs, read_image, refuse_overlap
+from pipeline.inputs.listing import (
+    image_id,
+    list_all,
+    list_inputs,
+    read_image,
+    refuse_overlap,
+)
+from pipeline.inputs.selection import Selection
 from tests.pipeline.storage.test_storage import STRANGE_KEYS
 
 
@@ -17,7 +24,7 @@ def photos(tmp_path: Path) -> Path:
     """Four files in two folders, and what a listing must leave out."""
     folder = tmp_path / "photos"
     (folder / "2026" / "11").mkdir(parents=True)
-    for name in ("b.jpg", "a.png", "2026/c.jpg", "2026/11/d.txt"):
+    for name in ("b.jpg", "a.png", "2026/c.jpg", "2026/11/d.bin"):
         (folder / name).write_bytes(name.encode())
     (folder / ".hidden").write_bytes(b"")
     os.mkfifo(folder / "pipe")
@@ -32,7 +39,7 @@ def names(uri: str, folder: Path) -> list[str]:
 def test_a_folder_is_listed_whole_and_sorted(photos: Path) -> None:
     table = list_inputs(str(photos))
     assert table.schema == schema.INPUTS
-    assert names(str(photos), photos) == ["2026/11/d.txt", "2026/c.jpg", "a.png", "b.jpg"]
+    assert names(str(photos), photos) == ["2026/11/d.bin", "2026/c.jpg", "a.png", "b.jpg"]
     assert table["bytes"].to_pylist() == [13, 10, 5, 5]
     assert table["etag"].null_count == 0
     assert list_inputs(f"file://{photos}").equals(table)
@@ -43,7 +50,7 @@ def test_a_folder_is_listed_whole_and_sorted(photos: Path) -> None:
     [
         ("*.jpg", ["b.jpg"]),
         ("**/*.jpg", ["2026/c.jpg", "b.jpg"]),
-        ("2026/*/d.???", ["2026/11/d.txt"]),
+        ("2026/*/d.???", ["2026/11/d.bin"]),
         ("[ab].*", ["a.png", "b.jpg"]),
         ("[!a].*", ["b.jpg"]),
         ("a.png", ["a.png"]),
@@ -66,6 +73,63 @@ def test_nothing_found_is_an_error(photos: Path) -> None:
     for uri in (f"{photos}/*.gif", str(photos / "absent")):
         with pytest.raises(UsageError, match="nothing found"):
             list_inputs(uri)
+
+
+def test_a_place_without_photos_gives_no_rows(s3: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "list.csv").write_text("uri,user\n")
+    for uri in (str(tmp_path / "empty"), f"{s3}/nothing/", str(tmp_path / "list.csv")):
+        table = list_inputs(uri)
+        assert table.num_rows == 0
+        assert table.schema.names[:4] == schema.INPUTS.names
+
+
+def test_texts_beside_photos_are_left_out_and_counted(photos: Path) -> None:
+    for name in ("readme.md", "2026/index.JSON", "2026/list.csv.gz"):
+        (photos / name).write_text("x")
+    found = list_all(str(photos))
+    assert found.table.num_rows == 4
+    assert found.left_out.rows == {"are text or data by their names": 3}
+    assert "left out of the input: 3 that are text or data" in found.left_out.message
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "expected"),
+    [
+        ((), (), ["2026/11/d.bin", "2026/c.jpg", "a.png", "b.jpg"]),
+        (("*.jpg",), (), ["2026/c.jpg", "b.jpg"]),
+        ((), ("2026/**",), ["a.png", "b.jpg"]),
+        (("*.jpg", "*.png"), ("2026/c.*",), ["a.png", "b.jpg"]),
+        (("pg",), (), []),
+    ],
+)
+def test_files_are_chosen_by_their_names(
+    photos: Path, include: tuple[str, ...], exclude: tuple[str, ...], expected: list[str]
+) -> None:
+    found = list_all(str(photos), selection=Selection(include, exclude))
+    uris = found.table["uri"].to_pylist()
+    assert [Path(uri).relative_to(photos).as_posix() for uri in uris] == expected
+    assert sum(found.left_out.rows.values()) == 4 - len(expected)
+
+
+def test_a_prefix_with_characters_of_a_glob_is_a_prefix(s3: str) -> None:
+    client = boto3.client("s3")
+    for key in ("in [2024]/1.jpg", "in 2/2.jpg", "what?/3.jpg"):
+        client.put_object(Bucket=s3[5:], Key=key, Body=b"x")
+    assert list_inputs(f"{s3}/in [2024]/")["uri"].to_pylist() == [f"{s3}/in [2024]/1.jpg"]
+    assert list_inputs(f"{s3}/what?/")["uri"].to_pylist() == [f"{s3}/what?/3.jpg"]
+    assert list_inputs(f"{s3}/in [12]*/*")["uri"].to_pylist() == [f"{s3}/in 2/2.jpg"]
+
+
+@pytest.mark.parametrize("scheme", ["s3a", "S3N"])
+def test_hadoop_s_schemes_are_s3(s3: str, scheme: str, tmp_path: Path) -> None:
+    client = boto3.client("s3")
+    client.put_object(Bucket=s3[5:], Key="d/1.jpg", Body=b"x")
+    there = f"{scheme}{s3[2:]}"
+    assert list_inputs(f"{there}/d/")["uri"].to_pylist() == [f"{s3}/d/1.jpg"]
+    assert read_image(f"{there}/d/1.jpg") == b"x"
+    (tmp_path / "list.csv").write_text(f"uri\n{there}/d/1.jpg\n")
+    assert list_inputs(str(tmp_path / "list.csv"))["uri"].to_pylist() == [f"{s3}/d/1.jpg"]
 
 
 def test_a_prefix_lists_every_key_as_it_is(s3: str) -> None:

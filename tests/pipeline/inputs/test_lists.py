@@ -1,14 +1,17 @@
 """Lists are untrusted: fixed columns, plain types, no local files from afar, no credentials."""
 
 import datetime
+import gzip
+import json
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import UsageError
-from pipeline.inputs.listing import image_id, list_inputs
+from pipeline.errors import SettingError, UsageError
+from pipeline.inputs.listing import image_id, list_all, list_inputs
 from pipeline.storage.store import open_store
 
 
@@ -62,19 +65,14 @@ def test_files_of_a_local_list_are_pinned(tmp_path: Path) -> None:
     [
         ({"url": ["x"]}, "needs a column 'uri'; it has url"),
         ({"uri": [1]}, None),
-        ({"uri": [None, "s3://b/k"]}, "1 rows of the list have no uri"),
-        ({"uri": [""]}, "row 0 of the list: a uri has 1 to"),
-        ({"uri": ["s3://b/" + "k" * 5000]}, "row 0 of the list: a uri has 1 to"),
-        ({"uri": ["s3://b/k"] * 3}, "2 rows repeat a uri, the first is 's3://b/k'"),
+        ({"uri": [""]}, "no row of the list"),
+        ({"uri": ["s3://b/" + "k" * 5000]}, "have a uri of over 4,096 characters (row 1)"),
         ({"uri": ["s3://b/k"], "status": ["ok"]}, "'status' would collide with ours"),
         ({"uri": ["s3://b/k"], "image": ["ok"]}, "'image' would collide with ours"),
-        ({"uri": ["s3://b/k"], "x": [[1]]}, "'x' is list<"),
-        ({"uri": ["s3://b/k"], "x": [b"\x80\x04"]}, "'x' is binary"),
-        ({"uri": ["s3://b/k"], "x": [{"a": 1}]}, "'x' is struct<"),
         ({"uri": ["s3://b/k"], "boxes": [[[1.0, 2.0]]]}, "'boxes' must be list<"),
         ({"uri": ["s3://b/k"], "bytes": ["many"]}, "'bytes' must be int64"),
-        ({"uri": ["https://user:secret@host/k"]}, "user:password@"),
-        ({"uri": ["https://host/k?X-Amz-Signature=secret"]}, "parameter 'X-Amz-Signature'"),
+        ({"uri": ["https://user:secret@host/k"]}, "carry a credential in their uri (row 1)"),
+        ({"uri": ["https://host/k?X-Amz-Signature=secret"]}, "carry a credential"),
     ],
 )
 def test_a_list_that_is_not_acceptable(
@@ -88,6 +86,117 @@ def test_a_list_that_is_not_acceptable(
         list_inputs(uri)
     assert message in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_a_row_that_can_t_be_used_costs_itself_alone(tmp_path: Path) -> None:
+    uris = [
+        "s3://b/2", None, "s3://b/1", "s3://b/2", "", "https://h/k?jwt=hunter2",
+        "s3://b/" + "k" * 5000, "s3a://b/1", "https://h/k?monkey=1",
+    ]  # fmt: skip
+    uri = parquet(tmp_path, uri=uris, user=list(range(len(uris))))
+    found = list_all(uri)
+    assert [(row["uri"], row["user"]) for row in found.table.to_pylist()] == [
+        ("https://h/k?monkey=1", 8), ("s3://b/1", 2), ("s3://b/2", 0),
+    ]  # fmt: skip
+    assert found.left_out.rows == {
+        "have no uri": 2, "repeat a uri": 2, "carry a credential in their uri": 1,
+        "have a uri of over 4,096 characters": 1,
+    }  # fmt: skip
+    assert found.left_out.places["have no uri"] == ["row 2", "row 5"]
+    assert "hunter2" not in found.left_out.message
+
+
+def test_columns_that_other_programs_write(tmp_path: Path) -> None:
+    """All-null, categorical, decimal, time, view and large types; what is not plain stays out."""
+    uris = pa.array(["s3://b/1", "s3://b/2"])
+    uri = parquet(
+        tmp_path,
+        uri=uris.cast(pa.string_view()),
+        none=pa.nulls(2),
+        category=pa.array(["x", "y"]).dictionary_encode(),
+        price=pa.array(["1.50", "2.25"]).cast(pa.decimal128(7, 2)),
+        at=pa.array([1_500, 2_000_000_999], pa.time64("ns")),
+        large=pa.array(["l", "m"], pa.large_string()),
+        half=pa.array([0.5, 1.5], pa.float16()),
+        numbers=[[1], [2]],
+        raw=[b"1", b"2"],
+        took=pa.array([1, 2], pa.duration("us")),
+    )
+    found = list_all(uri)
+    assert set(found.left_out.columns) == {"numbers", "raw", "took"}
+    assert "column 'raw', binary is no plain value" in found.left_out.message
+    rows = found.table.to_pylist()
+    assert [row["price"] for row in rows] == [Decimal("1.50"), Decimal("2.25")]
+    assert [row["at"] for row in rows] == [datetime.time(0, 0, 0, 1), datetime.time(0, 0, 2)]
+    assert [(row["none"], row["category"], row["large"]) for row in rows] == [
+        (None, "x", "l"), (None, "y", "m"),
+    ]  # fmt: skip
+    assert found.table.schema.field("category").type == pa.string()
+    copy = tmp_path / "copy.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, schema=found.table.schema), copy)
+    assert pq.read_table(copy)["half"].to_pylist() == [0.5, 1.5]
+
+
+def test_json_lines_and_gzip(tmp_path: Path) -> None:
+    lines = (
+        '{"uri": "s3://b/1", "user": "007", "age": 3, "boxes": [[0, 1, 2, 3]], '
+        '"day": "2026-11-01"}\n'
+        "not json\n\n[1]\n"
+        '{"uri": "s3://b/2", "user": 8, "more": {"a": [1]}}\n'
+    )
+    plain, packed = tmp_path / "list.jsonl", tmp_path / "list.jsonl.gz"
+    plain.write_text(lines)
+    packed.write_bytes(gzip.compress(lines.encode()))
+    for path in (plain, packed):
+        found = list_all(str(path))
+        assert found.left_out.rows == {"are no JSON object": 2}
+        assert found.left_out.places["are no JSON object"] == ["line 2", "line 4"]
+        first, second = found.table.to_pylist()
+        assert first["boxes"] == [[0, 1, 2, 3]]
+        assert (first["user"], second["user"]) == ("007", "8")  # text and number: text
+        assert (first["age"], second["age"]) == (3, None)
+        assert (first["day"], second["more"]) == ("2026-11-01", '{"a": [1]}')
+    packed.write_bytes(b"no gzip")
+    with pytest.raises(UsageError, match="is no gzip file"):
+        list_all(str(packed))
+    (tmp_path / "list.csv.gz").write_bytes(gzip.compress(b"uri\ns3://b/9\n"))
+    assert list_all(str(tmp_path / "list.csv.gz")).table["uri"].to_pylist() == ["s3://b/9"]
+
+
+def test_rows_of_a_csv_that_are_cut_or_have_odd_boxes(tmp_path: Path) -> None:
+    many = json.dumps([[0, 0, 1, 1]] * 1001).replace('"', '""')
+    deep = "[" * 100_000
+    text = (
+        'uri,boxes\ns3://b/1,"[[0,0,5,5]]"\ns3://b/2\ns3://b/3,nonsense\n'
+        f's3://b/4,"{many}"\ns3://b/5,"{deep}"\ns3://b/6,"[[1,2]]"\ns3://b/7,\n'
+    )
+    found = list_all(csv(tmp_path, text))
+    assert found.table["uri"].to_pylist() == ["s3://b/1", "s3://b/7"]
+    assert found.table["boxes"].to_pylist() == [[[0, 0, 5, 5]], None]
+    assert found.left_out.rows == {
+        "have boxes that are not JSON like [[x0, y0, x1, y1]]": 3,
+        "have over 1,000 boxes": 1,
+        "have not 2 columns": 1,
+    }
+
+
+def test_etags_lose_their_quotes_and_the_mark_of_a_weak_one(tmp_path: Path) -> None:
+    text = 'uri,etag\ns3://b/1,"""abc"""\ns3://b/2,"W/""def"""\ns3://b/3,ghi-2\ns3://b/4,\n'
+    assert list_all(csv(tmp_path, text)).table["etag"].to_pylist() == ["abc", "def", "ghi-2", None]
+
+
+def test_another_column_of_addresses(tmp_path: Path) -> None:
+    path = parquet(tmp_path, photo_url=["s3://b/1"], user=[1])
+    assert list_all(path, uri_column="photo_url").table["uri"].to_pylist() == ["s3://b/1"]
+    with pytest.raises(UsageError, match="Name another with --uri-column"):
+        list_all(path)
+    with pytest.raises(SettingError, match="names 'url', and the list has photo_url, user"):
+        list_all(path, uri_column="url")
+    both = parquet(tmp_path, photo_url=["s3://b/1"], uri=["s3://b/2"])
+    with pytest.raises(SettingError, match="has a 'uri' too"):
+        list_all(both, uri_column="photo_url")
+    with pytest.raises(SettingError, match="the input is no list"):
+        list_all(str(tmp_path), uri_column="photo_url")
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" + b"\xff" * 100 + b"PAR1", b"\x00" * 999])
@@ -113,18 +222,19 @@ def test_a_small_file_that_stands_for_terabytes(tmp_path: Path) -> None:
 
 
 def test_a_broken_csv(tmp_path: Path) -> None:
-    for text in ("", "uri,a\nx\n", "uri,uri\na,b\n"):
+    for text in ("", "uri,a\nx\n", "uri,uri\na,b\n", "uri,score\ns3://b/k,1\n"):
         with pytest.raises(UsageError):
             list_inputs(csv(tmp_path, text))
-    with pytest.raises(UsageError, match="must be JSON"):
+    with pytest.raises(UsageError, match="not JSON like"):
         list_inputs(csv(tmp_path, "uri,boxes\ns3://b/k,nonsense\n"))
 
 
 def test_a_list_in_a_bucket_may_not_name_local_files(s3: str, tmp_path: Path) -> None:
     data = Path(parquet(tmp_path, uri=["s3://b/k", "/etc/passwd"])).read_bytes()
     open_store(s3).write("lists/tonight.parquet", data)
-    with pytest.raises(UsageError, match="only a local list may"):
-        list_inputs(f"{s3}/lists/tonight.parquet")
+    found = list_all(f"{s3}/lists/tonight.parquet")
+    assert found.table["uri"].to_pylist() == ["s3://b/k"]
+    assert found.left_out.rows == {"name a local file, which only a local list may": 1}
 
 
 def test_a_pickled_extension_type_is_not_brought_to_life(tmp_path: Path) -> None:

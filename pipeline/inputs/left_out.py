@@ -1,0 +1,40 @@
+"""Count what an input holds and a run does not take, so that it is said and never silent."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+SHOWN = 3  # places that are named for each reason
+
+
+@dataclass
+class LeftOut:
+    """What was left out of an input: rows or files by reason, columns by name.
+
+    rows: how many, by reason. A reason is a phrase such as "repeat a uri".
+    places: the first few of each reason: row numbers from 1, or addresses.
+    columns: reason by name.
+    """
+
+    rows: Counter[str] = field(default_factory=Counter)
+    places: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+
+    def row(self, reason: str, place: str) -> None:
+        """Note a row or a file."""
+        self.rows[reason] += 1
+        shown = self.places.setdefault(reason, [])
+        if len(shown) < SHOWN:
+            shown.append(place[:200])
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.columns)
+
+    @property
+    def message(self) -> str:
+        """One line for a person."""
+        parts = []
+        for reason, count in self.rows.most_common():
+            more = ", …" if count > len(self.places[reason]) else ""
+            parts.append(f"{count:,} that {reason} ({', '.join(self.places[reason])}{more})")
+        parts += [f"column {name!r}, {reason}" for name, reason in self.columns.items()]
+        return "left out of the input: " + "; ".join(parts)

@@ -1,0 +1,49 @@
+"""Choose among the files of an input by their names."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from pipeline.inputs.globs import regex_of
+
+# Files that lie beside photos in every bucket. Anything else is looked at, whatever its name.
+TEXTS = re.compile(
+    r".*\.(txt|md|json|jsonl|ndjson|csv|tsv|xml|html?|ya?ml|ini|log|toml|parquet|gz|zip|db)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Patterns of addresses that are taken, all where there are none, and that are not taken.
+
+    A pattern (see `globs`) is compared with the end of an address from a slash on: `*.jpg` with the
+    name, `2026/*/*.jpg` with the last three parts; one that begins with `/` or a scheme with all.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def reason(self, uri: str) -> str | None:
+        """Why an address is not taken, as a phrase; None where it is taken."""
+        if self.include and not any(matches(uri) for matches in self._included):
+            return "match no --include"
+        if any(matches(uri) for matches in self._excluded):
+            return "match --exclude"
+        if not self.include and TEXTS.fullmatch(uri):
+            return "are text or data by their names"
+        return None
+
+    @cached_property
+    def _included(self) -> list[Callable[[str], object]]:
+        return [_matcher(pattern) for pattern in self.include]
+
+    @cached_property
+    def _excluded(self) -> list[Callable[[str], object]]:
+        return [_matcher(pattern) for pattern in self.exclude]
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    is_whole = pattern.startswith("/") or "://" in pattern
+    return regex_of(pattern if is_whole else f"**/{pattern}").fullmatch

@@ -1,0 +1,209 @@
+"""Read a table file that a stranger may have written: Parquet, CSV or JSON Lines, plain or gzip.
+
+Values are plain afterwards: numbers, booleans, text, dates and times. A column of anything else is
+left out by its name, but for `boxes`. Sizes are limited before anything is expanded.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from pipeline.errors import UsageError
+from pipeline.inputs.left_out import LeftOut
+from pipeline.schema import INPUT_BOXES
+from pipeline.storage.addresses import local_path, scheme_of
+from pipeline.storage.backend import ObjectTooLargeError
+from pipeline.storage.store import open_store
+
+PARQUET, CSV, JSON_LINES = (".parquet", ".pq"), (".csv",), (".jsonl", ".ndjson")
+GZIP = ".gz"
+MAX_LIST_BYTES = 4 << 30
+MAX_LIST_ROWS = 50_000_000
+MAX_TEXT_BYTES = 1 << 20  # of one value of a column that passes through
+THRIFT_LIMIT = 64 << 20  # bytes of text, and items of a container, in a Parquet footer
+PLAIN = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_string, pt.is_large_string,
+         pt.is_timestamp, pt.is_date, pt.is_decimal, pt.is_time)  # fmt: skip
+
+
+def is_table_file(uri: str) -> bool:
+    """Whether an address names a table file, by its ending."""
+    return kind_of(uri) is not None
+
+
+def kind_of(uri: str) -> str | None:
+    """The first ending of the file's kind (`.parquet`, `.csv`, `.jsonl`); None for another file."""
+    name = uri.lower().removesuffix(GZIP)
+    return next((ends[0] for ends in (PARQUET, CSV, JSON_LINES) if name.endswith(ends)), None)
+
+
+def read_table_file(uri: str) -> tuple[pa.Table, LeftOut]:
+    """Read a table file; returns what was left out of it too. Raises UsageError.
+
+    CSV gives texts, so that "007" stays "007". `boxes` of CSV and JSON Lines is a text of JSON.
+    """
+    data = _bytes_of(uri)
+    left_out = LeftOut()
+    reader = {".parquet": _parquet, ".csv": _csv}.get(kind_of(uri) or "", _json_lines)
+    try:
+        table = reader(data, left_out)
+    except pa.ArrowException as error:
+        raise UsageError(f"{uri!r} cannot be read as a list: {error}") from error
+    if table.num_rows > MAX_LIST_ROWS:
+        raise UsageError(f"{uri!r} has {table.num_rows} rows, at most {MAX_LIST_ROWS}: split it")
+    if len(set(table.column_names)) != table.num_columns:
+        raise UsageError("the list names a column twice")
+    return _plain(table, left_out), left_out
+
+
+def _bytes_of(uri: str) -> bytes:
+    folder, _, name = uri.rpartition("/")
+    if scheme_of(uri) == "file":
+        path = Path(local_path(uri)).absolute()
+        folder, name = str(path.parent), path.name
+    try:
+        data = open_store(folder).read(name, max_bytes=MAX_LIST_BYTES)
+    except FileNotFoundError as error:
+        raise UsageError(f"the list {uri!r} does not exist") from error
+    except ObjectTooLargeError as error:
+        raise UsageError(f"the list {uri!r} is too large: {error}; split it") from error
+    return _unpacked(uri, data) if uri.lower().endswith(GZIP) else data
+
+
+def _unpacked(uri: str, data: bytes) -> bytes:
+    try:
+        with gzip.open(BytesIO(data)) as file:
+            whole = file.read(MAX_LIST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"the list {uri!r} is no gzip file: {error}") from error
+    if len(whole) > MAX_LIST_BYTES:
+        raise UsageError(f"the list {uri!r} has over {MAX_LIST_BYTES} bytes unpacked; split it")
+    return whole
+
+
+def _parquet(data: bytes, left_out: LeftOut) -> pa.Table:
+    limits: dict[str, Any] = {
+        "thrift_string_size_limit": THRIFT_LIMIT,
+        "thrift_container_size_limit": THRIFT_LIMIT,
+        "arrow_extensions_enabled": False,
+    }
+    file = pq.ParquetFile(BytesIO(data), **limits)
+    if file.metadata.num_rows > MAX_LIST_ROWS:
+        raise UsageError(f"the list has {file.metadata.num_rows} rows, at most {MAX_LIST_ROWS}")
+    types = {field.name: field.type for field in file.schema_arrow}
+    kept = [n for n, kind in types.items() if n == INPUT_BOXES.name or _is_plain(kind)]
+    for name in types.keys() - set(kept):
+        left_out.columns[name] = f"{types[name]} is no plain value"
+    # Dictionary encoding can say a long text a million times in a few bytes. So the lengths of the
+    # distinct texts, and their sum over all rows, are checked before the column is expanded.
+    texts = [
+        column.name
+        for column in file.schema
+        if column.physical_type == "BYTE_ARRAY" and column.path == column.name
+    ]
+    table = pq.ParquetFile(BytesIO(data), read_dictionary=texts, **limits).read(columns=kept)
+    for name in set(texts) & set(kept):
+        _check_lengths(table[name])
+    return table
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    if pt.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    return pt.is_null(kind) or pt.is_string_view(kind) or any(test(kind) for test in PLAIN)
+
+
+def _check_lengths(column: pa.ChunkedArray) -> None:
+    total = 0
+    for chunk in column.chunks:
+        lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
+        if len(lengths) and pc.max(lengths).as_py() > MAX_TEXT_BYTES:
+            raise UsageError(f"a text of the list has more than {MAX_TEXT_BYTES} bytes")
+        total += pc.sum(pc.take(lengths, chunk.indices)).as_py() or 0
+    if total > MAX_LIST_BYTES:
+        raise UsageError(
+            f"a column of the list has {total} bytes of text, at most {MAX_LIST_BYTES}"
+        )
+
+
+def _csv(data: bytes, left_out: LeftOut) -> pa.Table:
+    ignore = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
+    names = pa.csv.open_csv(BytesIO(data), parse_options=ignore).schema.names
+
+    def skip(row: Any) -> str:
+        left_out.row(f"have not {row.expected_columns} columns", f"line {row.number or '?'}")
+        return "skip"
+
+    return pa.csv.read_csv(
+        BytesIO(data),
+        read_options=pa.csv.ReadOptions(use_threads=False),  # so that rows are numbered
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+        convert_options=pa.csv.ConvertOptions(
+            column_types={name: pa.string() for name in names}, strings_can_be_null=True,
+            null_values=[""],
+        ),
+    )  # fmt: skip
+
+
+def _json_lines(data: bytes, left_out: LeftOut) -> pa.Table:
+    """One object a line. A column of several types, or of objects, becomes text."""
+    rows = list(_json_rows(data, left_out))
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: _json_column([row.get(name) for row in rows]) for name in names})
+
+
+def _json_rows(data: bytes, left_out: LeftOut) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = msgspec.json.decode(line)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            value = None
+        if isinstance(value, dict):
+            yield value
+        else:
+            left_out.row("are no JSON object", f"line {number}")
+
+
+def _json_column(values: list[Any]) -> pa.Array:
+    if not any(isinstance(value, list | dict) for value in values):
+        try:
+            return pa.array(values)
+        except (pa.ArrowException, OverflowError):
+            pass
+    return pa.array([None if v is None else v if isinstance(v, str) else json.dumps(v)
+                     for v in values], pa.string())  # fmt: skip
+
+
+def _plain(table: pa.Table, left_out: LeftOut) -> pa.Table:
+    """The table with values as every reader knows them: no dictionaries, views or untyped nulls."""
+    columns: dict[str, Any] = {}
+    for field in table.schema:
+        if field.name == INPUT_BOXES.name:
+            columns[field.name] = table[field.name]
+        elif _is_plain(field.type):
+            columns[field.name] = table[field.name].cast(_plain_type(field.type), safe=False)
+        else:
+            left_out.columns[field.name] = f"{field.type} is no plain value"
+    if not columns:
+        return table.select([])
+    return pa.table(columns)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pt.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pt.is_null(kind) or pt.is_string_view(kind):
+        return pa.string()
+    return pa.time64("us") if kind == pa.time64("ns") else kind  # Python's times end there
