@@ -12,12 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.channels import channel_of
+from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import spec_differences
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.manifest import data_files, read_manifest
+from pipeline.ledger.live import Standing, standing
+from pipeline.ledger.manifest import data_files, read_manifest, unsettled_ids
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.reader import open_run
-from pipeline.ledger.records import ABANDONED, Abandoned, DataFile
+from pipeline.ledger.records import ABANDONED, Abandoned, DataFile, Manifest
+from pipeline.ledger.replaced import chain_of
 from pipeline.ledger.tables import decode_table
 from pipeline.storage.store import Store
 
@@ -26,18 +30,22 @@ EXAMPLES = 20  # photos that a comparison names of each sort
 BOX = ("x0", "y0", "x1", "y1")
 
 
-def list_runs(store: Store) -> Iterator[dict[str, Any]]:
-    """Describe every run of a store: committed, open, abandoned or damaged."""
+def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str, Any]]:
+    """Describe every run of a store: committed, open, abandoned or damaged.
+
+    known: what is live, where it was looked up before
+    """
+    known = standing(store) if known is None else known
     for run_id in store.folders("runs/"):
         if run_id.startswith("_"):
             continue
         try:
-            yield describe_run(store, run_id)
+            yield describe_run(store, run_id, known)
         except RecordError as error:
             yield {"run_id": run_id, "state": "damaged", "problem": str(error)}
 
 
-def describe_run(store: Store, run_id: str) -> dict[str, Any]:
+def describe_run(store: Store, run_id: str, known: Standing) -> dict[str, Any]:
     """Describe one run without reading its data. Raises RecordError."""
     manifest = read_manifest(store, run_id)
     if isinstance(manifest, Abandoned):
@@ -54,6 +62,8 @@ def describe_run(store: Store, run_id: str) -> dict[str, Any]:
     return {
         **line,
         "state": "committed",
+        "standing": known.state(manifest),
+        "channel": channel_of(manifest),
         "verdict": manifest.verdict,
         "committed_at": manifest.committed_at,
         "tables": msgspec.to_builtins(manifest.tables),
@@ -64,19 +74,24 @@ def describe_run(store: Store, run_id: str) -> dict[str, Any]:
 
 @dataclass
 class Verification:
-    """What `verify_run` found. Without problems every byte is as it was committed."""
+    """What `verify_run` found. Without problems every byte is as it was committed.
+
+    erased: photos whose rows were removed as they are forgotten
+    """
 
     run_id: str
     files: int = 0
     bytes: int = 0
     rows: dict[str, int] = field(default_factory=dict)
+    erased: int = 0
     problems: list[str] = field(default_factory=list)
 
 
 def verify_run(store: Store, run_id: str) -> Verification:
     """Hash every file of a committed run again, and check that rows out are rows in.
 
-    Raises LedgerError if the run is not committed or its records cannot be read.
+    Rows that were erased with a forgotten photo are accounted for by the records of that. Raises
+    LedgerError if the run is not committed or its records cannot be read.
     """
     manifest = Ledger(store, run_id).manifest
     if manifest is None:
@@ -84,46 +99,85 @@ def verify_run(store: Store, run_id: str) -> Verification:
     found = Verification(run_id)
     rows: Counter[str] = Counter()
     images: list[pa.ChunkedArray] = []
+    erased: set[str] = set()
+    images_erased: set[str] = set()
     with ThreadPoolExecutor(READERS) as pool:
         files = data_files(store, manifest)
-        for file, problem, ids in pool.map(lambda f: (f, *_check_file(store, f)), files):
+        for file, checked in pool.map(lambda f: (f, _check_file(store, f)), files):
             found.files += 1
             found.bytes += file.bytes
             rows[file.table] += file.rows
-            found.problems += [problem] if problem else []
-            images += [ids] if file.table == "images" and ids is not None else []
-    found.rows = dict(rows)
+            erased |= checked.erased
+            images_erased |= checked.erased if file.table == "images" else set()
+            found.problems += [checked.problem] if checked.problem else []
+            if file.table == "images" and checked.ids is not None:
+                images.append(checked.ids)
+    found.rows, found.erased = dict(rows), len(erased)
     for table, totals in manifest.tables.items():
         if rows[table] != totals.rows:
             found.problems.append(f"{table}: {rows[table]} rows, not {totals.rows} as committed")
-    found.problems += _check_images(store, run_id, images)
+    found.problems += _check_images(store, run_id, images, images_erased)
+    found.problems += _check_lists(store, manifest, erased)
     return found
 
 
-def _check_file(store: Store, file: DataFile) -> tuple[str | None, pa.ChunkedArray | None]:
+@dataclass(frozen=True)
+class _CheckedFile:
+    """What a data file was found to be. erased: photos whose rows were removed from it."""
+
+    problem: str | None = None
+    ids: pa.ChunkedArray | None = None
+    erased: frozenset[str] = frozenset()
+
+
+def _check_file(store: Store, file: DataFile) -> _CheckedFile:
+    now, erased = file, frozenset[str]()
     try:
-        data = store.read(file.key)
-        if len(data) != file.bytes or hashlib.sha256(data).hexdigest() != file.sha256:
-            return f"{file.key} was changed: its hash is not the committed one", None
+        if not store.exists(file.key) and (chain := chain_of(store, file.key)):
+            last = chain[-1]
+            now = DataFile(file.table, last.key, last.rows, last.bytes, last.sha256)
+            erased = frozenset(image_id for one in chain for image_id in one.removed)
+        data = store.read(now.key)
+        if len(data) != now.bytes or hashlib.sha256(data).hexdigest() != now.sha256:
+            return _CheckedFile(f"{now.key} was changed: its hash is not the committed one")
         ids = decode_table(data, ["image_id"])["image_id"]
     except (FileNotFoundError, LedgerError) as error:
-        return f"{file.key}: {error}", None
-    if len(ids) != file.rows:
-        return f"{file.key} has {len(ids)} rows, not {file.rows} as committed", None
-    return None, ids
+        return _CheckedFile(f"{now.key}: {error}")
+    if len(ids) != now.rows:
+        return _CheckedFile(f"{now.key} has {len(ids)} rows, not {now.rows} as committed")
+    return _CheckedFile(None, ids, erased)
 
 
-def _check_images(store: Store, run_id: str, images: list[pa.ChunkedArray]) -> list[str]:
-    """Name the photos of the pinned list that do not have exactly one row."""
+def _check_images(
+    store: Store, run_id: str, images: list[pa.ChunkedArray], erased: set[str]
+) -> list[str]:
+    """Name the photos of the pinned list that do not have exactly one row, or one erased."""
     planned: Counter[str] = Counter()
     for rows in input_rows(store, read_spec(store, run_id), ["image_id"]):
         planned.update(rows["image_id"].to_pylist())
+    planned.subtract(erased)
     for ids in images:
         planned.subtract(ids.to_pylist())
     missing = [image for image, count in planned.items() if count > 0]
     extra = [image for image, count in planned.items() if count < 0]
     problems = [f"{len(missing)} photos have no row, the first is {missing[0]}"] if missing else []
     return problems + ([f"{len(extra)} photos have too many rows: {extra[0]}"] if extra else [])
+
+
+def _check_lists(store: Store, manifest: Manifest, erased: set[str]) -> list[str]:
+    """Read the list of photos left unsettled again; say which rows nobody asked to erase."""
+    problems = []
+    try:
+        unsettled = len(unsettled_ids(store, manifest))
+        if unsettled != manifest.unsettled.rows:
+            told = f"{unsettled} photos, not {manifest.unsettled.rows} as committed"
+            problems.append(f"{manifest.unsettled.key} has {told}")
+    except RecordError as error:
+        problems.append(str(error))
+    unasked = erased - read_forgotten(store).entries.keys()
+    if unasked:
+        problems.append(f"rows of {len(unasked)} photos were removed that nobody forgot")
+    return problems
 
 
 def compare_runs(store: Store, old_id: str, new_id: str) -> dict[str, Any]:

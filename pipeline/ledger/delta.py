@@ -7,13 +7,20 @@ does nothing. Needs the optional package `deltalake`.
 A Delta table holds all rows that were published: a photo of two published runs is in it twice, and
 its file's path tells the run. `open_run` gives the current rows alone. Retention is set to a
 hundred years, since VACUUM would remove the files of open runs; only `runs.py gc` removes files.
+
+A run that holds forgotten photos is not published before `gc` has erased them, and `gc` deletes
+their rows from tables that were published before. Older versions of such a table name files that
+are gone then.
 """
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from pipeline.errors import LedgerError
 from pipeline.extras import extra_needed
+from pipeline.ledger.erasing import current_file, find_erasures, replaced_files
+from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.tables import TABLES, read_table
@@ -24,6 +31,7 @@ CONFIGURATION = {"delta.deletedFileRetentionDuration": "interval 36500 days"}
 TRANSACTION_VERSION = 1
 ATTEMPTS = 5
 MILLISECONDS = 1000
+DELETED_AT_ONCE = 500  # photos in one deletion
 
 
 def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
@@ -38,13 +46,42 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     manifest = read_committed(store, run_id)
     if manifest is None:
         raise LedgerError(f"run {run_id} is not committed; only committed runs are published")
+    if next(find_erasures(store, manifest, read_forgotten(store)), None) is not None:
+        raise LedgerError(
+            f"run {run_id} holds forgotten photos; `runs.py gc --delete` first, then publish it"
+        )
     modified = int(manifest.committed_at * MILLISECONDS)
+    replaced = replaced_files(store, run_id)
     versions: dict[str, int | None] = {}
     for name in TABLES:
-        files = data_files(store, manifest, name)
+        files = [current_file(file, replaced) for file in data_files(store, manifest, name)]
         if files:
             versions[name] = _publish(deltalake, store, run_id, name, files, modified)
     return versions
+
+
+def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
+    """Delete the rows of photos from the Delta tables that there are; return these tables' names.
+
+    Reads the tables whole. Raises LedgerError where a table refuses, UsageError where `deltalake`
+    is missing.
+    """
+    published = [n for n in TABLES if any(store.list(f"_data/{n}/_delta_log/"))]
+    if not image_ids or not published:
+        return []
+    with extra_needed():
+        import deltalake
+
+    ids = sorted(image_ids)
+    for name in published:
+        root, options = _root(store, name)
+        for first in range(0, len(ids), DELETED_AT_ONCE):
+            some = ", ".join(f"'{image_id}'" for image_id in ids[first : first + DELETED_AT_ONCE])
+            try:
+                deltalake.DeltaTable(root, **options).delete(f"image_id IN ({some})")
+            except (deltalake.exceptions.DeltaError, OSError) as error:
+                raise LedgerError(f"{root} takes no deletion: {error}; try again later") from error
+    return published
 
 
 def _publish(
@@ -55,8 +92,7 @@ def _publish(
     A commit whose answer is lost is reported as a conflict with itself. So the table's log decides
     what happened: each commit carries its run's id, and a second commit of one id is never made.
     """
-    root = f"{store.uri.rstrip('/')}/_data/{name}"
-    options = {"storage_options": {"allow_http": "true"}} if scheme_of(root) == "s3" else {}
+    root, options = _root(store, name)
     actions = [_action(deltalake, name, file, modified_ms) for file in files]
     arrow = read_table(store, files[0].key).schema.remove_metadata()
     schema = deltalake.Schema.from_arrow(arrow)
@@ -80,6 +116,12 @@ def _publish(
         except OSError as error:  # deltalake has tried for minutes
             raise LedgerError(f"{root} does not answer: {error}; publish again later") from error
     raise LedgerError(f"{root} takes no commit: {refused}; publish again later") from refused
+
+
+def _root(store: Store, name: str) -> tuple[str, dict[str, Any]]:
+    """Address of a table and the options to open it with."""
+    root = f"{store.uri.rstrip('/')}/_data/{name}"
+    return root, {"storage_options": {"allow_http": "true"}} if scheme_of(root) == "s3" else {}
 
 
 def _create(

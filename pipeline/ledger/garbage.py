@@ -7,18 +7,35 @@ What may be removed:
                that says so is created where its commit would go, so that a job which wakes up
                later cannot commit what is about to be removed
     remains    temporary files of killed writers in a folder
+    forgotten  the rows of photos that are not to be shown, with their crops' own objects and the
+               galleries of their runs; at any age. Their files are written again without them
 A committed manifest is final: no late job can make a record that names an orphan. So removing is
 safe at any age; the age is a margin for clocks and for readers of an open run.
+
+A run whose records are damaged keeps all it has, and stops nothing but itself.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
+from pipeline.errors import RecordError
+from pipeline.ledger.delta import forget_in_delta
+from pipeline.ledger.erasing import (
+    Erasure,
+    crop_files_of,
+    current_file,
+    erase,
+    find_erasures,
+    replaced_files,
+    shared_crop_files,
+)
+from pipeline.ledger.forgetting import Forgotten, read_forgotten
 from pipeline.ledger.layout import data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
-from pipeline.ledger.records import ABANDONED, FORMAT, Manifest, to_bytes
+from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
@@ -26,55 +43,140 @@ from pipeline.storage.store import Store
 KEPT = ("_MANIFEST.json", "spec.json")  # of an abandoned run, so that it stays abandoned
 
 
+AT_ANY_AGE = ("forgotten photos", "replaced file", "gallery", "crop file")
+
+
 @dataclass(frozen=True)
 class Garbage:
-    """An object that may be removed. why: "orphan", "abandoned run" or "temporary file"."""
+    """An object that may be removed.
+
+    why:   "orphan", "abandoned run", "temporary file", or one of AT_ANY_AGE
+    erase: what is to be removed from it, where it is written again without that
+    """
 
     info: ObjectInfo
     run_id: str
     why: str
+    erase: Erasure | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What may be removed, and by run id what kept a run from being looked at."""
+
+    garbage: list[Garbage]
+    damaged: Mapping[str, RecordError]
 
 
 def find_garbage(store: Store, older_than_s: float, now_s: float | None = None) -> list[Garbage]:
-    """Find everything that may be removed and was last written over `older_than_s` ago."""
+    """Find everything that may be removed; see `look_for_garbage`."""
+    return look_for_garbage(store, older_than_s, now_s).garbage
+
+
+def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = None) -> Findings:
+    """Find everything that may be removed and was last written over `older_than_s` ago.
+
+    What is left of forgotten photos may be removed at any age. Raises RecordError where the list of
+    forgotten photos cannot be used.
+    """
     before = (time.time() if now_s is None else now_s) - older_than_s
+    forgotten = read_forgotten(store)
     found: list[Garbage] = []
+    damaged: dict[str, RecordError] = {}
+    committed: list[Manifest] = []
     for run_id in _run_ids(store):
-        found += _of_run(store, run_id, before)
+        try:
+            manifest = read_manifest(store, run_id)
+            found += _of_run(store, run_id, manifest, before)
+            if isinstance(manifest, Manifest):
+                found += _of_forgotten(store, manifest, forgotten)
+                committed.append(manifest)
+        except RecordError as error:
+            damaged[run_id] = error
+    found += _crop_files(store, found, committed, forgotten, bool(damaged))
+    found += _galleries(store, found, committed)
     found += [Garbage(info, "", "temporary file") for info in store.remains()]
-    return [garbage for garbage in found if garbage.info.modified_s < before]
+    kept = [g for g in found if g.why in AT_ANY_AGE or g.info.modified_s < before]
+    return Findings(kept, damaged)
 
 
 def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
     """Remove what `find_garbage` found, abandoning its open runs first; return the bytes freed.
 
-    A run that was committed in the meantime is left as it is.
+    A run that was committed in the meantime is left as it is. Raises LedgerError where forgotten
+    photos are in Delta tables and `deltalake` is missing.
     """
+    erasures = [one.erase for one in garbage if one.erase is not None]
+    forget_in_delta(store, {image_id for one in erasures for image_id in one.ids})
     lost = {g.run_id for g in garbage if g.why == "abandoned run"}
     spared = {run_id for run_id in lost if not _abandon(store, run_id)}
     freed = 0
     for one in garbage:
         if one.run_id in spared:
             continue
+        if one.erase is not None:
+            continue
         if one.why == "temporary file":
             store.delete_remains(one.info)
         else:
             store.delete(one.info.key)
         freed += one.info.bytes
-    return freed
+    # Last: until its rows are erased, a crop's own object is still found.
+    return freed + sum(erase(store, one) for one in erasures)
 
 
-def _of_run(store: Store, run_id: str, before: float) -> Iterator[Garbage]:
-    manifest = read_manifest(store, run_id)
+def _of_run(
+    store: Store, run_id: str, manifest: Manifest | Abandoned | None, before: float
+) -> Iterator[Garbage]:
     data = [o for table in TABLES for o in store.list(data_prefix(run_id, table))]
+    own = list(store.list(run_key(run_id, "")))
     if isinstance(manifest, Manifest):
-        named = {file.key for file in data_files(store, manifest)}
-        yield from (Garbage(info, run_id, "orphan") for info in data if info.key not in named)
+        replaced = replaced_files(store, run_id)
+        named = {current_file(file, replaced).key for file in data_files(store, manifest)}
+        for info in data:
+            if info.key not in named:
+                why = "replaced file" if info.key in replaced else "orphan"
+                yield Garbage(info, run_id, why)
+        yield from (Garbage(o, run_id, "replaced file") for o in own if o.key in replaced)
         return
-    records = [o for o in store.list(run_key(run_id, "")) if not o.key.endswith(KEPT)]
-    touched = max((o.modified_s for o in [*data, *store.list(run_key(run_id, ""))]), default=0)
+    records = [o for o in own if not o.key.endswith(KEPT)]
+    touched = max((o.modified_s for o in [*data, *own]), default=0)
     if manifest is not None or touched < before:
         yield from (Garbage(info, run_id, "abandoned run") for info in [*data, *records])
+
+
+def _of_forgotten(store: Store, manifest: Manifest, forgotten: Forgotten) -> Iterator[Garbage]:
+    for erasure in find_erasures(store, manifest, forgotten):
+        yield Garbage(store.head(erasure.key), manifest.run_id, "forgotten photos", erasure)
+
+
+def _crop_files(
+    store: Store,
+    found: list[Garbage],
+    committed: list[Manifest],
+    forgotten: Forgotten,
+    incomplete: bool,
+) -> Iterator[Garbage]:
+    """Crops as objects of their own, of forgotten photos alone; none where a run is not known."""
+    keys = crop_files_of(store, (one.erase for one in found if one.erase is not None))
+    if not keys or incomplete:
+        return
+    for key in sorted(keys - shared_crop_files(store, committed, keys, forgotten)):
+        with suppress(FileNotFoundError):
+            yield Garbage(store.head(key), "", "crop file")
+
+
+def _galleries(store: Store, found: list[Garbage], committed: list[Manifest]) -> Iterator[Garbage]:
+    """Galleries that show forgotten photos: of their runs, and of those that repair them."""
+    shown = {one.run_id for one in found if one.erase is not None}
+    parents = {manifest.run_id: manifest.parent for manifest in committed}
+    for manifest in committed if shown else ():
+        run_id: str | None = manifest.run_id
+        while run_id is not None and run_id not in shown:
+            run_id = parents.get(run_id)
+        if run_id is not None:
+            for info in store.list(run_key(manifest.run_id, "gallery/")):
+                yield Garbage(info, manifest.run_id, "gallery")
 
 
 def _abandon(store: Store, run_id: str) -> bool:

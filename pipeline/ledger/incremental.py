@@ -226,10 +226,10 @@ class _Nearness:
             ours = self.inputs.slice(rows.start, len(rows))
             here, same_etag, same_override, left = _compare(ours, theirs, unsettled)
             span = slice(rows.start, rows.stop)
-            code = np.where(manifest.committed_at > self.shown_from_s[span], how.code, RETURNED)
-            settled = np.where(left, FAILED, code)
-            alike = np.where(same_override, settled, np.minimum(code, OVERRIDE))
+            settled = np.where(left, FAILED, how.code)
+            alike = np.where(same_override, settled, min(how.code, OVERRIDE))
             value = np.where(same_etag, alike, CHANGED)
+            value[manifest.committed_at <= self.shown_from_s[span]] = RETURNED
             codes, decided = self.codes[span], self.decided[span]
             undecided = here & ~decided
             if how.decides:  # the latest run of the kind decides

@@ -84,7 +84,7 @@ def _pin_file(store: Store, run_id: str, rows: pa.Table, tasks: list[range]) -> 
             writer.write_table(rows.slice(task.start, len(task)), row_group_size=len(task))
     data = sink.getvalue().to_pybytes()
     sha256 = hashlib.sha256(data).hexdigest()
-    store.create_once(_input_key(run_id, sha256), data)
+    store.create_once(input_key(run_id, sha256), data)
     ends = pc.min_max(rows["uri"]).as_py()
     return InputFile(
         sha256=sha256,
@@ -148,16 +148,17 @@ def _as_record_error(run_id: str, entry: InputFile) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, IndexError) as error:
-        key = _input_key(run_id, entry.sha256)
+        key = input_key(run_id, entry.sha256)
         raise RecordError(key, f"it is not what the plan says: {error}", RESTORE) from error
 
 
 @lru_cache(maxsize=4)
 def _input_file(store: Store, run_id: str, sha256: str) -> pq.ParquetFile:
     """One input file, kept in memory: a worker's next task is usually in the same one."""
-    data = read_object(store, _input_key(run_id, sha256), sha256, "the run was planned")
+    data = read_object(store, input_key(run_id, sha256), sha256, "the run was planned")
     return pq.ParquetFile(BytesIO(data))
 
 
-def _input_key(run_id: str, sha256: str) -> str:
+def input_key(run_id: str, sha256: str) -> str:
+    """The key of a file of the pinned list."""
     return run_key(run_id, f"input/{sha256}.parquet")

@@ -7,9 +7,15 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import LedgerError, UsageError
-from pipeline.job import plan
+from pipeline.job import commit, plan
+from pipeline.ledger.channels import read_channel, read_channels
+from pipeline.ledger.figures import Figures
+from pipeline.ledger.promotion import rollback
+from pipeline.ledger.reader import open_run
+from pipeline.live_table import channel_for
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
+from pipeline.storage.store import open_store
 from tests.support.tasks import done, run_all
 
 
@@ -68,3 +74,138 @@ def test_a_damaged_run_is_named_and_its_photos_are_done_again(photos: Path, log:
     (warning,) = (line for line in told.getvalue().splitlines() if job.run_id in line)
     assert warning.startswith(f"WARNING: run {job.run_id} covers nothing: runs/{job.run_id}/_MANI")
     assert again.begin()[0].run_id != job.run_id
+
+
+def carry_out(given: Settings, log: Log, failed: dict[int, str] | None = None) -> str:
+    """Plan and commit as `pipeline.run` does, the work itself apart; how it ended."""
+    planned = plan(given, log)
+    planned.take_out(log)
+    if planned.todo.inputs.num_rows == 0:
+        return planned.end_without_work(log)
+    if given.running.dry_run:
+        return "done"
+    job, ledger = planned.begin()
+    metrics = Figures(statuses={"ok": ledger.rows - len(failed or {}), "throttled": 0})
+    for n in ledger.pending():
+        ledger.commit_task(n, done(ledger.task_inputs(n), failed), metrics)
+    return commit(job, ledger, log, metrics, {})
+
+
+def shown(photos: Path) -> list[str]:
+    rows = open_run(str(photos.parent / "out")).images(["uri"])
+    return sorted(Path(uri).name for uri in rows["uri"].to_pylist())
+
+
+def told(log: Log) -> str:
+    assert isinstance(log.stream, io.StringIO)
+    return log.stream.getvalue()
+
+
+def test_a_job_makes_its_run_live_and_says_where(photos: Path, log: Log) -> None:
+    given = settings(photos)
+    assert carry_out(given, log) == "done"
+    store = open_store(given.running.output)
+    channel = read_channel(store, channel_for(given))
+    assert channel.name.startswith("1x1-webp-512-")
+    assert channel.version is not None
+    assert channel.version.gate.startswith("error_rate_low<=0.15")
+    assert f"is live in channel {channel.name}" in told(log)
+    manifest = open_run(given.running.output).manifest
+    assert (manifest["job"]["channel"], manifest["job"]["trial"]) == (channel.name, False)
+    assert carry_out(given, log) == "done"
+    assert len(read_channels(store)[0]) == 1
+
+
+@pytest.mark.parametrize("how", [{"limit": 2}, {"trial": True}])
+def test_a_trial_is_not_live_and_the_real_run_does_its_photos(
+    photos: Path, log: Log, how: dict[str, object]
+) -> None:
+    assert carry_out(settings(photos, **how), log) == "done"
+    assert "this is a trial" in told(log)
+    with pytest.raises(LedgerError, match="no run is live"):
+        shown(photos)
+    assert carry_out(settings(photos), log) == "done"
+    assert shown(photos) == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_a_job_whose_gate_does_not_hold_ends_with_a_word_of_its_own(photos: Path, log: Log) -> None:
+    assert carry_out(settings(photos, promote="manual"), log) == "done"
+    assert "not live yet" in told(log)
+    for number in range(4, 8):
+        Image.new("RGB", (32, 24), (number, 0, 0)).save(photos / f"{number}.png")
+    failed = {0: "transient", 1: "transient"}
+    gate = {"gate": "error_rate<=0.1"}
+    assert carry_out(settings(photos, **gate), log, failed) == "not_promoted"
+    assert "the gate does not hold: error_rate<=0.1: 1, which does not hold" in told(log)
+    with pytest.raises(LedgerError, match="no run is live"):
+        shown(photos)
+    assert carry_out(settings(photos, **gate), log) == "done"  # repaired
+    assert shown(photos) == ["4.png", "5.png", "6.png", "7.png"]
+    assert "4 photos are covered by run" in told(log)  # those that wait for a person
+
+
+def test_a_job_that_died_before_it_went_live_is_made_live_by_the_next(
+    photos: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.job.go_live", lambda *_: True)
+        carry_out(settings(photos), log)
+    with pytest.raises(LedgerError, match="no run is live"):
+        shown(photos)
+    carry_out(settings(photos, dry_run=True), log)
+    with pytest.raises(LedgerError, match="no run is live"):
+        shown(photos)
+    assert carry_out(settings(photos), log) == "done"
+    assert len(shown(photos)) == 4
+
+
+def test_after_a_rollback_the_same_is_not_made_live_by_a_job(photos: Path, log: Log) -> None:
+    given = settings(photos)
+    carry_out(given, log)
+    (photos / "4.png").write_bytes((photos / "3.png").read_bytes())
+    carry_out(given, log)
+    rollback(open_store(given.running.output), channel_for(given))
+    assert carry_out(given, log) == "not_promoted"
+    assert "was rolled back" in told(log)
+    assert shown(photos) == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_shapes_are_channels_of_their_own(photos: Path, log: Log) -> None:
+    carry_out(settings(photos), log)
+    carry_out(settings(photos, ratios="16:9"), log)
+    output = str(photos.parent / "out")
+    names = sorted(read_channels(open_store(output))[0])
+    assert [name.partition("-")[0] for name in names] == ["16x9", "1x1"]
+    assert open_run(output).images().num_rows == 4
+    assert open_run(output, channel=names[1]).images().num_rows == 4
+    carry_out(settings(photos, ratios="3:4", channel="web"), log)
+    assert "web" in read_channels(open_store(output))[0]
+
+
+def test_pruning_says_first_and_refuses_much(photos: Path, log: Log) -> None:
+    carry_out(settings(photos), log)
+    (photos / "1.png").unlink()
+    carry_out(settings(photos, prune=True), log)
+    assert "more than --prune-most 0.1 allows: nothing is pruned" in told(log)
+    carry_out(settings(photos, prune=True, prune_most=0.5, dry_run=True), log)
+    assert "1 of 4 live photos are gone from the input and would be pruned" in told(log)
+    assert len(shown(photos)) == 4
+    carry_out(settings(photos, prune=True, prune_most=0.5), log)
+    assert shown(photos) == ["0.png", "2.png", "3.png"]
+    Image.new("RGB", (32, 24), (1, 0, 0)).save(photos / "1.png")
+    carry_out(settings(photos), log)
+    assert shown(photos) == ["0.png", "1.png", "2.png", "3.png"]
+
+
+def test_a_table_of_overrides_forgets_photos_that_no_list_has_any_more(
+    photos: Path, log: Log
+) -> None:
+    carry_out(settings(photos), log)
+    (photos / "0.png").unlink()
+    table = photos.parent / "overrides.csv"
+    table.write_text(f"uri,forget\n{photos}/0.*,true\n{photos}/2.png,true\n")
+    carry_out(settings(photos, overrides=str(table), dry_run=True), log)
+    assert "2 photos would be forgotten" in told(log)
+    assert len(shown(photos)) == 4
+    carry_out(settings(photos, overrides=str(table)), log)
+    assert shown(photos) == ["1.png", "3.png"]

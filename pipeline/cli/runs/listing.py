@@ -1,5 +1,6 @@
 """List runs, show and verify one."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,13 +13,25 @@ from pipeline.cli.runs.command import Command, OneRun, block
 from pipeline.command_line import FAILED
 from pipeline.ledger.audit import describe_run, list_runs, verify_run
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.live import standing
+
+STANDING = {
+    "live": "live in",
+    "candidate": "candidate for",
+    "trial": "trial for",
+    "withdrawn": "rolled back in",
+}
 
 
 class List(Command):
     """List every run, one a line, the latest last."""
 
     def run(self) -> int:
-        lines = list_runs(self.store)
+        store = self.store
+        known = standing(store)
+        for name, error in known.damaged.items():
+            print(f"WARNING: what is live in channel {name} is not known: {error}", file=sys.stderr)
+        lines = list_runs(store, known)
         self.tell(sorted(lines, key=lambda line: line.get("committed_at", 0)), _run_line)
         return 0
 
@@ -31,7 +44,10 @@ class Show(OneRun):
         about = {n: value for n, value in structs.asdict(ledger.spec).items() if n != "plan"}
         manifest = ledger.manifest
         figures = {} if manifest is None else {"metrics": msgspec.to_builtins(manifest.metrics)}
-        self.tell([{**about, **describe_run(self.store, self.run_id), **figures}], block)
+        self.tell(
+            [{**about, **describe_run(self.store, self.run_id, standing(self.store)), **figures}],
+            block,
+        )
         return 0
 
 
@@ -55,5 +71,7 @@ def _run_line(run: Mapping[str, Any]) -> str:
         state = f"damaged: {run['problem']}"
     else:
         state = run["state"]
+    if standing_words := STANDING.get(run.get("standing", "")):
+        state += f"  [{standing_words} {run['channel']}]"
     parent = f"  (retry of {run['parent']})" if run.get("parent") else ""
     return f"{run['run_id']}  {state}{parent}"

@@ -1,13 +1,14 @@
 """Do a run's failed photos again, and remove what no committed run needs."""
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline.cli.runs.command import Command, OneRun
 from pipeline.errors import LedgerError, SettingError
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import is_earlier
 from pipeline.options import option
@@ -38,7 +39,7 @@ class Retry(OneRun):
 
 @dataclass(frozen=True, kw_only=True)
 class CollectGarbage(Command):
-    """Show what no committed run needs, or remove it."""
+    """Show what no committed run needs and what is left of forgotten photos, or remove it."""
 
     older_than: str = option(
         "7d", "only what was written longer ago: 90m, 12h, 7d", placeholder="AGE"
@@ -60,7 +61,10 @@ class CollectGarbage(Command):
 
     def run(self) -> int:
         store = self.store
-        garbage = find_garbage(store, self.older_than_s)
+        found = look_for_garbage(store, self.older_than_s)
+        garbage = found.garbage
+        for run_id, error in found.damaged.items():
+            print(f"WARNING: run {run_id} is left as it is: {error}", file=sys.stderr)
         lines = [{"why": g.why, "run_id": g.run_id, **asdict(g.info)} for g in garbage]
         self.tell(lines, _garbage_line)
         size = sum(g.info.bytes for g in garbage)
@@ -72,4 +76,4 @@ class CollectGarbage(Command):
 
 
 def _garbage_line(one: Mapping[str, Any]) -> str:
-    return f"{one['why']:<14}  {one['bytes']:>12,}  {one['key']}"
+    return f"{one['why']:<16}  {one['bytes']:>12,}  {one['key']}"

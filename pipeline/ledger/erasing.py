@@ -1,0 +1,216 @@
+"""Remove the bytes of forgotten photos from the files of committed runs.
+
+A data file is written again without their rows, an input list with their rows emptied but for the
+id, under a new name; a record that is created once says so, and the old file is deleted. Crops that
+are objects of their own are deleted where no other photo has the same one, galleries of the run
+whole: they are made again in a minute. See `replaced` for how readers follow.
+
+What remains of a photo is its id, a hash of its uri, and, where it stood first or last in a file of
+the pinned list, the uri in spec.json.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.forgetting import Forgotten, without
+from pipeline.ledger.layout import data_key, data_task, new_attempt, replaced_key, run_key
+from pipeline.ledger.manifest import data_files
+from pipeline.ledger.pinned import input_file_tasks, input_key, read_spec
+from pipeline.ledger.records import DataFile, Manifest, read_record, to_bytes
+from pipeline.ledger.replaced import Replacement, chain_of, read_object, replacement_of
+from pipeline.ledger.tables import ROW_GROUP_ROWS, decode_table
+from pipeline.storage.store import Store
+
+KEPT = ("image_id",)  # of an emptied row of an input list
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """A file of a run that holds rows of forgotten photos.
+
+    key: the file as it is now; committed: as the run's records name it
+    ids: the photos to be removed from it
+    """
+
+    run_id: str
+    key: str
+    committed: str
+    ids: tuple[str, ...]
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a file of the pinned input list."""
+        return self.key.startswith("runs/")
+
+
+def find_erasures(store: Store, manifest: Manifest, forgotten: Forgotten) -> Iterator[Erasure]:
+    """The files of a committed run that hold photos which are not to be shown.
+
+    Reads the run's pinned lists, and records of what was replaced; no data. Raises RecordError.
+    """
+    hidden = forgotten.hidden
+    if len(hidden) == 0:
+        return
+    spec = read_spec(store, manifest.run_id)
+    by_task: dict[int, list[str]] = {}
+    for number, entry in enumerate(spec.plan.files):
+        listed = input_file_tasks(store, spec, number)
+        hit = listed.filter(pc.is_in(listed["image_id"], hidden))
+        for image_id, task in zip(*(c.to_pylist() for c in hit.columns), strict=True):
+            by_task.setdefault(task, []).append(image_id)
+        if hit.num_rows:
+            ids = hit["image_id"].to_pylist()
+            yield from _left(store, manifest.run_id, input_key(spec.run_id, entry.sha256), ids)
+    for file in data_files(store, manifest) if by_task else ():
+        task = data_task(file.key)
+        if task in by_task:
+            yield from _left(store, manifest.run_id, file.key, by_task[task])
+
+
+def _left(store: Store, run_id: str, key: str, ids: Iterable[str]) -> Iterator[Erasure]:
+    """The erasure of a file, unless all of it was done before."""
+    chain = chain_of(store, key)
+    removed = {image_id for one in chain for image_id in one.removed}
+    left = tuple(sorted({*ids} - removed))
+    if left:
+        yield Erasure(run_id, chain[-1].key if chain else key, key, left)
+
+
+def erase(store: Store, erasure: Erasure) -> int:
+    """Write a file again without the photos, then delete it; return the bytes freed.
+
+    Killed on the way it leaves the old file, with or without a record of the new one; the next call
+    goes on from there. Raises RecordError where the file is damaged.
+    """
+    data = read_object(store, erasure.key)
+    ids = pa.array(erasure.ids, pa.string())
+    made = _emptied_list(data, ids) if erasure.is_list else _without_rows(data, ids)
+    key = _new_key(erasure)
+    store.write(key, made)
+    again = decode_table(made, ["image_id"])
+    record = Replacement(
+        old_key=erasure.key,
+        key=key,
+        rows=again.num_rows,
+        bytes=len(made),
+        sha256=hashlib.sha256(made).hexdigest(),
+        removed=erasure.ids,
+        at=time.time(),
+    )
+    at = replaced_key(erasure.key)
+    if at is None:
+        raise LedgerError(f"{erasure.key} is no file of a run")
+    if not store.create_once(at, to_bytes(record)):
+        store.delete(key)  # somebody else was faster, and no record names ours
+        record = replacement_of(store, erasure.key) or record
+    store.head(record.key)  # the new file is there before the old one goes
+    store.delete(erasure.key)
+    return max(0, len(data) - len(made))
+
+
+def replaced_files(store: Store, run_id: str) -> dict[str, Replacement]:
+    """What was replaced of a run, by the old key; costs one listing where nothing was."""
+    found = {}
+    for info in store.list(run_key(run_id, "replaced/")):
+        one = read_record(store, info.key, Replacement)
+        found[one.old_key] = one
+    return found
+
+
+def current_file(file: DataFile, replaced: Mapping[str, Replacement]) -> DataFile:
+    """A data file as it is now."""
+    key = file.key
+    while key in replaced:
+        one = replaced[key]
+        key = one.key
+        file = DataFile(file.table, one.key, one.rows, one.bytes, one.sha256)
+    return file
+
+
+def crop_files_of(store: Store, erasures: Iterable[Erasure]) -> set[str]:
+    """Keys of the crops that are objects of their own, of the photos to be removed."""
+    keys: set[str] = set()
+    for erasure in erasures:
+        if erasure.is_list or not erasure.key.startswith("_data/crops/"):
+            continue
+        rows = decode_table(read_object(store, erasure.key), ["image_id", "file"])
+        if "file" in rows.column_names:
+            own = rows.filter(pc.is_in(rows["image_id"], pa.array(erasure.ids, pa.string())))
+            keys |= set(own["file"].drop_null().to_pylist())
+    return keys
+
+
+def shared_crop_files(
+    store: Store, manifests: Iterable[Manifest], keys: set[str], forgotten: Forgotten
+) -> set[str]:
+    """Those of the keys that a photo which is still shown has too: a picture uploaded twice."""
+    shared: set[str] = set()
+    wanted = pa.array(sorted(keys), pa.string())
+    for manifest in manifests:
+        for file in data_files(store, manifest, "crops") if keys else ():
+            rows = decode_table(read_object(store, file.key), ["image_id", "file"])
+            if "file" not in rows.column_names:
+                continue
+            rows = without(rows.filter(pc.is_in(rows["file"], wanted)), forgotten.hidden)
+            shared |= set(rows["file"].to_pylist())
+    return shared
+
+
+def _new_key(erasure: Erasure) -> str:
+    if erasure.is_list:
+        return run_key(erasure.run_id, f"input/{secrets.token_hex(32)}.parquet")
+    task = data_task(erasure.key)
+    if task is None:
+        raise LedgerError(f"{erasure.key} is no data file")
+    return data_key(erasure.run_id, erasure.key.split("/")[1], task, new_attempt())
+
+
+def _without_rows(data: bytes, ids: pa.Array) -> bytes:
+    """The table without the rows of some photos; columns, metadata and encoding as they were."""
+    table = decode_table(data)
+    left = without(table, ids)
+    sink = pa.BufferOutputStream()
+    pq.write_table(left, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+    made: bytes = sink.getvalue().to_pybytes()
+    again = decode_table(made)
+    if again.schema != table.schema or not again["image_id"].equals(left["image_id"]):
+        raise LedgerError("a Parquet file read back differently from what was written")
+    return made
+
+
+def _emptied_list(data: bytes, ids: pa.Array) -> bytes:
+    """The input list with all but the id of some photos emptied; a row group is still a task."""
+    file = pq.ParquetFile(BytesIO(data))
+    schema = pa.schema(
+        [f if f.name in (*KEPT, "uri") else f.with_nullable(True) for f in file.schema_arrow]
+    )
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group)
+            hit = pc.is_in(rows["image_id"], ids)
+            columns = [
+                column if field.name in KEPT
+                else pc.if_else(hit, pa.scalar("", field.type), column) if field.name == "uri"
+                else _emptied(column, hit)
+                for field, column in zip(schema, rows.columns, strict=True)
+            ]  # fmt: skip
+            table = pa.table(columns, schema=schema)
+            writer.write_table(table, row_group_size=rows.num_rows)
+    made: bytes = sink.getvalue().to_pybytes()
+    return made
+
+
+def _emptied(column: pa.ChunkedArray, hit: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with nulls where `hit`; works for nested types too."""
+    places = pa.array(range(len(column)), pa.int64())
+    return column.take(pc.if_else(hit, pa.scalar(None, pa.int64()), places))

@@ -1,0 +1,134 @@
+"""The commands that make runs live and take photos out, in words, as JSON, by exit codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from pipeline.cli.runs import main
+from pipeline.inputs.listing import list_inputs
+from pipeline.ledger.channels import channel_name
+from pipeline.ledger.reader import open_run
+from pipeline.storage.store import open_store
+from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
+
+CHANNEL = channel_name(SPEC.settings)
+MANUAL = {"promote": "manual", "trial": False}
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> str:
+    return str(tmp_path / "out")
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_promote_history_rollback(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_store(output)
+    first = run_all(open_ledger(store, make_inputs(4)), {0: "permanent"}, **MANUAL).run_id
+    gate = "error_rate<=0.01, mean_overlap_with_current>=0.9"
+    assert main(["promote", output, first, "--gate", gate]) == 4
+    words = capsys.readouterr().out
+    assert "nothing is moved" in words
+    assert "FAILS  error_rate<=0.01: 0.5" in words  # one of each task of three, and of one
+    assert "holds  mean_overlap_with_current>=0.9: nothing else is live" in words
+    assert list(store.list("channels/")) == []
+    assert main(["promote", output, first, "--gate", "error_rate<=0.5", "--why", "seen"]) == 0
+    assert f"run {first} is live in channel {CHANNEL}, version 1" in capsys.readouterr().out
+    second = run_all(open_ledger(store, make_inputs(2, start=9)), **MANUAL).run_id
+    assert main(["promote", output, second, "--json"]) == 0
+    (line,) = told(capsys)
+    assert (line["decision"], line["version"]) == ("promoted", 2)
+    assert line["figures"]["error_rate"] == 0.0
+    assert main(["rollback", output, "--why", "wrong"]) == 0
+    capsys.readouterr()
+    assert main(["history", output, "--json"]) == 0
+    lines = told(capsys)
+    assert [(one["action"], one["why"]) for one in lines] == [
+        ("promote", "seen"), ("promote", ""), ("rollback", "wrong"),
+    ]  # fmt: skip
+    assert lines[0]["gate"] == "error_rate<=0.5"
+    assert lines[2]["removed"] == [second]
+    assert main(["history", output]) == 0
+    words = capsys.readouterr().out
+    assert f"rollback  -{second}" in words
+    assert "why: wrong" in words
+    assert main(["list", output]) == 0
+    words = capsys.readouterr().out
+    assert f"[live in {CHANNEL}]" in words
+    assert f"[rolled back in {CHANNEL}]" in words
+
+
+def test_what_is_refused(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_store(output)
+    tried = run_all(open_ledger(store, make_inputs(2)), promote="auto", trial=True).run_id
+    assert main(["promote", output, tried]) == 2
+    assert "is a trial; say --trial" in capsys.readouterr().err
+    assert main(["promote", output, tried, "--gate", "heads<=1"]) == 2
+    assert "--gate 'heads' is no figure of a run; known are error_rate" in capsys.readouterr().err
+    assert main(["promote", output, "nonsense"]) == 1
+    assert main(["rollback", output]) == 1
+    assert "nothing was ever promoted" in capsys.readouterr().err
+    assert main(["promote", output, tried, "--trial", "--gate", "head_cut_rate<=1"]) == 4
+    assert "no crop of the run says heads_cut" in capsys.readouterr().out
+    assert main(["promote", output, tried, "--trial"]) == 0
+    other = {"settings": {"ratios": "16:9"}}
+    wide = run_all(open_ledger(store, make_inputs(2), **other), **MANUAL).run_id
+    assert main(["promote", output, wide]) == 0
+    assert main(["rollback", output]) == 2
+    assert "choose a channel with --channel" in capsys.readouterr().err
+    assert main(["rollback", output, "--channel", CHANNEL]) == 0
+
+
+def test_forget_and_take_back(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run_all(open_ledger(open_store(output), make_inputs(3)))
+    uris = make_inputs(3)["uri"].to_pylist()
+    assert main(["forget", output, uris[1], "s3://ugc/typo.jpg", "--why", "asked"]) == 0
+    words = capsys.readouterr().out
+    assert "2 of 2 photos are forgotten" in words
+    assert "no committed run has s3://ugc/typo.jpg" in words
+    assert uris[1] not in words.partition("WARNING")[2]
+    assert open_run(output).images().num_rows == 2
+    assert main(["forget", output, uris[1], "--take-back", "--json"]) == 0
+    (line,) = told(capsys)
+    assert (line["changed"], line["in_no_run"]) == (1, [])
+    assert open_run(output).images().num_rows == 3
+
+
+def test_prune_shows_first_and_refuses_much(
+    output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "in"
+    photos.mkdir()
+    for number in range(4):
+        Image.new("RGB", (8, 8)).save(photos / f"{number}.png")
+    run_all(open_ledger(open_store(output), list_inputs(str(photos))))
+    (photos / "1.png").unlink()
+    assert main(["prune", output, str(photos)]) == 0
+    words = capsys.readouterr().out
+    assert f"{photos}/1.png" in words
+    assert "1 of 4 live photos are gone from the input; nothing removed, add --delete" in words
+    assert main(["prune", output, str(photos), "--delete"]) == 1
+    assert "more than --most 0.1 allows; nothing removed" in capsys.readouterr().out
+    assert open_run(output).images().num_rows == 4
+    assert main(["prune", output, str(photos), "--delete", "--most", "0.25"]) == 0
+    assert open_run(output).images().num_rows == 3
+
+
+def test_gc_goes_on_past_a_damaged_run(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store = open_store(output)
+    damaged = run_all(open_ledger(store, make_inputs(2))).run_id
+    whole = open_ledger(store, make_inputs(2, start=5))
+    for mark in ("a", "b"):
+        whole.commit_task(0, done(whole.task_inputs(0), mark=mark))
+    whole.finish({})
+    Path(output, "runs", damaged, "_MANIFEST.json").write_bytes(b"{")
+    assert main(["gc", output, "--older-than", "0s", "--delete"]) == 0
+    said = capsys.readouterr()
+    assert "2 objects" in said.out
+    assert f"WARNING: run {damaged} is left as it is" in said.err
+    assert len(list(store.list(f"_data/crops/run={damaged}/"))) == 1

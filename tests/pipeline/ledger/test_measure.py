@@ -1,0 +1,134 @@
+"""The figures of a gate, against rows whose figures are worked out by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import schema
+from pipeline.ledger.measure import lower_end, measure
+from pipeline.ledger.records import Manifest
+from pipeline.ledger.sampling import spread
+from pipeline.storage.store import Store, open_store
+from tests.support.tasks import done, make_inputs, open_ledger
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path))
+
+
+def commit(
+    store: Store, inputs: pa.Table, crops: dict[str, list[Any]], old: tuple[str, ...] = (),
+    failed: dict[int, str] | None = None, **changes: Any,
+) -> Manifest:  # fmt: skip
+    """A run of one task whose crops say what is given. old: columns left out, as once."""
+    ledger = open_ledger(store, inputs, task_images=inputs.num_rows, **changes)
+    tables = done(ledger.task_inputs(0), failed)
+    for name, values in crops.items():
+        table = tables["crops"]
+        at = table.schema.get_field_index(name)
+        field = schema.CROPS.field(name)
+        tables["crops"] = table.set_column(at, field, pa.array(values, field.type))
+    ledger.commit_task(0, tables)
+    manifest = ledger.finish({})
+    for info in store.list(f"_data/crops/run={ledger.run_id}/") if old else ():
+        path = Path(store.uri, info.key)
+        pq.write_table(pq.read_table(path).drop_columns(list(old)), path)
+    return manifest
+
+
+def test_shares_and_means(store: Store) -> None:
+    """5 photos, 1 without crops; of 4 crops 2 cut heads, 1 has no count of faces."""
+    run = commit(
+        store,
+        make_inputs(5),
+        {
+            "verdict": ["ok", "review", "fallback", "review"],
+            "heads_cut": [0, 1, 2, 0],
+            "faces_cut": [0, 1, 0, None],
+            "confidence": [0.5, 0.25, 0.75, None],
+        },
+        failed={4: "permanent"},
+    )
+    found = measure(store, run.run_id)
+    assert found.values["error_rate"] == pytest.approx(1 / 5)
+    assert found.values["review_rate"] == pytest.approx(2 / 4)
+    assert found.values["fallback_rate"] == pytest.approx(1 / 4)
+    assert found.values["head_cut_rate"] == pytest.approx(2 / 4)
+    assert found.values["face_cut_rate"] == pytest.approx(1 / 3)
+    assert found.values["mean_confidence"] == pytest.approx(0.5)
+    assert found.unknown["text_cut_rate"] == "no crop of the run says text_cut"
+    assert found.pointless["mean_overlap_with_current"] == "nothing else is live"
+
+
+def test_overlap_with_what_is_live(store: Store) -> None:
+    """One crop as it was, one moved by half its width (IoU 1/3), one photo changed, one new."""
+    square = {"x0": [0.0] * 3, "y0": [0.0] * 3, "x1": [10.0] * 3, "y1": [10.0] * 3}
+    live = commit(store, make_inputs(3), square)
+    tonight = pa.concat_tables(
+        [make_inputs(2), make_inputs(1, etag="v2", start=2), make_inputs(1, start=3)]
+    )
+    run = commit(
+        store,
+        tonight,
+        {"x0": [0.0, 5.0, 7.0, 0.0], "y0": [0.0] * 4, "x1": [10.0, 15.0, 17.0, 10.0],
+         "y1": [10.0] * 4},
+    )  # fmt: skip
+    found = measure(store, run.run_id, [live])
+    assert found.values["mean_overlap_with_current"] == pytest.approx((1 + 1 / 3) / 2)
+    assert found.values["moved_rate"] == pytest.approx(1 / 2)
+
+
+def test_of_several_live_runs_the_one_in_front_is_compared_with(store: Store) -> None:
+    at = {"y0": [0.0], "y1": [10.0]}
+    front = commit(store, make_inputs(1), {"x0": [0.0], "x1": [10.0], **at})
+    behind = commit(
+        store, make_inputs(1), {"x0": [90.0], "x1": [99.0], **at}, weights_sha256="b" * 64
+    )
+    run = commit(store, make_inputs(1), {"x0": [0.0], "x1": [10.0], **at}, weights_sha256="c" * 64)
+    for live, overlap in (([front, behind], 1.0), ([behind, front], 0.0)):
+        found = measure(store, run.run_id, live)
+        assert found.values["mean_overlap_with_current"] == pytest.approx(overlap)
+
+
+def test_runs_without_the_columns_and_without_a_common_photo(store: Store) -> None:
+    old = ("verdict", "heads_cut", "faces_cut", "text_cut", "confidence", "subject_share")
+    live = commit(store, make_inputs(2), {}, old=old)
+    run = commit(store, make_inputs(2, start=2), {}, old=old)
+    found = measure(store, run.run_id, [live])
+    assert found.values.keys() == {"error_rate", "error_rate_low"}
+    assert {"review_rate", "head_cut_rate", "mean_confidence"} <= found.unknown.keys()
+    assert "no unchanged photo" in found.pointless["moved_rate"]
+
+
+def test_photos_of_runs_in_front_are_not_looked_at(store: Store) -> None:
+    run = commit(
+        store, make_inputs(4), {"heads_cut": [0, 1]}, failed={0: "transient", 1: "transient"}
+    )
+    repair = commit(store, make_inputs(2), {}, weights_sha256="b" * 64)
+    assert measure(store, run.run_id).values["error_rate"] == 0.5
+    assert measure(store, run.run_id, newer=[repair]).values["error_rate"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "low"),
+    # n / (n + z²) where all of n hit, z = 2.5758; 0 where none did
+    [(1, 1, 0.1310), (2, 2, 0.2316), (10, 10, 0.6011), (0, 50, 0.0), (0, 0, 0.0)],
+)
+def test_lower_end_of_an_interval(hits: int, count: int, low: float) -> None:
+    assert lower_end(hits, count) == pytest.approx(low, abs=5e-4)
+
+
+def test_the_interval_holds_the_share_and_narrows() -> None:
+    lows = [lower_end(n // 4, n) for n in (4, 40, 400, 40_000)]
+    assert lows == sorted(lows)
+    assert 0.24 < lows[-1] < 0.25
+
+
+def test_tasks_are_spread_evenly() -> None:
+    assert spread(range(5), 10) == {0, 1, 2, 3, 4}
+    assert spread(range(100), 4) == {0, 25, 50, 75}
+    assert len(spread(range(1000), 128)) == 128
