@@ -20,6 +20,7 @@ from pipeline.settings import CroppingSettings, Settings
 if TYPE_CHECKING:
     import torch
 
+    from pipeline.cropping.decide import GuardRules
     from pipeline.cropping.engine import CropEngine
     from pipeline.cropping.sources import ObjectSource
     from s2cnet import FastS2CNet, S2CNet
@@ -105,12 +106,14 @@ def assemble(
     device: "str | torch.device" = "cpu",
     search: str = SEARCH,
     rank_by: str = RANK_BY,
+    rules: "GuardRules | None" = None,
 ) -> "CropEngine":
     """An engine of a network and a source that are ready on `device`.
 
     search: "coarse" scores a part of the candidates, "exhaustive" all (`pipeline.cropping.search`).
     rank_by: "overlap" takes the crop that is expected to agree best with people, "score" the one
         of the network's highest score (`pipeline.cropping.choose`).
+    rules: guards and fallbacks; None for no guards.
 
     Raises UsageError for another name.
     """
@@ -129,7 +132,7 @@ def assemble(
     if search not in searches:
         raise UsageError(f"search is {' or '.join(searches)}, not {search!r}")
     transfer = Transfer(choose_device(device))
-    return CropEngine(network, source, choosers[rank_by], searches[search], transfer)
+    return CropEngine(network, source, choosers[rank_by], searches[search], transfer, rules)
 
 
 def make_engine(
@@ -139,10 +142,12 @@ def make_engine(
     search: str = SEARCH,
     rank_by: str = RANK_BY,
     precision: "Precision" = "float32",
+    rules: "GuardRules | None" = None,
     cache: Path | None = None,
 ) -> "CropEngine":
     """The engine with the pinned network and the named detector on one device.
 
+    rules: guards and fallbacks; None for no guards.
     cache: folder where compiled networks are kept; None compiles nothing.
 
     Raises what `make_source` and `assemble` raise, and WeightsError.
@@ -157,7 +162,7 @@ def make_engine(
         torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
     source = make_source(detector, chosen, cache)
     network = FastS2CNet(weights.load(chosen), precision, cache)
-    return assemble(network, source, chosen, search, rank_by)
+    return assemble(network, source, chosen, search, rank_by, rules)
 
 
 def engine_of(
@@ -167,9 +172,12 @@ def engine_of(
 
     Raises UsageError where it is to be compiled and can't be.
     """
+    from pipeline.cropping.decide import GuardRules
     from s2cnet.aot import CannotCompileError, cache_folder
 
-    how = (settings.cropping.search, settings.cropping.rank_by, settings.cropping.precision)
+    asked = settings.cropping
+    rules = GuardRules(asked.guarded, asked.ways, asked.areas)
+    how = (asked.search, asked.rank_by, asked.precision, rules)
     make = partial(make_engine, weights, settings.input.detector, device, *how)
     wanted = settings.running.compile == "on"
     if wanted or (settings.running.compile == "auto" and images() >= COMPILE_FROM):

@@ -89,6 +89,10 @@ FREE_RATIOS = (1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0)
 FREE_SCALES = (1.0, 0.93, 0.86, 0.79, 0.72, 0.64)
 MAX_FREE_POSITIONS = 16
 
+# Where no candidate will do: smaller sizes and closer positions.
+DENSE_SCALES = tuple(1 - 0.05 * step for step in range(13))  # 1 to .4
+DENSE_STEP, MAX_DENSE_POSITIONS = 0.025, 400
+
 
 def for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
     """Candidates of one shape on any photo, in whole source pixels: at least 1, at most 769."""
@@ -127,6 +131,29 @@ def for_free(width: int, height: int) -> Boxes:
     return _without_repeats(np.concatenate([whole, *lists]))
 
 
+def dense_for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
+    """More boxes of one shape than `for_shape` proposes, in whole source pixels: at most 5,200.
+
+    Of `free`, at most 41,600.
+    """
+    return _dense(width_px, height_px, shape, DENSE_SCALES)
+
+
+def largest_for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
+    """The largest boxes of one shape, in up to MAX_DENSE_POSITIONS places, whole source pixels."""
+    return _dense(width_px, height_px, shape, DENSE_SCALES[:1])
+
+
+def _dense(width: int, height: int, shape: Shape, scales: tuple[float, ...]) -> Boxes:
+    own = float(np.clip(width / height, 0.5, 2.0))
+    ratios = (*FREE_RATIOS, own) if shape.ratio is None else (shape.ratio,)
+    lists = [
+        _sizes_and_positions(width, height, ratio, scales, MAX_DENSE_POSITIONS, DENSE_STEP)
+        for ratio in ratios
+    ]
+    return to_whole_pixels(_without_repeats(np.concatenate(lists)), width, height)
+
+
 def largest(width: int, height: int, ratio: float) -> tuple[float, float]:
     """Exact width and height of the largest crop of a ratio; a side may be below one pixel."""
     _check_sides(width, height)
@@ -135,20 +162,27 @@ def largest(width: int, height: int, ratio: float) -> tuple[float, float]:
 
 
 def _sizes_and_positions(
-    width: int, height: int, ratio: float, scales: tuple[float, ...], max_positions: int
+    width: int,
+    height: int,
+    ratio: float,
+    scales: tuple[float, ...],
+    max_positions: int,
+    step_share: float = STEP_SHARE,
 ) -> Boxes:
     full_w, full_h = largest(width, height, ratio)
     boxes = []
     for scale in scales:
         crop_w, crop_h = max(1, round(full_w * scale)), max(1, round(full_h * scale))
-        boxes.append(_positions(width, height, crop_w, crop_h, max_positions))
+        boxes.append(_positions(width, height, crop_w, crop_h, max_positions, step_share))
     return _without_repeats(np.concatenate(boxes))
 
 
-def _positions(width: int, height: int, crop_w: int, crop_h: int, at_most: int) -> Boxes:
+def _positions(
+    width: int, height: int, crop_w: int, crop_h: int, at_most: int, step_share: float
+) -> Boxes:
     """Boxes of one size, evenly spread and touching all four edges."""
-    count_x = min(at_most, _positions_wanted(width - crop_w, crop_w))
-    count_y = min(at_most, _positions_wanted(height - crop_h, crop_h))
+    count_x = min(at_most, _positions_wanted(width - crop_w, crop_w, step_share))
+    count_y = min(at_most, _positions_wanted(height - crop_h, crop_h, step_share))
     if count_x * count_y > at_most:
         shrink = (at_most / (count_x * count_y)) ** 0.5
         count_x, count_y = max(1, int(count_x * shrink)), max(1, int(count_y * shrink))
@@ -162,8 +196,8 @@ def _boxes_at(xs: NDArray[np.float64], ys: NDArray[np.float64], crop_w: int, cro
     return np.stack([x, y, x + crop_w, y + crop_h], axis=1).astype(np.float32)
 
 
-def _positions_wanted(travel: int, crop_side: int) -> int:
-    return 1 + int(np.ceil(travel / (STEP_SHARE * crop_side)))
+def _positions_wanted(travel: int, crop_side: int, step_share: float) -> int:
+    return 1 + int(np.ceil(travel / (step_share * crop_side)))
 
 
 def _spread(travel: int, count: int) -> NDArray[np.float64]:

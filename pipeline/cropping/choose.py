@@ -4,6 +4,9 @@ The highest score is not the best choice: a score has errors, and it does not kn
 to heads and text. `OverlapChooser` takes the crop of the highest value by the fitted rule
 (`pipeline.cropping.rule`), in which the network's scores are one part, and moves it to where that
 value is highest (`refine`). `ScoreChooser` is the published ranking.
+
+Guards come before both: a crop that breaks none wins over every crop that breaks one, and of those
+that do, one that breaks them less wins (`pipeline.cropping.guards`).
 """
 
 from __future__ import annotations
@@ -24,25 +27,44 @@ from pipeline.cropping.confidence import (
 )
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.features import Preferred
+from pipeline.cropping.guards import ShapeGuard
 from pipeline.cropping.refine import refine
 from pipeline.cropping.rule import CropValue, packaged_rule
-from pipeline.cropping.search import SearchResult
+from pipeline.cropping.search import Score, SearchResult, farthest_points
 from pipeline.detectors import Detections
 from pipeline.shapes import Shape
 
 # Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
 # of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
 DISTINCT_IOU = 0.7
+# Taken off a crop's value for each level of breaking guards: more than any two values differ by.
+LEVEL_COST = 1e6
+# Of other boxes than the candidates, `ScoreChooser` scores this many, far apart.
+SCORED_OTHERS = 64
 
 
 class Chosen(NamedTuple):
     """Crops that are clearly different, best first, in whole source pixels inside the photo.
 
     choice: the number that decided, higher is better; comparable within one shape of one photo.
+    levels: how badly each breaks guards, see `ShapeGuard.levels`; None: no guard is broken. Crops
+        of a lower level are ranked first, and by `choice` within a level.
     """
 
     boxes: Boxes  # [K, 4]
     choice: FloatArray  # [K]
+    levels: NDArray[np.int64] | None = None  # [K]
+
+    def passes(self, rank: int) -> bool:
+        """Whether the crop of this rank breaks no guard."""
+        return self.levels is None or not self.levels[rank]
+
+    def lead(self, rank: int) -> float | None:
+        """How much the crop of this rank leads over the next; None for one of another level."""
+        is_last = rank + 1 == len(self.boxes)
+        if is_last or (self.levels is not None and self.levels[rank] != self.levels[rank + 1]):
+            return None
+        return float(self.choice[rank]) - float(self.choice[rank + 1])
 
 
 class Chooser(Protocol):
@@ -70,18 +92,48 @@ class Chooser(Protocol):
         """
         ...
 
+    def best_other(
+        self,
+        shape: Shape,
+        boxes: Boxes,
+        candidates: Boxes,
+        found: SearchResult,
+        score: Score,
+        count: int,
+    ) -> Chosen:
+        """As `best`, of other boxes [M, 4] of the shape, M ≥ 1, that are no candidates.
 
-ChooserFor = Callable[[Detections, tuple[int, int]], Chooser]
-"""Makes the chooser for a photo from its objects, in source pixels with whatever else their source
-told, and the photo's (width, height) in source pixels."""
+        score: the network's score of any boxes, where it is needed.
+        """
+        ...
+
+
+GuardOf = Callable[[Shape], ShapeGuard]
+"""The guards of a shape of one photo."""
+
+
+class ChooserFor(Protocol):
+    """Makes the chooser for a photo."""
+
+    def __call__(
+        self, objects: Detections, size_wh: tuple[int, int], guard_of: GuardOf | None = None
+    ) -> Chooser:
+        """See the arguments of `OverlapChooser`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class OverlapChooser:
-    """Take the crop that is expected to agree best with people; keep heads and text whole."""
+    """Take the crop that is expected to agree best with people; keep heads and text whole.
+
+    objects: in source pixels, with whatever else their source told.
+    size_wh: width and height of the photo in source pixels.
+    guard_of: what no crop may do; None for no guards.
+    """
 
     objects: Detections
     size_wh: tuple[int, int]
+    guard_of: GuardOf | None = None
 
     def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
         """See `Chooser.values`."""
@@ -90,16 +142,47 @@ class OverlapChooser:
 
     def best(self, shape: Shape, candidates: Boxes, found: SearchResult, count: int) -> Chosen:
         """See `Chooser.best`. The last of several is not moved: it only tells a lead."""
-        boxes_rel = candidates / self._sides
-        value_of = self._value_of(shape, boxes_rel, found)
-        order = pick_distinct(boxes_rel, value_of(boxes_rel), count)
-        chosen = boxes_rel[order]
+        value_of = self._value_of(shape, candidates / self._sides, found)
+        return self._best(shape, candidates, value_of, count)
+
+    def best_other(
+        self,
+        shape: Shape,
+        boxes: Boxes,
+        candidates: Boxes,
+        found: SearchResult,
+        score: Score,
+        count: int,
+    ) -> Chosen:
+        """See `Chooser.best_other`. The network's view of other boxes is that of the candidates."""
+        value_of = self._value_of(shape, candidates / self._sides, found)
+        return self._best(shape, boxes, value_of, count)
+
+    def _best(self, shape: Shape, boxes: Boxes, value_of: CropValue, count: int) -> Chosen:
+        guard = active_guard(self.guard_of, shape)
+
+        def guarded(boxes_rel: FloatArray) -> FloatArray:
+            """The value, guards before all else; both of what is left after rounding to pixels."""
+            values = value_of(boxes_rel)
+            return values if guard is None else below(values, guard.levels(self._whole(boxes_rel)))
+
+        boxes_rel = boxes / self._sides
+        best = boxes_rel[pick_distinct(boxes_rel, guarded(boxes_rel), count)]
+        chosen = best.copy()
         largest_width = 1.0 if value_of.ratio is None else min(1.0, value_of.ratio)
-        for rank in range(max(1, count - 1)):
-            if rank < len(chosen):
-                chosen[rank] = refine(chosen[rank], value_of, largest_width)
-        boxes = to_whole_pixels((chosen * self._sides).astype(np.float32), *self.size_wh)
-        return Chosen(boxes, value_of(boxes / self._sides))
+        moved = range(min(len(best), max(1, count - 1)))
+        for rank in moved:
+            chosen[rank] = refine(best[rank], value_of, largest_width)
+        if guard is not None:  # most crops pass where they are best: only the others need it
+            broken = guard.levels(self._whole(chosen[: len(moved)]))
+            for rank in np.flatnonzero(broken).tolist():
+                chosen[rank] = refine(best[rank], guarded, largest_width)
+        boxes = self._whole(chosen)
+        levels = None if guard is None else guard.levels(boxes)
+        return Chosen(boxes, value_of(boxes / self._sides), levels)
+
+    def _whole(self, boxes_rel: FloatArray) -> Boxes:
+        return to_whole_pixels((boxes_rel * self._sides).astype(np.float32), *self.size_wh)
 
     def confidence(
         self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
@@ -142,10 +225,14 @@ class OverlapChooser:
 
 @dataclass(frozen=True, eq=False)
 class ScoreChooser:
-    """Take the crop of the network's highest score, as the published code does."""
+    """Take the crop of the network's highest score, as the published code does.
+
+    Its arguments are those of `OverlapChooser`; of the objects, only the guards know.
+    """
 
     objects: Detections
     size_wh: tuple[int, int]
+    guard_of: GuardOf | None = None
 
     def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
         """See `Chooser.values`. What was not scored is not taken."""
@@ -155,15 +242,48 @@ class ScoreChooser:
 
     def best(self, shape: Shape, candidates: Boxes, found: SearchResult, count: int) -> Chosen:
         """See `Chooser.best`."""
-        values = self.values(shape, candidates, found)
-        order = pick_distinct(candidates, values, count)
-        return Chosen(candidates[order], values[order])
+        return self._best(shape, candidates, self.values(shape, candidates, found), count)
+
+    def best_other(
+        self,
+        shape: Shape,
+        boxes: Boxes,
+        candidates: Boxes,
+        found: SearchResult,
+        score: Score,
+        count: int,
+    ) -> Chosen:
+        """See `Chooser.best_other`. At most SCORED_OTHERS are scored, those that pass first."""
+        guard = active_guard(self.guard_of, shape)
+        levels = np.zeros(len(boxes)) if guard is None else guard.levels(boxes)
+        least = boxes[levels == levels.min()]
+        far_apart = farthest_points(least / np.tile(self.size_wh, 2), SCORED_OTHERS)
+        some = least[far_apart]
+        return self._best(shape, some, score(some).astype(np.float64), count)
+
+    def _best(self, shape: Shape, boxes: Boxes, values: FloatArray, count: int) -> Chosen:
+        guard = active_guard(self.guard_of, shape)
+        levels = None if guard is None else guard.levels(boxes)
+        guarded = values if levels is None else below(values, levels)
+        order = pick_distinct(boxes, guarded, count)
+        return Chosen(boxes[order], values[order], None if levels is None else levels[order])
 
     def confidence(
         self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
     ) -> list[float | None]:
         """See `Chooser.confidence`. It was not fitted on choices by score."""
         return [None] * len(boxes)
+
+
+def active_guard(guard_of: GuardOf | None, shape: Shape) -> ShapeGuard | None:
+    """The guards of a shape; None where no crop of this photo can break one."""
+    guard = None if guard_of is None else guard_of(shape)
+    return guard if guard is not None and guard.active else None
+
+
+def below(values: FloatArray, levels: NDArray[np.int64]) -> FloatArray:
+    """Values [N] put below all those of a lower level: [N]."""
+    return np.asarray(values - LEVEL_COST * levels)
 
 
 def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -> list[int]:

@@ -5,7 +5,7 @@ torch and torchvision take seconds to import. They are imported where a `Cropper
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +23,11 @@ from pipeline.cropping.build import (
     choose_weights,
     make_source,
 )
+from pipeline.cropping.results import CropVerdict, Fit
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.photo.decode import Photo, decode
+from pipeline.settings.guards import DEFAULT_FALLBACK, DEFAULT_PROFILE
 from pipeline.shapes import parse_shape
 
 if TYPE_CHECKING:
@@ -42,7 +44,11 @@ class Crop:
 
     score is the network's and compares crops of one photo; choice is the number that decided and
     compares crops of one shape; margin is its lead in choice over the best crop clearly different
-    from it and those before it (IoU below .7), None where there is none.
+    from it and those before it (IoU below .7), None where there is none; both are None where no
+    number decided. The others are those of the table of crops (docs/GUARDS.md): heads, faces and
+    blocks of text cut, the share of the main subject inside (None: there is none), the verdict
+    "ok", "fallback" or "review" with its reason, how the photo fills the shape ("crop"; "pad" and
+    "blur", where the box is the whole photo), and the probability that a person accepts the crop.
     """
 
     ratio: str
@@ -50,7 +56,15 @@ class Crop:
     box_px: tuple[float, float, float, float]
     score: float
     margin: float | None
-    choice: float
+    choice: float | None
+    faces_cut: int | None = None
+    heads_cut: int | None = None
+    text_cut: int | None = None
+    subject_share: float | None = None
+    verdict: CropVerdict = "ok"
+    reason: str | None = None
+    fit: Fit = "crop"
+    confidence: float | None = None
 
 
 class Cropper:
@@ -62,6 +76,9 @@ class Cropper:
         detector: str | Detector | None = None,
         device: str | None = None,
         rank_by: str = RANK_BY,
+        guards: str = DEFAULT_PROFILE,
+        fallback: str = DEFAULT_FALLBACK,
+        safe_areas: str = "",
     ) -> None:
         """Load the network and the detector.
 
@@ -71,14 +88,18 @@ class Cropper:
         device: "cpu", "cuda", "cuda:N", "mps", or "auto" and None: a GPU where there is one, by
             the rule of `pipeline.device`.
         rank_by: "overlap" or "score": what decides among candidates, as in `crop_bucket.py`.
+        guards, fallback, safe_areas: what no crop may do, what is tried where all do it, and what
+            lies over the crops, as in `crop_bucket.py`; docs/GUARDS.md explains them.
 
-        Raises UsageError for an unknown detector, device or `rank_by`, or WeightsError where the
-        weights don't fit the network.
+        Raises UsageError for an unknown detector, device or `rank_by` and for guards that make no
+        sense, or WeightsError where the weights don't fit the network.
         """
+        from pipeline.cropping.decide import GuardRules
         from pipeline.cropping.sources import DetectorSource
         from pipeline.device import choose_device
         from s2cnet import FastS2CNet, load_model
 
+        rules = GuardRules.read(guards, fallback, safe_areas)
         chosen = choose_device(device)
         if isinstance(weights, Mapping):
             network = load_model(weights, device=chosen)
@@ -88,7 +109,7 @@ class Cropper:
             source = make_source(detector or EMBEDDED, chosen)
         else:
             source = DetectorSource(detector)
-        self._engine = assemble(FastS2CNet(network), source, chosen, rank_by=rank_by)
+        self._engine = assemble(FastS2CNet(network), source, chosen, rank_by=rank_by, rules=rules)
 
     def crop(
         self, image: ImageLike, ratios: Sequence[str] = ("1:1",), top_k: int = 1
@@ -96,7 +117,8 @@ class Cropper:
         """The `top_k` best clearly different crops of each shape, in the order asked.
 
         ratios: "16:9", "640:480", "circle" (a square whose inscribed circle keeps the subject),
-        "free". Fewer than `top_k` where a shape has no more different crops.
+        "free". Fewer than `top_k` where a shape has no more different crops, none where the
+        fallback `skip` decides.
         Raises UsageError for an unknown shape, DecodeError for bytes that are no photo.
         """
         if isinstance(ratios, str):
@@ -108,7 +130,8 @@ class Cropper:
             return []
         (seen,) = self._engine.see([photo_of(image)])
         choice = self._engine.choose(seen, shapes, top_k)
-        return [Crop(c.ratio, c.rank, c.box_px, c.score, c.margin, c.choice) for c in choice.crops]
+        names = [item.name for item in fields(Crop)]
+        return [Crop(**{name: getattr(one, name) for name in names}) for one in choice.crops]
 
     def score(self, image: ImageLike, boxes_px: ArrayLike) -> NDArray[np.float32]:
         """Score each box [N, 4] in source pixels after orientation, higher is better: [N].

@@ -1,7 +1,8 @@
 """From decoded photos to their best crops: see, propose, search, choose. Jobs and Cropper use it.
 
 The engine only connects its parts: `sources` tells objects, `candidates` proposes, `scoring` and
-`search` find good candidates, `choose` decides among them. `pipeline.cropping.build` makes it.
+`search` find good candidates, `choose` takes the best, `decide` says what is written in the end and
+judges it. `pipeline.cropping.build` makes it.
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,17 @@ from collections.abc import Sequence
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import ChooserFor
+from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
 from pipeline.cropping.overrides import Override
-from pipeline.cropping.results import Choice, ScoredCrop, scored_candidates, scored_crops
+from pipeline.cropping.protected import protected_of
+from pipeline.cropping.results import Choice, SkippedShape, scored_candidates, scored_crops
 from pipeline.cropping.scoring import known_or_new_scores, score_function
 from pipeline.cropping.search import Scores, Search
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.cropping.transfer import Transfer
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.photo.decode import Photo
+from pipeline.settings.guards import OFF
 from pipeline.shapes import Shape
 from s2cnet import FastS2CNet
 
@@ -31,13 +35,15 @@ class CropEngine:
         chooser_for: ChooserFor,
         search: Search,
         transfer: Transfer,
+        rules: GuardRules | None = None,
     ) -> None:
-        """network: on the device of `transfer`."""
+        """network: on the device of `transfer`; rules: None for no guards."""
         self.network = network
         self.source = source
         self.chooser_for = chooser_for
         self.search = search
         self.transfer = transfer
+        self.rules = rules or GuardRules.read(OFF)
 
     def see(
         self, photos: Sequence[Photo], given: Sequence[ListedPhoto] | None = None
@@ -69,27 +75,29 @@ class CropEngine:
 
         Raises ScoreError.
         """
-        chooser = self.chooser_for(seen.objects, seen.size_wh)
+        guards = PhotoGuards(self.rules, protected_of(seen.objects, seen.size_wh))
+        chooser = self.chooser_for(seen.objects, seen.size_wh, guards)
         lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
         score = score_function(self.network, seen)
         results = self.search(lists, score)
-        chosen = [
-            chooser.best(shape, candidates, found, top_k + 1)
+        decider = Decider(chooser, guards, seen.size_wh, score, override)
+        decided = [
+            decider.decide(shape, candidates, found, top_k + 1)
             for shape, candidates, found in zip(shapes, lists, results, strict=True)
         ]
-        crops: list[ScoredCrop] = []
-        chosen_scores = known_or_new_scores([one.boxes for one in chosen], results, score)
-        for shape, one, scores in zip(shapes, chosen, chosen_scores, strict=True):
-            crops += scored_crops(shape.name, one, scores, top_k, seen.objects)
-        if not keep_candidates:
-            return Choice(seen.objects, crops)
-        kept = [
-            scored_candidates(shape.name, found, one.boxes[:top_k], scores[:top_k])
-            for shape, found, one, scores in zip(
-                shapes, results, chosen, chosen_scores, strict=True
-            )
-        ]
-        return Choice(seen.objects, crops, kept)
+        own_scores = known_or_new_scores([one.chosen.boxes for one in decided], results, score)
+        choice = Choice(seen.objects, [])
+        for shape, one, found, scores in zip(shapes, decided, results, own_scores, strict=True):
+            if one.skipped is None:
+                crops = scored_crops(shape.name, one.chosen, scores, top_k, seen.objects)
+                choice.crops.extend(decider.judged(shape, one, crop) for crop in crops)
+            else:
+                choice.skipped.append(SkippedShape(shape.name, one.skipped))
+            if keep_candidates:
+                boxes = one.chosen.boxes[:top_k]
+                kept = scored_candidates(shape.name, found, boxes, scores[:top_k])
+                choice.candidates.append(kept)
+        return choice
 
     def score(self, seen: SeenPhoto, boxes_px: Boxes) -> Scores:
         """The network's score [N] of each of boxes_px [N, 4], source pixels. Higher is better.

@@ -10,21 +10,25 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Override:
-    """A person's instruction for one photo. What it leaves open is chosen as usual.
+    """A person's instruction for one photo, or a rule for its kind. The rest is chosen as usual.
 
-    name: its pattern or uri, for the columns `override`; empty for a focus of the input list.
+    name: its pattern or uri, for the columns `override`; empty for a focus of the input list
+        and for a rule.
     boxes_px: by shape name, the box that is taken as it is: x0, y0, x1, y1 in source pixels after
         orientation; parts outside the photo are cut off.
     focus_rel: (x, y), shares of the photo's sides. A shape without a box gets its largest crop,
         moved so that this point is as central as the photo allows.
     never_crop: a shape without a box shows the whole photo on a ground (`fit` pad). It wins over
         focus_rel.
+    rule: of a rule, the word for the column `reason`; the verdict is then `fallback`. None: it is
+        a person who decided, and the verdict is `ok`.
     """
 
     name: str
     focus_rel: tuple[float, float] | None = None
     boxes_px: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     never_crop: bool = False
+    rule: str | None = None
 
     @classmethod
     def of_text(cls, text: str | None) -> "Override | None":

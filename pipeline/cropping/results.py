@@ -25,10 +25,10 @@ class ScoredCrop:
 
     box_px: x0, y0, x1, y1 in source pixels, half-open.
     score: the network's, of this crop.
-    choice: the number that decided, see `choose.Chosen`.
+    choice: the number that decided, see `choose.Chosen`; None where none did.
     margin: its choice minus that of the crop ranked next, which is clearly different from it and
-        from those before (`choose.DISTINCT_IOU`); None where there is none. Small margins mark
-        photos with two good answers.
+        from those before (`choose.DISTINCT_IOU`) and breaks guards no more; None where there is
+        none. Small margins mark photos with two good answers.
     object_shares: the share of each object's area inside the crop, in the objects' order.
     objects_cut: how many objects are partly, not wholly, inside (CUT_SHARES). Regions (label
         `subject`) do not count: a crop may well end inside one.
@@ -42,7 +42,7 @@ class ScoredCrop:
     rank: int
     box_px: tuple[float, float, float, float]
     score: float
-    choice: float
+    choice: float | None
     margin: float | None
     object_shares: list[float]
     objects_cut: int
@@ -95,9 +95,8 @@ def scored_crops(
     is_region = np.array([label == REGION for label in objects.labels], bool)
     crops = []
     for rank, box_px in enumerate(chosen.boxes[:top_k]):
-        choice = float(chosen.choice[rank])
-        is_last = rank + 1 == len(chosen.boxes)
-        margin = None if is_last else choice - float(chosen.choice[rank + 1])
+        choice = None if np.isnan(chosen.choice[rank]) else float(chosen.choice[rank])
+        margin = chosen.lead(rank)
         shares = shares_inside(box_px, objects.boxes)
         cut = int(((shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1]) & ~is_region).sum())
         x0, y0, x1, y1 = map(float, box_px)

@@ -45,8 +45,8 @@ class Guards:
 
 
 PROFILES: dict[str, Guards] = {
-    DEFAULT_PROFILE: Guards(heads=0.1, faces=0.1, text=CUT, subject=0.3),
-    "strict": Guards(heads=0.05, faces=0.05, text=CUT, subject=0.5),
+    DEFAULT_PROFILE: Guards(heads=0.3, faces=0.3, text=CUT, subject=0.2),
+    "strict": Guards(heads=0.1, faces=0.1, text=CUT, subject=0.5),
     "people": Guards(heads=0.1, faces=0.1),
     OFF: Guards(),
 }

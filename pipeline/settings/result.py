@@ -170,7 +170,10 @@ class ThumbnailSettings:
     format: Literal["webp", "jpeg", "png", "avif"] = option("webp", "encoding of the crops")
     quality: int = option(80, "encoder quality, 1 to 100; png ignores it", least=1, most=100)
     background: str = option(
-        "ffffff", "colour behind a circle in jpeg, six hex digits", placeholder="RRGGBB"
+        "ffffff",
+        "colour around a photo that is shown whole (`pad`), and behind a circle in jpeg; six hex "
+        "digits",
+        placeholder="RRGGBB",
     )
     crop_files: bool = option(False, "also write every crop as an object of its own")
 

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from pipeline.cropping.results import ScoredCrop
 from pipeline.ledger.figures import Cost, Figures, confidence_counts
 from pipeline.photo.thumbnail import cut, encode, thumbnail_size
+from pipeline.photo.whole import draw_whole, place_whole
 from pipeline.settings import ThumbnailSettings
+from pipeline.settings.safe_areas import SafeArea, safe_area_of
 from pipeline.shapes import parse_shape
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import one_by_one
@@ -26,12 +28,12 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     meter, before = Meter(), requests_so_far()
     task = unpack(block)
     settings = job.settings
-    store = output_store(job)
+    store, areas = output_store(job), settings.cropping.areas
     encoded: list[EncodedCrop] = []
     previews: list[Preview] = []
 
     def cut_and_encode(row: PhotoRow) -> None:
-        made = [encode_crop(row, chosen, settings.thumbnails) for chosen in row.crops]
+        made = [encode_crop(row, chosen, settings.thumbnails, areas) for chosen in row.crops]
         if settings.thumbnails.crop_files:
             made = [replace(crop, file=write_crop_file(store, crop)) for crop in made]
         encoded.extend(made)
@@ -61,11 +63,25 @@ def write_crop_file(store: Store, crop: EncodedCrop) -> str:
     return key
 
 
-def encode_crop(row: PhotoRow, chosen: ScoredCrop, settings: ThumbnailSettings) -> EncodedCrop:
-    """Cut a chosen crop from its photo and encode it. Raises EncodeError."""
+def encode_crop(
+    row: PhotoRow,
+    chosen: ScoredCrop,
+    settings: ThumbnailSettings,
+    areas: Mapping[str, SafeArea] | None = None,
+) -> EncodedCrop:
+    """Cut a chosen crop from its photo, or draw the whole photo on a ground, and encode it.
+
+    areas: what lies over the crops, by shape; a whole photo keeps clear of it. Raises EncodeError.
+    """
     shape = parse_shape(chosen.ratio)
-    size_wh = thumbnail_size(shape, chosen.box_px, settings.thumbnail_size)
-    pixels = cut(row.decoded, chosen.box_px, size_wh)  # [h, w, 3]
+    if chosen.fit == "crop":
+        size_wh = thumbnail_size(shape, chosen.box_px, settings.thumbnail_size)
+        pixels = cut(row.decoded, chosen.box_px, size_wh)  # [h, w, 3]
+    else:
+        area = safe_area_of(shape, areas or {})
+        placed = place_whole(chosen.box_px, shape, area.is_circle, area.covered)
+        size_wh = thumbnail_size(shape, placed.canvas_px, settings.thumbnail_size)
+        pixels = draw_whole(row.decoded, placed, size_wh, chosen.fit, settings.background_rgb)
     image = encode(
         pixels, settings.format, settings.quality, shape.is_circle, settings.background_rgb
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.cropping.build import RANK_BY, SEARCH, Weights, make_engine, make_source
+from pipeline.cropping.decide import GuardRules
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
 from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes, Row
@@ -36,9 +37,10 @@ class EvaluationSetup:
     rank_by: str = RANK_BY
 
     def evaluator(self, device: str) -> Evaluator:
-        """Load it all. Raises UsageError or WeightsError."""
+        """Load it all, guards as a job has them by default. Raises UsageError or WeightsError."""
+        how = (self.search, self.rank_by)
         return Evaluator(
-            make_engine(self.weights, self.detector, device, self.search, self.rank_by),
+            make_engine(self.weights, self.detector, device, *how, rules=GuardRules.read()),
             make_baselines(self.baselines, self.prior, self.gaic, self.focalnet, device),
             [parse_shape(name) for name in self.shapes],
             judge=make_source(self.judge, device) if self.judge else None,

@@ -1,0 +1,211 @@
+"""Decide what is written of each shape of one photo, and judge it.
+
+In this order: what a person has said, the chooser's best crop that breaks no guard, the fallbacks
+as they were asked for, and last the crop that breaks the guards least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pipeline.boxes import Box, Boxes, to_whole_pixels
+from pipeline.cropping.candidates import dense_for_shape, largest, largest_for_shape
+from pipeline.cropping.choose import Chooser, Chosen
+from pipeline.cropping.guards import ShapeGuard
+from pipeline.cropping.overrides import Override
+from pipeline.cropping.protected import Protected
+from pipeline.cropping.results import CropVerdict, Fit, ScoredCrop
+from pipeline.cropping.search import Score, SearchResult
+from pipeline.photo.whole import place_whole
+from pipeline.settings.guards import (
+    DEFAULT_FALLBACK,
+    DEFAULT_PROFILE,
+    Guards,
+    Way,
+    parse_fallback,
+    parse_guards,
+)
+from pipeline.settings.safe_areas import SafeArea, parse_safe_areas, safe_area_of
+from pipeline.shapes import Shape
+
+OVERRIDE = "override"  # the reason of a crop that breaks a guard because a person wants it so
+# A locked box has its shape's ratio within this many pixels, or this share of its width.
+RATIO_SLACK_PX, RATIO_SLACK = 2.0, 0.02
+
+
+@dataclass(frozen=True)
+class GuardRules:
+    """What no crop may do, and what is done where none can help it: `--guards` and the like."""
+
+    guards: Guards
+    ways: tuple[Way, ...]
+    areas: Mapping[str, SafeArea]
+
+    @classmethod
+    def read(
+        cls,
+        guards: str = DEFAULT_PROFILE,
+        fallback: str = DEFAULT_FALLBACK,
+        safe_areas: str = "",
+    ) -> GuardRules:
+        """The rules as a job's settings name them. Raises SettingError."""
+        return cls(parse_guards(guards), parse_fallback(fallback), parse_safe_areas(safe_areas))
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoGuards:
+    """The guards of one photo, by shape."""
+
+    rules: GuardRules
+    protected: Protected
+    _made: dict[str, ShapeGuard] = field(default_factory=dict)
+
+    def __call__(self, shape: Shape) -> ShapeGuard:
+        """The guard of a shape."""
+        if shape.name not in self._made:
+            area = safe_area_of(shape, self.rules.areas)
+            self._made[shape.name] = ShapeGuard(self.rules.guards, self.protected, area)
+        return self._made[shape.name]
+
+
+@dataclass(frozen=True, eq=False)
+class CropDecision:
+    """What is written of one shape, the best first.
+
+    chosen: where no number decided, `choice` is not a number.
+    way: the fallback that decided; None for none.
+    override: what was obeyed; None for nothing.
+    skipped: why nothing is written; None where something is.
+    """
+
+    chosen: Chosen
+    fit: Fit = "crop"
+    way: Way | None = None
+    override: Override | None = None
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Decider:
+    """Decides the shapes of one photo.
+
+    size_wh: of the photo in source pixels. score: the network's, of any boxes of the photo.
+    """
+
+    chooser: Chooser
+    guards: PhotoGuards
+    size_wh: tuple[int, int]
+    score: Score
+    override: Override | None = None
+
+    def decide(
+        self, shape: Shape, candidates: Boxes, found: SearchResult, count: int
+    ) -> CropDecision:
+        """What is written of a shape; at most `count` crops. candidates [N, 4], `found` of them."""
+        if self.override is not None and (said := overridden(self.override, shape, self.size_wh)):
+            return said
+        best = self.chooser.best(shape, candidates, found, count)
+        if best.passes(0):
+            return CropDecision(best)
+        guard = self.guards(shape)
+        for way in self.guards.rules.ways:
+            if way == "skip":
+                return CropDecision(best, skipped=guard.reason(best.boxes[0]))
+            if way == "pad" or way == "blur":
+                return CropDecision(whole_photo(self.size_wh), fit=way, way=way)
+            propose = dense_for_shape if way == "next" else largest_for_shape
+            boxes = propose(*self.size_wh, shape)
+            levels = guard.levels(boxes)
+            least = boxes[levels == levels.min()]
+            other = self.chooser.best_other(shape, least, candidates, found, self.score, count)
+            if other.passes(0):
+                return CropDecision(other, way=way)
+            best = min(best, other, key=_level)
+        return CropDecision(best)
+
+    def judged(self, shape: Shape, decision: CropDecision, crop: ScoredCrop) -> ScoredCrop:
+        """A crop that was decided, with what is told of it as it is written."""
+        guard, said = self.guards(shape), decision.override
+        shown = crop.box_px
+        if decision.fit != "crop":
+            shown = place_whole(shown, shape, guard.area.is_circle, guard.area.covered).canvas_px
+        counts, broken = guard.counts(shown), guard.reason(shown)
+        verdict: CropVerdict = "review" if broken else "ok"
+        reason = broken
+        if said is not None and said.rule is None:
+            verdict, reason = "ok", OVERRIDE if broken else None
+        elif said is not None and not broken:
+            verdict, reason = "fallback", said.rule
+        elif decision.way is not None and not broken:
+            verdict, reason = "fallback", f"fallback_{decision.way}"
+        return replace(
+            crop,
+            faces_cut=counts.faces,
+            heads_cut=counts.heads,
+            text_cut=counts.text,
+            subject_share=counts.subject_share,
+            verdict=verdict,
+            reason=reason,
+            fit=decision.fit,
+            override=(said.name or None) if said is not None else None,
+        )
+
+
+def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> CropDecision | None:
+    """What an override says of a shape of a photo; None where it says nothing."""
+    if shape.name in override.boxes_px:
+        locked = locked_box(override.boxes_px[shape.name], shape, size_wh)
+        return CropDecision(_unvalued(locked), override=override)
+    if override.never_crop:
+        return CropDecision(whole_photo(size_wh), fit="pad", override=override)
+    if override.focus_rel is not None:
+        return CropDecision(
+            _unvalued(focal_box(override.focus_rel, shape, size_wh)), override=override
+        )
+    return None
+
+
+def locked_box(
+    box_px: tuple[float, float, float, float], shape: Shape, size_wh: tuple[int, int]
+) -> Box:
+    """A person's box in whole pixels, clipped to the photo.
+
+    Where clipping takes its ratio, the largest box of the ratio in the middle of what is left.
+    """
+    (box,) = to_whole_pixels(np.array([box_px], np.float32), *size_wh)
+    if shape.ratio is None:
+        return np.asarray(box)
+    wide, high = (float(side) for side in box[2:] - box[:2])
+    if abs(wide - high * shape.ratio) <= max(RATIO_SLACK_PX, RATIO_SLACK * wide):
+        return np.asarray(box)
+    new_wide = min(wide, high * shape.ratio)
+    half = np.array([new_wide, new_wide / shape.ratio]) / 2
+    centre = (box[:2] + box[2:]) / 2
+    within = np.concatenate([centre - half, centre + half])[None].astype(np.float32)
+    return np.asarray(to_whole_pixels(within, *size_wh)[0])
+
+
+def focal_box(focus_rel: tuple[float, float], shape: Shape, size_wh: tuple[int, int]) -> Box:
+    """The largest box of a shape, moved so that a point is as central as the photo allows."""
+    photo = np.array(size_wh, np.float64)
+    sides = photo if shape.ratio is None else np.array(largest(*size_wh, shape.ratio))
+    sides = np.maximum(np.rint(sides), 1)
+    low = np.clip(np.rint(np.array(focus_rel) * photo - sides / 2), 0, photo - sides)
+    return np.concatenate([low, low + sides]).astype(np.float32)
+
+
+def whole_photo(size_wh: tuple[int, int]) -> Chosen:
+    """The whole photo as the one choice."""
+    return _unvalued(np.array([0, 0, *size_wh], np.float32))
+
+
+def _unvalued(box: Box) -> Chosen:
+    """One box that no number has chosen."""
+    return Chosen(box[None], np.array([np.nan]))
+
+
+def _level(chosen: Chosen) -> int:
+    return 0 if chosen.levels is None else int(chosen.levels[0])

@@ -1,0 +1,191 @@
+"""Check what crops of one shape do to the heads, faces, text and main subject of a photo.
+
+docs/GUARDS.md says exactly when a guard is broken, and how badly. All is arithmetic on boxes in
+source pixels: many candidates are checked at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.boxes import FloatArray, as_boxes
+from pipeline.cropping.protected import Protected
+from pipeline.cropping.visible import visible_shares
+from pipeline.settings.guards import Guards
+from pipeline.settings.safe_areas import WHOLE, SafeArea
+
+# A head or face shows from this share of its box on, its person from this share of the body on.
+SHOWS, BODY_SHOWS = 0.05, 0.5
+# A block of text is cut between these shares of its box inside: detector boxes are loose.
+TEXT_CUT = (0.08, 0.92)
+COUNTED = 0.1  # heads and faces count as cut where more than this share is outside
+OVAL = (np.pi / 4) ** 0.5  # side of a square of a circle's area
+ROUNDING = 1e-9  # shares of areas are exact but for this
+REASONS = ("head_cut", "head_lost", "face_cut", "text_cut", "subject_cut", "unsafe_area")
+"""Why a crop breaks a guard, the worst first: the word of the column `reason`."""
+LEVELS = 10  # steps of severity told apart: a tenth of the only head
+
+Trips = dict[str, FloatArray]  # by reason, how badly each of N crops breaks a guard; 0: not [N]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What N crops show of a photo: shares of areas, 0..1.
+
+    `_in`: inside the crop's shape. `_seen`: and not covered by something.
+    """
+
+    heads_in: FloatArray  # [N, H]
+    heads_seen: FloatArray
+    bodies_in: FloatArray  # [N, H]
+    faces_in: FloatArray  # [N, F]
+    faces_seen: FloatArray
+    text_in: FloatArray  # [N, T]
+    text_seen: FloatArray
+    subject_in: FloatArray  # [N], the parts together
+    subject_seen: FloatArray
+
+    @property
+    def heads_show(self) -> NDArray[np.bool_]:
+        """Which heads show themselves or their person: [N, H]."""
+        return (self.heads_in > SHOWS) | (self.bodies_in > BODY_SHOWS)
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What one crop cuts, whatever the guards are; None where the photo has no main subject."""
+
+    heads: int
+    faces: int
+    text: int
+    subject_share: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeGuard:
+    """The guards of one shape of one photo."""
+
+    guards: Guards
+    protected: Protected
+    area: SafeArea = WHOLE
+
+    @cached_property
+    def active(self) -> bool:
+        """Whether any crop of this photo can break a guard."""
+        it, has = self.guards, self.protected
+        pairs = ((it.heads, has.heads), (it.faces, has.faces), (it.text, has.text))
+        asked = any(limit is not None and len(boxes) for limit, boxes in pairs)
+        return asked or (it.subject is not None and len(has.subject) > 0)
+
+    @cached_property
+    def _boxes(self) -> FloatArray:
+        """All that is protected, in the order of `shown`.
+
+        In a circle heads and faces count as round: nobody misses the corners of their boxes.
+        """
+        has = self.protected
+        heads, faces = has.heads, has.faces
+        if self.area.is_circle:
+            heads, faces = _oval(heads), _oval(faces)
+        return np.concatenate([heads, has.bodies, faces, has.text, has.subject])
+
+    def levels(self, boxes_px: ArrayLike) -> NDArray[np.int64]:
+        """How badly boxes [N, 4] break guards, in steps of 1 / LEVELS, 0 for none: [N]."""
+        boxes = as_boxes(boxes_px)
+        if not self.active:
+            return np.zeros(len(boxes), np.int64)
+        trips = self.trips(self.shown(boxes))
+        return np.asarray(np.ceil(LEVELS * sum(trips.values())), np.int64)
+
+    def reason(self, boxes_px: ArrayLike) -> str | None:
+        """Why the one box breaks a guard, the worst reason; None where it breaks none."""
+        if not self.active:
+            return None
+        trips = self.trips(self.shown(as_boxes(boxes_px).reshape(1, 4)))
+        return next((reason for reason in REASONS if trips[reason][0] > 0), None)
+
+    def counts(self, boxes_px: ArrayLike) -> Counts:
+        """What the one box cuts."""
+        shown = self.shown(as_boxes(boxes_px).reshape(1, 4))
+        heads = shown.heads_show & (1 - shown.heads_seen > COUNTED + ROUNDING)
+        faces = (shown.faces_in > SHOWS) & (1 - shown.faces_seen > COUNTED + ROUNDING)
+        text = _text_cut(shown) | _text_hidden(shown)
+        share = float(shown.subject_seen[0]) if len(self.protected.subject) else None
+        return Counts(int(heads.sum()), int(faces.sum()), int(text.sum()), share)
+
+    def shown(self, boxes: FloatArray) -> Shown:
+        """What boxes [N, 4], source pixels, show."""
+        has = self.protected
+        inside, seen = visible_shares(boxes, self._boxes, self.area)
+        groups = (has.heads, has.bodies, has.faces, has.text, has.subject)
+        ends = np.cumsum([len(group) for group in groups])[:-1]
+        heads_in, bodies_in, faces_in, text_in, subject_in = np.split(inside, ends, axis=1)
+        heads_seen, _, faces_seen, text_seen, subject_seen = np.split(seen, ends, axis=1)
+        return Shown(
+            heads_in, heads_seen, bodies_in, faces_in, faces_seen, text_in, text_seen,
+            subject_in @ has.importance, subject_seen @ has.importance,
+        )  # fmt: skip
+
+    def trips(self, shown: Shown) -> Trips:
+        """How badly each of N crops breaks each guard. Half of the only head outside is 0.5."""
+        it, has = self.guards, self.protected
+        hidden = np.zeros(len(shown.subject_in))
+        trips = dict.fromkeys(REASONS, hidden)
+        if it.heads is not None and len(has.heads):
+            shares = (shown.heads_show, shown.heads_in, shown.heads_seen)
+            trips["head_cut"], covered = _outside(*shares, has.heads, it.heads)
+            hidden = hidden + covered
+            kept = 1 - shown.heads_seen[:, has.main_heads] <= it.heads + ROUNDING
+            if has.main_heads.any():
+                trips["head_lost"] = np.where(kept.any(axis=1), 0.0, 1.0)
+        if it.faces is not None and len(has.faces):
+            shares = (shown.faces_in > SHOWS, shown.faces_in, shown.faces_seen)
+            trips["face_cut"], covered = _outside(*shares, has.faces, it.faces)
+            hidden = hidden + covered
+        if it.text is not None and len(has.text):
+            missing = np.minimum(shown.text_in, 1 - shown.text_in)
+            trips["text_cut"] = (_text_cut(shown) * missing).sum(axis=1)
+            covered = _text_hidden(shown) * (shown.text_in - shown.text_seen)
+            hidden = hidden + covered.sum(axis=1)
+        if it.subject is not None and len(has.subject):
+            least = it.subject - ROUNDING
+            trips["subject_cut"] = np.maximum(least - shown.subject_in, 0)
+            hidden = hidden + np.maximum(least - shown.subject_seen, 0) - trips["subject_cut"]
+        return {**trips, "unsafe_area": hidden}
+
+
+def _outside(
+    shows: NDArray[np.bool_],
+    inside: FloatArray,
+    seen: FloatArray,
+    boxes: FloatArray,
+    limit: float,
+) -> tuple[FloatArray, FloatArray]:
+    """How badly crops cut boxes [M, 4], and how badly they let them be covered: two of [N].
+
+    shows, inside, seen: of each box in each crop [N, M]. The sum of what is outside of boxes that
+    show and have more than `limit` of them outside, the larger ones counting more.
+    """
+    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    size = sides / sides.max()
+    cut = shows & (1 - inside > limit + ROUNDING)
+    covered = shows & ~cut & (1 - seen > limit + ROUNDING)
+    return (cut * (1 - inside)) @ size, (covered * (1 - seen)) @ size
+
+
+def _text_cut(shown: Shown) -> NDArray[np.bool_]:
+    return (shown.text_in > TEXT_CUT[0]) & (shown.text_in < TEXT_CUT[1])
+
+
+def _text_hidden(shown: Shown) -> NDArray[np.bool_]:
+    return shown.text_in - shown.text_seen > TEXT_CUT[0]
+
+
+def _oval(boxes: FloatArray) -> FloatArray:
+    """Boxes [M, 4] of the area of their inscribed ellipse, about the same centre."""
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, OVAL * (boxes[:, 2:] - boxes[:, :2]) / 2
+    return np.concatenate([centre - half, centre + half], axis=1)

@@ -1,0 +1,118 @@
+"""Tell what of a photo the guards protect: heads, faces, text and the main subject.
+
+Detectors are unsure of small and distant things, so only clear ones are protected: a guard that
+follows a wrong box spoils a good crop. docs/GUARDS.md gives the rules and how well they hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import FloatArray
+from pipeline.cropping.evidence import attention_from
+from pipeline.detectors import Attention, Detections
+
+# A head is clear from this likelihood and this share of the photo's area on, and from this share
+# of the largest such head's area: smaller ones are people behind.
+HEAD_LIKELIHOOD, LEAST_HEAD, BESIDE_LARGEST = 0.5, 0.01, 0.5
+# Where no person is detected, a head's body is this many heads wide and high, below the head.
+BODY_WH = (2.0, 2.0)
+HEAD_END = 0.5  # a person's head has its centre in the upper half of the person
+# Faces and blocks of text are clear from this score and this share of the photo's area on.
+LEAST_SCORE = {"face": 0.3, "text": 0.1}
+LEAST_AREA = {"face": 0.005, "text": 0.01}
+# Objects count as main subject from this share of the best one's score on.
+MAIN_SUBJECT = 0.5
+NO_SUBJECT = ("face", "text")  # labels: people, things and regions are subjects
+
+
+@dataclass(frozen=True, eq=False)
+class Protected:
+    """Boxes [·, 4] of one photo, float64 xyxy in source pixels, each with an area.
+
+    heads: clear heads. bodies: of each head, of its person. [H, 4]
+    main_heads: those where people look first: the peak of gaze is in the head or its body. [H]
+    faces, text: clear ones. [F, 4], [T, 4]
+    subject: parts of the main subject. importance: of each, with the sum 1. [S, 4], [S]
+    """
+
+    heads: FloatArray
+    bodies: FloatArray
+    main_heads: NDArray[np.bool_]
+    faces: FloatArray
+    text: FloatArray
+    subject: FloatArray
+    importance: FloatArray
+
+
+def protected_of(found: Detections, size_wh: tuple[int, int]) -> Protected:
+    """What is protected among the objects that a source found, in pixels of a photo of size_wh."""
+    boxes, scores = found.boxes.astype(np.float64), found.scores.astype(np.float64)
+    sides = np.array([*size_wh, *size_wh], np.float64)
+    attention = found.attention or attention_from(boxes / sides, scores, found.labels)
+    labels = np.array(found.labels, dtype=np.str_)
+    heads = _clear_heads(attention, sides)
+    bodies = _bodies(heads, boxes[labels == "person"], sides)
+    focus = np.array(attention.focus_rel()) * sides[:2]
+    subject, importance = _main_subject(boxes, scores, labels)
+    return Protected(
+        heads=heads,
+        bodies=bodies,
+        main_heads=_hold(heads, focus) | _hold(bodies, focus),
+        faces=_clear("face", boxes, scores, labels, sides),
+        text=_clear("text", boxes, scores, labels, sides),
+        subject=subject,
+        importance=importance,
+    )
+
+
+def _clear_heads(attention: Attention, sides: FloatArray) -> FloatArray:
+    heads = attention.heads_rel[attention.likelihood >= HEAD_LIKELIHOOD] * sides
+    areas = _areas(heads)
+    least = max(LEAST_HEAD * sides[0] * sides[1], BESIDE_LARGEST * max(areas, default=0.0))
+    return np.asarray(heads[areas >= least])
+
+
+def _hold(boxes: FloatArray, point: FloatArray) -> NDArray[np.bool_]:
+    """Which of boxes [N, 4] hold a point (x, y)."""
+    return np.asarray(((boxes[:, :2] <= point) & (point <= boxes[:, 2:])).all(axis=1))
+
+
+def _areas(boxes: FloatArray) -> FloatArray:
+    return np.asarray(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+
+
+def _clear(
+    label: str, boxes: FloatArray, scores: FloatArray, labels: NDArray[np.str_], sides: FloatArray
+) -> FloatArray:
+    least = LEAST_AREA[label] * sides[0] * sides[1]
+    kept = (labels == label) & (scores >= LEAST_SCORE[label]) & (_areas(boxes) >= least)
+    return np.asarray(boxes[kept])
+
+
+def _main_subject(
+    boxes: FloatArray, scores: FloatArray, labels: NDArray[np.str_]
+) -> tuple[FloatArray, FloatArray]:
+    """The objects at least MAIN_SUBJECT as good as the best, and their shares of all scores."""
+    good = ~np.isin(labels, NO_SUBJECT) & (scores > 0)
+    good &= scores >= MAIN_SUBJECT * max(scores[good], default=0.0)
+    return boxes[good], scores[good] / max(scores[good].sum(), 1e-9)
+
+
+def _bodies(heads: FloatArray, persons: FloatArray, sides: FloatArray) -> FloatArray:
+    """Of each of heads [H, 4], the smallest person whose head it can be, else what is below it."""
+    centres = (heads[:, :2] + heads[:, 2:]) / 2
+    wide, high = (heads[:, 2:] - heads[:, :2]).T
+    x, y0 = centres[:, 0], heads[:, 3]
+    below = [x - BODY_WH[0] * wide / 2, y0, x + BODY_WH[0] * wide / 2, y0 + BODY_WH[1] * high]
+    bodies = np.clip(np.stack(below, axis=1), 0, sides)
+    bodies = np.where((bodies[:, 3] > bodies[:, 1])[:, None], bodies, heads)  # at the lower edge
+    persons = persons[np.argsort(-_areas(persons), kind="stable")]  # the smallest one last
+    ends = persons[:, 1] + HEAD_END * (persons[:, 3] - persons[:, 1])
+    for person, end in zip(persons, ends, strict=True):
+        held = (centres >= person[:2]).all(axis=1) & (x <= person[2]) & (centres[:, 1] <= end)
+        bodies[held] = person
+    return bodies

@@ -1,0 +1,72 @@
+"""Shares of boxes that a crop shows: inside its shape, and not under what lies over it.
+
+Boxes are xyxy in one frame, half-open. Areas are exact, also those inside a circle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.boxes import FloatArray, as_boxes
+from pipeline.settings.safe_areas import SafeArea
+
+
+def visible_shares(
+    crops: ArrayLike, others: ArrayLike, area: SafeArea
+) -> tuple[FloatArray, FloatArray]:
+    """Share of each of others [M, 4] that each of crops [N, 4] holds, and shows: two of [N, M].
+
+    The first is the share inside the crop, or inside its inscribed ellipse where the safe area is
+    a circle. The second leaves out what is under a covered rectangle. All boxes have an area.
+    """
+    crops, others = as_boxes(crops), as_boxes(others)
+    low, sides = crops[:, None, :2], (crops[:, 2:] - crops[:, :2])[:, None]
+    # Others in shares of each crop's sides, so that a covered rectangle is the same in all.
+    placed = np.concatenate([(others[:, :2] - low) / sides, (others[:, 2:] - low) / sides], axis=2)
+    sizes = np.prod(placed[..., 2:] - placed[..., :2], axis=2)
+    area_of = _in_ellipse if area.is_circle else _in_box
+    inside = area_of(placed, (0.0, 0.0, 1.0, 1.0)) / sizes
+    if not area.covered:
+        return inside, inside
+    hidden = sum(area_of(placed, rectangle) for rectangle in area.covered)
+    return inside, np.maximum(inside - hidden / sizes, 0)
+
+
+def _in_box(boxes: FloatArray, part: tuple[float, float, float, float]) -> FloatArray:
+    """Area of each of boxes [..., 4] inside a part of the unit square: [...]."""
+    x0, y0, x1, y1 = _met(boxes, part)
+    return np.asarray((x1 - x0) * (y1 - y0))
+
+
+def _in_ellipse(boxes: FloatArray, part: tuple[float, float, float, float]) -> FloatArray:
+    """Area of each of boxes [..., 4] inside a part of the unit square and its ellipse: [...]."""
+    x0, y0, x1, y1 = (2 * edge - 1 for edge in _met(boxes, part))
+    corners = _below(x1, y1) - _below(x0, y1) - _below(x1, y0) + _below(x0, y0)
+    return np.asarray(np.maximum(corners, 0) / 4)
+
+
+def _met(boxes: FloatArray, part: tuple[float, float, float, float]) -> list[FloatArray]:
+    """Edges of what boxes [..., 4] share with a part; without area where they do not meet."""
+    x0, y0 = (np.clip(boxes[..., i], part[i], part[i + 2]) for i in (0, 1))
+    x1, y1 = (np.clip(boxes[..., i + 2], part[i], part[i + 2]) for i in (0, 1))
+    return [x0, y0, x1, y1]
+
+
+def _below(x: FloatArray, y: FloatArray) -> NDArray[np.float64]:
+    """Area of the unit disk's points with both coordinates below x and y, each in -1..1.
+
+    With s(t) = √(1 - t²), column t of the disk reaches from -s(t) to s(t). Below y ≥ 0 it has the
+    length s(t) + min(y, s(t)), below y < 0 it has s(t) + y where |t| < s(y), else none.
+    """
+    reach = np.sqrt(1 - y * y)  # |t| of the columns that y cuts
+    middle = np.clip(x, -reach, reach)
+    cut = y * (middle + reach) + _half(middle) - _half(-reach)
+    left, right = np.minimum(x, -reach), np.maximum(x, reach)
+    whole = 2 * (_half(left) + _half(right) - _half(reach))
+    return np.where(y < 0, cut, cut + whole)
+
+
+def _half(x: FloatArray) -> FloatArray:
+    """Area of the unit disk's upper half left of x: ∫ √(1 - t²) dt from -1 to x."""
+    return np.asarray((x * np.sqrt(np.maximum(1 - x * x, 0)) + np.arcsin(x)) / 2 + np.pi / 4)

@@ -1,0 +1,96 @@
+"""Which heads, faces, texts and objects are protected, in a photo of 1000 × 500."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from pipeline.cropping.protected import Protected, protected_of
+from pipeline.detectors import Attention, Detections
+
+SIZE = (1000, 500)
+Labelled = tuple[str, tuple[float, float, float, float], float]
+
+
+def found(
+    objects: Sequence[Labelled] = (),
+    heads: Sequence[Sequence[float]] = (),
+    likelihood: Sequence[float] = (),
+    focus: tuple[float, float] = (0.0, 0.0),
+) -> Protected:
+    """heads in pixels; the gaze has its peak at `focus`, pixels."""
+    gaze = np.full((20, 20), 1e-6)
+    gaze[int(focus[1] / SIZE[1] * 20), int(focus[0] / SIZE[0] * 20)] = 1
+    heads_rel = np.array(heads, np.float64).reshape(-1, 4) / (SIZE * 2)
+    sure = np.array(likelihood or [1.0] * len(heads_rel))
+    attention = Attention(gaze / gaze.sum(), gaze, heads_rel, sure)
+    boxes = np.array([box for _, box, _ in objects], np.float32).reshape(-1, 4)
+    scores = np.array([score for *_, score in objects], np.float32)
+    labels = [label for label, *_ in objects]
+    return protected_of(Detections(boxes, scores, labels, attention), SIZE)
+
+
+def test_a_head_is_clear_where_it_is_likely_and_large() -> None:
+    """A hundredth of the photo is 5,000 square pixels, half of the largest head's 8,100."""
+    large, half, small = (0, 0, 90, 90), (200, 0, 275, 75), (400, 0, 470, 70)
+    assert found(heads=[large, half, small]).heads == pytest.approx(np.array([large, half]))
+    assert len(found(heads=[large, half], likelihood=[0.5, 0.49]).heads) == 1
+    behind = (200, 0, 280, 80)  # 6,400 of 14,400
+    assert len(found(heads=[(0, 0, 120, 120), behind]).heads) == 1
+
+
+def test_a_body_is_the_smallest_person_or_what_is_below_the_head() -> None:
+    head = (100, 50, 180, 130)
+    near, crowd = ("person", (80, 40, 220, 400), 0.9), ("person", (0, 0, 900, 500), 0.9)
+    assert found([crowd, near], [head]).bodies.tolist() == [[80, 40, 220, 400]]
+    assert found([near, crowd], [head]).bodies.tolist() == [[80, 40, 220, 400]]
+    # Two heads wide and high, below it: 160 × 160.
+    assert found([], [head]).bodies == pytest.approx(np.array([[60, 130, 220, 290]]))
+    feet = ("person", (90, 0, 200, 100), 0.9)  # the head is at its lower end: not this one's
+    assert found([feet], [head]).bodies == pytest.approx(np.array([[60, 130, 220, 290]]))
+    at_the_edge = (100, 420, 180, 500)
+    assert found([], [at_the_edge]).bodies == pytest.approx(np.array([at_the_edge]))
+
+
+def test_main_heads_are_those_that_people_look_at_first() -> None:
+    left, right = (100, 50, 180, 130), (700, 50, 780, 130)
+    assert found([], [left, right], focus=(730, 90)).main_heads.tolist() == [False, True]
+    assert found([], [left, right], focus=(730, 200)).main_heads.tolist() == [False, True]
+    assert found([], [left, right], focus=(450, 90)).main_heads.tolist() == [False, False]
+
+
+def test_faces_and_text_are_clear_where_they_are_sure_and_large() -> None:
+    """Two hundredths of a side of 500,000 square pixels: 2,500 for a face, 5,000 for text."""
+    objects: list[Labelled] = [
+        ("face", (0, 0, 60, 60), 0.4),
+        ("face", (100, 0, 160, 60), 0.2),
+        ("face", (200, 0, 240, 40), 0.9),
+        ("text", (0, 100, 200, 140), 0.2),
+        ("text", (0, 200, 100, 240), 0.9),
+        ("text", (0, 300, 200, 340), 0.05),
+    ]
+    seen = found(objects)
+    assert seen.faces.tolist() == [[0, 0, 60, 60]]
+    assert seen.text.tolist() == [[0, 100, 200, 140]]
+
+
+def test_the_main_subject_is_weighted_by_score() -> None:
+    objects: list[Labelled] = [
+        ("subject", (0, 0, 100, 100), 0.6),
+        ("person", (200, 0, 300, 100), 0.4),
+        ("thing", (400, 0, 500, 100), 0.29),  # less than half of the best
+        ("face", (600, 0, 700, 100), 0.9),
+        ("text", (800, 0, 900, 100), 0.9),
+    ]
+    seen = found(objects)
+    assert seen.subject.tolist() == [[0, 0, 100, 100], [200, 0, 300, 100]]
+    assert seen.importance == pytest.approx([0.6, 0.4])
+    assert len(found().subject) == 0
+
+
+def test_without_a_source_of_heads_a_face_grows_into_one() -> None:
+    """The guess of `evidence.heads_from`: a face grown by .3 of its sides."""
+    face = Detections(
+        np.array([[300, 100, 400, 200]], np.float32), np.array([0.9], np.float32), ["face"]
+    )
+    assert protected_of(face, SIZE).heads == pytest.approx(np.array([[270, 70, 430, 230]]))
