@@ -64,20 +64,24 @@ class RunTotals:
         with self._lock:
             totals, tasks = self._totals, len(self._tasks)
         requests, retries = _split(totals.requests)
+        # Records of earlier releases have none of these, and are told as they were then.
+        since = {
+            "crops_by_verdict": dict(sorted(totals.verdicts.items())),
+            "crops_by_reason": dict(sorted(totals.reasons.items())),
+            "crops_by_confidence": dict(sorted(totals.confidence.items(), key=_number)),
+            "costs": {stage: _told(cost) for stage, cost in totals.costs.items()},
+            "limits": self.limits if totals.costs else "",
+        }
         return {
             "run_id": self.run_id,
             "images": dict(sorted(totals.statuses.items())),
             "images_done": totals.photos,
             "images_planned": self.images_planned,
             "crops": totals.crops,
-            "crops_by_verdict": dict(sorted(totals.verdicts.items())),
-            "crops_by_reason": dict(sorted(totals.reasons.items())),
-            "crops_by_confidence": dict(sorted(totals.confidence.items(), key=_number)),
             "input_bytes": totals.bytes,
             "crop_bytes": totals.crop_bytes,
             "stage_seconds": {s: round(v, 3) for s, v in totals.seconds.items()},
-            "costs": {stage: _told(cost) for stage, cost in totals.costs.items()},
-            "limits": self.limits,
+            **{name: value for name, value in since.items() if value},
             "storage_requests": requests,
             "storage_retries": retries,
             "storage_requests_per_image": round(sum(requests.values()) / max(totals.photos, 1), 4),
