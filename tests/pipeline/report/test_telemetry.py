@@ -104,7 +104,6 @@ def test_metrics_json_holds_the_sums() -> None:
             "start": {"cpu_s": 4.0, "starts": 2},
             "read": {"wait_s": 2.0, "requests": 2, "read_bytes": 1_000},
         },
-        "limits": None,
         "storage_requests": {"get": 8, "list": 4, "put": 3},
         "storage_retries": {"throttled": 1},
         "storage_requests_per_image": 2.5,
