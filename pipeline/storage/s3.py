@@ -40,6 +40,17 @@ READ_TIMEOUT_S = 30  # of silence on the socket
 ATTEMPT_TIMEOUT_S = 90  # of a whole request; a body that trickles never falls silent
 CONNECTIONS = 64  # of one process; the readers of a stage share them
 
+# A browser shows a page of a bucket only under its type; by the end of the key.
+CONTENT_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "webp": "image/webp",
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "avif": "image/avif",
+}
 THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "503", "429"}
 CONFLICT = {"ConditionalRequestConflict", "OperationAborted", "409"}
 TRANSIENT = {
@@ -82,10 +93,12 @@ class S3Backend:
             raise ObjectChangedError(f"the object no longer has the ETag {etag}") from error
 
     def put(self, key: str, data: bytes) -> None:
-        _call(lambda client: client.put_object(**self._at(key), **_body(data)))
+        _call(lambda client: client.put_object(**self._at(key), **_body(key, data)))
 
     def create(self, key: str, data: bytes) -> None:
-        _call(lambda client: client.put_object(**self._at(key), **_body(data), IfNoneMatch="*"))
+        _call(
+            lambda client: client.put_object(**self._at(key), **_body(key, data), IfNoneMatch="*")
+        )
 
     def head(self, key: str) -> ObjectInfo:
         answer = _call(lambda client: client.head_object(**self._at(key)))
@@ -135,10 +148,12 @@ class S3Backend:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
 
-def _body(data: bytes) -> dict[str, object]:
+def _body(key: str, data: bytes) -> dict[str, object]:
     # Content-MD5 is the one checksum that every S3 server of the last decade verifies.
     digest = hashlib.md5(data, usedforsecurity=False).digest()
-    return {"Body": data, "ContentMD5": base64.b64encode(digest).decode()}
+    kind = CONTENT_TYPES.get(key.rpartition(".")[2])
+    named = {"ContentType": kind} if kind else {}
+    return {"Body": data, "ContentMD5": base64.b64encode(digest).decode(), **named}
 
 
 def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:

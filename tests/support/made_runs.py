@@ -59,7 +59,7 @@ def preview_row(uri: str, colour: Colour, size_wh: tuple[int, int] = (200, 150))
 
 
 def commit_rows(
-    folder: Path,
+    output: str | Path,
     images: Sequence[Row],
     crops: Sequence[Row],
     previews: Sequence[Row] = (),
@@ -67,7 +67,7 @@ def commit_rows(
     extra: Sequence[pa.Field] = (),
     **spec: Any,
 ) -> Run:
-    """Commit the rows as one run of one task in `folder`; open it.
+    """Commit the rows as one run of one task in `output`; open it.
 
     extra: columns that the input list passed through.
     """
@@ -83,10 +83,10 @@ def commit_rows(
         tables["previews"] = pa.Table.from_pylist(list(previews), schema=schema.PREVIEWS)
     if candidates:
         tables["candidates"] = pa.Table.from_pylist(list(candidates), schema=schema.CANDIDATES)
-    store = open_store(str(folder))
+    store = open_store(str(output))
     identity = replace(SPEC, input_sha256=input_sha256(inputs), **spec)
     ledger = Ledger.open(store, identity, inputs, cut_tasks(inputs, max(1, len(images))))
     crop_bytes = sum(len(row["image"]) for row in crops)
     ledger.commit_task(0, tables, Figures(crops=len(crops), crop_bytes=crop_bytes))
     ledger.finish({"weights": UNTRAINED})
-    return open_run(str(folder), ledger.run_id)
+    return open_run(str(output), ledger.run_id)

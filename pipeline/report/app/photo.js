@@ -135,10 +135,11 @@
   }
   function aim(event, root, record) {
     if (!view.aiming) return;
-    const frame = root.getBoundingClientRect();
+    // The drawing may be narrower than its element: only the matrix knows where the photo is.
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(root.getScreenCTM().inverse());
     const share = (value) => Math.min(1, Math.max(0, Math.round(value * 1000) / 1000));
     view.aiming = false;
-    S2.review.focus(record.uri, share((event.clientX - frame.left) / frame.width), share((event.clientY - frame.top) / frame.height));
+    S2.review.focus(record.uri, share(x / record.width_px), share(y / record.height_px));
   }
   const redraw = () => view && view.redraw && view.record.preview && view.redraw();
   S2.redrawPhoto = () => {

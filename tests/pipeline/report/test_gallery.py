@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import s3fs
 from PIL import Image
 
 from pipeline import open_run
@@ -218,3 +219,24 @@ def test_scripts_are_one_call_of_plain_json() -> None:
 
 def test_weights_in_words() -> None:
     assert describe_weights({"kind": "file", "sha256": "ab" * 32}) == "file abababababab"
+
+
+def test_a_bucket_names_the_types_that_a_browser_asks_for(s3: str, s3_server: str) -> None:
+    uri = "s3://x/a.jpg"
+    run = commit_rows(
+        f"{s3}/out", [image_row(uri)], [crop_row(uri, "1:1", (0, 0, 200, 200))],
+        [preview_row(uri, (40, 160, 60))],
+    )  # fmt: skip
+    prefix = gallery_prefix(run.manifest["run_id"])
+    made = write_gallery(run, open_store(f"{s3}/out"), prefix)
+    assert made.index == f"{prefix}index.html"
+    files = s3fs.S3FileSystem(endpoint_url=s3_server, skip_instance_cache=True)
+    types = {
+        name: files.info(f"{s3}/out/{prefix}{name}")["ContentType"]
+        for name in ("index.html", "app/style.css", "data/run.js")
+    }
+    assert types == {
+        "index.html": "text/html; charset=utf-8",
+        "app/style.css": "text/css; charset=utf-8",
+        "data/run.js": "text/javascript; charset=utf-8",
+    }

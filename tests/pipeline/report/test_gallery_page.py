@@ -209,3 +209,23 @@ def test_decisions_become_the_overrides_table(page: str, tmp_path: Path) -> None
         {"uri": "s3://x/01.jpg", "forget": "true"},
     ]
     assert list(rows[0])[:2] == ["uri", "pattern"]  # so that * and ? in an address mean themselves
+
+
+def test_a_focus_is_where_the_photo_was_tapped_whatever_the_window(page: str) -> None:
+    async def tap(tab: Tab) -> None:
+        await tab.window(1400, 560)  # so low that the drawing is narrower than its element
+        await tab.open(page + "#/photo/0", PHOTO_READY)
+        await tab.press("w")
+        await tab.until("document.querySelector('.stage .aiming')")
+        width, height = await tab.run(
+            "(() => { const r = document.querySelector('.stage svg').getBoundingClientRect();"
+            " return [r.width, r.height]; })()"
+        )
+        drawn = height * 400 / 300  # of the photo of 400 x 300
+        assert drawn < 0.8 * width
+        await tab.click(".stage svg", 0.5 + 0.25 * drawn / width, 0.5)
+        await tab.until("S2.review.of(S2.photoView().record.uri).focus")
+        x, y = await tab.run("S2.review.of(S2.photoView().record.uri).focus")
+        assert (x, y) == (pytest.approx(0.75, abs=0.01), pytest.approx(0.5, abs=0.01))
+
+    browse(tap)
