@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import inspect
 import os
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -181,14 +182,23 @@ def _compile(module: nn.Module, example: Tensor, dims: DynamicDims, folder: Path
 
 
 def _make_folder(folder: Path) -> None:
-    """Create the folder. Raises CannotCompileError where it can't be written to."""
+    """Create the folder.
+
+    Raises CannotCompileError where it can't be written to, or where somebody else could put code
+    into it.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        raise CannotCompileError(f"can't write to {folder}; name another folder in S2CNET_CACHE")
+        found = folder.stat()
+        problem = "can't write to it" if not os.access(folder, os.W_OK) else ""
+    except OSError as error:
+        found, problem = None, f"can't make it: {error.strerror}"
+    if found and found.st_uid != os.geteuid():
+        problem = "it belongs to another user"
+    elif found and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        problem = "other users may write to it"
+    if problem:
+        raise CannotCompileError(f"{folder}: {problem}; name another folder in S2CNET_CACHE")
 
 
 def _sha256(path: Path) -> str:

@@ -9,11 +9,13 @@ one photo beyond the deadline ends itself, and the photo fails with `timeout` in
 
 import json
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.errors import LedgerError
 from pipeline.stages.task import PhotoRow, Stage, Task
 
 # A preempted machine or an operator's kill can hit the same photo once or even twice.
@@ -56,6 +58,12 @@ def died_before(task: Task, stage: Stage, run_id: str) -> bool:
 def _path(run_id: str, task: int, stage: str) -> Path:
     folder = Path(tempfile.gettempdir()) / f"s2cnet-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()  # anyone may make a folder of this name first, or a link
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise LedgerError(
+            f"{folder} is open to other users or not this user's, and workers keep notes there; "
+            "remove it, or set TMPDIR to a folder of your own"
+        )
     return folder / f"{run_id}-{task}-{stage}"
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import os
 import shutil
 from pathlib import Path
 
@@ -104,6 +105,20 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CannotCompileError, match="name another folder in S2CNET_CACHE"):
         load_or_compile(Affine(), EXAMPLE, DIMS, tmp_path / "file/cache")
+
+
+def test_a_folder_that_others_could_put_code_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aot._make_folder(tmp_path / "own")
+    (tmp_path / "own").chmod(0o775)
+    with pytest.raises(CannotCompileError, match="other users may write to it; name another"):
+        aot._make_folder(tmp_path / "own")
+    (tmp_path / "own").chmod(0o755)
+    aot._make_folder(tmp_path / "own")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(CannotCompileError, match="belongs to another user"):
+        aot._make_folder(tmp_path / "own")
 
 
 @NEEDS_COMPILER

@@ -1,11 +1,13 @@
 """Notes that a dying worker leaves: who takes over knows which image it was busy with."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline.errors import LedgerError
 from pipeline.stages import guard
 from pipeline.stages.task import PhotoRow, Task
 
@@ -110,3 +112,24 @@ def test_a_photo_that_is_done_in_time_leaves_no_timer(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, timeout=30)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("how", ["open to others", "a link", "a stranger's"])
+def test_notes_are_kept_in_a_folder_of_this_user_alone(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / f"s2cnet-{os.getuid()}"
+    if how == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        folder.mkdir(mode=0o700)
+    if how == "open to others":
+        folder.chmod(0o777)
+    if how == "a stranger's":
+        user = os.getuid()
+        monkeypatch.setattr(guard.tempfile, "gettempdir", lambda: str(tmp_path))
+        monkeypatch.setattr(guard.os, "getuid", lambda: user + 1)
+        folder.rename(tmp_path / f"s2cnet-{user + 1}")
+    with pytest.raises(LedgerError, match="workers keep notes there; remove it"):
+        ids(make_task(1))
