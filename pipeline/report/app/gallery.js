@@ -92,18 +92,19 @@
   function figures(overview, verdicts) {
     const ok = (overview.statuses.find(([name]) => name === "ok") || [0, 0])[1];
     const count = (name) => verdicts.reduce((total, [, parts]) => total + parts.find(([kind]) => kind === name)[1], 0);
-    const figure = (value, words, kind, href) => S2.el(href ? "a" : "div", { className: `figure ${kind || ""}`, href }, S2.el("b", {}, S2.count(value)), S2.el("span", {}, words));
+    const figure = (value, words, kind, href) => S2.el(href ? "a" : "div", { className: `figure ${value ? kind || "" : ""}`, href }, S2.el("b", {}, S2.count(value)), S2.el("span", {}, words));
     const errors = overview.photos - ok;
     const judged = count("plain") === 0 && overview.crops > 0;
     return S2.el("div", { className: "figures" },
       figure(overview.photos, "photos", "", "#/photos"), figure(overview.crops, "crops"),
       judged ? figure(count("review"), "crops to review", "review", "#/photos?verdict=review") : null,
       judged ? figure(count("fallback"), "fallbacks", "fallback", "#/photos?verdict=fallback") : null,
-      figure(errors, "photos failed", errors ? "error" : "", "#/photos?status=not+ok"));
+      figure(errors, "photos failed", "error", "#/photos?status=not+ok"));
   }
   function groupCard(group) {
-    const titles = { review: S2.words(group.reason || "review"), fallback: `fallback: ${S2.words(group.reason || "fallback")}`, close: "close calls" };
-    const about = { close: "chosen by the smallest leads; this run has no verdicts" };
+    const { overview } = S2.run;
+    const titles = { review: S2.words(group.reason || "review"), fallback: `fallback: ${S2.words(group.reason || "fallback")}`, close: "least sure" };
+    const about = { close: overview.confidence ? "lowest confidence of all others" : "smallest leads of all others" };
     const filter = { review: { verdict: "review", reason: group.reason }, fallback: { verdict: "fallback", reason: group.reason }, close: { need: "close" } };
     const query = new URLSearchParams(Object.entries(filter[group.kind]).filter(([, value]) => value));
     const strip = S2.el("div", { className: "strip waiting" });

@@ -83,7 +83,7 @@
           },
         })),
       select("needs", "need", [...(needs.size ? [["any", "any need"]] : []),
-        ...[["review", "a guard is broken"], ["low", "low confidence"], ["fallback", "fallback"], ["error", "error"], ["close", "close call"]]
+        ...[["review", "a guard is broken"], ["low", "low confidence"], ["fallback", "fallback"], ["error", "error"], ["close", "least sure"]]
           .filter(([name]) => needs.has(name) || name === "low" && needs.has("review"))]),
       select("status", "status", [...named(S2.run.statuses), ...(S2.run.statuses.length > 1 ? [["not ok", "any error"]] : [])]),
       select("kind", "kind", named(S2.run.kinds)),
@@ -185,12 +185,13 @@
   }
 
   // A group of photos that need eyes, on the landing page: for each the crop at fault.
+  const sure = (crop) => crop.confidence ?? crop.margin ?? 9;
   S2.groupStrip = async (group) => {
     const records = await Promise.all(group.first.map(S2.photo));
     return S2.el("div", { className: "strip" }, records.map((record, n) => {
       const place = group.first[n];
       const faulty = record.crops.find((crop) => crop.verdict === group.kind && (crop.reason || "") === group.reason)
-        || [...record.crops].sort((a, b) => (a.margin ?? 9) - (b.margin ?? 9))[0];
+        || [...record.crops].sort((a, b) => sure(a) - sure(b))[0];
       const picture = record.preview && faulty ? S2.tile(record, faulty, TALL)
         : record.preview ? S2.whole(record) : S2.el("span", { className: "nopicture" }, S2.fileName(record.uri));
       const said = record.preview && faulty ? faulty.ratio : record.error_message || "";

@@ -211,7 +211,11 @@
     const picture = whole
       ? S2.el("img", { src: whole, width: one.width, height: one.height, alt: `${one.ratio} crop`, decoding: "async" })
       : record.preview ? S2.tile(record, one, Math.min(240, one.height)) : S2.el("span", { className: "nopicture" }, one.ratio);
-    const frame = S2.button(picture, () => S2.choose(view.pinned === name || view.pinned === one.ratio ? null : name), {
+    const frame = S2.button(picture, () => {
+      const pinned = view.pinned === name || view.pinned === one.ratio;
+      view.selected = null; // a tap focuses too: the second tap has to show all again
+      S2.choose(pinned ? null : name);
+    }, {
       className: "frame", "aria-label": `Show only the ${one.ratio} crop on the photo`,
       onmouseenter: () => S2.choose(name, false), onmouseleave: () => S2.choose(null, false),
       onfocus: () => S2.choose(name, false), onblur: () => S2.choose(null, false),

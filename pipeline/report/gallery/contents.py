@@ -14,8 +14,7 @@ from pipeline.ledger.reader import Run
 # Why a photo needs a person's eyes: one bit each, the most urgent first.
 REVIEW, LOW, FALLBACK, CLOSE, FAILED = 1, 2, 4, 8, 16
 LOW_CONFIDENCE = "low_confidence"  # the reason of a crop whose only fault it is
-# Runs without verdicts tell only by how little a crop was chosen: the photos with the smallest
-# leads are looked at first.
+# Of the photos that need eyes for no other reason, the least sure ones are looked at as well.
 CLOSE_SHARE, LEAST_CLOSE, MOST_CLOSE = 0.02, 12, 500
 HEAVY = ("uri", "image", "object_shares")  # columns of crops that are not held in memory
 # Columns that runs of an older release do not have.
@@ -91,21 +90,16 @@ def needs_of(images: pa.Table, crops: pa.Table, photo: Places) -> Flags:
     photo: the row in `images` of each of crops. [crops]
     """
     needs = np.zeros(len(images), np.uint8)
-    failed = pc.not_equal(images["status"], schema.OK).to_numpy()
-    needs[failed] |= FAILED
-    if crops["verdict"].null_count < len(crops):
-        low = _equal(crops["reason"], LOW_CONFIDENCE)
-        review = _equal(crops["verdict"], "review")
-        needs[photo[review & ~low]] |= REVIEW
-        needs[photo[review & low]] |= LOW
-        needs[photo[_equal(crops["verdict"], "fallback")]] |= FALLBACK
-        return needs
-    margin = _numbers(crops["margin"])
-    first = np.flatnonzero(np.isfinite(margin) & (crops["rank"].to_numpy() == 0))
+    low = _equal(crops["reason"], LOW_CONFIDENCE)
+    review = _equal(crops["verdict"], "review")
+    needs[photo[review & ~low]] |= REVIEW
+    needs[photo[review & low]] |= LOW
+    needs[photo[_equal(crops["verdict"], "fallback")]] |= FALLBACK
+    worst = worst_by_photo(crops, photo, len(images))
     few = int(np.clip(np.ceil(CLOSE_SHARE * len(images)), LEAST_CLOSE, MOST_CLOSE))
-    closest = first[np.argsort(margin[first], kind="stable")]
-    photos = list(dict.fromkeys(photo[closest].tolist()))[:few]
-    needs[np.array(photos, np.int64)] |= CLOSE
+    others = np.flatnonzero(np.isfinite(worst) & (needs == 0))
+    needs[others[np.argsort(worst[others], kind="stable")][:few]] |= CLOSE
+    needs[pc.not_equal(images["status"], schema.OK).to_numpy()] |= FAILED
     return needs
 
 

@@ -66,10 +66,10 @@ def run(tmp_path: Path) -> Run:
 def test_what_needs_eyes_comes_first(run: Run) -> None:
     contents = contents_of(run)
     assert contents.images["uri"].to_pylist() == [
-        "a/worse", "a/head", "b/low", "b/fallback", "c/torn", "a/fine", "c/fine",
+        "a/worse", "a/head", "b/low", "b/fallback", "a/fine", "c/fine", "c/torn",
     ]  # fmt: skip
     assert contents.shapes == ["1:1", "16:9"]
-    assert np.diff(contents.bounds).tolist() == [2, 2, 2, 2, 0, 2, 2]
+    assert np.diff(contents.bounds).tolist() == [2, 2, 2, 2, 2, 2, 0]
     rows = contents.crops.slice(contents.bounds[3], 2).to_pylist()
     assert [row["reason"] for row in rows] == [None, "fallback_pad"]
 
@@ -83,7 +83,8 @@ def test_the_files_say_what_the_run_says(run: Run, tmp_path: Path) -> None:
         ("review", "head_cut", 2, [0, 1]),
         ("review", "low_confidence", 1, [2]),
         ("fallback", "fallback_pad", 1, [3]),
-        ("error", "truncated", 1, [4]),
+        ("close", "", 2, [4, 5]),
+        ("error", "truncated", 1, [6]),
     ]
     overview = about["overview"]
     assert (overview["photos"], overview["crops"]) == (7, 12)
@@ -101,7 +102,7 @@ def test_the_files_say_what_the_run_says(run: Run, tmp_path: Path) -> None:
     letters = "abcdef"
     told = [[about["pairs"][letters.index(letter)][0] for letter in index["crops"][0]]]
     assert told == [["ok", "review"]]
-    assert index["crops"][4] == "--"
+    assert index["crops"][6] == "--"
 
 
 def test_a_photos_record(run: Run, tmp_path: Path) -> None:
@@ -131,6 +132,8 @@ def test_of_a_large_run_only_what_needs_eyes_keeps_its_crops(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.report.gallery.build.MOST_CROP_BYTES", 10)
+    monkeypatch.setattr("pipeline.report.gallery.contents.LEAST_CLOSE", 0)
+    monkeypatch.setattr("pipeline.report.gallery.contents.CLOSE_SHARE", 0)
     write_gallery(run, open_store(str(tmp_path / "page")))
     records = value_in(tmp_path / "page", "photos/00000")
     kept = [record["uri"] for record in records if record["crops_at"] is not None]

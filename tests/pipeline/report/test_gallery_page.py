@@ -152,7 +152,7 @@ def test_filters_keys_and_pages(page: str) -> None:
             ("verdict=review", 1), ("ratio=16:9&verdict=review", 0),
             ("ratio=1:1&verdict=review", 1),
             ("reason=head_cut", 1), ("status=corrupt", 1), ("status=not+ok", 1), ("q=/1", 10),
-            ("need=any", 2), ("need=error", 1),
+            ("need=any", 14), ("need=close", 12), ("need=error", 1),
         ):  # fmt: skip
             await tab.open(page + f"#/photos?{query}", "document.querySelector('.counted')")
             assert (query, await tab.run(count)) == (query, expected)
@@ -194,7 +194,7 @@ def test_decisions_become_the_overrides_table(page: str, tmp_path: Path) -> None
     (tmp_path / "overrides.csv").write_text(text, newline="")
     read = read_override_rows(str(tmp_path / "overrides.csv"))  # what a run does with it
     assert not any(row.is_pattern for row in read)
-    assert [row.name for row in read] == [HOSTILE, HOSTILE, "s3://x/00.jpg", "s3://x/01.jpg"]
+    assert [row.name for row in read] == [HOSTILE, HOSTILE, "s3://x/01.jpg", "s3://x/02.jpg"]
     rows = list(csv.DictReader(io.StringIO(text)))
     given = [{name: value for name, value in row.items() if value} for row in rows]
     focus = given[0]
@@ -205,8 +205,8 @@ def test_decisions_become_the_overrides_table(page: str, tmp_path: Path) -> None
     box = {"uri": HOSTILE, "ratio": "16:9", "x0": "40", "y0": "60", "x1": "360", "y1": "240"}
     assert given[1:] == [
         box,
-        {"uri": "s3://x/00.jpg", "never_crop": "true"},  # place 1 is the failed photo
-        {"uri": "s3://x/01.jpg", "forget": "true"},
+        {"uri": "s3://x/01.jpg", "never_crop": "true"},
+        {"uri": "s3://x/02.jpg", "forget": "true"},
     ]
     assert list(rows[0])[:2] == ["uri", "pattern"]  # so that * and ? in an address mean themselves
 
