@@ -41,12 +41,12 @@ def small_gaze(gaze: NDArray[np.float64]) -> bytes | None:
 
 
 def _overlaps(count: int) -> NDArray[np.float64]:
-    """The share of each of `count` equal cells of a side in each of GAZE_SIDE: [GAZE_SIDE, count].
+    """What each of `count` equal cells of a side of 1 shares with each of GAZE_SIDE.
 
-    A column adds up to 1.
+    [GAZE_SIDE, count]
     """
     edges, cells = np.linspace(0, 1, count + 1), np.linspace(0, 1, GAZE_SIDE + 1)
     low = np.maximum(edges[None, :-1], cells[:-1, None])
     high = np.minimum(edges[None, 1:], cells[1:, None])
-    overlaps: NDArray[np.float64] = np.clip(high - low, 0, None) * count
+    overlaps: NDArray[np.float64] = np.clip(high - low, 0, None)
     return overlaps

@@ -22,10 +22,11 @@ from pipeline.report.gallery.overview import describe_weights
 from pipeline.report.gallery.pictures import piece_together
 from pipeline.report.scripts import PageWriter, data_script
 from pipeline.storage.store import open_store
-from tests.support.made_runs import commit_rows, crop_row, flat_picture, image_row, preview_row
+from tests.support.made_runs import Row, commit_rows, crop_row, flat_picture, image_row, preview_row
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
 EVIL = "</script><script>alert(1)</script>\u2028\u2029&<!--"
+LOW = "low_confidence"
 CALL = re.compile(rb"S2\.take\((\"[^\"]*\"),(.*)\);\n", re.DOTALL)
 
 
@@ -36,9 +37,11 @@ def value_in(folder: Path, name: str) -> Any:
     return json.loads(found[2])
 
 
-def judged(uri: str, verdict: str, reason: str | None, confidence: float) -> list[dict[str, Any]]:
+def judged(
+    uri: str, verdict: str, reason: str | None, confidence: float, first: Row | None = None
+) -> list[Row]:
     """Two crops of one photo, of which the second has the verdict."""
-    good = crop_row(uri, "1:1", (0, 0, 300, 300), verdict="ok", confidence=0.9)
+    good = crop_row(uri, "1:1", (0, 0, 300, 300), **(first or {"verdict": "ok"}), confidence=0.9)
     other = crop_row(
         uri, "16:9", (0, 20, 320, 200), verdict=verdict, reason=reason, confidence=confidence
     )
@@ -54,10 +57,10 @@ def run(tmp_path: Path) -> Run:
     crops = [
         *judged("a/fine", "ok", None, 0.8),
         *judged("a/head", "review", "head_cut", 0.7),
-        *judged("a/worse", "review", "head_cut", 0.4),
+        *judged("a/worse", "review", "head_cut", 0.4, {"verdict": "review", "reason": LOW}),
         *judged("b/low", "review", "low_confidence", 0.1),
         *judged("b/fallback", "fallback", "fallback_pad", 0.5),
-        *judged("c/fine", "ok", None, 0.95),
+        *reversed(judged("c/fine", "ok", None, 0.95)),
     ]
     previews = [preview_row(name, (40, 160, 60)) for name in names if name != "c/torn"]
     return commit_rows(tmp_path / "out", images, crops, previews)
@@ -81,7 +84,7 @@ def test_the_files_say_what_the_run_says(run: Run, tmp_path: Path) -> None:
     groups = [(g["kind"], g["reason"], g["count"], g["first"]) for g in about["groups"]]
     assert groups == [
         ("review", "head_cut", 2, [0, 1]),
-        ("review", "low_confidence", 1, [2]),
+        ("review", "low_confidence", 2, [0, 2]),
         ("fallback", "fallback_pad", 1, [3]),
         ("close", "", 2, [4, 5]),
         ("error", "truncated", 1, [6]),
@@ -92,7 +95,7 @@ def test_the_files_say_what_the_run_says(run: Run, tmp_path: Path) -> None:
     pairs = [tuple(pair) for pair in about["pairs"]]
     counts = dict(zip(pairs, zip(*overview["decisions"], strict=True), strict=True))
     assert counts[("review", "head_cut")] == (0, 2)  # none of 1:1, two of 16:9
-    assert counts[("ok", None)] == (6, 2)
+    assert counts[("ok", None)] == (5, 2)
     # The centre of 0, 20, 320, 200 in 400 x 300 is at .4 and .367: column 6 and row 5 of 16.
     assert overview["places"][1]["centres"][5][6] == 6
     assert overview["places"][1]["median"] == pytest.approx([0, 20 / 300, 0.8, 200 / 300], abs=1e-4)
@@ -101,7 +104,7 @@ def test_the_files_say_what_the_run_says(run: Run, tmp_path: Path) -> None:
     assert uris == contents_of(run).images["uri"].to_pylist()
     letters = "abcdef"
     told = [[about["pairs"][letters.index(letter)][0] for letter in index["crops"][0]]]
-    assert told == [["ok", "review"]]
+    assert told == [["review", "review"]]
     assert index["crops"][6] == "--"
 
 
@@ -195,7 +198,8 @@ def test_pieces_lie_where_they_were_cut() -> None:
     assert pixels[100, 100, 2] > 180 > pixels[100, 100, 0]  # the smaller one lies above
     assert pixels[60, 200, 3] == 0  # no crop shows that part
     whole = np.asarray(Image.open(io.BytesIO(piece_together([padded], (400, 200)))).convert("RGB"))
-    assert (whole.astype(int)[:, :, 1] > 180).all()  # the bars of `pad` are no part of the photo
+    assert (whole.astype(int)[:, :, 1] > 180).all()
+    assert (whole.astype(int)[:, :, 0] < 90).all()  # the white bars are no part of it
 
 
 def _padded(colour: tuple[int, int, int]) -> bytes:
