@@ -1,52 +1,41 @@
 """Read a detector's weights file: any fsspec URI, tensors only, hashed."""
 
-from __future__ import annotations
-
 import hashlib
-import io
-import pickle
 from collections.abc import Mapping
 from typing import Any
 
-import fsspec
-import torch
+from torch import Tensor
 
 from pipeline.errors import UsageError
 from s2cnet.checkpoints.faults import layout_faults
+from s2cnet.checkpoints.files import WeightsError, parse_file, plain_tensors, read_weights
+
+LARGEST_BYTES = 1 << 30  # the largest of torchvision's detectors has 180 MB, Visual Genome's 240
 
 
-def read_checkpoint(uri: str, how_to_get_it: str) -> tuple[Mapping[str, Any], str]:
-    """Load a `.pth` file: its mapping (on the CPU) and the file's sha256.
+def read_checkpoint(
+    uri: str, how_to_get_it: str, entry: str | None = None
+) -> tuple[dict[str, Tensor], str]:
+    """Load a weights file: its tensors by name (on the CPU) and the file's sha256.
 
-    Only tensors and plain containers are unpickled (`weights_only=True`): a checkpoint from the
-    internet can't run code. Raises UsageError, ending in `how_to_get_it`, where the file is
-    missing or isn't such a mapping.
+    Only tensors and plain containers are unpickled: a checkpoint from the internet can't run code.
+    entry: of the file's mapping that holds the tensors; None where the file is that mapping.
+
+    Raises UsageError, ending in `how_to_get_it`, where the file is missing or isn't such a file.
     """
     try:
-        with fsspec.open(uri, "rb") as file:
-            data = file.read()
-    except ImportError as error:  # fsspec's, of a package for this kind of address
-        raise UsageError(
-            f"can't read the weights {uri}: {error}; for s3:// that is "
-            "pip install 's2cnet-thumbnails[s3]'"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise UsageError(f"can't read the weights {uri}: {error}. {how_to_get_it}") from error
-    try:
-        mapping = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(
-            f"{uri} is not a PyTorch file of plain tensors: {first_line}. {how_to_get_it}"
-        ) from error
-    if not isinstance(mapping, Mapping):
-        raise UsageError(f"{uri} holds a {type(mapping).__name__}, not a mapping. {how_to_get_it}")
-    return mapping, hashlib.sha256(data).hexdigest()
+        data = read_weights(uri, LARGEST_BYTES)
+        content = parse_file(data, LARGEST_BYTES)
+        if entry is not None:
+            if not isinstance(content, Mapping) or entry not in content:
+                raise WeightsError(f"there is no entry `{entry}`, as the published file has")
+            content = content[entry]
+        return plain_tensors(content, LARGEST_BYTES), hashlib.sha256(data).hexdigest()
+    except WeightsError as error:
+        raise UsageError(f"can't use the weights {uri}: {error}. {how_to_get_it}") from error
 
 
-def check_layout(
-    mapping: Mapping[str, Any], expected: Mapping[str, torch.Tensor], where: str
-) -> None:
+def check_layout(mapping: Mapping[str, Any], expected: Mapping[str, Tensor], where: str) -> None:
     """Raise UsageError that names what is missing, unexpected or misshapen in a state dict."""
     faults = layout_faults(mapping, expected, most=3)
     if faults:

@@ -28,7 +28,7 @@ from pipeline.detectors.visual_genome_network import (
     nms_inclusive,
 )
 from pipeline.device import choose_device
-from pipeline.errors import SettingError, UsageError
+from pipeline.errors import SettingError
 
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 SHORT_SIDE = 600
@@ -74,10 +74,8 @@ class VisualGenomeDetector:
         """
         if uri is None:
             raise SettingError("detector", f"vg needs its weights. {HOW_TO_GET}")
-        mapping, sha256 = read_checkpoint(uri, HOW_TO_GET)
-        if "model" not in mapping:
-            raise UsageError(f"{uri} has no entry `model`, as the published file has. {HOW_TO_GET}")
-        return cls(load_network(mapping["model"], uri), f"vg:{sha256}", device)
+        tensors, sha256 = read_checkpoint(uri, HOW_TO_GET, entry="model")
+        return cls(load_network(tensors, uri), f"vg:{sha256}", device)
 
     @torch.inference_mode()
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:

@@ -6,8 +6,11 @@
 import io
 import pickle
 import struct
+import warnings
 import zipfile
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
 import fsspec
 import safetensors.torch
@@ -39,8 +42,12 @@ class WeightsError(ValueError):
     """Weights that cannot be used: absent, too large, wrong hash, no tensors, or another layout."""
 
 
-def read_weights(source: str) -> bytes:
-    """The bytes of a weights file: a path, an fsspec URI or "starter". Raises WeightsError."""
+def read_weights(source: str, most_bytes: int | None = None) -> bytes:
+    """The bytes of a weights file: a path, an fsspec URI or "starter".
+
+    most_bytes: of the file; None is LARGEST_BYTES. Raises WeightsError.
+    """
+    most_bytes = most_bytes or LARGEST_BYTES
     if source == STARTER:
         packaged = files("s2cnet").joinpath("weights/starter.safetensors")
         if not packaged.is_file():
@@ -51,7 +58,7 @@ def read_weights(source: str) -> bytes:
         return packaged.read_bytes()
     try:
         with fsspec.open(source, "rb") as file:
-            data: bytes = file.read(LARGEST_BYTES + 1)
+            data: bytes = file.read(most_bytes + 1)
     except FileNotFoundError as error:
         raise WeightsError(f"there is no weights file {source}") from error
     except ImportError as error:  # fsspec's, of a package for this kind of address
@@ -61,22 +68,31 @@ def read_weights(source: str) -> bytes:
         ) from error
     except (OSError, ValueError) as error:
         raise WeightsError(f"cannot read the weights file {source}: {error}") from error
-    if len(data) > LARGEST_BYTES:
-        raise WeightsError(f"{source} is larger than {LARGEST_BYTES >> 20} MiB: not an S2CNet")
+    if len(data) > most_bytes:
+        raise WeightsError(f"{source} is larger than {most_bytes >> 20} MiB, more than is expected")
     return data
 
 
 def parse_weights(data: bytes) -> dict[str, Tensor]:
     """The tensors of a weights file, by name. Raises WeightsError when it holds anything else."""
+    return plain_tensors(parse_file(data))
+
+
+def parse_file(data: bytes, most_bytes: int | None = None) -> Any:
+    """What a weights file holds, whatever its nesting.
+
+    most_bytes: of an archive, unpacked; None is LARGEST_BYTES. Raises WeightsError.
+    """
     if data[8:9] == b"{":  # safetensors: eight bytes of header length, then JSON
         try:
-            tensors: dict[str, Tensor] = safetensors.torch.load(data)
-            return tensors
+            return safetensors.torch.load(data)
         except SafetensorError as error:
             raise WeightsError(f"damaged safetensors file: {error}") from error
     try:
-        _check_archive(data)
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        _check_archive(data, most_bytes or LARGEST_BYTES)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of kinds that are refused afterwards
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except WeightsError:
         raise
     except _UNREADABLE as error:
@@ -84,16 +100,34 @@ def parse_weights(data: bytes) -> dict[str, Tensor]:
             "neither a safetensors file nor a PyTorch file of tensors alone (objects and code "
             f"are refused): {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         ) from error
-    if not isinstance(content, dict) or not all(isinstance(t, Tensor) for t in content.values()):
+
+
+def plain_tensors(content: object, most_bytes: int | None = None) -> dict[str, Tensor]:
+    """The content as a state dict: names to dense tensors that hold values.
+
+    most_bytes: of all tensors together, repeated values included; None is LARGEST_BYTES. Raises
+    WeightsError for anything else.
+    """
+    if not isinstance(content, Mapping) or not all(isinstance(t, Tensor) for t in content.values()):
         raise WeightsError("expected a plain state dict, a mapping of names to tensors")
-    return content
+    if odd := [name for name in content if not isinstance(name, str)]:
+        raise WeightsError(f"expected names of tensors, not {type(odd[0]).__name__}s: {odd[0]!r}")
+    for name, tensor in content.items():
+        if tensor.is_meta:
+            raise WeightsError(f"{name} has a shape and no values (a meta tensor)")
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+            raise WeightsError(f"{name} is no dense tensor of real numbers")
+    size = sum(tensor.numel() * tensor.element_size() for tensor in content.values())
+    if size > (most_bytes or LARGEST_BYTES):
+        raise WeightsError(f"the tensors have {size >> 20} MiB, more than is expected")
+    return dict(content)
 
 
-def _check_archive(data: bytes) -> None:
-    """Refuse an archive that unpacks to more than LARGEST_BYTES."""
+def _check_archive(data: bytes, most_bytes: int) -> None:
+    """Refuse an archive that unpacks to more than `most_bytes`."""
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return  # torch.load reads older formats too
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > LARGEST_BYTES:
-        raise WeightsError(f"unpacks to more than {LARGEST_BYTES >> 20} MiB: not an S2CNet")
+    if unpacked > most_bytes:
+        raise WeightsError(f"unpacks to more than {most_bytes >> 20} MiB, more than is expected")

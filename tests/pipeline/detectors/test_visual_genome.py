@@ -273,5 +273,5 @@ def test_wrong_files_are_refused(tmp_path: Path, state: dict[str, Tensor]) -> No
     with pytest.raises(UsageError, match=r"1 misshapen: RCNN_cls_score\.bias \[81\] instead"):
         visual_genome.load_network(state | {"RCNN_cls_score.bias": torch.zeros(81)}, "here")
     path.write_bytes(b"<html>quota exceeded</html>")
-    with pytest.raises(UsageError, match="not a PyTorch file"):
+    with pytest.raises(UsageError, match="nor a PyTorch file"):
         make_detector(f"vg:{path}")

@@ -49,9 +49,16 @@ def bomb() -> bytes:
         (saved({"weight": torch.zeros(50)})[:-200], "neither a safetensors file nor"),
         (b"\x10\x00\x00\x00\x00\x00\x00\x00{broken", "damaged safetensors"),
         (bomb(), "unpacks to more than"),
+        (saved({1: torch.zeros(1)}), "expected names of tensors, not ints: 1"),
+        (saved({"w": torch.zeros(3, device="meta")}), "w has a shape and no values"),
+        (saved({"w": torch.eye(3).to_sparse()}), "w is no dense tensor"),
+        (saved({"w": torch.zeros(3, dtype=torch.complex64)}), "w is no dense tensor"),
+        (saved({"w": torch.zeros(1).expand(1 << 30)}), "the tensors have 4096 MiB"),
+        (b"weights are over there\n" * 50, "neither a safetensors file nor"),
     ],
-    ids=["empty", "html", "pickle", "code", "nested", "list", "cut", "safetensors", "bomb"],
-)
+    ids=["empty", "html", "pickle", "code", "nested", "list", "cut", "safetensors", "bomb",
+         "numbered", "meta", "sparse", "complex", "expanded", "text"],
+)  # fmt: skip
 def test_files_that_are_refused(
     data: bytes, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
