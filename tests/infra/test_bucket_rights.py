@@ -17,8 +17,11 @@ from moto.core import enable_iam_authentication
 from moto.server import ThreadedMotoServer
 
 from pipeline.inputs.listing import list_inputs, read_image
+from pipeline.ledger.audit import verify_run
+from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.layout import data_key, run_key, task_key
+from pipeline.ledger.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.backoff import Backoff
 from pipeline.storage.store import open_store
@@ -40,12 +43,16 @@ KEYS = [
     data_key(RUN, "crops", 7, "ab"),
     "_data/crops/_delta_log/00000000000000000000.json",
     "crops/ab/abcd.webp",
+    run_key(RUN, "gallery/index.html"),
+    run_key(RUN, "replaced/ab.json"),
+    "channels/web/00000001.json",
+    "forgotten/00000001.json",
 ]
 
 
 # What `runs.py gc` may come to delete: all of a run that was never committed, but for the two
-# objects that keep it given up.
-COLLECTED = [*KEYS[3:7], data_key(RUN, "crops", 7, "ab")]
+# objects that keep it given up; and what shows a forgotten photo.
+COLLECTED = [*KEYS[3:7], data_key(RUN, "crops", 7, "ab"), *KEYS[9:11]]
 
 
 def listed(value: Any) -> list[str]:
@@ -102,6 +109,11 @@ def test_the_bucket_forbids_replacing_records_and_deleting() -> None:
     assert create["Effect"] == "Deny"
     assert create["Resource"] == "arn:aws:s3:::thumbs/runs/*"
     assert create["Condition"]["Null"] == {"s3:if-none-match": "true"}
+    pointers = rules["PointersAreCreatedNeverReplaced"]
+    assert (pointers["Effect"], pointers["Condition"]) == ("Deny", create["Condition"])
+    assert [r.rpartition("thumbs/")[2] for r in pointers["Resource"]] == [
+        "channels/*", "forgotten/*",
+    ]  # fmt: skip
     spared = rules["NobodyDeletesButTheCollector"]["Condition"]["ArnNotEquals"]
     assert spared == {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/s2cnet-gc"}
     never = rules["CommitsAreNeverDeleted"]
@@ -247,6 +259,9 @@ def test_the_rights_suffice_for_a_run_and_for_its_collection(
     ledger = open_ledger(store, make_inputs(5))
     assert run_all(ledger).rows == 5
     assert open_run("s3://thumbs", ledger.run_id).images().num_rows == 5
+    assert promote(store, ledger.run_id, Request()).is_live
+    forget(store, make_inputs(1)["image_id"].to_pylist())
+    assert open_run("s3://thumbs").images().num_rows == 4
     lost = open_ledger(store, make_inputs(4, etag="v2"))
     lost.commit_task(0, done(lost.task_inputs(0)))
     later = time.time() + 3600
@@ -256,3 +271,7 @@ def test_the_rights_suffice_for_a_run_and_for_its_collection(
     rights.become("gc", monkeypatch)  # a new identity is a new client: open the store again
     assert remove_garbage(open_store("s3://thumbs"), garbage) > 0
     assert [o.key for o in store.list(f"runs/{lost.run_id}/tasks/")] == []
+    forgotten = [g for g in find_garbage(store, 60) if g.why == "forgotten photos"]
+    assert len(forgotten) == 3
+    assert remove_garbage(open_store("s3://thumbs"), forgotten) >= 0
+    assert verify_run(open_store("s3://thumbs"), ledger.run_id).problems == []
