@@ -132,7 +132,7 @@ def read_channels(store: Store) -> tuple[dict[str, Channel], dict[str, RecordErr
     with ThreadPoolExecutor(READERS) as pool:
         found = dict(zip(names, pool.map(read, names), strict=True))
     return (
-        {name: one for name, one in found.items() if isinstance(one, Channel)},
+        {n: one for n, one in found.items() if isinstance(one, Channel) and one.version},
         {name: one for name, one in found.items() if isinstance(one, RecordError)},
     )
 

@@ -32,7 +32,7 @@ from pipeline.ledger.erasing import (
     shared_crop_files,
 )
 from pipeline.ledger.forgetting import Forgotten, read_forgotten
-from pipeline.ledger.layout import data_prefix, manifest_key, run_key
+from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
@@ -194,4 +194,5 @@ def _run_ids(store: Store) -> list[str]:
         for name in store.folders(f"_data/{table}/")
         if name.startswith("run=")
     }
-    return sorted({r for r in store.folders("runs/") if not r.startswith("_")} | with_data)
+    names = {*store.folders("runs/")} | with_data
+    return sorted(name for name in names if RUN_ID.fullmatch(name))  # a stranger's folder is his

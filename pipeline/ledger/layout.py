@@ -20,6 +20,7 @@ import re
 import secrets
 
 TASK_FILE = re.compile(r"(\d{8,})\.json")
+RUN_ID = re.compile(r"[0-9a-f]{20}")
 _OWNER = re.compile(r"(?:_data/[^/]+/run=|runs/)([^/]+)/")
 _DATA_TASK = re.compile(r"_data/[^/]+/run=[^/]+/(\d{8,})-[^/]+\.parquet")
 

@@ -10,17 +10,20 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from msgspec import structs
 
 from pipeline import open_run
 from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.audit import list_runs, verify_run
+from pipeline.ledger.channels import channel_name
 from pipeline.ledger.incremental import Todo, uncovered
 from pipeline.ledger.layout import manifest_key, run_key, spec_key, task_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
 from pipeline.ledger.pinned import _input_file, read_spec
 from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.promotion import Request, promote, rollback
 from pipeline.ledger.tables import parquet_bytes
 from pipeline.storage.store import Store, open_store
 from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all
@@ -335,3 +338,97 @@ def test_the_current_table_is_not_read_in_part(store: Store) -> None:
     with pytest.raises(RecordError, match=damaged):
         open_run(store.uri)
     assert open_run(store.uri, whole).images().num_rows == 4
+
+
+def promoted(store: Store) -> list[str]:
+    """Three runs, live one after the other: of photos 0 to 3, of 4 to 7, of 8 to 11."""
+    ids = []
+    for start in (0, 4, 8):
+        ledger = open_ledger(store, make_inputs(4, start=start))
+        ids.append(run_all(ledger, promote="manual", trial=False).run_id)
+        assert promote(store, ids[-1], Request()).is_live
+    return ids
+
+
+def test_a_damaged_run_that_is_not_live_does_not_stop_a_reader(store: Store) -> None:
+    ids = promoted(store)
+    rollback(store, channel_name(SPEC.settings))
+    path_of(store, manifest_key(ids[2])).write_bytes(b"{")
+    assert open_run(store.uri).images().num_rows == 8
+    path_of(store, manifest_key(ids[0])).write_bytes(b"{")
+    with pytest.raises(RecordError, match=manifest_key(ids[0])):
+        open_run(store.uri)
+    path_of(store, manifest_key(ids[0])).unlink()
+    with pytest.raises(RecordError, match="it is gone, and the run is live"):
+        open_run(store.uri)
+
+
+def test_a_damaged_channel_stops_its_own_jobs_and_readers_alone(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = promoted(store)
+    wide = {"settings": {"ratios": "16:9", "top_k": 1}}
+    other = open_ledger(store, make_inputs(2), **wide)
+    run_all(other, promote="manual", trial=False)
+    promote(store, other.run_id, Request())
+    name = channel_name(SPEC.settings)
+    path_of(store, f"channels/{name}/00000003.json").write_bytes(b'{"format": 1}')
+    for read in (lambda: open_run(store.uri), lambda: uncovered(store, SPEC, make_inputs(4))):
+        with pytest.raises(RecordError, match=f"channels/{name}"):
+            read()
+    wide_name = channel_name(wide["settings"])
+    assert open_run(store.uri, channel=wide_name).images().num_rows == 2
+    assert open_run(store.uri, ids[0]).images().num_rows == 4
+    assert uncovered(store, structs.replace(SPEC, **wide), make_inputs(2)).covered == 2
+    assert main(["list", store.uri]) == 0
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 4
+    assert f"what is live in channel {name} is not known" in said.err
+    assert main(["gc", store.uri]) == 0
+    assert main(["verify", store.uri, ids[0]]) == 0
+    assert main(["rollback", store.uri, "--channel", name]) == 0
+    assert open_run(store.uri).images().num_rows == 8
+
+
+def test_a_channel_whose_first_version_was_never_written_hides_no_earlier_run(
+    store: Store,
+) -> None:
+    """A promoter that died between the list of many runs and the version that names it."""
+    run_all(open_ledger(store, make_inputs(4)))
+    store.create_once(f"channels/{channel_name(SPEC.settings)}/list-abc.json", b"{}")
+    other = open_ledger(store, make_inputs(2), settings={"ratios": "16:9"})
+    run_all(other, promote="manual", trial=False)
+    assert open_run(store.uri).images().num_rows == 4
+    promote(store, other.run_id, Request())
+    assert open_run(store.uri).images().num_rows == 4
+
+
+def test_a_half_begun_run_and_a_strangers_folder_are_listed_and_left(
+    store: Store, run_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = "ab" * 10
+    store.write(run_key(half, "input/aa.parquet"), b"list")
+    notes = path_of(store, "runs/My Notes/todo.txt")
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    states = {line["run_id"]: line["state"] for line in list_runs(store)}
+    assert states == {run_id: "committed", half: "damaged", "My Notes": "damaged"}
+    assert uncovered(store, SPEC, make_inputs(7)).covered == 5
+    assert main(["gc", store.uri, "--older-than", "0s", "--delete"]) == 0
+    assert f"runs/{half}/input/aa.parquet" in capsys.readouterr().out
+    assert not path_of(store, run_key(half, "input/aa.parquet")).exists()
+    assert notes.read_text() == "mine"
+
+
+@pytest.mark.parametrize("damage", [None, b"half"])
+def test_verify_finds_a_lost_list_of_unsettled_photos(
+    store: Store, run_id: str, damage: bytes | None
+) -> None:
+    key = json.loads(path_of(store, manifest_key(run_id)).read_text())["unsettled"]["key"]
+    assert verify_run(store, run_id).problems == []
+    if damage is None:
+        path_of(store, key).unlink()
+    else:
+        path_of(store, key).write_bytes(damage)
+    (problem,) = verify_run(store, run_id).problems
+    assert key in problem
