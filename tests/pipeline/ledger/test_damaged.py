@@ -50,7 +50,7 @@ FOREIGN = {
 # Keys that a record may lack.
 OPTIONAL = {
     "parent", "generation", "unsettled", "weights", "job", "session", "metrics", "statuses",
-    "crops", "bytes", "crop_bytes", "seconds", "requests",
+    "crops", "bytes", "crop_bytes", "seconds", "requests", "confidence_sum",
 }  # fmt: skip
 
 
