@@ -31,7 +31,9 @@ const S2 = {};
     return node;
   }
   function append(node, children) {
-    node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+    node.append(
+      ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+    );
   }
 
   // Data files call this; see pipeline/report/scripts.py.
@@ -97,11 +99,22 @@ const S2 = {};
   S2.plural = (number, word) => `${S2.count(number)} ${word}${number === 1 ? "" : "s"}`;
   S2.percent = (share) => `${Math.round(100 * share)} %`;
   const WORDS = {
-    ok: "ok", review: "to review", fallback: "fallback", skipped: "no crop",
-    head_cut: "head cut", face_cut: "face cut", text_cut: "text cut", subject_cut: "subject cut",
-    unsafe_area: "under a badge or corner", low_confidence: "low confidence",
-    fallback_next: "next choice", fallback_largest: "largest crop", fallback_pad: "padded",
-    fallback_blur: "blurred ground", fallback_skip: "left out", override: "by a person",
+    ok: "ok",
+    review: "to review",
+    fallback: "fallback",
+    skipped: "no crop",
+    head_cut: "head cut",
+    face_cut: "face cut",
+    text_cut: "text cut",
+    subject_cut: "subject cut",
+    unsafe_area: "under a badge or corner",
+    low_confidence: "low confidence",
+    fallback_next: "next choice",
+    fallback_largest: "largest crop",
+    fallback_pad: "padded",
+    fallback_blur: "blurred ground",
+    fallback_skip: "left out",
+    override: "by a person",
   };
   S2.words = (name) => WORDS[name] || String(name ?? "").replaceAll("_", " ");
   S2.fileName = (uri) => uri.slice(uri.lastIndexOf("/") + 1) || uri;
@@ -115,52 +128,91 @@ const S2 = {};
     const whole = crop.fit === "pad" || crop.fit === "blur";
     let [width, height] = [x1 - x0, y1 - y0];
     if (whole) [width, height] = ratio > width / height ? [height * ratio, height] : [width, width / ratio];
-    const left = (x0 + x1 - width) / 2, top = (y0 + y1 - height) / 2;
-    const picture = (extra) => S2.svg("image", {
-      href: S2.preview(record) || "", x: 0, y: 0, width: record.width_px, height: record.height_px,
-      preserveAspectRatio: "none", ...extra,
-    });
+    const left = (x0 + x1 - width) / 2,
+      top = (y0 + y1 - height) / 2;
+    const picture = (extra) =>
+      S2.svg("image", {
+        href: S2.preview(record) || "",
+        x: 0,
+        y: 0,
+        width: record.width_px,
+        height: record.height_px,
+        preserveAspectRatio: "none",
+        ...extra,
+      });
     const tile = S2.svg("svg", {
-      class: `tile${crop.ratio === "circle" ? " round" : ""}`, viewBox: `${left} ${top} ${width} ${height}`,
-      preserveAspectRatio: whole ? "xMidYMid meet" : "none", role: "img",
+      class: `tile${crop.ratio === "circle" ? " round" : ""}`,
+      viewBox: `${left} ${top} ${width} ${height}`,
+      preserveAspectRatio: whole ? "xMidYMid meet" : "none",
+      role: "img",
       "aria-label": label || `${crop.ratio} crop of ${S2.fileName(record.uri)}`,
     });
     if (crop.fit === "blur") tile.append(blurred(record, left, top, width, height));
     tile.append(picture());
     tile.style.setProperty("--ratio", ratio);
-    if (tall) Object.assign(tile.style, { height: `${tall}px`, width: `${Math.max(24, Math.round(tall * ratio))}px` });
+    if (tall)
+      Object.assign(tile.style, {
+        height: `${tall}px`,
+        width: `${Math.max(24, Math.round(tall * ratio))}px`,
+      });
     return tile;
   };
   function blurred(record, left, top, width, height) {
     const scale = Math.max(width / record.width_px, height / record.height_px) * 1.1;
     const [wide, tall] = [record.width_px * scale, record.height_px * scale];
     return S2.svg("image", {
-      class: "blurred", href: S2.preview(record) || "", x: left + (width - wide) / 2, y: top + (height - tall) / 2,
-      width: wide, height: tall, preserveAspectRatio: "none",
+      class: "blurred",
+      href: S2.preview(record) || "",
+      x: left + (width - wide) / 2,
+      y: top + (height - tall) / 2,
+      width: wide,
+      height: tall,
+      preserveAspectRatio: "none",
     });
   }
 
   // The whole photo, small.
   S2.whole = (record) => {
     const [width, height] = [record.width_px, record.height_px];
-    return S2.svg("svg", {
-      class: "whole", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": S2.fileName(record.uri),
-    }, S2.svg("image", { href: S2.preview(record), width, height, preserveAspectRatio: "none" }));
+    return S2.svg(
+      "svg",
+      {
+        class: "whole",
+        viewBox: `0 0 ${width} ${height}`,
+        role: "img",
+        "aria-label": S2.fileName(record.uri),
+      },
+      S2.svg("image", { href: S2.preview(record), width, height, preserveAspectRatio: "none" }),
+    );
   };
   // Show on a whole photo only one crop's box, the rest darkened; null shows all of it again.
   S2.showOnly = (whole, record, crop) => {
     for (const old of whole.querySelectorAll(".only")) old.remove();
     if (!crop) return;
     whole.append(
-      S2.svg("path", { d: S2.outside(crop, record.width_px, record.height_px), "fill-rule": "evenodd", class: "outside only" }),
-      S2.outline(crop, { class: "outline only" }));
+      S2.svg("path", {
+        d: S2.outside(crop, record.width_px, record.height_px),
+        "fill-rule": "evenodd",
+        class: "outside only",
+      }),
+      S2.outline(crop, { class: "outline only" }),
+    );
   };
-  S2.rectangle = ([x0, y0, x1, y1], more, ...children) => S2.svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, ...more }, children);
+  S2.rectangle = ([x0, y0, x1, y1], more, ...children) =>
+    S2.svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, ...more }, children);
   S2.outline = (crop, more = {}) => {
     const [x0, y0, x1, y1] = crop.box;
-    const shape = crop.ratio === "circle"
-      ? S2.svg("ellipse", { cx: (x0 + x1) / 2, cy: (y0 + y1) / 2, rx: (x1 - x0) / 2, ry: (y1 - y0) / 2, class: "outline", ...more })
-      : S2.rectangle(crop.box, { class: "outline", ...more });
+    const shape =
+      crop.ratio === "circle"
+        ? S2.svg("ellipse", {
+            cx: (x0 + x1) / 2,
+            cy: (y0 + y1) / 2,
+            rx: (x1 - x0) / 2,
+            ry: (y1 - y0) / 2,
+            class: "outline",
+            ...more,
+          })
+        : S2.rectangle(crop.box, { class: "outline", ...more });
     shape.style.stroke = S2.shapeColour(crop.ratio);
     return shape;
   };
@@ -169,7 +221,9 @@ const S2 = {};
     const [x0, y0, x1, y1] = crop.box;
     const frame = `M0 0H${width}V${height}H0Z`;
     if (crop.ratio !== "circle") return `${frame}M${x0} ${y0}H${x1}V${y1}H${x0}Z`;
-    const rx = (x1 - x0) / 2, ry = (y1 - y0) / 2, y = (y0 + y1) / 2;
+    const rx = (x1 - x0) / 2,
+      ry = (y1 - y0) / 2,
+      y = (y0 + y1) / 2;
     return `${frame}M${x0} ${y}A${rx} ${ry} 0 1 0 ${x1} ${y}A${rx} ${ry} 0 1 0 ${x0} ${y}Z`;
   };
 
@@ -199,10 +253,12 @@ const S2 = {};
   let fading;
   S2.say = (text) => {
     let toast = document.getElementById("toast");
-    if (!toast) document.body.append(toast = S2.el("div", { id: "toast", role: "status" }));
+    if (!toast) document.body.append((toast = S2.el("div", { id: "toast", role: "status" })));
     toast.textContent = text;
     toast.className = "shown";
     clearTimeout(fading);
-    fading = setTimeout(() => { toast.className = ""; }, 1800);
+    fading = setTimeout(() => {
+      toast.className = "";
+    }, 1800);
   };
 })();

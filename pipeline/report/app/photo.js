@@ -1,20 +1,31 @@
 "use strict";
-// One photo: the whole of it with boxes, gaze, objects and candidates; all crops; what was measured.
+// The page of one photo: the picture, its crops, what was measured, a person's decision.
 (() => {
-  const MOST_CANDIDATES = 40;
-  const LEAST_TOLD = 0.25; // score from which on an object's label is written beside it
   let view = null; // {record, place, selected, layers, redraw}
 
   S2.photoPage = (place, ratio) => {
-    const page = S2.el("section", { className: "page onephoto" }, S2.el("p", { className: "note" }, "Loading…"));
-    view = { place, selected: null, pinned: ratio || null, layers: { gaze: false, objects: false, candidates: false }, aiming: false };
-    S2.photo(place).then(async (record) => {
-      view.record = record;
-      await loadCrops(record);
-      page.replaceChildren(...parts(record));
-      redraw();
-      S2.mark("photo");
-    }, (error) => page.replaceChildren(S2.el("p", { className: "note" }, error.message)));
+    const page = S2.el(
+      "section",
+      { className: "page onephoto" },
+      S2.el("p", { className: "note" }, "Loading…"),
+    );
+    view = {
+      place,
+      selected: null,
+      pinned: ratio || null,
+      layers: { gaze: false, objects: false, candidates: false },
+      aiming: false,
+    };
+    S2.photo(place).then(
+      async (record) => {
+        view.record = record;
+        await loadCrops(record);
+        page.replaceChildren(...parts(record));
+        redraw();
+        S2.mark("photo");
+      },
+      (error) => page.replaceChildren(S2.el("p", { className: "note" }, error.message)),
+    );
     return page;
   };
   S2.photoView = () => view;
@@ -28,118 +39,67 @@
       S2.say(error.message);
     }
   }
-  const wholeOf = (record, crop) => record.wholes && record.wholes.get(`${crop.ratio}#${crop.rank}`);
-
   function parts(record) {
     const stage = S2.el("div", { className: "stage" });
     const side = S2.el("div", { className: "side" });
-    view.redraw = () => drawStage(stage, record);
+    view.redraw = () => S2.drawStage(stage, view, crop());
     view.redrawBar = () => side.replaceChildren(...sideParts(record));
     side.append(...sideParts(record));
     return [
-      S2.el("div", { className: "titlebar" },
+      S2.el(
+        "div",
+        { className: "titlebar" },
         S2.button("‹ All", S2.back, { title: "Escape", className: "quiet" }),
         S2.el("h2", {}, S2.fileName(record.uri), S2.el("small", { className: "dim" }, S2.folder(record.uri))),
-        S2.el("span", { className: "pager" },
+        S2.el(
+          "span",
+          { className: "pager" },
           S2.button("←", () => S2.step(-1), { "aria-label": "Photo before", title: "←" }),
-          S2.button("→", () => S2.step(1), { "aria-label": "Next photo", title: "→" }))),
-      S2.el("div", { className: "columns" },
+          S2.button("→", () => S2.step(1), { "aria-label": "Next photo", title: "→" }),
+        ),
+      ),
+      S2.el(
+        "div",
+        { className: "columns" },
         S2.el("div", { className: "left" }, record.preview ? stage : noPicture(record), side, facts(record)),
-        S2.el("div", { className: "right" },
-          record.crops.length ? S2.el("div", { className: "crops" }, record.crops.map((crop) => cropFigure(record, crop))) : null,
-          (record.skipped || []).length ? S2.el("p", { className: "dim" }, "No crop was written for ",
-            record.skipped.map((one) => `${one.ratio} (${S2.words(one.reason)})`).join(", "), ".") : null)),
+        S2.el(
+          "div",
+          { className: "right" },
+          record.crops.length
+            ? S2.el(
+                "div",
+                { className: "crops" },
+                record.crops.map((crop) => cropFigure(record, crop)),
+              )
+            : null,
+          (record.skipped || []).length
+            ? S2.el(
+                "p",
+                { className: "dim" },
+                "No crop was written for ",
+                record.skipped.map((one) => `${one.ratio} (${S2.words(one.reason)})`).join(", "),
+                ".",
+              )
+            : null,
+        ),
+      ),
     ];
   }
   function noPicture(record) {
-    return S2.el("div", { className: "nophoto" }, S2.chip(S2.words(record.status), "error"),
-      S2.el("p", {}, record.error_message || "No picture of this photo was kept."));
+    return S2.el(
+      "div",
+      { className: "nophoto" },
+      S2.chip(S2.words(record.status), "error"),
+      S2.el("p", {}, record.error_message || "No picture of this photo was kept."),
+    );
   }
 
-  // The photo. Where the run's crops are here, they lie on the preview in their places, sharper.
-  function drawStage(stage, record) {
-    const [width, height] = [record.width_px, record.height_px];
-    const chosen = crop();
-    const root = S2.svg("svg", { viewBox: `0 0 ${width} ${height}`, class: view.aiming ? "aiming" : "", role: "img", "aria-label": record.uri },
-      S2.svg("image", { href: S2.preview(record), width, height, preserveAspectRatio: "none" }),
-      sharper(record),
-      view.layers.gaze && record.gaze ? gazeLayer(record) : null,
-      chosen ? S2.svg("path", { d: S2.outside(chosen, width, height), "fill-rule": "evenodd", class: "outside" }) : null,
-      record.content ? S2.rectangle(record.content, { class: "content" }) : null,
-      view.layers.objects ? record.objects.map(objectMark(record)) : null,
-      view.layers.candidates ? candidateMarks(record) : null,
-      chosen ? S2.outline(chosen) : view.layers.objects || view.layers.candidates ? null : firsts(record).map((one) => S2.outline(one, { class: "outline thin" })),
-      focusMark(record));
-    root.addEventListener("click", (event) => aim(event, root, record));
-    stage.style.setProperty("--shape", String(width / height));
-    stage.replaceChildren(root);
-    for (const figure of document.querySelectorAll(".crops figure")) {
-      figure.classList.toggle("chosen", Boolean(chosen) && figure.dataset.crop === `${chosen.ratio}#${chosen.rank}`);
-    }
-    for (const chip of document.querySelectorAll(".shapes button")) {
-      chip.setAttribute("aria-pressed", String(Boolean(chosen) && chip.dataset.ratio === chosen.ratio));
-    }
-  }
   const firsts = (record) => record.crops.filter((one) => !one.rank);
   function crop() {
     const wanted = view.selected || view.pinned;
     if (!wanted) return null;
     const [ratio, rank] = wanted.split("#");
     return view.record.crops.find((one) => one.ratio === ratio && one.rank === Number(rank || 0));
-  }
-  function sharper(record) {
-    const placed = record.crops.filter((one) => one.ratio !== "circle" && (one.fit || "crop") === "crop" && wholeOf(record, one));
-    const area = ({ box: [x0, y0, x1, y1] }) => (x1 - x0) * (y1 - y0);
-    return placed.sort((a, b) => area(b) - area(a)).map((one) => S2.svg("image", {
-      href: wholeOf(record, one), x: one.box[0], y: one.box[1], width: one.box[2] - one.box[0], height: one.box[3] - one.box[1],
-      preserveAspectRatio: "none",
-    }));
-  }
-  function gazeLayer(record) {
-    const cells = S2.bytes(record.gaze), side = Math.sqrt(cells.length);
-    const canvas = S2.el("canvas", { width: side, height: side });
-    const context = canvas.getContext("2d"), image = context.createImageData(side, side);
-    cells.forEach((value, n) => {
-      image.data.set([255, 210 - value * 0.65, 40, Math.min(210, value * 0.95)], 4 * n);
-    });
-    context.putImageData(image, 0, 0);
-    return S2.svg("image", { href: canvas.toDataURL(), width: record.width_px, height: record.height_px, preserveAspectRatio: "none", class: "gaze" });
-  }
-  function objectMark(record) {
-    const size = Math.max(record.width_px, record.height_px) / 46;
-    return ([x0, y0, x1, y1, score, label]) => {
-      const said = `${label || "object"} ${score.toFixed(2)}`;
-      return S2.svg("g", { class: "object" }, S2.rectangle([x0, y0, x1, y1], {}, S2.svg("title", {}, said)),
-        score < LEAST_TOLD ? null : S2.svg("text", { x: x0 + size / 3, y: y0 + size, "font-size": size }, said));
-    };
-  }
-  function candidateMarks(record) {
-    const ratio = (crop() || record.crops[0] || {}).ratio;
-    const found = (record.told || []).find(([name]) => name === ratio);
-    if (!found) return null;
-    const { boxes, scores } = found[1];
-    const [best, least] = [scores[0], scores[Math.min(scores.length, MOST_CANDIDATES) - 1]];
-    return boxes.slice(0, MOST_CANDIDATES).map((box, n) => {
-      const mark = S2.rectangle(box, { class: "candidate" });
-      mark.style.strokeOpacity = 0.15 + 0.85 * ((scores[n] - least) / Math.max(best - least, 1e-6));
-      return mark;
-    }).reverse();
-  }
-  function focusMark(record) {
-    const decided = S2.review.of(record.uri);
-    const [x, y] = (decided && decided.focus) || [record.focus_x, record.focus_y];
-    if (x === undefined) return null;
-    const radius = Math.max(record.width_px, record.height_px) / 70;
-    return S2.svg("g", { class: `focus ${decided && decided.focus ? "yours" : ""}`, transform: `translate(${x * record.width_px} ${y * record.height_px})` },
-      S2.svg("circle", { r: radius }), S2.svg("circle", { r: radius / 4 }));
-  }
-  function aim(event, root, record) {
-    if (!view.aiming) return;
-    // The drawing may be narrower than its element: only the matrix knows where the photo is.
-    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(root.getScreenCTM().inverse());
-    const share = (value) => Math.min(1, Math.max(0, Math.round(value * 1000) / 1000));
-    view.aiming = false;
-    S2.review.focus(record.uri, share(x / record.width_px), share(y / record.height_px));
   }
   const redraw = () => view && view.redraw && view.record.preview && view.redraw();
   S2.redrawPhoto = () => {
@@ -178,91 +138,199 @@
 
   // Under the picture: which shape, which layers, what a person decides.
   function sideParts(record) {
-    const decided = S2.review.of(record.uri), uri = record.uri;
-    const toggle = (name, words, key, there) => there ? S2.button(words, () => S2.layer(name), { "aria-pressed": String(view.layers[name]), title: key }) : null;
-    const act = (words, key, on, work) => S2.button(words, work, { "aria-pressed": String(Boolean(on)), title: key });
+    const decided = S2.review.of(record.uri),
+      uri = record.uri;
+    const toggle = (name, words, key, there) =>
+      there
+        ? S2.button(words, () => S2.layer(name), { "aria-pressed": String(view.layers[name]), title: key })
+        : null;
+    const act = (words, key, on, work) =>
+      S2.button(words, work, { "aria-pressed": String(Boolean(on)), title: key });
     const one = decided || {};
     return [
-      firsts(record).length ? S2.el("div", { className: "buttons shapes", role: "group", "aria-label": "Show only one crop" },
-        firsts(record).map((shape, n) => {
-          const button = S2.button(shape.ratio, () => S2.choose(view.pinned === shape.ratio ? null : shape.ratio), {
-            "data-ratio": shape.ratio, title: n < 9 ? String(n + 1) : undefined, "aria-pressed": String(view.pinned === shape.ratio),
-            className: shape.verdict || "",
-          });
-          button.style.setProperty("--shape-colour", S2.shapeColour(shape.ratio));
-          return button;
-        })) : null,
-      record.preview ? S2.el("div", { className: "buttons", role: "group", "aria-label": "Layers" },
-        toggle("gaze", "Gaze", "g", record.gaze), toggle("objects", `Objects ${record.objects.length}`, "o", record.objects.length),
-        toggle("candidates", "Candidates", "c", record.candidates_at !== null && record.crops.length)) : null,
-      S2.el("div", { className: "buttons review", role: "group", "aria-label": "Your decision" },
+      firsts(record).length
+        ? S2.el(
+            "div",
+            { className: "buttons shapes", role: "group", "aria-label": "Show only one crop" },
+            firsts(record).map((shape, n) => {
+              const button = S2.button(
+                shape.ratio,
+                () => S2.choose(view.pinned === shape.ratio ? null : shape.ratio),
+                {
+                  "data-ratio": shape.ratio,
+                  title: n < 9 ? String(n + 1) : undefined,
+                  "aria-pressed": String(view.pinned === shape.ratio),
+                  className: shape.verdict || "",
+                },
+              );
+              button.style.setProperty("--shape-colour", S2.shapeColour(shape.ratio));
+              return button;
+            }),
+          )
+        : null,
+      record.preview
+        ? S2.el(
+            "div",
+            { className: "buttons", role: "group", "aria-label": "Layers" },
+            toggle("gaze", "Gaze", "g", record.gaze),
+            toggle("objects", `Objects ${record.objects.length}`, "o", record.objects.length),
+            toggle("candidates", "Candidates", "c", record.candidates_at !== null && record.crops.length),
+          )
+        : null,
+      S2.el(
+        "div",
+        { className: "buttons review", role: "group", "aria-label": "Your decision" },
         act("Accept", "a", one.accept, () => S2.review.accept(uri)),
-        record.preview ? act(view.aiming ? "Tap the picture" : "Wrong: set focus", "w", one.focus || view.aiming, S2.startAiming) : null,
+        record.preview
+          ? act(
+              view.aiming ? "Tap the picture" : "Wrong: set focus",
+              "w",
+              one.focus || view.aiming,
+              S2.startAiming,
+            )
+          : null,
         act("Never crop", "n", one.never_crop, () => S2.review.neverCrop(uri)),
         act("Forget", "x", one.forget, () => S2.review.forget(uri)),
-        decided ? S2.button("Undo", () => S2.review.undo(uri), { title: "u", className: "quiet" }) : null),
+        decided ? S2.button("Undo", () => S2.review.undo(uri), { title: "u", className: "quiet" }) : null,
+      ),
       decided ? S2.el("p", { className: "decided" }, S2.review.words(decided)) : null,
-      record.pieced ? S2.el("p", { className: "dim" }, "This run kept no preview: the picture is put together from its crops.") : null,
+      record.pieced
+        ? S2.el(
+            "p",
+            { className: "dim" },
+            "This run kept no preview: the picture is put together from its crops.",
+          )
+        : null,
     ].filter(Boolean);
   }
 
   function cropFigure(record, one) {
-    const whole = wholeOf(record, one), name = `${one.ratio}#${one.rank}`;
+    const whole = S2.wholeCrop(record, one),
+      name = `${one.ratio}#${one.rank}`;
     const picture = whole
-      ? S2.el("img", { src: whole, width: one.width, height: one.height, alt: `${one.ratio} crop`, decoding: "async" })
-      : record.preview ? S2.tile(record, one, Math.min(240, one.height)) : S2.el("span", { className: "nopicture" }, one.ratio);
-    const frame = S2.button(picture, () => {
-      const pinned = view.pinned === name || view.pinned === one.ratio;
-      view.selected = null; // a tap focuses too: the second tap has to show all again
-      S2.choose(pinned ? null : name);
-    }, {
-      className: "frame", "aria-label": `Show only the ${one.ratio} crop on the photo`,
-      onmouseenter: () => S2.choose(name, false), onmouseleave: () => S2.choose(null, false),
-      onfocus: () => S2.choose(name, false), onblur: () => S2.choose(null, false),
-    });
-    return S2.el("figure", { className: one.verdict || "", "data-crop": name }, frame,
-      S2.el("figcaption", {},
-        S2.el("div", {}, S2.el("b", { className: "shape" }, one.ratio + (one.rank ? ` #${one.rank + 1}` : "")),
-          one.confidence === undefined ? null : S2.el("span", { title: "confidence" }, S2.percent(one.confidence)), S2.verdictChip(one),
-          one.fit && one.fit !== "crop" ? S2.chip(one.fit) : null),
+      ? S2.el("img", {
+          src: whole,
+          width: one.width,
+          height: one.height,
+          alt: `${one.ratio} crop`,
+          decoding: "async",
+        })
+      : record.preview
+        ? S2.tile(record, one, Math.min(240, one.height))
+        : S2.el("span", { className: "nopicture" }, one.ratio);
+    const frame = S2.button(
+      picture,
+      () => {
+        const pinned = view.pinned === name || view.pinned === one.ratio;
+        view.selected = null; // a tap focuses too: the second tap has to show all again
+        S2.choose(pinned ? null : name);
+      },
+      {
+        className: "frame",
+        "aria-label": `Show only the ${one.ratio} crop on the photo`,
+        onmouseenter: () => S2.choose(name, false),
+        onmouseleave: () => S2.choose(null, false),
+        onfocus: () => S2.choose(name, false),
+        onblur: () => S2.choose(null, false),
+      },
+    );
+    return S2.el(
+      "figure",
+      { className: one.verdict || "", "data-crop": name },
+      frame,
+      S2.el(
+        "figcaption",
+        {},
+        S2.el(
+          "div",
+          {},
+          S2.el("b", { className: "shape" }, one.ratio + (one.rank ? ` #${one.rank + 1}` : "")),
+          one.confidence === undefined
+            ? null
+            : S2.el("span", { title: "confidence" }, S2.percent(one.confidence)),
+          S2.verdictChip(one),
+          one.fit && one.fit !== "crop" ? S2.chip(one.fit) : null,
+        ),
         S2.el("div", { className: "dim numbers" }, measures(one)),
-        S2.el("div", { className: "buttons" },
+        S2.el(
+          "div",
+          { className: "buttons" },
           S2.button("Copy box", () => S2.copy(one.box.join(", "), "Box copied: source pixels, x0 y0 x1 y1")),
           S2.button("Copy CSS", () => S2.copy(css(record, one), "CSS copied"), { title: css(record, one) }),
-          one.rank ? null : S2.button("Lock box", () => lock(record, one), { title: "l" }))));
+          one.rank ? null : S2.button("Lock box", () => lock(record, one), { title: "l" }),
+        ),
+      ),
+    );
   }
   function measures(one) {
     const said = [`${one.width} × ${one.height}`];
-    const number = (name, words, digits = 3) => { if (one[name] !== undefined) said.push(`${words} ${one[name].toFixed(digits)}`); };
-    number("score", "score"); number("choice", "choice"); number("margin", "lead"); number("subject_share", "subject", 2);
-    for (const [name, words] of [["heads_cut", "head"], ["faces_cut", "face"], ["text_cut", "text"], ["objects_cut", "object"]]) {
+    const number = (name, words, digits = 3) => {
+      if (one[name] !== undefined) said.push(`${words} ${one[name].toFixed(digits)}`);
+    };
+    number("score", "score");
+    number("choice", "choice");
+    number("margin", "lead");
+    number("subject_share", "subject", 2);
+    for (const [name, words] of [
+      ["heads_cut", "head"],
+      ["faces_cut", "face"],
+      ["text_cut", "text"],
+      ["objects_cut", "object"],
+    ]) {
       if (one[name]) said.push(`${S2.plural(one[name], words)} cut`);
     }
     return said.join(" · ");
   }
   // Where `object-fit: cover` shows the crop's place, and `object-view-box`, which shows exactly it.
   function css(record, { box: [x0, y0, x1, y1] }) {
-    const position = (low, size, side) => side - size < 0.5 ? 50 : (100 * low) / (side - size);
+    const position = (low, size, side) => (side - size < 0.5 ? 50 : (100 * low) / (side - size));
     const [width, height] = [record.width_px, record.height_px];
-    const inset = [y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width].map((share) => `${(100 * share).toFixed(2)}%`);
-    return `object-fit: cover; object-position: ${position(x0, x1 - x0, width).toFixed(1)}% ${position(y0, y1 - y0, height).toFixed(1)}%; `
-      + `object-view-box: inset(${inset.join(" ")});`;
+    const inset = [y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width].map(
+      (share) => `${(100 * share).toFixed(2)}%`,
+    );
+    return (
+      `object-fit: cover; object-position: ${position(x0, x1 - x0, width).toFixed(1)}% ${position(y0, y1 - y0, height).toFixed(1)}%; ` +
+      `object-view-box: inset(${inset.join(" ")});`
+    );
   }
 
   function facts(record) {
     const rows = [["address", record.uri]];
-    if (record.width_px) rows.push(["photo", `${record.width_px} × ${record.height_px} px, ${record.format || ""}, ${S2.count(record.bytes || 0)} bytes`]);
+    if (record.width_px)
+      rows.push([
+        "photo",
+        `${record.width_px} × ${record.height_px} px, ${record.format || ""}, ${S2.count(record.bytes || 0)} bytes`,
+      ]);
     for (const name of ["kind", "frames", "override", "focus_source", "error_stage", "error_kind"]) {
       if (record[name] !== undefined) rows.push([S2.words(name), String(record[name])]);
     }
-    if (record.seconds.length) rows.push(["seconds", record.seconds.map(([stage, s]) => `${stage} ${s.toFixed(3)}`).join(" · ")]);
+    if (record.seconds.length)
+      rows.push(["seconds", record.seconds.map(([stage, s]) => `${stage} ${s.toFixed(3)}`).join(" · ")]);
     const focus = record.focus_x === undefined ? null : `${record.focus_x}, ${record.focus_y}`;
     if (focus) rows.push(["focus", focus]);
-    return S2.el("div", { className: "facts" },
-      S2.el("table", {}, S2.el("tbody", {}, [...rows, ...record.extra].map(([name, value]) => S2.el("tr", {}, S2.el("th", { scope: "row" }, name), S2.el("td", {}, value))))),
-      S2.el("div", { className: "buttons" },
+    return S2.el(
+      "div",
+      { className: "facts" },
+      S2.el(
+        "table",
+        {},
+        S2.el(
+          "tbody",
+          {},
+          [...rows, ...record.extra].map(([name, value]) =>
+            S2.el("tr", {}, S2.el("th", { scope: "row" }, name), S2.el("td", {}, value)),
+          ),
+        ),
+      ),
+      S2.el(
+        "div",
+        { className: "buttons" },
         S2.button("Copy link", () => S2.copy(location.href, "Link copied")),
         S2.button("Copy address", () => S2.copy(record.uri, "Address copied")),
-        focus ? S2.button("Copy focus", () => S2.copy(focus, "Focus copied: shares of width and height")) : null));
+        focus
+          ? S2.button("Copy focus", () => S2.copy(focus, "Focus copied: shares of width and height"))
+          : null,
+      ),
+    );
   }
 })();

@@ -2,9 +2,17 @@
 // Plots as SVG. Each takes figures from data/run.js and returns an element.
 (() => {
   const WIDTH = 300;
-  const plot = (height, title, children, width = WIDTH) => S2.svg("svg", {
-    class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title,
-  }, children);
+  const plot = (height, title, children, width = WIDTH) =>
+    S2.svg(
+      "svg",
+      {
+        class: "plot",
+        viewBox: `0 0 ${width} ${height}`,
+        role: "img",
+        "aria-label": title,
+      },
+      children,
+    );
   const text = (x, y, content, anchor = "start", cls = "") =>
     S2.svg("text", { x, y, "text-anchor": anchor, class: cls }, content);
 
@@ -16,13 +24,18 @@
     const marks = rows.flatMap(([label, parts, href], n) => {
       const y = n * step + 4;
       let x = left;
-      const bars = parts.filter(([, count]) => count).map(([kind, count]) => {
-        const width = Math.max(1, (count / most) * (WIDTH - left - right));
-        const bar = S2.svg("rect", { x, y, width: Math.max(0.5, width - 1), height: 15, rx: 2, class: `fill ${kind}` },
-          S2.svg("title", {}, `${label}: ${S2.count(count)} ${S2.words(kind)}`));
-        x += width;
-        return bar;
-      });
+      const bars = parts
+        .filter(([, count]) => count)
+        .map(([kind, count]) => {
+          const width = Math.max(1, (count / most) * (WIDTH - left - right));
+          const bar = S2.svg(
+            "rect",
+            { x, y, width: Math.max(0.5, width - 1), height: 15, rx: 2, class: `fill ${kind}` },
+            S2.svg("title", {}, `${label}: ${S2.count(count)} ${S2.words(kind)}`),
+          );
+          x += width;
+          return bar;
+        });
       const name = text(left - 8, y + 12, label, "end", "label");
       const row = [name, ...bars, text(x + 6, y + 12, S2.count(sum(parts)), "start", "value")];
       return href ? [S2.svg("a", { href, class: "row" }, row)] : row;
@@ -33,50 +46,97 @@
 
   // parts: [[kind, counts], …], stacked in equal bins from low to high.
   S2.histogram = (title, { low, high, parts }, labels, width = WIDTH) => {
-    const height = width < WIDTH ? 92 : 150, base = height - 20;
-    const bins = parts[0][1].length, wide = width / bins;
+    const height = width < WIDTH ? 92 : 150,
+      base = height - 20;
+    const bins = parts[0][1].length,
+      wide = width / bins;
     const totals = parts[0][1].map((_, n) => parts.reduce((total, [, counts]) => total + counts[n], 0));
     const most = Math.max(1, ...totals);
     const filled = new Array(bins).fill(0);
-    const bars = parts.flatMap(([kind, counts]) => counts.map((count, n) => {
-      if (!count) return null;
-      const tall = (count / most) * (base - 14);
-      filled[n] += tall;
-      const from = low + ((high - low) * n) / bins, to = low + ((high - low) * (n + 1)) / bins;
-      return S2.svg("rect", { x: n * wide + 0.5, y: base - filled[n], width: wide - 1, height: Math.max(tall, 0.5), class: `fill ${kind || "plain"}` },
-        S2.svg("title", {}, `${round(from)} to ${round(to)}: ${S2.count(count)} ${S2.words(kind)}`));
-    }));
-    return plot(height, title, [bars,
-      S2.svg("line", { x1: 0, x2: width, y1: base, y2: base, class: "axis" }),
-      text(0, base + 16, labels[0]), text(width, base + 16, labels[1], "end"),
-      width < WIDTH ? null : text(width, 10, `highest bar ${S2.count(most)}`, "end")], width);
+    const bars = parts.flatMap(([kind, counts]) =>
+      counts.map((count, n) => {
+        if (!count) return null;
+        const tall = (count / most) * (base - 14);
+        filled[n] += tall;
+        const from = low + ((high - low) * n) / bins,
+          to = low + ((high - low) * (n + 1)) / bins;
+        return S2.svg(
+          "rect",
+          {
+            x: n * wide + 0.5,
+            y: base - filled[n],
+            width: wide - 1,
+            height: Math.max(tall, 0.5),
+            class: `fill ${kind || "plain"}`,
+          },
+          S2.svg("title", {}, `${round(from)} to ${round(to)}: ${S2.count(count)} ${S2.words(kind)}`),
+        );
+      }),
+    );
+    return plot(
+      height,
+      title,
+      [
+        bars,
+        S2.svg("line", { x1: 0, x2: width, y1: base, y2: base, class: "axis" }),
+        text(0, base + 16, labels[0]),
+        text(width, base + 16, labels[1], "end"),
+        width < WIDTH ? null : text(width, 10, `highest bar ${S2.count(most)}`, "end"),
+      ],
+      width,
+    );
   };
-  const round = (number) => Math.abs(number) < 10 ? number.toFixed(2) : number.toFixed(0);
+  const round = (number) => (Math.abs(number) < 10 ? number.toFixed(2) : number.toFixed(0));
 
   // Where the crops of one shape lie: the photo as a square of cells, darker where more centres are.
   S2.heatMap = (title, { centres, median }, colour) => {
-    const side = 120, cells = centres.length, wide = side / cells;
+    const side = 120,
+      cells = centres.length,
+      wide = side / cells;
     const most = Math.max(1, ...centres.flat());
-    const marks = centres.flatMap((row, y) => row.map((count, x) => {
-      if (!count) return null;
-      const cell = S2.svg("rect", { x: x * wide, y: y * wide, width: wide, height: wide, class: "heat" },
-        S2.svg("title", {}, S2.plural(count, "crop")));
-      cell.style.fill = colour;
-      cell.style.fillOpacity = 0.12 + 0.88 * Math.sqrt(count / most);
-      return cell;
-    }));
-    const box = median && S2.rectangle(median.map((edge) => edge * side), { class: "median" },);
-    return S2.svg("svg", { class: "heatmap", viewBox: `-1 -1 ${side + 2} ${side + 2}`, role: "img", "aria-label": title },
-      S2.svg("rect", { width: side, height: side, class: "frame" }), marks, box);
+    const marks = centres.flatMap((row, y) =>
+      row.map((count, x) => {
+        if (!count) return null;
+        const cell = S2.svg(
+          "rect",
+          { x: x * wide, y: y * wide, width: wide, height: wide, class: "heat" },
+          S2.svg("title", {}, S2.plural(count, "crop")),
+        );
+        cell.style.fill = colour;
+        cell.style.fillOpacity = 0.12 + 0.88 * Math.sqrt(count / most);
+        return cell;
+      }),
+    );
+    const box =
+      median &&
+      S2.rectangle(
+        median.map((edge) => edge * side),
+        { class: "median" },
+      );
+    return S2.svg(
+      "svg",
+      { class: "heatmap", viewBox: `-1 -1 ${side + 2} ${side + 2}`, role: "img", "aria-label": title },
+      S2.svg("rect", { width: side, height: side, class: "frame" }),
+      marks,
+      box,
+    );
   };
 
   // Shares of a whole as one bar. parts: [kind, count].
   S2.shareBar = (title, parts) => {
     const total = Math.max(1, sum(parts));
-    return S2.el("div", { className: "sharebar", role: "img", "aria-label": title },
-      parts.filter(([, count]) => count).map(([kind, count]) => S2.el("span", {
-        className: `fill ${kind}`, style: { flexGrow: count / total },
-        title: `${S2.count(count)} ${S2.words(kind)} (${S2.percent(count / total)})`,
-      })));
+    return S2.el(
+      "div",
+      { className: "sharebar", role: "img", "aria-label": title },
+      parts
+        .filter(([, count]) => count)
+        .map(([kind, count]) =>
+          S2.el("span", {
+            className: `fill ${kind}`,
+            style: { flexGrow: count / total },
+            title: `${S2.count(count)} ${S2.words(kind)} (${S2.percent(count / total)})`,
+          }),
+        ),
+    );
   };
 })();

@@ -1,7 +1,20 @@
 "use strict";
 // What a person decides about photos, kept by the browser, and the overrides table made of it.
 (() => {
-  const COLUMNS = ["uri", "pattern", "focus_x", "focus_y", "ratio", "x0", "y0", "x1", "y1", "never_crop", "forget", "note"];
+  const COLUMNS = [
+    "uri",
+    "pattern",
+    "focus_x",
+    "focus_y",
+    "ratio",
+    "x0",
+    "y0",
+    "x1",
+    "y1",
+    "never_crop",
+    "forget",
+    "note",
+  ];
   let decisions = new Map(); // uri -> {accept, wrong, focus: [x, y], boxes: {ratio: box}, never_crop, forget}
   const changed = new Set(); // called after every change
 
@@ -27,17 +40,25 @@
     of: (uri) => decisions.get(uri),
     size: () => decisions.size,
     all: () => [...decisions],
-    clear() { decisions.clear(); save(); },
-    undo(uri) { decisions.delete(uri); save(); },
+    clear() {
+      decisions.clear();
+      save();
+    },
+    undo(uri) {
+      decisions.delete(uri);
+      save();
+    },
     accept: (uri) => set(uri, () => ({ accept: true })),
     wrong: (uri) => set(uri, (one) => ({ ...without(one, "accept"), wrong: true })),
-    focus: (uri, x, y) => set(uri, (one) => ({ ...without(one, "accept", "never_crop", "forget"), wrong: true, focus: [x, y] })),
+    focus: (uri, x, y) =>
+      set(uri, (one) => ({ ...without(one, "accept", "never_crop", "forget"), wrong: true, focus: [x, y] })),
     neverCrop: (uri) => set(uri, () => ({ wrong: true, never_crop: true })),
     forget: (uri) => set(uri, () => ({ forget: true })),
     lock(uri, ratio, box) {
       set(uri, (one) => {
         const boxes = new Map(one.boxes || []);
-        if (box) boxes.set(ratio, box); else boxes.delete(ratio);
+        if (box) boxes.set(ratio, box);
+        else boxes.delete(ratio);
         return { ...without(one, "forget"), boxes: [...boxes] };
       });
     },
@@ -49,7 +70,8 @@
       if (one.never_crop) said.push("never crop");
       if (one.focus) said.push(`focus ${one.focus.map((share) => share.toFixed(2)).join(", ")}`);
       for (const [ratio] of one.boxes || []) said.push(`${ratio} locked`);
-      if (one.wrong && !one.focus && !one.never_crop && !(one.boxes || []).length) said.push("wrong, no correction yet");
+      if (one.wrong && !one.focus && !one.never_crop && !(one.boxes || []).length)
+        said.push("wrong, no correction yet");
       return said.join(" · ");
     },
     csv,
@@ -86,21 +108,53 @@
   S2.decisionsPage = () => {
     const page = S2.el("section", { className: "page decisions" });
     const draw = () => {
-      const all = S2.review.all(), lines = csv().trim().split("\r\n").length - 1;
+      const all = S2.review.all(),
+        lines = csv().trim().split("\r\n").length - 1;
       page.replaceChildren(
         S2.el("h2", {}, "Decisions"),
-        S2.el("p", { className: "dim" }, "Kept in this browser for this run. The next run obeys the table: ",
-          S2.el("code", {}, "--overrides overrides.csv"), "."),
-        S2.el("p", { className: "buttons" },
+        S2.el(
+          "p",
+          { className: "dim" },
+          "Kept in this browser for this run. The next run obeys the table: ",
+          S2.el("code", {}, "--overrides overrides.csv"),
+          ".",
+        ),
+        S2.el(
+          "p",
+          { className: "buttons" },
           S2.button("Download overrides.csv", download, { className: "strong", disabled: !lines }),
           S2.button("Copy the table", () => S2.copy(csv(), "Table copied"), { disabled: !lines }),
-          S2.button("Clear all", () => confirm("Forget all decisions of this run?") && S2.review.clear(), { disabled: !all.length })),
+          S2.button("Clear all", () => confirm("Forget all decisions of this run?") && S2.review.clear(), {
+            disabled: !all.length,
+          }),
+        ),
         all.length
-          ? S2.el("ul", { className: "plainlist" }, all.map(([uri, one]) => S2.el("li", {},
-            S2.el("span", { className: "grow" }, S2.el("b", {}, S2.fileName(uri)), " ", S2.el("span", { className: "dim" }, S2.folder(uri)),
-              S2.el("br"), S2.review.words(one)),
-            S2.button("Undo", () => S2.review.undo(uri)))))
-          : S2.el("p", { className: "note" }, "None yet. On a photo: a accepts, w sets where to look, n shows it whole."));
+          ? S2.el(
+              "ul",
+              { className: "plainlist" },
+              all.map(([uri, one]) =>
+                S2.el(
+                  "li",
+                  {},
+                  S2.el(
+                    "span",
+                    { className: "grow" },
+                    S2.el("b", {}, S2.fileName(uri)),
+                    " ",
+                    S2.el("span", { className: "dim" }, S2.folder(uri)),
+                    S2.el("br"),
+                    S2.review.words(one),
+                  ),
+                  S2.button("Undo", () => S2.review.undo(uri)),
+                ),
+              ),
+            )
+          : S2.el(
+              "p",
+              { className: "note" },
+              "None yet. On a photo: a accepts, w sets where to look, n shows it whole.",
+            ),
+      );
     };
     S2.redrawDecisions = draw;
     draw();

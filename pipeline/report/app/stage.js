@@ -1,0 +1,142 @@
+"use strict";
+// The picture on the page of one photo: the whole of it with boxes, gaze, objects and candidates.
+(() => {
+  const MOST_CANDIDATES = 40;
+  const LEAST_TOLD = 0.25; // score from which on an object's label is written beside it
+
+  // A crop as the run encoded it, where the gallery has it.
+  S2.wholeCrop = (record, crop) => record.wholes && record.wholes.get(`${crop.ratio}#${crop.rank}`);
+
+  // The photo. Where the run's crops are here, they lie on the preview in their places, sharper.
+  S2.drawStage = (stage, view, chosen) => {
+    const { record } = view;
+    const [width, height] = [record.width_px, record.height_px];
+    const root = S2.svg(
+      "svg",
+      {
+        viewBox: `0 0 ${width} ${height}`,
+        class: view.aiming ? "aiming" : "",
+        role: "img",
+        "aria-label": record.uri,
+      },
+      S2.svg("image", { href: S2.preview(record), width, height, preserveAspectRatio: "none" }),
+      sharper(record),
+      view.layers.gaze && record.gaze ? gazeLayer(record) : null,
+      chosen
+        ? S2.svg("path", { d: S2.outside(chosen, width, height), "fill-rule": "evenodd", class: "outside" })
+        : null,
+      record.content ? S2.rectangle(record.content, { class: "content" }) : null,
+      view.layers.objects ? record.objects.map(objectMark(record)) : null,
+      view.layers.candidates ? candidateMarks(record, chosen) : null,
+      chosen
+        ? S2.outline(chosen)
+        : view.layers.objects || view.layers.candidates
+          ? null
+          : record.crops.filter((one) => !one.rank).map((one) => S2.outline(one, { class: "outline thin" })),
+      focusMark(record),
+    );
+    root.addEventListener("click", (event) => aim(event, root, view));
+    stage.style.setProperty("--shape", String(width / height));
+    stage.replaceChildren(root);
+    for (const figure of document.querySelectorAll(".crops figure")) {
+      figure.classList.toggle(
+        "chosen",
+        Boolean(chosen) && figure.dataset.crop === `${chosen.ratio}#${chosen.rank}`,
+      );
+    }
+    for (const chip of document.querySelectorAll(".shapes button")) {
+      chip.setAttribute("aria-pressed", String(Boolean(chosen) && chip.dataset.ratio === chosen.ratio));
+    }
+  };
+  function sharper(record) {
+    const placed = record.crops.filter(
+      (one) => one.ratio !== "circle" && (one.fit || "crop") === "crop" && S2.wholeCrop(record, one),
+    );
+    const area = ({ box: [x0, y0, x1, y1] }) => (x1 - x0) * (y1 - y0);
+    return placed
+      .sort((a, b) => area(b) - area(a))
+      .map((one) =>
+        S2.svg("image", {
+          href: S2.wholeCrop(record, one),
+          x: one.box[0],
+          y: one.box[1],
+          width: one.box[2] - one.box[0],
+          height: one.box[3] - one.box[1],
+          preserveAspectRatio: "none",
+        }),
+      );
+  }
+  function gazeLayer(record) {
+    const cells = S2.bytes(record.gaze),
+      side = Math.sqrt(cells.length);
+    const canvas = S2.el("canvas", { width: side, height: side });
+    const context = canvas.getContext("2d"),
+      image = context.createImageData(side, side);
+    cells.forEach((value, n) => {
+      image.data.set([255, 210 - value * 0.65, 40, Math.min(210, value * 0.95)], 4 * n);
+    });
+    context.putImageData(image, 0, 0);
+    return S2.svg("image", {
+      href: canvas.toDataURL(),
+      width: record.width_px,
+      height: record.height_px,
+      preserveAspectRatio: "none",
+      class: "gaze",
+    });
+  }
+  function objectMark(record) {
+    const size = Math.max(record.width_px, record.height_px) / 46;
+    return ([x0, y0, x1, y1, score, label]) => {
+      const said = `${label || "object"} ${score.toFixed(2)}`;
+      return S2.svg(
+        "g",
+        { class: "object" },
+        S2.rectangle([x0, y0, x1, y1], {}, S2.svg("title", {}, said)),
+        score < LEAST_TOLD
+          ? null
+          : S2.svg("text", { x: x0 + size / 3, y: y0 + size, "font-size": size }, said),
+      );
+    };
+  }
+  function candidateMarks(record, chosen) {
+    const ratio = (chosen || record.crops[0] || {}).ratio;
+    const found = (record.told || []).find(([name]) => name === ratio);
+    if (!found) return null;
+    const { boxes, scores } = found[1];
+    const [best, least] = [scores[0], scores[Math.min(scores.length, MOST_CANDIDATES) - 1]];
+    return boxes
+      .slice(0, MOST_CANDIDATES)
+      .map((box, n) => {
+        const mark = S2.rectangle(box, { class: "candidate" });
+        mark.style.strokeOpacity = 0.15 + 0.85 * ((scores[n] - least) / Math.max(best - least, 1e-6));
+        return mark;
+      })
+      .reverse();
+  }
+  function focusMark(record) {
+    const decided = S2.review.of(record.uri);
+    const [x, y] = (decided && decided.focus) || [record.focus_x, record.focus_y];
+    if (x === undefined) return null;
+    const radius = Math.max(record.width_px, record.height_px) / 70;
+    return S2.svg(
+      "g",
+      {
+        class: `focus ${decided && decided.focus ? "yours" : ""}`,
+        transform: `translate(${x * record.width_px} ${y * record.height_px})`,
+      },
+      S2.svg("circle", { r: radius }),
+      S2.svg("circle", { r: radius / 4 }),
+    );
+  }
+  function aim(event, root, view) {
+    if (!view.aiming) return;
+    const { record } = view;
+    // The drawing may be narrower than its element: only the matrix knows where the photo is.
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(
+      root.getScreenCTM().inverse(),
+    );
+    const share = (value) => Math.min(1, Math.max(0, Math.round(value * 1000) / 1000));
+    view.aiming = false;
+    S2.review.focus(record.uri, share(x / record.width_px), share(y / record.height_px));
+  }
+})();
