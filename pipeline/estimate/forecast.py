@@ -53,7 +53,8 @@ class Forecast:
     photos, sampled: of the run, of the sample
     start_s:         until the first photo is scored; fixed_s: all that does not grow with photos
     core_hours, gpu_hours: that are paid for; cpu_hours, gpu_work_hours: that are busy
-    failed, by_status, review: photos that fail, by status; crops that a person should look at
+    failed, by_status: photos that fail; those without crops by status, left out on purpose or not
+    review:          crops that a person should look at
     limits:          what keeps the run from being faster, in words
     cost:            money by part, and in all; per million photos
     """
@@ -115,7 +116,6 @@ class _Forecaster:
         )
         cost = cost_of(value, prices)
         total = Range(*(sum(cost_of(one, prices).values()) for one in (value, low, high)))
-        failed = self.sampled - self.total.ok
         return Forecast(
             photos=self.photos,
             sampled=self.sampled,
@@ -132,7 +132,7 @@ class _Forecaster:
             read_bytes=read,
             written_bytes=written,
             crops=self.per_photo(lambda figures: figures.crops),
-            failed=self.share(failed, self.sampled).times(self.photos),
+            failed=self.share(self.total.failed, self.sampled).times(self.photos),
             by_status={
                 status: self.share(count, self.sampled).times(self.photos)
                 for status, count in sorted(self.total.statuses.items(), key=lambda one: -one[1])

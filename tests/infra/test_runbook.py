@@ -39,7 +39,8 @@ def test_every_command_line_is_accepted(page: str, job: str, arguments: list[str
 
 def test_there_are_commands_for_every_way_to_look_after_runs() -> None:
     used = {arguments[0] for _, job, arguments in job_commands() if job == "runs"}
-    assert {"list", "show", "verify", "diff", "retry", "gc"} <= used
+    named = {"list", "show", "verify", "diff", "retry", "gc", "gallery", "history", "rollback"}
+    assert named | {"promote"} <= used
 
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`(--[a-z][a-z-]+)", RUNBOOK))))

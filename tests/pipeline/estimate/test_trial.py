@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
@@ -15,20 +14,16 @@ from PIL import Image
 from pipeline.estimate.forecast import Forecast
 from pipeline.estimate.tell import document
 from pipeline.estimate.trial import Work, estimate
-from pipeline.job import commit, plan
-from pipeline.ledger.figures import Figures, add_figures
-from pipeline.ledger.records import Manifest
+from pipeline.job import plan
+from pipeline.ledger.figures import Figures
 from pipeline.report.costs import Machines
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from pipeline.stages.commit import cut_encode_commit
-from pipeline.stages.crop import DetectScore
-from pipeline.stages.read import read_decode
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job, end_worker
 from pipeline.storage.sample import SampleStore
 from tests.support.odd_photos import scene
+from tests.support.one_process import run_here, work
 
 torch.set_num_threads(1)
 PHOTOS = 6
@@ -53,30 +48,17 @@ def settings(tmp_path: Path) -> Settings:
     )  # fmt: skip
 
 
-def work(pending: list[int], job: Job) -> Iterator[TaskSummary]:
+def as_sent(pending: list[int], job: Job) -> Iterator[TaskSummary]:
     """The stages in this process, with a job as Ray sends it to a worker."""
-    job = pickle.loads(pickle.dumps(job))
-    score = DetectScore(job, "cpu")
-    for task in pending:
-        block = score(read_decode(pa.table({"task": [task]}), job))
-        yield from unpack_summaries(cut_encode_commit(block, job))
+    return work(pending, pickle.loads(pickle.dumps(job)))
 
 
 def start() -> tuple[Machines, Work]:
-    return Machines(cores=1, gpus=0, actors=1, device="cpu"), work
+    return Machines(cores=1, gpus=0, actors=1, device="cpu"), as_sent
 
 
 def estimated(settings: Settings) -> Forecast:
     return estimate(plan(settings, Log(stream=io.StringIO())), Log(stream=io.StringIO()), start)
-
-
-def done(settings: Settings) -> Manifest:
-    log = Log(stream=io.StringIO())
-    job, ledger = plan(settings, log).begin()
-    figures = [one.metrics for one in work(ledger.pending(), job)]
-    commit(job, ledger, log, add_figures(figures), {})
-    assert ledger.manifest is not None
-    return ledger.manifest
 
 
 def written(figures: Figures) -> int:
@@ -92,7 +74,7 @@ def test_nothing_is_written_anywhere(settings: Settings, tmp_path: Path) -> None
 def test_a_sample_of_all_photos_tells_what_the_run_then_does(settings: Settings) -> None:
     """Not the times, which differ from run to run, but all that can be counted."""
     told = estimated(settings)
-    figures = done(settings).metrics
+    figures = run_here(settings).metrics
     assert (told.photos, told.sampled) == (PHOTOS, PHOTOS)
     assert told.crops.value == figures.crops == 2 * (PHOTOS - 1)
     assert told.failed.value == 1

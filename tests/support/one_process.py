@@ -1,0 +1,37 @@
+"""Run a job in this process, one task after another, as `pipeline.run` does it on a cluster."""
+
+import io
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from pipeline.job import commit, plan
+from pipeline.ledger.figures import add_figures
+from pipeline.ledger.records import Manifest
+from pipeline.report.progress import Log
+from pipeline.settings import Settings
+from pipeline.stages.commit import cut_encode_commit
+from pipeline.stages.crop import DetectScore
+from pipeline.stages.read import read_decode
+from pipeline.stages.task import TaskSummary
+from pipeline.stages.wire import unpack_summaries
+from pipeline.stages.worker import Job
+
+
+def work(pending: list[int], job: Job) -> Iterator[TaskSummary]:
+    """Do tasks of a job; the caller ends the decoding child (`end_worker`)."""
+    score = DetectScore(job, "cpu")
+    for task in pending:
+        block = score(read_decode(pa.table({"task": [task]}), job))
+        yield from unpack_summaries(cut_encode_commit(block, job))
+
+
+def run_here(settings: Settings) -> Manifest:
+    """Plan, do and commit a job; return the manifest of its run."""
+    log = Log(stream=io.StringIO())
+    job, ledger = plan(settings, log).begin()
+    figures = [done.metrics for done in work(ledger.pending(), job)]
+    commit(job, ledger, log, add_figures(figures), {})
+    manifest = ledger.manifest
+    assert manifest is not None
+    return manifest
