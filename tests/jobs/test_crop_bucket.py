@@ -184,6 +184,37 @@ def write_scenes(folder: Path, count: int) -> str:
     return str(folder)
 
 
+def test_an_estimate_leaves_nothing_and_the_run_tells_what_it_took(
+    tree: Path, head: RayHead, tmp_path: Path
+) -> None:
+    """An estimate of all photos counts what the run then does; lineage is told of the run only."""
+    photos, out, events = write_scenes(tmp_path / "in", 8), tmp_path / "out", tmp_path / "events"
+    arguments = ["--input", photos, "--output", str(out), "--openlineage", str(events)]
+    code, told = finish(start(tree, head, *arguments, "--estimate"))
+    assert code == 0, told
+    estimate = told[-1]
+    assert estimate["event"] == "estimate"
+    assert (estimate["photos"], estimate["sampled"]) == (8, 8)
+    assert estimate["crops"]["value"] == 16
+    assert 0 < estimate["cpu_hours"]["low"] <= estimate["cpu_hours"]["high"]
+    assert estimate["cost_total"]["value"] > 0
+    assert not out.exists()
+    assert not events.exists()
+
+    code, told = finish(start(tree, head, *arguments))
+    assert code == 0, told
+    committed = next(e for e in told if e["event"] == "committed")
+    assert committed["crops"] == 16
+    assert {"start", "read", "decode", "detect", "score", "encode", "commit", "hand_over"} == set(
+        committed["costs"]
+    )
+    assert committed["costs"]["start"]["starts"] >= 2
+    assert committed["costs"]["decode"]["cpu_s"] > 0, "the time of the decoding child"
+    assert " limits" in committed["limits"]
+    kinds = [json.loads(line)["eventType"] for line in events.read_text().splitlines()]
+    assert kinds == ["START", "COMPLETE"]
+
+
 def test_a_stopped_job_goes_on_and_workers_change_nothing(
     tree: Path, head: RayHead, tmp_path: Path
 ) -> None:
