@@ -1,6 +1,6 @@
 """Publish committed runs as Delta tables by reference: no data file is copied or rewritten.
 
-`_data/images`, `_data/crops` and `_data/candidates` are the tables' roots. Publishing a run adds
+`_data/images`, `_data/crops` and so on are the tables' roots. Publishing a run adds
 its files in one Delta commit that carries the run id as its application id, so publishing it again
 does nothing. Needs the optional package `deltalake`.
 
