@@ -100,11 +100,12 @@ CROPS = pa.schema(
         pa.field("reason", pa.string()),  # why not ok
         pa.field("fit", pa.string()),  # crop; pad, blur: the whole photo on a ground
         pa.field("override", pa.string()),  # the person's instruction that was obeyed
-        pa.field("width", pa.int32(), nullable=False),  # of the encoded crop, pixels
-        pa.field("height", pa.int32(), nullable=False),
-        pa.field("format", pa.string(), nullable=False),  # webp, jpeg, png, avif
-        pa.field("image", pa.large_binary(), nullable=False),
-        pa.field("sha256", pa.string(), nullable=False),  # of `image`
+        pa.field("width", pa.int32(), nullable=False),  # of the encoded crop, pixels; what it
+        pa.field("height", pa.int32(), nullable=False),  # would have where nothing is encoded
+        # Null where nothing was encoded (--boxes-only).
+        pa.field("format", pa.string()),  # webp, jpeg, png, avif
+        pa.field("image", pa.large_binary()),
+        pa.field("sha256", pa.string()),  # of `image`
         pa.field("file", pa.string()),  # key under the output, with --crop-files
     ]
 )

@@ -93,6 +93,8 @@ def channel_name(settings: Mapping[str, Any]) -> str:
     asked = [text.strip() for text in str(settings.get("ratios", "")).split(",")]
     ratios = sorted({text for text in asked if text})
     product = {name: settings.get(name) for name in PRODUCT} | {"ratios": ratios}
+    if settings.get("boxes_only"):  # named only there: the names of other channels stay
+        product["format"] = "boxes"
     digest = hashlib.sha256(json.dumps(product, sort_keys=True).encode()).hexdigest()[:6]
     shown = [re.sub(r"[^A-Za-z0-9]", "x", ratio) for ratio in ratios[:SHOWN_RATIOS]]
     if len(ratios) > SHOWN_RATIOS:

@@ -69,7 +69,7 @@ class Settings:
 
         Those that ask for what came out before they were there are left out, see `result.py`.
         """
-        parts = (self.decoding, self.cropping.plain(), self.thumbnails)
+        parts = (self.decoding, self.cropping.plain(), self.thumbnails.plain())
         return {name: value for part in parts for name, value in identity_of(part).items()}
 
     def flat(self) -> dict[str, Any]:

@@ -176,10 +176,23 @@ class ThumbnailSettings:
         placeholder="RRGGBB",
     )
     crop_files: bool = option(False, "also write every crop as an object of its own")
+    boxes_only: bool = option(
+        False,
+        "decide and encode no crops: the tables have boxes and verdicts for `runs.py export`",
+        before=False,
+    )
 
     def __post_init__(self) -> None:
         check(self)
         _ = self.background_rgb
+        if self.boxes_only and self.crop_files:
+            raise SettingError("boxes_only", "encodes no crops that crop_files could write")
+
+    def plain(self) -> "ThumbnailSettings":
+        """The same settings, those that nothing comes of at their defaults."""
+        if not self.boxes_only:
+            return self
+        return ThumbnailSettings(thumbnail_size=self.thumbnail_size, boxes_only=True)
 
     @property
     def background_rgb(self) -> tuple[int, int, int]:

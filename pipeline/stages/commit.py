@@ -33,7 +33,8 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     previews: list[Preview] = []
 
     def cut_and_encode(row: PhotoRow) -> None:
-        made = [encode_crop(row, chosen, settings.thumbnails, areas) for chosen in row.crops]
+        make = sized_crop if settings.thumbnails.boxes_only else encode_crop
+        made = [make(row, chosen, settings.thumbnails, areas) for chosen in row.crops]
         if settings.thumbnails.crop_files:
             made = [replace(crop, file=write_crop_file(store, crop)) for crop in made]
         encoded.extend(made)
@@ -58,9 +59,26 @@ def _own_costs(meter: Meter) -> Figures:
 
 def write_crop_file(store: Store, crop: EncodedCrop) -> str:
     """Write a crop under a key made of its content's hash, so that writing it twice is harmless."""
+    if crop.image is None or crop.sha256 is None:
+        raise ValueError(f"the crop {crop.chosen.ratio} of {crop.uri} is not encoded")
     key = f"crops/{crop.sha256[:2]}/{crop.sha256}.{crop.format}"
     store.write(key, crop.image)
     return key
+
+
+def sized_crop(
+    row: PhotoRow,
+    chosen: ScoredCrop,
+    settings: ThumbnailSettings,
+    areas: Mapping[str, SafeArea] | None = None,
+) -> EncodedCrop:
+    """A chosen crop with the size that `encode_crop` would give it, and no picture."""
+    shape, shown = parse_shape(chosen.ratio), chosen.box_px
+    if chosen.fit != "crop":
+        area = safe_area_of(shape, areas or {})
+        shown = place_whole(shown, shape, area.is_circle, area.covered).canvas_px
+    size_wh = thumbnail_size(shape, shown, settings.thumbnail_size)
+    return EncodedCrop(row.image_id, row.uri, chosen, *size_wh, None, None, None)
 
 
 def encode_crop(
@@ -105,7 +123,7 @@ def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
         confidence=confidence_counts(crop.chosen.confidence for crop in crops),
         confidence_sum=round(sum(crop.chosen.confidence or 0.0 for crop in crops), 4),
         bytes=sum(row.bytes or 0 for row in rows),
-        crop_bytes=sum(len(crop.image) for crop in crops),
+        crop_bytes=sum(len(crop.image or b"") for crop in crops),
         seconds={s: round(sum(row.seconds.get(s, 0) for row in rows), 4) for s in STAGES},
         requests=task.requests,
         costs=task.costs,

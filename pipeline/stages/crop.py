@@ -77,6 +77,8 @@ class DetectScore:
         photo = seen.pop(row.image_id)
         choice = self.engine.choose(photo, self.shapes, top_k, keep, row.override)
         row.crops, row.candidates, row.skipped = choice.crops, choice.candidates, choice.skipped
+        if self.settings.thumbnails.boxes_only and not self.settings.running.preview:
+            row.photo = None  # nobody needs its pixels any more
 
 
 def _listed(row: PhotoRow) -> ListedPhoto:

@@ -128,16 +128,19 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class EncodedCrop:
-    """One crop of one photo, cut and encoded: a row of the table `crops`."""
+    """One crop of one photo, cut and encoded: a row of the table `crops`.
+
+    format, image, sha256: None where nothing is encoded; the size is then what it would be.
+    """
 
     image_id: str
     uri: str
     chosen: ScoredCrop
     width: int  # of the encoded crop, pixels
     height: int
-    format: str
-    image: bytes
-    sha256: str  # of `image`
+    format: str | None
+    image: bytes | None
+    sha256: str | None  # of `image`
     file: str | None = None  # its key in the output, with --crop-files
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.http import HttpPolicy
+from pipeline.ledger.channels import channel_name
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import FORMATS
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
@@ -140,6 +141,17 @@ def test_a_new_setting_is_in_the_identity_where_it_asks_for_something_new() -> N
     for name, value in asked.items():
         assert name not in Settings.of(**BEFORE).identity()
         assert name in Settings.of(**{**BEFORE, name: value}).identity()
+
+
+def test_where_nothing_is_encoded_the_encoding_is_no_identity() -> None:
+    boxes = Settings.of(boxes_only=True)
+    assert boxes.identity() == Settings.of(boxes_only=True, format="png", quality=3).identity()
+    assert boxes.identity() != Settings.of(boxes_only=True, thumbnail_size=64).identity()
+    assert "boxes_only" not in Settings().identity()
+    assert channel_name(boxes.identity()).startswith("16x9_1x1_3x4_and_3_more-boxes-512-")
+    assert "-webp-512-" in channel_name(Settings().identity())
+    with pytest.raises(SettingError, match=r"^boxes_only encodes no crops"):
+        Settings.of(boxes_only=True, crop_files=True)
 
 
 def test_guards_of_one_meaning_are_one_identity() -> None:

@@ -86,7 +86,7 @@ def commit_rows(
     store = open_store(str(output))
     identity = replace(SPEC, input_sha256=input_sha256(inputs), **spec)
     ledger = Ledger.open(store, identity, inputs, cut_tasks(inputs, max(1, len(images))))
-    crop_bytes = sum(len(row["image"]) for row in crops)
+    crop_bytes = sum(len(row["image"] or b"") for row in crops)
     ledger.commit_task(0, tables, Figures(crops=len(crops), crop_bytes=crop_bytes))
     ledger.finish({"weights": UNTRAINED})
     return open_run(str(output), ledger.run_id)

@@ -1,6 +1,6 @@
 """Join the crops of two runs and say what became of each.
 
-same            the same box and the same bytes
+same            the same box and the same bytes, or no bytes in one of the runs
 re-encoded      the same box, other bytes
 moved           another box in the same photo
 changed photo   the photo's content is another one, so the crops are not comparable
@@ -68,7 +68,8 @@ def join_runs(old: Run, new: Run) -> ComparedRuns:
         overlap = iou(boxes[0], boxes[1])
     both = (crops["_merge"] == "both").to_numpy()
     changed = crops["content_changed"].to_numpy(bool)
-    same_bytes = (crops["sha256_old"] == crops["sha256_new"]).to_numpy()
+    hashes = crops["sha256_old"], crops["sha256_new"]
+    same_bytes = (hashes[0] == hashes[1]).to_numpy(bool) | hashes[0].isna() | hashes[1].isna()
     only = np.where(crops["_merge"] == "left_only", ONLY_OLD, ONLY_NEW)
     of_both = np.where(near, np.where(same_bytes, SAME, REENCODED), MOVED)
     crops["change"] = np.where(~both, only, np.where(changed, CHANGED_PHOTO, of_both))

@@ -109,6 +109,7 @@ def collect_pictures(run: Run, sizes: Mapping[str, Size], pictures: Pictures) ->
                 for image_id, rows in _by_photo(batch.to_pylist())
                 if image_id in sizes and image_id not in pictures
             ]
+            photos = [(image_id, rows) for image_id, rows in photos if rows[0]["image"]]
             made = pool.map(lambda one: piece_together(one[1], sizes[one[0]]), photos)
             for (image_id, _), image in zip(photos, made, strict=True):
                 pictures.add(image_id, Picture(image, "webp", None, pieced=True))

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.ledger.reader import Run
@@ -31,7 +32,8 @@ def write_crops(
     columns = ["image_id", "ratio", "rank", "format", "image"]
     for batch in run.batches("crops", columns):
         mine = [bool(wanted[place_of[name]]) for name in batch["image_id"].to_pylist()]
-        photos = _grouped(batch.filter(pa.array(mine, pa.bool_())).to_pylist())
+        encoded = pc.and_(pa.array(mine, pa.bool_()), pc.is_valid(batch["image"]))
+        photos = _grouped(batch.filter(encoded).to_pylist())
         for some in _in_parts(photos):
             pictures = {
                 name: [[c["ratio"], c["rank"], data_uri(c["image"], c["format"])] for c in rows]

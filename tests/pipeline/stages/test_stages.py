@@ -18,8 +18,12 @@ from PIL import Image
 from pipeline import open_run, schema
 from pipeline.errors import DecodeError, DetectError, ReadError
 from pipeline.job import commit, plan
+from pipeline.ledger.audit import verify_run
+from pipeline.ledger.delta import publish_delta
 from pipeline.ledger.figures import add_figures
 from pipeline.ledger.records import Manifest
+from pipeline.report.diff.compare import join_runs
+from pipeline.report.gallery.build import write_gallery
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages import guard
@@ -31,6 +35,7 @@ from pipeline.stages.read import read_decode
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import LEAST_BUFFER, unpack, unpack_summaries
 from pipeline.stages.worker import Job, end_worker
+from pipeline.storage.store import open_store
 from tests.support.odd_photos import scene, write_odd_photos
 
 torch.set_num_threads(1)
@@ -207,6 +212,33 @@ def test_columns_of_a_list_pass_through_and_its_boxes_are_used(tmp_path: Path) -
     assert corners == [10, 20, 30, 40]
     assert (second["user"], second["status"]) == ("bob", "boxes_missing")
     assert (second["error_stage"], second["error_kind"]) == ("detect", "permanent")
+
+
+def test_boxes_alone_are_those_of_the_full_run(tmp_path: Path) -> None:
+    """And what reads runs goes on working without the pictures."""
+    write_scenes(tmp_path / "in", 3)
+    output = str(tmp_path / "out")
+    asked: dict[str, Any] = {"input": str(tmp_path / "in"), "output": output, "preview": 0}
+    asked |= {"ratios": "1:1,9:16,circle", "guards": "subject=0.99", "fallback": "pad"}
+    full = do(Settings.of(**asked))
+    boxes = do(Settings.of(**asked, boxes_only=True))
+    assert boxes.run_id != full.run_id
+    with_pixels, without = (open_run(output, one.run_id).crops() for one in (full, boxes))
+    left_out = ["image", "sha256", "format"]
+    assert without.drop_columns(left_out).equals(with_pixels.drop_columns(left_out))
+    assert {"pad"} <= {*without["fit"].to_pylist()}
+    assert all(without[name].null_count == len(without) == 9 for name in left_out)
+    assert with_pixels["image"].null_count == 0
+    assert (boxes.metrics.crops, boxes.metrics.crop_bytes) == (9, 0)
+    store = open_store(output)
+    assert verify_run(store, boxes.run_id).problems == []
+    compared = join_runs(*(open_run(output, one.run_id) for one in (full, boxes)))
+    assert {*compared.crops["change"]} == {"same"}
+    pages = open_store(str(tmp_path / "pages"))
+    written = write_gallery(open_run(output, boxes.run_id), pages, "", "all")
+    assert written.photos == 3
+    assert not list(pages.list("data/crops/"))
+    assert publish_delta(store, boxes.run_id) == {"images": 0, "crops": 0}
 
 
 def decoded_block(folder: Path, count: int) -> tuple[Job, pa.Table]:
