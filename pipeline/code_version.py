@@ -15,6 +15,7 @@ _LEFT_OUT = (
     "pipeline/cli",
     "pipeline/command_line.py",
     "pipeline/report",
+    "pipeline/export",
     "pipeline/candidates.py",
     "pipeline/metrics.py",
 )

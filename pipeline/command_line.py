@@ -61,8 +61,8 @@ def run(
 
 
 def flag(name: str) -> str:
-    """Spell a field as on a command line: `--top-k` for `top_k`."""
-    return "--" + name.replace("_", "-")
+    """Spell a field as on a command line: `--top-k` for `top_k`, `--as` for `as_`."""
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def in_flags(error: UsageError) -> str:
@@ -136,10 +136,14 @@ class _Option:
             given |= {"metavar": self.placeholder, "choices": choices or None}
             given |= {"type": str if choices else self.type}
         if about["positional"]:
-            parser.add_argument(self.field.name, nargs="+" if self.many else None, **given)
+            if not about["required"]:
+                given |= {"default": self.field.default}
+            count = "+" if self.many else None if about["required"] else "?"
+            parser.add_argument(self.field.name, nargs=count, **given)
         else:
             given |= {} if about["required"] else {"default": self.field.default}
-            parser.add_argument(flag(self.field.name), required=about["required"], **given)
+            name, required = self.field.name, about["required"]
+            parser.add_argument(flag(name), dest=name, required=required, **given)
 
 
 def _options(kind: type, group: str = "options") -> Iterator[_Option]:
@@ -158,7 +162,8 @@ def _add_options(parser: argparse.ArgumentParser, kind: type) -> None:
     """Add all options: those that must be given first, the others in their groups."""
     options = sorted(_options(kind), key=lambda option: not option.about["required"])
     names = {option.field.name for option in options}
-    needed = [option.word for option in options if option.about["required"]]
+    shown = [option for option in options if option.about["required"] or option.about["positional"]]
+    needed = [one.word if one.about["required"] else f"[{one.word}]" for one in shown]
     parser.usage = " ".join(["%(prog)s", *needed, "[options]"])
     groups: dict[str, Any] = {"options": parser}
     for option in options:

@@ -2,6 +2,7 @@
 
     python jobs/runs.py list s3://thumbs/
     python jobs/runs.py verify s3://thumbs/ RUN
+    python jobs/runs.py export s3://thumbs/ --as imgproxy
     python jobs/runs.py promote s3://thumbs/ RUN --gate "head_cut_rate<=0.02, error_rate<=0.01"
     python jobs/runs.py rollback s3://thumbs/
     python jobs/runs.py forget s3://thumbs/ s3://ugc/a.jpg --why "asked by its owner"
@@ -16,6 +17,7 @@ import argparse
 from collections.abc import Sequence
 
 from pipeline.cli.runs.command import Command
+from pipeline.cli.runs.export import Export
 from pipeline.cli.runs.listing import List, Show, Verify
 from pipeline.cli.runs.pages import Diff, Gallery
 from pipeline.cli.runs.promotion import Promote, PromotionHistory, Rollback
@@ -31,6 +33,7 @@ COMMANDS: dict[str, type[Command]] = {
     "verify": Verify,
     "diff": Diff,
     "gallery": Gallery,
+    "export": Export,
     "promote": Promote,
     "rollback": Rollback,
     "history": PromotionHistory,

@@ -1,0 +1,57 @@
+"""Write what a run decided for services that cut images themselves."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.cli.runs.command import Command
+from pipeline.errors import SettingError
+from pipeline.export.crops import exported, ground_of
+from pipeline.export.formats import ExportSummary, FormatName, write_lines
+from pipeline.ledger.reader import Run, open_run
+from pipeline.options import check, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Command):
+    """Write decisions as URL fragments, CSS or a table, one line for each photo and shape."""
+
+    run_id: str = option(
+        "", "run id, see `list`; default: what is live", placeholder="RUN_ID", positional=True
+    )
+    as_: FormatName = option(help="format; docs/EXPORT.md has an example of each")
+    channel: str = option("", "which channel, of what is live", placeholder="NAME")
+    into: str = option("", "file to write instead of the standard output", placeholder="FILE")
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.run_id and self.channel:
+            raise SettingError("channel", "is of what is live; leave out the run id")
+
+    def run(self) -> int:
+        run = open_run(self.output, self.run_id or None, self.channel or None)
+        done = self._write(run)
+        mean = "" if done.overlap is None else f"{done.overlap:.3f}"
+        print(
+            f"{done.crops:,} crops"
+            + (f", {done.without:,} photos or shapes without one" if done.without else "")
+            + (f"; focal points alone show them with a mean IoU of {mean}" if mean else ""),
+            file=sys.stderr,
+        )
+        return 0
+
+    def _write(self, run: Run) -> ExportSummary:
+        decisions = exported(run, ground_of(run))
+        if not self.into:
+            return write_lines(decisions, self.as_, sys.stdout)
+        draft = Path(f"{self.into}.{os.getpid()}.part")
+        try:
+            with draft.open("w", encoding="utf-8") as out:
+                done = write_lines(decisions, self.as_, out)
+            draft.replace(self.into)
+        except OSError as error:
+            raise SettingError("into", f"{self.into} cannot be written: {error}") from error
+        finally:
+            draft.unlink(missing_ok=True)
+        return done

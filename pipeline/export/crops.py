@@ -1,0 +1,148 @@
+"""The decisions of a run one by one, whole pixels, ready to be put into any format."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+
+from pipeline import schema
+from pipeline.export.focal import SharesXY, focal_overlap, focal_point, object_position
+from pipeline.ledger.reader import Run
+from pipeline.shapes import parse_shape
+
+OF_PHOTO = ("image_id", "uri", "status", "width_px", "height_px", "orientation", "skipped")
+OF_CROP = (
+    "image_id", "uri", "ratio", "rank", "x0", "y0", "x1", "y1", "width", "height", "fit",
+    "verdict", "reason", "confidence",
+)  # fmt: skip
+WHITE = "ffffff"
+
+
+@dataclass(frozen=True)
+class ExportedCrop:
+    """What a run decided about one shape of one photo.
+
+    photo_wh: sides of the upright photo, pixels. box: x0, y0, x1, y1 in it, half-open, whole.
+    orientation: EXIF, 1 to 8, of the stored file; the box is in the photo turned upright by it.
+    size_wh: of the run's thumbnail, pixels.
+    fit: `crop`; or `pad`, `blur`: all of the box is shown, on a ground.
+    background: six hex digits, the ground of `pad`.
+    """
+
+    uri: str
+    image_id: str
+    ratio: str
+    rank: int
+    photo_wh: tuple[int, int]
+    box: tuple[int, int, int, int]
+    size_wh: tuple[int, int]
+    orientation: int = 1
+    fit: str = "crop"
+    verdict: str | None = None
+    reason: str | None = None
+    confidence: float | None = None
+    background: str = WHITE
+
+    @property
+    def box_wh(self) -> tuple[int, int]:
+        return self.box[2] - self.box[0], self.box[3] - self.box[1]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the box is the whole photo."""
+        return self.box == (0, 0, *self.photo_wh)
+
+    @property
+    def is_circle(self) -> bool:
+        return parse_shape(self.ratio).is_circle
+
+    @property
+    def aspect(self) -> float:
+        """Width by height of what the shape asks for; for `free` of the box."""
+        return parse_shape(self.ratio).ratio or self.box_wh[0] / self.box_wh[1]
+
+    @property
+    def focus(self) -> SharesXY:
+        """The focal point that shows the crop best, shares of the photo's sides."""
+        return focal_point(self.box, self.photo_wh)
+
+    @property
+    def position(self) -> SharesXY:
+        """The same as shares for CSS's `object-position`."""
+        return object_position(self.box, self.photo_wh, self.aspect)
+
+    @property
+    def overlap(self) -> float:
+        """IoU of the crop and what its focal point shows."""
+        return focal_overlap(self.box, self.photo_wh, self.aspect)
+
+
+@dataclass(frozen=True)
+class NotCropped:
+    """A photo without crops, or a shape that was left out, and why.
+
+    status: `ok` where only the shape `ratio` is missing. reason: of docs/GUARDS.md.
+    """
+
+    uri: str
+    image_id: str
+    status: str
+    ratio: str | None = None
+    reason: str | None = None
+
+
+def exported(run: Run, background: str = WHITE) -> Iterator[ExportedCrop | NotCropped]:
+    """The crops of a run, then the photos and shapes that have none.
+
+    One file of crops is in memory at a time, and of the photos their sizes.
+    """
+    photos = run.images(list(OF_PHOTO)).combine_chunks()
+    for batch in run.batches("crops", list(OF_CROP)):
+        place = pc.index_in(batch["image_id"], photos["image_id"])
+        about = photos.select(["width_px", "height_px", "orientation"]).take(place)
+        for crop, photo in zip(batch.to_pylist(), about.to_pylist(), strict=True):
+            yield exported_crop(crop, photo, background)
+    unlike = pc.or_(pc.not_equal(photos["status"], schema.OK), pc.is_valid(photos["skipped"]))
+    for photo in photos.filter(unlike).to_pylist():
+        yield from _missing(photo)
+
+
+def exported_crop(
+    crop: Mapping[str, Any], photo: Mapping[str, Any], background: str = WHITE
+) -> ExportedCrop:
+    """A decision from a row of `crops` and its photo's row of `images`."""
+    width, height = photo["width_px"], photo["height_px"]
+    x0, y0, x1, y1 = (round(crop[edge]) for edge in ("x0", "y0", "x1", "y1"))
+    x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
+    return ExportedCrop(
+        uri=crop["uri"],
+        image_id=crop["image_id"],
+        ratio=crop["ratio"],
+        rank=crop["rank"],
+        photo_wh=(width, height),
+        box=(x0, y0, min(max(x1, x0 + 1), width), min(max(y1, y0 + 1), height)),
+        size_wh=(crop["width"], crop["height"]),
+        orientation=photo["orientation"] or 1,
+        fit=crop.get("fit") or "crop",
+        verdict=crop.get("verdict"),
+        reason=crop.get("reason"),
+        confidence=crop.get("confidence"),
+        background=background,
+    )
+
+
+def _missing(photo: Mapping[str, Any]) -> Iterator[NotCropped]:
+    about = photo["uri"], photo["image_id"], photo["status"]
+    if photo["status"] != schema.OK:
+        yield NotCropped(*about)
+        return
+    for shape in photo["skipped"] or ():
+        yield NotCropped(*about, shape["ratio"], shape["reason"])
+
+
+def ground_of(run: Run) -> str:
+    """The background that the run, or the one in front, was asked for."""
+    manifest = run.manifest
+    asked = {**manifest.get("settings", {}), **manifest.get("job", {})}
+    return str(asked.get("background") or WHITE).removeprefix("#").lower()

@@ -1,0 +1,81 @@
+"""What pages and CMSs take: IIIF image requests, CSS, WordPress. docs/EXPORT.md has their rules."""
+
+import re
+from typing import Any
+
+from pipeline.export.crops import ExportedCrop
+from pipeline.shapes import parse_shape
+
+
+def iiif(crop: ExportedCrop) -> dict[str, str]:
+    """The end of an IIIF Image API 3.0 request: region, size, rotation, quality and format.
+
+    In the canonical form of the specification (`full`, `max`, else pixels); `percent` is the same
+    by `pct:`, for servers that hold the photo in another size. IIIF knows no ground: a whole photo
+    comes in its own ratio, and no focal point.
+    """
+    (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
+    region = "full" if crop.is_whole else f"{x0},{y0},{wide},{high}"
+    shares = "full" if crop.is_whole else _percent_region(crop)
+    size = "max" if crop.size_wh == crop.box_wh else f"{width},{height}"
+    if crop.fit != "crop":
+        size = f"!{width},{height}"
+    return {"crop": f"{region}/{size}/0/default.jpg", "percent": f"{shares}/{size}/0/default.jpg"}
+
+
+def css(crop: ExportedCrop) -> dict[str, str]:
+    """Declarations for an `img`: `focal` anywhere, `crop` where `object-view-box` is known."""
+    ratio = f"aspect-ratio: {_css_ratio(crop)}"
+    if crop.fit != "crop":
+        ground = f"background-color: #{crop.background}"
+        return {"crop": f"{ratio}; object-fit: contain; {ground}"}
+    x, y = map(_percent, crop.position)
+    circle = "; border-radius: 50%" if crop.is_circle else ""
+    (x0, y0, x1, y1), (width, height) = crop.box, crop.photo_wh
+    sides = y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width
+    inset = " ".join(f"{_percent(side)}%" for side in sides)
+    cover = f"{ratio}; object-fit: cover"
+    return {
+        "crop": f"{cover}; object-view-box: inset({inset}){circle}",
+        "focal": f"{cover}; object-position: {x}% {y}%{circle}",
+    }
+
+
+def wordpress(crop: ExportedCrop) -> dict[str, Any]:
+    """`edit`, the body of POST /wp/v2/media/<id>/edit, and `focalPoint` of the cover block.
+
+    The body needs `src` as well, the address of the attachment. WordPress draws no ground: a whole
+    photo has no edit.
+    """
+    if crop.fit != "crop":
+        return {}
+    (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.photo_wh
+    left, top = float(_percent(x0 / width)), float(_percent(y0 / height))
+    across, down = float(_percent(wide / width)), float(_percent(high / height))
+    args = {"left": left, "top": top, "width": across, "height": down}
+    x, y = (round(share, 4) for share in crop.position)
+    return {
+        "edit": {"modifiers": [{"type": "crop", "args": args}]},
+        "focalPoint": {"x": x, "y": y},
+    }
+
+
+def _css_ratio(crop: ExportedCrop) -> str:
+    shape = parse_shape(crop.ratio)
+    if shape.is_circle:
+        return "1 / 1"
+    sides = re.split("[:x×/]", shape.name)
+    if len(sides) == 2:
+        return " / ".join(side.strip() for side in sides)
+    return f"{shape.ratio:g}" if shape.ratio else "{} / {}".format(*crop.box_wh)
+
+
+def _percent_region(crop: ExportedCrop) -> str:
+    (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.photo_wh
+    shares = (x0 / width, y0 / height, wide / width, high / height)
+    return "pct:" + ",".join(map(_percent, shares))
+
+
+def _percent(share: float) -> str:
+    """A share as a percentage of four digits: a hundredth of a pixel on the longest photo."""
+    return f"{100 * share:.4f}".rstrip("0").rstrip(".") or "0"

@@ -1,0 +1,78 @@
+"""Fragments of the URLs of services that cut images: imgproxy, thumbor, Cloudinary, imgix.
+
+Each function gives `crop`, which shows exactly the box at the run's size, and `focal`, which says
+only the focal point and the size. Another size is another pair of numbers in either. Where the
+whole photo is shown on a ground, `crop` says that and there is no `focal`.
+
+Every service turns a photo upright before it counts pixels, as the boxes here do; of thumbor that
+holds with RESPECT_ORIENTATION. docs/EXPORT.md has the rules that these follow.
+"""
+
+from pipeline.export.crops import ExportedCrop
+
+BLUR = "blur"
+
+
+def imgproxy(crop: ExportedCrop) -> dict[str, str]:
+    """Processing options of imgproxy 3: `crop:W:H:nowe:X:Y/rs:fill:W:H`, or `g:fp:X:Y`.
+
+    It draws no blurred ground: `blur` becomes `pad`.
+    """
+    (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
+    cut = f"crop:{wide}:{high}:nowe:{x0}:{y0}"
+    if crop.fit != "crop":
+        parts = [] if crop.is_whole else [cut]
+        return {"crop": "/".join([*parts, f"rs:fit:{width}:{height}/ex:1/bg:{crop.background}"])}
+    x, y = map(_share, crop.focus)
+    size = f"rs:fill:{width}:{height}"
+    return {"crop": f"{cut}/{size}", "focal": f"{size}/g:fp:{x}:{y}"}
+
+
+def thumbor(crop: ExportedCrop) -> dict[str, str]:
+    """Parts of a thumbor URL: the manual crop `LxT:RxB/WxH`, or the filter `focal`."""
+    (x0, y0, x1, y1), (width, height) = crop.box, crop.size_wh
+    cut = f"{x0}x{y0}:{x1}x{y1}"
+    if crop.fit != "crop":
+        parts = [] if crop.is_whole else [cut]
+        ground = BLUR if crop.fit == BLUR else crop.background
+        return {"crop": "/".join([*parts, f"fit-in/{width}x{height}/filters:fill({ground})"])}
+    size = f"{width}x{height}"
+    return {"crop": f"{cut}/{size}", "focal": f"{size}/filters:focal({cut})"}
+
+
+def cloudinary(crop: ExportedCrop) -> dict[str, str]:
+    """Transformations of Cloudinary: `c_crop` by pixels, or `c_fill` with `g_xy_center`."""
+    (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
+    cut = f"c_crop,g_north_west,h_{high},w_{wide},x_{x0},y_{y0}"
+    if crop.fit != "crop":
+        parts = [] if crop.is_whole else [cut]
+        ground = "b_blurred" if crop.fit == BLUR else f"b_rgb:{crop.background}"
+        return {"crop": "/".join([*parts, f"{ground},c_pad,h_{height},w_{width}"])}
+    x, y = (round(share * side) for share, side in zip(crop.focus, crop.photo_wh, strict=True))
+    round_off = ",r_max" if crop.is_circle else ""
+    return {
+        "crop": f"{cut}/c_fill,h_{height}{round_off},w_{width}",
+        "focal": f"c_fill,g_xy_center,h_{height}{round_off},w_{width},x_{x},y_{y}",
+    }
+
+
+def imgix(crop: ExportedCrop) -> dict[str, str]:
+    """Query parameters of imgix: `rect`, or `crop=focalpoint` with `fp-x` and `fp-y`."""
+    (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
+    cut, size = f"rect={x0},{y0},{wide},{high}", f"w={width}&h={height}"
+    if crop.fit != "crop":
+        parts = [] if crop.is_whole else [cut]
+        solid = f"fill=solid&fill-color={crop.background}"
+        ground = "fill=blur" if crop.fit == BLUR else solid
+        return {"crop": "&".join([*parts, f"fit=fill&{ground}&{size}"])}
+    x, y = map(_share, crop.focus)
+    mask = "&mask=ellipse" if crop.is_circle else ""
+    return {
+        "crop": f"{cut}&fit=crop&{size}{mask}",
+        "focal": f"fit=crop&crop=focalpoint&fp-x={x}&fp-y={y}&{size}{mask}",
+    }
+
+
+def _share(value: float) -> str:
+    """Five digits: on the longest photo that is read, 16,384 pixels, within a sixth of a pixel."""
+    return f"{value:.5f}".rstrip("0").rstrip(".")

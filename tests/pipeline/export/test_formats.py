@@ -1,0 +1,269 @@
+"""Every format by hand on one crop, and read back by parsers of the services' own rules."""
+
+import csv
+import io
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli.runs import main
+from pipeline.export.crops import ExportedCrop, NotCropped, exported
+from pipeline.export.focal import focal_overlap, focal_point, object_position, window_at
+from pipeline.export.formats import COLUMNS, FORMATS, record_of, write_lines
+from pipeline.ledger.reader import Run
+from pipeline.photo.thumbnail import thumbnail_size
+from pipeline.shapes import parse_shape
+from tests.support.made_runs import commit_rows, crop_row, image_row
+from tests.support.services import (
+    of_cloudinary,
+    of_css,
+    of_iiif,
+    of_imgix,
+    of_imgproxy,
+    of_thumbor,
+    of_wordpress,
+)
+
+READERS = {
+    "imgproxy": of_imgproxy, "thumbor": of_thumbor, "cloudinary": of_cloudinary,
+    "imgix": of_imgix, "iiif": of_iiif,
+}  # fmt: skip
+BY_FOCUS = ("imgproxy", "thumbor", "cloudinary", "imgix")
+
+
+def crop_of(
+    box: tuple[int, int, int, int] = (400, 300, 3600, 2100),
+    ratio: str = "16:9",
+    photo_wh: tuple[int, int] = (4000, 3000),
+    **more: Any,
+) -> ExportedCrop:
+    size = thumbnail_size(parse_shape(ratio), box, 512)
+    return ExportedCrop("s3://u/a.jpg", "ab", ratio, 0, photo_wh, box, **{"size_wh": size, **more})
+
+
+BY_HAND = {
+    "imgproxy": {
+        "crop": "crop:3200:1800:nowe:400:300/rs:fill:512:288",
+        "focal": "rs:fill:512:288/g:fp:0.5:0.4",
+    },
+    "thumbor": {
+        "crop": "400x300:3600x2100/512x288",
+        "focal": "512x288/filters:focal(400x300:3600x2100)",
+    },
+    "cloudinary": {
+        "crop": "c_crop,g_north_west,h_1800,w_3200,x_400,y_300/c_fill,h_288,w_512",
+        "focal": "c_fill,g_xy_center,h_288,w_512,x_2000,y_1200",
+    },
+    "imgix": {
+        "crop": "rect=400,300,3200,1800&fit=crop&w=512&h=288",
+        "focal": "fit=crop&crop=focalpoint&fp-x=0.5&fp-y=0.4&w=512&h=288",
+    },
+    "iiif": {
+        "crop": "400,300,3200,1800/512,288/0/default.jpg",
+        "percent": "pct:10,10,80,60/512,288/0/default.jpg",
+    },
+    # The window is 4000 x 2250; centred on y 1200 it begins at 75, a tenth of the 750 left.
+    "css": {
+        "crop": "aspect-ratio: 16 / 9; object-fit: cover; object-view-box: inset(10% 10% 30% 10%)",
+        "focal": "aspect-ratio: 16 / 9; object-fit: cover; object-position: 50% 10%",
+    },
+    "wordpress": {
+        "edit": {
+            "modifiers": [
+                {"type": "crop", "args": {"left": 10, "top": 10, "width": 80, "height": 60}}
+            ]
+        },
+        "focalPoint": {"x": 0.5, "y": 0.1},
+    },
+    "jsonl": {
+        "photo_width": 4000, "photo_height": 3000, "orientation": 1,
+        "x0": 400, "y0": 300, "x1": 3600, "y1": 2100, "width": 512, "height": 288,
+        "focal_x": 0.5, "focal_y": 0.4, "position_x": 0.5, "position_y": 0.1, "focal_iou": 0.64,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_one_crop_by_hand(name: Any) -> None:
+    assert FORMATS[name](crop_of()) == BY_HAND[name]
+
+
+def random_crops(count: int) -> list[ExportedCrop]:
+    draw = random.Random(5)
+    crops = []
+    for _ in range(count):
+        width, height = draw.randint(60, 9000), draw.randint(60, 9000)
+        ratio = draw.choice(["16:9", "1:1", "9:16", "4x5", "circle", "1.91:1"])
+        aspect = parse_shape(ratio).ratio or 1.0
+        wide = min(width, height * aspect) * draw.uniform(0.4, 1)
+        wide_px, high_px = max(1, round(wide)), max(1, min(height, round(wide / aspect)))
+        x0, y0 = draw.randint(0, width - wide_px), draw.randint(0, height - high_px)
+        crops.append(crop_of((x0, y0, x0 + wide_px, y0 + high_px), ratio, (width, height)))
+    return crops
+
+
+def apart(box: Any, other: Any) -> float:
+    return max(abs(a - b) for a, b in zip(box, other, strict=True))
+
+
+def test_every_crop_comes_back_within_a_pixel() -> None:
+    """A frame of whole pixels has not quite the crop's ratio: what it cuts is its own rounding."""
+    for crop in random_crops(300):
+        slack = 1.0 + max(crop.box_wh) / min(crop.size_wh) / 2
+        for name, read in READERS.items():
+            told = FORMATS[name](crop)["crop"]  # type: ignore[index]
+            assert apart(read(told, crop.photo_wh), crop.box) <= slack, (name, crop, told)
+        for name in ("imgproxy", "cloudinary", "thumbor", "imgix"):  # before its resize: exactly
+            cut = FORMATS[name](crop)["crop"]  # type: ignore[index]
+            numbers = {int(one) for one in cut.replace("nowe", "").translate(NO_LETTERS).split()}
+            assert numbers >= {*crop.box[:2]}, (name, cut)
+        assert apart(of_iiif(FORMATS["iiif"](crop)["percent"], crop.photo_wh), crop.box) <= 0.1
+        css = of_css(FORMATS["css"](crop)["crop"], crop.photo_wh, crop.size_wh)
+        assert apart(css, crop.box) <= 0.1
+        assert apart(of_wordpress(FORMATS["wordpress"](crop)["edit"], crop.photo_wh), crop.box) <= 1
+
+
+NO_LETTERS = {ord(letter): " " for letter in "abcdefghijklmnopqrstuvwxyz_:/,&=()-"}
+
+
+def test_every_focal_point_shows_the_same_window() -> None:
+    for crop in random_crops(300):
+        aspect = crop.size_wh[0] / crop.size_wh[1]
+        shown = window_at(focal_point(crop.box, crop.photo_wh), crop.photo_wh, aspect)
+        for name in BY_FOCUS:
+            told = FORMATS[name](crop)["focal"]  # type: ignore[index]
+            assert apart(READERS[name](told, crop.photo_wh), shown) <= 1, (name, crop, told)
+        told = FORMATS["css"](crop)["focal"]
+        by_css = of_css(told, crop.photo_wh, crop.size_wh)
+        # The frame of a style sheet has the ratio itself, not that of whole pixels.
+        exact = window_at(focal_point(crop.box, crop.photo_wh), crop.photo_wh, crop.aspect)
+        assert apart(by_css, exact) <= 1.5, (crop, told)
+        point = FORMATS["wordpress"](crop)["focalPoint"]
+        room = [crop.photo_wh[axis] - (exact[axis + 2] - exact[axis]) for axis in (0, 1)]
+        assert abs(room[0] * point["x"] - exact[0]) <= 1
+        assert abs(room[1] * point["y"] - exact[1]) <= 1
+
+
+def test_no_focal_point_shows_a_crop_better() -> None:
+    for crop in random_crops(30):
+        best = focal_overlap(crop.box, crop.photo_wh, crop.aspect)
+        share = crop.box_wh[0] * crop.box_wh[1]
+        window = window_at((0.5, 0.5), crop.photo_wh, crop.aspect)
+        area = (window[2] - window[0]) * (window[3] - window[1])
+        assert best == pytest.approx(share / area, rel=0.03)
+        for step in range(101):
+            other = window_at((step / 100, step / 100), crop.photo_wh, crop.aspect)
+            width = min(other[2], crop.box[2]) - max(other[0], crop.box[0])
+            height = min(other[3], crop.box[3]) - max(other[1], crop.box[1])
+            shared = max(0.0, width) * max(0.0, height)
+            assert shared / (share + area - shared) <= best + 1e-9
+
+
+def test_without_room_the_position_is_the_middle() -> None:
+    assert object_position((0, 0, 1600, 900), (1600, 900), 16 / 9) == (0.5, 0.5)
+    assert object_position((0, 0, 300, 300), (400, 300), 1.0) == (0.0, 0.5)
+    assert object_position((100, 0, 400, 300), (400, 300), 1.0) == (1.0, 0.5)
+
+
+PADDED = {
+    "imgproxy": "rs:fit:512:288/ex:1/bg:ffffff",
+    "thumbor": "fit-in/512x288/filters:fill(ffffff)",
+    "cloudinary": "b_rgb:ffffff,c_pad,h_288,w_512",
+    "imgix": "fit=fill&fill=solid&fill-color=ffffff&w=512&h=288",
+    "iiif": "full/!512,288/0/default.jpg",
+    "css": "aspect-ratio: 16 / 9; object-fit: contain; background-color: #ffffff",
+}
+
+
+def test_a_whole_photo_on_a_ground() -> None:
+    whole = crop_of((0, 0, 900, 1600), photo_wh=(900, 1600), size_wh=(512, 288), fit="pad")
+    assert {name: FORMATS[name](whole)["crop"] for name in PADDED} == PADDED  # type: ignore[index]
+    assert all("focal" not in FORMATS[name](whole) for name in PADDED)  # type: ignore[index]
+    assert FORMATS["wordpress"](whole) == {}
+    for name, read in READERS.items():
+        assert read(PADDED[name], (900, 1600)) == (0, 0, 900, 1600)
+    content = crop_of((0, 100, 900, 1500), photo_wh=(900, 1600), size_wh=(512, 288), fit="blur")
+    assert FORMATS["imgproxy"](content)["crop"].startswith("crop:900:1400:nowe:0:100/rs:fit:")
+    assert FORMATS["thumbor"](content)["crop"] == (
+        "0x100:900x1500/fit-in/512x288/filters:fill(blur)"
+    )
+    assert FORMATS["cloudinary"](content)["crop"].endswith("/b_blurred,c_pad,h_288,w_512")
+    assert FORMATS["imgix"](content)["crop"] == "rect=0,100,900,1400&fit=fill&fill=blur&w=512&h=288"
+    for name, read in READERS.items():
+        told = FORMATS[name](content)["crop"]  # type: ignore[index]
+        assert read(told, (900, 1600)) == (0, 100, 900, 1500)
+
+
+def test_circles_are_round_where_a_service_can() -> None:
+    circle = crop_of((0, 0, 300, 300), "circle", (400, 300), size_wh=(256, 256))
+    assert FORMATS["cloudinary"](circle)["crop"].endswith("/c_fill,h_256,r_max,w_256")
+    assert FORMATS["imgix"](circle)["crop"].endswith("&mask=ellipse")
+    assert FORMATS["css"](circle)["focal"] == (
+        "aspect-ratio: 1 / 1; object-fit: cover; object-position: 0% 50%; border-radius: 50%"
+    )
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    images = [
+        image_row("u/ok.jpg", orientation=6),
+        image_row("u/skip.jpg", skipped=[{"ratio": "16:9", "reason": "head_cut"}]),
+        image_row("u/broken.jpg", None, status="corrupt"),
+    ]
+    crops = [
+        crop_row("u/ok.jpg", "1:1", (50, 0, 350, 300), verdict="review", reason="head_cut",
+                 confidence=0.25, fit="crop"),
+        crop_row("u/ok.jpg", "16:9", (0, 0, 400, 300), verdict="fallback", fit="pad",
+                 reason="fallback_pad"),
+        crop_row("u/skip.jpg", "1:1", (0, 0, 300, 300)),
+    ]  # fmt: skip
+    return commit_rows(tmp_path / "out", images, crops)
+
+
+def test_every_photo_of_a_run_is_told(run: Run) -> None:
+    told = list(exported(run))
+    assert [(one.uri, one.ratio) for one in told] == [
+        ("u/ok.jpg", "1:1"), ("u/ok.jpg", "16:9"), ("u/skip.jpg", "1:1"),
+        ("u/skip.jpg", "16:9"), ("u/broken.jpg", None),
+    ]  # fmt: skip
+    first, padded, old, skipped, broken = (record_of(one, FORMATS["imgproxy"]) for one in told)
+    assert first["crop"].startswith("crop:300:300:nowe:50:0/")
+    assert (first["verdict"], first["reason"], first["orientation"]) == ("review", "head_cut", 6)
+    assert padded["crop"] == "rs:fit:400:300/ex:1/bg:ffffff"
+    assert old["fit"] == "crop"  # of a run without that column
+    assert isinstance(told[3], NotCropped)
+    assert (skipped["status"], skipped["reason"]) == ("ok", "head_cut")
+    assert (broken["status"], broken["ratio"]) == ("corrupt", None)
+
+
+def test_the_command_writes_lines_and_says_what_focal_points_lose(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, run_id = str(tmp_path / "out"), str(run.manifest["run_id"])
+    assert main(["export", output, run_id, "--as", "thumbor"]) == 0
+    said = capsys.readouterr()
+    lines = [json.loads(line) for line in said.out.splitlines()]
+    assert [line.get("crop") for line in lines] == [
+        "50x0:350x300/300x300", "fit-in/400x300/filters:fill(ffffff)", "0x0:300x300/300x300",
+        None, None,
+    ]  # fmt: skip
+    assert all(value is not None for line in lines for value in line.values())
+    assert "3 crops, 2 photos or shapes without one; focal points alone show them" in said.err
+    assert main(["export", output, "--as", "csv", "--into", str(tmp_path / "all.csv")]) == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text("utf-8"))))
+    assert [row["x0"] for row in rows] == ["50", "0", "0", "", ""]
+    assert tuple(rows[0]) == COLUMNS
+    assert main(["export", output, run_id, "--as", "csv", "--channel", "a"]) == 2
+    assert main(["export", output, "--as", "csv", "--into", str(tmp_path / "no/such.csv")]) == 2
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_mean_is_that_of_the_crops() -> None:
+    out = io.StringIO()
+    crops = [crop_of(), crop_of((0, 0, 4000, 2250)), NotCropped("a", "b", "corrupt")]
+    summary = write_lines(crops, "jsonl", out)
+    assert (summary.crops, summary.without) == (2, 1)
+    assert summary.overlap == pytest.approx((0.64 + 1) / 2)
