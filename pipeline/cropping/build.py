@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 EMBEDDED, GIVEN = "embedded", "boxes"  # of `--detector`
 SEARCH, RANK_BY = CroppingSettings.search, CroppingSettings.rank_by
+REVIEW_BELOW = CroppingSettings.review_below
 COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
 
 
@@ -176,7 +177,7 @@ def engine_of(
     from s2cnet.aot import CannotCompileError, cache_folder
 
     asked = settings.cropping
-    rules = GuardRules(asked.guarded, asked.ways, asked.areas)
+    rules = GuardRules(asked.guarded, asked.ways, asked.areas, asked.review_below)
     how = (asked.search, asked.rank_by, asked.precision, rules)
     make = partial(make_engine, weights, settings.input.detector, device, *how)
     wanted = settings.running.compile == "on"

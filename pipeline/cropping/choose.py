@@ -49,11 +49,14 @@ class Chosen(NamedTuple):
     choice: the number that decided, higher is better; comparable within one shape of one photo.
     levels: how badly each breaks guards, see `ShapeGuard.levels`; None: no guard is broken. Crops
         of a lower level are ranked first, and by `choice` within a level.
+    rivals: the highest value of a candidate that is clearly different from each, whatever guards
+        it breaks; -inf where none is different. None: not known.
     """
 
     boxes: Boxes  # [K, 4]
     choice: FloatArray  # [K]
     levels: NDArray[np.int64] | None = None  # [K]
+    rivals: FloatArray | None = None  # [K]
 
     def passes(self, rank: int) -> bool:
         """Whether the crop of this rank breaks no guard."""
@@ -83,9 +86,9 @@ class Chooser(Protocol):
         ...
 
     def confidence(
-        self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
+        self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
     ) -> list[float | None]:
-        """The probability that a person would accept each of boxes [K, 4], whole pixels: K.
+        """The probability that a person would accept each of the crops chosen: K.
 
         None where no one can tell: the confidence is fitted on crops that the fitted rule chose by
         maps of attention.
@@ -142,8 +145,11 @@ class OverlapChooser:
 
     def best(self, shape: Shape, candidates: Boxes, found: SearchResult, count: int) -> Chosen:
         """See `Chooser.best`. The last of several is not moved: it only tells a lead."""
-        value_of = self._value_of(shape, candidates / self._sides, found)
-        return self._best(shape, candidates, value_of, count)
+        candidates_rel = candidates / self._sides
+        value_of = self._value_of(shape, candidates_rel, found)
+        values = value_of(candidates_rel)
+        chosen = self._best(shape, candidates, values, value_of, count)
+        return chosen._replace(rivals=rivals_of(chosen.boxes, candidates, values))
 
     def best_other(
         self,
@@ -156,9 +162,12 @@ class OverlapChooser:
     ) -> Chosen:
         """See `Chooser.best_other`. The network's view of other boxes is that of the candidates."""
         value_of = self._value_of(shape, candidates / self._sides, found)
-        return self._best(shape, boxes, value_of, count)
+        return self._best(shape, boxes, value_of(boxes / self._sides), value_of, count)
 
-    def _best(self, shape: Shape, boxes: Boxes, value_of: CropValue, count: int) -> Chosen:
+    def _best(
+        self, shape: Shape, boxes: Boxes, values: FloatArray, value_of: CropValue, count: int
+    ) -> Chosen:
+        """The best of boxes [M, 4] of these values [M], each moved to where it is best."""
         guard = active_guard(self.guard_of, shape)
 
         def guarded(boxes_rel: FloatArray) -> FloatArray:
@@ -166,8 +175,8 @@ class OverlapChooser:
             values = value_of(boxes_rel)
             return values if guard is None else below(values, guard.levels(self._whole(boxes_rel)))
 
-        boxes_rel = boxes / self._sides
-        best = boxes_rel[pick_distinct(boxes_rel, guarded(boxes_rel), count)]
+        ranked = values if guard is None else below(values, guard.levels(boxes))
+        best = (boxes / self._sides)[pick_distinct(boxes, ranked, count)]
         chosen = best.copy()
         largest_width = 1.0 if value_of.ratio is None else min(1.0, value_of.ratio)
         moved = range(min(len(best), max(1, count - 1)))
@@ -185,28 +194,29 @@ class OverlapChooser:
         return to_whole_pixels((boxes_rel * self._sides).astype(np.float32), *self.size_wh)
 
     def confidence(
-        self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
+        self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
     ) -> list[float | None]:
         """See `Chooser.confidence`."""
         if self.objects.attention is None:  # maps guessed from objects tell too much confidence
-            return [None] * len(boxes)
-        features = self.confidence_features(shape, boxes, candidates, found)
+            return [None] * len(chosen.boxes)
+        features = self.confidence_features(shape, chosen, candidates, found)
         return [packaged_confidence()(of_crop) for of_crop in features]
 
     def confidence_features(
-        self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
+        self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
     ) -> list[ConfidenceFeatures]:
-        """What the confidence of boxes [K, 4], made for a shape with these candidates, is from."""
-        boxes_rel, others_rel = boxes / self._sides, candidates / self._sides
-        value_of = self._value_of(shape, others_rel, found)
-        choice, values = value_of(boxes_rel), value_of(others_rel)
-        features = []
-        for box, own in zip(boxes_rel, choice, strict=True):
-            rivals = values[iou(box, others_rel) < DISTINCT_IOU]
-            lead = float(own - rivals.max()) if len(rivals) else None
-            measured = confidence_features(box, others_rel, self._evidence, value_of.ratio, lead)
-            features.append(measured)
-        return features
+        """What the confidence of crops, chosen among these candidates or instead, is made from."""
+        rivals = chosen.rivals
+        if rivals is None:
+            values = self.values(shape, candidates, found)
+            rivals = rivals_of(chosen.boxes, candidates, values)
+        return confidence_features(
+            chosen.boxes / self._sides,
+            candidates / self._sides,
+            self._evidence,
+            self._ratio_rel(shape),
+            chosen.choice - rivals,
+        )
 
     @cached_property
     def _evidence(self) -> Evidence:
@@ -217,10 +227,13 @@ class OverlapChooser:
         return np.array([*self.size_wh, *self.size_wh], np.float64)
 
     def _value_of(self, shape: Shape, boxes_rel: FloatArray, found: SearchResult) -> CropValue:
-        width, height = self.size_wh
-        ratio_rel = None if shape.ratio is None else shape.ratio * height / width
         preferred = Preferred.of(boxes_rel, found.posterior_mean)
-        return CropValue(packaged_rule(), self._evidence, preferred, ratio_rel, shape.is_circle)
+        ratio = self._ratio_rel(shape)
+        return CropValue(packaged_rule(), self._evidence, preferred, ratio, shape.is_circle)
+
+    def _ratio_rel(self, shape: Shape) -> float | None:
+        """Width / height of a shape as shares of the photo's sides."""
+        return None if shape.ratio is None else shape.ratio * self.size_wh[1] / self.size_wh[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,10 +282,10 @@ class ScoreChooser:
         return Chosen(boxes[order], values[order], None if levels is None else levels[order])
 
     def confidence(
-        self, shape: Shape, boxes: Boxes, candidates: Boxes, found: SearchResult
+        self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
     ) -> list[float | None]:
         """See `Chooser.confidence`. It was not fitted on choices by score."""
-        return [None] * len(boxes)
+        return [None] * len(chosen.boxes)
 
 
 def active_guard(guard_of: GuardOf | None, shape: Shape) -> ShapeGuard | None:
@@ -297,3 +310,12 @@ def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -
         order.append(int(left[values[left].argmax()]))
         left = left[iou(boxes[order[-1]], boxes[left]) < DISTINCT_IOU]
     return order
+
+
+def rivals_of(boxes: Boxes, candidates: Boxes, values: FloatArray) -> FloatArray:
+    """The highest of the values [N] of candidates clearly different from each of boxes [K, 4]: [K].
+
+    -inf where no candidate is different.
+    """
+    different = iou(boxes[:, None], candidates) < DISTINCT_IOU  # [K, N]
+    return np.asarray(np.where(different, values, -np.inf).max(axis=1))

@@ -34,8 +34,7 @@ TERMS = (
     "gaze_spread",  # gaze clipped to the value of an even map; 1: people look everywhere
 )
 GAZE_FLOOR = 0.02  # so that a crop of the whole photo has a finite logarithm
-# Bounds of the lead, beyond which nothing changes. A crop without a rival counts as having the
-# upper one.
+# Bounds of the lead, beyond which nothing changes.
 LEAD = (-0.1, 0.15)
 
 
@@ -50,7 +49,7 @@ class ConfidenceFeatures:
     heads_cut: sum of their weights times 4i(1 - i), i being the share inside: 1 for half a head.
     ratio: of the crop, width / height as shares of the photo's sides; None for the free shape.
     lead: the crop's choice minus that of the shape's best candidate that is clearly different from
-        it; negative where a better one was passed over, None where no candidate is different.
+        it; negative where a better one was passed over, inf where no candidate is different.
     gaze_spread: sum of the gaze map clipped to the value of an even map, 0..1.
     """
 
@@ -60,13 +59,12 @@ class ConfidenceFeatures:
     heads: float
     heads_cut: float
     ratio: float | None
-    lead: float | None
+    lead: float
     gaze_spread: float
 
     def terms(self) -> FloatArray:
         """The terms of the regression, as in TERMS: [9]."""
         heads, cut = np.log1p(self.heads), np.log1p(3 * self.heads_cut)
-        lead = LEAD[1] if self.lead is None else float(np.clip(self.lead, *LEAD))
         lost = 1 - min(self.gaze_inside / max(self.gaze_possible, GAZE_FLOOR), 1.0)
         return np.array(
             [
@@ -77,7 +75,7 @@ class ConfidenceFeatures:
                 cut,
                 heads if self.ratio is not None and self.ratio < 1 else 0.0,
                 0.0 if self.ratio is None else distance_of(self.ratio),
-                lead,
+                float(np.clip(self.lead, *LEAD)),
                 self.gaze_spread,
             ]
         )
@@ -112,29 +110,33 @@ def packaged_confidence() -> ConfidenceModel:
 
 
 def confidence_features(
-    box: FloatArray,
+    boxes: FloatArray,
     candidates: FloatArray,
     evidence: Evidence,
     ratio: float | None,
-    lead: float | None,
-) -> ConfidenceFeatures:
-    """Measure a crop [4] of a shape whose candidates [N, 4] are known; shares of the sides.
+    leads: FloatArray,
+) -> list[ConfidenceFeatures]:
+    """Measure crops [K, 4] of a shape whose candidates [N, 4] are known; shares of the sides.
 
     ratio: width / height of the shape as shares of the photo's sides; None for the free shape.
-    lead: see `ConfidenceFeatures`.
+    leads: see `ConfidenceFeatures`, inf where no candidate is clearly different. [K]
     """
-    boxes = np.concatenate([box[None], candidates])
-    gaze, kept, _ = evidence.maps.inside(boxes)
+    gaze, kept, _ = evidence.maps.inside(np.concatenate([boxes, candidates]))
     _, all_kept, spread = evidence.maps.totals
-    area = float(np.prod(box[2:] - box[:2]))
-    inside = shares_of(box[None], evidence.heads)[0]
-    return ConfidenceFeatures(
-        gaze_inside=float(gaze[0]),
-        gaze_possible=float(gaze.max()),
-        kept_overlap=float(kept[0] / (area + all_kept - kept[0])),
-        heads=float(evidence.head_weights.sum()),
-        heads_cut=float(evidence.head_weights @ (4 * inside * (1 - inside))),
-        ratio=ratio,
-        lead=lead,
-        gaze_spread=float(spread),
-    )
+    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    inside = shares_of(boxes, evidence.heads)  # [K, H]
+    cut = (4 * inside * (1 - inside)) @ evidence.head_weights
+    possible = float(gaze[len(boxes) :].max())
+    return [
+        ConfidenceFeatures(
+            gaze_inside=float(gaze[place]),
+            gaze_possible=possible,
+            kept_overlap=float(kept[place] / (area[place] + all_kept - kept[place])),
+            heads=float(evidence.head_weights.sum()),
+            heads_cut=float(cut[place]),
+            ratio=ratio,
+            lead=float(leads[place]),
+            gaze_spread=float(spread),
+        )
+        for place in range(len(boxes))
+    ]

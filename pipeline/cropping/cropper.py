@@ -19,6 +19,7 @@ from pipeline.cropping.build import (
     DEFAULT,
     EMBEDDED,
     RANK_BY,
+    REVIEW_BELOW,
     assemble,
     choose_weights,
     make_source,
@@ -79,6 +80,7 @@ class Cropper:
         guards: str = DEFAULT_PROFILE,
         fallback: str = DEFAULT_FALLBACK,
         safe_areas: str = "",
+        review_below: float = REVIEW_BELOW,
     ) -> None:
         """Load the network and the detector.
 
@@ -90,6 +92,7 @@ class Cropper:
         rank_by: "overlap" or "score": what decides among candidates, as in `crop_bucket.py`.
         guards, fallback, safe_areas: what no crop may do, what is tried where all do it, and what
             lies over the crops, as in `crop_bucket.py`; docs/GUARDS.md explains them.
+        review_below: a crop with less confidence has the verdict "review"; 0 for none.
 
         Raises UsageError for an unknown detector, device or `rank_by` and for guards that make no
         sense, or WeightsError where the weights don't fit the network.
@@ -99,7 +102,7 @@ class Cropper:
         from pipeline.device import choose_device
         from s2cnet import FastS2CNet, load_model
 
-        rules = GuardRules.read(guards, fallback, safe_areas)
+        rules = GuardRules.read(guards, fallback, safe_areas, review_below)
         chosen = choose_device(device)
         if isinstance(weights, Mapping):
             network = load_model(weights, device=chosen)

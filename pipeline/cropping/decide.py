@@ -20,6 +20,7 @@ from pipeline.cropping.protected import Protected
 from pipeline.cropping.results import CropVerdict, Fit, ScoredCrop
 from pipeline.cropping.search import Score, SearchResult
 from pipeline.photo.whole import place_whole
+from pipeline.settings import CroppingSettings
 from pipeline.settings.guards import (
     DEFAULT_FALLBACK,
     DEFAULT_PROFILE,
@@ -31,6 +32,7 @@ from pipeline.settings.guards import (
 from pipeline.settings.safe_areas import SafeArea, parse_safe_areas, safe_area_of
 from pipeline.shapes import Shape
 
+LOW_CONFIDENCE = "low_confidence"  # the reason of a crop that a person is unlikely to accept
 OVERRIDE = "override"  # the reason of a crop that breaks a guard because a person wants it so
 # A locked box has its shape's ratio within this many pixels, or this share of its width.
 RATIO_SLACK_PX, RATIO_SLACK = 2.0, 0.02
@@ -38,11 +40,15 @@ RATIO_SLACK_PX, RATIO_SLACK = 2.0, 0.02
 
 @dataclass(frozen=True)
 class GuardRules:
-    """What no crop may do, and what is done where none can help it: `--guards` and the like."""
+    """What no crop may do, and what is done where none can help it: `--guards` and the like.
+
+    review_below: a crop with less confidence is to be reviewed.
+    """
 
     guards: Guards
     ways: tuple[Way, ...]
     areas: Mapping[str, SafeArea]
+    review_below: float = CroppingSettings.review_below
 
     @classmethod
     def read(
@@ -50,9 +56,11 @@ class GuardRules:
         guards: str = DEFAULT_PROFILE,
         fallback: str = DEFAULT_FALLBACK,
         safe_areas: str = "",
+        review_below: float = CroppingSettings.review_below,
     ) -> GuardRules:
         """The rules as a job's settings name them. Raises SettingError."""
-        return cls(parse_guards(guards), parse_fallback(fallback), parse_safe_areas(safe_areas))
+        areas = parse_safe_areas(safe_areas)
+        return cls(parse_guards(guards), parse_fallback(fallback), areas, review_below)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +134,24 @@ class Decider:
             best = min(best, other, key=_level)
         return CropDecision(best)
 
-    def judged(self, shape: Shape, decision: CropDecision, crop: ScoredCrop) -> ScoredCrop:
+    def confidence(
+        self, shape: Shape, decision: CropDecision, candidates: Boxes, found: SearchResult
+    ) -> list[float | None]:
+        """How likely a person accepts each crop; None where one has decided, or all is shown.
+
+        candidates [N, 4] of the shape, `found` of them.
+        """
+        if decision.override is not None or decision.fit != "crop":
+            return [None] * len(decision.chosen.boxes)
+        return self.chooser.confidence(shape, decision.chosen, candidates, found)
+
+    def judged(
+        self,
+        shape: Shape,
+        decision: CropDecision,
+        crop: ScoredCrop,
+        confidence: float | None = None,
+    ) -> ScoredCrop:
         """A crop that was decided, with what is told of it as it is written."""
         guard, said = self.guards(shape), decision.override
         shown = crop.box_px
@@ -141,8 +166,12 @@ class Decider:
             verdict, reason = "fallback", said.rule
         elif decision.way is not None and not broken:
             verdict, reason = "fallback", f"fallback_{decision.way}"
+        is_low = confidence is not None and confidence < self.guards.rules.review_below
+        if is_low and verdict != "review":
+            verdict, reason = "review", LOW_CONFIDENCE
         return replace(
             crop,
+            confidence=confidence,
             faces_cut=counts.faces,
             heads_cut=counts.heads,
             text_cut=counts.text,

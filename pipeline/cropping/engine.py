@@ -87,10 +87,16 @@ class CropEngine:
         ]
         own_scores = known_or_new_scores([one.chosen.boxes for one in decided], results, score)
         choice = Choice(seen.objects, [])
-        for shape, one, found, scores in zip(shapes, decided, results, own_scores, strict=True):
+        for shape, one, candidates, found, scores in zip(
+            shapes, decided, lists, results, own_scores, strict=True
+        ):
             if one.skipped is None:
                 crops = scored_crops(shape.name, one.chosen, scores, top_k, seen.objects)
-                choice.crops.extend(decider.judged(shape, one, crop) for crop in crops)
+                told = decider.confidence(shape, one, candidates, found)
+                choice.crops.extend(
+                    decider.judged(shape, one, crop, of_crop)
+                    for crop, of_crop in zip(crops, told, strict=False)
+                )
             else:
                 choice.skipped.append(SkippedShape(shape.name, one.skipped))
             if keep_candidates:

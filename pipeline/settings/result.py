@@ -127,6 +127,15 @@ class CroppingSettings:
         before="",
     )
 
+    review_below: float = option(
+        0.3,
+        "a crop with less confidence has the verdict `review`; 0 for none",
+        placeholder="CONFIDENCE",
+        least=0,
+        most=1,
+        before=0.0,
+    )
+
     def __post_init__(self) -> None:
         check(self)
         unknown = self.areas.keys() - {ANY_SHAPE, *(shape.name for shape in self.shapes)}

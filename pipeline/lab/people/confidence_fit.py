@@ -80,10 +80,18 @@ def accepted_of(crops: Sequence[JudgedCrop]) -> FloatArray:
     return np.array([crop.accepted for crop in crops])
 
 
+def from_others(crops: Sequence[JudgedCrop], tested: Sequence[JudgedCrop]) -> FloatArray:
+    """The confidence of crops of one data set by the model fitted on the other sets' crops: [N]."""
+    others = [crop for crop in crops if crop.set_name != tested[0].set_name]
+    model = fit_logistic(terms_of(others), accepted_of(others), weights_of(others))
+    return model.of_terms(terms_of(tested))
+
+
 def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
     """Out-of-fold figures of the chosen crops, of the next ones, of parts, and of other predictors.
 
-    Others: a constant (the mean of the other folds) and the margin alone.
+    Others: a constant (the mean of the other folds), the margin alone, and, of each data set, the
+    model that was fitted on the other data sets.
     """
     of_all = out_of_fold(crops, terms_of(crops))
     is_chosen = np.array([crop.rank == 0 for crop in crops])
@@ -96,14 +104,19 @@ def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
         "confidence": calibration_of(chosen, confidence),
         "margin alone": calibration_of(chosen, margin),
         "a constant": calibration_of(chosen, constant),
-        "the next crop": calibration_of(later, of_all[~is_chosen]),
     }
+    if later:
+        found["the next crop"] = calibration_of(later, of_all[~is_chosen])
     for name, shape in dict.fromkeys((c.set_name, part) for c in chosen for part in ("", c.shape)):
         part = np.array([c.set_name == name and shape in ("", c.shape) for c in chosen])
         picked = [chosen[place] for place in np.flatnonzero(part)]
         found[f"{name} {shape}".strip()] = calibration_of(picked, confidence[part])
         if not shape:
             found[f"{name}, margin alone"] = calibration_of(picked, margin[part])
+            if len({crop.set_name for crop in crops}) > 1:
+                found[f"{name}, fitted without it"] = calibration_of(
+                    picked, from_others(crops, picked)
+                )
     return found
 
 

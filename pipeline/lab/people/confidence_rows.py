@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.boxes import Box, FloatArray
+from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
+from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
+from pipeline.cropping.protected import protected_of
+from pipeline.cropping.search import Scores
 from pipeline.lab.evaluation.acceptance import accepted_by_people, accepted_by_viewers
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.kept import best_gaze_kept
@@ -37,21 +40,28 @@ class JudgedCrop:
 
 
 def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
-    """The RANKS best crops of every shape of a photo, as the product chooses them."""
-    chooser = OverlapChooser(photo.objects, photo.size_wh)
+    """The RANKS best crops of every shape of a photo, as the product writes them by default."""
+    guards = PhotoGuards(GuardRules.read(), protected_of(photo.objects, photo.size_wh))
+    chooser = OverlapChooser(photo.objects, photo.size_wh, guards)
+    decider = Decider(chooser, guards, photo.size_wh, _no_score)
     example, labels = photo.labels.example, photo.labels
     faults = fault_evidence(example, photo.objects, photo.size_wh)
     for place, (shape, found) in enumerate(zip(photo.shapes, photo.found, strict=True)):
         candidates = for_shape(*photo.size_wh, shape)
-        boxes = chooser.best(shape, candidates, found, RANKS + 1).boxes[:RANKS]
-        features = chooser.confidence_features(shape, boxes, candidates, found)
-        for rank, (box, of_crop) in enumerate(zip(boxes, features, strict=True)):
+        chosen = decider.decide(shape, candidates, found, RANKS + 1).chosen
+        features = chooser.confidence_features(shape, chosen, candidates, found)[:RANKS]
+        for rank, (box, of_crop) in enumerate(zip(chosen.boxes, features, strict=False)):
             accepted = _accepted(box, shape, place, photo, faults)
             if accepted is not None:
                 yield JudgedCrop(
                     f"{labels.set_name}/{example.image.name}", labels.set_name, labels.fold,
                     shape.name, rank, of_crop.terms(), accepted,
                 )  # fmt: skip
+
+
+def _no_score(boxes: Boxes) -> Scores:
+    """The rule takes the network's view of other boxes from that of the candidates."""
+    raise AssertionError(f"a score of {len(boxes)} boxes was asked for")
 
 
 def _accepted(

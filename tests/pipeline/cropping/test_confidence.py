@@ -3,14 +3,14 @@
 import json
 from dataclasses import replace
 from importlib.resources import files
-from math import e, exp, log
+from math import e, exp, inf, log
 
 import numpy as np
 import pytest
 
 from pipeline.boxes import iou
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import DISTINCT_IOU, OverlapChooser, ScoreChooser
+from pipeline.cropping.choose import DISTINCT_IOU, Chosen, OverlapChooser, ScoreChooser
 from pipeline.cropping.confidence import (
     TERMS,
     ConfidenceFeatures,
@@ -71,9 +71,9 @@ def test_a_shape_wider_than_the_photo_has_no_heads_beside_it() -> None:
     assert free[TERMS.index("heads_beside")] == free[TERMS.index("distance")] == 0
 
 
-@pytest.mark.parametrize(("lead", "counts_as"), [(None, 0.15), (0.4, 0.15), (-0.3, -0.1), (0, 0)])
+@pytest.mark.parametrize(("lead", "counts_as"), [(inf, 0.15), (0.4, 0.15), (-0.3, -0.1), (0, 0)])
 def test_the_lead_is_bounded_and_a_crop_without_a_rival_leads(
-    lead: float | None, counts_as: float
+    lead: float, counts_as: float
 ) -> None:
     assert replace(PLAIN, lead=lead).terms()[TERMS.index("lead")] == pytest.approx(counts_as)
 
@@ -94,9 +94,10 @@ def test_features_by_hand() -> None:
     )
     none = np.zeros((0, 4), np.float32)
     evidence = evidence_of(Detections(none, np.zeros(0, np.float32), [], attention), (200, 100))
-    box = np.array([0, 0, 0.5, 1])
+    boxes = np.array([[0.5, 0, 1, 1], [0, 0, 0.5, 1]])
     others = np.array([[0.5, 0, 1, 1], [0, 0, 0.6, 1]])
-    found = confidence_features(box, others, evidence, 0.5, 0.03)
+    right, found = confidence_features(boxes, others, evidence, 0.5, np.array([-0.2, 0.03]))
+    assert (right.gaze_inside, right.lead) == pytest.approx((0.25, -0.2))
     assert found.gaze_inside == pytest.approx(0.75)
     assert found.gaze_possible == pytest.approx(0.75 + 0.25 / 5)
     assert found.kept_overlap == pytest.approx(0.5 / (0.5 + 0.75 - 0.5))
@@ -109,30 +110,37 @@ def test_the_lead_is_over_the_best_candidate_that_is_clearly_different() -> None
     chooser, shape = OverlapChooser(photo(left_gaze()), SIZE), parse_shape("1:1")
     candidates, found = searched("1:1")
     chosen = chooser.best(shape, candidates, found, 1)
-    (features,) = chooser.confidence_features(shape, chosen.boxes, candidates, found)
+    (features,) = chooser.confidence_features(shape, chosen, candidates, found)
     values = chooser.values(shape, candidates, found)
     different = iou(chosen.boxes[0], candidates) < DISTINCT_IOU
     assert 0 < different.sum() < len(candidates)
     assert features.lead == pytest.approx(chosen.choice[0] - values[different].max())
+    # the same where the chooser did not say which rivals it had, as for other boxes
+    assert chooser.confidence_features(shape, chosen._replace(rivals=None), candidates, found) == [
+        features
+    ]
     assert features.ratio == pytest.approx(400 / 600)
 
 
 def test_a_crop_passed_over_has_less_confidence_than_the_chosen_one() -> None:
     chooser, shape = OverlapChooser(photo(left_gaze()), SIZE), parse_shape("1:1")
     candidates, found = searched("1:1")
-    chosen = chooser.best(shape, candidates, found, 1).boxes[0]
-    right = np.array([200, 0, 600, 400], np.float32)  # without what people look at
-    high, low = chooser.confidence(shape, np.stack([chosen, right]), candidates, found)
+    (high,) = chooser.confidence(
+        shape, chooser.best(shape, candidates, found, 1), candidates, found
+    )
+    right = np.array([[200, 0, 600, 400]], np.float32)  # without what people look at
+    value = chooser.values(shape, right, exhaustive([right], lambda some: np.zeros(len(some)))[0])
+    (low,) = chooser.confidence(shape, Chosen(right, value), candidates, found)
     assert high is not None
     assert low is not None
     assert 0 < low < 0.3 < high < 1
 
 
 def test_a_crop_that_cuts_a_head_has_less_confidence() -> None:
-    shape, box = parse_shape("1:1"), np.array([[0, 0, 400, 400]], np.float32)
+    shape, crop = parse_shape("1:1"), Chosen(np.float32([[0, 0, 400, 400]]), np.zeros(1))
     candidates, found = searched("1:1")
     told = [
-        OverlapChooser(photo(left_gaze(), (head,)), SIZE).confidence(shape, box, candidates, found)
+        OverlapChooser(photo(left_gaze(), (head,)), SIZE).confidence(shape, crop, candidates, found)
         for head in ((200, 100, 280, 200), (360, 100, 440, 200))
     ]
     assert told[1][0] < told[0][0] - 0.1
@@ -142,7 +150,8 @@ def test_nobody_can_tell_without_a_map_of_attention_or_for_a_choice_by_score() -
     shape, (candidates, found) = parse_shape("1:1"), searched("1:1")
     none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [])
     for chooser in (OverlapChooser(none, SIZE), ScoreChooser(photo(left_gaze()), SIZE)):
-        assert chooser.confidence(shape, candidates[:2], candidates, found) == [None, None]
+        chosen = chooser.best(shape, candidates, found, 2)
+        assert chooser.confidence(shape, chosen, candidates, found) == [None, None]
 
 
 def test_the_packaged_confidence_says_where_it_is_from_and_has_sensible_signs() -> None:

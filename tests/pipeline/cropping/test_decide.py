@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.candidates import dense_for_shape, for_shape, largest_for_shape
-from pipeline.cropping.choose import Chooser, ChooserFor, OverlapChooser, ScoreChooser
+from pipeline.cropping.choose import Chooser, ChooserFor, Chosen, OverlapChooser, ScoreChooser
 from pipeline.cropping.decide import (
     CropDecision,
     Decider,
@@ -331,3 +331,62 @@ def test_dense_boxes_are_inside_and_of_the_ratio(size: tuple[int, int], name: st
 def test_more_boxes_than_candidates_are_known() -> None:
     shape = parse_shape("16:9")
     assert len(dense_for_shape(*SIZE, shape)) > 3 * len(for_shape(*SIZE, shape))
+
+
+def told(
+    objects: Detections,
+    box: tuple[float, float, float, float],
+    guards: str = "off",
+    review_below: float = 0.3,
+) -> ScoredCrop:
+    """What is told of a square that is written whatever it is worth."""
+    shape, candidates = parse_shape("1:1"), for_shape(*SIZE, parse_shape("1:1"))
+    rules = GuardRules.read(guards, "none", "", review_below)
+    photo_guards = PhotoGuards(rules, protected_of(objects, SIZE))
+    (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
+    chooser = OverlapChooser(objects, SIZE, photo_guards)
+    decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
+    decision = CropDecision(Chosen(np.array([box], np.float32), np.zeros(1)))
+    (crop,) = scored_crops("1:1", decision.chosen, np.zeros(1, np.float32), 1, objects)
+    (confidence,) = decider.confidence(shape, decision, candidates, found)
+    return decider.judged(shape, decision, crop, confidence)
+
+
+LEFT, RIGHT = (0, 0, 400, 400), (200, 0, 600, 400)
+
+
+def test_a_crop_that_a_person_is_unlikely_to_accept_is_to_be_reviewed() -> None:
+    low, high = (told(photo(gaze=(100, 200)), box) for box in (RIGHT, LEFT))
+    assert (low.verdict, low.reason) == ("review", "low_confidence")
+    assert (high.verdict, high.reason) == ("ok", None)
+    assert low.confidence is not None
+    assert high.confidence is not None
+    assert low.confidence < 0.3 < high.confidence
+    again = told(photo(gaze=(100, 200)), RIGHT, review_below=low.confidence)  # not below itself
+    assert (again.verdict, again.confidence) == ("ok", low.confidence)
+    assert told(photo(gaze=(100, 200)), RIGHT, review_below=0).verdict == "ok"
+
+
+def test_a_broken_guard_is_named_before_low_confidence() -> None:
+    # the head shows by half, and all look elsewhere
+    objects = photo(heads=[(150, 100, 250, 200)], gaze=(100, 200))
+    assert told(objects, RIGHT, "heads=0.1").reason == "head_cut"
+    assert told(objects, RIGHT, "off").reason == "low_confidence"
+
+
+def test_there_is_no_confidence_where_a_person_decides_or_all_is_shown() -> None:
+    objects = photo(HIGH_HEAD)
+    shape, candidates = parse_shape("1:1"), for_shape(*SIZE, parse_shape("1:1"))
+    (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
+    photo_guards = PhotoGuards(GuardRules.read(), protected_of(objects, SIZE))
+    chooser = OverlapChooser(objects, SIZE, photo_guards)
+    decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
+    chosen = decider.decide(shape, candidates, found, 1).chosen
+    for decision in (
+        CropDecision(chosen, override=Override("a")),
+        CropDecision(chosen, fit="pad"),
+        CropDecision(chosen, fit="blur", way="blur"),
+    ):
+        assert decider.confidence(shape, decision, candidates, found) == [None]
+    (known,) = decider.confidence(shape, CropDecision(chosen, way="next"), candidates, found)
+    assert known is not None

@@ -1,15 +1,22 @@
 """The confidence in an evaluation: from photos to rows, figures, table and plot."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
+from pipeline.cropping.build import choose_weights
 from pipeline.cropping.results import ScoredCrop
-from pipeline.lab.evaluation.photo import by_people
+from pipeline.lab.datasets import Example
+from pipeline.lab.evaluation.photo import Evaluator, by_people
 from pipeline.lab.evaluation.plots import reliability_plot
 from pipeline.lab.evaluation.reliability import ALL, confidence_figures, entry_of
+from pipeline.lab.evaluation.setup import EvaluationSetup
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.evaluation.tables import confidence_table
 
@@ -88,3 +95,31 @@ def test_the_plot_puts_a_bin_where_it_belongs() -> None:
     assert y0 == pytest.approx(y1, abs=0.01)
     assert x1 > x0
     assert "accepted by people" in svg
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> Evaluator:
+    torch.set_num_threads(1)
+    setup = EvaluationSetup(choose_weights("untrained"), "embedded", [], ["1:1", "3:2"])
+    return setup.evaluator("cpu")
+
+
+def test_a_photo_with_labels_has_an_entry_for_each_crop(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 60, (128, 192, 3)).astype(np.uint8)
+    pixels[40:90, 110:160] = (250, 220, 40)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    whole = np.array([[0, 0, 192, 128]], np.float32)
+    spots = np.full((8, 2), 64, np.float32)
+    seen = Example("a", tmp_path / "a.png", human_px=whole, fixations_px=spots)
+    judged = evaluator.evaluate(seen)
+    # 3:2 is the photo's own ratio: gaze cannot tell
+    assert [entry["shape"] for entry in judged["acceptance"]] == ["own", "free", "1:1"]
+    own, free, square = judged["acceptance"]
+    assert own["accepted"] == 1  # the largest of sizes from .63² = .4 would do, people keep most
+    assert 0 < own["confidence"] < 1
+    box = judged["shapes"]["s2cnet"]["1:1"]["box"]
+    assert square["accepted"] == float(box[0] <= 64 < box[2] and box[1] <= 64 < box[3])
+    assert evaluator.evaluate(replace(seen, human_px=whole[:0]))["acceptance"] == [square]
+    assert free["margin"] != own["margin"]

@@ -9,6 +9,7 @@ from pipeline.lab.people.confidence_fit import (
     as_confidence_json,
     calibration_line,
     fit_logistic,
+    from_others,
     out_of_fold,
     out_of_fold_figures,
     review_table,
@@ -86,6 +87,16 @@ def test_figures_of_made_crops() -> None:
     assert told["auc"]["low"] > alone["auc"]["mean"] > figures["a constant"]["auc"]["mean"]
     assert told["brier"]["mean"] < alone["brier"]["mean"] < figures["a constant"]["brier"]["mean"]
     assert told["slope"] == pytest.approx(1, abs=0.25)
+
+
+def test_a_data_set_is_told_by_a_model_that_saw_only_the_others() -> None:
+    crops = made()
+    osie = [crop for crop in crops if crop.set_name == "osie"]
+    flms = [crop for crop in crops if crop.set_name == "flms"]
+    told = from_others(crops, osie)
+    assert told == pytest.approx(from_others([*flms, *osie[:3]], osie))
+    assert np.abs(told - from_others(flms[: len(flms) // 2], osie)).max() > 0.01
+    assert "osie, fitted without it" in out_of_fold_figures(crops)
 
 
 def test_a_line_through_confidence_that_is_too_sure_is_flat() -> None:
