@@ -1,8 +1,8 @@
 """What the networks tell of labelled photos that they did not learn from, kept in a file.
 
 Each photo is seen by the detector and the S2CNet that were trained without its fold. That takes
-most of the time of a fit and changes only with the networks, so it is kept beside a fingerprint of
-their weights.
+most of the time of a fit and changes only with these networks and the detector's code, so it is
+kept beside a fingerprint of both.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
+from pipeline import detectors as detectors_room
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.scoring import score_function
 from pipeline.cropping.search import SearchResult, spread_only
@@ -97,7 +98,8 @@ def held_out_photos(
     folders = [folder for folder in (detectors, networks) if folder is not None]
     weights = [at / fold_name(fold) for at in folders for fold in range(FOLDS)]
     names = [f"{one.set_name}/{one.example.image.name}" for one in photos]
-    mark = fingerprint([*weights, Path(__file__)], names)
+    sources = sorted(Path(detectors_room.__file__).parent.glob("*.py"))
+    mark = fingerprint([*weights, *sources, Path(__file__)], names)
     if cache is not None and cache.is_file():
         kept = cache.read_bytes()
         if kept.startswith(mark):
