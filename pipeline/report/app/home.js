@@ -4,9 +4,10 @@
   // The landing page: what needs eyes, then figures.
   S2.homePage = () => {
     const { overview, groups, facts } = S2.run;
-    const page = S2.el("section", { className: "page home" });
     const verdicts = byVerdict(overview);
-    page.append(
+    return S2.el(
+      "section",
+      { className: "page home" },
       figures(overview, verdicts),
       S2.run.untrained
         ? S2.el(
@@ -24,6 +25,12 @@
             errorsCard(groups.filter(({ kind }) => kind === "error")),
           )
         : S2.el("p", { className: "note" }, "Nothing: no guard is broken, no photo failed."),
+      S2.run.special.length
+        ? [
+            S2.el("h2", {}, "With a rule of their own"),
+            S2.el("div", { className: "groups" }, S2.run.special.map(groupCard)),
+          ]
+        : "",
       S2.el("h2", {}, "Overview"),
       S2.el("div", { className: "plots" }, plots(overview, verdicts)),
       S2.el(
@@ -43,7 +50,6 @@
         ),
       ),
     );
-    return page;
   };
   function byVerdict(overview) {
     return S2.run.shapes.map((shape, n) => {
@@ -83,6 +89,8 @@
       review: S2.words(group.reason || "review"),
       fallback: `fallback: ${S2.words(group.reason || "fallback")}`,
       close: "least sure",
+      kind: S2.words(group.reason),
+      mark: S2.words(group.reason),
     };
     const about = {
       close: overview.confidence ? "lowest confidence of all others" : "smallest leads of all others",
@@ -91,6 +99,8 @@
       review: { verdict: "review", reason: group.reason },
       fallback: { verdict: "fallback", reason: group.reason },
       close: { need: "close" },
+      kind: { kind: group.reason },
+      mark: { mark: group.reason },
     };
     const query = new URLSearchParams(Object.entries(filter[group.kind]).filter(([, value]) => value));
     const strip = S2.el("div", { className: "strip waiting" });

@@ -2,9 +2,10 @@
 // The list of photos: filters, search, pages.
 (() => {
   const NEEDS = { review: 1, low: 2, fallback: 4, close: 8, error: 16 };
+  const MARKS = { overridden: 1, skipped: 2, borders: 4 };
   const ROWS = 24,
     GRID = 60; // photos on a page
-  const index = { prefix: [], uris: [], status: [], kind: [], needs: [], crops: [] };
+  const index = { prefix: [], uris: [], status: [], kind: [], needs: [], marks: [], crops: [] };
   let whole; // promise of the whole index
 
   S2.wholeIndex = () => {
@@ -12,7 +13,7 @@
       for (let n = 0; n < S2.run.index_files; n++) {
         const part = await S2.need(`index/${S2.pad(n, 3)}`);
         for (const uri of part.uris) index.uris.push(part.prefix + uri);
-        for (const name of ["status", "kind", "needs", "crops"])
+        for (const name of ["status", "kind", "needs", "marks", "crops"])
           for (const value of part[name]) index[name].push(value);
       }
       return index;
@@ -24,11 +25,13 @@
   S2.matching = async (state) => {
     const total = S2.run.overview.photos;
     if (
-      !["q", "status", "kind", "ratio", "verdict", "reason", "need", "decided"].some((name) => state[name])
+      !["q", "status", "kind", "ratio", "verdict", "reason", "need", "mark", "decided"].some(
+        (name) => state[name],
+      )
     ) {
       return { length: total, at: (n) => n };
     }
-    const { uris, status, kind, needs, crops } = await S2.wholeIndex();
+    const { uris, status, kind, needs, marks, crops } = await S2.wholeIndex();
     const tests = [];
     if (state.q) {
       const words = state.q.toLowerCase();
@@ -38,6 +41,7 @@
     else if (state.status) equal(tests, status, S2.run.statuses.indexOf(state.status));
     if (state.kind) equal(tests, kind, S2.run.kinds.indexOf(state.kind));
     if (state.need) tests.push((n) => needs[n] & NEEDS[state.need] || (state.need === "any" && needs[n]));
+    if (state.mark) tests.push((n) => marks[n] & MARKS[state.mark]);
     if (state.ratio || state.verdict || state.reason) tests.push(cropTest(state, crops));
     if (state.decided) tests.push((n) => Boolean(S2.review.of(uris[n])) === (state.decided === "yes"));
     const found = [];
@@ -70,7 +74,7 @@
   function filterBar(state) {
     const go = (change) => S2.go("photos", { ...state, page: undefined, ...change });
     const select = (label, name, options) =>
-      options.length < 2 && !state[name]
+      options.length < (name === "mark" ? 1 : 2) && !state[name]
         ? null
         : S2.el(
             "label",
@@ -130,6 +134,11 @@
       ),
       select("verdict", "verdict", named(unique(0))),
       select("reason", "reason", named(unique(1))),
+      select(
+        "rule",
+        "mark",
+        S2.run.special.filter(({ kind }) => kind === "mark").map(({ reason }) => [reason, S2.words(reason)]),
+      ),
       select("decided", "decided", [
         ["no", "not yet"],
         ["yes", "by you"],

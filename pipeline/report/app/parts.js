@@ -102,7 +102,6 @@ const S2 = {};
     ok: "ok",
     review: "to review",
     fallback: "fallback",
-    skipped: "no crop",
     head_cut: "head cut",
     face_cut: "face cut",
     text_cut: "text cut",
@@ -115,6 +114,13 @@ const S2 = {};
     fallback_blur: "blurred ground",
     fallback_skip: "left out",
     override: "by a person",
+    overridden: "decided by a person",
+    skipped: "a shape left out",
+    borders: "borders left out",
+    screenshot: "screenshots",
+    "text-heavy": "text-heavy pictures",
+    long: "long photos",
+    animated: "animated pictures",
   };
   S2.words = (name) => WORDS[name] || String(name ?? "").replaceAll("_", " ");
   S2.fileName = (uri) => uri.slice(uri.lastIndexOf("/") + 1) || uri;

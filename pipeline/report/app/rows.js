@@ -107,6 +107,18 @@
     );
   };
 
+  function wholeFigure(record, place) {
+    const picture = record.preview
+      ? S2.whole(record)
+      : S2.el("span", { className: "nopicture" }, S2.words(record.status));
+    return S2.el(
+      "figure",
+      { className: "hero" },
+      S2.link(picture, open(place), { title: record.uri }),
+      S2.el("figcaption", {}, S2.el("span", { className: "dim" }, S2.fileName(record.uri))),
+    );
+  }
+
   // A group of photos that need eyes, on the landing page: for each the crop at fault.
   const sure = (crop) => crop.confidence ?? crop.margin ?? 9;
   S2.groupStrip = async (group) => {
@@ -116,6 +128,7 @@
       { className: "strip" },
       records.map((record, n) => {
         const place = group.first[n];
+        if (group.kind === "kind" || group.kind === "mark") return wholeFigure(record, place);
         const faulty =
           record.crops.find((crop) => crop.verdict === group.kind && (crop.reason || "") === group.reason) ||
           [...record.crops].sort((a, b) => sure(a) - sure(b))[0];

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import Run
 from pipeline.report.gallery.contents import FAILED, Contents, contents_of
-from pipeline.report.gallery.index import coded, decisions_of, groups, index_files
+from pipeline.report.gallery.index import coded, decisions_of, groups, index_files, special_groups
 from pipeline.report.gallery.overview import overview_of, run_facts, work_of
 from pipeline.report.gallery.pictures import Pictures, collect_pictures
 from pipeline.report.gallery.records import photo_record
@@ -76,6 +76,7 @@ def write_gallery(
             "kinds": coded(contents.images["kind"].to_pylist())[0],
             "pairs": decisions.pairs,
             "groups": groups(contents),
+            "special": special_groups(contents),
             "overview": overview_of(contents, decisions),
             "work": work_of(run),
             "index_files": count,

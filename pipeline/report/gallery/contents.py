@@ -13,12 +13,20 @@ from pipeline.ledger.reader import Run
 
 # Why a photo needs a person's eyes: one bit each, the most urgent first.
 REVIEW, LOW, FALLBACK, CLOSE, FAILED = 1, 2, 4, 8, 16
+# What else was special about a photo, one bit each: a person's decision was obeyed, a shape has no
+# crop, borders were left out.
+OVERRIDDEN, SKIPPED, BORDERS = 1, 2, 4
 LOW_CONFIDENCE = "low_confidence"  # the reason of a crop whose only fault it is
 # Of the photos that need eyes for no other reason, the least sure ones are looked at as well.
 CLOSE_SHARE, LEAST_CLOSE, MOST_CLOSE = 0.02, 12, 500
 HEAVY = ("uri", "image", "object_shares")  # columns of crops that are not held in memory
 # Columns that runs of an older release do not have.
-LATER_OF_IMAGES = {"kind": pa.string()}
+LATER_OF_IMAGES = {
+    "kind": pa.string(),
+    "override": pa.string(),
+    "skipped": pa.list_(schema.SKIPPED),
+    "content": schema.BOX,
+}
 LATER_OF_CROPS = {"verdict": pa.string(), "reason": pa.string(), "confidence": pa.float32()}
 
 Flags = NDArray[np.uint8]  # [photos] or [crops]
@@ -35,6 +43,7 @@ class Contents:
     shapes: the shapes of the run, in the order asked.
     shape:  the number of each crop's shape. [crops]
     needs:  why a photo needs eyes, REVIEW … FAILED added up. [N]
+    marks:  what else was special, OVERRIDDEN … BORDERS added up. [N]
     """
 
     images: pa.Table
@@ -43,6 +52,7 @@ class Contents:
     shapes: list[str]
     shape: Places
     needs: Flags
+    marks: Flags
 
     def place_of(self) -> dict[str, int]:
         """The place of each photo by its image_id."""
@@ -73,6 +83,7 @@ def contents_of(run: Run) -> Contents:
         shapes,
         shape[by_photo],
         needs[order],
+        marks_of(images)[order],
     )
 
 
@@ -101,6 +112,15 @@ def needs_of(images: pa.Table, crops: pa.Table, photo: Places) -> Flags:
     needs[others[np.argsort(worst[others], kind="stable")][:few]] |= CLOSE
     needs[pc.not_equal(images["status"], schema.OK).to_numpy()] |= FAILED
     return needs
+
+
+def marks_of(images: pa.Table) -> Flags:
+    """What else was special about each photo: [N]."""
+    skipped = pc.fill_null(pc.list_value_length(images["skipped"]), 0).to_numpy() > 0
+    marks = np.where(images["override"].is_valid().to_numpy(), OVERRIDDEN, 0)
+    marks |= np.where(skipped, SKIPPED, 0)
+    marks |= np.where(images["content"].is_valid().to_numpy(), BORDERS, 0)
+    return marks.astype(np.uint8)
 
 
 def worst_by_photo(crops: pa.Table, photo: Places, count: int) -> NDArray[np.float64]:

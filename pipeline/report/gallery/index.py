@@ -8,7 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.report.gallery.contents import CLOSE, FAILED, FALLBACK, LOW, REVIEW, Contents
+from pipeline.report.gallery.contents import (
+    BORDERS,
+    CLOSE,
+    FAILED,
+    FALLBACK,
+    LOW,
+    OVERRIDDEN,
+    REVIEW,
+    SKIPPED,
+    Contents,
+)
 
 INDEX_PHOTOS = 10_000  # photos in one file of the index
 FIRST = 8  # photos that the landing page shows of a group
@@ -16,6 +26,7 @@ FIRST = 8  # photos that the landing page shows of a group
 # were there more, the last character would stand for the rest.
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 NO_CROP = "-"
+ORDINARY = "photo"  # the kind without a rule of its own
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,7 @@ def index_files(contents: Contents, decisions: Decisions) -> Iterator[dict[str, 
             "status": status[part],
             "kind": kind[part],
             "needs": contents.needs[part].tolist(),
+            "marks": contents.marks[part].tolist(),
             "crops": decisions.letters[part],
         }
 
@@ -108,6 +120,19 @@ def groups(contents: Contents) -> list[dict[str, Any]]:
         found.append(_group("close", "", close))
     order = {"review": 0, "fallback": 1, "close": 2, "error": 3}
     return sorted(found, key=lambda group: (order[group["kind"]], -group["count"]))
+
+
+def special_groups(contents: Contents) -> list[dict[str, Any]]:
+    """Groups of photos that had a rule of their own: kinds, and what `Contents.marks` tells."""
+    kind = np.array([name or "" for name in contents.images["kind"].to_pylist()], object)
+    found = [
+        _group("kind", name, np.flatnonzero(kind == name))
+        for name in sorted(set(kind) - {"", ORDINARY})
+    ]
+    for bit, name in ((OVERRIDDEN, "overridden"), (SKIPPED, "skipped"), (BORDERS, "borders")):
+        if len(places := np.flatnonzero(contents.marks & bit)):
+            found.append(_group("mark", name, places))
+    return found
 
 
 def _group(kind: str, reason: str, places: Any) -> dict[str, Any]:

@@ -247,3 +247,30 @@ def test_a_bucket_names_the_types_that_a_browser_asks_for(s3: str, s3_server: st
         "app/style.css": "text/css; charset=utf-8",
         "data/run.js": "text/javascript; charset=utf-8",
     }
+
+
+def test_photos_with_a_rule_of_their_own_have_groups(tmp_path: Path) -> None:
+    images = [
+        image_row("a", kind="photo"),
+        image_row("b", kind="screenshot", content=[0, 10, 400, 290]),
+        image_row("c", kind="photo", override="c"),
+        image_row("d", kind="photo", skipped=[{"ratio": "1:1", "reason": "never_crop"}]),
+        image_row("e", None, status="corrupt"),
+        image_row("f", kind="photo", skipped=[]),
+    ]
+    run = commit_rows(tmp_path / "out", images, [])
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    special = value_in(tmp_path / "page", "run")["special"]
+    index = value_in(tmp_path / "page", "index/000")
+    found = {
+        (group["kind"], group["reason"]): [index["uris"][place] for place in group["first"]]
+        for group in special
+    }
+    assert found == {
+        ("kind", "screenshot"): ["b"],
+        ("mark", "overridden"): ["c"],
+        ("mark", "skipped"): ["d"],
+        ("mark", "borders"): ["b"],
+    }
+    marks = dict(zip(index["uris"], index["marks"], strict=True))
+    assert marks == {"a": 0, "b": 4, "c": 1, "d": 2, "e": 0, "f": 0}
