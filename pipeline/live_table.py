@@ -6,7 +6,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from pipeline.gate import DEFAULT_GATE, parse_gate
+from pipeline.gate import DEFAULT_GATE, Gate, Term, parse_gate
 from pipeline.inputs.listing import image_id
 from pipeline.inputs.overrides import Overrides
 from pipeline.inputs.within import lies_in
@@ -133,9 +133,10 @@ def go_live(settings: Settings, store: Store, log: Log) -> bool:
         log.say("manual", f"not live yet: `runs.py promote` makes it live in channel {channel}")
         return True
     strict = running.gate != DEFAULT_GATE
-    request = Request(
-        gate=parse_gate(running.gate), strict=strict, behind=True, who=whoami(), why="its commit"
-    )
+    gate = parse_gate(running.gate)
+    if not strict and running.max_error_rate < 1:
+        gate = Gate((*gate.terms, Term("error_rate", "<=", running.max_error_rate)))
+    request = Request(gate=gate, strict=strict, behind=True, who=whoami(), why="its commit")
     outcomes = promote_waiting(store, channel, request)
     for outcome in outcomes:
         _tell(outcome, log)

@@ -133,11 +133,16 @@ class _CheckedFile:
 def _check_file(store: Store, file: DataFile) -> _CheckedFile:
     now, erased = file, frozenset[str]()
     try:
-        if not store.exists(file.key) and (chain := chain_of(store, file.key)):
+        try:
+            data = store.read(file.key)
+        except FileNotFoundError:
+            chain = chain_of(store, file.key)
+            if not chain:
+                raise
             last = chain[-1]
             now = DataFile(file.table, last.key, last.rows, last.bytes, last.sha256)
             erased = frozenset(image_id for one in chain for image_id in one.removed)
-        data = store.read(now.key)
+            data = store.read(now.key)
         if len(data) != now.bytes or hashlib.sha256(data).hexdigest() != now.sha256:
             return _CheckedFile(f"{now.key} was changed: its hash is not the committed one")
         ids = decode_table(data, ["image_id"])["image_id"]

@@ -85,7 +85,8 @@ def carry_out(given: Settings, log: Log, failed: dict[int, str] | None = None) -
     if given.running.dry_run:
         return "done"
     job, ledger = planned.begin()
-    metrics = Figures(statuses={"ok": ledger.rows - len(failed or {}), "throttled": 0})
+    wrong = len(failed or {})
+    metrics = Figures(statuses={"ok": ledger.rows - wrong, "corrupt": wrong})
     for n in ledger.pending():
         ledger.commit_task(n, done(ledger.task_inputs(n), failed), metrics)
     return commit(job, ledger, log, metrics, {})
@@ -142,6 +143,17 @@ def test_a_job_whose_gate_does_not_hold_ends_with_a_word_of_its_own(photos: Path
     assert carry_out(settings(photos, **gate), log) == "done"  # repaired
     assert shown(photos) == ["4.png", "5.png", "6.png", "7.png"]
     assert "4 photos are covered by run" in told(log)  # those that wait for a person
+
+
+def test_more_failures_than_allowed_are_not_made_live_over_good_crops(
+    photos: Path, log: Log
+) -> None:
+    carry_out(settings(photos), log)
+    Image.new("RGB", (32, 24), (9, 0, 0)).save(photos / "9.png")
+    one_failed = {0: "permanent"}
+    assert carry_out(settings(photos, max_error_rate=0.5), log, one_failed) == "over_error_rate"
+    assert "error_rate<=0.5: 1, which does not hold" in told(log)
+    assert shown(photos) == ["0.png", "1.png", "2.png", "3.png"]
 
 
 def test_a_job_that_died_before_it_went_live_is_made_live_by_the_next(

@@ -11,7 +11,7 @@ from pipeline.errors import LedgerError, RecordError
 from pipeline.inputs.listing import image_id
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.erasing import erase
-from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back
+from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, whoami
 from pipeline.ledger.garbage import find_garbage, look_for_garbage, remove_garbage
 from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.ledger import Ledger
@@ -297,3 +297,22 @@ def test_the_words_of_an_entry(store: Store) -> None:
         "ada@desk", "asked by its owner", 1,
     )  # fmt: skip
     assert URIS[1] not in json.dumps(document)
+
+
+def test_who_acts_is_told_with_the_ray_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "ada")
+    monkeypatch.setattr("socket.gethostname", lambda: "desk")
+    for name in ("RAY_JOB_SUBMISSION_ID", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
+        monkeypatch.delenv(name, raising=False)
+    assert whoami() == "ada@desk"
+    config = json.dumps({"metadata": {"job_submission_id": "raysubmit_7"}})
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", config)
+    assert whoami() == "ada@desk (job raysubmit_7)"
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "[")
+    assert whoami() == "ada@desk"
+
+    def nobody() -> str:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert whoami().startswith("uid-")
