@@ -5,7 +5,7 @@ torch and torchvision take seconds to import. They are imported where a `Cropper
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -149,7 +149,7 @@ class Cropper:
             raise UsageError("boxes_px must be [N, 4], finite: x0, y0, x1, y1 in source pixels")
         if (boxes[:, :2] >= boxes[:, 2:]).any():
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
-        (seen,) = self._engine.see([photo_of(image)])
+        (seen,) = self._engine.see([replace(photo_of(image), content_px=None)])
         return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
 
 

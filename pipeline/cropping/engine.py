@@ -12,6 +12,7 @@ from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import ChooserFor
 from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
 from pipeline.cropping.overrides import Override
+from pipeline.cropping.parts import choice_of_whole
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.results import Choice, SkippedShape, scored_candidates, scored_crops
 from pipeline.cropping.scoring import known_or_new_scores, score_function
@@ -48,7 +49,7 @@ class CropEngine:
     def see(
         self, photos: Sequence[Photo], given: Sequence[ListedPhoto] | None = None
     ) -> list[SeenPhoto]:
-        """Send photos to the device and find the objects of each.
+        """Send photos to the device and find the objects of each; of a photo, inside its borders.
 
         given: what the input list tells of each photo; None where there is no list.
 
@@ -56,9 +57,10 @@ class CropEngine:
         """
         if given is None:
             given = [ListedPhoto()] * len(photos)
-        sent = [self.transfer.send(one, self.source.detector_input(one)) for one in photos]
+        parts = [one.content for one in photos]
+        sent = [self.transfer.send(one, self.source.detector_input(one)) for one in parts]
         objects = self.source.objects(sent, given)
-        return [SeenPhoto(one, found) for one, found in zip(sent, objects, strict=True)]
+        return [SeenPhoto(*seen) for seen in zip(sent, objects, photos, strict=True)]
 
     def choose(
         self,
@@ -69,6 +71,8 @@ class CropEngine:
         override: Override | None = None,
     ) -> Choice:
         """Choose the `top_k` best clearly different crops of each shape, in the shapes' order.
+
+        The boxes of what is chosen are in source pixels of the whole photo.
 
         keep_candidates: also return every candidate that was scored.
         override: what a person has said about this photo; it is obeyed.
@@ -103,7 +107,7 @@ class CropEngine:
                 boxes = one.chosen.boxes[:top_k]
                 kept = scored_candidates(shape.name, found, boxes, scores[:top_k])
                 choice.candidates.append(kept)
-        return choice
+        return choice_of_whole(choice, seen.photo, seen.whole or seen.photo)
 
     def score(self, seen: SeenPhoto, boxes_px: Boxes) -> Scores:
         """The network's score [N] of each of boxes_px [N, 4], source pixels. Higher is better.

@@ -77,7 +77,8 @@ class ShapeGuard:
     def active(self) -> bool:
         """Whether any crop of this photo can break a guard."""
         it, has = self.guards, self.protected
-        pairs = ((it.heads, has.heads), (it.faces, has.faces), (it.text, has.text))
+        clear = has.heads[has.clear_heads]
+        pairs = ((it.heads, clear), (it.faces, has.faces), (it.text, has.text))
         asked = any(limit is not None and len(boxes) for limit, boxes in pairs)
         return asked or (it.subject is not None and len(has.subject) > 0)
 
@@ -135,8 +136,8 @@ class ShapeGuard:
         it, has = self.guards, self.protected
         hidden = np.zeros(len(shown.subject_in))
         trips = dict.fromkeys(REASONS, hidden)
-        if it.heads is not None and len(has.heads):
-            shares = (shown.heads_show, shown.heads_in, shown.heads_seen)
+        if it.heads is not None and has.clear_heads.any():
+            shares = (shown.heads_show & has.clear_heads, shown.heads_in, shown.heads_seen)
             trips["head_cut"], covered = _outside(*shares, has.heads, it.heads)
             hidden = hidden + covered
             kept = 1 - shown.heads_seen[:, has.main_heads] <= it.heads + ROUNDING

@@ -1,7 +1,8 @@
 """Tell what of a photo the guards protect: heads, faces, text and the main subject.
 
-Detectors are unsure of small and distant things, so only clear ones are protected: a guard that
-follows a wrong box spoils a good crop. docs/GUARDS.md gives the rules and how well they hold.
+Detectors are unsure of small and distant things. Only clear ones are protected, since a guard that
+follows a wrong box spoils a good crop; heads that are likely are counted where they are cut.
+docs/GUARDS.md gives the rules and how well they hold.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import attention_from
 from pipeline.detectors import Attention, Detections
 
-# A head is clear from this likelihood and this share of the photo's area on, and from this share
-# of the largest such head's area: smaller ones are people behind.
-HEAD_LIKELIHOOD, LEAST_HEAD, BESIDE_LARGEST = 0.5, 0.01, 0.5
+# Least likelihood of a head, least share of the photo's area, and of the largest such head's area:
+# smaller ones are people behind. Likely heads are counted, clear ones guarded.
+LIKELY_HEAD = (0.35, 0.005, 0.25)
+CLEAR_HEAD = (0.5, 0.01, 0.5)
 # Where no person is detected, a head's body is this many heads wide and high, below the head.
 BODY_WH = (2.0, 2.0)
 HEAD_END = 0.5  # a person's head has its centre in the upper half of the person
@@ -33,14 +35,17 @@ NO_SUBJECT = ("face", "text")  # labels: people, things and regions are subjects
 class Protected:
     """Boxes [·, 4] of one photo, float64 xyxy in source pixels, each with an area.
 
-    heads: clear heads. bodies: of each head, of its person. [H, 4]
-    main_heads: those where people look first: the peak of gaze is in the head or its body. [H]
+    heads: likely heads. bodies: of each head, of its person. [H, 4]
+    clear_heads: which of them are guarded. [H]
+    main_heads: which clear ones people look at first: the peak of gaze is in the head or its body.
+        [H]
     faces, text: clear ones. [F, 4], [T, 4]
     subject: parts of the main subject. importance: of each, with the sum 1. [S, 4], [S]
     """
 
     heads: FloatArray
     bodies: FloatArray
+    clear_heads: NDArray[np.bool_]
     main_heads: NDArray[np.bool_]
     faces: FloatArray
     text: FloatArray
@@ -54,14 +59,17 @@ def protected_of(found: Detections, size_wh: tuple[int, int]) -> Protected:
     sides = np.array([*size_wh, *size_wh], np.float64)
     attention = found.attention or attention_from(boxes / sides, scores, found.labels)
     labels = np.array(found.labels, dtype=np.str_)
-    heads = _clear_heads(attention, sides)
+    likely = _these_heads(attention, *LIKELY_HEAD)
+    clear = _these_heads(attention, *CLEAR_HEAD)[likely]
+    heads = attention.heads_rel[likely] * sides
     bodies = _bodies(heads, boxes[labels == "person"], sides)
     focus = np.array(attention.focus_rel()) * sides[:2]
     subject, importance = _main_subject(boxes, scores, labels)
     return Protected(
         heads=heads,
         bodies=bodies,
-        main_heads=_hold(heads, focus) | _hold(bodies, focus),
+        clear_heads=clear,
+        main_heads=clear & (_hold(heads, focus) | _hold(bodies, focus)),
         faces=_clear("face", boxes, scores, labels, sides),
         text=_clear("text", boxes, scores, labels, sides),
         subject=subject,
@@ -69,11 +77,14 @@ def protected_of(found: Detections, size_wh: tuple[int, int]) -> Protected:
     )
 
 
-def _clear_heads(attention: Attention, sides: FloatArray) -> FloatArray:
-    heads = attention.heads_rel[attention.likelihood >= HEAD_LIKELIHOOD] * sides
-    areas = _areas(heads)
-    least = max(LEAST_HEAD * sides[0] * sides[1], BESIDE_LARGEST * max(areas, default=0.0))
-    return np.asarray(heads[areas >= least])
+def _these_heads(
+    attention: Attention, likelihood: float, least: float, beside: float
+) -> NDArray[np.bool_]:
+    """Which heads are likely and large enough, see LIKELY_HEAD: [all heads]."""
+    areas = _areas(attention.heads_rel)  # shares of the photo's area
+    likely = attention.likelihood >= likelihood
+    largest = float(max(areas[likely], default=0.0))
+    return np.asarray(likely & (areas >= max(least, beside * largest)))
 
 
 def _hold(boxes: FloatArray, point: FloatArray) -> NDArray[np.bool_]:

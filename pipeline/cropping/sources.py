@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pipeline.cropping.parts import objects_of_whole, shifted
 from pipeline.cropping.transfer import SentPhoto
 from pipeline.detectors import Detections, Detector, Pixels, SmallInputDetector
 from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
@@ -21,10 +22,18 @@ class SeenPhoto:
     """A photo whose objects are known: all that proposing, scoring and choosing need.
 
     objects: in source pixels, best first, with whatever else the source told of the photo.
+    whole: the photo of which this is the part inside its borders, in whose frame the boxes of
+        objects are not; None: there is no other.
     """
 
     sent: SentPhoto
     objects: Detections
+    whole: Photo | None = None
+
+    @property
+    def objects_px(self) -> Detections:
+        """The objects in source pixels of the whole photo."""
+        return objects_of_whole(self.objects, self.photo, self.whole or self.photo)
 
     @property
     def photo(self) -> Photo:
@@ -124,9 +133,15 @@ class GivenSource:
     ) -> list[Detections]:
         """See `ObjectSource.objects`. Raises DetectError: boxes_missing, boxes_invalid."""
         return [
-            inside(self.boxes.objects_px(listed), one.photo)
+            inside(shifted(self.boxes.objects_px(listed), _back(one.photo)), one.photo)
             for one, listed in zip(photos, given, strict=True)
         ]
+
+
+def _back(part: Photo) -> tuple[int, int]:
+    """From the whole photo's frame, in which a list gives boxes, to that of the part."""
+    x, y = part.origin_px
+    return -x, -y
 
 
 def to_source(objects_view: Detections, photo: Photo) -> Detections:

@@ -9,6 +9,7 @@ import json
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -18,6 +19,7 @@ from pipeline.report.costs import cost_table
 PLAIN_EVERY_S = 10.0
 TERMINAL_EVERY_S = 0.2
 STUCK_EVERY_S = 60.0
+TOLD_REASONS = 3  # of a verdict, in the summary
 
 
 class Log:
@@ -138,6 +140,25 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def verdict_text(verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str:
+    """Say how many crops have which verdict and why: `90 ok, 8 fallback (8 fallback_next), …`.
+
+    verdicts: counts by `ratio|verdict`; reasons: by `verdict|reason`, of which the three commonest
+    are told.
+    """
+    counts: Counter[str] = Counter()
+    for key, count in verdicts.items():
+        counts[key.rpartition("|")[2]] += count
+    parts = []
+    for verdict in ("ok", "fallback", "review"):
+        own = {key.partition("|")[2]: n for key, n in reasons.items() if key.startswith(verdict)}
+        commonest = Counter(own).most_common(TOLD_REASONS)
+        why = ", ".join(f"{count:,} {reason}" for reason, count in commonest)
+        if counts[verdict]:
+            parts.append(f"{counts[verdict]:,} {verdict}" + (f" ({why})" if why else ""))
+    return ", ".join(parts)
+
+
 def summary_lines(summary: dict[str, Any]) -> list[str]:
     """A run's summary for a person: photos by status, crops, rate, time and costs by stage."""
     seconds: dict[str, float] = summary["seconds"]
@@ -151,6 +172,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     if summary.get("overridden"):
         lines.append(f"by override {summary['overridden']:,} photos")
     lines.append(f"crops    {summary['crops']:,}")
+    if summary.get("verdicts"):
+        lines.append(f"verdicts {verdict_text(summary['verdicts'], summary.get('reasons', {}))}")
     if summary.get("images_per_s"):
         lines.append(
             f"speed    {summary['images_per_s']:.1f} photos/s over {duration(summary['wall_s'])}"

@@ -1,12 +1,14 @@
 """The second stage: finds each photo's objects and chooses its crops."""
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.cropping.build import engine_of
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError
+from pipeline.photo.decode import Photo
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import died_before, one_by_one
 from pipeline.stages.meter import Meter
@@ -58,7 +60,7 @@ class DetectScore:
         well = [row for row in task.rows if not row.has_ended]
         start = time.perf_counter()
         try:
-            found = self.engine.see([row.decoded for row in well], [_listed(row) for row in well])
+            found = self.engine.see(list(map(_photo, well)), list(map(_listed, well)))
         except (CropError, RuntimeError):
             return {}
         for row in well:
@@ -68,8 +70,8 @@ class DetectScore:
     def detect(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
         """Find one photo's objects, where `see_all` has not."""
         if row.image_id not in seen:
-            (seen[row.image_id],) = self.engine.see([row.decoded], [_listed(row)])
-        row.objects = seen[row.image_id].objects
+            (seen[row.image_id],) = self.engine.see([_photo(row)], [_listed(row)])
+        row.objects = seen[row.image_id].objects_px
 
     def score(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
         """Choose one photo's crops among scored candidates."""
@@ -79,6 +81,11 @@ class DetectScore:
         row.crops, row.candidates, row.skipped = choice.crops, choice.candidates, choice.skipped
         if self.settings.thumbnails.boxes_only and not self.settings.running.preview:
             row.photo = None  # nobody needs its pixels any more
+
+
+def _photo(row: PhotoRow) -> Photo:
+    """The photo to crop; what a person says of one counts for all of it, borders included."""
+    return row.decoded if row.override is None else replace(row.decoded, content_px=None)
 
 
 def _listed(row: PhotoRow) -> ListedPhoto:

@@ -5,7 +5,7 @@ is plain data (a row of the JSON report), so that it can travel between processe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,8 @@ class Evaluator:
         """Evaluate one photo; one that cannot be judged is a row with another status than ok."""
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
-            photo = decode(read_image(str(example.image), None))
+            # Labels are of the whole photo, so its borders count as part of it.
+            photo = replace(decode(read_image(str(example.image), None)), content_px=None)
             _check_frame(example, photo)
             (seen,) = self.engine.see([photo], [_listed(example)])
             row |= {"width": photo.width_px, "height": photo.height_px}

@@ -29,10 +29,12 @@ def guard(
     subject: Rows = (),
     importance: Sequence[float] = (),
     area: SafeArea = WHOLE,
+    clear: Sequence[bool] = (),
 ) -> ShapeGuard:
     given = Protected(
         heads=array(heads),
         bodies=array(bodies or heads),
+        clear_heads=np.array(clear or [True] * len(heads), bool),
         main_heads=np.array(main or [False] * len(heads), bool),
         faces=array(faces),
         text=array(text),
@@ -81,6 +83,15 @@ def test_the_main_head_may_not_be_left_out() -> None:
     both = guard("off,heads=0.1", [HEAD, other], main=[True, True])
     assert both.reason([300, 0, 600, 300]) is None  # one of the main heads is enough
     assert both.reason([250, 0, 350, 300]) == "head_lost"
+
+
+def test_a_head_that_is_only_likely_is_counted_and_not_guarded() -> None:
+    other = (400, 100, 500, 200)
+    check = guard("off,heads=0.1", [HEAD, other], clear=[True, False])
+    assert check.reason([0, 0, 450, 400]) is None
+    assert check.counts([0, 0, 450, 400]).heads == 1
+    assert check.reason([150, 0, 600, 400]) == "head_cut"
+    assert not guard("off,heads=0.1", [other], clear=[False]).active
 
 
 def test_a_larger_head_counts_more() -> None:

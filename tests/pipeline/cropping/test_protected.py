@@ -31,12 +31,22 @@ def found(
 
 
 def test_a_head_is_clear_where_it_is_likely_and_large() -> None:
-    """A hundredth of the photo is 5,000 square pixels, half of the largest head's 8,100."""
+    """A hundredth of the photo is 5,000 square pixels; half of the largest head is 4,050."""
     large, half, small = (0, 0, 90, 90), (200, 0, 275, 75), (400, 0, 470, 70)
-    assert found(heads=[large, half, small]).heads == pytest.approx(np.array([large, half]))
-    assert len(found(heads=[large, half], likelihood=[0.5, 0.49]).heads) == 1
+    assert found(heads=[large, half, small]).clear_heads.tolist() == [True, True, False]
+    both = found(heads=[large, half], likelihood=[0.5, 0.49])
+    assert both.clear_heads.tolist() == [True, False]
     behind = (200, 0, 280, 80)  # 6,400 of 14,400
-    assert len(found(heads=[(0, 0, 120, 120), behind]).heads) == 1
+    assert found(heads=[(0, 0, 120, 120), behind]).clear_heads.tolist() == [True, False]
+
+
+def test_a_head_counts_where_it_may_be_one() -> None:
+    """From 2,500 square pixels and a quarter of the largest head's 14,400 on, .35 likely."""
+    large, quarter, small = (0, 0, 120, 120), (200, 0, 260, 60), (400, 0, 459, 59)
+    seen = found(heads=[large, quarter, small])
+    assert seen.heads == pytest.approx(np.array([large, quarter]))
+    assert len(found(heads=[(0, 0, 49, 49)]).heads) == 0
+    assert len(found(heads=[large, quarter], likelihood=[0.35, 0.34]).heads) == 1
 
 
 def test_a_body_is_the_smallest_person_or_what_is_below_the_head() -> None:

@@ -1,0 +1,86 @@
+"""Crop a part of a photo, inside its borders, and tell what came out in the whole photo's frame.
+
+Everything between is done as if the part were a photo of its own: `Photo.content`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.boxes import FloatArray
+from pipeline.cropping.results import Choice, ScoredCandidates, ScoredCrop
+from pipeline.detectors import Attention, Detections
+from pipeline.photo.decode import Photo
+
+Origin = tuple[int, int]  # x, y of a part's upper left corner in the whole photo, source pixels
+
+
+def shifted(objects: Detections, origin: Origin) -> Detections:
+    """Objects moved by an origin, in pixels. What else their source told stays as it is."""
+    return replace(objects, boxes=objects.boxes + np.array([*origin, *origin], np.float32))
+
+
+def objects_of_whole(objects: Detections, part: Photo, whole: Photo) -> Detections:
+    """Objects of a part in pixels of the whole photo, with what people look at in all of it."""
+    if part.origin_px == (0, 0) and (part.width_px, part.height_px) == _sides(whole):
+        return objects
+    moved = shifted(objects, part.origin_px)
+    if moved.attention is None:
+        return moved
+    return replace(moved, attention=attention_of_whole(moved.attention, part, whole))
+
+
+def attention_of_whole(attention: Attention, part: Photo, whole: Photo) -> Attention:
+    """Maps and heads of a part as those of the whole photo; nobody looks at the borders.
+
+    The maps have as many cells as before.
+    """
+    sides, origin = np.array(_sides(whole), np.float64), np.array(part.origin_px, np.float64)
+    own = np.array([part.width_px, part.height_px], np.float64)
+    low, high = origin / sides, (origin + own) / sides
+    rows = _spread(attention.gaze.shape[0], low[1], high[1])
+    columns = _spread(attention.gaze.shape[1], low[0], high[0])
+    kept_rows = _spread(attention.kept.shape[0], low[1], high[1])
+    kept_columns = _spread(attention.kept.shape[1], low[0], high[0])
+    # A cell of `kept` is a mean over its area, one of `gaze` a sum.
+    area = float(np.prod(high - low))
+    return Attention(
+        rows @ attention.gaze @ columns.T,
+        kept_rows @ attention.kept @ kept_columns.T * area,
+        attention.heads_rel * np.tile(high - low, 2) + np.tile(low, 2),
+        attention.likelihood,
+    )
+
+
+def choice_of_whole(choice: Choice, part: Photo, whole: Photo) -> Choice:
+    """What was chosen in a part, in pixels of the whole photo."""
+    if part.origin_px == (0, 0):
+        return replace(choice, objects_px=objects_of_whole(choice.objects_px, part, whole))
+    edges = np.array([*part.origin_px, *part.origin_px], np.float32)
+
+    def moved(crop: ScoredCrop) -> ScoredCrop:
+        x0, y0, x1, y1 = (np.array(crop.box_px, np.float32) + edges).tolist()
+        return replace(crop, box_px=(x0, y0, x1, y1))
+
+    kept = [
+        ScoredCandidates(one.ratio, one.boxes_px + edges, one.scores) for one in choice.candidates
+    ]
+    objects = objects_of_whole(choice.objects_px, part, whole)
+    return Choice(objects, [moved(crop) for crop in choice.crops], kept, choice.skipped)
+
+
+def _sides(photo: Photo) -> tuple[int, int]:
+    return photo.width_px, photo.height_px
+
+
+def _spread(count: int, low: float, high: float) -> FloatArray:
+    """Share of each of `count` cells of a part in each of as many cells of the whole: [C, C].
+
+    The part reaches from low to high, shares of the whole. A column adds up to 1.
+    """
+    cells, own = np.linspace(0, 1, count + 1), np.linspace(low, high, count + 1)
+    first = np.maximum(own[None, :-1], cells[:-1, None])
+    last = np.minimum(own[None, 1:], cells[1:, None])
+    return np.asarray(np.clip(last - first, 0, None) * count / (high - low))
