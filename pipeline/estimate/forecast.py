@@ -10,7 +10,7 @@ others use more, or less, than while the sample ran is outside the range.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,30 +20,16 @@ from msgspec.structs import replace
 
 from pipeline.estimate.measure import Measured
 from pipeline.estimate.prices import HOUR_S, Taken, cost_of
+from pipeline.estimate.ranges import Draws, Range, percentiles, wilson
 from pipeline.ledger.figures import Cost, Figures
 from pipeline.report.costs import limits
 from pipeline.schema import OK
 from pipeline.settings import EstimateSettings
 
 REPEATS = 2_000  # of the bootstrap
-Z = 1.959964  # of a normal distribution: 95 % lie within ± Z standard deviations
 PAGE = 1_000  # objects in one answer to a list request
 MILLION = 1_000_000
 SEED = 12
-
-Draws = np.ndarray  # [REPEATS] one figure in every repeat of the bootstrap
-
-
-@dataclass(frozen=True)
-class Range:
-    """A figure, and the range that holds it in 95 of 100 samples."""
-
-    value: float
-    low: float
-    high: float
-
-    def times(self, factor: float) -> "Range":
-        return Range(self.value * factor, self.low * factor, self.high * factor)
 
 
 @dataclass(frozen=True)
@@ -54,7 +40,7 @@ class Forecast:
     start_s:         until the first photo is scored; fixed_s: all that does not grow with photos
     core_hours, gpu_hours: that are paid for; cpu_hours, gpu_work_hours: that are busy
     failed, by_status: photos that fail; those without crops by status, left out on purpose or not
-    review:          crops that a person should look at
+    review, by_reason: crops that a person should look at; crops by verdict and reason
     limits:          what keeps the run from being faster, in words
     cost:            money by part, and in all; per million photos
     """
@@ -77,6 +63,7 @@ class Forecast:
     failed: Range
     by_status: dict[str, Range]
     review: Range
+    by_reason: dict[str, Range]
     limits: str
     cost: dict[str, float]
     cost_total: Range
@@ -125,20 +112,26 @@ class _Forecaster:
             photos_per_s=photos_per_s,
             core_hours=wall_s.times(machines.cores / HOUR_S),
             gpu_hours=wall_s.times(machines.gpus / HOUR_S),
-            cpu_hours=_plus(self.per_photo(_cpu_s), started_s).times(1 / HOUR_S),
+            cpu_hours=self.per_photo(_cpu_s).plus(started_s).times(1 / HOUR_S),
             gpu_work_hours=self.per_photo(_gpu_s).times(1 / HOUR_S),
             gets=gets,
             puts=puts,
             read_bytes=read,
             written_bytes=written,
             crops=self.per_photo(lambda figures: figures.crops),
-            failed=self.share(self.total.failed, self.sampled).times(self.photos),
+            failed=self.share(self.total.failed).times(self.photos),
             by_status={
-                status: self.share(count, self.sampled).times(self.photos)
+                status: self.share(count).times(self.photos)
                 for status, count in sorted(self.total.statuses.items(), key=lambda one: -one[1])
                 if status != OK
             },
-            review=self.review(),
+            review=self.crops_like(
+                sum(n for key, n in self.total.verdicts.items() if key.endswith("|review"))
+            ),
+            by_reason={
+                key: self.crops_like(count)
+                for key, count in sorted(self.total.reasons.items(), key=lambda one: -one[1])
+            },
             limits=limits(self.costs(), machines, wall_s.value, sample.start_s),
             cost=cost,
             cost_total=total,
@@ -152,7 +145,7 @@ class _Forecaster:
         each, draws = self.mean(sample.work)
         wall_s = sample.wall_s + (self.photos * each - done) / self.rate
         walls_s = sample.wall_s + (self.photos * draws - done) / self.rates
-        return _range(wall_s, walls_s), _range(self.rate / each, self.rates / draws)
+        return percentiles(wall_s, walls_s), percentiles(self.rate / each, self.rates / draws)
 
     def mean(self, figure: Callable[[Figures], float]) -> tuple[float, Draws]:
         """A figure for one photo: from the sample, and in every repeat of the bootstrap."""
@@ -164,7 +157,7 @@ class _Forecaster:
 
     def per_photo(self, figure: Callable[[Figures], float]) -> Range:
         """A figure of all photos that grows with their number."""
-        return _range(*self.mean(figure)).times(self.photos)
+        return percentiles(*self.mean(figure)).times(self.photos)
 
     def requests(self) -> tuple[Range, Range]:
         """Requests that read, and those that write or list: of photos, and of tasks.
@@ -179,8 +172,8 @@ class _Forecaster:
         task_puts = self.run_tasks * (asked.get("put", 0) - puts) / per_task
         pages = math.ceil(self.photos / PAGE) + math.ceil(self.run_tasks / PAGE)
         return (
-            _plus(self.per_photo(lambda one: _requests(one.costs, "read")), task_gets),
-            _plus(self.per_photo(lambda one: _requests(one.costs, "encode")), task_puts + pages),
+            self.per_photo(lambda one: _requests(one.costs, "read")).plus(task_gets),
+            self.per_photo(lambda one: _requests(one.costs, "encode")).plus(task_puts + pages),
         )
 
     def read(self) -> Range:
@@ -190,24 +183,18 @@ class _Forecaster:
         known = float(pc.sum(self.inputs["bytes"]).as_py() or 0)
         return Range(known, known, known)
 
-    def review(self) -> Range:
-        """Crops that break a guard or have low confidence.
+    def share(self, count: float) -> Range:
+        """The share of the photos that so many of the sample are."""
+        return wilson(count, self.sampled, self.unknown)
+
+    def crops_like(self, count: int) -> Range:
+        """How many crops of the run are like so many of the sample.
 
         The crops of one photo are alike, so the sample counts as so many photos, not crops.
         """
-        tripped = sum(n for key, n in self.total.verdicts.items() if key.endswith("|review"))
         crops = max(self.total.crops, 1)
-        share = self.share(tripped / crops * self.sampled, self.sampled)
-        return share.times(self.per_photo(lambda figures: figures.crops).value)
-
-    def share(self, count: float, of: int) -> Range:
-        """A share by Wilson's interval."""
-        share, spread = count / of, Z * Z / of
-        middle = (share + spread / 2) / (1 + spread)
-        half = Z * math.sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
-        low, high = middle - half, middle + half
-        low, high = (share + (end - share) * self.unknown for end in (low, high))
-        return Range(share, max(0.0, low), min(1.0, high))
+        share = self.share(count / crops * self.sampled)
+        return share.times(self.photos * self.total.crops / self.sampled)
 
     def costs(self) -> dict[str, Cost]:
         """The costs of all photos, for the words on what limits the run."""
@@ -223,15 +210,6 @@ class _Forecaster:
             )
             for stage, cost in self.total.costs.items()
         }
-
-
-def _range(value: float, draws: Sequence[float] | Draws) -> Range:
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Range(value, min(float(low), value), max(float(high), value))
-
-
-def _plus(one: Range, more: float) -> Range:
-    return Range(one.value + more, one.low + more, one.high + more)
 
 
 def _requests(costs: Mapping[str, Cost], stage: str) -> int:

@@ -3,7 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from pipeline.estimate.forecast import Forecast, Range
+from pipeline.estimate.forecast import Forecast
+from pipeline.estimate.ranges import Range
 from pipeline.report.progress import duration
 
 GIGABYTE = 1e9
@@ -33,6 +34,7 @@ def lines(told: Forecast) -> list[str]:
     out += [f"               {_number(one)} {status}" for status, one in told.by_status.items()]
     out += [
         f"  to look at   {_number(told.review)} of {told.crops.value:,.0f} crops",
+        *(f"               {_number(one)} {key}" for key, one in told.by_reason.items()),
         f"  limit        {told.limits}",
         f"  cost         {_number(told.cost_total, 2)}: "
         + ", ".join(f"{name} {money:,.2f}" for name, money in told.cost.items()),

@@ -133,10 +133,12 @@ class Session:
 
 
 def limits(costs: Mapping[str, Cost], machines: Machines, wall_s: float, start_s: float) -> str:
-    """Say in one sentence what kept a session from being faster.
+    """Say in one sentence what kept a session from being faster; "" where nothing was measured.
 
     costs: of its tasks; start_s: from its begin to the first photo that was scored.
     """
+    if not costs:
+        return ""
     if start_s > wall_s / 2:
         return f"starting limits: {start_s:.0f} of {wall_s:.0f} s went by before the first scoring"
     cpu_s = sum(cost.cpu_s for cost in costs.values())

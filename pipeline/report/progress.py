@@ -181,5 +181,5 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     lines.append("time     seconds of work by stage")
     lines += [f"  {name:<8}{s:>9.1f}  {100 * s / total:3.0f} %" for name, s in seconds.items()]
     lines += cost_table(summary.get("costs", {}))
-    lines += [f"limit    {summary['limits']}"] if "limits" in summary else []
+    lines += [f"limit    {summary['limits']}"] if summary.get("limits") else []
     return lines

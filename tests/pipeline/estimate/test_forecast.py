@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.estimate.forecast import Forecast, Range, forecast
+from pipeline.estimate.forecast import Forecast, forecast
 from pipeline.estimate.measure import Measured, measured
 from pipeline.estimate.prices import Taken, cost_of
+from pipeline.estimate.ranges import Range
 from pipeline.estimate.tell import document, lines
 from pipeline.ledger.figures import Cost, Figures
 from pipeline.report.costs import Machines
@@ -33,6 +34,7 @@ def task(score_s: float = 8.0, photos: int = 10, failed: int = 0, review: int = 
         statuses={"ok": photos - failed, "corrupt": failed} if failed else {"ok": photos},
         crops=2 * (photos - failed),
         verdicts={"1:1|ok": 2 * (photos - failed) - review, "1:1|review": review},
+        reasons={"review|head_cut": review} if review else {},
         bytes=2_000 * photos,
         costs={
             "read": Cost(cpu_s=0.5, requests=photos),
@@ -122,9 +124,13 @@ def test_nothing_that_failed_does_not_mean_that_nothing_will() -> None:
 
 def test_crops_to_look_at_are_counted_as_crops_and_ranged_as_photos() -> None:
     """2 of 20 crops a task: a tenth of 20,000,000 crops, as exact as 100 photos make it."""
-    review = told([task(review=2)] * 10, photos=10_000_000).review
+    found = told([task(review=2)] * 10, photos=10_000_000)
+    review = found.review
     assert review.value == pytest.approx(2e6)
     assert (review.low, review.high) == pytest.approx((1.1046e6, 3.4874e6), rel=1e-3)
+    assert found.by_reason == {"review|head_cut": review}
+    (line,) = (line for line in lines(found) if line.endswith(" review|head_cut"))
+    assert line.split()[0] == "2,000,000"
 
 
 def test_cost_is_the_sum_of_its_parts() -> None:

@@ -97,5 +97,9 @@ def test_a_session_times_itself_and_counts_its_own_tasks() -> None:
     }
 
 
+def test_tasks_that_measured_nothing_limit_nothing() -> None:
+    assert limits({}, TWO_CORES, 30.0, 5.0) == ""
+
+
 def test_a_session_without_work_tells_nothing() -> None:
     assert Session().facts() == {}
