@@ -8,6 +8,7 @@ from pipeline.estimate.ranges import Range
 from pipeline.report.progress import duration
 
 GIGABYTE = 1e9
+SMALL_DIGITS = 4  # of figures below 1
 
 
 def document(told: Forecast) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def lines(told: Forecast) -> list[str]:
         *(f"               {_number(one)} {key}" for key, one in told.by_reason.items()),
         f"  limit        {told.limits}",
         f"  cost         {_number(told.cost_total, 2)}: "
-        + ", ".join(f"{name} {money:,.2f}" for name, money in told.cost.items()),
+        + ", ".join(f"{part} {_number(Range(m, m, m), 2)}" for part, m in told.cost.items()),
         f"               {_number(told.cost_per_million, 2)} for a million photos",
     ]
     return out
@@ -45,6 +46,7 @@ def lines(told: Forecast) -> list[str]:
 
 def _number(one: Range, digits: int = 0) -> str:
     """`1,200 (1,100 to 1,300)`; the value alone where the range is as narrow as the digits."""
+    digits = SMALL_DIGITS if digits and one.value < 1 else digits
     value, low, high = (f"{number:,.{digits}f}" for number in (one.value, one.low, one.high))
     return value if low == high == value else f"{value} ({low} to {high})"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.cropping.decide import LOW_CONFIDENCE
 from pipeline.report.telemetry import CONFIDENCE, METRICS
 from tests.infra.manifests import INFRA, ROOT, documents
 
@@ -60,6 +61,13 @@ def test_rates_are_taken_of_counters_alone(title: str, expression: str) -> None:
 def test_every_figure_is_drawn_somewhere() -> None:
     drawn = {name for _, expression in EXPRESSIONS for name in figures_of(expression)}
     assert drawn == set(METRICS)
+
+
+def test_a_normal_share_of_low_confidence_wakes_nobody_for_guards() -> None:
+    """Crops with low confidence are to be reviewed too, and there are some in every night."""
+    (expression,) = (e for title, e in EXPRESSIONS if title == "CropRunGuardTrips")
+    assert 'reason!="low_confidence"' in expression
+    assert LOW_CONFIDENCE == "low_confidence"
 
 
 def test_every_alert_leads_to_a_section_of_the_runbook() -> None:
