@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Boxes, FloatArray, iou, to_whole_pixels
+from pipeline.boxes import Boxes, FloatArray, to_whole_pixels
+from pipeline.cropping.chosen import Chosen, pick_distinct, rivals_of
 from pipeline.cropping.confidence import (
     ConfidenceFeatures,
     confidence_features,
@@ -34,40 +35,10 @@ from pipeline.cropping.search import Score, SearchResult, farthest_points
 from pipeline.detectors import Detections
 from pipeline.shapes import Shape
 
-# Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
-# of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
-DISTINCT_IOU = 0.7
 # Taken off a crop's value for each level of breaking guards: more than any two values differ by.
 LEVEL_COST = 1e6
 # Of other boxes than the candidates, `ScoreChooser` scores this many, far apart.
 SCORED_OTHERS = 64
-
-
-class Chosen(NamedTuple):
-    """Crops that are clearly different, best first, in whole source pixels inside the photo.
-
-    choice: the number that decided, higher is better; comparable within one shape of one photo.
-    levels: how badly each breaks guards, see `ShapeGuard.levels`; None: no guard is broken. Crops
-        of a lower level are ranked first, and by `choice` within a level.
-    rivals: the highest value of a candidate that is clearly different from each, whatever guards
-        it breaks; -inf where none is different. None: not known.
-    """
-
-    boxes: Boxes  # [K, 4]
-    choice: FloatArray  # [K]
-    levels: NDArray[np.int64] | None = None  # [K]
-    rivals: FloatArray | None = None  # [K]
-
-    def passes(self, rank: int) -> bool:
-        """Whether the crop of this rank breaks no guard."""
-        return self.levels is None or not self.levels[rank]
-
-    def lead(self, rank: int) -> float | None:
-        """How much the crop of this rank leads over the next; None for one of another level."""
-        is_last = rank + 1 == len(self.boxes)
-        if is_last or (self.levels is not None and self.levels[rank] != self.levels[rank + 1]):
-            return None
-        return float(self.choice[rank]) - float(self.choice[rank + 1])
 
 
 class Chooser(Protocol):
@@ -297,25 +268,3 @@ def active_guard(guard_of: GuardOf | None, shape: Shape) -> ShapeGuard | None:
 def below(values: FloatArray, levels: NDArray[np.int64]) -> FloatArray:
     """Values [N] put below all those of a lower level: [N]."""
     return np.asarray(values - LEVEL_COST * levels)
-
-
-def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -> list[int]:
-    """Places of the highest value, then of the highest clearly different from all before it, ….
-
-    boxes [N, 4], values [N]; -inf is not taken. At most `count` places. Equal values: the first.
-    """
-    left = np.flatnonzero(values > -np.inf)
-    order: list[int] = []
-    while len(left) and len(order) < count:
-        order.append(int(left[values[left].argmax()]))
-        left = left[iou(boxes[order[-1]], boxes[left]) < DISTINCT_IOU]
-    return order
-
-
-def rivals_of(boxes: Boxes, candidates: Boxes, values: FloatArray) -> FloatArray:
-    """The highest of the values [N] of candidates clearly different from each of boxes [K, 4]: [K].
-
-    -inf where no candidate is different.
-    """
-    different = iou(boxes[:, None], candidates) < DISTINCT_IOU  # [K, N]
-    return np.asarray(np.where(different, values, -np.inf).max(axis=1))

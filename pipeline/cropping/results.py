@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.boxes import Boxes, shares_inside
-from pipeline.cropping.choose import Chosen
+from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.search import Scores, SearchResult
 from pipeline.detectors import Detections
 
@@ -25,9 +25,9 @@ class ScoredCrop:
 
     box_px: x0, y0, x1, y1 in source pixels, half-open.
     score: the network's, of this crop.
-    choice: the number that decided, see `choose.Chosen`; None where none did.
+    choice: the number that decided, see `chosen.Chosen`; None where none did.
     margin: its choice minus that of the crop ranked next, which is clearly different from it and
-        from those before (`choose.DISTINCT_IOU`) and breaks guards no more; None where there is
+        from those before (`chosen.DISTINCT_IOU`) and breaks guards no more; None where there is
         none. Small margins mark photos with two good answers.
     object_shares: the share of each object's area inside the crop, in the objects' order.
     objects_cut: how many objects are partly, not wholly, inside (CUT_SHARES). Regions (label

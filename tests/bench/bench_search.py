@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 from pipeline.boxes import Boxes, iou
 from pipeline.cropping.build import assemble, make_source
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import DISTINCT_IOU
+from pipeline.cropping.chosen import DISTINCT_IOU
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.scoring import score_function
 from pipeline.cropping.search import (

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.boxes import shares_inside
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import OverlapChooser, ScoreChooser, pick_distinct
+from pipeline.cropping.choose import OverlapChooser, ScoreChooser
+from pipeline.cropping.chosen import pick_distinct
 from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.search import SearchResult, exhaustive
 from pipeline.detectors import Attention, Detections

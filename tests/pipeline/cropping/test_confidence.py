@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.boxes import iou
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import DISTINCT_IOU, Chosen, OverlapChooser, ScoreChooser
+from pipeline.cropping.choose import OverlapChooser, ScoreChooser
+from pipeline.cropping.chosen import DISTINCT_IOU, Chosen
 from pipeline.cropping.confidence import (
     TERMS,
     ConfidenceFeatures,

@@ -9,7 +9,8 @@ import torch
 
 from pipeline.cropping.build import assemble
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import Chosen, OverlapChooser
+from pipeline.cropping.choose import OverlapChooser
+from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.search import SearchResult
 from pipeline.cropping.sources import DetectorSource, SeenPhoto

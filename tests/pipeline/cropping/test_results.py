@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pipeline.cropping.choose import Chosen
+from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.results import scored_candidates, scored_crops
 from pipeline.cropping.search import SearchResult
 from pipeline.detectors import Detections

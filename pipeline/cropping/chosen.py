@@ -1,0 +1,63 @@
+"""The crops that a chooser takes of one shape, and which of many are clearly different."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import Boxes, FloatArray, iou
+
+# Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
+# of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
+DISTINCT_IOU = 0.7
+
+
+class Chosen(NamedTuple):
+    """Crops that are clearly different, best first, in whole source pixels inside the photo.
+
+    choice: the number that decided, higher is better; comparable within one shape of one photo.
+    levels: how badly each breaks guards, see `ShapeGuard.levels`; None: no guard is broken. Crops
+        of a lower level are ranked first, and by `choice` within a level.
+    rivals: the highest value of a candidate that is clearly different from each, whatever guards
+        it breaks; -inf where none is different. None: not known.
+    """
+
+    boxes: Boxes  # [K, 4]
+    choice: FloatArray  # [K]
+    levels: NDArray[np.int64] | None = None  # [K]
+    rivals: FloatArray | None = None  # [K]
+
+    def passes(self, rank: int) -> bool:
+        """Whether the crop of this rank breaks no guard."""
+        return self.levels is None or not self.levels[rank]
+
+    def lead(self, rank: int) -> float | None:
+        """How much the crop of this rank leads over the next; None for one of another level."""
+        is_last = rank + 1 == len(self.boxes)
+        if is_last or (self.levels is not None and self.levels[rank] != self.levels[rank + 1]):
+            return None
+        return float(self.choice[rank]) - float(self.choice[rank + 1])
+
+
+def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -> list[int]:
+    """Places of the highest value, then of the highest clearly different from all before it, ….
+
+    boxes [N, 4], values [N]; -inf is not taken. At most `count` places. Equal values: the first.
+    """
+    left = np.flatnonzero(values > -np.inf)
+    order: list[int] = []
+    while len(left) and len(order) < count:
+        order.append(int(left[values[left].argmax()]))
+        left = left[iou(boxes[order[-1]], boxes[left]) < DISTINCT_IOU]
+    return order
+
+
+def rivals_of(boxes: Boxes, candidates: Boxes, values: FloatArray) -> FloatArray:
+    """The highest of the values [N] of candidates clearly different from each of boxes [K, 4]: [K].
+
+    -inf where no candidate is different.
+    """
+    different = iou(boxes[:, None], candidates) < DISTINCT_IOU  # [K, N]
+    return np.asarray(np.where(different, values, -np.inf).max(axis=1))
