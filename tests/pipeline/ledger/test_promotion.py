@@ -249,6 +249,17 @@ def test_earlier_runs_are_live_until_and_after_the_first_promotion(store: Store)
         rollback(store, CHANNEL)
 
 
+def test_a_run_of_an_earlier_release_that_comes_later_is_a_candidate(store: Store) -> None:
+    first = commit(store, make_inputs(2), mark=" new")
+    go(store)
+    late = run_all(open_ledger(store, make_inputs(3)), mark=" late")  # its job knows no promotion
+    assert marks(store) == {0: "new", 1: "new"}
+    assert standing(store).state(late) == "candidate"
+    assert night(store, make_inputs(3))[1].waiting == {late.run_id: 3}
+    assert promote(store, late.run_id, Request(behind=True)).decision == "promoted"
+    assert read_channel(store, CHANNEL).runs == (late.run_id, first)  # it was committed later
+
+
 def test_what_every_run_is(store: Store) -> None:
     live = commit(store, make_inputs(1))
     go(store)
