@@ -147,7 +147,8 @@ def limits(costs: Mapping[str, Cost], machines: Machines, wall_s: float, start_s
     gpus_busy = gpu_s / (machines.gpus * (wall_s - start_s)) if machines.gpus else 0.0
     cores = f"{machines.cores:g} cores busy {100 * cores_busy:.0f} % of the time"
     if gpus_busy >= max(BUSY, cores_busy):
-        return f"scoring limits: {machines.gpus:g} GPUs busy {100 * gpus_busy:.0f} % of the time"
+        gpus = f"{machines.gpus:g} GPU{'' if machines.gpus == 1 else 's'}"
+        return f"scoring limits: {gpus} busy {100 * gpus_busy:.0f} % of the time"
     if cores_busy >= BUSY:
         most = max(costs, key=lambda stage: costs[stage].cpu_s)
         share = 100 * costs[most].cpu_s / cpu_s

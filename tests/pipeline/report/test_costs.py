@@ -57,7 +57,7 @@ def test_the_summary_has_costs_and_what_limited_the_run() -> None:
         # 18 GPU s in 30 - 10 s: 90 %; the cores were at 50 s of 480.
         (
             {**COSTS, "detect": Cost(gpu_s=18.0)}, ONE_GPU, 10.0,
-            "scoring limits: 1 GPUs busy 90 % of the time",
+            "scoring limits: 1 GPU busy 90 % of the time",
         ),
         # Neither the GPU (25 %) nor the cores: 260 s of waiting are more than 50 s of work.
         (
