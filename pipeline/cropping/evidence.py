@@ -1,18 +1,20 @@
 """What is known of a photo when a crop is chosen, in one frame: shares of the photo's sides.
 
 Objects and heads have weights that rise smoothly with their likelihood (`ramp`). A threshold would
-make crops jump: an object of likelihood .299 in one copy of a photo has .301 in another.
+make crops jump: an object of likelihood .299 in one copy of a photo has .301 in another. For the
+same reason heads and bodies are votes where the source tells them (`Votes`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.boxes import FloatArray
 from pipeline.cropping.maps import Integral
-from pipeline.detectors import Attention, Detections
+from pipeline.detectors import Attention, Detections, Votes
+from pipeline.detectors.attention import ramp
 
 # Weights rise from 0 at the first to 1 at the second: of heads over their likelihood (precision
 # on EyeCrowd is .45 at .2 and .63 at .4), of other objects over the detector's score.
@@ -20,6 +22,11 @@ HEAD_RAMP = (0.2, 0.6)
 OBJECT_RAMP = (0.25, 0.5)
 # A head of this share of the photo counts fully, a smaller one by the fourth root of its share.
 FULL_HEAD = 0.01
+# Of votes for heads: one of this share of the photo, as in a portrait, counts LARGE_COUNT times as
+# much as a tiny one in a crowd; between them, by the square root of the share.
+LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
+# A body of this share of the photo counts fully, a smaller one by the square root of its share.
+FULL_BODY = 0.12
 # Where no source tells heads: a face grown by this share of its sides, or, of a person or a thing
 # taller than wide without a face, the upper quarter.
 HEAD_ROOM, HEAD_SHARE = 0.3, 0.25
@@ -44,6 +51,8 @@ class Evidence:
     object_weights: FloatArray
     text: FloatArray
     text_weights: FloatArray
+    head_votes: Votes  # how many heads each vote stands for, large ones up to LARGE_COUNT times
+    body_votes: Votes  # people and things; the larger, the more they count
 
 
 def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
@@ -55,6 +64,8 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
     is_object = ~is_text & np.array([label != "face" for label in found.labels], bool)
     areas = np.prod(attention.heads_rel[:, 2:] - attention.heads_rel[:, :2], axis=1)
     size = np.minimum(1.0, (areas / FULL_HEAD) ** 0.25)
+    sure_heads = ramp(attention.likelihood, *HEAD_RAMP)
+    sure_objects = ramp(scores[is_object], *OBJECT_RAMP)
     return Evidence(
         maps=Integral(
             np.stack(
@@ -67,18 +78,33 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
         ),
         gaze_mean=centre_of_mass(attention.gaze),
         heads=attention.heads_rel,
-        head_weights=ramp(attention.likelihood, *HEAD_RAMP) * size,
+        head_weights=sure_heads * size,
         objects=boxes[is_object],
-        object_weights=ramp(scores[is_object], *OBJECT_RAMP),
+        object_weights=sure_objects,
         text=boxes[is_text],
         text_weights=scores[is_text],
+        head_votes=_large_more(attention.head_votes or Votes(attention.heads_rel, sure_heads)),
+        body_votes=_small_less(attention.body_votes) or Votes(boxes[is_object], sure_objects),
     )
 
 
-def ramp(values: FloatArray, low: float, high: float) -> FloatArray:
-    """0 up to `low`, 1 from `high` on, 3t² - 2t³ between them."""
-    t = np.clip((values - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t))
+def _large_more(heads: Votes) -> Votes:
+    """Votes for heads of which the large ones count more."""
+    large = _share_of_side(heads, LARGE_HEAD)
+    return replace(heads, counts=heads.counts * (1 + (LARGE_COUNT - 1) * large))
+
+
+def _small_less(bodies: Votes | None) -> Votes | None:
+    """Votes for bodies of which the small ones count less."""
+    if bodies is None:
+        return None
+    return replace(bodies, counts=bodies.counts * _share_of_side(bodies, FULL_BODY))
+
+
+def _share_of_side(votes: Votes, full: float) -> FloatArray:
+    """Mean side of the boxes over that of a box whose area is `full`, at most 1: [V]."""
+    areas = np.prod(votes.boxes_rel[:, 2:] - votes.boxes_rel[:, :2], axis=1)
+    return np.asarray(np.minimum(1.0, np.sqrt(areas / full)))
 
 
 def centre_of_mass(cells: FloatArray) -> tuple[float, float]:

@@ -14,23 +14,21 @@ from pipeline.cropping.evidence import Evidence
 TINY = 1e-9  # share of the photo: least area of a box that is divided by
 
 
-def head_penalty(boxes: FloatArray, evidence: Evidence, cut: float, crowd: float) -> FloatArray:
-    """Penalty for heads left out or cut: 1 for the only, certain head of a photo left out: [N].
-
-    A head left out counts 1, half a head 0.5 + `cut`. The sum is divided by the number of heads to
-    the power of `crowd`: at 1 a crowd counts as much as one head.
-    """
-    return _penalty(boxes, evidence.heads, evidence.head_weights, cut, 1.0, crowd)
+def head_penalty(boxes: FloatArray, evidence: Evidence, cut: float) -> FloatArray:
+    """How many heads boxes [N, 4] leave out or cut: [N]. Half a head counts 0.5 + `cut`."""
+    heads = evidence.head_votes
+    inside = shares_of(boxes, heads.boxes_rel)
+    return np.asarray(((1 + 4 * cut * inside) * (1 - inside)) @ heads.counts)
 
 
-def object_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
-    """Penalty for people, things and regions cut: 1 for half of the only, certain one: [N]."""
-    return _penalty(boxes, evidence.objects, evidence.object_weights, 1.0, 0.0, 1.0)
+def body_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
+    """Penalty for people and things cut: 1 for half of the only, certain one: [N]."""
+    return _cut(boxes, evidence.body_votes.boxes_rel, evidence.body_votes.counts)
 
 
 def text_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     """Penalty for text cut: 1 for half of the only block; 0 where whole or left out: [N]."""
-    return _penalty(boxes, evidence.text, evidence.text_weights, 1.0, 0.0, 1.0)
+    return _cut(boxes, evidence.text, evidence.text_weights)
 
 
 def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
@@ -54,27 +52,19 @@ def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
 
 def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
     """Share of the area of each of others [M, 4] inside each of boxes [N, 4]: [N, M]."""
-    high = np.minimum(boxes[:, None, 2:], others[:, 2:])
-    sides = np.clip(high - np.maximum(boxes[:, None, :2], others[:, :2]), 0, None)
+    wide = np.minimum(boxes[:, 2, None], others[:, 2]) - np.maximum(boxes[:, 0, None], others[:, 0])
+    high = np.minimum(boxes[:, 3, None], others[:, 3]) - np.maximum(boxes[:, 1, None], others[:, 1])
     areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
-    return np.asarray(sides[..., 0] * sides[..., 1] / np.maximum(areas, TINY))
+    shared = np.maximum(wide, 0) * np.maximum(high, 0)
+    return np.asarray(shared / np.maximum(areas, TINY))
 
 
-def _penalty(
-    boxes: FloatArray,
-    others: FloatArray,
-    weights: FloatArray,
-    cut: float,
-    lost: float,
-    power: float,
-) -> FloatArray:
-    """Penalty of boxes [N, 4] for what they do to others [M, 4] of weights [M]: [N].
+def _cut(boxes: FloatArray, others: FloatArray, weights: FloatArray) -> FloatArray:
+    """Mean over others [M, 4] of 4 · share inside · share outside each of boxes [N, 4]: [N].
 
-    cut: of half a box inside, beside the half that is lost; lost: of a box left out; power: of the
-    number of others, by which the sum is divided.
+    Weighted by weights [M]. Where they sum to less than 1, the rest counts as not cut.
     """
     if not weights.sum() > 0:
         return np.zeros(len(boxes))
     inside = shares_of(boxes, others)
-    penalty = (lost + 4 * cut * inside) * (1 - inside)
-    return np.asarray(penalty @ weights / max(float(weights.sum()), 1.0) ** power)
+    return np.asarray((4 * inside * (1 - inside)) @ (weights / max(float(weights.sum()), 1.0)))

@@ -22,9 +22,9 @@ from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
 from pipeline.cropping.penalties import (
+    body_penalty,
     circle_penalty,
     head_penalty,
-    object_penalty,
     text_penalty,
 )
 
@@ -38,11 +38,14 @@ class Rule:
     overlap, gaze: [2, 9], at the photo's own ratio and what is added per unit of distance.
     free: [11], for the shape without a ratio.
     gaze_weight: of the share of fixations, the overlap's being 1: at the photo's own ratio, and
-        what is added per unit of distance.
+        what is added per squared unit of distance. People who crop at a near ratio keep more than
+        what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, objects, text, circle: weights of the penalties.
-    head_cut, head_crowd: see `head_penalty`.
+    heads, bodies, text, circle: weights of the penalties.
+    head_cut: see `head_penalty`.
+    head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
+        that shows what people look at cannot hold all heads.
     """
 
     overlap: FloatArray
@@ -52,8 +55,8 @@ class Rule:
     gaze_pull: float
     heads: float
     head_cut: float
-    head_crowd: float
-    objects: float
+    head_fade: float
+    bodies: float
     text: float
     circle: float
 
@@ -96,8 +99,10 @@ class CropValue:
         """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""
         rule, evidence = self.rule, self.evidence
         features = features_of(boxes, evidence, self.preferred, self.ratio)
-        penalty = rule.heads * head_penalty(boxes, evidence, rule.head_cut, rule.head_crowd)
-        penalty += rule.objects * object_penalty(boxes, evidence)
+        distance = 0.0 if self.ratio is None else distance_of(self.ratio)
+        heads = rule.heads * (1 - rule.head_fade * distance)
+        penalty = heads * head_penalty(boxes, evidence, rule.head_cut)
+        penalty += rule.bodies * body_penalty(boxes, evidence)
         penalty += rule.text * text_penalty(boxes, evidence)
         if self.is_circle:
             penalty += rule.circle * circle_penalty(boxes, evidence)
@@ -107,7 +112,7 @@ class CropValue:
         if self.ratio is None:
             return self.rule.free
         rule, distance = self.rule, distance_of(self.ratio)
-        weight = rule.gaze_weight[0] + rule.gaze_weight[1] * distance
+        weight = rule.gaze_weight[0] + rule.gaze_weight[1] * distance**2
         overlap = rule.overlap[0] + rule.overlap[1] * distance
         gaze = rule.gaze[0] + rule.gaze[1] * distance
         agreement = (overlap + weight * gaze) / (1 + weight)

@@ -13,7 +13,7 @@ Every detector is one class with the same three members (`Detector`). `pipeline.
 takes its boxes to source pixels, and puts the given boxes beside the detectors.
 """
 
-from pipeline.detectors.attention import Attention
+from pipeline.detectors.attention import Attention, Votes
 from pipeline.detectors.detection import Detections, Detector, Pixels, SmallInputDetector
 from pipeline.detectors.make import make_detector
 
@@ -23,5 +23,6 @@ __all__ = [
     "Detector",
     "Pixels",
     "SmallInputDetector",
+    "Votes",
     "make_detector",
 ]

@@ -1,4 +1,4 @@
-"""What people look at and keep in a photo, and where heads are: `Attention`, beside the objects.
+"""What people look at and keep in a photo, and where heads and bodies are, beside the objects.
 
 Maps are grids of equal cells over the whole photo, so they hold in any frame: cell [i, j] of [h, w]
 covers the shares j/w to (j+1)/w of the width and i/h to (i+1)/h of the height.
@@ -8,10 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Votes:
+    """Every cell that may be the centre of an object, with the object that it tells: no peaks.
+
+    A list of peaks changes where a likelihood crosses a threshold or two peaks change places; votes
+    change as little as the network's output does. The cells around an object's centre share it.
+
+    boxes_rel: the object of each cell, as shares of the photo's sides, inside it. [V, 4] xyxy
+    counts: how many objects each stands for; all votes for a sure object sum to about 1. [V]
+    """
+
+    boxes_rel: NDArray[np.float64]
+    counts: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,24 +38,35 @@ class Attention:
     kept: share of people whose own crop holds each cell, 0..1. [h, w]
     heads_rel: heads, hair included, as shares of the photo's sides, inside it. [H, 4] xyxy
     likelihood: of each head, 0..1. [H]
+    head_votes, body_votes: the same heads, and people and things, as votes; None where the source
+        tells none.
     """
 
     gaze: FloatArray
     kept: FloatArray
     heads_rel: NDArray[np.float64]
     likelihood: NDArray[np.float64]
+    head_votes: Votes | None = None
+    body_votes: Votes | None = None
 
     def focus_rel(self) -> tuple[float, float]:
         """Return the peak (x, y) of the gaze map as shares of the photo's sides, 0..1.
 
-        It is the centre of mass of the 3 × 3 cells around the highest one, so it moves by less than
-        a cell where two neighbours are nearly equal.
+        The peak is the cell whose 3 × 3 neighbourhood holds most. The focus is the centre of mass
+        of that neighbourhood, so it moves by less than a cell where two cells are nearly equal.
         """
         height, width = self.gaze.shape
-        row, column = np.unravel_index(int(self.gaze.argmax()), self.gaze.shape)
+        held = cv2.boxFilter(self.gaze, -1, (3, 3), borderType=cv2.BORDER_CONSTANT)
+        row, column = np.unravel_index(int(held.argmax()), held.shape)
         top, left = max(int(row) - 1, 0), max(int(column) - 1, 0)
         part = self.gaze[top : row + 2, left : column + 2]
         rows, columns = np.indices(part.shape)
         x = float((part * (columns + left + 0.5)).sum() / part.sum() / width)
         y = float((part * (rows + top + 0.5)).sum() / part.sum() / height)
         return x, y
+
+
+def ramp(values: FloatArray, low: float, high: float) -> FloatArray:
+    """0 up to `low`, 1 from `high` on, 3t² - 2t³ between them."""
+    t = np.clip((values - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))

@@ -1,11 +1,13 @@
 """Branches of the embedded detector, trained on people's labels: gaze, crops and heads.
 
 They read the taps of the trunk and the finest level of the feature pyramid (`subject_network`),
-which stay as they are. One branch has stride 16 and gives, per cell, a logit of gaze (softmax over
-all cells: the share of people's fixations) and a logit of being kept (sigmoid: the share of people
-whose own crop holds the cell). The other has stride 8 and gives, per cell, how likely it is the
-centre of a head, hair included, seen from any side, and the offsets from there to the head's edges
-(Zhou et al., "Objects as Points", arXiv 1904.07850).
+which stay as they are. One branch has stride 16 and gives, per cell, four logits of gaze, one for
+each quarter of the cell (softmax over all quarters: the share of people's fixations), and a logit
+of being kept (sigmoid: the share of people whose own crop holds the cell). The quarters are put
+into a map of stride 8 by sub-pixel convolution (Shi et al., CVPR 2016): where a crop's edge is to
+fall, a map of stride 16 is too coarse. The other branch has stride 8 and gives, per cell, how
+likely it is the centre of a head, hair included, seen from any side, and the offsets from there to
+the head's edges (Zhou et al., "Objects as Points", arXiv 1904.07850).
 """
 
 from __future__ import annotations
@@ -16,18 +18,22 @@ from torch.nn import functional
 
 LEVELS = (40, 112, 320, 64)  # channels: taps at strides 8, 16 and 32, and the pyramid at stride 8
 HEAD_CHANNELS = 5  # logit of a head's centre; its four offsets in cells, before softplus
-MAP_CHANNELS = 2  # logit of gaze, logit of being kept
+FINER = 2  # gaze has this many cells along a side of a cell of the map of being kept
 POSITION = 4  # channels: x, y and their squares, in -1..1
+DROPPED = 0.1  # share of the maps' channels that are left out while training
+# Training draws a Gaussian around an object's centre; its deviation is this share of the object's
+# side, and at least so many cells.
+BUMP_SHARE, LEAST_BUMP = 0.12, 0.6
 
 
 class PeopleHead(nn.Module):
-    """Taps and pyramid in, heads at stride 8 and the two maps at stride 16 out."""
+    """Taps and pyramid in; heads and gaze at stride 8 and the map of being kept at 16 out."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.map_lateral = _laterals(width)
         self.map_middle = nn.Conv2d(width + POSITION, 32, 3, padding=1)
-        self.map_out = nn.Conv2d(32, MAP_CHANNELS, 3, padding=1)
+        self.map_out = nn.Conv2d(32, FINER**2 + 1, 3, padding=1)
         self.head_lateral = _laterals(width)
         self.head_wide = _separable(width, 5)
         self.head_near = _separable(width, 3)
@@ -35,19 +41,23 @@ class PeopleHead(nn.Module):
 
     def forward(
         self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """-> heads [B, 5, h, w] at the size of `fine`, maps [B, 2, h/2, w/2]."""
-        return self.heads(fine, medium, coarse, pyramid), self.maps(fine, medium, coarse, pyramid)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """-> heads [B, 5, h, w] at the size of `fine`, gaze [B, 1, h, w], kept [B, 1, h/2, w/2]."""
+        heads = self.heads(fine, medium, coarse, pyramid)
+        return heads, *self.maps(fine, medium, coarse, pyramid)
 
-    def maps(self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor) -> Tensor:
-        """Logits of gaze and of being kept, at stride 16: [B, 2, h/2, w/2]."""
+    def maps(
+        self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of gaze [B, 1, h, w] and of being kept [B, 1, h/2, w/2]."""
         lateral = self.map_lateral
         features = lateral[0](functional.avg_pool2d(fine, 2)) + lateral[1](medium)
         features = features + _doubled(lateral[2](coarse))
         features = functional.relu(features + lateral[3](functional.avg_pool2d(pyramid, 2)))
+        features = functional.dropout2d(features, DROPPED, self.training)
         placed = torch.cat([features, positions(features)], dim=1)
-        maps: Tensor = self.map_out(functional.relu(self.map_middle(placed)))
-        return maps
+        maps = self.map_out(functional.relu(self.map_middle(placed)))
+        return functional.pixel_shuffle(maps[:, :-1], FINER), maps[:, -1:]
 
     def heads(self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor) -> Tensor:
         """Logit of a head's centre and its four offsets, at stride 8: [B, 5, h, w]."""

@@ -7,9 +7,17 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, FloatArray, iou
-from pipeline.detectors.attention import Attention
+from pipeline.detectors.attention import Attention, Votes, ramp
 from pipeline.detectors.peaks import objects_of
-from pipeline.detectors.subject_network import GAZE, HEAD, KEPT, KINDS, OFFSETS_OF
+from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
+from pipeline.detectors.subject_network import (
+    GAZE,
+    HEAD,
+    KEPT,
+    KINDS,
+    OFFSETS_OF,
+    ltrb_offsets,
+)
 
 LEAST_HEAD = 0.15
 """Least likelihood of a head; the rule of choice counts heads much above it only."""
@@ -19,17 +27,48 @@ HEAD_OF_FACE = np.array([-0.27, -0.44, 0.31, 0.14])
 """From a face's edges to those of its head, in the face's sides: medians over 965 faces that the
 detector finds on EyeCrowd inside one head drawn by hand."""
 SAME_HEAD_IOU = 0.35
+BODIES = [KINDS.index("person"), KINDS.index("thing")]
+VOTE_RAMP = (0.08, 0.38)
+"""A vote counts nothing at the first likelihood and fully from the second on."""
+MOST_VOTES = 256
+"""Votes of one photo and kind; those left out, in dense crowds, count least."""
 
 
 def read_attention(output: torch.Tensor) -> Attention:
     """Maps and heads in the network's output [1, 24, h, w]."""
     height, width = output.shape[-2:]
-    coarse = output[0, :, ::2, ::2].double()  # the two maps come in blocks of 2 × 2 equal cells
-    gaze = coarse[GAZE].flatten().softmax(0).view_as(coarse[GAZE])
+    maps = output[0, [GAZE, KEPT]].double()
+    gaze = maps[0].flatten().softmax(0).view_as(maps[0])
     faces = objects_of(output, KINDS.index("face"), OFFSETS_OF["face"], LEAST_FACE)
     heads = objects_of(output, HEAD, HEAD + 1, LEAST_HEAD)
     heads_rel, likelihood = merge_heads(heads, faces, np.array([width, height] * 2))
-    return Attention(gaze.numpy(), coarse[KEPT].sigmoid().numpy(), heads_rel, likelihood)
+    return Attention(
+        gaze.numpy(),
+        maps[1].sigmoid().numpy(),
+        heads_rel,
+        likelihood,
+        head_votes=votes_of(output, [HEAD], HEAD + 1),
+        body_votes=votes_of(output, BODIES, OFFSETS_OF["person"]),
+    )
+
+
+def votes_of(output: torch.Tensor, centres: list[int], offsets: int) -> Votes:
+    """Votes of the kinds whose centres have the channels `centres`; `offsets`: as `objects_of`.
+
+    A vote's count is its likelihood over the number of cells that training drew around a centre,
+    the integral of that Gaussian.
+    """
+    likely = output[0, centres].sigmoid().amax(dim=0).numpy().astype(np.float64)  # [h, w]
+    rows, columns = np.nonzero(likely > VOTE_RAMP[0])
+    left, up, right, down = ltrb_offsets(output, offsets)[0].numpy()[:, rows, columns]
+    x, y = columns + 0.5, rows + 0.5
+    limit = np.array([likely.shape[1], likely.shape[0]] * 2)
+    boxes = np.clip(np.stack([x - left, y - up, x + right, y + down], axis=1), 0, limit)
+    deviation = np.maximum(LEAST_BUMP, BUMP_SHARE * (boxes[:, 2:] - boxes[:, :2]))
+    chance = likely[rows, columns]
+    counts = chance * ramp(chance, *VOTE_RAMP) / (2 * np.pi * deviation.prod(axis=1))
+    most = np.argsort(-counts, kind="stable")[:MOST_VOTES]
+    return Votes(boxes[most] / limit, counts[most])
 
 
 def merge_heads(

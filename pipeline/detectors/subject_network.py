@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.detectors.people_head import HEAD_CHANNELS, MAP_CHANNELS, PeopleHead
+from pipeline.detectors.people_head import FINER, HEAD_CHANNELS, PeopleHead
 
 STRIDE = 8  # input pixels per cell of the output
 MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
@@ -28,12 +28,12 @@ OFFSETS_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
 # Channels of `SubjectHead`: a logit for each kind's centre, three times four offsets, and a logit
 # for belonging to the subject.
 SUBJECT = len(KINDS) + 3 * 4
-# Channels of the output behind those: a logit and four offsets of heads, and the logits of gaze and
-# of being kept, which come in blocks of 2 × 2 equal cells (they have stride 16).
+# Channels of the output behind those: a logit and four offsets of heads, the logits of gaze, and
+# those of being kept, which come in blocks of FINER × FINER equal cells (they have stride 16).
 HEAD = SUBJECT + 1
 GAZE = HEAD + HEAD_CHANNELS
 KEPT = GAZE + 1
-CHANNELS = GAZE + MAP_CHANNELS
+CHANNELS = KEPT + 1
 
 # (kernel, stride of the first, expansion, channels, repeats), Tan and Le's EfficientNet-B0 table
 # (arXiv 1905.11946), which Lite0 keeps.
@@ -71,9 +71,9 @@ class SubjectNetwork(nn.Module):
         """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 24, H/8, W/8]."""
         taps = self.trunk(images)
         pyramid = self.head.pyramid(*taps)
-        heads, maps = self.people(*taps, pyramid)
-        maps = functional.interpolate(maps, scale_factor=2.0, mode="nearest")
-        return torch.cat([self.head.predict(pyramid), heads, maps], dim=1)
+        heads, gaze, kept = self.people(*taps, pyramid)
+        kept = functional.interpolate(kept, scale_factor=float(FINER), mode="nearest")
+        return torch.cat([self.head.predict(pyramid), heads, gaze, kept], dim=1)
 
     def trunk(self, images: Tensor) -> list[Tensor]:
         """Features at strides 8, 16 and 32: 40, 112 and 320 channels."""

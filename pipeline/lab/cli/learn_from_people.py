@@ -11,7 +11,8 @@ r"""Teach detector, rule of choice and confidence from people's labels, in three
 fold0.safetensors to fold4.safetensors, each without a fifth of the labelled ones. `rule` fits the
 rule of choice on maps of photos that the fold's branches were not trained on. `confidence` fits
 the probability that a person accepts a crop on the crops which the packaged rule chooses of such
-photos. The folders are as their authors publish them (pipeline/lab/datasets/gaze.py and human.py).
+photos. The folders are as their authors publish them (pipeline/lab/datasets/gaze.py and human.py),
+or any folder of photos with a JSON file of its name beside it (pipeline/lab/datasets/labels.py).
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
 """

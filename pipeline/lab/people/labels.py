@@ -13,6 +13,7 @@ from pipeline.boxes import FloatArray
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.gaze import read_eyecrowd, read_osie
 from pipeline.lab.datasets.human import read_flms
+from pipeline.lab.datasets.labels import read_labels
 from pipeline.lab.folds import FOLDS, fold_of
 
 # A viewer's first fixation is where the fixation cross was in a quarter of cases (22 % of OSIE's
@@ -37,6 +38,11 @@ class PeopleLabels:
     heads: FloatArray | None = None
 
     @property
+    def is_labelled(self) -> bool:
+        """Whether people told anything of the photo."""
+        return self.heads is not None or len(self.crops) + len(self.fixations) > 0
+
+    @property
     def fold(self) -> int:
         """The fold that the photo is held out from, 0 to FOLDS - 1, by its name alone."""
         return fold_of(self.set_name, self.photo.name)
@@ -45,7 +51,11 @@ class PeopleLabels:
 def read_people_labels(
     osie: Path | None, eyecrowd: Path | None, flms: Path | None
 ) -> list[PeopleLabels]:
-    """Read the labelled photos of the folders that are given. Raises UsageError."""
+    """Read the labelled photos of the folders that are given. Raises UsageError.
+
+    A folder is as the set's authors publish it, or, where a JSON file of its name lies beside it,
+    as `read_labels` tells.
+    """
     found: list[PeopleLabels] = []
     for name, root, read in (
         ("osie", osie, read_osie),
@@ -53,7 +63,9 @@ def read_people_labels(
         ("flms", flms, read_flms),
     ):
         if root is not None:
-            found += [labels_of(example, name) for example in read(root, "test")[0]]
+            in_json = root.resolve().with_suffix(".json").is_file()
+            examples, _ = read_labels(root, "test") if in_json else read(root, "test")
+            found += [labels_of(example, name) for example in examples]
     return found
 
 

@@ -43,7 +43,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     others = [PeopleLabels(one, "photos") for one in photos(job.photos)] if job.photos else []
     state = packaged_weights()
-    network = network_of(state)
+    network = trunk_of(state)
     views = [(one.fold, list(people_views(network, [one], job.seed))) for one in labels]
     unlabelled = list(people_views(network, others, job.seed))
     log.say("views", f"of {len(labels)} labelled photos and {len(others)} others")
@@ -114,8 +114,21 @@ def network_of(state: Tensors) -> SubjectNetwork:
     return network.eval()
 
 
+def trunk_of(state: Tensors) -> SubjectNetwork:
+    """As `network_of`, but the people branches are new, whatever branches `state` has."""
+    network = SubjectNetwork()
+    trained = {name: value.float() for name, value in state.items() if not is_branch(name)}
+    network.load_state_dict({**network.state_dict(), **trained})
+    return network.eval().to(memory_format=torch.channels_last)
+
+
+def is_branch(name: str) -> bool:
+    """Whether a tensor belongs to the people branches."""
+    return name.startswith("people.")
+
+
 def with_branches(state: Tensors, head: PeopleHead) -> Tensors:
     """The detector's tensors with other people branches, half precision."""
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith("people.")}
+    kept = {name: tensor for name, tensor in state.items() if not is_branch(name)}
     branches = {f"people.{name}": tensor.half() for name, tensor in head.state_dict().items()}
     return {**kept, **{name: tensor.contiguous() for name, tensor in branches.items()}}

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray
+from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
 
 TargetMap = NDArray[np.float32]
 
-BLUR = 1.0  # cells, of the fixations
-SPREAD, LEAST_SPREAD = 0.12, 0.6  # of a head's bump: share of its side, and at least, in cells
 NEAR = 0.4  # cells whose bump is at least this high learn the head's edges
 # A head that the view cuts: dropped below the first share of its area, unknown below the second.
 SEEN_SHARES = (0.15, 0.5)
@@ -38,7 +36,8 @@ class HeadTarget:
 def gaze_map(points: FloatArray, weights: FloatArray, height: int, width: int) -> TargetMap:
     """Fixations [F, 2] (shares of the sides) as shares of all fixations in height × width cells.
 
-    Each is spread over the four nearest cells, then blurred by a cell.
+    Each is spread over the four nearest cells. They are not blurred beyond that: a map that learnt
+    blurred ones places crops worse, by .01 of the gaze kept at 9:16.
     """
     cells = np.zeros((height, width), np.float32)
     place = points * (width, height) - 0.5
@@ -50,8 +49,7 @@ def gaze_map(points: FloatArray, weights: FloatArray, height: int, width: int) -
             rows = np.clip(low[:, 1] + down, 0, height - 1)
             columns = np.clip(low[:, 0] + right, 0, width - 1)
             np.add.at(cells, (rows, columns), weights * share)
-    blurred = cv2.GaussianBlur(cells, (0, 0), BLUR, borderType=cv2.BORDER_CONSTANT) + 1e-6
-    return np.asarray(blurred / blurred.sum(), np.float32)
+    return np.asarray((cells + 1e-6) / (cells + 1e-6).sum(), np.float32)
 
 
 def kept_map(crops: FloatArray, height: int, width: int) -> TargetMap:
@@ -98,7 +96,7 @@ def _draw(box: FloatArray, size: float, target: HeadTarget, smallest: FloatArray
     """Draw one head (cells); the smaller of two heads keeps a cell."""
     height, width = target.centres.shape
     y, x = np.mgrid[:height, :width]
-    side = np.maximum(LEAST_SPREAD, SPREAD * (box[2:] - box[:2]))
+    side = np.maximum(LEAST_BUMP, BUMP_SHARE * (box[2:] - box[:2]))
     at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
     bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
     np.maximum(target.centres, bump, out=target.centres, casting="same_kind")

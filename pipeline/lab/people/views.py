@@ -1,14 +1,18 @@
 """Views of labelled photos for the people branches: the frozen network's features, and targets.
 
-A photo gives four views: itself, its mirror image, and two parts of it, brighter or darker, at half
-size every second time and compressed as a JPEG, so that maps hold still when a photo is encoded
-anew. Photos without labelled heads teach heads too: a clear face, grown, is a head; where the
-detector sees no person there is none; elsewhere nothing is learnt.
+A labelled photo gives four views: itself, its mirror image, and two parts of it, brighter or
+darker, at half size every second time and compressed as a JPEG, so that maps hold still when a
+photo is encoded anew. Photos without labelled heads teach heads too: a clear face, grown, is a
+head; where the detector sees no person there is none; elsewhere nothing is learnt. A photo without
+any label gives itself alone. With each whole photo comes a worn copy, trimmed by up to TRIMMED
+pixels, whose gaze map is to be the same.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,6 +24,7 @@ from pipeline.boxes import Boxes, FloatArray
 from pipeline.detectors import Pixels
 from pipeline.detectors.embedded import detector_input
 from pipeline.detectors.peaks import objects_of
+from pipeline.detectors.people_head import FINER
 from pipeline.detectors.read_attention import HEAD_OF_FACE
 from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, SubjectNetwork
 from pipeline.lab.people.branches import Features, PeopleView
@@ -28,6 +33,7 @@ from pipeline.lab.people.targets import TargetMap, gaze_map, head_target, kept_m
 
 # Sides of a part, as shares of the photo's: far and near parts, and the weight of their fixations.
 PARTS = (((0.38, 0.85), 0.5), ((0.85, 1.0), 1.0))
+TRIMMED = 2  # pixels, from the right and from below
 LEAST_FIXATIONS = 30  # a part with fewer tells nothing of gaze
 CLEAR_FACE, ANY_PERSON, NO_HEAD_WEIGHT, ROOM = 0.5, 0.12, 0.3, 0.15
 
@@ -35,12 +41,18 @@ CLEAR_FACE, ANY_PERSON, NO_HEAD_WEIGHT, ROOM = 0.5, 0.12, 0.3, 0.15
 def people_views(
     network: SubjectNetwork, photos: Sequence[PeopleLabels], seed: int = 0
 ) -> Iterator[PeopleView]:
-    """Four views of each photo, in order. network: with its trunk and subject head trained."""
-    random = np.random.default_rng(seed)
+    """The views of each photo, in order; chance depends on the seed and the photo's name alone.
+
+    network: with its trunk and subject head trained.
+    """
     for labels in photos:
+        random = np.random.default_rng([seed, zlib.crc32(labels.photo.name.encode())])
         pixels = np.asarray(Image.open(labels.photo).convert("RGB"))
         whole = np.array([0.0, 0.0, 1.0, 1.0])
-        yield _view(network, labels, pixels, whole, False, 1.0)
+        view = _view(network, labels, pixels, whole, False, 1.0)
+        yield replace(view, copy=_copy(network, pixels, view.levels, random))
+        if not labels.is_labelled:
+            continue
         yield _view(network, labels, np.ascontiguousarray(pixels[:, ::-1]), whole, True, 1.0)
         for shares, weight in PARTS:
             part, pixels_of_part = _part(pixels, shares, random)
@@ -66,15 +78,26 @@ def _view(
     gaze = kept = None
     if inside.sum() >= LEAST_FIXATIONS:
         weights = labels.fixation_weights[inside]
-        gaze = gaze_map(points[inside], weights, height // 2, width // 2)
+        gaze = gaze_map(points[inside], weights, height, width)
     if len(labels.crops) and gaze_weight == 1.0:
         crops = np.clip(boxes_in_view(labels.crops, part, mirrored), 0, 1)
-        kept = kept_map(crops, height // 2, width // 2)
+        kept = kept_map(crops, height // FINER, width // FINER)
     if labels.heads is None:
         heads = head_target(*_heads_of_faces(output))
     else:
         heads = head_target(boxes_in_view(labels.heads, part, mirrored), height, width)
     return PeopleView(levels, heads, gaze, kept, gaze_weight)
+
+
+def _copy(
+    network: SubjectNetwork, pixels: Pixels, levels: Features, random: np.random.Generator
+) -> Features | None:
+    """Levels of a worn copy of the whole photo; None where they have another size."""
+    height, width = pixels.shape[:2]
+    below, right = random.integers(0, TRIMMED + 1, 2)
+    trimmed = pixels[: max(height - below, 1), : max(width - right, 1)]
+    copied, _ = trunk_features(network, _encoded(trimmed, random))
+    return copied if copied[0].shape == levels[0].shape else None
 
 
 @torch.inference_mode()
@@ -143,7 +166,12 @@ def _part(
 def _worn(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Other brightness, half size every second time, JPEG of quality 40 to 95."""
     curve = (pixels / 255.0) ** random.uniform(0.8, 1.25) * random.uniform(0.85, 1.15)
-    worn = np.clip(255 * curve, 0, 255).astype(np.uint8)
+    return _encoded(np.clip(255 * curve, 0, 255).astype(np.uint8), random)
+
+
+def _encoded(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Half size every second time, JPEG of quality 40 to 95."""
+    worn = pixels
     if random.random() < 0.5:
         size = max(32, worn.shape[1] // 2), max(32, worn.shape[0] // 2)
         worn = np.asarray(cv2.resize(worn, size, interpolation=cv2.INTER_AREA), np.uint8)

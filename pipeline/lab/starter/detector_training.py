@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.detectors.embedded import detector_input_size
+from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
 from pipeline.detectors.subject_network import (
     KINDS,
     OFFSETS_OF,
@@ -28,8 +29,6 @@ EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.0
 WARM, CLIP_NORM = 0.1, 2.0  # share of the steps in which the rate rises; of a step's gradient
 RARE, FIRST_OFFSET = -4.0, 1.5  # first biases of the heat maps' logits and of the offsets
 LEAST_LIKELIHOOD = 0.45  # less likely objects are no positives, and no negatives either
-# The Gaussian at an object's centre: deviation as a share of its sides, and least deviation, cells.
-SPREAD, LEAST_SPREAD = 0.12, 0.6
 OFFSETS_FROM, IGNORED_FROM = 0.4, 0.2  # of the Gaussian: cells that learn offsets, or nothing
 GROUPS = sorted(set(OFFSETS_OF.values()))  # first channel of each group of kinds with own offsets
 FOCAL_POWER, NEAR_POWER = 2, 4  # alpha and beta of Zhou et al., "Objects as Points", 2019
@@ -125,7 +124,7 @@ def head_targets(view: View, height: int, width: int) -> HeadTargets:
     for found in view.labels.objects:
         box = found.box * [width, height, width, height]
         kind, group = KINDS.index(found.kind), GROUPS.index(OFFSETS_OF[found.kind])
-        side = np.maximum(LEAST_SPREAD, SPREAD * (box[2:] - box[:2]))
+        side = np.maximum(LEAST_BUMP, BUMP_SHARE * (box[2:] - box[:2]))
         at = np.clip(np.rint((box[:2] + box[2:]) / 2 - 0.5), 0, [width - 1, height - 1])
         bump = np.exp(-(((x - at[0]) / side[0]) ** 2 + ((y - at[1]) / side[1]) ** 2) / 2)
         if found.likelihood >= LEAST_LIKELIHOOD:

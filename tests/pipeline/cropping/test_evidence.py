@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.cropping.evidence import centre_of_mass, evidence_of, heads_from, ramp
+from pipeline.cropping.evidence import centre_of_mass, evidence_of, heads_from
 from pipeline.cropping.maps import Integral
 from pipeline.detectors import Attention, Detections
+from pipeline.detectors.attention import ramp
 
 
 def test_a_sum_over_part_of_a_cell_is_its_share() -> None:

@@ -5,13 +5,13 @@ import pytest
 
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.penalties import (
+    body_penalty,
     circle_penalty,
     head_penalty,
-    object_penalty,
     shares_of,
     text_penalty,
 )
-from pipeline.detectors import Attention, Detections
+from pipeline.detectors import Attention, Detections, Votes
 
 EVEN = np.full((4, 4), 1 / 16)
 
@@ -33,23 +33,39 @@ def evidence(
 def test_half_a_head_is_worse_than_the_half_that_is_lost() -> None:
     photo = evidence([[0.4, 0.4, 0.6, 0.6]])
     boxes = np.array([[0, 0, 1, 1], [0, 0, 0.5, 1], [0, 0, 0.3, 1]])
-    # whole: 0; half inside: (1 + 4 · .5 · .5) · .5 = 1; outside: 1
-    assert head_penalty(boxes, photo, cut=0.5, crowd=0.0) == pytest.approx([0, 1.0, 1.0])
-    assert head_penalty(boxes, photo, cut=1.0, crowd=0.0) == pytest.approx([0, 1.5, 1.0])
+    # whole: 0; half inside: (1 + 4 · .5 · .5) · .5 = 1; outside: 1; at 4 % of the photo, threefold
+    assert head_penalty(boxes, photo, cut=0.5) == pytest.approx([0, 3.0, 3.0])
+    assert head_penalty(boxes, photo, cut=1.0) == pytest.approx([0, 4.5, 3.0])
 
 
-def test_the_number_of_heads_is_divided_out_by_its_power() -> None:
+def test_each_head_counts() -> None:
     four = evidence([[x, 0.4, x + 0.1, 0.5] for x in (0.1, 0.3, 0.5, 0.7)])
     box = np.array([[0.0, 0.0, 0.45, 1.0]])  # leaves two out
-    assert head_penalty(box, four, cut=0.0, crowd=0.5) == pytest.approx([2 / 2.0])
-    assert head_penalty(box, four, cut=0.0, crowd=1.0) == pytest.approx([2 / 4.0])
+    # of 1 % of the photo, half the side of a large one: half-way from 1 to 3
+    assert head_penalty(box, four, cut=0.0) == pytest.approx([2 * 2])
+
+
+def test_votes_count_instead_of_peaks_where_there_are_some() -> None:
+    boxes = np.array([[0.4, 0.4, 0.6, 0.6], [0.4, 0.4, 0.8, 0.6]])
+    told = Votes(boxes, np.array([0.5, 0.25]))
+    peaks = np.array([[0.0, 0.0, 0.1, 0.1]])
+    kept = np.full((4, 4), 0.5)
+    attention = Attention(EVEN, kept, peaks, np.ones(1), head_votes=told, body_votes=told)
+    photo = evidence_of(Detections(attention=attention), (100, 100))
+    left_half = np.array([[0.0, 0.0, 0.5, 1.0]])
+    # half of the first head and three quarters of the second are lost; both are large
+    lost = 0.5 / 2 + 0.25 * 3 / 4
+    assert head_penalty(left_half, photo, cut=0.0) == pytest.approx([3 * lost])
+    # bodies of 4 and 8 % of the photo count √(1/3) and √(2/3): 4 · 1/2 · 1/2 and 4 · 1/4 · 3/4
+    expected = 0.5 * np.sqrt(1 / 3) + 0.25 * np.sqrt(2 / 3) * 0.75
+    assert body_penalty(left_half, photo) == pytest.approx([expected])
 
 
 def test_half_a_person_is_worst() -> None:
     photo = evidence(found=[("person", [0.4, 0.2, 0.6, 0.8])])
     boxes = np.array([[0, 0, 0.5, 1], [0, 0, 0.45, 1], [0, 0, 0.4, 1], [0.3, 0, 1, 1]])
     # 4 · share inside · share outside: 1, 4 · 1/4 · 3/4, and 0 where it is out or whole
-    assert object_penalty(boxes, photo) == pytest.approx([1, 0.75, 0, 0], abs=1e-6)
+    assert body_penalty(boxes, photo) == pytest.approx([1, 0.75, 0, 0], abs=1e-6)
 
 
 def test_objects_count_by_their_certainty() -> None:
@@ -57,7 +73,7 @@ def test_objects_count_by_their_certainty() -> None:
     photo = evidence(found=found, scores=[0.375, 1.0])
     half = np.array([[0.0, 0.0, 0.5, 1.0]])  # through the thing; the region is whole
     # weights: half-way up the ramp from .25 to .5, and 1; of a sum of 1.5
-    assert object_penalty(half, photo) == pytest.approx([0.5 / 1.5], abs=1e-6)
+    assert body_penalty(half, photo) == pytest.approx([0.5 / 1.5], abs=1e-6)
 
 
 def test_text_is_shown_whole_or_left_out() -> None:
@@ -65,7 +81,7 @@ def test_text_is_shown_whole_or_left_out() -> None:
     boxes = np.array([[0, 0, 0.8, 0.5], [0.4, 0, 1, 0.5], [0.7, 0, 1, 0.5], [0.24, 0, 1, 0.5]])
     # whole, half, left out, a tenth cut off: 4 · .9 · .1
     assert text_penalty(boxes, photo) == pytest.approx([0, 1, 0, 0.36], abs=1e-6)
-    assert object_penalty(boxes, photo) == pytest.approx(np.zeros(4))  # only text is text
+    assert body_penalty(boxes, photo) == pytest.approx(np.zeros(4))  # only text is text
     assert text_penalty(boxes, evidence()) == pytest.approx(np.zeros(4))
 
 

@@ -60,12 +60,12 @@ def test_the_network_s_scores_count_by_softmax() -> None:
 def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
-    weights = dict.fromkeys(("heads", "head_cut", "head_crowd", "objects", "text", "circle"), 0.0)
+    weights = dict.fromkeys(("heads", "head_cut", "head_fade", "bodies", "text", "circle"), 0.0)
     return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
 
 
 def test_the_value_by_hand() -> None:
-    """At a distance of ln 2: overlap counts 1 + 2 ln 2, gaze 3, weighted 1 to .5 + ln 2."""
+    """At a distance of ln 2: overlap counts 1 + 2 ln 2, gaze 3, weighted 1 to .5 + (ln 2)²."""
     overlap, gaze = np.zeros((2, 9)), np.zeros((2, 9))
     overlap[:, FEATURES.index("size")] = 1, 2
     gaze[0, FEATURES.index("gaze_inside")] = 3
@@ -74,7 +74,7 @@ def test_the_value_by_hand() -> None:
     value_of = CropValue(rule, evidence, Preferred(WHOLE, np.ones(1)), 0.5)
     far = np.log(2)
     # the largest crop: size 1, half of the looks inside; its centre is .25 from the mean of gaze
-    weight = 0.5 + far
+    weight = 0.5 + far**2
     expected = ((1 + 2 * far) + weight * 3 * 0.5) / (1 + weight) - 0.7 * far * 0.25**2
     assert value_of(np.array([[0, 0, 0.5, 1.0]])) == pytest.approx([expected])
 
@@ -88,9 +88,11 @@ def test_penalties_are_taken_off() -> None:
     evidence, half = evidence_of(found, (100, 100)), np.array([[0, 0, 0.5, 1.0]])
     known = Preferred(WHOLE, np.ones(1))
     for changes, expected in (
-        ({"heads": 2.0}, -1.0),  # half of it lost
-        ({"heads": 2.0, "head_cut": 1.0}, -3.0),  # and half of it cut: (1 + 4 · .5) · .5 = 1.5
-        ({"objects": 2.0}, -2.0),
+        # Half of it is lost; a head of 4 % of the photo counts three times.
+        ({"heads": 2.0}, -3.0),
+        ({"heads": 2.0, "head_cut": 1.0}, -9.0),  # and half of it cut: (1 + 4 · .5) · .5 = 1.5
+        ({"heads": 2.0, "head_fade": 0.5}, -3.0 * (1 - 0.5 * np.log(2))),  # the ratio is 1 to 2
+        ({"bodies": 2.0}, -2.0),
         ({"text": 3.0}, -3.0),
     ):
         value = CropValue(rule_of(**changes), evidence, known, 0.5)(half)

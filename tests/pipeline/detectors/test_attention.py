@@ -10,6 +10,7 @@ from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.read_attention import HEAD_OF_FACE, merge_heads, read_attention
 from pipeline.detectors.subject_network import CHANNELS, GAZE, HEAD, KEPT, KINDS, OFFSETS_OF
+from pipeline.lab.people.targets import head_target
 
 
 def output(height: int = 8, width: int = 8) -> torch.Tensor:
@@ -28,12 +29,12 @@ def attention(gaze: np.ndarray) -> Attention:
     return Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0))
 
 
-def test_the_focus_is_the_centre_of_mass_around_the_highest_cell() -> None:
-    gaze = np.zeros((4, 4))
-    gaze[1, 2], gaze[1, 3] = 0.5, 0.5
-    gaze[3, 0] = 0.4  # far from the peak: not counted
-    # columns 2 and 3 have their centres at 2.5/4 and 3.5/4, row 1 at 1.5/4
-    assert attention(gaze).focus_rel() == pytest.approx((0.75, 0.375))
+def test_the_focus_is_the_centre_of_mass_around_the_peak() -> None:
+    gaze = np.zeros((8, 8))
+    gaze[1, 2], gaze[1, 3] = 0.3, 0.3
+    gaze[6, 6] = 0.4  # the highest cell, but its neighbourhood holds less
+    # columns 2 and 3 have their centres at 2.5/8 and 3.5/8, row 1 at 1.5/8
+    assert attention(gaze).focus_rel() == pytest.approx((0.375, 0.1875))
 
 
 def test_the_focus_moves_little_where_two_neighbours_are_nearly_equal() -> None:
@@ -47,9 +48,9 @@ def test_the_focus_moves_little_where_two_neighbours_are_nearly_equal() -> None:
 
 
 def test_maps_are_shares_and_probabilities() -> None:
-    values = output()
-    values[0, GAZE, 2:4, 4:6] = np.log(7.0)  # one cell of stride 16, row 1 and column 2 of 4 × 4
-    values[0, KEPT, 0:2, 0:2] = np.log(3.0)
+    values = output(4, 4)
+    values[0, GAZE, 1, 2] = np.log(7.0)
+    values[0, KEPT, 0:2, 0:2] = np.log(3.0)  # they come in blocks of 2 × 2 equal cells
     found = read_attention(values)
     assert found.gaze.shape == found.kept.shape == (4, 4)
     # 15 cells of weight 1 and one of 7: 7/22 and 1/22
@@ -59,6 +60,46 @@ def test_maps_are_shares_and_probabilities() -> None:
     # odds of 3 to 1
     assert found.kept[0, 0] == pytest.approx(0.75)
     assert found.kept[3, 3] == pytest.approx(0.5)
+
+
+def test_votes_for_a_head_as_training_draws_it_sum_to_its_likelihood() -> None:
+    """A head of 20 × 30 cells, drawn as in training, with its true edges told at each cell."""
+    target = head_target(np.array([[10, 5, 30, 35]]) / 40, 40, 40)
+    values = output(40, 40)
+    sure = np.clip(target.centres, 1e-6, 0.999)
+    values[0, HEAD] = torch.from_numpy(np.log(sure / (1 - sure)))
+    rows, columns = np.mgrid[:40, :40] + 0.5
+    edges = np.stack([columns - 10, rows - 5, 30 - columns, 35 - rows]).clip(0.1)
+    values[0, HEAD + 1 : HEAD + 5] = torch.from_numpy(np.log(np.expm1(edges)))
+    votes = read_attention(values).head_votes
+    assert votes is not None
+    # the ramp leaves out what lies far from the centre
+    assert votes.counts.sum() == pytest.approx(0.85, abs=0.1)
+    head = np.array([0.25, 0.125, 0.75, 0.875])
+    assert np.abs(votes.boxes_rel - head).max() < 1e-3
+
+
+def test_a_vote_rises_smoothly_with_its_likelihood() -> None:
+    counts = []
+    for likelihood in (0.079, 0.081, 0.23, 0.38, 0.76):
+        values = output()
+        values[0, HEAD, 2, 3] = np.log(likelihood / (1 - likelihood))
+        values[0, HEAD + 1 : HEAD + 5, 2, 3] = inverse_softplus(0.5)
+        votes = read_attention(values).head_votes
+        assert votes is not None
+        counts.append(votes.counts.sum())
+    # one cell wide: a deviation of .6 cells, an integral of 2 π .36; half-way up the ramp at .23
+    whole = 1 / (2 * np.pi * 0.36)
+    assert counts == pytest.approx([0, 0, 0.23 / 2 * whole, 0.38 * whole, 0.76 * whole], abs=1e-4)
+
+
+def test_people_and_things_vote_as_bodies() -> None:
+    values = output()
+    for kind, row in (("person", 1), ("thing", 3), ("face", 5), ("text", 7)):
+        values[0, KINDS.index(kind), row, 4] = 4.0
+    votes = read_attention(values).body_votes
+    assert votes is not None
+    assert len(votes.counts) == 2
 
 
 def test_a_head_is_read_off_its_centre_and_offsets() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from scipy.io import savemat
 from pipeline.cropping.confidence import ConfidenceModel
 from pipeline.cropping.rule import Rule
 from pipeline.lab.cli.learn_from_people import main
-from pipeline.lab.people.labels import FIRST_WEIGHT, read_people_labels
-from pipeline.lab.people.views import boxes_in_view
+from pipeline.lab.people.labels import FIRST_WEIGHT, PeopleLabels, read_people_labels
+from pipeline.lab.people.recipe import packaged_weights, trunk_of
+from pipeline.lab.people.views import boxes_in_view, people_views
 
 torch.set_num_threads(1)
 
@@ -71,6 +73,32 @@ def test_labels_are_shares_and_first_fixations_weigh_less(crowd: Path, drawn_cro
     assert crops.crops == pytest.approx(np.array([[0.1, 0.1, 0.6, 0.6], [0, 0, 1, 1]]))
     assert crops.heads is None
     assert len(crops.fixations) == 0
+
+
+def test_a_folder_beside_a_json_file_of_labels(tmp_path: Path) -> None:
+    draw(tmp_path / "osie", ["0.jpg"])
+    label = {"size_wh": [200, 100], "viewers": [[[100, 50, 200], [20, 80, 150]]]}
+    (tmp_path / "osie.json").write_text(json.dumps({"0.jpg": label}))
+    (found,) = read_people_labels(tmp_path / "osie", None, None)
+    assert found.set_name == "osie"
+    assert found.fixations == pytest.approx(np.array([[0.5, 0.5], [0.1, 0.8]]))
+    assert found.fixation_weights.tolist() == [FIRST_WEIGHT, 1.0]
+    assert found.is_labelled
+
+
+def test_views_have_a_copy_and_chance_follows_the_photo(tmp_path: Path) -> None:
+    draw(tmp_path / "a", ["0.jpg", "1.jpg"])
+    first, second = (
+        PeopleLabels(tmp_path / "a" / name, "osie", np.array([[0.5, 0.5]]), np.ones(1))
+        for name in ("0.jpg", "1.jpg")
+    )
+    network = trunk_of(packaged_weights())
+    (*views, alone) = people_views(network, [first, replace(first, fixations=np.zeros((0, 2)))])
+    assert len(views) == 4
+    assert [view.copy is not None for view in (*views, alone)] == [True, False, False, False, True]
+    again = list(people_views(network, [second, first]))[4:]
+    for view, same in zip(views, again, strict=True):
+        assert all(map(torch.equal, view.levels, same.levels))
 
 
 def test_a_box_in_a_mirrored_half() -> None:

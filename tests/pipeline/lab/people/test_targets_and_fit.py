@@ -1,19 +1,24 @@
 """Targets of the people branches and the fit of the rule, against values worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from pipeline.detectors.people_head import LEVELS, PeopleHead, fold_standardisation
+from pipeline.lab.people.branches import PeopleView, branch_loss
 from pipeline.lab.people.rule_fit import LabelledList, fit_linear, gaze_target, overlap_target
 from pipeline.lab.people.targets import gaze_map, head_target, kept_map
 
 
-def test_a_fixation_in_a_cells_middle_is_blurred_around_it() -> None:
+def test_a_fixation_is_shared_by_the_four_nearest_cells() -> None:
     cells = gaze_map(np.array([[0.5625, 0.4375]]), np.ones(1), 8, 8)
+    assert cells[3, 4] == pytest.approx(1, abs=1e-4)  # in a cell's middle
+    # at column 3.75 and row 2.5 of the cells' middles: a quarter and three quarters, half and half
+    cells = gaze_map(np.array([[4.25 / 8, 3 / 8]]), np.ones(1), 8, 8)
+    assert cells[2:4, 3:5] == pytest.approx(np.array([[0.125, 0.375]] * 2), abs=1e-4)
     assert cells.sum() == pytest.approx(1)
-    assert np.unravel_index(cells.argmax(), cells.shape) == (3, 4)
-    assert cells[3, 3] == pytest.approx(cells[3, 5])
 
 
 def test_kept_cells_count_by_the_share_inside() -> None:
@@ -70,3 +75,19 @@ def test_standardisation_folds_into_the_branches() -> None:
         folded = head(*levels)
     for a, b in zip(wanted, folded, strict=True):
         assert torch.allclose(a, b, atol=1e-4)
+
+
+def test_a_photo_and_its_copy_of_the_same_features_are_steady() -> None:
+    torch.manual_seed(0)
+    levels = [torch.randn(c, side, side) for c, side in zip(LEVELS, (8, 4, 2, 8), strict=True)]
+    other = [level + 0.5 * torch.randn(level.shape) for level in levels]
+    nothing = head_target(np.zeros((0, 4)), 8, 8)
+    plain = PeopleView(levels, nothing)
+    standards = [(torch.zeros(c, 1, 1), torch.ones(c, 1, 1)) for c in LEVELS]
+    head = PeopleHead()
+    views = plain, replace(plain, copy=levels), replace(plain, copy=other)
+    with torch.no_grad():
+        alone, same, changed = (float(branch_loss(head, [one], standards)) for one in views)
+    assert same == pytest.approx(alone, abs=1e-5)
+    assert changed > alone + 1e-3
+    assert head.training
