@@ -64,11 +64,13 @@ class GateFigures:
     values:    by name
     unknown:   figures that cannot be computed, and why
     pointless: figures with nothing to be measured on, and why
+    damaged:   live runs that could not be compared with, and why, by run id
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
     pointless: Mapping[str, str] = field(default_factory=dict)
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

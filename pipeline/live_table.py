@@ -146,6 +146,8 @@ def go_live(settings: Settings, store: Store, log: Log) -> bool:
 def _tell(outcome: Outcome, log: Log) -> None:
     run, facts = outcome.run_id, {"run_id": outcome.run_id, "channel": outcome.channel}
     figures = dict(outcome.measured.values)
+    for live, problem in outcome.measured.damaged.items():
+        log.say("damaged_run", f"WARNING: run {live} is not compared with: {problem}", run_id=live)
     if outcome.is_live:
         text = f"run {run} is live in channel {outcome.channel} ({outcome.judged})"
         log.say("promoted", text, **facts, figures=figures)
@@ -153,7 +155,7 @@ def _tell(outcome: Outcome, log: Log) -> None:
     why = {
         "gate": f"the gate does not hold: {outcome.judged}",
         "rolled back": "a run of the same settings, weights and code was rolled back",
-    }.get(outcome.decision, outcome.decision)
+    }.get(outcome.decision, outcome.problem)
     text = (
         f"WARNING: run {run} is committed and not live: {why}. Look at it; "
         "`runs.py promote` makes it live"

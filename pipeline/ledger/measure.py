@@ -35,7 +35,8 @@ def measure(
     newer: runs that stand in front of it: their photos are not looked at
 
     Rates of verdicts and errors are over all of a run, the others over a sample of its tasks where
-    it has many. Raises LedgerError if the run is not committed, RecordError if it is damaged.
+    it has many. A live run that is damaged is not compared with, and named. Raises LedgerError if
+    the run is not committed, RecordError if it is damaged.
     """
     manifests = repaired_by(store, run_id)
     own = {manifest.run_id for manifest in manifests}
@@ -47,7 +48,8 @@ def measure(
     tables, whole = sampled_rows(store, manifests, read_forgotten(store).hidden, columns)
     images = tables["images"].sort_by("uri").combine_chunks()
     crops = tables["crops"].combine_chunks()
-    covered = places_of(store, [m for m in newer if m.run_id not in own], images)
+    damaged: dict[str, str] = {}
+    covered = places_of(store, [m for m in newer if m.run_id not in own], images, damaged)
     if covered:
         there = pa.array(sorted(covered), pa.string())
         images, crops = (_without(rows, there) for rows in (images, crops))
@@ -56,8 +58,8 @@ def measure(
     if len(manifests) == 1 and not covered and not whole:
         values |= _of_whole(manifests[0])
     others = [manifest for manifest in live if manifest.run_id not in own]
-    overlap, pointless = _overlap(store, images, crops, others)
-    return GateFigures(values | overlap, unknown, pointless)
+    overlap, pointless = _overlap(store, images, crops, others, damaged)
+    return GateFigures(values | overlap, unknown, pointless, damaged)
 
 
 def lower_end(hits: float, count: float) -> float:
@@ -108,16 +110,16 @@ def _of_whole(manifest: Manifest) -> dict[str, float]:
 
 
 def _overlap(
-    store: Store, images: pa.Table, crops: pa.Table, live: list[Manifest]
+    store: Store, images: pa.Table, crops: pa.Table, live: list[Manifest], damaged: dict[str, str]
 ) -> tuple[dict[str, float], dict[str, str]]:
     """How well the best crops agree with the live ones of the same, unchanged photos."""
     if not live:
         return {}, dict.fromkeys(OVERLAP, "nothing else is live")
-    places = places_of(store, live, images)
+    places = places_of(store, live, images, damaged)
     etags = _pairs(images, "image_id", "etag")
     ours = _boxes(crops)
     pairs = []
-    for their_images, their_crops in live_crops(store, live, places, [*KEYS, *BOX]):
+    for their_images, their_crops in live_crops(store, live, places, [*KEYS, *BOX], damaged):
         same = {
             i for i, etag in _pairs(their_images, "image_id", "etag").items()
             if i in etags and etags[i] == etag

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.errors import LedgerError, UsageError
+from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.gate import Gate, GateFigures, Judgement
 from pipeline.ledger.channels import (
     Channel,
@@ -22,7 +22,7 @@ from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
-Decision = Literal["promoted", "live already", "gate", "trial", "rolled back"]
+Decision = Literal["promoted", "live already", "gate", "trial", "rolled back", "damaged"]
 NO_GATE = Gate(())
 BEFORE = "live before promotion was kept"
 
@@ -31,7 +31,7 @@ BEFORE = "live before promotion was kept"
 class Outcome:
     """What came of a run that was to be made live.
 
-    decision: why it is live now, or is not
+    decision: why it is live now, or is not; `problem` says what is damaged
     judged:   what the gate said; `measured` are all figures
     version:  of the channel, where it was moved
     """
@@ -42,6 +42,7 @@ class Outcome:
     judged: Judgement = field(default_factory=Judgement)
     measured: GateFigures = field(default_factory=GateFigures)
     version: ChannelVersion | None = None
+    problem: str = ""
 
     @property
     def is_live(self) -> bool:
@@ -100,8 +101,13 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
         if any(_alike(manifest, other) for other in suspect):
             outcomes.append(Outcome(manifest.run_id, channel, "rolled back"))
             continue
-        manifests = repaired_by(store, manifest.run_id)
-        outcomes.append(_promote(store, known, manifests, channel, request, forgive=False))
+        try:
+            manifests = repaired_by(store, manifest.run_id)
+            outcomes.append(_promote(store, known, manifests, channel, request, forgive=False))
+        except RecordError as error:  # it stops no other
+            outcomes.append(
+                Outcome(manifest.run_id, channel, "damaged", problem=f"it is damaged: {error}")
+            )
     return outcomes
 
 

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.errors import RecordError
 from pipeline.ledger.forgetting import without
 from pipeline.ledger.layout import data_task
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.pinned import input_file_tasks, overlapping, read_spec
-from pipeline.ledger.records import DataFile, Manifest
+from pipeline.ledger.records import DataFile, Manifest, PinnedSpec
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
 
@@ -49,11 +50,14 @@ def rows_of(
     return pa.concat_tables(bare, promote_options="default")
 
 
-def places_of(store: Store, manifests: list[Manifest], photos: pa.Table) -> Whereabouts:
+def places_of(
+    store: Store, manifests: list[Manifest], photos: pa.Table, damaged: dict[str, str]
+) -> Whereabouts:
     """Where the rows of photos are: of several runs the first one has the photo.
 
-    photos: image_id and uri, sorted by uri. Only input lists are read, and of those the files whose
-    range of uris overlaps.
+    photos:  image_id and uri, sorted by uri. Only input lists are read, and of those the files
+        whose range of uris overlaps
+    damaged: is told, by run id, why a run is left out
     """
     found: Whereabouts = {}
     if not manifests or photos.num_rows == 0:
@@ -61,22 +65,38 @@ def places_of(store: Store, manifests: list[Manifest], photos: pa.Table) -> Wher
     uris = photos["uri"].combine_chunks()
     ids = photos["image_id"].combine_chunks()
     with ThreadPoolExecutor(READERS) as pool:
-        specs = pool.map(lambda manifest: read_spec(store, manifest.run_id), manifests)
+        specs = [pool.submit(read_spec, store, manifest.run_id) for manifest in manifests]
         for manifest, spec in zip(manifests, specs, strict=True):
-            here: Whereabouts = {}
-            for number, _ in overlapping(uris, spec.plan.files):
-                listed = input_file_tasks(store, spec, number)
-                listed = listed.filter(pc.is_in(listed["image_id"], ids))
-                for image_id, task in zip(*(c.to_pylist() for c in listed.columns), strict=True):
-                    here[image_id] = (manifest.run_id, task)
+            try:
+                here = _places_in(store, spec.result(), uris, ids)
+            except RecordError as error:
+                damaged[manifest.run_id] = str(error)
+                continue
             found = {**here, **found}
     return found
 
 
+def _places_in(store: Store, spec: PinnedSpec, uris: pa.Array, ids: pa.Array) -> Whereabouts:
+    here: Whereabouts = {}
+    for number, _ in overlapping(uris, spec.plan.files):
+        listed = input_file_tasks(store, spec, number)
+        listed = listed.filter(pc.is_in(listed["image_id"], ids))
+        for image_id, task in zip(*(c.to_pylist() for c in listed.columns), strict=True):
+            here[image_id] = (spec.run_id, task)
+    return here
+
+
 def live_crops(
-    store: Store, manifests: list[Manifest], places: Whereabouts, columns: list[str]
+    store: Store,
+    manifests: list[Manifest],
+    places: Whereabouts,
+    columns: list[str],
+    damaged: dict[str, str],
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """(images, crops) of those photos, each from its own run; of many files only some are read."""
+    """(images, crops) of those photos, each from its own run; of many files only some are read.
+
+    damaged: is told, by run id, why a run is left out
+    """
     wanted = sorted(set(places.values()))
     kept = {wanted[i] for i in spread(range(len(wanted)), FILES)}
     for manifest in manifests:
@@ -85,8 +105,12 @@ def live_crops(
             continue
         own = [i for i, (run_id, _) in places.items() if run_id == manifest.run_id]
         ids = pa.array(own, pa.string())
-        images = rows_of(store, manifest, "images", ["image_id", "etag", "status"], tasks)
-        crops = rows_of(store, manifest, "crops", columns, tasks)
+        try:
+            images = rows_of(store, manifest, "images", ["image_id", "etag", "status"], tasks)
+            crops = rows_of(store, manifest, "crops", columns, tasks)
+        except RecordError as error:
+            damaged[manifest.run_id] = str(error)
+            continue
         yield _only(images, ids), _only(crops, ids)
 
 

@@ -1,5 +1,6 @@
 """Make a run live, take that back, tell who did it."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +44,8 @@ class Promote(OneRun):
         outcome = promote(self.store, self.run_id, request)
         if outcome.decision == "trial":
             raise UsageError(f"run {self.run_id} is a trial; say --trial to make it live")
+        for live, problem in outcome.measured.damaged.items():
+            print(f"WARNING: run {live} is not compared with: {problem}", file=sys.stderr)
         self.tell([_outcome(outcome)], _outcome_line)
         return 0 if outcome.is_live else GATE_FAILED
 

@@ -35,7 +35,7 @@ class Forget(Command):
         else:
             changed = forget(store, ids, why=self.why)
         rows = [{"image_id": i, "uri": uri} for i, uri in sorted(ids.items(), key=lambda x: x[1])]
-        known = places_of(store, stored_runs(store).committed, pa.Table.from_pylist(rows))
+        known = places_of(store, stored_runs(store).committed, pa.Table.from_pylist(rows), {})
         said = {
             "photos": len(ids),
             "changed": changed,

@@ -15,15 +15,17 @@ from msgspec import structs
 from pipeline import open_run
 from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, RecordError
+from pipeline.gate import DEFAULT_GATE, parse_gate
 from pipeline.ledger.audit import list_runs, verify_run
 from pipeline.ledger.channels import channel_name
 from pipeline.ledger.incremental import Todo, uncovered
 from pipeline.ledger.layout import manifest_key, run_key, spec_key, task_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
+from pipeline.ledger.measure import measure
 from pipeline.ledger.pinned import _input_file, read_spec
 from pipeline.ledger.plan import cut_tasks
-from pipeline.ledger.promotion import Request, promote, rollback
+from pipeline.ledger.promotion import Request, promote, promote_waiting, rollback
 from pipeline.ledger.tables import parquet_bytes
 from pipeline.storage.store import Store, open_store
 from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all
@@ -388,6 +390,27 @@ def test_a_damaged_channel_stops_its_own_jobs_and_readers_alone(
     assert main(["verify", store.uri, ids[0]]) == 0
     assert main(["rollback", store.uri, "--channel", name]) == 0
     assert open_run(store.uri).images().num_rows == 8
+
+
+def test_a_damaged_live_run_or_candidate_stops_no_other_promotion(store: Store) -> None:
+    auto = {"promote": "auto", "trial": False}
+    name = channel_name(SPEC.settings)
+    request = Request(gate=parse_gate(DEFAULT_GATE), strict=False, behind=True)
+    live = run_all(open_ledger(store, make_inputs(4)), **auto)
+    assert [one.decision for one in promote_waiting(store, name, request)] == ["promoted"]
+    waits = run_all(open_ledger(store, make_inputs(4, start=4)), **auto)
+    for manifest, table in ((live, "crops"), (waits, "images")):
+        for file in data_files(store, manifest, table):
+            path_of(store, file.key).write_bytes(b"half")
+    tonight = run_all(open_ledger(store, make_inputs(8), weights_sha256="b" * 64), **auto)
+    first, second = promote_waiting(store, name, request)
+    assert (first.run_id, first.decision) == (tonight.run_id, "promoted")
+    assert list(first.measured.damaged) == [live.run_id]
+    assert (second.run_id, second.decision) == (waits.run_id, "damaged")
+    assert data_files(store, waits, "images")[0].key in second.problem
+    path_of(store, spec_key(live.run_id)).unlink()
+    found = measure(store, tonight.run_id, [live])
+    assert list(found.damaged) == [live.run_id]
 
 
 def test_a_channel_whose_first_version_was_never_written_hides_no_earlier_run(
