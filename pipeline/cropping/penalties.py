@@ -41,13 +41,14 @@ def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     if not weights.sum() > 0:
         return np.zeros(len(boxes))
     steps = (np.arange(6) + 0.5) / 6
-    lattice = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, 36, 2)
-    points = others[:, None, :2] + lattice * (others[:, None, 2:] - others[:, None, :2])
-    centre = (boxes[:, :2] + boxes[:, 2:])[:, None, None] / 2
-    half = (boxes[:, 2:] - boxes[:, :2])[:, None, None] / 2
-    offset = (points[None] - centre) / half  # [N, D, 36, 2]; inside the square within ±1
-    hidden = (np.abs(offset).max(axis=-1) <= 1) & ((offset**2).sum(axis=-1) > 1)
-    return np.asarray(hidden.mean(axis=2) @ (weights / max(weights.sum(), 1.0)))
+    places = others[:, None, :2] + steps[:, None] * (others[:, None, 2:] - others[:, None, :2])
+    centres, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    # Squared offsets of the lattice's columns and rows from a square's centre: inside it up to 1.
+    offsets = ((places - centres[:, None, None]) / halves[:, None, None]) ** 2  # [N, D, 6, 2]
+    x, y = offsets[:, :, None, :, 0], offsets[:, :, :, None, 1]
+    hidden = (x <= 1) & (y <= 1) & (x + y > 1)  # [N, D, 6, 6]
+    shares = np.count_nonzero(hidden.reshape(len(boxes), len(others), 36), axis=2) / 36
+    return np.asarray(shares @ (weights / max(weights.sum(), 1.0)))
 
 
 def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
