@@ -18,6 +18,7 @@ from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts, cut_tasks
+from pipeline.ledger.pruning import live_photos
 from pipeline.ledger.reader import stored_runs
 from pipeline.ledger.retry import failed_inputs
 from pipeline.live_table import (
@@ -126,8 +127,16 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tell_standing(todo, log)
     tasks = cut_tasks(todo.inputs, settings.running.task_images, settings.running.task_bytes)
-    removal = Removal(obeyed.forgotten, listed if settings.running.prune else None)
+    forgotten = {*obeyed.forgotten, *_live_and_forgotten(overrides, store)}
+    removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
     return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, removal)
+
+
+def _live_and_forgotten(overrides: Overrides, store: Store) -> list[str]:
+    """Live photos that a pattern says to forget; the input may have them no more."""
+    if not overrides.has_forget_patterns:
+        return []
+    return overrides.forgotten_among(live_photos(store)["uri"].combine_chunks())
 
 
 def _todo(

@@ -104,6 +104,7 @@ CROPS = pa.schema(
         pa.field("height", pa.int32(), nullable=False),  # would have where nothing is encoded
         # Null where nothing was encoded (--boxes-only).
         pa.field("format", pa.string()),  # webp, jpeg, png, avif
+        pa.field("frames", pa.int32()),  # of the encoded crop; above 1 it moves
         pa.field("image", pa.large_binary()),
         pa.field("sha256", pa.string()),  # of `image`
         pa.field("file", pa.string()),  # key under the output, with --crop-files

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.cropping.decide import GuardRules
     from pipeline.cropping.engine import CropEngine
+    from pipeline.cropping.kind_rules import KindRules
     from pipeline.cropping.sources import ObjectSource
     from s2cnet import FastS2CNet, S2CNet
     from s2cnet.fast import Precision
@@ -108,6 +109,7 @@ def assemble(
     search: str = SEARCH,
     rank_by: str = RANK_BY,
     rules: "GuardRules | None" = None,
+    kinds: "KindRules | None" = None,
 ) -> "CropEngine":
     """An engine of a network and a source that are ready on `device`.
 
@@ -115,6 +117,7 @@ def assemble(
     rank_by: "overlap" takes the crop that is expected to agree best with people, "score" the one
         of the network's highest score (`pipeline.cropping.choose`).
     rules: guards and fallbacks; None for no guards.
+    kinds: rules by kind; None for none.
 
     Raises UsageError for another name.
     """
@@ -133,7 +136,7 @@ def assemble(
     if search not in searches:
         raise UsageError(f"search is {' or '.join(searches)}, not {search!r}")
     transfer = Transfer(choose_device(device))
-    return CropEngine(network, source, choosers[rank_by], searches[search], transfer, rules)
+    return CropEngine(network, source, choosers[rank_by], searches[search], transfer, rules, kinds)
 
 
 def make_engine(
@@ -144,11 +147,12 @@ def make_engine(
     rank_by: str = RANK_BY,
     precision: "Precision" = "float32",
     rules: "GuardRules | None" = None,
+    kinds: "KindRules | None" = None,
     cache: Path | None = None,
 ) -> "CropEngine":
     """The engine with the pinned network and the named detector on one device.
 
-    rules: guards and fallbacks; None for no guards.
+    rules, kinds: see `assemble`.
     cache: folder where compiled networks are kept; None compiles nothing.
 
     Raises what `make_source` and `assemble` raise, and WeightsError.
@@ -163,7 +167,7 @@ def make_engine(
         torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
     source = make_source(detector, chosen, cache)
     network = FastS2CNet(weights.load(chosen), precision, cache)
-    return assemble(network, source, chosen, search, rank_by, rules)
+    return assemble(network, source, chosen, search, rank_by, rules, kinds)
 
 
 def engine_of(
@@ -174,11 +178,13 @@ def engine_of(
     Raises UsageError where it is to be compiled and can't be.
     """
     from pipeline.cropping.decide import GuardRules
+    from pipeline.cropping.kind_rules import KindRules
     from s2cnet.aot import CannotCompileError, cache_folder
 
     asked = settings.cropping
     rules = GuardRules(asked.guarded, asked.ways, asked.areas, asked.review_below)
-    how = (asked.search, asked.rank_by, asked.precision, rules)
+    kinds = KindRules(asked.long_photos, asked.text_heavy)
+    how = (asked.search, asked.rank_by, asked.precision, rules, kinds)
     make = partial(make_engine, weights, settings.input.detector, device, *how)
     wanted = settings.running.compile == "on"
     if wanted or (settings.running.compile == "auto" and images() >= COMPILE_FROM):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,7 @@ from pipeline.cropping.build import (
     choose_weights,
     make_source,
 )
+from pipeline.cropping.kind_rules import LONG, TEXT, KindRules, LongRule, TextRule
 from pipeline.cropping.results import CropVerdict, Fit
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
@@ -81,6 +82,9 @@ class Cropper:
         fallback: str = DEFAULT_FALLBACK,
         safe_areas: str = "",
         review_below: float = REVIEW_BELOW,
+        borders: Literal["trim", "keep"] = "trim",
+        long_photos: LongRule = LONG,
+        text_heavy: TextRule = TEXT,
     ) -> None:
         """Load the network and the detector.
 
@@ -93,6 +97,8 @@ class Cropper:
         guards, fallback, safe_areas: what no crop may do, what is tried where all do it, and what
             lies over the crops, as in `crop_bucket.py`; docs/GUARDS.md explains them.
         review_below: a crop with less confidence has the verdict "review"; 0 for none.
+        borders, long_photos, text_heavy: what is done with uniform borders, photos beyond 1:2.5 and
+            pages of text, as in `crop_bucket.py`; docs/KINDS.md explains them.
 
         Raises UsageError for an unknown detector, device or `rank_by` and for guards that make no
         sense, or WeightsError where the weights don't fit the network.
@@ -112,7 +118,11 @@ class Cropper:
             source = make_source(detector or EMBEDDED, chosen)
         else:
             source = DetectorSource(detector)
-        self._engine = assemble(FastS2CNet(network), source, chosen, rank_by=rank_by, rules=rules)
+        kinds = KindRules(long_photos, text_heavy)
+        self._engine = assemble(
+            FastS2CNet(network), source, chosen, rank_by=rank_by, rules=rules, kinds=kinds
+        )
+        self._trims = borders == "trim"
 
     def crop(
         self, image: ImageLike, ratios: Sequence[str] = ("1:1",), top_k: int = 1
@@ -131,7 +141,8 @@ class Cropper:
         shapes = [parse_shape(ratio) for ratio in ratios]
         if not shapes:
             return []
-        (seen,) = self._engine.see([photo_of(image)])
+        photo = photo_of(image)
+        (seen,) = self._engine.see([photo if self._trims else with_borders(photo)])
         choice = self._engine.choose(seen, shapes, top_k)
         names = [item.name for item in fields(Crop)]
         return [Crop(**{name: getattr(one, name) for name in names}) for one in choice.crops]
@@ -151,6 +162,11 @@ class Cropper:
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
         (seen,) = self._engine.see([replace(photo_of(image), content_px=None)])
         return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
+
+
+def with_borders(photo: Photo) -> Photo:
+    """The photo with its borders taken for a part of it."""
+    return replace(photo, content_px=None)
 
 
 def photo_of(image: ImageLike) -> Photo:

@@ -102,6 +102,7 @@ class Decider:
     """Decides the shapes of one photo.
 
     size_wh: of the photo in source pixels. score: the network's, of any boxes of the photo.
+    override, rule: what a person has said of the photo, and, after that, what its kind asks for.
     """
 
     chooser: Chooser
@@ -109,13 +110,15 @@ class Decider:
     size_wh: tuple[int, int]
     score: Score
     override: Override | None = None
+    rule: Override | None = None
 
     def decide(
         self, shape: Shape, candidates: Boxes, found: SearchResult, count: int
     ) -> CropDecision:
         """What is written of a shape; at most `count` crops. candidates [N, 4], `found` of them."""
-        if self.override is not None and (said := overridden(self.override, shape, self.size_wh)):
-            return said
+        for one in (self.override, self.rule):
+            if one is not None and (said := overridden(one, shape, self.size_wh)):
+                return said
         best = self.chooser.best(shape, candidates, found, count)
         if best.passes(0):
             return CropDecision(best)

@@ -11,6 +11,7 @@ from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import ChooserFor
 from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
+from pipeline.cropping.kind_rules import KindRules
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.parts import choice_of_whole
 from pipeline.cropping.protected import protected_of
@@ -37,14 +38,20 @@ class CropEngine:
         search: Search,
         transfer: Transfer,
         rules: GuardRules | None = None,
+        kinds: KindRules | None = None,
     ) -> None:
-        """network: on the device of `transfer`; rules: None for no guards."""
+        """Keep the parts.
+
+        network: on the device of `transfer`; rules: None for no guards.
+        kinds: None for no rules by kind.
+        """
         self.network = network
         self.source = source
         self.chooser_for = chooser_for
         self.search = search
         self.transfer = transfer
         self.rules = rules or GuardRules.read(OFF)
+        self.kinds = kinds
 
     def see(
         self, photos: Sequence[Photo], given: Sequence[ListedPhoto] | None = None
@@ -79,12 +86,14 @@ class CropEngine:
 
         Raises ScoreError.
         """
+        kinds = self.kinds
+        rule = None if kinds is None else kinds.said(seen.photo, seen.objects, shapes)
         guards = PhotoGuards(self.rules, protected_of(seen.objects, seen.size_wh))
         chooser = self.chooser_for(seen.objects, seen.size_wh, guards)
         lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
         score = score_function(self.network, seen)
         results = self.search(lists, score)
-        decider = Decider(chooser, guards, seen.size_wh, score, override)
+        decider = Decider(chooser, guards, seen.size_wh, score, override, rule)
         decided = [
             decider.decide(shape, candidates, found, top_k + 1)
             for shape, candidates, found in zip(shapes, lists, results, strict=True)

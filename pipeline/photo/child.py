@@ -1,8 +1,9 @@
 """Decodes photos in the child process that `pipeline.photo.decoder` starts.
 
-    request:  8 bytes length, the photo file's bytes
+    request:  8 bytes length, 1 byte that is 1 where every frame is wanted, the photo file's bytes
     answer:   4 bytes length of a JSON header, 8 bytes length of the pixels, header, RGB pixels,
-              then, where the header says `alpha`, a plane of opacity
+              then, where the header says `alpha`, a plane of opacity; of every frame asked for,
+              the RGB pixels of all and then the planes of all
 
 When the child is ready it writes the byte "r", 2 bytes length and, as text, what the machine has no
 means to keep from it (`wall.shut_in`); the text is empty where the wall is whole. It ends when its
@@ -20,11 +21,12 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict
 from io import BytesIO
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from PIL import AvifImagePlugin, Image, ImageCms, MpoImagePlugin, TiffImagePlugin
 
 from pipeline.errors import DecodeError
+from pipeline.photo.animation import render_frames
 from pipeline.photo.decode import render
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.wall import shut_in
@@ -32,7 +34,9 @@ from pipeline.photo.wall import shut_in
 # Pillow imports these two when it meets a file that needs them.
 LATE_IMPORTS = (MpoImagePlugin, TiffImagePlugin)
 
-REQUEST = struct.Struct("<Q")
+Told: TypeAlias = tuple[dict[str, object], bytes]  # header and pixels of an answer
+
+REQUEST = struct.Struct("<Q?")
 ANSWER = struct.Struct("<IQ")
 READY = struct.Struct("<cH")  # the byte "r" and the length of the text that follows
 
@@ -40,9 +44,11 @@ READY = struct.Struct("<cH")  # the byte "r" and the length of the text that fol
 STATUSES = frozenset(
     {
         *("ok", "empty", "too_large", "too_many_pixels", "too_much_memory"),
-        *("unsupported_format", "truncated", "corrupt"),
+        *("too_many_frames", "unsupported_format", "truncated", "corrupt"),
     }
 )
+
+MOVING = ("PNG", "GIF", "WEBP", "AVIF")  # formats that can have several frames
 
 # The standard streams, and some for libraries that open files of their own.
 MAX_OPEN_FILES = 32
@@ -66,9 +72,10 @@ def main() -> None:
     sink.write(READY.pack(b"r", len(lacking)) + lacking)
     sink.flush()
     while size := source.read(REQUEST.size):
-        data = source.read(REQUEST.unpack(size)[0])
+        length, every_frame = REQUEST.unpack(size)
+        data = source.read(length)
         bound_time(limits.timeout_s)
-        header, pixels = answer(data, limits, given["view_side"])
+        header, pixels = answer(data, limits, given["view_side"], every_frame)
         reply(sink, header, pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -98,14 +105,16 @@ def warm_up(limits: DecodeLimits, view_side: int) -> None:
     two_frames = {"save_all": True, "append_images": [small.convert("L").convert("RGB")]}
     for name, options in (
         ("JPEG", {"exif": exif, "icc_profile": profile}),
-        ("PNG", {"exif": exif, "icc_profile": profile}),
+        ("PNG", {"exif": exif, "icc_profile": profile, **two_frames}),
         ("GIF", two_frames),
         ("WEBP", two_frames),
-        ("AVIF", {}),
+        ("AVIF", two_frames),
     ):
         file = BytesIO()
         small.save(file, name, **options)
         render(file.getvalue(), limits, view_side)
+        if name in MOVING:
+            render_frames(file.getvalue(), limits, view_side)
     for mode in ("1", "L", "LA", "P", "I;16", "RGBA"):
         file = BytesIO()
         Image.new(mode, (16, 8)).save(file, "PNG")
@@ -116,18 +125,23 @@ def warm_up(limits: DecodeLimits, view_side: int) -> None:
         render(file.getvalue()[:-20], limits, view_side)  # and how a damaged one is told
 
 
-def answer(data: bytes, limits: DecodeLimits, view_side: int) -> tuple[dict[str, object], bytes]:
+def answer(data: bytes, limits: DecodeLimits, view_side: int, every_frame: bool = False) -> Told:
     """Decode one photo: (header, pixels). The header of a failure has a status and a message."""
     try:
-        rendered = render(data, limits, view_side)
-        planes = [rendered.image] if rendered.alpha is None else [rendered.image, rendered.alpha]
-        pixels = b"".join(plane.tobytes() for plane in planes)
+        return (frames_told if every_frame else photo_told)(data, limits, view_side)
     except DecodeError as error:
         return {"status": error.status, "message": error.message}, b""
     except MemoryError:
         return {"status": "too_much_memory", "message": "the picture outgrew its limit"}, b""
     except Exception as error:  # noqa: BLE001  process boundary: any failure is this photo's row
         return {"status": "corrupt", "message": f"{type(error).__name__}: {error}"[:200]}, b""
+
+
+def photo_told(
+    data: bytes, limits: DecodeLimits, view_side: int
+) -> tuple[dict[str, object], bytes]:
+    """A photo's header and pixels; of a moving one the first frame."""
+    rendered = render(data, limits, view_side)
     header: dict[str, object] = {
         "status": "ok",
         "view_wh": rendered.image.size,
@@ -138,7 +152,21 @@ def answer(data: bytes, limits: DecodeLimits, view_side: int) -> tuple[dict[str,
         "frames": rendered.frames,
         "alpha": rendered.alpha is not None,
     }
-    return header, pixels
+    planes = [rendered.image] if rendered.alpha is None else [rendered.image, rendered.alpha]
+    return header, b"".join(plane.tobytes() for plane in planes)
+
+
+def frames_told(data: bytes, limits: DecodeLimits, view_side: int) -> Told:
+    """The header and the pixels of every frame."""
+    found = render_frames(data, limits, view_side)
+    header: dict[str, object] = {
+        "status": "ok",
+        "view_wh": found.images[0].size,
+        "durations_ms": found.durations_ms,
+        "plays": found.plays,
+        "alpha": found.alphas is not None,
+    }
+    return header, b"".join(plane.tobytes() for plane in (*found.images, *(found.alphas or ())))
 
 
 def reply(sink: BinaryIO, header: dict[str, object], pixels: bytes) -> None:

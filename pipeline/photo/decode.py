@@ -8,6 +8,8 @@ check the limits, and only then decode pixels.
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -31,7 +33,16 @@ try:
 except ImportError:  # the extra `heic`; without it HEIC is refused with a message that says so
     HeifImageFile = None
 
-__all__ = ["Photo", "Rendered", "check_bytes", "decode", "render"]
+__all__ = [
+    "Photo",
+    "Rendered",
+    "check_bytes",
+    "decode",
+    "malformed_told",
+    "opened_picture",
+    "render",
+    "upright_srgb",
+]
 
 # A view's long side may be this share of view_side. It lets 12-megapixel photos (4,000 pixels) be
 # decoded at 1/4 for the default of 1,024: 1,000 pixels cost half of what 2,000 would.
@@ -130,12 +141,19 @@ def render(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered:
     """
     check_bytes(data, limits)
     name = sniff(data)
+    with malformed_told(data, name):
+        return _render(data, name, limits, view_side)
+
+
+@contextmanager
+def malformed_told(data: bytes, name: str) -> Iterator[None]:
+    """Turn all that libraries raise for a malformed file, warnings too, into a DecodeError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for where in _HARMLESS:
                 warnings.filterwarnings("ignore", *where)
-            return _render(data, name, limits, view_side)
+            yield
     except DecodeError:
         raise
     except MemoryError as error:
@@ -154,33 +172,50 @@ def check_bytes(data: bytes, limits: DecodeLimits) -> None:
 
 
 def _render(data: bytes, name: str, limits: DecodeLimits, view_side: int) -> Rendered:
+    opened = opened_picture(data, name, limits)
+    width, height = opened.size
+    if name == "jpeg":
+        _draft(opened, _enough(view_side))
+    opened.load()
+    image, alpha, orientation = upright_srgb(opened, name, view_side)
+    if orientation >= 5 and name != "heic":
+        width, height = height, width
+    frames = frame_count(opened, data, name)
+    return Rendered(image, width, height, name, orientation, frames, alpha)
+
+
+def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> ImageFile.ImageFile:
+    """Read a file's header and check its size. Raises DecodeError, and what `MALFORMED` names."""
     if name == "webp" and (size := webp_size(data)) is not None:
         _check_size(size, name, limits)
     opened = _open(data, name)
-    width, height = opened.size
-    _check_size((width, height), name, limits)
-    enough = max(1.0, VIEW_SLACK * view_side)
-    if name == "jpeg":
-        _draft(opened, enough)
-    opened.load()
+    _check_size(opened.size, name, limits)
+    return opened
+
+
+def upright_srgb(
+    opened: ImageFile.ImageFile, name: str, view_side: int
+) -> tuple[Image.Image, Image.Image | None, int]:
+    """The loaded frame of a picture, reduced, in sRGB and upright; its opacity; its orientation."""
     profile = opened.info.get("icc_profile")
     image = plain_mode(opened)
-    factor = int(max(image.size) / enough)
+    factor = int(max(image.size) / _enough(view_side))
     if factor > 1:
         image = image.reduce(factor)
     alpha = opacity(image)
     image = to_srgb(image, profile if isinstance(profile, bytes) else None)
-    frames = frame_count(opened, data, name)
     if name == "heic":  # libheif has applied the orientation; Pillow keeps its value here
-        found = opened.info.get("original_orientation") or 1
-        return Rendered(image, width, height, name, found, frames, alpha)
+        return image, alpha, opened.info.get("original_orientation") or 1
     orientation = _orientation(opened)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
         alpha = alpha and alpha.transpose(_UPRIGHT[orientation])
-    if orientation >= 5:
-        width, height = height, width
-    return Rendered(image, width, height, name, orientation, frames, alpha)
+    return image, alpha, orientation
+
+
+def _enough(view_side: int) -> float:
+    """The long side that a view needs at least, pixels."""
+    return max(1.0, VIEW_SLACK * view_side)
 
 
 def _open(data: bytes, name: str) -> ImageFile.ImageFile:

@@ -13,14 +13,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
+from pipeline.photo.animation import LONGEST_MS, MOST_PLAYS, Animation
 from pipeline.photo.child import ANSWER, READY, REQUEST, STATUSES, settings
 from pipeline.photo.decode import check_bytes
 from pipeline.photo.decoded import Photo, described
@@ -28,12 +31,17 @@ from pipeline.photo.frames import MOST_FRAMES
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 
 START_TIMEOUT_S = 60.0
-MAX_HEADER_BYTES = 4096
+MAX_HEADER_BYTES = 64 << 10  # the durations of many frames among others
 
 _HOME = str(Path(__file__).resolve().parents[2])
 
 # All that a child gets of the parent's environment: where programs and shared libraries are.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
+
+
+Answer: TypeAlias = tuple[dict[str, object], bytearray]  # header and pixels
+T = TypeVar("T")
+ReadAnswer: TypeAlias = Callable[[dict[str, object], bytearray], T]
 
 
 class _DiedError(Exception):
@@ -66,14 +74,24 @@ class Decoder:
                       is not taken as the photo's fault: the kernel may have ended the child to
                       free memory for others.
         """
+        return self._decoded(data, False, _photo)
+
+    def decode_frames(self, data: bytes) -> Animation:
+        """Decode every frame of a moving picture. Raises DecodeError as `decode` does, and another.
+
+        too_many_frames: it has more frames, or more pixels in all of them, than the limits allow.
+        """
+        return self._decoded(data, True, partial(_animation, self.limits))
+
+    def _decoded(self, data: bytes, every_frame: bool, read: ReadAnswer[T]) -> T:
         check_bytes(data, self.limits)
         with self._lock:
             try:
-                return self._decode(data)
+                return read(*self._answer(data, every_frame))
             except _DiedError:
                 self._stop()
             try:
-                return self._decode(data)
+                return read(*self._answer(data, every_frame))
             except _DiedError as error:
                 self._stop()
                 message = str(error) or "the decoder ended on this picture"
@@ -109,15 +127,14 @@ class Decoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decode(self, data: bytes) -> Photo:
-        child = self._running()
+    def _answer(self, data: bytes, every_frame: bool) -> Answer:
+        child, deadline = self._running(), time.monotonic() + self.limits.timeout_s
         try:
-            header, pixels = _exchange(child, data, time.monotonic() + self.limits.timeout_s)
+            return _exchange(child, data, every_frame, deadline)
         except _LateError as error:
             self._stop()
             message = f"not decoded within {self.limits.timeout_s:g} s"
             raise DecodeError("timeout", message) from error
-        return _photo(header, pixels)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
@@ -180,9 +197,9 @@ def _environment() -> dict[str, str]:
 
 
 def _exchange(
-    child: subprocess.Popen[bytes], data: bytes, deadline: float
-) -> tuple[dict[str, object], bytearray]:
-    _send(child, REQUEST.pack(len(data)), deadline)
+    child: subprocess.Popen[bytes], data: bytes, every_frame: bool, deadline: float
+) -> Answer:
+    _send(child, REQUEST.pack(len(data), every_frame), deadline)
     _send(child, data, deadline)
     header_bytes, pixel_bytes = ANSWER.unpack(_receive(child, ANSWER.size, deadline))
     if header_bytes > MAX_HEADER_BYTES or pixel_bytes > 1 << 32:
@@ -250,13 +267,18 @@ def _split(pixels: bytearray, size: int) -> tuple[NDArray[np.uint8], NDArray[np.
     return array[:size], array[size:]
 
 
-def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
-    """Make a Photo of an answer, every field checked: a crafted file may have written it."""
+def _refusal(header: dict[str, object]) -> None:
+    """Raise the DecodeError that an answer tells, if it tells one."""
     status = header.get("status")
     if not isinstance(status, str) or status not in STATUSES:
         raise _DiedError
     if status != "ok":
         raise DecodeError(status, plain_text(str(header.get("message")))[:200])
+
+
+def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
+    """Make a Photo of an answer, every field checked: a crafted file may have written it."""
+    _refusal(header)
     match {"frames": 1, "alpha": False} | header:
         case {
             "view_wh": [int(width_view), int(height_view)],
@@ -280,4 +302,37 @@ def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
             return described(
                 Photo(view, width_px, height_px, name[:8], orientation, frames, alpha=alpha)
             )
+    raise _DiedError
+
+
+def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:
+    """Those of some values that are whole numbers from 0 to `most`."""
+    return tuple(
+        value
+        for value in values
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+    )
+
+
+def _animation(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Animation:
+    """Make an Animation of an answer, every field checked likewise."""
+    _refusal(header)
+    match header:
+        case {
+            "view_wh": [int(width), int(height)],
+            "durations_ms": [*stated],
+            "plays": int(plays),
+            "alpha": bool(has_alpha),
+        } if (
+            0 < width <= limits.max_side
+            and 0 < height <= limits.max_side
+            and 0 < len(durations := whole_numbers(stated, LONGEST_MS)) <= limits.max_frames
+            and len(durations) == len(stated)
+            and 0 <= plays <= MOST_PLAYS
+            and len(durations) * width * height * (3 + has_alpha) == len(pixels)
+        ):
+            shape = (len(durations), height, width)
+            colours, rest = _split(pixels, len(durations) * width * height * 3)
+            alphas = rest.reshape(shape) if has_alpha else None
+            return Animation(colours.reshape(*shape, 3), alphas, durations, plays)
     raise _DiedError

@@ -16,7 +16,10 @@ def frame_count(opened: ImageFile.ImageFile, data: bytes, format: str) -> int:
     if format == "gif":
         return gif_frame_count(data)
     if format in ("png", "webp", "avif"):
-        return max(1, min(MOST_FRAMES, int(getattr(opened, "n_frames", 1))))
+        stated = int(getattr(opened, "n_frames", 1))
+        if getattr(opened, "default_image", False):  # of an APNG, beside its frames
+            stated -= 1
+        return max(1, min(MOST_FRAMES, stated))
     return 1
 
 

@@ -16,6 +16,8 @@ class DecodeLimits:
     max_pixels:      width × height, for every format but JPEG.
     max_jpeg_pixels: the same for JPEG; larger, because JPEG is decoded at a reduced scale.
     max_side:        of the longer side, pixels.
+    max_frames, max_animation_pixels: of a moving picture whose every frame is decoded: frames, and
+                     pixels of all of them together.
     timeout_s:       seconds of one photo. Only `Decoder` keeps it: a process cannot stop itself.
     memory_bytes:    the child's whole address space, about 150 MiB of libraries included. Only
                      `Decoder` keeps it.
@@ -25,5 +27,7 @@ class DecodeLimits:
     max_pixels: int = 50_000_000
     max_jpeg_pixels: int = 100_000_000
     max_side: int = 16_384
+    max_frames: int = 500
+    max_animation_pixels: int = 400_000_000
     timeout_s: float = 10.0
     memory_bytes: int = 2 << 30

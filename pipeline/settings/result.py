@@ -39,6 +39,20 @@ class DecodingSettings:
         _LIMITS.max_jpeg_pixels, "the same for JPEG, which is decoded at a scale", "px", least=1
     )
     max_side: int = option(_LIMITS.max_side, "photos with a longer side are refused", "px", least=1)
+    max_frames: int = option(
+        _LIMITS.max_frames,
+        "with `animated` all, moving pictures with more frames are refused",
+        placeholder="FRAMES",
+        least=1,
+        before=_LIMITS.max_frames,
+    )
+    max_animation_pixels: int = option(
+        _LIMITS.max_animation_pixels,
+        "the same for the pixels of all frames together",
+        "px",
+        least=1,
+        before=_LIMITS.max_animation_pixels,
+    )
     decode_timeout_s: float = option(_LIMITS.timeout_s, "for decoding one photo", "s", least=1)
     decode_memory_bytes: int = option(
         _LIMITS.memory_bytes, "for decoding one photo", "bytes", least=1
@@ -74,6 +88,8 @@ class DecodingSettings:
             max_pixels=self.max_pixels,
             max_jpeg_pixels=self.max_jpeg_pixels,
             max_side=self.max_side,
+            max_frames=self.max_frames,
+            max_animation_pixels=self.max_animation_pixels,
             timeout_s=self.decode_timeout_s,
             memory_bytes=self.decode_memory_bytes,
         )
@@ -105,6 +121,15 @@ class CroppingSettings:
         "GPU and on CPUs with AMX, and move scores by about 1 % of their spread",
     )
     candidates: bool = option(False, "also write a table of the candidates scored")
+    long_photos: Literal["auto", "look", "top", "pad"] = option(
+        "auto",
+        "of photos beyond 1:2.5 take the part that people look at most, the top (of wide ones the "
+        "left end), or the whole; `auto`: the top of screenshots, else the part looked at",
+        before="look",
+    )
+    text_heavy: Literal["pad", "crop"] = option(
+        "pad", "keep pages of text whole, or crop them like photos", before="crop"
+    )
     guards: str = option(
         DEFAULT_PROFILE,
         f"what no crop may do: a profile ({', '.join(PROFILES)}), then changes to it such as "

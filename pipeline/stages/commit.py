@@ -1,25 +1,21 @@
 """The last stage: cuts and encodes the crops of one task and commits the task."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from pipeline.cropping.results import ScoredCrop
 from pipeline.ledger.figures import Cost, Figures, confidence_counts
-from pipeline.photo.thumbnail import cut, encode, thumbnail_size
-from pipeline.photo.whole import draw_whole, place_whole
-from pipeline.settings import ThumbnailSettings
-from pipeline.settings.safe_areas import SafeArea, safe_area_of
-from pipeline.shapes import parse_shape
+from pipeline.photo.animation import Animation
+from pipeline.settings import Settings
 from pipeline.stages.attempt import attempt
+from pipeline.stages.encode import encoded_crops
 from pipeline.stages.guard import one_by_one
 from pipeline.stages.meter import COMMIT, Meter
 from pipeline.stages.preview import preview_of
 from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, TaskSummary
 from pipeline.stages.wire import Block, pack_summary, task_tables, unpack
-from pipeline.stages.worker import Job, ledger_of, output_store
+from pipeline.stages.worker import Job, decoder_for, ledger_of, output_store
 from pipeline.storage.store import Store, requests_so_far
 
 
@@ -33,8 +29,7 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     previews: list[Preview] = []
 
     def cut_and_encode(row: PhotoRow) -> None:
-        make = sized_crop if settings.thumbnails.boxes_only else encode_crop
-        made = [make(row, chosen, settings.thumbnails, areas) for chosen in row.crops]
+        made = encoded_crops(row, settings.thumbnails, areas, partial(frames_of, settings=settings))
         if settings.thumbnails.crop_files:
             made = [replace(crop, file=write_crop_file(store, crop)) for crop in made]
         encoded.extend(made)
@@ -57,6 +52,12 @@ def _own_costs(meter: Meter) -> Figures:
     return meter.figures() + Figures(costs={COMMIT: Cost(requests=1)})
 
 
+def frames_of(data: bytes, settings: Settings) -> Animation:
+    """Decode every frame of a file, in the child that decodes strangers' files. DecodeError."""
+    decoder = decoder_for(settings.decoding.limits, settings.decoded_side)
+    return decoder.decode_frames(data)
+
+
 def write_crop_file(store: Store, crop: EncodedCrop) -> str:
     """Write a crop under a key made of its content's hash, so that writing it twice is harmless."""
     if crop.image is None or crop.sha256 is None:
@@ -64,48 +65,6 @@ def write_crop_file(store: Store, crop: EncodedCrop) -> str:
     key = f"crops/{crop.sha256[:2]}/{crop.sha256}.{crop.format}"
     store.write(key, crop.image)
     return key
-
-
-def sized_crop(
-    row: PhotoRow,
-    chosen: ScoredCrop,
-    settings: ThumbnailSettings,
-    areas: Mapping[str, SafeArea] | None = None,
-) -> EncodedCrop:
-    """A chosen crop with the size that `encode_crop` would give it, and no picture."""
-    shape, shown = parse_shape(chosen.ratio), chosen.box_px
-    if chosen.fit != "crop":
-        area = safe_area_of(shape, areas or {})
-        shown = place_whole(shown, shape, area.is_circle, area.covered).canvas_px
-    size_wh = thumbnail_size(shape, shown, settings.thumbnail_size)
-    return EncodedCrop(row.image_id, row.uri, chosen, *size_wh, None, None, None)
-
-
-def encode_crop(
-    row: PhotoRow,
-    chosen: ScoredCrop,
-    settings: ThumbnailSettings,
-    areas: Mapping[str, SafeArea] | None = None,
-) -> EncodedCrop:
-    """Cut a chosen crop from its photo, or draw the whole photo on a ground, and encode it.
-
-    areas: what lies over the crops, by shape; a whole photo keeps clear of it. Raises EncodeError.
-    """
-    shape = parse_shape(chosen.ratio)
-    if chosen.fit == "crop":
-        size_wh = thumbnail_size(shape, chosen.box_px, settings.thumbnail_size)
-        pixels = cut(row.decoded, chosen.box_px, size_wh)  # [h, w, 3]
-    else:
-        area = safe_area_of(shape, areas or {})
-        placed = place_whole(chosen.box_px, shape, area.is_circle, area.covered)
-        size_wh = thumbnail_size(shape, placed.canvas_px, settings.thumbnail_size)
-        pixels = draw_whole(row.decoded, placed, size_wh, chosen.fit, settings.background_rgb)
-    image = encode(
-        pixels, settings.format, settings.quality, shape.is_circle, settings.background_rgb
-    )
-    height, width = pixels.shape[:2]
-    sha256 = hashlib.sha256(image).hexdigest()
-    return EncodedCrop(row.image_id, row.uri, chosen, width, height, settings.format, image, sha256)
 
 
 def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.cropping.build import engine_of
+from pipeline.cropping.kind_rules import kind_with_objects
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError
 from pipeline.photo.decode import Photo
@@ -71,7 +72,8 @@ class DetectScore:
         """Find one photo's objects, where `see_all` has not."""
         if row.image_id not in seen:
             (seen[row.image_id],) = self.engine.see([_photo(row)], [_listed(row)])
-        row.objects = seen[row.image_id].objects_px
+        found = seen[row.image_id]
+        row.objects, row.kind = found.objects_px, kind_with_objects(found.photo, found.objects)
 
     def score(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
         """Choose one photo's crops among scored candidates."""

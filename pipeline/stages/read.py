@@ -5,6 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
+
 from pipeline.inputs.listing import read_image
 from pipeline.photo.decode import Photo
 from pipeline.schema import ANIMATED_SKIPPED
@@ -40,7 +42,7 @@ def read_decode(block: Block, job: Job) -> Block:
     def decode(row: PhotoRow) -> None:
         data = waiting.pop(row.image_id)
         row.content_sha256 = hashlib.sha256(data).hexdigest()
-        take_in(row, decoder.decode(data), settings.decoding)
+        take_in(row, data, decoder.decode(data), settings.decoding)
 
     with meter.on("read"), ThreadPoolExecutor(settings.running.read_threads) as pool:
         reads = [pool.submit(attempt, row, "read", read) for row in task.rows]
@@ -54,13 +56,15 @@ def read_decode(block: Block, job: Job) -> Block:
     return pack(task)
 
 
-def take_in(row: PhotoRow, photo: Photo, settings: DecodingSettings) -> None:
+def take_in(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings) -> None:
     """Give the row its decoded photo and what is known by it; leave out what is to be skipped."""
-    if settings.borders == "keep":
+    if settings.borders == "keep" or row.override is not None:  # a person means all of the photo
         photo = replace(photo, content_px=None)
     row.width_px, row.height_px, row.content_px = photo.width_px, photo.height_px, photo.content_px
     row.format, row.orientation = photo.format, photo.orientation
     row.kind, row.frames, row.photo = photo.kind, photo.frames, photo
+    if photo.frames > 1 and settings.animated == "all":
+        row.moving = np.frombuffer(data, np.uint8)
     if photo.frames > 1 and settings.animated == "skip":
         row.leave_out(ANIMATED_SKIPPED)
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Detections
@@ -49,6 +52,7 @@ class PhotoRow:
     content_sha256, format, width_px, height_px, orientation, kind, frames: as in `schema.IMAGES`.
     content_px: the part of the photo inside its borders, xyxy; None for the whole photo.
     photo: the decoded photo, as long as a stage still needs its pixels.
+    moving: the file's bytes, uint8, of a moving picture whose every frame is wanted; else None.
     override: what a person has said about this photo; None for nothing.
     objects, crops, candidates, skipped: of the stage that detects and scores. Boxes in source
         pixels.
@@ -72,6 +76,7 @@ class PhotoRow:
     frames: int | None = None
     content_px: tuple[float, float, float, float] | None = None
     photo: Photo | None = None
+    moving: NDArray[np.uint8] | None = None
     override: Override | None = None
     objects: Detections | None = None
     crops: list[ScoredCrop] = field(default_factory=list)
@@ -91,12 +96,13 @@ class PhotoRow:
 
     def leave_out(self, status: str) -> None:
         """End the photo without crops and without failure. status: one of `schema.LEFT_OUT`."""
-        self.left_out, self.photo = status, None
+        self.left_out, self.photo, self.moving = status, None, None
 
     def fail(self, stage: str, status: str, kind: FailureKind, message: str) -> None:
         """Record why the photo goes no further; its pixels and crops are dropped."""
         self.failure = Failure(stage, status, kind, message[:LONGEST_MESSAGE])
-        self.photo, self.crops, self.candidates, self.skipped = None, [], [], []
+        self.photo, self.moving = None, None
+        self.crops, self.candidates, self.skipped = [], [], []
 
     @property
     def decoded(self) -> Photo:
@@ -141,6 +147,7 @@ class EncodedCrop:
     format: str | None
     image: bytes | None
     sha256: str | None  # of `image`
+    frames: int = 1  # more: it moves
     file: str | None = None  # its key in the output, with --crop-files
 
 

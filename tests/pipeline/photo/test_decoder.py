@@ -108,7 +108,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     script = f"""
 import json, os, struct, sys, time
 def read():
-    size = struct.unpack("<Q", sys.stdin.buffer.read(8))[0]
+    size, _ = struct.unpack("<Q?", sys.stdin.buffer.read(9))
     return sys.stdin.buffer.read(size)
 def raw(data):
     sys.stdout.buffer.write(data); sys.stdout.buffer.flush()

@@ -63,7 +63,7 @@ code = compile(ATTACK, "attack", "eval")
 ctypes.CDLL(None)
 "x".encode("idna")  # imported before the wall stands, like all that an attack needs
 
-def answer(data, limits, view_side):
+def answer(data, limits, view_side, every_frame):
     try:
         eval(code)
     except Exception as error:
@@ -94,7 +94,7 @@ def attack(name: str, folder: Path, port: int, walled: bool) -> str:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
         env=_environment(), start_new_session=True,
     )  # fmt: skip
-    out, errors = child.communicate(REQUEST.pack(1) + b"x", timeout=60)
+    out, errors = child.communicate(REQUEST.pack(1, False) + b"x", timeout=60)
     mark, size = READY.unpack_from(out)
     assert (mark, size) == (b"r", 0), (out, errors)
     if len(out) == READY.size:

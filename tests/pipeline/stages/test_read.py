@@ -21,7 +21,7 @@ MOVING = moving_file("GIF", moving(3), [100] * 3)
 
 def row_of(data: bytes, **settings: object) -> PhotoRow:
     row = PhotoRow("a", "b")
-    take_in(row, decode(data), DecodingSettings(**settings))  # type: ignore[arg-type]
+    take_in(row, data, decode(data), DecodingSettings(**settings))  # type: ignore[arg-type]
     return row
 
 

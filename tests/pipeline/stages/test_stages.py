@@ -367,7 +367,11 @@ def write_text_photo(path: Path) -> None:
 
 
 def jobs_with_lines(tmp_path: Path, **settings: Any) -> tuple[list[Any], list[Any]]:
-    """Rows of images and crops of a job with the one photo of `write_text_photo`."""
+    """Rows of images and crops of a job with the one photo of `write_text_photo`.
+
+    It is full of text: cropped like a photo, since guards and fallbacks are to decide.
+    """
+    settings = {"text_heavy": "crop", **settings}
     write_text_photo(tmp_path / "0.png")
     (tmp_path / "list.csv").write_text(f"uri\n{tmp_path}/0.png\n")
     output = str(tmp_path / "out")
@@ -453,7 +457,7 @@ def test_verdicts_are_counted_and_told(three_lines: None, tmp_path: Path) -> Non
     manifest = do(
         Settings.of(
             input=str(tmp_path / "in"), output=str(tmp_path / "out"), ratios="1:1,16:9,4:3",
-            fallback="next,largest", thumbnail_size=64,
+            fallback="next,largest", thumbnail_size=64, text_heavy="crop",
         )
     )  # fmt: skip
     assert manifest.metrics.verdicts == {"1:1|review": 1, "16:9|ok": 1, "4:3|review": 1}

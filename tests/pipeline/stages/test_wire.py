@@ -150,7 +150,7 @@ def test_rows_of_the_tables() -> None:
     row = full_row()
     row.pass_through = {"taken": date(2026, 11, 21), "album": None}
     types = {"taken": pa.date32(), "album": pa.string()}
-    crops = [EncodedCrop("a", "b", chosen, 2, 1, "webp", b"x", "ee", None) for chosen in row.crops]
+    crops = [EncodedCrop("a", "b", chosen, 2, 1, "webp", b"x", "ee") for chosen in row.crops]
     tables = wire.task_tables(Task(5, [row], {}, types), crops, candidates=True)
     (image,) = tables["images"].to_pylist()
     assert tables["images"].schema.names == [*schema.IMAGES.names, "taken", "album"]
@@ -169,8 +169,8 @@ def test_rows_of_the_tables() -> None:
         "y1": 8.0, "score": 0.5, "choice": 0.25, "margin": None, "object_shares": [],
         "objects_cut": 0, "confidence": 0.75, "faces_cut": 1, "heads_cut": 2, "text_cut": 3,
         "subject_share": 0.5, "verdict": "review", "reason": "head_cut", "fit": "pad",
-        "override": "portraits/*", "width": 2, "height": 1, "format": "webp", "image": b"x",
-        "sha256": "ee", "file": None,
+        "override": "portraits/*", "width": 2, "height": 1, "format": "webp", "frames": 1,
+        "image": b"x", "sha256": "ee", "file": None,
     }  # fmt: skip
     assert tables["candidates"]["ratio"].to_pylist() == ["1:1", "1:1", "16:9", "16:9"]
     assert "candidates" not in wire.task_tables(Task(5, [row], {}, types), crops, candidates=False)

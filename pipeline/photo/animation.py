@@ -1,0 +1,127 @@
+"""Decode every frame of a moving picture, within limits, with its timing.
+
+`decoder.Decoder.decode_frames` does it in the child process; use that for untrusted files.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from pipeline.errors import DecodeError
+from pipeline.photo.decode import check_bytes, malformed_told, opened_picture, upright_srgb
+from pipeline.photo.decoded import Photo
+from pipeline.photo.formats import sniff
+from pipeline.photo.frames import frame_count
+from pipeline.photo.limits import DecodeLimits
+
+LONGEST_MS, MOST_PLAYS = 65_535, 65_535  # of a frame, of an animation: 2 bytes in most formats
+MOST_VIEW_PIXELS = 48_000_000  # of all frames together; larger views are reduced further
+
+
+@dataclass(frozen=True, eq=False)
+class Animation:
+    """The frames of a moving picture.
+
+    views:        uint8 [F, h, w, 3], sRGB, upright, perhaps reduced; blended with white.
+    alphas:       uint8 [F, h, w]; None: all is opaque.
+    durations_ms: how long each frame is shown. [F]
+    plays:        how often all are shown; 0 for ever.
+    """
+
+    views: NDArray[np.uint8]
+    alphas: NDArray[np.uint8] | None
+    durations_ms: tuple[int, ...]
+    plays: int
+
+    def photos(self, photo: Photo) -> list[Photo]:
+        """Each frame as a photo. photo: the first frame, as it was decoded before."""
+        alphas = [None] * len(self.views) if self.alphas is None else list(self.alphas)
+        return [
+            replace(photo, pixels=view, alpha=alpha)
+            for view, alpha in zip(self.views, alphas, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class RenderedFrames:
+    """The same as Pillow images: RGB, and L for opacity."""
+
+    images: list[Image.Image]
+    alphas: list[Image.Image] | None
+    durations_ms: list[int]
+    plays: int
+
+
+def decode_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Animation:
+    """Decode all frames in this process. Arguments as of `decode.decode`, and errors; see `render`.
+
+    Raises DecodeError("too_many_frames") too.
+    """
+    found = render_frames(data, limits, view_side)
+    return Animation(
+        np.stack([np.asarray(image) for image in found.images]),
+        None if found.alphas is None else np.stack([np.asarray(one) for one in found.alphas]),
+        tuple(found.durations_ms),
+        found.plays,
+    )
+
+
+def render_frames(data: bytes, limits: DecodeLimits, view_side: int) -> RenderedFrames:
+    """Decode all frames to Pillow images, which saves the child process a copy."""
+    check_bytes(data, limits)
+    name = sniff(data)
+    with malformed_told(data, name):
+        opened = opened_picture(data, name, limits)
+        count = frame_count(opened, data, name)
+        check_frames(count, opened.size, limits)
+        side = min(view_side, _side_within(opened.size, count))
+        images, alphas, durations = [], [], []
+        first = 1 if getattr(opened, "default_image", False) else 0  # of an APNG: not a frame
+        for index in range(first, first + count):
+            opened.seek(index)
+            opened.load()
+            image, alpha, _ = upright_srgb(opened, name, side)
+            images.append(image.copy() if image is opened else image)
+            alphas.append(alpha or Image.new("L", image.size, 255))
+            durations.append(_duration_ms(opened))
+    is_opaque = all(alpha.getextrema() == (255, 255) for alpha in alphas)
+    return RenderedFrames(images, None if is_opaque else alphas, durations, _plays(opened, name))
+
+
+def check_frames(count: int, size: tuple[int, int], limits: DecodeLimits) -> None:
+    """Raise DecodeError for more frames, or more pixels in all of them, than the limits allow."""
+    if count > limits.max_frames:
+        raise DecodeError("too_many_frames", f"{count} frames, more than {limits.max_frames}")
+    pixels = count * size[0] * size[1]
+    if pixels > limits.max_animation_pixels:
+        message = f"{pixels} pixels in all frames, more than {limits.max_animation_pixels}"
+        raise DecodeError("too_many_frames", message)
+
+
+def _side_within(size: tuple[int, int], count: int) -> int:
+    """The long side of views that are MOST_VIEW_PIXELS together."""
+    reduction = ceil(sqrt(count * size[0] * size[1] / MOST_VIEW_PIXELS))
+    return max(1, max(size) // max(1, reduction))
+
+
+def _duration_ms(opened: ImageFile.ImageFile) -> int:
+    """How long the current frame is shown, 0 to LONGEST_MS; 100 where the file does not say."""
+    duration = opened.info.get("duration", 100)
+    return int(max(0, min(LONGEST_MS, round(float(duration)))))
+
+
+def _plays(opened: ImageFile.ImageFile, name: str) -> int:
+    """How often all frames are shown, 0 for ever.
+
+    A GIF says how often it is repeated, the other formats how often it is played; Pillow does not
+    tell it of AVIF.
+    """
+    if name == "gif":
+        repeats = opened.info.get("loop")
+        plays = 1 if repeats is None else int(repeats) + 1 if repeats else 0
+    else:
+        plays = int(opened.info.get("loop") or 0)
+    return int(max(0, min(MOST_PLAYS, plays)))

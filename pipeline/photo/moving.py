@@ -1,0 +1,49 @@
+"""Encode the frames of a moving thumbnail as one file: WebP, PNG (APNG) or AVIF."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import EncodeError, UsageError
+from pipeline.photo.thumbnail import DEFAULT_QUALITY, EFFORT, encoded_image
+
+MOVING_FORMATS = ("webp", "png", "avif")
+MOST_PLAYS = {"webp": 65_535, "png": 65_535}  # of AVIF Pillow writes: for ever
+
+
+def encode_moving(
+    frames: Sequence[NDArray[np.uint8]],
+    durations_ms: Sequence[int],
+    plays: int = 0,
+    format: str = "webp",
+    quality: int = DEFAULT_QUALITY,
+    circle: bool = False,
+) -> bytes:
+    """Encode frames, uint8 [h, w, 3] or [h, w, 4] of one size, each shown for its duration.
+
+    plays: how often all are shown, 0 for ever; an AVIF is always shown for ever. Other arguments
+    as of `thumbnail.encode`.
+    Raises UsageError for a format that can't move, EncodeError if the encoder fails.
+    """
+    if format not in MOVING_FORMATS:
+        raise UsageError(f"{format!r} can't move: one of {', '.join(MOVING_FORMATS)}")
+    some_alpha = circle or any(frame.shape[2] == 4 for frame in frames)
+    images = [encoded_image(frame, circle, transparent=True) for frame in frames]
+    if some_alpha:
+        images = [image.convert("RGBA") for image in images]
+    options: dict[str, Any] = {**EFFORT[format], "duration": list(durations_ms)}
+    if format in MOST_PLAYS:
+        options["loop"] = plays
+    if format == "png":
+        options["blend"] = 0  # each frame takes the place of the one before, also where clear
+    stream = BytesIO()
+    try:
+        images[0].save(
+            stream, format, save_all=True, append_images=images[1:], quality=quality, **options
+        )
+    except (OSError, ValueError, MemoryError) as error:
+        raise EncodeError("encoder_failed", f"{format}: {error}") from error
+    return stream.getvalue()

@@ -1,0 +1,122 @@
+"""Cut or draw the chosen crops of one photo and encode them, moving ones frame by frame."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cropping.results import ScoredCrop
+from pipeline.photo.animation import Animation
+from pipeline.photo.decode import Photo
+from pipeline.photo.moving import MOVING_FORMATS, encode_moving
+from pipeline.photo.opacity import cut_with_opacity, on_colour
+from pipeline.photo.thumbnail import encode, thumbnail_size
+from pipeline.photo.whole import draw_whole, place_whole
+from pipeline.settings import ThumbnailSettings
+from pipeline.settings.safe_areas import SafeArea, safe_area_of
+from pipeline.shapes import Shape, parse_shape
+from pipeline.stages.task import EncodedCrop, PhotoRow
+
+DecodeFrames = Callable[[bytes], Animation]
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A moving photo's frames, and how they are shown."""
+
+    photos: list[Photo]
+    durations_ms: tuple[int, ...]
+    plays: int
+
+
+def encoded_crops(
+    row: PhotoRow,
+    settings: ThumbnailSettings,
+    areas: Mapping[str, SafeArea],
+    decode_frames: DecodeFrames,
+) -> list[EncodedCrop]:
+    """Every chosen crop of a photo as a file.
+
+    areas: what lies over the crops, by shape; a whole photo keeps clear of it.
+    decode_frames: decodes every frame of a file; asked where the row has a moving picture and the
+        format can move.
+
+    Raises EncodeError, DecodeError.
+    """
+    if settings.boxes_only:
+        return [sized_crop(row, chosen, settings, areas) for chosen in row.crops]
+    motion = None
+    if row.moving is not None and settings.format in MOVING_FORMATS and row.crops:
+        found = decode_frames(row.moving.tobytes())
+        motion = Motion(found.photos(row.decoded), found.durations_ms, found.plays)
+    return [encode_crop(row, chosen, settings, areas, motion) for chosen in row.crops]
+
+
+def sized_crop(
+    row: PhotoRow,
+    chosen: ScoredCrop,
+    settings: ThumbnailSettings,
+    areas: Mapping[str, SafeArea] | None = None,
+) -> EncodedCrop:
+    """A chosen crop with the size and frames that `encode_crop` would give it, no picture."""
+    shape, shown = parse_shape(chosen.ratio), chosen.box_px
+    if chosen.fit != "crop":
+        area = safe_area_of(shape, areas or {})
+        shown = place_whole(shown, shape, area.is_circle, area.covered).canvas_px
+    size_wh = thumbnail_size(shape, shown, settings.thumbnail_size)
+    moves = row.moving is not None and settings.format in MOVING_FORMATS
+    frames = (row.frames or 1) if moves else 1
+    return EncodedCrop(row.image_id, row.uri, chosen, *size_wh, None, None, None, frames)
+
+
+def encode_crop(
+    row: PhotoRow,
+    chosen: ScoredCrop,
+    settings: ThumbnailSettings,
+    areas: Mapping[str, SafeArea] | None = None,
+    motion: Motion | None = None,
+) -> EncodedCrop:
+    """Cut a chosen crop from its photo, or draw the whole photo on a ground, and encode it.
+
+    motion: the frames, which all get the same box; None for a still picture. Raises EncodeError.
+    """
+    shape, format, quality = parse_shape(chosen.ratio), settings.format, settings.quality
+    photos = [row.decoded] if motion is None else motion.photos
+    drawn = [draw(photo, chosen, shape, settings, areas or {}) for photo in photos]
+    if motion is None or len(drawn) == 1:
+        background = settings.background_rgb
+        image = encode(drawn[0], format, quality, shape.is_circle, background)
+    else:
+        times, plays = motion.durations_ms, motion.plays
+        image = encode_moving(drawn, times, plays, format, quality, shape.is_circle)
+    height, width = drawn[0].shape[:2]
+    sha256 = hashlib.sha256(image).hexdigest()
+    return EncodedCrop(
+        row.image_id, row.uri, chosen, width, height, format, image, sha256, len(drawn)
+    )
+
+
+def draw(
+    photo: Photo,
+    chosen: ScoredCrop,
+    shape: Shape,
+    settings: ThumbnailSettings,
+    areas: Mapping[str, SafeArea],
+) -> NDArray[np.uint8]:
+    """The pixels of a crop: uint8 [h, w, 3], or [h, w, 4] where it is not opaque.
+
+    Opacity is kept where the format has it and the photo fills the shape; else the photo lies on
+    the background colour. Raises EncodeError.
+    """
+    if chosen.fit == "crop":
+        size_wh = thumbnail_size(shape, chosen.box_px, settings.thumbnail_size)
+        if settings.format == "jpeg":
+            photo = on_colour(photo, settings.background_rgb)
+        return cut_with_opacity(photo, chosen.box_px, size_wh)
+    photo = on_colour(photo, settings.background_rgb)
+    area = safe_area_of(shape, areas)
+    placed = place_whole(chosen.box_px, shape, area.is_circle, area.covered)
+    size_wh = thumbnail_size(shape, placed.canvas_px, settings.thumbnail_size)
+    return draw_whole(photo, placed, size_wh, chosen.fit, settings.background_rgb)
