@@ -17,10 +17,9 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, FloatArray, to_whole_pixels
-from pipeline.cropping.chosen import Chosen, pick_distinct, rivals_of
+from pipeline.cropping.chosen import Chosen, below, better_of, pick_distinct, rivals_of
 from pipeline.cropping.confidence import (
     ConfidenceFeatures,
     confidence_features,
@@ -35,8 +34,6 @@ from pipeline.cropping.search import Score, SearchResult, farthest_points
 from pipeline.detectors import Detections
 from pipeline.shapes import Shape
 
-# Taken off a crop's value for each level of breaking guards: more than any two values differ by.
-LEVEL_COST = 1e6
 # Of other boxes than the candidates, `ScoreChooser` scores this many, far apart.
 SCORED_OTHERS = 64
 
@@ -146,8 +143,9 @@ class OverlapChooser:
             values = value_of(boxes_rel)
             return values if guard is None else below(values, guard.levels(self._whole(boxes_rel)))
 
-        ranked = values if guard is None else below(values, guard.levels(boxes))
-        best = (boxes / self._sides)[pick_distinct(boxes, ranked, count)]
+        levels = np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
+        picked = pick_distinct(boxes, below(values, levels), count)
+        best = boxes[picked] / self._sides
         chosen = best.copy()
         largest_width = 1.0 if value_of.ratio is None else min(1.0, value_of.ratio)
         moved = range(min(len(best), max(1, count - 1)))
@@ -157,9 +155,10 @@ class OverlapChooser:
             broken = guard.levels(self._whole(chosen[: len(moved)]))
             for rank in np.flatnonzero(broken).tolist():
                 chosen[rank] = refine(best[rank], guarded, largest_width)
+        found = Chosen(boxes[picked], values[picked], levels[picked])
         boxes = self._whole(chosen)
-        levels = None if guard is None else guard.levels(boxes)
-        return Chosen(boxes, value_of(boxes / self._sides), levels)
+        new_levels = np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
+        return better_of(found, Chosen(boxes, value_of(boxes / self._sides), new_levels))
 
     def _whole(self, boxes_rel: FloatArray) -> Boxes:
         return to_whole_pixels((boxes_rel * self._sides).astype(np.float32), *self.size_wh)
@@ -263,8 +262,3 @@ def active_guard(guard_of: GuardOf | None, shape: Shape) -> ShapeGuard | None:
     """The guards of a shape; None where no crop of this photo can break one."""
     guard = None if guard_of is None else guard_of(shape)
     return guard if guard is not None and guard.active else None
-
-
-def below(values: FloatArray, levels: NDArray[np.int64]) -> FloatArray:
-    """Values [N] put below all those of a lower level: [N]."""
-    return np.asarray(values - LEVEL_COST * levels)

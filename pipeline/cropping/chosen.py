@@ -12,6 +12,8 @@ from pipeline.boxes import Boxes, FloatArray, iou
 # Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
 # of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
 DISTINCT_IOU = 0.7
+# Taken off a crop's value for each level of breaking guards: more than any two values differ by.
+LEVEL_COST = 1e6
 
 
 class Chosen(NamedTuple):
@@ -29,9 +31,14 @@ class Chosen(NamedTuple):
     levels: NDArray[np.int64] | None = None  # [K]
     rivals: FloatArray | None = None  # [K]
 
+    @property
+    def told_levels(self) -> NDArray[np.int64]:
+        """The levels, 0 where none are given: [K]."""
+        return np.zeros(len(self.boxes), np.int64) if self.levels is None else self.levels
+
     def passes(self, rank: int) -> bool:
         """Whether the crop of this rank breaks no guard."""
-        return self.levels is None or not self.levels[rank]
+        return not self.told_levels[rank]
 
     def lead(self, rank: int) -> float | None:
         """How much the crop of this rank leads over the next; None for one of another level."""
@@ -61,3 +68,23 @@ def rivals_of(boxes: Boxes, candidates: Boxes, values: FloatArray) -> FloatArray
     """
     different = iou(boxes[:, None], candidates) < DISTINCT_IOU  # [K, N]
     return np.asarray(np.where(different, values, -np.inf).max(axis=1))
+
+
+def better_of(one: Chosen, other: Chosen) -> Chosen:
+    """Of two crops of each rank the better one, the best first.
+
+    A crop that is moved to where it is best may lose more by rounding to pixels than it won, and
+    may overtake the one before it.
+    """
+    first, second = (below(chosen.choice, chosen.told_levels) for chosen in (one, other))
+    stays = first > second
+    order = np.argsort(-np.maximum(first, second), kind="stable")
+    boxes = np.where(stays[:, None], one.boxes, other.boxes)
+    choice = np.where(stays, one.choice, other.choice)
+    levels = np.where(stays, one.told_levels, other.told_levels)
+    return Chosen(boxes[order], choice[order], levels[order])
+
+
+def below(values: FloatArray, levels: NDArray[np.int64]) -> FloatArray:
+    """Values [N] put below all those of a lower level: [N]."""
+    return np.asarray(values - LEVEL_COST * levels)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.boxes import shares_inside
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
-from pipeline.cropping.chosen import pick_distinct
+from pipeline.cropping.chosen import Chosen, better_of, pick_distinct
 from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.search import SearchResult, exhaustive
 from pipeline.detectors import Attention, Detections
@@ -103,6 +103,43 @@ def test_choice_is_the_value_of_the_box_that_is_returned() -> None:
     assert len(last) == 1  # the last one is not moved
     assert chosen.choice[-1] == pytest.approx(values[last[0]])
     assert np.array_equal(chosen.boxes, np.rint(chosen.boxes))
+
+
+def test_of_each_rank_the_better_crop_stays_and_the_best_is_first() -> None:
+    """The first lost by rounding, the second won and overtakes it; levels come before values."""
+    one = Chosen(
+        boxes((0, 0, 1, 1), (1, 0, 2, 1), (2, 0, 3, 1)), np.array([5.0, 4, 9]), np.array([0, 0, 1])
+    )
+    other = Chosen(
+        boxes((0, 1, 1, 2), (1, 1, 2, 2), (2, 1, 3, 2)), np.array([4.0, 6, 8]), np.array([0, 0, 0])
+    )
+    better = better_of(one, other)
+    assert better.boxes.tolist() == [[2, 1, 3, 2], [1, 1, 2, 2], [0, 0, 1, 1]]
+    assert better.choice.tolist() == [8, 6, 5]
+    assert better.levels is not None
+    assert better.levels.tolist() == [0, 0, 0]
+
+
+def test_a_lead_is_over_a_crop_that_breaks_guards_no_more() -> None:
+    found = boxes((0, 0, 1, 1), (2, 0, 3, 1), (4, 0, 5, 1))
+    chosen = Chosen(found, np.array([3.0, 1, 9]), np.array([0, 0, 2]))
+    assert [chosen.lead(rank) for rank in range(3)] == [2, None, None]
+    assert [chosen.passes(rank) for rank in range(3)] == [True, True, False]
+    assert Chosen(found, chosen.choice).lead(1) == -8
+
+
+@pytest.mark.parametrize("size", [(31, 20), (60, 45), (200, 133)])
+def test_no_crop_is_behind_the_next(size: tuple[int, int]) -> None:
+    """On small photos rounding to pixels moves values by more than crops differ."""
+    asked = parse_shape("1:1")
+    candidates = for_shape(*size, asked)
+    for number in range(6):
+        gaze = np.random.default_rng(number).uniform(0.9, 1.0, (16, 16))
+        attention = Attention(gaze / gaze.sum(), gaze, np.zeros((0, 4)), np.zeros(0))
+        (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
+        chooser = OverlapChooser(Detections(attention=attention), size)
+        choice = chooser.best(asked, candidates, found, 4).choice
+        assert (np.diff(choice) <= 0).all()
 
 
 @pytest.mark.parametrize("top", [0, 90, 200, 260])

@@ -194,6 +194,19 @@ def test_largest_is_the_largest_crop_where_one_passes() -> None:
     }
 
 
+def test_a_fallback_that_helps_less_is_not_taken() -> None:
+    """Half of each face at most is inside 9:16, 225 wide, but smaller crops may miss them all.
+
+    Of the largest crops none is better than the best candidate, which may be smaller.
+    """
+    decision, _ = decided(photo(text=ACROSS), "4:3", "off,text=cut", "none")
+    largest, _ = decided(photo(text=ACROSS), "4:3", "off,text=cut", "largest")
+    both, _ = decided(photo(text=ACROSS), "4:3", "off,text=cut", "next,largest")
+    levels = [one.chosen.told_levels[0] for one in (decision, largest, both)]
+    assert levels[1] <= levels[0]
+    assert levels[2] <= min(levels)
+
+
 def test_largest_alone_does_not_look_at_smaller_ones() -> None:
     gap = [(0, 0, 600, 98), (0, 302, 600, 400)]
     decision, (crop,) = decided(photo(text=gap), "16:9", "off,text=cut", "largest")
