@@ -62,6 +62,15 @@ def test_precision_reaches_the_network() -> None:
     assert Settings.of(compile="off").identity() == Settings().identity()
 
 
+def test_guards_and_the_least_confidence_reach_the_engine() -> None:
+    asked = Settings.of(guards="off", fallback="pad", review_below=0.7)
+    rules = engine_of(asked, UNTRAINED, "cpu", lambda: 1).rules
+    assert (bool(rules.guards), rules.ways, rules.review_below) == (False, ("pad",), 0.7)
+    assert asked.identity() != Settings.of(guards="off", fallback="pad").identity()
+    with pytest.raises(UsageError, match=r"review_below must be at most 1, not 1\.5"):
+        Settings.of(review_below=1.5)
+
+
 def test_compiled_code_is_kept_where_the_user_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
