@@ -91,7 +91,8 @@ def crop(tree: Path, photos: Path, output: Path, *more: str) -> tuple[dict[str, 
         str(output),
     ]
     command += ["--ratios", "16:9", "--weights", "untrained", "--thumbnail-size", "160"]
-    command += ["--format", "png", "--num-actors", "1", "--log-format", "json", *more]
+    command += ["--format", "png", "--num-actors", "1", "--log-format", "json"]
+    command += ["--text-heavy", "crop", *more]  # by default a page is kept whole
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         command, cwd=tree, env=environment, text=True, stdout=subprocess.PIPE, check=True
