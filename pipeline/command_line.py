@@ -24,13 +24,13 @@ from pipeline.extras import extra_needed
 from pipeline.options import choices_of
 
 T = TypeVar("T")
-Kind = type[T] | Mapping[str, type[T]]
+CommandOptions = type[T] | Mapping[str, type[T]]
 FAILED, USAGE = 1, 2
 _PLACEHOLDERS = {int: "N", float: "NUMBER", Path: "PATH", str: "TEXT"}
 
 
 def run(
-    kind: Kind[T],
+    kind: CommandOptions[T],
     about: str | None,
     work: Callable[[T], int],
     arguments: Sequence[str] | None = None,
@@ -72,7 +72,7 @@ def in_flags(error: UsageError) -> str:
     return str(error)
 
 
-def parser_of(kind: Kind[T], about: str | None) -> argparse.ArgumentParser:
+def parser_of(kind: CommandOptions[T], about: str | None) -> argparse.ArgumentParser:
     """The parser of a command; what it reads is flat, one attribute for each field."""
     parser = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -182,7 +182,9 @@ def _title(kind: type) -> str:
     return (kind.__doc__ or "").splitlines()[0].rstrip(".")
 
 
-def _refuse_unknown(parser: argparse.ArgumentParser, kind: Kind[T], words: list[str]) -> None:
+def _refuse_unknown(
+    parser: argparse.ArgumentParser, kind: CommandOptions[T], words: list[str]
+) -> None:
     """End the process at an option that does not exist, naming the one that may be meant."""
     kinds = [kind] if isinstance(kind, type) else kind.values()
     known = {flag(option.field.name) for each in kinds for option in _options(each)}

@@ -38,10 +38,10 @@ PLAIN = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_string, pt.is_large
 
 def is_table_file(uri: str) -> bool:
     """Whether an address names a table file, by its ending."""
-    return kind_of(uri) is not None
+    return table_format(uri) is not None
 
 
-def kind_of(uri: str) -> str | None:
+def table_format(uri: str) -> str | None:
     """The first ending of the file's kind (`.parquet`, `.csv`, `.jsonl`); None for another file."""
     name = uri.lower().removesuffix(GZIP)
     return next((ends[0] for ends in (PARQUET, CSV, JSON_LINES) if name.endswith(ends)), None)
@@ -54,7 +54,7 @@ def read_table_file(uri: str) -> tuple[pa.Table, LeftOut]:
     """
     data = _bytes_of(uri)
     left_out = LeftOut()
-    reader = {".parquet": _parquet, ".csv": _csv}.get(kind_of(uri) or "", _json_lines)
+    reader = {".parquet": _parquet, ".csv": _csv}.get(table_format(uri) or "", _json_lines)
     try:
         table = reader(data, left_out)
     except pa.ArrowException as error:
