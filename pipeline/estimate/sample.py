@@ -29,7 +29,7 @@ class DrawnPhotos:
     cuts: TaskCuts
 
 
-def draw(inputs: pa.Table, photos: int, task_images: float, actors: int) -> DrawnPhotos:
+def draw_sample(inputs: pa.Table, photos: int, task_images: float, actors: int) -> DrawnPhotos:
     """Draw a sample of a run's list.
 
     inputs:      the rows that the run would do

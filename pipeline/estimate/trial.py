@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from pipeline.estimate.forecast import Forecast, forecast
 from pipeline.estimate.measure import measured
-from pipeline.estimate.sample import draw
+from pipeline.estimate.sample import draw_sample
 from pipeline.job import PlannedRun
 from pipeline.ledger.identity import input_sha256
 from pipeline.ledger.ledger import Ledger
@@ -34,7 +34,7 @@ def estimate(planned: PlannedRun, log: Log, start: Callable[[], tuple[Machines, 
     machines, work = start()
     task_images = todo.inputs.num_rows / planned.tasks.task_count
     wanted = settings.estimating.estimate_photos
-    sample = draw(todo.inputs, wanted, task_images, machines.actors)
+    sample = draw_sample(todo.inputs, wanted, task_images, machines.actors)
     store = SampleStore({}, keep=True)
     spec = replace(todo.spec, input_sha256=input_sha256(sample.inputs))
     ledger = Ledger.open(store, spec, sample.inputs, sample.cuts)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.estimate.sample import LEAST_TASKS, draw
+from pipeline.estimate.sample import LEAST_TASKS, draw_sample
 
 
 def photos(folders: dict[str, int], seed: int = 1) -> pa.Table:
@@ -25,7 +25,7 @@ def folders_of(inputs: pa.Table) -> Counter[str]:
 
 
 def test_folders_have_their_share() -> None:
-    sample = draw(photos({"a": 3_000, "b": 900, "c": 100}), 400, 64, 2)
+    sample = draw_sample(photos({"a": 3_000, "b": 900, "c": 100}), 400, 64, 2)
     counts = folders_of(sample.inputs)
     assert abs(counts["a"] - 300) <= 1
     assert abs(counts["b"] - 90) <= 1
@@ -34,7 +34,7 @@ def test_folders_have_their_share() -> None:
 
 def test_sizes_have_their_share_within_a_folder() -> None:
     every = photos({"a": 5_000})
-    sample = draw(every, 500, 64, 2)
+    sample = draw_sample(every, 500, 64, 2)
     ends = np.percentile(every["bytes"].to_numpy(), np.arange(0, 101, 10))
     counts, _ = np.histogram(sample.inputs["bytes"].to_numpy(), ends)
     assert np.abs(counts - 50).max() <= 1, "a tenth of the sample in each tenth of the sizes"
@@ -44,7 +44,7 @@ def test_no_photo_is_taken_twice_and_all_are_where_there_are_few() -> None:
     every = photos({"a": 77})
     ids = every["image_id"].to_pylist()
     for wanted in (1, 10, 76, 77, 500):
-        taken = draw(every, wanted, 64, 2).inputs["image_id"].to_pylist()
+        taken = draw_sample(every, wanted, 64, 2).inputs["image_id"].to_pylist()
         assert len(set(taken)) == len(taken) == min(wanted, 77)
         assert set(taken) <= set(ids)
 
@@ -56,12 +56,12 @@ def test_every_photo_has_the_same_chance() -> None:
     for turn in range(60):
         sizes = pa.array(np.roll(np.arange(60), turn))  # another photo is the smallest
         turned = every.set_column(3, schema.INPUTS.field("bytes"), sizes)
-        taken.update(draw(turned, 7, 64, 1).inputs["image_id"].to_pylist())
+        taken.update(draw_sample(turned, 7, 64, 1).inputs["image_id"].to_pylist())
     assert set(taken.values()) == {7}
 
 
 def test_each_task_stands_for_all_photos() -> None:
-    sample = draw(photos({"a": 3_000, "b": 3_000}), 480, 64, 2)
+    sample = draw_sample(photos({"a": 3_000, "b": 3_000}), 480, 64, 2)
     assert sample.cuts.task_count == LEAST_TASKS
     assert sample.cuts.rows == sample.inputs.num_rows == 480
     for task in sample.cuts.tasks:
@@ -73,13 +73,13 @@ def test_each_task_stands_for_all_photos() -> None:
 
 def test_there_are_tasks_for_all_workers_and_none_larger_than_the_run_s() -> None:
     every = photos({"a": 4_000})
-    assert draw(every, 500, 64, 30).cuts.task_count == 120
-    assert draw(every, 500, 5, 2).cuts.task_count == 100
-    assert draw(every, 9, 64, 30).cuts.task_count == 9, "never an empty one"
+    assert draw_sample(every, 500, 64, 30).cuts.task_count == 120
+    assert draw_sample(every, 500, 5, 2).cuts.task_count == 100
+    assert draw_sample(every, 9, 64, 30).cuts.task_count == 9, "never an empty one"
 
 
 def test_photos_of_unknown_size_are_drawn_too() -> None:
     every = photos({"a": 100})
     nothing = pa.nulls(100, pa.int64())
     unknown = every.set_column(3, schema.INPUTS.field("bytes"), nothing)
-    assert draw(unknown, 10, 64, 1).inputs.num_rows == 10
+    assert draw_sample(unknown, 10, 64, 1).inputs.num_rows == 10
