@@ -13,7 +13,7 @@ from pipeline.cropping.candidates import largest
 from pipeline.cropping.overrides import Override
 from pipeline.detectors import Detections
 from pipeline.photo.decode import Photo
-from pipeline.photo.kinds import Kind
+from pipeline.photo.kinds import PictureKind
 from pipeline.shapes import Shape
 
 LongRule = Literal["auto", "look", "top", "pad"]
@@ -53,7 +53,7 @@ class KindRules:
         return Override("", boxes_px=boxes, rule="long_top")
 
 
-def kind_with_objects(photo: Photo, objects: Detections) -> Kind:
+def kind_with_objects(photo: Photo, objects: Detections) -> PictureKind:
     """A photo's kind, its objects known: a photo full of text is text-heavy."""
     if photo.kind == "photo" and text_share(objects, photo.width_px, photo.height_px) >= TEXT_SHARE:
         return "text-heavy"

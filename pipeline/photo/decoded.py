@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.photo.borders import Edges, content_view
-from pipeline.photo.kinds import Kind, kind_of, surface_of
+from pipeline.photo.kinds import PictureKind, picture_kind, surface_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Photo:
     format: str
     orientation: int
     frames: int = 1
-    kind: Kind = "photo"
+    kind: PictureKind = "photo"
     by_screen: bool = False
     content_px: tuple[int, int, int, int] | None = None
     alpha: NDArray[np.uint8] | None = None
@@ -71,7 +71,7 @@ def described(photo: Photo) -> Photo:
     x0, y0, x1, y1 = edges or (0, 0, photo.pixels.shape[1], photo.pixels.shape[0])
     surface = surface_of(photo.pixels[y0:y1, x0:x1])
     sides = (photo.width_px, photo.height_px)
-    kind, by_screen = kind_of(surface, *sides, photo.format, photo.frames)
+    kind, by_screen = picture_kind(surface, *sides, photo.format, photo.frames)
     # The margins of a page are no borders.
     content_px = _to_source(edges, photo) if edges and kind != "text-heavy" else None
     return replace(photo, kind=kind, by_screen=by_screen, content_px=content_px)

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["photo", "text-heavy", "screenshot", "animated", "long"]
+PictureKind = Literal["photo", "text-heavy", "screenshot", "animated", "long"]
 
 LONG_RATIO = 2.5  # a long side of more than this many short sides
 
@@ -126,9 +126,9 @@ def is_page(surface: Surface) -> bool:
     return even and strokes and flat
 
 
-def kind_of(
+def picture_kind(
     surface: Surface, width: int, height: int, format: str, frames: int
-) -> tuple[Kind, bool]:
+) -> tuple[PictureKind, bool]:
     """The kind of a picture as far as its pixels tell, and whether a screen made it.
 
     width, height: of the upright picture, source pixels. frames: in the file.

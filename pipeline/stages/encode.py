@@ -84,7 +84,7 @@ def encode_crop(
     """
     shape, format, quality = parse_shape(chosen.ratio), settings.format, settings.quality
     photos = [row.decoded] if motion is None else motion.photos
-    drawn = [draw(photo, chosen, shape, settings, areas or {}) for photo in photos]
+    drawn = [drawn_crop(photo, chosen, shape, settings, areas or {}) for photo in photos]
     if motion is None or len(drawn) == 1:
         background = settings.background_rgb
         image = encode(drawn[0], format, quality, shape.is_circle, background)
@@ -98,7 +98,7 @@ def encode_crop(
     )
 
 
-def draw(
+def drawn_crop(
     photo: Photo,
     chosen: ScoredCrop,
     shape: Shape,
