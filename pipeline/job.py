@@ -74,7 +74,8 @@ class PlannedRun:
         Raises LedgerError where the store refuses.
         """
         ledger = Ledger.open(self.store, self.todo.spec, self.todo.inputs, self.tasks)
-        return Job(self.settings, self.weights, ledger.run_id), ledger
+        decisions_of = self.todo.spec.render_of
+        return Job(self.settings, self.weights, ledger.run_id, decisions_of=decisions_of), ledger
 
     def take_out(self, log: Log) -> None:
         """Take out of the live table what is forgotten or gone; a dry run only says it."""

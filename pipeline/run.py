@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,12 @@ def crop_bucket(settings: Settings, log: Log) -> Ending:
     Raises UsageError for a job that makes no sense, LedgerError for a run that cannot go on; what
     is on record stays.
     """
-    planned = plan(settings, log)
-    left = planned.todo.inputs.num_rows
+    return carry_out(plan(settings, log), log)
+
+
+def carry_out(planned: PlannedRun, log: Log) -> Ending:
+    """Do what a plan says; return how that ended. Raises LedgerError as `crop_bucket`."""
+    settings, left = planned.settings, planned.todo.inputs.num_rows
     log.say("plan", planned.message, images=left, covered=planned.todo.covered)
     if settings.estimating.estimate:
         return tell_estimate(planned, log) if left else "done"
@@ -82,7 +86,9 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log) -> Ending:
     session = Session()
     if pending:
         workers = start_ray(settings, len(pending))
-        log.say("workers", f"scoring on {workers.device}: {workers.why}", **asdict(workers))
+        if job.decisions_of is not None:
+            workers = workers.without_scoring()
+        log.say("workers", f"{workers.does}: {workers.why}", **asdict(workers))
         session.machines = workers.machines
         if problem := missing_wall():
             message = f"WARNING: photos are decoded without a filter of system calls: {problem}"
@@ -130,6 +136,16 @@ class ClusterShares:
     cores: float  # of the whole cluster
 
     @property
+    def does(self) -> str:
+        """What the workers do, in words."""
+        return f"scoring on {self.device}" if self.actors else "encoding stored decisions"
+
+    def without_scoring(self) -> "ClusterShares":
+        """The shares of a run that takes stored decisions: a core a task, and no actors."""
+        why = f"no scoring; tasks of one core on {self.cores:g} cores"
+        return replace(self, device="cpu", actors=0, actor_gpus=0.0, task_cpus=1.0, why=why)
+
+    @property
     def machines(self) -> Machines:
         """What a session has of the cluster, to say afterwards what limited it."""
         return Machines(self.cores, self.actor_gpus * self.actors, self.actors, self.device)
@@ -138,15 +154,15 @@ class ClusterShares:
 def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[TaskSummary]:
     """Run the stages over the tasks; yield one summary for every task once it is on record."""
     block: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}  # a block is a task
-    # One task at work and one waiting: more would only hold pixels in memory.
-    pool = ray.data.ActorPoolStrategy(size=workers.actors, max_tasks_in_flight_per_actor=2)
     task = {"num_cpus": workers.task_cpus, "fn_kwargs": {"job": job}, **block}
     numbers = ray.data.read_datasource(
         TaskNumbers(pending), override_num_blocks=len(pending), num_cpus=workers.task_cpus
     )
-    done = (
-        numbers.map_batches(read_decode, **task)
-        .map_batches(
+    done = numbers.map_batches(read_decode, **task)
+    if job.decisions_of is None:
+        # One task at work and one waiting: more would only hold pixels in memory.
+        pool = ray.data.ActorPoolStrategy(size=workers.actors, max_tasks_in_flight_per_actor=2)
+        done = done.map_batches(
             DetectScore,
             fn_constructor_args=(job, workers.device),
             compute=pool,
@@ -154,8 +170,7 @@ def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[Task
             num_gpus=workers.actor_gpus,
             **block,
         )
-        .map_batches(cut_encode_commit, **task)
-    )
+    done = done.map_batches(cut_encode_commit, **task)
     try:
         for summary in done.iter_batches(prefetch_batches=0, **block):
             yield from unpack_summaries(summary)

@@ -13,7 +13,7 @@ import atexit
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -46,12 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def crop(settings: Settings) -> int:
     """Carry out a job; returns the exit code. Raises UsageError."""
-    log = Log(settings.running.log_format)
-    stop_on_signals(settings.running.drain_s, log)
-    try:
+
+    def work(log: Log) -> str:
         from pipeline.run import crop_bucket  # ray is slow to import: not for --help or a typo
 
-        ending = crop_bucket(settings, log)
+        return crop_bucket(settings, log)
+
+    return carried_out(work, settings.running.log_format, settings.running.drain_s)
+
+
+def carried_out(work: Callable[[Log], str], log_format: str, drain_s: float) -> int:
+    """Do a job's work under its signals; returns the exit code. Raises UsageError.
+
+    work: returns how it ended, a key of CODES.
+    """
+    log = Log(log_format)
+    stop_on_signals(drain_s, log)
+    try:
+        ending = work(log)
     except NothingToDoError as error:
         log.say("nothing_to_do", f"nothing to do: {error}")
         return 0

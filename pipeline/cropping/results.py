@@ -34,6 +34,7 @@ class ScoredCrop:
         `subject`) do not count: a crop may well end inside one.
     faces_cut, heads_cut, text_cut, subject_share, verdict, reason, fit: of what is written, as
         docs/GUARDS.md says. subject_share is None for a photo without a main subject.
+    verdict is None where nobody has judged: of runs before verdicts, and of derived crops.
     confidence: probability that a person would accept the crop, 0..1; None where not told.
     override: the person's instruction that was obeyed; None for none.
     """
@@ -50,7 +51,7 @@ class ScoredCrop:
     heads_cut: int | None = None
     text_cut: int | None = None
     subject_share: float | None = None
-    verdict: CropVerdict = "ok"
+    verdict: CropVerdict | None = "ok"
     reason: str | None = None
     fit: Fit = "crop"
     confidence: float | None = None

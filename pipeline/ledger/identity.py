@@ -19,6 +19,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     detector:   its identity (name and hash or version)
     parent:     the run whose failed photos this one does again, if it is a retry
     generation: 0, or how often an abandoned run of this identity was begun anew
+    render_of:  the run whose decisions this one encodes anew, if it does
     """
 
     settings: Mapping[str, Any]
@@ -28,6 +29,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     input_sha256: str
     parent: str | None = None
     generation: int = 0
+    render_of: str | None = None
 
 
 class RunSpec(Identity, frozen=True, kw_only=True):
@@ -40,11 +42,14 @@ class RunSpec(Identity, frozen=True, kw_only=True):
 
     @property
     def run_id(self) -> str:
-        """20 hex digits of a SHA-256 over all fields.
+        """20 hex digits of a SHA-256 over all fields; render_of, which is newer, where it is set.
 
         At 80 bits the chance of a collision is one in 10¹² after 10⁶ runs (birthday bound n²/2⁸¹).
         """
-        text = json.dumps(structs.asdict(self), sort_keys=True, separators=(",", ":"))
+        values = structs.asdict(self)
+        if self.render_of is None:
+            del values["render_of"]
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def next_generation(self) -> "RunSpec":

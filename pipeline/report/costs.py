@@ -23,6 +23,7 @@ WORDS = {
     "encode": "encoding",
     "commit": "writing",
     "hand_over": "handing over",
+    "recall": "reading decisions",
 }  # by stage, in the order of the work
 BUSY = 0.5  # share of the time from which on a resource is said to limit
 MEGABYTE = 1e6

@@ -34,7 +34,7 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
             made = [replace(crop, file=write_crop_file(store, crop)) for crop in made]
         encoded.extend(made)
         if settings.running.preview:
-            previews.append(preview_of(row, settings.running.preview))
+            previews.append(row.preview or preview_of(row, settings.running.preview))
 
     for row in one_by_one(task, "encode", job.run_id, settings.running.image_timeout_s):
         with meter.on("encode"):
@@ -73,7 +73,9 @@ def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
     return Figures(
         statuses=Counter(row.status for row in rows),
         crops=len(crops),
-        verdicts=Counter(f"{crop.chosen.ratio}|{crop.chosen.verdict}" for crop in crops),
+        verdicts=Counter(
+            f"{crop.chosen.ratio}|{crop.chosen.verdict}" for crop in crops if crop.chosen.verdict
+        ),
         reasons=Counter(
             f"{crop.chosen.verdict}|{crop.chosen.reason}" for crop in crops if crop.chosen.reason
         ),

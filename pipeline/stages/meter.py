@@ -19,7 +19,8 @@ from pipeline.stages.task import Task
 from pipeline.stages.worker import decoder_cpu_s
 from pipeline.storage.store import requests_so_far, traffic_so_far
 
-START, HAND_OVER, COMMIT = "start", "hand_over", "commit"  # costs beside those of a photo's stages
+# Costs beside those of a photo's stages.
+START, HAND_OVER, COMMIT, RECALL = "start", "hand_over", "commit", "recall"
 ON_GPU = ("detect", "score")  # stages that keep a GPU busy where the worker has one
 
 # CPU seconds of this process and its children that are charged to a stage; None before its first.

@@ -12,7 +12,8 @@ from pipeline.photo.decode import Photo
 from pipeline.schema import ANIMATED_SKIPPED
 from pipeline.settings import DecodingSettings
 from pipeline.stages.attempt import attempt
-from pipeline.stages.meter import Meter
+from pipeline.stages.meter import RECALL, Meter
+from pipeline.stages.recall import StoredDecisions
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
@@ -22,14 +23,20 @@ from pipeline.storage.store import requests_so_far
 def read_decode(block: Block, job: Job) -> Block:
     """Read and decode the photos of one task. Reads run ahead of decoding.
 
-    block: one row, `task`, the task's number.
+    block: one row, `task`, the task's number. Where the job takes the decisions of an earlier run,
+    they are in the rows afterwards.
     """
     settings = job.settings
-    decoder = decoder_for(settings.decoding.limits, settings.decoded_side)
-    decoder.start()
     meter, before = Meter(), requests_so_far()
     number = task_number(block)
     task = new_task(number, ledger_of(job).task_inputs(number))
+    stored, side = None, settings.decoded_side
+    if job.decisions_of is not None:
+        with meter.on(RECALL):
+            stored = StoredDecisions.read(task, job, job.decisions_of)
+        side = stored.view_side()
+    decoder = decoder_for(settings.decoding.limits, side)
+    decoder.start()
     waits_s: list[float] = []  # of each photo that was read
     waiting: dict[str, bytes] = {}  # image_id -> what was read and is not decoded yet
 
@@ -43,7 +50,12 @@ def read_decode(block: Block, job: Job) -> Block:
         data = waiting.pop(row.image_id)
         row.content_sha256 = hashlib.sha256(data).hexdigest()
         take_in(row, data, decoder.decode(data), settings.decoding)
+        if stored is not None and not row.has_ended:
+            stored.give(row)
 
+    if stored is not None:
+        for row in task.rows:
+            stored.end_failed(row)
     with meter.on("read"), ThreadPoolExecutor(settings.running.read_threads) as pool:
         reads = [pool.submit(attempt, row, "read", read) for row in task.rows]
         for row, done in zip(task.rows, reads, strict=True):

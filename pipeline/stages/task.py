@@ -56,6 +56,8 @@ class PhotoRow:
     override: what a person has said about this photo; None for nothing.
     objects, crops, candidates, skipped: of the stage that detects and scores. Boxes in source
         pixels.
+    gaze_focus_rel, preview: where the decisions are those of an earlier run, its most looked-at
+        point (x, y) in shares of the sides, and the preview that it kept.
     seconds: what each stage has taken, wall time.
     """
 
@@ -82,6 +84,8 @@ class PhotoRow:
     crops: list[ScoredCrop] = field(default_factory=list)
     candidates: list[ScoredCandidates] = field(default_factory=list)
     skipped: list[SkippedShape] = field(default_factory=list)
+    gaze_focus_rel: tuple[float, float] | None = None
+    preview: "Preview | None" = None
     seconds: dict[Stage, float] = field(default_factory=dict)
 
     @property

@@ -148,10 +148,11 @@ def _focus_values(row: PhotoRow) -> RowValues:
     """The point that crops keep central: a person's, the list's, or the most looked-at one."""
     override = row.override
     attention = None if row.objects is None else row.objects.attention
+    seen = row.gaze_focus_rel if attention is None else attention.focus_rel()
     if override is not None and override.focus_rel is not None:
         (x, y), source = override.focus_rel, "override" if override.name else "list"
-    elif attention is not None:
-        (x, y), source = attention.focus_rel(), "gaze"
+    elif seen is not None:
+        (x, y), source = seen, "gaze"
     else:
         return {"focus_x": None, "focus_y": None, "focus_source": None}
     return {"focus_x": x, "focus_y": y, "focus_source": source}

@@ -19,6 +19,7 @@ class Job:
     sample: where a sample that is to be measured stands in for the run: its store, which holds its
         plan and keeps nothing, in place of the output.
     images: photos of the run that it stands for; None where the run is done itself.
+    decisions_of: the committed run whose decisions are taken; None where the job decides itself.
     """
 
     settings: Settings
@@ -26,6 +27,7 @@ class Job:
     run_id: str
     sample: Store | None = None
     images: int | None = None
+    decisions_of: str | None = None
 
 
 _SAMPLES: dict[str, Ledger] = {}  # of this process

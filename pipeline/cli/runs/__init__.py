@@ -3,6 +3,7 @@
     python jobs/runs.py list s3://thumbs/
     python jobs/runs.py verify s3://thumbs/ RUN
     python jobs/runs.py export s3://thumbs/ --as imgproxy
+    python jobs/runs.py render s3://thumbs/ RUN --thumbnail-size 256 --format avif
     python jobs/runs.py promote s3://thumbs/ RUN --gate "head_cut_rate<=0.02, error_rate<=0.01"
     python jobs/runs.py rollback s3://thumbs/
     python jobs/runs.py forget s3://thumbs/ s3://ugc/a.jpg --why "asked by its owner"
@@ -10,7 +11,7 @@
     python jobs/runs.py gc s3://thumbs/ --older-than 7d            (shows; --delete removes)
 
 Exit codes: 0 done; 1 failed, `verify` found a problem, or `prune` refused; 2 wrong usage; 4 the
-gate of `promote` does not hold, and nothing is moved; `retry` as crop_bucket.
+gate of `promote` does not hold, and nothing is moved; `retry` and `render` as crop_bucket.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pipeline.cli.runs.pages import Diff, Gallery
 from pipeline.cli.runs.promotion import Promote, PromotionHistory, Rollback
 from pipeline.cli.runs.publish import Publish
 from pipeline.cli.runs.removal import Forget, Prune
+from pipeline.cli.runs.render import Render
 from pipeline.cli.runs.repair import CollectGarbage, Retry
 from pipeline.command_line import parser_of, run
 
@@ -34,6 +36,7 @@ COMMANDS: dict[str, type[Command]] = {
     "diff": Diff,
     "gallery": Gallery,
     "export": Export,
+    "render": Render,
     "promote": Promote,
     "rollback": Rollback,
     "history": PromotionHistory,

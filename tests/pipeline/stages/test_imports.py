@@ -13,9 +13,13 @@ import pytest
 import torch
 
 from pipeline.job import plan
+from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
+from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
+from pipeline.stages.read import read_decode
+from pipeline.stages.worker import end_worker
 from tests.support.fresh import ROOT, packages_loaded
 from tests.support.odd_photos import saved, scene
 
@@ -67,6 +71,26 @@ def test_reading_and_committing_workers_never_load_torch(tmp_path: Path) -> None
     metrics = ledger.record(0).metrics
     assert metrics.statuses == {"ok": 1}
     assert metrics.crops == 2
+
+
+def test_workers_that_encode_stored_decisions_never_load_torch(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "photo.jpg").write_bytes(saved(scene(200, 150), "JPEG"))
+    output, log = str(tmp_path / "out"), Log("json", io.StringIO())
+    settings = Settings.of(input=str(tmp_path / "in"), output=output, ratios="1:1", preview=0)
+    job, ledger = plan(settings, log).begin()
+    tasks = pa.table({"task": [0]})
+    cut_encode_commit(DetectScore(job, "cpu")(read_decode(tasks, job)), job)
+    end_worker()
+    old = ledger.finish({"weights": job.weights.as_dict(), "job": settings.flat()})
+    request = RenderRequest(output, old.run_id, {"thumbnail_size": 32})
+    job, ledger = plan_rendering(request).begin()
+    decided, loaded = stage_in_fresh_process("read_decode", tasks, job, tmp_path)
+    assert not loaded & TORCH
+    _, loaded = stage_in_fresh_process("cut_encode_commit", decided, job, tmp_path)
+    assert not loaded & TORCH
+    assert ledger.record(0).metrics.crops == 1
 
 
 def modules_of(room: str) -> list[str]:

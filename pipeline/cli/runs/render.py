@@ -1,0 +1,48 @@
+"""Encode a run's decisions anew: other sizes, formats or ratios, without looking at them again."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.cli.runs.command import OneRun
+from pipeline.options import check, option
+from pipeline.report.progress import Log
+
+
+@dataclass(frozen=True, kw_only=True)
+class Render(OneRun):
+    """Encode a run's crops anew, as a candidate; nothing is detected or scored."""
+
+    thumbnail_size: int | None = option(
+        None, "longest side of an encoded crop; default: as in the run", "px", least=1
+    )
+    format: Literal["webp", "jpeg", "png", "avif"] | None = option(
+        None, "webp, jpeg, png or avif; default: as in the run", placeholder="FORMAT"
+    )
+    quality: int | None = option(None, "encoder quality, 1 to 100", least=1, most=100)
+    ratios: str = option(
+        "",
+        "some of the run's shapes, by comma, or ratios within a tenth of one",
+        placeholder="SHAPES",
+    )
+    channel: str = option("", "that the new run is a candidate for", placeholder="NAME")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def run(self) -> int:
+        from pipeline.cli.crop import carried_out
+        from pipeline.rendering import RenderRequest, plan_rendering
+
+        names = ("thumbnail_size", "format", "quality", "ratios")
+        asked: dict[str, Any] = {name: getattr(self, name) for name in names}
+        changes = {name: value for name, value in asked.items() if value not in (None, "")}
+        request = RenderRequest(self.output, self.run_id, changes, self.channel or None)
+        planned = plan_rendering(request)
+
+        def work(log: Log) -> str:
+            from pipeline.run import carry_out
+
+            return carry_out(planned, log)
+
+        settings = planned.settings.running
+        return carried_out(work, "json" if self.json else settings.log_format, settings.drain_s)

@@ -1,0 +1,76 @@
+"""Find the stored rows of a task's photos in a committed run, and in the runs that it repairs."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.layout import data_task
+from pipeline.ledger.manifest import data_files
+from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.records import DataFile, Manifest
+from pipeline.ledger.sampling import places_of
+from pipeline.ledger.tables import read_table
+from pipeline.storage.store import Store
+
+StoredRow = dict[str, Any]
+RowsByPhoto = dict[str, list[StoredRow]]
+
+
+@dataclass(frozen=True)
+class StoredTables:
+    """The committed runs that a run's rows come from, and the data files of each.
+
+    manifests: the run, then those that it repairs. files: by run, task and table.
+    """
+
+    store: Store
+    manifests: list[Manifest]
+    files: dict[tuple[str, int, str], DataFile]
+
+    @classmethod
+    def of(cls, store: Store, run_id: str) -> "StoredTables":
+        """Look the files up, once. Raises LedgerError where a run is not committed."""
+        manifests = repaired_by(store, run_id)
+        files = {
+            (manifest.run_id, data_task(file.key) or 0, file.table): file
+            for manifest in manifests
+            for file in data_files(store, manifest)
+        }
+        return cls(store, manifests, files)
+
+    def rows(
+        self, photos: Sequence[tuple[str, str]], leave_out: dict[str, set[str]]
+    ) -> dict[str, RowsByPhoto]:
+        """The rows of photos, by table and image_id, each from the first run that has the photo.
+
+        photos: image_id and uri, sorted by uri. leave_out: columns not needed, by table. Raises
+        LedgerError where a run's records or files are damaged.
+        """
+        columns = zip(("image_id", "uri"), zip(*photos, strict=True), strict=True)
+        listed = pa.table({name: pa.array(values, pa.string()) for name, values in columns})
+        wanted: dict[tuple[str, int], list[str]] = defaultdict(list)
+        damaged: dict[str, str] = {}
+        places = places_of(self.store, self.manifests, listed, damaged)
+        if damaged:  # its photos would pass for photos that nobody has decided about
+            raise LedgerError(next(iter(damaged.values())))
+        for image_id, place in places.items():
+            wanted[place].append(image_id)
+        found: dict[str, RowsByPhoto] = defaultdict(lambda: defaultdict(list))
+        for (run_id, task), ids in wanted.items():
+            for (other, number, table), file in self.files.items():
+                if (other, number) == (run_id, task):
+                    part = read_table(self.store, file.key)
+                    part = part.filter(pc.is_in(part["image_id"], pa.array(ids, pa.string())))
+                    _collect(found[table], part, leave_out.get(table, set()))
+        return found
+
+
+def _collect(found: RowsByPhoto, part: pa.Table, leave_out: Iterable[str]) -> None:
+    part = part.drop_columns([name for name in leave_out if name in part.column_names])
+    for row in part.to_pylist():
+        found[row["image_id"]].append(row)

@@ -1,0 +1,135 @@
+"""Plan a run that encodes the decisions of a committed run anew: other sizes, formats, ratios.
+
+Its photos, settings, weights and detector are those of that run, but for what is asked for. So a
+later job with these settings finds its photos covered, unless a ratio was derived from another:
+such a run has a setting `derived` that no job asks for, and covers nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.code_version import code_version
+from pipeline.cropping.build import Weights
+from pipeline.cropping.derive import NEAR, nearest_shape
+from pipeline.errors import SettingError, UsageError
+from pipeline.job import PlannedRun
+from pipeline.ledger.channels import channel_name, channel_of
+from pipeline.ledger.forgetting import read_forgotten, without
+from pipeline.ledger.identity import RunSpec, input_sha256
+from pipeline.ledger.incremental import Todo
+from pipeline.ledger.pinned import input_rows, read_spec
+from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.reader import repaired_by
+from pipeline.ledger.records import Manifest
+from pipeline.settings import Settings
+from pipeline.settings.safe_areas import ANY_SHAPE
+from pipeline.shapes import parse_shapes
+from pipeline.storage.store import check_reachable, open_store
+
+RENDERED = "rendered anew"  # the reason why a photo is done
+# Settings of a job that say what it was about, not how it worked.
+_OF_ONE_JOB = {
+    "limit", "resume", "retry", "overrides", "focus_columns", "mode", "dry_run", "estimate",
+    "prune", "promote", "channel", "trial", "include", "exclude",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """What is asked of a committed run.
+
+    changes: settings to be other than in that run, by name: of ThumbnailSettings, and `ratios`.
+    channel: the new run's; None: named after its settings, or the old run's own name for one.
+    """
+
+    output: str
+    run_id: str
+    changes: Mapping[str, Any]
+    channel: str | None = None
+
+
+def plan_rendering(asked: RenderRequest) -> PlannedRun:
+    """Plan the run. Nothing is listed: its photos are the old run's, but for forgotten ones.
+
+    Raises LedgerError where the old run is not committed, SettingError for a ratio that none of
+    its shapes is near to, UsageError where nothing would change.
+    """
+    check_reachable(asked.output)
+    store = open_store(asked.output)
+    runs = repaired_by(store, asked.run_id)
+    old = runs[0]
+    settings, derived = _settings(old, asked)
+    identity = {**settings.identity(), **derived}
+    if identity == dict(old.settings):
+        raise UsageError(f"run {old.run_id} is rendered so already: ask for another size or format")
+    rows = pa.concat_tables(input_rows(store, read_spec(store, runs[-1].run_id)))
+    rows = without(rows, read_forgotten(store).hidden).combine_chunks()
+    spec = RunSpec(
+        settings=identity,
+        weights_sha256=old.weights_sha256,
+        detector=old.detector,
+        code_version=code_version(),
+        input_sha256=input_sha256(rows),
+        render_of=old.run_id,
+    )
+    channel = settings.running.channel or channel_name(identity)
+    todo = Todo(rows, spec, {RENDERED: rows.num_rows}, covered=0, channel=channel)
+    tasks = cut_tasks(rows, settings.running.task_images, settings.running.task_bytes)
+    return PlannedRun(settings, Weights(**old.weights), store, todo, tasks)
+
+
+def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, str]]:
+    """The new run's settings, and what stands in its identity about derived ratios."""
+    values = _meaning_of(old)
+    before = Settings.of(**values)
+    changes = dict(asked.changes)
+    derived = {}
+    if "ratios" in changes:
+        shapes = parse_shapes(changes["ratios"])
+        stored = [shape.name for shape in before.cropping.shapes]
+        sources = {shape.name: nearest_shape(shape, stored) for shape in shapes}
+        if far := [name for name, source in sources.items() if source is None]:
+            raise SettingError(
+                "ratios",
+                f"{', '.join(far)}: no shape of run {old.run_id} ({', '.join(stored)}) is within "
+                f"{1 - NEAR:.0%} of it; crop the photos for it with crop_bucket --ratios",
+            )
+        told = [f"{name} from {source}" for name, source in sources.items() if name != source]
+        derived = {"derived": ", ".join(told)} if told else {}
+        values["safe_areas"] = _areas_of(str(values["safe_areas"]), set(sources))
+    job = {"output": asked.output, "promote": "manual", "trial": bool(old.job.get("trial"))}
+    channel = asked.channel
+    if channel is None:
+        own = channel_of(old)
+        channel = "" if own == channel_name(old.settings) else own
+    return Settings.of(**{**values, **job, "channel": channel, "boxes_only": False, **changes}), (
+        derived
+    )
+
+
+def _meaning_of(old: Manifest) -> dict[str, Any]:
+    """Every setting as it was meant in a run: one that it does not name has its old meaning."""
+    known = Settings().flat()
+    values = {n: v for n, v in old.job.items() if n in known and n not in _OF_ONE_JOB}
+    for part in (Settings().decoding, Settings().cropping, Settings().thumbnails):
+        for item in fields(part):
+            values[item.name] = old.settings.get(
+                item.name, item.metadata.get("before", known[item.name])
+            )
+    if old.settings.get("boxes_only"):  # its encoding is what its job was given
+        names = [item.name for item in fields(Settings().thumbnails)]
+        values |= {name: old.job[name] for name in names if name in old.job}
+    return values
+
+
+def _areas_of(text: str, shapes: set[str]) -> str:
+    """The safe areas of some shapes, and of all."""
+    kept = [
+        entry.strip()
+        for entry in text.split(";")
+        if entry.rpartition("=")[0].strip().lower() in {ANY_SHAPE, *shapes}
+    ]
+    return ";".join(kept)

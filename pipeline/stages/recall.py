@@ -1,0 +1,148 @@
+"""Take the decisions of a task's photos from a committed run instead of an engine."""
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from pipeline import schema
+from pipeline.cropping.derive import derived_crop, nearest_shape
+from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
+from pipeline.detectors import Detections
+from pipeline.ledger.stored_rows import RowsByPhoto, StoredRow, StoredTables
+from pipeline.settings import Settings
+from pipeline.shapes import Shape
+from pipeline.stages.task import PhotoRow, Preview, Task
+from pipeline.stages.worker import Job
+from pipeline.storage.store import open_store
+
+# Pictures are made anew; what was encoded before need not become Python objects.
+NOT_NEEDED = {"crops": {"image", "sha256", "file", "format", "width", "height"}}
+EDGES = ("x0", "y0", "x1", "y1")
+OF_CROP = [item.name for item in fields(ScoredCrop) if item.name != "box_px"]
+# A view of this many times the thumbnail's side; a crop of a third of the photo is not enlarged.
+VIEW_SIDES = 3
+VIEW_SLACK = 0.95  # a view may be that much smaller than asked for
+
+
+@dataclass(frozen=True)
+class StoredDecisions:
+    """What a committed run decided about the photos of one task, row by row as it is stored."""
+
+    images: dict[str, StoredRow]
+    crops: RowsByPhoto
+    candidates: RowsByPhoto
+    previews: RowsByPhoto
+    settings: Settings
+
+    @classmethod
+    def read(cls, task: Task, job: Job, run_id: str) -> "StoredDecisions":
+        """Read them. Raises LedgerError where the run is not committed or its files are gone."""
+        photos = [(row.image_id, row.uri) for row in task.rows]
+        found = _tables_at(job.settings.running.output, run_id).rows(photos, NOT_NEEDED)
+        images = {image_id: rows[0] for image_id, rows in found["images"].items()}
+        crops, candidates, previews = (found[n] for n in ("crops", "candidates", "previews"))
+        return cls(images, crops, candidates, previews, job.settings)
+
+    def view_side(self) -> int:
+        """Long side of the view that the thumbnails need, pixels: one of two, for all tasks."""
+        most, side = self.settings.decoded_side, self.settings.thumbnails.thumbnail_size
+        little = min(most, VIEW_SIDES * side)
+        if self.settings.decoding.animated == "all" and any(
+            (photo.get("frames") or 1) > 1 for photo in self.images.values()
+        ):
+            return most  # every frame is decoded in the view of the whole job
+        needed = max((_needed(row, self.images, side) for row in self._all_crops()), default=0.0)
+        return little if needed <= VIEW_SLACK * little else most
+
+    def end_failed(self, row: PhotoRow) -> None:
+        """End a photo that the run has no crops of, in the same way as there."""
+        stored = self.images.get(row.image_id)
+        if stored is None:
+            row.fail("score", "not_decided", "permanent", "the run has no decision about it")
+        elif stored["status"] in schema.LEFT_OUT:
+            row.leave_out(stored["status"])
+        elif stored["status"] != schema.OK:
+            stage, kind = stored["error_stage"], stored["error_kind"]
+            row.fail(stage, stored["status"], kind, stored["error_message"] or "")
+        if stored is not None and row.has_ended:
+            for name in ("width_px", "height_px", "orientation", "format", "content_sha256"):
+                setattr(row, name, stored.get(name))
+
+    def give(self, row: PhotoRow) -> None:
+        """Give a decoded photo its stored objects and decisions; fail it where it is another."""
+        stored = self.images[row.image_id]
+        known = stored.get("content_sha256")
+        if known is not None and known != row.content_sha256:
+            row.fail("read", "changed", "permanent", "its content is not what the run has seen")
+            return
+        row.kind, row.frames = stored.get("kind"), stored.get("frames")
+        row.content_px = None if stored.get("content") is None else tuple(stored["content"])
+        row.objects = _detections(stored.get("objects"))
+        if stored.get("focus_source") == "gaze":
+            row.gaze_focus_rel = (stored["focus_x"], stored["focus_y"])
+        shapes = self.settings.cropping.shapes
+        own = [_scored(crop) for crop in self.crops.get(row.image_id, [])]
+        row.crops = [one for shape in shapes for one in _of_shape(row, own, shape)]
+        names = {shape.name for shape in shapes}
+        skipped = [SkippedShape(**one) for one in stored.get("skipped") or ()]
+        row.skipped = [one for one in skipped if one.ratio in names]
+        if self.settings.cropping.candidates:
+            row.candidates = _candidates(self.candidates.get(row.image_id, []), names)
+        row.preview = next((Preview(**one) for one in self.previews.get(row.image_id, ())), None)
+
+    def _all_crops(self) -> list[StoredRow]:
+        return [crop for rows in self.crops.values() for crop in rows]
+
+
+@lru_cache(maxsize=1)
+def _tables_at(output: str, run_id: str) -> StoredTables:
+    """Where the rows of a run lie, looked up once a process."""
+    return StoredTables.of(open_store(output), run_id)
+
+
+def _needed(crop: StoredRow, images: dict[str, StoredRow], side: int) -> float:
+    """Long side of a view in which a crop has the pixels of its thumbnail."""
+    photo = images[crop["image_id"]]
+    box_side: float = max(crop["x1"] - crop["x0"], crop["y1"] - crop["y0"])
+    photo_side: float = max(photo["width_px"], photo["height_px"])
+    return min(1.0, side / box_side) * photo_side
+
+
+def _of_shape(row: PhotoRow, crops: list[ScoredCrop], shape: Shape) -> list[ScoredCrop]:
+    size_wh = (row.decoded.width_px, row.decoded.height_px)
+    source = nearest_shape(shape, dict.fromkeys(crop.ratio for crop in crops))
+    return [
+        derived_crop(crop, shape, size_wh, row.objects) for crop in crops if crop.ratio == source
+    ]
+
+
+def _scored(crop: StoredRow) -> ScoredCrop:
+    x0, y0, x1, y1 = (crop[edge] for edge in EDGES)
+    values: dict[str, Any] = {name: crop.get(name) for name in OF_CROP}
+    values["object_shares"] = values["object_shares"] or []
+    values["objects_cut"] = values["objects_cut"] or 0
+    values["fit"] = values["fit"] or "crop"
+    return ScoredCrop(box_px=(x0, y0, x1, y1), **values)
+
+
+def _detections(objects: list[StoredRow] | None) -> Detections | None:
+    if objects is None:
+        return None
+    boxes = np.array([[one[edge] for edge in EDGES] for one in objects], np.float32).reshape(-1, 4)
+    scores = np.array([one["score"] for one in objects], np.float32)
+    return Detections(boxes, scores, [one["label"] or "" for one in objects])
+
+
+def _candidates(rows: list[StoredRow], names: set[str]) -> list[ScoredCandidates]:
+    return [
+        ScoredCandidates(
+            ratio,
+            np.array([[one[edge] for edge in EDGES] for one in own], np.float32),
+            np.array([one["score"] for one in own], np.float32),
+        )
+        for ratio, own in ((r, list(rows)) for r, rows in groupby(rows, lambda one: one["ratio"]))
+        if ratio in names
+    ]
