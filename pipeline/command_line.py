@@ -13,7 +13,7 @@ import difflib
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -107,7 +107,14 @@ class _Option:
         """The option as it is typed, its value as a placeholder."""
         if self.about["positional"]:
             return self.placeholder + " ..." * self.many
+        if self.may_be_alone:
+            return f"{flag(self.field.name)} [{self.placeholder}]"
         return flag(self.field.name) + f" {self.placeholder}" * (self.type is not bool)
+
+    @property
+    def may_be_alone(self) -> bool:
+        """Whether it may be given with a value or without one."""
+        return self.about["alone"] is not MISSING
 
     @property
     def placeholder(self) -> str:
@@ -130,7 +137,9 @@ class _Option:
         text = re.sub(r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], about["help"])
         text += "" if about["required"] else f" (default: {self.default})"
         given: dict[str, Any] = {"help": text.replace("%", "%%")}
-        if self.type is bool:
+        if self.may_be_alone:
+            given |= {"metavar": self.placeholder, "nargs": "?", "const": about["alone"]}
+        elif self.type is bool:
             given |= {"action": "store_true"}
         else:
             given |= {"metavar": self.placeholder, "choices": choices or None}

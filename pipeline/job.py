@@ -33,8 +33,11 @@ from pipeline.live_table import (
 from pipeline.report.progress import Log, summary_lines
 from pipeline.schema import LEFT_OUT, OK
 from pipeline.settings import InputSettings, Settings, Verdict
+from pipeline.settings.crop_names import check_distinct, check_photos
 from pipeline.stages.worker import Job
 from pipeline.storage.store import Store, check_reachable, open_store, requests_so_far
+
+CHECKED_ROWS = 10_000  # of a list that are Python objects at a time
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tell_standing(todo, log)
+    check_crop_names(settings, todo.inputs if listed is None else listed)
     tasks = cut_tasks(todo.inputs, settings.running.task_images, settings.running.task_bytes)
     forgotten = {*obeyed.forgotten, *_live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
@@ -138,6 +142,17 @@ def _live_and_forgotten(overrides: Overrides, store: Store) -> list[str]:
     if not overrides.has_forget_patterns:
         return []
     return overrides.forgotten_among(live_photos(store)["uri"].combine_chunks())
+
+
+def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
+    """Raise SettingError where `crop_files` is a template that gives two crops one name."""
+    names = settings.thumbnails.crop_names
+    if names is not None:
+        ratios = [shape.name for shape in settings.cropping.shapes]
+        check_distinct(names, ratios, settings.cropping.top_k)
+        batches = inputs.to_batches(max_chunksize=CHECKED_ROWS)
+        photos = (row for batch in batches for row in batch.to_pylist())
+        check_photos(names, photos, ratios[0], settings.thumbnails.format)
 
 
 def _todo(

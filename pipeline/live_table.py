@@ -1,7 +1,7 @@
 """What a job does to the table that is live: takes photos out of it, makes runs live in it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from pipeline.inputs.listing import image_id
 from pipeline.inputs.overrides import Overrides
 from pipeline.inputs.within import lies_in
 from pipeline.ledger.channels import channel_name
+from pipeline.ledger.crop_files import public_prefix, publish_files
 from pipeline.ledger.forgetting import forget, prune, take_back, whoami
 from pipeline.ledger.incremental import Todo
 from pipeline.ledger.promotion import Outcome, Request, promote_waiting
@@ -140,6 +141,10 @@ def go_live(settings: Settings, store: Store, log: Log) -> bool:
     outcomes = promote_waiting(store, channel, request)
     for outcome in outcomes:
         _tell(outcome, log)
+    if settings.thumbnails.crop_names is not None:
+        done = publish_files(store, channel)
+        text = f"{done.copied:,} crop files are published in {public_prefix(channel)}"
+        log.say("files", f"{text}, {done.removed:,} old ones removed", **asdict(done))
     return all(outcome.is_live for outcome in outcomes)
 
 

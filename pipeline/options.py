@@ -22,6 +22,7 @@ def option(
     required: bool = False,
     positional: bool = False,
     before: Any = MISSING,
+    alone: Any = MISSING,
 ) -> Any:
     """Make a dataclass field for a value that a person gives.
 
@@ -35,6 +36,7 @@ def option(
     positional:  given without its name on a command line
     before:      of a setting that was added to those that identify a run: the value that gives
                  what came out before it was there; see `identity_of`
+    alone:       what it means where a command line names it without a value
     """
     about = {
         "help": help,
@@ -46,6 +48,7 @@ def option(
         "required": required or default is MISSING,
         "positional": positional,
         "before": before,
+        "alone": alone,
     }
     return field(default=default, metadata=about)
 

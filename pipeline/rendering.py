@@ -15,7 +15,7 @@ from pipeline.code_version import code_version
 from pipeline.cropping.build import Weights
 from pipeline.cropping.derive import NEAR, nearest_shape
 from pipeline.errors import SettingError, UsageError
-from pipeline.job import PlannedRun
+from pipeline.job import PlannedRun, check_crop_names
 from pipeline.ledger.channels import channel_name, channel_of
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.identity import RunSpec, input_sha256
@@ -75,6 +75,7 @@ def plan_rendering(asked: RenderRequest) -> PlannedRun:
         input_sha256=input_sha256(rows),
         render_of=old.run_id,
     )
+    check_crop_names(settings, rows)
     channel = settings.running.channel or channel_name(identity)
     todo = Todo(rows, spec, {RENDERED: rows.num_rows}, covered=0, channel=channel)
     tasks = cut_tasks(rows, settings.running.task_images, settings.running.task_bytes)

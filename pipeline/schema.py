@@ -111,6 +111,18 @@ CROPS = pa.schema(
     ]
 )
 
+# Crops that are objects under names of a template (--crop-files TEMPLATE).
+CROP_FILES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("ratio", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),  # of the template: the same in each run
+        pa.field("key", pa.string(), nullable=False),  # of this run's object: crops/<run>/<name>
+        pa.field("sha256", pa.string(), nullable=False),  # of the object
+    ]
+)
+
 CANDIDATES = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),

@@ -7,6 +7,8 @@ What may be removed:
                that says so is created where its commit would go, so that a job which wakes up
                later cannot commit what is about to be removed
     remains    temporary files of killed writers in a folder
+    old crops  objects under names of a template that no live run shows; their bytes stay in the
+               tables
     forgotten  the rows of photos that are not to be shown, with their crops' own objects and the
                galleries of their runs; at any age. Their files are written again without them
 A committed manifest is final: no late job can make a record that names an orphan. So removing is
@@ -21,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.errors import RecordError
+from pipeline.ledger.crop_files import old_files, run_prefix
 from pipeline.ledger.delta import forget_in_delta
 from pipeline.ledger.erasing import (
     Erasure,
@@ -34,6 +37,7 @@ from pipeline.ledger.erasing import (
 from pipeline.ledger.forgetting import Forgotten, read_forgotten
 from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.live import standing
 from pipeline.ledger.manifest import data_files, read_manifest
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
 from pipeline.ledger.tables import TABLES
@@ -43,14 +47,14 @@ from pipeline.storage.store import Store
 KEPT = ("_MANIFEST.json", "spec.json")  # of an abandoned run, so that it stays abandoned
 
 
-AT_ANY_AGE = ("forgotten photos", "replaced file", "gallery", "crop file")
+AT_ANY_AGE = ("forgotten photos", "replaced file", "gallery", "crop file", "published file")
 
 
 @dataclass(frozen=True)
 class Garbage:
     """An object that may be removed.
 
-    why:   "orphan", "abandoned run", "temporary file", or one of AT_ANY_AGE
+    why:   "orphan", "abandoned run", "temporary file", "old crop file", or one of AT_ANY_AGE
     erase: what is to be removed from it, where it is written again without that
     """
 
@@ -80,7 +84,7 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
     forgotten photos cannot be used.
     """
     before = (time.time() if now_s is None else now_s) - older_than_s
-    forgotten = read_forgotten(store)
+    forgotten, stored = read_forgotten(store), standing(store)
     found: list[Garbage] = []
     damaged: dict[str, RecordError] = {}
     committed: list[Manifest] = []
@@ -95,6 +99,10 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
             damaged[run_id] = error
     found += _crop_files(store, found, committed, forgotten, bool(damaged))
     found += _galleries(store, found, committed)
+    known = {g.info.key for g in found}
+    if not damaged:
+        named = (Garbage(info, run_id, why) for why, run_id, info in old_files(store, stored))
+        found += [one for one in named if one.info.key not in known]
     found += [Garbage(info, "", "temporary file") for info in store.remains()]
     kept = [g for g in found if g.why in AT_ANY_AGE or g.info.modified_s < before]
     return Findings(kept, damaged)
@@ -130,6 +138,8 @@ def _of_run(
 ) -> Iterator[Garbage]:
     data = [o for table in TABLES for o in store.list(data_prefix(run_id, table))]
     own = list(store.list(run_key(run_id, "")))
+    if not isinstance(manifest, Manifest):
+        data += store.list(run_prefix(run_id))
     if isinstance(manifest, Manifest):
         replaced = replaced_files(store, run_id)
         named = {current_file(file, replaced).key for file in data_files(store, manifest)}

@@ -10,6 +10,9 @@ runs/<run_id>/gallery/               pages that show the run to people
 runs/<run_id>/replaced/<hash>.json   which file took the place of one with forgotten photos
 _data/<table>/run=<run_id>/<task>-<attempt>.parquet   written before it is named anywhere
 
+crops/<run_id>/<name>                crops under names of a template; see `crop_files`
+public/<channel>/<name>              the same of what is live, as `published/<channel>.parquet` says
+
 channels/<name>/<n>.json             which runs are live, version n; see `channels`
 forgotten/<n>.json                   which photos are not to be shown, version n; see `forgetting`
 

@@ -19,8 +19,9 @@ TABLES = {
     "crops": schema.CROPS,
     "candidates": schema.CANDIDATES,
     "previews": schema.PREVIEWS,
+    "crop_files": schema.CROP_FILES,
 }
-MAYBE = "candidates and previews"
+MAYBE = "candidates, previews and crop_files"
 
 
 def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:

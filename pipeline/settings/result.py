@@ -13,6 +13,7 @@ from typing import Literal
 from pipeline.errors import SettingError
 from pipeline.options import check, option
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
+from pipeline.settings.crop_names import CropNames, parse_crop_names
 from pipeline.settings.guards import (
     DEFAULT_FALLBACK,
     DEFAULT_PROFILE,
@@ -209,7 +210,13 @@ class ThumbnailSettings:
         "digits",
         placeholder="RRGGBB",
     )
-    crop_files: bool = option(False, "also write every crop as an object of its own")
+    crop_files: bool | str = option(
+        False,
+        "also write every crop as an object of its own, named by its content; with a template, "
+        "such as `{folder}/{stem}/{ratio}.{format}`, by that; see docs/EXPORT.md",
+        placeholder="TEMPLATE",
+        alone=True,
+    )
     boxes_only: bool = option(
         False,
         "decide and encode no crops: the tables have boxes and verdicts for `runs.py export`",
@@ -218,7 +225,7 @@ class ThumbnailSettings:
 
     def __post_init__(self) -> None:
         check(self)
-        _ = self.background_rgb
+        _ = self.background_rgb, self.crop_names
         if self.boxes_only and self.crop_files:
             raise SettingError("boxes_only", "encodes no crops that crop_files could write")
 
@@ -227,6 +234,11 @@ class ThumbnailSettings:
         if not self.boxes_only:
             return self
         return ThumbnailSettings(thumbnail_size=self.thumbnail_size, boxes_only=True)
+
+    @property
+    def crop_names(self) -> CropNames | None:
+        """`crop_files` where it is a template, read; else None. Raises SettingError."""
+        return parse_crop_names(self.crop_files) if isinstance(self.crop_files, str) else None
 
     @property
     def background_rgb(self) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from pipeline.ledger.crop_files import run_prefix
 from pipeline.ledger.figures import Cost, Figures, confidence_counts
 from pipeline.photo.animation import Animation
 from pipeline.settings import Settings
@@ -31,7 +32,7 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     def cut_and_encode(row: PhotoRow) -> None:
         made = encoded_crops(row, settings.thumbnails, areas, partial(frames_of, settings=settings))
         if settings.thumbnails.crop_files:
-            made = [replace(crop, file=write_crop_file(store, crop)) for crop in made]
+            made = [write_crop_file(store, job, row, crop) for crop in made]
         encoded.extend(made)
         if settings.running.preview:
             previews.append(row.preview or preview_of(row, settings.running.preview))
@@ -58,13 +59,25 @@ def frames_of(data: bytes, settings: Settings) -> Animation:
     return decoder.decode_frames(data)
 
 
-def write_crop_file(store: Store, crop: EncodedCrop) -> str:
-    """Write a crop under a key made of its content's hash, so that writing it twice is harmless."""
-    if crop.image is None or crop.sha256 is None:
+def write_crop_file(store: Store, job: Job, row: PhotoRow, crop: EncodedCrop) -> EncodedCrop:
+    """Write a crop as an object; return it with its key.
+
+    The key is made of the content's hash, or of the run's id and the template's name. So writing it
+    twice is harmless.
+    """
+    names = job.settings.thumbnails.crop_names
+    if crop.image is None or crop.sha256 is None or crop.format is None:
         raise ValueError(f"the crop {crop.chosen.ratio} of {crop.uri} is not encoded")
-    key = f"crops/{crop.sha256[:2]}/{crop.sha256}.{crop.format}"
+    if names is None:
+        key = f"crops/{crop.sha256[:2]}/{crop.sha256}.{crop.format}"
+        name = None
+    else:
+        chosen = crop.chosen
+        about = (row.uri, row.image_id, row.pass_through)
+        name = names.name(*about, chosen.ratio, chosen.rank, crop.format, crop.sha256)
+        key = run_prefix(job.run_id) + name
     store.write(key, crop.image)
-    return key
+    return replace(crop, file=key, name=name)
 
 
 def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:

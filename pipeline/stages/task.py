@@ -153,6 +153,7 @@ class EncodedCrop:
     sha256: str | None  # of `image`
     frames: int = 1  # more: it moves
     file: str | None = None  # its key in the output, with --crop-files
+    name: str | None = None  # of the template, with --crop-files TEMPLATE
 
 
 @dataclass(frozen=True, slots=True)

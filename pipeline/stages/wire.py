@@ -102,11 +102,11 @@ def _binary_column(parts: Sequence[memoryview]) -> pa.Array:
 
 
 def task_tables(
-    task: Task, crops: Iterable[EncodedCrop], candidates: bool, previews: Sequence[Preview] = ()
+    task: Task, crops: Sequence[EncodedCrop], candidates: bool, previews: Sequence[Preview] = ()
 ) -> dict[str, pa.Table]:
     """Make the task's part of the run's tables, by name.
 
-    `candidates` only where asked for, `previews` only where there are some.
+    `candidates` only where asked for, `previews` and `crop_files` only where there are some.
     """
     extra = [pa.field(name, type_) for name, type_ in task.column_types.items()]
     images = [{**row.pass_through, **_image_values(row)} for row in task.rows]
@@ -122,6 +122,8 @@ def task_tables(
             for values in _scored_values(shape)
         ]
         tables["candidates"] = pa.Table.from_pylist(scored, schema=schema.CANDIDATES)
+    if named := [_file_values(crop) for crop in crops if crop.name is not None]:
+        tables["crop_files"] = pa.Table.from_pylist(named, schema=schema.CROP_FILES)
     if previews:
         tables["previews"] = pa.Table.from_pylist(list(map(asdict, previews)), schema.PREVIEWS)
     return tables
@@ -169,7 +171,14 @@ def _crop_values(crop: EncodedCrop) -> RowValues:
     """The crop's values of `schema.CROPS`."""
     values = asdict(crop)
     chosen = values.pop("chosen")
+    del values["name"]
     return {**values, **chosen, **_edges(crop.chosen.box_px)}
+
+
+def _file_values(crop: EncodedCrop) -> RowValues:
+    """The crop's values of `schema.CROP_FILES`."""
+    about = {"image_id": crop.image_id, "ratio": crop.chosen.ratio, "rank": crop.chosen.rank}
+    return {**about, "name": crop.name, "key": crop.file, "sha256": crop.sha256}
 
 
 def _scored_values(shape: ScoredCandidates) -> list[RowValues]:

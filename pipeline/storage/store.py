@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 # Keys of the product's own making: run ids, hashes, numbers. A stranger's text never gets in.
 SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
+# Names of crops: a template's, with values of the photos' addresses and lists, which
+# `settings.crop_names` has made harmless. Letters and digits of any script.
+NAMED_KEY = re.compile(r"(?:crops|public)/[A-Za-z0-9._=-]+(?:/(?![._])[^/\\\x00-\x20]+)+")
 FIRST_ANSWER_S = 5.0  # an attempt that is begun by then may take another 5 s to connect
 PROBE_KEY = "runs/_probe/create-once"
 
@@ -250,5 +253,6 @@ def check_reachable(uri: str) -> None:
 
 
 def _check_key(key: str) -> None:
-    if len(key) > 512 or not SAFE_KEY.fullmatch(key):
+    named = ".." not in key and len(key.encode()) <= 1024 and NAMED_KEY.fullmatch(key)
+    if not named and (len(key) > 512 or not SAFE_KEY.fullmatch(key)):
         raise ValueError(f"not a key of this product's own making: {key[:80]!r}")

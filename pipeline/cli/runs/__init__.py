@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from pipeline.cli.runs.command import Command
 from pipeline.cli.runs.export import Export
+from pipeline.cli.runs.files import PublishFiles
 from pipeline.cli.runs.listing import List, Show, Verify
 from pipeline.cli.runs.pages import Diff, Gallery
 from pipeline.cli.runs.promotion import Promote, PromotionHistory, Rollback
@@ -45,6 +46,7 @@ COMMANDS: dict[str, type[Command]] = {
     "retry": Retry,
     "gc": CollectGarbage,
     "publish": Publish,
+    "publish-files": PublishFiles,
 }
 
 
