@@ -149,9 +149,16 @@ class Record(Protocol):
 RecordT = TypeVar("RecordT", bound=Record)
 
 
+# Keys of a later release that are left out where they are null: older records stay as they were.
+OPTIONAL = ("render_of",)
+
+
 def to_bytes(document: Struct | Mapping[str, Any]) -> bytes:
     """A record as JSON; the same content gives the same bytes."""
     plain = msgspec.to_builtins(document)
+    for name in OPTIONAL:
+        if plain.get(name, ...) is None:
+            del plain[name]
     return json.dumps(plain, sort_keys=True, indent=1).encode() + b"\n"
 
 
