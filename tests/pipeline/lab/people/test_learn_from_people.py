@@ -99,6 +99,12 @@ def test_views_have_a_copy_and_chance_follows_the_photo(tmp_path: Path) -> None:
     again = list(people_views(network, [second, first]))[4:]
     for view, same in zip(views, again, strict=True):
         assert all(map(torch.equal, view.levels, same.levels))
+    # the same pixels under another name have other parts
+    renamed = tmp_path / "a" / "2.jpg"
+    renamed.write_bytes(first.photo.read_bytes())
+    others = list(people_views(network, [replace(first, photo=renamed)]))
+    assert torch.equal(views[0].levels[0], others[0].levels[0])
+    assert not torch.equal(views[2].levels[0], others[2].levels[0])
 
 
 def test_a_box_in_a_mirrored_half() -> None:
