@@ -4,13 +4,14 @@ What photos take is told by a ratio estimator over the sample's tasks, which are
 (`sample.py`), and a bootstrap over them (Efron and Tibshirani, 1993, ch. 13). Shares are told by
 Wilson's interval, which also holds for a sample in which nothing failed.
 
-Time is that of the sample, whose start and end are in every run, and that of the work that is left
-at the rate of the busy cluster: wall_s + (work of all - work of the sample) / rate. A cluster that
-others use more, or less, than while the sample ran is outside the range.
+What a run takes is what the sample took, whose start and end are in every run, and what the photos
+that are left take: wall_s + (work of the photos that are left) / (rate of the busy cluster). The
+first task of a worker is slower than those after it, so it counts in the sample alone. A cluster
+that others use more, or less, than while the sample ran is outside the range.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from pipeline.schema import OK
 from pipeline.settings import EstimateSettings
 
 REPEATS = 2_000  # of the bootstrap
+LEAST_WARM = 8  # tasks of workers that had done one before; with fewer all tasks count
 PAGE = 1_000  # objects in one answer to a list request
 MILLION = 1_000_000
 SEED = 12
@@ -81,8 +83,10 @@ class _Forecaster:
         self.photos, self.total = inputs.num_rows, sample.total
         self.sampled = self.total.photos
         random = np.random.default_rng(SEED)
-        count, slices = len(sample.tasks), len(sample.rates)
-        self.drawn = random.integers(0, count, (REPEATS, count))  # [REPEATS, tasks]
+        slices = len(sample.rates)
+        warm = [one for one in sample.tasks if not _starts(one)]
+        self.warm = warm if len(warm) >= LEAST_WARM else list(sample.tasks)
+        self.random = random
         rates = np.array(sample.rates)[random.integers(0, slices, (REPEATS, slices))].mean(1)
         self.rate, self.rates = float(np.mean(sample.rates)), np.maximum(rates, 1e-9)
         # A sample of half of the photos leaves only half of them unknown.
@@ -112,8 +116,8 @@ class _Forecaster:
             photos_per_s=photos_per_s,
             core_hours=wall_s.times(machines.cores / HOUR_S),
             gpu_hours=wall_s.times(machines.gpus / HOUR_S),
-            cpu_hours=self.per_photo(_cpu_s).plus(started_s).times(1 / HOUR_S),
-            gpu_work_hours=self.per_photo(_gpu_s).times(1 / HOUR_S),
+            cpu_hours=self.of_work(_cpu_s).plus(started_s).times(1 / HOUR_S),
+            gpu_work_hours=self.of_work(_gpu_s).times(1 / HOUR_S),
             gets=gets,
             puts=puts,
             read_bytes=read,
@@ -140,24 +144,32 @@ class _Forecaster:
 
     def time(self) -> tuple[Range, Range]:
         """Wall time of the run, and photos a second of the busy cluster."""
-        sample = self.sample
-        done = sample.work(self.total)
-        each, draws = self.mean(sample.work)
-        wall_s = sample.wall_s + (self.photos * each - done) / self.rate
-        walls_s = sample.wall_s + (self.photos * draws - done) / self.rates
+        sample, left = self.sample, self.photos - self.sampled
+        each, draws = self.mean(sample.work, self.warm)
+        wall_s = sample.wall_s + left * each / self.rate
+        walls_s = sample.wall_s + left * draws / self.rates
         return percentiles(wall_s, walls_s), percentiles(self.rate / each, self.rates / draws)
 
-    def mean(self, figure: Callable[[Figures], float]) -> tuple[float, Draws]:
-        """A figure for one photo: from the sample, and in every repeat of the bootstrap."""
-        values = np.array([figure(one) for one in self.sample.tasks], float)  # [tasks]
-        photos = np.array([one.photos for one in self.sample.tasks], float)
+    def of_work(self, figure: Callable[[Figures], float]) -> Range:
+        """A figure of all photos that workers warm up for: the sample's, and of what is left."""
+        each, draws = self.mean(figure, self.warm)
+        done, left = figure(self.total), self.photos - self.sampled
+        return percentiles(done + left * each, done + left * draws)
+
+    def mean(
+        self, figure: Callable[[Figures], float], tasks: Sequence[Figures]
+    ) -> tuple[float, Draws]:
+        """A figure for one photo: from the tasks, and in every repeat of the bootstrap."""
+        values = np.array([figure(one) for one in tasks], float)  # [tasks]
+        photos = np.array([one.photos for one in tasks], float)
+        drawn = self.random.integers(0, len(tasks), (REPEATS, len(tasks)))  # [REPEATS, tasks]
         mean = values.sum() / photos.sum()
-        draws = values[self.drawn].sum(1) / photos[self.drawn].sum(1)
+        draws = values[drawn].sum(1) / photos[drawn].sum(1)
         return mean, mean + (draws - mean) * self.unknown
 
     def per_photo(self, figure: Callable[[Figures], float]) -> Range:
         """A figure of all photos that grows with their number."""
-        return percentiles(*self.mean(figure)).times(self.photos)
+        return percentiles(*self.mean(figure, self.sample.tasks)).times(self.photos)
 
     def requests(self) -> tuple[Range, Range]:
         """Requests that read, and those that write or list: of photos, and of tasks.
@@ -218,6 +230,10 @@ def _requests(costs: Mapping[str, Cost], stage: str) -> int:
 
 def _cpu_s(figures: Figures) -> float:
     return sum(cost.cpu_s for stage, cost in figures.costs.items() if stage != "start")
+
+
+def _starts(figures: Figures) -> int:
+    return figures.costs["start"].starts if "start" in figures.costs else 0
 
 
 def _gpu_s(figures: Figures) -> float:

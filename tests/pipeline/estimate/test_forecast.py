@@ -93,6 +93,20 @@ def test_starting_workers_is_paid_once() -> None:
     assert found.wall_s.value == 662.5
 
 
+def test_the_first_task_of_a_worker_counts_in_the_sample_alone() -> None:
+    """3 of 12 tasks take 20 CPU s in place of 10: the 880 photos that are left take 1 s each."""
+    first = Figures(costs={"start": Cost(starts=1)}) + task(score_s=18.0)
+    found = told([first] * 3 + [task()] * 9)
+    assert found.cpu_hours.value == pytest.approx((150 + 880) / 3600)
+    assert found.wall_s.value == pytest.approx(100 + 880 / 1.6)
+
+
+def test_where_most_tasks_are_a_worker_s_first_all_count() -> None:
+    first = Figures(costs={"start": Cost(starts=1)}) + task(score_s=18.0)
+    found = told([first] * 5 + [task()] * 5)
+    assert found.cpu_hours.value == pytest.approx(1_000 * 1.5 / 3600)
+
+
 def test_requests_are_of_photos_and_of_tasks() -> None:
     """A photo: 1 GET, 2 PUTs. A task: 2 + 1 GETs (its record, at the commit), 4 PUTs. 2 lists."""
     found = told([task()] * 10, cut=50)
