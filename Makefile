@@ -1,12 +1,13 @@
 # make demo      run the main job on an embedded S3 server and show the crops (PHOTOS=folder for your own)
 # make test      every test that needs no GPU;  make check: style, types, spelling, structure, README
+# make docs      build the documentation site into site/
 # make bench     measure;  make test-slow | test-chaos | test-gpu: the long ones
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS ?=
 
-.PHONY: setup demo test test-slow test-chaos test-gpu check bench clean
+.PHONY: setup demo test test-slow test-chaos test-gpu check bench docs clean
 
 setup: $(VENV)/installed
 
@@ -45,5 +46,9 @@ check: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --quiet
+	@echo "open site/index.html"
+
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache demo-output bench-output
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache demo-output bench-output site

@@ -89,6 +89,22 @@ def parser_of(kind: CommandOptions[T], about: str | None) -> argparse.ArgumentPa
     return parser
 
 
+def described(kind: CommandOptions[T]) -> dict[str, list[tuple[str, str, str]]]:
+    """Every option as (how it is typed, default, meaning), by its group's or subcommand's title."""
+    if not isinstance(kind, type):
+        return {
+            f"{name}: {_title(each)}": [row for rows in described(each).values() for row in rows]
+            for name, each in kind.items()
+        }
+    names = {option.field.name for option in _options(kind)}
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for option in _options(kind):
+        default = "" if option.about["required"] else option.default
+        row = (option.word, default, option.text(names))
+        groups.setdefault(option.group, []).append(row)
+    return groups
+
+
 @dataclass(frozen=True)
 class _Option:
     """One field of the options, as a command line shows it."""
@@ -131,10 +147,15 @@ class _Option:
             return "none"
         return f"{self.field.default} {self.about['unit']}".strip()
 
+    def text(self, names: set[str]) -> str:
+        """What it means. names: fields, to be spelt as flags."""
+        help_text: str = self.about["help"]
+        return re.sub(r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], help_text)
+
     def add_to(self, parser: Any, names: set[str]) -> None:
         """Add it to a parser or to a group of one. names: fields, to be spelt as flags in help."""
         about, choices = self.about, choices_of(self.type)
-        text = re.sub(r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], about["help"])
+        text = self.text(names)
         text += "" if about["required"] else f" (default: {self.default})"
         given: dict[str, Any] = {"help": text.replace("%", "%%")}
         if self.may_be_alone:

@@ -1,0 +1,90 @@
+"""Write the site's pages that come from the code: options, Python reference, the notebook.
+
+Run by mkdocs (plugin gen-files); nothing of it is stored in the repository.
+"""
+
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import mkdocs_gen_files
+
+from pipeline.command_line import described
+
+DOCS = Path(__file__).parent.parent
+COMMANDS = {
+    "s2cnet-crop": ("pipeline.settings", "Settings"),
+    "s2cnet-runs": ("pipeline.cli.runs", "COMMANDS"),
+    "s2cnet-demo": ("pipeline.cli.demo", "Demo"),
+    "s2cnet-fetch-weights": ("pipeline.cli.fetch_weights", "Checkpoints"),
+    "s2cnet-evaluate": ("pipeline.lab.cli.evaluate", "EvaluationJob"),
+    "s2cnet-train": ("pipeline.lab.cli.train", "TrainJob"),
+}
+PUBLIC = {
+    "Crop photos": ["pipeline.cropping.cropper.Cropper", "pipeline.cropping.cropper.Crop"],
+    "Decode": ["pipeline.photo.decode.decode", "pipeline.photo.decode.Photo"],
+    "Read runs": ["pipeline.ledger.reader.open_run", "pipeline.ledger.reader.Run"],
+    "Errors": ["pipeline.errors"],
+    "Network": [
+        "s2cnet.network.s2cnet.S2CNet",
+        "s2cnet.config.S2CNetConfig",
+        "s2cnet.checkpoints.published.load_model",
+        "s2cnet.checkpoints.published.from_published_state_dict",
+        "s2cnet.inputs.prepare_image",
+        "s2cnet.inputs.boxes_to_input",
+        "s2cnet.fast.FastS2CNet",
+    ],
+    "Operators": ["cuda_ops.roi_align", "cuda_ops.rod_align"],
+    "Candidates and measures": ["pipeline.candidates", "pipeline.metrics"],
+}
+
+
+def options_page() -> Iterator[str]:
+    """Every command's options, as its `--help` groups them."""
+    yield "# Options\n"
+    yield "Made from the code. `jobs/*.py` are the same commands as scripts.\n"
+    for command, (module, name) in COMMANDS.items():
+        yield f"## {command}\n"
+        for title, rows in described(getattr(import_module(module), name)).items():
+            yield f"### {title[0].upper()}{title[1:]}\n"
+            yield "| option | default | meaning |\n| --- | --- | --- |"
+            yield from (f"| {' | '.join(map(_cell, row))} |" for row in rows)
+            yield ""
+
+
+def _cell(text: str) -> str:
+    """Text for a table's cell; an option is code. Nothing in it is read as HTML."""
+    text = text.replace("|", "&#124;")
+    if text.startswith("--"):
+        return f"`{text}`"
+    parts = text.split("`")  # every second one is code, where < stands for itself
+    return "`".join(p if i % 2 else p.replace("<", "&lt;") for i, p in enumerate(parts))
+
+
+def api_page() -> Iterator[str]:
+    """The public names, from their docstrings."""
+    yield "# Python\n"
+    yield "Boxes are float xyxy in source pixels after orientation, half-open, unless a name says\n"
+    yield "otherwise.\n"
+    for title, names in PUBLIC.items():
+        yield f"## {title}\n"
+        yield from (f"::: {name}\n" for name in names)
+
+
+def notebook_page() -> Iterator[str]:
+    """The notebook's cells; a test runs them."""
+    notebook = json.loads((DOCS / "notebook.ipynb").read_text())
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        yield source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```"
+        yield ""
+
+
+for name, page in (
+    ("options.md", options_page),
+    ("api.md", api_page),
+    ("notebook.md", notebook_page),
+):
+    with mkdocs_gen_files.open(name, "w") as file:
+        file.write("\n".join(page()))

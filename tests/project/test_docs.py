@@ -1,0 +1,56 @@
+"""The documentation site builds without a warning: no dead link, no page left out of the menu."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+pytest.importorskip("mkdocs_gen_files")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(target)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    # The theme tells of its maker's plans on stderr; a fault of ours is a warning of mkdocs.
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def test_options_come_from_the_code(site: Path) -> None:
+    page = (site / "options.html").read_text()
+    for option in ("--ratios SHAPES", "--guards GUARDS", "--gate GATE", "--estimate"):
+        assert option in page
+
+
+def test_public_names_are_explained(site: Path) -> None:
+    page = (site / "api.html").read_text()
+    for name in ("Cropper", "open_run", "load_model", "roi_align", "DecodeError"):
+        assert name in page
+    assert "source pixels" in page
+
+
+def test_pages_ask_no_other_server(site: Path) -> None:
+    """Links to other sites may be clicked; nothing is fetched by itself."""
+    for page in site.glob("*.html"):
+        for tag in ("<script src=", "<link href=", '<link rel="stylesheet" href=', "<img src="):
+            for rest in page.read_text().split(tag)[1:]:
+                assert not rest.lstrip("\"'").startswith(("http:", "https:", "//")), page.name
+
+
+def test_the_notebook_runs() -> None:
+    pytest.importorskip("skimage")
+    notebook = json.loads((ROOT / "docs" / "notebook.ipynb").read_text())
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    names: dict[str, object] = {}
+    for cell in cells:
+        exec(compile(cell, "notebook", "exec"), names)
+    crops = names["crops"]
+    assert [crop.ratio for crop in crops] == ["1:1", "16:9", "9:16", "circle"]  # type: ignore[attr-defined]
+    assert names["wide"].ratio == "3:1"  # type: ignore[attr-defined]
