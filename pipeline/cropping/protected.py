@@ -19,7 +19,7 @@ from pipeline.detectors import Attention, Detections
 # Least likelihood of a head, least share of the photo's area, and of the largest such head's area:
 # smaller ones are people behind. Likely heads are counted, clear ones guarded.
 LIKELY_HEAD = (0.35, 0.005, 0.25)
-CLEAR_HEAD = (0.5, 0.01, 0.5)
+CLEAR_HEAD = (0.6, 0.015, 0.5)
 # Where no person is detected, a head's body is this many heads wide and high, below the head.
 BODY_WH = (2.0, 2.0)
 HEAD_END = 0.5  # a person's head has its centre in the upper half of the person

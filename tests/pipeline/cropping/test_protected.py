@@ -31,13 +31,13 @@ def found(
 
 
 def test_a_head_is_clear_where_it_is_likely_and_large() -> None:
-    """A hundredth of the photo is 5,000 square pixels; half of the largest head is 4,050."""
-    large, half, small = (0, 0, 90, 90), (200, 0, 275, 75), (400, 0, 470, 70)
+    """From 7,500 square pixels, .015 of the photo, and half of the largest head on."""
+    large, half, small = (0, 0, 120, 120), (200, 0, 287, 87), (400, 0, 486, 86)
     assert found(heads=[large, half, small]).clear_heads.tolist() == [True, True, False]
-    both = found(heads=[large, half], likelihood=[0.5, 0.49])
+    both = found(heads=[large, half], likelihood=[0.6, 0.59])
     assert both.clear_heads.tolist() == [True, False]
-    behind = (200, 0, 280, 80)  # 6,400 of 14,400
-    assert found(heads=[(0, 0, 120, 120), behind]).clear_heads.tolist() == [True, False]
+    behind = (300, 0, 440, 140)  # 19,600 of 40,000
+    assert found(heads=[(0, 0, 200, 200), behind]).clear_heads.tolist() == [True, False]
 
 
 def test_a_head_counts_where_it_may_be_one() -> None:
