@@ -63,7 +63,7 @@ def test_a_body_is_the_smallest_person_or_what_is_below_the_head() -> None:
 
 
 def test_main_heads_are_those_that_people_look_at_first() -> None:
-    left, right = (100, 50, 180, 130), (700, 50, 780, 130)
+    left, right = (100, 50, 190, 140), (700, 50, 790, 140)
     assert found([], [left, right], focus=(730, 90)).main_heads.tolist() == [False, True]
     assert found([], [left, right], focus=(730, 200)).main_heads.tolist() == [False, True]
     assert found([], [left, right], focus=(450, 90)).main_heads.tolist() == [False, False]
