@@ -1,6 +1,6 @@
 """Read what runs have committed: only files that a manifest names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError, UsageError
+from pipeline.ledger.columns import Columns, columns_of
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.live import StoredRuns, live_layers, stored_runs
 from pipeline.ledger.manifest import data_files, read_committed
@@ -90,6 +91,7 @@ class Run:
         self._manifests = [manifest for layer in layers for manifest in layer]
         self._hidden = hidden
         self._known_parts: list[_Part] | None = None
+        self._known_columns: Columns | None = None
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -100,6 +102,16 @@ class Run:
     def manifests(self) -> list[dict[str, Any]]:
         """The manifests of all runs that rows may come from, in front first."""
         return [dict(manifest.document) for manifest in self._manifests]
+
+    @property
+    def unified(self) -> dict[str, str]:
+        """Which columns have another type in some run than here, by name, in words.
+
+        Runs pass columns on in the type of their list. Of several types the one that all values fit
+        into without loss is taken: integers widen, integers become floats, dates become timestamps;
+        else text. Numbers that a float cannot hold exactly are text too.
+        """
+        return {name: str(one) for name, one in self._columns().unified.items()}
 
     def images(self, columns: list[str] | None = None) -> pa.Table:
         """One row per photo: `schema.IMAGES` and the pass-through columns of the lists."""
@@ -120,12 +132,14 @@ class Run:
     def batches(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows of one table, one file at a time, for runs that do not fit in memory.
 
-        columns: those wanted; one that this release declares and an older one did not write is
-            null. Raises KeyError for a column that no release has.
+        columns: those wanted; one that an older release or the list of another run did not have is
+            null. Raises KeyError for a column that neither a release nor a run has.
         """
         by_shape = "ratio" in TABLES[table].names
         keys = ["image_id", *(["ratio"] if by_shape and len(self._layers) > 1 else [])]
         wanted = None if columns is None else [*dict.fromkeys([*keys, *columns])]
+        of_lists = columns is None or not {*columns} <= {*TABLES[table].names}
+        known = self._columns() if of_lists else Columns({}, {})
         for manifest, part in zip(self._manifests, self._parts(), strict=True):
             for file in data_files(self._store, manifest, table):
                 rows = without(read_table(self._store, file.key, wanted), self._hidden)
@@ -137,8 +151,9 @@ class Run:
                         pc.is_in(rows["ratio"], shapes), pc.is_in(rows["image_id"], photos)
                     )
                     rows = rows.filter(pc.invert(both))
-                rows = rows.replace_schema_metadata(None)
-                yield rows if columns is None else _select(rows, table, columns)
+                rows = known.cast(rows.replace_schema_metadata(None))
+                declared = {**known.types, **{f.name: f.type for f in TABLES[table]}}
+                yield rows if columns is None else _select(rows, declared, columns)
 
     def _table(self, table: str, columns: list[str] | None) -> pa.Table:
         parts = list(self.batches(table, columns))
@@ -146,6 +161,13 @@ class Run:
             schema = TABLES[table]
             return schema.empty_table() if columns is None else schema.empty_table().select(columns)
         return pa.concat_tables(parts, promote_options="default")
+
+    def _columns(self) -> Columns:
+        """The columns of all runs; of one alone they are as its files have them."""
+        if self._known_columns is None:
+            several = self._manifests if len(self._manifests) > 1 else []
+            self._known_columns = columns_of(self._store, several)
+        return self._known_columns
 
     def _parts(self) -> list[_Part]:
         """For each run the rows that come from it."""
@@ -180,12 +202,11 @@ class Run:
         return ids
 
 
-def _select(rows: pa.Table, table: str, columns: list[str]) -> pa.Table:
-    """The columns of a file, in that order; those of later releases are null."""
-    declared = TABLES[table]
+def _select(rows: pa.Table, declared: Mapping[str, pa.DataType], columns: list[str]) -> pa.Table:
+    """The columns of a file, in that order; those that it lacks and others have are null."""
     for name in columns:
-        if name not in rows.column_names and name in declared.names:
-            empty = pa.nulls(len(rows), declared.field(name).type)
+        if name not in rows.column_names and name in declared:
+            empty = pa.nulls(len(rows), declared[name])
             rows = rows.append_column(pa.field(name, empty.type), empty)
     return rows.select(columns)
 

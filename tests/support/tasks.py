@@ -56,7 +56,9 @@ def done(
                 }
             )  # fmt: skip
     return {
-        "images": pa.Table.from_pylist(images, schema=schema.IMAGES),
+        "images": pa.Table.from_pylist(
+            images, schema=schema.images_schema(schema.pass_through(inputs.schema))
+        ),
         "crops": pa.Table.from_pylist(crops, schema=schema.CROPS),
     }
 

@@ -1,0 +1,157 @@
+"""Find one type for a column that runs gave different ones, and bring its rows to it.
+
+The columns that a list passes through have the types of that night's list. A type that all fit into
+without loss is taken: integers widen, integers become floats, dates become timestamps. Where there
+is none the column becomes text.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+TEXT = pa.string()
+INT64_DIGITS, UINT64_DIGITS = 19, 20  # decimal digits that hold any of them
+MOST_DIGITS = 38  # of decimal128
+UNITS = ("s", "ms", "us", "ns")  # the finest last
+SIGNED = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
+UNSIGNED = (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
+
+
+def common_type(types: Iterable[pa.DataType]) -> pa.DataType:
+    """The type that columns of these types may share; `fits` tells whether their values allow it.
+
+    Null types (columns without a value) fit any. Text where the kinds differ.
+    """
+    left = list(dict.fromkeys(types))
+    left = [one for one in left if not pt.is_null(one)] or left[:1]
+    if len(left) == 1:
+        return left[0]
+    left = list(dict.fromkeys(map(_plain, left)))
+    if len(left) == 1:
+        return left[0]
+    for find in (_text, _bytes, _number, _time, _nested):
+        found: pa.DataType | None = find(left)
+        if found is not None:
+            return found
+    return TEXT
+
+
+def fits(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+    """Whether the values of a column can be given a type without loss."""
+    try:
+        cast_column(column, wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
+def cast_column(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """The column in another type. Raises pyarrow.ArrowInvalid where a value would change.
+
+    As text numbers, dates and times are written as usual, bytes that are no UTF-8 in hexadecimal,
+    lists and structs as JSON.
+    """
+    if column.type == wanted:
+        return column
+    if wanted != TEXT:
+        return column.cast(wanted)
+    try:
+        return column.cast(TEXT)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.chunked_array([[_said(value) for value in column.to_pylist()]], TEXT)
+
+
+def _said(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=_said, ensure_ascii=False)
+    return str(value)
+
+
+def _plain(one: pa.DataType) -> pa.DataType:
+    """The type of the values where a type is another way to store them."""
+    if isinstance(one, pa.BaseExtensionType):
+        return _plain(one.storage_type)
+    if pt.is_dictionary(one) or pt.is_run_end_encoded(one):
+        return _plain(one.value_type)
+    if pt.is_string_view(one):
+        return TEXT
+    return pa.binary() if pt.is_binary_view(one) or pt.is_fixed_size_binary(one) else one
+
+
+def _text(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    is_text = all(pt.is_string(one) or pt.is_large_string(one) for one in types)
+    return pa.large_string() if is_text else None
+
+
+def _bytes(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    is_binary = all(pt.is_binary(one) or pt.is_large_binary(one) for one in types)
+    return pa.large_binary() if is_binary else None
+
+
+def _number(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    integers = [one for one in types if pt.is_integer(one)]
+    floats = [one for one in types if pt.is_floating(one)]
+    decimals = [one for one in types if pt.is_decimal(one)]
+    if len(integers) + len(floats) + len(decimals) < len(types) or (floats and decimals):
+        return None
+    if floats:
+        widest: pa.DataType = max(floats, key=lambda one: one.bit_width)
+        return pa.float64() if integers else widest
+    whole = [INT64_DIGITS if pt.is_signed_integer(one) else UINT64_DIGITS for one in integers]
+    if not decimals:
+        return _integer(integers) or pa.decimal128(max(whole))
+    scale = max(0, *(one.scale for one in decimals))
+    digits = max([*whole, *(one.precision - one.scale for one in decimals)]) + scale
+    return pa.decimal128(digits, scale) if digits <= MOST_DIGITS else None
+
+
+def _integer(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    """The narrowest integer type for all; None for int64 beside uint64."""
+    signed = any(pt.is_signed_integer(one) for one in types)
+    bits = max(one.bit_width * (1 + (signed and pt.is_unsigned_integer(one))) for one in types)
+    return next((one for one in (SIGNED if signed else UNSIGNED) if one.bit_width >= bits), None)
+
+
+def _time(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    days = [one for one in types if pt.is_date(one)]
+    stamps = [one for one in types if pt.is_timestamp(one)]
+    if len(days) + len(stamps) == len(types):
+        if not stamps:
+            return pa.date32()
+        zones = {one.tz for one in stamps}
+        if zones == {None}:  # a day has no zone
+            return pa.timestamp(_finest(stamps))
+        return None if days or None in zones else pa.timestamp(_finest(stamps), "UTC")
+    if all(pt.is_time(one) for one in types):
+        unit = _finest(types)
+        return pa.time64(unit) if unit in ("us", "ns") else pa.time32(unit)
+    return pa.duration(_finest(types)) if all(pt.is_duration(one) for one in types) else None
+
+
+def _finest(types: Sequence[pa.DataType]) -> str:
+    return max((one.unit for one in types), key=UNITS.index)
+
+
+def _nested(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    """Lists of a common type, structs with the fields of all; None for other nested types."""
+    if all(pt.is_struct(one) for one in types):
+        names = dict.fromkeys(field.name for one in types for field in one)
+        return pa.struct(
+            [
+                (name, common_type(one.field(name).type for one in types if _has(one, name)))
+                for name in names
+            ]
+        )
+    if all(pt.is_list(one) or pt.is_large_list(one) or pt.is_fixed_size_list(one) for one in types):
+        return pa.list_(common_type(one.value_type for one in types))
+    return None
+
+
+def _has(struct: pa.StructType, name: str) -> bool:
+    return bool(struct.get_field_index(name) >= 0)
