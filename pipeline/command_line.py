@@ -89,11 +89,13 @@ def parser_of(kind: CommandOptions[T], about: str | None) -> argparse.ArgumentPa
     return parser
 
 
-def described(kind: CommandOptions[T]) -> dict[str, list[tuple[str, str, str]]]:
+def option_tables(kind: CommandOptions[T]) -> dict[str, list[tuple[str, str, str]]]:
     """Every option as (how it is typed, default, meaning), by its group's or subcommand's title."""
     if not isinstance(kind, type):
         return {
-            f"{name}: {_title(each)}": [row for rows in described(each).values() for row in rows]
+            f"{name}: {_title(each)}": [
+                row for rows in option_tables(each).values() for row in rows
+            ]
             for name, each in kind.items()
         }
     names = {option.field.name for option in _options(kind)}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mkdocs_gen_files
 
-from pipeline.command_line import described
+from pipeline.command_line import option_tables
 
 DOCS = Path(__file__).parent.parent
 COMMANDS = {
@@ -46,7 +46,7 @@ def options_page() -> Iterator[str]:
     yield "Made from the code. `jobs/*.py` are the same commands as scripts.\n"
     for command, (module, name) in COMMANDS.items():
         yield f"## {command}\n"
-        for title, rows in described(getattr(import_module(module), name)).items():
+        for title, rows in option_tables(getattr(import_module(module), name)).items():
             yield f"### {title[0].upper()}{title[1:]}\n"
             yield "| option | default | meaning |\n| --- | --- | --- |"
             yield from (f"| {' | '.join(map(_cell, row))} |" for row in rows)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray
@@ -56,7 +56,7 @@ class Attention:
         of that neighbourhood, so it moves by less than a cell where two cells are nearly equal.
         """
         height, width = self.gaze.shape
-        held = cv2.boxFilter(self.gaze, -1, (3, 3), borderType=cv2.BORDER_CONSTANT)
+        held = sliding_window_view(np.pad(self.gaze, 1), (3, 3)).sum(axis=(2, 3))
         row, column = np.unravel_index(int(held.argmax()), held.shape)
         top, left = max(int(row) - 1, 0), max(int(column) - 1, 0)
         part = self.gaze[top : row + 2, left : column + 2]
