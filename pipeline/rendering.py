@@ -6,7 +6,7 @@ such a run has a setting `derived` that no job asks for, and covers nothing.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import pyarrow as pa
@@ -79,7 +79,8 @@ def plan_rendering(asked: RenderRequest) -> PlannedRun:
     channel = settings.running.channel or channel_name(identity)
     todo = Todo(rows, spec, {RENDERED: rows.num_rows}, covered=0, channel=channel)
     tasks = cut_tasks(rows, settings.running.task_images, settings.running.task_bytes)
-    return PlannedRun(settings, Weights(**old.weights), store, todo, tasks)
+    weights = {"kind": "untrained", "sha256": old.weights_sha256, **old.weights}
+    return PlannedRun(settings, Weights(**weights), store, todo, tasks)
 
 
 def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, str]]:
@@ -117,9 +118,9 @@ def _meaning_of(old: Manifest) -> dict[str, Any]:
     values = {n: v for n, v in old.job.items() if n in known and n not in _OF_ONE_JOB}
     for part in (Settings().decoding, Settings().cropping, Settings().thumbnails):
         for item in fields(part):
-            values[item.name] = old.settings.get(
-                item.name, item.metadata.get("before", known[item.name])
-            )
+            before = item.metadata["before"]
+            meant = known[item.name] if before is MISSING else before
+            values[item.name] = old.settings.get(item.name, meant)
     if old.settings.get("boxes_only"):  # its encoding is what its job was given
         names = [item.name for item in fields(Settings().thumbnails)]
         values |= {name: old.job[name] for name in names if name in old.job}

@@ -30,7 +30,10 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     previews: list[Preview] = []
 
     def cut_and_encode(row: PhotoRow) -> None:
-        made = encoded_crops(row, settings.thumbnails, areas, partial(frames_of, settings=settings))
+        made = row.encoded
+        if made is None:
+            frames = partial(frames_of, settings=settings)
+            made = encoded_crops(row, settings.thumbnails, areas, frames)
         if settings.thumbnails.crop_files:
             made = [write_crop_file(store, job, row, crop) for crop in made]
         encoded.extend(made)

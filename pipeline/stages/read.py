@@ -2,29 +2,37 @@
 
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from pipeline.inputs.listing import read_image
+from pipeline.photo.animation import Animation
 from pipeline.photo.decode import Photo
 from pipeline.schema import ANIMATED_SKIPPED
-from pipeline.settings import DecodingSettings
+from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt
+from pipeline.stages.encode import encoded_crops
 from pipeline.stages.meter import RECALL, Meter
+from pipeline.stages.preview import preview_of
 from pipeline.stages.recall import StoredDecisions
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
 from pipeline.storage.store import requests_so_far
 
+READ_AHEAD = 2  # photos that wait to be decoded, for each thread that reads
+
 
 def read_decode(block: Block, job: Job) -> Block:
     """Read and decode the photos of one task. Reads run ahead of decoding.
 
     block: one row, `task`, the task's number. Where the job takes the decisions of an earlier run,
-    they are in the rows afterwards.
+    they are in the rows afterwards, and the crops encoded.
     """
     settings = job.settings
     meter, before = Meter(), requests_so_far()
@@ -57,15 +65,45 @@ def read_decode(block: Block, job: Job) -> Block:
         for row in task.rows:
             stored.end_failed(row)
     with meter.on("read"), ThreadPoolExecutor(settings.running.read_threads) as pool:
-        reads = [pool.submit(attempt, row, "read", read) for row in task.rows]
-        for row, done in zip(task.rows, reads, strict=True):
-            done.result()
+        ahead = READ_AHEAD * settings.running.read_threads
+        for row in read_ahead(pool, task.rows, partial(attempt, stage="read", work=read), ahead):
             with meter.thread_on("decode", "read"):  # while other threads read
                 attempt(row, "decode", decode)
+            if stored is not None and row.moving is None:
+                with meter.thread_on("encode", "read"):
+                    attempt(row, "encode", partial(encode_now, settings=settings))
     meter.reads(sum(waits_s), sum(row.bytes or 0 for row in task.rows if was_read(row)))
     task.requests = requests_so_far() - before
     meter.tell(task, "read")
     return pack(task)
+
+
+def read_ahead(
+    pool: Executor, rows: Sequence[PhotoRow], read: Callable[[PhotoRow], None], ahead: int
+) -> Iterator[PhotoRow]:
+    """The rows in order, each once it is read; at most `ahead` are read before they are asked for.
+
+    So a task holds the files of a few photos, not of all.
+    """
+    reads: deque[Future[None]] = deque()
+    for place, row in enumerate(rows):
+        for other in rows[place + len(reads) : place + ahead]:
+            reads.append(pool.submit(read, other))
+        reads.popleft().result()
+        yield row
+
+
+def encode_now(row: PhotoRow, settings: Settings) -> None:
+    """Encode a decided photo and let its pixels go: a task then holds those of one photo."""
+    areas = settings.cropping.areas
+    row.encoded = encoded_crops(row, settings.thumbnails, areas, _no_frames)
+    if settings.running.preview and row.preview is None:
+        row.preview = preview_of(row, settings.running.preview)
+    row.photo = None
+
+
+def _no_frames(_: bytes) -> Animation:
+    raise ValueError("a moving photo is encoded with its task")
 
 
 def take_in(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings) -> None:

@@ -58,6 +58,7 @@ class PhotoRow:
         pixels.
     gaze_focus_rel, preview: where the decisions are those of an earlier run, its most looked-at
         point (x, y) in shares of the sides, and the preview that it kept.
+    encoded: the crops, where they are encoded as soon as the photo is decoded; its pixels go then.
     seconds: what each stage has taken, wall time.
     """
 
@@ -86,6 +87,7 @@ class PhotoRow:
     skipped: list[SkippedShape] = field(default_factory=list)
     gaze_focus_rel: tuple[float, float] | None = None
     preview: "Preview | None" = None
+    encoded: "list[EncodedCrop] | None" = None
     seconds: dict[Stage, float] = field(default_factory=dict)
 
     @property

@@ -44,6 +44,43 @@ def test_list_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert shown["tables"]["images"]["rows"] == 4
 
 
+def test_render_on_ray_makes_a_candidate(tree: Path, tmp_path: Path) -> None:
+    photos, output = write_scenes(tmp_path / "in", 3), str(tmp_path / "out")
+    code, told = finish(start(tree, None, "--input", f"{photos}/*.jpg", "--output", output))
+    assert code == 0, told
+    old = open_run(output).manifest
+    command = [sys.executable, "jobs/runs.py", "render", output, old["run_id"]]
+    size = ["--thumbnail-size", "24", "--format", "jpeg", "--json"]
+    quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [*command, *size], cwd=tree, env=quiet, check=False, timeout=300, text=True,
+        capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert open_run(output).manifest["run_id"] == old["run_id"]  # that is live
+    (new,) = {*open_store(output).folders("runs/")} - {old["run_id"], "_probe"}
+    crops = open_run(output, new).crops().to_pylist()
+    assert {(crop["format"], max(crop["width"], crop["height"])) for crop in crops} == {
+        ("jpeg", 24)
+    }
+    was = open_run(output).crops(["uri", "ratio", "x0", "y0", "x1", "y1"])
+    assert open_run(output, new).crops(was.column_names).equals(was)
+    costs = open_run(output, new).manifest["metrics"]["costs"]
+    assert {"recall", "encode"} <= costs.keys()
+    assert not {"detect", "score"} & costs.keys()
+
+
+def test_render_refuses_what_it_cannot_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
+    assert main(["render", str(tmp_path), ledger.run_id, "--format", "avif"]) == 1
+    assert "is not committed" in capsys.readouterr().err
+    run_all(ledger)
+    assert main(["render", str(tmp_path), ledger.run_id, "--ratios", "9:16"]) == 2
+    assert "--ratios 9:16: no shape of run" in capsys.readouterr().err
+
+
 def test_a_retry_without_failures_is_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,8 @@ from pipeline.cli.runs.command import OneRun
 from pipeline.options import check, option
 from pipeline.report.progress import Log
 
+SAME = "same"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Render(OneRun):
@@ -15,8 +17,8 @@ class Render(OneRun):
     thumbnail_size: int | None = option(
         None, "longest side of an encoded crop; default: as in the run", "px", least=1
     )
-    format: Literal["webp", "jpeg", "png", "avif"] | None = option(
-        None, "webp, jpeg, png or avif; default: as in the run", placeholder="FORMAT"
+    format: Literal["same", "webp", "jpeg", "png", "avif"] = option(
+        SAME, "encoding of the crops; `same`: as in the run"
     )
     quality: int | None = option(None, "encoder quality, 1 to 100", least=1, most=100)
     ratios: str = option(
@@ -35,7 +37,7 @@ class Render(OneRun):
 
         names = ("thumbnail_size", "format", "quality", "ratios")
         asked: dict[str, Any] = {name: getattr(self, name) for name in names}
-        changes = {name: value for name, value in asked.items() if value not in (None, "")}
+        changes = {name: value for name, value in asked.items() if value not in (None, "", SAME)}
         request = RenderRequest(self.output, self.run_id, changes, self.channel or None)
         planned = plan_rendering(request)
 

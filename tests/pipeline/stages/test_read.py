@@ -1,6 +1,7 @@
 """What a row knows once its photo is decoded: kind, frames, borders, and what is left out."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from pipeline.photo.decode import decode
 from pipeline.report.progress import summary_lines
 from pipeline.settings import DecodingSettings
 from pipeline.stages.attempt import attempt
-from pipeline.stages.read import take_in
+from pipeline.stages.read import read_ahead, take_in
 from pipeline.stages.task import PhotoRow
 from tests.support.drawn_pictures import framed, lens, moving, moving_file
 from tests.support.odd_photos import saved
@@ -46,6 +47,18 @@ def test_moving_pictures_are_done_or_left_out(animated: str) -> None:
     assert done == []
     still = row_of(saved(np.zeros((4, 4, 3), np.uint8), "GIF"), animated="skip")
     assert still.status == "ok"
+
+
+def test_reads_run_ahead_by_a_few_photos_only() -> None:
+    rows = [PhotoRow(str(number), "b") for number in range(9)]
+    begun: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        for place, row in enumerate(
+            read_ahead(pool, rows, lambda row: begun.append(row.image_id), 3)
+        ):
+            assert row is rows[place]
+            pool.submit(lambda: None).result()  # what is handed out is done
+            assert begun == [str(number) for number in range(min(place + 3, 9))]
 
 
 def test_what_is_left_out_has_not_failed() -> None:
