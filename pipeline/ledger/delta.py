@@ -1,24 +1,29 @@
-"""Publish committed runs as Delta tables by reference: no data file is copied or rewritten.
+"""Publish committed runs as Delta tables by reference: data files stay where they are.
 
 `_data/images`, `_data/crops` and so on are the tables' roots. Publishing a run adds
 its files in one Delta commit that carries the run id as its application id, so publishing it again
 does nothing. Needs the optional package `deltalake`.
 
-A Delta table holds all rows that were published: a photo of two published runs is in it twice, and
-its file's path tells the run. `open_run` gives the current rows alone. Retention is set to a
-hundred years, since VACUUM would remove the files of open runs; only `runs.py gc` removes files.
+A photo of two published runs is in a table once, from the run committed later (`delta_rows`): the
+commit that adds a run's files takes those out that it replaces. Where a file is replaced in part,
+what is left of it is written to `_data/<table>/from=<run_id>/`, read and written once. Columns that
+a table does not have yet are added to it before.
+
+Retention is set to a hundred years, since VACUUM would remove the files of open runs; only `runs.py
+gc` removes files.
 
 A run that holds forgotten photos is not published before `gc` has erased them, and `gc` deletes
 their rows from tables that were published before. Older versions of such a table name files that
 are gone then.
 """
 
-import json
+import time
 from collections.abc import Collection
 from typing import Any
 
 from pipeline.errors import LedgerError
 from pipeline.extras import extra_needed
+from pipeline.ledger.delta_rows import Change, Cover, action_of, change_of, cover_of, paths_of
 from pipeline.ledger.erasing import current_file, find_erasures, replaced_files
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.manifest import data_files, read_committed
@@ -29,9 +34,9 @@ from pipeline.storage.store import Store
 
 CONFIGURATION = {"delta.deletedFileRetentionDuration": "interval 36500 days"}
 TRANSACTION_VERSION = 1
-ATTEMPTS = 5
-MILLISECONDS = 1000
+ATTEMPTS = 20
 DELETED_AT_ONCE = 500  # photos in one deletion
+IN_USE_S = 86_400  # a file that no table names may be another publisher's until it is this old
 
 
 def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
@@ -50,13 +55,14 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
         raise LedgerError(
             f"run {run_id} holds forgotten photos; `runs.py gc --delete` first, then publish it"
         )
-    modified = int(manifest.committed_at * MILLISECONDS)
+    cover = cover_of(store, run_id)
+    assert cover is not None
     replaced = replaced_files(store, run_id)
     versions: dict[str, int | None] = {}
     for name in TABLES:
         files = [current_file(file, replaced) for file in data_files(store, manifest, name)]
         if files:
-            versions[name] = _publish(deltalake, store, run_id, name, files, modified)
+            versions[name] = _publish(deltalake, store, cover, name, files)
     return versions
 
 
@@ -75,47 +81,92 @@ def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
     ids = sorted(image_ids)
     for name in published:
         root, options = _root(store, name)
+        before = paths_of(deltalake.DeltaTable(root, **options))
         for first in range(0, len(ids), DELETED_AT_ONCE):
             some = ", ".join(f"'{image_id}'" for image_id in ids[first : first + DELETED_AT_ONCE])
             try:
                 deltalake.DeltaTable(root, **options).delete(f"image_id IN ({some})")
             except (deltalake.exceptions.DeltaError, OSError) as error:
                 raise LedgerError(f"{root} takes no deletion: {error}; try again later") from error
+        _remove_copies(store, name, before, paths_of(deltalake.DeltaTable(root, **options)))
     return published
 
 
+def _remove_copies(store: Store, name: str, before: Collection[str], now: Collection[str]) -> None:
+    """Delete the copies that a table no longer has: rows of forgotten photos may be in them.
+
+    before, now: the table's files before the deletion and after it.
+    """
+    prefix, since = f"_data/{name}/", time.time() - IN_USE_S
+    for info in list(store.list(prefix)):
+        path = info.key.removeprefix(prefix)
+        is_copy = path.endswith(".parquet") and not path.startswith(("run=", "_delta_log/"))
+        if is_copy and path not in now and (path in before or info.modified_s < since):
+            store.delete(info.key)
+
+
 def _publish(
-    deltalake: Any, store: Store, run_id: str, name: str, files: list[DataFile], modified_ms: int
+    deltalake: Any, store: Store, cover: Cover, name: str, files: list[DataFile]
 ) -> int | None:
     """Commit a run's files to one table; return the table's new version, None if it had the run.
 
     A commit whose answer is lost is reported as a conflict with itself. So the table's log decides
     what happened: each commit carries its run's id, and a second commit of one id is never made.
+    deltalake's own retries are off: what a run replaces is found again after another's commit.
     """
     root, options = _root(store, name)
-    actions = [_action(deltalake, name, file, modified_ms) for file in files]
+    run_id = cover.manifest.run_id
     arrow = read_table(store, files[0].key).schema.remove_metadata()
     schema = deltalake.Schema.from_arrow(arrow)
     refused: Exception | None = None
     for _ in range(ATTEMPTS):
-        table = None
+        table, change = None, Change()
         if deltalake.DeltaTable.is_deltatable(root, **options):
             table = deltalake.DeltaTable(root, **options)
             if table.transaction_version(run_id) is not None:
                 return int(table.version()) if refused else None
         try:
             if table is None:
-                _create(deltalake, root, schema, actions, run_id, name, options)
+                added = [action_of(deltalake, cover, name, file) for file in files]
+                _create(deltalake, root, schema, added, run_id, name, options)
             else:
+                _add_columns(deltalake, table, schema)
+                change = change_of(deltalake, store, table, cover, name, files)
                 table.create_write_transaction(
-                    actions, "append", schema, commit_properties=_properties(deltalake, run_id)
-                )
+                    change.actions, "append", schema,
+                    commit_properties=_properties(deltalake, run_id),
+                )  # fmt: skip
             return int(deltalake.DeltaTable(root, **options).version())
         except deltalake.exceptions.DeltaError as error:
             refused = error
+            again = table and deltalake.DeltaTable(root, **options)
+            if again and again.transaction_version(run_id) is None:
+                for path in change.copies:
+                    store.delete(f"_data/{name}/{path}")
         except OSError as error:  # deltalake has tried for minutes
             raise LedgerError(f"{root} does not answer: {error}; publish again later") from error
     raise LedgerError(f"{root} takes no commit: {refused}; publish again later") from refused
+
+
+def _add_columns(deltalake: Any, table: Any, schema: Any) -> None:
+    """Give a table the columns that it lacks. Raises LedgerError where types do not agree."""
+    there = {one.name: one.type for one in table.schema().fields}
+    wrong = [
+        f"{one.name} is {one.type} and was {there[one.name]}"
+        for one in schema.fields
+        if one.name in there and there[one.name] != one.type
+    ]
+    if wrong:
+        raise LedgerError(
+            f"the Delta table has columns of other types: {'; '.join(wrong)}. A Delta table cannot "
+            "change a type; `open_run` reads both"
+        )
+    missing = [
+        deltalake.Field(one.name, one.type) for one in schema.fields if one.name not in there
+    ]
+    if missing:
+        table.alter.add_columns(missing)
+        table.update_incremental()
 
 
 def _root(store: Store, name: str) -> tuple[str, dict[str, Any]]:
@@ -135,19 +186,13 @@ def _create(
     """
     deltalake.transaction.create_table_with_add_actions(
         root, schema, actions, mode="error", name=name, configuration=CONFIGURATION,
-        commit_properties=_properties(deltalake, run_id, max_commit_retries=0), **options,
+        commit_properties=_properties(deltalake, run_id), **options,
     )  # fmt: skip
 
 
-def _properties(deltalake: Any, run_id: str, **how: int) -> Any:
+def _properties(deltalake: Any, run_id: str) -> Any:
     return deltalake.CommitProperties(
         app_transactions=[deltalake.Transaction(run_id, TRANSACTION_VERSION)],
         custom_metadata={"run_id": run_id},
-        **how,
+        max_commit_retries=0,
     )
-
-
-def _action(deltalake: Any, name: str, file: DataFile, modified_ms: int) -> Any:
-    path = file.key.removeprefix(f"_data/{name}/")
-    stats = json.dumps({"numRecords": file.rows})
-    return deltalake.transaction.AddAction(path, file.bytes, {}, modified_ms, True, stats)

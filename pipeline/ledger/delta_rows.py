@@ -1,0 +1,231 @@
+"""Find which published rows a run takes the place of, so that a Delta table has each photo once.
+
+The run that was committed later counts, whichever is published first, as in `open_run`: of a photo
+that both have it takes the whole of `images` and `previews`, and of the tables by shape all rows
+within one channel, in another channel those of its own shapes.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+from pipeline.ledger.channels import channel_of
+from pipeline.ledger.layout import new_attempt
+from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.pinned import input_file_tasks, read_spec
+from pipeline.ledger.records import DataFile, Manifest
+from pipeline.ledger.tables import ROW_GROUP_ROWS, TABLES, parquet_bytes, read_table
+from pipeline.storage.store import Store
+
+# A data file of a run, or what `kept_rows` wrote of one. `gc` looks after the first kind alone.
+PATH = re.compile(r"(?:run|from)=([^/]+)/(\d{8,})-[^/]+\.parquet")
+COPY = "from="
+MILLISECONDS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """What a run says of its photos.
+
+    tasks: ids of its photos by task
+    """
+
+    manifest: Manifest
+    tasks: Mapping[int, frozenset[str]]
+    photos: frozenset[str]
+
+    @property
+    def shapes(self) -> frozenset[str]:
+        """The shapes that the run was asked for."""
+        asked = str(self.manifest.settings.get("ratios", "")).split(",")
+        return frozenset(text.strip() for text in asked)
+
+    def is_after(self, other: "Cover") -> bool:
+        """Whether this run's rows count before another's."""
+        mine, theirs = self.manifest, other.manifest
+        return (mine.committed_at, mine.run_id) > (theirs.committed_at, theirs.run_id)
+
+
+def cover_of(store: Store, run_id: str) -> Cover | None:
+    """What a committed run covers, from its pinned lists; None for another."""
+    manifest = read_committed(store, run_id)
+    if manifest is None:
+        return None
+    spec = read_spec(store, run_id)
+    tasks: dict[int, set[str]] = {}
+    for number in range(len(spec.plan.files)):
+        listed = input_file_tasks(store, spec, number)
+        for image_id, task in zip(*(c.to_pylist() for c in listed.columns), strict=True):
+            tasks.setdefault(task, set()).add(image_id)
+    kept = {task: frozenset(ids) for task, ids in tasks.items()}
+    return Cover(manifest, kept, frozenset().union(*kept.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is left of a published file. path: below the table's root; None where nothing is."""
+
+    path: str | None
+    bytes: int = 0
+    rows: int = 0
+
+
+def kept_rows(
+    store: Store, table: str, path: str, own: Cover | None, others: list[Cover]
+) -> Kept | None:
+    """What is left of a file beside runs that count before it; None where all of it is.
+
+    Where a part is left, it is written beside the data files under a new name. own: the file's run;
+    None where that is not known, and all of `others` count before it.
+    """
+    found = PATH.fullmatch(path)
+    mine = own.tasks.get(int(found[2]), frozenset()) if own and found else None
+    above = [c for c in others if mine is None or (c.photos & mine and _touches(table, own, c))]
+    if not above:
+        return None
+    if mine is not None and any(mine <= c.photos and _is_whole(table, own, c) for c in above):
+        return Kept(None)
+    rows = _without_views(read_table(store, f"_data/{table}/{path}"))
+    left = rows
+    for cover in above:
+        left = left.filter(pc.invert(_replaced(left, table, own, cover)))
+    if left.num_rows == rows.num_rows:
+        return None
+    if left.num_rows == 0:
+        return Kept(None)
+    folder = f"{COPY}{found[1]}/{found[2]}" if found else f"{COPY}several/00000000"
+    key = f"{folder}-{new_attempt()}.parquet"
+    data = parquet_bytes(left, ROW_GROUP_ROWS)
+    store.write(f"_data/{table}/{key}", data)
+    return Kept(key, len(data), left.num_rows)
+
+
+def owners(store: Store, paths: list[str], run_id: str) -> Iterator[tuple[str, Cover | None]]:
+    """The run of each file of a table, but for those of `run_id`."""
+    known: dict[str, Cover | None] = {}
+    for path in paths:
+        found = PATH.fullmatch(path)
+        owner = found[1] if found else ""
+        if owner == run_id:
+            continue
+        if owner not in known:
+            known[owner] = cover_of(store, owner) if found and owner != "several" else None
+        yield path, known[owner]
+
+
+def _without_views(rows: pa.Table) -> pa.Table:
+    """The rows with plain texts and bytes: files that a Delta deletion wrote may have views."""
+    return rows.cast(pa.schema([_without_view(field) for field in rows.schema]))
+
+
+def _without_view(field: pa.Field) -> pa.Field:
+    kind = field.type
+    if pt.is_string_view(kind):
+        return field.with_type(pa.string())
+    if pt.is_binary_view(kind):
+        return field.with_type(pa.large_binary())
+    if pt.is_list(kind):
+        return field.with_type(pa.list_(_without_view(kind.value_field)))
+    if pt.is_struct(kind):
+        return field.with_type(pa.struct([_without_view(one) for one in kind]))
+    return field
+
+
+def _by_shape(table: str) -> bool:
+    return "ratio" in TABLES[table].names
+
+
+def _same_channel(own: Cover | None, cover: Cover) -> bool:
+    return own is not None and channel_of(own.manifest) == channel_of(cover.manifest)
+
+
+def _touches(table: str, own: Cover | None, cover: Cover) -> bool:
+    """Whether a run can take the place of rows of another's file at all."""
+    if own is None or not _by_shape(table) or _same_channel(own, cover):
+        return True
+    return bool(own.shapes & cover.shapes)
+
+
+def _is_whole(table: str, own: Cover | None, cover: Cover) -> bool:
+    """Whether all rows of a photo are replaced."""
+    if own is None or not _by_shape(table) or _same_channel(own, cover):
+        return True
+    return own.shapes <= cover.shapes
+
+
+def _replaced(rows: pa.Table, table: str, own: Cover | None, cover: Cover) -> pa.ChunkedArray:
+    hit = pc.is_in(rows["image_id"], pa.array(sorted(cover.photos), pa.string()))
+    if _by_shape(table) and not _same_channel(own, cover):
+        shapes = pa.array(sorted(cover.shapes), pa.string())
+        hit = pc.and_(hit, pc.is_in(rows["ratio"], shapes))
+    return hit
+
+
+@dataclass
+class Change:
+    """What a publication does to a table. copies: files written for it, below the table's root."""
+
+    actions: list[Any] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
+
+
+def change_of(
+    deltalake: Any, store: Store, table: Any, cover: Cover, name: str, files: list[DataFile]
+) -> Change:
+    """Add the run's files, without what later runs have; take out what it replaces itself."""
+    change, now = Change(), int(time.time() * MILLISECONDS)
+    paths = paths_of(table)
+    others = list(owners(store, list(paths), cover.manifest.run_id))
+    later = list({id(c): c for _, c in others if c is not None and c.is_after(cover)}.values())
+    for file in files:
+        kept = kept_rows(store, name, _path(name, file), cover, later) if later else None
+        if kept is None:
+            change.actions.append(action_of(deltalake, cover, name, file))
+        elif kept.path is not None:
+            _add_copy(deltalake, change, kept, now)
+    for path, owner in others:
+        if owner is not None and owner.is_after(cover):
+            continue
+        kept = kept_rows(store, name, path, owner, [cover])
+        if kept is not None:
+            change.actions.append(
+                deltalake.transaction.RemoveAction(path, True, now, paths[path], {})
+            )
+            if kept.path is not None:
+                _add_copy(deltalake, change, kept, now)
+    return change
+
+
+def _add_copy(deltalake: Any, change: Change, kept: Kept, now_ms: int) -> None:
+    stats = json.dumps({"numRecords": kept.rows})
+    change.copies.append(str(kept.path))
+    change.actions.append(
+        deltalake.transaction.AddAction(kept.path, kept.bytes, {}, now_ms, True, stats)
+    )
+
+
+def paths_of(table: Any) -> dict[str, int]:
+    """The files of a table, below its root, and their sizes in bytes."""
+    found = pa.table(table.get_add_actions(flatten=True))
+    paths = (unquote(path) for path in found["path"].to_pylist())
+    return dict(zip(paths, found["size_bytes"].to_pylist(), strict=True))
+
+
+def _path(name: str, file: DataFile) -> str:
+    return file.key.removeprefix(f"_data/{name}/")
+
+
+def action_of(deltalake: Any, cover: Cover, name: str, file: DataFile) -> Any:
+    """The action that adds a data file of a run to a table."""
+    stats = json.dumps({"numRecords": file.rows})
+    modified_ms = int(cover.manifest.committed_at * MILLISECONDS)
+    path = _path(name, file)
+    return deltalake.transaction.AddAction(path, file.bytes, {}, modified_ms, True, stats)

@@ -1,0 +1,158 @@
+"""Delta tables have each photo once, whichever run is published first; other engines read them."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.delta import publish_delta
+from pipeline.ledger.forgetting import forget
+from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.records import Manifest
+from pipeline.storage.store import Store, open_store
+from tests.support.tasks import done, make_inputs, open_ledger, run_all
+
+deltalake = pytest.importorskip("deltalake")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path))
+
+
+def in_table(store: Store, name: str) -> pa.Table:
+    table = deltalake.DeltaTable(f"{store.uri}/_data/{name}").to_pyarrow_table()
+    return table.sort_by("uri")
+
+
+def pictures(store: Store) -> dict[int, str]:
+    """Which run's crop a reader gets, by the number of the photo."""
+    rows = in_table(store, "crops").select(["uri", "image"]).to_pylist()
+    found = {int(row["uri"][-10:-4]): row["image"].decode().split()[-1] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def copies(store: Store) -> list[str]:
+    return [info.key for info in store.list("_data/") if "/from=" in info.key]
+
+
+def two_runs(store: Store, first: pa.Table, second: pa.Table) -> list[Manifest]:
+    return [
+        run_all(open_ledger(store, inputs), mark=f" {name}")
+        for inputs, name in ((first, "first"), (second, "second"))
+    ]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later run first"])
+def test_two_runs_of_the_same_photos_give_one_row_a_photo(
+    order: tuple[int, int], store: Store
+) -> None:
+    runs = two_runs(store, make_inputs(32), make_inputs(32, etag="v2"))
+    for number in order:
+        publish_delta(store, runs[number].run_id)
+    for number in order:
+        assert publish_delta(store, runs[number].run_id) == {"images": None, "crops": None}
+    assert in_table(store, "images").num_rows == 32
+    assert set(in_table(store, "images")["etag"].to_pylist()) == {"v2"}
+    assert pictures(store) == dict.fromkeys(range(32), "second")
+    assert copies(store) == []
+    polars = pytest.importorskip("polars")
+    for name in ("images", "crops"):
+        read = polars.scan_delta(f"{store.uri}/_data/{name}").select("uri", "image_id").collect()
+        assert (read.height, read["uri"].n_unique()) == (32, 32)
+
+
+def test_duckdb_reads_one_row_a_photo(store: Store) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    try:
+        duckdb.sql("LOAD delta")
+    except duckdb.Error:
+        pytest.skip("DuckDB's extension is not on this machine")
+    for run in two_runs(store, make_inputs(32), make_inputs(32, etag="v2")):
+        publish_delta(store, run.run_id)
+    assert duckdb.sql(f"SELECT count(*) FROM delta_scan('{store.uri}/_data/crops')").fetchall() == [
+        (32,)
+    ]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later run first"])
+def test_runs_that_share_some_photos(order: tuple[int, int], store: Store) -> None:
+    """Tasks are of 3: photos 2 to 5 of the second run are a part of one task and whole others."""
+    runs = two_runs(store, make_inputs(8), make_inputs(4, start=2))
+    for number in order:
+        publish_delta(store, runs[number].run_id)
+    second = dict.fromkeys(range(2, 6), "second")
+    assert pictures(store) == {**dict.fromkeys(range(8), "first"), **second}
+    assert in_table(store, "images")["uri"].to_pylist() == make_inputs(8)["uri"].to_pylist()
+    assert len(copies(store)) == 2  # what is left of one task, of `images` and `crops`
+
+
+def test_a_third_run_finds_what_was_left_of_the_first(store: Store) -> None:
+    runs = two_runs(store, make_inputs(3), make_inputs(1, start=1))
+    runs.append(run_all(open_ledger(store, make_inputs(1, etag="v3")), mark=" third"))
+    for run in runs:
+        publish_delta(store, run.run_id)
+    assert pictures(store) == {0: "third", 1: "second", 2: "first"}
+
+
+def test_a_failed_photo_has_no_older_crops(store: Store) -> None:
+    publish_delta(store, run_all(open_ledger(store, make_inputs(2))).run_id)
+    newer = run_all(open_ledger(store, make_inputs(2, etag="v2")), failed={0: "permanent"})
+    publish_delta(store, newer.run_id)
+    assert in_table(store, "images")["status"].to_pylist() == ["corrupt", "ok"]
+    assert in_table(store, "crops")["uri"].to_pylist() == ["s3://ugc/000001.jpg"]
+
+
+def test_shapes_of_two_channels_stand_side_by_side(store: Store) -> None:
+    wide: dict[str, Any] = {"settings": {"ratios": "16:9", "top_k": 1}}
+    for changes in ({}, wide):
+        ledger = open_ledger(store, make_inputs(3), **changes)
+        tables = done(ledger.task_inputs(0))
+        if changes:
+            crops = tables["crops"]
+            place, ratio = crops.schema.get_field_index("ratio"), crops.schema.field("ratio")
+            tables["crops"] = crops.set_column(place, ratio, pa.array(["16:9"] * 3))
+        ledger.commit_task(0, tables)
+        publish_delta(store, ledger.finish({}).run_id)
+    assert sorted(in_table(store, "crops")["ratio"].to_pylist()) == ["16:9"] * 3 + ["1:1"] * 3
+    assert in_table(store, "images").num_rows == 3
+
+
+def test_a_forgotten_photo_does_not_come_back(store: Store) -> None:
+    inputs = make_inputs(3)
+    runs = two_runs(store, inputs, make_inputs(1, start=1))
+    for run in runs:
+        publish_delta(store, run.run_id)
+    assert len(copies(store)) == 2
+    forget(store, [inputs["image_id"][0].as_py()])
+    remove_garbage(store, find_garbage(store, 0))
+    for run in runs:
+        publish_delta(store, run.run_id)
+    assert pictures(store) == {1: "second", 2: "first"}
+    late = run_all(open_ledger(store, make_inputs(1, start=2, etag="v2")), mark=" late")
+    publish_delta(store, late.run_id)
+    assert pictures(store) == {1: "second", 2: "late"}
+    for info in store.list("_data/"):
+        if info.key.endswith(".parquet"):
+            assert b"000000.jpg first" not in bytes(uncompressed(store.read(info.key)))
+
+
+def uncompressed(data: bytes) -> bytes:
+    """The values of a file's texts and pictures, one after the other."""
+    table = pq.read_table(pa.BufferReader(data))
+    return repr(table.to_pylist()).encode()
+
+
+def test_a_column_that_the_table_lacks_is_added(store: Store) -> None:
+    publish_delta(store, run_all(open_ledger(store, make_inputs(1))).run_id)
+    inputs = make_inputs(1, start=1).append_column("album", pa.array(["007"]))
+    publish_delta(store, run_all(open_ledger(store, inputs)).run_id)
+    assert in_table(store, "images")["album"].to_pylist() == [None, "007"]
+    other = make_inputs(1, start=2).append_column("album", pa.array([7]))
+    with pytest.raises(LedgerError, match=r"album is .*long.* and was .*string"):
+        publish_delta(store, run_all(open_ledger(store, other)).run_id)
+    assert in_table(store, "images").num_rows == 2
