@@ -122,6 +122,13 @@ def test_old_objects_go_and_the_rest_stays(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert len(keys(store, f"crops/{second.run_id}/")) == 2
     assert len(keys(store, "public/shop/")) == 4
+    # A candidate keeps its objects, and they are not published.
+    write(tmp_path, "d.jpg")
+    waits = do(settings_for(tmp_path, promote="manual"))
+    assert waits is not None
+    assert find_garbage(store, older_than_s=-60) == []
+    assert len(keys(store, f"crops/{waits.run_id}/")) == 2
+    assert not [key for key in keys(store, "public/") if "/d/" in key]
     # A run that is given up takes its objects with it.
     write(tmp_path, "c.jpg")
     do(settings_for(tmp_path), committed=False)

@@ -24,6 +24,7 @@ from pipeline.job import PlannedRun, commit, plan
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.figures import add_figures
 from pipeline.ledger.records import Manifest
+from pipeline.photo.decode import Photo
 from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
@@ -31,6 +32,8 @@ from pipeline.shapes import parse_shape
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
+from pipeline.stages.recall import StoredDecisions
+from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
@@ -148,6 +151,33 @@ def test_a_photo_that_changed_is_told_and_boxes_become_pictures(tmp_path: Path) 
     crops = open_run(output, made.run_id).crops().to_pylist()
     assert [(c["ratio"], c["format"]) for c in crops] == [("16:9", "png")] * 3
     assert made.settings["ratios"] == "16:9"
+
+
+def test_other_bytes_under_the_same_pin_are_told_too() -> None:
+    """A list without ETags, or a web server, pins nothing: the content's hash does."""
+    stored = {"status": "ok", "content_sha256": "aa", "kind": "photo", "frames": 1}
+    decisions = StoredDecisions({"p": stored}, {}, {}, {}, Settings())
+    for sha256, status in (("aa", "ok"), ("bb", "changed")):
+        row = PhotoRow("p", "http://h/p.jpg", content_sha256=sha256)
+        row.photo = Photo(np.zeros((4, 4, 3), np.uint8), 4, 4, "png", 1)
+        decisions.give(row)
+        assert row.status == status
+    unknown = PhotoRow("q", "http://h/q.jpg")
+    decisions.end_failed(unknown)
+    assert (unknown.status, unknown.has_ended) == ("not_decided", True)
+
+
+def test_a_view_is_as_large_as_its_smallest_crop_needs() -> None:
+    """Three times the thumbnail, unless a crop is smaller than a third of its photo."""
+    photo = {"width_px": 4000, "height_px": 3000, "frames": 1}
+    asked = Settings.of(thumbnail_size=200, view_side=1600)
+    for side, view in ((1500, 600), (1404, 600), (1300, 1600)):
+        crop = {"image_id": "p", "x0": 0, "y0": 0, "x1": side, "y1": side}
+        decisions = StoredDecisions({"p": photo}, {"p": [crop]}, {}, {}, asked)
+        assert decisions.view_side() == view, side
+    every_frame = Settings.of(thumbnail_size=200, view_side=1600, animated="all")
+    moving = StoredDecisions({"p": {**photo, "frames": 3}}, {}, {}, {}, every_frame)
+    assert moving.view_side() == 1600
 
 
 def test_a_near_ratio_is_derived_and_a_far_one_refused(tmp_path: Path) -> None:
