@@ -1,7 +1,7 @@
 """Declare the tables of a run, once. Writing a table casts it to these types; a mismatch raises.
 
 Boxes are in source pixels after orientation, xyxy, half-open. Columns of the input list that are
-not the product's own ("pass-through") are appended to `images` under their own names.
+not the product's own ("pass-through") are appended to `images` and `crops` under their own names.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,14 @@ ANIMATED_SKIPPED = "skipped_animated"
 LEFT_OUT = frozenset({ANIMATED_SKIPPED})  # statuses without crops that a setting asked for
 
 BOX = pa.list_(pa.float32(), 4)  # x0, y0, x1, y1
+
+# Who made a row. Filled in where a task is committed; null in old runs.
+MADE = (
+    pa.field("run_id", pa.string()),
+    pa.field("processed_at", pa.timestamp("us", "UTC")),  # when its task was committed
+    pa.field("weights", pa.string()),  # WEIGHTS_DIGITS digits of the scoring weights' sha256
+)
+WEIGHTS_DIGITS = 12
 
 OBJECT = pa.struct(
     [
@@ -72,6 +80,7 @@ IMAGES = pa.schema(
         pa.field("detect_s", pa.float32()),
         pa.field("score_s", pa.float32()),
         pa.field("encode_s", pa.float32()),
+        *MADE,
     ]
 )
 
@@ -108,6 +117,7 @@ CROPS = pa.schema(
         pa.field("image", pa.large_binary()),
         pa.field("sha256", pa.string()),  # of `image`
         pa.field("file", pa.string()),  # key under the output, with --crop-files
+        *MADE,
     ]
 )
 
@@ -152,11 +162,19 @@ GAZE_SIDE = 16
 
 
 def pass_through(inputs: pa.Schema) -> list[pa.Field]:
-    """The columns of an input list that are not the product's own."""
-    ours = {*INPUTS.names, INPUT_BOXES.name, INPUT_OVERRIDE.name}
+    """The columns of an input list that are not the product's own.
+
+    The list of an old run may use a name that has become ours since; that column is left out.
+    """
+    ours = {*INPUTS.names, INPUT_BOXES.name, INPUT_OVERRIDE.name, *IMAGES.names, *CROPS.names}
     return [field for field in inputs if field.name not in ours]
 
 
 def images_schema(extra: Iterable[pa.Field] = ()) -> pa.Schema:
     """`IMAGES` followed by the pass-through columns of the run's list."""
     return pa.schema([*IMAGES, *extra])
+
+
+def crops_schema(extra: Iterable[pa.Field] = ()) -> pa.Schema:
+    """`CROPS` followed by the same columns."""
+    return pa.schema([*CROPS, *extra])

@@ -2,7 +2,7 @@
 
 Columns of ours:  uri (required; another name by --uri-column), etag, bytes, boxes (list of
                   [x0, y0, x1, y1], source pixels; in CSV and JSON Lines as JSON). Every other
-                  column passes through to `images`.
+                  column passes through to `images` and `crops`.
 Refused as a whole: a list without uris, and names that `images` or `crops` already use.
 """
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import structs
 
+from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.figures import Figures, add_figures
 from pipeline.ledger.identity import Identity, RunSpec, spec_differences
@@ -44,7 +45,7 @@ from pipeline.ledger.records import (
     read_record,
     to_bytes,
 )
-from pipeline.ledger.tables import TABLES, check_tables, encode_table
+from pipeline.ledger.tables import TABLES, check_tables, encode_table, with_maker
 from pipeline.ledger.totals import RunTotals
 from pipeline.storage.store import Store, requests_so_far
 
@@ -217,6 +218,8 @@ class Ledger:
         return found
 
     def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:
+        if schema.MADE[0].name in TABLES[name].names:
+            table = with_maker(table, self.run_id, self.spec.weights_sha256, time.time())
         data = encode_table(table, self._footer())
         key = data_key(self.run_id, name, n, attempt)
         self.store.write(key, data)

@@ -118,7 +118,10 @@ class Run:
         return self._table("images", columns)
 
     def crops(self, columns: list[str] | None = None) -> pa.Table:
-        """One row per photo, ratio and rank: `schema.CROPS`. Leave `image` out to save memory."""
+        """One row per photo, ratio and rank: `schema.CROPS` and the lists' columns.
+
+        Leave `image` out to save memory.
+        """
         return self._table("crops", columns)
 
     def candidates(self, columns: list[str] | None = None) -> pa.Table:
@@ -205,7 +208,10 @@ class Run:
 def _select(rows: pa.Table, declared: Mapping[str, pa.DataType], columns: list[str]) -> pa.Table:
     """The columns of a file, in that order; those that it lacks and others have are null."""
     for name in columns:
-        if name not in rows.column_names and name in declared:
+        place = rows.schema.get_field_index(name)
+        if place >= 0 and name in declared and rows.schema.field(place).type != declared[name]:
+            rows, place = rows.remove_column(place), -1  # a list's column, before the name was ours
+        if place < 0 and name in declared:
             empty = pa.nulls(len(rows), declared[name])
             rows = rows.append_column(pa.field(name, empty.type), empty)
     return rows.select(columns)

@@ -13,6 +13,7 @@ from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.storage.store import Store
 
+MICROSECONDS = 1_000_000
 ROW_GROUP_ROWS = 100  # a reader that wants one image fetches about this many rows
 TABLES = {
     "images": schema.IMAGES,
@@ -52,6 +53,15 @@ def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
         strangers = {*tables[name]["image_id"].to_pylist()} - {*expected}
         if strangers:
             raise LedgerError(f"the table {name} has rows of photos of another task: {strangers}")
+
+
+def with_maker(table: pa.Table, run_id: str, weights_sha256: str, at_s: float) -> pa.Table:
+    """The table with the columns of `schema.MADE` filled in; at_s: Unix time."""
+    values = (run_id, int(at_s * MICROSECONDS), weights_sha256[: schema.WEIGHTS_DIGITS])
+    for field, value in zip(schema.MADE, values, strict=True):
+        column = pa.repeat(pa.scalar(value, field.type), len(table))
+        table = table.set_column(table.schema.get_field_index(field.name), field, column)
+    return table
 
 
 def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:

@@ -106,13 +106,16 @@ def task_tables(
 ) -> dict[str, pa.Table]:
     """Make the task's part of the run's tables, by name.
 
-    `candidates` only where asked for, `previews` and `crop_files` only where there are some.
+    `candidates` only where asked for, `previews` and `crop_files` only where there are some. The
+    columns of `schema.MADE` are null until the ledger writes them.
     """
     extra = [pa.field(name, type_) for name, type_ in task.column_types.items()]
     images = [{**row.pass_through, **_image_values(row)} for row in task.rows]
+    of_lists = {row.image_id: row.pass_through for row in task.rows}
+    cut = [{**of_lists.get(crop.image_id, {}), **_crop_values(crop)} for crop in crops]
     tables = {
         "images": pa.Table.from_pylist(images, schema=schema.images_schema(extra)),
-        "crops": pa.Table.from_pylist(list(map(_crop_values, crops)), schema=schema.CROPS),
+        "crops": pa.Table.from_pylist(cut, schema=schema.crops_schema(extra)),
     }
     if candidates:
         scored = [

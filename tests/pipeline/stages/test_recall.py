@@ -42,8 +42,9 @@ from tests.support.odd_photos import scene
 torch.set_num_threads(1)
 # What is measured or encoded anew; everything else is a decision.
 ANEW = {
-    "images": ["read_s", "decode_s", "detect_s", "score_s", "encode_s"],
-    "crops": ["image", "sha256", "format", "width", "height", "file"],
+    "images": ["read_s", "decode_s", "detect_s", "score_s", "encode_s", "run_id", "processed_at"],
+    "crops": ["image", "sha256", "format", "width", "height", "file", "run_id",
+              "processed_at"],
     "candidates": [], "previews": [],
 }  # fmt: skip
 

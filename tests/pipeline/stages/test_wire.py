@@ -163,7 +163,9 @@ def test_rows_of_the_tables() -> None:
     assert image["objects"][0] == {
         "x0": 0.0, "y0": 1.0, "x1": 2.0, "y1": 3.0, "score": pytest.approx(0.9), "label": "face",
     }  # fmt: skip
-    assert tables["crops"].schema == schema.CROPS
+    assert tables["crops"].schema == pa.schema(
+        [*schema.CROPS, pa.field("taken", pa.date32()), pa.field("album", pa.string())]
+    )
     assert tables["crops"].to_pylist()[1] == {
         "image_id": "a", "uri": "b", "ratio": "16:9", "rank": 0, "x0": 0.0, "y0": 1.0, "x1": 12.0,
         "y1": 8.0, "score": 0.5, "choice": 0.25, "margin": None, "object_shares": [],
@@ -171,6 +173,8 @@ def test_rows_of_the_tables() -> None:
         "subject_share": 0.5, "verdict": "review", "reason": "head_cut", "fit": "pad",
         "override": "portraits/*", "width": 2, "height": 1, "format": "webp", "frames": 1,
         "image": b"x", "sha256": "ee", "file": None,
+        "run_id": None, "processed_at": None, "weights": None,
+        "taken": date(2026, 11, 21), "album": None,
     }  # fmt: skip
     assert tables["candidates"]["ratio"].to_pylist() == ["1:1", "1:1", "16:9", "16:9"]
     assert "candidates" not in wire.task_tables(Task(5, [row], {}, types), crops, candidates=False)
