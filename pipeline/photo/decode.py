@@ -27,6 +27,7 @@ from pipeline.photo.decoded import Photo, described
 from pipeline.photo.formats import is_cut_short, sniff, webp_size
 from pipeline.photo.frames import frame_count
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
+from pipeline.photo.strip import picture_only
 
 try:
     from pillow_heif import HeifImageFile
@@ -51,6 +52,8 @@ VIEW_SLACK = 0.95
 _JPEG_SCALES = (8, 4, 2, 1)  # libjpeg decodes its 8 × 8 blocks to 1, 2, 4 or 8 pixels a side
 
 _EXIF_ORIENTATION = 0x0112
+# XMP, by which Pillow would turn a picture that has no EXIF; browsers turn none by it.
+_TEXTS_THAT_TURN = ("xmp", "XML:com.adobe.xmp")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -220,7 +223,13 @@ def _enough(view_side: int) -> float:
 
 def _open(data: bytes, name: str) -> ImageFile.ImageFile:
     """Read the header with the format's own class: `Image.open` would let other plugins try."""
-    stream = BytesIO(data)
+    opened = _opened(BytesIO(picture_only(data, name)), name)
+    for text in _TEXTS_THAT_TURN:
+        opened.info.pop(text, None)
+    return opened
+
+
+def _opened(stream: BytesIO, name: str) -> ImageFile.ImageFile:
     if name == "jpeg":
         return JpegImageFile(stream)
     if name == "png":

@@ -37,6 +37,29 @@ def test_other_formats_are_refused_by_their_name(start: bytes, words: str) -> No
     assert caught.value.status == "unsupported_format"
 
 
+@pytest.mark.parametrize(
+    ("format", "options", "words"),
+    [
+        ("TGA", {}, "TGA"),
+        ("TGA", {"compression": "tga_rle"}, "TGA"),
+        ("DDS", {}, "DDS"),
+        ("SGI", {}, "SGI"),
+        ("PCX", {}, "PCX"),
+        ("ICNS", {}, "ICNS"),
+    ],
+)
+def test_pictures_of_older_programs_are_refused_by_their_name(
+    format: str, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(DecodeError, match=words):
+        sniff(saved(scene(64, 64), format, **options))
+
+
+def test_a_cursor_is_told_from_a_tga() -> None:
+    with pytest.raises(DecodeError, match="CUR"):
+        sniff(b"\0\0\2\0\1\0\x20\x20" + bytes(60))
+
+
 def test_avif_and_heic_are_told_from_their_brands() -> None:
     assert sniff(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf") == "avif"
     assert sniff(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic") == "heic"
