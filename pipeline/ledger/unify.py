@@ -135,7 +135,7 @@ def _time(types: Sequence[pa.DataType]) -> pa.DataType | None:
 
 
 def _finest(types: Sequence[pa.DataType]) -> str:
-    return max((one.unit for one in types), key=UNITS.index)
+    return UNITS[max(UNITS.index(one.unit) for one in types)]
 
 
 def _nested(types: Sequence[pa.DataType]) -> pa.DataType | None:
