@@ -252,6 +252,17 @@ def test_keys_of_names_are_checked_by_the_store(tmp_path: Path) -> None:
             store.write(key, b"1")
 
 
+def test_names_of_any_script_come_back_from_every_store(store_uri: str) -> None:
+    store = open_store(store_uri)
+    names = ["crops/ab/café%20%26x/1x1.webp", "crops/ab/日本/16x9.webp", "crops/ab/100%25.webp"]
+    for number, name in enumerate(names):
+        store.write(name, bytes([number]))
+    assert keys(store, "crops/") == sorted(names)
+    assert [store.read(name) for name in names] == [b"\0", b"\1", b"\2"]
+    store.delete(names[0])
+    assert keys(store, "crops/") == sorted(names[1:])
+
+
 def test_alone_it_means_what_it_did() -> None:
     from pipeline.cli.crop import parser
 
