@@ -88,7 +88,8 @@ class CropEngine:
         """
         kinds = self.kinds
         rule = None if kinds is None else kinds.said(seen.photo, seen.objects, shapes)
-        guards = PhotoGuards(self.rules, protected_of(seen.objects, seen.size_wh))
+        limit = self.rules.guards.heads
+        guards = PhotoGuards(self.rules, protected_of(seen.objects, seen.size_wh, limit))
         chooser = self.chooser_for(seen.objects, seen.size_wh, guards)
         lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
         score = score_function(self.network, seen)

@@ -17,15 +17,18 @@ from pipeline.cropping.evidence import attention_from
 from pipeline.detectors import Attention, Detections
 
 # Least likelihood of a head, least share of the photo's area, and of the largest such head's area:
-# smaller ones are people behind. Likely heads are counted, clear ones guarded.
+# smaller ones are people behind. Likely heads are counted, clear ones guarded; a guard that lets
+# LENIENT of a head go, as the default one, guards sure ones alone.
 LIKELY_HEAD = (0.35, 0.005, 0.25)
 CLEAR_HEAD = (0.6, 0.015, 0.5)
+SURE_HEAD = (0.8, 0.02, 0.5)
+LENIENT = 0.3
 # Where no person is detected, a head's body is this many heads wide and high, below the head.
 BODY_WH = (2.0, 2.0)
 HEAD_END = 0.5  # a person's head has its centre in the upper half of the person
 # Faces and blocks of text are clear from this score and this share of the photo's area on.
-LEAST_SCORE = {"face": 0.3, "text": 0.1}
-LEAST_AREA = {"face": 0.005, "text": 0.01}
+LEAST_SCORE = {"face": 0.3, "text": 0.3}
+LEAST_AREA = {"face": 0.005, "text": 0.02}
 # Objects count as main subject from this share of the best one's score on.
 MAIN_SUBJECT = 0.5
 NO_SUBJECT = ("face", "text")  # labels: people, things and regions are subjects
@@ -53,14 +56,20 @@ class Protected:
     importance: FloatArray
 
 
-def protected_of(found: Detections, size_wh: tuple[int, int]) -> Protected:
-    """What is protected among the objects that a source found, in pixels of a photo of size_wh."""
+def protected_of(
+    found: Detections, size_wh: tuple[int, int], heads_limit: float | None = None
+) -> Protected:
+    """What is protected among the objects that a source found, in pixels of a photo of size_wh.
+
+    heads_limit: share of a head that the guard lets go; the more, the surer a guarded head must be.
+    """
     boxes, scores = found.boxes.astype(np.float64), found.scores.astype(np.float64)
     sides = np.array([*size_wh, *size_wh], np.float64)
     attention = found.attention or attention_from(boxes / sides, scores, found.labels)
     labels = np.array(found.labels, dtype=np.str_)
     likely = _these_heads(attention, *LIKELY_HEAD)
-    clear = _these_heads(attention, *CLEAR_HEAD)[likely]
+    guarded = CLEAR_HEAD if heads_limit is None or heads_limit < LENIENT else SURE_HEAD
+    clear = _these_heads(attention, *guarded)[likely]
     heads = attention.heads_rel[likely] * sides
     bodies = _bodies(heads, boxes[labels == "person"], sides)
     focus = np.array(attention.focus_rel()) * sides[:2]

@@ -41,7 +41,9 @@ class JudgedCrop:
 
 def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
     """The RANKS best crops of every shape of a photo, as the product writes them by default."""
-    guards = PhotoGuards(GuardRules.read(), protected_of(photo.objects, photo.size_wh))
+    rules = GuardRules.read()
+    protected = protected_of(photo.objects, photo.size_wh, rules.guards.heads)
+    guards = PhotoGuards(rules, protected)
     chooser = OverlapChooser(photo.objects, photo.size_wh, guards)
     decider = Decider(chooser, guards, photo.size_wh, _no_score)
     example, labels = photo.labels.example, photo.labels

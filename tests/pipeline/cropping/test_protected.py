@@ -40,6 +40,16 @@ def test_a_head_is_clear_where_it_is_likely_and_large() -> None:
     assert found(heads=[(0, 0, 200, 200), behind]).clear_heads.tolist() == [True, False]
 
 
+def test_a_lenient_guard_guards_sure_heads_alone() -> None:
+    """From .8 likely and 10,000 square pixels on; a strict guard from .6 and 7,500."""
+    sizes = np.array([[0, 0, 120, 120], [200, 0, 300, 100], [400, 0, 499, 99]]) / (SIZE * 2)
+    gaze = np.full((20, 20), 1 / 400)
+    attention = Attention(gaze, gaze, sizes, np.array([0.8, 0.79, 0.9]))
+    seen = Detections(attention=attention)
+    assert protected_of(seen, SIZE, 0.3).clear_heads.tolist() == [True, False, False]
+    assert protected_of(seen, SIZE, 0.29).clear_heads.tolist() == [True, True, True]
+
+
 def test_a_head_counts_where_it_may_be_one() -> None:
     """From 2,500 square pixels and a quarter of the largest head's 14,400 on, .35 likely."""
     large, quarter, small = (0, 0, 120, 120), (200, 0, 260, 60), (400, 0, 459, 59)
@@ -70,18 +80,18 @@ def test_main_heads_are_those_that_people_look_at_first() -> None:
 
 
 def test_faces_and_text_are_clear_where_they_are_sure_and_large() -> None:
-    """Two hundredths of a side of 500,000 square pixels: 2,500 for a face, 5,000 for text."""
+    """Two hundredths of a side of 500,000 square pixels: 2,500 for a face, 10,000 for text."""
     objects: list[Labelled] = [
         ("face", (0, 0, 60, 60), 0.4),
         ("face", (100, 0, 160, 60), 0.2),
         ("face", (200, 0, 240, 40), 0.9),
-        ("text", (0, 100, 200, 140), 0.2),
-        ("text", (0, 200, 100, 240), 0.9),
-        ("text", (0, 300, 200, 340), 0.05),
+        ("text", (0, 100, 250, 140), 0.31),
+        ("text", (0, 200, 249, 240), 0.9),
+        ("text", (0, 300, 250, 340), 0.29),
     ]
     seen = found(objects)
     assert seen.faces.tolist() == [[0, 0, 60, 60]]
-    assert seen.text.tolist() == [[0, 100, 200, 140]]
+    assert seen.text.tolist() == [[0, 100, 250, 140]]
 
 
 def test_the_main_subject_is_weighted_by_score() -> None:
