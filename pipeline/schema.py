@@ -65,7 +65,8 @@ IMAGES = pa.schema(
         pa.field("objects", pa.list_(OBJECT)),  # of the detector or the list, best first
         pa.field("kind", pa.string()),  # photo, text-heavy, screenshot, animated, long
         pa.field("frames", pa.int32()),  # in the file; 1: a still picture
-        pa.field("content", BOX),  # the part inside uniform borders; null: no borders
+        pa.field("complete", pa.float32()),  # share of the rows that could be decoded, 0..1
+        pa.field("content", BOX),  # the part there, inside uniform borders; null: the whole photo
         pa.field("focus_x", pa.float32()),  # 0..1 of the width; null: no gaze map, nobody's word
         pa.field("focus_y", pa.float32()),  # ... of the height
         pa.field("focus_source", pa.string()),  # gaze: peak of the gaze map; list; override

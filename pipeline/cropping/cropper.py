@@ -142,7 +142,7 @@ class Cropper:
         if not shapes:
             return []
         photo = photo_of(image)
-        (seen,) = self._engine.see([photo if self._trims else with_borders(photo)])
+        (seen,) = self._engine.see([photo if self._trims else photo.with_borders()])
         choice = self._engine.choose(seen, shapes, top_k)
         names = [item.name for item in fields(Crop)]
         return [Crop(**{name: getattr(one, name) for name in names}) for one in choice.crops]
@@ -162,11 +162,6 @@ class Cropper:
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
         (seen,) = self._engine.see([replace(photo_of(image), content_px=None)])
         return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
-
-
-def with_borders(photo: Photo) -> Photo:
-    """The photo with its borders taken for a part of it."""
-    return replace(photo, content_px=None)
 
 
 def photo_of(image: ImageLike) -> Photo:

@@ -5,7 +5,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,25 @@ class Override:
     boxes_px: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     never_crop: bool = False
     rule: str | None = None
+
+    def within(self, part: tuple[int, int, int, int], sides: tuple[int, int]) -> "Override":
+        """The same for a part of a photo as a photo of its own.
+
+        part: xyxy in source pixels of the photo, whose (width, height) `sides` is.
+        """
+        x0, y0, x1, y1 = part
+        boxes = {
+            ratio: (box[0] - x0, box[1] - y0, box[2] - x0, box[3] - y0)
+            for ratio, box in self.boxes_px.items()
+        }
+        focus = self.focus_rel
+        if focus is not None:
+            x, y = focus[0] * sides[0], focus[1] * sides[1]
+            focus = (
+                min(1.0, max(0.0, (x - x0) / (x1 - x0))),
+                min(1.0, max(0.0, (y - y0) / (y1 - y0))),
+            )
+        return replace(self, boxes_px=boxes, focus_rel=focus)
 
     @classmethod
     def of_text(cls, text: str | None) -> "Override | None":

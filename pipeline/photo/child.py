@@ -121,8 +121,11 @@ def warm_up(limits: DecodeLimits, view_side: int) -> None:
         render(file.getvalue(), limits, view_side)
     for codec in ("ascii", "latin-1", "utf-16", "utf-16-le", "utf-16-be"):  # of texts in a file
         codecs.lookup(codec)
-    with suppress(DecodeError):
-        render(file.getvalue()[:-20], limits, view_side)  # and how a damaged one is told
+    for name in ("PNG", "JPEG", "GIF"):  # and how damaged ones are told
+        file = BytesIO()
+        small.save(file, name)
+        with suppress(DecodeError):
+            render(file.getvalue()[:-20], limits, view_side)
 
 
 def answer(data: bytes, limits: DecodeLimits, view_side: int, every_frame: bool = False) -> Told:
@@ -151,6 +154,8 @@ def photo_told(
         "orientation": rendered.orientation,
         "frames": rendered.frames,
         "alpha": rendered.alpha is not None,
+        "complete": rendered.complete,
+        "there_px": rendered.there_px,
     }
     planes = [rendered.image] if rendered.alpha is None else [rendered.image, rendered.alpha]
     return header, b"".join(plane.tobytes() for plane in planes)

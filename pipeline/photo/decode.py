@@ -23,6 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline.errors import DecodeError
 from pipeline.photo.colour import opacity, plain_mode, to_srgb
+from pipeline.photo.damaged import box_there, pixels_are_sound, repeat_last_row, rest_of, rows_alike
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.formats import is_cut_short, sniff, webp_size
 from pipeline.photo.frames import frame_count
@@ -63,6 +64,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_DAMAGED = ("truncated", "corrupt")  # what a second, lenient try is made after
 
 # Warnings that do not concern the pixels: EXIF blocks, which Pillow reads as TIFF, and animation.
 # Each is (message, category, module), as `warnings.filterwarnings` takes them.
@@ -105,6 +108,8 @@ class Rendered:
     orientation: int
     frames: int = 1
     alpha: Image.Image | None = None
+    complete: float = 1.0
+    there_px: tuple[int, int, int, int] | None = None
 
 
 def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = VIEW_SIDE) -> Photo:
@@ -133,6 +138,8 @@ def decode(data: bytes, limits: DecodeLimits | None = None, view_side: int = VIE
             rendered.orientation,
             rendered.frames,
             alpha=None if rendered.alpha is None else np.array(rendered.alpha),
+            complete=rendered.complete,
+            there_px=rendered.there_px,
         )
     )
 
@@ -144,8 +151,24 @@ def render(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered:
     """
     check_bytes(data, limits)
     name = sniff(data)
-    with malformed_told(data, name):
-        return _render(data, name, limits, view_side)
+    try:
+        with malformed_told(data, name):
+            return _render(data, name, limits, view_side)
+    except DecodeError as error:
+        if limits.least_complete >= 1 or error.status not in _DAMAGED:
+            raise
+        status, message = error.status, error.message
+    # Not in the handler: there, what the first try has decoded would still be held.
+    share = 0.0
+    try:
+        with malformed_told(data, name):
+            share, rendered = _render_rest(data, name, limits, view_side)
+            if rendered is not None:
+                return rendered
+    except DecodeError as error:
+        if error.status not in _DAMAGED:
+            raise
+    raise DecodeError(status, f"{message}; {int(100 * share)} % of its rows are there")
 
 
 @contextmanager
@@ -177,14 +200,63 @@ def check_bytes(data: bytes, limits: DecodeLimits) -> None:
 def _render(data: bytes, name: str, limits: DecodeLimits, view_side: int) -> Rendered:
     opened = opened_picture(data, name, limits)
     width, height = opened.size
-    if name == "jpeg":
-        _draft(opened, _enough(view_side))
-    opened.load()
+    _load(opened, name, view_side)
+    if name == "png" and limits.least_complete < 1 and not pixels_are_sound(data):
+        raise DecodeError("corrupt", "png: a block of pixels has a wrong check sum")
     image, alpha, orientation = upright_srgb(opened, name, view_side)
     if orientation >= 5 and name != "heic":
         width, height = height, width
     frames = frame_count(opened, data, name)
     return Rendered(image, width, height, name, orientation, frames, alpha)
+
+
+def _render_rest(
+    data: bytes, name: str, limits: DecodeLimits, view_side: int
+) -> tuple[float, Rendered | None]:
+    """The share of the rows of a damaged picture that are there, and the picture if that is enough.
+
+    Missing rows repeat the last one that is there, so that none of them shows in a thumbnail.
+    """
+    rest = rest_of(data, name, limits)
+    if rest is None:
+        return 0.0, None
+    opened = opened_picture(rest.data, name, limits)
+    width, height = opened.size
+    if rest.rows is not None and rest.rows / height < limits.least_complete:
+        return rest.rows / height, None
+    _load(opened, name, view_side)
+    if rest.rows is not None:
+        rows = rest.rows * opened.height // height
+    elif rest.other:
+        other = opened_picture(rest.other, name, limits)
+        _load(other, name, view_side)
+        rows = rows_alike(opened, other)
+        if rows == opened.height and rest.better:
+            opened = opened_picture(rest.better, name, limits)
+            _load(opened, name, view_side)
+    else:
+        rows = opened.height
+    complete = rows / opened.height
+    if not rows or complete < limits.least_complete:
+        return complete, None
+    if rows < opened.height:
+        repeat_last_row(opened, rows)
+    image, alpha, orientation = upright_srgb(opened, name, view_side)
+    if orientation >= 5:
+        width, height = height, width
+    there_px = None
+    if rows < opened.height:
+        view_rows = image.height if orientation < 5 else image.width
+        there = rows * view_rows // opened.height
+        there_px = box_there((width, height), view_rows, there, orientation)
+    return complete, Rendered(image, width, height, name, orientation, 1, alpha, complete, there_px)
+
+
+def _load(opened: ImageFile.ImageFile, name: str, view_side: int) -> None:
+    """Decode the pixels; of a JPEG as few as a view needs."""
+    if name == "jpeg":
+        _draft(opened, _enough(view_side))
+    opened.load()
 
 
 def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> ImageFile.ImageFile:

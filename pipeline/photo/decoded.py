@@ -21,9 +21,12 @@ class Photo:
     frames:      pictures in the file, of which this is the first; 1 for a still one.
     kind:        what kind of picture it is, as far as its pixels tell (`photo.kinds`).
     by_screen:   whether a screen made it rather than a lens.
-    content_px:  the part inside uniform borders, xyxy; None: the whole photo.
+    content_px:  the part that is there and inside uniform borders, xyxy; None: the whole photo.
     alpha:       opacity of the view's pixels, uint8 [h_view, w_view]; None: all are opaque.
                  `pixels` are blended with white.
+    complete:    share of the picture's rows that could be decoded, 0 to 1.
+    there_px:    the part that they make, xyxy; None: all of the photo. `pixels` repeat its last
+                 row where rows are missing.
     origin_px:   where the top left corner lies in a larger photo that this is a part of.
     """
 
@@ -37,6 +40,8 @@ class Photo:
     by_screen: bool = False
     content_px: tuple[int, int, int, int] | None = None
     alpha: NDArray[np.uint8] | None = None
+    complete: float = 1.0
+    there_px: tuple[int, int, int, int] | None = None
     origin_px: tuple[int, int] = (0, 0)
 
     @property
@@ -61,31 +66,42 @@ class Photo:
             height_px=y1 - y0,
             alpha=None if self.alpha is None else self.alpha[rows, columns],
             content_px=None,
+            there_px=None,
             origin_px=(x0, y0),
         )
+
+    def with_borders(self) -> "Photo":
+        """The photo with its borders taken for a part of it; missing rows stay left out."""
+        return replace(self, content_px=self.there_px)
 
 
 def described(photo: Photo) -> Photo:
     """A photo with what its pixels tell: borders and kind. Pictures with alpha have no borders."""
-    edges = content_view(photo.pixels) if photo.alpha is None else None
-    x0, y0, x1, y1 = edges or (0, 0, photo.pixels.shape[1], photo.pixels.shape[0])
-    surface = surface_of(photo.pixels[y0:y1, x0:x1])
+    part = replace(photo, content_px=photo.there_px).content.pixels  # bars end where rows do
+    edges = content_view(part) if photo.alpha is None else None
+    x0, y0, x1, y1 = edges or (0, 0, part.shape[1], part.shape[0])
+    surface = surface_of(part[y0:y1, x0:x1])
     sides = (photo.width_px, photo.height_px)
     kind, by_screen = picture_kind(surface, *sides, photo.format, photo.frames)
     # The margins of a page are no borders.
-    content_px = _to_source(edges, photo) if edges and kind != "text-heavy" else None
+    inner = edges is not None and kind != "text-heavy"
+    content_px = _to_source((x0, y0, x1, y1), part, photo) if inner else photo.there_px
     return replace(photo, kind=kind, by_screen=by_screen, content_px=content_px)
 
 
-def _to_source(edges: Edges, photo: Photo) -> tuple[int, int, int, int]:
-    """Edges of a view in source pixels. A reduced view's edge is blended: one pixel less."""
-    height, width = photo.pixels.shape[:2]
+def _to_source(edges: Edges, part: NDArray[np.uint8], photo: Photo) -> Edges:
+    """Edges in the part of a view that is there, in source pixels.
+
+    A reduced view's edge is blended: one pixel less.
+    """
+    height, width = part.shape[:2]
     scale_x, scale_y = photo.scale_xy
     less_x, less_y = int(scale_x > 1), int(scale_y > 1)
     x0, y0, x1, y1 = edges
+    left, top, right, bottom = photo.there_px or (0, 0, photo.width_px, photo.height_px)
     return (
-        round((x0 + less_x) * scale_x) if x0 else 0,
-        round((y0 + less_y) * scale_y) if y0 else 0,
-        round((x1 - less_x) * scale_x) if x1 < width else photo.width_px,
-        round((y1 - less_y) * scale_y) if y1 < height else photo.height_px,
+        left + round((x0 + less_x) * scale_x) if x0 else left,
+        top + round((y0 + less_y) * scale_y) if y0 else top,
+        left + round((x1 - less_x) * scale_x) if x1 < width else right,
+        top + round((y1 - less_y) * scale_y) if y1 < height else bottom,
     )

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeAlias, TypeVar
+from typing import Self, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -279,7 +279,7 @@ def _refusal(header: dict[str, object]) -> None:
 def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
     """Make a Photo of an answer, every field checked: a crafted file may have written it."""
     _refusal(header)
-    match {"frames": 1, "alpha": False} | header:
+    match {"frames": 1, "alpha": False, "complete": 1.0, "there_px": None} | header:
         case {
             "view_wh": [int(width_view), int(height_view)],
             "width_px": int(width_px),
@@ -288,21 +288,35 @@ def _photo(header: dict[str, object], pixels: bytearray) -> Photo:
             "orientation": int(orientation),
             "frames": int(frames),
             "alpha": bool(has_alpha),
+            "complete": float(complete),
+            "there_px": there,
         } if (
             0 < width_view <= width_px
             and 0 < height_view <= height_px
             and width_view * height_view * (3 + has_alpha) == len(pixels)
             and 1 <= orientation <= 8
             and 1 <= frames <= MOST_FRAMES
+            and 0 < complete <= 1
+            and _is_part(there, width_px, height_px)
         ):
             shape = (height_view, width_view)
             colours, rest = _split(pixels, width_view * height_view * 3)
             alpha = rest.reshape(shape) if has_alpha else None
             view = colours.reshape(*shape, 3)
-            return described(
-                Photo(view, width_px, height_px, name[:8], orientation, frames, alpha=alpha)
-            )
+            there_px = None if there is None else (there[0], there[1], there[2], there[3])
+            facts = (width_px, height_px, name[:8], orientation, frames)
+            return described(Photo(view, *facts, alpha=alpha, complete=complete, there_px=there_px))
     raise _DiedError
+
+
+def _is_part(edges: object, width_px: int, height_px: int) -> TypeGuard[list[int] | None]:
+    """Whether edges are those of a part of a photo, xyxy, or None."""
+    match edges:
+        case None:
+            return True
+        case [int(x0), int(y0), int(x1), int(y1)]:
+            return 0 <= x0 < x1 <= width_px and 0 <= y0 < y1 <= height_px
+    return False
 
 
 def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:

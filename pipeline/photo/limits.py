@@ -18,6 +18,8 @@ class DecodeLimits:
     max_side:        of the longer side, pixels.
     max_frames, max_animation_pixels: of a moving picture whose every frame is decoded: frames, and
                      pixels of all of them together.
+    least_complete:  share of a damaged picture's rows that have to be there; 1 refuses all damaged
+                     pictures.
     timeout_s:       seconds of one photo. Only `Decoder` keeps it: a process cannot stop itself.
     memory_bytes:    the child's whole address space, about 150 MiB of libraries included. Only
                      `Decoder` keeps it.
@@ -29,5 +31,6 @@ class DecodeLimits:
     max_side: int = 16_384
     max_frames: int = 500
     max_animation_pixels: int = 400_000_000
+    least_complete: float = 0.75
     timeout_s: float = 10.0
     memory_bytes: int = 2 << 30

@@ -54,6 +54,15 @@ class DecodingSettings:
         least=1,
         before=_LIMITS.max_animation_pixels,
     )
+    least_complete: float = option(
+        _LIMITS.least_complete,
+        "share of a damaged photo's rows that have to be there for it to be cropped; 1 refuses "
+        "all damaged photos",
+        placeholder="SHARE",
+        least=0.05,
+        most=1,
+        before=1.0,
+    )
     decode_timeout_s: float = option(_LIMITS.timeout_s, "for decoding one photo", "s", least=1)
     decode_memory_bytes: int = option(
         _LIMITS.memory_bytes, "for decoding one photo", "bytes", least=1
@@ -91,6 +100,7 @@ class DecodingSettings:
             max_side=self.max_side,
             max_frames=self.max_frames,
             max_animation_pixels=self.max_animation_pixels,
+            least_complete=self.least_complete,
             timeout_s=self.decode_timeout_s,
             memory_bytes=self.decode_memory_bytes,
         )

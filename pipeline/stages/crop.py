@@ -1,12 +1,12 @@
 """The second stage: finds each photo's objects and chooses its crops."""
 
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.cropping.build import engine_of
 from pipeline.cropping.kind_rules import kind_with_objects
+from pipeline.cropping.overrides import Override
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError
 from pipeline.photo.decode import Photo
@@ -79,7 +79,7 @@ class DetectScore:
         """Choose one photo's crops among scored candidates."""
         top_k, keep = self.settings.cropping.top_k, self.settings.cropping.candidates
         photo = seen.pop(row.image_id)
-        choice = self.engine.choose(photo, self.shapes, top_k, keep, row.override)
+        choice = self.engine.choose(photo, self.shapes, top_k, keep, _override(row))
         row.crops, row.candidates, row.skipped = choice.crops, choice.candidates, choice.skipped
         if self.settings.thumbnails.boxes_only and not self.settings.running.preview:
             row.photo = None  # nobody needs its pixels any more
@@ -87,7 +87,15 @@ class DetectScore:
 
 def _photo(row: PhotoRow) -> Photo:
     """The photo to crop; what a person says of one counts for all of it, borders included."""
-    return row.decoded if row.override is None else replace(row.decoded, content_px=None)
+    return row.decoded if row.override is None else row.decoded.with_borders()
+
+
+def _override(row: PhotoRow) -> Override | None:
+    """What a person says of the photo; of a damaged one, in the frame of the part that is there."""
+    there, override = row.decoded.there_px, row.override
+    if override is None or there is None:
+        return override
+    return override.within(there, (row.decoded.width_px, row.decoded.height_px))
 
 
 def _listed(row: PhotoRow) -> ListedPhoto:

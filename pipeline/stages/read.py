@@ -5,7 +5,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -109,10 +108,11 @@ def _no_frames(_: bytes) -> Animation:
 def take_in(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings) -> None:
     """Give the row its decoded photo and what is known by it; leave out what is to be skipped."""
     if settings.borders == "keep" or row.override is not None:  # a person means all of the photo
-        photo = replace(photo, content_px=None)
+        photo = photo.with_borders()
     row.width_px, row.height_px, row.content_px = photo.width_px, photo.height_px, photo.content_px
     row.format, row.orientation = photo.format, photo.orientation
     row.kind, row.frames, row.photo = photo.kind, photo.frames, photo
+    row.complete = photo.complete
     if photo.frames > 1 and settings.animated == "all":
         row.moving = np.frombuffer(data, np.uint8)
     if photo.frames > 1 and settings.animated == "skip":

@@ -49,7 +49,8 @@ class PhotoRow:
     pass_through: columns of the list that are not the product's own.
     failure: None as long as all is well.
     left_out: the status of a photo that gets no crops because a setting says so; else None.
-    content_sha256, format, width_px, height_px, orientation, kind, frames: as in `schema.IMAGES`.
+    content_sha256, format, width_px, height_px, orientation, kind, frames, complete: as in
+        `schema.IMAGES`.
     content_px: the part of the photo inside its borders, xyxy; None for the whole photo.
     photo: the decoded photo, as long as a stage still needs its pixels.
     moving: the file's bytes, uint8, of a moving picture whose every frame is wanted; else None.
@@ -77,6 +78,7 @@ class PhotoRow:
     orientation: int | None = None
     kind: str | None = None
     frames: int | None = None
+    complete: float | None = None
     content_px: tuple[float, float, float, float] | None = None
     photo: Photo | None = None
     moving: NDArray[np.uint8] | None = None

@@ -28,7 +28,7 @@ EDGES = ("x0", "y0", "x1", "y1")
 # Columns of `images` that a row has under the same names.
 OF_ROW = (
     "image_id", "uri", "etag", "bytes", "content_sha256", "format", "width_px", "height_px",
-    "orientation", "kind", "frames", "status",
+    "orientation", "kind", "frames", "complete", "status",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ is plain data (a row of the JSON report), so that it can travel between processe
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class Evaluator:
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
             # Labels are of the whole photo, so its borders count as part of it.
-            photo = replace(decode(read_image(str(example.image), None)), content_px=None)
+            photo = decode(read_image(str(example.image), None)).with_borders()
             _check_frame(example, photo)
             (seen,) = self.engine.see([photo], [_listed(example)])
             row |= {"width": photo.width_px, "height": photo.height_px}

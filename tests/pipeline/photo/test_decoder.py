@@ -52,7 +52,7 @@ def test_same_answers_as_in_process_with_one_child() -> None:
                 assert photo.format == expected.format
                 assert photo.orientation == expected.orientation
                 assert photo.scale_xy == expected.scale_xy
-                for fact in ("frames", "kind", "by_screen", "content_px"):
+                for fact in ("frames", "kind", "by_screen", "content_px", "complete", "there_px"):
                     assert getattr(photo, fact) == getattr(expected, fact), (name, fact)
                 np.testing.assert_array_equal(photo.alpha, expected.alpha, err_msg=name)
             else:
