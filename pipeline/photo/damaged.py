@@ -27,6 +27,7 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SCAN, _END = 0xDA, b"\xff\xd9"
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # any marker but those inside a scan
 _PADDING = 64  # zero bytes at the end of a JPEG from which on they count as room that was not used
+_OWN_ZEROS = 4  # of these bytes may be its own
 # What stands in for missing parts of a JPEG. Any bytes but 0xFF are pixels of some sort.
 _ZEROS, _NOISE = bytes(1 << 13), bytes(random.Random(1).choices(range(1, 255), k=1 << 13))
 
@@ -82,6 +83,11 @@ def rest_of(data: bytes, format: str, limits: DecodeLimits) -> Rest | None:
     if format == "png":
         return _png_rest(data, limits)
     return _gif_rest(data, limits) if format == "gif" else None
+
+
+def ends_unwritten(data: bytes) -> bool:
+    """Whether a JPEG ends in room that was not used, in place of its last bytes."""
+    return data.endswith(bytes(_PADDING)) and not data.rstrip(b"\0").endswith(_END)
 
 
 def rows_alike(one: Image.Image, other: Image.Image) -> int:
@@ -159,6 +165,8 @@ def _used_end(data: bytes, start: int, end: int) -> int:
     used = data[start:end].rstrip(b"\0")
     if end - start - len(used) < _PADDING:
         used = data[start:end]
+    elif not used.endswith(_END):
+        used += bytes(_OWN_ZEROS)
     return start + len(used.removesuffix(_END).rstrip(b"\xff"))
 
 

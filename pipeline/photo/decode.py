@@ -23,7 +23,14 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline.errors import DecodeError
 from pipeline.photo.colour import opacity, plain_mode, to_srgb
-from pipeline.photo.damaged import box_there, pixels_are_sound, repeat_last_row, rest_of, rows_alike
+from pipeline.photo.damaged import (
+    box_there,
+    ends_unwritten,
+    pixels_are_sound,
+    repeat_last_row,
+    rest_of,
+    rows_alike,
+)
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.formats import is_cut_short, sniff, webp_size
 from pipeline.photo.frames import frame_count
@@ -201,8 +208,11 @@ def _render(data: bytes, name: str, limits: DecodeLimits, view_side: int) -> Ren
     opened = opened_picture(data, name, limits)
     width, height = opened.size
     _load(opened, name, view_side)
-    if name == "png" and limits.least_complete < 1 and not pixels_are_sound(data):
-        raise DecodeError("corrupt", "png: a block of pixels has a wrong check sum")
+    if limits.least_complete < 1:  # what decoders go on over, showing smeared rows
+        if name == "png" and not pixels_are_sound(data):
+            raise DecodeError("corrupt", "png: a block of pixels has a wrong check sum")
+        if name == "jpeg" and ends_unwritten(data):
+            raise DecodeError("truncated", "jpeg: its end was never written")
     image, alpha, orientation = upright_srgb(opened, name, view_side)
     if orientation >= 5 and name != "heic":
         width, height = height, width

@@ -140,11 +140,13 @@ def test_the_share_decides() -> None:
     assert "rows" not in caught.value.message
 
 
-def test_room_that_was_not_used_is_no_picture() -> None:
-    """Zero bytes decode as pixels of one colour."""
+@pytest.mark.parametrize("room", [10_000, 100_000])
+def test_room_that_was_not_used_is_no_picture(room: int) -> None:
+    """Zero bytes decode as pixels of one colour; of many, all missing rows are made."""
     data = saved(noisy(320, 1600), "JPEG")
-    photo = decode(data[: int(0.8 * len(data))] + bytes(4000))
+    photo = decode(data[: int(0.8 * len(data))] + bytes(room))
     assert 0.78 < photo.complete < 0.82
+    assert decode(data + bytes(room)).complete == 1
 
 
 def test_a_row_of_no_known_filter_ends_the_picture() -> None:
