@@ -9,11 +9,13 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError, UsageError
-from pipeline.photo import decoder as module
+from pipeline.photo import pipes
 from pipeline.photo.animation import Animation, decode_frames
-from pipeline.photo.decoder import Decoder, _animation, _DiedError
+from pipeline.photo.answers import animation_of
+from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.moving import encode_moving
+from pipeline.photo.pipes import DiedError
 from tests.support.drawn_pictures import moving, moving_file
 from tests.support.odd_photos import good_photos, png_chunk, scene
 
@@ -138,10 +140,10 @@ def test_a_still_picture_has_one_frame(child: Decoder) -> None:
 def test_a_crafted_answer_is_no_animation(change: dict[str, object]) -> None:
     header = {"status": "ok", "view_wh": [6, 4], "durations_ms": [5, 5], "plays": 0, "alpha": False}
     pixels = bytearray(2 * 6 * 4 * 3)
-    assert len(_animation(DecodeLimits(), header, pixels).views) == 2
-    with pytest.raises(_DiedError):
-        _animation(DecodeLimits(), header | change, pixels)
-    assert 500 * len("65535, ") < module.MAX_HEADER_BYTES
+    assert len(animation_of(DecodeLimits(), header, pixels).views) == 2
+    with pytest.raises(DiedError):
+        animation_of(DecodeLimits(), header | change, pixels)
+    assert 500 * len("65535, ") < pipes.MAX_HEADER_BYTES
 
 
 def frames_of(data: bytes) -> list[Image.Image]:

@@ -1,0 +1,117 @@
+"""Make photos and animations of a decoding child's answers, every field checked.
+
+A crafted file may have written the answer: what is not as it must be is no answer.
+"""
+
+from collections.abc import Iterable
+from typing import TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DecodeError
+from pipeline.photo.animation import LONGEST_MS, MOST_PLAYS, Animation
+from pipeline.photo.child import STATUSES
+from pipeline.photo.decoded import Photo, described
+from pipeline.photo.frames import MOST_FRAMES
+from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.pipes import DiedError
+
+
+def plain_text(text: str) -> str:
+    """A text from a child without what a terminal or a page could act on.
+
+    Control characters and characters that change the direction of writing become `?`.
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _split(pixels: bytearray, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The first `size` bytes and the rest, without a copy."""
+    array = np.frombuffer(pixels, dtype=np.uint8)
+    return array[:size], array[size:]
+
+
+def _refusal(header: dict[str, object]) -> None:
+    """Raise the DecodeError that an answer tells, if it tells one."""
+    status = header.get("status")
+    if not isinstance(status, str) or status not in STATUSES:
+        raise DiedError
+    if status != "ok":
+        raise DecodeError(status, plain_text(str(header.get("message")))[:200])
+
+
+def photo_of(header: dict[str, object], pixels: bytearray) -> Photo:
+    """Make a Photo of an answer. Raises DecodeError where it tells one, else DiedError."""
+    _refusal(header)
+    match {"frames": 1, "alpha": False, "complete": 1.0, "there_px": None} | header:
+        case {
+            "view_wh": [int(width_view), int(height_view)],
+            "width_px": int(width_px),
+            "height_px": int(height_px),
+            "format": str(name),
+            "orientation": int(orientation),
+            "frames": int(frames),
+            "alpha": bool(has_alpha),
+            "complete": float(complete),
+            "there_px": there,
+        } if (
+            0 < width_view <= width_px
+            and 0 < height_view <= height_px
+            and width_view * height_view * (3 + has_alpha) == len(pixels)
+            and 1 <= orientation <= 8
+            and 1 <= frames <= MOST_FRAMES
+            and 0 < complete <= 1
+            and _is_part(there, width_px, height_px)
+        ):
+            shape = (height_view, width_view)
+            colours, rest = _split(pixels, width_view * height_view * 3)
+            alpha = rest.reshape(shape) if has_alpha else None
+            view = colours.reshape(*shape, 3)
+            there_px = None if there is None else (there[0], there[1], there[2], there[3])
+            facts = (width_px, height_px, name[:8], orientation, frames)
+            return described(Photo(view, *facts, alpha=alpha, complete=complete, there_px=there_px))
+    raise DiedError
+
+
+def _is_part(edges: object, width_px: int, height_px: int) -> TypeGuard[list[int] | None]:
+    """Whether edges are those of a part of a photo, xyxy, or None."""
+    match edges:
+        case None:
+            return True
+        case [int(x0), int(y0), int(x1), int(y1)]:
+            return 0 <= x0 < x1 <= width_px and 0 <= y0 < y1 <= height_px
+    return False
+
+
+def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:
+    """Those of some values that are whole numbers from 0 to `most`."""
+    return tuple(
+        value
+        for value in values
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+    )
+
+
+def animation_of(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Animation:
+    """Make an Animation of an answer. Raises as `photo_of` does."""
+    _refusal(header)
+    match header:
+        case {
+            "view_wh": [int(width), int(height)],
+            "durations_ms": [*stated],
+            "plays": int(plays),
+            "alpha": bool(has_alpha),
+        } if (
+            0 < width <= limits.max_side
+            and 0 < height <= limits.max_side
+            and 0 < len(durations := whole_numbers(stated, LONGEST_MS)) <= limits.max_frames
+            and len(durations) == len(stated)
+            and 0 <= plays <= MOST_PLAYS
+            and len(durations) * width * height * (3 + has_alpha) == len(pixels)
+        ):
+            shape = (len(durations), height, width)
+            colours, rest = _split(pixels, len(durations) * width * height * 3)
+            alphas = rest.reshape(shape) if has_alpha else None
+            return Animation(colours.reshape(*shape, 3), alphas, durations, plays)
+    raise DiedError

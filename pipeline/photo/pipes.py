@@ -1,0 +1,85 @@
+"""Talk to a decoding child over its pipes, with a deadline for every byte."""
+
+import json
+import os
+import select
+import subprocess
+import time
+from typing import TypeAlias
+
+from pipeline.photo.child import ANSWER, REQUEST
+
+MAX_HEADER_BYTES = 64 << 10  # the durations of many frames among others
+MAX_PIXEL_BYTES = 1 << 32
+
+Answer: TypeAlias = tuple[dict[str, object], bytearray]  # header and pixels
+
+
+class DiedError(Exception):
+    """The child ended, or wrote something that is no answer."""
+
+
+class LateError(Exception):
+    """The child did not answer before the deadline."""
+
+
+def exchange(
+    child: subprocess.Popen[bytes], data: bytes, every_frame: bool, deadline: float
+) -> Answer:
+    """Send one photo and receive the answer; its header is not checked yet.
+
+    Raises DiedError or LateError.
+    """
+    _send(child, REQUEST.pack(len(data), every_frame), deadline)
+    _send(child, data, deadline)
+    header_bytes, pixel_bytes = ANSWER.unpack(receive(child, ANSWER.size, deadline))
+    if header_bytes > MAX_HEADER_BYTES or pixel_bytes > MAX_PIXEL_BYTES:
+        raise DiedError
+    text = receive(child, header_bytes, deadline)
+    pixels = receive(child, pixel_bytes, deadline)
+    try:
+        header = json.loads(text)
+    except ValueError as error:
+        raise DiedError from error
+    if not isinstance(header, dict):
+        raise DiedError
+    return header, pixels
+
+
+def _send(child: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:
+    assert child.stdin is not None
+    descriptor = child.stdin.fileno()
+    rest = memoryview(data)
+    while rest:
+        _wait(descriptor, select.POLLOUT, deadline)
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            continue
+        except BrokenPipeError as error:
+            raise DiedError from error
+
+
+def receive(child: subprocess.Popen[bytes], size: int, deadline: float) -> bytearray:
+    """Receive exactly `size` bytes. Raises DiedError or LateError."""
+    assert child.stdout is not None
+    descriptor = child.stdout.fileno()
+    buffer = bytearray(size)
+    rest = memoryview(buffer)
+    while rest:
+        _wait(descriptor, select.POLLIN, deadline)
+        try:
+            count = os.readv(descriptor, [rest])
+        except BlockingIOError:
+            continue
+        if count == 0:
+            raise DiedError
+        rest = rest[count:]
+    return buffer
+
+
+def _wait(descriptor: int, event: int, deadline: float) -> None:
+    poller = select.poll()
+    poller.register(descriptor, event)
+    if not poller.poll(max(0.0, (deadline - time.monotonic()) * 1000)):
+        raise LateError
