@@ -41,7 +41,7 @@ def _refusal(header: dict[str, object]) -> None:
         raise DecodeError(status, plain_text(str(header.get("message")))[:200])
 
 
-def photo_of(header: dict[str, object], pixels: bytearray) -> Photo:
+def photo_from(header: dict[str, object], pixels: bytearray) -> Photo:
     """Make a Photo of an answer. Raises DecodeError where it tells one, else DiedError."""
     _refusal(header)
     match {"frames": 1, "alpha": False, "complete": 1.0, "there_px": None} | header:
@@ -93,8 +93,8 @@ def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:
     )
 
 
-def animation_of(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Animation:
-    """Make an Animation of an answer. Raises as `photo_of` does."""
+def animation_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Animation:
+    """Make an Animation of an answer. Raises as `photo_from` does."""
     _refusal(header)
     match header:
         case {

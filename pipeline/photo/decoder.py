@@ -19,7 +19,7 @@ from typing import Self, TypeAlias, TypeVar
 
 from pipeline.errors import DecodeError
 from pipeline.photo.animation import Animation
-from pipeline.photo.answers import animation_of, photo_of
+from pipeline.photo.answers import animation_from, photo_from
 from pipeline.photo.child import READY, settings
 from pipeline.photo.decode import check_bytes
 from pipeline.photo.decoded import Photo
@@ -59,14 +59,14 @@ class Decoder:
                       is not taken as the photo's fault: the kernel may have ended the child to
                       free memory for others.
         """
-        return self._decoded(data, False, photo_of)
+        return self._decoded(data, False, photo_from)
 
     def decode_frames(self, data: bytes) -> Animation:
         """Decode every frame of a moving picture. Raises DecodeError as `decode` does, and another.
 
         too_many_frames: it has more frames, or more pixels in all of them, than the limits allow.
         """
-        return self._decoded(data, True, partial(animation_of, self.limits))
+        return self._decoded(data, True, partial(animation_from, self.limits))
 
     def _decoded(self, data: bytes, every_frame: bool, read: ReadAnswer[T]) -> T:
         check_bytes(data, self.limits)

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.errors import DecodeError, UsageError
 from pipeline.photo import pipes
 from pipeline.photo.animation import Animation, decode_frames
-from pipeline.photo.answers import animation_of
+from pipeline.photo.answers import animation_from
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.moving import encode_moving
@@ -140,9 +140,9 @@ def test_a_still_picture_has_one_frame(child: Decoder) -> None:
 def test_a_crafted_answer_is_no_animation(change: dict[str, object]) -> None:
     header = {"status": "ok", "view_wh": [6, 4], "durations_ms": [5, 5], "plays": 0, "alpha": False}
     pixels = bytearray(2 * 6 * 4 * 3)
-    assert len(animation_of(DecodeLimits(), header, pixels).views) == 2
+    assert len(animation_from(DecodeLimits(), header, pixels).views) == 2
     with pytest.raises(DiedError):
-        animation_of(DecodeLimits(), header | change, pixels)
+        animation_from(DecodeLimits(), header | change, pixels)
     assert 500 * len("65535, ") < pipes.MAX_HEADER_BYTES
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import DecodeError
 from pipeline.photo import wall
-from pipeline.photo.answers import photo_of, plain_text
+from pipeline.photo.answers import photo_from, plain_text
 from pipeline.photo.child import ANSWER, READY, REQUEST, STATUSES, settings
 from pipeline.photo.decoder import Decoder, _environment
 from pipeline.photo.limits import DecodeLimits
@@ -154,9 +154,9 @@ def test_what_a_machine_lacks_is_said() -> None:
 def test_an_answer_with_a_status_of_its_own_is_no_answer() -> None:
     for status in ("fine", "OK", "", None, 3, "throttled", "corrupt\x1b[2J"):
         with pytest.raises(DiedError):
-            photo_of({"status": status, "message": "x"}, bytearray())
+            photo_from({"status": status, "message": "x"}, bytearray())
     with pytest.raises(DecodeError) as failed:
-        photo_of({"status": "corrupt", "message": "a\x1b[31mb\u202ec\n" + "d" * 999}, bytearray())
+        photo_from({"status": "corrupt", "message": "a\x1b[31mb\u202ec\n" + "d" * 999}, bytearray())
     assert failed.value.status == "corrupt"
     assert failed.value.message.startswith("a?[31mb?c?ddd")
     assert len(failed.value.message) == 200
