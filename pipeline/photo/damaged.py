@@ -8,10 +8,7 @@ are there. Of a GIF the pixels are decoded into two different grounds likewise.
 
 import random
 import re
-import struct
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -19,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from PIL.GifImagePlugin import GifImageFile
 
+from pipeline.photo.damaged_png import png_rest
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.strip import PNG_START, jpeg_segments, png_chunks, png_sum_is_right
+from pipeline.photo.rest import Rest
+from pipeline.photo.strip import jpeg_segments
 
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -31,57 +30,13 @@ _OWN_ZEROS = 4  # of these bytes may be its own
 # What stands in for missing parts of a JPEG. Any bytes but 0xFF are pixels of some sort.
 _ZEROS, _NOISE = bytes(1 << 13), bytes(random.Random(1).choices(range(1, 255), k=1 << 13))
 
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by colour type
-# Adam7: first column and row of each pass, and the steps between its columns and rows.
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
-          (0, 1, 1, 2))  # fmt: skip
-_PIECE, _STEP = 1 << 14, 64  # bytes unpacked at once; and behind which of them an error lies
-_MOST_OUT = 1 << 20  # bytes that one step of unpacking gives
-_MOST_FILTER = 4  # a row of a PNG begins with the number of its filter
-
-
-@dataclass(frozen=True)
-class Rest:
-    """What is left of a damaged file.
-
-    data:  a file that decodes.
-    rows:  of its picture that are there, from the first on; None: as many as decode alike from
-           `data` and `other`.
-    other: the same with another end.
-    better: a file with more detail, where all rows are there; empty: there is none.
-    """
-
-    data: bytes
-    rows: int | None = None
-    other: bytes = b""
-    better: bytes = b""
-
-
-def pixels_are_sound(data: bytes) -> bool:
-    """Whether a PNG's pixels are what was stored: by the check sums of blocks, else of all."""
-    blocks = [chunk for chunk in png_chunks(data) if chunk[0] == b"IDAT"]
-    if all(png_sum_is_right(data, *chunk) for chunk in blocks):
-        return True
-    unpacker, size = zlib.decompressobj(), 0
-    most = _PngShape.of(data).needed
-    try:
-        for _, start, end in blocks:
-            for at in range(start, min(end, len(data)), _PIECE):
-                for part in _unpacked_piece(unpacker, data[at : min(at + _PIECE, end)]):
-                    size += len(part)
-                    if size > most:
-                        return False
-    except zlib.error:
-        return False
-    return unpacker.eof
-
 
 def rest_of(data: bytes, format: str, limits: DecodeLimits) -> Rest | None:
     """The rest of a damaged file; None where it has none, or none that can be told."""
     if format == "jpeg":
         return _jpeg_rest(data)
     if format == "png":
-        return _png_rest(data, limits)
+        return png_rest(data, limits)
     return _gif_rest(data, limits) if format == "gif" else None
 
 
@@ -186,133 +141,6 @@ def _jpeg_scans(data: bytes, at: int) -> Iterator[tuple[int, int, set[int]]]:
             at = end
         else:
             at = data.find(b"\xff", at + 2 + length)
-
-
-@dataclass(frozen=True)
-class _PngShape:
-    """Sides of a PNG and the bits of a pixel."""
-
-    width: int
-    height: int
-    bits: int
-    interlaced: bool
-
-    @classmethod
-    def of(cls, data: bytes) -> "_PngShape":
-        """The shape that a PNG's first chunk tells; there have to be 33 bytes."""
-        width, height, depth, colour, _, _, lace = struct.unpack_from(">IIBBBBB", data, 16)
-        return cls(width, height, depth * _CHANNELS.get(colour, 1), bool(lace))
-
-    @property
-    def needed(self) -> int:
-        """Bytes of all rows, unpacked."""
-        return sum(stride * rows for stride, rows in self.passes())
-
-    def passes(self) -> list[tuple[int, int]]:
-        """Bytes of a row, its filter included, and number of rows of each pass."""
-        if not self.interlaced:
-            return [(1 + (self.width * self.bits + 7) // 8, self.height)]
-        found = []
-        for x, y, step_x, step_y in _ADAM7:
-            columns = -((x - self.width) // step_x)
-            rows = -((y - self.height) // step_y)
-            if columns > 0 and rows > 0:
-                found.append((1 + (columns * self.bits + 7) // 8, rows))
-        return found
-
-    def rows_there(self, size: int) -> int:
-        """Rows that the first `size` unpacked bytes complete, from the first on."""
-        *early, (stride, rows) = self.passes()
-        left = size - sum(one * count for one, count in early)
-        complete = max(0, min(rows, left // stride))
-        if not self.interlaced or self.height == 1:
-            return complete
-        return 0 if left < 0 else min(self.height, 2 * complete + 1)
-
-
-def _png_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
-    """A PNG with the rows that unpack, and zeros instead of the others."""
-    if data[12:16] != b"IHDR" or len(data) < 33:
-        return None
-    shape = _PngShape.of(data)
-    sides = (shape.width, shape.height)
-    if not 0 < shape.width * shape.height <= limits.max_pixels or max(sides) > limits.max_side:
-        return None
-    needed = shape.needed
-    packer, packed, size = zlib.compressobj(1), [], 0
-    for block in _rows_of(_unpacked(data), shape, needed):
-        packed.append(packer.compress(block))
-        size += len(block)
-    rows = shape.rows_there(size)
-    if not rows:
-        return None
-    for at in range(size, needed, _MOST_OUT):
-        packed.append(packer.compress(bytes(min(_MOST_OUT, needed - at))))
-    body = b"IDAT" + b"".join([*packed, packer.flush()])
-    parts = [PNG_START]
-    for name, start, end in png_chunks(data):
-        if name == b"IDAT":
-            break
-        if name not in (b"acTL", b"fcTL"):
-            parts.append(data[start - 8 : end + 4])
-    parts += [struct.pack(">I", len(body) - 4), body, struct.pack(">I", zlib.crc32(body))]
-    parts.append(b"\0\0\0\0IEND\xae\x42\x60\x82")
-    return Rest(b"".join(parts), rows)
-
-
-def _unpacked(data: bytes) -> Iterator[bytes]:
-    """What a PNG's blocks of pixels unpack to, up to what is damaged."""
-    unpacker = zlib.decompressobj()
-    for name, start, end in png_chunks(data):
-        if name != b"IDAT":
-            continue
-        if end + 4 <= len(data) and not png_sum_is_right(data, name, start, end):
-            return
-        for at in range(start, min(end, len(data)), _PIECE):
-            piece = data[at : min(at + _PIECE, end)]
-            before = unpacker.copy()
-            try:
-                blocks = list(_unpacked_piece(unpacker, piece))
-            except zlib.error:
-                for step in range(0, len(piece), _STEP):
-                    try:
-                        yield from _unpacked_piece(before, piece[step : step + _STEP])
-                    except zlib.error:
-                        return
-                return
-            yield from blocks
-
-
-def _unpacked_piece(unpacker: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
-    while piece:
-        yield unpacker.decompress(piece, _MOST_OUT)
-        piece = unpacker.unconsumed_tail
-
-
-def _rows_of(blocks: Iterator[bytes], shape: _PngShape, needed: int) -> Iterator[bytes]:
-    """The first `needed` bytes of blocks, up to the first row whose filter is none."""
-    passes = iter(shape.passes())
-    stride, rows = next(passes)
-    left, size = rows * stride, 0  # of the pass; so far
-    for whole in blocks:
-        block = whole[: needed - size]
-        at = 0
-        while at < len(block):
-            part = block[at : at + left]
-            done = rows * stride - left
-            filters = part[-done % stride :: stride]
-            if filters and max(filters) > _MOST_FILTER:
-                bad = next(n for n, one in enumerate(filters) if one > _MOST_FILTER)
-                yield block[: at + (-done % stride) + bad * stride]
-                return
-            at, left = at + len(part), left - len(part)
-            if not left and (following := next(passes, None)):
-                stride, rows = following
-                left = stride * rows
-        yield block
-        size += len(block)
-        if size >= needed:
-            return
 
 
 def _gif_rest(data: bytes, limits: DecodeLimits) -> Rest | None:

@@ -26,11 +26,11 @@ from pipeline.photo.colour import opacity, plain_mode, to_srgb
 from pipeline.photo.damaged import (
     box_there,
     ends_unwritten,
-    pixels_are_sound,
     repeat_last_row,
     rest_of,
     rows_alike,
 )
+from pipeline.photo.damaged_png import pixels_are_sound
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.formats import is_cut_short, sniff, webp_size
 from pipeline.photo.frames import frame_count

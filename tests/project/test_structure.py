@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -161,3 +162,10 @@ def test_top_level_holds_what_it_should() -> None:
         pytest.skip("not a git checkout")
     folders = {path.split("/")[0] for path in listed if "/" in path and not path.startswith(".")}
     assert folders <= {*PACKAGES, "tests", "infra", "docs"}
+
+
+def test_no_two_test_modules_have_one_name() -> None:
+    """Outside packages pytest can't collect them together."""
+    modules = (ROOT / "tests").rglob("test_*.py")
+    names = Counter(path.name for path in modules if not (path.parent / "__init__.py").exists())
+    assert [name for name, count in names.items() if count > 1] == []
