@@ -107,6 +107,10 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
     Raises UsageError for a job that makes no sense.
     """
     refuse_overlap(settings.input.input, settings.running.output)
+    if settings.running.prune and (settings.input.include or settings.input.exclude):
+        raise SettingError(
+            "prune", "would take what --include and --exclude leave out for gone; give it alone"
+        )
     for address in (settings.input.input, settings.running.output):
         check_reachable(address)
     overrides = Overrides.read(settings.input.overrides)

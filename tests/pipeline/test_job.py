@@ -221,3 +221,10 @@ def test_a_table_of_overrides_forgets_photos_that_no_list_has_any_more(
     assert len(shown(photos)) == 4
     carry_out(settings(photos, overrides=str(table)), log)
     assert shown(photos) == ["1.png", "3.png"]
+
+
+@pytest.mark.parametrize("option", ["include", "exclude"])
+def test_what_is_left_out_by_name_is_not_pruned(option: str, photos: Path, log: Log) -> None:
+    with pytest.raises(UsageError, match="leave out for gone"):
+        plan(settings(photos, prune=True, **{option: "0.*"}), log)
+    assert plan(settings(photos, **{option: "0.*"}), log).todo.inputs.num_rows in (1, 3)

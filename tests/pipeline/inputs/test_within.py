@@ -42,3 +42,18 @@ def test_what_is_listed_lies_within(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         listed = list_inputs(given)["uri"].to_pylist()
         assert len(listed) == 5
         assert all(map(within, listed)), given
+
+
+@pytest.mark.parametrize(
+    ("given", "inside", "outside"),
+    [
+        ("s3a://b/in/", "s3://b/in/1.jpg", "s3://b/other/1.jpg"),
+        ("s3://b/in [2024]/", "s3://b/in [2024]/1.jpg", "s3://b/in 3/1.jpg"),
+    ],
+)
+def test_an_address_lies_where_the_listing_would_find_it(
+    given: str, inside: str, outside: str
+) -> None:
+    """s3a:// is s3://, and a prefix may have the characters of a glob in its name."""
+    assert lies_in(given)(inside)
+    assert not lies_in(given)(outside)
