@@ -163,25 +163,10 @@
           options.map(([value, words]) => S2.el("option", { value, selected: state[name] === value }, words)),
         ),
       );
-    let typing;
     return S2.el(
       "form",
       { className: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-      S2.el(
-        "label",
-        { className: "search" },
-        S2.el("span", { className: "away" }, "Search in addresses"),
-        S2.el("input", {
-          type: "search",
-          id: "search",
-          placeholder: "Search in addresses  ( / )",
-          value: state.q || "",
-          oninput: (event) => {
-            clearTimeout(typing);
-            typing = setTimeout(() => go({ q: event.target.value, page: "" }), 250);
-          },
-        }),
-      ),
+      S2.search(state.q, (q) => go({ q, page: "" })),
       select(
         "change",
         "change",

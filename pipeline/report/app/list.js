@@ -93,25 +93,10 @@
       names.filter((name) => name !== null && name !== undefined).map((name) => [name, S2.words(name)]);
     const unique = (place) => [...new Set(S2.run.pairs.map((pair) => pair[place]))].filter(Boolean).sort();
     const needs = new Set(S2.run.groups.map((group) => group.kind));
-    let typing;
     return S2.el(
       "form",
       { className: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
-      S2.el(
-        "label",
-        { className: "search" },
-        S2.el("span", { className: "away" }, "Search in addresses"),
-        S2.el("input", {
-          type: "search",
-          id: "search",
-          placeholder: "Search in addresses  ( / )",
-          value: state.q || "",
-          oninput: (event) => {
-            clearTimeout(typing);
-            typing = setTimeout(() => go({ q: event.target.value }), 250);
-          },
-        }),
-      ),
+      S2.search(state.q, (q) => go({ q })),
       select("needs", "need", [
         ...(needs.size ? [["any", "any need"]] : []),
         ...[

@@ -125,6 +125,25 @@ const S2 = {};
   S2.words = (name) => WORDS[name] || String(name ?? "").replaceAll("_", " ");
   S2.fileName = (uri) => uri.slice(uri.lastIndexOf("/") + 1) || uri;
   S2.folder = (uri) => uri.slice(0, uri.lastIndexOf("/") + 1);
+  // A field that searches in addresses; `go` is given the text once typing has paused.
+  S2.search = (text, go) => {
+    let typing;
+    return S2.el(
+      "label",
+      { className: "search" },
+      S2.el("span", { className: "away" }, "Search in addresses"),
+      S2.el("input", {
+        type: "search",
+        id: "search",
+        placeholder: "Search in addresses  ( / )",
+        value: text || "",
+        oninput: (event) => {
+          clearTimeout(typing);
+          typing = setTimeout(() => go(event.target.value), 250);
+        },
+      }),
+    );
+  };
   S2.shapeColour = (ratio) => `var(--shape${S2.run.shapes.indexOf(ratio) % 8})`;
 
   // The part of the photo that a crop shows, cut from the preview. tall: CSS pixels; else the style's.
