@@ -229,3 +229,18 @@ def test_a_focus_is_where_the_photo_was_tapped_whatever_the_window(page: str) ->
         assert (x, y) == (pytest.approx(0.75, abs=0.01), pytest.approx(0.5, abs=0.01))
 
     browse(tap)
+
+
+def test_typing_into_the_search_field_finds_a_photo(page: str) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.open("about:blank", "true")
+        await tab.open(page + "#/photos", ROWS_READY)
+        assert await tab.run("document.querySelectorAll('article.row').length") > 1
+        await tab.run(
+            "const field = document.querySelector('#search'); field.value = '07.jpg';"
+            "field.dispatchEvent(new Event('input', {bubbles: true}))"
+        )
+        await tab.until("document.querySelectorAll('article.row').length === 1")
+        assert "07.jpg" in await tab.run(TEXT)
+
+    browse(look)
