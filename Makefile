@@ -2,12 +2,16 @@
 # make test      every test that needs no GPU;  make check: style, types, spelling, structure, README
 # make docs      build the documentation site into site/
 # make bench     measure;  make test-slow | test-chaos | test-gpu: the long ones
+# make mutants   plant small bugs and see whether the tests notice (MINUTES=20 SEED=1 ROOMS=ledger,photo)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS ?=
+MINUTES ?= 20
+SEED ?= 1
+ROOMS ?=
 
-.PHONY: setup demo test test-slow test-chaos test-gpu check bench docs clean
+.PHONY: setup demo test test-slow test-chaos test-gpu mutants check bench docs clean
 
 setup: $(VENV)/installed
 
@@ -34,6 +38,9 @@ test-chaos: setup
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu
 
+mutants: setup
+	$(BIN)/python -m tests.mutation --minutes $(MINUTES) --seed $(SEED) --write $(if $(ROOMS),--rooms $(ROOMS))
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,4 +58,4 @@ docs: setup
 	@echo "open site/index.html"
 
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache demo-output bench-output site
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache demo-output bench-output mutants-output site

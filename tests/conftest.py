@@ -41,7 +41,13 @@ def wait_for_http(address: str, process: subprocess.Popen[bytes], seconds: float
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a moto server that lives as long as the test session."""
+    """The address of a moto server that lives as long as the test session.
+
+    TEST_S3_SERVER names one that runs already, for commands that start many sessions.
+    """
+    if running := os.environ.get("TEST_S3_SERVER"):
+        yield running
+        return
     port = free_port()
     log = tmp_path_factory.mktemp("moto") / "log.txt"
     with log.open("wb") as output:

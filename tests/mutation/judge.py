@@ -1,0 +1,193 @@
+"""Tell whether a room's tests notice a mutant.
+
+A worker has a copy of the project and a fork server. A mutant takes the place of its module in the
+copy; then the tests that run its lines run, the quickest first, until one fails.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.mutation.mutate import Mutant
+from tests.mutation.rooms import ROOT, Room
+
+COPIED = ("cuda_ops", "docs", "infra", "jobs", "pipeline", "s2cnet", "tests")
+TRACE_S = 540.0  # for the tests of one file
+LONGEST_TEST_S = 15.0  # a test that takes longer is not among those that judge
+LONGEST_S = 60.0  # tests for one mutant, by the time that they take without it
+MOST_TESTS = 60
+SLACK_S, SLACK = 20.0, 5.0  # a mutant is late after SLACK times the tests' usual time and SLACK_S
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a mutant.
+
+    verdict: "killed", "late" (killed: it hangs), "survived" or "not run" (no test runs its lines)
+    tests:   how many were chosen
+    """
+
+    mutant: Mutant
+    verdict: str
+    tests: int
+    seconds: float
+
+    @property
+    def noticed(self) -> bool:
+        return self.verdict in ("killed", "late")
+
+
+@dataclass
+class Trace:
+    """What the tests of a room run: module -> line -> tests; and how long each test takes.
+
+    failed: tests that fail without any mutant; they judge nothing.
+    """
+
+    ran: dict[str, dict[int, set[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(set))
+    )
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def add(self, stored: Any) -> None:
+        """Take in what one file of tests ran. stored: as `fork_server` writes it."""
+        for module, lines in stored["ran"].items():
+            for line, tests in lines.items():
+                self.ran[module][int(line)].update(test for test in tests if test)
+        self.seconds.update(stored["seconds"])
+        self.failed.update(stored["failed"])
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """Tests that run a mutant's lines, the quickest first, within the limits.
+
+        Lines that run at import belong to no test: then those that run anything of the module.
+        """
+        lines = self.ran.get(mutant.path, {})
+        places = range(mutant.line, mutant.last_line + 1)
+        found = set().union(*(lines.get(place, set()) for place in places))
+        if not found and not _in_function(mutant):
+            found = set().union(*lines.values()) if lines else set()
+        chosen, total_s = [], 0.0
+        for test in sorted(
+            found - self.failed, key=lambda test: (self.seconds.get(test, 0.0), test)
+        ):
+            takes_s = self.seconds.get(test, 0.0)
+            if takes_s > LONGEST_TEST_S or total_s + takes_s > LONGEST_S:
+                break
+            total_s += takes_s
+            chosen.append(test)
+        return chosen[:MOST_TESTS]
+
+
+def _in_function(mutant: Mutant) -> bool:
+    last = mutant.where.rpartition(".")[2]
+    return bool(last) and not last[0].isupper()
+
+
+class Worker:
+    """A copy of the project and a fork server that runs tests in it."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder / "tree"
+        for name in COPIED:
+            shutil.copytree(ROOT / name, self.folder / name, ignore=shutil.ignore_patterns("*.pyc"))
+        for file in ROOT.iterdir():
+            if file.is_file():
+                shutil.copy2(file, self.folder / file.name)
+        self.log = folder / "log.txt"
+        self.server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("fork_server.py"))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, env=environment, cwd=self.folder,
+        )  # fmt: skip
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.server.kill()
+        self.server.wait()
+
+    def ask(self, tests: Iterable[str], seconds: float, **more: Any) -> tuple[int | str, float]:
+        """Run tests in the copy. Returns the code, see `fork_server`, and the seconds."""
+        request = {
+            "folder": str(self.folder), "tests": [*tests], "seconds": seconds,
+            "log": str(self.log), **more,
+        }  # fmt: skip
+        assert self.server.stdin is not None
+        assert self.server.stdout is not None
+        self.server.stdin.write(json.dumps(request) + "\n")
+        self.server.stdin.flush()
+        answer = json.loads(self.server.stdout.readline())
+        return answer["code"], answer["seconds"]
+
+    def trace(self, room: Room, kept: Path) -> Trace:
+        """Learn what the tests of a room run; kept from an earlier time where nothing changed."""
+        found = Trace()
+        sources = [str(self.folder / path.relative_to(ROOT)) for path in room.sources()]
+        told = _digest([*room.sources(), ROOT / "tests/conftest.py"])
+        for file in room.test_files():
+            store = kept / f"{file.stem}-{_digest([file], told)}.json"
+            if not store.exists():
+                name = file.relative_to(ROOT).as_posix()
+                code, _ = self.ask([name], TRACE_S, trace=str(store), sources=sources)
+                if code not in (0, 1, 5):
+                    print(self.log.read_text()[-3000:], file=sys.stderr)
+                    raise SystemExit(f"{name} does not run: {code}")
+            found.add(json.loads(store.read_text()))
+        for test in sorted(found.failed):
+            print(f"fails without any mutant: {test}", flush=True)
+        return found
+
+    def judge(self, mutant: Mutant, trace: Trace) -> Judged:
+        """Run the tests of a mutant's lines on it."""
+        tests = trace.tests_of(mutant)
+        if not tests:
+            return Judged(mutant, "not run", 0, 0.0)
+        usual_s = sum(trace.seconds.get(test, 0.0) for test in tests)
+        with self.mutated(mutant):
+            code, seconds = self.ask(tests, SLACK_S + SLACK * usual_s)
+        if code == 5:
+            raise SystemExit(f"pytest does not find {tests[0]}")
+        verdict = {0: "survived", "late": "late"}.get(code, "killed")
+        return Judged(mutant, verdict, len(tests), seconds)
+
+    @contextlib.contextmanager
+    def mutated(self, mutant: Mutant) -> Iterator[None]:
+        """The copy with a mutant in place of its module. Compiled files would hide it."""
+        module = self.folder / mutant.path
+        original = module.read_bytes()
+        try:
+            self.forget(module)
+            module.write_text(mutant.source)
+            yield
+        finally:
+            module.write_bytes(original)
+            self.forget(module)
+
+    def forget(self, module: Path) -> None:
+        """Remove what Python has compiled of a module."""
+        for compiled in (module.parent / "__pycache__").glob(f"{module.stem}.*.pyc"):
+            compiled.unlink()
+
+
+def _digest(files: Iterable[Path], begin: str = "") -> str:
+    digest = hashlib.sha256(begin.encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,60 @@
+"""Which modules are mutated, and which tests have to notice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Modules and the tests that mirror them, both as patterns from the root of the project."""
+
+    name: str
+    modules: Sequence[str]
+    tests: Sequence[str]
+
+    def sources(self, root: Path = ROOT) -> list[Path]:
+        """Its modules that hold code."""
+        return _files(root, self.modules)
+
+    def test_files(self, root: Path = ROOT) -> list[Path]:
+        """The files of its tests."""
+        return _files(root, self.tests)
+
+
+def _files(root: Path, patterns: Sequence[str]) -> list[Path]:
+    found = {path for pattern in patterns for path in root.glob(pattern)}
+    return sorted(path for path in found if path.name != "__init__.py")
+
+
+# Cropping's parts that need no network.
+PURE = (
+    "candidates", "chosen", "confidence", "derive", "features", "guards", "kind_rules", "maps",
+    "overrides", "parts", "penalties", "protected", "refine", "results", "rule", "transfer",
+    "visible",
+)  # fmt: skip
+ROOMS = {
+    room.name: room
+    for room in (
+        Room("ledger", ["pipeline/ledger/*.py"], ["tests/pipeline/ledger/test_*.py"]),
+        Room("inputs", ["pipeline/inputs/*.py"], ["tests/pipeline/inputs/test_*.py"]),
+        Room("photo", ["pipeline/photo/*.py"], ["tests/pipeline/photo/test_*.py"]),
+        Room("storage", ["pipeline/storage/*.py"], ["tests/pipeline/storage/test_*.py"]),
+        Room(
+            "cropping",
+            [f"pipeline/cropping/{name}.py" for name in PURE],
+            ["tests/pipeline/cropping/test_*.py"],
+        ),
+        Room(
+            "settings",
+            ["pipeline/settings/*.py", "pipeline/shapes.py", "pipeline/boxes.py",
+             "pipeline/gate.py", "pipeline/options.py", "pipeline/command_line.py"],
+            [f"tests/pipeline/test_{name}.py"
+             for name in ("settings", "shapes", "boxes", "gate", "options", "command_line", "job")],
+        ),
+        Room("export", ["pipeline/export/*.py"], ["tests/pipeline/export/test_*.py"]),
+        Room("s2cnet", ["s2cnet/inputs.py"], ["tests/s2cnet/test_inputs.py"]),
+    )
+}  # fmt: skip

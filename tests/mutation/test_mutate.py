@@ -1,0 +1,165 @@
+"""The mutation run: what it changes, in which order, who judges, and how it is told."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.mutation.__main__ import no_change
+from tests.mutation.figures import BEGIN, END, Score, interval, read_scores, write_scores
+from tests.mutation.judge import Trace
+from tests.mutation.mutate import Mutant, mutants_of
+from tests.mutation.order import evenly
+from tests.mutation.rooms import ROOMS, ROOT
+
+MODULE = '''"""What it is for."""
+
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    SIZE = 3
+
+WAIT_S = 20
+__all__ = ["area"]
+
+
+@register(name="one")
+def area(width: "int" = 2) -> int:
+    """Multiply, at most 9 of them."""
+    if width < 3 and ready:
+        raise ValueError(f"{width} is not wide")
+    note("it has begun", key="value")
+    return max(width * width, 0)
+'''
+
+
+def changed(source: str) -> set[tuple[str, str]]:
+    return {(mutant.before, mutant.after) for mutant in mutants_of("a.py", source)}
+
+
+def test_all_changes_of_a_small_module() -> None:
+    assert changed(MODULE) == {
+        ("2", "4"),
+        ("width < 3", "width <= 3"),
+        ("3", "6"),
+        ("width < 3 and ready", "width < 3 or ready"),
+        ("width < 3 and ready", "width < 3"),
+        ("width < 3 and ready", "ready"),
+        ("raise ValueError(f'{width} is not wide')", "pass"),
+        ("note('it has begun', key='value')", "pass"),
+        ("note('it has begun', key='value')", "note('it has begun')"),
+        ("'value'", "'valueXX'"),
+        ("return max(width * width, 0)", "return None"),
+        ("max(width * width, 0)", "min(width * width, 0)"),
+        ("width * width", "width / width"),
+        ("0", "1"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "before", "after"),
+    [
+        ("x = [a for a in b if a if c]", "[a for a in b if a if c]", "[a for a in b if c]"),
+        ("try:\n  f()\nexcept (A, B):\n  pass", "(A, B)", "(A,)"),
+        ("scale(x_rel, y_rel)", "scale(x_rel, y_rel)", "scale(y_rel, x_rel)"),
+        ("x = f'runs/{run}'", "f'runs/{run}'", "f'runs/XX{run}'"),
+        ("x = not y", "not y", "y"),
+        ("x = -y", "-y", "y"),
+        ("x = True", "True", "False"),
+        ("x = b'II'", "b'II'", "b'IIXX'"),
+        ("self.a = 5", "self.a = 5", "pass"),
+        ("total += one", "total += one", "pass"),
+        ("for x in y:\n  continue", "continue", "break"),
+    ],
+)
+def test_further_changes(source: str, before: str, after: str) -> None:
+    assert (before, after) in changed(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "x = min(a, b)",  # the order of min's arguments
+        "x = cast('int', y)",
+        "Name = list[str] | None",
+        "x = zip(a, strict=True)",
+        "READ_AHEAD = 2",
+    ],
+)
+def test_what_no_test_could_tell_apart_is_left_alone(source: str) -> None:
+    assert changed(source) <= {("min(a, b)", "max(a, b)")}
+
+
+def test_a_mutant_is_the_module_with_one_change() -> None:
+    (mutant,) = [m for m in mutants_of("a.py", MODULE) if m.after == "width <= 3"]
+    assert mutant.source == MODULE.replace("if width < 3 and", "if (width <= 3) and")
+    assert (mutant.where, mutant.line) == ("area", 15)
+    assert mutant.key == "a.py | area | width < 3 -> width <= 3"
+
+
+def test_places_are_counted_in_bytes() -> None:
+    (mutant,) = mutants_of("a.py", "x = 'größer' < 3, 'é é'\n")[:1]
+    assert "'größer' <= 3" in mutant.source
+
+
+def test_each_beginning_of_the_order_is_spread_evenly() -> None:
+    order = evenly(range(1000), seed=3)
+    assert sorted(order) == [*range(1000)]
+    assert order != evenly(range(1000), seed=4)
+    for count in (20, 50, 100):
+        tenths = [sum(low <= place < low + 100 for place in order[:count])
+                  for low in range(0, 1000, 100)]  # fmt: skip
+        assert max(tenths) - min(tenths) <= 3, (count, tenths)
+
+
+def mutant_at(line: int, where: str = "f", last: int = 0) -> Mutant:
+    return Mutant("a.py", where, line, last or line, "", "", "", "")
+
+
+def test_the_tests_that_run_a_line_judge_it_the_quickest_first() -> None:
+    trace = Trace()
+    trace.add(
+        {
+            "ran": {"a.py": {"3": ["slow", "quick", ""], "4": ["broken", "quick"], "9": ["other"]}},
+            "seconds": {"slow": 2.0, "quick": 0.1, "broken": 0.1, "other": 0.2, "hours": 99.0},
+            "failed": ["broken"],
+        }
+    )
+    assert trace.tests_of(mutant_at(3)) == ["quick", "slow"]
+    assert trace.tests_of(mutant_at(4)) == ["quick"]
+    assert trace.tests_of(mutant_at(3, last=9)) == ["quick", "other", "slow"]
+    assert trace.tests_of(mutant_at(5)) == []
+    assert trace.tests_of(mutant_at(1, where="")) == ["quick", "other", "slow"]
+
+
+def test_the_interval_is_wilsons() -> None:
+    """Newcombe, Statistics in Medicine 17 (1998), table I: 81 of 263, method 3."""
+    assert interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_scores_replace_those_of_their_room(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\n{END}\nafter\n")
+    one = Score("ledger", "26 November 2026", 1, 3000, 100, 80, 2)
+    other = Score("s2cnet", "26 November 2026", 1, 1000, 50, 50, 0)
+    write_scores(page, [one, other])
+    told = write_scores(page, [Score("ledger", "27 November 2026", 2, 3000, 200, 180, 1)])
+    assert page.read_text().startswith("before\n")
+    assert page.read_text().endswith(f"{END}\nafter\n")
+    assert read_scores(page.read_text())["s2cnet"] == other
+    assert read_scores(page.read_text())["ledger"].seed == 2
+    assert "230 of 250 were noticed: 92.0%" in told
+    assert "each room counted by its mutants, 92.5%" in told  # (3000 * .9 + 1000) / 4000
+
+
+def test_the_page_holds_a_table_and_every_room_has_modules() -> None:
+    read_scores((ROOT / "docs" / "RELIABILITY.md").read_text())
+    for room in ROOMS.values():
+        assert room.sources(), room.name
+        assert room.test_files(), room.name
+
+
+def test_each_mutant_said_to_change_nothing_is_one() -> None:
+    keys = no_change()
+    paths = {key.split(" | ")[0] for key in keys}
+    made = {m.key for path in paths for m in mutants_of(path, (ROOT / path).read_text())}
+    assert keys <= made, keys - made
