@@ -154,6 +154,8 @@ class ClusterShares:
 def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[TaskSummary]:
     """Run the stages over the tasks; yield one summary for every task once it is on record."""
     block: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}  # a block is a task
+    # Ray Data wants a number where a GPU is asked for: the block of a task has one row.
+    on_gpu = {**block, "batch_size": 1} if workers.actor_gpus else block
     task = {"num_cpus": workers.task_cpus, "fn_kwargs": {"job": job}, **block}
     numbers = ray.data.read_datasource(
         TaskNumbers(pending), override_num_blocks=len(pending), num_cpus=workers.task_cpus
@@ -168,7 +170,7 @@ def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[Task
             compute=pool,
             num_cpus=workers.actor_cpus,
             num_gpus=workers.actor_gpus,
-            **block,
+            **on_gpu,
         )
     done = done.map_batches(cut_encode_commit, **task)
     try:

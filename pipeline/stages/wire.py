@@ -2,8 +2,9 @@
 
 A task is pickled. Large arrays, which are the photos' pixels, become buffers beside the pickle
 (protocol 5): they are copied once on the way into the table and not at all on the way out, and Ray
-shares them between processes. Only the stages read these tables; `task_tables` makes those of the
-run.
+shares them between processes. The table has one row, so that Ray Data, which counts batches in rows
+and wants their number wherever a GPU is asked for, neither joins nor cuts tasks. Only the stages
+read these tables; `task_tables` makes those of the run.
 """
 
 import pickle
@@ -67,20 +68,21 @@ def pack(task: Task) -> Block:
 
     document = pickle.dumps(task, protocol=5, buffer_callback=keep_inside)
     parts = _binary_column([memoryview(document), *buffers])
-    return pa.table({"task": pa.array([task.number] * len(parts)), "part": parts})
+    of_task = pa.LargeListArray.from_arrays(pa.array([0, len(parts)], pa.int64()), parts)
+    return pa.table({"task": [task.number], "parts": of_task})
 
 
 def unpack(block: Block) -> Task:
     """Turn a table of `pack` back into its task. Arrays are not copied, and may be read only."""
     task_number(block)
-    document, *buffers = _parts(block.column("part"))
+    document, *buffers = _parts(block.column("parts"))
     task: Task = pickle.loads(document, buffers=buffers)
     return task
 
 
 def _parts(column: pa.ChunkedArray) -> Iterator[pa.Buffer]:
-    """The values of a binary column, without the copy that `as_buffer` of a value makes."""
-    for chunk in column.chunks:
+    """The values in a column of lists, without the copy that `as_buffer` of a value makes."""
+    for chunk in (lists.flatten() for lists in column.chunks):
         _, offsets, data = chunk.buffers()
         bounds = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
         for start, end in pairwise(bounds):

@@ -58,6 +58,11 @@ def test_pixels_come_back(shapes: list[tuple[int, int] | None]) -> None:
             assert row.decoded.width_px == 2 * pixels.shape[1]
 
 
+def test_a_block_has_one_row() -> None:
+    """Ray Data counts a GPU's batches in rows: more than one would be cut, a part each."""
+    assert wire.pack(task_of(np.zeros((90, 90, 3), np.uint8), None)).num_rows == 1
+
+
 def test_a_block_is_one_task() -> None:
     """Two blocks that Ray would join are refused; half of what is in them would be lost."""
     blocks = pa.concat_tables([wire.pack(Task(n, [row_of(None)])) for n in (3, 4)])
@@ -73,7 +78,7 @@ def test_pixels_that_do_not_lie_in_a_row() -> None:
 
 def test_unpacking_copies_no_pixels() -> None:
     table = wire.pack(task_of(np.zeros((40, 60, 3), np.uint8), np.zeros((50, 60, 3), np.uint8)))
-    buffer = table.column("part").chunk(0).buffers()[2]
+    buffer = table.column("parts").chunk(0).flatten().buffers()[2]
     for row in wire.unpack(table).rows:
         start = row.decoded.pixels.__array_interface__["data"][0]
         assert buffer.address <= start < buffer.address + buffer.size
