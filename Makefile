@@ -2,6 +2,7 @@
 # make test      every test that needs no GPU;  make check: style, types, spelling, structure, README
 # make docs      build the documentation site into site/
 # make bench     measure;  make test-slow | test-chaos | test-gpu: the long ones
+# make nightly   the long ones within 80 minutes; what they came to goes into docs/RELIABILITY.md
 # make mutants   plant small bugs and see whether the tests notice (MINUTES=20 SEED=1 ROOMS=ledger,photo)
 PYTHON ?= python3
 VENV := .venv
@@ -10,8 +11,9 @@ PHOTOS ?=
 MINUTES ?= 20
 SEED ?= 1
 ROOMS ?=
+PARTS ?=
 
-.PHONY: setup demo test test-slow test-chaos test-gpu mutants check bench docs clean
+.PHONY: setup demo test test-slow test-chaos test-gpu nightly mutants check bench docs clean
 
 setup: $(VENV)/installed
 
@@ -37,6 +39,9 @@ test-chaos: setup
 
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu
+
+nightly: setup
+	$(BIN)/python -m tests.nightly $(PARTS)
 
 mutants: setup
 	$(BIN)/python -m tests.mutation --minutes $(MINUTES) --seed $(SEED) --write $(if $(ROOMS),--rooms $(ROOMS))

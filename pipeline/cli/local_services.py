@@ -80,11 +80,15 @@ def s3_server(log_folder: Path) -> Iterator[S3Server]:
 
 @contextlib.contextmanager
 def ray_head(
-    log_folder: Path, environment: Mapping[str, str] | None = None, cpus: int | None = None
+    log_folder: Path,
+    environment: Mapping[str, str] | None = None,
+    cpus: int | None = None,
+    object_store_bytes: int = 512 << 20,
 ) -> Iterator[RayHead]:
     """Run a Ray head whose jobs inherit `environment` (credentials never travel in a job's own).
 
     `cpus` is the number of CPUs the cluster offers; default: those of this machine.
+    `object_store_bytes` is the memory for what workers hand to each other.
     """
     gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
     own = {
@@ -109,7 +113,7 @@ def ray_head(
             f"--dashboard-agent-grpc-port={agent_grpc}",
             f"--metrics-export-port={metrics}",
             f"--num-cpus={cpus or os.cpu_count()}",
-            f"--object-store-memory={512 << 20}",
+            f"--object-store-memory={object_store_bytes}",
             f"--temp-dir={temp}",
             "--disable-usage-stats",
         ]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -156,8 +156,9 @@ def one_run(
 
 
 def test_runs_on_a_cluster_that_is_killed(
-    tree: Path, s3_server: str, s3: str, tmp_path: Path
-) -> None:
+    tree: Path, s3_server: str, s3: str, tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:  # fmt: skip
     write_scenes(tmp_path / "in", PHOTOS)
     store = open_store(s3)
     for photo in (tmp_path / "in").iterdir():
@@ -179,4 +180,5 @@ def test_runs_on_a_cluster_that_is_killed(
         assert run.crops().num_rows == 2 * images["status"].to_pylist().count("ok")
         assert verify_run(open_store(output), run.manifest["run_id"]).problems == []
         print(f"[{number + 1}/{RUNS}] {dict(kills)}; rows by status {dict(statuses)}", flush=True)
+    record_property("figures", f"{RUNS} runs, killed {dict(kills)}; rows {dict(statuses)}")
     assert set(statuses) <= {"ok", "worker_died", "decoder_died", "timeout"}

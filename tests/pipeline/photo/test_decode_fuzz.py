@@ -1,7 +1,9 @@
 """Mutated files: each gives a photo or a DecodeError, and the decoder goes on."""
 
+import os
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ STATUSES = {
     "corrupt",
     "empty",
 }
+
+LONG = int(os.environ.get("CHAOS_DECODER_FILES", "100000"))
 
 # Values of sides, lengths and offsets that parsers of headers often get wrong.
 EDGES = [b"\0\0", b"\xff\xff", b"\x7f\xff", b"\x80\0", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\1"]
@@ -97,18 +101,24 @@ def test_each_mutated_file_gives_a_photo_or_a_known_status() -> None:
 
 
 @pytest.mark.chaos
-def test_a_hundred_thousand_mutated_files(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hundred_thousand_mutated_files(
+    record_property: Callable[[str, object], None],
+) -> None:
     """No crash and no timeout: one child decodes all of them, and its memory does not grow."""
-    count = 100_000
+    count = LONG
     patient = DecodeLimits(timeout_s=60)  # it may run beside much else
     with Decoder(patient) as decoder:
         decoder.decode(good_photos()["good.jpg"])
         assert decoder._child is not None
         first, parent_mb = decoder._child.pid, resident_mb("self")
         statuses, memory = fuzz(decoder, count, seed=2, every=count // 20)
-        with capsys.disabled():
-            print(f"\n{dict(statuses)}\nchild MB {[round(mb) for mb in memory]}")
-            print(f"parent MB {parent_mb:.0f} before, {resident_mb('self'):.0f} after")
+        told = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
+        child = ", ".join(f"{mb:.0f}" for mb in memory[::4])
+        record_property(
+            "figures",
+            f"{count} files: {told}; child {child} MB, parent {parent_mb:.0f} MB before, "
+            f"{resident_mb('self'):.0f} after",
+        )
         assert decoder._child is not None
         assert decoder._child.pid == first
     assert statuses.total() == count

@@ -1,0 +1,71 @@
+"""What a nightly run consists of: commands and the minutes that each may take, 78 together.
+
+The long tests can be run longer by hand: each takes its size from an environment variable, whose
+default is the long form; what is given here is the nightly form.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command.
+
+    words:       given to `python -m`
+    minutes:     after which it is ended and counted as unfinished
+    environment: the size of its tests
+    """
+
+    name: str
+    minutes: float
+    words: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def command(self) -> str:
+        """As a person would type it."""
+        size = "".join(f"{name}={value} " for name, value in self.environment.items())
+        words = " ".join(f"'{word}'" if " " in word else word for word in self.words)
+        return f"{size}python -m {words}"
+
+
+def tests(*words: str) -> tuple[str, ...]:
+    return ("pytest", "-q", *words)
+
+
+CORPUS = "tests/pipeline/stages/test_corpus.py"
+COMPILED = "compiled or cuda_kernel_compiles"
+PARTS = {
+    part.name: part
+    for part in (
+        Part("kernels", 6, ("cuda_ops",)),
+        Part("operators", 3, tests("tests/cuda_ops")),
+        Part("compiler", 10, tests("-m", "slow", "-k", COMPILED, "tests")),
+        Part("slow", 8, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
+        Part("corpus", 8, tests("-m", "slow", CORPUS)),
+        Part(
+            "decoder", 4, tests("-m", "chaos", "tests/pipeline/photo/test_decode_fuzz.py"),
+            {"CHAOS_DECODER_FILES": "20000"},
+        ),
+        Part(
+            "fuzz", 3, tests("-m", "chaos", "tests/chaos/test_fuzz_run.py"),
+            {"CHAOS_FUZZ_PICTURES": "400"},
+        ),
+        Part(
+            "ledger", 7, tests("-m", "chaos", "tests/chaos/test_ledger_chaos.py"),
+            {"CHAOS_LEDGER_RUNS": "10"},
+        ),
+        Part(
+            "promotion", 5, tests("-m", "chaos", "tests/chaos/test_promotion_chaos.py"),
+            {"CHAOS_PROMOTION_ROUNDS": "2"},
+        ),
+        Part(
+            "cluster", 6, tests("-m", "chaos", "tests/chaos/test_cluster_chaos.py"),
+            {"CHAOS_CLUSTER_RUNS": "1"},
+        ),
+        Part("scarce", 6, tests("-m", "chaos", "tests/chaos/test_scarce.py")),
+        Part("read-only", 2, tests("-m", "chaos", "tests/chaos/test_read_only_root.py")),
+        Part("mutants", 10, ("tests.mutation", "--minutes", "9", "--write")),
+    )
+}  # fmt: skip

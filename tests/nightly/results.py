@@ -1,0 +1,74 @@
+"""What a part of a nightly run came to, and the tables of it in docs/RELIABILITY.md."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+BEGIN, END = "<!-- nightly: begin -->", "<!-- nightly: end -->"
+ROW = re.compile(r"^\| (?P<name>[\w-]+) \| .*$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One part, run.
+
+    ending:  "passed", "failed" or "not finished"
+    counts:  tests by outcome, in words; "" for a command that runs no tests
+    figures: what tests have told, by the name of the test
+    """
+
+    name: str
+    command: str
+    day: str
+    minutes: float
+    ending: str
+    counts: str
+    figures: tuple[tuple[str, str], ...] = ()
+
+    def row(self) -> str:
+        """Its line of the table."""
+        told = "; ".join(f"{test}: {figures}" for test, figures in self.figures)
+        what = ", ".join(word for word in (self.ending, self.counts) if word)
+        command = self.command.replace("|", "\\|")
+        return (
+            f"| {self.name} | {self.day} | {what} | {self.minutes:.1f} | `{command}` "
+            f"| {told.replace('|', '/')} |"
+        )
+
+
+def read_report(path: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Counts and figures of pytest's report in JUnit's form; empty where there is none."""
+    if not path.exists():
+        return "", ()
+    cases = list(ET.parse(path).getroot().iter("testcase"))
+    outcome = {"failure": "failed", "error": "failed", "skipped": "skipped"}
+    found: dict[str, int] = {}
+    figures = []
+    for case in cases:
+        tags = [outcome[child.tag] for child in case if child.tag in outcome]
+        word = tags[0] if tags else "passed"
+        found[word] = found.get(word, 0) + 1
+        for told in case.iter("property"):
+            if told.get("name") == "figures":
+                figures.append((str(case.get("name")), str(told.get("value"))))
+    counts = ", ".join(f"{count} {word}" for word, count in sorted(found.items()))
+    return counts, tuple(figures)
+
+
+def write_results(page: Path, new: Iterable[Result]) -> str:
+    """Put results into the page in place of those of the same parts. Returns the table."""
+    text = page.read_text()
+    before, after = text[: text.index(BEGIN)], text[text.index(END) :]
+    rows = {found["name"]: found[0] for found in ROW.finditer(text[len(before) : -len(after)])}
+    rows.pop("part", None)
+    rows |= {result.name: result.row() for result in new}
+    lines = [
+        "| part | last run | result | minutes | command | figures |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(rows[name] for name in sorted(rows)),
+    ]
+    told = "\n".join(lines)
+    page.write_text(f"{before}{BEGIN}\n{told}\n{after}")
+    return told

@@ -1,0 +1,76 @@
+"""The nightly run: its parts fit into the time, and its results stand in the page."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.nightly.__main__ import ROOT, run_part
+from tests.nightly.parts import PARTS, Part
+from tests.nightly.results import BEGIN, END, Result, read_report, write_results
+
+REPORT = """<testsuites><testsuite>
+<testcase name="test_a"><properties><property name="figures" value="5 runs, 9 kills"/></properties>
+</testcase>
+<testcase name="test_b"><failure message="no">no</failure></testcase>
+<testcase name="test_c"><skipped message="not here"/></testcase>
+<testcase name="test_d"/>
+</testsuite></testsuites>"""
+
+
+def test_the_parts_fit_into_eighty_minutes() -> None:
+    assert sum(part.minutes for part in PARTS.values()) < 80
+
+
+def test_every_file_and_every_variable_that_a_part_names_is_there() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for part in PARTS.values():
+        for word in part.words:
+            path = word.removeprefix("--ignore=")
+            assert not path.startswith("tests/") or (ROOT / path).exists(), path
+        for name in part.environment:
+            assert f'environ.get("{name}"' in sources, name
+
+
+def test_every_chaos_test_has_a_part() -> None:
+    chaos = {path.name for path in (ROOT / "tests" / "chaos").glob("test_*.py")}
+    named = {Path(word).name for part in PARTS.values() for word in part.words}
+    assert chaos - named == {"test_rgw.py"}, "it needs a download, see its first lines"
+
+
+def test_a_report_is_counted_and_its_figures_are_read(tmp_path: Path) -> None:
+    (tmp_path / "report.xml").write_text(REPORT)
+    counts, figures = read_report(tmp_path / "report.xml")
+    assert counts == "1 failed, 2 passed, 1 skipped"
+    assert figures == (("test_a", "5 runs, 9 kills"),)
+    assert read_report(tmp_path / "none.xml") == ("", ())
+
+
+def test_results_replace_those_of_their_part(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n{BEGIN}\n{END}\nrest\n")
+    one = Result("slow", "python -m pytest", "1 May 2026", 3.2, "passed", "5 passed")
+    other = Result("ledger", "python -m pytest a|b", "1 May 2026", 1.0, "failed", "", (("t", "x"),))
+    write_results(page, [one, other])
+    write_results(page, [Result("slow", "python -m pytest", "2 May 2026", 4, "not finished", "")])
+    text = page.read_text()
+    assert text.startswith("# Page\n")
+    assert text.endswith(f"{END}\nrest\n")
+    assert "| slow | 2 May 2026 | not finished | 4.0 | `python -m pytest` |  |" in text
+    assert "1 May 2026 | failed | 1.0 | `python -m pytest a\\|b` | t: x |" in text
+    assert len(re.findall(r"^\| slow ", text, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes", "ending"),
+    [
+        (("this",), 1, "passed"),
+        (("no.such.module",), 1, "failed"),
+        (("http.server", "--bind=127.0.0.1", "0"), 0.02, "not finished"),
+    ],
+)
+def test_a_part_ends_in_one_of_three_ways(
+    words: tuple[str, ...], minutes: float, ending: str, tmp_path: Path
+) -> None:
+    result = run_part(Part("one", minutes, words), tmp_path, seed=1)
+    assert (result.ending, result.counts) == (ending, "")
