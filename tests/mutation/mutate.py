@@ -6,7 +6,8 @@ of comprehensions, exceptions that are caught, and statements (left out).
 
 What is not, as no test could or should tell it apart: documentation, annotations and what only a
 type checker runs, `__all__`, arguments of decorators, texts for people (a string with a space in
-it), `strict=` of `zip`, and module constants that set a pace only (PACE).
+it), `strict=` of `zip`, whether a thread is a daemon, how Parquet is compressed, and module
+constants that set a pace only (PACE).
 """
 
 import ast
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PACE = re.compile(r"(_S|_MS|THREADS|READERS|WORKERS|AHEAD|AT_ONCE|BATCH|CHUNK)$")
-UNTOLD_KEYWORDS = {"strict", "thread_name_prefix", "daemon", "stacklevel"}
+UNTOLD_KEYWORDS = {"strict", "thread_name_prefix", "daemon", "stacklevel", "compression"}
 TYPES_ONLY_CALLS = {"cast", "TypeVar", "NewType", "Literal"}
 SYMMETRIC_CALLS = {"min", "max", "print", "gcd", "lcm", "isclose", "maximum", "minimum"}
 
@@ -141,6 +142,8 @@ def _is_left_alone(parent: ast.AST, child: ast.AST) -> bool:
     if isinstance(child, ast.keyword) and child.arg in UNTOLD_KEYWORDS:
         return True
     if isinstance(child, ast.Call) and _called(child) in TYPES_ONLY_CALLS:
+        return True
+    if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]).endswith(".daemon"):
         return True
     if isinstance(child, ast.Assign | ast.AnnAssign) and isinstance(parent, ast.Module):
         targets = child.targets if isinstance(child, ast.Assign) else [child.target]

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from s2cnet import boxes_to_input, prepare_image
-from s2cnet.inputs import input_size
+from s2cnet.inputs import input_size, normalised
 from tests.support.drawn import GOLDEN
 
 STORED = np.load(GOLDEN / "preprocess.npz")
@@ -69,7 +69,8 @@ def test_boxes_are_rounded_outwards() -> None:
 
 @pytest.mark.parametrize("empty", [[], np.zeros((0, 4)), torch.zeros(0, 4)])
 def test_no_boxes(empty: object) -> None:
-    assert boxes_to_input(empty, (2.0, 2.0)).shape == (0, 4)
+    found = boxes_to_input(empty, (2.0, 2.0))
+    assert (found.shape, found.dtype) == ((0, 4), torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,7 @@ def test_no_boxes(empty: object) -> None:
         np.zeros((4, 4), np.uint8),
         np.zeros((4, 4, 4), np.uint8),
         np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 0, 3), np.uint8),
     ],
 )
 def test_wrong_pixels(rgb: np.ndarray) -> None:  # type: ignore[type-arg]
@@ -86,6 +88,17 @@ def test_wrong_pixels(rgb: np.ndarray) -> None:  # type: ignore[type-arg]
         prepare_image(rgb)
 
 
-def test_wrong_boxes() -> None:
+@pytest.mark.parametrize("boxes", [[1, 2, 3, 4], [[1, 2, 3]], [[1, 2, 3, 4, 5]], [[[1, 2, 3, 4]]]])
+def test_wrong_boxes(boxes: object) -> None:
     with pytest.raises(ValueError, match=r"\[N, 4\]"):
-        boxes_to_input([1, 2, 3, 4], (1.0, 1.0))
+        boxes_to_input(boxes, (1.0, 1.0))
+
+
+def test_pixels_stay_on_their_device() -> None:
+    assert normalised(torch.empty(4, 5, 3, dtype=torch.uint8, device="meta")).device.type == "meta"
+    assert normalised(torch.zeros(4, 5, 3, dtype=torch.uint8)).is_contiguous()
+
+
+def test_a_coordinate_is_whole_within_a_millionth() -> None:
+    near = [[2 - 5e-7, 2 - 2e-6, 5 + 5e-7, 5 + 2e-6]]
+    assert boxes_to_input(near, (1.0, 1.0)).tolist() == [[2, 1, 5, 6]]
