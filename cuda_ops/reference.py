@@ -74,8 +74,9 @@ def roi_taps(boxes: Tensor, height: int, width: int, output_size: int) -> Taps:
     """
     x0, y0, x1, y1 = boxes.unbind(dim=1)
     steps = torch.arange(output_size + 1, device=boxes.device, dtype=boxes.dtype)
-    rows = y0[:, None] + steps * ((y1 - y0 + 1).clamp(min=0) / output_size)[:, None]
-    columns = x0[:, None] + steps * ((x1 - x0 + 1).clamp(min=0) / output_size)[:, None]
+    size = steps[-1]  # A on the device: by a Python number CUDA would multiply with its reciprocal
+    rows = y0[:, None] + steps * ((y1 - y0 + 1).clamp(min=0) / size)[:, None]
+    columns = x0[:, None] + steps * ((x1 - x0 + 1).clamp(min=0) / size)[:, None]
     inside_rows = (rows >= 0) & (rows < height)
     inside_columns = (columns >= 0) & (columns < width)
     read = inside_rows[:, :, None] & inside_columns[:, None, :]

@@ -123,6 +123,13 @@ def tell_estimate(planned: PlannedRun, log: Log) -> Ending:
     return "done"
 
 
+CORES_A_WORKER = 3
+"""Cores of a machine for each scoring worker on a GPU: choosing a photo's crops takes about half of
+the CPU time of decoding it and encoding its thumbnails."""
+MOST_WORKERS_A_GPU = 16
+"""Each takes 1 GB of the GPU's memory."""
+
+
 @dataclass(frozen=True)
 class ClusterShares:
     """How the stages share the cluster."""
@@ -166,7 +173,7 @@ def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[Task
         pool = ray.data.ActorPoolStrategy(size=workers.actors, max_tasks_in_flight_per_actor=2)
         done = done.map_batches(
             DetectScore,
-            fn_constructor_args=(job, workers.device),
+            fn_constructor_args=(job, workers.device, workers.actor_gpus),
             compute=pool,
             num_cpus=workers.actor_cpus,
             num_gpus=workers.actor_gpus,
@@ -238,7 +245,7 @@ def _our_packages() -> dict[str, dict[str, str]]:
 
 
 def share_out(
-    resources: Mapping[str, float], tasks: int, num_actors: int, gpus_per_actor: float
+    resources: Mapping[str, float], tasks: int, num_actors: int, gpus_per_actor: float | None
 ) -> ClusterShares:
     """Share a cluster out: scoring on GPUs where it has some, else on CPU.
 
@@ -250,13 +257,26 @@ def share_out(
     more actors than tasks, since each takes seconds to start.
     """
     cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
-    if gpus and gpus_per_actor:
-        actors = num_actors or min(tasks, max(1, int(gpus / gpus_per_actor)))
+    share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
+    if gpus and share:
+        actors = num_actors or min(tasks, max(1, int(gpus / share + 1e-6)))
         actor_cpus = min(1.0, cpus / (2 * actors))
-        why = f"{gpus:g} GPU in the cluster, {gpus_per_actor:g} for each of {actors} actors"
+        why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {actors} actors"
         task_cpus = min(1.0, cpus / 2)
-        return ClusterShares("cuda", actors, actor_cpus, gpus_per_actor, task_cpus, why, cpus)
+        return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     why = f"{found} in the cluster; {actors} actors of one thread on {cpus:g} cores"
     return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
+
+
+def share_of_gpu(cpus: float, gpus: float) -> float:
+    """The share of a GPU that a scoring worker takes by default: one worker for CORES_A_WORKER.
+
+    Each keeps one core busy: a GPU is done with a photo's networks long before that core has chosen
+    its crops, and the other cores decode and encode meanwhile. docs/GPU.md has the arithmetic.
+    """
+    if not gpus:
+        return 0.0
+    workers = min(MOST_WORKERS_A_GPU, max(1, int(cpus / gpus / CORES_A_WORKER)))
+    return 1.0 if workers == 1 else int(1e4 / workers) / 1e4  # Ray counts GPUs to four digits

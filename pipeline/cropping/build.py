@@ -187,7 +187,9 @@ def engine_of(
     how = (asked.search, asked.rank_by, asked.precision, rules, kinds)
     make = partial(make_engine, weights, settings.input.detector, device, *how)
     wanted = settings.running.compile == "on"
-    if wanted or (settings.running.compile == "auto" and images() >= COMPILE_FROM):
+    # On a GPU nothing is compiled: recording a CUDA graph pays from the second photo of its size.
+    pays = device != "cpu" or images() >= COMPILE_FROM
+    if wanted or (settings.running.compile == "auto" and pays):
         try:
             return make(cache=cache_folder())
         except CannotCompileError as error:

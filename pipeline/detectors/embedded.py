@@ -26,6 +26,8 @@ from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.subject_network import MULTIPLE, SubjectNetwork
 from pipeline.device import choose_device
 from s2cnet.aot import DynamicDim, load_or_compile
+from s2cnet.layout import layout_for
+from s2cnet.recording import Recorded
 
 GPU_BATCH = 32
 AREA = 288 * 288
@@ -48,7 +50,7 @@ class EmbeddedDetector:
         self.batch = batch_for(self._device, GPU_BATCH)
         self._module = SubjectNetwork()
         self._module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-        self._module.eval().to(self._device).to(memory_format=torch.channels_last)
+        self._module.eval().to(self._device).to(memory_format=layout_for(self._device))
         self._network: Forward = self._module
         if cache is not None:
             self.compile(cache)
@@ -56,10 +58,13 @@ class EmbeddedDetector:
     def compile(self, folder: Path) -> None:
         """Compile the network ahead of time, or load it from `folder`; boxes stay the same.
 
-        On a CPU, half the time; logits move by 3e-5. Nothing happens on a GPU, where passes have
-        several photos. Raises CannotCompileError.
+        On a CPU, half the time; logits move by 3e-5. On a GPU nothing is compiled: passes are
+        replayed as CUDA graphs, a photo each, so that what is detected in a photo does not depend
+        on others. Raises CannotCompileError.
         """
-        if self.batch != 1:
+        if self._device.type == "cuda":
+            recorded = Recorded(lambda images: [self._module(images)])
+            self._network, self.batch = lambda images: recorded(images)[0], 1
             return
         example = torch.zeros(1, 3, 9 * MULTIPLE, 10 * MULTIPLE, device=self._device)
         example = example.contiguous(memory_format=torch.channels_last)

@@ -173,8 +173,12 @@ class RunningSettings:
     num_actors: int = option(
         0, "scoring workers; 0 chooses by the cluster's resources", placeholder="WORKERS", least=0
     )
-    gpus_per_actor: float = option(
-        1.0, "share of a GPU for each scoring worker; 0 scores on CPU", placeholder="SHARE", least=0
+    gpus_per_actor: float | None = option(
+        None,
+        "share of a GPU for each scoring worker, by default one worker for every three cores of "
+        "the GPU's; 0 scores on CPU",
+        placeholder="SHARE",
+        least=0,
     )
     read_threads: int = option(
         8, "photos of a task that are read at once", placeholder="PHOTOS", least=1
@@ -182,7 +186,8 @@ class RunningSettings:
     compile: Literal["auto", "on", "off"] = option(
         "auto",
         "compile the networks ahead of time, about a minute on each machine and once: `auto` does "
-        "for runs of 10,000 photos and more where there is a C++ compiler",
+        "for runs of 10,000 photos and more where there is a C++ compiler; on a GPU CUDA graphs "
+        "are recorded instead, unless `off`",
     )
     image_timeout_s: float = option(
         60.0,
@@ -218,7 +223,8 @@ class RunningSettings:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.gpus_per_actor > 1 and self.gpus_per_actor != int(self.gpus_per_actor):
+        share = self.gpus_per_actor or 0
+        if share > 1 and share != int(share):
             raise SettingError("gpus_per_actor", "must be a fraction below 1 or a whole number")
         parse_gate(self.gate)
         if self.channel:

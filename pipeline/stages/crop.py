@@ -24,7 +24,8 @@ if TYPE_CHECKING:  # torch takes seconds to import: only this stage's workers lo
 class DetectScore:
     """Holds the model and the detector on one device; chooses the crops of each photo."""
 
-    def __init__(self, job: Job, device: str) -> None:
+    def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
+        """Make the networks ready. gpus: GPUs that this worker holds, or the share of one."""
         self.settings, self.run_id = job.settings, job.run_id
         self.shapes = job.settings.cropping.shapes
         if device == "cpu":
@@ -35,7 +36,7 @@ class DetectScore:
         # A GPU is idle most of the time that it looks at one photo. A CPU core is not, and there
         # each photo alone has the same boxes whatever its neighbours.
         self.batches = device != "cpu"
-        self.gpus = 0.0 if device == "cpu" else job.settings.running.gpus_per_actor
+        self.gpus = gpus
 
     def __call__(self, block: Block) -> Block:
         """Detect, score and choose for every photo of a task that has not ended."""

@@ -33,17 +33,20 @@ class FastS2CNet:
         precision: of the largest matrix products, and on a GPU of the backbone too. "bfloat16" and
             "float16" are for GPUs and for CPUs with AMX; other CPUs gain nothing. Scores then
             change by about 1 % of their spread.
-        cache: folder of ahead-of-time compiled code, see `s2cnet.aot.cache_folder`: the backbone is
-            compiled, and on a GPU all work is replayed as CUDA graphs. None compiles nothing.
+        cache: folder of ahead-of-time compiled code, see `s2cnet.aot.cache_folder`: on a CPU the
+            backbone is compiled; on a GPU all work is replayed as CUDA graphs instead, and nothing
+            is written. None compiles and records nothing.
 
         Raises ValueError for another precision; CannotCompileError where `cache` is given and the
         backbone can't be compiled.
         """
         self.precision = precision
-        folded = fold(network, precision, cache)
+        on_gpu = next(network.parameters()).device.type == "cuda"
+        # A graph takes a GPU's launches away, all that compiling could gain.
+        folded = fold(network, precision, None if on_gpu else cache)
         self._encode: Callable[[Tensor, Sequence[Tensor]], list[EncodedImage]]
         self._score: Callable[[EncodedImage, Tensor], Tensor]
-        if cache is not None and next(network.parameters()).device.type == "cuda":
+        if cache is not None and on_gpu:
             graphs = CudaGraphs(folded)
             self._encode, self._score = graphs.encode, graphs.score_boxes
         else:

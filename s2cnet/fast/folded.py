@@ -18,6 +18,7 @@ from s2cnet.aot import DynamicDim, load_or_compile
 from s2cnet.config import S2CNetConfig
 from s2cnet.fast import folding
 from s2cnet.inputs import LONG_SIDE, MULTIPLE, SHORT_SIDE
+from s2cnet.layout import layout_for
 from s2cnet.network.backbone import Backbone
 from s2cnet.network.graph import GraphTransformer, Relations
 from s2cnet.network.heads import AllNodesHead, CropNodeHead
@@ -88,7 +89,7 @@ def _inference_backbone(
 
 
 def fold_backbone(backbone: Backbone) -> Backbone:
-    """Copy the backbone, channels last, with its batch norms folded away unless it trains.
+    """Copy the backbone in its device's layout, with its batch norms folded away unless it trains.
 
     On one core of a CPU, 256 x 384 pixels take 24 ms instead of 40; neither change helps alone.
     """
@@ -98,7 +99,7 @@ def fold_backbone(backbone: Backbone) -> Backbone:
     for block in list(folded.modules()):
         if isinstance(block, nn.Sequential):
             _fold_batch_norms(block)
-    return folded.to(memory_format=torch.channels_last)
+    return folded.to(memory_format=layout_for(backbone.reduce.weight.device))
 
 
 def fold_head(head: CropNodeHead | AllNodesHead) -> Callable[[Tensor], Tensor]:

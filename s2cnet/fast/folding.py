@@ -61,7 +61,8 @@ def roi_samples(features: Tensor, boxes: Tensor, size: int) -> Tensor:
 def _roi_weights(low: Tensor, high: Tensor, side: int, size: int) -> Tensor:
     """Weights [k, size, side] of cells along one side of the map, for boxes' two edges [k]."""
     steps = torch.arange(size + 1, device=low.device, dtype=low.dtype)
-    position = low[:, None] + steps * ((high - low + 1).clamp(min=0) / size)[:, None]
+    # Divided by A on the device, as in the definition: CUDA multiplies with a number's reciprocal.
+    position = low[:, None] + steps * ((high - low + 1).clamp(min=0) / steps[-1])[:, None]
     first = position.floor().clamp(0, side - 2)
     share = (position - first)[:, :, None]
     offset = torch.arange(side, device=low.device) - first[:, :, None]  # [k, size + 1, side]

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from s2cnet.fast import folding
 from s2cnet.fast.folded import FoldedNetwork
+from s2cnet.layout import layout_for
 from s2cnet.network.graph import distance
 from s2cnet.network.nodes import box_centres, sample, used_detections
 
@@ -47,7 +48,7 @@ def encode_images(
 ) -> list[EncodedImage]:
     """Encode images [B, 3, H, W] of one size, with the object boxes of each [D_b, 4]."""
     height, width = images.shape[-2:]
-    features = folded.backbone(images.contiguous(memory_format=torch.channels_last))
+    features = folded.backbone(images.contiguous(memory_format=layout_for(images.device)))
     most = folded.config.detections
     boxes = [used_detections(found, most, height, width) for found in detections]
     rois = [functional.pad(one, (1, 0), value=index) for index, one in enumerate(boxes)]

@@ -40,6 +40,17 @@ def test_many_gpu_actors_leave_room_on_few_cores(cpus: int) -> None:
     assert room(workers, cpus) >= workers.task_cpus
 
 
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "actors"), [(2, 1, 1), (16, 1, 5), (32, 1, 10), (96, 1, 16), (64, 8, 16)]
+)
+def test_without_a_share_a_worker_has_three_cores(cpus: int, gpus: int, actors: int) -> None:
+    """Of 64 cores and 8 GPUs, each GPU has 8 cores: two workers."""
+    workers = share_out({"CPU": cpus, "GPU": gpus}, MANY, 0, None)
+    assert (workers.device, workers.actors) == ("cuda", actors)
+    assert workers.actors * workers.actor_gpus <= gpus
+    assert room(workers, cpus) >= workers.task_cpus
+
+
 def test_a_gpu_can_be_left_alone() -> None:
     workers = share_out({"CPU": 4, "GPU": 1}, MANY, 0, 0.0)
     assert (workers.device, workers.actor_gpus) == ("cpu", 0)

@@ -61,8 +61,19 @@ def test_torchvision(model: str, tmp_path: Path) -> None:
         torch.testing.assert_close(after[name], features, atol=1e-4, rtol=1e-3)
 
 
-def test_on_a_gpu_where_passes_have_several_photos_nothing_is_compiled(tmp_path: Path) -> None:
-    detector = EmbeddedDetector()
+def test_on_a_gpu_passes_are_recorded_a_photo_each_and_nothing_is_compiled(
+    tmp_path: Path,
+) -> None:
+    """Without the card: the recording then calls the network on the buffers of its graph."""
+    detector, photos = EmbeddedDetector(), [scene(200, 150), scene(200, 150)[::-1]]
+    inputs = [torch.from_numpy(detector.detector_input(photo)) for photo in photos]
     detector.batch = 8
+    plain = detector.detect_inputs(inputs, photos)
+    detector._device = torch.device("cuda")
     detector.compile(tmp_path)
+    assert detector.batch == 1
     assert not list(tmp_path.iterdir())
+    for _ in range(2):  # recorded, then replayed
+        for found, expected in zip(detector.detect_inputs(inputs, photos), plain, strict=True):
+            assert found.labels == expected.labels
+            np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.01)

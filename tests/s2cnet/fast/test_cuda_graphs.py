@@ -6,8 +6,9 @@ from torch import Tensor
 
 from s2cnet import FastS2CNet, S2CNet
 from s2cnet.fast import cuda_graphs
-from s2cnet.fast.cuda_graphs import CudaGraphs, Recorded, fill
+from s2cnet.fast.cuda_graphs import CudaGraphs, fill
 from s2cnet.fast.folded import fold
+from s2cnet.recording import Recorded
 from tests.support.drawn import draw_inputs, small_network
 
 CUDA = pytest.param("cuda", marks=pytest.mark.gpu)
