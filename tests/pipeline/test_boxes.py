@@ -5,7 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pipeline.boxes import hull, intersection, iou, mirror, shares_inside, to_whole_pixels
+from pipeline.boxes import (
+    area,
+    as_boxes,
+    hull,
+    intersection,
+    iou,
+    mirror,
+    shares_inside,
+    to_whole_pixels,
+)
+from pipeline.errors import UsageError
 
 
 def boxes(*rows: Sequence[float]) -> np.ndarray:
@@ -40,3 +50,31 @@ def test_hull_and_mirror() -> None:
 def test_boxes_become_whole_pixels_inside_the_image() -> None:
     got = to_whole_pixels(boxes((-3.4, 1.6, 500, 100.2), (299.9, 199.9, 300, 200)), 300, 200)
     assert got.tolist() == [[0, 2, 300, 100], [299, 199, 300, 200]]
+
+
+@pytest.mark.parametrize("wrong", [3.0, [1, 2, 3], [[1, 2, 3, 4, 5]]])
+def test_what_is_no_box_is_refused(wrong: object) -> None:
+    with pytest.raises(UsageError, match=r"expected xyxy boxes \[\.\.\., 4\], got shape"):
+        as_boxes(wrong)  # type: ignore[arg-type]
+    assert as_boxes([1, 2, 3, 4]).dtype == np.float64
+
+
+def test_boxes_without_area_share_nothing() -> None:
+    empty, swapped, whole = [5, 5, 5, 5], [9, 9, 1, 1], [0, 0, 10, 10]
+    assert iou(empty, empty) == 0
+    assert iou(swapped, whole) == 0
+    assert iou(whole, swapped) == 0
+    assert iou(whole, whole) == 1
+    assert iou([whole, empty], [whole, whole]).tolist() == [1, 0]  # pair by pair
+    assert iou(np.array([whole, empty])[:, None], np.array([whole])).shape == (2, 1)
+
+
+def test_apart_in_one_direction_is_apart() -> None:
+    assert iou([0, 0, 4, 4], [6, 0, 9, 4]) == 0
+    assert iou([0, 0, 4, 4], [0, 6, 4, 9]) == 0
+    assert iou([0, 0, 4, 4], [6, 6, 9, 9]) == 0  # both gaps negative: their product is not
+    assert intersection(boxes((0, 0, 4, 4)), boxes((6, 6, 9, 9))).tolist() == [[0]]
+
+
+def test_areas() -> None:
+    assert area(boxes((1, 2, 4, 8), (0, 0, 1, 1))).tolist() == [18, 1]

@@ -79,3 +79,48 @@ def test_names_of_channels() -> None:
     for name in ("", "a/b", "../x", "-a", "a b", "x" * 65):
         with pytest.raises(SettingError):
             check_channel(name)
+
+
+def test_the_ends_of_a_share_are_bounds_too() -> None:
+    assert [term.bound for term in parse_gate("error_rate<=0,error_rate>=1").terms] == [0, 1]
+    for text in ("error_rate<=1.01", "error_rate<=-0.01", "error_rate<=inf"):
+        with pytest.raises(SettingError, match="needs a number from 0 to 1"):
+            parse_gate(text)
+
+
+def test_a_gate_is_told_as_it_is_read() -> None:
+    assert str(parse_gate(" error_rate <= 0.010,, moved_rate>0.5 ,")) == (
+        "error_rate<=0.01, moved_rate>0.5"
+    )
+    assert str(parse_gate("")) == ""
+    nothing = parse_gate("").judge(GateFigures(), strict=True)
+    assert (nothing.held, str(nothing)) == (True, "no gate")
+    assert str(parse_gate("error_rate<1").judge(GateFigures(), strict=False)) == (
+        "error_rate<1: it was not measured"
+    )
+    assert str(parse_gate("error_rate<1").judge(GateFigures({"error_rate": 1 / 3}), True)) == (
+        "error_rate<1: 0.3333"
+    )
+
+
+def test_a_figure_with_nothing_to_measure_breaks_no_term() -> None:
+    measured = GateFigures({}, {"moved_rate": "unknown"}, {"moved_rate": "nothing live"})
+    (judged,) = parse_gate("moved_rate<=0.1").judge(measured, strict=True).terms
+    assert (judged.held, judged.value, judged.remark) == (True, None, "nothing live")
+
+
+def test_a_name_that_is_none_is_said_for_the_channel() -> None:
+    with pytest.raises(SettingError, match="is no name: up to 64 letters") as error:
+        check_channel("a/" + "b" * 200)
+    assert error.value.field == "channel"
+    assert "b" * 78 in str(error.value)
+    assert "b" * 79 not in str(error.value)
+
+
+def test_the_figures_of_a_gate() -> None:
+    """Names that people have written into their jobs stay."""
+    assert list(FIGURES) == [
+        "error_rate", "error_rate_low", "review_rate", "review_rate_low", "fallback_rate",
+        "head_cut_rate", "face_cut_rate", "text_cut_rate", "mean_confidence",
+        "mean_subject_share", "mean_overlap_with_current", "moved_rate",
+    ]  # fmt: skip

@@ -52,3 +52,33 @@ def test_lists_refuse_repeats_and_nothing() -> None:
         parse_shapes("1:1,4:3,1:1")
     with pytest.raises(UsageError, match="no shape given"):
         parse_shapes(" , ")
+
+
+@pytest.mark.parametrize(
+    ("text", "ratio"),
+    [("50:1", 50), ("1:50", 0.02), ("50.0", 50), ("0.02", 0.02), ("0.5:0.25", 2), ("3 : 2", 1.5)],
+)
+def test_the_narrowest_shapes(text: str, ratio: float) -> None:
+    assert parse_shape(text).ratio == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("50.5:1", "'50.5:1' is too narrow: ratios from 1:50 to 50:1"),
+        ("1:50.5", "'1:50.5' is too narrow"),
+        ("0:0", "'0:0' is not a shape: both numbers must be above 0"),
+        ("wide", "'wide' is not a shape: write W:H such as 16:9, or circle, or free"),
+    ],
+)
+def test_what_is_wrong_with_a_shape_is_said(text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=f"^{told}"):
+        parse_shape(text)
+
+
+def test_only_a_circle_is_round() -> None:
+    assert [parse_shape(text).is_circle for text in ("1:1", "free", "circle")] == [
+        False,
+        False,
+        True,
+    ]
