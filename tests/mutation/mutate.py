@@ -5,7 +5,7 @@ returned values, keyword arguments (left out), the order of two arguments, `min`
 of comprehensions, exceptions that are caught, and statements (left out).
 
 What is not, as no test could or should tell it apart: documentation, annotations and what only a
-type checker runs, `__all__`, arguments of decorators, texts for people (a string with a space in
+type checker runs, `__all__`, arguments of decorators and of class statements, texts for people (a string with a space in
 it), `strict=` of `zip`, whether a thread is a daemon, how Parquet is compressed, and module
 constants that set a pace only (PACE).
 """
@@ -126,6 +126,8 @@ def _walk(node: ast.AST, names: list[str]) -> Iterator[tuple[Change, str]]:
 def _children(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list", "type_params", "bases"):
+            continue
+        if name == "keywords" and isinstance(node, ast.ClassDef):
             continue
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST) and not _is_left_alone(node, child):
