@@ -5,9 +5,9 @@ returned values, keyword arguments (left out), the order of two arguments, `min`
 of comprehensions, exceptions that are caught, and statements (left out).
 
 What is not, as no test could or should tell it apart: documentation, annotations and what only a
-type checker runs, `__all__`, arguments of decorators and of class statements, texts for people (a string with a space in
-it), `strict=` of `zip`, whether a thread is a daemon, how Parquet is compressed, and module
-constants that set a pace only (PACE).
+type checker runs, `__all__`, arguments of decorators and of class statements, texts for people (a
+string with a space in it), `strict=` of `zip`, whether a thread is a daemon, how Parquet is
+compressed, and module constants that set a pace only (PACE).
 """
 
 import ast
