@@ -48,6 +48,13 @@ def no_change() -> set[str]:
     return {line for line in lines if line and not line.startswith("#")}
 
 
+def stale(known: set[str], mutants: list[Mutant]) -> list[str]:
+    """Keys of the modules of these mutants that are no mutants any more: the code has changed."""
+    paths = {mutant.path for mutant in mutants}
+    made = {mutant.key for mutant in mutants}
+    return sorted(key for key in known if key.split(" | ")[0] in paths and key not in made)
+
+
 @contextmanager
 def worker(keep: Path) -> Iterator[Worker]:
     """A worker whose tests share one S3 server."""
@@ -75,6 +82,8 @@ def try_room(room: Room, given: argparse.Namespace, at: Worker, seconds: float) 
     end = time.monotonic() + seconds
     trace = at.trace(room, given.keep)
     known = no_change()
+    for key in stale(known, mutants):
+        print(f"no mutant any more, take it out of {NO_CHANGE.name}: {key}", flush=True)
     judged: list[Judged] = []
     for mutant in evenly(mutants, given.seed)[: given.mutants]:
         if time.monotonic() > end:

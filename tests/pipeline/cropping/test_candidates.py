@@ -139,3 +139,71 @@ def test_every_photo_has_candidates_of_every_shape(name: str, size: tuple[int, i
     assert (found[:, 2] <= width).all()
     assert (found[:, 3] <= height).all()
     assert (found[:, 2:] > found[:, :2]).all()
+
+
+def counts_by_width(boxes: np.ndarray) -> dict[int, int]:
+    widths, counts = np.unique(boxes[:, 2] - boxes[:, 0], return_counts=True)
+    return dict(zip(widths.astype(int).tolist(), counts.tolist(), strict=True))
+
+
+def test_positions_of_each_size_by_hand() -> None:
+    """Steps of .06 of the side: 900 px have 700 to travel, so 1 + ceil(700 / 54) = 14 places.
+
+    Of 567 px 32 x 11 would be over 48, so both are shrunk by the root of 48 / 352: 11 x 4.
+    """
+    boxes = candidates.for_ratio(1600, 900, "1:1")
+    assert counts_by_width(boxes) == {
+        900: 14, 860: 32, 819: 16 * 2, 774: 15 * 3, 720: 13 * 3, 648: 12 * 3, 567: 11 * 4,
+    }  # fmt: skip
+    first = boxes[:14]
+    assert first[:, 1].tolist() == [0.0] * 14
+    assert first[:, 0].tolist() == [round(700 * k / 13) for k in range(14)]
+    second = boxes[14:16]  # y fastest
+    assert second.tolist() == [[0, 0, 860, 860], [0, 40, 860, 900]]
+
+
+def test_dense_lists_by_hand() -> None:
+    """200 x 100: of 40 px 161 x 61 places at 1 px would be over 400: 32 x 12. Of 100 px 41."""
+    shape = parse_shape("1:1")
+    boxes = candidates.dense_for_shape(200, 100, shape)
+    counts = counts_by_width(boxes)
+    assert sorted(counts) == [*range(40, 101, 5)]
+    assert (counts[40], counts[100]) == (32 * 12, 41)
+    largest = candidates.largest_for_shape(200, 100, shape)
+    assert counts_by_width(largest) == {100: 41}
+    assert largest[:2].tolist() == [[0, 0, 100, 100], [2, 0, 102, 100]]  # 2.5 to even
+    free = candidates.dense_for_shape(40, 30, parse_shape("free"))
+    ratios = (free[:, 2] - free[:, 0]) / (free[:, 3] - free[:, 1])
+    assert ratios.min() == pytest.approx(0.5, abs=0.05)
+    assert ratios.max() == pytest.approx(2, abs=0.2)
+
+
+def test_a_single_place_is_the_middle() -> None:
+    """Where only one place is left, it is the middle, rounded down."""
+    assert candidates._spread(5, 1).tolist() == [2]
+    assert candidates._spread(6, 3).tolist() == [0, 3, 6]
+    assert candidates._spread(5, 3).tolist() == [0, 2, 5]  # 2.5 to even
+
+
+def test_the_free_list_by_ratio() -> None:
+    """A photo of 3:1 has boxes of the seven ratios, and of its own held at 2."""
+    free = candidates.for_free(600, 200)
+    sides = free[:, 2:] - free[:, :2]
+    full = {tuple(side) for side in sides.tolist() if side[1] == 200}
+    assert full == {(600, 200), (100, 200), (133, 200), (150, 200), (200, 200), (267, 200),
+                    (300, 200), (400, 200)}  # fmt: skip
+    heights = {round(side[1]) for side in sides.tolist() if side[0] == 2 * side[1]}
+    assert heights == {200, 186, 172, 158, 144, 128}
+    tall = candidates.for_free(200, 600)
+    assert {tuple(s) for s in (tall[:, 2:] - tall[:, :2]).tolist() if s[0] == 200} >= {
+        (200, 600), (200, 400),
+    }  # fmt: skip
+
+
+def test_the_largest_crop_is_exact() -> None:
+    assert candidates.largest(640, 480, 16 / 9) == (640, 360)
+    assert candidates.largest(640, 480, 1) == (480, 480)
+    assert candidates.largest(640, 480, 0.5) == (240, 480)
+    for width, height in ((0, 1), (1, 0)):
+        with pytest.raises(UsageError, match=f"at least 1 × 1 pixels, got {width} × {height}"):
+            candidates.largest(width, height, 1)
