@@ -1,5 +1,6 @@
 """A channel is a list of versions: each change is a new one, and one writer of each wins."""
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,12 @@ def test_of_two_writers_of_one_version_one_wins_and_the_other_comes_after(store:
     assert read_channel(store, "web").runs == ("b", "faster", "a")
 
 
-def test_a_thousand_nights(store: Store) -> None:
-    """Few requests to read, and small versions; the list is right after 1,000 changes."""
+def test_a_thousand_nights() -> None:
+    """Few requests to read, and small versions; the list is right after 1,000 changes.
+
+    In memory: a folder would sync each of 1,000 files to the disk.
+    """
+    store = open_store(f"memory://{uuid.uuid4().hex}")
     for night in range(1000):
         put(store, f"{night:020x}")
     before = store.requests.copy()
