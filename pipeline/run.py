@@ -7,6 +7,7 @@ counts once, and a run that dies goes on where its records end.
 
 import logging
 import os
+import re
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -41,6 +42,11 @@ from pipeline.stages.read import read_decode
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job, missing_wall
+
+# What Ray Data appends to the message of an exception, about its own settings.
+RAY_ADVICE = re.compile(
+    r"To change retry |This looks like an AWS |Failed to .* after \d+/\d+ attempt"
+)
 
 
 def crop_bucket(settings: Settings, log: Log) -> Ending:
@@ -188,9 +194,10 @@ def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[Task
 
 
 def _cause(error: RayError) -> str:
-    """The last line of Ray's message about a failure: the exception that a worker raised."""
+    """The exception that a worker raised: the last line of Ray's message but for Ray's advice."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    said = [line for line in lines if not RAY_ADVICE.match(line.strip())] or lines
+    return said[-1] if said else type(error).__name__
 
 
 class TaskNumbers(ray.data.Datasource):  # type: ignore[misc]

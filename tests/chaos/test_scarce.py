@@ -66,11 +66,13 @@ def fill(place: Path) -> None:
 
 
 def monitor_kills(head: RayHead) -> int:
-    """How often the memory monitor of this head's raylet has ended a worker."""
+    """How often the memory monitor of this head's raylet has ended a worker, by its log."""
     port = head.address.rpartition(":")[2]
-    logs = [path.parent for path in Path("/tmp").glob("ray*/session_*/logs/raylet.out")]
-    texts = [path.read_text(errors="replace") for log in logs for path in log.glob("*raylet*.out")]
-    return sum(text.count("memory usage threshold") for text in texts if f":{port}" in text)
+    for logs in Path("/tmp").glob("ray*/session_2*/logs"):
+        texts = [path.read_text(errors="replace") for path in logs.glob("raylet*.*")]
+        if any(f":{port}" in text for text in texts):
+            return sum(text.count("exceeds the memory usage threshold") for text in texts)
+    return 0
 
 
 def check_whole(output: Path, photos: Path, allowed: frozenset[str] = frozenset({"ok"})) -> str:
@@ -108,26 +110,19 @@ def test_the_disk_of_the_output_is_full(
     )  # fmt: skip
 
 
-def test_the_disk_of_the_notes_is_full(
+def test_the_folder_of_temporary_files_is_full(
     tree: Path, tmp_path: Path, small_disk: Path, record_property: Record
 ) -> None:
+    """Workers keep notes there, on which photo they are at: they find another folder."""
     write_scenes(tmp_path / "in", 6)
-    filler = small_disk / "filler"
-    filler.write_bytes(bytes((1 << 20) - 4096))
     arguments = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out"), *PATIENT]
+    fill(small_disk)
     with ray_head(tmp_path, {**WORKERS, "TMPDIR": str(small_disk)}, cpus=2) as head:
-        fill(small_disk)
         code, told = finish(start(tree, head, *arguments))
-        assert code == 1
-        assert NO_SPACE in told[-1]["message"], told[-1]
-        filler.unlink()
-        code, again = finish(start(tree, head, *arguments))
-    assert code == 0, again
+    assert code == 0, told[-3:]
+    assert [*small_disk.iterdir()] == [small_disk / "rest"]
     rows = check_whole(tmp_path / "out", tmp_path / "in")
-    record_property(
-        "figures", f"ended with 1 and '{told[-1]['message']}'; with room the same command "
-        f"finished: {rows}",
-    )  # fmt: skip
+    record_property("figures", f"TMPDIR has no byte left: the job finished: {rows}")
 
 
 def test_a_task_is_larger_than_the_object_store(
@@ -163,6 +158,7 @@ def test_workers_are_killed_for_lack_of_memory(
     spare = 1 << 30  # less than what the job's workers need together
     limit = 1 - (memory.available - spare) / memory.total
     scarce = {"RAY_memory_monitor_refresh_ms": "100", "RAY_memory_usage_threshold": f"{limit:.4f}"}
+    scarce["RAY_BACKEND_LOG_LEVEL"] = "info"  # so that the monitor says what it does
     with ray_head(tmp_path, {**WORKERS, **scarce}, cpus=2) as head:
         driver = start(tree, head, *arguments)
         try:

@@ -3,9 +3,10 @@
 from typing import NoReturn
 
 import pytest
+from ray.exceptions import RayError
 
 from pipeline.errors import LedgerError
-from pipeline.run import ClusterShares, share_out, start_ray
+from pipeline.run import ClusterShares, _cause, share_out, start_ray
 from pipeline.settings import RunningSettings
 
 MANY = 10_000  # tasks
@@ -75,3 +76,23 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.Mon
     monkeypatch.setattr("ray.init", refused)
     with pytest.raises(LedgerError, match=r"Ray does not start: nobody at 10\.0\.0\.1:6379"):
         start_ray(RunningSettings(), 1)
+
+
+ADVICE = (
+    "Failed to map after 1/1 attempts (total backoff 0.0s).\n"
+    "To change retry attempts, backoff, or which errors are retried, configure "
+    "`ray.data.DataContext.get_current()` if you believe this to be transient."
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "cause"),
+    [
+        ("ray::map()\n  File x\nOSError: [Errno 28] No space left on device", None),
+        (f"ray::map()\nOSError: [Errno 28] No space left on device\n{ADVICE}\n\n", None),
+        (ADVICE, ADVICE.splitlines()[-1]),
+        ("", "RayError"),
+    ],
+)
+def test_a_failure_is_told_by_what_the_worker_raised(told: str, cause: str | None) -> None:
+    assert _cause(RayError(told)) == (cause or "OSError: [Errno 28] No space left on device")
