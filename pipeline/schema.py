@@ -13,6 +13,9 @@ ANIMATED_SKIPPED = "skipped_animated"
 LEFT_OUT = frozenset({ANIMATED_SKIPPED})  # statuses without crops that a setting asked for
 
 BOX = pa.list_(pa.float32(), 4)  # x0, y0, x1, y1
+# The same where it may be null: Arrow before 26 and polars cannot read a Parquet file with a null
+# in a list of fixed length.
+BOX_OR_NULL = pa.list_(pa.float32())
 
 # Who made a row. Filled in where a task is committed; null in old runs.
 MADE = (
@@ -66,7 +69,9 @@ IMAGES = pa.schema(
         pa.field("kind", pa.string()),  # photo, text-heavy, screenshot, animated, long
         pa.field("frames", pa.int32()),  # in the file; 1: a still picture
         pa.field("complete", pa.float32()),  # share of the rows that could be decoded, 0..1
-        pa.field("content", BOX),  # the part there, inside uniform borders; null: the whole photo
+        pa.field(
+            "content", BOX_OR_NULL
+        ),  # the part there, inside uniform borders; null: the whole photo
         pa.field("focus_x", pa.float32()),  # 0..1 of the width; null: no gaze map, nobody's word
         pa.field("focus_y", pa.float32()),  # ... of the height
         pa.field("focus_source", pa.string()),  # gaze: peak of the gaze map; list; override

@@ -25,7 +25,7 @@ LATER_OF_IMAGES = {
     "kind": pa.string(),
     "override": pa.string(),
     "skipped": pa.list_(schema.SKIPPED),
-    "content": schema.BOX,
+    "content": schema.BOX_OR_NULL,
 }
 LATER_OF_CROPS = {"verdict": pa.string(), "reason": pa.string(), "confidence": pa.float32()}
 
