@@ -13,7 +13,7 @@ SEED ?= 1
 ROOMS ?=
 PARTS ?=
 
-.PHONY: setup demo test test-slow test-chaos test-gpu nightly mutants check bench docs clean
+.PHONY: setup demo test test-slow test-chaos test-gpu nightly mutants check bench gpu-proof docs clean
 
 setup: $(VENV)/installed
 
@@ -57,6 +57,10 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# The Python that has torch with CUDA there; WHEELS=folder brings what it lacks. No network.
+gpu-proof:
+	$(PYTHON) -m tests.gpu_proof $(if $(WHEELS),--wheels "$(WHEELS)")
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --quiet

@@ -1,0 +1,39 @@
+"""Step `arithmetic`: what the figures of the other steps mean for machines of other sizes."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.gpu_proof.timing import Row, read, told, write
+
+CORES = (8, 16, 32)
+
+
+def run(device: str, photos: Path, document: Path) -> None:
+    """Write photos a second of the cores, and the share of the GPU that these would keep busy."""
+    found = read(document)
+    stages = {row["what"]: row for row in found["stages"]}
+    decode_ms, encode_ms = (cpu_ms(stages, name) for name in ("decode", "encode six webp"))
+    worker = found["worker"]
+    fastest = min(worker["rows"], key=lambda row: float(row["cpu_ms"]))
+    choose_ms, gpu_ms = float(fastest["cpu_ms"]), worker.get("gpu_busy_ms_a_photo")
+    rows: list[Row] = []
+    whole = decode_ms + choose_ms + encode_ms
+    ways = {
+        "all on the cores but the networks": whole,
+        "JPEG decoded on the GPU": whole - decode_ms,
+        "JPEG decoded and encoded on the GPU": choose_ms,
+    }
+    for way, ms in ways.items():
+        for cores in CORES:
+            a_second = 1000 * cores / ms
+            row: Row = {"way": way, "cores": cores, "cpu_ms_a_photo": round(ms, 1)}
+            row["photos_a_second"] = round(a_second)
+            if gpu_ms:
+                row["gpu_busy_percent"] = round(100 * a_second * gpu_ms / 1000, 1)
+            told(row, rows)
+    write(document, "arithmetic", rows)
+
+
+def cpu_ms(stages: dict[str, Any], name: str) -> float:
+    """CPU milliseconds of a stage while all cores are busy."""
+    return float(stages[name]["cpu_ms_beside_others"])

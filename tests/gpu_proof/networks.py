@@ -1,0 +1,72 @@
+"""Step `networks`: detector and backbone alone; what a GPU could do if it were always fed."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.detectors.embedded import EmbeddedDetector
+from s2cnet import load_model
+from s2cnet.fast.folded import fold_backbone
+from s2cnet.recording import Recorded
+from tests.gpu_proof.timing import Row, milliseconds, told, write
+
+SIZES = {"detector": (288, 288), "backbone": (256, 384)}
+BATCHES = (1, 8, 32, 128)
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
+KINDS = (torch.float32, torch.float16)
+
+
+def run(device: str, photos: Path, document: Path) -> None:
+    """Write milliseconds a photo of each network, by batch, precision and memory layout."""
+    rows: list[Row] = []
+    torch.backends.cudnn.allow_tf32 = False  # as the product
+    few = device == "cpu"
+    with torch.inference_mode():
+        for layout in list(LAYOUTS)[: 1 if few else None]:
+            for kind in KINDS[: 1 if few else None]:
+                # cuDNN begins with 3 s for each size in channels last: two of them tell enough.
+                some = BATCHES if layout == "contiguous" else BATCHES[:3:2]
+                for batch in some[: 1 if few else None]:
+                    for name, network in networks(device).items():
+                        row = {"network": name, "layout": layout, "precision": str(kind)[6:]}
+                        times = measure(network, name, batch, kind, LAYOUTS[layout], device)
+                        told({**row, "batch": batch, **times}, rows)
+    write(document, "networks", rows)
+
+
+def networks(device: str) -> dict[str, nn.Module]:
+    """Both networks on a device, in evaluation mode."""
+    model = load_model("starter", device=device).eval()
+    return {
+        "detector": EmbeddedDetector(device)._module,
+        "backbone": fold_backbone(model.backbone),
+    }
+
+
+def measure(
+    network: nn.Module,
+    name: str,
+    batch: int,
+    kind: torch.dtype,
+    layout: torch.memory_format,
+    device: str,
+) -> Row:
+    """Milliseconds a photo as launched kernel by kernel and, of one photo, as a CUDA graph."""
+    network = network.to(kind).to(memory_format=layout)
+    images = torch.rand(batch, 3, *SIZES[name], device=device, dtype=kind)
+    images = images.contiguous(memory_format=layout)
+    rounds = 3 if device == "cpu" else 10
+    call: Callable[[], object] = partial(network, images)
+    times = {"ms_a_photo": round(milliseconds(call, rounds) / batch, 3)}
+    if batch == 1:
+        recorded = Recorded(partial(as_list, network))
+        times["ms_as_graph"] = milliseconds(partial(recorded, images), rounds)
+    return times
+
+
+def as_list(network: nn.Module, images: Tensor) -> list[Tensor]:
+    """A network's output as `Recorded` wants it."""
+    return [network(images)]

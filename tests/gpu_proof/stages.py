@@ -1,0 +1,94 @@
+"""Step `stages`: decoding and encoding on one core and on all, and by the GPU's JPEG engine."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.photo.decode import decode
+from pipeline.photo.thumbnail import cut, encode, thumbnail_size
+from pipeline.shapes import parse_shapes
+from tests.gpu_proof.timing import Row, milliseconds, told, write
+
+SHAPES = parse_shapes("1:1,4:3,16:9,9:16,3:4,circle")
+SIDE = 512  # of a thumbnail
+FORMATS = ("webp", "jpeg")
+BATCH = 32
+
+
+def run(device: str, photos: Path, document: Path) -> None:
+    """Write CPU milliseconds a photo, photos a second on all cores, and the GPU's figures."""
+    files = [str(path) for path in sorted(photos.iterdir())]
+    rows: list[Row] = []
+    work: dict[str, Callable[[str], float]] = {"decode": decoded}
+    work |= {f"encode six {name}": partial(encoded, format=name) for name in FORMATS}
+    for name, call in work.items():
+        alone = [call(file) for file in files[:40]]
+        told(
+            {
+                "what": name,
+                "cpu_ms_a_photo": round(1000 * sum(alone) / len(alone), 2),
+                **on_all_cores(call, files),
+            },
+            rows,
+        )
+    if device == "cuda":
+        rows += on_gpu(files)
+    write(document, "stages", rows)
+
+
+def decoded(file: str) -> float:
+    """CPU seconds of decoding a photo, without the child process."""
+    start = time.thread_time()
+    decode(Path(file).read_bytes())
+    return time.thread_time() - start
+
+
+def encoded(file: str, format: str) -> float:
+    """CPU seconds of cutting and encoding six thumbnails of a decoded photo."""
+    photo = decode(Path(file).read_bytes())
+    start = time.thread_time()
+    for shape in SHAPES:
+        ratio = shape.ratio or 1.0
+        width = min(photo.width_px, photo.height_px * ratio)
+        box_px = (0.0, 0.0, width, width / ratio)
+        pixels = cut(photo, box_px, thumbnail_size(shape, box_px, SIDE))
+        encode(pixels, format, circle=shape.is_circle)
+    return time.thread_time() - start
+
+
+def on_all_cores(call: Callable[[str], float], files: Sequence[str]) -> dict[str, Any]:
+    """What a photo costs while every core is busy, and photos a second of all of them."""
+    cores = os.cpu_count() or 1
+    many = [files[i % len(files)] for i in range(max(len(files), 24 * cores))]
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+        list(pool.map(call, many[:cores]))  # imports
+        spent = list(pool.map(call, many, chunksize=4))
+    each_s = sum(spent) / len(spent)
+    return {
+        "cpu_ms_beside_others": round(1000 * each_s, 2),
+        "photos_a_second": round(cores / each_s, 1),
+    }
+
+
+def on_gpu(files: Sequence[str]) -> list[Row]:
+    """nvJPEG through torchvision: decoding whole photos, encoding 512-pixel thumbnails."""
+    from torchvision.io import decode_jpeg, encode_jpeg
+
+    rows: list[Row] = []
+    data = [torch.frombuffer(bytearray(Path(f).read_bytes()), dtype=torch.uint8) for f in files]
+    some = data[:BATCH]
+    ms = milliseconds(lambda: decode_jpeg(some, device="cuda"), 5) / len(some)
+    told({"what": "decode whole photos by nvJPEG", "ms_a_photo": round(ms, 3)}, rows)
+    thumbnails = [
+        torch.randint(0, 256, (3, 384, 512), dtype=torch.uint8, device="cuda") for _ in range(BATCH)
+    ]
+    ms = 6 * milliseconds(lambda: encode_jpeg(thumbnails, quality=85), 5) / BATCH
+    told({"what": "encode six JPEG thumbnails by nvJPEG", "ms_a_photo": round(ms, 3)}, rows)
+    return rows
