@@ -43,10 +43,8 @@ from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job, missing_wall
 
-# What Ray Data appends to the message of an exception, about its own settings.
-RAY_ADVICE = re.compile(
-    r"To change retry |This looks like an AWS |Failed to .* after \d+/\d+ attempt"
-)
+# A line of a traceback that names an exception. Ray wraps it in its own, and adds advice.
+RAISED = re.compile(r"(?!ray[.:])(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b(?:: |$)")
 
 
 def crop_bucket(settings: Settings, log: Log) -> Ending:
@@ -194,10 +192,10 @@ def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[Task
 
 
 def _cause(error: RayError) -> str:
-    """The exception that a worker raised: the last line of Ray's message but for Ray's advice."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    said = [line for line in lines if not RAY_ADVICE.match(line.strip())] or lines
-    return said[-1] if said else type(error).__name__
+    """The exception that a worker raised: the last one in Ray's message that is not Ray's own."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    raised = [line for line in lines if RAISED.match(line)]
+    return (raised or lines or [type(error).__name__])[-1]
 
 
 class TaskNumbers(ray.data.Datasource):  # type: ignore[misc]
