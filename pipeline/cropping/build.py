@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.detectors import make_detector
 from pipeline.errors import SettingError, UsageError
-from pipeline.settings import CroppingSettings, Settings
+from pipeline.settings import CroppingSettings, RunningSettings, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from pipeline.cropping.sources import ObjectSource
     from s2cnet import FastS2CNet, S2CNet
     from s2cnet.fast import Precision
+    from s2cnet.onnx import Runtime
 
 DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 EMBEDDED, GIVEN = "embedded", "boxes"  # of `--detector`
 SEARCH, RANK_BY = CroppingSettings.search, CroppingSettings.rank_by
+RUNTIME = RunningSettings.runtime
 REVIEW_BELOW = CroppingSettings.review_below
 COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
 
@@ -80,12 +82,43 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
     return Weights("file", sha256, uri=weights)
 
 
+def choose_runtime(asked: str, device: "str | torch.device", compiles: bool = False) -> "Runtime":
+    """What runs the networks on a device that `choose_device` has resolved.
+
+    asked: "auto" is onnxruntime on a CPU where it is installed, else torch.
+    compiles: the user wants torch's compiled code, so that "auto" is torch.
+
+    Raises SettingError where onnxruntime is asked for and missing, or the device is no CPU.
+    """
+    from s2cnet.onnx import has_onnxruntime
+
+    on_cpu = str(device) == "cpu"
+    if asked == "onnxruntime":
+        if not on_cpu:
+            raise SettingError("runtime", f"onnxruntime is for CPUs, and the device is {device}")
+        if not has_onnxruntime():
+            raise SettingError(
+                "runtime",
+                "onnxruntime needs packages that are not installed: "
+                "pip install 's2cnet-thumbnails[onnx]'",
+            )
+        return "onnxruntime"
+    if asked not in ("auto", "torch"):
+        raise SettingError("runtime", f"is auto, torch or onnxruntime, not {asked!r}")
+    takes_onnxruntime = asked == "auto" and on_cpu and not compiles and has_onnxruntime()
+    return "onnxruntime" if takes_onnxruntime else "torch"
+
+
 def make_source(
-    spec: str = EMBEDDED, device: "str | torch.device" = "cpu", cache: Path | None = None
+    spec: str = EMBEDDED,
+    device: "str | torch.device" = "cpu",
+    cache: Path | None = None,
+    runtime: "Runtime" = "torch",
 ) -> "ObjectSource":
     """The source of objects that a `--detector` string names (forms: `pipeline.detectors`).
 
     cache: folder where compiled networks are kept; None compiles nothing.
+    runtime: see `make_detector`.
 
     Raises UsageError for an unknown name or device and for missing or wrong weights, or
     CannotCompileError where `cache` is given and there is no compiler.
@@ -98,8 +131,8 @@ def make_source(
     if kind == GIVEN:
         return GivenSource(GivenBoxes(folder or None))
     if spec == EMBEDDED:
-        return SmallInputSource(EmbeddedDetector(device, cache))
-    return DetectorSource(make_detector(spec, device, cache))
+        return SmallInputSource(EmbeddedDetector(device, cache, runtime))
+    return DetectorSource(make_detector(spec, device, cache, runtime))
 
 
 def assemble(
@@ -149,11 +182,13 @@ def make_engine(
     rules: "GuardRules | None" = None,
     kinds: "KindRules | None" = None,
     cache: Path | None = None,
+    runtime: "Runtime" = "torch",
 ) -> "CropEngine":
     """The engine with the pinned network and the named detector on one device.
 
     rules, kinds: see `assemble`.
     cache: folder where compiled networks are kept; None compiles nothing.
+    runtime: what runs the detector and the backbone on a CPU.
 
     Raises what `make_source` and `assemble` raise, and WeightsError.
     """
@@ -165,17 +200,17 @@ def make_engine(
     chosen = choose_device(device)
     if chosen.type == "cuda" and precision == "float32":
         torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
-    source = make_source(detector, chosen, cache)
-    network = FastS2CNet(weights.load(chosen), precision, cache)
+    source = make_source(detector, chosen, cache, runtime)
+    network = FastS2CNet(weights.load(chosen), precision, cache, runtime)
     return assemble(network, source, chosen, search, rank_by, rules, kinds)
 
 
 def engine_of(
     settings: Settings, weights: Weights, device: str, images: Callable[[], int]
 ) -> "CropEngine":
-    """A job's engine, compiled as `compile` says. images: how many the run has.
+    """A job's engine, run and compiled as its settings say. images: how many the run has.
 
-    Raises UsageError where it is to be compiled and can't be.
+    Raises SettingError where the runtime is missing or the networks can't be compiled.
     """
     from pipeline.cropping.decide import GuardRules
     from pipeline.cropping.kind_rules import KindRules
@@ -185,8 +220,9 @@ def engine_of(
     rules = GuardRules(asked.guarded, asked.ways, asked.areas, asked.review_below)
     kinds = KindRules(asked.long_photos, asked.text_heavy)
     how = (asked.search, asked.rank_by, asked.precision, rules, kinds)
-    make = partial(make_engine, weights, settings.input.detector, device, *how)
     wanted = settings.running.compile == "on"
+    runtime = choose_runtime(settings.running.runtime, device, compiles=wanted)
+    make = partial(make_engine, weights, settings.input.detector, device, *how, runtime=runtime)
     # On a GPU nothing is compiled: recording a CUDA graph pays from the second photo of its size.
     pays = device != "cpu" or images() >= COMPILE_FROM
     if wanted or (settings.running.compile == "auto" and pays):

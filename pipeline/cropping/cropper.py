@@ -20,7 +20,9 @@ from pipeline.cropping.build import (
     EMBEDDED,
     RANK_BY,
     REVIEW_BELOW,
+    RUNTIME,
     assemble,
+    choose_runtime,
     choose_weights,
     make_source,
 )
@@ -85,6 +87,7 @@ class Cropper:
         borders: Literal["trim", "keep"] = "trim",
         long_photos: LongRule = LONG,
         text_heavy: TextRule = TEXT,
+        runtime: Literal["auto", "torch", "onnxruntime"] = RUNTIME,
     ) -> None:
         """Load the network and the detector.
 
@@ -99,9 +102,11 @@ class Cropper:
         review_below: a crop with less confidence has the verdict "review"; 0 for none.
         borders, long_photos, text_heavy: what is done with uniform borders, photos beyond 1:2.5 and
             pages of text, as in `crop_bucket.py`; docs/KINDS.md explains them.
+        runtime: what runs the networks on a CPU; "auto" takes onnxruntime where it is installed.
 
-        Raises UsageError for an unknown detector, device or `rank_by` and for guards that make no
-        sense, or WeightsError where the weights don't fit the network.
+        Raises UsageError for an unknown detector, device, `rank_by` or runtime, for a runtime that
+        is not there and for guards that make no sense, or WeightsError where the weights don't fit
+        the network.
         """
         from pipeline.cropping.decide import GuardRules
         from pipeline.cropping.sources import DetectorSource
@@ -110,18 +115,18 @@ class Cropper:
 
         rules = GuardRules.read(guards, fallback, safe_areas, review_below)
         chosen = choose_device(device)
+        runs = choose_runtime(runtime, chosen)
         if isinstance(weights, Mapping):
             network = load_model(weights, device=chosen)
         else:
             network = choose_weights(str(weights or DEFAULT)).load(chosen)
         if detector is None or isinstance(detector, str):
-            source = make_source(detector or EMBEDDED, chosen)
+            source = make_source(detector or EMBEDDED, chosen, runtime=runs)
         else:
             source = DetectorSource(detector)
         kinds = KindRules(long_photos, text_heavy)
-        self._engine = assemble(
-            FastS2CNet(network), source, chosen, rank_by=rank_by, rules=rules, kinds=kinds
-        )
+        fast = FastS2CNet(network, runtime=runs)
+        self._engine = assemble(fast, source, chosen, rank_by=rank_by, rules=rules, kinds=kinds)
         self._trims = borders == "trim"
 
     def crop(

@@ -27,6 +27,7 @@ from pipeline.detectors.subject_network import MULTIPLE, SubjectNetwork
 from pipeline.device import choose_device
 from s2cnet.aot import DynamicDim, load_or_compile
 from s2cnet.layout import layout_for
+from s2cnet.onnx import OnnxModule, Runtime
 from s2cnet.recording import Recorded
 
 GPU_BATCH = 32
@@ -35,7 +36,7 @@ AREA = 288 * 288
 SHORTEST, LONGEST = 64, 640
 """Bounds of its sides: a panorama is squeezed rather than read as a line."""
 
-Forward = Callable[[torch.Tensor], torch.Tensor]  # `SubjectNetwork`, perhaps compiled
+Forward = Callable[[torch.Tensor], torch.Tensor]  # `SubjectNetwork`, in whatever form it runs
 
 
 class EmbeddedDetector:
@@ -43,8 +44,13 @@ class EmbeddedDetector:
 
     name = "embedded"
 
-    def __init__(self, device: str | torch.device = "cpu", cache: Path | None = None) -> None:
-        """device, cache: see `make_detector`. Raises UsageError, CannotCompileError."""
+    def __init__(
+        self,
+        device: str | torch.device = "cpu",
+        cache: Path | None = None,
+        runtime: Runtime = "torch",
+    ) -> None:
+        """device, cache, runtime: see `make_detector`. Raises UsageError, CannotCompileError."""
         self.identity, state = _packaged_weights()
         self._device = choose_device(device)
         self.batch = batch_for(self._device, GPU_BATCH)
@@ -52,7 +58,9 @@ class EmbeddedDetector:
         self._module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
         self._module.eval().to(self._device).to(memory_format=layout_for(self._device))
         self._network: Forward = self._module
-        if cache is not None:
+        if runtime == "onnxruntime" and self._device.type == "cpu":
+            self._network = OnnxModule(self._module)
+        elif cache is not None:
             self.compile(cache)
 
     def compile(self, folder: Path) -> None:

@@ -15,14 +15,20 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+    from s2cnet.onnx import Runtime
+
 
 def make_detector(
-    spec: str, device: str | torch.device = "cpu", cache: Path | None = None
+    spec: str,
+    device: str | torch.device = "cpu",
+    cache: Path | None = None,
+    runtime: Runtime = "torch",
 ) -> Detector:
     """Make the detector that a `--detector` string names (forms: see `pipeline.detectors`).
 
     device: by the rule of `pipeline.device`.
     cache: folder of compiled networks, see `s2cnet.aot`; None compiles nothing.
+    runtime: what runs the embedded detector on a CPU; the others are run by torch.
 
     Raises UsageError for an unknown name or device, and for missing or wrong weights; the message
     says what to do. Raises CannotCompileError where `cache` is given and there is no compiler.
@@ -31,7 +37,7 @@ def make_detector(
     if kind == "embedded" and not rest:
         from pipeline.detectors.embedded import EmbeddedDetector
 
-        return EmbeddedDetector(device, cache)
+        return EmbeddedDetector(device, cache, runtime)
     if kind == "boxes":
         from pipeline.detectors.given_boxes import GivenBoxes
 

@@ -183,11 +183,16 @@ class RunningSettings:
     read_threads: int = option(
         8, "photos of a task that are read at once", placeholder="PHOTOS", least=1
     )
+    runtime: Literal["auto", "torch", "onnxruntime"] = option(
+        "auto",
+        "what runs the detector and the backbone on a CPU: `auto` is onnxruntime where it is "
+        "installed, in half of torch's time; scores agree within 1e-5",
+    )
     compile: Literal["auto", "on", "off"] = option(
         "auto",
-        "compile the networks ahead of time, about a minute on each machine and once: `auto` does "
-        "for runs of 10,000 photos and more where there is a C++ compiler; on a GPU CUDA graphs "
-        "are recorded instead, unless `off`",
+        "compile the networks that torch runs ahead of time, a minute on each machine, once: "
+        "`auto` does for runs of 10,000 photos and more where there is a C++ compiler; on a GPU "
+        "CUDA graphs are recorded instead, unless `off`",
     )
     image_timeout_s: float = option(
         60.0,

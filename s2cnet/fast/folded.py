@@ -24,6 +24,7 @@ from s2cnet.network.graph import GraphTransformer, Relations
 from s2cnet.network.heads import AllNodesHead, CropNodeHead
 from s2cnet.network.nodes import Embedding
 from s2cnet.network.s2cnet import S2CNet
+from s2cnet.onnx import OnnxModule, Runtime
 
 # The feed-forwards are most of the work and the least sensitive to rounding: on a CPU they alone
 # are computed in the precision that is asked for.
@@ -51,7 +52,10 @@ class FoldedNetwork:
 
 
 def fold(
-    network: S2CNet, precision: Precision = "float32", cache: Path | None = None
+    network: S2CNet,
+    precision: Precision = "float32",
+    cache: Path | None = None,
+    runtime: Runtime = "torch",
 ) -> FoldedNetwork:
     """Copy and rearrange a network's weights. Arguments and errors as of `FastS2CNet`."""
     if precision not in TYPES:
@@ -64,7 +68,7 @@ def fold(
         return FoldedNetwork(
             config=network.config,
             kind=TYPES[precision],
-            backbone=_inference_backbone(network.backbone, TYPES[precision], cache),
+            backbone=_inference_backbone(network.backbone, TYPES[precision], cache, runtime),
             embedding=embedding,
             relations=copy.deepcopy(network.relations),
             transformer=transformer,
@@ -79,10 +83,14 @@ def fold(
 
 
 def _inference_backbone(
-    backbone: Backbone, kind: torch.dtype, cache: Path | None
+    backbone: Backbone, kind: torch.dtype, cache: Path | None, runtime: Runtime
 ) -> Callable[[Tensor], Tensor]:
     device = backbone.reduce.weight.device
     folded: nn.Module = fold_backbone(backbone)
+    if runtime == "onnxruntime":
+        if device.type != "cpu":
+            raise ValueError(f"onnxruntime is for CPUs, and the network is on {device}")
+        return OnnxModule(folded)
     if device.type == "cuda" and kind != torch.float32:
         folded = HalfPrecision(folded, kind)
     return folded if cache is None else compile_backbone(folded, device, cache)

@@ -1,5 +1,7 @@
 """The backbone, formula (1): three stages of a torchvision network, joined at stride 16."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,13 +39,13 @@ class Backbone(nn.Module):
         stride8 = self.stage3(images)
         stride16 = self.stage4(stride8)
         stride32 = self.stage5(stride16)
-        size = list(stride16.shape[-2:])
+        size = stride16.shape[-2:]
         # The published network halves the share of the coarsest map.
         joined = [resize_aligned(stride8, size), stride16, 0.5 * resize_aligned(stride32, size)]
         reduced: Tensor = self.reduce(torch.cat(joined, dim=1))
         return reduced
 
 
-def resize_aligned(features: Tensor, size: list[int]) -> Tensor:
+def resize_aligned(features: Tensor, size: Sequence[int]) -> Tensor:
     """Resize features [B, C, h, w] to size (height, width), bilinear, corners aligned."""
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=True)

@@ -7,11 +7,19 @@ import pytest
 import safetensors.torch
 
 from pipeline.cropping import build
-from pipeline.cropping.build import COMPILE_FROM, choose_weights, engine_of, make_engine
+from pipeline.cropping.build import (
+    COMPILE_FROM,
+    choose_runtime,
+    choose_weights,
+    engine_of,
+    make_engine,
+)
+from pipeline.cropping.sources import SmallInputSource
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 from s2cnet import FastS2CNet, S2CNet, WeightsError, aot, to_published_state_dict
 from s2cnet.aot import CannotCompileError
+from s2cnet.onnx import OnnxModule
 
 UNTRAINED = choose_weights("untrained")
 
@@ -44,7 +52,7 @@ def test_small_runs_and_those_that_say_so_are_not_compiled(
 
 def test_a_large_run_without_a_compiler_says_so_and_goes_on(asked: list[Any]) -> None:
     with pytest.warns(RuntimeWarning, match="networks are not compiled: no C\\+\\+ compiler"):
-        engine = engine_of(Settings(), UNTRAINED, "cpu", lambda: COMPILE_FROM)
+        engine = engine_of(Settings.of(runtime="torch"), UNTRAINED, "cpu", lambda: COMPILE_FROM)
     assert asked
     assert type(engine.network) is FastS2CNet
 
@@ -78,8 +86,34 @@ def test_compiled_code_is_kept_where_the_user_says(
     seen: list[Any] = []
     monkeypatch.setattr(build, "make_engine", lambda *_, **named: seen.append(named))
     engine_of(Settings.of(compile="on"), UNTRAINED, "cpu", lambda: 1)
-    assert seen == [{"cache": aot.cache_folder()}]
+    assert seen == [{"cache": aot.cache_folder(), "runtime": "torch"}]
     assert aot.cache_folder() == tmp_path
+
+
+def test_onnxruntime_runs_the_networks_where_it_is_installed() -> None:
+    pytest.importorskip("onnxruntime")
+    engine = engine_of(Settings(), UNTRAINED, "cpu", lambda: COMPILE_FROM)
+    assert type(engine.network._encode.args[0].backbone) is OnnxModule  # type: ignore[attr-defined]
+    assert isinstance(engine.source, SmallInputSource)
+    assert type(engine.source.detector._network) is OnnxModule  # type: ignore[attr-defined]
+    assert Settings.of(runtime="torch").identity() == Settings().identity()
+
+
+def test_what_runs_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("s2cnet.onnx.has_onnxruntime", lambda: True)
+    assert choose_runtime("auto", "cpu") == "onnxruntime"
+    assert choose_runtime("auto", "cpu", compiles=True) == "torch"
+    assert choose_runtime("onnxruntime", "cpu", compiles=True) == "onnxruntime"
+    assert choose_runtime("torch", "cpu") == "torch"
+    assert choose_runtime("auto", "cuda:0") == "torch"
+    with pytest.raises(UsageError, match="runtime onnxruntime is for CPUs, and the device is cuda"):
+        choose_runtime("onnxruntime", "cuda")
+    with pytest.raises(UsageError, match="runtime is auto, torch or onnxruntime, not 'tvm'"):
+        choose_runtime("tvm", "cpu")
+    monkeypatch.setattr("s2cnet.onnx.has_onnxruntime", lambda: False)
+    assert choose_runtime("auto", "cpu") == "torch"
+    with pytest.raises(UsageError, match=r"pip install 's2cnet-thumbnails\[onnx\]'"):
+        choose_runtime("onnxruntime", "cpu")
 
 
 def test_unknown_names_list_the_known_ones() -> None:

@@ -1,4 +1,7 @@
-"""Compiled detectors: the same boxes, with torch's compiler (slow) or one that saves the graph."""
+"""Detectors in other forms: the same boxes.
+
+Compiled with torch's compiler (slow) or one that saves the graph, and run by ONNX Runtime.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +11,10 @@ import pytest
 import torch
 from torchvision import models
 
-from pipeline.detectors import make_detector
+from pipeline.detectors import Detections, make_detector
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.detectors.torchvision_models import TorchvisionDetector
+from s2cnet.onnx import OnnxModule
 from tests.support.odd_photos import scene
 
 PHOTOS = [scene(300, 200), scene(200, 260), scene(90, 900)]
@@ -20,7 +24,11 @@ def check(detector: EmbeddedDetector | TorchvisionDetector, folder: Path) -> Non
     plain = detector.detect(PHOTOS)
     detector.compile(folder)
     assert len(list(folder.glob("*.pt2"))) == 1
-    for before, after in zip(plain, detector.detect(PHOTOS), strict=True):
+    check_same(plain, detector.detect(PHOTOS))
+
+
+def check_same(plain: list[Detections], other: list[Detections]) -> None:
+    for before, after in zip(plain, other, strict=True):
         assert before.labels == after.labels
         np.testing.assert_allclose(after.boxes, before.boxes, atol=0.01)
         np.testing.assert_allclose(after.scores, before.scores, atol=1e-4)
@@ -37,6 +45,15 @@ def test_a_detector_is_made_compiled_where_a_folder_is_named(tmp_path: Path) -> 
     assert len(list(tmp_path.glob("*.pt2"))) == 1
     (before,), (after,) = (one.detect(PHOTOS[:1]) for one in (EmbeddedDetector(), compiled))
     assert before.labels == after.labels
+
+
+def test_onnxruntime(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    other = make_detector("embedded", cache=tmp_path, runtime="onnxruntime")
+    assert isinstance(other, EmbeddedDetector)
+    assert type(other._network) is OnnxModule
+    assert not list(tmp_path.iterdir()), "nothing is left to compile"
+    check_same(EmbeddedDetector().detect(PHOTOS), other.detect(PHOTOS))
 
 
 @pytest.mark.usefixtures("_compiler")

