@@ -58,8 +58,9 @@ class ReadError(CropError):
 class DecodeError(CropError):
     """The bytes are not a photo we accept.
 
-    Permanent: unsupported_format, too_large (bytes), too_many_pixels, truncated, corrupt, empty,
-    too_much_memory. Transient, since a busy machine can cause them: timeout, decoder_died.
+    Permanent: unsupported_format, too_large (bytes), too_many_pixels, too_many_scans, truncated,
+    corrupt, empty, too_much_memory. Transient, since a busy machine can cause them: timeout,
+    decoder_died.
     """
 
     stage = "decode"

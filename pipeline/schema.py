@@ -64,7 +64,7 @@ IMAGES = pa.schema(
         pa.field("format", pa.string()),  # jpeg, png, webp, gif, avif, heic
         pa.field("width_px", pa.int32()),  # after orientation
         pa.field("height_px", pa.int32()),
-        pa.field("orientation", pa.int8()),  # EXIF 1..8 as found, already applied
+        pa.field("orientation", pa.int8()),  # how it was turned, as EXIF counts: 1..8
         pa.field("objects", pa.list_(OBJECT)),  # of the detector or the list, best first
         pa.field("kind", pa.string()),  # photo, text-heavy, screenshot, animated, long
         pa.field("frames", pa.int32()),  # in the file; 1: a still picture

@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from pipeline.errors import DecodeError
-from pipeline.photo.decode import check_bytes, malformed_told, opened_picture, upright_srgb
+from pipeline.photo.decode import check_bytes, malformed_told
 from pipeline.photo.decoded import Photo
 from pipeline.photo.formats import sniff
 from pipeline.photo.frames import frame_count
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.opening import frame_box, opened_picture
+from pipeline.photo.planes import upright
+from pipeline.photo.view import view_size
 
 LONGEST_MS, MOST_PLAYS = 65_535, 65_535  # of a frame, of an animation: 2 bytes in most formats
+_TO_BACKGROUND = 2  # of a GIF's frame: its part of the canvas is cleared after it
 MOST_VIEW_PIXELS = 48_000_000  # of all frames together; larger views are reduced further
 
 
@@ -40,7 +44,7 @@ class Animation:
         """Each frame as a photo. photo: the first frame, as it was decoded before."""
         alphas = [None] * len(self.views) if self.alphas is None else list(self.alphas)
         return [
-            replace(photo, pixels=view, alpha=alpha)
+            replace(photo, pixels=view, alpha=alpha, wide=None, wide_space=None)
             for view, alpha in zip(self.views, alphas, strict=True)
         ]
 
@@ -75,20 +79,48 @@ def render_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered
     name = sniff(data)
     with malformed_told(data, name):
         opened = opened_picture(data, name, limits)
-        count = frame_count(opened, data, name)
-        check_frames(count, opened.size, limits)
-        side = min(view_side, _side_within(opened.size, count))
+        file = opened.image
+        count = frame_count(file, data, name)
+        check_frames(count, file.size, limits)
+        side = min(view_side, _side_within(file.size, count))
+        view_wh = view_size(file.size, side, MOST_VIEW_PIXELS / count)
         images, alphas, durations = [], [], []
-        first = 1 if getattr(opened, "default_image", False) else 0  # of an APNG: not a frame
+        first = 1 if getattr(file, "default_image", False) else 0  # of an APNG: not a frame
+        painted = _Painted()
         for index in range(first, first + count):
-            opened.seek(index)
-            opened.load()
-            image, alpha, _ = upright_srgb(opened, name, side)
-            images.append(image.copy() if image is opened else image)
-            alphas.append(alpha or Image.new("L", image.size, 255))
-            durations.append(_duration_ms(opened))
+            file.seek(index)
+            filled = painted.with_frame(file)
+            file.load()
+            planes = upright(opened, view_wh, filled=filled)
+            image = planes.image
+            images.append(image.copy() if image is file else image)
+            alphas.append(planes.alpha or Image.new("L", image.size, 255))
+            durations.append(_duration_ms(file))
     is_opaque = all(alpha.getextrema() == (255, 255) for alpha in alphas)
-    return RenderedFrames(images, None if is_opaque else alphas, durations, _plays(opened, name))
+    return RenderedFrames(images, None if is_opaque else alphas, durations, _plays(file, name))
+
+
+class _Painted:
+    """Which part of a GIF's canvas its frames have filled so far; the rest is transparent."""
+
+    def __init__(self) -> None:
+        self._mask: Image.Image | None = None  # None: all of it
+        self._left: tuple[int, int, int, int] | None = None  # what the frame before gives back
+
+    def with_frame(self, file: ImageFile.ImageFile) -> Image.Image | None:
+        """The part that is filled with the frame that is to be loaded, a mask in L."""
+        box = frame_box(file)
+        if file.tell() == 0 and box is not None:
+            self._mask = Image.new("L", file.size, 0)
+        if self._mask is None:
+            return None
+        if self._left is not None:
+            self._mask.paste(0, self._left)
+        whole = (0, 0, *file.size)
+        self._mask.paste(255, box or whole)
+        clears = getattr(file, "disposal_method", 0) == _TO_BACKGROUND
+        self._left = (box or whole) if clears else None
+        return self._mask
 
 
 def check_frames(count: int, size: tuple[int, int], limits: DecodeLimits) -> None:

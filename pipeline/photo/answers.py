@@ -4,6 +4,7 @@ A crafted file may have written the answer: what is not as it must be is no answ
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeGuard
 
 import numpy as np
@@ -12,10 +13,16 @@ from numpy.typing import NDArray
 from pipeline.errors import DecodeError
 from pipeline.photo.animation import LONGEST_MS, MOST_PLAYS, Animation
 from pipeline.photo.child import STATUSES
+from pipeline.photo.colour import WIDE, WideName
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.frames import MOST_FRAMES
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.pipes import DiedError
+
+# What an answer need not say.
+_UNTOLD: dict[str, object] = {
+    "frames": 1, "alpha": False, "complete": 1.0, "there_px": None, "wide_space": None,
+}  # fmt: skip
 
 
 def plain_text(text: str) -> str:
@@ -44,7 +51,7 @@ def _refusal(header: dict[str, object]) -> None:
 def photo_from(header: dict[str, object], pixels: bytearray) -> Photo:
     """Make a Photo of an answer. Raises DecodeError where it tells one, else DiedError."""
     _refusal(header)
-    match {"frames": 1, "alpha": False, "complete": 1.0, "there_px": None} | header:
+    match _UNTOLD | header:
         case {
             "view_wh": [int(width_view), int(height_view)],
             "width_px": int(width_px),
@@ -55,23 +62,34 @@ def photo_from(header: dict[str, object], pixels: bytearray) -> Photo:
             "alpha": bool(has_alpha),
             "complete": float(complete),
             "there_px": there,
+            "wide_space": wide_space,
         } if (
             0 < width_view <= width_px
             and 0 < height_view <= height_px
-            and width_view * height_view * (3 + has_alpha) == len(pixels)
+            and (wide_space is None or _is_wide(wide_space))
+            and width_view * height_view * (3 + has_alpha + 3 * bool(wide_space)) == len(pixels)
             and 1 <= orientation <= 8
             and 1 <= frames <= MOST_FRAMES
             and 0 < complete <= 1
             and _is_part(there, width_px, height_px)
         ):
             shape = (height_view, width_view)
-            colours, rest = _split(pixels, width_view * height_view * 3)
-            alpha = rest.reshape(shape) if has_alpha else None
+            area = width_view * height_view
+            colours, rest = _split(pixels, area * 3)
+            plane, rest = rest[: area * has_alpha], rest[area * has_alpha :]
+            alpha = plane.reshape(shape) if has_alpha else None
+            wide = rest.reshape(*shape, 3) if wide_space else None
             view = colours.reshape(*shape, 3)
             there_px = None if there is None else (there[0], there[1], there[2], there[3])
             facts = (width_px, height_px, name[:8], orientation, frames)
-            return described(Photo(view, *facts, alpha=alpha, complete=complete, there_px=there_px))
+            photo = Photo(view, *facts, alpha=alpha, complete=complete, there_px=there_px)
+            return described(replace(photo, wide=wide, wide_space=wide_space))
     raise DiedError
+
+
+def _is_wide(name: object) -> TypeGuard[WideName]:
+    """Whether a name is that of a space that pictures can be kept in."""
+    return isinstance(name, str) and name in WIDE
 
 
 def _is_part(edges: object, width_px: int, height_px: int) -> TypeGuard[list[int] | None]:

@@ -2,8 +2,9 @@
 
     request:  8 bytes length, 1 byte that is 1 where every frame is wanted, the photo file's bytes
     answer:   4 bytes length of a JSON header, 8 bytes length of the pixels, header, RGB pixels,
-              then, where the header says `alpha`, a plane of opacity; of every frame asked for,
-              the RGB pixels of all and then the planes of all
+              then, where the header says `alpha`, a plane of opacity, and where it names a
+              `wide_space`, RGB pixels in that; of every frame asked for, the RGB pixels of all and
+              then the planes of all
 
 When the child is ready it writes the byte "r", 2 bytes length and, as text, what the machine has no
 means to keep from it (`wall.shut_in`); the text is empty where the wall is whole. It ends when its
@@ -29,6 +30,7 @@ from pipeline.errors import DecodeError
 from pipeline.photo.animation import render_frames
 from pipeline.photo.decode import render
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.planes import Colour
 from pipeline.photo.wall import shut_in
 
 # Pillow imports these two when it meets a file that needs them.
@@ -44,7 +46,7 @@ READY = struct.Struct("<cH")  # the byte "r" and the length of the text that fol
 STATUSES = frozenset(
     {
         *("ok", "empty", "too_large", "too_many_pixels", "too_much_memory"),
-        *("too_many_frames", "unsupported_format", "truncated", "corrupt"),
+        *("too_many_frames", "too_many_scans", "unsupported_format", "truncated", "corrupt"),
     }
 )
 
@@ -54,9 +56,9 @@ MOVING = ("PNG", "GIF", "WEBP", "AVIF")  # formats that can have several frames
 MAX_OPEN_FILES = 32
 
 
-def settings(limits: DecodeLimits, view_side: int) -> str:
+def settings(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -> str:
     """Encode the child's one command-line argument as JSON."""
-    return json.dumps({"limits": asdict(limits), "view_side": view_side})
+    return json.dumps({"limits": asdict(limits), "view_side": view_side, "colour": colour})
 
 
 def main() -> None:
@@ -75,7 +77,7 @@ def main() -> None:
         length, every_frame = REQUEST.unpack(size)
         data = source.read(length)
         bound_time(limits.timeout_s)
-        header, pixels = answer(data, limits, given["view_side"], every_frame)
+        header, pixels = answer(data, limits, given["view_side"], every_frame, given["colour"])
         reply(sink, header, pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -128,10 +130,18 @@ def warm_up(limits: DecodeLimits, view_side: int) -> None:
             render(file.getvalue()[:-20], limits, view_side)
 
 
-def answer(data: bytes, limits: DecodeLimits, view_side: int, every_frame: bool = False) -> Told:
+def answer(
+    data: bytes,
+    limits: DecodeLimits,
+    view_side: int,
+    every_frame: bool = False,
+    colour: Colour = "srgb",
+) -> Told:
     """Decode one photo: (header, pixels). The header of a failure has a status and a message."""
     try:
-        return (frames_told if every_frame else photo_told)(data, limits, view_side)
+        if every_frame:
+            return frames_told(data, limits, view_side)
+        return photo_told(data, limits, view_side, colour)
     except DecodeError as error:
         return {"status": error.status, "message": error.message}, b""
     except MemoryError:
@@ -140,24 +150,24 @@ def answer(data: bytes, limits: DecodeLimits, view_side: int, every_frame: bool 
         return {"status": "corrupt", "message": f"{type(error).__name__}: {error}"[:200]}, b""
 
 
-def photo_told(
-    data: bytes, limits: DecodeLimits, view_side: int
-) -> tuple[dict[str, object], bytes]:
+def photo_told(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour) -> Told:
     """A photo's header and pixels; of a moving one the first frame."""
-    rendered = render(data, limits, view_side)
+    rendered = render(data, limits, view_side, colour)
+    found = rendered.planes
     header: dict[str, object] = {
         "status": "ok",
-        "view_wh": rendered.image.size,
+        "view_wh": found.image.size,
         "width_px": rendered.width_px,
         "height_px": rendered.height_px,
         "format": rendered.format,
         "orientation": rendered.orientation,
         "frames": rendered.frames,
-        "alpha": rendered.alpha is not None,
+        "alpha": found.alpha is not None,
+        "wide_space": found.wide_space,
         "complete": rendered.complete,
         "there_px": rendered.there_px,
     }
-    planes = [rendered.image] if rendered.alpha is None else [rendered.image, rendered.alpha]
+    planes = filter(None, (found.image, found.alpha, found.wide))
     return header, b"".join(plane.tobytes() for plane in planes)
 
 

@@ -1,15 +1,32 @@
-"""Converts any Pillow image to 8-bit sRGB: palettes, grey, 16 bits, CMYK, alpha, ICC profiles.
+"""Convert any Pillow image to 8-bit RGB of a known space: palettes, grey, 16 bits, CMYK, profiles.
 
-Only embedded ICC profiles are applied. PNG's gAMA and cHRM chunks and the colour tags of AVIF and
-HEIC (nclx) are ignored, and such files are taken as sRGB, as most web software does.
+What a file's values mean is told by its ICC profile, or by chunks and code points (`spaces`), which
+become a profile. Profiles are compared by what they do to colours, never by name: one that does
+what the target's does is not applied. PQ and HLG are tone-mapped (`bright`).
 """
 
 from functools import lru_cache
 from io import BytesIO
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageCms
+from PIL import Image, ImageCms
+
+from pipeline.photo.bright import tone_mapped
+from pipeline.photo.spaces import (
+    ADOBE_GAMMA,
+    ADOBE_XY,
+    BT2020_XY,
+    P3_XY,
+    SRGB_XY,
+    Space,
+    profile_of,
+    to_xyz,
+)
+
+Meaning: TypeAlias = bytes | Space | None  # an ICC profile, a space, or nothing: sRGB
+WideName = Literal["p3", "adobe", "bt2020"]
 
 # Transparent parts are blended with white: most thumbnails are shown on white pages.
 ALPHA_BACKGROUND = (255, 255, 255)
@@ -17,16 +34,25 @@ ALPHA_BACKGROUND = (255, 255, 255)
 # The largest profiles in use, those of CMYK printing, have about 2.5 MB.
 MAX_PROFILE_BYTES = 4 << 20
 
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-_PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
+SRGB = Space(SRGB_XY, "srgb")
+# Spaces that hold more colours than sRGB, from small to large, in which pictures can be kept.
+WIDE: dict[WideName, Space] = {
+    "p3": Space(P3_XY, "srgb"),
+    "adobe": Space(ADOBE_XY, ADOBE_GAMMA),
+    "bt2020": Space(BT2020_XY, "srgb"),
+}
+_OUTSIDE = 0.02  # a primary that lies outside a space by no more than this counts as inside
+_SAME = 1  # levels by which colours may differ after a profile that is not applied
+
+_SPACE_OF_MODE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
 
 def plain_mode(image: Image.Image) -> Image.Image:
     """Convert an image to 8-bit L, LA, RGB, RGBA or CMYK, whose values can be averaged.
 
     16-bit grey is divided by 257 and rounded; a transparent palette entry or colour key becomes
-    alpha. Pillow inverts every CMYK JPEG, because Adobe's are stored inverted; one without an
-    Adobe marker is inverted back.
+    alpha. Every CMYK JPEG is read as stored inverted, which Pillow does, with an Adobe marker or
+    without, as browsers do.
     """
     keyed = "transparency" in image.info
     if image.mode.startswith("I") or image.mode == "F":
@@ -37,8 +63,6 @@ def plain_mode(image: Image.Image) -> Image.Image:
         return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     if image.mode == "1":
         return image.convert("L")
-    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        return ImageChops.invert(image)
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image
     return image.convert("RGBA" if image.mode in ("La", "RGBa") else "RGB")
@@ -52,22 +76,57 @@ def opacity(image: Image.Image) -> Image.Image | None:
     return None if alpha.getextrema() == (255, 255) else alpha
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert an L, LA, RGB, RGBA or CMYK image to sRGB; alpha is blended with ALPHA_BACKGROUND.
+def to_space(image: Image.Image, meaning: Meaning, target: Space = SRGB) -> Image.Image:
+    """Convert an L, LA, RGB, RGBA or CMYK image to RGB of a space, blended with ALPHA_BACKGROUND.
 
-    profile: the embedded ICC profile. One that is broken, larger than 4 MiB or for another colour
-    space than the image's is ignored, as browsers do.
+    meaning: what its values mean. A profile that is broken, larger than 4 MiB or for another colour
+    space than the image's is ignored, as browsers do; one for RGB is applied to grey.
     """
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     if alpha is not None:
         image = image.convert(image.mode[:-1])
-    image = _apply_profile(image, profile) if profile else image
+    if meaning is not None or target is not SRGB:
+        image = _converted(image, meaning, target)
     image = image if image.mode == "RGB" else image.convert("RGB")
     if alpha is None:
         return image
     page = Image.new("RGB", image.size, ALPHA_BACKGROUND)
     page.paste(image, mask=alpha)
     return page
+
+
+def wide_space(mode: str, meaning: Meaning) -> WideName | None:
+    """The smallest of WIDE that holds what an image can show; None where sRGB does.
+
+    mode: of the image. Profiles of CMYK and grey, and those that are no matrix, count as sRGB.
+    """
+    if meaning is None or mode == "CMYK":
+        return None
+    if isinstance(meaning, Space) and meaning.is_bright:
+        return "p3"
+    colorants = _colorants(meaning)
+    if colorants is None or _holds(SRGB, colorants):
+        return None
+    return next((name for name, space in WIDE.items() if _holds(space, colorants)), "bt2020")
+
+
+def _holds(space: Space, colorants: NDArray[np.float64]) -> bool:
+    """Whether a space holds some primaries, XYZ in columns."""
+    return bool(np.linalg.solve(to_xyz(space.xy), colorants).min() > -_OUTSIDE)
+
+
+@lru_cache(maxsize=16)
+def _colorants(meaning: bytes | Space) -> NDArray[np.float64] | None:
+    """XYZ of red, green and blue in columns, [3, 3]; None where some are lacking."""
+    try:
+        if isinstance(meaning, Space):
+            return to_xyz(meaning.xy)
+        core = ImageCms.ImageCmsProfile(BytesIO(meaning)).profile
+    except (OSError, ValueError):
+        return None
+    colours = (core.red_colorant, core.green_colorant, core.blue_colorant)
+    found = [one[0] for one in colours if one is not None]
+    return np.array(found).T if len(found) == len(colours) else None
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:
@@ -79,43 +138,50 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
     return grey
 
 
-def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    if len(profile) > MAX_PROFILE_BYTES:
+def _converted(image: Image.Image, meaning: Meaning, target: Space) -> Image.Image:
+    if isinstance(meaning, Space) and meaning.is_bright:
+        return tone_mapped(image.convert("RGB"), meaning, target.xy)
+    profile = profile_of(meaning or SRGB) if not isinstance(meaning, bytes) else meaning
+    if profile is None or len(profile) > MAX_PROFILE_BYTES:
         return image
     try:
-        transform = _transform(profile, image.mode)
+        is_rgb, transform = _transform(profile, image.mode, target)
+        image = image.convert("RGB") if is_rgb else image
         return image if transform is None else ImageCms.applyTransform(image, transform) or image
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
 
 
-@lru_cache(maxsize=16)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Build the transform from a profile to sRGB; None if it is sRGB or does not fit the mode.
+@lru_cache(maxsize=32)
+def _transform(
+    profile: bytes, mode: str, target: Space
+) -> tuple[bool, ImageCms.ImageCmsTransform | None]:
+    """The transform from a profile to a space, and whether it takes RGB.
 
-    Cached: a bucket's photos share a few profiles, and building a transform costs more than
+    None if it would change no colour by more than _SAME, or does not fit the mode; one for RGB fits
+    grey. Cached: a bucket's photos share a few profiles, and building a transform costs more than
     applying it.
     """
     source = ImageCms.ImageCmsProfile(BytesIO(profile))
-    if source.profile.xcolor_space != _PROFILE_SPACE[mode]:
-        return None
-    if mode == "RGB" and _is_srgb(source):
-        return None
-    return ImageCms.buildTransform(
-        source, _SRGB, mode, "RGB", renderingIntent=ImageCms.Intent.PERCEPTUAL
+    if source.profile.xcolor_space == "RGB " and mode == "L":
+        mode = "RGB"
+    if source.profile.xcolor_space != _SPACE_OF_MODE[mode]:
+        return False, None
+    made = ImageCms.ImageCmsProfile(BytesIO(profile_of(target) or b""))
+    transform = ImageCms.buildTransform(
+        source, made, mode, "RGB", renderingIntent=ImageCms.Intent.PERCEPTUAL
     )
+    if mode != "CMYK" and _changes_nothing(transform, mode):
+        return mode == "RGB", None
+    return mode == "RGB", transform
 
 
-def _is_srgb(source: ImageCms.ImageCmsProfile) -> bool:
-    """Whether a profile is sRGB: its name says so and its primaries are those of sRGB."""
-    if not ImageCms.getProfileDescription(source).startswith("sRGB"):
-        return False
-    found, ours = _primaries(source), _primaries(_SRGB)
-    return found.shape == ours.shape and np.allclose(found, ours, atol=0.005)
-
-
-def _primaries(profile: ImageCms.ImageCmsProfile) -> NDArray[np.float64]:
-    """XYZ of a profile's red, green and blue, [3, 3]; fewer rows if the profile lacks some."""
-    core = profile.profile
-    colours = (core.red_primary, core.green_primary, core.blue_primary)
-    return np.array([colour[0] for colour in colours if colour])
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether a transform leaves greys, and colours that most spaces hold, as they are."""
+    greys = np.repeat(np.arange(256)[:, None], 3, axis=1)
+    steps = np.array([32, 80, 128, 176, 224])
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
+    probe = np.concatenate([greys, colours] if mode == "RGB" else [greys]).astype(np.uint8)
+    image = Image.fromarray(probe[None]).convert(mode)
+    found = np.asarray(ImageCms.applyTransform(image, transform)).astype(int)
+    return bool(np.abs(found[0] - probe).max() <= _SAME)

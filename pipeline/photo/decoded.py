@@ -4,9 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.photo.borders import Edges, content_view
+from pipeline.photo.colour import WIDE, WideName, to_space
 from pipeline.photo.kinds import PictureKind, picture_kind, surface_of
+from pipeline.photo.spaces import profile_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,8 @@ class Photo:
     complete:    share of the picture's rows that could be decoded, 0 to 1.
     there_px:    the part that they make, xyxy; None: all of the photo. `pixels` repeat its last
                  row where rows are missing.
+    wide, wide_space: the view with its colours outside sRGB, uint8 [h_view, w_view, 3], in this
+                 space; None: it has none, or nobody asked for them.
     origin_px:   where the top left corner lies in a larger photo that this is a part of.
     """
 
@@ -42,6 +47,8 @@ class Photo:
     alpha: NDArray[np.uint8] | None = None
     complete: float = 1.0
     there_px: tuple[int, int, int, int] | None = None
+    wide: NDArray[np.uint8] | None = None
+    wide_space: WideName | None = None
     origin_px: tuple[int, int] = (0, 0)
 
     @property
@@ -49,6 +56,28 @@ class Photo:
         """Source pixels per view pixel, (x, y)."""
         height_view, width_view = self.pixels.shape[:2]
         return self.width_px / width_view, self.height_px / height_view
+
+    @property
+    def in_own_colours(self) -> "Photo":
+        """The photo whose `pixels` are `wide`, where it has them; `profile` says what they mean.
+
+        Nothing that knows sRGB alone may be given it.
+        """
+        return self if self.wide is None else replace(self, pixels=self.wide, wide=None)
+
+    @property
+    def profile(self) -> bytes | None:
+        """The ICC profile of `pixels` that are not sRGB; None where they are."""
+        is_wide = self.wide is None and self.wide_space is not None
+        return profile_of(WIDE[self.wide_space]) if is_wide and self.wide_space else None
+
+    def colour_of(self, srgb: tuple[int, int, int]) -> tuple[int, int, int]:
+        """A colour of sRGB as `pixels` tell it."""
+        if self.profile is None or self.wide_space is None:
+            return srgb
+        one = to_space(Image.new("RGB", (1, 1), srgb), None, WIDE[self.wide_space])
+        red, green, blue = np.asarray(one)[0, 0].tolist()
+        return red, green, blue
 
     @property
     def content(self) -> "Photo":
@@ -65,6 +94,7 @@ class Photo:
             width_px=x1 - x0,
             height_px=y1 - y0,
             alpha=None if self.alpha is None else self.alpha[rows, columns],
+            wide=None if self.wide is None else self.wide[rows, columns],
             content_px=None,
             there_px=None,
             origin_px=(x0, y0),

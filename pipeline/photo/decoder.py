@@ -25,6 +25,7 @@ from pipeline.photo.decode import check_bytes
 from pipeline.photo.decoded import Photo
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.pipes import Answer, DiedError, LateError, exchange, receive
+from pipeline.photo.planes import Colour
 
 START_TIMEOUT_S = 60.0
 
@@ -40,13 +41,18 @@ ReadAnswer: TypeAlias = Callable[[dict[str, object], bytearray], T]
 class Decoder:
     """Decodes photos one after another in a child process that stays.
 
-    limits, view_side: as for `decode.decode`; here all limits hold. Threads may share a Decoder,
+    limits, view_side, colour: as for `decode.decode`; here all limits hold. Threads may share one,
     which then makes them take turns. Use it in a `with` statement, or call `close`.
     """
 
-    def __init__(self, limits: DecodeLimits | None = None, view_side: int = VIEW_SIDE) -> None:
+    def __init__(
+        self,
+        limits: DecodeLimits | None = None,
+        view_side: int = VIEW_SIDE,
+        colour: Colour = "srgb",
+    ) -> None:
         self.limits = limits or DecodeLimits()
-        self.view_side = view_side
+        self.view_side, self.colour = view_side, colour
         self.lacking = ""  # what this machine can't keep from the child, once that has started
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -124,7 +130,7 @@ class Decoder:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._stop()
-            self._child, self.lacking = _start(settings(self.limits, self.view_side))
+            self._child, self.lacking = _start(settings(self.limits, self.view_side, self.colour))
         return self._child
 
     def _stop(self) -> None:

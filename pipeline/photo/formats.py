@@ -7,6 +7,7 @@ is refused by its name, so that the row says "a TIFF picture" and not "corrupt".
 import struct
 
 from pipeline.errors import DecodeError
+from pipeline.photo.media_boxes import primary_kind
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -62,6 +63,8 @@ _REFUSED = (
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+_PICTURE_BRANDS = frozenset({b"mif1", b"miaf"})  # of any coding: old encoders name no other
+_FORMAT_OF = {b"av01": "avif", b"hvc1": "heic"}
 
 
 def sniff(data: bytes) -> str:
@@ -88,6 +91,8 @@ def _sniff_box_file(data: bytes) -> str:
         return "avif"
     if brands & _HEIC_BRANDS:
         return "heic"
+    if brands & _PICTURE_BRANDS and (named := _FORMAT_OF.get(primary_kind(data) or b"")):
+        return named
     raise DecodeError("unsupported_format", "a video or an unknown ISO media file")
 
 

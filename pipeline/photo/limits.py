@@ -13,9 +13,14 @@ class DecodeLimits:
     """Which photos are refused. Sides and pixels are those that the file's header states.
 
     max_bytes:       of the file.
-    max_pixels:      width × height, for every format but JPEG.
-    max_jpeg_pixels: the same for JPEG; larger, because JPEG is decoded at a reduced scale.
-    max_side:        of the longer side, pixels.
+    max_pixels:      width × height, for every format but JPEG; of a JPEG what is decoded after its
+                     reduction to 1/2, 1/4 or 1/8.
+    max_jpeg_pixels: the same for JPEG; larger, because a reduced one costs 3 ns a pixel and a row
+                     of memory.
+    max_progressive_pixels: the same for progressive JPEG, and others in several scans: all of it is
+                     held in memory, up to 6 bytes a pixel, whatever the reduction.
+    max_scan_pixels: of such a JPEG, pixels times scans, each of which costs a pass over all of it.
+    max_side:        of the longer side, pixels; 65,535 is the most that a JPEG or GIF can have.
     max_frames, max_animation_pixels: of a moving picture whose every frame is decoded: frames, and
                      pixels of all of them together.
     least_complete:  share of a damaged picture's rows that have to be there; 1 refuses all damaged
@@ -27,8 +32,10 @@ class DecodeLimits:
 
     max_bytes: int = 64 << 20
     max_pixels: int = 50_000_000
-    max_jpeg_pixels: int = 100_000_000
-    max_side: int = 16_384
+    max_jpeg_pixels: int = 250_000_000
+    max_progressive_pixels: int = 100_000_000
+    max_scan_pixels: int = 2_000_000_000
+    max_side: int = 65_535
     max_frames: int = 500
     max_animation_pixels: int = 400_000_000
     least_complete: float = 0.75

@@ -1,14 +1,21 @@
 """Leave out what a decoder does not need to show a picture: texts, previews, notes, odd blocks.
 
 A fault in such a part must not cost the picture, and what no decoder reads can't attack it. Only
-the headers of parts are walked. Of EXIF only the orientation is kept, in a block of its own making.
-Layouts: PNG third edition, sections 5 and 11; JPEG, ITU-T T.81 annex B; EXIF, TIFF 6.0 section 2.
+the headers of parts are walked. What they say of the picture, its orientation and the meaning of
+its colours, is told beside the file; EXIF itself reaches no decoder.
+Layouts: PNG third edition, sections 5 and 11; JPEG, ITU-T T.81 annex B; EXIF, TIFF 6.0 section 2;
+WebP, RFC 9649 section 2.7.
 """
 
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
+
+from pipeline.photo.media_boxes import media_facts
+from pipeline.photo.png_colour import png_meaning
+from pipeline.photo.spaces import Space
 
 # The largest ICC profile that Pillow unpacks from a PNG, bytes; most have a few thousand.
 MOST_PNG_PROFILE = 1 << 20
@@ -20,30 +27,52 @@ _EXIF = b"Exif\0\0"
 _PNG_PICTURE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"fdAT"})
 _PNG_MOVING = frozenset({b"acTL", b"fcTL"})
 _OF_MOVING = _PNG_MOVING | {b"fdAT"}
-_PNG_COLOUR = frozenset({b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cICP", b"cHRM"})
+_PNG_COLOUR = frozenset({b"sRGB", b"gAMA", b"cICP", b"cHRM"})
+_PNG_NEEDED = _PNG_COLOUR | {b"tRNS", b"iCCP"}
 _PNG_LENGTHS = {b"sRGB": 1, b"gAMA": 4, b"cICP": 4, b"cHRM": 32, b"acTL": 8, b"fcTL": 26}
 _PNG_KEYS = {0: 2, 2: 6}  # colour type -> bytes of the value that is transparent
 
 _APP0, _APP1, _APP2, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 _START_OF_SCAN, _END = 0xDA, 0xD9
+_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_WEBP_HAS_EXIF = 8
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
 
 Chunk: TypeAlias = tuple[bytes, int, int]  # name of a PNG's chunk, start and end of its body
 Part: TypeAlias = tuple[int, int, int]  # start, end of a part and a JPEG marker
 
 
-def picture_only(data: bytes, format: str) -> bytes:
-    """A JPEG or PNG file without what is not its picture; the same object where all of it is.
+@dataclass(frozen=True)
+class Bare:
+    """A file without what is not its picture, and what it says of the picture beside its pixels.
 
-    Files of other formats, and from the first part on that can't be told, stay as they are.
+    data:        the file; the same object where nothing was left out.
+    orientation: how the picture has to be turned, as EXIF counts: 1 to 8.
+    space:       what its values mean, by chunks or code points; None where it does not say.
+    scans:       of a JPEG that has to be kept in memory as a whole: how often it is gone over; else
+                 1.
     """
+
+    data: bytes
+    orientation: int = 1
+    space: Space | None = None
+    scans: int = 1
+
+
+def bare(data: bytes, format: str) -> Bare:
+    """Leave out of a JPEG or PNG what is not its picture; of other formats only read what they say.
+
+    From the first part on that can't be told, a file stays as it is.
+    """
+    if format == "jpeg":
+        return _bare_jpeg(data)
     if format == "png":
-        kept = _png_parts(data)
-    elif format == "jpeg":
-        kept = _jpeg_parts(data)
-    else:
-        return data
-    return data if kept is None else b"".join(kept)
+        return _bare_png(data)
+    if format in ("avif", "heic"):
+        orientation, space = media_facts(data)
+        return Bare(data, orientation, space)
+    return Bare(data, _webp_orientation(data)) if format == "webp" else Bare(data)
 
 
 def png_chunks(data: bytes) -> Iterator[Chunk]:
@@ -79,43 +108,44 @@ def orientation_of(block: bytes) -> int:
     return 1
 
 
-def _exif_with(orientation: int) -> bytes:
-    """An EXIF block that has an orientation and nothing else."""
-    entry = struct.pack("<HHIHH", _ORIENTATION, _SHORT, 1, orientation, 0)
-    return b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
-
-
-def _png_parts(data: bytes) -> list[bytes | memoryview] | None:
-    """The parts of a PNG to keep; None for all."""
+def _bare_png(data: bytes) -> Bare:
     view, begun = memoryview(data), 0  # from `begun` on, all was kept so far
     parts: list[bytes | memoryview] = []
     chunks = list(png_chunks(data))
     colour_type = data[25] if len(data) > 25 else 0
+    orientation, colours, before_pixels = 1, dict[bytes, bytes](), True
     # Where what says how a picture moves is damaged, it is shown as a still one.
     moves = all(_is_right(data, chunk) for chunk in chunks if chunk[0] in _PNG_MOVING)
     for chunk in chunks:
         name, start, end = chunk
         if name in _PNG_PICTURE or name in _PNG_MOVING:
             is_kept = moves or name not in _OF_MOVING
+            before_pixels &= name != b"IDAT"
         else:
-            is_kept = name in _PNG_COLOUR and _is_right(data, chunk, colour_type)
+            is_kept = name in _PNG_NEEDED and _is_right(data, chunk, colour_type)
+            if is_kept and before_pixels:
+                colours.setdefault(name, data[start:end])
         if is_kept:
             continue
-        parts += [view[begun : start - 8], _orienting_chunk(data, chunk)]
+        if name == b"eXIf" and png_sum_is_right(data, name, start, end):
+            orientation = orientation_of(data[start:end])
+        parts.append(view[begun : start - 8])
         begun = min(end + 4, len(data))
-    return [*parts, view[begun:]] if begun else None
+    kept = b"".join([*parts, view[begun:]]) if begun else data
+    return Bare(kept, orientation, png_meaning(colours) if colours else None)
 
 
-def _orienting_chunk(data: bytes, chunk: Chunk) -> bytes:
-    """What stands for a chunk that is left out: of EXIF, a chunk with its orientation."""
-    name, start, end = chunk
-    if name != b"eXIf" or not png_sum_is_right(data, name, start, end):
-        return b""
-    orientation = orientation_of(data[start:end])
-    if orientation == 1:
-        return b""
-    body = name + _exif_with(orientation)
-    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+def _webp_orientation(data: bytes) -> int:
+    """The orientation in a WebP's EXIF chunk."""
+    if data[12:16] != b"VP8X" or len(data) < 30 or not data[20] & _WEBP_HAS_EXIF:
+        return 1
+    at = 12
+    while at + 8 <= len(data):
+        (size,) = struct.unpack_from("<I", data, at + 4)
+        if data[at : at + 4] == b"EXIF":
+            return orientation_of(data[at + 8 : at + 8 + size].removeprefix(_EXIF))
+        at += 8 + size + size % 2
+    return 1
 
 
 def _is_right(data: bytes, chunk: Chunk, colour_type: int = 0) -> bool:
@@ -143,25 +173,32 @@ def _is_readable(name: bytes, body: bytes, colour_type: int) -> bool:
     return bool(profile) and unpacker.eof
 
 
-def _jpeg_parts(data: bytes) -> list[bytes | memoryview] | None:
-    """The parts of a JPEG to keep; None for all."""
+def _bare_jpeg(data: bytes) -> Bare:
     view, begun = memoryview(data), 0
     parts: list[bytes | memoryview] = []
-    turned = False
+    orientation, told = 1, False
+    frame, components, first_scan = 0, 0, len(data)
     for start, end, marker in jpeg_segments(data):
+        first_scan = end
         if marker < _APP0 or (_APP14 + 1 < marker < _COMMENT):
+            if marker in _FRAMES and end > start + 9:
+                frame, components = marker, data[start + 9]
             continue
-        other, body = b"", data[start + 4 : end]
-        if marker == _APP1 and body.startswith(_EXIF) and not turned:
+        body = data[start + 4 : end]
+        if marker == _APP1 and not told and body.startswith(_EXIF):
             orientation = orientation_of(body[len(_EXIF) :])
-            if orientation > 1:
-                block, turned = _EXIF + _exif_with(orientation), True
-                other = struct.pack(">HH", 0xFF00 | _APP1, len(block) + 2) + block
+            told = orientation > 1
         elif _is_needed(marker, body):
             continue
-        parts += [view[begun:start], other]
+        parts.append(view[begun:start])
         begun = end
-    return [*parts, view[begun:]] if begun else None
+    kept = b"".join([*parts, view[begun:]]) if begun else data
+    # A baseline file whose first scan has all components has no other.
+    is_one_scan = frame not in PROGRESSIVE and data[first_scan + 4 : first_scan + 5] >= bytes(
+        [components]
+    )
+    scans = 1 if is_one_scan else data.count(bytes([0xFF, _START_OF_SCAN]), first_scan)
+    return Bare(kept, orientation, scans=max(1, scans))
 
 
 def _is_needed(marker: int, body: bytes) -> bool:

@@ -20,6 +20,7 @@ STATUSES = {
     "unsupported_format",
     "too_large",
     "too_many_pixels",
+    "too_many_scans",
     "too_much_memory",
     "truncated",
     "corrupt",

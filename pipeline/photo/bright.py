@@ -1,0 +1,94 @@
+"""Map pictures that are brighter than paper (PQ and HLG, "HDR") to the range of a usual screen.
+
+Light is counted in units of the reference white, 203 cd/m² (ITU-R BT.2408, 2.2). It is mapped by
+the reference white tone mapping operator of SMPTE ST 2094-50, as Chromium does for pictures that
+bring no curve of their own: in BT.2020 primaries all three channels get the gain of the largest,
+
+    gain(x) = y(x) / x     y = x / 2 up to the reference white; from there to the peak, 1,000 cd/m²,
+                           a quadratic Bezier curve that ends at 1, see KNEE_TO_PEAK
+
+so that a white page is half as bright as the brightest light, and no colour changes its hue by it.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.photo.spaces import BT2020_XY, Curve, Matrix, Space, to_xyz
+
+REFERENCE_NITS, PEAK_NITS = 203.0, 1000.0
+_PEAK = PEAK_NITS / REFERENCE_NITS
+_AT_WHITE = 0.5  # what the reference white becomes
+_KAPPA = 0.65  # where between knee and peak the middle control point lies
+# Control points x, y of the curve from the knee, by the middle, to the peak.
+_MIDDLE = (1 - _KAPPA) + _KAPPA / _AT_WHITE, (1 - _KAPPA) * _AT_WHITE + _KAPPA
+KNEE_TO_PEAK = ((1.0, _AT_WHITE), _MIDDLE, (_PEAK, 1.0))
+_HLG_GAMMA = 1.2  # of a screen of 1,000 cd/m² (BT.2100-2, table 5)
+_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)  # BT.2020
+_ENCODED = 1 << 14  # steps of light from which sRGB's values are looked up
+_ROWS = 128  # are mapped at once, which keeps the numbers small
+
+Floats = NDArray[np.float32]
+
+
+def tone_mapped(image: Image.Image, space: Space, target_xy: tuple[float, ...]) -> Image.Image:
+    """An RGB image of a PQ or HLG space as RGB of other primaries with sRGB's curve.
+
+    Raises ValueError for primaries that span no space.
+    """
+    to_2020 = _between(space.xy, BT2020_XY).astype(np.float32)
+    to_target = _between(BT2020_XY, target_xy).astype(np.float32)
+    light_of, value_of = _light_of(space.curve), _srgb_values()
+    stored = np.asarray(image)
+    out = np.empty_like(stored)
+    for at in range(0, len(stored), _ROWS):
+        light = light_of[stored[at : at + _ROWS]]  # [rows, w, 3]
+        if space.curve == "hlg":
+            light = light * (light @ _LUMA)[..., None] ** np.float32(_HLG_GAMMA - 1) * _PEAK
+        light = light @ to_2020.T
+        light *= _gain(light.max(axis=2))[..., None]
+        light = np.clip(light @ to_target.T, 0, 1)
+        out[at : at + _ROWS] = value_of[np.rint(light * (_ENCODED - 1)).astype(np.int32)]
+    return Image.fromarray(out)
+
+
+def _gain(largest: Floats) -> Floats:
+    """The gain of pixels by their largest channel."""
+    x = np.clip(largest, 1.0, _PEAK)
+    (x0, y0), (x1, y1), (x2, y2) = KNEE_TO_PEAK
+    a, b = x0 - 2 * x1 + x2, 2 * (x1 - x0)
+    t = (-b + np.sqrt(b * b - 4 * a * (x0 - x))) / (2 * a)
+    y = y0 + t * (2 * (y1 - y0) + t * (y0 - 2 * y1 + y2))
+    gain: Floats = (y / np.maximum(largest, 1.0)).astype(np.float32)
+    return gain
+
+
+@lru_cache(maxsize=4)
+def _light_of(curve: Curve) -> Floats:
+    """Light of each stored value: of PQ in reference whites, of HLG of the scene, 0 to 1: [256]."""
+    v = np.arange(256) / 255
+    if curve == "pq":  # BT.2100-2, table 4
+        m1, m2 = 2610 / 16384, 2523 / 4096 * 128
+        c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+        power = v ** (1 / m2)
+        nits = 10_000 * (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
+        return (nits / REFERENCE_NITS).astype(np.float32)
+    a, b, c = 0.17883277, 0.28466892, 0.55991073  # BT.2100-2, table 5
+    return np.where(v <= 0.5, v * v / 3, (np.exp((v - c) / a) + b) / 12).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _srgb_values() -> NDArray[np.uint8]:
+    """The stored value of sRGB for each step of light."""
+    light = np.arange(_ENCODED) / (_ENCODED - 1)
+    bent = 1.055 * light ** (1 / 2.4) - 0.055
+    values = np.rint(255 * np.where(light <= 0.0031308, 12.92 * light, bent))
+    return np.asarray(values, np.uint8)
+
+
+@lru_cache(maxsize=16)
+def _between(source_xy: tuple[float, ...], target_xy: tuple[float, ...]) -> Matrix:
+    """The matrix from linear light of some primaries to that of others."""
+    return np.asarray(np.linalg.solve(to_xyz(target_xy), to_xyz(source_xy)), np.float64)

@@ -1,0 +1,146 @@
+"""Read from the boxes of an AVIF or HEIC how its picture is turned and what its colours mean.
+
+Layouts: ISO/IEC 14496-12 (box, meta, pitm), ISO/IEC 23008-12 (iprp, irot, imir), ISO/IEC 23000-22
+(MIAF: a picture is turned, then mirrored, and its EXIF turns nothing).
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from pipeline.photo.spaces import Space, media_space
+
+MediaBox: TypeAlias = tuple[bytes, int, int]  # name, start and end of the body
+
+_MOST_BOXES = 4096  # of one list; more is no photo
+# EXIF's number by quarter turns anticlockwise, and by the mirror after them: none, top to bottom,
+# left to right.
+_ORIENTATIONS = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))
+
+
+def media_facts(data: bytes) -> tuple[int, Space | None]:
+    """The orientation of the primary picture, 1 to 8, and the space of its colours if it is said.
+
+    A file that is not as it should be says nothing.
+    """
+    try:
+        return _facts(data)
+    except (struct.error, IndexError):  # it ends too early
+        return 1, None
+
+
+def primary_kind(data: bytes) -> bytes | None:
+    """How the primary picture is coded, such as b"av01" or b"hvc1"; None where it is not said."""
+    try:
+        meta = _meta(data)
+        primary = None if meta is None else _primary(data, *meta)
+        kinds = {} if meta is None else _kinds(data, *meta)
+    except (struct.error, IndexError):
+        return None
+    return kinds.get(primary) if primary is not None else None
+
+
+def coded_items(data: bytes, start: int, end: int, kind: bytes) -> list[int]:
+    """The numbers of the pictures that are coded in one way. start, end: of the meta box's body."""
+    return [item for item, found in _kinds(data, start, end).items() if found == kind]
+
+
+def _kinds(data: bytes, start: int, end: int) -> dict[int, bytes]:
+    """How each item of a file is coded. Boxes: iinf, infe of version 2 and 3."""
+    found = first_box(data, start, end, b"iinf")
+    if found is None:
+        return {}
+    entries = found[0] + (6 if data[found[0]] == 0 else 8)
+    kinds = {}
+    for name, at, _ in media_boxes(data, entries, found[1]):
+        if name == b"infe" and data[at] in (2, 3):
+            wide = data[at] == 3
+            (item,) = struct.unpack_from(">I" if wide else ">H", data, at + 4)
+            kinds[item] = data[at + (10 if wide else 8) : at + (14 if wide else 12)]
+    return kinds
+
+
+def _facts(data: bytes) -> tuple[int, Space | None]:
+    meta = _meta(data)
+    quarters, mirror, space = 0, 0, None
+    for name, at, _ in _properties(data, *meta) if meta is not None else ():
+        if name == b"irot":
+            quarters = data[at] & 3
+        elif name == b"imir":
+            mirror = 1 + (data[at] & 1)
+        elif name == b"colr" and data[at : at + 4] == b"nclx":
+            space = media_space(*struct.unpack_from(">HH", data, at + 4))
+    return _ORIENTATIONS[quarters][mirror], space
+
+
+def _meta(data: bytes) -> tuple[int, int] | None:
+    """Start and end of the boxes in the box `meta`."""
+    found = first_box(data, 0, len(data), b"meta")
+    return None if found is None else (found[0] + 4, found[1])
+
+
+def _primary(data: bytes, start: int, end: int) -> int | None:
+    """The number of the picture that is shown."""
+    found = first_box(data, start, end, b"pitm")
+    if found is None:
+        return None
+    (item,) = struct.unpack_from(">I" if data[found[0]] > 0 else ">H", data, found[0] + 4)
+    return int(item)
+
+
+def _properties(data: bytes, start: int, end: int) -> Iterator[MediaBox]:
+    """The properties of the primary picture, in order. start, end: of the meta box's body."""
+    primary = _primary(data, start, end)
+    groups = first_box(data, start, end, b"iprp")
+    if primary is None or groups is None:
+        return
+    container = first_box(data, *groups, b"ipco")
+    listed = first_box(data, *groups, b"ipma")
+    if container is None or listed is None:
+        return
+    properties = list(media_boxes(data, *container))
+    for index in associations(data, listed[0]).get(primary, {}):
+        if 0 < index <= len(properties):
+            yield properties[index - 1]
+
+
+def associations(data: bytes, at: int) -> dict[int, dict[int, bool]]:
+    """The numbers of each item's properties, and whether each is essential.
+
+    at: start of the body of the box `ipma`.
+    """
+    version, flags = data[at], data[at + 3]
+    (count,) = struct.unpack_from(">I", data, at + 4)
+    at += 8
+    found: dict[int, dict[int, bool]] = {}
+    size, most = (2, 0x7FFF) if flags & 1 else (1, 0x7F)
+    for _ in range(min(count, _MOST_BOXES)):
+        (owner,) = struct.unpack_from(">H" if version < 1 else ">I", data, at)
+        at += 2 if version < 1 else 4
+        stop = at + 1 + data[at] * size
+        stored = [int.from_bytes(data[n : n + size], "big") for n in range(at + 1, stop, size)]
+        found[owner] = {one & most: one > most for one in stored}
+        at = stop
+    return found
+
+
+def first_box(data: bytes, start: int, end: int, name: bytes) -> tuple[int, int] | None:
+    """Start and end of the body of the first box of a name."""
+    return next(((a, b) for found, a, b in media_boxes(data, start, end) if found == name), None)
+
+
+def media_boxes(data: bytes, at: int, end: int) -> Iterator[MediaBox]:
+    """The boxes of a part of a file."""
+    for _ in range(_MOST_BOXES):
+        if at + 8 > end:
+            return
+        size, name = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if size == 1:
+            (size,) = struct.unpack_from(">Q", data, at + 8)
+            head = 16
+        stop = end if size == 0 else at + size
+        if (size and size < head) or stop > end:
+            return
+        yield name, at + head, stop
+        at = stop

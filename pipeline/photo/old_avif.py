@@ -1,0 +1,84 @@
+"""Mend the boxes of AVIF files of old encoders, which our decoder refuses and others read.
+
+libavif wants each coded picture of a file, that of its opacity too, to tell its size (`ispe`), and
+the brand `avif`. Early encoders left out one or the other. Layouts: see `media_boxes`.
+"""
+
+import struct
+
+from pipeline.photo.media_boxes import associations, coded_items, first_box, media_boxes
+
+_SIZE, _CODED = b"ispe", b"av01"
+_STANDS_FOR_AVIF = (b"mif1", b"miaf", b"av01", b"MA1B", b"MA1A")
+
+
+def mended_avif(data: bytes) -> bytes | None:
+    """The same pictures with their sizes and brand; None where neither lacks, or all else does."""
+    try:
+        branded = _with_brand(data)
+        sized = _with_sizes(branded)
+    except (struct.error, IndexError, ValueError):  # it ends too early, or is no AVIF
+        return None
+    return None if sized is data else sized
+
+
+def _with_brand(data: bytes) -> bytes:
+    """`avif` in place of a brand that says less, where it is not named."""
+    end = int.from_bytes(data[:4], "big")
+    places = [8, *range(16, min(end, 256), 4)]
+    brands = {data[at : at + 4]: at for at in places}
+    if {b"avif", b"avis"} & brands.keys():
+        return data
+    at = next((brands[one] for one in _STANDS_FOR_AVIF if one in brands), 8)
+    return data[:at] + b"avif" + data[at + 4 :]
+
+
+def _with_sizes(data: bytes) -> bytes:
+    """Every coded picture that does not tell its size gets that of another.
+
+    The changed boxes are put at the end, since pixels are found by their place in the file.
+    """
+    found = first_box(data, 0, len(data), b"meta")
+    if found is None:
+        return data
+    start, end = found
+    inner = start + 4
+    groups = first_box(data, inner, end, b"iprp")
+    coded = coded_items(data, inner, end, _CODED)
+    if groups is None or not coded:
+        return data
+    container = first_box(data, *groups, b"ipco")
+    listed = first_box(data, *groups, b"ipma")
+    if container is None or listed is None:
+        return data
+    sizes = {n for n, box in enumerate(media_boxes(data, *container), 1) if box[0] == _SIZE}
+    owned = associations(data, listed[0])
+    told = [n for item in coded for n in owned.get(item, {}) if n in sizes]
+    lacking = [item for item in coded if not sizes & owned.get(item, {}).keys()]
+    if not told or not lacking:
+        return data
+    for item in lacking:
+        owned[item] = {told[0]: False} | owned.get(item, {})
+    ipco = data[container[0] - 8 : container[1]]
+    iprp = _box(b"iprp", ipco + _packed(owned))
+    others = b"".join(
+        data[at - 8 : stop] for kind, at, stop in media_boxes(data, inner, end) if kind != b"iprp"
+    )
+    meta = _box(b"meta", data[start:inner] + others + iprp)
+    return data[: start - 4] + b"free" + data[start:] + meta
+
+
+def _packed(owned: dict[int, dict[int, bool]]) -> bytes:
+    """The box `ipma`, with wide numbers."""
+    rows = b"".join(
+        struct.pack(">IB", item, len(numbers))
+        + b"".join(
+            struct.pack(">H", number | essential << 15) for number, essential in numbers.items()
+        )
+        for item, numbers in sorted(owned.items())
+    )
+    return _box(b"ipma", b"\1\0\0\1" + struct.pack(">I", len(owned)) + rows)
+
+
+def _box(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), name) + body

@@ -1,0 +1,174 @@
+"""Make ICC profiles of what files say by chunks and code points: primaries and a transfer curve.
+
+Sources: ITU-T H.273 (2024), tables 2 and 3; PNG third edition, 4.3 and 11.3.2; ICC.1:2022, 10.6 and
+10.18. Where browsers read a code point in another way than its table, theirs is taken, and said.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Curve = float | Literal["srgb", "st240", "st428", "pq", "hlg"]  # a number is an exponent
+Matrix = NDArray[np.float64]  # [3, 3]
+
+_D65, _C = (0.3127, 0.3290), (0.310, 0.316)
+D50_XYZ = np.array([0.9642, 1.0, 0.8249])
+# White, red, green, blue as x and y.
+SRGB_XY = (*_D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+P3_XY = (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
+BT2020_XY = (*_D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046)
+ADOBE_XY = (*_D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+ADOBE_GAMMA = 563 / 256
+_XY_OF: dict[int, tuple[float, ...]] = {
+    1: SRGB_XY,
+    4: (*_C, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
+    5: (*_D65, 0.64, 0.33, 0.29, 0.60, 0.15, 0.06),
+    6: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    7: (*_D65, 0.630, 0.340, 0.310, 0.595, 0.155, 0.070),
+    8: (*_C, 0.681, 0.319, 0.243, 0.692, 0.145, 0.049),
+    9: BT2020_XY,
+    10: (1 / 3, 1 / 3, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0),
+    11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
+    12: P3_XY,
+    22: (*_D65, 0.630, 0.340, 0.295, 0.605, 0.155, 0.077),
+}
+_CURVE_OF: dict[int, Curve] = {
+    4: 2.2, 5: 2.8, 7: "st240", 8: 1.0, 13: "srgb", 16: "pq", 17: "st428", 18: "hlg",
+}  # fmt: skip
+# The curve of video cameras. Chromium shows it by a screen's exponent (BT.1886) where a PNG names
+# it, and as sRGB where an AVIF does, since most of those that do were made of sRGB pictures.
+_OF_CAMERAS = frozenset({1, 6, 11, 12, 14, 15})
+UNSPECIFIED = 2
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+_CURVE_POINTS = 4096
+
+
+@dataclass(frozen=True)
+class Space:
+    """What the values of a picture mean.
+
+    xy:    white, red, green and blue as x and y in CIE 1931: 8 numbers.
+    curve: from stored values to light: an exponent, or the name of a curve.
+    """
+
+    xy: tuple[float, ...]
+    curve: Curve
+
+    @property
+    def is_bright(self) -> bool:
+        """Whether it goes beyond the white of paper (HDR), so that it has to be tone-mapped."""
+        return self.curve in ("pq", "hlg")
+
+
+def png_space(primaries: int, transfer: int, matrix: int, full_range: int) -> Space | None:
+    """The space of a PNG's cICP chunk; None for one that a PNG may not have or we don't know."""
+    curve: Curve | None = 2.4 if transfer in _OF_CAMERAS else _CURVE_OF.get(transfer)
+    xy = _XY_OF.get(primaries)
+    if xy is None or curve is None or matrix != 0 or full_range != 1:
+        return None
+    return Space(xy, curve)
+
+
+def media_space(primaries: int, transfer: int) -> Space | None:
+    """The space of the code points of an AVIF or HEIC; unspecified ones are those of sRGB."""
+    curve: Curve | None = "srgb" if transfer in _OF_CAMERAS else _CURVE_OF.get(transfer)
+    curve = "srgb" if transfer == UNSPECIFIED else curve
+    xy = SRGB_XY if primaries == UNSPECIFIED else _XY_OF.get(primaries)
+    return None if xy is None or curve is None else Space(xy, curve)
+
+
+def to_xyz(xy: tuple[float, ...]) -> Matrix:
+    """The matrix from linear red, green and blue to XYZ, adapted from the space's white to D50.
+
+    Adaptation by Bradford's transform (ICC.1:2022, annex E). Raises ValueError for primaries that
+    span no space.
+    """
+    white, *primaries = (
+        np.array([x / y, 1.0, (1 - x - y) / y]) if y else np.array([x, 0.0, 1 - x])
+        for x, y in zip(xy[::2], xy[1::2], strict=True)
+    )
+    matrix = np.stack(primaries, axis=1)
+    if abs(np.linalg.det(matrix)) < 1e-6 or not xy[1] > 0:
+        raise ValueError(f"no primaries: {xy}")
+    scaled: Matrix = matrix * np.linalg.solve(matrix, white)
+    gain = (_BRADFORD @ D50_XYZ) / (_BRADFORD @ white)
+    adapted: Matrix = np.linalg.solve(_BRADFORD, gain[:, None] * _BRADFORD) @ scaled
+    return adapted
+
+
+@lru_cache(maxsize=32)
+def profile_of(space: Space) -> bytes | None:
+    """An ICC profile of a space (matrix and one curve); None where its primaries span none."""
+    try:
+        colorants = to_xyz(space.xy)
+    except ValueError:
+        return None
+    if np.abs(colorants).max() > 4:  # far outside of what anyone sees
+        return None
+    tags = {b"desc": _text("Made of code points"), b"cprt": _text("None"), b"wtpt": _xyz(D50_XYZ)}
+    curve = _curve_tag(space.curve)
+    for letter, colour in zip((b"r", b"g", b"b"), colorants.T, strict=True):
+        tags[letter + b"XYZ"], tags[letter + b"TRC"] = _xyz(colour), curve
+    return _packed(tags)
+
+
+def _curve_tag(curve: Curve) -> bytes:
+    if curve == "srgb":
+        values = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+        return b"para" + bytes(4) + struct.pack(">HH5i", 3, 0, *map(_fixed, values))
+    if isinstance(curve, float | int):
+        return b"para" + bytes(4) + struct.pack(">HHi", 0, 0, _fixed(curve))
+    stored = np.linspace(0, 1, _CURVE_POINTS)
+    light = np.clip(np.rint(65535 * _LIGHT[curve](stored)), 0, 65535).astype(">u2")
+    return b"curv" + bytes(4) + struct.pack(">I", len(light)) + light.tobytes()
+
+
+def _st240(stored: NDArray[np.float64]) -> NDArray[np.float64]:
+    """SMPTE ST 240, H.273 transfer 7."""
+    bent: NDArray[np.float64] = ((stored + 0.1115) / 1.1115) ** (1 / 0.45)
+    return np.where(stored < 0.0912, stored / 4, bent)
+
+
+def _st428(stored: NDArray[np.float64]) -> NDArray[np.float64]:
+    """SMPTE ST 428-1, H.273 transfer 17; light beyond 1 is cut off."""
+    return np.minimum(1.0, 52.37 / 48 * stored**2.6)
+
+
+_LIGHT: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "st240": _st240,
+    "st428": _st428,
+}
+
+
+def _fixed(value: float) -> int:
+    """A number as ICC profiles store it, s15Fixed16."""
+    return round(65536 * value)
+
+
+def _xyz(values: NDArray[np.float64]) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(_fixed(float(v)) for v in values))
+
+
+def _text(text: str) -> bytes:
+    body = text.encode("utf-16-be")
+    return b"mluc" + bytes(4) + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(body), 28) + body
+
+
+def _packed(tags: dict[bytes, bytes]) -> bytes:
+    """A display profile of version 4.3 with these tags."""
+    table, body, at = b"", b"", 132 + 12 * len(tags)
+    for name, value in tags.items():
+        table += name + struct.pack(">II", at + len(body), len(value))
+        body += value + bytes(-len(value) % 4)
+    content = struct.pack(">I", len(tags)) + table + body
+    head = struct.pack(">I4xI4s4s4s", 128 + len(content), 0x04300000, b"mntr", b"RGB ", b"XYZ ")
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
+    head += struct.pack(">3i", *(_fixed(float(v)) for v in D50_XYZ))
+    return head.ljust(128, b"\0") + content

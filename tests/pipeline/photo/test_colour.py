@@ -1,0 +1,280 @@
+"""What the values of a file mean: expected colours are worked from the definitions of the spaces.
+
+`srgb` and the matrices here are the standards' own numbers, not the product's.
+"""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.photo.animation import decode_frames
+from pipeline.photo.colour import SRGB, to_space, wide_space
+from pipeline.photo.decode import Photo, decode
+from pipeline.photo.decoder import Decoder
+from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.media_boxes import media_facts
+from pipeline.photo.spaces import Space, profile_of
+from tests.support.colour_photos import (
+    COLOURS,
+    SRGB_CURVE,
+    colour_cases,
+    gamma_curve,
+    levels,
+    rgb_profile,
+    squares,
+    tagged_avif,
+)
+from tests.support.odd_photos import exif, saved, scene, turned
+
+CASES = colour_cases()
+# Linear RGB of a space to linear sRGB, both of white D65 (SMPTE EG 432-1; ITU-R BT.2087).
+P3_TO_SRGB = np.array([[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]])
+BT2020_TO_SRGB = np.array(
+    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
+)
+
+
+def light(values: np.ndarray, exponent: float | None = None) -> np.ndarray:
+    """Linear light of stored values 0 to 255: by an exponent, or sRGB's curve."""
+    v = np.asarray(values, float) / 255
+    if exponent is not None:
+        return v**exponent
+    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+
+
+def srgb(linear: np.ndarray) -> np.ndarray:
+    """Stored values of sRGB for linear light (IEC 61966-2-1)."""
+    x = np.clip(linear, 0, 1)
+    return 255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
+
+
+def shown(name: str) -> np.ndarray:
+    return levels(decode(CASES[name]).pixels)
+
+
+EXPONENTS = {
+    "gama 1.png": 1.0, "gama 1.8.png": 1.8, "gama 3.png": 3.0, "cicp linear.png": 1.0,
+    "cicp 2.2.png": 2.2, "cicp 2.8.png": 2.8, "cicp 709.png": 2.4, "gama chrm.png": 1.0,
+    "gama 45455 chrm.png": 2.2, "icc linear srgb.png": 1.0, "gama 43000.png": 1 / 0.43,
+    "cicp before icc.png": 1.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPONENTS)
+def test_a_curve_is_applied(name: str) -> None:
+    expected = srgb(light(COLOURS, EXPONENTS[name]))
+    np.testing.assert_allclose(shown(name), expected, atol=1.2)
+
+
+AS_STORED = [
+    "plain.png", "gama 45455.png", "gama 47500.png", "gama 0.png", "gama srgb.png", "chrm p3.png",
+    "chrm broken.png", "cicp srgb.png", "cicp unknown.png", "cicp narrow.png", "cicp log.png",
+    "cicp no primaries.png", "icc srgb.png",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AS_STORED)
+def test_what_means_srgb_stays_as_stored(name: str) -> None:
+    np.testing.assert_array_equal(decode(CASES[name]).pixels, squares())
+
+
+@pytest.mark.parametrize(
+    ("name", "matrix", "atol"),
+    [
+        ("cicp p3.png", P3_TO_SRGB, 1.2),
+        ("icc before gama.png", P3_TO_SRGB, 1.2),
+        ("nclx p3.avif", P3_TO_SRGB, 3),
+        ("nclx p3 alone.avif", P3_TO_SRGB, 3),
+        ("icc p3.webp", P3_TO_SRGB, 1.2),
+        ("nclx 2020.avif", BT2020_TO_SRGB, 3),
+    ],
+)
+def test_primaries_are_applied(name: str, matrix: np.ndarray, atol: float) -> None:
+    stored = shown("nclx srgb.avif") if name.endswith("avif") else COLOURS  # as it was coded
+    np.testing.assert_allclose(shown(name), srgb(light(stored) @ matrix.T), atol=atol)
+
+
+def test_a_png_of_bt2020_has_a_screens_curve() -> None:
+    expected = srgb(light(COLOURS, 2.4) @ BT2020_TO_SRGB.T)
+    np.testing.assert_allclose(shown("cicp 2020.png"), expected, atol=1.2)
+
+
+@pytest.mark.parametrize(
+    ("transfer", "stored", "expected"),
+    [
+        # The reference white of 203 cd/m² is .5807 of PQ and .7500 of HLG: 148 and 191 of 255. It
+        # becomes half of a screen's light, 188 of sRGB. 1,000 cd/m², the peak, becomes white.
+        (16, 148, 188), (18, 191, 188), (16, 192, 255), (18, 255, 255), (16, 0, 0), (18, 0, 0),
+        # PQ of 100 is 31.83 cd/m² (.3922 of PQ), .1568 of the reference white; half of that is
+        # .0784, 79 of sRGB. HLG of 128 is .0840 of the scene, .0840 ** 1.2 x 1000 / 203 / 2 = .126.
+        (18, 128, 99),
+    ],
+)  # fmt: skip
+def test_bright_greys_are_mapped_by_the_reference_white(
+    transfer: int, stored: int, expected: int
+) -> None:
+    grey = np.full(COLOURS.shape, stored, np.uint8)
+    pixels = decode(tagged_avif(9, transfer, grey)).pixels
+    np.testing.assert_allclose(levels(pixels), expected, atol=1.5)
+
+
+def test_grey_takes_a_profile_of_colours() -> None:
+    grey = np.asarray(Image.fromarray(squares()).convert("L"))
+    expected = srgb(light(levels(grey), 1.0))
+    for end in ("png", "jpg"):
+        found = levels(decode(CASES[f"icc rgb on grey.{end}"]).pixels)
+        np.testing.assert_allclose(found, np.repeat(expected, 3, axis=2), atol=1.6)
+        assert np.abs(levels(decode(CASES[f"icc grey on rgb.{end}"]).pixels) - COLOURS).max() < 3
+
+
+def test_profiles_are_compared_by_what_they_do() -> None:
+    """Another name and another way to write sRGB's curve change nothing, not even by rounding."""
+    points = np.arange(1024) / 1023
+    table = np.rint(65535 * light(255 * points)).astype(">u2").tobytes()
+    curve = b"curv" + bytes(4) + (1024).to_bytes(4, "big") + table
+    for name in ("sRGB", "holiday"):
+        data = saved(squares(), "PNG", icc_profile=rgb_profile("srgb", curve, name))
+        np.testing.assert_array_equal(decode(data).pixels, squares())
+    wide = saved(squares(), "PNG", icc_profile=rgb_profile("p3", SRGB_CURVE, "sRGB"))
+    assert np.abs(decode(wide).pixels.astype(int) - squares()).max() > 20
+
+
+def test_a_profile_of_a_space_says_what_the_space_does() -> None:
+    """Gamma 2.2 with sRGB's primaries, read back by Pillow's own engine."""
+    profile = profile_of(Space((0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06), 2.2))
+    image = to_space(Image.fromarray(squares()), profile, SRGB)
+    np.testing.assert_allclose(levels(np.asarray(image)), srgb(light(COLOURS, 2.2)), atol=1.2)
+    assert profile_of(Space((0.3, 0.3, *(0.5, 0.5) * 3), 2.2)) is None  # all primaries the same
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_grey_keys_of_every_depth_are_transparent(depth: int) -> None:
+    photo = decode(CASES[f"grey key {depth}.png"])
+    assert photo.alpha is not None
+    stored = np.round(squares()[..., 1] / 255 * (2**depth - 1))
+    np.testing.assert_array_equal(photo.alpha == 0, stored == stored[8, 4 * 16 + 8])
+    assert (photo.pixels[photo.alpha == 0] == 255).all()
+
+
+def test_a_deep_colour_key_is_transparent() -> None:
+    photo = decode(CASES["deep key.png"])
+    assert photo.alpha is not None
+    clear = (squares() == squares()[8, 80]).all(axis=2)
+    np.testing.assert_array_equal(photo.alpha == 0, clear)
+
+
+def test_four_channels_are_inverted_with_and_without_a_marker() -> None:
+    """C, M, Y of the scene and K = 64: each channel times 191 / 255."""
+    for name in ("cmyk adobe.jpg", "cmyk plain.jpg", "cmyk rgb profile.jpg"):
+        np.testing.assert_allclose(shown(name), COLOURS * (191 / 255), atol=2.5)
+
+
+def test_a_profile_of_inks_is_applied() -> None:
+    """Its black counts twice: (1 - 64 / 255) ** 2."""
+    expected = COLOURS * (191 / 255) ** 2
+    np.testing.assert_allclose(shown("cmyk profile.jpg"), expected, atol=4)
+
+
+def test_a_gif_is_clear_outside_its_first_frame() -> None:
+    photo = decode(CASES["small frame.gif"])
+    assert photo.alpha is not None
+    assert (photo.width_px, photo.height_px) == (96, 64)
+    np.testing.assert_array_equal(photo.alpha[:32, :48], 255)
+    assert not photo.alpha[32:].any()
+    assert not photo.alpha[:, 48:].any()
+    assert (photo.pixels[32:] == 255).all()
+    np.testing.assert_allclose(levels(photo.pixels)[:2, :3], COLOURS[:2, :3], atol=4)
+
+
+def test_frames_of_a_gif_fill_their_canvas_bit_by_bit() -> None:
+    one = saved(Image.new("P", (8, 4)), "GIF")
+    at = one.index(b"\x2c", 13 + 3 * 2 ** (1 + (one[10] & 7)))
+    frame = one[at:-1]
+    moved = frame[:1] + (8).to_bytes(2, "little") + frame[3:]
+    canvas = one[:6] + (16).to_bytes(2, "little") + (4).to_bytes(2, "little") + one[10:at]
+    found = decode_frames(canvas + frame + moved + b";", DecodeLimits(), 1024)
+    assert found.alphas is not None
+    assert found.alphas[:, 0].tolist() == [[255] * 8 + [0] * 8, [255] * 16]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_turn_an_avif_as_pillow_reads_them(orientation: int) -> None:
+    data = saved(turned(scene(), orientation), "AVIF", exif=exif(orientation))
+    assert media_facts(data)[0] == orientation
+    photo = decode(data)
+    assert (photo.orientation, photo.width_px, photo.height_px) == (orientation, 320, 240)
+    assert np.abs(photo.pixels.astype(int) - scene()).mean() < 3
+
+
+def test_exif_turns_no_avif() -> None:
+    """Pillow writes boxes for EXIF; without them the EXIF alone turns nothing (MIAF)."""
+    data = saved(scene(), "AVIF", exif=exif(6))
+    at = data.index(b"irot") + 4
+    data = data[:at] + b"\0" + data[at + 1 :]
+    photo = decode(data)
+    assert (photo.orientation, photo.width_px) == (1, 320)
+
+
+def test_media_boxes_that_are_cut_say_nothing() -> None:
+    data = CASES["nclx p3.avif"]
+    assert media_facts(data)[1] is not None
+    for size in range(0, 400, 7):
+        assert media_facts(data[:size])[0] == 1
+    assert media_facts(b"\0\0\0\x08meta") == (1, None)
+
+
+KEPT = {
+    "icc p3.jpg": "p3", "cicp p3.png": "p3", "nclx p3.avif": "p3", "icc adobe.jpg": "adobe",
+    "nclx 2020.avif": "bt2020", "icc prophoto.png": "bt2020", "cicp pq.png": "p3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_wide_colours_are_kept_beside_those_of_srgb(name: str) -> None:
+    photo, plain = decode(CASES[name], colour="keep"), decode(CASES[name])
+    np.testing.assert_array_equal(photo.pixels, plain.pixels)
+    assert plain.wide is None
+    assert (photo.wide is not None, photo.wide_space) == (True, KEPT[name])
+    own = photo.in_own_colours
+    assert own.profile is not None
+    if "pq" in name:  # its colours lie far outside of both
+        return
+    again = decode(saved(own.pixels, "PNG", icc_profile=own.profile))
+    np.testing.assert_allclose(levels(again.pixels), levels(photo.pixels), atol=3)
+
+
+@pytest.mark.parametrize("name", ["plain.png", "gama 1.png", "cmyk profile.jpg", "cicp grey.png"])
+def test_what_srgb_holds_is_not_kept_twice(name: str) -> None:
+    photo = decode(CASES[name], colour="keep")
+    if name == "cicp grey.png":  # grey, of a wide space by its code points
+        assert photo.wide_space == "p3"
+        return
+    assert (photo.wide, photo.wide_space, photo.profile) == (None, None, None)
+    assert photo.in_own_colours is photo
+
+
+def test_p3_is_kept_as_it_is_stored() -> None:
+    photo = decode(CASES["cicp p3.png"], colour="keep")
+    np.testing.assert_array_equal(photo.wide, squares())
+    assert photo.in_own_colours.colour_of((255, 0, 0))[1] > 40  # sRGB's red is inside P3
+    assert photo.colour_of((255, 0, 0)) == (255, 0, 0)
+
+
+def test_the_child_gives_the_same_planes() -> None:
+    names = ["icc p3.jpg", "cicp hlg.png", "gama alpha.png", "nclx p3.avif", "plain.png"]
+    with Decoder(colour="keep") as decoder:
+        for name in names:
+            found, expected = decoder.decode(CASES[name]), decode(CASES[name], colour="keep")
+            for plane in ("pixels", "alpha", "wide"):
+                one, other = getattr(found, plane), getattr(expected, plane)
+                assert (one is None) == (other is None)
+                if one is not None:
+                    np.testing.assert_array_equal(one, other)
+
+
+def test_a_broken_or_large_profile_is_no_profile() -> None:
+    assert wide_space("RGB", b"no profile") is None
+    image = Image.fromarray(squares())
+    linear = rgb_profile("srgb", gamma_curve(1.0))
+    np.testing.assert_array_equal(to_space(image, linear + bytes(4 << 20)), image)
+    assert isinstance(decode(saved(image, "PNG", icc_profile=b"x" * 300)), Photo)

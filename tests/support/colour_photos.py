@@ -1,0 +1,319 @@
+"""A set of files that say in every known way what their colours mean, for comparison with browsers.
+
+Each file shows the same 24 squares of one colour, as stored values. What they look like depends on
+the profile, chunk, box or marker that goes with them. Profiles and chunks are packed here from
+their specifications; nothing of the product is used.
+"""
+
+import struct
+from itertools import product
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from tests.support.odd_photos import exif, png_16_bit, png_chunk, raw_png, saved
+
+SQUARE = 16  # px; whole blocks of JPEG, whatever its subsampling
+ACROSS, DOWN = 6, 4
+
+# Stored values of the squares, red, green, blue.
+COLOURS = np.array(
+    [
+        [(0, 0, 0), (16, 16, 16), (48, 48, 48), (96, 96, 96), (128, 128, 128), (176, 176, 176)],
+        [(216, 216, 216), (255, 255, 255), (200, 60, 60), (60, 160, 60), (60, 60, 200),
+         (190, 190, 70)],
+        [(70, 180, 190), (180, 80, 190), (230, 180, 150), (110, 70, 50), (120, 150, 210),
+         (90, 120, 60)],
+        [(150, 100, 150), (60, 90, 120), (220, 200, 180), (30, 60, 40), (140, 140, 120),
+         (100, 128, 128)],
+    ],
+    np.uint8,
+)  # fmt: skip
+
+# Red, green and blue of a space in XYZ, adapted to D50; published with each space.
+COLORANTS = {
+    "srgb": ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141)),
+    "p3": ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)),
+    "adobe": ((0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)),
+    "prophoto": ((0.7977, 0.2880, 0.0), (0.1352, 0.7119, 0.0), (0.0313, 0.0001, 0.8249)),
+}
+SRGB_CURVE = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + struct.pack(
+    ">5i", *(round(65536 * v) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
+)  # fmt: skip
+
+
+def gamma_curve(gamma: float) -> bytes:
+    """A tone curve of an ICC profile: one exponent."""
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(256 * gamma))
+
+
+def rgb_profile(space: str, curve: bytes, name: str = "of a test") -> bytes:
+    """An ICC profile of a matrix and one tone curve (ICC.1:2001-04)."""
+    tags = {}
+    for letter, xyz in zip((b"r", b"g", b"b"), COLORANTS[space], strict=True):
+        tags[letter + b"XYZ"], tags[letter + b"TRC"] = _xyz(xyz), curve
+    return _profile(b"mntrRGB XYZ ", tags, name)
+
+
+def grey_profile(curve: bytes) -> bytes:
+    """An ICC profile for grey."""
+    return _profile(b"mntrGRAYXYZ ", {b"kTRC": curve})
+
+
+def ink_profile(points: int = 9) -> bytes:
+    """An ICC profile for CMYK whose black is twice as strong as it would be by multiplying.
+
+    A table of `points` steps of each ink in Lab of 16 bits (ICC.1:2001-04, 6.5.7).
+    """
+    steps = np.linspace(0, 1, points)
+    inks = np.array(list(product(steps, repeat=4)))
+    rgb = (1 - inks[:, :3]) * (1 - inks[:, 3:]) ** 2
+    light = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = light @ np.array(COLORANTS["srgb"]) / (0.9642, 1.0, 0.8249)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1)
+    stored = (lab + np.array([0, 128, 128])) * (0xFF00 / 100, 256, 256)
+    table = np.clip(np.rint(stored), 0, 0xFFFF).astype(">u2").tobytes()
+    line = struct.pack(">2H", 0, 0xFFFF)
+    one = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    tag = b"mft2" + bytes(4) + bytes([4, 3, points, 0]) + one + struct.pack(">2H", 2, 2)
+    return _profile(b"prtrCMYKLab ", {b"A2B0": tag + line * 4 + table + line * 3})
+
+
+def _profile(kind: bytes, tags: dict[bytes, bytes], name: str = "of a test") -> bytes:
+    text = name.encode() + b"\0"
+    described = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78)
+    white = _xyz((0.9642, 1.0, 0.8249))
+    tags = {b"desc": described, b"wtpt": white, b"cprt": b"text\0\0\0\0none\0"} | tags
+    table, body, at = b"", b"", 132 + 12 * len(tags)
+    for tag, value in tags.items():
+        table += tag + struct.pack(">II", at + len(body), len(value))
+        body += value + bytes(-len(value) % 4)
+    content = struct.pack(">I", len(tags)) + table + body
+    head = struct.pack(">I4xI12s", 128 + len(content), 0x02400000, kind)
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + content
+
+
+def _xyz(values: tuple[float, float, float]) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * v) for v in values))
+
+
+def squares(colours: np.ndarray = COLOURS) -> np.ndarray:
+    """The picture: uint8 [64, 96, 3]."""
+    return np.repeat(np.repeat(colours, SQUARE, axis=0), SQUARE, axis=1)
+
+
+def levels(pixels: np.ndarray) -> np.ndarray:
+    """The mean of the middle of each square of a picture [64, 96, ...]: [4, 6, ...]."""
+    blocks = pixels.reshape(DOWN, SQUARE, ACROSS, SQUARE, -1).astype(float)
+    return blocks[:, 4:12, :, 4:12].mean(axis=(1, 3))
+
+
+def with_chunks(png: bytes, *chunks: bytes) -> bytes:
+    """A PNG with more chunks behind its header."""
+    return png[:33] + b"".join(chunks) + png[33:]
+
+
+def gama(value: int) -> bytes:
+    """The chunk with the exponent of a file's curve, times 100,000."""
+    return png_chunk(b"gAMA", struct.pack(">I", value))
+
+
+def chrm(*xy: float) -> bytes:
+    """The chunk with white, red, green and blue as x and y."""
+    return png_chunk(b"cHRM", struct.pack(">8I", *(round(100_000 * v) for v in xy)))
+
+
+def cicp(primaries: int, transfer: int, matrix: int = 0, full: int = 1) -> bytes:
+    """The chunk with the code points of ITU-T H.273."""
+    return png_chunk(b"cICP", bytes([primaries, transfer, matrix, full]))
+
+
+def tagged_avif(primaries: int, transfer: int, colours: np.ndarray = COLOURS) -> bytes:
+    """An AVIF whose colour box (nclx) says these code points."""
+    data = saved(squares(colours), "AVIF", quality=100, subsampling="4:4:4")
+    at = data.index(b"colrnclx") + 8
+    return data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
+
+
+D65 = (0.3127, 0.3290)
+XY_SRGB = (*D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+XY_P3 = (*D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)
+
+
+def png_cases() -> dict[str, bytes]:
+    """PNG chunks."""
+    plain = saved(squares(), "PNG")
+    deep = png_16_bit(squares().astype(np.uint16) * 257)
+    grey = saved(Image.fromarray(squares()).convert("L"), "PNG")
+    p3 = rgb_profile("p3", SRGB_CURVE)
+    packed = saved(squares(), "PNG", icc_profile=p3)
+    return {
+        "plain.png": plain,
+        "gama 1.png": with_chunks(plain, gama(100_000)),
+        "gama 45455.png": with_chunks(plain, gama(45_455)),
+        "gama 1.8.png": with_chunks(plain, gama(55_556)),
+        "gama 3.png": with_chunks(plain, gama(33_333)),
+        "gama 0.png": with_chunks(plain, gama(0)),
+        "gama grey.png": with_chunks(grey, gama(100_000)),
+        "gama srgb.png": with_chunks(plain, gama(100_000), png_chunk(b"sRGB", b"\0")),
+        "gama chrm.png": with_chunks(plain, gama(100_000), chrm(*XY_SRGB)),
+        "gama chrm p3.png": with_chunks(plain, gama(45_455), chrm(*XY_P3)),
+        "chrm p3.png": with_chunks(plain, chrm(*XY_P3)),
+        "chrm broken.png": with_chunks(plain, gama(100_000), chrm(*(0.0,) * 8)),
+        "cicp srgb.png": with_chunks(plain, cicp(1, 13)),
+        "cicp p3.png": with_chunks(plain, cicp(12, 13)),
+        "cicp 2020.png": with_chunks(plain, cicp(9, 14)),
+        "cicp 709.png": with_chunks(plain, cicp(1, 1)),
+        "cicp linear.png": with_chunks(plain, cicp(1, 8)),
+        "cicp 2.2.png": with_chunks(plain, cicp(1, 4)),
+        "cicp 2.8.png": with_chunks(plain, cicp(1, 5)),
+        "cicp pq.png": with_chunks(plain, cicp(9, 16)),
+        "cicp pq 16.png": with_chunks(deep, cicp(9, 16)),
+        "cicp pq p3.png": with_chunks(plain, cicp(12, 16)),
+        "cicp hlg.png": with_chunks(plain, cicp(9, 18)),
+        "cicp unknown.png": with_chunks(plain, cicp(2, 2)),
+        "cicp narrow.png": with_chunks(plain, cicp(12, 13, 0, 0)),
+        "cicp before icc.png": with_chunks(packed, cicp(1, 8)),
+        "icc before gama.png": with_chunks(packed, gama(100_000)),
+        "cicp grey.png": with_chunks(grey, cicp(12, 8)),
+        "cicp hlg 709.png": with_chunks(plain, cicp(1, 18)),
+        "cicp dci.png": with_chunks(plain, cicp(11, 17)),
+        "cicp xyz.png": with_chunks(plain, cicp(10, 8)),
+        "cicp 240.png": with_chunks(plain, cicp(7, 7)),
+        "cicp 470m.png": with_chunks(plain, cicp(4, 4)),
+        "cicp film.png": with_chunks(plain, cicp(8, 13)),
+        "cicp ebu.png": with_chunks(plain, cicp(22, 13)),
+        "cicp log.png": with_chunks(plain, cicp(1, 9)),
+        "cicp no primaries.png": with_chunks(plain, cicp(2, 8)),
+        "gama 45455 chrm.png": with_chunks(plain, gama(45_455), chrm(*XY_SRGB)),
+        "gama 47500.png": with_chunks(plain, gama(47_500)),
+        "gama 43000.png": with_chunks(plain, gama(43_000)),
+        "gama 10.png": with_chunks(plain, gama(1_000_000)),
+        "gama palette.png": with_chunks(
+            saved(Image.fromarray(squares()).quantize(64), "PNG"), gama(100_000)
+        ),
+        "gama alpha.png": with_chunks(saved(half_clear(), "PNG"), gama(100_000)),
+    }  # fmt: skip
+
+
+def half_clear() -> np.ndarray:
+    """The squares, the left half of them at an opacity of .4: uint8 [64, 96, 4]."""
+    alpha = np.full((DOWN * SQUARE, ACROSS * SQUARE), 255, np.uint8)
+    alpha[:, : 3 * SQUARE] = 102
+    return np.dstack([squares(), alpha])
+
+
+def key_cases() -> dict[str, bytes]:
+    """Grey PNGs of every depth in which one stored value is transparent."""
+    found = {}
+    for depth in (1, 2, 4, 8, 16):
+        most = 2**depth - 1
+        stored = np.round(squares()[..., 1] / 255 * most).astype(np.uint32)
+        key = int(stored[8, 4 * SQUARE + 8])
+        bits = np.unpackbits(stored.astype(">u4").view(np.uint8).reshape(*stored.shape, 4), axis=2)
+        rows = np.packbits(bits[..., 32 - depth :].reshape(len(stored), -1), axis=1)
+        data = b"".join(b"\0" + row.tobytes() for row in rows)
+        chunk = png_chunk(b"tRNS", struct.pack(">H", key))
+        found[f"grey key {depth}.png"] = raw_png(96, 64, depth, 0, data, chunk)
+    return found
+
+
+def profile_cases() -> dict[str, bytes]:
+    """ICC profiles, in PNG and JPEG."""
+    grey = Image.fromarray(squares()).convert("L")
+    quality = {"quality": 100, "subsampling": 0}
+    linear = rgb_profile("srgb", gamma_curve(1.0))
+    named = rgb_profile("srgb", gamma_curve(1.0), "sRGB IEC61966-2.1")
+    return {
+        "icc linear srgb.png": saved(squares(), "PNG", icc_profile=named),
+        "icc linear srgb.jpg": saved(squares(), "JPEG", icc_profile=named, **quality),
+        "icc p3.jpg": saved(
+            squares(), "JPEG", icc_profile=rgb_profile("p3", SRGB_CURVE), **quality
+        ),
+        "icc adobe.jpg": saved(
+            squares(), "JPEG", icc_profile=rgb_profile("adobe", gamma_curve(563 / 256)), **quality
+        ),
+        "icc prophoto.png": saved(
+            squares(), "PNG", icc_profile=rgb_profile("prophoto", gamma_curve(1.8))
+        ),
+        "icc p3.webp": saved(
+            squares(), "WEBP", lossless=True, icc_profile=rgb_profile("p3", SRGB_CURVE)
+        ),
+        "icc p3.avif": saved(
+            squares(), "AVIF", quality=100, subsampling="4:4:4",
+            icc_profile=rgb_profile("p3", SRGB_CURVE),
+        ),
+        "icc srgb.png": saved(squares(), "PNG", icc_profile=rgb_profile("srgb", SRGB_CURVE)),
+        "icc rgb on grey.png": saved(grey, "PNG", icc_profile=linear),
+        "icc rgb on grey.jpg": saved(grey, "JPEG", icc_profile=linear, quality=100),
+        "icc grey on grey.png": saved(grey, "PNG", icc_profile=grey_profile(gamma_curve(1.0))),
+        "icc grey on grey.jpg": saved(
+            grey, "JPEG", icc_profile=grey_profile(gamma_curve(1.0)), quality=100
+        ),
+        "icc grey on rgb.png": saved(squares(), "PNG", icc_profile=grey_profile(gamma_curve(1.0))),
+        "icc grey on rgb.jpg": saved(
+            squares(), "JPEG", icc_profile=grey_profile(gamma_curve(1.0)), **quality
+        ),
+    }  # fmt: skip
+
+
+def ink_cases() -> dict[str, bytes]:
+    """JPEGs of four channels: CMYK and YCCK, with and without Adobe's marker."""
+    inks = Image.fromarray(squares()).convert("CMYK")
+    black = np.asarray(inks).copy()
+    black[..., 3] = 64
+    inks = Image.fromarray(black, "CMYK")
+    adobe = saved(inks, "JPEG", quality=100)
+    at = adobe.index(b"\xff\xee")
+    plain = adobe[:at] + adobe[at + 16 :]
+    ycck = adobe[: at + 15] + b"\2" + adobe[at + 16 :]
+    return {
+        "cmyk adobe.jpg": adobe,
+        "cmyk plain.jpg": plain,
+        "ycck.jpg": ycck,
+        "cmyk inverted.jpg": saved(ImageChops.invert(inks), "JPEG", quality=100),
+        "cmyk rgb profile.jpg": saved(
+            inks, "JPEG", quality=100, icc_profile=rgb_profile("srgb", gamma_curve(1.0))
+        ),
+        "cmyk profile.jpg": saved(inks, "JPEG", quality=100, icc_profile=ink_profile()),
+    }
+
+
+def avif_cases() -> dict[str, bytes]:
+    """AVIF with the code points of its colour box."""
+    points = {
+        "srgb": (1, 13), "p3": (12, 13), "2020": (9, 14), "709": (1, 1), "601": (6, 6),
+        "linear": (1, 8), "2.2": (1, 4), "2.8": (1, 5), "pq": (9, 16), "hlg": (9, 18),
+        "unspecified": (2, 2), "dci": (11, 17), "470bg": (5, 5), "p3 alone": (12, 2),
+        "linear alone": (2, 8), "240": (7, 7), "470m": (4, 4), "ebu": (22, 13), "pq p3": (12, 16),
+    }  # fmt: skip
+    return {f"nclx {name}.avif": tagged_avif(*pair) for name, pair in points.items()}
+
+
+def other_cases() -> dict[str, bytes]:
+    """Orientations, a deep colour key, and a GIF whose first frame is small."""
+    deep = (squares().astype(np.uint16) * 257 + 5).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in deep)
+    key = png_chunk(b"tRNS", deep[8, 80].tobytes())
+    return {
+        "turned.jpg": saved(squares(), "JPEG", quality=100, subsampling=0, exif=exif(3)),
+        "turned.png": saved(squares(), "PNG", exif=exif(3)),
+        "turned.avif": saved(squares(), "AVIF", quality=100, subsampling="4:4:4", exif=exif(3)),
+        "mirrored.avif": saved(squares(), "AVIF", quality=100, subsampling="4:4:4", exif=exif(4)),
+        "deep key.png": raw_png(96, 64, 16, 2, rows, key),
+        "small frame.gif": small_gif(),
+    }
+
+
+def small_gif() -> bytes:
+    """A GIF whose first frame leaves the right and lower part of its canvas free."""
+    part = Image.fromarray(squares()[: 2 * SQUARE, : 3 * SQUARE]).quantize(64)
+    data = saved(part, "GIF")
+    return data[:6] + struct.pack("<HH", ACROSS * SQUARE, DOWN * SQUARE) + data[10:]
+
+
+def colour_cases() -> dict[str, bytes]:
+    """All of them, by name."""
+    return png_cases() | key_cases() | profile_cases() | ink_cases() | avif_cases() | other_cases()
