@@ -1,7 +1,8 @@
 """Cuts a crop from a decoded photo, resamples it and encodes the thumbnail.
 
 A thumbnail is made of pixels alone, so it has no EXIF, position, comment, XMP or profile of the
-uploaded file. Its pixels are sRGB and it has no profile, which readers take as sRGB.
+uploaded file. Its pixels are sRGB and it has no profile, which readers take as sRGB; with the
+setting `colour` keep, a photo with more colours gives wide ones and a profile of our own making.
 """
 
 import math
@@ -98,6 +99,7 @@ def encode(
     quality: int = DEFAULT_QUALITY,
     circle: bool = False,
     background: tuple[int, int, int] = WHITE,
+    profile: bytes | None = None,
 ) -> bytes:
     """Encode uint8 pixels [h, w, 3], or [h, w, 4] with opacity, as a file.
 
@@ -106,6 +108,7 @@ def encode(
     circle:  show only the inscribed ellipse, a circle if the crop is square, with an antialiased
              edge. Outside it WebP, PNG and AVIF are transparent; JPEG has the background colour.
     background: RGB, 0 to 255. JPEG has no opacity: `opacity.on_colour` comes before.
+    profile: the ICC profile of the pixels; None: they are sRGB, and the file has none.
     Raises UsageError for another format or quality, EncodeError if the encoder fails.
     """
     if format not in FORMATS:
@@ -114,8 +117,9 @@ def encode(
         raise UsageError(f"quality goes from 1 to 100, got {quality}")
     image = encoded_image(pixels, circle, format != "jpeg", background)
     stream = BytesIO()
+    tagged = {} if profile is None else {"icc_profile": profile}
     try:
-        image.save(stream, format, quality=quality, **EFFORT[format])
+        image.save(stream, format, quality=quality, **EFFORT[format], **tagged)
     except (OSError, ValueError, MemoryError) as error:
         raise EncodeError("encoder_failed", f"{format}: {error}") from error
     return stream.getvalue()

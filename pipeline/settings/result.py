@@ -39,6 +39,20 @@ class DecodingSettings:
     max_jpeg_pixels: int = option(
         _LIMITS.max_jpeg_pixels, "the same for JPEG, which is decoded at a scale", "px", least=1
     )
+    max_progressive_pixels: int = option(
+        _LIMITS.max_progressive_pixels,
+        "the same for progressive JPEG, all of which is held in memory",
+        "px",
+        least=1,
+        before=100_000_000,
+    )
+    max_scan_pixels: int = option(
+        _LIMITS.max_scan_pixels,
+        "progressive JPEGs with more pixels, counted once for each of their scans, are refused",
+        "px",
+        least=1,
+        before=1 << 62,
+    )
     max_side: int = option(_LIMITS.max_side, "photos with a longer side are refused", "px", least=1)
     max_frames: int = option(
         _LIMITS.max_frames,
@@ -97,6 +111,8 @@ class DecodingSettings:
             max_bytes=self.max_bytes,
             max_pixels=self.max_pixels,
             max_jpeg_pixels=self.max_jpeg_pixels,
+            max_progressive_pixels=self.max_progressive_pixels,
+            max_scan_pixels=self.max_scan_pixels,
             max_side=self.max_side,
             max_frames=self.max_frames,
             max_animation_pixels=self.max_animation_pixels,
@@ -214,6 +230,12 @@ class ThumbnailSettings:
     )
     format: Literal["webp", "jpeg", "png", "avif"] = option("webp", "encoding of the crops")
     quality: int = option(80, "encoder quality, 1 to 100; png ignores it", least=1, most=100)
+    colour: Literal["srgb", "keep"] = option(
+        "srgb",
+        "of the crops: sRGB without a profile, or of still photos that have more colours those "
+        "(Display P3, Adobe RGB or BT.2020), with its profile; crops are chosen alike",
+        before="srgb",
+    )
     background: str = option(
         "ffffff",
         "colour around a photo that is shown whole (`pad`), and behind a circle in jpeg; six hex "

@@ -58,7 +58,9 @@ def _own_costs(meter: Meter) -> Figures:
 
 def frames_of(data: bytes, settings: Settings) -> Animation:
     """Decode every frame of a file, in the child that decodes strangers' files. DecodeError."""
-    decoder = decoder_for(settings.decoding.limits, settings.decoded_side)
+    decoder = decoder_for(
+        settings.decoding.limits, settings.decoded_side, settings.thumbnails.colour
+    )
     return decoder.decode_frames(data)
 
 

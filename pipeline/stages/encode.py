@@ -83,11 +83,11 @@ def encode_crop(
     motion: the frames, which all get the same box; None for a still picture. Raises EncodeError.
     """
     shape, format, quality = parse_shape(chosen.ratio), settings.format, settings.quality
-    photos = [row.decoded] if motion is None else motion.photos
+    photos = [row.decoded.in_own_colours] if motion is None else motion.photos
     drawn = [drawn_crop(photo, chosen, shape, settings, areas or {}) for photo in photos]
     if motion is None or len(drawn) == 1:
-        background = settings.background_rgb
-        image = encode(drawn[0], format, quality, shape.is_circle, background)
+        background, profile = photos[0].colour_of(settings.background_rgb), photos[0].profile
+        image = encode(drawn[0], format, quality, shape.is_circle, background, profile)
     else:
         times, plays = motion.durations_ms, motion.plays
         image = encode_moving(drawn, times, plays, format, quality, shape.is_circle)
@@ -110,13 +110,14 @@ def drawn_crop(
     Opacity is kept where the format has it and the photo fills the shape; else the photo lies on
     the background colour. Raises EncodeError.
     """
+    background = photo.colour_of(settings.background_rgb)
     if chosen.fit == "crop":
         size_wh = thumbnail_size(shape, chosen.box_px, settings.thumbnail_size)
         if settings.format == "jpeg":
-            photo = on_colour(photo, settings.background_rgb)
+            photo = on_colour(photo, background)
         return cut_with_opacity(photo, chosen.box_px, size_wh)
-    photo = on_colour(photo, settings.background_rgb)
+    photo = on_colour(photo, background)
     area = safe_area_of(shape, areas)
     placed = place_whole(chosen.box_px, shape, area.is_circle, area.covered)
     size_wh = thumbnail_size(shape, placed.canvas_px, settings.thumbnail_size)
-    return draw_whole(photo, placed, size_wh, chosen.fit, settings.background_rgb)
+    return draw_whole(photo, placed, size_wh, chosen.fit, background)

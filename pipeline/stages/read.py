@@ -42,7 +42,7 @@ def read_decode(block: Block, job: Job) -> Block:
         with meter.on(RECALL):
             stored = StoredDecisions.read(task, job, job.decisions_of)
         side = stored.view_side()
-    decoder = decoder_for(settings.decoding.limits, side)
+    decoder = decoder_for(settings.decoding.limits, side, settings.thumbnails.colour)
     decoder.start()
     waits_s: list[float] = []  # of each photo that was read
     waiting: dict[str, bytes] = {}  # image_id -> what was read and is not decoded yet

@@ -7,6 +7,7 @@ from pipeline.cropping.build import Weights
 from pipeline.ledger.ledger import Ledger
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.planes import Colour
 from pipeline.photo.wall import filter_problem
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
@@ -31,15 +32,16 @@ class Job:
 
 
 _SAMPLES: dict[str, Ledger] = {}  # of this process
-_DECODERS: dict[tuple[DecodeLimits, int], Decoder] = {}  # of this process: at most one
+_DECODERS: dict[tuple[DecodeLimits, int, Colour], Decoder] = {}  # of this process: at most one
 
 
-def decoder_for(limits: DecodeLimits, view_side: int) -> Decoder:
-    """The decoding child of this process; it is replaced when the limits change."""
-    if (limits, view_side) not in _DECODERS:
+def decoder_for(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -> Decoder:
+    """The decoding child of this process; it is replaced when what it is given changes."""
+    given = (limits, view_side, colour)
+    if given not in _DECODERS:
         end_worker()
-        _DECODERS[limits, view_side] = Decoder(limits, view_side)
-    return _DECODERS[limits, view_side]
+        _DECODERS[given] = Decoder(*given)
+    return _DECODERS[given]
 
 
 def missing_wall() -> str | None:

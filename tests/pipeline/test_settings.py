@@ -14,7 +14,7 @@ from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import FORMATS
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
 from s2cnet import PRESETS
-from tests.support.old_settings import BEFORE, PARTS
+from tests.support.old_settings import BEFORE, OLD_LIMITS, PARTS
 
 STORED = Path(__file__).parents[1] / "golden" / "runs" / "release_0_1_0" / "out" / "runs"
 
@@ -121,7 +121,8 @@ def test_every_setting_that_changes_the_crops_is_in_the_identity(name: str) -> N
 def test_identity_is_that_of_a_run_made_before_settings_had_parts() -> None:
     """The stored run's spec holds names and values of release 0.1.0, as JSON text."""
     (stored,) = STORED.glob("*/spec.json")
-    today = Settings.of(ratios="1:1,16:9,circle", thumbnail_size=48, candidates=True, **BEFORE)
+    asked = {"ratios": "1:1,16:9,circle", "thumbnail_size": 48, "candidates": True}
+    today = Settings.of(**asked, **OLD_LIMITS, **BEFORE)
     settings = json.loads(stored.read_text())["settings"]
     assert json.dumps(today.identity(), sort_keys=True) == json.dumps(settings, sort_keys=True)
 
@@ -169,8 +170,8 @@ def test_flat_and_parts_say_the_same() -> None:
     assert (settings.decoding.view_side, settings.thumbnails.quality) == (64, 1)
     assert settings.running.drain_s == 0.5
     assert Settings.of(**settings.flat()) == settings
-    with pytest.raises(TypeError, match="colour, size"):
-        Settings.of(size=1, colour=2)
+    with pytest.raises(TypeError, match="hue, size"):
+        Settings.of(size=1, hue=2)
 
 
 def test_no_two_parts_have_a_field_of_one_name() -> None:
