@@ -1,6 +1,7 @@
 """The image: no root, no floating tags, the tested versions, and all that the job imports."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 
 from tests.infra.manifests import INFRA, ROOT
@@ -65,3 +66,15 @@ def test_it_holds_every_package_and_what_the_manifests_start() -> None:
     ignored = (INFRA / "Dockerfile.dockerignore").read_text().splitlines()
     assert ignored[0] == "*"
     assert copied <= {line.removeprefix("!") for line in ignored if line.startswith("!")}
+
+
+def test_make_installs_what_reads_heic_too() -> None:
+    """`make setup` installs the extra `dev`, which has `all`, which has `heic`, which is pinned."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    assert "--editable '.[dev]'" in (ROOT / "Makefile").read_text()
+    assert "s2cnet-thumbnails[all]" in extras["dev"]
+    (everything,) = extras["all"]
+    assert "heic" in everything.split("[")[1].rstrip("]").split(",")
+    assert [one.split(">")[0] for one in extras["heic"]] == ["pillow-heif"]
+    assert "pillow_heif==" in (ROOT / "constraints.txt").read_text()

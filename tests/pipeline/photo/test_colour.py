@@ -3,7 +3,11 @@
 `srgb` and the matrices here are the standards' own numbers, not the product's.
 """
 
+import io
+import struct
+
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -17,7 +21,9 @@ from pipeline.photo.spaces import Space, profile_of
 from tests.support.colour_photos import (
     COLOURS,
     SRGB_CURVE,
+    cicp,
     colour_cases,
+    gama,
     gamma_curve,
     levels,
     rgb_profile,
@@ -192,9 +198,18 @@ def test_frames_of_a_gif_fill_their_canvas_bit_by_bit() -> None:
     frame = one[at:-1]
     moved = frame[:1] + (8).to_bytes(2, "little") + frame[3:]
     canvas = one[:6] + (16).to_bytes(2, "little") + (4).to_bytes(2, "little") + one[10:at]
-    found = decode_frames(canvas + frame + moved + b";", DecodeLimits(), 1024)
-    assert found.alphas is not None
-    assert found.alphas[:, 0].tolist() == [[255] * 8 + [0] * 8, [255] * 16]
+    left, right = [255] * 8 + [0] * 8, [0] * 8 + [255] * 8
+    kept = control(1) + frame + control(1) + moved  # each stays
+    gone = control(2) + frame + control(2) + moved  # each is cleared after its time
+    for frames, expected in ((kept, [left, [255] * 16]), (gone, [left, right])):
+        found = decode_frames(canvas + frames + b";", DecodeLimits(), 1024)
+        assert found.alphas is not None
+        assert found.alphas[:, 0].tolist() == expected
+
+
+def control(disposal: int) -> bytes:
+    """The block before a GIF's frame that says what becomes of it (GIF89a, 23)."""
+    return b"\x21\xf9\x04" + bytes([disposal << 2, 1, 0, 0, 0])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -213,6 +228,47 @@ def test_exif_turns_no_avif() -> None:
     data = data[:at] + b"\0" + data[at + 1 :]
     photo = decode(data)
     assert (photo.orientation, photo.width_px) == (1, 320)
+
+
+def test_chunks_behind_the_pixels_say_nothing() -> None:
+    plain = CASES["plain.png"]
+    data = plain[:-12] + cicp(12, 8) + gama(100_000) + plain[-12:]
+    np.testing.assert_array_equal(decode(data).pixels, squares())
+
+
+def tagged_heic(primaries: int, transfer: int, orientation: int = 1, boxes: bool = True) -> bytes:
+    """The squares as HEIC with code points; `boxes`: turned by boxes, else by EXIF alone."""
+    image = Image.fromarray(np.ascontiguousarray(turned(squares(), orientation)))
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(image).save(stream, quality=100, chroma=444, exif=exif(orientation))
+    data = stream.getvalue()
+    at = data.index(b"colrnclx") + 8
+    data = data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
+    if not boxes:
+        at = data.index(b"irot") + 4
+        data = data[:at] + b"\0" + data[at + 1 :]
+    return data
+
+
+def test_code_points_of_a_heic_are_applied() -> None:
+    stored = levels(decode(tagged_heic(1, 13)).pixels)
+    found = levels(decode(tagged_heic(12, 13)).pixels)
+    np.testing.assert_allclose(found, srgb(light(stored) @ P3_TO_SRGB.T), atol=1.5)
+    bright = levels(decode(tagged_heic(9, 16)).pixels)
+    np.testing.assert_allclose(bright, shown("cicp pq.png"), atol=12)  # coded with loss
+    assert decode(tagged_heic(12, 13), colour="keep").wide_space == "p3"
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_boxes_turn_a_heic_and_its_exif_does_not(orientation: int) -> None:
+    photo = decode(tagged_heic(1, 13, orientation))
+    assert (photo.orientation, photo.width_px, photo.height_px) == (orientation, 96, 64)
+    np.testing.assert_allclose(levels(photo.pixels), COLOURS, atol=6)
+    if orientation > 1:
+        stored = decode(tagged_heic(1, 13, orientation, boxes=False))
+        assert stored.orientation == 1
+        sides = (64, 96) if orientation > 4 else (96, 64)
+        assert (stored.width_px, stored.height_px) == sides
 
 
 def test_media_boxes_that_are_cut_say_nothing() -> None:

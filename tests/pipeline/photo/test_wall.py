@@ -65,7 +65,7 @@ code = compile(ATTACK, "attack", "eval")
 ctypes.CDLL(None)
 "x".encode("idna")  # imported before the wall stands, like all that an attack needs
 
-def answer(data, limits, view_side, every_frame):
+def answer(data, limits, view_side, every_frame, colour):
     try:
         eval(code)
     except Exception as error:
