@@ -44,7 +44,11 @@ def test_kernel_is_the_definition(
         arguments = (grad, rois, list(size), align_size, SCALE)
         expected = getattr(reference, f"{name}_backward")(*arguments)
         found = getattr(torch.ops.s2cnet, f"{name}_backward")(*arguments)
-        torch.testing.assert_close(found, expected, atol=40 * close["atol"], rtol=close["rtol"])
+        # A cell is a sum of up to 40 * 100 values. CUDA adds them by atomics, in any order, on both
+        # sides: the difference is a few roundings of the largest sums.
+        largest = float(expected.abs().max()) if device == "cuda" else 1.0
+        atol = 40 * close["atol"] * max(1.0, largest)
+        torch.testing.assert_close(found, expected, atol=atol, rtol=close["rtol"])
 
 
 @pytest.mark.parametrize("device", DEVICES)
