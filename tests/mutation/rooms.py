@@ -32,8 +32,7 @@ def _files(root: Path, patterns: Sequence[str]) -> list[Path]:
 # Cropping's parts that need no network.
 PURE = (
     "candidates", "chosen", "confidence", "derive", "features", "guards", "kind_rules", "maps",
-    "overrides", "parts", "penalties", "protected", "refine", "results", "rule", "transfer",
-    "visible",
+    "overrides", "parts", "penalties", "protected", "refine", "results", "rule", "visible",
 )  # fmt: skip
 ROOMS = {
     room.name: room

@@ -155,6 +155,7 @@ def test_positions_of_each_size_by_hand() -> None:
     assert counts_by_width(boxes) == {
         900: 14, 860: 32, 819: 16 * 2, 774: 15 * 3, 720: 13 * 3, 648: 12 * 3, 567: 11 * 4,
     }  # fmt: skip
+    assert boxes.dtype == candidates.dense_for_shape(9, 9, parse_shape("1:1")).dtype == np.float32
     first = boxes[:14]
     assert first[:, 1].tolist() == [0.0] * 14
     assert first[:, 0].tolist() == [round(700 * k / 13) for k in range(14)]

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from pipeline.cli.runs import main
-from pipeline.export.crops import ExportedCrop, NotCropped, exported
+from pipeline.export.crops import (
+    ExportedCrop,
+    NotCropped,
+    exported,
+    exported_crop,
+    ground_of,
+)
 from pipeline.export.focal import focal_overlap, focal_point, object_position, window_at
 from pipeline.export.formats import COLUMNS, FORMATS, record_of, write_lines
 from pipeline.ledger.reader import Run
@@ -267,3 +273,92 @@ def test_the_mean_is_that_of_the_crops() -> None:
     summary = write_lines(crops, "jsonl", out)
     assert (summary.crops, summary.without) == (2, 1)
     assert summary.overlap == pytest.approx((0.64 + 1) / 2)
+
+
+def exported_box(*box: float, **photo: Any) -> ExportedCrop:
+    crop = {
+        **crop_row("u/a.jpg", "free", (0, 0, 9, 9)),
+        **dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)),
+    }
+    return exported_crop(crop, {"width_px": 100, "height_px": 60, "orientation": None, **photo})
+
+
+@pytest.mark.parametrize(
+    ("box", "whole"),
+    [
+        ((10.4, 5.6, 50.5, 30.2), (10, 6, 50, 30)),
+        ((-3, -2, 120, 90), (0, 0, 100, 60)),
+        ((99.9, 59.8, 100, 60), (99, 59, 100, 60)),  # at least a pixel
+        ((20, 20, 20.2, 20.3), (20, 20, 21, 21)),
+        ((0, 0, 100, 60), (0, 0, 100, 60)),
+    ],
+)
+def test_boxes_are_whole_pixels_inside_the_photo(
+    box: tuple[float, ...], whole: tuple[int, ...]
+) -> None:
+    assert exported_box(*box).box == whole
+
+
+def test_what_an_old_run_does_not_say_has_its_usual_value() -> None:
+    crop = exported_box(0, 0, 50, 20)
+    assert (crop.orientation, crop.fit, crop.background) == (1, "crop", "ffffff")
+    assert exported_box(0, 0, 1, 1, orientation=8).orientation == 8
+    assert (crop.aspect, crop.is_whole, crop.is_circle) == (2.5, False, False)
+    assert exported_box(0, 0, 100, 60).is_whole
+    assert not exported_box(0, 0, 100, 59).is_whole
+    assert crop_of(ratio="4:3").aspect == pytest.approx(4 / 3)
+    bare = crop_of()
+    assert (bare.verdict, bare.reason, bare.confidence, bare.rank) == (None, None, None, 0)
+
+
+def test_what_is_told_of_each_crop_and_photo() -> None:
+    record = record_of(crop_of(confidence=0.1234567, verdict="ok"), FORMATS["jsonl"])
+    assert {name: record[name] for name in COLUMNS[:9]} == {
+        "uri": "s3://u/a.jpg", "image_id": "ab", "status": "ok", "ratio": "16:9", "rank": 0,
+        "fit": "crop", "verdict": "ok", "reason": None, "confidence": 0.12346,
+    }  # fmt: skip
+    assert "orientation" not in record_of(crop_of(), FORMATS["css"])
+    assert record_of(crop_of(orientation=3), FORMATS["css"])["orientation"] == 3
+    assert record_of(NotCropped("u", "i", "ok", "1:1", "head_cut"), FORMATS["css"]) == {
+        "uri": "u", "image_id": "i", "status": "ok", "ratio": "1:1", "reason": "head_cut",
+    }  # fmt: skip
+    assert list(FORMATS) == ["imgproxy", "thumbor", "cloudinary", "imgix", "iiif", "css",
+                             "wordpress", "csv", "jsonl"]  # fmt: skip
+    nothing = write_lines([NotCropped("u", "i", "corrupt")], "jsonl", io.StringIO())
+    assert (nothing.crops, nothing.without, nothing.overlap) == (0, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "told"),
+    [("1.91:1", "1.91 / 1"), ("4x5", "4 / 5"), ("3/2", "3 / 2"), ("1.5", "1.5"),
+     ("circle", "1 / 1"), ("free", "3200 / 1800")],
+)  # fmt: skip
+def test_a_style_sheet_names_the_ratio(ratio: str, told: str) -> None:
+    crop = crop_of(ratio=ratio, size_wh=(512, 288))
+    assert FORMATS["css"](crop)["focal"].startswith(f"aspect-ratio: {told};")
+
+
+def test_under_a_pixel_of_room_is_no_choice() -> None:
+    assert object_position((0, 0, 300, 300), (300.9, 300), 1.0) == (0.5, 0.5)
+    assert object_position((1, 0, 301, 300), (301, 300), 1.0) == (1.0, 0.5)
+    assert object_position((0, 1, 300, 301), (300, 301), 1.0) == (0.5, 1.0)
+
+
+def test_iiif_in_its_canonical_form() -> None:
+    own = crop_of((0, 0, 512, 288), photo_wh=(1024, 576), size_wh=(512, 288))
+    assert FORMATS["iiif"](own) == {
+        "crop": "0,0,512,288/max/0/default.jpg", "percent": "pct:0,0,50,50/max/0/default.jpg",
+    }  # fmt: skip
+    whole = crop_of((0, 0, 1024, 576), photo_wh=(1024, 576), size_wh=(512, 288))
+    assert FORMATS["iiif"](whole)["percent"] == "full/512,288/0/default.jpg"
+
+
+def test_the_ground_is_what_the_run_was_asked_for(tmp_path: Path) -> None:
+    row, crop = image_row("u/a.jpg"), crop_row("u/a.jpg", "1:1", (0, 0, 9, 9))
+    plain = commit_rows(tmp_path / "plain", [row], [crop])
+    assert ground_of(plain) == "ffffff"
+    asked = commit_rows(tmp_path / "asked", [row], [crop], settings={"background": "#00FF80"})
+    assert ground_of(asked) == "00ff80"
+    assert [
+        one.background for one in exported(asked, ground_of(asked)) if isinstance(one, ExportedCrop)
+    ] == ["00ff80"]
