@@ -35,7 +35,7 @@ NUMBERS: dict[str, tuple[float | None, float | None, float | None]] = {
     "task_images": (64, 1, None),
     "task_bytes": (128 * 1024**2, 1, None),
     "num_actors": (0, 0, None),
-    "gpus_per_actor": (1, 0, None),
+    "gpus_per_actor": (None, 0, None),
     "read_threads": (8, 1, None),
     "image_timeout_s": (60, 1, None),
     "drain_s": (2, 0, None),

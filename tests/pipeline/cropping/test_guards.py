@@ -207,3 +207,29 @@ def test_what_is_not_asked_is_not_guarded() -> None:
     counts = check.counts(half)
     assert (counts.heads, counts.faces, counts.text, counts.subject_share) == (1, 1, 1, 0.5)
     assert not guard("strict").active, "there is nothing that a crop could break"
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [("heads=0.1", "head_cut"), ("faces=0.1", "face_cut"), ("text=cut", "text_cut"),
+     ("subject=0.9", "subject_cut")],
+)  # fmt: skip
+def test_only_what_is_asked_counts_beside_all_the_rest(asked: str, reason: str) -> None:
+    """Half of the one box that is head, face, text and subject is outside: .5, or .4 of .9."""
+    everything = {"heads": [HEAD], "faces": [HEAD], "text": [HEAD], "subject": [HEAD]}
+    check = guard(f"off,{asked}", **everything)  # type: ignore[arg-type]
+    half = [150, 0, 400, 400]
+    assert check.reason(half) == reason
+    assert check.levels([half, [0, 0, 400, 400]]).tolist() == [4 if "subject" in asked else 5, 0]
+    trips = check.trips(check.shown(np.array([half], float)))
+    assert {name for name, badly in trips.items() if badly[0] > 0} == {reason}
+    assert list(trips) == [
+        "head_cut", "head_lost", "face_cut", "text_cut", "subject_cut", "unsafe_area",
+    ]  # fmt: skip
+
+
+def test_all_that_is_broken_adds_up() -> None:
+    everything = {"heads": [HEAD], "faces": [HEAD], "text": [HEAD], "subject": [HEAD]}
+    check = guard("off,heads=0.1,faces=0.1,text=cut,subject=0.9", **everything)  # type: ignore[arg-type]
+    assert check.levels([[150, 0, 400, 400]]).tolist() == [19]  # .5 + .5 + .5 + .4
+    assert check.reason([150, 0, 400, 400]) == "head_cut"
