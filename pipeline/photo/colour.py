@@ -152,7 +152,7 @@ def _converted(image: Image.Image, meaning: Meaning, target: Space) -> Image.Ima
         return image
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def _transform(
     profile: bytes, mode: str, target: Space
 ) -> tuple[bool, ImageCms.ImageCmsTransform | None]:

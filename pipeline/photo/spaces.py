@@ -48,6 +48,8 @@ _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
 _CURVE_POINTS = 4096
+_FARTHEST = 4.0  # of red, green and blue in XYZ; what anyone sees lies within 1 of white
+_EXPONENTS = 0.001, 1000.0  # of curves that a profile can tell
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,14 @@ def to_xyz(xy: tuple[float, ...]) -> Matrix:
         for x, y in zip(xy[::2], xy[1::2], strict=True)
     )
     matrix = np.stack(primaries, axis=1)
-    if abs(np.linalg.det(matrix)) < 1e-6 or not xy[1] > 0:
-        raise ValueError(f"no primaries: {xy}")
-    scaled: Matrix = matrix * np.linalg.solve(matrix, white)
-    gain = (_BRADFORD @ D50_XYZ) / (_BRADFORD @ white)
-    adapted: Matrix = np.linalg.solve(_BRADFORD, gain[:, None] * _BRADFORD) @ scaled
+    with np.errstate(all="ignore"):  # a file may say any numbers
+        if not abs(np.linalg.det(matrix)) > 1e-6 or not xy[1] > 0:
+            raise ValueError(f"no primaries: {xy}")
+        scaled: Matrix = matrix * np.linalg.solve(matrix, white)
+        gain = (_BRADFORD @ D50_XYZ) / (_BRADFORD @ white)
+        adapted: Matrix = np.linalg.solve(_BRADFORD, gain[:, None] * _BRADFORD) @ scaled
+    if not np.abs(adapted).max() < _FARTHEST:
+        raise ValueError(f"primaries that nobody sees: {xy}")
     return adapted
 
 
@@ -109,8 +114,6 @@ def profile_of(space: Space) -> bytes | None:
     try:
         colorants = to_xyz(space.xy)
     except ValueError:
-        return None
-    if np.abs(colorants).max() > 4:  # far outside of what anyone sees
         return None
     tags = {b"desc": _text("Made of code points"), b"cprt": _text("None"), b"wtpt": _xyz(D50_XYZ)}
     curve = _curve_tag(space.curve)
@@ -124,7 +127,8 @@ def _curve_tag(curve: Curve) -> bytes:
         values = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
         return b"para" + bytes(4) + struct.pack(">HH5i", 3, 0, *map(_fixed, values))
     if isinstance(curve, float | int):
-        return b"para" + bytes(4) + struct.pack(">HHi", 0, 0, _fixed(curve))
+        exponent = min(max(curve, _EXPONENTS[0]), _EXPONENTS[1])
+        return b"para" + bytes(4) + struct.pack(">HHi", 0, 0, _fixed(exponent))
     stored = np.linspace(0, 1, _CURVE_POINTS)
     light = np.clip(np.rint(65535 * _LIGHT[curve](stored)), 0, 65535).astype(">u2")
     return b"curv" + bytes(4) + struct.pack(">I", len(light)) + light.tobytes()

@@ -36,7 +36,7 @@ _APP0, _APP1, _APP2, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-_WEBP_HAS_EXIF = 8
+_WEBP_HAS_EXIF, _MOST_WEBP_CHUNKS = 8, 200_000
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
 
 Chunk: TypeAlias = tuple[bytes, int, int]  # name of a PNG's chunk, start and end of its body
@@ -140,7 +140,9 @@ def _webp_orientation(data: bytes) -> int:
     if data[12:16] != b"VP8X" or len(data) < 30 or not data[20] & _WEBP_HAS_EXIF:
         return 1
     at = 12
-    while at + 8 <= len(data):
+    for _ in range(_MOST_WEBP_CHUNKS):
+        if at + 8 > len(data):
+            break
         (size,) = struct.unpack_from("<I", data, at + 4)
         if data[at : at + 4] == b"EXIF":
             return orientation_of(data[at + 8 : at + 8 + size].removeprefix(_EXIF))

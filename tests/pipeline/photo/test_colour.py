@@ -4,6 +4,7 @@
 """
 
 import io
+import random
 import struct
 
 import numpy as np
@@ -29,8 +30,9 @@ from tests.support.colour_photos import (
     rgb_profile,
     squares,
     tagged_avif,
+    with_chunks,
 )
-from tests.support.odd_photos import exif, saved, scene, turned
+from tests.support.odd_photos import exif, png_chunk, saved, scene, turned
 
 CASES = colour_cases()
 # Linear RGB of a space to linear sRGB, both of white D65 (SMPTE EG 432-1; ITU-R BT.2087).
@@ -228,6 +230,30 @@ def test_exif_turns_no_avif() -> None:
     data = data[:at] + b"\0" + data[at + 1 :]
     photo = decode(data)
     assert (photo.orientation, photo.width_px) == (1, 320)
+
+
+def test_no_numbers_in_chunks_and_boxes_cost_the_picture() -> None:
+    """Whatever a stranger writes there: extremes, and numbers drawn at random."""
+    draw = random.Random(5)
+    ends = (0, 1, 2, 0x7FFFFFFF, 0xFFFFFFFF, 100_000, 31_270)
+    plain = saved(squares()[:16, :16], "PNG")
+    avif = saved(squares()[:16, :16], "AVIF")
+    at = avif.index(b"colrnclx") + 8
+    for turn in range(300):
+        numbers = [draw.choice(ends) if turn % 2 else draw.getrandbits(32) for _ in range(9)]
+        chunks = (
+            png_chunk(b"gAMA", struct.pack(">I", numbers[0])),
+            png_chunk(b"cHRM", struct.pack(">8I", *numbers[1:])),
+            png_chunk(b"cICP", bytes(draw.choices(range(20), k=2)) + b"\0\1"),
+        )
+        for some in (chunks[:1], chunks[:2], chunks):
+            photo = decode(with_chunks(plain, *some), colour="keep")
+            assert photo.pixels.shape == (16, 16, 3)
+        points = struct.pack(">HH", *(number & 31 for number in numbers[:2]))
+        tagged = avif[:at] + points + avif[at + 4 :]
+        media_facts(tagged[: draw.randrange(len(tagged))])
+        media_facts(tagged[:turn] + bytes([draw.randrange(256)]) + tagged[turn + 1 :])
+        assert media_facts(tagged)[0] == 1
 
 
 def test_chunks_behind_the_pixels_say_nothing() -> None:
