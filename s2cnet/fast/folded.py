@@ -34,7 +34,7 @@ TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.
 
 @dataclass(frozen=True)
 class FoldedNetwork:
-    """A network for inference. `widen` and `narrow` belong to the first layer's feed-forward."""
+    """A network for inference. `widen` belongs to the first layer's feed-forward."""
 
     config: S2CNetConfig
     kind: torch.dtype  # in which the feed-forwards are computed
@@ -42,13 +42,14 @@ class FoldedNetwork:
     embedding: Embedding
     relations: Relations
     transformer: GraphTransformer
+    first: folding.AttentionMaps
+    last: folding.AttentionMaps
     head: Callable[[Tensor], Tensor]  # nodes [k, N, C] -> scores [k]
     roi: Tensor  # [C, c * A * A] the half of the embedding that reads RoIAlign
     rod: Tensor  # [A + 1, A + 1, c, C] the half that reads RoDAlign, by grid point
     widen: Tensor  # [F, C] after the norm's centring and scale
-    widen_heads: Tensor  # [h, d, F] values of a head, output projection, then `widen`
+    widen_heads: Tensor  # [h, F, d] values of a head, output projection, then `widen`
     widen_bias: Tensor  # [F]
-    narrow: Tensor  # [F, C]
 
 
 def fold(
@@ -72,13 +73,14 @@ def fold(
             embedding=embedding,
             relations=copy.deepcopy(network.relations),
             transformer=transformer,
+            first=folding.AttentionMaps.of(layer.attention),
+            last=folding.AttentionMaps.of(transformer.layer(-1).attention),
             head=fold_head(network.head),
             roi=folding.roi_weight(embedding, network.config),
             rod=folding.rod_weight(embedding, network.config),
             widen=widen,
-            widen_heads=torch.einsum("fc,chd->hdf", widen, out).contiguous(),
+            widen_heads=torch.einsum("fc,chd->hfd", widen, out).contiguous(),
             widen_bias=bias,
-            narrow=layer.feed_forward.narrow.weight.T.clone(),
         )
 
 

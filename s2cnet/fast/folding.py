@@ -3,6 +3,10 @@
 Shapes: C node width, h heads of d = C / h channels, A align size, c channels of the feature map.
 """
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,18 +21,23 @@ def by_head(weight: Tensor, heads: int) -> Tensor:
     return weight.reshape(*weight.shape[:-1], heads, weight.shape[-1] // heads)
 
 
-def fold_keys(attention: GraphAwareAttention, keys: Tensor) -> Tensor:
-    """keys [n, C] -> [n, h, C]: in each head, aggregated · result = scale * query · key."""
-    heads = attention.heads
-    weight = by_head(attention.query.weight.T, heads)  # [C, h, d]
-    return torch.einsum("nhd,chd->nhc", attention.scale * by_head(keys, heads), weight)
+class AttentionMaps(NamedTuple):
+    """An attention's projections by head, arranged so that keys and values can be folded."""
 
+    keys: Tensor  # [h, C, d]; a key after it, times an aggregated node, is scale * query · key
+    values: Tensor  # [h, C, d]; a value after it is its head's part of the output, without bias
+    node_keys: Tensor  # [h, C, d]; a query after it, times a normed node, is query · key
+    node_values: Tensor  # [h, d, C]; a normed node after it is a head's value
 
-def fold_values(attention: GraphAwareAttention, values: Tensor) -> Tensor:
-    """values [n, C] -> [n, h, C], the part of each head after the output projection (no bias)."""
-    heads = attention.heads
-    weight = by_head(attention.out.weight, heads)  # [C, h, d]
-    return torch.einsum("nhd,chd->nhc", by_head(values, heads), weight)
+    @classmethod
+    def of(cls, attention: GraphAwareAttention) -> AttentionMaps:
+        """Copies of the projections' weights."""
+        heads = attention.heads
+        key, value = attention.key_value.weight.chunk(2)
+        parts = [attention.scale * attention.query.weight.T, attention.out.weight]
+        parts += [attention.scale * key.T, value.T]
+        maps = [by_head(part, heads).transpose(0, 1).contiguous() for part in parts]
+        return cls(*maps[:3], maps[3].transpose(1, 2).contiguous())
 
 
 def fold_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:

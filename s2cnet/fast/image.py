@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from s2cnet.fast import folding
 from s2cnet.fast.folded import FoldedNetwork
+from s2cnet.fast.products import apply, linear, linear_by_head
 from s2cnet.layout import layout_for
 from s2cnet.network.graph import distance
 from s2cnet.network.nodes import box_centres, sample, used_detections
@@ -37,7 +38,7 @@ class EncodedImage:
     theta: Tensor  # [n, R]
     phi: Tensor  # [n, R]
     aggregate: Tensor  # [n, C] after the linear map of the aggregation
-    keys: Tensor  # [C, h * n] folded with the query projection
+    keys: Tensor  # [h * n, C] folded with the query projection
     shared: Tensor  # [h * n + n + 1, C] folded values, objects, the bias of the attention's output
     origins: Tensor  # [N, n + 1] which object a node was before the layer, and 1 for the bias
     hidden: Tensor  # [h * n + n + 2, F] `shared` after `widen`, and the bias of `widen`
@@ -79,9 +80,15 @@ def _encode_image(
     centres: Tensor,
 ) -> EncodedImage:
     relations, attention = folded.relations, folded.transformer.layer(0).attention
-    theta, phi = relations.semantic_theta(objects), relations.semantic_phi(objects)
-    key, value = attention.key_value(attention.norm(objects)).chunk(2, dim=-1)
-    values = folding.fold_values(attention, value).transpose(0, 1).flatten(0, 1)  # [h * n, C]
+    theta, phi = apply(relations.semantic_theta, objects), apply(relations.semantic_phi, objects)
+    keys, values = (
+        linear_by_head(folding.by_head(part, attention.heads), maps).transpose(0, 1).flatten(0, 1)
+        for part, maps in zip(
+            apply(attention.key_value, attention.norm(objects)).chunk(2, dim=-1),
+            (folded.first.keys, folded.first.values),
+            strict=True,
+        )
+    )  # [h * n, C]
     shared = torch.cat([values, objects, attention.out.bias[None]])
     places, count = folded.config.detections, len(objects)
     node = torch.arange(count, device=objects.device)
@@ -97,11 +104,11 @@ def _encode_image(
         semantic=theta @ phi.T,
         theta=theta,
         phi=phi,
-        aggregate=folded.transformer.aggregate(objects),
-        keys=folding.fold_keys(attention, key).transpose(0, 1).flatten(0, 1).T.contiguous(),
+        aggregate=apply(folded.transformer.aggregate, objects),
+        keys=keys,
         shared=shared,
         origins=_origins(node).to(objects.dtype),
-        hidden=torch.cat([shared @ folded.widen.T, folded.widen_bias[None]]),
+        hidden=torch.cat([linear(shared, folded.widen), folded.widen_bias[None]]),
     )
 
 

@@ -26,6 +26,7 @@ from torch.nn import functional
 from s2cnet.fast import folding
 from s2cnet.fast.folded import FoldedNetwork
 from s2cnet.fast.image import EncodedImage
+from s2cnet.fast.products import add_linear, apply, linear, linear_by_head
 from s2cnet.network.backbone import STRIDE
 from s2cnet.network.graph import SQUARED_DISTANCE_FLOOR, FeedForward, distance
 
@@ -45,7 +46,7 @@ def score_chunk(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Te
     nodes = _first_layer(folded, image, crop, adjacency, bias)
     crop_only = folded.config.head == "crop_node" and last > 0
     for index in range(1, last + 1 - crop_only):
-        aggregated = transformer.aggregated(transformer.aggregate(adjacency @ nodes))
+        aggregated = transformer.aggregated(apply(transformer.aggregate, adjacency @ nodes))
         nodes = transformer.layer(index)(nodes, aggregated, bias)
     if crop_only:
         nodes = _last_layer_of_crop(folded, nodes, adjacency[:, 0], bias[:, 0])[:, None]
@@ -58,7 +59,7 @@ def _embed(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Tensor:
     """The crops' nodes [k, C]."""
     boxes = boxes / STRIDE
     samples = folding.roi_samples(image.features, boxes, folded.config.align_size).flatten(1)
-    inside = functional.linear(samples, folded.roi, folded.embedding.linear.bias)
+    inside = linear(samples, folded.roi, folded.embedding.linear.bias)
     outside = folding.rod_outside(image.rod_table, boxes, image.features.shape[-2:])
     return folded.embedding.finish(inside + outside)
 
@@ -68,9 +69,12 @@ def _relate(
 ) -> tuple[Tensor, Tensor]:
     """Adjacency [k, N, N] and the attention's bias [k, N, h, N]."""
     relations = folded.relations
-    theta, phi = relations.semantic_theta(crop), relations.semantic_phi(crop)
+    theta, phi = apply(relations.semantic_theta, crop), apply(relations.semantic_phi, crop)
     semantic = relations.scale * folding.bordered(
-        (theta * phi).sum(dim=1), theta @ image.phi.T, phi @ image.theta.T, image.semantic
+        (theta * phi).sum(dim=1),
+        linear(theta, image.phi),
+        linear(phi, image.theta),
+        image.semantic,
     )
     centres = (boxes[:, :2] + boxes[:, 2:]) / (2 * image.size_wh)
     theta, phi = relations.spatial_theta(centres), relations.spatial_phi(centres)
@@ -95,10 +99,11 @@ def _first_layer(
     """Nodes [k, N, C] after the first layer, from the crops' nodes [k, C] before it."""
     layer = folded.transformer.layer(0)
     attention, feed_forward = layer.attention, layer.feed_forward
-    key, value = attention.key_value(attention.norm(crop)).chunk(2, dim=1)
+    key, value = apply(attention.key_value, attention.norm(crop)).chunk(2, dim=1)
     aggregated = _aggregate(folded, image, crop, adjacency)
-    mixture = _attend(image, aggregated, folding.fold_keys(attention, key), bias)
-    heads = folding.fold_values(attention, value)  # [k, h, C]
+    key, value = (folding.by_head(part, attention.heads) for part in (key, value))  # [k, h, d]
+    mixture = _attend(image, aggregated, linear_by_head(key, folded.first.keys), bias)
+    heads = linear_by_head(value, folded.first.values)  # [k, h, C]
     nodes = _mix(mixture, image.shared, torch.cat([heads, crop[:, None]], dim=1))
 
     # The feed-forward reads nodes divided by their deviation; the norm's mean is in its weights.
@@ -106,29 +111,24 @@ def _first_layer(
     _, _, inverse = torch.native_layer_norm(nodes, norm.normalized_shape, None, None, norm.eps)
     shared = functional.pad(mixture.shared * inverse, (0, 1), value=1)
     scaled = Mixture(shared.to(kind), (mixture.own * inverse).to(kind))
-    own = _own_hidden(folded, crop.to(kind), folding.by_head(value, attention.heads).to(kind))
+    own = _own_hidden(folded, crop.to(kind), value.to(kind))
     hidden = torch.ops.aten.gelu_(_mix(scaled, image.hidden.to(kind), own))
-    nodes += feed_forward.narrow.bias
-    nodes += hidden @ folded.narrow.to(kind)
-    return nodes
+    narrow = feed_forward.narrow
+    return add_linear(nodes, hidden, narrow.weight.to(kind), narrow.bias)
 
 
 def _own_hidden(folded: FoldedNetwork, crop: Tensor, value: Tensor) -> Tensor:
     """The candidate's own vectors after `widen` [k, h + 1, F]; crop [k, C], value [k, h, d]."""
-    heads = folded.widen_heads.to(crop.dtype)
-    # One block of rows for each vector, so that both products write where they are read.
-    own = crop.new_empty(len(heads) + 1, len(crop), heads.shape[2])
-    torch.bmm(value.transpose(0, 1), heads, out=own[:-1])
-    torch.mm(crop, folded.widen.T.to(crop.dtype), out=own[-1])
-    return own.transpose(0, 1)
+    heads = linear_by_head(value, folded.widen_heads.to(crop.dtype))
+    return torch.cat([heads, linear(crop, folded.widen.to(crop.dtype))[:, None]], dim=1)
 
 
 def _aggregate(
     folded: FoldedNetwork, image: EncodedImage, crop: Tensor, adjacency: Tensor
 ) -> Tensor:
     """The aggregated graph [k, N, C] of the first layer."""
-    shared = adjacency[:, :, 1:] @ image.aggregate
-    own = folded.transformer.aggregate(crop)[:, None]
+    shared = linear(adjacency[:, :, 1:], image.aggregate.T)
+    own = apply(folded.transformer.aggregate, crop)[:, None]
     return folded.transformer.aggregated(shared.addcmul_(adjacency[:, :, :1], own))
 
 
@@ -141,13 +141,13 @@ class Mixture(NamedTuple):
 
 def _mix(mixture: Mixture, shared: Tensor, own: Tensor) -> Tensor:
     """shared [.., C], own [k, h + 1, C] -> [k, N, C]."""
-    return (mixture.shared @ shared).baddbmm_(mixture.own, own)
+    return linear(mixture.shared, shared.T).baddbmm_(mixture.own, own)
 
 
 def _attend(image: EncodedImage, aggregated: Tensor, crop_keys: Tensor, bias: Tensor) -> Mixture:
     """The nodes after the first attention and its shortcut; crop_keys [k, h, C] are folded."""
     to_crop = aggregated @ crop_keys.transpose(1, 2)  # [k, N, h]
-    to_objects = (aggregated @ image.keys).view(*to_crop.shape, -1)
+    to_objects = linear(aggregated, image.keys).view(*to_crop.shape, -1)
     weights = folding.softmax(torch.cat([to_crop[..., None], to_objects], dim=3) + bias)
     origins = image.origins.expand(len(weights), -1, -1)
     is_crop = functional.pad(weights.new_ones(len(weights), 1, 1), (0, 0, 0, origins.shape[1] - 1))
@@ -162,25 +162,21 @@ def _last_layer_of_crop(
 ) -> Tensor:
     """Node 0 [k, C] after the last layer; adjacency [k, N] and bias [k, h, N] are its rows."""
     transformer, layer = folded.transformer, folded.transformer.layer(-1)
-    attention, heads = layer.attention, layer.attention.heads
+    attention = layer.attention
     aggregated = transformer.aggregated(
-        transformer.aggregate((adjacency[:, None] @ nodes)[:, 0])
+        apply(transformer.aggregate, (adjacency[:, None] @ nodes)[:, 0])
     )  # [k, C]
     normed = attention.norm(nodes)
-    key_weight, value_weight = (
-        folding.by_head(weight.T, heads) for weight in attention.key_value.weight.chunk(2)
-    )  # [C, h, d]
-    query = attention.scale * folding.by_head(attention.query(aggregated), heads)  # [k, h, d]
-    query = torch.einsum("khd,chd->khc", query, key_weight)
+    query = folding.by_head(apply(attention.query, aggregated), attention.heads)  # [k, h, d]
+    query = linear_by_head(query, folded.last.node_keys)  # [k, h, C]
     weights = folding.softmax(query @ normed.transpose(1, 2) + bias)  # [k, h, N]
-    value = torch.einsum("khc,chd->khd", weights @ normed, value_weight)
-    crop: Tensor = nodes[:, 0] + attention.out(value.flatten(1))
-    return crop + _feed_forward(layer.feed_forward, crop, folded.kind)
+    value = linear_by_head(weights @ normed, folded.last.node_values)  # [k, h, d]
+    crop = add_linear(nodes[:, 0], value.flatten(1), attention.out.weight, attention.out.bias)
+    return _add_feed_forward(layer.feed_forward, crop, folded.kind)
 
 
-def _feed_forward(network: FeedForward, x: Tensor, kind: torch.dtype) -> Tensor:
-    """`FeedForward.forward` with its matrices in another precision."""
+def _add_feed_forward(network: FeedForward, x: Tensor, kind: torch.dtype) -> Tensor:
+    """x and `FeedForward.forward` of it, with its matrices in another precision."""
     widen, narrow = network.widen.weight.to(kind), network.narrow.weight.to(kind)
-    hidden = functional.gelu(network.norm(x).to(kind) @ widen.T + network.widen.bias.to(kind))
-    out: Tensor = (hidden @ narrow.T).to(x.dtype) + network.narrow.bias
-    return out
+    hidden = functional.gelu(linear(network.norm(x).to(kind), widen, network.widen.bias.to(kind)))
+    return add_linear(x, hidden, narrow, network.narrow.bias)

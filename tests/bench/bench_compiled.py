@@ -61,6 +61,7 @@ def backbones(rounds: int) -> list[dict[str, object]]:
             HalfPrecision(fold_backbone(network.backbone), torch.bfloat16), image
         ),
         "compiled": partial(fold(network, cache=cache_folder()).backbone, image),
+        "onnxruntime": partial(fold(network, runtime="onnxruntime").backbone, image),
     }
     expected = network.backbone(image)
     times = least_times(ways, rounds)
@@ -80,29 +81,29 @@ def backbones(rounds: int) -> list[dict[str, object]]:
 
 def detectors(pictures: Sequence[np.ndarray], rounds: int) -> list[dict[str, object]]:
     """The embedded detector; quality: the largest difference of a box, in pixels of the photo."""
-    plain, compiled = EmbeddedDetector(), EmbeddedDetector()
-    compiled.compile(cache_folder())
-    ways = {
-        "as it is": partial(plain.detect, [pictures[0]]),
-        "compiled": partial(compiled.detect, [pictures[0]]),
+    forms = {
+        "as it is": EmbeddedDetector(),
+        "compiled": EmbeddedDetector(cache=cache_folder()),
+        "onnxruntime": EmbeddedDetector(runtime="onnxruntime"),
     }
+    ways = {name: partial(form.detect, [pictures[0]]) for name, form in forms.items()}
     times = least_times(ways, rounds)
-    pairs = list(zip(plain.detect(pictures), compiled.detect(pictures), strict=True))
-    same = [a for a in pairs if len(a[0]) == len(a[1]) and a[0].labels == a[1].labels]
-    most = max(float(np.abs(a.boxes - b.boxes).max(initial=0)) for a, b in same)
-    return [
-        told(
-            {
-                "what": "embedded detector",
-                "way": name,
-                "ms": times[name],
-                "times faster": round(times["as it is"] / times[name], 2),
-                "largest difference": 0.0 if name == "as it is" else round(most, 4),
-                "same objects": f"{len(same)}/{len(pairs)}",
-            }
-        )
-        for name in ways
-    ]
+    expected = forms["as it is"].detect(pictures)
+    rows = []
+    for name, form in forms.items():
+        pairs = list(zip(expected, form.detect(pictures), strict=True))
+        same = [a for a in pairs if len(a[0]) == len(a[1]) and a[0].labels == a[1].labels]
+        most = max(float(np.abs(a.boxes - b.boxes).max(initial=0)) for a, b in same)
+        row: dict[str, object] = {
+            "what": "embedded detector",
+            "way": name,
+            "ms": times[name],
+            "times faster": round(times["as it is"] / times[name], 2),
+            "largest difference": round(most, 4),
+            "same objects": f"{len(same)}/{len(pairs)}",
+        }
+        rows.append(told(row))
+    return rows
 
 
 def scores(pictures: Sequence[np.ndarray]) -> list[dict[str, object]]:
@@ -114,6 +115,7 @@ def scores(pictures: Sequence[np.ndarray]) -> list[dict[str, object]]:
     graphs = CudaGraphs(fold(network))
     forms: dict[str, Callable[..., Tensor]] = {
         "compiled": FastS2CNet(network, cache=cache_folder()).score,
+        "onnxruntime": FastS2CNet(network, runtime="onnxruntime").score,
         "as for CUDA graphs": lambda *one: score_one(graphs.encode, graphs.score_boxes, *one),
         "bfloat16 feed-forwards": FastS2CNet(network, "bfloat16").score,
         "float16 feed-forwards": FastS2CNet(network, "float16").score,

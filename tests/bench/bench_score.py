@@ -30,6 +30,7 @@ def ways_of(network: S2CNet) -> dict[str, Way]:
     return {
         "forward": network,
         "score": FastS2CNet(network).score,
+        "score, onnxruntime": FastS2CNet(network, runtime="onnxruntime").score,
         "score, bfloat16": FastS2CNet(network, "bfloat16").score,
         "score, float16": FastS2CNet(network, "float16").score,
         "weights copied in every call": network.score,

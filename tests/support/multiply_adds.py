@@ -17,14 +17,24 @@ def baddbmm_flop(into: torch.Size, a: torch.Size, b: torch.Size, **_: object) ->
     return 2 * into[0] * into[1] * into[2] * a[2]
 
 
-# torch's counter knows only the variants of these that are not in place.
-IN_PLACE = {torch.ops.aten.addmm_: addmm_flop, torch.ops.aten.baddbmm_: baddbmm_flop}
+def onednn_flop(x: torch.Size, *others: torch.Size, **_: object) -> int:
+    """Of (x, weight, bias, …) or (x, what is added, weight, bias, …)."""
+    weight = next(shape for shape in reversed(others[:2]) if shape is not None and len(shape) == 2)
+    return 2 * x.numel() * weight[0]
+
+
+# torch's counter knows only the variants of the first two that are not in place.
+UNKNOWN_TO_TORCH = {
+    torch.ops.aten.addmm_: addmm_flop,
+    torch.ops.aten.baddbmm_: baddbmm_flop,
+    torch.ops.mkldnn._linear_pointwise: onednn_flop,
+}
 
 
 def multiply_adds(score: Callable[..., Tensor], candidates: int, objects: int) -> int:
     """Of all matrix products and convolutions of `score(images, crops, detections)`, one image."""
     inputs = draw_inputs([candidates], [objects])
-    counter = FlopCounterMode(display=False, custom_mapping=IN_PLACE)
+    counter = FlopCounterMode(display=False, custom_mapping=UNKNOWN_TO_TORCH)
     with counter, torch.no_grad():
         score(*inputs)
     return counter.get_total_flops() // 2  # torch counts a multiply-add as two

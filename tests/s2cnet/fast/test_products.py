@@ -1,0 +1,46 @@
+"""Products by oneDNN and by torch: the same numbers, and torch where oneDNN is not there."""
+
+import pytest
+import torch
+from torch import nn
+
+from s2cnet.fast import products
+from s2cnet.fast.products import FEW_ROWS, add_linear, apply, linear, linear_by_head
+
+ROWS = [1, FEW_ROWS - 1, FEW_ROWS, 500]
+
+
+@pytest.fixture(params=[True, False], ids=["oneDNN", "torch"], autouse=True)
+def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not request.param:
+        monkeypatch.setattr(products, "_ONEDNN", None)
+    elif products._ONEDNN is None:
+        pytest.skip("this torch has no oneDNN")
+
+
+@pytest.mark.parametrize("rows", ROWS)
+@torch.no_grad()
+def test_products(rows: int) -> None:
+    torch.manual_seed(rows)
+    x, weight, bias = torch.randn(rows, 3, 20), torch.randn(40, 20), torch.randn(40)
+    other = torch.randn(rows, 3, 40)
+    expected = torch.einsum("knc,fc->knf", x.double(), weight.double()).float()
+    close = {"atol": 1e-4, "rtol": 1e-5}
+    torch.testing.assert_close(linear(x, weight), expected, **close)
+    torch.testing.assert_close(linear(x, weight.T.contiguous().T, bias), expected + bias, **close)
+    torch.testing.assert_close(add_linear(other, x, weight, bias), other + expected + bias, **close)
+    layer = nn.Linear(20, 40)
+    torch.testing.assert_close(apply(layer, x), layer(x), **close)
+    weights = torch.randn(3, 40, 20)
+    by_head = torch.einsum("khd,hcd->khc", x.double(), weights.double()).float()
+    torch.testing.assert_close(linear_by_head(x, weights), by_head, **close)
+
+
+@torch.no_grad()
+def test_half_precision_is_torchs() -> None:
+    x, weight = torch.randn(64, 20).bfloat16(), torch.randn(40, 20).bfloat16()
+    other, bias = torch.randn(64, 40), torch.randn(40)
+    assert linear(x, weight).dtype == torch.bfloat16
+    added = add_linear(other, x, weight, bias)
+    assert added.dtype == torch.float32
+    torch.testing.assert_close(added, other + (x @ weight.T).float() + bias)
