@@ -31,12 +31,22 @@ def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> FloatArray:
     """
     a, b = as_boxes(boxes_a), as_boxes(boxes_b)
     # Edge by edge: half the time of arrays [..., 2]. Every choice of a crop compares thousands.
+    # np.maximum takes a fraction of np.clip's time on small arrays.
     width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
     height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
-    shared = np.clip(width, 0.0, None) * np.clip(height, 0.0, None)
+    shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
     union = _clipped_area(a) + _clipped_area(b) - shared
     ratio = np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
     return np.asarray(ratio, dtype=np.float64)
+
+
+def shared_lengths(
+    low: FloatArray, high: FloatArray, other_low: FloatArray, other_high: FloatArray
+) -> FloatArray:
+    """Length that each of intervals [N] shares with each of others [M]: [N, M], in one array."""
+    length = np.minimum(high[:, None], other_high)
+    length -= np.maximum(low[:, None], other_low)
+    return np.maximum(length, 0, out=length)
 
 
 def as_boxes(values: ArrayLike) -> FloatArray:
@@ -82,12 +92,12 @@ def mirror(boxes: NDArray[np.float32], width: float) -> NDArray[np.float32]:
 def to_whole_pixels(boxes: Boxes, width: int, height: int) -> Boxes:
     """Round boxes to whole pixels, inside a width × height photo, at least 1 px a side: [N, 4]."""
     limit = np.array([width, height], np.float32)
-    low = np.clip(np.rint(boxes[:, :2]), 0, limit - 1)
-    high = np.clip(np.rint(boxes[:, 2:]), low + 1, limit)
+    low = np.minimum(np.maximum(np.rint(boxes[:, :2]), 0), limit - 1)
+    high = np.minimum(np.maximum(np.rint(boxes[:, 2:]), low + 1), limit)
     return np.concatenate([low, high], axis=1).astype(np.float32)
 
 
 def _clipped_area(boxes: FloatArray) -> FloatArray:
     """Area of boxes [..., 4]; 0 for a box whose edges are swapped."""
-    sides = np.clip(boxes[..., 2:] - boxes[..., :2], 0.0, None)
-    return np.asarray(np.prod(sides, axis=-1), dtype=np.float64)
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0.0)
+    return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float64)

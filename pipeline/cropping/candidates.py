@@ -6,6 +6,8 @@ work in the input frame (the photo as prepared for the network) and may return n
 normally source pixels, and return whole-pixel half-open boxes inside the photo, at least one.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -96,11 +98,13 @@ DENSE_STEP, MAX_DENSE_POSITIONS = 0.025, 400
 
 def for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
     """Candidates of one shape on any photo, in whole source pixels: at least 1, at most 769."""
-    if shape.ratio is None:
-        boxes = for_free(width_px, height_px)
-    else:
-        boxes = for_ratio(width_px, height_px, shape.ratio)
-    return to_whole_pixels(boxes, width_px, height_px)
+    return _for_ratio_of(width_px, height_px, shape.ratio).copy()
+
+
+@lru_cache(maxsize=256)  # photos of one size are many
+def _for_ratio_of(width: int, height: int, ratio: float | None) -> Boxes:
+    boxes = for_free(width, height) if ratio is None else for_ratio(width, height, ratio)
+    return to_whole_pixels(boxes, width, height)
 
 
 def for_ratio(width: int, height: int, ratio: float | str) -> Boxes:

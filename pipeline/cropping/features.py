@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.boxes import FloatArray, iou
+from pipeline.boxes import FloatArray, shared_lengths
 from pipeline.cropping.evidence import Evidence
 
 FEATURES = (
@@ -46,6 +46,16 @@ class Preferred:
         kept = likely > UNLIKELY
         return cls(boxes[kept], likely[kept] / likely[kept].sum())
 
+    def overlap(self, boxes: FloatArray) -> FloatArray:
+        """Expected IoU of boxes [N, 4], which have an area, with the preferred crops: [N]."""
+        shared = shared_lengths(boxes[:, 0], boxes[:, 2], self.boxes[:, 0], self.boxes[:, 2])
+        shared *= shared_lengths(boxes[:, 1], boxes[:, 3], self.boxes[:, 1], self.boxes[:, 3])
+        areas = [np.prod(one[:, 2:] - one[:, :2], axis=1) for one in (boxes, self.boxes)]
+        together = np.add.outer(*areas)
+        together -= shared
+        shared /= together
+        return np.asarray(shared @ self.chances)
+
 
 def features_of(
     boxes: FloatArray, evidence: Evidence, preferred: Preferred, ratio: float | None
@@ -70,7 +80,7 @@ def features_of(
         gaze,
         out / (area + all_out - out),
         kept / (area + all_kept - kept),
-        iou(boxes[:, None], preferred.boxes) @ preferred.chances,
+        preferred.overlap(boxes),
     ]
     if ratio is None:
         logarithm = np.log(sides[:, 0] / sides[:, 1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import FloatArray, shared_lengths
 from pipeline.cropping.evidence import Evidence
 
 TINY = 1e-9  # share of the photo: least area of a box that is divided by
@@ -18,7 +18,11 @@ def head_penalty(boxes: FloatArray, evidence: Evidence, cut: float) -> FloatArra
     """How many heads boxes [N, 4] leave out or cut: [N]. Half a head counts 0.5 + `cut`."""
     heads = evidence.head_votes
     inside = shares_of(boxes, heads.boxes_rel)
-    return np.asarray(((1 + 4 * cut * inside) * (1 - inside)) @ heads.counts)
+    missing = 1 - inside
+    inside *= 4 * cut
+    inside += 1
+    inside *= missing
+    return np.asarray(inside @ heads.counts)
 
 
 def body_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
@@ -53,11 +57,11 @@ def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
 
 def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
     """Share of the area of each of others [M, 4] inside each of boxes [N, 4]: [N, M]."""
-    wide = np.minimum(boxes[:, 2, None], others[:, 2]) - np.maximum(boxes[:, 0, None], others[:, 0])
-    high = np.minimum(boxes[:, 3, None], others[:, 3]) - np.maximum(boxes[:, 1, None], others[:, 1])
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
-    shared = np.maximum(wide, 0) * np.maximum(high, 0)
-    return np.asarray(shared / np.maximum(areas, TINY))
+    x0, y0, x1, y1 = others.T
+    shares = shared_lengths(boxes[:, 0], boxes[:, 2], x0, x1)
+    shares *= shared_lengths(boxes[:, 1], boxes[:, 3], y0, y1)
+    shares /= np.maximum((x1 - x0) * (y1 - y0), TINY)
+    return shares
 
 
 def _cut(boxes: FloatArray, others: FloatArray, weights: FloatArray) -> FloatArray:
@@ -68,4 +72,7 @@ def _cut(boxes: FloatArray, others: FloatArray, weights: FloatArray) -> FloatArr
     if not weights.sum() > 0:
         return np.zeros(len(boxes))
     inside = shares_of(boxes, others)
-    return np.asarray((4 * inside * (1 - inside)) @ (weights / max(float(weights.sum()), 1.0)))
+    missing = 1 - inside
+    inside *= 4
+    inside *= missing
+    return np.asarray(inside @ (weights / max(float(weights.sum()), 1.0)))

@@ -47,5 +47,6 @@ def neighbours(box: FloatArray, step: float, largest_width: float) -> FloatArray
     scale = np.minimum(1 + step * NEIGHBOURS[:, 2], limit)
     wanted = sides * scale[:, None]
     centre = (box[:2] + box[2:]) / 2 + step * NEIGHBOURS[:, :2] * sides
-    centre = np.clip(centre, wanted / 2, 1 - wanted / 2)
-    return np.concatenate([centre - wanted / 2, centre + wanted / 2], axis=1)
+    half = wanted / 2
+    centre = np.minimum(np.maximum(centre, half), 1 - half)
+    return np.concatenate([centre - half, centre + half], axis=1)

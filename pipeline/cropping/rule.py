@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -106,8 +106,9 @@ class CropValue:
         penalty += rule.text * text_penalty(boxes, evidence)
         if self.is_circle:
             penalty += rule.circle * circle_penalty(boxes, evidence)
-        return np.asarray(features @ self._coefficients() - penalty)
+        return np.asarray(features @ self._coefficients - penalty)
 
+    @cached_property
     def _coefficients(self) -> FloatArray:
         if self.ratio is None:
             return self.rule.free

@@ -10,6 +10,8 @@ normally source pixels.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,10 +89,50 @@ def spread_only(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
     For choosers that take the prediction of the others as one of several inputs, and do not need
     the highest score itself.
     """
-    pool = _Pool(lists)
-    pool.add_spread(SPREAD, score)
-    mean = pool.posterior_mean()
-    return [pool.result(index, mean) for index in range(len(lists))]
+    plan = _spread_plan(tuple(one.tobytes() for one in lists))
+    scores = score(plan.boxes[plan.places])
+    standard = _standard(scores)
+    mean = plan.prediction @ standard
+    mean[plan.places] = standard
+    results = []
+    for start, end in plan.span_of_list:
+        own = np.flatnonzero((plan.places >= start) & (plan.places < end))
+        own = own[np.argsort(plan.places[own])]
+        places = plan.places[own]
+        results.append(
+            SearchResult(plan.boxes[places], scores[own], places - start, mean[start:end])
+        )
+    return results
+
+
+class _SpreadPlan(NamedTuple):
+    """What `spread_only` knows of lists before any score: the same for all photos of one size."""
+
+    boxes: Boxes  # [P, 4]
+    span_of_list: list[tuple[int, int]]  # start and end of each list
+    places: NDArray[np.int64]  # [K] of the candidates that are scored
+    prediction: NDArray[np.float64]  # [P, K]: the posterior mean is linear in the known scores
+
+
+@lru_cache(maxsize=8)
+def _spread_plan(lists: tuple[bytes, ...]) -> _SpreadPlan:
+    """lists: the bytes of lists of boxes, float32."""
+    pool = _Pool([np.frombuffer(one, np.float32).reshape(-1, 4) for one in lists])
+    spread = [
+        start + farthest_points(pool.edges_rel[start:end], SPREAD) for start, end in pool.spans
+    ]
+    places = np.concatenate(spread)
+    kernel = _matern(pool.edges_rel, pool.edges_rel[places])
+    covariance = kernel[places] + NOISE * np.eye(len(places))
+    return _SpreadPlan(
+        pool.boxes, pool.span_of_list, places, np.linalg.solve(covariance, kernel.T).T
+    )
+
+
+def _standard(scores: Scores) -> NDArray[np.float64]:
+    """Scores [K], centred, in their standard deviations where they differ."""
+    values = scores.astype(np.float64)
+    return np.asarray((values - values.mean()) / (float(values.std()) or 1.0))
 
 
 class _Pool:

@@ -48,9 +48,8 @@ def _in_ellipse(boxes: FloatArray, part: tuple[float, float, float, float]) -> F
 
 def _met(boxes: FloatArray, part: tuple[float, float, float, float]) -> list[FloatArray]:
     """Edges of what boxes [..., 4] share with a part; without area where they do not meet."""
-    x0, y0 = (np.clip(boxes[..., i], part[i], part[i + 2]) for i in (0, 1))
-    x1, y1 = (np.clip(boxes[..., i + 2], part[i], part[i + 2]) for i in (0, 1))
-    return [x0, y0, x1, y1]
+    limits = zip((0, 1, 2, 3), part[:2] * 2, part[2:] * 2, strict=True)
+    return [np.minimum(np.maximum(boxes[..., i], low), high) for i, low, high in limits]
 
 
 def _below(x: FloatArray, y: FloatArray) -> NDArray[np.float64]:
