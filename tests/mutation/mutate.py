@@ -6,8 +6,8 @@ of comprehensions, exceptions that are caught, and statements (left out).
 
 What is not, as no test could or should tell it apart: documentation, annotations and what only a
 type checker runs, `__all__`, arguments of decorators and of class statements, texts for people (a
-string with a space in it), `strict=` of `zip`, whether a thread is a daemon, how Parquet is
-compressed, and module constants that set a pace only (PACE).
+string with a space in it; help, units and placeholders of options), `strict=` of `zip`, whether a
+thread is a daemon, how Parquet is compressed, and module constants that set a pace only (PACE).
 """
 
 import ast
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 PACE = re.compile(r"(_S|_MS|THREADS|READERS|WORKERS|AHEAD|AT_ONCE|BATCH|CHUNK)$")
 UNTOLD_KEYWORDS = {"strict", "thread_name_prefix", "daemon", "stacklevel", "compression"}
+TEXT_KEYWORDS = {"help", "unit", "placeholder", "metavar"}  # of an option, for people
 TYPES_ONLY_CALLS = {"cast", "TypeVar", "NewType", "Literal"}
 SYMMETRIC_CALLS = {"min", "max", "print", "gcd", "lcm", "isclose", "maximum", "minimum"}
 
@@ -141,8 +142,10 @@ def _is_left_alone(parent: ast.AST, child: ast.AST) -> bool:
         return True  # its places in the text are not known; the string is changed as a whole
     if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
         return True
-    if isinstance(child, ast.keyword) and child.arg in UNTOLD_KEYWORDS:
+    if isinstance(child, ast.keyword) and child.arg in UNTOLD_KEYWORDS | TEXT_KEYWORDS:
         return True
+    if isinstance(parent, ast.Call) and _called(parent) == "option" and child in parent.args[1:]:
+        return True  # what the option means, and its unit
     if isinstance(child, ast.Call) and _called(child) in TYPES_ONLY_CALLS:
         return True
     if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]).endswith(".daemon"):
@@ -266,7 +269,7 @@ def _formatted(node: ast.JoinedStr) -> Iterator[Change]:
 def _calls(node: ast.Call) -> Iterator[Change]:
     name = _called(node)
     for place, keyword in enumerate(node.keywords):
-        if keyword.arg is None or keyword.arg in UNTOLD_KEYWORDS:
+        if keyword.arg is None or keyword.arg in UNTOLD_KEYWORDS | TEXT_KEYWORDS:
             continue
         rest = node.keywords[:place] + node.keywords[place + 1 :]
         yield _expression(node, ast.Call(node.func, node.args, rest), "argument")

@@ -83,6 +83,8 @@ def test_further_changes(source: str, before: str, after: str) -> None:
         "Name = list[str] | None",
         "x = zip(a, strict=True)",
         "READ_AHEAD = 2",
+        "x = option(None, 'meaning', 'px', placeholder='SIDE')",
+        "class A(B, frozen=True):\n    pass",
     ],
 )
 def test_what_no_test_could_tell_apart_is_left_alone(source: str) -> None:

@@ -65,6 +65,7 @@ def test_boxes_without_area_share_nothing() -> None:
     assert iou(swapped, whole) == 0
     assert iou(whole, swapped) == 0
     assert iou(whole, whole) == 1
+    assert iou([0, 0, 0.5, 0.5], [0, 0, 0.5, 0.25]) == 0.5  # shares of a photo's sides
     assert iou([whole, empty], [whole, whole]).tolist() == [1, 0]  # pair by pair
     assert iou(np.array([whole, empty])[:, None], np.array([whole])).shape == (2, 1)
 

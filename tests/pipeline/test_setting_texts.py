@@ -257,8 +257,9 @@ def test_photos_have_different_names() -> None:
     check("{name}", "s3://b/a.jpg", "s3://b/a.png")
     with pytest.raises(SettingError, match=r"two photos the name 'a': s3://b/a.jpg and s3://b/x/a"):
         check("{stem}", "s3://b/a.jpg", "s3://b/x/a.png")
-    with pytest.raises(SettingError, match="names the column 'user', not in the list"):
+    with pytest.raises(SettingError, match="names the column 'user', not in the list") as refused:
         check("{column:user}", "s3://b/a.jpg")
+    assert refused.value.field == "crop_files"
     with pytest.raises(SettingError, match="makes no name for s3://b/_a"):
         check("{stem}", "s3://b/_a.jpg")
 
