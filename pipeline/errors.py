@@ -17,7 +17,7 @@ A CropError is caught in `pipeline.stages` alone and written as a row. The other
 
 from typing import ClassVar, Literal
 
-FailureKind = Literal["permanent", "transient"]
+FailureKind = Literal["permanent", "transient", "circumstances"]
 
 
 class CropError(Exception):
@@ -25,11 +25,14 @@ class CropError(Exception):
 
     status:  the short reason that goes into `images.status`, for instance "truncated".
     message: one sentence for a person.
-    kind:    "transient" where another attempt at the same bytes may succeed, else "permanent".
+    kind:    "transient" where the next attempt at the same bytes may succeed; "circumstances"
+             where they have to change first: rights, keys, where the object lies, what is
+             installed, the run's limits; else "permanent": these bytes never work.
     """
 
     stage: ClassVar[str] = "run"
     transient_statuses: ClassVar[frozenset[str]] = frozenset()
+    circumstance_statuses: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, status: str, message: str) -> None:
         super().__init__(status, message)
@@ -38,7 +41,9 @@ class CropError(Exception):
 
     @property
     def kind(self) -> FailureKind:
-        return "transient" if self.status in self.transient_statuses else "permanent"
+        if self.status in self.transient_statuses:
+            return "transient"
+        return "circumstances" if self.status in self.circumstance_statuses else "permanent"
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.status}: {self.message}"
@@ -47,24 +52,36 @@ class CropError(Exception):
 class ReadError(CropError):
     """The object could not be fetched.
 
-    Permanent: not_found, forbidden, changed (another ETag than planned), too_large, bad_uri.
-    Transient: throttled, network, timeout.
+    Permanent:     bad_uri, of a text that is no address.
+    Transient:     throttled, network, timeout.
+    Circumstances: not_found, changed (another ETag than planned), too_large, forbidden,
+                   credentials (wrong or expired), requester_pays, archived, encrypted (its key is
+                   not there), wrong_region, locked, legal, store_refused (any other answer).
     """
 
     stage = "read"
     transient_statuses = frozenset({"throttled", "network", "timeout"})
+    circumstance_statuses = frozenset(
+        {"not_found", "changed", "too_large", "forbidden", "credentials", "requester_pays",
+         "archived", "encrypted", "wrong_region", "locked", "legal", "store_refused"}
+    )  # fmt: skip
 
 
 class DecodeError(CropError):
     """The bytes are not a photo we accept.
 
-    Permanent: unsupported_format, too_large (bytes), too_many_pixels, too_many_scans, truncated,
-    corrupt, empty, too_much_memory. Transient, since a busy machine can cause them: timeout,
-    decoder_died.
+    Permanent: unsupported_format, truncated, corrupt, empty. Transient, since a busy machine can
+    cause them: timeout, decoder_died. Circumstances: extra_missing (a format whose package is not
+    installed); over a limit of the run: too_large (bytes), too_many_pixels, too_many_scans,
+    too_many_frames, too_much_memory.
     """
 
     stage = "decode"
     transient_statuses = frozenset({"timeout", "decoder_died"})
+    circumstance_statuses = frozenset(
+        {"extra_missing", "too_large", "too_many_pixels", "too_many_scans", "too_many_frames",
+         "too_much_memory"}
+    )  # fmt: skip
 
 
 class DetectError(CropError):

@@ -15,7 +15,7 @@ from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.identity import RunSpec
-from pipeline.ledger.incremental import Todo, resumed, uncovered
+from pipeline.ledger.incremental import REPEATS, Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts, cut_tasks
 from pipeline.ledger.pruning import live_photos
@@ -64,6 +64,16 @@ class PlannedRun:
         covered = f"{self.todo.covered:,} photos are covered by committed runs"
         if self.overridden:
             covered += f"; overrides apply to {self.overridden:,} photos of the input"
+        if self.todo.postponed:
+            covered += (
+                f"; {self.todo.postponed:,} of these failed by circumstances and wait for a later "
+                "night: `runs.py retry RUN --kind circumstances` does them now"
+            )
+        if self.todo.given_up:
+            covered += (
+                f"; {self.todo.given_up:,} of these failed for good under another version of the "
+                "code: `runs.py retry RUN --kind permanent` does them again"
+            )
         if self.removal.forgotten:
             covered += f"; {len(self.removal.forgotten):,} addresses are to be forgotten"
         if not left:
@@ -78,7 +88,11 @@ class PlannedRun:
         """
         ledger = Ledger.open(self.store, self.todo.spec, self.todo.inputs, self.tasks)
         decisions_of = self.todo.spec.render_of
-        return Job(self.settings, self.weights, ledger.run_id, decisions_of=decisions_of), ledger
+        job = Job(
+            self.settings, self.weights, ledger.run_id,
+            decisions_of=decisions_of, repeats=self.todo.reasons.keys() <= REPEATS,
+        )  # fmt: skip
+        return job, ledger
 
     def take_out(self, log: Log) -> None:
         """Take out of the live table what is forgotten or gone; a dry run only says it."""
@@ -206,6 +220,8 @@ def commit(
     metrics: figures of all tasks, added up; session: facts about this session for the manifest.
     """
     verdict = verdict_of(job.settings, metrics)
+    if job.repeats:
+        session = {**session, "repeats": True}
     about = {
         "verdict": verdict,
         "weights": job.weights.as_dict(),

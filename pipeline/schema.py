@@ -79,7 +79,7 @@ IMAGES = pa.schema(
         pa.field("skipped", pa.list_(SKIPPED)),  # shapes without a crop, none: null
         pa.field("status", pa.string(), nullable=False),  # "ok" or a reason
         pa.field("error_stage", pa.string()),  # read, decode, detect, score, encode
-        pa.field("error_kind", pa.string()),  # permanent, transient
+        pa.field("error_kind", pa.string()),  # permanent, transient, circumstances
         pa.field("error_message", pa.string()),
         pa.field("read_s", pa.float32()),
         pa.field("decode_s", pa.float32()),

@@ -19,6 +19,27 @@ from queue import Empty, Queue
 from urllib.parse import quote, urlsplit
 
 from pipeline.errors import ReadError
+from pipeline.storage.codes import Reason, reason_of
+
+# Statuses of photos by what an answer means. A server that sends elsewhere refuses this address.
+_STATUSES: dict[Reason, str] = {
+    "throttled": "throttled",
+    "conflict": "network",
+    "server": "network",
+    "expired": "credentials",
+    "exists": "changed",
+    "absent": "not_found",
+    "no_bucket": "not_found",
+    "forbidden": "forbidden",
+    "credentials": "credentials",
+    "requester_pays": "requester_pays",
+    "archived": "archived",
+    "encrypted": "encrypted",
+    "wrong_region": "forbidden",
+    "locked": "locked",
+    "legal": "legal",
+    "refused": "store_refused",
+}
 
 Resolve = Callable[[str, int], list[str]]
 
@@ -162,15 +183,14 @@ def _resolved(host: str, port: int, policy: HttpPolicy) -> list[str]:
     return answer
 
 
+def _told(answer: http.client.HTTPResponse) -> str:
+    moved = "; redirects are not followed" if 300 <= answer.status < 400 else ""
+    return f"HTTP {answer.status}{moved}"
+
+
 def _body(answer: http.client.HTTPResponse, max_bytes: int | None) -> bytes:
-    if answer.status in (404, 410):
-        raise ReadError("not_found", f"HTTP {answer.status}")
-    if answer.status in (429, 503):
-        raise ReadError("throttled", f"HTTP {answer.status}")
-    if answer.status >= 500:
-        raise ReadError("network", f"HTTP {answer.status}")
     if answer.status != 200:
-        raise ReadError("forbidden", f"HTTP {answer.status}; redirects are not followed")
+        raise ReadError(_STATUSES[reason_of("", answer.status)], _told(answer))
     data = answer.read() if max_bytes is None else answer.read(max_bytes + 1)
     if max_bytes is not None and len(data) > max_bytes:
         raise ReadError("too_large", f"more than {max_bytes} bytes")

@@ -15,22 +15,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.errors import ReadError, SettingError, UsageError
+from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.focus import FocusColumns, with_focus
 from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.http import HttpPolicy, read_http
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.lists import URI, is_list, read_list
 from pipeline.inputs.local_files import file_info, local_bytes, walk
+from pipeline.inputs.read_errors import READING_FAILS, read_error
 from pipeline.inputs.selection import Selection
 from pipeline.schema import INPUTS
 from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
-from pipeline.storage.backend import (
-    ObjectChangedError,
-    ObjectInfo,
-    ObjectTooLargeError,
-    StoreUnavailableError,
-)
+from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.local import read_file
 from pipeline.storage.store import Store, open_store
 
@@ -143,8 +139,7 @@ def read_image(
     max_bytes: larger photos are refused before they are read; None refuses none.
     http:      None refuses HTTP(S) addresses.
 
-    Raises ReadError: not_found, forbidden, changed, too_large, bad_uri (permanent), throttled,
-    network, timeout (transient).
+    Raises ReadError, whose docstring lists the statuses.
     """
     try:
         uri = s3_spelling(uri)
@@ -155,21 +150,8 @@ def read_image(
             return read_file(Path(os.fsdecode(local_bytes(uri))), etag, max_bytes)
         store, key = _locate(uri)
         return store.read(key, etag, max_bytes)
-    except FileNotFoundError as error:
-        raise ReadError("not_found", f"no object: {error}") from error
-    except PermissionError as error:
-        raise ReadError("forbidden", str(error)) from error
-    except ObjectChangedError as error:
-        raise ReadError("changed", str(error)) from error
-    except ObjectTooLargeError as error:
-        raise ReadError("too_large", str(error)) from error
-    except StoreUnavailableError as error:
-        status = error.reason if error.reason in ReadError.transient_statuses else "network"
-        raise ReadError(status, str(error)) from error
-    except (UsageError, ValueError) as error:
-        raise ReadError("bad_uri", str(error)) from error
-    except OSError as error:  # a name too long, a loop of links, a disk error
-        raise ReadError("bad_uri", f"{type(error).__name__}: {error.strerror or error}") from error
+    except READING_FAILS as error:
+        raise read_error(error) from error
 
 
 def _locate(uri: str) -> tuple[Store, str]:

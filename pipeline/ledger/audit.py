@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,10 +18,10 @@ from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import spec_differences
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import Standing, standing
-from pipeline.ledger.manifest import data_files, read_manifest, unsettled_ids
+from pipeline.ledger.manifest import data_files, failed_photos, read_manifest, unsettled_ids
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.reader import open_run
-from pipeline.ledger.records import ABANDONED, Abandoned, DataFile, Manifest
+from pipeline.ledger.records import ABANDONED, Abandoned, DataFile, Manifest, StoredList
 from pipeline.ledger.replaced import chain_of
 from pipeline.ledger.tables import decode_table
 from pipeline.storage.store import Store
@@ -170,15 +171,21 @@ def _check_images(
 
 
 def _check_lists(store: Store, manifest: Manifest, erased: set[str]) -> list[str]:
-    """Read the list of photos left unsettled again; say which rows nobody asked to erase."""
+    """Read the lists of failed photos again; say which rows nobody asked to erase."""
     problems = []
-    try:
-        unsettled = len(unsettled_ids(store, manifest))
-        if unsettled != manifest.unsettled.rows:
-            told = f"{unsettled} photos, not {manifest.unsettled.rows} as committed"
-            problems.append(f"{manifest.unsettled.key} has {told}")
-    except RecordError as error:
-        problems.append(str(error))
+    lists: list[tuple[StoredList, Callable[[], Sized]]] = [
+        (manifest.unsettled, partial(unsettled_ids, store, manifest))
+    ]
+    if manifest.failures is not None:
+        lists.append((manifest.failures, partial(failed_photos, store, manifest.failures)))
+    for entry, read in lists:
+        try:
+            found = len(read())
+        except RecordError as error:
+            problems.append(str(error))
+            continue
+        if found != entry.rows:
+            problems.append(f"{entry.key} has {found} photos, not {entry.rows} as committed")
     unasked = erased - read_forgotten(store).entries.keys()
     if unasked:
         problems.append(f"rows of {len(unasked)} photos were removed that nobody forgot")

@@ -16,11 +16,10 @@ uri are in its spec, so of earlier runs only the files that overlap the new list
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,20 +28,35 @@ from msgspec.structs import replace
 
 from pipeline.errors import RecordError
 from pipeline.ledger.channels import channel_name, channel_of
+from pipeline.ledger.failures import failures_of
 from pipeline.ledger.forgetting import Forgotten, read_forgotten, without
 from pipeline.ledger.identity import Identity, RunSpec, input_sha256
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import Standing, standing
-from pipeline.ledger.manifest import unsettled_ids
+from pipeline.ledger.nearness import (
+    CHANGED,
+    CHANNEL,
+    COVERED,
+    FAILED,
+    NEW,
+    OVERRIDE,
+    POSTPONED,
+    REPAIRED,
+    RETURNED,
+    SETTINGS,
+    TRIAL,
+    WEIGHTS,
+    WITHDRAWN,
+    Found,
+    Nearness,
+    Relation,
+    found_in_run,
+)
 from pipeline.ledger.pinned import input_file_rows, input_rows, overlapping, read_spec
 from pipeline.ledger.records import Manifest, PinnedSpec
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store
 
-# How near the committed runs came to covering a photo; the largest value found counts.
-NEW, CHANGED, WEIGHTS, SETTINGS, CHANNEL, TRIAL, WITHDRAWN, RETURNED, OVERRIDE, FAILED, COVERED = (
-    range(11)
-)
 REASONS = {
     NEW: "new",  # no committed run has had it
     CHANGED: "changed",  # its ETag is another
@@ -53,13 +67,13 @@ REASONS = {
     WITHDRAWN: "withdrawn",  # done by a run that was rolled back
     RETURNED: "returned",  # was forgotten or pruned, and is to be shown again
     OVERRIDE: "override changed",  # done with another override, or with none
+    REPAIRED: "circumstances",  # failed by circumstances, and may work tonight
     FAILED: "failed",  # failed for a transient reason
 }
+REPEATS = frozenset({REASONS[REPAIRED], REASONS[FAILED]})  # of photos that failed before
 RESUMED = "resumed"  # of a run that --resume names
 FORCED = "forced"  # covered, and done again because --mode full asks for it
 READERS = 16  # specs and input files fetched at a time
-
-Codes = np.ndarray[Any, np.dtype[np.int8]]  # [rows] one of NEW … COVERED
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,8 @@ class Todo:
     waiting: photos covered by runs that are not live yet, by run id
     forgotten: photos of the list that are not to be shown, and therefore left out
     returned:  ids of photos that were pruned and are listed again
+    postponed: photos among the covered that failed by circumstances; a later night does them
+    given_up:  photos among the covered that failed for good under another version of the code
     ahead_s:   by how much the latest committed run is ahead of this machine's clock, seconds
     """
 
@@ -87,6 +103,8 @@ class Todo:
     waiting: Mapping[str, int] = field(default_factory=dict)
     forgotten: int = 0
     returned: tuple[str, ...] = ()
+    postponed: int = 0
+    given_up: int = 0
     ahead_s: float = 0.0
 
 
@@ -118,7 +136,7 @@ def uncovered(
     nearness = found.codes
     wanted = nearness < COVERED if mode == "incremental" else np.ones(len(nearness), bool)
     codes, counts = np.unique(nearness[wanted], return_counts=True)
-    names = {**REASONS, COVERED: FORCED}
+    names = {**REASONS, COVERED: FORCED, POSTPONED: FORCED}
     rows = inputs.filter(pa.array(wanted)).combine_chunks()
     spec = replace(spec, input_sha256=input_sha256(rows), generation=0)
     taken = {manifest.run_id for manifest in runs.committed} | runs.damaged.keys()
@@ -135,9 +153,11 @@ def uncovered(
         covered=inputs.num_rows - rows.num_rows,
         damaged={**runs.damaged, **damaged},
         channel=channel,
-        waiting=found.waiting if mode == "incremental" else {},
+        waiting=found.waiting() if mode == "incremental" else {},
         forgotten=listed - inputs.num_rows,
         returned=tuple(back.to_pylist()),
+        postponed=int((nearness == POSTPONED).sum()) if mode == "incremental" else 0,
+        given_up=found.given_up(spec.code_version) if mode == "incremental" else 0,
         ahead_s=max(0.0, latest - time.time()),
     )
 
@@ -159,128 +179,69 @@ def _nearness(
     stored: Standing,
     channel: str,
     forgotten: Forgotten,
-) -> tuple["_Nearness", dict[str, RecordError]]:
+) -> tuple[Nearness, dict[str, RecordError]]:
     """How near the committed runs, latest first, came to covering each row of `inputs`.
 
     Also, by run id, what kept a run from being looked at.
     """
-    found = _Nearness(inputs, forgotten)
+    near = Nearness(inputs, forgotten)
     damaged: dict[str, RecordError] = {}
-    manifests = stored.runs.committed
     with ThreadPoolExecutor(READERS) as pool:
-        specs = [pool.submit(read_spec, store, manifest.run_id) for manifest in manifests]
-        for manifest, old in zip(manifests, specs, strict=True):
+        asked = [
+            (manifest, how, pool.submit(_read_run, store, manifest, how))
+            for manifest in stored.runs.committed
+            for how in [_relation(stored, manifest, spec, channel)]
+        ]
+        for manifest, how, answer in asked:
             try:
-                how = _relation(stored, manifest, spec, channel)
-                found.look_at(store, manifest, old.result(), how, pool)
+                old, failures = answer.result()
+                place = len(near.deciding)
+                near.deciding += [(manifest, how)] if how.decides else []
+                for found in _in_run(store, near, manifest, old, failures, place, pool):
+                    near.take_in(found, how)
             except RecordError as error:
                 damaged[manifest.run_id] = error
-    return found, damaged
+    near.end()
+    return near, damaged
 
 
-@dataclass(frozen=True)
-class _Relation:
-    """What a committed run is to a job. decides: it may cover photos; code: else why not."""
+def _read_run(
+    store: Store, manifest: Manifest, how: Relation
+) -> tuple[PinnedSpec, pa.Table | None]:
+    """A run's spec and, where it decides, its failures. Raises RecordError."""
+    spec = read_spec(store, manifest.run_id)
+    return spec, failures_of(store, manifest) if how.decides else None
 
-    decides: bool
-    code: int
-    waits: bool = False  # it is not live yet
+
+def _in_run(
+    store: Store,
+    near: Nearness,
+    manifest: Manifest,
+    spec: PinnedSpec,
+    failures: pa.Table | None,
+    place: int,
+    pool: Executor,
+) -> Iterator[Found]:
+    """What one run says of the list, for each file of its own list. Raises RecordError."""
+    overlaps = list(overlapping(near.inputs["uri"].combine_chunks(), spec.plan.files))
+    columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # the last not in every list
+    fetch = partial(input_file_rows, store, spec, columns=columns)
+    fetched = pool.map(fetch, [spec.plan.files[number] for number, _ in overlaps])
+    for (_, rows), theirs in zip(overlaps, fetched, strict=True):
+        ours = near.inputs.slice(rows.start, len(rows))
+        yield found_in_run(ours, rows, theirs, manifest, failures, place)
 
 
-def _relation(stored: Standing, old: Manifest, new: Identity, channel: str) -> _Relation:
+def _relation(stored: Standing, old: Manifest, new: Identity, channel: str) -> Relation:
     if (old.weights_sha256, old.detector) != (new.weights_sha256, new.detector):
-        return _Relation(False, WEIGHTS)
+        return Relation(False, WEIGHTS)
     if old.settings != new.settings:
-        return _Relation(False, SETTINGS)
+        return Relation(False, SETTINGS)
     state = stored.state(old, channel)
     if state == "trial":
-        return _Relation(False, TRIAL)
+        return Relation(False, TRIAL)
     if state == "withdrawn":
-        return _Relation(False, WITHDRAWN)
+        return Relation(False, WITHDRAWN)
     if state == "candidate" and channel_of(old) != channel:
-        return _Relation(False, CHANNEL)
-    return _Relation(True, COVERED, waits=state == "candidate")
-
-
-class _Nearness:
-    """How near the runs looked at so far came to covering each row of a list."""
-
-    def __init__(self, inputs: pa.Table, forgotten: Forgotten) -> None:
-        self.inputs = inputs
-        self.uris = inputs["uri"].combine_chunks()
-        self.codes: Codes = np.full(inputs.num_rows, NEW, np.int8)  # [rows]
-        self.decided = np.zeros(inputs.num_rows, bool)  # a run of the same kind had the photo
-        self.waiting: dict[str, int] = {}
-        self.shown_from_s = _shown_from(inputs, forgotten)  # [rows]
-
-    def look_at(
-        self, store: Store, manifest: Manifest, old: PinnedSpec, how: _Relation, pool: Executor
-    ) -> None:
-        """Take in one more run, older than those before. Raises RecordError."""
-        unsettled = unsettled_ids(store, manifest) if how.decides else None
-        overlaps = list(overlapping(self.uris, old.plan.files))
-        columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # the last not in every list
-        fetch = partial(input_file_rows, store, old, columns=columns)
-        fetched = pool.map(fetch, [old.plan.files[number] for number, _ in overlaps])
-        for (_, rows), theirs in zip(overlaps, fetched, strict=True):
-            ours = self.inputs.slice(rows.start, len(rows))
-            here, same_etag, same_override, left = _compare(ours, theirs, unsettled)
-            span = slice(rows.start, rows.stop)
-            settled = np.where(left, FAILED, how.code)
-            alike = np.where(same_override, settled, min(how.code, OVERRIDE))
-            value = np.where(same_etag, alike, CHANGED)
-            value[manifest.committed_at <= self.shown_from_s[span]] = RETURNED
-            codes, decided = self.codes[span], self.decided[span]
-            undecided = here & ~decided
-            if how.decides:  # the latest run of the kind decides
-                codes[undecided] = value[undecided]
-                decided |= here
-                covers = int((undecided & (value == COVERED)).sum()) if how.waits else 0
-                if covers:
-                    known = self.waiting.get(manifest.run_id, 0)
-                    self.waiting[manifest.run_id] = known + covers
-            else:
-                codes[undecided] = np.maximum(codes, value)[undecided]
-
-
-def _shown_from(inputs: pa.Table, forgotten: Forgotten) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """For each row since when the photo is shown again, seconds; pruned ones from now on.
-
-    Runs committed before that may have lost its bytes, and cover it no longer.
-    """
-    since = forgotten.returned | dict.fromkeys(forgotten.ids("pruned"), np.inf)
-    if not since:
-        return np.full(inputs.num_rows, -np.inf)
-    ids = inputs["image_id"].to_pylist()
-    return np.array([since.get(image_id, -np.inf) for image_id in ids], np.float64)
-
-
-def _compare(
-    ours: pa.Table, theirs: pa.Table, unsettled: pa.Array | None
-) -> tuple[Any, Any, Any, Any]:
-    """For each of our rows: is it in theirs, with the same ETag, the same override, and unsettled.
-
-    Boolean arrays.
-    """
-    ids = ours["image_id"].combine_chunks()
-    at = pc.index_in(ids, theirs["image_id"].combine_chunks())
-    here = pc.is_valid(at)
-    same_etag = _same(_column(ours, "etag"), _column(theirs, "etag").take(at))
-    override = INPUT_OVERRIDE.name
-    same_override = _same(_column(ours, override), _column(theirs, override).take(at))
-    left = pc.is_in(ids, unsettled) if unsettled is not None else pa.array([False] * len(ids))
-    flags = (here, same_etag, same_override, left)
-    return tuple(one.to_numpy(zero_copy_only=False) for one in flags)
-
-
-def _column(table: pa.Table, name: str) -> pa.Array:
-    """A column of texts; all null where the table has none of that name."""
-    if name not in table.column_names:
-        return pa.nulls(table.num_rows, pa.string())
-    return table[name].combine_chunks()
-
-
-def _same(ours: pa.Array, theirs: pa.Array) -> pa.Array:
-    """Where two columns have the same text or are both null."""
-    both_null = pc.and_(pc.is_null(ours), pc.is_null(theirs))
-    return pc.or_(pc.fill_null(pc.equal(ours, theirs), False), both_null)
+        return Relation(False, CHANNEL)
+    return Relation(True, COVERED, waits=state == "candidate")

@@ -3,7 +3,7 @@
 runs/<run_id>/spec.json              what the run is and its pinned plan; created once
 runs/<run_id>/input/<sha256>.parquet the input list, named by content, a row group per task
 runs/<run_id>/tasks/<n>.json         task n is done, by this attempt, in these files; created once
-runs/<run_id>/files-<sha>.parquet    every data file of the run; unsettled-<sha>.parquet likewise
+runs/<run_id>/files-<sha>.parquet    every data file of the run; unsettled-, failures- likewise
 runs/<run_id>/_MANIFEST.json         the commit, which names the two lists; created once, last
 runs/<run_id>/metrics.json           the run's figures again, for dashboards
 runs/<run_id>/gallery/               pages that show the run to people

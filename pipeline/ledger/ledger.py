@@ -18,6 +18,7 @@ from msgspec import structs
 
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.failures import failed_rows
 from pipeline.ledger.figures import Figures, add_figures
 from pipeline.ledger.identity import Identity, RunSpec, spec_differences
 from pipeline.ledger.layout import (
@@ -31,15 +32,23 @@ from pipeline.ledger.layout import (
     task_key,
 )
 from pipeline.ledger.live import stored_runs
-from pipeline.ledger.manifest import read_committed, read_manifest, write_files, write_unsettled
+from pipeline.ledger.manifest import (
+    read_committed,
+    read_manifest,
+    write_failures,
+    write_files,
+    write_unsettled,
+)
 from pipeline.ledger.pinned import pin, read_spec, task_rows
 from pipeline.ledger.plan import TaskCuts
 from pipeline.ledger.records import (
     FORMAT,
     Abandoned,
     DataFile,
+    FailedPhoto,
     Manifest,
     PinnedSpec,
+    StoredList,
     TableTotals,
     TaskRecord,
     read_record,
@@ -154,6 +163,7 @@ class Ledger:
         attempt = new_attempt()
         files = tuple(self._write_table(n, attempt, name, table) for name, table in tables.items())
         transient = pc.equal(tables["images"]["error_kind"], "transient")
+        failed = failed_rows(tables["images"])
         requests = requests_so_far() - before
         requests["put"] += 1  # the record itself
         record = TaskRecord(
@@ -162,6 +172,7 @@ class Ledger:
             images=inputs.num_rows,
             files=files,
             unsettled=tuple(tables["images"]["image_id"].filter(transient).to_pylist()),
+            failures=tuple(FailedPhoto(**row) for row in failed.to_pylist()),
             metrics=metrics + Figures(requests=requests) + late(),
         )
         if self.store.create_once(task_key(self.run_id, n), to_bytes(record)):
@@ -207,6 +218,7 @@ class Ledger:
             "unsettled": write_unsettled(
                 self.store, self.run_id, (one for r in records for one in r.unsettled)
             ),
+            "failures": self._write_failures(records),
             **about,
         }
         self.store.create_once(manifest_key(self.run_id), to_bytes(document))
@@ -216,6 +228,13 @@ class Ledger:
         figures = RunTotals.of_manifest(found)
         self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
         return found
+
+    def _write_failures(self, records: list[TaskRecord]) -> StoredList | None:
+        """The list of all failed photos; None where tasks were done by an earlier release."""
+        known = [record.failures for record in records if record.failures is not None]
+        if len(known) < len(records):
+            return None
+        return write_failures(self.store, self.run_id, (f for each in known for f in each))
 
     def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:
         if schema.MADE[0].name in TABLES[name].names:

@@ -1,8 +1,8 @@
-"""Read the manifest of a run, and read and write the two lists that it names.
+"""Read the manifest of a run, and read and write the lists that it names.
 
 The manifest is small, whatever the size of the run, because every later run and every reader
-fetches it. The list of data files and the list of photos left unsettled are Parquet objects beside
-it, named by their content and held by the manifest with their hash.
+fetches it. The lists of data files, of failed photos and of those left unsettled are Parquet
+objects beside it, named by their content and held by the manifest with their hash.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from pipeline.ledger.records import (
     ABANDONED,
     Abandoned,
     DataFile,
+    FailedPhoto,
     Manifest,
     StoredList,
     parse,
@@ -36,6 +37,13 @@ FILES = pa.schema(
     ]
 )
 UNSETTLED = pa.schema([pa.field("image_id", pa.string(), nullable=False)])
+FAILURES = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+    ]
+)
 
 
 def read_manifest(store: Store, run_id: str) -> Manifest | Abandoned | None:
@@ -70,6 +78,17 @@ def write_unsettled(store: Store, run_id: str, image_ids: Iterable[str]) -> Stor
     """Store the ids of photos that failed for a transient reason; likewise."""
     table = pa.table([pa.array(image_ids, pa.string())], schema=UNSETTLED)
     return _write_list(store, run_id, "unsettled", table)
+
+
+def write_failures(store: Store, run_id: str, failures: Iterable[FailedPhoto]) -> StoredList:
+    """Store the list of all failed photos; likewise."""
+    rows = [structs.asdict(one) for one in failures]
+    return _write_list(store, run_id, "failures", pa.Table.from_pylist(rows, schema=FAILURES))
+
+
+def failed_photos(store: Store, entry: StoredList) -> pa.Table:
+    """The list of all failed photos of a run, as `FAILURES`. Raises RecordError."""
+    return _read_list(store, entry, FAILURES)
 
 
 def data_files(store: Store, manifest: Manifest, table: str | None = None) -> list[DataFile]:

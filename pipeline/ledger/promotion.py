@@ -89,11 +89,16 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
 
     A run that failed the gate before is judged by the photos of which no later live run has rows,
     so a night that repairs another lets it pass. Left as they are: trials, runs whose job said
-    `--promote manual`, and runs like one that a person rolled back. The first run of an empty
+    `--promote manual`, runs like one that a person rolled back, and runs of photos that failed
+    before and failed again, which is no news. The first run of an empty
     output needs to meet no gate but one asked for.
     """
     known = standing(store)
-    waiting = [m for m in known.waiting(channel) if m.job.get("promote") == "auto"]
+    waiting = [
+        m
+        for m in known.waiting(channel)
+        if m.job.get("promote") == "auto" and not only_failed_again(m)
+    ]
     _keep_earlier_runs(store, known)
     suspect = _suspect(known, channel)
     outcomes = []
@@ -109,6 +114,11 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
                 Outcome(manifest.run_id, channel, "damaged", problem=f"it is damaged: {error}")
             )
     return outcomes
+
+
+def only_failed_again(manifest: Manifest) -> bool:
+    """Whether a run did failed photos again and not one worked: it has nothing to show."""
+    return manifest.session.get("repeats") is True and not manifest.metrics.ok
 
 
 def rollback(store: Store, channel: str, who: str = "", why: str = "") -> ChannelVersion:

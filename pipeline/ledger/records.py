@@ -71,10 +71,19 @@ class DataFile(Struct, frozen=True):
     sha256: str
 
 
+class FailedPhoto(Struct, frozen=True):
+    """A photo without crops because it failed. kind: of `errors.FailureKind`."""
+
+    image_id: str
+    status: str
+    kind: str
+
+
 class TaskRecord(Struct, frozen=True, kw_only=True):
     """tasks/<n>.json: task n is done; these files, and no others, hold its rows.
 
     unsettled: ids of the photos that failed for a transient reason; a later run does them again.
+    failures:  every photo that failed; None in records of earlier releases.
     """
 
     advice: ClassVar[str] = "Delete it and start the job again, which does the task again."
@@ -84,6 +93,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     images: Count
     files: tuple[DataFile, ...]
     unsettled: tuple[str, ...] = ()
+    failures: tuple[FailedPhoto, ...] | None = None
     metrics: Figures = Figures()
 
 
@@ -108,6 +118,7 @@ class Manifest(Identity, frozen=True, kw_only=True):
 
     committed_at: Unix time, seconds
     files, unsettled: the lists of data files and of the ids of photos left unsettled
+    failures:     the list of all failed photos; None in runs of earlier releases
     job:          the settings that the job was given, all of them
     session:      facts about the attempt that committed
     document:     the same as it was read, with keys of later releases
@@ -126,6 +137,7 @@ class Manifest(Identity, frozen=True, kw_only=True):
     metrics: Figures
     files: StoredList
     unsettled: StoredList
+    failures: StoredList | None = None
     weights: Mapping[str, Any] = {}
     job: Mapping[str, Any] = {}
     session: Mapping[str, Any] = {}
@@ -150,7 +162,7 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 
 # Keys of a later release that are left out where they are null: older records stay as they were.
-OPTIONAL = ("render_of",)
+OPTIONAL = ("render_of", "failures")
 
 
 def to_bytes(document: Struct | Mapping[str, Any]) -> bytes:

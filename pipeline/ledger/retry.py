@@ -4,11 +4,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import NothingToDoError, UsageError
+from pipeline.ledger.failures import OF_IMAGES, kinds_of
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import Store
 
-KINDS = ("transient", "permanent", "all")
+KINDS = ("transient", "circumstances", "permanent", "all")
 
 
 def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Table:
@@ -20,10 +21,9 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")
     run = open_run(store.uri, run_id)
-    images = run.images(["image_id", "error_kind"])
-    failed = pc.is_valid(images["error_kind"])
-    if kind != "all":
-        failed = pc.equal(images["error_kind"], kind)
+    images = run.images(OF_IMAGES)
+    kinds = kinds_of(images)
+    failed = pc.is_valid(kinds) if kind == "all" else pc.equal(kinds, kind)
     wanted = images.filter(pc.fill_null(failed, False))["image_id"].combine_chunks()
     if len(wanted) == 0:
         raise NothingToDoError(f"run {run_id} has no {'' if kind == 'all' else kind + ' '}failures")

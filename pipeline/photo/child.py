@@ -46,7 +46,8 @@ READY = struct.Struct("<cH")  # the byte "r" and the length of the text that fol
 STATUSES = frozenset(
     {
         *("ok", "empty", "too_large", "too_many_pixels", "too_much_memory"),
-        *("too_many_frames", "too_many_scans", "unsupported_format", "truncated", "corrupt"),
+        *("too_many_frames", "too_many_scans", "unsupported_format", "extra_missing", "truncated"),
+        "corrupt",
     }
 )
 

@@ -106,7 +106,7 @@ def _opened(stream: BytesIO, name: str) -> ImageFile.ImageFile:
         return _opened_avif(stream)
     if HeifImageFile is None:
         message = "HEIC needs pillow-heif: pip install 's2cnet-thumbnails[heic]'"
-        raise DecodeError("unsupported_format", message)
+        raise DecodeError("extra_missing", message)
     opened: ImageFile.ImageFile = HeifImageFile(stream)
     return opened
 

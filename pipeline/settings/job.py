@@ -76,7 +76,7 @@ class InputSettings:
         "do the failed photos of this committed run again, as a new run",
         placeholder="RUN_ID",
     )
-    retry_kind: Literal["transient", "permanent", "all"] = option(
+    retry_kind: Literal["transient", "circumstances", "permanent", "all"] = option(
         "transient", "which failures `retry` repeats"
     )
 

@@ -20,6 +20,7 @@ class Job:
     sample: where a sample that is to be measured stands in for the run: its store, which holds its
         plan and keeps nothing, in place of the output.
     images: photos of the run that it stands for; None where the run is done itself.
+    repeats: whether every photo has failed before.
     decisions_of: the committed run whose decisions are taken; None where the job decides itself.
     """
 
@@ -29,6 +30,7 @@ class Job:
     sample: Store | None = None
     images: int | None = None
     decisions_of: str | None = None
+    repeats: bool = False
 
 
 _SAMPLES: dict[str, Ledger] = {}  # of this process

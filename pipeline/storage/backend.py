@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.errors import LedgerError, UsageError
+from pipeline.storage.backoff import RetryableError
+from pipeline.storage.codes import RETRIED, Reason
 
 
 class StoreUnavailableError(LedgerError):
@@ -14,8 +16,30 @@ class StoreUnavailableError(LedgerError):
         self.reason = reason
 
 
+# Answers that the job's own credentials or settings bring about.
+REFUSALS: frozenset[Reason] = frozenset(
+    {"forbidden", "credentials", "requester_pays", "wrong_region"}
+)
+
+
+class WithheldError(PermissionError):
+    """A backend's store has answered and does not give the object. reason: one of `codes`."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason: Reason = reason
+
+    def __reduce__(self) -> tuple[type["WithheldError"], tuple[Reason, str]]:  # type: ignore[override]
+        return WithheldError, (self.reason, str(self))
+
+
 class StoreRefusedError(UsageError, PermissionError):
-    """The store refuses these credentials, or there are none. Trying again does not help."""
+    """The store refuses these credentials, or there are none. Trying again does not help.
+
+    reason: one of REFUSALS.
+    """
+
+    reason: Reason = "forbidden"
 
 
 class StoreMissingError(UsageError, FileNotFoundError):
@@ -23,7 +47,12 @@ class StoreMissingError(UsageError, FileNotFoundError):
 
 
 class StoreFailedError(LedgerError, OSError):
-    """The store, or the disk, failed for another reason, and trying again would not help."""
+    """The store, or the disk, failed for another reason, and trying again would not help.
+
+    reason: one of `codes.Reason` where the store has answered; None where the disk failed.
+    """
+
+    reason: Reason | None = None
 
 
 class ObjectChangedError(Exception):
@@ -59,3 +88,14 @@ class Backend(Protocol):
     def folders(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
     def remains(self) -> list[ObjectInfo]: ...
+
+
+def error_for(reason: Reason, message: str) -> Exception:
+    """What a backend raises for a store's answer of that meaning; see `Backend`."""
+    if reason in RETRIED:
+        return RetryableError(reason, message)
+    if reason == "exists":
+        return FileExistsError(message)
+    if reason in ("absent", "no_bucket"):
+        return FileNotFoundError(message)
+    return WithheldError(reason, message)

@@ -13,7 +13,8 @@ class RetryableError(Exception):
     """An attempt failed, and another may succeed: 5xx, 409, a reset, a body cut short.
 
     reason: one word for the counters ("throttled", "network", "unreachable", "timeout", "conflict",
-        "server"). Unreachable: nothing listens there, or the name is not known.
+        "server", "expired"). Unreachable: nothing listens there, or the name is not known. Expired:
+        the store's word about a token that may be renewed.
     """
 
     def __init__(self, reason: str, message: str) -> None:

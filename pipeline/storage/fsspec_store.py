@@ -6,6 +6,7 @@ atomic are listed here by name, each with the reason.
 """
 
 import posixpath
+import sys
 import threading
 from typing import Any
 
@@ -13,8 +14,15 @@ import fsspec
 
 from pipeline.errors import UsageError
 from pipeline.storage.addresses import scheme_of
-from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
+from pipeline.storage.backend import (
+    ObjectChangedError,
+    ObjectInfo,
+    ObjectTooLargeError,
+    WithheldError,
+    error_for,
+)
 from pipeline.storage.backoff import RetryableError
+from pipeline.storage.codes import reason_of
 
 CREATES_ONCE = {
     "memory": "a lock; for tests and small trials in one process",
@@ -24,6 +32,13 @@ CREATES_ONCE = {
     "abfs": "as az",
     "abfss": "as az",
 }
+
+FOREIGN_ERRORS = (
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("azure.core.exceptions", "AzureError"),
+    ("aiohttp", "ClientError"),
+)
 
 # The memory store looks and then writes. It lives in one process, so a lock makes that atomic.
 _MEMORY = threading.Lock()
@@ -97,10 +112,37 @@ class FsspecBackend:
 
 
 def _once(function: Any, *arguments: Any, **options: Any) -> Any:
-    """Make one call. Errors other than absent, present and forbidden become RetryableError."""
+    """Make one call. What a store answered becomes what `codes` says, the rest RetryableError."""
     try:
         return function(*arguments, **options)
-    except (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError):
+    except (FileNotFoundError, FileExistsError, IsADirectoryError):
         raise
-    except (OSError, TimeoutError) as error:
-        raise RetryableError("network", f"{type(error).__name__}: {error}") from error
+    except (OSError, *_of_packages()) as error:
+        raise _translate(error) from error
+
+
+def _of_packages() -> list[type[Exception]]:
+    """Errors of the stores' own packages that are no OSError; of those that are imported."""
+    found = ((sys.modules.get(module), name) for module, name in FOREIGN_ERRORS)
+    return [getattr(module, name) for module, name in found if hasattr(module, name)]
+
+
+def _translate(error: Exception) -> Exception:
+    """What `Backend` raises for an error of fsspec or of a store's package.
+
+    gcsfs gives `code` as the HTTP status, and a 403 as an OSError that begins with Forbidden; Azure
+    gives `status_code` and `error_code`; aiohttp `status`.
+    """
+    code = getattr(error, "error_code", None) or getattr(error, "code", None) or ""
+    code = str(getattr(code, "value", code))
+    status = getattr(error, "status_code", None) or getattr(error, "status", None)
+    told = f"{type(error).__name__}: {error}"
+    if str(error).startswith("Forbidden:"):
+        status = 403
+    if isinstance(error, PermissionError):
+        return error
+    if type(error).__module__.startswith(("google.auth", "azure.identity")):
+        return WithheldError("credentials", told)
+    if not code and not isinstance(status, int):
+        return RetryableError("network", told)
+    return error_for(reason_of(code, status if isinstance(status, int) else None, told), told)

@@ -20,8 +20,14 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.utils import parse_timestamp
 from fsspec.asyn import sync
@@ -32,13 +38,23 @@ from pipeline.storage.backend import (
     ObjectInfo,
     ObjectTooLargeError,
     StoreMissingError,
+    WithheldError,
+    error_for,
 )
 from pipeline.storage.backoff import RetryableError
+from pipeline.storage.codes import reason_of
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30  # of silence on the socket
 ATTEMPT_TIMEOUT_S = 90  # of a whole request; a body that trickles never falls silent
 CONNECTIONS = 64  # of one process; the readers of a stage share them
+WRONG_CREDENTIALS = (
+    CredentialRetrievalError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 # A browser shows a page of a bucket only under its type; by the end of the key.
 CONTENT_TYPES = {
@@ -51,17 +67,6 @@ CONTENT_TYPES = {
     "png": "image/png",
     "avif": "image/avif",
 }
-THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "503", "429"}
-CONFLICT = {"ConditionalRequestConflict", "OperationAborted", "409"}
-TRANSIENT = {
-    "InternalError", "ServiceUnavailable", "RequestTimeout", "IncompleteBody", "BadDigest",
-    "ExpiredToken", "RequestTimeTooSkewed", "500", "502", "504",
-}  # fmt: skip
-FORBIDDEN = {
-    "AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled",
-    "InvalidObjectState",
-}  # fmt: skip
-MISSING = {"NoSuchKey", "NoSuchVersion", "404"}
 
 
 class S3Backend:
@@ -168,9 +173,14 @@ def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:
     except ClientError as error:
         raise _translate(error) from error
     except NoCredentialsError as error:
-        raise PermissionError(
-            "no credentials for S3: give the machine a role, or set AWS_PROFILE or AWS_* variables"
+        raise WithheldError(
+            "credentials",
+            "no credentials for S3: give the machine a role, or set AWS_PROFILE or AWS_* variables",
         ) from error
+    except WRONG_CREDENTIALS as error:
+        raise WithheldError("credentials", f"{type(error).__name__}: {error}") from error
+    except ParamValidationError as error:  # a name that no bucket or object can have
+        raise ValueError(str(error)) from error
     except (TimeoutError, FSTimeoutError) as error:
         raise RetryableError("timeout", f"no complete answer in {ATTEMPT_TIMEOUT_S} s") from error
     except (EndpointConnectionError, ConnectTimeoutError) as error:
@@ -180,25 +190,14 @@ def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:
 
 
 def _translate(error: ClientError) -> Exception:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = str(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
-    names = {code, status}
-    text = f"{code or status}: {error.response.get('Error', {}).get('Message', '')}".strip()
-    if "PreconditionFailed" in names or "412" in names:
-        return FileExistsError(text)
-    if names & THROTTLED:
-        return RetryableError("throttled", text)
-    if names & CONFLICT:
-        return RetryableError("conflict", text)
-    if names & TRANSIENT:
-        return RetryableError("server", text)
-    if "NoSuchBucket" in names:
-        return StoreMissingError(f"there is no bucket {error.response['Error'].get('BucketName')}")
-    if names & MISSING:
-        return FileNotFoundError(text)
-    if names & FORBIDDEN:
-        return PermissionError(text)
-    return OSError(text)
+    told = error.response.get("Error", {})
+    code = str(told.get("Code", ""))
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    reason = reason_of(code, status, str(told.get("Message", "")))
+    text = f"{code or status}: {told.get('Message', '')}".strip()
+    if reason == "no_bucket":
+        return StoreMissingError(f"there is no bucket {told.get('BucketName')}")
+    return error_for(reason, text)
 
 
 # What decides which account and server a client talks to; a change of any gives a new client.

@@ -21,11 +21,13 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.extras import extra_needed
 from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import (
+    REFUSALS,
     Backend,
     ObjectInfo,
     StoreFailedError,
     StoreRefusedError,
     StoreUnavailableError,
+    WithheldError,
 )
 from pipeline.storage.backoff import Backoff, RetryableError
 from pipeline.storage.local import LocalBackend
@@ -163,6 +165,8 @@ class Store:
             return self.backoff.call(once, lambda failure: self._count("retry_" + failure.reason))
         except (FileNotFoundError, FileExistsError):
             raise
+        except WithheldError as error:
+            raise self._withheld(operation, error) from error
         except PermissionError as error:
             raise StoreRefusedError(f"{self.uri} refuses a {operation}: {error}") from error
         except OSError as error:
@@ -175,6 +179,15 @@ class Store:
             ) from failure
         finally:
             _moved(wait_s=time.perf_counter() - started)
+
+    def _withheld(self, operation: str, error: WithheldError) -> OSError:
+        if error.reason in REFUSALS:
+            refused = StoreRefusedError(f"{self.uri} refuses a {operation}: {error}")
+            refused.reason = error.reason
+            return refused
+        failed = StoreFailedError(f"{self.uri}: {error}")
+        failed.reason = error.reason
+        return failed
 
     def _count(self, name: str) -> None:
         with _REQUESTS_LOCK:

@@ -20,7 +20,10 @@ from pipeline.errors import (
 @pytest.mark.parametrize(
     ("error", "stage", "kind"),
     [
-        (ReadError("not_found", "gone"), "read", "permanent"),
+        (ReadError("not_found", "gone"), "read", "circumstances"),
+        (ReadError("bad_uri", "s3://"), "read", "permanent"),
+        (DecodeError("too_many_pixels", "9"), "decode", "circumstances"),
+        (DecodeError("extra_missing", "heic"), "decode", "circumstances"),
         (ReadError("throttled", "503"), "read", "transient"),
         (DecodeError("corrupt", "bad"), "decode", "permanent"),
         (DecodeError("timeout", "10 s"), "decode", "transient"),

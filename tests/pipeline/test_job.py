@@ -156,6 +156,22 @@ def test_more_failures_than_allowed_are_not_made_live_over_good_crops(
     assert shown(photos) == ["0.png", "1.png", "2.png", "3.png"]
 
 
+def test_circumstances_are_told_and_a_try_in_vain_is_no_bad_night(photos: Path, log: Log) -> None:
+    forbidden = {0: "circumstances"}
+    assert carry_out(settings(photos, task_images=9), log, forbidden) == "done"
+    assert "(1 circumstances); 3 photos are covered" in plan(settings(photos), log).message
+    for _ in range(2):
+        assert carry_out(settings(photos, task_images=9), log, forbidden) == "done"  # in vain
+    message = plan(settings(photos), log).message
+    assert message.startswith("nothing to do: 4 photos are covered by committed runs; 1 of these")
+    assert "--kind circumstances` does them now" in message
+    assert carry_out(settings(photos), log) == "done"
+    assert "is not live" not in told(log)
+    newest = max(open_run(str(photos.parent / "out")).manifests, key=lambda m: m["committed_at"])
+    retry = plan(settings(photos, retry=newest["run_id"], retry_kind="circumstances"), log)
+    assert [Path(u).name for u in retry.todo.inputs["uri"].to_pylist()] == ["0.png"]
+
+
 def test_a_job_that_died_before_it_went_live_is_made_live_by_the_next(
     photos: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,9 @@ SPEC = RunSpec(
 )
 
 
+STATUSES = {"transient": "throttled", "circumstances": "forbidden"}  # by kind of failure
+
+
 def make_inputs(count: int, etag: str = "v1", start: int = 0) -> pa.Table:
     uris = [f"s3://ugc/{number:06d}.jpg" for number in range(start, start + count)]
     rows = [{"image_id": image_id(u), "uri": u, "etag": etag, "bytes": 1000} for u in uris]
@@ -42,7 +45,7 @@ def done(
     images, crops = [], []
     for row, one in enumerate(inputs.to_pylist()):
         kind = failed.get(row)
-        status = "ok" if kind is None else ("throttled" if kind == "transient" else "corrupt")
+        status = "ok" if kind is None else STATUSES.get(kind, "corrupt")
         blank = dict.fromkeys(schema.IMAGES.names)
         images.append({**blank, **one, "status": status, "error_kind": kind})
         if kind is None:

@@ -21,7 +21,9 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 class Retry(OneRun):
     """Do a run's failed photos again, as a new run; exit codes as of crop_bucket."""
 
-    kind: Literal["transient", "permanent", "all"] = option("transient", "which failures")
+    kind: Literal["transient", "circumstances", "permanent", "all"] = option(
+        "transient", "which failures"
+    )
 
     def run(self) -> int:
         from pipeline.cli.crop import crop

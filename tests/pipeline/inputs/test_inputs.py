@@ -189,18 +189,18 @@ def test_reading_fails_by_name(s3: str, photos: Path, monkeypatch: pytest.Monkey
     client = boto3.client("s3")
     etag = client.put_object(Bucket=s3[5:], Key="k", Body=b"12345")["ETag"].strip('"')
     assert read_image(f"{s3}/k", etag) == b"12345"
-    assert status_of(f"{s3}/absent") == ("not_found", "permanent")
-    assert status_of(f"{s3}-absent/k") == ("not_found", "permanent")
-    assert status_of(f"{s3}/k", max_bytes=4) == ("too_large", "permanent")
+    assert status_of(f"{s3}/absent") == ("not_found", "circumstances")
+    assert status_of(f"{s3}-absent/k") == ("not_found", "circumstances")
+    assert status_of(f"{s3}/k", max_bytes=4) == ("too_large", "circumstances")
     client.put_object(Bucket=s3[5:], Key="k", Body=b"changed")
-    assert status_of(f"{s3}/k", etag) == ("changed", "permanent")
+    assert status_of(f"{s3}/k", etag) == ("changed", "circumstances")
     for uri in ("s3://", "s3://b", "s3:///k", "ftp://h/x", "s3://u:p@b/k", "x" * 5000):
         assert status_of(uri) == ("bad_uri", "permanent"), uri
     for uri in (str(photos), "\0", ""):
-        assert status_of(uri) == ("not_found", "permanent")
-    assert status_of(str(photos / "pipe")) == ("not_found", "permanent")
-    assert status_of(str(photos / "b.jpg"), "0-0") == ("changed", "permanent")
-    assert status_of("http://127.0.0.1/x") == ("forbidden", "permanent")
+        assert status_of(uri) == ("not_found", "circumstances")
+    assert status_of(str(photos / "pipe")) == ("not_found", "circumstances")
+    assert status_of(str(photos / "b.jpg"), "0-0") == ("changed", "circumstances")
+    assert status_of("http://127.0.0.1/x") == ("forbidden", "circumstances")
 
 
 def test_a_store_that_stays_away_is_transient(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:

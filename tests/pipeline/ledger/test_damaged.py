@@ -52,7 +52,7 @@ FOREIGN = {
 # Keys that a record may lack.
 OPTIONAL = {
     "parent", "generation", "unsettled", "weights", "job", "session", "metrics", "statuses",
-    "crops", "bytes", "crop_bytes", "seconds", "requests", "confidence_sum",
+    "crops", "bytes", "crop_bytes", "seconds", "requests", "confidence_sum", "failures",
 }  # fmt: skip
 
 
@@ -444,10 +444,11 @@ def test_a_half_begun_run_and_a_strangers_folder_are_listed_and_left(
 
 
 @pytest.mark.parametrize("damage", [None, b"half"])
-def test_verify_finds_a_lost_list_of_unsettled_photos(
-    store: Store, run_id: str, damage: bytes | None
+@pytest.mark.parametrize("name", ["unsettled", "failures"])
+def test_verify_finds_a_lost_list_of_photos_that_failed(
+    store: Store, run_id: str, name: str, damage: bytes | None
 ) -> None:
-    key = json.loads(path_of(store, manifest_key(run_id)).read_text())["unsettled"]["key"]
+    key = json.loads(path_of(store, manifest_key(run_id)).read_text())[name]["key"]
     assert verify_run(store, run_id).problems == []
     if damage is None:
         path_of(store, key).unlink()

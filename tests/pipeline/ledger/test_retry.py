@@ -19,6 +19,15 @@ def test_failures_by_kind(tmp_path: Path) -> None:
     assert failed_inputs(store, run_id, "all").equals(inputs.take([0, 2, 3, 5]))
 
 
+def test_circumstances_are_a_kind_of_their_own(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    inputs = make_inputs(6)
+    failed = {0: "transient", 1: "circumstances", 2: "permanent"}
+    run_id = run_all(open_ledger(store, inputs), failed).run_id
+    assert failed_inputs(store, run_id, "circumstances").equals(inputs.take([1, 4]))
+    assert failed_inputs(store, run_id, "permanent").equals(inputs.take([2, 5]))
+
+
 def test_a_retry_of_a_retry(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     first = run_all(open_ledger(store, make_inputs(6)), {0: "transient"}).run_id

@@ -96,7 +96,7 @@ def test_heic_without_the_extra_is_refused_by_name(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "HeifImageFile", None)
     with pytest.raises(DecodeError, match="pillow-heif") as caught:
         decode(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
-    assert caught.value.status == "unsupported_format"
+    assert caught.value.status == "extra_missing"
 
 
 def test_formats_are_named_by_content() -> None:
@@ -225,7 +225,7 @@ def test_limits_are_arguments(limits: DecodeLimits, name: str, status: str) -> N
     with pytest.raises(DecodeError) as caught:
         decode(PHOTOS[name][0], limits)
     assert caught.value.status == status
-    assert caught.value.kind == "permanent"
+    assert caught.value.kind == "circumstances"
 
 
 def test_a_photo_that_just_meets_the_limits_is_decoded() -> None:

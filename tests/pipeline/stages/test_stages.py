@@ -7,7 +7,7 @@ import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,7 @@ from PIL import Image
 from pipeline import open_run, schema
 from pipeline.cropping import build
 from pipeline.detectors import Detections
-from pipeline.errors import DecodeError, DetectError, ReadError
+from pipeline.errors import DecodeError, DetectError, FailureKind, ReadError
 from pipeline.job import commit, plan
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.delta import publish_delta
@@ -105,7 +105,7 @@ def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
     for row in images.to_pylist():
         failed = row["status"] != "ok"
         assert failed == (row["error_stage"] is not None) == (row["error_message"] is not None)
-        assert failed == (row["error_kind"] in ("permanent", "transient"))
+        assert failed == (row["error_kind"] in get_args(FailureKind))
         assert failed or (row["width_px"] > 0 and row["objects"] is not None)
         assert failed or (0 <= row["focus_x"] <= 1 and 0 <= row["focus_y"] <= 1)
 

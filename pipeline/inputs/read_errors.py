@@ -1,0 +1,61 @@
+"""Say why a photo could not be read, from what its store or file system raised."""
+
+import errno
+
+from pipeline.errors import ReadError, UsageError
+from pipeline.storage.backend import (
+    ObjectChangedError,
+    ObjectTooLargeError,
+    StoreFailedError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from pipeline.storage.codes import Reason
+
+# What `read_error` knows.
+READING_FAILS = (
+    OSError, UsageError, ValueError, ObjectChangedError, ObjectTooLargeError, StoreUnavailableError,
+)  # fmt: skip
+
+# Statuses of the reasons that stores give (`storage.codes`) and photos tell in other words.
+_STATUSES: dict[Reason | None, str] = {
+    "refused": "store_refused",
+    "expired": "credentials",
+    None: "store_refused",
+}
+# What a file system says of a name that no file can have.
+_NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
+# What passes by itself: too much is open, or a network file system does not answer.
+_PASSING = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY,
+     errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH,
+     errno.ENETUNREACH, errno.ENETDOWN, errno.ECONNREFUSED, errno.ECONNRESET, errno.ETIMEDOUT,
+     errno.EREMOTEIO}
+)  # fmt: skip
+
+
+def read_error(error: Exception) -> ReadError:
+    """The ReadError of one of READING_FAILS. What is not known is `store_refused`.
+
+    Only a text that is no address, or names what can't exist, is `bad_uri`, which is permanent.
+    """
+    if isinstance(error, FileNotFoundError):
+        return ReadError("not_found", f"no object: {error}")
+    if isinstance(error, StoreRefusedError | StoreFailedError):
+        return ReadError(_STATUSES.get(error.reason, error.reason or ""), str(error))
+    if isinstance(error, PermissionError):
+        return ReadError("forbidden", str(error))
+    if isinstance(error, ObjectChangedError):
+        return ReadError("changed", str(error))
+    if isinstance(error, ObjectTooLargeError):
+        return ReadError("too_large", str(error))
+    if isinstance(error, StoreUnavailableError):
+        if error.reason in ReadError.transient_statuses:
+            return ReadError(error.reason, str(error))
+        return ReadError("credentials" if error.reason == "expired" else "network", str(error))
+    if isinstance(error, OSError):
+        told = f"{type(error).__name__}: {error.strerror or error}"
+        if error.errno in _NO_NAME:
+            return ReadError("bad_uri", told)
+        return ReadError("network" if error.errno in _PASSING else "store_refused", told)
+    return ReadError("bad_uri", str(error))

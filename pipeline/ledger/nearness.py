@@ -1,0 +1,209 @@
+"""How near committed runs came to covering each photo of a list, run by run, the latest first."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.ledger.failures import (
+    CIRCUMSTANCES,
+    EXTRA_LACKS,
+    LIMIT,
+    PERMANENT,
+    TRANSIENT,
+    Left,
+    are_due,
+    left_by,
+)
+from pipeline.ledger.forgetting import Forgotten
+from pipeline.ledger.records import Manifest
+from pipeline.schema import INPUT_OVERRIDE
+
+# How near the committed runs came to covering a photo; the largest value found counts.
+(NEW, CHANGED, WEIGHTS, SETTINGS, CHANNEL, TRIAL, WITHDRAWN, RETURNED, OVERRIDE, REPAIRED, FAILED,
+ COVERED, POSTPONED) = range(13)  # fmt: skip
+
+Codes = NDArray[np.int8]  # [rows] one of NEW … POSTPONED
+Flags = NDArray[np.bool_]
+Where = slice | NDArray[np.intp]  # rows of the list
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What a committed run is to a job. decides: it may cover photos; code: else why not."""
+
+    decides: bool
+    code: int
+    waits: bool = False  # it is not live yet
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one or several runs say of some rows of the list; arrays are [rows] of `where`.
+
+    here:  whether the runs had the photo; the others say something of these alone
+    same_etag, same_override: whether it was the same object, and the same word of a person
+    left:  how it left the latest of the runs that had it (`failures`)
+    tries: in how many of the runs, one after another, it failed by circumstances
+    open:  whether runs before these may go on with that count
+    run:   which deciding run was the latest that had it, and `first`, at which it began to fail:
+           places in `Nearness.deciding`
+    committed_at: of the latest run that had it, and first_at of the first, seconds
+    """
+
+    where: Where
+    here: Flags
+    same_etag: Flags
+    same_override: Flags
+    left: Left
+    tries: NDArray[np.int32]
+    open: Flags
+    run: NDArray[np.int32]
+    first: NDArray[np.int32]
+    committed_at: NDArray[np.float64]
+    first_at: NDArray[np.float64]
+
+
+class Nearness:
+    """How near the runs looked at so far came to covering each row of a list.
+
+    inputs: rows of the list; deciding: the runs that may cover photos, the latest first.
+    """
+
+    def __init__(self, inputs: pa.Table, forgotten: Forgotten) -> None:
+        rows = inputs.num_rows
+        self.inputs = inputs
+        self.codes: Codes = np.full(rows, NEW, np.int8)
+        self.decided: Flags = np.zeros(rows, bool)  # a run of the same kind had the photo
+        self.deciding: list[tuple[Manifest, Relation]] = []
+        self._left = np.zeros(rows, np.int8)
+        self._tries = np.zeros(rows, np.int32)
+        self._open: Flags = np.zeros(rows, bool)  # earlier runs may have failed in the same way
+        self._run = np.full(rows, -1, np.int32)
+        self._first = np.zeros(rows, np.int32)
+        self._first_at = np.zeros(rows, np.float64)
+        self._shown_from_s = _shown_from(inputs, forgotten)
+
+    def take_in(self, found: Found, how: Relation) -> None:
+        """Take in what further runs say, older than those before."""
+        at = found.where
+        undecided = found.here & ~self.decided[at]
+        left = np.where(found.left == TRANSIENT, FAILED, how.code)
+        alike = np.where(found.same_override, left, min(how.code, OVERRIDE))
+        value = np.where(found.same_etag, alike, CHANGED)
+        value[found.committed_at <= self._shown_from_s[at]] = RETURNED
+        codes = self.codes[at]
+        if not how.decides:
+            self.codes[at] = np.where(undecided, np.maximum(codes, value), codes)
+            return
+        self._count_on(found)
+        for mine, theirs in (
+            (self._left, found.left), (self._tries, found.tries), (self._run, found.run),
+            (self._first, found.first), (self._first_at, found.first_at), (self._open, found.open),
+        ):  # fmt: skip
+            mine[at] = np.where(undecided, theirs, mine[at])
+        self.codes[at] = np.where(undecided, value, codes)
+        self.decided[at] |= found.here
+
+    def _count_on(self, found: Found) -> None:
+        """Go on counting the failures of photos that later runs have decided."""
+        at = found.where
+        goes_on = self._open[at] & found.here
+        same = goes_on & found.same_etag & (found.tries > 0)
+        self._tries[at] += np.where(same, found.tries, 0).astype(np.int32)
+        for mine, theirs in ((self._first, found.first), (self._first_at, found.first_at)):
+            mine[at] = np.where(same, theirs, mine[at])
+        self._open[at] = np.where(goes_on, same & found.open, self._open[at])
+
+    def end(self, now_s: float | None = None) -> None:
+        """Once every run is looked at: tell which failures are due, and which wait."""
+        age_s = (time.time() if now_s is None else now_s) - self._first_at
+        covered = self.codes == COVERED
+        failed = covered & np.isin(self._left, (CIRCUMSTANCES, EXTRA_LACKS))
+        due = failed & are_due(self._left, self._tries, self._first, age_s)
+        self.codes[failed] = POSTPONED
+        self.codes[due] = REPAIRED
+
+    def waiting(self) -> dict[str, int]:
+        """Photos covered by runs that are not live yet, by run id; those that failed left out."""
+        covered = (self.codes == COVERED) & (self._run >= 0)
+        counts = np.bincount(self._run[covered], minlength=len(self.deciding))
+        return {
+            manifest.run_id: int(count)
+            for (manifest, how), count in zip(self.deciding, counts, strict=False)
+            if how.waits and count
+        }
+
+    def given_up(self, code_version: str) -> int:
+        """Photos that failed for good, or over a limit, under another version of the code."""
+        gone = (self.codes == COVERED) & np.isin(self._left, (PERMANENT, LIMIT)) & (self._run >= 0)
+        other = np.array([m.code_version != code_version for m, _ in self.deciding], bool)
+        return int(other[self._run[gone]].sum()) if len(other) else 0
+
+
+def found_in_run(
+    ours: pa.Table,
+    rows: range,
+    theirs: pa.Table,
+    manifest: Manifest,
+    failures: pa.Table | None,
+    place: int,
+) -> Found:
+    """What one run says of a part of the list.
+
+    ours: that part, which is `rows` of the list; theirs: rows of the run's own list
+    failures: of the run, where it decides; place: the run's in `Nearness.deciding`
+    """
+    ids = ours["image_id"].combine_chunks()
+    at = pc.index_in(ids, theirs["image_id"].combine_chunks())
+    count, name = len(rows), INPUT_OVERRIDE.name
+    same = (_same(_texts(ours, n), _texts(theirs, n).take(at)) for n in ("etag", name))
+    left = np.zeros(count, np.int8) if failures is None else left_by(failures, ids)
+    fails = np.isin(left, (CIRCUMSTANCES, EXTRA_LACKS))
+    when = np.full(count, manifest.committed_at)
+    which = np.full(count, place, np.int32)
+    return Found(
+        slice(rows.start, rows.stop),
+        _flags(pc.is_valid(at)),
+        *map(_flags, same),
+        left,
+        fails.astype(np.int32),
+        fails,
+        which,
+        which,
+        when,
+        when,
+    )
+
+
+def _shown_from(inputs: pa.Table, forgotten: Forgotten) -> NDArray[np.float64]:
+    """For each row since when the photo is shown again, seconds; pruned ones from now on.
+
+    Runs committed before that may have lost its bytes, and cover it no longer.
+    """
+    since = forgotten.returned | dict.fromkeys(forgotten.ids("pruned"), np.inf)
+    if not since:
+        return np.full(inputs.num_rows, -np.inf)
+    ids = inputs["image_id"].to_pylist()
+    return np.array([since.get(image_id, -np.inf) for image_id in ids], np.float64)
+
+
+def _flags(values: pa.Array) -> Any:
+    return values.to_numpy(zero_copy_only=False)
+
+
+def _texts(table: pa.Table, name: str) -> pa.Array:
+    """A column of texts; all null where the table has none of that name."""
+    if name not in table.column_names:
+        return pa.nulls(table.num_rows, pa.string())
+    return table[name].combine_chunks()
+
+
+def _same(ours: pa.Array, theirs: pa.Array) -> pa.Array:
+    """Where two columns have the same text or are both null."""
+    both_null = pc.and_(pc.is_null(ours), pc.is_null(theirs))
+    return pc.or_(pc.fill_null(pc.equal(ours, theirs), False), both_null)
