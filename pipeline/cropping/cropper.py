@@ -4,7 +4,7 @@ torch and torchvision take seconds to import. They are imported where a `Cropper
 `from pipeline import Cropper` costs little and a program pays when it crops.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from io import BytesIO
 from pathlib import Path
@@ -30,6 +30,7 @@ from pipeline.cropping.kind_rules import LONG, TEXT, KindRules, LongRule, TextRu
 from pipeline.cropping.results import CropVerdict, Fit
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
+from pipeline.photo.apart import decode_apart
 from pipeline.photo.decode import Photo, decode
 from pipeline.settings.guards import DEFAULT_FALLBACK, DEFAULT_PROFILE
 from pipeline.shapes import parse_shape
@@ -88,6 +89,7 @@ class Cropper:
         long_photos: LongRule = LONG,
         text_heavy: TextRule = TEXT,
         runtime: Literal["auto", "torch", "onnxruntime"] = RUNTIME,
+        trusted: bool = False,
     ) -> None:
         """Load the network and the detector.
 
@@ -103,6 +105,9 @@ class Cropper:
         borders, long_photos, text_heavy: what is done with uniform borders, photos beyond 1:2.5 and
             pages of text, as in `crop_bucket.py`; docs/KINDS.md explains them.
         runtime: what runs the networks on a CPU; "auto" takes onnxruntime where it is installed.
+        trusted: decode files in this process. For pictures that nobody else could have made:
+            a crafted file may run code in the process that decodes it. Without, a locked-down child
+            process decodes them, which costs about .3 s once and a few milliseconds a photo.
 
         Raises UsageError for an unknown detector, device, `rank_by` or runtime, for a runtime that
         is not there and for guards that make no sense, or WeightsError where the weights don't fit
@@ -128,6 +133,7 @@ class Cropper:
         fast = FastS2CNet(network, runtime=runs)
         self._engine = assemble(fast, source, chosen, rank_by=rank_by, rules=rules, kinds=kinds)
         self._trims = borders == "trim"
+        self._decode = decode if trusted else decode_apart
 
     def crop(
         self, image: ImageLike, ratios: Sequence[str] = ("1:1",), top_k: int = 1
@@ -146,7 +152,7 @@ class Cropper:
         shapes = [parse_shape(ratio) for ratio in ratios]
         if not shapes:
             return []
-        photo = photo_of(image)
+        photo = photo_of(image, self._decode)
         (seen,) = self._engine.see([photo if self._trims else photo.with_borders()])
         choice = self._engine.choose(seen, shapes, top_k)
         names = [item.name for item in fields(Crop)]
@@ -165,16 +171,20 @@ class Cropper:
             raise UsageError("boxes_px must be [N, 4], finite: x0, y0, x1, y1 in source pixels")
         if (boxes[:, :2] >= boxes[:, 2:]).any():
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
-        (seen,) = self._engine.see([replace(photo_of(image), content_px=None)])
+        (seen,) = self._engine.see([replace(photo_of(image, self._decode), content_px=None)])
         return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
 
 
-def photo_of(image: ImageLike) -> Photo:
-    """Decode bytes, a file, or a Pillow image (as a lossless file). Raises DecodeError."""
+def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_apart) -> Photo:
+    """Decode bytes, a file, or a Pillow image (as a lossless file). Raises DecodeError.
+
+    decode_file: for bytes and files. A Pillow image is decoded by Pillow, in this process, whoever
+        made its file.
+    """
     if isinstance(image, bytes):
-        return decode(image)
+        return decode_file(image)
     if isinstance(image, str | Path):
-        return decode(Path(image).read_bytes())
+        return decode_file(Path(image).read_bytes())
     upright = ImageOps.exif_transpose(image)
     if upright.mode not in _PNG_MODES:
         upright = upright.convert("RGB")

@@ -26,6 +26,7 @@ from pipeline.photo.decoded import Photo
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.pipes import Answer, DiedError, LateError, exchange, receive
 from pipeline.photo.planes import Colour
+from pipeline.photo.wall import FILTER, make_undumpable
 
 START_TIMEOUT_S = 60.0
 
@@ -131,6 +132,10 @@ class Decoder:
         if self._child is None or self._child.poll() is not None:
             self._stop()
             self._child, self.lacking = _start(settings(self.limits, self.view_side, self.colour))
+            if FILTER in self.lacking and os.geteuid() != 0:
+                # Then a child of the same user could read this process's memory through /proc. Not
+                # done elsewhere: Ray's memory monitor and profilers read a worker's through it too.
+                make_undumpable()
         return self._child
 
     def _stop(self) -> None:

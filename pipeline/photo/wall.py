@@ -6,7 +6,8 @@ network, starts no program and no other process, deletes nothing, sends no signa
 neither its parent's memory nor its environment. The kernel holds all of it:
 
     own user      where the process is root it becomes `nobody`, without groups and capabilities
-    not dumpable  other processes of the user can't attach to it or read its memory
+    not dumpable  other processes of the user can't attach to it or read its memory; where the
+                  filter is missing and the child is of the same user, its parent becomes so too
     system calls  a seccomp filter allows those in ALLOWED, and threads; any other gives EPERM.
                   Loading it sets no_new_privs
 
@@ -23,6 +24,7 @@ import sys
 from contextlib import suppress
 
 NOBODY = 65534
+FILTER = "a filter of system calls"  # as `shut_in` names it
 CLONE_THREAD = 0x10000  # clone(2)
 PR_SET_DUMPABLE = 4  # prctl(2)
 
@@ -52,12 +54,12 @@ def shut_in() -> list[str]:
     if not make_undumpable():
         lacking.append("protection of its memory (no prctl)")
     if problem:
-        lacking.append(f"a filter of system calls ({problem})")
+        lacking.append(f"{FILTER} ({problem})")
     else:
         try:
             _load_filter()
         except OSError as error:
-            lacking.append(f"a filter of system calls ({error.strerror})")
+            lacking.append(f"{FILTER} ({error.strerror})")
     return lacking
 
 

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 
 from pipeline.errors import CropError
-from pipeline.photo.decode import decode
+from pipeline.photo.apart import decode_apart
 from pipeline.photo.thumbnail import cut, encode
 
 # The palette of Okabe and Ito, which people with any colour vision can tell apart
@@ -37,10 +37,12 @@ def rectangle(box: Sequence[float]) -> dict[str, float]:
 def preview(data: bytes, side: int) -> str | None:
     """A photo's file as a data URI of a JPEG whose long side is at most `side` pixels.
 
+    It is decoded in a child process: it may be a stranger's.
+
     None where the file cannot be decoded.
     """
     try:
-        photo = decode(data, view_side=side)
+        photo = decode_apart(data, side)
         width, height = photo.width_px, photo.height_px
         scale = min(1.0, side / max(width, height))
         size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))

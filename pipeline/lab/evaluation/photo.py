@@ -28,7 +28,8 @@ from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.ranking import product_order
 from pipeline.lab.evaluation.reliability import AcceptanceEntry, entry_of
 from pipeline.lab.evaluation.slices import tags
-from pipeline.photo.decode import Photo, decode
+from pipeline.photo.apart import decode_apart
+from pipeline.photo.decode import Photo
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 
 SLACK_PX = 2.0
@@ -64,7 +65,7 @@ class Evaluator:
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
             # Labels are of the whole photo, so its borders count as part of it.
-            photo = decode(read_image(str(example.image), None)).with_borders()
+            photo = decode_apart(read_image(str(example.image), None)).with_borders()
             _check_frame(example, photo)
             (seen,) = self.engine.see([photo], [_listed(example)])
             row |= {"width": photo.width_px, "height": photo.height_px}

@@ -171,3 +171,65 @@ def test_every_status_of_the_decoding_files_is_listed() -> None:
     told = set(re.findall(r'DecodeError\("([a-z_]+)"', sources))
     assert "too_many_pixels" in told
     assert told | {"ok", "truncated", "corrupt"} == STATUSES
+
+
+READS_PARENT = """
+import ctypes, os
+from pipeline.photo import wall
+if os.geteuid() == 0:  # whom nothing stops
+    os.setgroups([])
+    os.setresgid(wall.NOBODY, wall.NOBODY, wall.NOBODY)
+    os.setresuid(wall.NOBODY, wall.NOBODY, wall.NOBODY)
+    ctypes.CDLL(None).prctl(wall.PR_SET_DUMPABLE, 1, 0, 0, 0)  # as a process of that user is
+if {undumpable}:
+    assert wall.make_undumpable()
+if os.fork() == 0:
+    try:
+        open(f"/proc/{{os.getppid()}}/{name}", "rb").read(1)
+        print("it worked", flush=True)
+    except OSError as error:
+        print(type(error).__name__, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc and prctl are Linux's")
+@pytest.mark.parametrize(
+    ("undumpable", "name", "said"),
+    [
+        (False, "environ", "it worked\n"),
+        (True, "environ", "PermissionError\n"),
+        (True, "mem", "PermissionError\n"),
+    ],
+)
+def test_a_child_of_the_same_user_reads_a_parent_unless_it_is_undumpable(
+    undumpable: bool, name: str, said: str
+) -> None:
+    program = READS_PARENT.format(undumpable=undumpable, name=name)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == said, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("lacking", "user", "made"),
+    [
+        ("", 1000, False),
+        ("a filter of system calls (this kernel has none)", 1000, True),
+        ("a filter of system calls (this kernel has none)", 0, False),
+        ("an own user (this one can't be left)", 1000, False),
+    ],
+)
+def test_a_parent_without_the_filter_makes_itself_undumpable(
+    lacking: str, user: int, made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    monkeypatch.setattr("pipeline.photo.decoder.make_undumpable", lambda: calls.append(1))
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    child = subprocess.Popen(["sleep", "60"])
+    monkeypatch.setattr("pipeline.photo.decoder._start", lambda argument: (child, lacking))
+    with Decoder() as decoder:
+        decoder.start()
+    assert bool(calls) == made

@@ -1,0 +1,65 @@
+"""Strangers' photos are decoded in a child process wherever they are not a job's."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cropping.cropper import photo_of
+from pipeline.errors import DecodeError
+from pipeline.photo import apart
+from pipeline.photo.apart import decode_apart
+from pipeline.photo.decode import decode
+from pipeline.report.inline import preview
+from tests.support.odd_photos import saved, scene
+
+ROOT = Path(__file__).resolve().parents[3]
+# Each says why its files are no strangers'.
+DECODE_IN_PROCESS = {
+    "pipeline/__init__.py": "for programs that call it",
+    "pipeline/cropping/cropper.py": "with trusted=True, and lossless files of its own",
+    "pipeline/lab/people/held_out.py": "data sets are the choice of who runs it",
+    "pipeline/lab/people/recipe.py": "likewise",
+    "pipeline/lab/training/samples.py": "likewise",
+}
+
+
+def test_the_child_gives_what_this_process_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(scene(), "JPEG")
+    here, small = decode(data), decode(data, view_side=100)
+
+    def broken(*_: object) -> None:
+        raise AssertionError("decoded in this process")
+
+    monkeypatch.setattr("pipeline.photo.decode.render", broken)
+    assert np.array_equal(decode_apart(data).pixels, here.pixels)
+    assert np.array_equal(decode_apart(data, 100).pixels, small.pixels)
+    assert np.array_equal(photo_of(data).pixels, here.pixels)
+    assert preview(data, 50) is not None
+    with pytest.raises(AssertionError, match="in this process"):
+        photo_of(data, decode)
+
+
+def test_one_child_is_kept_for_each_size_and_ends_with_its_process() -> None:
+    data = saved(scene(), "PNG")
+    decode_apart(data)
+    before = dict(apart._DECODERS)
+    with pytest.raises(DecodeError, match="unsupported_format"):
+        decode_apart(b"no photo")
+    decode_apart(data)
+    assert before == apart._DECODERS
+    apart._end()
+    assert all(decoder._child is None for decoder in apart._DECODERS.values())
+    decode_apart(data)  # starts anew
+    apart._end()
+
+
+def test_nothing_else_decodes_files_in_its_own_process() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "pipeline").rglob("*.py")
+        if path.parent.name != "photo"
+        and re.search(r"from pipeline\.photo\.decode import [^\n]*\bdecode\b", path.read_text())
+    }
+    assert found == DECODE_IN_PROCESS.keys()
