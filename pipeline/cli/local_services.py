@@ -25,8 +25,9 @@ from pathlib import Path
 import psutil
 
 LOOPBACK = "127.0.0.1"
-# Ray replaces 127.0.0.1 by the machine's outward address; it leaves other loopback addresses alone.
-RAY_NODE_IP = "127.0.0.2" if sys.platform == "linux" else LOOPBACK
+# Without this Ray takes the machine's outward address for 127.0.0.1, and with any other address its
+# GCS server and agents listen on all interfaces. It is Ray's own default on macOS and Windows.
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 STOP_GRACE_S = 8.0
 
 
@@ -93,18 +94,19 @@ def ray_head(
     gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
     own = {
         **(environment or {}),
+        **ON_LOOPBACK,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         # A job says `python`: it must be the one that has the packages.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    head = RayHead(f"{RAY_NODE_IP}:{gcs}", f"http://{LOOPBACK}:{dashboard}", own)
+    head = RayHead(f"{LOOPBACK}:{gcs}", f"http://{LOOPBACK}:{dashboard}", own)
     # Ray puts Unix sockets below this folder, and their paths may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as temp:
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-            f"--node-ip-address={RAY_NODE_IP}",
+            f"--node-ip-address={LOOPBACK}",
             f"--port={gcs}",
             f"--dashboard-host={LOOPBACK}",
             f"--dashboard-port={dashboard}",

@@ -21,13 +21,12 @@ from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.http import HttpPolicy, read_http
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.lists import URI, is_list, read_list
-from pipeline.inputs.local_files import file_info, local_bytes, walk
+from pipeline.inputs.local_files import file_info, local_bytes, read_local, walk
 from pipeline.inputs.read_errors import READING_FAILS, read_error
 from pipeline.inputs.selection import Selection
 from pipeline.schema import INPUTS
 from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import ObjectInfo
-from pipeline.storage.local import read_file
 from pipeline.storage.store import Store, open_store
 
 BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
@@ -86,7 +85,7 @@ def list_all(
             raise SettingError(name, "is about columns of a list; the input is no list")
         left_out = LeftOut()
         is_local = scheme_of(input_uri) == "file"
-        found = walk(local_path(input_uri)) if is_local else _objects(input_uri)
+        found = walk(local_path(input_uri), left_out) if is_local else _objects(input_uri)
         table = _table(_taken(found, selection, left_out))
         if table.num_rows == 0 and not left_out and is_pattern(input_uri):
             raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
@@ -147,7 +146,7 @@ def read_image(
         if scheme in ("http", "https"):
             return read_http(uri, http, max_bytes)
         if scheme == "file":
-            return read_file(Path(os.fsdecode(local_bytes(uri))), etag, max_bytes)
+            return read_local(uri, etag, max_bytes)
         store, key = _locate(uri)
         return store.read(key, etag, max_bytes)
     except READING_FAILS as error:

@@ -1,18 +1,31 @@
-"""List the files of a local folder or glob, under addresses that survive any file name."""
+"""List the files of a local folder or glob, under addresses that survive any file name; read them.
+
+What a stranger may write is a list, or a link in the folder: neither makes the job read what lies
+outside of it without being named, nor the system's own files.
+"""
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty, Queue
 from urllib.parse import quote, unquote_to_bytes
 
-from pipeline.errors import UsageError
+from pipeline.errors import ReadError, UsageError
 from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
+from pipeline.inputs.left_out import LeftOut
 from pipeline.storage.backend import ObjectInfo
-from pipeline.storage.local import file_etag
+from pipeline.storage.local import file_etag, read_file
+
+READ_S = 60.0  # for one file; a file system that has gone away never answers
+SYSTEM = ("/proc", "/sys")  # what is there looks like files, and tells of processes and the machine
 
 
-def walk(path: str) -> Iterator[tuple[str, ObjectInfo]]:
-    """(path, info) of the regular files below a folder or matching a glob; links to folders not."""
+def walk(path: str, left_out: LeftOut) -> Iterator[tuple[str, ObjectInfo]]:
+    """(path, info) of the regular files below a folder or matching a glob.
+
+    Links to folders are not followed; those to files outside of the folder are left out, and noted.
+    """
     root = Path(literal_prefix(path)).absolute()
     if is_pattern(path) and not Path(path).exists():
         keep, root = regex_of(str(Path(path).absolute())), (root if root.is_dir() else root.parent)
@@ -29,7 +42,40 @@ def walk(path: str) -> Iterator[tuple[str, ObjectInfo]]:
             if name.startswith(".") or not file.is_file():
                 continue
             if keep is None or keep.fullmatch(str(file)):
-                yield local_uri(file), file_info(file)
+                if file.is_symlink() and not file.resolve().is_relative_to(root.resolve()):
+                    left_out.row("are links that lead out of the folder", str(file))
+                else:
+                    yield local_uri(file), file_info(file)
+
+
+def read_local(
+    uri: str, etag: str | None, max_bytes: int | None, deadline_s: float = READ_S
+) -> bytes:
+    """Read a file by its address. Raises as `storage.local.read_file`, PermissionError, ReadError.
+
+    A read that the file system does not answer can't be interrupted: after `deadline_s` it is left
+    to a thread of its own, and the photo fails with `timeout`.
+    """
+    found: Queue[bytes | Exception] = Queue()
+
+    def read() -> None:
+        try:
+            path = Path(os.fsdecode(local_bytes(uri)))
+            if any(path.resolve().is_relative_to(folder) for folder in SYSTEM):
+                raise PermissionError(f"{uri} is the system's own: no photos are read from there")
+            found.put(read_file(path, etag, max_bytes))
+        except Exception as error:  # noqa: BLE001 - a thread's boundary: raised again by who waits
+            found.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        answer = found.get(timeout=deadline_s)
+    except Empty:
+        message = f"the file system did not answer within {deadline_s:g} s"
+        raise ReadError("timeout", message) from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def file_info(path: Path) -> ObjectInfo:

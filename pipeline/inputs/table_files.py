@@ -30,6 +30,8 @@ PARQUET, CSV, JSON_LINES = (".parquet", ".pq"), (".csv",), (".jsonl", ".ndjson")
 GZIP = ".gz"
 MAX_LIST_BYTES = 4 << 30
 MAX_LIST_ROWS = 50_000_000
+MAX_COLUMNS = 1000
+MAX_DEPTH = 32  # of lists and objects inside a value of JSON
 MAX_TEXT_BYTES = 1 << 20  # of one value of a column that passes through
 THRIFT_LIMIT = 64 << 20  # bytes of text, and items of a container, in a Parquet footer
 PLAIN = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_string, pt.is_large_string,
@@ -57,7 +59,7 @@ def read_table_file(uri: str) -> tuple[pa.Table, LeftOut]:
     reader = {".parquet": _parquet, ".csv": _csv}.get(table_format(uri) or "", _json_lines)
     try:
         table = reader(data, left_out)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:  # OSError: Parquet that nests too deeply
         raise UsageError(f"{uri!r} cannot be read as a list: {error}") from error
     if table.num_rows > MAX_LIST_ROWS:
         raise UsageError(f"{uri!r} has {table.num_rows} rows, at most {MAX_LIST_ROWS}: split it")
@@ -100,6 +102,7 @@ def _parquet(data: bytes, left_out: LeftOut) -> pa.Table:
     file = pq.ParquetFile(BytesIO(data), **limits)
     if file.metadata.num_rows > MAX_LIST_ROWS:
         raise UsageError(f"the list has {file.metadata.num_rows} rows, at most {MAX_LIST_ROWS}")
+    _check_columns(len(file.schema))  # leaves: also those of nested columns
     types = {field.name: field.type for field in file.schema_arrow}
     kept = [n for n, kind in types.items() if n == INPUT_BOXES.name or _is_plain(kind)]
     for name in types.keys() - set(kept):
@@ -139,6 +142,7 @@ def _check_lengths(column: pa.ChunkedArray) -> None:
 def _csv(data: bytes, left_out: LeftOut) -> pa.Table:
     ignore = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda row: "skip")
     names = pa.csv.open_csv(BytesIO(data), parse_options=ignore).schema.names
+    _check_columns(len(names))
 
     def skip(row: Any) -> str:
         left_out.row(f"have not {row.expected_columns} columns", f"line {row.number or '?'}")
@@ -157,8 +161,12 @@ def _csv(data: bytes, left_out: LeftOut) -> pa.Table:
 
 def _json_lines(data: bytes, left_out: LeftOut) -> pa.Table:
     """One object a line. A column of several types, or of objects, becomes text."""
-    rows = list(_json_rows(data, left_out))
-    names = dict.fromkeys(name for row in rows for name in row)
+    names: dict[str, None] = {}
+    rows = []
+    for row in _json_rows(data, left_out):
+        rows.append(row)
+        names.update(dict.fromkeys(row))
+        _check_columns(len(names))
     return pa.table({name: _json_column([row.get(name) for row in rows]) for name in names})
 
 
@@ -170,10 +178,24 @@ def _json_rows(data: bytes, left_out: LeftOut) -> Iterator[dict[str, Any]]:
             value = msgspec.json.decode(line)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             value = None
-        if isinstance(value, dict):
+        if isinstance(value, dict) and _is_deep(value):
+            left_out.row(f"nest deeper than {MAX_DEPTH}", f"line {number}")
+        elif isinstance(value, dict):
             yield value
         else:
             left_out.row("are no JSON object", f"line {number}")
+
+
+def _is_deep(value: Any, depth: int = 0) -> bool:
+    if not isinstance(value, list | dict):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > MAX_DEPTH or any(_is_deep(one, depth + 1) for one in inner)
+
+
+def _check_columns(count: int) -> None:
+    if count > MAX_COLUMNS:
+        raise UsageError(f"the list has {count} columns, at most {MAX_COLUMNS}")
 
 
 def _json_column(values: list[Any]) -> pa.Array:

@@ -22,6 +22,7 @@ from pipeline.stages.recall import StoredDecisions
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
+from pipeline.storage.addresses import scheme_of
 from pipeline.storage.store import requests_so_far
 
 READ_AHEAD = 2  # photos that wait to be decoded, for each thread that reads
@@ -55,8 +56,11 @@ def read_decode(block: Block, job: Job) -> Block:
 
     def decode(row: PhotoRow) -> None:
         data = waiting.pop(row.image_id)
-        row.content_sha256 = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(data).hexdigest()
+        if scheme_of(row.uri) != "file":  # a list may name any file: its hash would tell of it
+            row.content_sha256 = digest
         take_in(row, data, decoder.decode(data), settings.decoding)
+        row.content_sha256 = digest
         if stored is not None and not row.has_ended:
             stored.give(row)
 

@@ -1,6 +1,7 @@
 """Use a folder as a store. Objects appear whole: a hard link puts them in place."""
 
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -80,10 +81,13 @@ class LocalBackend:
 
 def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
     """Read a regular file whole. Raises as `Store.read`; a pipe or a device is not found."""
-    if not path.is_file():  # also keeps a pipe from blocking for ever
+    if not path.is_file():
         raise FileNotFoundError(str(path))
-    with path.open("rb") as file:
+    # Not blocking, since another may put a pipe in the file's place in between.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         before = os.fstat(file.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise FileNotFoundError(str(path))
         if etag is not None and file_etag(before) != etag:
             raise ObjectChangedError(f"{path} was changed after the run was planned")
         if max_bytes is not None and before.st_size > max_bytes:

@@ -106,6 +106,7 @@ def test_every_odd_file_is_a_row_with_its_status(tmp_path: Path) -> None:
         failed = row["status"] != "ok"
         assert failed == (row["error_stage"] is not None) == (row["error_message"] is not None)
         assert failed == (row["error_kind"] in get_args(FailureKind))
+        assert failed == (row["content_sha256"] is None)  # local: a hash would tell of any file
         assert failed or (row["width_px"] > 0 and row["objects"] is not None)
         assert failed or (0 <= row["focus_x"] <= 1 and 0 <= row["focus_y"] <= 1)
 

@@ -1,0 +1,124 @@
+"""Local files: what a link or a list may not make the job read, and files that never answer."""
+
+import io
+import os
+import threading
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import ReadError, UsageError
+from pipeline.inputs import local_files
+from pipeline.inputs.listing import list_all, read_image
+from pipeline.inputs.table_files import MAX_COLUMNS, MAX_DEPTH, read_table_file
+
+
+def status_of(uri: str) -> tuple[str, str]:
+    with pytest.raises(ReadError) as failed:
+        read_image(uri)
+    return failed.value.status, failed.value.kind
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "photos" / "inner").mkdir(parents=True)
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"a")
+    (tmp_path / "private.jpg").write_bytes(b"secret")
+    return tmp_path / "photos"
+
+
+def test_links_out_of_the_folder_are_left_out_and_said(folder: Path) -> None:
+    (folder / "inner" / "out.jpg").symlink_to(folder.parent / "private.jpg")
+    (folder / "again.jpg").symlink_to(folder / "inner" / "out.jpg")
+    (folder / "inside.jpg").symlink_to("a.jpg")
+    found = list_all(str(folder))
+    assert [Path(u).name for u in found.table["uri"].to_pylist()] == ["a.jpg", "inside.jpg"]
+    assert "2 that are links that lead out of the folder" in found.left_out.message
+    linked = folder.parent / "linked"
+    linked.symlink_to(folder)  # the folder itself may be one
+    names = [Path(u).name for u in list_all(str(linked)).table["uri"].to_pylist()]
+    assert names == ["a.jpg", "inside.jpg"]
+    globbed = list_all(f"{folder}/**/*.jpg")
+    assert [Path(u).name for u in globbed.table["uri"].to_pylist()] == ["a.jpg", "inside.jpg"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="/proc is Linux's")
+def test_the_system_s_own_files_are_not_read(folder: Path) -> None:
+    (folder / "link.jpg").symlink_to("/proc/self/environ")
+    for uri in (
+        "/proc/self/environ",
+        "file:///proc/self/environ",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+        str(folder / "link.jpg"),
+        "/tmp/../proc/self/environ",
+    ):
+        assert status_of(uri) in [("forbidden", "circumstances"), ("not_found", "circumstances")]
+    assert status_of("/proc/self/environ")[0] == "forbidden"
+
+
+def test_a_file_system_that_does_not_answer_is_not_waited_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(local_files, "read_file", lambda *_: answers.wait(60))
+    started = time.monotonic()
+    with pytest.raises(ReadError, match=r"did not answer within 0\.2 s") as failed:
+        local_files.read_local(str(folder / "a.jpg"), None, None, 0.2)
+    assert (failed.value.status, failed.value.kind) == ("timeout", "transient")
+    assert time.monotonic() - started < 5
+    answers.set()
+
+
+def test_a_pipe_in_the_place_of_a_file_does_not_hang(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked like a file a moment before."""
+    os.mkfifo(folder / "pipe.jpg")
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    started = time.monotonic()
+    assert status_of(str(folder / "pipe.jpg"))[0] == "not_found"
+    assert time.monotonic() - started < 5
+
+
+def written(table: pa.Table, path: Path) -> str:
+    pq.write_table(table, path)
+    return str(path)
+
+
+def test_lists_have_so_many_columns_and_no_more(tmp_path: Path) -> None:
+    names = [f"c{n}" for n in range(MAX_COLUMNS)]
+    wide = pa.table({"uri": ["a"], **{name: [1] for name in names}})
+    csv, lines = tmp_path / "l.csv", tmp_path / "l.jsonl"
+    csv.write_text(",".join(["uri", *names]) + "\n")
+    lines.write_text("\n".join(f'{{"uri": "a", "{name}": 1}}' for name in names))
+    for uri in (written(wide, tmp_path / "l.parquet"), str(csv), str(lines)):
+        with pytest.raises(UsageError, match=f"columns, at most {MAX_COLUMNS}"):
+            read_table_file(uri)
+    csv.write_text(",".join(["uri", *names[1:]]) + "\na" + "," * (MAX_COLUMNS - 1) + "\n")
+    assert read_table_file(str(csv))[0].num_columns == MAX_COLUMNS
+
+
+def test_what_nests_too_deeply_costs_its_row(tmp_path: Path) -> None:
+    def line(depth: int) -> str:
+        return f'{{"uri": "s3://b/{depth}", "x": {"[" * depth}{"]" * depth}}}'
+
+    lines = tmp_path / "l.jsonl"
+    lines.write_text("\n".join(line(depth) for depth in (1, MAX_DEPTH, MAX_DEPTH + 9, 100_000)))
+    table, left_out = read_table_file(str(lines))
+    assert table["uri"].to_pylist() == ["s3://b/1", f"s3://b/{MAX_DEPTH}"]
+    assert sum(left_out.rows.values()) == 2
+
+
+def test_parquet_that_nests_too_deeply_is_refused_in_one_line(tmp_path: Path) -> None:
+    kind: pa.DataType = pa.int32()
+    value: object = 1
+    for _ in range(200):
+        kind, value = pa.list_(kind), [value]
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"uri": ["a"], "x": pa.array([value], kind)}), stream)
+    (tmp_path / "l.parquet").write_bytes(stream.getvalue())
+    with pytest.raises(UsageError, match="too deeply nested"):
+        read_table_file(str(tmp_path / "l.parquet"))
