@@ -175,6 +175,8 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 FLAKY = """
+from pipeline.errors import ReadError
+
 
 def _flaky(read):
     def read_or_not(uri, *arguments):
