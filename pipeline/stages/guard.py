@@ -5,6 +5,11 @@ after another without end. Each worker therefore notes, in a file on its machine
 busy with. The next worker finds the note, and a photo on which DEATHS workers have died is given
 up: its row fails with the status `worker_died`, and the task goes on. A worker that is busy with
 one photo beyond the deadline ends itself, and the photo fails with `timeout` in the same way.
+
+A worker that was ended for want of memory, by the kernel or by Ray's monitor, is no death of the
+photo it held: others may have taken the memory. The worker notes when memory is short, and the next
+one sees whether the kernel has ended processes since. After STARVED such ends the photo waits for
+another night.
 """
 
 import json
@@ -12,14 +17,20 @@ import os
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import LedgerError
+from pipeline.stages.memory import is_short, kernel_kills
 from pipeline.stages.task import PhotoRow, Stage, Task
 
 # A preempted machine or an operator's kill can hit the same photo once or even twice.
 DEATHS = 3
+STARVED = 12
+NO_MEMORY = "no_memory"  # in a note: how a worker ended that was not the photo's fault
+LOOK_S = 0.5  # between two looks at the memory
+BUSY = "busy"  # in a note: the photo a worker is busy with, and kills of the kernel before
 EXIT_CODE = 70  # of a worker that ends itself
 
 
@@ -29,25 +40,60 @@ def one_by_one(task: Task, stage: Stage, run_id: str, deadline_s: float) -> Iter
     A photo that DEATHS workers have died on is given up and left out.
     """
     note = _path(run_id, task.number, stage)
-    deaths = _read(note)
+    deaths, kills = _read(note), str(kernel_kills())
     for index, row in enumerate(task.rows):
         if row.has_ended:
             continue
         died = deaths.get(str(index), [])
-        if len(died) >= DEATHS:
-            message = f"{len(died)} workers ended while they were busy with this photo"
-            row.fail(stage, died[-1], "transient", message)
+        if _give_up(row, stage, died):
             continue
-        _write(note, {**deaths, str(index): [*died, "worker_died"]})
-        late = {**deaths, str(index): [*died, "timeout"]}
-        timer = threading.Timer(deadline_s, _end_worker, [note, late])
-        timer.daemon = True
-        timer.start()
+        busy = {**deaths, BUSY: [str(index), kills]}
+        _write(note, {**busy, str(index): [*died, "worker_died"]})
+        watch = _Watch(note, busy, index, died, deadline_s)
+        watch.start()
         try:
             yield row
         finally:
-            timer.cancel()
+            watch.ended.set()
+            watch.join()  # or it could write the note of a photo that is done
     note.unlink(missing_ok=True)
+
+
+def _give_up(row: PhotoRow, stage: Stage, died: list[str]) -> bool:
+    """End a photo that too many workers have ended on. died: how each of them did."""
+    own = [how for how in died if how != NO_MEMORY]
+    if len(own) >= DEATHS:
+        message = f"{len(own)} workers ended while they were busy with this photo"
+        row.fail(stage, own[-1], "transient", message)
+    elif len(died) >= STARVED:
+        message = f"{len(died)} workers ended on it, most for want of memory"
+        row.fail(stage, "out_of_memory", "transient", message)
+    return row.has_ended
+
+
+class _Watch(threading.Thread):
+    """While a worker is busy with a photo: ends it at the deadline, notes where memory is short."""
+
+    def __init__(
+        self, note: Path, busy: dict[str, list[str]], index: int, died: list[str], deadline_s: float
+    ) -> None:
+        super().__init__(daemon=True)
+        self.ended = threading.Event()
+        self._note, self._busy, self._died = note, busy, died
+        self._index, self._end = str(index), time.monotonic() + deadline_s
+
+    def run(self) -> None:
+        noted = False
+        while not self.ended.wait(max(0.0, min(LOOK_S, self._end - time.monotonic()))):
+            if time.monotonic() >= self._end:
+                self._tell("timeout")
+                os._exit(EXIT_CODE)
+            if is_short() != noted:
+                noted = not noted
+                self._tell(NO_MEMORY if noted else "worker_died")
+
+    def _tell(self, how: str) -> None:
+        _write(self._note, {**self._busy, self._index: [*self._died, how]})
 
 
 def died_before(task: Task, stage: Stage, run_id: str) -> bool:
@@ -73,7 +119,13 @@ def _read(note: Path) -> dict[str, list[str]]:
         found = json.loads(note.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    index, kills = found.pop(BUSY, ["", "0"])
+    ends = found.get(index, [])
+    if ends and ends[-1] == "worker_died" and kernel_kills() > int(kills):
+        ends[-1] = NO_MEMORY
+    return found
 
 
 def _write(note: Path, deaths: dict[str, list[str]]) -> None:
@@ -81,8 +133,3 @@ def _write(note: Path, deaths: dict[str, list[str]]) -> None:
     draft = note.with_name(f"{note.name}-{os.getpid()}")
     draft.write_text(json.dumps(deaths))
     draft.replace(note)
-
-
-def _end_worker(note: Path, deaths: dict[str, list[str]]) -> None:
-    _write(note, deaths)
-    os._exit(EXIT_CODE)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,52 @@ def test_a_photo_that_two_workers_died_on_is_tried_again() -> None:
     task = make_task(4)
     assert ids(task) == ["0", "1", "2", "3"]
     assert set(statuses(task)) == {"ok"}
+
+
+def test_a_worker_that_the_kernel_ended_for_memory_is_no_death_of_its_photo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kills = [5]
+    monkeypatch.setattr(guard, "kernel_kills", lambda: kills[0])
+    for _ in range(guard.STARVED - 3):
+        die_on(make_task(4), 2)
+        kills[0] += 1
+    for _ in range(2):
+        die_on(make_task(4), 2)
+    task = make_task(4)
+    assert ids(task) == ["0", "1", "2", "3"]  # two deaths, and nine that do not count
+    for _ in range(3):
+        die_on(make_task(4), 2)
+    task = make_task(4)
+    assert ids(task) == ["0", "1", "3"]
+    assert statuses(task)[2] == "worker_died"
+
+
+def test_a_worker_that_ended_while_memory_was_short_is_no_death_of_its_photo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard, "LOOK_S", 0.01)
+    monkeypatch.setattr(guard, "kernel_kills", lambda: 0)
+    monkeypatch.setattr(guard, "is_short", lambda: True)
+    note = guard._path("run", 7, "score")
+
+    def die_starved(times: int) -> None:
+        busy = guard.one_by_one(make_task(1), "score", "run", 60)
+        next(busy)
+        end = time.monotonic() + 10
+        while note.read_text().count("no_memory") < times and time.monotonic() < end:
+            time.sleep(0.01)
+        left = note.read_bytes()
+        busy.close()
+        note.write_bytes(left)
+
+    for times in range(guard.STARVED):
+        die_starved(times + 1)
+    task = make_task(1)
+    assert ids(task) == []
+    assert statuses(task) == ["out_of_memory"]
+    assert task.rows[0].failure is not None
+    assert task.rows[0].failure.kind == "transient"
 
 
 def test_deaths_on_different_photos_or_tasks_are_not_added_up() -> None:

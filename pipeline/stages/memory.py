@@ -1,0 +1,48 @@
+"""Tell whether this machine, or this container, is short of memory, and whom the kernel has ended.
+
+Linux tells it in files; elsewhere nothing is known, and every death counts as the photo's.
+"""
+
+from pathlib import Path
+
+SHORT = 0.9  # share in use; Ray's memory monitor ends workers at .95
+_GROUP = Path("/sys/fs/cgroup")
+_MACHINE = Path("/proc")
+
+
+def is_short(group: Path = _GROUP, machine: Path = _MACHINE) -> bool:
+    """Whether at least SHORT of the container's memory, or of the machine's, is in use.
+
+    group: a folder of version 2 of Linux's control groups; machine: one like /proc.
+    """
+    limit, used = _number(group / "memory.max"), _number(group / "memory.current")
+    if limit and used is not None:
+        files = _lines(group / "memory.stat").get("inactive_file", 0)  # given back when needed
+        if used - files >= SHORT * limit:
+            return True
+    told = _lines(machine / "meminfo")
+    whole, free = told.get("MemTotal:"), told.get("MemAvailable:")
+    return whole is not None and free is not None and whole - free >= SHORT * whole
+
+
+def kernel_kills(group: Path = _GROUP, machine: Path = _MACHINE) -> int:
+    """How many processes the kernel has ended for want of memory, here since it started."""
+    ours = _lines(group / "memory.events").get("oom_kill", 0)
+    return max(ours, _lines(machine / "vmstat").get("oom_kill", 0))
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file; None where there is no such file, or a word (`max`) in it."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _lines(path: Path) -> dict[str, int]:
+    """The numbers of a file of names and numbers, by name; empty where there is no such file."""
+    try:
+        parts = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {part[0]: int(part[1]) for part in parts if len(part) > 1 and part[1].isdigit()}
