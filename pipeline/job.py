@@ -10,9 +10,10 @@ from msgspec.structs import asdict, replace
 
 from pipeline.code_version import code_version
 from pipeline.cropping.build import Weights, choose_weights, make_source
-from pipeline.errors import SettingError
+from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
+from pipeline.ledger.compaction import write_indexes
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import REPEATS, Todo, resumed, uncovered
@@ -20,6 +21,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts, cut_tasks
 from pipeline.ledger.pruning import live_photos
 from pipeline.ledger.reader import stored_runs
+from pipeline.ledger.records import Manifest
 from pipeline.ledger.retry import failed_inputs
 from pipeline.live_table import (
     Ending,
@@ -243,7 +245,18 @@ def commit(
             failed=failed,
         )
     log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
-    return ending_of(verdict, go_live(job.settings, ledger.store, log))
+    ending = ending_of(verdict, go_live(job.settings, ledger.store, log))
+    _write_indexes(ledger.store, manifest, log)
+    return ending
+
+
+def _write_indexes(store: Store, manifest: Manifest, log: Log) -> None:
+    """Make the next plan cheap. Nothing rests on it, so a store that fails is only told."""
+    try:
+        if write_indexes(store, manifest):
+            log.say("index", "the index of covered photos is brought up to date")
+    except (LedgerError, UsageError, OSError) as error:
+        log.say("index", f"WARNING: the index of covered photos is not written: {error}")
 
 
 def ending_of(verdict: Verdict, is_live: bool) -> Ending:

@@ -7,6 +7,8 @@ What may be removed:
                that says so is created where its commit would go, so that a job which wakes up
                later cannot commit what is about to be removed
     remains    temporary files of killed writers in a folder
+    old index  indexes of runs and photos that later ones have taken the place of; all indexes of
+               photos where rows of forgotten photos are removed, since they hold them too
     old crops  objects under names of a template that no live run shows; their bytes stay in the
                tables
     forgotten  the rows of photos that are not to be shown, with their crops' own objects and the
@@ -23,6 +25,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.errors import RecordError
+from pipeline.ledger.catalogue import old_copies
+from pipeline.ledger.covered import covered_objects, old_objects
 from pipeline.ledger.crop_files import old_files, run_prefix
 from pipeline.ledger.delta import forget_in_delta
 from pipeline.ledger.erasing import (
@@ -48,13 +52,15 @@ KEPT = ("_MANIFEST.json", "spec.json")  # of an abandoned run, so that it stays 
 
 
 AT_ANY_AGE = ("forgotten photos", "replaced file", "gallery", "crop file", "published file")
+OLD_INDEX = "old index"
 
 
 @dataclass(frozen=True)
 class Garbage:
     """An object that may be removed.
 
-    why:   "orphan", "abandoned run", "temporary file", "old crop file", or one of AT_ANY_AGE
+    why:   "orphan", "abandoned run", "temporary file", "old crop file", OLD_INDEX, or one of
+           AT_ANY_AGE
     erase: what is to be removed from it, where it is written again without that
     """
 
@@ -104,7 +110,14 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
         named = (Garbage(info, run_id, why) for why, run_id, info in old_files(store, stored))
         found += [one for one in named if one.info.key not in known]
     found += [Garbage(info, "", "temporary file") for info in store.remains()]
-    kept = [g for g in found if g.why in AT_ANY_AGE or g.info.modified_s < before]
+    erases = any(one.erase is not None for one in found)
+    indexes = [Garbage(info, "", OLD_INDEX) for info in _old_indexes(store, erases)]
+    found += indexes
+    kept = [
+        g
+        for g in found
+        if g.why in AT_ANY_AGE or g.info.modified_s < before or (erases and g.why == OLD_INDEX)
+    ]
     return Findings(kept, damaged)
 
 
@@ -131,6 +144,10 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
         freed += one.info.bytes
     # Last: until its rows are erased, a crop's own object is still found.
     return freed + sum(erase(store, one) for one in erasures)
+
+
+def _old_indexes(store: Store, erases: bool) -> list[ObjectInfo]:
+    return (covered_objects(store) if erases else old_objects(store)) + old_copies(store)
 
 
 def _of_run(

@@ -4,7 +4,8 @@ Of the committed runs with the same settings, weights and detector that had a ph
 decides. The photo is covered if its ETag is still the same and it was settled: it has its crops, or
 failed for good. What people decided about it (column `override` of the pinned lists) has to be the
 same too. Runs with other settings in the same output change nothing about that. A list without
-ETags says that its objects do not change: null equals null.
+ETags says that its objects do not change: null equals null. A photo that failed by circumstances is
+done again in nights 1, 2, 4, 8 and so on after it failed first (`failures`).
 
 What counts is what is live in the channel or waits to be: a trial covers nothing, a run that was
 rolled back covers nothing, and a run of another channel covers nothing here. A candidate does
@@ -12,14 +13,13 @@ cover its photos, or each night would do them again; `Todo.waiting` says how man
 nobody has to find out. Forgotten photos are left out.
 
 Only input lists are read, not data. A run's list is sorted and cut into files whose first and last
-uri are in its spec, so of earlier runs only the files that overlap the new list are fetched.
+uri are in its spec, so of earlier runs only the files that overlap the new list are fetched. For
+all but the latest runs an index stands (`covered`), so that many nights cost as much as a few.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +27,12 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from pipeline.errors import RecordError
-from pipeline.ledger.channels import channel_name, channel_of
-from pipeline.ledger.failures import failures_of
-from pipeline.ledger.forgetting import Forgotten, read_forgotten, without
-from pipeline.ledger.identity import Identity, RunSpec, input_sha256
+from pipeline.ledger.channels import channel_name
+from pipeline.ledger.compare import nearness_of
+from pipeline.ledger.forgetting import read_forgotten, without
+from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import Standing, standing
+from pipeline.ledger.live import standing
 from pipeline.ledger.nearness import (
     CHANGED,
     CHANNEL,
@@ -47,14 +47,8 @@ from pipeline.ledger.nearness import (
     TRIAL,
     WEIGHTS,
     WITHDRAWN,
-    Found,
-    Nearness,
-    Relation,
-    found_in_run,
 )
-from pipeline.ledger.pinned import input_file_rows, input_rows, overlapping, read_spec
-from pipeline.ledger.records import Manifest, PinnedSpec
-from pipeline.schema import INPUT_OVERRIDE
+from pipeline.ledger.pinned import input_rows
 from pipeline.storage.store import Store
 
 REASONS = {
@@ -73,7 +67,6 @@ REASONS = {
 REPEATS = frozenset({REASONS[REPAIRED], REASONS[FAILED]})  # of photos that failed before
 RESUMED = "resumed"  # of a run that --resume names
 FORCED = "forced"  # covered, and done again because --mode full asks for it
-READERS = 16  # specs and input files fetched at a time
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ def uncovered(
     forgotten = read_forgotten(store)
     listed = inputs.num_rows
     inputs = without(inputs, pa.array(forgotten.ids("forgotten"), pa.string())).combine_chunks()
-    found, damaged = _nearness(store, spec, inputs, stored, channel, forgotten)
+    found, damaged = nearness_of(store, spec, inputs, stored, channel, forgotten)
     nearness = found.codes
     wanted = nearness < COVERED if mode == "incremental" else np.ones(len(nearness), bool)
     codes, counts = np.unique(nearness[wanted], return_counts=True)
@@ -170,78 +163,3 @@ def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     old = Ledger.resume(store, run_id, spec).spec
     rows = pa.concat_tables(input_rows(store, old)).combine_chunks()
     return Todo(rows, RunSpec.of(old), {RESUMED: rows.num_rows}, covered=0)
-
-
-def _nearness(
-    store: Store,
-    spec: RunSpec,
-    inputs: pa.Table,
-    stored: Standing,
-    channel: str,
-    forgotten: Forgotten,
-) -> tuple[Nearness, dict[str, RecordError]]:
-    """How near the committed runs, latest first, came to covering each row of `inputs`.
-
-    Also, by run id, what kept a run from being looked at.
-    """
-    near = Nearness(inputs, forgotten)
-    damaged: dict[str, RecordError] = {}
-    with ThreadPoolExecutor(READERS) as pool:
-        asked = [
-            (manifest, how, pool.submit(_read_run, store, manifest, how))
-            for manifest in stored.runs.committed
-            for how in [_relation(stored, manifest, spec, channel)]
-        ]
-        for manifest, how, answer in asked:
-            try:
-                old, failures = answer.result()
-                place = len(near.deciding)
-                near.deciding += [(manifest, how)] if how.decides else []
-                for found in _in_run(store, near, manifest, old, failures, place, pool):
-                    near.take_in(found, how)
-            except RecordError as error:
-                damaged[manifest.run_id] = error
-    near.end()
-    return near, damaged
-
-
-def _read_run(
-    store: Store, manifest: Manifest, how: Relation
-) -> tuple[PinnedSpec, pa.Table | None]:
-    """A run's spec and, where it decides, its failures. Raises RecordError."""
-    spec = read_spec(store, manifest.run_id)
-    return spec, failures_of(store, manifest) if how.decides else None
-
-
-def _in_run(
-    store: Store,
-    near: Nearness,
-    manifest: Manifest,
-    spec: PinnedSpec,
-    failures: pa.Table | None,
-    place: int,
-    pool: Executor,
-) -> Iterator[Found]:
-    """What one run says of the list, for each file of its own list. Raises RecordError."""
-    overlaps = list(overlapping(near.inputs["uri"].combine_chunks(), spec.plan.files))
-    columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # the last not in every list
-    fetch = partial(input_file_rows, store, spec, columns=columns)
-    fetched = pool.map(fetch, [spec.plan.files[number] for number, _ in overlaps])
-    for (_, rows), theirs in zip(overlaps, fetched, strict=True):
-        ours = near.inputs.slice(rows.start, len(rows))
-        yield found_in_run(ours, rows, theirs, manifest, failures, place)
-
-
-def _relation(stored: Standing, old: Manifest, new: Identity, channel: str) -> Relation:
-    if (old.weights_sha256, old.detector) != (new.weights_sha256, new.detector):
-        return Relation(False, WEIGHTS)
-    if old.settings != new.settings:
-        return Relation(False, SETTINGS)
-    state = stored.state(old, channel)
-    if state == "trial":
-        return Relation(False, TRIAL)
-    if state == "withdrawn":
-        return Relation(False, WITHDRAWN)
-    if state == "candidate" and channel_of(old) != channel:
-        return Relation(False, CHANNEL)
-    return Relation(True, COVERED, waits=state == "candidate")

@@ -8,6 +8,7 @@ runs/<run_id>/_MANIFEST.json         the commit, which names the two lists; crea
 runs/<run_id>/metrics.json           the run's figures again, for dashboards
 runs/<run_id>/gallery/               pages that show the run to people
 runs/<run_id>/replaced/<hash>.json   which file took the place of one with forgotten photos
+runs/_index/                         copies of what the runs say, for speed; `catalogue`, `covered`
 _data/<table>/run=<run_id>/<task>-<attempt>.parquet   written before it is named anywhere
 
 crops/<run_id>/<name>                crops under names of a template; see `crop_files`

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.errors import LedgerError, RecordError, UsageError
+from pipeline.ledger.catalogue import TAIL, copied_manifests
 from pipeline.ledger.channels import Channel, channel_of, read_channel, read_channels
 from pipeline.ledger.layout import manifest_key
-from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.manifest import manifest_of, read_committed
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
@@ -180,10 +181,14 @@ def _named(store: Store, run_ids: Iterable[str]) -> list[Manifest]:
 
 def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
     names = list(run_ids)
+    copies = copied_manifests(store) if len(names) > TAIL else {}
 
     def read(run_id: str) -> Manifest | RecordError | None:
         try:
-            return read_committed(store, run_id)
+            if run_id not in copies:
+                return read_committed(store, run_id)
+            copy = manifest_of(copies[run_id], run_id)
+            return copy if isinstance(copy, Manifest) else None
         except RecordError as error:
             return error
 

@@ -48,11 +48,16 @@ FAILURES = pa.schema(
 
 def read_manifest(store: Store, run_id: str) -> Manifest | Abandoned | None:
     """The run's manifest, or None where there is none. Raises RecordError."""
-    key = manifest_key(run_id)
     try:
-        data = store.read(key)
+        data = store.read(manifest_key(run_id))
     except FileNotFoundError:
         return None
+    return manifest_of(data, run_id)
+
+
+def manifest_of(data: bytes, run_id: str) -> Manifest | Abandoned:
+    """A manifest from its bytes. Raises RecordError."""
+    key = manifest_key(run_id)
     document = parse(data, key, Manifest.advice)
     if document.get("verdict") == ABANDONED:
         return typed(document, key, Abandoned)

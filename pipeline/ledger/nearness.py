@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -92,7 +91,8 @@ class Nearness:
         """Take in what further runs say, older than those before."""
         at = found.where
         undecided = found.here & ~self.decided[at]
-        left = np.where(found.left == TRANSIENT, FAILED, how.code)
+        passing = (found.left == TRANSIENT) & how.decides
+        left = np.where(passing, FAILED, how.code)
         alike = np.where(found.same_override, left, min(how.code, OVERRIDE))
         value = np.where(found.same_etag, alike, CHANGED)
         value[found.committed_at <= self._shown_from_s[at]] = RETURNED
@@ -161,15 +161,16 @@ def found_in_run(
     ids = ours["image_id"].combine_chunks()
     at = pc.index_in(ids, theirs["image_id"].combine_chunks())
     count, name = len(rows), INPUT_OVERRIDE.name
-    same = (_same(_texts(ours, n), _texts(theirs, n).take(at)) for n in ("etag", name))
+    known = theirs.take(at)
     left = np.zeros(count, np.int8) if failures is None else left_by(failures, ids)
     fails = np.isin(left, (CIRCUMSTANCES, EXTRA_LACKS))
     when = np.full(count, manifest.committed_at)
     which = np.full(count, place, np.int32)
     return Found(
         slice(rows.start, rows.stop),
-        _flags(pc.is_valid(at)),
-        *map(_flags, same),
+        at.is_valid().to_numpy(zero_copy_only=False),
+        same_texts(ours, known, "etag"),
+        same_texts(ours, known, name),
         left,
         fails.astype(np.int32),
         fails,
@@ -178,6 +179,12 @@ def found_in_run(
         when,
         when,
     )
+
+
+def same_texts(ours: pa.Table, theirs: pa.Table, name: str) -> Flags:
+    """Where a column has the same text in two tables, or is null in both: [rows]."""
+    same: Flags = _same(_texts(ours, name), _texts(theirs, name)).to_numpy(zero_copy_only=False)
+    return same
 
 
 def _shown_from(inputs: pa.Table, forgotten: Forgotten) -> NDArray[np.float64]:
@@ -190,10 +197,6 @@ def _shown_from(inputs: pa.Table, forgotten: Forgotten) -> NDArray[np.float64]:
         return np.full(inputs.num_rows, -np.inf)
     ids = inputs["image_id"].to_pylist()
     return np.array([since.get(image_id, -np.inf) for image_id in ids], np.float64)
-
-
-def _flags(values: pa.Array) -> Any:
-    return values.to_numpy(zero_copy_only=False)
 
 
 def _texts(table: pa.Table, name: str) -> pa.Array:

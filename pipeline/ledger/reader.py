@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.columns import Columns, columns_of
+from pipeline.ledger.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.live import StoredRuns, live_layers, stored_runs
 from pipeline.ledger.manifest import data_files, read_committed
@@ -182,9 +183,11 @@ class Run:
             above: list[tuple[set[str], pa.Array]] = []  # shapes and photos of earlier channels
             for layer in self._layers:
                 seen: set[str] = set()
+                known = latest_by_run(self._store, layer)
                 own: list[tuple[set[str], pa.Array]] = []
                 for manifest in layer:
-                    ids = self._image_ids(manifest) - seen
+                    latest = known.get(manifest.run_id)
+                    ids = (self._image_ids(manifest) if latest is None else latest) - seen
                     seen |= ids
                     photos = pa.array(sorted(ids), pa.string())
                     shapes = _shapes(manifest)

@@ -29,7 +29,7 @@ class WithheldError(PermissionError):
         super().__init__(message)
         self.reason: Reason = reason
 
-    def __reduce__(self) -> tuple[type["WithheldError"], tuple[Reason, str]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type["WithheldError"], tuple[Reason, str]]:
         return WithheldError, (self.reason, str(self))
 
 

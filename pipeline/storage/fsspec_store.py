@@ -117,14 +117,14 @@ def _once(function: Any, *arguments: Any, **options: Any) -> Any:
         return function(*arguments, **options)
     except (FileNotFoundError, FileExistsError, IsADirectoryError):
         raise
-    except (OSError, *_of_packages()) as error:
+    except _foreign_errors() as error:
         raise _translate(error) from error
 
 
-def _of_packages() -> list[type[Exception]]:
-    """Errors of the stores' own packages that are no OSError; of those that are imported."""
+def _foreign_errors() -> tuple[type[Exception], ...]:
+    """OSError, and errors of the stores' own packages that are none; of those that are imported."""
     found = ((sys.modules.get(module), name) for module, name in FOREIGN_ERRORS)
-    return [getattr(module, name) for module, name in found if hasattr(module, name)]
+    return OSError, *(getattr(module, name) for module, name in found if hasattr(module, name))
 
 
 def _translate(error: Exception) -> Exception:

@@ -1,0 +1,237 @@
+"""Write the index of covered photos: join the runs committed since with its segments.
+
+Runs become a segment once over TAIL of them lie before the last one. A new segment takes in the one
+behind it as long as that is not much larger, so that each photo is written a few times in all
+(size-tiered compaction, as in log-structured merge trees) and the number of segments grows with the
+logarithm of the photos. Rows go through files on the local disk by key range: memory is that of one
+range.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import RecordError
+from pipeline.ledger.catalogue import (
+    TAIL,
+    copy_manifests,
+    numbered,
+    read_verified,
+    write_numbered,
+)
+from pipeline.ledger.covered import (
+    FILE_ROWS,
+    MOST_DIGITS,
+    ROWS,
+    CoveredIndex,
+    Segment,
+    SegmentFile,
+    buckets,
+    file_key,
+    index_prefix,
+    kind_of,
+    read_file,
+    read_index,
+    usable_segments,
+)
+from pipeline.ledger.failures import CIRCUMSTANCES, EXTRA_LACKS, failures_of, left_by
+from pipeline.ledger.live import standing
+from pipeline.ledger.pinned import input_rows, read_spec
+from pipeline.ledger.records import Manifest, to_bytes
+from pipeline.ledger.tables import parquet_bytes
+from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.store import Store
+
+GROWTH = 2  # a segment is joined with the one behind it that has at most so many times its rows
+
+
+def write_indexes(store: Store, manifest: Manifest) -> bool:
+    """Bring the copies of manifests, and the index of a run's kind, up to date where that is due.
+
+    Returns whether anything was written. Raises LedgerError where the store fails.
+    """
+    known = standing(store)
+    copied = copy_manifests(store, known.runs.committed)
+    kind = kind_of(manifest)
+    runs = [
+        one
+        for one in known.runs.committed
+        if kind_of(one) == kind and known.state(one) in ("live", "candidate")
+    ]
+    return _compact(store, kind, runs) or copied
+
+
+def _compact(store: Store, kind: str, runs: Sequence[Manifest]) -> bool:
+    if len(runs) <= TAIL:
+        return False
+    index = read_index(store, kind)
+    known = usable_segments(index, [run.run_id for run in runs])
+    covered = {run for segment in known for run in segment.runs} | {*index.left_out}
+    first = next((n for n, run in enumerate(runs) if run.run_id in covered), len(runs))
+    if any(run.run_id not in covered for run in runs[first:]):
+        known, index, first = [], CoveredIndex(segments=()), len(runs)  # a gap: from the truth
+    new = list(runs[:first])
+    missing = known and not _are_there(store, kind, known)
+    if len(new) <= TAIL and not missing:
+        return False
+    if missing or not all(_is_whole(store, kind, segment) for segment in known):
+        known, index, new = [], CoveredIndex(segments=()), list(runs)  # damaged: from the truth
+    taken: list[Segment] = []
+    rows = sum(run.rows for run in new)
+    while known and known[0].rows <= GROWTH * rows:
+        taken.append(known.pop(0))
+        rows += taken[-1].rows
+    made, left_out = _joined(store, kind, new, taken, rows)
+    document = CoveredIndex(
+        segments=(made, *known), left_out=tuple(sorted({*index.left_out, *left_out}))
+    )
+    last = next((number for number, _, _ in numbered(store, index_prefix(kind))), 0)
+    write_numbered(store, index_prefix(kind), last + 1, to_bytes(document), "json")
+    return True
+
+
+def _are_there(store: Store, kind: str, segments: Sequence[Segment]) -> bool:
+    """Whether the files of segments are there, whatever they hold; costs a listing."""
+    there = {info.key for info in store.list(file_key(kind, "").removesuffix(".parquet"))}
+    files = (file for segment in segments for file in segment.files if file.sha256)
+    return all(file_key(kind, file.sha256) in there for file in files)
+
+
+def _is_whole(store: Store, kind: str, segment: Segment) -> bool:
+    """Whether every file of a segment has the content that its name says."""
+    files = (file.sha256 for file in segment.files if file.sha256)
+    return all(read_verified(store, file_key(kind, sha), sha) is not None for sha in files)
+
+
+def _joined(
+    store: Store, kind: str, runs: list[Manifest], segments: list[Segment], rows: int
+) -> tuple[Segment, list[str]]:
+    """One segment of runs and, behind them, segments; and the runs that could not be read.
+
+    Raises RecordError where a segment's file cannot be read.
+    """
+    digits = 0
+    while digits < MOST_DIGITS and rows > FILE_ROWS * 16**digits:
+        digits += 1
+    with tempfile.TemporaryDirectory(prefix="s2cnet-index-") as folder:
+        spilled = _Spilled(Path(folder), digits)
+        with spilled:
+            names: list[str] = []
+            left_out: list[str] = []
+            for run in runs:
+                try:
+                    parts = list(_rows_of_run(store, run, len(names)))
+                except RecordError:
+                    left_out.append(run.run_id)
+                    continue
+                for part in parts:
+                    spilled.add(part)
+                names.append(run.run_id)
+            for segment in segments:
+                for file in segment.files:
+                    spilled.add(_moved(read_file(store, kind, file), len(names)))
+                names += segment.runs
+        files = tuple(_write(store, kind, latest_rows(spilled.read(n))) for n in range(16**digits))
+    return Segment(runs=tuple(names), digits=digits, files=files), left_out
+
+
+class _Spilled:
+    """Rows on the local disk, by key range."""
+
+    def __init__(self, folder: Path, digits: int) -> None:
+        self._paths = [folder / f"{number}.arrow" for number in range(16**digits)]
+        self._digits = digits
+        self._open = ExitStack()
+        self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
+
+    def __enter__(self) -> "_Spilled":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def add(self, rows: pa.Table) -> None:
+        ids = rows["image_id"].combine_chunks()
+        for number, places in enumerate(buckets(ids, self._digits)):
+            if len(places):
+                if number not in self._writers:
+                    writer = pa.ipc.new_stream(str(self._paths[number]), ROWS)
+                    self._writers[number] = self._open.enter_context(writer)
+                self._writers[number].write_table(rows.take(pa.array(places)))
+
+    def read(self, number: int) -> pa.Table:
+        if number not in self._writers:
+            return ROWS.empty_table()
+        with pa.ipc.open_stream(str(self._paths[number])) as stream:
+            return stream.read_all()
+
+
+def _rows_of_run(store: Store, manifest: Manifest, place: int) -> Iterator[pa.Table]:
+    """A run's photos as `ROWS`. Raises RecordError."""
+    spec, failures = read_spec(store, manifest.run_id), failures_of(store, manifest)
+    columns = ["image_id", "etag", INPUT_OVERRIDE.name]
+    for rows in input_rows(store, spec, columns):
+        ids = rows["image_id"].combine_chunks()
+        left = left_by(failures, ids)
+        fails = np.isin(left, (CIRCUMSTANCES, EXTRA_LACKS))
+        texts = [
+            rows[n] if n in rows.column_names else pa.nulls(len(rows), pa.string())
+            for n in columns[1:]
+        ]
+        number = pa.repeat(pa.scalar(place, pa.int32()), len(rows))
+        arrays = [ids, *texts, left, fails.astype(np.int32), fails, number, number]
+        yield pa.table(arrays, schema=ROWS)
+
+
+def _moved(rows: pa.Table, by: int) -> pa.Table:
+    """Rows of a segment whose runs come behind `by` others."""
+    for name in ("run", "first"):
+        moved = pc.add(rows[name], pa.scalar(by, pa.int32()))
+        rows = rows.set_column(rows.schema.get_field_index(name), ROWS.field(name), moved)
+    return rows
+
+
+def latest_rows(rows: pa.Table) -> pa.Table:
+    """Of rows of several runs one for each photo: what the latest run says of it.
+
+    A count of failures goes on through earlier runs as long as these had the same object and it
+    failed there in the same way.
+    """
+    if not rows.num_rows:
+        return rows
+    rows = rows.combine_chunks().sort_by([("image_id", "ascending"), ("run", "ascending")])
+    ids = rows["image_id"].combine_chunks()
+    other = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+    starts = np.flatnonzero(np.concatenate([[True], other]))
+    ends = np.append(starts[1:], len(ids))
+    kept = rows.take(pa.array(starts))
+    tries, first, still = (kept[n].to_numpy().copy() for n in ("tries", "first", "open"))
+    for number in np.flatnonzero(still & (ends - starts > 1)):
+        group = rows.slice(starts[number], ends[number] - starts[number]).to_pylist()
+        for row in group[1:]:
+            same = row["etag"] == group[0]["etag"] and row["tries"] > 0
+            if same:
+                tries[number] += row["tries"]
+                first[number] = row["first"]
+            still[number] = same and row["open"]
+            if not still[number]:
+                break
+    for name, values in (("tries", tries), ("first", first), ("open", still)):
+        place = kept.schema.get_field_index(name)
+        kept = kept.set_column(place, ROWS.field(name), pa.array(values, ROWS.field(name).type))
+    return kept
+
+
+def _write(store: Store, kind: str, rows: pa.Table) -> SegmentFile:
+    if not rows.num_rows:
+        return SegmentFile("", 0)
+    data = parquet_bytes(rows)
+    sha256 = hashlib.sha256(data).hexdigest()
+    store.create_once(file_key(kind, sha256), data)
+    return SegmentFile(sha256, rows.num_rows)

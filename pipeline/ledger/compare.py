@@ -1,0 +1,178 @@
+"""Compare a list with the committed runs of a store, through the index where it stands for them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+
+import pyarrow as pa
+
+from pipeline.errors import RecordError
+from pipeline.ledger.catalogue import TAIL
+from pipeline.ledger.channels import channel_of
+from pipeline.ledger.covered import (
+    Segment,
+    ahead,
+    found_in_segment,
+    kind_of,
+    read_index,
+    usable_segments,
+)
+from pipeline.ledger.failures import failures_of
+from pipeline.ledger.forgetting import Forgotten
+from pipeline.ledger.identity import Identity, RunSpec
+from pipeline.ledger.live import Standing
+from pipeline.ledger.nearness import (
+    CHANNEL,
+    COVERED,
+    SETTINGS,
+    TRIAL,
+    WEIGHTS,
+    WITHDRAWN,
+    Found,
+    Nearness,
+    Relation,
+    found_in_run,
+)
+from pipeline.ledger.pinned import input_file_rows, overlapping, read_spec
+from pipeline.ledger.records import Manifest, PinnedSpec
+from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.store import Store
+
+READERS = 16  # specs and input files fetched at a time
+
+
+def nearness_of(
+    store: Store,
+    spec: RunSpec,
+    inputs: pa.Table,
+    stored: Standing,
+    channel: str,
+    forgotten: Forgotten,
+) -> tuple[Nearness, dict[str, RecordError]]:
+    """How near the committed runs, latest first, came to covering each row of `inputs`.
+
+    Also, by run id, what kept a run from being looked at.
+    """
+    how = {m.run_id: _relation(stored, m, spec, channel) for m in stored.runs.committed}
+    segments = _segments(store, stored.runs.committed, how)
+    near = Nearness(inputs, forgotten)
+    damaged: dict[str, RecordError] = {}
+    try:
+        _look(store, near, stored.runs.committed, how, segments, damaged)
+    except _BrokenIndexError:  # then by the runs' own lists alone
+        near, damaged = Nearness(inputs, forgotten), {}
+        _look(store, near, stored.runs.committed, how, {}, damaged)
+    near.end()
+    return near, damaged
+
+
+class _BrokenIndexError(Exception):
+    """A file of the index of covered photos is damaged or gone."""
+
+
+# By the first of its runs: the kind and the segment that stands for them.
+_Segments = dict[str, tuple[str, Segment]]
+
+
+def _segments(
+    store: Store, committed: Sequence[Manifest], how: Mapping[str, Relation]
+) -> _Segments:
+    """The segments of the index that may stand for runs of this plan."""
+    kinds_of_runs = {manifest.run_id: kind_of(manifest) for manifest in committed}
+    alike: dict[tuple[bool, int], list[str]] = {}
+    for manifest in committed:
+        relation = how[manifest.run_id]
+        alike.setdefault((relation.decides, relation.code), []).append(manifest.run_id)
+    found: _Segments = {}
+    kinds = Counter(kinds_of_runs.values())
+    for kind in (kind for kind, count in kinds.items() if count > TAIL):
+        index = read_index(store, kind)
+        for (decides, _), runs in alike.items():
+            # Where runs decide, the latest that had a photo does, of whatever kind; where they do
+            # not, their order says nothing, and other kinds may lie between them.
+            ids = runs if decides else [run for run in runs if kinds_of_runs[run] == kind]
+            found |= {s.runs[0]: (kind, s) for s in usable_segments(index, ids)}
+    return found
+
+
+def _look(
+    store: Store,
+    near: Nearness,
+    committed: Sequence[Manifest],
+    how: Mapping[str, Relation],
+    segments: _Segments,
+    damaged: dict[str, RecordError],
+) -> None:
+    """Look at each run, or at the segment that stands for it; note runs that cannot be read."""
+    manifests = {manifest.run_id: manifest for manifest in committed}
+    inside = {run for _, segment in segments.values() for run in segment.runs}
+    with ThreadPoolExecutor(READERS) as pool:
+        asked = {
+            run: pool.submit(_read_run, store, manifests[run], how[run])
+            for run in manifests
+            if run not in inside
+        }
+        for run, manifest in manifests.items():
+            place = len(near.deciding)
+            if run in segments:
+                kind, segment = segments[run]
+                own = [manifests[one] for one in segment.runs]
+                near.deciding += [(one, how[one.run_id]) for one in own if how[run].decides]
+                when = [one.committed_at for one in own]
+                says = found_in_segment(store, near.inputs, kind, segment, when, place, pool)
+                try:
+                    for found in says:
+                        near.take_in(found, how[run])
+                except RecordError as error:
+                    raise _BrokenIndexError from error
+            elif run in asked:
+                try:
+                    old, failures = asked[run].result()
+                    near.deciding += [(manifest, how[run])] if how[run].decides else []
+                    for found in _in_run(store, near, manifest, old, failures, place, pool):
+                        near.take_in(found, how[run])
+                except RecordError as error:
+                    damaged[run] = error
+
+
+def _read_run(
+    store: Store, manifest: Manifest, how: Relation
+) -> tuple[PinnedSpec, pa.Table | None]:
+    """A run's spec and, where it decides, its failures. Raises RecordError."""
+    spec = read_spec(store, manifest.run_id)
+    return spec, failures_of(store, manifest) if how.decides else None
+
+
+def _in_run(
+    store: Store,
+    near: Nearness,
+    manifest: Manifest,
+    spec: PinnedSpec,
+    failures: pa.Table | None,
+    place: int,
+    pool: Executor,
+) -> Iterator[Found]:
+    """What one run says of the list, for each file of its own list. Raises RecordError."""
+    overlaps = list(overlapping(near.inputs["uri"].combine_chunks(), spec.plan.files))
+    columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # the last not in every list
+    fetch = partial(input_file_rows, store, spec, columns=columns)
+    fetched = ahead(pool, fetch, [spec.plan.files[number] for number, _ in overlaps])
+    for (_, rows), theirs in zip(overlaps, fetched, strict=True):
+        ours = near.inputs.slice(rows.start, len(rows))
+        yield found_in_run(ours, rows, theirs, manifest, failures, place)
+
+
+def _relation(stored: Standing, old: Manifest, new: Identity, channel: str) -> Relation:
+    if (old.weights_sha256, old.detector) != (new.weights_sha256, new.detector):
+        return Relation(False, WEIGHTS)
+    if old.settings != new.settings:
+        return Relation(False, SETTINGS)
+    state = stored.state(old, channel)
+    if state == "trial":
+        return Relation(False, TRIAL)
+    if state == "withdrawn":
+        return Relation(False, WITHDRAWN)
+    if state == "candidate" and channel_of(old) != channel:
+        return Relation(False, CHANNEL)
+    return Relation(True, COVERED, waits=state == "candidate")

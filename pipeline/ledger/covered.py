@@ -1,0 +1,275 @@
+"""Read the index of covered photos: of many runs of one kind, what the latest says of each photo.
+
+    runs/_index/covered-<kind>/<n>-<sha256>.json       the segments, the latest runs first
+    runs/_index/covered-<kind>/files/<sha256>.parquet  the rows of one segment and key range
+
+Runs of one kind have the same settings, weights, detector and channel. A segment stands for some
+of them that were committed one after another. The runs' own lists stay the truth: an object that is
+damaged or missing is as if its segment were not there, and so is a segment one of whose runs counts
+no longer as the others do (it was rolled back, say). The next commit writes what is missing.
+
+Rows lie in files by the first `digits` hex digits of the photo's id, so that a list is compared
+file by file, in the memory of a few files.
+"""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from typing import ClassVar, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verified
+from pipeline.ledger.channels import channel_of
+from pipeline.ledger.nearness import Found, same_texts
+from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed
+from pipeline.ledger.tables import decode_table
+from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.backend import ObjectInfo
+from pipeline.storage.store import Store
+
+AHEAD = 8  # files that are fetched before they are compared
+FILE_ROWS = 50_000  # about so many rows in a file
+MOST_DIGITS = 2
+
+# left, tries, open, run and first as in `nearness.Found`; run and first count the segment's runs.
+ROWS = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("etag", pa.string()),
+        pa.field(INPUT_OVERRIDE.name, pa.string()),
+        pa.field("left", pa.int8(), nullable=False),
+        pa.field("tries", pa.int32(), nullable=False),
+        pa.field("open", pa.bool_(), nullable=False),
+        pa.field("run", pa.int32(), nullable=False),
+        pa.field("first", pa.int32(), nullable=False),
+    ]
+)
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class SegmentFile(Struct, frozen=True):
+    """The rows of one key range. sha256: "" where there are none."""
+
+    sha256: str
+    rows: Count
+
+
+class Segment(Struct, frozen=True, kw_only=True):
+    """Some runs, the latest first; files: 16^digits of them, by the first digits of the id."""
+
+    runs: tuple[str, ...]
+    digits: Count
+    files: tuple[SegmentFile, ...]
+
+    @property
+    def rows(self) -> int:
+        """Photos of the segment."""
+        return sum(file.rows for file in self.files)
+
+
+class CoveredIndex(Struct, frozen=True, kw_only=True):
+    """The segments of one kind, the latest runs first.
+
+    left_out: runs that could not be read when the segments were written
+    """
+
+    advice: ClassVar[str] = "Delete it: the next commit writes another."
+    format: int = FORMAT
+    segments: tuple[Segment, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def kind_of(manifest: Manifest) -> str:
+    """What runs of one kind have in common, as 32 hex digits."""
+    what = [manifest.weights_sha256, manifest.detector, manifest.settings, channel_of(manifest)]
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def index_prefix(kind: str) -> str:
+    """What the keys of a kind's index start with."""
+    return f"{PREFIX}covered-{kind}/"
+
+
+def file_key(kind: str, sha256: str) -> str:
+    """The key of a segment's file."""
+    return f"{index_prefix(kind)}files/{sha256}.parquet"
+
+
+def read_index(store: Store, kind: str) -> CoveredIndex:
+    """The last whole index of a kind; an empty one where there is none."""
+    for _, sha256, info in numbered(store, index_prefix(kind))[:KEPT]:
+        data = read_verified(store, info.key, sha256)
+        if data is not None:
+            try:
+                document = parse(data, info.key, CoveredIndex.advice)
+                return typed(document, info.key, CoveredIndex)
+            except RecordError:  # of another release
+                continue
+    return CoveredIndex(segments=())
+
+
+def read_file(store: Store, kind: str, file: SegmentFile) -> pa.Table:
+    """The rows of a file. Raises RecordError where it is gone, was changed or is no such file."""
+    if not file.sha256:
+        return ROWS.empty_table()
+    key = file_key(kind, file.sha256)
+    data = read_verified(store, key, file.sha256)
+    if data is None:
+        raise RecordError(key, "it is gone or was changed", CoveredIndex.advice)
+    try:
+        return decode_table(data, ROWS.names).select(ROWS.names).cast(ROWS)
+    except (LedgerError, KeyError, ValueError, pa.ArrowException) as error:
+        raise RecordError(key, f"it is no such file: {error}", CoveredIndex.advice) from error
+
+
+def usable_segments(index: CoveredIndex, runs: Sequence[str]) -> list[Segment]:
+    """The segments that may stand for their runs.
+
+    runs: those that count alike, the latest first. A segment has to be some of them without a gap,
+    but for runs that the index says it leaves out.
+    """
+    places = {run: place for place, run in enumerate(r for r in runs if r not in index.left_out)}
+    usable = []
+    for segment in index.segments:
+        first = places.get(segment.runs[0]) if segment.runs else None
+        if first is not None and all(
+            places.get(run) == first + offset for offset, run in enumerate(segment.runs)
+        ):
+            usable.append(segment)
+    return usable
+
+
+def buckets(ids: pa.Array, digits: int) -> list[NDArray[np.intp]]:
+    """Which rows belong to which file: for each file the places of its ids, rising."""
+    if digits == 0:
+        return [np.arange(len(ids))]
+    names = pa.array([f"{number:0{digits}x}" for number in range(16**digits)])
+    which = pc.index_in(pc.utf8_slice_codeunits(ids, 0, digits), names)
+    numbers = pc.fill_null(which, 0).to_numpy(zero_copy_only=False).astype(np.uint16)
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers, minlength=16**digits))
+    return np.split(order, ends[:-1])
+
+
+def found_in_segment(
+    store: Store,
+    inputs: pa.Table,
+    kind: str,
+    segment: Segment,
+    committed_at: Sequence[float],
+    place: int,
+    pool: Executor,
+) -> Iterator[Found]:
+    """What a segment says of the list, file by file. Raises RecordError.
+
+    committed_at: of its runs, seconds; place: of its first run in `Nearness.deciding`
+    """
+    ids = inputs["image_id"].combine_chunks()
+    when = np.array(committed_at, np.float64)
+    wanted = [
+        (rows, file)
+        for rows, file in zip(buckets(ids, segment.digits), segment.files, strict=True)
+        if len(rows) and file.rows
+    ]
+
+    def fetch(one: tuple[NDArray[np.intp], SegmentFile]) -> pa.Table:
+        return read_file(store, kind, one[1])
+
+    for (rows, _), theirs in zip(wanted, ahead(pool, fetch, wanted), strict=True):
+        ours = inputs.take(pa.array(rows))
+        at = pc.index_in(ours["image_id"].combine_chunks(), theirs["image_id"].combine_chunks())
+        here = at.is_valid().to_numpy(zero_copy_only=False)
+        known = theirs.take(at)
+        numbers = {
+            name: pc.fill_null(known[name], 0).to_numpy()
+            for name in ("left", "tries", "run", "first")
+        }
+        yield Found(
+            rows,
+            here,
+            same_texts(ours, known, "etag"),
+            same_texts(ours, known, INPUT_OVERRIDE.name),
+            numbers["left"],
+            numbers["tries"],
+            pc.fill_null(known["open"], False).to_numpy(),
+            (numbers["run"] + place).astype(np.int32),
+            (numbers["first"] + place).astype(np.int32),
+            when[numbers["run"]],
+            when[numbers["first"]],
+        )
+
+
+def latest_by_run(store: Store, runs: Sequence[Manifest]) -> dict[str, set[str]]:
+    """For runs that segments stand for: ids of the photos whose latest run of the segment it is.
+
+    runs: a channel's, in front first. Runs that no usable segment stands for are left out.
+    """
+    kinds: dict[str, int] = {}
+    for manifest in runs:
+        kinds[kind_of(manifest)] = kinds.get(kind_of(manifest), 0) + 1
+    found: dict[str, set[str]] = {}
+    order = [manifest.run_id for manifest in runs]
+    for kind in (kind for kind, count in kinds.items() if count > TAIL):
+        for segment in usable_segments(read_index(store, kind), order):
+            ids: list[set[str]] = [set() for _ in segment.runs]
+            try:
+                for file in segment.files:
+                    rows = read_file(store, kind, file)
+                    for name, run in zip(
+                        rows["image_id"].to_pylist(), rows["run"].to_pylist(), strict=True
+                    ):
+                        ids[run].add(name)
+            except RecordError:  # then by the runs' own tables
+                continue
+            found |= dict(zip(segment.runs, ids, strict=True))
+    return found
+
+
+def ahead(pool: Executor, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """The results in order; at most AHEAD are made before they are asked for."""
+    waiting: deque[Future[B]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def covered_objects(store: Store) -> list[ObjectInfo]:
+    """Every object of every kind's index."""
+    return list(store.list(f"{PREFIX}covered-"))
+
+
+def old_objects(store: Store) -> list[ObjectInfo]:
+    """Indexes that later ones have taken the place of, and files that none names any more."""
+    old: list[ObjectInfo] = []
+    for folder in store.folders(PREFIX):
+        if not folder.startswith("covered-"):
+            continue
+        prefix = f"{PREFIX}{folder}/"
+        known = numbered(store, prefix)
+        named: set[str] = set()
+        for _, sha256, info in known[:KEPT]:
+            data = read_verified(store, info.key, sha256)
+            if data is None:
+                continue
+            index = typed(parse(data, info.key, CoveredIndex.advice), info.key, CoveredIndex)
+            named |= {file.sha256 for each in index.segments for file in each.files}
+        old += [info for _, _, info in known[KEPT:]]
+        files = f"{prefix}files/"
+        old += [
+            info
+            for info in store.list(files)
+            if info.key.removeprefix(files).removesuffix(".parquet") not in named
+        ]
+    return old
