@@ -21,24 +21,16 @@ from urllib.parse import quote, urlsplit
 from pipeline.errors import ReadError
 from pipeline.storage.codes import Reason, reason_of
 
-# Statuses of photos by what an answer means. A server that sends elsewhere refuses this address.
+# Statuses of photos by what an answer means; any other refuses this address.
 _STATUSES: dict[Reason, str] = {
     "throttled": "throttled",
     "conflict": "network",
     "server": "network",
-    "expired": "credentials",
     "exists": "changed",
     "absent": "not_found",
-    "no_bucket": "not_found",
-    "forbidden": "forbidden",
-    "credentials": "credentials",
     "requester_pays": "requester_pays",
-    "archived": "archived",
-    "encrypted": "encrypted",
-    "wrong_region": "forbidden",
     "locked": "locked",
     "legal": "legal",
-    "refused": "store_refused",
 }
 
 Resolve = Callable[[str, int], list[str]]
@@ -190,7 +182,8 @@ def _told(answer: http.client.HTTPResponse) -> str:
 
 def _body(answer: http.client.HTTPResponse, max_bytes: int | None) -> bytes:
     if answer.status != 200:
-        raise ReadError(_STATUSES[reason_of("", answer.status)], _told(answer))
+        status = _STATUSES.get(reason_of("", answer.status), "forbidden")
+        raise ReadError(status, _told(answer))
     data = answer.read() if max_bytes is None else answer.read(max_bytes + 1)
     if max_bytes is not None and len(data) > max_bytes:
         raise ReadError("too_large", f"more than {max_bytes} bytes")
