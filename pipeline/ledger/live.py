@@ -168,15 +168,17 @@ def _nothing_live(store: Store, candidates: list[Manifest]) -> str:
 
 def _named(store: Store, run_ids: Iterable[str]) -> list[Manifest]:
     """The manifests of live runs. Raises RecordError for one that is gone."""
+    names = list(run_ids)
+    copies = copied_manifests(store) if len(names) > TAIL else {}
 
     def read(run_id: str) -> Manifest:
-        manifest = read_committed(store, run_id)
+        manifest = _read(store, run_id, copies)
         if manifest is None:
             raise RecordError(manifest_key(run_id), "it is gone, and the run is live", RESTORE)
         return manifest
 
     with ThreadPoolExecutor(READERS) as pool:
-        return list(pool.map(read, run_ids))
+        return list(pool.map(read, names))
 
 
 def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
@@ -185,10 +187,7 @@ def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
 
     def read(run_id: str) -> Manifest | RecordError | None:
         try:
-            if run_id not in copies:
-                return read_committed(store, run_id)
-            copy = manifest_of(copies[run_id], run_id)
-            return copy if isinstance(copy, Manifest) else None
+            return _read(store, run_id, copies)
         except RecordError as error:
             return error
 
@@ -200,3 +199,11 @@ def _stored(store: Store, run_ids: Iterable[str]) -> StoredRuns:
         name: one for name, one in zip(names, found, strict=True) if isinstance(one, RecordError)
     }
     return StoredRuns(committed, damaged)
+
+
+def _read(store: Store, run_id: str, copies: Mapping[str, bytes]) -> Manifest | None:
+    """A run's manifest, from a copy where there is one; None where it is not committed."""
+    if run_id not in copies:
+        return read_committed(store, run_id)
+    copy = manifest_of(copies[run_id], run_id)
+    return copy if isinstance(copy, Manifest) else None

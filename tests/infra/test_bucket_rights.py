@@ -19,6 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from pipeline.inputs.listing import list_inputs, read_image
 from pipeline.ledger.audit import verify_run
+from pipeline.ledger.covered import file_key
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.layout import data_key, run_key, task_key
@@ -40,6 +41,7 @@ KEYS = [
     run_key(RUN, "input/ab.parquet"),
     run_key(RUN, "files-ab.parquet"),
     run_key(RUN, "unsettled-ab.parquet"),
+    run_key(RUN, "failures-ab.parquet"),
     task_key(RUN, 7),
     data_key(RUN, "crops", 7, "ab"),
     "_data/crops/_delta_log/00000000000000000000.json",
@@ -48,12 +50,15 @@ KEYS = [
     run_key(RUN, "replaced/ab.json"),
     "channels/web/00000001.json",
     "forgotten/00000001.json",
+    "runs/_index/manifests/00000001-ab.parquet",
+    "runs/_index/covered-ab/00000001-ab.json",
+    file_key("ab", "ab"),
 ]
 
 
 # What `runs.py gc` may come to delete: all of a run that was never committed, but for the two
 # objects that keep it given up; and what shows a forgotten photo.
-COLLECTED = [*KEYS[3:7], data_key(RUN, "crops", 7, "ab"), *KEYS[9:11]]
+COLLECTED = [*KEYS[3:8], data_key(RUN, "crops", 7, "ab"), *KEYS[10:12], *KEYS[-3:]]
 
 
 def listed(value: Any) -> list[str]:
