@@ -61,6 +61,8 @@ def read_local(
     def read() -> None:
         try:
             path = Path(os.fsdecode(local_bytes(uri)))
+            if not path.is_file():
+                raise FileNotFoundError(uri)
             if any(path.resolve().is_relative_to(folder) for folder in SYSTEM):
                 raise PermissionError(f"{uri} is the system's own: no photos are read from there")
             found.put(read_file(path, etag, max_bytes))
