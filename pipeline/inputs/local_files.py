@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 from pipeline.errors import ReadError, UsageError
 from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.left_out import LeftOut
+from pipeline.inputs.read_errors import READING_FAILS
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.local import file_etag, read_file
 
@@ -66,7 +67,7 @@ def read_local(
             if any(path.resolve().is_relative_to(folder) for folder in SYSTEM):
                 raise PermissionError(f"{uri} is the system's own: no photos are read from there")
             found.put(read_file(path, etag, max_bytes))
-        except Exception as error:  # noqa: BLE001 - a thread's boundary: raised again by who waits
+        except READING_FAILS as error:  # raised again by who waits
             found.put(error)
 
     threading.Thread(target=read, daemon=True).start()
