@@ -36,8 +36,8 @@ from pipeline.ledger.covered import (
     file_key,
     index_prefix,
     kind_of,
-    read_file,
     read_index,
+    segment_rows,
     usable_segments,
 )
 from pipeline.ledger.failures import CIRCUMSTANCES, EXTRA_LACKS, failures_of, left_by
@@ -135,7 +135,7 @@ def _joined(
                 names.append(run.run_id)
             for segment in segments:
                 for file in segment.files:
-                    spilled.add(_moved(read_file(store, kind, file), len(names)))
+                    spilled.add(_moved(segment_rows(store, kind, file), len(names)))
                 names += segment.runs
         files = tuple(_write(store, kind, latest_rows(spilled.read(n))) for n in range(16**digits))
     return Segment(runs=tuple(names), digits=digits, files=files), left_out

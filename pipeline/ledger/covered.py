@@ -117,7 +117,7 @@ def read_index(store: Store, kind: str) -> CoveredIndex:
     return CoveredIndex(segments=())
 
 
-def read_file(store: Store, kind: str, file: SegmentFile) -> pa.Table:
+def segment_rows(store: Store, kind: str, file: SegmentFile) -> pa.Table:
     """The rows of a file. Raises RecordError where it is gone, was changed or is no such file."""
     if not file.sha256:
         return ROWS.empty_table()
@@ -182,7 +182,7 @@ def found_in_segment(
     ]
 
     def fetch(one: tuple[NDArray[np.intp], SegmentFile]) -> pa.Table:
-        return read_file(store, kind, one[1])
+        return segment_rows(store, kind, one[1])
 
     for (rows, _), theirs in zip(wanted, ahead(pool, fetch, wanted), strict=True):
         ours = inputs.take(pa.array(rows))
@@ -223,7 +223,7 @@ def latest_by_run(store: Store, runs: Sequence[Manifest]) -> dict[str, set[str]]
             ids: list[set[str]] = [set() for _ in segment.runs]
             try:
                 for file in segment.files:
-                    rows = read_file(store, kind, file)
+                    rows = segment_rows(store, kind, file)
                     for name, run in zip(
                         rows["image_id"].to_pylist(), rows["run"].to_pylist(), strict=True
                     ):

@@ -27,7 +27,7 @@ from pipeline.schema import INPUT_OVERRIDE
  COVERED, POSTPONED) = range(13)  # fmt: skip
 
 Codes = NDArray[np.int8]  # [rows] one of NEW … POSTPONED
-Flags = NDArray[np.bool_]
+RowFlags = NDArray[np.bool_]
 Where = slice | NDArray[np.intp]  # rows of the list
 
 
@@ -55,12 +55,12 @@ class Found:
     """
 
     where: Where
-    here: Flags
-    same_etag: Flags
-    same_override: Flags
+    here: RowFlags
+    same_etag: RowFlags
+    same_override: RowFlags
     left: Left
     tries: NDArray[np.int32]
-    open: Flags
+    open: RowFlags
     run: NDArray[np.int32]
     first: NDArray[np.int32]
     committed_at: NDArray[np.float64]
@@ -77,11 +77,11 @@ class Nearness:
         rows = inputs.num_rows
         self.inputs = inputs
         self.codes: Codes = np.full(rows, NEW, np.int8)
-        self.decided: Flags = np.zeros(rows, bool)  # a run of the same kind had the photo
+        self.decided: RowFlags = np.zeros(rows, bool)  # a run of the same kind had the photo
         self.deciding: list[tuple[Manifest, Relation]] = []
         self._left = np.zeros(rows, np.int8)
         self._tries = np.zeros(rows, np.int32)
-        self._open: Flags = np.zeros(rows, bool)  # earlier runs may have failed in the same way
+        self._open: RowFlags = np.zeros(rows, bool)  # earlier runs may have failed in the same way
         self._run = np.full(rows, -1, np.int32)
         self._first = np.zeros(rows, np.int32)
         self._first_at = np.zeros(rows, np.float64)
@@ -181,9 +181,9 @@ def found_in_run(
     )
 
 
-def same_texts(ours: pa.Table, theirs: pa.Table, name: str) -> Flags:
+def same_texts(ours: pa.Table, theirs: pa.Table, name: str) -> RowFlags:
     """Where a column has the same text in two tables, or is null in both: [rows]."""
-    same: Flags = _same(_texts(ours, name), _texts(theirs, name)).to_numpy(zero_copy_only=False)
+    same: RowFlags = _same(_texts(ours, name), _texts(theirs, name)).to_numpy(zero_copy_only=False)
     return same
 
 
