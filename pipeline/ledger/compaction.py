@@ -48,6 +48,7 @@ from pipeline.ledger.tables import parquet_bytes
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store
 
+SPILLED_ROWS = 200_000  # that go to the disk at once
 GROWTH = 2  # a segment is joined with the one behind it that has at most so many times its rows
 
 
@@ -142,21 +143,29 @@ def _joined(
 
 
 class _Spilled:
-    """Rows on the local disk, by key range."""
+    """Rows on the local disk, by key range; they go there in large pieces."""
 
     def __init__(self, folder: Path, digits: int) -> None:
         self._paths = [folder / f"{number}.arrow" for number in range(16**digits)]
         self._digits = digits
         self._open = ExitStack()
         self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
+        self._waiting: list[pa.Table] = []
 
     def __enter__(self) -> "_Spilled":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._spill()
         self._open.close()
 
     def add(self, rows: pa.Table) -> None:
+        self._waiting.append(rows)
+        if sum(len(each) for each in self._waiting) >= SPILLED_ROWS:
+            self._spill()
+
+    def _spill(self) -> None:
+        rows, self._waiting = pa.concat_tables([ROWS.empty_table(), *self._waiting]), []
         ids = rows["image_id"].combine_chunks()
         for number, places in enumerate(buckets(ids, self._digits)):
             if len(places):
