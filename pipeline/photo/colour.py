@@ -98,9 +98,10 @@ def to_space(image: Image.Image, meaning: Meaning, target: Space = SRGB) -> Imag
 def wide_space(mode: str, meaning: Meaning) -> WideName | None:
     """The smallest of WIDE that holds what an image can show; None where sRGB does.
 
-    mode: of the image. Profiles of CMYK and grey, and those that are no matrix, count as sRGB.
+    mode: of the image; grey has no such colours. Profiles of CMYK, and those that are no matrix,
+    count as sRGB.
     """
-    if meaning is None or mode == "CMYK":
+    if meaning is None or mode not in ("RGB", "RGBA"):
         return None
     if isinstance(meaning, Space) and meaning.is_bright:
         return "p3"

@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.animation import decode_frames
+from pipeline.photo.answers import photo_from
 from pipeline.photo.colour import SRGB, to_space, wide_space
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.media_boxes import media_facts
+from pipeline.photo.pipes import DiedError
 from pipeline.photo.spaces import Space, profile_of
 from tests.support.colour_photos import (
     COLOURS,
@@ -328,9 +330,6 @@ def test_wide_colours_are_kept_beside_those_of_srgb(name: str) -> None:
 @pytest.mark.parametrize("name", ["plain.png", "gama 1.png", "cmyk profile.jpg", "cicp grey.png"])
 def test_what_srgb_holds_is_not_kept_twice(name: str) -> None:
     photo = decode(CASES[name], colour="keep")
-    if name == "cicp grey.png":  # grey, of a wide space by its code points
-        assert photo.wide_space == "p3"
-        return
     assert (photo.wide, photo.wide_space, photo.profile) == (None, None, None)
     assert photo.in_own_colours is photo
 
@@ -360,3 +359,16 @@ def test_a_broken_or_large_profile_is_no_profile() -> None:
     linear = rgb_profile("srgb", gamma_curve(1.0))
     np.testing.assert_array_equal(to_space(image, linear + bytes(4 << 20)), image)
     assert isinstance(decode(saved(image, "PNG", icc_profile=b"x" * 300)), Photo)
+
+
+def test_an_answer_of_the_child_names_a_space_that_is_known() -> None:
+    header: dict[str, object] = {
+        "status": "ok", "view_wh": [2, 1], "width_px": 2, "height_px": 1, "format": "png",
+        "orientation": 1, "wide_space": "p3",
+    }  # fmt: skip
+    photo = photo_from(header, bytearray(range(12)))
+    assert photo.wide is not None
+    assert photo.wide.tolist() == [[[6, 7, 8], [9, 10, 11]]]
+    for change in ({"wide_space": "prophoto"}, {"wide_space": 3}, {"wide_space": None}, {"x": 1}):
+        with pytest.raises(DiedError):
+            photo_from(header | change, bytearray(13 if "x" in change else 12))
