@@ -65,20 +65,20 @@ def worker(keep: Path) -> Iterator[Worker]:
             yield started
 
 
-def mutants_of_room(room: Room, only: str) -> list[Mutant]:
-    """All mutants of a room's modules."""
-    paths = [path.relative_to(ROOT).as_posix() for path in room.sources()]
+def mutants_of_room(room: Room, only: str, root: Path) -> list[Mutant]:
+    """All mutants of a room's modules in a copy of the project."""
+    paths = [path.relative_to(root).as_posix() for path in room.sources(root)]
     return [
         mutant
         for path in paths
         if any(part in path for part in only.split(","))
-        for mutant in mutants_of(path, (ROOT / path).read_text())
+        for mutant in mutants_of(path, (root / path).read_text())
     ]
 
 
 def try_room(room: Room, given: argparse.Namespace, at: Worker, seconds: float) -> list[Judged]:
     """Judge mutants of one room until the time is up; tell each survivor at once."""
-    mutants = mutants_of_room(room, given.only)
+    mutants = mutants_of_room(room, given.only, at.folder)
     end = time.monotonic() + seconds
     trace = at.trace(room, given.keep)
     known = no_change()

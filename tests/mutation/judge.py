@@ -139,12 +139,13 @@ class Worker:
     def trace(self, room: Room, kept: Path) -> Trace:
         """Learn what the tests of a room run; kept from an earlier time where nothing changed."""
         found = Trace()
-        sources = [str(self.folder / path.relative_to(ROOT)) for path in room.sources()]
-        told = _digest([*room.sources(), ROOT / "tests/conftest.py"])
-        for file in room.test_files():
+        paths = room.sources(self.folder)  # of the copy: the project may change meanwhile
+        told = _digest([*paths, self.folder / "tests/conftest.py"])
+        for file in room.test_files(self.folder):
             store = kept / f"{file.stem}-{_digest([file], told)}.json"
             if not store.exists():
-                name = file.relative_to(ROOT).as_posix()
+                name = file.relative_to(self.folder).as_posix()
+                sources = [str(path) for path in paths]
                 code, _ = self.ask([name], TRACE_S, trace=str(store), sources=sources)
                 if code not in (0, 1, 5):
                     print(self.log.read_text()[-3000:], file=sys.stderr)
