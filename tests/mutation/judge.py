@@ -70,13 +70,18 @@ class Trace:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Tests that run a mutant's lines, the quickest first, within the limits.
 
-        Lines that run at import belong to no test: then those that run anything of the module.
+        Lines that run at import belong to no test: then those that run anything of the module. Lines
+        that no test is seen to run may run in a process that a test starts, which is not watched:
+        then the tests of the file that is named after the module.
         """
         lines = self.ran.get(mutant.path, {})
         places = range(mutant.line, mutant.last_line + 1)
         found = set().union(*(lines.get(place, set()) for place in places))
         if not _in_function(mutant):
             found = set().union(*lines.values()) if lines else set()
+        if not found:
+            own = f"/test_{mutant.path.rpartition('/')[2]}::"
+            found = {test for test in self.seconds if own in test}
         chosen, total_s = [], 0.0
         for test in sorted(
             found - self.failed, key=lambda test: (self.seconds.get(test, 0.0), test)
