@@ -70,9 +70,9 @@ class Trace:
     def tests_of(self, mutant: Mutant) -> list[str]:
         """Tests that run a mutant's lines, the quickest first, within the limits.
 
-        Lines that run at import belong to no test: then those that run anything of the module. Lines
-        that no test is seen to run may run in a process that a test starts, which is not watched:
-        then the tests of the file that is named after the module.
+        Lines that run at import belong to no test: then those that run anything of the module.
+        Lines that no test is seen to run may run in a process that a test starts, which is not
+        watched: then the tests of the file that is named after the module.
         """
         lines = self.ran.get(mutant.path, {})
         places = range(mutant.line, mutant.last_line + 1)
