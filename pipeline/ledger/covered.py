@@ -173,6 +173,7 @@ def found_in_segment(
 
     committed_at: of its runs, seconds; place: of its first run in `Nearness.deciding`
     """
+    inputs = inputs.select([n for n in ROWS.names if n in inputs.column_names])
     ids = inputs["image_id"].combine_chunks()
     when = np.array(committed_at, np.float64)
     wanted = [
