@@ -1,5 +1,6 @@
 """Plan a job before its work, and commit its run afterwards."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from pipeline.ledger.figures import Figures
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import REPEATS, Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.manifest import failed_photos
 from pipeline.ledger.plan import TaskCuts, cut_tasks
 from pipeline.ledger.pruning import live_photos
 from pipeline.ledger.reader import stored_runs
@@ -39,6 +41,12 @@ from pipeline.settings.crop_names import check_distinct, check_photos
 from pipeline.stages.worker import Job
 from pipeline.storage.store import Store, check_reachable, open_store, requests_so_far
 
+# When failed photos of each kind are done again.
+AGAIN = {
+    "transient": "the next night does them again",
+    "circumstances": "nights 1, 2, 4, 8, … do, `runs.py retry RUN --kind circumstances` now",
+    "permanent": "never, unless changed",
+}
 CHECKED_ROWS = 10_000  # of a list that are Python objects at a time
 
 
@@ -235,6 +243,7 @@ def commit(
     figures |= {"images": manifest.rows, "costs": msgspec.to_builtins(manifest.metrics.costs)}
     for line in [] if log.json else summary_lines(figures):
         log.say("summary", line)
+    _tell_failures(ledger.store, manifest, log)
     if verdict == "over_error_rate":
         failed = failures(metrics)
         log.say(
@@ -248,6 +257,15 @@ def commit(
     ending = ending_of(verdict, go_live(job.settings, ledger.store, log))
     _write_indexes(ledger.store, manifest, log)
     return ending
+
+
+def _tell_failures(store: Store, manifest: Manifest, log: Log) -> None:
+    """Say how many photos failed for which kind of reason, and when each is tried again."""
+    if manifest.failures is None or not manifest.failures.rows:
+        return
+    kinds = Counter(failed_photos(store, manifest.failures)["kind"].to_pylist())
+    parts = [f"{count:,} {kind} ({AGAIN[kind]})" for kind, count in kinds.items() if kind in AGAIN]
+    log.say("failures", f"failed   {', '.join(sorted(parts))}", **kinds)
 
 
 def _write_indexes(store: Store, manifest: Manifest, log: Log) -> None:

@@ -159,6 +159,7 @@ def test_more_failures_than_allowed_are_not_made_live_over_good_crops(
 def test_circumstances_are_told_and_a_try_in_vain_is_no_bad_night(photos: Path, log: Log) -> None:
     forbidden = {0: "circumstances"}
     assert carry_out(settings(photos, task_images=9), log, forbidden) == "done"
+    assert "failed   1 circumstances (nights 1, 2, 4, 8, …" in told(log)
     assert "(1 circumstances); 3 photos are covered" in plan(settings(photos), log).message
     for _ in range(2):
         assert carry_out(settings(photos, task_images=9), log, forbidden) == "done"  # in vain
