@@ -145,7 +145,8 @@ class CroppingSettings:
     precision: Literal["float32", "float16", "bfloat16"] = option(
         "float32",
         "of the largest matrix products, and on a GPU of the backbone; the shorter ones pay on a "
-        "GPU and on CPUs with AMX, and move scores by about 1 % of their spread",
+        "GPU, on CPUs with AMX and, bfloat16 alone, on AMD's CPUs that have it; they move scores "
+        "by about 1 % of their spread",
     )
     candidates: bool = option(False, "also write a table of the candidates scored")
     long_photos: Literal["auto", "look", "top", "pad"] = option(

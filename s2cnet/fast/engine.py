@@ -36,8 +36,8 @@ class FastS2CNet:
         network: on the device to score on. In training mode its batch norms use the statistics of
             the batch, as in `forward`.
         precision: of the largest matrix products, and on a GPU of the backbone too. "bfloat16" and
-            "float16" are for GPUs and for CPUs with AMX; other CPUs gain nothing. Scores then
-            change by about 1 % of their spread.
+            "float16" are for GPUs and for CPUs with AMX; of the others, AMD's with AVX512_BF16 gain
+            by "bfloat16". Scores then change by about 1 % of their spread.
         cache: folder of ahead-of-time compiled code, see `s2cnet.aot.cache_folder`: on a CPU the
             backbone is compiled; on a GPU all work is replayed as CUDA graphs instead, and nothing
             is written. None compiles and records nothing.

@@ -36,8 +36,10 @@ class AttentionMaps(NamedTuple):
         key, value = attention.key_value.weight.chunk(2)
         parts = [attention.scale * attention.query.weight.T, attention.out.weight]
         parts += [attention.scale * key.T, value.T]
-        maps = [by_head(part, heads).transpose(0, 1).contiguous() for part in parts]
-        return cls(*maps[:3], maps[3].transpose(1, 2).contiguous())
+        keys, values, node_keys, node_values = (
+            by_head(part, heads).transpose(0, 1).contiguous() for part in parts
+        )
+        return cls(keys, values, node_keys, node_values.transpose(1, 2).contiguous())
 
 
 def fold_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:

@@ -15,8 +15,9 @@ from s2cnet.fast import folding
 from s2cnet.fast.folded import FoldedNetwork
 from s2cnet.fast.products import apply, linear, linear_by_head
 from s2cnet.layout import layout_for
+from s2cnet.network.backbone import STRIDE
 from s2cnet.network.graph import distance
-from s2cnet.network.nodes import box_centres, sample, used_detections
+from s2cnet.network.nodes import box_centres, used_detections
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,6 @@ def encode_images(
     features = folded.backbone(images.contiguous(memory_format=layout_for(images.device)))
     most = folded.config.detections
     boxes = [used_detections(found, most, height, width) for found in detections]
-    rois = [functional.pad(one, (1, 0), value=index) for index, one in enumerate(boxes)]
-    samples = sample(features, torch.cat(rois), folded.config.align_size)
-    objects = torch.split(folded.embedding(samples), [len(one) for one in boxes])
     rod_table = folding.rod_table(folded.rod, features)
     # Filled on the device: a tensor made of Python numbers is a copy that a GPU waits for.
     size_wh = torch.stack([features.new_full((), width), features.new_full((), height)])
@@ -64,11 +62,20 @@ def encode_images(
             size_wh,
             features[i : i + 1],
             rod_table[i],
-            objects[i],
+            embed(folded, features[i : i + 1], rod_table[i], boxes[i]),
             box_centres(boxes[i], height, width),
         )
         for i in range(len(images))
     ]
+
+
+def embed(folded: FoldedNetwork, features: Tensor, rod_table: Tensor, boxes: Tensor) -> Tensor:
+    """The nodes [k, C] of boxes [k, 4] of one image: its features [1, c, H, W] and `rod_table`."""
+    boxes = boxes / STRIDE
+    samples = folding.roi_samples(features, boxes, folded.config.align_size).flatten(1)
+    inside = linear(samples, folded.roi, folded.embedding.linear.bias)
+    outside = folding.rod_outside(rod_table, boxes, features.shape[-2:])
+    return folded.embedding.finish(inside + outside)
 
 
 def _encode_image(

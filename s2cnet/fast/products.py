@@ -11,7 +11,7 @@ from torch.nn import functional
 FEW_ROWS = 32
 
 _ONEDNN: Any = None
-if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+if torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
     _ONEDNN = torch.ops.mkldnn._linear_pointwise  # what torch's own compiler calls
 
 

@@ -25,9 +25,8 @@ from torch.nn import functional
 
 from s2cnet.fast import folding
 from s2cnet.fast.folded import FoldedNetwork
-from s2cnet.fast.image import EncodedImage
+from s2cnet.fast.image import EncodedImage, embed
 from s2cnet.fast.products import add_linear, apply, linear, linear_by_head
-from s2cnet.network.backbone import STRIDE
 from s2cnet.network.graph import SQUARED_DISTANCE_FLOOR, FeedForward, distance
 
 CHUNK = 256  # candidates at a time: 256 x 11 nodes x 1024 hidden values of 4 bytes are 12 MB
@@ -40,7 +39,7 @@ def score_boxes(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Te
 
 def score_chunk(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Tensor:
     """The same for boxes that fit into memory together."""
-    crop = _embed(folded, image, boxes)  # [k, C]
+    crop = embed(folded, image.features, image.rod_table, boxes)  # [k, C]
     adjacency, bias = _relate(folded, image, crop, boxes)
     transformer, last = folded.transformer, len(folded.transformer.layers) - 1
     nodes = _first_layer(folded, image, crop, adjacency, bias)
@@ -53,15 +52,6 @@ def score_chunk(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Te
     else:
         nodes = nodes[:, image.copies]
     return folded.head(nodes)
-
-
-def _embed(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Tensor:
-    """The crops' nodes [k, C]."""
-    boxes = boxes / STRIDE
-    samples = folding.roi_samples(image.features, boxes, folded.config.align_size).flatten(1)
-    inside = linear(samples, folded.roi, folded.embedding.linear.bias)
-    outside = folding.rod_outside(image.rod_table, boxes, image.features.shape[-2:])
-    return folded.embedding.finish(inside + outside)
 
 
 def _relate(
