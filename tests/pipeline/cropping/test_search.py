@@ -42,6 +42,22 @@ def regret(found: SearchResult, everything: SearchResult) -> float:
     return float((everything.scores.max() - found.scores.max()) / everything.scores.std())
 
 
+def test_spread_only_predicts_as_the_regression_does() -> None:
+    """Against a regression over all lists that is solved anew; twice, since plans are kept."""
+    candidate_lists = [*lists(), lists()[0]]
+    pool = search._Pool(candidate_lists)
+    pool.add_spread(search.SPREAD, Bump((50, 40, 400, 300)))
+    for best in ((200, 0, 420, 480), (50, 40, 400, 300)):
+        found = spread_only(candidate_lists, Bump(best))
+    mean = pool.posterior_mean()
+    for index, one in enumerate(found):
+        expected = pool.result(index, mean)
+        np.testing.assert_array_equal(one.indices, expected.indices)
+        np.testing.assert_array_equal(one.boxes, expected.boxes)
+        np.testing.assert_array_equal(one.scores, expected.scores)
+        np.testing.assert_allclose(one.posterior_mean, expected.posterior_mean, atol=1e-5)
+
+
 def test_exhaustive_scores_everything_in_one_call() -> None:
     score, boxes = Bump((50, 40, 400, 300)), lists()
     found = exhaustive(list(boxes), score)
