@@ -99,7 +99,8 @@ class CropEngine:
             decider.decide(shape, candidates, found, top_k + 1)
             for shape, candidates, found in zip(shapes, lists, results, strict=True)
         ]
-        own_scores = known_or_new_scores([one.chosen.boxes for one in decided], results, score)
+        taken = [one.chosen.boxes[:top_k] for one in decided]
+        own_scores = known_or_new_scores(taken, results, score)
         choice = Choice(seen.objects, [])
         for shape, one, candidates, found, scores in zip(
             shapes, decided, lists, results, own_scores, strict=True
@@ -114,8 +115,7 @@ class CropEngine:
             else:
                 choice.skipped.append(SkippedShape(shape.name, one.skipped))
             if keep_candidates:
-                boxes = one.chosen.boxes[:top_k]
-                kept = scored_candidates(shape.name, found, boxes, scores[:top_k])
+                kept = scored_candidates(shape.name, found, one.chosen.boxes[:top_k], scores)
                 choice.candidates.append(kept)
         return choice_of_whole(choice, seen.photo, seen.whole or seen.photo)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -94,6 +95,14 @@ class ShapeGuard:
             heads, faces = _oval(heads), _oval(faces)
         return np.concatenate([heads, has.bodies, faces, has.text, has.subject])
 
+    @cached_property
+    def _places(self) -> list[slice]:
+        """Where heads, bodies, faces, text and subject are among `_boxes`."""
+        has = self.protected
+        groups = (has.heads, has.bodies, has.faces, has.text, has.subject)
+        ends = list(accumulate(len(group) for group in groups))
+        return [slice(start, end) for start, end in pairwise([0, *ends])]
+
     def levels(self, boxes_px: ArrayLike) -> NDArray[np.int64]:
         """How badly boxes [N, 4] break guards, in steps of 1 / LEVELS, 0 for none: [N]."""
         boxes = as_boxes(boxes_px)
@@ -122,10 +131,8 @@ class ShapeGuard:
         """What boxes [N, 4], source pixels, show."""
         has = self.protected
         inside, seen = visible_shares(boxes, self._boxes, self.area)
-        groups = (has.heads, has.bodies, has.faces, has.text, has.subject)
-        ends = np.cumsum([len(group) for group in groups])[:-1]
-        heads_in, bodies_in, faces_in, text_in, subject_in = np.split(inside, ends, axis=1)
-        heads_seen, _, faces_seen, text_seen, subject_seen = np.split(seen, ends, axis=1)
+        heads_in, bodies_in, faces_in, text_in, subject_in = (inside[:, at] for at in self._places)
+        heads_seen, _, faces_seen, text_seen, subject_seen = (seen[:, at] for at in self._places)
         return Shown(
             heads_in, heads_seen, bodies_in, faces_in, faces_seen, text_in, text_seen,
             subject_in @ has.importance, subject_seen @ has.importance,

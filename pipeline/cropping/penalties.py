@@ -49,8 +49,9 @@ def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     centres, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
     # Squared offsets of the lattice's columns and rows from a square's centre: inside it up to 1.
     offsets = ((places - centres[:, None, None]) / halves[:, None, None]) ** 2  # [N, D, 6, 2]
-    x, y = offsets[:, :, None, :, 0], offsets[:, :, :, None, 1]
-    hidden = (x <= 1) & (y <= 1) & (x + y > 1)  # [N, D, 6, 6]
+    offsets[offsets > 1] = -np.inf  # outside the square
+    x, y = np.ascontiguousarray(offsets[..., 0]), np.ascontiguousarray(offsets[..., 1])
+    hidden = x[:, :, None, :] + y[:, :, :, None] > 1  # [N, D, 6, 6]
     shares = np.count_nonzero(hidden.reshape(len(boxes), len(others), 36), axis=2) / 36
     return np.asarray(shares @ (weights / max(weights.sum(), 1.0)))
 

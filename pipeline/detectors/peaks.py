@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.ops import clip_boxes_to_image, nms
+from torchvision.ops import nms
 
 from pipeline.boxes import Boxes
 from pipeline.detectors.subject_network import ltrb_offsets
@@ -45,10 +45,13 @@ def objects_at_peaks(
     rows, columns = np.nonzero(peak >= least)
     left, up, right, down = offsets[:, rows, columns]
     x, y = columns + 0.5, rows + 0.5
-    unclipped = torch.from_numpy(np.stack([x - left, y - up, x + right, y + down], axis=1))
-    boxes = torch.as_tensor(clip_boxes_to_image(unclipped, peak.shape)).float()
-    likelihood = torch.from_numpy(peak[rows, columns])
-    has_area = (boxes[:, 2:] > boxes[:, :2]).all(1)
+    limit = np.array([peak.shape[1], peak.shape[0]] * 2)
+    edges = np.stack([x - left, y - up, x + right, y + down], axis=1)
+    boxes = np.minimum(np.maximum(edges, 0), limit).astype(np.float32)
+    likelihood = peak[rows, columns]
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, likelihood = boxes[has_area], likelihood[has_area]
-    kept = nms(boxes, likelihood, NMS_IOU)
-    return boxes[kept].numpy(), likelihood[kept].numpy()
+    if len(boxes) > 1:
+        kept = nms(torch.from_numpy(boxes), torch.from_numpy(likelihood), NMS_IOU).numpy()
+        boxes, likelihood = boxes[kept], likelihood[kept]
+    return boxes, likelihood

@@ -208,3 +208,13 @@ def test_the_largest_crop_is_exact() -> None:
     for width, height in ((0, 1), (1, 0)):
         with pytest.raises(UsageError, match=f"at least 1 × 1 pixels, got {width} × {height}"):
             candidates.largest(width, height, 1)
+
+
+def test_a_list_belongs_to_its_caller() -> None:
+    """Lists are kept for the next photo of a size; who changes one changes no other."""
+    square = parse_shape("1:1")
+    first = candidates.for_shape(640, 480, square)
+    expected = first.copy()
+    first[:] = 0
+    np.testing.assert_array_equal(candidates.for_shape(640, 480, square), expected)
+    assert len(candidates.for_shape(480, 640, parse_shape("free"))) > len(expected)
