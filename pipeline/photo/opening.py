@@ -15,6 +15,7 @@ from pipeline.photo.colour import Meaning
 from pipeline.photo.formats import webp_size
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.old_avif import mended_avif
+from pipeline.photo.spaces import bright_space
 from pipeline.photo.strip import Bare, bare
 from pipeline.photo.view import jpeg_scale
 
@@ -78,10 +79,11 @@ def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
 def _meaning(image: ImageFile.ImageFile, found: Bare) -> Meaning:
     """What the values mean: a PNG's cICP goes before a profile, which goes before code points."""
     profile = image.info.get("icc_profile")
-    has_profile = isinstance(profile, bytes) and len(profile) > 0
-    if has_profile and (found.space is None or image.format != "PNG"):
-        return profile if isinstance(profile, bytes) else None
-    return found.space
+    if not isinstance(profile, bytes) or not profile:
+        return found.space
+    if found.space is not None and image.format == "PNG":
+        return found.space
+    return bright_space(profile) or profile
 
 
 def _scale_key(image: ImageFile.ImageFile, data: bytes) -> None:

@@ -48,6 +48,7 @@ _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
 _CURVE_POINTS = 4096
+_TAGS, _MOST_TAGS = 132, 100  # of an ICC profile: where its table of tags starts; all have fewer
 _FARTHEST = 4.0  # of red, green and blue in XYZ; what anyone sees lies within 1 of white
 _EXPONENTS = 0.001, 1000.0  # of curves that a profile can tell
 
@@ -84,6 +85,23 @@ def media_space(primaries: int, transfer: int) -> Space | None:
     curve = "srgb" if transfer == UNSPECIFIED else curve
     xy = SRGB_XY if primaries == UNSPECIFIED else _XY_OF.get(primaries)
     return None if xy is None or curve is None else Space(xy, curve)
+
+
+def bright_space(profile: bytes) -> Space | None:
+    """The PQ or HLG space that an ICC profile names by code points; None where it names none.
+
+    The tag `cicp` goes before curves and tables, which can't tell light beyond white (ICC.1:2022,
+    9.2.17).
+    """
+    if profile[16:20] != b"RGB ":
+        return None
+    tags = profile[_TAGS : _TAGS + 12 * min(_MOST_TAGS, int.from_bytes(profile[128:132], "big"))]
+    for at in range(0, len(tags) - 11, 12):
+        if tags[at : at + 4] == b"cicp":
+            start = int.from_bytes(tags[at + 4 : at + 8], "big") + 8
+            space = png_space(*points) if len(points := profile[start : start + 4]) == 4 else None
+            return space if space is not None and space.is_bright else None
+    return None
 
 
 def to_xyz(xy: tuple[float, ...]) -> Matrix:

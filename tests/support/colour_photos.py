@@ -47,9 +47,14 @@ def gamma_curve(gamma: float) -> bytes:
     return b"curv" + bytes(4) + struct.pack(">IH", 1, round(256 * gamma))
 
 
-def rgb_profile(space: str, curve: bytes, name: str = "of a test") -> bytes:
-    """An ICC profile of a matrix and one tone curve (ICC.1:2001-04)."""
-    tags = {}
+def rgb_profile(
+    space: str, curve: bytes, name: str = "of a test", points: bytes | None = None
+) -> bytes:
+    """An ICC profile of a matrix and one tone curve (ICC.1:2001-04).
+
+    points: code points of ITU-T H.273, of the tag `cicp` (ICC.1:2022, 9.2.17).
+    """
+    tags = {} if points is None else {b"cicp": b"cicp" + bytes(4) + points}
     for letter, xyz in zip((b"r", b"g", b"b"), COLORANTS[space], strict=True):
         tags[letter + b"XYZ"], tags[letter + b"TRC"] = _xyz(xyz), curve
     return _profile(b"mntrRGB XYZ ", tags, name)
@@ -245,6 +250,8 @@ def profile_cases() -> dict[str, bytes]:
             squares(), "AVIF", quality=100, subsampling="4:4:4",
             icc_profile=rgb_profile("p3", SRGB_CURVE),
         ),
+        "icc pq.png": saved(squares(), "PNG", icc_profile=_coded(9, 16)),
+        "icc hlg.jpg": saved(squares(), "JPEG", icc_profile=_coded(9, 18), **quality),
         "icc srgb.png": saved(squares(), "PNG", icc_profile=rgb_profile("srgb", SRGB_CURVE)),
         "icc rgb on grey.png": saved(grey, "PNG", icc_profile=linear),
         "icc rgb on grey.jpg": saved(grey, "JPEG", icc_profile=linear, quality=100),
@@ -257,6 +264,12 @@ def profile_cases() -> dict[str, bytes]:
             squares(), "JPEG", icc_profile=grey_profile(gamma_curve(1.0)), **quality
         ),
     }  # fmt: skip
+
+
+def _coded(primaries: int, transfer: int) -> bytes:
+    """A profile whose code points say more than its curve."""
+    points = bytes([primaries, transfer, 0, 1])
+    return rgb_profile("p3", gamma_curve(2.2), points=points)
 
 
 def ink_cases() -> dict[str, bytes]:

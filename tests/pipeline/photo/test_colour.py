@@ -20,7 +20,7 @@ from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.media_boxes import media_facts
 from pipeline.photo.pipes import DiedError
-from pipeline.photo.spaces import Space, profile_of
+from pipeline.photo.spaces import Space, bright_space, profile_of
 from tests.support.colour_photos import (
     COLOURS,
     SRGB_CURVE,
@@ -126,6 +126,16 @@ def test_bright_greys_are_mapped_by_the_reference_white(
     grey = np.full(COLOURS.shape, stored, np.uint8)
     pixels = decode(tagged_avif(9, transfer, grey)).pixels
     np.testing.assert_allclose(levels(pixels), expected, atol=1.5)
+
+
+def test_code_points_in_a_profile_go_before_its_curve() -> None:
+    for name, same in (("icc pq.png", "cicp pq.png"), ("icc hlg.jpg", "cicp hlg.png")):
+        np.testing.assert_allclose(shown(name), shown(same), atol=4)
+    assert bright_space(rgb_profile("p3", SRGB_CURVE)) is None
+    assert bright_space(rgb_profile("p3", SRGB_CURVE, points=bytes([12, 13, 0, 1]))) is None
+    whole = rgb_profile("p3", SRGB_CURVE, points=bytes([9, 16, 0, 1]))
+    assert bright_space(whole) is not None
+    assert [bright_space(whole[:size]) for size in range(0, 400, 7)].count(None) > 20
 
 
 def test_grey_takes_a_profile_of_colours() -> None:
