@@ -4,27 +4,28 @@ Light is counted in units of the reference white, 203 cd/m² (ITU-R BT.2408, 2.2
 the reference white tone mapping operator of SMPTE ST 2094-50, as Chromium does for pictures that
 bring no curve of their own: in BT.2020 primaries all three channels get the gain of the largest,
 
-    gain(x) = y(x) / x     y = x / 2 up to the reference white; from there to the peak, 1,000 cd/m²,
-                           a quadratic Bezier curve that ends at 1, see KNEE_TO_PEAK
+    gain(x) = y(x) / x     y = x / 2 up to the reference white; from there to the picture's peak,
+                           1,000 cd/m² where it does not say, a quadratic Bezier curve to 1
 
 so that a white page is half as bright as the brightest light, and no colour changes its hue by it.
+Of pictures with a lower peak the page loses less, in proportion to the stops that they have above
+it; up to the reference white nothing is mapped.
 """
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.photo.spaces import BT2020_XY, Curve, Matrix, Space, to_xyz
+from pipeline.photo.spaces import BT2020_XY, PEAK_NITS, Curve, Matrix, Space, to_xyz
 
-REFERENCE_NITS, PEAK_NITS = 203.0, 1000.0
-_PEAK = PEAK_NITS / REFERENCE_NITS
-_AT_WHITE = 0.5  # what the reference white becomes
+REFERENCE_NITS = 203.0
+_USUAL_PEAK = PEAK_NITS / REFERENCE_NITS
+_LEAST_PEAK = 1.02  # in reference whites; below it nothing is mapped
+_AT_WHITE = 0.5  # what the reference white becomes where the peak is the usual one or higher
 _KAPPA = 0.65  # where between knee and peak the middle control point lies
-# Control points x, y of the curve from the knee, by the middle, to the peak.
-_MIDDLE = (1 - _KAPPA) + _KAPPA / _AT_WHITE, (1 - _KAPPA) * _AT_WHITE + _KAPPA
-KNEE_TO_PEAK = ((1.0, _AT_WHITE), _MIDDLE, (_PEAK, 1.0))
 _HLG_GAMMA = 1.2  # of a screen of 1,000 cd/m² (BT.2100-2, table 5)
 _LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)  # BT.2020
 _ENCODED = 1 << 14  # steps of light from which sRGB's values are looked up
@@ -46,21 +47,27 @@ def tone_mapped(image: Image.Image, space: Space, target_xy: tuple[float, ...]) 
     for at in range(0, len(stored), _ROWS):
         light = light_of[stored[at : at + _ROWS]]  # [rows, w, 3]
         if space.curve == "hlg":
-            light = light * (light @ _LUMA)[..., None] ** np.float32(_HLG_GAMMA - 1) * _PEAK
+            light = light * (light @ _LUMA)[..., None] ** np.float32(_HLG_GAMMA - 1) * _USUAL_PEAK
         light = light @ to_2020.T
-        light *= _gain(light.max(axis=2))[..., None]
+        light *= _gain(light.max(axis=2), space.peak_nits)[..., None]
         light = np.clip(light @ to_target.T, 0, 1)
         out[at : at + _ROWS] = value_of[np.rint(light * (_ENCODED - 1)).astype(np.int32)]
     return Image.fromarray(out)
 
 
-def _gain(largest: Floats) -> Floats:
-    """The gain of pixels by their largest channel."""
-    x = np.clip(largest, 1.0, _PEAK)
-    (x0, y0), (x1, y1), (x2, y2) = KNEE_TO_PEAK
-    a, b = x0 - 2 * x1 + x2, 2 * (x1 - x0)
-    t = (-b + np.sqrt(b * b - 4 * a * (x0 - x))) / (2 * a)
-    y = y0 + t * (2 * (y1 - y0) + t * (y0 - 2 * y1 + y2))
+def _gain(largest: Floats, peak_nits: float) -> Floats:
+    """The gain of pixels by their largest channel, both in reference whites."""
+    peak = peak_nits / REFERENCE_NITS
+    if peak < _LEAST_PEAK:
+        return np.ones_like(largest)
+    stops = min(1.0, math.log(peak) / math.log(_USUAL_PEAK))
+    white = 1 - (1 - _AT_WHITE) * stops
+    # Control points of the curve: the knee (1, white), the middle, the peak (peak, 1).
+    x1, y1 = (1 - _KAPPA) + _KAPPA / white, (1 - _KAPPA) * white + _KAPPA
+    a, b = 1 - 2 * x1 + peak, 2 * (x1 - 1)
+    x = np.clip(largest, 1.0, peak)
+    t = (-b + np.sqrt(b * b + 4 * a * (x - 1))) / (2 * a)
+    y = white + t * (2 * (y1 - white) + t * (white - 2 * y1 + 1))
     gain: Floats = (y / np.maximum(largest, 1.0)).astype(np.float32)
     return gain
 

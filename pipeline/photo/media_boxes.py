@@ -1,17 +1,18 @@
 """Read from the boxes of an AVIF or HEIC how its picture is turned and what its colours mean.
 
-Layouts: ISO/IEC 14496-12 (box, meta, pitm), ISO/IEC 23008-12 (iprp, irot, imir), ISO/IEC 23000-22
-(MIAF: a picture is turned, then mirrored, and its EXIF turns nothing).
+Layouts: ISO/IEC 14496-12 (box, meta, pitm, clli, mdcv), ISO/IEC 23008-12 (iprp, irot, imir),
+ISO/IEC 23000-22 (MIAF: a picture is turned, then mirrored, and its EXIF turns nothing).
 """
 
 import struct
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from pipeline.photo.spaces import Space, media_space
+from pipeline.photo.spaces import Space, media_space, with_peak
 
 MediaBox: TypeAlias = tuple[bytes, int, int]  # name, start and end of the body
 
+_BRIGHTEST = 16  # where mdcv has the brightest light of a screen
 _MOST_BOXES = 4096  # of one list; more is no photo
 # EXIF's number by quarter turns anticlockwise, and by the mirror after them: none, top to bottom,
 # left to right.
@@ -62,7 +63,7 @@ def _kinds(data: bytes, start: int, end: int) -> dict[int, bytes]:
 
 def _facts(data: bytes) -> tuple[int, Space | None]:
     meta = _meta(data)
-    quarters, mirror, space = 0, 0, None
+    quarters, mirror, space, content, screen = 0, 0, None, 0, 0
     for name, at, _ in _properties(data, *meta) if meta is not None else ():
         if name == b"irot":
             quarters = data[at] & 3
@@ -70,7 +71,11 @@ def _facts(data: bytes) -> tuple[int, Space | None]:
             mirror = 1 + (data[at] & 1)
         elif name == b"colr" and data[at : at + 4] == b"nclx":
             space = media_space(*struct.unpack_from(">HH", data, at + 4))
-    return _ORIENTATIONS[quarters][mirror], space
+        elif name == b"clli":  # whole cd/m²
+            content = 10_000 * int(struct.unpack_from(">H", data, at)[0])
+        elif name == b"mdcv":
+            (screen,) = struct.unpack_from(">I", data, at + _BRIGHTEST)
+    return _ORIENTATIONS[quarters][mirror], with_peak(space, content, screen)
 
 
 def _meta(data: bytes) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ Sources: ITU-T H.273 (2024), tables 2 and 3; PNG third edition, 4.3 and 11.3.2; 
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -47,6 +47,7 @@ UNSPECIFIED = 2
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
+PEAK_NITS = 1000.0  # where a file does not say
 _CURVE_POINTS = 4096
 _TAGS, _MOST_TAGS = 132, 100  # of an ICC profile: where its table of tags starts; all have fewer
 _FARTHEST = 4.0  # of red, green and blue in XYZ; what anyone sees lies within 1 of white
@@ -59,10 +60,12 @@ class Space:
 
     xy:    white, red, green and blue as x and y in CIE 1931: 8 numbers.
     curve: from stored values to light: an exponent, or the name of a curve.
+    peak_nits: of PQ and HLG, the brightest light that the picture has, cd/m².
     """
 
     xy: tuple[float, ...]
     curve: Curve
+    peak_nits: float = PEAK_NITS
 
     @property
     def is_bright(self) -> bool:
@@ -102,6 +105,18 @@ def bright_space(profile: bytes) -> Space | None:
             space = png_space(*points) if len(points := profile[start : start + 4]) == 4 else None
             return space if space is not None and space.is_bright else None
     return None
+
+
+def with_peak(space: Space | None, content: int, screen: int) -> Space | None:
+    """A PQ or HLG space with the brightest light that a file tells, in .0001 cd/m²; 0: it does not.
+
+    content: of the picture (MaxCLL, CTA-861.3). screen: of the screen that it was made on (SMPTE
+    ST 2086).
+    """
+    told = content or screen
+    if space is None or not space.is_bright or not told:
+        return space
+    return replace(space, peak_nits=told / 10_000)
 
 
 def to_xyz(xy: tuple[float, ...]) -> Matrix:

@@ -29,7 +29,11 @@ _PNG_MOVING = frozenset({b"acTL", b"fcTL"})
 _OF_MOVING = _PNG_MOVING | {b"fdAT"}
 _PNG_COLOUR = frozenset({b"sRGB", b"gAMA", b"cICP", b"cHRM"})
 _PNG_NEEDED = _PNG_COLOUR | {b"tRNS", b"iCCP"}
-_PNG_LENGTHS = {b"sRGB": 1, b"gAMA": 4, b"cICP": 4, b"cHRM": 32, b"acTL": 8, b"fcTL": 26}
+_PNG_LIGHT = frozenset({b"cLLI", b"mDCV"})  # how bright it is; for us, not for a decoder
+_PNG_LENGTHS = {
+    b"sRGB": 1, b"gAMA": 4, b"cICP": 4, b"cHRM": 32, b"acTL": 8, b"fcTL": 26, b"cLLI": 8,
+    b"mDCV": 24,
+}  # fmt: skip
 _PNG_KEYS = {0: 2, 2: 6}  # colour type -> bytes of the value that is transparent
 
 _APP0, _APP1, _APP2, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
@@ -122,9 +126,11 @@ def _bare_png(data: bytes) -> Bare:
             is_kept = moves or name not in _OF_MOVING
             before_pixels &= name != b"IDAT"
         else:
-            is_kept = name in _PNG_NEEDED and _is_right(data, chunk, colour_type)
-            if is_kept and before_pixels:
+            is_told = name in _PNG_NEEDED or name in _PNG_LIGHT
+            is_told = is_told and _is_right(data, chunk, colour_type)
+            if is_told and before_pixels:
                 colours.setdefault(name, data[start:end])
+            is_kept = is_told and name in _PNG_NEEDED
         if is_kept:
             continue
         if name == b"eXIf" and png_sum_is_right(data, name, start, end):

@@ -135,6 +135,24 @@ def cicp(primaries: int, transfer: int, matrix: int = 0, full: int = 1) -> bytes
     return png_chunk(b"cICP", bytes([primaries, transfer, matrix, full]))
 
 
+def clli(most: int) -> bytes:
+    """The chunk with the brightest light of a picture, cd/m²."""
+    return png_chunk(b"cLLI", struct.pack(">II", most * 10_000, most * 1_000))
+
+
+def mdcv(most: int) -> bytes:
+    """The chunk with the brightest light of the screen that a picture was made on, cd/m²."""
+    primaries = (35_400, 14_600, 8_500, 39_850, 6_550, 2_300, 15_635, 16_450)
+    return png_chunk(b"mDCV", struct.pack(">8HII", *primaries, most * 10_000, 50))
+
+
+def lit_avif(most: int) -> bytes:
+    """An AVIF of PQ with the brightest light of the picture, in place of its box `pixi`."""
+    data = tagged_avif(9, 16)
+    at = data.index(b"pixi")
+    return data[:at] + b"clli" + struct.pack(">HHI", most, most // 10, 0) + data[at + 12 :]
+
+
 def tagged_avif(primaries: int, transfer: int, colours: np.ndarray = COLOURS) -> bytes:
     """An AVIF whose colour box (nclx) says these code points."""
     data = saved(squares(colours), "AVIF", quality=100, subsampling="4:4:4")
@@ -178,6 +196,12 @@ def png_cases() -> dict[str, bytes]:
         "cicp pq 16.png": with_chunks(deep, cicp(9, 16)),
         "cicp pq p3.png": with_chunks(plain, cicp(12, 16)),
         "cicp hlg.png": with_chunks(plain, cicp(9, 18)),
+        "cicp pq 400.png": with_chunks(plain, cicp(9, 16), clli(400)),
+        "cicp pq 150.png": with_chunks(plain, cicp(9, 16), clli(150)),
+        "cicp pq 4000.png": with_chunks(plain, cicp(9, 16), mdcv(4000)),
+        "cicp pq both.png": with_chunks(plain, cicp(9, 16), clli(300), mdcv(4000)),
+        "cicp pq 0.png": with_chunks(plain, cicp(9, 16), clli(0)),
+        "cicp hlg 400.png": with_chunks(plain, cicp(9, 18), clli(400)),
         "cicp unknown.png": with_chunks(plain, cicp(2, 2)),
         "cicp narrow.png": with_chunks(plain, cicp(12, 13, 0, 0)),
         "cicp before icc.png": with_chunks(packed, cicp(1, 8)),
@@ -302,7 +326,8 @@ def avif_cases() -> dict[str, bytes]:
         "unspecified": (2, 2), "dci": (11, 17), "470bg": (5, 5), "p3 alone": (12, 2),
         "linear alone": (2, 8), "240": (7, 7), "470m": (4, 4), "ebu": (22, 13), "pq p3": (12, 16),
     }  # fmt: skip
-    return {f"nclx {name}.avif": tagged_avif(*pair) for name, pair in points.items()}
+    tagged = {f"nclx {name}.avif": tagged_avif(*pair) for name, pair in points.items()}
+    return tagged | {"nclx pq 400.avif": lit_avif(400)}
 
 
 def other_cases() -> dict[str, bytes]:

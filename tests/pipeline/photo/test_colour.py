@@ -138,6 +138,20 @@ def test_code_points_in_a_profile_go_before_its_curve() -> None:
     assert [bright_space(whole[:size]) for size in range(0, 400, 7)].count(None) > 20
 
 
+def test_a_picture_that_says_how_bright_it_is_is_mapped_by_that() -> None:
+    """A peak of 400 is .978 stops above the reference white, the usual one 2.300: white loses .787.
+
+    PQ of 128 is 94.07 cd/m² (.4634 of the reference white), .3648 of a screen, 163 of sRGB. At 150
+    nothing is mapped: .4634 is 181. At 4,000 white loses no more than at 1,000: .2317, 132.
+    """
+    assert {name: round(shown(f"cicp pq {name}.png")[0, 4, 0]) for name in ("400", "150", "4000")} \
+        == {"400": 163, "150": 181, "4000": 132}  # fmt: skip
+    assert round(shown("nclx pq 400.avif")[0, 4, 0]) == 163
+    np.testing.assert_array_equal(shown("cicp pq 0.png"), shown("cicp pq.png"))
+    # HLG of 128 is .2522 of the reference white, .787 of that .1985: 123.
+    assert round(shown("cicp hlg 400.png")[0, 4, 0]) == 123
+
+
 def test_grey_takes_a_profile_of_colours() -> None:
     grey = np.asarray(Image.fromarray(squares()).convert("L"))
     expected = srgb(light(levels(grey), 1.0))
@@ -257,8 +271,10 @@ def test_no_numbers_in_chunks_and_boxes_cost_the_picture() -> None:
             png_chunk(b"gAMA", struct.pack(">I", numbers[0])),
             png_chunk(b"cHRM", struct.pack(">8I", *numbers[1:])),
             png_chunk(b"cICP", bytes(draw.choices(range(20), k=2)) + b"\0\1"),
+            png_chunk(b"cLLI", struct.pack(">II", *numbers[:2])),
+            png_chunk(b"mDCV", struct.pack(">6I", *numbers[3:])),
         )
-        for some in (chunks[:1], chunks[:2], chunks):
+        for some in (chunks[:1], chunks[:2], chunks[2:], (cicp(9, 16), *chunks[3:])):
             photo = decode(with_chunks(plain, *some), colour="keep")
             assert photo.pixels.shape == (16, 16, 3)
         points = struct.pack(">HH", *(number & 31 for number in numbers[:2]))
