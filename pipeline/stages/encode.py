@@ -20,6 +20,8 @@ from pipeline.shapes import Shape, parse_shape
 from pipeline.stages.task import EncodedCrop, PhotoRow
 
 DecodeFrames = Callable[[bytes], Animation]
+# What was cut of a still photo, by its box and size: a circle often has the box of 1:1.
+Drawn = dict[tuple[float, ...], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def encoded_crops(
     if row.moving is not None and settings.format in MOVING_FORMATS and row.crops:
         found = decode_frames(row.moving.tobytes())
         motion = Motion(found.photos(row.decoded), found.durations_ms, found.plays)
-    return [encode_crop(row, chosen, settings, areas, motion) for chosen in row.crops]
+    cuts: Drawn = {}
+    return [encode_crop(row, chosen, settings, areas, motion, cuts) for chosen in row.crops]
 
 
 def sized_crop(
@@ -77,14 +80,20 @@ def encode_crop(
     settings: ThumbnailSettings,
     areas: Mapping[str, SafeArea] | None = None,
     motion: Motion | None = None,
+    cuts: Drawn | None = None,
 ) -> EncodedCrop:
     """Cut a chosen crop from its photo, or draw the whole photo on a ground, and encode it.
 
-    motion: the frames, which all get the same box; None for a still picture. Raises EncodeError.
+    motion: the frames, which all get the same box; None for a still picture.
+    cuts: what was cut of this photo before; what is cut now is added. Raises EncodeError.
     """
     shape, format, quality = parse_shape(chosen.ratio), settings.format, settings.quality
     photos = [row.decoded.in_own_colours] if motion is None else motion.photos
-    drawn = [drawn_crop(photo, chosen, shape, settings, areas or {}) for photo in photos]
+    drawing = (chosen, shape, settings, areas or {})
+    if motion is None:
+        drawn = [drawn_crop(photos[0], *drawing, {} if cuts is None else cuts)]
+    else:
+        drawn = [drawn_crop(photo, *drawing, {}) for photo in photos]
     if motion is None or len(drawn) == 1:
         background, profile = photos[0].colour_of(settings.background_rgb), photos[0].profile
         image = encode(drawn[0], format, quality, shape.is_circle, background, profile)
@@ -104,18 +113,23 @@ def drawn_crop(
     shape: Shape,
     settings: ThumbnailSettings,
     areas: Mapping[str, SafeArea],
+    cuts: Drawn,
 ) -> NDArray[np.uint8]:
     """The pixels of a crop: uint8 [h, w, 3], or [h, w, 4] where it is not opaque.
 
     Opacity is kept where the format has it and the photo fills the shape; else the photo lies on
-    the background colour. Raises EncodeError.
+    the background colour.
+    cuts: crops of this photo so far; what is cut now is added. Raises EncodeError.
     """
     background = photo.colour_of(settings.background_rgb)
     if chosen.fit == "crop":
         size_wh = thumbnail_size(shape, chosen.box_px, settings.thumbnail_size)
-        if settings.format == "jpeg":
-            photo = on_colour(photo, background)
-        return cut_with_opacity(photo, chosen.box_px, size_wh)
+        place = (*chosen.box_px, *size_wh)
+        if place not in cuts:
+            if settings.format == "jpeg":
+                photo = on_colour(photo, background)
+            cuts[place] = cut_with_opacity(photo, chosen.box_px, size_wh)
+        return cuts[place]
     photo = on_colour(photo, background)
     area = safe_area_of(shape, areas)
     placed = place_whole(chosen.box_px, shape, area.is_circle, area.covered)

@@ -1,0 +1,66 @@
+"""Crops of one photo that have the same box and size are cut once."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.cropping.results import ScoredCrop
+from pipeline.photo.decode import Photo
+from pipeline.settings import ThumbnailSettings
+from pipeline.stages import encode as module
+from pipeline.stages.encode import encoded_crops
+from pipeline.stages.task import PhotoRow
+from tests.support.odd_photos import scene
+
+SQUARE = (10.0, 5.0, 70.0, 65.0)
+
+
+def crop(ratio: str, box_px: tuple[float, float, float, float], rank: int = 1) -> ScoredCrop:
+    return ScoredCrop(ratio, rank, box_px, 0.5, None, None, [], 0)
+
+
+def photo_row(*crops: ScoredCrop) -> PhotoRow:
+    return PhotoRow("a", "b", photo=Photo(scene(120, 80), 120, 80, "png", 1), crops=list(crops))
+
+
+def no_frames(_: bytes) -> Any:
+    raise AssertionError("no moving photo")
+
+
+@pytest.fixture
+def cuts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, ...]]:
+    """The boxes that were cut."""
+    boxes: list[tuple[float, ...]] = []
+    cut = module.cut_with_opacity
+
+    def counted(photo: Photo, box_px: tuple[float, ...], size_wh: tuple[int, int]) -> np.ndarray:
+        boxes.append(box_px)
+        return cut(photo, box_px, size_wh)
+
+    monkeypatch.setattr(module, "cut_with_opacity", counted)
+    return boxes
+
+
+@pytest.mark.parametrize("format", ["webp", "jpeg"])
+def test_a_circle_is_made_of_the_cut_of_its_square(
+    format: Any, cuts: list[tuple[float, ...]]
+) -> None:
+    other = (0.0, 0.0, 60.0, 60.0)
+    settings = ThumbnailSettings(thumbnail_size=32, format=format)
+    row = photo_row(crop("1:1", SQUARE), crop("circle", SQUARE), crop("1:1", other, 2))
+    square, circle, second = encoded_crops(row, settings, {}, no_frames)
+    assert cuts == [SQUARE, other]
+    alone = [encoded_crops(photo_row(one), settings, {}, no_frames)[0].image for one in row.crops]
+    assert [square.image, circle.image, second.image] == alone
+
+
+def test_the_same_box_at_another_size_is_cut_again(cuts: list[tuple[float, ...]]) -> None:
+    box = (10.0, 5.0, 74.0, 53.0)  # 4:3 exactly; the square thumbnail of it has another size
+    row = photo_row(crop("4:3", box), crop("1:1", box))
+    sizes = [
+        (made.width, made.height)
+        for made in encoded_crops(row, ThumbnailSettings(thumbnail_size=32), {}, no_frames)
+    ]
+    assert sizes == [(32, 24), (32, 32)]
+    assert cuts == [box, box]
