@@ -21,7 +21,7 @@ from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
 
 PREFIX = "runs/_index/"
-_MANIFESTS = f"{PREFIX}manifests/"
+MANIFESTS = f"{PREFIX}manifests/"
 TAIL = 32  # runs that are looked at one by one before they are written into an index
 KEPT = 2  # indexes that stay: the last one, and that of before, which somebody may be reading
 _NAME = re.compile(r"(\d{8})-([0-9a-f]{64})\.\w+")
@@ -53,7 +53,7 @@ def write_numbered(store: Store, prefix: str, number: int, data: bytes, ending: 
 
 def copied_manifests(store: Store) -> dict[str, bytes]:
     """The manifests that the last whole copy holds, by run id; empty where there is none."""
-    for _, sha256, info in numbered(store, _MANIFESTS)[:KEPT]:
+    for _, sha256, info in numbered(store, MANIFESTS)[:KEPT]:
         data = read_verified(store, info.key, sha256)
         if data is None:
             continue
@@ -74,16 +74,11 @@ def copy_manifests(store: Store, committed: Iterable[Manifest]) -> bool:
     known = copied_manifests(store)
     if sum(manifest.run_id not in known for manifest in manifests) <= TAIL:
         return False
-    last = next((number for number, _, _ in numbered(store, _MANIFESTS)), 0)
+    last = next((number for number, _, _ in numbered(store, MANIFESTS)), 0)
     rows = {
         "run_id": [manifest.run_id for manifest in manifests],
         "manifest": [json.dumps(manifest.document).encode() for manifest in manifests],
     }
     data = parquet_bytes(pa.table(rows, schema=_COPIES))
-    write_numbered(store, _MANIFESTS, last + 1, data, "parquet")
+    write_numbered(store, MANIFESTS, last + 1, data, "parquet")
     return True
-
-
-def old_copies(store: Store) -> list[ObjectInfo]:
-    """Copies that later ones have taken the place of."""
-    return [info for _, _, info in numbered(store, _MANIFESTS)[KEPT:]]

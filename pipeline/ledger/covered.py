@@ -32,7 +32,6 @@ from pipeline.ledger.nearness import Found, same_texts
 from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed
 from pipeline.ledger.tables import decode_table
 from pipeline.schema import INPUT_OVERRIDE
-from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
 
 AHEAD = 8  # files that are fetched before they are compared
@@ -244,33 +243,3 @@ def ahead(pool: Executor, work: Callable[[A], B], items: Iterable[A]) -> Iterato
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def covered_objects(store: Store) -> list[ObjectInfo]:
-    """Every object of every kind's index."""
-    return list(store.list(f"{PREFIX}covered-"))
-
-
-def old_objects(store: Store) -> list[ObjectInfo]:
-    """Indexes that later ones have taken the place of, and files that none names any more."""
-    old: list[ObjectInfo] = []
-    for folder in store.folders(PREFIX):
-        if not folder.startswith("covered-"):
-            continue
-        prefix = f"{PREFIX}{folder}/"
-        known = numbered(store, prefix)
-        named: set[str] = set()
-        for _, sha256, info in known[:KEPT]:
-            data = read_verified(store, info.key, sha256)
-            if data is None:
-                continue
-            index = typed(parse(data, info.key, CoveredIndex.advice), info.key, CoveredIndex)
-            named |= {file.sha256 for each in index.segments for file in each.files}
-        old += [info for _, _, info in known[KEPT:]]
-        files = f"{prefix}files/"
-        old += [
-            info
-            for info in store.list(files)
-            if info.key.removeprefix(files).removesuffix(".parquet") not in named
-        ]
-    return old

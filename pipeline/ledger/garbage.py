@@ -25,8 +25,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.errors import RecordError
-from pipeline.ledger.catalogue import old_copies
-from pipeline.ledger.covered import covered_objects, old_objects
 from pipeline.ledger.crop_files import old_files, run_prefix
 from pipeline.ledger.delta import forget_in_delta
 from pipeline.ledger.erasing import (
@@ -43,6 +41,7 @@ from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import standing
 from pipeline.ledger.manifest import data_files, read_manifest
+from pipeline.ledger.old_indexes import covered_objects, old_copies, old_objects
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.backend import ObjectInfo
