@@ -1,7 +1,8 @@
 # make demo      run the main job on an embedded S3 server and show the crops (PHOTOS=folder for your own)
 # make test      every test that needs no GPU;  make check: style, types, spelling, structure, README
 # make docs      build the documentation site into site/
-# make bench     measure;  make test-slow | test-chaos | test-gpu: the long ones
+# make bench     this tree against a commit before it (BASE=...) and peers;  make bench-all: all of them
+# make test-slow | test-chaos | test-gpu: the long ones
 # make nightly   the long ones within 80 minutes; what they came to goes into docs/RELIABILITY.md
 # make mutants   plant small bugs and see whether the tests notice (MINUTES=20 SEED=1 ROOMS=ledger,photo)
 PYTHON ?= python3
@@ -13,7 +14,7 @@ SEED ?= 1
 ROOMS ?=
 PARTS ?=
 
-.PHONY: setup demo test test-slow test-chaos test-gpu nightly mutants check bench gpu-proof docs clean
+.PHONY: setup demo test test-slow test-chaos test-gpu nightly mutants check bench bench-all gpu-proof docs clean
 
 setup: $(VENV)/installed
 
@@ -56,6 +57,10 @@ check: setup
 	$(BIN)/python -m pytest -q tests/project
 
 bench: setup
+	@mkdir -p bench-output
+	$(BIN)/python -m tests.bench.bench_base $(if $(BASE),--base $(BASE)) --json bench-output/base.json
+
+bench-all: setup
 	$(BIN)/python -m tests.bench
 
 # The Python that has torch with CUDA there; WHEELS=folder brings what it lacks. No network.

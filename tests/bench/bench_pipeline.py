@@ -11,11 +11,10 @@ matters little; wall seconds are beside them.
 import argparse
 import json
 import os
-import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,14 @@ from pipeline import open_run
 from pipeline.job import plan
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from pipeline.shapes import parse_shapes
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.worker import end_worker, one_thread
 from tests.bench.family import measure
+from tests.bench.peers import PEERS, cpu_s
 from tests.bench.uploads import write_uploads
 
-THUMBNAIL = 512
 Row = dict[str, Any]
 
 
@@ -64,30 +62,24 @@ def stages_alone(photos: Path, output: Path) -> list[Row]:
     one_thread()
     score = DetectScore(job, "cpu")
     costs: dict[str, float] = {}
-    start = _cpu_s()
+    start = cpu_s()
     decoded = [read_decode(pa.table({"task": [task]}), job) for task in tasks]
     end_worker()  # only a child that ended is in the sum
-    costs["read and decode"], start = _cpu_s() - start, _cpu_s()
+    costs["read and decode"], start = cpu_s() - start, cpu_s()
     scored = [score(block) for block in decoded]
-    costs["detect and score"], start = _cpu_s() - start, _cpu_s()
+    costs["detect and score"], start = cpu_s() - start, cpu_s()
     for block in scored:
         cut_encode_commit(block, job)
-    costs["cut, encode, commit"] = _cpu_s() - start
+    costs["cut, encode, commit"] = cpu_s() - start
     costs["sum of the stages"] = sum(costs.values())
     return [
         {
             "what": f"  {name}" if name != "sum of the stages" else name,
-            "images_per_s": round(images / cpu_s, 2),
-            "cpu_s_per_1000": round(1000 * cpu_s / images, 1),
+            "images_per_s": round(images / cost, 2),
+            "cpu_s_per_1000": round(1000 * cost / images, 1),
         }
-        for name, cpu_s in costs.items()
+        for name, cost in costs.items()
     ]
-
-
-def _cpu_s() -> float:
-    """CPU seconds of this process and of its children that ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def one_at_a_time(photos: list[Path]) -> Row:
@@ -108,35 +100,27 @@ def one_at_a_time(photos: list[Path]) -> Row:
     return _alone("plain forward, one photo at a time", crop, photos)
 
 
-def smartcrop(photos: list[Path]) -> Row | None:
-    """The peer: libvips smartcrop (attention) in six shapes, no network. None without pyvips."""
-    try:
-        import pyvips
-    except ImportError:
-        return None
-    pyvips.cache_set_max(0)
-
-    def crop(path: Path) -> None:
-        for shape in parse_shapes("1:1,4:3,16:9,9:16,3:4,circle"):
-            assert shape.ratio is not None
-            width = round(min(THUMBNAIL, THUMBNAIL * shape.ratio))
-            height = round(width / shape.ratio)
-            picture = pyvips.Image.thumbnail(str(path), width, height=height, crop="attention")
-            picture.webpsave_buffer(Q=80)
-
-    return _alone("libvips smartcrop, no network", crop, photos)
+def others(photos: list[Path]) -> Iterator[Row]:
+    """The peers of `peers` that are there."""
+    for name, peer in PEERS.items():
+        cost = peer(photos)
+        if cost is not None:
+            yield _row(name, cost)
 
 
 def _alone(name: str, crop: Callable[[Path], None], photos: list[Path]) -> Row:
     crop(photos[0])
-    start = _cpu_s()
+    start = cpu_s()
     for path in photos:
         crop(path)
-    cpu_s = (_cpu_s() - start) / len(photos)
+    return _row(name, (cpu_s() - start) / len(photos))
+
+
+def _row(name: str, cost_s: float) -> Row:
     return {
         "what": name,
-        "images_per_s": round(1 / cpu_s, 2),
-        "cpu_s_per_1000": round(1000 * cpu_s, 1),
+        "images_per_s": round(1 / cost_s, 2),
+        "cpu_s_per_1000": round(1000 * cost_s, 1),
     }
 
 
@@ -183,7 +167,7 @@ def run(work: Path, images: int) -> tuple[list[Row], Row]:
     alone = [show(row) for row in stages_alone(work / "few", work / "alone")]
     pipeline = show(per_image("pipeline on Ray", ours, work))
     peers = [show(per_image("naive Ray Data script", naive, work)), show(one_at_a_time(photos))]
-    peers += [show(row) for row in [smartcrop(photos)] if row]
+    peers += [show(row) for row in others(photos)]
     cores, needed = os.cpu_count() or 1, alone[-1]["cpu_s_per_1000"]
     manifest = open_run(str(work / "pipeline on Ray-many")).manifest
     requests = sum(n for n in manifest["metrics"]["requests"].values())

@@ -24,17 +24,20 @@ class Cost:
     peak_mib: float
 
 
-def measure(command: Sequence[str], watch: Callable[[float], None] | None = None) -> Cost:
+def measure(
+    command: Sequence[str], watch: Callable[[float], None] | None = None, root: Path = ROOT
+) -> Cost:
     """Runs a command and watches its family. Memory is proportional (shared pages count once).
 
-    watch: is told the family's memory in MiB at every look.
+    watch: is told the family's memory in MiB at every look. root: the tree whose code is run.
     """
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_ADDRESS": "local"}
+    environment["PYTHONPATH"] = str(root)
     environment["RAY_worker_niceness"] = "0"  # Ray's workers yield to all other work by default
     start, peak = time.monotonic(), 0.0
     cpu: dict[tuple[int, float], float] = {}
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
+        process = subprocess.Popen(command, cwd=root, env=environment, stdout=said, stderr=said)
         try:
             while process.poll() is None:
                 memory_mib = _look(process.pid, cpu)

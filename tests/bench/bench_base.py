@@ -1,0 +1,215 @@
+"""Compare this tree with a commit before it and with peers, on this machine in one run.
+
+The commit is checked out into a worktree of its own, and its code is run like this tree's, in turn,
+so that what else the machine does meets both. Ratios are geometric means over the rounds, with the
+interval in which the mean lies with 95 % (Student's t over the logarithms). CPU time of all
+processes counts, not the clock. The stages are also run on all cores at once: a core's neighbours
+make the same work dearer, and a whole run always has some.
+
+    python -m tests.bench.bench_base [--base COMMIT] [--rounds N] [--images N] [--json FILE]
+
+Without --base it is the commit that last changed docs/PERFORMANCE.md. NODE_MODULES names the
+folder of smartcrop.js (see `peers`).
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from tests.bench.family import ROOT, measure
+from tests.bench.peers import PEERS
+from tests.bench.uploads import write_uploads
+
+Row = dict[str, Any]
+Look = tuple[dict[str, float], dict[str, list[float]]]  # figures, and boxes where there are some
+FIGURES = "docs/PERFORMANCE.md"
+# Of Student's t with 1, 2, … degrees of freedom, both sides, 95 %.
+T95 = (12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+STAGES = ("read and decode", "detect and score", "cut, encode, commit", "sum of the stages")
+WHOLE = "whole pipeline"
+
+
+def git(*words: str) -> str:
+    done = subprocess.run(("git", *words), cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@contextmanager
+def worktree(commit: str) -> Iterator[Path]:
+    """The tree of a commit in a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="base") as folder:
+        tree = Path(folder) / "tree"
+        git("worktree", "add", "--quiet", "--detach", str(tree), commit)
+        try:
+            yield tree
+        finally:
+            git("worktree", "remove", "--force", str(tree))
+
+
+def stage_processes(tree: Path, photos: Path, output: Path, count: int = 1) -> list[Row]:
+    """What `stage_costs` says for a tree, run in `count` processes at once."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OPENBLAS_NUM_THREADS": "1"}
+    program = str(Path(__file__).with_name("stage_costs.py"))
+    # -P: the modules beside the program are this tree's, and must not be found
+    command = [sys.executable, "-P", "-W", "ignore", program, str(photos)]
+    running = [
+        subprocess.Popen(
+            [*command, f"{output}-{number}"],
+            cwd=tree, env=environment, stdout=subprocess.PIPE, text=True,
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    said = [process.communicate()[0] for process in running]
+    if any(process.returncode for process in running):
+        raise SystemExit(f"{tree}: stage_costs failed")
+    return [json.loads(text.splitlines()[-1]) for text in said]
+
+
+def whole_run(tree: Path, photos: Path, output: Path) -> tuple[float, float, float]:
+    """CPU seconds, seconds and peak MiB of the job over a folder of photos."""
+    where = ["--input", str(photos), "--output", str(output)]
+    sizes = ["--task-images", "8", "--weights", "untrained"]  # so that few photos fill all workers
+    cost = measure([sys.executable, "jobs/crop_bucket.py", *where, *sizes], root=tree)
+    return cost.cpu_s, cost.wall_s, cost.peak_mib
+
+
+def ratio(now: Sequence[float], before: Sequence[float]) -> Row:
+    """The ratio of two series of pairs and its interval."""
+    logs = [math.log(a / b) for a, b in zip(now, before, strict=True)]
+    middle, spread = mean(logs), 0.0
+    if len(logs) > 1:
+        spread = T95[min(len(logs) - 1, len(T95)) - 1] * stdev(logs) / math.sqrt(len(logs))
+    return {
+        "ratio": round(math.exp(middle), 3),
+        "from": round(math.exp(middle - spread), 3),
+        "to": round(math.exp(middle + spread), 3),
+    }
+
+
+def overlap(boxes: dict[str, list[float]], others: dict[str, list[float]]) -> Row:
+    """How alike the crops of two trees are."""
+    ious = [_iou(box, others[key]) for key, box in boxes.items() if key in others]
+    return {
+        "crops of both": len(ious),
+        "the same": sum(iou > 1 - 1e-6 for iou in ious),
+        "mean IoU": round(mean(ious), 4),
+    }
+
+
+def _iou(first: Sequence[float], second: Sequence[float]) -> float:
+    wide = min(first[2], second[2]) - max(first[0], second[0])
+    high = min(first[3], second[3]) - max(first[1], second[1])
+    both = max(0.0, wide) * max(0.0, high)
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return both / (sum(areas) - both)
+
+
+def compare(work: Path, base: Path, rounds: int, images: int) -> tuple[list[Row], Row]:
+    """Rows by stage and for whole runs, and how alike the crops are."""
+    few, many = work / "few", work / "many"
+    write_uploads(many, images)
+    few.mkdir()
+    for photo in sorted(many.iterdir())[: images // 4]:
+        os.link(photo, few / photo.name)
+    trees = {"now": ROOT, "before": base}
+    figures: dict[str, dict[str, list[float]]] = {name: {} for name in trees}
+    boxes: dict[str, dict[str, list[float]]] = {}
+    for turn in range(rounds):
+        order = sorted(trees, reverse=bool(turn % 2))
+        for look in (stages_alone, stages_at_once, whole_runs):
+            for name in order:
+                found, chosen = look(trees[name], few, many, work / f"{name}-{turn}")
+                boxes |= {name: chosen} if chosen else {}
+                for what, figure in found.items():
+                    figures[name].setdefault(what, []).append(figure)
+        print(f"round {turn + 1} of {rounds}", flush=True)
+    rows = [
+        {
+            "what": what,
+            **{tree: mean(figures[tree][what]) for tree in trees},
+            **ratio(figures["now"][what], figures["before"][what]),
+        }
+        for what in figures["now"]
+    ]
+    return rows, overlap(boxes["now"], boxes["before"])
+
+
+def stages_alone(tree: Path, few: Path, _: Path, output: Path) -> Look:
+    """Each stage by itself, in one process."""
+    (said,) = stage_processes(tree, few, output)
+    return {stage: 1000 * said["costs"][stage] for stage in STAGES}, said["boxes"]
+
+
+def stages_at_once(tree: Path, few: Path, _: Path, output: Path) -> Look:
+    """The stages in as many processes as there are cores."""
+    cores = os.cpu_count() or 1
+    said = stage_processes(tree, few, output.with_suffix(".all"), cores)
+    cost = mean(each["costs"][STAGES[-1]] for each in said)
+    return {f"the same on {cores} cores at once": 1000 * cost}, {}
+
+
+def whole_runs(tree: Path, few: Path, many: Path, output: Path) -> Look:
+    """The job over few photos and over many: what differs is per photo, the rest is its start."""
+    counts = [sum(1 for _ in folder.iterdir()) for folder in (few, many)]
+    small = whole_run(tree, few, output.with_suffix(".few"))
+    large = whole_run(tree, many, output.with_suffix(".many"))
+    a_photo = [(b - a) / (counts[1] - counts[0]) for a, b in zip(small, large, strict=True)]
+    return {
+        WHOLE: 1000 * a_photo[0],
+        "start of a job, CPU s": small[0] - counts[0] * a_photo[0],
+        "start of a job, s": small[1] - counts[0] * a_photo[1],
+        "peak memory, MiB": large[2],
+    }, {}
+
+
+def peer_rows(photos: Sequence[Path], ours: float) -> list[Row]:
+    """CPU ms a photo of the peers that are there, and how many times ours that is."""
+    costs = {name: peer(photos) for name, peer in PEERS.items()}
+    return [
+        {"what": name, "CPU ms a photo": 1000 * cost, "times ours": 1000 * cost / ours}
+        for name, cost in costs.items()
+        if cost is not None
+    ]
+
+
+def show(rows: Sequence[Row]) -> None:
+    for row in rows:
+        cells = [f"{v:10.3f}" if isinstance(v, float) else f"{v!s:>10}" for v in row.values()]
+        print(f"{cells[0]:45}", *cells[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", help="a commit; default: the last that changed the figures")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=128, help="a quarter is the small run")
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    base = chosen.base or git("log", "-1", "--format=%H", "--", FIGURES)
+    with tempfile.TemporaryDirectory(prefix="bench") as folder, worktree(base) as tree:
+        work = Path(folder)
+        rows, alike = compare(work, tree, chosen.rounds, chosen.images)
+        print(f"\nCPU ms a photo where no unit is named, this tree and {base[:9]}:")
+        print(f"{'':45} {'now':>10} {'before':>10} {'ratio':>10} {'from':>10} {'to':>10}")
+        show(rows)
+        print(", ".join(f"{name}: {value}" for name, value in alike.items()))
+        ours = next(row["now"] for row in rows if row["what"] == WHOLE)
+        peers = peer_rows(sorted((work / "few").iterdir()), ours)
+        print(f"\n{'peers, one process':45} {'CPU ms':>10} {'times ours':>10}")
+        show(peers)
+    if chosen.json:
+        found = {"base": base, "rows": rows, "crops": alike, "peers": peers}
+        chosen.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Peers in one process: what others make six thumbnails of a photo with. Rows of CPU time a photo.
+
+Each is left out where its package is not there: pyvips, OpenCV, and for smartcrop.js Node with the
+packages `smartcrop` and `sharp` in the folder that NODE_MODULES names (`npm install` there).
+"""
+
+import io
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pipeline.shapes import parse_shapes
+
+THUMBNAIL = 512
+SHAPES = parse_shapes("1:1,4:3,16:9,9:16,3:4,circle")
+Peer = Callable[[Sequence[Path]], float | None]
+
+
+def cpu_s() -> float:
+    """CPU seconds of this process and of its children that ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def sizes() -> list[tuple[int, int]]:
+    """Width and height of the six thumbnails."""
+    ratios = [shape.ratio or 1.0 for shape in SHAPES]
+    widths = [round(min(THUMBNAIL, THUMBNAIL * ratio)) for ratio in ratios]
+    return [(wide, round(wide / ratio)) for wide, ratio in zip(widths, ratios, strict=True)]
+
+
+def libvips(photos: Sequence[Path]) -> float | None:
+    """CPU seconds a photo of libvips `smartcrop` (attention), no network."""
+    try:
+        import pyvips
+    except ImportError:
+        return None
+    pyvips.cache_set_max(0)
+
+    def crop(path: Path) -> None:
+        for width, height in sizes():
+            picture = pyvips.Image.thumbnail(str(path), width, height=height, crop="attention")
+            picture.webpsave_buffer(Q=80, effort=2)
+
+    return _each(crop, photos)
+
+
+def corners(photos: Sequence[Path]) -> float | None:
+    """CPU seconds a photo of a crop around the mean of the strongest corners.
+
+    The way of thumbor's feature detection: 20 corners on the grey picture, their mean is the centre
+    of every crop.
+    """
+    try:
+        import cv2
+    except ImportError:
+        return None
+    cv2.setNumThreads(1)
+
+    def crop(path: Path) -> None:
+        image = Image.open(path)
+        image.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
+        image = image.convert("RGB")
+        found = cv2.goodFeaturesToTrack(np.asarray(image.convert("L")), 20, 0.04, 1.0)
+        middle = (image.width / 2, image.height / 2) if found is None else found.mean(axis=(0, 1))
+        for width, height in sizes():
+            scale = min(image.width / width, image.height / height)
+            wide, high = width * scale, height * scale
+            left = min(max(0.0, float(middle[0]) - wide / 2), image.width - wide)
+            top = min(max(0.0, float(middle[1]) - high / 2), image.height - high)
+            box = (left, top, left + wide, top + high)
+            picture = image.resize((width, height), Image.Resampling.BICUBIC, box)
+            picture.save(io.BytesIO(), "webp", quality=80, method=2)
+
+    return _each(crop, photos)
+
+
+def smartcrop_js(photos: Sequence[Path]) -> float | None:
+    """CPU seconds a photo of smartcrop.js, with the start of Node spread over the photos."""
+    modules = Path(os.environ.get("NODE_MODULES", "."))
+    there = all((modules / "node_modules" / name).is_dir() for name in ("smartcrop", "sharp"))
+    node = shutil.which("node")
+    if node is None or not there:
+        return None
+    script = Path(__file__).with_name("smartcrop_peer.mjs")
+    environment = {**os.environ, "NODE_MODULES": str(modules.resolve())}
+    start = cpu_s()
+    subprocess.run([node, str(script), *map(str, photos)], check=True, env=environment)
+    return (cpu_s() - start) / len(photos)
+
+
+def _each(crop: Callable[[Path], Any], photos: Sequence[Path]) -> float:
+    crop(photos[0])
+    start = cpu_s()
+    for path in photos:
+        crop(path)
+    return (cpu_s() - start) / len(photos)
+
+
+PEERS: dict[str, Peer] = {
+    "libvips smartcrop, no network": libvips,
+    "corners by OpenCV, as thumbor, no network": corners,
+    "smartcrop.js with sharp, no network": smartcrop_js,
+}
