@@ -61,6 +61,7 @@ IMAGES = pa.schema(
         pa.field("etag", pa.string()),
         pa.field("bytes", pa.int64()),
         pa.field("content_sha256", pa.string()),  # of the object as read
+        pa.field("same_as", pa.string()),  # image_id of the photo whose result this is; null: own
         pa.field("format", pa.string()),  # jpeg, png, webp, gif, avif, heic
         pa.field("width_px", pa.int32()),  # after orientation
         pa.field("height_px", pa.int32()),
@@ -69,6 +70,8 @@ IMAGES = pa.schema(
         pa.field("kind", pa.string()),  # photo, text-heavy, screenshot, animated, long
         pa.field("frames", pa.int32()),  # in the file; 1: a still picture
         pa.field("complete", pa.float32()),  # share of the rows that could be decoded, 0..1
+        pa.field("thumbhash", pa.string()),  # ThumbHash of the whole photo, base64
+        pa.field("phash", pa.int64()),  # its 64 bits; photos that look alike differ in few
         pa.field(
             "content", BOX_OR_NULL
         ),  # the part there, inside uniform borders; null: the whole photo

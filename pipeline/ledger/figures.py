@@ -45,6 +45,7 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     verdicts:   crops by shape and verdict, keyed `16:9|review`; empty in old runs
     reasons:    crops whose verdict has a reason, keyed `review|head_cut`
     kinds:      photos by kind; empty in old runs
+    shared:     photos that are the same bytes as another, whose result they have
     overridden: photos that a person's decision applies to
     bytes:      of photos read
     crop_bytes: of encoded crops
@@ -61,6 +62,7 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
     verdicts: Mapping[str, int] = {}
     reasons: Mapping[str, int] = {}
     kinds: Mapping[str, int] = {}
+    shared: int = 0
     overridden: int = 0
     bytes: int = 0
     crop_bytes: int = 0
@@ -77,6 +79,7 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
             verdicts=_sum(self.verdicts, other.verdicts),
             reasons=_sum(self.reasons, other.reasons),
             kinds=_sum(self.kinds, other.kinds),
+            shared=self.shared + other.shared,
             overridden=self.overridden + other.overridden,
             bytes=self.bytes + other.bytes,
             crop_bytes=self.crop_bytes + other.crop_bytes,

@@ -169,6 +169,8 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
     if kinds := summary.get("kinds"):
         lines.append("kinds")
         lines += [f"  {n:>9,}  {kind}" for kind, n in sorted(kinds.items(), key=lambda i: -i[1])]
+    if summary.get("shared"):
+        lines.append(f"same bytes as another photo, result shared: {summary['shared']:,} photos")
     if summary.get("overridden"):
         lines.append(f"by override {summary['overridden']:,} photos")
     lines.append(f"crops    {summary['crops']:,}")

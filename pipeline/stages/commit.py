@@ -14,6 +14,7 @@ from pipeline.stages.encode import encoded_crops
 from pipeline.stages.guard import one_by_one
 from pipeline.stages.meter import COMMIT, Meter
 from pipeline.stages.preview import preview_of
+from pipeline.stages.same_bytes import crop_for, preview_for, take_over
 from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, TaskSummary
 from pipeline.stages.wire import Block, pack_summary, task_tables, unpack
 from pipeline.stages.worker import Job, decoder_for, ledger_of, output_store
@@ -26,8 +27,8 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
     task = unpack(block)
     settings = job.settings
     store, areas = output_store(job), settings.cropping.areas
-    encoded: list[EncodedCrop] = []
-    previews: list[Preview] = []
+    encoded: dict[str, list[EncodedCrop]] = {}  # by image_id, as the next
+    previews: dict[str, Preview] = {}
 
     def cut_and_encode(row: PhotoRow) -> None:
         made = row.encoded
@@ -36,16 +37,32 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
             made = encoded_crops(row, settings.thumbnails, areas, frames)
         if settings.thumbnails.crop_files:
             made = [write_crop_file(store, job, row, crop) for crop in made]
-        encoded.extend(made)
+        encoded[row.image_id] = made
         if settings.running.preview:
-            previews.append(row.preview or preview_of(row, settings.running.preview))
+            previews[row.image_id] = row.preview or preview_of(row, settings.running.preview)
+
+    def give(row: PhotoRow) -> None:
+        """Give a photo the crops and the preview of the one that it is the same bytes as."""
+        made = [crop_for(row, crop) for crop in encoded[str(row.same_as)]]
+        if settings.thumbnails.crop_files:
+            made = [write_crop_file(store, job, row, crop) for crop in made]
+        encoded[row.image_id] = made
+        if row.same_as in previews:
+            previews[row.image_id] = preview_for(row, previews[row.same_as])
 
     for row in one_by_one(task, "encode", job.run_id, settings.running.image_timeout_s):
         with meter.on("encode"):
             attempt(row, "encode", cut_and_encode)
+    done = {row.image_id: row for row in task.rows}
+    for row in (row for row in task.rows if row.awaits):
+        take_over(row, done[str(row.same_as)])
+        with meter.on("encode"):
+            attempt(row, "encode", give)
+    crops = [crop for row in task.rows for crop in encoded.get(row.image_id, ())]
+    shown = [previews[row.image_id] for row in task.rows if row.image_id in previews]
     with meter.on(COMMIT):
-        tables = task_tables(task, encoded, settings.cropping.candidates, previews)
-        figures = figures_of(task, encoded) + Figures(requests=requests_so_far() - before)
+        tables = task_tables(task, crops, settings.cropping.candidates, shown)
+        figures = figures_of(task, crops) + Figures(requests=requests_so_far() - before)
         own = partial(_own_costs, meter)
         record = ledger_of(job).commit_task(task.number, tables, figures, own)
     return pack_summary(TaskSummary(task.number, record.metrics, meter.spans_of(task, "commit")))
@@ -98,6 +115,7 @@ def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
             f"{crop.chosen.verdict}|{crop.chosen.reason}" for crop in crops if crop.chosen.reason
         ),
         kinds=Counter(row.kind for row in rows if row.kind),
+        shared=sum(row.same_as is not None for row in rows),
         overridden=sum(bool(row.override and row.override.name) for row in rows),
         confidence=confidence_counts(crop.chosen.confidence for crop in crops),
         confidence_sum=round(sum(crop.chosen.confidence or 0.0 for crop in crops), 4),

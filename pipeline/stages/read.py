@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.inputs.listing import read_image
 from pipeline.photo.animation import Animation
 from pipeline.photo.decode import Photo
+from pipeline.photo.hashes import hashes_of
 from pipeline.schema import ANIMATED_SKIPPED
 from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt
@@ -19,6 +20,7 @@ from pipeline.stages.encode import encoded_crops
 from pipeline.stages.meter import RECALL, Meter
 from pipeline.stages.preview import preview_of
 from pipeline.stages.recall import StoredDecisions
+from pipeline.stages.same_bytes import SameBytes
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
@@ -31,6 +33,7 @@ READ_AHEAD = 2  # photos that wait to be decoded, for each thread that reads
 def read_decode(block: Block, job: Job) -> Block:
     """Read and decode the photos of one task. Reads run ahead of decoding.
 
+    A photo whose bytes the task has read before is not decoded: it will have the other's result.
     block: one row, `task`, the task's number. Where the job takes the decisions of an earlier run,
     they are in the rows afterwards, and the crops encoded.
     """
@@ -46,6 +49,7 @@ def read_decode(block: Block, job: Job) -> Block:
     decoder = decoder_for(settings.decoding.limits, side, settings.thumbnails.colour)
     decoder.start()
     waits_s: list[float] = []  # of each photo that was read
+    same = SameBytes()
     waiting: dict[str, bytes] = {}  # image_id -> what was read and is not decoded yet
 
     def read(row: PhotoRow) -> None:
@@ -59,6 +63,8 @@ def read_decode(block: Block, job: Job) -> Block:
         digest = hashlib.sha256(data).hexdigest()
         if scheme_of(row.uri) != "file":  # a list may name any file: its hash would tell of it
             row.content_sha256 = digest
+        if stored is None and same.awaits_other(row, digest):
+            return
         take_in(row, data, decoder.decode(data), settings.decoding)
         row.content_sha256 = digest
         if stored is not None and not row.has_ended:
@@ -117,6 +123,7 @@ def take_in(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings
     row.format, row.orientation = photo.format, photo.orientation
     row.kind, row.frames, row.photo = photo.kind, photo.frames, photo
     row.complete = photo.complete
+    row.thumbhash, row.phash = hashes_of(photo)
     if photo.frames > 1 and settings.animated == "all":
         row.moving = np.frombuffer(data, np.uint8)
     if photo.frames > 1 and settings.animated == "skip":

@@ -49,8 +49,9 @@ class PhotoRow:
     pass_through: columns of the list that are not the product's own.
     failure: None as long as all is well.
     left_out: the status of a photo that gets no crops because a setting says so; else None.
-    content_sha256, format, width_px, height_px, orientation, kind, frames, complete: as in
-        `schema.IMAGES`.
+    content_sha256, same_as, format, width_px, height_px, orientation, kind, frames, complete,
+        thumbhash, phash: as in `schema.IMAGES`.
+    awaits: whether the result of the photo `same_as` is still to be taken over.
     content_px: the part of the photo inside its borders, xyxy; None for the whole photo.
     photo: the decoded photo, as long as a stage still needs its pixels.
     moving: the file's bytes, uint8, of a moving picture whose every frame is wanted; else None.
@@ -72,6 +73,8 @@ class PhotoRow:
     failure: Failure | None = None
     left_out: str | None = None
     content_sha256: str | None = None
+    same_as: str | None = None
+    awaits: bool = False
     format: str | None = None
     width_px: int | None = None
     height_px: int | None = None
@@ -79,6 +82,8 @@ class PhotoRow:
     kind: str | None = None
     frames: int | None = None
     complete: float | None = None
+    thumbhash: str | None = None
+    phash: int | None = None
     content_px: tuple[float, float, float, float] | None = None
     photo: Photo | None = None
     moving: NDArray[np.uint8] | None = None
@@ -99,8 +104,8 @@ class PhotoRow:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no stage has work on it any more: it failed, or is left out."""
-        return self.failure is not None or self.left_out is not None
+        """Whether no stage has work on it: it failed, is left out, or awaits another's result."""
+        return self.failure is not None or self.left_out is not None or self.awaits
 
     def leave_out(self, status: str) -> None:
         """End the photo without crops and without failure. status: one of `schema.LEFT_OUT`."""

@@ -28,8 +28,8 @@ LEAST_BUFFER = 4096  # bytes; smaller arrays stay inside the pickle
 EDGES = ("x0", "y0", "x1", "y1")
 # Columns of `images` that a row has under the same names.
 OF_ROW = (
-    "image_id", "uri", "etag", "bytes", "content_sha256", "format", "width_px", "height_px",
-    "orientation", "kind", "frames", "complete", "status",
+    "image_id", "uri", "etag", "bytes", "content_sha256", "same_as", "format", "width_px",
+    "height_px", "orientation", "kind", "frames", "complete", "thumbhash", "phash", "status",
 )  # fmt: skip
 
 

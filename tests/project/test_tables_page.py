@@ -67,11 +67,19 @@ def test_datasets_shows_crops_as_pictures(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_sql_example_runs(tmp_path: Path) -> None:
-    sql = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)[0]
+    sql = next(one for one in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL) if "files-" in one)
     set_files, select = _local(sql, tmp_path).split(";\n")[:2]
     connection = duckdb.connect()
     connection.execute(set_files)
     assert connection.execute(select).fetchall() == [("1:1", 7)]
+
+
+def test_sql_finds_photos_that_look_alike() -> None:
+    sql = next(one for one in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL) if "phash" in one)
+    images = pa.table({"uri": ["a", "b", "c"], "phash": pa.array([-1, -8, 0], pa.int64())})
+    with duckdb.connect() as connection:
+        connection.register("images", images)
+        assert connection.execute(sql).fetchall() == [("a", "b")]  # -8 ends in three noughts
 
 
 def _local(text: str, folder: Path) -> str:

@@ -1,0 +1,146 @@
+"""Sum a photo up in a few bytes: a placeholder to show before it loads, and a hash of its looks.
+
+Both are made of the same small picture, so that a photo costs a fraction of a millisecond.
+"""
+
+import base64
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.photo.decoded import Photo
+from pipeline.photo.thumbnail import resample
+
+SMALL_SIDE = 100  # pixels; the most that ThumbHash takes
+HASH_SIDE = 32  # pixels that the perceptual hash transforms
+HASH_BITS_SIDE = 8  # frequencies a side, so 64 bits
+
+# ThumbHash: terms of brightness along the long side, of the two colours, and of opacity.
+L_TERMS, L_TERMS_BESIDE_ALPHA, LEAST_L_TERMS = 7, 5, 3
+COLOUR_TERMS = 3
+ALPHA_TERMS = 5
+
+Floats = NDArray[np.float64]
+
+
+def hashes_of(photo: Photo) -> tuple[str, int]:
+    """The ThumbHash of a photo as base64 text, and its perceptual hash as a signed 64-bit number.
+
+    Both show all of the photo, borders included.
+    """
+    small, alpha = small_picture(photo)
+    placeholder = base64.b64encode(thumbhash(small, alpha)).decode()
+    return placeholder, perceptual_hash(small)
+
+
+def small_picture(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The photo in at most SMALL_SIDE pixels: uint8 [h, w, 3] on white, and its opacity [h, w]."""
+    height, width = photo.pixels.shape[:2]
+    scale = min(1.0, SMALL_SIDE / max(height, width))
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    if size_wh == (width, height):
+        return photo.pixels, photo.alpha
+    small = resample(photo.pixels, size_wh)
+    if photo.alpha is None:
+        return small, None
+    alpha = Image.fromarray(photo.alpha).resize(size_wh, Image.Resampling.BICUBIC)
+    return small, np.array(alpha)
+
+
+def perceptual_hash(pixels: NDArray[np.uint8]) -> int:
+    """The pHash of a picture, uint8 [h, w, 3]: a signed 64-bit number.
+
+    Brightness (ITU-R BT.601) in 32 × 32 pixels is transformed by a DCT-II; of the 8 × 8 lowest
+    frequencies, row by row, a bit says whether it exceeds their median, the first bit being the
+    highest of the number. Pictures that look alike differ in few bits, whatever their size, format
+    or quality. It is the definition by which the package ImageHash makes its `phash`; resampling
+    differs, so that a few bits may.
+    """
+    height, width = pixels.shape[:2]
+    if (width, height) != (HASH_SIDE, HASH_SIDE):
+        pixels = resample(pixels, (HASH_SIDE, HASH_SIDE))
+    luma = np.rint(pixels @ np.array([0.299, 0.587, 0.114]))  # [32, 32]
+    waves = _waves(HASH_SIDE, HASH_BITS_SIDE)
+    low = waves @ luma @ waves.T  # [8, 8]
+    bits = low.ravel() > np.median(low)
+    return int(np.packbits(bits).view(">i8")[0])
+
+
+def thumbhash(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> bytes:
+    """The ThumbHash of a picture of at most 100 × 100 pixels: 5 bytes and half a byte a term.
+
+    The format of ThumbHash by Evan Wallace (2023). The average colour and a few cosine terms of
+    brightness, of yellow against blue, of red against green, and of opacity where there is some.
+    pixels: uint8 [h, w, 3], blended with white where not opaque. alpha: opacity [h, w].
+    """
+    height, width = pixels.shape[:2]
+    opacity = None if alpha is None or alpha.min() == 255 else alpha / 255  # [h, w]
+    has_alpha = opacity is not None
+    red, green, blue = _planes(pixels, opacity)
+    most = L_TERMS_BESIDE_ALPHA if has_alpha else L_TERMS
+    terms_x, terms_y = (max(1, _round(most * s / max(height, width))) for s in (width, height))
+    channels = [
+        _channel((red + green + blue) / 3, max(3, terms_x), max(3, terms_y)),
+        _channel((red + green) / 2 - blue, COLOUR_TERMS, COLOUR_TERMS),
+        _channel(red - green, COLOUR_TERMS, COLOUR_TERMS),
+    ]
+    (light, _, light_scale), (yellow, _, yellow_scale), (reddish, _, red_scale) = channels
+    is_wide = width > height
+    head = _round(63 * light) | _round(31.5 + 31.5 * yellow) << 6
+    head |= _round(31.5 + 31.5 * reddish) << 12 | _round(31 * light_scale) << 18 | has_alpha << 23
+    sizes = (terms_y if is_wide else terms_x) | _round(63 * yellow_scale) << 3
+    sizes |= _round(63 * red_scale) << 9 | is_wide << 15
+    data = head.to_bytes(3, "little") + sizes.to_bytes(2, "little")
+    if opacity is not None:
+        channels.append(_channel(opacity, ALPHA_TERMS, ALPHA_TERMS))
+        data += bytes([_round(15 * channels[3][0]) | _round(15 * channels[3][2]) << 4])
+    nibbles = [_round(15 * term) for _, terms, _ in channels for term in terms]
+    nibbles += [0] * (len(nibbles) % 2)
+    return data + bytes(a | b << 4 for a, b in zip(nibbles[::2], nibbles[1::2], strict=True))
+
+
+def _planes(pixels: NDArray[np.uint8], opacity: Floats | None) -> Floats:
+    """Red, green and blue from 0 to 1, [3, h, w], on their average where not opaque."""
+    planes: Floats = np.moveaxis(pixels, 2, 0) / 255
+    if opacity is None:
+        return planes
+    planes = planes - (1 - opacity)  # on white p = a c + (1 - a), and a c is what is averaged
+    covered = float(opacity.sum())
+    average = planes.sum((1, 2)) / covered if covered > 0 else np.zeros(3)
+    on_average: Floats = planes + average[:, None, None] * (1 - opacity)
+    return on_average
+
+
+def _channel(plane: Floats, terms_x: int, terms_y: int) -> tuple[float, list[float], float]:
+    """A plane [h, w] as its mean, its other cosine terms from 0 to 1, and their largest size.
+
+    Of terms_x × terms_y terms the triangle of the low frequencies is kept, row by row.
+    """
+    height, width = plane.shape
+    found = _waves(height, terms_y) @ plane @ _waves(width, terms_x).T / plane.size
+    mean, *others = found[_triangle(terms_x, terms_y)].tolist()
+    scale = max(map(abs, others), default=0.0)
+    return mean, [0.5 + 0.5 / scale * term if scale else 0.0 for term in others], scale
+
+
+@lru_cache(maxsize=128)
+def _triangle(terms_x: int, terms_y: int) -> NDArray[np.bool_]:
+    """Which of terms_y × terms_x terms are kept: those of low frequency in both directions."""
+    y, x = np.mgrid[0:terms_y, 0:terms_x]
+    kept: NDArray[np.bool_] = x * terms_y < terms_x * (terms_y - y)
+    return kept
+
+
+@lru_cache(maxsize=512)
+def _waves(count: int, terms: int) -> Floats:
+    """The first cosines of the DCT-II at `count` points: float64 [terms, count]."""
+    places = (np.arange(count) + 0.5) * np.pi / count
+    waves: Floats = np.cos(np.arange(terms)[:, None] * places)
+    return waves
+
+
+def _round(value: float) -> int:
+    """Round halves up, as the format's first implementation does."""
+    return int(np.floor(value + 0.5))
