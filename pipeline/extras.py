@@ -19,6 +19,7 @@ EXTRA_OF = {
     "pandas": "eval",
     "prometheus_client": "cluster",
     "psutil": "demo",
+    "pyiceberg": "iceberg",
     "pyvips": "eval",
     "ray": "cluster",
     "s3fs": "s3",

@@ -139,31 +139,33 @@ def _without_view(field: pa.Field) -> pa.Field:
     return field
 
 
-def _by_shape(table: str) -> bool:
+def by_shape(table: str) -> bool:
+    """Whether a table has rows for each shape, rather than for each photo."""
     return "ratio" in TABLES[table].names
 
 
-def _same_channel(own: Cover | None, cover: Cover) -> bool:
+def same_channel(own: Cover | None, cover: Cover) -> bool:
+    """Whether two runs take each other's place whatever their shapes."""
     return own is not None and channel_of(own.manifest) == channel_of(cover.manifest)
 
 
 def _touches(table: str, own: Cover | None, cover: Cover) -> bool:
     """Whether a run can take the place of rows of another's file at all."""
-    if own is None or not _by_shape(table) or _same_channel(own, cover):
+    if own is None or not by_shape(table) or same_channel(own, cover):
         return True
     return bool(own.shapes & cover.shapes)
 
 
 def _is_whole(table: str, own: Cover | None, cover: Cover) -> bool:
     """Whether all rows of a photo are replaced."""
-    if own is None or not _by_shape(table) or _same_channel(own, cover):
+    if own is None or not by_shape(table) or same_channel(own, cover):
         return True
     return own.shapes <= cover.shapes
 
 
 def _replaced(rows: pa.Table, table: str, own: Cover | None, cover: Cover) -> pa.ChunkedArray:
     hit = pc.is_in(rows["image_id"], pa.array(sorted(cover.photos), pa.string()))
-    if _by_shape(table) and not _same_channel(own, cover):
+    if by_shape(table) and not same_channel(own, cover):
         shapes = pa.array(sorted(cover.shapes), pa.string())
         hit = pc.and_(hit, pc.is_in(rows["ratio"], shapes))
     return hit

@@ -37,6 +37,7 @@ from pipeline.ledger.erasing import (
     shared_crop_files,
 )
 from pipeline.ledger.forgetting import Forgotten, read_forgotten
+from pipeline.ledger.iceberg import forget_in_iceberg
 from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import standing
@@ -124,10 +125,12 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
     """Remove what `find_garbage` found, abandoning its open runs first; return the bytes freed.
 
     A run that was committed in the meantime is left as it is. Raises LedgerError where forgotten
-    photos are in Delta tables and `deltalake` is missing.
+    photos are in Delta or Iceberg tables and the package for these is missing.
     """
     erasures = [one.erase for one in garbage if one.erase is not None]
-    forget_in_delta(store, {image_id for one in erasures for image_id in one.ids})
+    forgotten = {image_id for one in erasures for image_id in one.ids}
+    forget_in_delta(store, forgotten)
+    forget_in_iceberg(store, forgotten)
     lost = {g.run_id for g in garbage if g.why == "abandoned run"}
     spared = {run_id for run_id in lost if not _abandon(store, run_id)}
     freed = 0

@@ -14,6 +14,8 @@ _data/<table>/run=<run_id>/<task>-<attempt>.parquet   written before it is named
 crops/<run_id>/<name>                crops under names of a template; see `crop_files`
 public/<channel>/<name>              the same of what is live, as `published/<channel>.parquet` says
 
+_iceberg/<table>/                    Iceberg tables of published runs; see `iceberg_catalog`
+
 channels/<name>/<n>.json             which runs are live, version n; see `channels`
 forgotten/<n>.json                   which photos are not to be shown, version n; see `forgetting`
 

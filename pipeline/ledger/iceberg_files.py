@@ -1,0 +1,105 @@
+"""Tell which files an Iceberg table of several runs consists of, so that each photo is in it once.
+
+Of runs in the order in which they count, a photo's rows come from the first that has it, as in
+`open_run`: the whole of `images` and `previews`, and of the tables by shape all rows within one
+channel, in another channel those of its own shapes. Forgotten photos have no rows. The files follow
+from the runs alone: a file with a part of its rows left is a copy whose name is made of what it
+holds.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.ledger.delta_rows import Cover, by_shape, same_channel
+from pipeline.ledger.erasing import replaced_files
+from pipeline.ledger.layout import data_task
+from pipeline.ledger.manifest import data_files
+from pipeline.ledger.tables import ROW_GROUP_ROWS, parquet_bytes, read_table
+from pipeline.storage.store import Store
+
+Ids = frozenset[str]
+
+
+@dataclass(frozen=True)
+class WantedFile:
+    """A file of a table.
+
+    key:    where it is, or will be
+    source: the data file whose rows are left in part; None where `key` is that of a run
+    gone:   ids of photos whose rows are left out
+    shapes: (ids, shapes): rows of these photos and shapes are left out
+    """
+
+    key: str
+    source: str | None = None
+    gone: Ids = frozenset()
+    shapes: tuple[tuple[Ids, Ids], ...] = ()
+
+    def rows(self, store: Store) -> pa.Table:
+        """The rows of a file that is left in part."""
+        rows = read_table(store, str(self.source))
+        rows = rows.filter(pc.invert(_is_of(rows, "image_id", self.gone)))
+        for ids, shapes in self.shapes:
+            hit = pc.and_(_is_of(rows, "image_id", ids), _is_of(rows, "ratio", shapes))
+            rows = rows.filter(pc.invert(hit))
+        return rows
+
+
+def wanted_files(
+    store: Store, name: str, covers: Sequence[Cover], hidden: Ids, copies: str
+) -> Iterator[WantedFile]:
+    """The files of a table. covers: its runs, the one that counts most first.
+
+    hidden: ids of forgotten photos. copies: what keys of files that are left in part start with.
+    """
+    for place, cover in enumerate(covers):
+        replaced = replaced_files(store, cover.manifest.run_id)
+        for file in data_files(store, cover.manifest, name):
+            key, erased = file.key, set[str]()
+            while key in replaced:
+                erased |= {*replaced[key].removed}
+                key = replaced[key].key
+            task = data_task(file.key)
+            mine = cover.tasks.get(-1 if task is None else task, frozenset()) - erased
+            gone, shapes = _left_out(name, cover, mine, covers[:place])
+            gone |= mine & hidden
+            if not gone and not shapes:
+                yield WantedFile(key)
+            elif not mine <= gone:
+                text = json.dumps([key, sorted(gone), [list(map(sorted, one)) for one in shapes]])
+                digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+                copy = f"{copies}from={cover.manifest.run_id}/{task:08d}-{digest}.parquet"
+                yield WantedFile(copy, key, gone, shapes)
+
+
+def write_copy(store: Store, file: WantedFile) -> bool:
+    """Write a file that is left in part; return False where it has no rows, and is not written."""
+    rows = file.rows(store)
+    if rows.num_rows:
+        store.write(file.key, parquet_bytes(rows, ROW_GROUP_ROWS))
+    return bool(rows.num_rows)
+
+
+def _left_out(
+    name: str, own: Cover, mine: Ids, above: Sequence[Cover]
+) -> tuple[Ids, tuple[tuple[Ids, Ids], ...]]:
+    """Photos of a task that other runs have wholly, and those of which they have some shapes."""
+    whole: set[str] = set()
+    parts: list[tuple[Ids, Ids]] = []
+    for cover in above:
+        hit, common = cover.photos & mine, own.shapes & cover.shapes
+        if not by_shape(name) or same_channel(own, cover) or own.shapes <= cover.shapes:
+            whole |= hit
+        elif hit and common:
+            parts.append((hit, common))
+    gone = frozenset(whole)
+    return gone, tuple((ids - gone, shapes) for ids, shapes in parts if ids - gone)
+
+
+def _is_of(rows: pa.Table, column: str, values: Ids) -> pa.ChunkedArray:
+    return pc.is_in(rows[column], pa.array(sorted(values), pa.string()))

@@ -1,0 +1,96 @@
+"""A run as a data set of Hugging Face, opened by `datasets` itself: pictures without a cast."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from pipeline import schema
+from pipeline.cli.runs import main
+from pipeline.ledger.forgetting import forget
+from pipeline.ledger.reader import open_run
+from pipeline.storage.store import Store, open_store
+from tests.support.tasks import done, make_inputs, open_ledger
+
+
+@pytest.fixture
+def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return pytest.importorskip("datasets")
+
+
+def committed(store: Store, inputs: pa.Table, shade: int) -> str:
+    """A run whose crops are real pictures of one shade."""
+    sink = io.BytesIO()
+    Image.fromarray(np.full((4, 6, 3), shade, np.uint8)).save(sink, "PNG")
+    ledger = open_ledger(store, inputs)
+    for n in ledger.pending():
+        tables = done(ledger.task_inputs(n))
+        crops = tables["crops"]
+        place = crops.schema.get_field_index("image")
+        pictures = pa.array([sink.getvalue()] * len(crops), pa.large_binary())
+        tables["crops"] = crops.set_column(place, crops.schema.field(place), pictures)
+        for field in schema.pass_through(inputs.schema):  # as a stage does it
+            own = ledger.task_inputs(n)[field.name]
+            tables["crops"] = tables["crops"].append_column(field, own)
+        ledger.commit_task(n, tables)
+    return ledger.finish({"job": {"promote": "manual"}}).run_id
+
+
+def test_datasets_shows_pictures_by_itself(tmp_path: Path, datasets: object) -> None:
+    store, into = open_store(str(tmp_path / "out")), tmp_path / "set"
+    run_id = committed(store, make_inputs(7), 200)
+    arguments = ["publish", store.uri, run_id, "--as", "huggingface", "--into", str(into)]
+    assert main(arguments) == 0
+    rows = datasets.load_dataset(  # type: ignore[attr-defined]
+        "parquet", data_files=f"{into}/crops/*.parquet", split="train"
+    )
+    assert rows.features["image"] == datasets.Image()  # type: ignore[attr-defined]
+    assert [rows[n]["image"].size for n in range(7)] == [(6, 4)] * 7
+    assert rows[3]["image"].getpixel((0, 0)) == (200, 200, 200)
+    plain = open_run(store.uri, run_id).crops(["uri", "score"])
+    assert rows["uri"][:] == plain["uri"].to_pylist()
+    assert rows["score"][:] == plain["score"].to_pylist()
+    by_card = datasets.load_dataset(str(into), split="train")  # type: ignore[attr-defined]
+    assert by_card.num_rows == 7
+    assert by_card.features == rows.features
+
+
+def test_what_is_live_without_forgotten_photos_and_with_all_columns(
+    tmp_path: Path, datasets: object
+) -> None:
+    store, into = open_store(str(tmp_path / "out")), tmp_path / "set"
+    shops = make_inputs(3).append_column("shop", pa.array(["a", "b", "c"]))
+    for inputs, shade in ((shops, 10), (make_inputs(3, start=3), 20)):
+        assert main(["promote", store.uri, committed(store, inputs, shade)]) == 0
+    forget(store, make_inputs(1)["image_id"].to_pylist())
+    assert main(["publish", store.uri, "--as", "huggingface", "--into", str(into)]) == 0
+    rows = datasets.load_dataset(  # type: ignore[attr-defined]
+        "parquet", data_files=f"{into}/crops/*.parquet", split="train"
+    )
+    found = sorted(rows, key=lambda row: row["uri"])
+    assert [row["uri"] for row in found] == make_inputs(6)["uri"].to_pylist()[1:]
+    assert [row["shop"] for row in found] == ["b", "c", None, None, None]
+    shades = [row["image"].getpixel((0, 0))[0] for row in found]
+    assert shades == [10, 10, 20, 20, 20]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--as", "huggingface"], "into is where a data set goes"),
+        (["--as", "iceberg", "--into", "x"], "into is where a data set goes"),
+        (["--as", "iceberg", "--delta"], "delta and --as iceberg are two things"),
+        (["--catalog", "ours"], "catalog is of Iceberg tables"),
+        (["RUN", "--channel", "x"], "channel is of what is live"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["publish", str(tmp_path), *arguments]) == 2
+    assert message in capsys.readouterr().err.replace("--", "--")
