@@ -199,7 +199,14 @@ def _todo(
         obeyed = overrides.obeyed(failed)
         spec = replace(spec, parent=about.retry)
         return uncovered(store, spec, obeyed.inputs, "full", channel), obeyed, None
-    found = list_all(about.input, about.limit, about.focus, about.uri_column, about.selection)
+    found = list_all(
+        about.input,
+        about.limit,
+        about.focus,
+        about.uri_column,
+        about.selection,
+        about.requester_pays,
+    )
     if found.left_out:
         log.say("left_out", found.left_out.message, rows=sum(found.left_out.rows.values()))
     listed = found.table

@@ -58,6 +58,7 @@ def list_all(
     focus_columns: FocusColumns | None = None,
     uri_column: str = URI,
     selection: Selection = Selection(),  # noqa: B008  it is frozen
+    requester_pays: bool = False,
 ) -> Listing:
     """List every photo of an input, sorted by uri.
 
@@ -67,6 +68,7 @@ def list_all(
     focus_columns: columns of the list that hold each photo's focal point; None for none.
     uri_column: the list's column of addresses.
     selection: which files of a folder or prefix, and rows of a list, are taken.
+    requester_pays: agree to pay for requests to S3, where its owner does not.
 
     Raises UsageError when there is no such place, when nothing matches a glob, or when a list is
     not one that `pipeline.inputs.lists` accepts.
@@ -76,7 +78,7 @@ def list_all(
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
     if is_list(input_uri):
-        read = read_list(input_uri, focus_columns or (), uri_column)
+        read = read_list(input_uri, focus_columns or (), uri_column, requester_pays)
         table, left_out = _selected(_pin_files(read.table), selection, read.left_out)
         table = table if focus_columns is None else with_focus(table, focus_columns)
     else:
@@ -85,7 +87,11 @@ def list_all(
             raise SettingError(name, "is about columns of a list; the input is no list")
         left_out = LeftOut()
         is_local = scheme_of(input_uri) == "file"
-        found = walk(local_path(input_uri), left_out) if is_local else _objects(input_uri)
+        found = (
+            walk(local_path(input_uri), left_out)
+            if is_local
+            else _objects(input_uri, requester_pays)
+        )
         table = _table(_taken(found, selection, left_out))
         if table.num_rows == 0 and not left_out and is_pattern(input_uri):
             raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
@@ -131,12 +137,14 @@ def read_image(
     etag: str | None = None,
     max_bytes: int | None = 64 << 20,
     http: HttpPolicy | None = None,
+    requester_pays: bool = False,
 ) -> bytes:
     """Read one photo as it was when the run was planned.
 
     etag:      the pinned one; None reads whatever is there now.
     max_bytes: larger photos are refused before they are read; None refuses none.
     http:      None refuses HTTP(S) addresses.
+    requester_pays: agree to pay for requests to S3, where its owner does not.
 
     Raises ReadError, whose docstring lists the statuses.
     """
@@ -147,36 +155,36 @@ def read_image(
             return read_http(uri, http, max_bytes)
         if scheme == "file":
             return read_local(uri, etag, max_bytes)
-        store, key = _locate(uri)
+        store, key = _locate(uri, requester_pays)
         return store.read(key, etag, max_bytes)
     except READING_FAILS as error:
         raise read_error(error) from error
 
 
-def _locate(uri: str) -> tuple[Store, str]:
+def _locate(uri: str, requester_pays: bool = False) -> tuple[Store, str]:
     """The store of an address and its key, exactly as written."""
     if scheme_of(uri) != "s3":
         root, _, key = uri.rpartition("/")
-        return _store(root, os.getpid()), key
+        return _store(root, os.getpid(), False), key
     bucket, _, key = uri[len("s3://") :].partition("/")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:_-]{1,254}", bucket) or not key:
         raise UsageError("not s3://bucket/key")
-    return _store(f"s3://{bucket}", os.getpid()), key
+    return _store(f"s3://{bucket}", os.getpid(), requester_pays), key
 
 
 @lru_cache(maxsize=64)
-def _store(root: str, pid: int) -> Store:
-    return open_store(root)
+def _store(root: str, pid: int, requester_pays: bool) -> Store:
+    return open_store(root, requester_pays=requester_pays)
 
 
-def _objects(uri: str) -> Iterator[tuple[str, ObjectInfo]]:
+def _objects(uri: str, requester_pays: bool) -> Iterator[tuple[str, ObjectInfo]]:
     """(address, info) of the objects under a prefix or matching a glob, in the store's order.
 
     A prefix that holds objects as it is written is no glob, even where it has a `[` or a `*`.
     """
     bucket = "/".join(uri.split("/", 3)[:3])
     pattern = uri[len(bucket) + 1 :]
-    store = open_store(bucket)
+    store = open_store(bucket, requester_pays=requester_pays)
     prefix, keep = pattern, None
     if is_pattern(pattern) and next(store.list(pattern), None) is None:
         prefix, keep = literal_prefix(pattern), regex_of(pattern)

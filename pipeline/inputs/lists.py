@@ -39,15 +39,21 @@ def is_list(uri: str) -> bool:
     return is_table_file(uri)
 
 
-def read_list(uri: str, named: Collection[str] = (), uri_column: str = URI) -> ListRead:
+def read_list(
+    uri: str,
+    named: Collection[str] = (),
+    uri_column: str = URI,
+    requester_pays: bool = False,
+) -> ListRead:
     """Read the rows of a list: uri, etag, bytes, `boxes` where given, pass-through columns.
 
     named: columns that a setting names, so that they may have names of ours.
     uri_column: the column of addresses.
+    requester_pays: as in `open_store`.
 
     Raises UsageError where the list as a whole can't be used, saying what is expected.
     """
-    table, left_out = read_table_file(uri)
+    table, left_out = read_table_file(uri, requester_pays)
     table = _fixed(_with_uri(table, uri_column), named)
     table = _only_usable(table, scheme_of(uri) == "file", left_out)
     if left_out.rows and not table.num_rows:

@@ -49,12 +49,13 @@ def table_format(uri: str) -> str | None:
     return next((ends[0] for ends in (PARQUET, CSV, JSON_LINES) if name.endswith(ends)), None)
 
 
-def read_table_file(uri: str) -> tuple[pa.Table, LeftOut]:
+def read_table_file(uri: str, requester_pays: bool = False) -> tuple[pa.Table, LeftOut]:
     """Read a table file; returns what was left out of it too. Raises UsageError.
 
+    requester_pays: as in `open_store`.
     CSV gives texts, so that "007" stays "007". `boxes` of CSV and JSON Lines is a text of JSON.
     """
-    data = _bytes_of(uri)
+    data = _bytes_of(uri, requester_pays)
     left_out = LeftOut()
     reader = {".parquet": _parquet, ".csv": _csv}.get(table_format(uri) or "", _json_lines)
     try:
@@ -68,13 +69,14 @@ def read_table_file(uri: str) -> tuple[pa.Table, LeftOut]:
     return _plain(table, left_out), left_out
 
 
-def _bytes_of(uri: str) -> bytes:
+def _bytes_of(uri: str, requester_pays: bool) -> bytes:
     folder, _, name = uri.rpartition("/")
     if scheme_of(uri) == "file":
         path = Path(local_path(uri)).absolute()
         folder, name = str(path.parent), path.name
     try:
-        data = open_store(folder).read(name, max_bytes=MAX_LIST_BYTES)
+        store = open_store(folder, requester_pays=requester_pays)
+        data = store.read(name, max_bytes=MAX_LIST_BYTES)
     except FileNotFoundError as error:
         raise UsageError(f"the list {uri!r} does not exist") from error
     except ObjectTooLargeError as error:

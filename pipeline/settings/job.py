@@ -50,6 +50,9 @@ class InputSettings:
         "below it",
         placeholder="HOSTS",
     )
+    requester_pays: bool = option(
+        False, "pay for reading the input where its bucket in S3 has its readers pay"
+    )
     weights: str = option(
         "default",
         "file or URI of S2CNet weights, `starter` (in the package) or `untrained`; `default` is "

@@ -54,7 +54,9 @@ def read_decode(block: Block, job: Job) -> Block:
 
     def read(row: PhotoRow) -> None:
         wall_s, own_s = time.perf_counter(), time.thread_time()
-        data = read_image(row.uri, row.etag, settings.decoding.max_bytes, settings.input.http)
+        about = settings.input
+        limit, pays = settings.decoding.max_bytes, about.requester_pays
+        data = read_image(row.uri, row.etag, limit, about.http, pays)
         waits_s.append(time.perf_counter() - wall_s - (time.thread_time() - own_s))
         row.bytes, waiting[row.image_id] = len(data), data
 

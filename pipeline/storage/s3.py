@@ -72,7 +72,9 @@ CONTENT_TYPES = {
 class S3Backend:
     """Objects of one bucket under `prefix` (no slash at either end)."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    def __init__(self, bucket: str, prefix: str, requester_pays: bool = False) -> None:
+        """requester_pays: agree, with each request that reads, to pay for it."""
+        self._payer = {"RequestPayer": "requester"} if requester_pays else {}
         self._bucket = bucket
         self._prefix = prefix + "/" if prefix else ""
 
@@ -80,7 +82,7 @@ class S3Backend:
         match = {"IfMatch": f'"{etag}"'} if etag else {}
 
         async def fetch(client: Any) -> bytes:
-            answer = await client.get_object(**self._at(key), **match)
+            answer = await client.get_object(**self._at(key), **match, **self._payer)
             expected = int(answer["ContentLength"])
             if max_bytes is not None and expected > max_bytes:
                 answer["Body"].close()
@@ -106,7 +108,7 @@ class S3Backend:
         )
 
     def head(self, key: str) -> ObjectInfo:
-        answer = _call(lambda client: client.head_object(**self._at(key)))
+        answer = _call(lambda client: client.head_object(**self._at(key), **self._payer))
         return ObjectInfo(
             key,
             int(answer["ContentLength"]),
@@ -140,7 +142,9 @@ class S3Backend:
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def _list(self, client: Any, **options: str) -> Awaitable[dict[str, Any]]:
-        answer: Awaitable[dict[str, Any]] = client.list_objects_v2(Bucket=self._bucket, **options)
+        answer: Awaitable[dict[str, Any]] = client.list_objects_v2(
+            Bucket=self._bucket, **options, **self._payer
+        )
         return answer
 
     def delete(self, key: str) -> None:

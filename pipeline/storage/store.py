@@ -64,14 +64,17 @@ _TRAFFIC = Traffic()
 class Store:
     """A backend with back-off, a deadline and counted requests. Safe to pickle and to share."""
 
-    def __init__(self, uri: str, backend: Backend, backoff: Backoff) -> None:
+    def __init__(
+        self, uri: str, backend: Backend, backoff: Backoff, requester_pays: bool = False
+    ) -> None:
         self.uri = uri
+        self.requester_pays = requester_pays
         self.backoff = backoff
         self.requests: Counter[str] = Counter()
         self._backend = backend
 
-    def __reduce__(self) -> tuple[Callable[[str], "Store"], tuple[str]]:
-        return open_store, (self.uri,)
+    def __reduce__(self) -> tuple[Callable[..., "Store"], tuple[str, None, bool]]:
+        return open_store, (self.uri, None, self.requester_pays)
 
     def read(self, key: str, etag: str | None = None, max_bytes: int | None = None) -> bytes:
         """Return the whole object.
@@ -217,8 +220,10 @@ def _moved(wait_s: float = 0.0, read_bytes: int = 0, written_bytes: int = 0) -> 
         _TRAFFIC.written_bytes += written_bytes
 
 
-def open_store(uri: str, backoff: Backoff | None = None) -> Store:
+def open_store(uri: str, backoff: Backoff | None = None, requester_pays: bool = False) -> Store:
     """Open the store at `uri`: a folder, file://, s3://bucket/prefix, memory://, any fsspec store.
+
+    requester_pays: say with each request that reads from S3 that its sender pays for it.
 
     Makes no request. Raises UsageError for an address that carries a credential, and for an fsspec
     store that is not known to create once.
@@ -236,12 +241,12 @@ def open_store(uri: str, backoff: Backoff | None = None) -> Store:
         with extra_needed():
             from pipeline.storage.s3 import S3Backend
 
-        backend = S3Backend(bucket, prefix.strip("/"))
+        backend = S3Backend(bucket, prefix.strip("/"), requester_pays)
     else:
         from pipeline.storage.fsspec_store import FsspecBackend
 
         backend = FsspecBackend(uri)
-    return Store(uri, backend, backoff or Backoff())
+    return Store(uri, backend, backoff or Backoff(), requester_pays)
 
 
 def check_reachable(uri: str) -> None:

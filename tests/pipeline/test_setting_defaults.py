@@ -50,7 +50,8 @@ NUMBERS: dict[str, tuple[float | None, float | None, float | None]] = {
 }
 WORDS: dict[str, object] = {
     "input": "", "overrides": "", "focus_columns": "", "uri_column": "uri", "include": "",
-    "exclude": "", "http_hosts": "", "weights": "default", "preset": "gaicv1",
+    "exclude": "", "http_hosts": "", "requester_pays": False, "weights": "default",
+    "preset": "gaicv1",
     "detector": "embedded", "mode": "incremental", "resume": "", "retry": "",
     "retry_kind": "transient", "borders": "trim", "animated": "first",
     "ratios": "1:1,4:3,16:9,9:16,3:4,circle", "search": "coarse", "rank_by": "overlap",

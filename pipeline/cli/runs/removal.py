@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipeline.cli.runs.command import Command
 from pipeline.command_line import FAILED
-from pipeline.inputs.listing import image_id, list_inputs
+from pipeline.inputs.listing import image_id, list_all
 from pipeline.inputs.within import lies_in
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.live import stored_runs
@@ -55,6 +55,7 @@ class Prune(Command):
         placeholder="INPUT",
         positional=True,
     )
+    requester_pays: bool = option(False, "pay for listing it, where its bucket in S3 asks that")
     delete: bool = option(False, "take them out instead of showing them")
     most: float = option(
         0.1, "take none out where more are gone", placeholder="SHARE", least=0, most=1
@@ -66,7 +67,8 @@ class Prune(Command):
 
     def run(self) -> int:
         store = self.store
-        gone = gone_photos(store, list_inputs(self.input), lies_in(self.input))
+        listed = list_all(self.input, requester_pays=self.requester_pays).table
+        gone = gone_photos(store, listed, lies_in(self.input))
         refused = self.delete and gone.share > self.most
         if self.delete and not refused:
             prune(store, gone.photos["image_id"].to_pylist(), why=self.why or "gone from the input")
