@@ -70,7 +70,14 @@ def describe_run(store: Store, run_id: str, known: Standing) -> dict[str, Any]:
         "tables": msgspec.to_builtins(manifest.tables),
         "statuses": manifest.metrics.statuses,
         "unsettled": manifest.unsettled.rows,
+        **_columns_told(manifest),
     }
+
+
+def _columns_told(manifest: Manifest) -> dict[str, Any]:
+    """What a run was committed with about the columns of its list; nothing in old runs."""
+    names = ("columns", "unified")
+    return {name: manifest.document[name] for name in names if manifest.document.get(name)}
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """Give each column of several runs one type, whatever the lists of their nights said."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +15,19 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.replaced import read_object
 from pipeline.ledger.tables import read_table
 from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
+from pipeline.schema import CROPS, IMAGES
 from pipeline.storage.store import Store
 
 READERS = 16  # runs looked at at a time
+
+
+@dataclass(frozen=True)
+class ColumnSource:
+    """A run whose columns are compared. read: gives a column's values, a file at a time."""
+
+    run_id: str
+    schema: pa.Schema
+    read: Callable[[str], Iterable[pa.ChunkedArray]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,11 @@ class Unified:
             for one, runs in self.was.items()
         )
         return f"{self.column} is {kind}: {', '.join(said)}"
+
+    def told(self) -> dict[str, Any]:
+        """The same for a manifest; of the runs of a type, how many and the latest."""
+        was = {str(one): {"runs": len(ids), "latest": ids[0]} for one, ids in self.was.items()}
+        return {"type": str(self.type), "was": was}
 
 
 @dataclass(frozen=True)
@@ -64,13 +81,45 @@ def columns_of(store: Store, manifests: Sequence[Manifest]) -> Columns:
 
     Reads one file of `images` of each run. Where runs disagree about a column, it is read whole.
     """
+    return _compared(_sources(store, manifests))
+
+
+def types_told(store: Store, live: Sequence[Manifest], own: ColumnSource) -> dict[str, Any]:
+    """What the manifest of a run says of the columns of lists, given the runs that are live.
+
+    `columns`: the type of each, in the run's list or in those before it. `unified`: of those that
+    differ between the run and the live ones, the type in a table of all of them, and who gave
+    which. Costs nothing where the latest live run had the same types and nothing differed there.
+    Raises RecordError.
+    """
+    mine = {field.name: str(field.type) for field in own.schema}
+    front = live[0].document if live else {"columns": {}}
+    before = front.get("columns")
+    agree = before is not None and all(before.get(n, kind) == kind for n, kind in mine.items())
+    if agree and not front.get("unified"):
+        return {"columns": {**before, **mine}}
+    found = _compared([own, *_sources(store, live)])
+    ours = {*IMAGES.names, *CROPS.names}
+    theirs = {n: str(kind) for n, kind in found.types.items() if n not in ours}
+    unified = {name: one.told() for name, one in found.unified.items() if name not in ours}
+    return {"columns": {**theirs, **mine}, "unified": unified}
+
+
+def _sources(store: Store, manifests: Sequence[Manifest]) -> list[ColumnSource]:
     with ThreadPoolExecutor(READERS) as pool:
         schemas = list(pool.map(lambda one: _schema(store, one), manifests))
-    types: dict[str, dict[pa.DataType, list[Manifest]]] = {}
-    for manifest, schema in zip(manifests, schemas, strict=True):
-        for field in schema:
-            types.setdefault(field.name, {}).setdefault(field.type, []).append(manifest)
-    unified = {name: _unified(store, name, was) for name, was in types.items() if len(was) > 1}
+    return [
+        ColumnSource(manifest.run_id, schema, partial(_column, store, manifest))
+        for manifest, schema in zip(manifests, schemas, strict=True)
+    ]
+
+
+def _compared(sources: Iterable[ColumnSource]) -> Columns:
+    types: dict[str, dict[pa.DataType, list[ColumnSource]]] = {}
+    for source in sources:
+        for field in source.schema:
+            types.setdefault(field.name, {}).setdefault(field.type, []).append(source)
+    unified = {name: _unified(name, was) for name, was in types.items() if len(was) > 1}
     single = {name: next(iter(was)) for name, was in types.items()}
     return Columns({**single, **{name: one.type for name, one in unified.items()}}, unified)
 
@@ -82,15 +131,15 @@ def _schema(store: Store, manifest: Manifest) -> pa.Schema:
     return pq.read_schema(BytesIO(read_object(store, files[0].key)))
 
 
-def _unified(store: Store, name: str, was: Mapping[pa.DataType, Sequence[Manifest]]) -> Unified:
+def _unified(name: str, was: Mapping[pa.DataType, Sequence[ColumnSource]]) -> Unified:
     wanted = common_type(was)
     others = [one for kind, runs in was.items() if kind != wanted for one in runs]
-    if wanted != TEXT and not all(fits(column, wanted) for column in _column(store, name, others)):
+    columns = (column for one in others for column in one.read(name))
+    if wanted != TEXT and not all(fits(column, wanted) for column in columns):
         wanted = TEXT
     return Unified(name, wanted, {k: tuple(m.run_id for m in runs) for k, runs in was.items()})
 
 
-def _column(store: Store, name: str, manifests: Iterable[Manifest]) -> Iterable[pa.ChunkedArray]:
-    for manifest in manifests:
-        for file in data_files(store, manifest, "images"):
-            yield read_table(store, file.key, ["image_id", name])[name]
+def _column(store: Store, manifest: Manifest, name: str) -> Iterable[pa.ChunkedArray]:
+    for file in data_files(store, manifest, "images"):
+        yield read_table(store, file.key, ["image_id", name])[name]

@@ -18,6 +18,8 @@ from msgspec import structs
 
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.channels import channel_name
+from pipeline.ledger.columns import ColumnSource, types_told
 from pipeline.ledger.failures import failed_rows
 from pipeline.ledger.figures import Figures, add_figures
 from pipeline.ledger.identity import Identity, RunSpec, spec_differences
@@ -31,7 +33,7 @@ from pipeline.ledger.layout import (
     spec_key,
     task_key,
 )
-from pipeline.ledger.live import stored_runs
+from pipeline.ledger.live import Standing, standing
 from pipeline.ledger.manifest import (
     read_committed,
     read_manifest,
@@ -204,11 +206,13 @@ class Ledger:
         records = list(self.records())
         self._check_complete(records)
         self._check_files(records)
+        known = standing(self.store)
         document = {
             "format": FORMAT,
             "run_id": self.run_id,
             "verdict": "done",
-            "committed_at": _after(stored_runs(self.store).committed),
+            "committed_at": _after(known.runs.committed),
+            **self._column_types(known, about),
             **{name: getattr(self.spec, name) for name in Identity.__struct_fields__},
             "rows": self.rows,
             "tasks": self.task_count,
@@ -243,6 +247,23 @@ class Ledger:
         key = data_key(self.run_id, name, n, attempt)
         self.store.write(key, data)
         return DataFile(name, key, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
+
+    def _column_types(self, known: Standing, about: Mapping[str, Any]) -> dict[str, Any]:
+        """What the manifest says of the list's columns beside those of earlier nights.
+
+        A damaged record of another run keeps none from being committed: nothing is said then.
+        """
+        name = about.get("job", {}).get("channel") or channel_name(self.spec.settings)
+        tasks = range(self.task_count)
+        listed = self.task_inputs(0).schema if tasks else schema.INPUTS
+        own = pa.schema(schema.pass_through(listed))
+        source = ColumnSource(
+            self.run_id, own, lambda column: (self.task_inputs(n)[column] for n in tasks)
+        )
+        try:
+            return types_told(self.store, known.live(name), source)
+        except RecordError:
+            return {}
 
     def _footer(self) -> dict[str, Any]:
         names = ("run_id", "settings", "weights_sha256", "detector", "code_version")

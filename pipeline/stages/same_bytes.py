@@ -12,9 +12,9 @@ from pipeline.stages.task import EncodedCrop, PhotoRow, Preview
 
 # What is taken over, beside crops and preview, which carry the photo's name.
 TAKEN = (
-    "failure", "left_out", "content_sha256", "format", "width_px", "height_px", "orientation", "kind", "frames",
-    "complete", "thumbhash", "phash", "content_px", "objects", "candidates", "skipped",
-    "gaze_focus_rel",
+    "failure", "left_out", "content_sha256", "format", "width_px", "height_px", "orientation",
+    "kind", "frames", "complete", "thumbhash", "phash", "content_px", "objects", "candidates",
+    "skipped", "gaze_focus_rel",
 )  # fmt: skip
 
 
