@@ -50,15 +50,19 @@ KEYS = [
     run_key(RUN, "replaced/ab.json"),
     "channels/web/00000001.json",
     "forgotten/00000001.json",
+    "_iceberg/crops/metadata/v1.metadata.json",
     "runs/_index/manifests/00000001-ab.parquet",
     "runs/_index/covered-ab/00000001-ab.json",
     file_key("ab", "ab"),
+    f"_iceberg/crops/data/from={RUN}/00000007-ab.parquet",
+    f"_data/crops/from={RUN}/00000007-ab.parquet",
+    "_data/crops/part-00001-ab.parquet",  # of a Delta deletion
 ]
 
 
 # What `runs.py gc` may come to delete: all of a run that was never committed, but for the two
 # objects that keep it given up; and what shows a forgotten photo.
-COLLECTED = [*KEYS[3:8], data_key(RUN, "crops", 7, "ab"), *KEYS[10:12], *KEYS[-3:]]
+COLLECTED = [*KEYS[3:8], data_key(RUN, "crops", 7, "ab"), *KEYS[10:12], *KEYS[-6:]]
 
 
 def listed(value: Any) -> list[str]:
