@@ -12,6 +12,7 @@ deleting data files: only `runs.py gc` removes files. Needs the optional package
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -40,6 +41,7 @@ RUNS = "s2cnet.runs"  # ids of a table's runs, by comma, the one that counts mos
 # replaces is found again after another's commit.
 PROPERTIES = {"gc.enabled": "false", "commit.retry.num-retries": "0"}
 PLACES = "_iceberg/catalogs/"  # a key for each catalogue, beside the store's own, that has tables
+READERS = 16  # files looked at at a time
 ATTEMPTS = 20
 PAUSE_S = 0.1
 IN_USE_S = 86_400  # a copy that no table names may be another publisher's until it is this old
@@ -93,26 +95,20 @@ def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:
     if not image_ids or not places:
         return []
     names: set[str] = set()
+    before: set[str] = set()
     used: set[str] = set()
     for place in places:
         catalog, _, namespace = place.partition("=")
         tables = _Tables(store, catalog or None, namespace or NAMESPACE)
-        before = tables.keys()
+        before |= tables.keys()
         names |= {name for name, number in tables.bring(list).items() if number}
         used |= tables.keys()
-        for key in sorted(before - used):
-            _delete_copy(store, key)
     since = time.time() - IN_USE_S
     for name in TABLES:
         for info in list(store.list(f"_iceberg/{name}/data/")):
-            if info.key not in used and info.modified_s < since:
+            if info.key not in used and (info.key in before or info.modified_s < since):
                 store.delete(info.key)
     return sorted(names)
-
-
-def _delete_copy(store: Store, key: str) -> None:
-    if key.startswith("_iceberg/"):
-        store.delete(key)
 
 
 class _Tables:
@@ -184,12 +180,16 @@ class _Tables:
             self._widen(change, table, added)
             change.set_properties({RUNS: runs})
             if added or removed:
+
+                def described(file: WantedFile) -> "DataFile":
+                    place = f"{self.root}{file.key}"
+                    return parquet_file_to_data_file(table.io, change.table_metadata, place)
+
+                with ThreadPoolExecutor(READERS) as pool:  # a request or two a file
+                    data_files = list(pool.map(described, added))
                 with change.update_snapshot({RUNS: runs}).overwrite() as snapshot:
-                    for file in added:
-                        place = f"{self.root}{file.key}"
-                        snapshot.append_data_file(
-                            parquet_file_to_data_file(table.io, change.table_metadata, place)
-                        )
+                    for one in data_files:
+                        snapshot.append_data_file(one)
                     for gone in removed:
                         snapshot.delete_data_file(gone)
         return int(table.metadata.last_sequence_number)
