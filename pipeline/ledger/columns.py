@@ -94,9 +94,9 @@ def types_told(store: Store, live: Sequence[Manifest], own: ColumnSource) -> dic
     """
     mine = {field.name: str(field.type) for field in own.schema}
     front = live[0].document if live else {"columns": {}}
-    before = front.get("columns")
-    agree = before is not None and all(before.get(n, kind) == kind for n, kind in mine.items())
-    if agree and not front.get("unified"):
+    before: Any = front.get("columns")
+    same = before is not None and not front.get("unified")
+    if same and all(before.get(name, kind) == kind for name, kind in mine.items()):
         return {"columns": {**before, **mine}}
     found = _compared([own, *_sources(store, live)])
     ours = {*IMAGES.names, *CROPS.names}

@@ -192,7 +192,7 @@ class _Tables:
                         snapshot.append_data_file(one)
                     for gone in removed:
                         snapshot.delete_data_file(gone)
-        return int(table.metadata.last_sequence_number)
+        return int(getattr(table.metadata, "last_sequence_number", 0)) or None  # none in format 1
 
     def _widen(self, change: "Transaction", table: "Table", files: Iterable[WantedFile]) -> None:
         """Give a table the columns that it lacks, and wider types. Raises LedgerError."""

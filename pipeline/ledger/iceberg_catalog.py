@@ -123,8 +123,8 @@ class StoreCatalog(NoopCatalog):
         if not self.store.create_once(key, _bytes(metadata)):
             raise CommitFailedException(f"version {number} of {folder} is another's")
         self._hint(folder)
-        return CommitTableResponse(
-            metadata=metadata, metadata_location=location_of(self.store, key)
+        return CommitTableResponse.model_validate(
+            {"metadata": metadata, "metadata-location": location_of(self.store, key)}
         )
 
     def _table(self, identifier: str | Identifier, metadata: TableMetadata, place: str) -> Table:

@@ -92,7 +92,7 @@ def thumbhash(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None)
     head |= _round(31.5 + 31.5 * reddish) << 12 | _round(31 * light_scale) << 18 | has_alpha << 23
     sizes = (terms_y if is_wide else terms_x) | _round(63 * yellow_scale) << 3
     sizes |= _round(63 * red_scale) << 9 | is_wide << 15
-    data = head.to_bytes(3, "little") + sizes.to_bytes(2, "little")
+    data: bytes = head.to_bytes(3, "little") + sizes.to_bytes(2, "little")
     if opacity is not None:
         channels.append(_channel(opacity, ALPHA_TERMS, ALPHA_TERMS))
         data += bytes([_round(15 * channels[3][0]) | _round(15 * channels[3][2]) << 4])
