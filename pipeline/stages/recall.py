@@ -20,6 +20,7 @@ from pipeline.storage.store import open_store
 
 # Pictures are made anew; what was encoded before need not become Python objects.
 NOT_NEEDED = {"crops": {"image", "sha256", "file", "format", "width", "height"}}
+SEEN = ("thumbhash", "phash")  # of the view, which is another one here; null in old runs
 EDGES = ("x0", "y0", "x1", "y1")
 OF_CROP = [item.name for item in fields(ScoredCrop) if item.name != "box_px"]
 # A view of this many times the thumbnail's side; a crop of a third of the photo is not enlarged.
@@ -79,6 +80,10 @@ class StoredDecisions:
             row.fail("read", "changed", "permanent", "its content is not what the run has seen")
             return
         row.kind, row.frames = stored.get("kind"), stored.get("frames")
+        row.same_as = stored.get("same_as")
+        for name in SEEN:
+            if stored.get(name) is not None:
+                setattr(row, name, stored[name])
         row.content_px = None if stored.get("content") is None else tuple(stored["content"])
         row.objects = _detections(stored.get("objects"))
         if stored.get("focus_source") == "gaze":

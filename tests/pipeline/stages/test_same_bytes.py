@@ -163,7 +163,7 @@ def test_forgetting_the_first_leaves_the_other(folder: Path) -> None:
         assert by_name(run.crops())["c"] == before["c"]
         remove_garbage(store, find_garbage(store, 0))
     run_id = open_run(store.uri).manifest["run_id"]
-    assert verify_run(store, run_id).problems == ()
+    assert verify_run(store, run_id).problems == []
     assert str(folder / "a.jpg") not in str(open_run(store.uri).images().to_pylist())
 
 
