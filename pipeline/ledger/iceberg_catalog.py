@@ -76,11 +76,16 @@ class StoreCatalog(NoopCatalog):
         return
 
     def load_table(self, identifier: str | Identifier) -> Table:
-        """The latest version of a table. Raises NoSuchTableError."""
+        """The latest version of a table. Raises NoSuchTableError.
+
+        Mends the hint where who made that version died before it wrote it.
+        """
         folder = _folder(identifier)
         numbers = self._numbers(folder)
         if not numbers:
             raise NoSuchTableError(f"there is no table {folder} in {self.store.uri}")
+        if self._hinted(folder) != str(max(numbers)):
+            self._hint(folder)
         key = f"{folder}{_file(max(numbers))}"
         metadata = TableMetadataUtil.parse_raw(self.store.read(key).decode())
         return self._table(identifier, metadata, location_of(self.store, key))
@@ -134,6 +139,12 @@ class StoreCatalog(NoopCatalog):
     def _numbers(self, folder: str) -> list[int]:
         names = (info.key.removeprefix(folder) for info in self.store.list(f"{folder}v"))
         return [int(found[1]) for name in names if (found := VERSION.fullmatch(name))]
+
+    def _hinted(self, folder: str) -> str | None:
+        try:
+            return self.store.read(f"{folder}{HINT}").decode()
+        except FileNotFoundError:
+            return None
 
     def _hint(self, folder: str) -> None:
         """Name the latest version; looked up afterwards, so that the last to write is right."""

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -257,6 +257,37 @@ def test_a_commit_whose_answer_is_lost_is_made_once(lost: str) -> None:
     store = open_store(lost)
     publish_iceberg(store, run_all(open_ledger(store, make_inputs(4))).run_id)
     assert in_table(store, "images").num_rows == 4
+
+
+class KilledError(BaseException):
+    """In place of kill -9."""
+
+
+@pytest.mark.parametrize("at", ["copies", "v2", "hint"])
+def test_a_publication_that_dies_is_made_again(
+    at: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the commit nothing is seen of it; after it, publishing again ends what it began."""
+    first, second = two_runs(store, make_inputs(8), make_inputs(6, etag="v2", start=4))
+    publish_iceberg(store, first.run_id)
+    before = {"copies": "/data/from=", "v2": "v3.metadata.json", "hint": "version-hint"}[at]
+
+    def dies(plain: Callable[..., object]) -> Callable[..., object]:
+        def write(self: Store, key: str, data: bytes) -> object:
+            if before in key and "/crops/" in key:
+                raise KilledError
+            return plain(self, key, data)
+
+        return write
+
+    with monkeypatch.context() as patched:
+        for name in ("write", "create_once"):
+            patched.setattr(Store, name, dies(getattr(Store, name)))
+        with pytest.raises(KilledError):
+            publish_iceberg(store, second.run_id)
+    assert pictures(store) == dict.fromkeys(range(8), "first")
+    publish_iceberg(store, second.run_id)
+    assert pictures(store) == {n: "first" if n < 4 else "second" for n in range(10)}
 
 
 def test_of_two_commits_at_once_one_begins_again(
