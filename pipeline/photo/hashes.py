@@ -22,8 +22,6 @@ L_TERMS, L_TERMS_BESIDE_ALPHA, LEAST_L_TERMS = 7, 5, 3
 COLOUR_TERMS = 3
 ALPHA_TERMS = 5
 
-Floats = NDArray[np.float64]
-
 
 def hashes_of(photo: Photo) -> tuple[str, int]:
     """The ThumbHash of a photo as base64 text, and its perceptual hash as a signed 64-bit number.
@@ -101,19 +99,21 @@ def thumbhash(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None)
     return data + bytes(a | b << 4 for a, b in zip(nibbles[::2], nibbles[1::2], strict=True))
 
 
-def _planes(pixels: NDArray[np.uint8], opacity: Floats | None) -> Floats:
+def _planes(pixels: NDArray[np.uint8], opacity: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Red, green and blue from 0 to 1, [3, h, w], on their average where not opaque."""
-    planes: Floats = np.moveaxis(pixels, 2, 0) / 255
+    planes: NDArray[np.float64] = np.moveaxis(pixels, 2, 0) / 255
     if opacity is None:
         return planes
     planes = planes - (1 - opacity)  # on white p = a c + (1 - a), and a c is what is averaged
     covered = float(opacity.sum())
     average = planes.sum((1, 2)) / covered if covered > 0 else np.zeros(3)
-    on_average: Floats = planes + average[:, None, None] * (1 - opacity)
+    on_average: NDArray[np.float64] = planes + average[:, None, None] * (1 - opacity)
     return on_average
 
 
-def _channel(plane: Floats, terms_x: int, terms_y: int) -> tuple[float, list[float], float]:
+def _channel(
+    plane: NDArray[np.float64], terms_x: int, terms_y: int
+) -> tuple[float, list[float], float]:
     """A plane [h, w] as its mean, its other cosine terms from 0 to 1, and their largest size.
 
     Of terms_x × terms_y terms the triangle of the low frequencies is kept, row by row.
@@ -134,10 +134,10 @@ def _triangle(terms_x: int, terms_y: int) -> NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=512)
-def _waves(count: int, terms: int) -> Floats:
+def _waves(count: int, terms: int) -> NDArray[np.float64]:
     """The first cosines of the DCT-II at `count` points: float64 [terms, count]."""
     places = (np.arange(count) + 0.5) * np.pi / count
-    waves: Floats = np.cos(np.arange(terms)[:, None] * places)
+    waves: NDArray[np.float64] = np.cos(np.arange(terms)[:, None] * places)
     return waves
 
 
