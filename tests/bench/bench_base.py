@@ -123,6 +123,7 @@ def compare(work: Path, base: Path, rounds: int, images: int) -> tuple[list[Row]
     trees = {"now": ROOT, "before": base}
     figures: dict[str, dict[str, list[float]]] = {name: {} for name in trees}
     boxes: dict[str, dict[str, list[float]]] = {}
+    rows: list[Row] = []
     for turn in range(rounds):
         order = sorted(trees, reverse=bool(turn % 2))
         for look in (stages_alone, stages_at_once, whole_runs):
@@ -131,16 +132,24 @@ def compare(work: Path, base: Path, rounds: int, images: int) -> tuple[list[Row]
                 boxes |= {name: chosen} if chosen else {}
                 for what, figure in found.items():
                     figures[name].setdefault(what, []).append(figure)
-        print(f"round {turn + 1} of {rounds}", flush=True)
-    rows = [
+        print(f"\nround {turn + 1} of {rounds}", flush=True)
+        rows = table(figures)
+        show(rows)  # what a run that is cut short has to say
+    return rows, overlap(boxes["now"], boxes["before"])
+
+
+def table(figures: dict[str, dict[str, list[float]]]) -> list[Row]:
+    """Means of both trees, ratios and intervals, by what was measured."""
+    now, before = figures["now"], figures["before"]
+    return [
         {
             "what": what,
-            **{tree: mean(figures[tree][what]) for tree in trees},
-            **ratio(figures["now"][what], figures["before"][what]),
+            "now": mean(now[what]),
+            "before": mean(before[what]),
+            **ratio(now[what], before[what]),
         }
-        for what in figures["now"]
+        for what in now
     ]
-    return rows, overlap(boxes["now"], boxes["before"])
 
 
 def stages_alone(tree: Path, few: Path, _: Path, output: Path) -> Look:
@@ -184,7 +193,7 @@ def peer_rows(photos: Sequence[Path], ours: float) -> list[Row]:
 def show(rows: Sequence[Row]) -> None:
     for row in rows:
         cells = [f"{v:10.3f}" if isinstance(v, float) else f"{v!s:>10}" for v in row.values()]
-        print(f"{cells[0]:45}", *cells[1:])
+        print(f"{cells[0].strip():45}", *cells[1:], flush=True)
 
 
 def main() -> None:
