@@ -10,7 +10,12 @@ import numpy as np
 
 from pipeline.boxes import FloatArray, shared_lengths
 from pipeline.cropping.evidence import Evidence
+from pipeline.detectors.attention import ramp
 
+# An object counts fully that is this much smaller than the largest crop of the shape, and not at
+# all where it is as much larger: in between smoothly, or a copy's box would count that its photo's
+# does not.
+FITS = (0.9, 1.1)
 TINY = 1e-9  # share of the photo: least area of a box that is divided by
 
 
@@ -28,6 +33,18 @@ def head_penalty(boxes: FloatArray, evidence: Evidence, cut: float) -> FloatArra
 def body_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     """Penalty for people and things cut: 1 for half of the only, certain one: [N]."""
     return _cut(boxes, evidence.body_votes.boxes_rel, evidence.body_votes.counts)
+
+
+def object_penalty(boxes: FloatArray, evidence: Evidence, ratio: float | None) -> FloatArray:
+    """Penalty for cut people, things and regions that a crop of the shape can hold: [N].
+
+    1 for half of the only, certain one. Regions are what the photo is about where no class names
+    it: a tower, a pair of pinwheels. ratio: of boxes [N, 4], as shares; None for any.
+    """
+    sides = evidence.objects[:, 2:] - evidence.objects[:, :2]
+    largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
+    fits = ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
+    return _cut(boxes, evidence.objects, evidence.object_weights * fits)
 
 
 def text_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:

@@ -25,9 +25,11 @@ from pipeline.cropping.penalties import (
     body_penalty,
     circle_penalty,
     head_penalty,
+    object_penalty,
     text_penalty,
 )
 
+NEAR = 2 / 3  # distance of ratios from which on the penalty of cut objects is gone
 FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on nothing changes
 
 
@@ -42,7 +44,8 @@ class Rule:
         what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, bodies, text, circle: weights of the penalties.
+    heads, bodies, objects, text, circle: weights of the penalties. That of objects is gone from
+        the distance NEAR on, where it would cost more of what people look at than it saves.
     head_cut: see `head_penalty`.
     head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
@@ -57,6 +60,7 @@ class Rule:
     head_cut: float
     head_fade: float
     bodies: float
+    objects: float
     text: float
     circle: float
 
@@ -103,6 +107,8 @@ class CropValue:
         heads = rule.heads * (1 - rule.head_fade * distance)
         penalty = heads * head_penalty(boxes, evidence, rule.head_cut)
         penalty += rule.bodies * body_penalty(boxes, evidence)
+        objects = rule.objects * max(0.0, 1 - distance / NEAR)
+        penalty += objects * object_penalty(boxes, evidence, self.ratio)
         penalty += rule.text * text_penalty(boxes, evidence)
         if self.is_circle:
             penalty += rule.circle * circle_penalty(boxes, evidence)

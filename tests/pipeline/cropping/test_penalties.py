@@ -8,6 +8,7 @@ from pipeline.cropping.penalties import (
     body_penalty,
     circle_penalty,
     head_penalty,
+    object_penalty,
     shares_of,
     text_penalty,
 )
@@ -74,6 +75,25 @@ def test_objects_count_by_their_certainty() -> None:
     half = np.array([[0.0, 0.0, 0.5, 1.0]])  # through the thing; the region is whole
     # weights: half-way up the ramp from .25 to .5, and 1; of a sum of 1.5
     assert body_penalty(half, photo) == pytest.approx([0.5 / 1.5], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("side", "ratio", "expected"),
+    [
+        (0.4, 0.5, 1.0),  # the widest crop is .5 wide: half of what it could hold
+        (0.5, 0.5, 0.5),  # just as wide: half-way from .9 to 1.1
+        (0.6, 0.5, 0.0),  # no crop of the shape can hold it
+        (0.6, None, 1.0),  # one of any ratio can
+        (0.6, 2.0, 0.0),  # it is higher than any crop twice as wide as high, relative to the photo
+    ],
+)
+def test_objects_that_fit_are_not_cut(side: float, ratio: float | None, expected: float) -> None:
+    photo = evidence(found=[("subject", [0.1, 0.1, 0.1 + side, 0.1 + side])])
+    through_the_middle = np.array([[0.1 + side / 2, 0.0, 1.0, 1.0]])
+    cut = object_penalty(through_the_middle, photo, ratio)
+    assert cut == pytest.approx([expected], abs=1e-5)
+    assert object_penalty(np.array([[0.0, 0, 1, 1]]), photo, ratio) == pytest.approx([0], abs=1e-6)
+    assert object_penalty(through_the_middle, evidence(), ratio) == pytest.approx([0])
 
 
 def test_text_is_shown_whole_or_left_out() -> None:

@@ -60,7 +60,8 @@ def test_the_network_s_scores_count_by_softmax() -> None:
 def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
-    weights = dict.fromkeys(("heads", "head_cut", "head_fade", "bodies", "text", "circle"), 0.0)
+    names = ("heads", "head_cut", "head_fade", "bodies", "objects", "text", "circle")
+    weights = dict.fromkeys(names, 0.0)
     return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
 
 
@@ -94,9 +95,12 @@ def test_penalties_are_taken_off() -> None:
         ({"heads": 2.0, "head_fade": 0.5}, -3.0 * (1 - 0.5 * np.log(2))),  # the ratio is 1 to 2
         ({"bodies": 2.0}, -2.0),
         ({"text": 3.0}, -3.0),
+        ({"objects": 2.0}, 0.0),  # of a ratio this far, cut objects cost nothing more
     ):
         value = CropValue(rule_of(**changes), evidence, known, 0.5)(half)
         assert value == pytest.approx([expected], abs=1e-6), changes
+    near = CropValue(rule_of(objects=2.0), evidence, known, 0.8)(half)
+    assert near == pytest.approx([-2.0 * (1 - np.log(1.25) / (2 / 3))], abs=1e-6)
 
 
 def test_a_circle_alone_pays_for_what_its_corners_hide() -> None:
