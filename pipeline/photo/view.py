@@ -9,12 +9,12 @@ from PIL import Image
 # decoded at 1/4 for the default of 1,024: 1,000 pixels cost half of what 2,000 would.
 VIEW_SLACK = 0.95
 
-# Photos beyond LONG are as thin as a line where the long side alone counts. Their short side keeps
+# Where the long side alone counts, photos beyond LONG are thinner than HALF. Their short side keeps
 # at least HALF of view_side, the longest thumbnail that a view is made for, and up to FINE of it,
 # with which no crop that is proposed has to be enlarged (the smallest have .63 of the short side),
 # as long as the view has no more pixels than FINE_VIEW squares of view_side. MOST_VIEW squares are
 # the end.
-LONG, HALF, FINE, FINE_VIEW, MOST_VIEW = 2.0, 0.5, 0.794, 4, 16
+LONG, HALF, FINE, FINE_VIEW, MOST_VIEW = 1.9, 0.5, 0.794, 4, 16
 _NEAR = 1.2  # a view may be that much larger than it has to be, rather than blurred by little
 
 _ROUNDING = 1e-6
@@ -26,7 +26,7 @@ def view_size(
 ) -> tuple[int, int]:
     """Width and height of the view of a photo.
 
-    A photo up to 1:2 is reduced by a whole factor, so that its long side has at least
+    A photo up to 1:1.9 is reduced by a whole factor, so that its long side has at least
     VIEW_SLACK × view_side; a longer one by any factor, see LONG. Nothing is enlarged.
     most_pixels: of the view of a longer photo.
     """

@@ -197,7 +197,7 @@ def test_large_photos_are_reduced_by_whole_factors(format: str) -> None:
 @pytest.mark.parametrize("side", [1, 7, 475, 949, 950, 1024, 1899, 1901, 4000, 7601])
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 def test_a_view_is_never_much_smaller_than_asked(side: int, format: str) -> None:
-    data = saved(np.zeros(((side + 1) // 2, side, 3), dtype=np.uint8), format)
+    data = saved(np.zeros((side * 2 // 3 + 1, side, 3), dtype=np.uint8), format)
     photo = decode(data, view_side=1000)
     assert min(side, 950) <= photo.pixels.shape[1] < 1901
     assert photo.width_px == side
