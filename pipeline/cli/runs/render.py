@@ -21,6 +21,9 @@ class Render(OneRun):
         SAME, "encoding of the crops; `same`: as in the run"
     )
     quality: int | None = option(None, "encoder quality, 1 to 100", least=1, most=100)
+    colour: Literal["same", "srgb", "keep"] = option(
+        SAME, "sRGB, or wider colours where photos have them; `same`: as in the run"
+    )
     ratios: str = option(
         "",
         "some of the run's shapes, by comma, or ratios within a tenth of one",
@@ -35,7 +38,7 @@ class Render(OneRun):
         from pipeline.cli.crop import carried_out
         from pipeline.rendering import RenderRequest, plan_rendering
 
-        names = ("thumbnail_size", "format", "quality", "ratios")
+        names = ("thumbnail_size", "format", "quality", "colour", "ratios")
         asked: dict[str, Any] = {name: getattr(self, name) for name in names}
         changes = {name: value for name, value in asked.items() if value not in (None, "", SAME)}
         request = RenderRequest(self.output, self.run_id, changes, self.channel or None)

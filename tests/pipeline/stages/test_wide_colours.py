@@ -10,12 +10,16 @@ import torch
 from PIL import Image, ImageCms
 
 from pipeline import open_run
+from pipeline.cli.runs.render import Render
 from pipeline.cropping.results import ScoredCrop
+from pipeline.errors import UsageError
 from pipeline.photo.decode import decode
+from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.settings import Settings, ThumbnailSettings
 from pipeline.stages.encode import encode_crop
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.worker import end_worker
+from tests.pipeline.stages.test_recall import do as rendered
 from tests.pipeline.stages.test_stages import do
 from tests.support.colour_photos import SRGB_CURVE, chrm, cicp, rgb_profile, with_chunks
 from tests.support.drawn_pictures import lens
@@ -87,11 +91,11 @@ def test_a_job_keeps_wide_colours_and_chooses_the_same_crops(tmp_path: Path) -> 
     photo = lens(160, 120)
     (folder / "wide.png").write_bytes(with_chunks(saved(photo, "PNG"), cicp(12, 13)))
     (folder / "plain.png").write_bytes(saved(photo, "PNG"))
-    found = {}
+    found, runs = {}, {}
     for colour in ("srgb", "keep"):
         out = tmp_path / colour
         asked = {"input": str(folder), "ratios": "1:1", "thumbnail_size": 64, "format": "png"}
-        do(Settings.of(output=str(out), colour=colour, **asked))
+        runs[colour] = do(Settings.of(output=str(out), colour=colour, **asked)).run_id
         for row in open_run(str(out)).crops().to_pylist():
             found[colour, Path(row["uri"]).name] = row
     for name in ("wide.png", "plain.png"):
@@ -102,3 +106,24 @@ def test_a_job_keeps_wide_colours_and_chooses_the_same_crops(tmp_path: Path) -> 
     assert tagged == {("keep", "wide.png")}
     wide = np.asarray(kept["keep", "wide.png"]).astype(int)
     assert np.abs(wide - np.asarray(kept["srgb", "wide.png"])).max() > 5
+    # A render of the run of sRGB gives the same as the job that kept them.
+    out = str(tmp_path / "srgb")
+    rendering = plan_rendering(RenderRequest(out, runs["srgb"], {"colour": "keep"}))
+    made = open_run(out, rendered(rendering).run_id)
+    assert made.crops().num_rows == 2
+    for row in made.crops().to_pylist():
+        assert row["image"] == found["keep", Path(row["uri"]).name]["image"]
+
+
+def test_the_command_asks_for_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def plan(request: RenderRequest) -> None:
+        asked.append(request.changes)
+        raise UsageError("enough")
+
+    monkeypatch.setattr("pipeline.rendering.plan_rendering", plan)
+    for colour in ("same", "keep"):
+        with pytest.raises(UsageError):
+            Render(output="o", run_id="r", colour=colour).run()  # type: ignore[arg-type]
+    assert asked == [{}, {"colour": "keep"}]
