@@ -223,6 +223,7 @@ def png_cases() -> dict[str, bytes]:
         "gama palette.png": with_chunks(
             saved(Image.fromarray(squares()).quantize(64), "PNG"), gama(100_000)
         ),
+        "cicp alpha.png": with_chunks(saved(half_clear(), "PNG"), cicp(12, 13)),
         "gama alpha.png": with_chunks(saved(half_clear(), "PNG"), gama(100_000)),
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from pipeline.photo.animation import decode_frames
+from pipeline.photo.animation import Animation, decode_frames
 from pipeline.photo.answers import photo_from
 from pipeline.photo.colour import SRGB, to_space, wide_space
 from pipeline.photo.decode import Photo, decode
@@ -368,7 +368,7 @@ def test_p3_is_kept_as_it_is_stored() -> None:
 
 
 def test_the_child_gives_the_same_planes() -> None:
-    names = ["icc p3.jpg", "cicp hlg.png", "gama alpha.png", "nclx p3.avif", "plain.png"]
+    names = ["icc p3.jpg", "cicp hlg.png", "cicp alpha.png", "nclx p3.avif", "plain.png"]
     with Decoder(colour="keep") as decoder:
         for name in names:
             found, expected = decoder.decode(CASES[name]), decode(CASES[name], colour="keep")
@@ -377,6 +377,9 @@ def test_the_child_gives_the_same_planes() -> None:
                 assert (one is None) == (other is None)
                 if one is not None:
                     np.testing.assert_array_equal(one, other)
+    both = decode(CASES["cicp alpha.png"], colour="keep")
+    assert both.alpha is not None
+    assert both.wide is not None
 
 
 def test_a_broken_or_large_profile_is_no_profile() -> None:
@@ -398,3 +401,23 @@ def test_an_answer_of_the_child_names_a_space_that_is_known() -> None:
     for change in ({"wide_space": "prophoto"}, {"wide_space": 3}, {"wide_space": None}, {"x": 1}):
         with pytest.raises(DiedError):
             photo_from(header | change, bytearray(13 if "x" in change else 12))
+
+
+def test_the_wide_view_is_turned_and_cut_with_the_other() -> None:
+    p3 = rgb_profile("p3", SRGB_CURVE)
+    upright = np.array(scene(96, 64))
+    turned_png = saved(turned(upright, 6), "PNG", exif=exif(6), icc_profile=p3)
+    photo = decode(turned_png, colour="keep")
+    np.testing.assert_array_equal(photo.wide, upright)
+    bars = np.pad(np.array(scene(320, 180)), ((60, 60), (0, 0), (0, 0)))
+    bordered = decode(saved(bars, "PNG", icc_profile=p3), colour="keep")
+    assert bordered.content_px == (0, 60, 320, 240)
+    np.testing.assert_array_equal(bordered.content.wide, scene(320, 180))
+
+
+def test_frames_of_a_moving_picture_are_srgb() -> None:
+    photo = decode(CASES["cicp p3.png"], colour="keep")
+    views = np.zeros((2, 64, 96, 3), np.uint8)
+    for frame in Animation(views, None, (1, 1), 0).photos(photo):
+        assert (frame.wide, frame.profile) == (None, None)
+        assert frame.in_own_colours is frame
