@@ -1,7 +1,8 @@
 """Plan a job before its work, and commit its run afterwards."""
 
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 from msgspec.structs import asdict, replace
 
 from pipeline.code_version import code_version
-from pipeline.cropping.build import Weights, choose_weights, make_source
+from pipeline.cropping.build import DEFAULT, STARTER, Weights, choose_weights, source_identity
 from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
@@ -34,11 +35,12 @@ from pipeline.live_table import (
     take_out,
     tell_standing,
 )
-from pipeline.report.progress import Log, summary_lines
+from pipeline.report.progress import Log, opening, summary_lines
 from pipeline.schema import LEFT_OUT, OK
-from pipeline.settings import InputSettings, Settings, Verdict
+from pipeline.settings import InputSettings, RunningSettings, Settings, Verdict
 from pipeline.settings.crop_names import check_distinct, check_photos
 from pipeline.stages.worker import Job
+from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store, check_reachable, open_store, requests_so_far
 
 # When failed photos of each kind are done again.
@@ -47,6 +49,9 @@ AGAIN = {
     "circumstances": "nights 1, 2, 4, 8, … do, `runs.py retry RUN --kind circumstances` now",
     "permanent": "never, unless changed",
 }
+# Small inputs are cut so that every core has work, and soon the next.
+TASKS_PER_CORE = 2
+LEAST_PHOTOS = 2  # of a task cut small: fewer cost more in files and requests than they gain
 CHECKED_ROWS = 10_000  # of a list that are Python objects at a time
 
 
@@ -125,8 +130,10 @@ class PlannedRun:
         return ending_of(verdict, go_live(self.settings, self.store, log))
 
 
-def plan(settings: Settings, log: Log) -> PlannedRun:
+def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -> PlannedRun:
     """List the input, leave out what is covered, cut the rest into tasks.
+
+    cores: tells how many there are, see `task_photos`; None cuts by the settings alone.
 
     Raises UsageError for a job that makes no sense.
     """
@@ -149,7 +156,7 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
     spec = RunSpec(
         settings=settings.identity(),
         weights_sha256=weights.sha256,
-        detector=make_source(settings.input.detector).identity,
+        detector=source_identity(settings.input.detector),
         code_version=code_version(),
         input_sha256="",  # of what is left to do, and therefore filled in below
     )
@@ -159,10 +166,26 @@ def plan(settings: Settings, log: Log) -> PlannedRun:
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tell_standing(todo, log)
     check_crop_names(settings, todo.inputs if listed is None else listed)
-    tasks = cut_tasks(todo.inputs, settings.running.task_images, settings.running.task_bytes)
+    tasks = cut_for(todo.inputs, settings.running, cores)
     forgotten = {*obeyed.forgotten, *_live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
     return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, removal)
+
+
+def cut_for(
+    inputs: pa.Table, running: RunningSettings, cores: Callable[[], int] | None
+) -> TaskCuts:
+    """Cut a list into tasks. A run's identity does not depend on how, and a begun one keeps its."""
+    photos = running.task_images
+    if cores is not None and photos > LEAST_PHOTOS and inputs.num_rows > LEAST_PHOTOS:
+        photos = task_photos(inputs.num_rows, photos, cores())
+    return cut_tasks(inputs, photos, running.task_bytes)
+
+
+def task_photos(photos: int, most: int, cores: int) -> int:
+    """How many photos of a list make a task: at most `most`, fewer where cores would have none."""
+    shares = -(-photos // (TASKS_PER_CORE * cores))
+    return min(most, max(LEAST_PHOTOS, shares))
 
 
 def _live_and_forgotten(overrides: Overrides, store: Store) -> list[str]:
@@ -218,7 +241,14 @@ def _todo(
 
 
 def pin_weights(settings: InputSettings) -> Weights:
-    """Read and check the job's weights once. Raises UsageError where they are not usable."""
+    """Read and check the job's weights once. Raises UsageError where they are not usable.
+
+    Those of the package need no check, and torch is not loaded for them.
+    """
+    if settings.weights in (DEFAULT, STARTER):
+        packaged = choose_weights(settings.weights, settings.preset, settings.seed)
+        if packaged.kind == "starter":
+            return packaged
     from s2cnet import WeightsError
 
     try:
@@ -264,9 +294,10 @@ def commit(
             failed=failed,
         )
     log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
-    ending = ending_of(verdict, go_live(job.settings, ledger.store, log))
+    is_live = go_live(job.settings, ledger.store, log)
     _write_indexes(ledger.store, manifest, log)
-    return ending
+    tell_result(job.settings.running.output, ledger.run_id, log)
+    return ending_of(verdict, is_live)
 
 
 def _tell_failures(store: Store, manifest: Manifest, log: Log) -> None:
@@ -285,6 +316,16 @@ def _write_indexes(store: Store, manifest: Manifest, log: Log) -> None:
             log.say("index", "the index of covered photos is brought up to date")
     except (LedgerError, UsageError, OSError) as error:
         log.say("index", f"WARNING: the index of covered photos is not written: {error}")
+
+
+def tell_result(output: str, run_id: str, log: Log) -> None:
+    """Say where the result lies, and how to open it."""
+    if scheme_of(output) == "file":
+        output = os.path.abspath(local_path(output))
+    where, code = f"the result lies in {output}, run {run_id}", opening(output, run_id)
+    if not log.json:
+        where += "; in Python:\n" + "\n".join(f"  {line}" for line in code)
+    log.say("result", where, output=output, run_id=run_id, python=list(code))
 
 
 def ending_of(verdict: Verdict, is_live: bool) -> Ending:

@@ -5,7 +5,7 @@ later job with these settings finds its photos covered, unless a ratio was deriv
 such a run has a setting `derived` that no job asks for, and covers nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -15,13 +15,12 @@ from pipeline.code_version import code_version
 from pipeline.cropping.build import Weights
 from pipeline.cropping.derive import NEAR, nearest_shape
 from pipeline.errors import SettingError, UsageError
-from pipeline.job import PlannedRun, check_crop_names
+from pipeline.job import PlannedRun, check_crop_names, cut_for
 from pipeline.ledger.channels import channel_name, channel_of
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.incremental import Todo
 from pipeline.ledger.pinned import input_rows, read_spec
-from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest
 from pipeline.settings import Settings
@@ -33,7 +32,7 @@ RENDERED = "rendered anew"  # the reason why a photo is done
 # Settings of a job that say what it was about, not how it worked.
 _OF_ONE_JOB = {
     "limit", "resume", "retry", "overrides", "focus_columns", "mode", "dry_run", "estimate",
-    "prune", "promote", "channel", "trial", "include", "exclude",
+    "prune", "promote", "channel", "trial", "include", "exclude", "local",
 }  # fmt: skip
 
 
@@ -42,6 +41,7 @@ class RenderRequest:
     """What is asked of a committed run.
 
     changes: settings to be other than in that run, by name: of ThumbnailSettings, and `ratios`.
+    local: whether processes of this machine do it.
     channel: the new run's; None: named after its settings, or the old run's own name for one.
     """
 
@@ -49,10 +49,13 @@ class RenderRequest:
     run_id: str
     changes: Mapping[str, Any]
     channel: str | None = None
+    local: bool = False
 
 
-def plan_rendering(asked: RenderRequest) -> PlannedRun:
+def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None) -> PlannedRun:
     """Plan the run. Nothing is listed: its photos are the old run's, but for forgotten ones.
+
+    cores: as for `pipeline.job.plan`.
 
     Raises LedgerError where the old run is not committed, SettingError for a ratio that none of
     its shapes is near to, UsageError where nothing would change.
@@ -78,7 +81,7 @@ def plan_rendering(asked: RenderRequest) -> PlannedRun:
     check_crop_names(settings, rows)
     channel = settings.running.channel or channel_name(identity)
     todo = Todo(rows, spec, {RENDERED: rows.num_rows}, covered=0, channel=channel)
-    tasks = cut_tasks(rows, settings.running.task_images, settings.running.task_bytes)
+    tasks = cut_for(rows, settings.running, cores)
     weights = {"kind": "untrained", "sha256": old.weights_sha256, **old.weights}
     return PlannedRun(settings, Weights(**weights), store, todo, tasks)
 
@@ -102,7 +105,12 @@ def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, 
         told = [f"{name} from {source}" for name, source in sources.items() if name != source]
         derived = {"derived": ", ".join(told)} if told else {}
         values["safe_areas"] = _areas_of(str(values["safe_areas"]), set(sources))
-    job = {"output": asked.output, "promote": "manual", "trial": bool(old.job.get("trial"))}
+    job = {
+        "output": asked.output,
+        "promote": "manual",
+        "trial": bool(old.job.get("trial")),
+        "local": asked.local,
+    }
     channel = asked.channel
     if channel is None:
         own = channel_of(old)

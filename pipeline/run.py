@@ -1,64 +1,82 @@
-"""The whole job on one screen: plan, one Ray Data chain, commit. The only file that imports ray.
+"""The whole job on one screen: plan, do the tasks on a cluster or on this machine, commit.
 
-One block is one task, from the first stage to the last. Ray moves and retries blocks; whether a
-task is done is decided by the ledger in the output store alone, so a task that Ray runs twice
-counts once, and a run that dies goes on where its records end.
+Whoever does the tasks, whether one is done is decided by the ledger in the output store alone: a
+task that is done twice counts once, and a run that dies goes on where its records end.
 """
 
-import logging
 import os
-import re
-import signal
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
-from typing import Any
+from importlib.util import find_spec
+from typing import Protocol
 
-# Ray Data's actor pool makes Ray's core print a spurious error line. Set before Ray is imported.
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-
-import pyarrow as pa
-import ray
-import ray.data
-from ray.data.block import BlockMetadata
-from ray.data.datasource import ReadTask
-from ray.exceptions import RayError
-
-from pipeline.errors import LedgerError
 from pipeline.estimate.tell import document, lines
 from pipeline.estimate.trial import Work, estimate
 from pipeline.job import PlannedRun, commit, ending_of, plan, verdict_of
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.totals import RunTotals
 from pipeline.live_table import Ending, go_live
 from pipeline.report.costs import Machines, Session
 from pipeline.report.lineage import lineage
 from pipeline.report.progress import Log, Progress, tell_when_stuck
-from pipeline.report.telemetry import Telemetry, endpoint, write_textfile
 from pipeline.settings import RunningSettings, Settings
-from pipeline.stages.commit import cut_encode_commit
-from pipeline.stages.crop import DetectScore
-from pipeline.stages.read import read_decode
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job, missing_wall
+from pipeline.stop import Drained, Stop
 
-# A line of a traceback that names an exception. Ray wraps it in its own, and adds advice.
-RAISED = re.compile(r"(?!ray[.:])(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b(?:: |$)")
+PHOTOS_AN_ACTOR = 16  # an actor takes as long to start as to score so many
+_OF_A_CLUSTER = ("ray", "prometheus_client")
+_ELSEWHERE = {"RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"}  # set where a cluster is to be joined
 
 
-def crop_bucket(settings: Settings, log: Log) -> Ending:
+class TaskWorkers(Protocol):
+    """Who does the tasks: `pipeline.cluster.shares` or `pipeline.local`."""
+
+    @property
+    def does(self) -> str:
+        """What they do, in words."""
+        ...
+
+    @property
+    def why(self) -> str:
+        """Why they are as many as they are, in words."""
+        ...
+
+    @property
+    def machines(self) -> Machines:
+        """What they have."""
+        ...
+
+    def free(self) -> Mapping[str, float]:
+        """What nobody uses, as Ray names it."""
+        ...
+
+    def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
+        """Do tasks; yield what each was once it is on record.
+
+        Raises LedgerError where a worker cannot go on, Drained as it says.
+        """
+        ...
+
+
+def crop_bucket(settings: Settings, log: Log, stop: Stop | None = None) -> Ending:
     """Do what is not on record yet, commit the run and make it live; return how that ended.
 
-    Raises UsageError for a job that makes no sense, LedgerError for a run that cannot go on; what
-    is on record stays.
+    stop: asks for an early end. Raises UsageError for a job that makes no sense, LedgerError for a
+    run that cannot go on, Drained as that says; what is on record stays.
     """
-    return carry_out(plan(settings, log), log)
+    for package in () if settings.running.local else _OF_A_CLUSTER:
+        if find_spec(package) is None:  # to be told before a long listing
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    cores = partial(cores_at_hand, settings.running)
+    return carry_out(plan(settings, log, cores), log, stop)
 
 
-def carry_out(planned: PlannedRun, log: Log) -> Ending:
-    """Do what a plan says; return how that ended. Raises LedgerError as `crop_bucket`."""
-    settings, left = planned.settings, planned.todo.inputs.num_rows
+def carry_out(planned: PlannedRun, log: Log, stop: Stop | None = None) -> Ending:
+    """Do what a plan says; return how that ended. Raises LedgerError, Drained as `crop_bucket`."""
+    settings, left, stop = planned.settings, planned.todo.inputs.num_rows, stop or Stop()
     log.say("plan", planned.message, images=left, covered=planned.todo.covered)
     if settings.estimating.estimate:
         return tell_estimate(planned, log) if left else "done"
@@ -67,6 +85,8 @@ def carry_out(planned: PlannedRun, log: Log) -> Ending:
         return planned.end_without_work(log)
     if settings.running.dry_run:
         return "done"
+    if stop.asked:
+        raise Drained
     job, ledger = planned.begin()
     if manifest := ledger.manifest:  # by another job, since the plan was made
         log.say("nothing_to_do", f"nothing to do: run {job.run_id} is committed")
@@ -74,52 +94,68 @@ def carry_out(planned: PlannedRun, log: Log) -> Ending:
             verdict_of(settings, manifest.metrics), go_live(settings, ledger.store, log)
         )
     with lineage(settings.running.openlineage, settings.input.input, ledger, log):
-        return work_and_commit(job, ledger, log)
+        return work_and_commit(job, ledger, log, stop)
 
 
-def work_and_commit(job: Job, ledger: Ledger, log: Log) -> Ending:
+def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
     """Do the tasks that have no record yet and commit the run; return how it ended."""
-    settings = job.settings.running
-    pending = ledger.pending()
-    telemetry = Telemetry(job.run_id, ledger.rows, ledger.task_count)
-    for record in ledger.records():  # of an earlier session
-        telemetry.task_done(record.task, record.metrics)
-    before = telemetry.as_dict()
-    message = f"{before['tasks_done']:,} of {ledger.task_count:,} tasks are on record"
-    log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
-    session = Session()
-    if pending:
-        workers = start_ray(settings, len(pending))
-        if job.decisions_of is not None:
-            workers = workers.without_scoring()
-        log.say("workers", f"{workers.does}: {workers.why}", **asdict(workers))
-        session.machines = workers.machines
-        if problem := missing_wall():
-            message = f"WARNING: photos are decoded without a filter of system calls: {problem}"
-            log.say("wall", message)
-        progress = Progress(log, ledger.rows - before["images_done"], len(pending))
-        with (
-            endpoint(telemetry, settings.metrics_port or None, settings.metrics_host),
-            tell_when_stuck(log, progress, ray.available_resources),
-        ):
-            for done in chain(pending, job, workers):
-                telemetry.task_done(done.task, done.metrics)
-                session.task_done(done.metrics, done.spans)
-                if settings.metrics_file:
-                    write_textfile(telemetry, settings.metrics_file)
-                well = done.metrics.photos - done.metrics.failed
-                progress.advance(done.metrics.photos, well, done.metrics.crops)
-    return commit(job, ledger, log, telemetry.totals, session.facts())
+    settings, pending, session = job.settings.running, ledger.pending(), Session()
+    with told_totals(job, ledger) as (totals, tell):
+        for record in ledger.records():  # of an earlier session
+            totals.task_done(record.task, record.metrics)
+        before = totals.as_dict()
+        message = f"{before['tasks_done']:,} of {ledger.task_count:,} tasks are on record"
+        log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
+        if pending:
+            workers = start(settings, len(pending), ledger.rows, job.decisions_of is None)
+            about = {"does": workers.does, "why": workers.why, **asdict(workers.machines)}
+            log.say("workers", f"{workers.does}: {workers.why}", **about)
+            session.machines = workers.machines
+            if problem := missing_wall():
+                message = f"photos are decoded without a filter of system calls: {problem}"
+                log.say("wall", f"WARNING: {message}")
+            progress = Progress(log, ledger.rows - before["images_done"], len(pending))
+            with tell_when_stuck(log, progress, workers.free):
+                for done in workers.work(pending, job, stop):
+                    totals.task_done(done.task, done.metrics)
+                    session.task_done(done.metrics, done.spans)
+                    tell()
+                    well = done.metrics.photos - done.metrics.failed
+                    progress.advance(done.metrics.photos, well, done.metrics.crops)
+    return commit(job, ledger, log, totals.totals, session.facts())
+
+
+@contextmanager
+def told_totals(job: Job, ledger: Ledger) -> Iterator[tuple[RunTotals, Callable[[], None]]]:
+    """The totals of a run, told to Prometheus where that is wanted; and what to call after a task.
+
+    Raises UsageError where the port cannot be had.
+    """
+    settings, about = job.settings.running, (job.run_id, ledger.rows, ledger.task_count)
+    if not (settings.metrics_port or settings.metrics_file):
+        yield RunTotals(*about), lambda: None
+        return
+    from pipeline.report.telemetry import Telemetry, endpoint, write_textfile  # of an extra
+
+    totals = Telemetry(*about)
+
+    def tell() -> None:
+        if settings.metrics_file:
+            write_textfile(totals, settings.metrics_file)
+
+    with endpoint(totals, settings.metrics_port or None, settings.metrics_host):
+        yield totals, tell
 
 
 def tell_estimate(planned: PlannedRun, log: Log) -> Ending:
     """Say what the planned run would take and cost, by a sample that leaves nothing behind."""
 
-    def start() -> tuple[Machines, Work]:
-        workers = start_ray(planned.settings.running, planned.tasks.task_count)
-        return workers.machines, partial(chain, workers=workers)
+    def begin() -> tuple[Machines, Work]:
+        tasks, photos = planned.tasks.task_count, planned.tasks.rows
+        workers = start(planned.settings.running, tasks, photos)
+        return workers.machines, partial(workers.work, stop=Stop())
 
-    told = estimate(planned, log, start)
+    told = estimate(planned, log, begin)
     for line in [] if log.json else lines(told):
         log.say("estimate", line)
     if log.json:
@@ -127,161 +163,26 @@ def tell_estimate(planned: PlannedRun, log: Log) -> Ending:
     return "done"
 
 
-CORES_A_WORKER = 3
-"""Cores of a machine for each scoring worker on a GPU: choosing a photo's crops takes about half of
-the CPU time of decoding it and encoding its thumbnails."""
-MOST_WORKERS_A_GPU = 16
-"""Each takes 1 GB of the GPU's memory."""
+def start(settings: RunningSettings, tasks: int, photos: int, scores: bool = True) -> TaskWorkers:
+    """Have workers for so many tasks with so many photos. Raises LedgerError, Drained.
 
-
-@dataclass(frozen=True)
-class ClusterShares:
-    """How the stages share the cluster."""
-
-    device: str  # of the scoring actors: "cuda" or "cpu"
-    actors: int
-    actor_cpus: float
-    actor_gpus: float
-    task_cpus: float  # of one read-and-decode or encode task
-    why: str
-    cores: float  # of the whole cluster
-
-    @property
-    def does(self) -> str:
-        """What the workers do, in words."""
-        return f"scoring on {self.device}" if self.actors else "encoding stored decisions"
-
-    def without_scoring(self) -> "ClusterShares":
-        """The shares of a run that takes stored decisions: a core a task, and no actors."""
-        why = f"no scoring; tasks of one core on {self.cores:g} cores"
-        return replace(self, device="cpu", actors=0, actor_gpus=0.0, task_cpus=1.0, why=why)
-
-    @property
-    def machines(self) -> Machines:
-        """What a session has of the cluster, to say afterwards what limited it."""
-        return Machines(self.cores, self.actor_gpus * self.actors, self.actors, self.device)
-
-
-def chain(pending: list[int], job: Job, workers: ClusterShares) -> Iterator[TaskSummary]:
-    """Run the stages over the tasks; yield one summary for every task once it is on record."""
-    block: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}  # a block is a task
-    # Ray Data wants a number where a GPU is asked for: the block of a task has one row.
-    on_gpu = {**block, "batch_size": 1} if workers.actor_gpus else block
-    task = {"num_cpus": workers.task_cpus, "fn_kwargs": {"job": job}, **block}
-    numbers = ray.data.read_datasource(
-        TaskNumbers(pending), override_num_blocks=len(pending), num_cpus=workers.task_cpus
-    )
-    done = numbers.map_batches(read_decode, **task)
-    if job.decisions_of is None:
-        # One task at work and one waiting: more would only hold pixels in memory.
-        pool = ray.data.ActorPoolStrategy(size=workers.actors, max_tasks_in_flight_per_actor=2)
-        done = done.map_batches(
-            DetectScore,
-            fn_constructor_args=(job, workers.device, workers.actor_gpus),
-            compute=pool,
-            num_cpus=workers.actor_cpus,
-            num_gpus=workers.actor_gpus,
-            **on_gpu,
-        )
-    done = done.map_batches(cut_encode_commit, **task)
-    try:
-        for summary in done.iter_batches(prefetch_batches=0, **block):
-            yield from unpack_summaries(summary)
-    except RayError as error:
-        raise LedgerError(f"a worker could not go on: {_cause(error)}") from error
-
-
-def _cause(error: RayError) -> str:
-    """The exception that a worker raised: the last one in Ray's message that is not Ray's own."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    raised = [line for line in lines if RAISED.match(line)]
-    return (raised or lines or [type(error).__name__])[-1]
-
-
-class TaskNumbers(ray.data.Datasource):  # type: ignore[misc]
-    """Blocks of one row, `task`. Ray makes each when it is needed: a long plan costs no memory."""
-
-    def __init__(self, numbers: list[int]) -> None:
-        self.numbers = numbers
-
-    def estimate_inmemory_data_size(self) -> int:
-        return 8 * len(self.numbers)
-
-    def get_read_tasks(self, *_: Any, **__: Any) -> list[ReadTask]:
-        size = BlockMetadata(num_rows=1, size_bytes=8, input_files=None, exec_stats=None)
-        return [ReadTask(partial(_task_block, number), size) for number in self.numbers]
-
-
-def _task_block(number: int) -> list[pa.Table]:
-    return [pa.table({"task": [number]})]
-
-
-def start_ray(settings: RunningSettings, tasks: int) -> ClusterShares:
-    """Join the cluster, or start one on this machine, and share it out among the stages.
-
-    Raises LedgerError where there is no cluster to join, or none can be started.
+    scores: whether they decide
     """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    own_packages = None if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else _our_packages()
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
-    if not ray.is_initialized():
-        try:
-            ray.init(runtime_env=own_packages, **quiet)
-        except OSError as error:  # no answer, or nowhere to write: it needs /tmp, HOME for a token
-            raise LedgerError(f"Ray does not start: {error}") from error
-    for (
-        number,
-        handler,
-    ) in handlers.items():  # Ray's own would end this process with a trace
-        signal.signal(number, handler)
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # `crop_bucket` reports failures
-    context = ray.data.DataContext.get_current()
-    context.target_max_block_size = None  # a block is a task, however large
-    context.enable_progress_bars = False
-    resources = ray.cluster_resources()
-    return share_out(resources, tasks, settings.num_actors, settings.gpus_per_actor)
+    if settings.local:
+        from pipeline.local import local_workers
+
+        here = local_workers(settings.num_actors, tasks)
+        return here if scores else here.without_scoring()
+    from pipeline.cluster.shares import start_ray  # ray is slow to import, and not for `local`
+
+    shares = start_ray(settings, min(tasks, -(-photos // PHOTOS_AN_ACTOR)))
+    return shares if scores else shares.without_scoring()
 
 
-def _our_packages() -> dict[str, dict[str, str]]:
-    """Let workers import what this process runs, as `ray job submit --working-dir` does."""
-    root = str(Path(__file__).resolve().parent.parent)
-    inherited = os.environ.get("PYTHONPATH")
-    return {"env_vars": {"PYTHONPATH": f"{root}{os.pathsep}{inherited}" if inherited else root}}
+def cores_at_hand(settings: RunningSettings) -> int:
+    """Cores of the cluster that is to be joined, else of this machine. Raises as `start`."""
+    if not settings.local and _ELSEWHERE & os.environ.keys():
+        return int(start(settings, 1, 1).machines.cores)
+    from pipeline.local import usable_cores
 
-
-def share_out(
-    resources: Mapping[str, float], tasks: int, num_actors: int, gpus_per_actor: float | None
-) -> ClusterShares:
-    """Share a cluster out: scoring on GPUs where it has some, else on CPU.
-
-    resources: as Ray reports them.
-
-    Every stage asks for fractions of a core, so that reading and encoding run beside the scoring
-    actors even on one core. On a CPU cluster the actors together take half of the cores, and the
-    other half is for the other stages, with as many tasks at once as there are cores. There are no
-    more actors than tasks, since each takes seconds to start.
-    """
-    cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
-    share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
-    if gpus and share:
-        actors = num_actors or min(tasks, max(1, int(gpus / share + 1e-6)))
-        actor_cpus = min(1.0, cpus / (2 * actors))
-        why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {actors} actors"
-        task_cpus = min(1.0, cpus / 2)
-        return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
-    actors = num_actors or min(tasks, max(1, int(cpus)))
-    found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
-    why = f"{found} in the cluster; {actors} actors of one thread on {cpus:g} cores"
-    return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
-
-
-def share_of_gpu(cpus: float, gpus: float) -> float:
-    """The share of a GPU that a scoring worker takes by default: one worker for CORES_A_WORKER.
-
-    Each keeps one core busy: a GPU is done with a photo's networks long before that core has chosen
-    its crops, and the other cores decode and encode meanwhile. docs/GPU.md has the arithmetic.
-    """
-    if not gpus:
-        return 0.0
-    workers = min(MOST_WORKERS_A_GPU, max(1, int(cpus / gpus / CORES_A_WORKER)))
-    return 1.0 if workers == 1 else int(1e4 / workers) / 1e4  # Ray counts GPUs to four digits
+    return usable_cores()

@@ -21,6 +21,7 @@ from pipeline.command_line import FAILED, parser_of, run
 from pipeline.errors import LedgerError, NothingToDoError
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
+from pipeline.stop import Drained, Stop
 
 CODES = {"done": 0, "over_error_rate": 3, "not_promoted": 4}
 EXIT_S = 10.0  # after the drain, for Ray to leave in good order
@@ -47,37 +48,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def crop(settings: Settings) -> int:
     """Carry out a job; returns the exit code. Raises UsageError."""
 
-    def work(log: Log) -> str:
-        from pipeline.run import crop_bucket  # ray is slow to import: not for --help or a typo
+    def work(log: Log, stop: Stop) -> str:
+        from pipeline.run import crop_bucket  # slow to import: not for --help or a typo
 
-        return crop_bucket(settings, log)
+        return crop_bucket(settings, log, stop)
 
     return carried_out(work, settings.running.log_format, settings.running.drain_s)
 
 
-def carried_out(work: Callable[[Log], str], log_format: str, drain_s: float) -> int:
+def carried_out(work: Callable[[Log, Stop], str], log_format: str, drain_s: float) -> int:
     """Do a job's work under its signals; returns the exit code. Raises UsageError.
 
-    work: returns how it ended, a key of CODES.
+    work: is told when somebody asks for an end; returns how it ended, a key of CODES.
     """
-    log = Log(log_format)
-    stop_on_signals(drain_s, log)
+    log, stop = Log(log_format), Stop()
+    received = stop_on_signals(drain_s, log, stop)
     try:
-        ending = work(log)
+        ending = work(log, stop)
     except NothingToDoError as error:
         log.say("nothing_to_do", f"nothing to do: {error}")
         return 0
     except LedgerError as error:
         log.say("failed", f"failed: {error}")
         return FAILED
-    except Stopped as stopped:
+    except (Stopped, Drained):
         log.say("stopped", "stopped; the same command goes on from here")
-        return 128 + stopped.signum
+        return 128 + received[0]
+    if received:  # while the run was committed: whoever asked hears that it was heard
+        return 128 + received[0]
     return CODES[ending]
 
 
-def stop_on_signals(drain_s: float, log: Log) -> None:
+def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[int]:
     """First SIGTERM or Ctrl-C: tasks in flight get `drain_s` to commit. Second: stop at once.
+
+    stop: is asked at the first. Returns the list to which the numbers of signals are added.
 
     Ray's own goodbye can take long on a busy machine; after EXIT_S the process ends without it.
     All that counts is in the ledger by then, and Ray's processes end with their driver.
@@ -87,24 +92,27 @@ def stop_on_signals(drain_s: float, log: Log) -> None:
     def leave(*_: object) -> NoReturn:
         os._exit(128 + received[0])
 
-    def stop(*_: object) -> NoReturn:
+    def end(*_: object) -> NoReturn:
         signal.signal(signal.SIGALRM, leave)
         signal.setitimer(signal.ITIMER_REAL, EXIT_S)
         raise Stopped(received[0])
 
     def drain(signum: int, _: FrameType | None) -> None:
         received.append(signum)
+        if stop is not None:
+            stop.asked = True
         if len(received) > 1 or drain_s == 0:
-            stop()
+            end()
         log.say("stopping", f"{signal.Signals(signum).name}: stopping within {drain_s:g} s")
         signal.setitimer(signal.ITIMER_REAL, drain_s)
 
     # Registered before Ray's own, so called after it. Python then drops its handlers, and an alarm
     # that came later would kill this process with a code of its own.
     atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, stop)
+    signal.signal(signal.SIGALRM, end)
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGINT, drain)
+    return received
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.detectors import make_detector
+from pipeline.detectors.packaged import embedded_identity
 from pipeline.errors import SettingError, UsageError
 from pipeline.settings import CroppingSettings, RunningSettings, Settings
 
@@ -69,17 +70,31 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
     `default` is the starter where the package has it, else a network drawn from `preset` and
     `seed`. Raises WeightsError where the file cannot be read.
     """
+    starter = _packaged_starter()
     if weights == DEFAULT:
-        packaged = files("s2cnet").joinpath("weights/starter.safetensors")
-        weights = STARTER if packaged.is_file() else UNTRAINED
+        weights = STARTER if starter.is_file() else UNTRAINED
     if weights == UNTRAINED:
         return Weights("untrained", f"untrained-{preset}-seed{seed}", preset=preset, seed=seed)
+    if weights == STARTER and starter.is_file():
+        return Weights("starter", hashlib.sha256(starter.read_bytes()).hexdigest())
     from s2cnet.checkpoints.files import read_weights
 
-    sha256 = hashlib.sha256(read_weights(weights)).hexdigest()
-    if weights == STARTER:
-        return Weights("starter", sha256)
-    return Weights("file", sha256, uri=weights)
+    return Weights("file", hashlib.sha256(read_weights(weights)).hexdigest(), uri=weights)
+
+
+def _packaged_starter() -> Path:
+    """Where the starter weights lie in the package; found without importing that, and torch."""
+    found = find_spec("s2cnet")
+    assert found is not None
+    return Path(str(found.origin)).parent / "weights" / "starter.safetensors"
+
+
+def source_identity(spec: str = EMBEDDED) -> str:
+    """What `make_source` gives as identity, without loading torch where that can be.
+
+    Raises as it does.
+    """
+    return embedded_identity() if spec == EMBEDDED else make_source(spec).identity
 
 
 def choose_runtime(asked: str, device: "str | torch.device", compiles: bool = False) -> "Runtime":

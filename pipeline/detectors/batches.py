@@ -6,9 +6,9 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.ops import clip_boxes_to_image
 
 from pipeline.detectors.detection import Pixels
+from pipeline.detectors.suppression import clipped_to
 
 MAX_RATIO = 30
 """Networks shrink a photo to a long side of 640 to 1,000 pixels; beyond this ratio the short side
@@ -32,7 +32,7 @@ def padded(photo: Pixels) -> Pixels:
 def clipped(boxes: Tensor, photo: Pixels) -> tuple[Tensor, Tensor]:
     """Boxes [D, 4] clipped to the photo, and which of them keep an area there [D]."""
     height, width = photo.shape[:2]
-    inside = torch.as_tensor(clip_boxes_to_image(boxes, (height, width)))
+    inside = clipped_to(boxes, height, width)
     return inside, (inside[:, 2:] > inside[:, :2]).all(1)
 
 

@@ -8,11 +8,9 @@ class names it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 
 import cv2
@@ -22,6 +20,7 @@ import torch
 
 from pipeline.detectors.batches import batch_for, in_batches, uploaded
 from pipeline.detectors.detection import Detections, Pixels
+from pipeline.detectors.packaged import embedded_identity, embedded_weights
 from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.subject_network import MULTIPLE, SubjectNetwork
 from pipeline.device import choose_device
@@ -141,5 +140,5 @@ def to_view(found: Detections, input_shape: Sequence[int], photo: Pixels) -> Det
 @lru_cache(maxsize=1)
 def _packaged_weights() -> tuple[str, dict[str, torch.Tensor]]:
     """The sha256 and the tensors of the file in the package, half precision."""
-    data = files("pipeline.detectors").joinpath("weights/subjects.safetensors").read_bytes()
-    return f"embedded-{hashlib.sha256(data).hexdigest()}", safetensors.torch.load(data)
+    data = embedded_weights()
+    return embedded_identity(data), safetensors.torch.load(data)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchvision.ops import nms
 
 from pipeline.boxes import Boxes
 from pipeline.detectors.subject_network import ltrb_offsets
+from pipeline.detectors.suppression import nms
 
 NMS_IOU = 0.5
 
@@ -52,6 +52,6 @@ def objects_at_peaks(
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, likelihood = boxes[has_area], likelihood[has_area]
     if len(boxes) > 1:
-        kept = nms(torch.from_numpy(boxes), torch.from_numpy(likelihood), NMS_IOU).numpy()
+        kept = nms(boxes, likelihood, NMS_IOU)
         boxes, likelihood = boxes[kept], likelihood[kept]
     return boxes, likelihood

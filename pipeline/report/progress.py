@@ -159,6 +159,11 @@ def verdict_text(verdicts: Mapping[str, int], reasons: Mapping[str, int]) -> str
     return ", ".join(parts)
 
 
+def opening(output: str, run_id: str) -> tuple[str, str]:
+    """Two lines of Python that open the crops of a committed run."""
+    return "from pipeline import open_run", f"crops = open_run({output!r}, {run_id!r}).crops()"
+
+
 def summary_lines(summary: dict[str, Any]) -> list[str]:
     """A run's summary for a person: photos by status, crops, rate, time and costs by stage."""
     seconds: dict[str, float] = summary["seconds"]

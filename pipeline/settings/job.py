@@ -173,8 +173,16 @@ class RunningSettings:
     )
     task_images: int = option(64, "most photos in a task", placeholder="PHOTOS", least=1)
     task_bytes: int = option(128 * _MIB, "most input in a task", "bytes", least=1)
+    local: bool = option(
+        False,
+        "work in processes of this machine, without Ray: for a folder of up to some thousand "
+        "photos; they score on the CPU",
+    )
     num_actors: int = option(
-        0, "scoring workers; 0 chooses by the cluster's resources", placeholder="WORKERS", least=0
+        0,
+        "scoring workers, with `local` processes; 0 chooses by the cores and GPUs that there are",
+        placeholder="WORKERS",
+        least=0,
     )
     gpus_per_actor: float | None = option(
         None,

@@ -1,13 +1,13 @@
-"""The backbone, formula (1): three stages of a torchvision network, joined at stride 16."""
+"""The backbone, formula (1): three stages of a known network, joined at stride 16."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import efficientnet_b1, mobilenet_v2
 
 from s2cnet.config import BackboneName
+from s2cnet.network.mobilenet import mobilenet_v2_features
 
 STRIDE = 16  # input pixels per cell of the joined map
 
@@ -22,8 +22,10 @@ class Backbone(nn.Module):
     def __init__(self, name: BackboneName, reduced_dim: int) -> None:
         super().__init__()
         if name == "mobilenet_v2":  # without its last layer of 1280 channels
-            features, ends, channels = mobilenet_v2(weights=None).features, (7, 14, 18), 448
+            features, ends, channels = mobilenet_v2_features(), (7, 14, 18), 448
         elif name == "efficientnet_b1":
+            from torchvision.models import efficientnet_b1  # slow to import
+
             features, ends, channels = efficientnet_b1(weights=None).features, (4, 6, 9), 1432
         else:
             raise ValueError(

@@ -56,9 +56,11 @@ def onnx_graph(module: nn.Module) -> bytes:
 
 
 def _known(table: dict[Any, Callable[..., Any]], key: object, node: fx.Node) -> Callable[..., Any]:
-    if key not in table:
+    name = f"{getattr(key, '__module__', '')}.{getattr(key, '__name__', '')}"
+    found = table.get(key) or table.get(name)
+    if found is None:
         raise UnknownOperatorError(f"no ONNX operator is known for {key} in {node.format_node()}")
-    return table[key]
+    return found
 
 
 def _attribute(module: nn.Module, path: str) -> np.ndarray[Any, Any]:

@@ -15,7 +15,6 @@ import onnx
 import torch
 from torch import nn
 from torch.nn import functional
-from torchvision.ops import stochastic_depth
 
 from s2cnet.onnx.writer import GraphWriter
 
@@ -200,6 +199,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     functional.avg_pool2d: average_pooling,
     functional.pixel_shuffle: pixel_shuffle,
     functional.dropout2d: unchanged,
-    stochastic_depth: unchanged,
+    # By its name: importing torchvision takes a second of CPU time.
+    "torchvision.ops.stochastic_depth.stochastic_depth": unchanged,
 }
 METHODS: dict[Any, Callable[..., str]] = {"cumsum": running_sum}

@@ -36,8 +36,8 @@ HEAD_DIES = 0.3  # share of the runs
 SOON = 0.1  # chance that a victim in sight dies at this look, ten looks a second
 # How the victims look in the list of processes.
 VICTIMS = {
-    "task worker": ("ray::read_decode", "ray::cut_encode_commit", "ray::MapBatches"),
-    "scoring actor": ("ray::_MapWorker", "ray::MapWorker"),
+    "task worker": ("ray::read_decode", "ray::cut_encode_commit"),
+    "scoring actor": ("ray::Scorer",),
     "decoding child": ("pipeline.photo.child",),
     "raylet": ("raylet/raylet",),
 }

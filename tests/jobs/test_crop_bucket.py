@@ -1,6 +1,7 @@
 """The crop job as its users start it, on a real local cluster: one Ray head for the module."""
 
 import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -245,6 +247,52 @@ def test_a_stopped_job_goes_on_and_workers_change_nothing(
     assert crops_of(str(tmp_path / "out")).equals(crops_of(str(tmp_path / "other")))
 
 
+def stop_soon(process: subprocess.Popen[str], output: Path) -> None:
+    """SIGTERM as soon as a task is on record."""
+    while not list(output.glob("runs/*/tasks/*.json")):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[0] == 128 + signal.SIGTERM
+
+
+def all_rows(output: Path) -> list[pa.Table]:
+    """Every table with every column, but for when a row was made and how long that took."""
+    run = open_run(str(output))
+    tables = []
+    for table in (run.images(), run.crops(), run.previews(), run.candidates()):
+        names = [name for name in table.column_names if name != "processed_at"]
+        names = [name for name in names if not name.endswith("_s")]
+        keys = [
+            name for name in ("image_id", "ratio", "rank", "score", "x0", "y0") if name in names
+        ]
+        tables.append(table.select(names).sort_by([(key, "ascending") for key in keys]))
+    return tables
+
+
+def test_ray_and_processes_of_this_machine_go_on_with_each_other_s_runs(
+    tree: Path, head: RayHead, tmp_path: Path
+) -> None:
+    """One run begun by Ray and ended without, one the other way round: the rows are the same."""
+    photos = write_scenes(tmp_path / "in", 16)
+    (tmp_path / "in" / "lie.jpg").write_text("not a picture")
+    given = ["--input", photos, "--task-images", "1", "--candidates", "--drain-s", "0.5"]
+    outputs = []
+    for first, second in (([head], [None, "--local"]), ([None, "--local"], [head])):
+        out = tmp_path / f"out-{len(outputs)}"
+        arguments = [*given, "--output", str(out)]
+        stop_soon(start(tree, first[0], *arguments, *first[1:]), out)
+        code, told = finish(start(tree, second[0], *arguments, *second[1:]))
+        assert code == 0, told
+        left = next(event for event in told if event["event"] == "begin")["pending"]
+        assert 0 < left < 17
+        outputs.append(all_rows(out))
+    ours, theirs = outputs
+    assert [table.num_rows for table in ours[:3]] == [17, 32, 16]
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine.equals(other)
+
+
 def test_too_many_failures_exit_with_3_and_say_why(
     tree: Path, head: RayHead, tmp_path: Path
 ) -> None:
@@ -353,6 +401,30 @@ def test_signals_end_a_job_within_its_drain_time(
     monkeypatch.setattr("pipeline.run.crop_bucket", interrupted)
     drain_s = "0.1" if times == 1 else "3600"
     assert main(["--input", "a", "--output", "b", "--drain-s", drain_s]) == code
+
+
+@pytest.mark.usefixtures("_own_handlers")
+def test_a_kill_while_a_job_plans_or_commits_is_answered_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--input", write_scenes(tmp_path / "in", 2), "--output", str(tmp_path / "out")]
+    arguments += ["--ratios", "1:1", "--thumbnail-size", "64", "--local", "--drain-s", "60"]
+
+    def killed(*told: Any, then: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return then(*told)
+
+    for name in ("pipeline.run.plan", "pipeline.run.commit"):
+        module, _, function = name.rpartition(".")
+        then = getattr(importlib.import_module(module), function)
+        with monkeypatch.context() as patch:
+            patch.setattr(name, partial(killed, then=then))
+            assert main(arguments) == 128 + signal.SIGTERM
+        told = capsys.readouterr().out
+        assert "stopping within" in told
+        assert ("is committed" in told) == (function == "commit")
+    assert main(arguments) == 0
+    assert "nothing to do" in capsys.readouterr().out
 
 
 GOODBYE = """

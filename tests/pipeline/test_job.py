@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import LedgerError, UsageError
-from pipeline.job import commit, plan
+from pipeline.job import commit, plan, task_photos
 from pipeline.ledger.channels import read_channel, read_channels
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.promotion import rollback
@@ -47,6 +47,37 @@ def test_a_run_that_was_stopped_is_gone_on_with(photos: Path, log: Log) -> None:
     assert plan(settings(photos), log).begin()[0].run_id != job.run_id
     with pytest.raises(LedgerError, match="the setting top_k was 1 and is now 2"):
         plan(settings(photos, resume=job.run_id, top_k=2), log)
+
+
+@pytest.mark.parametrize(
+    ("photos", "most", "cores", "expected"),
+    [
+        (10, 64, 2, 3),  # 4 tasks: each core has one, and one more soon
+        (43, 64, 2, 11),
+        (43, 64, 1, 22),
+        (3, 64, 8, 2),  # not smaller than that
+        (640, 64, 96, 4),
+        (1000, 64, 2, 64),  # enough for all anyway
+        (1000, 5, 2, 5),
+    ],
+)
+def test_small_inputs_are_cut_by_the_cores(
+    photos: int, most: int, cores: int, expected: int
+) -> None:
+    assert task_photos(photos, most, cores) == expected
+
+
+def test_cores_cut_a_run_but_are_no_part_of_it(photos: Path, log: Log) -> None:
+    """Begun where there are few cores, a run keeps its tasks where there are many."""
+    for number in range(4, 12):
+        Image.new("RGB", (32, 24), (number, 0, 0)).save(photos / f"{number}.png")
+    given = settings(photos, task_images=64)
+    few, many = (plan(given, log, cores=lambda n=n: n) for n in (1, 3))
+    assert (few.tasks.task_count, many.tasks.task_count) == (2, 6)
+    assert few.todo.spec.run_id == many.todo.spec.run_id
+    assert few.begin()[1].pending() == [0, 1]
+    assert many.begin()[1].pending() == [0, 1]
+    assert plan(settings(photos, task_images=3), log, cores=lambda: 1).tasks.task_count == 4
 
 
 def test_failures_are_repaired_by_a_run_of_their_own(photos: Path, log: Log) -> None:

@@ -1,11 +1,13 @@
 """Encode a run's decisions anew: other sizes, formats or ratios, without looking at them again."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from pipeline.cli.runs.command import OneRun
 from pipeline.options import check, option
 from pipeline.report.progress import Log
+from pipeline.stop import Stop
 
 SAME = "same"
 
@@ -29,6 +31,7 @@ class Render(OneRun):
         "some of the run's shapes, by comma, or ratios within a tenth of one",
         placeholder="SHAPES",
     )
+    local: bool = option(False, "work in processes of this machine, without Ray")
     channel: str = option("", "that the new run is a candidate for", placeholder="NAME")
 
     def __post_init__(self) -> None:
@@ -37,17 +40,18 @@ class Render(OneRun):
     def run(self) -> int:
         from pipeline.cli.crop import carried_out
         from pipeline.rendering import RenderRequest, plan_rendering
+        from pipeline.run import carry_out, cores_at_hand
+        from pipeline.settings import RunningSettings
 
         names = ("thumbnail_size", "format", "quality", "colour", "ratios")
         asked: dict[str, Any] = {name: getattr(self, name) for name in names}
         changes = {name: value for name, value in asked.items() if value not in (None, "", SAME)}
-        request = RenderRequest(self.output, self.run_id, changes, self.channel or None)
-        planned = plan_rendering(request)
+        request = RenderRequest(self.output, self.run_id, changes, self.channel or None, self.local)
+        running = RunningSettings(output=self.output, local=self.local)
+        planned = plan_rendering(request, partial(cores_at_hand, running))
 
-        def work(log: Log) -> str:
-            from pipeline.run import carry_out
-
-            return carry_out(planned, log)
+        def work(log: Log, stop: Stop) -> str:
+            return carry_out(planned, log, stop)
 
         settings = planned.settings.running
         return carried_out(work, "json" if self.json else settings.log_format, settings.drain_s)

@@ -1,6 +1,7 @@
 """Evaluate on Ray, for data sets that one process takes hours for."""
 
 import json
+import logging
 import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -41,6 +42,9 @@ def evaluate_on_ray(
 
     A photo that fails is a row; any other exception in a worker ends the evaluation.
     """
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # the job reports failures
+    context = ray.data.DataContext.get_current()
+    context.target_max_block_size, context.enable_progress_bars = None, False
     items = ray.data.from_items([{"example": pickle.dumps(example)} for example in examples])
     rows = items.repartition(max(1, len(examples) // PHOTOS_PER_CALL)).map_batches(
         EvaluateBlock,

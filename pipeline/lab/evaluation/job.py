@@ -113,8 +113,8 @@ def evaluated_rows(
     """Judge every photo, here or on Ray."""
     if not job.ray:
         return evaluate_here(dataset.examples, setup, job.device)
-    from pipeline.lab.evaluation.cluster import evaluate_on_ray  # ray is slow to import
-    from pipeline.run import start_ray
+    from pipeline.cluster.shares import start_ray  # ray is slow to import
+    from pipeline.lab.evaluation.cluster import evaluate_on_ray
 
     gpus_per_actor = 0.0 if job.device == "cpu" else 1.0
     workers = start_ray(RunningSettings(gpus_per_actor=gpus_per_actor), len(dataset.examples))

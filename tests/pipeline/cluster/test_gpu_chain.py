@@ -1,7 +1,7 @@
 """The chain of stages on a cluster that says it has a GPU, on a real Ray; networks run on the CPU.
 
-Ray believes what it is told about GPUs, so everything but the card itself is as on a GPU: what Ray
-Data asks of a stage with `num_gpus`, how blocks travel to it, and how many actors there are.
+Ray believes what it is told about GPUs, so everything but the card itself is as on a GPU: how Ray
+places actors with `num_gpus`, how blocks travel to them, and how many there are.
 """
 
 import subprocess
@@ -13,25 +13,26 @@ from PIL import Image
 from pipeline import open_run
 from tests.support.odd_photos import scene
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PHOTOS = 5
 JOB = """
 import io, sys
 from dataclasses import replace
 import ray
 from pipeline import run
+from pipeline.cluster import shares as cluster
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 
 ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False,
-         runtime_env=run._our_packages())
+         runtime_env={"env_vars": {"PYTHONPATH": cluster.with_our_packages(None)}})
 shares = []
 
 def told(*arguments):
     shares.append(found(*arguments))
     return replace(shares[0], device="cpu")  # the card is not there
 
-found, run.share_out = run.share_out, told
+found, cluster.share_out = cluster.share_out, told
 settings = Settings.of(input=sys.argv[1], output=sys.argv[2], ratios="1:1,16:9", task_images=2,
                        gpus_per_actor=0.5)
 assert run.crop_bucket(settings, Log(stream=io.StringIO())) == "done"

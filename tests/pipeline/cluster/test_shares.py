@@ -1,13 +1,20 @@
 """How the stages share a cluster, by hand, from what Ray says there is."""
 
+import os
+import signal
+import sys
+import time
 from typing import NoReturn
 
 import pytest
 from ray.exceptions import RayError
 
+from pipeline.cluster.causes import cause_of
+from pipeline.cluster.shares import ClusterShares, share_out, start_ray
 from pipeline.errors import LedgerError
-from pipeline.run import ClusterShares, _cause, share_out, start_ray
 from pipeline.settings import RunningSettings
+from pipeline.stop import Drained
+from tests.conftest import free_port
 
 MANY = 10_000  # tasks
 
@@ -105,4 +112,49 @@ To change retry attempts, configure `ray.data.DataContext.get_current()`.
     ],
 )  # fmt: skip
 def test_a_failure_is_told_by_what_the_worker_raised(told: str, cause: str) -> None:
-    assert _cause(RayError(told)) == cause
+    assert cause_of(RayError(told)) == cause
+
+
+def test_an_address_at_which_nobody_listens_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    with pytest.raises(LedgerError, match=r"not start: nothing answers at RAY_ADDRESS 127"):
+        start_ray(RunningSettings(), 1)
+
+
+@pytest.mark.parametrize("error", [Exception("the node timed out\nhint"), RuntimeError("no GCS")])
+def test_whatever_ray_raises_at_its_start_is_told_in_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failed(**about: object) -> NoReturn:
+        raise ConnectionError if about["address"] == "auto" else error
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", failed)
+    with pytest.raises(LedgerError, match=r"^Ray does not start: (the node timed out|no GCS)$"):
+        start_ray(RunningSettings(), 1)
+
+
+def test_a_kill_while_ray_starts_is_the_job_s_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's own handler, set while it starts, ends the process with a code of its own."""
+    heard: list[int] = []
+
+    def killed(**_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ray does
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        raise AssertionError
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", killed)
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with pytest.raises(Drained):
+            start_ray(RunningSettings(), 1)
+        assert heard == [signal.SIGTERM]
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert len(heard) == 2, "the job's handler is back"
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,29 @@
+"""Say in one line what ended a worker. Ray's errors hold a whole trace, and hints behind it."""
+
+import re
+
+from ray.exceptions import RayError, RayTaskError
+
+from pipeline.errors import LedgerError
+
+# A line of a trace that names an exception. Ray wraps it in its own, and adds advice behind it.
+_RAISED = re.compile(r"(?!ray[.:])(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b(?:: |$)")
+_DETAIL = re.compile(r"exit detail: *(.*)", re.IGNORECASE)
+
+
+def cause_of(error: RayError) -> str:
+    """The exception that a worker raised, or how it died.
+
+    Of several in a trace the last counts. Where the trace names none, it is Ray's last detail
+    about how the process ended, else the last line.
+    """
+    cause: BaseException = error
+    while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):
+        cause = cause.cause
+    if not isinstance(cause, RayError):
+        own_words = isinstance(cause, LedgerError)
+        return str(cause) if own_words else f"{type(cause).__name__}: {cause}"
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    raised = [line for line in lines if _RAISED.match(line)]
+    details = [found[1] for line in lines if (found := _DETAIL.search(line))]
+    return (raised or details or lines or [type(cause).__name__])[-1]

@@ -1,0 +1,220 @@
+"""Bring tasks through three stages on a Ray cluster, only so many at once.
+
+One worker reads and decodes a task, an actor scores it, one more worker encodes and commits it. Ray
+moves what they hand on, restarts what dies and gives its task to another; whether a task is done is
+decided by the ledger in the output store alone, so a task that Ray runs twice counts once.
+
+Tasks enter in order, and a new one enters only when there is room. So a slow stage is never starved
+by a fast one: readers leave actors the cores that these ask for, what is decoded waits for actors
+that still start, and nothing piles up before them. A node that is to be taken away gets nothing
+new, and its actors leave it once all that they have made is on record.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import ray
+from ray._private.state import actors as actor_table  # no public call tells where an actor is
+from ray._private.state import state as cluster_state  # ... or which nodes are to be taken away
+from ray.exceptions import RayError
+
+from pipeline.cluster.causes import cause_of
+from pipeline.errors import LedgerError
+from pipeline.stages.crop import DetectScore
+from pipeline.stop import Drained, Stop
+
+Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
+PER_ACTOR = 2  # tasks at an actor: one at work, one whose pixels are brought there meanwhile
+LOOK_S = 1.0  # between two looks for nodes that are to be taken away
+ALWAYS = -1  # Ray's word for: as often as a worker dies
+
+
+class Scorer(DetectScore):
+    """The second stage as an actor."""
+
+    def ready(self) -> None:
+        """Nothing; Ray answers once the actor is there."""
+
+    def do(self, block: pa.Table) -> pa.Table:
+        """The stage; Ray has no name for `__call__`."""
+        return self(block)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What is done with a task.
+
+    read, encode: functions of a block and the job; the first block is one row, `task`.
+    score: an actor's class with the members of `Scorer`; None for a run that scores nothing.
+    """
+
+    read: Callable[[pa.Table, Any], pa.Table]
+    score: type | None
+    encode: Callable[[pa.Table, Any], pa.Table]
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much is on the way at once.
+
+    actors: that score
+    beside: tasks of the other stages that find cores beside all actors
+    """
+
+    actors: int
+    beside: int
+
+    @property
+    def tasks(self) -> int:
+        """From the first stage to the last."""
+        return PER_ACTOR * self.actors + 2 * self.beside
+
+
+@dataclass
+class Actor:
+    """A scoring actor as the driver sees it."""
+
+    handle: Any
+    is_ready: bool = False
+    leaves: bool = False  # its node is to be taken away
+    scoring: int = 0  # tasks that it has
+    made: int = 0  # tasks that it has scored and that are not on record yet
+
+    @property
+    def node(self) -> str:
+        """The id of the node that it is on; "" where it is on none."""
+        about: dict[str, Any] = actor_table(self.handle._actor_id.hex()) or {}
+        return str((about.get("Address") or {}).get("NodeID", ""))
+
+
+class Flow:
+    """Tasks on their way through the stages.
+
+    actor_options, task_options: what Ray is to give each actor, and each task of another stage
+    """
+
+    def __init__(
+        self,
+        stages: Stages,
+        room: Room,
+        actor_options: Mapping[str, Any],
+        task_options: Mapping[str, Any],
+        stop: Stop,
+    ) -> None:
+        self.stages, self.room, self.stop = stages, room, stop
+        task = {**task_options, "max_retries": ALWAYS}
+        self.read = ray.remote(stages.read).options(**task, scheduling_strategy="SPREAD")
+        self.encode = ray.remote(stages.encode).options(**task)
+        self.actor_options = {
+            **actor_options, "max_restarts": ALWAYS, "max_task_retries": ALWAYS,
+            "scheduling_strategy": "SPREAD",
+        }  # fmt: skip
+        self.decoded: deque[Ref] = deque()
+        self.reading = self.on_the_way = 0
+        # What is to be done when a result is there; it returns True where a task is through.
+        self.awaited: dict[Ref, Callable[[Ref], bool]] = {}
+        self.actors: list[Actor] = []
+        self.looked_s = time.monotonic()
+
+    def run(self, pending: list[int], job: Any, of_actors: tuple[Any, ...]) -> Iterator[pa.Table]:
+        """Yield what the last stage has made of each task, as they end.
+
+        of_actors: what the actors' class is made with.
+
+        Raises LedgerError where a worker cannot go on, Drained as it says.
+        """
+        self.waiting, self.job = deque(pending), ray.put(job)
+        self.of_actors = of_actors
+        try:
+            for _ in range(self.room.actors if self.stages.score else 0):
+                self._add_actor()
+            self._feed()
+            while self.on_the_way:
+                found, _ = ray.wait([*self.awaited], timeout=LOOK_S, fetch_local=False)
+                for ref in found:
+                    if self.awaited.pop(ref)(ref):
+                        self.on_the_way -= 1
+                        yield ray.get(ref)
+                self._look_at_nodes()
+                self._feed()
+        except RayError as error:
+            raise LedgerError(f"a worker could not go on: {cause_of(error)}") from error
+        finally:
+            for actor in self.actors:
+                ray.kill(actor.handle)
+        if self.waiting:
+            raise Drained
+
+    def _feed(self) -> None:
+        """Give actors what is decoded, and begin new tasks where there is room."""
+        while self.decoded and (actor := self._idlest()):
+            ref = actor.handle.do.remote(self.decoded.popleft())
+            actor.scoring += 1
+            self.awaited[ref] = partial(self._scored, actor)
+        while (
+            self.waiting
+            and not self.stop.asked
+            and self.reading < self.room.beside
+            and self.on_the_way < self.room.tasks
+        ):
+            first = pa.table({"task": [self.waiting.popleft()]})
+            self.awaited[self.read.remote(first, self.job)] = self._decoded
+            self.reading += 1
+            self.on_the_way += 1
+
+    def _idlest(self) -> Actor | None:
+        """The actor with the least to do that may get more."""
+        able = [one for one in self.actors if one.is_ready and not one.leaves]
+        best = min(able, key=lambda one: one.scoring, default=None)
+        return best if best is not None and best.scoring < PER_ACTOR else None
+
+    def _decoded(self, ref: Ref) -> bool:
+        self.reading -= 1
+        if self.stages.score:
+            self.decoded.append(ref)
+        else:
+            self.awaited[self.encode.remote(ref, self.job)] = lambda _: True
+        return False
+
+    def _scored(self, actor: Actor, ref: Ref) -> bool:
+        actor.scoring -= 1
+        actor.made += 1
+        self.awaited[self.encode.remote(ref, self.job)] = partial(self._on_record, actor)
+        return False
+
+    def _on_record(self, actor: Actor, _: Ref) -> bool:
+        actor.made -= 1
+        return True
+
+    def _add_actor(self) -> None:
+        made = ray.remote(self.stages.score).options(**self.actor_options)
+        actor = Actor(made.remote(*self.of_actors))
+        self.actors.append(actor)
+        self.awaited[actor.handle.ready.remote()] = partial(self._ready, actor)
+
+    def _ready(self, actor: Actor, ref: Ref) -> bool:
+        ray.get(ref)  # raises what its constructor raised
+        actor.is_ready = True
+        return False
+
+    def _look_at_nodes(self) -> None:
+        """Let actors leave the nodes that are to be taken away, and start others elsewhere.
+
+        What an actor has scored is made anew by that actor alone, so it stays until it is on
+        record.
+        """
+        if time.monotonic() < self.looked_s + LOOK_S or not self.actors:
+            return
+        self.looked_s = time.monotonic()
+        leaving = cluster_state.get_draining_nodes()
+        for actor in list(self.actors):
+            actor.leaves = bool(leaving) and actor.node in leaving
+            if actor.leaves and actor.is_ready and not actor.scoring and not actor.made:
+                self.actors.remove(actor)
+                ray.kill(actor.handle)
+                self._add_actor()

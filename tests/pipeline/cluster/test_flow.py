@@ -1,0 +1,172 @@
+"""Tasks on their way through a real Ray cluster of two nodes; the stages only take time."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+from pipeline.cluster.flow import Flow, Room, Stages
+from pipeline.errors import LedgerError
+from pipeline.stop import Drained, Stop
+from tests.support import slow_stages
+from tests.support.fresh import ROOT
+from tests.support.slow_stages import BrokenScorer, Note, SlowJob, SlowScorer, notes_of, number
+
+STAGES = Stages(slow_stages.read, SlowScorer, slow_stages.encode)
+CORES = 2  # of each node
+ROOM = Room(actors=2, beside=2)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))  # of the workers
+        patch.delenv("RAY_ADDRESS", raising=False)
+        nodes = {"num_cpus": CORES, "object_store_memory": 100 << 20}
+        made = Cluster(initialize_head=True, head_node_args={**nodes, "include_dashboard": False})
+        try:
+            ray.init(address=made.address, log_to_driver=False, logging_level="error")
+            yield made
+        finally:
+            ray.shutdown()
+            made.shutdown()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> SlowJob:
+    (tmp_path / "notes").touch()
+    return SlowJob(tmp_path / "notes", start_s=2.0, score_s=0.1)
+
+
+def flow(stages: Stages = STAGES, room: Room = ROOM, stop: Stop | None = None) -> Flow:
+    """Actors that ask for half a core, and tasks that do."""
+    options = {"num_cpus": 0.5}
+    return Flow(stages, room, options, options, stop or Stop())
+
+
+def done(flow: Flow, tasks: int, job: SlowJob, each: Callable[[int], Any] = id) -> list[int]:
+    """Numbers of the tasks in the order in which they ended. each: called with how many have."""
+    found = []
+    for block in flow.run(list(range(tasks)), job, (job, "cpu")):
+        found.append(number(block))
+        each(len(found))
+    return found
+
+
+def most_on_the_way(notes: list[Note]) -> int:
+    """Tasks that were read and not yet encoded, at most."""
+    step = {"read": 1, "encode": -1}
+    total = most = 0
+    for one in sorted(notes, key=lambda one: one.at_s):
+        total += step.get(one.what, 0)
+        most = max(most, total)
+    return most
+
+
+def test_a_stage_that_starts_slowly_is_not_starved_by_a_fast_one(
+    cluster: Cluster, job: SlowJob
+) -> None:
+    """Reading takes nothing, actors take seconds to come up: few tasks are read till then."""
+    assert sorted(done(flow(), 40, job)) == list(range(40))
+    notes = list(notes_of(job))
+    assert Counter(one.what for one in notes) == {"read": 40, "score": 40, "encode": 40, "actor": 2}
+    first_up, last_up = sorted(one.at_s for one in notes if one.what == "actor")
+    read_before = sum(one.what == "read" and one.at_s < first_up for one in notes)
+    assert 0 < read_before <= ROOM.tasks, "reading has run ahead"
+    assert most_on_the_way(notes) <= ROOM.tasks
+    scored = [one for one in notes if one.what == "score"]
+    assert min(one.at_s for one in scored) - first_up < 1.0, "the first actor waited"
+    shares = Counter(one.pid for one in scored if one.at_s > last_up)
+    assert len(shares) == 2
+    assert min(shares.values()) > 0.3 * sum(shares.values()), "an actor was given little to do"
+
+
+def test_what_a_worker_raised_is_the_cause(cluster: Cluster, job: SlowJob) -> None:
+    broken = Stages(slow_stages.read, BrokenScorer, slow_stages.encode)
+    with pytest.raises(LedgerError) as told:
+        done(flow(broken), 3, job)
+    assert str(told.value) == (
+        "a worker could not go on: ValueError: the weights are for another network"
+    )
+    full = Stages(slow_stages.read, SlowScorer, slow_stages.full_disk)
+    with pytest.raises(LedgerError, match=r"go on: OSError: \[Errno 28\] No space left on device$"):
+        done(flow(full), 3, job)
+
+
+def test_nothing_is_begun_once_the_job_is_asked_to_stop(cluster: Cluster, job: SlowJob) -> None:
+    stop = Stop()
+
+    def ask(count: int) -> None:
+        stop.asked = stop.asked or count == 5
+
+    with pytest.raises(Drained):
+        done(flow(stop=stop), 40, job, ask)
+    notes = list(notes_of(job))
+    begun = sorted(one.task for one in notes if one.what == "read")
+    ended = sorted(one.task for one in notes if one.what == "encode")
+    assert begun == ended, "what was begun is ended"
+    assert 5 <= len(ended) <= 5 + ROOM.tasks
+
+
+def test_a_worker_that_is_told_to_end_gives_its_task_back(cluster: Cluster, job: SlowJob) -> None:
+    """SIGTERM to an actor at work, and to one that reads or encodes."""
+    ended: set[int] = set()
+
+    def end_one(count: int) -> None:
+        what = {6: "score", 12: "encode"}.get(count)
+        if what:
+            pid = [one.pid for one in notes_of(job) if one.what == what][-1]
+            os.kill(pid, signal.SIGTERM)
+            ended.add(pid)
+
+    assert sorted(done(flow(), 24, job, end_one)) == list(range(24))
+    assert len(ended) == 2
+    actors = [one.pid for one in notes_of(job) if one.what == "actor"]
+    assert len(actors) == 3, "one came up again"
+
+
+def test_a_node_on_notice_is_drained(cluster: Cluster, job: SlowJob) -> None:
+    """Its tasks end, none is begun there, its actor leaves, and the node ends by itself."""
+    doomed = cluster.add_node(num_cpus=CORES, object_store_memory=100 << 20)
+    cluster.wait_for_nodes()
+    noticed: list[float] = []
+
+    def give_notice(count: int) -> None:
+        if count == 10:
+            noticed.append(time.time())
+            accepted, why = doomed.get_gcs_client().drain_node(
+                doomed.node_id,
+                DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION,
+                "the machine is wanted back",
+                int((time.time() + 60) * 1000),
+            )
+            assert accepted, why
+
+    try:
+        assert sorted(done(flow(), 80, job, give_notice)) == list(range(80))
+        notes = list(notes_of(job))
+        there = [one for one in notes if one.node == doomed.node_id]
+        assert {"score", "actor"} <= {one.what for one in there}, "the node had work"
+        late = [one for one in there if one.at_s > noticed[0] + 2.5]
+        assert not late, "work was begun on a node that is to be taken away"
+        assert Counter(one.what for one in notes)["encode"] == 80, "nothing was done twice"
+        elsewhere = {one.pid for one in notes if one.what == "actor"} - {one.pid for one in there}
+        assert len(elsewhere) == 2, "another actor took its place"
+        deadline = threading.Event()
+        for _ in range(40):
+            alive = {one["NodeID"] for one in ray.nodes() if one["Alive"]}
+            if doomed.node_id not in alive:
+                break
+            deadline.wait(0.25)
+        assert doomed.node_id not in alive, "the node waits for nobody any more"
+    finally:
+        cluster.remove_node(doomed, allow_graceful=False)

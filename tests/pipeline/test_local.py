@@ -1,0 +1,256 @@
+"""A job in processes of this machine: the same rows, whatever dies, and no Ray."""
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from pipeline import open_run
+from pipeline.errors import LedgerError
+from pipeline.extras import EXTRA_OF
+from pipeline.job import plan
+from pipeline.local import local_workers, usable_cores
+from pipeline.report.progress import Log
+from pipeline.run import crop_bucket
+from pipeline.settings import Settings
+from pipeline.stages.worker import end_worker
+from pipeline.stop import Drained, Stop
+from tests.support.fresh import ROOT, packages_loaded
+from tests.support.odd_photos import scene
+from tests.support.one_process import run_here, work
+
+QUICK = {"ratios": "1:1,circle", "thumbnail_size": 64, "weights": "untrained"}
+# Of another attempt: when it was, and what it took.
+OF_TIMES = {"processed_at", "read_s", "decode_s", "detect_s", "score_s", "encode_s"}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(8):
+        picture = np.roll(scene(160 + 10 * number, 120), 9 * number, axis=1)
+        Image.fromarray(picture).save(folder / f"{number}.jpg")
+    (folder / "lie.jpg").write_text("not a picture")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_child_ends() -> Iterator[None]:
+    yield
+    end_worker()
+
+
+def settings(photos: Path, output: str = "out", **options: Any) -> Settings:
+    given = {**QUICK, "local": True, "num_actors": 2, **options}
+    return Settings.of(input=str(photos), output=str(photos.parent / output), **given)
+
+
+def rows(output: Path) -> dict[str, pa.Table]:
+    """Every table of what is live, times apart, sorted."""
+    run = open_run(str(output))
+    tables = {"images": run.images(), "crops": run.crops(), "previews": run.previews()}
+    return {name: in_order(table) for name, table in tables.items()}
+
+
+def in_order(table: pa.Table) -> pa.Table:
+    names = table.column_names
+    order = [(one, "ascending") for one in ("image_id", "ratio", "rank") if one in names]
+    return table.drop_columns([one for one in names if one in OF_TIMES]).sort_by(order)
+
+
+def test_the_rows_are_those_of_one_process(photos: Path) -> None:
+    told = io.StringIO()
+    assert crop_bucket(settings(photos, task_images=2), Log(stream=told)) == "done"
+    assert "2 processes of one thread" in told.getvalue()
+    where, *code = told.getvalue().splitlines()[-3:]
+    assert where.startswith(f"the result lies in {photos.parent}/out, run ")
+    names: dict[str, Any] = {}
+    exec("\n".join(line.strip() for line in code), names)
+    assert names["crops"].num_rows == 16
+    run_here(settings(photos, "one", task_images=64))
+    ours, theirs = rows(photos.parent / "out"), rows(photos.parent / "one")
+    assert ours["images"].num_rows == 9
+    assert ours["crops"].num_rows == 16
+    for name, table in ours.items():
+        assert table.equals(theirs[name]), name
+
+
+def test_a_run_begun_elsewhere_is_gone_on_with(photos: Path) -> None:
+    given = settings(photos, task_images=2)
+    log = Log(stream=io.StringIO())
+    job, ledger = plan(given, log).begin()
+    assert [one.task for one in work([0, 3], job)] == [0, 3]
+    told = io.StringIO()
+    assert crop_bucket(given, Log(stream=told)) == "done"
+    assert "2 of 5 tasks are on record" in told.getvalue()
+    assert open_run(given.running.output).manifest["run_id"] == ledger.run_id
+
+
+def test_a_process_that_is_killed_is_replaced(photos: Path) -> None:
+    """kill -9, as for want of memory, and SIGTERM, as before a machine is taken away."""
+    given = settings(photos, task_images=1)
+    job, ledger = plan(given, Log(stream=io.StringIO())).begin()
+    numbers, done = [signal.SIGKILL, signal.SIGTERM], []
+    for summary in local_workers(2, 9).work(ledger.pending(), job, Stop()):
+        done.append(summary.task)
+        if numbers and len(done) in (1, 4):
+            os.kill(_workers()[0].pid, numbers.pop())
+    assert not numbers
+    assert sorted(done) == list(range(9))
+    assert ledger.pending() == []
+    assert not _workers(), "they end with the work"
+
+
+def _workers() -> list[psutil.Process]:
+    """The processes of the crew: those that the fork server has made."""
+    servers = [
+        one
+        for one in psutil.Process().children()
+        if "multiprocessing.forkserver" in " ".join(one.cmdline())
+    ]
+    return [one for server in servers for one in server.children()]
+
+
+def test_tasks_that_no_process_survives_end_the_job(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = settings(photos, task_images=64)
+    job, ledger = plan(given, Log(stream=io.StringIO())).begin()
+    crew = "pipeline.local.Crew"
+
+    def end_at_once(self: Any, member: Any) -> None:
+        member.process.kill()
+
+    monkeypatch.setattr(f"{crew}._give", end_at_once)
+    monkeypatch.setattr("pipeline.local.DEATHS", 0)
+    with pytest.raises(LedgerError, match=r"not survive task 0: .* by SIGKILL, perhaps for"):
+        list(local_workers(1, 1).work([0], job, Stop()))
+    assert ledger.pending() == [0]
+
+
+def test_what_a_process_raised_is_the_cause(photos: Path) -> None:
+    given = settings(photos)
+    job, ledger = plan(given, Log(stream=io.StringIO())).begin()
+    (spec,) = (photos.parent / "out").glob("runs/*/spec.json")
+    spec.write_text("{}")
+    with pytest.raises(LedgerError, match=r"could not go on: runs/.*/spec\.json cannot be"):
+        list(local_workers(2, 2).work(ledger.pending(), job, Stop()))
+
+
+def test_nothing_is_begun_once_the_job_is_asked_to_stop(photos: Path) -> None:
+    job, ledger = plan(settings(photos, task_images=1), Log(stream=io.StringIO())).begin()
+    stop, done = Stop(), []
+
+    def do_some() -> None:
+        for summary in local_workers(2, 9).work(ledger.pending(), job, stop):
+            done.append(summary.task)
+            stop.asked = True
+
+    with pytest.raises(Drained):
+        do_some()
+    assert 1 <= len(done) <= 3
+    assert len(ledger.pending()) == 9 - len(done), "what was begun is on record"
+
+
+def local_job(photos: Path, *more: str) -> subprocess.Popen[str]:
+    """The command as a process of its own."""
+    command = [sys.executable, "jobs/crop_bucket.py", "--input", str(photos), "--output",
+               str(photos.parent / "out"), "--ratios", "1:1", "--thumbnail-size", "64",
+               "--weights", "untrained", "--local", "--task-images", "1", *more]  # fmt: skip
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_for_records(photos: Path, process: subprocess.Popen[str], count: int) -> None:
+    while len(list((photos.parent / "out").glob("runs/*/tasks/*.json"))) < count:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_ctrl_c_and_kills_leave_what_is_on_record(
+    photos: Path, number: signal.Signals, code: int
+) -> None:
+    """Ctrl-C goes to the whole group of a terminal, the others to the process alone."""
+    for copy in range(12):
+        (photos / f"copy-{copy}.jpg").write_bytes((photos / "1.jpg").read_bytes() + b" " * copy)
+    process = local_job(photos)
+    family = [psutil.Process(process.pid)]
+    wait_for_records(photos, process, 2)
+    family += family[0].children(recursive=True)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == code, output
+    if number != signal.SIGKILL:
+        assert "the same command goes on from here" in output
+        assert "Traceback" not in output
+    assert not psutil.wait_procs(family, 15)[1], "nothing is left running"
+    begun = len(list((photos.parent / "out").glob("runs/*/tasks/*.json")))
+    assert 2 <= begun < 21
+    output, _ = (again := local_job(photos)).communicate(timeout=120)
+    assert again.returncode == 0, output
+    (told,) = re.findall(r"(\d+) of 21 tasks are on record", output)
+    assert int(told) >= 2
+    assert open_run(str(photos.parent / "out")).images().num_rows == 21
+
+
+def test_ray_is_not_needed_and_the_job_itself_loads_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.fromarray(scene(120, 90)).save(tmp_path / "in" / "0.png")
+    source = (
+        "import sys\nfrom pipeline.cli.crop import main\n"
+        "assert main(['--input', sys.argv[1], '--output', sys.argv[2], '--local']) == 0\n"
+    )
+    folders = [str(tmp_path / "in"), str(tmp_path / "out")]
+    loaded = packages_loaded(source, folders, hidden=EXTRA_OF.keys())  # a plain installation
+    assert not loaded & {"ray", "torch", "torchvision"}
+    assert open_run(folders[1]).crops().num_rows == 6
+
+
+def test_processes_are_as_many_as_cores_or_tasks(tmp_path: Path) -> None:
+    cores = usable_cores()
+    assert local_workers(0, 1000).processes == cores
+    assert local_workers(0, 1).processes == 1
+    assert local_workers(3, 1000).processes == 3
+    assert "3 processes" in local_workers(3, 1000).why
+    assert usable_cores(tmp_path) == cores == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+    ],
+)
+def test_a_container_s_quota_counts(
+    tmp_path: Path, files: dict[str, str], cores: int | None
+) -> None:
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert usable_cores(tmp_path) == (cores or len(os.sched_getaffinity(0)))

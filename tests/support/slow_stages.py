@@ -1,0 +1,86 @@
+"""Stages that do nothing but take time, and write down when and where they did."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import ray
+
+
+@dataclass(frozen=True)
+class SlowJob:
+    """Where stages write it down, and how long they take, seconds."""
+
+    notes: Path
+    start_s: float = 0.0
+    score_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Note:
+    """What was begun ("read", "score", "encode") or came up ("actor")."""
+
+    at_s: float
+    what: str
+    task: int
+    pid: int
+    node: str
+
+
+def note(job: SlowJob, what: str, task: int) -> None:
+    node = ray.get_runtime_context().get_node_id()
+    with job.notes.open("a") as file:  # one short line: appended as a whole
+        file.write(f"{time.time()} {what} {task} {os.getpid()} {node}\n")
+
+
+def notes_of(job: SlowJob) -> Iterator[Note]:
+    for line in job.notes.read_text().splitlines():
+        at, what, task, pid, node = line.split()
+        yield Note(float(at), what, int(task), int(pid), node)
+
+
+def number(block: pa.Table) -> int:
+    return int(block["task"][0].as_py())
+
+
+def read(block: pa.Table, job: SlowJob) -> pa.Table:
+    note(job, "read", number(block))
+    return block
+
+
+class SlowScorer:
+    """An actor that takes its time to start."""
+
+    def __init__(self, job: SlowJob, device: str) -> None:
+        assert device == "cpu"
+        self.job = job
+        time.sleep(job.start_s)
+        note(job, "actor", -1)
+
+    def ready(self) -> None:
+        """As `Scorer.ready`."""
+
+    def do(self, block: pa.Table) -> pa.Table:
+        """As `Scorer.do`."""
+        note(self.job, "score", number(block))
+        time.sleep(self.job.score_s)
+        return block
+
+
+class BrokenScorer(SlowScorer):
+    """An actor that cannot start."""
+
+    def __init__(self, job: SlowJob, device: str) -> None:
+        raise ValueError("the weights are for another network")
+
+
+def encode(block: pa.Table, job: SlowJob) -> pa.Table:
+    note(job, "encode", number(block))
+    return block
+
+
+def full_disk(block: pa.Table, job: SlowJob) -> pa.Table:
+    raise OSError(28, "No space left on device")
