@@ -71,6 +71,9 @@ def describe_run(store: Store, run_id: str, known: Standing) -> dict[str, Any]:
         "statuses": manifest.metrics.statuses,
         "unsettled": manifest.unsettled.rows,
         **_columns_told(manifest),
+        "input": manifest.job.get("input"),
+        "settings": dict(manifest.settings),
+        "wall_s": manifest.session.get("wall_s"),
     }
 
 

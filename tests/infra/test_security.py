@@ -166,6 +166,16 @@ def test_workers_are_spot_and_the_head_is_not() -> None:
         assert market == (None if name == "head" else "spot")
 
 
+def test_workers_drain_before_they_are_killed() -> None:
+    """Ray ends a node that is told to so long after; Kubernetes kills it later still."""
+    name = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
+    for group in ray_job()["spec"]["rayClusterSpec"]["workerGroupSpecs"]:
+        spec = group["template"]["spec"]
+        (worker,) = containers(group["template"])
+        drain_s = float(environment(worker)[name]["value"])
+        assert 30 < drain_s + 10 <= spec["terminationGracePeriodSeconds"]
+
+
 def test_shared_memory_and_tmp_fit_into_the_pod() -> None:
     for name, template in TEMPLATES.items():
         volumes = {v["name"]: v.get("emptyDir", {}) for v in template["spec"].get("volumes", ())}

@@ -38,6 +38,8 @@ def test_list_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["list", str(tmp_path)]) == 0
     words = capsys.readouterr().out
     assert f"{begun.run_id}  open, 1 of 3 tasks done" in words
+    assert words.startswith("run   ")
+    assert "(1:1)" in words, "what tells runs apart"
     assert main(["show", str(tmp_path), committed.run_id]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["settings"] == {"ratios": "1:1", "top_k": 1}

@@ -14,6 +14,7 @@ from pipeline.command_line import FAILED
 from pipeline.ledger.audit import describe_run, list_runs, verify_run
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import standing
+from pipeline.report.progress import duration
 
 STANDING = {
     "live": "live in",
@@ -21,6 +22,9 @@ STANDING = {
     "trial": "trial for",
     "withdrawn": "rolled back in",
 }
+
+
+HEADER = "run                   what it is  [live or not]  from its input  (shapes, pixels, format)"
 
 
 class List(Command):
@@ -32,6 +36,8 @@ class List(Command):
         for name, error in known.damaged.items():
             print(f"WARNING: what is live in channel {name} is not known: {error}", file=sys.stderr)
         lines = list_runs(store, known)
+        if not self.json:
+            print(HEADER)
         self.tell(sorted(lines, key=lambda line: line.get("committed_at", 0)), _run_line)
         return 0
 
@@ -66,7 +72,8 @@ def _run_line(run: Mapping[str, Any]) -> str:
     elif run["state"] == "committed":
         when = datetime.fromtimestamp(run["committed_at"], UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         statuses = ", ".join(f"{n} {status}" for status, n in run["statuses"].items())
-        state = f"{when}  {run['verdict']}  {run['images']} images: {statuses}"
+        took = f" in {duration(run['wall_s'])}" if run.get("wall_s") is not None else ""
+        state = f"{when}  {run['verdict']}  {run['images']} images{took}: {statuses}"
     elif run["state"] == "damaged":
         state = f"damaged: {run['problem']}"
     else:
@@ -74,4 +81,13 @@ def _run_line(run: Mapping[str, Any]) -> str:
     if standing_words := STANDING.get(run.get("standing", "")):
         state += f"  [{standing_words} {run['channel']}]"
     parent = f"  (retry of {run['parent']})" if run.get("parent") else ""
-    return f"{run['run_id']}  {state}{parent}"
+    made_of = f"  from {run['input']}" if run.get("input") else ""
+    return f"{run['run_id']}  {state}{parent}{made_of}{_settings(run.get('settings') or {})}"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    """What somebody tells runs apart by."""
+    told = [
+        str(settings[name]) for name in ("ratios", "thumbnail_size", "format") if name in settings
+    ]
+    return f"  ({' '.join(told)})" if told else ""
