@@ -2,40 +2,41 @@
 
 Starts an embedded S3 server and a Ray head with token authentication on free loopback ports,
 uploads photos, runs the very command that one would run on a cluster
-(`ray job submit … jobs/crop_bucket.py`), writes a gallery, and stops all that it started.
+(`ray job submit … jobs/crop_bucket.py`), writes a gallery, and stops all that it started. With
+--services-only it starts the two, says how to use them, and stops them at Ctrl-C.
 """
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.cli.demo_photos import (
+    PHOTO_BUCKET,
+    THUMBNAIL_BUCKET,
+    DemoError,
+    named,
+    photos_of,
+    upload,
+)
 from pipeline.command_line import FAILED, run
 from pipeline.options import option
 
 if TYPE_CHECKING:
-    from pipeline.cli.local_services import S3Server
+    from pipeline.cli.local_services import RayHead, S3Server
 
 ROOT = Path(__file__).resolve().parents[2]  # a checkout, or where packages are installed
 RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
-PHOTO_BUCKET, THUMBNAIL_BUCKET = "photos", "thumbnails"
-TASK_IMAGES = 5  # small tasks, so that ten photos already keep two workers busy
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic"}
-# The real photographs inside two packages that the demo installs anyway.
-PACKAGED_PHOTOS = {
-    "skimage.data": (
-        "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png",
-        "camera.png", "coins.png", "hubble_deep_field.jpg",
-    ),
-    "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
-}  # fmt: skip
+TOLD = {"plan", "workers", "wall", "untrained", "failed", "over_error_rate", "waiting"}
+PROGRESS_S = 30.0  # between two lines about a long job
+LAST_LINES = 12  # of the job's log, where it fails
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ class Demo:
     photos: Path | None = option(
         None, "folder of your own photos; else ten that are installed", placeholder="FOLDER"
     )
-    out: Path = option(Path("demo-output"), "where the gallery goes", placeholder="FOLDER")
+    out: Path = option(Path("demo-output"), "where gallery and logs go", placeholder="FOLDER")
     ratios: str = option(RATIOS, "shapes, by comma", placeholder="SHAPES")
+    services_only: bool = option(
+        False, "only start the S3 server, with the photos in it, and the Ray head, until Ctrl-C"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,104 +65,163 @@ def show(demo: Demo) -> int:
     # Ctrl-C and a polite kill both leave through the `with` blocks, which stop the services.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        page = run_demo(demo.photos, demo.out, demo.ratios)
+        if demo.services_only:
+            serve(demo)
+            return 0
+        page = run_demo(demo)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     except (ServiceError, DemoError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return FAILED
-    print(f"\nThe crops are on this page:\n  {page.resolve().as_uri()}#/photos")
+    print(f"The crops are on this page:\n  {page.resolve().as_uri()}#/photos")
     return 0
 
 
-class DemoError(RuntimeError):
-    """The demo cannot go on; the message says what to do."""
-
-
-def run_demo(photos: Path | None, out: Path, ratios: str) -> Path:
+def run_demo(demo: Demo) -> Path:
     """Run the demo; returns the page. Raises DemoError or ServiceError."""
     from pipeline import open_run
     from pipeline.cli.local_services import ray_head, s3_server
     from pipeline.report.gallery.build import write_gallery
     from pipeline.storage.store import open_store
 
-    paths = list(photo_paths(photos))
+    photos, logs = photos_of(demo.photos), log_folder(demo.out)
     leave_callers_cluster()
-    out.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="demo-logs") as logs, s3_server(Path(logs)) as s3:
-        say(f"S3 server at {s3.endpoint_url}; uploading {len(paths)} photos")
-        upload(paths, s3)
-        with ray_head(Path(logs), s3.environment) as head:
-            say(f"Ray head at {head.dashboard_url} (token authentication); submitting the job")
-            submit(head.dashboard_url, head.environment, ratios)
+    with s3_server(logs) as s3:
+        say(f"S3 server at {s3.endpoint_url}; uploading {photos}")
+        upload(photos, s3)
+        with ray_head(logs, s3.environment) as head:
+            say(f"Ray head at {head.dashboard_url} (token authentication); all logs in {logs}")
+            submit(head, logs / "job.log", demo.ratios)
         os.environ.update(s3.environment)
-        made = write_gallery(open_run(f"s3://{THUMBNAIL_BUCKET}/demo"), open_store(str(out)))
-    say(f"done in {time.monotonic() - started:.0f} s")
-    return out / made.index
+        done = open_run(f"s3://{THUMBNAIL_BUCKET}/demo")
+        for line in without_crops(done.images(["uri", "status"]).to_pylist()):
+            say(line)
+        made = write_gallery(done, open_store(str(demo.out)))
+    say(f"{done.crops(['uri']).num_rows:,} crops in {time.monotonic() - started:.0f} s")
+    return demo.out / made.index
+
+
+def without_crops(images: Sequence[Mapping[str, str]]) -> list[str]:
+    """The photos that have no crops, by why, a line each."""
+    by_status: dict[str, list[Path]] = {}
+    for row in images:
+        by_status.setdefault(row["status"], []).append(Path(row["uri"]))
+    return [
+        f"no crops ({status}): {named(tuple(paths))}"
+        for status, paths in sorted(by_status.items())
+        if status != "ok"
+    ]
+
+
+def serve(demo: Demo) -> None:
+    """Start the services and say how to use them; stop them at Ctrl-C.
+
+    Raises DemoError or ServiceError.
+    """
+    from pipeline.cli.local_services import ray_head, s3_server
+
+    photos, logs = photos_of(demo.photos), log_folder(demo.out)
+    leave_callers_cluster()
+    exports = demo.out / "services.env"
+    with s3_server(logs) as s3:
+        upload(photos, s3)
+        with ray_head(logs, s3.environment) as head:
+            say(f"S3 server at {s3.endpoint_url}; s3://{PHOTO_BUCKET}/ has {photos}")
+            say(f"Ray head at {head.dashboard_url} (token authentication); logs in {logs}")
+            write_exports(exports, s3, head)
+            say("in another terminal, until you press Ctrl-C here:")
+            print(f"  . {shlex.quote(str(exports))}")
+            print(
+                f"  ray job submit --working-dir . -- {' '.join(job_command(RATIOS))}", flush=True
+            )
+            try:
+                while True:
+                    signal.pause()
+            except KeyboardInterrupt:
+                say("stopping")
+            finally:
+                exports.unlink(missing_ok=True)
+
+
+def write_exports(path: Path, s3: "S3Server", head: "RayHead") -> None:
+    """Write what a shell has to export, for its owner alone: there is a token in it."""
+    values = {
+        **s3.environment,
+        "RAY_AUTH_MODE": head.environment["RAY_AUTH_MODE"],
+        "RAY_AUTH_TOKEN": head.environment["RAY_AUTH_TOKEN"],
+        "RAY_ADDRESS": head.address,  # for `python jobs/crop_bucket.py`
+        "RAY_API_SERVER_ADDRESS": head.dashboard_url,  # for `ray job submit`
+    }
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text("".join(f"export {n}={shlex.quote(v)}\n" for n, v in values.items()))
+
+
+def log_folder(out: Path) -> Path:
+    """Where the logs of the services and of the job go."""
+    logs = out / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs
 
 
 def leave_callers_cluster() -> None:
-    """Drop RAY_* and AWS_* variables: they would send the demo to somebody's production."""
+    """Drop RAY_* and AWS_* variables: they would send the demo to somebody's production.
+
+    What listens on loopback is asked without a proxy.
+    """
     for name in [name for name in os.environ if name.startswith(("RAY_", "AWS_"))]:
         del os.environ[name]
+    for name in ("no_proxy", "NO_PROXY"):
+        others = [os.environ[name]] if os.environ.get(name) else []
+        os.environ[name] = ",".join([*others, "127.0.0.1", "127.0.0.2", "localhost"])
 
 
-def photo_paths(folder: Path | None) -> Iterator[Path]:
-    """The photos of `folder` and of the folders in it, or else those that ship with packages."""
-    if folder is None:
-        for package, names in PACKAGED_PHOTOS.items():
-            yield from (Path(str(files(package) / name)) for name in names)
-        return
-    if not folder.is_dir():
-        raise DemoError(f"{folder} is not a folder; give one that holds photos")
-    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PHOTO_SUFFIXES]
-    if not found:
-        raise DemoError(f"{folder} holds no {', '.join(sorted(PHOTO_SUFFIXES))} files")
-    yield from found
+def job_command(ratios: str) -> list[str]:
+    """The job as it is submitted."""
+    here = (ROOT / "jobs" / "crop_bucket.py").is_file()  # else it is installed
+    program = ["python", "jobs/crop_bucket.py"] if here else ["python", "-m", "pipeline.cli.crop"]
+    places = ["--input", f"s3://{PHOTO_BUCKET}/", "--output", f"s3://{THUMBNAIL_BUCKET}/demo"]
+    return [*program, *places, "--ratios", ratios]
 
 
-def upload(paths: list[Path], s3: "S3Server") -> None:
-    """Put the photos into the bucket; files of one name in several folders stay apart."""
-    import s3fs
+def submit(head: "RayHead", log: Path, ratios: str) -> None:
+    """Run the crop job as on a cluster. Its log goes into a file, what matters to the terminal.
 
-    store = s3fs.S3FileSystem(
-        endpoint_url=s3.endpoint_url,
-        key=s3.environment["AWS_ACCESS_KEY_ID"],
-        secret=s3.environment["AWS_SECRET_ACCESS_KEY"],
+    Raises DemoError.
+    """
+    job = [*job_command(ratios), "--log-format", "json"]
+    source = ["--working-dir", str(ROOT)] if job[1].startswith("jobs/") else []
+    command = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit"]
+    command += ["--address", head.dashboard_url, *source, "--", *job]
+    environment = {**os.environ, **head.environment, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    store.mkdir(PHOTO_BUCKET)
-    store.mkdir(THUMBNAIL_BUCKET)
-    for index, path in enumerate(paths):
-        store.pipe_file(f"{PHOTO_BUCKET}/{index:04d}-{path.name}", path.read_bytes())
+    told_s = time.monotonic()
+    with process, log.open("w") as file:
+        for line in process.stdout or ():
+            file.write(line)
+            event = event_of(line)
+            late = event.get("event") == "progress" and time.monotonic() > told_s + PROGRESS_S
+            if event.get("event") in TOLD or late:
+                told_s = time.monotonic()
+                say(event["message"])
+    if process.returncode != 0:
+        tail = "".join(log.read_text().splitlines(keepends=True)[-LAST_LINES:])
+        code = process.returncode
+        raise DemoError(f"the job failed with exit code {code}; the end of {log}:\n{tail}")
 
 
-def submit(dashboard_url: str, environment: Mapping[str, str], ratios: str) -> None:
-    """Run the crop job as on a cluster; its log goes to this terminal. Raises DemoError."""
-    if (ROOT / "jobs" / "crop_bucket.py").is_file():
-        source, job_command = ["--working-dir", str(ROOT)], ["python", "jobs/crop_bucket.py"]
-    else:  # installed: the cluster's Python has the packages
-        source, job_command = [], ["python", "-m", "pipeline.cli.crop"]
-    command = [
-        *(sys.executable, "-m", "ray.scripts.scripts", "job", "submit"),
-        *("--address", dashboard_url, *source, "--", *job_command),
-        *("--input", f"s3://{PHOTO_BUCKET}/", "--output", f"s3://{THUMBNAIL_BUCKET}/demo"),
-        *("--ratios", ratios, "--task-images", str(TASK_IMAGES)),
-    ]
-    job = subprocess.Popen(
-        command,
-        env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with job:
-        for line in job.stdout or ():
-            if "packaging.py" not in line:  # a line for every ignored file says nothing here
-                print(line, end="", flush=True)
-    if job.returncode != 0:
-        raise DemoError(f"the job failed with exit code {job.returncode}; its log is above")
+def event_of(line: str) -> dict[str, str]:
+    """An event that the job tells; nothing for a line of somebody else's."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def say(line: str) -> None:

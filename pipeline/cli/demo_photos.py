@@ -1,0 +1,89 @@
+"""The demo's photos: those of a folder, or ten that come with packages; into a bucket."""
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.cli.local_services import S3Server
+
+PHOTO_BUCKET, THUMBNAIL_BUCKET = "photos", "thumbnails"
+PHOTO_SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".avif", ".heic", ".heif",
+    ".tif", ".tiff", ".bmp",
+}  # fmt: skip
+# The real photographs inside two packages that the demo installs anyway.
+PACKAGED_PHOTOS = {
+    "skimage.data": (
+        "astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png",
+        "camera.png", "coins.png", "hubble_deep_field.jpg",
+    ),
+    "sklearn.datasets.images": ("china.jpg", "flower.jpg"),
+}  # fmt: skip
+NAMED = 3  # of the files that are left out
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class DemoPhotos:
+    """Files to show. left_out: files of the folder that are no photos by their names."""
+
+    paths: tuple[Path, ...]
+    left_out: tuple[Path, ...] = ()
+
+    def __str__(self) -> str:
+        """How many there are, and which files are left out."""
+        text = f"{len(self.paths):,} photos"
+        return text + (f"; left out: {named(self.left_out)}" if self.left_out else "")
+
+
+def named(paths: tuple[Path, ...]) -> str:
+    """The first names, and how many more there are."""
+    names = ", ".join(path.name for path in paths[:NAMED])
+    more = len(paths) - NAMED
+    return f"{names} and {more:,} more" if more > 0 else names
+
+
+def photos_of(folder: Path | None) -> DemoPhotos:
+    """The photos of `folder` and of the folders in it, or else those that ship with packages.
+
+    Hidden files are passed over. Raises DemoError where there is no photo.
+    """
+    if folder is None:
+        return DemoPhotos(
+            tuple(
+                Path(str(files(package) / name))
+                for package, names in PACKAGED_PHOTOS.items()
+                for name in names
+            )
+        )
+    if not folder.is_dir():
+        raise DemoError(f"{folder} is not a folder; give one that holds photos")
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    ]
+    photos = tuple(path for path in found if path.suffix.lower() in PHOTO_SUFFIXES)
+    if not photos:
+        raise DemoError(f"{folder} holds no {', '.join(sorted(PHOTO_SUFFIXES))} files")
+    return DemoPhotos(photos, tuple(path for path in found if path not in set(photos)))
+
+
+def upload(photos: DemoPhotos, s3: "S3Server") -> None:
+    """Put the photos into a bucket; files of one name in several folders stay apart."""
+    import s3fs
+
+    store = s3fs.S3FileSystem(
+        endpoint_url=s3.endpoint_url,
+        key=s3.environment["AWS_ACCESS_KEY_ID"],
+        secret=s3.environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    store.mkdir(PHOTO_BUCKET)
+    store.mkdir(THUMBNAIL_BUCKET)
+    for index, path in enumerate(photos.paths):
+        store.pipe_file(f"{PHOTO_BUCKET}/{index:04d}-{path.name}", path.read_bytes())
