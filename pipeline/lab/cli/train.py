@@ -7,18 +7,22 @@ r"""Train S2CNet, or the GAIC baseline, on photos with scored crops.
 
 --data has the GAIC layout: images/<split>/, annotations/, optionally bbox/ (pipeline/lab/datasets).
 Writes best.safetensors with its card (best.json, best.md), curves.png, epochs.json and last.pt into
---output; called again with the same settings it goes on from last.pt. The epoch is chosen on photos
-held out of the training split (or on the split `val`), never on the test split, which is measured
-once at the end. Exit codes: 0 done; 1 failed; 2 wrong usage.
+--output; called again with the same settings it goes on from last.pt, where Ctrl-C or SIGTERM have
+kept every step. The epoch is chosen on photos held out of the training split (or on the split
+`val`), never on the test split, which is measured once at the end. Exit codes: 0 done; 1 failed;
+2 wrong usage; 130/143 stopped by Ctrl-C or SIGTERM.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 from pipeline.command_line import run
 from pipeline.errors import UsageError
 from pipeline.lab.training.settings import TrainJob
 from pipeline.report.progress import Log
+from pipeline.stop import Drained, Stop
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,11 +35,30 @@ def train(job: TrainJob) -> int:
     from pipeline.lab.training.job import train_folder  # loads torch: not for --help or a typo
     from s2cnet import WeightsError
 
-    log = Log()
+    log, stop = Log(), Stop()
+    received: list[int] = []
+
+    def ask(signum: int, _: FrameType | None) -> None:
+        if received:
+            sys.exit(128 + signum)
+        received.append(signum)
+        stop.asked = True
+        log.say("stopping", "stopping after this step; once more ends at once, without saving")
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        train_folder(job, log)
+        if not job.workers:  # Ray Train's processes keep whole epochs alone
+            for number in before:
+                signal.signal(number, ask)
+        train_folder(job, log, stop)
     except WeightsError as error:
         raise UsageError(str(error)) from error
+    except Drained:
+        log.say("stopped", f"stopped; the same command goes on from here: {job.output / 'last.pt'}")
+        return 128 + received[0]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     log.say("done", f"weights and card: {job.output / 'best.safetensors'}")
     return 0
 

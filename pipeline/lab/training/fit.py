@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.loop import Epoch, History, Trainer, Workers
 from pipeline.lab.training.samples import read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
+from pipeline.lab.training.watch import Watch
+from pipeline.stop import Drained
 from s2cnet import S2CNet, from_published_state_dict, load_model, to_published_state_dict
 from s2cnet.checkpoints.published import load_gaic, to_gaic_state_dict
 from s2cnet.network.gaic import GAIC
@@ -81,15 +84,19 @@ def fit(
     start: str | None = None,
     workers: Workers | None = None,
     report: EpochReport = lambda epoch: None,
+    watch: Watch | None = None,
 ) -> History:
     """Train, and leave in `folder`: the best epoch's weights with their card, curves, a checkpoint.
 
     A checkpoint of the same settings in the folder is resumed. With several workers, all call this
     and the first one writes. Photos are kept decoded, about 2 MB each in every process.
 
-    Raises UsageError where the checkpoint has other settings, or what reading a photo raises.
+    watch: is told how far it is, and may ask for an early end.
+
+    Raises UsageError where the checkpoint has other settings, what reading a photo raises, or
+    Drained as `watch` says; the checkpoint then has all steps so far.
     """
-    workers = workers or Workers()
+    workers, watch = workers or Workers(), watch or Watch()
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(build_network(settings, start), settings, workers)
     if (folder / CHECKPOINT).exists():
@@ -97,8 +104,9 @@ def fit(
             trainer.restore(folder / CHECKPOINT)
         except ValueError as error:
             raise UsageError(f"{error}; give another folder, or the same settings") from error
-    photos = [read_scored_photo(example, detector) for example in split.train]
-    validation = [read_scored_photo(example, detector) for example in split.validation]
+    read = partial(read_scored_photo, detector=detector)
+    photos = [read(one) for one in watch.each("reading training photos", split.train)]
+    validation = [read(one) for one in watch.each("reading validation photos", split.validation)]
 
     def after_epoch(trainer: Trainer, epoch: Epoch) -> None:
         if workers.rank:
@@ -111,12 +119,16 @@ def fit(
         draw_curves(trainer.history.epochs, folder / "curves.png")
         report(epoch)
 
-    history = trainer.train(photos, validation, after_epoch)
+    try:
+        history = trainer.train(photos, validation, after_epoch, watch)
+    except Drained:
+        if not workers.rank:
+            trainer.save(folder / CHECKPOINT)
+        raise
     if history.best is not None and split.test and not workers.rank:
         trainer.averaged.module.load_state_dict(read_best(folder, settings).state_dict())
-        loss, correlation, hits = trainer.validate(
-            [read_scored_photo(e, detector) for e in split.test]
-        )
+        tested = [read(one) for one in watch.each("reading test photos", split.test)]
+        loss, correlation, hits = trainer.validate(tested, watch)
         test = {"test_loss": loss, "test_srcc": correlation, "test_acc5": hits}
         measures = {**_validation(history.best), **test, "test_photos": len(split.test)}
         write_best(folder, trainer, split, measures)

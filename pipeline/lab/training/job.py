@@ -9,13 +9,18 @@ from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.fit import Split, fit, split_off
 from pipeline.lab.training.loop import Epoch, Workers
 from pipeline.lab.training.settings import TrainJob, TrainSettings
+from pipeline.lab.training.watch import Ticker, Watch
 from pipeline.report.progress import Log
+from pipeline.stop import Stop
 
 
-def train_folder(job: TrainJob, log: Log) -> None:
+def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     """Train as the job says; weights, card and checkpoints go into its output.
 
-    Raises UsageError for data that cannot be used, WeightsError for weights.
+    stop: asks for an early end, of a training in this process.
+
+    Raises UsageError for data that cannot be used, WeightsError for weights, Drained once a
+    training that was asked to stop has saved how far it is.
     """
     split = read_split(job.data, job.layout, job.limit, job.settings)
     counts = ", ".join(f"{len(part)} {name}" for name, part in vars(split).items())
@@ -38,7 +43,8 @@ def train_folder(job: TrainJob, log: Log) -> None:
         )
 
     workers = Workers(device=str(device))
-    fit(split, job.settings, job.output, detector, job.start, workers, report)
+    watch = Watch(Ticker(log), stop or Stop())
+    fit(split, job.settings, job.output, detector, job.start, workers, report, watch)
 
 
 def read_split(folder: Path, layout: str, limit: int | None, settings: TrainSettings) -> Split:

@@ -16,9 +16,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.lab.evaluation.metrics import mean_acc, srcc
 from pipeline.lab.training.losses import crop_loss
+from pipeline.lab.training.partway import Partway
 from pipeline.lab.training.samples import Sample, ScoredPhoto, plain_sample, random_sample
 from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
+from pipeline.lab.training.watch import Watch
 
 CLIP_NORM = 10.0  # of a step's gradient; set by hand, so that no single photo undoes an epoch
 
@@ -70,16 +72,23 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, settings))
         self.averaged = moving_average(self.network, settings.ema)
         self.history = History()
+        self.partway: Partway | None = None
 
     def train(
         self,
         photos: Sequence[ScoredPhoto],
         validation: Sequence[ScoredPhoto],
         after_epoch: Callable[[Trainer, Epoch], None],
+        watch: Watch | None = None,
     ) -> History:
-        """Run the remaining epochs. `after_epoch` runs in every process."""
+        """Run the remaining epochs. `after_epoch` runs in every process.
+
+        Raises Drained where `watch` says so, after a whole step; `save` then keeps how far it is.
+        """
+        watch = watch or Watch()
         steps = self.steps_per_epoch(len(photos))
         done = len(self.history.epochs)
+        first = self.partway.steps if self.partway else 0
         schedule = LambdaLR(
             self.optimizer,
             partial(
@@ -87,11 +96,12 @@ class Trainer:
                 steps=steps * self.settings.epochs,
                 warmup_share=self.settings.warmup_share,
             ),
-            last_epoch=done * steps - 1,  # torch's word for the last step taken
+            last_epoch=done * steps + first - 1,  # torch's word for the last step taken
         )
         for epoch in range(done, self.settings.epochs):
-            loss = self._epoch(photos, epoch, schedule)
-            measures = self.validate(validation)
+            loss = self._epoch(photos, epoch, schedule, watch)
+            measures = self.validate(validation, watch)
+            self.partway = None
             rate = self.optimizer.param_groups[-1]["lr"]
             self.history.epochs.append(Epoch(epoch, rate, loss, *measures))
             after_epoch(self, self.history.epochs[-1])
@@ -101,7 +111,9 @@ class Trainer:
         """The same number in every process: they wait for each other in every step."""
         return math.ceil(photos / (self.settings.photos_per_step * self.workers.count))
 
-    def _epoch(self, photos: Sequence[ScoredPhoto], epoch: int, schedule: LambdaLR) -> float:
+    def _epoch(
+        self, photos: Sequence[ScoredPhoto], epoch: int, schedule: LambdaLR, watch: Watch
+    ) -> float:
         self._set_mode()
         settings, workers = self.settings, self.workers
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(photos))
@@ -109,12 +121,15 @@ class Trainer:
         random = np.random.default_rng([settings.seed, epoch, workers.rank])
         torch.manual_seed(settings.seed * 1_000_003 + epoch * 1_009 + workers.rank)
         steps = self.steps_per_epoch(len(photos))
-        total = 0.0
-        for step in range(steps):
+        done, total = self.partway.resume(random) if self.partway else (0, 0.0)
+        for step in range(done, steps):
             first = (step * workers.count + workers.rank) * settings.photos_per_step
             drawn = [order[(first + i) % len(order)] for i in range(settings.photos_per_step)]
             total += self._step([random_sample(photos[i], settings, random) for i in drawn])
             schedule.step()
+            watch.tell(f"epoch {epoch + 1} of {settings.epochs}, steps", step + 1, steps)
+            self.partway = Partway.at(epoch, step + 1, total, random)
+            watch.check()
         return total / steps
 
     def _step(self, samples: list[Sample]) -> float:
@@ -148,11 +163,16 @@ class Trainer:
         return scores
 
     @torch.no_grad()
-    def validate(self, photos: Sequence[ScoredPhoto]) -> tuple[float, float, float]:
-        """Mean loss, SRCC and Acc5 of the averaged weights over photos, all crops of each."""
+    def validate(
+        self, photos: Sequence[ScoredPhoto], watch: Watch | None = None
+    ) -> tuple[float, float, float]:
+        """Mean loss, SRCC and Acc5 of the averaged weights over photos, all crops of each.
+
+        Raises Drained where `watch` says so.
+        """
         network = self.averaged.module.eval()
         losses, correlations, hits = [], [], []
-        for photo in photos:
+        for photo in (watch or Watch()).each("validating, photos", photos):
             sample = plain_sample(photo)
             predicted = self._scores(network, sample).cpu()
             losses.append(float(crop_loss(predicted, sample.truth, self.settings.rank_weight)))
@@ -176,6 +196,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "epochs": [vars(epoch) for epoch in self.history.epochs],
             "settings": vars(self.settings),
+            "partway": None if self.partway is None else vars(self.partway),
         }
         unfinished = path.with_suffix(".part")
         torch.save(state, unfinished)
@@ -195,6 +216,8 @@ class Trainer:
             raise ValueError(f"{path} was written by another version of this program") from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = History([Epoch(**epoch) for epoch in state["epochs"]])
+        partway = state.get("partway")
+        self.partway = None if partway is None else Partway(**partway)
 
 
 def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, object]]:

@@ -14,6 +14,8 @@ from pipeline.detectors import make_detector
 from pipeline.lab.training.fit import Split, fit
 from pipeline.lab.training.loop import Epoch, Workers
 from pipeline.lab.training.settings import TrainSettings
+from pipeline.lab.training.watch import Ticker, Watch
+from pipeline.report.progress import Log
 
 
 @dataclass(frozen=True)
@@ -71,4 +73,5 @@ def _one_process(config: dict[str, Any]) -> None:
         print(f"epoch {epoch.epoch + 1}: {vars(epoch)}", flush=True)
 
     detector = make_detector(run.detector, str(device)) if run.detector else None
-    fit(run.split, run.settings, run.folder, detector, run.start, workers, report)
+    watch = Watch() if rank else Watch(Ticker(Log()))
+    fit(run.split, run.settings, run.folder, detector, run.start, workers, report, watch)

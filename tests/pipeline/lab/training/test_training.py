@@ -1,6 +1,9 @@
 """Training from files to files, on made-up photos whose answer is known."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from pipeline.lab.training.settings import TrainSettings
 from s2cnet import load_model
 from s2cnet.checkpoints.published import load_gaic
 from tests.pipeline.lab.training.scored_photos import write_data_set
+from tests.support.fresh import ROOT
 
 QUICK = ["--crops-per-photo", "16", "--learning-rate", "1e-3", "--ema", "0.9", "--mirror", "0"]
 
@@ -182,3 +186,52 @@ def test_averaged_weights_forget_the_start_and_follow() -> None:
     for _ in range(200):
         averaged.update_parameters(network)
     assert averaged.module.weight.item() == pytest.approx(1.0, abs=1e-6)
+
+
+STOP = """
+import os, signal, sys
+from pipeline.lab.training import watch
+
+tell = watch.Ticker.__call__
+
+def and_interrupt(self, what, done, of):
+    tell(self, what, done, of)
+    if what.startswith(sys.argv[1]) and done == int(sys.argv[2]):
+        os.kill(os.getpid(), getattr(signal, sys.argv[3]))
+
+watch.Ticker.__call__ = and_interrupt
+from pipeline.lab.cli.train import main
+sys.exit(main(sys.argv[4:]))
+"""
+
+
+def test_ctrl_c_keeps_every_step_and_the_end_is_that_of_an_unbroken_run(
+    data: Path, tmp_path: Path
+) -> None:
+    """Stopped in the first epoch, and again while the second is validated."""
+    given = ["--data", str(data), "--detector", "boxes", *QUICK, "--network", "gaic"]
+    given += ["--epochs", "2", "--limit", "6", "--validation-share", "0.34", "--output"]
+    assert main([*given, str(tmp_path / "whole")]) == 0
+    output = tmp_path / "stopped"
+    for where, done, name, code in (
+        ("reading training", 2, "SIGINT", 130),
+        ("epoch 1 of 2", 3, "SIGINT", 130),
+        ("validating", 1, "SIGTERM", 143),
+    ):
+        command = [sys.executable, "-c", STOP, where, str(done), name, *given, str(output)]
+        ended = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert ended.returncode == code, ended.stderr
+        assert "goes on from here" in ended.stdout
+        assert "reading training photos: 1 of" in ended.stdout, "from the first photo on"
+    partway = torch.load(output / "last.pt", weights_only=True)["partway"]
+    assert (partway["epoch"], partway["steps"]) == (0, 4), (
+        "all steps of the epoch in which the validation was stopped"
+    )
+    assert main([*given, str(output)]) == 0
+    epochs = [json.loads((one / "epochs.json").read_text()) for one in (output, tmp_path / "whole")]
+    assert epochs[0] == epochs[1]
+    ours, theirs = (load_file(one / "best.safetensors") for one in (output, tmp_path / "whole"))
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())

@@ -1,0 +1,53 @@
+"""Look on while a training goes: tell how far it is, and hear that it is to stop."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from pipeline.report.progress import Log, duration
+from pipeline.stop import Drained, Stop
+
+T = TypeVar("T")
+EVERY_S = 10.0  # between two lines; the first comes with the first photo
+
+Tell = Callable[[str, int, int], None]  # what is being done, how many of it, of how many
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on. stop: asks for an early end."""
+
+    tell: Tell = lambda what, done, of: None
+    stop: Stop = field(default_factory=Stop)
+
+    def each(self, what: str, items: Sequence[T]) -> Iterator[T]:
+        """The items, each told of once the caller is through with it. Raises Drained."""
+        for done, item in enumerate(items):
+            self.check()
+            yield item
+            self.tell(what, done + 1, len(items))
+
+    def check(self) -> None:
+        """Raise Drained where the training is asked to stop."""
+        if self.stop.asked:
+            raise Drained
+
+
+class Ticker:
+    """Writes a line about what is being done, at once and then every EVERY_S seconds."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.what, self.first, self.began_s, self.told_s = "", 0, 0.0, 0.0
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """See `Tell`."""
+        now = self.log.clock()
+        if what != self.what:
+            self.what, self.first, self.began_s = what, done - 1, now
+        elif now - self.told_s < EVERY_S or done == of:
+            return
+        self.told_s = now
+        rate = (done - self.first) / (now - self.began_s) if now > self.began_s else 0.0
+        left = f", {duration((of - done) / rate)} left of it" if rate else ""
+        self.log.say("progress", f"{what}: {done:,} of {of:,}{left}", what=what, done=done, of=of)
