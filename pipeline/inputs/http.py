@@ -123,8 +123,8 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
     query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
     watch = threading.Timer(policy.total_s, connection.cut_off)
     watch.daemon = True
-    watch.start()
     started = time.monotonic()
+    watch.start()  # cuts off total_s after `started` or later, never before
     try:
         connection.request("GET", target + query, headers={"Host": parts.netloc})
         with connection.getresponse() as answer:
