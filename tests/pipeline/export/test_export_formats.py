@@ -324,6 +324,9 @@ def test_what_is_told_of_each_crop_and_photo() -> None:
     }  # fmt: skip
     assert list(FORMATS) == ["imgproxy", "thumbor", "cloudinary", "imgix", "iiif", "css",
                              "wordpress", "csv", "jsonl"]  # fmt: skip
+    out = io.StringIO()
+    write_lines([NotCropped("u/é名.jpg", "i", "corrupt")], "jsonl", out)
+    assert out.getvalue() == '{"uri": "u/é名.jpg", "image_id": "i", "status": "corrupt"}\n'
     nothing = write_lines([NotCropped("u", "i", "corrupt")], "jsonl", io.StringIO())
     assert (nothing.crops, nothing.without, nothing.overlap) == (0, 1, None)
 

@@ -263,6 +263,15 @@ def test_folders_that_are_hidden_are_not_walked_into(tmp_path: Path) -> None:
     assert list_inputs(str(tmp_path)).num_rows == 0
 
 
+def test_a_folder_with_characters_of_a_glob_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "in [1]").mkdir()
+    (tmp_path / "in [1]" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "in 1").mkdir()
+    (tmp_path / "in 1" / "b.jpg").write_bytes(b"x")
+    listed = list_inputs(str(tmp_path / "in [1]"))["uri"].to_pylist()
+    assert listed == [str(tmp_path / "in [1]" / "a.jpg")]
+
+
 def test_a_glob_that_matches_only_texts_is_no_mistake(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_bytes(b"x")
     found = list_all(f"{tmp_path}/*.md")
@@ -487,6 +496,13 @@ def test_what_a_row_of_overrides_may_say(tmp_path: Path, row: str, right: bool) 
         override_rows(tmp_path, row)
 
 
+def test_an_empty_text_says_nothing(tmp_path: Path) -> None:
+    columns = {"uri": ["a"], "ratio": [""], "focus_x": [""], "never_crop": ["true"], "note": [""]}
+    pq.write_table(pa.table(columns | {"focus_y": [""]}), tmp_path / "o.parquet")
+    (row,) = read_override_rows(str(tmp_path / "o.parquet"))
+    assert (row.ratio, row.focus_rel, row.never_crop) == (None, None, True)
+
+
 def test_a_table_of_overrides_is_used_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"^overrides table can't be used whole; "):
         read_override_rows(csv(tmp_path, "uri,never_crop\nx,true\ny\n"))
@@ -516,3 +532,9 @@ def test_the_decision_on_a_photo_that_no_row_names_stays_pinned() -> None:
     assert Overrides().forgotten_among(pa.array(["a"])) == []
     assert Overrides.read("") == Overrides()
     assert Overrides().obeyed(inputs).count == 0
+
+
+def test_the_time_that_an_answer_may_take_by_default() -> None:
+    policy = HttpPolicy(frozenset({"h"}))
+    assert (policy.timeout_s, policy.total_s) == (15, 60)
+    assert repr(policy) == "HttpPolicy(hosts=frozenset({'h'}), timeout_s=15.0, total_s=60.0)"
