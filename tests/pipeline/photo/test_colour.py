@@ -1,61 +1,31 @@
-"""What the values of a file mean: expected colours are worked from the definitions of the spaces.
+"""What a file's values mean: expected colours are worked from the definitions of the spaces."""
 
-`srgb` and the matrices here are the standards' own numbers, not the product's.
-"""
-
-import io
 import random
 import struct
 
 import numpy as np
-import pillow_heif
 import pytest
 from PIL import Image
 
-from pipeline.photo.animation import Animation, decode_frames
-from pipeline.photo.answers import photo_from
 from pipeline.photo.colour import SRGB, to_space, wide_space
 from pipeline.photo.decode import Photo, decode
-from pipeline.photo.decoder import Decoder
-from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.media_boxes import media_facts
-from pipeline.photo.pipes import DiedError
 from pipeline.photo.spaces import Space, bright_space, profile_of
 from tests.support.colour_photos import (
     COLOURS,
-    SRGB_CURVE,
     cicp,
     colour_cases,
     gama,
-    gamma_curve,
     levels,
-    rgb_profile,
     squares,
     tagged_avif,
     with_chunks,
 )
-from tests.support.odd_photos import exif, png_chunk, saved, scene, turned
+from tests.support.icc_profiles import SRGB_CURVE, gamma_curve, rgb_profile
+from tests.support.light import BT2020_TO_SRGB, P3_TO_SRGB, light, srgb
+from tests.support.odd_photos import png_chunk, saved
 
 CASES = colour_cases()
-# Linear RGB of a space to linear sRGB, both of white D65 (SMPTE EG 432-1; ITU-R BT.2087).
-P3_TO_SRGB = np.array([[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]])
-BT2020_TO_SRGB = np.array(
-    [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
-)
-
-
-def light(values: np.ndarray, exponent: float | None = None) -> np.ndarray:
-    """Linear light of stored values 0 to 255: by an exponent, or sRGB's curve."""
-    v = np.asarray(values, float) / 255
-    if exponent is not None:
-        return v**exponent
-    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
-
-
-def srgb(linear: np.ndarray) -> np.ndarray:
-    """Stored values of sRGB for linear light (IEC 61966-2-1)."""
-    x = np.clip(linear, 0, 1)
-    return 255 * np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
 
 
 def shown(name: str) -> np.ndarray:
@@ -181,22 +151,6 @@ def test_a_profile_of_a_space_says_what_the_space_does() -> None:
     assert profile_of(Space((0.3, 0.3, *(0.5, 0.5) * 3), 2.2)) is None  # all primaries the same
 
 
-@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
-def test_grey_keys_of_every_depth_are_transparent(depth: int) -> None:
-    photo = decode(CASES[f"grey key {depth}.png"])
-    assert photo.alpha is not None
-    stored = np.round(squares()[..., 1] / 255 * (2**depth - 1))
-    np.testing.assert_array_equal(photo.alpha == 0, stored == stored[8, 4 * 16 + 8])
-    assert (photo.pixels[photo.alpha == 0] == 255).all()
-
-
-def test_a_deep_colour_key_is_transparent() -> None:
-    photo = decode(CASES["deep key.png"])
-    assert photo.alpha is not None
-    clear = (squares() == squares()[8, 80]).all(axis=2)
-    np.testing.assert_array_equal(photo.alpha == 0, clear)
-
-
 def test_four_channels_are_inverted_with_and_without_a_marker() -> None:
     """C, M, Y of the scene and K = 64: each channel times 191 / 255."""
     for name in ("cmyk adobe.jpg", "cmyk plain.jpg", "cmyk rgb profile.jpg"):
@@ -209,53 +163,10 @@ def test_a_profile_of_inks_is_applied() -> None:
     np.testing.assert_allclose(shown("cmyk profile.jpg"), expected, atol=4)
 
 
-def test_a_gif_is_clear_outside_its_first_frame() -> None:
-    photo = decode(CASES["small frame.gif"])
-    assert photo.alpha is not None
-    assert (photo.width_px, photo.height_px) == (96, 64)
-    np.testing.assert_array_equal(photo.alpha[:32, :48], 255)
-    assert not photo.alpha[32:].any()
-    assert not photo.alpha[:, 48:].any()
-    assert (photo.pixels[32:] == 255).all()
-    np.testing.assert_allclose(levels(photo.pixels)[:2, :3], COLOURS[:2, :3], atol=4)
-
-
-def test_frames_of_a_gif_fill_their_canvas_bit_by_bit() -> None:
-    one = saved(Image.new("P", (8, 4)), "GIF")
-    at = one.index(b"\x2c", 13 + 3 * 2 ** (1 + (one[10] & 7)))
-    frame = one[at:-1]
-    moved = frame[:1] + (8).to_bytes(2, "little") + frame[3:]
-    canvas = one[:6] + (16).to_bytes(2, "little") + (4).to_bytes(2, "little") + one[10:at]
-    left, right = [255] * 8 + [0] * 8, [0] * 8 + [255] * 8
-    kept = control(1) + frame + control(1) + moved  # each stays
-    gone = control(2) + frame + control(2) + moved  # each is cleared after its time
-    for frames, expected in ((kept, [left, [255] * 16]), (gone, [left, right])):
-        found = decode_frames(canvas + frames + b";", DecodeLimits(), 1024)
-        assert found.alphas is not None
-        assert found.alphas[:, 0].tolist() == expected
-
-
-def control(disposal: int) -> bytes:
-    """The block before a GIF's frame that says what becomes of it (GIF89a, 23)."""
-    return b"\x21\xf9\x04" + bytes([disposal << 2, 1, 0, 0, 0])
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_boxes_turn_an_avif_as_pillow_reads_them(orientation: int) -> None:
-    data = saved(turned(scene(), orientation), "AVIF", exif=exif(orientation))
-    assert media_facts(data)[0] == orientation
-    photo = decode(data)
-    assert (photo.orientation, photo.width_px, photo.height_px) == (orientation, 320, 240)
-    assert np.abs(photo.pixels.astype(int) - scene()).mean() < 3
-
-
-def test_exif_turns_no_avif() -> None:
-    """Pillow writes boxes for EXIF; without them the EXIF alone turns nothing (MIAF)."""
-    data = saved(scene(), "AVIF", exif=exif(6))
-    at = data.index(b"irot") + 4
-    data = data[:at] + b"\0" + data[at + 1 :]
-    photo = decode(data)
-    assert (photo.orientation, photo.width_px) == (1, 320)
+def test_chunks_behind_the_pixels_say_nothing() -> None:
+    plain = CASES["plain.png"]
+    data = plain[:-12] + cicp(12, 8) + gama(100_000) + plain[-12:]
+    np.testing.assert_array_equal(decode(data).pixels, squares())
 
 
 def test_no_numbers_in_chunks_and_boxes_cost_the_picture() -> None:
@@ -284,140 +195,9 @@ def test_no_numbers_in_chunks_and_boxes_cost_the_picture() -> None:
         assert media_facts(tagged)[0] == 1
 
 
-def test_chunks_behind_the_pixels_say_nothing() -> None:
-    plain = CASES["plain.png"]
-    data = plain[:-12] + cicp(12, 8) + gama(100_000) + plain[-12:]
-    np.testing.assert_array_equal(decode(data).pixels, squares())
-
-
-def tagged_heic(primaries: int, transfer: int, orientation: int = 1, boxes: bool = True) -> bytes:
-    """The squares as HEIC with code points; `boxes`: turned by boxes, else by EXIF alone."""
-    image = Image.fromarray(np.ascontiguousarray(turned(squares(), orientation)))
-    stream = io.BytesIO()
-    pillow_heif.from_pillow(image).save(stream, quality=100, chroma=444, exif=exif(orientation))
-    data = stream.getvalue()
-    at = data.index(b"colrnclx") + 8
-    data = data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]
-    if not boxes:
-        at = data.index(b"irot") + 4
-        data = data[:at] + b"\0" + data[at + 1 :]
-    return data
-
-
-def test_code_points_of_a_heic_are_applied() -> None:
-    stored = levels(decode(tagged_heic(1, 13)).pixels)
-    found = levels(decode(tagged_heic(12, 13)).pixels)
-    np.testing.assert_allclose(found, srgb(light(stored) @ P3_TO_SRGB.T), atol=1.5)
-    bright = levels(decode(tagged_heic(9, 16)).pixels)
-    np.testing.assert_allclose(bright, shown("cicp pq.png"), atol=12)  # coded with loss
-    assert decode(tagged_heic(12, 13), colour="keep").wide_space == "p3"
-
-
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_boxes_turn_a_heic_and_its_exif_does_not(orientation: int) -> None:
-    photo = decode(tagged_heic(1, 13, orientation))
-    assert (photo.orientation, photo.width_px, photo.height_px) == (orientation, 96, 64)
-    np.testing.assert_allclose(levels(photo.pixels), COLOURS, atol=6)
-    if orientation > 1:
-        stored = decode(tagged_heic(1, 13, orientation, boxes=False))
-        assert stored.orientation == 1
-        sides = (64, 96) if orientation > 4 else (96, 64)
-        assert (stored.width_px, stored.height_px) == sides
-
-
-def test_media_boxes_that_are_cut_say_nothing() -> None:
-    data = CASES["nclx p3.avif"]
-    assert media_facts(data)[1] is not None
-    for size in range(0, 400, 7):
-        assert media_facts(data[:size])[0] == 1
-    assert media_facts(b"\0\0\0\x08meta") == (1, None)
-
-
-KEPT = {
-    "icc p3.jpg": "p3", "cicp p3.png": "p3", "nclx p3.avif": "p3", "icc adobe.jpg": "adobe",
-    "nclx 2020.avif": "bt2020", "icc prophoto.png": "bt2020", "cicp pq.png": "p3",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", KEPT)
-def test_wide_colours_are_kept_beside_those_of_srgb(name: str) -> None:
-    photo, plain = decode(CASES[name], colour="keep"), decode(CASES[name])
-    np.testing.assert_array_equal(photo.pixels, plain.pixels)
-    assert plain.wide is None
-    assert (photo.wide is not None, photo.wide_space) == (True, KEPT[name])
-    own = photo.in_own_colours
-    assert own.profile is not None
-    if "pq" in name:  # its colours lie far outside of both
-        return
-    again = decode(saved(own.pixels, "PNG", icc_profile=own.profile))
-    np.testing.assert_allclose(levels(again.pixels), levels(photo.pixels), atol=3)
-
-
-@pytest.mark.parametrize("name", ["plain.png", "gama 1.png", "cmyk profile.jpg", "cicp grey.png"])
-def test_what_srgb_holds_is_not_kept_twice(name: str) -> None:
-    photo = decode(CASES[name], colour="keep")
-    assert (photo.wide, photo.wide_space, photo.profile) == (None, None, None)
-    assert photo.in_own_colours is photo
-
-
-def test_p3_is_kept_as_it_is_stored() -> None:
-    photo = decode(CASES["cicp p3.png"], colour="keep")
-    np.testing.assert_array_equal(photo.wide, squares())
-    assert photo.in_own_colours.colour_of((255, 0, 0))[1] > 40  # sRGB's red is inside P3
-    assert photo.colour_of((255, 0, 0)) == (255, 0, 0)
-
-
-def test_the_child_gives_the_same_planes() -> None:
-    names = ["icc p3.jpg", "cicp hlg.png", "cicp alpha.png", "nclx p3.avif", "plain.png"]
-    with Decoder(colour="keep") as decoder:
-        for name in names:
-            found, expected = decoder.decode(CASES[name]), decode(CASES[name], colour="keep")
-            for plane in ("pixels", "alpha", "wide"):
-                one, other = getattr(found, plane), getattr(expected, plane)
-                assert (one is None) == (other is None)
-                if one is not None:
-                    np.testing.assert_array_equal(one, other)
-    both = decode(CASES["cicp alpha.png"], colour="keep")
-    assert both.alpha is not None
-    assert both.wide is not None
-
-
 def test_a_broken_or_large_profile_is_no_profile() -> None:
     assert wide_space("RGB", b"no profile") is None
     image = Image.fromarray(squares())
     linear = rgb_profile("srgb", gamma_curve(1.0))
     np.testing.assert_array_equal(to_space(image, linear + bytes(4 << 20)), image)
     assert isinstance(decode(saved(image, "PNG", icc_profile=b"x" * 300)), Photo)
-
-
-def test_an_answer_of_the_child_names_a_space_that_is_known() -> None:
-    header: dict[str, object] = {
-        "status": "ok", "view_wh": [2, 1], "width_px": 2, "height_px": 1, "format": "png",
-        "orientation": 1, "wide_space": "p3",
-    }  # fmt: skip
-    photo = photo_from(header, bytearray(range(12)))
-    assert photo.wide is not None
-    assert photo.wide.tolist() == [[[6, 7, 8], [9, 10, 11]]]
-    for change in ({"wide_space": "prophoto"}, {"wide_space": 3}, {"wide_space": None}, {"x": 1}):
-        with pytest.raises(DiedError):
-            photo_from(header | change, bytearray(13 if "x" in change else 12))
-
-
-def test_the_wide_view_is_turned_and_cut_with_the_other() -> None:
-    p3 = rgb_profile("p3", SRGB_CURVE)
-    upright = np.array(scene(96, 64))
-    turned_png = saved(turned(upright, 6), "PNG", exif=exif(6), icc_profile=p3)
-    photo = decode(turned_png, colour="keep")
-    np.testing.assert_array_equal(photo.wide, upright)
-    bars = np.pad(np.array(scene(320, 180)), ((60, 60), (0, 0), (0, 0)))
-    bordered = decode(saved(bars, "PNG", icc_profile=p3), colour="keep")
-    assert bordered.content_px == (0, 60, 320, 240)
-    np.testing.assert_array_equal(bordered.content.wide, scene(320, 180))
-
-
-def test_frames_of_a_moving_picture_are_srgb() -> None:
-    photo = decode(CASES["cicp p3.png"], colour="keep")
-    views = np.zeros((2, 64, 96, 3), np.uint8)
-    for frame in Animation(views, None, (1, 1), 0).photos(photo):
-        assert (frame.wide, frame.profile) == (None, None)
-        assert frame.in_own_colours is frame
