@@ -44,7 +44,7 @@ from pipeline.ledger.failures import CIRCUMSTANCES, EXTRA_LACKS, failures_of, le
 from pipeline.ledger.live import standing
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.records import Manifest, to_bytes
-from pipeline.ledger.tables import parquet_bytes
+from pipeline.ledger.tables import one_array, parquet_bytes
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store
 
@@ -117,6 +117,24 @@ def _joined(
 
     Raises RecordError where a segment's file cannot be read.
     """
+    left_out: list[str] = []
+    while True:
+        try:
+            return _join(store, kind, runs, segments, rows), left_out
+        except _UnreadableRunError as error:  # some of its rows are on the disk: begin again
+            left_out.append(error.run_id)
+            runs = [run for run in runs if run.run_id != error.run_id]
+
+
+class _UnreadableRunError(Exception):
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+
+def _join(
+    store: Store, kind: str, runs: list[Manifest], segments: list[Segment], rows: int
+) -> Segment:
     digits = 0
     while digits < MOST_DIGITS and rows > FILE_ROWS * 16**digits:
         digits += 1
@@ -124,22 +142,19 @@ def _joined(
         spilled = _Spilled(Path(folder), digits)
         with spilled:
             names: list[str] = []
-            left_out: list[str] = []
             for run in runs:
                 try:
-                    parts = list(_rows_of_run(store, run, len(names)))
-                except RecordError:
-                    left_out.append(run.run_id)
-                    continue
-                for part in parts:
-                    spilled.add(part)
+                    for part in _rows_of_run(store, run, len(names)):
+                        spilled.add(part)
+                except RecordError as error:
+                    raise _UnreadableRunError(run.run_id) from error
                 names.append(run.run_id)
             for segment in segments:
                 for file in segment.files:
                     spilled.add(_moved(segment_rows(store, kind, file), len(names)))
                 names += segment.runs
         files = tuple(_write(store, kind, latest_rows(spilled.read(n))) for n in range(16**digits))
-    return Segment(runs=tuple(names), digits=digits, files=files), left_out
+    return Segment(runs=tuple(names), digits=digits, files=files)
 
 
 class _Spilled:
@@ -166,7 +181,7 @@ class _Spilled:
 
     def _spill(self) -> None:
         rows, self._waiting = pa.concat_tables([ROWS.empty_table(), *self._waiting]), []
-        ids = rows["image_id"].combine_chunks()
+        ids = one_array(rows["image_id"])
         for number, places in enumerate(buckets(ids, self._digits)):
             if len(places):
                 if number not in self._writers:
@@ -186,7 +201,7 @@ def _rows_of_run(store: Store, manifest: Manifest, place: int) -> Iterator[pa.Ta
     spec, failures = read_spec(store, manifest.run_id), failures_of(store, manifest)
     columns = ["image_id", "etag", INPUT_OVERRIDE.name]
     for rows in input_rows(store, spec, columns):
-        ids = rows["image_id"].combine_chunks()
+        ids = one_array(rows["image_id"])
         left = left_by(failures, ids)
         fails = np.isin(left, (CIRCUMSTANCES, EXTRA_LACKS))
         texts = [
@@ -215,7 +230,7 @@ def latest_rows(rows: pa.Table) -> pa.Table:
     if not rows.num_rows:
         return rows
     rows = rows.combine_chunks().sort_by([("image_id", "ascending"), ("run", "ascending")])
-    ids = rows["image_id"].combine_chunks()
+    ids = one_array(rows["image_id"])
     other = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
     starts = np.flatnonzero(np.concatenate([[True], other]))
     ends = np.append(starts[1:], len(ids))

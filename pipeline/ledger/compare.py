@@ -36,6 +36,7 @@ from pipeline.ledger.nearness import (
 )
 from pipeline.ledger.pinned import input_file_rows, overlapping, read_spec
 from pipeline.ledger.records import Manifest, PinnedSpec
+from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store
 
@@ -154,7 +155,7 @@ def _in_run(
     pool: Executor,
 ) -> Iterator[Found]:
     """What one run says of the list, for each file of its own list. Raises RecordError."""
-    overlaps = list(overlapping(near.inputs["uri"].combine_chunks(), spec.plan.files))
+    overlaps = list(overlapping(one_array(near.inputs["uri"]), spec.plan.files))
     columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # the last not in every list
     fetch = partial(input_file_rows, store, spec, columns=columns)
     fetched = ahead(pool, fetch, [spec.plan.files[number] for number, _ in overlaps])

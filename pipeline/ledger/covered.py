@@ -30,7 +30,7 @@ from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verifie
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.nearness import Found, same_texts
 from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed
-from pipeline.ledger.tables import decode_table
+from pipeline.ledger.tables import decode_table, one_array
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store
 
@@ -173,7 +173,7 @@ def found_in_segment(
     committed_at: of its runs, seconds; place: of its first run in `Nearness.deciding`
     """
     inputs = inputs.select([n for n in ROWS.names if n in inputs.column_names])
-    ids = inputs["image_id"].combine_chunks()
+    ids = one_array(inputs["image_id"])
     when = np.array(committed_at, np.float64)
     wanted = [
         (rows, file)
@@ -186,7 +186,7 @@ def found_in_segment(
 
     for (rows, _), theirs in zip(wanted, ahead(pool, fetch, wanted), strict=True):
         ours = inputs.take(pa.array(rows))
-        at = pc.index_in(ours["image_id"].combine_chunks(), theirs["image_id"].combine_chunks())
+        at = pc.index_in(one_array(ours["image_id"]), one_array(theirs["image_id"]))
         here = at.is_valid().to_numpy(zero_copy_only=False)
         known = theirs.take(at)
         numbers = {

@@ -20,6 +20,7 @@ from pipeline.ledger.failures import (
 )
 from pipeline.ledger.forgetting import Forgotten
 from pipeline.ledger.records import Manifest
+from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_OVERRIDE
 
 # How near the committed runs came to covering a photo; the largest value found counts.
@@ -158,8 +159,8 @@ def found_in_run(
     ours: that part, which is `rows` of the list; theirs: rows of the run's own list
     failures: of the run, where it decides; place: the run's in `Nearness.deciding`
     """
-    ids = ours["image_id"].combine_chunks()
-    at = pc.index_in(ids, theirs["image_id"].combine_chunks())
+    ids = one_array(ours["image_id"])
+    at = pc.index_in(ids, one_array(theirs["image_id"]))
     count, name = len(rows), INPUT_OVERRIDE.name
     known = theirs.take(at)
     left = np.zeros(count, np.int8) if failures is None else left_by(failures, ids)
@@ -203,7 +204,7 @@ def _texts(table: pa.Table, name: str) -> pa.Array:
     """A column of texts; all null where the table has none of that name."""
     if name not in table.column_names:
         return pa.nulls(table.num_rows, pa.string())
-    return table[name].combine_chunks()
+    return one_array(table[name])
 
 
 def _same(ours: pa.Array, theirs: pa.Array) -> pa.Array:

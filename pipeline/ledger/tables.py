@@ -94,6 +94,11 @@ def decode_table(data: bytes, columns: list[str] | None = None) -> pa.Table:
         raise LedgerError(f"a Parquet file of a run cannot be read: {error}") from error
 
 
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array, without a copy where it is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def read_table(store: Store, key: str, columns: list[str] | None = None) -> pa.Table:
     """Read a data file of a committed run. Raises RecordError where it is gone or another table.
 

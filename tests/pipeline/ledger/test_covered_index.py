@@ -20,6 +20,7 @@ from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.incremental import Todo, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.pinned import _input_file
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.promotion import Request, promote, rollback
 from pipeline.ledger.reader import open_run
@@ -194,6 +195,20 @@ def test_a_run_that_was_rolled_back_is_not_hidden_in_a_segment(store: Store) -> 
     rollback(store, CHANNEL)
     todo = agreed(store, make_inputs(9))
     assert todo.reasons == {"withdrawn": 1}
+
+
+def test_a_run_whose_list_is_gone_is_left_out_and_named(store: Store) -> None:
+    runs = [night(store, make_inputs(1, start=number)) for number in range(2)]
+    for path in Path(store.uri, f"runs/{runs[1]}/input").iterdir():
+        path.unlink()
+    _input_file.cache_clear()
+    for number in (2, 3, 4):
+        night(store, make_inputs(1, start=number))
+    (segment, *_) = index_of(store).segments
+    assert runs[1] not in segment.runs
+    assert index_of(store).left_out == (runs[1],)
+    todo = agreed(store, make_inputs(5))
+    assert (todo.covered, todo.reasons, list(todo.damaged)) == (4, {"new": 1}, [runs[1]])
 
 
 def test_another_kind_has_an_index_of_its_own(store: Store) -> None:
