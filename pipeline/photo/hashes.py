@@ -80,7 +80,9 @@ def thumbhash(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None)
     most = L_TERMS_BESIDE_ALPHA if has_alpha else L_TERMS
     terms_x, terms_y = (max(1, _round(most * s / max(height, width))) for s in (width, height))
     channels = [
-        _channel((red + green + blue) / 3, max(3, terms_x), max(3, terms_y)),
+        _channel(
+            (red + green + blue) / 3, max(LEAST_L_TERMS, terms_x), max(LEAST_L_TERMS, terms_y)
+        ),
         _channel((red + green) / 2 - blue, COLOUR_TERMS, COLOUR_TERMS),
         _channel(red - green, COLOUR_TERMS, COLOUR_TERMS),
     ]

@@ -7,7 +7,8 @@ from pipeline.cli.runs.command import Command, block
 from pipeline.errors import SettingError
 from pipeline.export.hugging_face import write_dataset
 from pipeline.ledger.delta import publish_delta
-from pipeline.ledger.iceberg import NAMESPACE, publish_iceberg, publish_live_as_iceberg
+from pipeline.ledger.iceberg import publish_iceberg, publish_live_as_iceberg
+from pipeline.ledger.iceberg_tables import NAMESPACE
 from pipeline.ledger.live import live_layers
 from pipeline.ledger.reader import open_run
 from pipeline.options import check, option

@@ -239,6 +239,8 @@ def test_a_catalogue_of_the_users_own(
         publish_iceberg(other, run_all(open_ledger(other, make_inputs(1))).run_id, "ours")
     with pytest.raises(UsageError, match="no catalogue 'nobody'"):
         publish_iceberg(store, run.run_id, "nobody")
+    with pytest.raises(UsageError, match="are named by letters"):
+        publish_iceberg(store, run.run_id, "ours", "a/b")
 
 
 @pytest.fixture

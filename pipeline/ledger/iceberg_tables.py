@@ -1,0 +1,189 @@
+"""Bring Iceberg tables to the files that their runs give, each in one commit.
+
+Which runs a table has is its property RUNS. A commit that comes second to another one is begun
+again from what the other has made.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+
+from pipeline.errors import LedgerError, UsageError
+from pipeline.extras import extra_needed
+from pipeline.ledger.delta_rows import Cover, cover_of
+from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.iceberg_files import Ids, WantedFile, wanted_files, write_copy
+from pipeline.ledger.tables import TABLES, read_table
+from pipeline.storage.store import Store
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table, Transaction
+
+RunsOf: TypeAlias = Callable[[Sequence[str]], list[str]]
+
+NAMESPACE = "s2cnet"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+RUNS = "s2cnet.runs"  # ids of a table's runs, by comma, the one that counts most first
+# Other engines delete no data files, and pyiceberg makes no commit again by itself: what a run
+# replaces is found again after another's commit.
+PROPERTIES = {"gc.enabled": "false", "commit.retry.num-retries": "0"}
+PLACES = "_iceberg/catalogs/"  # a key for each catalogue, beside the store's own, that has tables
+READERS = 16  # files looked at at a time
+ATTEMPTS = 20
+PAUSE_S = 0.1
+
+
+class IcebergTables:
+    """The tables of one namespace of a catalogue."""
+
+    def __init__(self, store: Store, catalog: str | None, namespace: str) -> None:
+        with extra_needed():
+            from pipeline.ledger.iceberg_catalog import location_of, open_catalog
+
+        if not NAME.fullmatch(namespace) or (catalog and not NAME.fullmatch(catalog)):
+            raise UsageError("a catalogue and a namespace are named by letters, digits, ., _ and -")
+        if catalog is None and namespace != NAMESPACE:
+            raise UsageError("the store's own catalogue has one namespace; name a catalogue too")
+        self.store, self.named, self.namespace = store, catalog, namespace
+        self.catalog: Catalog = open_catalog(store, catalog)
+        self.root = location_of(store, "")
+        self._covers: dict[str, Cover | None] = {}
+
+    def keys(self) -> set[str]:
+        """The files that the tables have now."""
+        found = (self._load(name) for name in TABLES)
+        return {key for table in found if table is not None for key in self._files(table)}
+
+    def bring(self, runs_of: RunsOf) -> dict[str, int | None]:
+        """Bring every table to its runs; runs_of: gives them from those that it has."""
+        if self.named is not None:  # before there is anything that `gc` has to look after
+            self.store.create_once(f"{PLACES}{self.named}={self.namespace}", b"")
+            self.catalog.create_namespace_if_not_exists(self.namespace)
+        hidden = frozenset(read_forgotten(self.store).hidden.to_pylist())
+        found = {name: self._bring(name, runs_of, hidden) for name in TABLES}
+        return {name: number for name, number in found.items() if number != 0}
+
+    def _bring(self, name: str, runs_of: RunsOf, hidden: Ids) -> int | None:
+        """Bring one table to its runs; return its number, None for no change, 0 for no table."""
+        from pyiceberg.exceptions import CommitFailedException, ValidationException
+
+        refused: Exception | None = None
+        for _ in range(ATTEMPTS):
+            table = self._load(name)
+            recorded = table.properties.get(RUNS, "") if table is not None else ""
+            runs = runs_of([one for one in recorded.split(",") if one])
+            own = [cover for run in runs if (cover := self._cover(run)) is not None]
+            copies = f"_iceberg/{name}/data/"
+            wanted = {f.key: f for f in wanted_files(self.store, name, own, hidden, copies)}
+            if table is None:
+                if not wanted:
+                    return 0
+                table = self._create(name, self._schemas(wanted.values())[0])
+            try:
+                return self._commit(table, wanted, ",".join(runs))
+            except (CommitFailedException, ValidationException) as error:
+                refused = error
+                time.sleep(PAUSE_S)
+        raise LedgerError(f"the Iceberg table {name} takes no commit: {refused}; publish again")
+
+    def _commit(self, table: "Table", wanted: dict[str, WantedFile], runs: str) -> int | None:
+        from pyiceberg.io.pyarrow import parquet_file_to_data_file
+        from pyiceberg.table import TableProperties
+
+        now = self._files(table)
+        new = [file for key, file in wanted.items() if key not in now]
+        added = [f for f in new if f.source is None or write_copy(self.store, f)]
+        removed = [file for key, file in now.items() if key not in wanted]
+        if not added and not removed and table.properties.get(RUNS) == runs:
+            return None
+        with table.transaction() as change:
+            mapping = change.table_metadata.schema().name_mapping
+            if change.table_metadata.name_mapping() is None:
+                mapped = {TableProperties.DEFAULT_NAME_MAPPING: mapping.model_dump_json()}
+                change.set_properties(mapped)
+            self._widen(change, table, added)
+            change.set_properties({RUNS: runs})
+            if added or removed:
+
+                def described(file: WantedFile) -> "DataFile":
+                    place = f"{self.root}{file.key}"
+                    return parquet_file_to_data_file(table.io, change.table_metadata, place)
+
+                with ThreadPoolExecutor(READERS) as pool:  # a request or two a file
+                    data_files = list(pool.map(described, added))
+                with change.update_snapshot({RUNS: runs}).overwrite() as snapshot:
+                    for one in data_files:
+                        snapshot.append_data_file(one)
+                    for gone in removed:
+                        snapshot.delete_data_file(gone)
+        return int(getattr(table.metadata, "last_sequence_number", 0)) or None  # none in format 1
+
+    def _widen(self, change: "Transaction", table: "Table", files: Iterable[WantedFile]) -> None:
+        """Give a table the columns that it lacks, and wider types. Raises LedgerError."""
+        for schema in self._schemas(files):
+            with _refused(str(table.name()[-1])), change.update_schema() as update:
+                update.union_by_name(schema)
+
+    def _schemas(self, files: Iterable[WantedFile]) -> list[pa.Schema]:
+        """The columns of files; of the files of a run, which have the same, one is looked at."""
+        keys = {key.rpartition("/")[0]: key for key in (f.source or f.key for f in files)}
+        return [_optional(read_table(self.store, key).schema) for key in keys.values()]
+
+    def _create(self, name: str, schema: pa.Schema) -> "Table":
+        place = f"{self.root}_iceberg/{name}"
+        with _refused(name):
+            return self.catalog.create_table(
+                (self.namespace, name), schema, place, properties=dict(PROPERTIES)
+            )
+
+    def _load(self, name: str) -> "Table | None":
+        """A table, None where there is none. Raises LedgerError for one of another output."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        try:
+            table = self.catalog.load_table((self.namespace, name))
+        except NoSuchTableError:
+            return None
+        if not table.location().startswith(self.root):
+            raise LedgerError(
+                f"the table {self.namespace}.{name} of catalogue {self.named} is that of another "
+                f"output, {table.location()}; choose another namespace"
+            )
+        return table
+
+    def _files(self, table: "Table") -> "dict[str, DataFile]":
+        """The data files that a table has now, by key."""
+        tasks = table.scan().plan_files()
+        return {task.file.file_path.removeprefix(self.root): task.file for task in tasks}
+
+    def _cover(self, run_id: str) -> Cover | None:
+        if run_id not in self._covers:
+            self._covers[run_id] = cover_of(self.store, run_id)
+        return self._covers[run_id]
+
+
+@contextmanager
+def _refused(name: str) -> Iterator[None]:
+    """Say which table cannot take a column's type."""
+    from pyiceberg.exceptions import ResolveError, ValidationError
+    from pyiceberg.io.pyarrow import UnsupportedPyArrowTypeException
+
+    refusals = (ResolveError, ValidationError, UnsupportedPyArrowTypeException, ValueError)
+    try:
+        yield
+    except refusals as error:
+        raise LedgerError(
+            f"the Iceberg table {name} cannot take a column: {error}. `open_run` reads it"
+        ) from error
+
+
+def _optional(schema: pa.Schema) -> pa.Schema:
+    """The columns without the promise that one is never null, which other runs may not give."""
+    return pa.schema([field.with_nullable(True).remove_metadata() for field in schema])
