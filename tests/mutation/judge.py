@@ -68,8 +68,9 @@ class Trace:
         self.failed.update(stored["failed"])
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """Tests that run a mutant's lines, the quickest first, within the limits.
+        """Tests that run a mutant's lines, within the limits.
 
+        Those of the module's own file come first, of these and of the others the quickest first.
         Lines that run at import belong to no test: then those that run anything of the module.
         Lines that no test is seen to run may run in a process that a test starts, which is not
         watched: then the tests of the file that is named after the module.
@@ -79,16 +80,15 @@ class Trace:
         found = set().union(*(lines.get(place, set()) for place in places))
         if not _in_function(mutant):
             found = set().union(*lines.values()) if lines else set()
+        own = f"/test_{mutant.path.rpartition('/')[2]}::"
         if not found:
-            own = f"/test_{mutant.path.rpartition('/')[2]}::"
             found = {test for test in self.seconds if own in test}
+        order = {test: (own not in test, self.seconds.get(test, 0.0), test) for test in found}
         chosen, total_s = [], 0.0
-        for test in sorted(
-            found - self.failed, key=lambda test: (self.seconds.get(test, 0.0), test)
-        ):
+        for test in sorted(found - self.failed, key=order.__getitem__):
             takes_s = self.seconds.get(test, 0.0)
             if takes_s > LONGEST_TEST_S or total_s + takes_s > LONGEST_S:
-                break
+                continue
             total_s += takes_s
             chosen.append(test)
         return chosen[:MOST_TESTS]

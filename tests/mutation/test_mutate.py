@@ -132,7 +132,10 @@ def test_the_tests_that_run_a_line_judge_it_the_quickest_first() -> None:
     assert trace.tests_of(mutant_at(5)) == []
     trace.seconds |= {"tests/test_a.py::one": 0.5, "tests/test_ba.py::one": 0.1}
     assert trace.tests_of(mutant_at(5)) == ["tests/test_a.py::one"]
-    assert trace.tests_of(mutant_at(1, where="")) == ["quick", "other", "slow"]
+    trace.ran["a.py"][3].add("tests/test_a.py::one")
+    assert trace.tests_of(mutant_at(3)) == ["tests/test_a.py::one", "quick", "slow"]
+    own = "tests/test_a.py::one"
+    assert trace.tests_of(mutant_at(1, where="")) == [own, "quick", "other", "slow"]
 
 
 def test_the_interval_is_wilsons() -> None:
