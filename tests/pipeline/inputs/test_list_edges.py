@@ -1,0 +1,149 @@
+"""Edges of lists: each limit's last allowed value, rare types and values."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline import schema
+from pipeline.errors import UsageError
+from pipeline.inputs import table_files
+from pipeline.inputs.left_out import LeftOut
+from pipeline.inputs.listing import list_all, list_inputs
+from pipeline.inputs.lists import MAX_BOXES, MAX_URI_CHARACTERS
+from pipeline.inputs.table_files import is_table_file, table_format
+
+
+def csv(folder: Path, text: str) -> str:
+    (folder / "list.csv").write_text(text)
+    return str(folder / "list.csv")
+
+
+def test_what_is_left_out_names_three_places_of_each_reason() -> None:
+    left_out = LeftOut()
+    assert not left_out
+    for number in range(3):
+        left_out.row("repeat a uri", f"row {number}")
+    assert left_out.message == ("left out of the input: 3 that repeat a uri (row 0, row 1, row 2)")
+    left_out.row("repeat a uri", "row 3")
+    left_out.row("have no uri", "x" * 300)
+    assert "4 that repeat a uri (row 0, row 1, row 2, …)" in left_out.message
+    assert left_out.places["have no uri"] == ["x" * 200]
+    assert LeftOut(columns={"a": "binary"})
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [("a.parquet", ".parquet"), ("a.PQ", ".parquet"), ("a.csv", ".csv"), ("a.csv.gz", ".csv"),
+     ("a.jsonl", ".jsonl"), ("a.ndjson.GZ", ".jsonl"), ("a.jpg", None), ("csv", None),
+     ("a.csv/b.jpg", None)],
+)  # fmt: skip
+def test_lists_are_known_by_their_endings(uri: str, kind: str | None) -> None:
+    assert table_format(uri) == kind
+    assert is_table_file(uri) is (kind is not None)
+
+
+def test_limits_of_lists() -> None:
+    """A list that was taken yesterday is taken tomorrow."""
+    assert (MAX_URI_CHARACTERS, MAX_BOXES) == (4096, 1000)
+    assert table_files.MAX_LIST_BYTES == 4 * 1024**3
+    assert (table_files.MAX_LIST_ROWS, table_files.MAX_TEXT_BYTES) == (50_000_000, 1024**2)
+    assert table_files.THRIFT_LIMIT == 64 * 1024**2
+
+
+def test_a_value_of_a_csv_may_have_more_lines_than_are_read_at_once(tmp_path: Path) -> None:
+    long = "line\n" * 400_000  # 2 MB, read in steps of 1 MB
+    table = list_inputs(csv(tmp_path, f'uri,"no\nte"\ns3://b/1,"{long}"\ns3://b/2,x\n'))
+    assert table["no\nte"].to_pylist() == [long, "x"]
+
+
+def test_columns_without_a_type_or_a_value_become_texts(tmp_path: Path) -> None:
+    columns = {
+        "uri": ["s3://b/1"], "none": pa.nulls(1), "text": pa.array([None], pa.string()),
+        "view": pa.array(["v"]).cast(pa.string_view()),
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), tmp_path / "l.parquet")
+    table = list_inputs(str(tmp_path / "l.parquet"))
+    assert [table.schema.field(n).type for n in ("none", "text", "view")] == [pa.string()] * 3
+    assert table["view"].to_pylist() == ["v"]
+
+
+def test_each_limit_of_a_list_is_its_last_allowed_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = "s3://b/".ljust(MAX_URI_CHARACTERS, "k")
+    boxes = json.dumps([[0, 0, 1, 1]] * MAX_BOXES)
+    path = csv(tmp_path, f'uri,boxes\n{longest},"{boxes}"\n')
+    (row,) = list_inputs(path).to_pylist()
+    assert (len(row["uri"]), len(row["boxes"])) == (MAX_URI_CHARACTERS, MAX_BOXES)
+
+    text = "uri\n" + "".join(f"s3://b/{number}\n" for number in range(3))
+    monkeypatch.setattr(table_files, "MAX_LIST_ROWS", 3)
+    assert list_inputs(csv(tmp_path, text)).num_rows == 3
+    monkeypatch.setattr(table_files, "MAX_LIST_ROWS", 2)
+    with pytest.raises(UsageError, match="has 3 rows, at most 2: split it"):
+        list_inputs(csv(tmp_path, text))
+    pq.write_table(pa.table({"uri": ["s3://b/1"] * 3}), tmp_path / "l.parquet")
+    with pytest.raises(UsageError, match="the list has 3 rows, at most 2"):
+        list_inputs(str(tmp_path / "l.parquet"))
+    monkeypatch.setattr(table_files, "MAX_LIST_ROWS", 3)
+    assert list_all(str(tmp_path / "l.parquet")).left_out.rows == {"repeat a uri": 2}
+
+    packed = tmp_path / "list.csv.gz"
+    packed.write_bytes(gzip.compress(text.encode()))
+    monkeypatch.setattr(table_files, "MAX_LIST_BYTES", max(len(text), packed.stat().st_size))
+    assert list_inputs(str(packed)).num_rows == 3
+    long = "uri\n" + "s3://b/k\n" * 30
+    packed.write_bytes(gzip.compress(long.encode()))
+    monkeypatch.setattr(table_files, "MAX_LIST_BYTES", len(long) - 1)
+    with pytest.raises(UsageError, match=f"has over {len(long) - 1} bytes unpacked; split it"):
+        list_inputs(str(packed))
+    (tmp_path / "list.csv").write_text(long)
+    with pytest.raises(UsageError, match="is too large"):
+        list_inputs(str(tmp_path / "list.csv"))
+    packed.write_bytes(gzip.compress(text.encode())[:-4])
+    with pytest.raises(UsageError, match="is no gzip file"):
+        list_inputs(str(packed))
+
+
+def test_texts_of_a_parquet_list_have_a_longest_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "l.parquet"
+    pq.write_table(pa.table({"uri": ["s3://b/1", "s3://b/2", None]}), path)
+    monkeypatch.setattr(table_files, "MAX_TEXT_BYTES", 8)
+    monkeypatch.setattr(table_files, "MAX_LIST_BYTES", path.stat().st_size)
+    assert list_inputs(str(path)).num_rows == 2
+    monkeypatch.setattr(table_files, "MAX_TEXT_BYTES", 7)
+    with pytest.raises(UsageError, match="a text of the list has more than 7 bytes"):
+        list_inputs(str(path))
+    texts = pa.array([f"{number:04}" for number in range(9)] * 100)
+    pq.write_table(pa.table({"uri": texts}), path, compression="zstd")
+    monkeypatch.setattr(table_files, "MAX_LIST_BYTES", 3600)
+    assert path.stat().st_size < 3600
+    assert list_all(str(path)).left_out.rows == {"repeat a uri": 891}
+    monkeypatch.setattr(table_files, "MAX_LIST_BYTES", 3599)
+    with pytest.raises(UsageError, match="a column of the list has 3600 bytes of text"):
+        list_inputs(str(path))
+
+
+def test_a_uri_that_was_refused_does_not_hide_the_next(tmp_path: Path) -> None:
+    found = list_all(csv(tmp_path, "uri\nhttps://h/?sig=1\nhttps://h/?sig=1\ns3://b/k\n"))
+    assert found.left_out.rows == {"carry a credential in their uri": 2}
+    assert found.table.num_rows == 1
+
+
+def test_all_boxes_may_be_null_and_json_lines_may_differ(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"uri": ["s3://b/1"], "boxes": pa.nulls(1)}), tmp_path / "l.parquet")
+    assert list_inputs(str(tmp_path / "l.parquet"))["boxes"].type == schema.INPUT_BOXES.type
+    (tmp_path / "l.jsonl").write_text(
+        '{"uri": "s3://b/1", "a": 1, "big": 99999999999999999999, "on": true}\n'
+        '{"uri": "s3://b/2", "a": 2.5, "big": 1, "on": null}\n'
+    )
+    one, two = list_inputs(str(tmp_path / "l.jsonl")).to_pylist()
+    assert (one["a"], two["a"]) == (1.0, 2.5)
+    assert (one["big"], two["big"]) == ("99999999999999999999", "1")
+    assert (one["on"], two["on"]) == (True, None)

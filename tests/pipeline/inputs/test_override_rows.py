@@ -1,0 +1,94 @@
+"""What a row of overrides may say: last allowed and first refused values."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import SettingError
+from pipeline.inputs.override_rows import read_override_rows
+from pipeline.inputs.overrides import Overrides
+
+
+def csv(folder: Path, text: str) -> str:
+    (folder / "list.csv").write_text(text)
+    return str(folder / "list.csv")
+
+
+HEADER = "uri,ratio,x0,y0,x1,y1,focus_x,focus_y,never_crop,forget\n"
+
+
+def override_rows(folder: Path, *rows: str) -> list[object]:
+    return [*read_override_rows(csv(folder, HEADER + "".join(f"{row}\n" for row in rows)))]
+
+
+@pytest.mark.parametrize(
+    ("row", "right"),
+    [
+        ("x,1:1,0,0,100,102,,,,", True),  # 2 pixels
+        ("x,1:1,0,0,100,103,,,,", False),
+        ("x,1:1,0,0,1000,1020,,,,", True),  # 2 % of the ratio: 1000 / 1020 = .9804
+        ("x,1:1,0,0,1000,1021,,,,", False),
+        ("x,1:1,0,0,1021,1000,,,,", False),
+        ("x,16:9,0,0,160,92,,,,", True),  # 3.6 px of the width are 2 of the height
+        ("x,16:9,0,0,160,93,,,,", False),
+        ("x,9:16,0,0,90,162,,,,", True),
+        ("x,16:9,0,0,1600,910,,,,", True),  # 1.1 % of the ratio
+        ("x,9:16,0,0,910,1600,,,,", True),
+        ("x,free,0,0,7,500,,,,", True),
+        ("x,1:1,4,5,5,6,,,,", True),  # one pixel
+        ("x,1:1,4,5,4.9,5.9,,,,", False),
+        ("x,,,,,,0,1,,", True),
+        ("x,,,,,,-0.01,1,,", False),
+        ("x,,,,,,inf,1,,", False),
+        ("x,,,,,,,, YES ,", True),
+        ("x,,,,,,,,,0", True),
+        ("x,,,,,,.5,.5,false,", True),
+        ("x,1:1,0,0,5,5,,,true,", True),
+    ],
+)
+def test_what_a_row_of_overrides_may_say(tmp_path: Path, row: str, right: bool) -> None:
+    if right:
+        assert len(override_rows(tmp_path, row)) == 1
+        return
+    with pytest.raises(SettingError, match="overrides table, row 1, "):
+        override_rows(tmp_path, row)
+
+
+def test_an_empty_text_says_nothing(tmp_path: Path) -> None:
+    columns = {"uri": ["a"], "ratio": [""], "focus_x": [""], "never_crop": ["true"], "note": [""]}
+    pq.write_table(pa.table(columns | {"focus_y": [""]}), tmp_path / "o.parquet")
+    (row,) = read_override_rows(str(tmp_path / "o.parquet"))
+    assert (row.ratio, row.focus_rel, row.never_crop) == (None, None, True)
+
+
+def test_a_table_of_overrides_is_used_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"^overrides table can't be used whole; "):
+        read_override_rows(csv(tmp_path, "uri,never_crop\nx,true\ny\n"))
+    with pytest.raises(SettingError, match="cannot be read: the list names a column twice") as no:
+        read_override_rows(csv(tmp_path, "uri,uri\nx,y\n"))
+    assert str(no.value).startswith("overrides cannot")
+    with pytest.raises(SettingError, match=r"^overrides must name"):
+        read_override_rows("x.jpg")
+    with pytest.raises(SettingError, match=r"^overrides table has a column 'a'"):
+        read_override_rows(csv(tmp_path, "uri,a\nx,y\n"))
+    with pytest.raises(SettingError, match=r"^overrides table needs"):
+        read_override_rows(csv(tmp_path, "forget\ntrue\n"))
+
+
+def test_only_patterns_that_forget_may_match_what_no_list_has(tmp_path: Path) -> None:
+    def forgets(*rows: str) -> bool:
+        return Overrides.read(csv(tmp_path, HEADER + "\n".join(rows) + "\n")).has_forget_patterns
+
+    assert forgets("s3://b/*,,,,,,,,,true")
+    assert not forgets("s3://b/*,,,,,,,,true,", "s3://b/1,,,,,,,,,true")
+    assert not forgets("s3://b/*,,,,,,,,true,false")
+
+
+def test_the_decision_on_a_photo_that_no_row_names_stays_pinned() -> None:
+    inputs = pa.table({"uri": ["a", "b"], "override": ['{"name": "", "focus": [0.1, 0.2]}', None]})
+    assert Overrides().obeyed(inputs).inputs.equals(inputs)
+    assert Overrides().forgotten_among(pa.array(["a"])) == []
+    assert Overrides.read("") == Overrides()
+    assert Overrides().obeyed(inputs).count == 0

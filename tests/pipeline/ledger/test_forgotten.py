@@ -1,0 +1,120 @@
+"""The last word on each photo, who said it, and how many a version holds."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import RecordError
+from pipeline.ledger import forgetting
+from pipeline.ledger.forgetting import (
+    Entry,
+    forget,
+    prune,
+    read_forgotten,
+    take_back,
+    whoami,
+    without,
+)
+from pipeline.ledger.pruning import gone_photos, live_photos
+from pipeline.ledger.versions import Versions
+from pipeline.storage.store import Store, open_store
+from tests.support.tasks import make_inputs, open_ledger, run_all
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path))
+
+
+def test_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_JOB_SUBMISSION_ID", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(forgetting.getpass, "getuser", lambda: "ann")
+    monkeypatch.setattr(forgetting.socket, "gethostname", lambda: "host")
+    assert whoami() == "ann@host"
+    config = {"metadata": {"job_submission_id": "raysubmit_1"}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(config))
+    assert whoami() == "ann@host (job raysubmit_1)"
+    monkeypatch.setenv("RAY_JOB_SUBMISSION_ID", "other")
+    assert whoami() == "ann@host (job other)"
+    monkeypatch.delenv("RAY_JOB_SUBMISSION_ID")
+    for odd in ("no json", "[1]", '{"metadata": 3}'):
+        monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", odd)
+        assert whoami() == "ann@host"
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(forgetting.getpass, "getuser", nameless)
+    assert whoami() == f"uid-{forgetting.os.getuid()}@host"
+
+
+def test_the_last_word_on_a_photo(store: Store) -> None:
+    assert read_forgotten(store).number == 0
+    assert take_back(store, ["a"]) == 0
+    assert prune(store, ["a", "b", "a"]) == 2
+    assert prune(store, ["a"]) == 0
+    assert forget(store, ["a", "c"], who="me", why="asked") == 2
+    assert forget(store, ["a"]) == 0
+    assert prune(store, ["a", "c"]) == 0, "what a person forgot is never only pruned"
+    now = read_forgotten(store)
+    assert (now.number, now.ids("forgotten"), now.ids("pruned")) == (2, ["a", "c"], ["b"])
+    assert now.hidden.to_pylist() == ["a", "b", "c"]
+    assert now.returned == {}
+    assert take_back(store, ["a", "b", "x"]) == 2
+    now = read_forgotten(store)
+    assert (now.hidden.to_pylist(), sorted(now.returned)) == (["c"], ["a", "b"])
+    assert prune(store, ["a"]) == 1
+    assert forget(store, ["b"]) == 1
+
+
+@pytest.mark.parametrize("count", [255, 256, 257])
+def test_a_version_of_the_forgotten_holds_256_photos_itself(store: Store, count: int) -> None:
+    names = [f"{number:04}" for number in range(count)]
+    forget(store, names)
+    versions = Versions(store, "forgotten/")
+    version = versions.read(1, forgetting.ForgottenVersion)
+    assert len(version.recent) == (count if count <= 256 else 0)
+    assert (version.photos, version.kind, version.number) == (count, "forgotten", 1)
+    assert forget(store, ["new"]) == 1
+    take_back(store, ["0003"])
+    now = read_forgotten(store)
+    assert now.hidden.to_pylist() == [name for name in [*names, "new"] if name != "0003"]
+    assert now.entries["0003"].kind == "back"
+
+
+def test_a_stored_list_of_forgotten_photos_is_checked(store: Store) -> None:
+    forget(store, [f"{number}" for number in range(300)])
+    (info,) = store.list("forgotten/list-")
+    assert Entry("a", "forgotten", 1.0) == Entry("a", "forgotten", 1.0)
+    store.delete(info.key)
+    with pytest.raises(RecordError, match="it is gone"):
+        read_forgotten(store)
+
+
+def test_rows_without_the_hidden_ones() -> None:
+    rows = pa.table({"image_id": ["a", "b", "a"]})
+    assert without(rows, None) is rows
+    assert without(rows, pa.array([], pa.string())) is rows
+    assert without(rows, pa.array(["a"]))["image_id"].to_pylist() == ["b"]
+
+
+def test_live_photos_and_those_that_are_gone(store: Store) -> None:
+    assert live_photos(store).num_rows == 0
+    nothing = gone_photos(store, make_inputs(1), lambda uri: True)
+    assert (nothing.live, nothing.share) == (0, 0.0)
+    run_all(open_ledger(store, make_inputs(6)))
+    run_all(open_ledger(store, make_inputs(6, start=4)))
+    assert live_photos(store)["uri"].to_pylist() == make_inputs(10)["uri"].to_pylist()
+    forget(store, [make_inputs(1)["image_id"][0].as_py()])
+    assert live_photos(store).num_rows == 9
+    gone = gone_photos(store, make_inputs(7), lambda uri: not uri.endswith("9.jpg"))
+    assert gone.photos["uri"].to_pylist() == make_inputs(2, start=7)["uri"].to_pylist()
+    assert (gone.live, gone.share) == (8, 0.25)
+    for info in [*store.list("runs/")]:
+        if info.key.endswith("_MANIFEST.json"):
+            store.write(info.key, b"{")
+    with pytest.raises(RecordError):
+        live_photos(store)
