@@ -5,6 +5,9 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+# Arguments that no test could tell apart, and texts of an option for people.
+UNTOLD_KEYWORDS = {"strict", "thread_name_prefix", "daemon", "stacklevel", "compression"}
+TEXT_KEYWORDS = {"help", "unit", "placeholder", "metavar"}  # of an option, for people
 SYMMETRIC_CALLS = {"min", "max", "print", "gcd", "lcm", "isclose", "maximum", "minimum"}
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {

@@ -15,11 +15,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.mutation.changes import Change, called, changes_of
+from tests.mutation.changes import TEXT_KEYWORDS, UNTOLD_KEYWORDS, Change, called, changes_of
 
 PACE = re.compile(r"(_S|_MS|THREADS|READERS|WORKERS|AHEAD|AT_ONCE|BATCH|CHUNK)$")
-UNTOLD_KEYWORDS = {"strict", "thread_name_prefix", "daemon", "stacklevel", "compression"}
-TEXT_KEYWORDS = {"help", "unit", "placeholder", "metavar"}  # of an option, for people
 TYPES_ONLY_CALLS = {"cast", "TypeVar", "NewType", "Literal"}
 
 
