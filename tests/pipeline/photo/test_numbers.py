@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.bright import KNEE_TO_PEAK, _gain, _light_of, _srgb_values
+from pipeline.photo.bright import _gain, _light_of, _srgb_values
 from pipeline.photo.formats import is_cut_short, sniff, webp_size
 from pipeline.photo.kinds import (
     SCREENS,
@@ -302,13 +302,20 @@ def test_values_of_srgb_by_hand() -> None:
 def test_the_gain_of_bright_light() -> None:
     """Half up to the reference white; the peak of 1,000 cd/m² becomes 1; beyond it is cut off."""
     peak = 1000 / 203
-    assert KNEE_TO_PEAK[0] == (1.0, 0.5)
-    assert KNEE_TO_PEAK[2] == (pytest.approx(peak), 1.0)
-    assert KNEE_TO_PEAK[1] == pytest.approx((0.35 + 1.3, 0.175 + 0.65))
-    found = _gain(np.array([0.0, 0.5, 1.0, peak, 2 * peak], np.float32))
+    found = _gain(np.array([0.0, 0.5, 1.0, peak, 2 * peak], np.float32), 1000.0)
     assert found == pytest.approx([0.5, 0.5, 0.5, 1 / peak, 1 / (2 * peak)], rel=1e-5)
-    between = _gain(np.linspace(1, peak, 50, dtype=np.float32)) * np.linspace(1, peak, 50)
-    assert (np.diff(between) > 0).all()
+    light = np.linspace(1, peak, 50, dtype=np.float32)
+    assert (np.diff(_gain(light, 1000.0) * light) > 0).all()
+
+
+def test_less_is_lost_where_the_peak_is_lower() -> None:
+    """Half of the stops above white: three quarters of the white; none: nothing is mapped."""
+    white = np.array([1.0], np.float32)
+    assert _gain(white, 203 * (1000 / 203) ** 0.5) == pytest.approx([0.75])
+    assert _gain(white, 203.0) == _gain(white, 150.0) == [1.0]
+    assert _gain(white, 4000.0) == pytest.approx([0.5])
+    top = np.array([406 / 203], np.float32)
+    assert _gain(top, 406.0) * top == pytest.approx([1.0])
 
 
 @pytest.mark.parametrize("format", ["webp", "jpeg", "avif"])
