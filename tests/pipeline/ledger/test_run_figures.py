@@ -12,13 +12,13 @@ from pipeline.ledger.totals import RunTotals
 
 ONE = Figures(
     statuses={"ok": 3, "corrupt": 1}, crops=6, verdicts={"1:1|ok": 5}, reasons={"review|x": 1},
-    kinds={"photo": 4}, overridden=2, bytes=1000, crop_bytes=100, seconds={"read": 1.5},
+    kinds={"photo": 4}, shared=1, overridden=2, bytes=1000, crop_bytes=100, seconds={"read": 1.5},
     requests={"get": 7}, costs={"read": Cost(cpu_s=1.0, wait_s=2.0, requests=3)},
     confidence={"0.5": 2}, confidence_sum=0.9,
 )  # fmt: skip
 OTHER = Figures(
     statuses={"ok": 1, "skipped_animated": 2}, crops=2, verdicts={"1:1|ok": 1, "9:16|ok": 1},
-    reasons={"review|x": 2}, kinds={"animated": 2}, overridden=1, bytes=50, crop_bytes=5,
+    reasons={"review|x": 2}, kinds={"animated": 2}, shared=4, overridden=1, bytes=50, crop_bytes=5,
     seconds={"read": 0.25, "score": 2}, requests={"get": 1, "retry_network": 2},
     costs={"read": Cost(cpu_s=0.5, gpu_s=4.0), "score": Cost(starts=1)},
     confidence={"0.5": 1, "1.0": 1}, confidence_sum=1.5,
@@ -29,6 +29,7 @@ SUM = {
     "verdicts": {"1:1|ok": 6, "9:16|ok": 1},
     "reasons": {"review|x": 3},
     "kinds": {"photo": 4, "animated": 2},
+    "shared": 5,
     "overridden": 3,
     "bytes": 1050,
     "crop_bytes": 105,
