@@ -2,9 +2,8 @@
 
 A task is pickled. Large arrays, which are the photos' pixels, become buffers beside the pickle
 (protocol 5): they are copied once on the way into the table and not at all on the way out, and Ray
-shares them between processes. The table has one row, so that Ray Data, which counts batches in rows
-and wants their number wherever a GPU is asked for, neither joins nor cuts tasks. Only the stages
-read these tables; `task_tables` makes those of the run.
+shares them between processes. The table has one row: a task is never cut. Only the stages read
+these tables; `task_tables` makes those of the run.
 """
 
 import pickle
