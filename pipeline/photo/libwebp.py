@@ -38,8 +38,8 @@ class Config(ctypes.Structure):
     )
 
 
-class Picture(ctypes.Structure):
-    """WebPPicture."""
+class WebPPicture(ctypes.Structure):
+    """A picture to encode, as libwebp lays it out."""
 
     _fields_ = (
         *(("use_argb", ctypes.c_int), ("colorspace", ctypes.c_int)),
@@ -132,7 +132,7 @@ class WebpEncoder:
 
         So the picture inside is the same bytes either way.
         """
-        config, picture, written = Config(), Picture(), Written()
+        config, picture, written = Config(), WebPPicture(), Written()
         if not self._init_config(ctypes.byref(config), 0, quality, ABI_VERSION):
             raise EncodeError("encoder_failed", "webp: another binary interface")
         config.method = method
