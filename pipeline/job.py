@@ -281,9 +281,9 @@ def commit(
     for line in [] if log.json else summary_lines(figures):
         log.say("summary", line)
     _tell_failures(ledger.store, manifest, log)
-    for name, one in manifest.document.get("unified", {}).items():
-        was = ", ".join(f"{kind} in run {who['latest']}" for kind, who in one["was"].items())
-        log.say("column", f"column {name} is {one['type']} in the current table: {was}")
+    for name, one in (manifest.unified or {}).items():
+        was = ", ".join(f"{kind} in run {who['latest']}" for kind, who in one.was.items())
+        log.say("column", f"column {name} is {one.type} in the current table: {was}")
     if verdict == "over_error_rate":
         failed = failures(metrics)
         log.say(

@@ -93,16 +93,19 @@ def types_told(store: Store, live: Sequence[Manifest], own: ColumnSource) -> dic
     Raises RecordError.
     """
     mine = {field.name: str(field.type) for field in own.schema}
-    front = live[0].document if live else {"columns": {}}
-    before: Any = front.get("columns")
-    same = before is not None and not front.get("unified")
-    if same and all(before.get(name, kind) == kind for name, kind in mine.items()):
+    before = live[0].columns if live else {}
+    told = bool(live and live[0].unified)
+    if before is not None and not told and _agree(before, mine):
         return {"columns": {**before, **mine}}
     found = _compared([own, *_sources(store, live)])
     ours = {*IMAGES.names, *CROPS.names}
     theirs = {n: str(kind) for n, kind in found.types.items() if n not in ours}
     unified = {name: one.told() for name, one in found.unified.items() if name not in ours}
     return {"columns": {**theirs, **mine}, "unified": unified}
+
+
+def _agree(before: Mapping[str, str], mine: Mapping[str, str]) -> bool:
+    return all(before.get(name, kind) == kind for name, kind in mine.items())
 
 
 def _sources(store: Store, manifests: Sequence[Manifest]) -> list[ColumnSource]:

@@ -113,10 +113,19 @@ class TableTotals(Struct, frozen=True, kw_only=True):
     bytes: Count
 
 
+class UnifiedType(Struct, frozen=True, kw_only=True):
+    """A column whose type differs between runs: what it is in a table of all; who gave what."""
+
+    type: str
+    was: Mapping[str, Mapping[str, Any]]
+
+
 class Manifest(Identity, frozen=True, kw_only=True):
     """_MANIFEST.json of a committed run.
 
     committed_at: Unix time, seconds
+    columns, unified: types of the list's columns, and what differs from the runs that were live;
+        see `ledger.columns`. None in old runs
     files, unsettled: the lists of data files and of the ids of photos left unsettled
     failures:     the list of all failed photos; None in runs of earlier releases
     job:          the settings that the job was given, all of them
@@ -139,6 +148,8 @@ class Manifest(Identity, frozen=True, kw_only=True):
     unsettled: StoredList
     failures: StoredList | None = None
     weights: Mapping[str, Any] = {}
+    columns: Mapping[str, str] | None = None
+    unified: Mapping[str, UnifiedType] | None = None
     job: Mapping[str, Any] = {}
     session: Mapping[str, Any] = {}
     document: Mapping[str, Any] = {}

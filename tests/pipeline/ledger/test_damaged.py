@@ -53,6 +53,7 @@ FOREIGN = {
 OPTIONAL = {
     "parent", "generation", "unsettled", "weights", "job", "session", "metrics", "statuses",
     "crops", "bytes", "crop_bytes", "seconds", "requests", "confidence_sum", "failures",
+    "columns",
 }  # fmt: skip
 
 
@@ -297,7 +298,8 @@ def test_list_goes_on_and_names_it(
     states = {line["run_id"]: line["state"] for line in list_runs(store)}
     assert states == {damaged: "damaged", whole: "committed", begun: "open"}
     assert main(["list", store.uri]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert heading.startswith("run ")
     assert len(lines) == 3
     (told,) = (line for line in lines if line.startswith(damaged))
     assert f"damaged: {run_key(damaged, name)} cannot be used: it is not whole JSON" in told
@@ -384,7 +386,7 @@ def test_a_damaged_channel_stops_its_own_jobs_and_readers_alone(
     assert uncovered(store, structs.replace(SPEC, **wide), make_inputs(2)).covered == 2
     assert main(["list", store.uri]) == 0
     said = capsys.readouterr()
-    assert len(said.out.splitlines()) == 4
+    assert len(said.out.splitlines()) == 5  # a heading, then the runs
     assert f"what is live in channel {name} is not known" in said.err
     assert main(["gc", store.uri]) == 0
     assert main(["verify", store.uri, ids[0]]) == 0
