@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-FEW_ROWS = 32
-
 _ONEDNN: Any = None
 if torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
     _ONEDNN = torch.ops.mkldnn._linear_pointwise  # what torch's own compiler calls
@@ -42,14 +40,11 @@ def add_linear(other: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor
 
 def linear_by_head(x: Tensor, weights: Tensor) -> Tensor:
     """`linear` of each head's part: x [k, h, d], weights [h, C, d] -> [k, h, C]."""
-    if not _is_for_onednn(x[:, 0]):
+    if not _is_for_onednn(x):
         return torch.bmm(x.transpose(0, 1), weights.transpose(1, 2)).transpose(0, 1)
     heads = [linear(part, weight) for part, weight in zip(x.unbind(1), weights, strict=True)]
     return torch.stack(heads, dim=1)
 
 
 def _is_for_onednn(x: Tensor) -> bool:
-    """Whether oneDNN is there and wins: for a few rows, rearranging the weights costs its lead."""
-    if _ONEDNN is None or x.dtype != torch.float32 or x.device.type != "cpu":
-        return False
-    return x.numel() >= FEW_ROWS * x.shape[-1]
+    return _ONEDNN is not None and x.dtype == torch.float32 and x.device.type == "cpu"

@@ -164,3 +164,17 @@ def test_multiply_adds_per_candidate(preset: str, plain: float, fast: float) -> 
     for way, most in ((network, plain), (FastS2CNet(network).score, fast)):
         each = multiply_adds_per_candidate(way, network.config.detections)
         assert 0.9 * most < each < most, (way, each)
+
+
+@pytest.mark.parametrize("preset", ["gaicv1", "gaicv2"])
+def test_a_crop_alone_has_its_score_among_a_few(preset: str) -> None:
+    """To the last bit: one, two, three and four crops are computed alike."""
+    images, crops, detections = draw_inputs([12], [6])
+    fast = FastS2CNet(drawn_network(preset))
+    encoded = fast.encode(images, detections)
+    by_size = [
+        torch.cat([fast.score_crops(encoded, part) for part in torch.split(crops, size)])
+        for size in (4, 1, 2, 3)
+    ]
+    for found in by_size[1:]:
+        assert torch.equal(found, by_size[0])
