@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -28,7 +29,12 @@ ROOM = Room(actors=2, beside=2)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        # Short, for sockets; and no other job on this machine finds this cluster and joins it.
+        tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as own,
+    ):
+        patch.setenv("RAY_TMPDIR", own)
         patch.setenv("PYTHONPATH", str(ROOT))  # of the workers
         patch.delenv("RAY_ADDRESS", raising=False)
         nodes = {"num_cpus": CORES, "object_store_memory": 100 << 20}
