@@ -99,8 +99,9 @@ def run_demo(demo: Demo) -> Path:
         done = open_run(f"s3://{THUMBNAIL_BUCKET}/demo")
         for line in without_crops(done.images(["uri", "status"]).to_pylist()):
             say(line)
+        crops = done.crops(["uri"]).num_rows
         made = write_gallery(done, open_store(str(demo.out)))
-    say(f"{done.crops(['uri']).num_rows:,} crops in {time.monotonic() - started:.0f} s")
+    say(f"{crops:,} crops in {time.monotonic() - started:.0f} s")
     return demo.out / made.index
 
 
