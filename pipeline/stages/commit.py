@@ -22,9 +22,13 @@ from pipeline.storage.store import Store, requests_so_far
 
 
 def cut_encode_commit(block: Block, job: Job) -> Block:
+    """`finish` for the task of a block."""
+    return pack_summary(finish(unpack(block), job))
+
+
+def finish(task: Task, job: Job) -> TaskSummary:
     """Cut and encode the crops of one task, write its tables and put it on record."""
     meter, before = Meter(), requests_so_far()
-    task = unpack(block)
     settings = job.settings
     store, areas = output_store(job), settings.cropping.areas
     encoded: dict[str, list[EncodedCrop]] = {}  # by image_id, as the next
@@ -65,7 +69,7 @@ def cut_encode_commit(block: Block, job: Job) -> Block:
         figures = figures_of(task, crops) + Figures(requests=requests_so_far() - before)
         own = partial(_own_costs, meter)
         record = ledger_of(job).commit_task(task.number, tables, figures, own)
-    return pack_summary(TaskSummary(task.number, record.metrics, meter.spans_of(task, "commit")))
+    return TaskSummary(task.number, record.metrics, meter.spans_of(task, "commit"))
 
 
 def _own_costs(meter: Meter) -> Figures:

@@ -39,8 +39,12 @@ class DetectScore:
         self.gpus = gpus
 
     def __call__(self, block: Block) -> Block:
+        """`decide` for the task of a block."""
+        return pack(self.decide(unpack(block)))
+
+    def decide(self, task: Task) -> Task:
         """Detect, score and choose for every photo of a task that has not ended."""
-        meter, task = Meter(self.gpus), unpack(block)
+        meter = Meter(self.gpus)
         seen: dict[str, SeenPhoto] = {}  # photos that are not scored yet, by image_id
         batch = self.batches and not died_before(task, "score", self.run_id)
         for row in one_by_one(task, "score", self.run_id, self.settings.running.image_timeout_s):
@@ -52,7 +56,7 @@ class DetectScore:
             with meter.on("score"):
                 attempt(row, "score", partial(self.score, seen))
         meter.tell(task, "score")
-        return pack(task)
+        return task
 
     def see_all(self, task: Task) -> dict[str, "SeenPhoto"]:
         """Find the objects of all photos of a task together, by image_id.

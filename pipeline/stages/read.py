@@ -21,7 +21,7 @@ from pipeline.stages.meter import RECALL, Meter
 from pipeline.stages.preview import preview_of
 from pipeline.stages.recall import StoredDecisions
 from pipeline.stages.same_bytes import SameBytes
-from pipeline.stages.task import PhotoRow
+from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
 from pipeline.storage.addresses import scheme_of
@@ -31,15 +31,19 @@ READ_AHEAD = 2  # photos that wait to be decoded, for each thread that reads
 
 
 def read_decode(block: Block, job: Job) -> Block:
+    """`read_task` for a block of one row, `task`, the task's number."""
+    return pack(read_task(task_number(block), job))
+
+
+def read_task(number: int, job: Job) -> Task:
     """Read and decode the photos of one task. Reads run ahead of decoding.
 
     A photo whose bytes the task has read before is not decoded: it will have the other's result.
-    block: one row, `task`, the task's number. Where the job takes the decisions of an earlier run,
-    they are in the rows afterwards, and the crops encoded.
+    Where the job takes the decisions of an earlier run, they are in the rows afterwards, and the
+    crops encoded.
     """
     settings = job.settings
     meter, before = Meter(), requests_so_far()
-    number = task_number(block)
     task = new_task(number, ledger_of(job).task_inputs(number))
     stored, side = None, settings.decoded_side
     if job.decisions_of is not None:
@@ -86,7 +90,7 @@ def read_decode(block: Block, job: Job) -> Block:
     meter.reads(sum(waits_s), sum(row.bytes or 0 for row in task.rows if was_read(row)))
     task.requests = requests_so_far() - before
     meter.tell(task, "read")
-    return pack(task)
+    return task
 
 
 def read_ahead(
