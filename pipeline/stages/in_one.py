@@ -7,6 +7,7 @@ processes that only encode their memory.
 
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
+from pipeline.stages.heap import give_back_freed_memory
 from pipeline.stages.wire import Block, pack_summary, unpack
 from pipeline.stages.worker import Job
 
@@ -21,4 +22,6 @@ class DetectScoreCommit(DetectScore):
 
     def __call__(self, block: Block) -> Block:
         """Do the stages for the task of a block; what comes out is its summary."""
-        return pack_summary(finish(self.decide(unpack(block)), self.job))
+        summary = pack_summary(finish(self.decide(unpack(block)), self.job))
+        give_back_freed_memory()
+        return summary
