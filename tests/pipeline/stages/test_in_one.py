@@ -62,7 +62,7 @@ def test_it_gives_the_rows_and_files_of_the_stages_apart(tmp_path: Path) -> None
         assert summary.spans.keys() == {"read", "score", "commit"}
         assert {"decode", "detect", "score", "encode", "commit"} <= summary.metrics.costs.keys()
     commit(job, ledger, log, add_figures([summary.metrics for summary in summaries]), {})
-    assert verify_run(open_store(str(tmp_path / "one")), job.run_id).passed
+    assert not verify_run(open_store(str(tmp_path / "one")), job.run_id).problems
 
     assert job.run_id == apart.run_id
     runs = [open_run(str(tmp_path / name)) for name in ("apart", "one")]
