@@ -19,16 +19,13 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import pyarrow as pa
-
 from pipeline.errors import LedgerError
 from pipeline.report.costs import Machines
-from pipeline.stages.commit import cut_encode_commit
+from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.guard import DEATHS
-from pipeline.stages.read import read_decode
+from pipeline.stages.read import read_task
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
 from pipeline.stop import Drained, Stop
 
@@ -194,10 +191,10 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
         score = DetectScore(job, "cpu") if scores else None
         pipe.send((READY, []))
         while True:
-            block = read_decode(pa.table({"task": [pipe.recv()]}), job)
+            task = read_task(pipe.recv(), job)
             if score is not None:
-                block = score(block)
-            pipe.send((DONE, list(unpack_summaries(cut_encode_commit(block, job)))))
+                task = score.decide(task)
+            pipe.send((DONE, [finish(task, job)]))
     except (EOFError, ConnectionError):
         return  # the job has ended, in whichever way
     except Exception as error:  # noqa: BLE001 - the process boundary

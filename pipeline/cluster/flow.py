@@ -1,8 +1,9 @@
 """Bring tasks through three stages on a Ray cluster, only so many at once.
 
-One worker reads and decodes a task, an actor scores it, one more worker encodes and commits it. Ray
-moves what they hand on, restarts what dies and gives its task to another; whether a task is done is
-decided by the ledger in the output store alone, so a task that Ray runs twice counts once.
+One worker reads and decodes a task, an actor scores it, and one more worker, or the same actor,
+encodes and commits it. Ray moves what they hand on, restarts what dies and gives its task to
+another; whether a task is done is decided by the ledger in the output store alone, so a task that
+Ray runs twice counts once.
 
 Tasks enter in order, and a new one enters only when there is room. So a slow stage is never starved
 by a fast one: readers leave actors the cores that these ask for, what is decoded waits for actors
@@ -26,6 +27,7 @@ from ray.exceptions import RayError
 from pipeline.cluster.causes import cause_of
 from pipeline.errors import LedgerError
 from pipeline.stages.crop import DetectScore
+from pipeline.stages.in_one import DetectScoreCommit
 from pipeline.stop import Drained, Stop
 
 Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
@@ -45,17 +47,29 @@ class Scorer(DetectScore):
         return self(block)
 
 
+class Finisher(DetectScoreCommit):
+    """The second and the last stage as one actor."""
+
+    def ready(self) -> None:
+        """Nothing; Ray answers once the actor is there."""
+
+    def do(self, block: pa.Table) -> pa.Table:
+        """The stages; Ray has no name for `__call__`."""
+        return self(block)
+
+
 @dataclass(frozen=True)
 class Stages:
     """What is done with a task.
 
     read, encode: functions of a block and the job; the first block is one row, `task`.
     score: an actor's class with the members of `Scorer`; None for a run that scores nothing.
+    encode: None where the actors put tasks on record themselves.
     """
 
     read: Callable[[pa.Table, Any], pa.Table]
     score: type | None
-    encode: Callable[[pa.Table, Any], pa.Table]
+    encode: Callable[[pa.Table, Any], pa.Table] | None
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,7 @@ class Flow:
         self.stages, self.room, self.stop = stages, room, stop
         task = {**task_options, "max_retries": ALWAYS}
         self.read = ray.remote(stages.read).options(**task, scheduling_strategy="SPREAD")
-        self.encode = ray.remote(stages.encode).options(**task)
+        self.encode: Any = ray.remote(stages.encode).options(**task) if stages.encode else None
         self.actor_options = {
             **actor_options, "max_restarts": ALWAYS, "max_task_retries": ALWAYS,
             "scheduling_strategy": "SPREAD",
@@ -183,6 +197,8 @@ class Flow:
 
     def _scored(self, actor: Actor, ref: Ref) -> bool:
         actor.scoring -= 1
+        if self.encode is None:
+            return True
         actor.made += 1
         self.awaited[self.encode.remote(ref, self.job)] = partial(self._on_record, actor)
         return False

@@ -13,7 +13,7 @@ os.environ.setdefault("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "0")
 
 import ray
 
-from pipeline.cluster.flow import Flow, Room, Scorer, Stages
+from pipeline.cluster.flow import Finisher, Flow, Room, Scorer, Stages
 from pipeline.errors import LedgerError
 from pipeline.report.costs import Machines
 from pipeline.settings import RunningSettings
@@ -64,6 +64,19 @@ class ClusterShares:
         """Tasks of the other stages that run at once beside all actors."""
         return max(1, int((self.cores - self.actors * self.actor_cpus) / self.task_cpus))
 
+    @property
+    def stages(self) -> Stages:
+        """What is done with a task, and by whom.
+
+        An actor on a GPU hands tasks on, so that the GPU has the next one; an actor on a core has
+        no reason to, and a task's pixels travel once.
+        """
+        if not self.actors:
+            return Stages(read_decode, None, cut_encode_commit)
+        if self.device == "cpu":
+            return Stages(read_decode, Finisher, None)
+        return Stages(read_decode, Scorer, cut_encode_commit)
+
     def free(self) -> Mapping[str, float]:
         """What nobody uses of the cluster now, as Ray names it."""
         found: Mapping[str, float] = ray.available_resources()
@@ -75,7 +88,7 @@ class ClusterShares:
         Raises LedgerError where a worker cannot go on, Drained as it says.
         """
         flow = Flow(
-            stages=Stages(read_decode, Scorer if self.actors else None, cut_encode_commit),
+            stages=self.stages,
             room=Room(self.actors, self.beside),
             actor_options={"num_cpus": self.actor_cpus, "num_gpus": self.actor_gpus},
             task_options={"num_cpus": self.task_cpus},

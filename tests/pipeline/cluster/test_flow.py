@@ -96,6 +96,12 @@ def test_a_stage_that_starts_slowly_is_not_starved_by_a_fast_one(
     assert min(shares.values()) > 0.3 * sum(shares.values()), "an actor was given little to do"
 
 
+def test_actors_that_put_tasks_on_record_hand_nothing_on(cluster: Cluster, job: SlowJob) -> None:
+    alone = Stages(slow_stages.read, SlowScorer, None)
+    assert sorted(done(flow(alone), 20, job)) == list(range(20))
+    assert Counter(one.what for one in notes_of(job)) == {"read": 20, "score": 20, "actor": 2}
+
+
 def test_what_a_worker_raised_is_the_cause(cluster: Cluster, job: SlowJob) -> None:
     broken = Stages(slow_stages.read, BrokenScorer, slow_stages.encode)
     with pytest.raises(LedgerError) as told:

@@ -10,9 +10,11 @@ import pytest
 from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
+from pipeline.cluster.flow import Finisher, Scorer
 from pipeline.cluster.shares import ClusterShares, share_out, start_ray
 from pipeline.errors import LedgerError
 from pipeline.settings import RunningSettings
+from pipeline.stages.commit import cut_encode_commit
 from pipeline.stop import Drained
 from tests.conftest import free_port
 
@@ -73,6 +75,15 @@ def test_the_number_of_actors_can_be_given() -> None:
 def test_a_small_run_starts_no_idle_actors() -> None:
     assert share_out({"CPU": 16}, 3, 0, 1.0).actors == 3
     assert share_out({"CPU": 16, "GPU": 8}, 1, 0, 1.0).actors == 1
+
+
+def test_an_actor_on_a_core_commits_and_one_on_a_gpu_hands_on() -> None:
+    on_cpu = share_out({"CPU": 4}, MANY, 0, 1.0)
+    assert (on_cpu.stages.score, on_cpu.stages.encode) == (Finisher, None)
+    on_gpu = share_out({"CPU": 4, "GPU": 1}, MANY, 0, 1.0)
+    assert (on_gpu.stages.score, on_gpu.stages.encode) == (Scorer, cut_encode_commit)
+    stored = on_cpu.without_scoring()
+    assert (stored.stages.score, stored.stages.encode) == (None, cut_encode_commit)
 
 
 def test_a_cluster_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
