@@ -24,7 +24,6 @@ from pipeline.report.costs import Machines
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.guard import DEATHS
-from pipeline.stages.heap import give_back_freed_memory
 from pipeline.stages.read import read_task
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.worker import Job
@@ -195,10 +194,7 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
             task = read_task(pipe.recv(), job)
             if score is not None:
                 task = score.decide(task)
-            summary = finish(task, job)
-            del task  # and its pixels
-            give_back_freed_memory()
-            pipe.send((DONE, [summary]))
+            pipe.send((DONE, [finish(task, job)]))
     except (EOFError, ConnectionError):
         return  # the job has ended, in whichever way
     except Exception as error:  # noqa: BLE001 - the process boundary

@@ -12,7 +12,7 @@ from pipeline.settings import Settings
 from pipeline.stages.attempt import attempt
 from pipeline.stages.encode import encoded_crops
 from pipeline.stages.guard import one_by_one
-from pipeline.stages.heap import give_back_freed_memory
+from pipeline.stages.heap import at_work
 from pipeline.stages.meter import COMMIT, Meter
 from pipeline.stages.preview import preview_of
 from pipeline.stages.same_bytes import crop_for, preview_for, take_over
@@ -24,9 +24,8 @@ from pipeline.storage.store import Store, requests_so_far
 
 def cut_encode_commit(block: Block, job: Job) -> Block:
     """`finish` for the task of a block."""
-    summary = pack_summary(finish(unpack(block), job))
-    give_back_freed_memory()
-    return summary
+    with at_work():
+        return pack_summary(finish(unpack(block), job))
 
 
 def finish(task: Task, job: Job) -> TaskSummary:

@@ -1,14 +1,39 @@
-"""Give freed memory back to the system once a task is done.
+"""Give freed memory back to the system while a worker waits for its next task.
 
 glibc keeps what is freed for the next buffer, and below a small one that is still in use it keeps
-all. While a task is at work that saves time; a worker that waits for the next one would hold the
-size of its largest task from the machine's other processes.
+all. While a task is at work that saves time: to give back after each costs a reader a tenth of its
+own. A worker that waits would hold the size of its largest task from the machine's other processes.
 """
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from threading import Timer
 from typing import Any
+
+IDLE_S = 2.0  # without a task, before memory is given back
+
+_waiting: list[Timer] = []  # at most one, of this process
+
+
+@contextmanager
+def at_work() -> Iterator[None]:
+    """Keep freed memory inside the block, and give it back where none follows for IDLE_S."""
+    _stop_waiting()
+    try:
+        yield
+    finally:
+        timer = Timer(IDLE_S, give_back_freed_memory)
+        timer.daemon = True
+        _waiting.append(timer)
+        timer.start()
+
+
+def _stop_waiting() -> None:
+    while _waiting:
+        _waiting.pop().cancel()
 
 
 @cache

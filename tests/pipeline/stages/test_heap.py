@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -34,6 +35,25 @@ def test_freed_memory_is_given_back() -> None:
     kept, left = map(float, done.stdout.split())
     assert kept > 60
     assert left < 20
+
+
+def test_memory_is_given_back_only_where_no_task_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    monkeypatch.setattr(heap, "IDLE_S", 0.2)
+    monkeypatch.setattr(heap, "give_back_freed_memory", lambda: given.append(time.monotonic()))
+    for _ in range(4):  # tasks without a pause, each longer than the wait
+        with heap.at_work():
+            time.sleep(0.25)
+    assert not given
+    ended = time.monotonic()
+    while not given and time.monotonic() < ended + 10:
+        time.sleep(0.02)
+    assert len(given) == 1
+    assert given[0] - ended >= 0.15
+    with pytest.raises(ValueError, match="broken"), heap.at_work():
+        raise ValueError("broken")
+    assert len(heap._waiting) == 1
+    heap._stop_waiting()
 
 
 def test_nothing_happens_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
