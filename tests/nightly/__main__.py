@@ -15,11 +15,19 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.mutation.rooms import ROOMS
 from tests.nightly.parts import PARTS, Part
 from tests.nightly.results import Result, read_report, write_results
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "RELIABILITY.md"
+
+
+def rooms_of(seed: int) -> tuple[str, str]:
+    """Two rooms whose mutants are tried in a night: to learn what tests run takes minutes each."""
+    names = list(ROOMS)
+    place = seed % len(names)
+    return names[place], names[(place + len(names) // 2) % len(names)]
 
 
 def run_part(part: Part, folder: Path, seed: int) -> Result:
@@ -29,7 +37,7 @@ def run_part(part: Part, folder: Path, seed: int) -> Result:
     if part.words[0] == "pytest":
         words += ["-p", "no:cacheprovider", f"--junitxml={report}"]
     if part.words[0] == "tests.mutation":
-        words += ["--seed", str(seed)]
+        words += ["--seed", str(seed), "--rooms", ",".join(rooms_of(seed))]
     began = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, "-m", *words], cwd=ROOT, env={**os.environ, **part.environment},

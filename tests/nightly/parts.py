@@ -45,7 +45,7 @@ PARTS = {
         Part("slow", 8, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
         Part("corpus", 8, tests("-m", "slow", CORPUS)),
         Part(
-            "decoder", 4, tests("-m", "chaos", "tests/pipeline/photo/test_decode_fuzz.py"),
+            "decoder", 3, tests("-m", "chaos", "tests/pipeline/photo/test_decode_fuzz.py"),
             {"CHAOS_DECODER_FILES": "20000"},
         ),
         Part(
@@ -57,14 +57,14 @@ PARTS = {
             {"CHAOS_LEDGER_RUNS": "10"},
         ),
         Part(
-            "promotion", 5, tests("-m", "chaos", "tests/chaos/test_promotion_chaos.py"),
+            "promotion", 4, tests("-m", "chaos", "tests/chaos/test_promotion_chaos.py"),
             {"CHAOS_PROMOTION_ROUNDS": "2"},
         ),
         Part(
             "cluster", 6, tests("-m", "chaos", "tests/chaos/test_cluster_chaos.py"),
             {"CHAOS_CLUSTER_RUNS": "1"},
         ),
-        Part("scarce", 6, tests("-m", "chaos", "tests/chaos/test_scarce.py")),
+        Part("scarce", 8, tests("-m", "chaos", "tests/chaos/test_scarce.py")),
         Part("read-only", 2, tests("-m", "chaos", "tests/chaos/test_read_only_root.py")),
         Part("mutants", 10, ("tests.mutation", "--minutes", "9", "--write")),
     )

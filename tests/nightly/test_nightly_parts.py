@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.nightly.__main__ import ROOT, run_part
+from tests.mutation.rooms import ROOMS
+from tests.nightly.__main__ import ROOT, rooms_of, run_part
 from tests.nightly.parts import PARTS, Part
 from tests.nightly.results import BEGIN, END, Result, read_report, write_results
 
@@ -20,6 +21,12 @@ REPORT = """<testsuites><testsuite>
 
 def test_the_parts_fit_into_eighty_minutes() -> None:
     assert sum(part.minutes for part in PARTS.values()) < 80
+
+
+def test_every_room_has_its_turn() -> None:
+    nights = [rooms_of(seed) for seed in range(len(ROOMS))]
+    assert {room for night in nights for room in night} == set(ROOMS)
+    assert all(one != other for one, other in nights)
 
 
 def test_every_file_and_every_variable_that_a_part_names_is_there() -> None:
