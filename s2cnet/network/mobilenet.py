@@ -29,12 +29,15 @@ def mobilenet_v2_features() -> nn.Sequential:
             channels = out
     blocks.append(_convolution(channels, LAST, 1))
     features = nn.Sequential(*blocks)
-    # Nothing classifies here; the layer takes its random numbers before the others are drawn anew.
-    nn.Linear(LAST, CLASSES)
+    # Nothing classifies here; the layer takes its random numbers, before and after the others are
+    # drawn anew, so that what is drawn next is what it was with torchvision's network.
+    classifier = nn.Linear(LAST, CLASSES)
     for module in features.modules():
         # Of a tensor without memory there is nothing to draw, and torch's compiler would be loaded.
         if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out")
+    if not classifier.weight.is_meta:
+        nn.init.normal_(classifier.weight, 0, 0.01)
     return features
 
 

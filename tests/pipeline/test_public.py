@@ -71,9 +71,9 @@ def test_decode_gives_upright_pixels_and_the_photos_size() -> None:
 
 
 def test_decode_reduces_a_large_photo_and_keeps_its_size() -> None:
-    photo = decode(saved(scene(2048, 512), "PNG"))
-    assert photo.pixels.shape == (256, 1024, 3)
-    assert (photo.width_px, photo.height_px) == (2048, 512)
+    photo = decode(saved(scene(2048, 1536), "PNG"))
+    assert photo.pixels.shape == (768, 1024, 3)
+    assert (photo.width_px, photo.height_px) == (2048, 1536)
 
 
 def test_decode_refuses_what_is_no_photo() -> None:

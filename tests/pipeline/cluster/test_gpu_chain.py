@@ -34,7 +34,7 @@ def told(*arguments):
 
 found, cluster.share_out = cluster.share_out, told
 settings = Settings.of(input=sys.argv[1], output=sys.argv[2], ratios="1:1,16:9", task_images=2,
-                       gpus_per_actor=0.5)
+                       gpus_per_actor=0.5, num_actors=2)
 assert run.crop_bucket(settings, Log(stream=io.StringIO())) == "done"
 assert (shares[0].device, shares[0].actors, shares[0].actor_gpus) == ("cuda", 2, 0.5), shares
 """

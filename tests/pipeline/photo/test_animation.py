@@ -80,11 +80,11 @@ def test_opacity_of_frames(child: Decoder) -> None:
 
 
 def test_views_are_reduced_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = [Image.fromarray(np.roll(scene(400, 200), n, axis=1)) for n in range(4)]
+    frames = [Image.fromarray(np.roll(scene(400, 300), n, axis=1)) for n in range(4)]
     data = moving_file("PNG", frames, [50] * 4)
-    assert decoded(data, view_side=200).views.shape == (4, 100, 200, 3)
-    monkeypatch.setattr("pipeline.photo.animation.MOST_VIEW_PIXELS", 4 * 400 * 200 // 4)
-    assert decoded(data).views.shape == (4, 100, 200, 3)
+    assert decoded(data, view_side=200).views.shape == (4, 150, 200, 3)
+    monkeypatch.setattr("pipeline.photo.animation.MOST_VIEW_PIXELS", 4 * 400 * 300 // 4)
+    assert decoded(data).views.shape == (4, 150, 200, 3)
 
 
 @pytest.mark.parametrize("limits", [{"max_frames": 2}, {"max_animation_pixels": 3 * 60 * 40 - 1}])

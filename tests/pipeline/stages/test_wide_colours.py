@@ -119,7 +119,7 @@ def test_a_job_keeps_wide_colours_and_chooses_the_same_crops(tmp_path: Path) -> 
 def test_the_command_asks_for_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def plan(request: RenderRequest) -> None:
+    def plan(request: RenderRequest, cores: object) -> None:
         asked.append(request.changes)
         raise UsageError("enough")
 

@@ -8,9 +8,10 @@ from s2cnet.network.mobilenet import mobilenet_v2_features
 
 def test_the_same_seed_draws_torchvision_s_weights_and_they_compute_the_same() -> None:
     torch.manual_seed(3)
-    theirs = mobilenet_v2(weights=None).features.eval()
+    theirs, drawn_next = mobilenet_v2(weights=None).features.eval(), torch.rand(3)
     torch.manual_seed(3)
     ours = mobilenet_v2_features().eval()
+    assert torch.equal(torch.rand(3), drawn_next)  # the layers behind it are drawn from these
     own, other = ours.state_dict(), theirs.state_dict()
     assert list(own) == list(other)
     assert all(torch.equal(own[name], other[name]) for name in own)
