@@ -208,7 +208,7 @@ def test_a_job_that_died_before_it_went_live_is_made_live_by_the_next(
     photos: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.job.go_live", lambda *_: True)
+        patch.setattr("pipeline.job.ending.go_live", lambda *_: True)
         carry_out(settings(photos), log)
     with pytest.raises(LedgerError, match="no run is live"):
         shown(photos)

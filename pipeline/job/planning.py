@@ -1,57 +1,32 @@
-"""Plan a job before its work, and commit its run afterwards."""
+"""Plan a job before its work: what there is to do, and what is covered already."""
 
-import os
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import msgspec
 import pyarrow as pa
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from pipeline.code_version import code_version
 from pipeline.cropping.build import DEFAULT, STARTER, Weights, choose_weights, source_identity
-from pipeline.errors import LedgerError, SettingError, UsageError
+from pipeline.errors import SettingError
 from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
-from pipeline.ledger.compaction import write_indexes
-from pipeline.ledger.figures import Figures
+from pipeline.job.cutting import cut_for
+from pipeline.job.ending import ending_of, verdict_of
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import REPEATS, Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.manifest import failed_photos
-from pipeline.ledger.plan import TaskCuts, cut_tasks
+from pipeline.ledger.plan import TaskCuts
 from pipeline.ledger.pruning import live_photos
 from pipeline.ledger.reader import stored_runs
-from pipeline.ledger.records import Manifest
 from pipeline.ledger.retry import failed_inputs
-from pipeline.live_table import (
-    Ending,
-    Removal,
-    about_job,
-    channel_for,
-    go_live,
-    take_out,
-    tell_standing,
-)
-from pipeline.report.progress import Log, opening, summary_lines
-from pipeline.schema import LEFT_OUT, OK
-from pipeline.settings import InputSettings, RunningSettings, Settings, Verdict
+from pipeline.live_table import Ending, Removal, channel_for, go_live, take_out, tell_standing
+from pipeline.report.progress import Log
+from pipeline.settings import InputSettings, Settings, Verdict
 from pipeline.settings.crop_names import check_distinct, check_photos
 from pipeline.stages.worker import Job
-from pipeline.storage.addresses import local_path, scheme_of
-from pipeline.storage.store import Store, check_reachable, open_store, requests_so_far
+from pipeline.storage.store import Store, check_reachable, open_store
 
-# When failed photos of each kind are done again.
-AGAIN = {
-    "transient": "the next night does them again",
-    "circumstances": "nights 1, 2, 4, 8, … do, `runs.py retry RUN --kind circumstances` now",
-    "permanent": "never, unless changed",
-}
-# Small inputs are cut so that every core has work, and soon the next.
-TASKS_PER_CORE = 2
-LEAST_PHOTOS = 2  # of a task cut small: fewer cost more in files and requests than they gain
 CHECKED_ROWS = 10_000  # of a list that are Python objects at a time
 
 
@@ -172,22 +147,6 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, removal)
 
 
-def cut_for(
-    inputs: pa.Table, running: RunningSettings, cores: Callable[[], int] | None
-) -> TaskCuts:
-    """Cut a list into tasks. A run's identity does not depend on how, and a begun one keeps its."""
-    photos = running.task_images
-    if cores is not None and photos > LEAST_PHOTOS and inputs.num_rows > LEAST_PHOTOS:
-        photos = task_photos(inputs.num_rows, photos, cores())
-    return cut_tasks(inputs, photos, running.task_bytes)
-
-
-def task_photos(photos: int, most: int, cores: int) -> int:
-    """How many photos of a list make a task: at most `most`, fewer where cores would have none."""
-    shares = -(-photos // (TASKS_PER_CORE * cores))
-    return min(most, max(LEAST_PHOTOS, shares))
-
-
 def _live_and_forgotten(overrides: Overrides, store: Store) -> list[str]:
     """Live photos that a pattern says to forget; the input may have them no more."""
     if not overrides.has_forget_patterns:
@@ -257,90 +216,3 @@ def pin_weights(settings: InputSettings) -> Weights:
     except WeightsError as error:
         raise SettingError("weights", f"{settings.weights}: {error}") from error
     return weights
-
-
-def commit(
-    job: Job, ledger: Ledger, log: Log, metrics: Figures, session: Mapping[str, Any]
-) -> Ending:
-    """Commit the run, log its summary, make it live if the gate holds; return how that ended.
-
-    metrics: figures of all tasks, added up; session: facts about this session for the manifest.
-    """
-    verdict = verdict_of(job.settings, metrics)
-    if job.repeats:
-        session = {**session, "repeats": True}
-    about = {
-        "verdict": verdict,
-        "weights": job.weights.as_dict(),
-        "job": about_job(job.settings),
-        "session": {**session, "driver_requests": dict(requests_so_far())},
-    }
-    manifest = ledger.finish(about)
-    figures = {**asdict(manifest.metrics), **manifest.session}
-    figures |= {"images": manifest.rows, "costs": msgspec.to_builtins(manifest.metrics.costs)}
-    for line in [] if log.json else summary_lines(figures):
-        log.say("summary", line)
-    _tell_failures(ledger.store, manifest, log)
-    for name, one in (manifest.unified or {}).items():
-        was = ", ".join(f"{kind} in run {who['latest']}" for kind, who in one.was.items())
-        log.say("column", f"column {name} is {one.type} in the current table: {was}")
-    if verdict == "over_error_rate":
-        failed = failures(metrics)
-        log.say(
-            "over_error_rate",
-            f"{sum(failed.values()):,} of {ledger.rows:,} photos failed, more than "
-            f"max_error_rate {job.settings.running.max_error_rate:g} allows: "
-            + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
-            failed=failed,
-        )
-    log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
-    is_live = go_live(job.settings, ledger.store, log)
-    _write_indexes(ledger.store, manifest, log)
-    tell_result(job.settings.running.output, ledger.run_id, log)
-    return ending_of(verdict, is_live)
-
-
-def _tell_failures(store: Store, manifest: Manifest, log: Log) -> None:
-    """Say how many photos failed for which kind of reason, and when each is tried again."""
-    if manifest.failures is None or not manifest.failures.rows:
-        return
-    kinds = Counter(failed_photos(store, manifest.failures)["kind"].to_pylist())
-    parts = [f"{count:,} {kind} ({AGAIN[kind]})" for kind, count in kinds.items() if kind in AGAIN]
-    log.say("failures", f"failed   {', '.join(sorted(parts))}", **kinds)
-
-
-def _write_indexes(store: Store, manifest: Manifest, log: Log) -> None:
-    """Make the next plan cheap. Nothing rests on it, so a store that fails is only told."""
-    try:
-        if write_indexes(store, manifest):
-            log.say("index", "the index of covered photos is brought up to date")
-    except (LedgerError, UsageError, OSError) as error:
-        log.say("index", f"WARNING: the index of covered photos is not written: {error}")
-
-
-def tell_result(output: str, run_id: str, log: Log) -> None:
-    """Say where the result lies, and how to open it."""
-    if scheme_of(output) == "file":
-        output = os.path.abspath(local_path(output))
-    where, code = f"the result lies in {output}, run {run_id}", opening(output, run_id)
-    if not log.json:
-        where += "; in Python:\n" + "\n".join(f"  {line}" for line in code)
-    log.say("result", where, output=output, run_id=run_id, python=list(code))
-
-
-def ending_of(verdict: Verdict, is_live: bool) -> Ending:
-    """How a job ends. More failures than allowed say more than a gate that does not hold."""
-    return "not_promoted" if verdict == "done" and not is_live else verdict
-
-
-def verdict_of(settings: Settings, metrics: Figures) -> Verdict:
-    """Whether more photos failed than `max_error_rate` allows."""
-    failed = metrics.failed
-    allowed = settings.running.max_error_rate * metrics.photos
-    return "over_error_rate" if failed > allowed else "done"
-
-
-def failures(metrics: Figures) -> dict[str, int]:
-    """How many photos failed for which reason, the commonest first."""
-    failed = [(one, n) for one, n in metrics.statuses.items() if one not in {OK, *LEFT_OUT}]
-    return dict(sorted(failed, key=lambda item: (-item[1], item[0])))

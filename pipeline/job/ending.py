@@ -1,0 +1,117 @@
+"""Commit a job's run, tell what came out, make it live."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict
+
+from pipeline.errors import LedgerError, UsageError
+from pipeline.ledger.compaction import write_indexes
+from pipeline.ledger.figures import Figures
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.manifest import failed_photos
+from pipeline.ledger.records import Manifest
+from pipeline.live_table import Ending, about_job, go_live
+from pipeline.report.progress import Log, opening, summary_lines
+from pipeline.schema import LEFT_OUT, OK
+from pipeline.settings import Settings, Verdict
+from pipeline.stages.worker import Job
+from pipeline.storage.addresses import local_path, scheme_of
+from pipeline.storage.store import Store, requests_so_far
+
+# When failed photos of each kind are done again.
+AGAIN = {
+    "transient": "the next night does them again",
+    "circumstances": "nights 1, 2, 4, 8, … do, `runs.py retry RUN --kind circumstances` now",
+    "permanent": "never, unless changed",
+}
+
+
+def commit(
+    job: Job, ledger: Ledger, log: Log, metrics: Figures, session: Mapping[str, Any]
+) -> Ending:
+    """Commit the run, log its summary, make it live if the gate holds; return how that ended.
+
+    metrics: figures of all tasks, added up; session: facts about this session for the manifest.
+    """
+    verdict = verdict_of(job.settings, metrics)
+    if job.repeats:
+        session = {**session, "repeats": True}
+    about = {
+        "verdict": verdict,
+        "weights": job.weights.as_dict(),
+        "job": about_job(job.settings),
+        "session": {**session, "driver_requests": dict(requests_so_far())},
+    }
+    manifest = ledger.finish(about)
+    figures = {**asdict(manifest.metrics), **manifest.session}
+    figures |= {"images": manifest.rows, "costs": msgspec.to_builtins(manifest.metrics.costs)}
+    for line in [] if log.json else summary_lines(figures):
+        log.say("summary", line)
+    _tell_failures(ledger.store, manifest, log)
+    for name, one in (manifest.unified or {}).items():
+        was = ", ".join(f"{kind} in run {who['latest']}" for kind, who in one.was.items())
+        log.say("column", f"column {name} is {one.type} in the current table: {was}")
+    if verdict == "over_error_rate":
+        failed = failures(metrics)
+        log.say(
+            "over_error_rate",
+            f"{sum(failed.values()):,} of {ledger.rows:,} photos failed, more than "
+            f"max_error_rate {job.settings.running.max_error_rate:g} allows: "
+            + ", ".join(f"{count:,} {status}" for status, count in list(failed.items())[:5]),
+            failed=failed,
+        )
+    log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
+    is_live = go_live(job.settings, ledger.store, log)
+    _write_indexes(ledger.store, manifest, log)
+    tell_result(job.settings.running.output, ledger.run_id, log)
+    return ending_of(verdict, is_live)
+
+
+def _tell_failures(store: Store, manifest: Manifest, log: Log) -> None:
+    """Say how many photos failed for which kind of reason, and when each is tried again."""
+    if manifest.failures is None or not manifest.failures.rows:
+        return
+    kinds = Counter(failed_photos(store, manifest.failures)["kind"].to_pylist())
+    parts = [f"{count:,} {kind} ({AGAIN[kind]})" for kind, count in kinds.items() if kind in AGAIN]
+    log.say("failures", f"failed   {', '.join(sorted(parts))}", **kinds)
+
+
+def _write_indexes(store: Store, manifest: Manifest, log: Log) -> None:
+    """Make the next plan cheap. Nothing rests on it, so a store that fails is only told."""
+    try:
+        if write_indexes(store, manifest):
+            log.say("index", "the index of covered photos is brought up to date")
+    except (LedgerError, UsageError, OSError) as error:
+        log.say("index", f"WARNING: the index of covered photos is not written: {error}")
+
+
+def tell_result(output: str, run_id: str, log: Log) -> None:
+    """Say where the result lies, and how to open it."""
+    if scheme_of(output) == "file":
+        output = os.path.abspath(local_path(output))
+    where, code = f"the result lies in {output}, run {run_id}", opening(output, run_id)
+    if not log.json:
+        where += "; in Python:\n" + "\n".join(f"  {line}" for line in code)
+    log.say("result", where, output=output, run_id=run_id, python=list(code))
+
+
+def ending_of(verdict: Verdict, is_live: bool) -> Ending:
+    """How a job ends. More failures than allowed say more than a gate that does not hold."""
+    return "not_promoted" if verdict == "done" and not is_live else verdict
+
+
+def verdict_of(settings: Settings, metrics: Figures) -> Verdict:
+    """Whether more photos failed than `max_error_rate` allows."""
+    failed = metrics.failed
+    allowed = settings.running.max_error_rate * metrics.photos
+    return "over_error_rate" if failed > allowed else "done"
+
+
+def failures(metrics: Figures) -> dict[str, int]:
+    """How many photos failed for which reason, the commonest first."""
+    failed = [(one, n) for one, n in metrics.statuses.items() if one not in {OK, *LEFT_OUT}]
+    return dict(sorted(failed, key=lambda item: (-item[1], item[0])))
