@@ -270,6 +270,7 @@ def all_rows(output: Path) -> list[pa.Table]:
     return tables
 
 
+@pytest.mark.slow
 def test_ray_and_processes_of_this_machine_go_on_with_each_other_s_runs(
     tree: Path, head: RayHead, tmp_path: Path
 ) -> None:

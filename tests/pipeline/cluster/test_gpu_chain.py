@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from pipeline import open_run
@@ -40,6 +41,7 @@ assert (shares[0].device, shares[0].actors, shares[0].actor_gpus) == ("cuda", 2,
 """
 
 
+@pytest.mark.slow
 def test_a_stage_with_a_gpu_gets_whole_tasks(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for number in range(PHOTOS):

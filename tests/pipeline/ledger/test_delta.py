@@ -91,7 +91,9 @@ class Publisher:
         )
 
     def start(self, run_id: str) -> multiprocessing.process.BaseProcess:
-        arguments = (self.proxy.address, self.uri, run_id)
+        # A fork server that another test has started has that test's environment.
+        environment = {**os.environ, "AWS_ENDPOINT_URL": self.proxy.address}
+        arguments = (environment, self.uri, run_id)
         process = self.context.Process(target=publish, args=arguments)
         process.start()
         return process
@@ -100,8 +102,9 @@ class Publisher:
         return code_of(self.start(run_id))
 
 
-def publish(address: str, uri: str, run_id: str) -> None:
-    os.environ["AWS_ENDPOINT_URL"] = address
+def publish(environment: dict[str, str], uri: str, run_id: str) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     sys.exit(main(["publish", uri, run_id, "--delta"]))
 
 

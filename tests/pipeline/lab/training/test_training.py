@@ -205,6 +205,7 @@ sys.exit(main(sys.argv[4:]))
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_every_step_and_the_end_is_that_of_an_unbroken_run(
     data: Path, tmp_path: Path
 ) -> None:
