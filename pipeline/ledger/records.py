@@ -173,7 +173,7 @@ RecordT = TypeVar("RecordT", bound=Record)
 
 
 # Keys of a later release that are left out where they are null: older records stay as they were.
-OPTIONAL = ("render_of", "failures")
+OPTIONAL = ("render_of", "failures", "columns", "unified")
 
 
 def to_bytes(document: Struct | Mapping[str, Any]) -> bytes:
