@@ -184,7 +184,12 @@ def wait_for_records(photos: Path, process: subprocess.Popen[str], count: int) -
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+        (signal.SIGKILL, -9),
+    ],
 )
 def test_ctrl_c_and_kills_leave_what_is_on_record(
     photos: Path, number: signal.Signals, code: int

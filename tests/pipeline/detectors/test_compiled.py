@@ -58,7 +58,11 @@ def test_onnxruntime(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize(
-    "model", ["ssdlite320_mobilenet_v3_large", "fasterrcnn_mobilenet_v3_large_320_fpn"]
+    "model",
+    [
+        "ssdlite320_mobilenet_v3_large",
+        pytest.param("fasterrcnn_mobilenet_v3_large_320_fpn", marks=pytest.mark.slow),
+    ],
 )
 def test_torchvision(model: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

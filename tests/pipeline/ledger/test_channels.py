@@ -87,6 +87,7 @@ def test_of_two_writers_of_one_version_one_wins_and_the_other_comes_after(store:
     assert read_channel(store, "web").runs == ("b", "faster", "a")
 
 
+@pytest.mark.slow
 def test_a_thousand_nights() -> None:
     """Few requests to read, and small versions; the list is right after 1,000 changes.
 

@@ -112,6 +112,7 @@ def test_a_box_in_a_mirrored_half() -> None:
     assert box == pytest.approx(np.array([[0.6, 0.2, 0.8, 0.4]]))
 
 
+@pytest.mark.slow
 def test_all_steps(
     crowd: Path, drawn_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
