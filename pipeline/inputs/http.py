@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from queue import Empty, Queue
 from urllib.parse import quote, urlsplit
 
 from pipeline.errors import ReadError
+from pipeline.inputs.deadline import answer_within
 from pipeline.storage.codes import Reason, reason_of
 
 # Statuses of photos by what an answer means; any other refuses this address.
@@ -156,23 +156,8 @@ def _resolved(host: str, port: int, policy: HttpPolicy) -> list[str]:
 
     The system's look-up cannot be interrupted, so one that is given up ends in a thread of its own.
     """
-    found: Queue[list[str] | OSError] = Queue()
-
-    def look_up() -> None:
-        try:
-            found.put(policy.resolve(host, port))
-        except OSError as error:
-            found.put(error)
-
-    threading.Thread(target=look_up, daemon=True).start()
-    try:
-        answer = found.get(timeout=policy.total_s)
-    except Empty:
-        message = f"the address of {host!r} was not known after {policy.total_s:g} s"
-        raise ReadError("timeout", message) from None
-    if isinstance(answer, OSError):
-        raise answer
-    return answer
+    late = f"the address of {host!r} was not known after {policy.total_s:g} s"
+    return answer_within(lambda: policy.resolve(host, port), policy.total_s, late, (OSError,))
 
 
 def _told(answer: http.client.HTTPResponse) -> str:

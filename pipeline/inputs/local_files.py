@@ -5,13 +5,12 @@ outside of it without being named, nor the system's own files.
 """
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Empty, Queue
 from urllib.parse import quote, unquote_to_bytes
 
-from pipeline.errors import ReadError, UsageError
+from pipeline.errors import UsageError
+from pipeline.inputs.deadline import answer_within
 from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.read_errors import READING_FAILS
@@ -57,28 +56,17 @@ def read_local(
     A read that the file system does not answer can't be interrupted: after `deadline_s` it is left
     to a thread of its own, and the photo fails with `timeout`.
     """
-    found: Queue[bytes | Exception] = Queue()
 
-    def read() -> None:
-        try:
-            path = Path(os.fsdecode(local_bytes(uri)))
-            if not path.is_file():
-                raise FileNotFoundError(uri)
-            if any(path.resolve().is_relative_to(folder) for folder in SYSTEM):
-                raise PermissionError(f"{uri} is the system's own: no photos are read from there")
-            found.put(read_file(path, etag, max_bytes))
-        except READING_FAILS as error:  # raised again by who waits
-            found.put(error)
+    def read() -> bytes:
+        path = Path(os.fsdecode(local_bytes(uri)))
+        if not path.is_file():
+            raise FileNotFoundError(uri)
+        if any(path.resolve().is_relative_to(folder) for folder in SYSTEM):
+            raise PermissionError(f"{uri} is the system's own: no photos are read from there")
+        return read_file(path, etag, max_bytes)
 
-    threading.Thread(target=read, daemon=True).start()
-    try:
-        answer = found.get(timeout=deadline_s)
-    except Empty:
-        message = f"the file system did not answer within {deadline_s:g} s"
-        raise ReadError("timeout", message) from None
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+    late = f"the file system did not answer within {deadline_s:g} s"
+    return answer_within(read, deadline_s, late, READING_FAILS)
 
 
 def file_info(path: Path) -> ObjectInfo:

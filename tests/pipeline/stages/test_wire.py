@@ -59,7 +59,7 @@ def test_pixels_come_back(shapes: list[tuple[int, int] | None]) -> None:
 
 
 def test_a_block_has_one_row() -> None:
-    """Ray Data counts a GPU's batches in rows: more than one would be cut, a part each."""
+    """A task is never cut: whoever counts rows counts one."""
     assert wire.pack(task_of(np.zeros((90, 90, 3), np.uint8), None)).num_rows == 1
 
 

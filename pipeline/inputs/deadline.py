@@ -1,0 +1,35 @@
+"""Ask the operating system for what cannot be interrupted, and wait no longer than a deadline."""
+
+import threading
+from collections.abc import Callable
+from queue import Empty, Queue
+from typing import TypeVar
+
+from pipeline.errors import ReadError
+
+AnsweredT = TypeVar("AnsweredT")
+
+
+def answer_within(
+    ask: Callable[[], AnsweredT], seconds: float, late: str, fails: tuple[type[Exception], ...]
+) -> AnsweredT:
+    """What `ask` returns; one that is given up ends in a thread of its own.
+
+    Raises ReadError `timeout` with the message `late`, and what `ask` raises of the kinds `fails`.
+    """
+    found: Queue[tuple[AnsweredT] | Exception] = Queue()
+
+    def work() -> None:
+        try:
+            found.put((ask(),))
+        except fails as error:  # raised again by who waits
+            found.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        answer = found.get(timeout=seconds)
+    except Empty:
+        raise ReadError("timeout", late) from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer[0]
