@@ -4,7 +4,7 @@
 # make bench     this tree against a commit before it (BASE=...) and peers;  make bench-all: all of them
 # make test-slow | test-chaos | test-gpu: the long ones
 # make nightly   the long ones within 80 minutes; what they came to goes into docs/RELIABILITY.md
-# make mutants   plant small bugs and see whether the tests notice (MINUTES=20 SEED=1 ROOMS=ledger,photo)
+# make mutants   plant small bugs and see whether the tests notice (MINUTES=20 JOBS=1 SEED=1 ROOMS=ledger,photo)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,7 @@ PHOTOS ?=
 MINUTES ?= 20
 SEED ?= 1
 ROOMS ?=
+JOBS ?= 1
 PARTS ?=
 
 .PHONY: setup demo test test-slow test-chaos test-gpu nightly mutants check bench bench-all gpu-proof docs clean
@@ -45,7 +46,7 @@ nightly: setup
 	$(BIN)/python -m tests.nightly $(PARTS)
 
 mutants: setup
-	$(BIN)/python -m tests.mutation --minutes $(MINUTES) --seed $(SEED) --write $(if $(ROOMS),--rooms $(ROOMS))
+	$(BIN)/python -m tests.mutation --minutes $(MINUTES) --jobs $(JOBS) --seed $(SEED) --write $(if $(ROOMS),--rooms $(ROOMS))
 
 check: setup
 	$(BIN)/ruff check .

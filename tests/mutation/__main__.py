@@ -5,22 +5,19 @@ minutes are up. What survived is printed; the score goes into docs/RELIABILITY.m
 """
 
 import argparse
-import datetime
-import os
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cli.local_services import s3_server
+from tests.mutation.crew import Crew, crew
 from tests.mutation.figures import Score, write_scores
 from tests.mutation.judge import Judged, Worker
 from tests.mutation.mutate import Mutant, mutants_of
 from tests.mutation.order import evenly
 from tests.mutation.rooms import ROOMS, ROOT, Room
+from tests.mutation.told import Notes, passed, read_told
 
 PAGE = ROOT / "docs" / "RELIABILITY.md"
 NO_CHANGE = Path(__file__).with_name("no_change.txt")
@@ -31,12 +28,19 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--rooms", default=",".join(ROOMS), help=f"of {', '.join(ROOMS)}")
     parser.add_argument("--only", default="", help="modules whose path contains one of these")
+    parser.add_argument("--without", default="", help="leave out modules as --only names them")
     parser.add_argument("--minutes", type=float, default=20.0, help="for all rooms together")
+    parser.add_argument("--jobs", type=int, default=1, help="workers at once, each on a core")
     parser.add_argument("--mutants", type=int, default=10**6, help="at most, a room")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--least", type=float, default=0.0, help="exit 1 below this score, in %%")
     parser.add_argument("--write", action="store_true", help=f"the score into {PAGE.name}")
     parser.add_argument("--keep", type=Path, default=ROOT / "mutants-output", help="traces, lists")
+    parser.add_argument("--told", type=Path, help="each verdict into this file, as it comes")
+    parser.add_argument("--again", type=Path, nargs="+", default=[], metavar="TOLD",
+                        help="only those that were not noticed, by files of --told")  # fmt: skip
+    parser.add_argument("--take", type=Path, nargs="+", default=[], metavar="TOLD",
+                        help="run nothing; write the scores of files of --told")  # fmt: skip
     given = parser.parse_args()
     given.rooms = [ROOMS[name] for name in given.rooms.split(",")]
     return given
@@ -55,82 +59,91 @@ def stale(known: set[str], mutants: list[Mutant]) -> list[str]:
     return sorted(key for key in known if key.split(" | ")[0] in paths and key not in made)
 
 
-@contextmanager
-def worker(keep: Path) -> Iterator[Worker]:
-    """A worker whose tests share one S3 server."""
-    keep.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="mutants") as folder, s3_server(Path(folder)) as server:
-        environment = {**os.environ, "TEST_S3_SERVER": server.endpoint_url, "OMP_NUM_THREADS": "1"}
-        with Worker(Path(folder), environment) as started:
-            yield started
-
-
-def mutants_of_room(room: Room, only: str, root: Path) -> list[Mutant]:
+def mutants_of_room(room: Room, root: Path) -> list[Mutant]:
     """All mutants of a room's modules in a copy of the project."""
     paths = [path.relative_to(root).as_posix() for path in room.sources(root)]
-    return [
-        mutant
-        for path in paths
-        if any(part in path for part in only.split(","))
-        for mutant in mutants_of(path, (root / path).read_text())
-    ]
+    return [mutant for path in paths for mutant in mutants_of(path, (root / path).read_text())]
 
 
-def try_room(room: Room, given: argparse.Namespace, at: Worker, seconds: float) -> list[Judged]:
+def names(mutant: Mutant, parts: str) -> bool:
+    """Whether a mutant's module has one of these, separated by commas, in its path."""
+    return any(part in mutant.path for part in parts.split(","))
+
+
+def chosen(
+    mutants: Sequence[Mutant], given: argparse.Namespace, again: set[str] | None
+) -> list[tuple[int, Mutant]]:
+    """The mutants to judge in their order, each with its place in the order of all."""
+    places = [*enumerate(evenly(mutants, given.seed))]
+    if again is not None:
+        return [(place, mutant) for place, mutant in places if mutant.key in again]
+    places = [(place, mutant) for place, mutant in places if names(mutant, given.only)]
+    if given.without:
+        places = [(place, mutant) for place, mutant in places if not names(mutant, given.without)]
+    return places[: given.mutants]
+
+
+def try_room(
+    room: Room, given: argparse.Namespace, at: Crew, seconds: float, notes: Notes
+) -> list[Judged]:
     """Judge mutants of one room until the time is up; tell each survivor at once."""
-    mutants = mutants_of_room(room, given.only, at.folder)
     end = time.monotonic() + seconds
-    trace = at.trace(room, given.keep)
+    mutants = mutants_of_room(room, at.folder)
     known = no_change()
     for key in stale(known, mutants):
         print(f"no mutant any more, take it out of {NO_CHANGE.name}: {key}", flush=True)
-    judged: list[Judged] = []
-    for mutant in evenly(mutants, given.seed)[: given.mutants]:
-        if time.monotonic() > end:
-            break
-        if mutant.key in known:
-            judged.append(Judged(mutant, "no change", 0, 0.0))
-            continue
-        judged.append(at.judge(mutant, trace))
-        if not judged[-1].noticed:
-            told = judged[-1]
-            print(
-                f"{told.verdict} ({told.tests} tests)  {mutant.path}:{mutant.line}  {mutant.key}",
-                flush=True,
-            )
-    verdicts = Counter(one.verdict for one in judged)
-    print(f"{room.name}: {len(judged)} of {len(mutants)} mutants, {dict(verdicts)}", flush=True)
-    if not given.only:
-        score = score_of(room, given.seed, len(mutants), judged)
-        if given.write:
-            write_scores(PAGE, [score])
+    trace = at.trace(room, given.keep)
+    again = None
+    if given.again:
+        told = read_told(given.again).get(room.name)
+        again = told.not_noticed if told else set()
+    notes.room(room.name, given.seed, len(mutants))
+
+    def judge(worker: Worker, placed: tuple[int, Mutant]) -> Judged:
+        place, mutant = placed
+        judged = passed(mutant) if mutant.key in known else worker.judge(mutant, trace)
+        notes.judged(room.name, place, judged)
+        return judged
+
+    done: list[Judged] = []
+    for one in at.share(chosen(mutants, given, again), judge, end):
+        done.append(one)
+        if not one.noticed and one.mutant.key not in known:
+            where = f"{one.mutant.path}:{one.mutant.line}"
+            print(f"{one.verdict} ({one.tests} tests)  {where}  {one.mutant.key}", flush=True)
+    verdicts = Counter(one.verdict for one in done)
+    print(f"{room.name}: {len(done)} of {len(mutants)} mutants, {dict(verdicts)}", flush=True)
+    return done
+
+
+def tell(scores: Sequence[Score], write: bool) -> None:
+    """Print scores, and write them into the page."""
+    if write:
+        write_scores(PAGE, scores)
+    for score in scores:
         print(score.row(), flush=True)
-    return judged
-
-
-def score_of(room: Room, seed: int, all_mutants: int, judged: list[Judged]) -> Score:
-    """The figures of one room. A mutant whose lines no test runs was not noticed."""
-    told = [one for one in judged if one.verdict != "no change"]
-    killed = sum(one.noticed for one in told)
-    now = datetime.datetime.now(datetime.UTC)
-    day = f"{now.day} {now:%B %Y}"
-    return Score(
-        room.name, day, seed, all_mutants, len(told), killed, len(judged) - len(told)
-    )  # fmt: skip
 
 
 def main() -> int:
     """Try the rooms one after another, each with its share of the time. Returns the exit code."""
     given = arguments()
+    if given.take:
+        tell([told.score(room, no_change()) for room, told in read_told(given.take).items()], True)
+        return 0
+    given.keep.mkdir(parents=True, exist_ok=True)
+    notes_file = given.told or given.keep / f"told-{time.time_ns()}.jsonl"
     judged: list[Judged] = []
     end = time.monotonic() + 60 * given.minutes
-    with worker(given.keep) as at:
+    with crew(given.jobs) as at:
         for place, room in enumerate(given.rooms):
             share_s = (end - time.monotonic()) / (len(given.rooms) - place)
-            judged += try_room(room, given, at, share_s)
-    told = [one for one in judged if one.verdict != "no change"]
-    score = 100 * sum(one.noticed for one in told) / max(1, len(told))
-    print(f"{score:.1f} % of {len(told)} mutants were noticed")
+            judged += try_room(room, given, at, share_s, Notes(notes_file))
+            whole = not (given.only or given.without or given.again)
+            told = read_told([notes_file])[room.name]
+            tell([told.score(room.name, no_change())], given.write and whole)
+    counted = [one for one in judged if one.verdict != "no change"]
+    score = 100 * sum(one.noticed for one in counted) / max(1, len(counted))
+    print(f"{score:.1f} % of {len(counted)} mutants were noticed")
     return int(score < given.least)
 
 

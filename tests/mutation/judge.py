@@ -28,6 +28,9 @@ MOST_TESTS = 200
 SLACK_S, SLACK = 20.0, 5.0  # a mutant is late after SLACK times the tests' usual time and SLACK_S
 
 
+NOTICED = frozenset({"killed", "late"})
+
+
 @dataclass(frozen=True)
 class Judged:
     """What became of a mutant.
@@ -43,7 +46,7 @@ class Judged:
 
     @property
     def noticed(self) -> bool:
-        return self.verdict in ("killed", "late")
+        return self.verdict in NOTICED
 
 
 @dataclass
@@ -141,24 +144,18 @@ class Worker:
         answer = json.loads(self.server.stdout.readline())
         return answer["code"], answer["seconds"]
 
-    def trace(self, room: Room, kept: Path) -> Trace:
-        """Learn what the tests of a room run; kept from an earlier time where nothing changed."""
-        found = Trace()
+    def trace(self, room: Room, name: str, kept: Path) -> Any:
+        """Learn what one file of tests runs; kept from an earlier time where nothing changed."""
         paths = room.sources(self.folder)  # of the copy: the project may change meanwhile
         told = _digest([*paths, self.folder / "tests/conftest.py"])
-        for file in room.test_files(self.folder):
-            store = kept / f"{file.stem}-{_digest([file], told)}.json"
-            if not store.exists():
-                name = file.relative_to(self.folder).as_posix()
-                sources = [str(path) for path in paths]
-                code, _ = self.ask([name], TRACE_S, trace=str(store), sources=sources)
-                if code not in (0, 1, 5):
-                    print(self.log.read_text()[-3000:], file=sys.stderr)
-                    raise SystemExit(f"{name} does not run: {code}")
-            found.add(json.loads(store.read_text()))
-        for test in sorted(found.failed):
-            print(f"fails without any mutant: {test}", flush=True)
-        return found
+        store = kept / f"{Path(name).stem}-{_digest([self.folder / name], told)}.json"
+        if not store.exists():
+            sources = [str(path) for path in paths]
+            code, _ = self.ask([name], TRACE_S, trace=str(store), sources=sources)
+            if code not in (0, 1, 5):
+                print(self.log.read_text()[-3000:], file=sys.stderr)
+                raise SystemExit(f"{name} does not run: {code}")
+        return json.loads(store.read_text())
 
     def judge(self, mutant: Mutant, trace: Trace) -> Judged:
         """Run the tests of a mutant's lines on it."""
