@@ -154,7 +154,8 @@ class Worker:
             code, _ = self.ask([name], TRACE_S, trace=str(store), sources=sources)
             if code not in (0, 1, 5):
                 print(self.log.read_text()[-3000:], file=sys.stderr)
-                raise SystemExit(f"{name} does not run: {code}")
+                print(f"does not run ({code}), so it judges nothing: {name}", flush=True)
+                return {"ran": {}, "seconds": {}, "failed": []}
         return json.loads(store.read_text())
 
     def judge(self, mutant: Mutant, trace: Trace) -> Judged:
