@@ -83,6 +83,8 @@ def photo_from(header: dict[str, object], pixels: bytearray) -> Photo:
             there_px = None if there is None else (there[0], there[1], there[2], there[3])
             facts = (width_px, height_px, name[:8], orientation, frames)
             photo = Photo(view, *facts, alpha=alpha, complete=complete, there_px=there_px)
+            if not replace(photo, content_px=there_px).content.pixels.size:
+                raise DiedError  # a part of less than a pixel of the view
             return described(replace(photo, wide=wide, wide_space=wide_space))
     raise DiedError
 

@@ -1,0 +1,227 @@
+"""The decoding child: what it answers, byte by byte, and what holds in the process that it is."""
+
+import io
+import json
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import AvifImagePlugin, Image
+
+from pipeline.errors import DecodeError
+from pipeline.photo import child
+from pipeline.photo.animation import decode_frames
+from pipeline.photo.child import answer, frames_told, photo_told, reply, settings, use_one_thread
+from pipeline.photo.decode import decode
+from pipeline.photo.decoder import Decoder, _environment
+from pipeline.photo.limits import DecodeLimits
+from tests.support.drawn_pictures import moving, moving_file
+from tests.support.icc_profiles import SRGB_CURVE, rgb_profile
+from tests.support.odd_photos import exif, good_photos, odd_photos, saved, scene, turned
+
+LIMITS = DecodeLimits()
+GOOD = good_photos()
+
+
+def test_a_photo_is_told_with_all_its_facts() -> None:
+    data = saved(turned(scene(640, 480), 6), "PNG", exif=exif(6))
+    header, pixels = answer(data, LIMITS, 100)
+    assert header == {
+        "status": "ok", "view_wh": (107, 80), "width_px": 640, "height_px": 480, "format": "png",
+        "orientation": 6, "frames": 1, "alpha": False, "wide_space": None, "complete": 1.0,
+        "there_px": None,
+    }  # fmt: skip
+    assert pixels == decode(data, view_side=100).pixels.tobytes()
+
+
+def test_planes_follow_one_another() -> None:
+    rgba = Image.fromarray(scene(32, 24)).convert("RGBA")
+    rgba.putalpha(Image.linear_gradient("L").resize((32, 24)))
+    data = saved(rgba, "PNG", icc_profile=rgb_profile("p3", SRGB_CURVE))
+    header, pixels = photo_told(data, LIMITS, 1024, "keep")
+    whole = decode(data, colour="keep")
+    assert (header["alpha"], header["wide_space"]) == (True, "p3")
+    assert whole.alpha is not None
+    assert whole.wide is not None
+    assert pixels == whole.pixels.tobytes() + whole.alpha.tobytes() + whole.wide.tobytes()
+    header, pixels = answer(data, LIMITS, 1024)
+    assert (header["wide_space"], len(pixels)) == (None, 32 * 24 * 4)
+    header, pixels = answer(data, LIMITS, 1024, False, "keep")
+    assert (header["wide_space"], len(pixels)) == ("p3", 32 * 24 * 7)
+
+
+def test_every_frame_is_told_where_it_is_asked_for() -> None:
+    data = moving_file("PNG", moving(3), [40, 120, 200], 5)
+    header, pixels = answer(data, LIMITS, 1024, True)
+    assert header == {
+        "status": "ok", "view_wh": (60, 40), "durations_ms": [40, 120, 200], "plays": 5,
+        "alpha": False,
+    }  # fmt: skip
+    assert pixels == decode_frames(data, LIMITS, 1024).views.tobytes()
+    header, pixels = answer(data, LIMITS, 1024)
+    assert (header["frames"], len(pixels)) == (3, 60 * 40 * 3)
+    header, _ = answer(data, LIMITS, 20, True)
+    assert header["view_wh"] == (20, 14)
+    header, _ = answer(data, DecodeLimits(max_frames=2), 1024, True)
+    assert header["status"] == "too_many_frames"
+
+
+def test_opacities_of_frames_follow_their_colours() -> None:
+    clear, half = (Image.new("RGBA", (6, 4), (0, 0, 255, alpha)) for alpha in (0, 128))
+    header, pixels = frames_told(moving_file("WEBP", [clear, half], [50, 50]), LIMITS, 1024)
+    assert header["alpha"] is True
+    assert len(pixels) == 2 * 6 * 4 * 4
+    assert pixels[2 * 6 * 4 * 3 :] == bytes(24) + bytes([128]) * 24
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (DecodeError("corrupt", "no photo"), ("corrupt", "no photo")),
+        (MemoryError(), ("too_much_memory", "the picture outgrew its limit")),
+        (KeyError("x" * 300), ("corrupt", "KeyError: '" + "x" * 189)),
+    ],
+)
+def test_whatever_goes_wrong_is_the_answer(
+    raised: Exception, told: tuple[str, str], every_frame: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(child, "frames_told" if every_frame else "photo_told", fail)
+    header, pixels = answer(b"", LIMITS, 9, every_frame)
+    assert header == {"status": told[0], "message": told[1]}
+    assert pixels == b""
+
+
+def test_an_answer_is_packed_as_it_is_said() -> None:
+    sink = io.BytesIO()
+    reply(sink, {"status": "ok"}, b"abcde")
+    assert sink.getvalue() == struct.pack("<IQ", 16, 5) + b'{"status": "ok"}' + b"abcde"
+
+
+def test_what_a_child_is_told() -> None:
+    limits = DecodeLimits(max_bytes=5, timeout_s=2.5)
+    told = json.loads(settings(limits, 77, "keep"))
+    assert DecodeLimits(**told["limits"]) == limits
+    assert (told["view_side"], told["colour"]) == (77, "keep")
+    assert json.loads(settings(limits, 77))["colour"] == "srgb"
+
+
+def test_decoders_have_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pillow_heif import options
+
+    monkeypatch.setattr(AvifImagePlugin, "DEFAULT_MAX_THREADS", 8)
+    monkeypatch.setattr(options, "DECODE_THREADS", 8)
+    use_one_thread()
+    assert (AvifImagePlugin.DEFAULT_MAX_THREADS, options.DECODE_THREADS) == (1, 1)
+
+
+def test_a_child_decodes_every_format_without_opening_a_file() -> None:
+    """Shut in, it can import nothing any more: what decoding needs was imported before."""
+    formats = ["good.jpg", "good.png", "good.webp", "good.gif", "good.avif", "grey alpha.png",
+               "palette transparent.png", "one bit.png", "16 bit grey.png", "profile.jpg",
+               "cmyk adobe.jpg", "rotated 6.jpg", "profile grey.png"]  # fmt: skip
+    files = {name: GOOD[name] for name in formats}
+    files["heic"] = odd_photos()["phone.heic"][0]
+    with Decoder(colour="keep") as decoder:
+        for name, data in files.items():
+            found = decoder.decode(data)
+            np.testing.assert_array_equal(found.pixels, decode(data, colour="keep").pixels, name)
+        for format in ("GIF", "WEBP", "PNG", "AVIF"):
+            data = moving_file(format, moving(3), [40, 120, 200])
+            found_frames = decoder.decode_frames(data)
+            np.testing.assert_array_equal(
+                found_frames.views, decode_frames(data, LIMITS, 1024).views
+            )
+        wide = saved(scene(), "PNG", icc_profile=rgb_profile("p3", SRGB_CURVE))
+        assert decoder.decode(wide).wide_space == "p3"
+        cut = GOOD["good.jpg"][: len(GOOD["good.jpg"]) * 9 // 10]
+        assert decoder.decode(cut).complete < 1
+
+
+def start(limits: DecodeLimits) -> subprocess.Popen[bytes]:
+    made = subprocess.Popen(
+        [sys.executable, "-P", "-m", "pipeline.photo.child", settings(limits, 64)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
+    )  # fmt: skip
+    assert made.stdout is not None
+    mark, size = struct.unpack("<cH", made.stdout.read(3))
+    assert mark == b"r"
+    made.stdout.read(size)
+    return made
+
+
+def test_a_child_outlives_ctrl_c_and_ends_with_its_input() -> None:
+    made = start(LIMITS)
+    made.send_signal(signal.SIGINT)
+    assert made.stdin is not None
+    assert made.stdout is not None
+    data = GOOD["good.png"]
+    made.stdin.write(struct.pack("<Q?", len(data), False) + data)
+    made.stdin.flush()
+    header_bytes, pixel_bytes = struct.unpack("<IQ", made.stdout.read(12))
+    header = json.loads(made.stdout.read(header_bytes))
+    assert (header["status"], header["view_wh"]) == ("ok", [64, 48])
+    assert pixel_bytes == 64 * 48 * 3
+    assert len(made.stdout.read(pixel_bytes)) == pixel_bytes
+    assert made.poll() is None
+    made.stdin.close()
+    assert made.wait(20) == 0
+    made.stdout.close()
+
+
+def test_the_kernel_ends_a_late_child_whose_parent_is_gone() -> None:
+    program = (
+        "import time; from pipeline.photo import child\n"
+        "child.answer = lambda *_: time.sleep(60)\n"
+        "child.main()"
+    )
+    made = subprocess.Popen(
+        [sys.executable, "-c", program, settings(DecodeLimits(timeout_s=0.2), 64)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
+    )  # fmt: skip
+    assert made.stdin is not None
+    assert made.stdout is not None
+    made.stdout.read(3)
+    began = time.monotonic()
+    made.stdin.write(struct.pack("<Q?", 1, False) + b"x")
+    made.stdin.flush()
+    assert made.wait(30) == -signal.SIGALRM
+    assert 1 < time.monotonic() - began < 20  # a second more than the parent gives it
+    made.stdin.close()
+    made.stdout.close()
+
+
+def test_limits_are_set_before_a_byte_is_read() -> None:
+    made = start(DecodeLimits(memory_bytes=1 << 30, timeout_s=30))
+    try:
+        lines = Path(f"/proc/{made.pid}/limits").read_text().splitlines()[1:]
+    finally:
+        made.kill()
+        made.communicate()
+    found = {line[:26].strip(): line[26:].split()[:2] for line in lines}
+    assert found["Max address space"] == [str(1 << 30)] * 2
+    assert found["Max file size"] == found["Max core file size"] == ["0", "0"]
+    assert found["Max open files"] == ["32", "32"]
+
+
+def test_time_is_bounded_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One second more than the parent gives, and of CPU two more than were used before."""
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(signal, "setitimer", lambda *words: calls.append(words))
+    monkeypatch.setattr(resource, "setrlimit", lambda *words: calls.append(words))
+    monkeypatch.setattr(os, "times", lambda: (3.0, 1.5, 40.0, 50.0, 60.0))
+    child.bound_time(10.25)
+    assert calls == [
+        (signal.ITIMER_REAL, 11.25),
+        (resource.RLIMIT_CPU, (14 + 2, resource.RLIM_INFINITY)),
+    ]
