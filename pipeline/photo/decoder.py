@@ -24,7 +24,7 @@ from pipeline.photo.child import READY, settings
 from pipeline.photo.decode import check_bytes
 from pipeline.photo.decoded import Photo
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
-from pipeline.photo.pipes import Answer, DiedError, LateError, exchange, receive
+from pipeline.photo.pipes import Answer, DiedError, LateError, exchange, receive, widen
 from pipeline.photo.planes import Colour
 from pipeline.photo.wall import FILTER, make_undumpable
 
@@ -165,8 +165,9 @@ def _start(argument: str) -> tuple[subprocess.Popen[bytes], str]:
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    os.set_blocking(child.stdin.fileno(), False)
-    os.set_blocking(child.stdout.fileno(), False)
+    for pipe in (child.stdin, child.stdout):
+        os.set_blocking(pipe.fileno(), False)
+        widen(pipe)
     deadline = time.monotonic() + START_TIMEOUT_S
     try:
         mark, size = READY.unpack(receive(child, READY.size, deadline))

@@ -1,15 +1,14 @@
 """Turn tasks into the Arrow tables that Ray moves between stages, and back; Arrow stays in here.
 
 A task is pickled. Large arrays, which are the photos' pixels, become buffers beside the pickle
-(protocol 5): they are copied once on the way into the table and not at all on the way out, and Ray
-shares them between processes. The table has one row: a task is never cut. Only the stages read
-these tables; `task_tables` makes those of the run.
+(protocol 5) that the table shows: they are copied neither on the way into it nor on the way out, and
+Ray, which copies them once, shares them between processes. The table has one row: a task is never
+cut. Only the stages read these tables; `task_tables` makes those of the run.
 """
 
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -56,7 +55,7 @@ def new_task(number: int, inputs: pa.Table) -> Task:
 
 
 def pack(task: Task) -> Block:
-    """Turn a task into a table."""
+    """Turn a task into a table, which shows the task's large arrays and keeps them for so long."""
     buffers: list[memoryview] = []
 
     def keep_inside(buffer: pickle.PickleBuffer) -> bool:
@@ -66,40 +65,35 @@ def pack(task: Task) -> Block:
         return data.nbytes < LEAST_BUFFER
 
     document = pickle.dumps(task, protocol=5, buffer_callback=keep_inside)
-    parts = _binary_column([memoryview(document), *buffers])
-    of_task = pa.LargeListArray.from_arrays(pa.array([0, len(parts)], pa.int64()), parts)
-    return pa.table({"task": [task.number], "parts": of_task})
+    parts = [_showing(part) for part in (memoryview(document), *buffers)]
+    names = [f"part {number}" for number in range(len(parts))]
+    return pa.table([pa.array([task.number]), *parts], names=["task", *names])
 
 
 def unpack(block: Block) -> Task:
     """Turn a table of `pack` back into its task. Arrays are not copied, and may be read only."""
     task_number(block)
-    document, *buffers = _parts(block.column("parts"))
+    document, *buffers = (_shown(column.chunk(0)) for column in block.columns[1:])
     task: Task = pickle.loads(document, buffers=buffers)
     return task
 
 
-def _parts(column: pa.ChunkedArray) -> Iterator[pa.Buffer]:
-    """The values in a column of lists, without the copy that `as_buffer` of a value makes."""
-    for chunk in (lists.flatten() for lists in column.chunks):
-        _, offsets, data = chunk.buffers()
-        bounds = np.frombuffer(offsets, np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
-        for start, end in pairwise(bounds):
-            yield data.slice(start, end - start)
+def _showing(part: memoryview) -> pa.Array:
+    """A column of one value, whose bytes are those of the buffer itself.
 
-
-def _binary_column(parts: Sequence[memoryview]) -> pa.Array:
-    """Copy buffers into one column.
-
-    `pa.array` of memoryviews would do it too, but never releases what they show (pyarrow 26), so a
-    worker would keep every photo that it has seen.
+    `pa.array` of memoryviews never releases what they show (pyarrow 26), so a worker would keep
+    every photo that it has seen.
     """
-    offsets = np.concatenate([[0], np.cumsum([part.nbytes for part in parts])]).astype(np.int64)
-    data = np.empty(offsets[-1], np.uint8)
-    for part, start, end in zip(parts, offsets, offsets[1:], strict=False):
-        data[start:end] = part
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(pa.large_binary(), len(parts), buffers)
+    bounds = pa.py_buffer(np.array([0, part.nbytes], np.int64))
+    data = pa.py_buffer(part.toreadonly())
+    return pa.Array.from_buffers(pa.large_binary(), 1, [None, bounds, data])
+
+
+def _shown(value: pa.Array) -> pa.Buffer:
+    """The bytes in a column of one value, without the copy that `as_buffer` of a value makes."""
+    _, offsets, data = value.buffers()
+    start, end = np.frombuffer(offsets, np.int64)[value.offset : value.offset + 2]
+    return data.slice(start, end - start)
 
 
 def task_tables(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.errors import DecodeError
+from pipeline.photo import child
 from pipeline.photo import decoder as module
 from pipeline.photo.child import READY
 from pipeline.photo.decode import decode
@@ -267,3 +269,11 @@ def test_a_decoder_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(module, "_environment", lambda: {"PYTHONHOME": "/nonexistent"})
     with Decoder() as decoder, pytest.raises(DecodeError, match="does not start"):
         decoder.decode(GOOD)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("size_wh", [(1, 1), (7, 5), (700, 500), (1, 70_000), (70_000, 1)])
+def test_the_childs_pixels_are_all_of_a_plane(mode: str, size_wh: tuple[int, int]) -> None:
+    """Those of Pillow's `tobytes`, which makes them in blocks, up to the last one."""
+    plane = Image.effect_noise(size_wh, 90).convert(mode)
+    assert child.bytes_of(plane) == plane.tobytes()
