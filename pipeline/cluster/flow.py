@@ -43,8 +43,8 @@ class Scorer(DetectScore):
         """Nothing; Ray answers once the actor is there."""
 
     def do(self, block: pa.Table) -> pa.Table:
-        """The stage; Ray has no name for `__call__`."""
-        return self(block)
+        """The stage; its photos go from the first stage to the last by themselves."""
+        return self.decisions(block)
 
 
 class Finisher(DetectScoreCommit):
@@ -62,14 +62,15 @@ class Finisher(DetectScoreCommit):
 class Stages:
     """What is done with a task.
 
-    read, encode: functions of a block and the job; the first block is one row, `task`.
+    read: a function of a block, which is one row, `task`, and the job.
     score: an actor's class with the members of `Scorer`; None for a run that scores nothing.
-    encode: None where the actors put tasks on record themselves.
+    encode: a function of the last stage's block, the job and, where that scores, the first stage's
+        block; None where the actors put tasks on record themselves.
     """
 
     read: Callable[[pa.Table, Any], pa.Table]
     score: type | None
-    encode: Callable[[pa.Table, Any], pa.Table] | None
+    encode: Callable[..., pa.Table] | None
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,10 @@ class Flow:
     def _feed(self) -> None:
         """Give actors what is decoded, and begin new tasks where there is room."""
         while self.decoded and (actor := self._idlest()):
-            ref = actor.handle.do.remote(self.decoded.popleft())
+            decoded = self.decoded.popleft()
+            ref = actor.handle.do.remote(decoded)
             actor.scoring += 1
-            self.awaited[ref] = partial(self._scored, actor)
+            self.awaited[ref] = partial(self._scored, actor, decoded)
         while (
             self.waiting
             and not self.stop.asked
@@ -195,12 +197,13 @@ class Flow:
             self.awaited[self.encode.remote(ref, self.job)] = lambda _: True
         return False
 
-    def _scored(self, actor: Actor, ref: Ref) -> bool:
+    def _scored(self, actor: Actor, decoded: Ref, ref: Ref) -> bool:
         actor.scoring -= 1
         if self.encode is None:
             return True
         actor.made += 1
-        self.awaited[self.encode.remote(ref, self.job)] = partial(self._on_record, actor)
+        written = self.encode.remote(ref, self.job, decoded)
+        self.awaited[written] = partial(self._on_record, actor)
         return False
 
     def _on_record(self, actor: Actor, _: Ref) -> bool:

@@ -28,6 +28,8 @@ KNOCK_S = 5.0  # for a cluster to take a connection
 CORES_A_WORKER = 3
 """Cores of a machine for each scoring worker on a GPU: choosing a photo's crops takes about half of
 the CPU time of decoding it and encoding its thumbnails."""
+CPUS_OF_A_WORKER = 0.6
+"""Of a core that a scoring worker on a GPU keeps busy: what it leaves is for the other stages."""
 MOST_WORKERS_A_GPU = 16
 """Each takes 1 GB of the GPU's memory."""
 
@@ -68,8 +70,8 @@ class ClusterShares:
     def stages(self) -> Stages:
         """What is done with a task, and by whom.
 
-        An actor on a GPU hands tasks on, so that the GPU has the next one; an actor on a core has
-        no reason to, and a task's pixels travel once.
+        An actor on a GPU hands decisions on, so that the GPU has the next task; an actor on a core
+        has no reason to. So a task's pixels travel once or, beside a GPU, to two readers.
         """
         if not self.actors:
             return Stages(read_decode, None, cut_encode_commit)
@@ -174,7 +176,7 @@ def share_out(
     share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
     if gpus and share:
         actors = num_actors or min(tasks, max(1, int(gpus / share + 1e-6)))
-        actor_cpus = min(1.0, cpus / (2 * actors))
+        actor_cpus = min(CPUS_OF_A_WORKER, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {actors} actors"
         task_cpus = min(1.0, cpus / 2)
         return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)

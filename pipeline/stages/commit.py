@@ -22,10 +22,15 @@ from pipeline.stages.worker import Job, decoder_for, ledger_of, output_store
 from pipeline.storage.store import Store, requests_so_far
 
 
-def cut_encode_commit(block: Block, job: Job) -> Block:
-    """`finish` for the task of a block."""
+def cut_encode_commit(block: Block, job: Job, decoded: Block | None = None) -> Block:
+    """`finish` for the task of a block.
+
+    decoded: the block that has the task's photos, where the other only tells decisions.
+    """
     with at_work():
-        return pack_summary(finish(unpack(block), job))
+        task = unpack(block)
+        task = task if decoded is None else task.with_pixels_of(unpack(decoded))
+        return pack_summary(finish(task, job))
 
 
 def finish(task: Task, job: Job) -> TaskSummary:

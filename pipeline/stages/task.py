@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -143,6 +143,19 @@ class Task:
     column_types: Mapping[str, Any] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def without_pixels(self) -> "Task":
+        """The task with all but its photos: what a stage adds that only decides."""
+        rows = [replace(row, photo=None, moving=None) for row in self.rows]
+        return replace(self, rows=rows)
+
+    def with_pixels_of(self, decoded: "Task") -> "Task":
+        """The task with the photos of the same task, as it was when they were decoded."""
+        rows = [
+            row if row.has_ended else replace(row, photo=of.photo, moving=of.moving)
+            for row, of in zip(self.rows, decoded.rows, strict=True)
+        ]
+        return replace(self, rows=rows)
 
 
 @dataclass(frozen=True, slots=True)

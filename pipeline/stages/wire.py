@@ -1,8 +1,8 @@
 """Turn tasks into the Arrow tables that Ray moves between stages, and back; Arrow stays in here.
 
 A task is pickled. Large arrays, which are the photos' pixels, become buffers beside the pickle
-(protocol 5) that the table shows: they are copied neither on the way into it nor on the way out, and
-Ray, which copies them once, shares them between processes. The table has one row: a task is never
+(protocol 5) that the table shows. They are copied neither on the way into it nor on the way out;
+Ray copies them once and shares them between processes. The table has one row: a task is never
 cut. Only the stages read these tables; `task_tables` makes those of the run.
 """
 

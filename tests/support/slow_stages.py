@@ -77,10 +77,11 @@ class BrokenScorer(SlowScorer):
         raise ValueError("the weights are for another network")
 
 
-def encode(block: pa.Table, job: SlowJob) -> pa.Table:
+def encode(block: pa.Table, job: SlowJob, decoded: pa.Table) -> pa.Table:
+    assert number(decoded) == number(block)
     note(job, "encode", number(block))
     return block
 
 
-def full_disk(block: pa.Table, job: SlowJob) -> pa.Table:
+def full_disk(block: pa.Table, job: SlowJob, decoded: pa.Table) -> pa.Table:
     raise OSError(28, "No space left on device")

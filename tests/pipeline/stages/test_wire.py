@@ -111,6 +111,23 @@ def test_packing_keeps_no_pixels() -> None:
     assert gone() is None
 
 
+def test_decisions_travel_without_photos_and_meet_them_again() -> None:
+    decoded = task_of(np.full((40, 60, 3), 7, np.uint8), None, np.full((50, 60, 3), 9, np.uint8))
+    decoded.rows[2].moving = np.arange(9_000, dtype=np.uint8)
+    decided = wire.unpack(wire.pack(decoded))
+    decided.rows[0].kind = "long"
+    decided.rows[2].fail("score", "not_finite", "permanent", "no number")
+    lean = wire.pack(decided.without_pixels())
+    assert lean.nbytes < 5_000
+    first, second, third = wire.unpack(lean).with_pixels_of(decoded).rows
+    assert (first.kind, int(first.decoded.pixels.max())) == ("long", 7)
+    assert (second.photo, third.photo, third.moving) == (None, None, None), "both have ended"
+    third.failure = None
+    (again,) = Task(3, [third]).with_pixels_of(Task(3, [decoded.rows[2]])).rows
+    assert again.moving is decoded.rows[2].moving
+    assert again.photo is decoded.rows[2].photo
+
+
 def full_row() -> PhotoRow:
     """A row as it leaves the stage that scores, every field filled."""
     row = row_of(np.zeros((4, 6, 3), np.uint8))
