@@ -20,6 +20,7 @@ EXTRA_OF = {
     "prometheus_client": "cluster",
     "psutil": "demo",
     "pyiceberg": "iceberg",
+    "pyjpegli": "jpegli",
     "pyvips": "eval",
     "ray": "cluster",
     "s3fs": "s3",

@@ -119,6 +119,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
         )
     for address in (settings.input.input, settings.running.output):
         check_reachable(address)
+    settings.thumbnails.check_packages()
     overrides = Overrides.read(settings.input.overrides)
     weights = pin_weights(settings.input)
     if weights.kind == "untrained":

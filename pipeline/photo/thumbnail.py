@@ -17,6 +17,7 @@ from PIL import Image, ImageChops
 from pipeline.errors import EncodeError, UsageError
 from pipeline.photo import libwebp
 from pipeline.photo.decode import Photo
+from pipeline.photo.jpegli import encode_jpegli
 from pipeline.shapes import Shape
 
 try:
@@ -103,6 +104,7 @@ def encode(
     circle: bool = False,
     background: tuple[int, int, int] = WHITE,
     profile: bytes | None = None,
+    jpegli: bool = False,
 ) -> bytes:
     """Encode uint8 pixels [h, w, 3], or [h, w, 4] with opacity, as a file.
 
@@ -112,6 +114,7 @@ def encode(
              edge. Outside it WebP, PNG and AVIF are transparent; JPEG has the background colour.
     background: RGB, 0 to 255. JPEG has no opacity: `opacity.on_colour` comes before.
     profile: the ICC profile of the pixels; None: they are sRGB, and the file has none.
+    jpegli:  encode JPEG without a profile by jpegli.
     Raises UsageError for another format or quality, EncodeError if the encoder fails.
     """
     if format not in FORMATS:
@@ -123,6 +126,8 @@ def encode(
         shown = np.asarray(encoded_image(pixels, circle, True)) if circle else pixels
         return fast.encode(shown, quality, int(EFFORT["webp"]["method"]))
     image = encoded_image(pixels, circle, format != "jpeg", background)
+    if jpegli and format == "jpeg" and profile is None:
+        return encode_jpegli(np.asarray(image), quality)
     stream = BytesIO()
     tagged = {} if profile is None else {"icc_profile": profile}
     try:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipeline.errors import SettingError
+from pipeline.errors import SettingError, UsageError
 from pipeline.options import check, option
+from pipeline.photo.jpegli import check_jpegli
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.settings.crop_names import CropNames, parse_crop_names
 from pipeline.settings.guards import (
@@ -231,6 +232,12 @@ class ThumbnailSettings:
     )
     format: Literal["webp", "jpeg", "png", "avif"] = option("webp", "encoding of the crops")
     quality: int = option(80, "encoder quality, 1 to 100; png ignores it", least=1, most=100)
+    jpeg_encoder: Literal["pillow", "jpegli"] = option(
+        "pillow",
+        "what encodes jpeg, other formats ignore it: Pillow, or jpegli, by which files are a tenth "
+        "smaller at the same quality and take less time (extra `jpegli`)",
+        before="pillow",
+    )
     colour: Literal["srgb", "keep"] = option(
         "srgb",
         "of the crops: sRGB without a profile, or of still photos that have more colours those "
@@ -267,6 +274,14 @@ class ThumbnailSettings:
         if not self.boxes_only:
             return self
         return ThumbnailSettings(thumbnail_size=self.thumbnail_size, boxes_only=True)
+
+    def check_packages(self) -> None:
+        """Raise SettingError where a package is missing that encoding needs."""
+        if self.format == "jpeg" and self.jpeg_encoder == "jpegli":
+            try:
+                check_jpegli()
+            except UsageError as error:
+                raise SettingError("jpeg_encoder", str(error)) from error
 
     @property
     def crop_names(self) -> CropNames | None:

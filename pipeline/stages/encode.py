@@ -96,7 +96,8 @@ def encode_crop(
         drawn = [drawn_crop(photo, *drawing, {}) for photo in photos]
     if motion is None or len(drawn) == 1:
         background, profile = photos[0].colour_of(settings.background_rgb), photos[0].profile
-        image = encode(drawn[0], format, quality, shape.is_circle, background, profile)
+        jpegli = settings.jpeg_encoder == "jpegli"
+        image = encode(drawn[0], format, quality, shape.is_circle, background, profile, jpegli)
     else:
         times, plays = motion.durations_ms, motion.plays
         image = encode_moving(drawn, times, plays, format, quality, shape.is_circle)
