@@ -28,8 +28,7 @@ class DetectScore:
         """Make the networks ready. gpus: GPUs that this worker holds, or the share of one."""
         self.settings, self.run_id = job.settings, job.run_id
         self.shapes = job.settings.cropping.shapes
-        if device == "cpu":
-            one_thread()
+        one_thread()
         self.engine = engine_of(
             job.settings, job.weights, device, lambda: job.images or ledger_of(job).rows
         )

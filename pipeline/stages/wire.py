@@ -8,7 +8,7 @@ cut. Only the stages read these tables; `task_tables` makes those of the run.
 
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.cropping.overrides import Override
-from pipeline.cropping.results import ScoredCandidates
+from pipeline.cropping.results import ScoredCandidates, ScoredCrop
 from pipeline.detectors import Detections
 from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, TaskSummary
 
@@ -167,10 +167,14 @@ def _object_values(objects: Detections) -> list[RowValues]:
 
 def _crop_values(crop: EncodedCrop) -> RowValues:
     """The crop's values of `schema.CROPS`."""
-    values = asdict(crop)
-    chosen = values.pop("chosen")
-    del values["name"]
+    values, chosen = _fields(crop), _fields(crop.chosen)
+    del values["chosen"], values["name"]
     return {**values, **chosen, **_edges(crop.chosen.box_px)}
+
+
+def _fields(of: EncodedCrop | ScoredCrop) -> RowValues:
+    """As `asdict`, which goes through every list for others, and takes ten times as long."""
+    return {field.name: getattr(of, field.name) for field in fields(of)}
 
 
 def _file_values(crop: EncodedCrop) -> RowValues:

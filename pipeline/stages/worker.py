@@ -88,8 +88,10 @@ def ledger_of(job: Job) -> Ledger:
 def one_thread() -> None:
     """Limit torch and OpenCV to one thread: a machine runs one scoring worker a core.
 
-    Sums are also added up in one order then, so that scores do not depend on the machine. Only
-    scoring needs this: it imports torch, which the other stages' workers never load.
+    Beside a GPU too: there, other workers keep the other cores busy, and a picture that OpenCV
+    resizes by a thread for each core waits for the last of them. Sums are also added up in one
+    order then, so that scores do not depend on the machine. Only scoring needs this: it imports
+    torch, which the other stages' workers never load.
     """
     import cv2
     import torch

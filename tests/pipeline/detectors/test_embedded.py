@@ -7,7 +7,7 @@ import torch
 from skimage.data import astronaut
 
 from pipeline.detectors import make_detector
-from pipeline.detectors.embedded import EmbeddedDetector, detector_input_size
+from pipeline.detectors.embedded import EmbeddedDetector, detector_input, detector_input_size
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,6 +36,20 @@ def test_input_size_keeps_the_shape_and_its_bounds() -> None:
     assert detector_input_size(4000, 4000) == (288, 288)
     assert detector_input_size(640, 480) == (320, 256)
     assert detector_input_size(10000, 10) == (640, 64)
+
+
+@pytest.mark.parametrize("size", [(1200, 1600), (1351, 1081), (720, 1280), (300, 400)])
+def test_a_large_view_is_halved_first_and_looks_the_same(size: tuple[int, int]) -> None:
+    """Against the mean over each pixel's area; what an odd row at an edge moves is little."""
+    soft = cv2.GaussianBlur(astronaut(), (0, 0), 6)
+    photo = cv2.resize(soft, size[::-1], interpolation=cv2.INTER_CUBIC)
+    found = detector_input(photo)
+    sides = detector_input_size(*size[::-1])
+    exact = cv2.resize(photo.astype(np.float32), sides, interpolation=cv2.INTER_AREA)
+    assert found.shape == (sides[1], sides[0], 3)
+    off = np.abs(found - exact)
+    assert off.mean() < 0.7
+    assert off.max() < 8
 
 
 def test_a_face_is_found_where_it_is(detector: EmbeddedDetector) -> None:
