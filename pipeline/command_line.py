@@ -152,13 +152,16 @@ class _Option:
     def text(self, names: set[str]) -> str:
         """What it means. names: fields, to be spelt as flags."""
         help_text: str = self.about["help"]
+        if self.about["placeholder"] and (choices := choices_of(self.type)):
+            help_text += f": {', '.join(choices)}"  # else the placeholder names them
         return re.sub(r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], help_text)
 
     def add_to(self, parser: Any, names: set[str]) -> None:
         """Add it to a parser or to a group of one. names: fields, to be spelt as flags in help."""
         about, choices = self.about, choices_of(self.type)
         text = self.text(names)
-        text += "" if about["required"] else f" (default: {self.default})"
+        if not (about["required"] or "default:" in text):
+            text += f" (default: {self.default})"
         given: dict[str, Any] = {"help": text.replace("%", "%%")}
         if self.may_be_alone:
             given |= {"metavar": self.placeholder, "nargs": "?", "const": about["alone"]}

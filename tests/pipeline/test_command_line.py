@@ -37,6 +37,8 @@ class House:
     cellar: bool = option(False, "with a cellar")
     rooms: int | None = option(None, "number of rooms")
     paint: Paint = field(default_factory=Paint)
+    roof: Literal["flat", "steep"] = option("flat", "of which kind", placeholder="KIND")
+    owner: str = option("", "whose; default: the town's", placeholder="NAME")
 
 
 def made(*words: str) -> House:
@@ -65,6 +67,8 @@ def test_help_shows_units_defaults_placeholders_and_groups() -> None:
     assert "--seed N of the drops (default: 0)" in lines
     assert "--cellar with a cellar (default: no)" in lines
     assert "--rooms N number of rooms (default: none)" in lines
+    assert "--roof KIND of which kind: flat, steep (default: flat)" in lines
+    assert "--owner NAME whose; default: the town's" in lines
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ class Export(Command):
     run_id: str = option(
         "", "run id, see `list`; default: what is live", placeholder="RUN_ID", positional=True
     )
-    as_: FormatName = option(help="format; docs/EXPORT.md has an example of each")
+    as_: FormatName = option(help="format, see docs/EXPORT.md", placeholder="FORMAT")
     channel: str = option("", "which channel, of what is live", placeholder="NAME")
     into: str = option("", "file to write instead of the standard output", placeholder="FILE")
 

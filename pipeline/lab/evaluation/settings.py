@@ -16,7 +16,7 @@ class EvaluationJob:
     dataset: Literal[
         "gaicv1", "gaicv2", "ugcrop5k", "cpc", "flms", "fcdb", "sacd", "gnmc", "osie", "eyecrowd",
         "labels", "crops", "photos",
-    ] = option(help="which layout the folder has")  # fmt: skip
+    ] = option(help="which layout the folder has", placeholder="LAYOUT")  # fmt: skip
     data: Path = option(help="folder of the data set", placeholder="FOLDER")
     output: Path = option(help="where the report goes", placeholder="FOLDER")
     split: str = option("test", "train, val or test", placeholder="SPLIT")

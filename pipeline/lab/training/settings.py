@@ -22,42 +22,69 @@ class TrainSettings:
         "s2cnet", "what is trained; `gaic` is the baseline without a graph"
     )
     preset: Literal["gaicv1", "gaicv2"] = option("gaicv1", "configuration of an S2CNet")
-    epochs: int = option(80, "passes over the photos", least=1)
+    epochs: int = option(80, "passes over the photos", placeholder="EPOCHS", least=1)
     crops_per_photo: int = option(
-        64, "scored crops drawn of a photo each time; a single one would have no rank", least=2
+        64,
+        "scored crops drawn of a photo each time; a single one would have no rank",
+        placeholder="CROPS",
+        least=2,
     )
     photos_per_step: int = option(
-        1, "photos whose gradients a process sums before the weights move", least=1
+        1,
+        "photos whose gradients a process sums before the weights move",
+        placeholder="PHOTOS",
+        least=1,
     )
     learning_rate: float = option(
-        1e-4, "Adam's peak learning rate, after the warm-up; then a cosine to 0", least=0
+        1e-4,
+        "Adam's peak learning rate, after the warm-up; then a cosine to 0",
+        placeholder="RATE",
+        least=0,
     )
     warmup_share: float = option(
-        0.05, "share of the steps in which the learning rate rises", least=0, below=1
+        0.05,
+        "share of the steps in which the learning rate rises",
+        placeholder="SHARE",
+        least=0,
+        below=1,
     )
     weight_decay: float = option(
-        1e-4, "decoupled weight decay of matrices and filters, not of biases and norms", least=0
+        1e-4,
+        "decoupled weight decay of matrices and filters, not of biases and norms",
+        placeholder="RATE",
+        least=0,
     )
     rank_weight: float = option(
-        1.0, "weight of the pairwise rank loss beside the smooth L1 loss", least=0
+        1.0,
+        "weight of the pairwise rank loss beside the smooth L1 loss",
+        placeholder="WEIGHT",
+        least=0,
     )
     live_norm: bool = option(False, "batch-norms learn, instead of keeping their statistics")
     backbone_rate: float = option(
-        1.0, "learning rate of the backbone as a share of the others'", least=0
+        1.0, "learning rate of the backbone as a share of the others'", placeholder="SHARE", least=0
     )
     ema: float = option(
         0.999,
         "decay of the averaged weights, which are validated and kept; 0 averages nothing",
+        placeholder="DECAY",
         least=0,
         below=1,
     )
-    mirror: float = option(0.5, "probability that a photo is seen mirrored", least=0, most=1)
+    mirror: float = option(
+        0.5, "probability that a photo is seen mirrored", placeholder="PROBABILITY", least=0, most=1
+    )
     colour: float = option(
-        0.2, "largest relative change of brightness, contrast and saturation", least=0, below=1
+        0.2,
+        "largest relative change of brightness, contrast and saturation",
+        placeholder="SHARE",
+        least=0,
+        below=1,
     )
     validation_share: float = option(
         0.1,
         "share of the training photos that validate, where the data has no split val",
+        placeholder="SHARE",
         least=0,
         below=1,
     )
