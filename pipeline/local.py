@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -28,13 +27,11 @@ from pipeline.stages.read import read_task
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.worker import Job
 from pipeline.stop import Drained, Stop
+from pipeline.warm_up import context_of
 
 LOOK_S = 0.5  # between two looks whether the job is asked to stop
 END_S = 5.0  # for a process to end that was told to
 READY, DONE, FAILED = "ready", "done", "failed"  # what a process says
-# Loaded once, by the process that all others are forked from; torch alone takes two seconds.
-LOADED = ["pipeline.local"]
-LOADED_TO_SCORE = [*LOADED, "pipeline.cropping.engine", "pipeline.detectors.embedded"]
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ class Crew:
 
     def __init__(self, processes: int, job: Job, scores: bool) -> None:
         self.processes, self.job, self.scores = processes, job, scores
-        self.context = _context(scores)
+        self.context = context_of(scores)
         self.members: list[Member] = []
         self.deaths: Counter[int] = Counter()  # by task
         # A photo that processes die on is given up by the stages, so this is more than enough.
@@ -208,12 +205,3 @@ def _ending(code: int | None) -> str:
         name = signal.Signals(-code).name
         return f"was ended by {name}" + (", perhaps for want of memory" if code == -9 else "")
     return f"ended with code {code}"
-
-
-def _context(scores: bool) -> BaseContext:
-    """How processes are made: from one that has loaded all, where that is safe."""
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(LOADED_TO_SCORE if scores else LOADED)
-    return context

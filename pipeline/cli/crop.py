@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
+from pipeline import warm_up
 from pipeline.command_line import FAILED, parser_of, run
 from pipeline.errors import LedgerError, NothingToDoError
 from pipeline.report.progress import Log
@@ -49,6 +50,8 @@ def crop(settings: Settings) -> int:
     """Carry out a job; returns the exit code. Raises UsageError."""
 
     def work(log: Log, stop: Stop) -> str:
+        if settings.running.local and not settings.running.dry_run:
+            warm_up.begin()
         from pipeline.run import crop_bucket  # slow to import: not for --help or a typo
 
         return crop_bucket(settings, log, stop)
