@@ -15,7 +15,7 @@ ROOMS ?=
 JOBS ?= 1
 PARTS ?=
 
-.PHONY: setup demo test test-slow test-chaos test-gpu nightly mutants check bench bench-all gpu-proof docs clean
+.PHONY: setup demo demo-picture test test-slow test-chaos test-gpu nightly mutants check bench bench-all gpu-proof docs clean
 
 setup: $(VENV)/installed
 
@@ -29,6 +29,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 demo: setup
 	@$(BIN)/python jobs/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+# Draws docs/demo.jpg from the demo's page; needs Chromium.
+demo-picture: demo
+	$(BIN)/python -m tests.support.demo_picture demo-output/index.html docs/demo.jpg
 
 test: setup
 	$(BIN)/python -m pytest
