@@ -1,23 +1,19 @@
 """Write the crops of runs as a data set of Hugging Face, whose readers show them as pictures.
 
-`datasets` takes a column for pictures where it is a struct of bytes and path and the file's footer
-says so; in the product's own files `image` is plain bytes, as every other engine wants it. So this
-is a copy: photos that are forgotten later stay in it.
+The product's own files show them too, see `ledger.card` and `ledger.pictures`. This is a copy with
+each photo once, to be given away: photos that are forgotten later stay in it.
 """
 
-import json
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import schema
+from pipeline.ledger.pictures import FOOTER, as_struct
 from pipeline.ledger.reader import Run
 from pipeline.storage.store import Store
 
-PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-FOOTER = {"huggingface": json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})}
 ROW_GROUP_ROWS = 100  # a reader that wants one picture fetches about this many
 CARD = """---
 configs:
@@ -51,17 +47,6 @@ def write_dataset(run: Run, into: Store) -> dict[str, int]:
     return {"files": files, "rows": rows, "photos": len(photos)}
 
 
-def pictures(rows: pa.Table) -> pa.Array:
-    """The column `image` as `datasets` wants it; null where nothing was encoded."""
-    data = rows["image"].cast(pa.binary()).combine_chunks()
-    ratios = pc.replace_substring(rows["ratio"], ":", "x")
-    ranks = rows["rank"].cast(pa.string())
-    ends = pc.fill_null(rows["format"], "")
-    names = pc.binary_join_element_wise(rows["image_id"], ratios, ranks, "-")
-    paths = pc.binary_join_element_wise(names, ends, ".").combine_chunks()
-    return pa.StructArray.from_arrays([data, paths], fields=list(PICTURE), mask=pc.is_null(data))
-
-
 def _columns(run: Run) -> list[str] | None:
     """All columns of several runs, so that each file has the same; None for those of one run."""
     if len(run.manifests) == 1:
@@ -71,10 +56,11 @@ def _columns(run: Run) -> list[str] | None:
 
 
 def _file(rows: pa.Table) -> bytes:
-    place = rows.schema.get_field_index("image")
-    rows = rows.set_column(place, pa.field("image", PICTURE), pictures(rows))
+    rows = as_struct(rows)
     # No column promises a value here: `datasets` has no such promise, and would see another type.
-    plain: Any = pa.schema([field.with_nullable(True) for field in rows.schema], FOOTER)
+    plain: Any = pa.schema(
+        [field.with_nullable(True) for field in rows.schema], {"huggingface": FOOTER}
+    )
     sink = pa.BufferOutputStream()
     pq.write_table(rows.cast(plain), sink, compression="zstd", row_group_size=ROW_GROUP_ROWS)
     data: bytes = sink.getvalue().to_pybytes()

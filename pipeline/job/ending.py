@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from pipeline.errors import LedgerError, UsageError
+from pipeline.ledger.card import write_card
 from pipeline.ledger.compaction import write_indexes
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.ledger import Ledger
@@ -66,7 +67,7 @@ def commit(
         )
     log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
     is_live = go_live(job.settings, ledger.store, log)
-    _write_indexes(ledger.store, manifest, log)
+    _write_extras(ledger.store, manifest, log)
     tell_result(job.settings.running.output, ledger.run_id, log)
     return ending_of(verdict, is_live)
 
@@ -80,13 +81,17 @@ def _tell_failures(store: Store, manifest: Manifest, log: Log) -> None:
     log.say("failures", f"failed   {', '.join(sorted(parts))}", **kinds)
 
 
-def _write_indexes(store: Store, manifest: Manifest, log: Log) -> None:
-    """Make the next plan cheap. Nothing rests on it, so a store that fails is only told."""
+def _write_extras(store: Store, manifest: Manifest, log: Log) -> None:
+    """Make the next plan cheap, and show the run to `datasets`.
+
+    Nothing rests on it, so a store that fails is only told.
+    """
     try:
+        write_card(store, manifest)
         if write_indexes(store, manifest):
             log.say("index", "the index of covered photos is brought up to date")
     except (LedgerError, UsageError, OSError) as error:
-        log.say("index", f"WARNING: the index of covered photos is not written: {error}")
+        log.say("index", f"WARNING: the run's card or the index of photos is not written: {error}")
 
 
 def tell_result(output: str, run_id: str, log: Log) -> None:

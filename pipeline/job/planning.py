@@ -1,5 +1,6 @@
 """Plan a job before its work: what there is to do, and what is covered already."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from pipeline.job.ending import ending_of, verdict_of
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import REPEATS, Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plan import TaskCuts
+from pipeline.ledger.plan import TaskCuts, same_bytes_together
 from pipeline.ledger.pruning import live_photos
 from pipeline.ledger.reader import stored_runs
 from pipeline.ledger.retry import failed_inputs
@@ -142,6 +143,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tell_standing(todo, log)
     check_crop_names(settings, todo.inputs if listed is None else listed)
+    todo = dataclasses.replace(todo, inputs=same_bytes_together(todo.inputs))
     tasks = cut_for(todo.inputs, settings.running, cores)
     forgotten = {*obeyed.forgotten, *_live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)

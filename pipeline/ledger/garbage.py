@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.errors import RecordError
+from pipeline.ledger.card import card_key, write_card
 from pipeline.ledger.crop_files import old_files, run_prefix
 from pipeline.ledger.delta import forget_in_delta
 from pipeline.ledger.erasing import (
@@ -145,7 +146,17 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
             store.delete(one.info.key)
         freed += one.info.bytes
     # Last: until its rows are erased, a crop's own object is still found.
-    return freed + sum(erase(store, one) for one in erasures)
+    freed += sum(erase(store, one) for one in erasures)
+    for run_id in sorted({one.run_id for one in erasures}):
+        _write_card_again(store, run_id)
+    return freed
+
+
+def _write_card_again(store: Store, run_id: str) -> None:
+    """Let the card of a run name its files of now."""
+    manifest = read_manifest(store, run_id)
+    if isinstance(manifest, Manifest) and store.exists(card_key(run_id)):
+        write_card(store, manifest)
 
 
 def _old_indexes(store: Store, erases: bool) -> list[ObjectInfo]:

@@ -6,6 +6,7 @@ runs/<run_id>/tasks/<n>.json         task n is done, by this attempt, in these f
 runs/<run_id>/files-<sha>.parquet    every data file of the run; unsettled-, failures- likewise
 runs/<run_id>/_MANIFEST.json         the commit, which names the two lists; created once, last
 runs/<run_id>/metrics.json           the run's figures again, for dashboards
+runs/<run_id>/README.md              the run as a data set of Hugging Face; see `card`
 runs/<run_id>/gallery/               pages that show the run to people
 runs/<run_id>/replaced/<hash>.json   which file took the place of one with forgotten photos
 runs/_index/                         copies of what the runs say, for speed; `catalogue`, `covered`

@@ -41,6 +41,7 @@ from pipeline.ledger.manifest import (
     write_files,
     write_unsettled,
 )
+from pipeline.ledger.pictures import as_struct
 from pipeline.ledger.pinned import pin, read_spec, task_rows
 from pipeline.ledger.plan import TaskCuts
 from pipeline.ledger.records import (
@@ -243,6 +244,8 @@ class Ledger:
     def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:
         if schema.MADE[0].name in TABLES[name].names:
             table = with_maker(table, self.run_id, self.spec.weights_sha256, time.time())
+        if name == "crops" and self.spec.settings.get("picture_column") == "struct":
+            table = as_struct(table)
         data = encode_table(table, self._footer())
         key = data_key(self.run_id, name, n, attempt)
         self.store.write(key, data)

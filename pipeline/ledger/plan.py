@@ -5,8 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
+
+# An ETag that is the hash of the whole object, or of its parts: equal ones mean equal bytes.
+HASH_ETAG = r"^[0-9a-f]{32}(-[0-9]+)?$"
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,56 @@ def cut_tasks(inputs: pa.Table, task_images: int = 256, task_bytes: int = 128 <<
     """Cut the list, in its order, into tasks of at most `task_images` rows and `task_bytes` bytes.
 
     A photo larger than `task_bytes` is a task of its own; one of unknown size counts 0 bytes.
+    Neighbours that look like the same bytes stay in one task where they fit into one.
     """
     if task_images < 1 or task_bytes < 1:
         raise UsageError("a task holds at least 1 image and 1 byte")
     sizes = pc.fill_null(inputs["bytes"], 0).to_numpy()
     total = np.concatenate([[0], np.cumsum(sizes)])  # bytes before each row  # [rows + 1]
+    first_alike = _first_neighbour(_first_alike(inputs))
     starts = [0]
     while starts[-1] < inputs.num_rows:
         start = starts[-1]
         fitting = int(np.searchsorted(total, total[start] + task_bytes, side="right")) - 1
-        starts.append(min(max(fitting, start + 1), start + task_images, inputs.num_rows))
+        stop = min(max(fitting, start + 1), start + task_images, inputs.num_rows)
+        if stop < inputs.num_rows and first_alike[stop] > start:
+            stop = int(first_alike[stop])
+        starts.append(stop)
     return TaskCuts(tuple(starts))
+
+
+def same_bytes_together(inputs: pa.Table) -> pa.Table:
+    """The list with photos that look like the same bytes moved behind the first of them.
+
+    A task's photos that are the same bytes share one result; which ones are is told by the bytes
+    alone. Here is only guessed which may be: objects of one size whose ETag is a hash, and local
+    files of one size. A list without such photos stays as it is.
+    """
+    order = np.argsort(_first_alike(inputs), kind="stable")
+    if np.array_equal(order, np.arange(len(order))):
+        return inputs
+    return inputs.take(pa.array(order)).combine_chunks()
+
+
+def _first_alike(inputs: pa.Table) -> NDArray[np.intp]:
+    """For each row the first one that looks like the same bytes."""
+    size = inputs["bytes"].cast(pa.string())
+    hashed = pc.match_substring_regex(inputs["etag"], HASH_ETAG)
+    local = pc.invert(pc.match_substring_regex(inputs["uri"], "^[A-Za-z][A-Za-z0-9+.-]*://"))
+    local = pc.or_(local, pc.starts_with(inputs["uri"], "file://"))
+    by_hash = pc.binary_join_element_wise(inputs["etag"], size, "/")
+    hint = pc.if_else(pc.fill_null(hashed, False), by_hash, pc.if_else(local, size, None))
+    own = np.arange(inputs.num_rows)
+    known = np.flatnonzero(pc.is_valid(hint).to_numpy())
+    codes = pc.drop_null(hint).combine_chunks().dictionary_encode().indices.to_numpy()
+    _, firsts = np.unique(codes, return_index=True)
+    own[known] = known[firsts[codes]]
+    return own
+
+
+def _first_neighbour(first: NDArray[np.intp]) -> NDArray[np.intp]:
+    """For each row the first of the rows before it, without a gap, that look like it."""
+    rows = np.arange(len(first))
+    begins = np.ones(len(first), bool)
+    begins[1:] = first[1:] != first[:-1]
+    return np.maximum.accumulate(np.where(begins, rows, 0))

@@ -13,6 +13,7 @@ from pipeline.ledger.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.live import StoredRuns, live_layers, stored_runs
 from pipeline.ledger.manifest import data_files, read_committed
+from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store, open_store
@@ -146,7 +147,8 @@ class Run:
         known = self._columns() if of_lists else Columns({}, {})
         for manifest, part in zip(self._manifests, self._parts(), strict=True):
             for file in data_files(self._store, manifest, table):
-                rows = without(read_table(self._store, file.key, wanted), self._hidden)
+                rows = as_bytes(read_table(self._store, file.key, wanted))
+                rows = without(rows, self._hidden)
                 owned = part.photos if by_shape else part.first
                 if owned is not None:
                     rows = rows.filter(pc.is_in(rows["image_id"], owned))
@@ -160,11 +162,24 @@ class Run:
                 yield rows if columns is None else _select(rows, declared, columns)
 
     def _table(self, table: str, columns: list[str] | None) -> pa.Table:
-        parts = list(self.batches(table, columns))
+        in_order = self._is_in_order() or "uri" not in TABLES[table].names
+        more = [] if columns is None or in_order or "uri" in columns else ["uri"]
+        parts = list(self.batches(table, columns and [*columns, *more]))
         if not parts:
             schema = TABLES[table]
             return schema.empty_table() if columns is None else schema.empty_table().select(columns)
-        return pa.concat_tables(parts, promote_options="default")
+        rows = pa.concat_tables(parts, promote_options="default")
+        if not in_order:
+            order = pc.sort_indices(rows["uri"])  # stable: a photo's crops stay as they are
+            rows = rows.take(order)
+        return rows.drop_columns(more) if more else rows
+
+    def _is_in_order(self) -> bool:
+        """Whether the rows are in the order of the list, or of the runs where there are several.
+
+        Photos of the same bytes are done in one task, wherever they are in the list.
+        """
+        return len(self._manifests) != 1 or not self._manifests[0].metrics.shared
 
     def _columns(self) -> Columns:
         """The columns of all runs; of one alone they are as its files have them."""

@@ -15,6 +15,7 @@ from pipeline.errors import RecordError
 from pipeline.ledger.forgetting import without
 from pipeline.ledger.layout import data_task
 from pipeline.ledger.manifest import data_files
+from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.pinned import input_file_tasks, overlapping, read_spec
 from pipeline.ledger.records import DataFile, Manifest, PinnedSpec
 from pipeline.ledger.tables import TABLES, read_table
@@ -46,7 +47,7 @@ def rows_of(
         schema = TABLES[table]
         known = [name for name in columns if name in schema.names]
         return schema.empty_table().select(known)
-    bare = [part.replace_schema_metadata(None) for part in parts]
+    bare = [as_bytes(part).replace_schema_metadata(None) for part in parts]
     return pa.concat_tables(bare, promote_options="default")
 
 
@@ -55,13 +56,14 @@ def places_of(
 ) -> Whereabouts:
     """Where the rows of photos are: of several runs the first one has the photo.
 
-    photos:  image_id and uri, sorted by uri. Only input lists are read, and of those the files
+    photos:  image_id and uri. Only input lists are read, and of those the files
         whose range of uris overlaps
     damaged: is told, by run id, why a run is left out
     """
     found: Whereabouts = {}
     if not manifests or photos.num_rows == 0:
         return found
+    photos = photos.sort_by("uri")
     uris = photos["uri"].combine_chunks()
     ids = photos["image_id"].combine_chunks()
     with ThreadPoolExecutor(READERS) as pool:

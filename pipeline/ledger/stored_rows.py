@@ -48,7 +48,7 @@ class StoredTables:
     ) -> dict[str, RowsByPhoto]:
         """The rows of photos, by table and image_id, each from the first run that has the photo.
 
-        photos: image_id and uri, sorted by uri. leave_out: columns not needed, by table. Raises
+        photos: image_id and uri. leave_out: columns not needed, by table. Raises
         LedgerError where a run's records or files are damaged.
         """
         columns = zip(("image_id", "uri"), zip(*photos, strict=True), strict=True)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.pictures import FOOTER
 from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.storage.store import Store
 
@@ -70,6 +71,8 @@ def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:
     footer: goes into the file's metadata under "s2cnet", as JSON. Raises LedgerError.
     """
     metadata = {"s2cnet": json.dumps(footer, sort_keys=True)}
+    if "image" in table.column_names:
+        metadata["huggingface"] = FOOTER
     table = table.replace_schema_metadata(metadata)
     data = parquet_bytes(table, ROW_GROUP_ROWS)
     again = decode_table(data)

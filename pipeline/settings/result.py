@@ -257,6 +257,12 @@ class ThumbnailSettings:
         placeholder="TEMPLATE",
         alone=True,
     )
+    picture_column: Literal["bytes", "struct"] = option(
+        "bytes",
+        "of the table of crops: plain bytes, or bytes and path, which `datasets` of Hugging Face "
+        "shows as pictures from any store; see docs/ENGINES.md",
+        before="bytes",
+    )
     boxes_only: bool = option(
         False,
         "decide and encode no crops: the tables have boxes and verdicts for `runs.py export`",

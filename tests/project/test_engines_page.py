@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from pipeline.cli.runs import main
+from pipeline.ledger.card import write_card
 from pipeline.ledger.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
+from tests.support.pictured import committed
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "ENGINES.md").read_text()
+COLUMN = {"Hugging Face": "struct"}  # --picture-column, by section
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
 
 
@@ -29,8 +32,11 @@ def test_a_section_runs(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")  # else it warns of a faster one
     output = f"{tmp_path}/thumbs"
-    run_id = run_all(open_ledger(open_store(output), make_inputs(7)), promote="manual").run_id
-    promote(open_store(output), run_id, Request())
+    store = open_store(output)
+    manifest = committed(store, make_inputs(7), 200, picture_column=COLUMN.get(section, "bytes"))
+    run_id = manifest.run_id
+    assert write_card(store, manifest)
+    promote(store, run_id, Request())
     blocks = BLOCK.findall(PAGE.split(f"\n## {section}\n")[1].split("\n## ")[0])
     for language, text in blocks:
         local = text.replace("s3://thumbs/_iceberg", f"file://{output}/_iceberg")
@@ -50,11 +56,14 @@ def test_a_section_runs(
 
 
 def test_datasets_shows_crops_as_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one cast, of our own files."""
+    """With one cast, of files with plain bytes."""
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     pytest.importorskip("datasets")
-    block = next(text for _, text in BLOCK.findall(PAGE) if "cast_column" in text)
+    cast = '.cast_column("image", datasets.Image())'
+    assert cast in PAGE
+    block = next(text for _, text in BLOCK.findall(PAGE) if "data_files=" in text)
+    block = block.replace('split="train"\n)', f'split="train"\n){cast}')
     run_id = run_all(open_ledger(open_store(str(tmp_path)), make_inputs(7))).run_id
     found: dict[str, Any] = {}
     local = block.replace("s3://thumbs/", f"{tmp_path}/").replace("RUN", run_id)

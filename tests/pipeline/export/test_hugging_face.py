@@ -1,19 +1,16 @@
 """A run as a data set of Hugging Face, opened by `datasets` itself: pictures without a cast."""
 
-import io
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
 
-from pipeline import schema
 from pipeline.cli.runs import main
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.reader import open_run
-from pipeline.storage.store import Store, open_store
-from tests.support.tasks import done, make_inputs, open_ledger
+from pipeline.storage.store import open_store
+from tests.support.pictured import committed
+from tests.support.tasks import make_inputs
 
 
 @pytest.fixture
@@ -23,27 +20,9 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     return pytest.importorskip("datasets")
 
 
-def committed(store: Store, inputs: pa.Table, shade: int) -> str:
-    """A run whose crops are real pictures of one shade."""
-    sink = io.BytesIO()
-    Image.fromarray(np.full((4, 6, 3), shade, np.uint8)).save(sink, "PNG")
-    ledger = open_ledger(store, inputs)
-    for n in ledger.pending():
-        tables = done(ledger.task_inputs(n))
-        crops = tables["crops"]
-        place = crops.schema.get_field_index("image")
-        pictures = pa.array([sink.getvalue()] * len(crops), pa.large_binary())
-        tables["crops"] = crops.set_column(place, crops.schema.field(place), pictures)
-        for field in schema.pass_through(inputs.schema):  # as a stage does it
-            own = ledger.task_inputs(n)[field.name]
-            tables["crops"] = tables["crops"].append_column(field, own)
-        ledger.commit_task(n, tables)
-    return ledger.finish({"job": {"promote": "manual"}}).run_id
-
-
 def test_datasets_shows_pictures_by_itself(tmp_path: Path, datasets: object) -> None:
     store, into = open_store(str(tmp_path / "out")), tmp_path / "set"
-    run_id = committed(store, make_inputs(7), 200)
+    run_id = committed(store, make_inputs(7), 200).run_id
     arguments = ["publish", store.uri, run_id, "--as", "huggingface", "--into", str(into)]
     assert main(arguments) == 0
     rows = datasets.load_dataset(  # type: ignore[attr-defined]
@@ -66,7 +45,7 @@ def test_what_is_live_without_forgotten_photos_and_with_all_columns(
     store, into = open_store(str(tmp_path / "out")), tmp_path / "set"
     shops = make_inputs(3).append_column("shop", pa.array(["a", "b", "c"]))
     for inputs, shade in ((shops, 10), (make_inputs(3, start=3), 20)):
-        assert main(["promote", store.uri, committed(store, inputs, shade)]) == 0
+        assert main(["promote", store.uri, committed(store, inputs, shade).run_id]) == 0
     forget(store, make_inputs(1)["image_id"].to_pylist())
     assert main(["publish", store.uri, "--as", "huggingface", "--into", str(into)]) == 0
     rows = datasets.load_dataset(  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from pipeline.errors import UsageError
 from pipeline.ledger.identity import input_sha256, spec_differences
-from pipeline.ledger.plan import TaskCuts, cut_tasks
+from pipeline.ledger.plan import TaskCuts, cut_tasks, same_bytes_together
 from tests.support.tasks import SPEC, make_inputs
 
 
@@ -93,3 +93,55 @@ def test_differences_are_named() -> None:
         "the setting c was 'absent' and is now 3",
         "the detector was d and is now e",
     ]
+
+
+HASH = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "order"),
+    [
+        # objects: one hash and one size
+        ([("s3://b/1", "A", 5), ("s3://b/2", "B", 5), ("s3://b/3", "A", 5)], [0, 2, 1]),
+        ([("s3://b/1", "A", 5), ("s3://b/2", "B", 5), ("s3://b/3", "A", 6)], [0, 1, 2]),
+        ([("s3://b/1", "A-2", 5), ("s3://b/2", "B", 5), ("s3://b/3", "A-2", 5)], [0, 2, 1]),
+        # an ETag that is no hash, or none, says nothing of the bytes
+        ([("s3://b/1", "v", 5), ("s3://b/2", "B", 5), ("s3://b/3", "v", 5)], [0, 1, 2]),
+        ([("s3://b/1", None, 5), ("s3://b/2", "B", 5), ("s3://b/3", None, 5)], [0, 1, 2]),
+        # local files: one size
+        ([("/p/1", "1.5-5", 5), ("/p/2", "1.5-7", 7), ("file:///p/3", "2.5-5", 5)], [0, 2, 1]),
+        ([("/p/1", "1.5-5", None), ("/p/2", "1.5-7", 7), ("/p/3", "2.5-5", None)], [0, 1, 2]),
+        # each behind the first of its kind, whatever lies between
+        (
+            [("/p/1", "", 1), ("/p/2", "", 2), ("/p/3", "", 3), ("/p/4", "", 2), ("/p/5", "", 1)],
+            [0, 4, 1, 3, 2],
+        ),
+    ],
+)  # fmt: skip
+def test_what_looks_like_the_same_bytes_is_moved_together(
+    rows: list[tuple[str, str | None, int | None]], order: list[int]
+) -> None:
+    names = {"A": HASH, "B": HASH[::-1], "A-2": f"{HASH}-2"}
+    table = make_inputs(len(rows))
+    columns = list(zip(*rows, strict=True))
+    etags = [names.get(str(etag), etag) for etag in columns[1]]
+    for place, values in ((1, columns[0]), (2, etags), (3, columns[2])):
+        field = table.schema.field(place)
+        table = table.set_column(place, field, pa.array(values, field.type))
+    moved = same_bytes_together(table)
+    assert moved["uri"].to_pylist() == [rows[place][0] for place in order]
+    assert same_bytes_together(moved).equals(moved)  # a plan of a plan is the same
+    assert (moved is table) == (order == sorted(order))
+
+
+def test_neighbours_of_the_same_bytes_are_one_task_where_they_fit() -> None:
+    def starts(*sizes: int) -> tuple[int, ...]:
+        table = sized(*sizes)
+        local = pa.array([f"/p/{n}" for n in range(len(sizes))])
+        return cut_tasks(table.set_column(1, "uri", local), 3, 1000).starts
+
+    assert starts(1, 2, 3, 3, 4) == (0, 2, 5)
+    assert starts(1, 2, 3, 4, 5) == (0, 3, 5)
+    assert starts(1, 2, 2, 2, 3) == (0, 1, 4, 5)
+    assert starts(7, 7, 7, 7, 7) == (0, 3, 5)  # too many for one task
+    assert same_bytes_together(make_inputs(0)).num_rows == 0

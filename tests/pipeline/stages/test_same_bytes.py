@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -179,6 +180,32 @@ def test_a_failure_to_score_is_taken_over() -> None:
 
 
 def test_nothing_is_shared_between_tasks(folder: Path) -> None:
-    run_here(settings_of(folder, task_images=2))
+    run_here(settings_of(folder, task_images=1))
     images = open_run(str(folder.parent / "out")).images(["same_as"])
     assert images["same_as"].null_count == images.num_rows == 6
+
+
+def test_photos_far_apart_that_are_the_same_bytes_are_one_task_and_keep_their_order(
+    folder: Path, decoded: list[int], s3: str
+) -> None:
+    paths = sorted(folder.iterdir())  # a b c x y z; a is c, x is z
+    for path in paths:
+        boto3.client("s3").upload_file(str(path), s3[5:], f"in/{path.name}")
+    output = f"{s3}/out"
+    manifest = run_here(
+        settings_of(folder, input=f"{s3}/in/", output=output, task_images=2, preview=0)
+    )
+    assert manifest.tasks == 4
+    run = open_run(output)
+    images = {name: rows[0] for name, rows in by_name(run.images()).items()}
+    assert list(images) == list("abcxyz")
+    assert images["c"]["same_as"] == images["a"]["image_id"]
+    assert len(decoded) == 5
+    assert list(by_name(run.crops())) == ["a", "b", "c", "y"]
+    assert run.crops(["ratio"]).column_names == ["ratio"]
+    assert run.images(["status"])["status"].to_pylist() == [
+        images[name]["status"] for name in "abcxyz"
+    ]
+    by_task = [part["uri"].to_pylist() for part in run.batches("images", ["uri"])]
+    names = [[Path(uri).stem for uri in uris] for uris in by_task]
+    assert names == [["a", "c"], ["b"], ["x", "z"], ["y"]]
