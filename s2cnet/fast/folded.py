@@ -38,7 +38,7 @@ class FoldedNetwork:
 
     config: S2CNetConfig
     kind: torch.dtype  # in which the feed-forwards are computed
-    backbone: Callable[[Tensor], Tensor]  # norms folded into convolutions, channels last
+    backbone: Callable[[Tensor], Tensor]  # norms folded into convolutions; any layout
     embedding: Embedding
     relations: Relations
     transformer: GraphTransformer
@@ -95,7 +95,8 @@ def _inference_backbone(
         return OnnxModule(folded)
     if device.type == "cuda" and kind != torch.float32:
         folded = HalfPrecision(folded, kind)
-    return folded if cache is None else compile_backbone(folded, device, cache)
+    network = folded if cache is None else compile_backbone(folded, device, cache)
+    return lambda images: network(images.contiguous(memory_format=layout_for(device)))
 
 
 def fold_backbone(backbone: Backbone) -> Backbone:

@@ -14,7 +14,6 @@ from torch.nn import functional
 from s2cnet.fast import folding
 from s2cnet.fast.folded import FoldedNetwork
 from s2cnet.fast.products import apply, linear, linear_by_head
-from s2cnet.layout import layout_for
 from s2cnet.network.backbone import STRIDE
 from s2cnet.network.graph import distance
 from s2cnet.network.nodes import box_centres, used_detections
@@ -50,7 +49,7 @@ def encode_images(
 ) -> list[EncodedImage]:
     """Encode images [B, 3, H, W] of one size, with the object boxes of each [D_b, 4]."""
     height, width = images.shape[-2:]
-    features = folded.backbone(images.contiguous(memory_format=layout_for(images.device)))
+    features = folded.backbone(images)
     most = folded.config.detections
     boxes = [used_detections(found, most, height, width) for found in detections]
     rod_table = folding.rod_table(folded.rod, features)
