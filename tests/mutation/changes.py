@@ -179,7 +179,7 @@ def _caught(node: ast.ExceptHandler) -> Iterator[Change]:
 def _statements(node: ast.stmt) -> Iterator[Change]:
     before = ast.unparse(node).split("\n")[0]
     match node:
-        case ast.Return(value=value) if value is not None and not _is_none(value):
+        case ast.Return(value=value) if value is not None and not _is_nothing(value):
             yield Change(node, "returned value", before, "return None", "return None")
         case (
             ast.Expr(value=ast.Call() | ast.Await()) | ast.AugAssign() | ast.Raise() | ast.Delete()
@@ -193,5 +193,6 @@ def _statements(node: ast.stmt) -> Iterator[Change]:
             yield Change(node, "statement", before, "continue", "continue")
 
 
-def _is_none(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
+def _is_nothing(value: ast.expr) -> bool:
+    """None, and False, in whose place None does the same wherever a truth is asked for."""
+    return isinstance(value, ast.Constant) and (value.value is None or value.value is False)

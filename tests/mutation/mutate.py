@@ -7,7 +7,8 @@ of comprehensions, exceptions that are caught, and statements (left out).
 What is not, as no test could or should tell it apart: documentation, annotations and what only a
 type checker runs, `__all__`, arguments of decorators and of class statements, texts for people (a
 string with a space in it; help, units and placeholders of options), `strict=` of `zip`, whether a
-thread is a daemon, how Parquet is compressed, and module constants that set a pace only (PACE).
+thread is a daemon, the fields of a C structure, how Parquet is compressed, None in place of False,
+and module constants that set a pace only (PACE).
 """
 
 import ast
@@ -126,6 +127,8 @@ def _is_left_alone(parent: ast.AST, child: ast.AST) -> bool:
         return True
     if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]).endswith(".daemon"):
         return True
+    if isinstance(child, ast.Assign) and ast.unparse(child.targets[0]) == "_fields_":
+        return True  # of a C structure: its names are ours; the ones in use are needed by the code
     if isinstance(child, ast.Assign | ast.AnnAssign) and isinstance(parent, ast.Module):
         targets = child.targets if isinstance(child, ast.Assign) else [child.target]
         name = targets[0].id if isinstance(targets[0], ast.Name) else ""

@@ -85,10 +85,16 @@ def test_further_changes(source: str, before: str, after: str) -> None:
         "READ_AHEAD = 2",
         "x = option(None, 'meaning', 'px', placeholder='SIDE')",
         "class A(B, frozen=True):\n    pass",
+        "class A(B):\n    _fields_ = (('pad', c_int),)",
     ],
 )
 def test_what_no_test_could_tell_apart_is_left_alone(source: str) -> None:
     assert changed(source) <= {("min(a, b)", "max(a, b)")}
+
+
+def test_none_in_place_of_false_is_no_change() -> None:
+    assert changed("def f():\n    return False") == {("False", "True")}
+    assert ("return 0", "return None") in changed("def f():\n    return 0")
 
 
 def test_a_mutant_is_the_module_with_one_change() -> None:
@@ -132,6 +138,10 @@ def test_the_tests_that_run_a_line_judge_it_the_quickest_first() -> None:
     assert trace.tests_of(mutant_at(5)) == []
     trace.seconds |= {"tests/test_a.py::one": 0.5, "tests/test_ba.py::one": 0.1}
     assert trace.tests_of(mutant_at(5)) == ["tests/test_a.py::one"]
+    trace.seconds |= {"tests/test_a_edges.py::two": 0.4, "tests/test_ab.py::one": 0.1}
+    assert trace.tests_of(mutant_at(5)) == [
+        "tests/test_a_edges.py::two", "tests/test_a.py::one",
+    ]  # fmt: skip
     trace.ran["a.py"][3].add("tests/test_a.py::one")
     assert trace.tests_of(mutant_at(3)) == ["tests/test_a.py::one", "quick", "slow"]
     own = "tests/test_a.py::one"
