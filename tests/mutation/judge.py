@@ -26,6 +26,7 @@ TRACE_S = 540.0  # for the tests of one file
 LONGEST_TEST_S = 15.0  # a test that takes longer is not among those that judge
 LONGEST_S = 60.0  # tests for one mutant, by the time that they take without it
 MOST_TESTS = 1000
+QUICK_S = 0.05  # tests that judge whatever a module sets at import
 SLACK_S, SLACK = 20.0, 5.0  # a mutant is late after SLACK times the tests' usual time and SLACK_S
 
 
@@ -76,7 +77,8 @@ class Trace:
 
         Those of the module's own files, `test_<module>` and `test_<module>_…`, come first, of these
         and of the others the quickest first.
-        Lines that run at import belong to no test: then those that run anything of the module.
+        Lines that run at import belong to no test: then those that run anything of the module, and
+        all quick ones, since what only reads a value runs no line.
         Lines that no test is seen to run may run in a process that a test starts, which is not
         watched: then the tests of the files that are named after the module.
         """
@@ -85,6 +87,7 @@ class Trace:
         found = set().union(*(lines.get(place, set()) for place in places))
         if not _in_function(mutant):
             found = set().union(*lines.values()) if lines else set()
+            found |= {test for test, takes_s in self.seconds.items() if takes_s <= QUICK_S}
         stem = mutant.path.rpartition("/")[2].removesuffix(".py")
         own = re.compile(rf"/test_{stem}(_\w+)?\.py::")
         if not found:

@@ -146,6 +146,9 @@ def test_the_tests_that_run_a_line_judge_it_the_quickest_first() -> None:
     assert trace.tests_of(mutant_at(3)) == ["tests/test_a.py::one", "quick", "slow"]
     own = "tests/test_a.py::one"
     assert trace.tests_of(mutant_at(1, where="")) == [own, "quick", "other", "slow"]
+    trace.seconds["reads a value"] = 0.01
+    assert trace.tests_of(mutant_at(1, where=""))[:2] == [own, "reads a value"]
+    assert "reads a value" not in trace.tests_of(mutant_at(3))
 
 
 def test_the_interval_is_wilsons() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from pipeline.code_version import RELEASE
-from pipeline.command_line import flag, parser_of, run
+from pipeline.command_line import flag, option_tables, parser_of, run
 from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.options import check, option
 
@@ -152,3 +152,36 @@ def test_version(kind: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_flags() -> None:
     assert flag("top_k") == "--top-k"
+
+
+def test_usage_and_defaults_are_shown_as_they_are_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser_of(House, "About.").parse_args(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert (
+        f"usage: {parser_of(House, 'About.').prog} {{one,two}} ... --where FOLDER [options]"
+        in shown
+    )
+    assert "--rooms N number of rooms (default: none)" in shown
+    assert "its folder --" in shown  # what must be given has no default
+    assert "(default: 2.0 s)" in shown
+    rows = option_tables(House)
+    assert [row for row in rows["options"] if row[0].startswith("--where")] == [
+        ("--where FOLDER", "", "its folder")
+    ]
+    assert ("--dry-s S", "2.0 s", "waiting time") in rows["How it is painted"]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Numbers without units."""
+
+    share: float = option(0.5, "of it")
+    path: Path = option(Path("x"), "where")
+    word: str = option("", "which")
+
+
+def test_a_value_without_a_unit_is_shown_by_its_kind() -> None:
+    assert [row[0] for row in option_tables(Plain)["options"]] == [
+        "--share NUMBER", "--path PATH", "--word TEXT",
+    ]  # fmt: skip

@@ -13,6 +13,7 @@ from pipeline.ledger.channels import channel_name
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import FORMATS
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
+from pipeline.settings.crop_names import check_distinct, parse_crop_names
 from s2cnet import PRESETS
 from tests.support.old_settings import BEFORE, OLD_LIMITS, PARTS
 
@@ -210,3 +211,61 @@ def test_choices_are_those_of_the_code_behind_them() -> None:
         assert Settings.of(format=format).thumbnails.format == format
     for preset in PRESETS:
         assert Settings.of(preset=preset).input.preset == preset
+
+
+def test_every_limit_reaches_the_decoder() -> None:
+    """Each by its own name, all different and none a default."""
+    names = ["max_bytes", "max_pixels", "max_jpeg_pixels", "max_progressive_pixels",
+             "max_scan_pixels", "max_side", "max_frames", "max_animation_pixels"]  # fmt: skip
+    asked: dict[str, float] = {name: 1000 + place for place, name in enumerate(names)}
+    limits = DecodingSettings(
+        **asked, least_complete=0.5, decode_timeout_s=7.5, decode_memory_bytes=1 << 29
+    ).limits  # type: ignore[arg-type]
+    assert asdict(limits) == {
+        **asked, "least_complete": 0.5, "timeout_s": 7.5, "memory_bytes": 1 << 29,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"background": "fffff"}, "background"),
+        ({"background": "gggggg"}, "background"),
+        ({"crop_files": "{stem}{nothing}"}, "crop_files"),
+        ({"crop_files": "all.{format}"}, "crop_files"),
+        ({"crop_files": "/{stem}"}, "crop_files"),
+        ({"crop_files": "{stem} {rank}"}, "crop_files"),
+        ({"gpus_per_actor": 1.5}, "gpus_per_actor"),
+        ({"boxes_only": True, "crop_files": True}, "boxes_only"),
+        ({"max_scan_pixels": 0}, "max_scan_pixels"),
+        ({"prune_most": -0.1}, "prune_most"),
+    ],
+)
+def test_a_refusal_names_its_setting(asked: dict[str, object], field: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        Settings.of(**asked)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("share", [None, 0, 0.5, 1, 1.0, 2])
+def test_shares_of_a_gpu_are_parts_of_one_or_whole_ones(share: float | None) -> None:
+    assert Settings.of(gpus_per_actor=share).running.gpus_per_actor == share
+
+
+@pytest.mark.parametrize(
+    ("template", "ratios", "top_k", "told"),
+    [
+        ("{stem}.{format}", ["1:1", "4:3"], 1, "add {ratio}"),
+        ("{stem}-{ratio}", ["1:1", "4:3"], 2, "add {rank}"),
+        ("{stem}-{ratio}", ["4:3", "4x3"], 1, "4:3, 4x3 one name"),
+    ],
+)
+def test_crops_of_one_photo_have_names_of_their_own(
+    template: str, ratios: list[str], top_k: int, told: str
+) -> None:
+    with pytest.raises(SettingError, match=told) as caught:
+        check_distinct(parse_crop_names(template), ratios, top_k)
+    assert caught.value.field == "crop_files"
+    for same in ("{stem}-{ratio}-{rank}", "{stem}-{hash}"):
+        check_distinct(parse_crop_names(same), ["1:1", "4:3"], 2)
+    check_distinct(parse_crop_names("{stem}"), ["1:1"], 1)

@@ -67,6 +67,8 @@ def test_the_narrowest_shapes(text: str, ratio: float) -> None:
     [
         ("50.5:1", "'50.5:1' is too narrow: ratios from 1:50 to 50:1"),
         ("1:50.5", "'1:50.5' is too narrow"),
+        ("0:5", "'0:5' is not a shape: both numbers must be above 0"),
+        ("5:0", "'5:0' is not a shape: both numbers must be above 0"),
         ("0:0", "'0:0' is not a shape: both numbers must be above 0"),
         ("wide", "'wide' is not a shape: write W:H such as 16:9, or circle, or free"),
     ],
