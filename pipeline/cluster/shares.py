@@ -25,6 +25,13 @@ from pipeline.stages.worker import Job
 from pipeline.stop import Drained, Stop
 
 KNOCK_S = 5.0  # for a cluster to take a connection
+# Of a node that the job starts for itself: nobody could read its metrics and events, and all of
+# Ray's processes collect them, by the clock.
+UNWATCHED = {
+    "RAY_enable_metrics_collection": "0",
+    "RAY_event_stats": "0",
+    "RAY_task_events_report_interval_ms": "0",
+}
 CORES_A_WORKER = 3
 """Cores of a machine for each scoring worker on a GPU: choosing a photo's crops takes about half of
 the CPU time of decoding it and encoding its thumbnails."""
@@ -127,6 +134,8 @@ def _join_or_start() -> None:
             if "RAY_ADDRESS" in os.environ:
                 raise
             os.environ["PYTHONPATH"] = path  # workers inherit it; a runtime_env costs a second
+            for name, value in UNWATCHED.items():
+                os.environ.setdefault(name, value)
             ray.init(address="local", **quiet)
     except SystemExit as error:  # Ray's handler of SIGTERM, until it is replaced below
         if callable(handle := handlers[signal.SIGTERM]):

@@ -4,14 +4,14 @@ import os
 import signal
 import sys
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
 from pipeline.cluster.flow import Finisher, Scorer
-from pipeline.cluster.shares import ClusterShares, share_out, start_ray
+from pipeline.cluster.shares import UNWATCHED, ClusterShares, share_out, start_ray
 from pipeline.errors import LedgerError
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
@@ -146,6 +146,34 @@ def test_whatever_ray_raises_at_its_start_is_told_in_one_line(
     monkeypatch.setattr("ray.init", failed)
     with pytest.raises(LedgerError, match=r"^Ray does not start: (the node timed out|no GCS)$"):
         start_ray(RunningSettings(), 1)
+
+
+@pytest.mark.parametrize("there_is_a_cluster", [True, False])
+def test_a_node_of_the_jobs_own_collects_no_metrics(
+    there_is_a_cluster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's metrics are its operator's; what a user has set stays."""
+    seen: dict[str, dict[str, str | None]] = {}
+
+    def init(**about: Any) -> None:
+        seen[about["address"]] = {name: os.environ.get(name) for name in UNWATCHED}
+        if about["address"] == "auto" and not there_is_a_cluster:
+            raise ConnectionError
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", "")
+    for name in UNWATCHED:
+        monkeypatch.setenv(name, "")  # so that it is put back
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RAY_event_stats", "1")
+    start_ray(RunningSettings(), 1)
+    assert seen["auto"] == dict.fromkeys(UNWATCHED) | {"RAY_event_stats": "1"}
+    assert seen.get("local") == (
+        None if there_is_a_cluster else UNWATCHED | {"RAY_event_stats": "1"}
+    )
 
 
 def test_a_kill_while_ray_starts_is_the_job_s_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
