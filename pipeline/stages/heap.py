@@ -26,7 +26,6 @@ _waiting: list[Timer] = []  # at most one, of this process
 def at_work() -> Iterator[None]:
     """Keep freed memory inside the block, and give it back where none follows for IDLE_S."""
     _stop_waiting()
-    _keep_freed_memory()
     try:
         yield
     finally:
@@ -51,10 +50,11 @@ def _glibc() -> Any | None:
 
 
 @cache
-def _keep_freed_memory() -> None:
-    """Have this process take large buffers from what it has freed.
+def keep_freed_memory() -> None:
+    """Have this process, which reads and decodes, take large buffers from what it has freed.
 
-    Fresh memory is cleared by the system page by page, at a gigabyte a second.
+    Fresh memory is cleared by the system page by page, at a gigabyte a second. A worker that scores
+    would hold 140 MiB more for it, between its many small arrays, and gain nothing.
     """
     if (library := _glibc()) is not None:
         library.mallopt(_MMAP_THRESHOLD, _KEPT_BUFFER)

@@ -17,7 +17,7 @@ from pipeline.schema import ANIMATED_SKIPPED
 from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt
 from pipeline.stages.encode import encoded_crops
-from pipeline.stages.heap import at_work
+from pipeline.stages.heap import at_work, keep_freed_memory
 from pipeline.stages.meter import RECALL, Meter
 from pipeline.stages.preview import preview_of
 from pipeline.stages.recall import StoredDecisions
@@ -33,6 +33,7 @@ READ_AHEAD = 2  # photos that wait to be decoded, for each thread that reads
 
 def read_decode(block: Block, job: Job) -> Block:
     """`read_task` for a block of one row, `task`, the task's number."""
+    keep_freed_memory()
     with at_work():
         return pack(read_task(task_number(block), job))
 

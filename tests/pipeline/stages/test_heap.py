@@ -29,17 +29,17 @@ print(kept, resident_mb() - first)
 # Pages that a fresh process is given while a task makes and frees large buffers, after the first.
 FAULTS = """
 import resource
-from pipeline.stages.heap import at_work
+from pipeline.stages.heap import keep_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-with at_work():
-    for turn in range(4):
-        before = faults()
-        views = [bytes(bytearray(b"x") * 4_000_000) for _ in range(10)]
-        del views
-        again = faults() - before
+keep_freed_memory()
+for turn in range(4):
+    before = faults()
+    views = [bytes(bytearray(b"x") * 4_000_000) for _ in range(10)]
+    del views
+    again = faults() - before
 print(again)
 """
 
