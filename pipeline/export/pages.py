@@ -78,4 +78,4 @@ def _percent_region(crop: ExportedCrop) -> str:
 
 def _percent(share: float) -> str:
     """A share as a percentage of four digits: a hundredth of a pixel on the longest photo."""
-    return f"{100 * share:.4f}".rstrip("0").rstrip(".") or "0"
+    return f"{100 * share:.4f}".rstrip("0").rstrip(".")

@@ -19,6 +19,8 @@ from pipeline.export.crops import (
 )
 from pipeline.export.focal import focal_overlap, focal_point, object_position, window_at
 from pipeline.export.formats import COLUMNS, FORMATS, record_of, write_lines
+from pipeline.export.pages import _percent
+from pipeline.export.services import _share
 from pipeline.ledger.reader import Run
 from pipeline.photo.thumbnail import thumbnail_size
 from pipeline.shapes import parse_shape
@@ -365,3 +367,12 @@ def test_the_ground_is_what_the_run_was_asked_for(tmp_path: Path) -> None:
     assert [
         one.background for one in exported(asked, ground_of(asked)) if isinstance(one, ExportedCrop)
     ] == ["00ff80"]
+
+
+@pytest.mark.parametrize(
+    ("share", "percent", "number"),
+    [(0.0, "0", "0"), (1.0, "100", "1"), (0.1, "10", "0.1"), (0.123456, "12.3456", "0.12346"),
+     (0.1000004, "10", "0.1"), (1e-9, "0", "0")],
+)  # fmt: skip
+def test_a_share_has_as_many_digits_as_it_needs(share: float, percent: str, number: str) -> None:
+    assert (_percent(share), _share(share)) == (percent, number)
