@@ -248,3 +248,29 @@ def test_a_listing_of_a_folder_begins_with_the_prefix(tmp_path: Path) -> None:
 def test_folders_of_a_sample_are_those_below_the_prefix() -> None:
     store = SampleStore({"aa/b/x": b"", "zz/c/y": b"", "aa/top": b""})
     assert store.folders("aa/") == ("b",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION",
+     "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"],
+)  # fmt: skip
+def test_another_account_or_server_is_another_client(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    class StopError(Exception):
+        pass
+
+    def client(*identity: object) -> None:
+        asked.append(identity)
+        raise StopError
+
+    monkeypatch.setattr(s3, "_filesystem", client)
+    for value in ("one", "other"):
+        monkeypatch.setenv(name, value)
+        with pytest.raises(StopError):
+            S3Backend("b", "").head("k")
+    assert asked[0] != asked[1]
+    assert (asked[0][0], "one" in asked[0], "other" in asked[1]) == (os.getpid(), True, True)
