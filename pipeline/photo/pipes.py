@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import BinaryIO, TypeAlias
+from typing import IO, TypeAlias
 
 from pipeline.photo.child import ANSWER, REQUEST
 
@@ -27,7 +27,7 @@ class LateError(Exception):
     """The child did not answer before the deadline."""
 
 
-def widen(pipe: BinaryIO) -> None:
+def widen(pipe: IO[bytes]) -> None:
     """Let a pipe hold PIPE_BYTES where the system allows it: both sides then wait less often."""
     if sys.platform == "linux":
         with suppress(OSError):  # a user's pipes may hold so much together

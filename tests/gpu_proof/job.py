@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
 # Photos of a short and of a long run, and what a run is told, for each way.
 WAYS = {
-    "one scoring worker": (60, 240, ["--num-actors", "1"]),
-    "default": (240, 1200, []),
+    "one scoring worker": (120, 600, ["--num-actors", "1"]),
+    "default": (480, 2400, []),
 }
 SMALL = (4, 12)  # photos, where there is no GPU: the step is tried, not measured
 

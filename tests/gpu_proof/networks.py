@@ -14,7 +14,7 @@ from s2cnet.recording import Recorded
 from tests.gpu_proof.timing import Row, milliseconds, told, write
 
 SIZES = {"detector": (288, 288), "backbone": (256, 384)}
-BATCHES = (1, 8, 32, 128)
+BATCHES = (1, 8, 32)
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 KINDS = (torch.float32, torch.float16)
 

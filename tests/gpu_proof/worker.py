@@ -16,6 +16,7 @@ from pipeline.cropping.build import choose_weights, make_engine
 from pipeline.cropping.engine import CropEngine
 from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import parse_shapes
+from pipeline.stages.worker import one_thread
 from tests.gpu_proof.timing import Row, told, wait, write
 
 SHAPES = parse_shapes("1:1,4:3,16:9,9:16,3:4,circle")
@@ -25,7 +26,7 @@ TOP = 12  # functions and kernels shown
 
 def run(device: str, photos: Path, document: Path) -> None:
     """Write times a photo, agreement with the CPU's crops, and profiles of CPU and GPU."""
-    torch.set_num_threads(1)
+    one_thread()  # as a worker of the job
     seen = [decode(path.read_bytes()) for path in sorted(photos.iterdir())[:MOST]]
     exact = boxes_of(make_engine(choose_weights(), device="cpu"), seen[:12])
     rows: list[Row] = []
