@@ -5,6 +5,7 @@ from typing import Literal
 
 BackboneName = Literal["mobilenet_v2", "efficientnet_b1"]
 HeadName = Literal["crop_node", "all_nodes"]
+STRIDE = 16  # input pixels per cell of the feature map
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from s2cnet.config import STRIDE
+
 SHORT_SIDE = 256
 MULTIPLE = 32  # the backbone's coarsest stride
 LONG_SIDE = 20 * SHORT_SIDE  # a photo of 1 x 16,384 pixels would otherwise take gigabytes
@@ -34,6 +36,12 @@ def input_size(width: int, height: int) -> tuple[int, int]:
         min(round(width * scale / MULTIPLE) * MULTIPLE, LONG_SIDE),
         min(round(height * scale / MULTIPLE) * MULTIPLE, LONG_SIDE),
     )
+
+
+def map_size(width: int, height: int) -> tuple[int, int]:
+    """(rows, columns) of the feature map of a photo of so many pixels."""
+    input_w, input_h = input_size(width, height)
+    return input_h // STRIDE, input_w // STRIDE
 
 
 def prepare_image(rgb: npt.NDArray[np.uint8]) -> tuple[Tensor, tuple[float, float]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.detectors import make_detector
-from pipeline.detectors.packaged import embedded_identity
+from pipeline.detectors.packaged import FEATURES_OF, embedded_identity
 from pipeline.errors import SettingError, UsageError
 from pipeline.settings import CroppingSettings, RunningSettings, Settings
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 EMBEDDED, GIVEN = "embedded", "boxes"  # of `--detector`
 SEARCH, RANK_BY = CroppingSettings.search, CroppingSettings.rank_by
+BACKBONE = CroppingSettings.backbone
 RUNTIME = RunningSettings.runtime
 REVIEW_BELOW = CroppingSettings.review_below
 COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
@@ -89,12 +90,20 @@ def _packaged_starter() -> Path:
     return Path(str(found.origin)).parent / "weights" / "starter.safetensors"
 
 
-def source_identity(spec: str = EMBEDDED) -> str:
+def shares_trunk(backbone: str, weights: Weights, detector: str) -> bool:
+    """Whether S2CNet reads the trunk of the detector instead of having a backbone.
+
+    backbone: "shared" does where it can: the branch for it was trained for the packaged weights.
+    """
+    return backbone == "shared" and weights.sha256 == FEATURES_OF and detector == EMBEDDED
+
+
+def source_identity(spec: str = EMBEDDED, with_features: bool = False) -> str:
     """What `make_source` gives as identity, without loading torch where that can be.
 
     Raises as it does.
     """
-    return embedded_identity() if spec == EMBEDDED else make_source(spec).identity
+    return embedded_identity(with_features) if spec == EMBEDDED else make_source(spec).identity
 
 
 def choose_runtime(asked: str, device: "str | torch.device", compiles: bool = False) -> "Runtime":
@@ -129,11 +138,13 @@ def make_source(
     device: "str | torch.device" = "cpu",
     cache: Path | None = None,
     runtime: "Runtime" = "torch",
+    with_features: bool = False,
 ) -> "ObjectSource":
     """The source of objects that a `--detector` string names (forms: `pipeline.detectors`).
 
     cache: folder where compiled networks are kept; None compiles nothing.
     runtime: see `make_detector`.
+    with_features: the embedded detector also tells S2CNet's feature map.
 
     Raises UsageError for an unknown name or device and for missing or wrong weights, or
     CannotCompileError where `cache` is given and there is no compiler.
@@ -146,7 +157,7 @@ def make_source(
     if kind == GIVEN:
         return GivenSource(GivenBoxes(folder or None))
     if spec == EMBEDDED:
-        return SmallInputSource(EmbeddedDetector(device, cache, runtime))
+        return SmallInputSource(EmbeddedDetector(device, cache, runtime, with_features))
     return DetectorSource(make_detector(spec, device, cache, runtime))
 
 
@@ -183,7 +194,7 @@ def assemble(
         raise UsageError(f"rank_by is {' or '.join(choosers)}, not {rank_by!r}")
     if search not in searches:
         raise UsageError(f"search is {' or '.join(searches)}, not {search!r}")
-    transfer = Transfer(choose_device(device))
+    transfer = Transfer(choose_device(device), network.has_backbone)
     return CropEngine(network, source, choosers[rank_by], searches[search], transfer, rules, kinds)
 
 
@@ -198,12 +209,14 @@ def make_engine(
     kinds: "KindRules | None" = None,
     cache: Path | None = None,
     runtime: "Runtime" = "torch",
+    backbone: str = BACKBONE,
 ) -> "CropEngine":
     """The engine with the pinned network and the named detector on one device.
 
     rules, kinds: see `assemble`.
     cache: folder where compiled networks are kept; None compiles nothing.
     runtime: what runs the detector and the backbone on a CPU.
+    backbone: see `shares_trunk`.
 
     Raises what `make_source` and `assemble` raise, and WeightsError.
     """
@@ -215,8 +228,9 @@ def make_engine(
     chosen = choose_device(device)
     if chosen.type == "cuda" and precision == "float32":
         torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
-    source = make_source(detector, chosen, cache, runtime)
-    network = FastS2CNet(weights.load(chosen), precision, cache, runtime)
+    shared = shares_trunk(backbone, weights, detector)
+    source = make_source(detector, chosen, cache, runtime, shared)
+    network = FastS2CNet(weights.load(chosen), precision, cache, runtime, not shared)
     return assemble(network, source, chosen, search, rank_by, rules, kinds)
 
 
@@ -237,7 +251,10 @@ def engine_of(
     how = (asked.search, asked.rank_by, asked.precision, rules, kinds)
     wanted = settings.running.compile == "on"
     runtime = choose_runtime(settings.running.runtime, device, compiles=wanted)
-    make = partial(make_engine, weights, settings.input.detector, device, *how, runtime=runtime)
+    make = partial(
+        make_engine, weights, settings.input.detector, device, *how, runtime=runtime,
+        backbone=asked.backbone,
+    )  # fmt: skip
     # On a GPU nothing is compiled: recording a CUDA graph pays from the second photo of its size.
     pays = device != "cpu" or images() >= COMPILE_FROM
     if wanted or (settings.running.compile == "auto" and pays):

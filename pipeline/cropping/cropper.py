@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from pipeline.boxes import to_whole_pixels
 from pipeline.cropping.build import (
+    BACKBONE,
     DEFAULT,
     EMBEDDED,
     RANK_BY,
@@ -25,6 +26,7 @@ from pipeline.cropping.build import (
     choose_runtime,
     choose_weights,
     make_source,
+    shares_trunk,
 )
 from pipeline.cropping.kind_rules import LONG, TEXT, KindRules, LongRule, TextRule
 from pipeline.cropping.results import CropVerdict, Fit
@@ -89,6 +91,7 @@ class Cropper:
         long_photos: LongRule = LONG,
         text_heavy: TextRule = TEXT,
         runtime: Literal["auto", "torch", "onnxruntime"] = RUNTIME,
+        backbone: Literal["shared", "own"] = BACKBONE,
         trusted: bool = False,
     ) -> None:
         """Load the network and the detector.
@@ -105,6 +108,8 @@ class Cropper:
         borders, long_photos, text_heavy: what is done with uniform borders, photos beyond 1:2.5 and
             pages of text, as in `crop_bucket.py`; docs/KINDS.md explains them.
         runtime: what runs the networks on a CPU; "auto" takes onnxruntime where it is installed.
+        backbone: what the network reads: "own" is its own backbone, as published; "shared" the
+            trunk of the embedded detector, where the weights are the packaged ones.
         trusted: decode files in this process. For pictures that nobody else could have made:
             a crafted file may run code in the process that decodes it. Without, a locked-down child
             process decodes them, which costs about .3 s once and a few milliseconds a photo.
@@ -121,16 +126,20 @@ class Cropper:
         rules = GuardRules.read(guards, fallback, safe_areas, review_below)
         chosen = choose_device(device)
         runs = choose_runtime(runtime, chosen)
+        named = EMBEDDED if detector is None else detector
+        shared = False
         if isinstance(weights, Mapping):
             network = load_model(weights, device=chosen)
         else:
-            network = choose_weights(str(weights or DEFAULT)).load(chosen)
-        if detector is None or isinstance(detector, str):
-            source = make_source(detector or EMBEDDED, chosen, runtime=runs)
+            pinned = choose_weights(str(weights or DEFAULT))
+            network = pinned.load(chosen)
+            shared = isinstance(named, str) and shares_trunk(backbone, pinned, named)
+        if isinstance(named, str):
+            source = make_source(named, chosen, runtime=runs, with_features=shared)
         else:
-            source = DetectorSource(detector)
+            source = DetectorSource(named)
         kinds = KindRules(long_photos, text_heavy)
-        fast = FastS2CNet(network, runtime=runs)
+        fast = FastS2CNet(network, runtime=runs, with_backbone=not shared)
         self._engine = assemble(fast, source, chosen, rank_by=rank_by, rules=rules, kinds=kinds)
         self._trims = borders == "trim"
         self._decode = decode if trusted else decode_apart

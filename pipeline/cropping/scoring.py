@@ -15,27 +15,37 @@ from torch.nn.functional import pad
 from pipeline.boxes import Boxes
 from pipeline.cropping.search import Score, Scores, SearchResult
 from pipeline.cropping.sources import SeenPhoto
+from pipeline.detectors.feature_head import in_cells
 from pipeline.errors import ScoreError
 from s2cnet import FastS2CNet, boxes_to_input
+from s2cnet.inputs import input_size, map_size
 
 
 def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
     """A function from boxes [N, 4] of one photo, source pixels, to the network's scores [N].
 
-    The backbone runs once, here. Higher is better; scores have no unit. Both this call and the
-    function raise ScoreError: out_of_memory, not_finite.
+    The backbone runs once, here, unless the source of the objects has told the feature map.
+    Higher is better; scores have no unit. Both this call and the function raise ScoreError:
+    out_of_memory, not_finite.
     """
-    image = seen.sent.network_input()  # [3, h, w]
     width_px, height_px = seen.size_wh
-    scale_xy = (width_px / image.shape[2], height_px / image.shape[1])
-    detections = boxes_to_input(seen.objects.boxes, scale_xy)  # [D, 4]
+    height, width = seen.photo.pixels.shape[:2]
+    input_w, input_h = input_size(width, height)
+    scale_xy = (width_px / input_w, height_px / input_h)
+    boxes = boxes_to_input(seen.objects.boxes, scale_xy)  # [D, 4]
+    device = network.device
     with gpu_memory_as_score_error():
-        encoded = network.encode(image[None], [detections.to(image.device)])
+        if network.has_backbone:
+            encoded = network.encode(seen.sent.network_input()[None], [boxes.to(device)])
+        else:
+            assert seen.objects.features is not None, "the source tells the feature map"
+            features = in_cells(seen.objects.features[None], map_size(width, height))
+            encoded = network.encode_features(features.to(device), [boxes.to(device)])
 
     def score(boxes_px: Boxes) -> Scores:
         crops = pad(boxes_to_input(boxes_px, scale_xy), (1, 0))  # [N, 5], photo 0
         with gpu_memory_as_score_error():
-            scores = network.score_crops(encoded, crops.to(image.device)).float().cpu().numpy()
+            scores = network.score_crops(encoded, crops.to(device)).float().cpu().numpy()
         if not np.isfinite(scores).all():
             raise ScoreError("not_finite", "the network gave a score that is not a number")
         return np.asarray(scores, np.float32)

@@ -22,13 +22,13 @@ from s2cnet.inputs import normalised, resized
 class SentPhoto:
     """A photo with its copies on the device, uint8 [h, w, 3].
 
-    resized: the pixels of S2CNet's input.
+    resized: the pixels of S2CNet's input; None for a network that gets its feature map.
     small: what the detector reads, None for detectors that read `photo.pixels` themselves.
     arrived: a GPU may read the copies only after this event; None where they are there already.
     """
 
     photo: Photo
-    resized: Tensor
+    resized: Tensor | None = None
     small: Tensor | None = None
     arrived: torch.cuda.Event | None = None
 
@@ -39,7 +39,9 @@ class SentPhoto:
         return self._after_arrival(self.small)
 
     def network_input(self) -> Tensor:
-        """The input of S2CNet, float32 [3, h, w]."""
+        """The input of S2CNet, float32 [3, h, w]. Raises ValueError where none was sent."""
+        if self.resized is None:
+            raise ValueError("this photo was sent without a copy for S2CNet")
         return normalised(self._after_arrival(self.resized))
 
     def _after_arrival(self, copy: Tensor) -> Tensor:
@@ -54,20 +56,27 @@ class SentPhoto:
 class Transfer:
     """Send photos to one device. Keeps no photo."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, with_network_input: bool = True) -> None:
+        """with_network_input: whether S2CNet looks at the pixels itself."""
         self.device = device
+        self.with_network_input = with_network_input
         self._stream: torch.cuda.Stream | None = None
         if device.type == "cuda":
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def send(self, photo: Photo, detector_input: Pixels | None = None) -> SentPhoto:
-        """Make the network's input of a photo and send it with the detector's, if there is one."""
-        pixels = resized(photo.pixels)
-        if detector_input is None:
-            (network,), arrived = self._to_device([pixels])
-            return SentPhoto(photo, network, arrived=arrived)
-        (small, network), arrived = self._to_device([detector_input, pixels])
-        return SentPhoto(photo, network, small, arrived)
+        """Make the network's input of a photo and send it with the detector's, as there are."""
+        network = resized(photo.pixels) if self.with_network_input else None
+        copies = [copy for copy in (network, detector_input) if copy is not None]
+        if not copies:
+            return SentPhoto(photo)
+        sent, arrived = self._to_device(copies)
+        return SentPhoto(
+            photo,
+            None if network is None else sent[0],
+            None if detector_input is None else sent[-1],
+            arrived,
+        )
 
     def _to_device(self, copies: Sequence[Pixels]) -> tuple[list[Tensor], torch.cuda.Event | None]:
         """The copies on the device, and the event after which a GPU may read them."""

@@ -28,6 +28,8 @@ class Detections:
     scores: larger is surer. [D]
     labels: D names, "" where unknown.
     attention: what people look at in the photo, where the source tells it.
+    features: the feature map of S2CNet, where the source tells it: [8, h, w], cells that are equal
+        shares of the photo's sides, on the CPU.
 
     Code that changes some objects does so with `dataclasses.replace`, so that a field which tells
     something of the whole photo stays with them.
@@ -37,6 +39,7 @@ class Detections:
     scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     labels: list[str] = field(default_factory=list)
     attention: Attention | None = None
+    features: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.labels)

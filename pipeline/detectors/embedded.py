@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -20,7 +20,8 @@ import torch
 
 from pipeline.detectors.batches import batch_for, in_batches, uploaded
 from pipeline.detectors.detection import Detections, Pixels
-from pipeline.detectors.packaged import embedded_identity, embedded_weights
+from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
+from pipeline.detectors.packaged import embedded_identity, embedded_weights, feature_weights
 from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.subject_network import MULTIPLE, SubjectNetwork
 from pipeline.device import choose_device
@@ -37,6 +38,7 @@ SHORTEST, LONGEST = 64, 640
 LARGE = 3.0
 """Times the sides of the input, from which on a view is halved first; others would lose lines."""
 
+Module = TypeVar("Module", bound=torch.nn.Module)
 Forward = Callable[[torch.Tensor], torch.Tensor]  # `SubjectNetwork`, in whatever form it runs
 
 
@@ -50,13 +52,19 @@ class EmbeddedDetector:
         device: str | torch.device = "cpu",
         cache: Path | None = None,
         runtime: Runtime = "torch",
+        with_features: bool = False,
     ) -> None:
-        """device, cache, runtime: see `make_detector`. Raises UsageError, CannotCompileError."""
-        self.identity, state = _packaged_weights()
+        """Load the packaged weights.
+
+        device, cache, runtime: see `make_detector`.
+        with_features: also tell S2CNet's feature map (`Detections.features`).
+
+        Raises UsageError, CannotCompileError.
+        """
+        self.identity = embedded_identity(with_features)
         self._device = choose_device(device)
         self.batch = batch_for(self._device, GPU_BATCH)
-        self._module = SubjectNetwork()
-        self._module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        self._module = packaged_network(with_features)
         self._module.eval().to(self._device).to(memory_format=layout_for(self._device))
         self._network: Forward = self._module
         if runtime == "onnxruntime" and self._device.type == "cpu":
@@ -147,8 +155,17 @@ def to_view(found: Detections, input_shape: Sequence[int], photo: Pixels) -> Det
     return replace(found, boxes=found.boxes * scale)
 
 
-@lru_cache(maxsize=1)
-def _packaged_weights() -> tuple[str, dict[str, torch.Tensor]]:
-    """The sha256 and the tensors of the file in the package, half precision."""
-    data = embedded_weights()
-    return embedded_identity(data), safetensors.torch.load(data)
+def packaged_network(with_features: bool = False) -> SubjectNetwork | SharedTrunk:
+    """The network with the weights in the package, on the CPU, in training mode."""
+    subjects = _loaded(SubjectNetwork(), embedded_weights())
+    return (
+        SharedTrunk(subjects, _loaded(FeatureHead(), feature_weights()))
+        if with_features
+        else subjects
+    )
+
+
+def _loaded(module: Module, data: bytes) -> Module:
+    """A module with the tensors of a safetensors file, which are in half precision."""
+    module.load_state_dict({k: v.float() for k, v in safetensors.torch.load(data).items()})
+    return module

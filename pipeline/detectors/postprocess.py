@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, hull
 from pipeline.detectors.detection import Detections
+from pipeline.detectors.feature_head import features_in
 from pipeline.detectors.peaks import Map, objects_of
 from pipeline.detectors.read_attention import read_attention
 from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, STRIDE, SUBJECT
@@ -29,9 +30,9 @@ FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "text": 0.12, "subjec
 
 
 def postprocess(output: torch.Tensor) -> Detections:
-    """The objects in the network's output [1, 24, h, w], `boxes_input`, most important first.
+    """The objects in the network's output [1, C, h, w], `boxes_input`, most important first.
 
-    Also what people look at (`Attention`).
+    Also what people look at (`Attention`) and, where a `SharedTrunk` made it, S2CNet's feature map.
     """
     subject = output[0, SUBJECT].sigmoid().numpy()
     boxes, scores, labels = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], []
@@ -49,7 +50,8 @@ def postprocess(output: torch.Tensor) -> Detections:
     boxes_input = np.concatenate(boxes)[order] * STRIDE
     kept_labels = [labels[i] for i in order]
     attention = read_attention(output)
-    return Detections(boxes_input, weights[order].astype(np.float32), kept_labels, attention)
+    weights = weights[order].astype(np.float32)
+    return Detections(boxes_input, weights, kept_labels, attention, features_in(output))
 
 
 def _regions(subject: Map) -> Boxes:

@@ -69,7 +69,10 @@ class SubjectNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 24, H/8, W/8]."""
-        taps = self.trunk(images)
+        return self.read(*self.trunk(images))
+
+    def read(self, *taps: Tensor) -> Tensor:
+        """What the trunk's taps at strides 8, 16 and 32 tell: [B, 24, H/8, W/8]."""
         pyramid = self.head.pyramid(*taps)
         heads, gaze, kept = self.people(*taps, pyramid)
         kept = functional.interpolate(kept, scale_factor=float(FINER), mode="nearest")

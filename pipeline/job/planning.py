@@ -8,7 +8,14 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from pipeline.code_version import code_version
-from pipeline.cropping.build import DEFAULT, STARTER, Weights, choose_weights, source_identity
+from pipeline.cropping.build import (
+    DEFAULT,
+    STARTER,
+    Weights,
+    choose_weights,
+    shares_trunk,
+    source_identity,
+)
 from pipeline.errors import SettingError
 from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
@@ -130,10 +137,13 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
             f"{weights.seed}). The crops have the right shapes but mean nothing.",
             **weights.as_dict(),
         )
+    detector = settings.input.detector
     spec = RunSpec(
         settings=settings.identity(),
         weights_sha256=weights.sha256,
-        detector=source_identity(settings.input.detector),
+        detector=source_identity(
+            detector, shares_trunk(settings.cropping.backbone, weights, detector)
+        ),
         code_version=code_version(),
         input_sha256="",  # of what is left to do, and therefore filled in below
     )

@@ -143,6 +143,13 @@ class CroppingSettings:
         "take the crop that is expected to agree best with what people keep and look at, heads and "
         "text kept whole; or the crop with the network's highest score",
     )
+    backbone: Literal["shared", "own"] = option(
+        "own",
+        "what S2CNet reads: the features of its own backbone, as published; or, with the packaged "
+        "weights, what the embedded detector has seen already, in .85 of the time for detecting "
+        "and choosing",
+        before="own",
+    )
     precision: Literal["float32", "float16", "bfloat16"] = option(
         "float32",
         "of the largest matrix products, and on a GPU of the backbone; the shorter ones pay on a "

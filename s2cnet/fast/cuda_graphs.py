@@ -11,8 +11,9 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
+from s2cnet.config import STRIDE
 from s2cnet.fast.folded import FoldedNetwork
-from s2cnet.fast.image import EncodedImage, encode_images
+from s2cnet.fast.image import EncodedImage, encode_features, encode_images
 from s2cnet.fast.score import score_chunk
 from s2cnet.network.nodes import fill_detections
 from s2cnet.recording import Recorded
@@ -26,15 +27,22 @@ class CudaGraphs:
     def __init__(self, folded: FoldedNetwork) -> None:
         self._folded = folded
         self._encode = Recorded(self._encode_one)
+        self._encode_map = Recorded(self._encode_one_map)
         self._score = Recorded(self._score_some)
 
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
         """As `s2cnet.fast.image.encode_images`."""
-        height, width = images.shape[-2:]
-        places = self._folded.config.detections
         return [
-            EncodedImage(*self._encode(image[None], fill_detections(found, places, height, width)))
+            EncodedImage(*self._encode(image[None], self._filled(found, image.shape[-2:])))
             for image, found in zip(images, detections, strict=True)
+        ]
+
+    def encode_features(self, features: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
+        """As `s2cnet.fast.image.encode_features`."""
+        size = [STRIDE * side for side in features.shape[-2:]]
+        return [
+            EncodedImage(*self._encode_map(one[None], self._filled(found, size)))
+            for one, found in zip(features, detections, strict=True)
         ]
 
     def score_boxes(self, image: EncodedImage, boxes: Tensor) -> Tensor:
@@ -47,8 +55,16 @@ class CudaGraphs:
             ]
         )
 
+    def _filled(self, boxes: Tensor, size: Sequence[int]) -> Tensor:
+        """As many boxes as the graph has places, of an image of `size` (height, width)."""
+        return fill_detections(boxes, self._folded.config.detections, *size)
+
     def _encode_one(self, images: Tensor, boxes: Tensor) -> list[Tensor]:
         (encoded,) = encode_images(self._folded, images, [boxes])
+        return image_tensors(encoded)
+
+    def _encode_one_map(self, features: Tensor, boxes: Tensor) -> list[Tensor]:
+        (encoded,) = encode_features(self._folded, features, [boxes])
         return image_tensors(encoded)
 
     def _score_some(self, *inputs: Tensor) -> list[Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from s2cnet.fast.cuda_graphs import CudaGraphs
 from s2cnet.fast.folded import Precision, fold
-from s2cnet.fast.image import EncodedImage, encode_images
+from s2cnet.fast.image import EncodedImage, encode_features, encode_images
 from s2cnet.fast.score import score_boxes
 from s2cnet.network.arguments import check_crops, check_images
 from s2cnet.network.s2cnet import S2CNet
@@ -30,6 +30,7 @@ class FastS2CNet:
         precision: Precision = "float32",
         cache: Path | None = None,
         runtime: Runtime = "torch",
+        with_backbone: bool = True,
     ) -> None:
         """Fold the weights of a network.
 
@@ -43,31 +44,47 @@ class FastS2CNet:
             is written. None compiles and records nothing.
         runtime: what runs the backbone. "onnxruntime" takes half of torch's time on a CPU, and
             compiles nothing.
+        with_backbone: False keeps no backbone: only feature maps can be encoded.
 
         Raises ValueError for another precision and for onnxruntime on a GPU; ImportError where it
         is not installed; CannotCompileError where `cache` is given and the backbone can't be
         compiled.
         """
         self.precision = precision
-        on_gpu = next(network.parameters()).device.type == "cuda"
+        self.has_backbone = with_backbone
+        self.device = next(network.parameters()).device
+        on_gpu = self.device.type == "cuda"
         # A graph takes a GPU's launches away, all that compiling could gain.
-        folded = fold(network, precision, None if on_gpu else cache, runtime)
+        folded = fold(network, precision, None if on_gpu else cache, runtime, with_backbone)
         self._encode: Callable[[Tensor, Sequence[Tensor]], list[EncodedImage]]
+        self._encode_features: Callable[[Tensor, Sequence[Tensor]], list[EncodedImage]]
         self._score: Callable[[EncodedImage, Tensor], Tensor]
         if cache is not None and on_gpu:
             graphs = CudaGraphs(folded)
-            self._encode, self._score = graphs.encode, graphs.score_boxes
+            self._encode, self._encode_features = graphs.encode, graphs.encode_features
+            self._score = graphs.score_boxes
         else:
-            self._encode, self._score = partial(encode_images, folded), partial(score_boxes, folded)
+            self._encode = partial(encode_images, folded)
+            self._encode_features = partial(encode_features, folded)
+            self._score = partial(score_boxes, folded)
 
     @torch.inference_mode()  # a fifteenth less than no_grad: its tensors are not tracked at all
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
         """Compute all that no crop changes, backbone included; one result for each image.
 
-        Arguments and errors as of `S2CNet.forward`.
+        Arguments and errors as of `S2CNet.forward`; ValueError where this has no backbone.
         """
         check_images(images, detections)
         return self._encode(images, detections)
+
+    @torch.inference_mode()
+    def encode_features(self, features: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
+        """As `encode`, from feature maps that something else than the network's backbone made.
+
+        features: [B, c, H / 16, W / 16] of images [B, 3, H, W], with the backbone's c channels
+        detections: boxes [D_b, 4] of each image, in the images' pixels
+        """
+        return self._encode_features(features, detections)
 
     def score_crops(self, encoded: Sequence[EncodedImage], crops: Tensor) -> Tensor:
         """Score crops [K, 5] of images that `encode` has seen: [K].

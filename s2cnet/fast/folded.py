@@ -38,7 +38,8 @@ class FoldedNetwork:
 
     config: S2CNetConfig
     kind: torch.dtype  # in which the feed-forwards are computed
-    backbone: Callable[[Tensor], Tensor]  # norms folded into convolutions; any layout
+    # Norms folded into convolutions, any layout; None where others make the feature maps.
+    backbone: Callable[[Tensor], Tensor] | None
     embedding: Embedding
     relations: Relations
     transformer: GraphTransformer
@@ -57,6 +58,7 @@ def fold(
     precision: Precision = "float32",
     cache: Path | None = None,
     runtime: Runtime = "torch",
+    with_backbone: bool = True,
 ) -> FoldedNetwork:
     """Copy and rearrange a network's weights. Arguments and errors as of `FastS2CNet`."""
     if precision not in TYPES:
@@ -69,7 +71,9 @@ def fold(
         return FoldedNetwork(
             config=network.config,
             kind=TYPES[precision],
-            backbone=_inference_backbone(network.backbone, TYPES[precision], cache, runtime),
+            backbone=_inference_backbone(network.backbone, TYPES[precision], cache, runtime)
+            if with_backbone
+            else None,
             embedding=embedding,
             relations=copy.deepcopy(network.relations),
             transformer=transformer,

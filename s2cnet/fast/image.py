@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from s2cnet.config import STRIDE
 from s2cnet.fast import folding
 from s2cnet.fast.folded import FoldedNetwork
 from s2cnet.fast.products import apply, linear, linear_by_head
-from s2cnet.network.backbone import STRIDE
 from s2cnet.network.graph import distance
 from s2cnet.network.nodes import box_centres, used_detections
 
@@ -47,9 +47,27 @@ class EncodedImage:
 def encode_images(
     folded: FoldedNetwork, images: Tensor, detections: Sequence[Tensor]
 ) -> list[EncodedImage]:
-    """Encode images [B, 3, H, W] of one size, with the object boxes of each [D_b, 4]."""
-    height, width = images.shape[-2:]
+    """Encode images [B, 3, H, W] of one size, with the object boxes of each [D_b, 4].
+
+    Raises ValueError where the network was folded without its backbone.
+    """
+    if folded.backbone is None:
+        raise ValueError("this network has no backbone: give it feature maps")
     features = folded.backbone(images)
+    return encode_features(folded, features, detections, images.shape[-2:])
+
+
+def encode_features(
+    folded: FoldedNetwork,
+    features: Tensor,
+    detections: Sequence[Tensor],
+    size: Sequence[int] | None = None,
+) -> list[EncodedImage]:
+    """Encode images by their feature maps [B, c, h, w], whoever made them.
+
+    size: (height, width) of the images; None: that of the maps in pixels.
+    """
+    height, width = size or [STRIDE * side for side in features.shape[-2:]]
     most = folded.config.detections
     boxes = [used_detections(found, most, height, width) for found in detections]
     rod_table = folding.rod_table(folded.rod, features)
@@ -64,7 +82,7 @@ def encode_images(
             embed(folded, features[i : i + 1], rod_table[i], boxes[i]),
             box_centres(boxes[i], height, width),
         )
-        for i in range(len(images))
+        for i in range(len(features))
     ]
 
 

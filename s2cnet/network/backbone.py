@@ -9,8 +9,6 @@ from torch.nn import functional
 from s2cnet.config import BackboneName
 from s2cnet.network.mobilenet import mobilenet_v2_features
 
-STRIDE = 16  # input pixels per cell of the joined map
-
 
 class Backbone(nn.Module):
     """Joins stages of stride 8, 16 and 32 into one map of stride 16 with `reduced_dim` channels.

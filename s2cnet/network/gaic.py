@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from cuda_ops import rod_align, roi_align
-from s2cnet.config import BackboneName
+from s2cnet.config import STRIDE, BackboneName
 from s2cnet.network.arguments import check_inputs
-from s2cnet.network.backbone import STRIDE, Backbone
+from s2cnet.network.backbone import Backbone
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cuda_ops import rod_align, roi_align
-from s2cnet.network.backbone import STRIDE
+from s2cnet.config import STRIDE
 
 
 def used_detections(detections: Tensor, most: int, height: int, width: int) -> Tensor:

@@ -1,4 +1,4 @@
-r"""Teach detector, rule of choice and confidence from people's labels, in three steps.
+r"""Teach detector, rule of choice and confidence from people's labels, in steps.
 
     python jobs/learn_from_people.py branches --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --photos photos/ --output made/
@@ -6,13 +6,16 @@ r"""Teach detector, rule of choice and confidence from people's labels, in three
         --flms FLMS/ --detectors made/ --output choice.json
     python jobs/learn_from_people.py confidence --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors made/ --output confidence.json --figures figures.json
+    python jobs/learn_from_people.py features OSIE/ FLMS/ photos/ --output made/
 
 `branches` trains the branches for gaze, crops and heads: subjects.safetensors on all photos, and
 fold0.safetensors to fold4.safetensors, each without a fifth of the labelled ones. `rule` fits the
 rule of choice on maps of photos that the fold's branches were not trained on. `confidence` fits
 the probability that a person accepts a crop on the crops which the packaged rule chooses of such
-photos. The folders are as their authors publish them (pipeline/lab/datasets/gaze.py and human.py),
-or any folder of photos with a JSON file of its name beside it (pipeline/lab/datasets/labels.py).
+photos. `features` trains the branch that tells the packaged S2CNet's feature map from the
+detector's trunk, on any photos: features.safetensors, and with --folds one for each fold. The
+folders are as their authors publish them (pipeline/lab/datasets/gaze.py and human.py), or any
+folder of photos with a JSON file of its name beside it (pipeline/lab/datasets/labels.py).
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
 """
@@ -21,24 +24,30 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.command_line import run
-from pipeline.lab.people.settings import BranchesJob, ConfidenceJob, RuleJob
+from pipeline.lab.people.settings import BranchesJob, ConfidenceJob, FeaturesJob, RuleJob
 from pipeline.report.progress import Log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    steps = {"branches": BranchesJob, "rule": RuleJob, "confidence": ConfidenceJob}
+    steps = {
+        "branches": BranchesJob, "rule": RuleJob, "confidence": ConfidenceJob,
+        "features": FeaturesJob,
+    }  # fmt: skip
     return run(steps, __doc__, learn, arguments)
 
 
-def learn(job: BranchesJob | RuleJob | ConfidenceJob) -> int:
+def learn(job: BranchesJob | RuleJob | ConfidenceJob | FeaturesJob) -> int:
     """Do one of the steps. Raises UsageError."""
     # They load torch: not for --help or a typo.
     from pipeline.lab.people.confidence_recipe import fit_confidence
+    from pipeline.lab.people.feature_recipe import write_features
     from pipeline.lab.people.recipe import fit_rule, write_branches
 
     if isinstance(job, BranchesJob):
         write_branches(job, Log())
+    elif isinstance(job, FeaturesJob):
+        write_features(job, Log())
     elif isinstance(job, ConfidenceJob):
         fit_confidence(job, Log())
     else:

@@ -41,6 +41,7 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
             "judge": job.judge or job.detector,
             "search": job.search,
             "rank by": job.rank_by,
+            "backbone": job.backbone,
             "ratios": job.ratios,
             "resamples": job.resamples,
             "seed": job.seed,
@@ -90,6 +91,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         judge=job.judge,
         search=job.search,
         rank_by=job.rank_by,
+        backbone=job.backbone,
     )
     examples = dataset.examples[: job.limit]
     return replace(dataset, examples=examples, notes=[*dataset.notes, *notes]), setup

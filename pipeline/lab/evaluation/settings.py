@@ -45,6 +45,10 @@ class EvaluationJob:
         "take the crop that people's crops are expected to overlap most, as crop_bucket does; or "
         "the crop with the network's highest score",
     )
+    backbone: Literal["shared", "own"] = option(
+        CroppingSettings.backbone,
+        "what S2CNet reads: its own backbone, or what the embedded detector has seen",
+    )
     baselines: str = option(
         "all",
         "what the crops are compared with, by comma: centre, centre_90, largest, anchor_prior, "

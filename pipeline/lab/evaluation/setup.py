@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.cropping.build import RANK_BY, SEARCH, Weights, make_engine, make_source
+from pipeline.cropping.build import (
+    BACKBONE,
+    RANK_BY,
+    SEARCH,
+    Weights,
+    make_engine,
+    make_source,
+)
 from pipeline.cropping.decide import GuardRules
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
@@ -20,6 +27,7 @@ class EvaluationSetup:
     judge: detector whose objects violations are judged by; None for the run's own.
     search: how candidates are searched, `coarse` as in production or `exhaustive`.
     rank_by: what decides among candidates, `overlap` as in production or `score`.
+    backbone: what S2CNet reads, `own` as in production or `shared`.
     gaic, focalnet: weights of these networks, to be one more baseline each.
     followed: photo's file name -> boxes to follow; photos not named follow their given objects.
     """
@@ -35,12 +43,16 @@ class EvaluationSetup:
     judge: str | None = None
     search: str = SEARCH
     rank_by: str = RANK_BY
+    backbone: str = BACKBONE
 
     def evaluator(self, device: str) -> Evaluator:
         """Load it all, guards as a job has them by default. Raises UsageError or WeightsError."""
-        how = (self.search, self.rank_by)
+        engine = make_engine(
+            self.weights, self.detector, device, self.search, self.rank_by,
+            rules=GuardRules.read(), backbone=self.backbone,
+        )  # fmt: skip
         return Evaluator(
-            make_engine(self.weights, self.detector, device, *how, rules=GuardRules.read()),
+            engine,
             make_baselines(self.baselines, self.prior, self.gaic, self.focalnet, device),
             [parse_shape(name) for name in self.shapes],
             judge=make_source(self.judge, device) if self.judge else None,

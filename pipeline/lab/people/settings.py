@@ -61,3 +61,19 @@ class ConfidenceJob:
         None, "folder of S2CNets that were not trained on a fold, as for `rule`",
         placeholder="FOLDER",
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesJob:
+    """Train the branch that tells S2CNet's feature map; photos need no labels."""
+
+    output: Path = option(help="folder for the weights", placeholder="FOLDER")
+    photos: tuple[Path, ...] = option(
+        help="folders of photos", placeholder="FOLDER", positional=True
+    )
+    folds: bool = option(
+        False,
+        "train also without each fifth of the photos, by their folder's and file's names, for "
+        "measuring",
+    )
+    seed: int = option(0, "random seed of everything")

@@ -55,11 +55,11 @@ def people_views(
             continue
         yield _view(network, labels, np.ascontiguousarray(pixels[:, ::-1]), whole, True, 1.0)
         for shares, weight in PARTS:
-            part, pixels_of_part = _part(pixels, shares, random)
+            part, pixels_of_part = part_of(pixels, shares, random)
             mirrored = bool(random.random() < 0.5)
             if mirrored:
                 pixels_of_part = np.ascontiguousarray(pixels_of_part[:, ::-1])
-            yield _view(network, labels, _worn(pixels_of_part, random), part, mirrored, weight)
+            yield _view(network, labels, worn_copy(pixels_of_part, random), part, mirrored, weight)
 
 
 def _view(
@@ -150,7 +150,7 @@ def _ignore(denied: TargetMap, box: FloatArray) -> None:
     denied[y0:y1, x0:x1] = 0
 
 
-def _part(
+def part_of(
     pixels: Pixels, shares: tuple[float, float], random: np.random.Generator
 ) -> tuple[FloatArray, Pixels]:
     """A random part: its box as shares of the sides, and its pixels."""
@@ -163,7 +163,7 @@ def _part(
     return box, pixels[y : y + part_h, x : x + part_w]
 
 
-def _worn(pixels: Pixels, random: np.random.Generator) -> Pixels:
+def worn_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Other brightness, half size every second time, JPEG of quality 40 to 95."""
     curve = (pixels / 255.0) ** random.uniform(0.8, 1.25) * random.uniform(0.85, 1.15)
     return _encoded(np.clip(255 * curve, 0, 255).astype(np.uint8), random)

@@ -86,7 +86,7 @@ def test_compiled_code_is_kept_where_the_user_says(
     seen: list[Any] = []
     monkeypatch.setattr(build, "make_engine", lambda *_, **named: seen.append(named))
     engine_of(Settings.of(compile="on"), UNTRAINED, "cpu", lambda: 1)
-    assert seen == [{"cache": aot.cache_folder(), "runtime": "torch"}]
+    assert seen == [{"cache": aot.cache_folder(), "runtime": "torch", "backbone": "own"}]
     assert aot.cache_folder() == tmp_path
 
 

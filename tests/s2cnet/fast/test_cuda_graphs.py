@@ -18,6 +18,7 @@ def replayed(network: S2CNet) -> tuple[FastS2CNet, CudaGraphs]:
     """A network whose work is recorded and replayed, also on a CPU and without compiling."""
     fast, graphs = FastS2CNet(network), CudaGraphs(fold(network))
     fast._encode, fast._score = graphs.encode, graphs.score_boxes
+    fast._encode_features = graphs.encode_features
     return fast, graphs
 
 
@@ -52,6 +53,22 @@ def test_sides_that_are_no_multiple_of_the_stride() -> None:
     plain = network(images, crops, detections)
     found = replayed(network)[0].score(images, crops, detections)
     torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("device", ["cpu", CUDA])
+@torch.no_grad()
+def test_feature_maps_are_recorded_apart(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    network = small_network().to(device)
+    fast, graphs = replayed(network)
+    images, crops, detections = draw_inputs([9, 20], [2, 3])
+    images, crops = images.to(device), crops.to(device)
+    detections = [boxes.to(device) for boxes in detections]
+    plain = network(images, crops, detections)
+    for _ in range(2):  # recorded, then replayed
+        encoded = fast.encode_features(network.backbone(images), detections)
+        torch.testing.assert_close(fast.score_crops(encoded, crops), plain, atol=1e-5, rtol=0)
+    assert [len(one.recordings) for one in (graphs._encode, graphs._encode_map)] == [0, 1]
 
 
 @torch.no_grad()

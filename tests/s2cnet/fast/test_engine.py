@@ -65,6 +65,18 @@ def test_chunks_do_not_change_a_score(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(fast.score(images, crops, detections), whole, atol=1e-6, rtol=0)
 
 
+@torch.no_grad()
+def test_feature_maps_that_others_made() -> None:
+    network = small_network()
+    images, crops, detections = draw_inputs([30, 20], [4, 2])
+    fast = FastS2CNet(network, with_backbone=False)
+    encoded = fast.encode_features(network.backbone(images), detections)
+    plain = network(images, crops, detections)
+    torch.testing.assert_close(fast.score_crops(encoded, crops), plain, atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match="has no backbone: give it feature maps"):
+        fast.encode(images, detections)
+
+
 def test_an_encoded_image_is_scored_again_without_the_backbone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,0 +1,141 @@
+"""Train the branch that tells S2CNet's feature map from the detector's trunk.
+
+Taps and targets of each view are computed once and kept, half precision, some 250 kB a view;
+training on 8,000 views takes a minute or two of one core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.detectors.feature_head import FeatureHead, in_cells
+from pipeline.errors import UsageError
+from pipeline.lab.datasets.layout import photos
+from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.people.feature_views import FeatureView, feature_views
+from pipeline.lab.people.recipe import fold_name, network_of, packaged_weights
+from pipeline.lab.people.settings import FeaturesJob
+from pipeline.report.progress import Log
+from s2cnet import load_model
+
+ALL = "features.safetensors"
+EPOCHS, VIEWS_A_STEP, RATE, DECAY, AVERAGE = 6, 16, 3e-3, 0.01, 0.995
+CELLS = 7  # every so many cells are looked at for mean and deviation
+
+Standard = tuple[Tensor, Tensor]  # mean and deviation [C, 1, 1]
+
+
+def write_features(job: FeaturesJob, log: Log) -> None:
+    """Train on all photos and, where folds are asked for, without each fold; write the weights.
+
+    Files: features.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError.
+    """
+    found = [
+        (fold_of(folder.name, one.name), one) for folder in job.photos for one in photos(folder)
+    ]
+    if not found:
+        raise UsageError(f"no photos in {', '.join(map(str, job.photos))}")
+    network = network_of(packaged_weights())
+    backbone = load_model("starter").eval().backbone
+    views = list(feature_views(network, backbone, [one for _, one in found], job.seed))
+    log.say("views", f"of {len(views)} photos")
+    job.output.mkdir(parents=True, exist_ok=True)
+    for held in (None, *range(FOLDS if job.folds else 0)):
+        pairs = zip(found, views, strict=True)
+        kept = [view for (fold, _), of_photo in pairs if fold != held for view in of_photo]
+        head, loss = train_features(kept, job.seed)
+        name = ALL if held is None else fold_name(held)
+        state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
+        safetensors.torch.save_file(state, job.output / name)
+        log.say("features", f"{name} is written; {loss:.3f} of the variance is not told")
+
+
+def train_features(
+    views: Sequence[FeatureView], seed: int = 0, epochs: int = EPOCHS
+) -> tuple[FeatureHead, float]:
+    """A new branch, trained, in evaluation mode, and its mean loss over the last epoch.
+
+    The loss is the squared error in shares of each channel's variance. Weights are averaged over
+    steps.
+    """
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    taps = [standard_of([view.taps[level] for view in views]) for level in range(3)]
+    target = standard_of([view.target for view in views])
+    head = FeatureHead()
+    plan = [batch for _ in range(epochs) for batch in batches_of(views, random)]
+    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
+    steps = len(plan) + 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, RATE, total_steps=steps, pct_start=max(0.1, 2 / steps)
+    )
+    averaged = {name: value.clone() for name, value in head.state_dict().items()}
+    losses = []
+    for step, batch in enumerate(plan):
+        loss = feature_loss(head, [views[i] for i in batch], taps, target)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(head.parameters(), 2.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        keep = min(AVERAGE, step / (step + 10))
+        for name, value in head.state_dict().items():
+            averaged[name].lerp_(value, 1 - keep)
+    head.load_state_dict(averaged)
+    fold_standards(head, taps, target)
+    return head.eval(), float(np.mean(losses[-len(plan) // epochs :]))
+
+
+def feature_loss(
+    head: FeatureHead, views: Sequence[FeatureView], taps: Sequence[Standard], target: Standard
+) -> Tensor:
+    """Mean squared error of views of one size, all in standard deviations."""
+    levels = [
+        (torch.stack([view.taps[i] for view in views]).float() - mean) / deviation
+        for i, (mean, deviation) in enumerate(taps)
+    ]
+    wanted = (torch.stack([view.target for view in views]).float() - target[0]) / target[1]
+    return functional.mse_loss(in_cells(head(*levels), wanted.shape[-2:]), wanted)
+
+
+def standard_of(maps: Sequence[Tensor]) -> Standard:
+    """Mean and deviation of each channel, over some cells of up to 400 maps [C, h, w]."""
+    some = maps[:: max(1, len(maps) // 400)]
+    cells = torch.cat([one.float().flatten(1)[:, ::CELLS] for one in some], dim=1)
+    deviation = cells.std(dim=1) + 1e-3
+    return cells.mean(dim=1)[:, None, None], deviation[:, None, None]
+
+
+def batches_of(views: Sequence[FeatureView], random: np.random.Generator) -> list[list[int]]:
+    """All views once, up to VIEWS_A_STEP of the same sizes together, in random order."""
+    sizes: dict[object, list[int]] = {}
+    for index in random.permutation(len(views)).tolist():
+        sizes.setdefault(views[index].sizes, []).append(index)
+    together = [
+        members[first : first + VIEWS_A_STEP]
+        for members in sizes.values()
+        for first in range(0, len(members), VIEWS_A_STEP)
+    ]
+    return [together[index] for index in random.permutation(len(together))]
+
+
+def fold_standards(head: FeatureHead, taps: Sequence[Standard], target: Standard) -> None:
+    """Fold standardising taps, and the target's mean and deviation, into the weights, in place."""
+    laterals = [layer for layer in head.lateral if isinstance(layer, nn.Conv2d)]
+    bias, out = laterals[0].bias, head.out.bias
+    assert bias is not None, "the first lateral convolution has a bias"
+    assert out is not None, "the last convolution has a bias"
+    with torch.no_grad():
+        for lateral, (mean, deviation) in zip(laterals, taps, strict=True):
+            lateral.weight /= deviation[None]
+            bias -= lateral.weight[:, :, 0, 0] @ mean.flatten()
+        mean, deviation = target
+        head.out.weight *= deviation[..., None]
+        out.mul_(deviation.flatten()).add_(mean.flatten())

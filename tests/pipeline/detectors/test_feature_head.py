@@ -1,0 +1,129 @@
+"""The branch that tells S2CNet's feature map: its place in the output, its weights, who uses it."""
+
+import hashlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.data import astronaut
+from torch import Tensor
+
+from pipeline import Cropper
+from pipeline.cropping import build
+from pipeline.cropping.build import choose_weights, make_engine, shares_trunk, source_identity
+from pipeline.detectors.embedded import EmbeddedDetector, packaged_network
+from pipeline.detectors.feature_head import (
+    FEATURES,
+    FeatureHead,
+    SharedTrunk,
+    features_in,
+    in_cells,
+)
+from pipeline.detectors.packaged import FEATURES_OF, feature_weights
+from pipeline.detectors.subject_network import CHANNELS
+from pipeline.errors import UsageError
+from s2cnet import load_model, prepare_image
+
+PIXELS = np.ascontiguousarray(astronaut()[:384])  # 4:3, with a face
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@torch.no_grad()
+def test_the_branch_changes_nothing_that_the_detector_tells() -> None:
+    trunk = packaged_network(with_features=True).eval()
+    assert isinstance(trunk, SharedTrunk)
+    images = torch.randint(0, 256, (2, 3, 64, 96)).float()
+    told, alone = trunk(images), trunk.subjects(images)
+    assert torch.equal(told[:, :CHANNELS], alone)
+    features = trunk.features(*trunk.subjects.trunk(images))
+    assert features.shape == (2, FEATURES, 4, 6)
+    for row, column in ((0, 0), (1, 0), (0, 1), (1, 1)):  # four equal cells for each
+        assert torch.equal(told[:, CHANNELS:, row::2, column::2], features)
+    found = features_in(told[1:])
+    assert found is not None
+    assert torch.equal(found, features[1])
+    assert features_in(alone[1:]) is None
+
+
+@torch.no_grad()
+def test_every_tap_is_read() -> None:
+    torch.manual_seed(0)
+    head = FeatureHead()
+    taps = [torch.randn(1, 40, 8, 8), torch.randn(1, 112, 4, 4), torch.randn(1, 320, 2, 2)]
+    before = head(*taps)
+    for level in range(3):
+        other = [tap + (index == level) for index, tap in enumerate(taps)]
+        assert (head(*other) - before).abs().max() > 0.01
+
+
+def test_cells_of_another_map_lie_at_the_same_shares_of_the_photo() -> None:
+    ramp = torch.arange(8.0)[None, None, None].expand(1, 1, 4, 8)  # by column
+    finer = in_cells(ramp, (4, 16))[0, 0, 0]
+    # The centre of finer cell j lies at (j + .5) / 2 - .5 coarse cells.
+    assert finer[1:-1].tolist() == [j / 2 - 0.25 for j in range(1, 15)]
+
+
+@torch.no_grad()
+def test_the_packaged_branch_tells_the_map_of_the_packaged_network() -> None:
+    """On a photo that is in no training: by channel, most of the map's variance."""
+    (found,) = EmbeddedDetector(with_features=True).detect([PIXELS])
+    assert found.features is not None
+    image, _ = prepare_image(PIXELS)
+    wanted: Tensor = load_model("starter").eval().backbone(image[None])[0]
+    told = in_cells(found.features[None], wanted.shape[-2:])[0]
+    lost = (told - wanted).square().mean(dim=(1, 2)) / wanted.var(dim=(1, 2))
+    assert lost.max() < 0.8
+    assert lost.mean() < 0.3
+
+
+def test_scores_rank_boxes_as_those_of_the_own_backbone() -> None:
+    random = np.random.default_rng(3)
+    corners = random.uniform(0, 0.4, (60, 2)), random.uniform(0.6, 1, (60, 2))
+    boxes = np.concatenate(corners, axis=1) * (512, 384, 512, 384)
+    shared, own = (
+        Cropper(backbone=backbone, trusted=True).score(_png(), boxes)
+        for backbone in ("shared", "own")
+    )
+    ranks = [np.argsort(np.argsort(scores)) for scores in (shared, own)]
+    assert np.corrcoef(*ranks)[0, 1] > 0.9
+    assert not np.array_equal(shared, own)
+
+
+def _png() -> bytes:
+    file = BytesIO()
+    Image.fromarray(PIXELS).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_it_serves_the_weights_that_it_was_trained_for_alone() -> None:
+    starter, drawn = choose_weights("starter"), choose_weights("untrained")
+    assert starter.sha256 == FEATURES_OF
+    assert shares_trunk("shared", starter, "embedded")
+    assert not shares_trunk("own", starter, "embedded")
+    assert not shares_trunk("shared", drawn, "embedded")
+    assert not shares_trunk("shared", starter, "boxes")
+
+
+@pytest.mark.parametrize(("backbone", "shared"), [("shared", True), ("own", False)])
+def test_the_engine_prepares_what_it_uses(backbone: str, shared: bool) -> None:
+    engine = make_engine(choose_weights("starter"), backbone=backbone)
+    assert engine.network.has_backbone is not shared
+    assert engine.transfer.with_network_input is not shared
+    assert engine.source.identity == source_identity("embedded", shared)
+
+
+def test_a_run_names_the_file_of_the_branch() -> None:
+    plain, shared = source_identity("embedded"), source_identity("embedded", with_features=True)
+    digest = hashlib.sha256(feature_weights()).hexdigest()
+    assert shared == f"{plain}-features-{digest}"
+
+
+def test_unknown_backbones_are_refused() -> None:
+    with pytest.raises(UsageError, match="backbone must be one of shared, own"):
+        build.Settings.of(backbone="none")
