@@ -54,7 +54,7 @@ def keep_freed_memory() -> None:
     """Have this process, which reads and decodes, take large buffers from what it has freed.
 
     Fresh memory is cleared by the system page by page, at a gigabyte a second. A worker that scores
-    would hold 140 MiB more for it, between its many small arrays, and gain nothing.
+    makes few large buffers and gains nothing.
     """
     if (library := _glibc()) is not None:
         library.mallopt(_MMAP_THRESHOLD, _KEPT_BUFFER)
