@@ -25,7 +25,7 @@ COPIED = ("cuda_ops", "docs", "infra", "jobs", "pipeline", "s2cnet", "tests")
 TRACE_S = 540.0  # for the tests of one file
 LONGEST_TEST_S = 15.0  # a test that takes longer is not among those that judge
 LONGEST_S = 60.0  # tests for one mutant, by the time that they take without it
-MOST_TESTS = 1000
+MOST_TESTS = 5000
 QUICK_S = 0.05  # tests that judge whatever a module sets at import
 SLACK_S, SLACK = 20.0, 5.0  # a mutant is late after SLACK times the tests' usual time and SLACK_S
 

@@ -225,3 +225,17 @@ def test_time_is_bounded_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
         (signal.ITIMER_REAL, 11.25),
         (resource.RLIMIT_CPU, (14 + 2, resource.RLIM_INFINITY)),
     ]
+
+
+def test_a_child_gets_three_names_of_the_environment_and_our_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "HOME", "AWS_PROFILE"):
+        monkeypatch.setenv(name, name.lower())
+    given = _environment()
+    assert given["PYTHONPATH"].split(os.pathsep)[0] == str(Path(child.__file__).parents[2])
+    assert set(given["PYTHONPATH"].split(os.pathsep)) >= set(filter(None, sys.path))
+    assert {name: value for name, value in given.items() if name != "PYTHONPATH"} == {
+        "PATH": "path", "LD_LIBRARY_PATH": "ld_library_path", "SYSTEMROOT": "systemroot",
+        "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
