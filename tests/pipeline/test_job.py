@@ -22,9 +22,16 @@ from tests.support.tasks import done, run_all
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     (tmp_path / "in").mkdir()
-    for number in range(4):
-        Image.new("RGB", (32, 24), (number, 0, 0)).save(tmp_path / "in" / f"{number}.png")
+    add_photos(tmp_path / "in", range(4))
     return tmp_path / "in"
+
+
+def add_photos(folder: Path, numbers: range) -> None:
+    """Files of different sizes: those of one size might be one photo, which stays in one task."""
+    for number in numbers:
+        photo = folder / f"{number}.png"
+        Image.new("RGB", (32, 24), (number, 0, 0)).save(photo)
+        photo.write_bytes(photo.read_bytes() + bytes(100 * number))
 
 
 def settings(photos: Path, **options: object) -> Settings:
@@ -69,8 +76,7 @@ def test_small_inputs_are_cut_by_the_cores(
 
 def test_cores_cut_a_run_but_are_no_part_of_it(photos: Path, log: Log) -> None:
     """Begun where there are few cores, a run keeps its tasks where there are many."""
-    for number in range(4, 12):
-        Image.new("RGB", (32, 24), (number, 0, 0)).save(photos / f"{number}.png")
+    add_photos(photos, range(4, 12))
     given = settings(photos, task_images=64)
     few, many = (plan(given, log, cores=lambda n=n: n) for n in (1, 3))
     assert (few.tasks.task_count, many.tasks.task_count) == (2, 6)
