@@ -1,6 +1,7 @@
 """Backends by themselves: what they make of a client's answers and of odd files."""
 
 import os
+import pickle
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline.storage import fsspec_store, s3
 from pipeline.storage import store as store_module
-from pipeline.storage.backend import WithheldError
+from pipeline.storage.backend import ObjectTooLargeError, WithheldError
 from pipeline.storage.backoff import Backoff, RetryableError
 from pipeline.storage.fsspec_store import FOREIGN_ERRORS, FsspecBackend
 from pipeline.storage.local import LocalBackend, read_file
@@ -60,13 +61,13 @@ def test_an_objects_facts_are_those_of_its_answer(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_page_of_a_listing(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = {"Key": "p/a/x", "Size": "3", "ETag": '"e"', "LastModified": NOON}
+    entry = {"Key": "p/a/x", "Size": "3", "ETag": '"eX"', "LastModified": NOON}
     page = {"Contents": [entry], "IsTruncated": True, "NextContinuationToken": "more"}
     last = {"IsTruncated": False, "NextContinuationToken": "never"}
     client = talk(monkeypatch, page, last)
     backend = S3Backend("b", "p")
     found, token = backend.list_page("a/", None)
-    assert [(one.key, one.bytes, one.etag) for one in found] == [("a/x", 3, "e")]
+    assert [(one.key, one.bytes, one.etag) for one in found] == [("a/x", 3, "eX")]
     assert token == "more"
     assert backend.list_page("a/", "more") == ([], None)
     assert client.asked == [
@@ -274,3 +275,30 @@ def test_another_account_or_server_is_another_client(
             S3Backend("b", "").head("k")
     assert asked[0] != asked[1]
     assert (asked[0][0], "one" in asked[0], "other" in asked[1]) == (os.getpid(), True, True)
+
+
+def test_a_refusal_keeps_its_reason_between_processes() -> None:
+    again = pickle.loads(pickle.dumps(WithheldError("archived", "in the cold")))
+    assert (type(again), again.reason, str(again)) == (WithheldError, "archived", "in the cold")
+
+
+def test_a_sample_creates_what_its_plan_keeps() -> None:
+    store = SampleStore({}, keep=True)
+    assert store.create_once("a/x", b"1")
+    assert store.objects == {"a/x": b"1"}
+    assert not store.create_once("a/x", b"2")
+
+
+def test_a_body_that_is_too_large_is_not_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+    body = SimpleNamespace(close=lambda: closed.append(True))
+    talk(monkeypatch, {"ContentLength": 9, "Body": body})
+    with pytest.raises(ObjectTooLargeError, match="9 bytes, at most 8"):
+        S3Backend("b", "").get("k", None, 8)
+    assert closed == [True]
+
+
+def test_times_are_read_by_the_quick_way() -> None:
+    filesystem = s3._filesystem(os.getpid(), "of this test")
+    factory = filesystem.session.get_component("response_parser_factory")
+    assert factory._defaults["timestamp_parser"] is s3._moment
