@@ -12,11 +12,11 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from pipeline.code_version import RELEASE
 from pipeline.errors import LedgerError, SettingError, UsageError
@@ -74,9 +74,7 @@ def in_flags(error: UsageError) -> str:
 
 def parser_of(kind: CommandOptions[T], about: str | None) -> argparse.ArgumentParser:
     """The parser of a command; what it reads is flat, one attribute for each field."""
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     version = f"%(prog)s {RELEASE}"
     parser.add_argument("--version", action="version", version=version, help="show the release")
     if isinstance(kind, type):
@@ -105,6 +103,17 @@ def option_tables(kind: CommandOptions[T]) -> dict[str, list[tuple[str, str, str
         row = (option.word, default, option.text(names))
         groups.setdefault(option.group, []).append(row)
     return groups
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the command or the value that may be meant, where one is misspelt."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if found:
+            choices = [name.strip("' ") for name in found[2].split(",")]
+            message += _meant(found[1], choices)
+        super().error(message)
 
 
 @dataclass(frozen=True)
@@ -227,10 +236,13 @@ def _refuse_unknown(
     for word in words[: words.index("--")] if "--" in words else words:
         name = word.partition("=")[0]
         if name.startswith("--") and not any(option.startswith(name) for option in known):
-            near = difflib.get_close_matches(name, known, n=1)
-            parser.error(
-                f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else "")
-            )
+            parser.error(f"there is no option {name}{_meant(name, known)}")
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    """What a misspelt name may have been, as the end of a message; nothing where none is near."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _made(kind: type[T], found: Mapping[str, Any]) -> T:

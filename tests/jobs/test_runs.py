@@ -215,3 +215,20 @@ def test_retry_runs_the_failed_images_as_a_run_of_their_own(tree: Path, tmp_path
     repaired = open_run(output, second["run_id"])
     assert repaired.images()["status"].to_pylist() == ["ok"] * 3
     assert main(["verify", output, second["run_id"]]) == 0
+
+
+def test_a_place_without_runs_is_said_and_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", str(tmp_path)]) == 0
+    told = capsys.readouterr()
+    assert told.err == f"there are no runs in {open_store(str(tmp_path)).uri}\n"
+    assert told.out.startswith("run ")
+    assert main(["list", str(tmp_path), "--json"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_a_misspelt_command_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["exprot", str(tmp_path)])
+    assert "; did you mean export?" in capsys.readouterr().err

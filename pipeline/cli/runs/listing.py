@@ -35,10 +35,12 @@ class List(Command):
         known = standing(store)
         for name, error in known.damaged.items():
             print(f"WARNING: what is live in channel {name} is not known: {error}", file=sys.stderr)
-        lines = list_runs(store, known)
+        lines = sorted(list_runs(store, known), key=lambda line: line.get("committed_at", 0))
         if not self.json:
             print(HEADER)
-        self.tell(sorted(lines, key=lambda line: line.get("committed_at", 0)), _run_line)
+        if not lines:
+            print(f"there are no runs in {store.uri}", file=sys.stderr)
+        self.tell(lines, _run_line)
         return 0
 
 
