@@ -23,6 +23,7 @@ def draw(page: Path, into: Path) -> None:
     """Save what the page shows as JPEG."""
 
     async def look(tab: Tab) -> Image.Image:
+        await tab.send("Emulation.setScrollbarsHidden", hidden=True)
         await tab.window(WIDTH_PX, 3 * WIDTH_PX)  # high enough for all to be laid out
         await tab.open(f"{page.resolve().as_uri()}#/photos", SHOWN)
         end = await tab.run(f"{ROW}.getBoundingClientRect().bottom")
