@@ -15,7 +15,7 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.replaced import read_object
 from pipeline.ledger.tables import read_table
 from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
-from pipeline.schema import CROPS, IMAGES
+from pipeline.schema import CROPS, IMAGES, INPUTS, pass_through
 from pipeline.storage.store import Store
 
 READERS = 16  # runs looked at at a time
@@ -28,6 +28,13 @@ class ColumnSource:
     run_id: str
     schema: pa.Schema
     read: Callable[[str], Iterable[pa.ChunkedArray]]
+
+    @classmethod
+    def of_list(cls, run_id: str, rows: Callable[[int], pa.Table], tasks: int) -> "ColumnSource":
+        """The pass-through columns of a run's pinned list. rows: those of a task, by number."""
+        listed = rows(0).schema if tasks else INPUTS
+        own = pa.schema(pass_through(listed))
+        return cls(run_id, own, lambda column: (rows(n)[column] for n in range(tasks)))
 
 
 @dataclass(frozen=True)

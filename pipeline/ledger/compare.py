@@ -8,11 +8,11 @@ from functools import partial
 import pyarrow as pa
 
 from pipeline.errors import RecordError
+from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import TAIL
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.covered import (
     Segment,
-    ahead,
     found_in_segment,
     kind_of,
     read_index,

@@ -14,10 +14,9 @@ file by file, in the memory of a few files.
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from typing import ClassVar, TypeVar
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verified
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.nearness import Found, same_texts
@@ -34,7 +34,6 @@ from pipeline.ledger.tables import decode_table, one_array
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store
 
-AHEAD = 8  # files that are fetched before they are compared
 FILE_ROWS = 50_000  # about so many rows in a file
 MOST_DIGITS = 2
 
@@ -51,8 +50,6 @@ ROWS = pa.schema(
         pa.field("first", pa.int32(), nullable=False),
     ]
 )
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 class SegmentFile(Struct, frozen=True):
@@ -232,14 +229,3 @@ def latest_by_run(store: Store, runs: Sequence[Manifest]) -> dict[str, set[str]]
                 continue
             found |= dict(zip(segment.runs, ids, strict=True))
     return found
-
-
-def ahead(pool: Executor, work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """The results in order; at most AHEAD are made before they are asked for."""
-    waiting: deque[Future[B]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > AHEAD:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

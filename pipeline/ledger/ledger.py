@@ -18,29 +18,24 @@ from msgspec import structs
 
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.ahead import ahead
 from pipeline.ledger.channels import channel_name
 from pipeline.ledger.columns import ColumnSource, types_told
+from pipeline.ledger.contents import RunContents
 from pipeline.ledger.failures import failed_rows
-from pipeline.ledger.figures import Figures, add_figures
+from pipeline.ledger.figures import Figures
 from pipeline.ledger.identity import Identity, RunSpec, spec_differences
 from pipeline.ledger.layout import (
     TASK_FILE,
     data_key,
-    data_prefix,
     manifest_key,
     new_attempt,
     run_key,
     spec_key,
     task_key,
 )
-from pipeline.ledger.live import Standing, standing
-from pipeline.ledger.manifest import (
-    read_committed,
-    read_manifest,
-    write_failures,
-    write_files,
-    write_unsettled,
-)
+from pipeline.ledger.live import Standing, next_commit_s, standing
+from pipeline.ledger.manifest import read_committed, read_manifest
 from pipeline.ledger.pictures import as_struct
 from pipeline.ledger.pinned import pin, read_spec, task_rows
 from pipeline.ledger.plan import TaskCuts
@@ -51,8 +46,6 @@ from pipeline.ledger.records import (
     FailedPhoto,
     Manifest,
     PinnedSpec,
-    StoredList,
-    TableTotals,
     TaskRecord,
     read_record,
     to_bytes,
@@ -63,7 +56,6 @@ from pipeline.storage.store import Store, requests_so_far
 
 READERS = 32  # task records fetched at a time
 NOTHING = Figures()
-TICK_S = 0.001  # between two commits, where the clock says that the earlier one is yet to come
 
 
 class Ledger:
@@ -166,7 +158,6 @@ class Ledger:
         attempt = new_attempt()
         files = tuple(self._write_table(n, attempt, name, table) for name, table in tables.items())
         transient = pc.equal(tables["images"]["error_kind"], "transient")
-        failed = failed_rows(tables["images"])
         requests = requests_so_far() - before
         requests["put"] += 1  # the record itself
         record = TaskRecord(
@@ -175,7 +166,7 @@ class Ledger:
             images=inputs.num_rows,
             files=files,
             unsettled=tuple(tables["images"]["image_id"].filter(transient).to_pylist()),
-            failures=tuple(FailedPhoto(**row) for row in failed.to_pylist()),
+            failures=tuple(FailedPhoto(**row) for row in failed_rows(tables["images"]).to_pylist()),
             metrics=metrics + Figures(requests=requests) + late(),
         )
         if self.store.create_once(task_key(self.run_id, n), to_bytes(record)):
@@ -191,9 +182,9 @@ class Ledger:
         return record
 
     def records(self) -> Iterator[TaskRecord]:
-        """The records of all tasks that are done, by number."""
+        """The records of all tasks that are done, by number; few are in memory at once."""
         with ThreadPoolExecutor(READERS) as pool:
-            yield from pool.map(self.record, self._recorded())
+            yield from ahead(pool, self.record, self._recorded(), READERS)
 
     def finish(self, about: Mapping[str, Any]) -> Manifest:
         """Commit the run: check that nothing is missing, then create the manifest.
@@ -204,26 +195,19 @@ class Ledger:
         Raises LedgerError when tasks are open, when rows out are not rows in, or when a file is
         gone.
         """
-        records = list(self.records())
-        self._check_complete(records)
-        self._check_files(records)
+        contents = RunContents.of(self.records())
+        contents.check(self.store, self.run_id, self.spec.plan)
         known = standing(self.store)
         document = {
             "format": FORMAT,
             "run_id": self.run_id,
             "verdict": "done",
-            "committed_at": _after(known.runs.committed),
+            "committed_at": next_commit_s(known.runs.committed),
             **self._column_types(known, about),
             **{name: getattr(self.spec, name) for name in Identity.__struct_fields__},
             "rows": self.rows,
             "tasks": self.task_count,
-            "tables": _table_totals(records),
-            "metrics": add_figures(record.metrics for record in records),
-            "files": write_files(self.store, self.run_id, (f for r in records for f in r.files)),
-            "unsettled": write_unsettled(
-                self.store, self.run_id, (one for r in records for one in r.unsettled)
-            ),
-            "failures": self._write_failures(records),
+            **contents.write(self.store, self.run_id),
             **about,
         }
         self.store.create_once(manifest_key(self.run_id), to_bytes(document))
@@ -233,13 +217,6 @@ class Ledger:
         figures = RunTotals.of_manifest(found)
         self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
         return found
-
-    def _write_failures(self, records: list[TaskRecord]) -> StoredList | None:
-        """The list of all failed photos; None where tasks were done by an earlier release."""
-        known = [record.failures for record in records if record.failures is not None]
-        if len(known) < len(records):
-            return None
-        return write_failures(self.store, self.run_id, (f for each in known for f in each))
 
     def _write_table(self, n: int, attempt: str, name: str, table: pa.Table) -> DataFile:
         if schema.MADE[0].name in TABLES[name].names:
@@ -257,12 +234,7 @@ class Ledger:
         A damaged record of another run keeps none from being committed: nothing is said then.
         """
         name = about.get("job", {}).get("channel") or channel_name(self.spec.settings)
-        tasks = range(self.task_count)
-        listed = self.task_inputs(0).schema if tasks else schema.INPUTS
-        own = pa.schema(schema.pass_through(listed))
-        source = ColumnSource(
-            self.run_id, own, lambda column: (self.task_inputs(n)[column] for n in tasks)
-        )
+        source = ColumnSource.of_list(self.run_id, self.task_inputs, self.task_count)
         try:
             return types_told(self.store, known.live(name), source)
         except RecordError:
@@ -278,37 +250,3 @@ class Ledger:
         names = (info.key[len(prefix) :] for info in self.store.list(prefix))
         numbers = (int(found[1]) for name in names if (found := TASK_FILE.fullmatch(name)))
         return sorted(n for n in numbers if n < self.task_count)
-
-    def _check_complete(self, records: list[TaskRecord]) -> None:
-        if len(records) != self.task_count:
-            missing = self.task_count - len(records)
-            raise LedgerError(f"{missing} of {self.task_count} tasks are not done; run it again")
-        images = sum(f.rows for record in records for f in record.files if f.table == "images")
-        if images != self.rows or sum(record.images for record in records) != self.rows:
-            raise LedgerError(f"{self.rows} photos went in and {images} rows came out")
-
-    def _check_files(self, records: list[TaskRecord]) -> None:
-        prefixes = [data_prefix(self.run_id, table) for table in TABLES]
-        there = {o.key: o.bytes for prefix in prefixes for o in self.store.list(prefix)}
-        for file in (file for record in records for file in record.files):
-            if there.get(file.key) != file.bytes:
-                raise LedgerError(f"{file.key} is on record but missing or cut short in the store")
-
-
-def _after(committed: list[Manifest]) -> float:
-    """The time now, or just after the latest commit where that is still to come; seconds.
-
-    So of runs made under clocks that differ, the one committed later counts later.
-    """
-    latest = max((manifest.committed_at for manifest in committed), default=0.0)
-    return max(time.time(), latest + TICK_S)
-
-
-def _table_totals(records: list[TaskRecord]) -> dict[str, TableTotals]:
-    totals: dict[str, TableTotals] = {}
-    for file in (file for record in records for file in record.files):
-        so_far = totals.get(file.table, TableTotals(files=0, rows=0, bytes=0))
-        totals[file.table] = TableTotals(
-            files=so_far.files + 1, rows=so_far.rows + file.rows, bytes=so_far.bytes + file.bytes
-        )
-    return totals

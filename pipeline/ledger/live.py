@@ -5,6 +5,7 @@ nothing was promoted into their channel; its first version names them all. A run
 live only where a channel's last version says so.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
 READERS = 32  # manifests fetched at a time
+TICK_S = 0.001  # between two commits, where the clock says that the earlier one is yet to come
 
 State = Literal["live", "candidate", "trial", "withdrawn"]
 
@@ -76,6 +78,15 @@ class Standing:
         """The candidates of a channel, the latest first."""
         own = (m for m in self.runs.committed if channel_of(m) == name)
         return [m for m in own if self.state(m, name) == "candidate"]
+
+
+def next_commit_s(committed: Iterable[Manifest]) -> float:
+    """The time now, or just after the latest commit where that is still to come; seconds.
+
+    So of runs made under clocks that differ, the one committed later counts later.
+    """
+    latest = max((manifest.committed_at for manifest in committed), default=0.0)
+    return max(time.time(), latest + TICK_S)
 
 
 def is_earlier(manifest: Manifest) -> bool:

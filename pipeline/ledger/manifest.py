@@ -6,7 +6,6 @@ objects beside it, named by their content and held by the manifest with their ha
 """
 
 import hashlib
-from collections.abc import Iterable
 
 import pyarrow as pa
 from msgspec import structs
@@ -17,7 +16,6 @@ from pipeline.ledger.records import (
     ABANDONED,
     Abandoned,
     DataFile,
-    FailedPhoto,
     Manifest,
     StoredList,
     parse,
@@ -73,22 +71,16 @@ def read_committed(store: Store, run_id: str) -> Manifest | None:
     return manifest if isinstance(manifest, Manifest) else None
 
 
-def write_files(store: Store, run_id: str, files: Iterable[DataFile]) -> StoredList:
-    """Store the list of a run's data files; return what the manifest says about it."""
-    rows = [structs.asdict(file) for file in files]
-    return _write_list(store, run_id, "files", pa.Table.from_pylist(rows, schema=FILES))
+def write_list(store: Store, run_id: str, name: str, table: pa.Table) -> StoredList:
+    """Store a list of a run beside its manifest; return what the manifest says about it.
 
-
-def write_unsettled(store: Store, run_id: str, image_ids: Iterable[str]) -> StoredList:
-    """Store the ids of photos that failed for a transient reason; likewise."""
-    table = pa.table([pa.array(image_ids, pa.string())], schema=UNSETTLED)
-    return _write_list(store, run_id, "unsettled", table)
-
-
-def write_failures(store: Store, run_id: str, failures: Iterable[FailedPhoto]) -> StoredList:
-    """Store the list of all failed photos; likewise."""
-    rows = [structs.asdict(one) for one in failures]
-    return _write_list(store, run_id, "failures", pa.Table.from_pylist(rows, schema=FAILURES))
+    table: as FILES, UNSETTLED or FAILURES
+    """
+    data = parquet_bytes(table)
+    sha256 = hashlib.sha256(data).hexdigest()
+    key = run_key(run_id, f"{name}-{sha256[:16]}.parquet")
+    store.create_once(key, data)
+    return StoredList(key=key, sha256=sha256, rows=table.num_rows)
 
 
 def failed_photos(store: Store, entry: StoredList) -> pa.Table:
@@ -105,14 +97,6 @@ def data_files(store: Store, manifest: Manifest, table: str | None = None) -> li
 def unsettled_ids(store: Store, manifest: Manifest) -> pa.Array:
     """Ids of the photos of a committed run that failed for a transient reason."""
     return _read_list(store, manifest.unsettled, UNSETTLED)["image_id"].combine_chunks()
-
-
-def _write_list(store: Store, run_id: str, name: str, table: pa.Table) -> StoredList:
-    data = parquet_bytes(table)
-    sha256 = hashlib.sha256(data).hexdigest()
-    key = run_key(run_id, f"{name}-{sha256[:16]}.parquet")
-    store.create_once(key, data)
-    return StoredList(key=key, sha256=sha256, rows=table.num_rows)
 
 
 def _read_list(store: Store, entry: StoredList, schema: pa.Schema) -> pa.Table:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.ledger.figures import Cost, Figures, add_figures
+from pipeline.ledger.figures import Cost, Figures
 
 WORDS = {
     "start": "starting",
@@ -100,12 +100,14 @@ class Session:
         self.clock = clock
         self.began = clock()
         self.scored: float | None = None  # when the first photo was being scored
-        self.done: list[Figures] = []
+        self.done = Figures()  # of all its tasks: their statuses and costs
+        self.tasks = 0
         self.machines: Machines | None = None
 
     def task_done(self, figures: Figures, spans: Spans) -> None:
         """Count a task that this session has done."""
-        self.done.append(Figures(statuses=figures.statuses, costs=figures.costs))
+        self.done += Figures(statuses=figures.statuses, costs=figures.costs)
+        self.tasks += 1
         if "score" in spans:
             begun = spans["score"][0]
             self.scored = begun if self.scored is None else min(self.scored, begun)
@@ -116,20 +118,19 @@ class Session:
         wall_s: from the start of Ray to the last task on record, start_s: to the first photo that
         was scored; limits: in words.
         """
-        if not self.done or self.machines is None:
+        if not self.tasks or self.machines is None:
             return {}
         wall_s = self.clock() - self.began
         start_s = min(wall_s, max(0.0, (self.scored or self.began) - self.began))
-        total = add_figures(self.done)
         return {
             "wall_s": round(wall_s, 2),
             "start_s": round(start_s, 2),
-            "images_per_s": round(total.photos / wall_s, 3),
+            "images_per_s": round(self.done.photos / wall_s, 3),
             "device": self.machines.device,
             "actors": self.machines.actors,
             "cores": self.machines.cores,
             "gpus": self.machines.gpus,
-            "limits": limits(total.costs, self.machines, wall_s, start_s),
+            "limits": limits(self.done.costs, self.machines, wall_s, start_s),
         }
 
 

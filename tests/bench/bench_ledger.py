@@ -8,7 +8,6 @@ files, which is what limits a ledger. `per` is one unit's share, a key's or a ta
 """
 
 import argparse
-import hashlib
 import json
 import multiprocessing
 import os
@@ -26,19 +25,19 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.inputs.listing import image_id, list_inputs
-from pipeline.ledger.figures import Figures
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.incremental import uncovered
-from pipeline.ledger.layout import data_key, task_key
+from pipeline.ledger.layout import task_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import committed_runs
-from pipeline.ledger.records import DataFile, TaskRecord, to_bytes
+from pipeline.ledger.records import to_bytes
 from pipeline.storage.store import open_store
+from tests.support.thin_stages import PHOTO_BYTES, begin, thin_record, write_files
 
 Row = dict[str, Any]
-PAGE_KEYS, PHOTO_BYTES = 1000, 3 << 20
+PAGE_KEYS = 1000
 IMAGES_PER_TASK = 10
 
 
@@ -186,28 +185,10 @@ def reopen(folder: str, run_id: str) -> str:
 
 def write_records(folder: str, run_id: str, tasks: int) -> None:
     """Puts every task on record, with data files of one byte each."""
-    for key in (task_key(run_id, 0), *(data_key(run_id, t, 0, "") for t in ("images", "crops"))):
-        Path(folder, key).parent.mkdir(parents=True, exist_ok=True)
-    seconds = {"read": 0.1, "decode": 0.2, "detect": 0.2, "score": 0.7, "encode": 0.3}
-    figures = Figures(
-        statuses={"ok": IMAGES_PER_TASK},
-        crops=60,
-        bytes=IMAGES_PER_TASK * PHOTO_BYTES,
-        crop_bytes=1_200_000,
-        seconds=seconds,
-        requests={"get": 11, "put": 3},
-    )
+    begin(folder, run_id)
     for task in range(tasks):
-        random = hashlib.sha256(str(task).encode()).hexdigest()  # as real hashes, it does not pack
-        files = tuple(
-            DataFile(table, data_key(run_id, table, task, random[:16]), rows, 1, random[::step])
-            for table, rows, step in (("images", IMAGES_PER_TASK, 1), ("crops", 60, -1))
-        )
-        for file in files:
-            Path(folder, file.key).write_bytes(b"x")
-        record = TaskRecord(
-            task=task, attempt=random[:16], images=IMAGES_PER_TASK, files=files, metrics=figures
-        )
+        record = thin_record(run_id, task, IMAGES_PER_TASK)
+        write_files(folder, record)
         Path(folder, task_key(run_id, task)).write_bytes(to_bytes(record))
 
 

@@ -1,6 +1,5 @@
 """The demo's services listen where README says, and nowhere else."""
 
-import ipaddress
 import time
 from pathlib import Path
 
@@ -8,25 +7,7 @@ import psutil
 import pytest
 
 from pipeline.cli.local_services import ray_head, s3_server
-
-
-def is_loopback(address: str) -> bool:
-    ip = ipaddress.ip_address(address)
-    inner = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (inner or ip).is_loopback
-
-
-def listening(parent: int) -> dict[tuple[str, int], str]:
-    """Address and port of every listening TCP socket of a process's children: whose it is."""
-    found = {}
-    for process in psutil.Process(parent).children(recursive=True):
-        try:
-            for one in process.net_connections("tcp"):
-                if one.status == psutil.CONN_LISTEN:
-                    found[one.laddr.ip, one.laddr.port] = process.name()
-        except psutil.NoSuchProcess:
-            continue
-    return found
+from tests.support.sockets import is_loopback, listening
 
 
 @pytest.mark.slow  # starts a Ray head, some 10 s
@@ -36,6 +17,6 @@ def test_all_sockets_of_the_demo_are_on_loopback(tmp_path: Path) -> None:
         end = time.monotonic() + 60
         while "raylet" not in found.values() and time.monotonic() < end:
             time.sleep(1)  # it comes after the dashboard that the head is waited for by
-            found = listening(psutil.Process().pid)
+            found = listening(psutil.Process())
     assert {"gcs_server", "raylet", "python"} <= set(found.values())
     assert [at for at in found.items() if not is_loopback(at[0][0])] == []

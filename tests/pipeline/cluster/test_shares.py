@@ -4,9 +4,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any, NoReturn
+from unittest import mock
 
 import pytest
+from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
@@ -19,6 +22,14 @@ from pipeline.stop import Drained
 from tests.conftest import free_port
 
 MANY = 10_000  # tasks
+
+
+@pytest.fixture(autouse=True)
+def _own_ray_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a job sets for its own Ray is set for its whole process."""
+    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER)
+    with mock.patch.dict(os.environ):
+        yield
 
 
 def room(workers: ClusterShares, cpus: float) -> float:

@@ -1,0 +1,152 @@
+"""How many thin tasks go through Ray, by the job's own loop, and what memory the driver takes.
+
+The tasks are those of a run that is pinned; each stage does nothing but put its task on record. The
+rest is the job's: `pipeline.run.work_and_commit`, the flow on a cluster of this machine, the
+records, the commit. Memory is what a process has for itself (USS), looked at after so many tasks.
+
+    python -m tests.bench.bench_tasks [--tasks N] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psutil
+
+from pipeline import run
+from pipeline.cluster import shares
+from pipeline.cluster.flow import Stages
+from pipeline.cropping.build import choose_weights
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plan import cut_tasks
+from pipeline.report.progress import Log
+from pipeline.settings import RunningSettings, Settings
+from pipeline.stages.task import TaskSummary
+from pipeline.stages.worker import Job
+from pipeline.stop import Stop
+from pipeline.storage.store import open_store
+from tests.bench.bench_ledger import made_up_inputs, spec_of, step
+from tests.support.thin_stages import THIN, begin
+
+Row = dict[str, Any]
+AT = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the tasks after which is looked
+HEAD = (
+    "tasks",
+    "wall s",
+    "tasks/s",
+    "driver CPU s",
+    "driver MiB",
+    "gcs MiB",
+    "raylet MiB",
+    "workers",
+)
+MIB = 1 << 20
+
+
+def pin(folder: str, tasks: int) -> str:
+    """Pin a run of so many tasks of one photo; return its id."""
+    inputs = made_up_inputs(tasks)
+    ledger = Ledger.open(open_store(folder), spec_of(inputs), inputs, cut_tasks(inputs, 1))
+    begin(folder, ledger.run_id)
+    return ledger.run_id
+
+
+class Looks:
+    """Looks at time and memory of this process and of those that it has started."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.rows: list[Row] = []
+
+    def look(self, tasks: int) -> None:
+        """Note what they have after so many tasks."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        wall_s = time.perf_counter() - self.began
+        own = {"gcs": 0.0, "raylet": 0.0, "workers": 0.0}
+        for process in psutil.Process().children(recursive=True):
+            try:
+                name, uss = " ".join(process.cmdline()), process.memory_full_info().uss / MIB
+            except psutil.Error:  # it has ended meanwhile
+                continue
+            kinds = {"gcs_server": "gcs", "raylet/raylet": "raylet", "ray::": "workers"}
+            for mark, kind in kinds.items():
+                if mark in name.split(" ", 1)[0]:
+                    own[kind] += uss
+        row = {
+            "tasks": tasks,
+            "wall_s": round(wall_s, 1),
+            "tasks_per_s": round(tasks / wall_s, 1),
+            "driver_cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+            "driver_mib": round(psutil.Process().memory_full_info().uss / MIB),
+            **{f"{kind}_mib": round(mib) for kind, mib in own.items()},
+        }
+        self.rows.append(row)
+        print("".join(f"{value:>13,}" for value in row.values()), flush=True)
+
+
+class ThinShares(shares.ClusterShares):
+    """A cluster whose workers do the thin stages."""
+
+    looks: Looks
+
+    @property
+    def stages(self) -> Stages:
+        """As `ClusterShares.stages`."""
+        return THIN
+
+    def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
+        """As `ClusterShares.work`; looks at memory on the way."""
+        at = {max(1, int(share * len(pending))) for share in AT}
+        self.looks.began = time.perf_counter()
+        for done, summary in enumerate(super().work(pending, job, stop), 1):
+            yield summary
+            if done in at:
+                self.looks.look(done)
+
+
+def start(settings: RunningSettings, tasks: int, *_: object) -> ThinShares:
+    """As `pipeline.run.start`."""
+    return ThinShares(**asdict(shares.start_ray(settings, tasks)))
+
+
+def measure(tasks: int) -> list[Row]:
+    """Do a run of so many thin tasks and commit it."""
+    with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as folder:
+        pinned = step("pin", tasks, pin, folder, tasks)
+        job = Job(
+            Settings.of(
+                input=folder, output=folder, weights="untrained", promote="manual", num_actors=2
+            ),
+            choose_weights("untrained"),
+            pinned["note"],
+        )
+        ThinShares.looks = looks = Looks()
+        ledger = Ledger(open_store(folder), job.run_id)
+        print(f"{tasks:,} tasks pinned in {pinned['wall_s']} s, {pinned['peak_mib']} MiB")
+        print("".join(f"{name:>13}" for name in HEAD))
+        with mock.patch.object(run, "start", start), open(os.devnull, "w") as nowhere:
+            run.work_and_commit(job, ledger, Log(stream=nowhere), Stop())
+        looks.look(tasks)
+    return looks.rows
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--tasks", type=int, default=100_000)
+    options.add_argument("--json", type=Path, help="write the table here as well")
+    chosen = options.parse_args()
+    rows = measure(chosen.tasks)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
