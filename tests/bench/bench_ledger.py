@@ -34,7 +34,7 @@ from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import committed_runs
 from pipeline.ledger.records import to_bytes
 from pipeline.storage.store import open_store
-from tests.support.thin_stages import PHOTO_BYTES, begin, thin_record, write_files
+from tests.support.thin_records import PHOTO_BYTES, begin, thin_record, write_files
 
 Row = dict[str, Any]
 PAGE_KEYS = 1000

@@ -34,7 +34,8 @@ from pipeline.stages.worker import Job
 from pipeline.stop import Stop
 from pipeline.storage.store import open_store
 from tests.bench.bench_ledger import made_up_inputs, spec_of, step
-from tests.support.thin_stages import THIN, begin
+from tests.support.thin_records import begin
+from tests.support.thin_stages import ThinFinisher, read
 
 Row = dict[str, Any]
 AT = (0.01, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the tasks after which is looked
@@ -100,7 +101,7 @@ class ThinShares(shares.ClusterShares):
     @property
     def stages(self) -> Stages:
         """As `ClusterShares.stages`."""
-        return THIN
+        return Stages(read, ThinFinisher, None)
 
     def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
         """As `ClusterShares.work`; looks at memory on the way."""
