@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.fresh import ROOT
 from tests.support.sockets import is_loopback, listening
@@ -32,8 +35,18 @@ for count, _ in enumerate(flow.run([0, 1, 2], job, (job, "cpu")), 1):
 """
 
 
-def test_all_sockets_of_a_job_with_its_own_ray_are_on_loopback(tmp_path: Path) -> None:
+@pytest.fixture
+def own_folder() -> Iterator[str]:
+    """For Ray: short, for sockets; and no cluster of another job is found there and joined."""
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as own:
+        yield own
+
+
+def test_all_sockets_of_a_job_with_its_own_ray_are_on_loopback(
+    tmp_path: Path, own_folder: str
+) -> None:
     alone = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
+    alone["RAY_TMPDIR"] = own_folder
     job = subprocess.Popen(
         [sys.executable, "-c", JOB, str(tmp_path / "notes")],
         cwd=ROOT, env=alone, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
