@@ -12,7 +12,6 @@ from pathlib import Path
 os.environ.setdefault("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "0")
 
 import ray
-from ray._private import ray_constants  # LOOPBACK_SWITCH has no public name
 
 from pipeline.cluster.flow import Finisher, Flow, Room, Scorer, Stages
 from pipeline.errors import LedgerError
@@ -25,10 +24,6 @@ from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
 from pipeline.stop import Drained, Stop
 
-LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Set to 0, all of Ray listens on loopback, as it does on macOS and Windows by itself. Otherwise it
-takes the machine's outward address even where it is given 127.0.0.1, and its GCS server, raylet,
-agents and workers listen on all interfaces."""
 KNOCK_S = 5.0  # for a cluster to take a connection
 # Of a node that the job starts for itself: nobody could read its metrics and events, and all of
 # Ray's processes collect them, by the clock; the GCS server keeps 10 KB of events a task.
@@ -139,7 +134,8 @@ def _join_or_start() -> None:
             if "RAY_ADDRESS" in os.environ:
                 raise
             os.environ["PYTHONPATH"] = path  # workers inherit it; a runtime_env costs a second
-            _keep_to_this_machine()
+            for name, value in UNWATCHED.items():
+                os.environ.setdefault(name, value)
             ray.init(address="local", **quiet)
     except SystemExit as error:  # Ray's handler of SIGTERM, until it is replaced below
         if callable(handle := handlers[signal.SIGTERM]):
@@ -150,18 +146,6 @@ def _join_or_start() -> None:
     finally:
         for number, handler in handlers.items():  # Ray's own would end this process with a trace
             signal.signal(number, handler)
-
-
-def _keep_to_this_machine() -> None:
-    """Let all of Ray that this process starts from now on listen on loopback alone.
-
-    Its processes take that from the environment. This one has read it when it imported ray, and it
-    must not be in force before no cluster was found: a driver is to join one under its own address.
-    """
-    for name, value in {**UNWATCHED, LOOPBACK_SWITCH: "0"}.items():
-        os.environ.setdefault(name, value)
-    if os.environ[LOOPBACK_SWITCH] == "0":
-        ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def _knock(address: str) -> None:

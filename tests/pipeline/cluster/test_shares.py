@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 from unittest import mock
 
 import pytest
-from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
@@ -25,9 +24,8 @@ MANY = 10_000  # tasks
 
 
 @pytest.fixture(autouse=True)
-def _own_ray_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_ray_is_forgotten() -> Iterator[None]:
     """What a job sets for its own Ray is set for its whole process."""
-    monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", ray_constants.ENABLE_RAY_CLUSTER)
     with mock.patch.dict(os.environ):
         yield
 
