@@ -1,6 +1,6 @@
 """The detector that needs no download: faces, people, things, text, what the photo is about.
 
-One small network in the package (`subject_network`, 3 M parameters) reads a copy of about 288 × 288
+One small network in the package (`subject_network`, 6 M parameters) reads a copy of about 288 × 288
 pixels. `postprocess` turns its map of centres and offsets into faces, people, things and text, and
 its map of what belongs to the subject into regions, so that a temple or a flower counts although no
 class names it.
@@ -20,6 +20,7 @@ import torch
 
 from pipeline.detectors.batches import batch_for, in_batches, uploaded
 from pipeline.detectors.detection import Detections, Pixels
+from pipeline.detectors.differences import unpack
 from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
 from pipeline.detectors.packaged import embedded_identity, embedded_weights, feature_weights
 from pipeline.detectors.postprocess import postprocess
@@ -167,5 +168,6 @@ def packaged_network(with_features: bool = False) -> SubjectNetwork | SharedTrun
 
 def _loaded(module: Module, data: bytes) -> Module:
     """A module with the tensors of a safetensors file, which are in half precision."""
-    module.load_state_dict({k: v.float() for k, v in safetensors.torch.load(data).items()})
+    state = unpack(safetensors.torch.load(data))
+    module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return module

@@ -7,7 +7,8 @@ CVPR 2017) reads it, and one convolution gives, per cell of eight pixels, how li
 centre of a face, of a person, of any other thing or of a block of text (Zhou et al., "Objects as
 Points", arXiv 1904.07850), the offsets from there to the object's edges, and how much the cell
 belongs to what the photo is about. Branches trained on people's labels add a gaze map, a map of
-what people keep, and heads (`people_head`).
+what people keep, and heads (`people_head`). The two maps read a copy of the trunk's upper stages of
+their own, trained together with them (`looking`).
 """
 
 from __future__ import annotations
@@ -56,16 +57,10 @@ class SubjectNetwork(nn.Module):
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         self.stem = _convolution(3, 32, 3, 2)
-        stages, channels = [], 32
-        for kernel, stride, expansion, out, repeats in STAGES:
-            blocks = []
-            for repeat in range(repeats):
-                blocks.append(_Block(channels, out, kernel, stride if not repeat else 1, expansion))
-                channels = out
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.ModuleList(stages)
+        self.stages = nn.ModuleList(_stages())
         self.head = SubjectHead(width)
         self.people = PeopleHead()
+        self.looking = nn.ModuleList(_stages()[UPPER:])
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 24, H/8, W/8]."""
@@ -73,8 +68,11 @@ class SubjectNetwork(nn.Module):
 
     def read(self, *taps: Tensor) -> Tensor:
         """What the trunk's taps at strides 8, 16 and 32 tell: [B, 24, H/8, W/8]."""
-        pyramid = self.head.pyramid(*taps)
-        heads, gaze, kept = self.people(*taps, pyramid)
+        fine, medium, coarse = taps
+        pyramid = self.head.pyramid(fine, medium, coarse)
+        heads = self.people.heads(fine, medium, coarse, pyramid)
+        looked_at = self.looked_at(fine)
+        gaze, kept = self.people.maps(fine, looked_at[0], looked_at[1], pyramid)
         kept = functional.interpolate(kept, scale_factor=float(FINER), mode="nearest")
         return torch.cat([self.head.predict(pyramid), heads, gaze, kept], dim=1)
 
@@ -92,12 +90,20 @@ class SubjectNetwork(nn.Module):
 
     def upper(self, features: Tensor) -> list[Tensor]:
         """Features at strides 16 and 32 from those at stride 8."""
-        taps = []
-        for index, stage in enumerate(self.stages[UPPER:], UPPER):
-            features = stage(features)
-            if index in TAPS:
-                taps.append(features)
-        return taps
+        return _taps(self.stages[UPPER:], features)
+
+    def looked_at(self, features: Tensor) -> list[Tensor]:
+        """As `upper`, by the stages that the maps of gaze and of being kept read."""
+        return _taps(self.looking, features)
+
+
+def _taps(upper: nn.ModuleList, features: Tensor) -> list[Tensor]:
+    taps = []
+    for index, stage in enumerate(upper, UPPER):
+        features = stage(features)
+        if index in TAPS:
+            taps.append(features)
+    return taps
 
 
 class SubjectHead(nn.Module):
@@ -127,6 +133,18 @@ class SubjectHead(nn.Module):
             merged = self.smooth[level](self.lateral[level](tap) + up)
         finest: Tensor = merged
         return finest
+
+
+def _stages() -> list[nn.Sequential]:
+    """The trunk's stages behind its stem."""
+    stages, channels = [], 32
+    for kernel, stride, expansion, out, repeats in STAGES:
+        blocks = []
+        for repeat in range(repeats):
+            blocks.append(_Block(channels, out, kernel, stride if not repeat else 1, expansion))
+            channels = out
+        stages.append(nn.Sequential(*blocks))
+    return stages
 
 
 class _Block(nn.Module):

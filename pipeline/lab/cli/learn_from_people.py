@@ -1,7 +1,9 @@
 r"""Teach detector, rule of choice and confidence from people's labels, in steps.
 
     python jobs/learn_from_people.py branches --osie OSIE/ --eyecrowd EyeCrowd/ \
-        --flms FLMS/ --photos photos/ --output made/
+        --flms FLMS/ --photos photos/ --output branches/
+    python jobs/learn_from_people.py looking --osie OSIE/ --eyecrowd EyeCrowd/ \
+        --flms FLMS/ --detectors branches/ --output made/
     python jobs/learn_from_people.py rule --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors made/ --output choice.json
     python jobs/learn_from_people.py confidence --osie OSIE/ --eyecrowd EyeCrowd/ \
@@ -9,7 +11,8 @@ r"""Teach detector, rule of choice and confidence from people's labels, in steps
     python jobs/learn_from_people.py features OSIE/ FLMS/ photos/ --output made/
 
 `branches` trains the branches for gaze, crops and heads: subjects.safetensors on all photos, and
-fold0.safetensors to fold4.safetensors, each without a fifth of the labelled ones. `rule` fits the
+fold0.safetensors to fold4.safetensors, each without a fifth of the labelled ones. `looking` trains
+what tells maps further, end to end, on a GPU, and writes the same files. `rule` fits the
 rule of choice on maps of photos that the fold's branches were not trained on. `confidence` fits
 the probability that a person accepts a crop on the crops which the packaged rule chooses of such
 photos. `features` trains the branch that tells the packaged S2CNet's feature map from the
@@ -24,28 +27,30 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.command_line import run
-from pipeline.lab.people.settings import BranchesJob, ConfidenceJob, FeaturesJob, RuleJob
+from pipeline.lab.people.settings import BranchesJob, ConfidenceJob, FeaturesJob, LookingJob, RuleJob
 from pipeline.report.progress import Log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     steps = {
-        "branches": BranchesJob, "rule": RuleJob, "confidence": ConfidenceJob,
+        "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob, "confidence": ConfidenceJob,
         "features": FeaturesJob,
     }  # fmt: skip
     return run(steps, __doc__, learn, arguments)
 
 
-def learn(job: BranchesJob | RuleJob | ConfidenceJob | FeaturesJob) -> int:
+def learn(job: BranchesJob | LookingJob | RuleJob | ConfidenceJob | FeaturesJob) -> int:
     """Do one of the steps. Raises UsageError."""
     # They load torch: not for --help or a typo.
     from pipeline.lab.people.confidence_recipe import fit_confidence
     from pipeline.lab.people.feature_recipe import write_features
-    from pipeline.lab.people.recipe import fit_rule, write_branches
+    from pipeline.lab.people.recipe import fit_rule, write_branches, write_looking
 
     if isinstance(job, BranchesJob):
         write_branches(job, Log())
+    elif isinstance(job, LookingJob):
+        write_looking(job, Log())
     elif isinstance(job, FeaturesJob):
         write_features(job, Log())
     elif isinstance(job, ConfidenceJob):

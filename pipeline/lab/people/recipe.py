@@ -1,8 +1,9 @@
-"""The two steps: train the people branches, fit the rule of choice on held-out photos."""
+"""Train the people branches and their stages, fit the rule of choice on held-out photos."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from importlib.resources import files
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.scoring import score_function
 from pipeline.cropping.sources import SeenPhoto, to_source
 from pipeline.cropping.transfer import Transfer
+from pipeline.detectors.differences import LOOKING, of_trunk, pack, unpack
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
@@ -21,9 +23,10 @@ from pipeline.lab.datasets.layout import photos
 from pipeline.lab.folds import FOLDS
 from pipeline.lab.people.branches import train_branches
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
+from pipeline.lab.people.looking import train_looking
 from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
-from pipeline.lab.people.settings import BranchesJob, RuleJob
+from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import people_views
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
@@ -54,6 +57,28 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         name = ALL if held is None else f"fold{held}.safetensors"
         safetensors.torch.save_file(with_branches(state, head), job.output / name)
         log.say("branches", f"{name} is written")
+
+
+def write_looking(job: LookingJob, log: Log) -> None:
+    """Train the stages and maps of each file of `branches` further; write all weights anew.
+
+    The file of all photos tells its stages as differences (`pipeline.detectors.differences`).
+    Raises UsageError.
+    """
+    labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
+    if not labels:
+        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
+    job.output.mkdir(parents=True, exist_ok=True)
+    for held in (None, *range(FOLDS)):
+        name = ALL if held is None else fold_name(held)
+        network = network_of(unpack(safetensors.torch.load_file(job.detectors / name)))
+        kept = [one for one in labels if one.fold != held]
+        train_looking(network, kept, job.steps, job.seed, job.device)
+        state = {name: tensor.half() for name, tensor in network.state_dict().items()}
+        made = pack(state) if held is None else state
+        made = {name: tensor.contiguous() for name, tensor in made.items()}
+        safetensors.torch.save_file(made, job.output / name)
+        log.say("looking", f"{name} is written")
 
 
 def fit_rule(job: RuleJob, log: Log) -> None:
@@ -103,8 +128,7 @@ def fold_name(fold: int) -> str:
 def packaged_weights() -> Tensors:
     """The tensors of the embedded detector in the package, half precision."""
     path = files("pipeline.detectors").joinpath("weights/subjects.safetensors")
-    state: Tensors = safetensors.torch.load(path.read_bytes())
-    return state
+    return unpack(safetensors.torch.load(path.read_bytes()))
 
 
 def network_of(state: Tensors) -> SubjectNetwork:
@@ -115,20 +139,27 @@ def network_of(state: Tensors) -> SubjectNetwork:
 
 
 def trunk_of(state: Tensors) -> SubjectNetwork:
-    """As `network_of`, but the people branches are new, whatever branches `state` has."""
+    """As `network_of`, but the people branches are new, and their stages the trunk's."""
     network = SubjectNetwork()
     trained = {name: value.float() for name, value in state.items() if not is_branch(name)}
-    network.load_state_dict({**network.state_dict(), **trained})
+    untrained = {name: v for name, v in network.state_dict().items() if is_branch(name)}
+    network.load_state_dict({**untrained, **trained, **trunk_copies(untrained, trained)})
     return network.eval().to(memory_format=torch.channels_last)
 
 
 def is_branch(name: str) -> bool:
-    """Whether a tensor belongs to the people branches."""
-    return name.startswith("people.")
+    """Whether a tensor belongs to the people branches or their stages."""
+    return name.startswith(("people.", LOOKING))
+
+
+def trunk_copies(names: Iterable[str], state: Tensors) -> Tensors:
+    """The trunk's tensors that those of `looking` among `names` start from."""
+    return {name: state[of_trunk(name)].clone() for name in names if name.startswith(LOOKING)}
 
 
 def with_branches(state: Tensors, head: PeopleHead) -> Tensors:
-    """The detector's tensors with other people branches, half precision."""
+    """The detector's tensors with other people branches, half precision; stages as the trunk's."""
     kept = {name: tensor for name, tensor in state.items() if not is_branch(name)}
     branches = {f"people.{name}": tensor.half() for name, tensor in head.state_dict().items()}
-    return {**kept, **{name: tensor.contiguous() for name, tensor in branches.items()}}
+    made = {**kept, **branches, **trunk_copies(state, state)}
+    return {name: tensor.contiguous() for name, tensor in made.items()}

@@ -23,6 +23,20 @@ class BranchesJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LookingJob:
+    """Train the stages and the branch that tell maps further, end to end, on a GPU."""
+
+    output: Path = option(help="folder for the weights", placeholder="FOLDER")
+    detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
+    osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
+    eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
+    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
+    steps: int = option(450, "steps of 26 views; 340 to 510 gave the packaged weights", least=1)
+    device: str = option("cuda", "where to train: cuda or cpu")
+    seed: int = option(0, "random seed of everything")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuleJob:
     """Fit the rule of choice on maps and scores out of fold."""
 

@@ -1,0 +1,125 @@
+"""Train the stages and the branch that tell maps together, end to end; all else stays as it is.
+
+The start is what `branches` has trained: a copy of the trunk's upper stages, and the branch behind
+it. On a GPU a fold takes a minute; on a CPU, hours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.detectors.people_head import PeopleHead, fold_standardisation
+from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.lab.people.branches import DECAY, KEPT_WEIGHT
+from pipeline.lab.people.labels import PeopleLabels
+from pipeline.lab.people.looking_views import LookingView, batches_of_views
+
+VIEWS = 26  # a step
+# Rates of stages and branch. Of .00015 and .0005 for the stages, .0005 was better on two of three
+# folds, and less stable on the third.
+STAGE_RATE, BRANCH_RATE, WARM_STEPS, AVERAGE = 5e-4, 1e-3, 30, 0.99
+STEADY_WEIGHT = 1.0  # of the Jeffreys divergence between the gaze maps of a view and its worn copy
+
+Standards = list[tuple[Tensor, Tensor]]  # mean and deviation [1, C, 1, 1] of each level
+
+
+def train_looking(
+    network: SubjectNetwork,
+    photos: Sequence[PeopleLabels],
+    steps: int,
+    seed: int = 0,
+    device: str = "cpu",
+) -> None:
+    """Train `network.looking` and the maps of `network.people`, in place, by `steps` steps.
+
+    Weights are averaged over steps. The network ends on the CPU, in evaluation mode.
+    """
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    network.requires_grad_(False).eval().to(device)
+    stages = list(network.looking.parameters())
+    branch = [v for name, v in network.people.named_parameters() if name.startswith("map_")]
+    untouched = {n: v.clone() for n, v in network.people.state_dict().items() if n[:4] != "map_"}
+    learning = [value.requires_grad_() for value in (*stages, *branch)]
+    optimizer = torch.optim.AdamW(
+        [{"params": stages, "lr": STAGE_RATE}, {"params": branch, "lr": BRANCH_RATE}],
+        weight_decay=DECAY,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: min(1, (step + 1) / WARM_STEPS) * (1 + np.cos(np.pi * step / steps)) / 2,
+    )
+    averaged = [value.detach().clone() for value in learning]
+    standards: Standards = []
+    for step, views in enumerate(batches_of_views(photos, steps, VIEWS, random)):
+        levels = levels_of(network, views, device)
+        if not standards:
+            standards = [_standards(level) for level in levels]
+            _fold(network.people, _undo(standards))
+        standard = [(x - mean) / scale for x, (mean, scale) in zip(levels, standards, strict=True)]
+        loss = looking_loss(network.people, views, standard) / VIEWS
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(learning, 5.0)
+        optimizer.step()
+        schedule.step()
+        keep = min(AVERAGE, step / (step + 10))
+        for mean, value in zip(averaged, learning, strict=True):
+            mean.lerp_(value.detach(), 1 - keep)
+    network.requires_grad_(False)
+    for mean, value in zip(averaged, learning, strict=True):
+        value.copy_(mean)
+    _fold(network.people, standards)
+    # Folding and undoing it round the branch of heads, which is to stay as it was.
+    network.people.load_state_dict({**network.people.state_dict(), **untouched})
+    network.cpu()
+
+
+def levels_of(network: SubjectNetwork, views: Sequence[LookingView], device: str) -> list[Tensor]:
+    """What the maps' branch reads of all views, and then of their worn copies, float."""
+    pixels = np.stack([view.pixels for view in views] + [view.worn for view in views])
+    images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        taps = network.trunk(images)
+        pyramid = network.head.pyramid(*taps)
+    return [taps[0], *network.looked_at(taps[0]), pyramid]
+
+
+def looking_loss(head: PeopleHead, views: Sequence[LookingView], levels: list[Tensor]) -> Tensor:
+    """Sum over views of the same size, a mean over each view and its worn copy."""
+    gaze, kept = head.maps(levels[0], levels[1], levels[2], levels[3])
+    first, second = functional.log_softmax(gaze.flatten(1), 1).chunk(2)
+    loss = STEADY_WEIGHT * ((first.exp() - second.exp()) * (first - second)).sum()
+    for index, view in enumerate(views):
+        if view.gaze is not None:
+            told = torch.from_numpy(view.gaze).flatten().to(gaze.device)
+            loss = loss - view.gaze_weight * (told * (first[index] + second[index])).sum() / 2
+        if view.kept is not None:
+            both = torch.stack([kept[index, 0], kept[index + len(views), 0]])
+            share = torch.from_numpy(view.kept).to(kept.device).expand_as(both)
+            entropy = functional.binary_cross_entropy_with_logits(both, share)
+            loss = loss + KEPT_WEIGHT * entropy
+    return loss
+
+
+def _standards(level: Tensor) -> tuple[Tensor, Tensor]:
+    cells = level.detach().transpose(0, 1).flatten(1)
+    shape = (1, -1, 1, 1)
+    return cells.mean(dim=1).view(shape), cells.std(dim=1).view(shape) + 1e-3
+
+
+def _undo(standards: Standards) -> Standards:
+    """What undoes folding of these standards: (level - mean) / deviation is the level again."""
+    return [(-mean / deviation, 1 / deviation) for mean, deviation in standards]
+
+
+def _fold(head: PeopleHead, standards: Standards) -> None:
+    device = next(head.parameters()).device
+    head.cpu()
+    fold_standardisation(head, [(mean[0].cpu(), scale[0].cpu()) for mean, scale in standards])
+    head.to(device)

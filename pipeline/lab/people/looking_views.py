@@ -1,0 +1,140 @@
+"""Changed views of labelled photos, for all that tells where people look and what they keep.
+
+Parts of any place, of three ratios, mirrored, with other brightness, contrast and colours. Each
+comes twice: as it is, and worn (a little moved, at half size, compressed as a JPEG), since both are
+to have the same maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from pipeline.boxes import FloatArray
+from pipeline.detectors import Pixels
+from pipeline.detectors.embedded import detector_input
+from pipeline.detectors.people_head import FINER
+from pipeline.detectors.subject_network import STRIDE
+from pipeline.lab.people.labels import PeopleLabels
+from pipeline.lab.people.targets import TargetMap, gaze_map, kept_map
+from pipeline.lab.people.views import LEAST_FIXATIONS, boxes_in_view, in_view
+
+WHOLE = 0.4  # of the views of a photo, the share that shows all of it
+# Sides of a part as shares of the photo's, one or the other; parts of people's crops are near ones.
+NEAR_PART, FAR_PART = (0.85, 1.0), (0.5, 0.9)
+# The ratio of a part over the photo's, and how often: others for other inputs' sizes.
+RATIOS, RATIO_SHARES = (1.0, 1.26, 0.64), (0.7, 0.18, 0.12)
+# A part with less of the photo's area than this counts half: its fixations depend on the rest.
+LARGE_PART, SMALL_WEIGHT = 0.6, 0.5
+MOVED = 0.002  # deviation of a worn view's edges, shares of the photo's sides
+# How often a view is put at half size and compressed: as it is, and worn.
+HALF_AND_JPEG, WORN_HALF_AND_JPEG = (0.1, 0.3), (0.45, 0.8)
+
+
+@dataclass(frozen=True, eq=False)
+class LookingView:
+    """The network's inputs for a view and its worn copy, of one size, and what people told of it.
+
+    gaze_weight: 1, less for a small part, whose fixations depend on the rest of the photo.
+    """
+
+    pixels: Pixels
+    worn: Pixels
+    gaze: TargetMap | None
+    kept: TargetMap | None
+    gaze_weight: float
+
+
+def batches_of_views(
+    photos: Sequence[PeopleLabels], steps: int, size: int, random: np.random.Generator
+) -> Iterator[list[LookingView]]:
+    """Yield `steps` batches of `size` views of one input size, of all photos in turn."""
+    waiting: dict[tuple[int, ...], list[LookingView]] = {}
+    order: list[int] = []
+    made = 0
+    while made < steps:
+        order = order or random.permutation(len(photos)).tolist()
+        view = view_of(photos[order.pop()], random)
+        if view is None:
+            continue
+        batch = waiting.setdefault(view.pixels.shape, [])
+        batch.append(view)
+        if len(batch) == size:
+            yield waiting.pop(view.pixels.shape)
+            made += 1
+
+
+def view_of(labels: PeopleLabels, random: np.random.Generator) -> LookingView | None:
+    """One view of a photo; None where too few fixations and no people's crops tell of it."""
+    pixels = np.asarray(Image.open(labels.photo).convert("RGB"))
+    part, mirrored = part_of(random, near=len(labels.crops) > 0), bool(random.random() < 0.5)
+    points = in_view(labels.fixations, part, mirrored)
+    inside = ((points >= 0) & (points < 1)).all(axis=1)
+    colours = int(random.integers(2**32))
+    moved = np.clip(part + random.normal(0, MOVED, 4), 0, 1)
+    first = _pixels(pixels, part, mirrored, colours, HALF_AND_JPEG, random)
+    worn = _pixels(pixels, moved, mirrored, colours, WORN_HALF_AND_JPEG, random)
+    looked_at = inside.sum() >= LEAST_FIXATIONS
+    if first.shape != worn.shape or not (looked_at or len(labels.crops)):
+        return None
+    height, width = first.shape[0] // STRIDE, first.shape[1] // STRIDE
+    gaze = kept = None
+    if looked_at:
+        gaze = gaze_map(points[inside], labels.fixation_weights[inside], height, width)
+    if len(labels.crops):
+        crops = np.clip(boxes_in_view(labels.crops, part, mirrored), 0, 1)
+        kept = kept_map(crops, height // FINER, width // FINER)
+    area = float(np.prod(part[2:] - part[:2]))
+    return LookingView(first, worn, gaze, kept, 1.0 if area > LARGE_PART else SMALL_WEIGHT)
+
+
+def part_of(random: np.random.Generator, near: bool) -> FloatArray:
+    """A part of a photo, xyxy, shares of its sides. near: only parts that show nearly all."""
+    if random.random() < WHOLE:
+        return np.array([0.0, 0.0, 1.0, 1.0])
+    ratio = 1.0 if near else random.choice(RATIOS, p=RATIO_SHARES)
+    share = random.uniform(*(NEAR_PART if near or random.random() < 0.5 else FAR_PART))
+    sides = share * np.array([min(1.0, ratio), min(1.0, 1 / ratio)])
+    sides = np.minimum(sides * np.exp(random.normal(0, 0.06, 2)), 1)
+    low = random.uniform(0, 1 - sides)
+    return np.concatenate([low, low + sides])
+
+
+def _pixels(
+    photo: Pixels,
+    part: FloatArray,
+    mirrored: bool,
+    colours: int,
+    shares: tuple[float, float],
+    random: np.random.Generator,
+) -> Pixels:
+    """The network's input of a part, changed. shares: how often at half size and compressed."""
+    height, width = photo.shape[:2]
+    x0, y0 = (part[:2] * (width, height)).round().astype(int)
+    x1, y1 = np.maximum((part[2:] * (width, height)).round().astype(int), (x0 + 1, y0 + 1))
+    found = photo[y0:y1, x0:x1]
+    found = other_colours(found[:, ::-1] if mirrored else found, np.random.default_rng(colours))
+    if random.random() < shares[0]:
+        half = max(32, found.shape[1] // 2), max(32, found.shape[0] // 2)
+        found = np.asarray(cv2.resize(found, half, interpolation=cv2.INTER_AREA), np.uint8)
+    if random.random() < shares[1]:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.uniform(35, 95))]
+        _, data = cv2.imencode(".jpg", np.ascontiguousarray(found[:, :, ::-1]), quality)
+        found = np.asarray(cv2.imdecode(data, 1), np.uint8)[:, :, ::-1]
+    return detector_input(np.ascontiguousarray(found))
+
+
+def other_colours(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Pixels uint8 RGB with another curve, brightness, saturation and contrast."""
+    curve, bright = np.exp(random.uniform(-0.3, 0.3)), random.uniform(0.8, 1.15)
+    saturation, contrast = random.uniform(0.5, 1.4), random.uniform(0.75, 1.25)
+    table = 255 * (np.arange(256) / 255) ** curve * bright
+    found = np.asarray(table.astype(np.float32)[pixels])
+    grey = found.mean(axis=2, keepdims=True)
+    found = grey + saturation * (found - grey)
+    mean = float(grey.mean())
+    return np.asarray(np.clip(mean + contrast * (found - mean), 0, 255).astype(np.uint8))

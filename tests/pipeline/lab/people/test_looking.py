@@ -1,0 +1,127 @@
+"""Training what tells maps end to end, on made photos and labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from pipeline.detectors.differences import LOOKING, of_trunk, pack, unpack
+from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.people import looking, recipe
+from pipeline.lab.people.labels import PeopleLabels
+from pipeline.lab.people.looking import train_looking
+from pipeline.lab.people.looking_views import other_colours, part_of, view_of
+from pipeline.lab.people.recipe import network_of, packaged_weights
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> PeopleLabels:
+    random = np.random.default_rng(0)
+    path = tmp_path / "0.png"
+    Image.fromarray(random.integers(0, 255, (96, 128, 3), np.uint8)).save(path)
+    left = np.tile([0.25, 0.5], (40, 1))  # all people look at the left
+    crops = np.array([[0.0, 0.0, 0.5, 1.0]])
+    return PeopleLabels(path, "osie", left, np.ones(40), crops)
+
+
+def test_only_what_tells_maps_is_trained(
+    labels: PeopleLabels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "VIEWS", 2)
+    monkeypatch.setattr(looking, "WARM_STEPS", 1)
+    network = network_of(packaged_weights())
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    train_looking(network, [labels], steps=3)
+    after = network.state_dict()
+    maps = {n for n in after if n.startswith((LOOKING, "people.map_"))}
+    assert all(torch.equal(after[name], before[name]) for name in after if name not in maps)
+    assert all(torch.isfinite(after[name]).all() for name in maps)
+    assert not torch.equal(
+        after["looking.0.0.project.1.weight"], before["looking.0.0.project.1.weight"]
+    )
+    assert not torch.equal(after["people.map_out.weight"], before["people.map_out.weight"])
+
+
+def test_a_view_shows_fixations_where_its_part_has_them(labels: PeopleLabels) -> None:
+    views = [view_of(labels, np.random.default_rng(seed)) for seed in range(12)]
+    seen = [view for view in views if view is not None]
+    assert len(seen) > 6
+    for view in seen:
+        assert view.pixels.shape == view.worn.shape
+        assert view.gaze is not None
+        assert view.kept is not None
+        # fixations lie in the middle of the kept half, mirrored or not
+        column = int(view.gaze.sum(axis=0).argmax())
+        assert view.kept[:, column // 2].mean() > 0.9
+        assert view.gaze.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_parts_lie_inside_and_near_ones_show_nearly_all() -> None:
+    random = np.random.default_rng(0)
+    far = np.array([part_of(random, near=False) for _ in range(200)])
+    near = np.array([part_of(random, near=True) for _ in range(200)])
+    for parts in (far, near):
+        assert (parts[:, :2] >= 0).all()
+        assert (parts[:, 2:] <= 1 + 1e-9).all()
+    assert (near[:, 2:] - near[:, :2]).min() > 0.65
+    assert (far[:, 2:] - far[:, :2]).min() < 0.5
+
+
+def test_other_colours_keep_an_even_grey_even() -> None:
+    grey = np.full((4, 4, 3), 128, np.uint8)
+    changed = {int(other_colours(grey, np.random.default_rng(seed))[0, 0, 0]) for seed in range(5)}
+    assert len(changed) > 1
+    assert np.ptp(other_colours(grey, np.random.default_rng(0))) == 0
+
+
+def test_differences_tell_the_stages_to_half_a_step() -> None:
+    state = packaged_weights()
+    random = torch.Generator().manual_seed(0)
+    for name in [name for name in state if name.startswith(LOOKING)]:
+        trunk = state[of_trunk(name)].float()
+        state[name] = (trunk + 0.01 * torch.randn(trunk.shape, generator=random)).half()
+    packed = pack(state)
+    told = unpack(packed)
+    assert told.keys() == state.keys()
+    name = "looking.0.0.project.1.weight"
+    assert packed[name].dtype == torch.int8
+    step = packed[name + ".step"].float().max()
+    assert (told[name].float() - state[name].float()).abs().max() <= 0.51 * step + 2e-4
+    assert all(torch.equal(told[n], state[n]) for n in state if not n.startswith(LOOKING))
+    assert unpack(told).keys() == told.keys()
+
+
+def test_the_command_writes_what_the_detector_reads(
+    labels: PeopleLabels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[int, int, str]] = []
+
+    def train(
+        network: SubjectNetwork, photos: list[PeopleLabels], steps: int, *rest: object
+    ) -> None:
+        trained.append((len(photos), steps, str(rest[1])))
+        weight = network.state_dict()["looking.0.0.project.1.weight"]
+        weight += 0.01
+
+    monkeypatch.setattr(recipe, "train_looking", train)
+    monkeypatch.setattr(recipe, "read_people_labels", lambda *folders: [labels])
+    start, made = tmp_path / "start", tmp_path / "made"
+    start.mkdir()
+    names = ("subjects.safetensors", *(f"fold{i}.safetensors" for i in range(5)))
+    for name in names:
+        safetensors.torch.save_file(packaged_weights(), start / name)
+    asked = ["--detectors", str(start), "--output", str(made), "--steps", "7", "--device", "cpu"]
+    assert main(["looking", "--osie", str(tmp_path), *asked]) == 0
+    assert [steps for _, steps, _ in trained] == [7] * 6
+    assert {device for _, _, device in trained} == {"cpu"}
+    assert sorted(photos for photos, _, _ in trained) == [0, 1, 1, 1, 1, 1]  # one fold holds it out
+    before = packaged_weights()["looking.0.0.project.1.weight"].float()
+    for name in names:
+        state = unpack(safetensors.torch.load_file(made / name))
+        moved = network_of(state).state_dict()["looking.0.0.project.1.weight"] - before
+        assert float(moved.mean()) == pytest.approx(0.01, abs=1e-3)
+    assert (made / names[0]).stat().st_size < 0.8 * (made / names[1]).stat().st_size
