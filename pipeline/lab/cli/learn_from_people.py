@@ -27,15 +27,21 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.command_line import run
-from pipeline.lab.people.settings import BranchesJob, ConfidenceJob, FeaturesJob, LookingJob, RuleJob
+from pipeline.lab.people.settings import (
+    BranchesJob,
+    ConfidenceJob,
+    FeaturesJob,
+    LookingJob,
+    RuleJob,
+)
 from pipeline.report.progress import Log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     steps = {
-        "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob, "confidence": ConfidenceJob,
-        "features": FeaturesJob,
+        "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob,
+        "confidence": ConfidenceJob, "features": FeaturesJob,
     }  # fmt: skip
     return run(steps, __doc__, learn, arguments)
 

@@ -110,16 +110,16 @@ def test_a_photo_with_labels_has_an_entry_for_each_crop(
     pixels = np.random.default_rng(0).integers(0, 60, (128, 192, 3)).astype(np.uint8)
     pixels[40:90, 110:160] = (250, 220, 40)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    whole = np.array([[0, 0, 192, 128]], np.float32)
+    around = np.array([[48, 16, 192, 112]], np.float32)  # 3:2, with all of the bright square
     spots = np.full((8, 2), 64, np.float32)
-    seen = Example("a", tmp_path / "a.png", human_px=whole, fixations_px=spots)
+    seen = Example("a", tmp_path / "a.png", human_px=around, fixations_px=spots)
     judged = evaluator.evaluate(seen)
     # 3:2 is the photo's own ratio: gaze cannot tell
     assert [entry["shape"] for entry in judged["acceptance"]] == ["own", "free", "1:1"]
     own, free, square = judged["acceptance"]
-    assert own["accepted"] == 1  # the largest of sizes from .63² = .4 would do, people keep most
+    assert own["accepted"] == 1
     assert 0 < own["confidence"] < 1
     box = judged["shapes"]["s2cnet"]["1:1"]["box"]
     assert square["accepted"] == float(box[0] <= 64 < box[2] and box[1] <= 64 < box[3])
-    assert evaluator.evaluate(replace(seen, human_px=whole[:0]))["acceptance"] == [square]
+    assert evaluator.evaluate(replace(seen, human_px=around[:0]))["acceptance"] == [square]
     assert free["margin"] != own["margin"]
