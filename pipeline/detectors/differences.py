@@ -15,7 +15,7 @@ LOOKING, STAGES, STEP = "looking.", "stages.", ".step"
 Tensors = dict[str, Tensor]
 
 
-def pack(state: Tensors) -> Tensors:
+def as_differences(state: Tensors) -> Tensors:
     """All tensors of a `SubjectNetwork`, half precision; those of `looking` as differences.
 
     `looking.…` has whole steps, int8, and `looking.….step` the step of each output channel, float.
@@ -31,8 +31,8 @@ def pack(state: Tensors) -> Tensors:
     return packed
 
 
-def unpack(packed: Tensors) -> Tensors:
-    """The tensors that `pack` was given, half precision; what is not packed stays as it is."""
+def from_differences(packed: Tensors) -> Tensors:
+    """The tensors that `as_differences` was given, half precision; what is not packed stays as it is."""
     state = {}
     for name, tensor in packed.items():
         if name.startswith(LOOKING) and name.endswith(STEP):

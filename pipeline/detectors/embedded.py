@@ -20,7 +20,7 @@ import torch
 
 from pipeline.detectors.batches import batch_for, in_batches, uploaded
 from pipeline.detectors.detection import Detections, Pixels
-from pipeline.detectors.differences import unpack
+from pipeline.detectors.differences import from_differences
 from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
 from pipeline.detectors.packaged import embedded_identity, embedded_weights, feature_weights
 from pipeline.detectors.postprocess import postprocess
@@ -168,6 +168,6 @@ def packaged_network(with_features: bool = False) -> SubjectNetwork | SharedTrun
 
 def _loaded(module: Module, data: bytes) -> Module:
     """A module with the tensors of a safetensors file, which are in half precision."""
-    state = unpack(safetensors.torch.load(data))
+    state = from_differences(safetensors.torch.load(data))
     module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return module

@@ -58,7 +58,7 @@ def batches_of_views(
     made = 0
     while made < steps:
         order = order or random.permutation(len(photos)).tolist()
-        view = view_of(photos[order.pop()], random)
+        view = random_view(photos[order.pop()], random)
         if view is None:
             continue
         batch = waiting.setdefault(view.pixels.shape, [])
@@ -68,10 +68,10 @@ def batches_of_views(
             made += 1
 
 
-def view_of(labels: PeopleLabels, random: np.random.Generator) -> LookingView | None:
+def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingView | None:
     """One view of a photo; None where too few fixations and no people's crops tell of it."""
     pixels = np.asarray(Image.open(labels.photo).convert("RGB"))
-    part, mirrored = part_of(random, near=len(labels.crops) > 0), bool(random.random() < 0.5)
+    part, mirrored = random_part(random, near=len(labels.crops) > 0), bool(random.random() < 0.5)
     points = in_view(labels.fixations, part, mirrored)
     inside = ((points >= 0) & (points < 1)).all(axis=1)
     colours = int(random.integers(2**32))
@@ -92,7 +92,7 @@ def view_of(labels: PeopleLabels, random: np.random.Generator) -> LookingView | 
     return LookingView(first, worn, gaze, kept, 1.0 if area > LARGE_PART else SMALL_WEIGHT)
 
 
-def part_of(random: np.random.Generator, near: bool) -> FloatArray:
+def random_part(random: np.random.Generator, near: bool) -> FloatArray:
     """A part of a photo, xyxy, shares of its sides. near: only parts that show nearly all."""
     if random.random() < WHOLE:
         return np.array([0.0, 0.0, 1.0, 1.0])

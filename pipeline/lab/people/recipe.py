@@ -14,7 +14,13 @@ from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.scoring import score_function
 from pipeline.cropping.sources import SeenPhoto, to_source
 from pipeline.cropping.transfer import Transfer
-from pipeline.detectors.differences import LOOKING, of_trunk, pack, unpack
+from pipeline.detectors.differences import (
+    LOOKING,
+    Tensors,
+    as_differences,
+    from_differences,
+    of_trunk,
+)
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
@@ -33,7 +39,6 @@ from pipeline.report.progress import Log
 from s2cnet import FastS2CNet, load_model
 
 ALL = "subjects.safetensors"
-Tensors = dict[str, torch.Tensor]
 
 
 def write_branches(job: BranchesJob, log: Log) -> None:
@@ -71,11 +76,11 @@ def write_looking(job: LookingJob, log: Log) -> None:
     job.output.mkdir(parents=True, exist_ok=True)
     for held in (None, *range(FOLDS)):
         name = ALL if held is None else fold_name(held)
-        network = network_of(unpack(safetensors.torch.load_file(job.detectors / name)))
+        network = network_of(from_differences(safetensors.torch.load_file(job.detectors / name)))
         kept = [one for one in labels if one.fold != held]
         train_looking(network, kept, job.steps, job.seed, job.device)
         state = {name: tensor.half() for name, tensor in network.state_dict().items()}
-        made = pack(state) if held is None else state
+        made = as_differences(state) if held is None else state
         made = {name: tensor.contiguous() for name, tensor in made.items()}
         safetensors.torch.save_file(made, job.output / name)
         log.say("looking", f"{name} is written")
@@ -128,7 +133,7 @@ def fold_name(fold: int) -> str:
 def packaged_weights() -> Tensors:
     """The tensors of the embedded detector in the package, half precision."""
     path = files("pipeline.detectors").joinpath("weights/subjects.safetensors")
-    return unpack(safetensors.torch.load(path.read_bytes()))
+    return from_differences(safetensors.torch.load(path.read_bytes()))
 
 
 def network_of(state: Tensors) -> SubjectNetwork:

@@ -8,13 +8,13 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from pipeline.detectors.differences import LOOKING, of_trunk, pack, unpack
+from pipeline.detectors.differences import LOOKING, as_differences, from_differences, of_trunk
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.people import looking, recipe
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking import train_looking
-from pipeline.lab.people.looking_views import other_colours, part_of, view_of
+from pipeline.lab.people.looking_views import other_colours, random_part, random_view
 from pipeline.lab.people.recipe import network_of, packaged_weights
 
 
@@ -47,7 +47,7 @@ def test_only_what_tells_maps_is_trained(
 
 
 def test_a_view_shows_fixations_where_its_part_has_them(labels: PeopleLabels) -> None:
-    views = [view_of(labels, np.random.default_rng(seed)) for seed in range(12)]
+    views = [random_view(labels, np.random.default_rng(seed)) for seed in range(12)]
     seen = [view for view in views if view is not None]
     assert len(seen) > 6
     for view in seen:
@@ -62,8 +62,8 @@ def test_a_view_shows_fixations_where_its_part_has_them(labels: PeopleLabels) ->
 
 def test_parts_lie_inside_and_near_ones_show_nearly_all() -> None:
     random = np.random.default_rng(0)
-    far = np.array([part_of(random, near=False) for _ in range(200)])
-    near = np.array([part_of(random, near=True) for _ in range(200)])
+    far = np.array([random_part(random, near=False) for _ in range(200)])
+    near = np.array([random_part(random, near=True) for _ in range(200)])
     for parts in (far, near):
         assert (parts[:, :2] >= 0).all()
         assert (parts[:, 2:] <= 1 + 1e-9).all()
@@ -84,15 +84,15 @@ def test_differences_tell_the_stages_to_half_a_step() -> None:
     for name in [name for name in state if name.startswith(LOOKING)]:
         trunk = state[of_trunk(name)].float()
         state[name] = (trunk + 0.01 * torch.randn(trunk.shape, generator=random)).half()
-    packed = pack(state)
-    told = unpack(packed)
+    packed = as_differences(state)
+    told = from_differences(packed)
     assert told.keys() == state.keys()
     name = "looking.0.0.project.1.weight"
     assert packed[name].dtype == torch.int8
     step = packed[name + ".step"].float().max()
     assert (told[name].float() - state[name].float()).abs().max() <= 0.51 * step + 2e-4
     assert all(torch.equal(told[n], state[n]) for n in state if not n.startswith(LOOKING))
-    assert unpack(told).keys() == told.keys()
+    assert from_differences(told).keys() == told.keys()
 
 
 def test_the_command_writes_what_the_detector_reads(
@@ -121,7 +121,7 @@ def test_the_command_writes_what_the_detector_reads(
     assert sorted(photos for photos, _, _ in trained) == [0, 1, 1, 1, 1, 1]  # one fold holds it out
     before = packaged_weights()["looking.0.0.project.1.weight"].float()
     for name in names:
-        state = unpack(safetensors.torch.load_file(made / name))
+        state = from_differences(safetensors.torch.load_file(made / name))
         moved = network_of(state).state_dict()["looking.0.0.project.1.weight"] - before
         assert float(moved.mean()) == pytest.approx(0.01, abs=1e-3)
     assert (made / names[0]).stat().st_size < 0.8 * (made / names[1]).stat().st_size
