@@ -32,7 +32,7 @@ def as_differences(state: Tensors) -> Tensors:
 
 
 def from_differences(packed: Tensors) -> Tensors:
-    """The tensors that `as_differences` was given, half precision; what is not packed stays as it is."""
+    """The tensors that `as_differences` was given, half precision; all others as they are."""
     state = {}
     for name, tensor in packed.items():
         if name.startswith(LOOKING) and name.endswith(STEP):
