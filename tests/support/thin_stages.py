@@ -23,7 +23,7 @@ class ThinFinisher:
 
     def __init__(self, job: Job, device: str, gpus: float) -> None:
         self.job = job
-        os.fsync = lambda _: None  # what the disk takes is not what is measured
+        os.fsync = lambda fd: None  # what the disk takes is not what is measured
 
     def ready(self) -> None:
         """As `Finisher.ready`."""
