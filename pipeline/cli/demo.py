@@ -149,10 +149,12 @@ def serve(demo: Demo) -> None:
 
 def write_exports(path: Path, s3: "S3Server", head: "RayHead") -> None:
     """Write what a shell has to export, for its owner alone: there is a token in it."""
+    from pipeline.cli.local_services import ON_LOOPBACK  # who joins has to look there too
+
+    of_ray = (*ON_LOOPBACK, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
     values = {
         **s3.environment,
-        "RAY_AUTH_MODE": head.environment["RAY_AUTH_MODE"],
-        "RAY_AUTH_TOKEN": head.environment["RAY_AUTH_TOKEN"],
+        **{name: head.environment[name] for name in of_ray},
         "RAY_ADDRESS": head.address,  # for `python jobs/crop_bucket.py`
         "RAY_API_SERVER_ADDRESS": head.dashboard_url,  # for `ray job submit`
     }

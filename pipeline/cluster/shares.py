@@ -1,20 +1,12 @@
-"""Join a Ray cluster, or start one on this machine, and share it out among the stages."""
+"""Share a Ray cluster out among the stages."""
 
-import logging
-import os
-import signal
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-# Ray waits so long before it ends the node that a job has started for itself.
-os.environ.setdefault("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "0")
 
 import ray
 
 from pipeline.cluster.flow import Finisher, Flow, Room, Scorer, Stages
-from pipeline.errors import LedgerError
+from pipeline.cluster.joining import join_or_start
 from pipeline.report.costs import Machines
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
@@ -22,16 +14,8 @@ from pipeline.stages.read import read_decode
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
-from pipeline.stop import Drained, Stop
+from pipeline.stop import Stop
 
-KNOCK_S = 5.0  # for a cluster to take a connection
-# Of a node that the job starts for itself: nobody could read its metrics and events, and all of
-# Ray's processes collect them, by the clock; the GCS server keeps 10 KB of events a task.
-UNWATCHED = {
-    "RAY_enable_metrics_collection": "0",
-    "RAY_event_stats": "0",
-    "RAY_task_events_report_interval_ms": "0",
-}
 CORES_A_WORKER = 3
 """Cores of a machine for each scoring worker on a GPU: choosing a photo's crops takes about half of
 the CPU time of decoding it and encoding its thumbnails."""
@@ -113,60 +97,9 @@ def start_ray(settings: RunningSettings, tasks: int) -> ClusterShares:
     Raises LedgerError where there is no cluster to join, or none can be started.
     """
     if not ray.is_initialized():
-        _join_or_start()
+        join_or_start()
     resources = ray.cluster_resources()
     return share_out(resources, tasks, settings.num_actors, settings.gpus_per_actor)
-
-
-def _join_or_start() -> None:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
-    try:
-        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # `ray job submit` ships the packages
-            ray.init(**quiet)
-            return
-        _knock(os.environ.get("RAY_ADDRESS", ""))
-        path = with_our_packages(os.environ.get("PYTHONPATH"))
-        try:
-            runtime_env = {"env_vars": {"PYTHONPATH": path}}
-            ray.init(address="auto", runtime_env=runtime_env, **quiet)
-        except ConnectionError:
-            if "RAY_ADDRESS" in os.environ:
-                raise
-            os.environ["PYTHONPATH"] = path  # workers inherit it; a runtime_env costs a second
-            for name, value in UNWATCHED.items():
-                os.environ.setdefault(name, value)
-            ray.init(address="local", **quiet)
-    except SystemExit as error:  # Ray's handler of SIGTERM, until it is replaced below
-        if callable(handle := handlers[signal.SIGTERM]):
-            handle(signal.SIGTERM, None)
-        raise Drained from error
-    except Exception as error:  # a process boundary: Ray raises whatever it likes
-        raise LedgerError(f"Ray does not start: {_first_line(error)}") from error
-    finally:
-        for number, handler in handlers.items():  # Ray's own would end this process with a trace
-            signal.signal(number, handler)
-
-
-def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at `host:port`: Ray would ask for a minute and a half."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal() and "/" not in host:
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
-        except OSError as error:
-            raise OSError(f"nothing answers at RAY_ADDRESS {address} ({error})") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def with_our_packages(path: str | None) -> str:
-    """A PYTHONPATH by which workers import what this process runs."""
-    root = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join([root, *([path] if path else [])])
 
 
 def share_out(

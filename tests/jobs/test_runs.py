@@ -230,5 +230,5 @@ def test_a_place_without_runs_is_said_and_no_error(
 
 def test_a_misspelt_command_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["exprot", str(tmp_path)])
+        main(["exporrt", str(tmp_path)])
     assert "; did you mean export?" in capsys.readouterr().err

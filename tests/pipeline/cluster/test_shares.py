@@ -13,7 +13,8 @@ from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
 from pipeline.cluster.flow import Finisher, Scorer
-from pipeline.cluster.shares import UNWATCHED, ClusterShares, share_out, start_ray
+from pipeline.cluster.joining import UNWATCHED
+from pipeline.cluster.shares import ClusterShares, share_out, start_ray
 from pipeline.errors import LedgerError
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
@@ -148,8 +149,8 @@ def test_an_address_at_which_nobody_listens_is_told_at_once(
 def test_whatever_ray_raises_at_its_start_is_told_in_one_line(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failed(**about: object) -> NoReturn:
-        raise ConnectionError if about["address"] == "auto" else error
+    def failed(**_: object) -> NoReturn:
+        raise error
 
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.init", failed)
@@ -166,23 +167,22 @@ def test_a_node_of_the_jobs_own_collects_no_metrics(
 
     def init(**about: Any) -> None:
         seen[about["address"]] = {name: os.environ.get(name) for name in UNWATCHED}
-        if about["address"] == "auto" and not there_is_a_cluster:
-            raise ConnectionError
 
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.init", init)
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 2.0})
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    begun = "ray://cluster" if there_is_a_cluster else None
+    monkeypatch.setattr("pipeline.cluster.joining.find_bootstrap_address", lambda _: begun)
     monkeypatch.setenv("PYTHONPATH", "")
     for name in UNWATCHED:
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_event_stats", "1")
     start_ray(RunningSettings(), 1)
-    assert seen["auto"] == dict.fromkeys(UNWATCHED) | {"RAY_event_stats": "1"}
-    assert seen.get("local") == (
-        None if there_is_a_cluster else UNWATCHED | {"RAY_event_stats": "1"}
-    )
+    own = {"local": UNWATCHED | {"RAY_event_stats": "1"}}
+    others = {"ray://cluster": dict.fromkeys(UNWATCHED) | {"RAY_event_stats": "1"}}
+    assert seen == (others if there_is_a_cluster else own)
 
 
 def test_a_kill_while_ray_starts_is_the_job_s_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:

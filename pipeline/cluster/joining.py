@@ -1,0 +1,115 @@
+"""Join a Ray cluster, or start one of the job's own on this machine, on loopback alone."""
+
+import logging
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants  # LOOPBACK_SWITCH has no public name
+from ray._private.services import find_bootstrap_address  # ... nor has what `ray start` began
+
+from pipeline.errors import LedgerError
+from pipeline.stop import Drained
+
+KNOCK_S = 5.0  # for a cluster to take a connection
+# Of a node that the job starts for itself: nobody could read its metrics and events, and all of
+# Ray's processes collect them, by the clock; the GCS server keeps 10 KB of events a task.
+UNWATCHED = {
+    "RAY_enable_metrics_collection": "0",
+    "RAY_event_stats": "0",
+    "RAY_task_events_report_interval_ms": "0",
+}
+LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Set to 0, all of Ray is on loopback where it is told so, as by itself on macOS and Windows.
+Otherwise it takes the machine's outward address for 127.0.0.1: a head that listens on loopback
+alone is not found, and its GCS server, raylet, agents and workers listen on all interfaces."""
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def join_or_start() -> None:
+    """Join the cluster that RAY_ADDRESS names or `ray start` has begun here, else start one.
+
+    Another job's own Ray is not joined: it would have to be waited for. Raises LedgerError, and
+    Drained where a signal ended this.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # `ray job submit` ships the packages
+            ray.init(**quiet)
+        elif address := cluster_at_hand():
+            _join(address, quiet)
+        else:
+            _start(quiet)
+    except SystemExit as error:  # Ray's handler of SIGTERM, until it is replaced below
+        if callable(handle := handlers[signal.SIGTERM]):
+            handle(signal.SIGTERM, None)
+        raise Drained from error
+    except Exception as error:  # a process boundary: Ray raises whatever it likes
+        raise LedgerError(f"Ray does not start: {_first_line(error)}") from error
+    finally:
+        for number, handler in handlers.items():  # Ray's own would end this process with a trace
+            signal.signal(number, handler)
+
+
+def cluster_at_hand() -> str:
+    """The address of the cluster to be joined; "" where there is none.
+
+    Raises OSError where RAY_ADDRESS names one and nobody listens there.
+    """
+    if named := os.environ.get("RAY_ADDRESS", ""):
+        try:
+            _knock(named)
+        except OSError as error:
+            raise OSError(f"nothing answers at RAY_ADDRESS {named} ({error})") from error
+        return "" if named == "local" else named
+    begun = find_bootstrap_address(None) or ""
+    try:
+        _knock(begun)
+    except OSError:  # it is gone, and has left its address behind
+        return ""
+    return begun
+
+
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    if address.rpartition(":")[0] in LOOPBACK:
+        _keep_to_loopback()
+    runtime_env = {"env_vars": {"PYTHONPATH": with_our_packages(os.environ.get("PYTHONPATH"))}}
+    ray.init(address=address, runtime_env=runtime_env, **quiet)
+
+
+def _start(quiet: dict[str, Any]) -> None:
+    # Workers inherit it; a runtime_env costs a second.
+    os.environ["PYTHONPATH"] = with_our_packages(os.environ.get("PYTHONPATH"))
+    for name, value in UNWATCHED.items():
+        os.environ.setdefault(name, value)
+    _keep_to_loopback()
+    ray.init(address="local", **quiet)
+
+
+def _keep_to_loopback() -> None:
+    """Let this process and those that it starts take loopback as it is."""
+    os.environ.setdefault(LOOPBACK_SWITCH, "0")
+    if os.environ[LOOPBACK_SWITCH] == "0":  # this process has read it when it imported ray
+        ray_constants.ENABLE_RAY_CLUSTER = False
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at `host:port`: Ray would ask for a minute and a half."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def with_our_packages(path: str | None) -> str:
+    """A PYTHONPATH by which workers import what this process runs."""
+    root = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join([root, *([path] if path else [])])
