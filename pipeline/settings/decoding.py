@@ -1,0 +1,101 @@
+"""The settings of how photos are decoded. They are part of a run's identity, see `result.py`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.options import check, option
+from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
+
+_LIMITS = DecodeLimits()
+
+
+@dataclass(frozen=True)
+class DecodingSettings:
+    """Limits on the photos that are decoded, and the size of the decoded view."""
+
+    max_bytes: int = option(_LIMITS.max_bytes, "larger files are refused", "bytes", least=1)
+    max_pixels: int = option(_LIMITS.max_pixels, "photos of more pixels are refused", "px", least=1)
+    max_jpeg_pixels: int = option(
+        _LIMITS.max_jpeg_pixels, "the same for JPEG, which is decoded at a scale", "px", least=1
+    )
+    max_progressive_pixels: int = option(
+        _LIMITS.max_progressive_pixels,
+        "the same for progressive JPEG, all of which is held in memory",
+        "px",
+        least=1,
+        before=100_000_000,
+    )
+    max_scan_pixels: int = option(
+        _LIMITS.max_scan_pixels,
+        "progressive JPEGs with more pixels, counted once for each of their scans, are refused",
+        "px",
+        least=1,
+        before=1 << 62,
+    )
+    max_side: int = option(_LIMITS.max_side, "photos with a longer side are refused", "px", least=1)
+    max_frames: int = option(
+        _LIMITS.max_frames,
+        "with `animated` all, moving pictures with more frames are refused",
+        placeholder="FRAMES",
+        least=1,
+        before=_LIMITS.max_frames,
+    )
+    max_animation_pixels: int = option(
+        _LIMITS.max_animation_pixels,
+        "the same for the pixels of all frames together",
+        "px",
+        least=1,
+        before=_LIMITS.max_animation_pixels,
+    )
+    least_complete: float = option(
+        _LIMITS.least_complete,
+        "share of a damaged photo's rows that have to be there for it to be cropped; 1 refuses "
+        "all damaged photos",
+        placeholder="SHARE",
+        least=0.05,
+        most=1,
+        before=1.0,
+    )
+    decode_timeout_s: float = option(_LIMITS.timeout_s, "for decoding one photo", "s", least=1)
+    decode_memory_bytes: int = option(
+        _LIMITS.memory_bytes, "for decoding one photo", "bytes", least=1
+    )
+    view_side: int = option(
+        VIEW_SIDE,
+        "photos are scored and cut at about this long side, or at twice `thumbnail_size` where "
+        "that is more",
+        "px",
+        least=1,
+    )
+    borders: Literal["trim", "keep"] = option(
+        "trim",
+        "leave out uniform black or white bars around a photo, or crop them with it; see "
+        "docs/KINDS.md",
+        before="keep",
+    )
+    animated: Literal["first", "all", "skip"] = option(
+        "first",
+        "of moving pictures crop the first frame, or all (webp, png and avif crops), or make no "
+        "crops",
+        before="first",
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def limits(self) -> DecodeLimits:
+        """The limits as the decoder takes them."""
+        return DecodeLimits(
+            max_bytes=self.max_bytes,
+            max_pixels=self.max_pixels,
+            max_jpeg_pixels=self.max_jpeg_pixels,
+            max_progressive_pixels=self.max_progressive_pixels,
+            max_scan_pixels=self.max_scan_pixels,
+            max_side=self.max_side,
+            max_frames=self.max_frames,
+            max_animation_pixels=self.max_animation_pixels,
+            least_complete=self.least_complete,
+            timeout_s=self.decode_timeout_s,
+            memory_bytes=self.decode_memory_bytes,
+        )
