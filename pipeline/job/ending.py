@@ -21,7 +21,8 @@ from pipeline.schema import LEFT_OUT, OK
 from pipeline.settings import Settings, Verdict
 from pipeline.stages.worker import Job
 from pipeline.storage.addresses import local_path, scheme_of
-from pipeline.storage.store import Store, requests_so_far
+from pipeline.storage.store import Store
+from pipeline.storage.traffic import requests_so_far
 
 # When failed photos of each kind are done again.
 AGAIN = {

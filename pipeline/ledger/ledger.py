@@ -52,7 +52,8 @@ from pipeline.ledger.records import (
 )
 from pipeline.ledger.tables import TABLES, check_tables, encode_table, with_maker
 from pipeline.ledger.totals import RunTotals
-from pipeline.storage.store import Store, requests_so_far
+from pipeline.storage.store import Store
+from pipeline.storage.traffic import requests_so_far
 
 READERS = 32  # task records fetched at a time
 NOTHING = Figures()

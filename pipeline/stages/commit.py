@@ -19,7 +19,8 @@ from pipeline.stages.same_bytes import crop_for, preview_for, take_over
 from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, TaskSummary
 from pipeline.stages.wire import Block, pack_summary, task_tables, unpack
 from pipeline.stages.worker import Job, decoder_for, ledger_of, output_store
-from pipeline.storage.store import Store, requests_so_far
+from pipeline.storage.store import Store
+from pipeline.storage.traffic import requests_so_far
 
 
 def cut_encode_commit(block: Block, job: Job, decoded: Block | None = None) -> Block:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from pipeline.ledger.figures import RETRY, Cost, Figures
 from pipeline.stages.task import Task
 from pipeline.stages.worker import decoder_cpu_s
-from pipeline.storage.store import requests_so_far, traffic_so_far
+from pipeline.storage.traffic import requests_so_far, traffic_so_far
 
 # Costs beside those of a photo's stages.
 START, HAND_OVER, COMMIT, RECALL = "start", "hand_over", "commit", "recall"

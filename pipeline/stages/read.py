@@ -26,7 +26,7 @@ from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
 from pipeline.storage.addresses import scheme_of
-from pipeline.storage.store import requests_so_far
+from pipeline.storage.traffic import requests_so_far
 
 READ_AHEAD = 2  # photos that wait to be decoded, for each thread that reads
 

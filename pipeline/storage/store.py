@@ -9,11 +9,9 @@ AWS_ENDPOINT_URL. No argument takes a credential, and an address that carries on
 """
 
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -31,6 +29,7 @@ from pipeline.storage.backend import (
 )
 from pipeline.storage.backoff import Backoff, RetryableError
 from pipeline.storage.local import LocalBackend
+from pipeline.storage.traffic import add_traffic, count_request
 
 T = TypeVar("T")
 
@@ -41,24 +40,6 @@ SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Z
 NAMED_KEY = re.compile(r"(?:crops|public)/[A-Za-z0-9._=-]+(?:/(?![._])[^/\\\x00-\x20]+)+")
 FIRST_ANSWER_S = 5.0  # an attempt that is begun by then may take another 5 s to connect
 PROBE_KEY = "runs/_probe/create-once"
-
-_REQUESTS: Counter[str] = Counter()
-_REQUESTS_LOCK = threading.Lock()
-
-
-@dataclass
-class Traffic:
-    """What moved between this process and its stores, and how long threads waited for it.
-
-    wait_s: seconds from request to answer, back-off included; threads that wait at once add up
-    """
-
-    wait_s: float = 0.0
-    read_bytes: int = 0
-    written_bytes: int = 0
-
-
-_TRAFFIC = Traffic()
 
 
 class Store:
@@ -84,14 +65,14 @@ class Store:
         StoreUnavailableError.
         """
         data = self._try("get", lambda: self._backend.get(key, etag, max_bytes))
-        _moved(read_bytes=len(data))
+        add_traffic(read_bytes=len(data))
         return data
 
     def write(self, key: str, data: bytes) -> None:
         """Write under a key that no other attempt uses, so that repeating it is harmless."""
         _check_key(key)
         self._try("put", lambda: self._backend.put(key, data))
-        _moved(written_bytes=len(data))
+        add_traffic(written_bytes=len(data))
 
     def create_once(self, key: str, data: bytes) -> bool:
         """Create an object unless there is one; return whether it now holds `data`.
@@ -104,7 +85,7 @@ class Store:
             self._try("put", lambda: self._backend.create(key, data))
         except FileExistsError:
             return self.read(key) == data
-        _moved(written_bytes=len(data))
+        add_traffic(written_bytes=len(data))
         return True
 
     def head(self, key: str) -> ObjectInfo:
@@ -181,7 +162,7 @@ class Store:
                 f"{failure}",
             ) from failure
         finally:
-            _moved(wait_s=time.perf_counter() - started)
+            add_traffic(wait_s=time.perf_counter() - started)
 
     def _withheld(self, operation: str, error: WithheldError) -> OSError:
         if error.reason in REFUSALS:
@@ -193,31 +174,7 @@ class Store:
         return failed
 
     def _count(self, name: str) -> None:
-        with _REQUESTS_LOCK:
-            self.requests[name] += 1
-            _REQUESTS[name] += 1
-
-
-def requests_so_far() -> Counter[str]:
-    """Storage requests of this process since it started, by operation, retries counted apart.
-
-    The difference of two results is what happened in between.
-    """
-    with _REQUESTS_LOCK:
-        return Counter(_REQUESTS)
-
-
-def traffic_so_far() -> Traffic:
-    """Bytes and waiting of this process's storage requests since it started."""
-    with _REQUESTS_LOCK:
-        return replace(_TRAFFIC)
-
-
-def _moved(wait_s: float = 0.0, read_bytes: int = 0, written_bytes: int = 0) -> None:
-    with _REQUESTS_LOCK:
-        _TRAFFIC.wait_s += wait_s
-        _TRAFFIC.read_bytes += read_bytes
-        _TRAFFIC.written_bytes += written_bytes
+        count_request(name, self.requests)
 
 
 def open_store(uri: str, backoff: Backoff | None = None, requester_pays: bool = False) -> Store:

@@ -18,7 +18,8 @@ from pipeline.storage.backend import (
     StoreUnavailableError,
 )
 from pipeline.storage.backoff import Backoff
-from pipeline.storage.store import check_reachable, open_store, requests_so_far
+from pipeline.storage.store import check_reachable, open_store
+from pipeline.storage.traffic import requests_so_far
 from tests.support.faultproxy import FaultProxy, at_random, once
 
 QUICK = Backoff(first_s=0.01, cap_s=0.05, deadline_s=20)

@@ -28,14 +28,8 @@ from pipeline.storage.backoff import Backoff, RetryableError
 from pipeline.storage.fsspec_store import CREATES_ONCE, FsspecBackend
 from pipeline.storage.local import LocalBackend, file_etag
 from pipeline.storage.sample import SampleStore
-from pipeline.storage.store import (
-    Store,
-    Traffic,
-    check_reachable,
-    open_store,
-    requests_so_far,
-    traffic_so_far,
-)
+from pipeline.storage.store import Store, check_reachable, open_store
+from pipeline.storage.traffic import Traffic, requests_so_far, traffic_so_far
 
 
 def memory() -> Store:

@@ -1,0 +1,53 @@
+"""Count the storage requests of this process, what they moved and how long threads waited."""
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, replace
+
+_REQUESTS: Counter[str] = Counter()
+_REQUESTS_LOCK = threading.Lock()
+
+
+@dataclass
+class Traffic:
+    """What moved between this process and its stores, and how long threads waited for it.
+
+    wait_s: seconds from request to answer, back-off included; threads that wait at once add up
+    """
+
+    wait_s: float = 0.0
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+
+_TRAFFIC = Traffic()
+
+
+def requests_so_far() -> Counter[str]:
+    """Storage requests of this process since it started, by operation, retries counted apart.
+
+    The difference of two results is what happened in between.
+    """
+    with _REQUESTS_LOCK:
+        return Counter(_REQUESTS)
+
+
+def traffic_so_far() -> Traffic:
+    """Bytes and waiting of this process's storage requests since it started."""
+    with _REQUESTS_LOCK:
+        return replace(_TRAFFIC)
+
+
+def count_request(name: str, requests: Counter[str]) -> None:
+    """Add a request, or `retry_` and a reason, to the process's count and a store's own."""
+    with _REQUESTS_LOCK:
+        requests[name] += 1
+        _REQUESTS[name] += 1
+
+
+def add_traffic(wait_s: float = 0.0, read_bytes: int = 0, written_bytes: int = 0) -> None:
+    """Add to what `traffic_so_far` tells. wait_s: seconds."""
+    with _REQUESTS_LOCK:
+        _TRAFFIC.wait_s += wait_s
+        _TRAFFIC.read_bytes += read_bytes
+        _TRAFFIC.written_bytes += written_bytes
