@@ -180,7 +180,8 @@ def assemble(
 
     Raises UsageError for another name.
     """
-    from pipeline.cropping.choose import ChooserFor, OverlapChooser, ScoreChooser
+    from pipeline.cropping.choose import OverlapChooser, ScoreChooser
+    from pipeline.cropping.chooser import ChooserFor
     from pipeline.cropping.engine import CropEngine
     from pipeline.cropping.search import coarse_to_fine, exhaustive, spread_only
     from pipeline.cropping.transfer import Transfer

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.boxes import Box, Boxes, to_whole_pixels
 from pipeline.cropping.candidates import dense_for_shape, largest, largest_for_shape
-from pipeline.cropping.choose import Chooser
+from pipeline.cropping.chooser import Chooser
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.guards import ShapeGuard
 from pipeline.cropping.overrides import Override

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import ChooserFor
+from pipeline.cropping.chooser import ChooserFor
 from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
 from pipeline.cropping.kind_rules import KindRules
 from pipeline.cropping.overrides import Override

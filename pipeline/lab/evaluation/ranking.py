@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
-from pipeline.cropping.choose import Chooser
+from pipeline.cropping.chooser import Chooser
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.scoring import score_function
 from pipeline.cropping.search import SearchResult, exhaustive

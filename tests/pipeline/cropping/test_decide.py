@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.candidates import dense_for_shape, for_shape, largest_for_shape
-from pipeline.cropping.choose import Chooser, ChooserFor, OverlapChooser, ScoreChooser
+from pipeline.cropping.choose import OverlapChooser, ScoreChooser
+from pipeline.cropping.chooser import Chooser, ChooserFor
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.decide import (
     CropDecision,
