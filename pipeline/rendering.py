@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.code_version import code_version
-from pipeline.cropping.build import Weights
 from pipeline.cropping.derive import NEAR, nearest_shape
+from pipeline.cropping.weights import Weights
 from pipeline.errors import SettingError, UsageError
 from pipeline.job import PlannedRun, check_crop_names, cut_for
 from pipeline.ledger.channels import channel_name, channel_of

@@ -4,15 +4,13 @@ Networks are pinned by hash before any work begins. torch takes seconds to impor
 where a network is made: the workers which only read, decode and encode never load it.
 """
 
-import hashlib
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
+from pipeline.cropping.weights import Weights
 from pipeline.detectors import make_detector
 from pipeline.detectors.packaged import FEATURES_OF, embedded_identity
 from pipeline.errors import SettingError, UsageError
@@ -25,69 +23,16 @@ if TYPE_CHECKING:
     from pipeline.cropping.engine import CropEngine
     from pipeline.cropping.kind_rules import KindRules
     from pipeline.cropping.sources import ObjectSource
-    from s2cnet import FastS2CNet, S2CNet
+    from s2cnet import FastS2CNet
     from s2cnet.fast import Precision
     from s2cnet.onnx import Runtime
 
-DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 EMBEDDED, GIVEN = "embedded", "boxes"  # of `--detector`
 SEARCH, RANK_BY = CroppingSettings.search, CroppingSettings.rank_by
 BACKBONE = CroppingSettings.backbone
 RUNTIME = RunningSettings.runtime
 REVIEW_BELOW = CroppingSettings.review_below
 COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
-
-
-@dataclass(frozen=True)
-class Weights:
-    """One network, named so that another machine gets the same: goes into spec and manifest.
-
-    sha256 is that of the file; for `untrained` it names the draw instead.
-    """
-
-    kind: Literal["starter", "file", "untrained"]
-    sha256: str
-    uri: str | None = None  # of a file
-    preset: str | None = None  # of an untrained network; files say it by their layout
-    seed: int | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    def load(self, device: "str | torch.device" = "cpu") -> "S2CNet":
-        """Raises WeightsError where the file no longer has the pinned hash or another layout."""
-        from pipeline.device import choose_device
-        from s2cnet import S2CNet, load_model
-
-        if self.preset is not None:
-            return S2CNet.untrained(self.preset, seed=self.seed or 0).to(choose_device(device))
-        source = self.uri or STARTER
-        return load_model(source, device=choose_device(device), sha256=self.sha256)
-
-
-def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0) -> Weights:
-    """Pin the weights that a job names: `default`, `starter`, `untrained`, a path, an fsspec URI.
-
-    `default` is the starter where the package has it, else a network drawn from `preset` and
-    `seed`. Raises WeightsError where the file cannot be read.
-    """
-    starter = _packaged_starter()
-    if weights == DEFAULT:
-        weights = STARTER if starter.is_file() else UNTRAINED
-    if weights == UNTRAINED:
-        return Weights("untrained", f"untrained-{preset}-seed{seed}", preset=preset, seed=seed)
-    if weights == STARTER and starter.is_file():
-        return Weights("starter", hashlib.sha256(starter.read_bytes()).hexdigest())
-    from s2cnet.checkpoints.files import read_weights
-
-    return Weights("file", hashlib.sha256(read_weights(weights)).hexdigest(), uri=weights)
-
-
-def _packaged_starter() -> Path:
-    """Where the starter weights lie in the package; found without importing that, and torch."""
-    found = find_spec("s2cnet")
-    assert found is not None
-    return Path(str(found.origin)).parent / "weights" / "starter.safetensors"
 
 
 def shares_trunk(backbone: str, weights: Weights, detector: str) -> bool:

@@ -17,19 +17,18 @@ from PIL import Image, ImageOps
 from pipeline.boxes import to_whole_pixels
 from pipeline.cropping.build import (
     BACKBONE,
-    DEFAULT,
     EMBEDDED,
     RANK_BY,
     REVIEW_BELOW,
     RUNTIME,
     assemble,
     choose_runtime,
-    choose_weights,
     make_source,
     shares_trunk,
 )
 from pipeline.cropping.kind_rules import LONG, TEXT, KindRules, LongRule, TextRule
 from pipeline.cropping.results import CropVerdict, Fit
+from pipeline.cropping.weights import DEFAULT, choose_weights
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.photo.apart import decode_apart

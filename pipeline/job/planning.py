@@ -8,14 +8,8 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from pipeline.code_version import code_version
-from pipeline.cropping.build import (
-    DEFAULT,
-    STARTER,
-    Weights,
-    choose_weights,
-    shares_trunk,
-    source_identity,
-)
+from pipeline.cropping.build import shares_trunk, source_identity
+from pipeline.cropping.weights import DEFAULT, STARTER, Weights, choose_weights
 from pipeline.errors import SettingError
 from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides

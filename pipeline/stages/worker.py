@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipeline.cropping.build import Weights
+from pipeline.cropping.weights import Weights
 from pipeline.ledger.ledger import Ledger
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits

@@ -24,7 +24,7 @@ import psutil
 from pipeline import run
 from pipeline.cluster import shares
 from pipeline.cluster.flow import Stages
-from pipeline.cropping.build import choose_weights
+from pipeline.cropping.weights import choose_weights
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
 from pipeline.report.progress import Log

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.cropping.build import choose_weights, make_engine
+from pipeline.cropping.build import make_engine
 from pipeline.cropping.engine import CropEngine
+from pipeline.cropping.weights import choose_weights
 from pipeline.photo.decode import Photo, decode
 from pipeline.shapes import parse_shapes
 from pipeline.stages.worker import one_thread

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from pipeline.cropping.build import Weights, choose_weights
+from pipeline.cropping.weights import Weights, choose_weights
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import Dataset, load_dataset
 from pipeline.lab.evaluation import baselines

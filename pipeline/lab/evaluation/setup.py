@@ -3,15 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.cropping.build import (
-    BACKBONE,
-    RANK_BY,
-    SEARCH,
-    Weights,
-    make_engine,
-    make_source,
-)
+from pipeline.cropping.build import BACKBONE, RANK_BY, SEARCH, make_engine, make_source
 from pipeline.cropping.decide import GuardRules
+from pipeline.cropping.weights import Weights
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
 from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes, Row

@@ -7,14 +7,9 @@ import pytest
 import safetensors.torch
 
 from pipeline.cropping import build
-from pipeline.cropping.build import (
-    COMPILE_FROM,
-    choose_runtime,
-    choose_weights,
-    engine_of,
-    make_engine,
-)
+from pipeline.cropping.build import COMPILE_FROM, choose_runtime, engine_of, make_engine
 from pipeline.cropping.sources import SmallInputSource
+from pipeline.cropping.weights import choose_weights
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 from s2cnet import FastS2CNet, S2CNet, WeightsError, aot, to_published_state_dict

@@ -6,7 +6,8 @@ SCORE = """
 import sys
 import numpy as np
 import torch
-from pipeline.cropping.build import choose_runtime, choose_weights, make_engine
+from pipeline.cropping.build import choose_runtime, make_engine
+from pipeline.cropping.weights import choose_weights
 from pipeline.photo.decode import decode
 from pipeline.shapes import parse_shapes
 from tests.support.odd_photos import saved, scene

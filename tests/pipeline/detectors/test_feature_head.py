@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pipeline import Cropper
 from pipeline.cropping import build
-from pipeline.cropping.build import choose_weights, make_engine, shares_trunk, source_identity
+from pipeline.cropping.build import make_engine, shares_trunk, source_identity
+from pipeline.cropping.weights import choose_weights
 from pipeline.detectors.embedded import EmbeddedDetector, packaged_network
 from pipeline.detectors.feature_head import (
     FEATURES,

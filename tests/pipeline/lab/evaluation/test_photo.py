@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pipeline import Cropper
-from pipeline.cropping.build import choose_weights
+from pipeline.cropping.weights import choose_weights
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
 from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.cropping.build import choose_weights
 from pipeline.cropping.results import ScoredCrop
+from pipeline.cropping.weights import choose_weights
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.photo import Evaluator, by_people
 from pipeline.lab.evaluation.plots import reliability_plot

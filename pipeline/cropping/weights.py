@@ -1,0 +1,69 @@
+"""Pin the network of a job by the hash of its weights, before any work begins.
+
+torch takes seconds to import, so it is imported only where the network is loaded.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+    from s2cnet import S2CNet
+
+DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One network, named so that another machine gets the same: goes into spec and manifest.
+
+    sha256 is that of the file; for `untrained` it names the draw instead.
+    """
+
+    kind: Literal["starter", "file", "untrained"]
+    sha256: str
+    uri: str | None = None  # of a file
+    preset: str | None = None  # of an untrained network; files say it by their layout
+    seed: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def load(self, device: "str | torch.device" = "cpu") -> "S2CNet":
+        """Raises WeightsError where the file no longer has the pinned hash or another layout."""
+        from pipeline.device import choose_device
+        from s2cnet import S2CNet, load_model
+
+        if self.preset is not None:
+            return S2CNet.untrained(self.preset, seed=self.seed or 0).to(choose_device(device))
+        source = self.uri or STARTER
+        return load_model(source, device=choose_device(device), sha256=self.sha256)
+
+
+def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0) -> Weights:
+    """Pin the weights that a job names: `default`, `starter`, `untrained`, a path, an fsspec URI.
+
+    `default` is the starter where the package has it, else a network drawn from `preset` and
+    `seed`. Raises WeightsError where the file cannot be read.
+    """
+    starter = _packaged_starter()
+    if weights == DEFAULT:
+        weights = STARTER if starter.is_file() else UNTRAINED
+    if weights == UNTRAINED:
+        return Weights("untrained", f"untrained-{preset}-seed{seed}", preset=preset, seed=seed)
+    if weights == STARTER and starter.is_file():
+        return Weights("starter", hashlib.sha256(starter.read_bytes()).hexdigest())
+    from s2cnet.checkpoints.files import read_weights
+
+    return Weights("file", hashlib.sha256(read_weights(weights)).hexdigest(), uri=weights)
+
+
+def _packaged_starter() -> Path:
+    """Where the starter weights lie in the package; found without importing that, and torch."""
+    found = find_spec("s2cnet")
+    assert found is not None
+    return Path(str(found.origin)).parent / "weights" / "starter.safetensors"
