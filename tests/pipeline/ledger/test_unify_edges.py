@@ -11,7 +11,7 @@ from pipeline.ledger.catalogue import numbered, read_verified, write_numbered
 from pipeline.ledger.channels import Channel, _numbered
 from pipeline.ledger.garbage import Garbage, find_garbage, remove_garbage
 from pipeline.ledger.layout import manifest_key
-from pipeline.ledger.manifest import FAILURES, FILES, UNSETTLED, write_unsettled
+from pipeline.ledger.manifest import FAILURES, FILES, UNSETTLED, write_list
 from pipeline.ledger.unify import cast_column, common_type
 from pipeline.storage.store import open_store
 from tests.support.tasks import done, make_inputs, open_ledger
@@ -77,8 +77,9 @@ def test_lists_of_a_run_have_no_empty_places() -> None:
         assert not any(field.nullable for field in schema)
 
 
-def test_an_unsettled_list_is_named_by_what_it_is(tmp_path: Path) -> None:
-    entry = write_unsettled(open_store(str(tmp_path)), "run-x", ["a", "b"])
+def test_a_list_of_a_run_is_named_by_what_it_is(tmp_path: Path) -> None:
+    rows = pa.table({"image_id": ["a", "b"]}, UNSETTLED)
+    entry = write_list(open_store(str(tmp_path)), "run-x", "unsettled", rows)
     assert entry.key == f"runs/run-x/unsettled-{entry.sha256[:16]}.parquet"
     assert (entry.rows, (tmp_path / entry.key).is_file()) == (2, True)
 
