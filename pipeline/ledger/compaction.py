@@ -9,13 +9,11 @@ range.
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import RecordError
 from pipeline.ledger.catalogue import (
@@ -40,12 +38,10 @@ from pipeline.ledger.covered import (
     segment_rows,
     usable_segments,
 )
-from pipeline.ledger.failures import CIRCUMSTANCES, EXTRA_LACKS, failures_of, left_by
+from pipeline.ledger.covered_rows import latest_rows, renumbered, rows_of_run
 from pipeline.ledger.live import standing
-from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.tables import one_array, parquet_bytes
-from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store
 
 SPILLED_ROWS = 200_000  # that go to the disk at once
@@ -144,14 +140,14 @@ def _join(
             names: list[str] = []
             for run in runs:
                 try:
-                    for part in _rows_of_run(store, run, len(names)):
+                    for part in rows_of_run(store, run, len(names)):
                         spilled.add(part)
                 except RecordError as error:
                     raise _UnreadableRunError(run.run_id) from error
                 names.append(run.run_id)
             for segment in segments:
                 for file in segment.files:
-                    spilled.add(_moved(segment_rows(store, kind, file), len(names)))
+                    spilled.add(renumbered(segment_rows(store, kind, file), len(names)))
                 names += segment.runs
         files = tuple(_write(store, kind, latest_rows(spilled.read(n))) for n in range(16**digits))
     return Segment(runs=tuple(names), digits=digits, files=files)
@@ -194,62 +190,6 @@ class _Spilled:
             return ROWS.empty_table()
         with pa.ipc.open_stream(str(self._paths[number])) as stream:
             return stream.read_all()
-
-
-def _rows_of_run(store: Store, manifest: Manifest, place: int) -> Iterator[pa.Table]:
-    """A run's photos as `ROWS`. Raises RecordError."""
-    spec, failures = read_spec(store, manifest.run_id), failures_of(store, manifest)
-    columns = ["image_id", "etag", INPUT_OVERRIDE.name]
-    for rows in input_rows(store, spec, columns):
-        ids = one_array(rows["image_id"])
-        left = left_by(failures, ids)
-        fails = np.isin(left, (CIRCUMSTANCES, EXTRA_LACKS))
-        texts = [
-            rows[n] if n in rows.column_names else pa.nulls(len(rows), pa.string())
-            for n in columns[1:]
-        ]
-        number = pa.repeat(pa.scalar(place, pa.int32()), len(rows))
-        arrays = [ids, *texts, left, fails.astype(np.int32), fails, number, number]
-        yield pa.table(arrays, schema=ROWS)
-
-
-def _moved(rows: pa.Table, by: int) -> pa.Table:
-    """Rows of a segment whose runs come behind `by` others."""
-    for name in ("run", "first"):
-        moved = pc.add(rows[name], pa.scalar(by, pa.int32()))
-        rows = rows.set_column(rows.schema.get_field_index(name), ROWS.field(name), moved)
-    return rows
-
-
-def latest_rows(rows: pa.Table) -> pa.Table:
-    """Of rows of several runs one for each photo: what the latest run says of it.
-
-    A count of failures goes on through earlier runs as long as these had the same object and it
-    failed there in the same way.
-    """
-    if not rows.num_rows:
-        return rows
-    rows = rows.combine_chunks().sort_by([("image_id", "ascending"), ("run", "ascending")])
-    ids = one_array(rows["image_id"])
-    other = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
-    starts = np.flatnonzero(np.concatenate([[True], other]))
-    ends = np.append(starts[1:], len(ids))
-    kept = rows.take(pa.array(starts))
-    tries, first, still = (kept[n].to_numpy().copy() for n in ("tries", "first", "open"))
-    for number in np.flatnonzero(still & (ends - starts > 1)):
-        group = rows.slice(starts[number], ends[number] - starts[number]).to_pylist()
-        for row in group[1:]:
-            same = row["etag"] == group[0]["etag"] and row["tries"] > 0
-            if same:
-                tries[number] += row["tries"]
-                first[number] = row["first"]
-            still[number] = same and row["open"]
-            if not still[number]:
-                break
-    for name, values in (("tries", tries), ("first", first), ("open", still)):
-        place = kept.schema.get_field_index(name)
-        kept = kept.set_column(place, ROWS.field(name), pa.array(values, ROWS.field(name).type))
-    return kept
 
 
 def _write(store: Store, kind: str, rows: pa.Table) -> SegmentFile:

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from pipeline.ledger import catalogue, compaction, compare, covered, live
 from pipeline.ledger.catalogue import read_verified, write_numbered
 from pipeline.ledger.channels import channel_name, read_channel
-from pipeline.ledger.compaction import latest_rows, write_indexes
+from pipeline.ledger.compaction import write_indexes
 from pipeline.ledger.covered import ROWS, CoveredIndex, buckets, file_key, kind_of, read_index
+from pipeline.ledger.covered_rows import latest_rows
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.incremental import Todo, uncovered

@@ -9,8 +9,8 @@ import pytest
 from pipeline.errors import LedgerError
 from pipeline.ledger.audit import describe_run
 from pipeline.ledger.channels import read_channels
-from pipeline.ledger.compaction import latest_rows
 from pipeline.ledger.covered import ROWS
+from pipeline.ledger.covered_rows import latest_rows
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.incremental import resumed
 from pipeline.ledger.ledger import Ledger

@@ -1,0 +1,71 @@
+"""Make the rows of the index of covered photos: those of a run, and the latest of each photo."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.ledger.covered import ROWS
+from pipeline.ledger.failures import CIRCUMSTANCES, EXTRA_LACKS, failures_of, left_by
+from pipeline.ledger.pinned import input_rows, read_spec
+from pipeline.ledger.records import Manifest
+from pipeline.ledger.tables import one_array
+from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.store import Store
+
+
+def rows_of_run(store: Store, manifest: Manifest, place: int) -> Iterator[pa.Table]:
+    """A run's photos as `ROWS`, `place` being its number there. Raises RecordError."""
+    spec, failures = read_spec(store, manifest.run_id), failures_of(store, manifest)
+    columns = ["image_id", "etag", INPUT_OVERRIDE.name]
+    for rows in input_rows(store, spec, columns):
+        ids = one_array(rows["image_id"])
+        left = left_by(failures, ids)
+        fails = np.isin(left, (CIRCUMSTANCES, EXTRA_LACKS))
+        texts = [
+            rows[n] if n in rows.column_names else pa.nulls(len(rows), pa.string())
+            for n in columns[1:]
+        ]
+        number = pa.repeat(pa.scalar(place, pa.int32()), len(rows))
+        arrays = [ids, *texts, left, fails.astype(np.int32), fails, number, number]
+        yield pa.table(arrays, schema=ROWS)
+
+
+def renumbered(rows: pa.Table, by: int) -> pa.Table:
+    """Rows of a segment whose runs come behind `by` others."""
+    for name in ("run", "first"):
+        moved = pc.add(rows[name], pa.scalar(by, pa.int32()))
+        rows = rows.set_column(rows.schema.get_field_index(name), ROWS.field(name), moved)
+    return rows
+
+
+def latest_rows(rows: pa.Table) -> pa.Table:
+    """Of rows of several runs one for each photo: what the latest run says of it.
+
+    A count of failures goes on through earlier runs as long as these had the same object and it
+    failed there in the same way.
+    """
+    if not rows.num_rows:
+        return rows
+    rows = rows.combine_chunks().sort_by([("image_id", "ascending"), ("run", "ascending")])
+    ids = one_array(rows["image_id"])
+    other = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+    starts = np.flatnonzero(np.concatenate([[True], other]))
+    ends = np.append(starts[1:], len(ids))
+    kept = rows.take(pa.array(starts))
+    tries, first, still = (kept[n].to_numpy().copy() for n in ("tries", "first", "open"))
+    for number in np.flatnonzero(still & (ends - starts > 1)):
+        group = rows.slice(starts[number], ends[number] - starts[number]).to_pylist()
+        for row in group[1:]:
+            same = row["etag"] == group[0]["etag"] and row["tries"] > 0
+            if same:
+                tries[number] += row["tries"]
+                first[number] = row["first"]
+            still[number] = same and row["open"]
+            if not still[number]:
+                break
+    for name, values in (("tries", tries), ("first", first), ("open", still)):
+        place = kept.schema.get_field_index(name)
+        kept = kept.set_column(place, ROWS.field(name), pa.array(values, ROWS.field(name).type))
+    return kept
