@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import LedgerError
 from pipeline.ledger.audit import describe_run
 from pipeline.ledger.channels import read_channels
+from pipeline.ledger.contents import RunContents
 from pipeline.ledger.covered import ROWS
 from pipeline.ledger.covered_rows import latest_rows
 from pipeline.ledger.figures import Figures
@@ -102,9 +103,10 @@ def test_rows_that_are_not_as_many_as_photos_are_no_run(tmp_path: Path) -> None:
     ledger.commit_task(1, done(ledger.task_inputs(1)))
     again = Ledger(ledger.store, ledger.run_id)
     records = [again.record(number) for number in range(2)]
-    again._check_complete(records)
+    where = (again.store, again.run_id, again.spec.plan)
+    RunContents.of(records).check(*where)
     with pytest.raises(LedgerError, match="4 photos went in and 6 rows came out"):
-        again._check_complete([records[0], records[0]])
+        RunContents.of([records[0], records[0]]).check(*where)
 
 
 def test_one_channel_of_runs_is_read_without_shapes(tmp_path: Path) -> None:
