@@ -5,30 +5,27 @@ channels/<name>/list-<sha>.json runs further back in a version's list
 
 A nightly run covers only what is new, so what is live is a list of runs, in front the one whose
 rows count first. A promotion puts a run in front, a rollback restores the list of the version
-before. Both are a new version; none is ever changed.
+before. Both are a new version (`channel_moves`); none is ever changed.
 """
 
 import hashlib
 import json
 import re
-import secrets
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from pipeline.errors import LedgerError, RecordError
-from pipeline.gate import CHANNEL, check_channel
+from pipeline.errors import RecordError
+from pipeline.gate import CHANNEL
 from pipeline.ledger.records import FORMAT, Count, Manifest, StoredList
-from pipeline.ledger.versions import RECENT, Versions
+from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store
 
 PRODUCT = ("ratios", "top_k", "thumbnail_size", "format")  # settings that tell products apart
 SHOWN_RATIOS = 3
-ATTEMPTS = 100
 READERS = 16
 
 
@@ -116,9 +113,9 @@ def channel_names(store: Store) -> tuple[str, ...]:
 
 def read_channel(store: Store, name: str) -> Channel:
     """What is live in a channel. Raises RecordError where its last version cannot be used."""
-    versions = _versions(store, name)
+    versions = versions_of(store, name)
     numbers = versions.numbers()
-    return _read(versions, name, numbers[-1]) if numbers else Channel(name)
+    return channel_at(versions, name, numbers[-1]) if numbers else Channel(name)
 
 
 def read_channels(store: Store) -> tuple[dict[str, Channel], dict[str, RecordError]]:
@@ -141,7 +138,7 @@ def read_channels(store: Store) -> tuple[dict[str, Channel], dict[str, RecordErr
 
 def history(store: Store, name: str, last: int | None = None) -> list[ChannelVersion | RecordError]:
     """The versions of a channel, the latest last; for a damaged one what is wrong with it."""
-    versions = _versions(store, name)
+    versions = versions_of(store, name)
 
     def read(number: int) -> ChannelVersion | RecordError:
         try:
@@ -153,124 +150,8 @@ def history(store: Store, name: str, last: int | None = None) -> list[ChannelVer
         return list(pool.map(read, versions.numbers()[-last if last else 0 :]))
 
 
-def advance(
-    store: Store, name: str, change: Callable[[Channel], ChannelVersion | None]
-) -> ChannelVersion | None:
-    """Create the next version, whoever else does the same; return it.
-
-    change: makes the next version of what is live, by `next_version`; None leaves it as it is. It
-        is asked again, with what is live by then, where somebody else was faster.
-    """
-    check_channel(name)
-    versions = _versions(store, name)
-    for _ in range(ATTEMPTS):
-        version = change(read_channel(store, name))
-        if version is None or versions.create(version.number, version):
-            return version
-    raise LedgerError(f"channel {name} is moved by others all the time; try again later")
-
-
-def next_version(
-    store: Store, live: Channel, runs: Iterable[str], action: Literal["start", "promote"],
-    **about: Any,
-) -> ChannelVersion:  # fmt: skip
-    """The version after `live` that makes `runs` live, in this order."""
-    wanted = tuple(runs)
-    withdrawn = tuple(run for run in live.withdrawn if run not in wanted)
-    suspect = () if live.version is None else live.version.suspect
-    return _version(
-        store, live, wanted, action=action, previous=live.number or None, withdrawn=withdrawn,
-        **{"suspect": suspect, **about},
-    )  # fmt: skip
-
-
-def roll_back(store: Store, name: str, **about: Any) -> ChannelVersion:
-    """Make what was live before the last change live again; who and why are told by `about`.
-
-    Where the last version is damaged, that is the newest one that can be read. Raises LedgerError
-    where there is nothing before.
-    """
-    check_channel(name)
-    versions = _versions(store, name)
-    for _ in range(ATTEMPTS):
-        numbers = versions.numbers()
-        if not numbers:
-            raise LedgerError(f"nothing was ever promoted in channel {name}")
-        version = _restored(store, versions, name, numbers, about)
-        if versions.create(version.number, version):
-            return version
-    raise LedgerError(f"channel {name} is moved by others all the time; try again later")
-
-
-def _restored(
-    store: Store, versions: Versions, name: str, numbers: list[int], about: Mapping[str, Any]
-) -> ChannelVersion:
-    try:
-        live = _read(versions, name, numbers[-1])
-    except RecordError:
-        before = _newest_readable(versions, name, numbers[:-1])
-        after = Channel(name, before.runs, _numbered(before, numbers[-1]))
-        last = before.version
-        return _version(
-            store, after, before.runs, action="rollback",
-            previous=last.previous if last else None, withdrawn=before.withdrawn, **about,
-        )  # fmt: skip
-    assert live.version is not None
-    if live.version.previous is None and not live.runs:
-        raise LedgerError(f"nothing is live in channel {name}, and nothing was before")
-    target = Channel(name)
-    if live.version.previous is not None:
-        target = _read(versions, name, live.version.previous)
-    removed = tuple(run for run in live.runs if run not in target.runs)
-    withdrawn = tuple(r for r in dict.fromkeys([*live.withdrawn, *removed]) if r not in target.runs)
-    return _version(
-        store, live, target.runs, action="rollback",
-        previous=target.version.previous if target.version else None, withdrawn=withdrawn,
-        suspect=tuple(dict.fromkeys([*live.version.suspect, *removed])), **about,
-    )  # fmt: skip
-
-
-def _newest_readable(versions: Versions, name: str, numbers: list[int]) -> Channel:
-    for number in reversed(numbers):
-        try:
-            return _read(versions, name, number)
-        except RecordError:
-            continue
-    raise LedgerError(f"no version of channel {name} can be read; promote a run into another one")
-
-
-def _numbered(before: Channel, number: int) -> ChannelVersion:
-    """A stand-in for a damaged version, so that the next one is counted from it."""
-    if before.version is None:
-        return ChannelVersion(channel=before.name, number=number, action="start")
-    return structs.replace(before.version, number=number)
-
-
-def _version(store: Store, live: Channel, runs: tuple[str, ...], **about: Any) -> ChannelVersion:
-    recent, earlier = _folded(_versions(store, live.name), live, runs)
-    return ChannelVersion(
-        channel=live.name, number=live.number + 1, recent=recent, earlier=earlier,
-        added=tuple(run for run in runs if run not in live.runs),
-        removed=tuple(run for run in live.runs if run not in runs),
-        at=time.time(), nonce=secrets.token_hex(8), **about,
-    )  # fmt: skip
-
-
-def _folded(
-    versions: Versions, live: Channel, runs: tuple[str, ...]
-) -> tuple[tuple[str, ...], StoredList | None]:
-    """A list of runs as a version holds it. The stored part is only rewritten now and then."""
-    before = live.version
-    if before is not None and before.earlier is not None:
-        tail = live.runs[len(before.recent) :]
-        if runs[len(runs) - len(tail) :] == tail and len(runs) - len(tail) <= RECENT:
-            return runs[: len(runs) - len(tail)], before.earlier
-    if len(runs) <= RECENT:
-        return runs, None
-    return (), versions.write_list(runs)
-
-
-def _read(versions: Versions, name: str, number: int) -> Channel:
+def channel_at(versions: Versions, name: str, number: int) -> Channel:
+    """What was live at a version of a channel. Raises RecordError where it cannot be used."""
     version = versions.read(number, ChannelVersion)
     if (version.channel, version.number) != (name, number):
         problem = f"it is version {version.number} of channel {version.channel[:64]!r}"
@@ -279,5 +160,6 @@ def _read(versions: Versions, name: str, number: int) -> Channel:
     return Channel(name, (*version.recent, *earlier), version)
 
 
-def _versions(store: Store, name: str) -> Versions:
+def versions_of(store: Store, name: str) -> Versions:
+    """The numbered versions of a channel."""
     return Versions(store, f"channels/{name}/")

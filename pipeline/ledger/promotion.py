@@ -5,14 +5,8 @@ from typing import Literal
 
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.gate import Gate, GateFigures, Judgement
-from pipeline.ledger.channels import (
-    Channel,
-    ChannelVersion,
-    advance,
-    channel_of,
-    next_version,
-    roll_back,
-)
+from pipeline.ledger.channel_moves import advance, next_version, roll_back
+from pipeline.ledger.channels import Channel, ChannelVersion, channel_of
 from pipeline.ledger.forgetting import whoami
 from pipeline.ledger.identity import Identity
 from pipeline.ledger.live import Standing, is_trial, standing

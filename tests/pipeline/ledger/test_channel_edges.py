@@ -7,18 +7,16 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.errors import LedgerError, RecordError, SettingError
-from pipeline.ledger import channels
+from pipeline.ledger import channel_moves
+from pipeline.ledger.channel_moves import advance, next_version, roll_back
 from pipeline.ledger.channels import (
     Channel,
     ChannelVersion,
-    advance,
     channel_name,
     channel_names,
     channel_of,
     history,
-    next_version,
     read_channel,
-    roll_back,
 )
 from pipeline.ledger.records import to_bytes
 from pipeline.ledger.versions import Versions
@@ -76,7 +74,7 @@ def test_a_version_holds_sixty_four_runs_itself(store: Store, count: int) -> Non
 def test_a_channel_that_others_move_all_the_time_is_given_up(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channels, "ATTEMPTS", 3)
+    monkeypatch.setattr(channel_moves, "ATTEMPTS", 3)
     asked = []
 
     def change(live: Channel) -> ChannelVersion:

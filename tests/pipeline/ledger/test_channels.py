@@ -6,16 +6,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger.channels import (
-    Channel,
-    ChannelVersion,
-    advance,
-    channel_name,
-    history,
-    next_version,
-    read_channel,
-    roll_back,
-)
+from pipeline.ledger.channel_moves import advance, next_version, roll_back
+from pipeline.ledger.channels import Channel, ChannelVersion, channel_name, history, read_channel
 from pipeline.storage.store import Store, open_store
 
 

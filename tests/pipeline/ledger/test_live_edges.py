@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger import erasing, live, sampling, tables
-from pipeline.ledger.channels import advance, channel_name, next_version, read_channel, roll_back
+from pipeline.ledger.channel_moves import advance, next_version, roll_back
+from pipeline.ledger.channels import channel_name, read_channel
 from pipeline.ledger.erasing import erase, find_erasures
 from pipeline.ledger.forgetting import forget, read_forgotten
 from pipeline.ledger.garbage import find_garbage, look_for_garbage, remove_garbage

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.ledger.catalogue import numbered, read_verified, write_numbered
-from pipeline.ledger.channels import Channel, _numbered
+from pipeline.ledger.channel_moves import _numbered
+from pipeline.ledger.channels import Channel
 from pipeline.ledger.garbage import Garbage, find_garbage, remove_garbage
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.manifest import FAILURES, FILES, UNSETTLED, write_list

@@ -1,0 +1,143 @@
+"""Move a channel: create the next version of what is live in it, by a promotion or a rollback.
+
+Whoever is faster creates a number; the others look again at what is live by then.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+from msgspec import structs
+
+from pipeline.errors import LedgerError, RecordError
+from pipeline.gate import check_channel
+from pipeline.ledger.channels import (
+    Channel,
+    ChannelVersion,
+    channel_at,
+    read_channel,
+    versions_of,
+)
+from pipeline.ledger.records import StoredList
+from pipeline.ledger.versions import RECENT, Versions
+from pipeline.storage.store import Store
+
+ATTEMPTS = 100
+
+
+def advance(
+    store: Store, name: str, change: Callable[[Channel], ChannelVersion | None]
+) -> ChannelVersion | None:
+    """Create the next version, whoever else does the same; return it.
+
+    change: makes the next version of what is live, by `next_version`; None leaves it as it is. It
+        is asked again, with what is live by then, where somebody else was faster.
+    """
+    check_channel(name)
+    versions = versions_of(store, name)
+    for _ in range(ATTEMPTS):
+        version = change(read_channel(store, name))
+        if version is None or versions.create(version.number, version):
+            return version
+    raise LedgerError(f"channel {name} is moved by others all the time; try again later")
+
+
+def next_version(
+    store: Store, live: Channel, runs: Iterable[str], action: Literal["start", "promote"],
+    **about: Any,
+) -> ChannelVersion:  # fmt: skip
+    """The version after `live` that makes `runs` live, in this order."""
+    wanted = tuple(runs)
+    withdrawn = tuple(run for run in live.withdrawn if run not in wanted)
+    suspect = () if live.version is None else live.version.suspect
+    return _version(
+        store, live, wanted, action=action, previous=live.number or None, withdrawn=withdrawn,
+        **{"suspect": suspect, **about},
+    )  # fmt: skip
+
+
+def roll_back(store: Store, name: str, **about: Any) -> ChannelVersion:
+    """Make what was live before the last change live again; who and why are told by `about`.
+
+    Where the last version is damaged, that is the newest one that can be read. Raises LedgerError
+    where there is nothing before.
+    """
+    check_channel(name)
+    versions = versions_of(store, name)
+    for _ in range(ATTEMPTS):
+        numbers = versions.numbers()
+        if not numbers:
+            raise LedgerError(f"nothing was ever promoted in channel {name}")
+        version = _restored(store, versions, name, numbers, about)
+        if versions.create(version.number, version):
+            return version
+    raise LedgerError(f"channel {name} is moved by others all the time; try again later")
+
+
+def _restored(
+    store: Store, versions: Versions, name: str, numbers: list[int], about: Mapping[str, Any]
+) -> ChannelVersion:
+    try:
+        live = channel_at(versions, name, numbers[-1])
+    except RecordError:
+        before = _newest_readable(versions, name, numbers[:-1])
+        after = Channel(name, before.runs, _numbered(before, numbers[-1]))
+        last = before.version
+        return _version(
+            store, after, before.runs, action="rollback",
+            previous=last.previous if last else None, withdrawn=before.withdrawn, **about,
+        )  # fmt: skip
+    assert live.version is not None
+    if live.version.previous is None and not live.runs:
+        raise LedgerError(f"nothing is live in channel {name}, and nothing was before")
+    target = Channel(name)
+    if live.version.previous is not None:
+        target = channel_at(versions, name, live.version.previous)
+    removed = tuple(run for run in live.runs if run not in target.runs)
+    withdrawn = tuple(r for r in dict.fromkeys([*live.withdrawn, *removed]) if r not in target.runs)
+    return _version(
+        store, live, target.runs, action="rollback",
+        previous=target.version.previous if target.version else None, withdrawn=withdrawn,
+        suspect=tuple(dict.fromkeys([*live.version.suspect, *removed])), **about,
+    )  # fmt: skip
+
+
+def _newest_readable(versions: Versions, name: str, numbers: list[int]) -> Channel:
+    for number in reversed(numbers):
+        try:
+            return channel_at(versions, name, number)
+        except RecordError:
+            continue
+    raise LedgerError(f"no version of channel {name} can be read; promote a run into another one")
+
+
+def _numbered(before: Channel, number: int) -> ChannelVersion:
+    """A stand-in for a damaged version, so that the next one is counted from it."""
+    if before.version is None:
+        return ChannelVersion(channel=before.name, number=number, action="start")
+    return structs.replace(before.version, number=number)
+
+
+def _version(store: Store, live: Channel, runs: tuple[str, ...], **about: Any) -> ChannelVersion:
+    recent, earlier = _folded(versions_of(store, live.name), live, runs)
+    return ChannelVersion(
+        channel=live.name, number=live.number + 1, recent=recent, earlier=earlier,
+        added=tuple(run for run in runs if run not in live.runs),
+        removed=tuple(run for run in live.runs if run not in runs),
+        at=time.time(), nonce=secrets.token_hex(8), **about,
+    )  # fmt: skip
+
+
+def _folded(
+    versions: Versions, live: Channel, runs: tuple[str, ...]
+) -> tuple[tuple[str, ...], StoredList | None]:
+    """A list of runs as a version holds it. The stored part is only rewritten now and then."""
+    before = live.version
+    if before is not None and before.earlier is not None:
+        tail = live.runs[len(before.recent) :]
+        if runs[len(runs) - len(tail) :] == tail and len(runs) - len(tail) <= RECENT:
+            return runs[: len(runs) - len(tail)], before.earlier
+    if len(runs) <= RECENT:
+        return runs, None
+    return (), versions.write_list(runs)
