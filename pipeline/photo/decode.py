@@ -102,7 +102,7 @@ def decode(
     view_side: the long side in pixels that `Photo.pixels` needs. A larger photo is reduced by a
                whole factor while its long side stays at least .95 × view_side; JPEG by 2, 4 or 8
                while decoding, at a fraction of the cost. A smaller photo keeps its size. Of a photo
-               longer than 1:1.9 the short side keeps at least .5 × view_side, see `view`.
+               longer than 1:1.9 the short side keeps .794 × view_side, up to 1:34, see `view`.
     colour:    "keep" gives a photo that has colours outside sRGB a second view with them,
                `Photo.wide`.
 

@@ -9,13 +9,14 @@ from PIL import Image
 # decoded at 1/4 for the default of 1,024: 1,000 pixels cost half of what 2,000 would.
 VIEW_SLACK = 0.95
 
-# Where the long side alone counts, photos beyond LONG are thinner than HALF. Their short side keeps
-# at least HALF of view_side, the longest thumbnail that a view is made for, and up to FINE of it,
-# with which no crop that is proposed has to be enlarged (the smallest have .63 of the short side),
-# as long as the view has no more pixels than FINE_VIEW squares of view_side. MOST_VIEW squares are
-# the end.
-LONG, HALF, FINE, FINE_VIEW, MOST_VIEW = 1.9, 0.5, 0.794, 4, 16
-_NEAR = 1.2  # a view may be that much larger than it has to be, rather than blurred by little
+# Where the long side alone counts, photos beyond LONG are too thin. Their short side keeps FINE of
+# view_side, with which no crop that is proposed has to be enlarged (the smallest have .63 of the
+# short side), as long as the view has no more pixels than MOST_VIEW squares of view_side: to 1:34.
+LONG, FINE, MOST_VIEW = 1.9, 0.794, 22
+# A view may be _NEAR times larger than it has to be, rather than blurred by little. Beyond 1:25 it
+# may not, so that it never has more pixels than MOST_VIEW squares and 4 %.
+_NEAR, _NEAR_UP_TO = 1.2, 25
+_BAND_ROWS = 256
 
 _ROUNDING = 1e-6
 _JPEG_SCALES = (8, 4, 2, 1)  # libjpeg decodes its 8 × 8 blocks to 1, 2, 4 or 8 pixels a side
@@ -35,10 +36,8 @@ def view_size(
     if long <= LONG * short:
         factor = max(1, int(long / max(1.0, VIEW_SLACK * view_side)))
         return -(-width // factor), -(-height // factor)
-    ratio, square = long / short, view_side**2
-    wanted = min(FINE * view_side, math.sqrt(FINE_VIEW * square / ratio))
-    wanted = max(HALF * view_side, wanted)
-    wanted = min(wanted, math.sqrt(min(MOST_VIEW * square, most_pixels) / ratio))
+    most_pixels = min(most_pixels, MOST_VIEW * view_side**2)
+    wanted = min(FINE * view_side, math.sqrt(most_pixels * short / long))
     scale = min(1.0, wanted / short)
     return math.ceil(width * scale - _ROUNDING), math.ceil(height * scale - _ROUNDING)
 
@@ -64,7 +63,8 @@ def _fitting(least: int) -> Iterable[int]:
 def reduced(image: Image.Image, view_wh: tuple[int, int]) -> Image.Image:
     """An image at the size of its view or a little more: the mean of whole blocks of pixels.
 
-    A long photo's are no whole blocks where that leaves much more than the view needs.
+    A long photo's are no whole blocks where that leaves much more than the view needs, and a very
+    long one's never.
     """
     width, height = image.size
     view_w, view_h = view_wh
@@ -72,6 +72,21 @@ def reduced(image: Image.Image, view_wh: tuple[int, int]) -> Image.Image:
     while -(-width // (factor + 1)) >= view_w and -(-height // (factor + 1)) >= view_h > 1:
         factor += 1
     image = image.reduce(factor) if factor > 1 else image
-    if max(view_wh) > LONG * min(view_wh) and image.width > _NEAR * view_w:
-        return image.resize(view_wh, Image.Resampling.BOX)
-    return image
+    ratio = max(view_wh) / min(view_wh)
+    near = _NEAR if ratio <= _NEAR_UP_TO else 1.0
+    return _means(image, view_wh) if ratio > LONG and image.width > near * view_w else image
+
+
+def _means(image: Image.Image, view_wh: tuple[int, int]) -> Image.Image:
+    """The mean of the pixels under each of a view's.
+
+    By bands of rows: what Pillow holds between its two passes may be larger than the view.
+    """
+    (view_w, view_h), rows_each = view_wh, image.height / view_wh[1]
+    view = Image.new(image.mode, view_wh)
+    for top in range(0, view_h, _BAND_ROWS):
+        end = min(view_h, top + _BAND_ROWS)
+        under = (0, top * rows_each, image.width, min(image.height, end * rows_each))
+        size = (view_w, end - top)
+        view.paste(image.resize(size, Image.Resampling.BOX, under), (0, top))
+    return view

@@ -11,7 +11,9 @@ from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.thumbnail import cut, thumbnail_size
 from pipeline.photo.view import jpeg_scale, view_size
+from pipeline.shapes import parse_shape
 from tests.support.odd_photos import exif, saved, scene, turned
 
 THUMBNAIL = 512  # px, of the default view of 1,024
@@ -25,14 +27,17 @@ THUMBNAIL = 512  # px, of the default view of 1,024
         ((1900, 1000), (1900, 1000)),  # 1:1.9 counts as any other
         ((4000, 2106), (1000, 527)),
         ((4000, 2000), (1627, 814)),  # as it is longer
-        # Longer: the short side .794 of 1,024, or what leaves 4 x 1,024 x 1,024 pixels.
+        # Longer: the short side .794 of 1,024, 813.06.
         ((4000, 1000), (3253, 814)),
         ((1000, 4000), (814, 3253)),
-        ((1080, 20_000), (512, 9482)),  # .5 of 1,024, not sqrt(4 / 18.5) of it
-        ((12_000, 2000), (4879, 814)),  # 1:6: sqrt(4 / 6) of 1,024 is 836, more than that
-        ((12_000, 1000), (7095, 592)),  # 1:12: sqrt(4 / 12) of 1,024 is 591.2
+        ((12_000, 2000), (4879, 814)),
+        ((12_000, 1000), (9757, 814)),
+        ((1080, 20_000), (814, 15_057)),  # 20,000 x 813.06 / 1,080 is 15,056.6
+        ((1250, 37_500), (814, 24_392)),  # 1:30
         ((65_500, 100), (65_500, 100)),  # nothing is enlarged
-        ((65_000, 650), (40_960, 410)),  # 1:100: at most 16 x 1,024 x 1,024 pixels, sqrt(16 / 100)
+        # Beyond 1:34 at most 22 x 1,024 x 1,024 pixels: sqrt(22 / 40) and sqrt(22 / 100) of 1,024.
+        ((48_000, 1200), (30_377, 760)),
+        ((65_000, 650), (48_030, 481)),
     ],
 )
 def test_views_have_the_size_that_is_needed(
@@ -53,6 +58,32 @@ def test_no_thumbnail_of_the_short_side_is_enlarged(width: int, height: int, for
     assert min(photo.pixels.shape[:2]) >= min(THUMBNAIL, width, height)
 
 
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    ("size_wh", "view_wh"),
+    [
+        ((1000, 8000), (814, 6505)),  # the short side: .794 of 1,024, 813.056
+        ((15_000, 1000), (12_196, 814)),
+        ((1000, 30_000), (814, 24_392)),
+        ((1800, 14_400), (900, 7200)),  # whole blocks, of which there are little more than needed
+    ],
+)
+def test_no_thumbnail_of_a_long_photo_is_enlarged(
+    size_wh: tuple[int, int], view_wh: tuple[int, int], format: str
+) -> None:
+    """The smallest square crops that are proposed have .63 of the short side."""
+    photo = decode(saved(Image.new("L", size_wh, 90), format))
+    assert (photo.width_px, photo.height_px) == size_wh
+    assert (photo.pixels.shape[1], photo.pixels.shape[0]) == view_wh
+    side = 0.63 * min(size_wh)
+    for x, y in ((0.0, 0.0), (size_wh[0] - side, size_wh[1] - side)):
+        box = (x, y, x + side, y + side)
+        width, height = thumbnail_size(parse_shape("1:1"), box, THUMBNAIL)
+        assert (width, height) == (512, 512)
+        rows, columns = cut(photo, box).shape[:2]
+        assert (rows >= height, columns >= width) == (True, True), (rows, columns)
+
+
 def test_long_photos_are_reduced_to_the_mean_of_what_they_show() -> None:
     upright = scene(3000, 1000)  # the view: 814 rows
     for orientation in (1, 6):
@@ -70,7 +101,9 @@ def test_long_photos_are_reduced_to_the_mean_of_what_they_show() -> None:
         ((16_320, 12_240), 50_000_000, 8),
         ((8866, 1600), 50_000_000, 1),  # 800 rows at 1/2: fewer than 814
         ((8866, 1629), 50_000_000, 2),
+        ((1333, 20_000), 50_000_000, 1),  # 667 columns at 1/2
         ((60_000, 1000), 50_000_000, 2),  # 60 million pixels at once are too many
+        ((1600, 48_000), 50_000_000, 2),  # so are 76.8 million: 800 columns, fewer than 814
         ((1000, 700), 50_000_000, 1),
     ],
 )
@@ -85,7 +118,7 @@ def test_photos_of_200_megapixels_and_long_screenshots_are_served_by_default() -
     assert (phone.width_px, phone.pixels.shape[1]) == (16_320, 1020)
     screenshot = decode(saved(Image.new("L", (1080, 20_000), 90), "PNG"))
     assert (screenshot.width_px, screenshot.height_px) == (1080, 20_000)
-    assert screenshot.pixels.shape == (10_000, 540, 3)  # 1/2: 512 rows are enough
+    assert screenshot.pixels.shape == (15_057, 814, 3)  # .794 of 1,024 columns
 
 
 def with_scans(width: int, height: int, scans: int) -> bytes:
@@ -149,6 +182,16 @@ def test_a_child_stays_small_with_a_large_photo(tmp_path: Path) -> None:
         before = peak_kib(decoder)
         assert decoder.decode(data).width_px == 12_000
         assert peak_kib(decoder) - before < 40_000
+
+
+def test_a_child_holds_a_long_photo_once_and_its_view_twice() -> None:
+    """Pillow takes 4 bytes a pixel: 107 MB for all of it and 40 for the view, sent as 30."""
+    data = saved(Image.new("RGB", (1333, 20_000), "teal"), "JPEG")
+    with Decoder() as decoder:
+        decoder.start()
+        before = peak_kib(decoder)
+        assert decoder.decode(data).pixels.shape == (12_199, 814, 3)
+        assert peak_kib(decoder) - before < 190_000
 
 
 def peak_kib(decoder: Decoder) -> int:

@@ -76,6 +76,9 @@ def test_scales_of_a_jpeg(size_wh: tuple[int, int], most: float, scale: int) -> 
         ((100, 20), (90, 18), (100, 20)),  # 1.11 times what it needs: left as it is
         ((100, 20), (80, 16), (80, 16)),  # 1.25 times: blurred
         ((100, 60), (80, 48), (100, 60)),  # not long: by whole factors alone
+        ((5000, 200), (4500, 180), (5000, 200)),  # 1:25
+        ((5200, 200), (4680, 180), (4680, 180)),  # 1:26: no more pixels than the view may have
+        ((200, 5200), (180, 4680), (180, 4680)),
     ],
 )
 def test_images_are_reduced_to_their_view(
