@@ -224,7 +224,7 @@ class Ledger:
             table = with_maker(table, self.run_id, self.spec.weights_sha256, time.time())
         if name == "crops" and self.spec.settings.get("picture_column") == "struct":
             table = as_struct(table)
-        data = encode_table(table, self._footer())
+        data = encode_table(table, self.spec.footer)
         key = data_key(self.run_id, name, n, attempt)
         self.store.write(key, data)
         return DataFile(name, key, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
@@ -240,10 +240,6 @@ class Ledger:
             return types_told(self.store, known.live(name), source)
         except RecordError:
             return {}
-
-    def _footer(self) -> dict[str, Any]:
-        names = ("run_id", "settings", "weights_sha256", "detector", "code_version")
-        return {name: getattr(self.spec, name) for name in names}
 
     def _recorded(self) -> list[int]:
         """Numbers of the plan's tasks that have a record; other objects there are ignored."""

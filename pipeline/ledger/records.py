@@ -60,6 +60,12 @@ class PinnedSpec(Identity, frozen=True, kw_only=True):
     run_id: str
     plan: PinnedPlan
 
+    @property
+    def footer(self) -> dict[str, Any]:
+        """What the footer of each of the run's data files says of it."""
+        names = ("run_id", "settings", "weights_sha256", "detector", "code_version")
+        return {name: getattr(self, name) for name in names}
+
 
 class DataFile(Struct, frozen=True):
     """One Parquet file of one task."""
