@@ -14,6 +14,7 @@ _LEFT_OUT = (
     "pipeline/lab",
     "pipeline/cli",
     "pipeline/command_line.py",
+    "pipeline/shown_options.py",
     "pipeline/report",
     "pipeline/export",
     "pipeline/candidates.py",

@@ -12,21 +12,18 @@ import argparse
 import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from pathlib import Path
-from types import UnionType
-from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from pipeline.code_version import RELEASE
 from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.extras import extra_needed
-from pipeline.options import choices_of
+from pipeline.shown_options import flag, is_group, shown_options, title_of
 
 T = TypeVar("T")
 CommandOptions = type[T] | Mapping[str, type[T]]
 FAILED, USAGE = 1, 2
-_PLACEHOLDERS = {int: "N", float: "NUMBER", Path: "PATH", str: "TEXT"}
 
 
 def run(
@@ -60,11 +57,6 @@ def run(
         return FAILED
 
 
-def flag(name: str) -> str:
-    """Spell a field as on a command line: `--top-k` for `top_k`, `--as` for `as_`."""
-    return "--" + name.rstrip("_").replace("_", "-")
-
-
 def in_flags(error: UsageError) -> str:
     """The message of an error, the setting in it spelt as its flag."""
     if isinstance(error, SettingError):
@@ -82,7 +74,7 @@ def parser_of(kind: CommandOptions[T], about: str | None) -> argparse.ArgumentPa
         return parser
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, options in kind.items():
-        does = _title(options)
+        does = title_of(options)
         _add_options(commands.add_parser(name, help=does, description=does), options)
     return parser
 
@@ -91,14 +83,14 @@ def option_tables(kind: CommandOptions[T]) -> dict[str, list[tuple[str, str, str
     """Every option as (how it is typed, default, meaning), by its group's or subcommand's title."""
     if not isinstance(kind, type):
         return {
-            f"{name}: {_title(each)}": [
+            f"{name}: {title_of(each)}": [
                 row for rows in option_tables(each).values() for row in rows
             ]
             for name, each in kind.items()
         }
-    names = {option.field.name for option in _options(kind)}
+    names = {option.field.name for option in shown_options(kind)}
     groups: dict[str, list[tuple[str, str, str]]] = {}
-    for option in _options(kind):
+    for option in shown_options(kind):
         default = "" if option.about["required"] else option.default
         row = (option.word, default, option.text(names))
         groups.setdefault(option.group, []).append(row)
@@ -116,95 +108,9 @@ class _Parser(argparse.ArgumentParser):
         super().error(message)
 
 
-@dataclass(frozen=True)
-class _Option:
-    """One field of the options, as a command line shows it."""
-
-    field: Field[Any]
-    type: Any  # of one value: without `| None`, of the items for a tuple
-    many: bool
-    group: str
-
-    @property
-    def about(self) -> Mapping[str, Any]:
-        return self.field.metadata
-
-    @property
-    def word(self) -> str:
-        """The option as it is typed, its value as a placeholder."""
-        if self.about["positional"]:
-            return self.placeholder + " ..." * self.many
-        if self.may_be_alone:
-            return f"{flag(self.field.name)} [{self.placeholder}]"
-        return flag(self.field.name) + f" {self.placeholder}" * (self.type is not bool)
-
-    @property
-    def may_be_alone(self) -> bool:
-        """Whether it may be given with a value or without one."""
-        return self.about["alone"] is not MISSING
-
-    @property
-    def placeholder(self) -> str:
-        choices = ",".join(choices_of(self.type))
-        shown = f"{{{choices}}}" if choices else _PLACEHOLDERS.get(self.type, "")
-        return str(self.about["placeholder"] or self.about["unit"].upper() or shown)
-
-    @property
-    def default(self) -> str:
-        """The default as text, with its unit."""
-        if self.type is bool:
-            return "no"
-        if self.field.default in ("", None):
-            return "none"
-        return f"{self.field.default} {self.about['unit']}".strip()
-
-    def text(self, names: set[str]) -> str:
-        """What it means. names: fields, to be spelt as flags."""
-        help_text: str = self.about["help"]
-        if self.about["placeholder"] and (choices := choices_of(self.type)):
-            help_text += f": {', '.join(choices)}"  # else the placeholder names them
-        return re.sub(r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], help_text)
-
-    def add_to(self, parser: Any, names: set[str]) -> None:
-        """Add it to a parser or to a group of one. names: fields, to be spelt as flags in help."""
-        about, choices = self.about, choices_of(self.type)
-        text = self.text(names)
-        if not (about["required"] or "default:" in text):
-            text += f" (default: {self.default})"
-        given: dict[str, Any] = {"help": text.replace("%", "%%")}
-        if self.may_be_alone:
-            given |= {"metavar": self.placeholder, "nargs": "?", "const": about["alone"]}
-        elif self.type is bool:
-            given |= {"action": "store_true"}
-        else:
-            given |= {"metavar": self.placeholder, "choices": choices or None}
-            given |= {"type": str if choices else self.type}
-        if about["positional"]:
-            if not about["required"]:
-                given |= {"default": self.field.default}
-            count = "+" if self.many else None if about["required"] else "?"
-            parser.add_argument(self.field.name, nargs=count, **given)
-        else:
-            given |= {} if about["required"] else {"default": self.field.default}
-            name, required = self.field.name, about["required"]
-            parser.add_argument(flag(name), dest=name, required=required, **given)
-
-
-def _options(kind: type, group: str = "options") -> Iterator[_Option]:
-    types = get_type_hints(kind)
-    for item in fields(kind):
-        annotation = types[item.name]
-        if _is_group(annotation):
-            yield from _options(annotation, _title(annotation))
-        else:
-            many = get_origin(annotation) is tuple
-            inner = get_args(annotation)[0] if many or isinstance(annotation, UnionType) else None
-            yield _Option(item, inner or annotation, many, group)
-
-
 def _add_options(parser: argparse.ArgumentParser, kind: type) -> None:
     """Add all options: those that must be given first, the others in their groups."""
-    options = sorted(_options(kind), key=lambda option: not option.about["required"])
+    options = sorted(shown_options(kind), key=lambda option: not option.about["required"])
     names = {option.field.name for option in options}
     shown = [option for option in options if option.about["required"] or option.about["positional"]]
     needed = [one.word if one.about["required"] else f"[{one.word}]" for one in shown]
@@ -217,21 +123,12 @@ def _add_options(parser: argparse.ArgumentParser, kind: type) -> None:
         option.add_to(groups[name], names)
 
 
-def _is_group(annotation: Any) -> bool:
-    return isinstance(annotation, type) and is_dataclass(annotation)
-
-
-def _title(kind: type) -> str:
-    """The first line of a docstring, as a line of help."""
-    return (kind.__doc__ or "").splitlines()[0].rstrip(".")
-
-
 def _refuse_unknown(
     parser: argparse.ArgumentParser, kind: CommandOptions[T], words: list[str]
 ) -> None:
     """End the process at an option that does not exist, naming the one that may be meant."""
     kinds = [kind] if isinstance(kind, type) else kind.values()
-    known = {flag(option.field.name) for each in kinds for option in _options(each)}
+    known = {flag(option.field.name) for each in kinds for option in shown_options(each)}
     known |= {"--help", "--version"}
     for word in words[: words.index("--")] if "--" in words else words:
         name = word.partition("=")[0]
@@ -251,6 +148,6 @@ def _made(kind: type[T], found: Mapping[str, Any]) -> T:
     values = {}
     for item in fields(kind):  # type: ignore[arg-type]
         inner = types[item.name]
-        value = _made(inner, found) if _is_group(inner) else found[item.name]
+        value = _made(inner, found) if is_group(inner) else found[item.name]
         values[item.name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)

@@ -49,7 +49,8 @@ ROOMS = {
         Room(
             "settings",
             ["pipeline/settings/*.py", "pipeline/shapes.py", "pipeline/boxes.py",
-             "pipeline/gate.py", "pipeline/options.py", "pipeline/command_line.py"],
+             "pipeline/gate.py", "pipeline/options.py", "pipeline/command_line.py",
+             "pipeline/shown_options.py"],
             [f"tests/pipeline/test_{name}.py"
              for name in ("settings", "setting_defaults", "setting_texts", "shapes", "boxes",
                           "gate", "options", "command_line", "job")]

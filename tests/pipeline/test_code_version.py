@@ -54,6 +54,7 @@ def test_a_source_of_the_line_changes_it(checkout: Path, name: str) -> None:
         "pipeline/report/scripts.py",
         "pipeline/cli/runs/repair.py",
         "pipeline/command_line.py",
+        "pipeline/shown_options.py",
     ],
 )
 def test_the_laboratory_and_the_commands_leave_it_alone(checkout: Path, name: str) -> None:

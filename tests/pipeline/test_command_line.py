@@ -7,9 +7,10 @@ from typing import Any, Literal
 import pytest
 
 from pipeline.code_version import RELEASE
-from pipeline.command_line import flag, option_tables, parser_of, run
+from pipeline.command_line import option_tables, parser_of, run
 from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.options import check, option
+from pipeline.shown_options import flag
 
 
 @dataclass(frozen=True)

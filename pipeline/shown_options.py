@@ -1,0 +1,114 @@
+"""Show the fields of a dataclass as options of a command line: word, default, help, argument."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from pipeline.options import choices_of
+
+_PLACEHOLDERS = {int: "N", float: "NUMBER", Path: "PATH", str: "TEXT"}
+
+
+def flag(name: str) -> str:
+    """Spell a field as on a command line: `--top-k` for `top_k`, `--as` for `as_`."""
+    return "--" + name.rstrip("_").replace("_", "-")
+
+
+@dataclass(frozen=True)
+class ShownOption:
+    """One field of the options, as a command line shows it."""
+
+    field: Field[Any]
+    type: Any  # of one value: without `| None`, of the items for a tuple
+    many: bool
+    group: str
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return self.field.metadata
+
+    @property
+    def word(self) -> str:
+        """The option as it is typed, its value as a placeholder."""
+        if self.about["positional"]:
+            return self.placeholder + " ..." * self.many
+        if self.may_be_alone:
+            return f"{flag(self.field.name)} [{self.placeholder}]"
+        return flag(self.field.name) + f" {self.placeholder}" * (self.type is not bool)
+
+    @property
+    def may_be_alone(self) -> bool:
+        """Whether it may be given with a value or without one."""
+        return self.about["alone"] is not MISSING
+
+    @property
+    def placeholder(self) -> str:
+        choices = ",".join(choices_of(self.type))
+        shown = f"{{{choices}}}" if choices else _PLACEHOLDERS.get(self.type, "")
+        return str(self.about["placeholder"] or self.about["unit"].upper() or shown)
+
+    @property
+    def default(self) -> str:
+        """The default as text, with its unit."""
+        if self.type is bool:
+            return "no"
+        if self.field.default in ("", None):
+            return "none"
+        return f"{self.field.default} {self.about['unit']}".strip()
+
+    def text(self, names: set[str]) -> str:
+        """What it means. names: fields, to be spelt as flags."""
+        help_text: str = self.about["help"]
+        if self.about["placeholder"] and (choices := choices_of(self.type)):
+            help_text += f": {', '.join(choices)}"  # else the placeholder names them
+        return re.sub(r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], help_text)
+
+    def add_to(self, parser: Any, names: set[str]) -> None:
+        """Add it to a parser or to a group of one. names: fields, to be spelt as flags in help."""
+        about, choices = self.about, choices_of(self.type)
+        text = self.text(names)
+        if not (about["required"] or "default:" in text):
+            text += f" (default: {self.default})"
+        given: dict[str, Any] = {"help": text.replace("%", "%%")}
+        if self.may_be_alone:
+            given |= {"metavar": self.placeholder, "nargs": "?", "const": about["alone"]}
+        elif self.type is bool:
+            given |= {"action": "store_true"}
+        else:
+            given |= {"metavar": self.placeholder, "choices": choices or None}
+            given |= {"type": str if choices else self.type}
+        if about["positional"]:
+            if not about["required"]:
+                given |= {"default": self.field.default}
+            count = "+" if self.many else None if about["required"] else "?"
+            parser.add_argument(self.field.name, nargs=count, **given)
+        else:
+            given |= {} if about["required"] else {"default": self.field.default}
+            name, required = self.field.name, about["required"]
+            parser.add_argument(flag(name), dest=name, required=required, **given)
+
+
+def shown_options(kind: type, group: str = "options") -> Iterator[ShownOption]:
+    """Every field of a dataclass, and of those in it, whose first line names their group."""
+    types = get_type_hints(kind)
+    for item in fields(kind):
+        annotation = types[item.name]
+        if is_group(annotation):
+            yield from shown_options(annotation, title_of(annotation))
+        else:
+            many = get_origin(annotation) is tuple
+            inner = get_args(annotation)[0] if many or isinstance(annotation, UnionType) else None
+            yield ShownOption(item, inner or annotation, many, group)
+
+
+def is_group(annotation: Any) -> bool:
+    """Whether a field is a group of options, a dataclass itself."""
+    return isinstance(annotation, type) and is_dataclass(annotation)
+
+
+def title_of(kind: type) -> str:
+    """The first line of a docstring, as a line of help."""
+    return (kind.__doc__ or "").splitlines()[0].rstrip(".")
