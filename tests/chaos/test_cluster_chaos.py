@@ -24,7 +24,7 @@ from pipeline.cli.local_services import RayHead, ray_head
 from pipeline.ledger.audit import verify_run
 from pipeline.storage.store import open_store
 from tests.conftest import S3_ENVIRONMENT, free_port
-from tests.jobs.test_crop_bucket import finish, start, tree, write_scenes
+from tests.support.crop_jobs import finish, start, tree, write_scenes
 
 __all__ = ["tree"]  # a fixture
 pytestmark = pytest.mark.chaos

@@ -13,8 +13,8 @@ from pipeline import open_run
 from pipeline.cli.local_services import ray_head
 from pipeline.ledger.audit import verify_run
 from pipeline.storage.store import open_store
-from tests.jobs.test_crop_bucket import finish, start, tree
 from tests.pipeline.photo.test_decode_fuzz import STATUSES, mutated
+from tests.support.crop_jobs import finish, start, tree
 from tests.support.odd_photos import good_photos, heic_photo
 
 __all__ = ["tree"]  # a fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import open_run
-from tests.jobs.test_crop_bucket import QUICK, ROOT, write_scenes
+from tests.support.crop_jobs import QUICK, ROOT, write_scenes
 
 pytestmark = [
     pytest.mark.chaos,

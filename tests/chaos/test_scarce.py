@@ -24,7 +24,7 @@ from pipeline import open_run
 from pipeline.cli.local_services import ray_head
 from pipeline.ledger.audit import verify_run
 from pipeline.storage.store import open_store
-from tests.jobs.test_crop_bucket import finish, start, tree, write_scenes
+from tests.support.crop_jobs import finish, start, tree, write_scenes
 from tests.support.drawn_pictures import lens
 
 __all__ = ["tree"]  # a fixture

@@ -22,7 +22,7 @@ from PIL import Image
 from pipeline.cli.local_services import RayHead, ray_head
 from pipeline.storage.store import Store, open_store
 from tests.conftest import S3_ENVIRONMENT
-from tests.jobs.test_crop_bucket import QUICK, start, tree
+from tests.support.crop_jobs import QUICK, start, tree
 from tests.support.odd_photos import scene
 
 __all__ = ["tree"]  # a fixture

@@ -13,7 +13,7 @@ from pipeline.cli.runs import main
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
-from tests.jobs.test_crop_bucket import finish, start, tree, write_scenes
+from tests.support.crop_jobs import finish, start, tree, write_scenes
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 __all__ = ["tree"]  # a fixture

@@ -1,0 +1,164 @@
+"""The crop job's command without a cluster: signals, exit codes, wrong usage."""
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from pipeline import LedgerError
+from pipeline.cli.crop import main, parser
+from pipeline.settings import Settings
+from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
+
+__all__ = ["tree"]  # a fixture
+
+
+def test_a_dry_run_writes_nothing(tree: Path, tmp_path: Path) -> None:
+    photos = write_scenes(tmp_path / "in", 3)
+    arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--dry-run"]
+    code, told = finish(start(tree, None, *arguments, "--task-images", "2"))
+    assert code == 0
+    assert "3 photos in 2 tasks" in told[-1]["message"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def _own_handlers() -> Iterator[None]:
+    """Puts back what a job in this process does to signals."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("times", [1, 2])
+def test_signals_end_a_job_within_its_drain_time(
+    number: signal.Signals, code: int, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: after the time to drain. Twice: at once, however long that time is."""
+
+    def interrupted(*_: object) -> NoReturn:
+        for _ in range(times):
+            os.kill(os.getpid(), number)
+        while True:
+            signal.pause()
+
+    monkeypatch.setattr("pipeline.run.crop_bucket", interrupted)
+    drain_s = "0.1" if times == 1 else "3600"
+    assert main(["--input", "a", "--output", "b", "--drain-s", drain_s]) == code
+
+
+@pytest.mark.usefixtures("_own_handlers")
+def test_a_kill_while_a_job_plans_or_commits_is_answered_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--input", write_scenes(tmp_path / "in", 2), "--output", str(tmp_path / "out")]
+    arguments += ["--ratios", "1:1", "--thumbnail-size", "64", "--local", "--drain-s", "60"]
+
+    def killed(*told: Any, then: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return then(*told)
+
+    for name in ("pipeline.run.plan", "pipeline.run.commit"):
+        module, _, function = name.rpartition(".")
+        then = getattr(importlib.import_module(module), function)
+        with monkeypatch.context() as patch:
+            patch.setattr(name, partial(killed, then=then))
+            assert main(arguments) == 128 + signal.SIGTERM
+        told = capsys.readouterr().out
+        assert "stopping within" in told
+        assert ("is committed" in told) == (function == "commit")
+    assert main(arguments) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+GOODBYE = """
+import atexit, os, signal, sys, time
+from pipeline.cli import crop
+from pipeline.report.progress import Log
+
+
+class TornDown:
+    def __del__(self, sleep=time.sleep):
+        sleep(1)
+
+
+torn_down = TornDown()
+crop.EXIT_S = 0.4
+crop.stop_on_signals(0, Log())
+atexit.register(time.sleep, {ray_s})
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(5)
+except crop.Stopped as stopped:
+    sys.exit(128 + stopped.signum)
+"""
+
+
+@pytest.mark.parametrize("ray_s", [0.0, 5.0])
+def test_a_slow_goodbye_does_not_change_the_exit_code(ray_s: float) -> None:
+    """Ray's, which has a deadline, or the interpreter's, which has handlers no more."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", GOODBYE.format(ray_s=ray_s)], cwd=ROOT, check=False
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.usefixtures("_own_handlers")
+def test_a_run_that_cannot_go_on_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise LedgerError("the store is read only")
+
+    monkeypatch.setattr("pipeline.run.crop_bucket", refused)
+    assert main(["--input", "a", "--output", "b"]) == 1
+    assert "the store is read only" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "nowhere", "--output", "out"], "nowhere"),
+        (["--input", "in", "--output", "out", "--ratios", "round"], "round"),
+        (["--input", "in", "--output", "out", "--weights", "gone.pth"], "gone.pth"),
+        (["--input", "in", "--output", "out", "--detector", "eyes"], "eyes"),
+        (["--input", "s3://key:secret@bucket/", "--output", "out"], "user:password"),
+        (["--input", "in", "--output", "in/out"], "inside the input"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    write_scenes(tmp_path / "in", 1)
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert "secret" not in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_is_the_settings() -> None:
+    chosen = parser().parse_args(["--input", "a", "--output", "b", "--top-k", "3", "--candidates"])
+    settings = Settings.of(**vars(chosen))
+    assert settings == Settings.of(input="a", output="b", top_k=3, candidates=True)
+    text = parser().format_help()
+    assert "default: 512 px" in text
+    assert "default: 10.0 s" in text
