@@ -1,0 +1,27 @@
+"""Make runs in a folder whose records can be damaged."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.ledger.pinned import _input_file
+from pipeline.storage.store import Store, open_store
+from tests.support.tasks import make_inputs, open_ledger, run_all
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    _input_file.cache_clear()
+    return open_store(str(tmp_path / "out"))
+
+
+@pytest.fixture
+def run_id(store: Store) -> str:
+    """A committed run of 7 photos in 3 tasks."""
+    ledger = open_ledger(store, make_inputs(7))
+    run_all(ledger, failed={1: "transient"})
+    return ledger.run_id
+
+
+def path_of(store: Store, key: str) -> Path:
+    return Path(store.uri, key)
