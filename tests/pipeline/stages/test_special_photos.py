@@ -15,8 +15,8 @@ from pipeline.job import plan
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages.worker import end_worker
-from tests.pipeline.stages.test_stages import do
 from tests.support.drawn_pictures import framed, lens, moving_file, page, screen
+from tests.support.handed_on import do
 from tests.support.odd_photos import saved
 
 torch.set_num_threads(1)

@@ -20,9 +20,9 @@ from pipeline.stages.encode import encode_crop
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.worker import end_worker
 from tests.pipeline.stages.test_recall import do as rendered
-from tests.pipeline.stages.test_stages import do
 from tests.support.colour_photos import chrm, cicp, with_chunks
 from tests.support.drawn_pictures import lens
+from tests.support.handed_on import do
 from tests.support.icc_profiles import SRGB_CURVE, rgb_profile
 from tests.support.odd_photos import saved
 

@@ -1,0 +1,89 @@
+"""Photos of a block that are detected together, where that pays, and what a failure then costs."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import DetectError
+from pipeline.job import plan
+from pipeline.report.progress import Log
+from pipeline.settings import Settings
+from pipeline.stages import guard
+from pipeline.stages.crop import DetectScore
+from pipeline.stages.read import read_decode
+from pipeline.stages.wire import unpack
+from pipeline.stages.worker import Job
+from tests.support.handed_on import _workers_end_with_the_test, write_scenes
+
+__all__ = ["_workers_end_with_the_test"]  # a fixture
+
+
+def decoded_block(folder: Path, count: int) -> tuple[Job, pa.Table]:
+    write_scenes(folder / "in", count)
+    settings = Settings.of(input=str(folder / "in"), output=str(folder / "out"), ratios="1:1")
+    job, ledger = plan(settings, Log("json", io.StringIO())).begin()
+    return job, read_decode(pa.table({"task": ledger.pending()}), job)
+
+
+def test_photos_of_a_block_are_detected_together_where_that_pays(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 3)
+    score = DetectScore(job, "cpu")
+    assert not score.batches  # on a CPU each photo alone
+    alone = score(block)
+    score.batches = True
+    calls, one_call = [], score.engine.source.objects
+
+    def objects(photos: Any, given: Any) -> Any:
+        calls.append(len(photos))
+        return one_call(photos, given)
+
+    score.engine.source.objects = objects  # type: ignore[method-assign]
+    together = score(block)
+    assert calls == [3]
+    for row, other in zip(unpack(together).rows, unpack(alone).rows, strict=True):
+        assert (row.status, row.crops) == (other.status, other.crops)
+        assert row.objects is not None
+        assert other.objects is not None
+        assert row.objects.labels == other.objects.labels
+        np.testing.assert_array_equal(row.objects.boxes, other.objects.boxes)
+        np.testing.assert_array_equal(row.objects.scores, other.objects.scores)
+
+
+def test_a_batch_that_fails_is_done_again_one_by_one(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 3)
+    score = DetectScore(job, "cpu")
+    score.batches = True
+    calls, one_call = [], score.engine.source.objects
+
+    def objects(photos: Any, given: Any) -> Any:
+        calls.append(len(photos))
+        if len(calls) in (1, 3):  # all of them, and then the second alone
+            raise DetectError("no_luck", "a bad picture")
+        return one_call(photos, given)
+
+    score.engine.source.objects = objects  # type: ignore[method-assign]
+    done = score(block)
+    assert calls == [3, 1, 1, 1]
+    assert [row.status for row in unpack(done).rows] == ["ok", "no_luck", "ok"]
+
+
+def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> None:
+    job, block = decoded_block(tmp_path, 2)
+    score = DetectScore(job, "cpu")
+    score.batches = True
+    task = unpack(block)
+    next(guard.one_by_one(task, "score", job.run_id, 60))  # and it never comes back
+    assert guard.died_before(task, "score", job.run_id)
+    calls, one_call = [], score.engine.source.objects
+
+    def objects(photos: Any, given: Any) -> Any:
+        calls.append(len(photos))
+        return one_call(photos, given)
+
+    score.engine.source.objects = objects  # type: ignore[method-assign]
+    score(block)
+    assert calls == [1, 1]
+    assert not guard.died_before(task, "score", job.run_id)

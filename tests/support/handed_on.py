@@ -1,0 +1,67 @@
+"""Run a job in this process, each block handed on as Ray does it: in memory only to be read."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.job import commit, plan
+from pipeline.ledger.figures import add_figures
+from pipeline.ledger.records import Manifest
+from pipeline.report.progress import Log
+from pipeline.settings import Settings
+from pipeline.stages.commit import cut_encode_commit
+from pipeline.stages.crop import DetectScore
+from pipeline.stages.read import read_decode
+from pipeline.stages.wire import LEAST_BUFFER, unpack, unpack_summaries
+from pipeline.stages.worker import end_worker
+from tests.support.odd_photos import scene
+
+torch.set_num_threads(1)
+EDGES = ["x0", "y0", "x1", "y1"]
+
+
+@pytest.fixture(autouse=True)
+def _workers_end_with_the_test() -> Iterator[None]:
+    yield
+    end_worker()
+
+
+def do(settings: Settings) -> Manifest:
+    """A job as `pipeline.run` does it, one task after another, in this process."""
+    log = Log("json", io.StringIO())
+    job, ledger = plan(settings, log).begin()
+    figures = []
+    score = DetectScore(job, "cpu")
+    for task in ledger.pending():
+        decoded = handed_on(read_decode(pa.table({"task": [task]}), job))
+        (done,) = unpack_summaries(cut_encode_commit(handed_on(score(decoded)), job))
+        figures.append(ledger.record(done.task).metrics)
+    commit(job, ledger, log, add_figures(figures), {})
+    manifest = ledger.manifest
+    assert manifest is not None
+    return manifest
+
+
+def handed_on(block: pa.Table) -> pa.Table:
+    """A block as the next process gets it from Ray: in memory that it may only read."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, block.schema) as writer:
+        writer.write_table(block)
+    found = pa.ipc.open_stream(pa.py_buffer(sink.getvalue().to_pybytes())).read_all()
+    pixels = [row.photo.pixels for row in unpack(found).rows if row.photo]
+    assert not any(one.flags.writeable for one in pixels if one.nbytes >= LEAST_BUFFER)
+    return found
+
+
+def write_scenes(folder: Path, count: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        Image.fromarray(np.roll(scene(120 + 20 * number, 100), 9 * number, axis=1)).save(
+            folder / f"{number}.jpg"
+        )
