@@ -1,7 +1,5 @@
 """Runs described, verified byte by byte, and compared."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 
@@ -14,13 +12,8 @@ from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.live import standing
 from pipeline.ledger.reader import committed_runs, open_run, repaired_by
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def test_a_run_is_opened_by_its_id_or_through_its_channel(store: Store) -> None:

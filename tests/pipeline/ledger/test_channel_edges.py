@@ -20,13 +20,8 @@ from pipeline.ledger.channels import (
 )
 from pipeline.ledger.records import to_bytes
 from pipeline.ledger.versions import Versions
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def put(store: Store, runs: Iterable[str], name: str = "web") -> ChannelVersion | None:

@@ -11,11 +11,6 @@ from pipeline.ledger.channels import Channel, ChannelVersion, channel_name, hist
 from pipeline.storage.store import Store, open_store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
-
-
 def put(store: Store, run: str, name: str = "web") -> ChannelVersion | None:
     return advance(
         store, name, lambda live: next_version(store, live, [run, *live.runs], "promote", who="me")

@@ -1,6 +1,5 @@
 """Delta tables have each photo once, whichever run is published first; other engines read them."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,15 +11,10 @@ from pipeline.ledger.delta import publish_delta
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.records import Manifest
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def in_table(store: Store, name: str) -> pa.Table:

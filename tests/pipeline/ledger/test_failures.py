@@ -16,13 +16,8 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.retry import failed_inputs
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def night(

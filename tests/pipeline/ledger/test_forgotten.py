@@ -1,7 +1,6 @@
 """The last word on each photo, who said it, and how many a version holds."""
 
 import json
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -19,13 +18,8 @@ from pipeline.ledger.forgetting import (
 )
 from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.versions import Versions
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import make_inputs, open_ledger, run_all
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def test_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:

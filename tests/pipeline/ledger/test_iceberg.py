@@ -28,11 +28,6 @@ from pyiceberg.utils.config import Config
 from pipeline.ledger.iceberg_catalog import StoreCatalog, io_properties, location_of
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
-
-
 def in_table(store: Store, name: str) -> pa.Table:
     """A table as pyiceberg finds it by its folder, without our catalogue."""
     place = location_of(store, f"_iceberg/{name}")

@@ -1,7 +1,5 @@
 """What is covered, what is done again, and the reason that is given for each."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 from msgspec.structs import replace
@@ -14,11 +12,6 @@ from pipeline.ledger.plan import cut_tasks
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.store import Store, open_store
 from tests.support.tasks import SPEC, done, make_inputs, run_all
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def todo(store: Store, inputs: pa.Table, mode: str = "incremental", **changes: object) -> Todo:

@@ -2,7 +2,6 @@
 
 import json
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,13 +16,8 @@ from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.records import PinnedPlan, parse, to_bytes
 from pipeline.ledger.replaced import read_object
 from pipeline.ledger.sampling import spread
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, make_inputs, open_ledger
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def sized(*sizes: int | None) -> pa.Table:

@@ -24,16 +24,11 @@ from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.sampling import live_crops, places_of, rows_of, sampled_rows
 from pipeline.ledger.stored_rows import StoredTables
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 CHANNEL = channel_name(SPEC.settings)
 OTHER = {"weights_sha256": "bb" * 32}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def candidate(store: Store, count: int, mark: str = "", **how: Any) -> Manifest:

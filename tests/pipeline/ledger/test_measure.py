@@ -11,13 +11,8 @@ from pipeline import schema
 from pipeline.ledger.measure import lower_end, measure
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import spread
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import done, make_inputs, open_ledger
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def commit(

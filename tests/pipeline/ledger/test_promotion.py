@@ -1,6 +1,5 @@
 """What is live, what waits, and what the next night does about it."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -29,11 +28,6 @@ from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all
 
 CHANNEL = channel_name(SPEC.settings)
 AUTO = Request(gate=parse_gate(DEFAULT_GATE), strict=False, behind=True, who="job")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def night(

@@ -1,7 +1,6 @@
 """What happened to a column between nights is in the manifest, and `show` says it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,13 +12,8 @@ from pipeline.ledger import columns
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import Manifest
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import make_inputs, open_ledger, run_all
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return open_store(str(tmp_path))
 
 
 def night(store: Store, number: int, **lists: pa.Array) -> Manifest:

@@ -1,0 +1,13 @@
+"""What most tests of the ledger need: an empty store in a folder of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.storage.store import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store in the test's folder; what it writes lies below `tmp_path`."""
+    return open_store(str(tmp_path))
