@@ -32,6 +32,11 @@ def make_inputs(count: int, etag: str = "v1", start: int = 0) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema.INPUTS)
 
 
+def sized(*sizes: int | None) -> pa.Table:
+    """Inputs of these sizes in bytes; no two look like the same bytes."""
+    return make_inputs(len(sizes)).set_column(3, "bytes", pa.array(sizes, pa.int64()))
+
+
 def open_ledger(store: Store, inputs: pa.Table, task_images: int = 3, **changes: Any) -> Ledger:
     spec = replace(SPEC, input_sha256=input_sha256(inputs), **changes)
     return Ledger.open(store, spec, inputs, cut_tasks(inputs, task_images))

@@ -17,11 +17,7 @@ from pipeline.ledger.records import PinnedPlan, parse, to_bytes
 from pipeline.ledger.replaced import read_object
 from pipeline.ledger.sampling import spread
 from pipeline.storage.store import Store
-from tests.support.tasks import SPEC, make_inputs, open_ledger
-
-
-def sized(*sizes: int | None) -> pa.Table:
-    return pa.table({"bytes": pa.array(sizes, pa.int64())})
+from tests.support.tasks import SPEC, make_inputs, open_ledger, sized
 
 
 @pytest.mark.parametrize(

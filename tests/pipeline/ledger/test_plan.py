@@ -7,11 +7,7 @@ from msgspec.structs import replace
 from pipeline.errors import UsageError
 from pipeline.ledger.identity import input_sha256, spec_differences
 from pipeline.ledger.plan import TaskCuts, cut_tasks, same_bytes_together
-from tests.support.tasks import SPEC, make_inputs
-
-
-def sized(*sizes: int | None) -> pa.Table:
-    return make_inputs(len(sizes)).set_column(3, "bytes", pa.array(sizes, pa.int64()))
+from tests.support.tasks import SPEC, make_inputs, sized
 
 
 @pytest.mark.parametrize(
