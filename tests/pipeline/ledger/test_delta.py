@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs import main
-from pipeline.errors import LedgerError
 from pipeline.ledger.delta import publish_delta
 from pipeline.storage.store import open_store
+from tests.support.committed import published_uri, refused_until_committed
 from tests.support.faultproxy import FaultProxy, Request, once
 from tests.support.tasks import make_inputs, open_ledger, run_all
+
+__all__ = ["published_uri"]  # a fixture
 
 deltalake = pytest.importorskip("deltalake")
 OPTIONS = {"storage_options": {"allow_http": "true"}}
@@ -23,21 +25,15 @@ PUBLISH_S = 60
 KILLED = -9
 
 
-@pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_a_run_is_published_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    uri = str(tmp_path) if kind == "folder" else request.getfixturevalue("s3") + "/out"
-    store = open_store(uri)
-    first, second = open_ledger(store, make_inputs(4)), open_ledger(store, make_inputs(3, start=4))
-    with pytest.raises(LedgerError, match="not committed"):
-        publish_delta(store, first.run_id)
-    run_all(first)
-    run_all(second)
+def test_a_run_is_published_once(published_uri: str) -> None:
+    store = open_store(published_uri)
+    first, second = refused_until_committed(store, publish_delta)
     before = {info.key: info.etag for info in store.list("_data/")}
     assert publish_delta(store, first.run_id) == {"images": 0, "crops": 0}
     assert publish_delta(store, second.run_id) == {"images": 1, "crops": 1}
     assert publish_delta(store, first.run_id) == {"images": None, "crops": None}
     for name in ("images", "crops"):
-        assert published(uri, name) == make_inputs(7)["uri"].to_pylist()
+        assert published(published_uri, name) == make_inputs(7)["uri"].to_pylist()
     after = {info.key: info.etag for info in store.list("_data/") if "_delta_log" not in info.key}
     assert after == before
 

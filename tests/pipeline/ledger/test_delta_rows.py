@@ -10,8 +10,8 @@ from pipeline.errors import LedgerError
 from pipeline.ledger.delta import publish_delta
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import find_garbage, remove_garbage
-from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
+from tests.support.committed import committed_runs, runs_of_pictures
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")
@@ -24,28 +24,18 @@ def in_table(store: Store, name: str) -> pa.Table:
 
 def pictures(store: Store) -> dict[int, str]:
     """Which run's crop a reader gets, by the number of the photo."""
-    rows = in_table(store, "crops").select(["uri", "image"]).to_pylist()
-    found = {int(row["uri"][-10:-4]): row["image"].decode().split()[-1] for row in rows}
-    assert len(found) == len(rows)
-    return found
+    return runs_of_pictures(in_table(store, "crops"))
 
 
 def copies(store: Store) -> list[str]:
     return [info.key for info in store.list("_data/") if "/from=" in info.key]
 
 
-def two_runs(store: Store, first: pa.Table, second: pa.Table) -> list[Manifest]:
-    return [
-        run_all(open_ledger(store, inputs), mark=f" {name}")
-        for inputs, name in ((first, "first"), (second, "second"))
-    ]
-
-
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later run first"])
 def test_two_runs_of_the_same_photos_give_one_row_a_photo(
     order: tuple[int, int], store: Store
 ) -> None:
-    runs = two_runs(store, make_inputs(32), make_inputs(32, etag="v2"))
+    runs = committed_runs(store, make_inputs(32), make_inputs(32, etag="v2"))
     for number in order:
         publish_delta(store, runs[number].run_id)
     for number in order:
@@ -66,7 +56,7 @@ def test_duckdb_reads_one_row_a_photo(store: Store) -> None:
         duckdb.sql("LOAD delta")
     except duckdb.Error:
         pytest.skip("DuckDB's extension is not on this machine")
-    for run in two_runs(store, make_inputs(32), make_inputs(32, etag="v2")):
+    for run in committed_runs(store, make_inputs(32), make_inputs(32, etag="v2")):
         publish_delta(store, run.run_id)
     assert duckdb.sql(f"SELECT count(*) FROM delta_scan('{store.uri}/_data/crops')").fetchall() == [
         (32,)
@@ -76,7 +66,7 @@ def test_duckdb_reads_one_row_a_photo(store: Store) -> None:
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later run first"])
 def test_runs_that_share_some_photos(order: tuple[int, int], store: Store) -> None:
     """Tasks are of 3: photos 2 to 5 of the second run are a part of one task and whole others."""
-    runs = two_runs(store, make_inputs(8), make_inputs(4, start=2))
+    runs = committed_runs(store, make_inputs(8), make_inputs(4, start=2))
     for number in order:
         publish_delta(store, runs[number].run_id)
     second = dict.fromkeys(range(2, 6), "second")
@@ -86,7 +76,7 @@ def test_runs_that_share_some_photos(order: tuple[int, int], store: Store) -> No
 
 
 def test_a_third_run_finds_what_was_left_of_the_first(store: Store) -> None:
-    runs = two_runs(store, make_inputs(3), make_inputs(1, start=1))
+    runs = committed_runs(store, make_inputs(3), make_inputs(1, start=1))
     runs.append(run_all(open_ledger(store, make_inputs(1, etag="v3")), mark=" third"))
     for run in runs:
         publish_delta(store, run.run_id)
@@ -118,7 +108,7 @@ def test_shapes_of_two_channels_stand_side_by_side(store: Store) -> None:
 
 def test_a_forgotten_photo_does_not_come_back(store: Store) -> None:
     inputs = make_inputs(3)
-    runs = two_runs(store, inputs, make_inputs(1, start=1))
+    runs = committed_runs(store, inputs, make_inputs(1, start=1))
     for run in runs:
         publish_delta(store, run.run_id)
     assert len(copies(store)) == 2

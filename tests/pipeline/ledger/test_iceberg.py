@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +16,13 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.ledger.promotion import Request, promote, rollback
-from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store, open_store
+from tests.support.committed import (
+    committed_runs,
+    published_uri,
+    refused_until_committed,
+    runs_of_pictures,
+)
 from tests.support.faultproxy import FaultProxy, once
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
@@ -26,6 +32,10 @@ from pyiceberg.table import StaticTable
 from pyiceberg.utils.config import Config
 
 from pipeline.ledger.iceberg_catalog import StoreCatalog, io_properties, location_of
+
+__all__ = ["published_uri"]  # a fixture
+
+two_runs = partial(committed_runs, promote="manual")
 
 
 def in_table(store: Store, name: str) -> pa.Table:
@@ -37,32 +47,16 @@ def in_table(store: Store, name: str) -> pa.Table:
 
 def pictures(store: Store) -> dict[int, str]:
     """Which run's crop a reader gets, by the number of the photo."""
-    rows = in_table(store, "crops").select(["uri", "image"]).to_pylist()
-    found = {int(row["uri"][-10:-4]): row["image"].decode().split()[-1] for row in rows}
-    assert len(found) == len(rows)
-    return found
-
-
-def two_runs(store: Store, first: pa.Table, second: pa.Table) -> list[Manifest]:
-    return [
-        run_all(open_ledger(store, inputs), mark=f" {name}", promote="manual")
-        for inputs, name in ((first, "first"), (second, "second"))
-    ]
+    return runs_of_pictures(in_table(store, "crops"))
 
 
 def files(store: Store) -> set[str]:
     return {info.key for info in store.list("_iceberg/") if info.key.endswith(".parquet")}
 
 
-@pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_a_run_is_published_once(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    uri = str(tmp_path) if kind == "folder" else request.getfixturevalue("s3") + "/out"
-    store = open_store(uri)
-    first, second = open_ledger(store, make_inputs(4)), open_ledger(store, make_inputs(3, start=4))
-    with pytest.raises(LedgerError, match="not committed"):
-        publish_iceberg(store, first.run_id)
-    run_all(first)
-    run_all(second)
+def test_a_run_is_published_once(published_uri: str) -> None:
+    store = open_store(published_uri)
+    first, second = refused_until_committed(store, publish_iceberg)
     before = {info.key: info.etag for info in store.list("_data/")}
     assert publish_iceberg(store, first.run_id) == {"images": 1, "crops": 1}
     assert publish_iceberg(store, second.run_id) == {"images": 2, "crops": 2}
