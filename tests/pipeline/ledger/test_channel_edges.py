@@ -1,6 +1,5 @@
 """Edges of channels and their versions: limits, damage, others who move them."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,13 +20,8 @@ from pipeline.ledger.channels import (
 from pipeline.ledger.records import to_bytes
 from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store
+from tests.support.put_live import put
 from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all
-
-
-def put(store: Store, runs: Iterable[str], name: str = "web") -> ChannelVersion | None:
-    return advance(
-        store, name, lambda live: next_version(store, live, [*runs, *live.runs], "promote")
-    )
 
 
 def test_what_a_channel_is_before_anything_happened(store: Store) -> None:
@@ -36,14 +30,14 @@ def test_what_a_channel_is_before_anything_happened(store: Store) -> None:
         roll_back(store, "web")
     assert history(store, "web") == []
     assert channel_names(store) == ()
-    for call in (lambda: put(store, ["a"], "no/name"), lambda: roll_back(store, "-name")):
+    for call in (lambda: put(store, "a", name="no/name"), lambda: roll_back(store, "-name")):
         with pytest.raises(SettingError, match="is no name"):
             call()
 
 
 def test_history_gives_the_last_versions(store: Store) -> None:
     for run in "abcd":
-        put(store, [run])
+        put(store, run)
     numbers = [one.number for one in history(store, "web", 3) if isinstance(one, ChannelVersion)]
     assert numbers == [2, 3, 4]
     assert len(history(store, "web")) == len(history(store, "web", 9)) == 4
@@ -56,13 +50,13 @@ def test_history_gives_the_last_versions(store: Store) -> None:
 
 @pytest.mark.parametrize("count", [63, 64, 65])
 def test_a_version_holds_sixty_four_runs_itself(store: Store, count: int) -> None:
-    version = put(store, [f"r{n}" for n in range(count)])
+    version = put(store, *(f"r{n}" for n in range(count)))
     assert version is not None
     assert (len(version.recent), version.earlier is None) == (
         (count, True) if count < 65 else (0, False)
     )
     assert read_channel(store, "web").runs == tuple(f"r{n}" for n in range(count))
-    put(store, ["new"])
+    put(store, "new")
     assert read_channel(store, "web").runs == ("new", *(f"r{n}" for n in range(count)))
 
 
@@ -100,8 +94,8 @@ def test_a_channel_whose_every_version_is_damaged(store: Store) -> None:
 
 
 def test_a_damaged_last_version_of_several_is_counted_on(store: Store) -> None:
-    put(store, ["a"])
-    put(store, ["b"])
+    put(store, "a")
+    put(store, "b")
     store.write("channels/web/00000009.json", b"{")
     back = roll_back(store, "web")
     assert (back.number, back.action, back.previous) == (10, "rollback", 1)
@@ -109,7 +103,7 @@ def test_a_damaged_last_version_of_several_is_counted_on(store: Store) -> None:
 
 
 def test_other_objects_beside_versions_are_ignored(store: Store) -> None:
-    put(store, ["a"])
+    put(store, "a")
     for name in ("0000000x.json", "1.json", "00000002.json.bak", "list-ab.json"):
         store.write(f"channels/web/{name}", b"{")
     (Path(store.uri) / "channels" / "-odd").mkdir()

@@ -9,12 +9,7 @@ from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.channel_moves import advance, next_version, roll_back
 from pipeline.ledger.channels import Channel, ChannelVersion, channel_name, history, read_channel
 from pipeline.storage.store import Store, open_store
-
-
-def put(store: Store, run: str, name: str = "web") -> ChannelVersion | None:
-    return advance(
-        store, name, lambda live: next_version(store, live, [run, *live.runs], "promote", who="me")
-    )
+from tests.support.put_live import put
 
 
 def test_a_promotion_puts_a_run_in_front_and_a_rollback_takes_it_away(store_uri: str) -> None:
@@ -133,7 +128,7 @@ def test_a_damaged_version_is_one_error_and_a_rollback_mends_it(
 
 def test_the_version_of_another_channel(store: Store) -> None:
     put(store, "a")
-    put(store, "b", "other")
+    put(store, "b", name="other")
     Path(store.uri, "channels/web/00000001.json").write_bytes(
         Path(store.uri, "channels/other/00000001.json").read_bytes()
     )

@@ -1,0 +1,14 @@
+"""Put runs in front of a channel, as a promotion does."""
+
+from pipeline.ledger.channel_moves import advance, next_version
+from pipeline.ledger.channels import ChannelVersion
+from pipeline.storage.store import Store
+
+
+def put(store: Store, *runs: str, name: str = "web") -> ChannelVersion | None:
+    """Make the next version of a channel: these runs, then what is live; by `me`."""
+    return advance(
+        store,
+        name,
+        lambda live: next_version(store, live, [*runs, *live.runs], "promote", who="me"),
+    )
