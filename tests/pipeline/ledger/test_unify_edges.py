@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace
 
 from pipeline.ledger.catalogue import numbered, read_verified, write_numbered
 from pipeline.ledger.channel_moves import _numbered
@@ -123,5 +124,6 @@ def test_a_run_that_was_committed_meanwhile_spares_its_own_objects_alone(tmp_pat
 def test_a_stand_in_for_a_damaged_version_is_counted_on() -> None:
     made = _numbered(Channel("shop"), 7)
     assert (made.channel, made.number, made.action) == ("shop", 7, "start")
-    again = _numbered(Channel("shop", made), 9)
-    assert (again.number, again.action) == (9, "start")
+    live = Channel("shop", ("a",), replace(made, action="promote", recent=("a",)))
+    again = _numbered(live, 9)
+    assert (again.number, again.action, again.recent) == (9, "promote", ("a",))
