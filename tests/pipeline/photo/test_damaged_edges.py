@@ -1,4 +1,4 @@
-"""Damaged files, boxes of media files, bars and frames at their limits: counted by hand."""
+"""Damaged files and bars at their limits: counted by hand."""
 
 import struct
 import zlib
@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.photo.animation import _Painted, check_frames, decode_frames
 from pipeline.photo.borders import content_view
 from pipeline.photo.damaged import (
     _fillings,
@@ -21,139 +20,8 @@ from pipeline.photo.damaged import (
 )
 from pipeline.photo.damaged_png import _PngShape, pixels_are_sound, png_rest
 from pipeline.photo.decoded import Photo, described
-from pipeline.photo.frames import MOST_FRAMES, gif_frame_count
-from pipeline.photo.libwebp import chunk, container
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.media_boxes import (
-    associations,
-    coded_items,
-    first_box,
-    media_boxes,
-    media_facts,
-    primary_kind,
-)
-from pipeline.photo.old_avif import mended_avif
-from pipeline.photo.opening import frame_box, opened_picture
-from tests.support.odd_photos import png_chunk, raw_png, saved, scene
-
-
-def box(name: bytes, body: bytes = b"") -> bytes:
-    return struct.pack(">I4s", 8 + len(body), name) + body
-
-
-def names_of(data: bytes) -> list[tuple[bytes, int, int]]:
-    return list(media_boxes(data, 0, len(data)))
-
-
-def test_boxes_of_every_kind_of_size() -> None:
-    """ISO/IEC 14496-12, 4.2: 32 bits, 64 bits where they say 1, to the end where they say 0."""
-    assert names_of(box(b"free", b"ab") + box(b"mdat")) == [(b"free", 8, 10), (b"mdat", 18, 18)]
-    large = struct.pack(">I4sQ", 1, b"mdat", 18) + b"ab"
-    assert names_of(large + box(b"free")) == [(b"mdat", 16, 18), (b"free", 26, 26)]
-    assert names_of(struct.pack(">I4s", 0, b"mdat") + b"abc") == [(b"mdat", 8, 11)]
-    assert names_of(struct.pack(">I4s", 7, b"mdat")) == []
-    assert names_of(struct.pack(">I4sQ", 1, b"mdat", 15)) == []
-    assert names_of(struct.pack(">I4sQ", 1, b"mdat", 16)) == [(b"mdat", 16, 16)]
-    assert names_of(struct.pack(">I4s", 9, b"mdat")) == []  # beyond the end
-    assert names_of(box(b"free")[:7]) == []
-    assert len(names_of(box(b"free") * 5000)) == 4096
-    assert first_box(box(b"a..a") + box(b"b..b", b"1") + box(b"b..b"), 0, 25, b"b..b") == (16, 17)
-
-
-def meta(*boxes: bytes) -> bytes:
-    return box(b"ftyp", b"avif") + box(b"meta", bytes(4) + b"".join(boxes))
-
-
-def item(number: int, kind: bytes, version: int = 2) -> bytes:
-    form = ">HH4s" if version == 2 else ">IH4s"
-    return box(b"infe", bytes([version, 0, 0, 0]) + struct.pack(form, number, 0, kind))
-
-
-def items(*entries: bytes, version: int = 0) -> bytes:
-    count = struct.pack(">H" if version == 0 else ">I", len(entries))
-    return box(b"iinf", bytes([version, 0, 0, 0]) + count + b"".join(entries))
-
-
-def primary(number: int, version: int = 0) -> bytes:
-    form = ">H" if version == 0 else ">I"
-    return box(b"pitm", bytes([version, 0, 0, 0]) + struct.pack(form, number))
-
-
-@pytest.mark.parametrize("wide", [0, 1])
-def test_how_the_primary_picture_is_coded(wide: int) -> None:
-    entries = (item(1, b"av01", 2 + wide), item(2, b"hvc1", 2 + wide), item(3, b"av01", 2 + wide))
-    listed = items(*entries, version=wide)
-    assert primary_kind(meta(primary(2, wide), listed)) == b"hvc1"
-    assert primary_kind(meta(primary(1, wide), listed)) == b"av01"
-    assert primary_kind(meta(primary(9, wide), listed)) is None
-    assert primary_kind(meta(listed)) is None
-    assert primary_kind(box(b"ftyp", b"avif")) is None
-    data = meta(primary(1, wide), listed)
-    start, end = first_box(data, 0, len(data), b"meta") or (0, 0)
-    assert coded_items(data, start + 4, end, b"av01") == [1, 3]
-    assert primary_kind(meta(primary(1), items(item(1, b"av01", 1)))) is None  # an older form
-
-
-@pytest.mark.parametrize(("version", "flags"), [(0, 0), (0, 1), (1, 0), (1, 1)])
-def test_properties_of_items(version: int, flags: int) -> None:
-    """ISO/IEC 23008-12: numbers of 7 or 15 bits; the highest bit says whether it is essential."""
-    owner = ">H" if version == 0 else ">I"
-    number = ">H" if flags else ">B"
-    top = 0x8000 if flags else 0x80
-    rows = struct.pack(owner, 5) + b"\2" + struct.pack(number, 3) + struct.pack(number, top | 4)
-    rows += struct.pack(owner, 6) + b"\1" + struct.pack(number, top | 1)
-    body = bytes([version, 0, 0, flags]) + struct.pack(">I", 2) + rows
-    assert associations(body, 0) == {5: {3: False, 4: True}, 6: {1: True}}
-    largest = top - 1
-    body = bytes([version, 0, 0, flags]) + struct.pack(">I", 1) + struct.pack(owner, 7) + b"\1"
-    assert associations(body + struct.pack(number, largest), 0) == {7: {largest: False}}
-
-
-def turned(*properties: bytes, count: int | None = None) -> bytes:
-    numbers = bytes(range(1, 1 + (len(properties) if count is None else count)))
-    listed = bytes(4) + struct.pack(">IH", 1, 1) + bytes([len(numbers)]) + numbers
-    groups = box(b"iprp", box(b"ipco", b"".join(properties)) + box(b"ipma", listed))
-    return meta(primary(1), groups)
-
-
-# Turned anticlockwise by quarters, then mirrored: top to bottom (0) or left to right (1); the EXIF
-# number that does the same (MIAF, 7.3.6.7; EXIF 2.32, tag 274).
-@pytest.mark.parametrize(
-    ("quarters", "mirror", "orientation"),
-    [(0, None, 1), (1, None, 8), (2, None, 3), (3, None, 6), (0, 0, 4), (0, 1, 2), (1, 0, 5),
-     (1, 1, 7), (2, 0, 2), (2, 1, 4), (3, 0, 7), (3, 1, 5)],
-)  # fmt: skip
-def test_boxes_that_turn(quarters: int, mirror: int | None, orientation: int) -> None:
-    boxes = [box(b"irot", bytes([0xFC | quarters]))]
-    boxes += [] if mirror is None else [box(b"imir", bytes([0xFE | mirror]))]
-    assert media_facts(turned(*boxes)) == (orientation, None)
-    assert media_facts(turned(*boxes, count=0)) == (1, None)  # not of the primary picture
-    assert media_facts(turned(*boxes, count=99))[0] == orientation  # numbers of no property
-
-
-def test_light_that_boxes_tell() -> None:
-    nclx = box(b"colr", b"nclx" + struct.pack(">HHH", 9, 16, 9) + b"\x80")
-    screen = box(b"mdcv", bytes(16) + struct.pack(">II", 6_000_000, 50))
-    content = box(b"clli", struct.pack(">HH", 400, 100))
-    peaks = []
-    for boxes in ((nclx,), (nclx, screen), (nclx, screen, content)):
-        space = media_facts(turned(*boxes))[1]
-        assert space is not None
-        peaks.append(space.peak_nits)
-    assert peaks == [1000, 600, 400]
-    assert media_facts(turned(box(b"colr", b"prof" + bytes(9)))) == (1, None)
-
-
-def test_only_avif_files_that_lack_something_are_mended() -> None:
-    good = saved(scene(32, 32), "AVIF")
-    assert mended_avif(good) is None
-    for brands in ((b"mif1", b"miaf"), (b"miaf", b"mif1"), (b"av01", b"isom")):
-        old = box(b"ftyp", brands[0] + bytes(4) + brands[1]) + box(b"free")
-        found = mended_avif(old)
-        assert found is not None
-        at = 8 if brands[0] in (b"mif1", b"av01") else 16
-        assert found == old[:at] + b"avif" + old[at + 4 :], brands
-    assert mended_avif(box(b"ftyp", b"isom" + bytes(4) + b"avis") + box(b"free")) is None
+from tests.support.odd_photos import raw_png, scene
 
 
 @pytest.mark.parametrize(
@@ -306,85 +174,6 @@ def test_pixels_of_a_png_are_sound_by_one_sum_or_the_other() -> None:
     assert not pixels_are_sound(cut)
 
 
-def test_frames_of_a_gif_by_its_blocks() -> None:
-    screen = b"GIF89a" + struct.pack("<HH", 1, 1) + b"\0\0\0"
-    picture = b"\x2c" + bytes(8) + b"\0" + b"\2\1x\0"
-    own = b"\x2c" + bytes(8) + b"\x82" + bytes(24) + b"\2\1x\0"  # 8 colours of its own
-    assert gif_frame_count(screen + picture * 3 + b";") == 3
-    assert gif_frame_count(screen + own + picture + b";") == 2
-    assert gif_frame_count(screen[:10] + b"\x87\0\0" + bytes(768) + picture * 2 + b";") == 2
-    assert gif_frame_count(screen + b"\x21\xff\3abc\2de\0" + picture + b";" + picture) == 1
-    assert gif_frame_count(screen + picture + b"?" + picture) == 1
-    assert gif_frame_count(screen + picture + picture[:9]) == 1  # cut within its descriptor
-    assert gif_frame_count(screen + picture * (MOST_FRAMES + 5)) == MOST_FRAMES == 100_000
-
-
-def test_frames_and_their_pixels_up_to_the_limits() -> None:
-    check_frames(4, (10, 5), DecodeLimits(max_frames=4, max_animation_pixels=200))
-    with pytest.raises(Exception, match="4 frames, more than 3"):
-        check_frames(4, (10, 5), DecodeLimits(max_frames=3))
-    with pytest.raises(Exception, match="200 pixels in all frames, more than 199"):
-        check_frames(4, (10, 5), DecodeLimits(max_animation_pixels=199))
-
-
-def gif(*frames: tuple[tuple[int, int, int, int], int]) -> bytes:
-    """A GIF of 4 by 4 pixels whose frames fill a part (x, y, w, h), with a disposal method."""
-    data = b"GIF89a" + struct.pack("<HH", 4, 4) + b"\x80\0\0" + b"\0\0\0\xff\0\0"
-    for (x, y, w, h), disposal in frames:
-        data += b"\x21\xf9\4" + bytes([disposal << 2, 5, 0, 0]) + b"\0"
-        data += b"\x2c" + struct.pack("<HHHH", x, y, w, h) + b"\0\2"
-        body = b"\x44\1"
-        data += bytes([len(body)]) + body + b"\0"
-    return data + b";"
-
-
-def test_the_part_of_a_canvas_that_a_frame_fills() -> None:
-    limits = DecodeLimits()
-    for part, expected in (((0, 0, 4, 4), None), ((1, 0, 2, 3), (1, 0, 3, 3))):
-        image = opened_picture(gif((part, 0)), "gif", limits).image
-        assert frame_box(image) == expected
-    assert frame_box(Image.new("RGB", (3, 3))) is None
-
-
-class Frame:
-    """As much of a GIF's frame as `_Painted` asks for."""
-
-    format = "GIF"
-    size = (4, 4)
-    width = height = 4
-
-    def __init__(
-        self, number: int, extents: tuple[int, int, int, int] | None, disposal: int
-    ) -> None:
-        from PIL import ImageFile
-
-        self.number, self.disposal_method = number, disposal
-        self.tile = [ImageFile._Tile("gif", extents, 0, None)]
-
-    def tell(self) -> int:
-        return self.number
-
-
-def mask_of(painted: _Painted, frame: Frame) -> list[list[int]] | None:
-    found = painted.with_frame(frame)  # type: ignore[arg-type]
-    return None if found is None else (np.asarray(found) // 255).tolist()
-
-
-def test_a_canvas_is_filled_frame_by_frame() -> None:
-    painted = _Painted()
-    first = mask_of(painted, Frame(0, (0, 0, 2, 1), 2))
-    assert first == [[1, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4]
-    second = mask_of(painted, Frame(1, (3, 3, 4, 4), 0))  # the first is cleared before it
-    assert second == [[0] * 4, [0] * 4, [0] * 4, [0, 0, 0, 1]]
-    third = mask_of(painted, Frame(2, (0, 0, 4, 4), 2))
-    assert third == [[1] * 4] * 4
-    fourth = mask_of(painted, Frame(3, (1, 1, 2, 2), 0))  # all of it was cleared
-    assert fourth == [[0] * 4, [0, 1, 0, 0], [0] * 4, [0] * 4]
-    whole = _Painted()
-    assert mask_of(whole, Frame(0, (0, 0, 4, 4), 2)) is None
-    assert mask_of(whole, Frame(1, (0, 0, 1, 1), 2)) is None
-
-
 def barred(bar: int, level: int, side: int = 100, content: int = 128) -> np.ndarray:
     pixels = np.full((side, 50, 3), content, np.uint8)
     pixels[:, ::2] += 20
@@ -426,26 +215,3 @@ def test_edges_of_a_reduced_view_lose_a_pixel() -> None:
     assert part.content_px == (0, 22, 200, 178)  # of 99 rows the last 9 are the bar
     clear = described(Photo(pixels, 100, 100, "jpeg", 1, alpha=np.full((100, 100), 9, np.uint8)))
     assert clear.content_px is None
-
-
-def test_chunks_of_a_webp() -> None:
-    file = b"RIFF\0\0\0\0WEBP" + b"ALPH\3\0\0\0abc\0" + b"VP8 \2\0\0\0de"
-    assert chunk(file, b"ALPH") == b"ALPH\3\0\0\0abc\0"
-    assert chunk(file, b"VP8 ") == b"VP8 \2\0\0\0de"
-    assert chunk(file, b"EXIF") is None
-    assert chunk(file[:19], b"ALPH") is None
-    whole = container(300, 5, b"ALPH\0\0\0\0", b"VP8 \0\0\0\0")
-    head = b"VP8X\x0a\0\0\0" + b"\x10\0\0\0" + b"\x2b\1\0" + b"\4\0\0"
-    body = b"WEBP" + head + b"ALPH\0\0\0\0" + b"VP8 \0\0\0\0"
-    assert whole == b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-def test_a_default_image_of_an_apng_is_not_among_its_times() -> None:
-    control = png_chunk(b"acTL", struct.pack(">II", 1, 3))
-    assert b"acTL" in control
-    stream = saved(
-        scene(8, 8), "PNG", save_all=True, append_images=[Image.fromarray(scene(8, 8)[::-1])],
-        duration=[70, 90], loop=3,
-    )  # fmt: skip
-    found = decode_frames(stream, DecodeLimits(), 1024)
-    assert (found.durations_ms, found.plays) == ((70, 90), 3)
