@@ -21,12 +21,13 @@ import io, sys
 from dataclasses import replace
 import ray
 from pipeline import run
+from pipeline.cluster import joining
 from pipeline.cluster import shares as cluster
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 
 ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False,
-         runtime_env={"env_vars": {"PYTHONPATH": cluster.with_our_packages(None)}})
+         runtime_env={"env_vars": {"PYTHONPATH": joining.with_our_packages(None)}})
 shares = []
 
 def told(*arguments):
