@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from pipeline.detectors.people_head import PeopleHead, fold_standardisation
+from pipeline.detectors.people_head import LEVELS, PeopleHead, fold_standardisation
+from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, batches, fit_branch, standard_of
 from pipeline.lab.people.targets import HeadTarget, TargetMap
 
 # Chosen on five folds; the rest are defaults of the field.
-EPOCHS, VIEWS_A_STEP, RATE, DECAY, AVERAGE = 3, 16, 2e-3, 0.02, 0.995
+EPOCHS, RATE, DECAY = 3, 2e-3, 0.02
 KEPT_WEIGHT = 3.0  # of the cross-entropy of the map of keeping, a mean over cells
 # Of the divergence between the gaze maps of a photo and its worn copy. 5 took a fifth (OSIE) to two
 # fifths (FLMS) off the difference between copies and cost nothing, measured on two folds.
@@ -48,60 +49,23 @@ def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPO
     """New branches, trained, in evaluation mode. Weights are averaged over steps."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    standards = standards_of(views)
+    standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
     head = PeopleHead()
     with torch.no_grad():
         head.head_out.state_dict()["bias"].copy_(torch.tensor([-4.0, 1, 1, 1, 1]))  # heads are rare
         head.map_out.weight *= 0.3  # an even map at first
-    plan = [batch for _ in range(epochs) for batch in batches(views, random)]
-    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
-    steps = len(plan) + 1
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=steps, pct_start=max(0.1, 2 / steps)
-    )
-    averaged = {name: value.clone() for name, value in head.state_dict().items()}
-    for step, batch in enumerate(plan):
-        loss = branch_loss(head, [views[i] for i in batch], standards) / VIEWS_A_STEP
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(head.parameters(), 2.0)
-        optimizer.step()
-        schedule.step()
-        keep = min(AVERAGE, step / (step + 10))
-        for name, value in head.state_dict().items():
-            averaged[name].lerp_(value, 1 - keep)
-    head.load_state_dict(averaged)
+    sizes = [view.levels[0].shape for view in views]
+    plan = [batch for _ in range(epochs) for batch in batches(sizes, random)]
+
+    def loss_of(batch: Sequence[int]) -> Tensor:
+        return branch_loss(head, [views[i] for i in batch], standards) / VIEWS_A_STEP
+
+    fit_branch(head, plan, loss_of, RATE, DECAY)
     fold_standardisation(head, standards)
     return head.eval()
 
 
-def standards_of(views: Sequence[PeopleView]) -> list[tuple[Tensor, Tensor]]:
-    """Mean and deviation [C, 1, 1] of each level, over every seventh cell of up to 400 views."""
-    some = views[:: max(1, len(views) // 400)]
-    found = []
-    for level in range(4):
-        cells = torch.cat([view.levels[level].float().flatten(1)[:, ::7] for view in some], dim=1)
-        deviation = cells.std(dim=1) + 1e-3
-        found.append((cells.mean(dim=1)[:, None, None], deviation[:, None, None]))
-    return found
-
-
-def batches(views: Sequence[PeopleView], random: np.random.Generator) -> list[list[int]]:
-    """All views once, up to VIEWS_A_STEP of one size together, in random order."""
-    sizes: dict[torch.Size, list[int]] = {}
-    for index in random.permutation(len(views)).tolist():
-        sizes.setdefault(views[index].levels[0].shape, []).append(index)
-    together = [
-        members[first : first + VIEWS_A_STEP]
-        for members in sizes.values()
-        for first in range(0, len(members), VIEWS_A_STEP)
-    ]
-    return [together[index] for index in random.permutation(len(together))]
-
-
-def branch_loss(
-    head: PeopleHead, views: Sequence[PeopleView], standards: list[tuple[Tensor, Tensor]]
-) -> Tensor:
+def branch_loss(head: PeopleHead, views: Sequence[PeopleView], standards: list[Standard]) -> Tensor:
     """Sum over views of the same size of all losses that they have labels for."""
     heads, gaze, kept = head(*_standardised([view.levels for view in views], standards))
     loss = _head_loss(heads, [view.heads for view in views])
@@ -119,9 +83,7 @@ def branch_loss(
     return loss
 
 
-def _standardised(
-    levels: Sequence[Features], standards: list[tuple[Tensor, Tensor]]
-) -> list[Tensor]:
+def _standardised(levels: Sequence[Features], standards: list[Standard]) -> list[Tensor]:
     """Levels of views of the same size as four batches, each channel in standard deviations."""
     return [
         (torch.stack([of_view[i] for of_view in levels]).float() - mean) / deviation
@@ -130,7 +92,7 @@ def _standardised(
 
 
 def _unsteadiness(
-    head: PeopleHead, views: Sequence[PeopleView], standards: list[tuple[Tensor, Tensor]]
+    head: PeopleHead, views: Sequence[PeopleView], standards: list[Standard]
 ) -> Tensor:
     """Jeffreys divergence between the gaze maps of views and of their copies, summed over views.
 

@@ -19,16 +19,14 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import photos
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.feature_views import FeatureView, feature_views
+from pipeline.lab.people.fitting import Standard, batches, fit_branch, standard_of
 from pipeline.lab.people.recipe import fold_name, network_of, packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
 from s2cnet import load_model
 
 ALL = "features.safetensors"
-EPOCHS, VIEWS_A_STEP, RATE, DECAY, AVERAGE = 6, 16, 3e-3, 0.01, 0.995
-CELLS = 7  # every so many cells are looked at for mean and deviation
-
-Standard = tuple[Tensor, Tensor]  # mean and deviation [C, 1, 1]
+EPOCHS, RATE, DECAY = 6, 3e-3, 0.01
 
 
 def write_features(job: FeaturesJob, log: Log) -> None:
@@ -69,26 +67,13 @@ def train_features(
     taps = [standard_of([view.taps[level] for view in views]) for level in range(3)]
     target = standard_of([view.target for view in views])
     head = FeatureHead()
-    plan = [batch for _ in range(epochs) for batch in batches_of(views, random)]
-    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
-    steps = len(plan) + 1
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=steps, pct_start=max(0.1, 2 / steps)
-    )
-    averaged = {name: value.clone() for name, value in head.state_dict().items()}
-    losses = []
-    for step, batch in enumerate(plan):
-        loss = feature_loss(head, [views[i] for i in batch], taps, target)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(head.parameters(), 2.0)
-        optimizer.step()
-        schedule.step()
-        losses.append(loss.item())
-        keep = min(AVERAGE, step / (step + 10))
-        for name, value in head.state_dict().items():
-            averaged[name].lerp_(value, 1 - keep)
-    head.load_state_dict(averaged)
+    sizes = [view.sizes for view in views]
+    plan = [batch for _ in range(epochs) for batch in batches(sizes, random)]
+
+    def loss_of(batch: Sequence[int]) -> Tensor:
+        return feature_loss(head, [views[i] for i in batch], taps, target)
+
+    losses = fit_branch(head, plan, loss_of, RATE, DECAY)
     fold_standards(head, taps, target)
     return head.eval(), float(np.mean(losses[-len(plan) // epochs :]))
 
@@ -103,27 +88,6 @@ def feature_loss(
     ]
     wanted = (torch.stack([view.target for view in views]).float() - target[0]) / target[1]
     return functional.mse_loss(in_cells(head(*levels), wanted.shape[-2:]), wanted)
-
-
-def standard_of(maps: Sequence[Tensor]) -> Standard:
-    """Mean and deviation of each channel, over some cells of up to 400 maps [C, h, w]."""
-    some = maps[:: max(1, len(maps) // 400)]
-    cells = torch.cat([one.float().flatten(1)[:, ::CELLS] for one in some], dim=1)
-    deviation = cells.std(dim=1) + 1e-3
-    return cells.mean(dim=1)[:, None, None], deviation[:, None, None]
-
-
-def batches_of(views: Sequence[FeatureView], random: np.random.Generator) -> list[list[int]]:
-    """All views once, up to VIEWS_A_STEP of the same sizes together, in random order."""
-    sizes: dict[object, list[int]] = {}
-    for index in random.permutation(len(views)).tolist():
-        sizes.setdefault(views[index].sizes, []).append(index)
-    together = [
-        members[first : first + VIEWS_A_STEP]
-        for members in sizes.values()
-        for first in range(0, len(members), VIEWS_A_STEP)
-    ]
-    return [together[index] for index in random.permutation(len(together))]
 
 
 def fold_standards(head: FeatureHead, taps: Sequence[Standard], target: Standard) -> None:

@@ -13,14 +13,13 @@ from pipeline.detectors.feature_head import FEATURES, FeatureHead
 from pipeline.errors import UsageError
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.people.feature_recipe import (
-    batches_of,
     feature_loss,
     fold_standards,
-    standard_of,
     train_features,
     write_features,
 )
 from pipeline.lab.people.feature_views import FeatureView
+from pipeline.lab.people.fitting import batches, standard_of
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
 
@@ -72,8 +71,7 @@ def test_folded_weights_read_taps_as_they_are(views: list[FeatureView]) -> None:
 
 def test_batches_hold_views_of_one_size_and_each_once() -> None:
     sizes = [4, 6, 4, 4, 6] * 8
-    views = [FeatureView([torch.zeros(40, 2 * side, 8)], torch.zeros(8, side, 4)) for side in sizes]
-    found = batches_of(views, np.random.default_rng(0))
+    found = batches(sizes, np.random.default_rng(0))
     assert sorted(index for batch in found for index in batch) == list(range(40))
     assert all(len({sizes[index] for index in batch}) == 1 for batch in found)
     assert max(map(len, found)) == 16

@@ -1,0 +1,79 @@
+"""What training the detector's branches on kept features has in common: batches, steps, standards.
+
+The frozen network's features of each view are computed once; a branch is small, so that a step on
+sixteen views takes some 20 ms of one core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+VIEWS_A_STEP, AVERAGE = 16, 0.995
+CLIP = 2.0  # norm of a step's gradient
+CELLS = 7  # every so many cells are looked at for mean and deviation
+MAPS = 400  # ... of up to so many maps
+
+Standard = tuple[Tensor, Tensor]  # mean and deviation [C, 1, 1]
+
+
+def fit_branch(
+    module: nn.Module,
+    plan: Sequence[Sequence[int]],
+    loss_of: Callable[[Sequence[int]], Tensor],
+    rate: float,
+    decay: float,
+) -> list[float]:
+    """Train a module by AdamW and one cycle of its rate; its weights become their running mean.
+
+    plan: indices of the views of each step; loss_of: the loss of such a step
+
+    Returns the loss of each step.
+    """
+    optimizer = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
+    steps = len(plan) + 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=steps, pct_start=max(0.1, 2 / steps)
+    )
+    averaged = {name: value.clone() for name, value in module.state_dict().items()}
+    losses = []
+    for step, batch in enumerate(plan):
+        loss = loss_of(batch)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(module.parameters(), CLIP)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        keep = min(AVERAGE, step / (step + 10))
+        for name, value in module.state_dict().items():
+            averaged[name].lerp_(value, 1 - keep)
+    module.load_state_dict(averaged)
+    return losses
+
+
+def batches(sizes: Sequence[Hashable], random: np.random.Generator) -> list[list[int]]:
+    """All views once, up to VIEWS_A_STEP of one size together, in random order.
+
+    sizes: of each view
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for index in random.permutation(len(sizes)).tolist():
+        alike.setdefault(sizes[index], []).append(index)
+    together = [
+        members[first : first + VIEWS_A_STEP]
+        for members in alike.values()
+        for first in range(0, len(members), VIEWS_A_STEP)
+    ]
+    return [together[index] for index in random.permutation(len(together))]
+
+
+def standard_of(maps: Sequence[Tensor]) -> Standard:
+    """Mean and deviation of each channel, over some cells of some maps [C, h, w]."""
+    some = maps[:: max(1, len(maps) // MAPS)]
+    cells = torch.cat([one.float().flatten(1)[:, ::CELLS] for one in some], dim=1)
+    deviation = cells.std(dim=1) + 1e-3
+    return cells.mean(dim=1)[:, None, None], deviation[:, None, None]
