@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.detectors.people_head import doubled, laterals
 from pipeline.detectors.subject_network import CHANNELS, TAPS, SubjectNetwork
 
 FEATURES = 8  # channels of S2CNet's feature map (reduced_dim of its presets)
 WIDTH, MIDDLE = 96, 64
-FINER = 2  # the output's cells have stride 8, the feature map's stride 16
 
 
 class FeatureHead(nn.Module):
@@ -27,18 +27,14 @@ class FeatureHead(nn.Module):
 
     def __init__(self, width: int = WIDTH, middle: int = MIDDLE) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(
-            nn.Conv2d(channels, width, 1, bias=not index)
-            for index, channels in enumerate(TAPS.values())
-        )
+        self.lateral = laterals(TAPS.values(), width)
         self.middle = nn.Conv2d(width, middle, 3, padding=1)
         self.out = nn.Conv2d(width + middle, FEATURES, 1)
 
     def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor) -> Tensor:
         """Taps at strides 8, 16 and 32 -> [B, FEATURES, h, w] at the size of `medium`."""
         joined = self.lateral[0](functional.avg_pool2d(fine, 2)) + self.lateral[1](medium)
-        coarser = functional.interpolate(self.lateral[2](coarse), scale_factor=2.0, mode="nearest")
-        joined = joined + coarser
+        joined = joined + doubled(self.lateral[2](coarse))
         nearby = functional.relu(self.middle(functional.relu(joined)))
         features: Tensor = self.out(torch.cat([joined, nearby], dim=1))
         return features
@@ -53,10 +49,9 @@ class SharedTrunk(nn.Module):
         self.features = features
 
     def forward(self, images: Tensor) -> Tensor:
-        """As `SubjectNetwork`, and FEATURES channels in blocks of FINER × FINER equal cells."""
+        """As `SubjectNetwork`, and FEATURES channels in blocks of 2 × 2 equal cells."""
         taps = self.subjects.trunk(images)
-        features = self.features(*taps)
-        features = functional.interpolate(features, scale_factor=float(FINER), mode="nearest")
+        features = doubled(self.features(*taps))  # to stride 8, as all other channels
         return torch.cat([self.subjects.read(*taps), features], dim=1)
 
 
@@ -67,7 +62,7 @@ def features_in(output: Tensor) -> Tensor | None:
     """
     if output.shape[1] == CHANNELS:
         return None
-    return output[0, CHANNELS:, ::FINER, ::FINER].contiguous()
+    return output[0, CHANNELS:, ::2, ::2].contiguous()
 
 
 def in_cells(features: Tensor, size: Sequence[int]) -> Tensor:

@@ -1,6 +1,7 @@
 """The weights inside the package, as bytes: to name them, nothing heavy need be imported."""
 
 import hashlib
+from functools import cache
 from importlib.resources import files
 
 FEATURES_OF = "68de5b4d2465939d8bcd77abd73d059adf93f3773f626713c613857eac049896"
@@ -17,6 +18,7 @@ def feature_weights() -> bytes:
     return files("pipeline.detectors").joinpath("weights/features.safetensors").read_bytes()
 
 
+@cache
 def embedded_identity(with_features: bool = False) -> str:
     """The identity of the embedded detector. with_features: with the branch for S2CNet."""
     name = f"embedded-{hashlib.sha256(embedded_weights()).hexdigest()}"

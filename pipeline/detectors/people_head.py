@@ -12,6 +12,8 @@ the head's edges (Zhou et al., "Objects as Points", arXiv 1904.07850).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,10 +33,10 @@ class PeopleHead(nn.Module):
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
-        self.map_lateral = _laterals(width)
+        self.map_lateral = laterals(LEVELS, width)
         self.map_middle = nn.Conv2d(width + POSITION, 32, 3, padding=1)
         self.map_out = nn.Conv2d(32, FINER**2 + 1, 3, padding=1)
-        self.head_lateral = _laterals(width)
+        self.head_lateral = laterals(LEVELS, width)
         self.head_wide = _separable(width, 5)
         self.head_near = _separable(width, 3)
         self.head_out = nn.Conv2d(width, HEAD_CHANNELS, 1)
@@ -52,7 +54,7 @@ class PeopleHead(nn.Module):
         """Logits of gaze [B, 1, h, w] and of being kept [B, 1, h/2, w/2]."""
         lateral = self.map_lateral
         features = lateral[0](functional.avg_pool2d(fine, 2)) + lateral[1](medium)
-        features = features + _doubled(lateral[2](coarse))
+        features = features + doubled(lateral[2](coarse))
         features = functional.relu(features + lateral[3](functional.avg_pool2d(pyramid, 2)))
         features = functional.dropout2d(features, DROPPED, self.training)
         placed = torch.cat([features, positions(features)], dim=1)
@@ -62,7 +64,7 @@ class PeopleHead(nn.Module):
     def heads(self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor) -> Tensor:
         """Logit of a head's centre and its four offsets, at stride 8: [B, 5, h, w]."""
         lateral = self.head_lateral
-        upper = _doubled(lateral[1](medium) + _doubled(lateral[2](coarse)))
+        upper = doubled(lateral[1](medium) + doubled(lateral[2](coarse)))
         features = functional.relu(lateral[0](fine) + lateral[3](pyramid) + upper)
         heads: Tensor = self.head_out(self.head_near(self.head_wide(features)))
         return heads
@@ -93,10 +95,10 @@ def fold_standardisation(head: PeopleHead, levels: list[tuple[Tensor, Tensor]]) 
             bias -= shift
 
 
-def _laterals(width: int) -> nn.ModuleList:
-    """One convolution a level; their answers are added, so only the first has a bias."""
+def laterals(levels: Iterable[int], width: int) -> nn.ModuleList:
+    """One convolution a level of so many channels; they are added, so only the first has a bias."""
     return nn.ModuleList(
-        nn.Conv2d(channels, width, 1, bias=not index) for index, channels in enumerate(LEVELS)
+        nn.Conv2d(channels, width, 1, bias=not index) for index, channels in enumerate(levels)
     )
 
 
@@ -108,5 +110,6 @@ def _separable(width: int, kernel: int) -> nn.Sequential:
     )
 
 
-def _doubled(features: Tensor) -> Tensor:
+def doubled(features: Tensor) -> Tensor:
+    """Features [B, C, h, w] in cells of half the side, [B, C, 2h, 2w]."""
     return functional.interpolate(features, scale_factor=2.0, mode="nearest")

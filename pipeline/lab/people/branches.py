@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.people_head import LEVELS, PeopleHead, fold_standardisation
-from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, batches, fit_branch, standard_of
+from pipeline.lab.batches import batches_of
+from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.targets import HeadTarget, TargetMap
 
 # Chosen on five folds; the rest are defaults of the field.
@@ -55,7 +56,7 @@ def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPO
         head.head_out.state_dict()["bias"].copy_(torch.tensor([-4.0, 1, 1, 1, 1]))  # heads are rare
         head.map_out.weight *= 0.3  # an even map at first
     sizes = [view.levels[0].shape for view in views]
-    plan = [batch for _ in range(epochs) for batch in batches(sizes, random)]
+    plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         return branch_loss(head, [views[i] for i in batch], standards) / VIEWS_A_STEP

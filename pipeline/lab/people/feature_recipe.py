@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from pipeline.detectors.feature_head import FeatureHead, in_cells
 from pipeline.errors import UsageError
+from pipeline.lab.batches import batches_of
 from pipeline.lab.datasets.layout import photos
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.feature_views import FeatureView, feature_views
-from pipeline.lab.people.fitting import Standard, batches, fit_branch, standard_of
+from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.recipe import fold_name, network_of, packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
@@ -68,7 +69,7 @@ def train_features(
     target = standard_of([view.target for view in views])
     head = FeatureHead()
     sizes = [view.sizes for view in views]
-    plan = [batch for _ in range(epochs) for batch in batches(sizes, random)]
+    plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         return feature_loss(head, [views[i] for i in batch], taps, target)

@@ -1,4 +1,4 @@
-"""What training the detector's branches on kept features has in common: batches, steps, standards.
+"""What training the detector's branches on kept features has in common: steps and standards.
 
 The frozen network's features of each view are computed once; a branch is small, so that a step on
 sixteen views takes some 20 ms of one core.
@@ -6,9 +6,8 @@ sixteen views takes some 20 ms of one core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -53,22 +52,6 @@ def fit_branch(
             averaged[name].lerp_(value, 1 - keep)
     module.load_state_dict(averaged)
     return losses
-
-
-def batches(sizes: Sequence[Hashable], random: np.random.Generator) -> list[list[int]]:
-    """All views once, up to VIEWS_A_STEP of one size together, in random order.
-
-    sizes: of each view
-    """
-    alike: dict[Hashable, list[int]] = {}
-    for index in random.permutation(len(sizes)).tolist():
-        alike.setdefault(sizes[index], []).append(index)
-    together = [
-        members[first : first + VIEWS_A_STEP]
-        for members in alike.values()
-        for first in range(0, len(members), VIEWS_A_STEP)
-    ]
-    return [together[index] for index in random.permutation(len(together))]
 
 
 def standard_of(maps: Sequence[Tensor]) -> Standard:

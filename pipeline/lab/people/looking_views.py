@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -21,7 +20,13 @@ from pipeline.detectors.people_head import FINER
 from pipeline.detectors.subject_network import STRIDE
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.targets import TargetMap, gaze_map, kept_map
-from pipeline.lab.people.views import LEAST_FIXATIONS, boxes_in_view, in_view
+from pipeline.lab.people.views import (
+    LEAST_FIXATIONS,
+    as_jpeg,
+    at_half_size,
+    boxes_in_view,
+    in_view,
+)
 
 WHOLE = 0.4  # of the views of a photo, the share that shows all of it
 # Sides of a part as shares of the photo's, one or the other; parts of people's crops are near ones.
@@ -119,12 +124,9 @@ def _pixels(
     found = photo[y0:y1, x0:x1]
     found = other_colours(found[:, ::-1] if mirrored else found, np.random.default_rng(colours))
     if random.random() < shares[0]:
-        half = max(32, found.shape[1] // 2), max(32, found.shape[0] // 2)
-        found = np.asarray(cv2.resize(found, half, interpolation=cv2.INTER_AREA), np.uint8)
+        found = at_half_size(found)
     if random.random() < shares[1]:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.uniform(35, 95))]
-        _, data = cv2.imencode(".jpg", np.ascontiguousarray(found[:, :, ::-1]), quality)
-        found = np.asarray(cv2.imdecode(data, 1), np.uint8)[:, :, ::-1]
+        found = as_jpeg(found, int(random.uniform(35, 95)))
     return detector_input(np.ascontiguousarray(found))
 
 

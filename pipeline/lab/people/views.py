@@ -173,9 +173,18 @@ def _encoded(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Half size every second time, JPEG of quality 40 to 95."""
     worn = pixels
     if random.random() < 0.5:
-        size = max(32, worn.shape[1] // 2), max(32, worn.shape[0] // 2)
-        worn = np.asarray(cv2.resize(worn, size, interpolation=cv2.INTER_AREA), np.uint8)
-    quality = int(random.uniform(40, 95))
-    bgr = cv2.cvtColor(worn, cv2.COLOR_RGB2BGR)
+        worn = at_half_size(worn)
+    return as_jpeg(worn, int(random.uniform(40, 95)))
+
+
+def at_half_size(pixels: Pixels) -> Pixels:
+    """Pixels at half their size, at least 32 a side."""
+    size = max(32, pixels.shape[1] // 2), max(32, pixels.shape[0] // 2)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def as_jpeg(pixels: Pixels, quality: int) -> Pixels:
+    """Pixels, RGB, as they come back from a JPEG file."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.cvtColor(cv2.imdecode(data, 1), cv2.COLOR_BGR2RGB), np.uint8)

@@ -21,6 +21,7 @@ from pipeline.detectors.subject_network import (
     SubjectNetwork,
     ltrb_offsets,
 )
+from pipeline.lab.batches import batches_of
 from pipeline.lab.starter.views import View
 from pipeline.lab.training.schedule import moving_average
 
@@ -68,7 +69,7 @@ def train_detector(
     groups = [list(network.head.parameters()), list(network.stages[UPPER:].parameters())]
     learnt = [parameter for group in groups for parameter in group]
     shapes = [each.shape for each in features]
-    batches = [batch for _ in range(epochs) for batch in _batches(shapes, random)]
+    batches = [batch for _ in range(epochs) for batch in batches_of(shapes, VIEWS_A_STEP, random)]
     optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=WARM
@@ -90,19 +91,6 @@ def train_detector(
         averaged.update_parameters(network)
     network.load_state_dict(averaged.module.state_dict())
     network.eval()
-
-
-def _batches(shapes: Sequence[torch.Size], random: np.random.Generator) -> list[list[int]]:
-    """All views once, up to VIEWS_A_STEP of one size together, in random order."""
-    sizes: dict[torch.Size, list[int]] = {}
-    for index in random.permutation(len(shapes)).tolist():
-        sizes.setdefault(shapes[index], []).append(index)
-    batches = [
-        members[first : first + VIEWS_A_STEP]
-        for members in sizes.values()
-        for first in range(0, len(members), VIEWS_A_STEP)
-    ]
-    return [batches[index] for index in random.permutation(len(batches))]
 
 
 @torch.inference_mode()

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.boxes import mirror
+from pipeline.lab.batches import batches_of
 from pipeline.lab.starter.crop_lists import CropList
 from pipeline.lab.starter.graph_training import lists_loss
 from pipeline.lab.starter.labelled_photos import (
@@ -132,17 +133,10 @@ def _batches(
     photos: Sequence[LabelledPhoto], random: np.random.Generator
 ) -> Iterator[list[LabelledPhoto]]:
     """Yield batches of photos of one input size, for ever; an epoch has each photo once."""
+    sizes = [photo.size_wh for photo in photos]
     while True:
-        by_size: dict[tuple[int, int], list[LabelledPhoto]] = {}
-        for index in random.permutation(len(photos)):
-            by_size.setdefault(photos[index].size_wh, []).append(photos[index])
-        batches = [
-            group[first : first + PHOTOS_A_STEP]
-            for group in by_size.values()
-            for first in range(0, len(group), PHOTOS_A_STEP)
-        ]
-        for index in random.permutation(len(batches)):
-            yield batches[index]
+        for batch in batches_of(sizes, PHOTOS_A_STEP, random):
+            yield [photos[index] for index in batch]
 
 
 def batch_loss(

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from pipeline.detectors.feature_head import FEATURES, FeatureHead
 from pipeline.errors import UsageError
+from pipeline.lab.batches import batches_of
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.people.feature_recipe import (
     feature_loss,
@@ -19,7 +20,7 @@ from pipeline.lab.people.feature_recipe import (
     write_features,
 )
 from pipeline.lab.people.feature_views import FeatureView
-from pipeline.lab.people.fitting import batches, standard_of
+from pipeline.lab.people.fitting import standard_of
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
 
@@ -71,7 +72,7 @@ def test_folded_weights_read_taps_as_they_are(views: list[FeatureView]) -> None:
 
 def test_batches_hold_views_of_one_size_and_each_once() -> None:
     sizes = [4, 6, 4, 4, 6] * 8
-    found = batches(sizes, np.random.default_rng(0))
+    found = batches_of(sizes, 16, np.random.default_rng(0))
     assert sorted(index for batch in found for index in batch) == list(range(40))
     assert all(len({sizes[index] for index in batch}) == 1 for batch in found)
     assert max(map(len, found)) == 16

@@ -1,0 +1,23 @@
+"""Batches of photos or views of one input size: together they go through a network at once."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+
+def batches_of(
+    sizes: Sequence[Hashable], most: int, random: np.random.Generator
+) -> list[list[int]]:
+    """Indices of all items once, up to `most` of one size together, in random order.
+
+    sizes: of each item
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for index in random.permutation(len(sizes)).tolist():
+        alike.setdefault(sizes[index], []).append(index)
+    together = [
+        members[first : first + most]
+        for members in alike.values()
+        for first in range(0, len(members), most)
+    ]
+    return [together[index] for index in random.permutation(len(together))]
