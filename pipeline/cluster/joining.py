@@ -29,14 +29,21 @@ alone is not found, and its GCS server, raylet, agents and workers listen on all
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
-def join_or_start() -> None:
+def join_or_start(shows_workers: bool = False) -> None:
     """Join the cluster that RAY_ADDRESS names or `ray start` has begun here, else start one.
 
-    Another job's own Ray is not joined: it would have to be waited for. Raises LedgerError, and
-    Drained where a signal ended this.
+    Another job's own Ray is not joined: it would have to be waited for.
+
+    shows_workers: whether what workers print is shown here.
+
+    Raises LedgerError, and Drained where a signal ended this.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+    quiet = {
+        "include_dashboard": False,
+        "log_to_driver": shows_workers,
+        "logging_level": logging.ERROR,
+    }
     try:
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # `ray job submit` ships the packages
             ray.init(**quiet)

@@ -1,6 +1,5 @@
 """Training in several processes with Ray Train; each takes its share of every step's photos."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import ray.train
 import ray.train.torch
 from ray.train import RunConfig, ScalingConfig
 
+from pipeline.cluster.joining import join_or_start
 from pipeline.detectors import make_detector
 from pipeline.lab.training.fit import Split, fit
 from pipeline.lab.training.loop import Epoch, Workers
@@ -32,10 +32,12 @@ class SharedRun:
 def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     """Train in `workers` processes, one GPU each if `use_gpu`; gradients are averaged every step.
 
-    Results are those of `train` with photos_per_step × workers photos a step. Raises Ray's error
-    of the process that failed; a second call goes on from the checkpoint in the folder.
+    Results are those of `train` with photos_per_step × workers photos a step. Raises LedgerError
+    where Ray does not start, Drained where a signal ends that, Ray's error of the process that
+    failed; a second call goes on from the checkpoint in the folder.
     """
-    _start_ray()
+    if not ray.is_initialized():
+        join_or_start(shows_workers=True)
     trainer = ray.train.torch.TorchTrainer(
         _one_process,
         train_loop_config={"run": run},
@@ -43,18 +45,6 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
         run_config=RunConfig(storage_path=str(run.folder.resolve() / "ray")),
     )
     trainer.fit()
-
-
-def _start_ray() -> None:
-    """Join the cluster, or start one here whose processes import this checkout."""
-    if ray.is_initialized():
-        return
-    root = str(Path(__file__).resolve().parents[3])
-    submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # then Ray ships the working folder
-    ray.init(
-        include_dashboard=False,
-        runtime_env=None if submitted else {"env_vars": {"PYTHONPATH": root}},
-    )
 
 
 def _one_process(config: dict[str, Any]) -> None:
