@@ -6,6 +6,7 @@ Boxes are shares of the photo's sides. All measures change smoothly with a crop'
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -50,11 +51,18 @@ class Preferred:
         """Expected IoU of boxes [N, 4], which have an area, with the preferred crops: [N]."""
         shared = shared_lengths(boxes[:, 0], boxes[:, 2], self.boxes[:, 0], self.boxes[:, 2])
         shared *= shared_lengths(boxes[:, 1], boxes[:, 3], self.boxes[:, 1], self.boxes[:, 3])
-        areas = [np.prod(one[:, 2:] - one[:, :2], axis=1) for one in (boxes, self.boxes)]
-        together = np.add.outer(*areas)
+        together = np.add.outer(_areas(boxes), self._own_areas)
         together -= shared
         shared /= together
         return np.asarray(shared @ self.chances)
+
+    @cached_property
+    def _own_areas(self) -> FloatArray:
+        return _areas(self.boxes)
+
+
+def _areas(boxes: FloatArray) -> FloatArray:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
 
 
 def features_of(

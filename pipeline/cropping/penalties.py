@@ -6,6 +6,9 @@ nothing; the rule weighs it (`pipeline.cropping.rule`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from pipeline.boxes import FloatArray, shared_lengths
@@ -19,37 +22,62 @@ FITS = (0.9, 1.1)
 TINY = 1e-9  # share of the photo: least area of a box that is divided by
 
 
-def head_penalty(boxes: FloatArray, evidence: Evidence, cut: float) -> FloatArray:
-    """How many heads boxes [N, 4] leave out or cut: [N]. Half a head counts 0.5 + `cut`."""
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Boxes that crops are not to cut, and what each costs: calling it gives the penalty.
+
+    boxes: [M, 4]. outside: what the share outside a crop costs, [M]. across: what that share costs
+    times the share inside, [M].
+    """
+
+    boxes: FloatArray
+    outside: FloatArray
+    across: FloatArray
+
+    def __call__(self, crops: FloatArray) -> FloatArray:
+        """The penalty of crops [N, 4]: [N]."""
+        inside = shares_of(crops, self.boxes)
+        missing = 1 - inside
+        inside *= self.across
+        inside += self.outside
+        return np.asarray(np.einsum("nm,nm->n", inside, missing))
+
+
+def joined(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
+    """Cuts of several kinds, each times a weight, in one: what costs nothing is left out."""
+    boxes = np.concatenate([one.boxes for _, one in cuts])
+    outside = np.concatenate([weight * one.outside for weight, one in cuts])
+    across = np.concatenate([weight * one.across for weight, one in cuts])
+    counts = (outside != 0) | (across != 0)
+    return Cuts(boxes[counts], outside[counts], across[counts])
+
+
+def head_cuts(evidence: Evidence, cut: float) -> Cuts:
+    """How many heads are left out or cut. Half a head counts 0.5 + `cut`."""
     heads = evidence.head_votes
-    inside = shares_of(boxes, heads.boxes_rel)
-    missing = 1 - inside
-    inside *= 4 * cut
-    inside += 1
-    inside *= missing
-    return np.asarray(inside @ heads.counts)
+    return Cuts(heads.boxes_rel, heads.counts, 4 * cut * heads.counts)
 
 
-def body_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
-    """Penalty for people and things cut: 1 for half of the only, certain one: [N]."""
-    return _cut(boxes, evidence.body_votes.boxes_rel, evidence.body_votes.counts)
+def body_cuts(evidence: Evidence) -> Cuts:
+    """People and things cut: 1 for half of the only, certain one."""
+    return _cuts(evidence.body_votes.boxes_rel, evidence.body_votes.counts)
 
 
-def object_penalty(boxes: FloatArray, evidence: Evidence, ratio: float | None) -> FloatArray:
-    """Penalty for cut people, things and regions that a crop of the shape can hold: [N].
+def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
+    """People, things and regions cut that a crop of the shape can hold: as for bodies.
 
-    1 for half of the only, certain one. Regions are what the photo is about where no class names
-    it: a tower, a pair of pinwheels. ratio: of boxes [N, 4], as shares; None for any.
+    Regions are what the photo is about where no class names it: a tower, a pair of pinwheels.
+    ratio: of the crops, as shares; None for any.
     """
     sides = evidence.objects[:, 2:] - evidence.objects[:, :2]
     largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
     fits = ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
-    return _cut(boxes, evidence.objects, evidence.object_weights * fits)
+    return _cuts(evidence.objects, evidence.object_weights * fits)
 
 
-def text_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
-    """Penalty for text cut: 1 for half of the only block; 0 where whole or left out: [N]."""
-    return _cut(boxes, evidence.text, evidence.text_weights)
+def text_cuts(evidence: Evidence) -> Cuts:
+    """Text cut: 1 for half of the only block; 0 where whole or left out."""
+    return _cuts(evidence.text, evidence.text_weights)
 
 
 def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
@@ -82,15 +110,9 @@ def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
     return shares
 
 
-def _cut(boxes: FloatArray, others: FloatArray, weights: FloatArray) -> FloatArray:
-    """Mean over others [M, 4] of 4 · share inside · share outside each of boxes [N, 4]: [N].
+def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:
+    """The mean over boxes [M, 4] of 4 · share inside · share outside, weighted by weights [M].
 
-    Weighted by weights [M]. Where they sum to less than 1, the rest counts as not cut.
+    Where they sum to less than 1, the rest counts as not cut.
     """
-    if not weights.sum() > 0:
-        return np.zeros(len(boxes))
-    inside = shares_of(boxes, others)
-    missing = 1 - inside
-    inside *= 4
-    inside *= missing
-    return np.asarray(inside @ (weights / max(float(weights.sum()), 1.0)))
+    return Cuts(boxes, np.zeros(len(boxes)), weights * (4 / max(float(weights.sum()), 1.0)))

@@ -22,11 +22,13 @@ from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
 from pipeline.cropping.penalties import (
-    body_penalty,
+    Cuts,
+    body_cuts,
     circle_penalty,
-    head_penalty,
-    object_penalty,
-    text_penalty,
+    head_cuts,
+    joined,
+    object_cuts,
+    text_cuts,
 )
 
 NEAR = 2 / 3  # distance of ratios from which on the penalty of cut objects is gone
@@ -46,7 +48,7 @@ class Rule:
         breaks ties, since the mean moves least when a photo is encoded anew.
     heads, bodies, objects, text, circle: weights of the penalties. That of objects is gone from
         the distance NEAR on, where it would cost more of what people look at than it saves.
-    head_cut: see `head_penalty`.
+    head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
     """
@@ -101,18 +103,27 @@ class CropValue:
 
     def __call__(self, boxes: FloatArray) -> FloatArray:
         """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""
+        features = features_of(boxes, self.evidence, self.preferred, self.ratio)
+        penalty = self._cuts(boxes)
+        if self.is_circle:
+            penalty += self.rule.circle * circle_penalty(boxes, self.evidence)
+        return np.asarray(features @ self._coefficients - penalty)
+
+    @cached_property
+    def _cuts(self) -> Cuts:
+        """All penalties but the circle's: one pass over all boxes, since calls are what costs."""
         rule, evidence = self.rule, self.evidence
-        features = features_of(boxes, evidence, self.preferred, self.ratio)
         distance = 0.0 if self.ratio is None else distance_of(self.ratio)
         heads = rule.heads * (1 - rule.head_fade * distance)
-        penalty = heads * head_penalty(boxes, evidence, rule.head_cut)
-        penalty += rule.bodies * body_penalty(boxes, evidence)
         objects = rule.objects * max(0.0, 1 - distance / NEAR)
-        penalty += objects * object_penalty(boxes, evidence, self.ratio)
-        penalty += rule.text * text_penalty(boxes, evidence)
-        if self.is_circle:
-            penalty += rule.circle * circle_penalty(boxes, evidence)
-        return np.asarray(features @ self._coefficients - penalty)
+        return joined(
+            [
+                (heads, head_cuts(evidence, rule.head_cut)),
+                (rule.bodies, body_cuts(evidence)),
+                (objects, object_cuts(evidence, self.ratio)),
+                (rule.text, text_cuts(evidence)),
+            ]
+        )
 
     @cached_property
     def _coefficients(self) -> FloatArray:

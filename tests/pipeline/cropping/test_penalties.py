@@ -5,12 +5,13 @@ import pytest
 
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.penalties import (
-    body_penalty,
+    body_cuts,
     circle_penalty,
-    head_penalty,
-    object_penalty,
+    head_cuts,
+    joined,
+    object_cuts,
     shares_of,
-    text_penalty,
+    text_cuts,
 )
 from pipeline.detectors import Attention, Detections, Votes
 
@@ -35,15 +36,15 @@ def test_half_a_head_is_worse_than_the_half_that_is_lost() -> None:
     photo = evidence([[0.4, 0.4, 0.6, 0.6]])
     boxes = np.array([[0, 0, 1, 1], [0, 0, 0.5, 1], [0, 0, 0.3, 1]])
     # whole: 0; half inside: (1 + 4 · .5 · .5) · .5 = 1; outside: 1; at 4 % of the photo, threefold
-    assert head_penalty(boxes, photo, cut=0.5) == pytest.approx([0, 3.0, 3.0])
-    assert head_penalty(boxes, photo, cut=1.0) == pytest.approx([0, 4.5, 3.0])
+    assert head_cuts(photo, cut=0.5)(boxes) == pytest.approx([0, 3.0, 3.0])
+    assert head_cuts(photo, cut=1.0)(boxes) == pytest.approx([0, 4.5, 3.0])
 
 
 def test_each_head_counts() -> None:
     four = evidence([[x, 0.4, x + 0.1, 0.5] for x in (0.1, 0.3, 0.5, 0.7)])
     box = np.array([[0.0, 0.0, 0.45, 1.0]])  # leaves two out
     # of 1 % of the photo, half the side of a large one: half-way from 1 to 3
-    assert head_penalty(box, four, cut=0.0) == pytest.approx([2 * 2])
+    assert head_cuts(four, cut=0.0)(box) == pytest.approx([2 * 2])
 
 
 def test_votes_count_instead_of_peaks_where_there_are_some() -> None:
@@ -56,17 +57,17 @@ def test_votes_count_instead_of_peaks_where_there_are_some() -> None:
     left_half = np.array([[0.0, 0.0, 0.5, 1.0]])
     # half of the first head and three quarters of the second are lost; both are large
     lost = 0.5 / 2 + 0.25 * 3 / 4
-    assert head_penalty(left_half, photo, cut=0.0) == pytest.approx([3 * lost])
+    assert head_cuts(photo, cut=0.0)(left_half) == pytest.approx([3 * lost])
     # bodies of 4 and 8 % of the photo count √(1/3) and √(2/3): 4 · 1/2 · 1/2 and 4 · 1/4 · 3/4
     expected = 0.5 * np.sqrt(1 / 3) + 0.25 * np.sqrt(2 / 3) * 0.75
-    assert body_penalty(left_half, photo) == pytest.approx([expected])
+    assert body_cuts(photo)(left_half) == pytest.approx([expected])
 
 
 def test_half_a_person_is_worst() -> None:
     photo = evidence(found=[("person", [0.4, 0.2, 0.6, 0.8])])
     boxes = np.array([[0, 0, 0.5, 1], [0, 0, 0.45, 1], [0, 0, 0.4, 1], [0.3, 0, 1, 1]])
     # 4 · share inside · share outside: 1, 4 · 1/4 · 3/4, and 0 where it is out or whole
-    assert body_penalty(boxes, photo) == pytest.approx([1, 0.75, 0, 0], abs=1e-6)
+    assert body_cuts(photo)(boxes) == pytest.approx([1, 0.75, 0, 0], abs=1e-6)
 
 
 def test_objects_count_by_their_certainty() -> None:
@@ -74,7 +75,7 @@ def test_objects_count_by_their_certainty() -> None:
     photo = evidence(found=found, scores=[0.375, 1.0])
     half = np.array([[0.0, 0.0, 0.5, 1.0]])  # through the thing; the region is whole
     # weights: half-way up the ramp from .25 to .5, and 1; of a sum of 1.5
-    assert body_penalty(half, photo) == pytest.approx([0.5 / 1.5], abs=1e-6)
+    assert body_cuts(photo)(half) == pytest.approx([0.5 / 1.5], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -90,19 +91,19 @@ def test_objects_count_by_their_certainty() -> None:
 def test_objects_that_fit_are_not_cut(side: float, ratio: float | None, expected: float) -> None:
     photo = evidence(found=[("subject", [0.1, 0.1, 0.1 + side, 0.1 + side])])
     through_the_middle = np.array([[0.1 + side / 2, 0.0, 1.0, 1.0]])
-    cut = object_penalty(through_the_middle, photo, ratio)
+    cut = object_cuts(photo, ratio)(through_the_middle)
     assert cut == pytest.approx([expected], abs=1e-5)
-    assert object_penalty(np.array([[0.0, 0, 1, 1]]), photo, ratio) == pytest.approx([0], abs=1e-6)
-    assert object_penalty(through_the_middle, evidence(), ratio) == pytest.approx([0])
+    assert object_cuts(photo, ratio)(np.array([[0.0, 0, 1, 1]])) == pytest.approx([0], abs=1e-6)
+    assert object_cuts(evidence(), ratio)(through_the_middle) == pytest.approx([0])
 
 
 def test_text_is_shown_whole_or_left_out() -> None:
     photo = evidence(found=[("text", [0.2, 0.1, 0.6, 0.2])])
     boxes = np.array([[0, 0, 0.8, 0.5], [0.4, 0, 1, 0.5], [0.7, 0, 1, 0.5], [0.24, 0, 1, 0.5]])
     # whole, half, left out, a tenth cut off: 4 · .9 · .1
-    assert text_penalty(boxes, photo) == pytest.approx([0, 1, 0, 0.36], abs=1e-6)
-    assert body_penalty(boxes, photo) == pytest.approx(np.zeros(4))  # only text is text
-    assert text_penalty(boxes, evidence()) == pytest.approx(np.zeros(4))
+    assert text_cuts(photo)(boxes) == pytest.approx([0, 1, 0, 0.36], abs=1e-6)
+    assert body_cuts(photo)(boxes) == pytest.approx(np.zeros(4))  # only text is text
+    assert text_cuts(evidence())(boxes) == pytest.approx(np.zeros(4))
 
 
 def test_a_circle_hides_what_lies_in_the_corners_of_its_square() -> None:
@@ -119,3 +120,14 @@ def test_shares_are_of_the_other_boxes_area() -> None:
     assert shares == pytest.approx(np.array([[0.25]]))
     flat = shares_of(np.array([[0, 0, 1, 1]]), np.array([[0.2, 0.5, 0.4, 0.5]]))
     assert np.isfinite(flat).all()
+
+
+def test_joined_cuts_cost_what_each_kind_does() -> None:
+    found = [("person", [0.3, 0.2, 0.6, 0.8]), ("text", [0.1, 0.1, 0.5, 0.2])]
+    photo = evidence([[0.4, 0.2, 0.5, 0.4]], found)
+    crops = np.array([[0.0, 0.0, 0.45, 1.0], [0.35, 0.3, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
+    kinds = [(2.0, head_cuts(photo, 1.0)), (3.0, body_cuts(photo)), (0.5, text_cuts(photo))]
+    expected = sum(weight * one(crops) for weight, one in kinds)
+    assert joined(kinds)(crops) == pytest.approx(expected)
+    assert (joined(kinds)(crops)[:2] > 0.5).all()
+    assert len(joined([(0.0, body_cuts(photo)), *kinds[:1]]).boxes) == 1  # what costs nothing
