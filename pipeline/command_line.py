@@ -9,15 +9,14 @@ argparse does the reading: `--help` costs no import beyond the standard library.
 """
 
 import argparse
-import difflib
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NoReturn, TypeVar, get_type_hints
 
 from pipeline.code_version import RELEASE
-from pipeline.errors import LedgerError, SettingError, UsageError
+from pipeline.errors import LedgerError, SettingError, UsageError, did_you_mean
 from pipeline.extras import extra_needed
 from pipeline.shown_options import flag, is_group, shown_options, title_of
 
@@ -104,7 +103,7 @@ class _Parser(argparse.ArgumentParser):
         found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
         if found:
             choices = [name.strip("' ") for name in found[2].split(",")]
-            message += _meant(found[1], choices)
+            message += did_you_mean(found[1], choices)
         super().error(message)
 
 
@@ -126,20 +125,27 @@ def _add_options(parser: argparse.ArgumentParser, kind: type) -> None:
 def _refuse_unknown(
     parser: argparse.ArgumentParser, kind: CommandOptions[T], words: list[str]
 ) -> None:
-    """End the process at an option that does not exist, naming the one that may be meant."""
-    kinds = [kind] if isinstance(kind, type) else kind.values()
-    known = {flag(option.field.name) for each in kinds for option in shown_options(each)}
-    known |= {"--help", "--version"}
+    """End the process at an option that does not exist, naming the one that may be meant.
+
+    A long name after one dash is one: argparse would read `-ratios` as `-r` with a value.
+    """
+    kinds = [kind] if isinstance(kind, type) else [*kind.values()]
+    known = {"--help", "--version"}
+    if not isinstance(kind, type) and words and words[0] in kind:
+        kinds, known, parser = [kind[words[0]]], {"--help"}, _subparser(parser, words[0])
+    known |= {flag(option.field.name) for each in kinds for option in shown_options(each)}
     for word in words[: words.index("--")] if "--" in words else words:
         name = word.partition("=")[0]
-        if name.startswith("--") and not any(option.startswith(name) for option in known):
-            parser.error(f"there is no option {name}{_meant(name, known)}")
+        is_long = name.startswith("--") or re.match(r"-[a-z]{2}", name)
+        if is_long and not any(option.startswith(name) for option in known):
+            parser.error(f"there is no option {name}{did_you_mean(name, known)}")
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
-    """What a misspelt name may have been, as the end of a message; nothing where none is near."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def _subparser(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    """The parser of a subcommand."""
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    found: argparse.ArgumentParser = commands.choices[name]
+    return found
 
 
 def _made(kind: type[T], found: Mapping[str, Any]) -> T:

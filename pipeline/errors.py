@@ -15,9 +15,17 @@
 A CropError is caught in `pipeline.stages` alone and written as a row. The other two propagate.
 """
 
+import difflib
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 FailureKind = Literal["permanent", "transient", "circumstances"]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """What a misspelt name may have been, as the end of a message; nothing where none is near."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 class CropError(Exception):

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.errors import SettingError
+from pipeline.errors import SettingError, did_you_mean
 
 FIGURES = {
     "error_rate": "share of the photos that have no crops",
@@ -127,7 +127,11 @@ def parse_gate(text: str) -> Gate:
         figure, comparison, number = found.groups()
         if figure not in FIGURES:
             known = ", ".join(FIGURES)
-            raise SettingError("gate", f"{figure!r} is no figure of a run; known are {known}")
+            raise SettingError(
+                "gate",
+                f"{figure!r} is no figure of a run; known are {known}"
+                + did_you_mean(figure, FIGURES),
+            )
         terms.append(Term(figure, comparison, _bound(part, number)))
     return Gate(tuple(terms))
 

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, did_you_mean
 
 # Beyond this a crop of an ordinary photo is a line of pixels and the request is a typing error.
 MAX_RATIO = 50.0
@@ -45,7 +45,10 @@ def parse_shape(text: str) -> Shape:
     elif match := _RATIO.fullmatch(name):
         width, height = float(match[1]), float(match[2])
     else:
-        raise UsageError(f"{text!r} is not a shape: write W:H such as 16:9, or circle, or free")
+        meant = did_you_mean(name, ("circle", "free"))
+        raise UsageError(
+            f"{text!r} is not a shape: write W:H such as 16:9, or circle, or free{meant}"
+        )
     if width == 0 or height == 0 or not math.isfinite(width / height):
         raise UsageError(f"{text!r} is not a shape: both numbers must be above 0")
     ratio = width / height

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.detectors.detection import Detector
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
 
     from s2cnet.onnx import Runtime
+
+
+KINDS = ("embedded", "boxes", "torchvision", "vg")
 
 
 def make_detector(
@@ -51,7 +54,8 @@ def make_detector(
         from pipeline.detectors.visual_genome import VisualGenomeDetector
 
         return VisualGenomeDetector.from_checkpoint(rest or None, device)
+    meant = "" if kind in KINDS else did_you_mean(kind, KINDS)
     raise UsageError(
         f"no detector {spec!r}: use embedded, boxes, boxes:<folder>, torchvision:<model>, "
-        "torchvision:<model>:<weights file> or vg:<weights file>"
+        f"torchvision:<model>:<weights file> or vg:<weights file>{meant}"
     )

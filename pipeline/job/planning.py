@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from pipeline.code_version import code_version
 from pipeline.cropping.build import shares_trunk, source_identity
-from pipeline.cropping.weights import DEFAULT, STARTER, Weights, choose_weights
-from pipeline.errors import SettingError
+from pipeline.cropping.weights import DEFAULT, STARTER, UNTRAINED, Weights, choose_weights
+from pipeline.errors import SettingError, did_you_mean
 from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.job.cutting import cut_for
@@ -221,5 +221,6 @@ def pin_weights(settings: InputSettings) -> Weights:
         weights = choose_weights(settings.weights, settings.preset, settings.seed)
         weights.load("cpu")  # a wrong layout is found here, not by a worker an hour later
     except WeightsError as error:
-        raise SettingError("weights", f"{settings.weights}: {error}") from error
+        meant = did_you_mean(settings.weights, (DEFAULT, STARTER, UNTRAINED))
+        raise SettingError("weights", f"{settings.weights}: {error}{meant}") from error
     return weights

@@ -16,7 +16,7 @@ from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, read_table
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store, check_reachable, open_store
 
 __all__ = ["Run", "StoredRuns", "committed_runs", "open_run", "stored_runs"]
 
@@ -34,8 +34,10 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
     ones. Forgotten photos are never among the rows.
 
     Raises LedgerError if there is no such committed run or nothing is live, RecordError if one of
-    the records that decide about it is damaged.
+    the records that decide about it is damaged, UsageError where nothing answers at an address in
+    S3 or there is no such bucket.
     """
+    check_reachable(output_uri)
     store = open_store(output_uri)
     if run_id is not None and channel is not None:
         raise UsageError("a run is opened by its id or through its channel; choose one of the two")

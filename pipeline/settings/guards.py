@@ -6,7 +6,7 @@ docs/GUARDS.md says what each guard means; `pipeline.cropping.guards` checks the
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, get_args
 
-from pipeline.errors import SettingError
+from pipeline.errors import SettingError, did_you_mean
 
 Way = Literal["next", "largest", "pad", "blur", "skip"]
 FALLBACKS: tuple[Way, ...] = get_args(Way)
@@ -73,7 +73,9 @@ def parse_guards(text: str) -> Guards:
             problem = "must stand first" if word in PROFILES else "is no profile"
             profiles = ", ".join(PROFILES)
             raise SettingError(
-                "guards", f"{word!r} {problem}: write one of {profiles}, then changes: heads=0.1"
+                "guards",
+                f"{word!r} {problem}: write one of {profiles}, then changes: heads=0.1"
+                + ("" if word in PROFILES else did_you_mean(word, PROFILES)),
             )
     return guards
 
@@ -81,7 +83,10 @@ def parse_guards(text: str) -> Guards:
 def _known(name: str) -> str:
     names = [item.name for item in fields(Guards)]
     if name not in names:
-        raise SettingError("guards", f"{name!r} is no guard: write one of {', '.join(names)}")
+        raise SettingError(
+            "guards",
+            f"{name!r} is no guard: write one of {', '.join(names)}{did_you_mean(name, names)}",
+        )
     return name
 
 
@@ -113,7 +118,8 @@ def parse_fallback(text: str) -> tuple[Way, ...]:
     known = f"write some of {', '.join(FALLBACKS)} by comma, or none"
     if not words or len(ways) < len(words) or len(set(ways)) < len(ways):
         problem = "is empty" if not words else f"{text!r} has an unknown word or one twice"
-        raise SettingError("fallback", f"{problem}: {known}")
+        unknown = next((word for word in words if word not in FALLBACKS), "")
+        raise SettingError("fallback", f"{problem}: {known}{did_you_mean(unknown, FALLBACKS)}")
     for way in ways[:-1]:
         if way in FINAL:
             raise SettingError("fallback", f"{text!r}: {way} always decides, so put it last")

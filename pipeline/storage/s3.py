@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import aiobotocore.session
@@ -118,7 +118,7 @@ class S3Backend:
 
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         more = {"ContinuationToken": token} if token else {}
-        answer = _call(partial(self._list, Prefix=self._prefix + prefix, **more))
+        answer = self._listed(Prefix=self._prefix + prefix, **more)
         page = [
             ObjectInfo(
                 entry["Key"][len(self._prefix) :],
@@ -135,17 +135,26 @@ class S3Backend:
         found: list[str] = []
         more: dict[str, str] = {}
         while True:
-            page = _call(partial(self._list, Prefix=start, Delimiter="/", **more))
+            page = self._listed(Prefix=start, Delimiter="/", **more)
             found += [p["Prefix"][len(start) : -1] for p in page.get("CommonPrefixes", ())]
             if not page["IsTruncated"]:
                 return found
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def _list(self, client: Any, **options: str) -> Awaitable[dict[str, Any]]:
-        answer: Awaitable[dict[str, Any]] = client.list_objects_v2(
-            Bucket=self._bucket, **options, **self._payer
-        )
-        return answer
+    def _listed(self, **options: str) -> dict[str, Any]:
+        def page(client: Any) -> Awaitable[dict[str, Any]]:
+            answer: Awaitable[dict[str, Any]] = client.list_objects_v2(
+                Bucket=self._bucket, **options, **self._payer
+            )
+            return answer
+
+        try:
+            answer: dict[str, Any] = _call(page)
+            return answer
+        except StoreMissingError:
+            raise
+        except FileNotFoundError as error:  # a 404 without a cause, as proxies answer
+            raise StoreMissingError(f"there is no bucket {self._bucket} ({error})") from error
 
     def delete(self, key: str) -> None:
         _call(lambda client: client.delete_object(**self._at(key)))

@@ -209,8 +209,8 @@ def open_store(uri: str, backoff: Backoff | None = None, requester_pays: bool = 
 def check_reachable(uri: str) -> None:
     """Raise UsageError, within about 10 s, where nothing answers at an address in S3.
 
-    For the start of a job: a wrong endpoint is not waited for as an outage in its middle is. Other
-    stores and other failures are left to the first real request.
+    For the start of a job or command: a wrong endpoint is not waited for as an outage in its
+    middle is. Other stores and other failures are left to the first real request.
     """
     if scheme_of(uri) != "s3":
         return

@@ -50,7 +50,7 @@ def test_dependencies_are_the_tested_set() -> None:
     assert "ADD" not in {name for name, _ in FOUND}
     project = (ROOT / "pyproject.toml").read_text()
     extras = re.findall(r"\['optional-dependencies'\]\['(\w+)'\]", TEXT)
-    assert extras == ["cluster", "onnx", "s3", "heic", "delta", "iceberg", "lineage"]
+    assert extras == ["cluster", "onnx", "s3", "heic", "jpegli", "delta", "iceberg", "lineage"]
     for extra in extras:
         assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
 

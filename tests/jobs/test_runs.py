@@ -13,7 +13,7 @@ from pipeline.cli.runs import main
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
-from tests.support.crop_jobs import finish, start, tree, write_scenes
+from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 __all__ = ["tree"]  # a fixture
@@ -88,9 +88,13 @@ def test_a_retry_without_failures_is_done(
 ) -> None:
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
     ledger.commit_task(0, done(ledger.task_inputs(0)))
-    manifest = ledger.finish({"job": {"input": str(tmp_path / "photos")}})
+    job = {"input": str(tmp_path / "photos"), "log_format": "json"}
+    manifest = ledger.finish({"job": job})
     assert main(["retry", str(tmp_path), manifest.run_id]) == 0
-    assert f"nothing to do: run {manifest.run_id} has no transient" in capsys.readouterr().out
+    told = f"nothing to do: run {manifest.run_id} has no transient"
+    assert capsys.readouterr().out.startswith(told), "words, though the night's log was JSON"
+    assert main(["retry", str(tmp_path), manifest.run_id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["message"].startswith(told)
 
 
 def test_verify_finds_every_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,6 +167,19 @@ def test_gc_shows_first_and_removes_when_told(
     assert records(capsys.readouterr().out)[-1]["objects"] == 2
     assert main(["verify", str(tmp_path), ledger.run_id]) == 0
     assert len(list(open_store(str(tmp_path)).list("_data/"))) == 2
+
+
+def test_nobody_has_to_read_to_the_end(tmp_path: Path) -> None:
+    """As in `runs.py list OUTPUT | head -1`."""
+    run_all(open_ledger(open_store(str(tmp_path)), make_inputs(2)))
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "jobs/runs.py", "list", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

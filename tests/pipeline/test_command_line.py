@@ -84,6 +84,7 @@ def test_help_shows_units_defaults_placeholders_and_groups() -> None:
         (["one", "--where", "x", "--rooms", "many"], "many"),
         (["one", "--where", "x", "--gloss", "dull"], "dull"),
         (["one", "--where", "x", "--gloss", "hihg"], "); did you mean high?\n"),
+        (["one", "-where", "x"], "there is no option -where; did you mean --where?"),
     ],
 )
 def test_wrong_words_end_with_2(
@@ -143,6 +144,16 @@ def test_subcommands_have_their_own_options(capsys: pytest.CaptureFixture[str]) 
         with pytest.raises(SystemExit, match="2"):
             run(kinds, "", work, words)
     assert "Wait a while" in parser_of(kinds, "").format_help()
+    capsys.readouterr()
+    for name, wrong, meant in (
+        ("wait", "--logn", "; did you mean --long?"),
+        ("build", "--xy", ""),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            run(kinds, "", work, [name, "one", "--where", "x", wrong])
+        errors = capsys.readouterr().err
+        assert f"there is no option {wrong}{meant}\n" in errors
+        assert f" {name} {{one,two}} ... --where FOLDER [options]\n" in errors, "its own usage"
 
 
 @pytest.mark.parametrize("kind", [House, {"build": House}])

@@ -70,7 +70,8 @@ def test_the_narrowest_shapes(text: str, ratio: float) -> None:
         ("0:5", "'0:5' is not a shape: both numbers must be above 0"),
         ("5:0", "'5:0' is not a shape: both numbers must be above 0"),
         ("0:0", "'0:0' is not a shape: both numbers must be above 0"),
-        ("wide", "'wide' is not a shape: write W:H such as 16:9, or circle, or free"),
+        ("wide", "'wide' is not a shape: write W:H such as 16:9, or circle, or free$"),
+        ("Cirlce", "'Cirlce' is not a shape: .* or free; did you mean circle\\?$"),
     ],
 )
 def test_what_is_wrong_with_a_shape_is_said(text: str, told: str) -> None:

@@ -1,12 +1,14 @@
 """What every command on an output store has: its address, its output as words or as JSON."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.options import option
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store, check_reachable, open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,8 @@ class Command:
 
     @property
     def store(self) -> Store:
+        """The output store. Raises UsageError where nothing answers there."""
+        check_reachable(self.output)
         return open_store(self.output)
 
     def run(self) -> int:
@@ -27,11 +31,23 @@ class Command:
         raise NotImplementedError
 
     def tell(
-        self, records: Iterable[Mapping[str, Any]], in_words: Callable[[Mapping[str, Any]], str]
+        self,
+        records: Iterable[Mapping[str, Any]],
+        in_words: Callable[[Mapping[str, Any]], str],
+        header: str = "",
     ) -> None:
-        """Print records, as JSON or in words."""
-        for record in records:
-            print(json.dumps(record, ensure_ascii=False) if self.json else in_words(record))
+        """Print records, as JSON or in words, as far as somebody reads on: `| head` does not.
+
+        header: a line before those in words
+        """
+        try:
+            if header and not self.json:
+                print(header)
+            for record in records:
+                print(json.dumps(record, ensure_ascii=False) if self.json else in_words(record))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,7 @@ STANDING = {
     "trial": "trial for",
     "withdrawn": "rolled back in",
 }
-
-
+NO_RUN = "no run: a folder of somebody else's, or of a run that was only just begun"
 HEADER = "run                   what it is  [live or not]  from its input  (shapes, pixels, format)"
 
 
@@ -36,11 +35,12 @@ class List(Command):
         for name, error in known.damaged.items():
             print(f"WARNING: what is live in channel {name} is not known: {error}", file=sys.stderr)
         lines = sorted(list_runs(store, known), key=lambda line: line.get("committed_at", 0))
-        if not self.json:
-            print(HEADER)
+        for line in lines:
+            if line["state"] == "damaged" and not store.exists(f"runs/{line['run_id']}/spec.json"):
+                line["problem"] = NO_RUN
         if not lines:
             print(f"there are no runs in {store.uri}", file=sys.stderr)
-        self.tell(lines, _run_line)
+        self.tell(lines, _run_line, HEADER)
         return 0
 
 

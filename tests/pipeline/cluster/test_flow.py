@@ -2,11 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +186,45 @@ def test_a_node_on_notice_is_drained(cluster: Cluster, job: SlowJob) -> None:
         assert doomed.node_id not in alive, "the node waits for nobody any more"
     finally:
         cluster.remove_node(doomed, allow_graceful=False)
+
+
+@pytest.mark.slow
+def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, job: SlowJob) -> None:
+    """SIGTERM to the command line that KubeRay gives a worker's container, as Kubernetes sends it.
+
+    bash lets Ray take its place, so that the signal reaches Ray.
+    """
+    before = {one["NodeID"] for one in ray.nodes()}
+    start = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --block"
+    start += f" --num-cpus={CORES} --object-store-memory={100 << 20}"
+    pod = subprocess.Popen(
+        ["/bin/bash", "-c", "--", f"ulimit -n 1024; {start}"], start_new_session=True,
+        env={**os.environ, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "60"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    noticed: list[float] = []
+
+    def give_notice(count: int) -> None:
+        if count == 10:
+            noticed.append(time.time())
+            pod.terminate()
+
+    try:
+        cluster.wait_for_nodes()
+        for _ in range(240):
+            new = {one["NodeID"] for one in ray.nodes() if one["Alive"]} - before
+            if new:
+                break
+            assert pod.poll() is None, "it ended before it came up"
+            time.sleep(0.25)
+        assert sorted(done(flow(), 80, job, give_notice)) == list(range(80))
+        notes = list(notes_of(job))
+        there = [one for one in notes if one.node in new]
+        assert {"score", "actor"} <= {one.what for one in there}, "the pod had work"
+        assert not [one for one in there if one.at_s > noticed[0] + 2.5], "work was begun there"
+        assert Counter(one.what for one in notes)["encode"] == 80, "nothing was done twice"
+        pod.wait(30)  # by itself, well before the minute that it may take
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(pod.pid, signal.SIGKILL)
+        pod.wait()

@@ -191,6 +191,8 @@ def test_a_half_begun_run_and_a_strangers_folder_are_listed_and_left(
     notes.write_text("mine")
     states = {line["run_id"]: line["state"] for line in list_runs(store)}
     assert states == {run_id: "committed", half: "damaged", "My Notes": "damaged"}
+    assert main(["list", store.uri]) == 0
+    assert "My Notes  damaged: no run: a folder of somebody else's" in capsys.readouterr().out
     assert uncovered(store, SPEC, make_inputs(7)).covered == 5
     assert main(["gc", store.uri, "--older-than", "0s", "--delete"]) == 0
     assert f"runs/{half}/input/aa.parquet" in capsys.readouterr().out

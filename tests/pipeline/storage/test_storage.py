@@ -4,12 +4,15 @@ import os
 import pickle
 import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
 import pytest
 
+from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, UsageError
+from pipeline.ledger.reader import open_run
 from pipeline.storage.addresses import refuse_credentials
 from pipeline.storage.backend import (
     ObjectChangedError,
@@ -209,6 +212,33 @@ def test_a_wrong_endpoint_is_told_soon(
     with pytest.raises(UsageError, match=r"nothing answers there .*check AWS_ENDPOINT_URL"):
         check_reachable(s3)
     assert time.monotonic() - started < 15
+
+
+def test_who_reads_hears_of_a_wrong_endpoint_soon(
+    s3: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["list", f"{s3}-absent/x"]) == 2
+    assert "there is no bucket" in capsys.readouterr().err
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    started = time.monotonic()
+    with pytest.raises(UsageError, match="nothing answers there"):
+        open_run(s3)
+    assert main(["show", s3, "some-run"]) == 2
+    assert "nothing answers there" in capsys.readouterr().err
+    assert time.monotonic() - started < 25, "of twice 10, not of twice 120"
+
+
+def test_a_404_that_names_no_cause_is_a_bucket_that_is_not_there(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A web server at the endpoint answers so."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        for ask in (lambda store: store.folders("runs/"), lambda store: list(store.list("k"))):
+            with pytest.raises(UsageError, match=r"^there is no bucket [\w-]+ \(404: "):
+                ask(open_store(s3, QUICK))
+        server.shutdown()
 
 
 def test_a_store_that_overwrites_is_refused(
