@@ -23,7 +23,8 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
     Raises UsageError.
     """
     one_split(split, "labels")
-    path = root.resolve().with_suffix(".json")
+    folder = root.resolve()
+    path = folder.parent / f"{folder.name}.json"
     listed = read_json(path)
     examples = []
     for name, entry in listed.items():

@@ -88,16 +88,16 @@ def test_gaze_errors(tmp_path: Path) -> None:
 
 
 def test_labels(tmp_path: Path) -> None:
-    photo(tmp_path / "set/a.jpg")
-    photo(tmp_path / "set/b.jpg")
+    photo(tmp_path / "set.v1/a.jpg")
+    photo(tmp_path / "set.v1/b.jpg")
     head = {"box": [5, 6, 15, 20], "kind": "frontal", "occluded": False}
     entries = {
         "a.jpg": {"size_wh": [60, 40], "crops": [[0, 0, 30, 40], [1, 2, 50, 39.5]]},
         "b.jpg": {"viewers": [[[1, 2, 200], [3, 4, 100]], [], [[5, 6, 90]]], "heads": [head]},
         "gone.jpg": {"size_wh": [60, 40]},
     }
-    (tmp_path / "set.json").write_text(json.dumps(entries))
-    dataset = load_dataset("labels", tmp_path / "set")
+    (tmp_path / "set.v1.json").write_text(json.dumps(entries))
+    dataset = load_dataset("labels", tmp_path / "set.v1")
     first, second = dataset.examples
     assert first.human_px.tolist() == [[0, 0, 30, 40], [1, 2, 50, 39.5]]
     assert first.fixations_px is None
@@ -106,7 +106,7 @@ def test_labels(tmp_path: Path) -> None:
     assert second.heads_px is not None
     assert second.heads_px.tolist() == [[5, 6, 15, 20]]
     assert len(second.human_px) == 0
-    assert dataset.notes == ["1 photos named in set.json are not in the folder"]
-    (tmp_path / "set.json").write_text(json.dumps({"a.jpg": {"heads": [[5, 6, 15, 20]]}}))
+    assert dataset.notes == ["1 photos named in set.v1.json are not in the folder"]
+    (tmp_path / "set.v1.json").write_text(json.dumps({"a.jpg": {"heads": [[5, 6, 15, 20]]}}))
     with pytest.raises(UsageError, match=r"a\.jpg: expected"):
-        load_dataset("labels", tmp_path / "set")
+        load_dataset("labels", tmp_path / "set.v1")
