@@ -46,9 +46,10 @@ def tone_mapped(image: Image.Image, space: Space, target_xy: tuple[float, ...]) 
     out = np.empty_like(stored)
     for at in range(0, len(stored), _ROWS):
         light = light_of[stored[at : at + _ROWS]]  # [rows, w, 3]
-        if space.curve == "hlg":
-            light = light * (light @ _LUMA)[..., None] ** np.float32(_HLG_GAMMA - 1) * _USUAL_PEAK
         light = light @ to_2020.T
+        if space.curve == "hlg":
+            luma = np.maximum(light @ _LUMA, 0)[..., None]
+            light = light * luma ** np.float32(_HLG_GAMMA - 1) * _USUAL_PEAK
         light *= _gain(light.max(axis=2), space.peak_nits)[..., None]
         light = np.clip(light @ to_target.T, 0, 1)
         out[at : at + _ROWS] = value_of[np.rint(light * (_ENCODED - 1)).astype(np.int32)]

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 from PIL.GifImagePlugin import GifImageFile
 
-from pipeline.photo.damaged_png import png_rest
+from pipeline.errors import DecodeError
+from pipeline.photo.damaged_png import has_all_rows, pixels_are_sound, png_rest
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.rest import Rest
-from pipeline.photo.strip import jpeg_segments
+from pipeline.photo.segments import jpeg_segments
 
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
@@ -38,6 +39,25 @@ def rest_of(data: bytes, format: str, limits: DecodeLimits) -> Rest | None:
     if format == "png":
         return png_rest(data, limits)
     return _gif_rest(data, limits) if format == "gif" else None
+
+
+def check_whole(data: bytes, format: str, image: Image.Image) -> None:
+    """Refuse what decoders go on over, showing black or smeared rows. Raises DecodeError.
+
+    image: the loaded picture.
+    """
+    if format == "png" and not pixels_are_sound(data):
+        raise DecodeError("corrupt", "png: a block of pixels has a wrong check sum")
+    if format == "png" and _ends_dark(image) and not has_all_rows(data):
+        raise DecodeError("truncated", "png: its pixels end before its last row")
+    if format == "jpeg" and ends_unwritten(data):
+        raise DecodeError("truncated", "jpeg: its end was never written")
+
+
+def _ends_dark(image: Image.Image) -> bool:
+    """Whether one of the last two rows of a loaded picture is all zeros, as where none was read."""
+    last = (image.crop((0, y - 1, image.width, y)) for y in (image.height, image.height - 1) if y)
+    return any(not np.asarray(row).any() for row in last)
 
 
 def ends_unwritten(data: bytes) -> bool:
@@ -150,6 +170,7 @@ def _gif_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
     if not 0 < width * height <= limits.max_pixels or not opened.tile:
         return None
     (tile,) = opened.tile[:1]
+    coded = _gif_blocks(data, tile.offset)[tile.offset :]
     x0, y0, x1, y1 = tile.extents or (0, 0, width, height)
     grounds: list[NDArray[np.uint8]] = []
     for level in (0, 255):
@@ -157,7 +178,7 @@ def _gif_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
         decoder = Image._getdecoder("L", "gif", tile.args, opened.decoderconfig)
         try:
             decoder.setimage(ground.im, tile.extents)
-            decoder.decode(data[tile.offset :])
+            decoder.decode(coded)
         finally:
             decoder.cleanup()
         grounds.append(np.asarray(ground)[y0:y1, x0:x1])
@@ -168,8 +189,12 @@ def _gif_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
 
 def _gif_body(data: bytes, at: int, fill: int) -> bytes:
     """A GIF up to the end of its pixels, which start at `at`, with `fill` zero bytes for more."""
+    return _gif_blocks(data, at) + (b"\xff" + bytes(255)) * (fill // 255 + 1) + b"\0;"
+
+
+def _gif_blocks(data: bytes, at: int) -> bytes:
+    """A GIF up to its last block of pixels, which start at `at`; a block that was cut is whole."""
     while at < len(data) and data[at] and at + 1 + data[at] <= len(data):
         at += 1 + data[at]
     cut = data[at + 1 :] if at < len(data) and data[at] else b""
-    last = bytes([len(cut)]) + cut if cut else b""
-    return data[:at] + last + (b"\xff" + bytes(255)) * (fill // 255 + 1) + b"\0;"
+    return data[:at] + (bytes([len(cut)]) + cut if cut else b"")

@@ -16,9 +16,17 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by colour type
 # Adam7: first column and row of each pass, and the steps between its columns and rows.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
           (0, 1, 1, 2))  # fmt: skip
-_PIECE, _STEP = 1 << 14, 64  # bytes unpacked at once; and behind which of them an error lies
+_PIECE, _STEP = 1 << 14, 64  # bytes unpacked at once; and where an error is looked for
 _MOST_OUT = 1 << 20  # bytes that one step of unpacking gives
 _MOST_FILTER = 4  # a row of a PNG begins with the number of its filter
+
+
+def has_all_rows(data: bytes) -> bool:
+    """Whether a PNG's blocks unpack to as many bytes as its rows need.
+
+    Decoders take an end between two rows for the end of the picture, and leave the others black.
+    """
+    return sum(map(len, _unpacked(data))) >= _PngShape.of(data).needed
 
 
 def pixels_are_sound(data: bytes) -> bool:
@@ -126,13 +134,21 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
             try:
                 blocks = list(_unpacked_piece(unpacker, piece))
             except zlib.error:
-                for step in range(0, len(piece), _STEP):
-                    try:
-                        yield from _unpacked_piece(before, piece[step : step + _STEP])
-                    except zlib.error:
-                        return
+                yield from _up_to_the_error(before, piece)
                 return
             yield from blocks
+
+
+def _up_to_the_error(unpacker: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
+    """What a piece unpacks to before the byte at which unpacking fails."""
+    for size in (_STEP, 1):  # the step that fails is gone through byte by byte
+        for at in range(0, len(piece), size):
+            before = unpacker.copy()
+            try:
+                yield from list(_unpacked_piece(unpacker, piece[at : at + size]))
+            except zlib.error:
+                unpacker, piece = before, piece[at : at + size]
+                break
 
 
 def _unpacked_piece(unpacker: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:

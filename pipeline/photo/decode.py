@@ -18,12 +18,11 @@ from PIL import Image
 from pipeline.errors import DecodeError
 from pipeline.photo.damaged import (
     box_there,
-    ends_unwritten,
+    check_whole,
     repeat_last_row,
     rest_of,
     rows_alike,
 )
-from pipeline.photo.damaged_png import pixels_are_sound
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.formats import is_cut_short, sniff
 from pipeline.photo.frames import frame_count
@@ -187,11 +186,7 @@ def _render(
     size = opened.image.size
     filled = frame_box(opened.image)
     opened.load(view_side)
-    if limits.least_complete < 1:  # what decoders go on over, showing smeared rows
-        if name == "png" and not pixels_are_sound(data):
-            raise DecodeError("corrupt", "png: a block of pixels has a wrong check sum")
-        if name == "jpeg" and ends_unwritten(data):
-            raise DecodeError("truncated", "jpeg: its end was never written")
+    check_whole(data, name, opened.image)
     planes = upright(opened, view_size(size, view_side), colour, filled)
     width, height = upright_size(opened, size)
     frames = frame_count(opened.image, data, name)

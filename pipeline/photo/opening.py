@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from io import BytesIO
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, ImageFile, ImagePalette
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -37,6 +37,8 @@ class Opened:
     orientation: how it has to be turned, as EXIF counts: 1 to 8.
     meaning:     what its values mean; None: sRGB.
     most_pixels: that may be decoded of a JPEG after its reduction.
+    deep_key:    of a PNG of 16 bits, the file and the colour that is transparent, which `load`
+                 makes so.
     """
 
     image: ImageFile.ImageFile
@@ -44,6 +46,7 @@ class Opened:
     orientation: int
     meaning: Meaning
     most_pixels: int
+    deep_key: tuple[bytes, tuple[int, ...]] | None = None
 
     @property
     def is_turned(self) -> bool:
@@ -57,7 +60,11 @@ class Opened:
             scale = jpeg_scale(image.size, view_side, self.most_pixels)
             if scale > 1:
                 image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
+        if getattr(image, "default_image", False) and getattr(image, "is_animated", False):
+            image.seek(1)  # of an APNG, whose default image no browser shows
         image.load()
+        if self.deep_key is not None:
+            image.putalpha(_deep_opacity(image, *self.deep_key))
 
 
 def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
@@ -71,9 +78,17 @@ def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
         _check_scans(image.size, found.scans, limits)
     for text in _TEXTS_THAT_TURN:
         image.info.pop(text, None)
-    if name == "png" and "transparency" in image.info:
-        _scale_key(image, data)
-    return Opened(image, name, found.orientation, _meaning(image, found), limits.max_pixels)
+    deep_key = None
+    if name == "png":
+        _fill_palette(image)
+        key = image.info.get("transparency")
+        if isinstance(key, tuple) and data[_PNG_DEPTH] == 16:
+            deep_key = found.data, image.info.pop("transparency")
+        elif isinstance(key, int) and image.mode == "L" and data[_PNG_DEPTH] in (2, 4):
+            most = 2 ** data[_PNG_DEPTH] - 1
+            image.info["transparency"] = (key & most) * 255 // most
+    meaning = _meaning(image, found)
+    return Opened(image, name, found.orientation, meaning, limits.max_pixels, deep_key)
 
 
 def _meaning(image: ImageFile.ImageFile, found: Bare) -> Meaning:
@@ -86,13 +101,37 @@ def _meaning(image: ImageFile.ImageFile, found: Bare) -> Meaning:
     return bright_space(profile) or profile
 
 
-def _scale_key(image: ImageFile.ImageFile, data: bytes) -> None:
-    """Bring the transparent value of a PNG to the 8 bits that Pillow makes of its pixels."""
-    depth, key = data[_PNG_DEPTH], image.info["transparency"]
-    if isinstance(key, int) and image.mode == "L" and depth in (2, 4):
-        image.info["transparency"] = (key & (2**depth - 1)) * 255 // (2**depth - 1)
-    elif isinstance(key, tuple) and depth == 16:  # Pillow keeps the high bytes
-        image.info["transparency"] = tuple(value >> 8 for value in key)
+def _fill_palette(image: ImageFile.ImageFile) -> None:
+    """Repeat the last colour of a short palette, and its opacity, as browsers do."""
+    colours = image.palette.palette if image.mode == "P" and image.palette is not None else b""
+    count = len(colours) // 3
+    if not 0 < count < 256:
+        return
+    last = bytes(colours[3 * count - 3 : 3 * count])
+    image.palette = ImagePalette.raw("RGB", bytes(colours[: 3 * count]) + last * (256 - count))
+    opacities = image.info.get("transparency")
+    if isinstance(opacities, int):  # Pillow's way to say: this one alone, and wholly
+        opacities = b"\xff" * opacities + b"\0"
+    if isinstance(opacities, bytes) and len(opacities) >= count:
+        image.info["transparency"] = opacities[:count] + opacities[count - 1 : count] * (
+            256 - count
+        )
+
+
+def _deep_opacity(high: Image.Image, data: bytes, key: tuple[int, ...]) -> Image.Image:
+    """The opacity of a PNG of 16 bits of which one colour is transparent, in L.
+
+    high: its high bytes, which are all that Pillow keeps; the low ones are decoded beside.
+    """
+    low = PngImageFile(BytesIO(data))
+    low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
+    low.load()
+    opacity = Image.new("L", high.size, 0)
+    for plane, shift in ((high, 8), (low, 0)):
+        for band, value in zip(plane.split(), key, strict=True):
+            same = [0 if level == value >> shift & 255 else 255 for level in range(256)]
+            opacity = ImageChops.lighter(opacity, band.point(same))
+    return opacity
 
 
 def _opened(stream: BytesIO, name: str) -> ImageFile.ImageFile:

@@ -43,7 +43,7 @@ _CURVE_OF: dict[int, Curve] = {
 # The curve of video cameras. Chromium shows it by a screen's exponent (BT.1886) where a PNG names
 # it, and as sRGB where an AVIF does, since most of those that do were made of sRGB pictures.
 _OF_CAMERAS = frozenset({1, 6, 11, 12, 14, 15})
-UNSPECIFIED = 2
+_EXTENDED = 12  # of these, the one of ITU-R BT.1361, which no browser reads in a PNG
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
@@ -75,19 +75,20 @@ class Space:
 
 def png_space(primaries: int, transfer: int, matrix: int, full_range: int) -> Space | None:
     """The space of a PNG's cICP chunk; None for one that a PNG may not have or we don't know."""
-    curve: Curve | None = 2.4 if transfer in _OF_CAMERAS else _CURVE_OF.get(transfer)
+    is_of_cameras = transfer in _OF_CAMERAS and transfer != _EXTENDED
+    curve: Curve | None = 2.4 if is_of_cameras else _CURVE_OF.get(transfer)
     xy = _XY_OF.get(primaries)
     if xy is None or curve is None or matrix != 0 or full_range != 1:
         return None
     return Space(xy, curve)
 
 
-def media_space(primaries: int, transfer: int) -> Space | None:
-    """The space of the code points of an AVIF or HEIC; unspecified ones are those of sRGB."""
-    curve: Curve | None = "srgb" if transfer in _OF_CAMERAS else _CURVE_OF.get(transfer)
-    curve = "srgb" if transfer == UNSPECIFIED else curve
-    xy = SRGB_XY if primaries == UNSPECIFIED else _XY_OF.get(primaries)
-    return None if xy is None or curve is None else Space(xy, curve)
+def media_space(primaries: int, transfer: int) -> Space:
+    """The space of the code points of an AVIF or HEIC.
+
+    Unspecified ones, reserved ones and curves of cameras are those of sRGB, as in browsers.
+    """
+    return Space(_XY_OF.get(primaries, SRGB_XY), _CURVE_OF.get(transfer, "srgb"))
 
 
 def bright_space(profile: bytes) -> Space | None:

@@ -9,12 +9,13 @@ WebP, RFC 9649 section 2.7.
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from pipeline.photo.media_boxes import media_facts
 from pipeline.photo.png_colour import png_meaning
+from pipeline.photo.segments import START_OF_SCAN, jpeg_segments, stated_end
 from pipeline.photo.spaces import Space
 
 # The largest ICC profile that Pillow unpacks from a PNG, bytes; most have a few thousand.
@@ -22,7 +23,7 @@ MOST_PNG_PROFILE = 1 << 20
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION, _SHORT = 0x0112, 3
-_EXIF = b"Exif\0\0"
+_EXIF, _EXIF_BYTES = b"Exif\0", 6  # another byte follows, of no meaning
 
 _PNG_PICTURE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"fdAT"})
 _PNG_MOVING = frozenset({b"acTL", b"fcTL"})
@@ -37,14 +38,11 @@ _PNG_LENGTHS = {
 _PNG_KEYS = {0: 2, 2: 6}  # colour type -> bytes of the value that is transparent
 
 _APP0, _APP1, _APP2, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
-_START_OF_SCAN, _END = 0xDA, 0xD9
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _WEBP_HAS_EXIF, _MOST_WEBP_CHUNKS = 8, 200_000
-_ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
 
 Chunk: TypeAlias = tuple[bytes, int, int]  # name of a PNG's chunk, start and end of its body
-Part: TypeAlias = tuple[int, int, int]  # start, end of a part and a JPEG marker
 
 
 @dataclass(frozen=True)
@@ -113,11 +111,10 @@ def orientation_of(block: bytes) -> int:
 
 
 def _bare_png(data: bytes) -> Bare:
-    view, begun = memoryview(data), 0  # from `begun` on, all was kept so far
-    parts: list[bytes | memoryview] = []
+    left_out: list[tuple[int, int]] = []
     chunks = list(png_chunks(data))
     colour_type = data[25] if len(data) > 25 else 0
-    orientation, colours, before_pixels = 1, dict[bytes, bytes](), True
+    orientation, told, colours, before_pixels = 1, False, dict[bytes, bytes](), True
     # Where what says how a picture moves is damaged, it is shown as a still one.
     moves = all(_is_right(data, chunk) for chunk in chunks if chunk[0] in _PNG_MOVING)
     for chunk in chunks:
@@ -133,12 +130,11 @@ def _bare_png(data: bytes) -> Bare:
             is_kept = is_told and name in _PNG_NEEDED
         if is_kept:
             continue
-        if name == b"eXIf" and png_sum_is_right(data, name, start, end):
-            orientation = orientation_of(data[start:end])
-        parts.append(view[begun : start - 8])
-        begun = min(end + 4, len(data))
-    kept = b"".join([*parts, view[begun:]]) if begun else data
-    return Bare(kept, orientation, png_meaning(colours) if colours else None)
+        if name == b"eXIf" and not told and png_sum_is_right(data, name, start, end):
+            orientation, told = orientation_of(data[start:end]), True
+        left_out.append((start - 8, min(end + 4, len(data))))
+    space = png_meaning(colours) if colours else None
+    return Bare(_without(data, left_out), orientation, space)
 
 
 def _webp_orientation(data: bytes) -> int:
@@ -151,7 +147,8 @@ def _webp_orientation(data: bytes) -> int:
             break
         (size,) = struct.unpack_from("<I", data, at + 4)
         if data[at : at + 4] == b"EXIF":
-            return orientation_of(data[at + 8 : at + 8 + size].removeprefix(_EXIF))
+            block = data[at + 8 : at + 8 + size]
+            return orientation_of(block[_EXIF_BYTES if block.startswith(_EXIF) else 0 :])
         at += 8 + size + size % 2
     return 1
 
@@ -182,31 +179,39 @@ def _is_readable(name: bytes, body: bytes, colour_type: int) -> bool:
 
 
 def _bare_jpeg(data: bytes) -> Bare:
-    view, begun = memoryview(data), 0
-    parts: list[bytes | memoryview] = []
+    left_out: list[tuple[int, int]] = []
     orientation, told = 1, False
-    frame, components, first_scan = 0, 0, len(data)
+    frame, components, first_scan = 0, 0, 2
     for start, end, marker in jpeg_segments(data):
+        left_out.append((first_scan, start))  # before the first segment
         first_scan = end
+        stop = stated_end(data, start, end)
+        body = data[start + 4 : stop]
         if marker < _APP0 or (_APP14 + 1 < marker < _COMMENT):
-            if marker in _FRAMES and end > start + 9:
-                frame, components = marker, data[start + 9]
-            continue
-        body = data[start + 4 : end]
-        if marker == _APP1 and not told and body.startswith(_EXIF):
-            orientation = orientation_of(body[len(_EXIF) :])
-            told = orientation > 1
-        elif _is_needed(marker, body):
-            continue
-        parts.append(view[begun:start])
-        begun = end
-    kept = b"".join([*parts, view[begun:]]) if begun else data
+            if marker in _FRAMES and len(body) > 5:
+                frame, components = marker, body[5]
+        elif not _is_needed(marker, body):
+            stop = start
+        if marker == _APP1 and not told and body.startswith(_EXIF) and len(body) > _EXIF_BYTES:
+            orientation, told = orientation_of(body[_EXIF_BYTES:]), True
+        left_out.append((stop, end))
     # A baseline file whose first scan has all components has no other.
     is_one_scan = frame not in PROGRESSIVE and data[first_scan + 4 : first_scan + 5] >= bytes(
         [components]
     )
-    scans = 1 if is_one_scan else data.count(bytes([0xFF, _START_OF_SCAN]), first_scan)
-    return Bare(kept, orientation, scans=max(1, scans))
+    scans = 1 if is_one_scan else data.count(bytes([0xFF, START_OF_SCAN]), first_scan)
+    return Bare(_without(data, left_out), orientation, scans=max(1, scans))
+
+
+def _without(data: bytes, parts: Iterable[tuple[int, int]]) -> bytes:
+    """The data without some parts, start and end of each, in order; `data` where all are empty."""
+    view, begun = memoryview(data), 0
+    kept: list[memoryview] = []
+    for start, end in parts:
+        if start < end:
+            kept.append(view[begun:start])
+            begun = end
+    return b"".join([*kept, view[begun:]]) if begun else data
 
 
 def _is_needed(marker: int, body: bytes) -> bool:
@@ -216,29 +221,3 @@ def _is_needed(marker: int, body: bytes) -> bool:
     if marker == _APP2:
         return body.startswith(b"ICC_PROFILE\0") and len(body) > 14
     return marker == _APP14 and body.startswith(b"Adobe") and len(body) >= 12
-
-
-def jpeg_segments(data: bytes) -> Iterator[Part]:
-    """Start, end and marker of each segment of a JPEG before its first scan.
-
-    A segment whose length can't be true has as many bytes as lie before the next marker that
-    starts a segment. What lies between segments belongs to the one before.
-    """
-    at = _next_marker(data, 2)
-    while at is not None and data[at + 1] not in (_START_OF_SCAN, _END):
-        marker, end = data[at + 1], at + 2
-        if marker not in _ALONE:
-            length = int.from_bytes(data[at + 2 : at + 4], "big")
-            end += length if length >= 2 and at + 2 + length < len(data) else 0
-        following = _next_marker(data, end)
-        yield at, len(data) if following is None else following, marker
-        at = following
-
-
-def _next_marker(data: bytes, at: int) -> int | None:
-    """Where the next marker is from `at` on; None where the data end before one."""
-    while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
-        if data[at + 1] >= 0xC0 and data[at + 1] != 0xFF:
-            return at
-        at += 1
-    return None

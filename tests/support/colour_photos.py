@@ -141,6 +141,8 @@ def png_cases() -> dict[str, bytes]:
         "icc before gama.png": with_chunks(packed, gama(100_000)),
         "cicp grey.png": with_chunks(grey, cicp(12, 8)),
         "cicp hlg 709.png": with_chunks(plain, cicp(1, 18)),
+        "cicp hlg p3.png": with_chunks(plain, cicp(12, 18)),
+        "cicp 1361.png": with_chunks(plain, cicp(12, 12)),
         "cicp dci.png": with_chunks(plain, cicp(11, 17)),
         "cicp xyz.png": with_chunks(plain, cicp(10, 8)),
         "cicp 240.png": with_chunks(plain, cicp(7, 7)),
@@ -259,6 +261,7 @@ def avif_cases() -> dict[str, bytes]:
         "linear": (1, 8), "2.2": (1, 4), "2.8": (1, 5), "pq": (9, 16), "hlg": (9, 18),
         "unspecified": (2, 2), "dci": (11, 17), "470bg": (5, 5), "p3 alone": (12, 2),
         "linear alone": (2, 8), "240": (7, 7), "470m": (4, 4), "ebu": (22, 13), "pq p3": (12, 16),
+        "reserved primaries": (3, 8), "reserved curve": (12, 19), "hlg 709": (1, 18),
     }  # fmt: skip
     tagged = {f"nclx {name}.avif": tagged_avif(*pair) for name, pair in points.items()}
     return tagged | {"nclx pq 400.avif": lit_avif(400)}
@@ -269,14 +272,42 @@ def other_cases() -> dict[str, bytes]:
     deep = (squares().astype(np.uint16) * 257 + 5).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in deep)
     key = png_chunk(b"tRNS", deep[8, 80].tobytes())
+    odd = deep.copy()
+    odd[:, ::2] ^= 64  # low bytes alone
+    low = b"".join(b"\0" + row.tobytes() for row in odd)
+    first = Image.fromarray(squares())
+    moving = {"save_all": True, "append_images": [first], "default_image": True}
+    stored = exif(3)
     return {
         "turned.jpg": saved(squares(), "JPEG", quality=100, subsampling=0, exif=exif(3)),
         "turned.png": saved(squares(), "PNG", exif=exif(3)),
         "turned.avif": saved(squares(), "AVIF", quality=100, subsampling="4:4:4", exif=exif(3)),
         "mirrored.avif": saved(squares(), "AVIF", quality=100, subsampling="4:4:4", exif=exif(4)),
         "deep key.png": raw_png(96, 64, 16, 2, rows, key),
+        "deep key low.png": raw_png(96, 64, 16, 2, low, key),
+        "short palette.png": short_palette(),
+        "default image.png": saved(ImageChops.invert(first), "PNG", **moving),
+        "turned with another byte.jpg": saved(
+            squares(), "JPEG", quality=100, subsampling=0, exif=stored
+        ).replace(b"Exif\0\0", b"Exif\0\xff"),
+        "exif twice.jpg": saved(
+            squares(), "JPEG", quality=100, subsampling=0, exif=exif(1)
+        ).replace(b"\xff\xdb", _exif_segment(3) + b"\xff\xdb", 1),
         "small frame.gif": small_gif(),
     }
+
+
+def _exif_segment(orientation: int) -> bytes:
+    block = exif(orientation)
+    return b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
+
+
+def short_palette() -> bytes:
+    """A PNG of the squares' numbers with a palette that lacks the last eight."""
+    stored = np.arange(DOWN * ACROSS, dtype=np.uint8).reshape(DOWN, ACROSS)
+    rows = b"".join(b"\0" + row.tobytes() for row in squares(stored[..., None])[..., 0])
+    colours = COLOURS.reshape(-1, 3)[:-8].tobytes()
+    return raw_png(96, 64, 8, 3, rows, png_chunk(b"PLTE", colours))
 
 
 def small_gif() -> bytes:

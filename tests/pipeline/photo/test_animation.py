@@ -12,6 +12,7 @@ from pipeline.errors import DecodeError, UsageError
 from pipeline.photo import pipes
 from pipeline.photo.animation import Animation, decode_frames
 from pipeline.photo.answers import animation_from
+from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.moving import encode_moving
@@ -194,3 +195,6 @@ def test_a_default_image_is_no_frame() -> None:
     first.save(stream, "PNG", save_all=True, append_images=rest, default_image=True, duration=70)
     found = decoded(stream.getvalue())
     assert [int(view[20, 30].argmax()) for view in found.views] == [1, 2]
+    photo = decode(stream.getvalue())  # shows what browsers show first
+    assert photo.frames == 2
+    np.testing.assert_array_equal(photo.pixels, found.views[0])

@@ -13,7 +13,7 @@ from tests.support.colour_photos import (
     levels,
     squares,
 )
-from tests.support.odd_photos import saved
+from tests.support.odd_photos import png_chunk, raw_png, saved
 
 CASES = colour_cases()
 
@@ -32,6 +32,33 @@ def test_a_deep_colour_key_is_transparent() -> None:
     assert photo.alpha is not None
     clear = (squares() == squares()[8, 80]).all(axis=2)
     np.testing.assert_array_equal(photo.alpha == 0, clear)
+
+
+def test_a_deep_colour_key_counts_with_all_its_bits() -> None:
+    """Pixels that differ from it in their low bytes alone stay."""
+    photo = decode(CASES["deep key low.png"])
+    assert photo.alpha is not None
+    clear = (squares() == squares()[8, 80]).all(axis=2)
+    clear[:, ::2] = False  # whose low bytes are others
+    np.testing.assert_array_equal(photo.alpha == 0, clear)
+    shown = np.where(squares() == 255, 0, squares())  # 65,535 and 5 is 4, of 16 bits
+    np.testing.assert_array_equal(photo.pixels[~clear], shown[~clear])
+
+
+def test_a_short_palette_goes_on_with_its_last_colour() -> None:
+    """As in browsers; Pillow shows black. Its opacity too, where all colours have one."""
+    stored = np.arange(8, dtype=np.uint8).repeat(4)
+    rows = b"".join(b"\0" + stored.tobytes() for _ in range(4))
+    colours = np.array([(9, 8, 7), (50, 60, 70), (200, 100, 0)], np.uint8)
+    table = png_chunk(b"PLTE", colours.tobytes())
+    shown = colours[np.minimum(stored, 2)]
+    photo = decode(raw_png(32, 4, 8, 3, rows, table))
+    assert photo.alpha is None
+    np.testing.assert_array_equal(photo.pixels[0], shown)
+    for opacities, expected in ((b"\xff\xff\0", [255, 255] + [0] * 6), (b"\0", [0] + [255] * 7)):
+        photo = decode(raw_png(32, 4, 8, 3, rows, table, png_chunk(b"tRNS", opacities)))
+        assert photo.alpha is not None
+        np.testing.assert_array_equal(photo.alpha[0], np.repeat(expected, 4))
 
 
 def test_a_gif_is_clear_outside_its_first_frame() -> None:

@@ -145,6 +145,17 @@ def test_colours_keep_their_hue_when_they_are_mapped() -> None:
     np.testing.assert_allclose(light[0, 0] / light[0, 0, 0], stored / stored[0], rtol=0.02)
 
 
+def test_hlg_is_bent_by_its_luminance_in_bt2020_whatever_its_primaries() -> None:
+    """BT.2100-2, table 5: the luminance of red of BT.709 is .2126, in BT.2020 as well."""
+    image = Image.new("RGB", (1, 1), (128, 0, 0))
+    found = np.asarray(tone_mapped(image, Space(SRGB_XY, "hlg"), SRGB_XY))[0, 0]
+    light = (0.5 * 256 / 255) ** 2 / 3
+    screen = light * (0.2126 * light) ** 0.2 * 1000 / 203 * 0.5  # a page is half as bright
+    expected = 255 * (1.055 * screen ** (1 / 2.4) - 0.055)
+    assert found[0] == pytest.approx(expected, abs=1.5)
+    assert found[1:].max() <= 2
+
+
 def test_hlg_of_a_colour_is_bent_by_its_luminance() -> None:
     """BT.2100: scene light to the power of 1.2 by its luminance; green of 191 alone, .2643."""
     image = Image.fromarray(np.array([[[0, 191, 0]]], np.uint8))
@@ -189,11 +200,13 @@ def test_keys_of_few_bits_are_scaled_as_their_pixels(depth: int, key: int, scale
     assert opened.image.info["transparency"] == scaled
 
 
-def test_keys_of_sixteen_bits_lose_the_low_ones() -> None:
-    chunk = png_chunk(b"tRNS", struct.pack(">HHH", 0x1234, 0x00FF, 0xFF00))
-    data = raw_png(1, 1, 16, 2, bytes(7), chunk)
-    image = opened_picture(data, "png", DecodeLimits()).image
-    assert image.info["transparency"] == (0x12, 0x00, 0xFF)
+def test_keys_of_sixteen_bits_keep_the_low_ones() -> None:
+    key = struct.pack(">HHH", 0x1234, 0x00FF, 0xFF00)
+    chunk = png_chunk(b"tRNS", key)
+    others = [key[:n] + bytes([key[n] ^ 1]) + key[n + 1 :] for n in range(6)]
+    photo = decode(raw_png(7, 1, 16, 2, b"\0" + key + b"".join(others), chunk))
+    assert photo.alpha is not None
+    assert photo.alpha.tolist() == [[0] + [255] * 6]
 
 
 @pytest.mark.parametrize(

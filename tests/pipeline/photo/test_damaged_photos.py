@@ -323,6 +323,63 @@ def test_a_wrong_sum_over_right_pixels_is_no_damage() -> None:
     np.testing.assert_array_equal(photo.pixels, SCENE)
 
 
+@pytest.mark.parametrize("laced", [0, 1])
+@pytest.mark.parametrize("rows", [1, 180, 238, 239])
+def test_a_png_that_ends_between_two_rows_is_no_whole_one(rows: int, laced: int) -> None:
+    """Its blocks have right sums and an end; decoders show black rows and no error."""
+    if laced:
+        saved_rows = [b"\0" + row.tobytes() for row in laced_rows(SCENE)]
+        packed = zlib.compress(b"".join(saved_rows[: len(saved_rows) - (240 - rows + 1) // 2]))
+    else:
+        packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in SCENE[:rows]))
+    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 320, 240, 8, 2, 0, 0, laced))
+    data = b"\x89PNG\r\n\x1a\n" + head + png_chunk(b"IDAT", packed) + png_chunk(b"IEND", b"")
+    photo = decode(data, ANY)
+    there = photo.content_px[3] if photo.content_px else 240
+    assert photo.complete == there / 240
+    assert rows - 2 < there < 240
+    np.testing.assert_array_equal(photo.content.pixels, SCENE[:there])
+    with pytest.raises(DecodeError, match="its pixels end before its last row"):
+        decode(data, OLD)
+
+
+def laced_rows(pixels: np.ndarray) -> list[np.ndarray]:
+    """The rows of the seven passes of an interlaced PNG (third edition, 8.1)."""
+    starts = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+              (1, 0, 2, 1))  # fmt: skip
+    return [row for y, x, step_y, step_x in starts for row in pixels[y::step_y, x::step_x]]
+
+
+def test_black_rows_at_the_end_are_no_damage() -> None:
+    dark = SCENE.copy()
+    dark[-30:] = 0
+    assert decode(saved(dark, "PNG")).complete == 1
+    rows = b"".join(b"\0" + row.tobytes() for row in dark)
+    assert decode(raw_png(320, 240, 8, 2, rows + bytes(961))).complete == 1  # more than it needs
+
+
+def test_a_wrong_sum_behind_all_rows_costs_none() -> None:
+    """The last four bytes of zlib's stream are a sum of all; the block's own sum is right."""
+    packed = bytearray(zlib.compress(b"".join(b"\0" + row.tobytes() for row in SCENE)))
+    packed[-1] ^= 5
+    png = saved(SCENE, "PNG")
+    data = png[:33] + png_chunk(b"IDAT", bytes(packed)) + png_chunk(b"IEND", b"")
+    photo = decode(data)
+    assert photo.complete == 1
+    np.testing.assert_array_equal(photo.pixels, SCENE)
+
+
+@pytest.mark.parametrize("lost", range(1, 200, 33))
+def test_a_gif_counts_the_rows_of_its_last_block_that_was_cut(lost: int) -> None:
+    """A block of a GIF has at most 255 bytes; what is there of the last one is decoded."""
+    picture = Image.fromarray(noisy(40, 200)).quantize(128)
+    data = saved(picture, "GIF", interlace=0)
+    whole = decode(data).pixels
+    photo = decode(data[: -2 - lost], ANY)
+    assert (photo.complete - 1) * len(data) == pytest.approx(-lost, abs=100)
+    np.testing.assert_array_equal(photo.content.pixels, whole[: photo.content.height_px])
+
+
 def test_a_good_photo_is_whole() -> None:
     stream = io.BytesIO()
     Image.fromarray(SCENE).save(stream, "JPEG")

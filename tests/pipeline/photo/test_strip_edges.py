@@ -6,11 +6,11 @@ import zlib
 import pytest
 
 from pipeline.photo.png_colour import png_meaning
+from pipeline.photo.segments import jpeg_segments
 from pipeline.photo.spaces import SRGB_XY, Space
 from pipeline.photo.strip import (
     MOST_PNG_PROFILE,
     bare,
-    jpeg_segments,
     orientation_of,
     png_chunks,
     png_sum_is_right,
@@ -107,6 +107,8 @@ def test_a_wrong_sum_tells_nothing() -> None:
     assert bare(png(2, gamma, half), "png").space == Space(SRGB_XY, 1.0)  # the first counts
     turned = png_chunk(b"eXIf", exif(6)[6:])
     assert bare(png(2, turned), "png").orientation == 6
+    both = (png_chunk(b"eXIf", exif(3)[6:]), turned)
+    assert bare(png(2, *both), "png").orientation == 3  # the first counts
     assert bare(png(2, turned[:-1] + bytes([turned[-1] ^ 1])), "png").orientation == 1
     assert bare(png(2, png_chunk(b"eXIg", exif(6)[6:])), "png").orientation == 1
     (name, start, end), *_ = png_chunks(PNG)
@@ -269,16 +271,32 @@ def test_a_jfif_segment_has_fourteen_bytes(body: bytes, stays: bool) -> None:
     assert (0xE0 in left) is stays
 
 
-def test_the_first_exif_that_turns_counts() -> None:
+def test_the_first_exif_counts() -> None:
+    """As in Chromium 150: of several blocks the first, if it has more than its name."""
+
     def turned(number: int) -> bytes:
         return segment(0xE1, exif(number))
 
     assert bare(in_jpeg(turned(6)), "jpeg").orientation == 6
     assert bare(in_jpeg(turned(6), turned(3)), "jpeg").orientation == 6
-    assert bare(in_jpeg(turned(1), turned(3)), "jpeg").orientation == 3
+    assert bare(in_jpeg(turned(1), turned(3)), "jpeg").orientation == 1
+    assert bare(in_jpeg(segment(0xE1, b"Exif\0\0"), turned(3)), "jpeg").orientation == 3
+    assert bare(in_jpeg(segment(0xE1, b"Exif\0\0?"), turned(3)), "jpeg").orientation == 1
+    filled = segment(0xE1, b"Exif\0\xff" + exif(6)[6:])  # the sixth byte means nothing
+    assert bare(in_jpeg(filled), "jpeg").orientation == 6
+    assert bare(in_jpeg(segment(0xE1, b"Exif" + exif(6)[6:])), "jpeg").orientation == 1
     assert bare(in_jpeg(segment(0xE2, exif(6))), "jpeg").orientation == 1
     for parts in ((turned(6),), (turned(6), turned(3)), (turned(1), turned(3))):
         assert bare(in_jpeg(*parts), "jpeg").data == JPEG
+
+
+@pytest.mark.parametrize("odd", [b"\xff\x01", b"\xff\x02\0\4ab", b"words", b"\xff\xff\xff", b"\0"])
+def test_what_lies_between_segments_goes(odd: bytes) -> None:
+    """In front of the first, between two that stay, and behind one whose end its length tells."""
+    at = JPEG.index(b"\xff\xda")
+    for data in (in_jpeg(odd), JPEG[:20] + odd + JPEG[20:], JPEG[:at] + odd + JPEG[at:]):
+        assert bare(data, "jpeg").data == JPEG
+    assert JPEG[20:22] == b"\xff\xdb"
 
 
 def test_segments_are_told_by_their_lengths() -> None:

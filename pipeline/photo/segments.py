@@ -1,0 +1,44 @@
+"""Walk the segments of a JPEG before its first scan (ITU-T T.81, annex B)."""
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+START_OF_SCAN, _END = 0xDA, 0xD9
+_ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
+
+Part: TypeAlias = tuple[int, int, int]  # start, end of a part and a JPEG marker
+
+
+def jpeg_segments(data: bytes) -> Iterator[Part]:
+    """Start, end and marker of each segment of a JPEG before its first scan.
+
+    A segment whose length can't be true has as many bytes as lie before the next marker that
+    starts a segment. What lies between segments belongs to the one before.
+    """
+    at = _next_marker(data, 2)
+    while at is not None and data[at + 1] not in (START_OF_SCAN, _END):
+        following = _next_marker(data, _true_end(data, at) or at + 2)
+        yield at, len(data) if following is None else following, data[at + 1]
+        at = following
+
+
+def stated_end(data: bytes, start: int, end: int) -> int:
+    """Where a segment ends by its own length, or at `end` where that can't be true."""
+    return _true_end(data, start) or end
+
+
+def _true_end(data: bytes, at: int) -> int | None:
+    """Where the segment at `at` ends by its length; None where it states none that can be true."""
+    if data[at + 1] in _ALONE:
+        return at + 2
+    length = int.from_bytes(data[at + 2 : at + 4], "big")
+    return at + 2 + length if length >= 2 and at + 2 + length < len(data) else None
+
+
+def _next_marker(data: bytes, at: int) -> int | None:
+    """Where the next marker is from `at` on; None where the data end before one."""
+    while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
+        if data[at + 1] >= 0xC0 and data[at + 1] != 0xFF:
+            return at
+        at += 1
+    return None
