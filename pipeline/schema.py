@@ -53,6 +53,11 @@ INPUTS = pa.schema(
 )
 INPUT_BOXES = pa.field("boxes", pa.list_(BOX))  # optional: objects given with the list
 INPUT_OVERRIDE = pa.field("override", pa.string())  # optional: what a person decided, as JSON
+# Optional, added by a plan: where an earlier run has a photo that may be the same bytes.
+INPUT_SEEN = pa.field(
+    "_seen_in",
+    pa.struct([("run", pa.string()), ("task", pa.int64()), ("image_id", pa.string())]),
+)
 
 IMAGES = pa.schema(
     [
@@ -175,7 +180,8 @@ def pass_through(inputs: pa.Schema) -> list[pa.Field]:
 
     The list of an old run may use a name that has become ours since; that column is left out.
     """
-    ours = {*INPUTS.names, INPUT_BOXES.name, INPUT_OVERRIDE.name, *IMAGES.names, *CROPS.names}
+    optional = {field.name for field in (INPUT_BOXES, INPUT_OVERRIDE, INPUT_SEEN)}
+    ours = {*INPUTS.names, *optional, *IMAGES.names, *CROPS.names}
     return [field for field in inputs if field.name not in ours]
 
 

@@ -17,13 +17,14 @@ import pyarrow.types as pt
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.table_files import is_table_file, read_table_file
-from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUTS
+from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUT_SEEN, INPUTS
 from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of
 
 URI = "uri"
 MAX_URI_CHARACTERS = 4096
 MAX_BOXES = 1000  # of one photo
-RESERVED = {*IMAGES.names, *CROPS.names, "image_id", "run_id", "task"} - {"uri", "etag", "bytes"}
+_TAKEN = {*IMAGES.names, *CROPS.names, INPUT_SEEN.name, "image_id", "run_id", "task"}
+RESERVED = _TAKEN - {"uri", "etag", "bytes"}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ nobody has to find out. Forgotten photos are left out.
 
 Only input lists are read, not data. A run's list is sorted and cut into files whose first and last
 uri are in its spec, so of earlier runs only the files that overlap the new list are fetched. For
-all but the latest runs an index stands (`covered`), so that many nights cost as much as a few.
+all but the latest runs an index stands (`covered`), so that many nights cost as much as a few. Rows
+that are to be done are told which earlier photos may be the same bytes (`seen`).
 """
 
 import time
@@ -49,6 +50,7 @@ from pipeline.ledger.nearness import (
     WITHDRAWN,
 )
 from pipeline.ledger.pinned import input_rows
+from pipeline.ledger.seen import with_seen
 from pipeline.storage.store import Store
 
 REASONS = {
@@ -135,6 +137,9 @@ def uncovered(
     taken = {manifest.run_id for manifest in runs.committed} | runs.damaged.keys()
     while spec.run_id in taken:
         spec = spec.next_generation()
+    if mode == "incremental":  # the id above is that of the list alone, whatever runs there are
+        alike = [m for m, _ in found.deciding if m.code_version == spec.code_version]
+        rows = with_seen(store, rows, alike, pa.array(forgotten.ids("forgotten"), pa.string()))
     reasons = {names[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)}
     pruned = pa.array(forgotten.ids("pruned"), pa.string())
     back = inputs["image_id"].filter(pc.is_in(inputs["image_id"], pruned))

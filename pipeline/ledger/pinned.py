@@ -8,7 +8,7 @@ different task sizes, end with one plan: that of the spec.json which was created
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -26,6 +26,7 @@ from pipeline.ledger.layout import run_key, spec_key
 from pipeline.ledger.plan import TaskCuts
 from pipeline.ledger.records import InputFile, PinnedPlan, PinnedSpec, read_record, to_bytes
 from pipeline.ledger.replaced import RESTORE, read_object
+from pipeline.schema import INPUT_SEEN
 from pipeline.storage.store import Store
 
 TASKS_PER_FILE = 64
@@ -117,20 +118,31 @@ def input_rows(
 def input_file_rows(
     store: Store, spec: PinnedSpec, entry: InputFile, columns: list[str] | None = None
 ) -> pa.Table:
-    """The rows of one input file of the plan. Raises RecordError."""
+    """The rows of one input file of the plan. Raises RecordError.
+
+    columns: those of these that it has; None for all of the list, without what a plan has added.
+    """
     with _as_record_error(spec.run_id, entry):
-        return _input_file(store, spec.run_id, entry.sha256).read(columns)
+        rows = _input_file(store, spec.run_id, entry.sha256).read(columns)
+    added = INPUT_SEEN.name if columns is None else ""
+    return rows.drop_columns(added) if added in rows.column_names else rows
 
 
-def input_file_tasks(store: Store, spec: PinnedSpec, number: int) -> pa.Table:
-    """image_id and task of the rows of one input file of the plan. Raises RecordError."""
+def input_file_tasks(
+    store: Store, spec: PinnedSpec, number: int, more: Sequence[str] = ()
+) -> pa.Table:
+    """image_id, task and `more` columns of the rows of one input file of the plan.
+
+    more: those of these that the list has. Raises RecordError.
+    """
     entry = spec.plan.files[number]
     first = number * spec.plan.tasks_per_file
     with _as_record_error(spec.run_id, entry):
         file = _input_file(store, spec.run_id, entry.sha256)
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-        ids = file.read(["image_id"])["image_id"]
-    return pa.table({"image_id": ids, "task": np.repeat(np.arange(len(sizes)) + first, sizes)})
+        rows = file.read(["image_id", *more])
+    task = pa.array(np.repeat(np.arange(len(sizes)) + first, sizes))
+    return rows.add_column(1, "task", task)
 
 
 def overlapping(uris: pa.Array, files: Iterable[InputFile]) -> Iterator[tuple[int, range]]:

@@ -70,17 +70,26 @@ def same_bytes_together(inputs: pa.Table) -> pa.Table:
     return inputs.take(pa.array(order)).combine_chunks()
 
 
-def _first_alike(inputs: pa.Table) -> NDArray[np.intp]:
-    """For each row the first one that looks like the same bytes."""
+def alike_key(inputs: pa.Table) -> pa.Array:
+    """What two rows of lists have in common that look like the same bytes; null: nothing is known.
+
+    That is an ETag and a size where the ETag is a hash, and the size of a local file.
+    """
     size = inputs["bytes"].cast(pa.string())
     hashed = pc.match_substring_regex(inputs["etag"], HASH_ETAG)
     local = pc.invert(pc.match_substring_regex(inputs["uri"], "^[A-Za-z][A-Za-z0-9+.-]*://"))
     local = pc.or_(local, pc.starts_with(inputs["uri"], "file://"))
     by_hash = pc.binary_join_element_wise(inputs["etag"], size, "/")
-    hint = pc.if_else(pc.fill_null(hashed, False), by_hash, pc.if_else(local, size, None))
+    key = pc.if_else(pc.fill_null(hashed, False), by_hash, pc.if_else(local, size, None))
+    return key.combine_chunks() if isinstance(key, pa.ChunkedArray) else key
+
+
+def _first_alike(inputs: pa.Table) -> NDArray[np.intp]:
+    """For each row the first one that looks like the same bytes."""
+    hint = alike_key(inputs)
     own = np.arange(inputs.num_rows)
-    known = np.flatnonzero(pc.is_valid(hint).to_numpy())
-    codes = pc.drop_null(hint).combine_chunks().dictionary_encode().indices.to_numpy()
+    known = np.flatnonzero(pc.is_valid(hint).to_numpy(zero_copy_only=False))
+    codes = pc.drop_null(hint).dictionary_encode().indices.to_numpy()
     _, firsts = np.unique(codes, return_index=True)
     own[known] = known[firsts[codes]]
     return own

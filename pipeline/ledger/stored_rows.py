@@ -1,8 +1,9 @@
-"""Find the stored rows of a task's photos in a committed run, and in the runs that it repairs."""
+"""Find the stored rows of photos in committed runs."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.layout import data_task
-from pipeline.ledger.manifest import data_files
+from pipeline.ledger.manifest import data_files, read_committed
+from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import DataFile, Manifest
 from pipeline.ledger.sampling import places_of
@@ -68,6 +70,30 @@ class StoredTables:
                     part = part.filter(pc.is_in(part["image_id"], pa.array(ids, pa.string())))
                     _collect(found[table], part, leave_out.get(table, set()))
         return found
+
+
+def rows_of_task(
+    store: Store, run_id: str, task: int, table: str, photos: Collection[str]
+) -> RowsByPhoto:
+    """Rows of some photos of one task of a run, with pictures as bytes; none where it has none.
+
+    photos: ids. Raises LedgerError where the run's records or the file are damaged.
+    """
+    found: RowsByPhoto = defaultdict(list)
+    file = _files_of(store, run_id).get((task, table))
+    if file is not None:
+        rows = as_bytes(read_table(store, file.key))
+        wanted = pa.array(sorted(photos), pa.string())
+        _collect(found, rows.filter(pc.is_in(rows["image_id"], wanted)), ())
+    return found
+
+
+@lru_cache(maxsize=4)
+def _files_of(store: Store, run_id: str) -> dict[tuple[int, str], DataFile]:
+    """The data files of a committed run by task and table. Raises LedgerError."""
+    manifest = read_committed(store, run_id)
+    files = [] if manifest is None else data_files(store, manifest)
+    return {(data_task(file.key) or 0, file.table): file for file in files}
 
 
 def _collect(found: RowsByPhoto, part: pa.Table, leave_out: Iterable[str]) -> None:

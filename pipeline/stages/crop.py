@@ -51,6 +51,8 @@ class DetectScore:
         seen: dict[str, SeenPhoto] = {}  # photos that are not scored yet, by image_id
         batch = self.batches and not died_before(task, "score", self.run_id)
         for row in one_by_one(task, "score", self.run_id, self.settings.running.image_timeout_s):
+            if row.encoded is not None:  # decided by an earlier run
+                continue
             with meter.on("detect"):
                 if batch:  # while the first photo is noted: a worker that dies here batches no more
                     seen = self.see_all(task)
@@ -66,7 +68,7 @@ class DetectScore:
 
         Nothing comes out where one photo fails: `detect` finds out which.
         """
-        well = [row for row in task.rows if not row.has_ended]
+        well = [row for row in task.rows if not row.has_ended and row.encoded is None]
         start = time.perf_counter()
         try:
             found = self.engine.see(list(map(_photo, well)), list(map(_listed, well)))

@@ -22,6 +22,7 @@ from pipeline.stages.meter import RECALL, Meter
 from pipeline.stages.preview import preview_of
 from pipeline.stages.recall import StoredDecisions
 from pipeline.stages.same_bytes import SameBytes
+from pipeline.stages.seen_before import Rows, SeenBefore, take_rows
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, new_task, pack, task_number
 from pipeline.stages.worker import Job, decoder_for, ledger_of
@@ -42,6 +43,7 @@ def read_task(number: int, job: Job) -> Task:
     """Read and decode the photos of one task. Reads run ahead of decoding.
 
     A photo whose bytes the task has read before is not decoded: it will have the other's result.
+    Neither is one whose bytes an earlier run has done: it has that run's crops afterwards.
     Where the job takes the decisions of an earlier run, they are in the rows afterwards, and the
     crops encoded.
     """
@@ -56,7 +58,8 @@ def read_task(number: int, job: Job) -> Task:
     decoder = decoder_for(settings.decoding.limits, side, settings.thumbnails.colour)
     decoder.start()
     waits_s: list[float] = []  # of each photo that was read
-    same = SameBytes()
+    same, seen = SameBytes(), SeenBefore(job, task.rows)
+    known: dict[str, Rows] = {}  # image_id -> rows of an earlier run, of the same bytes
     waiting: dict[str, bytes] = {}  # image_id -> what was read and is not decoded yet
 
     def read(row: PhotoRow) -> None:
@@ -66,6 +69,10 @@ def read_task(number: int, job: Job) -> Task:
         data = read_image(row.uri, row.etag, limit, about.http, pays)
         waits_s.append(time.perf_counter() - wall_s - (time.thread_time() - own_s))
         row.bytes, waiting[row.image_id] = len(data), data
+        if row.seen_in is not None:
+            rows = seen.rows_of(row, hashlib.sha256(data).hexdigest())
+            if rows is not None:
+                known[row.image_id] = rows
 
     def decode(row: PhotoRow) -> None:
         data = waiting.pop(row.image_id)
@@ -73,6 +80,10 @@ def read_task(number: int, job: Job) -> Task:
         if scheme_of(row.uri) != "file":  # a list may name any file: its hash would tell of it
             row.content_sha256 = digest
         if stored is None and same.awaits_other(row, digest):
+            return
+        if row.image_id in known:
+            row.content_sha256 = digest
+            take_rows(row, known.pop(row.image_id), settings)
             return
         take_in(row, data, decoder.decode(data), settings.decoding)
         row.content_sha256 = digest

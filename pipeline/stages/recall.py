@@ -73,7 +73,10 @@ class StoredDecisions:
                 setattr(row, name, stored.get(name))
 
     def give(self, row: PhotoRow) -> None:
-        """Give a decoded photo its stored objects and decisions; fail it where it is another."""
+        """Give a photo of known size its stored objects and decisions.
+
+        One whose content is not what the run has seen fails.
+        """
         stored = self.images[row.image_id]
         known = stored.get("content_sha256")
         if known is not None and known != row.content_sha256:
@@ -89,7 +92,7 @@ class StoredDecisions:
         if stored.get("focus_source") == "gaze":
             row.gaze_focus_rel = (stored["focus_x"], stored["focus_y"])
         shapes = self.settings.cropping.shapes
-        own = [_scored(crop) for crop in self.crops.get(row.image_id, [])]
+        own = [scored_crop(crop) for crop in self.crops.get(row.image_id, [])]
         row.crops = [one for shape in shapes for one in _of_shape(row, own, shape)]
         names = {shape.name for shape in shapes}
         skipped = [SkippedShape(**one) for one in stored.get("skipped") or ()]
@@ -117,14 +120,15 @@ def _needed(crop: StoredRow, images: dict[str, StoredRow], side: int) -> float:
 
 
 def _of_shape(row: PhotoRow, crops: list[ScoredCrop], shape: Shape) -> list[ScoredCrop]:
-    size_wh = (row.decoded.width_px, row.decoded.height_px)
+    size_wh = (row.width_px or 0, row.height_px or 0)
     source = nearest_shape(shape, dict.fromkeys(crop.ratio for crop in crops))
     return [
         derived_crop(crop, shape, size_wh, row.objects) for crop in crops if crop.ratio == source
     ]
 
 
-def _scored(crop: StoredRow) -> ScoredCrop:
+def scored_crop(crop: StoredRow) -> ScoredCrop:
+    """A decision from its row of `crops`."""
     x0, y0, x1, y1 = (crop[edge] for edge in EDGES)
     values: dict[str, Any] = {name: crop.get(name) for name in OF_CROP}
     values["object_shares"] = values["object_shares"] or []

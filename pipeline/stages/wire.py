@@ -47,6 +47,7 @@ def new_task(number: int, inputs: pa.Table) -> Task:
             **{name: values[name] for name in schema.INPUTS.names},
             given_boxes=values.get(schema.INPUT_BOXES.name),
             override=Override.of_text(values.get(schema.INPUT_OVERRIDE.name)),
+            seen_in=values.get(schema.INPUT_SEEN.name),
             pass_through={name: values[name] for name in types},
         )
         for values in inputs.to_pylist()

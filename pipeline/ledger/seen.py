@@ -1,0 +1,116 @@
+"""Find for photos of a new list those of committed runs that look like the same bytes.
+
+Here is only guessed, from what the pinned lists say (`plan.alike_key`). The worker that reads a
+photo compares the hash of its bytes with the one that the run has stored, and takes over that
+result or decodes the photo. So a list costs a look at the lists of earlier runs, and no data.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import RecordError
+from pipeline.ledger.ahead import ahead
+from pipeline.ledger.failures import failures_of
+from pipeline.ledger.pinned import input_file_tasks, read_spec
+from pipeline.ledger.plan import alike_key
+from pipeline.ledger.records import Manifest, PinnedSpec
+from pipeline.ledger.tables import one_array
+from pipeline.schema import INPUT_BOXES, INPUT_OVERRIDE, INPUT_SEEN
+from pipeline.storage.store import Store
+
+READERS = 16  # specs and input files fetched at a time
+# Bounds of what a plan costs: rows of earlier lists that are looked at, those of the latest runs
+# first, and photos of the new list that are looked for.
+MOST_LISTED = 5_000_000
+MOST_WANTED = 1_000_000
+_OF_LISTS = ("uri", "etag", "bytes", INPUT_OVERRIDE.name, INPUT_BOXES.name)
+
+
+def with_seen(
+    store: Store, inputs: pa.Table, runs: Sequence[Manifest], left_out: pa.Array
+) -> pa.Table:
+    """The rows of a list with the column `schema.INPUT_SEEN`; as they are where nothing is found.
+
+    runs: committed runs whose results count for this list, the latest first.
+    left_out: ids of photos whose results are not to be taken over.
+
+    A run that cannot be read is passed over.
+    """
+    keys = _own_keys(inputs)
+    wanted = set(pc.unique(keys).drop_null().slice(0, MOST_WANTED).to_pylist()) if runs else set()
+    found: dict[str, dict[str, Any]] = {}
+    for key, place in _places(store, runs, wanted, left_out) if wanted else ():
+        found.setdefault(key, place)
+    if not found:
+        return inputs
+    column = pa.array([found.get(key) for key in keys.to_pylist()], INPUT_SEEN.type)
+    return inputs.append_column(INPUT_SEEN, column)
+
+
+def _own_keys(rows: pa.Table) -> pa.Array:
+    """`alike_key`; null for a photo with a word of a person or boxes of its own."""
+    keys = alike_key(rows)
+    for field in (INPUT_OVERRIDE, INPUT_BOXES):
+        if field.name in rows.column_names:
+            said = one_array(pc.is_valid(rows[field.name]))
+            keys = pc.if_else(said, pa.scalar(None, keys.type), keys)
+    return keys
+
+
+def _places(
+    store: Store, runs: Sequence[Manifest], wanted: set[str], left_out: pa.Array
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(key, where its rows are) of photos that have their crops, the latest runs first."""
+    with ThreadPoolExecutor(READERS) as pool:
+        lists = _lists(store, runs, left_out, pool)
+        for found in ahead(pool, lambda one: _in_list(store, one, wanted), lists, READERS):
+            yield from found
+
+
+@dataclass(frozen=True)
+class _List:
+    """One file of a run's pinned list. left_out: ids of its photos that are passed over."""
+
+    spec: PinnedSpec
+    number: int
+    left_out: pa.Array
+
+
+def _lists(
+    store: Store, runs: Sequence[Manifest], left_out: pa.Array, pool: Executor
+) -> Iterator[_List]:
+    """The files of the runs' lists, as many as a plan may look at."""
+    listed = 0
+    for found in ahead(pool, lambda run: _read_run(store, run), runs, READERS):
+        for number, file in enumerate(found[0].plan.files if found else ()):
+            listed += file.rows
+            if listed > MOST_LISTED:
+                return
+            yield _List(found[0], number, pa.concat_arrays([found[1], left_out]))
+
+
+def _read_run(store: Store, run: Manifest) -> tuple[PinnedSpec, pa.Array] | None:
+    """A run's spec and the photos that failed in it; None where it cannot be read."""
+    try:
+        failures = failures_of(store, run)
+        return read_spec(store, run.run_id), one_array(failures["image_id"]).cast(pa.string())
+    except RecordError:
+        return None
+
+
+def _in_list(store: Store, one: _List, wanted: set[str]) -> list[tuple[str, dict[str, Any]]]:
+    try:
+        rows = input_file_tasks(store, one.spec, one.number, _OF_LISTS)
+    except RecordError:
+        return []
+    keys = _own_keys(rows)
+    fits = pa.array([key in wanted for key in keys.to_pylist()], pa.bool_())
+    fits = pc.and_(fits, pc.invert(pc.is_in(one_array(rows["image_id"]), one.left_out)))
+    places = rows.filter(fits).select(["task", "image_id"]).to_pylist()
+    told = zip(keys.filter(fits).to_pylist(), places, strict=True)
+    return [(key, {"run": one.spec.run_id, **place}) for key, place in told]

@@ -1,0 +1,101 @@
+"""Let a photo whose bytes an earlier run has done take over its rows, without decoding.
+
+The plan tells where such rows may be (`ledger.seen`), of runs with the same settings, weights,
+detector and code; the hash of the bytes that were read decides. Pictures are copied, so that the
+photo keeps its crops whatever becomes of the other one.
+"""
+
+import threading
+from collections.abc import Iterable
+
+from pipeline import schema
+from pipeline.errors import LedgerError
+from pipeline.ledger.stored_rows import RowsByPhoto, StoredRow, rows_of_task
+from pipeline.settings import Settings
+from pipeline.stages.recall import StoredDecisions, scored_crop
+from pipeline.stages.same_bytes import preview_for
+from pipeline.stages.task import EncodedCrop, PhotoRow
+from pipeline.stages.worker import Job, output_store
+
+# Of the file and the whole photo, as they are in `images`.
+OF_FILE = (
+    "format", "width_px", "height_px", "orientation", "complete", "thumbhash", "phash",
+)  # fmt: skip
+OF_PICTURE = ("width", "height", "format", "image", "sha256", "frames")
+PARTS = ("crops", "candidates", "previews")
+Rows = dict[str, list[StoredRow]]  # of one photo, by table
+
+
+class SeenBefore:
+    """The stored rows of photos that may be the same bytes as those of a task.
+
+    Threads may look at once; what they share is fetched by one of them.
+    """
+
+    def __init__(self, job: Job, rows: Iterable[PhotoRow]) -> None:
+        self._settings, self._store = job.settings, output_store(job)
+        self._wanted: dict[tuple[str, int], set[str]] = {}
+        self._known: dict[tuple[str, int, str], RowsByPhoto] = {}
+        self._lock = threading.Lock()
+        # A sample's store has no earlier runs: what is measured is the work itself.
+        for row in rows if job.sample is None else ():
+            if row.seen_in is not None:
+                place = (row.seen_in["run"], row.seen_in["task"])
+                self._wanted.setdefault(place, set()).add(row.seen_in["image_id"])
+
+    def rows_of(self, row: PhotoRow, content_sha256: str) -> Rows | None:
+        """The rows that a photo may take over; None where there are none, or of other bytes."""
+        if row.seen_in is None or not self._wanted:
+            return None
+        run_id, task, image_id = (row.seen_in[name] for name in ("run", "task", "image_id"))
+        try:
+            images = self._rows(run_id, task, image_id, "images")
+            if not images or not _is_result(images[0], content_sha256):
+                return None
+            rows = {name: self._rows(run_id, task, image_id, name) for name in PARTS}
+        except (LedgerError, OSError):  # it is gone or out of reach: the photo is done as any other
+            return None
+        return {"images": images, **rows} if _has_preview(rows, images[0], self._settings) else None
+
+    def _rows(self, run_id: str, task: int, image_id: str, table: str) -> list[StoredRow]:
+        place, photos = (run_id, task, table), self._wanted[(run_id, task)]
+        with self._lock:
+            if place not in self._known:
+                self._known[place] = rows_of_task(self._store, run_id, task, table, photos)
+            return self._known[place].get(image_id, [])
+
+
+def take_rows(row: PhotoRow, stored: Rows, settings: Settings) -> None:
+    """Give a photo that was read the rows of the photo of the same bytes, as its own.
+
+    row: with its `content_sha256`.
+    """
+    (image,) = stored["images"]
+    for name in OF_FILE:
+        setattr(row, name, image[name])
+    own = {row.image_id: stored["candidates"]}, {row.image_id: stored["previews"]}
+    known = StoredDecisions({row.image_id: image}, {row.image_id: stored["crops"]}, *own, settings)
+    known.give(row)
+    row.same_as = image["image_id"]
+    if row.preview is not None:
+        row.preview = preview_for(row, row.preview)
+    row.encoded = [_encoded(row, crop) for crop in stored["crops"]]
+
+
+def _encoded(row: PhotoRow, crop: StoredRow) -> EncodedCrop:
+    """A stored crop as the photo's own, without the name of the other one's file."""
+    of_picture = {name: crop[name] for name in OF_PICTURE}
+    return EncodedCrop(row.image_id, row.uri, scored_crop(crop), **of_picture)
+
+
+def _is_result(image: StoredRow, content_sha256: str) -> bool:
+    """Whether a row of `images` tells of crops of these bytes, and nobody's word decided them."""
+    same = image["content_sha256"] == content_sha256 and image["override"] is None
+    return same and image["status"] == schema.OK and image["focus_source"] in (None, "gaze")
+
+
+def _has_preview(rows: Rows, image: StoredRow, settings: Settings) -> bool:
+    """Whether the preview is there, and as large as the job wants it."""
+    side = settings.running.preview
+    wanted = min(side, max(image["width_px"], image["height_px"]))
+    return not side or any(max(p["width"], p["height"]) == wanted for p in rows["previews"])
