@@ -21,6 +21,7 @@ import pyarrow.types as pt
 
 from pipeline.errors import UsageError
 from pipeline.inputs.left_out import LeftOut
+from pipeline.inputs.plain_types import as_plain
 from pipeline.schema import INPUT_BOXES
 from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.backend import ObjectTooLargeError
@@ -217,17 +218,9 @@ def _plain(table: pa.Table, left_out: LeftOut) -> pa.Table:
         if field.name == INPUT_BOXES.name:
             columns[field.name] = table[field.name]
         elif _is_plain(field.type):
-            columns[field.name] = table[field.name].cast(_plain_type(field.type), safe=False)
+            columns[field.name] = as_plain(table[field.name])
         else:
             left_out.columns[field.name] = f"{field.type} is no plain value"
     if not columns:
         return table.select([])
     return pa.table(columns)
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if pt.is_dictionary(kind):
-        return _plain_type(kind.value_type)
-    if pt.is_null(kind) or pt.is_string_view(kind):
-        return pa.string()
-    return pa.time64("us") if kind == pa.time64("ns") else kind  # Python's times end there

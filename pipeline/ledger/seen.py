@@ -87,11 +87,15 @@ def _lists(
     """The files of the runs' lists, as many as a plan may look at."""
     listed = 0
     for found in ahead(pool, lambda run: _read_run(store, run), runs, READERS):
-        for number, file in enumerate(found[0].plan.files if found else ()):
+        if found is None:
+            continue
+        spec, failed = found
+        passed_over = pa.concat_arrays([failed, left_out])
+        for number, file in enumerate(spec.plan.files):
             listed += file.rows
             if listed > MOST_LISTED:
                 return
-            yield _List(found[0], number, pa.concat_arrays([found[1], left_out]))
+            yield _List(spec, number, passed_over)
 
 
 def _read_run(store: Store, run: Manifest) -> tuple[PinnedSpec, pa.Array] | None:

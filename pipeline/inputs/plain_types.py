@@ -1,0 +1,58 @@
+"""Give the values of a list's columns types that every table format and engine knows.
+
+Delta and Iceberg have no unsigned integers, no half floats, no zone but UTC and no times finer than
+a microsecond; some of their writers take these for others and change values. So a list's columns
+are brought to types without these before anything is planned.
+"""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+MOST_DIGITS = 38  # of decimal128
+INT64_MOST = 2**63 - 1
+UINT64_DIGITS = 20
+_NARROW = {
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.float16(): pa.float32(),
+    pa.date64(): pa.date32(),
+}
+
+
+def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column in the type that `plain_type` gives, and uint64 by its values.
+
+    uint64 becomes int64 where all values fit, else a decimal. What is finer than a microsecond is
+    cut off.
+    """
+    kind = _stored(column.type)
+    if kind == pa.uint64():
+        most: Any = pc.max(column.cast(kind)).as_py()
+        fits = most is None or most <= INT64_MOST
+        return column.cast(kind).cast(pa.int64() if fits else pa.decimal128(UINT64_DIGITS))
+    return column.cast(plain_type(kind), safe=False)
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type for values of one that a list may pass on, but for uint64."""
+    kind = _stored(kind)
+    if kind in _NARROW:
+        return _NARROW[kind]
+    if pt.is_null(kind) or pt.is_string_view(kind):
+        return pa.string()
+    if pt.is_time(kind):
+        return pa.time64("us")
+    if pt.is_timestamp(kind):
+        return pa.timestamp("us", "UTC" if kind.tz else None)
+    if pt.is_decimal(kind):
+        fits = kind.precision <= MOST_DIGITS
+        return pa.decimal128(kind.precision, kind.scale) if fits else pa.string()
+    return kind
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    return _stored(kind.value_type) if pt.is_dictionary(kind) else kind
