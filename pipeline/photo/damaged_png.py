@@ -1,16 +1,19 @@
 """Make of a damaged PNG one that decodes, with the rows that unpack.
 
-Rows count up to the first block with a wrong check sum.
+Rows count up to the first block with a wrong check sum, and in that one up to where it fails to
+unpack, less some. A single wrong byte is put right.
 """
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.mended_png import with_right_byte
 from pipeline.photo.rest import Rest
-from pipeline.photo.strip import PNG_START, png_chunks, png_sum_is_right
+from pipeline.photo.strip import PNG_START, Chunk, png_chunks, png_sum_is_right
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by colour type
 # Adam7: first column and row of each pass, and the steps between its columns and rows.
@@ -19,6 +22,9 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 _PIECE, _STEP = 1 << 14, 64  # bytes unpacked at once; and where an error is looked for
 _MOST_OUT = 1 << 20  # bytes that one step of unpacking gives
 _MOST_FILTER = 4  # a row of a PNG begins with the number of its filter
+# Damage is looked for in so many unpacked bytes of one block. How many rows before the one that
+# fails it may lie is told by the share of bytes that could be filters, in a sample before that row.
+_MOST_LOOKED_AT, _SAMPLE, _MOST_LIKE, _UNSEEN = 1 << 26, 1 << 16, 0.97, 0.001
 
 
 def has_all_rows(data: bytes) -> bool:
@@ -31,10 +37,16 @@ def has_all_rows(data: bytes) -> bool:
 
 def pixels_are_sound(data: bytes) -> bool:
     """Whether a PNG's pixels are what was stored: by the check sums of blocks, else of all."""
-    blocks = [chunk for chunk in png_chunks(data) if chunk[0] == b"IDAT"]
-    if all(png_sum_is_right(data, *chunk) for chunk in blocks):
-        return True
-    unpacker, size = zlib.decompressobj(), 0
+    blocks = _blocks(data)
+    return all(png_sum_is_right(data, *chunk) for chunk in blocks) or _sum_of_all_is_right(data)
+
+
+def _blocks(data: bytes) -> list[Chunk]:
+    return [chunk for chunk in png_chunks(data) if chunk[0] == b"IDAT"]
+
+
+def _sum_of_all_is_right(data: bytes) -> bool:
+    blocks, unpacker, size = _blocks(data), zlib.decompressobj(), 0
     most = _PngShape.of(data).needed
     try:
         for _, start, end in blocks:
@@ -98,14 +110,15 @@ def png_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
     sides = (shape.width, shape.height)
     if not 0 < shape.width * shape.height <= limits.max_pixels or max(sides) > limits.max_side:
         return None
-    needed = shape.needed
-    packer, packed, size = zlib.compressobj(1), [], 0
-    for block in _rows_of(_unpacked(data), shape, needed):
-        packed.append(packer.compress(block))
-        size += len(block)
-    rows = shape.rows_there(size)
+    data, needed = _mended(data), shape.needed
+    sound = sum(map(len, _rows_of(_unpacked(data), shape, needed)))
+    rows = max(shape.rows_there(sound), _rows_before_failure(data, shape))
     if not rows:
         return None
+    packer, packed, size = zlib.compressobj(1), [], 0
+    for block in _rows_of(_unpacked(data, past_wrong_sums=True), shape, needed):
+        packed.append(packer.compress(block))
+        size += len(block)
     for at in range(size, needed, _MOST_OUT):
         packed.append(packer.compress(bytes(min(_MOST_OUT, needed - at))))
     body = b"IDAT" + b"".join([*packed, packer.flush()])
@@ -120,13 +133,60 @@ def png_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
     return Rest(b"".join(parts), rows)
 
 
-def _unpacked(data: bytes) -> Iterator[bytes]:
+def _mended(data: bytes) -> bytes:
+    """The PNG without the one wrong byte that it has, if its check sums tell which."""
+    wrong = [chunk for chunk in _blocks(data) if not png_sum_is_right(data, *chunk)]
+    mended = with_right_byte(data, *wrong[0]) if len(wrong) == 1 else None
+    return data if mended is None or not _sum_of_all_is_right(mended) else mended
+
+
+def _rows_before_failure(data: bytes, shape: _PngShape) -> int:
+    """Rows before the damage in a block with a wrong sum, where that fails to unpack.
+
+    Behind damage zlib gives bytes without sense, until one that should be a filter is none. Of so
+    many rows before that it is told by 999 of 1,000; 0 where the damage shows nowhere.
+    """
+    sound, unpacker = 0, zlib.decompressobj()
+    for chunk in _blocks(data):
+        is_right, out, failed = png_sum_is_right(data, *chunk), bytearray(), False
+        try:
+            for at in range(chunk[1], min(chunk[2], len(data)), _STEP):
+                step = data[at : min(at + _STEP, chunk[2])]
+                for part in _unpacked_piece(unpacker, step):
+                    sound += len(part) if is_right else 0
+                    out += b"" if is_right else part
+                if len(out) > _MOST_LOOKED_AT:
+                    return 0
+        except zlib.error:
+            failed = True
+        if not is_right:
+            return _rows_before(out, sound, failed, shape)
+    return 0
+
+
+def _rows_before(out: bytes | bytearray, sound: int, failed: bool, shape: _PngShape) -> int:
+    """Rows before the damage in what a block unpacks to. sound: bytes before it."""
+    stride = 1 + (shape.width * shape.bits + 7) // 8
+    filters = out[-sound % stride :: stride]
+    bad = next((row for row, one in enumerate(filters) if one > _MOST_FILTER), None)
+    end = len(out) if bad is None else -sound % stride + bad * stride
+    is_told = bad is not None or (failed and sound + end < shape.needed)
+    sample = out[max(0, end - _SAMPLE) : end]
+    if not is_told or shape.interlaced or not sample:
+        return 0
+    like_filters = sum(sample.count(number) for number in range(_MOST_FILTER + 1)) / len(sample)
+    if like_filters > _MOST_LIKE:
+        return 0
+    margin = math.ceil(math.log(_UNSEEN) / math.log(max(_UNSEEN, like_filters)))
+    return (sound + end) // stride - margin
+
+
+def _unpacked(data: bytes, past_wrong_sums: bool = False) -> Iterator[bytes]:
     """What a PNG's blocks of pixels unpack to, up to what is damaged."""
     unpacker = zlib.decompressobj()
-    for name, start, end in png_chunks(data):
-        if name != b"IDAT":
-            continue
-        if end + 4 <= len(data) and not png_sum_is_right(data, name, start, end):
+    for name, start, end in _blocks(data):
+        is_there = end + 4 <= len(data) and not past_wrong_sums
+        if is_there and not png_sum_is_right(data, name, start, end):
             return
         for at in range(start, min(end, len(data)), _PIECE):
             piece = data[at : min(at + _PIECE, end)]

@@ -26,6 +26,7 @@ except ImportError:  # the extra `heic`; without it HEIC is refused with a messa
 
 # XMP, by which Pillow would turn a picture that has no EXIF; browsers turn none by it.
 _TEXTS_THAT_TURN = ("xmp", "XML:com.adobe.xmp")
+_STRIP_ROWS = 256  # of a deep picture are looked at at once, which keeps the memory small
 _PNG_DEPTH, _PNG_COLOUR = 24, 25  # where a PNG's header has its bits and its kind of pixels
 
 
@@ -126,11 +127,15 @@ def _deep_opacity(high: Image.Image, data: bytes, key: tuple[int, ...]) -> Image
     low = PngImageFile(BytesIO(data))
     low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
     low.load()
-    opacity = Image.new("L", high.size, 0)
-    for plane, shift in ((high, 8), (low, 0)):
-        for band, value in zip(plane.split(), key, strict=True):
-            same = [0 if level == value >> shift & 255 else 255 for level in range(256)]
-            opacity = ImageChops.lighter(opacity, band.point(same))
+    opacity = Image.new("L", high.size)
+    for top in range(0, high.height, _STRIP_ROWS):
+        box = (0, top, high.width, min(high.height, top + _STRIP_ROWS))
+        strip = Image.new("L", (high.width, box[3] - top), 0)
+        for plane, shift in ((high, 8), (low, 0)):
+            for band, value in zip(plane.crop(box).split(), key, strict=True):
+                same = [0 if level == value >> shift & 255 else 255 for level in range(256)]
+                strip = ImageChops.lighter(strip, band.point(same))
+        opacity.paste(strip, box)
     return opacity
 
 
