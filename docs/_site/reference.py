@@ -20,6 +20,9 @@ COMMANDS = {
     "s2cnet-fetch-weights": ("pipeline.cli.fetch_weights", "Checkpoints"),
     "s2cnet-evaluate": ("pipeline.lab.cli.evaluate", "EvaluationJob"),
     "s2cnet-train": ("pipeline.lab.cli.train", "TrainJob"),
+    "s2cnet-make-starter": ("pipeline.lab.cli.make_starter", "StarterJob"),
+    "s2cnet-fine-tune-starter": ("pipeline.lab.cli.fine_tune_starter", "FineTuneJob"),
+    "s2cnet-learn-from-people": ("pipeline.lab.cli.learn_from_people", "STEPS"),
 }
 PUBLIC = {
     "Crop photos": ["pipeline.cropping.cropper.Cropper", "pipeline.cropping.cropper.Crop"],

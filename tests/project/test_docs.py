@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,9 @@ def test_options_come_from_the_code(site: Path) -> None:
     page = (site / "options.html").read_text()
     for option in ("--ratios SHAPES", "--guards GUARDS", "--gate GATE", "--estimate"):
         assert option in page
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for command in project["scripts"]:
+        assert f'<h2 id="{command}"' in page
 
 
 def test_public_names_are_explained(site: Path) -> None:

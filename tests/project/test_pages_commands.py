@@ -27,29 +27,33 @@ OPTIONS = {
     "fetch-weights": ("pipeline.cli.fetch_weights", "Checkpoints"),
     "evaluate": ("pipeline.lab.cli.evaluate", "EvaluationJob"),
     "train": ("pipeline.lab.cli.train", "TrainJob"),
+    "make-starter": ("pipeline.lab.cli.make_starter", "StarterJob"),
+    "fine-tune-starter": ("pipeline.lab.cli.fine_tune_starter", "FineTuneJob"),
+    "learn-from-people": ("pipeline.lab.cli.learn_from_people", "STEPS"),
 }
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
-COMMAND = re.compile(r"(?:\bs2cnet-|python (?:/app/)?jobs/)([a-z_-]+?)(?:\.py)? (.*)")
+# At the beginning of a line, or behind `ray job submit … --`.
+COMMAND = re.compile(r"(?:.* -- )? *(?:s2cnet-|python (?:/app/)?jobs/)([a-z_-]+?)(?:\.py)? (.*)")
 SHOWN = {  # pages whose Python blocks need nothing but photo.jpg and the run in thumbs/
     "docs/index.md", "docs/GUIDE.md", "docs/COOKBOOK.md",
 }  # fmt: skip
 
 
-def blocks(page: str, python: bool) -> list[str]:
-    """The blocks of code of a page that are Python, or that are not."""
-    found = BLOCK.findall(TEXTS[page])
-    return [textwrap.dedent(text) for _, kind, text in found if (kind == "python") == python]
+def python_blocks(page: str) -> list[str]:
+    """The blocks of Python of a page."""
+    return [
+        textwrap.dedent(text) for _, kind, text in BLOCK.findall(TEXTS[page]) if kind == "python"
+    ]
 
 
 def commands() -> list[tuple[str, str, str]]:
     """(page, command, its words) of every line that a person could type."""
     found = []
-    for page in TEXTS:
-        for text in blocks(page, python=False):
-            for line in text.replace("\\\n", " ").splitlines():
-                if match := COMMAND.search(line.partition("  #")[0]):
-                    name = {"crop_bucket": "crop"}.get(match[1], match[1].replace("_", "-"))
-                    found.append((page, name, match[2].strip()))
+    for page, text in TEXTS.items():
+        for line in text.replace("\\\n", " ").splitlines():
+            if match := COMMAND.match(re.split(r" {2,}(?=[^-.\s])", line.strip())[0]):
+                name = {"crop_bucket": "crop"}.get(match[1], match[1].replace("_", "-"))
+                found.append((page, name, match[2]))
     return found
 
 
@@ -59,7 +63,7 @@ def parser(name: str) -> argparse.ArgumentParser:
     return parser_of(getattr(import_module(module), options), "")
 
 
-@pytest.mark.parametrize(("page", "name", "words"), [c for c in commands() if c[1] in OPTIONS])
+@pytest.mark.parametrize(("page", "name", "words"), [c for c in commands() if c[2] != "--help"])
 def test_a_command_is_accepted(page: str, name: str, words: str) -> None:
     """Input and output, once said, are three dots."""
     given = shlex.split(words)
@@ -79,7 +83,7 @@ def test_commands_are_found_where_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "block"), [(page, block) for page in sorted(SHOWN) for block in blocks(page, True)]
+    ("page", "block"), [(page, block) for page in sorted(SHOWN) for block in python_blocks(page)]
 )
 def test_a_python_block_runs(
     page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

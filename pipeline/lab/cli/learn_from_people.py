@@ -36,14 +36,15 @@ from pipeline.lab.people.settings import (
 )
 from pipeline.report.progress import Log
 
+STEPS = {
+    "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob,
+    "confidence": ConfidenceJob, "features": FeaturesJob,
+}  # fmt: skip
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    steps = {
-        "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob,
-        "confidence": ConfidenceJob, "features": FeaturesJob,
-    }  # fmt: skip
-    return run(steps, __doc__, learn, arguments)
+    return run(STEPS, __doc__, learn, arguments)
 
 
 def learn(job: BranchesJob | LookingJob | RuleJob | ConfidenceJob | FeaturesJob) -> int:
