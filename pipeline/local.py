@@ -53,7 +53,8 @@ class LocalWorkers:
     @property
     def why(self) -> str:
         """Why they are as many as they are."""
-        return f"no cluster; {self.processes} processes of one thread on {self.cores} cores"
+        processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
+        return f"no cluster; {processes} of one thread on {self.cores} cores"
 
     @property
     def machines(self) -> Machines:

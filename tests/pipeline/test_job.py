@@ -56,6 +56,19 @@ def test_a_run_that_was_stopped_is_gone_on_with(photos: Path, log: Log) -> None:
         plan(settings(photos, resume=job.run_id, top_k=2), log)
 
 
+@pytest.mark.parametrize("is_input", [True, False])
+def test_a_bucket_that_is_not_there_is_told_before_a_cluster_is_joined(
+    photos: Path, log: Log, s3: str, is_input: bool
+) -> None:
+    def join() -> int:
+        raise AssertionError("a cluster is asked for its cores")
+
+    absent = f"{s3}-absent/x"
+    asked = {"input": absent} if is_input else {"output": absent}
+    with pytest.raises(UsageError, match=r"there is no bucket test-\w+-absent"):
+        plan(Settings.of(**{**settings(photos).flat(), **asked}), log, join)
+
+
 @pytest.mark.parametrize(
     ("photos", "most", "cores", "expected"),
     [
