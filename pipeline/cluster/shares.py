@@ -124,7 +124,8 @@ def share_out(
         return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
-    why = f"{found} in the cluster; {'1 actor' if actors == 1 else f'{actors} actors'} of one thread on {cpus:g} cores"
+    who = "1 actor" if actors == 1 else f"{actors} actors"
+    why = f"{found} in the cluster; {who} of one thread on {cpus:g} cores"
     return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
 
 
