@@ -5,9 +5,13 @@ from dataclasses import dataclass
 
 @dataclass
 class Stop:
-    """Whether somebody has asked a job to stop. A signal handler sets it, the workers look."""
+    """Whether somebody has asked a job to stop. A signal handler sets it, the workers look.
+
+    is_over: the time to stop in good order is over; the handler ends the work by an exception.
+    """
 
     asked: bool = False
+    is_over: bool = False
 
 
 class Drained(Exception):  # noqa: N818 - nothing is wrong: it was asked for

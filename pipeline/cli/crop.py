@@ -71,15 +71,23 @@ def carried_out(work: Callable[[Log, Stop], str], log_format: str, drain_s: floa
     except NothingToDoError as error:
         log.say("nothing_to_do", f"nothing to do: {error}")
         return 0
-    except LedgerError as error:
+    except (Stopped, Drained):
+        return _stopped(received[0], log)
+    except Exception as error:  # a process boundary: Ray makes exceptions of its own of `Stopped`
+        if stop.is_over:
+            return _stopped(received[0], log)
+        if not isinstance(error, LedgerError):
+            raise
         log.say("failed", f"failed: {error}")
         return FAILED
-    except (Stopped, Drained):
-        log.say("stopped", "stopped; the same command goes on from here")
-        return 128 + received[0]
     if received:  # while the run was committed: whoever asked hears that it was heard
         return 128 + received[0]
     return CODES[ending]
+
+
+def _stopped(signum: int, log: Log) -> int:
+    log.say("stopped", "stopped; the same command goes on from here")
+    return 128 + signum
 
 
 def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[int]:
@@ -96,6 +104,8 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
         os._exit(128 + received[0])
 
     def end(*_: object) -> NoReturn:
+        if stop is not None:
+            stop.is_over = True
         signal.signal(signal.SIGALRM, leave)
         signal.setitimer(signal.ITIMER_REAL, EXIT_S)
         raise Stopped(received[0])

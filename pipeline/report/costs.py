@@ -80,7 +80,7 @@ def cost_table(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[str]:
         )
         row = "".join(f"{cell:>{w}}" for cell, w in zip(cells, WIDTHS, strict=True))
         out.append(f"  {line.word:<12}{row}")
-    return [*out, f"  {starts:,} worker processes started"]
+    return [*out, f"  {starts:,} worker process{'' if starts == 1 else 'es'} started"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pipeline import LedgerError
-from pipeline.cli.crop import main, parser
+from pipeline.cli.crop import Stopped, main, parser
 from pipeline.settings import Settings
 from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
 
@@ -58,6 +58,29 @@ def test_signals_end_a_job_within_its_drain_time(
     monkeypatch.setattr("pipeline.run.crop_bucket", interrupted)
     drain_s = "0.1" if times == 1 else "3600"
     assert main(["--input", "a", "--output", "b", "--drain-s", drain_s]) == code
+
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize(
+    "made_of_it", [SystemError("wait returned a result with an exception set"), LedgerError("no")]
+)
+def test_a_kill_while_ray_waits_is_answered_as_well(
+    made_of_it: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its compiled calls put another exception in place of what a handler raises."""
+
+    def waiting(*_: object) -> NoReturn:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            while True:
+                signal.pause()
+        except Stopped as stopped:
+            raise made_of_it from stopped
+
+    arguments = ["--input", "a", "--output", "b", "--drain-s"]
+    monkeypatch.setattr("pipeline.run.crop_bucket", waiting)
+    for drain_s in ("0", "0.1"):
+        assert main([*arguments, drain_s]) == 128 + signal.SIGTERM
 
 
 @pytest.mark.usefixtures("_own_handlers")

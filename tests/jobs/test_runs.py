@@ -11,9 +11,11 @@ import pytest
 
 from pipeline.cli.runs import main
 from pipeline.ledger.manifest import data_files
+from pipeline.ledger.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
 from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
+from tests.support.pictured import committed
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 __all__ = ["tree"]  # a fixture
@@ -169,17 +171,32 @@ def test_gc_shows_first_and_removes_when_told(
     assert len(list(open_store(str(tmp_path)).list("_data/"))) == 2
 
 
-def test_nobody_has_to_read_to_the_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["list"], ["export", "--as", "csv"]])
+def test_nobody_has_to_read_to_the_end(words: list[str], tmp_path: Path) -> None:
     """As in `runs.py list OUTPUT | head -1`."""
-    run_all(open_ledger(open_store(str(tmp_path)), make_inputs(2)))
+    store = open_store(str(tmp_path))
+    promote(store, run_all(open_ledger(store, make_inputs(2))).run_id, Request())
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "jobs/runs.py", "list", str(tmp_path)]
+    command = [sys.executable, "jobs/runs.py", words[0], str(tmp_path), *words[1:]]
     done = subprocess.run(
         command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_gallery_is_of_the_latest_run_unless_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, pages = str(tmp_path / "out"), str(tmp_path / "pages")
+    assert main(["gallery", output]) == 1
+    assert "no run is committed in" in capsys.readouterr().err
+    store = open_store(output)
+    first, last = (committed(store, make_inputs(photos), 9) for photos in (2, 3))
+    for named, photos in (([], 3), ([first.run_id], 2), ([last.run_id], 3)):
+        assert main(["gallery", output, *named, "--into", pages]) == 0
+        assert json.loads(capsys.readouterr().out)["photos"] == photos
 
 
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ class Command:
                 print(json.dumps(record, ensure_ascii=False) if self.json else in_words(record))
             sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            stop_telling()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,11 @@ class OneRun(Command):
     """A command on one run."""
 
     run_id: str = option(help="run id, see `list`", placeholder="RUN_ID", positional=True)
+
+
+def stop_telling() -> None:
+    """Let nobody hear any more of the standard output: its reader has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def block(record: Mapping[str, Any]) -> str:

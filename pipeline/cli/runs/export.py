@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.cli.runs.command import Command
+from pipeline.cli.runs.command import Command, stop_telling
 from pipeline.errors import SettingError
 from pipeline.export.crops import exported, ground_of
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
@@ -31,7 +31,11 @@ class Export(Command):
 
     def run(self) -> int:
         run = open_run(self.output, self.run_id or None, self.channel or None)
-        done = self._write(run)
+        try:
+            done = self._write(run)
+        except BrokenPipeError:  # `| head` has seen enough
+            stop_telling()
+            return 0
         mean = "" if done.overlap is None else f"{done.overlap:.3f}"
         print(
             f"{done.crops:,} crops"
@@ -44,7 +48,9 @@ class Export(Command):
     def _write(self, run: Run) -> ExportSummary:
         decisions = exported(run, ground_of(run))
         if not self.into:
-            return write_lines(decisions, self.as_, sys.stdout)
+            done = write_lines(decisions, self.as_, sys.stdout)
+            sys.stdout.flush()
+            return done
         draft = Path(f"{self.into}.{os.getpid()}.part")
         try:
             with draft.open("w", encoding="utf-8") as out:

@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipeline.cli.runs.command import Command, OneRun, block
+from pipeline.cli.runs.command import Command, block
+from pipeline.errors import LedgerError
 from pipeline.ledger.audit import compare_runs
-from pipeline.ledger.reader import open_run
+from pipeline.ledger.reader import open_run, stored_runs
 from pipeline.options import option
 from pipeline.storage.store import Store, open_store
 
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gallery(OneRun):
+class Gallery(Command):
     """Write a gallery of one run, to be opened without a server."""
 
+    run_id: str = option(
+        "", "run id, see `list`; default: the latest", placeholder="RUN_ID", positional=True
+    )
     into: str = option(
         "", "folder or address to write to instead of the run's own folder", placeholder="ADDRESS"
     )
@@ -30,12 +34,21 @@ class Gallery(OneRun):
     def run(self) -> int:
         from pipeline.report.gallery.build import gallery_prefix, write_gallery
 
-        run = open_run(self.output, self.run_id)
-        store = open_store(self.into) if self.into else self.store
-        prefix = "" if self.into else gallery_prefix(self.run_id)
+        own = self.store
+        run_id = self.run_id or self._latest(own)
+        run = open_run(self.output, run_id)
+        store = open_store(self.into) if self.into else own
+        prefix = "" if self.into else gallery_prefix(run_id)
         made = write_gallery(run, store, prefix, self.whole_crops)
         self.tell([_written(made, store)], block)
         return 0
+
+    def _latest(self, store: Store) -> str:
+        """The run that was committed last. Raises LedgerError where there is none."""
+        committed = stored_runs(store).committed
+        if not committed:
+            raise LedgerError(f"no run is committed in {store.uri}")
+        return committed[0].run_id
 
 
 @dataclass(frozen=True, kw_only=True)
