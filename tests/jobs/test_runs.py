@@ -15,7 +15,7 @@ from pipeline.ledger.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
 from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
-from tests.support.pictured import committed
+from tests.support.made_runs import commit_rows, crop_row, image_row
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
 
 __all__ = ["tree"]  # a fixture
@@ -192,9 +192,13 @@ def test_the_gallery_is_of_the_latest_run_unless_one_is_named(
     output, pages = str(tmp_path / "out"), str(tmp_path / "pages")
     assert main(["gallery", output]) == 1
     assert "no run is committed in" in capsys.readouterr().err
-    store = open_store(output)
-    first, last = (committed(store, make_inputs(photos), 9) for photos in (2, 3))
-    for named, photos in (([], 3), ([first.run_id], 2), ([last.run_id], 3)):
+    names = ("a", "b", "c")
+    ids = []
+    for photos in (2, 3):
+        crops = [crop_row(name, "1:1", (0, 0, 30, 30)) for name in names[:photos]]
+        run = commit_rows(output, [image_row(name) for name in names[:photos]], crops)
+        ids.append(run.manifest["run_id"])
+    for named, photos in (([], 3), ([ids[0]], 2), ([ids[1]], 3)):
         assert main(["gallery", output, *named, "--into", pages]) == 0
         assert json.loads(capsys.readouterr().out)["photos"] == photos
 
