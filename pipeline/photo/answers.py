@@ -15,6 +15,7 @@ from pipeline.photo.animation import LONGEST_MS, MOST_PLAYS, Animation
 from pipeline.photo.child import STATUSES
 from pipeline.photo.colour import WIDE, WideName
 from pipeline.photo.decoded import Photo, described
+from pipeline.photo.formats import FORMATS
 from pipeline.photo.frames import MOST_FRAMES
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.pipes import DiedError
@@ -48,7 +49,7 @@ def _refusal(header: dict[str, object]) -> None:
         raise DecodeError(status, plain_text(str(header.get("message")))[:200])
 
 
-def photo_from(header: dict[str, object], pixels: bytearray) -> Photo:
+def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Photo:
     """Make a Photo of an answer. Raises DecodeError where it tells one, else DiedError."""
     _refusal(header)
     match _UNTOLD | header:
@@ -64,8 +65,10 @@ def photo_from(header: dict[str, object], pixels: bytearray) -> Photo:
             "there_px": there,
             "wide_space": wide_space,
         } if (
-            0 < width_view <= width_px
-            and 0 < height_view <= height_px
+            not _has_truths(width_view, height_view, width_px, height_px, orientation, frames)
+            and 0 < width_view <= width_px <= limits.max_side
+            and 0 < height_view <= height_px <= limits.max_side
+            and name in FORMATS
             and (wide_space is None or _is_wide(wide_space))
             and width_view * height_view * (3 + has_alpha + 3 * bool(wide_space)) == len(pixels)
             and 1 <= orientation <= 8
@@ -81,7 +84,7 @@ def photo_from(header: dict[str, object], pixels: bytearray) -> Photo:
             wide = rest.reshape(*shape, 3) if wide_space else None
             view = colours.reshape(*shape, 3)
             there_px = None if there is None else (there[0], there[1], there[2], there[3])
-            facts = (width_px, height_px, name[:8], orientation, frames)
+            facts = (width_px, height_px, name, orientation, frames)
             photo = Photo(view, *facts, alpha=alpha, complete=complete, there_px=there_px)
             if not replace(photo, content_px=there_px).content.pixels.size:
                 raise DiedError  # a part of less than a pixel of the view
@@ -100,8 +103,14 @@ def _is_part(edges: object, width_px: int, height_px: int) -> TypeGuard[list[int
         case None:
             return True
         case [int(x0), int(y0), int(x1), int(y1)]:
-            return 0 <= x0 < x1 <= width_px and 0 <= y0 < y1 <= height_px
+            inside = 0 <= x0 < x1 <= width_px and 0 <= y0 < y1 <= height_px
+            return inside and not _has_truths(x0, y0, x1, y1)
     return False
+
+
+def _has_truths(*values: object) -> bool:
+    """Whether some values are true or false, which Python takes for numbers and Arrow does not."""
+    return any(isinstance(value, bool) for value in values)
 
 
 def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:
@@ -109,7 +118,7 @@ def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:
     return tuple(
         value
         for value in values
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+        if isinstance(value, int) and not _has_truths(value) and 0 <= value <= most
     )
 
 
@@ -123,7 +132,8 @@ def animation_from(limits: DecodeLimits, header: dict[str, object], pixels: byte
             "plays": int(plays),
             "alpha": bool(has_alpha),
         } if (
-            0 < width <= limits.max_side
+            not _has_truths(width, height, plays)
+            and 0 < width <= limits.max_side
             and 0 < height <= limits.max_side
             and 0 < len(durations := whole_numbers(stated, LONGEST_MS)) <= limits.max_frames
             and len(durations) == len(stated)

@@ -24,7 +24,15 @@ from pipeline.photo.child import READY, settings
 from pipeline.photo.decode import check_bytes
 from pipeline.photo.decoded import Photo
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
-from pipeline.photo.pipes import Answer, DiedError, LateError, exchange, receive, widen
+from pipeline.photo.pipes import (
+    Answer,
+    DiedError,
+    LateError,
+    exchange,
+    most_pixel_bytes,
+    receive,
+    widen,
+)
 from pipeline.photo.planes import Colour
 from pipeline.photo.wall import FILTER, make_undumpable
 
@@ -66,7 +74,7 @@ class Decoder:
                       is not taken as the photo's fault: the kernel may have ended the child to
                       free memory for others.
         """
-        return self._decoded(data, False, photo_from)
+        return self._decoded(data, False, partial(photo_from, self.limits))
 
     def decode_frames(self, data: bytes) -> Animation:
         """Decode every frame of a moving picture. Raises DecodeError as `decode` does, and another.
@@ -122,7 +130,7 @@ class Decoder:
     def _answer(self, data: bytes, every_frame: bool) -> Answer:
         child, deadline = self._running(), time.monotonic() + self.limits.timeout_s
         try:
-            return exchange(child, data, every_frame, deadline)
+            return exchange(child, data, every_frame, deadline, most_pixel_bytes(self.view_side))
         except LateError as error:
             self._stop()
             message = f"not decoded within {self.limits.timeout_s:g} s"

@@ -13,7 +13,9 @@ from typing import IO, TypeAlias
 from pipeline.photo.child import ANSWER, REQUEST
 
 MAX_HEADER_BYTES = 64 << 10  # the durations of many frames among others
-MAX_PIXEL_BYTES = 1 << 32
+# Of pixels, for each square of `view_side`: 7 planes of a view of at most 24 squares, or of 33 that
+# were left a little larger (see `view`). Frames have 4 planes of 48 million pixels, whatever that.
+PIXEL_BYTES_A_SQUARE, FRAME_BYTES = 7 * 33, 4 * 64_000_000
 PIPE_BYTES = 1 << 20  # the most that Linux gives a user; by itself it takes 64 KiB
 
 Answer: TypeAlias = tuple[dict[str, object], bytearray]  # header and pixels
@@ -27,6 +29,11 @@ class LateError(Exception):
     """The child did not answer before the deadline."""
 
 
+def most_pixel_bytes(view_side: int) -> int:
+    """How many bytes of pixels an answer can have at most."""
+    return FRAME_BYTES + PIXEL_BYTES_A_SQUARE * view_side**2
+
+
 def widen(pipe: IO[bytes]) -> None:
     """Let a pipe hold PIPE_BYTES where the system allows it: both sides then wait less often."""
     if sys.platform == "linux":
@@ -35,22 +42,26 @@ def widen(pipe: IO[bytes]) -> None:
 
 
 def exchange(
-    child: subprocess.Popen[bytes], data: bytes, every_frame: bool, deadline: float
+    child: subprocess.Popen[bytes],
+    data: bytes,
+    every_frame: bool,
+    deadline: float,
+    most_pixel_bytes: int,
 ) -> Answer:
     """Send one photo and receive the answer; its header is not checked yet.
 
-    Raises DiedError or LateError.
+    Raises DiedError, for an answer of more than `most_pixel_bytes` too, or LateError.
     """
     _send(child, REQUEST.pack(len(data), every_frame), deadline)
     _send(child, data, deadline)
     header_bytes, pixel_bytes = ANSWER.unpack(receive(child, ANSWER.size, deadline))
-    if header_bytes > MAX_HEADER_BYTES or pixel_bytes > MAX_PIXEL_BYTES:
+    if header_bytes > MAX_HEADER_BYTES or pixel_bytes > most_pixel_bytes:
         raise DiedError
     text = receive(child, header_bytes, deadline)
     pixels = receive(child, pixel_bytes, deadline)
     try:
         header = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DiedError from error
     if not isinstance(header, dict):
         raise DiedError

@@ -7,8 +7,9 @@ from pipeline.errors import DecodeError
 from pipeline.photo.answers import animation_from, photo_from, plain_text, whole_numbers
 from pipeline.photo.frames import MOST_FRAMES
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.pipes import DiedError
+from pipeline.photo.pipes import DiedError, most_pixel_bytes
 
+LIMITS = DecodeLimits()
 PHOTO = {
     "status": "ok", "view_wh": [4, 2], "width_px": 8, "height_px": 4, "format": "jpeg",
     "orientation": 3,
@@ -25,7 +26,7 @@ def pixels_of(count: int) -> bytearray:
 def test_a_photo_has_what_its_answer_says() -> None:
     more = {"frames": 7, "alpha": True, "complete": 0.5, "there_px": [0, 1, 8, 4],
             "wide_space": "p3"}  # fmt: skip
-    found = photo_from(PHOTO | more, pixels_of(7 * AREA))
+    found = photo_from(LIMITS, PHOTO | more, pixels_of(7 * AREA))
     assert (found.width_px, found.height_px, found.format) == (8, 4, "jpeg")
     assert (found.orientation, found.frames, found.complete) == (3, 7, 0.5)
     assert (found.there_px, found.wide_space) == ((0, 1, 8, 4), "p3")
@@ -36,7 +37,7 @@ def test_a_photo_has_what_its_answer_says() -> None:
 
 
 def test_what_an_answer_need_not_say() -> None:
-    found = photo_from(PHOTO, pixels_of(3 * AREA))
+    found = photo_from(LIMITS, PHOTO, pixels_of(3 * AREA))
     assert (found.frames, found.complete, found.there_px) == (1, 1.0, None)
     assert (found.alpha, found.wide, found.wide_space) == (None, None, None)
 
@@ -46,12 +47,13 @@ def test_what_an_answer_need_not_say() -> None:
     [
         {"view_wh": [8, 1]}, {"orientation": 1}, {"orientation": 8}, {"frames": 1},
         {"frames": MOST_FRAMES}, {"complete": 1.0}, {"complete": 1e-6}, {"there_px": [0, 0, 8, 4]},
-        {"there_px": [6, 2, 8, 4]}, {"format": "x" * 50},
+        {"there_px": [6, 2, 8, 4]}, {"format": "heic"}, {"width_px": 65_535},
+        {"height_px": 65_535},
     ],
 )  # fmt: skip
 def test_the_last_values_that_are_taken(change: dict[str, object]) -> None:
-    found = photo_from(PHOTO | change, pixels_of(3 * AREA))
-    assert len(found.format) <= 8
+    found = photo_from(LIMITS, PHOTO | change, pixels_of(3 * AREA))
+    assert found.pixels.size == 3 * AREA
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,8 @@ def test_the_last_values_that_are_taken(change: dict[str, object]) -> None:
     [
         {"view_wh": [0, 2]}, {"view_wh": [4, 0]}, {"view_wh": [4]}, {"view_wh": [8, 1.0]},
         {"width_px": 3}, {"height_px": 1}, {"width_px": 8.0}, {"format": None},
+        {"width_px": 65_536}, {"height_px": 65_536}, {"width_px": 10**30}, {"format": "x" * 50},
+        {"format": "tiff"}, {"format": "jpeg\x1b[2J"}, {"format": ""}, {"complete": float("nan")},
         {"orientation": 0}, {"orientation": 9}, {"frames": 0}, {"frames": MOST_FRAMES + 1},
         {"complete": 0.0}, {"complete": 1.01}, {"complete": 1}, {"complete": -0.5},
         {"alpha": 1}, {"alpha": True}, {"wide_space": "p3"}, {"wide_space": "rec709"},
@@ -66,12 +70,13 @@ def test_the_last_values_that_are_taken(change: dict[str, object]) -> None:
         {"there_px": [0, 0, 9, 4]}, {"there_px": [0, 0, 8, 5]}, {"there_px": [-1, 0, 8, 4]},
         {"there_px": [0, -1, 8, 4]}, {"there_px": [8, 0, 8, 4]}, {"there_px": [0, 4, 8, 4]},
         {"there_px": [0, 0, 8]}, {"there_px": "all"}, {"there_px": [0, 0, 8, 4.0]},
-        {"there_px": [0, 0, 8, 1]}, {"there_px": [0, 0, 1, 4]},
+        {"there_px": [0, 0, 8, 1]}, {"there_px": [0, 0, 1, 4]}, {"there_px": [0, False, 8, 4]},
+        {"orientation": True}, {"frames": True},
     ],
 )  # fmt: skip
 def test_a_photo_that_can_not_be_is_no_answer(change: dict[str, object]) -> None:
     with pytest.raises(DiedError):
-        photo_from(PHOTO | change, pixels_of(3 * AREA))
+        photo_from(LIMITS, PHOTO | change, pixels_of(3 * AREA))
 
 
 @pytest.mark.parametrize(
@@ -80,19 +85,19 @@ def test_a_photo_that_can_not_be_is_no_answer(change: dict[str, object]) -> None
      ({"alpha": True, "wide_space": "bt2020"}, 7)],
 )  # fmt: skip
 def test_pixels_are_as_many_as_the_planes_need(change: dict[str, object], planes: int) -> None:
-    assert photo_from(PHOTO | change, pixels_of(planes * AREA)).pixels.shape == (2, 4, 3)
+    assert photo_from(LIMITS, PHOTO | change, pixels_of(planes * AREA)).pixels.shape == (2, 4, 3)
     for count in (planes * AREA - 1, planes * AREA + 1):
         with pytest.raises(DiedError):
-            photo_from(PHOTO | change, pixels_of(count))
+            photo_from(LIMITS, PHOTO | change, pixels_of(count))
 
 
 def test_a_refusal_has_its_message_in_plain_text() -> None:
     with pytest.raises(DecodeError) as caught:
-        photo_from({"status": "too_large", "message": "9\n" + "x" * 300}, pixels_of(24))
+        photo_from(LIMITS, {"status": "too_large", "message": "9\n" + "x" * 300}, pixels_of(24))
     assert caught.value.status == "too_large"
     assert caught.value.message == "9?" + "x" * 198
     with pytest.raises(DecodeError, match="None"):
-        photo_from({"status": "empty"}, bytearray())
+        photo_from(LIMITS, {"status": "empty"}, bytearray())
     assert plain_text("a\tb\u200fc d") == "a?b?c d"
 
 
@@ -125,7 +130,7 @@ def test_the_last_animations_that_are_taken(
         ({}, {"max_side": 3}), ({"view_wh": [2, 4]}, {"max_side": 3}), ({"view_wh": [0, 2]}, {}),
         ({"view_wh": [4, 0]}, {}), ({"durations_ms": [0, 65_536]}, {}),
         ({"durations_ms": []}, {}), ({"durations_ms": [1, 2, 3]}, {}), ({"alpha": True}, {}),
-        ({"status": "fine"}, {}), ({"status": 1}, {}),
+        ({"status": "fine"}, {}), ({"status": 1}, {}), ({"plays": True}, {}),
     ],
 )  # fmt: skip
 def test_an_animation_that_can_not_be_is_no_answer(
@@ -133,6 +138,14 @@ def test_an_animation_that_can_not_be_is_no_answer(
 ) -> None:
     with pytest.raises(DiedError):
         animation_from(DecodeLimits(**limits), MOVING | change, pixels_of(48))  # type: ignore[arg-type]
+
+
+def test_pixels_that_an_answer_may_have() -> None:
+    """The largest view of the default: 22 squares of 1,024, up to 1.2 times as wide and as high."""
+    largest = 7 * 22 * 1.2**2 * 1024**2
+    assert largest < most_pixel_bytes(1024) < 500 << 20
+    assert most_pixel_bytes(1) > 4 * 48_000_000  # of frames
+    assert most_pixel_bytes(4096) > 7 * 22 * 1.2**2 * 4096**2
 
 
 def test_whole_numbers_are_no_truths_and_no_fractions() -> None:

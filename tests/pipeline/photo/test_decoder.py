@@ -167,6 +167,11 @@ OK = (
         f"    reply({{**{OK}, 'orientation': 9}}, b'abcdef')",
         f"    reply({{**{OK}, 'width_px': '2'}}, b'abcdef')",
         f"    reply({OK}, b'abcdef', claimed=1 << 40)",
+        f"    reply({OK}, b'abcdef', claimed=500 << 20)",  # more than any view has
+        "    reply(b'[' * 60_000)",  # deeper than a reader of JSON goes
+        "    reply(b'{\"status\": ' + b'9' * 5000 + b'}')",
+        f"    reply({{**{OK}, 'width_px': 10 ** 30}}, b'abcdef')",
+        f"    reply({{**{OK}, 'format': chr(27) + '[2J'}}, b'abcdef')",
         "    os._exit(0)",
     ],
 )

@@ -154,9 +154,13 @@ def test_what_a_machine_lacks_is_said() -> None:
 def test_an_answer_with_a_status_of_its_own_is_no_answer() -> None:
     for status in ("fine", "OK", "", None, 3, "throttled", "corrupt\x1b[2J"):
         with pytest.raises(DiedError):
-            photo_from({"status": status, "message": "x"}, bytearray())
+            photo_from(DecodeLimits(), {"status": status, "message": "x"}, bytearray())
     with pytest.raises(DecodeError) as failed:
-        photo_from({"status": "corrupt", "message": "a\x1b[31mb\u202ec\n" + "d" * 999}, bytearray())
+        photo_from(
+            DecodeLimits(),
+            {"status": "corrupt", "message": "a\x1b[31mb\u202ec\n" + "d" * 999},
+            bytearray(),
+        )
     assert failed.value.status == "corrupt"
     assert failed.value.message.startswith("a?[31mb?c?ddd")
     assert len(failed.value.message) == 200

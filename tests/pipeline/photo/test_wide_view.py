@@ -7,6 +7,7 @@ from pipeline.photo.animation import Animation
 from pipeline.photo.answers import photo_from
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
+from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.pipes import DiedError
 from tests.support.colour_photos import (
     colour_cases,
@@ -73,12 +74,12 @@ def test_an_answer_of_the_child_names_a_space_that_is_known() -> None:
         "status": "ok", "view_wh": [2, 1], "width_px": 2, "height_px": 1, "format": "png",
         "orientation": 1, "wide_space": "p3",
     }  # fmt: skip
-    photo = photo_from(header, bytearray(range(12)))
+    photo = photo_from(DecodeLimits(), header, bytearray(range(12)))
     assert photo.wide is not None
     assert photo.wide.tolist() == [[[6, 7, 8], [9, 10, 11]]]
     for change in ({"wide_space": "prophoto"}, {"wide_space": 3}, {"wide_space": None}, {"x": 1}):
         with pytest.raises(DiedError):
-            photo_from(header | change, bytearray(13 if "x" in change else 12))
+            photo_from(DecodeLimits(), header | change, bytearray(13 if "x" in change else 12))
 
 
 def test_the_wide_view_is_turned_and_cut_with_the_other() -> None:
