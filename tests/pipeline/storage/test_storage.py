@@ -134,10 +134,10 @@ def test_a_listing_goes_over_pages(s3: str, monkeypatch: pytest.MonkeyPatch) -> 
         store.write(f"d{number}/k", b"")
     import pipeline.storage.s3
 
-    original = pipeline.storage.s3.S3Backend._list
+    original = pipeline.storage.s3.S3Backend._listed
     monkeypatch.setattr(
-        pipeline.storage.s3.S3Backend, "_list",
-        lambda self, client, **options: original(self, client, **{**options, "MaxKeys": 2}),
+        pipeline.storage.s3.S3Backend, "_listed",
+        lambda self, **options: original(self, **{**options, "MaxKeys": 2}),
     )  # fmt: skip
     before = store.requests["list"]
     assert [o.key for o in store.list()] == [f"d{n}/k" for n in range(5)]
