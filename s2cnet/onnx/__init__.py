@@ -8,6 +8,6 @@ A graph is made in memory from the module that torch would run, in a tenth of a 
 kept on disk.
 """
 
-from s2cnet.onnx.runtime import OnnxModule, Runtime, has_onnxruntime
+from s2cnet.onnx.runtime import OnnxModule, Runtime, has_onnxruntime, import_onnxruntime
 
-__all__ = ["OnnxModule", "Runtime", "has_onnxruntime"]
+__all__ = ["OnnxModule", "Runtime", "has_onnxruntime", "import_onnxruntime"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, Literal
 
 import torch
@@ -17,6 +19,20 @@ def has_onnxruntime() -> bool:
     return all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
 
 
+def import_onnxruntime() -> ModuleType:
+    """ONNX Runtime, which reports nothing to its maker. Raises ImportError where it is missing.
+
+    Since 1.29 its Linux packages tell Microsoft of each process and network, by HTTPS, and keep an
+    identifier on disk. It reads the variable while it is imported; who wants the reports sets it
+    to 0.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    module: ModuleType = onnxruntime
+    return module
+
+
 class OnnxModule:
     """A module for inference on the CPU, float32 as torch, within 1e-5 of its largest output.
 
@@ -28,10 +44,9 @@ class OnnxModule:
 
         Raises ImportError where a package is missing, or UnknownOperatorError.
         """
-        import onnxruntime
-
         from s2cnet.onnx.graph import INPUT, onnx_graph
 
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1

@@ -128,6 +128,11 @@ def test_ray_is_imported_in_one_place(path: Path) -> None:
     assert not uses_ray or relative(path) in RAY_FILES
 
 
+def test_onnxruntime_is_imported_by_the_function_that_silences_its_reports() -> None:
+    importers = {relative(path) for path in SOURCES if "onnxruntime" in imports(path)}
+    assert importers == {"s2cnet/onnx/runtime.py"}
+
+
 def test_the_network_opens_no_image_files_and_knows_no_cluster() -> None:
     for path in (ROOT / "s2cnet").rglob("*.py"):
         used = {name.split(".")[0] for name in imports(path)}

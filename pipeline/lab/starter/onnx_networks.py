@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torchvision.ops import nms
 
 from pipeline.detectors import Pixels
+from s2cnet.onnx import import_onnxruntime
 
 # All set by hand and not tuned.
 FACE_SIDE = 640  # px, long side of the copy
@@ -37,8 +38,7 @@ TextLine = tuple[
 
 
 def _session(model: bytes) -> Any:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(model, options)
@@ -120,6 +120,7 @@ class TextDetector:
     """
 
     def __init__(self) -> None:
+        import_onnxruntime()  # before the package does
         from rapidocr_onnxruntime import RapidOCR
 
         self._read = RapidOCR()

@@ -1,4 +1,4 @@
-"""A job that starts its own Ray listens on this machine's loopback and nowhere else."""
+"""A job that starts its own Ray listens on loopback alone, and tells Ray's makers nothing."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ for count, _ in enumerate(flow.run([0, 1, 2], job, (job, "cpu")), 1):
 """
 
 
-def test_all_sockets_of_a_job_with_its_own_ray_are_on_loopback(tmp_path: Path) -> None:
+def test_a_job_with_its_own_ray_keeps_to_itself(tmp_path: Path) -> None:
     alone = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
     job = subprocess.Popen(
         [sys.executable, "-c", JOB, str(tmp_path / "notes")],
@@ -43,6 +43,9 @@ def test_all_sockets_of_a_job_with_its_own_ray_are_on_loopback(tmp_path: Path) -
     try:
         assert job.stdout.readline() == "looks\n"
         found = listening(psutil.Process(job.pid), itself=True)
+        children = psutil.Process(job.pid).children(recursive=True)
+        reporters = [child for child in children if "UsageStatsHead" in " ".join(child.cmdline())]
+        told = [child.environ().get("RAY_USAGE_STATS_ENABLED") for child in reporters]
         job.communicate("\n", timeout=60)
     finally:
         job.kill()
@@ -50,4 +53,5 @@ def test_all_sockets_of_a_job_with_its_own_ray_are_on_loopback(tmp_path: Path) -
     assert {"gcs_server", "raylet"} <= names, names
     assert any(name.startswith("ray::") for name in names), "workers listen too"
     assert [at for at in found.items() if not is_loopback(at[0][0])] == []
+    assert told == ["0"], "the process that would send statistics of use"
     assert job.returncode == 0

@@ -18,6 +18,7 @@ from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import largest
 from pipeline.errors import UsageError
 from pipeline.photo.decode import Photo
+from s2cnet.onnx import import_onnxruntime
 
 INPUT_SIDE, MAP_SIDE, BOXES = 256, 64, 128
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, on pixels in 0..1
@@ -33,7 +34,7 @@ class FocalNet:
     def __init__(self, path: str | Path) -> None:
         """Raises UsageError where the file is no such model or onnxruntime is missing."""
         try:
-            import onnxruntime
+            onnxruntime = import_onnxruntime()
             from onnxruntime.capi import onnxruntime_pybind11_state as faults
         except ImportError:
             raise UsageError("FocalNet needs onnxruntime: pip install onnxruntime") from None
