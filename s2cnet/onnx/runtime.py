@@ -52,6 +52,8 @@ class OnnxModule:
         options.inter_op_num_threads = 1
         # Threads that wait for the next image would use the cores of other workers.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # It would keep, and double, what the largest of all images took: .4 GB for a long photo.
+        options.enable_cpu_mem_arena = False
         options.log_severity_level = 3  # errors
         self._session: Any = onnxruntime.InferenceSession(
             onnx_graph(module), options, providers=["CPUExecutionProvider"]

@@ -39,9 +39,9 @@ COMPILED = "compiled or cuda_kernel_compiles"
 PARTS = {
     part.name: part
     for part in (
-        Part("kernels", 6, ("cuda_ops",)),
+        Part("kernels", 3, ("cuda_ops",)),
         Part("operators", 3, tests("tests/cuda_ops")),
-        Part("compiler", 10, tests("-m", "slow", "-k", COMPILED, "tests")),
+        Part("compiler", 6, tests("-m", "slow", "-k", COMPILED, "tests")),
         Part("slow", 8, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
         Part("corpus", 8, tests("-m", "slow", CORPUS)),
         Part(
@@ -50,7 +50,7 @@ PARTS = {
         ),
         Part(
             "fuzz", 3, tests("-m", "chaos", "tests/chaos/test_fuzz_run.py"),
-            {"CHAOS_FUZZ_PICTURES": "400"},
+            {"CHAOS_FUZZ_PICTURES": "1200"},
         ),
         Part(
             "ledger", 7, tests("-m", "chaos", "tests/chaos/test_ledger_chaos.py"),
@@ -66,6 +66,6 @@ PARTS = {
         ),
         Part("scarce", 8, tests("-m", "chaos", "tests/chaos/test_scarce.py")),
         Part("read-only", 2, tests("-m", "chaos", "tests/chaos/test_read_only_root.py")),
-        Part("mutants", 10, ("tests.mutation", "--minutes", "9", "--write")),
+        Part("mutants", 17, ("tests.mutation", "--minutes", "16", "--write")),
     )
 }  # fmt: skip
