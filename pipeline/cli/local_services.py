@@ -93,8 +93,8 @@ def ray_head(
     """
     gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
     own = {
-        **(environment or {}),
         **ON_LOOPBACK,
+        **(environment or {}),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -31,6 +31,8 @@ pytestmark = pytest.mark.chaos
 RUNS = int(os.environ.get("CHAOS_CLUSTER_RUNS", "10"))
 PHOTOS = 160
 NODES = ("127.0.0.3", "127.0.0.4")
+# A head on loopback alone is joined by no other node.
+SEVERAL_NODES = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
 RUN_S = 600.0
 HEAD_DIES = 0.3  # share of the runs
 SOON = 0.1  # chance that a victim in sight dies at this look, ten looks a second
@@ -87,7 +89,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(s3_server: str, folder: Path) -> Iterator[Cluster]:
-    environment = {**S3_ENVIRONMENT, "AWS_ENDPOINT_URL": s3_server, "OMP_NUM_THREADS": "1"}
+    environment = {**S3_ENVIRONMENT, **SEVERAL_NODES, "AWS_ENDPOINT_URL": s3_server, "OMP_NUM_THREADS": "1"}
     environment["RAY_worker_niceness"] = "0"  # else (15) other work on the machine starves workers
     with ray_head(folder, environment, cpus=1) as head:
         made = Cluster(head, folder)

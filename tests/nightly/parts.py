@@ -62,7 +62,7 @@ PARTS = {
         ),
         Part(
             "cluster", 6, tests("-m", "chaos", "tests/chaos/test_cluster_chaos.py"),
-            {"CHAOS_CLUSTER_RUNS": "1"},
+            {"CHAOS_CLUSTER_RUNS": "2"},
         ),
         Part("scarce", 8, tests("-m", "chaos", "tests/chaos/test_scarce.py")),
         Part("read-only", 2, tests("-m", "chaos", "tests/chaos/test_read_only_root.py")),
