@@ -43,7 +43,7 @@ class Cuts:
         return np.asarray(np.einsum("nm,nm->n", inside, missing))
 
 
-def joined(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
+def weighted_cuts(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
     """Cuts of several kinds, each times a weight, in one: what costs nothing is left out."""
     boxes = np.concatenate([one.boxes for _, one in cuts])
     outside = np.concatenate([weight * one.outside for weight, one in cuts])

@@ -26,9 +26,9 @@ from pipeline.cropping.penalties import (
     body_cuts,
     circle_penalty,
     head_cuts,
-    joined,
     object_cuts,
     text_cuts,
+    weighted_cuts,
 )
 
 NEAR = 2 / 3  # distance of ratios from which on the penalty of cut objects is gone
@@ -116,7 +116,7 @@ class CropValue:
         distance = 0.0 if self.ratio is None else distance_of(self.ratio)
         heads = rule.heads * (1 - rule.head_fade * distance)
         objects = rule.objects * max(0.0, 1 - distance / NEAR)
-        return joined(
+        return weighted_cuts(
             [
                 (heads, head_cuts(evidence, rule.head_cut)),
                 (rule.bodies, body_cuts(evidence)),

@@ -89,7 +89,12 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(s3_server: str, folder: Path) -> Iterator[Cluster]:
-    environment = {**S3_ENVIRONMENT, **SEVERAL_NODES, "AWS_ENDPOINT_URL": s3_server, "OMP_NUM_THREADS": "1"}
+    environment = {
+        **S3_ENVIRONMENT,
+        **SEVERAL_NODES,
+        "AWS_ENDPOINT_URL": s3_server,
+        "OMP_NUM_THREADS": "1",
+    }
     environment["RAY_worker_niceness"] = "0"  # else (15) other work on the machine starves workers
     with ray_head(folder, environment, cpus=1) as head:
         made = Cluster(head, folder)

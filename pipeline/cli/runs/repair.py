@@ -35,7 +35,11 @@ class Retry(OneRun):
         job = {name: value for name, value in manifest.job.items() if name in known}
         if is_earlier(manifest):  # its limit was of the input, and this run is not tried out
             job |= {"limit": None}
-        again = {"output": self.output, "retry": self.run_id, "retry_kind": self.kind}
+        again: dict[str, object] = {
+            "output": self.output,
+            "retry": self.run_id,
+            "retry_kind": self.kind,
+        }
         # Those of the terminal and machine that ask now.
         again |= {"log_format": "json" if self.json else "text"}
         again |= {"metrics_port": 0, "metrics_file": ""}

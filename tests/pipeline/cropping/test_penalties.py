@@ -8,10 +8,10 @@ from pipeline.cropping.penalties import (
     body_cuts,
     circle_penalty,
     head_cuts,
-    joined,
     object_cuts,
     shares_of,
     text_cuts,
+    weighted_cuts,
 )
 from pipeline.detectors import Attention, Detections, Votes
 
@@ -128,6 +128,8 @@ def test_joined_cuts_cost_what_each_kind_does() -> None:
     crops = np.array([[0.0, 0.0, 0.45, 1.0], [0.35, 0.3, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
     kinds = [(2.0, head_cuts(photo, 1.0)), (3.0, body_cuts(photo)), (0.5, text_cuts(photo))]
     expected = sum(weight * one(crops) for weight, one in kinds)
-    assert joined(kinds)(crops) == pytest.approx(expected)
-    assert (joined(kinds)(crops)[:2] > 0.5).all()
-    assert len(joined([(0.0, body_cuts(photo)), *kinds[:1]]).boxes) == 1  # what costs nothing
+    assert weighted_cuts(kinds)(crops) == pytest.approx(expected)
+    assert (weighted_cuts(kinds)(crops)[:2] > 0.5).all()
+    assert (
+        len(weighted_cuts([(0.0, body_cuts(photo)), *kinds[:1]]).boxes) == 1
+    )  # what costs nothing

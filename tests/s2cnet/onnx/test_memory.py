@@ -16,7 +16,9 @@ MB = 1 << 20
 
 def own_mb() -> float:
     """Memory of this process that it shares with no file."""
-    (line,) = (row for row in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in row)
+    (line,) = (
+        row for row in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in row
+    )
     return int(line.split()[1]) / 1024
 
 
