@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-import safetensors.torch
 import torch
 
 from pipeline.detectors.batches import batch_for, in_batches, uploaded
@@ -26,7 +25,9 @@ from pipeline.detectors.packaged import embedded_identity, embedded_weights, fea
 from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.subject_network import MULTIPLE, SubjectNetwork
 from pipeline.device import choose_device
+from pipeline.errors import UsageError
 from s2cnet.aot import DynamicDim, load_or_compile
+from s2cnet.checkpoints.files import WeightsError, parse_weights
 from s2cnet.layout import layout_for
 from s2cnet.onnx import OnnxModule, Runtime
 from s2cnet.recording import Recorded
@@ -167,7 +168,14 @@ def packaged_network(with_features: bool = False) -> SubjectNetwork | SharedTrun
 
 
 def _loaded(module: Module, data: bytes) -> Module:
-    """A module with the tensors of a safetensors file, which are in half precision."""
-    state = from_differences(safetensors.torch.load(data))
-    module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    """A module with the tensors of a safetensors file, which are in half precision.
+
+    Raises UsageError where the package's file is not as it was.
+    """
+    try:
+        state = from_differences(parse_weights(data))
+        module.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    except (WeightsError, LookupError, ValueError, RuntimeError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise UsageError(f"the installed detector is damaged: {problem}; install anew") from error
     return module

@@ -86,7 +86,7 @@ def parse_file(data: bytes, most_bytes: int | None = None) -> Any:
     if data[8:9] == b"{":  # safetensors: eight bytes of header length, then JSON
         try:
             return safetensors.torch.load(data)
-        except SafetensorError as error:
+        except (SafetensorError, *_UNREADABLE) as error:  # of numbers that torch has not: KeyError
             raise WeightsError(f"damaged safetensors file: {error}") from error
     try:
         _check_archive(data, most_bytes or LARGEST_BYTES)

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import json
+import struct
 import zipfile
 from pathlib import Path
 
@@ -28,7 +30,16 @@ def archive(size: int) -> bytes:
     return buffer.getvalue()
 
 
+def numbers_of(kind: str) -> bytes:
+    """A safetensors file of one tensor of a kind of numbers."""
+    head = json.dumps({"w": {"dtype": kind, "shape": [2], "data_offsets": [0, 2]}}).encode()
+    return struct.pack("<Q", len(head)) + head + bytes(2)
+
+
 ODD = {
+    "numbers that torch lacks": numbers_of("F8_E8M0"),
+    "numbers that nobody knows": numbers_of("F7"),
+    "deep": b"12345678" + b'{"a":' * 50_000,
     "text": b"the weights are on the other disk\n" * 20,
     "empty": b"",
     "integer keys": saved({1: torch.zeros(1)}),
