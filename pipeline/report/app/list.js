@@ -169,7 +169,7 @@
       found.length
         ? list
         : S2.el("p", { className: "note" }, "No photo is like that. ", S2.link("Show all", "#/photos")),
-      pages > 1 ? S2.el("div", { className: "counted" }, S2.el("span"), pager(page, pages, state)) : null,
+      ...(pages > 1 ? [S2.el("div", { className: "counted" }, S2.el("span"), pager(page, pages, state))] : []),
     );
     S2.pages = { page, pages, state };
     S2.mark("list");

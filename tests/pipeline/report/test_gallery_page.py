@@ -75,6 +75,23 @@ def test_the_landing_page_shows_what_needs_eyes(page: str) -> None:
     browse(look)
 
 
+def test_one_page_of_photos_ends_below_the_last(page: str) -> None:
+    """And fits into a telephone, whose browser would else show a wider page smaller."""
+
+    async def look(tab: Tab) -> None:
+        for width in (1280, 390):
+            await tab.window(width, 900)
+            await tab.open(page + "#/photos?mode=grid", "document.querySelector('.cell')")
+            text = await tab.run(TEXT)
+            assert "30 photos" in text
+            assert "null" not in text
+            for route in ("", "#/photos", "#/photo/0", "#/decisions"):
+                await tab.open(page + route, "document.querySelector('.page > *')")
+                assert await tab.run("document.documentElement.scrollWidth") <= width, route
+
+    browse(look)
+
+
 def test_strangers_text_stays_text(page: str) -> None:
     async def look(tab: Tab) -> None:
         for route in ("", "#/photos", "#/photo/0", "#/decisions"):
