@@ -3,7 +3,9 @@
 `decoder.Decoder.decode_frames` does it in the child process; use that for untrusted files.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import ceil, sqrt
 
 import numpy as np
@@ -11,17 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from pipeline.errors import DecodeError
+from pipeline.photo.apng_layers import apng_layers
+from pipeline.photo.canvas import composed
 from pipeline.photo.decode import check_bytes, malformed_told
 from pipeline.photo.decoded import Photo
 from pipeline.photo.formats import sniff
 from pipeline.photo.frames import frame_count
+from pipeline.photo.gif_layers import gif_layers
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.opening import frame_box, opened_picture
+from pipeline.photo.opening import Opened, opened_picture
 from pipeline.photo.planes import upright
+from pipeline.photo.strip import bare
 from pipeline.photo.view import view_size
 
 LONGEST_MS, MOST_PLAYS = 65_535, 65_535  # of a frame, of an animation: 2 bytes in most formats
-_TO_BACKGROUND = 2  # of a GIF's frame: its part of the canvas is cleared after it
 MOST_VIEW_PIXELS = 48_000_000  # of all frames together; larger views are reduced further
 
 
@@ -85,42 +90,32 @@ def render_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered
         side = min(view_side, _side_within(file.size, count))
         view_wh = view_size(file.size, side, MOST_VIEW_PIXELS / count)
         images, alphas, durations = [], [], []
-        first = 1 if getattr(file, "default_image", False) else 0  # of an APNG: not a frame
-        painted = _Painted()
-        for index in range(first, first + count):
-            file.seek(index)
-            filled = painted.with_frame(file)
-            file.load()
-            planes = upright(opened, view_wh, filled=filled)
+        for frame, duration in _frames(opened, data, count, limits):
+            planes = upright(opened, view_wh, shown=frame)
             image = planes.image
-            images.append(image.copy() if image is file else image)
+            images.append(image.copy() if image is frame else image)
             alphas.append(planes.alpha or Image.new("L", image.size, 255))
-            durations.append(_duration_ms(file))
+            durations.append(min(LONGEST_MS, duration))
+        if len(images) < (1 if name == "gif" else count):
+            raise DecodeError("corrupt", f"{name}: {len(images)} of its {count} frames are there")
     is_opaque = all(alpha.getextrema() == (255, 255) for alpha in alphas)
     return RenderedFrames(images, None if is_opaque else alphas, durations, _plays(file, name))
 
 
-class _Painted:
-    """Which part of a GIF's canvas its frames have filled so far; the rest is transparent."""
-
-    def __init__(self) -> None:
-        self._mask: Image.Image | None = None  # None: all of it
-        self._left: tuple[int, int, int, int] | None = None  # what the frame before gives back
-
-    def with_frame(self, file: ImageFile.ImageFile) -> Image.Image | None:
-        """The part that is filled with the frame that is to be loaded, a mask in L."""
-        box = frame_box(file)
-        if file.tell() == 0 and box is not None:
-            self._mask = Image.new("L", file.size, 0)
-        if self._mask is None:
-            return None
-        if self._left is not None:
-            self._mask.paste(0, self._left)
-        whole = (0, 0, *file.size)
-        self._mask.paste(255, box or whole)
-        clears = getattr(file, "disposal_method", 0) == _TO_BACKGROUND
-        self._left = (box or whole) if clears else None
-        return self._mask
+def _frames(
+    opened: Opened, data: bytes, count: int, limits: DecodeLimits
+) -> Iterator[tuple[Image.Image, int]]:
+    """Each frame as it is shown, and for how long; one is drawn over when the next is asked for."""
+    file = opened.image
+    if opened.format == "gif":
+        yield from islice(composed(gif_layers(data, limits), file.size), count)
+    elif opened.format == "png" and count > 1:
+        yield from islice(composed(apng_layers(bare(data, "png").data, limits), file.size), count)
+    else:
+        for index in range(count):
+            file.seek(index)
+            file.load()
+            yield file, _duration_ms(file)
 
 
 def check_frames(count: int, size: tuple[int, int], limits: DecodeLimits) -> None:

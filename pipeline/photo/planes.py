@@ -48,14 +48,16 @@ def upright(
     opened: Opened,
     view_wh: tuple[int, int],
     colour: Colour = "srgb",
-    filled: tuple[int, int, int, int] | Image.Image | None = None,
+    filled: tuple[int, int, int, int] | None = None,
+    shown: Image.Image | None = None,
 ) -> Planes:
     """The loaded frame of a picture, reduced to its view, in sRGB and upright.
 
-    view_wh: of the picture as it is stored. filled: the part of its canvas that there is, xyxy or a
-    mask in L; the rest is transparent. None: all of it.
+    view_wh: of the picture as it is stored. filled: the part of its canvas that there is, xyxy; the
+    rest is transparent. None: all of it. shown: a frame that was put together; None: the loaded
+    one.
     """
-    image = plain_mode(opened.image)
+    image = plain_mode(shown or opened.image)
     if filled is not None:
         image = _cut_out(image, filled)
     image = reduced(image, view_wh)
@@ -70,13 +72,10 @@ def upright(
     return Planes(image, alpha, kept, wide)
 
 
-def _cut_out(image: Image.Image, filled: tuple[int, int, int, int] | Image.Image) -> Image.Image:
+def _cut_out(image: Image.Image, filled: tuple[int, int, int, int]) -> Image.Image:
     """The image, transparent outside of a part of it."""
     image = image.convert("RGBA")
-    if isinstance(filled, Image.Image):
-        mask = filled
-    else:
-        mask = Image.new("L", image.size, 0)
-        mask.paste(255, filled)
+    mask = Image.new("L", image.size, 0)
+    mask.paste(255, filled)
     image.putalpha(ImageChops.multiply(image.getchannel("A"), mask))
     return image

@@ -2,11 +2,10 @@
 
 import struct
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.photo.animation import _Painted, check_frames, decode_frames
+from pipeline.photo.animation import check_frames, decode_frames
 from pipeline.photo.frames import MOST_FRAMES, gif_frame_count
 from pipeline.photo.libwebp import chunk, container
 from pipeline.photo.limits import DecodeLimits
@@ -52,45 +51,6 @@ def test_the_part_of_a_canvas_that_a_frame_fills() -> None:
         image = opened_picture(gif((part, 0)), "gif", limits).image
         assert frame_box(image) == expected
     assert frame_box(Image.new("RGB", (3, 3))) is None
-
-
-class Frame:
-    """As much of a GIF's frame as `_Painted` asks for."""
-
-    format = "GIF"
-    size = (4, 4)
-    width = height = 4
-
-    def __init__(
-        self, number: int, extents: tuple[int, int, int, int] | None, disposal: int
-    ) -> None:
-        from PIL import ImageFile
-
-        self.number, self.disposal_method = number, disposal
-        self.tile = [ImageFile._Tile("gif", extents, 0, None)]
-
-    def tell(self) -> int:
-        return self.number
-
-
-def mask_of(painted: _Painted, frame: Frame) -> list[list[int]] | None:
-    found = painted.with_frame(frame)  # type: ignore[arg-type]
-    return None if found is None else (np.asarray(found) // 255).tolist()
-
-
-def test_a_canvas_is_filled_frame_by_frame() -> None:
-    painted = _Painted()
-    first = mask_of(painted, Frame(0, (0, 0, 2, 1), 2))
-    assert first == [[1, 1, 0, 0], [0] * 4, [0] * 4, [0] * 4]
-    second = mask_of(painted, Frame(1, (3, 3, 4, 4), 0))  # the first is cleared before it
-    assert second == [[0] * 4, [0] * 4, [0] * 4, [0, 0, 0, 1]]
-    third = mask_of(painted, Frame(2, (0, 0, 4, 4), 2))
-    assert third == [[1] * 4] * 4
-    fourth = mask_of(painted, Frame(3, (1, 1, 2, 2), 0))  # all of it was cleared
-    assert fourth == [[0] * 4, [0, 1, 0, 0], [0] * 4, [0] * 4]
-    whole = _Painted()
-    assert mask_of(whole, Frame(0, (0, 0, 4, 4), 2)) is None
-    assert mask_of(whole, Frame(1, (0, 0, 1, 1), 2)) is None
 
 
 def test_chunks_of_a_webp() -> None:

@@ -1,0 +1,50 @@
+"""Read the frames of a moving PNG, each by itself (PNG third edition, 11.3.6)."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from pipeline.photo.canvas import After, Layer
+from pipeline.photo.colour import plain_mode
+from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.opening import opened_picture
+from pipeline.photo.strip import PNG_START, png_chunks
+
+_AFTER: dict[int, After] = {1: "clear", 2: "restore"}
+_HUNDREDTHS = 100  # of a second, where a frame's time has no denominator
+_NEEDED = (b"PLTE", b"tRNS")  # by every frame
+
+
+def apng_layers(data: bytes, limits: DecodeLimits) -> Iterator[Layer]:
+    """The frames of a PNG whose every part is whole. Raises as `opening.opened_picture`."""
+    head, shared, control, packed = b"", b"", b"", b""
+    for name, start, end in png_chunks(data):
+        body = data[start:end]
+        if name == b"IHDR":
+            head = body
+        elif name in _NEEDED:
+            shared += data[start - 8 : end + 4]
+        elif name == b"IDAT":
+            packed += body if control else b""  # else of a default image, which is no frame
+        elif name == b"fdAT":
+            packed += body[4:]
+        elif name in (b"fcTL", b"IEND"):
+            if packed:
+                yield _layer(head, shared, control, packed, limits)
+            control, packed = body, b""
+
+
+def _layer(
+    head: bytes, shared: bytes, control: bytes, packed: bytes, limits: DecodeLimits
+) -> Layer:
+    width, height, x, y, time, parts, after, blend = struct.unpack(">4I2H2B", control[4:])
+    data = PNG_START + _chunk(b"IHDR", struct.pack(">II", width, height) + head[8:]) + shared
+    opened = opened_picture(data + _chunk(b"IDAT", packed) + _chunk(b"IEND", b""), "png", limits)
+    opened.load(max(width, height))
+    image = plain_mode(opened.image).convert("RGBA")
+    duration_ms = round(1000 * time / (parts or _HUNDREDTHS))
+    return Layer(image, (x, y), duration_ms, _AFTER.get(after, "stay"), over=blend == 1)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

@@ -1,0 +1,101 @@
+"""Read the frames of a GIF, each by itself: pixels, place, time, what becomes of it.
+
+Layout: GIF89a specification, sections 18 to 23. Pillow's decoder unpacks the pixels; how it puts
+frames together is not taken, since it fills what is cleared with a colour.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import DecodeError
+from pipeline.photo.canvas import After, Layer
+from pipeline.photo.limits import DecodeLimits
+
+_EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
+_HAS_TABLE, _INTERLACED, _HAS_CLEAR = 0x80, 0x40, 1
+_AFTER: dict[int, After] = {2: "clear", 3: "restore"}
+_UNTOLD_MS = 100  # of a frame without control block
+
+
+@dataclass(frozen=True)
+class _Control:
+    """What stands before a frame."""
+
+    after: After = "stay"
+    duration_ms: int = _UNTOLD_MS
+    clear_index: int | None = None
+
+
+def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[Layer]:
+    """The frames of a GIF. Raises OSError where one ends too early, struct.error, DecodeError."""
+    table, at = _table(data, 13, data[10] if len(data) > 10 else 0)
+    control = _Control()
+    while at < len(data) and data[at] in (_EXTENSION, _IMAGE):
+        if data[at] == _EXTENSION:
+            if data[at + 1 : at + 3] == bytes([_CONTROL, 4]):
+                control = _control(data[at + 3 : at + 7])
+            at = _end_of_blocks(data, at + 2)
+            continue
+        x, y, width, height, flags = struct.unpack_from("<4HB", data, at + 1)
+        own, at = _table(data, at + 10, flags)
+        if width * height > limits.max_pixels:
+            raise DecodeError("too_many_pixels", f"a frame of {width} × {height}")
+        if width and height:
+            levels = _levels(data, at, (width, height), bool(flags & _INTERLACED))
+            colours = (own if own is not None else table, control.clear_index)
+            image = Image.fromarray(_rgba(*colours)[levels])
+            yield Layer(image, (x, y), control.duration_ms, control.after)
+        at = _end_of_blocks(data, at + 1)
+        control = _Control()
+
+
+def _control(body: bytes) -> _Control:
+    flags, hundredths, clear = struct.unpack("<BHB", body)
+    after = _AFTER.get(flags >> 2 & 7, "stay")
+    return _Control(after, 10 * hundredths, clear if flags & _HAS_CLEAR else None)
+
+
+def _table(data: bytes, at: int, flags: int) -> tuple[bytes | None, int]:
+    """The colours at a place, if the flags before say that there are, and where they end."""
+    if not flags & _HAS_TABLE:
+        return None, at
+    end = at + (3 << (1 + (flags & 7)))
+    return data[at:end], end
+
+
+def _rgba(table: bytes | None, clear_index: int | None) -> NDArray[np.uint8]:
+    """The colour of each number, red, green, blue, opacity; black where the table has none."""
+    found = np.zeros((256, 4), np.uint8)
+    colours = np.frombuffer(table or b"", np.uint8)
+    count = len(colours) // 3
+    found[:count, :3] = colours[: 3 * count].reshape(-1, 3)
+    found[:, 3] = 255
+    if clear_index is not None:
+        found[clear_index] = 0
+    return found
+
+
+def _levels(data: bytes, at: int, size_wh: tuple[int, int], interlaced: bool) -> NDArray[np.uint8]:
+    """The numbers of a frame's pixels, [h, w]; its first byte says how its codes begin."""
+    image = Image.new("L", size_wh)
+    decoder = Image._getdecoder("L", "gif", (data[at], int(interlaced), -1), ())
+    try:
+        decoder.setimage(image.im, (0, 0, *size_wh))
+        done, problem = decoder.decode(data[at + 1 :])
+    finally:
+        decoder.cleanup()
+    if done >= 0 or problem < 0:
+        raise OSError("a frame ends before its last row")
+    return np.asarray(image)
+
+
+def _end_of_blocks(data: bytes, at: int) -> int:
+    """Where what follows a row of blocks begins."""
+    while at < len(data) and data[at]:
+        at += 1 + data[at]
+    return at + 1
