@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
+from pipeline.errors import UsageError
 from pipeline.storage import fsspec_store, s3
 from pipeline.storage import store as store_module
-from pipeline.storage.backend import ObjectTooLargeError, WithheldError
+from pipeline.storage.addresses import refuse_credentials
+from pipeline.storage.backend import REFUSALS, ObjectTooLargeError, WithheldError
 from pipeline.storage.backoff import Backoff, RetryableError
 from pipeline.storage.fsspec_store import FOREIGN_ERRORS, FsspecBackend
 from pipeline.storage.local import LocalBackend, read_file
 from pipeline.storage.s3 import S3Backend
 from pipeline.storage.sample import SampleStore
 from pipeline.storage.store import check_reachable
+from pipeline.storage.traffic import add_traffic, traffic_so_far
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -296,6 +299,72 @@ def test_a_body_that_is_too_large_is_not_left_open(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ObjectTooLargeError, match="9 bytes, at most 8"):
         S3Backend("b", "").get("k", None, 8)
     assert closed == [True]
+
+
+class Body:
+    """A body of an answer that ends too early."""
+
+    async def __aenter__(self) -> "Body":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def read(self) -> bytes:
+        return b"abc"
+
+
+def test_a_body_that_is_too_short_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk(monkeypatch, *({"ContentLength": length, "Body": Body()} for length in (3, 5)))
+    assert S3Backend("b", "").get("k", None, None) == b"abc"
+    with pytest.raises(RetryableError, match="3 of 5 bytes arrived") as caught:
+        S3Backend("b", "").get("k", None, None)
+    assert caught.value.reason == "network"
+
+
+def test_another_stores_listing_begins_with_the_prefix() -> None:
+    backend = FsspecBackend("memory://listed-by-prefix")
+    for key in ("a/x1", "a/x2", "a/y", "b/x"):
+        backend.put(key, b"1")
+    assert [info.key for info in backend.list_page("a/x", None)[0]] == ["a/x1", "a/x2"]
+    assert backend.list_page("a/x", None)[1] is None
+
+
+def test_a_right_that_is_missing_stays_what_it_is() -> None:
+    error = PermissionError("no such right")
+    assert fsspec_store._translate(error) is error
+
+
+def test_an_answer_without_a_code_is_told_by_its_number() -> None:
+    answer = {"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    found = s3._translate(s3.ClientError(answer, "GetObject"))  # type: ignore[arg-type]
+    assert str(found) == "403:"
+    assert isinstance(found, WithheldError)
+    assert found.reason == "forbidden"
+
+
+def test_what_the_jobs_own_settings_bring_about() -> None:
+    assert {"forbidden", "credentials", "requester_pays", "wrong_region"} == REFUSALS
+
+
+def test_traffic_is_added_up_and_nothing_else() -> None:
+    before = traffic_so_far()
+    add_traffic(read_bytes=3)
+    add_traffic(written_bytes=5)
+    add_traffic(wait_s=0.25)
+    now = traffic_so_far()
+    assert now.wait_s - before.wait_s == pytest.approx(0.25)
+    assert (now.read_bytes - before.read_bytes, now.written_bytes - before.written_bytes) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AccessKeyId", "AWSAccessKeyId", "access_key_id", "GoogleAccessId", "accesskey", "sas"],
+)
+def test_names_of_parameters_that_are_credentials_as_a_whole(name: str) -> None:
+    with pytest.raises(UsageError, match=f"the parameter '{name}'"):
+        refuse_credentials(f"https://b.example/a.jpg?x=1&{name}=abc")
+    refuse_credentials(f"https://b.example/a.jpg?x{name}x=abc")
 
 
 def test_times_are_read_by_the_quick_way() -> None:
