@@ -240,6 +240,7 @@ def test_every_photo_of_a_run_is_told(run: Run) -> None:
     first, padded, old, skipped, broken = (record_of(one, FORMATS["imgproxy"]) for one in told)
     assert first["crop"].startswith("crop:300:300:nowe:50:0/")
     assert (first["verdict"], first["reason"], first["orientation"]) == ("review", "head_cut", 6)
+    assert record_of(told[0], FORMATS["jsonl"])["confidence"] == 0.25
     assert padded["crop"] == "rs:fit:400:300/ex:1/bg:ffffff"
     assert old["fit"] == "crop"  # of a run without that column
     assert isinstance(told[3], NotCropped)

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.runs import main
+from pipeline.export.hugging_face import _file, write_dataset
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
@@ -37,6 +39,21 @@ def test_datasets_shows_pictures_by_itself(tmp_path: Path, datasets: object) -> 
     by_card = datasets.load_dataset(str(into), split="train")  # type: ignore[attr-defined]
     assert by_card.num_rows == 7
     assert by_card.features == rows.features
+
+
+def test_a_data_set_is_told_and_cut_into_groups_of_a_hundred(tmp_path: Path) -> None:
+    run_id = committed(store := open_store(str(tmp_path / "out")), make_inputs(7), 200).run_id
+    into = open_store(str(tmp_path / "set"))
+    told = write_dataset(open_run(store.uri, run_id), into)
+    files = sorted(Path(into.uri, "crops").iterdir())
+    assert told == {"files": len(files), "rows": 7, "photos": 7}
+    assert [file.name for file in files] == [f"train-{n:05d}.parquet" for n in range(len(files))]
+    assert len(files) > 1
+    assert "7 crops of 7 photos." in Path(into.uri, "README.md").read_text()
+    row = {"image": b"x", "image_id": "i", "ratio": "1:1", "rank": 0, "format": "webp"}
+    rows = pa.Table.from_pylist([row] * 250)
+    groups = pq.ParquetFile(pa.BufferReader(_file(rows))).metadata
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [100, 100, 50]
 
 
 def test_what_is_live_without_forgotten_photos_and_with_all_columns(

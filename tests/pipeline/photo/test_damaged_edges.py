@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.photo.borders import content_view
+from pipeline.photo.borders import _thickness, content_view
 from pipeline.photo.damaged import (
     _fillings,
     _gif_body,
@@ -203,6 +203,13 @@ def test_bars_have_nearly_one_thickness(top: int, bottom: int, found: bool) -> N
     pixels = barred(top, 0)
     pixels[100 - bottom :] = 0
     assert content_view(pixels) == ((0, top, 50, 100 - bottom) if found else None)
+
+
+@pytest.mark.parametrize(("behind", "found"), [(12.0, 3), (11.9, None), (30.0, 3)])
+def test_an_edge_is_a_step_of_twelve_levels(behind: float, found: int | None) -> None:
+    strays = np.array([0.0, 0.0, 0.0, 0.5, 1.0, 1.0])
+    levels = np.array([0.0, 0.0, 0.0, 5.0, behind, behind])
+    assert _thickness(strays, levels, 0.4) == found
 
 
 def test_edges_of_a_reduced_view_lose_a_pixel() -> None:
