@@ -1,6 +1,7 @@
 """How frames of GIF and PNG are laid over each other: worked out by hand, pixel by pixel."""
 
 import io
+import itertools
 import struct
 import zlib
 
@@ -139,12 +140,14 @@ def apng(*frames: tuple[tuple[int, ...], bytes], more: bytes = b"", first: bytes
     data = b"\x89PNG\r\n\x1a\n" + head + more
     data += png_chunk(b"acTL", struct.pack(">II", len(frames), 0))
     data += png_chunk(b"IDAT", zlib.compress(b"\0" + first)) if first else b""
+    count = itertools.count()
     for number, (control, pixels) in enumerate(frames):
-        data += png_chunk(b"fcTL", struct.pack(">5I2H2B", number, *control))
+        data += png_chunk(b"fcTL", struct.pack(">5I2H2B", next(count), *control))
         packed = zlib.compress(b"\0" + pixels)
-        is_first = number == 0 and not first
-        name, body = (b"IDAT", packed) if is_first else (b"fdAT", bytes(4) + packed)
-        data += png_chunk(name, body)
+        if number == 0 and not first:
+            data += png_chunk(b"IDAT", packed)
+        else:
+            data += png_chunk(b"fdAT", struct.pack(">I", next(count)) + packed)
     return data + png_chunk(b"IEND", b"")
 
 
