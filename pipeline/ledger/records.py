@@ -6,6 +6,7 @@ anything that is not JSON end in one RecordError.
 """
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -177,6 +178,10 @@ class Record(Protocol):
 
 RecordT = TypeVar("RecordT", bound=Record)
 
+# msgspec 0.22 ends the process where two threads are the first to convert to one type at once.
+_FIRST_USE = threading.Lock()
+_USED: set[type] = set()
+
 
 # Keys of a later release that are left out where they are null: older records stay as they were.
 OPTIONAL = ("render_of", "failures", "columns", "unified")
@@ -218,6 +223,12 @@ def parse(data: bytes, key: str, advice: str) -> dict[str, Any]:
 def typed(document: Mapping[str, Any], key: str, kind: type[RecordT]) -> RecordT:
     """The record that a document says. Raises RecordError for missing keys and wrong types."""
     try:
+        if kind not in _USED:
+            with _FIRST_USE:
+                try:
+                    return msgspec.convert(document, kind)
+                finally:
+                    _USED.add(kind)
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
         raise RecordError(key, str(error), kind.advice) from error
