@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
-import pyarrow as pa
-
 from pipeline.code_version import code_version
 from pipeline.cropping.derive import NEAR, nearest_shape
 from pipeline.cropping.weights import Weights
@@ -20,7 +18,7 @@ from pipeline.ledger.channels import channel_name, channel_of
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.incremental import Todo
-from pipeline.ledger.pinned import input_rows, read_spec
+from pipeline.ledger.pinned import read_spec, whole_list
 from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest
 from pipeline.settings import Settings
@@ -68,8 +66,8 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
     identity = {**settings.identity(), **derived}
     if identity == dict(old.settings):
         raise UsageError(f"run {old.run_id} is rendered so already: ask for another size or format")
-    rows = pa.concat_tables(input_rows(store, read_spec(store, runs[-1].run_id)))
-    rows = without(rows, read_forgotten(store).hidden).combine_chunks()
+    rows = whole_list(store, read_spec(store, runs[-1].run_id))
+    rows = without(rows, read_forgotten(store).hidden)
     spec = RunSpec(
         settings=identity,
         weights_sha256=old.weights_sha256,

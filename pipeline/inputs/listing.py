@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.focus import FocusColumns, with_focus
@@ -27,6 +29,8 @@ from pipeline.inputs.selection import Selection
 from pipeline.schema import INPUTS
 from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import ObjectInfo
+from pipeline.storage.parted import sorted_by
+from pipeline.storage.spool import Spool, filtered, pieces
 from pipeline.storage.store import Store, open_store
 
 BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
@@ -95,8 +99,10 @@ def list_all(
         table = _table(_taken(found, selection, left_out))
         if table.num_rows == 0 and not left_out and is_pattern(input_uri):
             raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
-    table = table.sort_by("uri")
-    return Listing(table if limit is None else table.slice(0, limit).combine_chunks(), left_out)
+    table = table if _is_sorted(table) else sorted_by(table, "uri")
+    if limit is not None:
+        table = filtered(table, np.arange(table.num_rows) < limit)
+    return Listing(table, left_out)
 
 
 def _taken(
@@ -196,13 +202,13 @@ def _objects(uri: str, requester_pays: bool) -> Iterator[tuple[str, ObjectInfo]]
 
 def _table(found: Iterable[tuple[str, ObjectInfo]]) -> pa.Table:
     """Arrow memory grown in batches, so that a million keys never exist as Python objects."""
-    batches: list[pa.RecordBatch] = []
+    spool = Spool(INPUTS)
     rows: list[tuple[str, str, str, int]] = []
 
     def flush() -> None:
         columns = zip(INPUTS, zip(*rows, strict=True), strict=True)
         arrays = [pa.array(values, field.type) for field, values in columns]
-        batches.append(pa.record_batch(arrays, schema=INPUTS))
+        spool.add(pa.table(arrays, schema=INPUTS))
         rows.clear()
 
     for uri, info in found:
@@ -211,7 +217,17 @@ def _table(found: Iterable[tuple[str, ObjectInfo]]) -> pa.Table:
             flush()
     if rows:
         flush()
-    return pa.Table.from_batches(batches, INPUTS)
+    return spool.table()
+
+
+def _is_sorted(table: pa.Table) -> bool:
+    last = ""
+    for piece in pieces(table):
+        uris = piece["uri"].combine_chunks()
+        if uris[0].as_py() < last or pc.any(pc.less(uris[1:], uris[:-1])).as_py():
+            return False
+        last = uris[-1].as_py()
+    return True
 
 
 def _pin_files(table: pa.Table) -> pa.Table:

@@ -10,7 +10,7 @@ nothing are left out, but for `name`.
 import json
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,9 @@ import pyarrow.compute as pc
 from pipeline.inputs.globs import literal_prefix, regex_text
 from pipeline.inputs.override_rows import OverrideRow, read_override_rows
 from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.spool import pieces, spooled
+
+DECIDED_ROWS = 500_000  # of a list that are compared with the table at a time
 
 
 @dataclass(frozen=True)
@@ -55,23 +58,25 @@ class Overrides:
         A photo to which no row applies keeps what is pinned already: the focus of its list, or, in
         a list of failed photos, what their run obeyed.
         """
-        decided = self._decisions(inputs["uri"].combine_chunks())
-        if not decided:
+        if not self.rows or not inputs.num_rows:
             return Overridden(inputs, forgotten=self._exact_forgotten())
-        texts = _pinned(inputs)
-        for place, decision in decided.items():
-            texts[place] = decision.text
-        kept = np.ones(inputs.num_rows, bool)
-        kept[[place for place, decision in decided.items() if decision.forget]] = False
-        if INPUT_OVERRIDE.name in inputs.column_names:
-            inputs = inputs.drop_columns(INPUT_OVERRIDE.name)
-        column = pa.array(texts, INPUT_OVERRIDE.type)
-        left = inputs.append_column(INPUT_OVERRIDE, column).filter(pa.array(kept)).combine_chunks()
+        gone: list[str] = []
+        count = 0
+
+        def parts() -> Iterator[pa.Table]:
+            nonlocal count
+            for piece in pieces(inputs, DECIDED_ROWS):
+                decided = self._decisions(piece["uri"].combine_chunks())
+                count += len(decided)
+                yield _with_decisions(piece, decided, gone)
+
+        left = spooled(parts())
+        if not count:
+            return Overridden(inputs, forgotten=self._exact_forgotten())
         if left[INPUT_OVERRIDE.name].null_count == left.num_rows:  # the list is as it was without
             left = left.drop_columns(INPUT_OVERRIDE.name)
-        gone = inputs["uri"].filter(pa.array(~kept)).to_pylist()
         forgotten = tuple(sorted({*gone, *self._exact_forgotten()}))
-        return Overridden(left, len(decided) - len(gone), forgotten)
+        return Overridden(left, count - len(gone), forgotten)
 
     def forgotten_among(self, uris: pa.Array) -> list[str]:
         """Which of some sorted addresses the table says to forget."""
@@ -156,6 +161,22 @@ def _fold(rows: Iterable[OverrideRow]) -> _Decision:
     return decision
 
 
+def _with_decisions(
+    inputs: pa.Table, decided: Mapping[int, _Decision], gone: list[str]
+) -> pa.Table:
+    """Rows with the column `override` at the end, without those to forget, which go to `gone`."""
+    texts = _pinned(inputs)
+    for place, decision in decided.items():
+        texts[place] = decision.text
+    kept = np.ones(inputs.num_rows, bool)
+    kept[[place for place, decision in decided.items() if decision.forget]] = False
+    if INPUT_OVERRIDE.name in inputs.column_names:
+        inputs = inputs.drop_columns(INPUT_OVERRIDE.name)
+    gone += inputs["uri"].filter(pa.array(~kept)).to_pylist()
+    column = pa.array(texts, INPUT_OVERRIDE.type)
+    return inputs.append_column(INPUT_OVERRIDE, column).filter(pa.array(kept))
+
+
 def _pinned(inputs: pa.Table) -> list[str | None]:
     """The column `override` as it is pinned already; all None where there is none."""
     if INPUT_OVERRIDE.name not in inputs.column_names:
@@ -171,6 +192,8 @@ def _matching(uris: pa.Array, pattern: str) -> list[int]:
     """
     prefix = literal_prefix(pattern)
     length, places = len(prefix), range(len(uris))
+    if not places or not uris[0].as_py()[:length] <= prefix <= uris[-1].as_py():
+        return []
     first = bisect_left(places, prefix, key=lambda i: uris[i].as_py())
     last = bisect_right(places, prefix, lo=first, key=lambda i: uris[i].as_py()[:length])
     whole = f"(?s)\\A(?:{regex_text(pattern)})\\z"
@@ -181,5 +204,7 @@ def _matching(uris: pa.Array, pattern: str) -> list[int]:
 def _places_of(uris: pa.Array, uri: str) -> range:
     """The place of an address among sorted ones, or none."""
     places = range(len(uris))
+    if not places or not uris[0].as_py() <= uri <= uris[-1].as_py():
+        return range(0)
     first = bisect_left(places, uri, key=lambda i: uris[i].as_py())
     return range(first, bisect_right(places, uri, lo=first, key=lambda i: uris[i].as_py()))

@@ -1,8 +1,9 @@
 """Plan a job before its work: what there is to do, and what is covered already."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ from pipeline.report.progress import Log
 from pipeline.settings import InputSettings, Settings, Verdict
 from pipeline.settings.crop_names import check_distinct, check_photos
 from pipeline.stages.worker import Job
+from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store, check_reachable, open_store
 
 CHECKED_ROWS = 10_000  # of a list that are Python objects at a time
@@ -167,9 +169,18 @@ def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
     if names is not None:
         ratios = [shape.name for shape in settings.cropping.shapes]
         check_distinct(names, ratios, settings.cropping.top_k)
-        batches = inputs.to_batches(max_chunksize=CHECKED_ROWS)
-        photos = (row for batch in batches for row in batch.to_pylist())
-        check_photos(names, photos, ratios[0], settings.thumbnails.format)
+        check_photos(names, _Photos(inputs), ratios[0], settings.thumbnails.format)
+
+
+@dataclass(frozen=True)
+class _Photos:
+    """The rows of a list as mappings, each time that they are gone through."""
+
+    inputs: pa.Table
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for piece in pieces(self.inputs, CHECKED_ROWS):
+            yield from piece.to_pylist()
 
 
 def _todo(

@@ -8,10 +8,7 @@ range.
 """
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -25,12 +22,10 @@ from pipeline.ledger.catalogue import (
 )
 from pipeline.ledger.covered import (
     FILE_ROWS,
-    MOST_DIGITS,
     ROWS,
     CoveredIndex,
     Segment,
     SegmentFile,
-    buckets,
     file_key,
     index_prefix,
     kind_of,
@@ -39,12 +34,14 @@ from pipeline.ledger.covered import (
     usable_segments,
 )
 from pipeline.ledger.covered_rows import latest_rows, renumbered, rows_of_run
+from pipeline.ledger.key_ranges import MOST_DIGITS, range_numbers
 from pipeline.ledger.live import standing
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.tables import one_array, parquet_bytes
+from pipeline.storage.parted import Parted
+from pipeline.storage.spool import release
 from pipeline.storage.store import Store
 
-SPILLED_ROWS = 200_000  # that go to the disk at once
 GROWTH = 2  # a segment is joined with the one behind it that has at most so many times its rows
 
 
@@ -134,65 +131,28 @@ def _join(
     digits = 0
     while digits < MOST_DIGITS and rows > FILE_ROWS * 16**digits:
         digits += 1
-    with tempfile.TemporaryDirectory(prefix="s2cnet-index-") as folder:
-        spilled = _Spilled(Path(folder), digits)
-        with spilled:
-            names: list[str] = []
-            for run in runs:
-                try:
-                    for part in rows_of_run(store, run, len(names)):
-                        spilled.add(part)
-                except RecordError as error:
-                    raise _UnreadableRunError(run.run_id) from error
-                names.append(run.run_id)
-            for segment in segments:
-                for file in segment.files:
-                    spilled.add(renumbered(segment_rows(store, kind, file), len(names)))
-                names += segment.runs
-        files = tuple(_write(store, kind, latest_rows(spilled.read(n))) for n in range(16**digits))
+    parted, names = Parted(ROWS, 16**digits), list[str]()
+    for run in runs:
+        try:
+            for part in rows_of_run(store, run, len(names)):
+                _add(parted, part, digits)
+        except RecordError as error:
+            raise _UnreadableRunError(run.run_id) from error
+        names.append(run.run_id)
+    for segment in segments:
+        for file in segment.files:
+            _add(parted, renumbered(segment_rows(store, kind, file), len(names)), digits)
+        names += segment.runs
+    files = tuple(_write(store, kind, latest_rows(parted.read(n))) for n in range(16**digits))
     return Segment(runs=tuple(names), digits=digits, files=files)
 
 
-class _Spilled:
-    """Rows on the local disk, by key range; they go there in large pieces."""
-
-    def __init__(self, folder: Path, digits: int) -> None:
-        self._paths = [folder / f"{number}.arrow" for number in range(16**digits)]
-        self._digits = digits
-        self._open = ExitStack()
-        self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
-        self._waiting: list[pa.Table] = []
-
-    def __enter__(self) -> "_Spilled":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._spill()
-        self._open.close()
-
-    def add(self, rows: pa.Table) -> None:
-        self._waiting.append(rows)
-        if sum(len(each) for each in self._waiting) >= SPILLED_ROWS:
-            self._spill()
-
-    def _spill(self) -> None:
-        rows, self._waiting = pa.concat_tables([ROWS.empty_table(), *self._waiting]), []
-        ids = one_array(rows["image_id"])
-        for number, places in enumerate(buckets(ids, self._digits)):
-            if len(places):
-                if number not in self._writers:
-                    writer = pa.ipc.new_stream(str(self._paths[number]), ROWS)
-                    self._writers[number] = self._open.enter_context(writer)
-                self._writers[number].write_table(rows.take(pa.array(places)))
-
-    def read(self, number: int) -> pa.Table:
-        if number not in self._writers:
-            return ROWS.empty_table()
-        with pa.ipc.open_stream(str(self._paths[number])) as stream:
-            return stream.read_all()
+def _add(parted: Parted, rows: pa.Table, digits: int) -> None:
+    parted.add(rows, range_numbers(one_array(rows["image_id"]), digits))
 
 
 def _write(store: Store, kind: str, rows: pa.Table) -> SegmentFile:
+    release()
     if not rows.num_rows:
         return SegmentFile("", 0)
     data = parquet_bytes(rows)

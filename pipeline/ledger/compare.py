@@ -21,6 +21,7 @@ from pipeline.ledger.covered import (
 from pipeline.ledger.failures import failures_of
 from pipeline.ledger.forgetting import Forgotten
 from pipeline.ledger.identity import Identity, RunSpec
+from pipeline.ledger.key_ranges import KeyRanges
 from pipeline.ledger.live import Standing
 from pipeline.ledger.nearness import (
     CHANNEL,
@@ -36,8 +37,8 @@ from pipeline.ledger.nearness import (
 )
 from pipeline.ledger.pinned import input_file_rows, overlapping, read_spec
 from pipeline.ledger.records import Manifest, PinnedSpec
-from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.spool import PIECE_ROWS, release
 from pipeline.storage.store import Store
 
 READERS = 16  # specs and input files fetched at a time
@@ -55,15 +56,16 @@ def nearness_of(
 
     Also, by run id, what kept a run from being looked at.
     """
+    ranges = KeyRanges(inputs)
     how = {m.run_id: _relation(stored, m, spec, channel) for m in stored.runs.committed}
     segments = _segments(store, stored.runs.committed, how)
     near = Nearness(inputs, forgotten)
     damaged: dict[str, RecordError] = {}
     try:
-        _look(store, near, stored.runs.committed, how, segments, damaged)
+        _look(store, near, ranges, stored.runs.committed, how, segments, damaged)
     except _BrokenIndexError:  # then by the runs' own lists alone
         near, damaged = Nearness(inputs, forgotten), {}
-        _look(store, near, stored.runs.committed, how, {}, damaged)
+        _look(store, near, ranges, stored.runs.committed, how, {}, damaged)
     near.end()
     return near, damaged
 
@@ -100,6 +102,7 @@ def _segments(
 def _look(
     store: Store,
     near: Nearness,
+    ranges: KeyRanges,
     committed: Sequence[Manifest],
     how: Mapping[str, Relation],
     segments: _Segments,
@@ -121,7 +124,7 @@ def _look(
                 own = [manifests[one] for one in segment.runs]
                 near.deciding += [(one, how[one.run_id]) for one in own if how[run].decides]
                 when = [one.committed_at for one in own]
-                says = found_in_segment(store, near.inputs, kind, segment, when, place, pool)
+                says = found_in_segment(store, ranges, kind, segment, when, place, pool)
                 try:
                     for found in says:
                         near.take_in(found, how[run])
@@ -155,13 +158,16 @@ def _in_run(
     pool: Executor,
 ) -> Iterator[Found]:
     """What one run says of the list, for each file of its own list. Raises RecordError."""
-    overlaps = list(overlapping(one_array(near.inputs["uri"]), spec.plan.files))
+    overlaps = list(overlapping(near.inputs["uri"], spec.plan.files))
     columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # the last not in every list
     fetch = partial(input_file_rows, store, spec, columns=columns)
     fetched = ahead(pool, fetch, [spec.plan.files[number] for number, _ in overlaps])
     for (_, rows), theirs in zip(overlaps, fetched, strict=True):
-        ours = near.inputs.slice(rows.start, len(rows))
-        yield found_in_run(ours, rows, theirs, manifest, failures, place)
+        for start in range(rows.start, rows.stop, PIECE_ROWS):
+            part = range(start, min(start + PIECE_ROWS, rows.stop))
+            ours = near.inputs.slice(part.start, len(part))
+            yield found_in_run(ours, part, theirs, manifest, failures, place)
+        release()
 
 
 def _relation(stored: Standing, old: Manifest, new: Identity, channel: str) -> Relation:

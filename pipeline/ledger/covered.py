@@ -28,14 +28,15 @@ from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verified
 from pipeline.ledger.channels import channel_of
+from pipeline.ledger.key_ranges import KeyRanges
 from pipeline.ledger.nearness import Found, same_texts
 from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed
 from pipeline.ledger.tables import decode_table, one_array
 from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.spool import release
 from pipeline.storage.store import Store
 
 FILE_ROWS = 50_000  # about so many rows in a file
-MOST_DIGITS = 2
 
 # left, tries, open, run and first as in `nearness.Found`; run and first count the segment's runs.
 ROWS = pa.schema(
@@ -144,65 +145,58 @@ def usable_segments(index: CoveredIndex, runs: Sequence[str]) -> list[Segment]:
     return usable
 
 
-def buckets(ids: pa.Array, digits: int) -> list[NDArray[np.intp]]:
-    """Which rows belong to which file: for each file the places of its ids, rising."""
-    if digits == 0:
-        return [np.arange(len(ids))]
-    names = pa.array([f"{number:0{digits}x}" for number in range(16**digits)])
-    which = pc.index_in(pc.utf8_slice_codeunits(ids, 0, digits), names)
-    numbers = pc.fill_null(which, 0).to_numpy(zero_copy_only=False).astype(np.uint16)
-    order = np.argsort(numbers, kind="stable")
-    ends = np.cumsum(np.bincount(numbers, minlength=16**digits))
-    return np.split(order, ends[:-1])
-
-
 def found_in_segment(
     store: Store,
-    inputs: pa.Table,
+    ours: KeyRanges,
     kind: str,
     segment: Segment,
     committed_at: Sequence[float],
     place: int,
     pool: Executor,
 ) -> Iterator[Found]:
-    """What a segment says of the list, file by file. Raises RecordError.
+    """What a segment says of a list, file by file. Raises RecordError.
 
+    ours: the list by key range
     committed_at: of its runs, seconds; place: of its first run in `Nearness.deciding`
     """
-    inputs = inputs.select([n for n in ROWS.names if n in inputs.column_names])
-    ids = one_array(inputs["image_id"])
     when = np.array(committed_at, np.float64)
     wanted = [
-        (rows, file)
-        for rows, file in zip(buckets(ids, segment.digits), segment.files, strict=True)
-        if len(rows) and file.rows
+        number
+        for number, file in enumerate(segment.files)
+        if file.rows and ours.has(number, segment.digits)
     ]
 
-    def fetch(one: tuple[NDArray[np.intp], SegmentFile]) -> pa.Table:
-        return segment_rows(store, kind, one[1])
+    def fetch(number: int) -> pa.Table:
+        return segment_rows(store, kind, segment.files[number])
 
-    for (rows, _), theirs in zip(wanted, ahead(pool, fetch, wanted), strict=True):
-        ours = inputs.take(pa.array(rows))
-        at = pc.index_in(one_array(ours["image_id"]), one_array(theirs["image_id"]))
-        here = at.is_valid().to_numpy(zero_copy_only=False)
-        known = theirs.take(at)
-        numbers = {
-            name: pc.fill_null(known[name], 0).to_numpy()
-            for name in ("left", "tries", "run", "first")
-        }
-        yield Found(
-            rows,
-            here,
-            same_texts(ours, known, "etag"),
-            same_texts(ours, known, INPUT_OVERRIDE.name),
-            numbers["left"],
-            numbers["tries"],
-            pc.fill_null(known["open"], False).to_numpy(),
-            (numbers["run"] + place).astype(np.int32),
-            (numbers["first"] + place).astype(np.int32),
-            when[numbers["run"]],
-            when[numbers["first"]],
-        )
+    for number, theirs in zip(wanted, ahead(pool, fetch, wanted), strict=True):
+        for rows, part in ours.of_file(number, segment.digits):
+            yield _found(rows, part, theirs, when, place)
+        release()
+
+
+def _found(
+    rows: NDArray[np.intp], ours: pa.Table, theirs: pa.Table, when: NDArray[np.float64], place: int
+) -> Found:
+    """What a segment's file says of some rows of the list."""
+    at = pc.index_in(one_array(ours["image_id"]), one_array(theirs["image_id"]))
+    known = theirs.take(at)
+    numbers = {
+        name: pc.fill_null(known[name], 0).to_numpy() for name in ("left", "tries", "run", "first")
+    }
+    return Found(
+        rows,
+        at.is_valid().to_numpy(zero_copy_only=False),
+        same_texts(ours, known, "etag"),
+        same_texts(ours, known, INPUT_OVERRIDE.name),
+        numbers["left"],
+        numbers["tries"],
+        pc.fill_null(known["open"], False).to_numpy(),
+        (numbers["run"] + place).astype(np.int32),
+        (numbers["first"] + place).astype(np.int32),
+        when[numbers["run"]],
+        when[numbers["first"]],
+    )
 
 
 def latest_by_run(store: Store, runs: Sequence[Manifest]) -> dict[str, set[str]]:

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct, structs
 
+from pipeline.storage.spool import pieces
+
 HASH_ROWS = 50_000  # rows turned into text at a time while the input list is hashed
 
 
@@ -83,15 +85,15 @@ def input_sha256(inputs: pa.Table) -> str:
     """
     header = [(field.name, str(field.type)) for field in inputs.schema]
     digest = hashlib.sha256(json.dumps(header).encode())
-    for batch in inputs.to_batches(max_chunksize=HASH_ROWS):
-        pieces = []
-        for column in batch.columns:
-            text = _as_text(column)
-            length = pc.binary_length(text.cast(pa.binary())).cast(pa.string())
-            pieces.append(
-                pc.if_else(pc.is_null(text), "-", pc.binary_join_element_wise(length, text, ":"))
-            )
-        digest.update("".join(pc.binary_join_element_wise(*pieces, "").to_pylist()).encode())
+    for piece in pieces(inputs, HASH_ROWS):
+        for batch in piece.to_batches():
+            values = []
+            for column in batch.columns:
+                text = _as_text(column)
+                length = pc.binary_length(text.cast(pa.binary())).cast(pa.string())
+                told = pc.binary_join_element_wise(length, text, ":")
+                values.append(pc.if_else(pc.is_null(text), "-", told))
+            digest.update("".join(pc.binary_join_element_wise(*values, "").to_pylist()).encode())
     return digest.hexdigest()
 
 

@@ -19,18 +19,19 @@ that are to be done are told which earlier photos may be the same bytes (`seen`)
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from pipeline.errors import RecordError
 from pipeline.ledger.channels import channel_name
 from pipeline.ledger.compare import nearness_of
-from pipeline.ledger.forgetting import read_forgotten, without
+from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import standing
@@ -49,8 +50,9 @@ from pipeline.ledger.nearness import (
     WEIGHTS,
     WITHDRAWN,
 )
-from pipeline.ledger.pinned import input_rows
+from pipeline.ledger.pinned import whole_list
 from pipeline.ledger.seen import with_seen
+from pipeline.storage.spool import filtered, pieces
 from pipeline.storage.store import Store
 
 REASONS = {
@@ -126,13 +128,13 @@ def uncovered(
     runs = stored.runs
     forgotten = read_forgotten(store)
     listed = inputs.num_rows
-    inputs = without(inputs, pa.array(forgotten.ids("forgotten"), pa.string())).combine_chunks()
+    inputs = filtered(inputs, ~_are_among(inputs, forgotten.ids("forgotten")))
     found, damaged = nearness_of(store, spec, inputs, stored, channel, forgotten)
     nearness = found.codes
     wanted = nearness < COVERED if mode == "incremental" else np.ones(len(nearness), bool)
     codes, counts = np.unique(nearness[wanted], return_counts=True)
     names = {**REASONS, COVERED: FORCED, POSTPONED: FORCED}
-    rows = inputs.filter(pa.array(wanted)).combine_chunks()
+    rows = filtered(inputs, wanted)
     spec = replace(spec, input_sha256=input_sha256(rows), generation=0)
     taken = {manifest.run_id for manifest in runs.committed} | runs.damaged.keys()
     while spec.run_id in taken:
@@ -141,8 +143,7 @@ def uncovered(
         alike = [m for m, _ in found.deciding if m.code_version == spec.code_version]
         rows = with_seen(store, rows, alike, pa.array(forgotten.ids("forgotten"), pa.string()))
     reasons = {names[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)}
-    pruned = pa.array(forgotten.ids("pruned"), pa.string())
-    back = inputs["image_id"].filter(pc.is_in(inputs["image_id"], pruned))
+    back = inputs["image_id"].filter(pa.array(_are_among(inputs, forgotten.ids("pruned"))))
     latest = max((manifest.committed_at for manifest in runs.committed), default=0.0)
     return Todo(
         rows,
@@ -166,5 +167,18 @@ def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     Raises LedgerError where `spec`, but for its list, is not the run's, saying what differs.
     """
     old = Ledger.resume(store, run_id, spec).spec
-    rows = pa.concat_tables(input_rows(store, old)).combine_chunks()
+    rows = whole_list(store, old)
     return Todo(rows, RunSpec.of(old), {RESUMED: rows.num_rows}, covered=0)
+
+
+def _are_among(inputs: pa.Table, ids: Sequence[str]) -> NDArray[np.bool_]:
+    """Which rows of a list are photos with one of these ids: [rows]."""
+    found = np.zeros(inputs.num_rows, bool)
+    if not ids:
+        return found
+    known, start = pa.array(ids, pa.string()), 0
+    for piece in pieces(inputs):
+        stop = start + piece.num_rows
+        found[start:stop] = pc.is_in(piece["image_id"], known).to_numpy()
+        start = stop
+    return found

@@ -22,6 +22,7 @@ from pipeline.ledger.forgetting import Forgotten
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.spool import pieces
 
 # How near the committed runs came to covering a photo; the largest value found counts.
 (NEW, CHANGED, WEIGHTS, SETTINGS, CHANNEL, TRIAL, WITHDRAWN, RETURNED, OVERRIDE, REPAIRED, FAILED,
@@ -122,12 +123,11 @@ class Nearness:
 
     def end(self, now_s: float | None = None) -> None:
         """Once every run is looked at: tell which failures are due, and which wait."""
-        age_s = (time.time() if now_s is None else now_s) - self._first_at
         covered = self.codes == COVERED
-        failed = covered & np.isin(self._left, (CIRCUMSTANCES, EXTRA_LACKS))
-        due = failed & are_due(self._left, self._tries, self._first, age_s)
-        self.codes[failed] = POSTPONED
-        self.codes[due] = REPAIRED
+        failed = np.flatnonzero(covered & np.isin(self._left, (CIRCUMSTANCES, EXTRA_LACKS)))
+        age_s = (time.time() if now_s is None else now_s) - self._first_at[failed]
+        due = are_due(self._left[failed], self._tries[failed], self._first[failed], age_s)
+        self.codes[failed] = np.where(due, REPAIRED, POSTPONED)
 
     def waiting(self) -> dict[str, int]:
         """Photos covered by runs that are not live yet, by run id; those that failed left out."""
@@ -195,9 +195,14 @@ def _shown_from(inputs: pa.Table, forgotten: Forgotten) -> NDArray[np.float64]:
     """
     since = forgotten.returned | dict.fromkeys(forgotten.ids("pruned"), np.inf)
     if not since:
-        return np.full(inputs.num_rows, -np.inf)
-    ids = inputs["image_id"].to_pylist()
-    return np.array([since.get(image_id, -np.inf) for image_id in ids], np.float64)
+        return np.broadcast_to(np.float64(-np.inf), inputs.num_rows)  # which takes no memory
+    known, times = pa.array(list(since), pa.string()), np.array([*since.values(), -np.inf])
+    shown, start = np.empty(inputs.num_rows, np.float64), 0
+    for piece in pieces(inputs):
+        at = pc.fill_null(pc.index_in(piece["image_id"], known), len(since)).to_numpy()
+        shown[start : start + len(at)] = times[at]
+        start += len(at)
+    return shown
 
 
 def _texts(table: pa.Table, name: str) -> pa.Array:

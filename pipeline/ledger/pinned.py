@@ -21,12 +21,14 @@ import pyarrow.parquet as pq
 from msgspec import structs
 
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.ahead import ahead
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.layout import run_key, spec_key
 from pipeline.ledger.plan import TaskCuts
 from pipeline.ledger.records import InputFile, PinnedPlan, PinnedSpec, read_record, to_bytes
 from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.schema import INPUT_SEEN
+from pipeline.storage.spool import release, spooled
 from pipeline.storage.store import Store
 
 TASKS_PER_FILE = 64
@@ -54,9 +56,8 @@ def pin(store: Store, spec: RunSpec, inputs: pa.Table, cuts: TaskCuts) -> Pinned
     if inputs.num_rows != cuts.rows:
         raise LedgerError(f"the plan has {cuts.rows} rows and the input list {inputs.num_rows}")
     with ThreadPoolExecutor(WRITERS) as pool:
-        files = tuple(
-            pool.map(lambda part: _pin_file(store, spec.run_id, *part), _parts(inputs, cuts))
-        )
+        parts = _parts(inputs, cuts)
+        files = tuple(ahead(pool, lambda part: _pin_file(store, spec.run_id, *part), parts))
     plan = PinnedPlan(
         rows=cuts.rows, tasks=cuts.task_count, tasks_per_file=TASKS_PER_FILE, files=files
     )
@@ -76,6 +77,7 @@ def _parts(inputs: pa.Table, cuts: TaskCuts) -> Iterator[tuple[pa.Table, list[ra
             inputs.slice(start, stop - start),
             [range(t.start - start, t.stop - start) for t in tasks],
         )
+        release()
 
 
 def _pin_file(store: Store, run_id: str, rows: pa.Table, tasks: list[range]) -> InputFile:
@@ -115,6 +117,11 @@ def input_rows(
         yield input_file_rows(store, spec, entry, columns)
 
 
+def whole_list(store: Store, spec: PinnedSpec) -> pa.Table:
+    """All rows of the pinned list, in its order. Raises RecordError."""
+    return spooled(input_rows(store, spec))
+
+
 def input_file_rows(
     store: Store, spec: PinnedSpec, entry: InputFile, columns: list[str] | None = None
 ) -> pa.Table:
@@ -145,7 +152,9 @@ def input_file_tasks(
     return rows.add_column(1, "task", task)
 
 
-def overlapping(uris: pa.Array, files: Iterable[InputFile]) -> Iterator[tuple[int, range]]:
+def overlapping(
+    uris: pa.Array | pa.ChunkedArray, files: Iterable[InputFile]
+) -> Iterator[tuple[int, range]]:
     """The input files whose range of uris overlaps a sorted list: number, and rows of the list."""
     for number, entry in enumerate(files):
         first = bisect_left(range(len(uris)), entry.first_uri, key=lambda i: uris[i].as_py())

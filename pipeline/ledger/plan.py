@@ -8,6 +8,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
+from pipeline.storage.parted import arranged
+from pipeline.storage.spool import pieces
+
+Rows = NDArray[np.intp]  # numbers of rows of a list
 
 # An ETag that is the hash of the whole object, or of its parts: equal ones mean equal bytes.
 HASH_ETAG = r"^[0-9a-f]{32}(-[0-9]+)?$"
@@ -43,16 +47,17 @@ def cut_tasks(inputs: pa.Table, task_images: int = 256, task_bytes: int = 128 <<
     """
     if task_images < 1 or task_bytes < 1:
         raise UsageError("a task holds at least 1 image and 1 byte")
-    sizes = pc.fill_null(inputs["bytes"], 0).to_numpy()
-    total = np.concatenate([[0], np.cumsum(sizes)])  # bytes before each row  # [rows + 1]
-    first_alike = _first_neighbour(_first_alike(inputs))
+    total = _bytes_before(inputs)
+    rows, firsts = _alike(inputs)
+    begins = _first_neighbours(rows, firsts)
     starts = [0]
     while starts[-1] < inputs.num_rows:
         start = starts[-1]
         fitting = int(np.searchsorted(total, total[start] + task_bytes, side="right")) - 1
         stop = min(max(fitting, start + 1), start + task_images, inputs.num_rows)
-        if stop < inputs.num_rows and first_alike[stop] > start:
-            stop = int(first_alike[stop])
+        at = int(np.searchsorted(rows, stop))
+        if at < len(rows) and rows[at] == stop and begins[at] > start:
+            stop = int(begins[at])
         starts.append(stop)
     return TaskCuts(tuple(starts))
 
@@ -64,10 +69,12 @@ def same_bytes_together(inputs: pa.Table) -> pa.Table:
     alone. Here is only guessed which may be: objects of one size whose ETag is a hash, and local
     files of one size. A list without such photos stays as it is.
     """
-    order = np.argsort(_first_alike(inputs), kind="stable")
-    if np.array_equal(order, np.arange(len(order))):
+    rows, firsts = _alike(inputs)
+    if np.array_equal(_first_neighbours(rows, firsts), firsts):
         return inputs
-    return inputs.take(pa.array(order)).combine_chunks()
+    group = np.arange(inputs.num_rows)
+    group[rows] = firsts
+    return arranged(inputs, np.argsort(group, kind="stable"))
 
 
 def alike_key(inputs: pa.Table) -> pa.Array:
@@ -84,20 +91,65 @@ def alike_key(inputs: pa.Table) -> pa.Array:
     return key.combine_chunks() if isinstance(key, pa.ChunkedArray) else key
 
 
-def _first_alike(inputs: pa.Table) -> NDArray[np.intp]:
-    """For each row the first one that looks like the same bytes."""
-    hint = alike_key(inputs)
-    own = np.arange(inputs.num_rows)
-    known = np.flatnonzero(pc.is_valid(hint).to_numpy(zero_copy_only=False))
-    codes = pc.drop_null(hint).dictionary_encode().indices.to_numpy()
-    _, firsts = np.unique(codes, return_index=True)
-    own[known] = known[firsts[codes]]
-    return own
+def _alike(inputs: pa.Table) -> tuple[Rows, Rows]:
+    """The rows that look like the same bytes as one before them, rising; and the first such one.
+
+    Found by a hash of 8 bytes a row; texts are compared where two hashes are the same.
+    """
+    hashes = np.zeros(inputs.num_rows, np.int64)
+    known = np.zeros(inputs.num_rows, bool)
+    start = 0
+    for piece in pieces(inputs):
+        hints, stop = alike_key(piece).to_pylist(), start + piece.num_rows
+        hashes[start:stop] = np.fromiter(map(hash, hints), np.int64, len(hints))
+        known[start:stop] = [hint is not None for hint in hints]
+        start = stop
+    shared = np.sort(hashes[known])
+    shared = np.unique(shared[1:][shared[1:] == shared[:-1]])
+    if not len(shared):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    del known
+    rows, texts = _with_hash(inputs, hashes, shared)
+    codes = texts.dictionary_encode().indices.to_numpy()
+    _, places = np.unique(codes, return_index=True)
+    firsts = rows[places[codes]]
+    later = firsts != rows
+    return rows[later], firsts[later]
 
 
-def _first_neighbour(first: NDArray[np.intp]) -> NDArray[np.intp]:
-    """For each row the first of the rows before it, without a gap, that look like it."""
-    rows = np.arange(len(first))
-    begins = np.ones(len(first), bool)
-    begins[1:] = first[1:] != first[:-1]
-    return np.maximum.accumulate(np.where(begins, rows, 0))
+def _with_hash(
+    inputs: pa.Table, hashes: NDArray[np.int64], shared: NDArray[np.int64]
+) -> tuple[Rows, pa.Array]:
+    """The rows whose hint has one of some hashes, sorted ones, and their hints."""
+    rows, texts, start = [np.empty(0, np.intp)], [pa.array([], pa.string())], 0
+    for piece in pieces(inputs):
+        ours = hashes[start : start + piece.num_rows]
+        at = np.minimum(np.searchsorted(shared, ours), len(shared) - 1)
+        hints = alike_key(piece)
+        here = (shared[at] == ours) & hints.is_valid().to_numpy(zero_copy_only=False)
+        rows.append(np.flatnonzero(here) + start)
+        texts.append(hints.filter(pa.array(here)))
+        start += piece.num_rows
+    return np.concatenate(rows), pa.concat_arrays(texts)
+
+
+def _first_neighbours(rows: Rows, firsts: Rows) -> Rows:
+    """For each row that looks like one before it: the first of those before it without a gap.
+
+    rows, firsts: as `_alike` gives them
+    """
+    goes_on = np.zeros(len(rows), bool)  # the row before is one that looks like a first one too
+    goes_on[1:] = (rows[1:] == rows[:-1] + 1) & (firsts[1:] == firsts[:-1])
+    begins = np.where(firsts == rows - 1, firsts, np.where(goes_on, -1, rows))
+    return np.maximum.accumulate(begins) if len(begins) else begins
+
+
+def _bytes_before(inputs: pa.Table) -> NDArray[np.int64]:
+    """Bytes of the photos before each row, and of all: [rows + 1]."""
+    total = np.zeros(inputs.num_rows + 1, np.int64)
+    start = 1
+    for piece in pieces(inputs):
+        sizes = pc.fill_null(piece["bytes"], 0).to_numpy()
+        total[start : start + len(sizes)] = sizes
+        start += len(sizes)
+    return np.cumsum(total, out=total)

@@ -5,9 +5,10 @@ photo compares the hash of its bytes with the one that the run has stored, and t
 result or decodes the photo. So a list costs a look at the lists of earlier runs, and no data.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from pipeline.ledger.plan import alike_key
 from pipeline.ledger.records import Manifest, PinnedSpec
 from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_BOXES, INPUT_OVERRIDE, INPUT_SEEN
+from pipeline.storage.spool import pieces, spooled
 from pipeline.storage.store import Store
 
 READERS = 16  # specs and input files fetched at a time
@@ -41,15 +43,28 @@ def with_seen(
 
     A run that cannot be read is passed over.
     """
-    keys = _own_keys(inputs)
-    wanted = set(pc.unique(keys).drop_null().slice(0, MOST_WANTED).to_pylist()) if runs else set()
+    wanted = _wanted(inputs) if runs else set()
     found: dict[str, dict[str, Any]] = {}
     for key, place in _places(store, runs, wanted, left_out) if wanted else ():
         found.setdefault(key, place)
     if not found:
         return inputs
-    column = pa.array([found.get(key) for key in keys.to_pylist()], INPUT_SEEN.type)
-    return inputs.append_column(INPUT_SEEN, column)
+    return spooled(_with_places(piece, found) for piece in pieces(inputs))
+
+
+def _wanted(inputs: pa.Table) -> set[str]:
+    """What is looked for: the first keys of the list, as many as a plan may look for."""
+    wanted: dict[str, None] = {}
+    for piece in pieces(inputs):
+        wanted.update(dict.fromkeys(pc.unique(_own_keys(piece)).drop_null().to_pylist()))
+        if len(wanted) >= MOST_WANTED:
+            break
+    return set(islice(wanted, MOST_WANTED))
+
+
+def _with_places(rows: pa.Table, found: Mapping[str, dict[str, Any]]) -> pa.Table:
+    column = pa.array([found.get(key) for key in _own_keys(rows).to_pylist()], INPUT_SEEN.type)
+    return rows.append_column(INPUT_SEEN, column)
 
 
 def _own_keys(rows: pa.Table) -> pa.Array:

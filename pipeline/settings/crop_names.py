@@ -6,9 +6,9 @@ Only `folder` and `key` have slashes. Two different values never give the same t
 becomes `x`.
 """
 
-import hashlib
 import re
 import unicodedata
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -123,27 +123,58 @@ def check_photos(
 ) -> None:
     """Raise SettingError unless every photo has a name of its own; the message names photos.
 
-    photos: rows of the input list. A template with the hash of the content needs no look at them.
+    photos: rows of the input list, which are gone through again where two names may be the same:
+        8 bytes a photo are kept. A template with the hash of the content needs no such look.
     """
-    seen: dict[bytes, str] = {}
+    hashes = array("q")
+    problem = None
     for photo in photos:
-        uri = photo["uri"]
         try:
-            name = names.name(uri, photo["image_id"], photo, ratio, 0, format, "0" * 64)
-        except KeyError as error:
-            raise SettingError(
-                "crop_files", f"names the column {error}, not in the list"
-            ) from error
-        except ValueError as error:
-            raise SettingError("crop_files", f"makes no name for {uri}: {error}") from error
-        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:12]
-        other = seen.setdefault(digest, uri)
-        if other != uri and "hash" not in names.fields:
-            raise SettingError(
-                "crop_files",
-                f"{names.text!r} gives two photos the name {name!r}: {other} and {uri}; add "
-                "{folder} or {id}",
-            )
+            hashes.append(hash(_name_of(names, photo, ratio, format)))
+        except SettingError as error:
+            problem = error
+            break
+    if "hash" not in names.fields:
+        _check_apart(names, photos, hashes, ratio, format)
+    if problem is not None:
+        raise problem
+
+
+def _check_apart(
+    names: CropNames,
+    photos: Iterable[Mapping[str, Any]],
+    hashes: "array[int]",
+    ratio: str,
+    format: str,
+) -> None:
+    """Raise SettingError where two of the first photos, as many as have a hash, have one name."""
+    import numpy as np  # slow to import, and not for --help
+
+    found = np.sort(np.frombuffer(hashes, np.int64))
+    shared = set(found[1:][found[1:] == found[:-1]].tolist())
+    if not shared:
+        return
+    seen: dict[str, str] = {}
+    for photo, hashed in zip(photos, hashes, strict=False):
+        if hashed in shared:
+            name = _name_of(names, photo, ratio, format)
+            other, uri = seen.setdefault(name, photo["uri"]), photo["uri"]
+            if other != uri:
+                raise SettingError(
+                    "crop_files",
+                    f"{names.text!r} gives two photos the name {name!r}: {other} and {uri}; add "
+                    "{folder} or {id}",
+                )
+
+
+def _name_of(names: CropNames, photo: Mapping[str, Any], ratio: str, format: str) -> str:
+    uri = photo["uri"]
+    try:
+        return names.name(uri, photo["image_id"], photo, ratio, 0, format, "0" * 64)
+    except KeyError as error:
+        raise SettingError("crop_files", f"names the column {error}, not in the list") from error
+    except ValueError as error:
+        raise SettingError("crop_files", f"makes no name for {uri}: {error}") from error
 
 
 def object_key(uri: str) -> str:

@@ -24,12 +24,12 @@ from pipeline.inputs.listing import image_id
 from pipeline.ledger import compaction, compare, live
 from pipeline.ledger.compaction import write_indexes
 from pipeline.ledger.covered import CoveredIndex
-from pipeline.ledger.identity import input_sha256
+from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import pin
 from pipeline.ledger.plan import cut_tasks
-from pipeline.storage.store import open_store
+from pipeline.storage.store import Store, open_store
 from tests.bench.bench_ledger import Row, made_up_inputs, spec_of, step
 from tests.support.tasks import run_all
 
@@ -90,15 +90,19 @@ def make_large(folder: str, photos: int) -> str:
     spec = spec_of(inputs.slice(0, 1))
     with mock.patch("os.fsync"):
         pin(store, spec, inputs, cut_tasks(inputs, 64))
-        small = inputs.slice(0, 1)
-        with tempfile.TemporaryDirectory() as other:
-            made = open_store(other)
-            run = run_all(Ledger.open(made, spec, small, cut_tasks(small)), promote="manual")
-            for info in made.list(f"runs/{run.run_id}/"):
-                name = info.key.rpartition("/")[2]
-                if name.startswith(("_MANIFEST", "failures", "unsettled", "files")):
-                    store.create_once(info.key, made.read(info.key))
+        commit_small(store, spec, inputs.slice(0, 1))
     return f"{photos:,} photos in {photos // 64 // 64 + 1:,} files"
+
+
+def commit_small(store: Store, spec: RunSpec, small: pa.Table) -> None:
+    """Commit a run that is pinned already, by the records of one of a few photos."""
+    with tempfile.TemporaryDirectory() as other:
+        made = open_store(other)
+        run = run_all(Ledger.open(made, spec, small, cut_tasks(small)), promote="manual")
+        for info in made.list(f"runs/{run.run_id}/"):
+            name = info.key.rpartition("/")[2]
+            if name.startswith(("_MANIFEST", "failures", "unsettled", "files")):
+                store.create_once(info.key, made.read(info.key))
 
 
 def index_large(folder: str) -> str:

@@ -1,0 +1,84 @@
+"""Cut a list by the first hex digits of its photos' ids, as the index of covered photos is cut."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.ledger.tables import one_array
+from pipeline.schema import INPUT_OVERRIDE
+from pipeline.storage.parted import Parted
+from pipeline.storage.spool import pieces
+
+RANGE_ROWS = 200_000  # about so many rows of a list are compared at a time
+MOST_DIGITS = 2  # of ids, by which files and lists are cut
+_COMPARED = ("image_id", "etag", INPUT_OVERRIDE.name)  # the last not in every list
+_ROW = pa.field("row", pa.int64(), nullable=False)
+
+
+def range_numbers(ids: pa.Array, digits: int) -> NDArray[np.intp]:
+    """For each id the number of its file: its first hex digits."""
+    if digits == 0:
+        return np.zeros(len(ids), np.intp)
+    names = pa.array([f"{number:0{digits}x}" for number in range(16**digits)])
+    which = pc.index_in(pc.utf8_slice_codeunits(ids, 0, digits), names)
+    return pc.fill_null(which, 0).to_numpy(zero_copy_only=False).astype(np.intp)  # type: ignore[no-any-return]
+
+
+def buckets(ids: pa.Array, digits: int) -> list[NDArray[np.intp]]:
+    """Which rows belong to which file: for each file the places of its ids, rising."""
+    numbers = range_numbers(ids, digits).astype(np.uint16)
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers, minlength=16**digits))
+    return np.split(order, ends[:-1])
+
+
+class KeyRanges:
+    """The rows of a list by key range; they are cut when they are first asked for."""
+
+    def __init__(self, inputs: pa.Table) -> None:
+        self._inputs = inputs.select([n for n in _COMPARED if n in inputs.column_names])
+        self._digits = 0
+        while self._digits < MOST_DIGITS and inputs.num_rows > RANGE_ROWS * 16**self._digits:
+            self._digits += 1
+        self._counts = np.zeros(16**MOST_DIGITS, np.int64)
+        self._parted: Parted | None = None
+        self._last: tuple[int, int, pa.Table, list[NDArray[np.intp]]] | None = None
+
+    def has(self, file: int, digits: int) -> bool:
+        """Whether the list has a photo in the range of a file. digits: by which files are cut."""
+        self._cut()
+        return bool(self._counts.reshape(16**digits, -1)[file].any())
+
+    def of_file(self, file: int, digits: int) -> Iterator[tuple[NDArray[np.intp], pa.Table]]:
+        """The rows of the list in the range of a file: numbers, rising, and their columns."""
+        if digits <= self._digits:
+            step = 16 ** (self._digits - digits)
+            for number in range(file * step, (file + 1) * step):
+                yield _numbered(self._cut().read(number))
+            return
+        number = file // 16 ** (digits - self._digits)
+        if self._last is None or self._last[:2] != (number, digits):
+            rows = self._cut().read(number)
+            self._last = number, digits, rows, buckets(one_array(rows["image_id"]), digits)
+        _, _, rows, places = self._last
+        yield _numbered(rows.take(pa.array(places[file])))
+
+    def _cut(self) -> Parted:
+        if self._parted is None:
+            self._parted = Parted(self._inputs.schema.append(_ROW), 16**self._digits)
+            start = 0
+            for piece in pieces(self._inputs):
+                ids, stop = one_array(piece["image_id"]), start + piece.num_rows
+                fine = range_numbers(ids, MOST_DIGITS)
+                self._counts += np.bincount(fine, minlength=len(self._counts))
+                rows = piece.append_column(_ROW, pa.array(np.arange(start, stop)))
+                self._parted.add(rows, fine // 16 ** (MOST_DIGITS - self._digits))
+                start = stop
+        return self._parted
+
+
+def _numbered(rows: pa.Table) -> tuple[NDArray[np.intp], pa.Table]:
+    return rows.column(rows.num_columns - 1).to_numpy(), rows.remove_column(rows.num_columns - 1)

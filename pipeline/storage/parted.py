@@ -1,0 +1,97 @@
+"""Sort and rearrange tables that are larger than memory: in parts, by way of the local disk.
+
+A distribution sort: each row goes to the part that its place, or its text, lies in; then each part
+is put in order in memory.
+"""
+
+from bisect import bisect_right
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.storage.spool import HELD_ROWS, PIECE_ROWS, Spool, pieces, release
+
+PART_ROWS = 200_000  # about so many rows are put in order in memory
+SAMPLED = 64  # texts that are looked at for each part, to find where it ends
+_PLACE = pa.field("place", pa.int64())
+
+
+class Parted:
+    """Rows by a part's number, 0 to parts - 1; within a part in the order in which they came."""
+
+    def __init__(self, schema: pa.Schema, parts: int) -> None:
+        self._spool = Spool(schema)
+        self._schema = schema
+        self._ranges: list[list[range]] = [[] for _ in range(parts)]  # of rows of the spool
+        self._waiting: list[tuple[pa.Table, NDArray[np.intp]]] = []
+        self._waiting_rows = 0
+        self._table: pa.Table | None = None
+
+    def add(self, rows: pa.Table, parts: NDArray[np.intp]) -> None:
+        """Add rows. parts: [rows] the number of each one's part."""
+        self._waiting.append((rows, parts))
+        self._waiting_rows += rows.num_rows
+        if self._waiting_rows >= PART_ROWS:
+            self._sort()
+
+    def read(self, part: int) -> pa.Table:
+        """The rows of one part; none can be added any more."""
+        if self._table is None:
+            self._sort()
+            self._table = self._spool.table()
+        slices = [self._table.slice(rows.start, len(rows)) for rows in self._ranges[part]]
+        return pa.concat_tables([self._schema.empty_table(), *slices]).combine_chunks()
+
+    def _sort(self) -> None:
+        if not self._waiting_rows:
+            return
+        rows = pa.concat_tables([table for table, _ in self._waiting]).combine_chunks()
+        parts = np.concatenate([numbers for _, numbers in self._waiting])
+        self._waiting, self._waiting_rows = [], 0
+        counts = np.bincount(parts, minlength=len(self._ranges))
+        stop = self._spool.rows
+        for part in np.flatnonzero(counts):
+            start, stop = stop, stop + int(counts[part])
+            self._ranges[part].append(range(start, stop))
+        self._spool.add(rows.take(pa.array(np.argsort(parts, kind="stable"))))
+
+
+def arranged(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
+    """The table's rows in another order: row n of it is row order[n] of the table."""
+    if table.num_rows <= HELD_ROWS:
+        return table.take(pa.array(order)).combine_chunks()
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    parted = Parted(table.schema.append(_PLACE), -(-len(order) // PART_ROWS))
+    start = 0
+    for piece in pieces(table):
+        at = places[start : start + piece.num_rows]
+        parted.add(piece.append_column(_PLACE, pa.array(at)), at // PART_ROWS)
+        start += piece.num_rows
+    del places
+    last, spool = table.num_columns, Spool(table.schema)
+    for number in range(-(-len(order) // PART_ROWS)):
+        part = parted.read(number)
+        spool.add(part.remove_column(last).take(pa.array(np.argsort(part.column(last).to_numpy()))))
+        release()
+    return spool.table()
+
+
+def sorted_by(table: pa.Table, name: str) -> pa.Table:
+    """The table sorted by a column of texts, by their code points."""
+    if table.num_rows <= HELD_ROWS:
+        return table.sort_by(name)
+    count = -(-table.num_rows // PART_ROWS)
+    step = max(1, table.num_rows // (count * SAMPLED))
+    sample = sorted(table[name].take(pa.array(np.arange(0, table.num_rows, step))).to_pylist())
+    ends = sample[SAMPLED::SAMPLED]  # the first text of each part but the first one
+    parted = Parted(table.schema, len(ends) + 1)
+    for piece in pieces(table, PIECE_ROWS):
+        parts = np.array([bisect_right(ends, text) for text in piece[name].to_pylist()], np.intp)
+        parted.add(piece, parts)
+    spool = Spool(table.schema)
+    for number in range(len(ends) + 1):
+        spool.add(parted.read(number).sort_by(name))
+        release()
+    return spool.table()

@@ -1,0 +1,121 @@
+"""Tables that go to the disk are the same tables, and their files are gone with them."""
+
+import gc
+import os
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.storage import spool
+from pipeline.storage.parted import Parted, arranged, sorted_by
+from pipeline.storage.spool import Spool, filtered, pieces, release, spooled
+from tests.support.small_pieces import in_small_pieces
+
+SCHEMA = pa.schema(
+    [
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64()),
+        pa.field("boxes", pa.list_(pa.list_(pa.float32(), 4))),
+    ]
+)
+
+
+def table_of(rows: int, seed: int = 0) -> pa.Table:
+    draw = random.Random(seed)
+    uris = [f"s3://b/{draw.choice('aäz%[ 😀')}{draw.random()}" for _ in range(rows)]
+    sizes = [draw.choice([None, 1, 5 << 40]) for _ in range(rows)]
+    boxes = [draw.choice([None, [], [[0.0, 0.0, 1.0, 1.5]] * 2]) for _ in range(rows)]
+    return pa.table([uris, sizes, pa.array(boxes, SCHEMA.field(2).type)], schema=SCHEMA)
+
+
+def open_files() -> int:
+    """Files without a name that this process still has mapped."""
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as lines:
+        return len({line.split()[4] for line in lines if "s2cnet-" in line or "(deleted)" in line})
+
+
+@pytest.fixture(params=["in memory", "on the disk"])
+def on_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    if request.param == "on the disk":
+        in_small_pieces(monkeypatch)
+    return bool(request.param == "on the disk")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 6, 23])
+def test_what_is_added_comes_back(on_disk: bool, rows: int) -> None:
+    table = table_of(rows)
+    grown = Spool(SCHEMA)
+    for start in range(0, rows, 2):
+        grown.add(table.slice(start, 2))
+    found = grown.table()
+    assert grown.rows == rows
+    assert found.schema == SCHEMA
+    assert found.equals(table)
+    assert list(spooled([table.slice(0, 0), table])["uri"]) == list(table["uri"])
+    assert pa.concat_tables([SCHEMA.empty_table(), *pieces(found)]).equals(table)
+
+
+def test_a_mapped_table_outlives_its_release_and_its_file_does_not_outlive_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_small_pieces(monkeypatch)
+    gc.collect()
+    before, descriptors, table = open_files(), len(os.listdir("/proc/self/fd")), table_of(40)
+    found = spooled(pieces(table))
+    assert open_files() == before + 1
+    assert len(os.listdir("/proc/self/fd")) == descriptors + 1  # Python's mmap keeps one
+    release()
+    assert found.equals(table)
+    del found
+    gc.collect()
+    assert open_files() == before
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    release()
+
+
+def test_rows_are_kept_by_flags(on_disk: bool) -> None:
+    table = table_of(17)
+    flags = np.array([n % 3 == 0 for n in range(17)])
+    assert filtered(table, flags).to_pylist() == [
+        row for n, row in enumerate(table.to_pylist()) if n % 3 == 0
+    ]
+    assert filtered(table, np.zeros(17, bool)).num_rows == 0
+    assert filtered(table, np.ones(17, bool)) is table
+
+
+@pytest.mark.parametrize("rows", [0, 1, 4, 9, 50])
+def test_rows_are_put_in_another_order_and_sorted(on_disk: bool, rows: int) -> None:
+    table = table_of(rows, seed=rows)
+    order = np.random.default_rng(rows).permutation(rows)
+    assert arranged(table, order).to_pylist() == [table.to_pylist()[n] for n in order]
+    found = sorted_by(table, "uri")
+    assert found["uri"].to_pylist() == sorted(table["uri"].to_pylist())
+    by_uri = {row["uri"]: row for row in table.to_pylist()}
+    assert all(by_uri[row["uri"]] == row for row in found.to_pylist())
+
+
+def test_a_sort_of_equal_texts_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_small_pieces(monkeypatch)
+    table = pa.table({"uri": ["b"] * 30 + ["a"]})
+    assert sorted_by(table, "uri")["uri"].to_pylist() == ["a"] + ["b"] * 30
+
+
+def test_parts_keep_the_order_in_which_rows_came(on_disk: bool) -> None:
+    table, draw = table_of(31), random.Random(5)
+    numbers = np.array([draw.randrange(6) for _ in range(31)])
+    parted = Parted(SCHEMA, 7)
+    for start in range(0, 31, 4):
+        parted.add(table.slice(start, 4), numbers[start : start + 4])
+    rows = table.to_pylist()
+    for part in range(7):
+        found = parted.read(part)
+        assert found.to_pylist() == [rows[n] for n in range(31) if numbers[n] == part]
+        assert found.schema == SCHEMA
+
+
+def test_pieces_are_as_long_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "PIECE_ROWS", 4)
+    assert [piece.num_rows for piece in pieces(table_of(9))] == [4, 4, 1]
+    assert [piece.num_rows for piece in pieces(table_of(9), 5)] == [5, 4]

@@ -1,0 +1,20 @@
+"""Have tables of a few rows go the way of tables of millions: to the disk, and in pieces."""
+
+import pytest
+
+from pipeline.inputs import overrides
+from pipeline.ledger import compare, identity, key_ranges
+from pipeline.storage import parted, spool
+
+
+def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
+    """Keep at most 5 rows in memory, 3 in a piece, 4 in a part of a sort, 2 in a key range."""
+    for module in (spool, parted):
+        patch.setattr(module, "HELD_ROWS", 5)
+        patch.setattr(module, "PIECE_ROWS", 3)
+    patch.setattr(parted, "PART_ROWS", 4)
+    patch.setattr(parted, "SAMPLED", 2)
+    patch.setattr(key_ranges, "RANGE_ROWS", 2)
+    patch.setattr(compare, "PIECE_ROWS", 3)
+    patch.setattr(overrides, "DECIDED_ROWS", 3)
+    patch.setattr(identity, "HASH_ROWS", 3)
