@@ -30,6 +30,7 @@ from pipeline.schema import INPUTS
 from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.parted import sorted_by
+from pipeline.storage.ranges import list_by_ranges
 from pipeline.storage.spool import Spool, filtered, pieces
 from pipeline.storage.store import Store, open_store
 
@@ -194,7 +195,7 @@ def _objects(uri: str, requester_pays: bool) -> Iterator[tuple[str, ObjectInfo]]
     prefix, keep = pattern, None
     if is_pattern(pattern) and next(store.list(pattern), None) is None:
         prefix, keep = literal_prefix(pattern), regex_of(pattern)
-    for info in store.list(prefix):
+    for info in list_by_ranges(store, prefix):
         folder_marker = info.key.endswith("/") and info.bytes == 0
         if not folder_marker and (keep is None or keep.fullmatch(info.key)):
             yield f"{bucket}/{info.key}", info

@@ -131,7 +131,7 @@ def _join(
     digits = 0
     while digits < MOST_DIGITS and rows > FILE_ROWS * 16**digits:
         digits += 1
-    parted, names = Parted(ROWS, 16**digits), list[str]()
+    parted, names = Parted(ROWS), list[str]()
     for run in runs:
         try:
             for part in rows_of_run(store, run, len(names)):

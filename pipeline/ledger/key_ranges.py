@@ -68,7 +68,7 @@ class KeyRanges:
 
     def _cut(self) -> Parted:
         if self._parted is None:
-            self._parted = Parted(self._inputs.schema.append(_ROW), 16**self._digits)
+            self._parted = Parted(self._inputs.schema.append(_ROW))
             start = 0
             for piece in pieces(self._inputs):
                 ids, stop = one_array(piece["image_id"]), start + piece.num_rows

@@ -1,7 +1,7 @@
 """The interface that a kind of store implements, what it lists, and how it fails."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.storage.backoff import RetryableError
@@ -88,6 +88,21 @@ class Backend(Protocol):
     def folders(self, prefix: str) -> list[str]: ...
     def delete(self, key: str) -> None: ...
     def remains(self) -> list[ObjectInfo]: ...
+
+
+Page = tuple[list[ObjectInfo], bool]  # some objects, and whether there are more
+
+
+@runtime_checkable
+class ListsAfter(Protocol):
+    """A kind of store that lists by key, and from any key on."""
+
+    def list_after(self, prefix: str, after: str) -> Page:
+        """The first objects below a prefix whose keys are behind `after`.
+
+        after: any text, "" for the beginning. Raises as `Backend`.
+        """
+        ...
 
 
 def error_for(reason: Reason, message: str) -> Exception:

@@ -5,6 +5,8 @@ is put in order in memory.
 """
 
 from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +20,12 @@ _PLACE = pa.field("place", pa.int64())
 
 
 class Parted:
-    """Rows by a part's number, 0 to parts - 1; within a part in the order in which they came."""
+    """Rows by a part's number, 0 and up; within a part in the order in which they came."""
 
-    def __init__(self, schema: pa.Schema, parts: int) -> None:
+    def __init__(self, schema: pa.Schema) -> None:
         self._spool = Spool(schema)
         self._schema = schema
-        self._ranges: list[list[range]] = [[] for _ in range(parts)]  # of rows of the spool
+        self._ranges: defaultdict[int, list[range]] = defaultdict(list)  # of rows of the spool
         self._waiting: list[tuple[pa.Table, NDArray[np.intp]]] = []
         self._waiting_rows = 0
         self._table: pa.Table | None = None
@@ -36,12 +38,18 @@ class Parted:
             self._sort()
 
     def read(self, part: int) -> pa.Table:
-        """The rows of one part; none can be added any more."""
+        """The rows of one part, in memory; none can be added any more."""
+        return pa.concat_tables(
+            [self._schema.empty_table(), *self.stretches(part)]
+        ).combine_chunks()
+
+    def stretches(self, part: int) -> Iterator[pa.Table]:
+        """The same, one after the other as they lie on the disk."""
         if self._table is None:
             self._sort()
             self._table = self._spool.table()
-        slices = [self._table.slice(rows.start, len(rows)) for rows in self._ranges[part]]
-        return pa.concat_tables([self._schema.empty_table(), *slices]).combine_chunks()
+        for rows in self._ranges[part]:
+            yield self._table.slice(rows.start, len(rows))
 
     def _sort(self) -> None:
         if not self._waiting_rows:
@@ -49,11 +57,11 @@ class Parted:
         rows = pa.concat_tables([table for table, _ in self._waiting]).combine_chunks()
         parts = np.concatenate([numbers for _, numbers in self._waiting])
         self._waiting, self._waiting_rows = [], 0
-        counts = np.bincount(parts, minlength=len(self._ranges))
+        counts = np.bincount(parts)
         stop = self._spool.rows
         for part in np.flatnonzero(counts):
             start, stop = stop, stop + int(counts[part])
-            self._ranges[part].append(range(start, stop))
+            self._ranges[int(part)].append(range(start, stop))
         self._spool.add(rows.take(pa.array(np.argsort(parts, kind="stable"))))
 
 
@@ -63,7 +71,7 @@ def arranged(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
         return table.take(pa.array(order)).combine_chunks()
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
-    parted = Parted(table.schema.append(_PLACE), -(-len(order) // PART_ROWS))
+    parted = Parted(table.schema.append(_PLACE))
     start = 0
     for piece in pieces(table):
         at = places[start : start + piece.num_rows]
@@ -86,7 +94,7 @@ def sorted_by(table: pa.Table, name: str) -> pa.Table:
     step = max(1, table.num_rows // (count * SAMPLED))
     sample = sorted(table[name].take(pa.array(np.arange(0, table.num_rows, step))).to_pylist())
     ends = sample[SAMPLED::SAMPLED]  # the first text of each part but the first one
-    parted = Parted(table.schema, len(ends) + 1)
+    parted = Parted(table.schema)
     for piece in pieces(table, PIECE_ROWS):
         parts = np.array([bisect_right(ends, text) for text in piece[name].to_pylist()], np.intp)
         parted.add(piece, parts)

@@ -37,6 +37,7 @@ from pipeline.storage.backend import (
     ObjectChangedError,
     ObjectInfo,
     ObjectTooLargeError,
+    Page,
     StoreMissingError,
     WithheldError,
     error_for,
@@ -119,16 +120,14 @@ class S3Backend:
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         more = {"ContinuationToken": token} if token else {}
         answer = self._listed(Prefix=self._prefix + prefix, **more)
-        page = [
-            ObjectInfo(
-                entry["Key"][len(self._prefix) :],
-                int(entry["Size"]),
-                entry["ETag"].strip('"'),
-                entry["LastModified"].timestamp(),
-            )
-            for entry in answer.get("Contents", ())
-        ]
-        return page, answer.get("NextContinuationToken") if answer["IsTruncated"] else None
+        return self._infos(answer), answer.get("NextContinuationToken") if answer[
+            "IsTruncated"
+        ] else None
+
+    def list_after(self, prefix: str, after: str) -> Page:
+        start = {"StartAfter": self._prefix + after} if after else {}
+        answer = self._listed(Prefix=self._prefix + prefix, **start)
+        return self._infos(answer), bool(answer["IsTruncated"])
 
     def folders(self, prefix: str) -> list[str]:
         start = self._prefix + prefix
@@ -141,15 +140,18 @@ class S3Backend:
                 return found
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def _listed(self, **options: str) -> dict[str, Any]:
-        def page(client: Any) -> Awaitable[dict[str, Any]]:
-            answer: Awaitable[dict[str, Any]] = client.list_objects_v2(
-                Bucket=self._bucket, **options, **self._payer
-            )
-            return answer
+    def _infos(self, answer: dict[str, Any]) -> list[ObjectInfo]:
+        cut, found = len(self._prefix), answer.get("Contents", ())
+        times = [entry["LastModified"].timestamp() for entry in found]
+        return [
+            ObjectInfo(entry["Key"][cut:], int(entry["Size"]), entry["ETag"].strip('"'), at)
+            for entry, at in zip(found, times, strict=True)
+        ]
 
+    def _listed(self, **options: str) -> dict[str, Any]:
+        asked = {"Bucket": self._bucket, **options, **self._payer}
         try:
-            answer: dict[str, Any] = _call(page)
+            answer: dict[str, Any] = _call(lambda client: client.list_objects_v2(**asked))
             return answer
         except StoreMissingError:
             raise

@@ -60,6 +60,7 @@ class Spool:
     def _write(self) -> None:
         if self._writer is None:
             self._file = tempfile.TemporaryFile(prefix="s2cnet-")  # noqa: SIM115  `table` maps it
+            weakref.finalize(self, self._file.close)  # where nobody asks for the table
             self._writer = pa.ipc.new_file(self._file, self._schema)
         if self._waiting:
             rows = pa.concat_tables(self._waiting).combine_chunks()

@@ -21,7 +21,9 @@ from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelli
 from pipeline.storage.backend import (
     REFUSALS,
     Backend,
+    ListsAfter,
     ObjectInfo,
+    Page,
     StoreFailedError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -107,6 +109,17 @@ class Store:
             yield from page
             if token is None:
                 return
+
+    @property
+    def lists_after(self) -> bool:
+        """Whether `list_after` can be used."""
+        return isinstance(self._backend, ListsAfter)
+
+    def list_after(self, prefix: str, after: str) -> Page:
+        """A page of a listing, from behind a key on: see `ListsAfter`."""
+        if not isinstance(self._backend, ListsAfter):
+            raise TypeError(f"{self.uri} does not list from a key on")
+        return self._try("list", partial(self._backend.list_after, prefix, after))
 
     def folders(self, prefix: str) -> tuple[str, ...]:
         """Names of the folders directly below `prefix`, which ends in a slash; sorted."""

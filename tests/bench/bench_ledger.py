@@ -14,6 +14,7 @@ import os
 import resource
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,15 +64,19 @@ def page(first: int, keys: int) -> bytes:
     ).encode()
 
 
-def serve_listing(keys: int, told: Any) -> None:
+def serve_listing(keys: int, told: Any, delay_s: float) -> None:
     """Runs the listing server for ever; tells its port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            token = parse_qs(urlsplit(self.path).query).get("continuation-token", ["0"])[0]
-            body = page(int(token), keys)
+            query = parse_qs(urlsplit(self.path).query)
+            first = int(query.get("continuation-token", ["0"])[0])
+            if "start-after" in query:
+                first = bisect_right(range(keys), query["start-after"][0], key=key_of)
+            time.sleep(delay_s)
+            body = page(first, keys)
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Content-Type", "application/xml")
@@ -87,10 +92,12 @@ def serve_listing(keys: int, told: Any) -> None:
 
 
 @contextmanager
-def listing_server(keys: int) -> Iterator[None]:
-    """A bucket of `keys` made-up photos, as the environment's S3."""
+def listing_server(keys: int, delay_s: float = 0.0) -> Iterator[None]:
+    """A bucket of `keys` made-up photos, as the environment's S3; each answer waits so long."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=serve_listing, args=(keys, theirs), daemon=True)
+    process = multiprocessing.Process(
+        target=serve_listing, args=(keys, theirs, delay_s), daemon=True
+    )
     process.start()
     os.environ.update(
         AWS_ENDPOINT_URL=f"http://127.0.0.1:{ours.recv()}",

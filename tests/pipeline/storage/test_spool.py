@@ -105,7 +105,7 @@ def test_a_sort_of_equal_texts_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parts_keep_the_order_in_which_rows_came(on_disk: bool) -> None:
     table, draw = table_of(31), random.Random(5)
     numbers = np.array([draw.randrange(6) for _ in range(31)])
-    parted = Parted(SCHEMA, 7)
+    parted = Parted(SCHEMA)
     for start in range(0, 31, 4):
         parted.add(table.slice(start, 4), numbers[start : start + 4])
     rows = table.to_pylist()

@@ -1,0 +1,225 @@
+"""List a long prefix in several threads, each with a range of keys of its own.
+
+A thread that has nothing to list takes the keys behind a middle from one that has (work stealing):
+it asks for the page behind that middle. Where the page is empty, nothing lies there, and the
+other's range ends sooner; else the page is the first of a new range. Where a middle may be is
+guessed from the keys: the next character where all keys of the range so far have the same one, half
+of what is left of its kind (digits, letters) where they differ. A wrong guess costs a request.
+"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.storage.backend import ObjectInfo, Page
+from pipeline.storage.parted import Parted
+from pipeline.storage.spool import pieces
+from pipeline.storage.store import Store
+
+THREADS = 16
+SERIAL_PAGES = 4  # that one thread lists before others join
+PAGE_KEYS = 1000  # in an answer of S3
+EMPTY_PROBES = 24  # that a range may cost before it has to list a page for each further one
+READ_ROWS = 10_000  # that are Python objects at a time
+_KINDS = ("09", "az", "AZ")
+_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("modified_s", pa.float64(), nullable=False),
+    ]
+)
+
+
+def list_by_ranges(store: Store, prefix: str) -> Iterator[ObjectInfo]:
+    """What `store.list` gives, in its order; a prefix of some thousand keys or more faster.
+
+    A store that does not list from a key on, or not by key, is listed page by page. Raises as it.
+    """
+    if not store.lists_after:
+        yield from store.list(prefix)
+        return
+    try:
+        yield from _list(store, prefix)
+    except _UnorderedError:
+        yield from store.list(prefix)
+
+
+class _UnorderedError(Exception):
+    """The store's answer is not sorted, or does not begin behind the key asked for."""
+
+
+@dataclass(eq=False)
+class _Range:
+    """Keys behind `after`, which are listed, up to `until`, where the next range begins.
+
+    first: its first key. until: None to the end of the prefix. probed: whether a thread looks for
+    a middle now. pages, empty: pages listed, and middles behind which nothing was.
+    """
+
+    number: int
+    first: str
+    after: str
+    until: str | None
+    done: bool = False
+    probed: bool = False
+    pages: int = 0
+    empty: int = 0
+
+
+def _list(store: Store, prefix: str) -> Iterator[ObjectInfo]:
+    head: list[ObjectInfo] = []
+    more = True
+    while more and len(head) < SERIAL_PAGES * PAGE_KEYS:
+        page, more = _page(store, prefix, head[-1].key if head else "")
+        if not page:
+            break
+        head += page
+    if not more or not head:
+        yield from head
+        return
+    listing = _Listing(store, prefix, head)
+    listing.run()
+    yield from head
+    yield from listing.found()
+
+
+def _page(store: Store, prefix: str, after: str) -> Page:
+    page, more = store.list_after(prefix, after)
+    keys = [after, *(info.key for info in page)]
+    if any(later <= earlier for earlier, later in pairwise(keys)):
+        raise _UnorderedError
+    return page, more and bool(page)
+
+
+class _Listing:
+    """The ranges of one listing, in the order of their keys, and what was found in them."""
+
+    def __init__(self, store: Store, prefix: str, head: list[ObjectInfo]) -> None:
+        self._store, self._prefix = store, prefix
+        self._ranges = [_Range(0, head[0].key, head[-1].key, None, pages=SERIAL_PAGES)]
+        self._parted = Parted(_SCHEMA)
+        self._changed = threading.Condition()
+        self._ended = False  # by a thread that failed, or by whoever waits
+
+    def run(self) -> None:
+        """List everything. Raises what a request raised."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            try:
+                firsts = [self._ranges[0], *[None] * (THREADS - 1)]
+                for work in [pool.submit(self._work, first) for first in firsts]:
+                    work.result()
+            finally:
+                self._end()
+
+    def found(self) -> Iterator[ObjectInfo]:
+        """The objects by key, once all are listed."""
+        for one in self._ranges:
+            for stretch in self._parted.stretches(one.number):
+                for piece in pieces(stretch, READ_ROWS):
+                    columns = (column.to_pylist() for column in piece.columns)
+                    for key, size, etag, modified_s in zip(*columns, strict=True):
+                        yield ObjectInfo(key, size, etag, modified_s)
+
+    def _work(self, own: _Range | None) -> None:
+        whole = False
+        try:
+            while (own := own or self._taken()) is not None:
+                while not (own.done or self._ended):
+                    page, more = _page(self._store, self._prefix, own.after)
+                    with self._changed:
+                        self._take_in(own, page, more)
+                own = None
+            whole = True
+        finally:
+            if not whole:
+                self._end()
+
+    def _end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _take_in(self, own: _Range, page: list[ObjectInfo], more: bool) -> None:
+        inside = [info for info in page if own.until is None or info.key <= own.until]
+        own.done = not more or len(inside) < len(page)
+        if inside:
+            columns = ([getattr(info, name) for info in inside] for name in _SCHEMA.names)
+            rows = pa.table([*columns], schema=_SCHEMA)
+            self._parted.add(rows, np.full(len(inside), own.number))
+            own.after = inside[-1].key
+            own.pages += 1
+        own.done = own.done or own.after == own.until
+        self._changed.notify_all()
+
+    def _taken(self) -> _Range | None:
+        """A range taken from another one, with its first page; None once all are listed."""
+        while (found := self._middle()) is not None:
+            victim, middle = found
+            page, more = _page(self._store, self._prefix, middle)
+            with self._changed:
+                victim.probed = False
+                self._changed.notify_all()
+                if victim.done or victim.after >= middle:
+                    continue  # it was faster
+                if not page or (victim.until is not None and page[0].key > victim.until):
+                    victim.until, victim.empty = middle, victim.empty + 1
+                    continue
+                own = _Range(len(self._ranges), page[0].key, middle, victim.until)
+                victim.until = middle
+                self._ranges.insert(self._ranges.index(victim) + 1, own)
+                self._take_in(own, page, more)
+                return own
+        return None
+
+    def _middle(self) -> tuple[_Range, str] | None:
+        """A range to take from and where; waits until there is one. None once all are listed."""
+        with self._changed:
+            while not (self._ended or all(one.done for one in self._ranges)):
+                for victim in sorted(self._ranges, key=lambda one: one.empty - one.pages):
+                    spare = not (victim.done or victim.probed)
+                    if spare and victim.empty < victim.pages + EMPTY_PROBES:
+                        middle = middle_of(self._prefix, victim.first, victim.after, victim.until)
+                        if middle is not None:
+                            victim.probed = True
+                            return victim, middle
+                self._changed.wait()
+            return None
+
+
+def middle_of(prefix: str, first: str, after: str, until: str | None) -> str | None:
+    """A text between two keys behind which there may be about half of the keys between them.
+
+    first, after: the first key of a range and the last one listed; both begin with the prefix.
+    until: the range's end; None: the prefix's. Returns None where there is no such text.
+    """
+    for level in range(len(prefix), len(after)):
+        low = ord(after[level])
+        high = low + 2
+        for kind in _KINDS:
+            if ord(kind[0]) <= low <= ord(kind[1]):
+                high = ord(kind[1]) + 1
+        if until is not None and len(until) > level and until[:level] == after[:level]:
+            high = min(high, ord(until[level]))
+        same = first[: level + 1] == after[: level + 1]
+        middle = after[:level] + _character(low + 1 if same else low + max(1, (high - low) // 2))
+        if after < middle and (until is None or middle < until):
+            return middle
+    return None
+
+
+def _character(code: int) -> str:
+    """The character with a code, or the next one that may stand in a key and in XML."""
+    if code < 0x20:
+        return " "
+    if 0xD800 <= code < 0xE000:
+        return "\ue000"
+    if code in (0xFFFE, 0xFFFF):
+        return "\U00010000"
+    return chr(min(code, 0x10FFFF))
