@@ -11,12 +11,15 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import IO
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from pipeline.storage.backend import StoreFailedError
 
 HELD_ROWS = 200_000  # of a table that stays in memory
 PIECE_ROWS = 50_000  # that are looked at, and written, at a time
@@ -37,7 +40,7 @@ class Spool:
         self._writer: pa.RecordBatchFileWriter | None = None
 
     def add(self, rows: pa.Table) -> None:
-        """Add rows with the spool's schema."""
+        """Add rows with the spool's schema. Raises StoreFailedError where the disk is full."""
         self._waiting.append(rows)
         self.rows += rows.num_rows
         waiting = self.rows - self._written
@@ -45,12 +48,13 @@ class Spool:
             self._write()
 
     def table(self) -> pa.Table:
-        """All rows, in memory or mapped."""
+        """All rows, in memory or mapped. Raises as `add`."""
         if self._file is None or self._writer is None:
             return pa.concat_tables([self._schema.empty_table(), *self._waiting]).combine_chunks()
         self._write()
-        self._writer.close()
-        self._file.flush()
+        with _told_where():
+            self._writer.close()
+            self._file.flush()
         mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         self._file.close()
         with _MAPPED_LOCK:
@@ -58,6 +62,11 @@ class Spool:
         return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()
 
     def _write(self) -> None:
+        with _told_where():
+            self._put()
+        self._waiting, self._written = [], self.rows
+
+    def _put(self) -> None:
         if self._writer is None:
             self._file = tempfile.TemporaryFile(prefix="s2cnet-")  # noqa: SIM115  `table` maps it
             weakref.finalize(self, self._file.close)  # where nobody asks for the table
@@ -65,7 +74,19 @@ class Spool:
         if self._waiting:
             rows = pa.concat_tables(self._waiting).combine_chunks()
             self._writer.write_table(rows, max_chunksize=PIECE_ROWS)
-        self._waiting, self._written = [], self.rows
+
+
+@contextmanager
+def _told_where() -> Iterator[None]:
+    """Say which folder it is that takes no more."""
+    try:
+        yield
+    except OSError as error:
+        where = tempfile.gettempdir()
+        raise StoreFailedError(
+            f"a long list does not fit into {where}, the folder for temporary files: {error}. "
+            "Name another with TMPDIR"
+        ) from error
 
 
 def spooled(parts: Iterable[pa.Table]) -> pa.Table:

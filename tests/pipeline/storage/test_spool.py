@@ -1,14 +1,18 @@
 """Tables that go to the disk are the same tables, and their files are gone with them."""
 
+import errno
 import gc
+import io
 import os
 import random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipeline.storage import spool
+from pipeline.storage.backend import StoreFailedError
 from pipeline.storage.parted import Parted, arranged, sorted_by
 from pipeline.storage.spool import Spool, filtered, pieces, release, spooled
 from tests.support.small_pieces import in_small_pieces
@@ -113,6 +117,17 @@ def test_parts_keep_the_order_in_which_rows_came(on_disk: bool) -> None:
         found = parted.read(part)
         assert found.to_pylist() == [rows[n] for n in range(31) if numbers[n] == part]
         assert found.schema == SCHEMA
+
+
+def test_a_full_disk_is_told_with_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    in_small_pieces(monkeypatch)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
+    with pytest.raises(StoreFailedError, match=r"(?s)does not fit into .*No space.* with TMPDIR"):
+        spooled(pieces(table_of(20)))
 
 
 def test_pieces_are_as_long_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
