@@ -44,6 +44,7 @@ from pipeline.storage.backend import (
 )
 from pipeline.storage.backoff import RetryableError
 from pipeline.storage.codes import reason_of
+from pipeline.storage.s3_answers import read_listings_quickly
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30  # of silence on the socket
@@ -226,8 +227,7 @@ _IDENTITY = (
 def _filesystem(*identity: object) -> Any:
     """The client of this process (a fork needs its own) and identity; making one takes 0.1 s."""
     session = aiobotocore.session.get_session()
-    factory = session.get_component("response_parser_factory")
-    factory.set_parser_defaults(timestamp_parser=_moment)
+    read_listings_quickly(session, _moment)
     return s3fs.S3FileSystem(
         session=session,
         skip_instance_cache=True,
