@@ -25,6 +25,7 @@ THREADS = 16
 SERIAL_PAGES = 4  # that one thread lists before others join
 PAGE_KEYS = 1000  # in an answer of S3
 EMPTY_PROBES = 24  # that a range may cost before it has to list a page for each further one
+LEAST_RUN = 3  # pages that a range lists between two cuts, as one that ends soon is not worth it
 READ_ROWS = 10_000  # that are Python objects at a time
 _KINDS = ("09", "az", "AZ")
 _SCHEMA = pa.schema(
@@ -60,7 +61,8 @@ class _Range:
     """Keys behind `after`, which are listed, up to `until`, where the next range begins.
 
     first: its first key. until: None to the end of the prefix. probed: whether a thread looks for
-    a middle now. pages, empty: pages listed, and middles behind which nothing was.
+    a middle now. pages, empty: pages listed, and middles behind which nothing was. run: pages listed
+    since it was last cut.
     """
 
     number: int
@@ -71,6 +73,7 @@ class _Range:
     probed: bool = False
     pages: int = 0
     empty: int = 0
+    run: int = 0
 
 
 def _list(store: Store, prefix: str) -> Iterator[ObjectInfo]:
@@ -103,7 +106,8 @@ class _Listing:
 
     def __init__(self, store: Store, prefix: str, head: list[ObjectInfo]) -> None:
         self._store, self._prefix = store, prefix
-        self._ranges = [_Range(0, head[0].key, head[-1].key, None, pages=SERIAL_PAGES)]
+        whole = _Range(0, head[0].key, head[-1].key, None, pages=SERIAL_PAGES, run=LEAST_RUN)
+        self._ranges = [whole]
         self._parted = Parted(_SCHEMA)
         self._changed = threading.Condition()
         self._ended = False  # by a thread that failed, or by whoever waits
@@ -154,7 +158,7 @@ class _Listing:
             rows = pa.table([*columns], schema=_SCHEMA)
             self._parted.add(rows, np.full(len(inside), own.number))
             own.after = inside[-1].key
-            own.pages += 1
+            own.pages, own.run = own.pages + 1, own.run + 1
         own.done = own.done or own.after == own.until
         self._changed.notify_all()
 
@@ -172,7 +176,7 @@ class _Listing:
                     victim.until, victim.empty = middle, victim.empty + 1
                     continue
                 own = _Range(len(self._ranges), page[0].key, middle, victim.until)
-                victim.until = middle
+                victim.until, victim.run = middle, 0
                 self._ranges.insert(self._ranges.index(victim) + 1, own)
                 self._take_in(own, page, more)
                 return own
@@ -183,7 +187,7 @@ class _Listing:
         with self._changed:
             while not (self._ended or all(one.done for one in self._ranges)):
                 for victim in sorted(self._ranges, key=lambda one: one.empty - one.pages):
-                    spare = not (victim.done or victim.probed)
+                    spare = not (victim.done or victim.probed) and victim.run >= LEAST_RUN
                     if spare and victim.empty < victim.pages + EMPTY_PROBES:
                         middle = middle_of(self._prefix, victim.first, victim.after, victim.until)
                         if middle is not None:
