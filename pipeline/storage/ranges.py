@@ -60,9 +60,9 @@ class _UnorderedError(Exception):
 class _Range:
     """Keys behind `after`, which are listed, up to `until`, where the next range begins.
 
-    first: its first key. until: None to the end of the prefix. probed: whether a thread looks for
-    a middle now. pages, empty: pages listed, and middles behind which nothing was. run: pages listed
-    since it was last cut.
+    first: its first key. until: None to the end of the prefix. probed: a thread looks for a middle
+    now. pages, empty: pages listed, and middles behind which nothing was. run: pages listed since
+    it was last cut.
     """
 
     number: int

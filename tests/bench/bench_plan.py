@@ -4,10 +4,12 @@
     again   all but a hundredth are covered by one run, whose index is read
     names   the first night with a template that names crops, so that every name is compared
 
+anonymous: memory beyond what the program has for itself, which only a larger machine would give;
+resident: with it the pages of files, which the kernel takes back when it needs them; in all: the
+first with the program's own.
+
 The listing says what S3 would say of so many photos, without requests. One photo in 50 has the ETag
-of another. Each step is a process of its own. `anonymous` is memory that only a larger machine
-would give; the peak beside it holds pages of files too, which the kernel takes back when it needs
-them.
+of another. Each step is a process of its own.
 """
 
 import argparse
@@ -52,6 +54,7 @@ def planned_job(folder: str, count: int, changed: bool, names: str | bool) -> Pl
     with (
         mock.patch.object(listing, "_objects", return_value=found),
         mock.patch("pipeline.job.planning.check_reachable"),
+        mock.patch("pipeline.job.planning.code_version", return_value="bench"),
         mock.patch("os.fsync"),
     ):
         planned = plan(settings, Log(stream=StringIO()))
@@ -79,7 +82,9 @@ def plan_job(folder: str, count: int, changed: bool, names: str | bool) -> str:
 
 
 def measured(told: object, *arguments: object) -> None:
-    """Run `plan_job` and tell its time and memory, both beyond what its modules took."""
+    """Run `plan_job` and tell its time, and its memory beyond what a plan of few photos took."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan_job(folder, 100, False, False)
     peaks = {"RssAnon": 0, "VmRSS": 0}
     begun, done = memory(), threading.Event()
 
@@ -100,6 +105,7 @@ def measured(told: object, *arguments: object) -> None:
     done.set()
     watcher.join()
     figures |= {name: (peaks[name] - begun[name]) >> 10 for name in peaks}
+    figures["all"] = peaks["RssAnon"] >> 10
     told.send(figures)  # type: ignore[attr-defined]
 
 
@@ -136,13 +142,15 @@ def main() -> None:
     parser.add_argument("--steps", nargs="+", default=["first", "again", "names"])
     arguments = parser.parse_args()
     print(
-        f"{'step':8}{'photos':>12}{'wall s':>8}{'CPU s':>8}{'anonymous':>11}{'peak MiB':>10}  what"
+        f"{'step':8}{'photos':>12}{'wall s':>8}{'CPU s':>8}{'anonymous':>11}{'resident':>10}"
+        f"{'in all':>8}  what (memory in MiB)"
     )
     for count in arguments.photos:
         for name, row in steps(count, arguments.steps):
             print(
                 f"{name:8}{count:>12,}{row['wall_s']:>8.1f}{row['cpu_s']:>8.1f}"
-                f"{row['RssAnon']:>11,}{row['VmRSS']:>10,}  {row['note']}",
+                f"{row['RssAnon']:>11,}{row['VmRSS']:>10,}"
+                f"{row['all']:>8,}  {row['note']}",
                 flush=True,
             )
 
