@@ -195,7 +195,6 @@ def _found(
         (numbers["run"] + place).astype(np.int32),
         (numbers["first"] + place).astype(np.int32),
         when[numbers["run"]],
-        when[numbers["first"]],
     )
 
 

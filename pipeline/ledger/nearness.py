@@ -53,7 +53,7 @@ class Found:
     open:  whether runs before these may go on with that count
     run:   which deciding run was the latest that had it, and `first`, at which it began to fail:
            places in `Nearness.deciding`
-    committed_at: of the latest run that had it, and first_at of the first, seconds
+    committed_at: of the latest run that had it, seconds
     """
 
     where: Where
@@ -66,7 +66,6 @@ class Found:
     run: NDArray[np.int32]
     first: NDArray[np.int32]
     committed_at: NDArray[np.float64]
-    first_at: NDArray[np.float64]
 
 
 class Nearness:
@@ -86,7 +85,6 @@ class Nearness:
         self._open: RowFlags = np.zeros(rows, bool)  # earlier runs may have failed in the same way
         self._run = np.full(rows, -1, np.int32)
         self._first = np.zeros(rows, np.int32)
-        self._first_at = np.zeros(rows, np.float64)
         self._shown_from_s = _shown_from(inputs, forgotten)
 
     def take_in(self, found: Found, how: Relation) -> None:
@@ -105,7 +103,7 @@ class Nearness:
         self._count_on(found)
         for mine, theirs in (
             (self._left, found.left), (self._tries, found.tries), (self._run, found.run),
-            (self._first, found.first), (self._first_at, found.first_at), (self._open, found.open),
+            (self._first, found.first), (self._open, found.open),
         ):  # fmt: skip
             mine[at] = np.where(undecided, theirs, mine[at])
         self.codes[at] = np.where(undecided, value, codes)
@@ -117,15 +115,15 @@ class Nearness:
         goes_on = self._open[at] & found.here
         same = goes_on & found.same_etag & (found.tries > 0)
         self._tries[at] += np.where(same, found.tries, 0).astype(np.int32)
-        for mine, theirs in ((self._first, found.first), (self._first_at, found.first_at)):
-            mine[at] = np.where(same, theirs, mine[at])
+        self._first[at] = np.where(same, found.first, self._first[at])
         self._open[at] = np.where(goes_on, same & found.open, self._open[at])
 
     def end(self, now_s: float | None = None) -> None:
         """Once every run is looked at: tell which failures are due, and which wait."""
         covered = self.codes == COVERED
         failed = np.flatnonzero(covered & np.isin(self._left, (CIRCUMSTANCES, EXTRA_LACKS)))
-        age_s = (time.time() if now_s is None else now_s) - self._first_at[failed]
+        began = np.array([manifest.committed_at for manifest, _ in self.deciding], np.float64)
+        age_s = (time.time() if now_s is None else now_s) - began[self._first[failed]]
         due = are_due(self._left[failed], self._tries[failed], self._first[failed], age_s)
         self.codes[failed] = np.where(due, REPAIRED, POSTPONED)
 
@@ -177,7 +175,6 @@ def found_in_run(
         fails,
         which,
         which,
-        when,
         when,
     )
 
