@@ -15,7 +15,7 @@ from aiobotocore.parsers import AioResponseParserFactory, AioRestXMLParser
 FIELDS = ("Key", "LastModified", "ETag", "Size")
 
 
-class ListingParser(AioRestXMLParser):  # type: ignore[misc]  botocore has no types
+class ListingParser(AioRestXMLParser):  # type: ignore[misc]  # botocore has no types
     """A parser of answers whose lists of objects have the FIELDS alone."""
 
     def _handle_list(self, shape: Any, node: Any) -> Any:
