@@ -11,7 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.storage.parted import arranged
 from pipeline.storage.spool import pieces
 
-Rows = NDArray[np.intp]  # numbers of rows of a list
+RowNumbers = NDArray[np.intp]  # numbers of rows of a list
 
 # An ETag that is the hash of the whole object, or of its parts: equal ones mean equal bytes.
 HASH_ETAG = r"^[0-9a-f]{32}(-[0-9]+)?$"
@@ -91,7 +91,7 @@ def alike_key(inputs: pa.Table) -> pa.Array:
     return key.combine_chunks() if isinstance(key, pa.ChunkedArray) else key
 
 
-def _alike(inputs: pa.Table) -> tuple[Rows, Rows]:
+def _alike(inputs: pa.Table) -> tuple[RowNumbers, RowNumbers]:
     """The rows that look like the same bytes as one before them, rising; and the first such one.
 
     Found by a hash of 8 bytes a row; texts are compared where two hashes are the same.
@@ -119,7 +119,7 @@ def _alike(inputs: pa.Table) -> tuple[Rows, Rows]:
 
 def _with_hash(
     inputs: pa.Table, hashes: NDArray[np.int64], shared: NDArray[np.int64]
-) -> tuple[Rows, pa.Array]:
+) -> tuple[RowNumbers, pa.Array]:
     """The rows whose hint has one of some hashes, sorted ones, and their hints."""
     rows, texts, start = [np.empty(0, np.intp)], [pa.array([], pa.string())], 0
     for piece in pieces(inputs):
@@ -133,7 +133,7 @@ def _with_hash(
     return np.concatenate(rows), pa.concat_arrays(texts)
 
 
-def _first_neighbours(rows: Rows, firsts: Rows) -> Rows:
+def _first_neighbours(rows: RowNumbers, firsts: RowNumbers) -> RowNumbers:
     """For each row that looks like one before it: the first of those before it without a gap.
 
     rows, firsts: as `_alike` gives them
