@@ -247,7 +247,7 @@
           S2.el("b", { className: "shape" }, one.ratio + (one.rank ? ` #${one.rank + 1}` : "")),
           one.confidence === undefined
             ? null
-            : S2.el("span", { title: "confidence" }, S2.percent(one.confidence)),
+            : S2.el("span", { title: S2.SURE }, `${S2.percent(one.confidence)} sure`),
           S2.verdictChip(one),
           one.fit && one.fit !== "crop" ? S2.chip(one.fit) : null,
         ),

@@ -62,7 +62,9 @@
   };
   function caption(crop) {
     const sure =
-      crop.confidence === undefined ? null : S2.el("span", { className: "dim" }, S2.percent(crop.confidence));
+      crop.confidence === undefined
+        ? null
+        : S2.el("span", { className: "dim", title: S2.SURE }, S2.percent(crop.confidence));
     return S2.el(
       "figcaption",
       {},
