@@ -61,6 +61,7 @@ def photos_of(folder: Path | None) -> DemoPhotos:
                 for name in names
             )
         )
+    folder = folder.expanduser()  # `make demo PHOTOS=~/holiday`, which not every shell expands
     if not folder.is_dir():
         raise DemoError(f"{folder} is not a folder; give one that holds photos")
     found = [

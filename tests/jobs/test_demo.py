@@ -44,7 +44,9 @@ def test_the_demo_leaves_the_caller_s_cluster_and_cloud(monkeypatch: pytest.Monk
     assert os.environ["XRAY_TRACE"] == "kept"
 
 
-def test_photos_of_a_folder_or_of_the_packages(tmp_path: Path) -> None:
+def test_photos_of_a_folder_or_of_the_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert len(photos_of(None).paths) >= 5
     with pytest.raises(DemoError, match="is not a folder"):
         photos_of(tmp_path / "absent")
@@ -59,6 +61,8 @@ def test_photos_of_a_folder_or_of_the_packages(tmp_path: Path) -> None:
     found = photos_of(tmp_path)
     assert [path.name for path in found.paths] == ["b.JPG", "c.heic", "a.png"]
     assert str(found) == "3 photos; left out: film.mov, notes.txt, z.pdf and 1 more"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert [path.name for path in photos_of(Path("~/inner")).paths] == ["a.png"]
 
 
 def test_photos_without_crops_are_named_by_why() -> None:
