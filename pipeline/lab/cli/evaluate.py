@@ -6,8 +6,8 @@ r"""Measure how far people agree with the crops: a data set, the network, baseli
         --output /mnt/report --ray
 
 Writes report.html (self-contained) and evaluation.json into --output. Data sets and their folders:
-pipeline/lab/datasets; labels of your own: docs/GUIDE.md. Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but more photos than
---max-error-rate could not be judged.
+pipeline/lab/datasets; labels of your own: docs/GUIDE.md. Exit codes: 0 done; 1 failed; 2 wrong
+usage; 3 done, but more photos than --max-error-rate could not be judged.
 """
 
 import sys
