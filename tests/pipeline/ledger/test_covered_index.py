@@ -190,6 +190,19 @@ def test_damage_is_found_and_mended_from_the_truth(store: Store, what: str, dama
     assert all(read_verified(store, file_key(folder.name[8:], sha), sha) for sha in files)
 
 
+def test_a_file_that_is_gone_is_mended_by_the_next_night(store: Store) -> None:
+    """However few nights are in no segment yet."""
+    many(store, 9)
+    folder = next(Path(store.uri, "runs/_index").glob("covered-*"))
+    newest = [file.sha256 for segment in index_of(store).segments for file in segment.files]
+    for path in folder.glob("files/*.parquet"):
+        path.unlink()
+    night(store, make_inputs(1, start=9))
+    made = [file.sha256 for segment in index_of(store).segments for file in segment.files]
+    assert made != newest
+    assert all(store.exists(file_key(folder.name[8:], sha)) for sha in made if sha)
+
+
 def test_a_run_that_was_rolled_back_is_not_hidden_in_a_segment(store: Store) -> None:
     for number in range(9):
         promote(store, night(store, make_inputs(1, start=number)) or "", Request())

@@ -237,6 +237,8 @@ def test_crops_of_their_own_go_unless_another_photo_has_the_same(store: Store) -
     ledger.finish({})
     store.write(f"runs/{ledger.run_id}/gallery/index.html", b"<html>")
     forget(store, IDS[:2])
+    (crop,) = (one for one in find_garbage(store, 0) if one.why == "crop file")
+    assert (crop.info.key, crop.run_id) == ("crops/aa/one.webp", "")
     assert collect(store) == {"forgotten photos", "crop file", "gallery"}
     left = {info.key for info in store.list()}
     assert "crops/aa/one.webp" not in left

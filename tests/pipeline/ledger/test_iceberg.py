@@ -32,6 +32,7 @@ from pyiceberg.table import StaticTable
 from pyiceberg.utils.config import Config
 
 from pipeline.ledger.iceberg_catalog import StoreCatalog, io_properties, location_of
+from pipeline.ledger.iceberg_tables import NAMESPACE, IcebergTables
 
 __all__ = ["published_uri"]  # a fixture
 
@@ -297,3 +298,35 @@ def test_of_two_commits_at_once_one_begins_again(
     publish_iceberg(store, runs[0].run_id)
     for name in ("images", "crops"):
         assert in_table(store, name)["uri"].to_pylist() == make_inputs(8)["uri"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("names", "region"),
+    [({}, "us-east-1"), ({"AWS_REGION": "eu-1"}, "eu-1"), ({"AWS_DEFAULT_REGION": "eu-2"}, "eu-2"),
+     ({"AWS_REGION": "eu-1", "AWS_DEFAULT_REGION": "eu-2"}, "eu-1")],
+)  # fmt: skip
+def test_files_are_reached_as_the_environment_says(
+    names: dict[str, str], region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    assert io_properties() == {"s3.region": region}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert io_properties()["s3.endpoint"] == "http://127.0.0.1:1"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:2")
+    assert io_properties()["s3.endpoint"] == "http://127.0.0.1:2"
+
+
+def test_only_the_stores_own_catalogue_has_one_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(str(tmp_path))
+    own = StoreCatalog(store)
+    assert own.name == "store"
+    monkeypatch.setattr("pipeline.ledger.iceberg_catalog.open_catalog", lambda *_: own)
+    assert IcebergTables(store, "lake", "shop").namespace == "shop"
+    assert IcebergTables(store, None, NAMESPACE).named is None
+    with pytest.raises(UsageError, match="has one namespace"):
+        IcebergTables(store, None, "shop")
