@@ -74,7 +74,7 @@ gpu-proof:
 
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --quiet
-	@echo "open site/index.html; to search: $(BIN)/python -m http.server -d site -b 127.0.0.1"
+	@echo "open site/index.html"
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache demo-output bench-output mutants-output site

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.browser import Tab, browse
+
 ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("mkdocs_gen_files")
 
@@ -46,6 +48,21 @@ def test_pages_ask_no_other_server(site: Path) -> None:
         for tag in ("<script src=", "<link href=", '<link rel="stylesheet" href=', "<img src="):
             for rest in page.read_text().split(tag)[1:]:
                 assert not rest.lstrip("\"'").startswith(("http:", "https:", "//")), page.name
+
+
+def test_search_works_where_pages_are_opened_from_a_folder(site: Path) -> None:
+    async def look(tab: Tab) -> None:
+        await tab.window(1280, 700)
+        await tab.open((site / "FAQ.html").as_uri(), "document.querySelector('.md-search__input')")
+        await tab.click(".md-search__input")
+        for letter in "rollback":
+            await tab.press(letter)
+        await tab.until(
+            "document.querySelector('.md-search-result').innerText.includes('matching documents')"
+        )
+        assert tab.problems == []
+
+    browse(look)
 
 
 def test_the_notebook_runs() -> None:
