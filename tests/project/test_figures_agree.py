@@ -1,0 +1,82 @@
+"""Figures that README and the comparison repeat are those of the pages that measure them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+QUALITY, PERFORMANCE, COMPARISON = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("QUALITY", "PERFORMANCE", "COMPARISON")
+)
+README = (ROOT / "README.md").read_text()
+NUMBER = re.compile(r"(?<![\w.:])\d*\.?\d+(?![\w:])")
+ROWS = {  # of the table in QUALITY, whose last columns are what is now and its interval
+    "FLMS": "FLMS, people's own ratios: IoU",
+    "9:16": "OSIE, gaze kept at 9:16",
+    "3:4": "OSIE, 3:4",
+    "1:1": "OSIE, 1:1",
+    "crowds": "crowds, heads cut or lost, mean of 1:1, 16:9, 9:16, 3:4",
+    "outside": "3 to 6 heads: more than a tenth of a head outside, 16:9",
+}
+
+
+def cells(page: str, name: str) -> list[str]:
+    """The cells behind the first one, of the first row of figures in a table that begins so."""
+    for line in page.splitlines():
+        first, *rest = [cell.strip() for cell in line.strip("| ").split("|")]
+        if first.startswith(name) and rest and numbers(rest[0]):
+            return rest
+    raise AssertionError(name)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(found) for found in NUMBER.findall(text)]
+
+
+def same(told: list[float], measured: list[float], within: float = 0.0005) -> bool:
+    """Whether numbers are the measured ones, rounded."""
+    return told == pytest.approx(measured, abs=within + 1e-9)
+
+
+def quality(name: str) -> tuple[float, float, list[float]]:
+    """The largest centred crop, now, the interval."""
+    row = cells(QUALITY, ROWS[name])
+    return float(row[0]), float(row[-2]), numbers(row[-1])
+
+
+def test_quality_in_the_comparison() -> None:
+    names = ("FLMS", "9:16", "1:1", "crowds")
+    centred, now, _ = zip(*map(quality, names), strict=True)
+    assert same([*map(float, cells(COMPARISON, "this"))], [*now])
+    assert same([*map(float, cells(COMPARISON, "largest centred crop"))], [*centred])
+
+
+@pytest.mark.parametrize(
+    ("row", "names"),
+    [
+        ("overlap (IoU)", ["FLMS"]),
+        ("gaze kept", ["9:16", "3:4", "1:1"]),
+        ("heads cut or lost", ["crowds"]),
+        ("heads more than a tenth", ["outside"]),
+    ],
+)
+def test_quality_in_the_readme(row: str, names: list[str]) -> None:
+    centred, now, intervals = zip(*map(quality, names), strict=True)
+    ours, beside, _ = cells(README, row)
+    interval = list(intervals[0]) if len(names) == 1 else []
+    assert same(numbers(ours), [*now, *interval])
+    assert same(numbers(beside), [*centred])
+
+
+def test_costs() -> None:
+    whole, stages = cells(PERFORMANCE, "whole pipeline on Ray"), cells(PERFORMANCE, "sum of the")
+    vips, corners = cells(PERFORMANCE, "libvips `smartcrop`"), cells(PERFORMANCE, "corners by")
+    measured = [float(row[0]) for row in (whole, stages, vips, corners)]
+    before = [float(row[1]) for row in (whole, stages)]
+    rows = ("this, whole pipeline", "this, the stages", "libvips `smartcrop`, six", "corners found")
+    assert same([float(cells(COMPARISON, row)[0]) for row in rows], measured, 0.5)
+    ours, beside, _ = cells(README, "all stages of a photo")
+    assert same([*numbers(ours), *numbers(beside)], [measured[1], before[1], measured[2]], 0.5)
+    ours, beside, _ = cells(README, "the whole job on Ray")
+    assert same([*numbers(ours), *numbers(beside)], [measured[0], before[0]], 0.5)
