@@ -24,7 +24,7 @@ _MOST_OUT = 1 << 20  # bytes that one step of unpacking gives
 _MOST_FILTER = 4  # a row of a PNG begins with the number of its filter
 # Damage is looked for in so many unpacked bytes of one block. How many rows before the one that
 # fails it may lie is told by the share of bytes that could be filters, in a sample before that row.
-_MOST_LOOKED_AT, _SAMPLE, _MOST_LIKE, _UNSEEN = 1 << 26, 1 << 16, 0.97, 0.001
+_MOST_LOOKED_AT, _SAMPLE, _MOST_LIKE, _UNSEEN = 1 << 28, 1 << 16, 0.97, 0.001
 
 
 def has_all_rows(data: bytes) -> bool:
@@ -149,10 +149,11 @@ def _rows_before_failure(data: bytes, shape: _PngShape) -> int:
     sound, unpacker = 0, zlib.decompressobj()
     for chunk in _blocks(data):
         is_right, out, failed = png_sum_is_right(data, *chunk), bytearray(), False
+        size = _PIECE if is_right else _STEP
         try:
-            for at in range(chunk[1], min(chunk[2], len(data)), _STEP):
-                step = data[at : min(at + _STEP, chunk[2])]
-                for part in _unpacked_piece(unpacker, step):
+            for at in range(chunk[1], min(chunk[2], len(data)), size):
+                piece = data[at : min(at + size, chunk[2])]
+                for part in _unpacked_piece(unpacker, piece):
                     sound += len(part) if is_right else 0
                     out += b"" if is_right else part
                 if len(out) > _MOST_LOOKED_AT:
