@@ -155,6 +155,12 @@ def test_every_focal_point_shows_the_same_window() -> None:
         assert abs(room[1] * point["y"] - exact[1]) <= 1
 
 
+def test_numbers_for_wordpress_have_four_digits() -> None:
+    """The largest square of 600 × 900 has 300 of room; with the crop's middle it begins at 50."""
+    crop = crop_of((100, 200, 400, 500), "1:1", (600, 900))
+    assert FORMATS["wordpress"](crop)["focalPoint"] == {"x": 0.5, "y": 0.1667}
+
+
 def test_no_focal_point_shows_a_crop_better() -> None:
     for crop in random_crops(30):
         best = focal_overlap(crop.box, crop.photo_wh, crop.aspect)
