@@ -105,8 +105,11 @@ def _keep_to_loopback() -> None:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at `host:port`: Ray would ask for a minute and a half."""
-    host, _, port = address.rpartition(":")
+    """Raise OSError where nobody listens at `host:port`: Ray would ask for a minute and a half.
+
+    At `ray://host:port`, of Ray's client, for half a minute.
+    """
+    host, _, port = address.removeprefix("ray://").rstrip("/").rpartition(":")
     if host and port.isdecimal() and "/" not in host:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
 

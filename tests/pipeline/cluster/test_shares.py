@@ -136,12 +136,13 @@ def test_a_failure_is_told_by_what_the_worker_raised(told: str, cause: str) -> N
     assert cause_of(RayError(told)) == cause
 
 
+@pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_an_address_at_which_nobody_listens_is_told_at_once(
-    monkeypatch: pytest.MonkeyPatch,
+    scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
-    with pytest.raises(LedgerError, match=r"not start: nothing answers at RAY_ADDRESS 127"):
+    monkeypatch.setenv("RAY_ADDRESS", address := f"{scheme}127.0.0.1:{free_port()}")
+    with pytest.raises(LedgerError, match=f"not start: nothing answers at RAY_ADDRESS {address} "):
         start_ray(RunningSettings(), 1)
 
 
