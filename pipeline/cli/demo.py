@@ -52,6 +52,11 @@ class Demo:
         False, "only start the S3 server, with the photos in it, and the Ray head, until Ctrl-C"
     )
 
+    def __post_init__(self) -> None:
+        from pipeline.settings import Settings  # not for --help
+
+        Settings.of(ratios=self.ratios)  # a misspelt shape is told before anything is started
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""

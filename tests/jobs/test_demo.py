@@ -17,7 +17,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline.cli.demo import leave_callers_cluster, without_crops
+from pipeline.cli.demo import leave_callers_cluster, main, without_crops
 from pipeline.cli.demo_photos import DemoError, photos_of
 from tests.support.fresh import ROOT
 from tests.support.odd_photos import scene
@@ -63,6 +63,15 @@ def test_photos_of_a_folder_or_of_the_packages(
     assert str(found) == "3 photos; left out: film.mov, notes.txt, z.pdf and 1 more"
     monkeypatch.setenv("HOME", str(tmp_path))
     assert [path.name for path in photos_of(Path("~/inner")).paths] == ["a.png"]
+
+
+def test_a_misspelt_shape_is_told_before_anything_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["--out", str(out), "--ratios", "1:1,cirlce"]) == 2
+    assert "did you mean circle?" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_photos_without_crops_are_named_by_why() -> None:
