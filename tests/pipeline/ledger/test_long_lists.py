@@ -1,6 +1,7 @@
 """A list too long for memory is planned as a short one: same run, same tasks, same words."""
 
 import random
+from io import StringIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from pipeline.errors import SettingError
 from pipeline.inputs.listing import image_id, list_all
 from pipeline.inputs.override_rows import OverrideRow
 from pipeline.inputs.overrides import Overrides
+from pipeline.job import plan
 from pipeline.ledger import catalogue, compaction, compare, covered, live
 from pipeline.ledger.compaction import write_indexes
 from pipeline.ledger.forgetting import forget, prune, take_back
@@ -18,7 +20,9 @@ from pipeline.ledger.incremental import Todo, resumed, uncovered
 from pipeline.ledger.key_ranges import KeyRanges, buckets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks, same_bytes_together
+from pipeline.report.progress import Log
 from pipeline.schema import INPUTS
+from pipeline.settings import Settings
 from pipeline.settings.crop_names import check_photos, parse_crop_names
 from pipeline.storage.store import Store, open_store
 from tests.support.small_pieces import in_small_pieces
@@ -214,3 +218,26 @@ def test_the_first_photo_in_the_list_that_is_wrong_is_named() -> None:
         "s3://b/0.jpg", "s3://b/1/a.jpg", "s3://b/2/a.jpg", long, "s3://b/3/a.jpg"
     )
     assert "makes no name" in refusal("s3://b/1/a.jpg", long, "s3://b/2/a.jpg")
+
+
+def test_a_job_pins_the_same_run_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(23):
+        (folder / f"{number}.jpg").write_bytes(bytes(number * 5 % 7 + 1))
+    (tmp_path / "o.csv").write_text(f"pattern,never_crop\n{folder}/1*.jpg,yes\n")
+
+    def pinned(output: str) -> tuple[str, tuple[int, ...], list[str]]:
+        settings = Settings.of(
+            input=str(folder), output=str(tmp_path / output), detector="boxes", task_images=3,
+            crop_files="{stem}", ratios="1:1", overrides=str(tmp_path / "o.csv"),
+        )  # fmt: skip
+        planned = plan(settings, Log(stream=StringIO()))
+        job, ledger = planned.begin()
+        lists = tmp_path / output / "runs" / job.run_id / "input"
+        assert ledger.rows == 23
+        return job.run_id, planned.tasks.starts, sorted(path.name for path in lists.iterdir())
+
+    whole = pinned("whole")
+    in_small_pieces(monkeypatch)
+    assert pinned("pieces") == whole
