@@ -1,15 +1,17 @@
 """Add up what the task records of a run say, check it against the store, write the run's lists.
 
-Records are taken in one at a time and let go. What stays of each is a row in Arrow memory for every
-data file and every failed photo, so a run of 100,000 tasks is committed in tens of megabytes.
+Records are taken in one at a time and let go. What stays of each is a row for every data file and
+every failed photo; many rows lie on the disk (`storage.spool`).
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.figures import Figures
@@ -17,6 +19,7 @@ from pipeline.ledger.layout import data_prefix
 from pipeline.ledger.manifest import FAILURES, FILES, UNSETTLED, write_list
 from pipeline.ledger.records import DataFile, PinnedPlan, TableTotals, TaskRecord
 from pipeline.ledger.tables import TABLES
+from pipeline.storage.spool import Spool
 from pipeline.storage.store import Store
 
 CHUNK_ROWS = 10_000  # rows that are Python objects before they become Arrow memory
@@ -29,11 +32,12 @@ STORED = pa.schema(
 
 
 class ListedRows:
-    """Rows of a list, in Arrow memory but for the last CHUNK_ROWS."""
+    """Rows of a list, in a spool but for the last CHUNK_ROWS."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
-        self._batches: list[pa.RecordBatch] = []
+        self._spool = Spool(schema)
+        self._table: pa.Table | None = None
         self._waiting: list[tuple[Any, ...]] = []
 
     def add(self, values: tuple[Any, ...]) -> None:
@@ -43,15 +47,17 @@ class ListedRows:
             self._pack()
 
     def table(self) -> pa.Table:
-        """All rows, in the order in which they came; each column in one piece."""
-        self._pack()
-        return pa.Table.from_batches(self._batches, self.schema).combine_chunks()
+        """All rows, in the order in which they came; none can be added any more."""
+        if self._table is None:
+            self._pack()
+            self._table = self._spool.table()
+        return self._table
 
     def _pack(self) -> None:
         if self._waiting:
             columns = zip(*self._waiting, strict=True)
             arrays = [pa.array(c, f.type) for c, f in zip(columns, self.schema, strict=True)]
-            self._batches.append(pa.record_batch(arrays, schema=self.schema))
+            self._spool.add(pa.table(arrays, schema=self.schema))
             self._waiting = []
 
 
@@ -111,17 +117,15 @@ class RunContents:
         rows = self.tables["images"].rows if "images" in self.tables else 0
         if rows != plan.rows or self.photos != plan.rows:
             raise LedgerError(f"{plan.rows} photos went in and {rows} rows came out")
-        listed = ListedRows(STORED)
-        for info in (info for name in TABLES for info in store.list(data_prefix(run_id, name))):
-            listed.add((info.key, info.bytes))
-        there, files = listed.table(), self.files.table()
-        place = pc.index_in(files["key"], value_set=there["key"])
-        same = pc.fill_null(pc.equal(there["bytes"].take(place), files["bytes"]), False)
-        gone = files["key"].filter(pc.invert(same))
-        if len(gone):
-            raise LedgerError(
-                f"{gone[0].as_py()} is on record but missing or cut short in the store"
-            )
+        files = self.files.table()
+        gone = np.ones(files.num_rows, bool)
+        for name in TABLES:
+            own = pc.equal(files["table"], name)
+            there = _are_there(store, data_prefix(run_id, name), files.filter(own))
+            gone[own.to_numpy()] = ~there
+        if gone.any():
+            key = files["key"][int(np.argmax(gone))].as_py()
+            raise LedgerError(f"{key} is on record but missing or cut short in the store")
 
     def write(self, store: Store, run_id: str) -> dict[str, Any]:
         """Write the lists; return what the manifest says of the contents."""
@@ -134,3 +138,17 @@ class RunContents:
             if self.tells_failures
             else None,
         }
+
+
+def _are_there(store: Store, prefix: str, files: pa.Table) -> NDArray[np.bool_]:
+    """Whether each file is below a prefix of the store with the bytes that are on record: [files].
+
+    files: as FILES
+    """
+    listed = ListedRows(STORED)
+    for info in store.list(prefix):
+        listed.add((info.key, info.bytes))
+    there = listed.table()
+    place = pc.index_in(files["key"], value_set=there["key"])
+    same = pc.equal(there["bytes"].take(place), files["bytes"])
+    return pc.fill_null(same, False).to_numpy()  # type: ignore[no-any-return]
