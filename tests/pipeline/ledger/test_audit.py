@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import LedgerError, RecordError, UsageError
-from pipeline.ledger.audit import compare_runs, describe_run, list_runs, verify_run
+from pipeline.ledger.audit import _boxes, compare_runs, describe_run, list_runs, verify_run
 from pipeline.ledger.channels import (
     channel_name,
 )
@@ -128,3 +128,12 @@ def test_two_runs_are_compared(store: Store) -> None:
     ]  # fmt: skip
     same = compare_runs(store, old.run_id, old.run_id)
     assert (same["settings"], same["status_examples"], same["moved_examples"]) == ([], [], [])
+
+
+def test_a_box_differs_from_a_hundredth_of_a_pixel_on() -> None:
+    row = {"uri": "u/a.jpg", "ratio": "1:1", "rank": 0, "x0": 1.004, "y0": 2.0, "x1": 3.0,
+           "y1": 4.0}  # fmt: skip
+    ((key, box),) = _boxes(pa.Table.from_pylist([row])).items()
+    assert (key, box) == (("u/a.jpg", "1:1", 0), (1.0, 2.0, 3.0, 4.0))
+    ((_, moved),) = _boxes(pa.Table.from_pylist([{**row, "x0": 1.006}])).items()
+    assert moved == (1.01, 2.0, 3.0, 4.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import LedgerError
-from pipeline.ledger.audit import verify_run
+from pipeline.ledger.audit import list_runs, verify_run
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reader import open_run
@@ -67,6 +67,16 @@ def test_an_old_open_run_is_given_up_before_it_is_removed(store_uri: str) -> Non
     remove_garbage(store, late)
     left = {info.key.rpartition("/")[2] for info in store.list() if ledger.run_id in info.key}
     assert left == {"_MANIFEST.json", "spec.json"}
+
+
+def test_when_a_run_was_given_up_is_told(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    ledger = open_ledger(store, make_inputs(2))
+    before = time.time()
+    remove_garbage(store, find_garbage(store, older_than_s=-60))
+    (line,) = list_runs(store)
+    assert (line["run_id"], line["state"]) == (ledger.run_id, "abandoned")
+    assert before <= line["since"] <= time.time()
 
 
 def test_a_run_that_commits_in_the_meantime_is_left_alone(tmp_path: Path) -> None:
