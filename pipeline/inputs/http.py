@@ -64,7 +64,7 @@ class HttpPolicy:
 
     hosts:     exact names, or ".example.com" for every name below it
     timeout_s: longest silence on the connection
-    total_s:   longest time for the look-up of the name, and again for the whole answer, since a
+    total_s:   longest time for the look-up of the name and the whole answer together, since a
                trickling body never falls silent
     """
 
@@ -116,14 +116,15 @@ def read_http(uri: str, policy: HttpPolicy | None, max_bytes: int | None) -> byt
     if not policy.allows(host):
         raise ReadError("forbidden", f"{host!r} is not among the allowed hosts")
     port = parts.port or (443 if parts.scheme.lower() == "https" else 80)
+    started = time.monotonic()
     address = _checked_address(host, port, policy)
     is_tls = parts.scheme.lower() == "https"
     connection = CheckedConnection(host, port, address, is_tls, policy.timeout_s)
     target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
     query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
-    watch = threading.Timer(policy.total_s, connection.cut_off)
+    left_s = max(0.0, policy.total_s - (time.monotonic() - started))
+    watch = threading.Timer(left_s, connection.cut_off)
     watch.daemon = True
-    started = time.monotonic()
     watch.start()  # cuts off total_s after `started` or later, never before
     try:
         connection.request("GET", target + query, headers={"Host": parts.netloc})
