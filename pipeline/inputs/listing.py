@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.focus import FocusColumns, with_focus
@@ -31,7 +30,7 @@ from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelli
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.parted import sorted_by
 from pipeline.storage.ranges import list_by_ranges
-from pipeline.storage.spool import Spool, filtered, pieces
+from pipeline.storage.spool import Spool, filtered, pieces, spooled
 from pipeline.storage.store import Store, open_store
 
 BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
@@ -84,7 +83,8 @@ def list_all(
         raise SettingError("limit", f"must be at least 1, not {limit}")
     if is_list(input_uri):
         read = read_list(input_uri, focus_columns or (), uri_column, requester_pays)
-        table, left_out = _selected(_pin_files(read.table), selection, read.left_out)
+        pinned = spooled(_pin_files(rows) for rows in pieces(read.table))
+        table, left_out = _selected(pinned, selection, read.left_out)
         table = table if focus_columns is None else with_focus(table, focus_columns)
     else:
         if focus_columns is not None or uri_column != URI:
@@ -100,7 +100,7 @@ def list_all(
         table = _table(_taken(found, selection, left_out))
         if table.num_rows == 0 and not left_out and is_pattern(input_uri):
             raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
-    table = table if _is_sorted(table) else sorted_by(table, "uri")
+    table = sorted_by(table, "uri")
     if limit is not None:
         table = filtered(table, np.arange(table.num_rows) < limit)
     return Listing(table, left_out)
@@ -120,11 +120,16 @@ def _selected(table: pa.Table, selection: Selection, left_out: LeftOut) -> tuple
     """The rows of a list that are taken; without patterns that is every one."""
     if not (selection.include or selection.exclude):
         return table, left_out
-    reasons = [selection.reason(uri) for uri in table["uri"].to_pylist()]
-    for uri, reason in zip(table["uri"].to_pylist(), reasons, strict=True):
-        if reason:
-            left_out.row(reason, uri)
-    return table.filter(pa.array([reason is None for reason in reasons], pa.bool_())), left_out
+
+    def part(rows: pa.Table) -> pa.Table:
+        uris = rows["uri"].to_pylist()
+        reasons = [selection.reason(uri) for uri in uris]
+        for uri, reason in zip(uris, reasons, strict=True):
+            if reason:
+                left_out.row(reason, uri)
+        return rows.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
+
+    return spooled(part(rows) for rows in pieces(table)), left_out
 
 
 def refuse_overlap(input_uri: str, output_uri: str) -> None:
@@ -219,16 +224,6 @@ def _table(found: Iterable[tuple[str, ObjectInfo]]) -> pa.Table:
     if rows:
         flush()
     return spool.table()
-
-
-def _is_sorted(table: pa.Table) -> bool:
-    last = ""
-    for piece in pieces(table):
-        uris = piece["uri"].combine_chunks()
-        if uris[0].as_py() < last or pc.any(pc.less(uris[1:], uris[:-1])).as_py():
-            return False
-        last = uris[-1].as_py()
-    return True
 
 
 def _pin_files(table: pa.Table) -> pa.Table:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
@@ -19,6 +20,7 @@ from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUT_SEEN, INPUTS
 from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of
+from pipeline.storage.spool import PIECE_ROWS, pieces, spooled
 
 URI = "uri"
 MAX_URI_CHARACTERS = 4096
@@ -106,14 +108,47 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut) -> pa.Table:
     """The rows that can be used, each uri once, ETags bare; the others are noted."""
-    uris = [uri and s3_spelling(uri) for uri in table[URI].to_pylist()]
-    reasons = _reasons(uris, is_local)
+    seen = _Seen(table)
+    starts = range(0, max(1, table.num_rows), PIECE_ROWS)
+    return spooled(
+        _usable_rows(rows, is_local, seen, start, left_out)
+        for start, rows in zip(starts, pieces(table, PIECE_ROWS), strict=True)
+    )
+
+
+class _Seen:
+    """Addresses of a list that were looked at, of those that it may have several times."""
+
+    def __init__(self, table: pa.Table) -> None:
+        hashes = [np.fromiter(map(hash, _uris(rows)), np.int64) for rows in pieces(table)]
+        found = np.sort(np.concatenate(hashes))
+        self._shared = set(found[1:][found[1:] == found[:-1]].tolist())
+        self._uris: set[str] = set()
+
+    def again(self, uri: str) -> bool:
+        """Whether an address was there before; it is from now on."""
+        was = uri in self._uris
+        if hash(uri) in self._shared:
+            self._uris.add(uri)
+        return was
+
+
+def _uris(rows: pa.Table) -> list[str | None]:
+    return [uri and s3_spelling(uri) for uri in rows[URI].to_pylist()]
+
+
+def _usable_rows(
+    table: pa.Table, is_local: bool, seen: _Seen, start: int, left_out: LeftOut
+) -> pa.Table:
+    """The same of some rows. start: how many are before them in the list."""
+    uris = _uris(table)
+    reasons = _reasons(uris, is_local, seen)
     if INPUT_BOXES.name in table.column_names:
         boxes, wrong = _boxes(table[INPUT_BOXES.name])
         reasons = [reason or worse for reason, worse in zip(reasons, wrong, strict=True)]
         place = table.schema.get_field_index(INPUT_BOXES.name)
         table = table.set_column(place, INPUT_BOXES, boxes)
-    for number, reason in enumerate(reasons, start=1):
+    for number, reason in enumerate(reasons, start=start + 1):
         if reason:
             left_out.row(reason, f"row {number}")
     etags = [_bare(etag) for etag in table["etag"].to_pylist()]
@@ -128,17 +163,13 @@ def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut) -> pa.Table
     return kept.cast(schema)
 
 
-def _reasons(uris: Sequence[str | None], is_local: bool) -> list[str | None]:
+def _reasons(uris: Sequence[str | None], is_local: bool, seen: _Seen) -> list[str | None]:
     """Why each row is left out, None where it is not. A credential is not repeated."""
-    seen: set[str] = set()
     reasons: list[str | None] = []
     for uri in uris:
         reason = _reason(uri, is_local)
-        if reason is None and uri in seen:
-            reason = "repeat a uri"
-        if uri is not None:
-            seen.add(uri)
-        reasons.append(reason)
+        again = uri is not None and seen.again(uri)
+        reasons.append("repeat a uri" if reason is None and again else reason)
     return reasons
 
 

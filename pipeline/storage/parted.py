@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.storage.spool import HELD_ROWS, PIECE_ROWS, Spool, pieces, release
@@ -86,8 +87,22 @@ def arranged(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
     return spool.table()
 
 
+def _is_sorted(table: pa.Table, name: str) -> bool:
+    last = ""
+    for piece in pieces(table):
+        texts = piece[name].combine_chunks()
+        if len(texts) and texts[0].as_py() < last:
+            return False
+        if pc.any(pc.less(texts[1:], texts[:-1])).as_py():
+            return False
+        last = texts[-1].as_py() if len(texts) else last
+    return True
+
+
 def sorted_by(table: pa.Table, name: str) -> pa.Table:
-    """The table sorted by a column of texts, by their code points."""
+    """The table sorted by a column of texts, by their code points; itself where it is so."""
+    if _is_sorted(table, name):
+        return table
     if table.num_rows <= HELD_ROWS:
         return table.sort_by(name)
     count = -(-table.num_rows // PART_ROWS)

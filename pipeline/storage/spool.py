@@ -90,7 +90,7 @@ def _told_where() -> Iterator[None]:
 
 
 def spooled(parts: Iterable[pa.Table]) -> pa.Table:
-    """Tables of one schema, one after the other, as one table. There has to be one at least."""
+    """Tables of one schema, at least one, one after the other as one table."""
     rest = iter(parts)
     first = next(rest)
     spool = Spool(first.schema)
@@ -102,10 +102,10 @@ def spooled(parts: Iterable[pa.Table]) -> pa.Table:
 def pieces(table: pa.Table, rows: int | None = None) -> Iterator[pa.Table]:
     """The table in pieces of so many rows; what is mapped goes out of memory in between.
 
-    rows: PIECE_ROWS where none is given
+    rows: PIECE_ROWS where none is given. A table without rows is one piece.
     """
     rows = rows or PIECE_ROWS
-    for start in range(0, table.num_rows, rows):
+    for start in range(0, max(1, table.num_rows), rows):
         yield table.slice(start, rows)
         release()
 

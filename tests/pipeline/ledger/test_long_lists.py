@@ -1,5 +1,6 @@
 """A list too long for memory is planned as a short one: same run, same tasks, same words."""
 
+import json
 import random
 from io import StringIO
 from pathlib import Path
@@ -11,6 +12,7 @@ from pipeline.errors import SettingError
 from pipeline.inputs.listing import image_id, list_all
 from pipeline.inputs.override_rows import OverrideRow
 from pipeline.inputs.overrides import Overrides
+from pipeline.inputs.selection import Selection
 from pipeline.job import plan
 from pipeline.ledger import catalogue, compaction, compare, covered, live
 from pipeline.ledger.compaction import write_indexes
@@ -241,3 +243,26 @@ def test_a_job_pins_the_same_run_in_pieces(tmp_path: Path, monkeypatch: pytest.M
     whole = pinned("whole")
     in_small_pieces(monkeypatch)
     assert pinned("pieces") == whole
+
+
+def test_a_list_file_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "7.jpg").write_bytes(b"seven")
+    uris = [f"s3://b/{n * 7 % 31:02}.jpg" for n in range(31)]
+    uris[3:3] = ["", "s3a://b/00.jpg", "s3://k:s@b/1.jpg", str(tmp_path / "7.jpg")]
+    uris += ["s3://b/07.jpg", "s3://b/old/1.jpg", "x" * 5000, "s3://b/00.jpg", uris[6]]
+    rows = [
+        {"uri": uri, "etag": f'W/"{n % 5}"', "boxes": ["[[0, 0, 1, 1]]", "", "{"][n % 3], "user": n}
+        for n, uri in enumerate(uris)
+    ]
+    path = tmp_path / "list.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+
+    def listed() -> tuple[object, ...]:
+        found = list_all(str(path), 19, selection=Selection(exclude=("old/*",)))
+        return found.table.schema, found.table.to_pylist(), found.left_out
+
+    whole = listed()
+    assert len(whole[1]) == 19  # type: ignore[arg-type]
+    assert {"repeat a uri", "have no uri", "match --exclude"} <= whole[2].rows.keys()  # type: ignore[attr-defined]
+    in_small_pieces(monkeypatch)
+    assert listed() == whole
