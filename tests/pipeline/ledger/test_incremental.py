@@ -88,6 +88,13 @@ def test_another_model_or_setting(store: Store, changes: dict[str, object], reas
     assert todo(store, mixed, **changes).reasons == {reason: 2, "changed": 2}
 
 
+def test_a_plan_begins_with_the_first_generation(store: Store) -> None:
+    """Whatever generation the settings that it was asked with are of."""
+    todo = uncovered(store, replace(SPEC, generation=3), make_inputs(2))
+    assert todo.spec.generation == 0
+    assert todo.spec.run_id == uncovered(store, SPEC, make_inputs(2)).spec.run_id
+
+
 def test_new_code_alone_is_no_reason(store: Store) -> None:
     do(store, todo(store, make_inputs(4)))
     assert todo(store, make_inputs(4), code_version="next").covered == 4
