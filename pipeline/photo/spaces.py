@@ -43,6 +43,7 @@ _CURVE_OF: dict[int, Curve] = {
 # The curve of video cameras. Chromium shows it by a screen's exponent (BT.1886) where a PNG names
 # it, and as sRGB where an AVIF does, since most of those that do were made of sRGB pictures.
 _OF_CAMERAS = frozenset({1, 6, 11, 12, 14, 15})
+_MEANINGLESS = (0, 3)  # curves that are reserved, with which browsers read nothing
 _EXTENDED = 12  # of these, the one of ITU-R BT.1361, which no browser reads in a PNG
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -83,11 +84,13 @@ def png_space(primaries: int, transfer: int, matrix: int, full_range: int) -> Sp
     return Space(xy, curve)
 
 
-def media_space(primaries: int, transfer: int) -> Space:
-    """The space of the code points of an AVIF or HEIC.
+def media_space(primaries: int, transfer: int) -> Space | None:
+    """The space of the code points of an AVIF or HEIC; None where they mean nothing.
 
-    Unspecified ones, reserved ones and curves of cameras are those of sRGB, as in browsers.
+    Unspecified ones, most reserved ones and curves of cameras are those of sRGB, as in browsers.
     """
+    if primaries == 0 or transfer in _MEANINGLESS:
+        return None
     return Space(_XY_OF.get(primaries, SRGB_XY), _CURVE_OF.get(transfer, "srgb"))
 
 

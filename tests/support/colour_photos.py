@@ -262,6 +262,7 @@ def avif_cases() -> dict[str, bytes]:
         "unspecified": (2, 2), "dci": (11, 17), "470bg": (5, 5), "p3 alone": (12, 2),
         "linear alone": (2, 8), "240": (7, 7), "470m": (4, 4), "ebu": (22, 13), "pq p3": (12, 16),
         "reserved primaries": (3, 8), "reserved curve": (12, 19), "hlg 709": (1, 18),
+        "no primaries": (0, 8), "no curve": (12, 0), "reserved curve 3": (12, 3),
     }  # fmt: skip
     tagged = {f"nclx {name}.avif": tagged_avif(*pair) for name, pair in points.items()}
     return tagged | {"nclx pq 400.avif": lit_avif(400)}

@@ -263,7 +263,7 @@ def test_code_points_of_primaries(code: int) -> None:
     [(1, 2.4, "srgb"), (4, 2.2, 2.2), (5, 2.8, 2.8), (6, 2.4, "srgb"), (7, "st240", "st240"),
      (8, 1.0, 1.0), (11, 2.4, "srgb"), (12, None, "srgb"), (13, "srgb", "srgb"),
      (14, 2.4, "srgb"), (15, 2.4, "srgb"), (16, "pq", "pq"), (17, "st428", "st428"),
-     (18, "hlg", "hlg"), (2, None, "srgb"), (3, None, "srgb"), (9, None, "srgb")],
+     (18, "hlg", "hlg"), (2, None, "srgb"), (3, None, None), (0, None, None), (9, None, "srgb")],
 )  # fmt: skip
 def test_code_points_of_curves(transfer: int, png: object, media: object) -> None:
     for found, curve in ((png_space(1, transfer, 0, 1), png), (media_space(1, transfer), media)):

@@ -47,7 +47,8 @@ SRGB_TO_XYZ = [[0.4361, 0.3851, 0.1431], [0.2225, 0.7169, 0.0606], [0.0139, 0.09
 def test_primaries_by_their_code_points(point: int) -> None:
     found = png_space(point, 13, 0, 1)
     assert (found and found.xy) == PRIMARIES.get(point)
-    assert media_space(point, 13).xy == PRIMARIES.get(point, PRIMARIES[1])
+    told = media_space(point, 13)
+    assert (told and told.xy) == (PRIMARIES.get(point, PRIMARIES[1]) if point else None)
 
 
 @pytest.mark.parametrize("point", range(256))
@@ -58,7 +59,9 @@ def test_curves_by_their_code_points(point: int) -> None:
     """
     found = png_space(9, point, 0, 1)
     assert (found and found.curve) == (2.4 if point in CAMERAS - {12} else TRANSFERS.get(point))
-    assert media_space(9, point).curve == TRANSFERS.get(point, "srgb")
+    told = media_space(9, point)
+    own = None if point in (0, 3) else TRANSFERS.get(point, "srgb")
+    assert (told and told.curve) == own
     assert (found is not None and found.is_bright) == (point in (16, 18))
 
 
