@@ -312,3 +312,13 @@ def test_a_clock_that_was_ahead_neither_shadows_later_nights_nor_repeats_them(
     go(store)
     assert marks(store)[0] == "today"
     assert night(store, make_inputs(3))[1].covered == 3  # and not again each night
+
+
+def test_a_gate_asks_for_what_is_not_known_unless_a_job_asks(store_uri: str) -> None:
+    """These crops do not say whether they cut a head."""
+    store = open_store(store_uri)
+    run_id = commit(store, make_inputs(3))
+    gate = parse_gate("head_cut_rate<=0.5")
+    assert not promote(store, run_id, Request(gate=gate)).is_live
+    assert Request() == Request(strict=True, channel=None, trial=False, behind=False)
+    assert promote(store, run_id, Request(gate=gate, strict=False)).is_live
