@@ -13,6 +13,7 @@ from pipeline.cli.runs import main
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.promotion import Request, promote
 from pipeline.ledger.reader import open_run
+from pipeline.settings import Settings
 from pipeline.storage.store import open_store
 from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
 from tests.support.made_runs import commit_rows, crop_row, image_row
@@ -97,6 +98,21 @@ def test_a_retry_without_failures_is_done(
     assert capsys.readouterr().out.startswith(told), "words, though the night's log was JSON"
     assert main(["retry", str(tmp_path), manifest.run_id, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["message"].startswith(told)
+
+
+@pytest.mark.parametrize("words", [[], ["--local"]])
+def test_a_retry_may_do_without_ray(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
+    ledger.commit_task(0, done(ledger.task_inputs(0)))
+    job = {"input": "in/", "local": False, "metrics_port": 9109, "ratios": "3:1"}
+    seen: list[Settings] = []
+    monkeypatch.setattr("pipeline.cli.crop.crop", lambda settings: seen.append(settings) or 0)
+    assert main(["retry", str(tmp_path), ledger.finish({"job": job}).run_id, *words]) == 0
+    (asked,) = seen
+    assert asked.running.local == bool(words)
+    assert (asked.running.metrics_port, asked.cropping.ratios) == (0, "3:1")
 
 
 def test_verify_finds_every_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

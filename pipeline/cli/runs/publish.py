@@ -27,7 +27,7 @@ class Publish(Command):
         "Delta Lake tables in _data/ (package deltalake), Iceberg tables in _iceberg/ (package "
         "pyiceberg), both of the data files as they are; or a data set in Parquet, a copy",
     )
-    delta: bool = option(False, "the same as `as` delta, as earlier releases called it")
+    delta: bool = option(False, "the same as --as delta, as earlier releases called it")
     channel: str = option("", "which channel, of what is live", placeholder="NAME")
     catalog: str = option(
         "",

@@ -22,7 +22,9 @@ class Render(OneRun):
     format: Literal["same", "webp", "jpeg", "png", "avif"] = option(
         SAME, "encoding of the crops; `same`: as in the run"
     )
-    quality: int | None = option(None, "encoder quality, 1 to 100", least=1, most=100)
+    quality: int | None = option(
+        None, "encoder quality, 1 to 100; default: as in the run", least=1, most=100
+    )
     colour: Literal["same", "srgb", "keep"] = option(
         SAME, "sRGB, or wider colours where photos have them; `same`: as in the run"
     )

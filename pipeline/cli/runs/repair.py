@@ -24,6 +24,9 @@ class Retry(OneRun):
     kind: Literal["transient", "circumstances", "permanent", "all"] = option(
         "transient", "which failures"
     )
+    local: bool = option(
+        False, "in processes of this machine, without Ray; else as the run's own job was done"
+    )
 
     def run(self) -> int:
         from pipeline.cli.crop import crop
@@ -42,7 +45,7 @@ class Retry(OneRun):
         }
         # Those of the terminal and machine that ask now.
         again |= {"log_format": "json" if self.json else "text"}
-        again |= {"metrics_port": 0, "metrics_file": ""}
+        again |= {"metrics_port": 0, "metrics_file": "", **({"local": True} if self.local else {})}
         return crop(Settings.of(**{**job, **again}))
 
 
