@@ -99,6 +99,34 @@ def test_a_frame_of_a_gif_has_its_own_colours_or_those_of_all() -> None:
     assert layer.image.getpixel((0, 0)) == (0, 0, 0, 255)
 
 
+def test_rows_of_an_interlaced_frame_come_in_four_passes() -> None:
+    """GIF89a, appendix E: every eighth row, those between, every fourth, every second."""
+    rows = np.arange(16, dtype=np.uint8)
+    order = [*range(0, 16, 8), *range(4, 16, 8), *range(2, 16, 4), *range(1, 16, 2)]
+    image = Image.frombytes("P", (1, 16), rows[order].tobytes())
+    image.putpalette(bytes(n for n in range(16) for _ in range(3)))
+    stream = io.BytesIO()
+    image.save(stream, "GIF", interlace=0, optimize=False)
+    data = bytearray(stream.getvalue())
+    (plain,) = gif_layers(bytes(data), LIMITS)
+    assert np.asarray(plain.image)[:, 0, 0].tolist() == order
+    data[data.index(b"\x2c" + bytes(4) + b"\1\0\x10\0") + 9] |= 0x40
+    (laced,) = gif_layers(bytes(data), LIMITS)
+    assert np.asarray(laced.image)[:, 0, 0].tolist() == rows.tolist()
+
+
+def test_a_frame_without_a_control_block_stays_a_tenth_of_a_second() -> None:
+    data = gif(((0, 0), WHOLE, 5), ((0, 0), ["-"], STAY))
+    first, second = gif_layers(data, LIMITS)
+    assert (first.after, first.duration_ms, first.box) == ("stay", 70, (0, 0, 3, 2))
+    assert second.image.getpixel((0, 0)) == NONE
+    at = data.rindex(b"\x21\xf9")
+    for other in (b"\x21\xfe\2ab\1c\0", b"\x21\xf9\3\1\7\0\0", b""):  # a comment, a short one
+        _, bare = gif_layers(data[:at] + other + data[at + 8 :], LIMITS)
+        assert (bare.duration_ms, bare.after, bare.over) == (100, "stay", True)
+        assert bare.image.getpixel((0, 0)) == (9, 9, 9, 255)  # the colour that stood for none
+
+
 def test_a_gif_that_ends_too_early_or_is_too_large() -> None:
     data = gif(((0, 0), WHOLE, STAY))
     with pytest.raises(OSError, match="ends before its last row"):
@@ -186,3 +214,21 @@ def test_a_default_image_lies_under_no_frame() -> None:
     clear = ((2, 1, 0, 0, 1, 10, 0, 1), bytes(NONE * 2))
     frames = list(apng_layers(apng(clear, clear, first=bytes(GREEN * 2)), LIMITS))
     assert [one.image.getpixel((0, 0)) for one in frames] == [NONE, NONE]
+
+
+def test_every_frame_of_a_png_has_the_palette() -> None:
+    images = [Image.frombytes("P", (2, 1), pixels) for pixels in (b"\0\1", b"\1\0")]
+    for image in images:
+        image.putpalette(bytes([*RED[:3], *GREEN[:3]]))
+    stream = io.BytesIO()
+    images[0].save(stream, "PNG", save_all=True, append_images=images[1:], transparency=b"\xff\x40")
+    first, second = apng_layers(stream.getvalue(), LIMITS)
+    assert [first.image.getpixel((n, 0)) for n in (0, 1)] == [RED, (*GREEN[:3], 0x40)]
+    assert [second.image.getpixel((n, 0)) for n in (0, 1)] == [(*GREEN[:3], 0x40), RED]
+
+
+def test_times_of_a_png_are_parts_of_a_second() -> None:
+    red = bytes(RED * 2)
+    times = ((3, 10), (3, 0), (1, 3), (0, 10))
+    data = apng(*(((2, 1, 0, 0, time, parts, 0, 0), red) for time, parts in times))
+    assert [one.duration_ms for one in apng_layers(data, LIMITS)] == [300, 30, 333, 0]
