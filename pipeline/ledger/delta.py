@@ -7,7 +7,8 @@ does nothing. Needs the optional package `deltalake`.
 A photo of two published runs is in a table once, from the run committed later (`delta_rows`): the
 commit that adds a run's files takes those out that it replaces. Where a file is replaced in part,
 what is left of it is written to `_data/<table>/from=<run_id>/`, read and written once. Columns that
-a table does not have yet are added to it before.
+a table does not have yet are added to it before; `delta_types` tells what becomes of a column whose
+type differs from the table's.
 
 Retention is set to a hundred years, since VACUUM would remove the files of open runs; only `runs.py
 gc` removes files.
@@ -23,7 +24,9 @@ from typing import Any
 
 from pipeline.errors import LedgerError
 from pipeline.extras import extra_needed
-from pipeline.ledger.delta_rows import Change, Cover, action_of, change_of, cover_of, paths_of
+from pipeline.ledger.delta_changes import Change, change_of, paths_of
+from pipeline.ledger.delta_rows import Cover, cover_of
+from pipeline.ledger.delta_types import bring_types, in_delta
 from pipeline.ledger.erasing import current_file, find_erasures, replaced_files
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.manifest import data_files, read_committed
@@ -116,8 +119,7 @@ def _publish(
     """
     root, options = _root(store, name)
     run_id = cover.manifest.run_id
-    arrow = read_table(store, files[0].key).schema.remove_metadata()
-    schema = deltalake.Schema.from_arrow(arrow)
+    schema = deltalake.Schema.from_arrow(in_delta(read_table(store, files[0].key).schema))
     refused: Exception | None = None
     for _ in range(ATTEMPTS):
         table, change = None, Change()
@@ -127,13 +129,16 @@ def _publish(
                 return int(table.version()) if refused else None
         try:
             if table is None:
-                added = [action_of(deltalake, cover, name, file) for file in files]
-                _create(deltalake, root, schema, added, run_id, name, options)
+                for file in files:
+                    change.add_file(cover, name, file)
+                actions = change.actions(deltalake)
+                _create(deltalake, root, schema, actions, run_id, name, options)
             else:
                 _add_columns(deltalake, table, schema)
-                change = change_of(deltalake, store, table, cover, name, files)
+                change = change_of(store, table, cover, name, files)
+                kept = bring_types(deltalake, store, table, name, change, schema)
                 table.create_write_transaction(
-                    change.actions, "append", schema,
+                    change.actions(deltalake), "overwrite" if change.whole else "append", kept,
                     commit_properties=_properties(deltalake, run_id),
                 )  # fmt: skip
             return int(deltalake.DeltaTable(root, **options).version())
@@ -149,18 +154,8 @@ def _publish(
 
 
 def _add_columns(deltalake: Any, table: Any, schema: Any) -> None:
-    """Give a table the columns that it lacks. Raises LedgerError where types do not agree."""
-    there = {one.name: one.type for one in table.schema().fields}
-    wrong = [
-        f"{one.name} is {one.type} and was {there[one.name]}"
-        for one in schema.fields
-        if one.name in there and there[one.name] != one.type
-    ]
-    if wrong:
-        raise LedgerError(
-            f"the Delta table has columns of other types: {'; '.join(wrong)}. A Delta table cannot "
-            "change a type; `open_run` reads both"
-        )
+    """Give a table the columns that it lacks."""
+    there = {one.name for one in table.schema().fields}
     missing = [
         deltalake.Field(one.name, one.type) for one in schema.fields if one.name not in there
     ]

@@ -5,30 +5,28 @@ that both have it takes the whole of `images` and `previews`, and of the tables 
 within one channel, in another channel those of its own shapes.
 """
 
-import json
 import re
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import unquote
+from dataclasses import dataclass
+from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.layout import new_attempt
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.pinned import input_file_tasks, read_spec
-from pipeline.ledger.records import DataFile, Manifest
+from pipeline.ledger.records import Manifest
+from pipeline.ledger.replaced import read_object
 from pipeline.ledger.tables import ROW_GROUP_ROWS, TABLES, parquet_bytes, read_table
 from pipeline.storage.store import Store
 
 # A data file of a run, or what `kept_rows` wrote of one. `gc` looks after the first kind alone.
 PATH = re.compile(r"(?:run|from)=([^/]+)/(\d{8,})-[^/]+\.parquet")
 COPY = "from="
-MILLISECONDS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +91,7 @@ def kept_rows(
         return None
     if mine is not None and any(mine <= c.photos and _is_whole(table, own, c) for c in above):
         return Kept(None)
-    rows = _without_views(read_table(store, f"_data/{table}/{path}"))
+    rows = stored_rows(store, table, path)
     left = rows
     for cover in above:
         left = left.filter(pc.invert(_replaced(left, table, own, cover)))
@@ -101,11 +99,22 @@ def kept_rows(
         return None
     if left.num_rows == 0:
         return Kept(None)
+    return write_beside(store, table, path, left)
+
+
+def write_beside(store: Store, table: str, path: str, rows: pa.Table) -> Kept:
+    """Write rows of a published file beside the data files, under a new name."""
+    found = PATH.fullmatch(path)
     folder = f"{COPY}{found[1]}/{found[2]}" if found else f"{COPY}several/00000000"
     key = f"{folder}-{new_attempt()}.parquet"
-    data = parquet_bytes(left, ROW_GROUP_ROWS)
+    data = parquet_bytes(rows, ROW_GROUP_ROWS)
     store.write(f"_data/{table}/{key}", data)
-    return Kept(key, len(data), left.num_rows)
+    return Kept(key, len(data), rows.num_rows)
+
+
+def stored_rows(store: Store, table: str, path: str) -> pa.Table:
+    """The rows of a published file."""
+    return _without_views(read_table(store, f"_data/{table}/{path}"))
 
 
 def owners(store: Store, paths: list[str], run_id: str) -> Iterator[tuple[str, Cover | None]]:
@@ -119,6 +128,11 @@ def owners(store: Store, paths: list[str], run_id: str) -> Iterator[tuple[str, C
         if owner not in known:
             known[owner] = cover_of(store, owner) if found and owner != "several" else None
         yield path, known[owner]
+
+
+def stored_schema(store: Store, table: str, path: str) -> pa.Schema:
+    """The columns of a published file."""
+    return pq.read_schema(BytesIO(read_object(store, f"_data/{table}/{path}")))
 
 
 def _without_views(rows: pa.Table) -> pa.Table:
@@ -169,65 +183,3 @@ def _replaced(rows: pa.Table, table: str, own: Cover | None, cover: Cover) -> pa
         shapes = pa.array(sorted(cover.shapes), pa.string())
         hit = pc.and_(hit, pc.is_in(rows["ratio"], shapes))
     return hit
-
-
-@dataclass
-class Change:
-    """What a publication does to a table. copies: files written for it, below the table's root."""
-
-    actions: list[Any] = field(default_factory=list)
-    copies: list[str] = field(default_factory=list)
-
-
-def change_of(
-    deltalake: Any, store: Store, table: Any, cover: Cover, name: str, files: list[DataFile]
-) -> Change:
-    """Add the run's files, without what later runs have; take out what it replaces itself."""
-    change, now = Change(), int(time.time() * MILLISECONDS)
-    paths = paths_of(table)
-    others = list(owners(store, list(paths), cover.manifest.run_id))
-    later = list({id(c): c for _, c in others if c is not None and c.is_after(cover)}.values())
-    for file in files:
-        kept = kept_rows(store, name, _path(name, file), cover, later) if later else None
-        if kept is None:
-            change.actions.append(action_of(deltalake, cover, name, file))
-        elif kept.path is not None:
-            _add_copy(deltalake, change, kept, now)
-    for path, owner in others:
-        if owner is not None and owner.is_after(cover):
-            continue
-        kept = kept_rows(store, name, path, owner, [cover])
-        if kept is not None:
-            change.actions.append(
-                deltalake.transaction.RemoveAction(path, True, now, paths[path], {})
-            )
-            if kept.path is not None:
-                _add_copy(deltalake, change, kept, now)
-    return change
-
-
-def _add_copy(deltalake: Any, change: Change, kept: Kept, now_ms: int) -> None:
-    stats = json.dumps({"numRecords": kept.rows})
-    change.copies.append(str(kept.path))
-    change.actions.append(
-        deltalake.transaction.AddAction(kept.path, kept.bytes, {}, now_ms, True, stats)
-    )
-
-
-def paths_of(table: Any) -> dict[str, int]:
-    """The files of a table, below its root, and their sizes in bytes."""
-    found = pa.table(table.get_add_actions(flatten=True))
-    paths = (unquote(path) for path in found["path"].to_pylist())
-    return dict(zip(paths, found["size_bytes"].to_pylist(), strict=True))
-
-
-def _path(name: str, file: DataFile) -> str:
-    return file.key.removeprefix(f"_data/{name}/")
-
-
-def action_of(deltalake: Any, cover: Cover, name: str, file: DataFile) -> Any:
-    """The action that adds a data file of a run to a table."""
-    stats = json.dumps({"numRecords": file.rows})
-    modified_ms = int(cover.manifest.committed_at * MILLISECONDS)
-    path = _path(name, file)
-    return deltalake.transaction.AddAction(path, file.bytes, {}, modified_ms, True, stats)

@@ -1,0 +1,114 @@
+"""Tell which files a publication adds to a Delta table and which it takes out."""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from pipeline.ledger.delta_rows import Cover, Kept, kept_rows, owners
+from pipeline.ledger.records import DataFile
+from pipeline.storage.store import Store
+
+MILLISECONDS = 1000
+
+
+@dataclass(frozen=True)
+class AddedFile:
+    """A file that a commit adds. path: below the table's root; modified_ms: Unix time."""
+
+    path: str
+    bytes: int
+    rows: int
+    modified_ms: int
+
+    @classmethod
+    def of_copy(cls, kept: Kept) -> "AddedFile":
+        """A copy that was written just now."""
+        return cls(str(kept.path), kept.bytes, kept.rows, int(time.time() * MILLISECONDS))
+
+    @classmethod
+    def of_run(cls, cover: Cover, name: str, file: DataFile) -> "AddedFile":
+        """A data file of a run, as it is."""
+        modified_ms = int(cover.manifest.committed_at * MILLISECONDS)
+        return cls(path_of(name, file), file.bytes, file.rows, modified_ms)
+
+
+@dataclass
+class Change:
+    """What a publication does to a table.
+
+    added, removed: the files and their bytes by path; copies: paths of files that were written for
+        it. Paths are below the table's root.
+    whole: whether `added` is all that the table has afterwards, with other types of columns.
+    """
+
+    added: dict[str, AddedFile] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    copies: list[str] = field(default_factory=list)
+    whole: bool = False
+
+    def add_copy(self, kept: Kept) -> None:
+        """Add a copy that was written for this."""
+        one = AddedFile.of_copy(kept)
+        self.copies.append(one.path)
+        self.added[one.path] = one
+
+    def add_file(self, cover: Cover, name: str, file: DataFile) -> None:
+        """Add a data file of a run as it is."""
+        one = AddedFile.of_run(cover, name, file)
+        self.added[one.path] = one
+
+    def actions(self, deltalake: Any) -> list[Any]:
+        """The actions of the commit. Where it is `whole`, removing is the commit's own doing."""
+        made = actions_of(deltalake, self.added.values())
+        now, remove = int(time.time() * MILLISECONDS), deltalake.transaction.RemoveAction
+        gone = {} if self.whole else self.removed
+        return made + [remove(path, True, now, size, {}) for path, size in gone.items()]
+
+
+def actions_of(deltalake: Any, files: Iterable[AddedFile]) -> list[Any]:
+    """The actions that add files to a table."""
+    return [
+        deltalake.transaction.AddAction(
+            one.path, one.bytes, {}, one.modified_ms, True, json.dumps({"numRecords": one.rows})
+        )
+        for one in files
+    ]
+
+
+def change_of(store: Store, table: Any, cover: Cover, name: str, files: list[DataFile]) -> Change:
+    """Add the run's files, without what later runs have; take out what it replaces itself."""
+    change, paths = Change(), paths_of(table)
+    others = list(owners(store, list(paths), cover.manifest.run_id))
+    later = list({id(c): c for _, c in others if c is not None and c.is_after(cover)}.values())
+    for file in files:
+        kept = kept_rows(store, name, path_of(name, file), cover, later) if later else None
+        if kept is None:
+            change.add_file(cover, name, file)
+        elif kept.path is not None:
+            change.add_copy(kept)
+    for path, owner in others:
+        if owner is not None and owner.is_after(cover):
+            continue
+        kept = kept_rows(store, name, path, owner, [cover])
+        if kept is not None:
+            change.removed[path] = paths[path]
+            if kept.path is not None:
+                change.add_copy(kept)
+    return change
+
+
+def paths_of(table: Any) -> dict[str, int]:
+    """The files of a table, below its root, and their sizes in bytes."""
+    found = pa.table(table.get_add_actions(flatten=True))
+    paths = (unquote(path) for path in found["path"].to_pylist())
+    return dict(zip(paths, found["size_bytes"].to_pylist(), strict=True))
+
+
+def path_of(name: str, file: DataFile) -> str:
+    """A data file of a table, below the table's root."""
+    return file.key.removeprefix(f"_data/{name}/")

@@ -1,0 +1,141 @@
+"""Give each column of a Delta table one type, whatever the lists of its runs said.
+
+A table's files have the types that the table names. So a run's file with another type in a column
+of its list is added as a copy whose values have the table's type, where that takes them all: what
+was text and is a number now stays text. Where it does not, the column gets the type of `unify`, and
+the files that the table has are written again, once.
+
+Columns of types that Delta lacks, such as times, are not in a table. Its writers would refuse the
+table, or take unsigned numbers for others.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.delta_changes import Change, paths_of
+from pipeline.ledger.delta_rows import stored_rows, stored_schema, write_beside
+from pipeline.ledger.tables import TABLES
+from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
+from pipeline.storage.store import Store
+
+Types = Mapping[str, pa.DataType]
+_LACKED = (
+    pt.is_unsigned_integer, pt.is_float16, pt.is_time, pt.is_duration, pt.is_interval, pt.is_null,
+    pt.is_decimal256, pt.is_union, pt.is_run_end_encoded,
+)  # fmt: skip
+
+
+def in_delta(columns: pa.Schema) -> pa.Schema:
+    """The columns whose types Delta has."""
+    return pa.schema([one.remove_metadata() for one in columns if _is_known(one.type)])
+
+
+def _is_known(kind: pa.DataType) -> bool:
+    if pt.is_nested(kind) and not pt.is_union(kind):
+        return all(_is_known(kind.field(place).type) for place in range(kind.num_fields))
+    if pt.is_timestamp(kind):
+        return kind.unit in ("ms", "us") and kind.tz in (None, "UTC")
+    return not any(lacks(kind) for lacks in _LACKED)
+
+
+def bring_types(
+    deltalake: Any, store: Store, table: Any, name: str, change: Change, own: Any
+) -> Any:
+    """Bring a change to one type for each column; return the table's schema after it.
+
+    own: the schema of the files that are added, as Delta has it; the table has its columns. Raises
+    LedgerError where a column of the product's own has another type than in the table.
+    """
+    there = {one.name: one for one in table.schema().fields}
+    other = [one.name for one in own.fields if there[one.name].type != one.type]
+    if wrong := [n for n in other if n in TABLES[name].names]:
+        was = {one.name: one.type for one in own.fields}
+        told = "; ".join(f"{n} is {was[n]} and was {there[n].type}" for n in wrong)
+        raise LedgerError(
+            f"the Delta table has columns of other types: {told}. Publish runs with the same "
+            "--picture-column; `open_run` reads both"
+        )
+    before, now = (pa.schema(one.to_arrow()) for one in (table.schema(), own))
+    kinds = {n: {before.field(n).type, now.field(n).type} for n in other}
+    hidden = _hidden(store, name, [*paths_of(table), *change.added], before, now)
+    for n, found in hidden.items():
+        kinds[n] = kinds.get(n, {now.field(n).type}) | found
+    if not kinds:
+        return table.schema()
+    files = [*change.added, *paths_of(table)]
+    types = {n: _common(store, name, n, found, files) for n, found in kinds.items()}
+    _rewrite(store, name, change, types, list(change.added))
+    if hidden or any(kind != before.field(n).type for n, kind in types.items()):
+        left = [path for path in paths_of(table) if path not in change.removed]
+        _rewrite(store, name, change, types, left)
+        change.whole = True
+        if any(pt.is_timestamp(kind) and kind.tz is None for kind in types.values()):
+            _allow_times_without_zone(deltalake, table)
+    typed = deltalake.Schema.from_arrow(pa.schema(list(types.items()))).fields
+    return deltalake.Schema([*{**there, **{one.name: one for one in typed}}.values()])
+
+
+def _allow_times_without_zone(deltalake: Any, table: Any) -> None:
+    """Let a table have them, as creating it or adding a column does by itself."""
+    if "timestampNtz" not in (table.protocol().writer_features or ()):
+        feature = deltalake.TableFeatures.TimestampWithoutTimezone
+        table.alter.add_feature(feature, allow_protocol_versions_increase=True)
+        table.update_incremental()
+
+
+def _hidden(
+    store: Store, name: str, paths: list[str], before: pa.Schema, now: pa.Schema
+) -> dict[str, set[pa.DataType]]:
+    """Types of columns that files have and that Delta lacks, of columns that are to be there.
+
+    Files of a run have the same columns, so one of each is looked at.
+    """
+    found: dict[str, set[pa.DataType]] = {}
+    one_of_each = {path.rpartition("/")[0]: path for path in paths}
+    for path in one_of_each.values():
+        for field in stored_schema(store, name, path):
+            if field.name in {*before.names, *now.names} and not _is_known(field.type):
+                found.setdefault(field.name, set()).add(field.type)
+    return found
+
+
+def _common(
+    store: Store, name: str, column: str, kinds: set[pa.DataType], files: list[str]
+) -> pa.DataType:
+    """The type for a column in all files, so that no value changes."""
+    wanted: pa.DataType = common_type(sorted(kinds, key=str))
+    if wanted == TEXT or not _is_known(wanted):
+        return TEXT
+    return wanted if _all_fit(store, name, column, files, wanted) else TEXT
+
+
+def _all_fit(store: Store, name: str, column: str, paths: list[str], kind: pa.DataType) -> bool:
+    """Whether every value of a column can have a type, file by file."""
+    for path in paths:
+        rows = stored_rows(store, name, path)
+        if column in rows.column_names and not fits(rows[column], kind):
+            return False
+    return True
+
+
+def _rewrite(store: Store, name: str, change: Change, types: Types, files: list[str]) -> None:
+    """Have files of other types added as copies with these types."""
+    for path in files:
+        rows = stored_rows(store, name, path)
+        if path in change.added and all(
+            n not in rows.column_names or rows.schema.field(n).type == kind
+            for n, kind in types.items()
+        ):
+            continue
+        for column, kind in types.items():
+            if column in rows.column_names:
+                place = rows.schema.get_field_index(column)
+                cast = cast_column(rows[column], kind)
+                rows = rows.set_column(place, pa.field(column, kind), cast)
+        kept = write_beside(store, name, path, rows)
+        change.added.pop(path, None)
+        change.add_copy(kept)

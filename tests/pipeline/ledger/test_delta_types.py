@@ -1,0 +1,151 @@
+"""A column of the lists has one type in a Delta table, whatever its type was in each night."""
+
+import datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.audit import verify_run
+from pipeline.ledger.delta import CONFIGURATION, publish_delta
+from pipeline.ledger.delta_types import in_delta
+from pipeline.ledger.forgetting import forget
+from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.unify import cast_column
+from pipeline.storage.store import Store
+from tests.support.tasks import make_inputs, open_ledger, run_all
+
+deltalake = pytest.importorskip("deltalake")
+polars = pytest.importorskip("polars")
+
+
+def night(store: Store, start: int, values: pa.Array | None, photos: int = 2, **asked: Any) -> str:
+    """A committed and published run of some photos with a column `shop`."""
+    inputs = make_inputs(photos, start=start, **asked)
+    if values is not None:
+        inputs = inputs.append_column("shop", values)
+    run_id = run_all(open_ledger(store, inputs)).run_id
+    publish_delta(store, run_id)
+    return run_id
+
+
+def table_at(store: Store, name: str) -> Any:
+    return deltalake.DeltaTable(f"{store.uri}/_data/{name}")
+
+
+def shops(store: Store) -> list[Any]:
+    """The column as delta-rs and polars read it, which has to be the same; by address."""
+    by_rust = table_at(store, "images").to_pyarrow_table().sort_by("uri")["shop"].to_pylist()
+    read = polars.scan_delta(f"{store.uri}/_data/images").select("uri", "shop").collect()
+    assert read.sort("uri")["shop"].to_list() == by_rust
+    return by_rust
+
+
+def copies(store: Store, name: str) -> int:
+    return sum("/from=" in info.key for info in store.list(f"_data/{name}/"))
+
+
+def test_text_yesterday_and_a_number_today(store: Store) -> None:
+    """The table's text takes the number: only the new files are written once more."""
+    night(store, 0, pa.array(["a", "007"]))
+    run_id = night(store, 2, pa.array([7, None]))
+    assert shops(store) == ["a", "007", "7", None]
+    assert (copies(store, "images"), copies(store, "crops")) == (1, 0)  # no crop has the column
+    assert publish_delta(store, run_id) == {"images": None, "crops": None}
+    assert verify_run(store, run_id).problems == []
+
+
+def test_a_number_yesterday_text_and_a_struct_afterwards(store: Store) -> None:
+    """What the table has is written again once, as text; then everything fits into it."""
+    night(store, 0, pa.array([1, 2]))
+    night(store, 2, None)
+    assert copies(store, "images") == 0
+    night(store, 4, pa.array(["x", None]))
+    assert shops(store) == ["1", "2", None, None, "x", None]
+    rewritten = copies(store, "images")
+    night(store, 6, pa.array([{"id": 5}, None]))
+    assert shops(store) == ["1", "2", None, None, "x", None, '{"id": 5}', None]
+    about = table_at(store, "images").metadata()
+    assert (about.name, about.configuration) == ("images", CONFIGURATION)
+    assert copies(store, "images") == rewritten + 1
+    night(store, 0, pa.array([3, 4]), etag="v2")  # of photos that are there: they stay once
+    assert shops(store)[:3] == ["3", "4", None]
+    forget(store, make_inputs(1)["image_id"].to_pylist())
+    remove_garbage(store, find_garbage(store, 0))
+    assert shops(store)[0] == "4"
+    assert table_at(store, "crops").to_pyarrow_table().num_rows == 7
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "values", "kind"),
+    [
+        # into the table's own type, where that takes every value
+        (pa.array([1, 2**40]), pa.array([3, 4], pa.int32()), [1, 2**40, 3, 4], "long"),
+        (pa.array([0.5, 1.5]), pa.array([3, 4]), [0.5, 1.5, 3.0, 4.0], "double"),
+        # into a wider one
+        (pa.array([1, 2], pa.int32()), pa.array([3, 2**40]), [1, 2, 3, 2**40], "long"),
+        (pa.array([1, 2]), pa.array([0.5, None]), [1.0, 2.0, 0.5, None], "double"),
+        (
+            pa.array([datetime.date(2026, 11, 26), None]),
+            pa.array([datetime.datetime(2026, 11, 27, 9), None], pa.timestamp("us")),
+            [datetime.datetime(2026, 11, 26), None, datetime.datetime(2026, 11, 27, 9), None],
+            "timestamp_ntz",
+        ),
+        # none holds both without loss
+        (pa.array([2**53 + 1, 2]), pa.array([0.5, None]), [str(2**53 + 1), "2", "0.5", None],
+         "string"),
+        (pa.array([True, False]), pa.array([3, 4]), ["true", "false", "3", "4"], "string"),
+    ],
+)  # fmt: skip
+def test_a_type_that_loses_nothing(
+    store: Store, first: pa.Array, second: pa.Array, values: list[Any], kind: str
+) -> None:
+    night(store, 0, first)
+    night(store, 2, second)
+    assert shops(store) == values
+    fields = {one.name: one.type for one in table_at(store, "images").schema().fields}
+    assert fields["shop"].type == kind
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([datetime.time(9), None]),
+        pa.array([2**32 - 1, 1], pa.uint32()),
+        pa.array([1, 2], pa.timestamp("ns")),
+        pa.array([1, 2], pa.timestamp("ms", "Europe/Paris")),
+        pa.nulls(2),
+    ],
+    ids=str,
+)
+def test_a_column_that_delta_has_no_type_for_is_not_in_the_table(
+    store: Store, values: pa.Array
+) -> None:
+    night(store, 0, values)
+    assert "shop" not in table_at(store, "images").to_pyarrow_table().column_names
+    assert polars.scan_delta(f"{store.uri}/_data/images").select("uri").collect().height == 2
+    night(store, 2, values)
+    assert copies(store, "images") == 0
+    night(store, 4, pa.array(["x", "y"]))  # now Delta has a type for it: all of it as text
+    was = cast_column(pa.chunked_array([values]), pa.string()).to_pylist()
+    assert shops(store) == [*was, *was, "x", "y"]
+    forget(store, make_inputs(1)["image_id"].to_pylist())
+    remove_garbage(store, find_garbage(store, 0))
+    assert table_at(store, "images").to_pyarrow_table().num_rows == 5
+
+
+def test_what_delta_knows() -> None:
+    known = {"a": pa.list_(pa.struct([("x", pa.int32())])), "b": pa.timestamp("us", "UTC")}
+    lacked = {"c": pa.list_(pa.uint8()), "d": pa.struct([("x", pa.time64("us"))])}
+    assert in_delta(pa.schema([*known.items(), *lacked.items()])).names == ["a", "b"]
+
+
+def test_pictures_are_never_made_text(store: Store) -> None:
+    night(store, 0, None)
+    inputs = make_inputs(2, start=2)
+    spec = {"settings": {"picture_column": "struct"}}
+    other = run_all(open_ledger(store, inputs, **spec))
+    with pytest.raises(LedgerError, match=r"image is .* and was .*picture-column"):
+        publish_delta(store, other.run_id)
+    assert table_at(store, "crops").to_pyarrow_table().num_rows == 2
