@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 
 from pipeline.ledger.delta_rows import Cover, by_shape, same_channel
 from pipeline.ledger.erasing import replaced_files
+from pipeline.ledger.iceberg_types import Casts, casts_in, own_columns
 from pipeline.ledger.layout import data_task
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.tables import ROW_GROUP_ROWS, parquet_bytes, read_table
+from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store
 
 Ids = frozenset[str]
@@ -33,12 +35,14 @@ class WantedFile:
     source: the data file whose rows are left in part; None where `key` is that of a run
     gone:   ids of photos whose rows are left out
     shapes: (ids, shapes): rows of these photos and shapes are left out
+    casts:  (column, Arrow type) of columns that have another type in the table
     """
 
     key: str
     source: str | None = None
     gone: Ids = frozenset()
     shapes: tuple[tuple[Ids, Ids], ...] = ()
+    casts: tuple[tuple[str, str], ...] = ()
 
     def rows(self, store: Store) -> pa.Table:
         """The rows of a file that is left in part."""
@@ -47,18 +51,24 @@ class WantedFile:
         for ids, shapes in self.shapes:
             hit = pc.and_(_is_of(rows, "image_id", ids), _is_of(rows, "ratio", shapes))
             rows = rows.filter(pc.invert(hit))
+        for column, kind in self.casts:
+            place, wanted = rows.schema.get_field_index(column), pa.type_for_alias(kind)
+            cast = cast_column(rows[column], wanted)
+            rows = rows.set_column(place, pa.field(column, wanted), cast)
         return rows
 
 
 def wanted_files(
-    store: Store, name: str, covers: Sequence[Cover], hidden: Ids, copies: str
+    store: Store, name: str, covers: Sequence[Cover], hidden: Ids, copies: str, casts: Casts
 ) -> Iterator[WantedFile]:
     """The files of a table. covers: its runs, the one that counts most first.
 
     hidden: ids of forgotten photos. copies: what keys of files that are left in part start with.
+    casts: of `iceberg_types`.
     """
     for place, cover in enumerate(covers):
         replaced = replaced_files(store, cover.manifest.run_id)
+        own = casts_in(casts, own_columns(store, cover, name)) if casts else {}
         for file in data_files(store, cover.manifest, name):
             key, erased = file.key, set[str]()
             while key in replaced:
@@ -68,13 +78,14 @@ def wanted_files(
             mine = cover.tasks.get(-1 if task is None else task, frozenset()) - erased
             gone, shapes = _left_out(name, cover, mine, covers[:place])
             gone |= mine & hidden
-            if not gone and not shapes:
+            if not gone and not shapes and not own:
                 yield WantedFile(key)
             elif not mine <= gone:
-                text = json.dumps([key, sorted(gone), [list(map(sorted, one)) for one in shapes]])
+                holds = [key, sorted(gone), [list(map(sorted, one)) for one in shapes]]
+                text = json.dumps([*holds, own] if own else holds, sort_keys=True)
                 digest = hashlib.sha256(text.encode()).hexdigest()[:32]
                 copy = f"{copies}from={cover.manifest.run_id}/{task:08d}-{digest}.parquet"
-                yield WantedFile(copy, key, gone, shapes)
+                yield WantedFile(copy, key, gone, shapes, tuple(own.items()))
 
 
 def write_copy(store: Store, file: WantedFile) -> bool:

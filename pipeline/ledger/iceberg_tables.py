@@ -4,6 +4,7 @@ Which runs a table has is its property RUNS. A commit that comes second to anoth
 again from what the other has made.
 """
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,14 @@ from pipeline.extras import extra_needed
 from pipeline.ledger.delta_rows import Cover, cover_of
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.iceberg_files import Ids, WantedFile, wanted_files, write_copy
+from pipeline.ledger.iceberg_types import (
+    TYPES,
+    Casts,
+    casts_in,
+    casts_of,
+    files_of,
+    plain_texts,
+)
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
 
@@ -80,20 +89,29 @@ class IcebergTables:
             recorded = table.properties.get(RUNS, "") if table is not None else ""
             runs = runs_of([one for one in recorded.split(",") if one])
             own = [cover for run in runs if (cover := self._cover(run)) is not None]
-            copies = f"_iceberg/{name}/data/"
-            wanted = {f.key: f for f in wanted_files(self.store, name, own, hidden, copies)}
             if table is None:
-                if not wanted:
+                columns = [one for c in own if (one := files_of(self.store, c, name))]
+                if not columns:
                     return 0
-                table = self._create(name, self._schemas(wanted.values())[0])
+                table = self._create(name, self._columns([columns[0][0].key])[0])
+            casts = self._casts(name, table, recorded, own)
+            copies = f"_iceberg/{name}/data/"
+            files = wanted_files(self.store, name, own, hidden, copies, casts)
             try:
-                return self._commit(table, wanted, ",".join(runs))
+                return self._commit(table, {f.key: f for f in files}, ",".join(runs), casts)
             except (CommitFailedException, ValidationException) as error:
                 refused = error
                 time.sleep(PAUSE_S)
         raise LedgerError(f"the Iceberg table {name} takes no commit: {refused}; publish again")
 
-    def _commit(self, table: "Table", wanted: dict[str, WantedFile], runs: str) -> int | None:
+    def _casts(self, name: str, table: "Table", recorded: str, own: list[Cover]) -> Casts:
+        new = [cover for cover in own if cover.manifest.run_id not in recorded]
+        known, there = table.properties.get(TYPES, ""), table.schema().as_arrow()
+        return casts_of(self.store, name, known, there, new, own)
+
+    def _commit(
+        self, table: "Table", wanted: dict[str, WantedFile], runs: str, casts: Casts
+    ) -> int | None:
         from pyiceberg.io.pyarrow import parquet_file_to_data_file
         from pyiceberg.table import TableProperties
 
@@ -108,8 +126,8 @@ class IcebergTables:
             if change.table_metadata.name_mapping() is None:
                 mapped = {TableProperties.DEFAULT_NAME_MAPPING: mapping.model_dump_json()}
                 change.set_properties(mapped)
-            self._widen(change, table, added)
-            change.set_properties({RUNS: runs})
+            self._widen(change, table, added, casts)
+            change.set_properties({RUNS: runs, **({TYPES: json.dumps(casts)} if casts else {})})
             if added or removed:
 
                 def described(file: WantedFile) -> "DataFile":
@@ -125,16 +143,25 @@ class IcebergTables:
                         snapshot.delete_data_file(gone)
         return int(getattr(table.metadata, "last_sequence_number", 0)) or None  # none in format 1
 
-    def _widen(self, change: "Transaction", table: "Table", files: Iterable[WantedFile]) -> None:
-        """Give a table the columns that it lacks, and wider types. Raises LedgerError."""
-        for schema in self._schemas(files):
-            with _refused(str(table.name()[-1])), change.update_schema() as update:
-                update.union_by_name(schema)
-
-    def _schemas(self, files: Iterable[WantedFile]) -> list[pa.Schema]:
-        """The columns of files; of the files of a run, which have the same, one is looked at."""
+    def _widen(
+        self, change: "Transaction", table: "Table", files: Iterable[WantedFile], casts: Casts
+    ) -> None:
+        """Give a table the columns that it lacks, and other types. Raises LedgerError."""
+        cast = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in casts.items()])
+        there = change.table_metadata.schema().as_arrow()
+        with _refused(str(table.name()[-1])), change.update_schema() as update:
+            for name in set(casts_in(casts, plain_texts(there))):
+                update.delete_column(name)
         keys = {key.rpartition("/")[0]: key for key in (f.source or f.key for f in files)}
-        return [_optional(read_table(self.store, key).schema) for key in keys.values()]
+        for columns in self._columns(keys.values()):
+            left = pa.schema([one for one in columns if one.name not in casts])
+            named = [one for one in cast if one.name in columns.names]
+            with _refused(str(table.name()[-1])), change.update_schema() as update:
+                update.union_by_name(pa.schema([*left, *named]))
+
+    def _columns(self, keys: Iterable[str]) -> list[pa.Schema]:
+        """The columns of files; of the files of a run, which have the same, one is looked at."""
+        return [_optional(read_table(self.store, key).schema) for key in keys]
 
     def _create(self, name: str, schema: pa.Schema) -> "Table":
         place = f"{self.root}_iceberg/{name}"

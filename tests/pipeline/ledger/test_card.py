@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,23 @@ def test_a_run_that_datasets_has_no_words_for_has_no_card(tmp_path: Path) -> Non
     nested = pa.schema([pa.field("x", pa.list_(pa.list_(pa.int8())))])
     assert told_columns(nested) is None
     assert told_columns(schema.CROPS) is not None
+
+
+@pytest.mark.parametrize("pictures", ["struct", "bytes"])
+def test_files_in_a_bucket_open_by_their_address(
+    s3: str, datasets: Any, pictures: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`datasets` reads s3:// by s3fs; the server's address goes into its storage options."""
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)  # or it asks no store either
+    store = open_store(f"{s3}/out")
+    manifest = committed(store, make_inputs(4), 90, picture_column=pictures)
+    files = f"{store.uri}/_data/crops/run={manifest.run_id}/*.parquet"
+    options = {"client_kwargs": {"endpoint_url": os.environ["AWS_ENDPOINT_URL"]}}
+    rows = datasets.load_dataset(
+        "parquet", data_files=files, split="train", storage_options=options
+    )
+    if pictures == "bytes":
+        rows = rows.cast_column("image", datasets.Image())
+    assert rows.features["image"] == datasets.Image()
+    assert [row["image"].size for row in rows] == [SIZE_WH] * 4
+    assert rows["uri"][:] == make_inputs(4)["uri"].to_pylist()

@@ -1,0 +1,111 @@
+"""Give each column of an Iceberg table one type, whatever the lists of its runs said.
+
+Iceberg widens integers, floats and decimals by itself. Where runs disagree otherwise the column has
+the type of `unify`, text at last, and files with another type are in the table as copies. Which
+columns these are is the table's property TYPES; so the files still follow from the runs.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from pipeline.ledger.delta_rows import Cover
+from pipeline.ledger.erasing import current_file, replaced_files
+from pipeline.ledger.manifest import data_files
+from pipeline.ledger.records import DataFile
+from pipeline.ledger.replaced import read_object
+from pipeline.ledger.tables import TABLES, read_table
+from pipeline.ledger.unify import TEXT, common_type, fits
+from pipeline.storage.store import Store
+
+TYPES = "s2cnet.types"  # columns that are cast, and to what, as JSON
+Casts = Mapping[str, str]  # names of Arrow types by column
+_KEPT_AS = ("double", "timestamp[us]")  # else text
+
+
+def files_of(store: Store, cover: Cover, name: str) -> list[DataFile]:
+    """The files of a run's table, as they are now."""
+    replaced = replaced_files(store, cover.manifest.run_id)
+    return [current_file(file, replaced) for file in data_files(store, cover.manifest, name)]
+
+
+def own_columns(store: Store, cover: Cover, name: str) -> pa.Schema:
+    """The columns of a run's files that are those of its list; none where it has no file."""
+    files = files_of(store, cover, name)
+    if not files:
+        return pa.schema([])
+    columns = pq.read_schema(BytesIO(read_object(store, files[0].key)))
+    return pa.schema([one for one in columns if one.name not in TABLES[name].names])
+
+
+def casts_of(
+    store: Store,
+    name: str,
+    known: str,
+    there: pa.Schema,
+    new: Iterable[Cover],
+    own: Sequence[Cover],
+) -> dict[str, str]:
+    """The columns that are cast once new runs are in a table, and to what.
+
+    known: the property TYPES as it is. there: the table's columns, in Arrow's types. own: all runs
+        that the table is to have.
+    """
+    casts: dict[str, str] = json.loads(known or "{}")
+    kinds: dict[str, set[pa.DataType]] = {}
+    for columns in [there, *(own_columns(store, cover, name) for cover in new)]:
+        for field in columns:
+            if field.name not in TABLES[name].names:
+                kinds.setdefault(field.name, set()).add(field.type)
+    for column, found in kinds.items():
+        if column in casts:
+            found = {*found, pa.type_for_alias(casts[column])}
+        if not _widens(found):
+            casts[column] = _cast(store, name, column, found, own)
+    return casts
+
+
+def _widens(kinds: set[pa.DataType]) -> bool:
+    """Whether Iceberg brings these types together by itself."""
+    alike = (
+        lambda one: pt.is_string(one) or pt.is_large_string(one),
+        lambda one: pt.is_binary(one) or pt.is_large_binary(one),
+        pt.is_signed_integer,
+        pt.is_floating,
+    )
+    decimals = all(map(pt.is_decimal, kinds)) and len({one.scale for one in kinds}) == 1
+    return len(kinds) == 1 or decimals or any(all(map(test, kinds)) for test in alike)
+
+
+def _cast(
+    store: Store, name: str, column: str, kinds: set[pa.DataType], own: Sequence[Cover]
+) -> str:
+    wanted = common_type(sorted(kinds, key=str))
+    if str(wanted) not in _KEPT_AS:
+        return str(TEXT)
+    for cover in own:
+        for file in files_of(store, cover, name):
+            rows = read_table(store, file.key, ["image_id", column])
+            if column in rows.column_names and not fits(rows[column], wanted):
+                return str(TEXT)
+    return str(wanted)
+
+
+def casts_in(casts: Casts, columns: pa.Schema) -> dict[str, str]:
+    """Of the columns that are cast those that files with these columns have in another type."""
+    return {
+        name: kind
+        for name, kind in casts.items()
+        if name in columns.names and columns.field(name).type != pa.type_for_alias(kind)
+    }
+
+
+def plain_texts(columns: pa.Schema) -> pa.Schema:
+    """The columns of an Iceberg table, whose texts are large ones to Arrow, with plain texts."""
+    return pa.schema(
+        [one.with_type(TEXT) if pt.is_large_string(one.type) else one for one in columns]
+    )

@@ -1,0 +1,101 @@
+"""A render of photos that people have decided about, that are forgotten, and of near ratios."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline import open_run
+from pipeline.inputs.listing import image_id
+from pipeline.job import plan
+from pipeline.ledger.forgetting import forget
+from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.rendering import RenderRequest, plan_rendering
+from pipeline.report.progress import Log
+from pipeline.settings import Settings
+from pipeline.stages.worker import end_worker
+from pipeline.storage.store import open_store
+from tests.pipeline.stages.test_recall import crop_job, do, planned, write_photos
+
+EDGES = ("x0", "y0", "x1", "y1")
+
+
+@pytest.fixture(autouse=True)
+def _workers_end_with_the_test() -> Iterator[None]:
+    yield
+    end_worker()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Settings:
+    """Four photos: of one a person has said where to look, of another which box is the circle."""
+    write_photos(tmp_path)
+    people = tmp_path / "people.csv"
+    people.write_text(
+        "uri,focus_x,focus_y,ratio,x0,y0,x1,y1\n"
+        f"{tmp_path}/in/0.png,0.05,0.5,,,,,\n"
+        f"{tmp_path}/in/1.png,,,circle,10,20,210,220\n"
+    )
+    return crop_job(tmp_path, overrides=str(people), fallback="next", guards="off")
+
+
+def by_photo(output: str, run_id: str) -> dict[tuple[str, str], dict[str, object]]:
+    rows = open_run(output, run_id).crops().to_pylist()
+    return {(Path(row["uri"]).stem, row["ratio"]): row for row in rows}
+
+
+def test_a_persons_word_is_in_the_render_and_a_forgotten_photo_is_not(
+    job: Settings, tmp_path: Path
+) -> None:
+    output = str(tmp_path / "out")
+    full = do(planned(job))
+    before = by_photo(output, full.run_id)
+    assert [before["1", "circle"][edge] for edge in EDGES] == [10, 20, 210, 220]
+    store = open_store(output)
+    forget(store, [image_id(f"{tmp_path}/in/2.png")], why="asked by its owner")
+    for changes in ({"thumbnail_size": 40}, {"format": "png"}):  # before and after it is erased
+        made = do(plan_rendering(RenderRequest(output, full.run_id, changes)))
+        after = by_photo(output, made.run_id)
+        assert {name for name, _ in after} == {"0", "1", "3"}
+        for key, row in after.items():
+            same = (*EDGES, "override", "verdict", "confidence", "fit", "score")
+            assert {n: row[n] for n in same} == {n: before[key][n] for n in same}
+        images = {
+            Path(row["uri"]).stem: row for row in open_run(output, made.run_id).images().to_pylist()
+        }
+        assert images["0"]["focus_source"] == "override"
+        assert images["0"]["focus_x"] == pytest.approx(0.05)
+        remove_garbage(store, find_garbage(store, 0))
+
+
+def test_a_circle_is_round_and_a_near_ratio_holds_the_stored_crop(
+    job: Settings, tmp_path: Path
+) -> None:
+    output = str(tmp_path / "out")
+    full = do(planned(job))
+    before = by_photo(output, full.run_id)
+    changes = {"ratios": "circle,17:9,1920x1080", "format": "png", "thumbnail_size": 64}
+    made = do(plan_rendering(RenderRequest(output, full.run_id, changes)))
+    after = by_photo(output, made.run_id)
+    assert len(after) == 12
+    for (name, ratio), row in after.items():
+        picture = Image.open(io.BytesIO(bytes(row["image"])))  # type: ignore[arg-type]
+        if ratio == "circle":
+            opaque = picture.convert("RGBA").getchannel("A")
+            assert (opaque.getpixel((0, 0)), opaque.getpixel((32, 32))) == (0, 255)
+            assert [row[e] for e in EDGES] == [before[name, "circle"][e] for e in EDGES]
+            continue
+        stored = before[name, "16:9"]
+        wide, high = (row[b] - row[a] for a, b in (("x0", "x1"), ("y0", "y1")))  # type: ignore[operator]
+        assert wide / high == pytest.approx(17 / 9 if ratio == "17:9" else 16 / 9, abs=0.02)
+        if ratio == "1920x1080":  # the same shape under another name
+            assert [row[e] for e in EDGES] == [stored[e] for e in EDGES]
+        assert picture.size == (row["width"], row["height"])
+    # A derived ratio covers nothing, and the run that it came from is as it was.
+    assert plan(job, _silent()).todo.inputs.num_rows == 0
+
+
+def _silent() -> Log:
+    return Log("json", io.StringIO())
