@@ -9,9 +9,22 @@ from pipeline.errors import UsageError
 # `access_token`, `clientSecret`), so that `monkey` is none, and by whole names.
 SECRET_WORDS = re.compile(
     r"secret|token|password|passwd|pwd|passphrase|signature|sig|jwt|credentials?|auth|"
-    r"authorization|bearer|key|apikey"
+    r"authorization|bearer|key|apikey|hmac"
 )
-SECRET_NAMES = frozenset(["accesskeyid", "awsaccesskeyid", "googleaccessid", "accesskey", "sas"])
+SECRET_NAMES = frozenset(
+    [
+        "accesskeyid",
+        "awsaccesskeyid",
+        "googleaccessid",
+        "accesskey",
+        "sas",
+        "hdnea",
+        "hdnts",
+        "sessionid",
+        "jsessionid",
+        "phpsessid",
+    ]
+)
 # Keys that are no credentials: what to sort by, where a page begins, and the like.
 PLAIN_KEYS = re.compile(r"(sort|order|group|cache|primary|partition|row|object|page)[-_.]?key")
 ACCESS_KEY = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
@@ -48,8 +61,10 @@ def refuse_credentials(text: str) -> None:
         if "@" in parts.netloc:
             where = "user:password@"
         elif scheme_of(text) != "s3":  # in an s3 key a question mark is only a character
-            given = f"{parts.query}&{parts.fragment}"  # tokens of OAuth come in the fragment
-            names = [name for name, _ in parse_qsl(given, keep_blank_values=True)]
+            # Tokens of OAuth come in the fragment, session ids behind a semicolon of the path.
+            given = "&".join((parts.query, parts.fragment, *parts.path.split(";")[1:]))
+            pairs = parse_qsl(given.replace(";", "&"), keep_blank_values=True)
+            names = [name for name, _ in pairs]
             where = next((f"the parameter {n!r}" for n in names if _is_secret(n)), None)
     if where:
         raise UsageError(

@@ -91,10 +91,15 @@ def test_spellings() -> None:
      ("row-key", False), ("monkey", False), ("pwd", True), ("signature", True), ("sig", True),
      ("x-amz-security-token", True), ("sas", True), ("GoogleAccessId", True), ("passwd", True),
      ("passphrase", True), ("bearer", True), ("accessKey", True), ("width", False), ("", False),
-     ("credentials", True), ("cachekey", False), ("objectKey", False), ("authorization", True)],
+     ("credentials", True), ("cachekey", False), ("objectKey", False), ("authorization", True),
+     ("hmac", True), ("JSESSIONID", True), ("sessionId", True), ("hdnea", True), ("session", False),
+     ("passport", False), ("hockey", False)],
 )  # fmt: skip
 def test_names_of_parameters_that_carry_a_credential(name: str, secret: bool) -> None:
-    for uri in (f"https://h/x?{name}=v", f"https://h/x?a=1&{name}=", f"https://h/x#{name}=v"):
+    for uri in (
+        f"https://h/x?{name}=v", f"https://h/x?a=1&{name}=", f"https://h/x#{name}=v",
+        f"https://h/x?a=1;{name}=v", f"https://h/x;{name}=v?a=1",
+    ):  # fmt: skip
         if secret:
             with pytest.raises(UsageError, match="the parameter"):
                 refuse_credentials(uri)
