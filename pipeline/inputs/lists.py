@@ -6,17 +6,15 @@ Columns of ours:  uri (required; another name by --uri-column), etag, bytes, box
 Refused as a whole: a list without uris, and names that `images` or `crops` already use.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.types as pt
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.left_out import LeftOut
+from pipeline.inputs.list_values import Reasons, boxes_of, sizes_of
 from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUT_SEEN, INPUTS
 from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of
@@ -24,7 +22,6 @@ from pipeline.storage.spool import PIECE_ROWS, pieces, spooled
 
 URI = "uri"
 MAX_URI_CHARACTERS = 4096
-MAX_BOXES = 1000  # of one photo
 _TAKEN = {*IMAGES.names, *CROPS.names, INPUT_SEEN.name, "image_id", "run_id", "task"}
 RESERVED = _TAKEN - {"uri", "etag", "bytes"}
 
@@ -57,8 +54,8 @@ def read_list(
     Raises UsageError where the list as a whole can't be used, saying what is expected.
     """
     table, left_out = read_table_file(uri, requester_pays)
-    table = _fixed(_with_uri(table, uri_column), named)
-    table = _only_usable(table, scheme_of(uri) == "file", left_out)
+    table, wrong = _fixed(_with_uri(table, uri_column), named)
+    table = _only_usable(table, scheme_of(uri) == "file", left_out, wrong)
     if left_out.rows and not table.num_rows:
         raise UsageError(f"no row of the list {uri!r} can be used; {left_out.message}")
     return ListRead(table, left_out)
@@ -80,38 +77,42 @@ def _with_uri(table: pa.Table, uri_column: str) -> pa.Table:
     return table.rename_columns([URI if name == uri_column else name for name in names])
 
 
-def _fixed(table: pa.Table, named: Collection[str]) -> pa.Table:
-    """The columns of ours in their types, then the others."""
+def _fixed(table: pa.Table, named: Collection[str]) -> tuple[pa.Table, Reasons]:
+    """The columns of ours in their types, then the others; and why rows can't be used so."""
     names = table.column_names
     for name in names:
         if name in RESERVED - {"image_id", "boxes", *named}:
             raise UsageError(f"the column {name!r} would collide with ours; rename it")
     columns, fields = [], []
+    wrong: Reasons = []
     for field in (INPUTS.field(URI), INPUTS.field("etag"), INPUTS.field("bytes")):
         column = table[field.name] if field.name in names else pa.nulls(len(table), field.type)
-        columns.append(_cast(column, field))
+        try:
+            columns.append(column.cast(field.type))
+        except pa.ArrowException as error:
+            made, wrong = sizes_of(column) if field.name == "bytes" else (None, wrong)
+            if made is None:
+                message = f"the column {field.name!r} must be {field.type}: {error}"
+                raise UsageError(message) from error
+            columns.append(made)
         fields.append(pa.field(field.name, field.type))
     in_order = sorted(table.schema, key=lambda field: field.name != INPUT_BOXES.name)
     for field in in_order:
         if field.name not in (URI, "etag", "bytes", "image_id"):
             columns.append(table[field.name])
             fields.append(pa.field(field.name, field.type))
-    return pa.table(columns, schema=pa.schema(fields))
+    return pa.table(columns, schema=pa.schema(fields)), wrong
 
 
-def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
-    try:
-        return column.cast(field.type)
-    except pa.ArrowException as error:
-        raise UsageError(f"the column {field.name!r} must be {field.type}: {error}") from error
+def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut, wrong: Reasons) -> pa.Table:
+    """The rows that can be used, each uri once, ETags bare; the others are noted.
 
-
-def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut) -> pa.Table:
-    """The rows that can be used, each uri once, ETags bare; the others are noted."""
+    wrong: why rows can't be used for their sizes; empty where all can.
+    """
     seen = _Seen(table)
     starts = range(0, max(1, table.num_rows), PIECE_ROWS)
     return spooled(
-        _usable_rows(rows, is_local, seen, start, left_out)
+        _usable_rows(rows, is_local, seen, start, left_out, wrong[start : start + PIECE_ROWS])
         for start, rows in zip(starts, pieces(table, PIECE_ROWS), strict=True)
     )
 
@@ -138,13 +139,15 @@ def _uris(rows: pa.Table) -> list[str | None]:
 
 
 def _usable_rows(
-    table: pa.Table, is_local: bool, seen: _Seen, start: int, left_out: LeftOut
+    table: pa.Table, is_local: bool, seen: _Seen, start: int, left_out: LeftOut, wrong: Reasons
 ) -> pa.Table:
     """The same of some rows. start: how many are before them in the list."""
     uris = _uris(table)
     reasons = _reasons(uris, is_local, seen)
+    if wrong:
+        reasons = [reason or worse for reason, worse in zip(reasons, wrong, strict=True)]
     if INPUT_BOXES.name in table.column_names:
-        boxes, wrong = _boxes(table[INPUT_BOXES.name])
+        boxes, wrong = boxes_of(table[INPUT_BOXES.name])
         reasons = [reason or worse for reason, worse in zip(reasons, wrong, strict=True)]
         place = table.schema.get_field_index(INPUT_BOXES.name)
         table = table.set_column(place, INPUT_BOXES, boxes)
@@ -163,9 +166,9 @@ def _usable_rows(
     return kept.cast(schema)
 
 
-def _reasons(uris: Sequence[str | None], is_local: bool, seen: _Seen) -> list[str | None]:
+def _reasons(uris: Sequence[str | None], is_local: bool, seen: _Seen) -> Reasons:
     """Why each row is left out, None where it is not. A credential is not repeated."""
-    reasons: list[str | None] = []
+    reasons: Reasons = []
     for uri in uris:
         reason = _reason(uri, is_local)
         again = uri is not None and seen.again(uri)
@@ -190,42 +193,3 @@ def _reason(uri: str | None, is_local: bool) -> str | None:
 def _bare(etag: str | None) -> str | None:
     """An ETag as stores give it: without quotes and without the mark of a weak one."""
     return etag and etag.strip().removeprefix("W/").strip('"')
-
-
-def _boxes(column: pa.ChunkedArray) -> tuple[pa.Array, list[str | None]]:
-    """The column in its type, and why a row of it can't be used.
-
-    Raises UsageError where the column has another type altogether.
-    """
-    if pt.is_string(column.type) or pt.is_large_string(column.type):
-        values = [_read_boxes(text) for text in column.to_pylist()]
-    elif pt.is_null(column.type):
-        values = [None] * len(column)
-    else:
-        try:
-            values = column.cast(INPUT_BOXES.type).to_pylist()
-        except pa.ArrowException as error:
-            message = f"the column 'boxes' must be {INPUT_BOXES.type}: {error}"
-            raise UsageError(message) from error
-    reasons: list[str | None] = []
-    for value in values:
-        reason = None
-        if isinstance(value, str):
-            reason = value
-        elif value is not None and len(value) > MAX_BOXES:
-            reason = f"have over {MAX_BOXES:,} boxes"
-        reasons.append(reason)
-    kept = [None if reason else value for value, reason in zip(values, reasons, strict=True)]
-    return pa.array(kept, INPUT_BOXES.type), reasons
-
-
-def _read_boxes(text: str | None) -> Any:
-    """Boxes from JSON; a text that is none gives the reason, as a text."""
-    if not text:
-        return None
-    try:
-        boxes = json.loads(text)
-        pa.array([boxes], INPUT_BOXES.type)
-    except (ValueError, TypeError, RecursionError, pa.ArrowException):
-        return "have boxes that are not JSON like [[x0, y0, x1, y1]]"
-    return boxes

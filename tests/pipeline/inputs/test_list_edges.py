@@ -12,8 +12,9 @@ from pipeline import schema
 from pipeline.errors import UsageError
 from pipeline.inputs import table_files
 from pipeline.inputs.left_out import LeftOut
+from pipeline.inputs.list_values import MAX_BOXES
 from pipeline.inputs.listing import list_all, list_inputs
-from pipeline.inputs.lists import MAX_BOXES, MAX_URI_CHARACTERS
+from pipeline.inputs.lists import MAX_URI_CHARACTERS
 from pipeline.inputs.table_files import is_table_file, table_format
 
 

@@ -187,3 +187,21 @@ def test_unsigned_numbers_by_their_values() -> None:
         made = as_plain(pa.chunked_array([pa.array([most, None], pa.uint64())]))
         assert (made.type, made.to_pylist()) == (kind, [most, None])
     assert as_plain(pa.chunked_array([pa.nulls(1, pa.uint64())])).type == pa.int64()
+
+
+def test_a_row_with_an_odd_size_or_odd_boxes_costs_itself_alone(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(
+        "uri,bytes\ns3://b/1,5\ns3://b/2,n/a\ns3://b/3,\ns3://b/4,-1\ns3://b/5,1e3\n"
+    )
+    found = list_all(str(tmp_path / "list.csv"))
+    assert column(found, "uri") == ["s3://b/1", "s3://b/3"]
+    assert column(found, "bytes") == [5, None]
+    assert found.left_out.rows == {"have bytes that are no number": 3}
+    sizes = polars.DataFrame({"uri": URIS, "bytes": [float("nan"), 7.0]})
+    sizes.write_parquet(tmp_path / "list.parquet")
+    assert column(list_all(str(tmp_path / "list.parquet")), "bytes") == [None, 7]
+    boxes = [[[0.0, 0.0, 5.0, 5.0]], [[1.0, 2.0]]]
+    pq.write_table(pa.table({"uri": URIS, "boxes": boxes}), tmp_path / "list.parquet")
+    found = list_all(str(tmp_path / "list.parquet"))
+    assert (column(found, "uri"), column(found, "boxes")) == (URIS[:1], boxes[:1])
+    assert list(found.left_out.rows.values()) == [1]
