@@ -53,11 +53,9 @@ INPUTS = pa.schema(
 )
 INPUT_BOXES = pa.field("boxes", pa.list_(BOX))  # optional: objects given with the list
 INPUT_OVERRIDE = pa.field("override", pa.string())  # optional: what a person decided, as JSON
-# Optional, added by a plan: where an earlier run has a photo that may be the same bytes.
-INPUT_SEEN = pa.field(
-    "_seen_in",
-    pa.struct([("run", pa.string()), ("task", pa.int64()), ("image_id", pa.string())]),
-)
+# Optional, added by a plan: where an earlier run has a photo that may be the same bytes, as
+# run/task/image_id.
+INPUT_SEEN = pa.field("_seen_in", pa.string())
 
 IMAGES = pa.schema(
     [

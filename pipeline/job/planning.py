@@ -25,6 +25,7 @@ from pipeline.ledger.reader import stored_runs
 from pipeline.ledger.retry import failed_inputs
 from pipeline.live_table import Ending, Removal, channel_for, go_live, take_out, tell_standing
 from pipeline.report.progress import Log
+from pipeline.schema import INPUT_SEEN
 from pipeline.settings import InputSettings, Settings, Verdict
 from pipeline.settings.crop_names import check_distinct, check_photos
 from pipeline.stages.worker import Job
@@ -73,7 +74,16 @@ class PlannedRun:
         if not left:
             return f"nothing to do: {covered}"
         size = f"{left:,} photos in {self.tasks.task_count:,} tasks ({why})"
+        if self.seen:
+            size += f", {self.seen:,} of which look like bytes that are done"
         return f"run {self.todo.spec.run_id}: {size}; {covered}"
+
+    @property
+    def seen(self) -> int:
+        """Photos that look like the same bytes as one that an earlier run has done."""
+        if INPUT_SEEN.name not in self.todo.inputs.column_names:
+            return 0
+        return int(self.todo.inputs.num_rows - self.todo.inputs[INPUT_SEEN.name].null_count)
 
     def begin(self) -> tuple[Job, Ledger]:
         """Pin the plan in the output store, or go on with the run that was begun there.

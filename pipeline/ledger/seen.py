@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,7 +43,7 @@ def with_seen(
     A run that cannot be read is passed over.
     """
     wanted = _wanted(inputs) if runs else set()
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, str] = {}
     for key, place in _places(store, runs, wanted, left_out) if wanted else ():
         found.setdefault(key, place)
     if not found:
@@ -62,7 +61,7 @@ def _wanted(inputs: pa.Table) -> set[str]:
     return set(islice(wanted, MOST_WANTED))
 
 
-def _with_places(rows: pa.Table, found: Mapping[str, dict[str, Any]]) -> pa.Table:
+def _with_places(rows: pa.Table, found: Mapping[str, str]) -> pa.Table:
     column = pa.array([found.get(key) for key in _own_keys(rows).to_pylist()], INPUT_SEEN.type)
     return rows.append_column(INPUT_SEEN, column)
 
@@ -79,7 +78,7 @@ def _own_keys(rows: pa.Table) -> pa.Array:
 
 def _places(
     store: Store, runs: Sequence[Manifest], wanted: set[str], left_out: pa.Array
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, str]]:
     """(key, where its rows are) of photos that have their crops, the latest runs first."""
     with ThreadPoolExecutor(READERS) as pool:
         lists = _lists(store, runs, left_out, pool)
@@ -122,7 +121,7 @@ def _read_run(store: Store, run: Manifest) -> tuple[PinnedSpec, pa.Array] | None
         return None
 
 
-def _in_list(store: Store, one: _List, wanted: set[str]) -> list[tuple[str, dict[str, Any]]]:
+def _in_list(store: Store, one: _List, wanted: set[str]) -> list[tuple[str, str]]:
     try:
         rows = input_file_tasks(store, one.spec, one.number, _OF_LISTS)
     except RecordError:
@@ -130,6 +129,6 @@ def _in_list(store: Store, one: _List, wanted: set[str]) -> list[tuple[str, dict
     keys = _own_keys(rows)
     fits = pa.array([key in wanted for key in keys.to_pylist()], pa.bool_())
     fits = pc.and_(fits, pc.invert(pc.is_in(one_array(rows["image_id"]), one.left_out)))
-    places = rows.filter(fits).select(["task", "image_id"]).to_pylist()
-    told = zip(keys.filter(fits).to_pylist(), places, strict=True)
-    return [(key, {"run": one.spec.run_id, **place}) for key, place in told]
+    hits = zip(*(rows[name].filter(fits).to_pylist() for name in ("task", "image_id")), strict=True)
+    places = (f"{one.spec.run_id}/{task}/{image_id}" for task, image_id in hits)
+    return list(zip(keys.filter(fits).to_pylist(), places, strict=True))

@@ -40,14 +40,14 @@ class SeenBefore:
         # A sample's store has no earlier runs: what is measured is the work itself.
         for row in rows if job.sample is None else ():
             if row.seen_in is not None:
-                place = (row.seen_in["run"], row.seen_in["task"])
-                self._wanted.setdefault(place, set()).add(row.seen_in["image_id"])
+                run_id, task, image_id = _place(row.seen_in)
+                self._wanted.setdefault((run_id, task), set()).add(image_id)
 
     def rows_of(self, row: PhotoRow, content_sha256: str) -> Rows | None:
         """The rows that a photo may take over; None where there are none, or of other bytes."""
         if row.seen_in is None or not self._wanted:
             return None
-        run_id, task, image_id = (row.seen_in[name] for name in ("run", "task", "image_id"))
+        run_id, task, image_id = _place(row.seen_in)
         try:
             images = self._rows(run_id, task, image_id, "images")
             if not images or not _is_result(images[0], content_sha256):
@@ -80,6 +80,12 @@ def take_rows(row: PhotoRow, stored: Rows, settings: Settings) -> None:
     if row.preview is not None:
         row.preview = preview_for(row, row.preview)
     row.encoded = [_encoded(row, crop) for crop in stored["crops"]]
+
+
+def _place(seen_in: str) -> tuple[str, int, str]:
+    """Run, task and image_id of a place."""
+    run_id, task, image_id = seen_in.split("/")
+    return run_id, int(task), image_id
 
 
 def _encoded(row: PhotoRow, crop: StoredRow) -> EncodedCrop:

@@ -46,8 +46,8 @@ class PhotoRow:
     image_id, uri, etag, bytes: its identity, from the pinned input list. Once the photo is read,
         `bytes` is the size that was read.
     given_boxes: column `boxes` of the list, xyxy in source pixels; None where there is none.
-    seen_in: the run, task and image_id of a photo that may be the same bytes, as in
-        `schema.INPUT_SEEN`; None for none.
+    seen_in: where a photo lies that may be the same bytes, as in `schema.INPUT_SEEN`; None for
+        none.
     pass_through: columns of the list that are not the product's own.
     failure: None as long as all is well.
     left_out: the status of a photo that gets no crops because a setting says so; else None.
@@ -72,7 +72,7 @@ class PhotoRow:
     etag: str | None = None
     bytes: int | None = None
     given_boxes: list[list[float]] | None = None
-    seen_in: Mapping[str, Any] | None = None
+    seen_in: str | None = None
     pass_through: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     left_out: str | None = None
