@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.cropping.weights import Weights
 from pipeline.detectors import make_detector
@@ -35,12 +35,23 @@ REVIEW_BELOW = CroppingSettings.review_below
 COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itself after about 5,000
 
 
-def shares_trunk(backbone: str, weights: Weights, detector: str) -> bool:
-    """Whether S2CNet reads the trunk of the detector instead of having a backbone.
+def choose_backbone(
+    asked: str, weights_sha256: str, detector: str, rank_by: str = RANK_BY
+) -> Literal["shared", "own"]:
+    """What S2CNet reads: the embedded detector's trunk, or its own backbone.
 
-    backbone: "shared" does where it can: the branch for it was trained for the packaged weights.
+    asked: "auto" shares the trunk where the branch for it was trained for these weights and the
+        score is one of several things that decide; where it decides alone, it is exact.
+
+    Raises SettingError where "shared" is asked for and there is no such branch.
     """
-    return backbone == "shared" and weights.sha256 == FEATURES_OF and detector == EMBEDDED
+    fits = weights_sha256 == FEATURES_OF and detector == EMBEDDED
+    if asked == "shared" and not fits:
+        raise SettingError(
+            "backbone", "shared is for the packaged weights and the embedded detector: leave it out"
+        )
+    shares = fits and (asked == "shared" or (asked == "auto" and rank_by != "score"))
+    return "shared" if shares else "own"
 
 
 def source_identity(spec: str = EMBEDDED, with_features: bool = False) -> str:
@@ -162,7 +173,7 @@ def make_engine(
     rules, kinds: see `assemble`.
     cache: folder where compiled networks are kept; None compiles nothing.
     runtime: what runs the detector and the backbone on a CPU.
-    backbone: see `shares_trunk`.
+    backbone: see `choose_backbone`.
 
     Raises what `make_source` and `assemble` raise, and WeightsError.
     """
@@ -174,7 +185,7 @@ def make_engine(
     chosen = choose_device(device)
     if chosen.type == "cuda" and precision == "float32":
         torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
-    shared = shares_trunk(backbone, weights, detector)
+    shared = choose_backbone(backbone, weights.sha256, detector, rank_by) == "shared"
     source = make_source(detector, chosen, cache, runtime, shared)
     network = FastS2CNet(weights.load(chosen), precision, cache, runtime, not shared)
     return assemble(network, source, chosen, search, rank_by, rules, kinds)

@@ -22,9 +22,9 @@ from pipeline.cropping.build import (
     REVIEW_BELOW,
     RUNTIME,
     assemble,
+    choose_backbone,
     choose_runtime,
     make_source,
-    shares_trunk,
 )
 from pipeline.cropping.kind_rules import LONG, TEXT, KindRules, LongRule, TextRule
 from pipeline.cropping.results import CropVerdict, Fit
@@ -90,7 +90,7 @@ class Cropper:
         long_photos: LongRule = LONG,
         text_heavy: TextRule = TEXT,
         runtime: Literal["auto", "torch", "onnxruntime"] = RUNTIME,
-        backbone: Literal["shared", "own"] = BACKBONE,
+        backbone: Literal["auto", "shared", "own"] = BACKBONE,
         trusted: bool = False,
     ) -> None:
         """Load the network and the detector.
@@ -108,7 +108,8 @@ class Cropper:
             pages of text, as in `crop_bucket.py`; docs/KINDS.md explains them.
         runtime: what runs the networks on a CPU; "auto" takes onnxruntime where it is installed.
         backbone: what the network reads: "own" is its own backbone, as published; "shared" the
-            trunk of the embedded detector, where the weights are the packaged ones.
+            trunk of the embedded detector; "auto" that where the weights are the packaged ones
+            and `rank_by` is "overlap".
         trusted: decode files in this process. For pictures that nobody else could have made:
             a crafted file may run code in the process that decodes it. Without, a locked-down child
             process decodes them, which costs about .3 s once and a few milliseconds a photo.
@@ -126,13 +127,15 @@ class Cropper:
         chosen = choose_device(device)
         runs = choose_runtime(runtime, chosen)
         named = EMBEDDED if detector is None else detector
-        shared = False
+        sha256 = ""
         if isinstance(weights, Mapping):
             network = load_model(weights, device=chosen)
         else:
             pinned = choose_weights(str(weights or DEFAULT))
             network = pinned.load(chosen)
-            shared = isinstance(named, str) and shares_trunk(backbone, pinned, named)
+            sha256 = pinned.sha256
+        spec = named if isinstance(named, str) else ""
+        shared = choose_backbone(backbone, sha256, spec, rank_by) == "shared"
         if isinstance(named, str):
             source = make_source(named, chosen, runtime=runs, with_features=shared)
         else:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from pipeline.code_version import code_version
-from pipeline.cropping.build import shares_trunk, source_identity
+from pipeline.cropping.build import choose_backbone, source_identity
 from pipeline.cropping.weights import DEFAULT, STARTER, UNTRAINED, Weights, choose_weights
 from pipeline.errors import SettingError, did_you_mean
 from pipeline.inputs.listing import list_all, refuse_overlap
@@ -143,13 +143,12 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
             f"{weights.seed}). The crops have the right shapes but mean nothing.",
             **weights.as_dict(),
         )
-    detector = settings.input.detector
+    settings = with_chosen_backbone(settings, weights)
+    shared = settings.cropping.backbone == "shared"
     spec = RunSpec(
         settings=settings.identity(),
         weights_sha256=weights.sha256,
-        detector=source_identity(
-            detector, shares_trunk(settings.cropping.backbone, weights, detector)
-        ),
+        detector=source_identity(settings.input.detector, shared),
         code_version=code_version(),
         input_sha256="",  # of what is left to do, and therefore filled in below
     )
@@ -164,6 +163,18 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     forgotten = {*obeyed.forgotten, *_live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
     return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, removal)
+
+
+def with_chosen_backbone(settings: Settings, weights: Weights) -> Settings:
+    """The settings of a job with the backbone that it has: what a run is does not say `auto`.
+
+    So runs of other weights keep the identity that they had before there was a choice. Raises
+    SettingError.
+    """
+    asked = settings.cropping
+    how = (asked.backbone, weights.sha256, settings.input.detector, asked.rank_by)
+    found = choose_backbone(*how)
+    return dataclasses.replace(settings, cropping=dataclasses.replace(asked, backbone=found))
 
 
 def _live_and_forgotten(overrides: Overrides, store: Store) -> list[str]:

@@ -48,11 +48,11 @@ class CroppingSettings:
         "take the crop that is expected to agree best with what people keep and look at, heads and "
         "text kept whole; or the crop with the network's highest score",
     )
-    backbone: Literal["shared", "own"] = option(
+    backbone: Literal["auto", "shared", "own"] = option(
         "own",
-        "what S2CNet reads: the features of its own backbone, as published; or, with the packaged "
+        "what S2CNet reads: its own backbone's features, as published; or, with the packaged "
         "weights, what the embedded detector has seen already, in .85 of the time for detecting "
-        "and choosing",
+        "and choosing; `auto`: the latter where it can be and the score does not decide alone",
         before="own",
     )
     precision: Literal["float32", "float16", "bfloat16"] = option(

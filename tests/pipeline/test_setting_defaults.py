@@ -55,6 +55,7 @@ WORDS: dict[str, object] = {
     "detector": "embedded", "mode": "incremental", "resume": "", "retry": "",
     "retry_kind": "transient", "borders": "trim", "animated": "first",
     "ratios": "1:1,4:3,16:9,9:16,3:4,circle", "search": "coarse", "rank_by": "overlap",
+    "backbone": "own",
     "precision": "float32", "candidates": False, "long_photos": "auto", "text_heavy": "pad",
     "guards": "default", "fallback": "next,largest", "safe_areas": "", "format": "webp",
     "background": "ffffff", "picture_column": "bytes", "boxes_only": False,

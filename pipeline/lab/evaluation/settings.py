@@ -45,7 +45,7 @@ class EvaluationJob:
         "take the crop that people's crops are expected to overlap most, as crop_bucket does; or "
         "the crop with the network's highest score",
     )
-    backbone: Literal["shared", "own"] = option(
+    backbone: Literal["auto", "shared", "own"] = option(
         CroppingSettings.backbone,
         "what S2CNet reads: its own backbone, or what the embedded detector has seen",
     )

@@ -21,7 +21,7 @@ class EvaluationSetup:
     judge: detector whose objects violations are judged by; None for the run's own.
     search: how candidates are searched, `coarse` as in production or `exhaustive`.
     rank_by: what decides among candidates, `overlap` as in production or `score`.
-    backbone: what S2CNet reads, `own` as in production or `shared`.
+    backbone: what S2CNet reads, `auto` as in production, `own` or `shared`.
     gaic, focalnet: weights of these networks, to be one more baseline each.
     followed: photo's file name -> boxes to follow; photos not named follow their given objects.
     """

@@ -93,10 +93,7 @@ def _copy(
     network: SubjectNetwork, pixels: Pixels, levels: Features, random: np.random.Generator
 ) -> Features | None:
     """Levels of a worn copy of the whole photo; None where they have another size."""
-    height, width = pixels.shape[:2]
-    below, right = random.integers(0, TRIMMED + 1, 2)
-    trimmed = pixels[: max(height - below, 1), : max(width - right, 1)]
-    copied, _ = trunk_features(network, _encoded(trimmed, random))
+    copied, _ = trunk_features(network, encoded_copy(pixels, random))
     return copied if copied[0].shape == levels[0].shape else None
 
 
@@ -165,8 +162,20 @@ def part_of(
 
 def worn_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
     """Other brightness, half size every second time, JPEG of quality 40 to 95."""
+    return _encoded(in_other_light(pixels, random), random)
+
+
+def in_other_light(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Pixels with another brightness and contrast."""
     curve = (pixels / 255.0) ** random.uniform(0.8, 1.25) * random.uniform(0.85, 1.15)
-    return _encoded(np.clip(255 * curve, 0, 255).astype(np.uint8), random)
+    return np.clip(255 * curve, 0, 255).astype(np.uint8)
+
+
+def encoded_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
+    """Up to TRIMMED pixels less, half size every second time, JPEG of quality 40 to 95."""
+    height, width = pixels.shape[:2]
+    below, right = random.integers(0, TRIMMED + 1, 2)
+    return _encoded(pixels[: max(height - below, 1), : max(width - right, 1)], random)
 
 
 def _encoded(pixels: Pixels, random: np.random.Generator) -> Pixels:

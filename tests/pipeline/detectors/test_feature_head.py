@@ -2,6 +2,7 @@
 
 import hashlib
 from io import BytesIO
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from pipeline import Cropper
 from pipeline.cropping import build
-from pipeline.cropping.build import make_engine, shares_trunk, source_identity
+from pipeline.cropping.build import choose_backbone, make_engine, source_identity
 from pipeline.cropping.weights import choose_weights
 from pipeline.detectors.embedded import EmbeddedDetector, packaged_network
 from pipeline.detectors.feature_head import (
@@ -24,7 +25,9 @@ from pipeline.detectors.feature_head import (
 )
 from pipeline.detectors.packaged import FEATURES_OF, feature_weights
 from pipeline.detectors.subject_network import CHANNELS
-from pipeline.errors import UsageError
+from pipeline.errors import SettingError, UsageError
+from pipeline.job.planning import with_chosen_backbone
+from pipeline.settings import Settings
 from s2cnet import load_model, prepare_image
 
 PIXELS = np.ascontiguousarray(astronaut()[:384])  # 4:3, with a face
@@ -105,13 +108,45 @@ def _png() -> bytes:
 def test_it_serves_the_weights_that_it_was_trained_for_alone() -> None:
     starter, drawn = choose_weights("starter"), choose_weights("untrained")
     assert starter.sha256 == FEATURES_OF
-    assert shares_trunk("shared", starter, "embedded")
-    assert not shares_trunk("own", starter, "embedded")
-    assert not shares_trunk("shared", drawn, "embedded")
-    assert not shares_trunk("shared", starter, "boxes")
+    chosen = {
+        (asked, weights.kind, *rest): choose_backbone(asked, weights.sha256, *rest)
+        for asked in ("auto", "own")
+        for weights in (starter, drawn)
+        for rest in product(("embedded", "boxes"), ("overlap", "score"))
+    }
+    assert [key for key, backbone in chosen.items() if backbone == "shared"] == [
+        ("auto", starter.kind, "embedded", "overlap")
+    ]
+    assert set(chosen.values()) == {"shared", "own"}
+    assert choose_backbone("shared", starter.sha256, "embedded", "score") == "shared"
+    for weights, detector in ((drawn, "embedded"), (starter, "boxes")):
+        with pytest.raises(SettingError, match="backbone shared is for the packaged weights"):
+            choose_backbone("shared", weights.sha256, detector)
 
 
-@pytest.mark.parametrize(("backbone", "shared"), [("shared", True), ("own", False)])
+def test_a_cropper_of_other_parts_has_its_own_backbone() -> None:
+    state = load_model("untrained").state_dict()
+    for changes in ({"weights": state}, {"detector": EmbeddedDetector()}):
+        cropper = Cropper(backbone="auto", trusted=True, **changes)
+        assert cropper._engine.network.has_backbone
+        with pytest.raises(SettingError, match="backbone shared is for"):
+            Cropper(backbone="shared", **changes)
+    assert not Cropper(backbone="auto", trusted=True)._engine.network.has_backbone
+
+
+def test_a_run_says_which_backbone_it_has() -> None:
+    """One of other weights says nothing, as those of before; one of the packaged says `shared`."""
+    starter, drawn = choose_weights("starter"), choose_weights("untrained")
+    auto, asked = Settings.of(backbone="auto"), Settings.of(backbone="own")
+    by_score = Settings.of(backbone="auto", rank_by="score")
+    assert "backbone" not in with_chosen_backbone(by_score, starter).identity()
+    assert with_chosen_backbone(auto, starter).identity()["backbone"] == "shared"
+    assert with_chosen_backbone(auto, drawn).identity() == asked.identity()
+    assert with_chosen_backbone(asked, starter) == asked
+    assert "backbone" not in asked.identity()
+
+
+@pytest.mark.parametrize(("backbone", "shared"), [("auto", True), ("shared", True), ("own", False)])
 def test_the_engine_prepares_what_it_uses(backbone: str, shared: bool) -> None:
     engine = make_engine(choose_weights("starter"), backbone=backbone)
     assert engine.network.has_backbone is not shared
@@ -126,5 +161,5 @@ def test_a_run_names_the_file_of_the_branch() -> None:
 
 
 def test_unknown_backbones_are_refused() -> None:
-    with pytest.raises(UsageError, match="backbone must be one of shared, own"):
+    with pytest.raises(UsageError, match="backbone must be one of auto, shared, own"):
         build.Settings.of(backbone="none")
