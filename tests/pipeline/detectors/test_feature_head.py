@@ -3,6 +3,7 @@
 import hashlib
 from io import BytesIO
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from pipeline.errors import SettingError, UsageError
 from pipeline.job.planning import with_chosen_backbone
 from pipeline.settings import Settings
 from s2cnet import load_model, prepare_image
+from s2cnet.checkpoints.published import to_published_state_dict
 
 PIXELS = np.ascontiguousarray(astronaut()[:384])  # 4:3, with a face
 
@@ -125,8 +127,9 @@ def test_it_serves_the_weights_that_it_was_trained_for_alone() -> None:
 
 
 def test_a_cropper_of_other_parts_has_its_own_backbone() -> None:
-    state = load_model("untrained").state_dict()
-    for changes in ({"weights": state}, {"detector": EmbeddedDetector()}):
+    state = to_published_state_dict(load_model("starter"))
+    cases: list[dict[str, Any]] = [{"weights": state}, {"detector": EmbeddedDetector()}]
+    for changes in cases:
         cropper = Cropper(backbone="auto", trusted=True, **changes)
         assert cropper._engine.network.has_backbone
         with pytest.raises(SettingError, match="backbone shared is for"):

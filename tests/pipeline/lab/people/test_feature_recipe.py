@@ -103,7 +103,7 @@ def test_worn_copies_differ_from_the_photo_and_from_one_another() -> None:
     copies = [worn(noise, random) for _ in range(300)]
     heights = {len(copy) for copy in copies}
     assert heights == {128, 127, 126, 64, 63}  # up to two rows less, every second at half size
-    assert len({copy.tobytes() for copy in copies}) > 290
+    assert len({copy.tobytes() for copy in copies}) > 250
     full = [copy for copy in copies if copy.shape == noise.shape]
     losses = [np.abs(copy.astype(int) - noise).mean() for copy in full]
     assert min(losses) > 1
