@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from pipeline.photo.canvas import After, Layer
+from pipeline.photo.canvas import After, FrameLayer
 from pipeline.photo.colour import plain_mode
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import opened_picture
@@ -15,7 +15,7 @@ _HUNDREDTHS = 100  # of a second, where a frame's time has no denominator
 _NEEDED = (b"PLTE", b"tRNS")  # by every frame
 
 
-def apng_layers(data: bytes, limits: DecodeLimits) -> Iterator[Layer]:
+def apng_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
     """The frames of a PNG whose every part is whole. Raises as `opening.opened_picture`."""
     head, shared, control, packed = b"", b"", b"", b""
     for name, start, end in png_chunks(data):
@@ -36,14 +36,14 @@ def apng_layers(data: bytes, limits: DecodeLimits) -> Iterator[Layer]:
 
 def _layer(
     head: bytes, shared: bytes, control: bytes, packed: bytes, limits: DecodeLimits
-) -> Layer:
+) -> FrameLayer:
     width, height, x, y, time, parts, after, blend = struct.unpack(">4I2H2B", control[4:])
     data = PNG_START + _chunk(b"IHDR", struct.pack(">II", width, height) + head[8:]) + shared
     opened = opened_picture(data + _chunk(b"IDAT", packed) + _chunk(b"IEND", b""), "png", limits)
     opened.load(max(width, height))
     image = plain_mode(opened.image).convert("RGBA")
     duration_ms = round(1000 * time / (parts or _HUNDREDTHS))
-    return Layer(image, (x, y), duration_ms, _AFTER.get(after, "stay"), over=blend == 1)
+    return FrameLayer(image, (x, y), duration_ms, _AFTER.get(after, "stay"), over=blend == 1)
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

@@ -11,7 +11,7 @@ CLEAR = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Layer:
+class FrameLayer:
     """What one frame adds to the canvas.
 
     image: RGBA. at: where its left upper corner lies. duration_ms: how long it is shown.
@@ -34,7 +34,7 @@ class Layer:
 
 
 def composed(
-    layers: Iterable[Layer], size_wh: tuple[int, int]
+    layers: Iterable[FrameLayer], size_wh: tuple[int, int]
 ) -> Iterator[tuple[Image.Image, int]]:
     """The canvas with each frame, RGBA, and how long it is shown. It is drawn on further."""
     canvas = Image.new("RGBA", size_wh, CLEAR)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.canvas import After, Layer
+from pipeline.photo.canvas import After, FrameLayer
 from pipeline.photo.limits import DecodeLimits
 
 _EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
@@ -31,7 +31,7 @@ class _Control:
     clear_index: int | None = None
 
 
-def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[Layer]:
+def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
     """The frames of a GIF. Raises OSError where one ends too early, struct.error, DecodeError."""
     table, at = _table(data, 13, data[10] if len(data) > 10 else 0)
     control = _Control()
@@ -49,7 +49,7 @@ def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[Layer]:
             levels = _levels(data, at, (width, height), bool(flags & _INTERLACED))
             colours = (own if own is not None else table, control.clear_index)
             image = Image.fromarray(_rgba(*colours)[levels])
-            yield Layer(image, (x, y), control.duration_ms, control.after)
+            yield FrameLayer(image, (x, y), control.duration_ms, control.after)
         at = _end_of_blocks(data, at + 1)
         control = _Control()
 

@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.errors import DecodeError
 from pipeline.photo.animation import decode_frames
 from pipeline.photo.apng_layers import apng_layers
-from pipeline.photo.canvas import Layer, composed
+from pipeline.photo.canvas import FrameLayer, composed
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.gif_layers import gif_layers
 from pipeline.photo.limits import DecodeLimits
@@ -147,9 +147,9 @@ def test_a_gif_without_a_frame_that_has_pixels() -> None:
 
 def test_one_layer_over_another_by_their_opacities() -> None:
     """Porter and Duff: .8 over .4 is .88, and colours count by what is seen of them."""
-    under = Layer(Image.new("RGBA", (2, 1), (102, 0, 0, 102)), (0, 0), 50)
-    over = Layer(Image.new("RGBA", (1, 1), (204, 0, 0, 204)), (1, 0), 60, "restore")
-    instead = Layer(Image.new("RGBA", (1, 1), (9, 9, 9, 9)), (1, 0), 70, over=False)
+    under = FrameLayer(Image.new("RGBA", (2, 1), (102, 0, 0, 102)), (0, 0), 50)
+    over = FrameLayer(Image.new("RGBA", (1, 1), (204, 0, 0, 204)), (1, 0), 60, "restore")
+    instead = FrameLayer(Image.new("RGBA", (1, 1), (9, 9, 9, 9)), (1, 0), 70, over=False)
     frames = [(one.copy(), ms) for one, ms in composed([under, over, instead], (2, 1))]
     assert [ms for _, ms in frames] == [50, 60, 70]
     assert frames[1][0].getpixel((0, 0)) == (102, 0, 0, 102)
