@@ -25,8 +25,9 @@ from pipeline.storage.spool import pieces, spooled
 from pipeline.storage.store import Store
 
 READERS = 16  # specs and input files fetched at a time
-# Bounds of what a plan costs: rows of earlier lists that are looked at, those of the latest runs
-# first, and photos of the new list that are looked for.
+# Bounds of what a plan costs, however many nights there were: of the earlier runs the largest are
+# looked at, so many rows of their lists, and so many photos of the new list are looked for.
+MOST_RUNS = 32
 MOST_LISTED = 5_000_000
 MOST_WANTED = 1_000_000
 _OF_LISTS = ("uri", "etag", "bytes", INPUT_OVERRIDE.name, INPUT_BOXES.name)
@@ -44,11 +45,17 @@ def with_seen(
     """
     wanted = _wanted(inputs) if runs else set()
     found: dict[str, str] = {}
-    for key, place in _places(store, runs, wanted, left_out) if wanted else ():
+    for key, place in _places(store, _largest(runs), wanted, left_out) if wanted else ():
         found.setdefault(key, place)
     if not found:
         return inputs
     return spooled(_with_places(piece, found) for piece in pieces(inputs))
+
+
+def _largest(runs: Sequence[Manifest]) -> list[Manifest]:
+    """Those with the most photos, in the order given."""
+    by_size = sorted(range(len(runs)), key=lambda place: -runs[place].rows)
+    return [runs[place] for place in sorted(by_size[:MOST_RUNS])]
 
 
 def _wanted(inputs: pa.Table) -> set[str]:

@@ -309,6 +309,22 @@ def test_a_plan_looks_at_so_many_rows_of_earlier_lists(
     assert plan(settings_of(folder), Log()).seen == 0
 
 
+def test_a_plan_looks_at_so_many_runs_the_largest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_here(settings_of(folder))
+    for night, name in enumerate("yz"):
+        Image.fromarray(scene(150 + 40 * night, 90)).save(folder / f"{name}.jpg")
+        run_here(settings_of(folder))
+    shutil.copy(folder / "a.jpg", folder / "of the first night.jpg")
+    shutil.copy(folder / "y.jpg", folder / "of the second.jpg")
+    assert plan(settings_of(folder), Log()).seen == 2
+    monkeypatch.setattr(seen, "MOST_RUNS", 1)
+    assert plan(settings_of(folder), Log()).seen == 1
+    monkeypatch.setattr(seen, "MOST_RUNS", 2)  # of two of one size the latest
+    assert plan(settings_of(folder), Log()).seen == 1
+
+
 def test_a_list_may_not_say_where_its_photos_were_seen(tmp_path: Path) -> None:
     listed = tmp_path / "list.parquet"
     pq.write_table(pa.table({"uri": ["a.jpg"], "_seen_in": ["b"]}), listed)
