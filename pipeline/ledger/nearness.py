@@ -22,7 +22,7 @@ from pipeline.ledger.forgetting import Forgotten
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_OVERRIDE
-from pipeline.storage.spool import pieces
+from pipeline.storage.spool import PIECE_ROWS, pieces
 
 # How near the committed runs came to covering a photo; the largest value found counts.
 (NEW, CHANGED, WEIGHTS, SETTINGS, CHANNEL, TRIAL, WITHDRAWN, RETURNED, OVERRIDE, REPAIRED, FAILED,
@@ -129,11 +129,14 @@ class Nearness:
 
     def waiting(self) -> dict[str, int]:
         """Photos covered by runs that are not live yet, by run id; those that failed left out."""
-        covered = (self.codes == COVERED) & (self._run >= 0)
-        counts = np.bincount(self._run[covered], minlength=len(self.deciding))
+        counts = np.zeros(len(self.deciding), np.int64)
+        for start in range(0, len(self.codes), PIECE_ROWS):  # bincount takes 12 bytes a row
+            part = slice(start, start + PIECE_ROWS)
+            runs = self._run[part][(self.codes[part] == COVERED) & (self._run[part] >= 0)]
+            counts += np.bincount(runs, minlength=len(counts))
         return {
             manifest.run_id: int(count)
-            for (manifest, how), count in zip(self.deciding, counts, strict=False)
+            for (manifest, how), count in zip(self.deciding, counts, strict=True)
             if how.waits and count
         }
 

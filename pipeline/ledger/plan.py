@@ -104,7 +104,8 @@ def _alike(inputs: pa.Table) -> tuple[RowNumbers, RowNumbers]:
         hashes[start:stop] = np.fromiter(map(hash, hints), np.int64, len(hints))
         known[start:stop] = [hint is not None for hint in hints]
         start = stop
-    shared = np.sort(hashes[known])
+    shared = hashes[known]
+    shared.sort()
     shared = np.unique(shared[1:][shared[1:] == shared[:-1]])
     if not len(shared):
         return np.empty(0, np.intp), np.empty(0, np.intp)

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.inputs import lists, overrides
-from pipeline.ledger import compare, identity, key_ranges
+from pipeline.ledger import compare, identity, key_ranges, nearness
 from pipeline.storage import parted, spool
 
 
@@ -15,7 +15,7 @@ def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parted, "PART_ROWS", 4)
     patch.setattr(parted, "SAMPLED", 2)
     patch.setattr(key_ranges, "RANGE_ROWS", 2)
-    for module in (compare, lists):
+    for module in (compare, lists, nearness):
         patch.setattr(module, "PIECE_ROWS", 3)
     patch.setattr(overrides, "DECIDED_ROWS", 3)
     patch.setattr(identity, "HASH_ROWS", 3)
