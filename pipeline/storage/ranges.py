@@ -53,7 +53,7 @@ def list_by_ranges(store: Store, prefix: str) -> Iterator[ObjectInfo]:
 
 
 class _UnorderedError(Exception):
-    """The store's answer is not sorted, or does not begin behind the key asked for."""
+    """The store's answer is not sorted, begins before the key asked for, or has no end to go on."""
 
 
 @dataclass(eq=False)
@@ -96,9 +96,9 @@ def _list(store: Store, prefix: str) -> Iterator[ObjectInfo]:
 def _page(store: Store, prefix: str, after: str) -> Page:
     page, more = store.list_after(prefix, after)
     keys = [after, *(info.key for info in page)]
-    if any(later <= earlier for earlier, later in pairwise(keys)):
+    if any(later <= earlier for earlier, later in pairwise(keys)) or (more and not page):
         raise _UnorderedError
-    return page, more and bool(page)
+    return page, more
 
 
 class _Listing:
