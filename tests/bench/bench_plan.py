@@ -48,7 +48,7 @@ def photos_of(count: int, changed: bool) -> Iterator[tuple[str, ObjectInfo]]:
 
 def planned_job(folder: str, count: int, changed: bool, names: str | bool) -> PlannedRun:
     settings = Settings.of(
-        input=INPUT, output=folder, detector="boxes", crop_files=names, ratios="1:1", task_images=64
+        input=INPUT, output=folder, crop_files=names, ratios="1:1", task_images=64
     )
     found = photos_of(count, changed)
     with (
