@@ -25,8 +25,8 @@ from pipeline.storage.spool import pieces, spooled
 from pipeline.storage.store import Store
 
 READERS = 16  # specs and input files fetched at a time
-# Bounds of what a plan costs, however many nights there were: of the earlier runs the largest are
-# looked at, so many rows of their lists, and so many photos of the new list are looked for.
+# Bounds of what a plan costs, however many nights there were: so many earlier runs are looked at,
+# so many rows of their lists, and so many photos of the new list are looked for.
 MOST_RUNS = 32
 MOST_LISTED = 5_000_000
 MOST_WANTED = 1_000_000
@@ -45,17 +45,22 @@ def with_seen(
     """
     wanted = _wanted(inputs) if runs else set()
     found: dict[str, str] = {}
-    for key, place in _places(store, _largest(runs), wanted, left_out) if wanted else ():
+    for key, place in _places(store, _looked_at(runs), wanted, left_out) if wanted else ():
         found.setdefault(key, place)
     if not found:
         return inputs
     return spooled(_with_places(piece, found) for piece in pieces(inputs))
 
 
-def _largest(runs: Sequence[Manifest]) -> list[Manifest]:
-    """Those with the most photos, in the order given."""
-    by_size = sorted(range(len(runs)), key=lambda place: -runs[place].rows)
-    return [runs[place] for place in sorted(by_size[:MOST_RUNS])]
+def _looked_at(runs: Sequence[Manifest]) -> list[Manifest]:
+    """Half of MOST_RUNS the latest, half those of the others with the most photos; in their order.
+
+    What is uploaded twice often comes within days, and what is moved is often of a backfill.
+    """
+    latest = MOST_RUNS // 2
+    others = range(min(latest, len(runs)), len(runs))
+    by_size = sorted(others, key=lambda place: -runs[place].rows)[: MOST_RUNS - latest]
+    return [*runs[:latest], *(runs[place] for place in sorted(by_size))]
 
 
 def _wanted(inputs: pa.Table) -> set[str]:

@@ -309,20 +309,26 @@ def test_a_plan_looks_at_so_many_rows_of_earlier_lists(
     assert plan(settings_of(folder), Log()).seen == 0
 
 
-def test_a_plan_looks_at_so_many_runs_the_largest(
+def test_a_plan_looks_at_the_latest_and_the_largest_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_here(settings_of(folder))
-    for night, name in enumerate("yz"):
-        Image.fromarray(scene(150 + 40 * night, 90)).save(folder / f"{name}.jpg")
+    for night, names in enumerate((("y", "y2"), ("z",))):
+        for number, name in enumerate(names):
+            photo = scene(150 + 40 * night + 20 * number, 90)
+            Image.fromarray(photo).save(folder / f"{name}.jpg")
         run_here(settings_of(folder))
-    shutil.copy(folder / "a.jpg", folder / "of the first night.jpg")
-    shutil.copy(folder / "y.jpg", folder / "of the second.jpg")
-    assert plan(settings_of(folder), Log()).seen == 2
-    monkeypatch.setattr(seen, "MOST_RUNS", 1)
-    assert plan(settings_of(folder), Log()).seen == 1
-    monkeypatch.setattr(seen, "MOST_RUNS", 2)  # of two of one size the latest
-    assert plan(settings_of(folder), Log()).seen == 1
+    for name in "ayz":  # of runs of three, two and one photos
+        shutil.copy(folder / f"{name}.jpg", folder / f"copy of {name}.jpg")
+
+    def seen_with(most_runs: int) -> set[str]:
+        monkeypatch.setattr(seen, "MOST_RUNS", most_runs)
+        rows = plan(settings_of(folder), Log()).todo.inputs.to_pylist()
+        return {Path(row["uri"]).stem[-1] for row in rows if row.get("_seen_in")}
+
+    assert [seen_with(most) for most in (0, 1, 2, 3, 4)] == [
+        set(), {"a"}, {"a", "z"}, {"a", "y", "z"}, {"a", "y", "z"},
+    ]  # fmt: skip
 
 
 def test_a_list_may_not_say_where_its_photos_were_seen(tmp_path: Path) -> None:
