@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray
 from pipeline.cropping.maps import Integral
+from pipeline.cropping.results import REGION
 from pipeline.detectors import Attention, Detections, Votes
 from pipeline.detectors.attention import ramp
 
@@ -49,6 +51,7 @@ class Evidence:
     head_weights: FloatArray
     objects: FloatArray  # people, things and regions; no faces, no text
     object_weights: FloatArray
+    is_thing: NDArray[np.bool_]  # which of the objects are people and things, and no regions
     text: FloatArray
     text_weights: FloatArray
     head_votes: Votes  # how many heads each vote stands for, large ones up to LARGE_COUNT times
@@ -62,6 +65,7 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
     attention = found.attention or attention_from(boxes, scores, found.labels)
     is_text = np.array([label == "text" for label in found.labels], bool)
     is_object = ~is_text & np.array([label != "face" for label in found.labels], bool)
+    is_thing = np.array([label != REGION for label in found.labels], bool)
     areas = np.prod(attention.heads_rel[:, 2:] - attention.heads_rel[:, :2], axis=1)
     size = np.minimum(1.0, (areas / FULL_HEAD) ** 0.25)
     sure_heads = ramp(attention.likelihood, *HEAD_RAMP)
@@ -81,6 +85,7 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
         head_weights=sure_heads * size,
         objects=boxes[is_object],
         object_weights=sure_objects,
+        is_thing=is_thing[is_object],
         text=boxes[is_text],
         text_weights=scores[is_text],
         head_votes=_large_more(attention.head_votes or Votes(attention.heads_rel, sure_heads)),

@@ -69,10 +69,18 @@ def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     Regions are what the photo is about where no class names it: a tower, a pair of pinwheels.
     ratio: of the crops, as shares; None for any.
     """
-    sides = evidence.objects[:, 2:] - evidence.objects[:, :2]
-    largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
-    fits = ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
-    return _cuts(evidence.objects, evidence.object_weights * fits)
+    weights = evidence.object_weights * _fit(evidence.objects, ratio)
+    return _cuts(evidence.objects, weights)
+
+
+def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
+    """People and things cut that a crop of the shape can hold; regions may be cut.
+
+    A region is only about what belongs together, so a crop may well end inside it where a person
+    or a thing should not be halved. ratio: as for `object_cuts`.
+    """
+    things = evidence.objects[evidence.is_thing]
+    return _cuts(things, evidence.object_weights[evidence.is_thing] * _fit(things, ratio))
 
 
 def text_cuts(evidence: Evidence) -> Cuts:
@@ -108,6 +116,13 @@ def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
     shares *= shared_lengths(boxes[:, 1], boxes[:, 3], y0, y1)
     shares /= np.maximum((x1 - x0) * (y1 - y0), TINY)
     return shares
+
+
+def _fit(boxes: FloatArray, ratio: float | None) -> FloatArray:
+    """1 for those of boxes [M, 4] that a crop of the shape can hold, 0 for larger ones: [M]."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
+    return ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
 
 
 def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:

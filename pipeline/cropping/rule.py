@@ -28,6 +28,7 @@ from pipeline.cropping.penalties import (
     head_cuts,
     object_cuts,
     text_cuts,
+    thing_cuts,
     weighted_cuts,
 )
 
@@ -46,8 +47,10 @@ class Rule:
         what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, bodies, objects, text, circle: weights of the penalties. That of objects is gone from
-        the distance NEAR on, where it would cost more of what people look at than it saves.
+    heads, bodies, objects, things, text, circle: weights of the penalties. That of objects is gone
+        from the distance NEAR on, where it would cost more of what people look at than it saves.
+    thing_fade: share of the weight of things that is gone per unit of distance: what is lost by it
+        grows with the distance, since a narrow crop has less room to move.
     head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
@@ -63,6 +66,8 @@ class Rule:
     head_fade: float
     bodies: float
     objects: float
+    things: float
+    thing_fade: float
     text: float
     circle: float
 
@@ -116,11 +121,13 @@ class CropValue:
         distance = 0.0 if self.ratio is None else distance_of(self.ratio)
         heads = rule.heads * (1 - rule.head_fade * distance)
         objects = rule.objects * max(0.0, 1 - distance / NEAR)
+        things = rule.things * (1 - rule.thing_fade * distance)
         return weighted_cuts(
             [
                 (heads, head_cuts(evidence, rule.head_cut)),
                 (rule.bodies, body_cuts(evidence)),
                 (objects, object_cuts(evidence, self.ratio)),
+                (things, thing_cuts(evidence, self.ratio)),
                 (rule.text, text_cuts(evidence)),
             ]
         )

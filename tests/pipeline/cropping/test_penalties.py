@@ -11,6 +11,7 @@ from pipeline.cropping.penalties import (
     object_cuts,
     shares_of,
     text_cuts,
+    thing_cuts,
     weighted_cuts,
 )
 from pipeline.detectors import Attention, Detections, Votes
@@ -95,6 +96,21 @@ def test_objects_that_fit_are_not_cut(side: float, ratio: float | None, expected
     assert cut == pytest.approx([expected], abs=1e-5)
     assert object_cuts(photo, ratio)(np.array([[0.0, 0, 1, 1]])) == pytest.approx([0], abs=1e-6)
     assert object_cuts(evidence(), ratio)(through_the_middle) == pytest.approx([0])
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.5, 0.5), (None, 0.5), (0.3, 0.0)])
+def test_people_and_things_that_fit_are_not_cut_and_regions_may_be(
+    ratio: float | None, expected: float
+) -> None:
+    """Of two sure ones the second is halved; a crop of a ratio of .3 can hold neither."""
+    found = [
+        ("person", [0.0, 0.2, 0.4, 0.6]), ("thing", [0.5, 0.2, 0.9, 0.6]),
+        ("subject", [0.3, 0.0, 0.7, 0.4]),
+    ]  # fmt: skip
+    photo = evidence(found=found)
+    half = np.array([[0.0, 0.0, 0.7, 1.0]])
+    assert thing_cuts(photo, ratio)(half) == pytest.approx([expected], abs=1e-5)
+    assert thing_cuts(evidence(found=found[2:]), ratio)(half) == pytest.approx([0])
 
 
 def test_text_is_shown_whole_or_left_out() -> None:

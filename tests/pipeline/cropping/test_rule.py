@@ -61,7 +61,7 @@ def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
     names = ("heads", "head_cut", "head_fade", "bodies", "objects", "text", "circle")
-    weights = dict.fromkeys(names, 0.0)
+    weights = dict.fromkeys((*names, "things", "thing_fade"), 0.0)
     return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
 
 
@@ -95,6 +95,8 @@ def test_penalties_are_taken_off() -> None:
         ({"heads": 2.0, "head_fade": 0.5}, -3.0 * (1 - 0.5 * np.log(2))),  # the ratio is 1 to 2
         ({"bodies": 2.0}, -2.0),
         ({"text": 3.0}, -3.0),
+        ({"things": 2.0}, -2.0),
+        ({"things": 2.0, "thing_fade": 0.5}, -2.0 * (1 - 0.5 * np.log(2))),
         ({"objects": 2.0}, 0.0),  # of a ratio this far, cut objects cost nothing more
     ):
         value = CropValue(rule_of(**changes), evidence, known, 0.5)(half)
