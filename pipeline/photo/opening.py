@@ -1,5 +1,6 @@
 """Open a photo's file: read its header, check what decoding it would cost, decode its pixels."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -62,7 +63,8 @@ class Opened:
             if scale > 1:
                 image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
         if getattr(image, "default_image", False) and getattr(image, "is_animated", False):
-            image.seek(1)  # of an APNG, whose default image no browser shows
+            with suppress(EOFError):  # it states frames and has none
+                image.seek(1)  # of an APNG, whose default image no browser shows
         image.load()
         if self.deep_key is not None:
             image.putalpha(_deep_opacity(image, *self.deep_key))
