@@ -63,7 +63,7 @@ class Opened:
             if scale > 1:
                 image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
         if getattr(image, "default_image", False) and getattr(image, "is_animated", False):
-            with suppress(EOFError):  # it states frames and has none
+            with suppress(EOFError, OSError):  # it states frames and has none
                 image.seek(1)  # of an APNG, whose default image no browser shows
         image.load()
         if self.deep_key is not None:
