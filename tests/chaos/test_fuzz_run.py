@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
+from statistics import median
 
 import psutil
 import pytest
@@ -104,5 +105,5 @@ def test_a_run_of_mutated_pictures(tree: Path, tmp_path: Path) -> None:
         assert memory.of(kind), f"no {kind} was seen"
         for series in memory.of(kind):
             half = len(series) // 2
-            if half > STARTS_S:
-                assert max(series[half:]) < 1.2 * max(series[:half]) + 20
+            if half > STARTS_S:  # one photo may take much for a second: what grows stays
+                assert median(series[half:]) < 1.2 * median(series[STARTS_S:half]) + 20
