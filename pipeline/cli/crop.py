@@ -81,13 +81,21 @@ def carried_out(work: Callable[[Log, Stop], str], log_format: str, drain_s: floa
         log.say("failed", f"failed: {error}")
         return FAILED
     if received:  # while the run was committed: whoever asked hears that it was heard
+        _leave_soon(received[0])
         return 128 + received[0]
     return CODES[ending]
 
 
 def _stopped(signum: int, log: Log) -> int:
+    _leave_soon(signum)
     log.say("stopped", "stopped; the same command goes on from here")
     return 128 + signum
+
+
+def _leave_soon(signum: int) -> None:
+    """End after EXIT_S, however long Ray's goodbye takes, and interrupt it no sooner."""
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + signum))
+    signal.setitimer(signal.ITIMER_REAL, EXIT_S)
 
 
 def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[int]:
@@ -100,14 +108,10 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
     """
     received: list[int] = []
 
-    def leave(*_: object) -> NoReturn:
-        os._exit(128 + received[0])
-
     def end(*_: object) -> NoReturn:
         if stop is not None:
             stop.is_over = True
-        signal.signal(signal.SIGALRM, leave)
-        signal.setitimer(signal.ITIMER_REAL, EXIT_S)
+        _leave_soon(received[0])
         raise Stopped(received[0])
 
     def drain(signum: int, _: FrameType | None) -> None:
@@ -122,6 +126,7 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
     # Registered before Ray's own, so called after it. Python then drops its handlers, and an alarm
     # that came later would kill this process with a code of its own.
     atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, end)
     signal.signal(signal.SIGTERM, drain)
     signal.signal(signal.SIGINT, drain)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from pipeline import LedgerError
-from pipeline.cli.crop import Stopped, main, parser
+from pipeline.cli.crop import EXIT_S, Stopped, main, parser
 from pipeline.settings import Settings
 from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
 
@@ -103,6 +103,7 @@ def test_a_kill_while_a_job_plans_or_commits_is_answered_as_well(
         told = capsys.readouterr().out
         assert "stopping within" in told
         assert ("is committed" in told) == (function == "commit")
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= EXIT_S, "no longer the time to drain"
     assert main(arguments) == 0
     assert "nothing to do" in capsys.readouterr().out
 
