@@ -1,6 +1,6 @@
 "use strict";
 // Search in pages that are opened from a folder. Such a page may start no worker, so a hidden frame
-// stands for the search's: it runs the worker's script, and messages are handed to and fro.
+// stands for the search's: it runs the worker's script, and messages are handed both ways.
 if (location.protocol === "file:") {
   window.Worker = class extends EventTarget {
     constructor(address) {

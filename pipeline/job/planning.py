@@ -9,13 +9,14 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from pipeline.code_version import code_version
-from pipeline.cropping.build import choose_backbone, source_identity
-from pipeline.cropping.weights import DEFAULT, STARTER, UNTRAINED, Weights, choose_weights
-from pipeline.errors import SettingError, did_you_mean
+from pipeline.cropping.build import source_identity
+from pipeline.cropping.weights import Weights
+from pipeline.errors import SettingError
 from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.job.cutting import cut_for
 from pipeline.job.ending import ending_of, verdict_of
+from pipeline.job.networks import pin_weights, with_chosen_backbone
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import REPEATS, Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
@@ -26,7 +27,7 @@ from pipeline.ledger.retry import failed_inputs
 from pipeline.live_table import Ending, Removal, channel_for, go_live, take_out, tell_standing
 from pipeline.report.progress import Log
 from pipeline.schema import INPUT_SEEN
-from pipeline.settings import InputSettings, Settings, Verdict
+from pipeline.settings import Settings, Verdict
 from pipeline.settings.crop_names import check_distinct, check_photos
 from pipeline.stages.worker import Job
 from pipeline.storage.spool import pieces
@@ -165,18 +166,6 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, removal)
 
 
-def with_chosen_backbone(settings: Settings, weights: Weights) -> Settings:
-    """The settings of a job with the backbone that it has: what a run is does not say `auto`.
-
-    So runs of other weights keep the identity that they had before there was a choice. Raises
-    SettingError.
-    """
-    asked = settings.cropping
-    how = (asked.backbone, weights.sha256, settings.input.detector, asked.rank_by)
-    found = choose_backbone(*how)
-    return dataclasses.replace(settings, cropping=dataclasses.replace(asked, backbone=found))
-
-
 def _live_and_forgotten(overrides: Overrides, store: Store) -> list[str]:
     """Live photos that a pattern says to forget; the input may have them no more."""
     if not overrides.has_forget_patterns:
@@ -236,23 +225,3 @@ def _todo(
     obeyed = overrides.obeyed(listed)
     whole = listed if about.limit is None else None
     return uncovered(store, spec, obeyed.inputs, about.mode, channel), obeyed, whole
-
-
-def pin_weights(settings: InputSettings) -> Weights:
-    """Read and check the job's weights once. Raises UsageError where they are not usable.
-
-    Those of the package need no check, and torch is not loaded for them.
-    """
-    if settings.weights in (DEFAULT, STARTER):
-        packaged = choose_weights(settings.weights, settings.preset, settings.seed)
-        if packaged.kind == "starter":
-            return packaged
-    from s2cnet import WeightsError
-
-    try:
-        weights = choose_weights(settings.weights, settings.preset, settings.seed)
-        weights.load("cpu")  # a wrong layout is found here, not by a worker an hour later
-    except WeightsError as error:
-        meant = did_you_mean(settings.weights, (DEFAULT, STARTER, UNTRAINED))
-        raise SettingError("weights", f"{settings.weights}: {error}{meant}") from error
-    return weights

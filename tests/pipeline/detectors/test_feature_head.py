@@ -27,7 +27,7 @@ from pipeline.detectors.feature_head import (
 from pipeline.detectors.packaged import FEATURES_OF, feature_weights
 from pipeline.detectors.subject_network import CHANNELS
 from pipeline.errors import SettingError, UsageError
-from pipeline.job.planning import with_chosen_backbone
+from pipeline.job.networks import with_chosen_backbone
 from pipeline.settings import Settings
 from s2cnet import load_model, prepare_image
 from s2cnet.checkpoints.published import to_published_state_dict
