@@ -4,16 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.replaced import read_object
-from pipeline.ledger.tables import read_table
+from pipeline.ledger.tables import read_columns, read_table
 from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
 from pipeline.schema import CROPS, IMAGES, INPUTS, pass_through
 from pipeline.storage.store import Store
@@ -138,7 +135,7 @@ def _schema(store: Store, manifest: Manifest) -> pa.Schema:
     files = data_files(store, manifest, "images")
     if not files:
         return pa.schema([])
-    return pq.read_schema(BytesIO(read_object(store, files[0].key)))
+    return read_columns(store, files[0].key)
 
 
 def _unified(name: str, was: Mapping[pa.DataType, Sequence[ColumnSource]]) -> Unified:

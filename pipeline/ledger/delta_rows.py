@@ -8,11 +8,9 @@ within one channel, in another channel those of its own shapes.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from pipeline.ledger.channels import channel_of
@@ -20,8 +18,7 @@ from pipeline.ledger.layout import new_attempt
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.pinned import input_file_tasks, read_spec
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.replaced import read_object
-from pipeline.ledger.tables import ROW_GROUP_ROWS, TABLES, parquet_bytes, read_table
+from pipeline.ledger.tables import ROW_GROUP_ROWS, TABLES, parquet_bytes, read_columns, read_table
 from pipeline.storage.store import Store
 
 # A data file of a run, or what `kept_rows` wrote of one. `gc` looks after the first kind alone.
@@ -131,8 +128,8 @@ def owners(store: Store, paths: list[str], run_id: str) -> Iterator[tuple[str, C
 
 
 def stored_schema(store: Store, table: str, path: str) -> pa.Schema:
-    """The columns of a published file."""
-    return pq.read_schema(BytesIO(read_object(store, f"_data/{table}/{path}")))
+    """The columns of a published file. Raises RecordError."""
+    return read_columns(store, f"_data/{table}/{path}")
 
 
 def _without_views(rows: pa.Table) -> pa.Table:

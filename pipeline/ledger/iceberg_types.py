@@ -7,18 +7,15 @@ columns these are is the table's property TYPES; so the files still follow from 
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from pipeline.ledger.delta_rows import Cover
 from pipeline.ledger.erasing import current_file, replaced_files
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
-from pipeline.ledger.replaced import read_object
-from pipeline.ledger.tables import TABLES, read_table
+from pipeline.ledger.tables import TABLES, read_columns, read_table
 from pipeline.ledger.unify import TEXT, common_type, fits
 from pipeline.storage.store import Store
 
@@ -38,7 +35,7 @@ def own_columns(store: Store, cover: Cover, name: str) -> pa.Schema:
     files = files_of(store, cover, name)
     if not files:
         return pa.schema([])
-    columns = pq.read_schema(BytesIO(read_object(store, files[0].key)))
+    columns = read_columns(store, files[0].key)
     return pa.schema([one for one in columns if one.name not in TABLES[name].names])
 
 

@@ -97,6 +97,15 @@ def decode_table(data: bytes, columns: list[str] | None = None) -> pa.Table:
         raise LedgerError(f"a Parquet file of a run cannot be read: {error}") from error
 
 
+def read_columns(store: Store, key: str) -> pa.Schema:
+    """Read which columns a data file of a committed run has. Raises RecordError."""
+    data = read_object(store, key)
+    try:
+        return pq.read_schema(BytesIO(data))
+    except pa.ArrowException as error:
+        raise RecordError(key, f"it is no Parquet file: {error}", RESTORE) from error
+
+
 def one_array(column: pa.ChunkedArray) -> pa.Array:
     """A column as one array, without a copy where it is one already."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

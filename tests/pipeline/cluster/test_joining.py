@@ -51,7 +51,8 @@ def test_the_address_of_the_environment_goes_first(
     listening: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: "10.0.0.9:6379")
-    for told, joined in ((listening, listening), ("local", ""), ("ray://there:1", "ray://there:1")):
+    client = f"ray://{listening}"
+    for told, joined in ((listening, listening), ("local", ""), (client, client)):
         os.environ["RAY_ADDRESS"] = told
         assert cluster_at_hand() == joined
 
