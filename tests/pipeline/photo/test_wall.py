@@ -44,6 +44,7 @@ ATTACKS = {
     "use a Unix socket": "socket.socket(socket.AF_UNIX)",
     "send a signal": "os.kill(os.getppid(), 0)",
     "lift the parent's limits": "call('prlimit64', os.getppid(), 7, 0, 0)",
+    "lift the parent's limit of CPU seconds": "call('prlimit64', os.getppid(), 0, 0, 0)",
     "become root again": "os.setuid(0)",
     "make a namespace": "call('unshare', 0x10000000)",  # CLONE_NEWUSER
     "watch files": "call('inotify_init1', 0)",
