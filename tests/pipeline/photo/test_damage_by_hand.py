@@ -1,16 +1,21 @@
 """Damaged pictures and long moving ones, counted by hand on bytes of a few rows."""
 
 import struct
+import warnings
 import zlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.errors import DecodeError
 from pipeline.photo import animation
 from pipeline.photo.animation import decode_frames
+from pipeline.photo.borders import _thickness
 from pipeline.photo.damaged import _gif_rest, _jpeg_rest
 from pipeline.photo.damaged_png import _PngShape, _rows_before
+from pipeline.photo.decode import malformed_told
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.mended_png import with_right_byte
 from tests.support.odd_photos import saved, scene
@@ -56,6 +61,26 @@ def test_a_jpeg_whose_frame_ends_before_its_components() -> None:
     """Their number is the tenth byte of a frame's segment, its marker included; here are nine."""
     frame = b"\xff\xc0" + struct.pack(">H", 7) + bytes(5)
     assert _jpeg_rest(b"\xff\xd8" + frame) is None
+
+
+def test_a_cut_jpeg_of_the_extended_kind_has_a_rest() -> None:
+    """Marker 0xC1 (T.81, table B.1): baseline data may be called so."""
+    data = saved(scene(64, 48), "JPEG", quality=80)
+    cut = data.replace(b"\xff\xc0", b"\xff\xc1")[: len(data) - 60]
+    assert cut.count(b"\xff\xc1") == 1
+    assert _jpeg_rest(cut) is not None
+
+
+def test_an_edge_may_be_exactly_as_straight_as_asked() -> None:
+    strays, levels = np.array([0.0, 0.0, 0.0, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 20.0, 20.0])
+    assert [_thickness(strays, levels, least) for least in (0.4, 0.41)] == [3, None]
+
+
+def test_warnings_that_cost_no_picture_are_not_its_end() -> None:
+    with malformed_told(b"", "png"):
+        warnings.warn("Invalid APNG, will use default PNG image if possible", stacklevel=1)
+    with pytest.raises(DecodeError, match="odd"), malformed_told(b"", "png"):
+        warnings.warn("odd", UserWarning, stacklevel=1)
 
 
 def test_frames_of_a_long_moving_picture_share_the_pixels(
