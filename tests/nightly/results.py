@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BEGIN, END = "<!-- nightly: begin -->", "<!-- nightly: end -->"
-ROW = re.compile(r"^\| (?P<name>[\w-]+) \| .*$", re.MULTILINE)
+ROW = re.compile(r"^\| (?P<name>\w[\w-]*) \| .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def test_results_replace_those_of_their_part(tmp_path: Path) -> None:
     assert "| slow | 2 May 2026 | not finished | 4.0 | `python -m pytest` |  |" in text
     assert "1 May 2026 | failed | 1.0 | `python -m pytest a\\|b` | t: x |" in text
     assert len(re.findall(r"^\| slow ", text, re.MULTILINE)) == 1
+    assert len(re.findall(r"^\| ---", text, re.MULTILINE)) == 1
 
 
 @pytest.mark.parametrize(
