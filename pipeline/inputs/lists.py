@@ -18,7 +18,7 @@ from pipeline.inputs.list_values import Reasons, boxes_of, sizes_of
 from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUT_SEEN, INPUTS
 from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of
-from pipeline.storage.spool import PIECE_ROWS, pieces, spooled
+from pipeline.storage.spool import numbered_pieces, pieces, spooled
 
 URI = "uri"
 MAX_URI_CHARACTERS = 4096
@@ -110,10 +110,9 @@ def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut, wrong: Reas
     wrong: why rows can't be used for their sizes; empty where all can.
     """
     seen = _Seen(table)
-    starts = range(0, max(1, table.num_rows), PIECE_ROWS)
     return spooled(
-        _usable_rows(rows, is_local, seen, start, left_out, wrong[start : start + PIECE_ROWS])
-        for start, rows in zip(starts, pieces(table, PIECE_ROWS), strict=True)
+        _usable_rows(rows, is_local, seen, start, left_out, wrong[start : start + rows.num_rows])
+        for start, rows in numbered_pieces(table)
     )
 
 

@@ -52,7 +52,7 @@ from pipeline.ledger.nearness import (
 )
 from pipeline.ledger.pinned import whole_list
 from pipeline.ledger.seen import with_seen
-from pipeline.storage.spool import filtered, pieces
+from pipeline.storage.spool import filtered, numbered_pieces
 from pipeline.storage.store import Store
 
 REASONS = {
@@ -176,9 +176,7 @@ def _are_among(inputs: pa.Table, ids: Sequence[str]) -> NDArray[np.bool_]:
     found = np.zeros(inputs.num_rows, bool)
     if not ids:
         return found
-    known, start = pa.array(ids, pa.string()), 0
-    for piece in pieces(inputs):
-        stop = start + piece.num_rows
-        found[start:stop] = pc.is_in(piece["image_id"], known).to_numpy()
-        start = stop
+    known = pa.array(ids, pa.string())
+    for start, piece in numbered_pieces(inputs):
+        found[start : start + piece.num_rows] = pc.is_in(piece["image_id"], known).to_numpy()
     return found

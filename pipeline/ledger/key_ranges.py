@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.ledger.tables import one_array
 from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.parted import Parted
-from pipeline.storage.spool import pieces
+from pipeline.storage.spool import numbered_pieces
 
 RANGE_ROWS = 200_000  # about so many rows of a list are compared at a time
 MOST_DIGITS = 2  # of ids, by which files and lists are cut
@@ -69,14 +69,12 @@ class KeyRanges:
     def _cut(self) -> Parted:
         if self._parted is None:
             self._parted = Parted(self._inputs.schema.append(_ROW))
-            start = 0
-            for piece in pieces(self._inputs):
+            for start, piece in numbered_pieces(self._inputs):
                 ids, stop = one_array(piece["image_id"]), start + piece.num_rows
                 fine = range_numbers(ids, MOST_DIGITS)
                 self._counts += np.bincount(fine, minlength=len(self._counts))
                 rows = piece.append_column(_ROW, pa.array(np.arange(start, stop)))
                 self._parted.add(rows, fine // 16 ** (MOST_DIGITS - self._digits))
-                start = stop
         return self._parted
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from pipeline.storage.parted import arranged
-from pipeline.storage.spool import pieces
+from pipeline.storage.spool import numbered_pieces
 
 RowNumbers = NDArray[np.intp]  # numbers of rows of a list
 
@@ -98,12 +98,10 @@ def _alike(inputs: pa.Table) -> tuple[RowNumbers, RowNumbers]:
     """
     hashes = np.zeros(inputs.num_rows, np.int64)
     known = np.zeros(inputs.num_rows, bool)
-    start = 0
-    for piece in pieces(inputs):
+    for start, piece in numbered_pieces(inputs):
         hints, stop = alike_key(piece).to_pylist(), start + piece.num_rows
         hashes[start:stop] = np.fromiter(map(hash, hints), np.int64, len(hints))
         known[start:stop] = [hint is not None for hint in hints]
-        start = stop
     shared = hashes[known]
     shared.sort()
     shared = np.unique(shared[1:][shared[1:] == shared[:-1]])
@@ -122,15 +120,14 @@ def _with_hash(
     inputs: pa.Table, hashes: NDArray[np.int64], shared: NDArray[np.int64]
 ) -> tuple[RowNumbers, pa.Array]:
     """The rows whose hint has one of some hashes, sorted ones, and their hints."""
-    rows, texts, start = [np.empty(0, np.intp)], [pa.array([], pa.string())], 0
-    for piece in pieces(inputs):
+    rows, texts = [np.empty(0, np.intp)], [pa.array([], pa.string())]
+    for start, piece in numbered_pieces(inputs):
         ours = hashes[start : start + piece.num_rows]
         at = np.minimum(np.searchsorted(shared, ours), len(shared) - 1)
         hints = alike_key(piece)
         here = (shared[at] == ours) & hints.is_valid().to_numpy(zero_copy_only=False)
         rows.append(np.flatnonzero(here) + start)
         texts.append(hints.filter(pa.array(here)))
-        start += piece.num_rows
     return np.concatenate(rows), pa.concat_arrays(texts)
 
 
@@ -148,9 +145,6 @@ def _first_neighbours(rows: RowNumbers, firsts: RowNumbers) -> RowNumbers:
 def _bytes_before(inputs: pa.Table) -> NDArray[np.int64]:
     """Bytes of the photos before each row, and of all: [rows + 1]."""
     total = np.zeros(inputs.num_rows + 1, np.int64)
-    start = 1
-    for piece in pieces(inputs):
-        sizes = pc.fill_null(piece["bytes"], 0).to_numpy()
-        total[start : start + len(sizes)] = sizes
-        start += len(sizes)
+    for start, piece in numbered_pieces(inputs):
+        total[start + 1 : start + 1 + piece.num_rows] = pc.fill_null(piece["bytes"], 0).to_numpy()
     return np.cumsum(total, out=total)

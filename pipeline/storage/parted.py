@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.storage.spool import HELD_ROWS, PIECE_ROWS, Spool, pieces, release
+from pipeline.storage.spool import HELD_ROWS, Spool, numbered_pieces, pieces, release
 
 PART_ROWS = 200_000  # about so many rows are put in order in memory
 SAMPLED = 64  # texts that are looked at for each part, to find where it ends
@@ -73,11 +73,9 @@ def arranged(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
     parted = Parted(table.schema.append(_PLACE))
-    start = 0
-    for piece in pieces(table):
+    for start, piece in numbered_pieces(table):
         at = places[start : start + piece.num_rows]
         parted.add(piece.append_column(_PLACE, pa.array(at)), at // PART_ROWS)
-        start += piece.num_rows
     del places
     last, spool = table.num_columns, Spool(table.schema)
     for number in range(-(-len(order) // PART_ROWS)):
@@ -110,7 +108,7 @@ def sorted_by(table: pa.Table, name: str) -> pa.Table:
     sample = sorted(table[name].take(pa.array(np.arange(0, table.num_rows, step))).to_pylist())
     ends = sample[SAMPLED::SAMPLED]  # the first text of each part but the first one
     parted = Parted(table.schema)
-    for piece in pieces(table, PIECE_ROWS):
+    for piece in pieces(table):
         parts = np.array([bisect_right(ends, text) for text in piece[name].to_pylist()], np.intp)
         parted.add(piece, parts)
     spool = Spool(table.schema)

@@ -110,14 +110,21 @@ def pieces(table: pa.Table, rows: int | None = None) -> Iterator[pa.Table]:
         release()
 
 
+def numbered_pieces(table: pa.Table, rows: int | None = None) -> Iterator[tuple[int, pa.Table]]:
+    """`pieces`, each with the number of its first row."""
+    start = 0
+    for piece in pieces(table, rows):
+        yield start, piece
+        start += piece.num_rows
+
+
 def filtered(table: pa.Table, wanted: NDArray[np.bool_]) -> pa.Table:
     """The rows of a table that are wanted; the table itself where all are."""
     if wanted.all():
         return table
-    starts = range(0, table.num_rows, PIECE_ROWS)
-    flags = (pa.array(wanted[start : start + PIECE_ROWS]) for start in starts)
     return spooled(
-        piece.filter(flag) for piece, flag in zip(pieces(table, PIECE_ROWS), flags, strict=True)
+        piece.filter(pa.array(wanted[start : start + piece.num_rows]))
+        for start, piece in numbered_pieces(table)
     )
 
 

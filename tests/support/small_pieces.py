@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.inputs import lists, overrides
+from pipeline.inputs import overrides
 from pipeline.ledger import compare, identity, key_ranges, nearness
 from pipeline.storage import parted, spool
 
@@ -11,11 +11,10 @@ def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
     """Keep at most 5 rows in memory, 3 in a piece, 4 in a part of a sort, 2 in a key range."""
     for module in (spool, parted):
         patch.setattr(module, "HELD_ROWS", 5)
-        patch.setattr(module, "PIECE_ROWS", 3)
     patch.setattr(parted, "PART_ROWS", 4)
     patch.setattr(parted, "SAMPLED", 2)
     patch.setattr(key_ranges, "RANGE_ROWS", 2)
-    for module in (compare, lists, nearness):
+    for module in (compare, nearness, spool):
         patch.setattr(module, "PIECE_ROWS", 3)
     patch.setattr(overrides, "DECIDED_ROWS", 3)
     patch.setattr(identity, "HASH_ROWS", 3)
