@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,6 +18,13 @@ from pipeline.stages.read import read_decode
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
+
+
+def settings_of(folder: Path, **changes: Any) -> Settings:
+    """A job of two small shapes, of a folder into its sibling `out`, that keeps all it can."""
+    asked = {"ratios": "1:1,16:9", "thumbnail_size": 48, "preview": 32, "candidates": True}
+    places = {"input": str(folder), "output": str(folder.parent / "out")}
+    return Settings.of(**{**places, **asked, **changes})
 
 
 def work(pending: list[int], job: Job) -> Iterator[TaskSummary]:

@@ -19,7 +19,6 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.photo.decoder import Decoder
 from pipeline.report.progress import Log, summary_lines
-from pipeline.settings import Settings
 from pipeline.stages.read import read_decode
 from pipeline.stages.same_bytes import SameBytes, take_over
 from pipeline.stages.task import PhotoRow
@@ -27,7 +26,7 @@ from pipeline.stages.wire import unpack
 from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
 from tests.support.odd_photos import scene
-from tests.support.one_process import run_here
+from tests.support.one_process import run_here, settings_of
 
 OWN = {"image_id", "uri", "etag", "same_as"}
 TIMES = {"processed_at", *(f"{stage}_s" for stage in ("read", "decode", "detect", "score"))}
@@ -60,12 +59,6 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Decoder, "decode", noted)
     return sizes
-
-
-def settings_of(folder: Path, **changes: Any) -> Settings:
-    asked = {"ratios": "1:1,16:9", "thumbnail_size": 48, "preview": 32, "candidates": True}
-    places = {"input": str(folder), "output": str(folder.parent / "out")}
-    return Settings.of(**{**places, **asked, **changes})
 
 
 def by_name(rows: pa.Table) -> dict[str, list[dict[str, Any]]]:

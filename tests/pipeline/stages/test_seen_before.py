@@ -26,12 +26,11 @@ from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.photo.decoder import Decoder
 from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.progress import Log
-from pipeline.settings import Settings
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.worker import end_worker
 from pipeline.storage.store import open_store
 from tests.support.odd_photos import scene
-from tests.support.one_process import run_here
+from tests.support.one_process import run_here, settings_of
 
 OWN = {"image_id", "uri", "etag", "same_as", "run_id", "processed_at"}
 OWN |= {f"{stage}_s" for stage in ("read", "decode", "detect", "score", "encode")}
@@ -65,12 +64,6 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     monkeypatch.setattr(Decoder, "decode", noted_decode)
     monkeypatch.setattr(DetectScore, "score", noted_score)
     return counts
-
-
-def settings_of(folder: Path, **changes: Any) -> Settings:
-    asked = {"ratios": "1:1,16:9", "thumbnail_size": 48, "preview": 32, "candidates": True}
-    places = {"input": str(folder), "output": str(folder.parent / "out")}
-    return Settings.of(**{**places, **asked, **changes})
 
 
 def rows_of(output: str, run_id: str, uri: str) -> dict[str, list[dict[str, Any]]]:
