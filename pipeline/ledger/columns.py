@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.tables import read_columns, read_table
+from pipeline.ledger.tables import columns_of_files, read_table
 from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
 from pipeline.schema import CROPS, IMAGES, INPUTS, pass_through
 from pipeline.storage.store import Store
@@ -114,7 +114,8 @@ def _agree(before: Mapping[str, str], mine: Mapping[str, str]) -> bool:
 
 def _sources(store: Store, manifests: Sequence[Manifest]) -> list[ColumnSource]:
     with ThreadPoolExecutor(READERS) as pool:
-        schemas = list(pool.map(lambda one: _schema(store, one), manifests))
+        files = pool.map(lambda one: data_files(store, one, "images"), manifests)
+        schemas = list(pool.map(lambda of_run: columns_of_files(store, of_run), files))
     return [
         ColumnSource(manifest.run_id, schema, partial(_column, store, manifest))
         for manifest, schema in zip(manifests, schemas, strict=True)
@@ -129,13 +130,6 @@ def _compared(sources: Iterable[ColumnSource]) -> Columns:
     unified = {name: _unified(name, was) for name, was in types.items() if len(was) > 1}
     single = {name: next(iter(was)) for name, was in types.items()}
     return Columns({**single, **{name: one.type for name, one in unified.items()}}, unified)
-
-
-def _schema(store: Store, manifest: Manifest) -> pa.Schema:
-    files = data_files(store, manifest, "images")
-    if not files:
-        return pa.schema([])
-    return read_columns(store, files[0].key)
 
 
 def _unified(name: str, was: Mapping[pa.DataType, Sequence[ColumnSource]]) -> Unified:

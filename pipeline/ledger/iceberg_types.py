@@ -15,7 +15,7 @@ from pipeline.ledger.delta_rows import Cover
 from pipeline.ledger.erasing import current_file, replaced_files
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
-from pipeline.ledger.tables import TABLES, read_columns, read_table
+from pipeline.ledger.tables import TABLES, columns_of_files, read_table
 from pipeline.ledger.unify import TEXT, common_type, fits
 from pipeline.storage.store import Store
 
@@ -32,10 +32,7 @@ def files_of(store: Store, cover: Cover, name: str) -> list[DataFile]:
 
 def own_columns(store: Store, cover: Cover, name: str) -> pa.Schema:
     """The columns of a run's files that are those of its list; none where it has no file."""
-    files = files_of(store, cover, name)
-    if not files:
-        return pa.schema([])
-    columns = read_columns(store, files[0].key)
+    columns = columns_of_files(store, files_of(store, cover, name))
     return pa.schema([one for one in columns if one.name not in TABLES[name].names])
 
 

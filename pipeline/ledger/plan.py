@@ -48,17 +48,16 @@ def cut_tasks(inputs: pa.Table, task_images: int = 256, task_bytes: int = 128 <<
     if task_images < 1 or task_bytes < 1:
         raise UsageError("a task holds at least 1 image and 1 byte")
     total = _bytes_before(inputs)
-    rows, firsts = _alike(inputs)
-    begins = _first_neighbours(rows, firsts)
+    alike = _like_the_row_before(inputs)
     starts = [0]
     while starts[-1] < inputs.num_rows:
         start = starts[-1]
         fitting = int(np.searchsorted(total, total[start] + task_bytes, side="right")) - 1
         stop = min(max(fitting, start + 1), start + task_images, inputs.num_rows)
-        at = int(np.searchsorted(rows, stop))
-        if at < len(rows) and rows[at] == stop and begins[at] > start:
-            stop = int(begins[at])
-        starts.append(stop)
+        first = stop  # of those that look like the row behind the task
+        while first > start and alike[first]:
+            first -= 1
+        starts.append(first if first > start else stop)
     return TaskCuts(tuple(starts))
 
 
@@ -140,6 +139,18 @@ def _first_neighbours(rows: RowNumbers, firsts: RowNumbers) -> RowNumbers:
     goes_on[1:] = (rows[1:] == rows[:-1] + 1) & (firsts[1:] == firsts[:-1])
     begins = np.where(firsts == rows - 1, firsts, np.where(goes_on, -1, rows))
     return np.maximum.accumulate(begins) if len(begins) else begins
+
+
+def _like_the_row_before(inputs: pa.Table) -> NDArray[np.bool_]:
+    """Which rows look like the same bytes as their neighbour; false for the end: [rows + 1]."""
+    alike = np.zeros(inputs.num_rows + 1, bool)
+    last = pa.nulls(1, pa.string())
+    for start, piece in numbered_pieces(inputs):
+        hints = pa.concat_arrays([last, alike_key(piece)])
+        same = pc.fill_null(pc.equal(hints[1:], hints[:-1]), False)
+        alike[start : start + piece.num_rows] = same.to_numpy(zero_copy_only=False)
+        last = hints[-1:]
+    return alike
 
 
 def _bytes_before(inputs: pa.Table) -> NDArray[np.int64]:

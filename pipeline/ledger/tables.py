@@ -1,7 +1,7 @@
 """Check, encode and read back a task's tables before they are written; read stored ones."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.pictures import FOOTER
+from pipeline.ledger.records import DataFile
 from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.storage.store import Store
 
@@ -104,6 +105,14 @@ def read_columns(store: Store, key: str) -> pa.Schema:
         return pq.read_schema(BytesIO(data))
     except pa.ArrowException as error:
         raise RecordError(key, f"it is no Parquet file: {error}", RESTORE) from error
+
+
+def columns_of_files(store: Store, files: Sequence[DataFile]) -> pa.Schema:
+    """Read which columns all files of one table of a run have; none where there is no file.
+
+    They are those of the first. Raises RecordError.
+    """
+    return read_columns(store, files[0].key) if files else pa.schema([])
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:

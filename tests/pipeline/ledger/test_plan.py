@@ -5,8 +5,10 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.errors import UsageError
+from pipeline.ledger import plan
 from pipeline.ledger.identity import input_sha256, spec_differences
 from pipeline.ledger.plan import TaskCuts, cut_tasks, same_bytes_together
+from pipeline.storage import spool
 from tests.support.tasks import SPEC, make_inputs, sized
 
 
@@ -26,9 +28,9 @@ def test_tasks(sizes: list[int], images: int, limit: int, starts: tuple[int, ...
 
 
 def test_a_plan_covers_every_row_once() -> None:
-    plan = cut_tasks(sized(*[(n * 37) % 90 for n in range(1000)]), 16, 500)
-    assert [row for task in plan.tasks for row in task] == list(range(1000))
-    assert plan.rows == 1000
+    cuts = cut_tasks(sized(*[(n * 37) % 90 for n in range(1000)]), 16, 500)
+    assert [row for task in cuts.tasks for row in task] == list(range(1000))
+    assert cuts.rows == 1000
     assert TaskCuts((0,)).task_count == 0
 
 
@@ -91,6 +93,17 @@ def test_differences_are_named() -> None:
     ]
 
 
+@pytest.mark.parametrize("piece", [1, 2, 3, 100])
+def test_neighbours_are_found_across_pieces(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row beside the one before it, by hand; nothing is known where a size is missing."""
+    monkeypatch.setattr(spool, "PIECE_ROWS", piece)
+    sizes = [3, 3, None, None, 5, 5, 5, 3]
+    local = pa.array([f"/p/{n}" for n in range(len(sizes))])
+    table = sized(*sizes).set_column(1, "uri", local)
+    found = plan._like_the_row_before(table).tolist()
+    assert found == [False, True, False, False, False, True, True, False, False]
+
+
 HASH = "0123456789abcdef" * 2
 
 
@@ -140,4 +153,6 @@ def test_neighbours_of_the_same_bytes_are_one_task_where_they_fit() -> None:
     assert starts(1, 2, 3, 4, 5) == (0, 3, 5)
     assert starts(1, 2, 2, 2, 3) == (0, 1, 4, 5)
     assert starts(7, 7, 7, 7, 7) == (0, 3, 5)  # too many for one task
+    assert starts(5, 1, 2, 2) == (0, 2, 4)
+    assert starts(4, 4, 9, 4) == (0, 3, 4)  # those that something lies between are no neighbours
     assert same_bytes_together(make_inputs(0)).num_rows == 0

@@ -86,7 +86,8 @@ def test_nights_that_agree_cost_nothing(store: Store, monkeypatch: pytest.Monkey
     def not_asked(*_: object) -> None:
         raise AssertionError("a file was read")
 
-    monkeypatch.setattr(columns, "_schema", not_asked)
+    for name in ("data_files", "columns_of_files"):
+        monkeypatch.setattr(columns, name, not_asked)
     assert told(night(store, 1, shop=NUMBERS), "columns") == {"shop": "int64"}
     assert told(night(store, 2), "columns") == {"shop": "int64"}
     with pytest.raises(AssertionError, match="a file was read"):
@@ -110,6 +111,6 @@ def test_a_damaged_run_keeps_no_other_from_being_committed(
     def damaged(*_: object) -> None:
         raise RecordError("key", "it is gone", "Restore it.")
 
-    monkeypatch.setattr(columns, "_schema", damaged)
+    monkeypatch.setattr(columns, "columns_of_files", damaged)
     second = night(store, 1, shop=NUMBERS)
     assert (told(second, "columns"), told(second, "unified")) == (None, None)
