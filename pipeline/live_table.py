@@ -1,6 +1,6 @@
 """What a job does to the table that is live: takes photos out of it, makes runs live in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -16,8 +16,10 @@ from pipeline.ledger.forgetting import forget, prune, take_back, whoami
 from pipeline.ledger.incremental import Todo
 from pipeline.ledger.promotion import Outcome, Request, promote_waiting
 from pipeline.ledger.pruning import gone_photos, live_photos
+from pipeline.ledger.tables import one_array
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
+from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store
 
 AHEAD_S = 60.0  # clocks that differ by less are said nothing about
@@ -88,9 +90,7 @@ def _forget(
     settings: Settings, store: Store, addresses: tuple[str, ...], dry: bool, log: Log
 ) -> None:
     overrides = Overrides.read(settings.input.overrides)
-    known = set(addresses)
-    if overrides.has_forget_patterns:  # they may match photos that no list has any more
-        known.update(overrides.forgotten_among(live_photos(store)["uri"].combine_chunks()))
+    known = {*addresses, *live_and_forgotten(overrides, store)}
     if not known:
         return
     if dry:
@@ -99,6 +99,13 @@ def _forget(
     count = forget(store, map(image_id, known), whoami(), "table of overrides")
     if count:
         log.say("forget", f"{count:,} photos are forgotten; runs.py gc removes their bytes")
+
+
+def live_and_forgotten(overrides: Overrides, store: Store) -> Iterator[str]:
+    """Live photos that a pattern says to forget; the input may have them no more."""
+    if overrides.has_forget_patterns:
+        for piece in pieces(live_photos(store)):
+            yield from overrides.forgotten_among(one_array(piece["uri"]))
 
 
 def _prune(settings: Settings, store: Store, listed: pa.Table, dry: bool, log: Log) -> None:

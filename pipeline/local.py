@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pipeline.errors import LedgerError
 from pipeline.report.costs import Machines
+from pipeline.report.words import counted
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.guard import DEATHS
@@ -53,7 +54,7 @@ class LocalWorkers:
     @property
     def why(self) -> str:
         """Why they are as many as they are."""
-        processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
+        processes = counted(self.processes, "process", "processes")
         return f"no cluster; {processes} of one thread on {self.cores} cores"
 
     @property

@@ -8,6 +8,7 @@ import ray
 from pipeline.cluster.flow import Finisher, Flow, Room, Scorer, Stages
 from pipeline.cluster.joining import join_or_start
 from pipeline.report.costs import Machines
+from pipeline.report.words import counted
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.read import read_decode
@@ -119,13 +120,12 @@ def share_out(
     if gpus and share:
         actors = num_actors or min(tasks, max(1, int(gpus / share + 1e-6)))
         actor_cpus = min(CPUS_OF_A_WORKER, cpus / (2 * actors))
-        why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {actors} actors"
+        why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {counted(actors, 'actor')}"
         task_cpus = min(1.0, cpus / 2)
         return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
-    who = "1 actor" if actors == 1 else f"{actors} actors"
-    why = f"{found} in the cluster; {who} of one thread on {cpus:g} cores"
+    why = f"{found} in the cluster; {counted(actors, 'actor')} of one thread on {cpus:g} cores"
     return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
 
 

@@ -21,11 +21,19 @@ from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import REPEATS, Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts, same_bytes_together
-from pipeline.ledger.pruning import live_photos
 from pipeline.ledger.reader import stored_runs
 from pipeline.ledger.retry import failed_inputs
-from pipeline.live_table import Ending, Removal, channel_for, go_live, take_out, tell_standing
+from pipeline.live_table import (
+    Ending,
+    Removal,
+    channel_for,
+    go_live,
+    live_and_forgotten,
+    take_out,
+    tell_standing,
+)
 from pipeline.report.progress import Log
+from pipeline.report.words import counted
 from pipeline.schema import INPUT_SEEN
 from pipeline.settings import Settings, Verdict
 from pipeline.settings.crop_names import check_distinct, check_photos
@@ -57,9 +65,11 @@ class PlannedRun:
         """What there is to do, why, and what committed runs cover; for a person."""
         left, reasons = self.todo.inputs.num_rows, self.todo.reasons.items()
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
-        covered = f"{self.todo.covered:,} photos are covered by committed runs"
+        covered = (
+            f"{counted(self.todo.covered, 'photo is', 'photos are')} covered by committed runs"
+        )
         if self.overridden:
-            covered += f"; overrides apply to {self.overridden:,} photos of the input"
+            covered += f"; overrides apply to {counted(self.overridden, 'photo')} of the input"
         if self.todo.postponed:
             covered += (
                 f"; {self.todo.postponed:,} of these failed by circumstances and wait for a later "
@@ -71,10 +81,11 @@ class PlannedRun:
                 "code: `runs.py retry RUN --kind permanent` does them again"
             )
         if self.removal.forgotten:
-            covered += f"; {len(self.removal.forgotten):,} addresses are to be forgotten"
+            forgotten = counted(len(self.removal.forgotten), "address is", "addresses are")
+            covered += f"; {forgotten} to be forgotten"
         if not left:
             return f"nothing to do: {covered}"
-        size = f"{left:,} photos in {self.tasks.task_count:,} tasks ({why})"
+        size = f"{counted(left, 'photo')} in {counted(self.tasks.task_count, 'task')} ({why})"
         if self.seen:
             size += f", {self.seen:,} of which look like bytes that are done"
         return f"run {self.todo.spec.run_id}: {size}; {covered}"
@@ -161,16 +172,9 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     check_crop_names(settings, todo.inputs if listed is None else listed)
     todo = dataclasses.replace(todo, inputs=same_bytes_together(todo.inputs))
     tasks = cut_for(todo.inputs, settings.running, cores)
-    forgotten = {*obeyed.forgotten, *_live_and_forgotten(overrides, store)}
+    forgotten = {*obeyed.forgotten, *live_and_forgotten(overrides, store)}
     removal = Removal(tuple(sorted(forgotten)), listed if settings.running.prune else None)
     return PlannedRun(settings, weights, store, todo, tasks, obeyed.count, removal)
-
-
-def _live_and_forgotten(overrides: Overrides, store: Store) -> list[str]:
-    """Live photos that a pattern says to forget; the input may have them no more."""
-    if not overrides.has_forget_patterns:
-        return []
-    return overrides.forgotten_among(live_photos(store)["uri"].combine_chunks())
 
 
 def check_crop_names(settings: Settings, inputs: pa.Table) -> None:

@@ -1,6 +1,7 @@
 """Cut a list by the first hex digits of its photos' ids, as the index of covered photos is cut."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,21 @@ RANGE_ROWS = 200_000  # about so many rows of a list are compared at a time
 MOST_DIGITS = 2  # of ids, by which files and lists are cut
 _COMPARED = ("image_id", "etag", INPUT_OVERRIDE.name)  # the last not in every list
 _ROW = pa.field("row", pa.int64(), nullable=False)
+
+
+def digits_for(rows: int) -> int:
+    """By how many digits so many rows are cut, so that RANGE_ROWS are in memory at a time."""
+    return next((n for n in range(MOST_DIGITS) if rows <= RANGE_ROWS * 16**n), MOST_DIGITS)
+
+
+def cut_by_range(tables: Iterable[pa.Table], digits: int) -> Parted:
+    """Tables of one schema, at least one, with `image_id`, by the first digits of the ids."""
+    rest = iter(tables)
+    first = next(rest)
+    parted = Parted(first.schema)
+    for rows in chain([first], rest):
+        parted.add(rows, range_numbers(one_array(rows["image_id"]), digits))
+    return parted
 
 
 def range_numbers(ids: pa.Array, digits: int) -> NDArray[np.intp]:
@@ -40,9 +56,7 @@ class KeyRanges:
 
     def __init__(self, inputs: pa.Table) -> None:
         self._inputs = inputs.select([n for n in _COMPARED if n in inputs.column_names])
-        self._digits = 0
-        while self._digits < MOST_DIGITS and inputs.num_rows > RANGE_ROWS * 16**self._digits:
-            self._digits += 1
+        self._digits = digits_for(inputs.num_rows)
         self._counts = np.zeros(16**MOST_DIGITS, np.int64)
         self._parted: Parted | None = None
         self._last: tuple[int, int, pa.Table, list[NDArray[np.intp]]] | None = None

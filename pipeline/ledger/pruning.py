@@ -1,15 +1,20 @@
 """Tell which live photos a listing does not have any more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.forgetting import read_forgotten, without
+from pipeline.ledger.key_ranges import cut_by_range, digits_for
 from pipeline.ledger.live import live_layers
 from pipeline.ledger.pinned import input_rows, read_spec
+from pipeline.ledger.tables import one_array
+from pipeline.storage.parted import sorted_by
+from pipeline.storage.spool import Spool, pieces, release, spooled
 from pipeline.storage.store import Store
 
 PHOTOS = pa.schema([("image_id", pa.string()), ("uri", pa.string())])
@@ -35,23 +40,11 @@ class Gone:
 def live_photos(store: Store) -> pa.Table:
     """image_id and uri of every photo that is live and not forgotten, sorted by uri.
 
-    Read from the pinned lists of all live runs. Raises RecordError for a damaged one.
+    Read from the pinned lists of all live runs; many photos lie on the disk. Raises RecordError for
+    a damaged list.
     """
-    try:
-        layers = live_layers(store)
-    except RecordError:
-        raise
-    except LedgerError:  # nothing is live
-        return PHOTOS.empty_table()
-    hidden = read_forgotten(store).hidden
-    ids = pa.array([], pa.string())
-    parts = [PHOTOS.empty_table()]
-    for manifest in (manifest for layer in layers for manifest in layer):
-        for rows in input_rows(store, read_spec(store, manifest.run_id), ["image_id", "uri"]):
-            new = without(without(rows.select(["image_id", "uri"]), ids), hidden)
-            parts.append(new.cast(PHOTOS))
-            ids = pa.concat_arrays([ids, new["image_id"].combine_chunks()])
-    return pa.concat_tables(parts).sort_by("uri").combine_chunks()
+    _, ranges = _live_ranges(store)
+    return sorted_by(spooled(ranges), "uri")
 
 
 def gone_photos(store: Store, listed: pa.Table, within: Callable[[str], bool]) -> Gone:
@@ -59,9 +52,43 @@ def gone_photos(store: Store, listed: pa.Table, within: Callable[[str], bool]) -
 
     listed: `image_id` of all of the input. within: whether an address is one of the input, so that
         photos of other inputs are left alone.
+
+    Raises RecordError for a damaged list.
     """
-    live = live_photos(store)
-    inside = pa.array([within(uri) for uri in live["uri"].to_pylist()], pa.bool_())
-    live = live.filter(inside)
-    left = live.filter(pc.invert(pc.is_in(live["image_id"], listed["image_id"].combine_chunks())))
-    return Gone(left.combine_chunks(), live.num_rows)
+    digits, ranges = _live_ranges(store)
+    there = cut_by_range(pieces(listed.select(["image_id"])), digits)
+    left, live = Spool(PHOTOS), 0
+    for number, photos in enumerate(ranges):
+        inside = [within(uri) for uri in photos["uri"].to_pylist()]
+        photos = photos.filter(pa.array(inside, pa.bool_()))
+        live += photos.num_rows
+        left.add(without(photos, one_array(there.read(number)["image_id"])))
+    return Gone(sorted_by(left.table(), "uri"), live)
+
+
+def _live_ranges(store: Store) -> tuple[int, Iterator[pa.Table]]:
+    """By how many digits of their ids live photos are cut, and those of each range in turn."""
+    try:
+        layers = live_layers(store)
+    except RecordError:
+        raise
+    except LedgerError:  # nothing is live
+        return 0, iter([PHOTOS.empty_table()])
+    runs = [manifest for layer in layers for manifest in layer]
+    digits = digits_for(sum(run.rows for run in runs))
+    hidden = read_forgotten(store).hidden
+    lists = (
+        rows.select(PHOTOS.names).cast(PHOTOS)
+        for run in runs
+        for rows in input_rows(store, read_spec(store, run.run_id), PHOTOS.names)
+    )
+    parted = cut_by_range(chain([PHOTOS.empty_table()], lists), digits)
+    return digits, (without(_first_of_each(parted.read(n)), hidden) for n in range(16**digits))
+
+
+def _first_of_each(photos: pa.Table) -> pa.Table:
+    """The first row of each photo, in the order of the rows."""
+    release()
+    codes = one_array(photos["image_id"]).dictionary_encode().indices.to_numpy()
+    _, firsts = np.unique(codes, return_index=True)
+    return photos.take(pa.array(np.sort(firsts)))

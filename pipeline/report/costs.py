@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from pipeline.ledger.figures import Cost, Figures
+from pipeline.report.words import counted
 
 WORDS = {
     "start": "starting",
@@ -80,7 +81,7 @@ def cost_table(costs: Mapping[str, Cost | Mapping[str, Any]]) -> list[str]:
         )
         row = "".join(f"{cell:>{w}}" for cell, w in zip(cells, WIDTHS, strict=True))
         out.append(f"  {line.word:<12}{row}")
-    return [*out, f"  {starts:,} worker process{'' if starts == 1 else 'es'} started"]
+    return [*out, f"  {counted(starts, 'worker process', 'worker processes')} started"]
 
 
 @dataclass(frozen=True)

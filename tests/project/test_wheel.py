@@ -109,4 +109,4 @@ def test_its_commands_are_installed(installed: Path, command: str) -> None:
 def test_its_crop_command_plans_a_run(installed: Path) -> None:
     arguments = ["--input", "photo.jpg", "--output", "out", "--dry-run", "--ratios", "1:1"]
     told = run([installed / "s2cnet-crop", *arguments], installed.parent)
-    assert "1 photos in 1 tasks" in told
+    assert "1 photo in 1 task" in told

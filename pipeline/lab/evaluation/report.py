@@ -15,6 +15,7 @@ from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.summary import photo_values, sort_measure
 from pipeline.lab.evaluation.tables import Report, glance, tables
 from pipeline.report.inline import PALETTE
+from pipeline.report.words import counted
 
 COLOURS = {
     OURS: PALETTE["vermilion"],
@@ -97,8 +98,7 @@ def slice_bars(slices: Mapping[str, Any], measure: str) -> str:
             for method, colour in COLOURS.items()
             if measure in part["measures"].get(method, {})
         ]
-        count = part["photos"]
-        groups.append((f"{tag} ({count} photo{'' if count == 1 else 's'})", block))
+        groups.append((f"{tag} ({counted(part['photos'], 'photo')})", block))
     return bars(groups, f"{MEASURES[measure].name} by kind of photo")
 
 

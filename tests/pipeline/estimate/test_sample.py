@@ -4,9 +4,12 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
 
 from pipeline import schema
-from pipeline.estimate.sample import LEAST_TASKS, draw_sample
+from pipeline.estimate.sample import LEAST_TASKS, _by_folder_and_size, draw_sample
+from tests.support.small_pieces import in_small_pieces
 
 
 def photos(folders: dict[str, int], seed: int = 1) -> pa.Table:
@@ -38,6 +41,29 @@ def test_sizes_have_their_share_within_a_folder() -> None:
     ends = np.percentile(every["bytes"].to_numpy(), np.arange(0, 101, 10))
     counts, _ = np.histogram(sample.inputs["bytes"].to_numpy(), ends)
     assert np.abs(counts - 50).max() <= 1, "a tenth of the sample in each tenth of the sizes"
+
+
+def test_a_long_list_is_sorted_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Arrow sorts all of it: by folder, unknown sizes first, equal ones as listed."""
+    random = np.random.default_rng(5)
+    folders = ["b", "a", "ä", "a/b", "", "😀", "a-"]
+    rows = [
+        {"image_id": str(n), "uri": f"s3://x/{folders[random.integers(7)]}/{n}.jpg", "etag": "",
+         "bytes": None if random.random() < 0.2 else int(random.integers(4))}
+        for n in range(60)
+    ]  # fmt: skip
+    every = pa.Table.from_pylist(rows, schema=schema.INPUTS)
+    keys = pa.table(
+        {
+            "folder": [row["uri"].rpartition("/")[0] + "/" for row in rows],
+            "bytes": [-1 if row["bytes"] is None else row["bytes"] for row in rows],
+        }
+    )
+    by = [("folder", "ascending"), ("bytes", "ascending")]
+    expected = pc.sort_indices(keys, sort_keys=by).to_pylist()
+    in_small_pieces(monkeypatch)
+    assert _by_folder_and_size(every).tolist() == expected
+    assert len(_by_folder_and_size(every.slice(0, 0))) == 0
 
 
 def test_no_photo_is_taken_twice_and_all_are_where_there_are_few() -> None:

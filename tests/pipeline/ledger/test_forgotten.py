@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import RecordError
+from pipeline.inputs.listing import image_id
 from pipeline.ledger import forgetting
 from pipeline.ledger.forgetting import (
     Entry,
@@ -16,9 +17,11 @@ from pipeline.ledger.forgetting import (
     whoami,
     without,
 )
+from pipeline.ledger.key_ranges import digits_for
 from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store
+from tests.support.small_pieces import in_small_pieces
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 
@@ -93,6 +96,26 @@ def test_rows_without_the_hidden_ones() -> None:
     assert without(rows, None) is rows
     assert without(rows, pa.array([], pa.string())) is rows
     assert without(rows, pa.array(["a"]))["image_id"].to_pylist() == ["b"]
+
+
+def test_many_live_photos_are_looked_for_by_key_range(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Overlapping runs, each photo once, with the address that the latest gives it."""
+    for start, count in ((0, 30), (20, 25), (10, 7)):
+        run_all(open_ledger(store, make_inputs(count, start=start, etag=f"v{start}")))
+    forget(store, make_inputs(2, start=22)["image_id"].to_pylist())
+    in_small_pieces(monkeypatch)
+    assert digits_for(62) == 2
+    uris = make_inputs(45)["uri"].to_pylist()
+    left = uris[:22] + uris[24:]
+    live = live_photos(store)
+    assert live["uri"].to_pylist() == left
+    assert live["image_id"].to_pylist() == [image_id(uri) for uri in left]
+    listed = make_inputs(40, start=3)
+    gone = gone_photos(store, listed, lambda uri: uri != uris[1])
+    assert gone.photos["uri"].to_pylist() == [uris[0], uris[2], uris[43], uris[44]]
+    assert gone.live == 42
 
 
 def test_live_photos_and_those_that_are_gone(store: Store) -> None:

@@ -120,9 +120,7 @@ def test_the_bytes_decide_and_not_their_number(folder: Path, worked: dict[str, i
     data[-20] ^= 1
     (folder / "like_a.jpg").write_bytes(data)
     planned = plan(settings_of(folder), Log())
-    assert (
-        "1 photos in 1 tasks (1 new), 1 of which look like bytes that are done" in planned.message
-    )
+    assert "1 photo in 1 task (1 new), 1 of which look like bytes that are done" in planned.message
     assert planned.todo.inputs["_seen_in"].to_pylist()[0].endswith(image_id(str(folder / "a.jpg")))
     worked.update(decoded=0, scored=0)
     second = run_here(settings_of(folder))
