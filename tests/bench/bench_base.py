@@ -9,7 +9,7 @@ make the same work dearer, and a whole run always has some.
     python -m tests.bench.bench_base [--base COMMIT] [--rounds N] [--images N] [--json FILE]
 
 Without --base it is the commit that last changed docs/PERFORMANCE.md. NODE_MODULES names the
-folder of smartcrop.js (see `peers`).
+folder of smartcrop.js, FOCALNET the file of FocalNet (see `peers`).
 """
 
 import argparse
@@ -190,6 +190,25 @@ def peer_rows(photos: Sequence[Path], ours: float) -> list[Row]:
     ]
 
 
+def naive_row(work: Path, ours: float) -> Row:
+    """CPU ms a photo of the naive Ray Data script: what the small run takes beyond its quarter."""
+    quarter, photos = work / "quarter", sorted((work / "few").iterdir())
+    quarter.mkdir()
+    for photo in photos[: len(photos) // 4]:
+        os.link(photo, quarter / photo.name)
+    script = [sys.executable, "tests/bench/naive_ray_data.py"]
+    costs = [
+        measure([*script, str(folder), str(work / f"naive-{folder.name}")]).cpu_s
+        for folder in (work / "few", quarter)
+    ]
+    cost = 1000 * (costs[0] - costs[1]) / (len(photos) - len(photos) // 4)
+    return {
+        "what": "naive Ray Data script, same networks",
+        "CPU ms a photo": cost,
+        "times ours": cost / ours,
+    }
+
+
 def show(rows: Sequence[Row]) -> None:
     for row in rows:
         cells = [f"{v:10.3f}" if isinstance(v, float) else f"{v!s:>10}" for v in row.values()]
@@ -212,8 +231,8 @@ def main() -> None:
         show(rows)
         print(", ".join(f"{name}: {value}" for name, value in alike.items()))
         ours = next(row["now"] for row in rows if row["what"] == WHOLE)
-        peers = peer_rows(sorted((work / "few").iterdir()), ours)
-        print(f"\n{'peers, one process':45} {'CPU ms':>10} {'times ours':>10}")
+        peers = [naive_row(work, ours), *peer_rows(sorted((work / "few").iterdir()), ours)]
+        print(f"\n{'peers':45} {'CPU ms':>10} {'times ours':>10}")
         show(peers)
     if chosen.json:
         found = {"base": base, "rows": rows, "crops": alike, "peers": peers}

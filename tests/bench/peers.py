@@ -1,7 +1,8 @@
 """Peers in one process: what others make six thumbnails of a photo with. Rows of CPU time a photo.
 
-Each is left out where its package is not there: pyvips, OpenCV, and for smartcrop.js Node with the
-packages `smartcrop` and `sharp` in the folder that NODE_MODULES names (`npm install` there).
+Each is left out where its package is not there: pyvips, OpenCV, for smartcrop.js Node with the
+packages `smartcrop` and `sharp` in the folder that NODE_MODULES names (`npm install` there), and
+for FocalNet its crop ranker as an ONNX file, which FOCALNET names.
 """
 
 import io
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pipeline.lab.evaluation.baselines.focalnet import FocalNet
+from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shapes
 
 THUMBNAIL = 512
@@ -65,9 +68,7 @@ def corners(photos: Sequence[Path]) -> float | None:
     cv2.setNumThreads(1)
 
     def crop(path: Path) -> None:
-        image = Image.open(path)
-        image.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
-        image = image.convert("RGB")
+        image = _view(path)
         found = cv2.goodFeaturesToTrack(np.asarray(image.convert("L")), 20, 0.04, 1.0)
         middle = (image.width / 2, image.height / 2) if found is None else found.mean(axis=(0, 1))
         for width, height in sizes():
@@ -75,9 +76,7 @@ def corners(photos: Sequence[Path]) -> float | None:
             wide, high = width * scale, height * scale
             left = min(max(0.0, float(middle[0]) - wide / 2), image.width - wide)
             top = min(max(0.0, float(middle[1]) - high / 2), image.height - high)
-            box = (left, top, left + wide, top + high)
-            picture = image.resize((width, height), Image.Resampling.BICUBIC, box)
-            picture.save(io.BytesIO(), "webp", quality=80, method=2)
+            _save(image, (width, height), (left, top, left + wide, top + high))
 
     return _each(crop, photos)
 
@@ -96,6 +95,36 @@ def smartcrop_js(photos: Sequence[Path]) -> float | None:
     return (cpu_s() - start) / len(photos)
 
 
+def focalnet(photos: Sequence[Path]) -> float | None:
+    """CPU seconds a photo of FocalNet by its ONNX file, one thread, thumbnails by Pillow."""
+    if "FOCALNET" not in os.environ:
+        return None
+    ranker = FocalNet(os.environ["FOCALNET"])
+    ratios = [width / height for width, height in sizes()]
+
+    def crop(path: Path) -> None:
+        image = _view(path)
+        photo = Photo(np.asarray(image), image.width, image.height, "jpeg", 1)
+        for size, box in zip(sizes(), ranker.crops(photo, ratios), strict=True):
+            _save(image, size, box.tolist())
+
+    return _each(crop, photos)
+
+
+def _view(path: Path) -> Image.Image:
+    """The photo, reduced as far as its decoder can do that for two times a thumbnail."""
+    image = Image.open(path)
+    image.draft("RGB", (2 * THUMBNAIL, 2 * THUMBNAIL))
+    return image.convert("RGB")
+
+
+def _save(image: Image.Image, size: tuple[int, int], box: Sequence[float]) -> None:
+    left, top, right, bottom = box
+    part = (max(0.0, left), max(0.0, top), min(image.width, right), min(image.height, bottom))
+    picture = image.resize(size, Image.Resampling.BICUBIC, part)
+    picture.save(io.BytesIO(), "webp", quality=80, method=2)
+
+
 def _each(crop: Callable[[Path], Any], photos: Sequence[Path]) -> float:
     crop(photos[0])
     start = cpu_s()
@@ -108,4 +137,5 @@ PEERS: dict[str, Peer] = {
     "libvips smartcrop, no network": libvips,
     "corners by OpenCV, as thumbor, no network": corners,
     "smartcrop.js with sharp, no network": smartcrop_js,
+    "FocalNet by ONNX Runtime": focalnet,
 }

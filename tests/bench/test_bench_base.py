@@ -1,12 +1,18 @@
 """The figures that `make bench` makes of its measurements, by hand calculation."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.bench.bench_base import ROOT, git, overlap, ratio, worktree
-from tests.bench.peers import sizes
+from pipeline.photo.decode import Photo
+from tests.bench import bench_base, peers
+from tests.bench.bench_base import ROOT, git, naive_row, overlap, ratio, worktree
+from tests.bench.family import Cost
+from tests.bench.peers import focalnet, sizes
 
 
 def test_a_ratio_without_spread_has_no_width() -> None:
@@ -38,3 +44,50 @@ def test_a_worktree_holds_its_commit_and_is_removed() -> None:
         assert str(tree) in git("worktree", "list")
     assert not Path(tree).exists()
     assert str(tree) not in git("worktree", "list")
+
+
+def test_the_naive_script_costs_what_more_photos_cost_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight photos take 40 s of CPU time and two 10 s: 5 s each, ten times as long as ours."""
+    (tmp_path / "few").mkdir()
+    for number in range(8):
+        (tmp_path / f"few/{number}").touch()
+    seen = {}
+
+    def measure(command: Sequence[str]) -> Cost:
+        photos = len(list(Path(command[2]).iterdir()))
+        seen[photos] = command[3]
+        return Cost(0.0, 5.0 * photos, 0.0)
+
+    monkeypatch.setattr(bench_base, "measure", measure)
+    row = naive_row(tmp_path, 500.0)
+    assert (row["CPU ms a photo"], row["times ours"]) == (5000, 10)
+    assert set(seen) == {8, 2}
+    assert len({*seen.values()}) == 2
+
+
+def test_focalnet_cuts_six_thumbnails_where_its_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Ranker:
+        def __init__(self, path: str) -> None:
+            assert path == "ranker.onnx"
+
+        def crops(self, photo: Photo, ratios: Sequence[float]) -> list[np.ndarray]:
+            asked.append((photo.pixels.shape, list(ratios)))
+            return [np.float32([-0.01, 0, 100, 60]) for _ in ratios]
+
+    photo = tmp_path / "a.jpg"
+    Image.new("RGB", (100, 60)).save(photo)
+    monkeypatch.delenv("FOCALNET", raising=False)
+    assert focalnet([photo]) is None
+    monkeypatch.setenv("FOCALNET", "ranker.onnx")
+    monkeypatch.setattr(peers, "FocalNet", Ranker)
+    cost = focalnet([photo])
+    assert cost is not None
+    assert cost > 0
+    ratios = [1, 512 / 384, 512 / 288, 288 / 512, 384 / 512, 1]
+    assert asked == [((60, 100, 3), ratios)] * 2
