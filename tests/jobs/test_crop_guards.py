@@ -1,4 +1,4 @@
-"""Guards through the crop job, on a real local cluster: drawn people and lines, told by colour."""
+"""Guards through the crop job, on Ray and in processes: drawn people and lines, told by colour."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def draw_photos(folder: Path) -> None:
 
 
 def crop(tree: Path, photos: Path, output: Path, *more: str) -> tuple[dict[str, Any], pa.Table]:
-    """Run the job on a cluster of its own; its last event, and its crops."""
+    """Run the job on a cluster of its own, or with --local; its last event, and its crops."""
     command = [
         sys.executable,
         "jobs/crop_bucket.py",
@@ -116,12 +116,13 @@ def test_a_head_is_kept_and_a_page_that_no_crop_shows_says_so(tmp_path: Path) ->
         source.write(BY_COLOUR)
     draw_photos(photos)
 
-    _, free = crop(tree, photos, tmp_path / "free", "--guards", "off", "--review-below", "0")
+    all_ok = ["--review-below", "0"]
+    _, free = crop(tree, photos, tmp_path / "free", "--guards", "off", *all_ok, "--local")
     person = by_name(free)["person"]
     assert person["heads_cut"] == 1  # 225 of 300 rows, and the shoes are the last 20
     assert (person["verdict"], person["reason"]) == ("ok", None)
 
-    told, guarded = crop(tree, photos, tmp_path / "guarded", "--review-below", "0")
+    told, guarded = crop(tree, photos, tmp_path / "guarded", *all_ok)
     person, page = (by_name(guarded)[name] for name in ("person", "page"))
     assert (person["heads_cut"], person["verdict"], person["reason"]) == (0, "ok", None)
     assert person["y0"] <= 15, "at most three tenths of the head, of 50 rows, are outside"
@@ -130,9 +131,8 @@ def test_a_head_is_kept_and_a_page_that_no_crop_shows_says_so(tmp_path: Path) ->
     assert told["verdicts"] == {"16:9|ok": 1, "16:9|review": 1}
     assert told["reasons"] == {"review|text_cut": 1}
 
-    told, padded = crop(
-        tree, photos, tmp_path / "padded", "--fallback", "next,pad", "--review-below", "0"
-    )
+    fallback = ["--fallback", "next,pad", "--local"]
+    told, padded = crop(tree, photos, tmp_path / "padded", *fallback, *all_ok)
     page = by_name(padded)["page"]
     assert (page["verdict"], page["reason"], page["fit"]) == ("fallback", "fallback_pad", "pad")
     assert (page["text_cut"], page["width"], page["height"]) == (0, 160, 90)

@@ -51,7 +51,8 @@ def test_list_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_render_on_ray_makes_a_candidate(tree: Path, tmp_path: Path) -> None:
     photos, output = write_scenes(tmp_path / "in", 3), str(tmp_path / "out")
-    code, told = finish(start(tree, None, "--input", f"{photos}/*.jpg", "--output", output))
+    given = ["--input", f"{photos}/*.jpg", "--output", output, "--local"]
+    code, told = finish(start(tree, None, *given))
     assert code == 0, told
     old = open_run(output).manifest
     command = [sys.executable, "jobs/runs.py", "render", output, old["run_id"]]
@@ -259,7 +260,7 @@ def test_retry_runs_the_failed_images_as_a_run_of_their_own(tree: Path, tmp_path
     first = open_run(output).manifest
     assert first["metrics"]["statuses"] == {"throttled": 1, "ok": 2}
     (tmp_path / "in" / "00.well").touch()
-    command = [sys.executable, "jobs/runs.py", "retry", output, first["run_id"]]
+    command = [sys.executable, "jobs/runs.py", "retry", output, first["run_id"], "--local"]
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, cwd=flaky, env=quiet, check=False, timeout=300)
     assert done.returncode == 0
