@@ -15,7 +15,7 @@ def _no_boxes() -> Boxes:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A photo and its human judgement. Boxes are xyxy in pixels of the stored photo.
+    """A photo and its human judgement. Boxes are xyxy in pixels of the upright photo.
 
     scored_px [N, 4] and mos [N]: crops and their mean opinion scores, higher is better.
     human_px [M, 4]: one row for each crop that a person drew.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
@@ -24,6 +23,7 @@ from pipeline.lab.datasets.layout import (
     read_mat,
     read_numbers,
     read_text,
+    size_shown,
 )
 from pipeline.shapes import parse_shape
 
@@ -111,13 +111,13 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
     """GNMC, crops of five shapes by editors: Christensen and Vartakavi, IEEE Access 2021.
 
         json/<split>.json   [{"filename": …, "crop_bboxes": {"16:9": [x0, y0, x1, y1], …}}, …],
-                            the boxes as shares of the photo's sides
+                            the boxes as shares of the upright photo's sides
         <split>/<filename>
 
-    Raises UsageError.
+    Photos that cannot be read are noted and left out. Raises UsageError.
     """
     path = root / "json" / f"{split}.json"
-    examples, missing = [], 0
+    examples, missing, notes = [], 0, list[str]()
     for number, entry in enumerate(read_json(path)):
         try:
             name, crops = str(entry["filename"]), dict(entry["crop_bboxes"])
@@ -130,11 +130,14 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
         if not image.is_file():
             missing += 1
             continue
-        with Image.open(image) as photo:
-            size = np.array(photo.size * 2)
+        try:
+            size = np.array(size_shown(image) * 2)
+        except UsageError as error:
+            notes.append(f"left out: {error}")
+            continue
         human = boxes(shares * size, f"{path}: entry {number}")
         examples.append(Example(Path(name).stem, image, human_px=human, asked=asked))
-    return examples, missing_note(missing, path.name)
+    return examples, [*missing_note(missing, path.name), *notes]
 
 
 def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -224,8 +227,7 @@ def _outside(images: Path, listed: dict[str, NDArray[np.float64]], order: list[i
     """How many crops leave their photo when read in this column order."""
     count = 0
     for name, rows in listed.items():
-        with Image.open(images / name) as photo:
-            width, height = photo.size
+        width, height = size_shown(images / name)
         crops = rows[:, order]
         count += int(((crops[:, 2] > width) | (crops[:, 3] > height)).sum())
     return count

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
@@ -14,6 +15,8 @@ from pipeline.errors import UsageError
 YXYX = [1, 0, 3, 2]
 """Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
+"""The EXIF tag of a photo's orientation, and its values for photos stored on their side."""
 
 
 def first_folder(root: Path, *names: str) -> Path:
@@ -28,6 +31,23 @@ def first_folder(root: Path, *names: str) -> Path:
 def photos(folder: Path) -> list[Path]:
     """The photo files directly in a folder, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
+
+
+def size_shown(path: Path) -> tuple[int, int]:
+    """Width and height of a photo as it is shown, upright; reads its header. Raises UsageError."""
+    try:
+        with Image.open(path) as photo:
+            width, height = photo.size
+            on_its_side = photo.getexif().get(ORIENTATION) in ON_ITS_SIDE
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+    return (height, width) if on_its_side else (width, height)
+
+
+def pixels_shown(path: Path) -> NDArray[np.uint8]:
+    """A photo as it is shown, upright, [h, w, 3] RGB. Raises what Pillow raises."""
+    with Image.open(path) as photo:
+        return np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
 
 
 def one_split(split: str, name: str) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.photo import Row
-from pipeline.lab.evaluation.setup import EvaluationSetup
+from pipeline.lab.evaluation.setup import EvaluationSetup, Evaluators
 
 PHOTOS_PER_CALL = 8
 
@@ -21,12 +21,11 @@ class EvaluateBlock:
 
     def __init__(self, setup: EvaluationSetup, device: str) -> None:
         torch.set_num_threads(1)  # the cores are shared out between actors
-        self.setup = setup
-        self.evaluator = setup.evaluator(device)
+        self.evaluators = Evaluators(setup, device)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[str]]:
         examples = [pickle.loads(data) for data in block["example"]]
-        rows = [self.evaluator.evaluate(e, self.setup.followed_in(e)) for e in examples]
+        rows = map(self.evaluators.evaluate, examples)
         return {"row": [json.dumps(row) for row in rows]}
 
 

@@ -17,10 +17,12 @@ from pipeline.lab.evaluation.settings import EvaluationJob
 from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.evaluation.tables import glance
+from pipeline.lab.fold_weights import FoldWeights
 from pipeline.report.progress import Log, Progress
 from pipeline.settings import RunningSettings
 
 ALL = "all"  # of the job's `baselines`
+OWN_SETS = ("labels", "crops", "photos")  # forms of ours: the set is called as its folder is
 
 
 def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
@@ -39,6 +41,7 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
             "weights": describe(setup.weights),
             "detector": job.detector,
             "judge": job.judge or job.detector,
+            **told_folds(setup.folds),
             "search": job.search,
             "rank by": job.rank_by,
             "backbone": job.backbone,
@@ -61,6 +64,25 @@ def describe(weights: Weights) -> str:
     if weights.kind == "untrained":
         return f"untrained {weights.preset}, seed {weights.seed}"
     return f"{weights.uri or weights.kind} {weights.sha256[:12]}"
+
+
+def folds_of(job: EvaluationJob, dataset: Dataset) -> FoldWeights | None:
+    """Weights by fold, where some are given. Raises UsageError where a file is missing."""
+    if job.detectors is None and job.networks is None:
+        return None
+    set_name = job.data.resolve().name if dataset.name in OWN_SETS else dataset.name
+    folds = FoldWeights(set_name, job.detectors, job.networks)
+    folds.check()
+    return folds
+
+
+def told_folds(folds: FoldWeights | None) -> dict[str, str]:
+    """What the report says of weights by fold."""
+    if folds is None:
+        return {}
+    given = {"detectors": folds.detectors, "networks": folds.networks}
+    names = ", ".join(f"{what} of {at.name}" for what, at in given.items() if at is not None)
+    return {"held out from": f"{names}, by the names of photos in {folds.set_name}"}
 
 
 def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
@@ -89,6 +111,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         gaic=job.gaic,
         focalnet=None if job.focalnet is None else str(job.focalnet),
         judge=job.judge,
+        folds=folds_of(job, dataset),
         search=job.search,
         rank_by=job.rank_by,
         backbone=job.backbone,
@@ -138,4 +161,4 @@ def tell(report: dict[str, Any], log: Log) -> None:
             for name, cell in figures.items()
         )
         values = {name: cell.text for name, cell in figures.items()}
-        log.say("measure", f"{line.name:<17} {shown}", measure=line.name, values=values)
+        log.say("measure", f"{line.full_name:<22} {shown}", measure=line.full_name, values=values)

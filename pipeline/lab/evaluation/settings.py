@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pipeline.cropping.build import EMBEDDED
+from pipeline.errors import SettingError
 from pipeline.options import check, option
 from pipeline.settings import CroppingSettings, InputSettings
 from pipeline.shapes import Shape, parse_shapes
@@ -36,6 +38,16 @@ class EvaluationJob:
         "with the data set",
         placeholder="DETECTOR",
     )
+    detectors: Path | None = option(
+        None,
+        "folder of fold0.safetensors to fold4.safetensors, as `learn_from_people.py looking` "
+        "writes it: embedded detectors, of which each photo has the one that did not learn from it",
+        placeholder="FOLDER",
+    )
+    networks: Path | None = option(
+        None, "folder of S2CNets by fold, likewise; without it `weights` are for all photos",
+        placeholder="FOLDER",
+    )  # fmt: skip
     search: Literal["coarse", "exhaustive"] = option(
         CroppingSettings.search,
         "score the most promising candidates, as crop_bucket does, or all of them",
@@ -97,6 +109,8 @@ class EvaluationJob:
     def __post_init__(self) -> None:
         check(self)
         _ = self.shapes
+        if self.detectors is not None and self.detector not in (EMBEDDED, InputSettings.detector):
+            raise SettingError("detectors", f"are embedded ones, and --detector is {self.detector}")
 
     @property
     def shapes(self) -> list[Shape]:

@@ -3,13 +3,26 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.cropping.build import BACKBONE, RANK_BY, SEARCH, make_engine, make_source
+import torch
+
+from pipeline.cropping.build import BACKBONE, RANK_BY, SEARCH, assemble, make_engine, make_source
 from pipeline.cropping.decide import GuardRules
+from pipeline.cropping.engine import CropEngine
+from pipeline.cropping.sources import to_source
+from pipeline.cropping.transfer import SentPhoto
 from pipeline.cropping.weights import Weights
+from pipeline.detectors import Detections
+from pipeline.detectors.embedded import detect_with
+from pipeline.detectors.given_boxes import ListedPhoto
+from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.device import choose_device
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
 from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes, Row
+from pipeline.lab.fold_weights import FoldWeights
+from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shape
+from s2cnet import FastS2CNet
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class EvaluationSetup:
     rank_by: what decides among candidates, `overlap` as in production or `score`.
     backbone: what S2CNet reads, `auto` as in production, `own` or `shared`.
     gaic, focalnet: weights of these networks, to be one more baseline each.
+    folds: weights by fold in place of the detector's, and of `weights`.
     followed: photo's file name -> boxes to follow; photos not named follow their given objects.
     """
 
@@ -38,19 +52,43 @@ class EvaluationSetup:
     search: str = SEARCH
     rank_by: str = RANK_BY
     backbone: str = BACKBONE
+    folds: FoldWeights | None = None
 
-    def evaluator(self, device: str) -> Evaluator:
-        """Load it all, guards as a job has them by default. Raises UsageError or WeightsError."""
-        engine = make_engine(
-            self.weights, self.detector, device, self.search, self.rank_by,
-            rules=GuardRules.read(), backbone=self.backbone,
-        )  # fmt: skip
+    def evaluator(self, device: str, fold: int | None = None) -> Evaluator:
+        """Load it all, guards as a job has them by default. Raises UsageError or WeightsError.
+
+        fold: with the weights that have not seen it; None: with those for all photos.
+        """
         return Evaluator(
-            engine,
+            self._engine(device) if fold is None else self._fold_engine(device, fold),
             make_baselines(self.baselines, self.prior, self.gaic, self.focalnet, device),
             [parse_shape(name) for name in self.shapes],
             judge=make_source(self.judge, device) if self.judge else None,
         )
+
+    def fold_of(self, example: Example) -> int | None:
+        """The fold that a photo is held out from; None where there are no weights by fold."""
+        return None if self.folds is None else self.folds.fold_of(example.image)
+
+    def _engine(self, device: str) -> CropEngine:
+        return make_engine(
+            self.weights, self.detector, device, self.search, self.rank_by,
+            rules=GuardRules.read(), backbone=self.backbone,
+        )  # fmt: skip
+
+    def _fold_engine(self, device: str, fold: int) -> CropEngine:
+        """With S2CNet's own backbone: the shared one was trained for the packaged network."""
+        assert self.folds is not None
+        chosen = choose_device(device)
+        network = self.folds.network(fold, device) or self.weights.load(chosen)
+        detector = self.folds.detector(fold)
+        source = (
+            make_source(self.detector, chosen)
+            if detector is None
+            else TrainedSource(detector.to(chosen), chosen)
+        )
+        rules = GuardRules.read()
+        return assemble(FastS2CNet(network), source, chosen, self.search, self.rank_by, rules)
 
     def followed_in(self, example: Example) -> FollowedBoxes | None:
         """The people listed for this photo, else its given objects, else None."""
@@ -60,10 +98,47 @@ class EvaluationSetup:
         return FollowedBoxes(example.objects_px, [""] * len(example.objects_px))
 
 
+class TrainedSource:
+    """Objects from an embedded detector whose network is given."""
+
+    identity = "given"
+
+    def __init__(self, network: SubjectNetwork, device: torch.device) -> None:
+        self._network, self._device = network, device
+
+    def detector_input(self, photo: Photo) -> None:
+        """No copy: it is made where the network runs."""
+
+    def objects(
+        self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
+    ) -> list[Detections]:
+        """See `ObjectSource.objects`."""
+        return [
+            to_source(detect_with(self._network, one.photo.pixels, self._device), one.photo)
+            for one in photos
+        ]
+
+
+class Evaluators:
+    """Evaluates photos on one device; each fold's evaluator is loaded when it is needed first."""
+
+    def __init__(self, setup: EvaluationSetup, device: str) -> None:
+        """Without weights by fold the one evaluator is loaded now. Raises as it does."""
+        self._setup, self._device = setup, device
+        self._loaded: dict[int | None, Evaluator] = {}
+        if setup.folds is None:
+            self._loaded[None] = setup.evaluator(device)
+
+    def evaluate(self, example: Example) -> Row:
+        """One photo's row. Raises WeightsError."""
+        fold = self._setup.fold_of(example)
+        if fold not in self._loaded:
+            self._loaded[fold] = self._setup.evaluator(self._device, fold)
+        return self._loaded[fold].evaluate(example, self._setup.followed_in(example))
+
+
 def evaluate_here(
     examples: Sequence[Example], setup: EvaluationSetup, device: str
 ) -> Iterator[Row]:
     """One row a photo, in this process."""
-    evaluator = setup.evaluator(device)
-    for example in examples:
-        yield evaluator.evaluate(example, setup.followed_in(example))
+    yield from map(Evaluators(setup, device).evaluate, examples)

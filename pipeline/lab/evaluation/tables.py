@@ -62,12 +62,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableLine:
-    """One line of a table; kind: ours, published, shape or nothing."""
+    """One line of a table.
+
+    kind: ours, published, shape or nothing. full_name: what the line is called without the lines
+    above it, where that is more than `name`.
+    """
 
     name: str
     cells: list[Cell]
     kind: str = ""
     below: str = ""
+    full_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,8 @@ def glance(report: Report) -> Table:
             for method in methods
             for verdict in [report["verdicts"].get(method, {}).get(key, "")]
         ]
-        lines.append(TableLine(shape or measure.name, cells, "shape" if shape else "", below))
+        name, kind = (shape, "shape") if shape else (measure.name, "")
+        lines.append(TableLine(name, cells, kind, below, of_shape(measure.name, shape).strip()))
     note = (
         f"Means over photos. ▲: this run is better than that method; ▼: it is worse; the {LEVEL} % "
         "bootstrap interval of the difference, photo by photo, does not hold 0."

@@ -18,10 +18,11 @@ from pipeline.detectors.feature_head import FeatureHead, in_cells
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of
 from pipeline.lab.datasets.layout import photos
+from pipeline.lab.fold_weights import fold_name, network_of
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
-from pipeline.lab.people.recipe import fold_name, network_of, packaged_weights
+from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
 from s2cnet import load_model

@@ -15,12 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from pipeline.detectors import Pixels
 from pipeline.detectors.embedded import detector_input
 from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.people.views import PARTS, encoded_copy, in_other_light, part_of
 from s2cnet import prepare_image
 
@@ -51,7 +51,7 @@ def feature_views(
     """The views of each photo; chance depends on the seed and the photo's name alone."""
     for path in photos:
         random = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
-        pixels = np.asarray(Image.open(path).convert("RGB"))
+        pixels = pixels_shown(path)
         seen = [pixels]
         for shares, _ in PARTS:
             _, part = part_of(pixels, shares, random)

@@ -25,8 +25,8 @@ from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.datasets import Example
+from pipeline.lab.fold_weights import fold_name, network_of
 from pipeline.lab.folds import FOLDS, fold_of
-from pipeline.lab.people.recipe import fold_name, network_of
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape

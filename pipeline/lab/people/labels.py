@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pipeline.boxes import FloatArray
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.gaze import read_eyecrowd, read_osie
 from pipeline.lab.datasets.human import read_flms
 from pipeline.lab.datasets.labels import read_labels
+from pipeline.lab.datasets.layout import size_shown
 from pipeline.lab.folds import FOLDS, fold_of
 
 # A viewer's first fixation is where the fixation cross was in a quarter of cases (22 % of OSIE's
@@ -70,9 +70,8 @@ def read_people_labels(
 
 
 def labels_of(example: Example, set_name: str) -> PeopleLabels:
-    """Labels of one photo of a data set."""
-    with Image.open(example.image) as image:
-        size = np.array([*image.size, *image.size], np.float64)
+    """Labels of one photo of a data set. Raises UsageError where it cannot be read."""
+    size = np.array(size_shown(example.image) * 2, np.float64)
     points, weights = np.zeros((0, 2)), np.zeros(0)
     if example.fixations_px is not None and example.first_fixations is not None:
         points = example.fixations_px / size[:2]

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from pipeline.boxes import FloatArray
 from pipeline.detectors import Pixels
 from pipeline.detectors.embedded import detector_input
 from pipeline.detectors.people_head import FINER
 from pipeline.detectors.subject_network import STRIDE
+from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.targets import TargetMap, gaze_map, kept_map
 from pipeline.lab.people.views import (
@@ -75,7 +75,7 @@ def batches_of_views(
 
 def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingView | None:
     """One view of a photo; None where too few fixations and no people's crops tell of it."""
-    pixels = np.asarray(Image.open(labels.photo).convert("RGB"))
+    pixels = pixels_shown(labels.photo)
     part, mirrored = random_part(random, near=len(labels.crops) > 0), bool(random.random() < 0.5)
     points = in_view(labels.fixations, part, mirrored)
     inside = ((points >= 0) & (points < 1)).all(axis=1)

@@ -26,6 +26,7 @@ from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import photos
+from pipeline.lab.fold_weights import fold_name, network_of
 from pipeline.lab.folds import FOLDS
 from pipeline.lab.people.branches import train_branches
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
@@ -125,22 +126,10 @@ def add_lists(
         lists[kind].append(found)
 
 
-def fold_name(fold: int) -> str:
-    """The file of weights that a fold's photos were held out from."""
-    return f"fold{fold}.safetensors"
-
-
 def packaged_weights() -> Tensors:
     """The tensors of the embedded detector in the package, half precision."""
     path = files("pipeline.detectors").joinpath("weights/subjects.safetensors")
     return from_differences(safetensors.torch.load(path.read_bytes()))
-
-
-def network_of(state: Tensors) -> SubjectNetwork:
-    """The detector's network with these tensors, in evaluation mode."""
-    network = SubjectNetwork()
-    network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-    return network.eval()
 
 
 def trunk_of(state: Tensors) -> SubjectNetwork:

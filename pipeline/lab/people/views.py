@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipeline.boxes import Boxes, FloatArray
 from pipeline.detectors import Pixels
@@ -27,6 +26,7 @@ from pipeline.detectors.peaks import objects_of
 from pipeline.detectors.people_head import FINER
 from pipeline.detectors.read_attention import HEAD_OF_FACE
 from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, SubjectNetwork
+from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.people.branches import Features, PeopleView
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.targets import TargetMap, gaze_map, head_target, kept_map
@@ -47,7 +47,7 @@ def people_views(
     """
     for labels in photos:
         random = np.random.default_rng([seed, zlib.crc32(labels.photo.name.encode())])
-        pixels = np.asarray(Image.open(labels.photo).convert("RGB"))
+        pixels = pixels_shown(labels.photo)
         whole = np.array([0.0, 0.0, 1.0, 1.0])
         view = _view(network, labels, pixels, whole, False, 1.0)
         yield replace(view, copy=_copy(network, pixels, view.levels, random))

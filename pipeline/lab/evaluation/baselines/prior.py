@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import GRID_BINS, largest
 from pipeline.lab.datasets import Dataset
+from pipeline.lab.datasets.layout import size_shown
 from pipeline.lab.evaluation.baselines.baseline import shifted_inside
 from pipeline.photo.decode import Photo
 
@@ -43,13 +43,12 @@ class AnchorPrior:
 def fit_prior(train: Dataset) -> AnchorPrior:
     """Mean score of each grid anchor and mean placement of people's own crops.
 
-    Opens each photo's header for its size, nothing else.
+    Opens each photo's header for its size, nothing else. Raises UsageError where it cannot.
     """
     scores: dict[tuple[int, ...], list[float]] = defaultdict(list)
     placements = []
     for example in train.examples:
-        with Image.open(example.image) as photo:
-            width, height = photo.size
+        width, height = size_shown(example.image)
         bins = anchor_bins(example.scored_px, width, height)
         for key, mos in zip(bins.tolist(), example.mos.tolist(), strict=True):
             scores[tuple(key)].append(mos)

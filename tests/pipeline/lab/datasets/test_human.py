@@ -130,6 +130,14 @@ def test_gnmc(tmp_path: Path) -> None:
     assert dataset.notes == ["1 photos named in val.json are not in the folder"]
     with pytest.raises(UsageError, match=r"test\.json is missing"):
         load_dataset("gnmc", tmp_path)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (80, 60)).save(tmp_path / "val/b.jpg", exif=turned)  # shown as 60 × 80
+    (tmp_path / "val/gone.jpg").write_bytes(b"no photo")
+    dataset = load_dataset("gnmc", tmp_path, "val")
+    (example,) = dataset.examples
+    assert example.human_px.tolist() == [[0, 20, 60, 80], [15, 0, 60, 80]]
+    assert dataset.notes[0].startswith(f"left out: {tmp_path / 'val/gone.jpg'} cannot be read")
     write(tmp_path / "json/val.json", json.dumps([{"filename": "b.jpg", "crop_bboxes": [1]}]))
     with pytest.raises(UsageError, match="entry 0: expected"):
         load_dataset("gnmc", tmp_path, "val")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from PIL import Image
 
 from pipeline.lab.evaluation.cards import best_and_worst
 from pipeline.lab.evaluation.catalogue import OURS
+from pipeline.lab.evaluation.job import tell
 from pipeline.lab.evaluation.plots import Bar, bars, scatter
 from pipeline.lab.evaluation.report import render_report, write_report
 from pipeline.lab.evaluation.summary import summarise
+from pipeline.report.progress import Log
 
 
 def human_row(name: str, file: str, ours: float) -> dict[str, Any]:
@@ -88,6 +91,28 @@ def test_every_measure_is_in_the_headline(report: dict[str, Any]) -> None:
     assert told["1:1"] == ["100.0", "100.0"]  # the last of the shapes' lines
     assert set(told) >= {"IoU", "BDE", "IoU, free", "BDE, free"}
     assert "Heads by: people. The right subject by: gaze." in page
+
+
+def test_a_line_of_the_terminal_names_measure_and_shape(report: dict[str, Any]) -> None:
+    """Each stands alone there, and in the JSON of a log."""
+    for row in report["rows"][:6]:
+        row["shapes"] = {
+            OURS: {
+                "1:1": {"box": [0, 0, 24, 24], "measures": {"gaze_kept": 0.5, "heads_out": 0.25}}
+            }
+        }
+    told, said = StringIO(), StringIO()
+    made = {**report, **summarise(report["rows"], 50, 0)}
+    tell(made, Log("json", told))
+    values = {
+        line["measure"]: line["values"] for line in map(json.loads, told.getvalue().splitlines())
+    }
+    assert values["gaze kept 1:1"] == {"this run's choice": "0.500"}
+    assert values["heads cut or lost 1:1"] == {"this run's choice": "0.250"}
+    assert values["IoU"] == {"this run's choice": "0.483", "centre crop": "0.500"}
+    assert not any(name.startswith("1:1") for name in values)
+    tell(made, Log(stream=said))
+    assert "\ngaze kept 1:1 " in said.getvalue()
 
 
 def test_best_and_worst_are_different_photos(report: dict[str, Any]) -> None:

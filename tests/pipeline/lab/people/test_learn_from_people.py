@@ -15,6 +15,7 @@ from scipy.io import savemat
 from pipeline.cropping.confidence import ConfidenceModel
 from pipeline.cropping.rule import Rule
 from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.people.labels import FIRST_WEIGHT, PeopleLabels, read_people_labels
 from pipeline.lab.people.recipe import packaged_weights, trunk_of
 from pipeline.lab.people.views import boxes_in_view, people_views
@@ -73,6 +74,27 @@ def test_labels_are_shares_and_first_fixations_weigh_less(crowd: Path, drawn_cro
     assert crops.crops == pytest.approx(np.array([[0.1, 0.1, 0.6, 0.6], [0, 0, 1, 1]]))
     assert crops.heads is None
     assert len(crops.fixations) == 0
+
+
+def test_labels_are_those_of_the_upright_photo(tmp_path: Path) -> None:
+    """A phone's photo, stored as 200 × 100 and shown as 100 × 200: white above, black below."""
+    (tmp_path / "osie").mkdir()
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    pixels[:, :100] = 255
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "osie/0.png", exif=turned)
+    labels = {"crops": [[0, 0, 100, 50]], "viewers": [[[50, 150, 9], [50, 150, 9]]]}
+    (tmp_path / "osie.json").write_text(json.dumps({"0.png": labels}))
+    (found,) = read_people_labels(tmp_path / "osie", None, None)
+    assert found.crops.tolist() == [[0, 0, 1, 0.25]]
+    assert found.fixations.tolist() == [[0.5, 0.75], [0.5, 0.75]]
+    shown = pixels_shown(found.photo)
+    assert shown.shape == (200, 100, 3)
+    assert (int(shown[:100].min()), int(shown[100:].max())) == (255, 0)
+    (view, *_) = people_views(trunk_of(packaged_weights()), [found])
+    height, width = view.levels[0].shape[-2:]
+    assert height > width
 
 
 def test_a_folder_beside_a_json_file_of_labels(tmp_path: Path) -> None:

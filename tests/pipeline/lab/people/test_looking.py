@@ -11,11 +11,12 @@ from PIL import Image
 from pipeline.detectors.differences import LOOKING, as_differences, from_differences, of_trunk
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people import looking, recipe
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking import train_looking
 from pipeline.lab.people.looking_views import other_colours, random_part, random_view
-from pipeline.lab.people.recipe import network_of, packaged_weights
+from pipeline.lab.people.recipe import packaged_weights
 
 
 @pytest.fixture
