@@ -99,5 +99,6 @@ def to_whole_pixels(boxes: Boxes, width: int, height: int) -> Boxes:
 
 def _clipped_area(boxes: FloatArray) -> FloatArray:
     """Area of boxes [..., 4]; 0 for a box whose edges are swapped."""
-    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0.0)
-    return np.asarray(sides[..., 0] * sides[..., 1], dtype=np.float64)
+    width = np.maximum(boxes[..., 2] - boxes[..., 0], 0.0)
+    height = np.maximum(boxes[..., 3] - boxes[..., 1], 0.0)
+    return np.asarray(width * height, dtype=np.float64)

@@ -94,13 +94,17 @@ class OverlapChooser:
         moved = range(min(len(best), max(1, count - 1)))
         for rank in moved:
             chosen[rank] = refine(best[rank], value_of, largest_width)
-        if guard is not None:  # most crops pass where they are best: only the others need it
-            broken = guard.levels(self._whole(chosen[: len(moved)]))
-            for rank in np.flatnonzero(broken).tolist():
-                chosen[rank] = refine(best[rank], guarded, largest_width)
         found = Chosen(boxes[picked], values[picked], levels[picked])
         boxes = self._whole(chosen)
-        new_levels = np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
+        new_levels = np.zeros(len(boxes), np.int64)
+        if guard is not None:
+            new_levels = guard.levels(boxes)
+            broken = np.flatnonzero(new_levels[: len(moved)]).tolist()
+            if broken:  # most crops pass where they are best: only the others need it
+                for rank in broken:
+                    chosen[rank] = refine(best[rank], guarded, largest_width)
+                boxes = self._whole(chosen)
+                new_levels = guard.levels(boxes)
         return better_of(found, Chosen(boxes, value_of(boxes / self._sides), new_levels))
 
     def _whole(self, boxes_rel: FloatArray) -> Boxes:

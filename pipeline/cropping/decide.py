@@ -161,7 +161,7 @@ class Decider:
         shown = crop.box_px
         if decision.fit != "crop":
             shown = place_whole(shown, shape, guard.area.is_circle, guard.area.covered).canvas_px
-        counts, broken = guard.counts(shown), guard.reason(shown)
+        counts, broken = guard.told(shown)
         verdict: CropVerdict = "review" if broken else "ok"
         reason = broken
         if said is not None and said.rule is None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray
-from pipeline.cropping.maps import Integral
+from pipeline.cropping.maps import CellMaps
 from pipeline.cropping.results import REGION
 from pipeline.detectors import Attention, Detections, Votes
 from pipeline.detectors.attention import ramp
@@ -45,7 +45,7 @@ class Evidence:
 
     # Three maps: gaze, with sum 1; what people keep, with its mean as sum; and gaze clipped to the
     # value of an even map, a soft region of all that people look at.
-    maps: Integral
+    maps: CellMaps
     gaze_mean: tuple[float, float]  # x, y
     heads: FloatArray
     head_weights: FloatArray
@@ -71,7 +71,7 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
     sure_heads = ramp(attention.likelihood, *HEAD_RAMP)
     sure_objects = ramp(scores[is_object], *OBJECT_RAMP)
     return Evidence(
-        maps=Integral(
+        maps=CellMaps(
             np.stack(
                 [
                     attention.gaze,

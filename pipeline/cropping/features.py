@@ -10,8 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.boxes import FloatArray, shared_lengths
+from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.extents import Extents
 
 FEATURES = (
     "size",  # a side, as a share of the largest crop's of this ratio
@@ -47,10 +48,15 @@ class Preferred:
         kept = likely > UNLIKELY
         return cls(boxes[kept], likely[kept] / likely[kept].sum())
 
-    def overlap(self, boxes: FloatArray) -> FloatArray:
-        """Expected IoU of boxes [N, 4], which have an area, with the preferred crops: [N]."""
-        shared = shared_lengths(boxes[:, 0], boxes[:, 2], self.boxes[:, 0], self.boxes[:, 2])
-        shared *= shared_lengths(boxes[:, 1], boxes[:, 3], self.boxes[:, 1], self.boxes[:, 3])
+    def overlap(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
+        """Expected IoU of boxes [N, 4], which have an area, with the preferred crops: [N].
+
+        extents: the boxes', where they are known.
+        """
+        extents = extents or Extents.of(boxes)
+        wide, high = extents.shared_with(self.boxes)
+        shared = wide[extents.columns]
+        shared *= high[extents.rows]
         together = np.add.outer(_areas(boxes), self._own_areas)
         together -= shared
         shared /= together
@@ -66,31 +72,39 @@ def _areas(boxes: FloatArray) -> FloatArray:
 
 
 def features_of(
-    boxes: FloatArray, evidence: Evidence, preferred: Preferred, ratio: float | None
+    boxes: FloatArray,
+    evidence: Evidence,
+    preferred: Preferred,
+    ratio: float | None,
+    extents: Extents | None = None,
 ) -> FloatArray:
     """Features of boxes [N, 4]: [N, 9] as in FEATURES; without a ratio [N, 11] as in FREE_FEATURES.
 
     ratio: width / height of the crops, both as shares of the photo's sides.
+    extents: the boxes', where they are known.
     """
-    sides = boxes[:, 2:] - boxes[:, :2]
-    area = sides[:, 0] * sides[:, 1]
+    extents = extents or Extents.of(boxes)
+    x0, y0, x1, y1 = boxes.T
+    wide, high = x1 - x0, y1 - y0
+    area = wide * high
     largest = 1.0 if ratio is None else min(ratio, 1 / ratio)
     size = np.sqrt(area / largest)
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    gaze, kept, out = evidence.maps.inside(boxes)
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    gaze_x, gaze_y = evidence.gaze_mean
+    gaze, kept, out = evidence.maps.of_extents(extents)
     _, all_kept, all_out = evidence.maps.totals
     columns = [
         size,
         size**2,
-        (centre[:, 0] - 0.5) ** 2,
-        (centre[:, 1] - 0.5) ** 2,
-        ((centre - evidence.gaze_mean) ** 2).sum(axis=1),
+        (x - 0.5) ** 2,
+        (y - 0.5) ** 2,
+        (x - gaze_x) ** 2 + (y - gaze_y) ** 2,
         gaze,
         out / (area + all_out - out),
         kept / (area + all_kept - kept),
-        preferred.overlap(boxes),
+        preferred.overlap(boxes, extents),
     ]
     if ratio is None:
-        logarithm = np.log(sides[:, 0] / sides[:, 1])
+        logarithm = np.log(wide / high)
         columns += [np.abs(logarithm), logarithm**2]
-    return np.stack(columns, axis=1)
+    return np.array(columns).T

@@ -111,16 +111,29 @@ class ShapeGuard:
         trips = self.trips(self.shown(boxes))
         return np.asarray(np.ceil(LEVELS * sum(trips.values())), np.int64)
 
-    def reason(self, boxes_px: ArrayLike) -> str | None:
-        """Why the one box breaks a guard, the worst reason; None where it breaks none."""
+    def reason(self, box_px: ArrayLike) -> str | None:
+        """Why a box breaks a guard, the worst reason; None where it breaks none."""
+        return self._reason(self._of_one(box_px))
+
+    def counts(self, box_px: ArrayLike) -> Counts:
+        """What a box cuts."""
+        return self._counts(self._of_one(box_px))
+
+    def told(self, box_px: ArrayLike) -> tuple[Counts, str | None]:
+        """What a box cuts, and why it breaks a guard."""
+        shown = self._of_one(box_px)
+        return self._counts(shown), self._reason(shown)
+
+    def _of_one(self, box_px: ArrayLike) -> Shown:
+        return self.shown(as_boxes(box_px).reshape(1, 4))
+
+    def _reason(self, shown: Shown) -> str | None:
         if not self.active:
             return None
-        trips = self.trips(self.shown(as_boxes(boxes_px).reshape(1, 4)))
+        trips = self.trips(shown)
         return next((reason for reason in REASONS if trips[reason][0] > 0), None)
 
-    def counts(self, boxes_px: ArrayLike) -> Counts:
-        """What the one box cuts."""
-        shown = self.shown(as_boxes(boxes_px).reshape(1, 4))
+    def _counts(self, shown: Shown) -> Counts:
         heads = shown.heads_show & (1 - shown.heads_seen > COUNTED + ROUNDING)
         faces = (shown.faces_in > SHOWS) & (1 - shown.faces_seen > COUNTED + ROUNDING)
         text = _text_cut(shown) | _text_hidden(shown)

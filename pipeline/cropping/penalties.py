@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from pipeline.boxes import FloatArray, shared_lengths
 from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.extents import Extents
 from pipeline.detectors.attention import ramp
 
 # An object counts fully that is this much smaller than the largest crop of the shape, and not at
@@ -36,11 +38,29 @@ class Cuts:
 
     def __call__(self, crops: FloatArray) -> FloatArray:
         """The penalty of crops [N, 4]: [N]."""
-        inside = shares_of(crops, self.boxes)
-        missing = 1 - inside
-        inside *= self.across
-        inside += self.outside
-        return np.asarray(np.einsum("nm,nm->n", inside, missing))
+        return self.of_extents(Extents.of(crops))
+
+    def of_extents(self, crops: Extents) -> FloatArray:
+        """The penalty of N crops: [N].
+
+        A box of which the share s is inside costs (outside + across · s) · (1 - s). As a share is a
+        product of what is inside across and down, the sums over boxes are products of matrices.
+        """
+        wide, high = crops.shared_with(self.boxes)
+        nothing, linear, squared = self._terms
+        costs = wide @ (linear * high).T
+        wide *= wide
+        high *= high
+        costs -= wide @ (squared * high).T
+        costs += nothing
+        return np.asarray(costs[crops.columns, crops.rows])
+
+    @cached_property
+    def _terms(self) -> tuple[float, FloatArray, FloatArray]:
+        """What crops cost that hold nothing, and by each box's area inside, and that squared."""
+        areas = _areas(self.boxes)
+        linear = (self.across - self.outside) / areas
+        return float(self.outside.sum()), linear, self.across / areas**2
 
 
 def weighted_cuts(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
@@ -95,17 +115,19 @@ def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     """
     others = np.concatenate([evidence.heads, evidence.objects])
     weights = np.concatenate([evidence.head_weights, evidence.object_weights])
-    if not weights.sum() > 0:
+    counts = weights > 0
+    others, weights = others[counts], weights[counts]
+    if not len(weights):
         return np.zeros(len(boxes))
     steps = (np.arange(6) + 0.5) / 6
-    places = others[:, None, :2] + steps[:, None] * (others[:, None, 2:] - others[:, None, :2])
+    places = others[:, :2] + steps[:, None, None] * (others[:, 2:] - others[:, :2])  # [6, D, 2]
     centres, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
     # Squared offsets of the lattice's columns and rows from a square's centre: inside it up to 1.
-    offsets = ((places - centres[:, None, None]) / halves[:, None, None]) ** 2  # [N, D, 6, 2]
+    offsets = ((places[:, None] - centres[:, None]) / halves[:, None]) ** 2  # [6, N, D, 2]
     offsets[offsets > 1] = -np.inf  # outside the square
     x, y = np.ascontiguousarray(offsets[..., 0]), np.ascontiguousarray(offsets[..., 1])
-    hidden = x[:, :, None, :] + y[:, :, :, None] > 1  # [N, D, 6, 6]
-    shares = np.count_nonzero(hidden.reshape(len(boxes), len(others), 36), axis=2) / 36
+    hidden = x[:, None] + y > 1  # [6, 6, N, D]: to add up the first dimensions is what is fast
+    shares = hidden.reshape(36, len(boxes), -1).sum(axis=0, dtype=np.uint8) / 36
     return np.asarray(shares @ (weights / max(weights.sum(), 1.0)))
 
 
@@ -114,8 +136,14 @@ def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
     x0, y0, x1, y1 = others.T
     shares = shared_lengths(boxes[:, 0], boxes[:, 2], x0, x1)
     shares *= shared_lengths(boxes[:, 1], boxes[:, 3], y0, y1)
-    shares /= np.maximum((x1 - x0) * (y1 - y0), TINY)
+    shares /= _areas(others)
     return shares
+
+
+def _areas(boxes: FloatArray) -> FloatArray:
+    """Areas of boxes [M, 4] as shares, at least TINY: [M]."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.asarray(np.maximum(sides[:, 0] * sides[:, 1], TINY))
 
 
 def _fit(boxes: FloatArray, ratio: float | None) -> FloatArray:

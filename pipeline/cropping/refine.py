@@ -44,9 +44,8 @@ def neighbours(box: FloatArray, step: float, largest_width: float) -> FloatArray
     """Boxes [27, 4] of the ratio of `box` [4], moved and resized by `step` of its sides."""
     sides = box[2:] - box[:2]
     limit = min(largest_width / sides[0], 1 / sides[0], 1 / sides[1])
-    scale = np.minimum(1 + step * NEIGHBOURS[:, 2], limit)
-    wanted = sides * scale[:, None]
-    centre = (box[:2] + box[2:]) / 2 + step * NEIGHBOURS[:, :2] * sides
-    half = wanted / 2
+    moves = step * NEIGHBOURS
+    half = sides * np.minimum(1 + moves[:, 2:], limit) / 2
+    centre = (box[:2] + box[2:]) / 2 + moves[:, :2] * sides
     centre = np.minimum(np.maximum(centre, half), 1 - half)
     return np.concatenate([centre - half, centre + half], axis=1)

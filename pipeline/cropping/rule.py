@@ -20,6 +20,7 @@ import numpy as np
 
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
 from pipeline.cropping.penalties import (
     Cuts,
@@ -108,8 +109,9 @@ class CropValue:
 
     def __call__(self, boxes: FloatArray) -> FloatArray:
         """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""
-        features = features_of(boxes, self.evidence, self.preferred, self.ratio)
-        penalty = self._cuts(boxes)
+        extents = Extents.of(boxes)
+        features = features_of(boxes, self.evidence, self.preferred, self.ratio, extents)
+        penalty = self._cuts.of_extents(extents)
         if self.is_circle:
             penalty += self.rule.circle * circle_penalty(boxes, self.evidence)
         return np.asarray(features @ self._coefficients - penalty)

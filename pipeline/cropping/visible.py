@@ -5,11 +5,13 @@ Boxes are xyxy in one frame, half-open. Areas are exact, also those inside a cir
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.boxes import FloatArray, as_boxes
-from pipeline.settings.safe_areas import SafeArea
+from pipeline.settings.safe_areas import Rectangle, SafeArea
 
 
 def visible_shares(
@@ -21,10 +23,13 @@ def visible_shares(
     a circle. The second leaves out what is under a covered rectangle. All boxes have an area.
     """
     crops, others = as_boxes(crops), as_boxes(others)
-    low, sides = crops[:, None, :2], (crops[:, 2:] - crops[:, :2])[:, None]
-    # Others in shares of each crop's sides, so that a covered rectangle is the same in all.
-    placed = np.concatenate([(others[:, :2] - low) / sides, (others[:, 2:] - low) / sides], axis=2)
-    sizes = np.prod(placed[..., 2:] - placed[..., :2], axis=2)
+    # Others in shares of each crop's sides, so that a covered rectangle is the same in all. Edge by
+    # edge, since arrays whose numbers lie side by side are added up in half of the time.
+    low = crops[:, :2].T[:, :, None]
+    sides = crops[:, 2:].T[:, :, None] - low
+    x, y = 0, 1
+    placed = [(others[:, edge] - low[axis]) / sides[axis] for edge, axis in enumerate((x, y, x, y))]
+    sizes = (placed[2] - placed[0]) * (placed[3] - placed[1])
     area_of = _in_ellipse if area.is_circle else _in_box
     inside = area_of(placed, (0.0, 0.0, 1.0, 1.0)) / sizes
     if not area.covered:
@@ -33,23 +38,23 @@ def visible_shares(
     return inside, np.maximum(inside - hidden / sizes, 0)
 
 
-def _in_box(boxes: FloatArray, part: tuple[float, float, float, float]) -> FloatArray:
-    """Area of each of boxes [..., 4] inside a part of the unit square: [...]."""
-    x0, y0, x1, y1 = _met(boxes, part)
+def _in_box(edges: Sequence[FloatArray], part: Rectangle) -> FloatArray:
+    """Area of boxes, told by their four edges [...], inside a part of the unit square: [...]."""
+    x0, y0, x1, y1 = _met(edges, part)
     return np.asarray((x1 - x0) * (y1 - y0))
 
 
-def _in_ellipse(boxes: FloatArray, part: tuple[float, float, float, float]) -> FloatArray:
-    """Area of each of boxes [..., 4] inside a part of the unit square and its ellipse: [...]."""
-    x0, y0, x1, y1 = (2 * edge - 1 for edge in _met(boxes, part))
+def _in_ellipse(edges: Sequence[FloatArray], part: Rectangle) -> FloatArray:
+    """Area of boxes inside a part of the unit square and its ellipse, as for `_in_box`: [...]."""
+    x0, y0, x1, y1 = (2 * edge - 1 for edge in _met(edges, part))
     corners = _below(x1, y1) - _below(x0, y1) - _below(x1, y0) + _below(x0, y0)
     return np.asarray(np.maximum(corners, 0) / 4)
 
 
-def _met(boxes: FloatArray, part: tuple[float, float, float, float]) -> list[FloatArray]:
-    """Edges of what boxes [..., 4] share with a part; without area where they do not meet."""
-    limits = zip((0, 1, 2, 3), part[:2] * 2, part[2:] * 2, strict=True)
-    return [np.minimum(np.maximum(boxes[..., i], low), high) for i, low, high in limits]
+def _met(edges: Sequence[FloatArray], part: Rectangle) -> list[FloatArray]:
+    """Edges of what boxes share with a part; without area where they do not meet."""
+    limits = zip(edges, part[:2] * 2, part[2:] * 2, strict=True)
+    return [np.minimum(np.maximum(edge, low), high) for edge, low, high in limits]
 
 
 def _below(x: FloatArray, y: FloatArray) -> NDArray[np.float64]:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.evidence import centre_of_mass, evidence_of, heads_from
-from pipeline.cropping.maps import Integral
+from pipeline.cropping.maps import CellMaps
 from pipeline.detectors import Attention, Detections
 from pipeline.detectors.attention import ramp
 
 
 def test_a_sum_over_part_of_a_cell_is_its_share() -> None:
-    cells = Integral(np.array([[[1.0, 2.0], [3.0, 4.0]], np.ones((2, 2))]))
+    cells = CellMaps(np.array([[[1.0, 2.0], [3.0, 4.0]], np.ones((2, 2))]))
     boxes = np.array([[0, 0, 1, 1], [0.25, 0, 0.75, 0.5], [0.5, 0.5, 2, 2], [0.25, 0.25, 0.5, 0.5]])
     # half of cell 1 and half of cell 2 in the second; a quarter of cell 1 in the last
     assert cells.inside(boxes)[0] == pytest.approx([10, 1.5, 4, 0.25])
