@@ -63,7 +63,7 @@ def bring_types(
     kinds = {n: {before.field(n).type, now.field(n).type} for n in other}
     hidden = _hidden(store, name, [*paths_of(table), *change.added], before, now)
     for n, found in hidden.items():
-        kinds[n] = kinds.get(n, {now.field(n).type}) | found
+        kinds[n] = found | {one.field(n).type for one in (before, now) if n in one.names}
     if not kinds:
         return table.schema()
     files = [*change.added, *paths_of(table)]

@@ -142,7 +142,9 @@ def uncovered(
     if mode == "incremental":  # the id above is that of the list alone, whatever runs there are
         alike = [m for m, _ in found.deciding if m.code_version == spec.code_version]
         rows = with_seen(store, rows, alike, pa.array(forgotten.ids("forgotten"), pa.string()))
-    reasons = {names[int(code)]: int(count) for code, count in zip(codes, counts, strict=True)}
+    reasons: dict[str, int] = {}
+    for code, count in zip(codes, counts, strict=True):  # two codes may have one name
+        reasons[names[int(code)]] = reasons.get(names[int(code)], 0) + int(count)
     back = inputs["image_id"].filter(pa.array(_are_among(inputs, forgotten.ids("pruned"))))
     latest = max((manifest.committed_at for manifest in runs.committed), default=0.0)
     return Todo(

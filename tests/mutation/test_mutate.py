@@ -83,6 +83,7 @@ def test_further_changes(source: str, before: str, after: str) -> None:
         "Name = list[str] | None",
         "x = zip(a, strict=True)",
         "READ_AHEAD = 2",
+        "PIECE_ROWS = 5",
         "x = option(None, 'meaning', 'px', placeholder='SIDE')",
         "class A(B, frozen=True):\n    pass",
         "class A(B):\n    _fields_ = (('pad', c_int),)",

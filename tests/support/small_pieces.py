@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.inputs import overrides
-from pipeline.ledger import compare, identity, key_ranges, nearness
+from pipeline.ledger import compare, contents, identity, key_ranges, nearness
 from pipeline.storage import parted, spool
 
 
@@ -18,3 +18,4 @@ def in_small_pieces(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "PIECE_ROWS", 3)
     patch.setattr(overrides, "DECIDED_ROWS", 3)
     patch.setattr(identity, "HASH_ROWS", 3)
+    patch.setattr(contents, "CHUNK_ROWS", 2)
