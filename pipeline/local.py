@@ -24,9 +24,10 @@ from pipeline.report.words import counted
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.guard import DEATHS
+from pipeline.stages.heap import give_back_growth
 from pipeline.stages.read import read_task
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.worker import Job
+from pipeline.stages.worker import Job, keep_pandas_out
 from pipeline.stop import Drained, Stop
 from pipeline.warm_up import context_of
 
@@ -187,6 +188,7 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
     """Do tasks as they come, until nobody sends any more. The main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the tasks
     try:
+        keep_pandas_out()
         score = DetectScore(job, "cpu") if scores else None
         pipe.send((READY, []))
         while True:
@@ -194,6 +196,8 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
             if score is not None:
                 task = score.decide(task)
             pipe.send((DONE, [finish(task, job)]))
+            del task
+            give_back_growth()
     except (EOFError, ConnectionError):
         return  # the job has ended, in whichever way
     except Exception as error:  # noqa: BLE001 - the process boundary

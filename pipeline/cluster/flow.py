@@ -26,8 +26,6 @@ from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
 from pipeline.errors import LedgerError
-from pipeline.stages.crop import DetectScore
-from pipeline.stages.in_one import DetectScoreCommit
 from pipeline.stop import Drained, Stop
 
 Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
@@ -36,34 +34,12 @@ LOOK_S = 1.0  # between two looks for nodes that are to be taken away
 ALWAYS = -1  # Ray's word for: as often as a worker dies
 
 
-class Scorer(DetectScore):
-    """The second stage as an actor."""
-
-    def ready(self) -> None:
-        """Nothing; Ray answers once the actor is there."""
-
-    def do(self, block: pa.Table) -> pa.Table:
-        """The stage; its photos go from the first stage to the last by themselves."""
-        return self.decisions(block)
-
-
-class Finisher(DetectScoreCommit):
-    """The second and the last stage as one actor."""
-
-    def ready(self) -> None:
-        """Nothing; Ray answers once the actor is there."""
-
-    def do(self, block: pa.Table) -> pa.Table:
-        """The stages; Ray has no name for `__call__`."""
-        return self(block)
-
-
 @dataclass(frozen=True)
 class Stages:
     """What is done with a task.
 
     read: a function of a block, which is one row, `task`, and the job.
-    score: an actor's class with the members of `Scorer`; None for a run that scores nothing.
+    score: an actor's class with the members of `workers.Scorer`; None where nothing is scored.
     encode: a function of the last stage's block, the job and, where that scores, the first stage's
         block; None where the actors put tasks on record themselves.
     """

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 import ray
 
-from pipeline.cluster.flow import Finisher, Flow, Room, Scorer, Stages
+from pipeline.cluster.flow import Flow, Room, Stages
 from pipeline.cluster.joining import join_or_start
+from pipeline.cluster.workers import Finisher, Scorer, read_apart
 from pipeline.report.costs import Machines
 from pipeline.report.words import counted
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
-from pipeline.stages.read import read_decode
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import Job
@@ -66,10 +66,10 @@ class ClusterShares:
         has no reason to. So a task's pixels travel once or, beside a GPU, to two readers.
         """
         if not self.actors:
-            return Stages(read_decode, None, cut_encode_commit)
+            return Stages(read_apart, None, cut_encode_commit)
         if self.device == "cpu":
-            return Stages(read_decode, Finisher, None)
-        return Stages(read_decode, Scorer, cut_encode_commit)
+            return Stages(read_apart, Finisher, None)
+        return Stages(read_apart, Scorer, cut_encode_commit)
 
     def free(self) -> Mapping[str, float]:
         """What nobody uses of the cluster now, as Ray names it."""

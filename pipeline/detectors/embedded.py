@@ -66,11 +66,11 @@ class EmbeddedDetector:
         self.identity = embedded_identity(with_features)
         self._device = choose_device(device)
         self.batch = batch_for(self._device, GPU_BATCH)
-        self._module = packaged_network(with_features)
-        self._module.eval().to(self._device).to(memory_format=layout_for(self._device))
-        self._network: Forward = self._module
+        module = packaged_network(with_features).eval()
+        module.to(self._device).to(memory_format=layout_for(self._device))
+        self._network: Forward = module
         if runtime == "onnxruntime" and self._device.type == "cpu":
-            self._network = OnnxModule(self._module)
+            self._network = OnnxModule(module)  # it has its own copy of the weights
         elif cache is not None:
             self.compile(cache)
 
@@ -81,8 +81,10 @@ class EmbeddedDetector:
         replayed as CUDA graphs, a photo each, so that what is detected in a photo does not depend
         on others. Raises CannotCompileError.
         """
+        module = self._network
+        assert isinstance(module, torch.nn.Module)
         if self._device.type == "cuda":
-            recorded = Recorded(lambda images: [self._module(images)])
+            recorded = Recorded(lambda images: [module(images)])
             self._network, self.batch = lambda images: recorded(images)[0], 1
             return
         example = torch.zeros(1, 3, 9 * MULTIPLE, 10 * MULTIPLE, device=self._device)
@@ -90,7 +92,7 @@ class EmbeddedDetector:
         least, most = SHORTEST // MULTIPLE, LONGEST // MULTIPLE
         names = ((2, "rows"), (3, "columns"))
         dims = {i: DynamicDim(name, MULTIPLE, least, most) for i, name in names}
-        self._network = load_or_compile(self._module, example, dims, folder)
+        self._network = load_or_compile(module, example, dims, folder)
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
         """See `Detector.detect`. Labels are face, person, thing, text and subject (a region)."""

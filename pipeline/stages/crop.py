@@ -12,6 +12,7 @@ from pipeline.errors import CropError
 from pipeline.photo.decode import Photo
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import died_before, one_by_one
+from pipeline.stages.heap import give_back_growth
 from pipeline.stages.meter import Meter
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, pack, unpack
@@ -36,6 +37,7 @@ class DetectScore:
         # each photo alone has the same boxes whatever its neighbours.
         self.batches = device != "cpu"
         self.gpus = gpus
+        give_back_growth()  # what reading weights and making networks of them has left
 
     def __call__(self, block: Block) -> Block:
         """`decide` for the task of a block."""

@@ -3,13 +3,17 @@
 glibc keeps what is freed for the next buffer, and below a small one that is still in use it keeps
 all. While a task is at work that saves time: to give back after each costs a reader a tenth of its
 own. A worker that waits would hold the size of its largest task from the machine's other processes.
+One that scores gives back at once what a task of large or long photos has left, which the next task
+would seldom need.
 """
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Timer
 from typing import Any
 
@@ -19,7 +23,10 @@ IDLE_S = 2.0  # without a task, before memory is given back
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BUFFER, _KEPT_END = 32 << 20, 512 << 20
 
+GROWN = 48 << 20  # bytes; the tasks of ordinary photos leave some 30 MiB
+
 _waiting: list[Timer] = []  # at most one, of this process
+_kept: list[int] = []  # what was this process's own when memory was last given back; at most one
 
 
 @contextmanager
@@ -65,3 +72,18 @@ def give_back_freed_memory() -> None:
     """Give all that is free back to the system; nothing where the C library is not glibc."""
     if (library := _glibc()) is not None:
         library.malloc_trim(0)
+
+
+def give_back_growth() -> None:
+    """Give free memory back where this process has grown by more than GROWN since it last did."""
+    if _glibc() is None:
+        return
+    if not _kept or _own_bytes() > _kept[0] + GROWN:
+        give_back_freed_memory()
+        _kept[:] = [_own_bytes()]
+
+
+def _own_bytes() -> int:
+    """Resident memory that is no file's and no other process's; Linux alone tells it."""
+    resident, shared = (int(pages) for pages in Path("/proc/self/statm").read_text().split()[1:3])
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")

@@ -7,7 +7,7 @@ processes that only encode their memory.
 
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
-from pipeline.stages.heap import at_work
+from pipeline.stages.heap import at_work, give_back_growth
 from pipeline.stages.wire import Block, pack_summary, unpack
 from pipeline.stages.worker import Job
 
@@ -23,4 +23,6 @@ class DetectScoreCommit(DetectScore):
     def __call__(self, block: Block) -> Block:
         """Do the stages for the task of a block; what comes out is its summary."""
         with at_work():
-            return pack_summary(finish(self.decide(unpack(block)), self.job))
+            done = pack_summary(finish(self.decide(unpack(block)), self.job))
+            give_back_growth()
+        return done

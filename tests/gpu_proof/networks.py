@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.detectors.embedded import EmbeddedDetector
+from pipeline.detectors.embedded import packaged_network
 from s2cnet import load_model
 from s2cnet.fast.folded import fold_backbone
 from s2cnet.recording import Recorded
@@ -41,7 +41,7 @@ def networks(device: str) -> dict[str, nn.Module]:
     """Both networks on a device, in evaluation mode."""
     model = load_model("starter", device=device).eval()
     return {
-        "detector": EmbeddedDetector(device)._module,
+        "detector": packaged_network().eval().to(device),
         "backbone": fold_backbone(model.backbone),
     }
 

@@ -12,9 +12,9 @@ import pytest
 from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
-from pipeline.cluster.flow import Finisher, Scorer
 from pipeline.cluster.joining import UNWATCHED
 from pipeline.cluster.shares import ClusterShares, share_out, start_ray
+from pipeline.cluster.workers import Finisher, Scorer
 from pipeline.errors import LedgerError
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit

@@ -44,6 +44,41 @@ print(again)
 """
 
 
+# Resident MB of its own that a fresh process has after a task of large photos, before and after it
+# looks whether it has grown, and after a task that leaves less than what is worth it.
+GROWTH = """
+from pipeline.stages import heap
+
+def left_by_task(megabytes):
+    turns = range(megabytes * 10)
+    pairs = [(bytes(bytearray(b"x") * 100_000), bytearray(b"x") * 1_000) for _ in turns]
+    return [pair[1] for pair in pairs]
+
+heap.give_back_growth()
+first = heap._own_bytes()
+of_large = left_by_task(100)
+grown = heap._own_bytes() - first
+heap.give_back_growth()
+left = heap._own_bytes() - first
+of_small = left_by_task(30)
+small = heap._own_bytes() - first - left
+heap.give_back_growth()
+print(grown / 1e6, left / 1e6, small / 1e6, (heap._own_bytes() - first - left) / 1e6)
+"""
+
+
+@pytest.mark.skipif(heap._glibc() is None, reason="only glibc is told so")
+def test_what_a_task_of_large_photos_has_left_is_given_back_at_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    grown, left, small, small_left = map(float, done.stdout.split())
+    assert grown > 60
+    assert left < 20
+    assert small > 20
+    assert small_left == pytest.approx(small, abs=5)  # the next task takes it
+
+
 @pytest.mark.skipif(heap._glibc() is None, reason="only glibc is told so")
 def test_large_buffers_come_from_what_was_freed() -> None:
     """40 MB have 9,766 pages; without bounds of our own all of them are new each time."""
@@ -88,5 +123,6 @@ def test_nothing_happens_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch
     try:
         assert heap._glibc() is None
         heap.give_back_freed_memory()
+        heap.give_back_growth()
     finally:
         heap._glibc.cache_clear()
