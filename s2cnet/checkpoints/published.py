@@ -14,6 +14,8 @@ from s2cnet.config import PRESETS, S2CNetConfig
 from s2cnet.network.gaic import GAIC
 from s2cnet.network.s2cnet import S2CNet
 
+MOST_NAMES = 10  # of one fault that are listed: another network's has hundreds
+
 
 def load_model(
     weights: str | os.PathLike[str] | Mapping[str, Tensor],
@@ -52,7 +54,8 @@ def load_model(
 def from_published_state_dict(mapping: Mapping[str, Tensor], preset: str | None = None) -> S2CNet:
     """Make a network in evaluation mode from tensors in the published layout, cast to float32.
 
-    Raises WeightsError that lists the names that are missing, unexpected or misshapen.
+    Raises WeightsError that counts the names that are missing, unexpected or misshapen, and lists
+    up to MOST_NAMES of each.
     """
     with torch.device("meta"):  # no memory is taken before the layout is checked
         network = S2CNet(_config(mapping, preset))
@@ -86,7 +89,7 @@ def to_gaic_state_dict(network: GAIC) -> dict[str, Tensor]:
 def _fill(network: nn.Module, mapping: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
     """Give a network of meta tensors its weights; names: name in the mapping -> own name."""
     own = network.state_dict()
-    faults = layout_faults(mapping, {name: own[names[name]] for name in names})
+    faults = layout_faults(mapping, {name: own[names[name]] for name in names}, MOST_NAMES)
     if faults:
         raise WeightsError("not the layout of this network: " + faults)
     state = {name: _cast(tensor) for name, tensor in mapping.items()}
