@@ -16,6 +16,7 @@ def _library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(products, "_ONEDNN", None)
     elif products._ONEDNN is None:
         pytest.skip("this torch has no oneDNN")
+    monkeypatch.setattr(products, "SMALL", 0)
 
 
 @pytest.mark.parametrize("rows", ROWS)
@@ -34,6 +35,24 @@ def test_products(rows: int) -> None:
     weights = torch.randn(3, 40, 20)
     by_head = torch.einsum("khd,hcd->khc", x.double(), weights.double()).float()
     torch.testing.assert_close(linear_by_head(x, weights), by_head, **close)
+
+
+@torch.no_grad()
+def test_small_weights_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So are those of one head, which are small where all together are not."""
+    monkeypatch.setattr(products, "SMALL", 40 * 20)
+    has_onednn = products._ONEDNN is not None
+    assert not products._is_for_onednn(torch.randn(9, 20), torch.randn(40, 20))
+    assert products._is_for_onednn(torch.randn(9, 20), torch.randn(41, 20)) is has_onednn
+    asked: list[torch.Size] = []
+    linear_of_torch = products.linear
+    monkeypatch.setattr(
+        products, "linear", lambda x, w: asked.append(w.shape) or linear_of_torch(x, w)
+    )
+    linear_by_head(torch.randn(9, 3, 20), torch.randn(3, 40, 20))
+    assert not asked
+    linear_by_head(torch.randn(9, 3, 20), torch.randn(3, 41, 20))
+    assert asked == ([torch.Size([41, 20])] * 3 if has_onednn else [])
 
 
 @torch.no_grad()
