@@ -21,7 +21,10 @@ from tests.mutation.changes import TEXT_KEYWORDS, UNTOLD_KEYWORDS, Change, calle
 # Some set how many rows are in memory at a time, which changes no result: the tests of long tables
 # have them so small that each short table goes that way (`tests/support/small_pieces.py`).
 ROWS_AT_A_TIME = "(CHUNK|HASH|HELD|PART|PIECE|RANGE)_ROWS"
-PACE = re.compile(rf"(_S|_MS|THREADS|READERS|WORKERS|AHEAD|AT_ONCE|BATCH|CHUNK|{ROWS_AT_A_TIME})$")
+PACE = re.compile(
+    "(_S|_MS|THREADS|READERS|WRITERS|^COPIES|WORKERS|AHEAD|AT_ONCE|BATCH|CHUNK|"
+    rf"{ROWS_AT_A_TIME})$"
+)
 TYPES_ONLY_CALLS = {"cast", "TypeVar", "NewType", "Literal"}
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import time
-import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,17 +25,12 @@ from pipeline.ledger.delta_rows import (
 )
 from pipeline.ledger.delta_types import in_delta
 from pipeline.ledger.manifest import data_files
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
 from tests.support.covers import HOUR_S, IDS, cover, of_shapes
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 deltalake = pytest.importorskip("deltalake")
-
-
-@pytest.fixture
-def memory() -> Store:
-    return open_store(f"memory://{uuid.uuid4().hex}")
 
 
 def test_what_is_left_of_a_delta_file_is_told_without_reading_where_it_can_be(

@@ -1,7 +1,6 @@
 """Which run goes live where, by which figures, and what a plan says of runs that wait."""
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +49,11 @@ from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 CHANNEL = channel_name(SPEC.settings)
 STRICT = parse_gate("error_rate<=0")
 IDS = make_inputs(9)["image_id"].to_pylist()
+
+
+@pytest.fixture
+def store(memory: Store) -> Store:
+    return memory
 
 
 def candidate(store: Store, count: int, start: int = 0, **how: Any) -> Manifest:
@@ -379,4 +383,3 @@ def test_rows_of_shared_photos_come_in_the_order_of_the_list(store: Store) -> No
     assert (rows.column_names, rows["image_id"].to_pylist()) == (["image_id", "score"], IDS[:4])
     assert (run.candidates().num_rows, run.previews(["width"]).column_names) == (0, ["width"])
     assert run.manifest["run_id"] == ledger.run_id
-    assert Path(store.uri).is_dir()

@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pipeline.ledger.delta_rows import cover_of
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.iceberg import forget_in_iceberg, publish_iceberg
 from pipeline.ledger.manifest import data_files
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
 from tests.support.covers import HOUR_S, IDS, cover, ids, of_shapes
 from tests.support.tasks import make_inputs, open_ledger, run_all
@@ -31,11 +30,6 @@ from pipeline.ledger.iceberg_catalog import StoreCatalog, location_of, open_cata
 from pipeline.ledger.iceberg_files import WantedFile, _left_out, wanted_files, write_copy
 from pipeline.ledger.iceberg_tables import NAMESPACE, IcebergTables
 from pipeline.ledger.iceberg_types import _widens, casts_in, plain_texts
-
-
-@pytest.fixture
-def memory() -> Store:
-    return open_store(f"memory://{uuid.uuid4().hex}")
 
 
 def shapes(*names: str) -> frozenset[str]:

@@ -1,7 +1,6 @@
 """Copies of manifests and the index of photos: how many, how large, what damage is passed over."""
 
 import hashlib
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -41,19 +40,19 @@ from pipeline.ledger.key_ranges import KeyRanges
 from pipeline.ledger.old_indexes import covered_objects, old_copies, old_objects
 from pipeline.ledger.records import to_bytes
 from pipeline.ledger.tables import parquet_bytes
-from pipeline.storage.store import Store, open_store
+from pipeline.storage.store import Store
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 ONE = SegmentFile("a" * 64, 1)
 
 
 @pytest.fixture
-def indexed(monkeypatch: pytest.MonkeyPatch) -> Store:
+def indexed(memory: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store in memory whose indexes begin at three runs and have files of three photos."""
     for module in (catalogue, compaction, covered, compare, live):
         monkeypatch.setattr(module, "TAIL", 2)
     monkeypatch.setattr(compaction, "FILE_ROWS", 3)
-    return open_store(f"memory://{uuid.uuid4().hex}")
+    return memory
 
 
 def nights(store: Store, *sizes: int, start: int = 0, **changes: Any) -> list[bool]:
