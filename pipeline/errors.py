@@ -107,10 +107,14 @@ class ScoreError(CropError):
 
 
 class EncodeError(CropError):
-    """A chosen crop could not be cut or encoded, or its own object could not be written."""
+    """A chosen crop could not be cut or encoded, or its own object could not be written.
+
+    Circumstances: encoder_missing (its package is not installed on the worker's machine).
+    """
 
     stage = "encode"
     transient_statuses = frozenset({"throttled", "network", "timeout", "out_of_memory"})
+    circumstance_statuses = frozenset({"encoder_missing"})
 
 
 class LedgerError(RuntimeError):

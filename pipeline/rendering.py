@@ -6,7 +6,7 @@ such a run has a setting `derived` that no job asks for, and covers nothing.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 from pipeline.code_version import code_version
@@ -22,6 +22,7 @@ from pipeline.ledger.pinned import read_spec, whole_list
 from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest
 from pipeline.settings import Settings
+from pipeline.settings.formats import chosen_format
 from pipeline.settings.safe_areas import ANY_SHAPE
 from pipeline.shapes import parse_shapes
 from pipeline.storage.store import check_reachable, open_store
@@ -63,6 +64,7 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
     runs = repaired_by(store, asked.run_id)
     old = runs[0]
     settings, derived = _settings(old, asked)
+    settings = _with_format(settings, asked)
     identity = {**settings.identity(), **derived}
     if identity == dict(old.settings):
         raise UsageError(f"run {old.run_id} is rendered so already: ask for another size or format")
@@ -116,6 +118,17 @@ def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, 
     return Settings.of(**{**values, **job, "channel": channel, "boxes_only": False, **changes}), (
         derived
     )
+
+
+def _with_format(settings: Settings, asked: RenderRequest) -> Settings:
+    """The settings with the format that the new run has: `auto` means the old run's own word."""
+    thumbnails = settings.thumbnails
+    if not thumbnails.is_automatic:
+        thumbnails.check_packages()
+        return settings
+    recorded = None if "format" in asked.changes else thumbnails.format
+    format, _ = chosen_format(thumbnails, recorded)
+    return replace(settings, thumbnails=replace(thumbnails, format=format))
 
 
 def _meaning_of(old: Manifest) -> dict[str, Any]:

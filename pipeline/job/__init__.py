@@ -1,6 +1,7 @@
 """Plan a job before its work, and commit its run afterwards.
 
 planning  what there is to do, and the run that is to do it
+encoding  the format of its crops
 cutting   its tasks
 ending    the commit, what is told of it, and what goes live
 """

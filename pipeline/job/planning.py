@@ -15,6 +15,7 @@ from pipeline.errors import SettingError
 from pipeline.inputs.listing import list_all, refuse_overlap
 from pipeline.inputs.overrides import Overridden, Overrides
 from pipeline.job.cutting import cut_for
+from pipeline.job.encoding import with_chosen_format
 from pipeline.job.ending import ending_of, verdict_of
 from pipeline.job.networks import pin_weights, with_chosen_backbone
 from pipeline.ledger.identity import RunSpec
@@ -145,7 +146,8 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
         )
     for address in (settings.input.input, settings.running.output):
         check_reachable(address)
-    settings.thumbnails.check_packages()
+    store = open_store(settings.running.output)
+    settings = with_chosen_format(settings, store, log)
     overrides = Overrides.read(settings.input.overrides)
     weights = pin_weights(settings.input)
     if weights.kind == "untrained":
@@ -164,7 +166,6 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
         code_version=code_version(),
         input_sha256="",  # of what is left to do, and therefore filled in below
     )
-    store = open_store(settings.running.output)
     todo, obeyed, listed = _todo(settings, overrides, store, spec, log)
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
@@ -183,7 +184,7 @@ def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
     if names is not None:
         ratios = [shape.name for shape in settings.cropping.shapes]
         check_distinct(names, ratios, settings.cropping.top_k)
-        check_photos(names, _Photos(inputs), ratios[0], settings.thumbnails.format)
+        check_photos(names, _Photos(inputs), ratios[0], *settings.thumbnails.formats)
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EncodeError, UsageError
+from pipeline.photo import libjpegli
 
 PACKAGE = "pyjpegli"
 
 
+HOW_TO_INSTALL = "pip install 's2cnet-thumbnails[jpegli]'"
+_MISSING = f"jpegli needs the package {PACKAGE}: {HOW_TO_INSTALL}"
+
+
+def has_jpegli() -> bool:
+    """Whether the package is installed; nothing is imported."""
+    return find_spec(PACKAGE) is not None
+
+
 def check_jpegli() -> None:
     """Raise UsageError where the package is not installed; nothing is imported."""
-    if find_spec(PACKAGE) is None:
-        raise UsageError(
-            f"jpegli needs the package {PACKAGE}: pip install 's2cnet-thumbnails[jpegli]'"
-        )
+    if not has_jpegli():
+        raise UsageError(_MISSING)
 
 
 def encode_jpegli(pixels: NDArray[np.uint8], quality: int) -> bytes:
     """Encode uint8 pixels [h, w, 3], sRGB, as a JPEG file without any other part.
 
-    quality: 1 to 100. Raises UsageError where the package is missing, EncodeError where it fails.
+    quality: 1 to 100, of jpegli's scale. Raises EncodeError, "encoder_missing" where the package
+    is not installed on this machine: the job has been planned on another one.
     """
-    check_jpegli()
+    if not has_jpegli():
+        raise EncodeError("encoder_missing", _MISSING)
+    direct = libjpegli.encoder()
+    if direct is not None:
+        return direct.encode(pixels, quality)
     import pyjpegli
 
     height, width = pixels.shape[:2]

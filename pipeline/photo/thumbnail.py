@@ -125,8 +125,11 @@ def encode(
     if fast is not None:
         shown = np.asarray(encoded_image(pixels, circle, True)) if circle else pixels
         return fast.encode(shown, quality, int(EFFORT["webp"]["method"]))
+    by_jpegli = jpegli and format == "jpeg" and profile is None
+    if by_jpegli and not circle:
+        return encode_jpegli(pixels, quality)
     image = encoded_image(pixels, circle, format != "jpeg", background)
-    if jpegli and format == "jpeg" and profile is None:
+    if by_jpegli:
         return encode_jpegli(np.asarray(image), quality)
     stream = BytesIO()
     tagged = {} if profile is None else {"icc_profile": profile}

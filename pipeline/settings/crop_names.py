@@ -9,7 +9,7 @@ becomes `x`.
 import re
 import unicodedata
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -119,35 +119,33 @@ def check_distinct(names: CropNames, ratios: list[str], top_k: int) -> None:
 
 
 def check_photos(
-    names: CropNames, photos: Iterable[Mapping[str, Any]], ratio: str, format: str
+    names: CropNames, photos: Iterable[Mapping[str, Any]], ratio: str, *formats: str
 ) -> None:
     """Raise SettingError unless every photo has a name of its own; the message names photos.
 
     photos: rows of the input list, which are gone through again where two names may be the same:
-        8 bytes a photo are kept. A template with the hash of the content needs no such look.
+        8 bytes a photo and format are kept. A template with the hash of the content needs no such
+        look.
+    formats: those that its crop may have.
     """
+    told = formats if "format" in names.fields else formats[:1]
     hashes = array("q")
     problem = None
-    for photo in photos:
-        try:
-            hashes.append(hash(_name_of(names, photo, ratio, format)))
-        except SettingError as error:
-            problem = error
-            break
+    try:
+        hashes.extend(hash(name) for _, name in _named(names, photos, ratio, told))
+    except SettingError as error:
+        problem = error
     if "hash" not in names.fields:
-        _check_apart(names, photos, hashes, ratio, format)
+        _check_apart(names, _named(names, photos, ratio, told), hashes)
     if problem is not None:
         raise problem
 
 
-def _check_apart(
-    names: CropNames,
-    photos: Iterable[Mapping[str, Any]],
-    hashes: "array[int]",
-    ratio: str,
-    format: str,
-) -> None:
-    """Raise SettingError where two of the first photos, as many as have a hash, have one name."""
+def _check_apart(names: CropNames, named: Iterable[tuple[str, str]], hashes: "array[int]") -> None:
+    """Raise SettingError where two photos have one name.
+
+    named: addresses and names, of which the first have these hashes.
+    """
     import numpy as np  # slow to import, and not for --help
 
     found = np.sort(np.frombuffer(hashes, np.int64))
@@ -155,16 +153,22 @@ def _check_apart(
     if not shared:
         return
     seen: dict[str, str] = {}
-    for photo, hashed in zip(photos, hashes, strict=False):
+    for hashed, (uri, name) in zip(hashes, named, strict=False):
         if hashed in shared:
-            name = _name_of(names, photo, ratio, format)
-            other, uri = seen.setdefault(name, photo["uri"]), photo["uri"]
+            other = seen.setdefault(name, uri)
             if other != uri:
                 raise SettingError(
                     "crop_files",
                     f"{names.text!r} gives two photos the name {name!r}: {other} and {uri}; add "
                     "{folder} or {id}",
                 )
+
+
+def _named(
+    names: CropNames, photos: Iterable[Mapping[str, Any]], ratio: str, formats: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Each photo's address and the name of its crop, for every format. Raises SettingError."""
+    return ((p["uri"], _name_of(names, p, ratio, each)) for p in photos for each in formats)
 
 
 def _name_of(names: CropNames, photo: Mapping[str, Any], ratio: str, format: str) -> str:

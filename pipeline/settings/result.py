@@ -12,6 +12,7 @@ from typing import Literal
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.options import check, option
+from pipeline.photo.automatic import AUTO, OPAQUE, OTHER
 from pipeline.photo.jpegli import check_jpegli
 from pipeline.settings.crop_names import CropNames, parse_crop_names
 from pipeline.settings.guards import (
@@ -142,8 +143,19 @@ class ThumbnailSettings:
     thumbnail_size: int = option(
         512, "longest side of an encoded crop; crops are never enlarged", "px", least=1
     )
-    format: Literal["webp", "jpeg", "png", "avif"] = option("webp", "encoding of the crops")
-    quality: int = option(80, "encoder quality, 1 to 100; png ignores it", least=1, most=100)
+    format: Literal["auto", "webp", "jpeg", "png", "avif"] = option(
+        AUTO,
+        "encoding of the crops; `auto`: each in the cheapest that holds it, JPEG by jpegli where "
+        "it is an opaque, still photo of sRGB and not small, else WebP; without the extra `jpegli` "
+        "all are WebP",
+    )
+    quality: int = option(
+        80,
+        "encoder quality, 1 to 100; png ignores it, and with `format` auto it is WebP's for JPEG "
+        "too, by a table of equal quality",
+        least=1,
+        most=100,
+    )
     jpeg_encoder: Literal["pillow", "jpegli"] = option(
         "pillow",
         "what encodes jpeg, other formats ignore it: Pillow, or jpegli, by which files are a tenth "
@@ -191,15 +203,27 @@ class ThumbnailSettings:
         """The same settings, those that nothing comes of at their defaults."""
         if not self.boxes_only:
             return self
-        return ThumbnailSettings(thumbnail_size=self.thumbnail_size, boxes_only=True)
+        # Runs that were made when the default was another are the same runs.
+        return ThumbnailSettings(self.thumbnail_size, format="webp", boxes_only=True)
 
     def check_packages(self) -> None:
         """Raise SettingError where a package is missing that encoding needs."""
-        if self.format == "jpeg" and self.jpeg_encoder == "jpegli":
+        field = "format" if self.is_automatic else "jpeg_encoder"
+        if self.is_automatic or (self.format == "jpeg" and self.jpeg_encoder == "jpegli"):
             try:
                 check_jpegli()
             except UsageError as error:
-                raise SettingError("jpeg_encoder", str(error)) from error
+                raise SettingError(field, f"{self.format}: {error}") from error
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that its crops may have."""
+        return (OPAQUE, OTHER) if self.is_automatic else (self.format,)
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether each crop is encoded in the format that is cheapest for it."""
+        return self.format == AUTO
 
     @property
     def crop_names(self) -> CropNames | None:

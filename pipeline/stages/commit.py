@@ -51,7 +51,8 @@ def finish(task: Task, job: Job) -> TaskSummary:
             made = [write_crop_file(store, job, row, crop) for crop in made]
         encoded[row.image_id] = made
         if settings.running.preview:
-            previews[row.image_id] = row.preview or preview_of(row, settings.running.preview)
+            about = (row, settings.running.preview, settings.thumbnails.is_automatic)
+            previews[row.image_id] = row.preview or preview_of(*about)
 
     def give(row: PhotoRow) -> None:
         """Give a photo the crops and the preview of the one that it is the same bytes as."""

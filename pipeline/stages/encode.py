@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.cropping.results import ScoredCrop
 from pipeline.photo.animation import Animation
+from pipeline.photo.automatic import AUTO, OTHER, format_for, jpegli_quality
 from pipeline.photo.decode import Photo
 from pipeline.photo.moving import MOVING_FORMATS, encode_moving
 from pipeline.photo.opacity import cut_with_opacity, on_colour
@@ -49,9 +50,9 @@ def encoded_crops(
     """
     if settings.boxes_only:
         return [sized_crop(row, chosen, settings, areas) for chosen in row.crops]
-    motion = None
-    if row.moving is not None and settings.format in MOVING_FORMATS and row.crops:
-        found = decode_frames(row.moving.tobytes())
+    motion, moving = None, _moving(row, settings)
+    if moving is not None and row.crops:
+        found = decode_frames(moving.tobytes())
         motion = Motion(found.photos(row.decoded), found.durations_ms, found.plays)
     cuts: Drawn = {}
     return [encode_crop(row, chosen, settings, areas, motion, cuts) for chosen in row.crops]
@@ -69,8 +70,7 @@ def sized_crop(
         area = safe_area_of(shape, areas or {})
         shown = place_whole(shown, shape, area.is_circle, area.covered).canvas_px
     size_wh = thumbnail_size(shape, shown, settings.thumbnail_size)
-    moves = row.moving is not None and settings.format in MOVING_FORMATS
-    frames = (row.frames or 1) if moves else 1
+    frames = 1 if _moving(row, settings) is None else (row.frames or 1)
     return EncodedCrop(row.image_id, row.uri, chosen, *size_wh, None, None, None, frames)
 
 
@@ -87,7 +87,7 @@ def encode_crop(
     motion: the frames, which all get the same box; None for a still picture.
     cuts: what was cut of this photo before; what is cut now is added. Raises EncodeError.
     """
-    shape, format, quality = parse_shape(chosen.ratio), settings.format, settings.quality
+    shape = parse_shape(chosen.ratio)
     photos = [row.decoded.in_own_colours] if motion is None else motion.photos
     drawing = (chosen, shape, settings, areas or {})
     if motion is None:
@@ -96,16 +96,38 @@ def encode_crop(
         drawn = [drawn_crop(photo, *drawing, {}) for photo in photos]
     if motion is None or len(drawn) == 1:
         background, profile = photos[0].colour_of(settings.background_rgb), photos[0].profile
-        jpegli = settings.jpeg_encoder == "jpegli"
-        image = encode(drawn[0], format, quality, shape.is_circle, background, profile, jpegli)
+        image, format = encoded_still(drawn[0], shape.is_circle, settings, background, profile)
     else:
-        times, plays = motion.durations_ms, motion.plays
-        image = encode_moving(drawn, times, plays, format, quality, shape.is_circle)
+        format = OTHER if settings.format == AUTO else settings.format
+        shown = (motion.durations_ms, motion.plays, format, settings.quality, shape.is_circle)
+        image = encode_moving(drawn, *shown)
     height, width = drawn[0].shape[:2]
     sha256 = hashlib.sha256(image).hexdigest()
     return EncodedCrop(
         row.image_id, row.uri, chosen, width, height, format, image, sha256, len(drawn)
     )
+
+
+def encoded_still(
+    pixels: NDArray[np.uint8],
+    circle: bool,
+    settings: ThumbnailSettings,
+    background: tuple[int, int, int],
+    profile: bytes | None,
+) -> tuple[bytes, str]:
+    """A still crop's file and its format. Arguments as of `thumbnail.encode`. EncodeError."""
+    format, quality = settings.format, settings.quality
+    jpegli = settings.jpeg_encoder == "jpegli"
+    if settings.format == AUTO:
+        format = format_for(pixels, circle, profile)
+        if format != OTHER:
+            jpegli, quality = True, jpegli_quality(quality)
+    return encode(pixels, format, quality, circle, background, profile, jpegli), format
+
+
+def _moving(row: PhotoRow, settings: ThumbnailSettings) -> NDArray[np.uint8] | None:
+    """The file of a photo whose crops are to move; None where they stand still."""
+    return row.moving if settings.format in (AUTO, *MOVING_FORMATS) else None
 
 
 def drawn_crop(

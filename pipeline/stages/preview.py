@@ -6,27 +6,30 @@ A run's readers see with it where a crop lies without fetching the photo. Nothin
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.photo.automatic import OPAQUE, OTHER
 from pipeline.photo.thumbnail import cut, encode
 from pipeline.schema import GAZE_SIDE
 from pipeline.stages.task import PhotoRow, Preview
 
-FORMAT = "webp"
-QUALITY = 70  # of WebP: 256 pixels take about 8 kB
+QUALITY = 70  # of WebP and of jpegli, which look alike so at 256 pixels, and take about 8 kB
 
 
-def preview_of(row: PhotoRow, side_px: int) -> Preview:
-    """The preview of a decoded photo. side_px: its long side, unless the photo is smaller.
+def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
+    """The preview of a decoded photo, opaque.
 
+    side_px: its long side, unless the photo is smaller. jpegli: it is a JPEG by jpegli, else WebP.
     Raises EncodeError.
     """
     photo = row.decoded
     width, height = photo.width_px, photo.height_px
     scale = min(1.0, side_px / max(width, height))
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = encode(cut(photo, (0.0, 0.0, float(width), float(height)), size_wh), FORMAT, QUALITY)
+    pixels = cut(photo, (0.0, 0.0, float(width), float(height)), size_wh)
+    format = OPAQUE if jpegli else OTHER
+    image = encode(pixels, format, QUALITY, jpegli=jpegli)
     attention = None if row.objects is None else row.objects.attention
     gaze = None if attention is None else small_gaze(attention.gaze)
-    return Preview(row.image_id, *size_wh, FORMAT, image, gaze)
+    return Preview(row.image_id, *size_wh, format, image, gaze)
 
 
 def small_gaze(gaze: NDArray[np.float64]) -> bytes | None:

@@ -127,7 +127,8 @@ def encode_now(row: PhotoRow, settings: Settings) -> None:
     areas = settings.cropping.areas
     row.encoded = encoded_crops(row, settings.thumbnails, areas, _no_frames)
     if settings.running.preview and row.preview is None:
-        row.preview = preview_of(row, settings.running.preview)
+        automatic = settings.thumbnails.is_automatic
+        row.preview = preview_of(row, settings.running.preview, automatic)
     row.photo = None
 
 

@@ -2,21 +2,32 @@
 
 Run by `bench_base` in trees of several commits, so it imports nothing of this folder and only what
 has kept its name: PYTHONPATH names the tree. Prints one JSON document: CPU seconds a photo by
-stage, and the boxes chosen, by photo and shape.
+stage, the boxes chosen, by photo and shape, the bytes of a photo's thumbnails, and of the first
+task's, circles and padded ones left out, the mean SSIMULACRA2 where the package `ssimulacra2` is
+there (null where it is not).
 
     PYTHONPATH=TREE python stage_costs.py PHOTOS OUTPUT
 """
 
+import io
 import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
+from importlib.util import find_spec
 from io import StringIO
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
 
 from pipeline.job import plan
+from pipeline.photo.thumbnail import cut
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages.commit import cut_encode_commit
@@ -33,6 +44,26 @@ def cpu_s() -> float:
     return time.process_time() + sum(each.user + each.system for each in times)
 
 
+def likeness(photos: dict[str, Any], crops: Iterable[dict[str, Any]]) -> float | None:
+    """Mean SSIMULACRA2 of thumbnails against the pixels that were encoded.
+
+    photos: decoded, by image_id. crops: rows of the table.
+    """
+    if not find_spec("ssimulacra2"):
+        return None
+    from ssimulacra2 import compute_ssimulacra2
+
+    found = []
+    for crop in crops:
+        if crop["image_id"] in photos and crop["ratio"] != "circle" and crop["fit"] == "crop":
+            box_px = [crop[edge] for edge in ("x0", "y0", "x1", "y1")]
+            pixels = cut(photos[crop["image_id"]], box_px, (crop["width"], crop["height"]))
+            before = io.BytesIO()
+            Image.fromarray(np.ascontiguousarray(pixels)).save(before, "bmp")
+            found.append(float(compute_ssimulacra2(before, io.BytesIO(crop["image"]))))
+    return sum(found) / len(found) if found else None
+
+
 def main() -> None:
     photos, output = sys.argv[1:]
     settings = Settings.of(input=photos, output=output, weights="untrained", task_images=8)
@@ -42,6 +73,8 @@ def main() -> None:
     blocks = [pa.table({"task": [task]}) for task in ledger.pending()]
     score(read_decode(blocks[0], job))  # the first photos pay for what is made once
     costs: Counter[str] = Counter()
+    first: dict[str, Any] = {}
+    crop_bytes = 0
     boxes: dict[str, list[float]] = {}
     for block in blocks:
         start = cpu_s()
@@ -59,11 +92,19 @@ def main() -> None:
                 "sum of the stages": end - start,
             }
         )
-        for row in unpack(scored).rows:
+        metrics = ledger.record(block["task"][0].as_py()).metrics
+        costs["of these, cut and encode"] += metrics.costs["encode"].cpu_s
+        crop_bytes += metrics.crop_bytes
+        rows = unpack(scored).rows
+        first = first or {row.image_id: row.photo for row in rows if row.photo is not None}
+        for row in rows:
             for crop in row.crops:
                 boxes[f"{row.uri} {crop.ratio} {crop.rank}"] = list(crop.box_px)
     costs_a_photo = {name: cost / ledger.rows for name, cost in costs.items()}
-    print(json.dumps({"costs": costs_a_photo, "boxes": boxes}))
+    files = sorted(Path(output).glob("_data/crops/**/*.parquet"))
+    quality = likeness(first, (row for file in files for row in pq.read_table(file).to_pylist()))
+    sizes = {"bytes": crop_bytes / ledger.rows, "ssimulacra2": quality}
+    print(json.dumps({"costs": costs_a_photo, "boxes": boxes, **sizes}))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ from pipeline.errors import (
         (DetectError("boxes_missing", "none"), "detect", "permanent"),
         (ScoreError("not_finite", "nan"), "score", "permanent"),
         (EncodeError("network", "reset"), "encode", "transient"),
+        (EncodeError("encoder_missing", "jpegli"), "encode", "circumstances"),
+        (EncodeError("encoder_failed", "jpegli"), "encode", "permanent"),
     ],
 )
 def test_status_decides_the_kind(error: CropError, stage: str, kind: str) -> None:

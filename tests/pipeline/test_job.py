@@ -157,7 +157,7 @@ def test_a_job_makes_its_run_live_and_says_where(photos: Path, log: Log) -> None
     assert carry_out(given, log) == "done"
     store = open_store(given.running.output)
     channel = read_channel(store, channel_for(given))
-    assert channel.name.startswith("1x1-webp-512-")
+    assert channel.name.startswith("1x1-auto-512-")
     assert channel.version is not None
     assert channel.version.gate.startswith("error_rate_low<=0.15")
     assert f"is live in channel {channel.name}" in told(log)

@@ -57,7 +57,7 @@ WORDS: dict[str, object] = {
     "ratios": "1:1,4:3,16:9,9:16,3:4,circle", "search": "coarse", "rank_by": "overlap",
     "backbone": "own",
     "precision": "float32", "candidates": False, "long_photos": "auto", "text_heavy": "pad",
-    "guards": "default", "fallback": "next,largest", "safe_areas": "", "format": "webp",
+    "guards": "default", "fallback": "next,largest", "safe_areas": "", "format": "auto",
     "background": "ffffff", "picture_column": "bytes", "boxes_only": False,
     "output": "", "dry_run": False,
     "promote": "auto", "gate": DEFAULT_GATE, "trial": False, "channel": "", "prune": False,

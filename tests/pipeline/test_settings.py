@@ -15,7 +15,7 @@ from pipeline.photo.thumbnail import FORMATS
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
 from pipeline.settings.crop_names import check_distinct, parse_crop_names
 from s2cnet import PRESETS
-from tests.support.old_settings import BEFORE, OLD_LIMITS, PARTS
+from tests.support.old_settings import BEFORE, OLD_DEFAULTS, PARTS
 
 STORED = Path(__file__).parents[1] / "golden" / "runs" / "release_0_1_0" / "out" / "runs"
 
@@ -36,7 +36,7 @@ OTHER_TEXTS = {
         ({"ratios": "16to9"}, "16to9"),
         ({"top_k": 0}, "^top_k must be at least 1, not 0$"),
         ({"quality": 101}, "^quality must be at most 100, not 101$"),
-        ({"format": "bmp"}, "^format must be one of webp, jpeg, png, avif, not 'bmp'$"),
+        ({"format": "bmp"}, "^format must be one of auto, webp, jpeg, png, avif, not 'bmp'$"),
         ({"background": "white"}, "^background"),
         ({"background": "fffffffff"}, "^background"),
         ({"max_error_rate": 5.0}, "^max_error_rate must be at most 1, not 5.0$"),
@@ -127,7 +127,7 @@ def test_identity_is_that_of_a_run_made_before_settings_had_parts() -> None:
     """The stored run's spec holds names and values of release 0.1.0, as JSON text."""
     (stored,) = STORED.glob("*/spec.json")
     asked = {"ratios": "1:1,16:9,circle", "thumbnail_size": 48, "candidates": True}
-    today = Settings.of(**asked, **OLD_LIMITS, **BEFORE)
+    today = Settings.of(**asked, **OLD_DEFAULTS, **BEFORE)
     settings = json.loads(stored.read_text())["settings"]
     assert json.dumps(today.identity(), sort_keys=True) == json.dumps(settings, sort_keys=True)
 
@@ -155,7 +155,8 @@ def test_where_nothing_is_encoded_the_encoding_is_no_identity() -> None:
     assert boxes.identity() != Settings.of(boxes_only=True, thumbnail_size=64).identity()
     assert "boxes_only" not in Settings().identity()
     assert channel_name(boxes.identity()).startswith("16x9_1x1_3x4_and_3_more-boxes-512-")
-    assert "-webp-512-" in channel_name(Settings().identity())
+    assert "-auto-512-" in channel_name(Settings().identity())
+    assert "-webp-512-" in channel_name(Settings.of(format="webp").identity())
     with pytest.raises(SettingError, match=r"^boxes_only encodes no crops"):
         Settings.of(boxes_only=True, crop_files=True)
 

@@ -13,4 +13,6 @@ BEFORE: dict[str, Any] = {
     if item.metadata["before"] is not MISSING
 }
 # Defaults of release 0.1.0 that are others today; its specs have them in their identity.
-OLD_LIMITS: dict[str, Any] = {"max_jpeg_pixels": 100_000_000, "max_side": 16_384}
+OLD_DEFAULTS: dict[str, Any] = {
+    "max_jpeg_pixels": 100_000_000, "max_side": 16_384, "format": "webp",
+}  # fmt: skip

@@ -19,8 +19,8 @@ class Render(OneRun):
     thumbnail_size: int | None = option(
         None, "longest side of an encoded crop; default: as in the run", "px", least=1
     )
-    format: Literal["same", "webp", "jpeg", "png", "avif"] = option(
-        SAME, "encoding of the crops; `same`: as in the run"
+    format: Literal["same", "auto", "webp", "jpeg", "png", "avif"] = option(
+        SAME, "encoding of the crops, as of crop_bucket; `same`: as in the run"
     )
     quality: int | None = option(
         None, "encoder quality, 1 to 100; default: as in the run", least=1, most=100

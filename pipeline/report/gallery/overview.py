@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.ledger.reader import Run
+from pipeline.photo.automatic import in_words
 from pipeline.report.costs import cost_lines
 from pipeline.report.gallery.contents import Contents
 from pipeline.report.gallery.index import Decisions
@@ -23,7 +24,8 @@ Numbers = NDArray[np.float64]
 def run_facts(run: Run) -> list[list[str]]:
     """What a person wants to know of the run, as names and texts."""
     manifest = run.manifest
-    weights = manifest.get("weights")
+    weights, asked = manifest.get("weights"), manifest["settings"]
+    encoding = str(asked.get("format")), asked.get("jpeg_encoder") == "jpegli"
     committed = datetime.fromtimestamp(manifest["committed_at"], UTC)
     return [
         ["run", manifest["run_id"]],
@@ -31,7 +33,8 @@ def run_facts(run: Run) -> list[list[str]]:
         ["weights", describe_weights(weights) if weights else "unknown"],
         ["detector", str(manifest["detector"])[:40]],
         ["code", str(manifest["code_version"])[:40]],
-        ["settings", ", ".join(f"{n} {v}" for n, v in sorted(manifest["settings"].items()))],
+        ["crops", "none, boxes alone" if asked.get("boxes_only") else in_words(*encoding)],
+        ["settings", ", ".join(f"{n} {v}" for n, v in sorted(asked.items()))],
     ]
 
 

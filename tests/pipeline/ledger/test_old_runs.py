@@ -23,7 +23,7 @@ from pipeline.ledger.records import to_bytes
 from pipeline.ledger.totals import RunTotals
 from pipeline.settings import Settings
 from pipeline.storage.store import open_store
-from tests.support.old_settings import BEFORE, OLD_LIMITS
+from tests.support.old_settings import BEFORE, OLD_DEFAULTS
 
 STORED = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
 RUN_ID = "8698ae6aa25651282f8a"
@@ -94,7 +94,7 @@ def test_it_covers_its_photos(folder: Path) -> None:
     old = read_spec(store, RUN_ID)
     today = Settings.of(
         input="list.csv", output="out", ratios="1:1,16:9,circle", thumbnail_size=48,
-        candidates=True, **OLD_LIMITS, **BEFORE,
+        candidates=True, **OLD_DEFAULTS, **BEFORE,
     )  # fmt: skip
     spec = RunSpec(
         settings=today.identity(),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.data import coffee
 
-from pipeline.errors import EncodeError, SettingError, UsageError
+from pipeline.errors import EncodeError, SettingError
 from pipeline.photo import jpegli
 from pipeline.photo.thumbnail import encode
 from pipeline.settings.result import ThumbnailSettings
@@ -59,8 +59,10 @@ def test_a_missing_package_is_told_before_the_job(monkeypatch: pytest.MonkeyPatc
     asked.check_packages()
     monkeypatch.setattr(jpegli, "find_spec", lambda _: None)
     ThumbnailSettings(format="jpeg").check_packages()
-    ThumbnailSettings(jpeg_encoder="jpegli").check_packages()  # webp needs none
-    with pytest.raises(SettingError, match=r"pip install 's2cnet-thumbnails\[jpegli\]'"):
-        asked.check_packages()
-    with pytest.raises(UsageError, match="needs the package pyjpegli"):
+    ThumbnailSettings(format="webp", jpeg_encoder="jpegli").check_packages()  # it needs none
+    for wanted in (asked, ThumbnailSettings()):
+        with pytest.raises(SettingError, match=r"pip install 's2cnet-thumbnails\[jpegli\]'"):
+            wanted.check_packages()
+    with pytest.raises(EncodeError, match="needs the package pyjpegli") as caught:
         jpegli.encode_jpegli(PIXELS, 80)
+    assert caught.value.kind == "circumstances"

@@ -1,0 +1,187 @@
+"""The encoding that `--format auto` gives each crop, and its quality."""
+
+import ctypes
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.data import coffee
+
+from pipeline.cropping.results import ScoredCrop
+from pipeline.errors import EncodeError
+from pipeline.photo import jpegli, libjpegli
+from pipeline.photo.animation import Animation
+from pipeline.photo.automatic import LEAST_PIXELS, format_for, in_words, jpegli_quality
+from pipeline.photo.decode import Photo
+from pipeline.photo.thumbnail import encode
+from pipeline.settings import ThumbnailSettings
+from pipeline.stages.encode import encoded_crops, sized_crop
+from pipeline.stages.preview import preview_of
+from pipeline.stages.task import PhotoRow
+
+pytest.importorskip("pyjpegli")
+WIDE = np.ascontiguousarray(coffee()[:300, :400])  # a photo with grain, 120,000 pixels
+PHOTO = Photo(WIDE, 400, 300, "jpeg", 1)
+BOX = {"4:3": (0.0, 0.0, 400.0, 300.0), "circle": (0.0, 0.0, 300.0, 300.0)}
+
+
+def crops_of(photo: Photo, *shapes: str, fit: Any = "crop", **settings: Any) -> list[Image.Image]:
+    chosen = [ScoredCrop(s, 0, BOX[s], 0.5, None, None, [], 0, fit=fit) for s in shapes]
+    row = PhotoRow("a", "b", photo=photo, crops=chosen)
+    made = encoded_crops(row, ThumbnailSettings(**settings), {}, no_frames)
+    found = []
+    for crop in made:
+        assert crop.image is not None
+        image = Image.open(io.BytesIO(crop.image))
+        assert crop.format == str(image.format).lower()
+        assert image.size == (crop.width, crop.height)
+        found.append(image)
+    return found
+
+
+def no_frames(_: bytes) -> Animation:
+    raise AssertionError("no moving photo")
+
+
+def test_an_opaque_photo_is_jpeg_and_its_circle_webp() -> None:
+    square, circle = crops_of(PHOTO, "4:3", "circle")
+    assert (square.format, square.mode) == ("JPEG", "RGB")
+    assert (circle.format, circle.mode) == ("WEBP", "RGBA")
+    assert crops_of(PHOTO, "4:3", fit="pad", background="102030")[0].format == "JPEG"
+
+
+def test_the_bytes_are_those_of_the_quality_in_the_table() -> None:
+    row = PhotoRow(
+        "a", "b", photo=PHOTO, crops=[ScoredCrop("4:3", 0, BOX["4:3"], 0, None, None, [], 0)]
+    )
+    for asked, of_jpegli in ((80, 78), (90, 89), (50, 49), (65, 62)):
+        (made,) = encoded_crops(row, ThumbnailSettings(quality=asked), {}, no_frames)
+        assert made.image == encode(WIDE, "jpeg", of_jpegli, jpegli=True)
+        explicit = ThumbnailSettings(format="jpeg", jpeg_encoder="jpegli", quality=asked)
+        (plain,) = encoded_crops(row, explicit, {}, no_frames)
+        assert plain.image == encode(WIDE, "jpeg", asked, jpegli=True)  # no table where asked for
+
+
+def test_qualities_rise_together() -> None:
+    found = [jpegli_quality(quality) for quality in range(1, 101)]
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == (1, 96)
+
+
+def test_what_jpeg_cannot_hold_is_webp() -> None:
+    clear = np.full((300, 400), 255, np.uint8)
+    assert crops_of(replace(PHOTO, alpha=clear), "4:3")[0].format == "JPEG"  # opaque after all
+    clear[:40, :40] = 0
+    (made,) = crops_of(replace(PHOTO, alpha=clear), "4:3")
+    assert (made.format, made.mode) == ("WEBP", "RGBA")
+    assert crops_of(replace(PHOTO, alpha=clear), "4:3", fit="pad")[0].format == "JPEG"
+    assert format_for(WIDE, False, b"a profile") == "webp"
+    assert format_for(WIDE, False, None) == "jpeg"
+
+
+def test_moving_crops_are_webp() -> None:
+    row = PhotoRow(
+        "a", "b", photo=PHOTO, crops=[ScoredCrop("4:3", 0, BOX["4:3"], 0, None, None, [], 0)]
+    )
+    row.moving, row.frames = np.zeros(3, np.uint8), 2
+    views = np.stack([WIDE, WIDE[::-1]])
+    frames = Animation(views, None, (40, 80), 0)
+    (made,) = encoded_crops(row, ThumbnailSettings(), {}, lambda _: frames)
+    assert made.image is not None
+    image = Image.open(io.BytesIO(made.image))
+    assert (made.format, made.frames, image.format, image.n_frames) == ("webp", 2, "WEBP", 2)
+    assert sized_crop(row, row.crops[0], ThumbnailSettings()).frames == 2
+    assert sized_crop(row, row.crops[0], ThumbnailSettings(format="jpeg")).frames == 1
+
+
+def test_drawn_pictures_and_small_ones_are_webp() -> None:
+    drawn = np.full((300, 400, 3), 240, np.uint8)
+    drawn[::9, :, 1] = 20
+    drawn[:, ::11] = (10, 60, 200)
+    assert format_for(drawn, False, None) == "webp"
+    assert len(encode(drawn, "webp", 80)) < len(encode(drawn, "jpeg", 78, jpegli=True))
+    width = LEAST_PIXELS // 200
+    assert format_for(WIDE[:200, :width], False, None) == "jpeg"
+    assert format_for(WIDE[:200, : width - 1], False, None) == "webp"
+
+
+def test_a_preview_is_jpeg_where_crops_are_chosen_so() -> None:
+    row = PhotoRow("a", "b", photo=PHOTO)
+    for jpegli_too, format in ((True, "JPEG"), (False, "WEBP")):
+        made = preview_of(row, 256, jpegli_too)
+        image = Image.open(io.BytesIO(made.image))
+        assert (image.format, made.format) == (format, format.lower())
+        assert (image.size, image.mode) == ((256, 192), "RGB")
+
+
+def test_a_worker_without_the_package_fails_by_circumstances(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jpegli, "find_spec", lambda _: None)
+    with pytest.raises(EncodeError, match=r"pip install 's2cnet-thumbnails\[jpegli\]'") as caught:
+        crops_of(PHOTO, "4:3")
+    assert (caught.value.status, caught.value.kind) == ("encoder_missing", "circumstances")
+
+
+def test_what_a_person_reads_of_it() -> None:
+    assert (
+        in_words("auto")
+        == "JPEG by jpegli; WebP where they are round, transparent, moving, drawn or small"
+    )
+    assert (in_words("webp", True), in_words("jpeg")) == ("WebP", "JPEG")
+    assert in_words("jpeg", True) == "JPEG by jpegli"
+
+
+def test_codes_are_made_for_each_picture() -> None:
+    """The pixels are the package's own; the file is smaller, and small ones by more."""
+    import pyjpegli
+
+    direct = libjpegli.encoder()
+    assert direct is not None, "the library that the package has loaded can be reached"
+    for pixels, most in ((WIDE, 0.97), (WIDE[:90, :120], 0.92), (WIDE[:1, :1], 0.8)):
+        pixels = np.ascontiguousarray(pixels)
+        theirs = pyjpegli.encode(pixels, pixels.shape[1], pixels.shape[0], 80)
+        ours = direct.encode(pixels, 80)
+        assert len(ours) <= most * len(theirs)
+        seen = [np.asarray(Image.open(io.BytesIO(file))) for file in (ours, theirs)]
+        assert np.array_equal(*seen)
+        assert direct.encode(pixels, 80, optimal=False) == theirs
+    upside_down = WIDE[::-1, ::-2]
+    assert direct.encode(upside_down, 80) == direct.encode(upside_down.copy(), 80)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (1, 65_501)])
+def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
+    direct = libjpegli.encoder()
+    assert direct is not None
+    with pytest.raises(EncodeError, match="width and height must be positive"):
+        direct.encode(np.zeros((*size, 3), np.uint8), 80)
+
+
+def test_the_package_encodes_where_its_library_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pyjpegli
+
+    monkeypatch.setattr(libjpegli, "encoder", lambda: None)
+    assert jpegli.encode_jpegli(WIDE, 80) == pyjpegli.encode(WIDE, 400, 300, 80)
+
+
+def test_a_release_that_was_not_tried_is_not_called_directly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its structures may be others, and a wrong size would end the process."""
+    import pyjpegli
+
+    monkeypatch.setattr(pyjpegli, "__version__", "99.0")
+    libjpegli.encoder.cache_clear()
+    assert libjpegli.encoder() is None
+    libjpegli.encoder.cache_clear()
+
+
+def test_the_structure_is_as_large_as_libjpegs() -> None:
+    assert ctypes.sizeof(libjpegli.Compressor) == 520
+    assert libjpegli.Compressor.optimize_coding.offset == 264
