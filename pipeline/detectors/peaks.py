@@ -27,10 +27,10 @@ def objects_of(
     first channel of its offsets; least: likelihood from which on a peak is an object.
     """
     likelihood = output[:, centre : centre + 1].sigmoid()
+    if float(likelihood.max()) < least:  # most photos lack some kind
+        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
     highest = torch.nn.functional.max_pool2d(likelihood, 3, stride=1, padding=1)
     peak = torch.where(likelihood == highest, likelihood, 0.0)[0, 0].numpy()
-    if float(peak.max()) < least:  # most photos lack some kind
-        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
     return objects_at_peaks(peak, ltrb_offsets(output, offsets)[0].numpy(), least)
 
 
