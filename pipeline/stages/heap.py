@@ -84,6 +84,9 @@ def give_back_growth() -> None:
 
 
 def _own_bytes() -> int:
-    """Resident memory that is no file's and no other process's; Linux alone tells it."""
-    resident, shared = (int(pages) for pages in Path("/proc/self/statm").read_text().split()[1:3])
-    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+    """Resident memory that is no file's and no other process's; 0 where Linux does not tell it."""
+    try:
+        pages = Path("/proc/self/statm").read_text().split()
+    except OSError:
+        return 0
+    return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")

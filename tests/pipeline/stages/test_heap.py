@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,12 @@ def test_memory_is_given_back_only_where_no_task_follows(monkeypatch: pytest.Mon
         raise ValueError("broken")
     assert len(heap._waiting) == 1
     heap._stop_waiting()
+
+
+def test_a_container_may_hide_what_is_resident(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heap, "Path", lambda name: Path(f"/nowhere{name}"))
+    assert heap._own_bytes() == 0
+    heap.give_back_growth()
 
 
 def test_nothing_happens_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
