@@ -113,7 +113,7 @@ def test_a_picture_that_kills_or_hangs_its_worker_costs_its_own_row(
     guard = poisoned / "pipeline/stages/guard.py"  # each death costs seconds: two must do here
     guard.write_text(guard.read_text().replace("DEATHS = 3", "DEATHS = 2"))
     arguments = ["--input", str(photos), "--output", str(tmp_path / "out"), "--num-actors", "1"]
-    code, told = finish(start(poisoned, head, *arguments, "--image-timeout-s", "10"))
+    code, told = finish(start(poisoned, head, *arguments, "--image-timeout-s", "6"))
     assert code == 0, told
     images = open_run(str(tmp_path / "out")).images().to_pylist()
     failed = {Path(r["uri"]).name: r["status"] for r in images if r["status"] != "ok"}

@@ -29,6 +29,11 @@ class EvaluateBlock:
         return {"row": [json.dumps(row) for row in rows]}
 
 
+def block_count(photos: int) -> int:
+    """How many blocks so many photos are dealt out in."""
+    return max(1, photos // PHOTOS_PER_CALL)
+
+
 def evaluate_on_ray(
     examples: Sequence[Example],
     setup: EvaluationSetup,
@@ -45,7 +50,7 @@ def evaluate_on_ray(
     context = ray.data.DataContext.get_current()
     context.target_max_block_size, context.enable_progress_bars = None, False
     items = ray.data.from_items([{"example": pickle.dumps(example)} for example in examples])
-    rows = items.repartition(max(1, len(examples) // PHOTOS_PER_CALL)).map_batches(
+    rows = items.repartition(block_count(len(examples))).map_batches(
         EvaluateBlock,
         fn_constructor_args=[setup, device],
         batch_size=PHOTOS_PER_CALL,

@@ -139,10 +139,11 @@ def evaluated_rows(
     if not job.ray:
         return evaluate_here(dataset.examples, setup, job.device)
     from pipeline.cluster.shares import start_ray  # ray is slow to import
-    from pipeline.lab.evaluation.cluster import evaluate_on_ray
+    from pipeline.lab.evaluation.cluster import block_count, evaluate_on_ray
 
     gpus_per_actor = 0.0 if job.device == "cpu" else 1.0
-    workers = start_ray(RunningSettings(gpus_per_actor=gpus_per_actor), len(dataset.examples))
+    blocks = block_count(len(dataset.examples))  # more workers would have nothing to do
+    workers = start_ray(RunningSettings(gpus_per_actor=gpus_per_actor), blocks)
     log.say("workers", workers.why)
     return evaluate_on_ray(
         dataset.examples, setup, workers.device, workers.actors, workers.actor_cpus,

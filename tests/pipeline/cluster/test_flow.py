@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def cluster() -> Iterator[Cluster]:
 @pytest.fixture
 def job(tmp_path: Path) -> SlowJob:
     (tmp_path / "notes").touch()
-    return SlowJob(tmp_path / "notes", start_s=2.0, score_s=0.1)
+    return SlowJob(tmp_path / "notes", score_s=0.1)
 
 
 def flow(stages: Stages = STAGES, room: Room = ROOM, stop: Stop | None = None) -> Flow:
@@ -86,6 +87,7 @@ def test_a_stage_that_starts_slowly_is_not_starved_by_a_fast_one(
     cluster: Cluster, job: SlowJob
 ) -> None:
     """Reading takes nothing, actors take seconds to come up: few tasks are read till then."""
+    job = replace(job, start_s=2.0)
     assert sorted(done(flow(), 40, job)) == list(range(40))
     notes = list(notes_of(job))
     assert Counter(one.what for one in notes) == {"read": 40, "score": 40, "encode": 40, "actor": 2}

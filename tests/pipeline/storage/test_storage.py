@@ -13,6 +13,7 @@ import pytest
 from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.reader import open_run
+from pipeline.storage import store as store_module
 from pipeline.storage.addresses import refuse_credentials
 from pipeline.storage.backend import (
     ObjectChangedError,
@@ -21,7 +22,7 @@ from pipeline.storage.backend import (
     StoreUnavailableError,
 )
 from pipeline.storage.backoff import Backoff
-from pipeline.storage.store import check_reachable, open_store
+from pipeline.storage.store import FIRST_ANSWER_S, check_reachable, open_store
 from pipeline.storage.traffic import requests_so_far
 from tests.support.faultproxy import FaultProxy, at_random, once
 
@@ -201,10 +202,13 @@ def test_a_dead_store_is_given_up_at_the_deadline(s3: str, monkeypatch: pytest.M
         store.read("k")
 
 
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
+@pytest.mark.parametrize(
+    ("endpoint", "wait_s"), [("http://127.0.0.1:9", FIRST_ANSWER_S), ("http://no-such.invalid", 1)]
+)
 def test_a_wrong_endpoint_is_told_soon(
-    s3: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    s3: str, endpoint: str, wait_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(store_module, "FIRST_ANSWER_S", wait_s)
     check_reachable(s3)
     check_reachable(f"{s3}-absent/x")  # an answer, though there is no bucket
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
@@ -220,6 +224,7 @@ def test_who_reads_hears_of_a_wrong_endpoint_soon(
     assert main(["list", f"{s3}-absent/x"]) == 2
     assert "there is no bucket" in capsys.readouterr().err
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr(store_module, "FIRST_ANSWER_S", 1.0)
     started = time.monotonic()
     with pytest.raises(UsageError, match="nothing answers there"):
         open_run(s3)
