@@ -18,10 +18,10 @@ OTHER: Final = "webp"
 # A smaller crop is WebP: of 38 photos at quality 80, JPEG has 1.02 of the size of WebP of the same
 # SSIMULACRA2 at 60,000 to 80,000 pixels and .95 to .98 from 100,000 on, but 1.10 below.
 LEAST_PIXELS = 60_000
-# Of crops from there on: the medians over these photos of the quality of jpegli at which a picture
+# Of crops from there on: the means over these photos of the quality of jpegli at which a picture
 # has the SSIMULACRA2 that WebP's has, rounded.
 WEBP_QUALITIES = (1, 30, 50, 60, 70, 75, 80, 85, 90, 95, 98, 100)
-JPEGLI_QUALITIES = (1, 27, 49, 59, 66, 70, 78, 84, 89, 94, 95, 96)
+JPEGLI_QUALITIES = (1, 28, 49, 59, 66, 69, 77, 84, 89, 94, 95, 96)
 WORDS = {"webp": "WebP", "jpeg": "JPEG", "png": "PNG", "avif": "AVIF"}
 
 
