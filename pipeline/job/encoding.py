@@ -11,21 +11,20 @@ from pipeline.errors import LedgerError, SettingError
 from pipeline.ledger.channels import read_channel
 from pipeline.ledger.pinned import read_spec
 from pipeline.live_table import channel_for
-from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.settings.formats import AUTO, chosen_format, has_jpegli, in_words
 from pipeline.storage.store import Store
 
 
-def with_chosen_format(settings: Settings, store: Store, log: Log) -> Settings:
-    """The settings of a job with the format that it has, which is told where none was asked for.
+def with_chosen_format(settings: Settings, store: Store) -> tuple[Settings, str]:
+    """The settings of a job with the format that it has, and what to say of it, perhaps nothing.
 
     Raises SettingError where a package is missing that the run needs.
     """
     asked, run_id = settings.thumbnails, settings.input.resume or settings.input.retry
     if not asked.is_automatic:
         asked.check_packages()
-        return settings
+        return settings, ""
     recorded = _format_of(store, run_id) if run_id else None
     try:
         chosen, why = chosen_format(asked, recorded)
@@ -36,8 +35,7 @@ def with_chosen_format(settings: Settings, store: Store, log: Log) -> Settings:
     text = f"crops: {in_words(chosen)}{why}"
     if chosen != AUTO and recorded is None and not has_jpegli() and _was_automatic(settings, store):
         text = f"WARNING: {text}; what is live was made with it, so all photos are done once more"
-    log.say("format", text, format=chosen)
-    return replace(settings, thumbnails=replace(asked, format=chosen))
+    return replace(settings, thumbnails=replace(asked, format=chosen)), text
 
 
 def _format_of(store: Store, run_id: str) -> str | None:

@@ -147,7 +147,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     for address in (settings.input.input, settings.running.output):
         check_reachable(address)
     store = open_store(settings.running.output)
-    settings = with_chosen_format(settings, store, log)
+    settings, of_format = with_chosen_format(settings, store)
     overrides = Overrides.read(settings.input.overrides)
     weights = pin_weights(settings.input)
     if weights.kind == "untrained":
@@ -170,6 +170,8 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tell_standing(todo, log)
+    if of_format and todo.inputs.num_rows:
+        log.say("format", of_format, format=settings.thumbnails.format)
     check_crop_names(settings, todo.inputs if listed is None else listed)
     todo = dataclasses.replace(todo, inputs=same_bytes_together(todo.inputs))
     tasks = cut_for(todo.inputs, settings.running, cores)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EncodeError, UsageError
-from pipeline.photo import libjpegli
 
 PACKAGE = "pyjpegli"
 
@@ -38,6 +37,8 @@ def encode_jpegli(pixels: NDArray[np.uint8], quality: int) -> bytes:
     """
     if not has_jpegli():
         raise EncodeError("encoder_missing", _MISSING)
+    from pipeline.photo import libjpegli  # Pillow is slow to import, and not for --help
+
     direct = libjpegli.encoder()
     if direct is not None:
         return direct.encode(pixels, quality)
