@@ -44,12 +44,14 @@ def test_what_is_left_of_a_delta_file_is_told_without_reading_where_it_can_be(
     stranger = cover(run, "1:1", "tv", 7)
     narrow = cover(run, "4:3", "tv", 0, 1, 2)
     whole = cover(run, "1:1,16:9,4:3", "tv", 0, 1, 2)
+    as_many = cover(run, "16:9,1:1", "tv", 0, 1, 2, 7)
     before = memory.requests["get"]
     for others in ([], [stranger], [narrow], [stranger, narrow]):
         assert kept_rows(memory, "crops", path, own, others) is None
-    nothing = kept_rows(memory, "crops", path, own, [stranger, whole])
-    assert nothing is not None
-    assert (nothing.path, nothing.bytes, nothing.rows) == (None, 0, 0)
+    for more in (whole, as_many):
+        nothing = kept_rows(memory, "crops", path, own, [stranger, more])
+        assert nothing is not None
+        assert (nothing.path, nothing.bytes, nothing.rows) == (None, 0, 0)
     assert memory.requests["get"] == before
     some = kept_rows(memory, "crops", path, own, [cover(run, "16:9", "tv", 0, 2, 7)])
     assert some is not None

@@ -7,13 +7,14 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.ledger import catalogue, compaction, compare, covered, crop_files, live
-from pipeline.ledger.channels import channel_name
+from pipeline.ledger.channels import ChannelVersion, channel_name, history
 from pipeline.ledger.compaction import write_indexes
 from pipeline.ledger.covered import read_index
 from pipeline.ledger.crop_files import live_files
 from pipeline.ledger.delta_changes import path_of
 from pipeline.ledger.delta_rows import cover_of, kept_rows
 from pipeline.ledger.failures import OF_IMAGES, failed_rows, kinds_of
+from pipeline.ledger.forgetting import whoami
 from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.live import live_layers, standing
 from pipeline.ledger.manifest import data_files
@@ -158,3 +159,20 @@ def test_within_a_channel_a_run_takes_all_rows_of_its_photos(store: Store) -> No
     assert (after.is_after(own), own.is_after(after), own.is_after(own)) == (True, False, False)
     named = type(own)(replace(run, run_id="f" * 20), own.tasks, own.photos)
     assert named.is_after(own)
+
+
+def test_who_moved_a_channel_is_told_where_nobody_says(store: Store) -> None:
+    run_all(open_ledger(store, make_inputs(1)))  # of a release before promotion
+    for number in (1, 2):
+        promote(store, waits(store, make_inputs(1, start=number)), Request())
+    rollback(store, CHANNEL)
+    rollback(store, CHANNEL, who="me", why="too dark")
+    told = [
+        (one.action, one.who, one.why)
+        for one in history(store, CHANNEL)
+        if isinstance(one, ChannelVersion)
+    ]
+    assert told == [
+        ("start", whoami(), "live before promotion was kept"), ("promote", whoami(), ""),
+        ("promote", whoami(), ""), ("rollback", whoami(), ""), ("rollback", "me", "too dark"),
+    ]  # fmt: skip
