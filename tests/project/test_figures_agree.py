@@ -45,6 +45,17 @@ def quality(name: str) -> tuple[float, float, list[float]]:
     return float(row[0]), float(row[-2]), numbers(row[-1])
 
 
+def test_faults_in_the_readme() -> None:
+    """Any fault on OSIE: ours with its interval, centred, smartcrop.js, attention."""
+    (line,) = (one for one in README.splitlines() if one.startswith("| crops with a fault of"))
+    _, ours, others, _ = (cell.strip() for cell in line.strip("| ").split("|"))
+    measured = [numbers(cells(QUALITY, f"OSIE: {name}")[-1]) for name in (
+        "**this**", "largest, centred", "smartcrop.js", "libvips attention"
+    )]  # fmt: skip
+    assert same(numbers(ours), measured[0])
+    assert same(numbers(others), [one[0] for one in measured[1:]])
+
+
 def test_quality_in_the_comparison() -> None:
     names = ("FLMS", "9:16", "1:1", "crowds")
     centred, now, _ = zip(*map(quality, names), strict=True)
