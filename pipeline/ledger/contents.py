@@ -23,6 +23,7 @@ from pipeline.storage.spool import Spool
 from pipeline.storage.store import Store
 
 CHUNK_ROWS = 10_000  # rows that are Python objects before they become Arrow memory
+HELD_ROWS = 20_000  # of a list that stays in memory: rows are long, and several lists are looked at
 STORED = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -36,7 +37,7 @@ class ListedRows:
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
-        self._spool = Spool(schema)
+        self._spool = Spool(schema, HELD_ROWS)
         self._table: pa.Table | None = None
         self._waiting: list[tuple[Any, ...]] = []
 

@@ -31,8 +31,10 @@ _MAPPED_LOCK = threading.Lock()
 class Spool:
     """A table that grows at its end. `table` ends it."""
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, held_rows: int | None = None) -> None:
+        """held_rows: up to which it stays in memory, where that are fewer than HELD_ROWS."""
         self.rows = 0
+        self._held_rows = min(held_rows or HELD_ROWS, HELD_ROWS)
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._written = 0
@@ -44,7 +46,7 @@ class Spool:
         self._waiting.append(rows)
         self.rows += rows.num_rows
         waiting = self.rows - self._written
-        if waiting >= PIECE_ROWS and self.rows > HELD_ROWS:
+        if waiting >= PIECE_ROWS and self.rows > self._held_rows:
             self._write()
 
     def table(self) -> pa.Table:

@@ -14,8 +14,9 @@ from pipeline.inputs.override_rows import OverrideRow
 from pipeline.inputs.overrides import Overrides
 from pipeline.inputs.selection import Selection
 from pipeline.job import plan
-from pipeline.ledger import catalogue, compaction, compare, covered, live
+from pipeline.ledger import catalogue, compaction, compare, contents, covered, live
 from pipeline.ledger.compaction import write_indexes
+from pipeline.ledger.contents import ListedRows
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.identity import input_sha256
 from pipeline.ledger.incremental import Todo, resumed, uncovered
@@ -26,6 +27,8 @@ from pipeline.report.progress import Log
 from pipeline.schema import INPUTS
 from pipeline.settings import Settings
 from pipeline.settings.crop_names import check_photos, parse_crop_names
+from pipeline.storage import spool
+from pipeline.storage.spool import Spool
 from pipeline.storage.store import Store, open_store
 from tests.support.small_pieces import in_small_pieces
 from tests.support.tasks import SPEC, make_inputs, run_all
@@ -266,3 +269,23 @@ def test_a_list_file_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
     assert {"repeat a uri", "have no uri", "match --exclude"} <= whole[2].rows.keys()  # type: ignore[attr-defined]
     in_small_pieces(monkeypatch)
     assert listed() == whole
+
+
+def test_the_files_of_a_run_lie_on_the_disk_before_a_list_of_photos_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their rows are long, and a commit looks at several such lists at once."""
+    made: list[int | None] = []
+
+    class Noted(Spool):
+        def __init__(self, schema: pa.Schema, held_rows: int | None = None) -> None:
+            super().__init__(schema, held_rows)
+            made.append(held_rows)
+
+    monkeypatch.setattr(contents, "Spool", Noted)
+    rows = ListedRows(contents.STORED)
+    rows.add(("key", 5))
+    assert rows.table().to_pylist() == [{"key": "key", "bytes": 5}]
+    (held,) = made
+    assert held is not None
+    assert held < spool.HELD_ROWS

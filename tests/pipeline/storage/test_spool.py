@@ -47,6 +47,20 @@ def on_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return bool(request.param == "on the disk")
 
 
+def test_long_rows_go_to_the_disk_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "PIECE_ROWS", 3)
+    table, kept, mapped = table_of(12), [], []
+    before = open_files()
+    for held in (None, 12, 11):
+        grown = Spool(SCHEMA, held)
+        for start in range(0, 12, 2):
+            grown.add(table.slice(start, 2))
+        kept.append(grown.table())
+        mapped.append(open_files() - before)
+    assert mapped == [0, 0, 1]
+    assert all(one.equals(table) for one in kept)
+
+
 @pytest.mark.parametrize("rows", [0, 1, 5, 6, 23])
 def test_what_is_added_comes_back(on_disk: bool, rows: int) -> None:
     table = table_of(rows)
