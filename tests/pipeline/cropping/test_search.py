@@ -108,22 +108,30 @@ def test_small_lists_are_scored_whole() -> None:
     assert len(one.boxes) == 1
 
 
-def test_the_posterior_mean_of_the_whole_list() -> None:
-    """Centred scores in standard deviations; predictions are near them where none were scored."""
+def test_the_posterior_mean_of_the_whole_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Centred scores in standard deviations; predictions are near them where none were scored.
+
+    By 12 scores they are that near. By 8 they are farther off, which the fitted rule does not mind:
+    crops agree with people as well, and those of copies with one another.
+    """
     boxes = for_ratio(WIDTH, HEIGHT, 1.0)
     score = Bump((20, 40, 400, 420))
     (everything,) = exhaustive([boxes], score)
     raw = score(boxes).astype(np.float64)
     wanted = (raw - raw.mean()) / raw.std()
     np.testing.assert_allclose(everything.posterior_mean, wanted, atol=1e-5)
-    for way in (coarse_to_fine, spread_only):
+    ways = ((coarse_to_fine, 8, 0.1), (spread_only, 12, 0.1), (spread_only, 8, 0.3))
+    for way, scored, within in ways:
+        monkeypatch.setattr(search, "SPREAD", scored)
+        search._spread_plan.cache_clear()
         (found,) = way([boxes], score)
         assert len(found.posterior_mean) == len(boxes) > len(found.boxes)
         np.testing.assert_array_equal(boxes[found.indices], found.boxes)
         np.testing.assert_array_equal(score(found.boxes), found.scores)
         known = score(found.boxes).astype(np.float64)
         near = (raw - known.mean()) / known.std()
-        assert np.abs(found.posterior_mean - near).mean() < 0.1
+        assert np.abs(found.posterior_mean - near).mean() < within
+    search._spread_plan.cache_clear()
 
 
 def test_spread_scores_few_in_one_call() -> None:
