@@ -1,6 +1,6 @@
 """Encode JPEG by jpegli, the encoder that Google took out of libjxl, where the extra is installed.
 
-At the same SSIMULACRA2 its files are as small as the default's, WebP, for a tenth of the CPU time
+At the same SSIMULACRA2 its files are as small as WebP, for a fifth of the CPU time
 (docs/PERFORMANCE.md). Any decoder of JPEG reads them. It is only ever given our own pixels.
 """
 
@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from pipeline.errors import EncodeError, UsageError
 
 PACKAGE = "pyjpegli"
-
-
 HOW_TO_INSTALL = "pip install 's2cnet-thumbnails[jpegli]'"
 _MISSING = f"jpegli needs the package {PACKAGE}: {HOW_TO_INSTALL}"
 
@@ -39,7 +37,7 @@ def encode_jpegli(pixels: NDArray[np.uint8], quality: int) -> bytes:
         raise EncodeError("encoder_missing", _MISSING)
     from pipeline.photo import libjpegli  # Pillow is slow to import, and not for --help
 
-    direct = libjpegli.encoder()
+    direct = libjpegli.jpegli_encoder()
     if direct is not None:
         return direct.encode(pixels, quality)
     import pyjpegli

@@ -1,11 +1,11 @@
 """Encode JPEG by the jpegli inside the package `pyjpegli`, with optimal codes.
 
 The package's own function writes the standard's example codes. Codes made for each picture take a
-twentieth off a thumbnail of 512 pixels and an eighth off one of 128, for the same pixels and a
-quarter more time (docs/PERFORMANCE.md). So the library's own interface is called, which is that of
+twentieth off a thumbnail of 512 pixels and an eighth off one of 128, for the same pixels and half
+as much time again (docs/PERFORMANCE.md). So the library's own interface is called, which is that of
 libjpeg (version 62, as libjpeg-turbo has it) under other names. Where it can't be reached, is that
-of a release that was not tried, or does not give the package's bytes for a small picture, `encoder`
-is None and the package encodes.
+of a release that was not tried, or does not give the package's bytes for a small picture,
+`jpegli_encoder` is None and the package encodes.
 
 The library ends the process at an error, as libjpeg does by itself. What it could refuse is looked
 at before it is called: the layout of its structures, by the release, and the sides of the picture.
@@ -116,7 +116,7 @@ class JpegliEncoder:
 
 
 @cache
-def encoder() -> JpegliEncoder | None:
+def jpegli_encoder() -> JpegliEncoder | None:
     """The encoder of this process; None where it can't be reached or differs from the package."""
     try:
         found = JpegliEncoder()

@@ -139,7 +139,7 @@ def test_codes_are_made_for_each_picture() -> None:
     """The pixels are the package's own; the file is smaller, and small ones by more."""
     import pyjpegli
 
-    direct = libjpegli.encoder()
+    direct = libjpegli.jpegli_encoder()
     assert direct is not None, "the library that the package has loaded can be reached"
     for pixels, most in ((WIDE, 0.97), (WIDE[:90, :120], 0.92), (WIDE[:1, :1], 0.8)):
         pixels = np.ascontiguousarray(pixels)
@@ -155,7 +155,7 @@ def test_codes_are_made_for_each_picture() -> None:
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (1, 65_501)])
 def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
-    direct = libjpegli.encoder()
+    direct = libjpegli.jpegli_encoder()
     assert direct is not None
     with pytest.raises(EncodeError, match="width and height must be positive"):
         direct.encode(np.zeros((*size, 3), np.uint8), 80)
@@ -166,7 +166,7 @@ def test_the_package_encodes_where_its_library_cannot_be_reached(
 ) -> None:
     import pyjpegli
 
-    monkeypatch.setattr(libjpegli, "encoder", lambda: None)
+    monkeypatch.setattr(libjpegli, "jpegli_encoder", lambda: None)
     assert jpegli.encode_jpegli(WIDE, 80) == pyjpegli.encode(WIDE, 400, 300, 80)
 
 
@@ -177,9 +177,9 @@ def test_a_release_that_was_not_tried_is_not_called_directly(
     import pyjpegli
 
     monkeypatch.setattr(pyjpegli, "__version__", "99.0")
-    libjpegli.encoder.cache_clear()
-    assert libjpegli.encoder() is None
-    libjpegli.encoder.cache_clear()
+    libjpegli.jpegli_encoder.cache_clear()
+    assert libjpegli.jpegli_encoder() is None
+    libjpegli.jpegli_encoder.cache_clear()
 
 
 def test_the_structure_is_as_large_as_libjpegs() -> None:
