@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline import schema
@@ -14,13 +15,15 @@ from pipeline.ledger.erasing import Erasure, erase, find_erasures
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.forgetting import ForgottenVersion, forget, read_forgotten, whoami
 from pipeline.ledger.layout import spec_key
+from pipeline.ledger.pinned import _pin_file, input_key
+from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import StoredList, to_bytes
 from pipeline.ledger.retry import failed_inputs
 from pipeline.ledger.tables import check_tables, encode_table, one_array
 from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store
-from tests.support.tasks import done, make_inputs, open_ledger, run_all
+from tests.support.tasks import done, make_inputs, open_ledger, run_all, sized
 
 IDS = make_inputs(9)["image_id"].to_pylist()
 
@@ -143,3 +146,27 @@ def test_kinds_of_failures_that_there_are_not(store: Store) -> None:
         failed_inputs(store, run.run_id, "odd")
     with pytest.raises(UsageError, match=f"run {run.run_id} has no failures"):
         failed_inputs(store, run.run_id, "all")
+
+
+def test_a_task_of_more_than_a_million_photos_is_one_group_of_the_list(memory: Store) -> None:
+    """Parquet would begin another one at 1,048,576 rows."""
+    count = 1_048_577
+    rows = pa.table({"image_id": pa.repeat("a", count), "uri": pa.repeat("b", count)})
+    file = _pin_file(memory, "r", rows, [range(count)])
+    about = pq.ParquetFile(pa.BufferReader(memory.read(input_key("r", file.sha256)))).metadata
+    assert [about.row_group(n).num_rows for n in range(about.num_row_groups)] == [count]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most", "starts"),
+    [
+        ((5, 5, 9, 9, 9), 4, (0, 2, 5)),  # the third of three would begin the next task
+        ((5, 5, 5, 9, 9, 9), 5, (0, 3, 6)),
+        ((1, 5, 5, 2, 9, 9, 9), 6, (0, 4, 7)),
+    ],
+)
+def test_neighbours_alike_of_a_second_sort_stay_in_one_task(
+    sizes: tuple[int, ...], most: int, starts: tuple[int, ...]
+) -> None:
+    local = pa.array([f"/p/{n}" for n in range(len(sizes))])
+    assert cut_tasks(sized(*sizes).set_column(1, "uri", local), most, 1000).starts == starts
