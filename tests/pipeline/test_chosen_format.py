@@ -197,5 +197,5 @@ def test_the_page_of_a_run_says_it(settings: dict[str, Any], words: str) -> None
         "run_id": "r", "committed_at": 0.0, "weights": None, "detector": "d",
         "code_version": "c", "settings": settings,
     }  # fmt: skip
-    facts = dict(run_facts(SimpleNamespace(manifest=manifest)))  # type: ignore[arg-type]
+    facts: dict[str, str] = dict(run_facts(SimpleNamespace(manifest=manifest)))  # type: ignore[arg-type]
     assert facts["crops"].startswith(words)

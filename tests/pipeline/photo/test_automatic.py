@@ -32,7 +32,7 @@ def crops_of(photo: Photo, *shapes: str, fit: Any = "crop", **settings: Any) -> 
     chosen = [ScoredCrop(s, 0, BOX[s], 0.5, None, None, [], 0, fit=fit) for s in shapes]
     row = PhotoRow("a", "b", photo=photo, crops=chosen)
     made = encoded_crops(row, ThumbnailSettings(**settings), {}, no_frames)
-    found = []
+    found: list[Image.Image] = []
     for crop in made:
         assert crop.image is not None
         image = Image.open(io.BytesIO(crop.image))
@@ -147,7 +147,7 @@ def test_codes_are_made_for_each_picture() -> None:
         ours = direct.encode(pixels, 80)
         assert len(ours) <= most * len(theirs)
         seen = [np.asarray(Image.open(io.BytesIO(file))) for file in (ours, theirs)]
-        assert np.array_equal(*seen)
+        assert np.array_equal(seen[0], seen[1])
         assert direct.encode(pixels, 80, optimal=False) == theirs
     upside_down = WIDE[::-1, ::-2]
     assert direct.encode(upside_down, 80) == direct.encode(upside_down.copy(), 80)
