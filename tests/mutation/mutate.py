@@ -104,7 +104,8 @@ def _walk(node: ast.AST, names: list[str]) -> Iterator[tuple[Change, str]]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         inside.append(node.name)
     for child in _children(node):
-        yield from _walk(child, inside)
+        # Defaults of arguments are set where the function is made.
+        yield from _walk(child, names if isinstance(child, ast.arguments) else inside)
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:

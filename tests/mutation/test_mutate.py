@@ -105,6 +105,13 @@ def test_a_mutant_is_the_module_with_one_change() -> None:
     assert mutant.key == "a.py | area | width < 3 -> width <= 3"
 
 
+def test_a_default_belongs_to_where_its_function_is_made() -> None:
+    """It is set at import, which is no test's doing."""
+    default, *inside = mutants_of("a.py", "def f(x=5):\n    return x + 7")
+    assert (default.before, default.where) == ("5", "")
+    assert {one.where for one in inside} == {"f"}
+
+
 def test_places_are_counted_in_bytes() -> None:
     (mutant,) = mutants_of("a.py", "x = 'größer' < 3, 'é é'\n")[:1]
     assert "'größer' <= 3" in mutant.source
