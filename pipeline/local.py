@@ -27,7 +27,8 @@ from pipeline.stages.guard import DEATHS
 from pipeline.stages.heap import give_back_growth
 from pipeline.stages.read import read_task
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.worker import Job, keep_pandas_out
+from pipeline.stages.wire import keep_pandas_out
+from pipeline.stages.worker import Job
 from pipeline.stop import Drained, Stop
 from pipeline.warm_up import context_of
 

@@ -5,7 +5,8 @@ import pyarrow as pa
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.in_one import DetectScoreCommit
 from pipeline.stages.read import read_decode
-from pipeline.stages.worker import Job, keep_pandas_out
+from pipeline.stages.wire import keep_pandas_out
+from pipeline.stages.worker import Job
 
 
 def read_apart(block: pa.Table, job: Job) -> pa.Table:

@@ -1,10 +1,7 @@
 """What a worker process is given, and what it keeps open: store, ledger, decoding child."""
 
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
-
-import pyarrow as pa
 
 from pipeline.cropping.weights import Weights
 from pipeline.ledger.ledger import Ledger
@@ -101,28 +98,3 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-
-
-def keep_pandas_out() -> None:
-    """Have pyarrow find no pandas in this process, which is a worker's alone.
-
-    pyarrow imports pandas for the first list that it makes an array of, to tell whether that is one
-    of pandas': .2 s of CPU time and 30 MiB in every worker, and none has use for it. Afterwards
-    pandas can be imported as ever, but pyarrow makes no table of its frames, nor frames of tables.
-    """
-    if "pandas" in sys.modules:
-        return
-    finder = _NoPandas()
-    sys.meta_path.insert(0, finder)
-    try:
-        pa.array([0])
-    finally:
-        sys.meta_path.remove(finder)
-
-
-class _NoPandas:
-    """Tells Python's import that there is no pandas."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("workers do without pandas", name=name)

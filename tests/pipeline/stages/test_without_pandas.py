@@ -8,7 +8,7 @@ from tests.support.fresh import ROOT
 PROGRAM = """
 import sys
 import pyarrow as pa
-from pipeline.stages.worker import keep_pandas_out
+from pipeline.stages.wire import keep_pandas_out
 
 if {told}:
     keep_pandas_out()
