@@ -16,7 +16,7 @@ from pipeline.ledger.figures import Figures
 from pipeline.ledger.forgetting import ForgottenVersion, forget, read_forgotten, whoami
 from pipeline.ledger.layout import spec_key
 from pipeline.ledger.pinned import _pin_file, input_key
-from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.plan import cut_tasks, same_bytes_together
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import StoredList, to_bytes
 from pipeline.ledger.retry import failed_inputs
@@ -169,4 +169,6 @@ def test_neighbours_alike_of_a_second_sort_stay_in_one_task(
     sizes: tuple[int, ...], most: int, starts: tuple[int, ...]
 ) -> None:
     local = pa.array([f"/p/{n}" for n in range(len(sizes))])
-    assert cut_tasks(sized(*sizes).set_column(1, "uri", local), most, 1000).starts == starts
+    table = sized(*sizes).set_column(1, "uri", local)
+    assert cut_tasks(table, most, 1000).starts == starts
+    assert same_bytes_together(table) is table, "they are together, so nothing is moved"
