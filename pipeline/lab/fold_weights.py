@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from pipeline.detectors.subject_network import SubjectNetwork
@@ -47,8 +48,8 @@ class FoldWeights:
             problem = " ".join(str(error).split())[:200]
             raise WeightsError(f"{path}: no embedded detector: {problem}") from error
 
-    def network(self, fold: int, device: str) -> S2CNet | None:
-        """The S2CNet that has not seen a fold. Raises WeightsError."""
+    def network(self, fold: int, device: torch.device) -> S2CNet | None:
+        """The S2CNet that has not seen a fold, on a device. Raises WeightsError."""
         if self.networks is None:
             return None
         return load_model(str(self.networks / fold_name(fold)), device=device)

@@ -80,7 +80,7 @@ class EvaluationSetup:
         """With S2CNet's own backbone: the shared one was trained for the packaged network."""
         assert self.folds is not None
         chosen = choose_device(device)
-        network = self.folds.network(fold, device) or self.weights.load(chosen)
+        network = self.folds.network(fold, chosen) or self.weights.load(chosen)
         detector = self.folds.detector(fold)
         source = (
             make_source(self.detector, chosen)

@@ -61,7 +61,7 @@ def test_each_photo_has_the_network_of_its_fold(folder: Path) -> None:
         folds=FoldWeights("photos", networks=folder / "networks"),
     )  # fmt: skip
     photos = examples(folder)
-    for fold, row in enumerate(evaluate_here(photos, setup, "cpu")):
+    for fold, row in enumerate(evaluate_here(photos, setup, "auto")):  # the command's default
         assert (row["status"], row["message"]) == ("ok", "")
         weights = choose_weights(str(folder / f"networks/fold{fold}.safetensors"))
         alone = EvaluationSetup(weights, "embedded", [], ["1:1"]).evaluator("cpu")
