@@ -258,6 +258,6 @@ def test_typing_into_the_search_field_finds_a_photo(page: str) -> None:
             "field.dispatchEvent(new Event('input', {bubbles: true}))"
         )
         await tab.until("document.querySelectorAll('article.row').length === 1")
-        assert "07.jpg" in await tab.run(TEXT)
+        await tab.until("document.querySelector('article.row').innerText.includes('07.jpg')")
 
     browse(look)
