@@ -21,7 +21,9 @@ import pytest
 
 from pipeline import open_run
 from pipeline.cli.local_services import RayHead, ray_head
+from pipeline.cluster.workers import Finisher, Scorer, read_apart
 from pipeline.ledger.audit import verify_run
+from pipeline.stages.commit import cut_encode_commit
 from pipeline.storage.store import open_store
 from tests.conftest import S3_ENVIRONMENT, free_port
 from tests.support.crop_jobs import finish, start, tree, write_scenes
@@ -38,8 +40,8 @@ HEAD_DIES = 0.3  # share of the runs
 SOON = 0.1  # chance that a victim in sight dies at this look, ten looks a second
 # How the victims look in the list of processes.
 VICTIMS = {
-    "task worker": ("ray::read_decode", "ray::cut_encode_commit"),
-    "scoring actor": ("ray::Scorer", "ray::Finisher"),  # with a GPU, and without
+    "task worker": tuple(f"ray::{one.__name__}" for one in (read_apart, cut_encode_commit)),
+    "scoring actor": tuple(f"ray::{one.__name__}" for one in (Scorer, Finisher)),
     "decoding child": ("pipeline.photo.child",),
     "raylet": ("raylet/raylet",),
 }

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import open_run
 from pipeline.cli.local_services import ray_head
+from pipeline.cluster.workers import Finisher, read_apart
 from pipeline.ledger.audit import verify_run
 from pipeline.storage.store import open_store
 from tests.pipeline.photo.test_decode_fuzz import STATUSES, mutated
@@ -27,9 +28,9 @@ SAMPLE_S = 1.0
 STARTS_S = 15  # in which a process loads what it needs
 # Processes by what is in their title; actors live as long as the run, Ray may replace the others.
 KINDS = {
-    "scoring actor": "ray::Finisher",
+    "scoring actor": f"ray::{Finisher.__name__}",
     "decoding child": "pipeline.photo.child",
-    "reading worker": "ray::read_decode",
+    "reading worker": f"ray::{read_apart.__name__}",
 }
 
 

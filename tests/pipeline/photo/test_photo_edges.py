@@ -1,15 +1,23 @@
 """Small things of photos at their edges, each worked out by hand."""
 
+import io
 import struct
 import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.photo import wall
+from pipeline.photo.borders import STRAY, _thickness
+from pipeline.photo.damaged import repeat_last_row
 from pipeline.photo.damaged_png import _PngShape, _rows_before_failure
 from pipeline.photo.decode import Photo
+from pipeline.photo.decoder import Decoder
+from pipeline.photo.moving import encode_moving
+from pipeline.photo.old_avif import _with_brand
 from pipeline.photo.strip import bare, png_chunks
+from pipeline.photo.view import jpeg_scale, view_size
 from pipeline.photo.whole import draw_whole, place_whole
 from pipeline.shapes import parse_shape
 from tests.support.odd_photos import png_chunk
@@ -65,3 +73,75 @@ def test_where_there_is_no_linux_there_is_no_wall(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(wall.sys, "platform", "darwin")
     assert wall.make_undumpable() is False
     assert wall.filter_problem() == "darwin has none"
+
+
+def test_a_view_needs_every_row_that_rounding_up_gives() -> None:
+    """983 rows and 900 columns at an eighth are 123 and 113, as many as a view of 128 asks for."""
+    assert view_size((900, 983), 128) == (113, 123)
+    assert jpeg_scale((900, 983), 128, 1e9) == 8
+
+
+def test_a_clear_frame_of_a_moving_png_shows_nothing_of_the_one_before() -> None:
+    opaque = np.full((4, 4, 4), 255, np.uint8)
+    clear = np.zeros((4, 4, 4), np.uint8)
+    with Image.open(io.BytesIO(encode_moving([opaque, clear], (50, 50), 0, "png", 80))) as shown:
+        shown.seek(1)
+        assert np.asarray(shown.convert("RGBA"))[..., 3].max() == 0
+
+
+def test_missing_rows_repeat_the_last_one_alone() -> None:
+    image = Image.fromarray(np.arange(6, dtype=np.uint8)[:, None].repeat(2, 1) * 10)
+    repeat_last_row(image, 3)
+    assert np.asarray(image)[:, 0].tolist() == [0, 10, 20, 20, 20, 20]
+
+
+def test_a_bar_s_line_may_hold_the_share_of_strays_that_is_allowed() -> None:
+    """The edge is behind line 6; strays that are just allowed end no bar at line 1."""
+    strays = np.array([0.0, STRAY, *[0.0] * 5, *[1.0] * 5])
+    levels = np.array([*[0.0] * 7, *[90.0] * 5])
+    assert _thickness(strays, levels, 0.9) == 7
+
+
+def test_a_child_that_ends_while_it_is_asked_took_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = Decoder()
+
+    def gone(_: int) -> float:
+        raise OSError
+
+    try:
+        decoder.decode(grey_png(2, 1, zlib.compress(bytes(3))))
+        monkeypatch.setattr("time.clock_gettime", gone)
+        assert decoder.cpu_s() == 0
+    finally:
+        decoder.close()
+    assert decoder.cpu_s() == 0
+
+
+def test_a_colour_of_a_view_in_srgb_is_itself() -> None:
+    """The view beside it has more colours, but the pixels that the colour is for have not."""
+    pixels = np.zeros((1, 1, 3), np.uint8)
+    photo = Photo(pixels, 1, 1, "png", 1, wide=pixels, wide_space="p3")
+    assert photo.colour_of((250, 10, 20)) == (250, 10, 20)
+    assert photo.in_own_colours.colour_of((250, 10, 20)) != (250, 10, 20)
+
+
+def test_who_may_not_become_nobody_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: list[int]) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.setgroups", refuse)
+    assert wall._become_nobody() is False
+
+
+@pytest.mark.parametrize("place", [8, 16, 20, 24])
+def test_a_file_that_names_avif_anywhere_keeps_its_brands(place: int) -> None:
+    head = bytearray(struct.pack(">I", 28) + b"ftypmif1" + bytes(4) + b"miafMA1Bmeta")
+    head[place : place + 4] = b"avif"
+    assert _with_brand(bytes(head)) == bytes(head)
+
+
+def test_avif_takes_the_place_of_a_brand_that_stands_for_it() -> None:
+    head = struct.pack(">I", 28) + b"ftypmif1" + bytes(4) + b"miafMA1Bmeta"
+    found = _with_brand(head + b"rest")
+    assert found.count(b"avif") == 1
+    assert (len(found), found[-4:]) == (32, b"rest")
