@@ -6,17 +6,19 @@ import zlib
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.photo import wall
+from pipeline.photo import libjpegli, wall
 from pipeline.photo.borders import STRAY, _thickness
 from pipeline.photo.damaged import repeat_last_row
 from pipeline.photo.damaged_png import _PngShape, _rows_before_failure
 from pipeline.photo.decode import Photo
+from pipeline.photo.decoded import _to_source
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.moving import encode_moving
 from pipeline.photo.old_avif import _with_brand
-from pipeline.photo.strip import bare, png_chunks
+from pipeline.photo.strip import bare, orientation_of, png_chunks
 from pipeline.photo.view import jpeg_scale, view_size
 from pipeline.photo.whole import draw_whole, place_whole
 from pipeline.shapes import parse_shape
@@ -145,3 +147,42 @@ def test_avif_takes_the_place_of_a_brand_that_stands_for_it() -> None:
     found = _with_brand(head + b"rest")
     assert found.count(b"avif") == 1
     assert (len(found), found[-4:]) == (32, b"rest")
+
+
+def test_the_edge_of_a_view_of_half_the_size_is_one_pixel_less() -> None:
+    """Edges at 2, 3, 8 and 9 of ten pixels, drawn in by one, are twice that in source pixels."""
+    view = np.zeros((10, 10, 3), np.uint8)
+    found = _to_source((2, 3, 8, 9), view, Photo(view, 20, 20, "png", 1))
+    assert found == (6, 8, 14, 16)
+
+
+def test_a_photo_is_no_part_of_another_one() -> None:
+    assert Photo(np.zeros((1, 1, 3), np.uint8), 1, 1, "png", 1).origin_px == (0, 0)
+
+
+def test_a_directory_of_exif_that_begins_at_the_last_byte_tells_nothing() -> None:
+    assert orientation_of(b"II*\0" + struct.pack("<I", 9) + bytes(2)) == 1
+
+
+def test_a_filter_that_can_not_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError(1, "not permitted")
+
+    monkeypatch.setattr(wall, "filter_problem", lambda: "")
+    monkeypatch.setattr(wall, "make_undumpable", lambda: True)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(wall, "_load_filter", refuse)
+    assert wall.shut_in() == [f"{wall.FILTER} (not permitted)"]
+
+
+def test_an_encoder_whose_plain_codes_are_not_the_package_s_is_not_taken() -> None:
+    pytest.importorskip("pyjpegli")
+    whole = libjpegli.JpegliEncoder()
+
+    class AlwaysOptimal(libjpegli.JpegliEncoder):
+        def encode(self, pixels: NDArray[np.uint8], quality: int, optimal: bool = True) -> bytes:
+            return whole.encode(pixels, quality)
+
+    pixels = np.random.default_rng(1).integers(0, 255, (40, 40, 3), np.uint8)
+    assert libjpegli._as_package(whole, pixels)
+    assert not libjpegli._as_package(AlwaysOptimal(), pixels)
