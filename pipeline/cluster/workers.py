@@ -15,8 +15,8 @@ def read_apart(block: pa.Table, job: Job) -> pa.Table:
     return read_decode(block, job)
 
 
-class Scorer(DetectScore):
-    """The second stage as an actor."""
+class StageActor(DetectScore):
+    """What actors have in common: a process of their own, and an answer when they are there."""
 
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
         """Make the networks ready, as `DetectScore` does."""
@@ -25,22 +25,18 @@ class Scorer(DetectScore):
 
     def ready(self) -> None:
         """Nothing; Ray answers once the actor is there."""
+
+
+class Scorer(StageActor):
+    """The second stage as an actor."""
 
     def do(self, block: pa.Table) -> pa.Table:
         """The stage; its photos go from the first stage to the last by themselves."""
         return self.decisions(block)
 
 
-class Finisher(DetectScoreCommit):
+class Finisher(StageActor, DetectScoreCommit):
     """The second and the last stage as one actor."""
-
-    def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
-        """Make the networks ready, as `DetectScore` does."""
-        keep_pandas_out()
-        super().__init__(job, device, gpus)
-
-    def ready(self) -> None:
-        """Nothing; Ray answers once the actor is there."""
 
     def do(self, block: pa.Table) -> pa.Table:
         """The stages; Ray has no name for `__call__`."""

@@ -98,7 +98,7 @@ def encode_crop(
         background, profile = photos[0].colour_of(settings.background_rgb), photos[0].profile
         image, format = encoded_still(drawn[0], shape.is_circle, settings, background, profile)
     else:
-        format = OTHER if settings.format == AUTO else settings.format
+        format = OTHER if settings.is_automatic else settings.format
         shown = (motion.durations_ms, motion.plays, format, settings.quality, shape.is_circle)
         image = encode_moving(drawn, *shown)
     height, width = drawn[0].shape[:2]
@@ -118,7 +118,7 @@ def encoded_still(
     """A still crop's file and its format. Arguments as of `thumbnail.encode`. EncodeError."""
     format, quality = settings.format, settings.quality
     jpegli = settings.jpeg_encoder == "jpegli"
-    if settings.format == AUTO:
+    if settings.is_automatic:
         format = format_for(pixels, circle, profile)
         if format != OTHER:
             jpegli, quality = True, jpegli_quality(quality)

@@ -17,15 +17,15 @@ from pipeline.ledger.audit import (
     verify_run,
 )
 from pipeline.ledger.channels import channel_name
-from pipeline.ledger.erasing import erase, find_erasures
+from pipeline.ledger.erasing import erase
 from pipeline.ledger.figures import Figures
-from pipeline.ledger.forgetting import forget, read_forgotten
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.live import standing
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import parquet_bytes
 from pipeline.storage.store import Store
+from tests.support.forgotten import with_one_forgotten
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 IDS = make_inputs(60)["image_id"].to_pylist()
@@ -136,9 +136,8 @@ def test_each_photo_of_the_list_has_one_row(
 
 
 def test_a_run_verifies_after_each_file_that_a_photo_is_erased_from(store: Store) -> None:
-    run = run_all(open_ledger(store, make_inputs(3)))
-    forget(store, [IDS[1]])
-    found = sorted(find_erasures(store, run, read_forgotten(store)), key=lambda one: one.key)
+    run, erasures = with_one_forgotten(store)
+    found = sorted(erasures, key=lambda one: one.key)
     assert [one.is_list for one in found] == [False, False, True]
     for one in (found[1], found[0], found[2]):  # the rows of `images` first, then those of `crops`
         erase(store, one)

@@ -47,6 +47,7 @@ from pipeline.ledger.totals import RunTotals
 from pipeline.ledger.versions import Versions
 from pipeline.schema import CROP_FILES
 from pipeline.storage.store import Store
+from tests.support.forgotten import with_one_forgotten
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 IDS = make_inputs(9)["image_id"].to_pylist()
@@ -64,9 +65,7 @@ def test_what_is_left_of_a_collection_that_was_killed_goes_at_any_age(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The record of the new file is there, and the old one is not deleted yet."""
-    run = run_all(open_ledger(store, make_inputs(3)))
-    forget(store, [IDS[1]])
-    erasures = [*find_erasures(store, run, read_forgotten(store))]
+    _, erasures = with_one_forgotten(store)
     with monkeypatch.context() as patched:
         patched.setattr(Store, "delete", lambda *_: None)
         for one in erasures:
@@ -79,9 +78,7 @@ def test_what_is_left_of_a_collection_that_was_killed_goes_at_any_age(
 def test_a_file_that_somebody_else_has_written_again_is_taken(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = run_all(open_ledger(store, make_inputs(3)))
-    forget(store, [IDS[1]])
-    one, *_ = find_erasures(store, run, read_forgotten(store))
+    run, (one, *_) = with_one_forgotten(store)
     with monkeypatch.context() as patched:
         patched.setattr(Store, "delete", lambda *_: None)
         erase(store, one)

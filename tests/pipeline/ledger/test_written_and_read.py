@@ -11,9 +11,9 @@ import pytest
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger import forgetting, reader, tables
-from pipeline.ledger.erasing import Erasure, erase, find_erasures
+from pipeline.ledger.erasing import Erasure, erase
 from pipeline.ledger.figures import Figures
-from pipeline.ledger.forgetting import ForgottenVersion, forget, read_forgotten, whoami
+from pipeline.ledger.forgetting import ForgottenVersion, whoami
 from pipeline.ledger.layout import spec_key
 from pipeline.ledger.pinned import _pin_file, input_key
 from pipeline.ledger.plan import cut_tasks, same_bytes_together
@@ -23,6 +23,7 @@ from pipeline.ledger.retry import failed_inputs
 from pipeline.ledger.tables import check_tables, encode_table, one_array
 from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store
+from tests.support.forgotten import with_one_forgotten
 from tests.support.tasks import done, make_inputs, open_ledger, run_all, sized
 
 IDS = make_inputs(9)["image_id"].to_pylist()
@@ -63,9 +64,7 @@ def test_photos_that_share_bytes_and_those_of_several_runs_keep_their_own_order(
 def test_a_file_is_kept_until_the_one_in_its_place_is_there(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = run_all(open_ledger(store, make_inputs(3)))
-    forget(store, [IDS[1]])
-    one, *_ = find_erasures(store, run, read_forgotten(store))
+    _, (one, *_) = with_one_forgotten(store)
     with monkeypatch.context() as patched:
         patched.setattr(Store, "write", lambda *_: None)
         with pytest.raises(FileNotFoundError):
