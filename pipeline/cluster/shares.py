@@ -7,7 +7,13 @@ import ray
 
 from pipeline.cluster.flow import Flow, Room, Stages
 from pipeline.cluster.joining import join_or_start
-from pipeline.cluster.workers import Finisher, Scorer, read_apart
+from pipeline.cluster.workers import (
+    Finisher,
+    Scorer,
+    commit_beside_gpu,
+    read_apart,
+    read_beside_gpu,
+)
 from pipeline.report.costs import Machines
 from pipeline.report.words import counted
 from pipeline.settings import RunningSettings
@@ -63,13 +69,14 @@ class ClusterShares:
         """What is done with a task, and by whom.
 
         An actor on a GPU hands decisions on, so that the GPU has the next task; an actor on a core
-        has no reason to. So a task's pixels travel once or, beside a GPU, to two readers.
+        has no reason to. So a task's pixels travel once or, beside a GPU, to two readers. What runs
+        beside such an actor gives way to it.
         """
         if not self.actors:
             return Stages(read_apart, None, cut_encode_commit)
         if self.device == "cpu":
             return Stages(read_apart, Finisher, None)
-        return Stages(read_apart, Scorer, cut_encode_commit)
+        return Stages(read_beside_gpu, Scorer, commit_beside_gpu)
 
     def free(self) -> Mapping[str, float]:
         """What nobody uses of the cluster now, as Ray names it."""

@@ -10,6 +10,7 @@ networks    the two networks alone, by batch, precision and memory layout
 scoring     S2CNet's definition, fast path and CUDA graphs, with their quality
 worker      one scoring worker: see and choose, crops held to those of the CPU, a profile
 stages      decoding and encoding on one core and on all, and by the GPU's own JPEG engine
-job         the whole job on Ray, with one scoring worker and with the default number
+job         the whole job on Ray, with one scoring worker and with the default number, and what its
+            processes use and wait for
 arithmetic  what follows for a machine of 8, 16 and 32 cores
 """

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STEPS = (
-    "machine", "worker", "scoring", "tests", "job", "stages", "arithmetic", "networks",
+    "machine", "worker", "job", "stages", "arithmetic", "scoring", "tests", "networks",
 )  # fmt: skip
 BUDGET_S = 480.0
 PHOTOS = 40

@@ -1,96 +1,174 @@
 """Step `job`: the whole job on Ray, with one scoring worker and with the default number.
 
-A run has a cost of starting and a cost a photo: each way runs on a part of the photos and on all of
-them, and the difference is that of the photos.
+Photos a second are those of the middle of a run, by when its tasks were put on record: starting and
+the last tasks, when cores run empty, are left out. What the processes used and waited for is of the
+same time.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 from pipeline import open_run
+from tests.gpu_proof.processes import Watched, watched
 from tests.gpu_proof.timing import Row, told, write
 
 ROOT = Path(__file__).parents[2]
 RATIOS = "1:1,4:3,16:9,9:16,3:4,circle"
-# Photos of a short and of a long run, and what a run is told, for each way.
-WAYS = {
-    "one scoring worker": (120, 600, ["--num-actors", "1"]),
-    "default": (480, 2400, []),
+TASK = 16  # photos
+JOB = ["jobs/crop_bucket.py"]
+SAMPLED = ["-m", "tests.gpu_proof.sampled_job"]
+ONE = ["--num-actors", "1"]
+# Photos, how the job is started, and what it is told, for each way.
+WAYS: dict[str, tuple[int, list[str], list[str]]] = {
+    "one scoring worker": (608, [*SAMPLED, "lowered"], ONE),
+    "one, without priority": (416, [*SAMPLED, "same"], ONE),
+    "default": (3200, JOB, []),
 }
-SMALL = (4, 12)  # photos, where there is no GPU: the step is tried, not measured
+SMALL = 80  # photos, where there is no GPU: the step is tried, not measured
+MIDDLE = (0.3, 0.8)  # shares of the tasks on record
+TOP = 14  # functions shown
 
 
 def run(device: str, photos: Path, document: Path) -> None:
-    """Write photos a second, the start, failures, and how busy the GPU was."""
-    rows: list[Row] = []
-    for name, (few, many, options) in WAYS.items():
-        if device == "cpu":
-            few, many = SMALL
+    """Write photos a second, failures, how busy the GPU was, and who waited for what."""
+    found: dict[str, Any] = {"rows": []}
+    for name, (many, start, options) in WAYS.items():
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            copies(photos, work / "few", few)
-            copies(photos, work / "many", many)
-            short_s, _, _ = one_run(work / "few", work / "out-few", options)
-            long_s, busy, failed = one_run(work / "many", work / "out-many", options)
-        each = (long_s - short_s) / (many - few)
-        row: Row = {"way": name, "photos": many, "photos_a_second": round(1 / each, 1)}
-        row |= {"start_s": round(short_s - few * each, 1), "failed": failed, **busy}
-        told(row, rows)
-        write(document, "job", rows)
+            copies(photos, work / "photos", SMALL if device == "cpu" else many)
+            about = one_run(work, start, options)
+        told({"way": name, **about.pop("row")}, found["rows"])
+        for what, rows in about.items():
+            found[f"{name}: {what}"] = rows
+        write(document, "job", found)
 
 
 def copies(photos: Path, folder: Path, count: int) -> None:
-    """`count` files that differ, made of the photos: bytes behind a JPEG's end are no picture."""
+    """`count` photos under names of their own; all of a task are different ones."""
     folder.mkdir()
     files = sorted(photos.iterdir())
     for number in range(count):
-        data = files[number % len(files)].read_bytes()
-        (folder / f"{number:05}.jpg").write_bytes(data + b"copy %d" % number)
+        os.link(files[number % len(files)], folder / f"{number:05}.jpg")
 
 
-def one_run(photos: Path, output: Path, options: list[str]) -> tuple[float, Row, int]:
-    """Seconds, how busy the GPU was, and photos that failed."""
-    command = [sys.executable, "jobs/crop_bucket.py", "--input", str(photos)]
-    command += ["--output", str(output), "--ratios", RATIOS, "--task-images", "16", *options]
+def one_run(work: Path, start: list[str], options: list[str]) -> dict[str, Any]:
+    """Figures of a job on the photos in `work`: `row`, and tables by name."""
+    output, samples = work / "out", work / "samples"
+    samples.mkdir()
+    told_to_job = [] if start == JOB else [str(samples)]
+    command = [sys.executable, *start, *told_to_job, "--input", str(work / "photos")]
+    command += ["--output", str(output), "--ratios", RATIOS, "--task-images", str(TASK), *options]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_ADDRESS": "local"}
-    with watched_gpu() as busy:
-        start = time.perf_counter()
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-        wall_s = time.perf_counter() - start
-    if done.returncode:
-        raise SystemExit(f"the job ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    statuses = open_run(str(output)).images()["status"].to_pylist()
-    return wall_s, busy, sum(status != "ok" for status in statuses)
+    log, begin_s = work / "log", time.time()
+    with watched_gpu() as busy, log.open("wb") as to:
+        job = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=to, stderr=to)
+        with watched(job.pid) as seen:
+            code = job.wait()
+    if code:
+        raise SystemExit(f"the job ended with {code}:\n{log.read_text()[-8000:]}")
+    first_s, last_s, photos = middle(output)
+    row: Row = {"photos_a_second": round(photos / (last_s - first_s), 1)}
+    row |= {**of_run(output), **busy, "wall_s": round(time.time() - begin_s, 1)}
+    row |= seen.machine(first_s, last_s)
+    tables: dict[str, Any] = {"row": row, "processes": processes(seen, first_s, last_s, photos)}
+    if rows := sampled(samples):
+        tables["what its thread is at"] = rows
+    return tables
+
+
+def processes(seen: Watched, first_s: float, last_s: float, photos: int) -> list[Row]:
+    """The roles, printed."""
+    rows: list[Row] = []
+    for row in seen.rows(first_s, last_s, photos):
+        told(row, rows)
+    return rows
+
+
+def middle(output: Path) -> tuple[float, float, int]:
+    """Unix times of two tasks' records, and the photos of the tasks between."""
+    times = sorted(one.stat().st_mtime for one in output.glob("runs/*/tasks/*.json"))
+    first, last = (int(share * (len(times) - 1)) for share in MIDDLE)
+    return times[first], times[last], TASK * (last - first)
+
+
+def of_run(output: Path) -> Row:
+    """What the run's own record says: failures, formats, and milliseconds a photo by stage."""
+    run = open_run(str(output))
+    images, manifest = run.images(), run.manifest
+    photos = images.num_rows
+    row: Row = {"photos": photos}
+    row["failed"] = sum(status != "ok" for status in images["status"].to_pylist())
+    formats = Counter(run.crops(["format"])["format"].to_pylist())
+    row["formats"] = ", ".join(f"{count} {name}" for name, count in formats.most_common())
+    for stage in ("decode", "detect", "score", "encode"):
+        seconds = [value or 0.0 for value in images[f"{stage}_s"].to_pylist()]
+        row[f"{stage}_ms"] = round(1000 * sum(seconds) / photos, 1)
+    for stage, cost in manifest["metrics"].get("costs", {}).items():
+        row[f"{stage}_cpu_ms"] = round(1000 * cost.get("cpu_s", 0.0) / photos, 1)
+    row["limits"] = manifest.get("session", {}).get("limits", "")
+    return row
+
+
+def sampled(folder: Path) -> list[Row]:
+    """Where the scoring worker's thread was, milliseconds a photo; the first row is of all."""
+    rows: list[Row] = []
+    for file in sorted(folder.glob("*.json")):
+        found = json.loads(file.read_text())
+        photos, looks = found["tasks"] * TASK, sum(count for *_, count in found["samples"])
+        each = 1000 / photos
+        told(
+            {
+                "function": "all",
+                "ms": round(each * found["wall_s"], 2),
+                "on_a_core_ms": round(each * found["cpu_s"], 2),
+                "waits_for_a_core_ms": round(each * found["waited_for_a_core_s"], 2),
+            },
+            rows,
+        )
+        places: Counter[str] = Counter()
+        waits: Counter[str] = Counter()
+        for place, state, count in found["samples"]:
+            places[place] += count
+            waits[place] += count * (state != "R")
+        one = each * found["wall_s"] / max(looks, 1)
+        for place, count in places.most_common(TOP):
+            row = {"function": place, "ms": round(one * count, 2)}
+            told({**row, "waits_for_something_ms": round(one * waits[place], 2)}, rows)
+    return rows
 
 
 @contextmanager
 def watched_gpu() -> Iterator[Row]:
-    """The GPU's use in percent and its memory in GB, looked at twice a second."""
+    """The GPU's use in percent and its memory in GB, looked at once a second."""
     busy: Row = {}
-    looks: list[tuple[float, float]] = []
+    looks: list[tuple[float, float, float]] = []
     ended = Event()
-    query = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used"]
+    query = ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used,clocks.sm"]
     query.append("--format=csv,noheader,nounits")
 
     def look() -> None:
-        while not ended.wait(0.5):
+        while not ended.wait(1.0):
             told = subprocess.run(query, capture_output=True, text=True).stdout.split(",")
-            looks.append((float(told[0]), float(told[1])))
+            looks.append((float(told[0]), float(told[1]), float(told[2])))
 
     watcher = Thread(target=look, daemon=True)
     if shutil.which("nvidia-smi"):
         watcher.start()
     yield busy
     ended.set()
-    at_work = [use for use, _ in looks if use]
+    at_work = [one for one in looks if one[0]]
     if at_work:
-        busy["gpu_use_percent"] = round(sum(at_work) / len(at_work))
-        busy["gpu_memory_gb"] = round(max(memory for _, memory in looks) / 1024, 1)
+        busy["gpu_use_percent"] = round(sum(use for use, _, _ in at_work) / len(at_work))
+        busy["gpu_memory_gb"] = round(max(memory for _, memory, _ in looks) / 1024, 1)
+        busy["gpu_mhz"] = round(sum(mhz for *_, mhz in at_work) / len(at_work))

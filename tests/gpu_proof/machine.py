@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.gpu_proof.timing import write
 
 PACKAGES = (
     "torch", "torchvision", "ray", "pyarrow", "pillow", "numpy", "opencv-python-headless",
-    "cykooz-resizer", "msgspec", "seccompy",
+    "cykooz-resizer", "msgspec", "seccompy", "pyjpegli", "onnxruntime",
 )  # fmt: skip
 
 
@@ -24,6 +25,7 @@ def run(device: str, photos: Path, document: Path) -> None:
         "gpu_memory_gb": _memory_gb(device),
         "cores": os.cpu_count(),
         "processor": processor(),
+        "memory_for_handing_on_gb": round(shutil.disk_usage("/dev/shm").total / 1e9, 1),
         "python": platform.python_version(),
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if device == "cuda" else None,

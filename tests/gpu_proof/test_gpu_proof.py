@@ -21,7 +21,8 @@ def test_arithmetic_of_cores_and_gpu(tmp_path: Path) -> None:
     document = tmp_path / "proof.json"
     stages = [
         {"what": "decode", "cpu_ms_beside_others": 20.0},
-        {"what": "encode six webp", "cpu_ms_beside_others": 60.0},
+        {"what": "encode six auto", "cpu_ms_beside_others": 60.0},
+        {"what": "encode six webp", "cpu_ms_beside_others": 100.0},
     ]
     ways = [{"way": "launched", "cpu_ms": 50.0}, {"way": "as graphs", "cpu_ms": 40.0}]
     write(document, "stages", stages)
@@ -31,6 +32,8 @@ def test_arithmetic_of_cores_and_gpu(tmp_path: Path) -> None:
     assert rows["all on t", 16]["photos_a_second"] == 133
     assert rows["all on t", 16]["gpu_busy_percent"] == 80.0
     assert rows["all on t", 32]["photos_a_second"] == 267
+    assert rows["with Web", 16]["photos_a_second"] == 100
+    assert rows["boxes al", 8]["photos_a_second"] == 133
 
 
 def test_page_shows_every_row_and_no_markup_of_a_value() -> None:

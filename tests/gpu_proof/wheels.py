@@ -12,7 +12,8 @@ from pathlib import Path
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 LACKING = (
     "cykooz-resizer", "jsonschema", "jsonschema-specifications", "msgpack", "msgspec",
-    "pillow-heif", "prometheus-client", "ray", "referencing", "rpds-py", "safetensors", "seccompy",
+    "pillow-heif", "prometheus-client", "pyjpegli", "ray", "referencing", "rpds-py", "safetensors",
+    "seccompy",
 )  # fmt: skip
 PLATFORMS = ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28")
 

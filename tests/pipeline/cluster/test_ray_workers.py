@@ -1,11 +1,15 @@
 """What Ray's workers do before anything else."""
 
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from pipeline.cluster import workers
+from pipeline.photo.decoder import Decoder
 from pipeline.stages.crop import DetectScore
 
 
@@ -20,3 +24,45 @@ def test_every_worker_keeps_pandas_out_first(monkeypatch: pytest.MonkeyPatch) ->
     workers.read_apart(pa.table({"task": [0]}), job)
     kept = "pandas kept out"
     assert done == [kept, "networks made", kept, "networks made", kept, "task read"]
+
+
+def nice_value(pid: int = 0) -> int:
+    """Of the calling thread, or of a process's first."""
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.getpriority(os.PRIO_PROCESS, 0) >= 19,
+    reason="threads have a priority of their own on Linux, and this one must have some to lose",
+)
+def test_what_runs_beside_a_gpu_gives_way_to_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader and its decoding child, and a worker that encodes; not one that scores."""
+    found: dict[str, int] = {}
+    job: Any = None
+
+    def read(*_: Any) -> None:
+        with Decoder() as decoder:
+            decoder.start()
+            assert decoder._child is not None
+            found.update(reader=nice_value(), child=nice_value(decoder._child.pid))
+
+    def encode(*_: Any) -> None:
+        found["encoder"] = nice_value()
+
+    monkeypatch.setattr(workers, "keep_pandas_out", lambda: None)
+    monkeypatch.setattr(workers, "read_decode", read)
+    monkeypatch.setattr(workers, "cut_encode_commit", encode)
+    monkeypatch.setattr(DetectScore, "__init__", lambda *_: None)
+    monkeypatch.setattr(DetectScore, "decisions", lambda *_: found.update(scorer=nice_value()))
+    before, block = nice_value(), pa.table({"task": [0]})
+    for call in (
+        lambda: workers.Scorer(job, "cuda").do(block),
+        lambda: workers.read_beside_gpu(block, job),
+        lambda: workers.commit_beside_gpu(block, job, block),
+    ):
+        with ThreadPoolExecutor(1) as pool:  # on Linux each thread has its own priority
+            pool.submit(call).result()
+    assert found == {"scorer": before, "reader": 19, "child": 19, "encoder": 19}
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(workers.read_apart, block, job).result()
+    assert found["reader"] == found["child"] == before, "without a GPU nothing gives way"

@@ -12,9 +12,10 @@ import pytest
 from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
+from pipeline.cluster.flow import Stages
 from pipeline.cluster.joining import UNWATCHED
 from pipeline.cluster.shares import ClusterShares, share_out, start_ray
-from pipeline.cluster.workers import Finisher, Scorer
+from pipeline.cluster.workers import Finisher, Scorer, commit_beside_gpu, read_beside_gpu
 from pipeline.errors import LedgerError
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
@@ -91,7 +92,7 @@ def test_an_actor_on_a_core_commits_and_one_on_a_gpu_hands_on() -> None:
     on_cpu = share_out({"CPU": 4}, MANY, 0, 1.0)
     assert (on_cpu.stages.score, on_cpu.stages.encode) == (Finisher, None)
     on_gpu = share_out({"CPU": 4, "GPU": 1}, MANY, 0, 1.0)
-    assert (on_gpu.stages.score, on_gpu.stages.encode) == (Scorer, cut_encode_commit)
+    assert on_gpu.stages == Stages(read_beside_gpu, Scorer, commit_beside_gpu)
     stored = on_cpu.without_scoring()
     assert (stored.stages.score, stored.stages.encode) == (None, cut_encode_commit)
 

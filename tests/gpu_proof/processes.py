@@ -1,0 +1,178 @@
+"""Watch the processes of a job through /proc: what each role uses of the cores and waits for.
+
+Nothing but /proc is read, and what a kernel does not tell (gVisor has no `schedstat`) is left out.
+A process is known by its command line, which Ray sets to `ray::` and what it is at; a worker of
+Ray's that reads and later encodes counts for one role and then for the other.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from threading import Event, Thread
+
+from tests.gpu_proof.timing import Row
+
+PROC = Path("/proc")
+TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
+LOOK_S = 0.5
+# What is in the command line, and the role; the first that fits.
+ROLES = (
+    ("pipeline.photo.child", "decoding child"),
+    ("Scorer", "scoring worker"),
+    ("ray::Finisher", "scoring worker"),
+    ("ray::read", "reader"),
+    ("ray::commit", "encoder"),
+    ("ray::cut_encode", "encoder"),
+    ("ray::", "idle worker"),
+    ("raylet/raylet", "raylet"),
+    ("gcs/gcs_server", "GCS server"),
+    ("--output", "driver"),
+)
+OF_MACHINE = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One process so far. Seconds; `waited_s` for a core, of all threads; switches of the first."""
+
+    role: str
+    parent: int
+    user_s: float
+    system_s: float
+    nice: int
+    threads: int
+    waited_s: float | None
+    voluntary: int
+    forced: int
+
+
+@dataclass
+class Look:
+    """All processes of the job at a moment, by id, and the ticks of all cores."""
+
+    at_s: float
+    of: dict[int, Reading]
+    machine: list[int]
+
+
+@dataclass
+class Watched:
+    """All looks at a job."""
+
+    looks: list[Look] = field(default_factory=list)
+
+    def rows(self, begin_s: float, end_s: float, photos: int) -> list[Row]:
+        """By role, between two moments of Unix time in which so many photos were done."""
+        looks = [look for look in self.looks if begin_s <= look.at_s <= end_s]
+        if len(looks) < 2 or not photos:
+            return []
+        found: dict[str, dict[str, float]] = {}
+        ids: dict[str, set[int]] = {}
+        for before, after in pairwise(looks):
+            for pid, now in after.of.items():
+                one = found.setdefault(now.role, dict.fromkeys(("user", "system", "switches"), 0.0))
+                ids.setdefault(now.role, set()).add(pid)
+                one["nice"], one["threads"] = now.nice, max(now.threads, one.get("threads", 0))
+                if then := before.of.get(pid):
+                    one["user"] += now.user_s - then.user_s
+                    one["system"] += now.system_s - then.system_s
+                    one["switches"] += now.voluntary - then.voluntary
+                    one["forced"] = one.get("forced", 0.0) + now.forced - then.forced
+                    if now.waited_s is not None and then.waited_s is not None:
+                        waited = max(0.0, now.waited_s - then.waited_s)
+                        one["waited"] = one.get("waited", 0.0) + waited
+        wall_s = looks[-1].at_s - looks[0].at_s
+        photos_here = photos * wall_s / (end_s - begin_s)
+        return [
+            _row(role, len(ids[role]), one, wall_s, photos_here)
+            for role, one in sorted(found.items(), key=lambda one: -one[1]["user"])
+        ]
+
+    def machine(self, begin_s: float, end_s: float) -> Row:
+        """Percent of the cores' time, by what the kernel counts it as."""
+        looks = [look for look in self.looks if begin_s <= look.at_s <= end_s and look.machine]
+        if len(looks) < 2:
+            return {}
+        first, last = looks[0].machine, looks[-1].machine
+        spent = [b - a for a, b in zip(first, last, strict=True)]
+        shares = zip(OF_MACHINE, spent, strict=False)
+        return {f"{name}_percent": round(100 * n / (sum(spent) or 1), 1) for name, n in shares}
+
+
+def _row(role: str, count: int, one: dict[str, float], wall_s: float, photos: float) -> Row:
+    row: Row = {"role": role, "processes": count, "threads": int(one["threads"])}
+    row |= {
+        "nice": int(one["nice"]),
+        "cores_busy": round((one["user"] + one["system"]) / wall_s, 2),
+    }
+    row["user_ms_a_photo"] = round(1000 * one["user"] / photos, 2)
+    row["system_ms_a_photo"] = round(1000 * one["system"] / photos, 2)
+    if "waited" in one:
+        row["waited_for_a_core_ms_a_photo"] = round(1000 * one["waited"] / photos, 2)
+    row["switches_a_photo"] = round(one["switches"] / photos, 1)
+    row["forced_switches_a_photo"] = round(one.get("forced", 0.0) / photos, 1)
+    return row
+
+
+@contextmanager
+def watched(root: int) -> Iterator[Watched]:
+    """Look at a process and all below it every LOOK_S until the block ends."""
+    found, ended = Watched(), Event()
+
+    def look() -> None:
+        while not ended.wait(LOOK_S):
+            found.looks.append(look_at(root))
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
+
+
+def look_at(root: int) -> Look:
+    """A process and all below it, now."""
+    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()]
+    of = {pid: one for pid in pids if (one := reading(pid)) is not None}
+    own = {root}
+    while more := {pid for pid, one in of.items() if one.parent in own} - own:
+        own |= more
+    machine: list[int] = []
+    with suppress(OSError, ValueError):
+        machine = [int(n) for n in (PROC / "stat").read_text().splitlines()[0].split()[1:9]]
+    return Look(time.time(), {pid: of[pid] for pid in own if pid in of}, machine)
+
+
+def reading(pid: int) -> Reading | None:
+    """One process; None where it has ended."""
+    folder = PROC / str(pid)
+    try:
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        status = dict(
+            part.partition(":")[::2] for part in (folder / "status").read_text().splitlines()
+        )
+    except OSError:
+        return None
+    waited_s: float | None = None
+    with suppress(OSError, ValueError, IndexError):
+        times = [one.read_text().split() for one in folder.glob("task/*/schedstat")]
+        waited_s = sum(int(one[1]) for one in times) / 1e9 if times else None
+    role = next((role for text, role in ROLES if text in line), "other")
+    return Reading(
+        role=role,
+        parent=int(fields[1]),
+        user_s=int(fields[11]) * TICKS_S,
+        system_s=int(fields[12]) * TICKS_S,
+        nice=int(fields[16]),
+        threads=int(fields[17]),
+        waited_s=waited_s,
+        voluntary=int(status.get("voluntary_ctxt_switches", "0")),
+        forced=int(status.get("nonvoluntary_ctxt_switches", "0")),
+    )
