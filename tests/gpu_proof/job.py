@@ -31,9 +31,10 @@ SAMPLED = ["-m", "tests.gpu_proof.sampled_job"]
 ONE = ["--num-actors", "1"]
 # Photos, how the job is started, and what it is told, for each way.
 WAYS: dict[str, tuple[int, list[str], list[str]]] = {
-    "one scoring worker": (608, [*SAMPLED, "lowered"], ONE),
-    "one, without priority": (416, [*SAMPLED, "same"], ONE),
+    "one scoring worker": (512, [*SAMPLED, "lowered"], ONE),
+    "one, without priority": (352, [*SAMPLED, "same"], ONE),
     "default": (3200, JOB, []),
+    "no GPU used": (1600, JOB, ["--gpus-per-actor", "0"]),
 }
 SMALL = 80  # photos, where there is no GPU: the step is tried, not measured
 MIDDLE = (0.3, 0.8)  # shares of the tasks on record

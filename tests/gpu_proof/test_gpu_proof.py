@@ -24,7 +24,11 @@ def test_arithmetic_of_cores_and_gpu(tmp_path: Path) -> None:
         {"what": "encode six auto", "cpu_ms_beside_others": 60.0},
         {"what": "encode six webp", "cpu_ms_beside_others": 100.0},
     ]
-    ways = [{"way": "launched", "cpu_ms": 50.0}, {"way": "as graphs", "cpu_ms": 40.0}]
+    ways = [
+        {"way": "on a core, by onnxruntime", "cpu_ms": 80.0},
+        {"way": "launched", "cpu_ms": 35.0},
+        {"way": "as graphs", "cpu_ms": 40.0},
+    ]
     write(document, "stages", stages)
     write(document, "worker", {"rows": ways, "gpu_busy_ms_a_photo": 6.0})
     arithmetic.run("cuda", tmp_path, document)
@@ -34,6 +38,8 @@ def test_arithmetic_of_cores_and_gpu(tmp_path: Path) -> None:
     assert rows["all on t", 32]["photos_a_second"] == 267
     assert rows["with Web", 16]["photos_a_second"] == 100
     assert rows["boxes al", 8]["photos_a_second"] == 133
+    assert rows["no GPU", 16]["photos_a_second"] == 100
+    assert "gpu_busy_percent" not in rows["no GPU", 16]
 
 
 def test_page_shows_every_row_and_no_markup_of_a_value() -> None:
