@@ -134,7 +134,10 @@ def test_the_packaged_rule_is_complete_and_says_where_it_is_from() -> None:
     from importlib.resources import files
 
     values = json.loads(files("pipeline.cropping").joinpath("choice.json").read_text())
-    assert "FLMS" in values["source"]
+    numbers = [name for name in values if name not in ("source", "penalties")]
+    assert values["source"].keys() == {*numbers, *values["penalties"]}
+    assert len(set(values["source"].values())) == len(values["source"])  # each has its own reason
+    assert all("FLMS" in values["source"][name] for name in ("overlap", "free"))
     with pytest.raises(KeyError):
         Rule.from_json({name: values[name] for name in values if name != "free"})
     assert packaged_rule().overlap.shape == (2, 9)
