@@ -117,7 +117,8 @@ def of_run(output: Path) -> Row:
         row[f"{stage}_ms"] = round(1000 * sum(seconds) / photos, 1)
     for stage, cost in manifest["metrics"].get("costs", {}).items():
         row[f"{stage}_cpu_ms"] = round(1000 * cost.get("cpu_s", 0.0) / photos, 1)
-    row["limits"] = manifest.get("session", {}).get("limits", "")
+    session = manifest.get("session", {})
+    row |= {"start_s": session.get("start_s"), "limits": session.get("limits", "")}
     return row
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,16 +29,12 @@ def run(device: str, photos: Path, document: Path) -> None:
     rows: list[Row] = []
     work: dict[str, Callable[[str], float]] = {"decode": decoded}
     work |= {f"encode six {name}": partial(encoded, format=name) for name in FORMATS}
-    for name, call in work.items():
-        alone = [call(file) for file in files[:40]]
-        told(
-            {
-                "what": name,
-                "cpu_ms_a_photo": round(1000 * sum(alone) / len(alone), 2),
-                **on_all_cores(call, files),
-            },
-            rows,
-        )
+    cores = os.cpu_count() or 1
+    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
+        for name, call in work.items():
+            alone = [call(file) for file in files[:40]]
+            row: Row = {"what": name, "cpu_ms_a_photo": round(1000 * sum(alone) / len(alone), 2)}
+            told({**row, **on_all_cores(pool, cores, call, files)}, rows)
     if device == "cuda":
         rows += on_gpu(files)
     write(document, "stages", rows)
@@ -66,13 +62,13 @@ def encoded(file: str, format: Any) -> float:
     return time.thread_time() - start
 
 
-def on_all_cores(call: Callable[[str], float], files: Sequence[str]) -> dict[str, Any]:
+def on_all_cores(
+    pool: Executor, cores: int, call: Callable[[str], float], files: Sequence[str]
+) -> Row:
     """What a photo costs while every core is busy, and photos a second of all of them."""
-    cores = os.cpu_count() or 1
     many = [files[i % len(files)] for i in range(max(len(files), 24 * cores))]
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        list(pool.map(call, many[:cores]))  # imports
-        spent = list(pool.map(call, many, chunksize=4))
+    list(pool.map(call, many[:cores]))  # imports
+    spent = list(pool.map(call, many, chunksize=4))
     each_s = sum(spent) / len(spent)
     return {
         "cpu_ms_beside_others": round(1000 * each_s, 2),
