@@ -93,6 +93,7 @@ class TimedRay:
         self.actors: list[ActorHandle] = []
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.order = count()
+        self.begun: list[tuple[str, float]] = []  # names of tasks and when they got their cores
 
     def put(self, value: Any) -> Any:
         return value
@@ -136,6 +137,7 @@ class TimedRay:
             if one.cpus <= self.free + 1e-9:
                 self.waiting.remove(one)
                 self.free -= one.cpus
+                self.begun.append((one.name, self.now_s))
                 self._after(one.seconds, lambda one=one: self._end(one))  # type: ignore[misc]
         for actor in self.actors:
             if actor.is_up and not actor.is_busy and actor.calls:

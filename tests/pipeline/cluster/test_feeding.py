@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.cluster import flow as module
-from pipeline.cluster.flow import Flow, Room, Stages
+from pipeline.cluster.flow import PER_ACTOR, Flow, Room, Stages
 from pipeline.cluster.shares import share_out
 from pipeline.stop import Stop
 from tests.support.timed_ray import TimedRay
@@ -35,11 +35,34 @@ class TimedScorer:
 read.seconds, encode.seconds = PHOTOS * DECODE_S, PHOTOS * ENCODE_S  # type: ignore[attr-defined]
 
 
+@pytest.fixture
+def _nothing_waits_for_a_worker_that_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold at every step of the flow: what is decoded is with actors, two tasks at each."""
+    feed = Flow._feed
+
+    def held(self: Flow) -> None:
+        feed(self)
+        ready = [actor for actor in self.actors if actor.is_ready]
+        assert not self.decoded or all(actor.scoring == PER_ACTOR for actor in ready)
+        assert all(actor.is_ready or not actor.scoring for actor in self.actors)
+        assert self.reading <= self.room.beside
+        assert self.on_the_way <= self.room.tasks
+
+    monkeypatch.setattr(Flow, "_feed", held)
+
+
 def timed(
     cores: int, tasks: int, actors: int, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[float, list[float]]:
     """Seconds after the start, and the share of it that each actor is at work."""
-    cluster = TimedRay(cores)
+    return found_by(TimedRay(cores), tasks, actors, monkeypatch)
+
+
+def found_by(
+    cluster: TimedRay, tasks: int, actors: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[float, list[float]]:
+    """As `timed`, on a cluster that tells more afterwards."""
+    cores = int(cluster.free)
     monkeypatch.setattr(module, "ray", cluster)
     monkeypatch.setattr(Flow, "_look_at_nodes", lambda _: None)
     shares = share_out({"CPU": cores, "GPU": 1}, tasks, actors, None)
@@ -54,6 +77,26 @@ def timed(
     assert sorted(found) == list(range(tasks))
     wall_s = cluster.now_s - START_S
     return wall_s, [actor.busy_s / wall_s for actor in cluster.actors]
+
+
+pytestmark = pytest.mark.usefixtures("_nothing_waits_for_a_worker_that_has_room")
+
+
+def test_readers_do_not_run_ahead_of_workers_that_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 cores, five workers of .6: 13 places beside them, so 2 x 5 + 2 x 13 tasks on the way.
+
+    No more are read in the 20 s that the workers take to start. Then each has two tasks at once,
+    and 26 more are decoded; reading goes on when the first of those is on record.
+    """
+    cluster = TimedRay(16)
+    found_by(cluster, 200, 5, monkeypatch)
+    reads = [at_s for name, at_s in cluster.begun if name == "read"]
+    assert len(reads) == 200
+    assert sum(at_s < START_S for at_s in reads) == 36
+    first_scored = START_S + PHOTOS * SCORE_S
+    encodes = [at_s for name, at_s in cluster.begun if name == "encode"]
+    assert encodes[:5] == [pytest.approx(first_scored)] * 5, "all five begin at once"
+    assert reads[36] == pytest.approx(first_scored + PHOTOS * ENCODE_S)
 
 
 def test_one_worker_on_a_gpu_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
