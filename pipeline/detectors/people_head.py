@@ -12,7 +12,7 @@ the head's edges (Zhou et al., "Objects as Points", arXiv 1904.07850).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -83,16 +83,24 @@ def fold_standardisation(head: PeopleHead, levels: list[tuple[Tensor, Tensor]]) 
 
     levels: mean and deviation [C, 1, 1] of each of LEVELS.
     """
+    fold_into(head.map_lateral, levels)
+    fold_into(head.head_lateral, levels)
+
+
+def fold_into(layers: nn.ModuleList, levels: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Fold (level - mean) / deviation into layers that `laterals` has made, in place.
+
+    levels: mean and deviation [C, 1, 1], one pair a convolution.
+    """
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    bias = convolutions[0].bias
+    assert bias is not None, "the first lateral convolution has a bias"
     with torch.no_grad():
-        for laterals in (head.map_lateral, head.head_lateral):
-            convolutions = [layer for layer in laterals if isinstance(layer, nn.Conv2d)]
-            shift = torch.zeros(convolutions[0].out_channels)
-            for convolution, (mean, deviation) in zip(convolutions, levels, strict=True):
-                convolution.weight /= deviation[None]
-                shift += convolution.weight[:, :, 0, 0] @ mean.flatten()
-            bias = convolutions[0].bias
-            assert bias is not None, "the first lateral convolution has a bias"
-            bias -= shift
+        shift = torch.zeros_like(bias)
+        for convolution, (mean, deviation) in zip(convolutions, levels, strict=True):
+            convolution.weight /= deviation[None]
+            shift += convolution.weight[:, :, 0, 0] @ mean.flatten()
+        bias -= shift
 
 
 def laterals(levels: Iterable[int], width: int) -> nn.ModuleList:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
-from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.folds import FOLDS
 from s2cnet import S2CNet, load_model
 from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
 
@@ -18,24 +18,20 @@ from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
 class FoldWeights:
     """Folders of fold0.safetensors to fold4.safetensors, each trained without that fold's photos.
 
-    set_name: by which the data set was called in training; with a photo's file name it gives the
-        fold. detectors, networks: of embedded detectors and of S2CNets; None: one for all photos.
+    detectors, networks: of embedded detectors and of S2CNets; None: one for all photos.
     """
 
-    set_name: str
     detectors: Path | None = None
     networks: Path | None = None
 
-    def fold_of(self, photo: Path) -> int:
-        """The fold that a photo is held out from."""
-        return fold_of(self.set_name, photo.name)
-
-    def check(self) -> None:
-        """Raises UsageError where a file is missing."""
-        for folder in filter(None, (self.detectors, self.networks)):
-            for name in map(fold_name, range(FOLDS)):
-                if not (folder / name).is_file():
-                    raise UsageError(f"{folder} has no {name}: each fold needs its weights")
+    def files(self) -> list[Path]:
+        """The files of all folds, detectors first. Raises UsageError where one is missing."""
+        folders = [folder for folder in (self.detectors, self.networks) if folder is not None]
+        found = [folder / fold_name(fold) for folder in folders for fold in range(FOLDS)]
+        for path in found:
+            if not path.is_file():
+                raise UsageError(f"{path.parent} has no {path.name}: each fold needs its weights")
+        return found
 
     def detector(self, fold: int) -> SubjectNetwork | None:
         """The detector's network that has not seen a fold, on the CPU. Raises WeightsError."""
@@ -48,7 +44,7 @@ class FoldWeights:
             problem = " ".join(str(error).split())[:200]
             raise WeightsError(f"{path}: no embedded detector: {problem}") from error
 
-    def network(self, fold: int, device: torch.device) -> S2CNet | None:
+    def network(self, fold: int, device: torch.device | str = "cpu") -> S2CNet | None:
         """The S2CNet that has not seen a fold, on a device. Raises WeightsError."""
         if self.networks is None:
             return None

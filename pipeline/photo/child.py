@@ -31,6 +31,7 @@ from pipeline.photo.animation import render_frames
 from pipeline.photo.decode import render
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.planes import Colour
+from pipeline.photo.strip import ORIENTATION
 from pipeline.photo.wall import shut_in
 
 # Pillow imports these two when it meets a file that needs them.
@@ -103,7 +104,7 @@ def warm_up(limits: DecodeLimits, view_side: int) -> None:
     """
     small = Image.new("RGB", (16, 8), "red")
     exif = Image.Exif()
-    exif[0x0112] = 6  # upright after a turn
+    exif[ORIENTATION] = 6  # upright after a turn
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     two_frames = {"save_all": True, "append_images": [small.convert("L").convert("RGB")]}
     for name, options in (

@@ -22,7 +22,9 @@ from pipeline.photo.spaces import Space
 MOST_PNG_PROFILE = 1 << 20
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
-_ORIENTATION, _SHORT = 0x0112, 3
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a photo is to be turned, 1 to 8 (EXIF 2.32, tag 274)."""
+_SHORT = 3
 _EXIF, _EXIF_BYTES = b"Exif\0", 6  # another byte follows, of no meaning
 
 _PNG_PICTURE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"fdAT"})
@@ -105,7 +107,7 @@ def orientation_of(block: bytes) -> int:
     (count,) = struct.unpack_from(order + "H", block, at)
     for entry in range(at + 2, min(at + 2 + 12 * count, len(block) - 11), 12):
         tag, kind, values, value = struct.unpack_from(order + "HHIH", block, entry)
-        if tag == _ORIENTATION:
+        if tag == ORIENTATION:
             return value if (kind, values) == (_SHORT, 1) and 1 <= value <= 8 else 1
     return 1
 

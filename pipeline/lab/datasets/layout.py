@@ -11,12 +11,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
+from pipeline.photo.strip import ORIENTATION
 
 YXYX = [1, 0, 3, 2]
 """Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-ORIENTATION, ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
-"""The EXIF tag of a photo's orientation, and its values for photos stored on their side."""
+ON_ITS_SIDE = (5, 6, 7, 8)
+"""The EXIF orientations of photos that are stored on their side."""
 
 
 def first_folder(root: Path, *names: str) -> Path:

@@ -41,7 +41,7 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
             "weights": describe(setup.weights),
             "detector": job.detector,
             "judge": job.judge or job.detector,
-            **told_folds(setup.folds),
+            **told_folds(setup.folds, setup.set_name),
             "search": job.search,
             "rank by": job.rank_by,
             "backbone": job.backbone,
@@ -66,23 +66,22 @@ def describe(weights: Weights) -> str:
     return f"{weights.uri or weights.kind} {weights.sha256[:12]}"
 
 
-def folds_of(job: EvaluationJob, dataset: Dataset) -> FoldWeights | None:
+def folds_of(job: EvaluationJob) -> FoldWeights | None:
     """Weights by fold, where some are given. Raises UsageError where a file is missing."""
     if job.detectors is None and job.networks is None:
         return None
-    set_name = job.data.resolve().name if dataset.name in OWN_SETS else dataset.name
-    folds = FoldWeights(set_name, job.detectors, job.networks)
-    folds.check()
+    folds = FoldWeights(job.detectors, job.networks)
+    folds.files()
     return folds
 
 
-def told_folds(folds: FoldWeights | None) -> dict[str, str]:
+def told_folds(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
     """What the report says of weights by fold."""
     if folds is None:
         return {}
     given = {"detectors": folds.detectors, "networks": folds.networks}
     names = ", ".join(f"{what} of {at.name}" for what, at in given.items() if at is not None)
-    return {"held out from": f"{names}, by the names of photos in {folds.set_name}"}
+    return {"held out from": f"{names}, by the names of photos in {set_name}"}
 
 
 def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
@@ -111,7 +110,8 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         gaic=job.gaic,
         focalnet=None if job.focalnet is None else str(job.focalnet),
         judge=job.judge,
-        folds=folds_of(job, dataset),
+        folds=folds_of(job),
+        set_name=job.data.resolve().name if dataset.name in OWN_SETS else dataset.name,
         search=job.search,
         rank_by=job.rank_by,
         backbone=job.backbone,

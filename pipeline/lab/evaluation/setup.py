@@ -20,6 +20,7 @@ from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
 from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes, Row
 from pipeline.lab.fold_weights import FoldWeights
+from pipeline.lab.folds import fold_of
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shape
 from s2cnet import FastS2CNet
@@ -37,6 +38,8 @@ class EvaluationSetup:
     backbone: what S2CNet reads, `auto` as in production, `own` or `shared`.
     gaic, focalnet: weights of these networks, to be one more baseline each.
     folds: weights by fold in place of the detector's, and of `weights`.
+    set_name: what the data set was called when these were trained; with a photo's file name it
+        tells the photo's fold.
     followed: photo's file name -> boxes to follow; photos not named follow their given objects.
     """
 
@@ -53,6 +56,7 @@ class EvaluationSetup:
     rank_by: str = RANK_BY
     backbone: str = BACKBONE
     folds: FoldWeights | None = None
+    set_name: str = ""
 
     def evaluator(self, device: str, fold: int | None = None) -> Evaluator:
         """Load it all, guards as a job has them by default. Raises UsageError or WeightsError.
@@ -68,7 +72,7 @@ class EvaluationSetup:
 
     def fold_of(self, example: Example) -> int | None:
         """The fold that a photo is held out from; None where there are no weights by fold."""
-        return None if self.folds is None else self.folds.fold_of(example.image)
+        return None if self.folds is None else fold_of(self.set_name, example.image.name)
 
     def _engine(self, device: str) -> CropEngine:
         return make_engine(

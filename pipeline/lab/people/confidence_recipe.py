@@ -8,6 +8,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets import load_dataset
 from pipeline.lab.evaluation.calibration import MEASURED
 from pipeline.lab.evaluation.reliability import CalibrationFigures
+from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.people.confidence_fit import as_confidence_json, out_of_fold_figures, review_table
 from pipeline.lab.people.confidence_rows import judged_crops
 from pipeline.lab.people.held_out import PeoplePhoto, held_out_photos
@@ -21,12 +22,13 @@ LEVELS = (0.2, 0.3, 0.4, 0.5)  # of confidence below which a crop could be revie
 def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     """Fit on all photos, test out of fold; write the model and, where asked for, the figures.
 
-    Raises UsageError where no folder of labels is given.
+    Raises UsageError where no folder of labels is given or a fold's weights are missing.
     """
     photos = labelled_photos(job)
     if not photos:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
-    seen = held_out_photos(photos, job.detectors, job.networks, job.cache, log)
+    weights = FoldWeights(job.detectors, job.networks)
+    seen = held_out_photos(photos, weights, job.cache, log)
     crops = [crop for photo in seen for crop in judged_crops(photo)]
     log.say("crops", f"{len(crops)} crops are judged")
     figures = out_of_fold_figures(crops)

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.feature_head import FeatureHead, in_cells
+from pipeline.detectors.people_head import fold_into
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of
 from pipeline.lab.datasets.layout import photos
@@ -108,14 +109,10 @@ def _told(head: FeatureHead, views: Sequence[list[Tensor]], taps: Sequence[Stand
 
 def fold_standards(head: FeatureHead, taps: Sequence[Standard], target: Standard) -> None:
     """Fold standardising taps, and the target's mean and deviation, into the weights, in place."""
-    laterals = [layer for layer in head.lateral if isinstance(layer, nn.Conv2d)]
-    bias, out = laterals[0].bias, head.out.bias
-    assert bias is not None, "the first lateral convolution has a bias"
+    out = head.out.bias
     assert out is not None, "the last convolution has a bias"
+    fold_into(head.lateral, taps)
     with torch.no_grad():
-        for lateral, (mean, deviation) in zip(laterals, taps, strict=True):
-            lateral.weight /= deviation[None]
-            bias -= lateral.weight[:, :, 0, 0] @ mean.flatten()
         mean, deviation = target
         head.out.weight *= deviation[..., None]
         out.mul_(deviation.flatten()).add_(mean.flatten())

@@ -12,7 +12,6 @@ import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import safetensors.torch
 import torch
 
 from pipeline import detectors as detectors_room
@@ -25,7 +24,7 @@ from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.datasets import Example
-from pipeline.lab.fold_weights import fold_name, network_of
+from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
@@ -84,22 +83,17 @@ def shapes_of(example: Example) -> list[Shape]:
 
 
 def held_out_photos(
-    photos: list[PeoplePhoto],
-    detectors: Path,
-    networks: Path | None,
-    cache: Path | None,
-    log: Log,
+    photos: list[PeoplePhoto], weights: FoldWeights, cache: Path | None, log: Log
 ) -> list[HeldOutPhoto]:
     """See every photo with its fold's networks, or read that from `cache`, which is else written.
 
-    detectors, networks: folders of fold0.safetensors to fold4.safetensors, trained without each
-    fold; without `networks` the packaged S2CNet scores all photos.
+    weights: with detectors; without networks the packaged S2CNet scores all photos.
+
+    Raises UsageError where a fold's file is missing, WeightsError where it holds something else.
     """
-    folders = [folder for folder in (detectors, networks) if folder is not None]
-    weights = [at / fold_name(fold) for at in folders for fold in range(FOLDS)]
     names = [f"{one.set_name}/{one.example.image.name}" for one in photos]
     sources = sorted(Path(detectors_room.__file__).parent.glob("*.py"))
-    mark = fingerprint([*weights, *sources, Path(__file__)], names)
+    mark = fingerprint([*weights.files(), *sources, Path(__file__)], names)
     if cache is not None and cache.is_file():
         kept = cache.read_bytes()
         if kept.startswith(mark):
@@ -108,9 +102,9 @@ def held_out_photos(
     seen: dict[int, HeldOutPhoto] = {}
     for fold in range(FOLDS):
         places = [place for place, one in enumerate(photos) if one.fold == fold]
-        detector = network_of(safetensors.torch.load_file(detectors / fold_name(fold)))
-        scores_by = "starter" if networks is None else str(networks / fold_name(fold))
-        network = FastS2CNet(load_model(scores_by))
+        detector = weights.detector(fold)
+        assert detector is not None, "held-out photos are seen by detectors of their fold"
+        network = FastS2CNet(weights.network(fold) or load_model("starter"))
         seen |= {place: see(photos[place], detector, network) for place in places}
         log.say("held_out", f"fold {fold} is seen")
     found = [seen[place] for place in range(len(photos))]

@@ -26,7 +26,7 @@ from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import photos
-from pipeline.lab.fold_weights import fold_name, network_of
+from pipeline.lab.fold_weights import FoldWeights, fold_name, network_of
 from pipeline.lab.folds import FOLDS
 from pipeline.lab.people.branches import train_branches
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
@@ -90,14 +90,16 @@ def write_looking(job: LookingJob, log: Log) -> None:
 def fit_rule(job: RuleJob, log: Log) -> None:
     """Fit the coefficients of the rule; the weights of gaze and penalties stay as packaged.
 
-    Raises UsageError where a kind of label is missing.
+    Raises UsageError where a kind of label or a fold's weights are missing.
     """
+    weights = FoldWeights(job.detectors, job.networks)
+    weights.files()
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):
-        detector = network_of(safetensors.torch.load_file(job.detectors / fold_name(fold)))
-        weights = "starter" if job.networks is None else str(job.networks / fold_name(fold))
-        network = FastS2CNet(load_model(weights))
+        detector = weights.detector(fold)
+        assert detector is not None, "a fit has detectors of every fold"
+        network = FastS2CNet(weights.network(fold) or load_model("starter"))
         for one in held_out:
             add_lists(one, detector, network, lists)
         log.say("lists", f"fold {fold}: {len(held_out)} photos")

@@ -58,7 +58,7 @@ def examples(folder: Path) -> list[Example]:
 def test_each_photo_has_the_network_of_its_fold(folder: Path) -> None:
     setup = EvaluationSetup(
         choose_weights("untrained", seed=9), "embedded", [], ["1:1"],
-        folds=FoldWeights("photos", networks=folder / "networks"),
+        folds=FoldWeights(networks=folder / "networks"), set_name="photos",
     )  # fmt: skip
     photos = examples(folder)
     for fold, row in enumerate(evaluate_here(photos, setup, "auto")):  # the command's default
@@ -74,7 +74,7 @@ def test_each_photo_has_the_network_of_its_fold(folder: Path) -> None:
 def test_each_photo_has_the_detector_of_its_fold(folder: Path) -> None:
     setup = EvaluationSetup(
         choose_weights("untrained"), "embedded", [], ["1:1"],
-        folds=FoldWeights("photos", detectors=folder / "detectors"),
+        folds=FoldWeights(detectors=folder / "detectors"), set_name="photos",
     )  # fmt: skip
     first, second = evaluate_here(examples(folder), setup, "cpu")
     assert (first["status"], second["status"]) == ("ok", "ok")
@@ -102,10 +102,10 @@ def test_the_command_says_whose_weights_it_takes(folder: Path, tmp_path: Path) -
 
 def test_what_is_no_detector_is_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no fold0\.safetensors"):
-        FoldWeights("photos", detectors=tmp_path).check()
+        FoldWeights(detectors=tmp_path).files()
     setup = EvaluationSetup(
         choose_weights("untrained"), "embedded", [], ["1:1"],
-        folds=FoldWeights("photos", detectors=folder / "networks"),
+        folds=FoldWeights(detectors=folder / "networks"), set_name="photos",
     )  # fmt: skip
     with pytest.raises(WeightsError, match=r"fold0\.safetensors: no embedded detector"):
         Evaluators(setup, "cpu").evaluate(examples(folder)[0])
