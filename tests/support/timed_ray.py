@@ -93,7 +93,8 @@ class TimedRay:
         self.actors: list[ActorHandle] = []
         self.events: list[tuple[float, int, Callable[[], None]]] = []
         self.order = count()
-        self.begun: list[tuple[str, float]] = []  # names of tasks and when they got their cores
+        # What got its cores, when, and for which task.
+        self.begun: list[tuple[str, float, int]] = []
 
     def put(self, value: Any) -> Any:
         return value
@@ -137,7 +138,7 @@ class TimedRay:
             if one.cpus <= self.free + 1e-9:
                 self.waiting.remove(one)
                 self.free -= one.cpus
-                self.begun.append((one.name, self.now_s))
+                self.begun.append((one.name, self.now_s, one.ref.value["task"][0].as_py()))
                 self._after(one.seconds, lambda one=one: self._end(one))  # type: ignore[misc]
         for actor in self.actors:
             if actor.is_up and not actor.is_busy and actor.calls:

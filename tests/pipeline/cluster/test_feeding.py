@@ -90,11 +90,11 @@ def test_readers_do_not_run_ahead_of_workers_that_start(monkeypatch: pytest.Monk
     """
     cluster = TimedRay(16)
     found_by(cluster, 200, 5, monkeypatch)
-    reads = [at_s for name, at_s in cluster.begun if name == "read"]
-    assert len(reads) == 200
+    reads = [at_s for name, at_s, _ in cluster.begun if name == "read"]
+    assert [task for name, _, task in cluster.begun if name == "read"] == list(range(200))
     assert sum(at_s < START_S for at_s in reads) == 36
     first_scored = START_S + PHOTOS * SCORE_S
-    encodes = [at_s for name, at_s in cluster.begun if name == "encode"]
+    encodes = [at_s for name, at_s, _ in cluster.begun if name == "encode"]
     assert encodes[:5] == [pytest.approx(first_scored)] * 5, "all five begin at once"
     assert reads[36] == pytest.approx(first_scored + PHOTOS * ENCODE_S)
 
