@@ -29,6 +29,7 @@ from PIL import AvifImagePlugin, Image, ImageCms, MpoImagePlugin, TiffImagePlugi
 from pipeline.errors import DecodeError
 from pipeline.photo.animation import render_frames
 from pipeline.photo.decode import render
+from pipeline.photo.freed import keep_freed
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.planes import Colour
 from pipeline.photo.strip import ORIENTATION
@@ -57,6 +58,8 @@ MOVING = ("PNG", "GIF", "WEBP", "AVIF")  # formats that can have several frames
 # The standard streams, and some for libraries that open files of their own.
 MAX_OPEN_FILES = 32
 
+KEPT_BYTES = 32 << 20  # of free memory: a view and its copy of most photos
+
 
 def settings(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -> str:
     """Encode the child's one command-line argument as JSON."""
@@ -68,6 +71,7 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     limits = DecodeLimits(**given["limits"])
     use_one_thread()
+    keep_freed(KEPT_BYTES)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     confine(limits)
     warm_up(limits, given["view_side"])

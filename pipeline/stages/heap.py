@@ -7,22 +7,17 @@ One that scores gives back at once what a task of large or long photos has left,
 would seldom need.
 """
 
-import ctypes
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Timer
-from typing import Any
+
+from pipeline.photo.freed import glibc, keep_freed
 
 IDLE_S = 2.0  # without a task, before memory is given back
-# Of mallopt(3): buffers below the first, the largest that it takes, come from what was freed; the
-# free end of the heap is kept up to the second. glibc would find such bounds by itself, but lower.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_BUFFER, _KEPT_END = 32 << 20, 512 << 20
-
+READER_BYTES = 512 << 20  # of free memory that a reader keeps: a task's photos and files
 GROWN = 48 << 20  # bytes; the tasks of ordinary photos leave some 30 MiB
 
 _waiting: list[Timer] = []  # at most one, of this process
@@ -48,35 +43,23 @@ def _stop_waiting() -> None:
 
 
 @cache
-def _glibc() -> Any | None:
-    """The C library of this process, where it is glibc."""
-    if sys.platform != "linux":
-        return None
-    library = ctypes.CDLL(None)
-    return library if hasattr(library, "malloc_trim") else None
-
-
-@cache
 def keep_freed_memory() -> None:
     """Have this process, which reads and decodes, take large buffers from what it has freed.
 
-    Fresh memory is cleared by the system page by page, at a gigabyte a second. A worker that scores
-    makes few large buffers and gains nothing.
+    A worker that scores gains nothing: reading weights has raised glibc's own bounds.
     """
-    if (library := _glibc()) is not None:
-        library.mallopt(_MMAP_THRESHOLD, _KEPT_BUFFER)
-        library.mallopt(_TRIM_THRESHOLD, _KEPT_END)
+    keep_freed(READER_BYTES)
 
 
 def give_back_freed_memory() -> None:
     """Give all that is free back to the system; nothing where the C library is not glibc."""
-    if (library := _glibc()) is not None:
+    if (library := glibc()) is not None:
         library.malloc_trim(0)
 
 
 def give_back_growth() -> None:
     """Give free memory back where this process has grown by more than GROWN since it last did."""
-    if _glibc() is None:
+    if glibc() is None:
         return
     if not _kept or _own_bytes() > _kept[0] + GROWN:
         give_back_freed_memory()

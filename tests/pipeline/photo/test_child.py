@@ -21,6 +21,7 @@ from pipeline.photo.animation import decode_frames
 from pipeline.photo.child import answer, frames_told, photo_told, reply, settings, use_one_thread
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder, _environment
+from pipeline.photo.freed import glibc
 from pipeline.photo.limits import DecodeLimits
 from tests.support.drawn_pictures import moving, moving_file
 from tests.support.icc_profiles import SRGB_CURVE, rgb_profile
@@ -212,6 +213,21 @@ def test_limits_are_set_before_a_byte_is_read() -> None:
     assert found["Max address space"] == [str(1 << 30)] * 2
     assert found["Max file size"] == found["Max core file size"] == ["0", "0"]
     assert found["Max open files"] == ["32", "32"]
+
+
+@pytest.mark.skipif(glibc() is None, reason="only glibc is told so")
+def test_large_buffers_come_from_what_the_last_photo_freed() -> None:
+    """By glibc's own bounds some 4,600 pages of these three are new each time."""
+    files = [saved(scene(*size), "JPEG") for size in ((1600, 1200), (1200, 1600), (800, 800))]
+    with Decoder(view_side=1600) as decoder:
+        faults = []
+        for _ in range(4):
+            for data in files:
+                decoder.decode(data)
+            assert decoder._child is not None
+            told = Path(f"/proc/{decoder._child.pid}/stat").read_text().rpartition(")")[2].split()
+            faults.append(int(told[7]))  # minflt of proc_pid_stat(5), the tenth of all
+    assert faults[3] - faults[2] < 1_000
 
 
 def test_time_is_bounded_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

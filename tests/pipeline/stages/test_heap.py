@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.photo import freed
 from pipeline.stages import heap
 from tests.support.fresh import ROOT
 
@@ -68,7 +69,7 @@ print(grown / 1e6, left / 1e6, small / 1e6, (heap._own_bytes() - first - left) /
 """
 
 
-@pytest.mark.skipif(heap._glibc() is None, reason="only glibc is told so")
+@pytest.mark.skipif(freed.glibc() is None, reason="only glibc is told so")
 def test_what_a_task_of_large_photos_has_left_is_given_back_at_once() -> None:
     done = subprocess.run(
         [sys.executable, "-c", GROWTH], cwd=ROOT, capture_output=True, text=True, check=True
@@ -80,7 +81,7 @@ def test_what_a_task_of_large_photos_has_left_is_given_back_at_once() -> None:
     assert small_left == pytest.approx(small, abs=5)  # the next task takes it
 
 
-@pytest.mark.skipif(heap._glibc() is None, reason="only glibc is told so")
+@pytest.mark.skipif(freed.glibc() is None, reason="only glibc is told so")
 def test_large_buffers_come_from_what_was_freed() -> None:
     """40 MB have 9,766 pages; without bounds of our own all of them are new each time."""
     done = subprocess.run(
@@ -89,7 +90,7 @@ def test_large_buffers_come_from_what_was_freed() -> None:
     assert int(done.stdout) < 1_000
 
 
-@pytest.mark.skipif(heap._glibc() is None, reason="only glibc is told so")
+@pytest.mark.skipif(freed.glibc() is None, reason="only glibc is told so")
 def test_freed_memory_is_given_back() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True
@@ -125,11 +126,11 @@ def test_a_container_may_hide_what_is_resident(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_nothing_happens_where_there_is_no_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    heap._glibc.cache_clear()
-    monkeypatch.setattr(heap.sys, "platform", "darwin")
+    freed.glibc.cache_clear()
+    monkeypatch.setattr(freed.sys, "platform", "darwin")
     try:
-        assert heap._glibc() is None
+        assert freed.glibc() is None
         heap.give_back_freed_memory()
         heap.give_back_growth()
     finally:
-        heap._glibc.cache_clear()
+        freed.glibc.cache_clear()
