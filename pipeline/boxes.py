@@ -43,9 +43,9 @@ def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> FloatArray:
 def shared_lengths(
     low: FloatArray, high: FloatArray, other_low: FloatArray, other_high: FloatArray
 ) -> FloatArray:
-    """Length that each of intervals [N] shares with each of others [M]: [N, M], in one array."""
-    length = np.minimum(high[:, None], other_high)
-    length -= np.maximum(low[:, None], other_low)
+    """Length that each of intervals [..., N] shares with each of others [..., M]: [..., N, M]."""
+    length = np.minimum(high[..., None], other_high[..., None, :])
+    length -= np.maximum(low[..., None], other_low[..., None, :])
     return np.maximum(length, 0, out=length)
 
 

@@ -11,14 +11,15 @@ that do, one that breaks them less wins (`pipeline.cropping.guards`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from pipeline.boxes import Boxes, FloatArray, to_whole_pixels
+from pipeline.boxes import Boxes, FloatArray
 from pipeline.cropping.chooser import GuardOf, active_guard
-from pipeline.cropping.chosen import Chosen, below, better_of, pick_distinct, rivals_of
+from pipeline.cropping.chosen import Chosen, below, pick_distinct, rivals_of
 from pipeline.cropping.confidence import (
     ConfidenceFeatures,
     confidence_features,
@@ -26,9 +27,10 @@ from pipeline.cropping.confidence import (
 )
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.features import Preferred
-from pipeline.cropping.refine import refine
+from pipeline.cropping.moved import best_moved
 from pipeline.cropping.rule import CropValue, packaged_rule
 from pipeline.cropping.search import Score, SearchResult, farthest_points
+from pipeline.cropping.values import ListValues
 from pipeline.detectors import Detections
 from pipeline.shapes import Shape
 
@@ -48,19 +50,31 @@ class OverlapChooser:
     objects: Detections
     size_wh: tuple[int, int]
     guard_of: GuardOf | None = None
+    _plain_lists: dict[tuple[float | None, bytes, bytes], ListValues] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
         """See `Chooser.values`."""
-        boxes_rel = candidates / self._sides
-        return self._value_of(shape, boxes_rel, found)(boxes_rel)
+        return self._of_list(shape, candidates, found).values
 
-    def best(self, shape: Shape, candidates: Boxes, found: SearchResult, count: int) -> Chosen:
+    def best(
+        self,
+        shapes: Sequence[Shape],
+        lists: Sequence[Boxes],
+        results: Sequence[SearchResult],
+        count: int,
+    ) -> list[Chosen]:
         """See `Chooser.best`. The last of several is not moved: it only tells a lead."""
-        candidates_rel = candidates / self._sides
-        value_of = self._value_of(shape, candidates_rel, found)
-        values = value_of(candidates_rel)
-        chosen = self._best(shape, candidates, values, value_of, count)
-        return chosen._replace(rivals=rivals_of(chosen.boxes, candidates, values))
+        known = [self._of_list(*one) for one in zip(shapes, lists, results, strict=True)]
+        values = [one.values for one in known]
+        guards = [active_guard(self.guard_of, shape) for shape in shapes]
+        values_of = [one.value_of for one in known]
+        best = best_moved(lists, values, values_of, guards, self.size_wh, count)
+        return [
+            chosen._replace(rivals=rivals_of(chosen.boxes, candidates, of_candidates))
+            for chosen, candidates, of_candidates in zip(best, lists, values, strict=True)
+        ]
 
     def best_other(
         self,
@@ -72,43 +86,10 @@ class OverlapChooser:
         count: int,
     ) -> Chosen:
         """See `Chooser.best_other`. The network's view of other boxes is that of the candidates."""
-        value_of = self._value_of(shape, candidates / self._sides, found)
-        return self._best(shape, boxes, value_of(boxes / self._sides), value_of, count)
-
-    def _best(
-        self, shape: Shape, boxes: Boxes, values: FloatArray, value_of: CropValue, count: int
-    ) -> Chosen:
-        """The best of boxes [M, 4] of these values [M], each moved to where it is best."""
+        value_of = self._of_list(shape, candidates, found).value_of
+        values = value_of(boxes / self._sides)
         guard = active_guard(self.guard_of, shape)
-
-        def guarded(boxes_rel: FloatArray) -> FloatArray:
-            """The value, guards before all else; both of what is left after rounding to pixels."""
-            values = value_of(boxes_rel)
-            return values if guard is None else below(values, guard.levels(self._whole(boxes_rel)))
-
-        levels = np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
-        picked = pick_distinct(boxes, below(values, levels), count)
-        best = boxes[picked] / self._sides
-        chosen = best.copy()
-        largest_width = 1.0 if value_of.ratio is None else min(1.0, value_of.ratio)
-        moved = range(min(len(best), max(1, count - 1)))
-        for rank in moved:
-            chosen[rank] = refine(best[rank], value_of, largest_width)
-        found = Chosen(boxes[picked], values[picked], levels[picked])
-        boxes = self._whole(chosen)
-        new_levels = np.zeros(len(boxes), np.int64)
-        if guard is not None:
-            new_levels = guard.levels(boxes)
-            broken = np.flatnonzero(new_levels[: len(moved)]).tolist()
-            if broken:  # most crops pass where they are best: only the others need it
-                for rank in broken:
-                    chosen[rank] = refine(best[rank], guarded, largest_width)
-                boxes = self._whole(chosen)
-                new_levels = guard.levels(boxes)
-        return better_of(found, Chosen(boxes, value_of(boxes / self._sides), new_levels))
-
-    def _whole(self, boxes_rel: FloatArray) -> Boxes:
-        return to_whole_pixels((boxes_rel * self._sides).astype(np.float32), *self.size_wh)
+        return best_moved([boxes], [values], [value_of], [guard], self.size_wh, count)[0]
 
     def confidence(
         self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
@@ -129,7 +110,7 @@ class OverlapChooser:
             rivals = rivals_of(chosen.boxes, candidates, values)
         return confidence_features(
             chosen.boxes / self._sides,
-            candidates / self._sides,
+            self._plain(self._ratio_rel(shape), candidates, found).gaze_possible,
             self._evidence,
             self._ratio_rel(shape),
             chosen.choice - rivals,
@@ -143,10 +124,21 @@ class OverlapChooser:
     def _sides(self) -> FloatArray:
         return np.array([*self.size_wh, *self.size_wh], np.float64)
 
-    def _value_of(self, shape: Shape, boxes_rel: FloatArray, found: SearchResult) -> CropValue:
-        preferred = Preferred.of(boxes_rel, found.posterior_mean)
-        ratio = self._ratio_rel(shape)
-        return CropValue(packaged_rule(), self._evidence, preferred, ratio, shape.is_circle)
+    def _of_list(self, shape: Shape, candidates: Boxes, found: SearchResult) -> ListValues:
+        plain = self._plain(self._ratio_rel(shape), candidates, found)
+        if not shape.is_circle:
+            return plain
+        return plain.in_circle(candidates / self._sides, packaged_rule().circle)
+
+    def _plain(self, ratio: float | None, candidates: Boxes, found: SearchResult) -> ListValues:
+        """The values of candidates, circles as if they were squares: told once of each list."""
+        key = ratio, candidates.tobytes(), found.posterior_mean.tobytes()
+        if key not in self._plain_lists:
+            boxes_rel = candidates / self._sides
+            preferred = Preferred.of(boxes_rel, found.posterior_mean)
+            value_of = CropValue.of(packaged_rule(), self._evidence, preferred, ratio)
+            self._plain_lists[key] = ListValues.of(value_of, boxes_rel)
+        return self._plain_lists[key]
 
     def _ratio_rel(self, shape: Shape) -> float | None:
         """Width / height of a shape as shares of the photo's sides."""
@@ -170,9 +162,18 @@ class ScoreChooser:
         values[found.indices] = found.scores
         return values
 
-    def best(self, shape: Shape, candidates: Boxes, found: SearchResult, count: int) -> Chosen:
+    def best(
+        self,
+        shapes: Sequence[Shape],
+        lists: Sequence[Boxes],
+        results: Sequence[SearchResult],
+        count: int,
+    ) -> list[Chosen]:
         """See `Chooser.best`."""
-        return self._best(shape, candidates, self.values(shape, candidates, found), count)
+        return [
+            self._best(shape, candidates, self.values(shape, candidates, found), count)
+            for shape, candidates, found in zip(shapes, lists, results, strict=True)
+        ]
 
     def best_other(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipeline.boxes import Boxes, FloatArray
@@ -20,11 +20,18 @@ class Chooser(Protocol):
         """The number that decides, of each of candidates [N, 4]; -inf: not to be taken: [N]."""
         ...
 
-    def best(self, shape: Shape, candidates: Boxes, found: SearchResult, count: int) -> Chosen:
-        """The `count` best crops that are clearly different, 1 <= K <= count.
+    def best(
+        self,
+        shapes: Sequence[Shape],
+        lists: Sequence[Boxes],
+        results: Sequence[SearchResult],
+        count: int,
+    ) -> list[Chosen]:
+        """Of each shape the `count` best crops that are clearly different, 1 <= K <= count.
 
-        They are candidates [N, 4], or near one where a chooser moves its choice; the engine has
-        those scored that were not yet.
+        They are candidates [N, 4] of its list, or near one where a chooser moves its choice; the
+        engine has those scored that were not yet. What is chosen of a shape does not depend on
+        which others are in the call.
         """
         ...
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.extents import Extents
 from pipeline.cropping.penalties import shares_of
 from pipeline.cropping.rule import distance_of
 
@@ -111,26 +112,26 @@ def packaged_confidence() -> ConfidenceModel:
 
 def confidence_features(
     boxes: FloatArray,
-    candidates: FloatArray,
+    gaze_possible: float,
     evidence: Evidence,
     ratio: float | None,
     leads: FloatArray,
 ) -> list[ConfidenceFeatures]:
-    """Measure crops [K, 4] of a shape whose candidates [N, 4] are known; shares of the sides.
+    """Measure crops [K, 4] of a shape, shares of the sides.
 
+    gaze_possible: see `ConfidenceFeatures`.
     ratio: width / height of the shape as shares of the photo's sides; None for the free shape.
     leads: see `ConfidenceFeatures`, inf where no candidate is clearly different. [K]
     """
-    gaze, kept, _ = evidence.maps.inside(np.concatenate([boxes, candidates]))
+    gaze, kept, _ = evidence.maps.of_extents(Extents.of_few(boxes))
     _, all_kept, spread = evidence.maps.totals
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     inside = shares_of(boxes, evidence.heads)  # [K, H]
     cut = (4 * inside * (1 - inside)) @ evidence.head_weights
-    possible = float(gaze[len(boxes) :].max())
     return [
         ConfidenceFeatures(
             gaze_inside=float(gaze[place]),
-            gaze_possible=possible,
+            gaze_possible=gaze_possible,
             kept_overlap=float(kept[place] / (area[place] + all_kept - kept[place])),
             heads=float(evidence.head_weights.sum()),
             heads_cut=float(cut[place]),

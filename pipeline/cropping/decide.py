@@ -6,16 +6,17 @@ as they were asked for, and last the crop that breaks the guards least.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.boxes import Box, Boxes, to_whole_pixels
-from pipeline.cropping.candidates import dense_for_shape, largest, largest_for_shape
+from pipeline.boxes import Box, Boxes
+from pipeline.cropping.candidates import dense_for_shape, largest_for_shape
 from pipeline.cropping.chooser import Chooser
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.guards import ShapeGuard
+from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import Protected
 from pipeline.cropping.results import CropVerdict, Fit, ScoredCrop
@@ -35,8 +36,6 @@ from pipeline.shapes import Shape
 
 LOW_CONFIDENCE = "low_confidence"  # the reason of a crop that a person is unlikely to accept
 OVERRIDE = "override"  # the reason of a crop that breaks a guard because a person wants it so
-# A locked box has its shape's ratio within this many pixels, or this share of its width.
-RATIO_SLACK_PX, RATIO_SLACK = 2.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -113,13 +112,41 @@ class Decider:
     rule: Override | None = None
 
     def decide(
-        self, shape: Shape, candidates: Boxes, found: SearchResult, count: int
-    ) -> CropDecision:
-        """What is written of a shape; at most `count` crops. candidates [N, 4], `found` of them."""
+        self,
+        shapes: Sequence[Shape],
+        lists: Sequence[Boxes],
+        results: Sequence[SearchResult],
+        count: int,
+    ) -> list[CropDecision]:
+        """What is written of each shape; at most `count` crops of each.
+
+        lists: the candidates [N, 4] of each shape; results: what was found of them.
+        """
+        said = [self._said(shape) for shape in shapes]
+        undecided = [place for place, one in enumerate(said) if one is None]
+        bests = self.chooser.best(
+            [shapes[place] for place in undecided],
+            [lists[place] for place in undecided],
+            [results[place] for place in undecided],
+            count,
+        )
+        decided = {
+            place: self._decided(best, shapes[place], lists[place], results[place], count)
+            for place, best in zip(undecided, bests, strict=True)
+        }
+        return [one or decided[place] for place, one in enumerate(said)]
+
+    def _said(self, shape: Shape) -> CropDecision | None:
+        """What a person or a rule for the photo's kind says of a shape; None for nothing."""
         for one in (self.override, self.rule):
             if one is not None and (said := overridden(one, shape, self.size_wh)):
                 return said
-        best = self.chooser.best(shape, candidates, found, count)
+        return None
+
+    def _decided(
+        self, best: Chosen, shape: Shape, candidates: Boxes, found: SearchResult, count: int
+    ) -> CropDecision:
+        """What is written of a shape whose best crops are known: these, or a fallback."""
         if best.passes(0):
             return CropDecision(best)
         guard = self.guards(shape)
@@ -199,35 +226,6 @@ def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> Cr
             _unvalued(focal_box(override.focus_rel, shape, size_wh)), override=override
         )
     return None
-
-
-def locked_box(
-    box_px: tuple[float, float, float, float], shape: Shape, size_wh: tuple[int, int]
-) -> Box:
-    """A person's box in whole pixels, clipped to the photo.
-
-    Where clipping takes its ratio, the largest box of the ratio in the middle of what is left.
-    """
-    (box,) = to_whole_pixels(np.array([box_px], np.float32), *size_wh)
-    if shape.ratio is None:
-        return np.asarray(box)
-    wide, high = (float(side) for side in box[2:] - box[:2])
-    if abs(wide - high * shape.ratio) <= max(RATIO_SLACK_PX, RATIO_SLACK * wide):
-        return np.asarray(box)
-    new_wide = min(wide, high * shape.ratio)
-    half = np.array([new_wide, new_wide / shape.ratio]) / 2
-    centre = (box[:2] + box[2:]) / 2
-    within = np.concatenate([centre - half, centre + half])[None].astype(np.float32)
-    return np.asarray(to_whole_pixels(within, *size_wh)[0])
-
-
-def focal_box(focus_rel: tuple[float, float], shape: Shape, size_wh: tuple[int, int]) -> Box:
-    """The largest box of a shape, moved so that a point is as central as the photo allows."""
-    photo = np.array(size_wh, np.float64)
-    sides = photo if shape.ratio is None else np.array(largest(*size_wh, shape.ratio))
-    sides = np.maximum(np.rint(sides), 1)
-    low = np.clip(np.rint(np.array(focus_rel) * photo - sides / 2), 0, photo - sides)
-    return np.concatenate([low, low + sides]).astype(np.float32)
 
 
 def whole_photo(size_wh: tuple[int, int]) -> Chosen:

@@ -95,10 +95,7 @@ class CropEngine:
         score = score_function(self.network, seen)
         results = self.search(lists, score)
         decider = Decider(chooser, guards, seen.size_wh, score, override, rule)
-        decided = [
-            decider.decide(shape, candidates, found, top_k + 1)
-            for shape, candidates, found in zip(shapes, lists, results, strict=True)
-        ]
+        decided = decider.decide(shapes, lists, results, top_k + 1)
         taken = [one.chosen.boxes[:top_k] for one in decided]
         own_scores = known_or_new_scores(taken, results, score)
         choice = Choice(seen.objects, [])

@@ -16,28 +16,37 @@ from pipeline.boxes import FloatArray, shared_lengths
 
 
 class Extents(NamedTuple):
-    """N boxes: box i reaches over `across[columns[i]]` and `down[rows[i]]`."""
+    """N boxes: box i reaches over `across[columns[i]]` and `down[rows[i]]`.
 
-    across: FloatArray  # [U, 2] left and right edges, no two the same
-    down: FloatArray  # [V, 2] upper and lower edges likewise
+    The boxes of several shapes [..., N, 4] may be told together, if all are arranged alike.
+    """
+
+    across: FloatArray  # [..., U, 2] left and right edges
+    down: FloatArray  # [..., V, 2] upper and lower edges
     columns: NDArray[np.intp]  # [N]
     rows: NDArray[np.intp]  # [N]
 
     @classmethod
     def of(cls, boxes: FloatArray) -> Extents:
-        """boxes: xyxy [N, 4], in any frame."""
+        """boxes: xyxy [N, 4], in any frame. No two extents are the same."""
         (across, columns), (down, rows) = _different(boxes[:, ::2]), _different(boxes[:, 1::2])
         return cls(across, down, columns, rows)
 
+    @classmethod
+    def of_few(cls, boxes: FloatArray) -> Extents:
+        """Boxes [..., N, 4] of which each has extents of its own."""
+        own = np.arange(boxes.shape[-2])
+        return cls(boxes[..., ::2], boxes[..., 1::2], own, own)
+
     def shared_with(self, others: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Lengths that the extents share with those of others [M, 4]: across [U, M], down [V, M].
+        """Lengths shared with others [..., M, 4]: across [..., U, M], down [..., V, M].
 
         Box i shares with other m the area of across[columns[i], m] times down[rows[i], m].
         """
-        x0, y0, x1, y1 = others.T
+        x0, y0, x1, y1 = (others[..., edge] for edge in range(4))
         return (
-            shared_lengths(self.across[:, 0], self.across[:, 1], x0, x1),
-            shared_lengths(self.down[:, 0], self.down[:, 1], y0, y1),
+            shared_lengths(self.across[..., 0], self.across[..., 1], x0, x1),
+            shared_lengths(self.down[..., 0], self.down[..., 1], y0, y1),
         )
 
 

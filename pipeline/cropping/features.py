@@ -35,7 +35,10 @@ FLAT = 0.05  # added to a list's deviation: on an even photo it would be roundin
 
 @dataclass(frozen=True, eq=False)
 class Preferred:
-    """The crops [P, 4] that the crop network prefers, and how likely each is [P]."""
+    """The crops [P, 4] that the crop network prefers, and how likely each is [P].
+
+    Both may have the same dimensions before these: one row a shape.
+    """
 
     boxes: FloatArray
     chances: FloatArray
@@ -49,18 +52,18 @@ class Preferred:
         return cls(boxes[kept], likely[kept] / likely[kept].sum())
 
     def overlap(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
-        """Expected IoU of boxes [N, 4], which have an area, with the preferred crops: [N].
+        """Expected IoU of boxes [..., N, 4], which have an area, with the preferred: [..., N].
 
         extents: the boxes', where they are known.
         """
         extents = extents or Extents.of(boxes)
         wide, high = extents.shared_with(self.boxes)
-        shared = wide[extents.columns]
-        shared *= high[extents.rows]
-        together = np.add.outer(_areas(boxes), self._own_areas)
+        shared = wide.take(extents.columns, axis=-2)
+        shared *= high.take(extents.rows, axis=-2)
+        together = _areas(boxes)[..., None] + self._own_areas[..., None, :]
         together -= shared
         shared /= together
-        return np.asarray(shared @ self.chances)
+        return np.asarray((shared @ self.chances[..., None])[..., 0])
 
     @cached_property
     def _own_areas(self) -> FloatArray:
@@ -68,7 +71,7 @@ class Preferred:
 
 
 def _areas(boxes: FloatArray) -> FloatArray:
-    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
 
 
 def features_of(
@@ -84,27 +87,47 @@ def features_of(
     extents: the boxes', where they are known.
     """
     extents = extents or Extents.of(boxes)
-    x0, y0, x1, y1 = boxes.T
+    columns = feature_columns(boxes, extents, evidence, preferred, largest_area(ratio))
+    return columns[: len(FEATURES if ratio is not None else FREE_FEATURES)].T
+
+
+def largest_area(ratio: float | None) -> float:
+    """Area of the largest crop of a ratio (as shares of the sides), as a share of the photo."""
+    return 1.0 if ratio is None else min(ratio, 1 / ratio)
+
+
+def feature_columns(
+    boxes: FloatArray,
+    extents: Extents,
+    evidence: Evidence,
+    preferred: Preferred,
+    largest: float | FloatArray,
+) -> FloatArray:
+    """Features of boxes [..., N, 4], perhaps of several shapes: [11, ..., N] as in FREE_FEATURES.
+
+    extents: of the boxes. preferred: of each shape. largest: see `largest_area`, [..., 1].
+    """
+    x0, y0, x1, y1 = (boxes[..., edge] for edge in range(4))
     wide, high = x1 - x0, y1 - y0
     area = wide * high
-    largest = 1.0 if ratio is None else min(ratio, 1 / ratio)
     size = np.sqrt(area / largest)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     gaze_x, gaze_y = evidence.gaze_mean
     gaze, kept, out = evidence.maps.of_extents(extents)
     _, all_kept, all_out = evidence.maps.totals
-    columns = [
-        size,
-        size**2,
-        (x - 0.5) ** 2,
-        (y - 0.5) ** 2,
-        (x - gaze_x) ** 2 + (y - gaze_y) ** 2,
-        gaze,
-        out / (area + all_out - out),
-        kept / (area + all_kept - kept),
-        preferred.overlap(boxes, extents),
-    ]
-    if ratio is None:
-        logarithm = np.log(wide / high)
-        columns += [np.abs(logarithm), logarithm**2]
-    return np.array(columns).T
+    logarithm = np.log(wide / high)
+    return np.array(
+        [
+            size,
+            size**2,
+            (x - 0.5) ** 2,
+            (y - 0.5) ** 2,
+            (x - gaze_x) ** 2 + (y - gaze_y) ** 2,
+            gaze,
+            out / (area + all_out - out),
+            kept / (area + all_kept - kept),
+            preferred.overlap(boxes, extents),
+            np.abs(logarithm),
+            logarithm**2,
+        ]
+    )

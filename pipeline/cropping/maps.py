@@ -29,18 +29,21 @@ class CellMaps:
         return self.of_extents(Extents.of(boxes_rel))
 
     def of_extents(self, boxes: Extents) -> FloatArray:
-        """As `inside`, of N boxes told by their extents: [M, N].
+        """As `inside`, of N boxes told by their extents, perhaps of several shapes: [M, ..., N].
 
         A box holds of each cell the share of its row, times that of its column.
         """
-        of_rows = _shares_inside(boxes.down, self._rows)  # [V, h]
-        of_columns = _shares_inside(boxes.across, self._columns)  # [U, w]
-        between = (of_rows @ self._cells).reshape(len(of_rows), self._maps, -1)  # [V, M, w]
-        sums = between @ of_columns.T  # [V, M, U]
-        return np.asarray(sums[boxes.rows, :, boxes.columns].T)
+        of_rows = _shares_inside(boxes.down, self._rows)  # [..., V, h]
+        of_columns = _shares_inside(boxes.across, self._columns)  # [..., U, w]
+        shapes, width = of_rows.shape[:-2], of_columns.shape[-1]
+        between = (of_rows @ self._cells).reshape(*shapes, -1, width)  # [..., V · M, w]
+        sums = (between @ of_columns.swapaxes(-1, -2)).reshape(
+            *shapes, of_rows.shape[-2], self._maps, -1
+        )  # [..., V, M, U]
+        return np.asarray(np.moveaxis(sums, -2, 0)[..., boxes.rows, boxes.columns])
 
 
 def _shares_inside(edges_rel: FloatArray, cells: NDArray[np.float64]) -> FloatArray:
-    """Share of each of C cells, between `cells` [C + 1], inside extents [E, 2]: [E, C]."""
-    low, high = (edges_rel * (len(cells) - 1)).T
-    return shared_lengths(low, high, cells[:-1], cells[1:])
+    """Share of each of C cells, between `cells` [C + 1], in extents [..., E, 2]: [..., E, C]."""
+    edges = edges_rel * (len(cells) - 1)
+    return shared_lengths(edges[..., 0], edges[..., 1], cells[:-1], cells[1:])

@@ -29,7 +29,7 @@ class Cuts:
     """Boxes that crops are not to cut, and what each costs: calling it gives the penalty.
 
     boxes: [M, 4]. outside: what the share outside a crop costs, [M]. across: what that share costs
-    times the share inside, [M].
+    times the share inside, [M]. All may have the same dimensions before these: one row a shape.
     """
 
     boxes: FloatArray
@@ -41,26 +41,27 @@ class Cuts:
         return self.of_extents(Extents.of(crops))
 
     def of_extents(self, crops: Extents) -> FloatArray:
-        """The penalty of N crops: [N].
+        """The penalty of N crops, perhaps of each shape: [..., N].
 
         A box of which the share s is inside costs (outside + across · s) · (1 - s). As a share is a
         product of what is inside across and down, the sums over boxes are products of matrices.
         """
         wide, high = crops.shared_with(self.boxes)
         nothing, linear, squared = self._terms
-        costs = wide @ (linear * high).T
+        costs = wide @ (linear * high).swapaxes(-1, -2)
         wide *= wide
         high *= high
-        costs -= wide @ (squared * high).T
+        costs -= wide @ (squared * high).swapaxes(-1, -2)
         costs += nothing
-        return np.asarray(costs[crops.columns, crops.rows])
+        return np.asarray(costs[..., crops.columns, crops.rows])
 
     @cached_property
-    def _terms(self) -> tuple[float, FloatArray, FloatArray]:
+    def _terms(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """What crops cost that hold nothing, and by each box's area inside, and that squared."""
         areas = _areas(self.boxes)
         linear = (self.across - self.outside) / areas
-        return float(self.outside.sum()), linear, self.across / areas**2
+        nothing = self.outside.sum(axis=-1)[..., None, None]
+        return nothing, linear[..., None, :], (self.across / areas**2)[..., None, :]
 
 
 def weighted_cuts(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
@@ -141,9 +142,9 @@ def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def _areas(boxes: FloatArray) -> FloatArray:
-    """Areas of boxes [M, 4] as shares, at least TINY: [M]."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return np.asarray(np.maximum(sides[:, 0] * sides[:, 1], TINY))
+    """Areas of boxes [..., M, 4] as shares, at least TINY: [..., M]."""
+    sides = boxes[..., 2:] - boxes[..., :2]
+    return np.asarray(np.maximum(sides[..., 0] * sides[..., 1], TINY))
 
 
 def _fit(boxes: FloatArray, ratio: float | None) -> FloatArray:

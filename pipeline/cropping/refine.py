@@ -1,4 +1,4 @@
-"""Move a crop to where it is best: local search around the best candidate.
+"""Move crops to where they are best: local search around the best candidate of each shape.
 
 Candidates lie some percent of a side apart. Moving the best one in ever smaller steps lets a crop
 follow a photo's content and not the grid of candidates, so small changes of a photo move it little.
@@ -8,44 +8,67 @@ Boxes are shares of the photo's sides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 
 import numpy as np
 
 from pipeline.boxes import FloatArray
+from pipeline.cropping.extents import Extents
 
-ValueOf = Callable[[FloatArray], FloatArray]  # boxes [N, 4] -> [N], higher is better
+ValueOf = Callable[[FloatArray, Extents], FloatArray]
+"""Boxes [S, 27, 4], 27 of each shape, and their extents -> [S, 27], higher is better."""
 
 STEPS = (
     0.02,
     0.007,
 )  # shares of the crop's own sides: a third of the candidates' distance, then less
 MOVES_A_STEP = 2
-NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=3)), np.float64)  # right, down, larger
+LEAST_GAIN = 1e-12  # less is rounding: at the photo's edge many neighbours are the same box
+_RIGHT, _DOWN, _LARGER = np.indices((3, 3, 3)).reshape(3, 27)
+NEIGHBOURS = np.stack([_RIGHT, _DOWN, _LARGER], axis=1) - 1.0  # right, down, larger
+# Of 27 neighbours, 9 have all extents across (3 places of 3 sizes), and 9 all those down.
+_COLUMNS, _ROWS = 3 * _RIGHT + _LARGER, 3 * _DOWN + _LARGER
+_ACROSS, _BELOW = np.flatnonzero(_DOWN == 0), np.flatnonzero(_RIGHT == 0)
 
 
-def refine(box: FloatArray, value_of: ValueOf, largest_width: float = 1.0) -> FloatArray:
-    """The best box near `box` [4], of its ratio and inside the photo.
+def refine(
+    boxes: FloatArray, values: FloatArray, value_of: ValueOf, largest_widths: FloatArray
+) -> FloatArray:
+    """The best box near each of boxes [S, 4], of its ratio and inside the photo: [S, 4].
 
     Each move looks at the neighbours and goes to the best of them, as long as one is better, at
-    most MOVES_A_STEP times a step. largest_width: of the largest crop of the shape; 1 for any.
+    most MOVES_A_STEP times a step. values: of the boxes, [S]. largest_widths: of the largest crop
+    of each shape, 1 for any; [S].
     """
+    boxes, values = boxes.copy(), values.copy()
+    places = np.arange(len(boxes))
     for step in STEPS:
         for _ in range(MOVES_A_STEP):
-            boxes = np.concatenate([box[None], neighbours(box, step, largest_width)])
-            best = boxes[int(value_of(boxes).argmax())]
-            if np.array_equal(best, box):
+            near = neighbours(boxes, step, largest_widths)
+            found = value_of(near, extents_of(near))
+            best = found.argmax(axis=1)
+            better = places[found[places, best] > values + LEAST_GAIN]
+            if not len(better):  # those that stay would stay again
                 break
-            box = best
-    return box
+            boxes[better] = near[better, best[better]]
+            values[better] = found[better, best[better]]
+    return boxes
 
 
-def neighbours(box: FloatArray, step: float, largest_width: float) -> FloatArray:
-    """Boxes [27, 4] of the ratio of `box` [4], moved and resized by `step` of its sides."""
-    sides = box[2:] - box[:2]
-    limit = min(largest_width / sides[0], 1 / sides[0], 1 / sides[1])
+def neighbours(boxes: FloatArray, step: float, largest_widths: FloatArray) -> FloatArray:
+    """Of each of boxes [S, 4] those of its ratio, moved and resized by `step` of its sides.
+
+    [S, 27, 4]
+    """
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    sides = high - low  # [S, 1, 2]
+    limits = np.minimum(np.minimum(largest_widths, 1) / sides[:, 0, 0], 1 / sides[:, 0, 1])
     moves = step * NEIGHBOURS
-    half = sides * np.minimum(1 + moves[:, 2:], limit) / 2
-    centre = (box[:2] + box[2:]) / 2 + moves[:, :2] * sides
+    half = sides * np.minimum(1 + moves[:, 2:], limits[:, None, None]) / 2
+    centre = (low + high) / 2 + moves[:, :2] * sides
     centre = np.minimum(np.maximum(centre, half), 1 - half)
-    return np.concatenate([centre - half, centre + half], axis=1)
+    return np.concatenate([centre - half, centre + half], axis=2)
+
+
+def extents_of(near: FloatArray) -> Extents:
+    """The extents of what `neighbours` gives."""
+    return Extents(near[:, _ACROSS, ::2], near[:, _BELOW, 1::2], _COLUMNS, _ROWS)

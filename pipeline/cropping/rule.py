@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -21,7 +21,13 @@ import numpy as np
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, features_of
+from pipeline.cropping.features import (
+    FEATURES,
+    FREE_FEATURES,
+    Preferred,
+    feature_columns,
+    largest_area,
+)
 from pipeline.cropping.penalties import (
     Cuts,
     body_cuts,
@@ -94,57 +100,104 @@ def packaged_rule() -> Rule:
 
 
 @dataclass(frozen=True, eq=False)
+class Terms:
+    """What the value of crops of a shape is made from; of several shapes, one row a shape.
+
+    preferred: the candidates that the network prefers.
+    coefficients: [..., 11], as in FREE_FEATURES. largest: see `largest_area`, [..., 1].
+    """
+
+    preferred: Preferred
+    cuts: Cuts
+    coefficients: FloatArray
+    largest: FloatArray
+
+    @classmethod
+    def of(cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None) -> Terms:
+        """The terms of one shape; `ratio` as for `CropValue`."""
+        cuts, coefficients = _cuts_of(rule, evidence, ratio), _coefficients_of(rule, ratio)
+        return cls(preferred, cuts, coefficients, np.array([largest_area(ratio)]))
+
+    def features(self, evidence: Evidence, boxes: FloatArray, extents: Extents) -> FloatArray:
+        """Features [11, ..., N] of boxes [..., N, 4] of these extents, N of each shape."""
+        return feature_columns(boxes, extents, evidence, self.preferred, self.largest)
+
+    def values(self, features: FloatArray, extents: Extents) -> FloatArray:
+        """Values [..., N] of boxes of these features and extents. No unit."""
+        weights = np.moveaxis(self.coefficients, -1, 0)[..., None]  # [11, ..., 1]
+        return np.asarray((weights * features).sum(axis=0) - self.cuts.of_extents(extents))
+
+
+@dataclass(frozen=True, eq=False)
 class CropValue:
     """The value of crops of one shape of one photo: what the rule makes as large as it can.
 
-    preferred: the candidates that the network prefers.
     ratio: width / height of the crops as shares of the photo's sides; None for any.
+    circle: weight of what the inscribed circle of a crop hides; 0 for shapes that are none.
     """
 
-    rule: Rule
     evidence: Evidence
-    preferred: Preferred
+    terms: Terms
     ratio: float | None
-    is_circle: bool = False
+    circle: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        rule: Rule,
+        evidence: Evidence,
+        preferred: Preferred,
+        ratio: float | None,
+        is_circle: bool = False,
+    ) -> CropValue:
+        """preferred: the candidates that the network prefers."""
+        terms = Terms.of(rule, evidence, preferred, ratio)
+        return cls(evidence, terms, ratio, rule.circle if is_circle else 0.0)
 
     def __call__(self, boxes: FloatArray) -> FloatArray:
         """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""
         extents = Extents.of(boxes)
-        features = features_of(boxes, self.evidence, self.preferred, self.ratio, extents)
-        penalty = self._cuts.of_extents(extents)
-        if self.is_circle:
-            penalty += self.rule.circle * circle_penalty(boxes, self.evidence)
-        return np.asarray(features @ self._coefficients - penalty)
+        features = self.terms.features(self.evidence, boxes, extents)
+        return self.terms.values(features, extents) - self.hidden(boxes)
 
-    @cached_property
-    def _cuts(self) -> Cuts:
-        """All penalties but the circle's: one pass over all boxes, since calls are what costs."""
-        rule, evidence = self.rule, self.evidence
-        distance = 0.0 if self.ratio is None else distance_of(self.ratio)
-        heads = rule.heads * (1 - rule.head_fade * distance)
-        objects = rule.objects * max(0.0, 1 - distance / NEAR)
-        things = rule.things * (1 - rule.thing_fade * distance)
-        return weighted_cuts(
-            [
-                (heads, head_cuts(evidence, rule.head_cut)),
-                (rule.bodies, body_cuts(evidence)),
-                (objects, object_cuts(evidence, self.ratio)),
-                (things, thing_cuts(evidence, self.ratio)),
-                (rule.text, text_cuts(evidence)),
-            ]
-        )
+    def hidden(self, boxes: FloatArray) -> FloatArray | float:
+        """The penalty of boxes [N, 4] for what a circle hides: [N]; 0 for other shapes."""
+        return self.circle * circle_penalty(boxes, self.evidence) if self.circle else 0.0
 
-    @cached_property
-    def _coefficients(self) -> FloatArray:
-        if self.ratio is None:
-            return self.rule.free
-        rule, distance = self.rule, distance_of(self.ratio)
-        weight = rule.gaze_weight[0] + rule.gaze_weight[1] * distance**2
-        overlap = rule.overlap[0] + rule.overlap[1] * distance
-        gaze = rule.gaze[0] + rule.gaze[1] * distance
-        agreement = (overlap + weight * gaze) / (1 + weight)
-        agreement[FEATURES.index("off_gaze")] -= rule.gaze_pull * distance
-        return np.asarray(agreement)
+    @property
+    def largest_width(self) -> float:
+        """Of the largest crop, as a share of the photo's."""
+        return 1.0 if self.ratio is None else min(1.0, self.ratio)
+
+
+def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
+    """All penalties but the circle's: one pass over all boxes, since calls are what costs."""
+    distance = 0.0 if ratio is None else distance_of(ratio)
+    heads = rule.heads * (1 - rule.head_fade * distance)
+    objects = rule.objects * max(0.0, 1 - distance / NEAR)
+    things = rule.things * (1 - rule.thing_fade * distance)
+    return weighted_cuts(
+        [
+            (heads, head_cuts(evidence, rule.head_cut)),
+            (rule.bodies, body_cuts(evidence)),
+            (objects, object_cuts(evidence, ratio)),
+            (things, thing_cuts(evidence, ratio)),
+            (rule.text, text_cuts(evidence)),
+        ]
+    )
+
+
+def _coefficients_of(rule: Rule, ratio: float | None) -> FloatArray:
+    """What the features of a shape count, [11] as in FREE_FEATURES."""
+    if ratio is None:
+        return rule.free
+    distance = distance_of(ratio)
+    weight = rule.gaze_weight[0] + rule.gaze_weight[1] * distance**2
+    overlap = rule.overlap[0] + rule.overlap[1] * distance
+    gaze = rule.gaze[0] + rule.gaze[1] * distance
+    agreement = (overlap + weight * gaze) / (1 + weight)
+    agreement[FEATURES.index("off_gaze")] -= rule.gaze_pull * distance
+    return np.pad(agreement, (0, len(FREE_FEATURES) - len(FEATURES)))
 
 
 def distance_of(ratio: float) -> float:

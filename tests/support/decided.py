@@ -56,7 +56,7 @@ def decided(
     decider = Decider(made, photo_guards, SIZE, score, override)
     candidates = for_shape(*SIZE, asked)
     (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
-    decision = decider.decide(asked, candidates, found, count)
+    (decision,) = decider.decide([asked], [candidates], [found], count)
     crops = scored_crops(shape, decision.chosen, np.zeros(count, np.float32), count - 1, objects)
     return decision, [decider.judged(asked, decision, crop) for crop in crops]
 

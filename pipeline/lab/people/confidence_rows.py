@@ -48,9 +48,11 @@ def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
     decider = Decider(chooser, guards, photo.size_wh, _no_score)
     example, labels = photo.labels.example, photo.labels
     faults = fault_evidence(example, photo.objects, photo.size_wh)
-    for place, (shape, found) in enumerate(zip(photo.shapes, photo.found, strict=True)):
-        candidates = for_shape(*photo.size_wh, shape)
-        chosen = decider.decide(shape, candidates, found, RANKS + 1).chosen
+    lists = [for_shape(*photo.size_wh, shape) for shape in photo.shapes]
+    decided = decider.decide(photo.shapes, lists, photo.found, RANKS + 1)
+    of_shapes = zip(photo.shapes, lists, photo.found, decided, strict=True)
+    for place, (shape, candidates, found, decision) in enumerate(of_shapes):
+        chosen = decision.chosen
         features = chooser.confidence_features(shape, chosen, candidates, found)[:RANKS]
         for rank, (box, of_crop) in enumerate(zip(chosen.boxes, features, strict=False)):
             accepted = _accepted(box, shape, place, photo, faults)

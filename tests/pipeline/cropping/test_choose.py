@@ -55,7 +55,8 @@ def crop_of(objects: Detections, shape: str, count: int = 1) -> np.ndarray:
     asked = parse_shape(shape)
     candidates = for_shape(*SIZE, asked)
     (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
-    return OverlapChooser(objects, SIZE).best(asked, candidates, found, count).boxes
+    (chosen,) = OverlapChooser(objects, SIZE).best([asked], [candidates], [found], count)
+    return chosen.boxes
 
 
 def test_the_best_is_taken_and_the_next_is_clearly_different() -> None:
@@ -72,7 +73,7 @@ def test_by_score_only_scored_candidates_are_taken() -> None:
     part = SearchResult(
         found[:2], np.array([0.3, 0.2], np.float32), np.arange(2), np.array([0.3, 0.2, 9])
     )
-    chosen = ScoreChooser(Detections(), (40, 10)).best(parse_shape("1:1"), found, part, 2)
+    (chosen,) = ScoreChooser(Detections(), (40, 10)).best([parse_shape("1:1")], [found], [part], 2)
     assert chosen.boxes.tolist() == found[:2].tolist()  # 60/140
     assert chosen.choice == pytest.approx([0.3, 0.2])
 
@@ -84,7 +85,7 @@ def test_choosers_differ_where_a_face_is_cut() -> None:
     picked = []
     for make in (OverlapChooser, ScoreChooser):
         found = scored(squares, (0.05, -0.05))
-        chosen = make(face, (200, 130)).best(parse_shape("1:1"), squares, found, 1)
+        (chosen,) = make(face, (200, 130)).best([parse_shape("1:1")], [squares], [found], 1)
         picked.append(shares_inside(chosen.boxes[0], face.boxes)[0])
     assert picked == pytest.approx([1, 0.5])
 
@@ -96,7 +97,7 @@ def test_choice_is_the_value_of_the_box_that_is_returned() -> None:
     (found,) = exhaustive([candidates], lambda some: some[:, 0])
     chooser = OverlapChooser(objects, SIZE)
     values = chooser.values(asked, candidates, found)
-    chosen = chooser.best(asked, candidates, found, 3)
+    (chosen,) = chooser.best([asked], [candidates], [found], 3)
     assert chosen.choice[0] >= values.max() - 1e-4  # moved to where it is best, then rounded
     assert (np.diff(chosen.choice) < 0).all()
     last = np.flatnonzero((candidates == chosen.boxes[-1]).all(axis=1))
@@ -138,7 +139,7 @@ def test_no_crop_is_behind_the_next(size: tuple[int, int]) -> None:
         attention = Attention(gaze / gaze.sum(), gaze, np.zeros((0, 4)), np.zeros(0))
         (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
         chooser = OverlapChooser(Detections(attention=attention), size)
-        choice = chooser.best(asked, candidates, found, 4).choice
+        choice = chooser.best([asked], [candidates], [found], 4)[0].choice
         assert (np.diff(choice) <= 0).all()
 
 

@@ -96,11 +96,10 @@ def test_features_by_hand() -> None:
     none = np.zeros((0, 4), np.float32)
     evidence = evidence_of(Detections(none, np.zeros(0, np.float32), [], attention), (200, 100))
     boxes = np.array([[0.5, 0, 1, 1], [0, 0, 0.5, 1]])
-    others = np.array([[0.5, 0, 1, 1], [0, 0, 0.6, 1]])
-    right, found = confidence_features(boxes, others, evidence, 0.5, np.array([-0.2, 0.03]))
+    right, found = confidence_features(boxes, 0.8, evidence, 0.5, np.array([-0.2, 0.03]))
     assert (right.gaze_inside, right.lead) == pytest.approx((0.25, -0.2))
     assert found.gaze_inside == pytest.approx(0.75)
-    assert found.gaze_possible == pytest.approx(0.75 + 0.25 / 5)
+    assert right.gaze_possible == found.gaze_possible == 0.8
     assert found.kept_overlap == pytest.approx(0.5 / (0.5 + 0.75 - 0.5))
     assert (found.heads, found.heads_cut) == pytest.approx((1, 1))  # half of the only head is in
     assert found.gaze_spread == pytest.approx(0.5 + 0.25)
@@ -110,7 +109,7 @@ def test_features_by_hand() -> None:
 def test_the_lead_is_over_the_best_candidate_that_is_clearly_different() -> None:
     chooser, shape = OverlapChooser(photo(left_gaze()), SIZE), parse_shape("1:1")
     candidates, found = searched("1:1")
-    chosen = chooser.best(shape, candidates, found, 1)
+    (chosen,) = chooser.best([shape], [candidates], [found], 1)
     (features,) = chooser.confidence_features(shape, chosen, candidates, found)
     values = chooser.values(shape, candidates, found)
     different = iou(chosen.boxes[0], candidates) < DISTINCT_IOU
@@ -121,14 +120,16 @@ def test_the_lead_is_over_the_best_candidate_that_is_clearly_different() -> None
         features
     ]
     assert features.ratio == pytest.approx(400 / 600)
+    evidence = evidence_of(photo(left_gaze()), SIZE)
+    gaze, *_ = evidence.maps.inside(candidates / np.tile(SIZE, 2))
+    assert features.gaze_possible == pytest.approx(gaze.max())
 
 
 def test_a_crop_passed_over_has_less_confidence_than_the_chosen_one() -> None:
     chooser, shape = OverlapChooser(photo(left_gaze()), SIZE), parse_shape("1:1")
     candidates, found = searched("1:1")
-    (high,) = chooser.confidence(
-        shape, chooser.best(shape, candidates, found, 1), candidates, found
-    )
+    (chosen,) = chooser.best([shape], [candidates], [found], 1)
+    (high,) = chooser.confidence(shape, chosen, candidates, found)
     right = np.array([[200, 0, 600, 400]], np.float32)  # without what people look at
     value = chooser.values(shape, right, exhaustive([right], lambda some: np.zeros(len(some)))[0])
     (low,) = chooser.confidence(shape, Chosen(right, value), candidates, found)
@@ -151,7 +152,7 @@ def test_nobody_can_tell_without_a_map_of_attention_or_for_a_choice_by_score() -
     shape, (candidates, found) = parse_shape("1:1"), searched("1:1")
     none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [])
     for chooser in (OverlapChooser(none, SIZE), ScoreChooser(photo(left_gaze()), SIZE)):
-        chosen = chooser.best(shape, candidates, found, 2)
+        (chosen,) = chooser.best([shape], [candidates], [found], 2)
         assert chooser.confidence(shape, chosen, candidates, found) == [None, None]
 
 

@@ -6,14 +6,8 @@ import pytest
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
 from pipeline.cropping.chosen import Chosen
-from pipeline.cropping.decide import (
-    CropDecision,
-    Decider,
-    GuardRules,
-    PhotoGuards,
-    focal_box,
-    locked_box,
-)
+from pipeline.cropping.decide import CropDecision, Decider, GuardRules, PhotoGuards
+from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.results import ScoredCrop, scored_crops
@@ -196,7 +190,7 @@ def test_there_is_no_confidence_where_a_person_decides_or_all_is_shown() -> None
     photo_guards = PhotoGuards(GuardRules.read(), protected_of(objects, SIZE))
     chooser = OverlapChooser(objects, SIZE, photo_guards)
     decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
-    chosen = decider.decide(shape, candidates, found, 1).chosen
+    chosen = decider.decide([shape], [candidates], [found], 1)[0].chosen
     for decision in (
         CropDecision(chosen, override=Override("a")),
         CropDecision(chosen, fit="pad"),

@@ -112,9 +112,15 @@ def test_crops_come_in_the_order_asked_with_their_ratio(engine: CropEngine) -> N
 class Shifting(OverlapChooser):
     """Moves every crop by a pixel."""
 
-    def best(self, shape: Shape, candidates: np.ndarray, found: SearchResult, count: int) -> Chosen:
-        chosen = super().best(shape, candidates, found, count)
-        return Chosen(chosen.boxes + np.float32([1, 0, 1, 0]), chosen.choice)
+    def best(
+        self,
+        shapes: Sequence[Shape],
+        lists: Sequence[np.ndarray],
+        results: Sequence[SearchResult],
+        count: int,
+    ) -> list[Chosen]:
+        best = super().best(shapes, lists, results, count)
+        return [Chosen(one.boxes + np.float32([1, 0, 1, 0]), one.choice) for one in best]
 
 
 def test_crops_that_are_no_candidates_are_scored(engine: CropEngine) -> None:

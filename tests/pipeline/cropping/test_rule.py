@@ -72,7 +72,7 @@ def test_the_value_by_hand() -> None:
     gaze[0, FEATURES.index("gaze_inside")] = 3
     rule = rule_of(overlap=overlap, gaze=gaze, gaze_weight=(0.5, 1.0), gaze_pull=0.7)
     evidence = evidence_of(nothing(), (100, 100))
-    value_of = CropValue(rule, evidence, Preferred(WHOLE, np.ones(1)), 0.5)
+    value_of = CropValue.of(rule, evidence, Preferred(WHOLE, np.ones(1)), 0.5)
     far = np.log(2)
     # the largest crop: size 1, half of the looks inside; its centre is .25 from the mean of gaze
     weight = 0.5 + far**2
@@ -99,9 +99,9 @@ def test_penalties_are_taken_off() -> None:
         ({"things": 2.0, "thing_fade": 0.5}, -2.0 * (1 - 0.5 * np.log(2))),
         ({"objects": 2.0}, 0.0),  # of a ratio this far, cut objects cost nothing more
     ):
-        value = CropValue(rule_of(**changes), evidence, known, 0.5)(half)
+        value = CropValue.of(rule_of(**changes), evidence, known, 0.5)(half)
         assert value == pytest.approx([expected], abs=1e-6), changes
-    near = CropValue(rule_of(objects=2.0), evidence, known, 0.8)(half)
+    near = CropValue.of(rule_of(objects=2.0), evidence, known, 0.8)(half)
     assert near == pytest.approx([-2.0 * (1 - np.log(1.25) / (2 / 3))], abs=1e-6)
 
 
@@ -111,15 +111,15 @@ def test_a_circle_alone_pays_for_what_its_corners_hide() -> None:
     found = Detections(attention=Attention(EVEN, EVEN, heads, np.ones(1)))
     parts = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1)), 1.0
     rule = rule_of(circle=2.0)
-    assert CropValue(rule, *parts, is_circle=False)(WHOLE) == pytest.approx([0.0])
+    assert CropValue.of(rule, *parts, is_circle=False)(WHOLE) == pytest.approx([0.0])
     # even the corner nearest to the centre is hidden: at .8 · √2 = 1.13 radii
-    assert CropValue(rule, *parts, is_circle=True)(WHOLE) == pytest.approx([-2.0])
+    assert CropValue.of(rule, *parts, is_circle=True)(WHOLE) == pytest.approx([-2.0])
 
 
 def test_the_free_shape_has_its_own_coefficients() -> None:
     free = np.zeros(11)
     free[FREE_FEATURES.index("ratio_squared")] = 1
-    value_of = CropValue(
+    value_of = CropValue.of(
         rule_of(free=free), evidence_of(nothing(), (9, 9)), Preferred(WHOLE, np.ones(1)), None
     )
     assert value_of(np.array([[0, 0, 0.5, 1.0]])) == pytest.approx([np.log(2) ** 2])
@@ -151,7 +151,7 @@ def test_where_crops_are_equally_good_the_one_near_the_gaze_wins() -> None:
     rule = rule_of(gaze_pull=packaged_rule().gaze_pull)
     x = np.linspace(0, 0.6, 25)
     strips = np.stack([x, 0 * x, x + 0.4, 0 * x + 1], axis=1)
-    value_of = CropValue(
+    value_of = CropValue.of(
         rule, evidence_of(nothing(gaze), (300, 100)), Preferred.of(strips, 0 * x), 0.4
     )
     assert strips[value_of(strips).argmax()][:3:2].mean() == pytest.approx(0.625, abs=0.01)

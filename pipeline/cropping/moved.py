@@ -1,0 +1,100 @@
+"""Of boxes with values the best, clearly different ones, moved to where they are best.
+
+Boxes are in source pixels of one photo; those of several shapes are moved together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import Boxes, FloatArray, to_whole_pixels
+from pipeline.cropping.chosen import Chosen, below, better_of, pick_distinct
+from pipeline.cropping.extents import Extents
+from pipeline.cropping.guards import ShapeGuard
+from pipeline.cropping.refine import refine
+from pipeline.cropping.rule import CropValue
+from pipeline.cropping.values import ValuesTogether
+
+
+def best_moved(
+    lists: Sequence[Boxes],
+    values: Sequence[FloatArray],
+    values_of: Sequence[CropValue],
+    guards: Sequence[ShapeGuard | None],
+    size_wh: tuple[int, int],
+    count: int,
+) -> list[Chosen]:
+    """Of each shape the best of boxes [M, 4] of these values [M], at most `count`.
+
+    The last of several is not moved. values_of, guards: of each shape; None for no guard.
+    size_wh: of the photo.
+    """
+    if not lists:
+        return []
+    picked = [_picked(*one, count) for one in zip(lists, values, guards, strict=True)]
+    counts = [min(len(one.boxes), max(1, count - 1)) for one in picked]
+    moved = _moved(
+        [one.boxes[:some] for one, some in zip(picked, counts, strict=True)],
+        [one.choice[:some] for one, some in zip(picked, counts, strict=True)],
+        values_of,
+        guards,
+        size_wh,
+    )
+    found = []
+    for one, new in zip(picked, moved, strict=True):
+        rest = slice(len(new.boxes), None)
+        boxes = np.concatenate([new.boxes, one.boxes[rest]])
+        choice = np.concatenate([new.choice, one.choice[rest]])
+        levels = np.concatenate([new.told_levels, one.told_levels[rest]])
+        found.append(better_of(one, Chosen(boxes, choice, levels)))
+    return found
+
+
+def _picked(boxes: Boxes, values: FloatArray, guard: ShapeGuard | None, count: int) -> Chosen:
+    levels = _levels(guard, boxes)
+    best = pick_distinct(boxes, below(values, levels), count)
+    return Chosen(boxes[best], values[best], levels[best])
+
+
+def _levels(guard: ShapeGuard | None, boxes: Boxes) -> NDArray[np.int64]:
+    """How badly boxes [N, 4] break a guard; 0 where there is none: [N]."""
+    return np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
+
+
+def _moved(
+    boxes: Sequence[Boxes],
+    values: Sequence[FloatArray],
+    values_of: Sequence[CropValue],
+    guards: Sequence[ShapeGuard | None],
+    size_wh: tuple[int, int],
+) -> list[Chosen]:
+    """Boxes [K, 4] of each shape of these values [K], moved, in whole pixels."""
+    sides = np.array([*size_wh, *size_wh], np.float64)
+    shape_of = [shape for shape, some in enumerate(boxes) for _ in some]  # of each row
+    together = ValuesTogether([values_of[shape] for shape in shape_of])
+    widths = np.array([values_of[shape].largest_width for shape in shape_of])
+    starts = np.concatenate(boxes) / sides
+
+    def whole(boxes_rel: FloatArray) -> Boxes:
+        return to_whole_pixels((boxes_rel * sides).astype(np.float32), *size_wh)
+
+    moved = whole(refine(starts, np.concatenate(values), together, widths))
+    levels = [_levels(guards[shape], moved[row : row + 1]) for row, shape in enumerate(shape_of)]
+    for row, shape in enumerate(shape_of):
+        if levels[row].any():  # most crops pass where they are best: only the others need it
+
+            def guarded(near: FloatArray, _: Extents | None, shape: int = shape) -> FloatArray:
+                """The value, guards before all else; both of what is left after rounding."""
+                of_near = _levels(guards[shape], whole(near[0]))
+                return below(values_of[shape](near[0]), of_near)[None]
+
+            own = slice(row, row + 1)
+            known = guarded(starts[own, None], None)[0]
+            moved[own] = whole(refine(starts[own], known, guarded, widths[own]))
+            levels[row] = _levels(guards[shape], moved[own])
+    ends = np.cumsum([len(one) for one in boxes])[:-1]
+    parts = (moved, together((moved / sides)[:, None])[:, 0], np.concatenate(levels))
+    return [Chosen(*each) for each in zip(*(np.split(part, ends) for part in parts), strict=True)]

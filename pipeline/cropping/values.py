@@ -1,0 +1,86 @@
+"""The values of a shape's candidates, and of crops of several shapes of one photo in one pass.
+
+A crop is moved by looking at 27 neighbours, for which it is the number of calls that costs, not
+their arithmetic: all shapes together take little more than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.boxes import FloatArray
+from pipeline.cropping.extents import Extents
+from pipeline.cropping.features import FEATURES, Preferred
+from pipeline.cropping.penalties import Cuts
+from pipeline.cropping.rule import CropValue, Terms
+
+
+class ListValues(NamedTuple):
+    """The values of a list of candidates."""
+
+    value_of: CropValue  # with which others are compared with them
+    values: FloatArray  # [N]
+    gaze_possible: float  # the largest share of the gaze map inside any of them
+
+    @classmethod
+    def of(cls, value_of: CropValue, boxes: FloatArray) -> ListValues:
+        """boxes: the candidates [N, 4], shares of the sides."""
+        extents = Extents.of(boxes)
+        features = value_of.terms.features(value_of.evidence, boxes, extents)
+        values = value_of.terms.values(features, extents) - value_of.hidden(boxes)
+        return cls(value_of, values, float(features[FEATURES.index("gaze_inside")].max()))
+
+    def in_circle(self, boxes: FloatArray, circle: float) -> ListValues:
+        """The same, where the inscribed circle is what people see. circle: see `CropValue`."""
+        value_of = replace(self.value_of, circle=circle)
+        return self._replace(value_of=value_of, values=self.values - value_of.hidden(boxes))
+
+
+class ValuesTogether:
+    """The values of crops of S shapes of one photo."""
+
+    def __init__(self, of_shapes: Sequence[CropValue]) -> None:
+        """Put side by side what the values are made from; all are of the same photo."""
+        self._of_shapes = of_shapes
+        terms = [one.terms for one in of_shapes]
+        self._terms = Terms(
+            Preferred(
+                _filled([one.preferred.boxes for one in terms]),
+                _filled([one.preferred.chances for one in terms]),
+            ),
+            Cuts(
+                _filled([one.cuts.boxes for one in terms]),
+                _filled([one.cuts.outside for one in terms]),
+                _filled([one.cuts.across for one in terms]),
+            ),
+            np.stack([one.coefficients for one in terms]),
+            np.stack([one.largest for one in terms]),
+        )
+
+    def __call__(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
+        """Values of boxes [S, N, 4], N of each shape, shares of the sides: [S, N].
+
+        extents: of the boxes, where several have the same.
+        """
+        extents = extents or Extents.of_few(boxes)
+        features = self._terms.features(self._of_shapes[0].evidence, boxes, extents)
+        values = self._terms.values(features, extents)
+        for row, of_shape in enumerate(self._of_shapes):
+            values[row] -= of_shape.hidden(boxes[row])
+        return values
+
+
+def _filled(lists: Sequence[FloatArray]) -> FloatArray:
+    """Lists [M_s, ...] as rows of one array [S, the longest M, ...], filled with zeros.
+
+    A box without area and weight changes no sum.
+    """
+    longest = max(map(len, lists))
+    rows = np.zeros((len(lists), longest, *lists[0].shape[1:]))
+    for row, values in zip(rows, lists, strict=True):
+        row[: len(values)] = values
+    return rows

@@ -1,0 +1,74 @@
+"""Values of several shapes in one pass, against each shape alone."""
+
+import numpy as np
+import pytest
+
+from pipeline.boxes import FloatArray
+from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.evidence import evidence_of
+from pipeline.cropping.features import Preferred
+from pipeline.cropping.refine import extents_of, neighbours
+from pipeline.cropping.rule import CropValue, packaged_rule
+from pipeline.cropping.values import ListValues, ValuesTogether
+from pipeline.detectors import Attention, Detections
+from pipeline.shapes import parse_shapes
+
+SIZE = (640, 480)
+RANDOM = np.random.default_rng(3)
+
+
+def values_of_shapes() -> list[tuple[CropValue, FloatArray]]:
+    """The value of each of some shapes of a photo of random things, and candidates as shares."""
+    low = RANDOM.uniform(0, 0.7, (9, 2))
+    corners = np.concatenate([low, low + RANDOM.uniform(0.05, 0.3, (9, 2))], axis=1)
+    gaze, kept = RANDOM.uniform(0, 1, (2, 9, 12))
+    attention = Attention(gaze / gaze.sum(), kept, corners[:4], np.array([0.9, 0.5, 0.3, 0.7]))
+    labels = ["thing", "person", "text", "subject", "face"]
+    boxes = (corners[4:] * np.tile(SIZE, 2)).astype(np.float32)
+    evidence = evidence_of(Detections(boxes, np.full(5, 0.4, np.float32), labels, attention), SIZE)
+    found = []
+    for shape in parse_shapes("1:1,9:16,free,circle"):
+        candidates = for_shape(*SIZE, shape) / np.tile(SIZE, 2)
+        preferred = Preferred.of(candidates, RANDOM.normal(size=len(candidates)))
+        ratio = None if shape.ratio is None else shape.ratio * SIZE[1] / SIZE[0]
+        found.append(
+            (
+                CropValue.of(packaged_rule(), evidence, preferred, ratio, shape.is_circle),
+                candidates,
+            )
+        )
+    return found
+
+
+def test_values_together_are_those_of_each_shape_alone() -> None:
+    """Shapes prefer other numbers of candidates, and count other boxes that are not to be cut."""
+    known = values_of_shapes()
+    together = ValuesTogether([value_of for value_of, _ in known])
+    for count in (1, 5):
+        boxes = np.stack([RANDOM.permutation(candidates)[:count] for _, candidates in known])
+        alone = [value_of(some) for (value_of, _), some in zip(known, boxes, strict=True)]
+        np.testing.assert_allclose(together(boxes), alone, atol=1e-12)
+
+
+def test_neighbours_have_the_values_of_boxes() -> None:
+    known = values_of_shapes()
+    together = ValuesTogether([value_of for value_of, _ in known])
+    starts = np.stack([candidates[-3] for _, candidates in known])
+    near = neighbours(starts, 0.02, np.array([value_of.largest_width for value_of, _ in known]))
+    np.testing.assert_allclose(together(near, extents_of(near)), together(near), atol=1e-12)
+
+
+def test_a_list_s_values_and_the_most_gaze_inside_one() -> None:
+    value_of, candidates = values_of_shapes()[1]
+    told = ListValues.of(value_of, candidates)
+    np.testing.assert_array_equal(told.values, value_of(candidates))
+    gaze, *_ = value_of.evidence.maps.inside(candidates)
+    assert told.gaze_possible == pytest.approx(gaze.max())
+
+
+def test_a_circle_s_values_are_the_square_s_less_what_it_hides() -> None:
+    square, candidates = values_of_shapes()[0]
+    circle = ListValues.of(square, candidates).in_circle(candidates, 0.5)
+    np.testing.assert_allclose(circle.values, circle.value_of(candidates), atol=1e-12)
+    assert (circle.values <= square(candidates)).all()
+    assert (circle.values < square(candidates)).any()
