@@ -45,11 +45,15 @@ class S3Server:
 
 @dataclass(frozen=True)
 class RayHead:
-    """A running Ray head with token authentication: addresses and its clients' environment."""
+    """A running Ray head with token authentication.
+
+    environment: of its clients. folder: of its logs and sockets; it goes with the head.
+    """
 
     address: str
     dashboard_url: str
     environment: Mapping[str, str]
+    folder: Path
 
 
 def free_ports(count: int) -> list[int]:
@@ -102,9 +106,9 @@ def ray_head(
         # A job says `python`: it must be the one that has the packages.
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    head = RayHead(f"{LOOPBACK}:{gcs}", f"http://{LOOPBACK}:{dashboard}", own)
     # Ray puts Unix sockets below this folder, and their paths may have 107 bytes.
     with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as temp:
+        head = RayHead(f"{LOOPBACK}:{gcs}", f"http://{LOOPBACK}:{dashboard}", own, Path(temp))
         command = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
             f"--node-ip-address={LOOPBACK}",

@@ -13,7 +13,7 @@ _WORDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a text has a character that means something in a pattern."""
+    """Whether a text has one of the characters `*`, `?` and `[`."""
     return SPECIAL.search(text) is not None
 
 
@@ -25,8 +25,8 @@ def literal_prefix(pattern: str) -> str:
 def regex_text(pattern: str) -> str:
     """The regular expression of a pattern, in the syntax that Python and RE2 share.
 
-    It is to match the whole address, and a dot to match a line break too. Raises UsageError for a
-    set of characters that is none, such as `[z-a]`.
+    To be used on the whole address (`fullmatch`), with a dot that matches line breaks too
+    (`re.DOTALL`). Raises UsageError for a wrong set of characters, such as `[z-a]`.
     """
     text = "".join(_WORDS.get(part) or _literal_or_set(part) for part in _PARTS.split(pattern))
     try:
@@ -37,7 +37,7 @@ def regex_text(pattern: str) -> str:
 
 
 def regex_of(pattern: str) -> re.Pattern[str]:
-    """The same, compiled; use `fullmatch`. Raises UsageError."""
+    """Compile `regex_text`; use `fullmatch`. Raises UsageError."""
     return re.compile(regex_text(pattern), re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Count what an input holds and a run does not take, so that it is said and never silent."""
+"""Count the rows, files and columns of an input that a run leaves out, so that it can say so."""
 
 from collections import Counter
 from dataclasses import dataclass, field

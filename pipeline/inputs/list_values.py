@@ -1,4 +1,4 @@
-"""Read the sizes and boxes of a list: what is none costs its row."""
+"""Read the sizes and boxes of a list; a value that cannot be read costs its row, not the list."""
 
 import json
 from typing import Any, TypeAlias
@@ -18,12 +18,15 @@ Reasons: TypeAlias = list[str | None]  # why each row can't be used; None where 
 
 
 def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | None, Reasons]:
-    """Sizes one by one, and why a row has none; no array where not one is a number."""
+    """The sizes in bytes, null where a row has none or a wrong one, and what is wrong with each.
+
+    The array is None where no row has a number and at least one has something else.
+    """
     sizes: list[int | None] = []
     reasons: Reasons = []
     for value in column.to_pylist():
         try:
-            # NaN, which is not itself, is no value to those who write it.
+            # pandas and others write NaN for a missing value; NaN alone differs from itself.
             size = None if value is None or value != value else int(value)
         except (TypeError, ValueError, OverflowError):
             size = -1
@@ -35,9 +38,9 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | None, Reasons]:
 
 
 def boxes_of(column: pa.ChunkedArray) -> tuple[pa.Array, Reasons]:
-    """The column in its type, and why a row of it can't be used.
+    """The boxes [x0, y0, x1, y1] of each row, source pixels, and what is wrong with each row.
 
-    Raises UsageError where the column has another type altogether.
+    The column holds lists, or texts with JSON. Raises UsageError where it holds neither.
     """
     if pt.is_string(column.type) or pt.is_large_string(column.type):
         values = [_read_boxes(text) for text in column.to_pylist()]
@@ -64,7 +67,7 @@ def boxes_of(column: pa.ChunkedArray) -> tuple[pa.Array, Reasons]:
 
 
 def _read_boxes(text: str | None) -> Any:
-    """Boxes from JSON; a text that is none gives the reason, as a text."""
+    """The boxes in a JSON text; where they cannot be read, the reason as a text."""
     if not text:
         return None
     try:
@@ -74,7 +77,7 @@ def _read_boxes(text: str | None) -> Any:
 
 
 def _checked_boxes(value: Any) -> Any:
-    """A value that may be boxes; one that is none gives the reason, as a text."""
+    """The value, if it is a list of boxes; else the reason as a text."""
     try:
         pa.array([value], INPUT_BOXES.type)
     except (TypeError, ValueError, RecursionError, pa.ArrowException):

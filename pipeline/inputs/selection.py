@@ -16,10 +16,11 @@ TEXTS = re.compile(
 
 @dataclass(frozen=True)
 class Selection:
-    """Patterns of addresses that are taken, all where there are none, and that are not taken.
+    """Which addresses are taken: those that match `include` and do not match `exclude`.
 
-    A pattern (see `globs`) is compared with the end of an address from a slash on: `*.jpg` with the
-    name, `2026/*/*.jpg` with the last three parts; one that begins with `/` or a scheme with all.
+    Without `include`, all but texts and data (TEXTS). A pattern (see `globs`) is compared with
+    the last parts of an address: `*.jpg` with the name, `2026/*/*.jpg` with the last three; one
+    that begins with `/` or a scheme is compared with the whole address.
     """
 
     include: tuple[str, ...] = ()

@@ -62,7 +62,7 @@ class Standing:
         return [known[run] for run in self.channel(name).runs if run in known]
 
     def state(self, manifest: Manifest, channel: str | None = None) -> State:
-        """What a run is in a channel; None: in its own, or live in any."""
+        """The state of a run in a channel; None: live if it is so in any, else as in its own."""
         if channel is None:
             if any(manifest.run_id in each.runs for each in self.channels.values()):
                 return "live"
@@ -81,9 +81,10 @@ class Standing:
 
 
 def next_commit_s(committed: Iterable[Manifest]) -> float:
-    """The time now, or just after the latest commit where that is still to come; seconds.
+    """The time of the next commit, Unix seconds: now, but always after the latest commit.
 
-    So of runs made under clocks that differ, the one committed later counts later.
+    Another machine's clock may be ahead, so that its commit lies in the future of this one; the
+    run that is committed next must still count as the later.
     """
     latest = max((manifest.committed_at for manifest in committed), default=0.0)
     return max(time.time(), latest + TICK_S)

@@ -63,7 +63,7 @@ def measure(
 
 
 def lower_end(hits: float, count: float) -> float:
-    """Lower end of the 99 % interval of a share (Wilson, 1927): hits of count."""
+    """Lower end of Wilson's 99 % interval (1927) of the share hits / count."""
     if count == 0:
         return 0.0
     share, square = hits / count, Z99 * Z99
@@ -76,7 +76,7 @@ def _of_images(images: pa.Table) -> dict[str, float]:
 
 
 def _of_crops(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
-    """Figures of the crops, and those that no row can say."""
+    """The gate's figures of the crops, and the names of those that no row has a value for."""
     values: dict[str, float] = {}
     unknown: dict[str, str] = {}
     for figure, verdict in VERDICT.items():
@@ -112,7 +112,10 @@ def _of_whole(manifest: Manifest) -> dict[str, float]:
 def _overlap(
     store: Store, images: pa.Table, crops: pa.Table, live: list[Manifest], damaged: dict[str, str]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """How well the best crops agree with the live ones of the same, unchanged photos."""
+    """Compare the best crops with the live ones of the same, unchanged photos.
+
+    Gives the mean IoU and the share below MOVED_BELOW; or, by figure, why there is none.
+    """
     if not live:
         return {}, dict.fromkeys(OVERLAP, "nothing else is live")
     places = places_of(store, live, images, damaged)

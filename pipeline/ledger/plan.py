@@ -64,9 +64,9 @@ def cut_tasks(inputs: pa.Table, task_images: int = 256, task_bytes: int = 128 <<
 def same_bytes_together(inputs: pa.Table) -> pa.Table:
     """The list with photos that look like the same bytes moved behind the first of them.
 
-    A task's photos that are the same bytes share one result; which ones are is told by the bytes
-    alone. Here is only guessed which may be: objects of one size whose ETag is a hash, and local
-    files of one size. A list without such photos stays as it is.
+    Photos of a task that are the same bytes share one result. Only the worker, which has the bytes,
+    can tell which these are; here they are guessed: objects of equal size and equal ETag where the
+    ETag is a hash, and local files of equal size. A list without such photos stays as it is.
     """
     rows, firsts = _alike(inputs)
     if np.array_equal(_first_neighbours(rows, firsts), firsts):
@@ -77,9 +77,9 @@ def same_bytes_together(inputs: pa.Table) -> pa.Table:
 
 
 def alike_key(inputs: pa.Table) -> pa.Array:
-    """What two rows of lists have in common that look like the same bytes; null: nothing is known.
+    """A key for each row that is equal for rows that look like the same bytes: [rows].
 
-    That is an ETag and a size where the ETag is a hash, and the size of a local file.
+    ETag and size where the ETag is a hash, the size of a local file, else null: nothing is known.
     """
     size = inputs["bytes"].cast(pa.string())
     hashed = pc.match_substring_regex(inputs["etag"], HASH_ETAG)
@@ -91,9 +91,10 @@ def alike_key(inputs: pa.Table) -> pa.Array:
 
 
 def _alike(inputs: pa.Table) -> tuple[RowNumbers, RowNumbers]:
-    """The rows that look like the same bytes as one before them, rising; and the first such one.
+    """The rows that look like the same bytes as an earlier row, and the earliest of these, each.
 
-    Found by a hash of 8 bytes a row; texts are compared where two hashes are the same.
+    Both are row numbers, the first in rising order. Keys are compared by hashes of 8 bytes; only
+    where two hashes are equal are the texts compared too.
     """
     hashes = np.zeros(inputs.num_rows, np.int64)
     known = np.zeros(inputs.num_rows, bool)
@@ -118,7 +119,7 @@ def _alike(inputs: pa.Table) -> tuple[RowNumbers, RowNumbers]:
 def _with_hash(
     inputs: pa.Table, hashes: NDArray[np.int64], shared: NDArray[np.int64]
 ) -> tuple[RowNumbers, pa.Array]:
-    """The rows whose hint has one of some hashes, sorted ones, and their hints."""
+    """The rows whose key has one of the hashes `shared`, which are sorted, and their keys."""
     rows, texts = [np.empty(0, np.intp)], [pa.array([], pa.string())]
     for start, piece in numbered_pieces(inputs):
         ours = hashes[start : start + piece.num_rows]
@@ -131,18 +132,18 @@ def _with_hash(
 
 
 def _first_neighbours(rows: RowNumbers, firsts: RowNumbers) -> RowNumbers:
-    """For each row that looks like one before it: the first of those before it without a gap.
+    """For each row that looks like an earlier one: where the unbroken stretch of such rows begins.
 
-    rows, firsts: as `_alike` gives them
+    rows, firsts: as `_alike` gives them.
     """
-    goes_on = np.zeros(len(rows), bool)  # the row before is one that looks like a first one too
+    goes_on = np.zeros(len(rows), bool)  # the row before it looks like the same earliest row
     goes_on[1:] = (rows[1:] == rows[:-1] + 1) & (firsts[1:] == firsts[:-1])
     begins = np.where(firsts == rows - 1, firsts, np.where(goes_on, -1, rows))
     return np.maximum.accumulate(begins) if len(begins) else begins
 
 
 def _like_the_row_before(inputs: pa.Table) -> NDArray[np.bool_]:
-    """Which rows look like the same bytes as their neighbour; false for the end: [rows + 1]."""
+    """Which rows look like the same bytes as the row before; false behind the last: [rows + 1]."""
     alike = np.zeros(inputs.num_rows + 1, bool)
     last = pa.nulls(1, pa.string())
     for start, piece in numbered_pieces(inputs):

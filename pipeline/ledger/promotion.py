@@ -1,4 +1,4 @@
-"""Make committed runs live: a person's word, or a job's at its commit where the gate holds."""
+"""Make committed runs live: when a person says so, or at a job's commit where the gate holds."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -111,7 +111,7 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
 
 
 def only_failed_again(manifest: Manifest) -> bool:
-    """Whether a run did failed photos again and not one worked: it has nothing to show."""
+    """Whether a run did only photos that had failed, and every one of them failed again."""
     return manifest.session.get("repeats") is True and not manifest.metrics.ok
 
 
@@ -146,7 +146,10 @@ def _promote(
     store: Store, known: Standing, manifests: list[Manifest], name: str, request: Request,
     forgive: bool,
 ) -> Outcome:  # fmt: skip
-    """Judge and move. forgive: a person does it, so what was rolled back is forgiven."""
+    """Ask the gate, then move the channel.
+
+    forgive: a person promotes, so runs like those rolled back may go live by themselves again.
+    """
     run_id = manifests[0].run_id
     said: list[Outcome] = []
 
@@ -196,14 +199,14 @@ def _readable(store: Store, known: Standing, live: Channel) -> list[Manifest]:
 
 
 def _in_place(live: Channel, manifests: list[Manifest], behind: bool) -> bool:
-    """Whether the run, and what it repairs, is live where it would be put."""
+    """Whether the run and those that it repairs already are where they would be put."""
     if any(manifest.run_id not in live.runs for manifest in manifests):
         return False
     return behind or live.runs[0] == manifests[0].run_id
 
 
 def _keep_earlier_runs(store: Store, known: Standing) -> None:
-    """Write down what is live by the rule of earlier releases, before the first promotion."""
+    """Make a first version of the channel: what is live by the rule of earlier releases."""
     for name, channel in known.channels.items():
         if channel.version is None and channel.runs:
             _start(store, name, channel.runs)

@@ -29,7 +29,7 @@ Whereabouts = dict[str, tuple[str, int]]  # by image_id: the run and the task th
 
 
 def spread(numbers: Iterable[int], most: int) -> set[int]:
-    """At most so many of the numbers, at even distances."""
+    """Choose at most `most` of the different numbers, evenly spread over their order."""
     known = sorted(set(numbers))
     if len(known) <= most:
         return set(known)
@@ -39,7 +39,10 @@ def spread(numbers: Iterable[int], most: int) -> set[int]:
 def rows_of(
     store: Store, manifest: Manifest, table: str, columns: list[str], tasks: set[int] | None
 ) -> pa.Table:
-    """Rows of one table of a run. columns: those that it has of these; tasks: None for all."""
+    """Read one table of a run, or of some of its tasks (None: all).
+
+    columns: those wanted; one that the table lacks is left out.
+    """
     files = [f for f in data_files(store, manifest, table) if _wanted(f, tasks)]
     with ThreadPoolExecutor(READERS) as pool:
         parts = list(pool.map(lambda file: read_table(store, file.key, columns), files))
@@ -54,7 +57,7 @@ def rows_of(
 def places_of(
     store: Store, manifests: list[Manifest], photos: pa.Table, damaged: dict[str, str]
 ) -> Whereabouts:
-    """Where the rows of photos are: of several runs the first one has the photo.
+    """Find the run and the task that hold each photo: the first of the runs that has it.
 
     photos:  image_id and uri. Only input lists are read, and of those the files
         whose range of uris overlaps

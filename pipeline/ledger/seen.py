@@ -1,8 +1,8 @@
 """Find for photos of a new list those of committed runs that look like the same bytes.
 
-Here is only guessed, from what the pinned lists say (`plan.alike_key`). The worker that reads a
-photo compares the hash of its bytes with the one that the run has stored, and takes over that
-result or decodes the photo. So a list costs a look at the lists of earlier runs, and no data.
+This is a guess from what the pinned lists say (`plan.alike_key`), for which no photo and no result
+is read. The worker that later reads a photo compares the hash of its bytes with the one that the
+run has stored; where they are equal it takes over that result, else it decodes the photo.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,9 +53,10 @@ def with_seen(
 
 
 def _looked_at(runs: Sequence[Manifest]) -> list[Manifest]:
-    """Half of MOST_RUNS the latest, half those of the others with the most photos; in their order.
+    """At most MOST_RUNS runs in their order: half the latest, half the largest of the others.
 
-    What is uploaded twice often comes within days, and what is moved is often of a backfill.
+    Photos that are uploaded twice often come within days; photos that are moved are often from a
+    backfill, which is large.
     """
     latest = MOST_RUNS // 2
     others = range(min(latest, len(runs)), len(runs))
@@ -64,7 +65,7 @@ def _looked_at(runs: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _wanted(inputs: pa.Table) -> set[str]:
-    """What is looked for: the first keys of the list, as many as a plan may look for."""
+    """The keys to look for: the first MOST_WANTED different ones of the list."""
     wanted: dict[str, None] = {}
     for piece in pieces(inputs):
         wanted.update(dict.fromkeys(pc.unique(_own_keys(piece)).drop_null().to_pylist()))
@@ -79,7 +80,7 @@ def _with_places(rows: pa.Table, found: Mapping[str, str]) -> pa.Table:
 
 
 def _own_keys(rows: pa.Table) -> pa.Array:
-    """`alike_key`; null for a photo with a word of a person or boxes of its own."""
+    """`alike_key`; null for a photo with an override or given boxes, which decide its crops."""
     keys = alike_key(rows)
     for field in (INPUT_OVERRIDE, INPUT_BOXES):
         if field.name in rows.column_names:

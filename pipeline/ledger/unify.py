@@ -74,7 +74,7 @@ def _said(value: object) -> str | None:
 
 
 def _plain(one: pa.DataType) -> pa.DataType:
-    """The type of the values where a type is another way to store them."""
+    """The type of the values themselves, for types that encode, view or extend another."""
     if isinstance(one, pa.BaseExtensionType):
         return _plain(one.storage_type)
     if pt.is_dictionary(one) or pt.is_run_end_encoded(one):

@@ -112,7 +112,7 @@ class FsspecBackend:
 
 
 def _once(function: Any, *arguments: Any, **options: Any) -> Any:
-    """Make one call. What a store answered becomes what `codes` says, the rest RetryableError."""
+    """Call a function of fsspec once; its errors become those that `Backend` raises."""
     try:
         return function(*arguments, **options)
     except (FileNotFoundError, FileExistsError, IsADirectoryError):
@@ -122,14 +122,15 @@ def _once(function: Any, *arguments: Any, **options: Any) -> Any:
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:
-    """OSError, and errors of the stores' own packages that are none; of those that are imported."""
+    """OSError, and the errors of imported store packages that are not derived from it."""
     found = ((sys.modules.get(module), name) for module, name in FOREIGN_ERRORS)
     return OSError, *(getattr(module, name) for module, name in found if hasattr(module, name))
 
 
 def _translate(error: Exception) -> Exception:
-    """What `Backend` raises for an error of fsspec or of a store's package.
+    """The error that `Backend` raises for one of fsspec or of a store's package.
 
+    By the store's own code or the HTTP status (see `codes`); RetryableError where there is neither.
     gcsfs gives `code` as the HTTP status, and a 403 as an OSError that begins with Forbidden; Azure
     gives `status_code` and `error_code`; aiohttp `status`.
     """

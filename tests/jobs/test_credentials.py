@@ -35,15 +35,7 @@ CANARIES = {
 
 
 @pytest.fixture(scope="module")
-def ray_folders() -> set[Path]:
-    """The folders of heads that others run on this machine."""
-    return set(Path("/tmp").glob("ray*"))
-
-
-@pytest.fixture(scope="module")
-def head(
-    s3_server: str, ray_folders: set[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RayHead]:
+def head(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHead]:
     environment = {**S3_ENVIRONMENT, **CANARIES, "AWS_ENDPOINT_URL": s3_server}
     with ray_head(tmp_path_factory.mktemp("ray-log"), environment, cpus=2) as started:
         yield started
@@ -82,16 +74,13 @@ def job_api(head: RayHead) -> Iterator[tuple[str, str]]:
             yield job["submission_id"], get(f"/api/jobs/{job['submission_id']}/logs")
 
 
-def log_files(ray_folders: set[Path]) -> Iterator[tuple[str, str]]:
-    for folder in set(Path("/tmp").glob("ray*")) - ray_folders:
-        for path in folder.rglob("*"):
-            if path.is_file() and "logs" in path.parts:
-                yield str(path), path.read_text(errors="replace")
+def log_files(head: RayHead) -> Iterator[tuple[str, str]]:
+    for path in head.folder.rglob("*"):
+        if path.is_file() and "logs" in path.parts:
+            yield str(path), path.read_text(errors="replace")
 
 
-def test_credentials_are_kept_nowhere(
-    tree: Path, head: RayHead, s3: str, ray_folders: set[Path]
-) -> None:
+def test_credentials_are_kept_nowhere(tree: Path, head: RayHead, s3: str) -> None:
     store = open_store(s3)
     picture = BytesIO()
     Image.fromarray(scene(96, 64)).save(picture, "JPEG")
@@ -103,7 +92,7 @@ def test_credentials_are_kept_nowhere(
     bad, output = run(tree, head, "--input", f"{s3}/in/", "--output", "s3://no-such-bucket/out")
     told.append(("the failing job", output))
     assert (good, bad != 0) == (0, True), told
-    told += [*everything_in(store), *job_api(head), *log_files(ray_folders)]
+    told += [*everything_in(store), *job_api(head), *log_files(head)]
     assert len([name for name, _ in told if name.endswith(".parquet")]) >= 8
     assert len([name for name, _ in told if "/logs/" in name]) > 10
     assert any("no-such-bucket" in text for _, text in told), "the error is told somewhere"
