@@ -1,8 +1,8 @@
 """Encode WebP by the libwebp that Pillow has loaded, without Pillow's copies.
 
-The bytes are Pillow's. What is saved is the way through Pillow's image and a 4-byte picture, and
-the second and every further encoding of the same opacity: the outline of a circle is the same in
-every thumbnail of a size. docs/PERFORMANCE.md has the figures.
+The bytes of `encode` are Pillow's. What is saved is the way through Pillow's image and a 4-byte
+picture, and the second and every further encoding of the same opacity: the outline of a circle is
+the same in every thumbnail of a size. docs/PERFORMANCE.md has the figures.
 
 Structures and calls are those of libwebp's `encode.h`, major version 2 of its binary interface, the
 container that of RFC 9649. Where the library can't be reached, or gives other bytes than Pillow for
@@ -24,7 +24,7 @@ ABI_VERSION = 0x0210
 MOST_OUTLINES = 64  # opacities whose chunk is kept: shapes times sizes of a run are fewer
 LARGEST_OUTLINE = 1 << 20  # pixels
 ALPHA_FLAG = 0x10  # of the chunk VP8X
-OPAQUE = 0  # WebPEncCSP: YUV 4:2:0 without a plane of opacity
+OPAQUE, WITH_OPACITY = 0, 4  # WebPEncCSP: YUV 4:2:0 without and with a plane of opacity
 
 
 class Config(ctypes.Structure):
@@ -105,14 +105,30 @@ class WebpEncoder:
         """
         pixels = np.ascontiguousarray(pixels)
         if pixels.shape[2] == 3:
-            return self._file(pixels, quality, method, keep_opacity=False)
-        opacity = np.ascontiguousarray(pixels[..., 3])
+            return self._file(pixels, quality, method)
+        return self._with_outline(pixels, np.ascontiguousarray(pixels[..., 3]), quality, method)
+
+    def encode_through(
+        self, pixels: NDArray[np.uint8], opacity: NDArray[np.uint8], quality: int, method: int
+    ) -> bytes:
+        """Encode uint8 pixels [h, w, 3], which an opacity [h, w] shows, as a WebP file.
+
+        Cheaper than `encode` of both in one array. The bytes differ by the colour of the edge: its
+        mean over four pixels weighs them alike. Raises EncodeError if the encoder fails.
+        """
+        pixels, opacity = np.ascontiguousarray(pixels), np.ascontiguousarray(opacity)
+        return self._with_outline(pixels, opacity, quality, method)
+
+    def _with_outline(
+        self, pixels: NDArray[np.uint8], opacity: NDArray[np.uint8], quality: int, method: int
+    ) -> bytes:
+        """A file of pixels, whose opacity is coded anew only where no file had it before."""
         if opacity.size > LARGEST_OUTLINE:
-            return self._file(pixels, quality, method, keep_opacity=True)
+            return self._file(pixels, quality, method, opacity)
         key = (method, opacity.shape[1].to_bytes(4, "big") + opacity.tobytes())
         outline = self._outlines.get(key)
         if outline is None:
-            file = self._file(pixels, quality, method, keep_opacity=True)
+            file = self._file(pixels, quality, method, opacity)
             outline = chunk(file, b"ALPH")
             if outline is None:  # opaque after all
                 return file
@@ -120,17 +136,23 @@ class WebpEncoder:
             if len(self._outlines) > MOST_OUTLINES:
                 self._outlines.popitem(last=False)
             return file
-        colours = chunk(self._file(pixels, quality, method, keep_opacity=False), b"VP8 ")
+        file = self._file(pixels, quality, method, opacity, keep_opacity=False)
+        colours = chunk(file, b"VP8 ")
         if colours is None:
             raise EncodeError("encoder_failed", "webp: a file without a picture")
         return container(pixels.shape[1], pixels.shape[0], outline, colours)
 
     def _file(
-        self, pixels: NDArray[np.uint8], quality: int, method: int, keep_opacity: bool
+        self,
+        pixels: NDArray[np.uint8],
+        quality: int,
+        method: int,
+        opacity: NDArray[np.uint8] | None = None,
+        keep_opacity: bool = True,
     ) -> bytes:
         """A file of pixels; without its opacity, colours where nothing is seen are smoothed still.
 
-        So the picture inside is the same bytes either way.
+        So the picture inside is the same bytes either way. opacity: of pixels [h, w, 4] their own.
         """
         config, picture, written = Config(), WebPPicture(), Written()
         if not self._init_config(ctypes.byref(config), 0, quality, ABI_VERSION):
@@ -142,6 +164,9 @@ class WebpEncoder:
         take_in = self._import_rgb if channels == 3 else self._import_rgba
         try:
             done = take_in(ctypes.byref(picture), pixels.ctypes.data, pixels.strides[0])
+            if done and opacity is not None and channels == 3:  # libwebp only reads it
+                picture.a, picture.a_stride = opacity.ctypes.data, opacity.strides[0]
+                picture.colorspace = WITH_OPACITY
             if done and picture.a and not keep_opacity:
                 self._clean(ctypes.byref(picture))
                 picture.colorspace, picture.a = OPAQUE, None

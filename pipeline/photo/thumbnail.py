@@ -6,9 +6,10 @@ setting `colour` keep, a photo with more colours gives wide ones and a profile o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ EFFORT: dict[str, dict[str, int | bool]] = {
     "png": {"compress_level": 3},
     "avif": {"speed": 9, "max_threads": 1},
 }
+ROUND_METHOD = 1  # of WebP, for the circles of `--format auto`, whose other crops are JPEG
 
 
 def thumbnail_size(shape: Shape, box_px: Sequence[float], thumbnail_side: int) -> tuple[int, int]:
@@ -131,13 +133,29 @@ def encode(
     image = encoded_image(pixels, circle, format != "jpeg", background)
     if by_jpegli:
         return encode_jpegli(np.asarray(image), quality)
-    stream = BytesIO()
     tagged = {} if profile is None else {"icc_profile": profile}
+    return _saved(image, format, quality, {**EFFORT[format], **tagged})
+
+
+def _saved(image: Image.Image, format: str, quality: int, options: Mapping[str, Any]) -> bytes:
+    """A file by Pillow. Raises EncodeError."""
+    stream = BytesIO()
     try:
-        image.save(stream, format, quality=quality, **EFFORT[format], **tagged)
+        image.save(stream, format, quality=quality, **options)
     except (OSError, ValueError, MemoryError) as error:
         raise EncodeError("encoder_failed", f"{format}: {error}") from error
     return stream.getvalue()
+
+
+def encode_round(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """Encode the inscribed ellipse of opaque sRGB pixels, uint8 [h, w, 3], as WebP at less effort.
+
+    Raises EncodeError.
+    """
+    mask, fast = circle_mask(pixels.shape[1], pixels.shape[0]), libwebp.encoder()
+    if fast is not None:
+        return fast.encode_through(pixels, mask, quality, ROUND_METHOD)
+    return _saved(encoded_image(pixels, True, True), "webp", quality, {"method": ROUND_METHOD})
 
 
 def _to_view(photo: Photo, box_px: Sequence[float]) -> tuple[int, int, int, int]:

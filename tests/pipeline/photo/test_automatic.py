@@ -16,7 +16,7 @@ from pipeline.photo import jpegli, libjpegli
 from pipeline.photo.animation import Animation
 from pipeline.photo.automatic import LEAST_PIXELS, format_for, in_words, jpegli_quality
 from pipeline.photo.decode import Photo
-from pipeline.photo.thumbnail import encode
+from pipeline.photo.thumbnail import encode, encode_round, resample
 from pipeline.settings import ThumbnailSettings
 from pipeline.stages.encode import encoded_crops, sized_crop
 from pipeline.stages.preview import preview_of
@@ -69,6 +69,30 @@ def test_qualities_rise_together() -> None:
     found = [jpegli_quality(quality) for quality in range(1, 101)]
     assert found == sorted(found)
     assert (found[0], found[-1]) == (1, 96)
+
+
+def test_a_round_photo_is_webp_of_less_effort_and_another_quality() -> None:
+    def circle(photo: Photo, **settings: Any) -> bytes | None:
+        chosen = ScoredCrop("circle", 0, BOX["circle"], 0, None, None, [], 0)
+        row = PhotoRow("a", "b", photo=photo, crops=[chosen])
+        (made,) = encoded_crops(row, ThumbnailSettings(**settings), {}, no_frames)
+        assert made.format == "webp"
+        return made.image
+
+    square = WIDE[:, :300]
+    for asked, of_method_1 in ((80, 79), (70, 68), (90, 90), (100, 100)):  # 67.5 is 68
+        assert circle(PHOTO, quality=asked) == encode_round(square, of_method_1)
+    assert circle(PHOTO, format="webp") == encode(square, "webp", 80, circle=True)
+    drawn = np.full((300, 400, 3), 240, np.uint8)
+    drawn[::9, :, 1] = 20
+    assert circle(replace(PHOTO, pixels=drawn)) == encode(drawn[:, :300], circle=True)
+    small = encode(resample(square, (200, 200)), circle=True)
+    assert circle(PHOTO, thumbnail_size=200) == small
+    clear = np.full((300, 400), 255, np.uint8)
+    clear[100:140, 100:140] = 0
+    on_white = np.where(clear[..., None] == 0, 255, WIDE).astype(np.uint8)
+    seen = np.dstack([on_white, clear])[:, :300]
+    assert circle(replace(PHOTO, pixels=on_white, alpha=clear)) == encode(seen, circle=True)
 
 
 def test_what_jpeg_cannot_hold_is_webp() -> None:

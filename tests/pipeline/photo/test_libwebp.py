@@ -56,6 +56,43 @@ def test_pixels_with_opacity_have_pillows_bytes_at_first_and_later(
             assert encoder.encode(pixels, 80, 2) == expected
 
 
+@pytest.mark.parametrize("method", [1, 2])
+def test_pixels_beside_their_opacity_have_pillows_bytes_where_no_edge_cuts_four(
+    encoder: WebpEncoder, method: int
+) -> None:
+    """Only where four pixels share a colour and not an opacity is it another mean."""
+    parts = np.random.default_rng(3).integers(0, 2, (20, 30)) * 255
+    opacity = np.kron(parts, np.ones((2, 2))).astype(np.uint8)  # [40, 60]
+    pixels = scene(60, 40)
+    stream = io.BytesIO()
+    both = Image.fromarray(np.dstack([pixels, opacity]))
+    both.save(stream, "webp", quality=80, method=method)
+    for _ in range(2):
+        assert encoder.encode_through(pixels, opacity, 80, method) == stream.getvalue()
+    flipped = np.asfortranarray(pixels)
+    turned = np.asfortranarray(opacity)
+    assert encoder.encode_through(flipped, turned, 80, method) == stream.getvalue()
+
+
+def test_a_circle_beside_its_opacity_looks_the_same(encoder: WebpEncoder) -> None:
+    pixels, mask = scene(128, 128), thumbnail.circle_mask(128, 128)
+    files = encoder.encode_through(pixels, mask, 80, 2), by_pillow(np.dstack([pixels, mask]), 80)
+    ours, theirs = (np.asarray(Image.open(io.BytesIO(file))).astype(int) for file in files)
+    assert np.array_equal(ours[..., 3], mask)
+    assert np.abs(ours - theirs)[mask > 0].mean() < 1
+    assert mask[0, 0] == 0, "the array is libwebp's to read alone"
+
+
+def test_pillow_encodes_a_round_crop_where_the_library_is_of_no_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pixels, stream = scene(64, 48), io.BytesIO()
+    both = Image.fromarray(np.dstack([pixels, thumbnail.circle_mask(64, 48)]))
+    both.save(stream, "webp", quality=61, method=1)
+    monkeypatch.setattr(libwebp, "encoder", lambda: None)
+    assert thumbnail.encode_round(pixels, 61) == stream.getvalue()
+
+
 def test_views_of_other_arrays_are_encoded_as_they_look(encoder: WebpEncoder) -> None:
     pixels = scene(90, 60)[5:55:2, ::-1]
     assert encoder.encode(pixels, 80, 2) == by_pillow(np.ascontiguousarray(pixels), 80)
