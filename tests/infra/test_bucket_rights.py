@@ -183,12 +183,18 @@ def user(endpoint_url: str, name: str, policy: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def rights() -> Iterator[Rights]:
-    """The job and the collector as users, on two buckets; one holds a photo of each kind."""
+@pytest.fixture(scope="module")
+def server_url() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def rights(server_url: str) -> Iterator[Rights]:
+    """The job and the collector as users, on two buckets; one holds a photo of each kind."""
+    url = server_url
     try:
         anyone = {"AWS_ACCESS_KEY_ID": "root", "AWS_SECRET_ACCESS_KEY": "root"}
         made = Rights(url, {"root": anyone})
@@ -203,7 +209,6 @@ def rights() -> Iterator[Rights]:
             yield made
     finally:
         requests.post(f"{url}/moto-api/reset", timeout=10)
-        server.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import copy
 import datetime
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.infra.manifests import DAY, INFRA, submit_nightly
 from tests.infra.manifests import ray_job as one_job
+from tests.support.serving import serving
 
 TOKEN = "the-token-of-the-pod"
 FOLDER = "/apis/ray.io/v1/namespaces/thumbnails/rayjobs"
@@ -62,18 +62,14 @@ class FakeApi:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
         self.client = submit_nightly.Api(f"http://127.0.0.1:{self.server.server_port}", folder)
 
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[FakeApi]:
     made = FakeApi(tmp_path)
-    made.thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
-    made.thread.join()
+    with serving(made.server):
+        yield made
 
 
 def test_the_day_is_the_one_before_the_scheduled_time() -> None:

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from pipeline.errors import ReadError
 from pipeline.inputs.http import HttpPolicy, is_public, read_http
+from tests.support.serving import serving
 
 
 class Pictures(http.server.BaseHTTPRequestHandler):
@@ -49,12 +50,9 @@ class Pictures(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
+    with serving(server):
         yield server.server_address[1]
-        server.shutdown()
-        thread.join()
 
 
 def here(hosts: set[str], addresses: list[str] | None = None) -> HttpPolicy:
@@ -198,13 +196,12 @@ def test_https_asks_for_a_certificate_of_that_host(
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with serving(server):
         policy, at = here({"img.example", "other.example"}), server.server_address[1]
         # Nobody vouches for it: the machine's own list of authorities does not know it.
         assert status(f"https://img.example:{at}/", policy) == "network"
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert b"img.example" in read_http(f"https://img.example:{at}/", policy, None)
         assert status(f"https://other.example:{at}/", policy) == "network"
-        server.shutdown()

@@ -3,7 +3,6 @@
 import base64
 import itertools
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,6 +16,7 @@ from pipeline.photo.limits import DecodeLimits
 from tests.pipeline.photo.test_layers import apng, gif
 from tests.support.browser import Tab, browse
 from tests.support.odd_photos import saved, scene
+from tests.support.serving import serving
 
 LEVELS = 3
 KINDS = {"gif": "image/gif", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
@@ -52,10 +52,9 @@ class _Empty(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def page() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Empty) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Empty)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
 
 
 def moving_cases() -> dict[str, bytes]:

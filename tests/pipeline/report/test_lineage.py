@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,6 +17,7 @@ from pipeline.report.lineage import STOPPED, dataset_name, lineage, run_uuid
 from pipeline.report.progress import Log
 from pipeline.storage.store import open_store
 from tests.conftest import free_port
+from tests.support.serving import serving
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 SCHEMA = json.loads(Path(__file__).with_name("openlineage.schema.json").read_text())
@@ -131,12 +131,8 @@ def service() -> Iterator[tuple[str, Received]]:
             return
 
     server = HTTPServer(("127.0.0.1", 0), Takes)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", received
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}", received
 
 
 def test_a_service_gets_the_events_with_its_key_and_no_secret_in_them(

@@ -3,7 +3,6 @@
 The expected values are from the stores' documentation, code by code, and not from the table.
 """
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,6 +13,7 @@ import pipeline.storage.store
 from pipeline.errors import ReadError
 from pipeline.inputs.listing import _store, read_image
 from pipeline.storage.codes import REASONS, Reason, reason_of
+from tests.support.serving import serving
 
 # Code or "", HTTP status, reason, status of the photo, kind.
 ANSWERS: list[tuple[str, int, Reason, str, str]] = [
@@ -121,10 +121,8 @@ class _Refusing(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def refusing() -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_address[1]}"
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from pipeline.storage.backoff import Backoff
 from pipeline.storage.store import FIRST_ANSWER_S, check_reachable, open_store
 from pipeline.storage.traffic import requests_so_far
 from tests.support.faultproxy import FaultProxy, at_random, once
+from tests.support.serving import serving
 
 QUICK = Backoff(first_s=0.01, cap_s=0.05, deadline_s=20)
 STRANGE_KEYS = [
@@ -237,13 +238,12 @@ def test_a_404_that_names_no_cause_is_a_bucket_that_is_not_there(
     s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A web server at the endpoint answers so."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    with serving(server):
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         for ask in (lambda store: store.folders("runs/"), lambda store: list(store.list("k"))):
             with pytest.raises(UsageError, match=r"^there is no bucket [\w-]+ \(404: "):
                 ask(open_store(s3, QUICK))
-        server.shutdown()
 
 
 def test_a_store_that_overwrites_is_refused(
