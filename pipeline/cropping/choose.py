@@ -30,7 +30,7 @@ from pipeline.cropping.features import Preferred
 from pipeline.cropping.moved import best_moved
 from pipeline.cropping.rule import CropValue, packaged_rule
 from pipeline.cropping.search import Score, SearchResult, farthest_points
-from pipeline.cropping.values import ListValues
+from pipeline.cropping.values import CandidateList, ListValues
 from pipeline.detectors import Detections
 from pipeline.shapes import Shape
 
@@ -134,10 +134,10 @@ class OverlapChooser:
         """The values of candidates, circles as if they were squares: told once of each list."""
         key = ratio, candidates.tobytes(), found.posterior_mean.tobytes()
         if key not in self._plain_lists:
-            boxes_rel = candidates / self._sides
-            preferred = Preferred.of(boxes_rel, found.posterior_mean)
+            known = CandidateList.of(candidates, self.size_wh)
+            preferred = Preferred.of(known.boxes_rel, found.posterior_mean)
             value_of = CropValue.of(packaged_rule(), self._evidence, preferred, ratio)
-            self._plain_lists[key] = ListValues.of(value_of, boxes_rel)
+            self._plain_lists[key] = ListValues.of(value_of, known)
         return self._plain_lists[key]
 
     def _ratio_rel(self, shape: Shape) -> float | None:

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.boxes import Box, Boxes
+from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import dense_for_shape, largest_for_shape
 from pipeline.cropping.chooser import Chooser
 from pipeline.cropping.chosen import Chosen
-from pipeline.cropping.guards import ShapeGuard
-from pipeline.cropping.override_boxes import focal_box, locked_box
+from pipeline.cropping.decision import CropDecision, overridden, whole_photo
+from pipeline.cropping.guards import ShapeGuard, Told, of_each
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import Protected
-from pipeline.cropping.results import CropVerdict, Fit, ScoredCrop
+from pipeline.cropping.results import CropVerdict, ScoredCrop
 from pipeline.cropping.search import Score, SearchResult
 from pipeline.photo.whole import place_whole
 from pipeline.settings import CroppingSettings
@@ -69,31 +69,14 @@ class PhotoGuards:
 
     rules: GuardRules
     protected: Protected
-    _made: dict[str, ShapeGuard] = field(default_factory=dict)
+    _made: dict[SafeArea, ShapeGuard] = field(default_factory=dict)
 
     def __call__(self, shape: Shape) -> ShapeGuard:
-        """The guard of a shape."""
-        if shape.name not in self._made:
-            area = safe_area_of(shape, self.rules.areas)
-            self._made[shape.name] = ShapeGuard(self.rules.guards, self.protected, area)
-        return self._made[shape.name]
-
-
-@dataclass(frozen=True, eq=False)
-class CropDecision:
-    """What is written of one shape, the best first.
-
-    chosen: where no number decided, `choice` is not a number.
-    way: the fallback that decided; None for none.
-    override: what was obeyed; None for nothing.
-    skipped: why nothing is written; None where something is.
-    """
-
-    chosen: Chosen
-    fit: Fit = "crop"
-    way: Way | None = None
-    override: Override | None = None
-    skipped: str | None = None
+        """The guard of a shape: the same for all of which people see the same part."""
+        area = safe_area_of(shape, self.rules.areas)
+        if area not in self._made:
+            self._made[area] = ShapeGuard(self.rules.guards, self.protected, area)
+        return self._made[area]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,17 +161,31 @@ class Decider:
 
     def judged(
         self,
-        shape: Shape,
-        decision: CropDecision,
-        crop: ScoredCrop,
-        confidence: float | None = None,
+        shapes: Sequence[Shape],
+        decided: Sequence[CropDecision],
+        crops: Sequence[Sequence[ScoredCrop]],
+        confidence: Sequence[Sequence[float | None]],
+    ) -> list[ScoredCrop]:
+        """The crops that were decided, with what is told of them as they are written.
+
+        crops, confidence: of each shape, the best first; no crops of shapes that are skipped.
+        """
+        guards = [self.guards(shape) for shape in shapes]
+        shown = [
+            np.array([_shown(one, crop, shape, guard) for crop in some], np.float64).reshape(-1, 4)
+            for one, some, shape, guard in zip(decided, crops, shapes, guards, strict=True)
+        ]
+        told = of_each(guards, shown, ShapeGuard.told)
+        return [
+            self._judged(decision, *of_crop)
+            for decision, *of_shape in zip(decided, crops, told, confidence, strict=True)
+            for of_crop in zip(*of_shape, strict=False)
+        ]
+
+    def _judged(
+        self, decision: CropDecision, crop: ScoredCrop, told: Told, confidence: float | None
     ) -> ScoredCrop:
-        """A crop that was decided, with what is told of it as it is written."""
-        guard, said = self.guards(shape), decision.override
-        shown = crop.box_px
-        if decision.fit != "crop":
-            shown = place_whole(shown, shape, guard.area.is_circle, guard.area.covered).canvas_px
-        counts, broken = guard.told(shown)
+        said, (counts, broken) = decision.override, told
         verdict: CropVerdict = "review" if broken else "ok"
         reason = broken
         if said is not None and said.rule is None:
@@ -214,28 +211,13 @@ class Decider:
         )
 
 
-def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> CropDecision | None:
-    """What an override says of a shape of a photo; None where it says nothing."""
-    if shape.name in override.boxes_px:
-        locked = locked_box(override.boxes_px[shape.name], shape, size_wh)
-        return CropDecision(_unvalued(locked), override=override)
-    if override.never_crop:
-        return CropDecision(whole_photo(size_wh), fit="pad", override=override)
-    if override.focus_rel is not None:
-        return CropDecision(
-            _unvalued(focal_box(override.focus_rel, shape, size_wh)), override=override
-        )
-    return None
-
-
-def whole_photo(size_wh: tuple[int, int]) -> Chosen:
-    """The whole photo as the one choice."""
-    return _unvalued(np.array([0, 0, *size_wh], np.float32))
-
-
-def _unvalued(box: Box) -> Chosen:
-    """One box that no number has chosen."""
-    return Chosen(box[None], np.array([np.nan]))
+def _shown(
+    decision: CropDecision, crop: ScoredCrop, shape: Shape, guard: ShapeGuard
+) -> tuple[float, float, float, float]:
+    """What is written shows of the photo, source pixels; beyond the photo where it has a ground."""
+    if decision.fit == "crop":
+        return crop.box_px
+    return place_whole(crop.box_px, shape, guard.area.is_circle, guard.area.covered).canvas_px
 
 
 def _level(chosen: Chosen) -> int:

@@ -15,7 +15,13 @@ from pipeline.cropping.kind_rules import KindRules
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.parts import choice_of_whole
 from pipeline.cropping.protected import protected_of
-from pipeline.cropping.results import Choice, SkippedShape, scored_candidates, scored_crops
+from pipeline.cropping.results import (
+    Choice,
+    ScoredCrop,
+    SkippedShape,
+    scored_candidates,
+    scored_crops,
+)
 from pipeline.cropping.scoring import known_or_new_scores, score_function
 from pipeline.cropping.search import Scores, Search
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
@@ -99,21 +105,22 @@ class CropEngine:
         taken = [one.chosen.boxes[:top_k] for one in decided]
         own_scores = known_or_new_scores(taken, results, score)
         choice = Choice(seen.objects, [])
+        crops: list[list[ScoredCrop]] = []
+        confidence = []
         for shape, one, candidates, found, scores in zip(
             shapes, decided, lists, results, own_scores, strict=True
         ):
             if one.skipped is None:
-                crops = scored_crops(shape.name, one.chosen, scores, top_k, seen.objects)
-                told = decider.confidence(shape, one, candidates, found)
-                choice.crops.extend(
-                    decider.judged(shape, one, crop, of_crop)
-                    for crop, of_crop in zip(crops, told, strict=False)
-                )
+                crops.append(scored_crops(shape.name, one.chosen, scores, top_k, seen.objects))
+                confidence.append(decider.confidence(shape, one, candidates, found))
             else:
+                crops.append([])
+                confidence.append([])
                 choice.skipped.append(SkippedShape(shape.name, one.skipped))
             if keep_candidates:
                 kept = scored_candidates(shape.name, found, one.chosen.boxes[:top_k], scores)
                 choice.candidates.append(kept)
+        choice.crops.extend(decider.judged(shapes, decided, crops, confidence))
         return choice_of_whole(choice, seen.photo, seen.whole or seen.photo)
 
     def score(self, seen: SeenPhoto, boxes_px: Boxes) -> Scores:

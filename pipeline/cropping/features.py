@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
@@ -38,18 +39,20 @@ class Preferred:
     """The crops [P, 4] that the crop network prefers, and how likely each is [P].
 
     Both may have the same dimensions before these: one row a shape.
+    places: of these crops in the list of candidates, where they are of one. [P]
     """
 
     boxes: FloatArray
     chances: FloatArray
+    places: NDArray[np.intp] | None = None
 
     @classmethod
     def of(cls, boxes: FloatArray, scores: FloatArray) -> Preferred:
         """boxes [N, 4]: a shape's list; scores [N] in standard deviations of all lists."""
         standard = (scores - scores.mean()) / (scores.std() + FLAT)
         likely = np.exp((standard - standard.max()) / TEMPERATURE)
-        kept = likely > UNLIKELY
-        return cls(boxes[kept], likely[kept] / likely[kept].sum())
+        kept = np.flatnonzero(likely > UNLIKELY)
+        return cls(boxes[kept], likely[kept] / likely[kept].sum(), kept)
 
     def overlap(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
         """Expected IoU of boxes [..., N, 4], which have an area, with the preferred: [..., N].
@@ -87,7 +90,8 @@ def features_of(
     extents: the boxes', where they are known.
     """
     extents = extents or Extents.of(boxes)
-    columns = feature_columns(boxes, extents, evidence, preferred, largest_area(ratio))
+    overlap = preferred.overlap(boxes, extents)
+    columns = feature_columns(boxes, extents, evidence, overlap, largest_area(ratio))
     return columns[: len(FEATURES if ratio is not None else FREE_FEATURES)].T
 
 
@@ -100,12 +104,13 @@ def feature_columns(
     boxes: FloatArray,
     extents: Extents,
     evidence: Evidence,
-    preferred: Preferred,
+    overlap: FloatArray,
     largest: float | FloatArray,
 ) -> FloatArray:
     """Features of boxes [..., N, 4], perhaps of several shapes: [11, ..., N] as in FREE_FEATURES.
 
-    extents: of the boxes. preferred: of each shape. largest: see `largest_area`, [..., 1].
+    extents: of the boxes. overlap: `Preferred.overlap` of them, [..., N]. largest: see
+    `largest_area`, [..., 1].
     """
     x0, y0, x1, y1 = (boxes[..., edge] for edge in range(4))
     wide, high = x1 - x0, y1 - y0
@@ -126,7 +131,7 @@ def feature_columns(
             gaze,
             out / (area + all_out - out),
             kept / (area + all_kept - kept),
-            preferred.overlap(boxes, extents),
+            overlap,
             np.abs(logarithm),
             logarithm**2,
         ]

@@ -6,9 +6,11 @@ source pixels: many candidates are checked at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +32,7 @@ REASONS = ("head_cut", "head_lost", "face_cut", "text_cut", "subject_cut", "unsa
 """Why a crop breaks a guard, the worst first: the word of the column `reason`."""
 LEVELS = 10  # steps of severity told apart: a tenth of the only head
 
+Guard = TypeVar("Guard", bound="ShapeGuard | None")
 Trips = dict[str, FloatArray]  # by reason, how badly each of N crops breaks a guard; 0: not [N]
 
 
@@ -64,6 +67,9 @@ class Counts:
     faces: int
     text: int
     subject_share: float | None
+
+
+Told = tuple[Counts, str | None]  # what a crop cuts, and why it breaks a guard
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,32 +119,32 @@ class ShapeGuard:
 
     def reason(self, box_px: ArrayLike) -> str | None:
         """Why a box breaks a guard, the worst reason; None where it breaks none."""
-        return self._reason(self._of_one(box_px))
+        return self._reasons(self.shown(as_boxes(box_px).reshape(1, 4)))[0]
 
     def counts(self, box_px: ArrayLike) -> Counts:
         """What a box cuts."""
-        return self._counts(self._of_one(box_px))
+        return self._counts(self.shown(as_boxes(box_px).reshape(1, 4)))[0]
 
-    def told(self, box_px: ArrayLike) -> tuple[Counts, str | None]:
-        """What a box cuts, and why it breaks a guard."""
-        shown = self._of_one(box_px)
-        return self._counts(shown), self._reason(shown)
+    def told(self, boxes_px: ArrayLike) -> list[Told]:
+        """What each of boxes [N, 4] cuts, and why it breaks a guard: N."""
+        shown = self.shown(as_boxes(boxes_px))
+        return list(zip(self._counts(shown), self._reasons(shown), strict=True))
 
-    def _of_one(self, box_px: ArrayLike) -> Shown:
-        return self.shown(as_boxes(box_px).reshape(1, 4))
-
-    def _reason(self, shown: Shown) -> str | None:
+    def _reasons(self, shown: Shown) -> list[str | None]:
+        crops = range(len(shown.subject_in))
         if not self.active:
-            return None
+            return [None for _ in crops]
         trips = self.trips(shown)
-        return next((reason for reason in REASONS if trips[reason][0] > 0), None)
+        return [next((why for why in REASONS if trips[why][crop] > 0), None) for crop in crops]
 
-    def _counts(self, shown: Shown) -> Counts:
+    def _counts(self, shown: Shown) -> list[Counts]:
         heads = shown.heads_show & (1 - shown.heads_seen > COUNTED + ROUNDING)
         faces = (shown.faces_in > SHOWS) & (1 - shown.faces_seen > COUNTED + ROUNDING)
         text = _text_cut(shown) | _text_hidden(shown)
-        share = float(shown.subject_seen[0]) if len(self.protected.subject) else None
-        return Counts(int(heads.sum()), int(faces.sum()), int(text.sum()), share)
+        cut = [of_crops.sum(axis=1).tolist() for of_crops in (heads, faces, text)]
+        has_subject = len(self.protected.subject) > 0
+        shares = [share if has_subject else None for share in shown.subject_seen.tolist()]
+        return [Counts(*of_crop) for of_crop in zip(*cut, shares, strict=True)]
 
     def shown(self, boxes: FloatArray) -> Shown:
         """What boxes [N, 4], source pixels, show."""
@@ -177,6 +183,31 @@ class ShapeGuard:
             trips["subject_cut"] = np.maximum(least - shown.subject_in, 0)
             hidden = hidden + np.maximum(least - shown.subject_seen, 0) - trips["subject_cut"]
         return {**trips, "unsafe_area": hidden}
+
+
+def levels_of(guard: ShapeGuard | None, boxes: NDArray[np.floating]) -> NDArray[np.int64]:
+    """How badly boxes [N, 4], source pixels, break a guard; 0 where there is none: [N]."""
+    return np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
+
+
+def of_each(
+    guards: Sequence[Guard],
+    lists: Sequence[NDArray[np.floating]],
+    tell: Callable[[Guard, NDArray[np.floating]], NDArray[np.int64] | list[Told]],
+) -> list[Any]:
+    """What `tell` says of boxes [N, 4] of each guard, N things of each.
+
+    Boxes of the same guard are looked at in one call: calls are what costs.
+    """
+    found: dict[int, Any] = {}
+    for guard in dict.fromkeys(guards):
+        end = 0
+        places = [place for place, one in enumerate(guards) if one is guard]
+        told = tell(guard, np.concatenate([lists[place] for place in places]))
+        for place in places:
+            start, end = end, end + len(lists[place])
+            found[place] = told[start:end]
+    return [found[place] for place in range(len(guards))]
 
 
 def _outside(

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, FloatArray, to_whole_pixels
 from pipeline.cropping.chosen import Chosen, below, better_of, pick_distinct
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.guards import ShapeGuard
+from pipeline.cropping.guards import ShapeGuard, levels_of, of_each
 from pipeline.cropping.refine import refine
 from pipeline.cropping.rule import CropValue
 from pipeline.cropping.values import ValuesTogether
@@ -34,7 +33,11 @@ def best_moved(
     """
     if not lists:
         return []
-    picked = [_picked(*one, count) for one in zip(lists, values, guards, strict=True)]
+    picked = []
+    levels_of_lists = of_each(guards, lists, levels_of)
+    for boxes, of_boxes, levels in zip(lists, values, levels_of_lists, strict=True):
+        best = pick_distinct(boxes, below(of_boxes, levels), count)
+        picked.append(Chosen(boxes[best], of_boxes[best], levels[best]))
     counts = [min(len(one.boxes), max(1, count - 1)) for one in picked]
     moved = _moved(
         [one.boxes[:some] for one, some in zip(picked, counts, strict=True)],
@@ -51,17 +54,6 @@ def best_moved(
         levels = np.concatenate([new.told_levels, one.told_levels[rest]])
         found.append(better_of(one, Chosen(boxes, choice, levels)))
     return found
-
-
-def _picked(boxes: Boxes, values: FloatArray, guard: ShapeGuard | None, count: int) -> Chosen:
-    levels = _levels(guard, boxes)
-    best = pick_distinct(boxes, below(values, levels), count)
-    return Chosen(boxes[best], values[best], levels[best])
-
-
-def _levels(guard: ShapeGuard | None, boxes: Boxes) -> NDArray[np.int64]:
-    """How badly boxes [N, 4] break a guard; 0 where there is none: [N]."""
-    return np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
 
 
 def _moved(
@@ -82,19 +74,20 @@ def _moved(
         return to_whole_pixels((boxes_rel * sides).astype(np.float32), *size_wh)
 
     moved = whole(refine(starts, np.concatenate(values), together, widths))
-    levels = [_levels(guards[shape], moved[row : row + 1]) for row, shape in enumerate(shape_of)]
+    rows = np.split(moved, len(moved))
+    levels = of_each([guards[shape] for shape in shape_of], rows, levels_of)
     for row, shape in enumerate(shape_of):
         if levels[row].any():  # most crops pass where they are best: only the others need it
 
             def guarded(near: FloatArray, _: Extents | None, shape: int = shape) -> FloatArray:
                 """The value, guards before all else; both of what is left after rounding."""
-                of_near = _levels(guards[shape], whole(near[0]))
+                of_near = levels_of(guards[shape], whole(near[0]))
                 return below(values_of[shape](near[0]), of_near)[None]
 
             own = slice(row, row + 1)
             known = guarded(starts[own, None], None)[0]
             moved[own] = whole(refine(starts[own], known, guarded, widths[own]))
-            levels[row] = _levels(guards[shape], moved[own])
+            levels[row] = levels_of(guards[shape], moved[own])
     ends = np.cumsum([len(one) for one in boxes])[:-1]
     parts = (moved, together((moved / sides)[:, None])[:, 0], np.concatenate(levels))
     return [Chosen(*each) for each in zip(*(np.split(part, ends) for part in parts), strict=True)]

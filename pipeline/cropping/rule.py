@@ -118,9 +118,20 @@ class Terms:
         cuts, coefficients = _cuts_of(rule, evidence, ratio), _coefficients_of(rule, ratio)
         return cls(preferred, cuts, coefficients, np.array([largest_area(ratio)]))
 
-    def features(self, evidence: Evidence, boxes: FloatArray, extents: Extents) -> FloatArray:
-        """Features [11, ..., N] of boxes [..., N, 4] of these extents, N of each shape."""
-        return feature_columns(boxes, extents, evidence, self.preferred, self.largest)
+    def features(
+        self,
+        evidence: Evidence,
+        boxes: FloatArray,
+        extents: Extents,
+        overlap: FloatArray | None = None,
+    ) -> FloatArray:
+        """Features [11, ..., N] of boxes [..., N, 4] of these extents, N of each shape.
+
+        overlap: with the preferred crops, where it is known.
+        """
+        if overlap is None:
+            overlap = self.preferred.overlap(boxes, extents)
+        return feature_columns(boxes, extents, evidence, overlap, self.largest)
 
     def values(self, features: FloatArray, extents: Extents) -> FloatArray:
         """Values [..., N] of boxes of these features and extents. No unit."""

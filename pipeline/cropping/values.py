@@ -8,15 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import Boxes, FloatArray, iou
 from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import FEATURES, Preferred
 from pipeline.cropping.penalties import Cuts
 from pipeline.cropping.rule import CropValue, Terms
+
+# Lists that are remembered: of eight sizes of photos with five ratios, some 10 MB. Of longer lists
+# than LONGEST, that is of `free`, the matrix of overlaps is not worth its memory.
+LISTS, LONGEST = 40, 400
+
+
+class CandidateList(NamedTuple):
+    """What is known of a list of candidates before any photo of this size."""
+
+    boxes_rel: FloatArray  # [N, 4] shares of the photo's sides
+    extents: Extents
+    overlaps: FloatArray | None  # [N, N] the IoU of all with all; None for long lists
+
+    @classmethod
+    def of(cls, boxes: Boxes, size_wh: tuple[int, int]) -> CandidateList:
+        """boxes: [N, 4] in pixels of a photo of that size. Photos of one size are many."""
+        return _candidate_list(boxes.tobytes(), size_wh)
+
+    def overlap(self, preferred: Preferred) -> FloatArray:
+        """Expected IoU of each with some of them that are preferred: [N]."""
+        if self.overlaps is None or preferred.places is None:
+            return preferred.overlap(self.boxes_rel, self.extents)
+        chances = np.zeros(len(self.boxes_rel))
+        chances[preferred.places] = preferred.chances
+        return np.asarray(self.overlaps @ chances)
+
+
+@lru_cache(maxsize=LISTS)
+def _candidate_list(boxes: bytes, size_wh: tuple[int, int]) -> CandidateList:
+    """boxes: the bytes of float32."""
+    in_pixels = np.frombuffer(boxes, np.float32).reshape(-1, 4)
+    boxes_rel = in_pixels / np.array([*size_wh, *size_wh], np.float64)
+    short = len(boxes_rel) <= LONGEST
+    overlaps = iou(in_pixels[:, None], in_pixels) if short else None
+    return CandidateList(boxes_rel, Extents.of(boxes_rel), overlaps)
 
 
 class ListValues(NamedTuple):
@@ -27,12 +63,14 @@ class ListValues(NamedTuple):
     gaze_possible: float  # the largest share of the gaze map inside any of them
 
     @classmethod
-    def of(cls, value_of: CropValue, boxes: FloatArray) -> ListValues:
-        """boxes: the candidates [N, 4], shares of the sides."""
-        extents = Extents.of(boxes)
-        features = value_of.terms.features(value_of.evidence, boxes, extents)
-        values = value_of.terms.values(features, extents) - value_of.hidden(boxes)
-        return cls(value_of, values, float(features[FEATURES.index("gaze_inside")].max()))
+    def of(cls, value_of: CropValue, candidates: CandidateList) -> ListValues:
+        """value_of: with what is preferred of these candidates; of no circle, see `in_circle`."""
+        boxes, extents, _ = candidates
+        terms = value_of.terms
+        overlap = candidates.overlap(terms.preferred)
+        features = terms.features(value_of.evidence, boxes, extents, overlap)
+        possible = float(features[FEATURES.index("gaze_inside")].max())
+        return cls(value_of, terms.values(features, extents), possible)
 
     def in_circle(self, boxes: FloatArray, circle: float) -> ListValues:
         """The same, where the inscribed circle is what people see. circle: see `CropValue`."""

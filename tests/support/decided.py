@@ -7,7 +7,8 @@ import numpy as np
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
 from pipeline.cropping.chooser import Chooser, ChooserFor
-from pipeline.cropping.decide import CropDecision, Decider, GuardRules, PhotoGuards
+from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
+from pipeline.cropping.decision import CropDecision
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.results import ScoredCrop, scored_crops
@@ -58,7 +59,7 @@ def decided(
     (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
     (decision,) = decider.decide([asked], [candidates], [found], count)
     crops = scored_crops(shape, decision.chosen, np.zeros(count, np.float32), count - 1, objects)
-    return decision, [decider.judged(asked, decision, crop) for crop in crops]
+    return decision, decider.judged([asked], [decision], [crops], [[None] * len(crops)])
 
 
 # At 16:9 a crop is 337.5 pixels high and people look at the lower end: 62 pixels of a head at the

@@ -6,7 +6,8 @@ import pytest
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
 from pipeline.cropping.chosen import Chosen
-from pipeline.cropping.decide import CropDecision, Decider, GuardRules, PhotoGuards
+from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
+from pipeline.cropping.decision import CropDecision
 from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import protected_of
@@ -156,9 +157,10 @@ def told(
     chooser = OverlapChooser(objects, SIZE, photo_guards)
     decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
     decision = CropDecision(Chosen(np.array([box], np.float32), np.zeros(1)))
-    (crop,) = scored_crops("1:1", decision.chosen, np.zeros(1, np.float32), 1, objects)
-    (confidence,) = decider.confidence(shape, decision, candidates, found)
-    return decider.judged(shape, decision, crop, confidence)
+    crops = scored_crops("1:1", decision.chosen, np.zeros(1, np.float32), 1, objects)
+    confidence = decider.confidence(shape, decision, candidates, found)
+    (crop,) = decider.judged([shape], [decision], [crops], [confidence])
+    return crop
 
 
 LEFT, RIGHT = (0, 0, 400, 400), (200, 0, 600, 400)

@@ -1,11 +1,12 @@
 """Every guard by hand: a crop is told to break it, or not, and by how much."""
 
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import numpy as np
 import pytest
 
-from pipeline.cropping.guards import LEVELS, ShapeGuard
+from pipeline.cropping.guards import LEVELS, ShapeGuard, levels_of, of_each
 from pipeline.cropping.protected import Protected
 from pipeline.settings.guards import Guards, parse_guards
 from pipeline.settings.safe_areas import WHOLE, SafeArea
@@ -233,3 +234,22 @@ def test_all_that_is_broken_adds_up() -> None:
     check = guard("off,heads=0.1,faces=0.1,text=cut,subject=0.9", **everything)  # type: ignore[arg-type]
     assert check.levels([[150, 0, 400, 400]]).tolist() == [19]  # .5 + .5 + .5 + .4
     assert check.reason([150, 0, 400, 400]) == "head_cut"
+
+
+def test_crops_of_one_guard_are_told_together_as_alone() -> None:
+    """Guards of three shapes, two of which are the same one; a shape may have no crop."""
+    whole = guard("off,heads=0.1,text=cut", [(150, 100, 250, 200)], text=[(0, 300, 500, 380)])
+    circle = ShapeGuard(whole.guards, whole.protected, SafeArea(is_circle=True))
+    guards = [whole, circle, whole, None]
+    corners = np.random.default_rng(1).integers(0, 200, (9, 2))
+    boxes = np.concatenate([corners, corners + 190], axis=1).astype(np.float32)
+    lists = [boxes[:4], boxes[4:6], boxes[6:], boxes[:2]]
+    for found, one, some in zip(of_each(guards, lists, levels_of), guards, lists, strict=True):
+        alone = [0 if one is None else int(one.levels(box[None])[0]) for box in some]
+        assert found.tolist() == alone
+    told = of_each(guards[:3], [lists[0], lists[1], boxes[:0]], ShapeGuard.told)
+    assert [len(of_shape) for of_shape in told] == [4, 2, 0]
+    for of_shape, one, some in zip(told, guards, lists, strict=False):
+        for (counts, reason), box in zip(of_shape, some, strict=False):
+            assert (astuple(counts), reason) == (astuple(one.counts(box)), one.reason(box))
+    assert len({reason for of_shape in told for _, reason in of_shape}) > 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.cropping.decide import overridden
+from pipeline.cropping.decision import overridden
 from pipeline.cropping.kind_rules import KindRules, beginning, kind_with_objects, text_share
 from pipeline.cropping.overrides import Override
 from pipeline.detectors import Detections

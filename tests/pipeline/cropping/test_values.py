@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import FloatArray, iou
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.features import Preferred
 from pipeline.cropping.refine import extents_of, neighbours
 from pipeline.cropping.rule import CropValue, packaged_rule
-from pipeline.cropping.values import ListValues, ValuesTogether
+from pipeline.cropping.values import CandidateList, ListValues, ValuesTogether
 from pipeline.detectors import Attention, Detections
-from pipeline.shapes import parse_shapes
+from pipeline.shapes import parse_shape, parse_shapes
 
 SIZE = (640, 480)
 RANDOM = np.random.default_rng(3)
@@ -58,17 +58,45 @@ def test_neighbours_have_the_values_of_boxes() -> None:
     np.testing.assert_allclose(together(near, extents_of(near)), together(near), atol=1e-12)
 
 
+def test_what_candidates_share_is_known_before_any_photo() -> None:
+    boxes = for_shape(*SIZE, parse_shape("4:3"))
+    known = CandidateList.of(boxes, SIZE)
+    np.testing.assert_allclose(known.boxes_rel * np.tile(SIZE, 2), boxes)
+    scores = RANDOM.normal(size=len(boxes))
+    preferred = Preferred.of(known.boxes_rel, scores)
+    assert 1 < len(preferred.boxes) < len(boxes)
+    # of each box alone, and of shares of the sides instead of pixels
+    expected = [iou(box, preferred.boxes) @ preferred.chances for box in known.boxes_rel]
+    np.testing.assert_allclose(known.overlap(preferred), expected, atol=1e-12)
+    whole = Preferred(np.array([[0.0, 0.0, 1.0, 1.0]]), np.ones(1))  # no candidate of this list
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) / np.prod(SIZE)
+    np.testing.assert_allclose(known.overlap(whole), areas, atol=1e-6)
+
+
+def test_long_lists_have_no_matrix_and_the_same_overlap() -> None:
+    boxes = for_shape(*SIZE, parse_shape("free"))
+    known = CandidateList.of(boxes, SIZE)
+    assert known.overlaps is None
+    preferred = Preferred.of(known.boxes_rel, RANDOM.normal(size=len(boxes)))
+    expected = [iou(box, preferred.boxes) @ preferred.chances for box in known.boxes_rel]
+    np.testing.assert_allclose(known.overlap(preferred), expected, atol=1e-12)
+
+
 def test_a_list_s_values_and_the_most_gaze_inside_one() -> None:
-    value_of, candidates = values_of_shapes()[1]
-    told = ListValues.of(value_of, candidates)
-    np.testing.assert_array_equal(told.values, value_of(candidates))
-    gaze, *_ = value_of.evidence.maps.inside(candidates)
+    value_of, boxes_rel = values_of_shapes()[1]
+    told = ListValues.of(value_of, listed("9:16"))
+    np.testing.assert_allclose(told.values, value_of(boxes_rel), atol=1e-12)
+    gaze, *_ = value_of.evidence.maps.inside(boxes_rel)
     assert told.gaze_possible == pytest.approx(gaze.max())
 
 
 def test_a_circle_s_values_are_the_square_s_less_what_it_hides() -> None:
-    square, candidates = values_of_shapes()[0]
-    circle = ListValues.of(square, candidates).in_circle(candidates, 0.5)
-    np.testing.assert_allclose(circle.values, circle.value_of(candidates), atol=1e-12)
-    assert (circle.values <= square(candidates)).all()
-    assert (circle.values < square(candidates)).any()
+    square, boxes_rel = values_of_shapes()[0]
+    circle = ListValues.of(square, listed("1:1")).in_circle(boxes_rel, 0.5)
+    np.testing.assert_allclose(circle.values, circle.value_of(boxes_rel), atol=1e-12)
+    assert (circle.values <= square(boxes_rel) + 1e-12).all()
+    assert (circle.values < square(boxes_rel) - 1e-3).any()
+
+
+def listed(shape: str) -> CandidateList:
+    return CandidateList.of(for_shape(*SIZE, parse_shape(shape)), SIZE)
