@@ -1,5 +1,5 @@
 # make demo      run the main job on an embedded S3 server and show the crops (PHOTOS=folder for your own)
-# make test      every test that needs no GPU;  make check: style, types, spelling, structure, README
+# make test      every test that needs no GPU, in WORKERS=2 processes;  make check: style, types, spelling, structure, README
 # make docs      build the documentation site into site/
 # make bench     this tree against a commit before it (BASE=...) and peers;  make bench-all: all of them
 # make test-slow | test-chaos | test-gpu: the long ones
@@ -13,6 +13,7 @@ MINUTES ?= 20
 SEED ?= 1
 ROOMS ?=
 JOBS ?= 1
+WORKERS ?= 2
 PARTS ?=
 
 .PHONY: setup demo demo-picture test test-slow test-chaos test-gpu nightly mutants check bench bench-all gpu-proof docs clean
@@ -35,7 +36,7 @@ demo-picture: demo
 	$(BIN)/python -m tests.support.demo_picture demo-output/index.html docs/demo.jpg
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
