@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.photo.decoded import Photo
-from pipeline.photo.thumbnail import resample
+from pipeline.photo.thumbnail import resample, shrunk
 
 SMALL_SIDE = 100  # pixels; the most that ThumbHash takes
 ROWS_A_PIXEL = 3  # rows of a view that are read for each row of the small picture
@@ -41,9 +41,7 @@ def small_picture(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | 
     size_wh = max(1, round(width * scale)), max(1, round(height * scale))
     if size_wh == (width, height):
         return photo.pixels, photo.alpha
-    # Every third row and more of a large view tells nothing that is seen in so small a picture.
-    step = max(1, height // (ROWS_A_PIXEL * size_wh[1]))
-    small = resample(photo.pixels[step // 2 :: step], size_wh)
+    small = shrunk(photo.pixels, size_wh, ROWS_A_PIXEL)
     if photo.alpha is None:
         return small, None
     alpha = Image.fromarray(photo.alpha).resize(size_wh, Image.Resampling.BICUBIC)

@@ -99,6 +99,18 @@ def resample(pixels: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.
     return np.frombuffer(target.get_buffer(), np.uint8).reshape(new_height, new_width, 3)
 
 
+def shrunk(
+    pixels: NDArray[np.uint8], size_wh: tuple[int, int], rows_a_pixel: int
+) -> NDArray[np.uint8]:
+    """Resample all of a view, uint8 [h, w, 3], to a small picture, cheaper than `resample`.
+
+    rows_a_pixel: rows that are read for each row of the picture, at least, where the view has so
+        many: what others tell is hardly seen in it.
+    """
+    step = max(1, pixels.shape[0] // (rows_a_pixel * size_wh[1]))
+    return resample(pixels[step // 2 :: step], size_wh)
+
+
 def encode(
     pixels: NDArray[np.uint8],
     format: str = "webp",

@@ -3,15 +3,18 @@
 A run's readers see with it where a crop lies without fetching the photo. Nothing is decided by it.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.photo.automatic import OPAQUE, OTHER
-from pipeline.photo.thumbnail import cut, encode
+from pipeline.photo.thumbnail import encode, shrunk
 from pipeline.schema import GAZE_SIDE
 from pipeline.stages.task import PhotoRow, Preview
 
 QUALITY = 70  # of WebP and of jpegli, which look alike so at 256 pixels, and take about 8 kB
+ROWS_A_PIXEL = 2  # a view's rows that are read for each of a preview's
 
 
 def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
@@ -24,7 +27,7 @@ def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
     width, height = photo.width_px, photo.height_px
     scale = min(1.0, side_px / max(width, height))
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-    pixels = cut(photo, (0.0, 0.0, float(width), float(height)), size_wh)
+    pixels = shrunk(photo.pixels, size_wh, ROWS_A_PIXEL)
     format = OPAQUE if jpegli else OTHER
     image = encode(pixels, format, QUALITY, jpegli=jpegli)
     attention = None if row.objects is None else row.objects.attention
@@ -43,6 +46,7 @@ def small_gaze(gaze: NDArray[np.float64]) -> bytes | None:
     return np.rint(cells * (255 / peak)).astype(np.uint8).tobytes() if peak > 0 else None
 
 
+@lru_cache(maxsize=64)  # a source's maps have few sizes
 def _overlaps(count: int) -> NDArray[np.float64]:
     """What each of `count` equal cells of a side of 1 shares with each of GAZE_SIDE.
 

@@ -15,6 +15,7 @@ from pipeline.photo.thumbnail import (
     cut,
     encode,
     resample,
+    shrunk,
     thumbnail_size,
 )
 from pipeline.shapes import parse_shape
@@ -61,6 +62,19 @@ def cubic_weights(before: int, after: int) -> np.ndarray:
     far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     weights = np.where(x < 1, near, np.where(x < 2, far, 0))
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def test_a_small_picture_is_made_of_few_rows_from_the_middle_of_its_own() -> None:
+    """Of 240 rows, which tell their number, 80 read one in three: the second of each."""
+    pixels = np.repeat(np.arange(240, dtype=np.uint8)[:, None, None], 20, axis=1).repeat(3, axis=2)
+    for rows_a_pixel, rows in ((1, range(1, 240, 3)), (2, None), (3, None)):
+        found = shrunk(pixels, (20, 80), rows_a_pixel)
+        assert found.shape == (80, 20, 3)
+        if rows is not None:
+            assert found[:, 7, 1].tolist() == list(rows)
+        else:  # 240 is not twice 160: all rows are read
+            assert np.array_equal(found, resample(pixels, (20, 80)))
+    assert np.array_equal(shrunk(pixels[:3], (1, 9), 2), resample(pixels[:3], (1, 9)))
 
 
 @pytest.mark.parametrize("size", [(100, 75), (41, 30), (333, 260), (7, 90), (200, 150)])

@@ -12,6 +12,7 @@ from pipeline.photo.decode import Photo
 from pipeline.stages.preview import preview_of, small_gaze
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import task_tables
+from tests.support.odd_photos import scene
 
 SIDE = schema.GAZE_SIDE
 
@@ -41,6 +42,19 @@ def test_the_whole_photo_is_in_it(
     left, right = pixels[0, expected[0] // 8], pixels[-1, -expected[0] // 8]
     assert left[0] > 150 > left[2]
     assert right[2] > 150 > right[0]
+
+
+def test_a_preview_of_a_large_view_is_that_of_all_its_rows() -> None:
+    """Every third row of 1,200 is read; Pillow reads all of them."""
+    pixels = scene(1600, 1200)
+    row = PhotoRow("a", "b", photo=Photo(pixels, 1600, 1200, "jpeg", 1))
+    made = np.asarray(Image.open(io.BytesIO(preview_of(row, 256).image)).convert("RGB"))
+    whole = Image.fromarray(pixels).resize((256, 192), Image.Resampling.BICUBIC)
+    encoded = io.BytesIO()
+    whole.save(encoded, "webp", quality=70, method=2)
+    expected = np.asarray(Image.open(encoded).convert("RGB")).astype(int)
+    assert np.abs(made - expected).mean() < 0.5
+    assert np.abs(np.roll(made, 1, axis=0) - expected).mean() > 0.8
 
 
 def test_gaze_cells_hold_what_they_cover() -> None:
