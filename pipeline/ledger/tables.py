@@ -75,25 +75,29 @@ def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:
     if "image" in table.column_names:
         metadata["huggingface"] = FOOTER
     table = table.replace_schema_metadata(metadata)
-    data = parquet_bytes(table, ROW_GROUP_ROWS)
-    again = decode_table(data)
+    # A task has few rows: without dictionaries they take a third less time and fewer bytes.
+    data = parquet_bytes(table, ROW_GROUP_ROWS, dictionaries=False)
+    again = decode_table(data, threads=False)
     if again.schema != table.schema or not again["image_id"].equals(table["image_id"]):
         raise LedgerError("a Parquet file read back differently from what was written")
     return data
 
 
-def parquet_bytes(table: pa.Table, row_group_rows: int | None = None) -> bytes:
+def parquet_bytes(
+    table: pa.Table, row_group_rows: int | None = None, dictionaries: bool = True
+) -> bytes:
     """Encode a table as a Parquet file in memory, compressed with zstd."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=row_group_rows)
+    about = {"row_group_size": row_group_rows, "use_dictionary": dictionaries}
+    pq.write_table(table, sink, compression="zstd", **about)
     data: bytes = sink.getvalue().to_pybytes()
     return data
 
 
-def decode_table(data: bytes, columns: list[str] | None = None) -> pa.Table:
+def decode_table(data: bytes, columns: list[str] | None = None, threads: bool = True) -> pa.Table:
     """Decode a Parquet file. Raises LedgerError for one that is not whole."""
     try:
-        return pq.ParquetFile(BytesIO(data)).read(columns)
+        return pq.ParquetFile(pa.BufferReader(data)).read(columns, use_threads=threads)
     except pa.ArrowException as error:
         raise LedgerError(f"a Parquet file of a run cannot be read: {error}") from error
 
