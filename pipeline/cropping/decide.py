@@ -16,7 +16,7 @@ from pipeline.cropping.candidates import dense_for_shape, largest_for_shape
 from pipeline.cropping.chooser import Chooser
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.decision import CropDecision, overridden, whole_photo
-from pipeline.cropping.guards import ShapeGuard, Told, of_each
+from pipeline.cropping.guards import GuardFinding, ShapeGuard, of_each
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import Protected
 from pipeline.cropping.results import CropVerdict, ScoredCrop
@@ -183,7 +183,7 @@ class Decider:
         ]
 
     def _judged(
-        self, decision: CropDecision, crop: ScoredCrop, told: Told, confidence: float | None
+        self, decision: CropDecision, crop: ScoredCrop, told: GuardFinding, confidence: float | None
     ) -> ScoredCrop:
         said, (counts, broken) = decision.override, told
         verdict: CropVerdict = "review" if broken else "ok"

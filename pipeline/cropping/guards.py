@@ -69,7 +69,7 @@ class Counts:
     subject_share: float | None
 
 
-Told = tuple[Counts, str | None]  # what a crop cuts, and why it breaks a guard
+GuardFinding = tuple[Counts, str | None]  # what a crop cuts, and why it breaks a guard
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ class ShapeGuard:
         """What a box cuts."""
         return self._counts(self.shown(as_boxes(box_px).reshape(1, 4)))[0]
 
-    def told(self, boxes_px: ArrayLike) -> list[Told]:
+    def told(self, boxes_px: ArrayLike) -> list[GuardFinding]:
         """What each of boxes [N, 4] cuts, and why it breaks a guard: N."""
         shown = self.shown(as_boxes(boxes_px))
         return list(zip(self._counts(shown), self._reasons(shown), strict=True))
@@ -185,7 +185,7 @@ class ShapeGuard:
         return {**trips, "unsafe_area": hidden}
 
 
-def levels_of(guard: ShapeGuard | None, boxes: NDArray[np.floating]) -> NDArray[np.int64]:
+def guard_levels(guard: ShapeGuard | None, boxes: NDArray[np.floating]) -> NDArray[np.int64]:
     """How badly boxes [N, 4], source pixels, break a guard; 0 where there is none: [N]."""
     return np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
 
@@ -193,7 +193,7 @@ def levels_of(guard: ShapeGuard | None, boxes: NDArray[np.floating]) -> NDArray[
 def of_each(
     guards: Sequence[Guard],
     lists: Sequence[NDArray[np.floating]],
-    tell: Callable[[Guard, NDArray[np.floating]], NDArray[np.int64] | list[Told]],
+    tell: Callable[[Guard, NDArray[np.floating]], NDArray[np.int64] | list[GuardFinding]],
 ) -> list[Any]:
     """What `tell` says of boxes [N, 4] of each guard, N things of each.
 

@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.boxes import Boxes, FloatArray, to_whole_pixels
 from pipeline.cropping.chosen import Chosen, below, better_of, pick_distinct
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.guards import ShapeGuard, levels_of, of_each
+from pipeline.cropping.guards import ShapeGuard, guard_levels, of_each
 from pipeline.cropping.refine import refine
 from pipeline.cropping.rule import CropValue
 from pipeline.cropping.values import ValuesTogether
@@ -34,7 +34,7 @@ def best_moved(
     if not lists:
         return []
     picked = []
-    levels_of_lists = of_each(guards, lists, levels_of)
+    levels_of_lists = of_each(guards, lists, guard_levels)
     for boxes, of_boxes, levels in zip(lists, values, levels_of_lists, strict=True):
         best = pick_distinct(boxes, below(of_boxes, levels), count)
         picked.append(Chosen(boxes[best], of_boxes[best], levels[best]))
@@ -75,19 +75,19 @@ def _moved(
 
     moved = whole(refine(starts, np.concatenate(values), together, widths))
     rows = np.split(moved, len(moved))
-    levels = of_each([guards[shape] for shape in shape_of], rows, levels_of)
+    levels = of_each([guards[shape] for shape in shape_of], rows, guard_levels)
     for row, shape in enumerate(shape_of):
         if levels[row].any():  # most crops pass where they are best: only the others need it
 
             def guarded(near: FloatArray, _: Extents | None, shape: int = shape) -> FloatArray:
                 """The value, guards before all else; both of what is left after rounding."""
-                of_near = levels_of(guards[shape], whole(near[0]))
+                of_near = guard_levels(guards[shape], whole(near[0]))
                 return below(values_of[shape](near[0]), of_near)[None]
 
             own = slice(row, row + 1)
             known = guarded(starts[own, None], None)[0]
             moved[own] = whole(refine(starts[own], known, guarded, widths[own]))
-            levels[row] = levels_of(guards[shape], moved[own])
+            levels[row] = guard_levels(guards[shape], moved[own])
     ends = np.cumsum([len(one) for one in boxes])[:-1]
     parts = (moved, together((moved / sides)[:, None])[:, 0], np.concatenate(levels))
     return [Chosen(*each) for each in zip(*(np.split(part, ends) for part in parts), strict=True)]

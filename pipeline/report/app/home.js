@@ -93,7 +93,7 @@
       mark: S2.words(group.reason),
     };
     const about = {
-      close: overview.confidence ? "lowest confidence of all others" : "smallest leads of all others",
+      close: overview.confidence ? "lowest confidence, no other need" : "smallest leads, no other need",
     };
     const filter = {
       review: { verdict: "review", reason: group.reason },

@@ -6,7 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from pipeline.cropping.guards import LEVELS, ShapeGuard, levels_of, of_each
+from pipeline.cropping.guards import LEVELS, ShapeGuard, guard_levels, of_each
 from pipeline.cropping.protected import Protected
 from pipeline.settings.guards import Guards, parse_guards
 from pipeline.settings.safe_areas import WHOLE, SafeArea
@@ -244,7 +244,7 @@ def test_crops_of_one_guard_are_told_together_as_alone() -> None:
     corners = np.random.default_rng(1).integers(0, 200, (9, 2))
     boxes = np.concatenate([corners, corners + 190], axis=1).astype(np.float32)
     lists = [boxes[:4], boxes[4:6], boxes[6:], boxes[:2]]
-    for found, one, some in zip(of_each(guards, lists, levels_of), guards, lists, strict=True):
+    for found, one, some in zip(of_each(guards, lists, guard_levels), guards, lists, strict=True):
         alone = [0 if one is None else int(one.levels(box[None])[0]) for box in some]
         assert found.tolist() == alone
     told = of_each(guards[:3], [lists[0], lists[1], boxes[:0]], ShapeGuard.told)
