@@ -10,7 +10,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch.nn.functional import pad
 
 from pipeline.boxes import Boxes
 from pipeline.cropping.search import Score, Scores, SearchResult
@@ -36,16 +35,16 @@ def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
     device = network.device
     with gpu_memory_as_score_error():
         if network.has_backbone:
-            encoded = network.encode(seen.sent.network_input()[None], [boxes.to(device)])
+            (encoded,) = network.encode(seen.sent.network_input()[None], [boxes.to(device)])
         else:
             assert seen.objects.features is not None, "the source tells the feature map"
             features = in_cells(seen.objects.features[None], map_size(width, height))
-            encoded = network.encode_features(features.to(device), [boxes.to(device)])
+            (encoded,) = network.encode_features(features.to(device), [boxes.to(device)])
 
     def score(boxes_px: Boxes) -> Scores:
-        crops = pad(boxes_to_input(boxes_px, scale_xy), (1, 0))  # [N, 5], photo 0
+        boxes = boxes_to_input(boxes_px, scale_xy).to(device)
         with gpu_memory_as_score_error():
-            scores = network.score_crops(encoded, crops.to(device)).float().cpu().numpy()
+            scores = network.score_boxes(encoded, boxes).float().cpu().numpy()
         if not np.isfinite(scores).all():
             raise ScoreError("not_finite", "the network gave a score that is not a number")
         return np.asarray(scores, np.float32)

@@ -100,6 +100,14 @@ class FastS2CNet:
                     scores[rows] = self._score(image, crops[rows, 1:])
         return scores.clone()  # a tensor that may be used anywhere
 
+    @torch.inference_mode()
+    def score_boxes(self, image: EncodedImage, boxes: Tensor) -> Tensor:
+        """As `score_crops`, of boxes [K, 4] of one image, K ≥ 1, which are not checked: [K].
+
+        A tensor of inference mode: copy what is to be used for training.
+        """
+        return self._score(image, boxes)
+
     def score(self, images: Tensor, crops: Tensor, detections: Sequence[Tensor]) -> Tensor:
         """Arguments, result and errors of `S2CNet.forward`."""
         return self.score_crops(self.encode(images, detections), crops)

@@ -5,8 +5,8 @@ c channels of the feature map.
 """
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from s2cnet.aot import DynamicDim, load_or_compile
 from s2cnet.config import S2CNetConfig
 from s2cnet.fast import folding
+from s2cnet.fast.products import pack, packed
 from s2cnet.inputs import LONG_SIDE, MULTIPLE, SHORT_SIDE
 from s2cnet.layout import layout_for
 from s2cnet.network.backbone import Backbone
@@ -49,7 +50,8 @@ class FoldedNetwork:
     roi: Tensor  # [C, c * A * A] the half of the embedding that reads RoIAlign
     rod: Tensor  # [A + 1, A + 1, c, C] the half that reads RoDAlign, by grid point
     widen: Tensor  # [F, C] after the norm's centring and scale
-    widen_heads: Tensor  # [h, F, d] values of a head, output projection, then `widen`
+    # [h, F, d] values of a head, output projection, then `widen`; of type `kind`
+    widen_heads: Tensor | Sequence[Tensor]
     widen_bias: Tensor  # [F]
 
 
@@ -68,7 +70,8 @@ def fold(
         layer = transformer.layer(0)
         widen, bias = folding.fold_norm(layer.feed_forward.norm, layer.feed_forward.widen)
         out = folding.by_head(layer.attention.out.weight, layer.attention.heads)  # [C, h, d]
-        return FoldedNetwork(
+        widen_heads = torch.einsum("fc,chd->hfd", widen, out).contiguous().to(TYPES[precision])
+        folded = FoldedNetwork(
             config=network.config,
             kind=TYPES[precision],
             backbone=_inference_backbone(network.backbone, TYPES[precision], cache, runtime)
@@ -83,9 +86,30 @@ def fold(
             roi=folding.roi_weight(embedding, network.config),
             rod=folding.rod_weight(embedding, network.config),
             widen=widen,
-            widen_heads=torch.einsum("fc,chd->hfd", widen, out).contiguous(),
+            widen_heads=widen_heads,
             widen_bias=bias,
         )
+        return _packed(folded) if precision == "float32" else folded
+
+
+def _packed(folded: FoldedNetwork) -> FoldedNetwork:
+    """The same with weights arranged for oneDNN: those that `products` computes with."""
+    transformer, relations = folded.transformer, folded.relations
+    first, last = transformer.layer(0), transformer.layer(-1)
+    layers = [relations.semantic_theta, relations.semantic_phi, transformer.aggregate]
+    layers += [first.attention.key_value, first.feed_forward.narrow]
+    if folded.config.head == "crop_node" and last is not first:  # other layers are called as usual
+        layers += [last.attention.query, last.attention.out]
+        layers += [last.feed_forward.widen, last.feed_forward.narrow]
+    for layer in layers:
+        pack(layer)
+    heads = folded.widen_heads
+    return replace(
+        folded,
+        roi=packed(folded.roi),
+        widen=packed(folded.widen),
+        widen_heads=[packed(head) for head in heads] if packed(heads[0]).is_mkldnn else heads,
+    )
 
 
 def _inference_backbone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,6 +30,26 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return result
 
 
+def packed(weight: Tensor) -> Tensor:
+    """A weight [F, C] arranged as oneDNN wants it, where that computes with it; else as it is.
+
+    Otherwise every call arranges it anew, reading and writing it once more, for the same numbers.
+    Only this file's functions can use what is arranged.
+    """
+    if not _is_for_onednn(weight, weight):
+        return weight
+    arranged: Tensor = torch.ops.mkldnn._reorder_linear_weight.default(weight.detach())
+    return arranged
+
+
+def pack(layer: nn.Linear) -> None:
+    """Let `apply` and `add_linear` use the layer's weight as `packed`; it can't be called then."""
+    weight = packed(layer.weight)
+    if weight is not layer.weight:
+        del layer.weight  # what is arranged can't be a parameter
+        layer.weight = weight
+
+
 def apply(layer: nn.Linear, x: Tensor) -> Tensor:
     """`layer(x)`."""
     return linear(x, layer.weight, layer.bias)
@@ -42,15 +63,17 @@ def add_linear(other: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor
     return result
 
 
-def linear_by_head(x: Tensor, weights: Tensor) -> Tensor:
-    """`linear` of each head's part: x [k, h, d], weights [h, C, d] -> [k, h, C]."""
-    if not _is_for_onednn(x, weights[0]):
+def linear_by_head(x: Tensor, weights: Tensor | Sequence[Tensor]) -> Tensor:
+    """`linear` of each head's part: x [k, h, d], weights [h, C, d] or as many, -> [k, h, C]."""
+    if isinstance(weights, Tensor) and not _is_for_onednn(x, weights[0]):
         return torch.bmm(x.transpose(0, 1), weights.transpose(1, 2)).transpose(0, 1)
     heads = [linear(part, weight) for part, weight in zip(x.unbind(1), weights, strict=True)]
     return torch.stack(heads, dim=1)
 
 
 def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
+    if weight.is_mkldnn:
+        return True
     if _ONEDNN is None or weight.numel() <= SMALL:
         return False
     return x.dtype == torch.float32 and x.device.type == "cpu"

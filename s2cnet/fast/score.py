@@ -116,7 +116,7 @@ def _first_layer(
 
 def _own_hidden(folded: FoldedNetwork, crop: Tensor, value: Tensor) -> Tensor:
     """The candidate's own vectors after `widen` [k, h + 1, F]; crop [k, C], value [k, h, d]."""
-    heads = linear_by_head(value, folded.widen_heads.to(crop.dtype))
+    heads = linear_by_head(value, folded.widen_heads)
     return torch.cat([heads, linear(crop, folded.widen.to(crop.dtype))[:, None]], dim=1)
 
 

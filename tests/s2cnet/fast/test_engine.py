@@ -190,3 +190,13 @@ def test_a_crop_alone_has_its_score_among_a_few(preset: str) -> None:
     ]
     for found in by_size[1:]:
         assert torch.equal(found, by_size[0])
+
+
+def test_boxes_of_one_image_have_the_scores_of_crops() -> None:
+    network = FastS2CNet(drawn_network("gaicv1"))
+    images, crops, detections = draw_inputs([20, 30], [4, 10])
+    encoded = network.encode(images, detections)
+    expected = network.score_crops(encoded, crops)
+    for index, image in enumerate(encoded):
+        own = crops[:, 0] == index
+        assert torch.equal(network.score_boxes(image, crops[own, 1:]), expected[own])

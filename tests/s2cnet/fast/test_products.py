@@ -63,3 +63,29 @@ def test_half_precision_is_torchs() -> None:
     added = add_linear(other, x, weight, bias)
     assert added.dtype == torch.float32
     torch.testing.assert_close(added, other + (x @ weight.T).float() + bias)
+
+
+@torch.no_grad()
+def test_packed_weights_give_the_same_bits() -> None:
+    """Of widths and rows as the network has them: of one row, or 70 columns, digits may differ."""
+    torch.manual_seed(3)
+    weight, bias = torch.randn(128, 64), torch.randn(128)
+    layer, arranged = nn.Linear(64, 128), products.packed(weight)
+    assert arranged.is_mkldnn is (products._ONEDNN is not None)
+    plain = layer.weight.clone()
+    products.pack(layer)
+    for rows in (4, 8, 44, 500):
+        x, other = torch.randn(rows, 64), torch.randn(rows, 128)
+        assert torch.equal(linear(x, arranged, bias), linear(x, weight, bias))
+        assert torch.equal(add_linear(other, x, arranged, bias), add_linear(other, x, weight, bias))
+        assert torch.equal(apply(layer, x), linear(x, plain, layer.bias))
+        parts = x.view(rows, 1, 64)
+        assert torch.equal(linear_by_head(parts, [arranged]), linear_by_head(parts, weight[None]))
+
+
+def test_small_weights_and_half_precision_are_not_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = torch.randn(96, 70).bfloat16()
+    assert products.packed(half) is half
+    monkeypatch.setattr(products, "SMALL", 96 * 70)
+    small = torch.randn(96, 70)
+    assert products.packed(small) is small
