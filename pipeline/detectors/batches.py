@@ -61,5 +61,8 @@ def in_batches(sizes: Sequence[Hashable], at_most: int) -> list[list[int]]:
 
 
 def batch_for(device: torch.device, on_gpu: int) -> int:
-    """Photos a pass: a CPU core gains nothing from more than one (measured: 72 against 74 ms)."""
+    """How many photos share a forward pass: one on a CPU, `on_gpu` elsewhere.
+
+    Measured on one core: 72 ms a photo alone, 74 ms in a batch.
+    """
     return 1 if device.type == "cpu" else on_gpu

@@ -151,7 +151,10 @@ class _Forecaster:
         return percentiles(wall_s, walls_s), percentiles(self.rate / each, self.rates / draws)
 
     def of_work(self, figure: Callable[[Figures], float]) -> Range:
-        """A figure of all photos that workers warm up for: the sample's, and of what is left."""
+        """The total of a figure that is larger in a worker's first task.
+
+        What the sample took, first tasks included, and what the other photos take without them.
+        """
         each, draws = self.mean(figure, self.warm)
         done, left = figure(self.total), self.photos - self.sampled
         return percentiles(done + left * each, done + left * draws)
@@ -168,7 +171,7 @@ class _Forecaster:
         return mean, mean + (draws - mean) * self.unknown
 
     def per_photo(self, figure: Callable[[Figures], float]) -> Range:
-        """A figure of all photos that grows with their number."""
+        """The total of a figure that grows with the number of photos (bootstrap over tasks)."""
         return percentiles(*self.mean(figure, self.sample.tasks)).times(self.photos)
 
     def requests(self) -> tuple[Range, Range]:
@@ -196,13 +199,14 @@ class _Forecaster:
         return Range(known, known, known)
 
     def share(self, count: float) -> Range:
-        """The share of the photos that so many of the sample are."""
+        """The share of all photos that are like `count` photos of the sample (Wilson)."""
         return wilson(count, self.sampled, self.unknown)
 
     def crops_like(self, count: int) -> Range:
-        """How many crops of the run are like so many of the sample.
+        """How many crops of the run are like `count` crops of the sample.
 
-        The crops of one photo are alike, so the sample counts as so many photos, not crops.
+        The crops of one photo are alike, so for the interval the sample has as many independent
+        cases as photos, not as crops.
         """
         crops = max(self.total.crops, 1)
         share = self.share(count / crops * self.sampled)

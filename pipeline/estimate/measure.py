@@ -76,7 +76,7 @@ def measured(
 
 
 def _work_between(done: Sequence[TaskSummary], start: float, end: float, per_cpu: bool) -> float:
-    """Units of work done in an interval; a span's work is spread evenly over it."""
+    """Units of work done from `start` to `end` (Unix time), as if spans were evenly busy."""
     return sum(
         _overlap(one.spans[span], start, end) * _work_of(one.metrics, span, per_cpu)
         for one in done
@@ -86,7 +86,7 @@ def _work_between(done: Sequence[TaskSummary], start: float, end: float, per_cpu
 
 
 def _work_of(figures: Figures, span: str, per_cpu: bool) -> float:
-    """The work of one task in one span. What is handed over is shared out among the spans."""
+    """Units of work of one task in one span; the cost of handing over is split evenly."""
     if not per_cpu:
         return figures.photos
     costs = figures.costs

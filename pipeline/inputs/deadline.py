@@ -1,4 +1,4 @@
-"""Ask the operating system for what cannot be interrupted, and wait no longer than a deadline."""
+"""Call what cannot be interrupted, and wait for it no longer than a deadline."""
 
 import threading
 from collections.abc import Callable
@@ -13,9 +13,10 @@ AnsweredT = TypeVar("AnsweredT")
 def answer_within(
     ask: Callable[[], AnsweredT], seconds: float, late: str, fails: tuple[type[Exception], ...]
 ) -> AnsweredT:
-    """What `ask` returns; one that is given up ends in a thread of its own.
+    """Call `ask` in a thread and return what it returns, within `seconds`.
 
-    Raises ReadError `timeout` with the message `late`, and what `ask` raises of the kinds `fails`.
+    A call that takes longer is left to its thread, which ends when the call does. Raises ReadError
+    `timeout` with the message `late`, and what `ask` raises of the kinds `fails`.
     """
     found: Queue[tuple[AnsweredT] | Exception] = Queue()
 

@@ -21,7 +21,7 @@ def with_focus(table: pa.Table, columns: FocusColumns) -> pa.Table:
     Those that have names of `images` are dropped, since the tables have them filled in; others
     pass through as well.
 
-    Raises SettingError for a list without the columns, UsageError for a value that is no share.
+    Raises SettingError for a list without the columns, UsageError for a value outside 0 to 1.
     """
     for name in columns:
         if name not in table.column_names:

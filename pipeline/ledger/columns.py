@@ -55,7 +55,7 @@ class Unified:
         return f"{self.column} is {kind}: {', '.join(said)}"
 
     def told(self) -> dict[str, Any]:
-        """The same for a manifest; of the runs of a type, how many and the latest."""
+        """As JSON for a manifest: the type, and for each former type its runs, by number and id."""
         was = {str(one): {"runs": len(ids), "latest": ids[0]} for one, ids in self.was.items()}
         return {"type": str(self.type), "was": was}
 

@@ -86,7 +86,7 @@ class CoveredIndex(Struct, frozen=True, kw_only=True):
 
 
 def kind_of(manifest: Manifest) -> str:
-    """What runs of one kind have in common, as 32 hex digits."""
+    """Hash what makes runs one kind: weights, detector, settings, channel. 32 hex digits."""
     what = [manifest.weights_sha256, manifest.detector, manifest.settings, channel_of(manifest)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 

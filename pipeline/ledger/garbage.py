@@ -235,4 +235,4 @@ def _run_ids(store: Store) -> list[str]:
         if name.startswith("run=")
     }
     names = {*store.folders("runs/")} | with_data
-    return sorted(name for name in names if RUN_ID.fullmatch(name))  # a stranger's folder is his
+    return sorted(name for name in names if RUN_ID.fullmatch(name))  # others are not ours

@@ -35,7 +35,10 @@ Where = slice | NDArray[np.intp]  # rows of the list
 
 @dataclass(frozen=True)
 class Relation:
-    """What a committed run is to a job. decides: it may cover photos; code: else why not."""
+    """How a committed run relates to a job.
+
+    decides: whether it may cover photos. code: why not, where it may not (NEW … POSTPONED).
+    """
 
     decides: bool
     code: int

@@ -61,7 +61,7 @@ def places_of(
 
     photos:  image_id and uri. Only input lists are read, and of those the files
         whose range of uris overlaps
-    damaged: is told, by run id, why a run is left out
+    damaged: gets the reason, by run id, for each run that is left out
     """
     found: Whereabouts = {}
     if not manifests or photos.num_rows == 0:
@@ -100,7 +100,7 @@ def live_crops(
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
     """(images, crops) of those photos, each from its own run; of many files only some are read.
 
-    damaged: is told, by run id, why a run is left out
+    damaged: gets the reason, by run id, for each run that is left out
     """
     wanted = sorted(set(places.values()))
     kept = {wanted[i] for i in spread(range(len(wanted)), FILES)}

@@ -58,7 +58,7 @@ def dataset_name(address: str) -> tuple[str, str]:
 def lineage(where: str, source: str, ledger: Ledger, log: Log) -> Iterator[None]:
     """Tell START before the block and COMPLETE, FAIL or ABORT after it.
 
-    where:  a file, to which lines are added, or the http(s) address of a service; "" tells nobody.
+    where:  a file, to which lines are added, or the http(s) address of a service; "" sends none.
     source: address of the input.
 
     FAIL is a run that could not go on, ABORT one that was stopped from outside. What cannot be told

@@ -112,7 +112,7 @@ class CroppingSettings:
             raise SettingError("safe_areas", f"names {names}, which is not among ratios")
 
     def plain(self) -> "CroppingSettings":
-        """The same settings, those of one meaning spelt in one way."""
+        """The settings in their canonical spelling: guards and fallbacks of equal meaning agree."""
         return replace(self, guards=str(self.guarded), fallback=",".join(self.ways) or "none")
 
     @property
@@ -200,10 +200,10 @@ class ThumbnailSettings:
             raise SettingError("boxes_only", "encodes no crops that crop_files could write")
 
     def plain(self) -> "ThumbnailSettings":
-        """The same settings, those that nothing comes of at their defaults."""
+        """The settings, but with `boxes_only` those of encoding at fixed values: none is used."""
         if not self.boxes_only:
             return self
-        # Runs that were made when the default was another are the same runs.
+        # Not the defaults of now: runs that were made under earlier defaults are the same runs.
         return ThumbnailSettings(self.thumbnail_size, format="webp", boxes_only=True)
 
     def check_packages(self) -> None:

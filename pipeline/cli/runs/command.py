@@ -36,9 +36,9 @@ class Command:
         in_words: Callable[[Mapping[str, Any]], str],
         header: str = "",
     ) -> None:
-        """Print records, as JSON or in words, as far as somebody reads on: `| head` does not.
+        """Print records, one a line, as JSON or in words, until the reader closes the pipe.
 
-        header: a line before those in words
+        header: a line before those in words. A closed pipe (`| head`) is no error.
         """
         try:
             if header and not self.json:
@@ -58,7 +58,7 @@ class OneRun(Command):
 
 
 def stop_telling() -> None:
-    """Let nobody hear any more of the standard output: its reader has gone."""
+    """Discard all further standard output, since its reader has closed the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -91,8 +91,8 @@ def read_json(path: Path) -> Any:
 def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
     """A variable of a MATLAB file. Raises UsageError.
 
-    simplify: structs as dicts and cells as object arrays, sides of one taken out; a cell that
-    holds one thing then is that thing, see `cell`.
+    simplify: structs become dicts and cells object arrays without sides of length one; a cell
+    with one entry becomes that entry (see `cell`).
     """
     from scipy.io import loadmat  # slow to import
     from scipy.io.matlab import MatReadError
@@ -106,7 +106,7 @@ def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
 
 
 def cell(value: Any) -> list[Any]:
-    """The entries of a simplified cell array, which is no array where it holds one thing."""
+    """The entries of a cell array read with `simplify`, which returns a lone entry as it is."""
     return list(np.atleast_1d(value)) if not isinstance(value, dict) else [value]
 
 

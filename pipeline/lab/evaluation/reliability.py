@@ -28,7 +28,7 @@ CalibrationFigures = dict[str, Any]
 
 
 def entry_of(shape: str, crop: ScoredCrop, accepted: float | None) -> list[AcceptanceEntry]:
-    """One entry of a photo's row; none where nobody can tell.
+    """Make the entry of one crop for a photo's row; an empty list where acceptance is unknown.
 
     shape: what the table calls it: the shape's name, or `own` for a person's own ratio.
     """

@@ -99,7 +99,7 @@ def _photos(old: Run, new: Run) -> pd.DataFrame:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    """A table with every column that is compared; those that nobody wrote are empty."""
+    """The table as a pandas frame, with its type, which pyarrow does not tell."""
     frame: pd.DataFrame = table.to_pandas()
     return frame
 

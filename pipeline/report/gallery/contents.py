@@ -124,7 +124,10 @@ def marks_of(images: pa.Table) -> Flags:
 
 
 def worst_by_photo(crops: pa.Table, photo: Places, count: int) -> NDArray[np.float64]:
-    """The lowest confidence among each photo's crops, else the smallest margin; infinite: none."""
+    """The lowest value among each photo's crops; infinity where there is none: [N].
+
+    A crop's value is its confidence or, where it has none, its margin.
+    """
     worst = np.full(count, np.inf)
     values = _numbers(crops["confidence"])
     values = np.where(np.isfinite(values), values, _numbers(crops["margin"]))
