@@ -124,7 +124,8 @@ def detect_with(network: Forward, photo: Pixels, device: torch.device | None = N
 @torch.inference_mode()
 def run_detector(network: Forward, inputs: torch.Tensor) -> torch.Tensor:
     """A network's outputs, on the CPU, for uint8 inputs [B, h, w, 3] of one size."""
-    return network(inputs.permute(0, 3, 1, 2).float()).cpu()
+    pictures = inputs.permute(0, 3, 1, 2)  # channels last, as every decoder has them
+    return network(pictures.contiguous(memory_format=layout_for(inputs.device)).float()).cpu()
 
 
 def detector_input(photo: Pixels) -> Pixels:

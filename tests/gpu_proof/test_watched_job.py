@@ -100,11 +100,12 @@ def test_ways_differ_in_priority_alone() -> None:
     assert FORMATS[0] == "auto"
 
 
-def test_photos_of_a_task_differ(tmp_path: Path) -> None:
+def test_all_photos_of_a_job_differ(tmp_path: Path) -> None:
+    """Else the job decodes a picture once, and gives its result to the others."""
     (tmp_path / "few").mkdir()
-    for number in range(20):
+    for number in range(3):
         (tmp_path / f"few/{number}").write_bytes(b"%d" % number)
-    copies(tmp_path / "few", tmp_path / "many", 45)
-    contents = [one.read_bytes() for one in sorted((tmp_path / "many").iterdir())]
-    assert len(contents) == 45
-    assert all(len(set(contents[at : at + 16])) == 16 for at in (0, 16))
+    copies(tmp_path / "few", tmp_path / "many", 25)
+    files = sorted((tmp_path / "many").iterdir())
+    assert len({one.read_bytes() for one in files}) == len({one.stat().st_ino for one in files})
+    assert len(files) == 25

@@ -12,7 +12,7 @@ import torch
 from torchvision import models
 
 from pipeline.detectors import Detections, make_detector
-from pipeline.detectors.embedded import EmbeddedDetector
+from pipeline.detectors.embedded import EmbeddedDetector, run_detector
 from pipeline.detectors.torchvision_models import TorchvisionDetector
 from s2cnet.onnx import OnnxModule
 from tests.support.odd_photos import scene
@@ -98,3 +98,17 @@ def test_on_a_gpu_passes_are_recorded_a_photo_each_and_nothing_is_compiled(
         for found, expected in zip(detector.detect_inputs(inputs, photos), plain, strict=True):
             assert found.labels == expected.labels
             np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.01)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_pictures_have_the_layout_of_their_device(
+    layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture alone in channels last makes cuDNN begin with 3 s for each new size."""
+    given: list[torch.Tensor] = []
+    monkeypatch.setattr("pipeline.detectors.embedded.layout_for", lambda _: layout)
+    pictures = torch.randint(0, 256, (2, 64, 96, 3), dtype=torch.uint8)
+    run_detector(lambda images: given.append(images) or images, pictures)
+    assert given[0].is_contiguous(memory_format=layout)
+    assert given[0].dtype == torch.float32
+    assert torch.equal(given[0], pictures.permute(0, 3, 1, 2).float())
