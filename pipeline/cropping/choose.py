@@ -18,7 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.boxes import Boxes, FloatArray
-from pipeline.cropping.chooser import GuardOf, active_guard
+from pipeline.cropping.chooser import GuardOf, ShapeSearch, active_guard
 from pipeline.cropping.chosen import Chosen, below, pick_distinct, rivals_of
 from pipeline.cropping.confidence import (
     ConfidenceFeatures,
@@ -29,7 +29,7 @@ from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.features import Preferred
 from pipeline.cropping.moved import best_moved
 from pipeline.cropping.rule import CropValue, packaged_rule
-from pipeline.cropping.search import Score, SearchResult, farthest_points
+from pipeline.cropping.search import Score, farthest_points
 from pipeline.cropping.values import CandidateList, ListValues
 from pipeline.detectors import Detections
 from pipeline.shapes import Shape
@@ -54,21 +54,16 @@ class OverlapChooser:
         default_factory=dict, init=False, repr=False
     )
 
-    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
+    def values(self, searched: ShapeSearch) -> FloatArray:
         """See `Chooser.values`."""
-        return self._of_list(shape, candidates, found).values
+        return self._of_list(searched).values
 
-    def best(
-        self,
-        shapes: Sequence[Shape],
-        lists: Sequence[Boxes],
-        results: Sequence[SearchResult],
-        count: int,
-    ) -> list[Chosen]:
+    def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
         """See `Chooser.best`. The last of several is not moved: it only tells a lead."""
-        known = [self._of_list(*one) for one in zip(shapes, lists, results, strict=True)]
+        lists = [one.candidates for one in searched]
+        known = [self._of_list(one) for one in searched]
         values = [one.values for one in known]
-        guards = [active_guard(self.guard_of, shape) for shape in shapes]
+        guards = [active_guard(self.guard_of, one.shape) for one in searched]
         values_of = [one.value_of for one in known]
         best = best_moved(lists, values, values_of, guards, self.size_wh, count)
         return [
@@ -76,43 +71,32 @@ class OverlapChooser:
             for chosen, candidates, of_candidates in zip(best, lists, values, strict=True)
         ]
 
-    def best_other(
-        self,
-        shape: Shape,
-        boxes: Boxes,
-        candidates: Boxes,
-        found: SearchResult,
-        score: Score,
-        count: int,
-    ) -> Chosen:
+    def best_other(self, searched: ShapeSearch, boxes: Boxes, score: Score, count: int) -> Chosen:
         """See `Chooser.best_other`. The network's view of other boxes is that of the candidates."""
-        value_of = self._of_list(shape, candidates, found).value_of
+        value_of = self._of_list(searched).value_of
         values = value_of(boxes / self._sides)
-        guard = active_guard(self.guard_of, shape)
+        guard = active_guard(self.guard_of, searched.shape)
         return best_moved([boxes], [values], [value_of], [guard], self.size_wh, count)[0]
 
-    def confidence(
-        self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
-    ) -> list[float | None]:
+    def confidence(self, searched: ShapeSearch, chosen: Chosen) -> list[float | None]:
         """See `Chooser.confidence`."""
         if self.objects.attention is None:  # maps guessed from objects tell too much confidence
             return [None] * len(chosen.boxes)
-        features = self.confidence_features(shape, chosen, candidates, found)
+        features = self.confidence_features(searched, chosen)
         return [packaged_confidence()(of_crop) for of_crop in features]
 
     def confidence_features(
-        self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
+        self, searched: ShapeSearch, chosen: Chosen
     ) -> list[ConfidenceFeatures]:
         """What the confidence of crops, chosen among these candidates or instead, is made from."""
         rivals = chosen.rivals
         if rivals is None:
-            values = self.values(shape, candidates, found)
-            rivals = rivals_of(chosen.boxes, candidates, values)
+            rivals = rivals_of(chosen.boxes, searched.candidates, self.values(searched))
         return confidence_features(
             chosen.boxes / self._sides,
-            self._plain(self._ratio_rel(shape), candidates, found).gaze_possible,
+            self._plain(searched).gaze_possible,
             self._evidence,
-            self._ratio_rel(shape),
+            self._ratio_rel(searched.shape),
             chosen.choice - rivals,
         )
 
@@ -124,18 +108,19 @@ class OverlapChooser:
     def _sides(self) -> FloatArray:
         return np.array([*self.size_wh, *self.size_wh], np.float64)
 
-    def _of_list(self, shape: Shape, candidates: Boxes, found: SearchResult) -> ListValues:
-        plain = self._plain(self._ratio_rel(shape), candidates, found)
-        if not shape.is_circle:
+    def _of_list(self, searched: ShapeSearch) -> ListValues:
+        plain = self._plain(searched)
+        if not searched.shape.is_circle:
             return plain
-        return plain.in_circle(candidates / self._sides, packaged_rule().circle)
+        return plain.in_circle(searched.candidates / self._sides, packaged_rule().circle)
 
-    def _plain(self, ratio: float | None, candidates: Boxes, found: SearchResult) -> ListValues:
+    def _plain(self, searched: ShapeSearch) -> ListValues:
         """The values of candidates, circles as if they were squares: told once of each list."""
-        key = ratio, candidates.tobytes(), found.posterior_mean.tobytes()
+        ratio, posterior_mean = self._ratio_rel(searched.shape), searched.found.posterior_mean
+        key = ratio, searched.candidates.tobytes(), posterior_mean.tobytes()
         if key not in self._plain_lists:
-            known = CandidateList.of(candidates, self.size_wh)
-            preferred = Preferred.of(known.boxes_rel, found.posterior_mean)
+            known = CandidateList.of(searched.candidates, self.size_wh)
+            preferred = Preferred.of(known.boxes_rel, posterior_mean)
             value_of = CropValue.of(packaged_rule(), self._evidence, preferred, ratio)
             self._plain_lists[key] = ListValues.of(value_of, known)
         return self._plain_lists[key]
@@ -156,41 +141,24 @@ class ScoreChooser:
     size_wh: tuple[int, int]
     guard_of: GuardOf | None = None
 
-    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
+    def values(self, searched: ShapeSearch) -> FloatArray:
         """See `Chooser.values`. What was not scored is not taken."""
-        values = np.full(len(candidates), -np.inf)
-        values[found.indices] = found.scores
+        values = np.full(len(searched.candidates), -np.inf)
+        values[searched.found.indices] = searched.found.scores
         return values
 
-    def best(
-        self,
-        shapes: Sequence[Shape],
-        lists: Sequence[Boxes],
-        results: Sequence[SearchResult],
-        count: int,
-    ) -> list[Chosen]:
+    def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
         """See `Chooser.best`."""
-        return [
-            self._best(shape, candidates, self.values(shape, candidates, found), count)
-            for shape, candidates, found in zip(shapes, lists, results, strict=True)
-        ]
+        return [self._best(one.shape, one.candidates, self.values(one), count) for one in searched]
 
-    def best_other(
-        self,
-        shape: Shape,
-        boxes: Boxes,
-        candidates: Boxes,
-        found: SearchResult,
-        score: Score,
-        count: int,
-    ) -> Chosen:
+    def best_other(self, searched: ShapeSearch, boxes: Boxes, score: Score, count: int) -> Chosen:
         """See `Chooser.best_other`. At most SCORED_OTHERS are scored, those that pass first."""
-        guard = active_guard(self.guard_of, shape)
+        guard = active_guard(self.guard_of, searched.shape)
         levels = np.zeros(len(boxes)) if guard is None else guard.levels(boxes)
         least = boxes[levels == levels.min()]
         far_apart = farthest_points(least / np.tile(self.size_wh, 2), SCORED_OTHERS)
         some = least[far_apart]
-        return self._best(shape, some, score(some).astype(np.float64), count)
+        return self._best(searched.shape, some, score(some).astype(np.float64), count)
 
     def _best(self, shape: Shape, boxes: Boxes, values: FloatArray, count: int) -> Chosen:
         guard = active_guard(self.guard_of, shape)
@@ -199,8 +167,6 @@ class ScoreChooser:
         order = pick_distinct(boxes, guarded, count)
         return Chosen(boxes[order], values[order], None if levels is None else levels[order])
 
-    def confidence(
-        self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
-    ) -> list[float | None]:
+    def confidence(self, searched: ShapeSearch, chosen: Chosen) -> list[float | None]:
         """See `Chooser.confidence`. It was not fitted on choices by score."""
         return [None] * len(chosen.boxes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.boxes import Boxes, FloatArray
@@ -13,31 +14,32 @@ from pipeline.detectors import Detections
 from pipeline.shapes import Shape
 
 
+@dataclass(frozen=True, eq=False)
+class ShapeSearch:
+    """A shape of one photo, its candidates [N, 4] in source pixels, and what was found of them."""
+
+    shape: Shape
+    candidates: Boxes
+    found: SearchResult
+
+
 class Chooser(Protocol):
     """What decides among candidates, for one photo. Boxes are in source pixels."""
 
-    def values(self, shape: Shape, candidates: Boxes, found: SearchResult) -> FloatArray:
-        """The number that decides, of each of candidates [N, 4]; -inf: not to be taken: [N]."""
+    def values(self, searched: ShapeSearch) -> FloatArray:
+        """The number that decides, of each candidate; -inf: not to be taken: [N]."""
         ...
 
-    def best(
-        self,
-        shapes: Sequence[Shape],
-        lists: Sequence[Boxes],
-        results: Sequence[SearchResult],
-        count: int,
-    ) -> list[Chosen]:
+    def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
         """Of each shape the `count` best crops that are clearly different, 1 <= K <= count.
 
-        They are candidates [N, 4] of its list, or near one where a chooser moves its choice; the
+        They are candidates, or near one where a chooser moves its choice; the
         engine has those scored that were not yet. What is chosen of a shape does not depend on
         which others are in the call.
         """
         ...
 
-    def confidence(
-        self, shape: Shape, chosen: Chosen, candidates: Boxes, found: SearchResult
-    ) -> list[float | None]:
+    def confidence(self, searched: ShapeSearch, chosen: Chosen) -> list[float | None]:
         """The probability that a person would accept each of the crops chosen: K.
 
         None where no one can tell: the confidence is fitted on crops that the fitted rule chose by
@@ -45,15 +47,7 @@ class Chooser(Protocol):
         """
         ...
 
-    def best_other(
-        self,
-        shape: Shape,
-        boxes: Boxes,
-        candidates: Boxes,
-        found: SearchResult,
-        score: Score,
-        count: int,
-    ) -> Chosen:
+    def best_other(self, searched: ShapeSearch, boxes: Boxes, score: Score, count: int) -> Chosen:
         """As `best`, of other boxes [M, 4] of the shape, M ≥ 1, that are no candidates.
 
         score: the network's score of any boxes, where it is needed.

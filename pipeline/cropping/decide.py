@@ -11,16 +11,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import dense_for_shape, largest_for_shape
-from pipeline.cropping.chooser import Chooser
+from pipeline.cropping.chooser import Chooser, ShapeSearch
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.decision import CropDecision, overridden, whole_photo
 from pipeline.cropping.guards import GuardFinding, ShapeGuard, of_each
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import Protected
 from pipeline.cropping.results import CropVerdict, ScoredCrop
-from pipeline.cropping.search import Score, SearchResult
+from pipeline.cropping.search import Score
 from pipeline.photo.whole import place_whole
 from pipeline.settings import CroppingSettings
 from pipeline.settings.guards import (
@@ -94,30 +93,13 @@ class Decider:
     override: Override | None = None
     rule: Override | None = None
 
-    def decide(
-        self,
-        shapes: Sequence[Shape],
-        lists: Sequence[Boxes],
-        results: Sequence[SearchResult],
-        count: int,
-    ) -> list[CropDecision]:
-        """What is written of each shape; at most `count` crops of each.
-
-        lists: the candidates [N, 4] of each shape; results: what was found of them.
-        """
-        said = [self._said(shape) for shape in shapes]
-        undecided = [place for place, one in enumerate(said) if one is None]
-        bests = self.chooser.best(
-            [shapes[place] for place in undecided],
-            [lists[place] for place in undecided],
-            [results[place] for place in undecided],
-            count,
-        )
-        decided = {
-            place: self._decided(best, shapes[place], lists[place], results[place], count)
-            for place, best in zip(undecided, bests, strict=True)
-        }
-        return [one or decided[place] for place, one in enumerate(said)]
+    def decide(self, searched: Sequence[ShapeSearch], count: int) -> list[CropDecision]:
+        """What is written of each shape; at most `count` crops of each."""
+        said = [self._said(one.shape) for one in searched]
+        undecided = [one for one, decision in zip(searched, said, strict=True) if decision is None]
+        bests = zip(undecided, self.chooser.best(undecided, count), strict=True)
+        decided = (self._decided(one, best, count) for one, best in bests)
+        return [decision or next(decided) for decision in said]
 
     def _said(self, shape: Shape) -> CropDecision | None:
         """What a person or a rule for the photo's kind says of a shape; None for nothing."""
@@ -126,12 +108,11 @@ class Decider:
                 return said
         return None
 
-    def _decided(
-        self, best: Chosen, shape: Shape, candidates: Boxes, found: SearchResult, count: int
-    ) -> CropDecision:
+    def _decided(self, searched: ShapeSearch, best: Chosen, count: int) -> CropDecision:
         """What is written of a shape whose best crops are known: these, or a fallback."""
         if best.passes(0):
             return CropDecision(best)
+        shape = searched.shape
         guard = self.guards(shape)
         for way in self.guards.rules.ways:
             if way == "skip":
@@ -142,22 +123,17 @@ class Decider:
             boxes = propose(*self.size_wh, shape)
             levels = guard.levels(boxes)
             least = boxes[levels == levels.min()]
-            other = self.chooser.best_other(shape, least, candidates, found, self.score, count)
+            other = self.chooser.best_other(searched, least, self.score, count)
             if other.passes(0):
                 return CropDecision(other, way=way)
             best = min(best, other, key=_level)
         return CropDecision(best)
 
-    def confidence(
-        self, shape: Shape, decision: CropDecision, candidates: Boxes, found: SearchResult
-    ) -> list[float | None]:
-        """How likely a person accepts each crop; None where one has decided, or all is shown.
-
-        candidates [N, 4] of the shape, `found` of them.
-        """
+    def confidence(self, searched: ShapeSearch, decision: CropDecision) -> list[float | None]:
+        """How likely a person accepts each crop; None where one has decided, or all is shown."""
         if decision.override is not None or decision.fit != "crop":
             return [None] * len(decision.chosen.boxes)
-        return self.chooser.confidence(shape, decision.chosen, candidates, found)
+        return self.chooser.confidence(searched, decision.chosen)
 
     def judged(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.chooser import ChooserFor
+from pipeline.cropping.chooser import ChooserFor, ShapeSearch
 from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
 from pipeline.cropping.kind_rules import KindRules
 from pipeline.cropping.overrides import Override
@@ -101,24 +101,26 @@ class CropEngine:
         score = score_function(self.network, seen)
         results = self.search(lists, score)
         decider = Decider(chooser, guards, seen.size_wh, score, override, rule)
-        decided = decider.decide(shapes, lists, results, top_k + 1)
+        searched = [ShapeSearch(*one) for one in zip(shapes, lists, results, strict=True)]
+        decided = decider.decide(searched, top_k + 1)
         taken = [one.chosen.boxes[:top_k] for one in decided]
         own_scores = known_or_new_scores(taken, results, score)
         choice = Choice(seen.objects, [])
         crops: list[list[ScoredCrop]] = []
         confidence = []
-        for shape, one, candidates, found, scores in zip(
-            shapes, decided, lists, results, own_scores, strict=True
-        ):
+        for of_shape, one, scores in zip(searched, decided, own_scores, strict=True):
+            shape = of_shape.shape
             if one.skipped is None:
                 crops.append(scored_crops(shape.name, one.chosen, scores, top_k, seen.objects))
-                confidence.append(decider.confidence(shape, one, candidates, found))
+                confidence.append(decider.confidence(of_shape, one))
             else:
                 crops.append([])
                 confidence.append([])
                 choice.skipped.append(SkippedShape(shape.name, one.skipped))
             if keep_candidates:
-                kept = scored_candidates(shape.name, found, one.chosen.boxes[:top_k], scores)
+                kept = scored_candidates(
+                    shape.name, of_shape.found, one.chosen.boxes[:top_k], scores
+                )
                 choice.candidates.append(kept)
         choice.crops.extend(decider.judged(shapes, decided, crops, confidence))
         return choice_of_whole(choice, seen.photo, seen.whole or seen.photo)

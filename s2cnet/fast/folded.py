@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from s2cnet.aot import DynamicDim, load_or_compile
 from s2cnet.config import S2CNetConfig
 from s2cnet.fast import folding
-from s2cnet.fast.products import pack, packed
+from s2cnet.fast.products import pack_layer, packed
 from s2cnet.inputs import LONG_SIDE, MULTIPLE, SHORT_SIDE
 from s2cnet.layout import layout_for
 from s2cnet.network.backbone import Backbone
@@ -102,7 +102,7 @@ def _packed(folded: FoldedNetwork) -> FoldedNetwork:
         layers += [last.attention.query, last.attention.out]
         layers += [last.feed_forward.widen, last.feed_forward.narrow]
     for layer in layers:
-        pack(layer)
+        pack_layer(layer)
     heads = folded.widen_heads
     return replace(
         folded,

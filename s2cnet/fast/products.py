@@ -42,7 +42,7 @@ def packed(weight: Tensor) -> Tensor:
     return arranged
 
 
-def pack(layer: nn.Linear) -> None:
+def pack_layer(layer: nn.Linear) -> None:
     """Let `apply` and `add_linear` use the layer's weight as `packed`; it can't be called then."""
     weight = packed(layer.weight)
     if weight is not layer.weight:

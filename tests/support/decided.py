@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
-from pipeline.cropping.chooser import Chooser, ChooserFor
+from pipeline.cropping.chooser import Chooser, ChooserFor, ShapeSearch
 from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
 from pipeline.cropping.decision import CropDecision
 from pipeline.cropping.overrides import Override
@@ -57,7 +57,7 @@ def decided(
     decider = Decider(made, photo_guards, SIZE, score, override)
     candidates = for_shape(*SIZE, asked)
     (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
-    (decision,) = decider.decide([asked], [candidates], [found], count)
+    (decision,) = decider.decide([ShapeSearch(asked, candidates, found)], count)
     crops = scored_crops(shape, decision.chosen, np.zeros(count, np.float32), count - 1, objects)
     return decision, decider.judged([asked], [decision], [crops], [[None] * len(crops)])
 

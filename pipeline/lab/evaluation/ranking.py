@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
-from pipeline.cropping.chooser import Chooser
+from pipeline.cropping.chooser import Chooser, ShapeSearch
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.scoring import score_function
 from pipeline.cropping.search import SearchResult, exhaustive
@@ -32,4 +32,4 @@ def product_order(
 
 def order_of(chooser: Chooser, candidates: Boxes, found: SearchResult) -> NDArray[np.int64]:
     """Places of candidates [N, 4], the best first; equal values in the order of the list: [N]."""
-    return np.argsort(-chooser.values(FREE, candidates, found), kind="stable")
+    return np.argsort(-chooser.values(ShapeSearch(FREE, candidates, found)), kind="stable")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pipeline.boxes import Box, Boxes, FloatArray
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
+from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.search import Scores
@@ -48,12 +49,14 @@ def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
     decider = Decider(chooser, guards, photo.size_wh, _no_score)
     example, labels = photo.labels.example, photo.labels
     faults = fault_evidence(example, photo.objects, photo.size_wh)
-    lists = [for_shape(*photo.size_wh, shape) for shape in photo.shapes]
-    decided = decider.decide(photo.shapes, lists, photo.found, RANKS + 1)
-    of_shapes = zip(photo.shapes, lists, photo.found, decided, strict=True)
-    for place, (shape, candidates, found, decision) in enumerate(of_shapes):
-        chosen = decision.chosen
-        features = chooser.confidence_features(shape, chosen, candidates, found)[:RANKS]
+    searched = [
+        ShapeSearch(shape, for_shape(*photo.size_wh, shape), found)
+        for shape, found in zip(photo.shapes, photo.found, strict=True)
+    ]
+    decided = decider.decide(searched, RANKS + 1)
+    for place, (one, decision) in enumerate(zip(searched, decided, strict=True)):
+        shape, chosen = one.shape, decision.chosen
+        features = chooser.confidence_features(one, chosen)[:RANKS]
         for rank, (box, of_crop) in enumerate(zip(chosen.boxes, features, strict=False)):
             accepted = _accepted(box, shape, place, photo, faults)
             if accepted is not None:

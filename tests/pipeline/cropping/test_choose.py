@@ -8,6 +8,7 @@ import pytest
 from pipeline.boxes import shares_inside
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
+from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import Chosen, better_of, pick_distinct
 from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.search import SearchResult, exhaustive
@@ -55,7 +56,7 @@ def crop_of(objects: Detections, shape: str, count: int = 1) -> np.ndarray:
     asked = parse_shape(shape)
     candidates = for_shape(*SIZE, asked)
     (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
-    (chosen,) = OverlapChooser(objects, SIZE).best([asked], [candidates], [found], count)
+    (chosen,) = OverlapChooser(objects, SIZE).best([ShapeSearch(asked, candidates, found)], count)
     return chosen.boxes
 
 
@@ -73,7 +74,9 @@ def test_by_score_only_scored_candidates_are_taken() -> None:
     part = SearchResult(
         found[:2], np.array([0.3, 0.2], np.float32), np.arange(2), np.array([0.3, 0.2, 9])
     )
-    (chosen,) = ScoreChooser(Detections(), (40, 10)).best([parse_shape("1:1")], [found], [part], 2)
+    (chosen,) = ScoreChooser(Detections(), (40, 10)).best(
+        [ShapeSearch(parse_shape("1:1"), found, part)], 2
+    )
     assert chosen.boxes.tolist() == found[:2].tolist()  # 60/140
     assert chosen.choice == pytest.approx([0.3, 0.2])
 
@@ -85,7 +88,9 @@ def test_choosers_differ_where_a_face_is_cut() -> None:
     picked = []
     for make in (OverlapChooser, ScoreChooser):
         found = scored(squares, (0.05, -0.05))
-        (chosen,) = make(face, (200, 130)).best([parse_shape("1:1")], [squares], [found], 1)
+        (chosen,) = make(face, (200, 130)).best(
+            [ShapeSearch(parse_shape("1:1"), squares, found)], 1
+        )
         picked.append(shares_inside(chosen.boxes[0], face.boxes)[0])
     assert picked == pytest.approx([1, 0.5])
 
@@ -96,8 +101,8 @@ def test_choice_is_the_value_of_the_box_that_is_returned() -> None:
     candidates = for_shape(*SIZE, asked)
     (found,) = exhaustive([candidates], lambda some: some[:, 0])
     chooser = OverlapChooser(objects, SIZE)
-    values = chooser.values(asked, candidates, found)
-    (chosen,) = chooser.best([asked], [candidates], [found], 3)
+    values = chooser.values(ShapeSearch(asked, candidates, found))
+    (chosen,) = chooser.best([ShapeSearch(asked, candidates, found)], 3)
     assert chosen.choice[0] >= values.max() - 1e-4  # moved to where it is best, then rounded
     assert (np.diff(chosen.choice) < 0).all()
     last = np.flatnonzero((candidates == chosen.boxes[-1]).all(axis=1))
@@ -139,7 +144,7 @@ def test_no_crop_is_behind_the_next(size: tuple[int, int]) -> None:
         attention = Attention(gaze / gaze.sum(), gaze, np.zeros((0, 4)), np.zeros(0))
         (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
         chooser = OverlapChooser(Detections(attention=attention), size)
-        choice = chooser.best([asked], [candidates], [found], 4)[0].choice
+        choice = chooser.best([ShapeSearch(asked, candidates, found)], 4)[0].choice
         assert (np.diff(choice) <= 0).all()
 
 
@@ -201,7 +206,7 @@ def test_only_a_circle_is_penalised_for_its_corners() -> None:
     square = boxes((0, 0, 100, 100))
     chooser = OverlapChooser(thing, (100, 100))
     plain, circle = (
-        chooser.values(parse_shape(name), square, scored(square, [0.0]))[0]
+        chooser.values(ShapeSearch(parse_shape(name), square, scored(square, [0.0])))[0]
         for name in ("1:1", "circle")
     )
     assert plain - circle == pytest.approx(packaged_rule().circle)

@@ -11,6 +11,7 @@ import pytest
 from pipeline.boxes import iou
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
+from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import DISTINCT_IOU, Chosen
 from pipeline.cropping.confidence import (
     TERMS,
@@ -109,16 +110,16 @@ def test_features_by_hand() -> None:
 def test_the_lead_is_over_the_best_candidate_that_is_clearly_different() -> None:
     chooser, shape = OverlapChooser(photo(left_gaze()), SIZE), parse_shape("1:1")
     candidates, found = searched("1:1")
-    (chosen,) = chooser.best([shape], [candidates], [found], 1)
-    (features,) = chooser.confidence_features(shape, chosen, candidates, found)
-    values = chooser.values(shape, candidates, found)
+    (chosen,) = chooser.best([ShapeSearch(shape, candidates, found)], 1)
+    (features,) = chooser.confidence_features(ShapeSearch(shape, candidates, found), chosen)
+    values = chooser.values(ShapeSearch(shape, candidates, found))
     different = iou(chosen.boxes[0], candidates) < DISTINCT_IOU
     assert 0 < different.sum() < len(candidates)
     assert features.lead == pytest.approx(chosen.choice[0] - values[different].max())
     # the same where the chooser did not say which rivals it had, as for other boxes
-    assert chooser.confidence_features(shape, chosen._replace(rivals=None), candidates, found) == [
-        features
-    ]
+    assert chooser.confidence_features(
+        ShapeSearch(shape, candidates, found), chosen._replace(rivals=None)
+    ) == [features]
     assert features.ratio == pytest.approx(400 / 600)
     evidence = evidence_of(photo(left_gaze()), SIZE)
     gaze, *_ = evidence.maps.inside(candidates / np.tile(SIZE, 2))
@@ -128,11 +129,12 @@ def test_the_lead_is_over_the_best_candidate_that_is_clearly_different() -> None
 def test_a_crop_passed_over_has_less_confidence_than_the_chosen_one() -> None:
     chooser, shape = OverlapChooser(photo(left_gaze()), SIZE), parse_shape("1:1")
     candidates, found = searched("1:1")
-    (chosen,) = chooser.best([shape], [candidates], [found], 1)
-    (high,) = chooser.confidence(shape, chosen, candidates, found)
+    (chosen,) = chooser.best([ShapeSearch(shape, candidates, found)], 1)
+    (high,) = chooser.confidence(ShapeSearch(shape, candidates, found), chosen)
     right = np.array([[200, 0, 600, 400]], np.float32)  # without what people look at
-    value = chooser.values(shape, right, exhaustive([right], lambda some: np.zeros(len(some)))[0])
-    (low,) = chooser.confidence(shape, Chosen(right, value), candidates, found)
+    (of_right,) = exhaustive([right], lambda some: np.zeros(len(some)))
+    value = chooser.values(ShapeSearch(shape, right, of_right))
+    (low,) = chooser.confidence(ShapeSearch(shape, candidates, found), Chosen(right, value))
     assert high is not None
     assert low is not None
     assert 0 < low < 0.3 < high < 1
@@ -142,7 +144,9 @@ def test_a_crop_that_cuts_a_head_has_less_confidence() -> None:
     shape, crop = parse_shape("1:1"), Chosen(np.float32([[0, 0, 400, 400]]), np.zeros(1))
     candidates, found = searched("1:1")
     told = [
-        OverlapChooser(photo(left_gaze(), (head,)), SIZE).confidence(shape, crop, candidates, found)
+        OverlapChooser(photo(left_gaze(), (head,)), SIZE).confidence(
+            ShapeSearch(shape, candidates, found), crop
+        )
         for head in ((200, 100, 280, 200), (360, 100, 440, 200))
     ]
     assert told[1][0] < told[0][0] - 0.1
@@ -152,8 +156,8 @@ def test_nobody_can_tell_without_a_map_of_attention_or_for_a_choice_by_score() -
     shape, (candidates, found) = parse_shape("1:1"), searched("1:1")
     none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), [])
     for chooser in (OverlapChooser(none, SIZE), ScoreChooser(photo(left_gaze()), SIZE)):
-        (chosen,) = chooser.best([shape], [candidates], [found], 2)
-        assert chooser.confidence(shape, chosen, candidates, found) == [None, None]
+        (chosen,) = chooser.best([ShapeSearch(shape, candidates, found)], 2)
+        assert chooser.confidence(ShapeSearch(shape, candidates, found), chosen) == [None, None]
 
 
 def test_the_packaged_confidence_says_where_it_is_from_and_has_sensible_signs() -> None:

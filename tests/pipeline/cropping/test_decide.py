@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
+from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
 from pipeline.cropping.decision import CropDecision
@@ -158,7 +159,7 @@ def told(
     decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
     decision = CropDecision(Chosen(np.array([box], np.float32), np.zeros(1)))
     crops = scored_crops("1:1", decision.chosen, np.zeros(1, np.float32), 1, objects)
-    confidence = decider.confidence(shape, decision, candidates, found)
+    confidence = decider.confidence(ShapeSearch(shape, candidates, found), decision)
     (crop,) = decider.judged([shape], [decision], [crops], [confidence])
     return crop
 
@@ -192,12 +193,14 @@ def test_there_is_no_confidence_where_a_person_decides_or_all_is_shown() -> None
     photo_guards = PhotoGuards(GuardRules.read(), protected_of(objects, SIZE))
     chooser = OverlapChooser(objects, SIZE, photo_guards)
     decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
-    chosen = decider.decide([shape], [candidates], [found], 1)[0].chosen
+    chosen = decider.decide([ShapeSearch(shape, candidates, found)], 1)[0].chosen
     for decision in (
         CropDecision(chosen, override=Override("a")),
         CropDecision(chosen, fit="pad"),
         CropDecision(chosen, fit="blur", way="blur"),
     ):
-        assert decider.confidence(shape, decision, candidates, found) == [None]
-    (known,) = decider.confidence(shape, CropDecision(chosen, way="next"), candidates, found)
+        assert decider.confidence(ShapeSearch(shape, candidates, found), decision) == [None]
+    (known,) = decider.confidence(
+        ShapeSearch(shape, candidates, found), CropDecision(chosen, way="next")
+    )
     assert known is not None

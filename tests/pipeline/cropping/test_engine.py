@@ -10,14 +10,14 @@ import torch
 from pipeline.cropping.build import assemble
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
+from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.engine import CropEngine
-from pipeline.cropping.search import SearchResult
 from pipeline.cropping.sources import DetectorSource, SeenPhoto
 from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
 from pipeline.photo.decode import Photo
-from pipeline.shapes import Shape, parse_shape, parse_shapes
+from pipeline.shapes import parse_shape, parse_shapes
 from s2cnet import FastS2CNet, S2CNet
 
 torch.set_num_threads(1)
@@ -112,14 +112,8 @@ def test_crops_come_in_the_order_asked_with_their_ratio(engine: CropEngine) -> N
 class Shifting(OverlapChooser):
     """Moves every crop by a pixel."""
 
-    def best(
-        self,
-        shapes: Sequence[Shape],
-        lists: Sequence[np.ndarray],
-        results: Sequence[SearchResult],
-        count: int,
-    ) -> list[Chosen]:
-        best = super().best(shapes, lists, results, count)
+    def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
+        best = super().best(searched, count)
         return [Chosen(one.boxes + np.float32([1, 0, 1, 0]), one.choice) for one in best]
 
 

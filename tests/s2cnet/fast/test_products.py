@@ -73,7 +73,7 @@ def test_packed_weights_give_the_same_bits() -> None:
     layer, arranged = nn.Linear(64, 128), products.packed(weight)
     assert arranged.is_mkldnn is (products._ONEDNN is not None)
     plain = layer.weight.clone()
-    products.pack(layer)
+    products.pack_layer(layer)
     for rows in (4, 8, 44, 500):
         x, other = torch.randn(rows, 64), torch.randn(rows, 128)
         assert torch.equal(linear(x, arranged, bias), linear(x, weight, bias))
