@@ -10,28 +10,49 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
-from pipeline.detectors.subject_network import ltrb_offsets
+from pipeline.detectors.subject_network import HEAD, KINDS, ltrb_offsets
 from pipeline.detectors.suppression import nms
 
 NMS_IOU = 0.5
+CENTRES = [*range(len(KINDS)), HEAD]  # channels of an output that tell centres
 
 Map = NDArray[np.float32]  # [h, w]
 
 
-def objects_of(
-    output: torch.Tensor, centre: int, offsets: int, least: float
-) -> tuple[Boxes, NDArray[np.float32]]:
-    """Objects of one kind: boxes [N, 4] in cells, and likelihoods [N], best first.
+class HeatMaps:
+    """What an output tells of centres and offsets, each computed once for all that read it."""
 
-    output: of `SubjectNetwork`, [1, C, h, w]; centre: channel of the kind's centres; offsets: the
-    first channel of its offsets; least: likelihood from which on a peak is an object.
-    """
-    likelihood = output[:, centre : centre + 1].sigmoid()
-    if float(likelihood.max()) < least:  # most photos lack some kind
-        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-    highest = torch.nn.functional.max_pool2d(likelihood, 3, stride=1, padding=1)
-    peak = torch.where(likelihood == highest, likelihood, 0.0)[0, 0].numpy()
-    return objects_at_peaks(peak, ltrb_offsets(output, offsets)[0].numpy(), least)
+    def __init__(self, output: torch.Tensor) -> None:
+        """output: of `SubjectNetwork`, or of its `SubjectHead` alone: [1, C, h, w]."""
+        self._output = output
+        channels = [channel for channel in CENTRES if channel < output.shape[1]]
+        centres = output[:, channels].sigmoid()
+        highest = torch.nn.functional.max_pool2d(centres, 3, stride=1, padding=1)
+        self._centres: dict[int, Map] = dict(zip(channels, centres[0].numpy(), strict=True))
+        peaks = torch.where(centres == highest, centres, 0.0)[0].numpy()
+        self._peaks: dict[int, Map] = dict(zip(channels, peaks, strict=True))
+        self._offsets: dict[int, NDArray[np.float32]] = {}
+
+    def centres(self, channel: int) -> Map:
+        """Likelihood [h, w] that a cell is the centre of an object; channel: one of CENTRES."""
+        return self._centres[channel]
+
+    def offsets(self, first: int) -> NDArray[np.float32]:
+        """Offsets [4, h, w] from cells' centres to their objects' edges; see `ltrb_offsets`."""
+        if first not in self._offsets:
+            self._offsets[first] = ltrb_offsets(self._output, first)[0].numpy()
+        return self._offsets[first]
+
+    def objects(self, centre: int, offsets: int, least: float) -> tuple[Boxes, NDArray[np.float32]]:
+        """Objects of one kind: boxes [N, 4] in cells, and likelihoods [N], best first.
+
+        centre: channel of the kind's centres, one of CENTRES; offsets: the first channel of its
+        offsets; least: likelihood from which on a peak is an object.
+        """
+        peak = self._peaks[centre]
+        if float(peak.max()) < least:  # most photos lack some kind
+            return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        return objects_at_peaks(peak, self.offsets(offsets), least)
 
 
 def objects_at_peaks(

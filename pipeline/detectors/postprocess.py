@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import Boxes, hull
 from pipeline.detectors.detection import Detections
 from pipeline.detectors.feature_head import features_in
-from pipeline.detectors.peaks import Map, objects_of
+from pipeline.detectors.peaks import HeatMaps, Map
 from pipeline.detectors.read_attention import read_attention
 from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, STRIDE, SUBJECT
 
@@ -36,8 +36,11 @@ def postprocess(output: torch.Tensor) -> Detections:
     """
     subject = output[0, SUBJECT].sigmoid().numpy()
     boxes, scores, labels = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], []
+    heat = HeatMaps(output)
     for channel, kind in enumerate(KINDS):
-        found, certainty = objects_of(output, channel, OFFSETS_OF[kind], LEAST[kind])
+        found, certainty = heat.objects(channel, OFFSETS_OF[kind], LEAST[kind])
+        if not len(found):
+            continue
         boxes.append(found)
         scores.append(certainty * _importance(found, subject, kind))
         labels += [kind] * len(found)
@@ -49,7 +52,7 @@ def postprocess(output: torch.Tensor) -> Detections:
     order = np.argsort(-weights, kind="stable")[:MAX_OBJECTS]
     boxes_input = np.concatenate(boxes)[order] * STRIDE
     kept_labels = [labels[i] for i in order]
-    attention = read_attention(output)
+    attention = read_attention(output, heat)
     weights = weights[order].astype(np.float32)
     return Detections(boxes_input, weights, kept_labels, attention, features_in(output))
 
@@ -61,8 +64,7 @@ def _regions(subject: Map) -> Boxes:
     wide = _connected_regions(subject, WIDE)
     core = _connected_regions(subject, CORE)[:1]
     boxes = np.concatenate([core, wide[:2], hull(wide)[None]])
-    _, first = np.unique(boxes, axis=0, return_index=True)
-    return np.asarray(boxes[np.sort(first)], np.float32)
+    return np.array(list(dict.fromkeys(map(tuple, boxes.tolist()))), np.float32)
 
 
 def _connected_regions(subject: Map, share: float) -> Boxes:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, FloatArray, iou
 from pipeline.detectors.attention import Attention, Votes, ramp
-from pipeline.detectors.peaks import objects_of
+from pipeline.detectors.peaks import HeatMaps
 from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
 from pipeline.detectors.subject_network import (
     GAZE,
@@ -16,7 +16,6 @@ from pipeline.detectors.subject_network import (
     KEPT,
     KINDS,
     OFFSETS_OF,
-    ltrb_offsets,
 )
 
 LEAST_HEAD = 0.15
@@ -34,33 +33,34 @@ MOST_VOTES = 256
 """Votes of one photo and kind; those left out, in dense crowds, count least."""
 
 
-def read_attention(output: torch.Tensor) -> Attention:
-    """Maps and heads in the network's output [1, 24, h, w]."""
+def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attention:
+    """Maps and heads in the network's output [1, 24, h, w]; heat: of that output, if there is."""
+    heat = heat or HeatMaps(output)
     height, width = output.shape[-2:]
     maps = output[0, [GAZE, KEPT]].double()
     gaze = maps[0].flatten().softmax(0).view_as(maps[0])
-    faces = objects_of(output, KINDS.index("face"), OFFSETS_OF["face"], LEAST_FACE)
-    heads = objects_of(output, HEAD, HEAD + 1, LEAST_HEAD)
+    faces = heat.objects(KINDS.index("face"), OFFSETS_OF["face"], LEAST_FACE)
+    heads = heat.objects(HEAD, HEAD + 1, LEAST_HEAD)
     heads_rel, likelihood = merge_heads(heads, faces, np.array([width, height] * 2))
     return Attention(
         gaze.numpy(),
         maps[1].sigmoid().numpy(),
         heads_rel,
         likelihood,
-        head_votes=votes_of(output, [HEAD], HEAD + 1),
-        body_votes=votes_of(output, BODIES, OFFSETS_OF["person"]),
+        head_votes=votes_of(heat, [HEAD], HEAD + 1),
+        body_votes=votes_of(heat, BODIES, OFFSETS_OF["person"]),
     )
 
 
-def votes_of(output: torch.Tensor, centres: list[int], offsets: int) -> Votes:
-    """Votes of the kinds whose centres have the channels `centres`; `offsets`: as `objects_of`.
+def votes_of(heat: HeatMaps, centres: list[int], offsets: int) -> Votes:
+    """Votes of the kinds whose centres have these channels; offsets: as for `HeatMaps.objects`.
 
     A vote's count is its likelihood over the number of cells that training drew around a centre,
     the integral of that Gaussian.
     """
-    likely = output[0, centres].sigmoid().amax(dim=0).numpy().astype(np.float64)  # [h, w]
+    likely = np.max([heat.centres(channel) for channel in centres], axis=0).astype(np.float64)
     rows, columns = np.nonzero(likely > VOTE_RAMP[0])
-    left, up, right, down = ltrb_offsets(output, offsets)[0].numpy()[:, rows, columns]
+    left, up, right, down = heat.offsets(offsets)[:, rows, columns]
     x, y = columns + 0.5, rows + 0.5
     limit = np.array([likely.shape[1], likely.shape[0]] * 2)
     boxes = np.clip(np.stack([x - left, y - up, x + right, y + down], axis=1), 0, limit)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import Boxes, FloatArray
 from pipeline.detectors import Pixels
 from pipeline.detectors.embedded import detector_input
-from pipeline.detectors.peaks import objects_of
+from pipeline.detectors.peaks import HeatMaps
 from pipeline.detectors.people_head import FINER
 from pipeline.detectors.read_attention import HEAD_OF_FACE
 from pipeline.detectors.subject_network import KINDS, OFFSETS_OF, SubjectNetwork
@@ -138,7 +138,7 @@ def _heads_of_faces(output: torch.Tensor) -> tuple[FloatArray, int, int, TargetM
 
 def _objects(output: torch.Tensor, kind: str) -> tuple[Boxes, NDArray[np.float32]]:
     """Objects of a kind that are at all likely: boxes in cells, and likelihoods."""
-    return objects_of(output, KINDS.index(kind), OFFSETS_OF[kind], ANY_PERSON)
+    return HeatMaps(output).objects(KINDS.index(kind), OFFSETS_OF[kind], ANY_PERSON)
 
 
 def _ignore(denied: TargetMap, box: FloatArray) -> None:

@@ -7,9 +7,18 @@ from skimage.data import astronaut
 
 from pipeline.detectors import Attention
 from pipeline.detectors.embedded import EmbeddedDetector
+from pipeline.detectors.peaks import CENTRES, HeatMaps, objects_at_peaks
 from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.read_attention import HEAD_OF_FACE, merge_heads, read_attention
-from pipeline.detectors.subject_network import CHANNELS, GAZE, HEAD, KEPT, KINDS, OFFSETS_OF
+from pipeline.detectors.subject_network import (
+    CHANNELS,
+    GAZE,
+    HEAD,
+    KEPT,
+    KINDS,
+    OFFSETS_OF,
+    ltrb_offsets,
+)
 from pipeline.lab.people.targets import head_target
 
 
@@ -148,3 +157,21 @@ def test_the_gaze_peak_and_the_head_lie_on_the_face() -> None:
     best = found.attention.heads_rel[found.attention.likelihood.argmax()]
     assert (best[:2] < [0.36, 0.13]).all()
     assert (best[2:] > [0.54, 0.33]).all()
+
+
+def test_what_is_read_of_centres_is_that_of_each_channel_alone() -> None:
+    """Peaks are cells that no neighbour exceeds; what is told once is told to all."""
+    values = torch.randn(1, CHANNELS, 12, 16, generator=torch.Generator().manual_seed(2))
+    heat = HeatMaps(values)
+    for channel in CENTRES:
+        alone = values[0, channel].sigmoid().numpy()
+        np.testing.assert_array_equal(heat.centres(channel), alone)
+        padded = np.pad(alone, 1)
+        around = [padded[y : y + 12, x : x + 16] for y in range(3) for x in range(3)]
+        peaks = np.where(alone == np.max(around, axis=0), alone, 0)
+        boxes, likelihood = objects_at_peaks(peaks, heat.offsets(4), 0.6)
+        assert len(boxes) > 2
+        for found, expected in zip(heat.objects(channel, 4, 0.6), (boxes, likelihood), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert heat.offsets(8) is heat.offsets(8)
+    np.testing.assert_array_equal(heat.offsets(8), ltrb_offsets(values, 8)[0].numpy())
