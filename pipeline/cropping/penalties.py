@@ -21,6 +21,7 @@ from pipeline.detectors.attention import ramp
 # all where it is as much larger: in between smoothly, or a copy's box would count that its photo's
 # does not.
 FITS = (0.9, 1.1)
+LATTICE = (np.arange(6)[:, None, None] + 0.5) / 6  # shares of a side, [6, 1, 1]
 TINY = 1e-9  # share of the photo: least area of a box that is divided by
 
 
@@ -114,14 +115,10 @@ def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
 
     Each counts as a 6 × 6 lattice of points. boxes: squares in pixels, so ellipses here.
     """
-    others = np.concatenate([evidence.heads, evidence.objects])
-    weights = np.concatenate([evidence.head_weights, evidence.object_weights])
-    counts = weights > 0
-    others, weights = others[counts], weights[counts]
+    others, weights = evidence.seen_in_circles
     if not len(weights):
         return np.zeros(len(boxes))
-    steps = (np.arange(6) + 0.5) / 6
-    places = others[:, :2] + steps[:, None, None] * (others[:, 2:] - others[:, :2])  # [6, D, 2]
+    places = others[:, :2] + LATTICE * (others[:, 2:] - others[:, :2])  # [6, D, 2]
     centres, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
     # Squared offsets of the lattice's columns and rows from a square's centre: inside it up to 1.
     offsets = ((places[:, None] - centres[:, None]) / halves[:, None]) ** 2  # [6, N, D, 2]
@@ -129,7 +126,7 @@ def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
     x, y = np.ascontiguousarray(offsets[..., 0]), np.ascontiguousarray(offsets[..., 1])
     hidden = x[:, None] + y > 1  # [6, 6, N, D]: to add up the first dimensions is what is fast
     shares = hidden.reshape(36, len(boxes), -1).sum(axis=0, dtype=np.uint8) / 36
-    return np.asarray(shares @ (weights / max(weights.sum(), 1.0)))
+    return np.asarray(shares @ weights)
 
 
 def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:

@@ -8,6 +8,8 @@ scores every candidate and is what the search is measured against. All lists are
 normally source pixels.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,39 +98,51 @@ def spread_only(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
     standard = _standard(scores)
     mean = plan.prediction @ standard
     mean[plan.places] = standard
-    results = []
-    for start, end in plan.span_of_list:
-        own = np.flatnonzero((plan.places >= start) & (plan.places < end))
-        own = own[np.argsort(plan.places[own])]
-        places = plan.places[own]
-        results.append(
-            SearchResult(plan.boxes[places], scores[own], places - start, mean[start:end])
-        )
-    return results
+    return [
+        SearchResult(one.boxes, scores[one.scored], one.indices, mean[one.span])
+        for one in plan.lists
+    ]
+
+
+class _PlannedList(NamedTuple):
+    """Of one list of N candidates the M that are scored, in the list's order."""
+
+    span: slice  # of the list among all P candidates
+    scored: NDArray[np.int64]  # their places among all K that are scored: [M]
+    indices: NDArray[np.int64]  # their places in the list: [M]
+    boxes: Boxes  # [M, 4]
+
+    @classmethod
+    def of(cls, span: tuple[int, int], boxes: Boxes, places: NDArray[np.int64]) -> _PlannedList:
+        """boxes: all candidates [P, 4]; places: of all that are scored among them, [K]."""
+        start, end = span
+        scored = np.flatnonzero((places >= start) & (places < end))
+        scored = scored[np.argsort(places[scored])]
+        own = places[scored]
+        return cls(slice(start, end), scored, own - start, boxes[own])
 
 
 class _SpreadPlan(NamedTuple):
     """What `spread_only` knows of lists before any score: the same for all photos of one size."""
 
     boxes: Boxes  # [P, 4]
-    span_of_list: list[tuple[int, int]]  # start and end of each list
+    lists: list[_PlannedList]
     places: NDArray[np.int64]  # [K] of the candidates that are scored
     prediction: NDArray[np.float64]  # [P, K]: the posterior mean is linear in the known scores
 
 
 @lru_cache(maxsize=8)
-def _spread_plan(lists: tuple[bytes, ...]) -> _SpreadPlan:
-    """lists: the bytes of lists of boxes, float32."""
-    pool = _Pool([np.frombuffer(one, np.float32).reshape(-1, 4) for one in lists])
+def _spread_plan(of_lists: tuple[bytes, ...]) -> _SpreadPlan:
+    """of_lists: the bytes of lists of boxes, float32."""
+    pool = _Pool([np.frombuffer(one, np.float32).reshape(-1, 4) for one in of_lists])
     spread = [
         start + farthest_points(pool.edges_rel[start:end], SPREAD) for start, end in pool.spans
     ]
     places = np.concatenate(spread)
     kernel = _matern(pool.edges_rel, pool.edges_rel[places])
     covariance = kernel[places] + NOISE * np.eye(len(places))
-    return _SpreadPlan(
-        pool.boxes, pool.span_of_list, places, np.linalg.solve(covariance, kernel.T).T
-    )
+    lists = [_PlannedList.of(span, pool.boxes, places) for span in pool.span_of_list]
+    return _SpreadPlan(pool.boxes, lists, places, np.linalg.solve(covariance, kernel.T).T)
 
 
 def _standard(scores: Scores) -> NDArray[np.float64]:
