@@ -60,7 +60,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     for held in (None, *range(FOLDS)):
         kept = [view for fold, of_photo in views if fold != held for view in of_photo]
         head = train_branches(kept + unlabelled, seed=job.seed)
-        name = ALL if held is None else f"fold{held}.safetensors"
+        name = ALL if held is None else fold_name(held)
         safetensors.torch.save_file(with_branches(state, head), job.output / name)
         log.say("branches", f"{name} is written")
 

@@ -91,7 +91,7 @@ def fit(
     A checkpoint of the same settings in the folder is resumed. With several workers, all call this
     and the first one writes. Photos are kept decoded, about 2 MB each in every process.
 
-    watch: is told how far it is, and may ask for an early end.
+    watch: gets the progress, and may ask for an early end.
 
     Raises UsageError where the checkpoint has other settings, what reading a photo raises, or
     Drained as `watch` says; the checkpoint then has all steps so far.

@@ -1,4 +1,4 @@
-"""How far an epoch is in which a training was stopped."""
+"""The state of an interrupted epoch: steps done, losses, random number generators."""
 
 import json
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Partway:
-    """What it takes to go on as if the training had not been stopped.
+    """An interrupted epoch, from which training goes on as if it had not been stopped.
 
-    total: of the losses so far; order, torch_state: of the two streams of random numbers.
+    epoch: its number, from 0. steps: done in it. total: sum of their losses.
+    order, torch_state: states of the generators of NumPy and torch.
     """
 
     epoch: int
@@ -23,12 +24,12 @@ class Partway:
 
     @classmethod
     def at(cls, epoch: int, steps: int, total: float, random: np.random.Generator) -> "Partway":
-        """Note where a training is, its random numbers too."""
+        """Take the state now, that of both generators included."""
         state = json.dumps(random.bit_generator.state)
         return cls(epoch, steps, total, state, torch.get_rng_state())
 
     def resume(self, random: np.random.Generator) -> tuple[int, float]:
-        """Set the random numbers; returns the steps done and the sum of their losses."""
+        """Restore both generators; return the steps done and the sum of their losses."""
         random.bit_generator.state = json.loads(self.order)
         torch.set_rng_state(self.torch_state)
         return self.steps, self.total

@@ -32,9 +32,9 @@ class SharedRun:
 def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     """Train in `workers` processes, one GPU each if `use_gpu`; gradients are averaged every step.
 
-    Results are those of `train` with photos_per_step × workers photos a step. Raises LedgerError
-    where Ray does not start, Drained where a signal ends that, Ray's error of the process that
-    failed; a second call goes on from the checkpoint in the folder.
+    Results are those of `fit` in one process with photos_per_step × workers photos a step. A second
+    call goes on from the checkpoint in the folder. Raises LedgerError where Ray does not start,
+    Drained where a signal ends that, Ray's error of a process that failed.
     """
     if not ray.is_initialized():
         join_or_start(shows_workers=True)

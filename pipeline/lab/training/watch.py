@@ -1,4 +1,4 @@
-"""Look on while a training goes: tell how far it is, and hear that it is to stop."""
+"""Report the progress of a training, and stop it early where that is asked for."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +15,17 @@ Tell = Callable[[str, int, int], None]  # what is being done, how many of it, of
 
 @dataclass(frozen=True)
 class Watch:
-    """Who looks on. stop: asks for an early end."""
+    """Whom a training reports to, and who may stop it.
+
+    tell: called with what is being done, how many items of it are done, and of how many.
+    stop: asks for an early end.
+    """
 
     tell: Tell = lambda what, done, of: None
     stop: Stop = field(default_factory=Stop)
 
     def each(self, what: str, items: Sequence[T]) -> Iterator[T]:
-        """The items, each told of once the caller is through with it. Raises Drained."""
+        """Yield the items; each is reported when the caller asks for the next. Raises Drained."""
         for done, item in enumerate(items):
             self.check()
             yield item
