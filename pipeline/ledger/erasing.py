@@ -27,7 +27,7 @@ from pipeline.ledger.manifest import data_files
 from pipeline.ledger.pinned import input_file_tasks, input_key, read_spec
 from pipeline.ledger.records import DataFile, Manifest, read_record, to_bytes
 from pipeline.ledger.replaced import Replacement, chain_of, read_object, replacement_of
-from pipeline.ledger.tables import ROW_GROUP_ROWS, decode_table
+from pipeline.ledger.tables import ROW_GROUP_ROWS, decode_table, parquet_bytes
 from pipeline.storage.store import Store
 
 KEPT = ("image_id",)  # of an emptied row of an input list
@@ -175,12 +175,10 @@ def _new_key(erasure: Erasure) -> str:
 
 
 def _without_rows(data: bytes, ids: pa.Array) -> bytes:
-    """The table without the rows of some photos; columns, metadata and encoding as they were."""
+    """The table without the rows of some photos, encoded as `encode_table` does, metadata kept."""
     table = decode_table(data)
     left = without(table, ids)
-    sink = pa.BufferOutputStream()
-    pq.write_table(left, sink, compression="zstd", row_group_size=ROW_GROUP_ROWS)
-    made: bytes = sink.getvalue().to_pybytes()
+    made = parquet_bytes(left, ROW_GROUP_ROWS, dictionaries=False)
     again = decode_table(made)
     if again.schema != table.schema or not again["image_id"].equals(left["image_id"]):
         raise LedgerError("a Parquet file read back differently from what was written")

@@ -256,7 +256,7 @@ def test_a_file_that_reads_back_differently_is_not_used(
     ledger = open_ledger(store, make_inputs(2))
     rows = done(ledger.task_inputs(0))
     with monkeypatch.context() as patched:
-        patched.setattr(tables, "decode_table", lambda data: rows["crops"].slice(0, 1))
+        patched.setattr(tables, "decode_table", lambda data, threads: rows["crops"].slice(0, 1))
         with pytest.raises(LedgerError, match="read back differently"):
             ledger.commit_task(0, rows)
     ledger.commit_task(0, rows)

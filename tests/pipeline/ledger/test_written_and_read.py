@@ -81,7 +81,7 @@ def test_a_table_that_is_read_back_with_other_columns_is_refused(
     rows = pa.table({"image_id": ["a", "b"]})
     assert encode_table(rows, {"run_id": "r"})
     for again in (rows.append_column("more", pa.array([1, 2])), rows.take([1, 0])):
-        monkeypatch.setattr(tables, "decode_table", lambda _, again=again: again)
+        monkeypatch.setattr(tables, "decode_table", lambda _, again=again, **__: again)
         with pytest.raises(LedgerError, match="read back differently"):
             encode_table(rows, {})
 
