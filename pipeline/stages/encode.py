@@ -11,6 +11,7 @@ from pipeline.cropping.results import ScoredCrop
 from pipeline.photo.animation import Animation
 from pipeline.photo.automatic import AUTO, OTHER, format_for, jpegli_quality, round_quality
 from pipeline.photo.decode import Photo
+from pipeline.photo.jpegli import encode_jpegli
 from pipeline.photo.moving import MOVING_FORMATS, encode_moving
 from pipeline.photo.opacity import cut_with_opacity, on_colour
 from pipeline.photo.thumbnail import encode, encode_round, thumbnail_size
@@ -121,8 +122,8 @@ def encoded_still(
     if settings.is_automatic:
         format = format_for(pixels, circle, profile)
         if format != OTHER:
-            jpegli, quality = True, jpegli_quality(quality)
-        elif circle and format_for(pixels, False, profile) != OTHER:
+            return encode_jpegli(pixels, jpegli_quality(quality), photo=True), format
+        if circle and format_for(pixels, False, profile) != OTHER:
             return encode_round(pixels, round_quality(quality)), format
     return encode(pixels, format, quality, circle, background, profile, jpegli), format
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.photo.automatic import OPAQUE, OTHER
+from pipeline.photo.jpegli import encode_jpegli
 from pipeline.photo.thumbnail import encode, shrunk
 from pipeline.schema import GAZE_SIDE
 from pipeline.stages.task import PhotoRow, Preview
@@ -29,7 +30,7 @@ def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
     size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
     pixels = shrunk(photo.pixels, size_wh, ROWS_A_PIXEL)
     format = OPAQUE if jpegli else OTHER
-    image = encode(pixels, format, QUALITY, jpegli=jpegli)
+    image = encode_jpegli(pixels, QUALITY, True) if jpegli else encode(pixels, format, QUALITY)
     attention = None if row.objects is None else row.objects.attention
     gaze = None if attention is None else small_gaze(attention.gaze)
     return Preview(row.image_id, *size_wh, format, image, gaze)

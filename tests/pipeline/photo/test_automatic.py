@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 from skimage.data import coffee
+from skimage.metrics import structural_similarity
 
 from pipeline.cropping.results import ScoredCrop
 from pipeline.errors import EncodeError
-from pipeline.photo import jpegli, libjpegli
+from pipeline.photo import jpegli, libjpegli, photo_codes
 from pipeline.photo.animation import Animation
 from pipeline.photo.automatic import LEAST_PIXELS, format_for, in_words, jpegli_quality
 from pipeline.photo.decode import Photo
+from pipeline.photo.jpegli import encode_jpegli
 from pipeline.photo.thumbnail import encode, encode_round, resample
 from pipeline.settings import ThumbnailSettings
 from pipeline.stages.encode import encoded_crops, sized_crop
@@ -25,6 +27,7 @@ from pipeline.stages.task import PhotoRow
 pytest.importorskip("pyjpegli")
 WIDE = np.ascontiguousarray(coffee()[:300, :400])  # a photo with grain, 120,000 pixels
 PHOTO = Photo(WIDE, 400, 300, "jpeg", 1)
+CODES = ("BRIGHTNESS_DC", "BRIGHTNESS_AC", "COLOUR_DC", "COLOUR_AC")
 BOX = {"4:3": (0.0, 0.0, 400.0, 300.0), "circle": (0.0, 0.0, 300.0, 300.0)}
 
 
@@ -59,7 +62,7 @@ def test_the_bytes_are_those_of_the_quality_in_the_table() -> None:
     )
     for asked, of_jpegli in ((80, 77), (90, 89), (50, 49), (65, 62)):
         (made,) = encoded_crops(row, ThumbnailSettings(quality=asked), {}, no_frames)
-        assert made.image == encode(WIDE, "jpeg", of_jpegli, jpegli=True)
+        assert made.image == encode_jpegli(WIDE, of_jpegli, photo=True)
         explicit = ThumbnailSettings(format="jpeg", jpeg_encoder="jpegli", quality=asked)
         (plain,) = encoded_crops(row, explicit, {}, no_frames)
         assert plain.image == encode(WIDE, "jpeg", asked, jpegli=True)  # no table where asked for
@@ -157,6 +160,60 @@ def test_what_a_person_reads_of_it() -> None:
     )
     assert (in_words("webp", True), in_words("jpeg")) == ("WebP", "JPEG")
     assert in_words("jpeg", True) == "JPEG by jpegli"
+
+
+def test_photos_take_the_cheap_way_from_a_quality_on() -> None:
+    """All parts are quantised alike: at one quality that keeps more than by adapting to texture."""
+    direct = libjpegli.jpegli_encoder()
+    assert direct is not None
+    for quality, alike in ((66, 57), (77, 69), (79, 72), (89, 87), (100, 100)):  # 71.6 is 72
+        expected = direct.encode(WIDE, alike, optimal=False, alike=True)
+        assert direct.encode_photo(WIDE, quality) == expected
+        assert encode_jpegli(WIDE, quality, photo=True) == expected
+    assert encode_jpegli(WIDE, 65, photo=True) == direct.encode(WIDE, 65)
+    assert encode_jpegli(WIDE, 77) == direct.encode(WIDE, 77)
+    adapted, plain = (direct.encode(WIDE, 80, alike=alike) for alike in (False, True))
+    assert 1.1 * len(adapted) < len(plain)
+
+    def likeness(file: bytes) -> float:
+        seen = np.asarray(Image.open(io.BytesIO(file)))
+        return float(structural_similarity(WIDE, seen, channel_axis=2, data_range=255))
+
+    for quality in (69, 77, 89):
+        files = direct.encode(WIDE, quality), direct.encode_photo(WIDE, quality)
+        before, now = map(likeness, files)
+        assert now == pytest.approx(before, abs=0.01)
+        assert len(files[1]) == pytest.approx(len(files[0]), rel=0.08)
+
+
+def test_codes_of_photos_serve_every_picture() -> None:
+    """The pixels are those of codes of its own; noise has the symbols that photos lack."""
+    direct = libjpegli.jpegli_encoder()
+    assert direct is not None
+    noise = np.random.default_rng(5).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    blocks = np.kron(noise[:8, :10, :1] // 128 * 255, np.ones((8, 8, 3))).astype(np.uint8)
+    for pixels in (WIDE, noise, blocks, WIDE[:1, :1].copy()):
+        for quality in (1, 60, 95, 100):
+            own, photos = (direct.encode(pixels, quality, codes, True) for codes in (True, False))
+            seen = [np.asarray(Image.open(io.BytesIO(file))) for file in (own, photos)]
+            assert np.array_equal(seen[0], seen[1])
+    own, photos = (direct.encode(WIDE, 68, codes, True) for codes in (True, False))
+    assert len(own) < len(photos) < 1.05 * len(own)
+    for name in CODES:
+        assert getattr(photo_codes, name) in photos
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_every_symbol_of_a_baseline_file_has_a_code(name: str) -> None:
+    """ITU-T T.81: sizes 0 to 11 for DC; runs 0 to 15 before sizes 1 to 10, 0x00 and 0xF0 for AC."""
+    table = getattr(photo_codes, name)
+    counts, symbols = table[:16], table[16:]
+    sizes = range(1, 11)
+    runs = {run << 4 | size for run in range(16) for size in sizes} | {0x00, 0xF0}
+    assert sorted(symbols) == sorted(range(12) if name.endswith("DC") else runs)
+    assert sum(counts) == len(symbols)
+    # No code is a prefix of another, and none is of ones alone (T.81, C.2).
+    assert sum(count / 2 ** (bits + 1) for bits, count in enumerate(counts)) < 1
 
 
 def test_codes_are_made_for_each_picture() -> None:
