@@ -31,6 +31,16 @@ def test_a_head_that_would_be_cut_is_not() -> None:
     assert kept.choice < free.choice
 
 
+def test_a_crop_is_moved_as_far_as_its_guards_let_it() -> None:
+    """People look to the right of a head; 11 of its 115 columns may be outside, 12 may not."""
+    objects = photo([(211, 156, 326, 271)], gaze=(377, 195))
+    (free,) = decided(objects, "9:16", "off")[1]
+    assert free.box_px[0] > 223
+    decision, (kept,) = decided(objects, "9:16", "off,heads=0.1")
+    assert decision.chosen.passes(0)
+    assert 220 <= kept.box_px[0] <= 222  # candidates begin at 214 and 228
+
+
 def test_the_head_of_the_person_that_all_look_at_is_kept() -> None:
     """They look at the feet, so without guards the crop begins below the head."""
     person = [(200, 0, 400, 400)]

@@ -72,3 +72,16 @@ def test_neighbours_are_told_by_nine_extents_a_side() -> None:
     assert extents.across.shape == extents.down.shape == (2, 9, 2)
     back = [extents.across[:, extents.columns], extents.down[:, extents.rows]]
     assert np.array_equal(np.concatenate(back, axis=2)[..., [0, 2, 1, 3]], moved)
+
+
+def test_a_crop_that_has_reached_its_peak_stays_there() -> None:
+    """After two moves of .02 · .4; once no neighbour is better, none is looked at again."""
+    peak, calls = np.array([0.316, 0.3, 0.716, 0.7]), []
+
+    def same(boxes: np.ndarray, _: Extents | None) -> np.ndarray:
+        calls.append(len(boxes[0]))
+        return -((boxes - peak) ** 2).sum(axis=2)
+
+    (best,) = refined(np.array([[0.3, 0.3, 0.7, 0.7]]), same)
+    assert best == pytest.approx(peak, abs=1e-9)
+    assert calls == [1, 27, 27, 27]  # the crop itself, two moves, and one look by smaller steps
