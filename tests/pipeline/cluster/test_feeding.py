@@ -1,6 +1,6 @@
 """Whether the slowest stage always has work: tasks on a cluster that only keeps time.
 
-Times of a photo are those of docs/GPU.md: an H200 beside 16 busy cores.
+Times of a photo are those of an H200 beside 16 busy cores, before pictures were contiguous there.
 """
 
 from typing import Any
