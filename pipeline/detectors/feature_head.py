@@ -1,10 +1,11 @@
 """A branch of the embedded detector that tells S2CNet's feature map: one trunk sees a photo.
 
 S2CNet's own backbone looks at the pixels that the detector has looked at already. This branch reads
-the detector's trunk and is trained to give what the packaged S2CNet's backbone gives (Hinton et
-al., arXiv 1503.02531, with features in place of class scores; `pipeline.lab.people.feature_recipe`
-trains it). All the rest of S2CNet stays as it is. The branch belongs to that one set of weights
-(`packaged.FEATURES_OF`): for any other, and on request, S2CNet looks for itself.
+all levels of the detector, those of the maps' own stages too, and is trained to give what the
+packaged S2CNet's backbone gives (Hinton et al., arXiv 1503.02531, with features and the scores that
+they lead to in place of classes; `pipeline.lab.people.feature_recipe` trains it). All the rest of
+S2CNet stays as it is. The branch belongs to that one set of weights (`packaged.FEATURES_OF`): for
+any other, and on request, S2CNet looks for itself.
 """
 
 from __future__ import annotations
@@ -16,32 +17,44 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.detectors.people_head import doubled, laterals
-from pipeline.detectors.subject_network import CHANNELS, TAPS, SubjectNetwork
+from pipeline.detectors.subject_network import CHANNELS, TAPS, Levels, SubjectNetwork
 
 FEATURES = 8  # channels of S2CNet's feature map (reduced_dim of its presets)
-WIDTH, MIDDLE = 96, 64
+LEVELS = (*TAPS.values(), 64, 112, 320)  # channels, in the order of `Levels`
+WIDTH, MIDDLE = 128, 96
 
 
 class FeatureHead(nn.Module):
-    """The trunk's taps in, S2CNet's feature map out, in cells of 16 pixels of the detector."""
+    """The detector's levels in, S2CNet's feature map out, in cells of 16 pixels of the detector."""
 
     def __init__(self, width: int = WIDTH, middle: int = MIDDLE) -> None:
         super().__init__()
-        self.lateral = laterals(TAPS.values(), width)
+        self.lateral = laterals(LEVELS, width)
         self.middle = nn.Conv2d(width, middle, 3, padding=1)
-        self.out = nn.Conv2d(width + middle, FEATURES, 1)
+        self.second = nn.Conv2d(middle, middle, 3, padding=1)
+        self.out = nn.Conv2d(width + 2 * middle, FEATURES, 1)
 
-    def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor) -> Tensor:
-        """Taps at strides 8, 16 and 32 -> [B, FEATURES, h, w] at the size of `medium`."""
-        joined = self.lateral[0](functional.avg_pool2d(fine, 2)) + self.lateral[1](medium)
-        joined = joined + doubled(self.lateral[2](coarse))
+    def forward(self, levels: Levels) -> Tensor:
+        """Levels as `at_stride_16` gives them -> [B, FEATURES, h, w] at the size of `medium`."""
+        lateral = self.lateral
+        same = lateral[0](levels.fine) + lateral[1](levels.medium)
+        same = same + lateral[3](levels.pyramid) + lateral[4](levels.looked_medium)
+        coarser = lateral[2](levels.coarse) + lateral[5](levels.looked_coarse)
+        joined = same + doubled(coarser)
         nearby = functional.relu(self.middle(functional.relu(joined)))
-        features: Tensor = self.out(torch.cat([joined, nearby], dim=1))
+        further = functional.relu(self.second(nearby))
+        features: Tensor = self.out(torch.cat([joined, nearby, further], dim=1))
         return features
 
 
+def at_stride_16(levels: Levels) -> Levels:
+    """The levels with those of stride 8 as means of 2 x 2 cells."""
+    fine, pyramid = (functional.avg_pool2d(one, 2) for one in (levels.fine, levels.pyramid))
+    return levels._replace(fine=fine, pyramid=pyramid)
+
+
 class SharedTrunk(nn.Module):
-    """The embedded detector's network with the branch behind its trunk."""
+    """The embedded detector's network with the branch behind it."""
 
     def __init__(self, subjects: SubjectNetwork, features: FeatureHead) -> None:
         super().__init__()
@@ -50,9 +63,11 @@ class SharedTrunk(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """As `SubjectNetwork`, and FEATURES channels in blocks of 2 × 2 equal cells."""
-        taps = self.subjects.trunk(images)
-        features = doubled(self.features(*taps))  # to stride 8, as all other channels
-        return torch.cat([self.subjects.read(*taps), features], dim=1)
+        levels = self.subjects.levels(images)
+        features = doubled(
+            self.features(at_stride_16(levels))
+        )  # to stride 8, as all other channels
+        return torch.cat([self.subjects.read(levels), features], dim=1)
 
 
 def features_in(output: Tensor) -> Tensor | None:

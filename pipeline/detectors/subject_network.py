@@ -13,7 +13,7 @@ their own, trained together with them (`looking`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,22 @@ TAPS = {2: 40, 4: 112, 6: 320}  # stage: channels, at strides 8, 16 and 32
 UPPER = 3  # the first stage behind stride 8
 
 
+class Levels(NamedTuple):
+    """What the branches read of photos: features [B, C, h, w] of the stages and of the pyramid.
+
+    fine, medium, coarse: the trunk's taps at strides 8, 16 and 32. 40, 112 and 320 channels.
+    pyramid: the finest level of the feature pyramid, at stride 8. 64 channels.
+    looked_medium, looked_coarse: as medium and coarse, by the stages that the maps read.
+    """
+
+    fine: Tensor
+    medium: Tensor
+    coarse: Tensor
+    pyramid: Tensor
+    looked_medium: Tensor
+    looked_coarse: Tensor
+
+
 class SubjectNetwork(nn.Module):
     """Photos of one size in, a map of objects and subject out (see the module's docstring)."""
 
@@ -64,15 +80,19 @@ class SubjectNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 24, H/8, W/8]."""
-        return self.read(*self.trunk(images))
+        return self.read(self.levels(images))
 
-    def read(self, *taps: Tensor) -> Tensor:
-        """What the trunk's taps at strides 8, 16 and 32 tell: [B, 24, H/8, W/8]."""
-        fine, medium, coarse = taps
+    def levels(self, images: Tensor) -> Levels:
+        """What the branches read of images as `forward` takes them."""
+        fine, medium, coarse = self.trunk(images)
         pyramid = self.head.pyramid(fine, medium, coarse)
+        return Levels(fine, medium, coarse, pyramid, *self.looked_at(fine))
+
+    def read(self, levels: Levels) -> Tensor:
+        """What the branches tell of levels: [B, 24, H/8, W/8]."""
+        fine, medium, coarse, pyramid, looked_medium, looked_coarse = levels
         heads = self.people.heads(fine, medium, coarse, pyramid)
-        looked_at = self.looked_at(fine)
-        gaze, kept = self.people.maps(fine, looked_at[0], looked_at[1], pyramid)
+        gaze, kept = self.people.maps(fine, looked_medium, looked_coarse, pyramid)
         kept = functional.interpolate(kept, scale_factor=float(FINER), mode="nearest")
         return torch.cat([self.head.predict(pyramid), heads, gaze, kept], dim=1)
 

@@ -1,12 +1,14 @@
-"""Train the branch that tells S2CNet's feature map from the detector's trunk.
+"""Train the branch that tells S2CNet's feature map from the detector's levels.
 
-Taps and targets of each view are computed once and kept, half precision, some 500 kB a view with
-its copy.
+First it learns the map, then the scores that S2CNet gives on it. Levels and targets of each view
+are computed once and kept, half precision, some 600 kB a view with its copy. On a GPU a minute a
+branch; on a CPU the second part takes a quarter of an hour.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -14,23 +16,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.detectors.feature_head import FeatureHead, in_cells
+from pipeline.detectors.feature_head import LEVELS, FeatureHead, in_cells
 from pipeline.detectors.people_head import fold_into
+from pipeline.detectors.subject_network import Levels
+from pipeline.device import choose_device
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of
 from pipeline.lab.datasets.layout import photos
 from pipeline.lab.fold_weights import fold_name, network_of
 from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.people.feature_scores import score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
-from s2cnet import load_model
+from s2cnet import S2CNet, load_model
 
 ALL = "features.safetensors"
 EPOCHS, RATE, DECAY = 6, 3e-3, 0.01
 STEADY = 1.0  # weight of what a copy tells otherwise than the view itself
+SCORE_STEPS, SCORE_VIEWS, SCORE_RATE = 700, 10, 7e-4  # of the second part
+SCORE_WEIGHT, MAP_WEIGHT = 2.0, 0.5  # in its loss
 
 
 def write_features(job: FeaturesJob, log: Log) -> None:
@@ -44,14 +51,14 @@ def write_features(job: FeaturesJob, log: Log) -> None:
     if not found:
         raise UsageError(f"no photos in {', '.join(map(str, job.photos))}")
     network = network_of(packaged_weights())
-    backbone = load_model("starter").eval().backbone
-    views = list(feature_views(network, backbone, [one for _, one in found], job.seed))
+    scorer = load_model("starter").eval().requires_grad_(False)
+    views = list(feature_views(network, scorer.backbone, [one for _, one in found], job.seed))
     log.say("views", f"of {len(views)} photos")
     job.output.mkdir(parents=True, exist_ok=True)
     for held in (None, *range(FOLDS if job.folds else 0)):
         pairs = zip(found, views, strict=True)
         kept = [view for (fold, _), of_photo in pairs if fold != held for view in of_photo]
-        head, loss = train_features(kept, job.seed)
+        head, loss = train_features(kept, scorer, job.seed, device=choose_device())
         name = ALL if held is None else fold_name(held)
         state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
         safetensors.torch.save_file(state, job.output / name)
@@ -59,59 +66,100 @@ def write_features(job: FeaturesJob, log: Log) -> None:
 
 
 def train_features(
-    views: Sequence[FeatureView], seed: int = 0, epochs: int = EPOCHS
+    views: Sequence[FeatureView],
+    scorer: S2CNet,
+    seed: int = 0,
+    epochs: int = EPOCHS,
+    score_steps: int | None = None,
+    device: str | torch.device = "cpu",
 ) -> tuple[FeatureHead, float]:
-    """A new branch, trained, in evaluation mode, and its mean loss over the last epoch.
+    """A new branch, trained, on the CPU, in evaluation mode, and its mean loss at the end.
 
-    The loss is that of `feature_loss`, in shares of each channel's variance. Weights are averaged
-    over steps.
+    scorer: the S2CNet whose map is told; it stays as it is, on `device` in the end.
+    score_steps: None for SCORE_STEPS.
+
+    The loss returned is that of `feature_loss` over the last epoch of the first part, in shares of
+    each channel's variance. Weights are averaged over the steps of a part.
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    taps = [standard_of([view.taps[level] for view in views]) for level in range(3)]
+    scorer.to(device)
+    levels = [standard_of([view.levels[level] for view in views]) for level in range(len(LEVELS))]
     target = standard_of([view.target for view in views])
-    head = FeatureHead()
+    on_device = [(mean.to(device), scale.to(device)) for mean, scale in (*levels, target)]
+    head = FeatureHead().to(device)
     sizes = [view.sizes for view in views]
-    plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
 
     def loss_of(batch: Sequence[int]) -> Tensor:
-        return feature_loss(head, [views[i] for i in batch], taps, target)
+        seen = [views[i] for i in batch]
+        return feature_loss(*_told(head, seen, on_device), seen, on_device[-1])
 
+    def scored_loss_of(batch: Sequence[int]) -> Tensor:
+        seen = [views[i] for i in batch]
+        told, copied = _told(head, seen, on_device)
+        maps = torch.cat([told, copied])
+        of_scores = score_loss(scorer, seen, maps, random)
+        return SCORE_WEIGHT * of_scores + MAP_WEIGHT * feature_loss(
+            told, copied, seen, on_device[-1]
+        )
+
+    plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
     losses = fit_branch(head, plan, loss_of, RATE, DECAY)
-    fold_standards(head, taps, target)
+    scored = _batches(sizes, SCORE_STEPS if score_steps is None else score_steps, random)
+    if scored:
+        fit_branch(head, scored, scored_loss_of, SCORE_RATE, DECAY)
+    head.cpu()
+    fold_standards(head, levels, target)
     return head.eval(), float(np.mean(losses[-len(plan) // epochs :]))
 
 
-def feature_loss(
-    head: FeatureHead, views: Sequence[FeatureView], taps: Sequence[Standard], target: Standard
-) -> Tensor:
-    """Mean squared error of views of one size and of their copies, in standard deviations.
+def _batches(sizes: Sequence[Any], steps: int, random: np.random.Generator) -> list[list[int]]:
+    """So many batches of the second part, of all views in turn."""
+    found: list[list[int]] = []
+    while len(found) < steps:
+        found += batches_of(sizes, SCORE_VIEWS, random)
+    return found[:steps]
 
-    Times STEADY, the mean squared distance of the two from one another is added.
+
+def feature_loss(
+    told: Tensor, copied: Tensor, views: Sequence[FeatureView], target: Standard
+) -> Tensor:
+    """Mean squared error of the maps of views and of their copies, in standard deviations.
+
+    told, copied: [B, 8, H, W]. Times STEADY, the mean squared distance of the two is added.
     """
-    wanted = (torch.stack([view.target for view in views]).float() - target[0]) / target[1]
-    told, copied = (
-        in_cells(_told(head, of_views, taps), wanted.shape[-2:])
-        for of_views in ([view.taps for view in views], [view.copy for view in views])
-    )
+    wanted = torch.stack([view.target for view in views]).to(told.device).float()
+    told, copied, wanted = ((maps - target[0]) / target[1] for maps in (told, copied, wanted))
     error = functional.mse_loss(told, wanted) + functional.mse_loss(copied, wanted)
     return error / 2 + STEADY * functional.mse_loss(copied, told)
 
 
-def _told(head: FeatureHead, views: Sequence[list[Tensor]], taps: Sequence[Standard]) -> Tensor:
-    levels = [
-        (torch.stack([view[i] for view in views]).float() - mean) / deviation
-        for i, (mean, deviation) in enumerate(taps)
-    ]
-    features: Tensor = head(*levels)
-    return features
+def _told(
+    head: FeatureHead, views: Sequence[FeatureView], standards: Sequence[Standard]
+) -> tuple[Tensor, Tensor]:
+    """Maps [B, 8, H, W] of views and of their copies. standards: of the levels and of the target.
+
+    The head reads levels in standard deviations, and its output is taken as such.
+    """
+    mean, deviation = standards[-1]
+    found = []
+    for of_views in ([view.levels for view in views], [view.copy for view in views]):
+        levels = Levels(
+            *(
+                (torch.stack([one[i] for one in of_views]).to(shift.device).float() - shift) / scale
+                for i, (shift, scale) in enumerate(standards[:-1])
+            )
+        )
+        maps = in_cells(head(levels), views[0].target.shape[-2:])
+        found.append(maps * deviation + mean)
+    return found[0], found[1]
 
 
-def fold_standards(head: FeatureHead, taps: Sequence[Standard], target: Standard) -> None:
-    """Fold standardising taps, and the target's mean and deviation, into the weights, in place."""
+def fold_standards(head: FeatureHead, levels: Sequence[Standard], target: Standard) -> None:
+    """Fold standardising levels, and the target's mean and deviation, into weights, in place."""
     out = head.out.bias
     assert out is not None, "the last convolution has a bias"
-    fold_into(head.lateral, taps)
+    fold_into(head.lateral, levels)
     with torch.no_grad():
         mean, deviation = target
         head.out.weight *= deviation[..., None]

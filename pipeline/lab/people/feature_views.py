@@ -1,4 +1,4 @@
-"""Views of photos for the feature branch: the detector's taps, and S2CNet's own feature map.
+"""Views of photos for the feature branch: the detector's levels, and S2CNet's own feature map.
 
 No label is needed: what S2CNet's backbone tells of a view is the target. A photo gives itself and
 two parts of it, mirrored every second time and in other brightness. With each goes a worn copy,
@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.detectors import Pixels
-from pipeline.detectors.embedded import detector_input
-from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.detectors.embedded import detect_with, detector_input
+from pipeline.detectors.feature_head import at_stride_16
+from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.people.views import PARTS, encoded_copy, in_other_light, part_of
-from s2cnet import prepare_image
+from s2cnet import boxes_to_input, prepare_image
 
 BLURRED = 0.3  # share of the copies that are blurred
 BLUR = (0.3, 0.8)  # pixels, deviation of the kernel
@@ -30,19 +31,25 @@ BLUR = (0.3, 0.8)  # pixels, deviation of the kernel
 
 @dataclass(frozen=True, eq=False)
 class FeatureView:
-    """The detector's taps at strides 8, 16 and 32, and the target [8, H, W], half precision.
+    """What both networks tell of a view; maps in half precision.
 
-    copy: taps of a worn copy of the view; its own where the detector reads that in another size.
+    levels: of the detector, at stride 16 and 32 (`at_stride_16`), [C, h, w] each.
+    target: the feature map of S2CNet's own backbone, [8, H, W].
+    copy: levels of a worn copy of the view; its own where the detector reads that in another size.
+    objects: boxes that the detector finds, [D, 4] xyxy in pixels of S2CNet's input.
+    size_wh: of that input, pixels.
     """
 
-    taps: list[Tensor]
+    levels: Levels
     target: Tensor
-    copy: list[Tensor]
+    copy: Levels
+    objects: Tensor
+    size_wh: tuple[int, int]
 
     @property
     def sizes(self) -> tuple[torch.Size, torch.Size]:
         """Views with the same may be put together."""
-        return self.taps[0].shape, self.target.shape
+        return self.levels.medium.shape, self.target.shape
 
 
 def feature_views(
@@ -73,12 +80,19 @@ def feature_view(
     network: SubjectNetwork, backbone: nn.Module, pixels: Pixels, copied: Pixels
 ) -> FeatureView:
     """What both networks tell of pixels, uint8 [h, w, 3], and the detector's of their copy."""
-    taps, copy = _taps(network, pixels), _taps(network, copied)
-    image, _ = prepare_image(pixels)
-    same_size = taps[0].shape == copy[0].shape
-    return FeatureView(taps, backbone(image[None])[0].half().clone(), copy if same_size else taps)
+    levels, copy = kept_levels(network, pixels), kept_levels(network, copied)
+    image, scale_xy = prepare_image(pixels)
+    same_size = levels.medium.shape == copy.medium.shape
+    return FeatureView(
+        levels,
+        backbone(image[None])[0].half().clone(),
+        copy if same_size else levels,
+        boxes_to_input(detect_with(network, pixels).boxes, scale_xy),
+        (image.shape[2], image.shape[1]),
+    )
 
 
-def _taps(network: SubjectNetwork, pixels: Pixels) -> list[Tensor]:
+def kept_levels(network: SubjectNetwork, pixels: Pixels) -> Levels:
+    """The detector's levels of pixels, uint8 [h, w, 3], as `FeatureView` keeps them."""
     image = torch.from_numpy(detector_input(pixels)).permute(2, 0, 1)[None].float()
-    return [tap[0].half().clone() for tap in network.trunk(image)]
+    return Levels(*(one[0].half().clone() for one in at_stride_16(network.levels(image))))

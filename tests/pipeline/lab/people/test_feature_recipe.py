@@ -9,10 +9,13 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from pipeline.detectors.feature_head import FEATURES, FeatureHead
+from pipeline.detectors.embedded import EmbeddedDetector, detector_input, packaged_network
+from pipeline.detectors.feature_head import FEATURES, LEVELS, FeatureHead
+from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of
 from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.people import feature_recipe, feature_scores
 from pipeline.lab.people.feature_recipe import (
     STEADY,
     feature_loss,
@@ -20,21 +23,28 @@ from pipeline.lab.people.feature_recipe import (
     train_features,
     write_features,
 )
+from pipeline.lab.people.feature_scores import CROPS, drawn_crops, score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_view, worn
 from pipeline.lab.people.fitting import standard_of
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
+from s2cnet import S2CNet
+
+SIDES = (8, 8, 4, 8, 8, 4)  # of levels at strides 16 and 32
 
 
 def drawn_view(random: torch.Generator) -> FeatureView:
-    """Taps of noise, and a target that is a linear map of the middle ones, far from 0."""
-    fine, medium, coarse = (
-        3 + 2 * torch.randn(channels, side, side, generator=random)
-        for channels, side in ((40, 16), (112, 8), (320, 4))
+    """Levels of noise, and a target that is a linear map of the middle ones, far from 0."""
+    levels = Levels(
+        *(
+            3 + 2 * torch.randn(channels, side, side, generator=random)
+            for channels, side in zip(LEVELS, SIDES, strict=True)
+        )
     )
-    taps = [fine, medium, coarse]
-    copy = [tap + 0.5 * torch.randn(tap.shape, generator=random) for tap in taps]
-    return FeatureView(taps, 5 + medium[:FEATURES] - medium[FEATURES : 2 * FEATURES], copy)
+    copy = Levels(*(one + 0.5 * torch.randn(one.shape, generator=random) for one in levels))
+    medium = levels.medium
+    target = 5 + medium[:FEATURES] - medium[FEATURES : 2 * FEATURES]
+    return FeatureView(levels, target, copy, torch.tensor([[10.0, 20, 90, 110]]), (128, 128))
 
 
 @pytest.fixture(scope="module")
@@ -43,58 +53,130 @@ def views() -> list[FeatureView]:
     return [drawn_view(random) for _ in range(128)]
 
 
-def test_it_learns_what_the_taps_tell(views: list[FeatureView]) -> None:
-    head, loss = train_features(views, epochs=12)
+@pytest.fixture(scope="module")
+def scorer() -> S2CNet:
+    return S2CNet.untrained().requires_grad_(False)
+
+
+def told(head: FeatureHead, levels: Levels) -> torch.Tensor:
+    maps: torch.Tensor = head(Levels(*(one[None].float() for one in levels)))
+    return maps[0]
+
+
+def test_it_learns_what_the_levels_tell(views: list[FeatureView], scorer: S2CNet) -> None:
+    head, loss = train_features(views, scorer, epochs=6, score_steps=0)
     assert loss < 0.4  # of the variance, copies and all; a constant loses 1
     with torch.no_grad():
-        told = head(*[tap[None].float() for tap in views[0].taps])[0]
-    lost = functional.mse_loss(told, views[0].target) / views[0].target.var()
+        map_of_first = told(head, views[0].levels)
+    lost = functional.mse_loss(map_of_first, views[0].target) / views[0].target.var()
     assert lost < 0.2
 
 
+def test_the_second_part_brings_scores_nearer(
+    views: list[FeatureView], scorer: S2CNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same drawn crops for both; the scorer's weights stay as they were."""
+    monkeypatch.setattr(feature_scores, "CROPS", 6)
+    monkeypatch.setattr(feature_recipe, "SCORE_VIEWS", 4)
+    before = {name: value.clone() for name, value in scorer.state_dict().items()}
+    losses = []
+    for steps in (0, 12):
+        head, _ = train_features(views[:32], scorer, epochs=3, score_steps=steps)
+        with torch.no_grad():
+            maps = torch.stack(
+                [told(head, of) for view in views[:4] for of in (view.levels, view.copy)]
+            )
+            both = torch.cat([maps[::2], maps[1::2]])
+            losses.append(float(score_loss(scorer, views[:4], both, np.random.default_rng(5))))
+    assert losses[1] < 0.9 * losses[0]
+    assert all(torch.equal(value, before[name]) for name, value in scorer.state_dict().items())
+
+
 @torch.no_grad()
-def test_folded_weights_read_taps_as_they_are(views: list[FeatureView]) -> None:
+def test_scores_are_compared_with_those_on_the_own_map(
+    views: list[FeatureView], scorer: S2CNet
+) -> None:
+    """By the definition, view by view: 1.3 times the error, less what a shift takes away."""
+    two = views[:2]
+    own = torch.stack([view.target for view in two]).float()
+    loss = score_loss(scorer, two, torch.cat([own, own]), np.random.default_rng(3))
+    assert float(loss) < 1e-8
+    other = torch.cat([own + 0.1, own - 0.2])
+    loss = score_loss(scorer, two, other, np.random.default_rng(3))
+    random, expected = np.random.default_rng(3), []
+    crops = [drawn_crops(128, 128, CROPS, random) for _ in two]
+    for i, view in enumerate(two):
+        rois = functional.pad(crops[i], (1, 0))
+        wanted, *found = (
+            scorer.judge(maps[None], rois, [view.objects], 128, 128)
+            for maps in (own[i], other[i], other[2 + i])
+        )
+        for scores in found:
+            error = scores - wanted
+            part = (error - error.mean()).square().mean() + 0.3 * error.square().mean()
+            expected.append(part / (wanted.var() + 1e-4))
+    torch.testing.assert_close(loss, torch.stack(expected).mean(), atol=1e-6, rtol=1e-4)
+
+
+def test_drawn_crops_lie_in_the_view_and_have_the_ratios_of_thumbnails() -> None:
+    crops = drawn_crops(352, 256, 400, np.random.default_rng(0)).numpy()
+    assert (crops == np.round(crops)).all()
+    assert (crops[:, :2] >= 0).all()
+    assert (crops[:, 2:] <= (352, 256)).all()
+    wide, tall = (crops[:, 2:] - crops[:, :2]).T
+    for ratio in (1, 9 / 16, 16 / 9, 352 / 256):
+        assert 20 < (np.abs(wide / tall / ratio - 1) < 0.03).sum() < 200
+    assert 100 < ((tall == 256) | (wide == 352)).sum() < 250  # the largest of their ratio
+
+
+@torch.no_grad()
+def test_folded_weights_read_levels_as_they_are(views: list[FeatureView]) -> None:
     torch.manual_seed(0)
     head = FeatureHead()
-    taps = [standard_of([view.taps[level] for view in views]) for level in range(3)]
+    levels = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
     target = standard_of([view.target for view in views])
     wanted, copied = (
         head(
-            *[
-                (one - mean)[None] / deviation
-                for one, (mean, deviation) in zip(of, taps, strict=True)
-            ]
-        )[0]
+            Levels(
+                *(
+                    (one - mean)[None] / deviation
+                    for one, (mean, deviation) in zip(of, levels, strict=True)
+                )
+            )
+        )
         * target[1]
         + target[0]
-        for of in (views[0].taps, views[0].copy)
+        for of in (views[0].levels, views[0].copy)
     )
-    loss = feature_loss(head, views[:1], taps, target)
-    fold_standards(head, taps, target)
-    told = head(*[one[None] for one in views[0].taps])[0]
-    torch.testing.assert_close(told, wanted, atol=2e-4, rtol=1e-4)
+    loss = feature_loss(wanted, copied, views[:1], target)
+    fold_standards(head, levels, target)
+    torch.testing.assert_close(told(head, views[0].levels), wanted[0], atol=2e-4, rtol=1e-4)
     pairs = ((wanted, views[0].target), (copied, views[0].target), (copied, wanted))
     of_view, of_copy, apart = (((a - b) / target[1]).square().mean() for a, b in pairs)
     torch.testing.assert_close(loss, (of_view + of_copy) / 2 + STEADY * apart)
     assert apart > 0.001
 
 
+@torch.no_grad()
 def test_copies_are_worn_and_the_target_is_the_views_own() -> None:
-    """A detector that tells a photo's own pixels, and a backbone that tells its mean."""
-    pixels = np.full((64, 96, 3), 200, np.uint8)
-    copied = np.full((64, 96, 3), 50, np.uint8)
-
-    class Told:
-        def trunk(self, images: torch.Tensor) -> list[torch.Tensor]:
-            return [images]
-
+    """A view is told as it is, its copy as that is, both by the detector as the product runs it."""
+    random = np.random.default_rng(0)
+    pixels, copied = random.integers(0, 256, (2, 192, 256, 3)).astype(np.uint8)
+    network = packaged_network().eval()
+    assert isinstance(network, SubjectNetwork)
     mean = lambda images: images.mean(dim=(2, 3), keepdim=True)  # noqa: E731
-    view = feature_view(Told(), mean, pixels, copied)  # type: ignore[arg-type]
-    assert (view.taps[0] == 200).all()
-    assert (view.copy[0] == 50).all()
-    assert torch.equal(view.target, feature_view(Told(), mean, pixels, pixels).target)  # type: ignore[arg-type]
-    long = feature_view(Told(), mean, pixels, copied[:16])  # type: ignore[arg-type]
-    assert (long.copy[0] == 200).all()  # the detector reads it in another size: no copy
+    view = feature_view(network, mean, pixels, copied)  # type: ignore[arg-type]
+    for of, found in ((pixels, view.levels), (copied, view.copy)):
+        image = torch.from_numpy(detector_input(of)).permute(2, 0, 1)[None].float()
+        torch.testing.assert_close(found.coarse, network.trunk(image)[2][0].half())
+    assert torch.equal(view.target, feature_view(network, mean, pixels, pixels).target)  # type: ignore[arg-type]
+    assert view.size_wh == (352, 256)
+    objects = EmbeddedDetector().detect([pixels])[0].boxes  # of 256 x 192 pixels, read at 4/3
+    assert len(view.objects) == len(objects)
+    times = np.tile((352 / 256, 256 / 192), 2)  # S2CNet's input is 352 x 256
+    np.testing.assert_allclose(view.objects.numpy(), objects * times, atol=1.01)
+    long = feature_view(network, mean, pixels, copied[:48])  # type: ignore[arg-type]
+    assert torch.equal(long.copy.medium, long.levels.medium)  # read in another size: no copy
 
 
 def test_worn_copies_differ_from_the_photo_and_from_one_another() -> None:
@@ -119,7 +201,10 @@ def test_batches_hold_views_of_one_size_and_each_once() -> None:
     assert max(map(len, found)) == 16
 
 
-def test_the_command_writes_a_file_that_loads(tmp_path: Path) -> None:
+def test_the_command_writes_a_file_that_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_recipe, "SCORE_STEPS", 2)
     folder = tmp_path / "photos"
     folder.mkdir()
     random = np.random.default_rng(0)

@@ -1,0 +1,67 @@
+"""How far scores on a told feature map are from those on S2CNet's own, with gradients.
+
+An error of the map matters as far as it changes which crop is better, so the branch is trained to
+the scores too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.lab.people.feature_views import FeatureView
+from s2cnet import S2CNet
+
+CROPS = 48  # of each view, drawn anew in every step
+# Ratios of drawn crops: those of thumbnails, and times the view's own.
+RATIOS, OWN_RATIOS = (1, 9 / 16, 16 / 9, 3 / 4, 4 / 3), (1, 1.15, 1 / 1.15)
+LARGEST, LEAST_SHARE = 0.4, 0.55  # share of crops of the largest size; sides of the others
+LEVEL_WEIGHT = 0.3  # of errors of the scores themselves, beside those about their mean
+LEAST_VARIANCE = 1e-4  # of a view's scores
+
+
+def drawn_crops(width: int, height: int, count: int, random: np.random.Generator) -> Tensor:
+    """Crops of a view, float32 [count, 4] xyxy, whole pixels of S2CNet's input."""
+    own = width / height
+    ratios = random.choice([*RATIOS, *(own * times for times in OWN_RATIOS)], count)
+    tall = np.minimum(height, width / ratios)
+    share = np.where(random.random(count) < LARGEST, 1, random.uniform(LEAST_SHARE, 1, count))
+    sides = np.stack([tall * ratios, tall], axis=1) * share[:, None]
+    low = random.random((count, 2)) * ((width, height) - sides)
+    high = np.minimum(np.ceil(low + sides), (width, height))
+    return torch.from_numpy(np.concatenate([np.floor(low), high], axis=1)).float()
+
+
+def score_loss(
+    network: S2CNet, views: Sequence[FeatureView], maps: Tensor, random: np.random.Generator
+) -> Tensor:
+    """Mean squared error of scores, in shares of the variance of each view's own scores.
+
+    maps: feature maps told of the views, and then of their copies, [2 B, 8, H, W]; of one size.
+    network: on the device of maps; it gets no gradients.
+    """
+    device, (width, height) = maps.device, views[0].size_wh
+    drawn = [drawn_crops(width, height, CROPS, random) for _ in views]
+    objects = [view.objects.to(device) for view in views]
+    own = torch.stack([view.target for view in views]).to(device).float()
+    with torch.no_grad():
+        wanted = network.judge(own, _rois(drawn, device), objects, height, width)
+    told = network.judge(maps, _rois([*drawn, *drawn], device), [*objects, *objects], height, width)
+    of_views = wanted.view(len(views), CROPS)
+    error = told.view(2, len(views), CROPS) - of_views
+    spread = of_views.var(dim=1, keepdim=True) + LEAST_VARIANCE
+    about_mean = error - error.mean(dim=2, keepdim=True)
+    squared = about_mean.square() + LEVEL_WEIGHT * error.square()
+    loss: Tensor = (squared / spread).mean()
+    return loss
+
+
+def _rois(crops: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Crops [K, 4] of each view as rows [sum of K, 5] with the view's index in front."""
+    rows = [
+        torch.cat([torch.full((len(one), 1), float(i)), one], dim=1) for i, one in enumerate(crops)
+    ]
+    return torch.cat(rows).to(device)
