@@ -179,7 +179,7 @@ def _rows_before(out: bytes | bytearray, sound: int, failed: bool, shape: _PngSh
     if like_filters > _MOST_LIKE:
         return 0
     margin = math.ceil(math.log(_UNSEEN) / math.log(max(_UNSEEN, like_filters)))
-    return (sound + end) // stride - margin
+    return min(shape.height, (sound + end) // stride - margin)  # it may lie behind the last row
 
 
 def _unpacked(data: bytes, past_wrong_sums: bool = False) -> Iterator[bytes]:

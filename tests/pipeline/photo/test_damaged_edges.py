@@ -19,6 +19,7 @@ from pipeline.photo.damaged import (
     rows_alike,
 )
 from pipeline.photo.damaged_png import _PngShape, pixels_are_sound, png_rest
+from pipeline.photo.decode import decode
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import raw_png, scene
@@ -155,6 +156,18 @@ def test_a_png_is_damaged_within_its_limits_alone() -> None:
     assert png_rest(data[:32], DecodeLimits()) is None
     assert png_rest(data.replace(b"IHDR", b"IHDX"), DecodeLimits()) is None
     assert png_rest(raw_png(0, 10, 8, 2, rows), DecodeLimits()) is None
+
+
+def test_a_png_damaged_behind_its_last_row_has_its_rows_and_no_more() -> None:
+    """The packed data have 400 rows, of which the header tells of 40; row 300 has no filter."""
+    rows = np.random.default_rng(3).integers(0, 256, (400, 65), np.uint8)
+    rows[:, 0] = 0
+    rows[300, 0] = 200
+    data = bytearray(raw_png(64, 40, 8, 0, rows.tobytes()))
+    data[-16] ^= 255  # of the sum of the block
+    photo = decode(bytes(data))
+    assert (photo.complete, photo.there_px) == (1.0, None)
+    assert np.array_equal(photo.pixels[..., 1], rows[:40, 1:])
 
 
 def test_pixels_of_a_png_are_sound_by_one_sum_or_the_other() -> None:
