@@ -86,6 +86,7 @@ def main() -> None:
         header, pixels = answer(data, limits, given["view_side"], every_frame, given["colour"])
         reply(sink, header, pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
+        del data, header, pixels  # up to 200 MB, which would stay until the next photo is decoded
 
 
 def use_one_thread() -> None:

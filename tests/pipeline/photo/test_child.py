@@ -230,6 +230,22 @@ def test_large_buffers_come_from_what_the_last_photo_freed() -> None:
     assert faults[3] - faults[2] < 1_000
 
 
+@pytest.mark.skipif(glibc() is None, reason="only glibc is told so")
+def test_a_child_that_waits_keeps_nothing_of_a_large_photo() -> None:
+    """Its answer is 72 MB, and the child keeps 32 MiB of free memory."""
+    large = saved(np.full((4000, 6000, 3), 90, np.uint8), "JPEG")
+    with Decoder(view_side=6000) as decoder:
+        decoder.decode(GOOD["good.jpg"])
+        assert decoder._child is not None
+        status = Path(f"/proc/{decoder._child.pid}/statm")
+        before = int(status.read_text().split()[1])
+        assert decoder.decode(large).pixels.nbytes == 72_000_000
+        most, end = before + (child.KEPT_BYTES + (8 << 20)) // 4096, time.monotonic() + 10
+        while int(status.read_text().split()[1]) > most and time.monotonic() < end:
+            time.sleep(0.02)  # it answers first
+        assert int(status.read_text().split()[1]) <= most
+
+
 def test_time_is_bounded_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """One second more than the parent gives, and of CPU two more than were used before."""
     calls: list[tuple[object, ...]] = []
