@@ -180,8 +180,14 @@ def test_an_encoder_whose_plain_codes_are_not_the_package_s_is_not_taken() -> No
     whole = libjpegli.JpegliEncoder()
 
     class AlwaysOptimal(libjpegli.JpegliEncoder):
-        def encode(self, pixels: NDArray[np.uint8], quality: int, optimal: bool = True) -> bytes:
-            return whole.encode(pixels, quality)
+        def encode(
+            self,
+            pixels: NDArray[np.uint8],
+            quality: int,
+            optimal: bool = True,
+            alike: bool = False,
+        ) -> bytes:
+            return whole.encode(pixels, quality, alike=alike)
 
     pixels = np.random.default_rng(1).integers(0, 255, (40, 40, 3), np.uint8)
     assert libjpegli._as_package(whole, pixels)
