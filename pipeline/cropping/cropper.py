@@ -154,7 +154,8 @@ class Cropper:
         ratios: "16:9", "640:480", "circle" (a square whose inscribed circle keeps the subject),
         "free". Fewer than `top_k` where a shape has no more different crops, none where the
         fallback `skip` decides.
-        Raises UsageError for an unknown shape, DecodeError for bytes that are no photo.
+        Raises UsageError for an unknown shape or what is no kind of photo, DecodeError for bytes
+        that are none.
         """
         if isinstance(ratios, str):
             raise UsageError(f"ratios is a list of shapes, for instance [{ratios!r}]")
@@ -187,15 +188,22 @@ class Cropper:
 
 
 def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_apart) -> Photo:
-    """Decode bytes, a file, or a Pillow image (as a lossless file). Raises DecodeError.
+    """Decode bytes, a file, or a Pillow image (as a lossless file).
 
     decode_file: for bytes and files. A Pillow image is decoded by Pillow, in this process, whoever
         made its file.
+
+    Raises DecodeError, and UsageError for anything else than these.
     """
     if isinstance(image, bytes):
         return decode_file(image)
     if isinstance(image, str | Path):
         return decode_file(Path(image).read_bytes())
+    if not isinstance(image, Image.Image):
+        raise UsageError(
+            f"a photo is bytes, a path or a Pillow image, not {type(image).__name__}; "
+            "PIL.Image.fromarray makes an image of an array"
+        )
     upright = ImageOps.exif_transpose(image)
     if upright.mode not in _PNG_MODES:
         upright = upright.convert("RGB")

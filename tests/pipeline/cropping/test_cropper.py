@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +62,13 @@ def test_boxes_are_in_the_frame_of_the_upright_photo() -> None:
 def test_pillow_images_of_every_mode_are_taken(mode: str) -> None:
     image = Image.new(mode, (60, 40))
     assert photo_of(image).pixels.shape == (40, 60, 3)
+
+
+def test_what_is_no_photo_is_refused_by_its_kind() -> None:
+    pixels: Any = np.zeros((40, 60, 3), np.uint8)
+    for given in (pixels, pixels.tolist(), None):
+        with pytest.raises(UsageError, match=rf"not {type(given).__name__}; PIL.Image.fromarray"):
+            photo_of(given)
 
 
 def test_weights_as_a_mapping_and_as_a_file_are_the_same_network(tmp_path: Path) -> None:
