@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.detectors.people_head import doubled, laterals
-from pipeline.detectors.subject_network import CHANNELS, TAPS, Levels, SubjectNetwork
+from pipeline.detectors.people_head import LEVELS, doubled, laterals
+from pipeline.detectors.subject_network import CHANNELS, Levels, SubjectNetwork
 
 FEATURES = 8  # channels of S2CNet's feature map (reduced_dim of its presets)
-LEVELS = (*TAPS.values(), 64, 112, 320)  # channels, in the order of `Levels`
+# Channels of `Levels`: what the people branches read, and the stages of the maps, as the trunk's.
+READ = (*LEVELS, *LEVELS[1:3])
 WIDTH, MIDDLE = 128, 96
 
 
@@ -29,7 +30,7 @@ class FeatureHead(nn.Module):
 
     def __init__(self, width: int = WIDTH, middle: int = MIDDLE) -> None:
         super().__init__()
-        self.lateral = laterals(LEVELS, width)
+        self.lateral = laterals(READ, width)
         self.middle = nn.Conv2d(width, middle, 3, padding=1)
         self.second = nn.Conv2d(middle, middle, 3, padding=1)
         self.out = nn.Conv2d(width + 2 * middle, FEATURES, 1)
@@ -64,9 +65,8 @@ class SharedTrunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """As `SubjectNetwork`, and FEATURES channels in blocks of 2 × 2 equal cells."""
         levels = self.subjects.levels(images)
-        features = doubled(
-            self.features(at_stride_16(levels))
-        )  # to stride 8, as all other channels
+        features = self.features(at_stride_16(levels))
+        features = doubled(features)  # to stride 8, as all other channels
         return torch.cat([self.subjects.read(levels), features], dim=1)
 
 

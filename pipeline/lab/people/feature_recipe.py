@@ -7,8 +7,7 @@ branch; on a CPU the second part takes a quarter of an hour.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import safetensors.torch
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.detectors.feature_head import LEVELS, FeatureHead, in_cells
+from pipeline.detectors.feature_head import READ, FeatureHead, in_cells
 from pipeline.detectors.people_head import fold_into
 from pipeline.detectors.subject_network import Levels
 from pipeline.device import choose_device
@@ -84,7 +83,7 @@ def train_features(
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     scorer.to(device)
-    levels = [standard_of([view.levels[level] for view in views]) for level in range(len(LEVELS))]
+    levels = [standard_of([view.levels[level] for view in views]) for level in range(len(READ))]
     target = standard_of([view.target for view in views])
     on_device = [(mean.to(device), scale.to(device)) for mean, scale in (*levels, target)]
     head = FeatureHead().to(device)
@@ -113,7 +112,7 @@ def train_features(
     return head.eval(), float(np.mean(losses[-len(plan) // epochs :]))
 
 
-def _batches(sizes: Sequence[Any], steps: int, random: np.random.Generator) -> list[list[int]]:
+def _batches(sizes: Sequence[Hashable], steps: int, random: np.random.Generator) -> list[list[int]]:
     """So many batches of the second part, of all views in turn."""
     found: list[list[int]] = []
     while len(found) < steps:

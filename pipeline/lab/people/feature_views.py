@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.detectors import Pixels
-from pipeline.detectors.embedded import detect_with, detector_input
+from pipeline.detectors.embedded import detector_input, to_view
 from pipeline.detectors.feature_head import at_stride_16
+from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.people.views import PARTS, encoded_copy, in_other_light, part_of
@@ -80,19 +81,25 @@ def feature_view(
     network: SubjectNetwork, backbone: nn.Module, pixels: Pixels, copied: Pixels
 ) -> FeatureView:
     """What both networks tell of pixels, uint8 [h, w, 3], and the detector's of their copy."""
-    levels, copy = kept_levels(network, pixels), kept_levels(network, copied)
+    inputs = [detector_input(one) for one in (pixels, copied)]
+    seen, copy = (network.levels(_as_batch(one)) for one in inputs)
+    objects = to_view(postprocess(network.read(seen)), inputs[0].shape, pixels)
     image, scale_xy = prepare_image(pixels)
-    same_size = levels.medium.shape == copy.medium.shape
+    same_size = inputs[0].shape == inputs[1].shape
     return FeatureView(
-        levels,
+        _kept(seen),
         backbone(image[None])[0].half().clone(),
-        copy if same_size else levels,
-        boxes_to_input(detect_with(network, pixels).boxes, scale_xy),
+        _kept(copy if same_size else seen),
+        boxes_to_input(objects.boxes, scale_xy),
         (image.shape[2], image.shape[1]),
     )
 
 
-def kept_levels(network: SubjectNetwork, pixels: Pixels) -> Levels:
-    """The detector's levels of pixels, uint8 [h, w, 3], as `FeatureView` keeps them."""
-    image = torch.from_numpy(detector_input(pixels)).permute(2, 0, 1)[None].float()
-    return Levels(*(one[0].half().clone() for one in at_stride_16(network.levels(image))))
+def _as_batch(pixels: Pixels) -> Tensor:
+    """Pixels uint8 [h, w, 3] as the network's input, [1, 3, h, w]."""
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+
+
+def _kept(levels: Levels) -> Levels:
+    """The levels of one photo as `FeatureView` keeps them."""
+    return Levels(*(one[0].half().clone() for one in at_stride_16(levels)))

@@ -84,10 +84,8 @@ def levels_of(network: SubjectNetwork, views: Sequence[LookingView], device: str
     """What the maps' branch reads of all views, and then of their worn copies, float."""
     pixels = np.stack([view.pixels for view in views] + [view.worn for view in views])
     images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
-    with torch.no_grad():
-        taps = network.trunk(images)
-        pyramid = network.head.pyramid(*taps)
-    return [taps[0], *network.looked_at(taps[0]), pyramid]
+    levels = network.levels(images)  # with gradients of the maps' own stages, which alone learn
+    return [levels.fine, levels.looked_medium, levels.looked_coarse, levels.pyramid]
 
 
 def looking_loss(head: PeopleHead, views: Sequence[LookingView], levels: list[Tensor]) -> Tensor:

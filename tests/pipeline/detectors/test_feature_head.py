@@ -19,7 +19,7 @@ from pipeline.cropping.weights import choose_weights
 from pipeline.detectors.embedded import EmbeddedDetector, packaged_network
 from pipeline.detectors.feature_head import (
     FEATURES,
-    LEVELS,
+    READ,
     FeatureHead,
     SharedTrunk,
     at_stride_16,
@@ -61,7 +61,7 @@ def test_the_branch_changes_nothing_that_the_detector_tells() -> None:
 
 def drawn_levels() -> Levels:
     sides = (8, 4, 2, 8, 4, 2)
-    return Levels(*(torch.randn(1, c, s, s) for c, s in zip(LEVELS, sides, strict=True)))
+    return Levels(*(torch.randn(1, c, s, s) for c, s in zip(READ, sides, strict=True)))
 
 
 @torch.no_grad()

@@ -3,10 +3,10 @@
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.photo import libjpegli, wall
@@ -180,13 +180,8 @@ def test_an_encoder_whose_plain_codes_are_not_the_package_s_is_not_taken() -> No
     whole = libjpegli.JpegliEncoder()
 
     class AlwaysOptimal(libjpegli.JpegliEncoder):
-        def encode(
-            self,
-            pixels: NDArray[np.uint8],
-            quality: int,
-            optimal: bool = True,
-            alike: bool = False,
-        ) -> bytes:
+        def encode(self, *given: Any, alike: bool = False, **_: Any) -> bytes:
+            pixels, quality, *_optimal = given
             return whole.encode(pixels, quality, alike=alike)
 
     pixels = np.random.default_rng(1).integers(0, 255, (40, 40, 3), np.uint8)

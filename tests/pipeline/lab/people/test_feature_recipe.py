@@ -10,7 +10,7 @@ from PIL import Image
 from torch.nn import functional
 
 from pipeline.detectors.embedded import EmbeddedDetector, detector_input, packaged_network
-from pipeline.detectors.feature_head import FEATURES, LEVELS, FeatureHead
+from pipeline.detectors.feature_head import FEATURES, READ, FeatureHead
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of
@@ -38,7 +38,7 @@ def drawn_view(random: torch.Generator) -> FeatureView:
     levels = Levels(
         *(
             3 + 2 * torch.randn(channels, side, side, generator=random)
-            for channels, side in zip(LEVELS, SIDES, strict=True)
+            for channels, side in zip(READ, SIDES, strict=True)
         )
     )
     copy = Levels(*(one + 0.5 * torch.randn(one.shape, generator=random) for one in levels))
@@ -133,7 +133,7 @@ def test_drawn_crops_lie_in_the_view_and_have_the_ratios_of_thumbnails() -> None
 def test_folded_weights_read_levels_as_they_are(views: list[FeatureView]) -> None:
     torch.manual_seed(0)
     head = FeatureHead()
-    levels = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
+    levels = [standard_of([view.levels[i] for view in views]) for i in range(len(READ))]
     target = standard_of([view.target for view in views])
     wanted, copied = (
         head(
