@@ -1,17 +1,21 @@
 """Weights that were trained without a fold of the labelled photos: their files and networks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.folds import FOLDS
-from s2cnet import S2CNet, load_model
+from s2cnet import FastS2CNet, S2CNet, load_model
 from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -19,14 +23,22 @@ class FoldWeights:
     """Folders of fold0.safetensors to fold4.safetensors, each trained without that fold's photos.
 
     detectors, networks: of embedded detectors and of S2CNets; None: one for all photos.
+    features: of the detectors' branches that S2CNet reads; None: it has its own backbone.
     """
 
     detectors: Path | None = None
     networks: Path | None = None
+    features: Path | None = None
 
     def files(self) -> list[Path]:
-        """The files of all folds, detectors first. Raises UsageError where one is missing."""
-        folders = [folder for folder in (self.detectors, self.networks) if folder is not None]
+        """The files of all folds, detectors first.
+
+        Raises UsageError where one is missing, or branches have no detectors to stand behind.
+        """
+        if self.features is not None and self.detectors is None:
+            raise UsageError(f"the branches of {self.features} need detectors of their folds")
+        given = (self.detectors, self.networks, self.features)
+        folders = [folder for folder in given if folder is not None]
         found = [folder / fold_name(fold) for folder in folders for fold in range(FOLDS)]
         for path in found:
             if not path.is_file():
@@ -37,18 +49,34 @@ class FoldWeights:
         """The detector's network that has not seen a fold, on the CPU. Raises WeightsError."""
         if self.detectors is None:
             return None
-        path = self.detectors / fold_name(fold)
-        try:
-            return network_of(parse_weights(read_weights(str(path))))
-        except RuntimeError as error:  # tensors of another network
-            problem = " ".join(str(error).split())[:200]
-            raise WeightsError(f"{path}: no embedded detector: {problem}") from error
+        return _read(self.detectors / fold_name(fold), network_of, "embedded detector")
+
+    def looking(self, fold: int) -> nn.Module | None:
+        """What looks at a fold's photos: the detector, with the branch where there is one.
+
+        On the CPU. Raises WeightsError.
+        """
+        detector = self.detector(fold)
+        if detector is None or self.features is None:
+            return detector
+        path = self.features / fold_name(fold)
+        return SharedTrunk(detector, _read(path, branch_of, "branch for S2CNet")).eval()
 
     def network(self, fold: int, device: torch.device | str = "cpu") -> S2CNet | None:
         """The S2CNet that has not seen a fold, on a device. Raises WeightsError."""
         if self.networks is None:
             return None
         return load_model(str(self.networks / fold_name(fold)), device=device)
+
+    def scorer(
+        self, fold: int, otherwise: Callable[[], S2CNet], device: torch.device | str = "cpu"
+    ) -> FastS2CNet:
+        """What scores a fold's photos, without a backbone where there are branches for it.
+
+        otherwise: gives the S2CNet for all photos, on `device`. Raises WeightsError.
+        """
+        network = self.network(fold, device) or otherwise()
+        return FastS2CNet(network, with_backbone=self.features is None)
 
 
 def fold_name(fold: int) -> str:
@@ -61,3 +89,19 @@ def network_of(state: Mapping[str, Tensor]) -> SubjectNetwork:
     network = SubjectNetwork()
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return network.eval()
+
+
+def branch_of(state: Mapping[str, Tensor]) -> FeatureHead:
+    """The branch for S2CNet with these tensors, in evaluation mode."""
+    branch = FeatureHead()
+    branch.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    return branch.eval()
+
+
+def _read(path: Path, make: Callable[[Mapping[str, Tensor]], Network], kind: str) -> Network:
+    """A network from its file. Raises WeightsError where it holds something else."""
+    try:
+        return make(parse_weights(read_weights(str(path))))
+    except RuntimeError as error:  # tensors of another network
+        problem = " ".join(str(error).split())[:200]
+        raise WeightsError(f"{path}: no {kind}: {problem}") from error

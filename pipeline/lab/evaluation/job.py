@@ -68,9 +68,9 @@ def describe(weights: Weights) -> str:
 
 def folds_of(job: EvaluationJob) -> FoldWeights | None:
     """Weights by fold, where some are given. Raises UsageError where a file is missing."""
-    if job.detectors is None and job.networks is None:
+    if job.detectors is None and job.networks is None and job.features is None:
         return None
-    folds = FoldWeights(job.detectors, job.networks)
+    folds = FoldWeights(job.detectors, job.networks, job.features)
     folds.files()
     return folds
 
@@ -79,7 +79,11 @@ def told_folds(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
     """What the report says of weights by fold."""
     if folds is None:
         return {}
-    given = {"detectors": folds.detectors, "networks": folds.networks}
+    given = {
+        "detectors": folds.detectors,
+        "networks": folds.networks,
+        "branches": folds.features,
+    }
     names = ", ".join(f"{what} of {at.name}" for what, at in given.items() if at is not None)
     return {"held out from": f"{names}, by the names of photos in {set_name}"}
 

@@ -48,6 +48,12 @@ class EvaluationJob:
         None, "folder of S2CNets by fold, likewise; without it `weights` are for all photos",
         placeholder="FOLDER",
     )  # fmt: skip
+    features: Path | None = option(
+        None,
+        "folder of the branches by fold that `learn_from_people.py features --folds` writes for "
+        "these detectors and networks: S2CNet reads them, as with `--backbone shared`",
+        placeholder="FOLDER",
+    )
     search: Literal["coarse", "exhaustive"] = option(
         CroppingSettings.search,
         "score the most promising candidates, as crop_bucket does, or all of them",
@@ -111,6 +117,9 @@ class EvaluationJob:
         _ = self.shapes
         if self.detectors is not None and self.detector not in (EMBEDDED, InputSettings.detector):
             raise SettingError("detectors", f"are embedded ones, and --detector is {self.detector}")
+        by_fold = self.detectors is not None or self.networks is not None
+        if by_fold and self.features is None and self.backbone == "shared":
+            raise SettingError("backbone", "shared needs branches by fold: give --features")
 
     @property
     def shapes(self) -> list[Shape]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from pipeline.cropping.build import BACKBONE, RANK_BY, SEARCH, assemble, make_engine, make_source
 from pipeline.cropping.decide import GuardRules
@@ -14,7 +15,6 @@ from pipeline.cropping.weights import Weights
 from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.given_boxes import ListedPhoto
-from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
@@ -23,7 +23,6 @@ from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import fold_of
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shape
-from s2cnet import FastS2CNet
 
 
 @dataclass(frozen=True)
@@ -81,18 +80,18 @@ class EvaluationSetup:
         )  # fmt: skip
 
     def _fold_engine(self, device: str, fold: int) -> CropEngine:
-        """With S2CNet's own backbone: the shared one was trained for the packaged network."""
+        """With S2CNet's own backbone where there is no branch that was trained with the fold's."""
         assert self.folds is not None
         chosen = choose_device(device)
-        network = self.folds.network(fold, chosen) or self.weights.load(chosen)
-        detector = self.folds.detector(fold)
+        network = self.folds.scorer(fold, lambda: self.weights.load(chosen), chosen)
+        detector = self.folds.looking(fold)
         source = (
             make_source(self.detector, chosen)
             if detector is None
             else TrainedSource(detector.to(chosen), chosen)
         )
         rules = GuardRules.read()
-        return assemble(FastS2CNet(network), source, chosen, self.search, self.rank_by, rules)
+        return assemble(network, source, chosen, self.search, self.rank_by, rules)
 
     def followed_in(self, example: Example) -> FollowedBoxes | None:
         """The people listed for this photo, else its given objects, else None."""
@@ -107,7 +106,7 @@ class TrainedSource:
 
     identity = "given"
 
-    def __init__(self, network: SubjectNetwork, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
         self._network, self._device = network, device
 
     def detector_input(self, photo: Photo) -> None:

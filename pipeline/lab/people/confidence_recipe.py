@@ -27,7 +27,7 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     photos = labelled_photos(job)
     if not photos:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
-    weights = FoldWeights(job.detectors, job.networks)
+    weights = FoldWeights(job.detectors, job.networks, job.features)
     seen = held_out_photos(photos, weights, job.cache, log)
     crops = [crop for photo in seen for crop in judged_crops(photo)]
     log.say("crops", f"{len(crops)} crops are judged")

@@ -1,8 +1,8 @@
 """Train the branch that tells S2CNet's feature map from the detector's levels.
 
 First it learns the map, then the scores that S2CNet gives on it. Levels and targets of each view
-are computed once and kept, half precision, some 600 kB a view with its copy. On a GPU a minute a
-branch; on a CPU the second part takes a quarter of an hour.
+are computed once for a branch and kept, half precision, some 600 kB a view with its copy.
+On a GPU a minute a branch; on a CPU the second part takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch.nn import functional
 
 from pipeline.detectors.feature_head import READ, FeatureHead, in_cells
 from pipeline.detectors.people_head import fold_into
-from pipeline.detectors.subject_network import Levels
+from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of
 from pipeline.lab.datasets.layout import photos
-from pipeline.lab.fold_weights import fold_name, network_of
+from pipeline.lab.fold_weights import FoldWeights, fold_name, network_of
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.feature_scores import score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_views
@@ -42,26 +42,40 @@ SCORE_WEIGHT, MAP_WEIGHT = 2.0, 0.5  # in its loss
 def write_features(job: FeaturesJob, log: Log) -> None:
     """Train on all photos and, where folds are asked for, without each fold; write the weights.
 
-    Files: features.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError.
+    Files: features.safetensors, fold0.safetensors to fold4.safetensors.
+
+    Raises UsageError where there are no photos or a fold's weights are missing, WeightsError.
     """
+    weights = FoldWeights(job.detectors, job.networks)
+    weights.files()
     found = [
         (fold_of(folder.name, one.name), one) for folder in job.photos for one in photos(folder)
     ]
     if not found:
         raise UsageError(f"no photos in {', '.join(map(str, job.photos))}")
-    network = network_of(packaged_weights())
-    scorer = load_model("starter").eval().requires_grad_(False)
-    views = list(feature_views(network, scorer.backbone, [one for _, one in found], job.seed))
-    log.say("views", f"of {len(views)} photos")
     job.output.mkdir(parents=True, exist_ok=True)
     for held in (None, *range(FOLDS if job.folds else 0)):
-        pairs = zip(found, views, strict=True)
-        kept = [view for (fold, _), of_photo in pairs if fold != held for view in of_photo]
-        head, loss = train_features(kept, scorer, job.seed, device=choose_device())
+        network, scorer = networks_without(weights, held)
+        kept = [one for fold, one in found if fold != held]
+        seen = feature_views(network, scorer.backbone, kept, job.seed)
+        views = [view for of_photo in seen for view in of_photo]
+        log.say("views", f"{len(views)} of {len(kept)} photos")
+        head, loss = train_features(views, scorer, job.seed, device=choose_device())
         name = ALL if held is None else fold_name(held)
         state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
         safetensors.torch.save_file(state, job.output / name)
         log.say("features", f"{name} is written; {loss:.3f} of the variance is lost")
+
+
+def networks_without(weights: FoldWeights, held: int | None) -> tuple[SubjectNetwork, S2CNet]:
+    """The detector behind which a branch stands and the S2CNet whose map it learns, on the CPU.
+
+    held: the fold that none of them has seen; None: the packaged ones. Raises WeightsError.
+    """
+    detector = None if held is None else weights.detector(held)
+    scorer = None if held is None else weights.network(held)
+    scorer = scorer or load_model("starter")
+    return detector or network_of(packaged_weights()), scorer.eval().requires_grad_(False)
 
 
 def train_features(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pipeline import detectors as detectors_room
 from pipeline.cropping.candidates import for_shape
@@ -22,7 +23,6 @@ from pipeline.cropping.sources import SeenPhoto, to_source
 from pipeline.cropping.transfer import Transfer
 from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
-from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.datasets import Example
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
@@ -102,9 +102,9 @@ def held_out_photos(
     seen: dict[int, HeldOutPhoto] = {}
     for fold in range(FOLDS):
         places = [place for place, one in enumerate(photos) if one.fold == fold]
-        detector = weights.detector(fold)
+        detector = weights.looking(fold)
         assert detector is not None, "held-out photos are seen by detectors of their fold"
-        network = FastS2CNet(weights.network(fold) or load_model("starter"))
+        network = weights.scorer(fold, lambda: load_model("starter"))
         seen |= {place: see(photos[place], detector, network) for place in places}
         log.say("held_out", f"fold {fold} is seen")
     found = [seen[place] for place in range(len(photos))]
@@ -113,7 +113,7 @@ def held_out_photos(
     return found
 
 
-def see(labels: PeoplePhoto, detector: SubjectNetwork, network: FastS2CNet) -> HeldOutPhoto:
+def see(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOutPhoto:
     """What these networks tell of a photo, as the product's engine asks them."""
     photo = decode(labels.example.image.read_bytes())
     objects = to_source(detect_with(detector, photo.pixels), photo)

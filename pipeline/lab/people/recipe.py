@@ -9,6 +9,7 @@ from importlib.resources import files
 import numpy as np
 import safetensors.torch
 import torch
+from torch import nn
 
 from pipeline.cropping.evidence import evidence_of
 from pipeline.cropping.scoring import score_function
@@ -92,14 +93,14 @@ def fit_rule(job: RuleJob, log: Log) -> None:
 
     Raises UsageError where a kind of label or a fold's weights are missing.
     """
-    weights = FoldWeights(job.detectors, job.networks)
+    weights = FoldWeights(job.detectors, job.networks, job.features)
     weights.files()
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):
-        detector = weights.detector(fold)
+        detector = weights.looking(fold)
         assert detector is not None, "a fit has detectors of every fold"
-        network = FastS2CNet(weights.network(fold) or load_model("starter"))
+        network = weights.scorer(fold, lambda: load_model("starter"))
         for one in held_out:
             add_lists(one, detector, network, lists)
         log.say("lists", f"fold {fold}: {len(held_out)} photos")
@@ -114,7 +115,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
 
 def add_lists(
     labels: PeopleLabels,
-    detector: SubjectNetwork,
+    detector: nn.Module,
     network: FastS2CNet,
     lists: dict[str, list[LabelledList]],
 ) -> None:

@@ -6,6 +6,10 @@ from pathlib import Path
 from pipeline.options import option
 
 LABELS = "{}'s folder, as published or with a JSON file of labels beside it"
+BRANCHES = (
+    "folder that `features --folds` has written: S2CNet reads these branches of the detectors, as "
+    "`--backbone shared` does; without it its own backbone"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,7 @@ class RuleJob:
         "fold; without it the packaged one scores all photos",
         placeholder="FOLDER",
     )
+    features: Path | None = option(None, BRANCHES, placeholder="FOLDER")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,7 @@ class ConfidenceJob:
         None, "folder of S2CNets that were not trained on a fold, as for `rule`",
         placeholder="FOLDER",
     )  # fmt: skip
+    features: Path | None = option(None, BRANCHES, placeholder="FOLDER")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,5 +95,16 @@ class FeaturesJob:
         False,
         "train also without each fifth of the photos, by their folder's and file's names, for "
         "measuring",
+    )
+    detectors: Path | None = option(
+        None,
+        "folder of detectors by fold, behind which a fold's branch stands; without it the packaged "
+        "one",
+        placeholder="FOLDER",
+    )
+    networks: Path | None = option(
+        None,
+        "folder of S2CNets by fold, whose maps a fold's branch learns; without it the packaged one",
+        placeholder="FOLDER",
     )
     seed: int = option(0, "random seed of everything")

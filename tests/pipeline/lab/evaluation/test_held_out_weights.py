@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from pipeline.cropping.weights import choose_weights
+from pipeline.detectors.packaged import feature_weights
 from pipeline.errors import UsageError
 from pipeline.lab.cli.evaluate import main
 from pipeline.lab.datasets import Example
@@ -86,7 +87,31 @@ def test_each_photo_has_the_detector_of_its_fold(folder: Path) -> None:
     assert second["objects"] != first["objects"]  # the photo is the same
 
 
-def test_the_command_says_whose_weights_it_takes(folder: Path, tmp_path: Path) -> None:
+def test_each_photo_has_the_branch_of_its_fold(folder: Path, tmp_path: Path) -> None:
+    """The packaged branch for the first photo, one that tells a constant map for the second."""
+    branch = safetensors.torch.load(feature_weights())
+    for fold in range(FOLDS):
+        told = branch if fold == 0 else {key: torch.zeros_like(one) for key, one in branch.items()}
+        safetensors.torch.save_file(told, tmp_path / f"fold{fold}.safetensors")
+        seen = tmp_path / "detectors" / f"fold{fold}.safetensors"
+        seen.parent.mkdir(exist_ok=True)
+        safetensors.torch.save_file(packaged_weights(), seen)
+    setup = EvaluationSetup(
+        choose_weights("default"), "embedded", [], ["1:1"],
+        folds=FoldWeights(detectors=tmp_path / "detectors", features=tmp_path), set_name="photos",
+    )  # fmt: skip
+    rows = list(evaluate_here(examples(folder), setup, "cpu"))
+    shared = EvaluationSetup(choose_weights("default"), "embedded", [], ["1:1"], backbone="shared")
+    alone = shared.evaluator("cpu")
+    expected = [alone.evaluate(example) for example in examples(folder)]
+    predicted = [[one["scored"]["predicted"][NETWORK] for one in of] for of in (rows, expected)]
+    assert predicted[0][0] == pytest.approx(predicted[1][0], abs=1e-4)
+    assert predicted[0][1] != pytest.approx(predicted[1][1], abs=1e-2)
+
+
+def test_the_command_says_whose_weights_it_takes(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     common = ["--data", str(folder / "photos"), "--output", str(tmp_path), "--dataset", "photos"]
     common += ["--weights", "untrained", "--ratios", "1:1", "--resamples", "9", "--device", "cpu"]
     by_fold = ["--detectors", str(folder / "detectors"), "--networks", str(folder / "networks")]
@@ -98,14 +123,21 @@ def test_the_command_says_whose_weights_it_takes(folder: Path, tmp_path: Path) -
     assert report["statuses"] == {"ok": 2}
     assert main([*common, "--networks", str(tmp_path)]) == 2
     assert main([*common, *by_fold, "--detector", "boxes"]) == 2
+    assert main([*common, *by_fold, "--backbone", "shared"]) == 2
+    assert "give --features" in capsys.readouterr().err
 
 
 def test_what_is_no_detector_is_told(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no fold0\.safetensors"):
         FoldWeights(detectors=tmp_path).files()
+    with pytest.raises(UsageError, match="need detectors of their folds"):
+        FoldWeights(features=tmp_path).files()
     setup = EvaluationSetup(
         choose_weights("untrained"), "embedded", [], ["1:1"],
         folds=FoldWeights(detectors=folder / "networks"), set_name="photos",
     )  # fmt: skip
     with pytest.raises(WeightsError, match=r"fold0\.safetensors: no embedded detector"):
         Evaluators(setup, "cpu").evaluate(examples(folder)[0])
+    wrong = FoldWeights(folder / "detectors", features=folder / "networks")
+    with pytest.raises(WeightsError, match=r"fold0\.safetensors: no branch for S2CNet"):
+        wrong.looking(0)

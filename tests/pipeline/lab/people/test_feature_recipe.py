@@ -15,20 +15,24 @@ from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of
 from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.people import feature_recipe, feature_scores
 from pipeline.lab.people.feature_recipe import (
     STEADY,
     feature_loss,
     fold_standards,
+    networks_without,
     train_features,
     write_features,
 )
 from pipeline.lab.people.feature_scores import CROPS, drawn_crops, score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_view, worn
 from pipeline.lab.people.fitting import standard_of
+from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.report.progress import Log
-from s2cnet import S2CNet
+from s2cnet import S2CNet, load_model
+from s2cnet.checkpoints.published import to_published_state_dict
 
 SIDES = (8, 8, 4, 8, 8, 4)  # of levels at strides 16 and 32
 
@@ -201,8 +205,31 @@ def test_batches_hold_views_of_one_size_and_each_once() -> None:
     assert max(map(len, found)) == 16
 
 
+@torch.no_grad()
+def test_a_branch_of_a_fold_stands_behind_its_detector_and_network(tmp_path: Path) -> None:
+    """Weights by fold are given for one fold's photos; the packaged ones are for all photos."""
+    weights = FoldWeights(tmp_path / "detectors", tmp_path / "networks")
+    for folder, state in (
+        ("detectors", packaged_weights()),
+        ("networks", to_published_state_dict(S2CNet.untrained(seed=5))),
+    ):
+        (tmp_path / folder).mkdir()
+        name = next(iter(state))
+        drawn = {**state, name: state[name] + 1}
+        safetensors.torch.save_file(drawn, tmp_path / folder / "fold2.safetensors")
+    packaged, found = (networks_without(weights, held) for held in (None, 2))
+    for network, other, expected in (
+        (packaged[0], found[0], packaged_weights()),
+        (packaged[1], found[1], load_model("starter").state_dict()),
+    ):
+        given, of_fold = network.state_dict(), other.state_dict()
+        assert all(torch.equal(given[name].float(), one.float()) for name, one in expected.items())
+        assert not all(torch.equal(given[name], of_fold[name]) for name in given)
+        assert not any(module.training for module in (network, other))
+
+
 def test_the_command_writes_a_file_that_loads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(feature_recipe, "SCORE_STEPS", 2)
     folder = tmp_path / "photos"
@@ -215,6 +242,9 @@ def test_the_command_writes_a_file_that_loads(
     state = safetensors.torch.load_file(tmp_path / "made" / "features.safetensors")
     FeatureHead().load_state_dict({name: value.float() for name, value in state.items()})
     assert {value.dtype for value in state.values()} == {torch.float16}
+    by_fold = ["--folds", "--networks", str(tmp_path / "made")]
+    assert main(["features", str(folder), "--output", str(tmp_path / "made"), *by_fold]) == 2
+    assert "each fold needs its weights" in capsys.readouterr().err
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(UsageError, match=r"no photos in .*empty"):

@@ -14,8 +14,10 @@ from scipy.io import savemat
 
 from pipeline.cropping.confidence import ConfidenceModel
 from pipeline.cropping.rule import Rule
+from pipeline.detectors.feature_head import FeatureHead
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.datasets.layout import pixels_shown
+from pipeline.lab.folds import FOLDS
 from pipeline.lab.people.labels import FIRST_WEIGHT, PeopleLabels, read_people_labels
 from pipeline.lab.people.recipe import packaged_weights, trunk_of
 from pipeline.lab.people.views import boxes_in_view, people_views
@@ -150,6 +152,15 @@ def test_all_steps(
     fitted = Rule.from_json(json.loads(rule.read_text()))
     assert np.isfinite(fitted.overlap).all()
     assert np.abs(fitted.gaze).max() > 0
+
+    drawn = FeatureHead().state_dict()
+    for fold in range(FOLDS):
+        (tmp_path / "features").mkdir(exist_ok=True)
+        safetensors.torch.save_file(drawn, tmp_path / "features" / f"fold{fold}.safetensors")
+    branches = ["--features", str(tmp_path / "features"), "--output", str(tmp_path / "shared.json")]
+    assert main(["rule", *folders, "--detectors", str(made), *branches]) == 0
+    of_branches = Rule.from_json(json.loads((tmp_path / "shared.json").read_text()))
+    assert not np.allclose(of_branches.overlap, fitted.overlap, atol=1e-6)  # other scores
 
     wanted, cache = tmp_path / "confidence.json", tmp_path / "cache"
     asked = ["confidence", *folders, "--detectors", str(made), "--cache", str(cache)]
