@@ -82,7 +82,7 @@ def resample(pixels: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.
 
     The kernel is Keys' cubic with a = -0.5 (IEEE Trans. ASSP 29, 1981), widened by the reduction;
     Pillow's BICUBIC and cykooz_resizer's Catmull-Rom are both this one. The latter is vectorised
-    and takes a seventh of the time: docs/PERFORMANCE.md compares them.
+    and takes a seventh of the time: docs/PARTS.md compares them.
     """
     if Resizer is None:
         return np.array(Image.fromarray(pixels).resize(size_wh, Image.Resampling.BICUBIC))
