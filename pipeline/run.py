@@ -26,7 +26,7 @@ from pipeline.stages.task import TaskSummary
 from pipeline.stages.worker import Job, missing_wall
 from pipeline.stop import Drained, Stop
 
-PHOTOS_AN_ACTOR = 16  # an actor takes as long to start as to score so many
+PHOTOS_AN_ACTOR = 40  # an actor takes as long to start as to score so many
 _OF_A_CLUSTER = ("ray", "prometheus_client")
 _ELSEWHERE = {"RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"}  # set where a cluster is to be joined
 

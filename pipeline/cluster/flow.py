@@ -151,13 +151,23 @@ class Flow:
         while (
             self.waiting
             and not self.stop.asked
-            and self.reading < self.room.beside
+            and self.reading < self._readers()
             and self.on_the_way < self.room.tasks
         ):
             first = pa.table({"task": [self.waiting.popleft()]})
             self.awaited[self.read.remote(first, self.job)] = self._decoded
             self.reading += 1
             self.on_the_way += 1
+
+    def _readers(self) -> int:
+        """Tasks that may be read at once: half as many while no actor is up.
+
+        Meanwhile readers would load their code on the cores on which actors load theirs, for tasks
+        that then wait.
+        """
+        if self.actors and not any(one.is_ready for one in self.actors):
+            return max(1, self.room.beside // 2)
+        return self.room.beside
 
     def _idlest(self) -> Actor | None:
         """The actor with the least to do that may get more."""

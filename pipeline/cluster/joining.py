@@ -1,14 +1,19 @@
 """Join a Ray cluster, or start one of the job's own on this machine, on loopback alone."""
 
+import atexit
+import gc
 import logging
 import os
 import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._private import ray_constants  # LOOPBACK_SWITCH has no public name
+from ray._private.node import Node  # ... nor has what starts Ray's processes, one after another
 from ray._private.services import find_bootstrap_address  # ... nor has what `ray start` began
 
 from pipeline.errors import LedgerError
@@ -22,6 +27,10 @@ UNWATCHED = {
     "RAY_event_stats": "0",
     "RAY_task_events_report_interval_ms": "0",
 }
+UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
+"""Processes that such a node has no use for, by what starts them: the autoscaler, as there are no
+other nodes; the server of usage statistics, which starts without a dashboard too and for which all
+else waits; the one that brings what workers print to the driver."""
 LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Set to 0, all of Ray is on loopback where it is told so, as by itself on macOS and Windows.
 Otherwise it takes the machine's outward address for 127.0.0.1: a head that listens on loopback
@@ -50,7 +59,11 @@ def join_or_start(shows_workers: bool = False) -> None:
         elif address := cluster_at_hand():
             _join(address, quiet)
         else:
-            _start(quiet)
+            with _without(() if shows_workers else UNUSED):
+                _start(quiet)
+        if not shows_workers:  # else Ray waits half a second, by itself, for what workers print
+            atexit.register(gc.freeze)  # ... and Python looks for waste in all that it has loaded
+            atexit.register(ray.shutdown)
     except SystemExit as error:  # Ray's handler of SIGTERM, until it is replaced below
         if callable(handle := handlers[signal.SIGTERM]):
             handle(signal.SIGTERM, None)
@@ -95,6 +108,22 @@ def _start(quiet: dict[str, Any]) -> None:
         os.environ.setdefault(name, value)
     _keep_to_loopback()
     ray.init(address="local", **quiet)
+
+
+@contextmanager
+def _without(starts: tuple[str, ...]) -> Iterator[None]:
+    """Let a node that is started inside the block leave out some of Ray's processes.
+
+    starts: what starts them, methods of Ray's `Node`; Ray has settings for them only in `ray start`
+    """
+    own = {name: getattr(Node, name) for name in starts if hasattr(Node, name)}
+    for name in own:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, start in own.items():
+            setattr(Node, name, start)
 
 
 def _keep_to_loopback() -> None:

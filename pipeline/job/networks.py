@@ -11,12 +11,12 @@ from pipeline.settings import InputSettings, Settings
 def pin_weights(settings: InputSettings) -> Weights:
     """Read and check the job's weights once. Raises UsageError where they are not usable.
 
-    Those of the package need no check, and torch is not loaded for them.
+    Those of the package and drawn ones need no check, and torch is not loaded for them.
     """
-    if settings.weights in (DEFAULT, STARTER):
-        packaged = choose_weights(settings.weights, settings.preset, settings.seed)
-        if packaged.kind == "starter":
-            return packaged
+    if settings.weights in (DEFAULT, STARTER, UNTRAINED):
+        known = choose_weights(settings.weights, settings.preset, settings.seed)
+        if known.kind != "file":
+            return known
     from s2cnet import WeightsError
 
     try:

@@ -220,15 +220,18 @@ def test_ctrl_c_and_kills_leave_what_is_on_record(
     assert open_run(str(photos.parent / "out")).images().num_rows == 21
 
 
-def test_ray_is_not_needed_and_the_job_itself_loads_no_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", ["default", "untrained"])
+def test_ray_is_not_needed_and_the_job_itself_loads_no_torch(weights: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     Image.fromarray(scene(120, 90)).save(tmp_path / "in" / "0.png")
     source = (
         "import sys\nfrom pipeline.cli.crop import main\n"
-        "assert main(['--input', sys.argv[1], '--output', sys.argv[2], '--local']) == 0\n"
+        "where = ['--input', sys.argv[1], '--output', sys.argv[2]]\n"
+        "assert main([*where, '--local', '--weights', sys.argv[3]]) == 0\n"
     )
     folders = [str(tmp_path / "in"), str(tmp_path / "out")]
-    loaded = packages_loaded(source, folders, hidden=EXTRA_OF.keys())  # a plain installation
+    # a plain installation
+    loaded = packages_loaded(source, [*folders, weights], hidden=EXTRA_OF.keys())
     assert not loaded & {"ray", "torch", "torchvision"}
     assert open_run(folders[1]).crops().num_rows == 6
 

@@ -85,18 +85,34 @@ pytestmark = pytest.mark.usefixtures("_nothing_waits_for_a_worker_that_has_room"
 def test_readers_do_not_run_ahead_of_workers_that_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """16 cores, five workers of .6: 13 places beside them, so 2 x 5 + 2 x 13 tasks on the way.
 
-    No more are read in the 20 s that the workers take to start. Then each has two tasks at once,
-    and 26 more are decoded; reading goes on when the first of those is on record.
+    No more are read in the 20 s that the workers take to start, six at a time. Then each has
+    two tasks at once, and 26 more are decoded; reading goes on when the first is on record.
     """
     cluster = TimedRay(16)
     found_by(cluster, 200, 5, monkeypatch)
     reads = [at_s for name, at_s, _ in cluster.begun if name == "read"]
     assert [task for name, _, task in cluster.begun if name == "read"] == list(range(200))
     assert sum(at_s < START_S for at_s in reads) == 36
+    assert sum(at_s == 0 for at_s in reads) == 6, "half of the places beside the workers"
     first_scored = START_S + PHOTOS * SCORE_S
     encodes = [at_s for name, at_s, _ in cluster.begun if name == "encode"]
     assert encodes[:5] == [pytest.approx(first_scored)] * 5, "all five begin at once"
     assert reads[36] == pytest.approx(first_scored + PHOTOS * ENCODE_S)
+
+
+def test_readers_have_all_places_once_a_worker_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five workers of .6 on 15 cores leave 12 places; the first is up while six tasks are read."""
+    cluster, starts = TimedRay(15), iter([0.1, 9.0, 9.0, 9.0, 9.0])
+    new_actor = cluster.new_actor
+
+    def at_times(target: Any, cpus: float) -> Any:
+        return new_actor(type("Slow", (target,), {"start_s": next(starts)}), cpus)
+
+    monkeypatch.setattr(cluster, "new_actor", at_times)
+    found_by(cluster, 100, 5, monkeypatch)
+    reads = [at_s for name, at_s, _ in cluster.begun if name == "read"]
+    assert reads[:12] == [0.0] * 6 + [0.1] * 6
+    assert reads[12] == pytest.approx(PHOTOS * DECODE_S), "a place is free again"
 
 
 def test_one_worker_on_a_gpu_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Which cluster a job joins, and what it lets Ray listen on."""
 
+import atexit
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -7,10 +9,13 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import ray
 from ray._private import ray_constants
+from ray._private.node import Node
 
 from pipeline.cluster import joining
-from pipeline.cluster.joining import LOOPBACK_SWITCH, cluster_at_hand, join_or_start
+from pipeline.cluster.joining import LOOPBACK_SWITCH, UNUSED, cluster_at_hand, join_or_start
+from pipeline.errors import LedgerError
 from tests.conftest import free_port
 
 
@@ -76,3 +81,40 @@ def test_what_a_user_says_of_loopback_stays(asked: list[Any]) -> None:
     join_or_start()
     assert asked == ["local"]
     assert (os.environ[LOOPBACK_SWITCH], ray_constants.ENABLE_RAY_CLUSTER) == ("1", True)
+
+
+def test_a_node_of_the_job_s_own_leaves_out_what_nobody_uses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where starting it fails, all is as before afterwards; a joined cluster has all."""
+    before = [getattr(Node, name) for name in UNUSED]
+    node: Any = object.__new__(Node)
+    seen: list[bool] = []
+
+    def start(**_: Any) -> None:
+        seen.append(any(getattr(Node, name) in before for name in UNUSED))
+        if not seen[-1]:  # Ray calls them so, and wants nothing from them
+            node.start_monitor()
+            node.start_log_monitor()
+            node.start_api_server(include_dashboard=False, raise_on_failure=False)
+            raise RuntimeError("no room")
+
+    monkeypatch.setattr("ray.init", start)
+    with pytest.raises(LedgerError, match="Ray does not start: no room"):
+        join_or_start()
+    assert [getattr(Node, name) for name in UNUSED] == before
+    join_or_start(shows_workers=True)
+    monkeypatch.setattr(joining, "_knock", lambda _: None)
+    monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: "10.0.0.9:6379")
+    join_or_start()
+    assert seen == [False, True, True]
+
+
+@pytest.mark.parametrize("shows_workers", [False, True])
+def test_ray_is_left_without_its_wait_for_what_workers_print(
+    shows_workers: bool, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[Any] = []
+    monkeypatch.setattr(atexit, "register", at_exit.append)
+    join_or_start(shows_workers)
+    assert at_exit == ([] if shows_workers else [gc.freeze, ray.shutdown])
