@@ -176,7 +176,11 @@ def stages_at_once(tree: Path, few: Path, _: Path, output: Path) -> Look:
 
 
 def whole_runs(tree: Path, few: Path, many: Path, output: Path) -> Look:
-    """The job over few photos and over many: what differs is per photo, the rest is its start."""
+    """The job over few photos and over many: what differs is per photo, the rest is its start.
+
+    The few are enough for the job to start all its workers: one that starts in the longer run alone
+    would count as a cost of its photos.
+    """
     counts = [sum(1 for _ in folder.iterdir()) for folder in (few, many)]
     small = whole_run(tree, few, output.with_suffix(".few"))
     large = whole_run(tree, many, output.with_suffix(".many"))
@@ -228,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", help="a commit; default: the last that changed the figures")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--images", type=int, default=128, help="a quarter is the small run")
+    parser.add_argument("--images", type=int, default=256, help="a quarter is the small run")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     base = chosen.base or git("log", "-1", "--format=%H", "--", FIGURES)
