@@ -154,7 +154,7 @@ def serve(demo: Demo) -> None:
 
 def write_exports(path: Path, s3: "S3Server", head: "RayHead") -> None:
     """Write what a shell has to export, for its owner alone: there is a token in it."""
-    from pipeline.cli.local_services import ON_LOOPBACK  # who joins has to look there too
+    from pipeline.ray_variables import ON_LOOPBACK  # who joins has to look there too
 
     of_ray = (*ON_LOOPBACK, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
     values = {

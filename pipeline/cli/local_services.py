@@ -24,10 +24,11 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.ray_variables import KEEPS_WORKERS, ON_LOOPBACK
+
 LOOPBACK = "127.0.0.1"
 # Without this Ray takes the machine's outward address for 127.0.0.1, and with any other address its
 # GCS server and agents listen on all interfaces. It is Ray's own default on macOS and Windows.
-ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 STOP_GRACE_S = 8.0
 
 
@@ -98,6 +99,7 @@ def ray_head(
     gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
     own = {
         **ON_LOOPBACK,
+        **KEEPS_WORKERS,
         **(environment or {}),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),

@@ -17,24 +17,14 @@ from ray._private.node import Node  # ... nor has what starts Ray's processes, o
 from ray._private.services import find_bootstrap_address  # ... nor has what `ray start` began
 
 from pipeline.errors import LedgerError
+from pipeline.ray_variables import KEEPS_WORKERS, LOOPBACK_SWITCH, UNWATCHED
 from pipeline.stop import Drained
 
 KNOCK_S = 5.0  # for a cluster to take a connection
-# Of a node that the job starts for itself: nobody could read its metrics and events, and all of
-# Ray's processes collect them, by the clock; the GCS server keeps 10 KB of events a task.
-UNWATCHED = {
-    "RAY_enable_metrics_collection": "0",
-    "RAY_event_stats": "0",
-    "RAY_task_events_report_interval_ms": "0",
-}
 UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 """Processes that such a node has no use for, by what starts them: the autoscaler, as there are no
 other nodes; the server of usage statistics, which starts without a dashboard too and for which all
 else waits; the one that brings what workers print to the driver."""
-LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Set to 0, all of Ray is on loopback where it is told so, as by itself on macOS and Windows.
-Otherwise it takes the machine's outward address for 127.0.0.1: a head that listens on loopback
-alone is not found, and its GCS server, raylet, agents and workers listen on all interfaces."""
 LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -104,7 +94,7 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
 def _start(quiet: dict[str, Any]) -> None:
     # Workers inherit it; a runtime_env costs a second.
     os.environ["PYTHONPATH"] = with_our_packages(os.environ.get("PYTHONPATH"))
-    for name, value in UNWATCHED.items():
+    for name, value in {**UNWATCHED, **KEEPS_WORKERS}.items():
         os.environ.setdefault(name, value)
     _keep_to_loopback()
     ray.init(address="local", **quiet)

@@ -8,6 +8,7 @@ import pytest
 
 import pipeline
 from pipeline.cli.crop import parser
+from pipeline.ray_variables import KEEPS_WORKERS
 from pipeline.settings import Settings
 from tests.infra.manifests import INFRA, ROOT, containers, documents, kubernetes, ray_job, templates
 
@@ -174,6 +175,15 @@ def test_workers_drain_before_they_are_killed() -> None:
         (worker,) = containers(group["template"])
         drain_s = float(environment(worker)[name]["value"])
         assert 30 < drain_s + 10 <= spec["terminationGracePeriodSeconds"]
+
+
+def test_readers_that_wait_are_kept_on_every_node() -> None:
+    (name,) = KEEPS_WORKERS
+    for group in ray_job()["spec"]["rayClusterSpec"]["workerGroupSpecs"]:
+        (worker,) = containers(group["template"])
+        assert environment(worker)[name]["value"] == KEEPS_WORKERS[name]
+    (machines,) = documents("ray_cluster.yaml")
+    assert f"--env {name}={KEEPS_WORKERS[name]}" in machines["docker"]["run_options"]
 
 
 def test_shared_memory_and_tmp_fit_into_the_pod() -> None:

@@ -14,8 +14,9 @@ from ray._private import ray_constants
 from ray._private.node import Node
 
 from pipeline.cluster import joining
-from pipeline.cluster.joining import LOOPBACK_SWITCH, UNUSED, cluster_at_hand, join_or_start
+from pipeline.cluster.joining import UNUSED, cluster_at_hand, join_or_start
 from pipeline.errors import LedgerError
+from pipeline.ray_variables import LOOPBACK_SWITCH
 from tests.conftest import free_port
 
 

@@ -13,10 +13,10 @@ from ray.exceptions import RayError
 
 from pipeline.cluster.causes import cause_of
 from pipeline.cluster.flow import Stages
-from pipeline.cluster.joining import UNWATCHED
 from pipeline.cluster.shares import ClusterShares, share_out, start_ray
 from pipeline.cluster.workers import Finisher, Scorer, commit_beside_gpu, read_beside_gpu
 from pipeline.errors import LedgerError
+from pipeline.ray_variables import KEEPS_WORKERS, UNWATCHED
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stop import Drained
@@ -161,14 +161,15 @@ def test_whatever_ray_raises_at_its_start_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("there_is_a_cluster", [True, False])
-def test_a_node_of_the_jobs_own_collects_no_metrics(
+def test_a_node_of_the_jobs_own_keeps_workers_and_collects_no_metrics(
     there_is_a_cluster: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cluster's metrics are its operator's; what a user has set stays."""
+    """A cluster's settings are its operator's; what a user has set stays."""
+    ours = UNWATCHED | KEEPS_WORKERS
     seen: dict[str, dict[str, str | None]] = {}
 
     def init(**about: Any) -> None:
-        seen[about["address"]] = {name: os.environ.get(name) for name in UNWATCHED}
+        seen[about["address"]] = {name: os.environ.get(name) for name in ours}
 
     monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.setattr("ray.init", init)
@@ -177,13 +178,13 @@ def test_a_node_of_the_jobs_own_collects_no_metrics(
     begun = "ray://cluster" if there_is_a_cluster else None
     monkeypatch.setattr("pipeline.cluster.joining.find_bootstrap_address", lambda _: begun)
     monkeypatch.setenv("PYTHONPATH", "")
-    for name in UNWATCHED:
+    for name in ours:
         monkeypatch.setenv(name, "")  # so that it is put back
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAY_event_stats", "1")
     start_ray(RunningSettings(), 1)
-    own = {"local": UNWATCHED | {"RAY_event_stats": "1"}}
-    others = {"ray://cluster": dict.fromkeys(UNWATCHED) | {"RAY_event_stats": "1"}}
+    own = {"local": ours | {"RAY_event_stats": "1"}}
+    others = {"ray://cluster": dict.fromkeys(ours) | {"RAY_event_stats": "1"}}
     assert seen == (others if there_is_a_cluster else own)
 
 
