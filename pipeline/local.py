@@ -27,7 +27,7 @@ from pipeline.stages.guard import DEATHS
 from pipeline.stages.heap import give_back_growth
 from pipeline.stages.read import read_task
 from pipeline.stages.task import TaskSummary
-from pipeline.stages.wire import keep_pandas_out
+from pipeline.stages.wire import keep_pandas_out, share_heap
 from pipeline.stages.worker import Job
 from pipeline.stop import Drained, Stop
 from pipeline.warm_up import context_of
@@ -190,6 +190,7 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the tasks
     try:
         keep_pandas_out()
+        share_heap()
         score = DetectScore(job, "cpu") if scores else None
         pipe.send((READY, []))
         while True:

@@ -8,7 +8,7 @@ from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.in_one import DetectScoreCommit
 from pipeline.stages.read import read_decode
-from pipeline.stages.wire import keep_pandas_out
+from pipeline.stages.wire import keep_pandas_out, share_heap
 from pipeline.stages.worker import Job
 
 NICE_BESIDE_GPU = 19
@@ -51,6 +51,7 @@ class StageActor(DetectScore):
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
         """Make the networks ready, as `DetectScore` does."""
         keep_pandas_out()
+        share_heap()
         super().__init__(job, device, gpus)
 
     def ready(self) -> None:

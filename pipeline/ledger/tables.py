@@ -87,11 +87,10 @@ def parquet_bytes(
     table: pa.Table, row_group_rows: int | None = None, dictionaries: bool = True
 ) -> bytes:
     """Encode a table as a Parquet file in memory, compressed with zstd."""
-    sink = pa.BufferOutputStream()
+    sink = BytesIO()  # it hands out its bytes without a copy, and grows by an eighth, not twofold
     about = {"row_group_size": row_group_rows, "use_dictionary": dictionaries}
     pq.write_table(table, sink, compression="zstd", **about)
-    data: bytes = sink.getvalue().to_pybytes()
-    return data
+    return sink.getvalue()
 
 
 def decode_table(data: bytes, columns: list[str] | None = None, threads: bool = True) -> pa.Table:

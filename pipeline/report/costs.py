@@ -143,7 +143,7 @@ def limits(costs: Mapping[str, Cost], machines: Machines, wall_s: float, start_s
     if not costs:
         return ""
     if start_s > wall_s / 2:
-        return f"starting limits: {start_s:.0f} of {wall_s:.0f} s went by before the first scoring"
+        return f"starting took {start_s:.0f} of {wall_s:.0f} s, until the first photo was scored"
     cpu_s = sum(cost.cpu_s for cost in costs.values())
     gpu_s = sum(cost.gpu_s for cost in costs.values())
     cores_busy = cpu_s / (machines.cores * wall_s)

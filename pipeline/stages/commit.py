@@ -76,6 +76,9 @@ def finish(task: Task, job: Job) -> TaskSummary:
     with meter.on(COMMIT):
         tables = task_tables(task, crops, settings.cropping.candidates, shown)
         figures = figures_of(task, crops) + Figures(requests=requests_so_far() - before)
+        del crops, shown  # the tables have their bytes now, and files are made of them
+        encoded.clear()
+        previews.clear()
         own = partial(_own_costs, meter)
         record = ledger_of(job).commit_task(task.number, tables, figures, own)
     return TaskSummary(task.number, record.metrics, meter.spans_of(task, "commit"))

@@ -7,7 +7,7 @@ processes that only encode their memory.
 
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
-from pipeline.stages.heap import at_work, give_back_growth
+from pipeline.stages.heap import at_work, give_back_freed_memory, give_back_growth
 from pipeline.stages.wire import Block, pack_summary, unpack
 from pipeline.stages.worker import Job
 
@@ -23,6 +23,9 @@ class DetectScoreCommit(DetectScore):
     def __call__(self, block: Block) -> Block:
         """Do the stages for the task of a block; what comes out is its summary."""
         with at_work():
-            done = pack_summary(finish(self.decide(unpack(block)), self.job))
+            decided = self.decide(unpack(block))
+            give_back_freed_memory()  # making the task's files takes some 30 MiB
+            done = pack_summary(finish(decided, self.job))
+            del decided
             give_back_growth()
         return done

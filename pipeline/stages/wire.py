@@ -224,6 +224,14 @@ def keep_pandas_out() -> None:
         sys.meta_path.remove(finder)
 
 
+def share_heap() -> None:
+    """Have pyarrow take memory from this process's heap, as all else does.
+
+    Its own allocator keeps some 20 MiB of what a task's tables have taken.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
 class _NoPandas:
     """Tells Python's import that there is no pandas."""
 

@@ -17,13 +17,14 @@ def test_every_worker_keeps_pandas_out_first(monkeypatch: pytest.MonkeyPatch) ->
     done: list[str] = []
     job: Any = None
     monkeypatch.setattr(workers, "keep_pandas_out", lambda: done.append("pandas kept out"))
+    monkeypatch.setattr(workers, "share_heap", lambda: done.append("heap shared"))
     monkeypatch.setattr(DetectScore, "__init__", lambda *_: done.append("networks made"))
     monkeypatch.setattr(workers, "read_decode", lambda *_: done.append("task read"))
     for actor in (workers.Scorer, workers.Finisher):
         actor(job, "cpu").ready()
     workers.read_apart(pa.table({"task": [0]}), job)
-    kept = "pandas kept out"
-    assert done == [kept, "networks made", kept, "networks made", kept, "task read"]
+    kept, actor_s = "pandas kept out", ["pandas kept out", "heap shared", "networks made"]
+    assert done == [*actor_s, *actor_s, kept, "task read"]
 
 
 def nice_value(pid: int = 0) -> int:
@@ -49,7 +50,8 @@ def test_what_runs_beside_a_gpu_gives_way_to_its_worker(monkeypatch: pytest.Monk
     def encode(*_: Any) -> None:
         found["encoder"] = nice_value()
 
-    monkeypatch.setattr(workers, "keep_pandas_out", lambda: None)
+    for name in ("keep_pandas_out", "share_heap"):
+        monkeypatch.setattr(workers, name, lambda: None)
     monkeypatch.setattr(workers, "read_decode", read)
     monkeypatch.setattr(workers, "cut_encode_commit", encode)
     monkeypatch.setattr(DetectScore, "__init__", lambda *_: None)

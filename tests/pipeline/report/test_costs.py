@@ -53,7 +53,7 @@ def test_the_summary_has_costs_and_what_limited_the_run() -> None:
     [
         # 50 CPU s in 2 · 30 s: 83 %, of which scoring has 30 s.
         (COSTS, TWO_CORES, 5.0, "scoring limits: 2 cores busy 83 % of the time, 60 % of that here"),
-        (COSTS, TWO_CORES, 16.0, "starting limits: 16 of 30 s went by before the first scoring"),
+        (COSTS, TWO_CORES, 16.0, "starting took 16 of 30 s, until the first photo was scored"),
         # 18 GPU s in 30 - 10 s: 90 %; the cores were at 50 s of 480.
         (
             {**COSTS, "detect": Cost(gpu_s=18.0)}, ONE_GPU, 10.0,

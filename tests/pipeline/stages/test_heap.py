@@ -81,6 +81,20 @@ def test_what_a_task_of_large_photos_has_left_is_given_back_at_once() -> None:
     assert small_left == pytest.approx(small, abs=5)  # the next task takes it
 
 
+def test_growth_is_counted_from_what_was_left_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand, in MiB: 100 at first; 140 is 40 more; 155 is 55 more, of which 20 stay."""
+    sizes, given = iter([100, 140, 155, 120, 160, 160, 110]), []
+    monkeypatch.setattr(heap, "glibc", lambda: True)
+    monkeypatch.setattr(heap, "_kept", [])
+    monkeypatch.setattr(heap, "_own_bytes", lambda: next(sizes) << 20)
+    monkeypatch.setattr(heap, "give_back_freed_memory", lambda: given.append(1))
+    told = []
+    for least in (50, 50, 50, 50, 30):
+        heap.give_back_growth(least << 20)
+        told.append((len(given), heap._kept[0] >> 20))
+    assert told == [(1, 100), (1, 100), (2, 120), (2, 120), (3, 110)]
+
+
 @pytest.mark.skipif(freed.glibc() is None, reason="only glibc is told so")
 def test_large_buffers_come_from_what_was_freed() -> None:
     """40 MB have 9,766 pages; without bounds of our own all of them are new each time."""

@@ -1,4 +1,4 @@
-"""Workers do without pandas, which pyarrow would import for them."""
+"""Workers do without pandas, which pyarrow would import, and without its own allocator."""
 
 import subprocess
 import sys
@@ -38,3 +38,15 @@ def test_tables_are_made_without_it() -> None:
     assert with_it == "True", "pyarrow no longer imports it: `keep_pandas_out` has nothing to do"
     assert finders == usual
     assert used == "(1, 1) 1", "it can still be imported"
+
+
+def test_tables_come_from_the_heap_that_gives_back() -> None:
+    source = (
+        "import pyarrow as pa\nfrom pipeline.stages.wire import share_heap\n"
+        "print(pa.default_memory_pool().backend_name)\nshare_heap()\n"
+        "print(pa.default_memory_pool().backend_name)\n"
+    )
+    command = [sys.executable, "-c", source]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    before, after = done.stdout.split()
+    assert before != after == "system", f"pyarrow takes {before} by itself: nothing is to be done"
