@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +184,15 @@ def wait_for_records(photos: Path, process: subprocess.Popen[str], count: int) -
         time.sleep(0.01)
 
 
+@pytest.fixture
+def _folder_of_killed_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A killed job leaves its sockets' folder; not in tmp_path, whose name is too long for them."""
+    with tempfile.TemporaryDirectory(prefix="job", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
+
+
+@pytest.mark.usefixtures("_folder_of_killed_jobs")
 @pytest.mark.parametrize(
     ("number", "code"),
     [

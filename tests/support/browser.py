@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -125,8 +126,9 @@ async def _with_tab(work: Callable[[Tab], Awaitable[T]]) -> T:
     assert BROWSER is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [BROWSER, *QUIET, f"--user-data-dir={profile}", "about:blank"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(command, **quiet) as browser:  # type: ignore[call-overload]
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet["env"] = {**os.environ, "TMPDIR": profile}  # what it leaves behind goes with that
+        with subprocess.Popen(command, **quiet) as browser:
             try:
                 address = _debugger(Path(profile))
                 async with (
