@@ -123,8 +123,8 @@ def confidence_features(
     ratio: width / height of the shape as shares of the photo's sides; None for the free shape.
     leads: see `ConfidenceFeatures`, inf where no candidate is clearly different. [K]
     """
-    gaze, kept, _ = evidence.maps.of_extents(Extents.of_few(boxes))
-    _, all_kept, spread = evidence.maps.totals
+    gaze, kept, *_ = evidence.maps.of_extents(Extents.of_few(boxes))
+    _, all_kept, spread, *_ = evidence.maps.totals
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     inside = shares_of(boxes, evidence.heads)  # [K, H]
     cut = (4 * inside * (1 - inside)) @ evidence.head_weights

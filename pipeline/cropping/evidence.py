@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import FloatArray
 from pipeline.cropping.maps import CellMaps
 from pipeline.cropping.results import REGION
+from pipeline.cropping.sights import Sights
 from pipeline.detectors import Attention, Detections, Votes
 from pipeline.detectors.attention import ramp
 
@@ -44,8 +45,8 @@ CENTRE = np.array([0.25, 0.25, 0.75, 0.75])
 class Evidence:
     """Maps and weighted boxes of one photo; boxes [·, 4] xyxy, weights in 0..1."""
 
-    # Three maps: gaze, with sum 1; what people keep, with its mean as sum; and gaze clipped to the
-    # value of an even map, a soft region of all that people look at.
+    # 3 + K maps: gaze, with sum 1; what people keep, with its mean as sum; gaze clipped to the
+    # value of an even map, a soft region of all that people look at; and K sights, each with sum 1.
     maps: CellMaps
     gaze_mean: tuple[float, float]  # x, y
     heads: FloatArray
@@ -57,6 +58,7 @@ class Evidence:
     text_weights: FloatArray
     head_votes: Votes  # how many heads each vote stands for, large ones up to LARGE_COUNT times
     body_votes: Votes  # people and things; the larger, the more they count
+    sight_weights: FloatArray  # of the K sights, see `Sights`
 
     @cached_property
     def seen_in_circles(self) -> tuple[FloatArray, FloatArray]:
@@ -82,13 +84,15 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
     size = np.minimum(1.0, (areas / FULL_HEAD) ** 0.25)
     sure_heads = ramp(attention.likelihood, *HEAD_RAMP)
     sure_objects = ramp(scores[is_object], *OBJECT_RAMP)
+    sights = Sights.of(attention.gaze, attention.subject)
     return Evidence(
         maps=CellMaps(
-            np.stack(
+            np.array(
                 [
                     attention.gaze,
                     attention.kept / attention.kept.size,
                     np.minimum(attention.gaze, 1 / attention.gaze.size),
+                    *sights.maps,
                 ]
             )
         ),
@@ -102,6 +106,7 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
         text_weights=scores[is_text],
         head_votes=_large_more(attention.head_votes or Votes(attention.heads_rel, sure_heads)),
         body_votes=_small_less(attention.body_votes) or Votes(boxes[is_object], sure_objects),
+        sight_weights=sights.weights,
     )
 
 

@@ -5,6 +5,7 @@ Boxes are shares of the photo's sides. All measures change smoothly with a crop'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,6 +28,9 @@ FEATURES = (
     "network_overlap",  # expected IoU with the crops that the crop network prefers
 )
 FREE_FEATURES = (*FEATURES, "ratio", "ratio_squared")  # |ln|, ln² of width / height, as shares
+# What the rule weighs by hand is the last: 1 for half of the only thing that people look at. A crop
+# in the gap between two shows half of each, and as much gaze as one that shows one of them whole.
+MEASURES = (*FREE_FEATURES, "sights_split")  # sum over sights: 4 · share inside · share outside
 # A person takes a candidate with a probability of softmax(score / TEMPERATURE), scores in standard
 # deviations of the list; .2 to .4 give the same overlap within .004. Candidates that are less than
 # UNLIKELY times as likely as the most likely one are left out.
@@ -107,7 +111,7 @@ def feature_columns(
     overlap: FloatArray,
     largest: float | FloatArray,
 ) -> FloatArray:
-    """Features of boxes [..., N, 4], perhaps of several shapes: [11, ..., N] as in FREE_FEATURES.
+    """Features of boxes [..., N, 4], perhaps of several shapes: [12, ..., N] as in MEASURES.
 
     extents: of the boxes. overlap: `Preferred.overlap` of them, [..., N]. largest: see
     `largest_area`, [..., 1].
@@ -118,8 +122,8 @@ def feature_columns(
     size = np.sqrt(area / largest)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     gaze_x, gaze_y = evidence.gaze_mean
-    gaze, kept, out = evidence.maps.of_extents(extents)
-    _, all_kept, all_out = evidence.maps.totals
+    gaze, kept, out, *sights = evidence.maps.of_extents(extents)
+    _, all_kept, all_out, *_ = evidence.maps.totals
     logarithm = np.log(wide / high)
     return np.array(
         [
@@ -134,5 +138,14 @@ def feature_columns(
             overlap,
             np.abs(logarithm),
             logarithm**2,
+            _split(sights, evidence.sight_weights, gaze),
         ]
     )
+
+
+def _split(inside: Sequence[FloatArray], weights: FloatArray, like: FloatArray) -> FloatArray:
+    """How much of sights [K] of these weights is split, by the share of each inside: as `like`."""
+    split = np.zeros_like(like)
+    for share, weight in zip(inside, weights, strict=True):
+        split += 4 * weight * share * (1 - share)
+    return split

@@ -24,6 +24,7 @@ from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import (
     FEATURES,
     FREE_FEATURES,
+    MEASURES,
     Preferred,
     feature_columns,
     largest_area,
@@ -54,8 +55,9 @@ class Rule:
         what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, bodies, objects, things, text, circle: weights of the penalties. That of objects is gone
-        from the distance NEAR on, where it would cost more of what people look at than it saves.
+    heads, bodies, objects, things, sights, text, circle: weights of the penalties. That of objects
+        is gone from the distance NEAR on, where it would cost more of what people look at than it
+        saves.
     thing_fade: share of the weight of things that is gone per unit of distance: what is lost by it
         grows with the distance, since a narrow crop has less room to move.
     head_cut: see `head_cuts`.
@@ -75,6 +77,7 @@ class Rule:
     objects: float
     things: float
     thing_fade: float
+    sights: float
     text: float
     circle: float
 
@@ -104,7 +107,7 @@ class Terms:
     """What the value of crops of a shape is made from; of several shapes, one row a shape.
 
     preferred: the candidates that the network prefers.
-    coefficients: [..., 11], as in FREE_FEATURES. largest: see `largest_area`, [..., 1].
+    coefficients: [..., 12], as in MEASURES. largest: see `largest_area`, [..., 1].
     """
 
     preferred: Preferred
@@ -125,7 +128,7 @@ class Terms:
         extents: Extents,
         overlap: FloatArray | None = None,
     ) -> FloatArray:
-        """Features [11, ..., N] of boxes [..., N, 4] of these extents, N of each shape.
+        """Measures [12, ..., N] of boxes [..., N, 4] of these extents, N of each shape.
 
         overlap: with the preferred crops, where it is known.
         """
@@ -135,7 +138,7 @@ class Terms:
 
     def values(self, features: FloatArray, extents: Extents) -> FloatArray:
         """Values [..., N] of boxes of these features and extents. No unit."""
-        weights = np.moveaxis(self.coefficients, -1, 0)[..., None]  # [11, ..., 1]
+        weights = np.moveaxis(self.coefficients, -1, 0)[..., None]  # [12, ..., 1]
         return np.asarray((weights * features).sum(axis=0) - self.cuts.of_extents(extents))
 
 
@@ -199,16 +202,16 @@ def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
 
 
 def _coefficients_of(rule: Rule, ratio: float | None) -> FloatArray:
-    """What the features of a shape count, [11] as in FREE_FEATURES."""
+    """What the measures of a shape count, [12] as in MEASURES."""
     if ratio is None:
-        return rule.free
+        return np.append(rule.free, -rule.sights)
     distance = distance_of(ratio)
     weight = rule.gaze_weight[0] + rule.gaze_weight[1] * distance**2
     overlap = rule.overlap[0] + rule.overlap[1] * distance
     gaze = rule.gaze[0] + rule.gaze[1] * distance
     agreement = (overlap + weight * gaze) / (1 + weight)
     agreement[FEATURES.index("off_gaze")] -= rule.gaze_pull * distance
-    return np.pad(agreement, (0, len(FREE_FEATURES) - len(FEATURES)))
+    return np.concatenate([agreement, np.zeros(len(MEASURES) - len(FEATURES) - 1), [-rule.sights]])
 
 
 def distance_of(ratio: float) -> float:

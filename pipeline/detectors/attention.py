@@ -38,6 +38,8 @@ class Attention:
     kept: share of people whose own crop holds each cell, 0..1. [h, w]
     heads_rel: heads, hair included, as shares of the photo's sides, inside it. [H, 4] xyxy
     likelihood: of each head, 0..1. [H]
+    subject: how likely each cell belongs to what the photo is about, 0..1; None where the source
+        tells none. [h, w]
     head_votes, body_votes: the same heads, and people and things, as votes; None where the source
         tells none.
     """
@@ -48,6 +50,7 @@ class Attention:
     likelihood: NDArray[np.float64]
     head_votes: Votes | None = None
     body_votes: Votes | None = None
+    subject: FloatArray | None = None
 
     def focus_rel(self) -> tuple[float, float]:
         """Return the peak (x, y) of the gaze map as shares of the photo's sides, 0..1.

@@ -16,6 +16,7 @@ from pipeline.detectors.subject_network import (
     KEPT,
     KINDS,
     OFFSETS_OF,
+    SUBJECT,
 )
 
 LEAST_HEAD = 0.15
@@ -49,6 +50,7 @@ def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attent
         likelihood,
         head_votes=votes_of(heat, [HEAD], HEAD + 1),
         body_votes=votes_of(heat, BODIES, OFFSETS_OF["person"]),
+        subject=output[0, SUBJECT].double().sigmoid().numpy(),
     )
 
 

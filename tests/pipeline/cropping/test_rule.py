@@ -61,7 +61,7 @@ def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
     names = ("heads", "head_cut", "head_fade", "bodies", "objects", "text", "circle")
-    weights = dict.fromkeys((*names, "things", "thing_fade"), 0.0)
+    weights = dict.fromkeys((*names, "things", "thing_fade", "sights"), 0.0)
     return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
 
 
@@ -103,6 +103,16 @@ def test_penalties_are_taken_off() -> None:
         assert value == pytest.approx([expected], abs=1e-6), changes
     near = CropValue.of(rule_of(objects=2.0), evidence, known, 0.8)(half)
     assert near == pytest.approx([-2.0 * (1 - np.log(1.25) / (2 / 3))], abs=1e-6)
+
+
+def test_a_split_sight_is_taken_off() -> None:
+    gaze = np.zeros((24, 24))
+    gaze[12, 11] = 1.0
+    attention = Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0), subject=np.ones((24, 24)))
+    evidence = evidence_of(Detections(attention=attention), (100, 100))
+    value_of = CropValue.of(rule_of(sights=2.0), evidence, Preferred(WHOLE, np.ones(1)), 0.5)
+    half, whole = [0, 0, 11.5 / 24, 1.0], [0.25, 0, 0.75, 1.0]
+    assert value_of(np.array([half, whole])) == pytest.approx([-2.0, 0.0])
 
 
 def test_a_circle_alone_pays_for_what_its_corners_hide() -> None:

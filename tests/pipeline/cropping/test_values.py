@@ -21,8 +21,10 @@ def values_of_shapes() -> list[tuple[CropValue, FloatArray]]:
     """The value of each of some shapes of a photo of random things, and candidates as shares."""
     low = RANDOM.uniform(0, 0.7, (9, 2))
     corners = np.concatenate([low, low + RANDOM.uniform(0.05, 0.3, (9, 2))], axis=1)
-    gaze, kept = RANDOM.uniform(0, 1, (2, 9, 12))
-    attention = Attention(gaze / gaze.sum(), kept, corners[:4], np.array([0.9, 0.5, 0.3, 0.7]))
+    gaze, kept, subject = RANDOM.uniform(0, 1, (3, 9, 12))
+    gaze[:, 3:9] *= 0.01  # two sights
+    likelihood = np.array([0.9, 0.5, 0.3, 0.7])
+    attention = Attention(gaze / gaze.sum(), kept, corners[:4], likelihood, subject=subject)
     labels = ["thing", "person", "text", "subject", "face"]
     boxes = (corners[4:] * np.tile(SIZE, 2)).astype(np.float32)
     evidence = evidence_of(Detections(boxes, np.full(5, 0.4, np.float32), labels, attention), SIZE)

@@ -17,6 +17,7 @@ from pipeline.detectors.subject_network import (
     KEPT,
     KINDS,
     OFFSETS_OF,
+    SUBJECT,
     ltrb_offsets,
 )
 from pipeline.lab.people.targets import head_target
@@ -59,6 +60,7 @@ def test_the_focus_moves_little_where_two_neighbours_are_nearly_equal() -> None:
 def test_maps_are_shares_and_probabilities() -> None:
     values = output(4, 4)
     values[0, GAZE, 1, 2] = np.log(7.0)
+    values[0, SUBJECT, 2, 3] = np.log(4.0)
     values[0, KEPT, 0:2, 0:2] = np.log(3.0)  # they come in blocks of 2 × 2 equal cells
     found = read_attention(values)
     assert found.gaze.shape == found.kept.shape == (4, 4)
@@ -69,6 +71,9 @@ def test_maps_are_shares_and_probabilities() -> None:
     # odds of 3 to 1
     assert found.kept[0, 0] == pytest.approx(0.75)
     assert found.kept[3, 3] == pytest.approx(0.5)
+    assert found.subject is not None
+    assert found.subject[2, 3] == pytest.approx(0.8)  # odds of 4 to 1
+    assert found.subject[0, 0] == pytest.approx(1 / (1 + np.exp(8)))  # `output` has -8
 
 
 def test_votes_for_a_head_as_training_draws_it_sum_to_its_likelihood() -> None:
