@@ -110,9 +110,10 @@ def test_a_split_sight_is_taken_off() -> None:
     gaze[12, 11] = 1.0
     attention = Attention(gaze, gaze, np.zeros((0, 4)), np.zeros(0), subject=np.ones((24, 24)))
     evidence = evidence_of(Detections(attention=attention), (100, 100))
-    value_of = CropValue.of(rule_of(sights=2.0), evidence, Preferred(WHOLE, np.ones(1)), 0.5)
     half, whole = [0, 0, 11.5 / 24, 1.0], [0.25, 0, 0.75, 1.0]
-    assert value_of(np.array([half, whole])) == pytest.approx([-2.0, 0.0])
+    for ratio in (0.5, None):
+        value_of = CropValue.of(rule_of(sights=2.0), evidence, Preferred(WHOLE, np.ones(1)), ratio)
+        assert value_of(np.array([half, whole])) == pytest.approx([-2.0, 0.0])
 
 
 def test_a_circle_alone_pays_for_what_its_corners_hide() -> None:
