@@ -1,4 +1,4 @@
-"""Which code made a run: the release and a hash of the sources that decide what comes out."""
+"""Which code made a run: the release and a hash of the files that decide what comes out."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 RELEASE = "0.1.0"
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("cuda_ops", "pipeline", "s2cnet")
-_SUFFIXES = {".py", ".cpp", ".cu", ".h", ".cuh"}
+_SUFFIXES = {".py", ".cpp", ".cu", ".h", ".cuh", ".json"}  # .json: what the rule was fitted to
 # They make no crops: the laboratory, the commands, what a run tells, names for importers.
 _LEFT_OUT = (
     "pipeline/lab",
@@ -19,6 +19,7 @@ _LEFT_OUT = (
     "pipeline/export",
     "pipeline/candidates.py",
     "pipeline/metrics.py",
+    "s2cnet/weights",  # pinned by their own hash
 )
 
 
@@ -33,7 +34,7 @@ def code_version() -> str:
 
 
 def sources(root: Path) -> Iterator[Path]:
-    """The source files below `root` that decide what a run writes, in a fixed order."""
+    """The sources and constants below `root` that decide what a run writes, in a fixed order."""
     left_out = [root / name for name in _LEFT_OUT]
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*")):

@@ -38,7 +38,14 @@ def _forget() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pipeline/cropping/choose.py", "s2cnet/config.py", "cuda_ops/csrc/sampling.h"]
+    "name",
+    [
+        "pipeline/cropping/choose.py",
+        "pipeline/cropping/choice.json",
+        "pipeline/cropping/confidence.json",
+        "s2cnet/config.py",
+        "cuda_ops/csrc/sampling.h",
+    ],
 )
 def test_a_source_of_the_line_changes_it(checkout: Path, name: str) -> None:
     before = version()
@@ -55,6 +62,7 @@ def test_a_source_of_the_line_changes_it(checkout: Path, name: str) -> None:
         "pipeline/cli/runs/repair.py",
         "pipeline/command_line.py",
         "pipeline/shown_options.py",
+        "s2cnet/weights/starter.json",  # of weights, which a run names by their hash
     ],
 )
 def test_the_laboratory_and_the_commands_leave_it_alone(checkout: Path, name: str) -> None:
