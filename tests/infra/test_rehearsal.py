@@ -99,8 +99,9 @@ def night(tmp_path: Path) -> Night:
         picture = np.roll(scene(200 + 40 * number, 180), 30 * number, axis=1)
         Image.fromarray(picture).save(tmp_path / "in" / f"{number}.jpg")
     before = run_here(settings(tmp_path)).run_id
-    # Tonight somebody left the weights out, and the gate let it pass.
-    now = run_here(settings(tmp_path, weights="untrained", gate="error_rate<=0.01")).run_id
+    # Tonight somebody left the weights out and the rule too, and the gate let it pass.
+    wrong = {"weights": "untrained", "rank_by": "score", "gate": "error_rate<=0.01"}
+    now = run_here(settings(tmp_path, **wrong)).run_id
     return Night(tmp_path, before, now)
 
 
