@@ -22,7 +22,7 @@ from pipeline import open_run
 from pipeline.errors import LedgerError
 from pipeline.extras import EXTRA_OF
 from pipeline.job import plan
-from pipeline.local import local_workers, usable_cores
+from pipeline.local import Crew, Member, local_workers, usable_cores
 from pipeline.report.progress import Log
 from pipeline.run import crop_bucket
 from pipeline.settings import Settings
@@ -100,15 +100,26 @@ def test_a_run_begun_elsewhere_is_gone_on_with(photos: Path) -> None:
     assert open_run(given.running.output).manifest["run_id"] == ledger.run_id
 
 
-def test_a_process_that_is_killed_is_replaced(photos: Path) -> None:
+def test_a_process_that_is_killed_is_replaced(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """kill -9, as for want of memory, and SIGTERM, as before a machine is taken away."""
     given = settings(photos, task_images=1)
     job, ledger = plan(given, Log(stream=io.StringIO())).begin()
     numbers, done = [signal.SIGKILL, signal.SIGTERM], []
+    at_work: list[int] = []  # one that still starts would end the job
+    give = Crew._give
+
+    def noted(self: Crew, member: Member) -> None:
+        at_work.append(member.process.pid)
+        give(self, member)
+
+    monkeypatch.setattr(Crew, "_give", noted)
     for summary in local_workers(2, 9).work(ledger.pending(), job, Stop()):
         done.append(summary.task)
         if numbers and len(done) in (1, 4):
-            os.kill(_workers()[0].pid, numbers.pop())
+            alive = {one.pid for one in _workers()}
+            os.kill(next(pid for pid in reversed(at_work) if pid in alive), numbers.pop())
     assert not numbers
     assert sorted(done) == list(range(9))
     assert ledger.pending() == []

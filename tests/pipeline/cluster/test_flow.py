@@ -18,6 +18,7 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.cluster.flow import Flow, Room, Stages
 from pipeline.errors import LedgerError
@@ -152,10 +153,20 @@ def test_a_worker_that_is_told_to_end_gives_its_task_back(cluster: Cluster, job:
     assert len(actors) == 3, "one came up again"
 
 
+def wait_for_actors_on(node_id: str, notes: Path) -> None:
+    """Wait until Ray's head knows what the node offers: an actor on it answers, and goes."""
+    there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    options = {"num_cpus": 0, "scheduling_strategy": there}
+    made = ray.remote(SlowScorer).options(**options).remote(SlowJob(notes), "cpu")
+    ray.get(made.ready.remote())
+    ray.kill(made)
+
+
 def test_a_node_on_notice_is_drained(cluster: Cluster, job: SlowJob) -> None:
     """Its tasks end, none is begun there, its actor leaves, and the node ends by itself."""
     doomed = cluster.add_node(num_cpus=CORES, object_store_memory=100 << 20)
     cluster.wait_for_nodes()
+    wait_for_actors_on(doomed.node_id, job.notes.with_name("probe"))
     noticed: list[float] = []
 
     def give_notice(count: int) -> None:
