@@ -12,7 +12,7 @@ from pipeline.errors import CropError
 from pipeline.photo.decode import Photo
 from pipeline.stages.attempt import attempt
 from pipeline.stages.guard import died_before, one_by_one
-from pipeline.stages.heap import GROWN_AT_WORK, give_back_growth
+from pipeline.stages.heap import give_back_growth
 from pipeline.stages.meter import Meter
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, pack, unpack
@@ -62,7 +62,6 @@ class DetectScore:
                 attempt(row, "detect", partial(self.detect, seen))
             with meter.on("score"):
                 attempt(row, "score", partial(self.score, seen))
-            give_back_growth(GROWN_AT_WORK)
         meter.tell(task, "score")
         return task
 

@@ -19,7 +19,6 @@ from pipeline.photo.freed import glibc, keep_freed
 IDLE_S = 2.0  # without a task, before memory is given back
 READER_BYTES = 512 << 20  # of free memory that a reader keeps: a task's photos and files
 GROWN = 48 << 20  # bytes; the tasks of ordinary photos leave some 30 MiB
-GROWN_AT_WORK = 56 << 20  # within a task; the buffers that every photo needs are half of it
 
 _waiting: list[Timer] = []  # at most one, of this process
 _kept: list[int] = []  # what was this process's own when memory was last given back; at most one
@@ -58,11 +57,11 @@ def give_back_freed_memory() -> None:
         library.malloc_trim(0)
 
 
-def give_back_growth(least: int = GROWN) -> None:
-    """Give free memory back where this process has grown by more than `least` since it last did."""
+def give_back_growth() -> None:
+    """Give free memory back where this process has grown by more than GROWN since it last did."""
     if glibc() is None:
         return
-    if not _kept or _own_bytes() > _kept[0] + least:
+    if not _kept or _own_bytes() > _kept[0] + GROWN:
         give_back_freed_memory()
         _kept[:] = [_own_bytes()]
 

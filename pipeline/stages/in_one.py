@@ -7,7 +7,7 @@ processes that only encode their memory.
 
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
-from pipeline.stages.heap import at_work, give_back_freed_memory, give_back_growth
+from pipeline.stages.heap import at_work, give_back_growth
 from pipeline.stages.wire import Block, pack_summary, unpack
 from pipeline.stages.worker import Job
 
@@ -24,7 +24,7 @@ class DetectScoreCommit(DetectScore):
         """Do the stages for the task of a block; what comes out is its summary."""
         with at_work():
             decided = self.decide(unpack(block))
-            give_back_freed_memory()  # making the task's files takes some 30 MiB
+            give_back_growth()  # making the task's files takes some 30 MiB
             done = pack_summary(finish(decided, self.job))
             del decided
             give_back_growth()

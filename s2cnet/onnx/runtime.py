@@ -54,9 +54,6 @@ class OnnxModule:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # It would keep, and double, what the largest of all images took: .4 GB for a long photo.
         options.enable_cpu_mem_arena = False
-        # All of a run's buffers would be one of 10 to 14 MiB, for which the heap, full of small
-        # things, has ever less room: a task's photos made a worker grow by up to 170 MiB.
-        options.enable_mem_pattern = False
         options.log_severity_level = 3  # errors
         self._session: Any = onnxruntime.InferenceSession(
             onnx_graph(module), options, providers=["CPUExecutionProvider"]

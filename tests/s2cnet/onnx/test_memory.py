@@ -34,13 +34,3 @@ def test_a_large_image_leaves_no_memory_behind() -> None:
     command = [sys.executable, "-c", GROWTH]
     found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert float(found.stdout) < between_mib / 4
-
-
-def test_a_run_s_buffers_are_not_one_large_one() -> None:
-    """ONNX Runtime's own default is one, and a scoring worker's heap has ever less room for it."""
-    from torch import nn
-
-    from s2cnet.onnx import OnnxModule
-
-    options = OnnxModule(nn.Sequential(nn.Conv2d(3, 4, 1)).eval())._session.get_session_options()
-    assert (options.enable_mem_pattern, options.enable_cpu_mem_arena) == (False, False)
