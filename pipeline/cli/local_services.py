@@ -27,8 +27,6 @@ import psutil
 from pipeline.ray_variables import KEEPS_WORKERS, ON_LOOPBACK
 
 LOOPBACK = "127.0.0.1"
-# Without this Ray takes the machine's outward address for 127.0.0.1, and with any other address its
-# GCS server and agents listen on all interfaces. It is Ray's own default on macOS and Windows.
 STOP_GRACE_S = 8.0
 
 

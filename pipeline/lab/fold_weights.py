@@ -86,16 +86,17 @@ def fold_name(fold: int) -> str:
 
 def network_of(state: Mapping[str, Tensor]) -> SubjectNetwork:
     """The detector's network with these tensors, in evaluation mode."""
-    network = SubjectNetwork()
-    network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-    return network.eval()
+    return _with(SubjectNetwork(), state)
 
 
 def branch_of(state: Mapping[str, Tensor]) -> FeatureHead:
     """The branch for S2CNet with these tensors, in evaluation mode."""
-    branch = FeatureHead()
-    branch.load_state_dict({name: tensor.float() for name, tensor in state.items()})
-    return branch.eval()
+    return _with(FeatureHead(), state)
+
+
+def _with(network: Network, state: Mapping[str, Tensor]) -> Network:
+    network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    return network.eval()
 
 
 def _read(path: Path, make: Callable[[Mapping[str, Tensor]], Network], kind: str) -> Network:
