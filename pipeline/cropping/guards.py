@@ -31,6 +31,9 @@ ROUNDING = 1e-9  # shares of areas are exact but for this
 REASONS = ("head_cut", "head_lost", "face_cut", "text_cut", "subject_cut", "unsafe_area")
 """Why a crop breaks a guard, the worst first: the word of the column `reason`."""
 LEVELS = 10  # steps of severity told apart: a tenth of the only head
+# How bad it is to lose all that people look at first: worse than all that a crop can cut. A head
+# that no crop of the shape can hold is cut by each that shows it, and is to be shown all the same.
+LOST = 100.0
 
 Guard = TypeVar("Guard", bound="ShapeGuard | None")
 Trips = dict[str, FloatArray]  # by reason, how badly each of N crops breaks a guard; 0: not [N]
@@ -160,19 +163,18 @@ class ShapeGuard:
     def trips(self, shown: Shown) -> Trips:
         """How badly each of N crops breaks each guard. Half of the only head outside is 0.5."""
         it, has = self.guards, self.protected
-        hidden = np.zeros(len(shown.subject_in))
+        hidden = lost = np.zeros(len(shown.subject_in))
         trips = dict.fromkeys(REASONS, hidden)
         if it.heads is not None and has.clear_heads.any():
             shares = (shown.heads_show & has.clear_heads, shown.heads_in, shown.heads_seen)
             trips["head_cut"], covered = _outside(*shares, has.heads, it.heads)
             hidden = hidden + covered
-            kept = 1 - shown.heads_seen[:, has.main_heads] <= it.heads + ROUNDING
-            if has.main_heads.any():
-                trips["head_lost"] = np.where(kept.any(axis=1), 0.0, 1.0)
+            lost = lost + _lost(shown.heads_seen[:, has.main_heads])
         if it.faces is not None and len(has.faces):
             shares = (shown.faces_in > SHOWS, shown.faces_in, shown.faces_seen)
             trips["face_cut"], covered = _outside(*shares, has.faces, it.faces)
             hidden = hidden + covered
+            lost = lost + _lost(shown.faces_seen[:, has.main_faces])
         if it.text is not None and len(has.text):
             missing = np.minimum(shown.text_in, 1 - shown.text_in)
             trips["text_cut"] = (_text_cut(shown) * missing).sum(axis=1)
@@ -182,7 +184,7 @@ class ShapeGuard:
             least = it.subject - ROUNDING
             trips["subject_cut"] = np.maximum(least - shown.subject_in, 0)
             hidden = hidden + np.maximum(least - shown.subject_seen, 0) - trips["subject_cut"]
-        return {**trips, "unsafe_area": hidden}
+        return {**trips, "head_lost": lost, "unsafe_area": hidden}
 
 
 def guard_levels(guard: ShapeGuard | None, boxes: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -227,6 +229,12 @@ def _outside(
     cut = shows & (1 - inside > limit + ROUNDING)
     covered = shows & ~cut & (1 - seen > limit + ROUNDING)
     return (cut * (1 - inside)) @ size, (covered * (1 - seen)) @ size
+
+
+def _lost(seen: FloatArray) -> FloatArray:
+    """LOST for each of N crops in which none of M main heads or faces shows: [N, M] to [N]."""
+    is_lost = np.all(seen <= SHOWS, axis=1) & (seen.shape[1] > 0)
+    return np.where(is_lost, LOST, 0.0)
 
 
 def _text_cut(shown: Shown) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from pipeline.cropping.guards import LEVELS, ShapeGuard, guard_levels, of_each
+from pipeline.cropping.guards import LEVELS, LOST, ShapeGuard, guard_levels, of_each
 from pipeline.cropping.protected import Protected
 from pipeline.settings.guards import Guards, parse_guards
 from pipeline.settings.safe_areas import WHOLE, SafeArea
@@ -31,12 +31,14 @@ def guard(
     importance: Sequence[float] = (),
     area: SafeArea = WHOLE,
     clear: Sequence[bool] = (),
+    main_faces: Sequence[bool] = (),
 ) -> ShapeGuard:
     given = Protected(
         heads=array(heads),
         bodies=array(bodies or heads),
         clear_heads=np.array(clear or [True] * len(heads), bool),
         main_heads=np.array(main or [False] * len(heads), bool),
+        main_faces=np.array(main_faces or [False] * len(faces), bool),
         faces=array(faces),
         text=array(text),
         subject=array(subject),
@@ -79,11 +81,31 @@ def test_the_main_head_may_not_be_left_out() -> None:
     check = guard("off,heads=0.1", [HEAD, other], main=[True, False])
     assert check.reason([300, 0, 600, 300]) == "head_lost"
     assert check.reason([0, 0, 300, 300]) is None
-    assert check.levels([[300, 0, 600, 300]]).tolist() == [LEVELS]
+    assert check.levels([[300, 0, 600, 300]]).tolist() == [LEVELS * LOST]
     assert check.counts([300, 0, 600, 300]).heads == 0, "it is lost, not cut"
     both = guard("off,heads=0.1", [HEAD, other], main=[True, True])
     assert both.reason([300, 0, 600, 300]) is None  # one of the main heads is enough
     assert both.reason([250, 0, 350, 300]) == "head_lost"
+
+
+def test_a_head_too_large_for_the_shape_is_shown_all_the_same() -> None:
+    """A portrait: crops of 400 × 200 hold half of a head of 400 × 400, and of its face .8."""
+    head, face, body = (0, 0, 400, 400), (100, 100, 300, 350), (0, 0, 400, 600)
+    check = guard("default", [head], [body], [True], [face], main_faces=[True])
+    shown, chest, nothing = [0, 120, 400, 320], [0, 400, 400, 600], [400, 0, 800, 200]
+    assert check.reason(shown) == "head_cut"  # half of it, and nothing else: the face keeps .8
+    assert check.levels([shown]).tolist() == [5]
+    assert check.reason(nothing) == check.reason(chest) == "head_lost"
+    assert check.levels([chest, nothing]).min() > LEVELS  # neither is better than any cut
+    both_cut = [0, 200, 400, 400]  # .5 of the head, .6 of the face: .9 in all
+    assert check.levels([both_cut]).tolist() == [9]
+
+
+def test_a_portrait_s_face_counts_without_a_head() -> None:
+    check = guard("off,faces=0.3", faces=[HEAD], main_faces=[True])
+    assert check.reason([150, 0, 400, 400]) == "face_cut"
+    assert check.reason([250, 0, 400, 400]) == "head_lost"
+    assert guard("off,faces=0.3", faces=[HEAD]).reason([250, 0, 400, 400]) is None
 
 
 def test_a_head_that_is_only_likely_is_counted_and_not_guarded() -> None:

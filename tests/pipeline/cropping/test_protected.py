@@ -79,6 +79,17 @@ def test_main_heads_are_those_that_people_look_at_first() -> None:
     assert found([], [left, right], focus=(450, 90)).main_heads.tolist() == [False, False]
 
 
+def test_main_faces_are_large_and_looked_at_first() -> None:
+    """From 25,000 square pixels on; with the peak of gaze, or in a head with it or on its body."""
+    large, small = ("face", (100, 100, 260, 260), 0.9), ("face", (100, 100, 250, 250), 0.9)
+    head = (90, 50, 290, 270)
+    assert found([large], focus=(200, 200)).main_faces.tolist() == [True]
+    assert found([large], focus=(500, 200)).main_faces.tolist() == [False]
+    assert found([small], focus=(200, 200)).main_faces.tolist() == [False]
+    assert found([large], [head], focus=(200, 400)).main_faces.tolist() == [True]
+    assert found([large], [(400, 50, 600, 270)], focus=(500, 200)).main_faces.tolist() == [False]
+
+
 def test_faces_and_text_are_clear_where_they_are_sure_and_large() -> None:
     """Two hundredths of a side of 500,000 square pixels: 2,500 for a face, 10,000 for text."""
     objects: list[Labelled] = [
