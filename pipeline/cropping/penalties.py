@@ -65,6 +65,36 @@ class Cuts:
         return nothing, linear[..., None, :], (self.across / areas**2)[..., None, :]
 
 
+@dataclass(frozen=True, eq=False)
+class TopCuts:
+    """Boxes whose tops crops are not to cut off.
+
+    A thing is known by its top more than by its foot: a head, a spire, the crown of a tree.
+
+    boxes: [M, 4]. costs: of a crop that holds just the lower half of each, [M]. Both may have the
+    same dimensions before these: one row a shape.
+    """
+
+    boxes: FloatArray
+    costs: FloatArray
+
+    def of_extents(self, crops: Extents) -> FloatArray:
+        """The penalty of N crops, perhaps of each shape: [..., N].
+
+        A box of which the share `above` of the height is above the crop, `inside` of the height in
+        it, and `wide` of the width, costs 4 · above · inside · wide: nothing where it is whole or
+        left out, or cut at its foot alone.
+        """
+        left, top, right, bottom = (self.boxes[..., edge] for edge in range(4))  # [..., M]
+        height, width = np.maximum(bottom - top, TINY), np.maximum(right - left, TINY)
+        above = np.maximum(crops.down[..., :1] - top[..., None, :], 0)  # [..., V, M]
+        wide, inside = crops.shared_with(self.boxes)
+        lost = above * inside
+        lost *= (4 * self.costs / (height**2 * width))[..., None, :]
+        costs = wide @ lost.swapaxes(-1, -2)  # [..., U, V]
+        return np.asarray(costs[..., crops.columns, crops.rows])
+
+
 def weighted_cuts(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
     """Cuts of several kinds, each times a weight, in one: what costs nothing is left out."""
     boxes = np.concatenate([one.boxes for _, one in cuts])
@@ -103,6 +133,12 @@ def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     """
     things = evidence.objects[evidence.is_thing]
     return _cuts(things, evidence.object_weights[evidence.is_thing] * _fit(things, ratio))
+
+
+def top_cuts(evidence: Evidence, weight: float) -> TopCuts:
+    """People, things and regions without their upper half: `weight` for the only, certain one."""
+    costs = weight * evidence.object_weights / max(float(evidence.object_weights.sum()), 1.0)
+    return TopCuts(evidence.objects[costs > 0], costs[costs > 0])
 
 
 def text_cuts(evidence: Evidence) -> Cuts:

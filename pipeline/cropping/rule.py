@@ -31,12 +31,14 @@ from pipeline.cropping.features import (
 )
 from pipeline.cropping.penalties import (
     Cuts,
+    TopCuts,
     body_cuts,
     circle_penalty,
     head_cuts,
     object_cuts,
     text_cuts,
     thing_cuts,
+    top_cuts,
     weighted_cuts,
 )
 
@@ -55,11 +57,9 @@ class Rule:
         what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, bodies, objects, things, sights, text, circle: weights of the penalties. That of objects
-        is gone from the distance NEAR on, where it would cost more of what people look at than it
-        saves.
-    thing_fade: share of the weight of things that is gone per unit of distance: what is lost by it
-        grows with the distance, since a narrow crop has less room to move.
+    heads, bodies, objects, things, tops, sights, text, circle: weights of the penalties. That of
+        objects is gone from the distance NEAR on, where it would cost more of what people look at
+        than it saves. That of tops is for shapes with a ratio alone.
     head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
@@ -76,7 +76,7 @@ class Rule:
     bodies: float
     objects: float
     things: float
-    thing_fade: float
+    tops: float
     sights: float
     text: float
     circle: float
@@ -112,6 +112,7 @@ class Terms:
 
     preferred: Preferred
     cuts: Cuts
+    tops: TopCuts
     coefficients: FloatArray
     largest: FloatArray
 
@@ -119,7 +120,8 @@ class Terms:
     def of(cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None) -> Terms:
         """The terms of one shape; `ratio` as for `CropValue`."""
         cuts, coefficients = _cuts_of(rule, evidence, ratio), _coefficients_of(rule, ratio)
-        return cls(preferred, cuts, coefficients, np.array([largest_area(ratio)]))
+        tops = top_cuts(evidence, 0.0 if ratio is None else rule.tops)
+        return cls(preferred, cuts, tops, coefficients, np.array([largest_area(ratio)]))
 
     def features(
         self,
@@ -139,7 +141,8 @@ class Terms:
     def values(self, features: FloatArray, extents: Extents) -> FloatArray:
         """Values [..., N] of boxes of these features and extents. No unit."""
         weights = np.moveaxis(self.coefficients, -1, 0)[..., None]  # [12, ..., 1]
-        return np.asarray((weights * features).sum(axis=0) - self.cuts.of_extents(extents))
+        cut = self.cuts.of_extents(extents) + self.tops.of_extents(extents)
+        return np.asarray((weights * features).sum(axis=0) - cut)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,13 +192,12 @@ def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
     distance = 0.0 if ratio is None else distance_of(ratio)
     heads = rule.heads * (1 - rule.head_fade * distance)
     objects = rule.objects * max(0.0, 1 - distance / NEAR)
-    things = rule.things * (1 - rule.thing_fade * distance)
     return weighted_cuts(
         [
             (heads, head_cuts(evidence, rule.head_cut)),
             (rule.bodies, body_cuts(evidence)),
             (objects, object_cuts(evidence, ratio)),
-            (things, thing_cuts(evidence, ratio)),
+            (rule.things, thing_cuts(evidence, ratio)),
             (rule.text, text_cuts(evidence)),
         ]
     )

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.boxes import Boxes, FloatArray, iou
 from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import FEATURES, Preferred
-from pipeline.cropping.penalties import Cuts
+from pipeline.cropping.penalties import Cuts, TopCuts
 from pipeline.cropping.rule import CropValue, Terms
 
 # Lists that are remembered: of eight sizes of photos with five ratios, some 10 MB. Of longer lists
@@ -94,6 +94,10 @@ class ValuesTogether:
                 _filled([one.cuts.boxes for one in terms]),
                 _filled([one.cuts.outside for one in terms]),
                 _filled([one.cuts.across for one in terms]),
+            ),
+            TopCuts(
+                _filled([one.tops.boxes for one in terms]),
+                _filled([one.tops.costs for one in terms]),
             ),
             np.stack([one.coefficients for one in terms]),
             np.stack([one.largest for one in terms]),

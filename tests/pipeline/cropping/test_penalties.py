@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.evidence import Evidence, evidence_of
+from pipeline.cropping.extents import Extents
 from pipeline.cropping.penalties import (
     body_cuts,
     circle_penalty,
@@ -12,6 +13,7 @@ from pipeline.cropping.penalties import (
     shares_of,
     text_cuts,
     thing_cuts,
+    top_cuts,
     weighted_cuts,
 )
 from pipeline.detectors import Attention, Detections, Votes
@@ -111,6 +113,38 @@ def test_people_and_things_that_fit_are_not_cut_and_regions_may_be(
     half = np.array([[0.0, 0.0, 0.7, 1.0]])
     assert thing_cuts(photo, ratio)(half) == pytest.approx([expected], abs=1e-5)
     assert thing_cuts(evidence(found=found[2:]), ratio)(half) == pytest.approx([0])
+
+
+def test_a_top_is_missed_and_a_foot_is_not() -> None:
+    """A tower from .2 to .6, 4 · above · inside of its height, for the share of its width shown."""
+    photo = evidence(found=[("subject", [0.4, 0.2, 0.6, 0.6])])
+    boxes = np.array(
+        [
+            [0, 0.4, 1, 1],  # without its upper half: 4 · .5 · .5
+            [0, 0.3, 1, 1],  # without a quarter: 4 · .25 · .75
+            [0, 0.3, 1, 0.4],  # a quarter of it, below a quarter: 4 · .25 · .25
+            [0.5, 0.4, 1, 1],  # half of its width
+            [0, 0, 1, 0.3],  # cut at its foot
+            [0, 0.7, 1, 1],  # left out
+            [0, 0.2, 1, 0.6],  # whole
+        ]
+    )
+    costs = [1, 0.75, 0.25, 0.5, 0, 0, 0]
+    lost = top_cuts(photo, 2.0).of_extents(Extents.of(boxes))
+    assert lost == pytest.approx(2 * np.array(costs), abs=1e-6)
+
+
+def test_of_several_tops_each_counts_by_how_sure_it_is() -> None:
+    """Faces and text are no objects; likelihoods of .5 and more are sure ones."""
+    found = [
+        ("person", [0.0, 0.2, 0.2, 0.6]), ("thing", [0.4, 0.5, 0.6, 0.9]),
+        ("text", [0.8, 0.2, 1.0, 0.6]), ("face", [0.0, 0.2, 0.2, 0.6]),
+    ]  # fmt: skip
+    photo = evidence(found=found)
+    lower = Extents.of(np.array([[0, 0.4, 1, 1.0]]))  # the second is whole
+    assert top_cuts(photo, 1.0).of_extents(lower) == pytest.approx([0.5], abs=1e-6)
+    assert len(top_cuts(photo, 0.0).boxes) == 0
+    assert top_cuts(evidence(), 1.0).of_extents(lower) == pytest.approx([0])
 
 
 def test_text_is_shown_whole_or_left_out() -> None:

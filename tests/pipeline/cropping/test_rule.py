@@ -61,7 +61,7 @@ def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
     names = ("heads", "head_cut", "head_fade", "bodies", "objects", "text", "circle")
-    weights = dict.fromkeys((*names, "things", "thing_fade", "sights"), 0.0)
+    weights = dict.fromkeys((*names, "things", "tops", "sights"), 0.0)
     return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
 
 
@@ -96,13 +96,22 @@ def test_penalties_are_taken_off() -> None:
         ({"bodies": 2.0}, -2.0),
         ({"text": 3.0}, -3.0),
         ({"things": 2.0}, -2.0),
-        ({"things": 2.0, "thing_fade": 0.5}, -2.0 * (1 - 0.5 * np.log(2))),
+        ({"tops": 2.0}, 0.0),  # it is cut at its side
         ({"objects": 2.0}, 0.0),  # of a ratio this far, cut objects cost nothing more
     ):
         value = CropValue.of(rule_of(**changes), evidence, known, 0.5)(half)
         assert value == pytest.approx([expected], abs=1e-6), changes
     near = CropValue.of(rule_of(objects=2.0), evidence, known, 0.8)(half)
     assert near == pytest.approx([-2.0 * (1 - np.log(1.25) / (2 / 3))], abs=1e-6)
+
+
+def test_a_lost_top_is_taken_off_of_shapes_with_a_ratio() -> None:
+    found = Detections(np.array([[40, 0, 60, 60]], np.float32), np.ones(1, np.float32), ["thing"])
+    evidence, known = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1))
+    lower = np.array([[0, 0.3, 1.0, 0.8]])  # the lower half of the thing
+    for ratio, expected in ((2.0, -3.0), (None, 0.0)):
+        value = CropValue.of(rule_of(tops=3.0), evidence, known, ratio)(lower)
+        assert value == pytest.approx([expected], abs=1e-6)
 
 
 def test_a_split_sight_is_taken_off() -> None:
