@@ -112,7 +112,7 @@ class OverlapChooser:
         plain = self._plain(searched)
         if not searched.shape.is_circle:
             return plain
-        return plain.in_circle(searched.candidates / self._sides, packaged_rule().circle)
+        return plain.in_circle(CandidateList.of(searched.candidates, self.size_wh))
 
     def _plain(self, searched: ShapeSearch) -> ListValues:
         """The values of candidates, circles as if they were squares: told once of each list."""

@@ -8,7 +8,6 @@ same reason heads and bodies are votes where the source tells them (`Votes`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,17 +58,6 @@ class Evidence:
     head_votes: Votes  # how many heads each vote stands for, large ones up to LARGE_COUNT times
     body_votes: Votes  # people and things; the larger, the more they count
     sight_weights: FloatArray  # of the K sights, see `Sights`
-
-    @cached_property
-    def seen_in_circles(self) -> tuple[FloatArray, FloatArray]:
-        """Heads and objects that a circle may hide: boxes [D, 4], and their weights [D].
-
-        The weights sum to 1, or to less where there is no sure one.
-        """
-        boxes = np.concatenate([self.heads, self.objects])
-        weights = np.concatenate([self.head_weights, self.object_weights])
-        counts = weights > 0
-        return boxes[counts], weights[counts] / max(weights.sum(), 1.0)
 
 
 def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:

@@ -38,6 +38,14 @@ class Extents(NamedTuple):
         own = np.arange(boxes.shape[-2])
         return cls(boxes[..., ::2], boxes[..., 1::2], own, own)
 
+    def about_centres(self, share: FloatArray) -> Extents:
+        """The boxes about the same centres whose sides are shares [..., 1] of these ones'."""
+        across, down = (
+            edges + (1 - share[..., None]) * (edges.mean(axis=-1, keepdims=True) - edges)
+            for edges in (self.across, self.down)
+        )
+        return self._replace(across=across, down=down)
+
     def shared_with(self, others: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Lengths shared with others [..., M, 4]: across [..., U, M], down [..., V, M].
 

@@ -1,4 +1,4 @@
-"""Penalties for crops that cut heads, objects or text, or whose circle hides objects.
+"""Penalties for crops that cut heads, objects or text.
 
 All boxes are shares of the photo's sides. A penalty has no unit and is 0 for a crop that cuts
 nothing; the rule weighs it (`pipeline.cropping.rule`).
@@ -21,7 +21,6 @@ from pipeline.detectors.attention import ramp
 # all where it is as much larger: in between smoothly, or a copy's box would count that its photo's
 # does not.
 FITS = (0.9, 1.1)
-LATTICE = (np.arange(6)[:, None, None] + 0.5) / 6  # shares of a side, [6, 1, 1]
 TINY = 1e-9  # share of the photo: least area of a box that is divided by
 
 
@@ -65,36 +64,6 @@ class Cuts:
         return nothing, linear[..., None, :], (self.across / areas**2)[..., None, :]
 
 
-@dataclass(frozen=True, eq=False)
-class TopCuts:
-    """Boxes whose tops crops are not to cut off.
-
-    A thing is known by its top more than by its foot: a head, a spire, the crown of a tree.
-
-    boxes: [M, 4]. costs: of a crop that holds just the lower half of each, [M]. Both may have the
-    same dimensions before these: one row a shape.
-    """
-
-    boxes: FloatArray
-    costs: FloatArray
-
-    def of_extents(self, crops: Extents) -> FloatArray:
-        """The penalty of N crops, perhaps of each shape: [..., N].
-
-        A box of which the share `above` of the height is above the crop, `inside` of the height in
-        it, and `wide` of the width, costs 4 · above · inside · wide: nothing where it is whole or
-        left out, or cut at its foot alone.
-        """
-        left, top, right, bottom = (self.boxes[..., edge] for edge in range(4))  # [..., M]
-        height, width = np.maximum(bottom - top, TINY), np.maximum(right - left, TINY)
-        above = np.maximum(crops.down[..., :1] - top[..., None, :], 0)  # [..., V, M]
-        wide, inside = crops.shared_with(self.boxes)
-        lost = above * inside
-        lost *= (4 * self.costs / (height**2 * width))[..., None, :]
-        costs = wide @ lost.swapaxes(-1, -2)  # [..., U, V]
-        return np.asarray(costs[..., crops.columns, crops.rows])
-
-
 def weighted_cuts(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
     """Cuts of several kinds, each times a weight, in one: what costs nothing is left out."""
     boxes = np.concatenate([one.boxes for _, one in cuts])
@@ -135,34 +104,9 @@ def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     return _cuts(things, evidence.object_weights[evidence.is_thing] * _fit(things, ratio))
 
 
-def top_cuts(evidence: Evidence, weight: float) -> TopCuts:
-    """People, things and regions without their upper half: `weight` for the only, certain one."""
-    costs = weight * evidence.object_weights / max(float(evidence.object_weights.sum()), 1.0)
-    return TopCuts(evidence.objects[costs > 0], costs[costs > 0])
-
-
 def text_cuts(evidence: Evidence) -> Cuts:
     """Text cut: 1 for half of the only block; 0 where whole or left out."""
     return _cuts(evidence.text, evidence.text_weights)
-
-
-def circle_penalty(boxes: FloatArray, evidence: Evidence) -> FloatArray:
-    """Share of heads and objects that a square shows and its inscribed circle hides: [N].
-
-    Each counts as a 6 × 6 lattice of points. boxes: squares in pixels, so ellipses here.
-    """
-    others, weights = evidence.seen_in_circles
-    if not len(weights):
-        return np.zeros(len(boxes))
-    places = others[:, :2] + LATTICE * (others[:, 2:] - others[:, :2])  # [6, D, 2]
-    centres, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-    # Squared offsets of the lattice's columns and rows from a square's centre: inside it up to 1.
-    offsets = ((places[:, None] - centres[:, None]) / halves[:, None]) ** 2  # [6, N, D, 2]
-    offsets[offsets > 1] = -np.inf  # outside the square
-    x, y = np.ascontiguousarray(offsets[..., 0]), np.ascontiguousarray(offsets[..., 1])
-    hidden = x[:, None] + y > 1  # [6, 6, N, D]: to add up the first dimensions is what is fast
-    shares = hidden.reshape(36, len(boxes), -1).sum(axis=0, dtype=np.uint8) / 36
-    return np.asarray(shares @ weights)
 
 
 def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:

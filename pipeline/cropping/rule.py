@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.boxes import FloatArray
+from pipeline.cropping.ends import EndCuts, end_cuts
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import (
@@ -31,18 +32,18 @@ from pipeline.cropping.features import (
 )
 from pipeline.cropping.penalties import (
     Cuts,
-    TopCuts,
     body_cuts,
-    circle_penalty,
     head_cuts,
     object_cuts,
     text_cuts,
     thing_cuts,
-    top_cuts,
     weighted_cuts,
 )
 
 NEAR = 2 / 3  # distance of ratios from which on the penalty of cut objects is gone
+# A crop that is shown as its inscribed circle shows as much as the square about its centre of this
+# share of its sides: what it is not to cut has to be in that one.
+IN_CIRCLE = (np.pi / 4) ** 0.5
 FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on nothing changes
 
 
@@ -57,9 +58,9 @@ class Rule:
         what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, bodies, objects, things, tops, sights, text, circle: weights of the penalties. That of
-        objects is gone from the distance NEAR on, where it would cost more of what people look at
-        than it saves. That of tops is for shapes with a ratio alone.
+    heads, bodies, objects, things, ends, sights, text: weights of the penalties. That of objects
+        is gone from the distance NEAR on, where it would cost more of what people look at than it
+        saves. That of ends is for shapes with a ratio alone.
     head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
@@ -76,10 +77,9 @@ class Rule:
     bodies: float
     objects: float
     things: float
-    tops: float
+    ends: float
     sights: float
     text: float
-    circle: float
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Rule:
@@ -108,20 +108,34 @@ class Terms:
 
     preferred: the candidates that the network prefers.
     coefficients: [..., 12], as in MEASURES. largest: see `largest_area`, [..., 1].
+    seen: share of a crop's sides in which what is not to be cut has to be: see IN_CIRCLE, [..., 1].
     """
 
     preferred: Preferred
     cuts: Cuts
-    tops: TopCuts
+    ends: EndCuts
     coefficients: FloatArray
     largest: FloatArray
+    seen: FloatArray
 
     @classmethod
-    def of(cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None) -> Terms:
-        """The terms of one shape; `ratio` as for `CropValue`."""
-        cuts, coefficients = _cuts_of(rule, evidence, ratio), _coefficients_of(rule, ratio)
-        tops = top_cuts(evidence, 0.0 if ratio is None else rule.tops)
-        return cls(preferred, cuts, tops, coefficients, np.array([largest_area(ratio)]))
+    def of(
+        cls,
+        rule: Rule,
+        evidence: Evidence,
+        preferred: Preferred,
+        ratio: float | None,
+        is_circle: bool = False,
+    ) -> Terms:
+        """The terms of one shape; the arguments are those of `CropValue.of`."""
+        return cls(
+            preferred,
+            _cuts_of(rule, evidence, ratio),
+            end_cuts(evidence, 0.0 if ratio is None else rule.ends),
+            _coefficients_of(rule, ratio),
+            np.array([largest_area(ratio)]),
+            np.array([IN_CIRCLE if is_circle else 1.0]),
+        )
 
     def features(
         self,
@@ -138,11 +152,16 @@ class Terms:
             overlap = self.preferred.overlap(boxes, extents)
         return feature_columns(boxes, extents, evidence, overlap, self.largest)
 
-    def values(self, features: FloatArray, extents: Extents) -> FloatArray:
-        """Values [..., N] of boxes of these features and extents. No unit."""
+    def agreement(self, features: FloatArray) -> FloatArray:
+        """Expected agreement with people [..., N] of boxes of these features. No unit."""
         weights = np.moveaxis(self.coefficients, -1, 0)[..., None]  # [12, ..., 1]
-        cut = self.cuts.of_extents(extents) + self.tops.of_extents(extents)
-        return np.asarray((weights * features).sum(axis=0) - cut)
+        return np.asarray((weights * features).sum(axis=0))
+
+    def penalty(self, extents: Extents) -> FloatArray:
+        """What boxes of these extents cut, [..., N], in the unit of agreement."""
+        if (self.seen != 1).any():
+            extents = extents.about_centres(self.seen)
+        return self.cuts.of_extents(extents) + self.ends.of_extents(extents)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,13 +169,11 @@ class CropValue:
     """The value of crops of one shape of one photo: what the rule makes as large as it can.
 
     ratio: width / height of the crops as shares of the photo's sides; None for any.
-    circle: weight of what the inscribed circle of a crop hides; 0 for shapes that are none.
     """
 
     evidence: Evidence
     terms: Terms
     ratio: float | None
-    circle: float = 0.0
 
     @classmethod
     def of(
@@ -168,18 +185,17 @@ class CropValue:
         is_circle: bool = False,
     ) -> CropValue:
         """preferred: the candidates that the network prefers."""
-        terms = Terms.of(rule, evidence, preferred, ratio)
-        return cls(evidence, terms, ratio, rule.circle if is_circle else 0.0)
+        return cls(evidence, Terms.of(rule, evidence, preferred, ratio, is_circle), ratio)
 
     def __call__(self, boxes: FloatArray) -> FloatArray:
         """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""
         extents = Extents.of(boxes)
         features = self.terms.features(self.evidence, boxes, extents)
-        return self.terms.values(features, extents) - self.hidden(boxes)
+        return self.terms.agreement(features) - self.terms.penalty(extents)
 
-    def hidden(self, boxes: FloatArray) -> FloatArray | float:
-        """The penalty of boxes [N, 4] for what a circle hides: [N]; 0 for other shapes."""
-        return self.circle * circle_penalty(boxes, self.evidence) if self.circle else 0.0
+    def in_circle(self) -> CropValue:
+        """The same of a shape that is shown as a circle."""
+        return replace(self, terms=replace(self.terms, seen=np.array([IN_CIRCLE])))
 
     @property
     def largest_width(self) -> float:
@@ -188,7 +204,7 @@ class CropValue:
 
 
 def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
-    """All penalties but the circle's: one pass over all boxes, since calls are what costs."""
+    """All cuts but those of ends: one pass over all boxes, since calls are what costs."""
     distance = 0.0 if ratio is None else distance_of(ratio)
     heads = rule.heads * (1 - rule.head_fade * distance)
     objects = rule.objects * max(0.0, 1 - distance / NEAR)

@@ -7,16 +7,16 @@ their arithmetic: all shapes together take little more than one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.boxes import Boxes, FloatArray, iou
+from pipeline.cropping.ends import EndCuts
 from pipeline.cropping.extents import Extents
 from pipeline.cropping.features import FEATURES, Preferred
-from pipeline.cropping.penalties import Cuts, TopCuts
+from pipeline.cropping.penalties import Cuts
 from pipeline.cropping.rule import CropValue, Terms
 
 # Lists that are remembered: of eight sizes of photos with five ratios, some 10 MB. Of longer lists
@@ -59,6 +59,7 @@ class ListValues(NamedTuple):
     """The values of a list of candidates."""
 
     value_of: CropValue  # with which others are compared with them
+    agreement: FloatArray  # [N] before penalties
     values: FloatArray  # [N]
     gaze_possible: float  # the largest share of the gaze map inside any of them
 
@@ -70,12 +71,14 @@ class ListValues(NamedTuple):
         overlap = candidates.overlap(terms.preferred)
         features = terms.features(value_of.evidence, boxes, extents, overlap)
         possible = float(features[FEATURES.index("gaze_inside")].max())
-        return cls(value_of, terms.values(features, extents), possible)
+        agreement = terms.agreement(features)
+        return cls(value_of, agreement, agreement - terms.penalty(extents), possible)
 
-    def in_circle(self, boxes: FloatArray, circle: float) -> ListValues:
-        """The same, where the inscribed circle is what people see. circle: see `CropValue`."""
-        value_of = replace(self.value_of, circle=circle)
-        return self._replace(value_of=value_of, values=self.values - value_of.hidden(boxes))
+    def in_circle(self, candidates: CandidateList) -> ListValues:
+        """The same, where the inscribed circle is what people see."""
+        value_of = self.value_of.in_circle()
+        values = self.agreement - value_of.terms.penalty(candidates.extents)
+        return self._replace(value_of=value_of, values=values)
 
 
 class ValuesTogether:
@@ -95,12 +98,14 @@ class ValuesTogether:
                 _filled([one.cuts.outside for one in terms]),
                 _filled([one.cuts.across for one in terms]),
             ),
-            TopCuts(
-                _filled([one.tops.boxes for one in terms]),
-                _filled([one.tops.costs for one in terms]),
+            EndCuts(
+                _filled([one.ends.boxes for one in terms]),
+                _filled([one.ends.tops for one in terms]),
+                _filled([one.ends.sides for one in terms]),
             ),
             np.stack([one.coefficients for one in terms]),
             np.stack([one.largest for one in terms]),
+            np.stack([one.seen for one in terms]),
         )
 
     def __call__(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
@@ -110,10 +115,7 @@ class ValuesTogether:
         """
         extents = extents or Extents.of_few(boxes)
         features = self._terms.features(self._of_shapes[0].evidence, boxes, extents)
-        values = self._terms.values(features, extents)
-        for row, of_shape in enumerate(self._of_shapes):
-            values[row] -= of_shape.hidden(boxes[row])
-        return values
+        return self._terms.agreement(features) - self._terms.penalty(extents)
 
 
 def _filled(lists: Sequence[FloatArray]) -> FloatArray:

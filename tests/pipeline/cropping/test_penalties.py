@@ -4,16 +4,13 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.evidence import Evidence, evidence_of
-from pipeline.cropping.extents import Extents
 from pipeline.cropping.penalties import (
     body_cuts,
-    circle_penalty,
     head_cuts,
     object_cuts,
     shares_of,
     text_cuts,
     thing_cuts,
-    top_cuts,
     weighted_cuts,
 )
 from pipeline.detectors import Attention, Detections, Votes
@@ -115,38 +112,6 @@ def test_people_and_things_that_fit_are_not_cut_and_regions_may_be(
     assert thing_cuts(evidence(found=found[2:]), ratio)(half) == pytest.approx([0])
 
 
-def test_a_top_is_missed_and_a_foot_is_not() -> None:
-    """A tower from .2 to .6, 4 · above · inside of its height, for the share of its width shown."""
-    photo = evidence(found=[("subject", [0.4, 0.2, 0.6, 0.6])])
-    boxes = np.array(
-        [
-            [0, 0.4, 1, 1],  # without its upper half: 4 · .5 · .5
-            [0, 0.3, 1, 1],  # without a quarter: 4 · .25 · .75
-            [0, 0.3, 1, 0.4],  # a quarter of it, below a quarter: 4 · .25 · .25
-            [0.5, 0.4, 1, 1],  # half of its width
-            [0, 0, 1, 0.3],  # cut at its foot
-            [0, 0.7, 1, 1],  # left out
-            [0, 0.2, 1, 0.6],  # whole
-        ]
-    )
-    costs = [1, 0.75, 0.25, 0.5, 0, 0, 0]
-    lost = top_cuts(photo, 2.0).of_extents(Extents.of(boxes))
-    assert lost == pytest.approx(2 * np.array(costs), abs=1e-6)
-
-
-def test_of_several_tops_each_counts_by_how_sure_it_is() -> None:
-    """Faces and text are no objects; likelihoods of .5 and more are sure ones."""
-    found = [
-        ("person", [0.0, 0.2, 0.2, 0.6]), ("thing", [0.4, 0.5, 0.6, 0.9]),
-        ("text", [0.8, 0.2, 1.0, 0.6]), ("face", [0.0, 0.2, 0.2, 0.6]),
-    ]  # fmt: skip
-    photo = evidence(found=found)
-    lower = Extents.of(np.array([[0, 0.4, 1, 1.0]]))  # the second is whole
-    assert top_cuts(photo, 1.0).of_extents(lower) == pytest.approx([0.5], abs=1e-6)
-    assert len(top_cuts(photo, 0.0).boxes) == 0
-    assert top_cuts(evidence(), 1.0).of_extents(lower) == pytest.approx([0])
-
-
 def test_text_is_shown_whole_or_left_out() -> None:
     photo = evidence(found=[("text", [0.2, 0.1, 0.6, 0.2])])
     boxes = np.array([[0, 0, 0.8, 0.5], [0.4, 0, 1, 0.5], [0.7, 0, 1, 0.5], [0.24, 0, 1, 0.5]])
@@ -154,15 +119,6 @@ def test_text_is_shown_whole_or_left_out() -> None:
     assert text_cuts(photo)(boxes) == pytest.approx([0, 1, 0, 0.36], abs=1e-6)
     assert body_cuts(photo)(boxes) == pytest.approx(np.zeros(4))  # only text is text
     assert text_cuts(evidence())(boxes) == pytest.approx(np.zeros(4))
-
-
-def test_a_circle_hides_what_lies_in_the_corners_of_its_square() -> None:
-    photo = evidence(found=[("thing", [0.0, 0.0, 0.1, 0.1]), ("thing", [0.45, 0.45, 0.55, 0.55])])
-    # In the corner of the first no point of the first thing is in the circle; the second square
-    # shows no part of it; the last one shows both in its middle.
-    squares = np.array([[0, 0, 1, 1], [0.2, 0.2, 0.8, 0.8], [-0.5, -0.5, 1.1, 1.1]])
-    assert circle_penalty(squares, photo) == pytest.approx([0.5, 0, 0])
-    assert circle_penalty(squares, evidence()) == pytest.approx(np.zeros(3))
 
 
 def test_shares_are_of_the_other_boxes_area() -> None:

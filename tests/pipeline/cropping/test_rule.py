@@ -60,8 +60,8 @@ def test_the_network_s_scores_count_by_softmax() -> None:
 def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
-    names = ("heads", "head_cut", "head_fade", "bodies", "objects", "text", "circle")
-    weights = dict.fromkeys((*names, "things", "tops", "sights"), 0.0)
+    names = ("heads", "head_cut", "head_fade", "bodies", "objects", "text")
+    weights = dict.fromkeys((*names, "things", "ends", "sights"), 0.0)
     return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
 
 
@@ -96,7 +96,6 @@ def test_penalties_are_taken_off() -> None:
         ({"bodies": 2.0}, -2.0),
         ({"text": 3.0}, -3.0),
         ({"things": 2.0}, -2.0),
-        ({"tops": 2.0}, 0.0),  # it is cut at its side
         ({"objects": 2.0}, 0.0),  # of a ratio this far, cut objects cost nothing more
     ):
         value = CropValue.of(rule_of(**changes), evidence, known, 0.5)(half)
@@ -105,12 +104,12 @@ def test_penalties_are_taken_off() -> None:
     assert near == pytest.approx([-2.0 * (1 - np.log(1.25) / (2 / 3))], abs=1e-6)
 
 
-def test_a_lost_top_is_taken_off_of_shapes_with_a_ratio() -> None:
+def test_a_lost_end_is_taken_off_of_shapes_with_a_ratio() -> None:
     found = Detections(np.array([[40, 0, 60, 60]], np.float32), np.ones(1, np.float32), ["thing"])
     evidence, known = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1))
     lower = np.array([[0, 0.3, 1.0, 0.8]])  # the lower half of the thing
     for ratio, expected in ((2.0, -3.0), (None, 0.0)):
-        value = CropValue.of(rule_of(tops=3.0), evidence, known, ratio)(lower)
+        value = CropValue.of(rule_of(ends=3.0), evidence, known, ratio)(lower)
         assert value == pytest.approx([expected], abs=1e-6)
 
 
@@ -125,15 +124,20 @@ def test_a_split_sight_is_taken_off() -> None:
         assert value_of(np.array([half, whole])) == pytest.approx([-2.0, 0.0])
 
 
-def test_a_circle_alone_pays_for_what_its_corners_hide() -> None:
-    """A head in a corner of the square; the same crop as a plain 1:1 hides nothing."""
-    heads = np.array([[0.0, 0.0, 0.1, 0.1]])
-    found = Detections(attention=Attention(EVEN, EVEN, heads, np.ones(1)))
+def test_a_circle_cuts_what_its_inner_square_does() -> None:
+    """A thing at the upper edge; in a circle a square from .057 to .943 counts: √(π/4) wide."""
+    thing = np.array([[40, 0, 60, 11.36]], np.float32)  # half of it above that square
+    found = Detections(thing, np.ones(1, np.float32), ["thing"])
     parts = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1)), 1.0
-    rule = rule_of(circle=2.0)
-    assert CropValue.of(rule, *parts, is_circle=False)(WHOLE) == pytest.approx([0.0])
-    # even the corner nearest to the centre is hidden: at .8 · √2 = 1.13 radii
-    assert CropValue.of(rule, *parts, is_circle=True)(WHOLE) == pytest.approx([-2.0])
+    for rule, cut in ((rule_of(bodies=2.0), 2.0), (rule_of(things=2.0), 2.0)):
+        assert CropValue.of(rule, *parts)(WHOLE) == pytest.approx([0.0])
+        circle = CropValue.of(rule, *parts, is_circle=True)
+        assert circle(WHOLE) == pytest.approx([-cut], rel=0.01)
+        assert CropValue.of(rule, *parts).in_circle()(WHOLE) == circle(WHOLE)
+    agreement = np.zeros((2, 9))
+    agreement[:, FEATURES.index("gaze_inside")] = 1
+    whole = CropValue.of(rule_of(overlap=agreement), *parts, is_circle=True)
+    assert whole(WHOLE) == pytest.approx([1.0])  # agreement is that of the whole crop
 
 
 def test_the_free_shape_has_its_own_coefficients() -> None:

@@ -1,0 +1,77 @@
+"""Penalty for crops that cut off the end by which a thing is known.
+
+Of its top and its foot that is the top: a head, a spire, the crown of a tree. Of its two sides it
+is the one that people look at: an animal's head, the front of a car. Where a crop can't hold the
+whole thing, it should lose the other end. Boxes are shares of the photo's sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.boxes import FloatArray
+from pipeline.cropping.evidence import Evidence
+from pipeline.cropping.extents import Extents
+from pipeline.detectors.attention import ramp
+
+# How much more of the gaze on a thing one half has than the other: that half counts from the first
+# share on, fully from the second on. If it counts in proportion, copies of a photo have other crops
+# more often (IoU below .6: 34 in place of 27 of 4,800 pairs).
+LEAN = (0.2, 0.8)
+TINY = 1e-9  # least side of a box that is divided by
+
+
+@dataclass(frozen=True, eq=False)
+class EndCuts:
+    """Boxes of things, and what each costs that ends at its middle, without the telling half.
+
+    boxes: [M, 4]. tops: without its upper half, [M]. sides: without its left and its right half,
+    [M, 2]. All may have the same dimensions before these: one row a shape.
+    """
+
+    boxes: FloatArray
+    tops: FloatArray
+    sides: FloatArray
+
+    def of_extents(self, crops: Extents) -> FloatArray:
+        """The penalty of N crops, perhaps of each shape: [..., N].
+
+        A box of which the share `beyond` of the height lies above the crop, `inside` of the height
+        in it, and `wide` of the width, costs 4 · beyond · inside · wide times `tops`; its sides
+        likewise. So it costs nothing where it is whole or left out, or cut at its other end.
+        """
+        left, top, right, bottom = (self.boxes[..., edge] for edge in range(4))  # [..., M]
+        wide, high = np.maximum(right - left, TINY), np.maximum(bottom - top, TINY)
+        across, down = crops.shared_with(self.boxes)  # [..., U, M], [..., V, M]
+        above = np.maximum(crops.down[..., :1] - top[..., None, :], 0)
+        before = np.maximum(crops.across[..., :1] - left[..., None, :], 0)
+        after = np.maximum(right[..., None, :] - crops.across[..., 1:], 0)
+        lost = self.sides[..., None, :, 0] * before + self.sides[..., None, :, 1] * after
+        lost *= across * (4 / (wide**2 * high))[..., None, :]
+        costs = lost @ down.swapaxes(-1, -2)  # [..., U, V]
+        lost = above * down * (4 * self.tops / (high**2 * wide))[..., None, :]
+        costs += across @ lost.swapaxes(-1, -2)
+        return np.asarray(costs[..., crops.columns, crops.rows])
+
+
+def end_cuts(evidence: Evidence, weight: float) -> EndCuts:
+    """People, things and regions: `weight` for the only, certain one without its upper half.
+
+    The same without its left or its right half, as far as the gaze on it is there.
+    """
+    weights = weight * evidence.object_weights / max(float(evidence.object_weights.sum()), 1.0)
+    boxes, tops = evidence.objects[weights > 0], weights[weights > 0]
+    if not len(boxes):
+        return EndCuts(boxes, tops, np.zeros((0, 2)))
+    lean = _lean(boxes, evidence)
+    return EndCuts(boxes, tops, tops[:, None] * ramp(lean[:, None] * (-1, 1), *LEAN))
+
+
+def _lean(boxes: FloatArray, evidence: Evidence) -> FloatArray:
+    """Where the gaze on each of boxes [M, 4] is, -1 for all in its left half to 1: [M]."""
+    left, right = boxes.copy(), boxes.copy()
+    left[:, 2] = right[:, 0] = (boxes[:, 0] + boxes[:, 2]) / 2
+    gaze = evidence.maps.inside(np.concatenate([left, right]))[0].reshape(2, -1)
+    return np.asarray((gaze[1] - gaze[0]) / np.maximum(gaze.sum(axis=0), TINY))
