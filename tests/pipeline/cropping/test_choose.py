@@ -202,7 +202,7 @@ def test_free_cuts_what_nobody_keeps() -> None:
 
 def test_a_circle_alone_is_penalised_for_what_its_rim_cuts() -> None:
     """A thing in the middle of the upper edge; half of it is above the square that counts."""
-    thing = Detections(boxes((40, 0, 60, 11.36)), np.ones(1, np.float32), ["thing"])
+    thing = Detections(boxes((40, 0, 60, 7)), np.ones(1, np.float32), ["thing"])
     square = boxes((0, 0, 100, 100))
     chooser = OverlapChooser(thing, (100, 100))
     plain, circle = (

@@ -125,8 +125,8 @@ def test_a_split_sight_is_taken_off() -> None:
 
 
 def test_a_circle_cuts_what_its_inner_square_does() -> None:
-    """A thing at the upper edge; in a circle a square from .057 to .943 counts: √(π/4) wide."""
-    thing = np.array([[40, 0, 60, 11.36]], np.float32)  # half of it above that square
+    """A thing at the upper edge; of a circle the square from .035 to .965 counts."""
+    thing = np.array([[40, 0, 60, 7]], np.float32)  # half of it above that square
     found = Detections(thing, np.ones(1, np.float32), ["thing"])
     parts = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1)), 1.0
     for rule, cut in ((rule_of(bodies=2.0), 2.0), (rule_of(things=2.0), 2.0)):
