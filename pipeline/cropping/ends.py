@@ -2,7 +2,8 @@
 
 Of its top and its foot that is the top: a head, a spire, the crown of a tree. Of its two sides it
 is the one that people look at: an animal's head, the front of a car. Where a crop can't hold the
-whole thing, it should lose the other end. Boxes are shares of the photo's sides.
+whole thing, it should lose the other end. A head without its top is worse than any other thing.
+Boxes are shares of the photo's sides.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import numpy as np
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
+from pipeline.cropping.penalties import TINY, fits
 from pipeline.detectors.attention import ramp
 
 # How much more of the gaze on a thing one half has than the other: that half counts from the first
 # share on, fully from the second on. If it counts in proportion, copies of a photo have other crops
 # more often (IoU below .6: 34 in place of 27 of 4,800 pairs).
 LEAN = (0.2, 0.8)
-TINY = 1e-9  # least side of a box that is divided by
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,17 +57,35 @@ class EndCuts:
         return np.asarray(costs[..., crops.columns, crops.rows])
 
 
-def end_cuts(evidence: Evidence, weight: float) -> EndCuts:
-    """People, things and regions: `weight` for the only, certain one without its upper half.
+def end_cuts(evidence: Evidence, ratio: float | None, weight: float, of_heads: float) -> EndCuts:
+    """Objects, and clear heads that a crop can hold; each kind costs its weight in all.
 
-    The same without its left or its right half, as far as the gaze on it is there.
+    A head that no crop can hold is to lose what people look at least, as the rest of the rule says.
+
+    ratio: of the crops, as shares; crops of any ratio cut no ends.
+    weight: of people, things and regions: for the only, certain one without its upper half; the
+    same without its left or its right half, as far as the gaze on it is there.
+    of_heads: of heads without their upper half.
     """
-    weights = weight * evidence.object_weights / max(float(evidence.object_weights.sum()), 1.0)
-    boxes, tops = evidence.objects[weights > 0], weights[weights > 0]
-    if not len(boxes):
-        return EndCuts(boxes, tops, np.zeros((0, 2)))
-    lean = _lean(boxes, evidence)
-    return EndCuts(boxes, tops, tops[:, None] * ramp(lean[:, None] * (-1, 1), *LEAN))
+    if ratio is None:
+        weight = of_heads = 0.0
+    clear = evidence.clear_heads * fits(evidence.heads, ratio)
+    boxes, tops = _shared(evidence.objects, evidence.object_weights, weight)
+    heads, tops_of_heads = _shared(evidence.heads, clear, of_heads)
+    sides = np.zeros((len(boxes) + len(heads), 2))
+    if len(boxes):
+        lean = _lean(boxes, evidence)[:, None] * (-1, 1)
+        sides[: len(boxes)] = tops[:, None] * ramp(lean, *LEAN)
+    return EndCuts(np.concatenate([boxes, heads]), np.concatenate([tops, tops_of_heads]), sides)
+
+
+def _shared(boxes: FloatArray, sure: FloatArray, weight: float) -> tuple[FloatArray, FloatArray]:
+    """Boxes [M, 4] that share a weight by how sure they are, and what each has of it, [M].
+
+    Where they sum to less than 1, nobody has the rest; those with nothing are left out.
+    """
+    weights = weight * sure / max(float(sure.sum()), 1.0)
+    return boxes[weights > 0], weights[weights > 0]
 
 
 def _lean(boxes: FloatArray, evidence: Evidence) -> FloatArray:

@@ -8,6 +8,7 @@ same reason heads and bodies are votes where the source tells them (`Votes`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ FULL_HEAD = 0.01
 LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
 # A body of this share of the photo counts fully, a smaller one by the square root of its share.
 FULL_BODY = 0.12
+# A head is clear, to be kept whole, from the second share of the photo on, not at all at the first:
+# where it is one of a few, as in a portrait. Heads of crowds are mostly smaller.
+CLEAR_HEAD = (0.005, 0.02)
 # Where no source tells heads: a face grown by this share of its sides, or, of a person or a thing
 # taller than wide without a face, the upper quarter.
 HEAD_ROOM, HEAD_SHARE = 0.3, 0.25
@@ -58,6 +62,12 @@ class Evidence:
     head_votes: Votes  # how many heads each vote stands for, large ones up to LARGE_COUNT times
     body_votes: Votes  # people and things; the larger, the more they count
     sight_weights: FloatArray  # of the K sights, see `Sights`
+
+    @cached_property
+    def clear_heads(self) -> FloatArray:
+        """How clear each of the heads is: likely, and large in the photo: 0 to 1, [H]."""
+        sides = self.heads[:, 2:] - self.heads[:, :2]
+        return self.head_weights * ramp(np.prod(sides, axis=1), *CLEAR_HEAD)
 
 
 def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:

@@ -79,6 +79,14 @@ def head_cuts(evidence: Evidence, cut: float) -> Cuts:
     return Cuts(heads.boxes_rel, heads.counts, 4 * cut * heads.counts)
 
 
+def clear_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
+    """Clear heads cut that a crop of the shape can hold: 1 for half of the only one.
+
+    ratio: of the crops, as shares; None for any.
+    """
+    return _cuts(evidence.heads, evidence.clear_heads * fits(evidence.heads, ratio))
+
+
 def body_cuts(evidence: Evidence) -> Cuts:
     """People and things cut: 1 for half of the only, certain one."""
     return _cuts(evidence.body_votes.boxes_rel, evidence.body_votes.counts)
@@ -90,7 +98,7 @@ def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     Regions are what the photo is about where no class names it: a tower, a pair of pinwheels.
     ratio: of the crops, as shares; None for any.
     """
-    weights = evidence.object_weights * _fit(evidence.objects, ratio)
+    weights = evidence.object_weights * fits(evidence.objects, ratio)
     return _cuts(evidence.objects, weights)
 
 
@@ -101,12 +109,19 @@ def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     or a thing should not be halved. ratio: as for `object_cuts`.
     """
     things = evidence.objects[evidence.is_thing]
-    return _cuts(things, evidence.object_weights[evidence.is_thing] * _fit(things, ratio))
+    return _cuts(things, evidence.object_weights[evidence.is_thing] * fits(things, ratio))
 
 
 def text_cuts(evidence: Evidence) -> Cuts:
     """Text cut: 1 for half of the only block; 0 where whole or left out."""
     return _cuts(evidence.text, evidence.text_weights)
+
+
+def fits(boxes: FloatArray, ratio: float | None) -> FloatArray:
+    """1 for those of boxes [M, 4] that a crop of the shape can hold, 0 for larger ones: [M]."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
+    return ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
 
 
 def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
@@ -122,13 +137,6 @@ def _areas(boxes: FloatArray) -> FloatArray:
     """Areas of boxes [..., M, 4] as shares, at least TINY: [..., M]."""
     sides = boxes[..., 2:] - boxes[..., :2]
     return np.asarray(np.maximum(sides[..., 0] * sides[..., 1], TINY))
-
-
-def _fit(boxes: FloatArray, ratio: float | None) -> FloatArray:
-    """1 for those of boxes [M, 4] that a crop of the shape can hold, 0 for larger ones: [M]."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
-    return ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
 
 
 def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:

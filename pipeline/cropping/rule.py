@@ -33,6 +33,7 @@ from pipeline.cropping.features import (
 from pipeline.cropping.penalties import (
     Cuts,
     body_cuts,
+    clear_head_cuts,
     head_cuts,
     object_cuts,
     text_cuts,
@@ -59,9 +60,9 @@ class Rule:
         what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, bodies, objects, things, ends, sights, text: weights of the penalties. That of objects
-        is gone from the distance NEAR on, where it would cost more of what people look at than it
-        saves. That of ends is for shapes with a ratio alone.
+    heads, clear_heads, bodies, objects, things, ends, head_ends, sights, text: weights of the
+        penalties. That of objects is gone from the distance NEAR on, where it would cost more of
+        what people look at than it saves. Those of ends are for shapes with a ratio alone.
     head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
@@ -73,12 +74,14 @@ class Rule:
     gaze_weight: tuple[float, float]
     gaze_pull: float
     heads: float
+    clear_heads: float
     head_cut: float
     head_fade: float
     bodies: float
     objects: float
     things: float
     ends: float
+    head_ends: float
     sights: float
     text: float
 
@@ -132,7 +135,7 @@ class Terms:
         return cls(
             preferred,
             _cuts_of(rule, evidence, ratio),
-            end_cuts(evidence, 0.0 if ratio is None else rule.ends),
+            end_cuts(evidence, ratio, rule.ends, rule.head_ends),
             _coefficients_of(rule, ratio),
             np.array([largest_area(ratio)]),
             np.array([IN_CIRCLE if is_circle else 1.0]),
@@ -212,6 +215,7 @@ def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
     return weighted_cuts(
         [
             (heads, head_cuts(evidence, rule.head_cut)),
+            (rule.clear_heads, clear_head_cuts(evidence, ratio)),
             (rule.bodies, body_cuts(evidence)),
             (objects, object_cuts(evidence, ratio)),
             (rule.things, thing_cuts(evidence, ratio)),

@@ -1,5 +1,7 @@
 """Ends of things that crops cut off, by hand, on a photo of 100 × 100 px."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -15,19 +17,22 @@ DOG = ("thing", (0.2, 0.4, 0.8, 0.6))
 
 
 def photo(
-    *found: tuple[str, tuple[float, float, float, float]], gaze: FloatArray = EVEN
+    *found: tuple[str, tuple[float, float, float, float]],
+    gaze: FloatArray = EVEN,
+    heads: Sequence[tuple[float, float, float, float]] = (),
 ) -> Evidence:
-    """Sure objects, as shares of the sides, and a gaze map."""
+    """Sure objects and heads, as shares of the sides, and a gaze map."""
     boxes = np.array([box for _, box in found], np.float32).reshape(-1, 4) * 100
     labels = [label for label, _ in found]
-    attention = Attention(gaze / gaze.sum(), gaze, np.zeros((0, 4)), np.zeros(0))
+    heads_rel = np.array(heads, np.float64).reshape(-1, 4)
+    attention = Attention(gaze / gaze.sum(), gaze, heads_rel, np.ones(len(heads_rel)))
     sure = np.ones(len(labels), np.float32)
     return evidence_of(Detections(boxes, sure, labels, attention), (100, 100))
 
 
 def costs(evidence: Evidence, *boxes: tuple[float, float, float, float]) -> list[float]:
     """Of crops, by a weight of 2."""
-    return end_cuts(evidence, 2.0).of_extents(Extents.of(np.array(boxes))).tolist()
+    return end_cuts(evidence, 1.0, 2.0, 0.0).of_extents(Extents.of(np.array(boxes))).tolist()
 
 
 @pytest.mark.parametrize(
@@ -76,6 +81,27 @@ def test_objects_share_the_weight_and_faces_and_text_have_none() -> None:
     assert costs(evidence, (0, 0.4, 1, 1)) == pytest.approx([1], abs=1e-5)
 
 
+def test_heads_have_a_weight_of_their_own_and_no_sides() -> None:
+    """A head of 4 % of the photo, of which half or a quarter is above the crop, or beside it."""
+    evidence = photo(heads=[(0.4, 0.2, 0.6, 0.4)])
+    crops = np.array([[0, 0.3, 1, 1], [0, 0.25, 1, 1], [0, 0, 0.5, 1.0], [0, 0, 1, 0.3]])
+    lost = end_cuts(evidence, 1.0, 0.0, 3.0).of_extents(Extents.of(crops))
+    assert lost == pytest.approx([3, 2.25, 0, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize(("head", "ratio", "counts"), [
+    ((0.3, 0.2, 0.7, 0.6), 1.0, 1.0),
+    ((0.3, 0.2, 0.7, 0.6), 3.0, 0.0),  # a third of the photo is high, .33: no crop can hold .4
+    ((0.3, 0.2, 0.7, 0.6), None, 0.0),
+    ((0.45, 0.2, 0.5, 0.3), 1.0, 0.0),  # .005 of the photo: one of a crowd
+])  # fmt: skip
+def test_clear_heads_that_fit_count(
+    head: tuple[float, float, float, float], ratio: float | None, counts: float
+) -> None:
+    evidence = photo(heads=[head])
+    assert end_cuts(evidence, ratio, 1.0, 2.0).tops.sum() == pytest.approx(2 * counts)
+
+
 def test_nothing_costs_nothing() -> None:
     assert costs(photo(), (0, 0.4, 1, 1)) == [0]
-    assert len(end_cuts(photo(TOWER), 0.0).boxes) == 0
+    assert len(end_cuts(photo(TOWER), 1.0, 0.0, 0.0).boxes) == 0

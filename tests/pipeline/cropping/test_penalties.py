@@ -6,6 +6,7 @@ import pytest
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.penalties import (
     body_cuts,
+    clear_head_cuts,
     head_cuts,
     object_cuts,
     shares_of,
@@ -45,6 +46,14 @@ def test_each_head_counts() -> None:
     box = np.array([[0.0, 0.0, 0.45, 1.0]])  # leaves two out
     # of 1 % of the photo, half the side of a large one: half-way from 1 to 3
     assert head_cuts(four, cut=0.0)(box) == pytest.approx([2 * 2])
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(1.0, 0.5), (None, 0.5), (0.1, 0.0)])
+def test_clear_heads_that_fit_are_whole(ratio: float | None, expected: float) -> None:
+    """Of two large heads one is halved; a third is one of a crowd, and a crop of .1 holds none."""
+    photo = evidence([[0.1, 0.4, 0.3, 0.6], [0.4, 0.4, 0.6, 0.6], [0.49, 0.1, 0.51, 0.12]])
+    boxes = np.array([[0.0, 0.0, 0.5, 1.0]])
+    assert clear_head_cuts(photo, ratio)(boxes) == pytest.approx([expected], abs=1e-6)
 
 
 def test_votes_count_instead_of_peaks_where_there_are_some() -> None:
