@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.penalties import TINY, fits
+from pipeline.cropping.penalties import TINY, holdable
 from pipeline.detectors.attention import ramp
 
 # How much more of the gaze on a thing one half has than the other: that half counts from the first
@@ -69,7 +69,7 @@ def end_cuts(evidence: Evidence, ratio: float | None, weight: float, of_heads: f
     """
     if ratio is None:
         weight = of_heads = 0.0
-    clear = evidence.clear_heads * fits(evidence.heads, ratio)
+    clear = evidence.clear_heads * holdable(evidence.heads, ratio)
     boxes, tops = _shared(evidence.objects, evidence.object_weights, weight)
     heads, tops_of_heads = _shared(evidence.heads, clear, of_heads)
     sides = np.zeros((len(boxes) + len(heads), 2))

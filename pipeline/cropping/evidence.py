@@ -33,7 +33,7 @@ LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
 FULL_BODY = 0.12
 # A head is clear, to be kept whole, from the second share of the photo on, not at all at the first:
 # where it is one of a few, as in a portrait. Heads of crowds are mostly smaller.
-CLEAR_HEAD = (0.005, 0.02)
+CLEAR_SIZE = (0.005, 0.02)
 # Where no source tells heads: a face grown by this share of its sides, or, of a person or a thing
 # taller than wide without a face, the upper quarter.
 HEAD_ROOM, HEAD_SHARE = 0.3, 0.25
@@ -67,7 +67,7 @@ class Evidence:
     def clear_heads(self) -> FloatArray:
         """How clear each of the heads is: likely, and large in the photo: 0 to 1, [H]."""
         sides = self.heads[:, 2:] - self.heads[:, :2]
-        return self.head_weights * ramp(np.prod(sides, axis=1), *CLEAR_HEAD)
+        return self.head_weights * ramp(np.prod(sides, axis=1), *CLEAR_SIZE)
 
 
 def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:

@@ -84,7 +84,7 @@ def clear_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
 
     ratio: of the crops, as shares; None for any.
     """
-    return _cuts(evidence.heads, evidence.clear_heads * fits(evidence.heads, ratio))
+    return _cuts(evidence.heads, evidence.clear_heads * holdable(evidence.heads, ratio))
 
 
 def body_cuts(evidence: Evidence) -> Cuts:
@@ -98,7 +98,7 @@ def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     Regions are what the photo is about where no class names it: a tower, a pair of pinwheels.
     ratio: of the crops, as shares; None for any.
     """
-    weights = evidence.object_weights * fits(evidence.objects, ratio)
+    weights = evidence.object_weights * holdable(evidence.objects, ratio)
     return _cuts(evidence.objects, weights)
 
 
@@ -109,7 +109,7 @@ def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
     or a thing should not be halved. ratio: as for `object_cuts`.
     """
     things = evidence.objects[evidence.is_thing]
-    return _cuts(things, evidence.object_weights[evidence.is_thing] * fits(things, ratio))
+    return _cuts(things, evidence.object_weights[evidence.is_thing] * holdable(things, ratio))
 
 
 def text_cuts(evidence: Evidence) -> Cuts:
@@ -117,7 +117,7 @@ def text_cuts(evidence: Evidence) -> Cuts:
     return _cuts(evidence.text, evidence.text_weights)
 
 
-def fits(boxes: FloatArray, ratio: float | None) -> FloatArray:
+def holdable(boxes: FloatArray, ratio: float | None) -> FloatArray:
     """1 for those of boxes [M, 4] that a crop of the shape can hold, 0 for larger ones: [M]."""
     sides = boxes[:, 2:] - boxes[:, :2]
     largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
