@@ -31,9 +31,7 @@ ROUNDING = 1e-9  # shares of areas are exact but for this
 REASONS = ("head_cut", "head_lost", "face_cut", "text_cut", "subject_cut", "unsafe_area")
 """Why a crop breaks a guard, the worst first: the word of the column `reason`."""
 LEVELS = 10  # steps of severity told apart: a tenth of the only head
-# How bad it is to lose all that people look at first: worse than all that a crop can cut. A head
-# that no crop of the shape can hold is cut by each that shows it, and is to be shown all the same.
-LOST = 100.0
+LOST = 100.0  # severity of a lost main head: so one that no crop can hold is cut, not left out
 
 Guard = TypeVar("Guard", bound="ShapeGuard | None")
 Trips = dict[str, FloatArray]  # by reason, how badly each of N crops breaks a guard; 0: not [N]

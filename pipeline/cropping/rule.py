@@ -123,22 +123,15 @@ class Terms:
     seen: FloatArray
 
     @classmethod
-    def of(
-        cls,
-        rule: Rule,
-        evidence: Evidence,
-        preferred: Preferred,
-        ratio: float | None,
-        is_circle: bool = False,
-    ) -> Terms:
-        """The terms of one shape; the arguments are those of `CropValue.of`."""
+    def of(cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None) -> Terms:
+        """The terms of one shape that is no circle; `ratio` as for `CropValue`."""
         return cls(
             preferred,
             _cuts_of(rule, evidence, ratio),
             end_cuts(evidence, ratio, rule.ends, rule.head_ends),
             _coefficients_of(rule, ratio),
             np.array([largest_area(ratio)]),
-            np.array([IN_CIRCLE if is_circle else 1.0]),
+            np.ones(1),
         )
 
     def features(
@@ -181,15 +174,10 @@ class CropValue:
 
     @classmethod
     def of(
-        cls,
-        rule: Rule,
-        evidence: Evidence,
-        preferred: Preferred,
-        ratio: float | None,
-        is_circle: bool = False,
+        cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None
     ) -> CropValue:
-        """preferred: the candidates that the network prefers."""
-        return cls(evidence, Terms.of(rule, evidence, preferred, ratio, is_circle), ratio)
+        """preferred: the candidates that the network prefers. Of a circle, see `in_circle`."""
+        return cls(evidence, Terms.of(rule, evidence, preferred, ratio), ratio)
 
     def __call__(self, boxes: FloatArray) -> FloatArray:
         """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""

@@ -133,12 +133,11 @@ def test_a_circle_cuts_what_its_inner_square_does() -> None:
     parts = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1)), 1.0
     for rule, cut in ((rule_of(bodies=2.0), 2.0), (rule_of(things=2.0), 2.0)):
         assert CropValue.of(rule, *parts)(WHOLE) == pytest.approx([0.0])
-        circle = CropValue.of(rule, *parts, is_circle=True)
+        circle = CropValue.of(rule, *parts).in_circle()
         assert circle(WHOLE) == pytest.approx([-cut], rel=0.01)
-        assert CropValue.of(rule, *parts).in_circle()(WHOLE) == circle(WHOLE)
     agreement = np.zeros((2, 9))
     agreement[:, FEATURES.index("gaze_inside")] = 1
-    whole = CropValue.of(rule_of(overlap=agreement), *parts, is_circle=True)
+    whole = CropValue.of(rule_of(overlap=agreement), *parts).in_circle()
     assert whole(WHOLE) == pytest.approx([1.0])  # agreement is that of the whole crop
 
 

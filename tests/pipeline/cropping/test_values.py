@@ -33,12 +33,8 @@ def values_of_shapes() -> list[tuple[CropValue, FloatArray]]:
         candidates = for_shape(*SIZE, shape) / np.tile(SIZE, 2)
         preferred = Preferred.of(candidates, RANDOM.normal(size=len(candidates)))
         ratio = None if shape.ratio is None else shape.ratio * SIZE[1] / SIZE[0]
-        found.append(
-            (
-                CropValue.of(packaged_rule(), evidence, preferred, ratio, shape.is_circle),
-                candidates,
-            )
-        )
+        value_of = CropValue.of(packaged_rule(), evidence, preferred, ratio)
+        found.append((value_of.in_circle() if shape.is_circle else value_of, candidates))
     return found
 
 
