@@ -58,7 +58,7 @@ class EndCuts:
 
 
 def end_cuts(evidence: Evidence, ratio: float | None, weight: float, of_heads: float) -> EndCuts:
-    """Objects, and clear heads that a crop can hold; each kind costs its weight in all.
+    """Objects, and large heads that a crop can hold; each kind costs its weight in all.
 
     A head that no crop can hold is to lose what people look at least, as the rest of the rule says.
 
@@ -69,12 +69,12 @@ def end_cuts(evidence: Evidence, ratio: float | None, weight: float, of_heads: f
     """
     if ratio is None:
         weight = of_heads = 0.0
-    clear = evidence.clear_heads * holdable(evidence.heads, ratio)
+    whole = evidence.whole_heads * holdable(evidence.heads, ratio)
     boxes, tops = _shared(evidence.objects, evidence.object_weights, weight)
-    heads, tops_of_heads = _shared(evidence.heads, clear, of_heads)
+    heads, tops_of_heads = _shared(evidence.heads, whole, of_heads)
     sides = np.zeros((len(boxes) + len(heads), 2))
     if len(boxes):
-        lean = _lean(boxes, evidence)[:, None] * (-1, 1)
+        lean = evidence.lean[evidence.object_weights > 0, None] * (-1, 1)
         sides[: len(boxes)] = tops[:, None] * ramp(lean, *LEAN)
     return EndCuts(np.concatenate([boxes, heads]), np.concatenate([tops, tops_of_heads]), sides)
 
@@ -86,11 +86,3 @@ def _shared(boxes: FloatArray, sure: FloatArray, weight: float) -> tuple[FloatAr
     """
     weights = weight * sure / max(float(sure.sum()), 1.0)
     return boxes[weights > 0], weights[weights > 0]
-
-
-def _lean(boxes: FloatArray, evidence: Evidence) -> FloatArray:
-    """Where the gaze on each of boxes [M, 4] is, -1 for all in its left half to 1: [M]."""
-    left, right = boxes.copy(), boxes.copy()
-    left[:, 2] = right[:, 0] = (boxes[:, 0] + boxes[:, 2]) / 2
-    gaze = evidence.maps.inside(np.concatenate([left, right]))[0].reshape(2, -1)
-    return np.asarray((gaze[1] - gaze[0]) / np.maximum(gaze.sum(axis=0), TINY))

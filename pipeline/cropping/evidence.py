@@ -31,9 +31,9 @@ FULL_HEAD = 0.01
 LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
 # A body of this share of the photo counts fully, a smaller one by the square root of its share.
 FULL_BODY = 0.12
-# A head is clear, to be kept whole, from the second share of the photo on, not at all at the first:
-# where it is one of a few, as in a portrait. Heads of crowds are mostly smaller.
-CLEAR_SIZE = (0.005, 0.02)
+# A head is to be kept whole from the second share of the photo on, not at all at the first: it is
+# one of a few then, as in a portrait. Heads of crowds are mostly smaller.
+WHOLE_SIZE = (0.005, 0.02)
 # Where no source tells heads: a face grown by this share of its sides, or, of a person or a thing
 # taller than wide without a face, the upper quarter.
 HEAD_ROOM, HEAD_SHARE = 0.3, 0.25
@@ -64,10 +64,18 @@ class Evidence:
     sight_weights: FloatArray  # of the K sights, see `Sights`
 
     @cached_property
-    def clear_heads(self) -> FloatArray:
-        """How clear each of the heads is: likely, and large in the photo: 0 to 1, [H]."""
+    def whole_heads(self) -> FloatArray:
+        """How far each of the heads is to be kept whole: the likely, large ones: 0 to 1, [H]."""
         sides = self.heads[:, 2:] - self.heads[:, :2]
-        return self.head_weights * ramp(np.prod(sides, axis=1), *CLEAR_SIZE)
+        return self.head_weights * ramp(np.prod(sides, axis=1), *WHOLE_SIZE)
+
+    @cached_property
+    def lean(self) -> FloatArray:
+        """Where the gaze on each of the objects is, -1 for all in its left half to 1: [D]."""
+        left, right = self.objects.copy(), self.objects.copy()
+        left[:, 2] = right[:, 0] = (left[:, 0] + right[:, 2]) / 2
+        gaze = self.maps.inside(np.concatenate([left, right]))[0].reshape(2, -1)
+        return np.asarray((gaze[1] - gaze[0]) / np.maximum(gaze.sum(axis=0), 1e-9))
 
 
 def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:

@@ -79,12 +79,12 @@ def head_cuts(evidence: Evidence, cut: float) -> Cuts:
     return Cuts(heads.boxes_rel, heads.counts, 4 * cut * heads.counts)
 
 
-def clear_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
-    """Clear heads cut that a crop of the shape can hold: 1 for half of the only one.
+def whole_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
+    """Large heads cut that a crop of the shape can hold: 1 for half of the only one.
 
     ratio: of the crops, as shares; None for any.
     """
-    return _cuts(evidence.heads, evidence.clear_heads * holdable(evidence.heads, ratio))
+    return _cuts(evidence.heads, evidence.whole_heads * holdable(evidence.heads, ratio))
 
 
 def body_cuts(evidence: Evidence) -> Cuts:

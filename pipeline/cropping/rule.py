@@ -33,12 +33,12 @@ from pipeline.cropping.features import (
 from pipeline.cropping.penalties import (
     Cuts,
     body_cuts,
-    clear_head_cuts,
     head_cuts,
     object_cuts,
     text_cuts,
     thing_cuts,
     weighted_cuts,
+    whole_head_cuts,
 )
 
 NEAR = 2 / 3  # distance of ratios from which on the penalty of cut objects is gone
@@ -60,7 +60,7 @@ class Rule:
         what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, clear_heads, bodies, objects, things, ends, head_ends, sights, text: weights of the
+    heads, whole_heads, bodies, objects, things, ends, head_ends, sights, text: weights of the
         penalties. That of objects is gone from the distance NEAR on, where it would cost more of
         what people look at than it saves. Those of ends are for shapes with a ratio alone.
     head_cut: see `head_cuts`.
@@ -74,7 +74,7 @@ class Rule:
     gaze_weight: tuple[float, float]
     gaze_pull: float
     heads: float
-    clear_heads: float
+    whole_heads: float
     head_cut: float
     head_fade: float
     bodies: float
@@ -203,7 +203,7 @@ def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
     return weighted_cuts(
         [
             (heads, head_cuts(evidence, rule.head_cut)),
-            (rule.clear_heads, clear_head_cuts(evidence, ratio)),
+            (rule.whole_heads, whole_head_cuts(evidence, ratio)),
             (rule.bodies, body_cuts(evidence)),
             (objects, object_cuts(evidence, ratio)),
             (rule.things, thing_cuts(evidence, ratio)),

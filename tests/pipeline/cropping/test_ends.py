@@ -95,7 +95,7 @@ def test_heads_have_a_weight_of_their_own_and_no_sides() -> None:
     ((0.3, 0.2, 0.7, 0.6), None, 0.0),
     ((0.45, 0.2, 0.5, 0.3), 1.0, 0.0),  # .005 of the photo: one of a crowd
 ])  # fmt: skip
-def test_clear_heads_that_fit_count(
+def test_large_heads_that_fit_count(
     head: tuple[float, float, float, float], ratio: float | None, counts: float
 ) -> None:
     evidence = photo(heads=[head])

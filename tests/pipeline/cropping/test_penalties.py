@@ -6,13 +6,13 @@ import pytest
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.penalties import (
     body_cuts,
-    clear_head_cuts,
     head_cuts,
     object_cuts,
     shares_of,
     text_cuts,
     thing_cuts,
     weighted_cuts,
+    whole_head_cuts,
 )
 from pipeline.detectors import Attention, Detections, Votes
 
@@ -49,11 +49,11 @@ def test_each_head_counts() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(1.0, 0.5), (None, 0.5), (0.1, 0.0)])
-def test_clear_heads_that_fit_are_whole(ratio: float | None, expected: float) -> None:
+def test_large_heads_that_fit_are_whole(ratio: float | None, expected: float) -> None:
     """Of two large heads one is halved; a third is one of a crowd, and a crop of .1 holds none."""
     photo = evidence([[0.1, 0.4, 0.3, 0.6], [0.4, 0.4, 0.6, 0.6], [0.49, 0.1, 0.51, 0.12]])
     boxes = np.array([[0.0, 0.0, 0.5, 1.0]])
-    assert clear_head_cuts(photo, ratio)(boxes) == pytest.approx([expected], abs=1e-6)
+    assert whole_head_cuts(photo, ratio)(boxes) == pytest.approx([expected], abs=1e-6)
 
 
 def test_votes_count_instead_of_peaks_where_there_are_some() -> None:

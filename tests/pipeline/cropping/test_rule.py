@@ -61,7 +61,7 @@ def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
     names = ("heads", "head_cut", "head_fade", "bodies", "objects", "text")
-    more = ("clear_heads", "things", "ends", "head_ends", "sights")
+    more = ("whole_heads", "things", "ends", "head_ends", "sights")
     weights = dict.fromkeys((*names, *more), 0.0)
     return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
 
@@ -94,7 +94,7 @@ def test_penalties_are_taken_off() -> None:
         ({"heads": 2.0}, -3.0),
         ({"heads": 2.0, "head_cut": 1.0}, -9.0),  # and half of it cut: (1 + 4 · .5) · .5 = 1.5
         ({"heads": 2.0, "head_fade": 0.5}, -3.0 * (1 - 0.5 * np.log(2))),  # the ratio is 1 to 2
-        ({"clear_heads": 2.0}, -2.0),
+        ({"whole_heads": 2.0}, -2.0),
         ({"bodies": 2.0}, -2.0),
         ({"text": 3.0}, -3.0),
         ({"things": 2.0}, -2.0),
