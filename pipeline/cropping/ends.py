@@ -57,32 +57,36 @@ class EndCuts:
         return np.asarray(costs[..., crops.columns, crops.rows])
 
 
-def end_cuts(evidence: Evidence, ratio: float | None, weight: float, of_heads: float) -> EndCuts:
+def end_cuts(
+    evidence: Evidence, ratio: float | None, tops: float, sides: float, of_heads: float
+) -> EndCuts:
     """Objects, and large heads that a crop can hold; each kind costs its weight in all.
 
     A head that no crop can hold is to lose what people look at least, as the rest of the rule says.
 
     ratio: of the crops, as shares; crops of any ratio cut no ends.
-    weight: of people, things and regions: for the only, certain one without its upper half; the
-    same without its left or its right half, as far as the gaze on it is there.
+    tops: of people, things and regions: for the only, certain one without its upper half.
+    sides: the same without its left or its right half, as far as the gaze on it is there.
     of_heads: of heads without their upper half.
     """
+    objects, shares = _shared(evidence.objects, evidence.object_weights)
+    whole = evidence.whole_heads * holdable(evidence.all_heads, ratio)
+    heads, of_each = _shared(evidence.all_heads, whole)
     if ratio is None:
-        weight = of_heads = 0.0
-    whole = evidence.whole_heads * holdable(evidence.heads, ratio)
-    boxes, tops = _shared(evidence.objects, evidence.object_weights, weight)
-    heads, tops_of_heads = _shared(evidence.heads, whole, of_heads)
-    sides = np.zeros((len(boxes) + len(heads), 2))
-    if len(boxes):
+        tops = sides = of_heads = 0.0
+    leaning = np.zeros((len(objects) + len(heads), 2))
+    if len(objects):
         lean = evidence.lean[evidence.object_weights > 0, None] * (-1, 1)
-        sides[: len(boxes)] = tops[:, None] * ramp(lean, *LEAN)
-    return EndCuts(np.concatenate([boxes, heads]), np.concatenate([tops, tops_of_heads]), sides)
+        leaning[: len(objects)] = sides * shares[:, None] * ramp(lean, *LEAN)
+    of_tops = np.concatenate([tops * shares, of_heads * of_each])
+    counts = (of_tops > 0) | leaning.any(axis=1)
+    return EndCuts(np.concatenate([objects, heads])[counts], of_tops[counts], leaning[counts])
 
 
-def _shared(boxes: FloatArray, sure: FloatArray, weight: float) -> tuple[FloatArray, FloatArray]:
-    """Boxes [M, 4] that share a weight by how sure they are, and what each has of it, [M].
+def _shared(boxes: FloatArray, sure: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Boxes [M, 4] that share 1 by how sure they are, and what each has of it, [M].
 
     Where they sum to less than 1, nobody has the rest; those with nothing are left out.
     """
-    weights = weight * sure / max(float(sure.sum()), 1.0)
-    return boxes[weights > 0], weights[weights > 0]
+    shares = sure / max(float(sure.sum()), 1.0)
+    return boxes[shares > 0], shares[shares > 0]

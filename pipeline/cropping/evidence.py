@@ -2,7 +2,7 @@
 
 Objects and heads have weights that rise smoothly with their likelihood (`ramp`). A threshold would
 make crops jump: an object of likelihood .299 in one copy of a photo has .301 in another. For the
-same reason heads and bodies are votes where the source tells them (`Votes`).
+same reason heads are votes where the source tells them (`Votes`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from pipeline.detectors.attention import ramp
 # Weights rise from 0 at the first to 1 at the second: of heads over their likelihood (precision
 # on EyeCrowd is .45 at .2 and .63 at .4), of other objects over the detector's score.
 HEAD_RAMP = (0.2, 0.6)
+ANIMAL_RAMP = (0.2, 0.4)  # heads of animals: of 38 photos without any, 6 tell one at .2, none at .4
 OBJECT_RAMP = (0.25, 0.5)
 # A head of this share of the photo counts fully, a smaller one by the fourth root of its share.
 FULL_HEAD = 0.01
 # Of votes for heads: one of this share of the photo, as in a portrait, counts LARGE_COUNT times as
 # much as a tiny one in a crowd; between them, by the square root of the share.
 LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
-# A body of this share of the photo counts fully, a smaller one by the square root of its share.
-FULL_BODY = 0.12
 # A head is to be kept whole from the second share of the photo on, not at all at the first: it is
 # one of a few then, as in a portrait. Heads of crowds are mostly smaller.
 WHOLE_SIZE = (0.005, 0.02)
@@ -52,7 +51,7 @@ class Evidence:
     # value of an even map, a soft region of all that people look at; and K sights, each with sum 1.
     maps: CellMaps
     gaze_mean: tuple[float, float]  # x, y
-    heads: FloatArray
+    heads: FloatArray  # of people
     head_weights: FloatArray
     objects: FloatArray  # people, things and regions; no faces, no text
     object_weights: FloatArray
@@ -60,14 +59,21 @@ class Evidence:
     text: FloatArray
     text_weights: FloatArray
     head_votes: Votes  # how many heads each vote stands for, large ones up to LARGE_COUNT times
-    body_votes: Votes  # people and things; the larger, the more they count
     sight_weights: FloatArray  # of the K sights, see `Sights`
+    animal_heads: FloatArray
+    animal_weights: FloatArray
+
+    @cached_property
+    def all_heads(self) -> FloatArray:
+        """Heads of people, then those of animals: [H + A, 4]."""
+        return np.concatenate([self.heads, self.animal_heads])
 
     @cached_property
     def whole_heads(self) -> FloatArray:
-        """How far each of the heads is to be kept whole: the likely, large ones: 0 to 1, [H]."""
-        sides = self.heads[:, 2:] - self.heads[:, :2]
-        return self.head_weights * ramp(np.prod(sides, axis=1), *WHOLE_SIZE)
+        """How far each of all heads is to be kept whole: likely, large ones: 0 to 1, [H + A]."""
+        sides = self.all_heads[:, 2:] - self.all_heads[:, :2]
+        likely = np.concatenate([self.head_weights, self.animal_weights])
+        return likely * ramp(np.prod(sides, axis=1), *WHOLE_SIZE)
 
     @cached_property
     def lean(self) -> FloatArray:
@@ -111,8 +117,9 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
         text=boxes[is_text],
         text_weights=scores[is_text],
         head_votes=_large_more(attention.head_votes or Votes(attention.heads_rel, sure_heads)),
-        body_votes=_small_less(attention.body_votes) or Votes(boxes[is_object], sure_objects),
         sight_weights=sights.weights,
+        animal_heads=attention.animal_heads_rel,
+        animal_weights=ramp(attention.animal_likelihood, *ANIMAL_RAMP),
     )
 
 
@@ -120,13 +127,6 @@ def _large_more(heads: Votes) -> Votes:
     """Votes for heads of which the large ones count more."""
     large = _share_of_side(heads, LARGE_HEAD)
     return replace(heads, counts=heads.counts * (1 + (LARGE_COUNT - 1) * large))
-
-
-def _small_less(bodies: Votes | None) -> Votes | None:
-    """Votes for bodies of which the small ones count less."""
-    if bodies is None:
-        return None
-    return replace(bodies, counts=bodies.counts * _share_of_side(bodies, FULL_BODY))
 
 
 def _share_of_side(votes: Votes, full: float) -> FloatArray:

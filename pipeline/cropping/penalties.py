@@ -84,16 +84,12 @@ def whole_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
 
     ratio: of the crops, as shares; None for any.
     """
-    return _cuts(evidence.heads, evidence.whole_heads * holdable(evidence.heads, ratio))
-
-
-def body_cuts(evidence: Evidence) -> Cuts:
-    """People and things cut: 1 for half of the only, certain one."""
-    return _cuts(evidence.body_votes.boxes_rel, evidence.body_votes.counts)
+    heads = evidence.all_heads
+    return _cuts(heads, evidence.whole_heads * holdable(heads, ratio))
 
 
 def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
-    """People, things and regions cut that a crop of the shape can hold: as for bodies.
+    """People, things and regions cut that a crop of the shape can hold: 1 for half of the only one.
 
     Regions are what the photo is about where no class names it: a tower, a pair of pinwheels.
     ratio: of the crops, as shares; None for any.

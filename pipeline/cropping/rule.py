@@ -32,7 +32,6 @@ from pipeline.cropping.features import (
 )
 from pipeline.cropping.penalties import (
     Cuts,
-    body_cuts,
     head_cuts,
     object_cuts,
     text_cuts,
@@ -60,9 +59,10 @@ class Rule:
         what is looked at; at a far ratio, that is all there is room for.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
         breaks ties, since the mean moves least when a photo is encoded anew.
-    heads, whole_heads, bodies, objects, things, ends, head_ends, sights, text: weights of the
+    heads, whole_heads, objects, things, tops, sides, head_ends, sights, text: weights of the
         penalties. That of objects is gone from the distance NEAR on, where it would cost more of
-        what people look at than it saves. Those of ends are for shapes with a ratio alone.
+        what people look at than it saves. Those of ends (tops, sides, head_ends) are for shapes
+        with a ratio alone.
     head_cut: see `head_cuts`.
     head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
@@ -77,10 +77,10 @@ class Rule:
     whole_heads: float
     head_cut: float
     head_fade: float
-    bodies: float
     objects: float
     things: float
-    ends: float
+    tops: float
+    sides: float
     head_ends: float
     sights: float
     text: float
@@ -128,7 +128,7 @@ class Terms:
         return cls(
             preferred,
             _cuts_of(rule, evidence, ratio),
-            end_cuts(evidence, ratio, rule.ends, rule.head_ends),
+            end_cuts(evidence, ratio, rule.tops, rule.sides, rule.head_ends),
             _coefficients_of(rule, ratio),
             np.array([largest_area(ratio)]),
             np.ones(1),
@@ -204,7 +204,6 @@ def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
         [
             (heads, head_cuts(evidence, rule.head_cut)),
             (rule.whole_heads, whole_head_cuts(evidence, ratio)),
-            (rule.bodies, body_cuts(evidence)),
             (objects, object_cuts(evidence, ratio)),
             (rule.things, thing_cuts(evidence, ratio)),
             (rule.text, text_cuts(evidence)),

@@ -1,4 +1,4 @@
-"""What people look at and keep in a photo, and where heads and bodies are, beside the objects.
+"""What people look at and keep in a photo, and where heads are, beside the objects.
 
 Maps are grids of equal cells over the whole photo, so they hold in any frame: cell [i, j] of [h, w]
 covers the shares j/w to (j+1)/w of the width and i/h to (i+1)/h of the height.
@@ -6,7 +6,7 @@ covers the shares j/w to (j+1)/w of the width and i/h to (i+1)/h of the height.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -40,8 +40,9 @@ class Attention:
     likelihood: of each head, 0..1. [H]
     subject: how likely each cell belongs to what the photo is about, 0..1; None where the source
         tells none. [h, w]
-    head_votes, body_votes: the same heads, and people and things, as votes; None where the source
-        tells none.
+    head_votes: the same heads as votes; None where the source tells none.
+    animal_heads_rel: heads of animals, ears, horns and beak included, that are no person's. [A, 4]
+    animal_likelihood: of each of these, 0..1. [A]
     """
 
     gaze: FloatArray
@@ -49,8 +50,9 @@ class Attention:
     heads_rel: NDArray[np.float64]
     likelihood: NDArray[np.float64]
     head_votes: Votes | None = None
-    body_votes: Votes | None = None
     subject: FloatArray | None = None
+    animal_heads_rel: FloatArray = field(default_factory=lambda: np.zeros((0, 4)))
+    animal_likelihood: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def focus_rel(self) -> tuple[float, float]:
         """Return the peak (x, y) of the gaze map as shares of the photo's sides, 0..1.

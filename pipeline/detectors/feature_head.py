@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.detectors.people_head import LEVELS, doubled, laterals
+from pipeline.detectors.head_branch import LEVELS, doubled, laterals
 from pipeline.detectors.subject_network import CHANNELS, Levels, SubjectNetwork
 
 FEATURES = 8  # channels of S2CNet's feature map (reduced_dim of its presets)

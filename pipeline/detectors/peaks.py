@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
-from pipeline.detectors.subject_network import HEAD, KINDS, ltrb_offsets
+from pipeline.detectors.subject_network import ANIMAL_HEAD, HEAD, KINDS, ltrb_offsets
 from pipeline.detectors.suppression import nms
 
 NMS_IOU = 0.5
-CENTRES = [*range(len(KINDS)), HEAD]  # channels of an output that tell centres
+CENTRES = [*range(len(KINDS)), HEAD, ANIMAL_HEAD]  # channels of an output that tell centres
 
 Map = NDArray[np.float32]  # [h, w]
 

@@ -11,6 +11,7 @@ from pipeline.detectors.attention import Attention, Votes, ramp
 from pipeline.detectors.peaks import HeatMaps
 from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
 from pipeline.detectors.subject_network import (
+    ANIMAL_HEAD,
     GAZE,
     HEAD,
     KEPT,
@@ -21,46 +22,61 @@ from pipeline.detectors.subject_network import (
 
 LEAST_HEAD = 0.15
 """Least likelihood of a head; the rule of choice counts heads much above it only."""
+LEAST_ANIMAL_HEAD = 0.15
+"""Least likelihood of an animal's head."""
 LEAST_FACE = 0.25
 """Least likelihood of a face that stands for a head where no head overlaps it."""
 HEAD_OF_FACE = np.array([-0.27, -0.44, 0.31, 0.14])
 """From a face's edges to those of its head, in the face's sides: medians over 965 faces that the
 detector finds on EyeCrowd inside one head drawn by hand."""
 SAME_HEAD_IOU = 0.35
-BODIES = [KINDS.index("person"), KINDS.index("thing")]
+LEAST_PERSON = 0.2
+"""Likelihood from which on a person's head is none of an animal, however likely that is."""
 VOTE_RAMP = (0.08, 0.38)
 """A vote counts nothing at the first likelihood and fully from the second on."""
 MOST_VOTES = 256
-"""Votes of one photo and kind; those left out, in dense crowds, count least."""
+"""Votes of one photo; those left out, in dense crowds, count least."""
 
 
 def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attention:
-    """Maps and heads in the network's output [1, 24, h, w]; heat: of that output, if there is."""
+    """Maps and heads in the network's output [1, 29, h, w]; heat: of that output, if there is."""
     heat = heat or HeatMaps(output)
     height, width = output.shape[-2:]
     maps = output[0, [GAZE, KEPT]].double()
     gaze = maps[0].flatten().softmax(0).view_as(maps[0])
     faces = heat.objects(KINDS.index("face"), OFFSETS_OF["face"], LEAST_FACE)
     heads = heat.objects(HEAD, HEAD + 1, LEAST_HEAD)
-    heads_rel, likelihood = merge_heads(heads, faces, np.array([width, height] * 2))
+    limit = np.array([width, height] * 2)
+    heads_rel, likelihood = merge_heads(heads, faces, limit)
+    animals, likely = heat.objects(ANIMAL_HEAD, ANIMAL_HEAD + 1, LEAST_ANIMAL_HEAD)
+    animals_rel = animals.astype(np.float64) / limit
+    of_animals = no_persons(animals_rel, heads_rel[likelihood >= LEAST_PERSON])
     return Attention(
         gaze.numpy(),
         maps[1].sigmoid().numpy(),
         heads_rel,
         likelihood,
-        head_votes=votes_of(heat, [HEAD], HEAD + 1),
-        body_votes=votes_of(heat, BODIES, OFFSETS_OF["person"]),
+        head_votes=votes_of(heat, HEAD, HEAD + 1),
         subject=output[0, SUBJECT].double().sigmoid().numpy(),
+        animal_heads_rel=animals_rel[of_animals],
+        animal_likelihood=likely[of_animals].astype(np.float64),
     )
 
 
-def votes_of(heat: HeatMaps, centres: list[int], offsets: int) -> Votes:
-    """Votes of the kinds whose centres have these channels; offsets: as for `HeatMaps.objects`.
+def no_persons(animals: FloatArray, persons: FloatArray) -> NDArray[np.bool_]:
+    """Which animals' heads [A, 4] are not the same as one of persons' heads [H, 4]: [A]."""
+    if not len(persons):
+        return np.ones(len(animals), bool)
+    return np.asarray(iou(animals[:, None], persons).max(axis=1) <= SAME_HEAD_IOU)
+
+
+def votes_of(heat: HeatMaps, centre: int, offsets: int) -> Votes:
+    """Votes of a kind; centre, offsets: its channels, as for `HeatMaps.objects`.
 
     A vote's count is its likelihood over the number of cells that training drew around a centre,
     the integral of that Gaussian.
     """
-    likely = np.max([heat.centres(channel) for channel in centres], axis=0).astype(np.float64)
+    likely = heat.centres(centre).astype(np.float64)
     rows, columns = np.nonzero(likely > VOTE_RAMP[0])
     left, up, right, down = heat.offsets(offsets)[:, rows, columns]
     x, y = columns + 0.5, rows + 0.5

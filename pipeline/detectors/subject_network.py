@@ -8,7 +8,7 @@ centre of a face, of a person, of any other thing or of a block of text (Zhou et
 Points", arXiv 1904.07850), the offsets from there to the object's edges, and how much the cell
 belongs to what the photo is about. Branches trained on people's labels add a gaze map, a map of
 what people keep, and heads (`people_head`). The two maps read a copy of the trunk's upper stages of
-their own, trained together with them (`looking`).
+their own, trained together with them (`looking`). One branch more finds the heads of animals.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.detectors.people_head import FINER, HEAD_CHANNELS, PeopleHead
+from pipeline.detectors.head_branch import HEAD_CHANNELS, HeadBranch, separable
+from pipeline.detectors.people_head import FINER, PeopleHead
 
 STRIDE = 8  # input pixels per cell of the output
 MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
@@ -30,11 +31,13 @@ OFFSETS_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
 # for belonging to the subject.
 SUBJECT = len(KINDS) + 3 * 4
 # Channels of the output behind those: a logit and four offsets of heads, the logits of gaze, and
-# those of being kept, which come in blocks of FINER × FINER equal cells (they have stride 16).
+# those of being kept, which come in blocks of FINER × FINER equal cells (they have stride 16); then
+# a logit and four offsets of animals' heads.
 HEAD = SUBJECT + 1
 GAZE = HEAD + HEAD_CHANNELS
 KEPT = GAZE + 1
-CHANNELS = KEPT + 1
+ANIMAL_HEAD = KEPT + 1
+CHANNELS = ANIMAL_HEAD + HEAD_CHANNELS
 
 # (kernel, stride of the first, expansion, channels, repeats), Tan and Le's EfficientNet-B0 table
 # (arXiv 1905.11946), which Lite0 keeps.
@@ -76,10 +79,11 @@ class SubjectNetwork(nn.Module):
         self.stages = nn.ModuleList(_stages())
         self.head = SubjectHead(width)
         self.people = PeopleHead()
+        self.animals = HeadBranch()
         self.looking = nn.ModuleList(_stages()[UPPER:])
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 24, H/8, W/8]."""
+        """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 29, H/8, W/8]."""
         return self.read(self.levels(images))
 
     def levels(self, images: Tensor) -> Levels:
@@ -89,12 +93,13 @@ class SubjectNetwork(nn.Module):
         return Levels(fine, medium, coarse, pyramid, *self.looked_at(fine))
 
     def read(self, levels: Levels) -> Tensor:
-        """What the branches tell of levels: [B, 24, H/8, W/8]."""
+        """What the branches tell of levels: [B, 29, H/8, W/8]."""
         fine, medium, coarse, pyramid, looked_medium, looked_coarse = levels
         heads = self.people.heads(fine, medium, coarse, pyramid)
         gaze, kept = self.people.maps(fine, looked_medium, looked_coarse, pyramid)
         kept = functional.interpolate(kept, scale_factor=float(FINER), mode="nearest")
-        return torch.cat([self.head.predict(pyramid), heads, gaze, kept], dim=1)
+        animals = self.animals(fine, medium, coarse, pyramid)
+        return torch.cat([self.head.predict(pyramid), heads, gaze, kept, animals], dim=1)
 
     def trunk(self, images: Tensor) -> list[Tensor]:
         """Features at strides 8, 16 and 32: 40, 112 and 320 channels."""
@@ -132,8 +137,8 @@ class SubjectHead(nn.Module):
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in TAPS.values())
-        self.smooth = nn.ModuleList(_separable(width, 5) for _ in TAPS)
-        self.read = nn.Sequential(_separable(width, 3), _separable(width, 3))
+        self.smooth = nn.ModuleList(separable(width, 5) for _ in TAPS)
+        self.read = nn.Sequential(separable(width, 3), separable(width, 3))
         self.out = nn.Conv2d(width, SUBJECT + 1, 1)
 
     def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor) -> Tensor:
@@ -195,14 +200,6 @@ def _convolution(
     return nn.Sequential(
         nn.ZeroPad2d((low, high, low, high)) if kernel > 1 else nn.Identity(),
         nn.Conv2d(channels, out, kernel, stride, groups=groups),
-    )
-
-
-def _separable(width: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width),
-        nn.Conv2d(width, width, 1),
-        nn.ReLU(),
     )
 
 

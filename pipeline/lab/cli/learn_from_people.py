@@ -8,6 +8,7 @@ r"""Teach detector, rule of choice and confidence from people's labels, in steps
         --flms FLMS/ --detectors made/ --output choice.json
     python jobs/learn_from_people.py confidence --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors made/ --output confidence.json --figures figures.json
+    python jobs/learn_from_people.py animals --heads animals/ photos/ --output made/
     python jobs/learn_from_people.py features OSIE/ FLMS/ photos/ --output made/
 
 `branches` trains the branches for gaze, crops and heads: subjects.safetensors on all photos, and
@@ -15,7 +16,8 @@ fold0.safetensors to fold4.safetensors, each without a fifth of the labelled one
 what tells maps further, end to end, on a GPU, and writes the same files. `rule` fits the
 rule of choice on maps of photos that the fold's branches were not trained on. `confidence` fits
 the probability that a person accepts a crop on the crops which the packaged rule chooses of such
-photos. `features` trains the branch that tells the packaged S2CNet's feature map from the
+photos. `animals` trains the branch that finds heads of animals, on boxes around them. `features`
+trains the branch that tells the packaged S2CNet's feature map from the
 detector's trunk, on any photos: features.safetensors, and with --folds one for each fold, of the
 detector and network of that fold where they are given; `rule`, `confidence` and evaluate.py take
 these with --features. The folders of labels are as their authors publish them
@@ -30,6 +32,7 @@ from collections.abc import Sequence
 
 from pipeline.command_line import run
 from pipeline.lab.people.settings import (
+    AnimalsJob,
     BranchesJob,
     ConfidenceJob,
     FeaturesJob,
@@ -40,7 +43,7 @@ from pipeline.report.progress import Log
 
 STEPS = {
     "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob,
-    "confidence": ConfidenceJob, "features": FeaturesJob,
+    "confidence": ConfidenceJob, "animals": AnimalsJob, "features": FeaturesJob,
 }  # fmt: skip
 
 
@@ -49,9 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(STEPS, __doc__, learn, arguments)
 
 
-def learn(job: BranchesJob | LookingJob | RuleJob | ConfidenceJob | FeaturesJob) -> int:
+def learn(
+    job: BranchesJob | LookingJob | RuleJob | ConfidenceJob | AnimalsJob | FeaturesJob,
+) -> int:
     """Do one of the steps. Raises UsageError."""
     # They load torch: not for --help or a typo.
+    from pipeline.lab.people.animals import write_animals
     from pipeline.lab.people.confidence_recipe import fit_confidence
     from pipeline.lab.people.feature_recipe import write_features
     from pipeline.lab.people.recipe import fit_rule, write_branches, write_looking
@@ -60,6 +66,8 @@ def learn(job: BranchesJob | LookingJob | RuleJob | ConfidenceJob | FeaturesJob)
         write_branches(job, Log())
     elif isinstance(job, LookingJob):
         write_looking(job, Log())
+    elif isinstance(job, AnimalsJob):
+        write_animals(job, Log())
     elif isinstance(job, FeaturesJob):
         write_features(job, Log())
     elif isinstance(job, ConfidenceJob):

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.detectors.people_head import LEVELS, PeopleHead, fold_standardisation
+from pipeline.detectors.head_branch import LEVELS
+from pipeline.detectors.people_head import PeopleHead, fold_standardisation
 from pipeline.lab.batches import batches_of
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.targets import HeadTarget, TargetMap
@@ -53,7 +54,6 @@ def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPO
     standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
     head = PeopleHead()
     with torch.no_grad():
-        head.head_out.state_dict()["bias"].copy_(torch.tensor([-4.0, 1, 1, 1, 1]))  # heads are rare
         head.map_out.weight *= 0.3  # an even map at first
     sizes = [view.levels[0].shape for view in views]
     plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
@@ -68,8 +68,8 @@ def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPO
 
 def branch_loss(head: PeopleHead, views: Sequence[PeopleView], standards: list[Standard]) -> Tensor:
     """Sum over views of the same size of all losses that they have labels for."""
-    heads, gaze, kept = head(*_standardised([view.levels for view in views], standards))
-    loss = _head_loss(heads, [view.heads for view in views])
+    heads, gaze, kept = head(*in_deviations([view.levels for view in views], standards))
+    loss = heads_loss(heads, [view.heads for view in views])
     for view, gaze_told, kept_told in zip(views, gaze, kept, strict=True):
         if view.gaze is not None:
             loss = loss + view.gaze_weight * _divergence(gaze_told, torch.from_numpy(view.gaze))
@@ -84,7 +84,7 @@ def branch_loss(head: PeopleHead, views: Sequence[PeopleView], standards: list[S
     return loss
 
 
-def _standardised(levels: Sequence[Features], standards: list[Standard]) -> list[Tensor]:
+def in_deviations(levels: Sequence[Features], standards: list[Standard]) -> list[Tensor]:
     """Levels of views of the same size as four batches, each channel in standard deviations."""
     return [
         (torch.stack([of_view[i] for of_view in levels]).float() - mean) / deviation
@@ -102,7 +102,7 @@ def _unsteadiness(
     originals = [view.levels for view in views]
     copies = [view.copy for view in views if view.copy is not None]
     head.eval()
-    gaze, _ = head.maps(*_standardised([*originals, *copies], standards))
+    gaze, _ = head.maps(*in_deviations([*originals, *copies], standards))
     head.train()
     first, second = functional.log_softmax(gaze.flatten(1), 1).chunk(2)
     return ((first.exp() - second.exp()) * (first - second)).sum()
@@ -114,7 +114,7 @@ def _divergence(logits: Tensor, shares: Tensor) -> Tensor:
     return (shares.flatten() * (shares.flatten().clamp_min(1e-9).log() - told)).sum()
 
 
-def _head_loss(output: Tensor, targets: Sequence[HeadTarget]) -> Tensor:
+def heads_loss(output: Tensor, targets: Sequence[HeadTarget]) -> Tensor:
     """Focal loss of centres (Zhou et al., 2019), IoU loss of offsets. output: [B, 5, h, w]."""
     centres, denied, offsets, weights = (
         torch.from_numpy(np.stack([getattr(target, name) for target in targets]))

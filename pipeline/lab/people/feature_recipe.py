@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.feature_head import READ, FeatureHead, in_cells
-from pipeline.detectors.people_head import fold_into
+from pipeline.detectors.head_branch import fold_into
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.errors import UsageError

@@ -41,6 +41,24 @@ class LookingJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnimalsJob:
+    """Train the branch that finds heads of animals, behind the packaged detector."""
+
+    output: Path = option(help="folder for the weights", placeholder="FOLDER")
+    heads: Path = option(
+        help="folder of photos with a JSON file of its name beside it, in which heads are those of "
+        "all animals of a photo",
+        placeholder="FOLDER",
+    )
+    photos: tuple[Path, ...] = option(
+        help="folders of photos without animals, some of them of people",
+        placeholder="FOLDER",
+        positional=True,
+    )
+    seed: int = option(0, "random seed of everything")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuleJob:
     """Fit the rule of choice on maps and scores out of fold."""
 

@@ -210,4 +210,4 @@ def test_a_circle_alone_is_penalised_for_what_its_rim_cuts() -> None:
         for name in ("1:1", "circle")
     )
     rule = packaged_rule()
-    assert plain - circle >= rule.things + rule.objects + rule.ends - 1e-3
+    assert plain - circle >= rule.things + rule.objects + rule.tops - 1e-3

@@ -33,7 +33,7 @@ def test_a_head_that_would_be_cut_is_not() -> None:
 
 def test_a_crop_is_moved_as_far_as_its_guards_let_it() -> None:
     """People look to the right of a head; 11 of its 115 columns may be outside, 12 may not."""
-    objects = photo([(211, 156, 326, 271)], gaze=(385, 195))
+    objects = photo([(211, 156, 326, 271)], gaze=(390, 195))
     (free,) = decided(objects, "9:16", "off")[1]
     assert free.box_px[0] > 223
     decision, (kept,) = decided(objects, "9:16", "off,heads=0.1")

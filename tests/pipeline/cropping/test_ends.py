@@ -31,8 +31,8 @@ def photo(
 
 
 def costs(evidence: Evidence, *boxes: tuple[float, float, float, float]) -> list[float]:
-    """Of crops, by a weight of 2."""
-    return end_cuts(evidence, 1.0, 2.0, 0.0).of_extents(Extents.of(np.array(boxes))).tolist()
+    """Of crops, by weights of 2."""
+    return end_cuts(evidence, 1.0, 2.0, 2.0, 0.0).of_extents(Extents.of(np.array(boxes))).tolist()
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,14 @@ def test_a_side_counts_smoothly_by_its_share_of_the_gaze(right: float, counts: f
     assert costs(photo(DOG, gaze=gaze), (0, 0, 0.5, 1)) == pytest.approx([2 * counts], abs=1e-5)
 
 
+def test_tops_and_sides_have_weights_of_their_own() -> None:
+    gaze = EVEN * 1e-9
+    gaze[5, 6] = 1  # in the right half
+    dog = photo(DOG, gaze=gaze)
+    crops = Extents.of(np.array([[0, 0.5, 1, 1], [0, 0, 0.5, 1.0]]))  # its lower half, its left one
+    assert end_cuts(dog, 1.0, 2.0, 3.0, 0.0).of_extents(crops) == pytest.approx([2, 3], abs=1e-5)
+
+
 def test_objects_share_the_weight_and_faces_and_text_have_none() -> None:
     evidence = photo(TOWER, ("person", (0, 0.5, 0.2, 0.9)), ("text", (0.8, 0.2, 1, 0.6)),
                      ("face", (0.4, 0.2, 0.6, 0.6)))  # fmt: skip
@@ -85,7 +93,7 @@ def test_heads_have_a_weight_of_their_own_and_no_sides() -> None:
     """A head of 4 % of the photo, of which half or a quarter is above the crop, or beside it."""
     evidence = photo(heads=[(0.4, 0.2, 0.6, 0.4)])
     crops = np.array([[0, 0.3, 1, 1], [0, 0.25, 1, 1], [0, 0, 0.5, 1.0], [0, 0, 1, 0.3]])
-    lost = end_cuts(evidence, 1.0, 0.0, 3.0).of_extents(Extents.of(crops))
+    lost = end_cuts(evidence, 1.0, 0.0, 0.0, 3.0).of_extents(Extents.of(crops))
     assert lost == pytest.approx([3, 2.25, 0, 0], abs=1e-6)
 
 
@@ -99,9 +107,9 @@ def test_large_heads_that_fit_count(
     head: tuple[float, float, float, float], ratio: float | None, counts: float
 ) -> None:
     evidence = photo(heads=[head])
-    assert end_cuts(evidence, ratio, 1.0, 2.0).tops.sum() == pytest.approx(2 * counts)
+    assert end_cuts(evidence, ratio, 1.0, 1.0, 2.0).tops.sum() == pytest.approx(2 * counts)
 
 
 def test_nothing_costs_nothing() -> None:
     assert costs(photo(), (0, 0.4, 1, 1)) == [0]
-    assert len(end_cuts(photo(TOWER), 1.0, 0.0, 0.0).boxes) == 0
+    assert len(end_cuts(photo(TOWER), 1.0, 0.0, 0.0, 0.0).boxes) == 0

@@ -5,7 +5,6 @@ import pytest
 
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.penalties import (
-    body_cuts,
     head_cuts,
     object_cuts,
     shares_of,
@@ -56,27 +55,38 @@ def test_large_heads_that_fit_are_whole(ratio: float | None, expected: float) ->
     assert whole_head_cuts(photo, ratio)(boxes) == pytest.approx([expected], abs=1e-6)
 
 
+@pytest.mark.parametrize(("likelihood", "counts"), [(0.2, 0.0), (0.3, 0.5), (0.4, 1.0)])
+def test_likely_heads_of_animals_are_whole_and_no_votes(likelihood: float, counts: float) -> None:
+    """A cat's head, of which a crop shows half: half-way up the ramp from .2 to .4 it is .3."""
+    cat, none = np.array([[0.4, 0.4, 0.6, 0.6]]), np.zeros((0, 4))
+    sure = np.array([likelihood])
+    attention = Attention(
+        EVEN, EVEN, none, np.zeros(0), animal_heads_rel=cat, animal_likelihood=sure
+    )
+    photo = evidence_of(Detections(attention=attention), (100, 100))
+    half = np.array([[0.0, 0.0, 0.5, 1.0]])
+    assert whole_head_cuts(photo, 1.0)(half) == pytest.approx([counts], abs=1e-6)
+    assert head_cuts(photo, 1.0)(half) == [0]
+
+
 def test_votes_count_instead_of_peaks_where_there_are_some() -> None:
     boxes = np.array([[0.4, 0.4, 0.6, 0.6], [0.4, 0.4, 0.8, 0.6]])
     told = Votes(boxes, np.array([0.5, 0.25]))
     peaks = np.array([[0.0, 0.0, 0.1, 0.1]])
     kept = np.full((4, 4), 0.5)
-    attention = Attention(EVEN, kept, peaks, np.ones(1), head_votes=told, body_votes=told)
+    attention = Attention(EVEN, kept, peaks, np.ones(1), head_votes=told)
     photo = evidence_of(Detections(attention=attention), (100, 100))
     left_half = np.array([[0.0, 0.0, 0.5, 1.0]])
     # half of the first head and three quarters of the second are lost; both are large
     lost = 0.5 / 2 + 0.25 * 3 / 4
     assert head_cuts(photo, cut=0.0)(left_half) == pytest.approx([3 * lost])
-    # bodies of 4 and 8 % of the photo count √(1/3) and √(2/3): 4 · 1/2 · 1/2 and 4 · 1/4 · 3/4
-    expected = 0.5 * np.sqrt(1 / 3) + 0.25 * np.sqrt(2 / 3) * 0.75
-    assert body_cuts(photo)(left_half) == pytest.approx([expected])
 
 
 def test_half_a_person_is_worst() -> None:
     photo = evidence(found=[("person", [0.4, 0.2, 0.6, 0.8])])
     boxes = np.array([[0, 0, 0.5, 1], [0, 0, 0.45, 1], [0, 0, 0.4, 1], [0.3, 0, 1, 1]])
     # 4 · share inside · share outside: 1, 4 · 1/4 · 3/4, and 0 where it is out or whole
-    assert body_cuts(photo)(boxes) == pytest.approx([1, 0.75, 0, 0], abs=1e-6)
+    assert object_cuts(photo, None)(boxes) == pytest.approx([1, 0.75, 0, 0], abs=1e-6)
 
 
 def test_objects_count_by_their_certainty() -> None:
@@ -84,7 +94,7 @@ def test_objects_count_by_their_certainty() -> None:
     photo = evidence(found=found, scores=[0.375, 1.0])
     half = np.array([[0.0, 0.0, 0.5, 1.0]])  # through the thing; the region is whole
     # weights: half-way up the ramp from .25 to .5, and 1; of a sum of 1.5
-    assert body_cuts(photo)(half) == pytest.approx([0.5 / 1.5], abs=1e-6)
+    assert object_cuts(photo, None)(half) == pytest.approx([0.5 / 1.5], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +136,7 @@ def test_text_is_shown_whole_or_left_out() -> None:
     boxes = np.array([[0, 0, 0.8, 0.5], [0.4, 0, 1, 0.5], [0.7, 0, 1, 0.5], [0.24, 0, 1, 0.5]])
     # whole, half, left out, a tenth cut off: 4 · .9 · .1
     assert text_cuts(photo)(boxes) == pytest.approx([0, 1, 0, 0.36], abs=1e-6)
-    assert body_cuts(photo)(boxes) == pytest.approx(np.zeros(4))  # only text is text
+    assert object_cuts(photo, None)(boxes) == pytest.approx(np.zeros(4))  # only text is text
     assert text_cuts(evidence())(boxes) == pytest.approx(np.zeros(4))
 
 
@@ -141,10 +151,9 @@ def test_joined_cuts_cost_what_each_kind_does() -> None:
     found = [("person", [0.3, 0.2, 0.6, 0.8]), ("text", [0.1, 0.1, 0.5, 0.2])]
     photo = evidence([[0.4, 0.2, 0.5, 0.4]], found)
     crops = np.array([[0.0, 0.0, 0.45, 1.0], [0.35, 0.3, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
-    kinds = [(2.0, head_cuts(photo, 1.0)), (3.0, body_cuts(photo)), (0.5, text_cuts(photo))]
+    people = object_cuts(photo, None)
+    kinds = [(2.0, head_cuts(photo, 1.0)), (3.0, people), (0.5, text_cuts(photo))]
     expected = sum(weight * one(crops) for weight, one in kinds)
     assert weighted_cuts(kinds)(crops) == pytest.approx(expected)
     assert (weighted_cuts(kinds)(crops)[:2] > 0.5).all()
-    assert (
-        len(weighted_cuts([(0.0, body_cuts(photo)), *kinds[:1]]).boxes) == 1
-    )  # what costs nothing
+    assert len(weighted_cuts([(0.0, people), *kinds[:1]]).boxes) == 1  # without what costs nothing

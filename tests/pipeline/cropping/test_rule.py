@@ -60,8 +60,8 @@ def test_the_network_s_scores_count_by_softmax() -> None:
 def rule_of(**changes: object) -> Rule:
     """A rule in which nothing counts, but for the changes."""
     zero = {"overlap": np.zeros((2, 9)), "gaze": np.zeros((2, 9)), "free": np.zeros(11)}
-    names = ("heads", "head_cut", "head_fade", "bodies", "objects", "text")
-    more = ("whole_heads", "things", "ends", "head_ends", "sights")
+    names = ("heads", "head_cut", "head_fade", "objects", "text")
+    more = ("whole_heads", "things", "tops", "sides", "head_ends", "sights")
     weights = dict.fromkeys((*names, *more), 0.0)
     return Rule(**{**zero, "gaze_weight": (0.0, 0.0), "gaze_pull": 0.0, **weights, **changes})
 
@@ -95,7 +95,6 @@ def test_penalties_are_taken_off() -> None:
         ({"heads": 2.0, "head_cut": 1.0}, -9.0),  # and half of it cut: (1 + 4 · .5) · .5 = 1.5
         ({"heads": 2.0, "head_fade": 0.5}, -3.0 * (1 - 0.5 * np.log(2))),  # the ratio is 1 to 2
         ({"whole_heads": 2.0}, -2.0),
-        ({"bodies": 2.0}, -2.0),
         ({"text": 3.0}, -3.0),
         ({"things": 2.0}, -2.0),
         ({"objects": 2.0}, 0.0),  # of a ratio this far, cut objects cost nothing more
@@ -111,7 +110,7 @@ def test_a_lost_end_is_taken_off_of_shapes_with_a_ratio() -> None:
     evidence, known = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1))
     lower = np.array([[0, 0.3, 1.0, 0.8]])  # the lower half of the thing
     for ratio, expected in ((2.0, -3.0), (None, 0.0)):
-        value = CropValue.of(rule_of(ends=3.0), evidence, known, ratio)(lower)
+        value = CropValue.of(rule_of(tops=3.0), evidence, known, ratio)(lower)
         assert value == pytest.approx([expected], abs=1e-6)
 
 
@@ -131,7 +130,7 @@ def test_a_circle_cuts_what_its_inner_square_does() -> None:
     thing = np.array([[40, 0, 60, 7]], np.float32)  # half of it above that square
     found = Detections(thing, np.ones(1, np.float32), ["thing"])
     parts = evidence_of(found, (100, 100)), Preferred(WHOLE, np.ones(1)), 1.0
-    for rule, cut in ((rule_of(bodies=2.0), 2.0), (rule_of(things=2.0), 2.0)):
+    for rule, cut in ((rule_of(objects=2.0), 2.0), (rule_of(things=2.0), 2.0)):
         assert CropValue.of(rule, *parts)(WHOLE) == pytest.approx([0.0])
         circle = CropValue.of(rule, *parts).in_circle()
         assert circle(WHOLE) == pytest.approx([-cut], rel=0.01)

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from skimage.data import astronaut
+from skimage.data import astronaut, chelsea
 
+from pipeline.boxes import iou
 from pipeline.detectors import Attention
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.detectors.peaks import CENTRES, HeatMaps, objects_at_peaks
 from pipeline.detectors.postprocess import postprocess
 from pipeline.detectors.read_attention import HEAD_OF_FACE, merge_heads, read_attention
 from pipeline.detectors.subject_network import (
+    ANIMAL_HEAD,
     CHANNELS,
     GAZE,
     HEAD,
@@ -107,16 +109,6 @@ def test_a_vote_rises_smoothly_with_its_likelihood() -> None:
     assert counts == pytest.approx([0, 0, 0.23 / 2 * whole, 0.38 * whole, 0.76 * whole], abs=1e-4)
 
 
-def test_people_and_things_vote_as_bodies() -> None:
-    values = output()
-    for kind, row in (("person", 1), ("thing", 3), ("face", 5), ("text", 7)):
-        values[0, KINDS.index(kind), row, 4] = 4.0
-    votes = read_attention(values).body_votes
-    assert votes is not None
-    middles = (votes.boxes_rel[:, 1] + votes.boxes_rel[:, 3]) / 2 * 8
-    assert sorted(middles) == pytest.approx([1.5, 3.5], abs=0.1)
-
-
 def test_a_head_is_read_off_its_centre_and_offsets() -> None:
     values = output()
     values[0, HEAD, 2, 3] = 2.0
@@ -125,6 +117,32 @@ def test_a_head_is_read_off_its_centre_and_offsets() -> None:
     # the cell's centre is (3.5, 2.5); 1.5 cells to each side; as shares of 8 cells
     assert found.heads_rel == pytest.approx(np.array([[2, 1, 5, 4]]) / 8)
     assert found.likelihood == pytest.approx([1 / (1 + np.exp(-2.0))])
+
+
+@pytest.mark.parametrize(
+    ("person", "animal", "told"),
+    [
+        (None, 0.3, [0.3]),
+        (None, 0.14, []),  # too unlikely
+        ((3, 0.25), 0.9, []),  # a person's head, if it is likely, is none of an animal
+        ((3, 0.15), 0.9, [0.9]),
+        ((6, 0.9), 0.9, [0.9]),  # beside it
+    ],
+)
+def test_a_head_of_an_animal_is_no_person_s(
+    person: tuple[int, float] | None, animal: float, told: list[float]
+) -> None:
+    """Heads of 3 × 3 cells; a person's has its centre in the column and the likelihood given."""
+    values = output()
+    heads = [(ANIMAL_HEAD, 3, animal)] + ([(HEAD, *person)] if person else [])
+    for channel, column, likelihood in heads:
+        values[0, channel, 2, column] = np.log(likelihood / (1 - likelihood))
+        values[0, channel + 1 : channel + 5, 2, column] = inverse_softplus(1.5)
+    found = read_attention(values)
+    assert found.animal_likelihood == pytest.approx(told)
+    assert found.animal_heads_rel == pytest.approx(
+        np.array([[2, 1, 5, 4]] * len(told)).reshape(-1, 4) / 8
+    )
 
 
 def test_a_face_alone_becomes_a_head_and_one_on_a_head_makes_it_surer() -> None:
@@ -162,6 +180,15 @@ def test_the_gaze_peak_and_the_head_lie_on_the_face() -> None:
     best = found.attention.heads_rel[found.attention.likelihood.argmax()]
     assert (best[:2] < [0.36, 0.13]).all()
     assert (best[2:] > [0.54, 0.33]).all()
+
+
+def test_a_cat_has_an_animal_s_head_and_an_astronaut_none() -> None:
+    cat, person = EmbeddedDetector().detect([chelsea(), astronaut()])
+    assert cat.attention is not None
+    assert person.attention is not None
+    best = cat.attention.animal_heads_rel[cat.attention.animal_likelihood.argmax()]
+    assert iou(best, [0.06, 0.0, 0.88, 1.0]) > 0.4  # the whole head, by eye: CC0, 451 × 300
+    assert len(person.attention.animal_heads_rel) == 0
 
 
 def test_what_is_read_of_centres_is_that_of_each_channel_alone() -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.detectors.people_head import LEVELS, PeopleHead, fold_standardisation
+from pipeline.detectors.head_branch import LEVELS
+from pipeline.detectors.people_head import PeopleHead, fold_standardisation
 from pipeline.lab.people.branches import PeopleView, branch_loss
 from pipeline.lab.people.rule_fit import LabelledList, fit_linear, gaze_target, overlap_target
 from pipeline.lab.people.targets import gaze_map, head_target, kept_map

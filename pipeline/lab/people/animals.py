@@ -1,0 +1,97 @@
+"""Train the embedded detector's branch for heads of animals; all the rest of it stays as it is.
+
+The labels are boxes around animals' heads; photos without animals teach where there are none, those
+of people above all. A step on features that are kept takes some 40 ms of one core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.detectors.head_branch import LEVELS, HeadBranch, fold_into
+from pipeline.detectors.packaged import embedded_weights
+from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.errors import UsageError
+from pipeline.lab.batches import batches_of
+from pipeline.lab.datasets.labels import read_labels
+from pipeline.lab.datasets.layout import photos
+from pipeline.lab.fold_weights import network_of
+from pipeline.lab.people.branches import PeopleView, heads_loss, in_deviations
+from pipeline.lab.people.fitting import VIEWS_A_STEP, fit_branch, standard_of
+from pipeline.lab.people.labels import PeopleLabels, labels_of
+from pipeline.lab.people.recipe import ALL, packaged_weights
+from pipeline.lab.people.settings import AnimalsJob
+from pipeline.lab.people.views import people_views
+from pipeline.report.progress import Log
+
+SET = "animals"
+EPOCHS, RATE, DECAY = 8, 2e-3, 0.05
+PASSES = 2  # of random parts of each photo with animals
+WHOLE_VIEWS = 2  # the first views of a photo show all of it
+DROPPED = 0.1  # share of the channels that are left out while training
+
+
+def write_animals(job: AnimalsJob, log: Log) -> None:
+    """Train the branch and write the packaged detector with it: subjects.safetensors.
+
+    Raises UsageError where there are no labels.
+    """
+    examples, _ = read_labels(job.heads, "test")
+    labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
+    if not labelled:
+        raise UsageError(f"{job.heads}: no photo has heads in the JSON file beside the folder")
+    without = [one for folder in job.photos for one in photos(folder)]
+    network = network_of(packaged_weights())
+    views = list(animal_views(network, labelled, without, job.seed))
+    log.say("views", f"{len(views)} of {len(labelled)} photos with animals, {len(without)} without")
+    branch = train_animals(views, job.seed)
+    packed = safetensors.torch.load(embedded_weights())
+    trained = {f"animals.{name}": value.half() for name, value in branch.state_dict().items()}
+    job.output.mkdir(parents=True, exist_ok=True)
+    safetensors.torch.save_file({**packed, **trained}, job.output / ALL)
+    log.say("animals", f"{ALL} is written")
+
+
+def animal_views(
+    network: SubjectNetwork, labelled: Sequence[PeopleLabels], without: Sequence[Path], seed: int
+) -> Iterator[PeopleView]:
+    """Whole photos, mirror images and two parts; PASSES times two parts where there are animals."""
+    for one in labelled:
+        for turn in range(PASSES):
+            views = people_views(network, [one], seed + turn)
+            for view in islice(views, WHOLE_VIEWS if turn else 0, None):
+                yield replace(view, copy=None)
+    for photo in without:
+        none = PeopleLabels(photo, SET, heads=np.zeros((0, 4)))
+        for view in people_views(network, [none], seed):
+            yield replace(view, copy=None)
+
+
+def train_animals(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPOCHS) -> HeadBranch:
+    """A new branch, trained, in evaluation mode. Weights are averaged over steps."""
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
+    branch = HeadBranch()
+    sizes = [view.levels[0].shape for view in views]
+    plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
+
+    def loss_of(batch: Sequence[int]) -> Tensor:
+        seen = [views[i] for i in batch]
+        levels = in_deviations([view.levels for view in seen], standards)
+        fine, medium, coarse, pyramid = (functional.dropout2d(level, DROPPED) for level in levels)
+        heads = branch(fine, medium, coarse, pyramid)
+        return heads_loss(heads, [view.heads for view in seen]) / VIEWS_A_STEP
+
+    fit_branch(branch, plan, loss_of, RATE, DECAY)
+    fold_into(branch.lateral, standards)
+    return branch.eval()
