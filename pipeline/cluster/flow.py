@@ -22,7 +22,7 @@ import pyarrow as pa
 import ray
 from ray._private.state import actors as actor_table  # no public call tells where an actor is
 from ray._private.state import state as cluster_state  # ... or which nodes are to be taken away
-from ray.exceptions import RayError
+from ray.exceptions import RayError, TaskCancelledError
 
 from pipeline.cluster.causes import cause_of
 from pipeline.errors import LedgerError
@@ -105,10 +105,10 @@ class Flow:
             **actor_options, "max_restarts": ALWAYS, "max_task_retries": ALWAYS,
             "scheduling_strategy": "SPREAD",
         }  # fmt: skip
-        self.decoded: deque[Ref] = deque()
+        self.decoded: deque[tuple[int, Ref]] = deque()  # tasks, and what they are now
         self.reading = self.on_the_way = 0
-        # What is to be done when a result is there; it returns True where a task is through.
-        self.awaited: dict[Ref, Callable[[Ref], bool]] = {}
+        # What is to be done when a result is there; it returns the task that is through, if any.
+        self.awaited: dict[Ref, Callable[[Ref], int | None]] = {}
         self.actors: list[Actor] = []
         self.looked_s = time.monotonic()
 
@@ -128,9 +128,16 @@ class Flow:
             while self.on_the_way:
                 found, _ = ray.wait([*self.awaited], timeout=LOOK_S, fetch_local=False)
                 for ref in found:
-                    if self.awaited.pop(ref)(ref):
-                        self.on_the_way -= 1
-                        yield ray.get(ref)
+                    task = self.awaited.pop(ref)(ref)
+                    if task is None:
+                        continue
+                    self.on_the_way -= 1
+                    try:
+                        made = ray.get(ref)
+                    except TaskCancelledError:  # Ray's word for what a worker told to end had begun
+                        self.waiting.appendleft(task)
+                        continue
+                    yield made
                 self._look_at_nodes()
                 self._feed()
         except RayError as error:
@@ -144,18 +151,19 @@ class Flow:
     def _feed(self) -> None:
         """Give actors what is decoded, and begin new tasks where there is room."""
         while self.decoded and (actor := self._idlest()):
-            decoded = self.decoded.popleft()
+            task, decoded = self.decoded.popleft()
             ref = actor.handle.do.remote(decoded)
             actor.scoring += 1
-            self.awaited[ref] = partial(self._scored, actor, decoded)
+            self.awaited[ref] = partial(self._scored, actor, task, decoded)
         while (
             self.waiting
             and not self.stop.asked
             and self.reading < self._readers()
             and self.on_the_way < self.room.tasks
         ):
-            first = pa.table({"task": [self.waiting.popleft()]})
-            self.awaited[self.read.remote(first, self.job)] = self._decoded
+            task = self.waiting.popleft()
+            first = pa.table({"task": [task]})
+            self.awaited[self.read.remote(first, self.job)] = partial(self._decoded, task)
             self.reading += 1
             self.on_the_way += 1
 
@@ -175,26 +183,26 @@ class Flow:
         best = min(able, key=lambda one: one.scoring, default=None)
         return best if best is not None and best.scoring < PER_ACTOR else None
 
-    def _decoded(self, ref: Ref) -> bool:
+    def _decoded(self, task: int, ref: Ref) -> int | None:
         self.reading -= 1
         if self.stages.score:
-            self.decoded.append(ref)
+            self.decoded.append((task, ref))
         else:
-            self.awaited[self.encode.remote(ref, self.job)] = lambda _: True
-        return False
+            self.awaited[self.encode.remote(ref, self.job)] = lambda _: task
+        return None
 
-    def _scored(self, actor: Actor, decoded: Ref, ref: Ref) -> bool:
+    def _scored(self, actor: Actor, task: int, decoded: Ref, ref: Ref) -> int | None:
         actor.scoring -= 1
         if self.encode is None:
-            return True
+            return task
         actor.made += 1
         written = self.encode.remote(ref, self.job, decoded)
-        self.awaited[written] = partial(self._on_record, actor)
-        return False
+        self.awaited[written] = partial(self._on_record, actor, task)
+        return None
 
-    def _on_record(self, actor: Actor, _: Ref) -> bool:
+    def _on_record(self, actor: Actor, task: int, _: Ref) -> int | None:
         actor.made -= 1
-        return True
+        return task
 
     def _add_actor(self) -> None:
         made = ray.remote(self.stages.score).options(**self.actor_options)
@@ -202,10 +210,9 @@ class Flow:
         self.actors.append(actor)
         self.awaited[actor.handle.ready.remote()] = partial(self._ready, actor)
 
-    def _ready(self, actor: Actor, ref: Ref) -> bool:
+    def _ready(self, actor: Actor, ref: Ref) -> None:
         ray.get(ref)  # raises what its constructor raised
         actor.is_ready = True
-        return False
 
     def _look_at_nodes(self) -> None:
         """Let actors leave the nodes that are to be taken away, and start others elsewhere.

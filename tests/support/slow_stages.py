@@ -51,6 +51,12 @@ def read(block: pa.Table, job: SlowJob) -> pa.Table:
     return block
 
 
+def read_slowly(block: pa.Table, job: SlowJob) -> pa.Table:
+    """As `read`, in a third of a second."""
+    time.sleep(0.3)
+    return read(block, job)
+
+
 class SlowScorer:
     """An actor that takes its time to start."""
 
