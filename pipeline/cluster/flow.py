@@ -105,7 +105,7 @@ class Flow:
             **actor_options, "max_restarts": ALWAYS, "max_task_retries": ALWAYS,
             "scheduling_strategy": "SPREAD",
         }  # fmt: skip
-        self.decoded: deque[tuple[int, Ref]] = deque()  # tasks, and what they are now
+        self.decoded: deque[tuple[int, Ref]] = deque()  # numbers of tasks, and their decoded photos
         self.reading = self.on_the_way = 0
         # What is to be done when a result is there; it returns the task that is through, if any.
         self.awaited: dict[Ref, Callable[[Ref], int | None]] = {}
@@ -134,7 +134,8 @@ class Flow:
                     self.on_the_way -= 1
                     try:
                         made = ray.get(ref)
-                    except TaskCancelledError:  # Ray's word for what a worker told to end had begun
+                    except TaskCancelledError:
+                        # A worker was told to end at this task, and Ray does not try it again.
                         self.waiting.appendleft(task)
                         continue
                     yield made
@@ -183,13 +184,12 @@ class Flow:
         best = min(able, key=lambda one: one.scoring, default=None)
         return best if best is not None and best.scoring < PER_ACTOR else None
 
-    def _decoded(self, task: int, ref: Ref) -> int | None:
+    def _decoded(self, task: int, ref: Ref) -> None:
         self.reading -= 1
         if self.stages.score:
             self.decoded.append((task, ref))
         else:
             self.awaited[self.encode.remote(ref, self.job)] = lambda _: task
-        return None
 
     def _scored(self, actor: Actor, task: int, decoded: Ref, ref: Ref) -> int | None:
         actor.scoring -= 1
@@ -200,7 +200,7 @@ class Flow:
         self.awaited[written] = partial(self._on_record, actor, task)
         return None
 
-    def _on_record(self, actor: Actor, task: int, _: Ref) -> int | None:
+    def _on_record(self, actor: Actor, task: int, _: Ref) -> int:
         actor.made -= 1
         return task
 

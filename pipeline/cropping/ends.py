@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.penalties import TINY, holdable
+from pipeline.cropping.penalties import TINY, holdable_heads
 from pipeline.detectors.attention import ramp
 
 # How much more of the gaze on a thing one half has than the other: that half counts from the first
@@ -70,8 +70,7 @@ def end_cuts(
     of_heads: of heads without their upper half.
     """
     objects, shares = _shared(evidence.objects, evidence.object_weights)
-    whole = evidence.whole_heads * holdable(evidence.all_heads, ratio)
-    heads, of_each = _shared(evidence.all_heads, whole)
+    heads, of_each = _shared(evidence.all_heads, holdable_heads(evidence, ratio))
     if ratio is None:
         tops = sides = of_heads = 0.0
     leaning = np.zeros((len(objects) + len(heads), 2))

@@ -84,8 +84,7 @@ def whole_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
 
     ratio: of the crops, as shares; None for any.
     """
-    heads = evidence.all_heads
-    return _cuts(heads, evidence.whole_heads * holdable(heads, ratio))
+    return _cuts(evidence.all_heads, holdable_heads(evidence, ratio))
 
 
 def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
@@ -111,6 +110,11 @@ def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
 def text_cuts(evidence: Evidence) -> Cuts:
     """Text cut: 1 for half of the only block; 0 where whole or left out."""
     return _cuts(evidence.text, evidence.text_weights)
+
+
+def holdable_heads(evidence: Evidence, ratio: float | None) -> FloatArray:
+    """How far a crop of the shape is to keep each of all heads whole: 0 to 1, [H + A]."""
+    return evidence.whole_heads * holdable(evidence.all_heads, ratio)
 
 
 def holdable(boxes: FloatArray, ratio: float | None) -> FloatArray:

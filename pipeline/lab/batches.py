@@ -21,3 +21,10 @@ def batches_of(
         for first in range(0, len(members), most)
     ]
     return [together[index] for index in random.permutation(len(together))]
+
+
+def batches_of_epochs(
+    sizes: Sequence[Hashable], most: int, epochs: int, random: np.random.Generator
+) -> list[list[int]]:
+    """`batches_of` all items, once an epoch, one epoch after the other."""
+    return [batch for _ in range(epochs) for batch in batches_of(sizes, most, random)]

@@ -21,7 +21,7 @@ from pipeline.detectors.head_branch import LEVELS, HeadBranch, fold_into
 from pipeline.detectors.packaged import embedded_weights
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
-from pipeline.lab.batches import batches_of
+from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets.labels import read_labels
 from pipeline.lab.datasets.layout import photos
 from pipeline.lab.fold_weights import network_of
@@ -83,7 +83,7 @@ def train_animals(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPOC
     standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
     branch = HeadBranch()
     sizes = [view.levels[0].shape for view in views]
-    plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
+    plan = batches_of_epochs(sizes, VIEWS_A_STEP, epochs, random)
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         seen = [views[i] for i in batch]

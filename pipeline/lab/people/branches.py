@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pipeline.detectors.head_branch import LEVELS
 from pipeline.detectors.people_head import PeopleHead, fold_standardisation
-from pipeline.lab.batches import batches_of
+from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.targets import HeadTarget, TargetMap
 
@@ -56,7 +56,7 @@ def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPO
     with torch.no_grad():
         head.map_out.weight *= 0.3  # an even map at first
     sizes = [view.levels[0].shape for view in views]
-    plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
+    plan = batches_of_epochs(sizes, VIEWS_A_STEP, epochs, random)
 
     def loss_of(batch: Sequence[int]) -> Tensor:
         return branch_loss(head, [views[i] for i in batch], standards) / VIEWS_A_STEP

@@ -20,7 +20,7 @@ from pipeline.detectors.head_branch import fold_into
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.errors import UsageError
-from pipeline.lab.batches import batches_of
+from pipeline.lab.batches import batches_of, batches_of_epochs
 from pipeline.lab.datasets.layout import photos
 from pipeline.lab.fold_weights import FoldWeights, fold_name, network_of
 from pipeline.lab.folds import FOLDS, fold_of
@@ -116,7 +116,7 @@ def train_features(
             told, copied, seen, on_device[-1]
         )
 
-    plan = [batch for _ in range(epochs) for batch in batches_of(sizes, VIEWS_A_STEP, random)]
+    plan = batches_of_epochs(sizes, VIEWS_A_STEP, epochs, random)
     losses = fit_branch(head, plan, loss_of, RATE, DECAY)
     scored = _batches(sizes, SCORE_STEPS if score_steps is None else score_steps, random)
     if scored:

@@ -21,7 +21,7 @@ from pipeline.detectors.subject_network import (
     SubjectNetwork,
     ltrb_offsets,
 )
-from pipeline.lab.batches import batches_of
+from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.starter.views import View
 from pipeline.lab.training.schedule import moving_average
 
@@ -69,7 +69,7 @@ def train_detector(
     groups = [list(network.head.parameters()), list(network.stages[UPPER:].parameters())]
     learnt = [parameter for group in groups for parameter in group]
     shapes = [each.shape for each in features]
-    batches = [batch for _ in range(epochs) for batch in batches_of(shapes, VIEWS_A_STEP, random)]
+    batches = batches_of_epochs(shapes, VIEWS_A_STEP, epochs, random)
     optimizer = torch.optim.AdamW([{"params": group} for group in groups], weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [RATE, TRUNK_RATE], total_steps=len(batches) + 1, pct_start=WARM
