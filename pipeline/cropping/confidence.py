@@ -2,7 +2,7 @@
 
 A logistic regression on a few features of the final crop that are known when it is chosen. It is
 fitted and tested on people's crops and fixations by the laboratory
-(`pipeline/lab/people/confidence_fit.py`); what "accept" means stands in docs/QUALITY.md and
+(`pipeline/lab/people/confidence_fit.py`); what "accept" means stands in docs/CONFIDENCE.md and
 `pipeline/lab/evaluation/acceptance.py`. Its coefficients are in `confidence.json`.
 """
 

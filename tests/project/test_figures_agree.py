@@ -1,5 +1,6 @@
-"""Figures that README and the comparison repeat are those of the pages that measure them."""
+"""Figures that pages repeat are those of the pages that measure them, and of the package."""
 
+import json
 import re
 from pathlib import Path
 
@@ -91,3 +92,14 @@ def test_costs() -> None:
     assert same([*numbers(ours), *numbers(beside)], [measured[1], before[1], measured[2]], 0.5)
     ours, beside, _ = cells(README, "the whole job on Ray")
     assert same([*numbers(ours), *numbers(beside)], [measured[0], before[0]], 0.5)
+
+
+def test_weights_of_the_penalties() -> None:
+    """The table of penalties tells each weight of the packaged rule, but those of `heads` alone."""
+    rule = json.loads((ROOT / "pipeline" / "cropping" / "choice.json").read_text())["penalties"]
+    page = (ROOT / "docs" / "CHOICE.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE))
+    of_heads = {"head_cut": rule.pop("head_cut"), "head_fade": rule.pop("head_fade")}
+    assert {name: float(weight) for name, weight in told.items()} == rule
+    assert "`head_cut`, which is 1.1." in page
+    assert of_heads == {"head_cut": pytest.approx(1.1 - 0.5), "head_fade": 0.5}
