@@ -208,11 +208,18 @@ class Flow:
         made = ray.remote(self.stages.score).options(**self.actor_options)
         actor = Actor(made.remote(*self.of_actors))
         self.actors.append(actor)
+        self._await_ready(actor)
+
+    def _await_ready(self, actor: Actor) -> None:
         self.awaited[actor.handle.ready.remote()] = partial(self._ready, actor)
 
     def _ready(self, actor: Actor, ref: Ref) -> None:
-        ray.get(ref)  # raises what its constructor raised
-        actor.is_ready = True
+        try:
+            ray.get(ref)  # raises what its constructor raised
+        except TaskCancelledError:
+            self._await_ready(actor)  # its worker was told to end, and Ray starts another
+        else:
+            actor.is_ready = True
 
     def _look_at_nodes(self) -> None:
         """Let actors leave the nodes that are to be taken away, and start others elsewhere.

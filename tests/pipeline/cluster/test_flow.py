@@ -21,7 +21,7 @@ from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 from ray.exceptions import TaskCancelledError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.cluster.flow import Flow, Room, Stages
+from pipeline.cluster.flow import Actor, Flow, Room, Stages
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 from tests.support import slow_stages
@@ -60,10 +60,15 @@ def job(tmp_path: Path) -> SlowJob:
     return SlowJob(tmp_path / "notes", score_s=0.1)
 
 
-def flow(stages: Stages = STAGES, room: Room = ROOM, stop: Stop | None = None) -> Flow:
+def flow(
+    stages: Stages = STAGES,
+    room: Room = ROOM,
+    stop: Stop | None = None,
+    made: type[Flow] = Flow,
+) -> Flow:
     """Actors that ask for half a core, and tasks that do."""
     options = {"num_cpus": 0.5}
-    return Flow(stages, room, options, options, stop or Stop())
+    return made(stages, room, options, options, stop or Stop())
 
 
 def done(flow: Flow, tasks: int, job: SlowJob, each: Callable[[int], Any] = id) -> list[int]:
@@ -173,6 +178,23 @@ def test_a_task_that_ray_cancels_is_done_again(cluster: Cluster, job: SlowJob) -
 
     assert sorted(done(running, 24, job, cancel)) == list(range(24))
     assert len(cancelled) == 2
+
+
+class CancelsFirst(Flow):
+    """A flow of which Ray cancels the first question to the first actor, while that starts."""
+
+    def _await_ready(self, actor: Actor) -> None:
+        super()._await_ready(actor)
+        if len(self.awaited) == 1:
+            (asked,) = self.awaited
+            ray.cancel(asked)
+            with pytest.raises(TaskCancelledError):
+                ray.get(asked)
+
+
+def test_an_actor_is_asked_again_whether_it_is_ready(cluster: Cluster, job: SlowJob) -> None:
+    assert sorted(done(flow(made=CancelsFirst), 12, job)) == list(range(12))
+    assert sum(one.what == "actor" for one in notes_of(job)) == 2
 
 
 def has_scored_on(nodes: set[str], job: SlowJob) -> bool:
