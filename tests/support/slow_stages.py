@@ -76,6 +76,13 @@ class SlowScorer:
         return block
 
 
+class Idle:
+    """An actor that only takes the cores that it asks for."""
+
+    def ready(self) -> None:
+        """As `Scorer.ready`."""
+
+
 class BrokenScorer(SlowScorer):
     """An actor that cannot start."""
 

@@ -31,7 +31,12 @@ from tests.support.slow_stages import BrokenScorer, Note, SlowJob, SlowScorer, n
 STAGES = Stages(slow_stages.read, SlowScorer, slow_stages.encode)
 CORES = 2  # of each node
 ROOM = Room(actors=2, beside=2)
+OPTIONS = {"num_cpus": 0.5}  # of actors, and of the tasks beside them
 MOST = 8  # by hand: two tasks for each actor and two for each place beside them
+
+# By hand: `MOST` are on the way when a node is given notice, which is at the first that ends, and
+# two actors score at most 20 in the second until the driver looks. A slow machine does fewer.
+LATE = 40  # the number of a task that has nothing to do with that node
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +65,8 @@ def job(tmp_path: Path) -> SlowJob:
     return SlowJob(tmp_path / "notes", score_s=0.1)
 
 
-def flow(
-    stages: Stages = STAGES,
-    room: Room = ROOM,
-    stop: Stop | None = None,
-    made: type[Flow] = Flow,
-) -> Flow:
-    """Actors that ask for half a core, and tasks that do."""
-    options = {"num_cpus": 0.5}
-    return made(stages, room, options, options, stop or Stop())
+def flow(stages: Stages = STAGES, room: Room = ROOM, stop: Stop | None = None) -> Flow:
+    return Flow(stages, room, OPTIONS, OPTIONS, stop or Stop())
 
 
 def done(flow: Flow, tasks: int, job: SlowJob, each: Callable[[int], Any] = id) -> list[int]:
@@ -100,10 +98,9 @@ def test_a_stage_that_starts_slowly_is_not_starved_by_a_fast_one(
     assert Counter(one.what for one in notes) == {"read": 40, "score": 40, "encode": 40, "actor": 2}
     first_up, last_up = sorted(one.at_s for one in notes if one.what == "actor")
     read_before = sum(one.what == "read" and one.at_s < first_up for one in notes)
-    assert read_before <= MOST, "reading has run ahead"
+    assert 0 < read_before <= MOST, "actors have work when they come up, and no more than that"
     assert most_on_the_way(notes) <= MOST
     scored = [one for one in notes if one.what == "score"]
-    assert min(one.at_s for one in scored) - first_up < 1.0, "the first actor waited"
     shares = Counter(one.pid for one in scored if one.at_s > last_up)
     assert len(shares) == 2
     assert min(shares.values()) > 0.3 * sum(shares.values()), "an actor was given little to do"
@@ -162,65 +159,65 @@ def test_a_worker_that_is_told_to_end_gives_its_task_back(cluster: Cluster, job:
 def test_a_task_that_ray_cancels_is_done_again(cluster: Cluster, job: SlowJob) -> None:
     """As it does, now and then, to what a worker has begun that is told to end.
 
-    One is cancelled while it is read, so that what comes behind fails too, and one at an actor.
+    One is cancelled while it is read, so that what comes behind fails too, and one that waits at an
+    actor: Ray does not cancel what an actor has begun.
     """
+    job = replace(job, score_s=0.5)  # longest, so that tasks come to wait at actors
     running = flow(Stages(slow_stages.read_slowly, SlowScorer, slow_stages.encode))
-    cancelled = []
+    least = {"_decoded": 1, "_scored": ROOM.actors + 1}  # that are there, so that one is not begun
 
-    def cancel(count: int) -> None:
-        stage = {3: "_decoded", 8: "_scored"}.get(count)
-        if stage:
-            waits = [ref for ref, then in running.awaited.items() if then.func.__name__ == stage]
-            ray.cancel(waits[-1])
-            with pytest.raises(TaskCancelledError):
-                ray.get(waits[-1])
-            cancelled.append(stage)
+    def cancel(_: int) -> None:
+        for stage, count in list(least.items()):
+            there = [ref for ref, then in running.awaited.items() if then.func.__name__ == stage]
+            if len(there) >= count:
+                ray.cancel(there[-1])
+                with pytest.raises(TaskCancelledError):
+                    ray.get(there[-1])
+                del least[stage]
+                return
 
-    assert sorted(done(running, 24, job, cancel)) == list(range(24))
-    assert len(cancelled) == 2
+    assert sorted(done(running, 20, job, cancel)) == list(range(20))
+    assert not least, "one of each was cancelled"
 
 
 class CancelsFirst(Flow):
     """A flow of which Ray cancels the first question to the first actor, while that starts."""
 
+    asked = 0
+
     def _await_ready(self, actor: Actor) -> None:
         super()._await_ready(actor)
-        if len(self.awaited) == 1:
-            (asked,) = self.awaited
-            ray.cancel(asked)
+        self.asked += 1
+        if self.asked == 1:
+            (first,) = self.awaited
+            ray.cancel(first)
             with pytest.raises(TaskCancelledError):
-                ray.get(asked)
+                ray.get(first)
 
 
 def test_an_actor_is_asked_again_whether_it_is_ready(cluster: Cluster, job: SlowJob) -> None:
-    assert sorted(done(flow(made=CancelsFirst), 12, job)) == list(range(12))
+    running = CancelsFirst(STAGES, ROOM, OPTIONS, OPTIONS, Stop())
+    assert sorted(done(running, 12, job)) == list(range(12))
+    assert running.asked == 3, "two actors, and the first once more"
     assert sum(one.what == "actor" for one in notes_of(job)) == 2
 
 
-def has_scored_on(nodes: set[str], job: SlowJob) -> bool:
-    """Whether an actor on one of the nodes has work, which takes a while on a busy machine."""
-    return any(one.what == "score" and one.node in nodes for one in notes_of(job))
-
-
-def wait_for_actors_on(node_id: str, notes: Path) -> None:
-    """Wait until Ray's head knows what the node offers: an actor on it answers, and goes."""
+def taken(node_id: str) -> Any:
+    """An actor that has all cores of a node: till it is killed, Ray puts nothing else there."""
     there = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    options = {"num_cpus": 0, "scheduling_strategy": there}
-    made = ray.remote(SlowScorer).options(**options).remote(SlowJob(notes), "cpu")
+    made = ray.remote(slow_stages.Idle).options(num_cpus=CORES, scheduling_strategy=there).remote()
     ray.get(made.ready.remote())
-    ray.kill(made)
+    return made
 
 
 def test_a_node_on_notice_is_drained(cluster: Cluster, job: SlowJob) -> None:
-    """Its tasks end, none is begun there, its actor leaves, and the node ends by itself."""
+    """Its tasks end, none is begun there, its actors leave, and the node ends by itself."""
+    head = taken(cluster.head_node.node_id)
     doomed = cluster.add_node(num_cpus=CORES, object_store_memory=100 << 20)
-    cluster.wait_for_nodes()
-    wait_for_actors_on(doomed.node_id, job.notes.with_name("probe"))
-    noticed: list[float] = []
 
-    def give_notice(_: int) -> None:
-        if not noticed and has_scored_on({doomed.node_id}, job):
-            noticed.append(time.time())
+    def give_notice(count: int) -> None:
+        if count == 1:
+            ray.kill(head)
             accepted, why = doomed.get_gcs_client().drain_node(
                 doomed.node_id,
                 DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION,
@@ -233,12 +230,12 @@ def test_a_node_on_notice_is_drained(cluster: Cluster, job: SlowJob) -> None:
         assert sorted(done(flow(), 80, job, give_notice)) == list(range(80))
         notes = list(notes_of(job))
         there = [one for one in notes if one.node == doomed.node_id]
-        assert {"score", "actor"} <= {one.what for one in there}, "the node had work"
-        late = [one for one in there if one.at_s > noticed[0] + 2.5]
+        assert Counter(one.what for one in there)["actor"] == 2, "all began on the node"
+        late = [one for one in there if one.task >= LATE]
         assert not late, "work was begun on a node that is to be taken away"
         assert Counter(one.what for one in notes)["encode"] == 80, "nothing was done twice"
         elsewhere = {one.pid for one in notes if one.what == "actor"} - {one.pid for one in there}
-        assert len(elsewhere) == 2, "another actor took its place"
+        assert len(elsewhere) == 2, "other actors took their place"
         deadline = threading.Event()
         for _ in range(40):
             alive = {one["NodeID"] for one in ray.nodes() if one["Alive"]}
@@ -256,6 +253,7 @@ def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, job: SlowJob) -> Non
 
     bash lets Ray take its place, so that the signal reaches Ray.
     """
+    head = taken(cluster.head_node.node_id)
     before = {one["NodeID"] for one in ray.nodes()}
     start = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --block"
     start += f" --num-cpus={CORES} --object-store-memory={100 << 20}"
@@ -264,11 +262,10 @@ def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, job: SlowJob) -> Non
         env={**os.environ, "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "60"},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    noticed: list[float] = []
 
-    def give_notice(_: int) -> None:
-        if not noticed and has_scored_on(new, job):
-            noticed.append(time.time())
+    def give_notice(count: int) -> None:
+        if count == 1:
+            ray.kill(head)
             pod.terminate()
 
     try:
@@ -282,8 +279,8 @@ def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, job: SlowJob) -> Non
         assert sorted(done(flow(), 80, job, give_notice)) == list(range(80))
         notes = list(notes_of(job))
         there = [one for one in notes if one.node in new]
-        assert {"score", "actor"} <= {one.what for one in there}, "the pod had work"
-        assert not [one for one in there if one.at_s > noticed[0] + 2.5], "work was begun there"
+        assert Counter(one.what for one in there)["actor"] == 2, "all began in the pod"
+        assert not [one for one in there if one.task >= LATE], "work was begun there"
         assert Counter(one.what for one in notes)["encode"] == 80, "nothing was done twice"
         pod.wait(30)  # by itself, well before the minute that it may take
     finally:
