@@ -125,13 +125,13 @@ crop.stop_on_signals(0, Log())
 atexit.register(time.sleep, {ray_s})
 try:
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(5)
+    time.sleep(60)
 except crop.Stopped as stopped:
     sys.exit(128 + stopped.signum)
 """
 
 
-@pytest.mark.parametrize("ray_s", [0.0, 5.0])
+@pytest.mark.parametrize("ray_s", [0.0, 60.0])
 def test_a_slow_goodbye_does_not_change_the_exit_code(ray_s: float) -> None:
     """Ray's, which has a deadline, or the interpreter's, which has handlers no more."""
     started = time.monotonic()
@@ -139,7 +139,7 @@ def test_a_slow_goodbye_does_not_change_the_exit_code(ray_s: float) -> None:
         [sys.executable, "-c", GOODBYE.format(ray_s=ray_s)], cwd=ROOT, check=False
     )
     assert done.returncode == 128 + signal.SIGTERM
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.usefixtures("_own_handlers")
