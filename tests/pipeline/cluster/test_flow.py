@@ -26,7 +26,15 @@ from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 from tests.support import slow_stages
 from tests.support.fresh import ROOT
-from tests.support.slow_stages import BrokenScorer, Note, SlowJob, SlowScorer, notes_of, number
+from tests.support.slow_stages import (
+    BrokenScorer,
+    FirstScorer,
+    Note,
+    SlowJob,
+    SlowScorer,
+    notes_of,
+    number,
+)
 
 STAGES = Stages(slow_stages.read, SlowScorer, slow_stages.encode)
 CORES = 2  # of each node
@@ -63,6 +71,16 @@ def cluster() -> Iterator[Cluster]:
 def job(tmp_path: Path) -> SlowJob:
     (tmp_path / "notes").touch()
     return SlowJob(tmp_path / "notes", score_s=0.1)
+
+
+@pytest.fixture
+def head_taken(cluster: Cluster) -> Iterator[Any]:
+    """An actor with all cores of the head's node: till it is killed, Ray puts nothing there."""
+    there = NodeAffinitySchedulingStrategy(cluster.head_node.node_id, soft=False)
+    made = ray.remote(slow_stages.Idle).options(num_cpus=CORES, scheduling_strategy=there).remote()
+    ray.get(made.ready.remote())
+    yield made
+    ray.kill(made)  # where the test has not come to it
 
 
 def flow(stages: Stages = STAGES, room: Room = ROOM, stop: Stop | None = None) -> Flow:
@@ -104,6 +122,13 @@ def test_a_stage_that_starts_slowly_is_not_starved_by_a_fast_one(
     shares = Counter(one.pid for one in scored if one.at_s > last_up)
     assert len(shares) == 2
     assert min(shares.values()) > 0.3 * sum(shares.values()), "an actor was given little to do"
+
+
+def test_an_actor_that_is_up_does_not_wait_for_another(cluster: Cluster, job: SlowJob) -> None:
+    """The other takes longer than all tasks."""
+    stages = Stages(slow_stages.read, FirstScorer, slow_stages.encode)
+    assert sorted(done(flow(stages), 12, job)) == list(range(12))
+    assert Counter(one.what for one in notes_of(job))["actor"] == 1, "tasks waited for the other"
 
 
 def test_actors_that_put_tasks_on_record_hand_nothing_on(cluster: Cluster, job: SlowJob) -> None:
@@ -202,22 +227,13 @@ def test_an_actor_is_asked_again_whether_it_is_ready(cluster: Cluster, job: Slow
     assert sum(one.what == "actor" for one in notes_of(job)) == 2
 
 
-def taken(node_id: str) -> Any:
-    """An actor that has all cores of a node: till it is killed, Ray puts nothing else there."""
-    there = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    made = ray.remote(slow_stages.Idle).options(num_cpus=CORES, scheduling_strategy=there).remote()
-    ray.get(made.ready.remote())
-    return made
-
-
-def test_a_node_on_notice_is_drained(cluster: Cluster, job: SlowJob) -> None:
+def test_a_node_on_notice_is_drained(cluster: Cluster, head_taken: Any, job: SlowJob) -> None:
     """Its tasks end, none is begun there, its actors leave, and the node ends by itself."""
-    head = taken(cluster.head_node.node_id)
     doomed = cluster.add_node(num_cpus=CORES, object_store_memory=100 << 20)
 
     def give_notice(count: int) -> None:
         if count == 1:
-            ray.kill(head)
+            ray.kill(head_taken)
             accepted, why = doomed.get_gcs_client().drain_node(
                 doomed.node_id,
                 DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION,
@@ -248,12 +264,11 @@ def test_a_node_on_notice_is_drained(cluster: Cluster, job: SlowJob) -> None:
 
 
 @pytest.mark.slow
-def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, job: SlowJob) -> None:
+def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, head_taken: Any, job: SlowJob) -> None:
     """SIGTERM to the command line that KubeRay gives a worker's container, as Kubernetes sends it.
 
     bash lets Ray take its place, so that the signal reaches Ray.
     """
-    head = taken(cluster.head_node.node_id)
     before = {one["NodeID"] for one in ray.nodes()}
     start = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --block"
     start += f" --num-cpus={CORES} --object-store-memory={100 << 20}"
@@ -265,7 +280,7 @@ def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, job: SlowJob) -> Non
 
     def give_notice(count: int) -> None:
         if count == 1:
-            ray.kill(head)
+            ray.kill(head_taken)
             pod.terminate()
 
     try:
