@@ -28,7 +28,7 @@ from pipeline.cropping.confidence import (
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.features import Preferred
 from pipeline.cropping.moved import best_moved
-from pipeline.cropping.rule import CropValue, packaged_rule
+from pipeline.cropping.rule import CropValue, Rule, packaged_rule
 from pipeline.cropping.search import Score, farthest_points
 from pipeline.cropping.values import CandidateList, ListValues
 from pipeline.detectors import Detections
@@ -45,11 +45,13 @@ class OverlapChooser:
     objects: in source pixels, with whatever else their source told.
     size_wh: width and height of the photo in source pixels.
     guard_of: what no crop may do; None for no guards.
+    rule: what the value of a crop is made of.
     """
 
     objects: Detections
     size_wh: tuple[int, int]
     guard_of: GuardOf | None = None
+    rule: Rule = field(default_factory=packaged_rule)
     _plain_lists: dict[tuple[float | None, bytes, bytes], ListValues] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -121,7 +123,7 @@ class OverlapChooser:
         if key not in self._plain_lists:
             known = CandidateList.of(searched.candidates, self.size_wh)
             preferred = Preferred.of(known.boxes_rel, posterior_mean)
-            value_of = CropValue.of(packaged_rule(), self._evidence, preferred, ratio)
+            value_of = CropValue.of(self.rule, self._evidence, preferred, ratio)
             self._plain_lists[key] = ListValues.of(value_of, known)
         return self._plain_lists[key]
 

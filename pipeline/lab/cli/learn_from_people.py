@@ -8,6 +8,8 @@ r"""Teach detector, rule of choice and confidence from people's labels, in steps
         --flms FLMS/ --detectors made/ --output choice.json
     python jobs/learn_from_people.py confidence --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --detectors made/ --output confidence.json --figures figures.json
+    python jobs/learn_from_people.py compare --osie OSIE/ --eyecrowd EyeCrowd/ \
+        --flms FLMS/ --detectors made/ --rule choice.json --output figures.json
     python jobs/learn_from_people.py animals --heads animals/ photos/ --output made/
     python jobs/learn_from_people.py features OSIE/ FLMS/ photos/ --output made/
 
@@ -16,10 +18,11 @@ fold0.safetensors to fold4.safetensors, each without a fifth of the labelled one
 what tells maps further, end to end, on a GPU, and writes the same files. `rule` fits the
 rule of choice on maps of photos that the fold's branches were not trained on. `confidence` fits
 the probability that a person accepts a crop on the crops which the packaged rule chooses of such
-photos. `animals` trains the branch that finds heads of animals, on boxes around them. `features`
-trains the branch that tells the packaged S2CNet's feature map from the
-detector's trunk, on any photos: features.safetensors, and with --folds one for each fold, of the
-detector and network of that fold where they are given; `rule`, `confidence` and evaluate.py take
+photos. `compare` says what the crops of another rule keep of gaze, heads and people's crops beside
+those of the packaged one. `animals` trains the branch that finds heads of animals, on boxes around
+them. `features` trains the branch that tells the packaged S2CNet's feature map from the detector's
+trunk, on any photos: features.safetensors, and with --folds one for each fold, of the detector and
+network of that fold where they are given; `rule`, `confidence`, `compare` and evaluate.py take
 these with --features. The folders of labels are as their authors publish them
 (pipeline/lab/datasets/gaze.py and human.py), or any folder of photos with a JSON file of its name
 beside it (pipeline/lab/datasets/labels.py).
@@ -28,12 +31,14 @@ Exit codes: 0 done; 1 failed; 2 wrong usage.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pipeline.command_line import run
 from pipeline.lab.people.settings import (
     AnimalsJob,
     BranchesJob,
+    CompareJob,
     ConfidenceJob,
     FeaturesJob,
     LookingJob,
@@ -42,8 +47,8 @@ from pipeline.lab.people.settings import (
 from pipeline.report.progress import Log
 
 STEPS = {
-    "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob,
-    "confidence": ConfidenceJob, "animals": AnimalsJob, "features": FeaturesJob,
+    "branches": BranchesJob, "looking": LookingJob, "rule": RuleJob, "confidence": ConfidenceJob,
+    "compare": CompareJob, "animals": AnimalsJob, "features": FeaturesJob,
 }  # fmt: skip
 
 
@@ -52,28 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(STEPS, __doc__, learn, arguments)
 
 
-def learn(
-    job: BranchesJob | LookingJob | RuleJob | ConfidenceJob | AnimalsJob | FeaturesJob,
-) -> int:
+def learn(job: object) -> int:
     """Do one of the steps. Raises UsageError."""
     # They load torch: not for --help or a typo.
     from pipeline.lab.people.animals import write_animals
     from pipeline.lab.people.confidence_recipe import fit_confidence
     from pipeline.lab.people.feature_recipe import write_features
     from pipeline.lab.people.recipe import fit_rule, write_branches, write_looking
+    from pipeline.lab.people.rule_comparison import compare_rules
 
-    if isinstance(job, BranchesJob):
-        write_branches(job, Log())
-    elif isinstance(job, LookingJob):
-        write_looking(job, Log())
-    elif isinstance(job, AnimalsJob):
-        write_animals(job, Log())
-    elif isinstance(job, FeaturesJob):
-        write_features(job, Log())
-    elif isinstance(job, ConfidenceJob):
-        fit_confidence(job, Log())
-    else:
-        fit_rule(job, Log())
+    steps: dict[type, Callable[[Any, Log], None]] = {
+        BranchesJob: write_branches, LookingJob: write_looking, RuleJob: fit_rule,
+        ConfidenceJob: fit_confidence, CompareJob: compare_rules, AnimalsJob: write_animals,
+        FeaturesJob: write_features,
+    }  # fmt: skip
+    steps[type(job)](job, Log())
     return 0
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 
-from pipeline.errors import UsageError
-from pipeline.lab.datasets import load_dataset
 from pipeline.lab.evaluation.calibration import MEASURED
 from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.people.confidence_fit import as_confidence_json, out_of_fold_figures, review_table
 from pipeline.lab.people.confidence_rows import judged_crops
-from pipeline.lab.people.held_out import PeoplePhoto, held_out_photos
+from pipeline.lab.people.held_out import held_out_photos, labelled_photos
 from pipeline.lab.people.settings import ConfidenceJob
 from pipeline.report.progress import Log
 
-SETS = ("flms", "osie", "eyecrowd")
 LEVELS = (0.2, 0.3, 0.4, 0.5)  # of confidence below which a crop could be reviewed
 
 
@@ -25,8 +22,6 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     Raises UsageError where no folder of labels is given or a fold's weights are missing.
     """
     photos = labelled_photos(job)
-    if not photos:
-        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     weights = FoldWeights(job.detectors, job.networks, job.features)
     seen = held_out_photos(photos, weights, job.cache, log)
     crops = [crop for photo in seen for crop in judged_crops(photo)]
@@ -39,18 +34,6 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     if job.figures is not None:
         report = {"parts": figures, "review": review_table(crops, LEVELS)}
         job.figures.write_text(json.dumps(report, indent=1) + "\n")
-
-
-def labelled_photos(job: ConfidenceJob) -> list[PeoplePhoto]:
-    """The photos of the folders that are given, whose labels are published ones or a JSON file."""
-    found = []
-    for name in SETS:
-        folder = getattr(job, name)
-        if folder is not None:
-            is_json = folder.resolve().with_suffix(".json").is_file()
-            examples = load_dataset("labels" if is_json else name, folder).examples
-            found += [PeoplePhoto.of(name, example) for example in examples]
-    return found
 
 
 def line_of(name: str, part: CalibrationFigures) -> str:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipeline.boxes import Box, Boxes, FloatArray
-from pipeline.cropping.candidates import for_shape
-from pipeline.cropping.choose import OverlapChooser
-from pipeline.cropping.chooser import ShapeSearch
-from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
-from pipeline.cropping.protected import protected_of
-from pipeline.cropping.search import Scores
+from pipeline.boxes import Box, FloatArray
 from pipeline.lab.evaluation.acceptance import accepted_by_people, accepted_by_viewers
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.kept import best_gaze_kept
 from pipeline.lab.people.held_out import OWN, HeldOutPhoto
+from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.shapes import Shape
 
 # The crop that is chosen, and the next: where a guard refuses the first, a later one is written.
@@ -42,21 +37,12 @@ class JudgedCrop:
 
 def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
     """The RANKS best crops of every shape of a photo, as the product writes them by default."""
-    rules = GuardRules.read()
-    protected = protected_of(photo.objects, photo.size_wh, rules.guards.heads)
-    guards = PhotoGuards(rules, protected)
-    chooser = OverlapChooser(photo.objects, photo.size_wh, guards)
-    decider = Decider(chooser, guards, photo.size_wh, _no_score)
+    choice = choose_held_out(photo, RANKS)
     example, labels = photo.labels.example, photo.labels
     faults = fault_evidence(example, photo.objects, photo.size_wh)
-    searched = [
-        ShapeSearch(shape, for_shape(*photo.size_wh, shape), found)
-        for shape, found in zip(photo.shapes, photo.found, strict=True)
-    ]
-    decided = decider.decide(searched, RANKS + 1)
-    for place, (one, decision) in enumerate(zip(searched, decided, strict=True)):
+    for place, (one, decision) in enumerate(zip(choice.searched, choice.decided, strict=True)):
         shape, chosen = one.shape, decision.chosen
-        features = chooser.confidence_features(one, chosen)[:RANKS]
+        features = choice.chooser.confidence_features(one, chosen)[:RANKS]
         for rank, (box, of_crop) in enumerate(zip(chosen.boxes, features, strict=False)):
             accepted = _accepted(box, shape, place, photo, faults)
             if accepted is not None:
@@ -64,11 +50,6 @@ def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
                     f"{labels.set_name}/{example.image.name}", labels.set_name, labels.fold,
                     shape.name, rank, of_crop.terms(), accepted,
                 )  # fmt: skip
-
-
-def _no_score(boxes: Boxes) -> Scores:
-    """The rule takes the network's view of other boxes from that of the candidates."""
-    raise AssertionError(f"a score of {len(boxes)} boxes was asked for")
 
 
 def _accepted(

@@ -23,14 +23,17 @@ from pipeline.cropping.sources import SeenPhoto, to_source
 from pipeline.cropping.transfer import Transfer
 from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
-from pipeline.lab.datasets import Example
+from pipeline.errors import UsageError
+from pipeline.lab.datasets import Example, load_dataset
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.people.settings import HeldOutJob
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 from s2cnet import FastS2CNet, load_model
 
+SETS = ("flms", "osie", "eyecrowd")
 OWN = "own"  # the name of a shape that has a person's own ratio
 GAZE_SHAPES = ("1:1", "4:3", "16:9", "9:16", "3:4")  # at which photos with fixations are cropped
 LEAST_CROP_PX = 4.0  # a person's crop with a smaller side is a slip of the mouse: left out
@@ -80,6 +83,23 @@ def shapes_of(example: Example) -> list[Shape]:
     if example.fixations_px is not None:
         shapes += [parse_shape(name) for name in GAZE_SHAPES]
     return shapes
+
+
+def labelled_photos(job: HeldOutJob) -> list[PeoplePhoto]:
+    """The photos of the folders that are given, whose labels are published ones or a JSON file.
+
+    Raises UsageError where no folder is given.
+    """
+    found = []
+    for name in SETS:
+        folder = getattr(job, name)
+        if folder is not None:
+            is_json = folder.resolve().with_suffix(".json").is_file()
+            examples = load_dataset("labels" if is_json else name, folder).examples
+            found += [PeoplePhoto.of(name, example) for example in examples]
+    if not found:
+        raise UsageError("give at least one of --osie, --eyecrowd and --flms")
+    return found
 
 
 def held_out_photos(

@@ -77,18 +77,14 @@ class RuleJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConfidenceJob:
-    """Fit the confidence on crops chosen by maps and scores out of fold, and test it."""
+class HeldOutJob:
+    """Labelled photos, and the networks that did not learn from them."""
 
-    output: Path = option(help="file for the confidence", placeholder="JSON")
     detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
-    figures: Path | None = option(
-        None, "file for the out-of-fold figures, with intervals", placeholder="JSON"
-    )
     cache: Path | None = option(
         None,
         "file that keeps what the networks tell of the photos, and is read where they are the "
-        "same: the next fit takes a minute",
+        "same: the next run takes a minute",
         placeholder="FILE",
     )
     osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
@@ -99,6 +95,29 @@ class ConfidenceJob:
         placeholder="FOLDER",
     )  # fmt: skip
     features: Path | None = option(None, BRANCHES, placeholder="FOLDER")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceJob(HeldOutJob):
+    """Fit the confidence on crops chosen by maps and scores out of fold, and test it."""
+
+    output: Path = option(help="file for the confidence", placeholder="JSON")
+    figures: Path | None = option(
+        None, "file for the out-of-fold figures, with intervals", placeholder="JSON"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareJob(HeldOutJob):
+    """Compare another rule of choice with the packaged one, photo by photo."""
+
+    output: Path = option(help="file for the figures, with intervals", placeholder="JSON")
+    rule: Path = option(
+        help="the other rule: a file that `rule` has written, or a changed copy of "
+        "pipeline/cropping/choice.json",
+        placeholder="JSON",
+    )
+    resamples: int = option(1000, "bootstrap samples for each interval", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)

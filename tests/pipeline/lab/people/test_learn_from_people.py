@@ -173,6 +173,18 @@ def test_all_steps(
     assert main(asked) == 0  # again, from what was kept
     assert f"as kept in {cache}" in capsys.readouterr().out
     assert json.loads(wanted.read_text()) == first
+
+    figures = tmp_path / "compared.json"
+    other = ["compare", *folders, "--detectors", str(made), "--cache", str(cache)]
+    assert main([*other, "--rule", str(rule), "--output", str(figures)]) == 0
+    printed = capsys.readouterr().out
+    assert f"as kept in {cache}" in printed
+    report = json.loads(figures.read_text())
+    assert {"osie, gaze kept, 9:16", "eyecrowd, heads cut or lost, 1:1", "flms, overlap, own"} < {
+        *report
+    }
+    assert all(name in printed for name in report)
+
     (made / "fold0.safetensors").write_bytes((made / "fold1.safetensors").read_bytes())
     assert main(asked) == 0  # other networks: seen anew
     assert "as kept" not in capsys.readouterr().out

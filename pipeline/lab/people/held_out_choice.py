@@ -1,0 +1,50 @@
+"""What the product chooses of labelled photos by default, from what held-out networks tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.boxes import Box, Boxes
+from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.choose import OverlapChooser
+from pipeline.cropping.chooser import ShapeSearch
+from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
+from pipeline.cropping.decision import CropDecision
+from pipeline.cropping.protected import protected_of
+from pipeline.cropping.rule import Rule, packaged_rule
+from pipeline.cropping.search import Scores
+from pipeline.lab.people.held_out import HeldOutPhoto
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutChoice:
+    """What is decided of each shape of a photo, in their order, with the default guards."""
+
+    chooser: OverlapChooser
+    searched: Sequence[ShapeSearch]
+    decided: Sequence[CropDecision]
+
+    @property
+    def crops(self) -> list[Box]:
+        """The crop that is written of each shape, [4] xyxy in source pixels."""
+        return [one.chosen.boxes[0] for one in self.decided]
+
+
+def choose_held_out(photo: HeldOutPhoto, count: int = 1, rule: Rule | None = None) -> HeldOutChoice:
+    """Choose the `count` best crops of each shape of a photo by a rule; None: the packaged one."""
+    rules = GuardRules.read()
+    protected = protected_of(photo.objects, photo.size_wh, rules.guards.heads)
+    guards = PhotoGuards(rules, protected)
+    chooser = OverlapChooser(photo.objects, photo.size_wh, guards, rule or packaged_rule())
+    decider = Decider(chooser, guards, photo.size_wh, _no_score)
+    searched = [
+        ShapeSearch(shape, for_shape(*photo.size_wh, shape), found)
+        for shape, found in zip(photo.shapes, photo.found, strict=True)
+    ]
+    return HeldOutChoice(chooser, searched, decider.decide(searched, count + 1))
+
+
+def _no_score(boxes: Boxes) -> Scores:
+    """The rule takes the network's view of other boxes from that of the candidates."""
+    raise AssertionError(f"a score of {len(boxes)} boxes was asked for")

@@ -1,0 +1,140 @@
+"""What crops of two rules keep of people's labels: measures by hand, and rules that differ."""
+
+import json
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.boxes import Boxes
+from pipeline.cropping.candidates import for_shape
+from pipeline.cropping.rule import packaged_rule
+from pipeline.cropping.search import spread_only
+from pipeline.detectors import Attention, Detections
+from pipeline.errors import UsageError
+from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.datasets import Example
+from pipeline.lab.people.held_out import HeldOutPhoto, PeoplePhoto, shapes_of
+from pipeline.lab.people.held_out_choice import choose_held_out
+from pipeline.lab.people.rule_comparison import compared, comparison_line, measures_of, read_rule
+from pipeline.shapes import parse_shape
+
+SIZE_WH = (400, 300)
+LEFT = (0.0, 0.0, 168.75, 300.0)  # 9:16
+
+
+def photo(set_name: str = "osie", column: int = 0, **labels: Any) -> HeldOutPhoto:
+    """A photo of 400 × 300 whose gaze map has most in one of four columns, with two likely heads.
+
+    One of these is sure, at x 0 to 80 and y 60 to 150.
+    """
+    gaze = np.full((3, 4), 0.02)
+    gaze[:, column] = (1 - 9 * 0.02) / 3
+    heads = np.array([[0.0, 0.2, 0.2, 0.5], [0.8, 0.2, 0.9, 0.4]])
+    attention = Attention(gaze, np.full((3, 4), 0.5), heads, np.array([0.5, 0.49]))
+    example = Example("0", Path("0.jpg"), **labels)
+    shapes = shapes_of(example)
+    lists = [for_shape(*SIZE_WH, shape) for shape in shapes]
+
+    def score(boxes: Boxes) -> np.ndarray:
+        return np.linspace(0, 1, len(boxes), dtype=np.float32)
+
+    people = PeoplePhoto(set_name, example)
+    found = spread_only(lists, score)
+    return HeldOutPhoto(people, SIZE_WH, Detections(attention=attention), shapes, found)
+
+
+def looked_at(x: float) -> dict[str, Any]:
+    """Fixations: three around x, one at the right, one outside the photo."""
+    points = [[x - 10, 150], [x, 150], [x + 10, 150], [350, 150], [450, 100]]
+    return {"fixations_px": np.array(points, np.float32), "first_fixations": np.zeros(5, bool)}
+
+
+def test_gaze_kept_and_a_sure_head_outside() -> None:
+    seen = photo(**looked_at(50))
+    crops = [np.array(LEFT, np.float32)] * len(seen.shapes)
+    found = measures_of(seen, crops)
+    assert found["osie, gaze kept, 9:16"] == pytest.approx(3 / 4)  # the one outside is not counted
+    assert found["osie, one head outside, 9:16"] == 0  # the other is not sure
+    by_hand = {1: 0.0, 7: 0.0, 9: 1.0}  # left edge in pixels: a tenth of 80 is 8
+    for left, outside in by_hand.items():
+        moved = [np.array([left, 0, left + 168.75, 300], np.float32)] * len(seen.shapes)
+        assert measures_of(seen, moved)["osie, one head outside, 9:16"] == outside
+
+
+def test_heads_that_people_drew_count_instead_of_detected_ones() -> None:
+    drawn = np.array([[0, 0, 40, 40], [200, 0, 240, 40], [150, 0, 190, 40]], np.float32)
+    seen = photo("eyecrowd", heads_px=drawn, **looked_at(50))
+    found = measures_of(seen, [np.array(LEFT, np.float32)] * len(seen.shapes))
+    # the first is whole, the second lost, of the third 18.75 of 40 pixels show
+    assert found["eyecrowd, heads cut or lost, 9:16"] == pytest.approx(2 / 3)
+    assert not any("outside" in name for name in found)
+
+
+def test_overlap_is_a_mean_over_people() -> None:
+    human = np.array([[0, 0, 200, 300], [0, 0, 400, 300]], np.float32)
+    seen = photo("flms", human_px=human)
+    assert [shape.name for shape in seen.shapes] == ["own", "own", "free"]
+    crops = [np.array(one, np.float32) for one in ((0, 0, 200, 300), (0, 0, 200, 300), human[1])]
+    found = measures_of(seen, crops)
+    # 1 and 200/400; half of the photo and all of it
+    assert found == {"flms, overlap, own": 0.75, "flms, overlap, free": 0.75}
+
+
+def test_a_rule_beside_itself_and_beside_one_that_shuns_gaze() -> None:
+    rule = packaged_rule()
+    away = replace(rule, gaze=-rule.gaze, overlap=-rule.overlap, gaze_pull=-5.0, heads=0.0)
+    photos = [photo(column=column, **looked_at(50 + 100 * column)) for column in (0, 3)]
+    same = compared(photos, rule, rule, resamples=50)
+    assert {part["difference"]["mean"] for part in same.values()} == {0.0}
+    assert same["crops that are others"]["second"]["mean"] == 0
+    other = compared(photos, rule, away, resamples=50)
+    kept = other["osie, gaze kept, 9:16"]
+    assert kept["first"]["photos"] == 2
+    assert kept["first"]["mean"] == same["osie, gaze kept, 9:16"]["first"]["mean"]
+    assert kept["second"]["mean"] < kept["first"]["mean"] - 0.3
+    assert kept["difference"]["mean"] == pytest.approx(
+        kept["second"]["mean"] - kept["first"]["mean"]
+    )
+    assert other["crops that are others"]["second"]["mean"] > 0.3
+    first, second = (f"{kept[name]['mean']:.4f}" for name in ("first", "second"))
+    assert f"2 photos, {first} to {second}: -" in comparison_line("osie, gaze kept, 9:16", kept)
+
+
+def test_the_choice_is_that_of_the_rule_that_is_given() -> None:
+    seen = photo(column=3, **looked_at(350))
+    rule = packaged_rule()
+    crops = choose_held_out(seen).crops
+    place = seen.shapes.index(parse_shape("9:16"))
+    assert crops[place][2] > 350  # the packaged one takes the right, where the gaze is
+    named = choose_held_out(seen, rule=rule).crops
+    assert all(np.array_equal(a, b) for a, b in zip(crops, named, strict=True))
+    strict = choose_held_out(seen, rule=replace(rule, heads=50.0, head_fade=0.0)).crops
+    assert strict[place][0] < 8  # nearly all that counts is the sure head at the left
+
+
+def test_a_file_that_is_no_rule(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packaged = json.loads(files("pipeline.cropping").joinpath("choice.json").read_text())
+    lacking = {**packaged, "penalties": {"heads": 0.1}}
+    texts = {
+        "lacking.json": json.dumps(lacking),
+        "empty.json": "",
+        "list.json": "[]",
+        "words.json": json.dumps({**packaged, "gaze_pull": "much"}),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UsageError, match=rf"{name} is no rule of choice \(.+\); `rule` writes"):
+            read_rule(tmp_path / name)
+    with pytest.raises(UsageError, match="is no rule of choice"):
+        read_rule(tmp_path / "none.json")
+    (tmp_path / "good.json").write_text(json.dumps(packaged))
+    assert read_rule(tmp_path / "good.json").gaze_pull == packaged_rule().gaze_pull
+    asked = ["--detectors", str(tmp_path), "--output", str(tmp_path / "figures.json")]
+    assert main(["compare", "--rule", str(tmp_path / "empty.json"), *asked]) == 2
+    assert "empty.json is no rule of choice" in capsys.readouterr().err
+    assert main(["compare", "--rule", str(tmp_path / "good.json"), *asked]) == 2
+    assert "give at least one of --osie, --eyecrowd and --flms" in capsys.readouterr().err
