@@ -19,11 +19,12 @@ what tells maps further, end to end, on a GPU, and writes the same files. `rule`
 rule of choice on maps of photos that the fold's branches were not trained on. `confidence` fits
 the probability that a person accepts a crop on the crops which the packaged rule chooses of such
 photos. `compare` says what the crops of another rule keep of gaze, heads and people's crops beside
-those of the packaged one. `animals` trains the branch that finds heads of animals, on boxes around
-them. `features` trains the branch that tells the packaged S2CNet's feature map from the detector's
-trunk, on any photos: features.safetensors, and with --folds one for each fold, of the detector and
-network of that fold where they are given; `rule`, `confidence`, `compare` and evaluate.py take
-these with --features. The folders of labels are as their authors publish them
+those of the packaged one. Without --networks, the packaged S2CNet scores all photos in these three
+steps, and it was trained on these sets. `animals` trains the branch that finds heads of animals, on
+boxes around them. `features` trains the branch that tells the packaged S2CNet's feature map from
+the detector's trunk, on any photos: features.safetensors, and with --folds one for each fold, of
+the detector and network of that fold where they are given; `rule`, `confidence`, `compare` and
+evaluate.py take these with --features. The folders of labels are as their authors publish them
 (pipeline/lab/datasets/gaze.py and human.py), or any folder of photos with a JSON file of its name
 beside it (pipeline/lab/datasets/labels.py).
 

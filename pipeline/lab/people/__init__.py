@@ -7,7 +7,11 @@ branches       trains the people branches of the embedded detector
 rule_lists     candidates of labelled photos, measured as the product measures them
 rule_fit       fits the rule of choice on them
 recipe         their two commands
-held_out       what networks tell of photos that they did not learn from
+held_out       what the networks of its fold tell of each photo
+held_out_choice
+               what the product chooses from that, by any rule
+rule_comparison
+               another rule beside the packaged one, and its command
 confidence_rows, confidence_fit, confidence_recipe
                judged crops, the fit of the confidence on them, its command
 """

@@ -1,8 +1,9 @@
 """What the networks tell of labelled photos that they did not learn from, kept in a file.
 
-Each photo is seen by the detector and the S2CNet that were trained without its fold. That takes
-most of the time of a fit and changes only with these networks and the detector's code, so it is
-kept beside a fingerprint of both.
+Each photo is seen by the detector that was trained without its fold, and scored by the S2CNet of
+its fold where there are such, else by the packaged one, which has learnt from these sets. That
+takes most of the time of a fit and changes only with these networks, the labels and the detector's
+code, so it is kept beside a fingerprint of them.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class PeoplePhoto:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutPhoto:
-    """A labelled photo as seen by networks that did not learn from it.
+    """A labelled photo as seen by the networks of its fold.
 
     objects: in source pixels, with the maps of attention.
     shapes: the shapes asked for, and what the search knows of each one's candidates.
@@ -88,18 +89,23 @@ def shapes_of(example: Example) -> list[Shape]:
 def labelled_photos(job: HeldOutJob) -> list[PeoplePhoto]:
     """The photos of the folders that are given, whose labels are published ones or a JSON file.
 
-    Raises UsageError where no folder is given.
+    Photos with drawn heads alone are left out: these ask for no shape.
+
+    Raises UsageError where no folder is given, or no photo has people's crops or fixations.
     """
-    found = []
-    for name in SETS:
-        folder = getattr(job, name)
-        if folder is not None:
-            is_json = folder.resolve().with_suffix(".json").is_file()
-            examples = load_dataset("labels" if is_json else name, folder).examples
-            found += [PeoplePhoto.of(name, example) for example in examples]
-    if not found:
+    folders = [(name, getattr(job, name)) for name in SETS if getattr(job, name) is not None]
+    if not folders:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
-    return found
+    found = []
+    for name, folder in folders:
+        is_json = folder.resolve().with_suffix(".json").is_file()
+        examples = load_dataset("labels" if is_json else name, folder).examples
+        found += [PeoplePhoto.of(name, example) for example in examples]
+    asked = [one for one in found if shapes_of(one.example)]
+    if not asked:
+        told = ", ".join(str(folder) for _, folder in folders)
+        raise UsageError(f"{told}: no photo has people's crops or fixations to measure by")
+    return asked
 
 
 def held_out_photos(
@@ -111,9 +117,9 @@ def held_out_photos(
 
     Raises UsageError where a fold's file is missing, WeightsError where it holds something else.
     """
-    names = [f"{one.set_name}/{one.example.image.name}" for one in photos]
+    labels = [label_bytes(one) for one in photos]
     sources = sorted(Path(detectors_room.__file__).parent.glob("*.py"))
-    mark = fingerprint([*weights.files(), *sources, Path(__file__)], names)
+    mark = fingerprint([*weights.files(), *sources, Path(__file__)], labels)
     if cache is not None and cache.is_file():
         kept = cache.read_bytes()
         if kept.startswith(mark):
@@ -144,9 +150,17 @@ def see(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOu
     return HeldOutPhoto(labels, seen.size_wh, objects, shapes, found)
 
 
-def fingerprint(files: list[Path], names: list[str]) -> bytes:
-    """A hash [32] of the contents of files, in order, and of names."""
-    digest = hashlib.sha256("\n".join(names).encode())
+def label_bytes(labels: PeoplePhoto) -> bytes:
+    """The name of a photo with all that people told of it."""
+    example = labels.example
+    told = (example.human_px, example.fixations_px, example.heads_px)
+    parts = [b"" if array is None else array.tobytes() for array in told]
+    return repr((labels.set_name, example.image.name, *parts)).encode()
+
+
+def fingerprint(files: list[Path], labels: list[bytes]) -> bytes:
+    """A hash [32] of the contents of files, in order, and of labels."""
+    digest = hashlib.sha256(b"\n".join(labels))
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.digest()

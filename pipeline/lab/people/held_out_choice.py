@@ -32,7 +32,11 @@ class HeldOutChoice:
 
 
 def choose_held_out(photo: HeldOutPhoto, count: int = 1, rule: Rule | None = None) -> HeldOutChoice:
-    """Choose the `count` best crops of each shape of a photo by a rule; None: the packaged one."""
+    """Choose the `count` best crops of each shape, and one more, which only tells the last's lead.
+
+    rule: None for the packaged one. Boxes are in source pixels; there are fewer of a shape where no
+    more are clearly different.
+    """
     rules = GuardRules.read()
     protected = protected_of(photo.objects, photo.size_wh, rules.guards.heads)
     guards = PhotoGuards(rules, protected)

@@ -1,8 +1,9 @@
 """Another rule of choice beside the packaged one: what the crops of both keep of people's labels.
 
-Both choose from the same maps and scores, told by networks that did not learn from the photo, so
-the difference is paired photo by photo. A rule that was fitted on these photos has seen their
-labels; that matters little for two rules which differ in their penalties.
+Both choose from the same maps and scores, so the difference is paired photo by photo. The maps are
+of detectors that did not learn from the photo; so are the scores where S2CNets by fold are given,
+else they are the packaged one's, which was trained on these sets. A rule that was fitted on these
+photos has seen their labels; that matters little for two rules which differ in their penalties.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.lab.people.settings import CompareJob
 from pipeline.report.progress import Log
 
-SURE_HEAD = 0.5  # least likelihood of a head that the detector finds, for HEADS_OUTSIDE
+COUNTED_HEAD = 0.5  # least likelihood of a detected head that is counted
+MOST_HEADS = 2  # photos with more of these are left out of "heads outside"
 SHOWN = 0.9  # a head is outside where a crop shows a smaller share of its box
-MANY = 2  # photos with more heads than that are crowds
-MOVED = 0.9  # a crop is another one where both overlap by less (IoU)
+CHANGED = 0.9  # a crop has changed where those of both rules overlap by less (IoU)
+MEAN = "mean"  # in the name of a measure: over all shapes that have a ratio
 
 
 def compare_rules(job: CompareJob, log: Log) -> None:
@@ -52,45 +54,62 @@ def compare_rules(job: CompareJob, log: Log) -> None:
 def read_rule(path: Path) -> Rule:
     """The rule in a file like `pipeline/cropping/choice.json`. Raises UsageError."""
     try:
-        return Rule.from_json(json.loads(path.read_text()))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        rule = Rule.from_json(json.loads(path.read_text()))
+        numbers = np.hstack([np.ravel(value).astype(float) for value in vars(rule).values()])
+    except OSError as error:
+        raise UsageError(f"--rule {path} cannot be read: {error.strerror}") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise UsageError(
-            f"{path} is no rule of choice ({problem}); `rule` writes one, and "
-            "pipeline/cropping/choice.json is one"
+            f"--rule {path} is no rule of choice ({problem}); start from a copy of "
+            "pipeline/cropping/choice.json"
         ) from error
+    if not np.isfinite(numbers).all():
+        raise UsageError(f"--rule {path}: all coefficients and weights have to be finite numbers")
+    return rule
 
 
 def compared(
-    photos: Sequence[HeldOutPhoto], first: Rule, second: Rule, resamples: int, seed: int = 0
+    photos: Sequence[HeldOutPhoto], packaged: Rule, other: Rule, resamples: int, seed: int = 0
 ) -> dict[str, dict[str, Interval]]:
-    """Measure -> `first`, `second` and `difference`, means over photos with their intervals."""
+    """Measure -> `packaged`, `other` and `difference`: means over photos, 95 % intervals of them.
+
+    resamples: bootstrap samples of each interval; seed: of their random numbers.
+    "crops changed" has the share of crops alone, as `difference`.
+    """
     found: dict[str, list[tuple[float, float]]] = {}
+    changed = []
     for photo in photos:
-        crops = [choose_held_out(photo, rule=rule).crops for rule in (first, second)]
+        crops = [choose_held_out(photo, rule=rule).crops for rule in (packaged, other)]
         measured = [measures_of(photo, of_rule) for of_rule in crops]
         for name, value in measured[0].items():
             found.setdefault(name, []).append((value, measured[1][name]))
-        moved = [iou(a, b) < MOVED for a, b in zip(*crops, strict=True)]
-        found.setdefault("crops that are others", []).append((0.0, float(np.mean(moved))))
+        overlaps = [float(iou(a, b)) for a, b in zip(*crops, strict=True)]
+        changed.append(float(np.mean(np.array(overlaps) < CHANGED)))
     interval = bootstrap(resamples, seed)
-    return {
+    report = {
         name: {
-            "first": interval(a for a, _ in pairs),
-            "second": interval(b for _, b in pairs),
+            "packaged": interval(a for a, _ in pairs),
+            "other": interval(b for _, b in pairs),
             "difference": interval(b - a for a, b in pairs),
         }
         for name, pairs in sorted(found.items())
     }
+    return {"crops changed": {"difference": interval(changed)}, **report}
 
 
 def measures_of(photo: HeldOutPhoto, crops: Sequence[Box]) -> dict[str, float]:
-    """What crops of a photo's shapes, in their order, keep: "set, measure, shape" -> 0..1."""
+    """What crops keep: "set, measure, shape" -> share 0..1, and its mean over shapes (MEAN).
+
+    crops: one [4] xyxy in source pixels for each of `photo.shapes`, in order. Of gaze and overlap
+    more is better, of heads less.
+    """
     human, set_name = photo.labels.example.human_px, photo.labels.set_name
     evidence = fault_evidence(photo.labels.example, photo.objects, photo.size_wh)
-    heads = sure_heads(photo)
+    heads = counted_heads(photo)
     found: dict[str, float] = {}
     own = []
+    of_shapes: dict[str, list[float]] = {}
     for place, (shape, crop) in enumerate(zip(photo.shapes, crops, strict=True)):
         if shape.name == OWN:
             own.append(float(iou(crop, human[place])))
@@ -99,37 +118,38 @@ def measures_of(photo: HeldOutPhoto, crops: Sequence[Box]) -> dict[str, float]:
         else:
             for name, value in _of_shape(crop, evidence, heads):
                 found[f"{set_name}, {name}, {shape.name}"] = value
+                of_shapes.setdefault(f"{set_name}, {name}, {MEAN}", []).append(value)
     if own:
-        found[f"{set_name}, overlap, own"] = float(np.mean(own))
-    return found
+        found[f"{set_name}, overlap, {OWN}"] = float(np.mean(own))
+    return found | {name: float(np.mean(values)) for name, values in of_shapes.items()}
 
 
 def _of_shape(crop: Box, evidence: FaultEvidence, heads: Boxes) -> Iterator[tuple[str, float]]:
-    """Measures of a crop of a shape with a ratio. heads: of `sure_heads`."""
+    """Measures of a crop of a shape with a ratio. heads: of `counted_heads`."""
     if evidence.gaze is not None:
         yield "gaze kept", float(gaze_kept(crop[None], evidence.gaze)[0])
     if len(evidence.drawn_heads):
         cut, lost = heads_cut_and_lost(crop[None], evidence.drawn_heads)
         yield "heads cut or lost", float(cut[0] + lost[0])
-    if 1 <= len(heads) <= MANY:
+    if 1 <= len(heads) <= MOST_HEADS:
         shown = intersection(crop[None], heads)[0] / area(heads)
         few = "one head outside" if len(heads) == 1 else "two heads outside"
         yield few, float((shown < SHOWN).mean())
 
 
-def sure_heads(photo: HeldOutPhoto) -> Boxes:
+def counted_heads(photo: HeldOutPhoto) -> Boxes:
     """Likely heads [H, 4] that the detector finds, source pixels; none where people drew heads."""
     attention = photo.objects.attention
     if attention is None or photo.labels.example.heads_px is not None:
         return np.zeros((0, 4), np.float32)
-    sure = attention.heads_rel[attention.likelihood >= SURE_HEAD]
-    return np.asarray(sure * np.tile(photo.size_wh, 2), np.float32)
+    counted = attention.heads_rel[attention.likelihood >= COUNTED_HEAD]
+    return np.asarray(counted * np.tile(photo.size_wh, 2), np.float32)
 
 
 def comparison_line(name: str, part: dict[str, Interval]) -> str:
     """One line of figures."""
-    first, second, change = part["first"], part["second"], part["difference"]
-    return (
-        f"{name:<36} {first['photos']:>5} photos, {first['mean']:.4f} to {second['mean']:.4f}: "
-        f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
-    )
+    change = part["difference"]
+    means = [part[rule]["mean"] for rule in ("packaged", "other") if rule in part]
+    told = " to ".join(f"{mean:.4f}" for mean in means)
+    interval = f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
+    return f"{name:<36} {change['photos']:>5} photos, {told + ': ' if told else ''}{interval}"

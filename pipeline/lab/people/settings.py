@@ -78,7 +78,7 @@ class RuleJob:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutJob:
-    """Labelled photos, and the networks that did not learn from them."""
+    """Labelled photos, and the networks that see each."""
 
     detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
     cache: Path | None = option(
@@ -91,9 +91,11 @@ class HeldOutJob:
     eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
     flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
     networks: Path | None = option(
-        None, "folder of S2CNets that were not trained on a fold, as for `rule`",
+        None,
+        "folder of S2CNets that were not trained on a fold, as for `rule`; without it the packaged "
+        "one, which was trained on these sets, scores all photos",
         placeholder="FOLDER",
-    )  # fmt: skip
+    )
     features: Path | None = option(None, BRANCHES, placeholder="FOLDER")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
@@ -17,7 +18,13 @@ from pipeline.detectors import Attention, Detections
 from pipeline.errors import UsageError
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.datasets import Example
-from pipeline.lab.people.held_out import HeldOutPhoto, PeoplePhoto, shapes_of
+from pipeline.lab.people.held_out import (
+    HeldOutPhoto,
+    PeoplePhoto,
+    fingerprint,
+    label_bytes,
+    shapes_of,
+)
 from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.lab.people.rule_comparison import compared, comparison_line, measures_of, read_rule
 from pipeline.shapes import parse_shape
@@ -26,15 +33,21 @@ SIZE_WH = (400, 300)
 LEFT = (0.0, 0.0, 168.75, 300.0)  # 9:16
 
 
-def photo(set_name: str = "osie", column: int = 0, **labels: Any) -> HeldOutPhoto:
-    """A photo of 400 × 300 whose gaze map has most in one of four columns, with two likely heads.
+def photo(
+    set_name: str = "osie",
+    column: int = 0,
+    likelihood: tuple[float, ...] = (0.5, 0.49),
+    **labels: Any,
+) -> HeldOutPhoto:
+    """A photo of 400 × 300 whose gaze map has most in one of four columns, with two or three heads.
 
-    One of these is sure, at x 0 to 80 and y 60 to 150.
+    They are at x 0 to 80, 320 to 360 and 200 to 240; the first alone is likely enough to count.
     """
     gaze = np.full((3, 4), 0.02)
     gaze[:, column] = (1 - 9 * 0.02) / 3
-    heads = np.array([[0.0, 0.2, 0.2, 0.5], [0.8, 0.2, 0.9, 0.4]])
-    attention = Attention(gaze, np.full((3, 4), 0.5), heads, np.array([0.5, 0.49]))
+    heads = np.array([[0.0, 0.2, 0.2, 0.5], [0.8, 0.2, 0.9, 0.4], [0.5, 0.2, 0.6, 0.4]])
+    heads = heads[: len(likelihood)]
+    attention = Attention(gaze, np.full((3, 4), 0.5), heads, np.array(likelihood))
     example = Example("0", Path("0.jpg"), **labels)
     shapes = shapes_of(example)
     lists = [for_shape(*SIZE_WH, shape) for shape in shapes]
@@ -53,16 +66,31 @@ def looked_at(x: float) -> dict[str, Any]:
     return {"fixations_px": np.array(points, np.float32), "first_fixations": np.zeros(5, bool)}
 
 
-def test_gaze_kept_and_a_sure_head_outside() -> None:
+def test_gaze_kept_and_one_head_outside() -> None:
     seen = photo(**looked_at(50))
     crops = [np.array(LEFT, np.float32)] * len(seen.shapes)
     found = measures_of(seen, crops)
     assert found["osie, gaze kept, 9:16"] == pytest.approx(3 / 4)  # the one outside is not counted
-    assert found["osie, one head outside, 9:16"] == 0  # the other is not sure
+    assert found["osie, one head outside, 9:16"] == 0  # the others do not count
     by_hand = {1: 0.0, 7: 0.0, 9: 1.0}  # left edge in pixels: a tenth of 80 is 8
     for left, outside in by_hand.items():
         moved = [np.array([left, 0, left + 168.75, 300], np.float32)] * len(seen.shapes)
         assert measures_of(seen, moved)["osie, one head outside, 9:16"] == outside
+
+
+def test_two_heads_of_which_one_is_outside_and_three_that_are_not_asked_for() -> None:
+    two = photo(likelihood=(0.5, 0.5, 0.49), **looked_at(50))
+    crops = [np.array(LEFT, np.float32)] * len(two.shapes)
+    crops[two.shapes.index(parse_shape("4:3"))] = np.array([0, 0, 400, 300], np.float32)
+    found = measures_of(two, crops)
+    assert found["osie, two heads outside, 9:16"] == 0.5
+    assert found["osie, two heads outside, 4:3"] == 0
+    assert found["osie, two heads outside, mean"] == pytest.approx(4 * 0.5 / 5)
+    # of four shapes 3 of 4 fixations are kept, of the whole photo all
+    assert found["osie, gaze kept, mean"] == pytest.approx((4 * 3 / 4 + 1) / 5)
+    assert not any("one head" in name for name in found)
+    three = photo(likelihood=(0.5, 0.5, 0.5), **looked_at(50))
+    assert not any("outside" in name for name in measures_of(three, crops))
 
 
 def test_heads_that_people_drew_count_instead_of_detected_ones() -> None:
@@ -90,18 +118,18 @@ def test_a_rule_beside_itself_and_beside_one_that_shuns_gaze() -> None:
     photos = [photo(column=column, **looked_at(50 + 100 * column)) for column in (0, 3)]
     same = compared(photos, rule, rule, resamples=50)
     assert {part["difference"]["mean"] for part in same.values()} == {0.0}
-    assert same["crops that are others"]["second"]["mean"] == 0
     other = compared(photos, rule, away, resamples=50)
     kept = other["osie, gaze kept, 9:16"]
-    assert kept["first"]["photos"] == 2
-    assert kept["first"]["mean"] == same["osie, gaze kept, 9:16"]["first"]["mean"]
-    assert kept["second"]["mean"] < kept["first"]["mean"] - 0.3
-    assert kept["difference"]["mean"] == pytest.approx(
-        kept["second"]["mean"] - kept["first"]["mean"]
-    )
-    assert other["crops that are others"]["second"]["mean"] > 0.3
-    first, second = (f"{kept[name]['mean']:.4f}" for name in ("first", "second"))
+    assert kept["difference"]["photos"] == 2
+    assert kept["packaged"] == same["osie, gaze kept, 9:16"]["packaged"]
+    change = kept["other"]["mean"] - kept["packaged"]["mean"]
+    assert change < -0.3
+    assert kept["difference"]["mean"] == pytest.approx(change)
+    changed = other["crops changed"]
+    assert changed["difference"]["mean"] == 1
+    first, second = (f"{kept[name]['mean']:.4f}" for name in ("packaged", "other"))
     assert f"2 photos, {first} to {second}: -" in comparison_line("osie, gaze kept, 9:16", kept)
+    assert "2 photos, +1.0000 (" in comparison_line("crops changed", changed)
 
 
 def test_the_choice_is_that_of_the_rule_that_is_given() -> None:
@@ -123,14 +151,20 @@ def test_a_file_that_is_no_rule(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "lacking.json": json.dumps(lacking),
         "empty.json": "",
         "list.json": "[]",
-        "words.json": json.dumps({**packaged, "gaze_pull": "much"}),
+        "pull.json": json.dumps({**packaged, "gaze_pull": "much"}),
+        "weight.json": json.dumps({**packaged, "gaze_weight": ["a", "b"]}),
+        "free.json": json.dumps({**packaged, "free": dict.fromkeys(packaged["free"], "a")}),
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(UsageError, match=rf"{name} is no rule of choice \(.+\); `rule` writes"):
+        with pytest.raises(UsageError, match=rf"{name} is no rule of choice \(.+\); start from"):
             read_rule(tmp_path / name)
-    with pytest.raises(UsageError, match="is no rule of choice"):
-        read_rule(tmp_path / "none.json")
+    (tmp_path / "nan.json").write_text(json.dumps({**packaged, "gaze_pull": float("nan")}))
+    with pytest.raises(UsageError, match=r"nan.json: all coefficients .* finite numbers"):
+        read_rule(tmp_path / "nan.json")
+    for path in (tmp_path / "none.json", tmp_path):
+        with pytest.raises(UsageError, match=f"{path.name} cannot be read: "):
+            read_rule(path)
     (tmp_path / "good.json").write_text(json.dumps(packaged))
     assert read_rule(tmp_path / "good.json").gaze_pull == packaged_rule().gaze_pull
     asked = ["--detectors", str(tmp_path), "--output", str(tmp_path / "figures.json")]
@@ -138,3 +172,26 @@ def test_a_file_that_is_no_rule(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "empty.json is no rule of choice" in capsys.readouterr().err
     assert main(["compare", "--rule", str(tmp_path / "good.json"), *asked]) == 2
     assert "give at least one of --osie, --eyecrowd and --flms" in capsys.readouterr().err
+
+
+def test_photos_with_heads_alone_ask_for_no_shape(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "osie").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "osie" / "0.png")
+    (tmp_path / "osie.json").write_text(
+        json.dumps({"0.png": {"size_wh": [40, 30], "heads": [{"box": [1, 1, 9, 9]}]}})
+    )
+    rule = files("pipeline.cropping").joinpath("choice.json")
+    asked = ["--detectors", str(tmp_path), "--output", str(tmp_path / "figures.json")]
+    for name in range(5):
+        (tmp_path / f"fold{name}.safetensors").touch()
+    assert main(["compare", "--rule", str(rule), "--osie", str(tmp_path / "osie"), *asked]) == 2
+    assert "no photo has people's crops or fixations to measure by" in capsys.readouterr().err
+
+
+def test_other_labels_are_another_fingerprint() -> None:
+    seen = photo(**looked_at(50)).labels
+    moved = photo(**looked_at(60)).labels
+    assert label_bytes(seen) == label_bytes(photo(**looked_at(50)).labels)
+    assert fingerprint([], [label_bytes(seen)]) != fingerprint([], [label_bytes(moved)])
