@@ -92,8 +92,8 @@ class HeldOutJob:
     flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
     networks: Path | None = option(
         None,
-        "folder of S2CNets that were not trained on a fold, as for `rule`; without it the packaged "
-        "one, which was trained on these sets, scores all photos",
+        "folder of fold0.safetensors to fold4.safetensors, S2CNets that were not trained on a "
+        "fold; without it the packaged one, which was trained on these sets, scores all photos",
         placeholder="FOLDER",
     )
     features: Path | None = option(None, BRANCHES, placeholder="FOLDER")
@@ -115,8 +115,7 @@ class CompareJob(HeldOutJob):
 
     output: Path = option(help="file for the figures, with intervals", placeholder="JSON")
     rule: Path = option(
-        help="the other rule: a file that `rule` has written, or a changed copy of "
-        "pipeline/cropping/choice.json",
+        help="the other rule: a changed copy of pipeline/cropping/choice.json, or one fitted anew",
         placeholder="JSON",
     )
     resamples: int = option(1000, "bootstrap samples for each interval", least=1)
