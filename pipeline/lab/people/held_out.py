@@ -28,7 +28,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets import Example, load_dataset
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
-from pipeline.lab.people.settings import HeldOutJob
+from pipeline.lab.people.settings import LabelsJob
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
@@ -86,7 +86,7 @@ def shapes_of(example: Example) -> list[Shape]:
     return shapes
 
 
-def labelled_photos(job: HeldOutJob) -> list[PeoplePhoto]:
+def labelled_photos(job: LabelsJob) -> list[PeoplePhoto]:
     """The photos of the folders that are given, whose labels are published ones or a JSON file.
 
     Photos with drawn heads alone are left out: these ask for no shape.

@@ -41,10 +41,8 @@ def compare_rules(job: CompareJob, log: Log) -> None:
     weights are missing.
     """
     other = read_rule(job.rule)
-    photos = labelled_photos(job)
-    seen = held_out_photos(
-        photos, FoldWeights(job.detectors, job.networks, job.features), job.cache, log
-    )
+    weights = FoldWeights(job.detectors, job.networks, job.features)
+    seen = held_out_photos(labelled_photos(job), weights, job.cache, log)
     report = compared(seen, packaged_rule(), other, job.resamples)
     for name, part in report.items():
         log.say("compared", comparison_line(name, part))
@@ -84,8 +82,7 @@ def compared(
         measured = [measures_of(photo, of_rule) for of_rule in crops]
         for name, value in measured[0].items():
             found.setdefault(name, []).append((value, measured[1][name]))
-        overlaps = [float(iou(a, b)) for a, b in zip(*crops, strict=True)]
-        changed.append(float(np.mean(np.array(overlaps) < CHANGED)))
+        changed.append(float((iou(np.stack(crops[0]), np.stack(crops[1])) < CHANGED).mean()))
     interval = bootstrap(resamples, seed)
     report = {
         name: {

@@ -13,13 +13,19 @@ BRANCHES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class BranchesJob:
+class LabelsJob:
+    """Folders of photos that people labelled."""
+
+    osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
+    eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
+    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchesJob(LabelsJob):
     """Train the people branches of the embedded detector."""
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
-    osie: Path | None = option(None, "OSIE's folder", placeholder="FOLDER")
-    eyecrowd: Path | None = option(None, "EyeCrowd's folder", placeholder="FOLDER")
-    flms: Path | None = option(None, "FLMS's folder", placeholder="FOLDER")
     photos: Path | None = option(
         None, "folder of other photos, which teach heads by their clear faces", placeholder="FOLDER"
     )
@@ -27,14 +33,11 @@ class BranchesJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookingJob:
+class LookingJob(LabelsJob):
     """Train the stages and the branch that tell maps further, end to end, on a GPU."""
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
     detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
-    osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
-    eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
-    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
     steps: int = option(450, "steps of 26 views; 340 to 510 gave the packaged weights", least=1)
     device: str = option("cuda", "where to train: cuda or cpu")
     seed: int = option(0, "random seed of everything")
@@ -59,37 +62,10 @@ class AnimalsJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuleJob:
-    """Fit the rule of choice on maps and scores out of fold."""
-
-    output: Path = option(help="file for the rule", placeholder="JSON")
-    detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
-    osie: Path | None = option(None, "OSIE's folder", placeholder="FOLDER")
-    eyecrowd: Path | None = option(None, "EyeCrowd's folder", placeholder="FOLDER")
-    flms: Path | None = option(None, "FLMS's folder", placeholder="FOLDER")
-    networks: Path | None = option(
-        None,
-        "folder of fold0.safetensors to fold4.safetensors, S2CNets that were not trained on a "
-        "fold; without it the packaged one scores all photos",
-        placeholder="FOLDER",
-    )
-    features: Path | None = option(None, BRANCHES, placeholder="FOLDER")
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeldOutJob:
-    """Labelled photos, and the networks that see each."""
+class HeldOutJob(LabelsJob):
+    """Labelled photos, and the networks of its fold for each."""
 
     detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
-    cache: Path | None = option(
-        None,
-        "file that keeps what the networks tell of the photos, and is read where they are the "
-        "same: the next run takes a minute",
-        placeholder="FILE",
-    )
-    osie: Path | None = option(None, LABELS.format("OSIE"), placeholder="FOLDER")
-    eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
-    flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
     networks: Path | None = option(
         None,
         "folder of fold0.safetensors to fold4.safetensors, S2CNets that were not trained on a "
@@ -100,7 +76,26 @@ class HeldOutJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConfidenceJob(HeldOutJob):
+class RuleJob(HeldOutJob):
+    """Fit the rule of choice on maps and scores out of fold."""
+
+    output: Path = option(help="file for the rule", placeholder="JSON")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CachedJob(HeldOutJob):
+    """As `HeldOutJob`, and what the networks tell is kept for the next run."""
+
+    cache: Path | None = option(
+        None,
+        "file that keeps what the networks tell of the photos, and is read where they are the "
+        "same: the next run takes a minute",
+        placeholder="FILE",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfidenceJob(CachedJob):
     """Fit the confidence on crops chosen by maps and scores out of fold, and test it."""
 
     output: Path = option(help="file for the confidence", placeholder="JSON")
@@ -110,7 +105,7 @@ class ConfidenceJob(HeldOutJob):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareJob(HeldOutJob):
+class CompareJob(CachedJob):
     """Compare another rule of choice with the packaged one, photo by photo."""
 
     output: Path = option(help="file for the figures, with intervals", placeholder="JSON")
