@@ -1,7 +1,6 @@
 """What tests of several parts need: an S3 server (moto, in a process of its own), a compiler."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,18 +12,14 @@ from typing import Any
 
 import pytest
 
+from pipeline.cli.local_services import free_ports
+
 S3_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_http(address: str, process: subprocess.Popen[bytes], seconds: float = 180) -> None:
@@ -48,7 +43,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if running := os.environ.get("TEST_S3_SERVER"):
         yield running
         return
-    port = free_port()
+    (port,) = free_ports(1)
     log = tmp_path_factory.mktemp("moto") / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(

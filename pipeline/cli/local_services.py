@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import signal
 import socket
@@ -27,6 +28,11 @@ import psutil
 from pipeline.ray_variables import KEEPS_WORKERS, ON_LOOPBACK
 
 LOOPBACK = "127.0.0.1"
+# Above the ports of Ray's workers (10002 to 19999), below those that Linux (from 32768) and macOS
+# (from 49152) give to outgoing connections: such a connection could take a port that was free
+# when it was chosen, before the service listens on it.
+PORTS = range(20_000, 32_768)
+START_TIMEOUT_S = 120.0
 STOP_GRACE_S = 8.0
 
 
@@ -56,12 +62,18 @@ class RayHead:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports of loopback that nobody listens on now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
+    """`count` different TCP ports among PORTS that nobody on this machine uses now.
+
+    Raises ServiceError if there are fewer.
+    """
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ServiceError(f"no {count} free ports between {PORTS.start} and {PORTS.stop - 1}")
 
 
 @contextlib.contextmanager
@@ -94,7 +106,7 @@ def ray_head(
     `cpus` is the number of CPUs the cluster offers; default: those of this machine.
     `object_store_bytes` is the memory for what workers hand to each other.
     """
-    gcs, dashboard, client, agent, agent_grpc, metrics = free_ports(6)
+    gcs, dashboard, client, agent = free_ports(4)
     own = {
         **ON_LOOPBACK,
         **KEEPS_WORKERS,
@@ -117,8 +129,7 @@ def ray_head(
             f"--dashboard-port={dashboard}",
             f"--ray-client-server-port={client}",
             f"--dashboard-agent-listen-port={agent}",
-            f"--dashboard-agent-grpc-port={agent_grpc}",
-            f"--metrics-export-port={metrics}",
+            *("--dashboard-agent-grpc-port=0", "--metrics-export-port=0"),  # Ray takes free ones
             f"--num-cpus={cpus or os.cpu_count()}",
             f"--object-store-memory={object_store_bytes}",
             f"--temp-dir={temp}",
@@ -127,6 +138,10 @@ def ray_head(
         with _process(command, {**os.environ, **own}, log_folder / "ray.log") as check:
             version_url = f"{head.dashboard_url}/api/version"
             _wait_for(lambda: _answers(version_url, own["RAY_AUTH_TOKEN"]), "the Ray head", check)
+            # The agent starts after the dashboard, and no job is accepted before. Without its
+            # port it stays, says so in its log alone, and every job is refused.
+            agent_url = f"http://{LOOPBACK}:{agent}/api/local_raylet_healthz"
+            _wait_for(lambda: _answers(agent_url), "the Ray head's agent, which runs jobs,", check)
             yield head
 
 
@@ -175,11 +190,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_for(ready: Callable[[], bool], name: str, check: Callable[[], None]) -> None:
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + START_TIMEOUT_S
     while not ready():
         check()
         if time.monotonic() > deadline:
-            raise ServiceError(f"{name} did not answer within 60 s")
+            raise ServiceError(f"{name} did not answer within {START_TIMEOUT_S:.0f} s")
         time.sleep(0.2)
 
 

@@ -25,7 +25,7 @@ from pipeline.cluster.workers import Finisher, Scorer, read_apart
 from pipeline.ledger.audit import verify_run
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.storage.store import open_store
-from tests.conftest import S3_ENVIRONMENT, free_port
+from tests.conftest import S3_ENVIRONMENT
 from tests.support.crop_jobs import finish, start, tree, write_scenes
 
 __all__ = ["tree"]  # a fixture
@@ -59,7 +59,7 @@ class Cluster:
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
             *(f"--address={self.head.address}", f"--node-ip-address={address}", "--num-cpus=1"),
             *(f"--object-store-memory={128 << 20}", "--disable-usage-stats"),
-            f"--metrics-export-port={free_port()}",
+            "--metrics-export-port=0",
         ]
         with (self.folder / f"node-{address}.log").open("ab") as log:
             self.nodes[address] = subprocess.Popen(

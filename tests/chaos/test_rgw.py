@@ -17,6 +17,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from pipeline.cli.local_services import free_ports
 from pipeline.inputs.listing import list_inputs, read_image
 from pipeline.storage.store import open_store
 from tests.chaos.campaign import (
@@ -29,7 +30,7 @@ from tests.chaos.campaign import (
     start_reader,
     wait_for_all,
 )
-from tests.conftest import S3_ENVIRONMENT, free_port
+from tests.conftest import S3_ENVIRONMENT
 from tests.pipeline.storage.test_storage import STRANGE_KEYS
 from tests.support.faultproxy import FaultProxy
 
@@ -50,7 +51,7 @@ def gateway() -> Iterator[str]:
     if not FOLDER:
         pytest.skip("set CHAOS_RGW to a folder that rgw.sh has fetched into")
     try:
-        yield rgw("up", str(free_port() % 20_000 + 20_000))
+        yield rgw("up", str(*free_ports(1)))
     finally:
         rgw("down")
 

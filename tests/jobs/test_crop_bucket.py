@@ -16,9 +16,9 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline import open_run
-from pipeline.cli.local_services import RayHead, ray_head
+from pipeline.cli.local_services import RayHead, free_ports, ray_head
 from pipeline.storage.store import open_store
-from tests.conftest import S3_ENVIRONMENT, free_port
+from tests.conftest import S3_ENVIRONMENT
 from tests.support.crop_jobs import finish, start, tree, write_scenes
 from tests.support.odd_photos import scene, write_odd_photos
 
@@ -265,7 +265,7 @@ def test_figures_can_be_read_while_the_job_runs(tree: Path, head: RayHead, tmp_p
     """Each scrape is what a number of whole tasks did; they grow into those of metrics.json."""
     photos = write_scenes(tmp_path / "in", 24)
     (tmp_path / "in" / "none.jpg").write_bytes(b"")
-    port, file = free_port(), tmp_path / "figures.prom"
+    (port,), file = free_ports(1), tmp_path / "figures.prom"
     arguments = ["--input", photos, "--output", str(tmp_path / "out"), "--task-images", "1"]
     told = [f"--metrics-port={port}", f"--metrics-file={file}"]
     process = start(tree, head, *arguments, *told)

@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 from ray.exceptions import RayError
 
+from pipeline.cli.local_services import free_ports
 from pipeline.cluster.causes import cause_of
 from pipeline.cluster.flow import Stages
 from pipeline.cluster.shares import ClusterShares, share_out, start_ray
@@ -20,7 +21,6 @@ from pipeline.ray_variables import KEEPS_WORKERS, UNWATCHED
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stop import Drained
-from tests.conftest import free_port
 
 MANY = 10_000  # tasks
 
@@ -142,7 +142,8 @@ def test_an_address_at_which_nobody_listens_is_told_at_once(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ray.is_initialized", lambda: False)
-    monkeypatch.setenv("RAY_ADDRESS", address := f"{scheme}127.0.0.1:{free_port()}")
+    (nobody,) = free_ports(1)
+    monkeypatch.setenv("RAY_ADDRESS", address := f"{scheme}127.0.0.1:{nobody}")
     with pytest.raises(LedgerError, match=f"not start: nothing answers at RAY_ADDRESS {address} "):
         start_ray(RunningSettings(), 1)
 

@@ -11,12 +11,12 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pipeline.cli.local_services import free_ports
 from pipeline.errors import LedgerError, SettingError, UsageError
 from pipeline.ledger.ledger import Ledger
 from pipeline.report.lineage import STOPPED, dataset_name, lineage, run_uuid
 from pipeline.report.progress import Log
 from pipeline.storage.store import open_store
-from tests.conftest import free_port
 from tests.support.serving import serving
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
@@ -164,7 +164,8 @@ def test_a_path_in_the_address_is_where_events_go(
 
 def test_a_service_that_is_not_there_costs_a_warning_and_no_run(ledger: Ledger) -> None:
     out = io.StringIO()
-    with lineage(f"http://127.0.0.1:{free_port()}", SOURCE, ledger, Log(stream=out)):
+    (nobody,) = free_ports(1)
+    with lineage(f"http://127.0.0.1:{nobody}", SOURCE, ledger, Log(stream=out)):
         run_all(ledger)
     assert ledger.is_committed
     lines = out.getvalue().splitlines()
