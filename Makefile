@@ -1,5 +1,5 @@
 # make demo      run the main job on an embedded S3 server and show the crops (PHOTOS=folder for your own)
-# make test      every test that needs no GPU, in WORKERS=2 processes;  make check: style, types, spelling, structure, README
+# make test      the tests, without those of the next lines, in WORKERS=2 processes;  make check: style, types, spelling, structure, README
 # make docs      build the documentation site into site/
 # make bench     this tree against a commit before it (BASE=...) and peers;  make bench-all: all of them
 # make test-slow | test-chaos | test-gpu: the long ones

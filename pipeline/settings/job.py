@@ -63,7 +63,8 @@ class InputSettings:
     seed: int = option(0, "random seed of an untrained network", least=0)
     detector: str = option(
         "embedded",
-        "`embedded`, `boxes` (column of the list), `torchvision:<model>[:weights]`, `vg[:weights]`",
+        "`embedded`, `boxes` (column of the list), `boxes:<folder>` (a text file a photo), "
+        "`torchvision:<model>[:weights]`, `vg[:weights]`",
         placeholder="DETECTOR",
     )
     mode: Literal["incremental", "full"] = option(

@@ -81,8 +81,9 @@ class CroppingSettings:
     )
     fallback: str = option(
         DEFAULT_FALLBACK,
-        f"where no candidate passes the guards, what is tried in order: {', '.join(FALLBACKS)}; "
-        "or `none`; what still breaks one has the verdict `review`",
+        f"where no candidate passes the guards, what is tried in order: {', '.join(FALLBACKS)}, "
+        "of the last three one at most, as the last; or `none`; what still breaks a guard has "
+        "the verdict `review`",
         placeholder="WAYS",
         before=DEFAULT_FALLBACK,  # without guards nothing falls back
     )

@@ -19,7 +19,7 @@ from pipeline.options import check, option
 
 @dataclass(frozen=True, kw_only=True)
 class Forget(Command):
-    """Take photos out of the current table at once, and of later runs; gc removes their bytes."""
+    """Take photos out of the current table at once and of later runs; `gc --delete` erases them."""
 
     uris: tuple[str, ...] = option(
         help="addresses of the photos, as in the tables", placeholder="URI", positional=True
@@ -86,7 +86,7 @@ class Prune(Command):
 
 
 def _said(said: Mapping[str, Any]) -> str:
-    what = "are shown again" if said["taken_back"] else "are forgotten; gc removes their bytes"
+    what = "are shown again" if said["taken_back"] else "are forgotten; gc --delete erases them"
     lines = [f"{said['changed']} of {said['photos']} photos {what}"]
     lines += [f"WARNING: no committed run has {uri}" for uri in said["in_no_run"]]
     return "\n".join(lines)
