@@ -4,6 +4,7 @@
   const ROWS = 24;
   const main = document.getElementById("main");
   let state = {};
+  S2.skipLink(main);
 
   const go = (change) => {
     const query = new URLSearchParams(Object.entries({ ...state, ...change }).filter(([, value]) => value));
@@ -42,7 +43,7 @@
               review[1] > review[0] ? "review" : "",
             )
           : null,
-        confidence.delta === null ? null : figure(signed(confidence.delta), "mean confidence"),
+        confidence.delta === null ? null : figure(signed(confidence.delta), "change of mean confidence"),
         some(total(errors.new), "photos fail since", "error", { error: "new" }),
         some(total(errors.gone), "fail no more", "", { error: "gone" }),
       ),
@@ -129,7 +130,7 @@
         S2.el(
           "table",
           { className: "numbers" },
-          S2.el("thead", {}, tr("th", [chosen, "crops", "moved", "mean overlap", "confidence", "to review"])),
+          S2.el("thead", {}, tr("th", [chosen, "crops", "moved", "mean overlap", "change of confidence", "to review"])),
           S2.el(
             "tbody",
             {},
@@ -235,7 +236,7 @@
 
   function show() {
     const query = location.hash.split("?")[1];
-    const searching = document.activeElement && document.activeElement.id === "search";
+    const held = S2.heldFocus(main);
     state = Object.fromEntries(new URLSearchParams(query || ""));
     const target = S2.el(
       "div",
@@ -252,8 +253,10 @@
         target,
       ),
     );
-    if (searching) document.getElementById("search").focus();
-    list(target).catch((error) => target.replaceChildren(error.message));
+    const isHeld = S2.holdFocus(main, held);
+    list(target)
+      .then(() => isHeld || S2.holdFocus(main, held, true))
+      .catch((error) => target.replaceChildren(error.message));
   }
   document.addEventListener("keydown", (event) => {
     if (

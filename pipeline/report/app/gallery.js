@@ -19,7 +19,9 @@
     ["?", "these keys"],
   ];
   const main = document.getElementById("main");
-  let route = {}; // name, parts, state
+  let route = {}; // name, parts, place, state
+  let waiting = null; // where the focus belongs once what is loaded is drawn
+  S2.skipLink(main);
 
   S2.go = (name, state = {}) => {
     const query = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
@@ -52,9 +54,8 @@
   }
   function show() {
     const before = route;
+    const held = S2.heldFocus(main);
     route = read();
-    const typing = document.activeElement && document.activeElement.id === "search";
-    const caret = typing ? document.activeElement.selectionStart : 0;
     const pages = {
       photos: () => S2.photosPage(route.state),
       photo: () => S2.photoPage(route.place, route.parts[1] && decodeURIComponent(route.parts[1])),
@@ -62,37 +63,43 @@
     };
     main.replaceChildren((pages[route.name] || S2.homePage)());
     bar();
-    if (typing && route.name === "photos") {
-      const search = document.getElementById("search");
-      search.focus();
-      search.setSelectionRange(caret, caret);
-    } else if (before.name !== undefined) {
-      window.scrollTo(0, 0);
-    }
+    const isSame = before.name === route.name;
+    waiting = isSame && !S2.holdFocus(main, held) ? held : null;
+    if (before.name === "photo" && route.name === "photos") waiting = { row: before.place };
+    if (before.name === undefined) return;
+    if (document.activeElement === document.body) main.focus({ preventScroll: true });
+    if (!isSame || document.activeElement.id !== "search") window.scrollTo(0, 0);
   }
+  // A page calls this when what it had to load is drawn.
+  S2.drawn = () => {
+    const held = waiting;
+    waiting = null;
+    if (held && held.row === undefined) S2.holdFocus(main, held, true);
+    else if (held) (main.querySelector(`[data-place="${held.row}"]`) || main).focus();
+  };
 
   function bar() {
     const here = (name) =>
       (route.name || "") === name || (name === "photos" && route.name === "photo") ? "page" : undefined;
     const tab = (words, name) => S2.link(words, `#/${name}`, { "aria-current": here(name) });
-    document
-      .getElementById("bar")
-      .replaceChildren(
-        S2.el(
-          "span",
-          { className: "brand", title: S2.run.run_id },
-          "Run ",
-          S2.el("b", {}, S2.run.run_id.slice(0, 8)),
-        ),
-        S2.el(
-          "nav",
-          { "aria-label": "Pages of the gallery" },
-          tab("Overview", ""),
-          tab("Photos", "photos"),
-          tab(`Decisions ${S2.review.size() || ""}`.trim(), "decisions"),
-        ),
-        S2.button("?", help, { className: "quiet", "aria-label": "Keys", title: "Keys: ?" }),
-      );
+    const parts = [
+      S2.el(
+        "span",
+        { className: "brand", title: S2.run.run_id },
+        "Run ",
+        S2.el("b", {}, S2.run.run_id.slice(0, 8)),
+      ),
+      S2.el(
+        "nav",
+        { "aria-label": "Pages of the gallery" },
+        tab("Overview", ""),
+        tab("Photos", "photos"),
+        tab(`Decisions ${S2.review.size() || ""}`.trim(), "decisions"),
+      ),
+      S2.button("?", help, { className: "quiet", "aria-label": "Keys", title: "Keys: ?" }),
+    ];
+    const top = document.getElementById("bar");
+    S2.redraw(top, () => top.replaceChildren(...parts));
   }
   function help() {
     let dialog = document.getElementById("keys");
@@ -136,6 +143,7 @@
   }
   const decide = (work) => () => {
     const one = uri();
+    if (route.name === "photo") S2.stopAiming();
     if (one) work(one);
   };
   const ANYWHERE = {
@@ -166,7 +174,7 @@
     ArrowRight: () => S2.step(1),
     k: () => S2.step(-1),
     j: () => S2.step(1),
-    Escape: S2.back,
+    Escape: () => (S2.photoView().aiming ? S2.startAiming() : S2.back()),
     w: S2.startAiming,
     l: S2.lockChosen,
     g: () => S2.layer("gaze"),
@@ -200,7 +208,7 @@
     S2.review.load();
     S2.review.onChange(() => {
       bar();
-      if (route.name === "decisions") S2.redrawDecisions();
+      if (route.name === "decisions") S2.redraw(main, S2.redrawDecisions);
       if (route.name === "photo") S2.redrawPhoto();
       if (route.name === "photos")
         for (const row of document.querySelectorAll("article[data-uri]")) mark(row);

@@ -2,7 +2,7 @@
 // The list of photos: filters, search, pages.
 (() => {
   const NEEDS = { review: 1, low: 2, fallback: 4, close: 8, error: 16 };
-  const MARKS = { overridden: 1, skipped: 2, borders: 4 };
+  const MARKS = { overridden: 1, skipped: 2, borders: 4, damaged: 8 };
   const ROWS = 24,
     GRID = 60; // photos on a page
   const index = { prefix: [], uris: [], status: [], kind: [], needs: [], marks: [], crops: [] };
@@ -172,6 +172,7 @@
       ...(pages > 1 ? [S2.el("div", { className: "counted" }, S2.el("span"), pager(page, pages, state))] : []),
     );
     S2.pages = { page, pages, state };
+    S2.drawn();
     S2.mark("list");
   }
 

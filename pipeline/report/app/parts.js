@@ -77,6 +77,8 @@ const S2 = {};
 
   S2.pad = (number, digits) => String(number).padStart(digits, "0");
   S2.photo = async (place) => {
+    if (S2.run.overview && !(place >= 0 && place < S2.run.overview.photos))
+      throw new Error("This gallery has no such photo: the link is of another one, or of an older one");
     const file = Math.floor(place / S2.run.photos_a_file);
     const records = await S2.need(`photos/${S2.pad(file, 5)}`);
     return records[place % S2.run.photos_a_file];
@@ -118,6 +120,7 @@ const S2 = {};
     overridden: "decided by a person",
     skipped: "a shape left out",
     borders: "borders left out",
+    damaged: "damaged photos",
     screenshot: "screenshots",
     "text-heavy": "text-heavy pictures",
     long: "long photos",
@@ -252,6 +255,47 @@ const S2 = {};
       y = (y0 + y1) / 2;
     return `${frame}M${x0} ${y}A${rx} ${ry} 0 1 0 ${x1} ${y}A${rx} ${ry} 0 1 0 ${x0} ${y}Z`;
   };
+
+  // What is drawn anew loses the focus of the keyboard: where that was, and to what stands there now.
+  const FOCUSABLE = "a[href], button, input, select, [tabindex='0']";
+  const focusables = (root) => [...root.querySelectorAll(FOCUSABLE)];
+  const nameOf = (node) =>
+    node.id || node.name || node.getAttribute("aria-label") || node.title || node.textContent;
+  S2.heldFocus = (root) => {
+    const node = document.activeElement;
+    if (node === root || !root.contains(node)) return null;
+    const all = focusables(root);
+    const name = nameOf(node);
+    return {
+      name,
+      place: all.filter((one) => nameOf(one) === name).indexOf(node),
+      index: all.indexOf(node),
+      caret: node.type === "search" ? node.selectionStart : null,
+    };
+  };
+  // near: where nothing of that name is left, what stands where it stood.
+  S2.holdFocus = (root, held, near) => {
+    if (!held) return true;
+    const all = focusables(root).filter((node) => !node.disabled);
+    const like = all.filter((node) => nameOf(node) === held.name);
+    const node =
+      like[Math.min(held.place, like.length - 1)] || (near && all[Math.min(held.index, all.length - 1)]);
+    if (!node) return false;
+    if (node !== document.activeElement) node.focus({ preventScroll: true });
+    if (held.caret !== null) node.setSelectionRange(held.caret, held.caret);
+    return true;
+  };
+  S2.redraw = (root, draw) => {
+    const held = S2.heldFocus(root);
+    draw();
+    S2.holdFocus(root, held, true);
+  };
+  // The link's own target would be taken for a route.
+  S2.skipLink = (main) =>
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      main.focus();
+    });
 
   // Moments for measuring: performance.getEntriesByType("mark").
   S2.mark = (name) => requestAnimationFrame(() => performance.mark(`s2cnet-${name}`));

@@ -22,6 +22,7 @@
         await loadCrops(record);
         page.replaceChildren(...parts(record));
         redraw();
+        S2.drawn();
         S2.mark("photo");
       },
       (error) => page.replaceChildren(S2.el("p", { className: "note" }, error.message)),
@@ -43,7 +44,7 @@
     const stage = S2.el("div", { className: "stage" });
     const side = S2.el("div", { className: "side" });
     view.redraw = () => S2.drawStage(stage, view, crop());
-    view.redrawBar = () => side.replaceChildren(...sideParts(record));
+    view.redrawBar = () => S2.redraw(side, () => side.replaceChildren(...sideParts(record)));
     side.append(...sideParts(record));
     return [
       S2.el(
@@ -105,6 +106,9 @@
   S2.redrawPhoto = () => {
     if (!view || !view.redrawBar) return;
     view.redrawBar();
+    const locked = lockedIn(view.record);
+    for (const button of document.querySelectorAll("[data-lock]"))
+      button.setAttribute("aria-pressed", String(locked.has(button.dataset.lock)));
     redraw();
   };
   S2.choose = (wanted, pinned = true) => {
@@ -114,6 +118,7 @@
   S2.layer = async (name) => {
     const { record, layers } = view;
     if (name === "candidates" && !layers.candidates && !record.told) {
+      if (!record.crops.length) return S2.say("This photo has no crops, so no candidates");
       if (record.candidates_at === null) return S2.say("The run kept no candidates: --candidates does");
       const file = await S2.need(`candidates/${S2.pad(record.candidates_at, 5)}`);
       record.told = file[record.id];
@@ -121,19 +126,29 @@
     layers[name] = !layers[name];
     S2.redrawPhoto();
   };
+  // Aim, or stop it: then what was decided before holds again.
   S2.startAiming = () => {
-    if (!view.record.preview) return;
+    const { uri, preview } = view.record;
+    if (!preview) return;
     view.aiming = !view.aiming;
-    S2.review.wrong(view.record.uri);
+    if (!view.aiming) return S2.review.put(uri, view.before);
+    view.before = S2.review.of(uri);
+    S2.review.wrong(uri);
+  };
+  S2.stopAiming = () => {
+    view.aiming = false;
   };
   S2.lockChosen = () => {
     const chosen = crop();
     if (!chosen) return S2.say("Choose a shape first: 1 to 9");
     lock(view.record, chosen);
   };
+  const isCrop = (one) => (one.fit || "crop") === "crop";
+  const lockedIn = (record) => new Map((S2.review.of(record.uri) || {}).boxes || []);
   function lock(record, one) {
-    const boxes = new Map((S2.review.of(record.uri) || {}).boxes || []);
-    S2.review.lock(record.uri, one.ratio, boxes.has(one.ratio) ? null : one.box);
+    if (!isCrop(one)) return S2.say("The photo is shown whole: there is no box to lock");
+    S2.stopAiming();
+    S2.review.lock(record.uri, one.ratio, lockedIn(record).has(one.ratio) ? null : one.box);
   }
 
   // Under the picture: which shape, which layers, what a person decides.
@@ -144,8 +159,13 @@
       there
         ? S2.button(words, () => S2.layer(name), { "aria-pressed": String(view.layers[name]), title: key })
         : null;
-    const act = (words, key, on, work) =>
-      S2.button(words, work, { "aria-pressed": String(Boolean(on)), title: key });
+    const act = (words, key, on, work) => {
+      const decide = () => {
+        S2.stopAiming();
+        work(uri);
+      };
+      return S2.button(words, decide, { "aria-pressed": String(Boolean(on)), title: key });
+    };
     const one = decided || {};
     return [
       firsts(record).length
@@ -180,18 +200,16 @@
       S2.el(
         "div",
         { className: "buttons review", role: "group", "aria-label": "Your decision" },
-        act("Accept", "a", one.accept, () => S2.review.accept(uri)),
+        act("Accept", "a", one.accept, S2.review.accept),
         record.preview
-          ? act(
-              view.aiming ? "Tap the picture" : "Wrong: set focus",
-              "w",
-              one.focus || view.aiming,
-              S2.startAiming,
-            )
+          ? S2.button(view.aiming ? "Tap the picture" : "Wrong: set focus", S2.startAiming, {
+              "aria-pressed": String(Boolean(one.focus || view.aiming)),
+              title: "w",
+            })
           : null,
-        act("Never crop", "n", one.never_crop, () => S2.review.neverCrop(uri)),
-        act("Forget", "x", one.forget, () => S2.review.forget(uri)),
-        decided ? S2.button("Undo", () => S2.review.undo(uri), { title: "u", className: "quiet" }) : null,
+        act("Never crop", "n", one.never_crop, S2.review.neverCrop),
+        act("Forget", "x", one.forget, S2.review.forget),
+        decided ? act("Undo", "u", false, S2.review.undo) : null,
       ),
       decided ? S2.el("p", { className: "decided" }, S2.review.words(decided)) : null,
       record.pieced
@@ -255,9 +273,21 @@
         S2.el(
           "div",
           { className: "buttons" },
-          S2.button("Copy box", () => S2.copy(one.box.join(", "), "Box copied: source pixels, x0 y0 x1 y1")),
-          S2.button("Copy CSS", () => S2.copy(css(record, one), "CSS copied"), { title: css(record, one) }),
-          one.rank ? null : S2.button("Lock box", () => lock(record, one), { title: "l" }),
+          S2.button("Copy box", () => S2.copy(one.box.join(", "), "Box copied: source pixels, x0 y0 x1 y1"), {
+            "aria-label": `Copy box of ${one.ratio}`,
+          }),
+          S2.button("Copy CSS", () => S2.copy(css(record, one), "CSS copied"), {
+            "aria-label": `Copy CSS of ${one.ratio}`,
+            title: css(record, one),
+          }),
+          one.rank || !isCrop(one)
+            ? null
+            : S2.button("Lock box", () => lock(record, one), {
+                "aria-label": `Lock box of ${one.ratio}`,
+                "aria-pressed": String(lockedIn(record).has(one.ratio)),
+                "data-lock": one.ratio,
+                title: "l",
+              }),
         ),
       ),
     );
@@ -282,7 +312,9 @@
     return said.join(" · ");
   }
   // Where `object-fit: cover` shows the crop's place, and `object-view-box`, which shows exactly it.
-  function css(record, { box: [x0, y0, x1, y1] }) {
+  function css(record, one) {
+    if (!isCrop(one)) return `object-fit: contain; background-color: #${S2.run.ground};`;
+    const [x0, y0, x1, y1] = one.box;
     const position = (low, size, side) => (side - size < 0.5 ? 50 : (100 * low) / (side - size));
     const [width, height] = [record.width_px, record.height_px];
     const inset = [y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width].map(
@@ -301,6 +333,8 @@
         "photo",
         `${record.width_px} × ${record.height_px} px, ${record.format || ""}, ${S2.count(record.bytes || 0)} bytes`,
       ]);
+    if (record.complete < 1)
+      rows.push(["damaged", `${S2.percent(record.complete)} of its rows could be decoded`]);
     for (const name of ["kind", "frames", "override", "focus_source", "error_stage", "error_kind"]) {
       if (record[name] !== undefined) rows.push([S2.words(name), String(record[name])]);
     }

@@ -38,7 +38,7 @@
         });
       const name = text(left - 8, y + 12, label, "end", "label");
       const row = [name, ...bars, text(x + 6, y + 12, S2.count(sum(parts)), "start", "value")];
-      return href ? [S2.svg("a", { href, class: "row" }, row)] : row;
+      return href ? [S2.svg("a", { href }, row)] : row;
     });
     return plot(rows.length * step + 4, title, marks);
   };

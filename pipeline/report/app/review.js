@@ -44,8 +44,11 @@
       decisions.clear();
       save();
     },
-    undo(uri) {
-      decisions.delete(uri);
+    undo: (uri) => S2.review.put(uri),
+    // one: what was decided before; nothing for no decision.
+    put(uri, one) {
+      if (one) decisions.set(uri, one);
+      else decisions.delete(uri);
       save();
     },
     accept: (uri) => set(uri, () => ({ accept: true })),
@@ -145,7 +148,7 @@
                     S2.el("br"),
                     S2.review.words(one),
                   ),
-                  S2.button("Undo", () => S2.review.undo(uri)),
+                  S2.button("Undo", () => S2.review.undo(uri), { "aria-label": `Undo ${S2.fileName(uri)}` }),
                 ),
               ),
             )

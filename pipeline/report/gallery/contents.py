@@ -14,8 +14,8 @@ from pipeline.ledger.reader import Run
 # Why a photo needs a person's eyes: one bit each, the most urgent first.
 REVIEW, LOW, FALLBACK, CLOSE, FAILED = 1, 2, 4, 8, 16
 # What else was special about a photo, one bit each: a person's decision was obeyed, a shape has no
-# crop, borders were left out.
-OVERRIDDEN, SKIPPED, BORDERS = 1, 2, 4
+# crop, borders were left out, rows are missing that could not be decoded.
+OVERRIDDEN, SKIPPED, BORDERS, DAMAGED = 1, 2, 4, 8
 LOW_CONFIDENCE = "low_confidence"  # the reason of a crop whose only fault it is
 # Of the photos that need eyes for no other reason, the least sure ones are looked at as well.
 CLOSE_SHARE, LEAST_CLOSE, MOST_CLOSE = 0.02, 12, 500
@@ -26,6 +26,7 @@ LATER_OF_IMAGES = {
     "override": pa.string(),
     "skipped": pa.list_(schema.SKIPPED),
     "content": schema.BOX_OR_NULL,
+    "complete": pa.float32(),
 }
 LATER_OF_CROPS = {"verdict": pa.string(), "reason": pa.string(), "confidence": pa.float32()}
 
@@ -43,7 +44,7 @@ class Contents:
     shapes: the shapes of the run, in the order asked.
     shape:  the number of each crop's shape. [crops]
     needs:  why a photo needs eyes, REVIEW … FAILED added up. [N]
-    marks:  what else was special, OVERRIDDEN … BORDERS added up. [N]
+    marks:  what else was special, OVERRIDDEN … DAMAGED added up. [N]
     """
 
     images: pa.Table
@@ -119,7 +120,9 @@ def marks_of(images: pa.Table) -> Flags:
     skipped = pc.fill_null(pc.list_value_length(images["skipped"]), 0).to_numpy() > 0
     marks = np.where(images["override"].is_valid().to_numpy(), OVERRIDDEN, 0)
     marks |= np.where(skipped, SKIPPED, 0)
-    marks |= np.where(images["content"].is_valid().to_numpy(), BORDERS, 0)
+    is_damaged = pc.fill_null(pc.less(images["complete"], 1.0), False).to_numpy()
+    has_part = images["content"].is_valid().to_numpy()  # of a damaged photo what there is of it
+    marks |= np.where(has_part & ~is_damaged, BORDERS, 0) | np.where(is_damaged, DAMAGED, 0)
     return marks.astype(np.uint8)
 
 

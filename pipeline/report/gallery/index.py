@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pipeline.report.gallery.contents import (
     BORDERS,
     CLOSE,
+    DAMAGED,
     FAILED,
     FALLBACK,
     LOW,
@@ -122,6 +123,11 @@ def groups(contents: Contents) -> list[dict[str, Any]]:
     return sorted(found, key=lambda group: (order[group["kind"]], -group["count"]))
 
 
+MARK_NAMES = {
+    OVERRIDDEN: "overridden", SKIPPED: "skipped", BORDERS: "borders", DAMAGED: "damaged",
+}  # fmt: skip
+
+
 def special_groups(contents: Contents) -> list[dict[str, Any]]:
     """Groups of photos that had a rule of their own: kinds, and what `Contents.marks` tells."""
     kind = np.array([name or "" for name in contents.images["kind"].to_pylist()], object)
@@ -129,7 +135,7 @@ def special_groups(contents: Contents) -> list[dict[str, Any]]:
         _group("kind", name, np.flatnonzero(kind == name))
         for name in sorted(set(kind) - {"", ORDINARY})
     ]
-    for bit, name in ((OVERRIDDEN, "overridden"), (SKIPPED, "skipped"), (BORDERS, "borders")):
+    for bit, name in MARK_NAMES.items():
         if len(places := np.flatnonzero(contents.marks & bit)):
             found.append(_group("mark", name, places))
     return found

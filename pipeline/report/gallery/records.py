@@ -17,8 +17,8 @@ LONGEST = 400  # characters of a pass-through value
 EDGES = ("x0", "y0", "x1", "y1")
 OF_IMAGE = (
     "uri", "status", "kind", "format", "bytes", "width_px", "height_px", "orientation", "frames",
-    "content", "focus_x", "focus_y", "focus_source", "override", "skipped", "error_stage",
-    "error_kind", "error_message",
+    "content", "complete", "focus_x", "focus_y", "focus_source", "override", "skipped",
+    "error_stage", "error_kind", "error_message",
 )  # fmt: skip
 OF_CROP = (
     "ratio", "rank", "score", "choice", "margin", "confidence", "verdict", "reason", "fit",

@@ -141,6 +141,7 @@ def test_the_pages_show_before_and_after(
             await tab.open(page, f"{count} === 7")
             assert await tab.run("document.documentElement.scrollWidth - innerWidth") <= 0
         text = await tab.run("document.body.innerText")
+        assert "change of mean confidence" in text
         for words in ("2\ncrops moved", "0 → 1\ncrops to review", "IoU 0.33", "ends early"):
             assert words in text
         assert "onerror" in text  # the hostile name, as text
@@ -156,6 +157,15 @@ def test_the_pages_show_before_and_after(
             await tab.open(page + f"#/?{query}", f"{count} === {expected}")
         await tab.open(page + "#/?slice=folder", count)
         assert "w" in await tab.run("document.querySelector('.slicecard table').innerText")
+        await tab.open(page + "#/?q=u/", f"{count} === 2")
+        await tab.run("document.querySelector('.skip').click()")
+        assert await tab.run("[location.hash, document.activeElement.id]") == ["#/?q=u/", "main"]
+        await tab.run(
+            "{ const change = document.querySelector('select[name=change]'); change.focus();"
+            " change.value = 'moved'; change.dispatchEvent(new Event('change')); }"
+        )
+        await tab.until("location.hash.includes('change=moved') && document.activeElement.name")
+        assert await tab.run("document.activeElement.name") == "change"
         assert tab.problems == []
 
     browse(look)

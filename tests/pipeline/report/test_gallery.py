@@ -253,6 +253,8 @@ def test_photos_with_a_rule_of_their_own_have_groups(tmp_path: Path) -> None:
     images = [
         image_row("a", kind="photo"),
         image_row("b", kind="screenshot", content=[0, 10, 400, 290]),
+        image_row("torn", kind="photo", content=[0, 0, 400, 280], complete=0.93),
+        image_row("whole", kind="photo", complete=1.0),
         image_row("c", kind="photo", override="c"),
         image_row("d", kind="photo", skipped=[{"ratio": "1:1", "reason": "never_crop"}]),
         image_row("e", None, status="corrupt"),
@@ -271,6 +273,9 @@ def test_photos_with_a_rule_of_their_own_have_groups(tmp_path: Path) -> None:
         ("mark", "overridden"): ["c"],
         ("mark", "skipped"): ["d"],
         ("mark", "borders"): ["b"],
+        ("mark", "damaged"): ["torn"],
     }
     marks = dict(zip(index["uris"], index["marks"], strict=True))
-    assert marks == {"a": 0, "b": 4, "c": 1, "d": 2, "e": 0, "f": 0}
+    assert marks == {
+        "a": 0, "b": 4, "torn": 8, "whole": 0, "c": 1, "d": 2, "e": 0, "f": 0,
+    }  # fmt: skip
