@@ -65,6 +65,7 @@ def describe_run(store: Store, run_id: str, known: Standing) -> dict[str, Any]:
         "state": "committed",
         "standing": known.state(manifest),
         "channel": channel_of(manifest),
+        "live": known.places(run_id),
         "verdict": manifest.verdict,
         "committed_at": manifest.committed_at,
         "tables": msgspec.to_builtins(manifest.tables),

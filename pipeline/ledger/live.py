@@ -74,6 +74,14 @@ class Standing:
             return "withdrawn"
         return "trial" if is_trial(manifest) else "candidate"
 
+    def places(self, run_id: str) -> dict[str, tuple[int, int]]:
+        """Where a run stands among the live ones of each channel: (1 for the one in front, of)."""
+        return {
+            name: (each.runs.index(run_id) + 1, len(each.runs))
+            for name, each in self.channels.items()
+            if run_id in each.runs
+        }
+
     def waiting(self, name: str) -> list[Manifest]:
         """The candidates of a channel, the latest first."""
         own = (m for m in self.runs.committed if channel_of(m) == name)

@@ -63,6 +63,36 @@ def test_promote_history_rollback(output: str, capsys: pytest.CaptureFixture[str
     assert f"[rolled back in {CHANNEL}]" in words
 
 
+def test_what_is_said_tells_which_run_readers_get(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both stay live when an older one is promoted again, and when that is taken back."""
+    store = open_store(output)
+    old, new = (
+        run_all(open_ledger(store, make_inputs(2), code_version=version), **MANUAL).run_id
+        for version in ("old", "new")
+    )
+    for run_id in (old, new):
+        assert main(["promote", output, run_id, "--gate", "error_rate<=1"]) == 0
+
+    def listed() -> dict[str, str]:
+        capsys.readouterr()
+        assert main(["list", output]) == 0
+        return {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
+
+    first, second = f"[live in {CHANNEL} (in front of 2)]", f"[live in {CHANNEL} (2 of 2)]"
+    assert (first in listed()[new], second in listed()[old]) == (True, True)
+    assert main(["promote", output, old, "--gate", "error_rate<=1"]) == 0
+    assert (first in listed()[old], second in listed()[new]) == (True, True)
+    assert main(["rollback", output]) == 0
+    assert f"in front: {new}" in capsys.readouterr().out
+    assert (first in listed()[new], second in listed()[old]) == (True, True)
+    assert main(["history", output]) == 0
+    fronts = [line.split()[-1] for line in capsys.readouterr().out.splitlines()
+              if "in front:" in line]  # fmt: skip
+    assert fronts == [old, new, old, new]
+
+
 def test_what_is_refused(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     store = open_store(output)
     tried = run_all(open_ledger(store, make_inputs(2)), promote="auto", trial=True).run_id

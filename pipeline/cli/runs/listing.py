@@ -17,7 +17,6 @@ from pipeline.ledger.live import standing
 from pipeline.report.progress import duration
 
 STANDING = {
-    "live": "live in",
     "candidate": "candidate for",
     "trial": "trial for",
     "withdrawn": "rolled back in",
@@ -80,11 +79,21 @@ def _run_line(run: Mapping[str, Any]) -> str:
         state = f"damaged: {run['problem']}"
     else:
         state = run["state"]
-    if standing_words := STANDING.get(run.get("standing", "")):
+    if run.get("live"):
+        state += "  [live in " + ", ".join(map(_place, run["live"].items())) + "]"
+    elif standing_words := STANDING.get(run.get("standing", "")):
         state += f"  [{standing_words} {run['channel']}]"
     parent = f"  (retry of {run['parent']})" if run.get("parent") else ""
     made_of = f"  from {run['input']}" if run.get("input") else ""
     return f"{run['run_id']}  {state}{parent}{made_of}{_settings(run.get('settings') or {})}"
+
+
+def _place(where: tuple[str, tuple[int, int]]) -> str:
+    """A channel, and which of its live runs this is: of photos that several have the first wins."""
+    channel, (place, count) = where
+    if count == 1:
+        return channel
+    return f"{channel} (in front of {count})" if place == 1 else f"{channel} ({place} of {count})"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

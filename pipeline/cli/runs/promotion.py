@@ -129,8 +129,11 @@ def _version_line(version: Mapping[str, Any]) -> str:
     runs = [f"+{run}" for run in version["added"]] + [f"-{run}" for run in version["removed"]]
     changed = " ".join(runs[:4]) + (f" and {len(runs) - 4} more" if len(runs) > 4 else "")
     figures = ", ".join(f"{name} {value:.4g}" for name, value in version["figures"].items())
+    live = version["recent"]
+    about = f"{version['channel']} {version['number']}  {when}  {version['action']}"
     parts = [
-        f"{version['channel']} {version['number']}  {when}  {version['action']}  {changed}",
+        f"{about}  {changed}" if changed else about,
+        f"in front: {live[0]}" if live else "nothing is live",
         f"by {version['who']}",
         version["why"] and f"why: {version['why']}",
         version["gate"] and f"gate: {version['gate']}",

@@ -50,7 +50,7 @@ def test_a_committed_run_is_described_in_full(store: Store) -> None:
     }
     assert describe_run(store, run.run_id, standing(store)) == {
         "run_id": run.run_id, "images": 4, "tasks": 2, "parent": None, "state": "committed",
-        "standing": "candidate", "channel": "shop", "verdict": "fine",
+        "standing": "candidate", "channel": "shop", "live": {}, "verdict": "fine",
         "committed_at": run.committed_at,
         "tables": {
             "images": {"files": 2, "rows": 4, "bytes": sizes["images"]},
