@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.live import latest_commit_s, stored_runs
 from pipeline.ledger.records import FORMAT, Count, StoredList
 from pipeline.ledger.replaced import RESTORE
 from pipeline.ledger.versions import Versions
@@ -143,7 +144,7 @@ def _enter(store: Store, kind: LastWord, image_ids: Iterable[str], who: str, why
         new = [image_id for image_id in wanted if _changes(now, image_id, kind)]
         if not new:
             return 0
-        at = time.time()
+        at = _when(store, kind)
         fresh = {image_id: Entry(image_id, kind, at) for image_id in new}
         recent, earlier = _folded(versions, now, fresh)
         version = ForgottenVersion(
@@ -153,6 +154,17 @@ def _enter(store: Store, kind: LastWord, image_ids: Iterable[str], who: str, why
         if versions.create(version.number, version):
             return len(new)
     raise LedgerError("the list of forgotten photos is changed by others all the time; try again")
+
+
+def _when(store: Store, kind: LastWord) -> float:
+    """The time of an entry: now, but "back" never before a run that is committed already.
+
+    Such a run may have lost the photo's bytes, and its clock may have been ahead. The next commit
+    is dated after all of these, so it counts again.
+    """
+    if kind != "back":
+        return time.time()
+    return max(time.time(), latest_commit_s(stored_runs(store).committed))
 
 
 def _changes(now: Forgotten, image_id: str, kind: LastWord) -> bool:

@@ -34,7 +34,7 @@ from pipeline.ledger.compare import nearness_of
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import standing
+from pipeline.ledger.live import latest_commit_s, standing
 from pipeline.ledger.nearness import (
     CHANGED,
     CHANNEL,
@@ -146,7 +146,6 @@ def uncovered(
     for code, count in zip(codes, counts, strict=True):  # two codes may have one name
         reasons[names[int(code)]] = reasons.get(names[int(code)], 0) + int(count)
     back = inputs["image_id"].filter(pa.array(_are_among(inputs, forgotten.ids("pruned"))))
-    latest = max((manifest.committed_at for manifest in runs.committed), default=0.0)
     return Todo(
         rows,
         spec,
@@ -159,7 +158,7 @@ def uncovered(
         returned=tuple(back.to_pylist()),
         postponed=int((nearness == POSTPONED).sum()) if mode == "incremental" else 0,
         given_up=found.given_up(spec.code_version) if mode == "incremental" else 0,
-        ahead_s=max(0.0, latest - time.time()),
+        ahead_s=max(0.0, latest_commit_s(runs.committed) - time.time()),
     )
 
 

@@ -94,8 +94,12 @@ def next_commit_s(committed: Iterable[Manifest]) -> float:
     Another machine's clock may be ahead, so that its commit lies in the future of this one; the
     run that is committed next must still count as the later.
     """
-    latest = max((manifest.committed_at for manifest in committed), default=0.0)
-    return max(time.time(), latest + TICK_S)
+    return max(time.time(), latest_commit_s(committed) + TICK_S)
+
+
+def latest_commit_s(committed: Iterable[Manifest]) -> float:
+    """When the latest of these runs was committed, Unix seconds; 0 where there is none."""
+    return max((manifest.committed_at for manifest in committed), default=0.0)
 
 
 def is_earlier(manifest: Manifest) -> bool:

@@ -1,6 +1,8 @@
 """A forgotten photo is shown no longer, done no longer, and gone after the next collection."""
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -178,6 +180,27 @@ def test_a_photo_that_is_taken_back_is_done_again(store: Store) -> None:
     run_all(ledger)
     assert shown(store) == [0, 1, 2]
     assert uncovered(store, SPEC, make_inputs(3)).covered == 3
+
+
+@pytest.mark.parametrize("take_out", [forget, prune])
+def test_a_photo_taken_back_is_done_again_whatever_clock_its_run_had(
+    store: Store, monkeypatch: pytest.MonkeyPatch, take_out: Callable[..., int]
+) -> None:
+    """The run was committed by a machine whose clock is an hour ahead."""
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: now + 3600)
+        first = run_all(open_ledger(store, make_inputs(3)))
+    assert first.committed_at == now + 3600
+    take_out(store, [IDS[1]])
+    collect(store)
+    take_back(store, [IDS[1]])
+    _input_file.cache_clear()
+    todo = uncovered(store, SPEC, make_inputs(3))
+    assert (todo.inputs["uri"].to_pylist(), todo.reasons) == ([URIS[1]], {"returned": 1})
+    run_all(Ledger.open(store, todo.spec, todo.inputs, cut_tasks(todo.inputs)))
+    assert shown(store) == [0, 1, 2]
+    assert uncovered(store, SPEC, make_inputs(3)).covered == 3, "the next commit counts as later"
 
 
 def test_a_pruned_photo_returns_with_the_next_listing_and_a_forgotten_one_does_not(
