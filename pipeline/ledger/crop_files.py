@@ -2,17 +2,20 @@
 
 crops/<run_id>/<name>       written by a run, never overwritten; its table `crop_files` is the index
 public/<channel>/<name>     the same name for whichever run is live, overwritten by `publish_files`
-published/<channel>.parquet what stands there: name and hash; written last
+published/<channel>.parquet what stands there: name and hash. Before a name is changed or removed,
+                            here its hash becomes "", which says that nobody knows what stands there
 
 A run may not go live, or be taken back, so it writes where nobody looks. Once a channel's live runs
 have changed, publishing copies what differs, and removes what is live no more.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.channels import channel_of
@@ -24,6 +27,8 @@ from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
 
 COPIES = 16  # objects copied at a time
+PUBLISHED_FILE = "published file"  # why one may be removed
+UNKNOWN = ""  # the hash of a name that is being changed, in the index
 INDEX = pa.schema([pa.field("name", pa.string()), pa.field("sha256", pa.string())])
 
 
@@ -57,27 +62,52 @@ def public_prefix(channel: str) -> str:
 
 
 def publish_files(store: Store, channel: str) -> PublishedFiles:
-    """Make the published names of a channel show what is live in it.
+    """Make the published names of a channel show what is live in it; one call at a time.
 
-    Killed on the way it leaves some names old; the next call goes on. Raises LedgerError where two
-    live photos have one name: nothing is changed then.
+    Killed on the way it leaves some names old, and in the index as unknown: the next call goes on,
+    whatever is live by then. An object that `gc` took from a run before it went live again is made
+    anew from the run's table.
+
+    Raises LedgerError where two live photos have one name (nothing is changed then), and where the
+    bytes of a crop are nowhere any more (all other names are published then).
     """
-    live = live_files(store, standing(store), channel)
+    stored = standing(store)
+    live = live_files(store, stored, channel)
     before = _published(store, channel)
     wanted = {name: file.sha256 for name, file in live.items()}
     changed = [name for name, sha256 in wanted.items() if before.get(name) != sha256]
     gone = [name for name in before if name not in wanted]
-
-    def copy(name: str) -> None:
-        store.write(public_prefix(channel) + name, store.read(live[name].key))
-
-    with ThreadPoolExecutor(COPIES) as pool:
-        list(pool.map(copy, changed))
-        list(pool.map(lambda name: store.delete(public_prefix(channel) + name), gone))
     if changed or gone:
-        columns = {"name": list(wanted), "sha256": list(wanted.values())}
-        store.write(_index_key(channel), parquet_bytes(pa.table(columns, schema=INDEX)))
+        _write_index(store, channel, before | dict.fromkeys([*changed, *gone], UNKNOWN))
+        missing = _copy(store, channel, {name: live[name] for name in changed})
+        if missing and _make_anew(store, stored, missing.values()):
+            missing = _copy(store, channel, missing)
+        _delete(store, channel, gone)
+        _write_index(store, channel, wanted | dict.fromkeys(missing, UNKNOWN))
+        if missing:
+            first = next(iter(missing.values())).key
+            raise LedgerError(
+                f"{len(missing)} live crops of channel {channel} have no object any more, and no "
+                f"table holds their bytes; the first is {first}. Crop these photos anew "
+                "(`--mode full`), or make another run live, and publish again"
+            )
     return PublishedFiles(channel, len(changed), len(wanted) - len(changed), len(gone))
+
+
+def unpublish(store: Store, keys: Iterable[str]) -> None:
+    """Remove published objects, and their names from the index; absent ones are fine."""
+    by_channel: dict[str, list[str]] = {}
+    for key in keys:
+        _, channel, name = key.split("/", 2)
+        by_channel.setdefault(channel, []).append(name)
+    for channel, names in by_channel.items():
+        before = _published(store, channel)
+        if known := [name for name in names if name in before]:
+            _write_index(store, channel, before | dict.fromkeys(known, UNKNOWN))
+        _delete(store, channel, names)
+        if known:
+            left = {name: sha256 for name, sha256 in before.items() if name not in known}
+            _write_index(store, channel, left)
 
 
 def live_files(store: Store, stored: Standing, channel: str) -> dict[str, LiveFile]:
@@ -99,8 +129,8 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
     """Objects that no live run needs: (why, run id or "", object).
 
     Of runs that were live those crops whose photo another run shows now, and of runs that were
-    rolled back all; candidates and trials keep theirs. And published names that are live no more.
-    Their bytes stay in the tables.
+    rolled back all; candidates and trials keep theirs. And published names that are live no more,
+    also where the index alone has them still. Their bytes stay in the tables.
     """
     names = set(stored.channels)
     kept: set[str] = set()
@@ -108,9 +138,12 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
         rows = list(_rows(store, stored, channel))
         kept |= {row["key"] for row in rows}
         shown = {public_prefix(channel) + row["name"] for row in rows}
-        for info in store.list(public_prefix(channel)):
-            if info.key not in shown:
-                yield "published file", "", info
+        there = {info.key: info for info in store.list(public_prefix(channel))}
+        for key in (public_prefix(channel) + name for name in _published(store, channel)):
+            there.setdefault(key, ObjectInfo(key, 0, "", 0.0))
+        for key, info in there.items():
+            if key not in shown:
+                yield PUBLISHED_FILE, "", info
     for manifest in stored.runs.committed:
         if stored.state(manifest, channel_of(manifest)) in ("live", "withdrawn"):
             for info in store.list(run_prefix(manifest.run_id)):
@@ -128,6 +161,43 @@ def _rows(store: Store, stored: Standing, channel: str) -> Iterator[dict[str, st
         yield from batch.to_pylist()
 
 
+def _copy(store: Store, channel: str, files: Mapping[str, LiveFile]) -> dict[str, LiveFile]:
+    """Publish crops by name; return those whose own object is gone."""
+
+    def copy(name: str) -> bool:
+        try:
+            data = store.read(files[name].key)
+        except FileNotFoundError:
+            return False
+        store.write(public_prefix(channel) + name, data)
+        return True
+
+    with ThreadPoolExecutor(COPIES) as pool:
+        done = list(pool.map(copy, files))
+    return {name: file for (name, file), ok in zip(files.items(), done, strict=True) if not ok}
+
+
+def _make_anew(store: Store, stored: Standing, files: Iterable[LiveFile]) -> bool:
+    """Write the runs' own objects again from their tables; whether there were bytes of any."""
+    wanted = {file.key: file.sha256 for file in files}
+    keys, found = pa.array(list(wanted), pa.string()), False
+    for manifest in stored.runs.committed:
+        if not any(key.startswith(run_prefix(manifest.run_id)) for key in wanted):
+            continue
+        for rows in Run(store, [[manifest]]).batches("crops", ["file", "image"]):
+            for row in rows.filter(pc.is_in(rows["file"], keys)).to_pylist():
+                data = row["image"] or b""
+                if hashlib.sha256(data).hexdigest() == wanted[row["file"]]:
+                    store.create_once(row["file"], data)
+                    found = True
+    return found
+
+
+def _delete(store: Store, channel: str, names: Iterable[str]) -> None:
+    with ThreadPoolExecutor(COPIES) as pool:
+        list(pool.map(lambda name: store.delete(public_prefix(channel) + name), names))
+
+
 def _published(store: Store, channel: str) -> dict[str, str]:
     try:
         table = decode_table(store.read(_index_key(channel)))
@@ -138,3 +208,8 @@ def _published(store: Store, channel: str) -> dict[str, str]:
 
 def _index_key(channel: str) -> str:
     return f"published/{channel}.parquet"
+
+
+def _write_index(store: Store, channel: str, names: Mapping[str, str]) -> None:
+    columns = {"name": list(names), "sha256": list(names.values())}
+    store.write(_index_key(channel), parquet_bytes(pa.table(columns, schema=INDEX)))

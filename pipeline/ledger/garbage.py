@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import RecordError
 from pipeline.ledger.card import card_key, write_card
-from pipeline.ledger.crop_files import old_files, run_prefix
+from pipeline.ledger.crop_files import PUBLISHED_FILE, old_files, run_prefix, unpublish
 from pipeline.ledger.delta import forget_in_delta
 from pipeline.ledger.erasing import (
     Erasure,
@@ -52,7 +52,7 @@ from pipeline.storage.store import Store
 KEPT = ("_MANIFEST.json", "spec.json")  # of an abandoned run, so that it stays abandoned
 
 
-AT_ANY_AGE = ("forgotten photos", "replaced file", "gallery", "crop file", "published file")
+AT_ANY_AGE = ("forgotten photos", "replaced file", "gallery", "crop file", PUBLISHED_FILE)
 OLD_INDEX = "old index"
 
 
@@ -134,15 +134,14 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
     forget_in_iceberg(store, forgotten)
     lost = {g.run_id for g in garbage if g.why == "abandoned run"}
     spared = {run_id for run_id in lost if not _abandon(store, run_id)}
+    unpublish(store, (one.info.key for one in garbage if one.why == PUBLISHED_FILE))
     freed = 0
     for one in garbage:
-        if one.run_id in spared:
-            continue
-        if one.erase is not None:
+        if one.run_id in spared or one.erase is not None:
             continue
         if one.why == "temporary file":
             store.delete_remains(one.info)
-        else:
+        elif one.why != PUBLISHED_FILE:
             store.delete(one.info.key)
         freed += one.info.bytes
     # Last: until its rows are erased, a crop's own object is still found.

@@ -1,0 +1,184 @@
+"""What stands under a channel's published names, whoever is killed, rolled back or collected."""
+
+import io
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.crop_files import PublishedFiles, publish_files, run_prefix
+from pipeline.ledger.forgetting import forget
+from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.promotion import Request, promote, rollback
+from pipeline.schema import CROP_FILES
+from pipeline.storage.store import Store
+from tests.support.tasks import done, make_inputs, open_ledger
+
+INDEX = "published/web.parquet"
+
+
+@pytest.fixture
+def store(memory: Store) -> Store:
+    return memory
+
+
+def run(store: Store, inputs: pa.Table, mark: str, pictures: bool = True) -> str:
+    """A run of one task, with an object for each crop: its picture is the photo's uri and a mark.
+
+    pictures: whether the table holds them too
+    """
+    ledger = open_ledger(store, inputs, task_images=9)
+    tables = done(ledger.task_inputs(0), mark=mark)
+    crops, rows = tables["crops"], []
+    for crop in crops.to_pylist():
+        name = f"{crop['uri'][-10:-4]}.webp"
+        key = f"{run_prefix(ledger.run_id)}{name}"
+        store.write(key, crop["image"])
+        rows.append({"image_id": crop["image_id"], "ratio": "1:1", "rank": 0, "name": name,
+                     "key": key, "sha256": crop["sha256"]})  # fmt: skip
+    changes = {"file": pa.array([row["key"] for row in rows])}
+    if not pictures:
+        changes["image"] = pa.nulls(len(rows))
+    for column, values in changes.items():
+        place, field = crops.schema.get_field_index(column), crops.schema.field(column)
+        crops = crops.set_column(place, field, values.cast(field.type))
+    named = pa.Table.from_pylist(rows, CROP_FILES)
+    ledger.commit_task(0, {**tables, "crops": crops, "crop_files": named})
+    about = {"channel": "web", "promote": "manual", "trial": False}
+    return ledger.finish({"job": about}).run_id
+
+
+def go_live(store: Store, run_id: str) -> None:
+    assert promote(store, run_id, Request()).is_live
+
+
+def shown(store: Store) -> dict[str, str]:
+    """What a front end gets: the pictures by name."""
+    names = [info.key.removeprefix("public/web/") for info in store.list("public/")]
+    return {name: store.read(f"public/web/{name}").decode() for name in names}
+
+
+def index(store: Store) -> list[str]:
+    names: list[str] = pq.read_table(io.BytesIO(store.read(INDEX)))["name"].to_pylist()
+    return names
+
+
+def collect(store: Store) -> list[str]:
+    """Collect everything, as if it were old enough; return why each object went."""
+    garbage = find_garbage(store, 0, time.time() + 60)
+    remove_garbage(store, garbage)
+    return [one.why for one in garbage]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4])
+def test_a_killed_publisher_leaves_nothing_that_the_next_one_trusts(
+    store: Store, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """It changes the first photo, adds the third and removes the second; then it is taken back."""
+    first = run(store, make_inputs(2), "A")
+    second = run(store, pa.concat_tables([make_inputs(1, "v2"), make_inputs(1, start=2)]), "B")
+    go_live(store, first)
+    publish_files(store, "web")
+    before = {"000000.webp": "s3://ugc/000000.jpgA", "000001.webp": "s3://ugc/000001.jpgA"}
+    assert shown(store) == before
+    rollback(store, "web")
+    go_live(store, second)
+    calls = 0
+
+    def dies(name: str) -> None:
+        plain = getattr(Store, name)
+
+        def call(self: Store, *given: object) -> None:
+            nonlocal calls
+            calls += 1
+            if calls > after:
+                raise Killed
+            plain(self, *given)
+
+        patch.setattr(Store, name, call)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.ledger.crop_files.COPIES", 1)
+        dies("write")
+        dies("delete")
+        with pytest.raises(Killed):
+            publish_files(store, "web")
+    rollback(store, "web")
+    assert shown(store) != before or after == 1
+    go_live(store, first)
+    publish_files(store, "web")
+    assert shown(store) == before
+    assert publish_files(store, "web") == PublishedFiles("web", copied=0, same=2, removed=0)
+
+
+def test_a_collected_name_is_copied_again_once_it_is_live_again(store: Store) -> None:
+    first = run(store, make_inputs(1), "A")
+    second = run(store, make_inputs(1, start=1), "B")
+    go_live(store, first)
+    publish_files(store, "web")
+    rollback(store, "web")
+    go_live(store, second)
+    garbage = [one for one in find_garbage(store, 1e9) if one.why == "published file"]
+    assert remove_garbage(store, garbage) == len("s3://ugc/000000.jpgA")
+    assert index(store) == []
+    go_live(store, first)
+    assert publish_files(store, "web") == PublishedFiles("web", copied=2, same=0, removed=0)
+    assert shown(store) == {
+        "000000.webp": "s3://ugc/000000.jpgA", "000001.webp": "s3://ugc/000001.jpgB",
+    }  # fmt: skip
+
+
+def collected_and_live_again(store: Store, pictures: bool) -> str:
+    """A run that was live, rolled back, collected and promoted again; beside another."""
+    first = run(store, make_inputs(2), "A", pictures)
+    second = run(store, make_inputs(1, start=2), "B")
+    go_live(store, first)
+    publish_files(store, "web")
+    rollback(store, "web")
+    go_live(store, second)
+    whys = collect(store)
+    assert (whys.count("old crop file"), whys.count("published file")) == (2, 2)
+    go_live(store, first)
+    return first
+
+
+def test_objects_of_a_run_that_was_collected_come_back_from_its_table(store: Store) -> None:
+    first = collected_and_live_again(store, pictures=True)
+    assert publish_files(store, "web") == PublishedFiles("web", copied=3, same=0, removed=0)
+    assert shown(store)["000001.webp"] == "s3://ugc/000001.jpgA"
+    assert store.read(f"crops/{first}/000001.webp") == b"s3://ugc/000001.jpgA"
+    assert publish_files(store, "web").same == 3
+
+
+def test_a_crop_whose_bytes_are_nowhere_is_named_and_the_others_are_published(
+    store: Store,
+) -> None:
+    first = collected_and_live_again(store, pictures=False)
+    told = f"2 live crops of channel web have no object .* crops/{first}/000000.webp. Crop"
+    for _ in range(2):
+        with pytest.raises(LedgerError, match=told):
+            publish_files(store, "web")
+        assert shown(store) == {"000002.webp": "s3://ugc/000002.jpgB"}
+    store.write(f"crops/{first}/000000.webp", b"s3://ugc/000000.jpgA")
+    store.write(f"crops/{first}/000001.webp", b"s3://ugc/000001.jpgA")
+    assert publish_files(store, "web") == PublishedFiles("web", copied=2, same=1, removed=0)
+
+
+def test_no_name_of_a_forgotten_photo_stays_in_the_index(store: Store) -> None:
+    go_live(store, run(store, make_inputs(3), "A"))
+    publish_files(store, "web")
+    ids = make_inputs(3)["image_id"].to_pylist()
+    forget(store, ids[:1])
+    assert "published file" in collect(store)
+    assert index(store) == ["000001.webp", "000002.webp"]
+    forget(store, ids[1:2])
+    store.delete("public/web/000001.webp")  # an earlier release deleted the object alone
+    assert "published file" in collect(store)
+    assert index(store) == ["000002.webp"]
+    assert shown(store) == {"000002.webp": "s3://ugc/000002.jpgA"}
