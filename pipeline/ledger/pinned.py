@@ -128,9 +128,14 @@ def input_file_rows(
     """The rows of one input file of the plan. Raises RecordError.
 
     columns: those of these that it has; None for all of the list, without what a plan has added.
+
+    Rows that `erasing` has emptied are left out wherever `uri` is read: they are of no use without
+    an address. By the other columns they count still.
     """
     with _as_record_error(spec.run_id, entry):
         rows = _input_file(store, spec.run_id, entry.sha256).read(columns)
+    if "uri" in rows.column_names:
+        rows = rows.filter(pc.not_equal(rows["uri"], ""))
     added = INPUT_SEEN.name if columns is None else ""
     return rows.drop_columns(added) if added in rows.column_names else rows
 

@@ -11,6 +11,8 @@ import pytest
 
 from pipeline.errors import LedgerError, RecordError
 from pipeline.inputs.listing import image_id
+from pipeline.inputs.within import lies_in
+from pipeline.ledger import pinned
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, whoami
@@ -22,6 +24,9 @@ from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.retry import failed_inputs
+from pipeline.rendering import RenderRequest, plan_rendering
+from pipeline.schema import INPUTS
+from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
@@ -294,6 +299,31 @@ def test_nested_columns_of_an_input_list_are_emptied_too(store: Store) -> None:
     rows = ledger.task_inputs(0).to_pylist()
     assert rows[1] == {"image_id": IDS[1], "uri": "", "etag": None, "bytes": None, "boxes": None}
     assert rows[2] == inputs.to_pylist()[2]
+
+
+def test_rows_without_an_address_are_no_photos_to_prune_or_render(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of three was forgotten, erased and taken back; its row lies in a file of its own."""
+    monkeypatch.setattr(pinned, "TASKS_PER_FILE", 1)
+    _input_file.cache_clear()
+    store = open_store(str(tmp_path / "out"))
+    rows = [{"image_id": image_id(uri), "uri": uri, "etag": "v1", "bytes": 9}
+            for uri in ("/photos/a.jpg", "/photos/b.jpg", "/photos/c.jpg")]  # fmt: skip
+    inputs = pa.Table.from_pylist(rows, INPUTS)
+    settings = Settings.of(crop_files="{stem}-{ratio}").identity()
+    run = run_all(open_ledger(store, inputs, task_images=1, settings=settings))
+    forget(store, [rows[1]["image_id"]])
+    collect(store)
+    take_back(store, [rows[1]["image_id"]])
+    _input_file.cache_clear()
+    for where in ("/photos/", "/lists/night.csv"):
+        gone = gone_photos(store, inputs.slice(0, 1), lies_in(where))
+        assert (gone.photos["uri"].to_pylist(), gone.live) == (["/photos/c.jpg"], 2)
+    assert live_photos(store)["uri"].to_pylist() == ["/photos/a.jpg", "/photos/c.jpg"]
+    asked = RenderRequest(store.uri, run.run_id, {"thumbnail_size": 96})
+    assert plan_rendering(asked, lambda: 1).todo.inputs.to_pylist() == [rows[0], rows[2]]
+    assert verify_run(store, run.run_id).problems == []
 
 
 def test_delta_tables_forget_too(store: Store) -> None:
