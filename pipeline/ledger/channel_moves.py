@@ -1,6 +1,8 @@
 """Move a channel: create the next version of what is live in it, by a promotion or a rollback.
 
-Whoever is faster creates a number; the others look again at what is live by then.
+Whoever is faster creates a number; the others look again at what is live by then. A version is
+dated after those of all channels, whatever this machine's clock says: the order of channels is that
+of their promotions.
 """
 
 import secrets
@@ -16,9 +18,12 @@ from pipeline.ledger.channels import (
     Channel,
     ChannelVersion,
     channel_at,
+    latest_move_s,
+    newest_readable,
     read_channel,
     versions_of,
 )
+from pipeline.ledger.live import TICK_S
 from pipeline.ledger.records import StoredList
 from pipeline.ledger.versions import RECENT, Versions
 from pipeline.storage.store import Store
@@ -81,7 +86,7 @@ def _restored(
     try:
         live = channel_at(versions, name, numbers[-1])
     except RecordError:
-        before = _newest_readable(versions, name, numbers[:-1])
+        before = newest_readable(versions, name, numbers[-1])
         after = Channel(name, before.runs, _numbered(before, numbers[-1]))
         last = before.version
         return _version(
@@ -103,15 +108,6 @@ def _restored(
     )  # fmt: skip
 
 
-def _newest_readable(versions: Versions, name: str, numbers: list[int]) -> Channel:
-    for number in reversed(numbers):
-        try:
-            return channel_at(versions, name, number)
-        except RecordError:
-            continue
-    raise LedgerError(f"no version of channel {name} can be read; promote a run into another one")
-
-
 def _numbered(before: Channel, number: int) -> ChannelVersion:
     """A stand-in for a damaged version, so that the next one is counted from it."""
     if before.version is None:
@@ -121,11 +117,13 @@ def _numbered(before: Channel, number: int) -> ChannelVersion:
 
 def _version(store: Store, live: Channel, runs: tuple[str, ...], **about: Any) -> ChannelVersion:
     recent, earlier = _folded(versions_of(store, live.name), live, runs)
+    own = 0.0 if live.version is None else live.version.at
+    latest = max(own, latest_move_s(store, but=live.name))
     return ChannelVersion(
         channel=live.name, number=live.number + 1, recent=recent, earlier=earlier,
         added=tuple(run for run in runs if run not in live.runs),
         removed=tuple(run for run in live.runs if run not in runs),
-        at=time.time(), nonce=secrets.token_hex(8), **about,
+        at=max(time.time(), latest + TICK_S), nonce=secrets.token_hex(8), **about,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
-from pipeline.errors import RecordError
+from pipeline.errors import LedgerError, RecordError
 from pipeline.gate import CHANNEL
 from pipeline.ledger.records import FORMAT, Count, Manifest, StoredList
 from pipeline.ledger.versions import Versions
@@ -158,6 +158,64 @@ def channel_at(versions: Versions, name: str, number: int) -> Channel:
         raise RecordError(versions.key(number), problem, ChannelVersion.advice)
     earlier = [str(run) for run in versions.read_list(version.earlier)]
     return Channel(name, (*version.recent, *earlier), version)
+
+
+def newest_readable(versions: Versions, name: str, before: int) -> Channel:
+    """The channel at its newest version below a number that can be used. Raises LedgerError."""
+    for number in reversed([number for number in versions.numbers() if number < before]):
+        try:
+            return channel_at(versions, name, number)
+        except RecordError:
+            continue
+    raise LedgerError(f"no version of channel {name} can be read; promote a run into another one")
+
+
+def promoted_s(store: Store, version: ChannelVersion) -> float:
+    """When what a version makes live was promoted, Unix seconds.
+
+    A rollback is no promotion: what it made live again was promoted at its own time. Of damaged
+    versions on the way to that one the time is taken that a rollback over them would lead to.
+    """
+    versions = versions_of(store, version.channel)
+    while version.action == "rollback":
+        before = _restored_by(versions, version)
+        if before is None or before.number >= version.number:
+            break
+        version = before
+    return version.at
+
+
+def _restored_by(versions: Versions, rollback: ChannelVersion) -> ChannelVersion | None:
+    """The version whose list a rollback made live again; None where that was none."""
+    try:
+        undone = versions.read(rollback.number - 1, ChannelVersion)
+        if undone.previous is None:
+            return None
+        return versions.read(undone.previous, ChannelVersion)
+    except RecordError:
+        try:
+            return newest_readable(versions, rollback.channel, rollback.number - 1).version
+        except LedgerError:
+            return None
+
+
+def latest_move_s(store: Store, but: str) -> float:
+    """When the latest version of any channel `but` one was made, Unix seconds; 0 where none is.
+
+    A channel whose last version is damaged says nothing.
+    """
+
+    def moved_s(name: str) -> float:
+        versions = versions_of(store, name)
+        numbers = versions.numbers()
+        try:
+            return versions.read(numbers[-1], ChannelVersion).at if numbers else 0.0
+        except RecordError:
+            return 0.0
+
+    with ThreadPoolExecutor(READERS) as pool:
+        others = (name for name in channel_names(store) if name != but)
+        return max(pool.map(moved_s, others), default=0.0)
 
 
 def versions_of(store: Store, name: str) -> Versions:

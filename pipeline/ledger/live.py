@@ -13,7 +13,7 @@ from typing import Literal
 
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger.catalogue import TAIL, copied_manifests
-from pipeline.ledger.channels import Channel, channel_of, read_channel, read_channels
+from pipeline.ledger.channels import Channel, channel_of, promoted_s, read_channel, read_channels
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.manifest import manifest_of, read_committed
 from pipeline.ledger.records import Manifest
@@ -21,7 +21,7 @@ from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
 READERS = 32  # manifests fetched at a time
-TICK_S = 0.001  # between two commits, where the clock says that the earlier one is yet to come
+TICK_S = 0.001  # between two commits, or versions, where the earlier one is in the clock's future
 
 State = Literal["live", "candidate", "trial", "withdrawn"]
 
@@ -152,15 +152,19 @@ def live_layers(store: Store, channel: str | None = None) -> list[list[Manifest]
             raise error
         return [_earlier_runs(store, others.committed)]
     layers = {name: _named(store, each.runs) for name, each in channels.items() if each.runs}
-    order = {name: each.version.at for name, each in channels.items() if each.version}
+    since: dict[str, float] = {}
     for manifest in filter(is_earlier, others.committed):
         name = channel_of(manifest)
         if name not in channels:
             layers.setdefault(name, []).append(manifest)
-            order[name] = max(order.get(name, 0.0), manifest.committed_at)
+            since[name] = max(since.get(name, 0.0), manifest.committed_at)
     if not layers:
         raise LedgerError(_nothing_live(store, others.committed))
-    return [layers[name] for name in sorted(layers, key=lambda n: (order[n], n), reverse=True)]
+    if len(layers) > 1:
+        moved = (channels[name].version for name in layers if name in channels)
+        since |= {version.channel: promoted_s(store, version) for version in moved if version}
+    order = sorted(layers, key=lambda name: (since.get(name, 0.0), name), reverse=True)
+    return [layers[name] for name in order]
 
 
 def _channel_runs(store: Store, name: str) -> list[Manifest]:

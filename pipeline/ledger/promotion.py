@@ -207,7 +207,8 @@ def _in_place(live: Channel, manifests: list[Manifest], behind: bool) -> bool:
 
 def _keep_earlier_runs(store: Store, known: Standing) -> None:
     """Make a first version of the channel: what is live by the rule of earlier releases."""
-    for name, channel in known.channels.items():
+    # The channel of the latest run stands first of these; started last, it stays in front.
+    for name, channel in reversed([*known.channels.items()]):
         if channel.version is None and channel.runs:
             _start(store, name, channel.runs)
 
