@@ -19,6 +19,7 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar, Literal
 
+SHORTEST_SECRET = 4  # characters; replacing shorter words would garble a message
 FailureKind = Literal["permanent", "transient", "circumstances"]
 
 
@@ -26,6 +27,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """What a misspelt name may have been, as the end of a message; nothing where none is near."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """What a library says of an error, with *** for each word of the secrets that it was given.
+
+    By words, since it may show a line break in a secret as two characters. Words of fewer than
+    SHORTEST_SECRET characters are left as they are.
+    """
+    words = {word for secret in secrets for word in secret.split() if len(word) >= SHORTEST_SECRET}
+    for word in sorted(words, key=len, reverse=True):  # one may be a part of another
+        text = text.replace(word, "***")
+    return text
 
 
 class CropError(Exception):

@@ -26,14 +26,16 @@ from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil, new_table
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import TableRequirement, TableUpdate, update_table_metadata
 from pyiceberg.typedef import EMPTY_DICT, Identifier, Properties
+from pyiceberg.utils.config import Config
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, without_secrets
 from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store
 
 ROOT = "_iceberg"
 HINT = "version-hint.text"
 VERSION = re.compile(r"v(\d+)\.metadata\.json")
+PASSWORD = re.compile(r"//[^/@]*:([^/@]+)@")  # of an address
 
 
 def location_of(store: Store, key: str) -> str:
@@ -55,9 +57,16 @@ def open_catalog(store: Store, name: str | None) -> Catalog:
         return load_catalog(name)
     except (ValueError, KeyError) as error:
         raise UsageError(
-            f"pyiceberg knows no catalogue {name!r}: {error}. Write it into .pyiceberg.yaml or "
-            f"PYICEBERG_CATALOG__{name.upper()}__URI"
+            f"pyiceberg opens no catalogue {name!r}: {without_secrets(str(error), _given(name))}. "
+            f"Write it into .pyiceberg.yaml or PYICEBERG_CATALOG__{name.upper()}__URI"
         ) from error
+
+
+def _given(name: str) -> list[str]:
+    """What the configuration of a catalogue may keep secret: all but which type it is."""
+    found = Config().get_catalog_config(name) or {}
+    values = [str(value) for key, value in found.items() if key != "type"]
+    return values + [word for value in values for word in PASSWORD.findall(value)]
 
 
 class StoreCatalog(NoopCatalog):

@@ -6,7 +6,7 @@ reads a configuration from the working directory and adds branches and variables
 
 Names follow https://openlineage.io/docs/spec/naming: s3://bucket and a key, or `file` and a path.
 No event holds a setting or a credential, and only a failure's message may name a photo. A service
-that asks for a key gets that of the variable OPENLINEAGE_API_KEY.
+that asks for a key gets that of the variable OPENLINEAGE_API_KEY; no message repeats it.
 """
 
 import os
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pipeline.code_version import RELEASE
-from pipeline.errors import LedgerError, SettingError, UsageError
+from pipeline.errors import LedgerError, SettingError, UsageError, without_secrets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.records import TableTotals
 from pipeline.report.progress import Log
@@ -98,7 +98,7 @@ def transport(where: str) -> "Transport":
     if scheme not in ("http", "https"):
         raise SettingError("openlineage", f"{where!r} is neither a file nor an http(s) address")
     parts = urlsplit(where)
-    key = os.environ.get("OPENLINEAGE_API_KEY")
+    key = _api_key()
     retry: dict[str, Any] = {"total": ATTEMPTS, "backoff_factor": 0.3, "allowed_methods": ["POST"]}
     return HttpTransport(
         HttpConfig(
@@ -109,6 +109,11 @@ def transport(where: str) -> "Transport":
             retry={**retry, "status_forcelist": [500, 502, 503, 504]},
         )
     )
+
+
+def _api_key() -> str:
+    """The key of the service, "" where there is none; from a file it often ends in a line break."""
+    return os.environ.get("OPENLINEAGE_API_KEY", "").strip()
 
 
 @dataclass(frozen=True)
@@ -124,11 +129,10 @@ class _Teller:
         """Send one event; a failure is only logged."""
         try:
             self.transport.emit(self.event(kind, problem))
-        except (OSError, RuntimeError) as error:  # those of requests and of files are among these
-            message = (
-                f"WARNING: OpenLineage was not told of {kind}: {type(error).__name__}: {error}"
-            )
-            self.log.say("lineage", message)
+        # Those of requests and of files are among these; a ValueError is of a key or an address.
+        except (OSError, RuntimeError, ValueError) as error:
+            problem = without_secrets(f"{type(error).__name__}: {error}", [_api_key()])
+            self.log.say("lineage", f"WARNING: OpenLineage was not told of {kind}: {problem}")
 
     def event(self, kind: str, problem: str) -> "RunEvent":
         from openlineage.client.event_v2 import InputDataset, Job, Run, RunEvent, RunState

@@ -14,6 +14,7 @@ from pipeline.errors import (
     ScoreError,
     SettingError,
     UsageError,
+    without_secrets,
 )
 
 
@@ -49,3 +50,16 @@ def test_errors_survive_pickling() -> None:
 def test_run_level_errors_are_not_errors_of_an_image() -> None:
     assert not issubclass(LedgerError, CropError)
     assert issubclass(UsageError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets", "told"),
+    [
+        (r"odd header b'Bearer sk-12\n'", ["sk-12\n"], r"odd header b'Bearer ***\n'"),
+        (r"'abcd\nefgh'", ["abcd\nefgh"], r"'***\n***'"),
+        ("it is abcdef and abcd", ["abcd", "abcdef"], "it is *** and ***"),
+        ("refused", ["", " ", "ref"], "refused"),
+    ],
+)  # fmt: skip
+def test_words_of_a_secret_are_not_told(text: str, secrets: list[str], told: str) -> None:
+    assert without_secrets(text, secrets) == told

@@ -24,6 +24,7 @@ from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.schema import Schema
 from pyiceberg.table import StaticTable
 from pyiceberg.types import LongType, NestedField
+from pyiceberg.utils.config import Config
 
 from pipeline.ledger import iceberg_catalog
 from pipeline.ledger.iceberg_catalog import StoreCatalog, location_of, open_catalog
@@ -136,6 +137,27 @@ def test_a_catalogue_that_pyiceberg_does_not_know(
 
     monkeypatch.setattr(iceberg_catalog, "load_catalog", refuse)
     with pytest.raises(UsageError, match="PYICEBERG_CATALOG__LAKE__URI"):
+        open_catalog(memory, "lake")
+
+
+def test_what_a_catalogue_keeps_secret_is_not_told(
+    memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token with a line break, as it comes from a file, which the client's error shows."""
+    for name, value in (
+        ("TYPE", "rest"), ("URI", "http://ann:hush-hush@127.0.0.1:9"), ("TOKEN", "tok-secret\n"),
+    ):  # fmt: skip
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", value)
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", Config())  # read once, on import
+    with pytest.raises(UsageError, match=r"no catalogue 'lake': Invalid header .*\*\*\*") as caught:
+        open_catalog(memory, "lake")
+    assert "secret" not in str(caught.value)
+
+    def refuse(name: str) -> None:
+        raise ValueError("http://ann:hush-hush@127.0.0.1:9/ and hush-hush of type rest")
+
+    monkeypatch.setattr(iceberg_catalog, "load_catalog", refuse)
+    with pytest.raises(UsageError, match=r": \*\*\*/ and \*\*\* of type rest\. Write"):
         open_catalog(memory, "lake")
 
 

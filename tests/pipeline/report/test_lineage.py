@@ -150,6 +150,31 @@ def test_a_service_gets_the_events_with_its_key_and_no_secret_in_them(
     assert not {"let-me-in", "never-told"} & set(json.dumps(events).split('"'))
 
 
+@pytest.mark.parametrize("key", ["sk-let-me-in\n", " sk-let-me-in ", "\r\nsk-let-me-in"])
+def test_a_key_from_a_file_counts_without_its_line_break(
+    ledger: Ledger, service: tuple[str, Received], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", key)
+    address, received = service
+    with lineage(address, SOURCE, ledger, log()):
+        pass
+    assert [headers["Authorization"] for _, headers, _ in received] == ["Bearer sk-let-me-in"] * 2
+
+
+@pytest.mark.parametrize("key", ["sk-secret\nsk-other", "ключ-secret"])
+def test_a_key_that_no_header_can_hold_is_not_told_and_stops_no_run(
+    ledger: Ledger, service: tuple[str, Received], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", key)
+    out = io.StringIO()
+    with lineage(service[0], SOURCE, ledger, Log(stream=out)):
+        run_all(ledger)
+    assert ledger.is_committed
+    assert out.getvalue().count("was not told of") == 2
+    for word in key.split():
+        assert word not in out.getvalue()
+
+
 def test_a_path_in_the_address_is_where_events_go(
     ledger: Ledger, service: tuple[str, Received], monkeypatch: pytest.MonkeyPatch
 ) -> None:
