@@ -132,18 +132,20 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
     rolled back all; candidates and trials keep theirs. And published names that are live no more,
     also where the index alone has them still. Their bytes stay in the tables.
     """
-    names = set(stored.channels)
+    indexes = {info.key for info in store.list("published/")}
     kept: set[str] = set()
-    for channel in sorted(names):
+    for channel in sorted(stored.channels):
         rows = list(_rows(store, stored, channel))
         kept |= {row["key"] for row in rows}
         shown = {public_prefix(channel) + row["name"] for row in rows}
-        there = {info.key: info for info in store.list(public_prefix(channel))}
-        for key in (public_prefix(channel) + name for name in _published(store, channel)):
-            there.setdefault(key, ObjectInfo(key, 0, "", 0.0))
-        for key, info in there.items():
-            if key not in shown:
+        names = _published(store, channel) if _index_key(channel) in indexes else ()
+        without_object = {public_prefix(channel) + name for name in names} - shown
+        for info in store.list(public_prefix(channel)):
+            if info.key not in shown:
+                without_object.discard(info.key)
                 yield PUBLISHED_FILE, "", info
+        for key in sorted(without_object):
+            yield PUBLISHED_FILE, "", ObjectInfo(key, 0, "", 0.0)
     for manifest in stored.runs.committed:
         if stored.state(manifest, channel_of(manifest)) in ("live", "withdrawn"):
             for info in store.list(run_prefix(manifest.run_id)):

@@ -95,7 +95,8 @@ def erase(store: Store, erasure: Erasure) -> int:
     ids = pa.array(erasure.ids, pa.string())
     made = _emptied_list(data, ids) if erasure.is_list else _without_rows(data, ids)
     key = _new_key(erasure)
-    store.write(key, made)
+    if not store.create_once(key, made):  # a bucket may refuse anything else below runs/
+        raise LedgerError(f"{key} was there before, though its name is drawn; collect again")
     again = decode_table(made, ["image_id"])
     record = Replacement(
         old_key=erasure.key,

@@ -1,4 +1,6 @@
-"""Find and remove what no committed run needs. Jobs never delete; only this module does.
+"""Find and remove what no committed run needs.
+
+Jobs delete nothing but published names of crops that are live no more (`crop_files`).
 
 What may be removed:
     orphans    data files of a committed run that its manifest does not name: the losers of races,

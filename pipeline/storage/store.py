@@ -71,7 +71,10 @@ class Store:
         return data
 
     def write(self, key: str, data: bytes) -> None:
-        """Write under a key that no other attempt uses, so that repeating it is harmless."""
+        """Write under a key that no other attempt uses, so that repeating it is harmless.
+
+        What may be overwritten: published crops and their index, cards and galleries.
+        """
         _check_key(key)
         self._try("put", lambda: self._backend.put(key, data))
         add_traffic(written_bytes=len(data))
@@ -126,7 +129,10 @@ class Store:
         return tuple(sorted(self._try("list", partial(self._backend.folders, prefix))))
 
     def delete(self, key: str) -> None:
-        """Remove one object; absent is fine. Only `jobs/runs.py gc` calls this."""
+        """Remove one object; absent is fine.
+
+        Of a run only `jobs/runs.py gc` removes anything, and published crops whoever publishes.
+        """
         _check_key(key)
         self._try("delete", lambda: self._backend.delete(key))
 

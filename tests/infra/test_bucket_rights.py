@@ -34,6 +34,7 @@ NAMES = ("job_policy", "gc_policy", "bucket_policy", "job_trust")
 POLICIES = {name: json.loads((INFRA / f"aws/{name}.json").read_text()) for name in NAMES}
 PHOTO = "2026/11/21/cat.jpg"
 RUN = "0123456789abcdef0123"
+PUBLISHED = ["public/web/a/1x1.webp", "published/web.parquet"]
 KEYS = [
     run_key(RUN, "spec.json"),
     run_key(RUN, "_MANIFEST.json"),
@@ -57,12 +58,13 @@ KEYS = [
     f"_iceberg/crops/data/from={RUN}/00000007-ab.parquet",
     f"_data/crops/from={RUN}/00000007-ab.parquet",
     "_data/crops/part-00001-ab.parquet",  # of a Delta deletion
+    *PUBLISHED,
 ]
 
 
 # What `runs.py gc` may come to delete: all of a run that was never committed, but for the two
-# objects that keep it given up; and what shows a forgotten photo.
-COLLECTED = [*KEYS[3:8], data_key(RUN, "crops", 7, "ab"), *KEYS[10:12], *KEYS[-6:]]
+# objects that keep it given up; what shows a forgotten photo; and names that are live no more.
+COLLECTED = [*KEYS[3:8], data_key(RUN, "crops", 7, "ab"), *KEYS[10:12], *KEYS[-8:-1]]
 
 
 def listed(value: Any) -> list[str]:
@@ -88,7 +90,7 @@ def test_documents_have_the_parts_of_a_policy(name: str) -> None:
     sids = [statement["Sid"] for statement in policy["Statement"]]
     assert len(set(sids)) == len(sids)
     for statement in policy["Statement"]:
-        known = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+        known = {"Sid", "Effect", "Principal", "Action", "Resource", "NotResource", "Condition"}
         assert statement.keys() <= known
         assert statement["Effect"] in {"Allow", "Deny"}
         assert ("Principal" in statement) == (name in {"bucket_policy", "job_trust"})
@@ -101,10 +103,14 @@ def test_nothing_is_allowed_by_wildcard(name: str) -> None:
         assert resource not in {"*", "arn:aws:s3:::*", "arn:aws:s3:::thumbs/*"}
 
 
-def test_the_job_may_not_delete_and_the_collector_no_commit() -> None:
-    assert {action for action, _ in allowed("job_policy")} == {
-        "s3:ListBucket", "s3:GetObject", "s3:PutObject",
+def test_the_job_deletes_published_crops_alone_and_the_collector_no_commit() -> None:
+    of_job = allowed("job_policy")
+    assert {action for action, _ in of_job} == {
+        "s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject",
     }  # fmt: skip
+    assert [place for action, place in of_job if "Delete" in action] == [
+        "arn:aws:s3:::thumbs/public/*"
+    ]
     deletes = [pair for pair in allowed("gc_policy") if "Delete" in pair[0]]
     assert {action for action, _ in deletes} == {"s3:DeleteObject"}
     assert not any(
@@ -129,6 +135,12 @@ def test_the_bucket_forbids_replacing_records_and_deleting() -> None:
     ]  # fmt: skip
     spared = rules["NobodyDeletesButTheCollector"]["Condition"]["ArnNotEquals"]
     assert spared == {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/s2cnet-gc"}
+    assert rules["NobodyDeletesButTheCollector"]["NotResource"] == "arn:aws:s3:::thumbs/public/*"
+    public = rules["PublishedCropsGoByTheJobToo"]
+    assert public["Resource"] == "arn:aws:s3:::thumbs/public/*"
+    assert public["Action"] == rules["NobodyDeletesButTheCollector"]["Action"]
+    roles = public["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    assert [role.rpartition("/")[2] for role in roles] == ["s2cnet-gc", "s2cnet-job", "s2cnet-head"]
     never = rules["CommitsAreNeverDeleted"]
     assert never["Effect"] == "Deny"
     assert [r.rpartition("/")[2] for r in never["Resource"]] == ["_MANIFEST.json", "spec.json"]
@@ -235,7 +247,7 @@ def test_the_job_reads_photos_and_nothing_else_of_that_bucket(clients: dict[str,
     assert not may(job.delete_object, Bucket="ugc", Key=PHOTO)
 
 
-def test_the_job_adds_and_reads_every_kind_of_object_and_deletes_none(
+def test_the_job_adds_and_reads_every_kind_of_object_and_deletes_published_ones(
     clients: dict[str, Any],
 ) -> None:
     job = clients["job"]
@@ -243,7 +255,8 @@ def test_the_job_adds_and_reads_every_kind_of_object_and_deletes_none(
         assert may(job.put_object, Bucket="thumbs", Key=key, Body=b"y"), key
         assert may(job.get_object, Bucket="thumbs", Key=key), key
         assert may(job.head_object, Bucket="thumbs", Key=key), key
-        assert not may(job.delete_object, Bucket="thumbs", Key=key), key
+        deletes = may(job.delete_object, Bucket="thumbs", Key=key)
+        assert deletes == key.startswith("public/"), key
 
 
 def test_the_job_stays_in_its_folders(clients: dict[str, Any]) -> None:

@@ -119,18 +119,26 @@ def test_files_are_rewritten_twice_and_a_reader_follows(store: Store) -> None:
     assert [r["image_id"] for r in live_photos(store).to_pylist()] == IDS[2:]
 
 
-@pytest.mark.parametrize("stop", ["create_once", "delete"])
+@pytest.mark.parametrize(
+    ("stop", "at"), [("create_once", ""), ("create_once", "/replaced/"), ("delete", "")]
+)
 def test_a_collection_that_is_killed_is_finished_by_the_next(
-    store: Store, monkeypatch: pytest.MonkeyPatch, stop: str
+    store: Store, monkeypatch: pytest.MonkeyPatch, stop: str, at: str
 ) -> None:
+    """Before the new file, before the record that names it, and before the old file goes."""
     run = run_all(open_ledger(store, make_inputs(3)))
     forget(store, [IDS[1]])
 
     class Killed(BaseException):
         pass
 
-    def die(self: Store, key: str, *rest: bytes) -> None:
-        raise Killed
+    plain = getattr(Store, stop)
+
+    def die(self: Store, key: str, *rest: bytes) -> bool | None:
+        if at in key:
+            raise Killed
+        called: bool | None = plain(self, key, *rest)
+        return called
 
     erasures = [one.erase for one in find_garbage(store, 0)]
     assert len(erasures) == 3

@@ -91,6 +91,19 @@ def test_a_file_that_somebody_else_has_written_again_is_taken(
         erasing._new_key(Erasure("r", "elsewhere/x", "elsewhere/x", ("a",)))
 
 
+def test_no_object_is_overwritten_by_a_file_that_is_written_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, (one, *_) = with_one_forgotten(store)
+    taken = run_key(run.run_id, "input/taken.parquet")
+    store.write(taken, b"another's")
+    monkeypatch.setattr(erasing, "_new_key", lambda _: taken)
+    with pytest.raises(LedgerError, match="was there before, though its name is drawn"):
+        erase(store, one)
+    assert store.read(taken) == b"another's"
+    assert store.exists(one.key)
+
+
 def test_ages_are_counted_from_the_last_writing(store: Store) -> None:
     ledger = open_ledger(store, make_inputs(2))
     for mark in "ab":
