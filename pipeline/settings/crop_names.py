@@ -1,7 +1,8 @@
 """Name the objects of crops by a template: `--crop-files "{folder}/{stem}/{ratio}.{format}"`.
 
 A value keeps letters and digits of any script, `-`, `_`, `=` and `.`; every other character becomes
-the percent-encoding of its UTF-8 bytes (`%20`), and so does a `.` at the front or after another.
+the percent-encoding of its UTF-8 bytes (`%20`), and so does a `.` at the front or after another,
+and a `_` at the front of a part of the name (many readers of tables pass over such files).
 Only `folder` and `key` have slashes. Two different values never give the same text. In a ratio `:`
 becomes `x`.
 """
@@ -76,8 +77,8 @@ class CropNames:
                 parts.append(escaped(str(value)))
             else:
                 parts.append(escaped(plain[piece[0]]))
-        found = "/".join(one for one in "".join(parts).split("/") if one)
-        return _usable(found)
+        found = (one for one in "".join(parts).split("/") if one)
+        return _usable("/".join(re.sub(r"^_", "%5F", one) for one in found))
 
 
 def parse_crop_names(text: str) -> CropNames:
@@ -99,8 +100,9 @@ def parse_crop_names(text: str) -> CropNames:
     names = CropNames(text, tuple(pieces))
     if not any(field in OF_PHOTO or field.startswith(COLUMN) for field in names.fields):
         raise SettingError("crop_files", f"{text!r} names no photo: {_EXAMPLE}")
-    if text.startswith("/") or any(part.startswith(".") for part in text.split("/")):
-        raise SettingError("crop_files", f"{text!r}: no part may begin with a dot: {_EXAMPLE}")
+    if text.startswith("/") or any(part.startswith((".", "_")) for part in text.split("/")):
+        problem = f"{text!r}: no part may begin with a dot or an underscore: {_EXAMPLE}"
+        raise SettingError("crop_files", problem)
     return names
 
 
@@ -205,10 +207,16 @@ def escaped(value: str) -> str:
 
 
 def _usable(name: str) -> str:
+    if not name:
+        raise ValueError("its name is empty")
     parts = name.split("/")
     longest = max(len(part.encode()) for part in parts)
-    if not name or longest > LONGEST_PART or len(name.encode()) > LONGEST_NAME:
-        raise ValueError(f"its name is empty or too long: {name[:60]!r}")
-    if any(part.startswith((".", "_")) for part in parts) or ".." in name:
-        raise ValueError(f"a part of its name begins with a dot or an underscore: {name[:60]!r}")
+    if longest > LONGEST_PART or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"its name has {len(name.encode())} bytes and {longest} between slashes, where "
+            f"{LONGEST_NAME} and {LONGEST_PART} are the most: {name[:60]!r} …; name crops by "
+            "{id} or {hash}, or leave it out with --exclude"
+        )
+    if any(part.startswith(".") for part in parts) or ".." in name:
+        raise ValueError(f"a part of its name begins with a dot: {name[:60]!r}")
     return name
