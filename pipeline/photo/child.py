@@ -1,10 +1,11 @@
 """Decodes photos in the child process that `pipeline.photo.decoder` starts.
 
-    request:  8 bytes length, 1 byte that is 1 where every frame is wanted, the photo file's bytes
-    answer:   4 bytes length of a JSON header, 8 bytes length of the pixels, header, RGB pixels,
-              then, where the header says `alpha`, a plane of opacity, and where it names a
-              `wide_space`, RGB pixels in that; of every frame asked for, the RGB pixels of all and
-              then the planes of all
+    request:  8 bytes number, 8 bytes length, 1 byte that is 1 where every frame is wanted, the
+              photo file's bytes
+    answer:   8 bytes number of its request, 4 bytes length of a JSON header, 8 bytes length of the
+              pixels, header, RGB pixels, then, where the header says `alpha`, a plane of opacity,
+              and where it names a `wide_space`, RGB pixels in that; of every frame asked for, the
+              RGB pixels of all and then the planes of all
 
 When the child is ready it writes the byte "r", 2 bytes length and, as text, what the machine has no
 means to keep from it (`wall.shut_in`); the text is empty where the wall is whole. It ends when its
@@ -40,8 +41,8 @@ LATE_IMPORTS = (MpoImagePlugin, TiffImagePlugin)
 
 Told: TypeAlias = tuple[dict[str, object], bytes]  # header and pixels of an answer
 
-REQUEST = struct.Struct("<Q?")
-ANSWER = struct.Struct("<IQ")
+REQUEST = struct.Struct("<QQ?")
+ANSWER = struct.Struct("<QIQ")
 READY = struct.Struct("<cH")  # the byte "r" and the length of the text that follows
 
 # All that an answer's status may be: "ok", those of `decode` and its parts, and the child's own.
@@ -79,12 +80,12 @@ def main() -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     sink.write(READY.pack(b"r", len(lacking)) + lacking)
     sink.flush()
-    while size := source.read(REQUEST.size):
-        length, every_frame = REQUEST.unpack(size)
+    while asked := source.read(REQUEST.size):
+        number, length, every_frame = REQUEST.unpack(asked)
         data = source.read(length)
         bound_time(limits.timeout_s)
         header, pixels = answer(data, limits, given["view_side"], every_frame, given["colour"])
-        reply(sink, header, pixels)
+        reply(sink, number, header, pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
         del data, header, pixels  # up to 200 MB, which would stay until the next photo is decoded
 
@@ -202,10 +203,10 @@ def frames_told(data: bytes, limits: DecodeLimits, view_side: int) -> Told:
     return header, b"".join(map(bytes_of, (*found.images, *(found.alphas or ()))))
 
 
-def reply(sink: BinaryIO, header: dict[str, object], pixels: bytes) -> None:
-    """Write one answer."""
+def reply(sink: BinaryIO, number: int, header: dict[str, object], pixels: bytes) -> None:
+    """Write the answer to the request of a number."""
     text = json.dumps(header).encode()
-    sink.write(ANSWER.pack(len(text), len(pixels)) + text)
+    sink.write(ANSWER.pack(number, len(text), len(pixels)) + text)
     sink.write(pixels)
     sink.flush()
 

@@ -26,6 +26,7 @@ from pipeline.photo.decoded import Photo
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.pipes import (
     Answer,
+    DecodeRequest,
     DiedError,
     LateError,
     exchange,
@@ -64,6 +65,7 @@ class Decoder:
         self.view_side, self.colour = view_side, colour
         self.lacking = ""  # what this machine can't keep from the child, once that has started
         self._child: subprocess.Popen[bytes] | None = None
+        self._asked = 0  # requests so far: the number of the last one
         self._lock = threading.Lock()
 
     def decode(self, data: bytes) -> Photo:
@@ -129,12 +131,17 @@ class Decoder:
 
     def _answer(self, data: bytes, every_frame: bool) -> Answer:
         child, deadline = self._running(), time.monotonic() + self.limits.timeout_s
+        self._asked += 1
+        request = DecodeRequest(self._asked, data, every_frame)
         try:
-            return exchange(child, data, every_frame, deadline, most_pixel_bytes(self.view_side))
+            return exchange(child, request, deadline, most_pixel_bytes(self.view_side))
         except LateError as error:
             self._stop()
             message = f"not decoded within {self.limits.timeout_s:g} s"
             raise DecodeError("timeout", message) from error
+        except BaseException:  # process boundary: the next photo would find the rest of this answer
+            self._stop()
+            raise
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
@@ -148,13 +155,8 @@ class Decoder:
 
     def _stop(self) -> None:
         child, self._child = self._child, None
-        if child is None:
-            return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
+        if child is not None:
+            _end(child)
 
 
 def _start(argument: str) -> tuple[subprocess.Popen[bytes], str]:
@@ -173,22 +175,29 @@ def _start(argument: str) -> tuple[subprocess.Popen[bytes], str]:
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    for pipe in (child.stdin, child.stdout):
-        os.set_blocking(pipe.fileno(), False)
-        widen(pipe)
     deadline = time.monotonic() + START_TIMEOUT_S
     try:
+        for pipe in (child.stdin, child.stdout):
+            os.set_blocking(pipe.fileno(), False)
+            widen(pipe)
         mark, size = READY.unpack(receive(child, READY.size, deadline))
-        if mark == b"r":
-            lacking = receive(child, size, deadline).decode(errors="replace")
-            return child, lacking
-    except (DiedError, LateError):
-        pass
+        if mark != b"r":
+            raise DiedError
+        return child, receive(child, size, deadline).decode(errors="replace")
+    except (DiedError, LateError) as error:
+        _end(child)
+        raise DiedError("the decoder process does not start") from error
+    except BaseException:  # process boundary: nobody else knows the child yet
+        _end(child)
+        raise
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
     child.kill()
     child.wait()
-    child.stdin.close()
-    child.stdout.close()
-    raise DiedError("the decoder process does not start")
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def _environment() -> dict[str, str]:

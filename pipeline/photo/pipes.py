@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from typing import IO, TypeAlias
+from typing import IO, NamedTuple, TypeAlias
 
 from pipeline.photo.child import ANSWER, REQUEST
 
@@ -21,8 +21,16 @@ PIPE_BYTES = 1 << 20  # the most that Linux gives a user; by itself it takes 64 
 Answer: TypeAlias = tuple[dict[str, object], bytearray]  # header and pixels
 
 
+class DecodeRequest(NamedTuple):
+    """A photo to decode. number: the child's answer bears the same."""
+
+    number: int
+    data: bytes
+    every_frame: bool
+
+
 class DiedError(Exception):
-    """The child ended, or wrote something that is no answer."""
+    """The child ended, or wrote something that is no answer to this request."""
 
 
 class LateError(Exception):
@@ -43,19 +51,21 @@ def widen(pipe: IO[bytes]) -> None:
 
 def exchange(
     child: subprocess.Popen[bytes],
-    data: bytes,
-    every_frame: bool,
+    request: DecodeRequest,
     deadline: float,
     most_pixel_bytes: int,
 ) -> Answer:
     """Send one photo and receive the answer; its header is not checked yet.
 
-    Raises DiedError, for an answer of more than `most_pixel_bytes` too, or LateError.
+    Raises DiedError, for another request's answer or one of more than `most_pixel_bytes` too, or
+    LateError. After any other end, an interrupt too, what is in the pipes is of no use.
     """
-    _send(child, REQUEST.pack(len(data), every_frame), deadline)
+    number, data, every_frame = request
+    _send(child, REQUEST.pack(number, len(data), every_frame), deadline)
     _send(child, data, deadline)
-    header_bytes, pixel_bytes = ANSWER.unpack(receive(child, ANSWER.size, deadline))
-    if header_bytes > MAX_HEADER_BYTES or pixel_bytes > most_pixel_bytes:
+    of_number, header_bytes, pixel_bytes = ANSWER.unpack(receive(child, ANSWER.size, deadline))
+    is_too_large = header_bytes > MAX_HEADER_BYTES or pixel_bytes > most_pixel_bytes
+    if of_number != number or is_too_large:
         raise DiedError
     text = receive(child, header_bytes, deadline)
     pixels = receive(child, pixel_bytes, deadline)

@@ -105,8 +105,8 @@ def test_whatever_goes_wrong_is_the_answer(
 
 def test_an_answer_is_packed_as_it_is_said() -> None:
     sink = io.BytesIO()
-    reply(sink, {"status": "ok"}, b"abcde")
-    assert sink.getvalue() == struct.pack("<IQ", 16, 5) + b'{"status": "ok"}' + b"abcde"
+    reply(sink, 3, {"status": "ok"}, b"abcde")
+    assert sink.getvalue() == struct.pack("<QIQ", 3, 16, 5) + b'{"status": "ok"}' + b"abcde"
 
 
 def test_what_a_child_is_told() -> None:
@@ -167,9 +167,10 @@ def test_a_child_outlives_ctrl_c_and_ends_with_its_input() -> None:
     assert made.stdin is not None
     assert made.stdout is not None
     data = GOOD["good.png"]
-    made.stdin.write(struct.pack("<Q?", len(data), False) + data)
+    made.stdin.write(struct.pack("<QQ?", 8, len(data), False) + data)
     made.stdin.flush()
-    header_bytes, pixel_bytes = struct.unpack("<IQ", made.stdout.read(12))
+    number, header_bytes, pixel_bytes = struct.unpack("<QIQ", made.stdout.read(20))
+    assert number == 8
     header = json.loads(made.stdout.read(header_bytes))
     assert (header["status"], header["view_wh"]) == ("ok", [64, 48])
     assert pixel_bytes == 64 * 48 * 3
@@ -194,7 +195,7 @@ def test_the_kernel_ends_a_late_child_whose_parent_is_gone() -> None:
     assert made.stdout is not None
     made.stdout.read(3)
     began = time.monotonic()
-    made.stdin.write(struct.pack("<Q?", 1, False) + b"x")
+    made.stdin.write(struct.pack("<QQ?", 1, 1, False) + b"x")
     made.stdin.flush()
     assert made.wait(30) == -signal.SIGALRM
     assert 1 < time.monotonic() - began < 20  # a second more than the parent gives it

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -108,15 +109,18 @@ def test_a_child_killed_before_it_is_ready_costs_nothing(monkeypatch: pytest.Mon
 def stand_in(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     """Starts a script in place of the child; `reply(header, pixels)` writes one answer."""
     script = f"""
-import json, os, struct, sys, time
+import json, os, signal, struct, sys, time
+number = 0
 def read():
-    size, _ = struct.unpack("<Q?", sys.stdin.buffer.read(9))
+    global number
+    number, size, _ = struct.unpack("<QQ?", sys.stdin.buffer.read(17))
     return sys.stdin.buffer.read(size)
 def raw(data):
     sys.stdout.buffer.write(data); sys.stdout.buffer.flush()
 def reply(header, pixels=b"", claimed=None):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    raw(struct.pack("<IQ", len(text), len(pixels) if claimed is None else claimed) + text + pixels)
+    claimed = len(pixels) if claimed is None else claimed
+    raw(struct.pack("<QIQ", number, len(text), claimed) + text + pixels)
 raw({READY.pack(b"r", 0)!r})
 while True:
     data = read()
@@ -146,6 +150,78 @@ def test_a_photo_that_ends_the_child_fails_alone(monkeypatch: pytest.MonkeyPatch
             with pytest.raises(DecodeError) as caught:
                 decoder.decode(b"poison")
             assert caught.value.status == "decoder_died"
+
+
+# A picture as wide as its file is long, of that many pixels that are the file's first byte.
+OF_ITS_FILE = """
+    wide = len(data)
+    its = {"view_wh": [wide, 1], "width_px": wide, "height_px": 1, "format": "png"}
+    reply({"status": "ok", "orientation": 1, **its}, data[:1] * 3 * wide)
+"""
+
+
+class TooLate(BaseException):
+    """What a program raises of its own where a signal comes."""
+
+
+@pytest.fixture
+def interrupted() -> Iterator[None]:
+    def interrupt(*_: object) -> None:
+        raise TooLate
+
+    handled = signal.signal(signal.SIGUSR1, interrupt)
+    yield
+    signal.signal(signal.SIGUSR1, handled)
+
+
+@pytest.mark.usefixtures("interrupted")
+@pytest.mark.parametrize("first", ["", "raw(struct.pack('<QIQ', number, 9, 9))"])
+def test_an_interrupted_photo_is_not_given_for_another(
+    monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """The child has its parent interrupted within an exchange, then answers as ever."""
+    stand_in(
+        monkeypatch,
+        f"""
+    if data == b"late":
+        {first}
+        os.kill(os.getppid(), signal.SIGUSR1)
+{OF_ITS_FILE}
+""",
+    )
+    with Decoder() as decoder:
+        assert decoder.decode(b"a").width_px == 1
+        process = pid(decoder)
+        with pytest.raises(TooLate):
+            decoder.decode(b"late")
+        assert not is_running(process)
+        for data in (b"bb", b"ccc"):
+            photo = decoder.decode(data)
+            assert (photo.width_px, photo.pixels[0, 0, 0]) == (len(data), data[0])
+
+
+def test_an_answer_is_only_taken_for_its_own_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that says everything twice: what is left of one photo is not the next one."""
+    stand_in(monkeypatch, OF_ITS_FILE + OF_ITS_FILE)
+    with Decoder() as decoder:
+        for data in (b"a", b"bb", b"ccc"):
+            photo = decoder.decode(data)
+            assert (photo.width_px, photo.pixels[0, 0, 0]) == (len(data), data[0])
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_start_that_is_interrupted_leaves_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    popen, children = subprocess.Popen, []
+    script = "import os, signal, time; os.kill(os.getppid(), signal.SIGUSR1); time.sleep(60)"
+
+    def start(_: list[str], **options: object) -> subprocess.Popen[bytes]:
+        children.append(popen([sys.executable, "-c", script], **options))  # type: ignore[call-overload]
+        return children[0]
+
+    monkeypatch.setattr(module.subprocess, "Popen", start)
+    with pytest.raises(TooLate):
+        Decoder().start()
+    assert not is_running(children[0].pid)
 
 
 OK = (

@@ -97,12 +97,12 @@ def attack(name: str, folder: Path, port: int, walled: bool) -> str:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
         env=_environment(), start_new_session=True,
     )  # fmt: skip
-    out, errors = child.communicate(REQUEST.pack(1, False) + b"x", timeout=60)
+    out, errors = child.communicate(REQUEST.pack(7, 1, False) + b"x", timeout=60)
     mark, size = READY.unpack_from(out)
     assert (mark, size) == (b"r", 0), (out, errors)
     if len(out) == READY.size:
         return "it worked"  # another program took its place, and its output is no answer
-    length, _ = ANSWER.unpack_from(out, READY.size)
+    _, length, _ = ANSWER.unpack_from(out, READY.size)
     answer = out[READY.size + ANSWER.size :][:length]
     return str(json.loads(answer)["message"])
 
