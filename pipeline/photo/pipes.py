@@ -10,9 +10,12 @@ import time
 from contextlib import suppress
 from typing import IO, NamedTuple, TypeAlias
 
+from pipeline.photo.animation import LONGEST_MS
 from pipeline.photo.child import ANSWER, REQUEST
+from pipeline.photo.frames import MOST_FRAMES
 
-MAX_HEADER_BYTES = 64 << 10  # the durations of many frames among others
+# Of a header: the durations of as many frames as are counted, and all else.
+MAX_HEADER_BYTES = len(f"{LONGEST_MS}, ") * MOST_FRAMES + (64 << 10)
 # Of pixels, for each square of `view_side`: 7 planes of a view of at most 24 squares, or of 33 that
 # were left a little larger (see `view`). Frames have 4 planes of 48 million pixels, whatever that.
 PIXEL_BYTES_A_SQUARE, FRAME_BYTES = 7 * 33, 4 * 64_000_000

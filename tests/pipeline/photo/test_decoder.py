@@ -260,6 +260,15 @@ def test_a_child_taken_over_cannot_fool_its_parent(
     assert caught.value.status == "decoder_died"
 
 
+def test_as_many_frames_as_are_counted_fit_into_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100,000 of the longest: as JSON 700,000 bytes."""
+    told = {"status": "ok", "view_wh": [1, 1], "plays": 0, "alpha": False}
+    durations = "'durations_ms': [65_535] * 100_000"
+    stand_in(monkeypatch, f"    reply({{**{told}, {durations}}}, bytes(300_000))")
+    with Decoder(DecodeLimits(max_frames=100_000)) as decoder:
+        assert decoder.decode_frames(GOOD).durations_ms == (65_535,) * 100_000
+
+
 def test_a_late_child_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, "    time.sleep(60)")
     with Decoder(DecodeLimits(timeout_s=0.2)) as decoder:
