@@ -57,7 +57,8 @@ def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -
     order: list[int] = []
     while len(left) and len(order) < count:
         order.append(int(left[values[left].argmax()]))
-        left = left[iou(boxes[order[-1]], boxes[left]) < DISTINCT_IOU]
+        if len(order) < count:  # else half of the time would be for nothing
+            left = left[iou(boxes[order[-1]], boxes[left]) < DISTINCT_IOU]
     return order
 
 
@@ -68,21 +69,6 @@ def rivals_of(boxes: Boxes, candidates: Boxes, values: FloatArray) -> FloatArray
     """
     different = iou(boxes[:, None], candidates) < DISTINCT_IOU  # [K, N]
     return np.asarray(np.where(different, values, -np.inf).max(axis=1))
-
-
-def better_of(one: Chosen, other: Chosen) -> Chosen:
-    """Of two crops of each rank the better one, the best first.
-
-    A crop that is moved to where it is best may lose more by rounding to pixels than it won, and
-    may overtake the one before it.
-    """
-    first, second = (below(chosen.choice, chosen.told_levels) for chosen in (one, other))
-    stays = first > second
-    order = np.argsort(-np.maximum(first, second), kind="stable")
-    boxes = np.where(stays[:, None], one.boxes, other.boxes)
-    choice = np.where(stays, one.choice, other.choice)
-    levels = np.where(stays, one.told_levels, other.told_levels)
-    return Chosen(boxes[order], choice[order], levels[order])
 
 
 def below(values: FloatArray, levels: NDArray[np.int64]) -> FloatArray:

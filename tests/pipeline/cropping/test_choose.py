@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from pipeline.boxes import shares_inside
+from pipeline.boxes import area, shares_inside
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
 from pipeline.cropping.chooser import ShapeSearch
-from pipeline.cropping.chosen import Chosen, better_of, pick_distinct
+from pipeline.cropping.chosen import Chosen, pick_distinct
+from pipeline.cropping.decide import GuardRules, PhotoGuards
+from pipeline.cropping.protected import protected_of
 from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.search import SearchResult, exhaustive
 from pipeline.detectors import Attention, Detections
@@ -111,19 +113,47 @@ def test_choice_is_the_value_of_the_box_that_is_returned() -> None:
     assert np.array_equal(chosen.boxes, np.rint(chosen.boxes))
 
 
-def test_of_each_rank_the_better_crop_stays_and_the_best_is_first() -> None:
-    """The first lost by rounding, the second won and overtakes it; levels come before values."""
-    one = Chosen(
-        boxes((0, 0, 1, 1), (1, 0, 2, 1), (2, 0, 3, 1)), np.array([5.0, 4, 9]), np.array([0, 0, 1])
+@pytest.mark.parametrize("number", range(8))
+def test_crops_are_clearly_different_after_they_are_moved(number: int) -> None:
+    """Whatever is seen. And none is passed over: what is better is like one that is ranked before.
+
+    Both are told here from the boxes alone: by the areas that crops share, and by levels and values
+    of all candidates.
+    """
+    random = np.random.default_rng(number)
+    size = (int(random.integers(200, 2000)), int(random.integers(200, 2000)))
+    spots = random.uniform(0.1, 0.9, (3, 3))
+    corners = np.sort(random.uniform(0, 1, (5, 2, 2)), axis=1).reshape(5, 4)
+    gaze = gaze_at(*((x, y, weight) for x, y, weight in spots))
+    objects = Detections(
+        (corners * [*size, *size]).astype(np.float32),
+        np.sort(random.uniform(0.2, 1, 5))[::-1].astype(np.float32),
+        random.choice(["person", "thing", "face", "text", "subject"], 5).tolist(),
+        Attention(gaze, np.clip(2 * gaze / gaze.max(), 0.05, 1), corners[:1], np.ones(1)),
     )
-    other = Chosen(
-        boxes((0, 1, 1, 2), (1, 1, 2, 2), (2, 1, 3, 2)), np.array([4.0, 6, 8]), np.array([0, 0, 0])
-    )
-    better = better_of(one, other)
-    assert better.boxes.tolist() == [[2, 1, 3, 2], [1, 1, 2, 2], [0, 0, 1, 1]]
-    assert better.choice.tolist() == [8, 6, 5]
-    assert better.levels is not None
-    assert better.levels.tolist() == [0, 0, 0]
+    guards = PhotoGuards(GuardRules.read(), protected_of(objects, size, 0.3))
+    chooser = OverlapChooser(objects, size, guards)
+    for shape in map(parse_shape, ("1:1", "16:9", "9:16", "free", "circle")):
+        candidates = for_shape(*size, shape)
+        (found,) = exhaustive([candidates], lambda some: np.sin(some[:, 0] / size[0] * 5))
+        searched = ShapeSearch(shape, candidates, found)
+        (chosen,) = chooser.best([searched], 4)
+        values, levels = chooser.values(searched), guards(shape).levels(candidates)
+        free = np.ones(len(candidates), bool)  # of what is like a crop ranked before
+        for rank, box in enumerate(chosen.boxes):
+            level, choice = chosen.told_levels[rank], chosen.choice[rank]
+            is_better = (levels < level) | ((levels == level) & (values > choice + 1e-9))
+            assert not (free & is_better).any()
+            shared = shared_area(box, chosen.boxes[rank + 1 :])
+            areas = area(chosen.boxes[rank + 1 :])
+            assert (shared < 0.7 * (area(box) + areas - shared)).all()
+            shared = shared_area(box, candidates)
+            free &= shared < 0.7 * (area(box) + area(candidates) - shared)
+
+
+def shared_area(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    return np.asarray(np.prod(np.clip(sides, 0, None), axis=1))
 
 
 def test_a_lead_is_over_a_crop_that_breaks_guards_no_more() -> None:
