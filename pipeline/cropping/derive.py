@@ -4,7 +4,7 @@ Nothing is scored: the box is made wider or higher, as far as the photo goes, so
 stored crop stays inside; only what the photo has no room for is cut off.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.boxes import Box, Boxes, shares_inside, to_whole_pixels
 from pipeline.cropping.results import CUT_SHARES, REGION, ScoredCrop
 from pipeline.detectors import Detections
+from pipeline.settings.safe_areas import SafeArea, safe_area_of
 from pipeline.shapes import Shape, parse_shape
 
 NEAR = 0.9  # the smaller of two ratios is at least this share of the larger
@@ -57,12 +58,19 @@ def derived_box(box_px: Sequence[float], ratio: float, size_wh: tuple[int, int])
 
 
 def derived_crop(
-    crop: ScoredCrop, shape: Shape, size_wh: tuple[int, int], objects: Detections | None
+    crop: ScoredCrop,
+    shape: Shape,
+    size_wh: tuple[int, int],
+    objects: Detections | None,
+    areas: Mapping[str, SafeArea],
 ) -> ScoredCrop:
     """The crop of a shape from the stored crop of another. Of the same name it is the crop itself.
 
-    What nobody has measured again is null: cut faces, heads and text, and the confidence; where
-    the stored crop was trimmed, its verdict too. Scores stay those of the stored crop.
+    areas: the safe areas by which the stored crop was judged.
+
+    What nobody has measured again is null: cut faces, heads and text, and the confidence; its
+    verdict too where the stored crop was trimmed, or where people see another part of this shape's
+    crops, as in a circle. Scores stay those of the stored crop.
     """
     if shape.name == crop.ratio:
         return crop
@@ -71,8 +79,10 @@ def derived_crop(
     box = derived_box(crop.box_px, shape.ratio, size_wh)
     x0, y0, x1, y1 = map(float, box)
     slack = 1.0  # whole pixels
+    is_seen_alike = safe_area_of(shape, areas) == safe_area_of(parse_shape(crop.ratio), areas)
     holds = (
-        x0 <= crop.box_px[0] + slack
+        is_seen_alike
+        and x0 <= crop.box_px[0] + slack
         and y0 <= crop.box_px[1] + slack
         and x1 >= crop.box_px[2] - slack
         and y1 >= crop.box_px[3] - slack

@@ -1,6 +1,7 @@
 """Take the decisions of a task's photos from a committed run instead of an engine."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -13,6 +14,7 @@ from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Detections
 from pipeline.ledger.stored_rows import RowsByPhoto, StoredRow, StoredTables
 from pipeline.settings import Settings
+from pipeline.settings.safe_areas import SafeArea, parse_safe_areas
 from pipeline.shapes import Shape
 from pipeline.stages.task import PhotoRow, Preview, Task
 from pipeline.stages.worker import Job
@@ -30,22 +32,28 @@ VIEW_SLACK = 0.95  # a view may be that much smaller than asked for
 
 @dataclass(frozen=True)
 class StoredDecisions:
-    """What a committed run decided about the photos of one task, row by row as it is stored."""
+    """What a committed run decided about the photos of one task, row by row as it is stored.
+
+    settings: of the job that takes the decisions. areas: the safe areas of the run.
+    """
 
     images: dict[str, StoredRow]
     crops: RowsByPhoto
     candidates: RowsByPhoto
     previews: RowsByPhoto
     settings: Settings
+    areas: Mapping[str, SafeArea] = field(default_factory=dict)
 
     @classmethod
     def read(cls, task: Task, job: Job, run_id: str) -> "StoredDecisions":
         """Read them. Raises LedgerError where the run is not committed or its files are gone."""
         photos = [(row.image_id, row.uri) for row in task.rows]
-        found = _tables_at(job.settings.running.output, run_id).rows(photos, NOT_NEEDED)
+        tables = _tables_at(job.settings.running.output, run_id)
+        found = tables.rows(photos, NOT_NEEDED)
         images = {image_id: rows[0] for image_id, rows in found["images"].items()}
         crops, candidates, previews = (found[n] for n in ("crops", "candidates", "previews"))
-        return cls(images, crops, candidates, previews, job.settings)
+        areas = parse_safe_areas(str(tables.manifests[0].settings.get("safe_areas", "")))
+        return cls(images, crops, candidates, previews, job.settings, areas)
 
     def view_side(self) -> int:
         """Long side of the view that the thumbnails need, pixels: one of two, for all tasks."""
@@ -93,13 +101,22 @@ class StoredDecisions:
             row.gaze_focus_rel = (stored["focus_x"], stored["focus_y"])
         shapes = self.settings.cropping.shapes
         own = [scored_crop(crop) for crop in self.crops.get(row.image_id, [])]
-        row.crops = [one for shape in shapes for one in _of_shape(row, own, shape)]
+        row.crops = [one for shape in shapes for one in self._of_shape(row, own, shape)]
         names = {shape.name for shape in shapes}
         skipped = [SkippedShape(**one) for one in stored.get("skipped") or ()]
         row.skipped = [one for one in skipped if one.ratio in names]
         if self.settings.cropping.candidates:
             row.candidates = _candidates(self.candidates.get(row.image_id, []), names)
         row.preview = next((Preview(**one) for one in self.previews.get(row.image_id, ())), None)
+
+    def _of_shape(self, row: PhotoRow, crops: list[ScoredCrop], shape: Shape) -> list[ScoredCrop]:
+        size_wh = (row.width_px or 0, row.height_px or 0)
+        source = nearest_shape(shape, dict.fromkeys(crop.ratio for crop in crops))
+        return [
+            derived_crop(crop, shape, size_wh, row.objects, self.areas)
+            for crop in crops
+            if crop.ratio == source
+        ]
 
     def _all_crops(self) -> list[StoredRow]:
         return [crop for rows in self.crops.values() for crop in rows]
@@ -117,14 +134,6 @@ def _needed(crop: StoredRow, images: dict[str, StoredRow], side: int) -> float:
     box_side: float = max(crop["x1"] - crop["x0"], crop["y1"] - crop["y0"])
     photo_side: float = max(photo["width_px"], photo["height_px"])
     return min(1.0, side / box_side) * photo_side
-
-
-def _of_shape(row: PhotoRow, crops: list[ScoredCrop], shape: Shape) -> list[ScoredCrop]:
-    size_wh = (row.width_px or 0, row.height_px or 0)
-    source = nearest_shape(shape, dict.fromkeys(crop.ratio for crop in crops))
-    return [
-        derived_crop(crop, shape, size_wh, row.objects) for crop in crops if crop.ratio == source
-    ]
 
 
 def scored_crop(crop: StoredRow) -> ScoredCrop:

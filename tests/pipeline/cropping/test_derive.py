@@ -10,6 +10,7 @@ from pipeline.cropping.kind_rules import KindRules
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.results import ScoredCrop
 from pipeline.detectors import Detections
+from pipeline.settings.safe_areas import parse_safe_areas
 from pipeline.shapes import parse_shape
 
 CROP = ScoredCrop(
@@ -66,7 +67,7 @@ def test_a_derived_crop_keeps_what_is_still_known() -> None:
                  np.float32),
         np.ones(4, np.float32), ["face", "subject", "person", "thing"],
     )  # fmt: skip
-    found = derived_crop(CROP, parse_shape("2:1"), (400, 300), objects)
+    found = derived_crop(CROP, parse_shape("2:1"), (400, 300), objects, {})
     assert found == replace(
         CROP, ratio="2:1", box_px=(90.0, 50.0, 270.0, 140.0), margin=None,
         object_shares=found.object_shares, objects_cut=1, faces_cut=None, heads_cut=None,
@@ -74,7 +75,7 @@ def test_a_derived_crop_keeps_what_is_still_known() -> None:
     )  # fmt: skip
     assert found.object_shares == pytest.approx([1, 0.135, 0.5, 0])  # 180 · 90 of 400 · 300
     assert (found.verdict, found.reason) == ("fallback", "largest")
-    alone = derived_crop(CROP, parse_shape("2:1"), (400, 300), None)
+    alone = derived_crop(CROP, parse_shape("2:1"), (400, 300), None, {})
     assert (alone.object_shares, alone.objects_cut) == ([], 0)
 
 
@@ -85,7 +86,7 @@ def test_what_was_trimmed_has_no_verdict(box: tuple[float, ...], known: bool) ->
     """In a photo of 160 x 90 a 2:1 crop has 80 rows: 5 fewer on each side, or 1 within slack."""
     crop = replace(CROP, box_px=box)  # type: ignore[arg-type]
     size = (160, 90) if not known else (160, 82)
-    found = derived_crop(crop, parse_shape("2:1"), size, None)
+    found = derived_crop(crop, parse_shape("2:1"), size, None, {})
     assert found.box_px[3] - found.box_px[1] == 80
     assert (found.verdict, found.reason) == (("fallback", "largest") if known else (None, None))
 
@@ -93,19 +94,42 @@ def test_what_was_trimmed_has_no_verdict(box: tuple[float, ...], known: bool) ->
 def test_each_side_that_is_trimmed_counts() -> None:
     for box in ((10.0, 0, 170, 90), (0.0, 0, 150, 90), (0.0, 0, 160, 90)):
         crop = replace(CROP, box_px=box)
-        found = derived_crop(crop, parse_shape("1.6"), (int(box[2]), 90), None)
+        found = derived_crop(crop, parse_shape("1.6"), (int(box[2]), 90), None, {})
         assert (found.verdict is None) == (
             found.box_px[0] > box[0] + 1 or found.box_px[2] < box[2] - 1
         )
 
 
+@pytest.mark.parametrize(
+    ("stored", "asked", "areas", "known"),
+    [
+        ("1:1", "circle", "", False),  # the rim may cut what is in the corners
+        ("circle", "1:1", "", False),  # a corner may show a part of what the circle left out
+        ("1:1", "circle", "1:1=circle", True),
+        ("1:1", "100:101", "1:1=circle", False),
+        ("1:1", "100:101", "1:1=badge:0.8,0.8,1,1", False),
+        ("1:1", "100:101", "*=badge:0.8,0.8,1,1", True),
+        ("1:1", "100:101", "16:9=badge:0.8,0.8,1,1", True),
+    ],
+)
+def test_a_verdict_is_of_the_part_that_people_see(
+    stored: str, asked: str, areas: str, known: bool
+) -> None:
+    crop = replace(CROP, ratio=stored, box_px=(100.0, 50.0, 200.0, 150.0))
+    found = derived_crop(crop, parse_shape(asked), (400, 300), None, parse_safe_areas(areas))
+    assert found.ratio == asked
+    assert (found.verdict, found.reason) == (("fallback", "largest") if known else (None, None))
+
+
 def test_what_is_shown_whole_and_what_has_no_ratio_only_changes_its_name() -> None:
     padded = replace(CROP, fit="pad")
-    assert derived_crop(padded, parse_shape("2:1"), (400, 300), None) == replace(
+    assert derived_crop(padded, parse_shape("2:1"), (400, 300), None, {}) == replace(
         padded, ratio="2:1"
     )
-    assert derived_crop(CROP, parse_shape("free"), (400, 300), None) == replace(CROP, ratio="free")
-    assert derived_crop(CROP, parse_shape("16:9"), (400, 300), None) is CROP
+    assert derived_crop(CROP, parse_shape("free"), (400, 300), None, {}) == replace(
+        CROP, ratio="free"
+    )
+    assert derived_crop(CROP, parse_shape("16:9"), (400, 300), None, {}) is CROP
 
 
 def test_a_crop_is_ok_unless_somebody_says_otherwise() -> None:

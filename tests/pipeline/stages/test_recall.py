@@ -199,6 +199,7 @@ def test_a_near_ratio_is_derived_and_a_far_one_refused(tmp_path: Path) -> None:
             wide, high = crop["x1"] - crop["x0"], crop["y1"] - crop["y0"]
             assert abs(wide / high - 1.91) < 0.02
             assert (crop["confidence"], crop["heads_cut"]) == (None, None)
+            assert (source["verdict"], crop["verdict"]) == ("ok", None)  # judged with the caption
         assert crop["score"] == source["score"]
     # A job that asks for 1.91:1 itself is to decide about it itself.
     todo = planned(crop_job(tmp_path, guards="off", ratios="1:1,1.91:1", safe_areas="1:1=circle"))
@@ -263,14 +264,14 @@ def test_a_trimmed_crop_has_no_verdict() -> None:
         np.array([[0, 375, 4000, 500], [10, 600, 20, 700]], np.float32), np.ones(2, np.float32),
         ["", "face"],
     )  # fmt: skip
-    trimmed = derived_crop(crop, parse_shape("2:1"), (4000, 3000), objects)
+    trimmed = derived_crop(crop, parse_shape("2:1"), (4000, 3000), objects, {})
     assert (trimmed.ratio, trimmed.verdict, trimmed.reason, trimmed.margin) == ("2:1",) + (
         None,
     ) * 3
     assert (trimmed.object_shares, trimmed.objects_cut) == ([0.0, 1.0], 0)
     whole = derived_crop(replace(crop, box_px=(1000, 1000, 2600, 1900)), parse_shape("2:1"),
-                         (4000, 3000), None)  # fmt: skip
+                         (4000, 3000), None, {})  # fmt: skip
     assert (whole.verdict, whole.reason) == ("fallback", "fallback_next")
     assert whole.confidence is None
-    padded = derived_crop(replace(crop, fit="pad"), parse_shape("2:1"), (4000, 3000), None)
+    padded = derived_crop(replace(crop, fit="pad"), parse_shape("2:1"), (4000, 3000), None, {})
     assert (padded.box_px, padded.verdict) == (crop.box_px, "fallback")
