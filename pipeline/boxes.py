@@ -97,6 +97,13 @@ def to_whole_pixels(boxes: Boxes, width: int, height: int) -> Boxes:
     return np.concatenate([low, high], axis=1).astype(np.float32)
 
 
+def are_outside(boxes: Boxes, width: int, height: int) -> NDArray[np.bool_]:
+    """Whether nothing of boxes [N, 4], in whole pixels, lies inside a width × height photo: [N]."""
+    edges = np.rint(boxes)
+    beyond = (edges[:, :2] >= np.array([width, height])) | (edges[:, 2:] <= 0)
+    return np.asarray(beyond.any(axis=1))
+
+
 def _clipped_area(boxes: FloatArray) -> FloatArray:
     """Area of boxes [..., 4]; 0 for a box whose edges are swapped."""
     width = np.maximum(boxes[..., 2] - boxes[..., 0], 0.0)

@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.cropping.candidates import dense_for_shape, largest_for_shape
 from pipeline.cropping.chooser import Chooser, ShapeSearch
 from pipeline.cropping.chosen import Chosen
-from pipeline.cropping.decision import CropDecision, overridden, whole_photo
+from pipeline.cropping.decision import CropDecision, misses, overridden, whole_photo
 from pipeline.cropping.guards import GuardFinding, ShapeGuard, of_each
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import Protected
@@ -35,6 +35,7 @@ from pipeline.shapes import Shape
 
 LOW_CONFIDENCE = "low_confidence"  # the reason of a crop that a person is unlikely to accept
 OVERRIDE = "override"  # the reason of a crop that breaks a guard because a person wants it so
+OUTSIDE = "override_outside"  # of one in whose place a person wants a box outside the photo
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ class Decider:
         is_low = confidence is not None and confidence < self.guards.rules.review_below
         if is_low and verdict != "review":
             verdict, reason = "review", LOW_CONFIDENCE
+        if self.override is not None and misses(self.override, crop.ratio, self.size_wh):
+            verdict, reason = "review", OUTSIDE
         return replace(
             crop,
             confidence=confidence,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.boxes import Box
+from pipeline.boxes import Box, are_outside
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
@@ -34,7 +34,7 @@ class CropDecision:
 
 def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> CropDecision | None:
     """What an override says of a shape of a photo; None where it says nothing."""
-    if shape.name in override.boxes_px:
+    if shape.name in override.boxes_px and not misses(override, shape.name, size_wh):
         locked = locked_box(override.boxes_px[shape.name], shape, size_wh)
         return CropDecision(_unvalued(locked), override=override)
     if override.never_crop:
@@ -44,6 +44,12 @@ def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> Cr
             _unvalued(focal_box(override.focus_rel, shape, size_wh)), override=override
         )
     return None
+
+
+def misses(override: Override, ratio: str, size_wh: tuple[int, int]) -> bool:
+    """Whether an override has a box for a shape of this name of which nothing is in the photo."""
+    box_px = override.boxes_px.get(ratio)
+    return box_px is not None and bool(are_outside(np.array([box_px], np.float32), *size_wh)[0])
 
 
 def whole_photo(size_wh: tuple[int, int]) -> Chosen:

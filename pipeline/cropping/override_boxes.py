@@ -15,7 +15,7 @@ RATIO_SLACK_PX, RATIO_SLACK = 2.0, 0.02
 def locked_box(
     box_px: tuple[float, float, float, float], shape: Shape, size_wh: tuple[int, int]
 ) -> Box:
-    """A person's box in whole pixels, clipped to the photo.
+    """A person's box in whole pixels, clipped to the photo; some of it lies inside.
 
     Where clipping takes its ratio, the largest box of the ratio in the middle of what is left.
     """

@@ -15,7 +15,8 @@ class Override:
     name: its pattern or uri, for the columns `override`; empty for a focus of the input list
         and for a rule.
     boxes_px: by shape name, the box that is taken as it is: x0, y0, x1, y1 in source pixels after
-        orientation; parts outside the photo are cut off.
+        orientation; parts outside the photo are cut off. One of which nothing is inside is left
+        out, and what is chosen instead is to be reviewed.
     focus_rel: (x, y), shares of the photo's sides. A shape without a box gets its largest crop,
         moved so that this point is as central as the photo allows.
     never_crop: a shape without a box shows the whole photo on a ground (`fit` pad). It wins over

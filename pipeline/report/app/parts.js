@@ -117,6 +117,7 @@ const S2 = {};
     fallback_blur: "blurred ground",
     fallback_skip: "left out",
     override: "by a person",
+    override_outside: "a person's box is outside",
     overridden: "decided by a person",
     skipped: "a shape left out",
     borders: "borders left out",

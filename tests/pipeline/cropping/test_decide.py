@@ -1,5 +1,7 @@
 """What is written where guards pass, where confidence is low, and where a person decides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -119,6 +121,37 @@ def test_a_locked_box_is_clipped_to_the_photo() -> None:
     # 160 of 320 columns are left: 16:9 in their middle has 90 of 180 rows.
     assert locked_box((440, 0, 760, 180), sixteen_nine, SIZE).tolist() == [440, 45, 600, 135]
     assert locked_box((440, 0, 760, 180), parse_shape("free"), SIZE).tolist() == [440, 0, 600, 180]
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (600, 0, 920, 180), (700, 100, 1020, 280), (0, 400, 320, 580), (-320, 0, 0, 180),
+        (0, -300, 320, -120), (599.6, 0, 919.6, 180), (-319.6, 0, 0.4, 180),
+    ],
+)  # fmt: skip
+def test_a_box_outside_the_photo_is_told_and_not_cropped(box: tuple[float, ...]) -> None:
+    """The photo has 600 x 400 pixels; the last two boxes have less than half a pixel inside."""
+    objects = photo(HIGH_HEAD)
+    for guards in ("off", "strict"):
+        _, (plain,) = decided(objects, "16:9", guards)
+        said = Override("a.jpg", boxes_px={"16:9": box})  # type: ignore[dict-item]
+        _, (crop,) = decided(objects, "16:9", guards, override=said)
+        assert (crop.verdict, crop.reason) == ("review", "override_outside")
+        assert crop == replace(plain, verdict="review", reason="override_outside")
+    said = replace(said, focus_rel=(0.5, 0.5))
+    _, (by_focus,) = decided(objects, "16:9", "off", override=said)
+    assert by_focus.box_px == (0, 31, 600, 369)  # 338 rows about row 200
+    assert (by_focus.reason, by_focus.override) == ("override_outside", "a.jpg")
+    _, (other,) = decided(objects, "1:1", "off", override=said)
+    assert other.reason != "override_outside"
+
+
+def test_a_box_with_a_pixel_inside_is_cropped() -> None:
+    for box in ((599, 0, 919, 180), (-319, 0, 1, 180), (0, 399, 320, 579)):
+        said = Override("a.jpg", boxes_px={"16:9": box})
+        _, (crop,) = decided(photo(), "16:9", "off", override=said)
+        assert (crop.verdict, crop.override) == ("ok", "a.jpg")
 
 
 @pytest.mark.parametrize(
