@@ -6,13 +6,12 @@ torch and torchvision take seconds to import. They are imported where a `Cropper
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from pipeline.boxes import to_whole_pixels
 from pipeline.cropping.build import (
@@ -33,6 +32,7 @@ from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.photo.apart import decode_apart
 from pipeline.photo.decode import Photo, decode
+from pipeline.photo.pillow_image import photo_of_image
 from pipeline.settings.guards import DEFAULT_FALLBACK, DEFAULT_PROFILE
 from pipeline.shapes import parse_shape
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ImageLike = bytes | str | Path | Image.Image
-
-_PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class Cropper:
         "free". Fewer than `top_k` where a shape has no more different crops, none where the
         fallback `skip` decides.
         Raises UsageError for an unknown shape or what is no kind of photo, DecodeError for bytes
-        that are none.
+        that are none, OSError for a path that can't be read (FileNotFoundError: there is no file).
         """
         if isinstance(ratios, str):
             raise UsageError(f"ratios is a list of shapes, for instance [{ratios!r}]")
@@ -188,25 +186,21 @@ class Cropper:
 
 
 def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_apart) -> Photo:
-    """Decode bytes, a file, or a Pillow image (as a lossless file).
+    """Decode bytes, a file, or a Pillow image (see `photo_of_image`).
 
     decode_file: for bytes and files. A Pillow image is decoded by Pillow, in this process, whoever
         made its file.
 
-    Raises DecodeError, and UsageError for anything else than these.
+    Raises DecodeError, OSError for a path that can't be read (FileNotFoundError where there is no
+    file), and UsageError for anything else than these.
     """
     if isinstance(image, bytes):
         return decode_file(image)
     if isinstance(image, str | Path):
         return decode_file(Path(image).read_bytes())
-    if not isinstance(image, Image.Image):
-        raise UsageError(
-            f"a photo is bytes, a path or a Pillow image, not {type(image).__name__}; "
-            "PIL.Image.fromarray makes an image of an array"
-        )
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode not in _PNG_MODES:
-        upright = upright.convert("RGB")
-    stream = BytesIO()
-    upright.save(stream, "PNG", compress_level=0, icc_profile=upright.info.get("icc_profile"))
-    return decode(stream.getvalue())
+    if isinstance(image, Image.Image):
+        return photo_of_image(image)
+    raise UsageError(
+        f"a photo is bytes, a path or a Pillow image, not {type(image).__name__}; "
+        "PIL.Image.fromarray makes an image of an array"
+    )

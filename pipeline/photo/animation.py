@@ -10,7 +10,7 @@ from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.photo.apng_layers import apng_layers
@@ -134,13 +134,13 @@ def _side_within(size: tuple[int, int], count: int) -> int:
     return max(1, max(size) // max(1, reduction))
 
 
-def _duration_ms(opened: ImageFile.ImageFile) -> int:
+def _duration_ms(opened: Image.Image) -> int:
     """How long the current frame is shown, 0 to LONGEST_MS; 100 where the file does not say."""
     duration = opened.info.get("duration", 100)
     return int(max(0, min(LONGEST_MS, round(float(duration)))))
 
 
-def _plays(opened: ImageFile.ImageFile, name: str) -> int:
+def _plays(opened: Image.Image, name: str) -> int:
     """How often all frames are shown, 0 for ever.
 
     A GIF says how often it is repeated, the other formats how often it is played; Pillow does not

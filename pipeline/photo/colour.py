@@ -65,7 +65,7 @@ def plain_mode(image: Image.Image) -> Image.Image:
         return image.convert("L")
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return image
-    return image.convert("RGBA" if image.mode in ("La", "RGBa") else "RGB")
+    return image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGB"))
 
 
 def opacity(image: Image.Image) -> Image.Image | None:

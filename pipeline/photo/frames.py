@@ -1,6 +1,6 @@
 """Count the frames of a picture, as its file states them, without decoding more than one."""
 
-from PIL import ImageFile
+from PIL import Image
 
 MOST_FRAMES = 100_000  # a file may state any number; more are counted as this many
 _MOST_BLOCKS = 2_000_000  # of a GIF, each one step of a loop
@@ -8,7 +8,7 @@ _MOST_BLOCKS = 2_000_000  # of a GIF, each one step of a loop
 _EXTENSION, _IMAGE, _HAS_TABLE = 0x21, 0x2C, 0x80
 
 
-def frame_count(opened: ImageFile.ImageFile, data: bytes, format: str) -> int:
+def frame_count(opened: Image.Image, data: bytes, format: str) -> int:
     """How many frames an opened picture has, 1 to MOST_FRAMES.
 
     HEIC files may hold several pictures, none of which is a frame of another.

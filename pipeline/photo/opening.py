@@ -26,7 +26,7 @@ except ImportError:  # the extra `heic`; without it HEIC is refused with a messa
     HeifImageFile = None
 
 # XMP, by which Pillow would turn a picture that has no EXIF; browsers turn none by it.
-_TEXTS_THAT_TURN = ("xmp", "XML:com.adobe.xmp")
+TEXTS_THAT_TURN = ("xmp", "XML:com.adobe.xmp")
 _STRIP_ROWS = 256  # of a deep picture are looked at at once, which keeps the memory small
 _PNG_DEPTH, _PNG_COLOUR = 24, 25  # where a PNG's header has its bits and its kind of pixels
 
@@ -43,7 +43,7 @@ class Opened:
                  makes so.
     """
 
-    image: ImageFile.ImageFile
+    image: Image.Image
     format: str
     orientation: int
     meaning: Meaning
@@ -73,13 +73,13 @@ class Opened:
 def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
     """Read a file's header and check its size. Raises DecodeError, and what `MALFORMED` names."""
     if name == "webp" and (size := webp_size(data)) is not None:
-        _check_size(size, name, limits)
+        check_size(size, name, limits)
     found = bare(data, name)
     image = _opened(BytesIO(found.data), name)  # `Image.open` would let other plugins try
-    _check_size(image.size, name, limits)
+    check_size(image.size, name, limits)
     if found.scans > 1:
         _check_scans(image.size, found.scans, limits)
-    for text in _TEXTS_THAT_TURN:
+    for text in TEXTS_THAT_TURN:
         image.info.pop(text, None)
     deep_key = None
     if name == "png":
@@ -90,11 +90,11 @@ def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
         elif isinstance(key, int) and image.mode == "L" and data[_PNG_DEPTH] in (2, 4):
             most = 2 ** data[_PNG_DEPTH] - 1
             image.info["transparency"] = (key & most) * 255 // most
-    meaning = _meaning(image, found)
+    meaning = meaning_of(image, found)
     return Opened(image, name, found.orientation, meaning, limits.max_pixels, deep_key)
 
 
-def _meaning(image: ImageFile.ImageFile, found: Bare) -> Meaning:
+def meaning_of(image: Image.Image, found: Bare) -> Meaning:
     """What the values mean: a PNG's cICP goes before a profile, which goes before code points."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
@@ -169,7 +169,8 @@ def _opened_avif(stream: BytesIO) -> ImageFile.ImageFile:
     return AvifImageFile(BytesIO(mended))
 
 
-def _check_size(size: tuple[int, int], name: str, limits: DecodeLimits) -> None:
+def check_size(size: tuple[int, int], name: str, limits: DecodeLimits) -> None:
+    """Raise DecodeError for a picture of a format whose sides or pixels are beyond the limits."""
     width, height = size
     most = limits.max_jpeg_pixels if name == "jpeg" else limits.max_pixels
     if max(width, height) > limits.max_side:

@@ -58,7 +58,10 @@ def test_boxes_are_in_the_frame_of_the_upright_photo() -> None:
     assert (opened.width_px, opened.height_px) == (240, 320)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "F"])
+@pytest.mark.parametrize(
+    "mode",
+    ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr", "HSV", "I;16", "F"],
+)
 def test_pillow_images_of_every_mode_are_taken(mode: str) -> None:
     image = Image.new(mode, (60, 40))
     assert photo_of(image).pixels.shape == (40, 60, 3)
@@ -69,6 +72,14 @@ def test_what_is_no_photo_is_refused_by_its_kind() -> None:
     for given in (pixels, pixels.tolist(), None):
         with pytest.raises(UsageError, match=rf"not {type(given).__name__}; PIL.Image.fromarray"):
             photo_of(given)
+
+
+def test_a_path_without_a_file_is_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.jpg", str(tmp_path / "none.jpg")):
+        with pytest.raises(FileNotFoundError, match=r"none\.jpg"):
+            photo_of(path)
+    with pytest.raises(OSError, match=tmp_path.name):
+        photo_of(tmp_path)
 
 
 def test_weights_as_a_mapping_and_as_a_file_are_the_same_network(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pipeline.photo.colour import (
 )
 from pipeline.photo.decode import check_bytes, decode, malformed_told, render
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.opening import _check_scans, _check_size, opened_picture
+from pipeline.photo.opening import _check_scans, check_size, opened_picture
 from pipeline.photo.spaces import BT2020_XY, SRGB_XY, Space
 from tests.support.icc_profiles import SRGB_CURVE, gamma_curve, rgb_profile
 from tests.support.odd_photos import png_chunk, raw_png, saved, scene
@@ -173,10 +173,10 @@ def test_hlg_of_a_colour_is_bent_by_its_luminance() -> None:
 def test_sizes_up_to_the_limits(size: tuple[int, int], name: str, refused: bool) -> None:
     limits = DecodeLimits(max_pixels=50, max_jpeg_pixels=100, max_side=12)
     if not refused:
-        _check_size(size, name, limits)
+        check_size(size, name, limits)
         return
     with pytest.raises(DecodeError) as caught:
-        _check_size(size, name, limits)
+        check_size(size, name, limits)
     assert caught.value.status == "too_many_pixels"
 
 
