@@ -17,6 +17,7 @@ from pipeline.boxes import to_whole_pixels
 from pipeline.cropping.build import (
     BACKBONE,
     EMBEDDED,
+    GIVEN,
     RANK_BY,
     REVIEW_BELOW,
     RUNTIME,
@@ -95,7 +96,8 @@ class Cropper:
 
         weights: path, fsspec URI, "starter", "untrained", or a mapping in the published layout.
             None is the starter where the package has it, else an untrained network.
-        detector: as `--detector` names it, or a Detector; None is the embedded one.
+        detector: as `--detector` names it, but for `boxes`, or a Detector, also one that only
+            hands out boxes of yours; None is the embedded one.
         device: "cpu", "cuda", "cuda:N", "mps", or "auto" and None: a GPU where there is one, by
             the rule of `pipeline.device`.
         rank_by: "overlap" or "score": what decides among candidates, as in `crop_bucket.py`.
@@ -112,9 +114,9 @@ class Cropper:
             a crafted file may run code in the process that decodes it. Without, a locked-down child
             process decodes them, which costs about .3 s once and a few milliseconds a photo.
 
-        Raises UsageError for an unknown detector, device, `rank_by` or runtime, for a runtime that
-        is not there and for guards that make no sense, or WeightsError where the weights don't fit
-        the network.
+        Raises UsageError for an unknown detector, device, `rank_by` or runtime, for the detector
+        `boxes`, for a runtime that is not there and for guards that make no sense, or WeightsError
+        where the weights don't fit the network.
         """
         from pipeline.cropping.decide import GuardRules
         from pipeline.cropping.sources import DetectorSource
@@ -125,6 +127,7 @@ class Cropper:
         chosen = choose_device(device)
         runs = choose_runtime(runtime, chosen)
         named = EMBEDDED if detector is None else detector
+        _check_detects(named)
         sha256 = ""
         if isinstance(weights, Mapping):
             network = load_model(weights, device=chosen)
@@ -183,6 +186,19 @@ class Cropper:
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
         (seen,) = self._engine.see([replace(photo_of(image, self._decode), content_px=None)])
         return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
+
+
+def _check_detects(detector: str | Detector) -> None:
+    """Raise UsageError for boxes that come with an input list: here no list tells them."""
+    from pipeline.detectors.given_boxes import GivenBoxes
+
+    named = isinstance(detector, str) and detector.partition(":")[0] == GIVEN
+    if named or isinstance(detector, GivenBoxes):
+        raise UsageError(
+            f"the detector {GIVEN!r} looks boxes up by a job's input list, and Cropper has none: "
+            "give a Detector (see pipeline.detectors), an object whose `detect` returns your "
+            f"boxes, or {EMBEDDED!r}, which finds some"
+        )
 
 
 def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_apart) -> Photo:

@@ -51,16 +51,16 @@ class GivenBoxes:
         labels empty: neither is known.
         Raises DetectError: boxes_missing (neither in the list nor a file), boxes_invalid.
         """
-        uri = listed.uri or "this photo"
+        uri = listed.uri or "a photo without an address"
         if listed.boxes_px is not None:
             where = f"the boxes of {uri}"
             return _detections(_four_columns(listed.boxes_px, where), where)
-        if self.folder is None:
+        if self.folder is None or not listed.uri:
             raise DetectError(
                 "boxes_missing",
                 f"the detector is boxes, but {uri} has no boxes: fill the list's boxes column "
                 "(a list of [x0, y0, x1, y1]; an empty one means no objects), or name a folder "
-                "of box files in the detector, boxes:<folder>",
+                "of box files, called as the photos are, in the detector, boxes:<folder>",
             )
         stem = posixpath.splitext(posixpath.basename(uri.replace("\\", "/")))[0]
         return read_box_file(f"{self.folder.rstrip('/')}/{stem}.txt")

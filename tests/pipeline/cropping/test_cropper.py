@@ -1,5 +1,6 @@
 """One photo without a cluster."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from PIL import Image
 
 from pipeline import Crop, Cropper, UsageError
 from pipeline.cropping.cropper import photo_of
+from pipeline.detectors import Detections
+from pipeline.detectors.given_boxes import GivenBoxes
 from pipeline.errors import DecodeError
 from s2cnet import S2CNet, to_published_state_dict
 from tests.support.odd_photos import exif, scene
@@ -90,6 +93,27 @@ def test_weights_as_a_mapping_and_as_a_file_are_the_same_network(tmp_path: Path)
     data = png(scene(120, 90))
     first: list[Crop] = Cropper(mapping, device="cpu").crop(data)
     assert first == Cropper(path, device="cpu").crop(data)
+
+
+@pytest.mark.parametrize("detector", ["boxes", "boxes:/some/folder", GivenBoxes()])
+def test_boxes_of_a_list_are_refused_before_anything_is_loaded(detector: str | GivenBoxes) -> None:
+    with pytest.raises(UsageError, match="give a Detector"):
+        Cropper("no such weights", detector=detector, device="cpu")
+
+
+def test_a_detector_may_hand_out_boxes(tmp_path: Path) -> None:
+    """As the message says that `boxes` can be replaced; its name does not matter."""
+
+    class Own:
+        name, identity = "boxes", "mine"
+
+        def detect(self, photos: Sequence[np.ndarray]) -> list[Detections]:
+            face = np.array([[200, 20, 260, 80]], np.float32)
+            return [Detections(face, np.ones(1, np.float32), ["face"]) for _ in photos]
+
+    (crop,) = Cropper("untrained", detector=Own(), device="cpu").crop(png(scene(320, 100)))
+    assert crop.box_px[0] <= 200
+    assert crop.box_px[2] >= 260
 
 
 def test_wrong_arguments_are_named(cropper: Cropper) -> None:

@@ -35,6 +35,10 @@ def test_empty_means_no_objects_but_nothing_is_an_error(tmp_path: Path) -> None:
     assert missing.value.status == "boxes_missing"
     with pytest.raises(DetectError, match=r"b\.txt"):
         GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("b.jpg"))
+    (tmp_path / "a photo without an address.txt").write_text("1 2 3 4\n")
+    (tmp_path / ".txt").write_text("1 2 3 4\n")
+    with pytest.raises(DetectError, match="a photo without an address has no boxes"):
+        GivenBoxes(str(tmp_path)).objects_px(ListedPhoto())
 
 
 @pytest.mark.parametrize(
