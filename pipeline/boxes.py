@@ -50,11 +50,19 @@ def shared_lengths(
 
 
 def as_boxes(values: ArrayLike) -> FloatArray:
-    """Boxes [..., 4] as float64. Raises UsageError for another shape."""
-    boxes = np.asarray(values, dtype=np.float64)
+    """Boxes [..., 4] as float64. Raises UsageError for another shape, and as `as_numbers`."""
+    boxes = as_numbers(values)
     if boxes.ndim == 0 or boxes.shape[-1] != 4:
         raise UsageError(f"expected xyxy boxes [..., 4], got shape {boxes.shape}")
     return boxes
+
+
+def as_numbers(values: ArrayLike) -> FloatArray:
+    """Values as an array. Raises UsageError for lists of several lengths and what is no number."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected xyxy boxes, each of four numbers: {error}") from error
 
 
 def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -89,7 +97,7 @@ def mirror(boxes: NDArray[np.float32], width: float) -> NDArray[np.float32]:
     return np.stack([width - x1, y0, width - x0, y1], axis=1)
 
 
-def to_whole_pixels(boxes: Boxes, width: int, height: int) -> Boxes:
+def to_whole_pixels(boxes: NDArray[np.floating], width: int, height: int) -> Boxes:
     """Round boxes to whole pixels, inside a width × height photo, at least 1 px a side: [N, 4]."""
     limit = np.array([width, height], np.float32)
     low = np.minimum(np.maximum(np.rint(boxes[:, :2]), 0), limit - 1)
@@ -97,7 +105,7 @@ def to_whole_pixels(boxes: Boxes, width: int, height: int) -> Boxes:
     return np.concatenate([low, high], axis=1).astype(np.float32)
 
 
-def are_outside(boxes: Boxes, width: int, height: int) -> NDArray[np.bool_]:
+def are_outside(boxes: NDArray[np.floating], width: int, height: int) -> NDArray[np.bool_]:
     """Whether nothing of boxes [N, 4], in whole pixels, lies inside a width × height photo: [N]."""
     edges = np.rint(boxes)
     beyond = (edges[:, :2] >= np.array([width, height])) | (edges[:, 2:] <= 0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from pipeline.boxes import to_whole_pixels
+from pipeline.boxes import are_outside, as_numbers, to_whole_pixels
 from pipeline.cropping.build import (
     BACKBONE,
     EMBEDDED,
@@ -175,9 +175,10 @@ class Cropper:
         """Score each box [N, 4] in source pixels after orientation, higher is better: [N].
 
         Boxes are rounded to whole pixels and clipped to the photo, as crops are.
-        Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1.
+        Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1, or
+        of which nothing is inside the photo; and as `crop` for the photo.
         """
-        boxes = np.asarray(boxes_px, np.float32)
+        boxes = as_numbers(boxes_px)
         if boxes.size == 0:
             return np.zeros(0, np.float32)
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
@@ -185,6 +186,12 @@ class Cropper:
         if (boxes[:, :2] >= boxes[:, 2:]).any():
             raise UsageError("a box in boxes_px has no area: give x0 < x1 and y0 < y1")
         (seen,) = self._engine.see([replace(photo_of(image, self._decode), content_px=None)])
+        if (outside := are_outside(boxes, *seen.size_wh)).any():
+            wide, high = seen.size_wh
+            raise UsageError(
+                f"nothing of box {int(outside.argmax())} in boxes_px is inside the photo, which "
+                f"has {wide} x {high} pixels after orientation"
+            )
         return self._engine.score(seen, to_whole_pixels(boxes, *seen.size_wh))
 
 

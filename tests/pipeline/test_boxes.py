@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.boxes import (
+    are_outside,
     area,
     as_boxes,
     hull,
@@ -57,6 +58,23 @@ def test_what_is_no_box_is_refused(wrong: object) -> None:
     with pytest.raises(UsageError, match=r"expected xyxy boxes \[\.\.\., 4\], got shape"):
         as_boxes(wrong)  # type: ignore[arg-type]
     assert as_boxes([1, 2, 3, 4]).dtype == np.float64
+
+
+@pytest.mark.parametrize("wrong", [[[1, 2, 3, 4], [1, 2, 3]], "a box", [[1, 2, 3, "x"]], [{}] * 4])
+def test_what_is_no_array_of_numbers_is_refused(wrong: object) -> None:
+    with pytest.raises(UsageError, match=r"^expected xyxy boxes, each of four numbers: "):
+        as_boxes(wrong)  # type: ignore[arg-type]
+
+
+def test_boxes_of_which_nothing_is_inside() -> None:
+    """Of a photo of 30 x 20: beyond each side, by rounding too; then inside by a pixel or more."""
+    beyond = boxes((30, 0, 40, 9), (0, 20, 9, 30), (-9, 0, 0, 9), (0, -9, 9, 0), (29.6, 0, 40, 9),
+                   (-9, 0, 0.4, 9))  # fmt: skip
+    assert are_outside(beyond, 30, 20).all()
+    within = boxes(
+        (29.4, 0, 40, 9), (-9, 0, 0.6, 9), (0, 19, 9, 30), (-5, -5, 99, 99), (3, 3, 4, 4)
+    )
+    assert not are_outside(within, 30, 20).any()
 
 
 def test_boxes_without_area_share_nothing() -> None:

@@ -126,6 +126,12 @@ def test_wrong_arguments_are_named(cropper: Cropper) -> None:
         cropper.score(data, [[5, 5, 5, 9]])
     with pytest.raises(UsageError, match=r"\[N, 4\]"):
         cropper.score(data, [[5, 5, 9]])
+    for wrong in ([[5, 5, 9, 9], [5, 5, 9]], "a box", [[5, 5, "x", 9]]):
+        with pytest.raises(UsageError, match="four numbers"):
+            cropper.score(data, wrong)
+    with pytest.raises(UsageError, match=r"box 1 .* photo, which has 60 x 40 pixels"):
+        cropper.score(data, [[5, 5, 9, 9], [60, 5, 99, 40]])
+    assert np.isfinite(cropper.score(data, [[-1e300, -1e300, 1e300, 1e300]])).all()
     with pytest.raises(DecodeError, match="unsupported_format"):
         cropper.crop(b"not a photo")
     with pytest.raises(UsageError, match="rank_by"):
