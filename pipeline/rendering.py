@@ -23,7 +23,7 @@ from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest
 from pipeline.settings import Settings
 from pipeline.settings.formats import chosen_format
-from pipeline.settings.safe_areas import ANY_SHAPE
+from pipeline.settings.safe_areas import ANY_SHAPE, area_name
 from pipeline.shapes import parse_shapes
 from pipeline.storage.store import check_reachable, open_store
 
@@ -151,6 +151,6 @@ def _areas_of(text: str, shapes: set[str]) -> str:
     kept = [
         entry.strip()
         for entry in text.split(";")
-        if entry.rpartition("=")[0].strip().lower() in {ANY_SHAPE, *shapes}
+        if "=" in entry and area_name(entry) in {ANY_SHAPE, *shapes}
     ]
     return ";".join(kept)

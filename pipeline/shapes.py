@@ -44,6 +44,7 @@ def parse_shape(text: str) -> Shape:
         width, height = float(name), 1.0
     elif match := _RATIO.fullmatch(name):
         width, height = float(match[1]), float(match[2])
+        name = name.replace(" ", "")
     else:
         meant = did_you_mean(name, ("circle", "free"))
         raise UsageError(

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from pipeline.shapes import parse_shape
+
 
 @dataclass(frozen=True)
 class Override:
@@ -59,6 +61,8 @@ class Override:
         return cls(
             name=said["name"],
             focus_rel=tuple(said["focus"]) if "focus" in said else None,
-            boxes_px={ratio: tuple(box) for ratio, box in said.get("boxes", {}).items()},
+            boxes_px={
+                parse_shape(ratio).name: tuple(box) for ratio, box in said.get("boxes", {}).items()
+            },
             never_crop=said.get("never_crop", False),
         )

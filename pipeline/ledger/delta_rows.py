@@ -15,7 +15,7 @@ import pyarrow.types as pt
 
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.layout import new_attempt
-from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.manifest import read_committed, shapes_asked
 from pipeline.ledger.pinned import input_file_tasks, read_spec
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import ROW_GROUP_ROWS, TABLES, parquet_bytes, read_columns, read_table
@@ -39,9 +39,8 @@ class Cover:
 
     @property
     def shapes(self) -> frozenset[str]:
-        """The shapes that the run was asked for."""
-        asked = str(self.manifest.settings.get("ratios", "")).split(",")
-        return frozenset(text.strip() for text in asked)
+        """The shapes that the run was asked for, see `shapes_asked`."""
+        return shapes_asked(self.manifest)
 
     def is_after(self, other: "Cover") -> bool:
         """Whether this run's rows count before another's."""

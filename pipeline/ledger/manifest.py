@@ -94,6 +94,16 @@ def data_files(store: Store, manifest: Manifest, table: str | None = None) -> li
     return [DataFile(**row) for row in rows if table in (None, row["table"])]
 
 
+def shapes_asked(manifest: Manifest) -> frozenset[str]:
+    """The shapes that a run was asked for: as that was written, and as rows spell it.
+
+    Rows have small letters and no spaces; those of earlier releases have spaces as written.
+    """
+    asked = {text.strip() for text in str(manifest.settings.get("ratios", "")).split(",")}
+    small = {text.lower() for text in asked}
+    return frozenset(asked | small | {text.replace(" ", "") for text in small})
+
+
 def unsettled_ids(store: Store, manifest: Manifest) -> pa.Array:
     """Ids of the photos of a committed run that failed for a transient reason."""
     return _read_list(store, manifest.unsettled, UNSETTLED)["image_id"].combine_chunks()

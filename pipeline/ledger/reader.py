@@ -12,7 +12,7 @@ from pipeline.ledger.columns import Columns, columns_of
 from pipeline.ledger.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.live import StoredRuns, live_layers, stored_runs
-from pipeline.ledger.manifest import data_files, read_committed
+from pipeline.ledger.manifest import data_files, read_committed, shapes_asked
 from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, read_table
@@ -197,17 +197,18 @@ class Run:
         if self._known_parts is None:
             self._known_parts = []
             anywhere: set[str] = set()
-            above: list[tuple[set[str], pa.Array]] = []  # shapes and photos of earlier channels
+            # Shapes and photos of earlier channels.
+            above: list[tuple[frozenset[str], pa.Array]] = []
             for layer in self._layers:
                 seen: set[str] = set()
                 known = latest_by_run(self._store, layer)
-                own: list[tuple[set[str], pa.Array]] = []
+                own: list[tuple[frozenset[str], pa.Array]] = []
                 for manifest in layer:
                     latest = known.get(manifest.run_id)
                     ids = (self._image_ids(manifest) if latest is None else latest) - seen
                     seen |= ids
                     photos = pa.array(sorted(ids), pa.string())
-                    shapes = _shapes(manifest)
+                    shapes = shapes_asked(manifest)
                     common = ((shapes & theirs, others) for theirs, others in above)
                     taken = tuple((pa.array(sorted(c)), others) for c, others in common if c)
                     first = pa.array(sorted(ids - anywhere), pa.string())
@@ -235,8 +236,3 @@ def _select(rows: pa.Table, declared: Mapping[str, pa.DataType], columns: list[s
             empty = pa.nulls(len(rows), declared[name])
             rows = rows.append_column(pa.field(name, empty.type), empty)
     return rows.select(columns)
-
-
-def _shapes(manifest: Manifest) -> set[str]:
-    """The shapes that a run was asked for."""
-    return {text.strip() for text in str(manifest.settings.get("ratios", "")).split(",")}

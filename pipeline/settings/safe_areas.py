@@ -56,13 +56,17 @@ def parse_safe_areas(text: str) -> dict[str, SafeArea]:
     for entry in filter(None, (part.strip().lower() for part in text.split(";"))):
         if entry == CIRCLE:  # the shape's own, always there
             continue
-        name, _, what = entry.rpartition("=")
-        name = _shape_name(name.strip(), entry)
+        name, what = area_name(entry), entry.rpartition("=")[2]
         areas[name] = areas.get(name, WHOLE) | _area(what.strip(), entry)
     return areas
 
 
-def _shape_name(name: str, entry: str) -> str:
+def area_name(entry: str) -> str:
+    """The name of the shape that an entry of `--safe-areas` is for, or ANY_SHAPE.
+
+    Raises SettingError.
+    """
+    name = entry.rpartition("=")[0].strip()
     if name == ANY_SHAPE:
         return name
     try:

@@ -15,7 +15,7 @@ from pipeline.detectors import Detections
 from pipeline.ledger.stored_rows import RowsByPhoto, StoredRow, StoredTables
 from pipeline.settings import Settings
 from pipeline.settings.safe_areas import SafeArea, parse_safe_areas
-from pipeline.shapes import Shape
+from pipeline.shapes import Shape, parse_shape
 from pipeline.stages.task import PhotoRow, Preview, Task
 from pipeline.stages.worker import Job
 from pipeline.storage.store import open_store
@@ -140,6 +140,7 @@ def scored_crop(crop: StoredRow) -> ScoredCrop:
     """A decision from its row of `crops`."""
     x0, y0, x1, y1 = (crop[edge] for edge in EDGES)
     values: dict[str, Any] = {name: crop.get(name) for name in OF_CROP}
+    values["ratio"] = parse_shape(crop["ratio"]).name  # earlier releases kept spaces
     values["object_shares"] = values["object_shares"] or []
     values["objects_cut"] = values["objects_cut"] or 0
     values["fit"] = values["fit"] or "crop"

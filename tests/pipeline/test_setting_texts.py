@@ -97,6 +97,7 @@ def test_safe_areas_by_shape() -> None:
     assert not safe_area_of(parse_shape("4:3"), areas).is_circle
     assert safe_area_of(parse_shape("4:3"), {}) == WHOLE == SafeArea()
     assert parse_safe_areas(" ; ") == {}
+    assert parse_safe_areas("16 : 9=a:0,0,1,0.5") == parse_safe_areas("16:9=a:0,0,1,0.5")
 
 
 def area_of(area: SafeArea) -> float:

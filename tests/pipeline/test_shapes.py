@@ -11,6 +11,9 @@ def test_the_four_kinds() -> None:
     assert parse_shape("1920x1080") == Shape("1920x1080", 16 / 9)
     assert parse_shape("4X5") == parse_shape("4x5") == Shape("4x5", 0.8)
     assert parse_shape("3/2") == Shape("3/2", 1.5)
+    for spaced in ("16 : 9", "16 :9", " 16: 9"):
+        assert parse_shape(spaced) == Shape("16:9", 16 / 9)
+    assert parse_shape("4 X 5") == Shape("4x5", 0.8)
     assert parse_shape("1.7778") == Shape("1.7778", 1.7778)
     assert parse_shape("Circle") == Shape("circle", 1.0, is_circle=True)
     assert parse_shape("free") == Shape("free", None)
@@ -50,6 +53,8 @@ def test_lists_keep_their_order() -> None:
 def test_lists_refuse_repeats_and_nothing() -> None:
     with pytest.raises(UsageError, match="'1:1' is given twice"):
         parse_shapes("1:1,4:3,1:1")
+    with pytest.raises(UsageError, match="'16:9' is given twice"):
+        parse_shapes("16:9,16 : 9")
     with pytest.raises(UsageError, match="no shape given"):
         parse_shapes(" , ")
 

@@ -160,3 +160,5 @@ def test_an_override_is_read_from_its_column() -> None:
     assert Override.of_text('{"name": "x"}') == Override("x")
     text = '{"name": "", "focus": [0.1, 0.2], "boxes": {"1:1": [0, 1, 2, 3]}, "never_crop": true}'
     assert Override.of_text(text) == Override("", (0.1, 0.2), {"1:1": (0, 1, 2, 3)}, True)
+    spaced = Override.of_text('{"name": "x", "boxes": {"16 : 9": [0, 1, 2, 3]}}')
+    assert spaced == Override("x", boxes_px={"16:9": (0, 1, 2, 3)})

@@ -33,6 +33,12 @@ from tests.support.tasks import make_inputs, open_ledger, run_all
 deltalake = pytest.importorskip("deltalake")
 
 
+def test_shapes_are_told_as_asked_and_as_rows_spell_them(memory: Store) -> None:
+    run = of_shapes(memory, "1:1", 1)
+    assert cover(run, "16:9,free, 1:1", "tv", 0).shapes == {"16:9", "free", "1:1"}
+    assert cover(run, "16 : 9,Circle", "tv", 0).shapes == {"16 : 9", "16:9", "Circle", "circle"}
+
+
 def test_what_is_left_of_a_delta_file_is_told_without_reading_where_it_can_be(
     memory: Store,
 ) -> None:

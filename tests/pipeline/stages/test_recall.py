@@ -32,7 +32,7 @@ from pipeline.shapes import parse_shape
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
-from pipeline.stages.recall import StoredDecisions
+from pipeline.stages.recall import StoredDecisions, scored_crop
 from pipeline.stages.task import PhotoRow
 from pipeline.stages.wire import unpack_summaries
 from pipeline.stages.worker import end_worker
@@ -184,12 +184,12 @@ def test_a_view_is_as_large_as_its_smallest_crop_needs() -> None:
 def test_a_near_ratio_is_derived_and_a_far_one_refused(tmp_path: Path) -> None:
     write_photos(tmp_path)
     output = str(tmp_path / "out")
-    full = do(planned(crop_job(tmp_path, guards="off", safe_areas="1:1=circle;16:9=a:0,0.9,1,1")))
+    full = do(planned(crop_job(tmp_path, guards="off", safe_areas="1 : 1=circle;16:9=a:0,0.9,1,1")))
     with pytest.raises(SettingError, match=r"^ratios 9:16: no shape .* is within 10% of it"):
         plan_rendering(RenderRequest(output, full.run_id, {"ratios": "1:1,9:16"}))
     made = do(plan_rendering(RenderRequest(output, full.run_id, {"ratios": "1:1,1.91:1"})))
     assert made.settings["derived"] == "1.91:1 from 16:9"
-    assert made.settings["safe_areas"] == "1:1=circle"
+    assert made.settings["safe_areas"] == "1 : 1=circle"
     old = {(c["uri"], c["ratio"]): c for c in open_run(output, full.run_id).crops().to_pylist()}
     for crop in open_run(output, made.run_id).crops().to_pylist():
         source = old[crop["uri"], {"1.91:1": "16:9"}.get(crop["ratio"], crop["ratio"])]
@@ -228,6 +228,14 @@ def test_an_old_spec_keeps_its_run_id(tmp_path: Path) -> None:
     text = {name: value for name, value in asdict(spec).items() if name != "render_of"}
     said = json.dumps(text, sort_keys=True, separators=(",", ":"))
     assert spec.run_id == hashlib.sha256(said.encode()).hexdigest()[:20]
+
+
+def test_a_shape_that_an_earlier_release_wrote_with_spaces_is_the_same_shape() -> None:
+    edges = dict.fromkeys(EDGES, 0.0)
+    row = {"ratio": "16 : 9", "rank": 0, **edges, "score": 0.5, "confidence": 0.25}
+    stored = scored_crop(row)
+    assert stored.ratio == "16:9"
+    assert derived_crop(stored, parse_shape("16:9"), (9, 9), None, {}) is stored
 
 
 def test_boxes_of_near_ratios_by_hand() -> None:
