@@ -10,7 +10,7 @@ safe area without being named.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -20,6 +20,7 @@ from pipeline.shapes import Shape, parse_shape
 ANY_SHAPE = "*"
 CIRCLE = "circle"
 Rectangle = tuple[float, float, float, float]  # x0, y0, x1, y1, shares of the crop's sides
+_CROP: Rectangle = (0.0, 0.0, 1.0, 1.0)
 _RECTANGLE = re.compile(r"[\w-]+:(.*)")
 _EXAMPLE = "write for instance 16:9=caption:0,0.8,1,1;1:1=circle"
 
@@ -40,6 +41,12 @@ class SafeArea:
         rectangles = _apart([*self.covered, *other.covered])
         return SafeArea(self.is_circle or other.is_circle, rectangles)
 
+    @property
+    def hides_all(self) -> bool:
+        """Whether nothing of a crop is seen."""
+        open_parts = (cell for cell in _cells((*self.covered, _CROP)) if not _is_in(cell, self))
+        return not any(not self.is_circle or _meets_circle(cell) for cell in open_parts)
+
 
 WHOLE = SafeArea()
 
@@ -51,13 +58,23 @@ def safe_area_of(shape: Shape, areas: Mapping[str, SafeArea]) -> SafeArea:
 
 
 def parse_safe_areas(text: str) -> dict[str, SafeArea]:
-    """Read safe areas, by shape name or ANY_SHAPE. Raises SettingError."""
+    """Read safe areas, by shape name or ANY_SHAPE.
+
+    Raises SettingError, also where nothing of a shape's crops would be seen.
+    """
     areas: dict[str, SafeArea] = {}
     for entry in filter(None, (part.strip().lower() for part in text.split(";"))):
         if entry == CIRCLE:  # the shape's own, always there
             continue
         name, what = area_name(entry), entry.rpartition("=")[2]
         areas[name] = areas.get(name, WHOLE) | _area(what.strip(), entry)
+    for name in (*areas, CIRCLE):
+        area = areas[name] if name == ANY_SHAPE else safe_area_of(parse_shape(name), areas)
+        if area.hides_all:
+            message = (
+                f"what lies over {name} covers the whole crop, entries of {ANY_SHAPE} included"
+            )
+            raise SettingError("safe_areas", f"{message}: leave some of it free")
     return areas
 
 
@@ -89,7 +106,7 @@ def _area(what: str, entry: str) -> SafeArea:
             f"{entry!r}: write x0, y0, x1, y1 as shares of the crop's sides, 0 to 1, x0 below x1 "
             "and y0 below y1",
         )
-    if (x1 - x0) * (y1 - y0) == 1:
+    if (x0, y0, x1, y1) == _CROP:
         raise SettingError("safe_areas", f"{entry!r} covers the whole crop")
     return SafeArea(covered=((x0, y0, x1, y1),))
 
@@ -98,11 +115,27 @@ def _apart(rectangles: list[Rectangle]) -> tuple[Rectangle, ...]:
     """The same area as rectangles that do not overlap."""
     if len(rectangles) < 2:
         return tuple(rectangles)
-    xs = sorted({x for x0, _, x1, _ in rectangles for x in (x0, x1)})
-    ys = sorted({y for _, y0, _, y1 in rectangles for y in (y0, y1)})
-    return tuple(
-        (x0, y0, x1, y1)
-        for x0, x1 in pairwise(xs)
-        for y0, y1 in pairwise(ys)
-        if any(r[0] <= x0 and x1 <= r[2] and r[1] <= y0 and y1 <= r[3] for r in rectangles)
-    )
+    together = SafeArea(covered=tuple(rectangles))
+    return tuple(cell for cell in _cells(rectangles) if _is_in(cell, together))
+
+
+def _cells(rectangles: Iterable[Rectangle]) -> Iterator[Rectangle]:
+    """What the lines through all edges of rectangles cut the area around them into."""
+    known = list(rectangles)
+    xs = sorted({x for x0, _, x1, _ in known for x in (x0, x1)})
+    ys = sorted({y for _, y0, _, y1 in known for y in (y0, y1)})
+    for x0, x1 in pairwise(xs):
+        for y0, y1 in pairwise(ys):
+            yield x0, y0, x1, y1
+
+
+def _is_in(cell: Rectangle, area: SafeArea) -> bool:
+    """Whether one of the covered rectangles of an area, whose edges cut no cell, holds a cell."""
+    x0, y0, x1, y1 = cell
+    return any(r[0] <= x0 and x1 <= r[2] and r[1] <= y0 and y1 <= r[3] for r in area.covered)
+
+
+def _meets_circle(cell: Rectangle) -> bool:
+    """Whether a part of a crop shares an area with the crop's inscribed circle."""
+    x, y = (min(max(0.5, cell[axis]), cell[axis + 2]) - 0.5 for axis in (0, 1))
+    return x * x + y * y < 0.25

@@ -118,9 +118,25 @@ def test_rectangles_that_overlap_count_once() -> None:
 
 @pytest.mark.parametrize(
     "text",
+    ["1:1=a:0,0,1,0.5;1:1=b:0,0.5,1,0.999", "*=a:0,0,1,0.5;1:1=b:0,0.6,1,1",
+     "16:9=a:0,0,1,0.5;1:1=b:0,0.5,1,1", "1:1=a:0.1,0,1,1;1:1=b:0,0.1,1,1",
+     # the free corner (.147, .147) lies .4992 off the centre, inside the circle's rim
+     "circle=a:0.147,0,1,1;circle=b:0,0.147,1,1"],
+)  # fmt: skip
+def test_some_of_a_crop_is_left(text: str) -> None:
+    assert parse_safe_areas(text)
+
+
+@pytest.mark.parametrize(
+    "text",
     ["1:1=a:0,0,1", "1:1=a:0,0,1,1,1", "1:1=a b:0,0,0.5,0.5", "1:1=a:-0.1,0,1,0.5",
      "1:1=a:0,0,1.1,0.5", "1:1=a:0.5,0,0.5,1", "1:1=a:0,0.6,1,0.5", "1:1=a:0,0,1,1", "1:1",
-     "free areas=a:0,0,0.5,1", "=a:0,0,0.5,1"],
+     "free areas=a:0,0,0.5,1", "=a:0,0,0.5,1",
+     "1:1=a:0,0,1,0.5;1:1=b:0,0.5,1,1", "*=a:0,0,1,0.5;1:1=b:0,0.4,1,1", "*=a:0,0,1,1",
+     "*=a:0,0,0.1,1;*=b:0.1,0,1,1", "1:1=a:0,0,0.7,0.7;1:1=b:0.7,0,1,1;1:1=c:0,0.7,0.7,1",
+     # nothing but corners is free, which lie .566 (.1, .1) or .502 (.145, .145) off the centre
+     "circle=a:0.1,0,1,1;circle=b:0,0.1,1,1", "1:1=circle;1:1=a:0.1,0,1,1;1:1=b:0,0.1,1,1",
+     "*=a:0.145,0,1,1;*=b:0,0.145,1,1", "*=a:0.1,0,1,1;4:3=b:0,0.1,1,1;4:3=circle"],
 )  # fmt: skip
 def test_safe_areas_that_are_none(text: str) -> None:
     with pytest.raises(SettingError) as refused:

@@ -10,6 +10,7 @@ from pipeline.cropping.choose import OverlapChooser, ScoreChooser
 from pipeline.cropping.chooser import ChooserFor
 from pipeline.cropping.decide import GuardRules, PhotoGuards
 from pipeline.cropping.protected import protected_of
+from pipeline.settings.safe_areas import SafeArea
 from pipeline.shapes import parse_shape
 from tests.support.decided import ACROSS, HIGH_HEAD, SIZE, decided, photo
 
@@ -108,8 +109,11 @@ def test_the_whole_photo_always_passes(way: str, shape: str) -> None:
     assert (crop.choice, crop.margin) == (None, None)
 
 
-def test_verdicts_are_of_what_is_written_not_of_what_was_hoped() -> None:
+def test_verdicts_are_of_what_is_written_not_of_what_was_hoped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A canvas that is covered everywhere cannot show the text, so even pad is to be looked at."""
+    monkeypatch.setattr(SafeArea, "hides_all", False)  # such areas are refused
     areas = "16:9=left:0,0,0.5,1;16:9=right:0.5,0,1,1"
     _, (crop,) = decided(photo(text=ACROSS), "16:9", "off,text=cut", "pad", areas)
     assert (crop.fit, crop.verdict, crop.reason) == ("pad", "review", "unsafe_area")
