@@ -16,6 +16,9 @@ from pipeline.detectors import Detections, Detector, Pixels, SmallInputDetector
 from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
 from pipeline.photo.decode import Photo
 
+# A thing that is much thinner than a pixel is none, and shares of an area near 0 are no numbers.
+LEAST_SIDE_PX = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class SeenPhoto:
@@ -151,13 +154,13 @@ def to_source(objects_view: Detections, photo: Photo) -> Detections:
 
 
 def inside(objects: Detections, photo: Photo) -> Detections:
-    """Objects clipped to the photo; those without area or with a corner not finite are dropped.
+    """Objects clipped to the photo; those below LEAST_SIDE_PX or not finite are dropped.
 
     Boxes in source pixels. What else the source told stays as it is.
     """
     limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
     finite = np.asarray(np.isfinite(objects.boxes).all(axis=1))
     boxes = np.clip(np.where(finite[:, None], objects.boxes, 0), 0, limit).astype(np.float32)
-    keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    keep = np.all(boxes[:, 2:] - boxes[:, :2] >= LEAST_SIDE_PX, axis=1)
     labels = [label for label, good in zip(objects.labels, keep, strict=True) if good]
     return replace(objects, boxes=boxes[keep], scores=objects.scores[keep], labels=labels)

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from pipeline.cropping.build import make_source
+from pipeline.cropping.decide import GuardRules, PhotoGuards
+from pipeline.cropping.protected import protected_of
 from pipeline.cropping.sources import DetectorSource, GivenSource, ObjectSource, inside
 from pipeline.cropping.transfer import SentPhoto, Transfer
 from pipeline.detectors import Detections, Pixels
@@ -15,6 +17,7 @@ from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
 from pipeline.errors import DetectError, UsageError
 from pipeline.photo.decode import Photo
+from pipeline.shapes import parse_shape
 from tests.support.odd_photos import scene
 
 TRANSFER = Transfer(torch.device("cpu"))
@@ -107,6 +110,18 @@ def test_objects_are_clipped_and_nonsense_is_dropped() -> None:
     kept = inside(replace(given, scores=np.array([4, 3, 2, 1], np.float32)), photo(300, 200))
     assert kept.boxes.tolist() == [[0, 0, 10, 10]]
     assert (kept.scores.tolist(), kept.labels) == ([4], ["thing"])
+
+
+@pytest.mark.filterwarnings("error")
+def test_boxes_much_thinner_than_a_pixel_are_no_objects() -> None:
+    """With one of them the share of the main subject, and so the levels, would be no numbers."""
+    thin = [(0, 0, 1e-30, 10), (1e-20, 50, 2e-20, 60), (5, 5, 9, 5.0005), (0, 0, 1e-25, 1e-25)]
+    kept = inside(objects((50, 50, 150, 150), *thin, (5, 5, 9, 5.01)), photo(300, 200))
+    assert kept.boxes.tolist() == [[50, 50, 150, 150], [5, 5, 9, np.float32(5.01)]]
+    guard = PhotoGuards(GuardRules.read(), protected_of(kept, (300, 200)))(parse_shape("1:1"))
+    assert guard.levels([[100, 0, 300, 200]]).tolist() == [0]  # half of one of two things: .25
+    assert guard.levels([[150, 0, 300, 150]]).tolist() == [2]  # none of them: .2 is lacking
+    assert guard.counts([100, 0, 300, 200]).subject_share == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("spec", ["", "yolo", "embedded:x", "torchvision", "torchvision:"])
