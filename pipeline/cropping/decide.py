@@ -113,8 +113,11 @@ class Decider:
         """What is written of a shape whose best crops are known: these, or a fallback."""
         if best.passes(0):
             return CropDecision(best)
-        shape = searched.shape
+        shape, candidates = searched.shape, searched.candidates
         guard = self.guards(shape)
+        passing = candidates[guard.levels(candidates) == 0]
+        if len(passing):  # a chooser by score knows those alone that the search has scored
+            return CropDecision(self.chooser.best_other(searched, passing, self.score, count))
         for way in self.guards.rules.ways:
             if way == "skip":
                 return CropDecision(best, skipped=guard.reason(best.boxes[0]))

@@ -15,7 +15,7 @@ from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.results import ScoredCrop, scored_crops
-from pipeline.cropping.search import exhaustive
+from pipeline.cropping.search import SearchResult, exhaustive
 from pipeline.detectors import Detections
 from pipeline.shapes import parse_shape
 from tests.support.decided import HIGH_HEAD, SIZE, decided, photo
@@ -70,6 +70,39 @@ def test_a_passing_crop_wins_over_any_value_for_both_choosers() -> None:
                 assert (levels == 0).any()
                 assert decision.chosen.passes(0), (chooser, shape, limit)
                 assert crop.verdict == "ok"
+
+
+@pytest.mark.parametrize("fallback", ["none", "next", "pad", "skip"])
+def test_a_passing_candidate_wins_though_the_search_has_not_scored_it(fallback: str) -> None:
+    """The search has scored nothing but candidates that cut the head, and likes those at the top.
+
+    The network would like the passing candidates the more the further right they lie.
+    """
+    shape = parse_shape("9:16")
+    guards = PhotoGuards(
+        GuardRules.read("off,heads=0.1", fallback),
+        protected_of(photo([(200, 100, 300, 200)]), SIZE),
+    )
+    candidates = for_shape(*SIZE, shape)
+    levels = guards(shape).levels(candidates)
+    bad, passing = np.flatnonzero(levels), np.flatnonzero(levels == 0)
+    assert len(bad)
+    assert len(passing)
+    asked: list[np.ndarray] = []
+
+    def score(boxes: np.ndarray) -> np.ndarray:
+        asked.append(boxes)
+        return np.asarray(boxes[:, 0], np.float32)
+
+    scores = np.asarray(9999 - candidates[bad, 1], np.float32)
+    found = SearchResult(candidates[bad], scores, bad, np.zeros(len(candidates)))
+    chooser = ScoreChooser(photo(), SIZE, guards)
+    decider = Decider(chooser, guards, SIZE, score)
+    (decision,) = decider.decide([ShapeSearch(shape, candidates, found)], 2)
+    assert (decision.way, decision.skipped, decision.fit) == (None, None, "crop")
+    assert decision.chosen.passes(0)
+    assert decision.chosen.boxes[0, 0] == max(boxes[:, 0].max() for boxes in asked)
+    assert sum(map(len, asked)) == min(64, len(passing))
 
 
 def test_the_margin_is_over_a_crop_that_passes_too() -> None:
