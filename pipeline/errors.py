@@ -120,13 +120,15 @@ class ScoreError(CropError):
 
 
 class EncodeError(CropError):
-    """A chosen crop could not be cut or encoded, or its own object could not be written.
+    """A chosen crop could not be cut or encoded.
 
-    Circumstances: encoder_missing (its package is not installed on the worker's machine).
+    A store that does not take a crop's own object is no failure of the photo: it is raised, as for
+    the tables. Circumstances: encoder_missing (its package is not installed on the worker's
+    machine).
     """
 
     stage = "encode"
-    transient_statuses = frozenset({"throttled", "network", "timeout", "out_of_memory"})
+    transient_statuses = frozenset({"timeout", "out_of_memory"})
     circumstance_statuses = frozenset({"encoder_missing"})
 
 

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable
 
-from pipeline.errors import CropError
+from pipeline.errors import CropError, LedgerError
 from pipeline.stages.task import PhotoRow, Stage
 
 
 def attempt(row: PhotoRow, stage: Stage, work: Callable[[PhotoRow], None]) -> None:
     """Do one stage's work on a photo that has not ended; note its time and its failure.
 
-    A time that `work` has noted itself is kept.
+    A time that `work` has noted itself is kept. Raises LedgerError where `work` does: it is about
+    the run, and no photo's failure.
     """
     if row.has_ended:
         return
@@ -19,6 +20,8 @@ def attempt(row: PhotoRow, stage: Stage, work: Callable[[PhotoRow], None]) -> No
         work(row)
     except CropError as error:
         row.fail(error.stage, error.status, error.kind, error.message)
+    except LedgerError:
+        raise
     except MemoryError as error:
         row.fail(stage, "out_of_memory", "transient", str(error))
     except Exception as error:  # noqa: BLE001 - the process boundary of a stage

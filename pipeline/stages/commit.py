@@ -1,7 +1,7 @@
 """The last stage: cuts and encodes the crops of one task and commits the task."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -38,28 +38,28 @@ def finish(task: Task, job: Job) -> TaskSummary:
     """Cut and encode the crops of one task, write its tables and put it on record."""
     meter, before = Meter(), requests_so_far()
     settings = job.settings
-    store, areas = output_store(job), settings.cropping.areas
+    areas, own_objects = settings.cropping.areas, settings.thumbnails.crop_files
     encoded: dict[str, list[EncodedCrop]] = {}  # by image_id, as the next
     previews: dict[str, Preview] = {}
+
+    def named(row: PhotoRow, made: list[EncodedCrop]) -> list[EncodedCrop]:
+        return [with_key(job, row, crop) for crop in made] if own_objects else made
 
     def cut_and_encode(row: PhotoRow) -> None:
         made = row.encoded
         if made is None:
             frames = partial(frames_of, settings=settings)
             made = encoded_crops(row, settings.thumbnails, areas, frames)
-        if settings.thumbnails.crop_files:
-            made = [write_crop_file(store, job, row, crop) for crop in made]
-        encoded[row.image_id] = made
-        if settings.running.preview:
-            about = (row, settings.running.preview, settings.thumbnails.is_automatic)
-            previews[row.image_id] = row.preview or preview_of(*about)
+        made, side = named(row, made), settings.running.preview
+        if side:
+            shown = row.preview or preview_of(row, side, settings.thumbnails.is_automatic)
+            previews[row.image_id] = shown
+        encoded[row.image_id] = made  # last: a photo that fails has no crops
 
     def give(row: PhotoRow) -> None:
         """Give a photo the crops and the preview of the one that it is the same bytes as."""
         made = [crop_for(row, crop) for crop in encoded[str(row.same_as)]]
-        if settings.thumbnails.crop_files:
-            made = [write_crop_file(store, job, row, crop) for crop in made]
-        encoded[row.image_id] = made
+        encoded[row.image_id] = named(row, made)
         if row.same_as in previews:
             previews[row.image_id] = preview_for(row, previews[row.same_as])
 
@@ -73,6 +73,9 @@ def finish(task: Task, job: Job) -> TaskSummary:
             attempt(row, "encode", give)
     crops = [crop for row in task.rows for crop in encoded.get(row.image_id, ())]
     shown = [previews[row.image_id] for row in task.rows if row.image_id in previews]
+    if own_objects:
+        with meter.on("encode"):
+            write_crop_files(output_store(job), crops)
     with meter.on(COMMIT):
         tables = task_tables(task, crops, settings.cropping.candidates, shown)
         figures = figures_of(task, crops) + Figures(requests=requests_so_far() - before)
@@ -97,25 +100,32 @@ def frames_of(data: bytes, settings: Settings) -> Animation:
     return decoder.decode_frames(data)
 
 
-def write_crop_file(store: Store, job: Job, row: PhotoRow, crop: EncodedCrop) -> EncodedCrop:
-    """Write a crop as an object; return it with its key.
+def with_key(job: Job, row: PhotoRow, crop: EncodedCrop) -> EncodedCrop:
+    """A crop with the key of its own object, and its name where a template gives one.
 
     The key is made of the content's hash, or of the run's id and the template's name. So writing it
     twice is harmless.
     """
     names = job.settings.thumbnails.crop_names
-    if crop.image is None or crop.sha256 is None or crop.format is None:
+    if crop.sha256 is None or crop.format is None:
         raise ValueError(f"the crop {crop.chosen.ratio} of {crop.uri} is not encoded")
     if names is None:
-        key = f"crops/{crop.sha256[:2]}/{crop.sha256}.{crop.format}"
-        name = None
-    else:
-        chosen = crop.chosen
-        about = (row.uri, row.image_id, row.pass_through)
-        name = names.name(*about, chosen.ratio, chosen.rank, crop.format, crop.sha256)
-        key = run_prefix(job.run_id) + name
-    store.write(key, crop.image)
-    return replace(crop, file=key, name=name)
+        return replace(crop, file=f"crops/{crop.sha256[:2]}/{crop.sha256}.{crop.format}", name=None)
+    chosen = crop.chosen
+    about = (row.uri, row.image_id, row.pass_through)
+    name = names.name(*about, chosen.ratio, chosen.rank, crop.format, crop.sha256)
+    return replace(crop, file=run_prefix(job.run_id) + name, name=name)
+
+
+def write_crop_files(store: Store, crops: Iterable[EncodedCrop]) -> None:
+    """Write the crops of a task as objects under their keys.
+
+    It is no photo's work: a store that does not answer would count as the photo's failure, and the
+    wait for it as the photo's time. Raises LedgerError and StoreRefusedError, as the tables do.
+    """
+    for crop in crops:
+        if crop.file is not None and crop.image is not None:
+            store.write(crop.file, crop.image)
 
 
 def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:

@@ -30,7 +30,7 @@ from pipeline.errors import (
         (DecodeError("timeout", "10 s"), "decode", "transient"),
         (DetectError("boxes_missing", "none"), "detect", "permanent"),
         (ScoreError("not_finite", "nan"), "score", "permanent"),
-        (EncodeError("network", "reset"), "encode", "transient"),
+        (EncodeError("timeout", "9 s"), "encode", "transient"),
         (EncodeError("encoder_missing", "jpegli"), "encode", "circumstances"),
         (EncodeError("encoder_failed", "jpegli"), "encode", "permanent"),
     ],
