@@ -37,8 +37,9 @@ from pipeline.report.progress import Log
 from pipeline.report.words import counted
 from pipeline.schema import INPUT_SEEN
 from pipeline.settings import Settings, Verdict
-from pipeline.settings.crop_names import check_distinct, check_photos
+from pipeline.settings.crop_name_checks import check_distinct, check_photos
 from pipeline.stages.worker import Job
+from pipeline.storage.addresses import scheme_of
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store, check_reachable, open_store
 
@@ -181,12 +182,14 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
 
 
 def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
-    """Raise SettingError where `crop_files` is a template that gives two crops one name."""
+    """Raise SettingError where `crop_files` is a template whose names can't stand together."""
     names = settings.thumbnails.crop_names
     if names is not None:
         ratios = [shape.name for shape in settings.cropping.shapes]
         check_distinct(names, ratios, settings.cropping.top_k)
-        check_photos(names, _Photos(inputs), ratios[0], *settings.thumbnails.formats)
+        as_files = scheme_of(settings.running.output) == "file"
+        formats = settings.thumbnails.formats
+        check_photos(names, _Photos(inputs), ratios[0], *formats, as_files=as_files)
 
 
 @dataclass(frozen=True)

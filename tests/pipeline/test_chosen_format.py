@@ -16,7 +16,8 @@ from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.gallery.overview import run_facts
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from pipeline.settings.crop_names import check_photos, parse_crop_names
+from pipeline.settings.crop_name_checks import check_photos
+from pipeline.settings.crop_names import parse_crop_names
 from tests.support.tasks import done
 
 NAMES = "{stem}/{ratio}.{format}"

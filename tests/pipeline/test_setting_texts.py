@@ -6,11 +6,10 @@ import pytest
 
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
+from pipeline.settings.crop_name_checks import check_distinct, check_photos
 from pipeline.settings.crop_names import (
     LONGEST_NAME,
     LONGEST_PART,
-    check_distinct,
-    check_photos,
     escaped,
     object_key,
     parse_crop_names,
@@ -288,6 +287,25 @@ def test_photos_have_different_names() -> None:
     check("{stem}", "s3://b/_a.jpg", "s3://b/%5Fa.jpg", "s3://b/a.jpg")
     with pytest.raises(SettingError, match="makes no name for s3://b/a"):
         check("{folder}", "s3://b/a.jpg")
+
+
+def test_a_name_is_no_folder_of_another_where_names_are_files() -> None:
+    def check(template: str, *uris: str) -> None:
+        rows = [{"uri": uri, "image_id": uri[-3:]} for uri in uris]
+        check_photos(parse_crop_names(template), rows, "1:1", "webp", as_files=True)
+
+    both = ("s3://b/a.jpg", "s3://b/a.jpg.jpg", "s3://b/a.jpg/b.jpg")
+    for uris in (both, both[::-1], (*both, "s3://b/c/d.jpg")):
+        with pytest.raises(
+            SettingError, match=r"makes 'a.jpg' a file, of s3://b/a.jpg, and a folder"
+        ):
+            check("{key}", *uris)
+    with pytest.raises(SettingError, match=r"'x/a' a file, of s3://b/a.jpg, .* s3://b/a/b/c.jpg;"):
+        check("x/{folder}/{stem}", "s3://b/a.jpg", "s3://b/a/b/c.jpg")
+    check("{key}/{ratio}.{format}", *both)
+    check("{key}", "s3://b/a", "s3://b/ab/c", "s3://b/b/a")
+    rows = [{"uri": uri, "image_id": uri[-3:]} for uri in both]
+    check_photos(parse_crop_names("{key}"), rows, "1:1", "webp")  # a bucket holds both
 
 
 def test_settings_of_one_meaning_are_spelt_in_one_way() -> None:

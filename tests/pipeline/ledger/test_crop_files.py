@@ -23,7 +23,8 @@ from pipeline.ledger.promotion import rollback
 from pipeline.ledger.records import Manifest
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from pipeline.settings.crop_names import check_photos, escaped, object_key, parse_crop_names
+from pipeline.settings.crop_name_checks import check_photos
+from pipeline.settings.crop_names import escaped, object_key, parse_crop_names
 from pipeline.stages.commit import cut_encode_commit
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
@@ -236,6 +237,16 @@ def test_what_the_plan_refuses(tmp_path: Path) -> None:
     long = {"uri": f"s3://u/{'a' * 300}.jpg", "image_id": "0"}
     with pytest.raises(SettingError, match="300 between slashes"):
         check_photos(parse_crop_names("{stem}"), [long], "1:1", "webp")
+
+
+def test_a_folder_is_asked_for_no_file_that_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("uri\ns3://u/a.jpg\ns3://u/a.jpg/b.jpg\n")
+    about = {"input": str(tmp_path / "list.csv"), "ratios": "1:1", "crop_files": "{key}"}
+    with pytest.raises(SettingError, match=r"makes 'a\.jpg' a file, of s3://u/a\.jpg"):
+        plan(settings_for(tmp_path, **about), Log("json", io.StringIO()))
+    for fits in ({"output": "memory://both-names"}, {"crop_files": "{key}/{ratio}"}):
+        planned = plan(settings_for(tmp_path, **{**about, **fits}), Log("json", io.StringIO()))
+        assert planned.todo.inputs.num_rows == 2
 
 
 def test_keys_of_addresses() -> None:

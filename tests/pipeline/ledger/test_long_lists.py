@@ -26,7 +26,8 @@ from pipeline.ledger.plan import cut_tasks, same_bytes_together
 from pipeline.report.progress import Log
 from pipeline.schema import INPUTS
 from pipeline.settings import Settings
-from pipeline.settings.crop_names import check_photos, parse_crop_names
+from pipeline.settings.crop_name_checks import check_photos
+from pipeline.settings.crop_names import parse_crop_names
 from pipeline.storage import spool
 from pipeline.storage.spool import Spool
 from pipeline.storage.store import Store, open_store

@@ -1,0 +1,138 @@
+"""Tell before the work whether the names of crops, made by a template, can stand together.
+
+A run whose crops overwrite one another, or that ends at a name in its middle, would be found out
+after hours.
+"""
+
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pipeline.errors import SettingError
+from pipeline.settings.crop_names import CropNames, escaped
+
+
+def check_distinct(names: CropNames, ratios: list[str], top_k: int) -> None:
+    """Raise SettingError unless the crops of one photo have different names."""
+    if "hash" in names.fields:
+        return
+    for field, several in (("ratio", len(ratios) > 1), ("rank", top_k > 1)):
+        if several and field not in names.fields:
+            raise SettingError(
+                "crop_files", f"{names.text!r} gives crops of one photo one name: add {{{field}}}"
+            )
+    spelt = [escaped(ratio.replace(":", "x").replace("/", "x")) for ratio in ratios]
+    if len(set(spelt)) < len(spelt):
+        raise SettingError("crop_files", f"gives two of the shapes {', '.join(ratios)} one name")
+
+
+def check_photos(
+    names: CropNames,
+    photos: Iterable[Mapping[str, Any]],
+    ratio: str,
+    *formats: str,
+    as_files: bool = False,
+) -> None:
+    """Raise SettingError unless every photo has a name of its own; the message names photos.
+
+    photos: rows of the input list, which are gone through again where two names may be the same:
+        8 bytes a photo and format are kept. A template with the hash of the content needs no such
+        look.
+    formats: those that its crop may have.
+    as_files: whether the names are of files, so that none may be a folder in the name of another.
+    """
+    told = formats if "format" in names.fields else formats[:1]
+    hashes, folders, last = array("q"), array("q"), ""
+    problem = None
+    try:
+        for _, name in _named(names, photos, ratio, told):
+            hashes.append(hash(name))
+            folder = name.rpartition("/")[0]
+            if as_files and folder != last:  # photos of one folder mostly follow one another
+                folders.extend(hash(one) for one in _folders_of(name))
+                last = folder
+    except SettingError as error:
+        problem = error
+    if "hash" not in names.fields:
+        _check_apart(names, _named(names, photos, ratio, told), hashes)
+        _check_files(names, _named(names, photos, ratio, told), hashes, folders)
+    if problem is not None:
+        raise problem
+
+
+def _folders_of(name: str) -> Iterator[str]:
+    """Every folder that a name lies in."""
+    return (name[: found.start()] for found in re.finditer("/", name))
+
+
+def _check_files(
+    names: CropNames,
+    named: Iterable[tuple[str, str]],
+    hashes: "array[int]",
+    folders: "array[int]",
+) -> None:
+    """Raise SettingError where the name of one photo is a folder of another's.
+
+    named: addresses and names, of which the first have these hashes. folders: of their folders.
+    """
+    import numpy as np  # slow to import, and not for --help
+
+    shared = set(np.intersect1d(hashes, folders).tolist()) if folders else set()
+    if not shared:
+        return
+    files: dict[str, str] = {}
+    inside: dict[str, str] = {}
+    for _, (uri, name) in zip(hashes, named, strict=False):
+        if hash(name) in shared:
+            files.setdefault(name, uri)
+        for folder in _folders_of(name):
+            if hash(folder) in shared:
+                inside.setdefault(folder, uri)
+    for name in sorted(files.keys() & inside.keys()):
+        raise SettingError(
+            "crop_files",
+            f"{names.text!r} makes {name!r} a file, of {files[name]}, and a folder, of "
+            f"{inside[name]}; add to its end what no folder is called, such as "
+            "/{ratio}.{format}, or write to a bucket",
+        )
+
+
+def _check_apart(names: CropNames, named: Iterable[tuple[str, str]], hashes: "array[int]") -> None:
+    """Raise SettingError where two photos have one name.
+
+    named: addresses and names, of which the first have these hashes.
+    """
+    import numpy as np  # slow to import, and not for --help
+
+    found = np.sort(np.frombuffer(hashes, np.int64))
+    shared = set(found[1:][found[1:] == found[:-1]].tolist())
+    if not shared:
+        return
+    seen: dict[str, str] = {}
+    for hashed, (uri, name) in zip(hashes, named, strict=False):
+        if hashed in shared:
+            other = seen.setdefault(name, uri)
+            if other != uri:
+                raise SettingError(
+                    "crop_files",
+                    f"{names.text!r} gives two photos the name {name!r}: {other} and {uri}; add "
+                    "{folder} or {id}",
+                )
+
+
+def _named(
+    names: CropNames, photos: Iterable[Mapping[str, Any]], ratio: str, formats: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Each photo's address and the name of its crop, for every format. Raises SettingError."""
+    return ((p["uri"], _name_of(names, p, ratio, each)) for p in photos for each in formats)
+
+
+def _name_of(names: CropNames, photo: Mapping[str, Any], ratio: str, format: str) -> str:
+    uri = photo["uri"]
+    try:
+        return names.name(uri, photo["image_id"], photo, ratio, 0, format, "0" * 64)
+    except KeyError as error:
+        raise SettingError("crop_files", f"names the column {error}, not in the list") from error
+    except ValueError as error:
+        raise SettingError("crop_files", f"makes no name for {uri}: {error}") from error
