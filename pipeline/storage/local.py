@@ -1,5 +1,6 @@
 """Use a folder as a store. Objects appear whole: a hard link puts them in place."""
 
+import errno
 import os
 import stat
 import uuid
@@ -10,6 +11,7 @@ from pathlib import Path
 from pipeline.errors import LedgerError
 from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
+LOST_AND_FOUND = "lost+found"  # on top of many file systems, root's alone, and nobody's data
 TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
 
 
@@ -29,19 +31,16 @@ class LocalBackend:
         self._publish(key, data, _link)
 
     def head(self, key: str) -> ObjectInfo:
-        path = self._root / key
-        if not path.is_file():
-            raise FileNotFoundError(key)
-        return _info(key, path.stat())
+        return _info(key, file_status(self._root / key))
 
     def list_page(self, prefix: str, token: str | None) -> tuple[list[ObjectInfo], str | None]:
         return self._walk(prefix), None
 
     def folders(self, prefix: str) -> list[str]:
-        folder = self._root / prefix
-        return (
-            [entry.name for entry in folder.iterdir() if entry.is_dir()] if folder.is_dir() else []
-        )
+        try:
+            return [entry.name for entry in (self._root / prefix).iterdir() if entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def delete(self, key: str) -> None:
         (self._root / key).unlink(missing_ok=True)
@@ -55,7 +54,7 @@ class LocalBackend:
         return sorted(wanted, key=lambda info: info.key)
 
     def _files(self, start: Path) -> Iterator[ObjectInfo]:
-        for folder, _, names in os.walk(start):
+        for folder, _, names in walk_folders(start):
             for name in names:
                 path = Path(folder, name)
                 with suppress(FileNotFoundError):  # it was removed since the walk began
@@ -81,8 +80,7 @@ class LocalBackend:
 
 def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
     """Read a regular file whole. Raises as `Store.read`; a pipe or a device is not found."""
-    if not path.is_file():
-        raise FileNotFoundError(str(path))
+    file_status(path)
     # Not blocking, since another may put a pipe in the file's place in between.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         before = os.fstat(file.fileno())
@@ -93,6 +91,39 @@ def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
         if max_bytes is not None and before.st_size > max_bytes:
             raise ObjectTooLargeError(f"{before.st_size} bytes, at most {max_bytes} are read")
         return file.read()
+
+
+def walk_folders(start: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk`; raises OSError for a folder that cannot be listed.
+
+    `os.walk` alone passes over it, so that what lies there reads as deleted. A folder that is not
+    there, or is gone by now, has nothing.
+    """
+
+    def refuse(error: OSError) -> None:
+        gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        if not gone and os.path.basename(error.filename or "") != LOST_AND_FOUND:
+            raise error
+
+    return os.walk(start, onerror=refuse)
+
+
+def file_status(path: Path) -> os.stat_result:
+    """Size and times of a regular file, or of what a link to one leads to.
+
+    Raises FileNotFoundError where there is none, another OSError where that cannot be told.
+    """
+    try:
+        status = path.stat()
+    except (NotADirectoryError, ValueError) as error:  # ValueError: no file has such a name
+        raise FileNotFoundError(str(path)) from error
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FileNotFoundError(str(path)) from error
+        raise
+    if not stat.S_ISREG(status.st_mode):
+        raise FileNotFoundError(str(path))
+    return status
 
 
 def file_etag(status: os.stat_result) -> str:

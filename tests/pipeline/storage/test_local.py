@@ -1,0 +1,89 @@
+"""A folder as a store: what cannot be listed is not what is not there."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import LedgerError
+from pipeline.inputs.listing import image_id
+from pipeline.ledger.forgetting import forget
+from pipeline.ledger.garbage import find_garbage
+from pipeline.ledger.promotion import Request, promote
+from pipeline.ledger.reader import open_run
+from pipeline.storage.backend import StoreFailedError, StoreRefusedError
+from pipeline.storage.local import file_status
+from pipeline.storage.store import Store, open_store
+from tests.support.closed_folders import close
+from tests.support.tasks import make_inputs, open_ledger, run_all
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    found = open_store(str(tmp_path / "out"))
+    for key in ("a/1", "a/b/2", "c/3"):
+        found.write(key, b"x")
+    return found
+
+
+def keys(store: Store, prefix: str) -> list[str]:
+    return [info.key for info in store.list(prefix)]
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(errno.EACCES, StoreRefusedError), (errno.EIO, StoreFailedError)]
+)
+def test_a_folder_that_cannot_be_listed_is_not_empty(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception]
+) -> None:
+    close(monkeypatch, Path(store.uri, "a", "b"), number)
+    for ask in (lambda: keys(store, "a/"), lambda: keys(store, "a/b/"), lambda: keys(store, "")):
+        with pytest.raises(error, match=os.strerror(number)):
+            ask()
+    assert keys(store, "c/") == ["c/3"]
+    assert store.folders("a/") == ("b",)
+    with pytest.raises(error, match=os.strerror(number)):
+        store.folders("a/b/")
+
+
+def test_a_folder_that_is_not_there_is_empty(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert keys(store, "d/") == keys(store, "a/1/") == []
+    assert store.folders("d/") == store.folders("a/1/") == ()
+    close(monkeypatch, Path(store.uri, "a", "b"), errno.ENOENT)  # removed since the walk began
+    assert keys(store, "a/") == ["a/1"]
+
+
+def test_forgotten_photos_stay_hidden_or_nothing_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, inputs = open_store(str(tmp_path / "out")), make_inputs(2)
+    run = run_all(open_ledger(store, inputs), channel="web", promote="auto")
+    promote(store, run.run_id, Request())
+    forget(store, [image_id(inputs["uri"][0].as_py())])
+    assert open_run(store.uri).images(["uri"]).num_rows == 1
+    close(monkeypatch, tmp_path / "out" / "forgotten")
+    with pytest.raises((LedgerError, PermissionError), match="Permission denied"):
+        open_run(store.uri).images(["uri"])
+
+
+def test_what_the_file_system_keeps_for_itself_is_passed_over(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(store.uri, "lost+found").mkdir()
+    close(monkeypatch, Path(store.uri, "lost+found"))
+    assert keys(store, "") == ["a/1", "a/b/2", "c/3"]
+    assert find_garbage(store, 60) == []
+
+
+def test_what_is_no_regular_file_is_not_found(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "file").write_bytes(b"abc")
+    os.mkfifo(tmp_path / "pipe")
+    assert file_status(tmp_path / "link").st_size == 3
+    for name in ("loop", "pipe", "file/x", "", "a\0b", "none"):
+        with pytest.raises(FileNotFoundError):
+            file_status(tmp_path / name)
+    with pytest.raises(OSError, match="too long"):
+        file_status(tmp_path / ("x" * 300))
