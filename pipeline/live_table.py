@@ -1,15 +1,12 @@
 """What a job does to the table that is live: takes photos out of it, makes runs live in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-import pyarrow as pa
-
 from pipeline.gate import DEFAULT_GATE, Gate, Term, parse_gate
-from pipeline.inputs.listing import image_id
+from pipeline.inputs.listing import Listing, image_id
 from pipeline.inputs.overrides import Overrides
-from pipeline.inputs.within import lies_in
 from pipeline.ledger.channels import channel_name
 from pipeline.ledger.crop_files import public_prefix, publish_files
 from pipeline.ledger.forgetting import forget, prune, take_back, whoami
@@ -31,11 +28,11 @@ class Removal:
     """What is to be taken out of the live table.
 
     forgotten: addresses that the table of overrides names
-    listed:    `image_id` of the whole input, for pruning; None does not prune
+    listed:    the whole input, for pruning; None does not prune
     """
 
     forgotten: tuple[str, ...] = ()
-    listed: pa.Table | None = None
+    listed: Listing | None = None
 
 
 def channel_for(settings: Settings) -> str:
@@ -108,9 +105,8 @@ def live_and_forgotten(overrides: Overrides, store: Store) -> Iterator[str]:
             yield from overrides.forgotten_among(one_array(piece["uri"]))
 
 
-def _prune(settings: Settings, store: Store, listed: pa.Table, dry: bool, log: Log) -> None:
-    within: Callable[[str], bool] = lies_in(settings.input.input)
-    gone = gone_photos(store, listed, within)
+def _prune(settings: Settings, store: Store, listed: Listing, dry: bool, log: Log) -> None:
+    gone = gone_photos(store, listed.table, listed.within)
     count, most = gone.photos.num_rows, settings.running.prune_most
     share = f"{count:,} of {gone.live:,} live photos are gone from the input"
     facts = {"gone": count, "live": gone.live}

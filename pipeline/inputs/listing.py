@@ -8,7 +8,7 @@ store, but never taken apart into paths.
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from pipeline.inputs.lists import URI, is_list, read_list
 from pipeline.inputs.local_files import file_info, local_bytes, read_local, walk
 from pipeline.inputs.read_errors import READING_FAILS, read_error
 from pipeline.inputs.selection import Selection
+from pipeline.inputs.within import bucket_and_key, is_glob, lies_in
 from pipeline.schema import INPUTS
 from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import ObjectInfo
@@ -43,10 +44,14 @@ def image_id(uri: str) -> str:
 
 @dataclass(frozen=True)
 class Listing:
-    """The photos of an input: `schema.INPUTS`, then pass-through columns; and what is left out."""
+    """The photos of an input: `schema.INPUTS`, then pass-through columns; and what is left out.
+
+    within: whether an address is one that this input could have listed; see `lies_in`.
+    """
 
     table: pa.Table
     left_out: LeftOut
+    within: Callable[[str], bool]
 
 
 def list_inputs(
@@ -74,11 +79,11 @@ def list_all(
     selection: which files of a folder or prefix, and rows of a list, are taken.
     requester_pays: agree to pay for requests to S3, where its owner does not.
 
-    Raises UsageError when there is no such place, when nothing matches a glob, or when a list is
-    not one that `pipeline.inputs.lists` accepts.
+    Raises UsageError when there is no such place, when a folder can't be listed, when nothing
+    matches a glob, or when a list is not one that `pipeline.inputs.lists` accepts.
     """
     refuse_credentials(input_uri)
-    input_uri = s3_spelling(input_uri)
+    input_uri, as_glob = s3_spelling(input_uri), False
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
     if is_list(input_uri):
@@ -90,12 +95,12 @@ def list_all(
         if focus_columns is not None or uri_column != URI:
             name = "uri_column" if focus_columns is None else "focus_columns"
             raise SettingError(name, "is about columns of a list; the input is no list")
-        left_out = LeftOut()
+        left_out, as_glob = LeftOut(), is_glob(input_uri, requester_pays)
         is_local = scheme_of(input_uri) == "file"
         found = (
-            walk(local_path(input_uri), left_out)
+            walk(local_path(input_uri), left_out, as_glob)
             if is_local
-            else _objects(input_uri, requester_pays)
+            else _objects(input_uri, as_glob, requester_pays)
         )
         table = _table(_taken(found, selection, left_out))
         if table.num_rows == 0 and not left_out and is_pattern(input_uri):
@@ -103,7 +108,7 @@ def list_all(
     table = sorted_by(table, "uri")
     if limit is not None:
         table = filtered(table, np.arange(table.num_rows) < limit)
-    return Listing(table, left_out)
+    return Listing(table, left_out, lies_in(input_uri, as_glob))
 
 
 def _taken(
@@ -130,18 +135,6 @@ def _selected(table: pa.Table, selection: Selection, left_out: LeftOut) -> tuple
         return rows.filter(pa.array([reason is None for reason in reasons], pa.bool_()))
 
     return spooled(part(rows) for rows in pieces(table)), left_out
-
-
-def refuse_overlap(input_uri: str, output_uri: str) -> None:
-    """Raise UsageError when the output lies in the input: the next run would read its tables."""
-    if is_list(input_uri) or scheme_of(input_uri) != scheme_of(output_uri):
-        return
-    inside, outside = (_folder(uri) for uri in (output_uri, literal_prefix(input_uri)))
-    if inside.startswith(outside):
-        raise UsageError(
-            f"the output {output_uri!r} lies inside the input {input_uri!r}, so the next run "
-            "would take its tables for photos. Choose an output beside the input."
-        )
 
 
 def read_image(
@@ -189,17 +182,12 @@ def _store(root: str, pid: int, requester_pays: bool) -> Store:
     return open_store(root, requester_pays=requester_pays)
 
 
-def _objects(uri: str, requester_pays: bool) -> Iterator[tuple[str, ObjectInfo]]:
-    """(address, info) of the objects under a prefix or matching a glob, in the store's order.
-
-    A prefix that holds objects as it is written is no glob, even where it has a `[` or a `*`.
-    """
-    bucket = "/".join(uri.split("/", 3)[:3])
-    pattern = uri[len(bucket) + 1 :]
-    store = open_store(bucket, requester_pays=requester_pays)
-    prefix, keep = pattern, None
-    if is_pattern(pattern) and next(store.list(pattern), None) is None:
-        prefix, keep = literal_prefix(pattern), regex_of(pattern)
+def _objects(uri: str, as_glob: bool, requester_pays: bool) -> Iterator[tuple[str, ObjectInfo]]:
+    """(address, info) of the objects under a prefix or matching a glob, in the store's order."""
+    bucket, prefix = bucket_and_key(uri)
+    store, keep = open_store(bucket, requester_pays=requester_pays), None
+    if as_glob:
+        prefix, keep = literal_prefix(prefix), regex_of(prefix)
     for info in list_by_ranges(store, prefix):
         folder_marker = info.key.endswith("/") and info.bytes == 0
         if not folder_marker and (keep is None or keep.fullmatch(info.key)):
@@ -233,9 +221,8 @@ def _pin_files(table: pa.Table) -> pa.Table:
     etags, sizes = table["etag"].to_pylist(), table["bytes"].to_pylist()
     for row, uri in enumerate(uris):
         if scheme_of(uri) == "file" and etags[row] is None:
-            path = Path(os.fsdecode(local_bytes(uri)))
-            if path.is_file():
-                info = file_info(path)
+            info = _info_of(uri)
+            if info is not None:
                 etags[row], sizes[row] = info.etag, info.bytes
     for name, values in (("etag", etags), ("bytes", sizes)):
         field = INPUTS.field(name)
@@ -244,6 +231,9 @@ def _pin_files(table: pa.Table) -> pa.Table:
     return table.add_column(0, INPUTS.field("image_id"), [ids])
 
 
-def _folder(uri: str) -> str:
-    path = str(Path(local_path(uri)).absolute()) if scheme_of(uri) == "file" else uri
-    return path.rstrip("/") + "/"
+def _info_of(uri: str) -> ObjectInfo | None:
+    """Size and time of a list's file; None where nothing is known: reading it will tell why."""
+    try:
+        return file_info(Path(os.fsdecode(local_bytes(uri))))
+    except OSError:  # such as a name that is too long, or a folder of others: it costs its row
+        return None

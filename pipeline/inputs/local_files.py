@@ -11,41 +11,52 @@ from urllib.parse import quote, unquote_to_bytes
 
 from pipeline.errors import UsageError
 from pipeline.inputs.deadline import answer_within
-from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
+from pipeline.inputs.globs import literal_prefix, regex_of
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.read_errors import READING_FAILS
 from pipeline.storage.backend import ObjectInfo
-from pipeline.storage.local import file_etag, read_file
+from pipeline.storage.local import file_etag, file_status, read_file, walk_folders
 
 READ_S = 60.0  # for one file; a file system that has gone away never answers
 SYSTEM = ("/proc", "/sys")  # what is there looks like files, and tells of processes and the machine
 
 
-def walk(path: str, left_out: LeftOut) -> Iterator[tuple[str, ObjectInfo]]:
-    """(path, info) of the regular files below a folder or matching a glob.
+def walk(path: str, left_out: LeftOut, as_glob: bool = False) -> Iterator[tuple[str, ObjectInfo]]:
+    """(path, info) of the regular files below a folder or, `as_glob`, matching a glob.
 
     Links to folders are not followed; those to files outside of the folder are left out, and noted.
+    Raises UsageError where there is no such folder, or one below it cannot be listed.
     """
-    root = Path(literal_prefix(path)).absolute()
-    if is_pattern(path) and not Path(path).exists():
-        keep, root = regex_of(str(Path(path).absolute())), (root if root.is_dir() else root.parent)
-    else:
-        keep, root = None, Path(path).absolute()
-    if root.is_file():
-        yield local_uri(root), file_info(root)
+    try:
+        yield from _files(path, left_out, as_glob)
+    except OSError as error:
+        raise UsageError(
+            f"the input has {error.filename or path!r}, which cannot be listed: {error.strerror}; "
+            "let the job read it, or name an input without it"
+        ) from error
+
+
+def _files(path: str, left_out: LeftOut, as_glob: bool) -> Iterator[tuple[str, ObjectInfo]]:
+    """The same; raises OSError for what cannot be listed."""
+    keep, root = None, Path(path).absolute()
+    if as_glob:
+        keep, root = regex_of(str(root)), Path(literal_prefix(path)).absolute()
+        root = root if root.is_dir() else root.parent
+    if (info := file_info(root)) is not None:
+        yield local_uri(root), info
     elif not root.exists():
         raise UsageError(f"nothing found in {path!r}: there is no such folder; check the address")
-    for folder, subfolders, names in os.walk(root):
+    inside = Path(os.path.realpath(root))
+    for folder, subfolders, names in walk_folders(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in names:
             file = Path(folder, name)
-            if name.startswith(".") or not file.is_file():
+            if name.startswith(".") or (keep is not None and not keep.fullmatch(str(file))):
                 continue
-            if keep is None or keep.fullmatch(str(file)):
-                if file.is_symlink() and not file.resolve().is_relative_to(root.resolve()):
-                    left_out.row("are links that lead out of the folder", str(file))
-                else:
-                    yield local_uri(file), file_info(file)
+            if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(inside):
+                left_out.row("are links that lead out of the folder", str(file))
+            elif (info := file_info(file)) is not None:
+                yield local_uri(file), info
 
 
 def read_local(
@@ -59,7 +70,7 @@ def read_local(
 
     def read() -> bytes:
         path = Path(os.fsdecode(local_bytes(uri)))
-        if not path.is_file():
+        if file_info(path) is None:
             raise FileNotFoundError(uri)
         if any(path.resolve().is_relative_to(folder) for folder in SYSTEM):
             raise PermissionError(f"{uri} is the system's own: no photos are read from there")
@@ -69,9 +80,15 @@ def read_local(
     return answer_within(read, deadline_s, late, READING_FAILS)
 
 
-def file_info(path: Path) -> ObjectInfo:
-    """Size, time and, made of both, the ETag of a file."""
-    status = path.stat()
+def file_info(path: Path) -> ObjectInfo | None:
+    """Size, time and, made of both, the ETag of a regular file; None where there is none.
+
+    Raises OSError where that cannot be told.
+    """
+    try:
+        status = file_status(path)
+    except FileNotFoundError:
+        return None
     return ObjectInfo(str(path), status.st_size, file_etag(status), status.st_mtime)
 
 

@@ -1,29 +1,105 @@
-"""Tell whether an address is one that an input could have listed."""
+"""Tell what an input's address covers: which addresses it could have listed, and whether an output.
 
+A folder covers what lies below it, a prefix every key that begins with it, a glob what it matches.
+"""
+
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.inputs.globs import is_pattern, regex_of
+from pipeline.errors import UsageError
+from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.lists import is_list
 from pipeline.storage.addresses import local_path, s3_spelling, scheme_of
+from pipeline.storage.store import open_store
 
 
-def lies_in(input_uri: str) -> Callable[[str], bool]:
+def is_glob(input_uri: str, requester_pays: bool = False) -> bool:
+    """Whether an input is read as a glob: by its characters, where nothing is called so.
+
+    A folder or prefix that holds something as it is written is none, even with a `[` or a `*`.
+    Asks the store. requester_pays: as in `open_store`. Raises as `Store.list`.
+    """
+    if scheme_of(input_uri) == "file":
+        path = local_path(input_uri)
+        return is_pattern(path) and not os.path.exists(path)
+    bucket, key = bucket_and_key(s3_spelling(input_uri))
+    if not is_pattern(key):
+        return False
+    return next(open_store(bucket, requester_pays=requester_pays).list(key), None) is None
+
+
+def lies_in(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
     """Whether an address belongs to a folder, a prefix or a glob; to a list belongs every one.
 
-    As `listing` reads it: a prefix may have characters of a glob, s3a:// is s3://.
+    as_glob: how the input was read, see `is_glob`. s3a:// is s3://.
     """
     input_uri = s3_spelling(input_uri)
     if is_list(input_uri):
         return lambda uri: True
     if scheme_of(input_uri) != "file":
-        if is_pattern(input_uri):
-            pattern = regex_of(input_uri)
-            return lambda uri: uri.startswith(input_uri) or pattern.fullmatch(uri) is not None
-        return lambda uri: uri.startswith(input_uri)
-    path = local_path(input_uri)
-    whole = str(Path(path).absolute())
-    if is_pattern(path) and not Path(path).exists():
+        bucket, key = bucket_and_key(input_uri)
+        start = f"{bucket}/"  # or a photo of the bucket b2 would belong to s3://b
+        if not as_glob:
+            return lambda uri: uri.startswith(start + key)
+        pattern = regex_of(key)
+        return lambda uri: uri.startswith(start) and bool(pattern.fullmatch(uri, len(start)))
+    whole = str(Path(local_path(input_uri)).absolute())
+    if as_glob:
         pattern = regex_of(whole)
         return lambda uri: pattern.fullmatch(local_path(uri)) is not None
-    return lambda uri: local_path(uri) == whole or local_path(uri).startswith(f"{whole}/")
+    below = whole.rstrip("/") + "/"
+    return lambda uri: local_path(uri) == whole or local_path(uri).startswith(below)
+
+
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """An address in a store as scheme and bucket, `s3://b`, and all behind the next slash."""
+    bucket = "/".join(uri.split("/", 3)[:3])
+    return bucket, uri[len(bucket) + 1 :]
+
+
+def refuse_overlap(input_uri: str, output_uri: str) -> None:
+    """Raise UsageError when the output lies in the input: the next run would read its tables.
+
+    Asks no store: what may be a prefix or a glob is looked at as both. Folders are compared where
+    they really are, behind links and `..`.
+    """
+    input_uri, output_uri = s3_spelling(input_uri), s3_spelling(output_uri)
+    if is_list(input_uri) or scheme_of(input_uri) != scheme_of(output_uri):
+        return
+    if scheme_of(input_uri) == "file":
+        given, folder = local_path(input_uri), _real(local_path(output_uri))
+        overlaps = folder.startswith(_real(given))
+        if is_glob(input_uri):
+            above, slash, _ = literal_prefix(given).rpartition("/")
+            rest = given[len(above + slash) :]
+            overlaps = _matches_below(_real(above + slash) + rest, folder)
+    else:
+        (bucket, key), (other, place) = bucket_and_key(input_uri), bucket_and_key(output_uri)
+        folder = place.strip("/") + "/" if place.strip("/") else ""
+        overlaps = bucket == other and (folder.startswith(key) or _matches_below(key, folder))
+    if overlaps:
+        raise UsageError(
+            f"the output {output_uri!r} lies inside the input {input_uri!r}, so the next run "
+            "would take its tables for photos. Choose an output beside the input; an input in a "
+            "store is a prefix, which a slash at its end keeps to one folder."
+        )
+
+
+def _real(path: str) -> str:
+    """Where a folder really is, with a slash at its end."""
+    return os.path.realpath(path).rstrip("/") + "/"
+
+
+def _matches_below(pattern: str, folder: str) -> bool:
+    """Whether a glob may match something below a folder, which ends in a slash or is all.
+
+    An input that lies deeper than the output is beside its tables: it does not.
+    """
+    levels, depth = pattern.split("/"), folder.count("/")
+    if not is_pattern(pattern) or not folder.startswith(literal_prefix(pattern)):
+        return False
+    head = "".join(f"{level}/" for level in levels[:depth])
+    if "**" in head:  # which takes in all that follows
+        return regex_of(head[: head.index("**") + 2]).fullmatch(folder) is not None
+    return len(levels) > depth and regex_of(head).fullmatch(folder) is not None

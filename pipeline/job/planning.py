@@ -12,8 +12,9 @@ from pipeline.code_version import code_version
 from pipeline.cropping.build import source_identity
 from pipeline.cropping.weights import Weights
 from pipeline.errors import SettingError
-from pipeline.inputs.listing import list_all, refuse_overlap
+from pipeline.inputs.listing import Listing, list_all
 from pipeline.inputs.overrides import Overridden, Overrides
+from pipeline.inputs.within import refuse_overlap
 from pipeline.job.cutting import cut_for
 from pipeline.job.encoding import with_chosen_format
 from pipeline.job.ending import ending_of, verdict_of
@@ -173,7 +174,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     tell_standing(todo, log)
     if of_format and todo.inputs.num_rows:
         log.say("format", of_format, format=settings.thumbnails.format)
-    check_crop_names(settings, todo.inputs if listed is None else listed)
+    check_crop_names(settings, todo.inputs if listed is None else listed.table)
     todo = dataclasses.replace(todo, inputs=same_bytes_together(todo.inputs))
     tasks = cut_for(todo.inputs, settings.running, cores)
     forgotten = {*obeyed.forgotten, *live_and_forgotten(overrides, store)}
@@ -205,7 +206,7 @@ class _Photos:
 
 def _todo(
     settings: Settings, overrides: Overrides, store: Store, spec: RunSpec, log: Log
-) -> tuple[Todo, Overridden, pa.Table | None]:
+) -> tuple[Todo, Overridden, Listing | None]:
     """The photos to do: of the run to resume, of the run to repair, or of the input.
 
     Also what the overrides say, and the whole input where it was listed.
@@ -233,5 +234,5 @@ def _todo(
     if not listed.num_rows:
         log.say("empty", f"WARNING: {about.input} holds no photos")
     obeyed = overrides.obeyed(listed)
-    whole = listed if about.limit is None else None
+    whole = found if about.limit is None else None
     return uncovered(store, spec, obeyed.inputs, about.mode, channel), obeyed, whole

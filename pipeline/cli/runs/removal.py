@@ -9,7 +9,6 @@ import pyarrow as pa
 from pipeline.cli.runs.command import Command
 from pipeline.command_line import FAILED
 from pipeline.inputs.listing import image_id, list_all
-from pipeline.inputs.within import lies_in
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.live import stored_runs
 from pipeline.ledger.pruning import gone_photos
@@ -67,8 +66,8 @@ class Prune(Command):
 
     def run(self) -> int:
         store = self.store
-        listed = list_all(self.input, requester_pays=self.requester_pays).table
-        gone = gone_photos(store, listed, lies_in(self.input))
+        listed = list_all(self.input, requester_pays=self.requester_pays)
+        gone = gone_photos(store, listed.table, listed.within)
         refused = self.delete and gone.share > self.most
         if self.delete and not refused:
             prune(store, gone.photos["image_id"].to_pylist(), why=self.why or "gone from the input")

@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.errors import ReadError, SettingError, UsageError
 from pipeline.inputs import listing
-from pipeline.inputs.listing import list_all, list_inputs, read_image, refuse_overlap
+from pipeline.inputs.listing import list_all, list_inputs, read_image
 from pipeline.inputs.selection import Selection
+from pipeline.inputs.within import refuse_overlap
 from pipeline.storage.store import open_store
 
 

@@ -13,9 +13,9 @@ from pipeline.inputs.listing import (
     list_all,
     list_inputs,
     read_image,
-    refuse_overlap,
 )
 from pipeline.inputs.selection import Selection
+from pipeline.inputs.within import refuse_overlap
 from tests.pipeline.storage.test_storage import STRANGE_KEYS
 
 
@@ -169,11 +169,18 @@ def test_the_output_must_not_lie_in_the_input(tmp_path: Path) -> None:
     for source, target in (
         ("s3://b/in/", "s3://b/in/out"), ("s3://b/in/*.jpg", "s3://b/in"), ("s3://b", "s3://b/out"),
         (str(tmp_path), str(tmp_path / "out")), ("s3://b/in", "s3://b/in/"),
+        ("s3://b/pho", "s3://b/photos/thumbs"), ("s3a://b/", "s3://b/out"),
+        ("s3n://b/in/", "s3a://b/in/out"), ("s3://b/p*/**", "s3://b/photos/out"),
+        ("s3://b/**/a/*.jpg", "s3://b/x"), ("s3://b/*/*.jpg", "s3://b/out"),
+        ("s3://b/x[1]/", "s3://b/x[1]/out"), ("s3://b/20[0-9]?/*", "s3://b/2026"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match="lies inside the input"):
             refuse_overlap(source, target)
     for source, target in (
-        ("s3://b/in/", "s3://b/out"), ("s3://b/in", "s3://b/input2"), ("s3://b/", "/out"),
+        ("s3://b/in/", "s3://b/out"), ("s3://b/in/", "s3://b/input2"), ("s3://b/", "/out"),
+        ("s3://b", "s3://b2/out"), ("s3a://b/in/", "s3://b/out"), ("s3://b/*.jpg", "s3://b/out"),
+        ("s3://b/p*/**", "s3://b/out"), ("s3://b/in/*.jpg", "s3://b"), ("s3://b/in/", "s3://b"),
+        ("s3://b/a*/b**", "s3://b/ax/c"), ("s3://b/20[0-9]?/*", "s3://b/3026"),
         ("/data/list.csv", "/data/out"),
     ):  # fmt: skip
         refuse_overlap(source, target)
@@ -211,3 +218,26 @@ def test_a_store_that_stays_away_is_transient(s3: str, monkeypatch: pytest.Monke
     monkeypatch.setattr(pipeline.storage.store, "Backoff", lambda: patience)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert status_of("s3://never-asked-before/k") == ("network", "transient")
+
+
+def test_folders_are_compared_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "sub").mkdir(parents=True)
+    (tmp_path / "else").mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    (tmp_path / "photos" / "away").symlink_to(tmp_path / "else")  # no listing follows it
+    monkeypatch.chdir(tmp_path)
+    for source, target in (
+        ("photos", "photos/sub/../out"), ("photos", "else/../photos/out"), ("photos", "link/out"),
+        ("link", "photos/out"), ("p*/**", "photos/out"), ("*/*", "photos"), ("**", "photos"),
+        ("file://{}/photos", "photos/out"), ("else/../p*/**", "link/out"),
+        ("link/s*/*", "link/sub"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match="lies inside the input"):
+            refuse_overlap(source.format(tmp_path), target)
+    for source, target in (
+        ("photos", "photos/../out"), ("photos", "photos/away/out"), ("p*/**", "out"),
+        ("photos", "photos2"), ("photos/sub", "photos"), ("p*/*.jpg", "photos/sub"),
+    ):  # fmt: skip
+        refuse_overlap(source, target)

@@ -12,8 +12,10 @@ import pytest
 
 from pipeline.errors import ReadError, UsageError
 from pipeline.inputs import local_files
-from pipeline.inputs.listing import list_all, read_image
+from pipeline.inputs.listing import Listing, list_all, read_image
 from pipeline.inputs.table_files import MAX_COLUMNS, MAX_DEPTH, read_table_file
+from pipeline.storage import local
+from tests.support.closed_folders import close
 
 
 def status_of(uri: str) -> tuple[str, str]:
@@ -77,7 +79,8 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(
 ) -> None:
     """It looked like a file a moment before."""
     os.mkfifo(folder / "pipe.jpg")
-    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    for module in (local, local_files):
+        monkeypatch.setattr(module, "file_status", Path.stat)
     started = time.monotonic()
     assert status_of(str(folder / "pipe.jpg"))[0] == "not_found"
     assert time.monotonic() - started < 5
@@ -122,3 +125,63 @@ def test_parquet_that_nests_too_deeply_is_refused_in_one_line(tmp_path: Path) ->
     (tmp_path / "l.parquet").write_bytes(stream.getvalue())
     with pytest.raises(UsageError, match="too deeply nested"):
         read_table_file(str(tmp_path / "l.parquet"))
+
+
+@pytest.mark.parametrize("given", ["{}", "{}/**", "{}/inner/*.jpg"])
+def test_a_folder_that_cannot_be_listed_stops_the_job(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    (folder / "inner" / "b.jpg").write_bytes(b"b")
+    close(monkeypatch, folder / "inner")
+    with pytest.raises(UsageError, match=r"/inner', which cannot be listed: Permission"):
+        list_all(given.format(folder))
+
+
+def test_what_belongs_to_the_file_system_stops_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "lost+found").mkdir()
+    close(monkeypatch, folder / "lost+found")
+    assert names_in(list_all(str(folder))) == ["a.jpg"]
+
+
+def test_a_file_that_goes_while_it_is_listed_is_not_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "b.jpg").write_bytes(b"b")
+    is_symlink = Path.is_symlink
+
+    def goes(path: Path) -> bool:
+        found = is_symlink(path)
+        if path.name == "b.jpg":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_symlink", goes)
+    assert names_in(list_all(str(folder))) == ["a.jpg"]
+
+
+def test_a_row_that_names_no_possible_file_costs_its_row(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, closed = folder / f"{'x' * 300}.jpg", folder / "inner" / "c.jpg"
+    rows = "\n".join(map(str, ["uri", folder / "a.jpg", long, closed, "file:///a%00b.jpg"]))
+    (folder.parent / "list.csv").write_text(rows)
+    stat = Path.stat
+
+    def refuse(path: Path, **how: bool) -> os.stat_result:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    found = {row["uri"]: row for row in list_all(str(folder.parent / "list.csv")).table.to_pylist()}
+    assert found[str(folder / "a.jpg")]["bytes"] == 1
+    assert found[str(long)]["etag"] is found[str(closed)]["etag"] is None
+    assert status_of(str(long)) == ("bad_uri", "permanent")
+    assert status_of(str(closed)) == ("forbidden", "circumstances")
+    assert status_of("file:///a%00b.jpg")[0] in ("not_found", "bad_uri")
+
+
+def names_in(found: Listing) -> list[str]:
+    return [Path(uri).name for uri in found.table["uri"].to_pylist()]

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import boto3
 import pytest
 
-from pipeline.inputs.listing import list_inputs
+from pipeline.inputs.listing import list_all
 from pipeline.inputs.within import lies_in
 
 
@@ -13,6 +14,12 @@ from pipeline.inputs.within import lies_in
     [
         ("s3://ugc/2026/11/", "s3://ugc/2026/11/a/b.jpg", "s3://ugc/2026/12/a.jpg"),
         ("s3://ugc/2026/11/*.jpg", "s3://ugc/2026/11/a.jpg", "s3://ugc/2026/11/a/b.jpg"),
+        ("s3://ugc", "s3://ugc/a.jpg", "s3://ugc-private/a.jpg"),
+        ("s3a://ugc", "s3://ugc/a.jpg", "s3://ugc2/a.jpg"),
+        ("memory://ugc", "memory://ugc/a.jpg", "memory://ugc-private/a.jpg"),
+        ("s3://ugc/pho", "s3://ugc/photos/a.jpg", "s3://ugc/a.jpg"),
+        ("s3://ugc/*.jpg", "s3://ugc/a.jpg", "s3://ugc/*.jpg/b"),
+        ("/", "/a.jpg", "s3://ugc/a.jpg"),
         ("s3://ugc/**/a.jpg", "s3://ugc/1/2/a.jpg", "s3://other/1/a.jpg"),
         ("/photos", "/photos/a/b.jpg", "/photos2/a.jpg"),
         ("/photos/", "/photos/a.jpg", "/photo"),
@@ -21,13 +28,13 @@ from pipeline.inputs.within import lies_in
     ],
 )
 def test_by_address(given: str, inside: str, outside: str) -> None:
-    within = lies_in(given)
+    within = lies_in(given, "*" in given)
     assert within(inside)
     assert not within(outside)
 
 
 def test_to_a_list_belongs_every_address() -> None:
-    assert lies_in("list.csv")("s3://anywhere/a.jpg")
+    assert lies_in("list.csv", False)("s3://anywhere/a.jpg")
 
 
 def test_what_is_listed_lies_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,22 +45,24 @@ def test_what_is_listed_lies_within(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "in" / "not\udcff.png").write_bytes(b"x")  # its name is not UTF-8
     monkeypatch.chdir(tmp_path)
     for given in ("in", "in/", "in/**", str(tmp_path / "in")):
-        within = lies_in(given)
-        listed = list_inputs(given)["uri"].to_pylist()
-        assert len(listed) == 5
-        assert all(map(within, listed)), given
+        found = list_all(given)
+        assert found.table.num_rows == 5
+        assert all(map(found.within, found.table["uri"].to_pylist())), given
 
 
-@pytest.mark.parametrize(
-    ("given", "inside", "outside"),
-    [
-        ("s3a://b/in/", "s3://b/in/1.jpg", "s3://b/other/1.jpg"),
-        ("s3://b/in [2024]/", "s3://b/in [2024]/1.jpg", "s3://b/in 3/1.jpg"),
-    ],
-)
-def test_an_address_lies_where_the_listing_would_find_it(
-    given: str, inside: str, outside: str
-) -> None:
-    """s3a:// is s3://, and a prefix may have the characters of a glob in its name."""
-    assert lies_in(given)(inside)
-    assert not lies_in(given)(outside)
+def test_an_address_lies_where_the_listing_would_find_it(s3: str) -> None:
+    """A prefix may have the characters of a glob in its name; it is read as one of the two."""
+    client = boto3.client("s3")
+    for key in ("in [2024]/1.jpg", "in 2/2.jpg", "in 2/3.png"):
+        client.put_object(Bucket=s3[5:], Key=key, Body=b"x")
+    prefix = list_all(f"s3a{s3[2:]}/in [2024]/")
+    assert prefix.within(f"{s3}/in [2024]/gone.jpg")
+    assert not prefix.within(f"{s3}/in 2/gone.jpg")
+    glob = list_all(f"{s3}/in [2]/*.jpg")
+    assert glob.table["uri"].to_pylist() == [f"{s3}/in 2/2.jpg"]
+    assert glob.within(f"{s3}/in 2/gone.jpg")
+    assert not glob.within(f"{s3}/in 2/3.png")
+    assert not glob.within(f"{s3}/in [2]/*.jpg.png")
+    bucket = list_all(s3)
+    assert bucket.within(f"{s3}/gone.jpg")
+    assert not bucket.within(f"{s3}-private/a.jpg")
