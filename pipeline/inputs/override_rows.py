@@ -12,6 +12,7 @@ from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.globs import is_pattern, regex_text
 from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.shapes import Shape, parse_shape
+from pipeline.storage.addresses import s3_spelling
 
 ADDRESS, PATTERN = "uri", "pattern"
 EDGES = ("x0", "y0", "x1", "y1")
@@ -30,7 +31,7 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 class OverrideRow:
     """What one row says of the photos that it names. None and empty: it says nothing about that.
 
-    name:       the address or the pattern, as written.
+    name:       the address or the pattern, as written, but s3:// for Hadoop's spellings of it.
     is_pattern: whether it is a glob pattern.
     focus_rel:  x and y, shares of the upright photo's sides.
     box_px:     the locked box of the shape `ratio`, xyxy in source pixels of the upright photo.
@@ -134,7 +135,7 @@ def _row(cells: _Cells, uris_are_plain: bool) -> OverrideRow:
         cells.wrong(f"{ADDRESS}, {PATTERN}" if uris_are_plain else ADDRESS, "is empty")
     globbed = pattern is not None or (not uris_are_plain and is_pattern(name or ""))
     row = OverrideRow(
-        name=pattern or name or "",
+        name=s3_spelling(pattern or name or ""),
         is_pattern=globbed,
         focus_rel=_focus(cells),
         ratio=cells.text(RATIO),

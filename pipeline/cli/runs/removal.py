@@ -14,6 +14,7 @@ from pipeline.ledger.live import stored_runs
 from pipeline.ledger.pruning import gone_photos
 from pipeline.ledger.sampling import places_of
 from pipeline.options import check, option
+from pipeline.storage.addresses import s3_spelling
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Forget(Command):
 
     def run(self) -> int:
         store = self.store
-        ids = {image_id(uri): uri for uri in self.uris}
+        ids = {image_id(uri): uri for uri in map(s3_spelling, self.uris)}
         if self.take_back:
             changed = take_back(store, ids, why=self.why)
         else:

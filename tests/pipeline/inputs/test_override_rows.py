@@ -1,5 +1,6 @@
 """What a row of overrides may say: last allowed and first refused values."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,3 +93,14 @@ def test_the_decision_on_a_photo_that_no_row_names_stays_pinned() -> None:
     assert Overrides().forgotten_among(pa.array(["a"])) == []
     assert Overrides.read("") == Overrides()
     assert Overrides().obeyed(inputs).count == 0
+
+
+def test_hadoop_s_spelling_names_the_same_photos(tmp_path: Path) -> None:
+    inputs = pa.table({"uri": ["s3://ugc/a.jpg", "s3://ugc/b.jpg", "s3://ugc/c/d.jpg"]})
+    rows = "s3a://ugc/a.jpg,,,,,,,,,true\ns3n://ugc/c/*,,,,,,,,true,\nS3A://gone/x,,,,,,,,,true\n"
+    found = Overrides.read(csv(tmp_path, HEADER + rows)).obeyed(inputs)
+    assert found.forgotten == ("s3://gone/x", "s3://ugc/a.jpg")
+    assert found.inputs["uri"].to_pylist() == ["s3://ugc/b.jpg", "s3://ugc/c/d.jpg"]
+    assert [text and json.loads(text) for text in found.inputs["override"].to_pylist()] == [
+        None, {"name": "s3://ugc/c/*", "never_crop": True},
+    ]  # fmt: skip

@@ -25,6 +25,7 @@ from pipeline.inputs.within import lies_in
         ("/a/*.jpg", "/b/a/x.jpg", False),
         ("s3://b/*.jpg", "s3://b/x.jpg", True),
         ("s3://b/*.jpg", "/q/s3://b/x.jpg", False),
+        ("S3A://b/*.jpg", "s3://b/x.jpg", True),
     ],
 )
 def test_a_pattern_with_a_root_is_about_the_whole_address(
