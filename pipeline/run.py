@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Protocol
 
+from pipeline.errors import SettingError
 from pipeline.estimate.tell import document, lines
 from pipeline.estimate.trial import Work, estimate
 from pipeline.job import PlannedRun, commit, ending_of, plan, verdict_of
@@ -70,6 +72,7 @@ def crop_bucket(settings: Settings, log: Log, stop: Stop | None = None) -> Endin
     for package in () if settings.running.local else _OF_A_CLUSTER:
         if find_spec(package) is None:  # to be told before a long listing
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    check_metrics_file(settings.running.metrics_file)
     cores = partial(cores_at_hand, settings.running)
     return carry_out(plan(settings, log, cores), log, stop)
 
@@ -100,7 +103,7 @@ def carry_out(planned: PlannedRun, log: Log, stop: Stop | None = None) -> Ending
 def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
     """Do the tasks that have no record yet and commit the run; return how it ended."""
     settings, pending, session = job.settings.running, ledger.pending(), Session()
-    with told_totals(job, ledger) as (totals, tell):
+    with told_totals(job, ledger, log) as (totals, tell):
         for record in ledger.records():  # of an earlier session
             totals.task_done(record.task, record.metrics)
         before = totals.as_dict()
@@ -126,10 +129,13 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
 
 
 @contextmanager
-def told_totals(job: Job, ledger: Ledger) -> Iterator[tuple[RunTotals, Callable[[], None]]]:
+def told_totals(
+    job: Job, ledger: Ledger, log: Log
+) -> Iterator[tuple[RunTotals, Callable[[], None]]]:
     """The totals of a run, told to Prometheus where that is wanted; and what to call after a task.
 
-    Raises UsageError where the port cannot be had.
+    A file that cannot be written is warned of, once. Raises UsageError where the port cannot be
+    had.
     """
     settings, about = job.settings.running, (job.run_id, ledger.rows, ledger.task_count)
     if not (settings.metrics_port or settings.metrics_file):
@@ -139,12 +145,31 @@ def told_totals(job: Job, ledger: Ledger) -> Iterator[tuple[RunTotals, Callable[
 
     totals = Telemetry(*about)
 
+    path, is_told = settings.metrics_file, False
+
     def tell() -> None:
-        if settings.metrics_file:
-            write_textfile(totals, settings.metrics_file)
+        nonlocal is_told
+        try:
+            if path:
+                write_textfile(totals, path)
+        except OSError as error:  # the run is worth more than its figures
+            if not is_told:
+                why = error.strerror or error
+                log.say("metrics", f"WARNING: the figures cannot be written into {path}: {why}")
+            is_told = True
 
     with endpoint(totals, settings.metrics_port or None, settings.metrics_host):
         yield totals, tell
+
+
+def check_metrics_file(path: str) -> None:
+    """Raise SettingError where no file can be made there, before the work. path: "" for none."""
+    folder = Path(path).absolute().parent
+    if path and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        problem = f"names a file in {folder}, which is no folder that this job may write into"
+        raise SettingError("metrics_file", f"{problem}: make it first")
+    if path and Path(path).is_dir():
+        raise SettingError("metrics_file", f"must name a file, and {path} is a folder")
 
 
 def tell_estimate(planned: PlannedRun, log: Log) -> Ending:

@@ -1,0 +1,55 @@
+"""A job whose figures cannot be written: told before the work, warned of in its middle."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import SettingError
+from pipeline.ledger.figures import Figures
+from pipeline.report.progress import Log
+from pipeline.run import crop_bucket, told_totals
+from pipeline.settings import Settings
+from pipeline.stages.worker import Job
+from pipeline.storage.store import open_store
+from tests.support.tasks import make_inputs, open_ledger
+
+
+def settings_for(folder: Path, **more: Any) -> Settings:
+    return Settings.of(input=str(folder / "in"), output=str(folder / "out"), local=True, **more)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("none/x.prom", r"none, which is no folder that this job may write into: make it first"),
+     ("in/1.txt/x.prom", "is no folder"), ("in", "must name a file, and .* is a folder")],
+)  # fmt: skip
+def test_a_file_of_figures_that_cannot_be_is_told_before_the_work(
+    tmp_path: Path, name: str, problem: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.txt").write_text("x")
+    with pytest.raises(SettingError, match=problem) as refused:
+        crop_bucket(settings_for(tmp_path, metrics_file=str(tmp_path / name)), Log())
+    assert refused.value.field == "metrics_file"
+    assert not (tmp_path / "out").exists()
+    crop_bucket(settings_for(tmp_path, metrics_file=str(tmp_path / "x.prom")), Log())
+
+
+def test_a_folder_of_figures_that_goes_stops_no_run(tmp_path: Path) -> None:
+    ledger = open_ledger(open_store(str(tmp_path / "out")), make_inputs(2))
+    (tmp_path / "told").mkdir()
+    path, said = tmp_path / "told" / "x.prom", io.StringIO()
+    job = Job(settings_for(tmp_path, metrics_file=str(path)), "run", {})
+    with told_totals(job, ledger, Log("json", said)) as (totals, tell):
+        totals.task_done(0, Figures())
+        tell()
+        assert "s2cnet_" in path.read_text()
+        path.unlink()
+        path.parent.rmdir()
+        tell()
+        tell()
+    (line,) = map(json.loads, said.getvalue().splitlines())
+    assert line["message"].startswith(f"WARNING: the figures cannot be written into {path}: No ")
