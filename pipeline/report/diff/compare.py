@@ -99,9 +99,14 @@ def _photos(old: Run, new: Run) -> pd.DataFrame:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    """The table as a pandas frame, with its type, which pyarrow does not tell."""
+    """The table as a pandas frame, with its type, which pyarrow does not tell.
+
+    Texts without rows become objects: pandas fails to join two runs without crops by its own type
+    of texts, whose chunks it adds up.
+    """
     frame: pd.DataFrame = table.to_pandas()
-    return frame
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    return frame if len(frame) else frame.astype(dict.fromkeys(texts, object))
 
 
 def _known(names: list[str], declared: pa.Schema) -> list[str]:

@@ -169,3 +169,23 @@ def test_the_pages_show_before_and_after(
         assert tab.problems == []
 
     browse(look)
+
+
+def test_runs_without_crops_are_compared(tmp_path: Path, capsys: Any) -> None:
+    uris, failed = ("u/a.jpg", "u/b.jpg"), {"status": "corrupt", "error_kind": "permanent"}
+    rows, out = [image_row(uri, None, **failed) for uri in uris], tmp_path / "out"
+    old = commit_rows(out, rows, [], settings={"top_k": 1})
+    rows = [{**row, "status": "truncated"} for row in rows]
+    new = commit_rows(out, rows, [], settings={"top_k": 2})
+    figures = diff_figures(join_runs(old, new))
+    assert set(figures["changes"].values()) == {0}
+    assert figures["overlap"]["mean"] is None
+    assert figures["errors"] == {"new": {}, "gone": {}, "other": {"truncated": 2}}
+    one = commit_rows(out, [photo(uris[0], "one")], [crop(uris[0], 0)])
+    for pair, change in (((old, one), "only new"), ((one, new), "only old")):
+        changes = diff_figures(join_runs(*pair))["changes"]
+        assert {name: n for name, n in changes.items() if n} == {change: 1}
+    ids = [run.manifest["run_id"] for run in (old, new)]
+    for more in ([], ["--html", str(tmp_path / "pages")]):
+        assert main(["diff", str(out), *ids, *more]) == 0
+    assert (tmp_path / "pages" / "index.html").exists()
