@@ -55,7 +55,11 @@ def is_public(address: str) -> bool:
             return inner.is_global and not inner.is_multicast
         if ip in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 of an IPv4 address
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return ip.is_global and not ip.is_multicast
+        if ip.is_site_local:  # fec0::/10, private networks of old
+            return False
+    # Of IPv6 all but 2000::/3 is reserved, which `is_global` does not know: ::10.0.0.1 and
+    # ::ffff:0:10.0.0.1 are IPv4 addresses by old rules, 64:ff9b:1::/48 is a network's own NAT64.
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 @dataclass(frozen=True)
