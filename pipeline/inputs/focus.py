@@ -26,12 +26,13 @@ def with_focus(table: pa.Table, columns: FocusColumns) -> pa.Table:
     for name in columns:
         if name not in table.column_names:
             raise SettingError("focus_columns", f"names {name!r}, and the list has no such column")
-    xs, ys = (_shares(table[name], name) for name in columns)
+    uris: list[str] = table["uri"].to_pylist()
+    xs, ys = (_shares(table[name], name, uris) for name in columns)
     points: list[str | None] = []
-    for row, (x, y) in enumerate(zip(xs, ys, strict=True)):
+    for uri, x, y in zip(uris, xs, ys, strict=True):
         if (x is None) != (y is None):
             missing = columns[0] if x is None else columns[1]
-            raise UsageError(f"row {row} of the list: {missing!r} is missing beside the other one")
+            raise _wrong(uri, missing, "is missing beside the other one")
         points.append(None if x is None else json.dumps({"name": "", "focus": [x, y]}))
     dropped = [name for name in columns if name in IMAGES.names]
     table = table.drop_columns(dropped)
@@ -40,12 +41,17 @@ def with_focus(table: pa.Table, columns: FocusColumns) -> pa.Table:
     return table.append_column(INPUT_OVERRIDE, pa.array(points, INPUT_OVERRIDE.type))
 
 
-def _shares(column: pa.ChunkedArray, name: str) -> list[float | None]:
+def _shares(column: pa.ChunkedArray, name: str, uris: list[str]) -> list[float | None]:
     try:
         values: list[float | None] = column.cast(pa.float64()).to_pylist()
     except pa.ArrowException as error:
         raise UsageError(f"the column {name!r} must hold numbers: {error}") from error
-    for row, value in enumerate(values):
+    for uri, value in zip(uris, values, strict=True):
         if value is not None and not 0 <= value <= 1:
-            raise UsageError(f"row {row} of the list: {name!r} must be 0 to 1, not {value:g}")
+            raise _wrong(uri, name, f"must be 0 to 1, not {value:g}")
     return values
+
+
+def _wrong(uri: str, column: str, problem: str) -> UsageError:
+    """What is wrong with one row, by its address: rows before it may have been left out."""
+    return UsageError(f"the list's row of {uri[:200]}: {column!r} {problem}")

@@ -4,6 +4,7 @@ import json
 from typing import Any, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from pipeline.errors import UsageError
@@ -11,17 +12,25 @@ from pipeline.schema import INPUT_BOXES, INPUTS
 
 MAX_BOXES = 1000  # of one photo
 MOST_BYTES = 1 << 63
-NO_SIZE = "have bytes that are no number"
+NO_SIZE = "have bytes that are no number of 0 or more"
 NO_BOXES = "have boxes that are not JSON like [[x0, y0, x1, y1]]"
 
 Reasons: TypeAlias = list[str | None]  # why each row can't be used; None where it can
 
 
-def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | None, Reasons]:
+def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reasons]:
     """The sizes in bytes, null where a row has none or a wrong one, and what is wrong with each.
 
-    The array is None where no row has a number and at least one has something else.
+    There are no reasons where nothing is wrong. Raises UsageError where no row has a size and at
+    least one has something else.
     """
+    kind = INPUTS.field("bytes").type
+    try:
+        cast = column.cast(kind)
+    except pa.ArrowException:
+        cast = None
+    if cast is not None and (pc.min(cast).as_py() or 0) >= 0:
+        return cast, []
     sizes: list[int | None] = []
     reasons: Reasons = []
     for value in column.to_pylist():
@@ -33,8 +42,10 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | None, Reasons]:
         sizes.append(size)
         reasons.append(NO_SIZE if size is not None and not 0 <= size < MOST_BYTES else None)
     usable = [None if why else size for size, why in zip(sizes, reasons, strict=True)]
-    made = pa.array(usable, INPUTS.field("bytes").type)
-    return (None if made.null_count == len(made) and any(reasons) else made), reasons
+    made = pa.array(usable, kind)
+    if made.null_count == len(made) and any(reasons):
+        raise UsageError(f"the column 'bytes' must be {kind}, 0 or more: no row has such a number")
+    return made, reasons
 
 
 def boxes_of(column: pa.ChunkedArray) -> tuple[pa.Array, Reasons]:

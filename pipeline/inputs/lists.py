@@ -88,13 +88,12 @@ def _fixed(table: pa.Table, named: Collection[str]) -> tuple[pa.Table, Reasons]:
     for field in (INPUTS.field(URI), INPUTS.field("etag"), INPUTS.field("bytes")):
         column = table[field.name] if field.name in names else pa.nulls(len(table), field.type)
         try:
+            if field.name == "bytes":
+                column, wrong = sizes_of(column)
             columns.append(column.cast(field.type))
         except pa.ArrowException as error:
-            made, wrong = sizes_of(column) if field.name == "bytes" else (None, wrong)
-            if made is None:
-                message = f"the column {field.name!r} must be {field.type}: {error}"
-                raise UsageError(message) from error
-            columns.append(made)
+            message = f"the column {field.name!r} must be {field.type}: {error}"
+            raise UsageError(message) from error
         fields.append(pa.field(field.name, field.type))
     in_order = sorted(table.schema, key=lambda field: field.name != INPUT_BOXES.name)
     for field in in_order:

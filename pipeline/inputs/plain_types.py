@@ -14,6 +14,8 @@ import pyarrow.types as pt
 MOST_DIGITS = 38  # of decimal128
 INT64_MOST = 2**63 - 1
 UINT64_DIGITS = 20
+COARSE = ("s", "ms")  # units of times above a microsecond
+MS_A_DAY = 24 * 3600 * 1000
 _NARROW = {
     pa.uint8(): pa.int16(),
     pa.uint16(): pa.int32(),
@@ -27,13 +29,17 @@ def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """The column in the type that `plain_type` gives, and uint64 by its values.
 
     uint64 becomes int64 where all values fit, else a decimal. What is finer than a microsecond is
-    cut off.
+    cut off. Raises ArrowInvalid for a time that is too far away for its type.
     """
     kind = _stored(column.type)
     if kind == pa.uint64():
         most: Any = pc.max(column.cast(kind)).as_py()
         fits = most is None or most <= INT64_MOST
         return column.cast(kind).cast(pa.int64() if fits else pa.decimal128(UINT64_DIGITS))
+    if pt.is_timestamp(kind) and kind.unit in COARSE:  # nothing is cut off, but it may not fit
+        return column.cast(plain_type(kind))
+    if pt.is_date64(kind):  # ArrowInvalid where the days do not fit
+        pc.divide(column.cast(kind).cast(pa.int64()), MS_A_DAY).cast(pa.int32())
     return column.cast(plain_type(kind), safe=False)
 
 

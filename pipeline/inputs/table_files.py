@@ -218,7 +218,10 @@ def _plain(table: pa.Table, left_out: LeftOut) -> pa.Table:
         if field.name == INPUT_BOXES.name:
             columns[field.name] = table[field.name]
         elif _is_plain(field.type):
-            columns[field.name] = as_plain(table[field.name])
+            try:
+                columns[field.name] = as_plain(table[field.name])
+            except pa.ArrowInvalid:
+                left_out.columns[field.name] = f"{field.type} with times too far for microseconds"
         else:
             left_out.columns[field.name] = f"{field.type} is no plain value"
     if not columns:

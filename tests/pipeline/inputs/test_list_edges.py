@@ -15,6 +15,7 @@ from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.list_values import MAX_BOXES
 from pipeline.inputs.listing import list_all, list_inputs
 from pipeline.inputs.lists import MAX_URI_CHARACTERS
+from pipeline.inputs.plain_types import as_plain
 from pipeline.inputs.table_files import is_table_file, table_format
 
 
@@ -148,3 +149,38 @@ def test_all_boxes_may_be_null_and_json_lines_may_differ(tmp_path: Path) -> None
     assert (one["a"], two["a"]) == (1.0, 2.5)
     assert (one["big"], two["big"]) == ("99999999999999999999", "1")
     assert (one["on"], two["on"]) == (True, None)
+
+
+def test_a_size_below_nothing_costs_its_row_whatever_the_others_are(tmp_path: Path) -> None:
+    rows = "s3://b/a,-1\ns3://b/b,5\ns3://b/c,\n"
+    for more, left in (("", ["row 1"]), ("s3://b/d,x\n", ["row 1", "row 4"])):
+        found = list_all(csv(tmp_path, f"uri,bytes\n{rows}{more}"))
+        assert found.table["uri"].to_pylist() == ["s3://b/b", "s3://b/c"]
+        assert found.table["bytes"].to_pylist() == [5, None]
+        assert list(found.left_out.places.values()) == [left]
+    pq.write_table(pa.table({"uri": ["a", "b"], "bytes": [-1, 7]}), tmp_path / "l.parquet")
+    assert list_inputs(str(tmp_path / "l.parquet"))["bytes"].to_pylist() == [7]
+    with pytest.raises(UsageError, match="'bytes' must be int64, 0 or more: no row has such"):
+        list_all(csv(tmp_path, "uri,bytes\ns3://b/a,-1\n"))
+
+
+def test_times_that_are_too_far_away_leave_their_column_out(tmp_path: Path) -> None:
+    """A microsecond's int64 ends in the year 294247: 9223372036854.775807 s after 1970."""
+    columns = {
+        "uri": ["a", "b"],
+        "far": pa.array([0, 9_223_372_036_854_776], pa.timestamp("ms")),
+        "near": pa.array([0, 9_223_372_036_854_775], pa.timestamp("ms")),
+        "fine": pa.array([0, 1_999], pa.timestamp("ns")),
+        "seconds": pa.array([0, -9_223_372_036_855], pa.timestamp("s")),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "l.parquet")
+    found = list_all(str(tmp_path / "l.parquet"))
+    assert set(found.left_out.columns) == {"far", "seconds"}
+    assert "with times too far for microseconds" in found.left_out.message
+    assert found.table["near"].cast(pa.int64()).to_pylist() == [0, 9_223_372_036_854_775_000]
+    assert found.table["fine"].cast(pa.int64()).to_pylist() == [0, 1]
+    days = pa.array([0, 86_400_000 * 2**31], pa.int64()).cast(pa.date64())
+    with pytest.raises(pa.ArrowInvalid):  # a date32 ends after 2**31 - 1 days
+        as_plain(pa.chunked_array([days]))
+    days = pa.array([-86_400_000, 86_400_000 * (2**31 - 1)], pa.int64()).cast(pa.date64())
+    assert as_plain(pa.chunked_array([days])).cast(pa.int32()).to_pylist() == [-1, 2**31 - 1]

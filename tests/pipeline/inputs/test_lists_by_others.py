@@ -196,7 +196,7 @@ def test_a_row_with_an_odd_size_or_odd_boxes_costs_itself_alone(tmp_path: Path) 
     found = list_all(str(tmp_path / "list.csv"))
     assert column(found, "uri") == ["s3://b/1", "s3://b/3"]
     assert column(found, "bytes") == [5, None]
-    assert found.left_out.rows == {"have bytes that are no number": 3}
+    assert found.left_out.rows == {"have bytes that are no number of 0 or more": 3}
     sizes = polars.DataFrame({"uri": URIS, "bytes": [float("nan"), 7.0]})
     sizes.write_parquet(tmp_path / "list.parquet")
     assert column(list_all(str(tmp_path / "list.parquet")), "bytes") == [None, 7]

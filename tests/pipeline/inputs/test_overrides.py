@@ -187,8 +187,9 @@ def test_the_focus_of_a_list_is_pinned_and_an_override_wins(tmp_path: Path) -> N
 def test_a_focus_of_a_list_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     for text, told in (
-        ("uri,a,b\nx,.2,\n", "row 0 of the list: 'b' is missing"),
-        ("uri,a,b\nx,.2,1.2\n", "row 0 of the list: 'b' must be 0 to 1, not 1.2"),
+        ("uri,a,b\nx,.2,\n", "the list's row of x: 'b' is missing"),
+        ("uri,a,b\nx,.2,1.2\n", "the list's row of x: 'b' must be 0 to 1, not 1.2"),
+        ("uri,a,b\n,.5,.5\nx,.5,.5\nx,.5,.5\ny,7,.5\n", "row of y: 'a' must be 0 to 1, not 7"),
         ("uri,a,b\nx,.2,left\n", "'b' must hold numbers"),
         ("uri,a\nx,.2\n", "names 'b', and the list has no such column"),
     ):
