@@ -25,15 +25,22 @@ from pipeline.inputs.lists import URI, is_list, read_list
 from pipeline.inputs.local_files import file_info, local_bytes, read_local, walk
 from pipeline.inputs.read_errors import READING_FAILS, read_error
 from pipeline.inputs.selection import Selection
-from pipeline.inputs.within import bucket_and_key, is_glob, lies_in
+from pipeline.inputs.within import is_glob, lies_in
 from pipeline.schema import INPUTS
-from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
+from pipeline.storage.addresses import (
+    bucket_and_key,
+    local_path,
+    refuse_credentials,
+    s3_spelling,
+    scheme_of,
+)
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.parted import sorted_by
 from pipeline.storage.ranges import list_by_ranges
 from pipeline.storage.spool import Spool, filtered, pieces, spooled
 from pipeline.storage.store import Store, open_store
 
+_BUCKET = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9.:_-]{1,254}", re.IGNORECASE)
 BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
 
 
@@ -168,13 +175,12 @@ def read_image(
 
 def _locate(uri: str, requester_pays: bool = False) -> tuple[Store, str]:
     """The store of an address and its key, exactly as written."""
-    if scheme_of(uri) != "s3":
-        root, _, key = uri.rpartition("/")
-        return _store(root, os.getpid(), False), key
-    bucket, _, key = uri[len("s3://") :].partition("/")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:_-]{1,254}", bucket) or not key:
-        raise UsageError("not s3://bucket/key")
-    return _store(f"s3://{bucket}", os.getpid(), requester_pays), key
+    bucket, key = bucket_and_key(uri)
+    is_s3 = scheme_of(uri) == "s3"
+    if not key or (is_s3 and not _BUCKET.fullmatch(bucket)):
+        raise UsageError("not s3://bucket/key" if is_s3 else f"not {scheme_of(uri)}://bucket/key")
+    root = f"s3{bucket[2:]}" if is_s3 else bucket
+    return _store(root, os.getpid(), requester_pays and is_s3), key
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.errors import UsageError
 from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.lists import is_list
-from pipeline.storage.addresses import local_path, s3_spelling, scheme_of
+from pipeline.storage.addresses import bucket_and_key, local_path, s3_spelling, scheme_of
 from pipeline.storage.store import open_store
 
 
@@ -50,12 +50,6 @@ def lies_in(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
         return lambda uri: pattern.fullmatch(local_path(uri)) is not None
     below = whole.rstrip("/") + "/"
     return lambda uri: local_path(uri) == whole or local_path(uri).startswith(below)
-
-
-def bucket_and_key(uri: str) -> tuple[str, str]:
-    """An address in a store as scheme and bucket, `s3://b`, and all behind the next slash."""
-    bucket = "/".join(uri.split("/", 3)[:3])
-    return bucket, uri[len(bucket) + 1 :]
 
 
 def refuse_overlap(input_uri: str, output_uri: str) -> None:

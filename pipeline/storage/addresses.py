@@ -41,6 +41,12 @@ def s3_spelling(uri: str) -> str:
     return f"s3://{uri[len('s3a://') :]}" if scheme_of(uri) in ("s3a", "s3n") else uri
 
 
+def bucket_and_key(uri: str) -> tuple[str, str]:
+    """An address in a store as scheme and bucket, `s3://b`, and all behind the next slash."""
+    bucket = "/".join(uri.split("/", 3)[:3])
+    return bucket, uri[len(bucket) + 1 :]
+
+
 def local_path(uri: str) -> str:
     """The local path that a plain path or a file:// address names. Raises UsageError."""
     if not uri:

@@ -5,7 +5,6 @@ can both get past the look, and a probe cannot find that out. So the stores whos
 atomic are listed here by name, each with the reason.
 """
 
-import posixpath
 import sys
 import threading
 from typing import Any
@@ -101,7 +100,7 @@ class FsspecBackend:
         return []  # an upload that was cut off never becomes visible
 
     def _path(self, key: str) -> str:
-        return posixpath.join(self._root, key)
+        return f"{self._root.rstrip('/')}/{key}"  # not joined: a key may begin with a slash
 
     def _info(self, entry: dict[str, Any]) -> ObjectInfo:
         modified: Any = entry.get("created") or entry.get("mtime") or entry.get("last_modified")

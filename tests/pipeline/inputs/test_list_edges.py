@@ -4,19 +4,21 @@ import gzip
 import json
 from pathlib import Path
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline import schema
-from pipeline.errors import UsageError
+from pipeline.errors import ReadError, UsageError
 from pipeline.inputs import table_files
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.list_values import MAX_BOXES
-from pipeline.inputs.listing import list_all, list_inputs
+from pipeline.inputs.listing import list_all, list_inputs, read_image
 from pipeline.inputs.lists import MAX_URI_CHARACTERS
 from pipeline.inputs.plain_types import as_plain
 from pipeline.inputs.table_files import is_table_file, table_format
+from pipeline.storage.store import open_store
 
 
 def csv(folder: Path, text: str) -> str:
@@ -184,3 +186,27 @@ def test_times_that_are_too_far_away_leave_their_column_out(tmp_path: Path) -> N
         as_plain(pa.chunked_array([days]))
     days = pa.array([-86_400_000, 86_400_000 * (2**31 - 1)], pa.int64()).cast(pa.date64())
     assert as_plain(pa.chunked_array([days])).cast(pa.int32()).to_pylist() == [-1, 2**31 - 1]
+
+
+def test_a_list_is_the_object_of_its_key_exactly(s3: str) -> None:
+    client = boto3.client("s3")
+    keys = ("a/list.csv", "a//list.csv", "/list.csv", "list.csv")
+    for key in keys:
+        client.put_object(Bucket=s3[5:], Key=key, Body=f"uri\ns3://of/{key}\n".encode())
+    for key in keys:
+        for scheme in ("s3", "s3a"):
+            found = list_inputs(f"{scheme}{s3[2:]}/{key}")
+            assert found["uri"].to_pylist() == [f"s3://of/{key}"]
+    with pytest.raises(UsageError, match="names a bucket and no list"):
+        list_inputs("s3://list.csv")
+
+
+def test_a_photo_is_the_object_of_its_key_exactly() -> None:
+    store = open_store("memory://exact-keys")
+    for key in ("a/x", "b//x"):
+        store._backend.put(key, key.encode())
+    assert read_image("memory://exact-keys/b//x") == b"b//x"
+    assert read_image("memory://exact-keys/a/x") == b"a/x"
+    for uri in ("memory://exact-keys/a//x", "memory://exact-keys//a/x", "memory://x.jpg"):
+        with pytest.raises(ReadError):
+            read_image(uri)
