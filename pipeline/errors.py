@@ -106,10 +106,14 @@ class DecodeError(CropError):
 
 
 class DetectError(CropError):
-    """The detector failed on this photo, or the boxes given for it are not usable."""
+    """The detector failed on this photo, or the boxes given for it are not usable or not read.
+
+    Transient, of a box file: network. Circumstances, likewise: forbidden.
+    """
 
     stage = "detect"
-    transient_statuses = frozenset({"out_of_memory", "timeout"})
+    transient_statuses = frozenset({"out_of_memory", "timeout", "network"})
+    circumstance_statuses = frozenset({"forbidden"})
 
 
 class ScoreError(CropError):

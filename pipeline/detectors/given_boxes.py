@@ -49,7 +49,8 @@ class GivenBoxes:
 
         Those of the list win over a file. An empty list or file means: no objects. Scores are 1,
         labels empty: neither is known.
-        Raises DetectError: boxes_missing (neither in the list nor a file), boxes_invalid.
+        Raises DetectError: boxes_missing (neither in the list nor a file), boxes_invalid, and as
+        `read_box_file`.
         """
         uri = listed.uri or "a photo without an address"
         if listed.boxes_px is not None:
@@ -75,7 +76,8 @@ class GivenBoxes:
 def read_box_file(uri: str) -> Detections:
     """Read a published box file: `y1 x1 y2 x2` a line, source pixels, best first; xyxy comes out.
 
-    Further columns of a line are ignored. Raises DetectError: boxes_missing, boxes_invalid.
+    Further columns of a line are ignored. Raises DetectError: boxes_missing, boxes_invalid, and
+    where the store does not give the file, which says nothing about the photo, forbidden, network.
     """
     try:
         with fsspec.open(uri, "rt", encoding="utf-8") as file:
@@ -84,6 +86,10 @@ def read_box_file(uri: str) -> Detections:
         raise DetectError("boxes_missing", f"there is no box file {uri}") from error
     except UnicodeDecodeError as error:
         raise DetectError("boxes_invalid", f"{uri} is not text") from error
+    except PermissionError as error:
+        raise DetectError("forbidden", f"{uri} may not be read: {error}") from error
+    except OSError as error:
+        raise DetectError("network", f"{uri}: {type(error).__name__}: {error}") from error
     yxyx = _four_columns([line[:4] for line in lines], f"{uri} (`y1 x1 y2 x2` a line)")
     return _detections(yxyx[:, [1, 0, 3, 2]], uri)
 

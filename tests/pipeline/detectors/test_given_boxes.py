@@ -78,3 +78,23 @@ def test_identity_follows_the_files(tmp_path: Path) -> None:
     assert GivenBoxes(str(tmp_path)).identity == before
     (tmp_path / "a.txt").write_text("1 2 3 5\n")
     assert GivenBoxes(str(tmp_path)).identity != before
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "kind"),
+    [
+        (PermissionError(13, "Access Denied"), "forbidden", "circumstances"),
+        (OSError(5, "Input/output error"), "network", "transient"),
+        (TimeoutError(110, "Connection timed out"), "network", "transient"),
+    ],
+)
+def test_a_store_that_gives_no_box_file_is_no_fault_of_the_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: OSError, status: str, kind: str
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("fsspec.open", refuse)
+    with pytest.raises(DetectError) as failed:
+        GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("a.jpg"))
+    assert (failed.value.status, failed.value.kind) == (status, kind)
