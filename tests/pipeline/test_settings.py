@@ -13,7 +13,8 @@ from pipeline.ledger.channels import channel_name
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import FORMATS
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
-from pipeline.settings.crop_names import check_distinct, parse_crop_names
+from pipeline.settings.crop_name_checks import check_distinct
+from pipeline.settings.crop_names import parse_crop_names
 from s2cnet import PRESETS
 from tests.support.old_settings import BEFORE, OLD_DEFAULTS, PARTS
 

@@ -110,6 +110,8 @@ def test_a_row_of_a_bucket_is_not_pinned_by_a_local_file(
 def test_an_output_of_another_kind_of_store_lies_in_no_input(tmp_path: Path) -> None:
     refuse_overlap("s3://b/in/", "/b/in/out")
     refuse_overlap("memory://b", "s3://b/out")
+    refuse_overlap(".", "s3://b/out")
+    refuse_overlap("/", "memory://b/out")
     with pytest.raises(UsageError, match="lies inside the input"):
         refuse_overlap("memory://b", "memory://b/out")
 
