@@ -86,8 +86,9 @@ def list_all(
     selection: which files of a folder or prefix, and rows of a list, are taken.
     requester_pays: agree to pay for requests to S3, where its owner does not.
 
-    Raises UsageError when there is no such place, when a folder can't be listed, when nothing
-    matches a glob, or when a list is not one that `pipeline.inputs.lists` accepts.
+    Raises UsageError when there is no such place, when a folder may not be listed, when nothing
+    matches a glob, or when a list is not one that `pipeline.inputs.lists` accepts; LedgerError when
+    a store or a disk does not answer.
     """
     refuse_credentials(input_uri)
     input_uri, as_glob = s3_spelling(input_uri), False

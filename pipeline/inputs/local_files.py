@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from pipeline.errors import UsageError
+from pipeline.errors import LedgerError, UsageError
 from pipeline.inputs.deadline import answer_within
 from pipeline.inputs.globs import literal_prefix, regex_of
 from pipeline.inputs.left_out import LeftOut
-from pipeline.inputs.read_errors import READING_FAILS
+from pipeline.inputs.read_errors import READING_FAILS, read_error
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.local import file_etag, file_status, read_file, walk_folders
 
@@ -25,15 +25,17 @@ def walk(path: str, left_out: LeftOut, as_glob: bool = False) -> Iterator[tuple[
     """(path, info) of the regular files below a folder or, `as_glob`, matching a glob.
 
     Links to folders are not followed; those to files outside of the folder are left out, and noted.
-    Raises UsageError where there is no such folder, or one below it cannot be listed.
+    Raises UsageError where there is no such folder, or one below it may not be listed, LedgerError
+    where its file system does not answer.
     """
     try:
         yield from _files(path, left_out, as_glob)
     except OSError as error:
-        raise UsageError(
-            f"the input has {error.filename or path!r}, which cannot be listed: {error.strerror}; "
-            "let the job read it, or name an input without it"
-        ) from error
+        told = f"the input has {error.filename or path!r}, which cannot be listed: {error.strerror}"
+        if read_error(error).kind == "transient":
+            raise LedgerError(f"{told}; start the same command again") from error
+        advice = "let the job read it, or name an input without it"
+        raise UsageError(f"{told}; {advice}") from error
 
 
 def _files(path: str, left_out: LeftOut, as_glob: bool) -> Iterator[tuple[str, ObjectInfo]]:

@@ -1,5 +1,6 @@
 """Local files: what a link or a list may not make the job read, and files that never answer."""
 
+import errno
 import io
 import os
 import threading
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import ReadError, UsageError
+from pipeline.errors import LedgerError, ReadError, UsageError
 from pipeline.inputs import local_files
 from pipeline.inputs.listing import Listing, list_all, read_image
 from pipeline.inputs.table_files import MAX_COLUMNS, MAX_DEPTH, read_table_file
@@ -135,6 +136,14 @@ def test_a_folder_that_cannot_be_listed_stops_the_job(
     close(monkeypatch, folder / "inner")
     with pytest.raises(UsageError, match=r"/inner', which cannot be listed: Permission"):
         list_all(given.format(folder))
+
+
+def test_a_disk_that_does_not_answer_is_no_wrong_usage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close(monkeypatch, folder / "inner", errno.EIO)
+    with pytest.raises(LedgerError, match="Input/output error; start the same command again"):
+        list_all(str(folder))
 
 
 def test_what_belongs_to_the_file_system_stops_nothing(
