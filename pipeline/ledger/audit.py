@@ -28,7 +28,7 @@ from pipeline.storage.store import Store
 
 READERS = 8  # data files fetched and hashed at a time
 EXAMPLES = 20  # photos that a comparison names of each sort
-BOX = ("x0", "y0", "x1", "y1")
+KEY, BOX = ("uri", "ratio", "rank"), ("x0", "y0", "x1", "y1")
 
 
 def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str, Any]]:
@@ -231,8 +231,7 @@ def compare_runs(store: Store, old_id: str, new_id: str) -> dict[str, Any]:
             "moved": len(moved),
         },
         "moved_examples": [
-            {"uri": key[0], "ratio": key[1], "rank": key[2], "old": boxes_was[key],
-             "new": boxes_now[key]}
+            {**dict(zip(KEY, key, strict=True)), "old": boxes_was[key], "new": boxes_now[key]}
             for key in moved[:EXAMPLES]
         ],
     }  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, UsageError
 from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
 LOST_AND_FOUND = "lost+found"  # on top of many file systems, root's alone, and nobody's data
@@ -19,7 +19,12 @@ class LocalBackend:
     """Keeps objects as files under `root`. A crash leaves temporary files, never half an object."""
 
     def __init__(self, root: str) -> None:
+        """Raises UsageError where a file is in the folder's place, or in that of one above it."""
         self._root = Path(root).absolute()
+        with suppress(OSError):  # what can't be looked at: the first request tells
+            found = next(path for path in (self._root, *self._root.parents) if path.exists())
+            if not found.is_dir():
+                raise UsageError(f"{found} is a file; {root!r} has to be a folder, or none yet")
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes:
         return read_file(self._root / key, etag, max_bytes)

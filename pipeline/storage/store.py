@@ -129,10 +129,7 @@ class Store:
         return tuple(sorted(self._try("list", partial(self._backend.folders, prefix))))
 
     def delete(self, key: str) -> None:
-        """Remove one object; absent is fine.
-
-        Of a run only `jobs/runs.py gc` removes anything, and published crops whoever publishes.
-        """
+        """Remove one object; absent is fine. Runs lose some to gc, `public/` to who publishes."""
         _check_key(key)
         self._try("delete", lambda: self._backend.delete(key))
 
@@ -201,8 +198,8 @@ def open_store(uri: str, backoff: Backoff | None = None, requester_pays: bool = 
 
     requester_pays: say with each request that reads from S3 that its sender pays for it.
 
-    Makes no request. Raises UsageError for an address that carries a credential, and for an fsspec
-    store that is not known to create once.
+    Makes no request. Raises UsageError for an address that carries a credential, a folder in whose
+    place a file is, and an fsspec store that is not known to create once.
     """
     refuse_credentials(uri)
     uri = s3_spelling(uri)

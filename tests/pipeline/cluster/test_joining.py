@@ -13,11 +13,11 @@ import ray
 from ray._private import ray_constants
 from ray._private.node import Node
 
+from pipeline.cli.local_services import free_ports
 from pipeline.cluster import joining
 from pipeline.cluster.joining import UNUSED, cluster_at_hand, join_or_start
 from pipeline.errors import LedgerError
 from pipeline.ray_variables import LOOPBACK_SWITCH
-from tests.conftest import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,8 @@ def test_what_ray_start_has_begun_is_joined(
 ) -> None:
     monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: listening)
     assert cluster_at_hand() == listening
-    monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: f"127.0.0.1:{free_port()}")
+    (nobody,) = free_ports(1)
+    monkeypatch.setattr(joining, "find_bootstrap_address", lambda _: f"127.0.0.1:{nobody}")
     assert cluster_at_hand() == ""  # its address was left behind
 
 

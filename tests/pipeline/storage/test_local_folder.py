@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, UsageError
 from pipeline.inputs.listing import image_id
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import find_garbage
@@ -87,3 +87,13 @@ def test_what_is_no_regular_file_is_not_found(tmp_path: Path) -> None:
             file_status(tmp_path / name)
     with pytest.raises(OSError, match="too long"):
         file_status(tmp_path / ("x" * 300))
+
+
+def test_a_file_in_the_place_of_a_folder_is_told_before_any_work(tmp_path: Path) -> None:
+    file = tmp_path / "thumbs"
+    file.write_bytes(b"x")
+    for given in (file, file / "deeper" / "still"):
+        with pytest.raises(UsageError, match=f"^{file} is a file; '{given}' has to be a folder"):
+            open_store(str(given))
+    for given in (tmp_path, tmp_path / "none" / "yet"):
+        open_store(str(given))

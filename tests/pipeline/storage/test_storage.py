@@ -327,10 +327,11 @@ def test_a_bucket_that_is_not_there(s3: str) -> None:
 
 def test_a_folder_that_is_a_file_or_not_ours(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
+    store = open_store(str(tmp_path))
     with pytest.raises(StoreFailedError, match="a file is where a folder should be"):
-        open_store(str(tmp_path / "file")).create_once("k", b"")
+        store.create_once("file/k", b"")
     with pytest.raises(StoreFailedError, match="a file is where a folder should be"):
-        open_store(str(tmp_path / "file")).write("a/k", b"")
+        store.write("file/a/k", b"")
 
 
 def test_a_folder_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
