@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.lab.evaluation.metrics import mean_acc, srcc
 from pipeline.lab.training.losses import crop_loss
+from pipeline.lab.training.parameters import choose_learnt, parameter_groups, set_training_mode
 from pipeline.lab.training.partway import Partway
 from pipeline.lab.training.samples import Sample, ScoredPhoto, plain_sample, random_sample
 from pipeline.lab.training.schedule import moving_average, rate_at
@@ -32,7 +33,8 @@ class Workers:
     rank: int = 0
     count: int = 1
     device: str = "cpu"
-    wrap: Callable[[nn.Module], nn.Module] = lambda network: network  # gradients averaged over all
+    # Averages gradients over all, those of the parameters that require one when it is called.
+    wrap: Callable[[nn.Module], nn.Module] = lambda network: network
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Trainer:
     def __init__(self, network: nn.Module, settings: TrainSettings, workers: Workers) -> None:
         self.settings, self.workers = settings, workers
         self.network = network.to(workers.device)
+        choose_learnt(self.network, settings)  # first: `wrap` looks at what learns
         self.wrapped = workers.wrap(self.network)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, settings))
         self.averaged = moving_average(self.network, settings.ema)
@@ -114,7 +117,7 @@ class Trainer:
     def _epoch(
         self, photos: Sequence[ScoredPhoto], epoch: int, schedule: LambdaLR, watch: Watch
     ) -> float:
-        self._set_mode()
+        set_training_mode(self.network, self.settings)
         settings, workers = self.settings, self.workers
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(photos))
         # One random stream for each process and epoch: a resumed run equals an unbroken one.
@@ -181,13 +184,6 @@ class Trainer:
                 hits.append(mean_acc(photo.mos, predicted.numpy(), 5))
         return tuple(float(np.mean(x)) if x else math.nan for x in (losses, correlations, hits))  # type: ignore[return-value]
 
-    def _set_mode(self) -> None:
-        self.network.train()
-        if not self.settings.live_norm:
-            for module in self.network.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
-
     def save(self, path: Path) -> None:
         """Write a checkpoint, completely or not at all."""
         state = {
@@ -218,25 +214,3 @@ class Trainer:
         self.history = History([Epoch(**epoch) for epoch in state["epochs"]])
         partway = state.get("partway")
         self.partway = None if partway is None else Partway(**partway)
-
-
-def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, object]]:
-    """Parameters grouped by learning rate and decay, without those of frozen batch-norms."""
-    frozen = {
-        id(parameter)
-        for module in network.modules()
-        if isinstance(module, nn.BatchNorm2d) and not settings.live_norm
-        for parameter in module.parameters()
-    }
-    for parameter in network.parameters():
-        parameter.requires_grad_(id(parameter) not in frozen)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            share = settings.backbone_rate if name.startswith("backbone.stage") else 1.0
-            decay = settings.weight_decay if parameter.dim() > 1 else 0.0
-            groups.setdefault((share, decay), []).append(parameter)
-    return [
-        {"params": parameters, "lr": share * settings.learning_rate, "weight_decay": decay}
-        for (share, decay), parameters in groups.items()
-    ]

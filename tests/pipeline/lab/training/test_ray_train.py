@@ -20,7 +20,7 @@ def test_two_processes_leave_one_set_of_weights(tmp_path: Path) -> None:
     arguments = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
     few = ["--network", "gaic", "--epochs", "2", "--crops-per-photo", "8", "--detector", "boxes"]
     try:
-        assert main([*arguments, *few, "--workers", "2", "--live-norm"]) == 0
+        assert main([*arguments, *few, "--workers", "2"]) == 0
     finally:
         ray.shutdown()
     epochs = json.loads((tmp_path / "out" / "epochs.json").read_text())
