@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +16,13 @@ from s2cnet.config import PRESETS, S2CNetConfig
 from s2cnet.network.gaic import GAIC
 from s2cnet.network.s2cnet import S2CNet
 
+WeightsLike = str | os.PathLike[str] | Mapping[str, Tensor]
+_Network = TypeVar("_Network", bound=nn.Module)
 MOST_NAMES = 10  # of one fault that are listed: another network's has hundreds
 
 
 def load_model(
-    weights: str | os.PathLike[str] | Mapping[str, Tensor],
+    weights: WeightsLike,
     preset: str | None = None,
     device: str | torch.device = "cpu",
     sha256: str | None = None,
@@ -36,19 +40,7 @@ def load_model(
     Raises:
         WeightsError: see there. The message says what to do or lists the names that differ.
     """
-    if isinstance(weights, Mapping):
-        if sha256 is not None:
-            raise WeightsError("sha256 pins a file; a mapping has none")
-        return from_published_state_dict(weights, preset).to(device)
-    source = os.fspath(weights)
-    data = read_weights(source)
-    found = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and found != sha256.lower():
-        raise WeightsError(f"{source} has sha256 {found}, expected {sha256}")
-    try:
-        return from_published_state_dict(parse_weights(data), preset).to(device)
-    except WeightsError as error:
-        raise WeightsError(f"{source}: {error}") from error
+    return _load(weights, partial(from_published_state_dict, preset=preset), sha256).to(device)
 
 
 def from_published_state_dict(mapping: Mapping[str, Tensor], preset: str | None = None) -> S2CNet:
@@ -70,20 +62,42 @@ def to_published_state_dict(network: S2CNet) -> dict[str, Tensor]:
     return {published_name(name, network.config): _exported(state[name]) for name in state}
 
 
-def load_gaic(mapping: Mapping[str, Tensor]) -> GAIC:
-    """Make a GAIC-MobileNetV2 in evaluation mode from its tensors, cast to float32.
-
-    Raises WeightsError as `from_published_state_dict` does.
-    """
-    with torch.device("meta"):
-        network = GAIC()
-    _fill(network, mapping, {gaic_name(name): name for name in network.state_dict()})
-    return network
+def load_gaic(weights: WeightsLike) -> GAIC:
+    """Load a GAIC-MobileNetV2 in evaluation mode. Weights and errors as of `load_model`."""
+    return _load(weights, _gaic)
 
 
 def to_gaic_state_dict(network: GAIC) -> dict[str, Tensor]:
     """The network's tensors as weights files hold them, see `gaic_name`."""
     return {gaic_name(name): _exported(tensor) for name, tensor in network.state_dict().items()}
+
+
+def _load(
+    weights: WeightsLike,
+    make: Callable[[Mapping[str, Tensor]], _Network],
+    sha256: str | None = None,
+) -> _Network:
+    """Make a network from a mapping or from a file, which an error then names."""
+    if isinstance(weights, Mapping):
+        if sha256 is not None:
+            raise WeightsError("sha256 pins a file; a mapping has none")
+        return make(weights)
+    source = os.fspath(weights)
+    data = read_weights(source)
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and found != sha256.lower():
+        raise WeightsError(f"{source} has sha256 {found}, expected {sha256}")
+    try:
+        return make(parse_weights(data))
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error}") from error
+
+
+def _gaic(mapping: Mapping[str, Tensor]) -> GAIC:
+    with torch.device("meta"):
+        network = GAIC()
+    _fill(network, mapping, {gaic_name(name): name for name in network.state_dict()})
+    return network
 
 
 def _fill(network: nn.Module, mapping: Mapping[str, Tensor], names: Mapping[str, str]) -> None:

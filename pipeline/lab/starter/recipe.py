@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.detectors.embedded import detect_with
@@ -19,6 +19,7 @@ from pipeline.lab.starter.scored_crops import ScoredLayout, read_scored_crops
 from pipeline.lab.starter.semantic_map import fit_projection, load_backbone, train_backbone
 from pipeline.lab.starter.teacher_outputs import TeacherFiles, TeacherOutputs, run_teachers
 from pipeline.lab.starter.views import View, views_of
+from pipeline.lab.whole_files import write_whole
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
 
@@ -137,9 +138,12 @@ def _encoded(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path
 
 
 def write_half(tensors: dict[str, Tensor], path: Path) -> None:
-    """Write in half precision: half the size; scores change after the third decimal."""
+    """Write in half precision: half the size; scores change after the third decimal.
+
+    The file is whole, or as it was before.
+    """
     halved = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().clone()
         for name, tensor in tensors.items()
     }
-    save_file(halved, path)
+    write_whole(path, safetensors.torch.save(halved))

@@ -9,6 +9,8 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
+from pipeline.lab.whole_files import write_whole
+
 
 @dataclass(frozen=True)
 class Card:
@@ -24,17 +26,25 @@ class Card:
 
 
 def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], card: Card) -> Path:
-    """Write `<name>.safetensors`, `<name>.json` and `<name>.md` into a folder.
+    """Write `<name>.safetensors`, whole or not at all, and its cards, into a folder.
 
-    Tensors that share memory are written separately. The cards hold the file's sha256.
+    Tensors that share memory are written separately.
     """
     path = folder / f"{name}.safetensors"
-    data = safetensors.torch.save({key: tensor.clone() for key, tensor in tensors.items()})
-    path.write_bytes(data)
-    facts = {**asdict(card), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    (folder / f"{name}.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
-    (folder / f"{name}.md").write_text(markdown(facts))
+    write_whole(
+        path, safetensors.torch.save({key: tensor.clone() for key, tensor in tensors.items()})
+    )
+    write_cards(folder, name, card)
     return path
+
+
+def write_cards(folder: Path, name: str, card: Card) -> None:
+    """Write `<name>.json` and `<name>.md`, with the sha256 of the weights file that is there."""
+    data = (folder / f"{name}.safetensors").read_bytes()
+    facts = {**asdict(card), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    shown = json.dumps(facts, indent=2, sort_keys=True) + "\n"
+    write_whole(folder / f"{name}.json", shown.encode())
+    write_whole(folder / f"{name}.md", markdown(facts).encode())
 
 
 def markdown(card: dict[str, Any]) -> str:

@@ -7,20 +7,20 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.training.card import Card, write_weights
+from pipeline.lab.training.card import Card, write_cards, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.loop import Epoch, History, Trainer, Workers
 from pipeline.lab.training.samples import read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.watch import Watch
+from pipeline.lab.whole_files import write_whole
 from pipeline.stop import Drained
-from s2cnet import S2CNet, from_published_state_dict, load_model, to_published_state_dict
+from s2cnet import S2CNet, load_model, to_published_state_dict
 from s2cnet.checkpoints.published import load_gaic, to_gaic_state_dict
 from s2cnet.network.gaic import GAIC
 
@@ -58,11 +58,7 @@ def build_network(settings: TrainSettings, start: str | None) -> nn.Module:
     start: path, fsspec URI or "starter". Raises WeightsError.
     """
     if settings.network == "gaic":
-        if start is None:
-            return GAIC.untrained(seed=settings.seed)
-        from s2cnet.checkpoints.files import parse_weights, read_weights
-
-        return load_gaic(parse_weights(read_weights(start)))
+        return GAIC.untrained(seed=settings.seed) if start is None else load_gaic(start)
     if start is None:
         return S2CNet.untrained(settings.preset, settings.seed)
     return load_model(start, settings.preset)
@@ -93,8 +89,8 @@ def fit(
 
     watch: gets the progress, and may ask for an early end.
 
-    Raises UsageError where the checkpoint has other settings, what reading a photo raises, or
-    Drained as `watch` says; the checkpoint then has all steps so far.
+    Raises UsageError where the checkpoint has other settings, WeightsError for weights, what
+    reading a photo raises, or Drained as `watch` says; the checkpoint then has all steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,10 +108,11 @@ def fit(
         if workers.rank:
             return
         if trainer.history.best is epoch:
-            write_best(folder, trainer, split, _validation(epoch))
+            card = card_of(settings, split, _validation(epoch))
+            write_weights(folder, BEST, tensors_of(trainer.averaged.module), card)
         trainer.save(folder / CHECKPOINT)
         rows = [vars(each) for each in trainer.history.epochs]
-        (folder / "epochs.json").write_text(json.dumps(rows, indent=1) + "\n")
+        write_whole(folder / "epochs.json", (json.dumps(rows, indent=1) + "\n").encode())
         draw_curves(trainer.history.epochs, folder / "curves.png")
         report(epoch)
 
@@ -126,19 +123,19 @@ def fit(
             trainer.save(folder / CHECKPOINT)
         raise
     if history.best is not None and split.test and not workers.rank:
-        trainer.averaged.module.load_state_dict(read_best(folder, settings).state_dict())
+        best = build_network(settings, str(folder / f"{BEST}.safetensors"))
+        trainer.averaged.module.load_state_dict(best.state_dict())
         tested = [read(one) for one in watch.each("reading test photos", split.test)]
         loss, correlation, hits = trainer.validate(tested, watch)
         test = {"test_loss": loss, "test_srcc": correlation, "test_acc5": hits}
         measures = {**_validation(history.best), **test, "test_photos": len(split.test)}
-        write_best(folder, trainer, split, measures)
+        write_cards(folder, BEST, card_of(settings, split, measures))
     return history
 
 
-def write_best(folder: Path, trainer: Trainer, split: Split, measures: dict[str, float]) -> None:
-    """Write the averaged weights as the best ones, with a card that has the measures."""
-    settings = trainer.settings
-    card = Card(
+def card_of(settings: TrainSettings, split: Split, measures: dict[str, float]) -> Card:
+    """The card of the best epoch's weights."""
+    return Card(
         title=f"{settings.network} trained on {len(split.train)} photos",
         network=settings.network,
         preset=settings.preset if settings.network == "s2cnet" else None,
@@ -147,15 +144,6 @@ def write_best(folder: Path, trainer: Trainer, split: Split, measures: dict[str,
         measures=measures,
         notes=["Chosen by its SRCC on the validation photos; the test photos were used once."],
     )
-    write_weights(folder, BEST, tensors_of(trainer.averaged.module), card)
-
-
-def read_best(folder: Path, settings: TrainSettings) -> nn.Module:
-    """The network with the best epoch's weights."""
-    tensors = safetensors.torch.load((folder / f"{BEST}.safetensors").read_bytes())
-    if settings.network == "gaic":
-        return load_gaic(tensors)
-    return from_published_state_dict(tensors, settings.preset)
 
 
 def _validation(epoch: Epoch) -> dict[str, float]:

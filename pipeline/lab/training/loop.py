@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -22,6 +23,7 @@ from pipeline.lab.training.samples import Sample, ScoredPhoto, plain_sample, ran
 from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.watch import Watch
+from pipeline.lab.whole_files import write_whole
 
 CLIP_NORM = 10.0  # of a step's gradient; set by hand, so that no single photo undoes an epoch
 
@@ -194,9 +196,9 @@ class Trainer:
             "settings": vars(self.settings),
             "partway": None if self.partway is None else vars(self.partway),
         }
-        unfinished = path.with_suffix(".part")
-        torch.save(state, unfinished)
-        unfinished.replace(path)
+        data = io.BytesIO()
+        torch.save(state, data)
+        write_whole(path, data.getvalue())
 
     def restore(self, path: Path) -> None:
         """Resume a checkpoint. Raises ValueError for other settings or another version's file."""

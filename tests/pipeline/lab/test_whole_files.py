@@ -1,0 +1,57 @@
+"""Files whose writing is cut off, as by a full disk, stay as they were."""
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pipeline.lab.starter.recipe import write_half
+from pipeline.lab.training.card import Card, write_weights
+from pipeline.lab.whole_files import write_whole
+
+CARD = Card("a card", "s2cnet", "gaicv1", data={}, settings={}, measures={})
+
+
+@contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    write_whole(path, b"old")
+    with at_most(100), pytest.raises(OSError, match="too large"):
+        write_whole(path, bytes(1000))
+    assert path.read_bytes() == b"old"
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder, tensors: write_weights(folder, "best", tensors, CARD),
+        lambda folder, tensors: write_half(tensors, folder / "best.safetensors"),
+    ],
+    ids=["of a training", "of the starter"],
+)
+def test_weights_outlive_a_write_that_fails(
+    tmp_path: Path, write: Callable[[Path, dict[str, Tensor]], object]
+) -> None:
+    write(tmp_path, {"w": torch.full((500,), 3.0)})
+    with at_most(700), pytest.raises(OSError, match="too large"):
+        write(tmp_path, {"w": torch.full((500,), 4.0)})
+    kept = load_file(tmp_path / "best.safetensors")["w"]
+    assert kept.tolist() == [3.0] * 500
