@@ -7,10 +7,10 @@ r"""Train S2CNet, or the GAIC baseline, on photos with scored crops.
 
 --data has the GAIC layout: images/<split>/, annotations/, optionally bbox/ (pipeline/lab/datasets).
 Writes best.safetensors with its card (best.json, best.md), curves.png, epochs.json and last.pt into
---output; called again with the same settings it goes on from last.pt, where Ctrl-C or SIGTERM have
-kept every step. The epoch is chosen on photos held out of the training split (or on the split
-`val`), never on the test split, which is measured once at the end. Exit codes: 0 done; 1 failed;
-2 wrong usage; 130/143 stopped by Ctrl-C or SIGTERM.
+--output; called again with the same settings and photos it goes on from last.pt, where Ctrl-C or
+SIGTERM have kept every step. The epoch is chosen on photos held out of the training split (or on
+the split `val`), never on the test split, which is measured at the end. Exit codes: 0 done;
+1 failed; 2 wrong usage; 130/143 stopped by Ctrl-C or SIGTERM.
 """
 
 import signal

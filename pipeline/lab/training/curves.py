@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.lab.training.loop import Epoch
+from pipeline.lab.training.history import Epoch
 
 
 def draw_curves(epochs: Sequence[Epoch], path: Path) -> None:

@@ -1,22 +1,23 @@
 """One training: split the photos, train, choose the epoch, test once, write weights and card."""
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor, nn
 
 from pipeline.detectors import Detector
-from pipeline.errors import UsageError
-from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.card import Card, write_cards, write_weights
+from pipeline.lab.training.checkpoint import CHECKPOINT
 from pipeline.lab.training.curves import draw_curves
-from pipeline.lab.training.loop import Epoch, History, Trainer, Workers
+from pipeline.lab.training.history import Epoch, History
+from pipeline.lab.training.loop import Trainer, Workers
 from pipeline.lab.training.samples import read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
+from pipeline.lab.training.split import Split, hash_of_photos
 from pipeline.lab.training.watch import Watch
 from pipeline.lab.whole_files import write_whole
 from pipeline.stop import Drained
@@ -24,32 +25,8 @@ from s2cnet import S2CNet, load_model, to_published_state_dict
 from s2cnet.checkpoints.published import load_gaic, to_gaic_state_dict
 from s2cnet.network.gaic import GAIC
 
-CHECKPOINT = "last.pt"
 BEST = "best"  # name of the weights file and its cards
 EpochReport = Callable[[Epoch], None]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Photos to learn from, to choose the epoch by, and to test on once at the end."""
-
-    train: list[Example]
-    validation: list[Example]
-    test: list[Example]
-
-
-def split_off(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], ...]:
-    """Split whole photos at random, the same way for a seed: (rest, part of `share`).
-
-    Raises UsageError for fewer than two photos.
-    """
-    if len(examples) < 2:
-        raise UsageError("training needs at least two scored photos: one is for validation")
-    count = min(len(examples) - 1, max(1, round(share * len(examples))))
-    order = np.random.default_rng(seed).permutation(len(examples))
-    part = set(order[:count].tolist())
-    rest = [example for i, example in enumerate(examples) if i not in part]
-    return rest, [example for i, example in enumerate(examples) if i in part]
 
 
 def build_network(settings: TrainSettings, start: str | None) -> nn.Module:
@@ -72,6 +49,26 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
     return to_published_state_dict(network)
 
 
+def origin_of(
+    split: Split, network: nn.Module, start: str | None, detector: Detector | None
+) -> dict[str, str]:
+    """What a resumed training must find again beside its settings, by what each hash is of.
+
+    network: with the weights of `start`; random ones follow from the settings.
+    """
+    digest = hashlib.sha256()
+    if start is not None:
+        for name, tensor in sorted(tensors_of(network).items()):
+            digest.update(name.encode() + tensor.numpy().tobytes())
+    asked = None if split.has_objects() else detector
+    return {
+        "training photos": hash_of_photos(split.train),
+        "validation photos": hash_of_photos(split.validation),
+        "first weights": digest.hexdigest(),
+        "detector": f"{asked.name} {asked.identity}" if asked else "",
+    }
+
+
 def fit(
     split: Split,
     settings: TrainSettings,
@@ -84,22 +81,21 @@ def fit(
 ) -> History:
     """Train, and leave in `folder`: the best epoch's weights with their card, curves, a checkpoint.
 
-    A checkpoint of the same settings in the folder is resumed. With several workers, all call this
-    and the first one writes. Photos are kept decoded, about 2 MB each in every process.
+    A checkpoint of the same settings, photos and start in the folder is resumed. With several
+    workers, all call this and the first one writes. Photos are kept decoded, about 2 MB each in
+    every process.
 
     watch: gets the progress, and may ask for an early end.
 
-    Raises UsageError where the checkpoint has other settings, WeightsError for weights, what
+    Raises UsageError where the checkpoint is of another run, WeightsError for weights, what
     reading a photo raises, or Drained as `watch` says; the checkpoint then has all steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(build_network(settings, start), settings, workers)
+    network = build_network(settings, start)
+    trainer = Trainer(network, settings, workers, origin_of(split, network, start, detector))
     if (folder / CHECKPOINT).exists():
-        try:
-            trainer.restore(folder / CHECKPOINT)
-        except ValueError as error:
-            raise UsageError(f"{error}; give another folder, or the same settings") from error
+        trainer.restore(folder / CHECKPOINT)
     read = partial(read_scored_photo, detector=detector)
     photos = [read(one) for one in watch.each("reading training photos", split.train)]
     validation = [read(one) for one in watch.each("reading validation photos", split.validation)]
@@ -135,6 +131,9 @@ def fit(
 
 def card_of(settings: TrainSettings, split: Split, measures: dict[str, float]) -> Card:
     """The card of the best epoch's weights."""
+    notes = ["Chosen by its SRCC on the validation photos."]
+    if "test_photos" in measures:
+        notes.append("The test photos took no part in the choice.")
     return Card(
         title=f"{settings.network} trained on {len(split.train)} photos",
         network=settings.network,
@@ -142,7 +141,7 @@ def card_of(settings: TrainSettings, split: Split, measures: dict[str, float]) -
         data={f"photos_{name}": len(part) for name, part in vars(split).items()},
         settings=asdict(settings),
         measures=measures,
-        notes=["Chosen by its SRCC on the validation photos; the test photos were used once."],
+        notes=notes,
     )
 
 

@@ -1,14 +1,13 @@
 """Train on a folder of scored photos: read its splits, train here or on Ray, log every epoch."""
 
-from pathlib import Path
-
 from pipeline.detectors import make_detector
 from pipeline.device import choose_device
-from pipeline.lab.datasets import load_dataset
-from pipeline.lab.datasets.example import Example
-from pipeline.lab.training.fit import Split, fit, split_off
-from pipeline.lab.training.loop import Epoch, Workers
-from pipeline.lab.training.settings import TrainJob, TrainSettings
+from pipeline.lab.training.checkpoint import is_of_earlier_version
+from pipeline.lab.training.fit import fit
+from pipeline.lab.training.history import Epoch
+from pipeline.lab.training.loop import Workers
+from pipeline.lab.training.settings import TrainJob
+from pipeline.lab.training.split import read_split
 from pipeline.lab.training.watch import Ticker, Watch
 from pipeline.report.progress import Log
 from pipeline.stop import Stop
@@ -22,7 +21,8 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     Raises UsageError for data that cannot be used, WeightsError for weights, Drained once a
     training that was asked to stop has saved how far it is.
     """
-    split = read_split(job.data, job.layout, job.limit, job.settings)
+    by_place = is_of_earlier_version(job.output)
+    split = read_split(job.data, job.layout, job.limit, job.settings, by_place)
     counts = ", ".join(f"{len(part)} {name}" for name, part in vars(split).items())
     log.say("start", f"photos: {counts}")
     if job.workers:
@@ -45,21 +45,3 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     workers = Workers(device=str(device))
     watch = Watch(Ticker(log), stop or Stop())
     fit(split, job.settings, job.output, detector, job.start, workers, report, watch)
-
-
-def read_split(folder: Path, layout: str, limit: int | None, settings: TrainSettings) -> Split:
-    """Read the splits train and test of a data set, and val or else a part of train.
-
-    Raises UsageError.
-    """
-    rest = _examples(folder, layout, "train", limit)
-    if (folder / "images" / "val").is_dir():
-        validation = _examples(folder, layout, "val", limit)
-    else:
-        rest, validation = split_off(rest, settings.validation_share, settings.seed)
-    has_test = (folder / "images" / "test").is_dir()
-    return Split(rest, validation, _examples(folder, layout, "test", limit) if has_test else [])
-
-
-def _examples(folder: Path, layout: str, split: str, limit: int | None) -> list[Example]:
-    return list(load_dataset(layout, folder, split).examples)[:limit]

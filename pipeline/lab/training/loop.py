@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from pipeline.errors import UsageError
 from pipeline.lab.evaluation.metrics import mean_acc, srcc
+from pipeline.lab.training.checkpoint import (
+    ORIGIN,
+    check_same_run,
+    read_state,
+    write_state,
+)
+from pipeline.lab.training.history import Epoch, History
 from pipeline.lab.training.losses import crop_loss
 from pipeline.lab.training.parameters import choose_learnt, parameter_groups, set_training_mode
 from pipeline.lab.training.partway import Partway
@@ -23,7 +30,6 @@ from pipeline.lab.training.samples import Sample, ScoredPhoto, plain_sample, ran
 from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.watch import Watch
-from pipeline.lab.whole_files import write_whole
 
 CLIP_NORM = 10.0  # of a step's gradient; set by hand, so that no single photo undoes an epoch
 
@@ -39,38 +45,22 @@ class Workers:
     wrap: Callable[[nn.Module], nn.Module] = lambda network: network
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """Measures of one epoch; those of validation come from the averaged weights.
-
-    rate: the learning rate that the next epoch begins with.
-    """
-
-    epoch: int
-    rate: float
-    loss: float
-    validation_loss: float
-    validation_srcc: float
-    validation_acc5: float
-
-
-@dataclass
-class History:
-    """The epochs of a run so far: what a checkpoint needs beside the tensors."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-
-    @property
-    def best(self) -> Epoch | None:
-        """The epoch of the highest validation SRCC, the first of equals; no test photo counts."""
-        return max(self.epochs, key=lambda epoch: epoch.validation_srcc, default=None)
-
-
 class Trainer:
     """A network with its optimiser, the moving average of its weights, and its history."""
 
-    def __init__(self, network: nn.Module, settings: TrainSettings, workers: Workers) -> None:
-        self.settings, self.workers = settings, workers
+    def __init__(
+        self,
+        network: nn.Module,
+        settings: TrainSettings,
+        workers: Workers,
+        origin: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare a training from its start.
+
+        origin: hashes of what it starts from and learns from, by what they are of; `restore`
+            refuses a checkpoint with others.
+        """
+        self.settings, self.workers, self.origin = settings, workers, origin
         self.network = network.to(workers.device)
         choose_learnt(self.network, settings)  # first: `wrap` looks at what learns
         self.wrapped = workers.wrap(self.network)
@@ -189,6 +179,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write a checkpoint, completely or not at all."""
         state = {
+            ORIGIN: None if self.origin is None else dict(self.origin),
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -196,22 +187,24 @@ class Trainer:
             "settings": vars(self.settings),
             "partway": None if self.partway is None else vars(self.partway),
         }
-        data = io.BytesIO()
-        torch.save(state, data)
-        write_whole(path, data.getvalue())
+        write_state(path, state)
 
     def restore(self, path: Path) -> None:
-        """Resume a checkpoint. Raises ValueError for other settings or another version's file."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        wanted = vars(self.settings)
-        differing = [name for name in wanted if state["settings"].get(name) != wanted[name]]
-        if differing:
-            raise ValueError(f"{path} is of a run with other settings: {', '.join(differing)}")
+        """Resume a checkpoint.
+
+        Raises UsageError for other settings, another origin, or another version's file. A file
+        without an origin, of an earlier version, is resumed and stays without.
+        """
+        state = read_state(path)
+        check_same_run(path, state, vars(self.settings), self.origin)
+        self.origin = state.get(ORIGIN)
         self.network.load_state_dict(state["network"])
         try:
             self.averaged.load_state_dict(state["averaged"])
         except RuntimeError as error:
-            raise ValueError(f"{path} was written by another version of this program") from error
+            raise UsageError(
+                f"{path} was written by another version of this program; give another folder"
+            ) from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.history = History([Epoch(**epoch) for epoch in state["epochs"]])
         partway = state.get("partway")

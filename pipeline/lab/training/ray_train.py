@@ -11,9 +11,11 @@ from ray.train import RunConfig, ScalingConfig
 
 from pipeline.cluster.joining import join_or_start
 from pipeline.detectors import make_detector
-from pipeline.lab.training.fit import Split, fit
-from pipeline.lab.training.loop import Epoch, Workers
+from pipeline.lab.training.fit import fit
+from pipeline.lab.training.history import Epoch
+from pipeline.lab.training.loop import Workers
 from pipeline.lab.training.settings import TrainSettings
+from pipeline.lab.training.split import Split
 from pipeline.lab.training.watch import Ticker, Watch
 from pipeline.report.progress import Log
 

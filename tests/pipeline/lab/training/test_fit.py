@@ -4,10 +4,15 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from pipeline.lab.cli.train import main
+from pipeline.lab.datasets.example import Example
+from pipeline.lab.training.fit import card_of, fit
+from pipeline.lab.training.settings import TrainSettings
+from pipeline.lab.training.split import Split
 from tests.pipeline.lab.training.scored_photos import write_data_set
 
 QUICK = ["--network", "gaic", "--detector", "boxes", "--epochs", "1", "--crops-per-photo", "4"]
@@ -43,3 +48,63 @@ def test_the_end_writes_cards_alone_and_damaged_weights_are_named(
     best.write_bytes(best.read_bytes()[:5000])
     assert run(data, tmp_path) == 2
     assert f"{best}: damaged safetensors file" in capsys.readouterr().err
+
+
+def test_other_photos_or_another_start_are_not_resumed(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(data, tmp_path, "--limit", "3") == 0
+    before = (tmp_path / "best.json").read_bytes()
+    for more, named in (
+        ((), "training photos"),
+        (("--limit", "2"), "training photos"),
+        (("--limit", "3", "--start", str(tmp_path / "best.safetensors")), "first weights"),
+    ):
+        assert run(data, tmp_path, *more) == 2
+        error = capsys.readouterr().err
+        assert "of a run with other" in error
+        assert named in error
+    assert (tmp_path / "best.json").read_bytes() == before
+    assert run(data, tmp_path, "--limit", "3") == 0
+
+
+def test_a_run_of_an_earlier_version_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoint says nothing of its photos; those that validate are drawn as they were."""
+    rest, held_out = _drawn_by_place(4, seed=1)
+    photos = []
+
+    def recorded(split: Split, *more: object) -> None:
+        photos.append((ids(split.train), ids(split.validation)))
+        fit(split, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("pipeline.lab.training.job.fit", recorded)
+    assert run(data, tmp_path, "--seed", "1") == 0
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    del state["origin"]
+    torch.save(state, tmp_path / "last.pt")
+    for _ in range(2):  # also once it was saved anew
+        assert run(data, tmp_path, "--seed", "1") == 0
+    assert photos[1:] == [(rest, held_out)] * 2
+    assert photos[0] != (rest, held_out), "the test would show nothing"
+
+
+def _drawn_by_place(count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Photos of the split train: the rest, and the one that validates, by the first version."""
+    drawn = np.random.default_rng(seed).permutation(count)[0]
+    names = [f"train{number:03}" for number in range(count)]
+    return [name for name in names if name != names[drawn]], [names[drawn]]
+
+
+def ids(part: list[Example]) -> list[str]:
+    return [example.id for example in part]
+
+
+def test_the_card_speaks_of_test_photos_only_where_there_are_some(tmp_path: Path) -> None:
+    settings, some = TrainSettings(), [Example("a", Path("a.jpg"))]
+    validated = {"validation_srcc": 0.5}
+    without = card_of(settings, Split(some, some, []), validated)
+    assert without.notes == ["Chosen by its SRCC on the validation photos."]
+    tested = card_of(settings, Split(some, some, some), {**validated, "test_photos": 1})
+    assert tested.notes[1:] == ["The test photos took no part in the choice."]

@@ -94,7 +94,7 @@ def test_a_resumed_run_ends_as_an_unbroken_one(data: Path, tmp_path: Path) -> No
 def _stop_after_first_epoch(data: Path, output: Path) -> Path:
     """Leave the checkpoint that a run of two epochs has after its first."""
     from pipeline.lab.training import fit
-    from pipeline.lab.training.job import read_split
+    from pipeline.lab.training.split import read_split
 
     class StoppedError(Exception):
         pass

@@ -1,0 +1,67 @@
+"""The file from which a training goes on."""
+
+import io
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.errors import UsageError
+from pipeline.lab.whole_files import write_whole
+
+CHECKPOINT = "last.pt"
+ORIGIN = "origin"  # its entry about photos and first weights, which earlier versions did not write
+
+
+def write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write it, completely or not at all."""
+    data = io.BytesIO()
+    torch.save(dict(state), data)
+    write_whole(path, data.getvalue())
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read it, tensors on the CPU. Raises UsageError for a damaged file."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        raise UsageError(
+            f"{path} is damaged; delete it to start anew: {str(error).split(chr(10))[0]}"
+        ) from error
+    if not isinstance(state, dict):
+        raise UsageError(f"{path} is no checkpoint of a training; give another folder")
+    return state
+
+
+def check_same_run(
+    path: Path,
+    state: Mapping[str, Any],
+    settings: Mapping[str, object],
+    origin: Mapping[str, str] | None,
+) -> None:
+    """Check a checkpoint's state against the settings and the origin of the training that asks.
+
+    origin: None, also in the state, is not compared. Raises UsageError that names what differs.
+    """
+    found = state["settings"]
+    if other := ", ".join(name for name in settings if found.get(name) != settings[name]):
+        raise UsageError(
+            f"{path} is of a run with other settings: {other}; give another folder, or the same "
+            "settings"
+        )
+    trained_on = state.get(ORIGIN)
+    if origin is None or trained_on is None:
+        return
+    if other := ", ".join(name for name in origin if trained_on.get(name) != origin[name]):
+        raise UsageError(
+            f"{path} is of a run with other {other}; give another folder, or the same --data, "
+            "--limit, --start and --detector"
+        )
+
+
+def is_of_earlier_version(folder: Path) -> bool:
+    """Whether a training's folder has a checkpoint that does not say what it was trained on."""
+    path = folder / CHECKPOINT
+    return path.exists() and read_state(path).get(ORIGIN) is None

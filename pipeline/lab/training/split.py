@@ -1,0 +1,81 @@
+"""Which photos of a data set a training learns from, is chosen by, and is tested on."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import UsageError
+from pipeline.lab.datasets import load_dataset
+from pipeline.lab.datasets.example import Example
+from pipeline.lab.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Split:
+    """Photos to learn from, to choose the epoch by, and to test on once at the end."""
+
+    train: list[Example]
+    validation: list[Example]
+    test: list[Example]
+
+    def has_objects(self) -> bool:
+        """Whether the data set itself has the objects of all photos that are learnt from."""
+        return all(one.objects_px is not None for one in (*self.train, *self.validation))
+
+
+def hash_of_photos(examples: Iterable[Example]) -> str:
+    """SHA-256 of photos' names, scored crops and given objects, in order; not of their pixels."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(f"{example.id}\0{len(example.mos)}\0".encode())
+        digest.update(example.scored_px.tobytes() + example.mos.tobytes())
+        digest.update(b"" if example.objects_px is None else example.objects_px.tobytes())
+    return digest.hexdigest()
+
+
+def read_split(
+    folder: Path, layout: str, limit: int | None, settings: TrainSettings, by_place: bool = False
+) -> Split:
+    """Read the splits train and test of a data set, and val or else a part of train.
+
+    by_place: see `split_off`. Raises UsageError.
+    """
+    rest = _examples(folder, layout, "train", limit)
+    if (folder / "images" / "val").is_dir():
+        validation = _examples(folder, layout, "val", limit)
+    else:
+        rest, validation = split_off(rest, settings.validation_share, settings.seed, by_place)
+    has_test = (folder / "images" / "test").is_dir()
+    return Split(rest, validation, _examples(folder, layout, "test", limit) if has_test else [])
+
+
+def split_off(
+    examples: Sequence[Example], share: float, seed: int, by_place: bool = False
+) -> tuple[list[Example], list[Example]]:
+    """Split whole photos at random, the same way for a seed: (rest, part of `share`).
+
+    A photo is drawn by its name: where a data set grows by one, at most one photo of the rest comes
+    into the part, so weights of an earlier training have seen hardly any of it.
+
+    by_place: draw by the place in the list, as trainings of earlier versions did.
+
+    Raises UsageError for fewer than two photos.
+    """
+    if len(examples) < 2:
+        raise UsageError("training needs at least two scored photos: one is for validation")
+    count = min(len(examples) - 1, max(1, round(share * len(examples))))
+    if by_place:
+        order = np.random.default_rng(seed).permutation(len(examples)).tolist()
+    else:
+        drawn = [hashlib.sha256(f"{seed}/{one.id}".encode()).digest() for one in examples]
+        order = sorted(range(len(examples)), key=drawn.__getitem__)
+    part = set(order[:count])
+    rest = [example for i, example in enumerate(examples) if i not in part]
+    return rest, [example for i, example in enumerate(examples) if i in part]
+
+
+def _examples(folder: Path, layout: str, split: str, limit: int | None) -> list[Example]:
+    return list(load_dataset(layout, folder, split).examples)[:limit]

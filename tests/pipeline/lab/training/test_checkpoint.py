@@ -1,0 +1,51 @@
+"""The file from which a training goes on: whose run it is, and files that are damaged."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.errors import UsageError
+from pipeline.lab.training.checkpoint import (
+    check_same_run,
+    is_of_earlier_version,
+    read_state,
+    write_state,
+)
+
+STATE = {"settings": {"seed": 1, "epochs": 2}, "origin": {"training photos": "ab", "detector": ""}}
+
+
+def test_what_differs_is_named() -> None:
+    path, settings = Path("last.pt"), STATE["settings"]
+    check_same_run(path, STATE, settings, STATE["origin"])
+    with pytest.raises(UsageError, match=r"last\.pt is of a run with other settings: epochs; give"):
+        check_same_run(path, STATE, {"seed": 1, "epochs": 3}, None)
+    other = {"training photos": "cd", "detector": ""}
+    with pytest.raises(UsageError, match=r"other training photos; give another .* --limit"):
+        check_same_run(path, STATE, settings, other)
+    check_same_run(path, {"settings": settings}, settings, other)  # nothing is known of it
+
+
+def test_an_earlier_version_s_file_is_told(tmp_path: Path) -> None:
+    assert not is_of_earlier_version(tmp_path)
+    write_state(tmp_path / "last.pt", STATE)
+    assert not is_of_earlier_version(tmp_path)
+    torch.save({"settings": STATE["settings"]}, tmp_path / "last.pt")
+    assert is_of_earlier_version(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, -100])
+def test_a_damaged_file_says_what_to_do(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "last.pt"
+    write_state(path, {**STATE, "network": {"w": torch.zeros(100)}})
+    assert read_state(path)["origin"] == STATE["origin"]
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UsageError, match=r"last\.pt is damaged; delete it to start anew"):
+        read_state(path)
+
+
+def test_another_program_s_file_is_refused(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "last.pt")
+    with pytest.raises(UsageError, match="no checkpoint of a training"):
+        read_state(tmp_path / "last.pt")
