@@ -13,6 +13,8 @@ suffix), `_view` the decoded, perhaps reduced photo, `_input` the network's tens
 the image's sides.
 """
 
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -21,6 +23,7 @@ from pipeline.errors import UsageError
 Box = NDArray[np.float32]  # [4] xyxy
 Boxes = NDArray[np.float32]  # [N, 4] xyxy
 FloatArray = NDArray[np.float64]
+_Float = TypeVar("_Float", bound=np.floating[Any])
 
 
 def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> FloatArray:
@@ -91,7 +94,7 @@ def hull(boxes: ArrayLike) -> NDArray[np.float32]:
     return np.concatenate([together[:, :2].min(axis=0), together[:, 2:].max(axis=0)])
 
 
-def mirror(boxes: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+def mirror(boxes: NDArray[_Float], width: float) -> NDArray[_Float]:
     """Boxes [N, 4] of the mirrored image of that width: the left edge comes from the right one."""
     x0, y0, x1, y1 = boxes.T
     return np.stack([width - x1, y0, width - x0, y1], axis=1)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.boxes import mirror
+from pipeline.boxes import FloatArray, mirror
 from pipeline.detectors import Detector
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD, TrainSettings
@@ -28,29 +28,39 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class ScoredPhoto:
-    """A decoded photo with human scores; boxes xyxy in pixels of `pixels`."""
+    """A decoded photo with human scores; boxes xyxy in pixels of `pixels`, inside it.
+
+    Boxes have double precision: an edge of the photo is an edge of the input within
+    `s2cnet.inputs.ROUNDING`, which single precision misses.
+    """
 
     id: str
     pixels: NDArray[np.uint8]  # [h, w, 3]
-    crops: NDArray[np.float32]  # [N, 4]
+    crops: FloatArray  # [N, 4]
     mos: NDArray[np.float32]  # [N]
-    objects: NDArray[np.float32]  # [D, 4], best first
+    objects: FloatArray  # [D, 4], best first
 
 
 def read_scored_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
-    """Decode a photo and scale its boxes to the decoded frame.
+    """Decode a photo, scale its boxes to the decoded frame and clamp them to it.
 
     Objects are those of the data set, else the detector's, else none. Raises DecodeError and
     DetectError.
     """
     photo = decode(example.image.read_bytes())
-    scale = np.array(photo.scale_xy * 2, np.float32)
-    objects = np.zeros((0, 4), np.float32)
+    height, width = photo.pixels.shape[:2]
+
+    def decoded(boxes: NDArray[np.float32], scale_xy: tuple[float, float]) -> FloatArray:
+        scaled = boxes.astype(np.float64) / np.array(scale_xy * 2)
+        return np.asarray(np.clip(scaled, 0, np.array([width, height] * 2)))
+
+    objects = np.zeros((0, 4))
     if example.objects_px is not None:
-        objects = example.objects_px / scale
+        objects = decoded(example.objects_px, photo.scale_xy)
     elif detector is not None:
-        objects = detector.detect([photo.pixels])[0].boxes
-    return ScoredPhoto(example.id, photo.pixels, example.scored_px / scale, example.mos, objects)
+        objects = decoded(detector.detect([photo.pixels])[0].boxes, (1.0, 1.0))
+    crops = decoded(example.scored_px, photo.scale_xy)
+    return ScoredPhoto(example.id, photo.pixels, crops, example.mos, objects)
 
 
 def plain_sample(photo: ScoredPhoto) -> Sample:
@@ -87,8 +97,8 @@ def recoloured(
 
 def _sample(
     pixels: NDArray[np.uint8],
-    crops: NDArray[np.float32],
-    objects: NDArray[np.float32],
+    crops: FloatArray,
+    objects: FloatArray,
     mos: NDArray[np.float32],
 ) -> Sample:
     image, scale_xy = prepare_image(pixels)

@@ -1,0 +1,70 @@
+"""Boxes of a photo that is decoded smaller than it is, as the network gets them."""
+
+from fractions import Fraction
+from math import ceil, floor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.detectors import Detections
+from pipeline.lab.datasets.example import Example
+from pipeline.lab.training.samples import plain_sample, random_sample, read_scored_photo
+from pipeline.lab.training.settings import TrainSettings
+
+
+class OneObject:
+    """Finds the lower half of every photo, and a little more."""
+
+    name, identity = "one object", "1"
+
+    def detect(self, photos: list[np.ndarray]) -> list[Detections]:
+        height, width = photos[0].shape[:2]
+        box = np.array([[0, height / 2, width + 0.25, height + 0.25]], np.float32)
+        return [Detections(box, np.ones(1, np.float32), [""])]
+
+
+def example_of(folder: Path, size_wh: tuple[int, int], crops: list[list[int]]) -> Example:
+    path = folder / "photo.png"
+    Image.new("L", size_wh).save(path)
+    scored = np.array(crops, np.float32)
+    return Example("photo", path, scored, np.ones(len(crops), np.float32), objects_px=scored)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "input_wh"),
+    [
+        ((2575, 3862), (256, 384)),  # 383.9 for a short side of 256
+        ((4101, 3075), (352, 256)),  # 341.4 / 32 = 10.7
+        ((3001, 2250), (352, 256)),
+    ],
+)
+def test_crops_end_where_exact_arithmetic_ends_them(
+    tmp_path: Path, size_wh: tuple[int, int], input_wh: tuple[int, int]
+) -> None:
+    """Low corners down, high corners up, of source pixels × input side / source side."""
+    w, h = size_wh
+    crops = [[0, 0, w, h], [w // 2, 0, w, h // 2], [0, h // 3, w // 3, h], [1, 1, w - 1, h - 1]]
+    sample = plain_sample(read_scored_photo(example_of(tmp_path, size_wh, crops), None))
+    assert tuple(sample.image.shape[:0:-1]) == input_wh
+    scale_x, scale_y = [Fraction(a, b) for a, b in zip(input_wh, size_wh, strict=True)]
+    expected = [
+        [floor(x0 * scale_x), floor(y0 * scale_y), ceil(x1 * scale_x), ceil(y1 * scale_y)]
+        for x0, y0, x1, y1 in crops
+    ]
+    assert sample.crops[:, 1:].tolist() == expected
+    assert sample.objects.tolist() == expected
+
+
+def test_boxes_beyond_the_photo_are_clamped_to_it(tmp_path: Path) -> None:
+    example = example_of(tmp_path, (512, 256), [[-3, -1, 515, 200], [100, 100, 512, 260]])
+    whole = plain_sample(read_scored_photo(example, None))
+    assert whole.crops[:, 1:].tolist() == [[0, 0, 512, 200], [100, 100, 512, 256]]
+    settings = TrainSettings(mirror=1.0)
+    mirrored = random_sample(read_scored_photo(example, None), settings, np.random.default_rng(0))
+    assert sorted(mirrored.crops[:, 1:].tolist()) == [[0, 0, 512, 200], [0, 100, 412, 256]]
+    example = Example("photo", example.image, example.scored_px, example.mos)
+    found = plain_sample(read_scored_photo(example, OneObject())).objects  # type: ignore[arg-type]
+    torch.testing.assert_close(found, torch.tensor([[0.0, 128, 512, 256]]))
