@@ -116,14 +116,15 @@ class Trainer:
         random = np.random.default_rng([settings.seed, epoch, workers.rank])
         torch.manual_seed(settings.seed * 1_000_003 + epoch * 1_009 + workers.rank)
         steps = self.steps_per_epoch(len(photos))
-        done, total = self.partway.resume(random) if self.partway else (0, 0.0)
+        device = workers.device
+        done, total = self.partway.resume(random, device) if self.partway else (0, 0.0)
         for step in range(done, steps):
             first = (step * workers.count + workers.rank) * settings.photos_per_step
             drawn = [order[(first + i) % len(order)] for i in range(settings.photos_per_step)]
             total += self._step([random_sample(photos[i], settings, random) for i in drawn])
             schedule.step()
             watch.tell(f"epoch {epoch + 1} of {settings.epochs}, steps", step + 1, steps)
-            self.partway = Partway.at(epoch, step + 1, total, random)
+            self.partway = Partway.at(epoch, step + 1, total, random, device)
             watch.check()
         return total / steps
 
@@ -209,3 +210,8 @@ class Trainer:
         self.history = History([Epoch(**epoch) for epoch in state["epochs"]])
         partway = state.get("partway")
         self.partway = None if partway is None else Partway(**partway)
+        if self.partway and self.workers.count > 1:
+            raise UsageError(
+                f"{path} is of a run that one process stopped within an epoch; go on with one, "
+                "without --workers, or give another folder"
+            )

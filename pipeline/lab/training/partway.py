@@ -14,6 +14,8 @@ class Partway:
 
     epoch: its number, from 0. steps: done in it. total: sum of their losses.
     order, torch_state: states of the generators of NumPy and torch.
+    cuda_state: of the GPU's generator, from which its dropout draws; None where there is no GPU,
+        and in files of earlier versions.
     """
 
     epoch: int
@@ -21,15 +23,25 @@ class Partway:
     total: float
     order: str  # JSON: of numpy's generator
     torch_state: Tensor
+    cuda_state: Tensor | None = None
 
     @classmethod
-    def at(cls, epoch: int, steps: int, total: float, random: np.random.Generator) -> "Partway":
-        """Take the state now, that of both generators included."""
-        state = json.dumps(random.bit_generator.state)
-        return cls(epoch, steps, total, state, torch.get_rng_state())
+    def at(
+        cls, epoch: int, steps: int, total: float, random: np.random.Generator, device: str
+    ) -> "Partway":
+        """Take the state now, that of the generators included. device: the network's."""
+        order = json.dumps(random.bit_generator.state)
+        cuda_state = torch.cuda.get_rng_state(device) if _is_gpu(device) else None
+        return cls(epoch, steps, total, order, torch.get_rng_state(), cuda_state)
 
-    def resume(self, random: np.random.Generator) -> tuple[int, float]:
-        """Restore both generators; return the steps done and the sum of their losses."""
+    def resume(self, random: np.random.Generator, device: str) -> tuple[int, float]:
+        """Restore the generators; return the steps done and the sum of their losses."""
         random.bit_generator.state = json.loads(self.order)
         torch.set_rng_state(self.torch_state)
+        if self.cuda_state is not None and _is_gpu(device):
+            torch.cuda.set_rng_state(self.cuda_state, device)
         return self.steps, self.total
+
+
+def _is_gpu(device: str) -> bool:
+    return torch.device(device).type == "cuda"
