@@ -79,6 +79,7 @@ class Trainer:
         """Run the remaining epochs. `after_epoch` runs in every process.
 
         Raises Drained where `watch` says so, after a whole step; `save` then keeps how far it is.
+        Raises UsageError where the loss or a score is not finite.
         """
         watch = watch or Watch()
         steps = self.steps_per_epoch(len(photos))
@@ -122,6 +123,8 @@ class Trainer:
             first = (step * workers.count + workers.rank) * settings.photos_per_step
             drawn = [order[(first + i) % len(order)] for i in range(settings.photos_per_step)]
             total += self._step([random_sample(photos[i], settings, random) for i in drawn])
+            if not math.isfinite(total):
+                raise self._diverged("the loss")
             schedule.step()
             watch.tell(f"epoch {epoch + 1} of {settings.epochs}, steps", step + 1, steps)
             self.partway = Partway.at(epoch, step + 1, total, random, device)
@@ -164,18 +167,29 @@ class Trainer:
     ) -> tuple[float, float, float]:
         """Mean loss, SRCC and Acc5 of the averaged weights over photos, all crops of each.
 
-        Raises Drained where `watch` says so.
+        Raises Drained where `watch` says so, UsageError where a score is not finite.
         """
         network = self.averaged.module.eval()
         losses, correlations, hits = [], [], []
         for photo in (watch or Watch()).each("validating, photos", photos):
             sample = plain_sample(photo)
             predicted = self._scores(network, sample).cpu()
+            if not predicted.isfinite().all():
+                raise self._diverged("a score of the averaged weights")
             losses.append(float(crop_loss(predicted, sample.truth, self.settings.rank_weight)))
             correlations.append(srcc(photo.mos, predicted.numpy()))
             if len(photo.mos) >= 5:
                 hits.append(mean_acc(photo.mos, predicted.numpy(), 5))
         return tuple(float(np.mean(x)) if x else math.nan for x in (losses, correlations, hits))  # type: ignore[return-value]
+
+    def _diverged(self, what: str) -> UsageError:
+        good = len(self.history.epochs)
+        last = f"the last good epoch is {good}" if good else "no epoch before it was finished"
+        rate = self.settings.learning_rate
+        return UsageError(
+            f"the training diverged in epoch {good + 1}: {what} is not finite; {last}. Begin anew "
+            f"in another folder with a --learning-rate below {rate:g}"
+        )
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, completely or not at all."""

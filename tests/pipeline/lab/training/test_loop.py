@@ -10,10 +10,11 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pipeline.errors import UsageError
+from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Trainer, Workers
 from pipeline.lab.training.parameters import set_training_mode
 from pipeline.lab.training.partway import Partway
-from pipeline.lab.training.samples import Sample
+from pipeline.lab.training.samples import Sample, ScoredPhoto
 from pipeline.lab.training.settings import TrainSettings
 from s2cnet import S2CNet
 from s2cnet.network.gaic import GAIC
@@ -65,3 +66,33 @@ def test_several_processes_do_not_go_on_within_one_process_s_epoch(tmp_path: Pat
     two.restore(tmp_path / "whole.pt")
     with pytest.raises(UsageError, match="go on with one, without --workers"):
         two.restore(tmp_path / "last.pt")
+
+
+def photo(number: int) -> ScoredPhoto:
+    pixels = np.random.default_rng(number).integers(0, 256, (256, 256, 3), np.uint8)
+    crops = np.array([[0, 0, 200, 200], [10, 10, 250, 250], [50, 50, 120, 120]], np.float64)
+    return ScoredPhoto(str(number), pixels, crops, np.array([2, 3, 4], np.float32), crops[:1])
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_what_to_do() -> None:
+    """The weights are made infinite after the first epoch, as a far too large step would do it."""
+    settings = TrainSettings(network="gaic", epochs=3, learning_rate=0.25)
+    trainer = Trainer(GAIC.untrained(0), settings, Workers())
+
+    def blow_up(trainer: Trainer, epoch: Epoch) -> None:
+        for parameter in trainer.network.parameters():
+            parameter.data.fill_(torch.inf)
+
+    told = r"in epoch 2: the loss is not finite; the last good epoch is 1\. .* below 0\.25$"
+    with pytest.raises(UsageError, match=told):
+        trainer.train([photo(0), photo(1)], [photo(2)], blow_up)
+
+
+def test_scores_that_are_not_finite_are_not_blamed_on_annotations() -> None:
+    settings = TrainSettings(network="gaic", learning_rate=0.5)
+    trainer = Trainer(GAIC.untrained(0), settings, Workers())
+    for parameter in trainer.averaged.module.parameters():
+        parameter.data.fill_(torch.nan)
+    told = r"epoch 1: a score of .* no epoch before it was finished\. .* below 0\.5$"
+    with pytest.raises(UsageError, match=told):
+        trainer.validate([photo(0)])
