@@ -98,7 +98,7 @@ class Layer(nn.Module):
         self.feed_forward = FeedForward(node_dim, mlp_dim)
 
     def forward(self, nodes: Tensor, aggregated: Tensor, bias: Tensor) -> Tensor:
-        """Arguments and result as of `Attention.forward`."""
+        """Arguments and result as of `GraphAwareAttention.forward`."""
         nodes = nodes + self.attention(nodes, aggregated, bias)
         out: Tensor = nodes + self.feed_forward(nodes)
         return out
