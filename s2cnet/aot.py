@@ -59,10 +59,18 @@ DynamicDims = dict[int, DynamicDim]  # of one input, by dimension
 
 
 def cache_folder() -> Path:
-    """The folder where packages are kept: $S2CNET_CACHE, else the user's cache folder."""
+    """The folder where packages are kept: $S2CNET_CACHE, else the user's cache folder.
+
+    Raises CannotCompileError for a user without a home.
+    """
     if named := os.environ.get("S2CNET_CACHE"):
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2cnet"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2cnet"
+    except RuntimeError as error:  # of a number without an account, as containers have
+        raise CannotCompileError(
+            "this user has no home folder for compiled code; name a folder in S2CNET_CACHE"
+        ) from error
 
 
 class CompiledModule:

@@ -60,13 +60,17 @@ def read_weights(source: str, most_bytes: int | None = None) -> bytes:
         with fsspec.open(source, "rb") as file:
             data: bytes = file.read(most_bytes + 1)
     except FileNotFoundError as error:
+        if error.__cause__ is not None:  # a refused or failed answer: fsspec calls all of them so
+            raise WeightsError(
+                f"cannot read the weights file {source}: {error.__cause__}"
+            ) from error
         raise WeightsError(f"there is no weights file {source}") from error
     except ImportError as error:  # fsspec's, of a package for this kind of address
         raise WeightsError(
             f"cannot read the weights file {source}: {error}; for s3:// that is "
             "pip install 's2cnet-thumbnails[s3]'"
         ) from error
-    except (OSError, ValueError) as error:
+    except Exception as error:
         raise WeightsError(f"cannot read the weights file {source}: {error}") from error
     if len(data) > most_bytes:
         raise WeightsError(f"{source} is larger than {most_bytes >> 20} MiB, more than is expected")

@@ -5,6 +5,7 @@ import importlib
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -162,3 +163,16 @@ def test_where_compiled_code_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache_folder() == Path("/x/s2cnet")
     monkeypatch.setenv("S2CNET_CACHE", "/y")
     assert cache_folder() == Path("/y")
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under a number without an account."""
+    for name in ("S2CNET_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(number: int) -> NoReturn:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(CannotCompileError, match="name a folder in S2CNET_CACHE"):
+        cache_folder()

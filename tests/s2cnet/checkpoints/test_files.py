@@ -4,8 +4,11 @@ import contextlib
 import io
 import pickle
 import random
+import threading
 import warnings
 import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -99,6 +102,51 @@ def test_too_large_and_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         load_model("nosuchprotocol://weights.pth")
     with pytest.raises(WeightsError, match="a mapping has none"):
         load_model({}, sha256="00")
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """Address of a server that answers with the number that is asked for."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(int(self.path.strip("/")))
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *words: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_refused_file_is_not_said_to_be_missing(refusing: str, status: int) -> None:
+    pytest.importorskip("aiohttp")
+    address = f"{refusing}/{status}"
+    with pytest.raises(WeightsError, match=f"cannot read the weights file {address}: {status}, "):
+        load_model(address)
+
+
+def test_errors_of_any_file_system_name_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "no.zip"
+    path.write_bytes(b"no archive")
+    with pytest.raises(WeightsError, match=r"weights file zip://.*no\.zip: File is not a zip"):
+        load_model(f"zip://weights.pth::{path}")
+    errors = pytest.importorskip("botocore.exceptions")
+
+    def refuse(*_: object) -> None:
+        raise errors.NoCredentialsError
+
+    monkeypatch.setattr(files.fsspec, "open", refuse)
+    with pytest.raises(WeightsError, match=r"weights file s3://b/w\.pth: Unable to locate cred"):
+        load_model("s3://b/w.pth")
 
 
 def test_starter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
