@@ -53,19 +53,27 @@ def compile_all(folder: Path) -> list[str]:
 
 
 def compile_kernel(kind: str, command: Callable[[Path, Path], list[str]], folder: Path) -> Path:
-    """Compile one kernel into `folder`; a failure leaves no file. Raises CannotCompileError."""
+    """Compile one kernel into `folder`; a failure changes nothing. Raises CannotCompileError."""
     arguments = command(torch_folder(), SOURCES)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        made = Path(scratch) / "kernel.so"
-        done = subprocess.run(
-            [*arguments, "-o", str(made)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise CannotCompileError(f"{arguments[0]} failed:\n{done.stderr[-2000:]}")
-        for old in folder.glob(f"_{kind}_*.so"):
-            old.unlink()
-        return made.rename(folder / kernel_file(kind))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch) / "kernel.so"
+            _run([*arguments, "-o", str(made)])
+            kernel = made.replace(folder / kernel_file(kind))
+    except OSError as error:
+        raise CannotCompileError(
+            f"{error}; run `python -m cuda_ops` as a user who may write to {folder}"
+        ) from error
+    for old in set(folder.glob(f"_{kind}_*.so")) - {kernel}:
+        old.unlink(missing_ok=True)  # the new one is in place: a kill leaves one too many, not none
+    return kernel
+
+
+def _run(arguments: list[str]) -> None:
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotCompileError(f"{arguments[0]} failed:\n{done.stderr[-2000:]}")
 
 
 def torch_folder() -> Path:

@@ -122,6 +122,38 @@ def test_a_failing_compiler_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(compiler.CannotCompileError, match=r"as a user who may write to .*/file$"):
+        compiler.compile_kernel("cpu", copies, tmp_path / "file")
+
+
+def test_the_old_kernel_stays_until_the_new_one_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "_cpu_000000000000.so").touch()
+    (tmp_path / "_cuda_000000000000.so").touch()
+    there = []
+
+    def killed(path: Path, **_: object) -> None:
+        there.extend(sorted(each.name for each in tmp_path.iterdir()))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compiler.compile_kernel("cpu", copies, tmp_path)
+    assert compiler.kernel_file("cpu") in there
+    compiler.compile_kernel("cpu", copies, tmp_path)
+    left = {each.name for each in tmp_path.iterdir()}
+    assert left == {compiler.kernel_file("cpu"), "_cuda_000000000000.so"}
+
+
+def copies(torch: Path, sources: Path) -> list[str]:
+    """A compiler that copies its source."""
+    return ["sh", "-c", 'cp "$1" "$3"', "sh", str(sources / "align_cpu.cpp")]
+
+
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
 def test_compiles_and_replaces_an_older_kernel(tmp_path: Path) -> None:
     (tmp_path / "_cpu_000000000000.so").touch()
