@@ -6,7 +6,7 @@ fit               one training in its folder, from the checkpoint there to weigh
 loop, parameters  the steps of one process, and what learns in them
 losses, schedule  the loss of a photo's crops; learning rate and averaged weights
 history, partway  how far it is: whole epochs, and an interrupted one
-checkpoint, card  the file it goes on from, and what is said of the weights
+resume, card      the file it goes on from, and what is said of the weights
 curves, watch     what a person sees of it
 ray_train         the same in several processes
 """

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from pipeline.detectors import Detector
 from pipeline.lab.training.card import Card, write_cards, write_weights
-from pipeline.lab.training.checkpoint import CHECKPOINT
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch, History
 from pipeline.lab.training.loop import Trainer, Workers
+from pipeline.lab.training.resume import CHECKPOINT
 from pipeline.lab.training.samples import read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.split import Split, hash_of_photos

@@ -2,10 +2,10 @@
 
 from pipeline.detectors import make_detector
 from pipeline.device import choose_device
-from pipeline.lab.training.checkpoint import is_of_earlier_version
 from pipeline.lab.training.fit import fit
 from pipeline.lab.training.history import Epoch
 from pipeline.lab.training.loop import Workers
+from pipeline.lab.training.resume import is_of_earlier_version
 from pipeline.lab.training.settings import TrainJob
 from pipeline.lab.training.split import read_split
 from pipeline.lab.training.watch import Ticker, Watch

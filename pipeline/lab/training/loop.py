@@ -16,16 +16,16 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from pipeline.errors import UsageError
 from pipeline.lab.evaluation.metrics import mean_acc, srcc
-from pipeline.lab.training.checkpoint import (
+from pipeline.lab.training.history import Epoch, History
+from pipeline.lab.training.losses import crop_loss
+from pipeline.lab.training.parameters import choose_learnt, parameter_groups, set_training_mode
+from pipeline.lab.training.partway import Partway
+from pipeline.lab.training.resume import (
     ORIGIN,
     check_same_run,
     read_state,
     write_state,
 )
-from pipeline.lab.training.history import Epoch, History
-from pipeline.lab.training.losses import crop_loss
-from pipeline.lab.training.parameters import choose_learnt, parameter_groups, set_training_mode
-from pipeline.lab.training.partway import Partway
 from pipeline.lab.training.samples import Sample, ScoredPhoto, plain_sample, random_sample
 from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings

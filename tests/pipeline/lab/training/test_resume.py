@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipeline.errors import UsageError
-from pipeline.lab.training.checkpoint import (
+from pipeline.lab.training.resume import (
     check_same_run,
     is_of_earlier_version,
     read_state,
