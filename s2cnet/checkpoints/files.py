@@ -6,6 +6,7 @@
 import io
 import pickle
 import struct
+import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -60,21 +61,26 @@ def read_weights(source: str, most_bytes: int | None = None) -> bytes:
         with fsspec.open(source, "rb") as file:
             data: bytes = file.read(most_bytes + 1)
     except FileNotFoundError as error:
-        if error.__cause__ is not None:  # a refused or failed answer: fsspec calls all of them so
-            raise WeightsError(
-                f"cannot read the weights file {source}: {error.__cause__}"
-            ) from error
+        if cause := error.__cause__:  # fsspec raises it for every answer that is no file
+            raise WeightsError(f"cannot read the weights file {source}: {cause}") from error
         raise WeightsError(f"there is no weights file {source}") from error
     except ImportError as error:  # fsspec's, of a package for this kind of address
         raise WeightsError(
             f"cannot read the weights file {source}: {error}; for s3:// that is "
             "pip install 's2cnet-thumbnails[s3]'"
         ) from error
-    except Exception as error:
+    except _address_errors() as error:
         raise WeightsError(f"cannot read the weights file {source}: {error}") from error
     if len(data) > most_bytes:
         raise WeightsError(f"{source} is larger than {most_bytes >> 20} MiB, more than is expected")
     return data
+
+
+def _address_errors() -> tuple[type[Exception], ...]:
+    """What reading an address may raise, also by fsspec's packages that are loaded by now."""
+    names = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
+    foreign = [getattr(sys.modules[at], name) for at, name in names.items() if at in sys.modules]
+    return (OSError, ValueError, zipfile.BadZipFile, *foreign)
 
 
 def parse_weights(data: bytes) -> dict[str, Tensor]:
