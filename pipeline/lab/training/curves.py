@@ -1,9 +1,11 @@
 """Plot loss and rank correlation over the epochs."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.lab.training.history import Epoch
+from pipeline.lab.whole_files import write_whole
 
 
 def draw_curves(epochs: Sequence[Epoch], path: Path) -> None:
@@ -21,4 +23,6 @@ def draw_curves(epochs: Sequence[Epoch], path: Path) -> None:
         chart.set_xlabel("epoch")
         chart.grid(alpha=0.3)
         chart.legend()
-    figure.savefig(path)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    write_whole(path, picture.getvalue())

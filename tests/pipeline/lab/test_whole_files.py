@@ -12,6 +12,8 @@ from torch import Tensor
 
 from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.training.card import Card, write_weights
+from pipeline.lab.training.curves import draw_curves
+from pipeline.lab.training.history import Epoch
 from pipeline.lab.whole_files import write_whole
 
 CARD = Card("a card", "s2cnet", "gaicv1", data={}, settings={}, measures={})
@@ -55,3 +57,12 @@ def test_weights_outlive_a_write_that_fails(
         write(tmp_path, {"w": torch.full((500,), 4.0)})
     kept = load_file(tmp_path / "best.safetensors")["w"]
     assert kept.tolist() == [3.0] * 500
+
+
+def test_curves_outlive_a_write_that_fails(tmp_path: Path) -> None:
+    path = tmp_path / "curves.png"
+    draw_curves([Epoch(0, 1e-4, 1.0, 1.0, 0.5, 0.5)], path)
+    before = path.read_bytes()
+    with at_most(1000), pytest.raises(OSError, match="too large"):
+        draw_curves([Epoch(0, 1e-4, 2.0, 2.0, 0.1, 0.1)], path)
+    assert path.read_bytes() == before
