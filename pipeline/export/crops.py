@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from pipeline import schema
 from pipeline.export.focal import SharesXY, focal_overlap, focal_point, object_position
-from pipeline.ledger.reader import Run
+from pipeline.ledger.reader import WHITE, Run
 from pipeline.shapes import parse_shape
 
 OF_PHOTO = ("image_id", "uri", "status", "width_px", "height_px", "orientation", "skipped")
@@ -16,7 +16,6 @@ OF_CROP = (
     "image_id", "uri", "ratio", "rank", "x0", "y0", "x1", "y1", "width", "height", "fit",
     "verdict", "reason", "confidence",
 )  # fmt: skip
-WHITE = "ffffff"
 
 
 @dataclass(frozen=True)
@@ -139,10 +138,3 @@ def _missing(photo: Mapping[str, Any]) -> Iterator[NotCropped]:
         return
     for shape in photo["skipped"] or ():
         yield NotCropped(*about, shape["ratio"], shape["reason"])
-
-
-def ground_of(run: Run) -> str:
-    """The background that the run, or the one in front, was asked for."""
-    manifest = run.manifest
-    asked = {**manifest.get("settings", {}), **manifest.get("job", {})}
-    return str(asked.get("background") or WHITE).removeprefix("#").lower()

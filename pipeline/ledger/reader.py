@@ -18,7 +18,9 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store, check_reachable, open_store
 
-__all__ = ["Run", "StoredRuns", "committed_runs", "open_run", "stored_runs"]
+__all__ = ["WHITE", "Run", "StoredRuns", "committed_runs", "open_run", "stored_runs"]
+
+WHITE = "ffffff"
 
 
 def open_run(output_uri: str, run_id: str | None = None, channel: str | None = None) -> "Run":
@@ -106,6 +108,12 @@ class Run:
     def manifests(self) -> list[dict[str, Any]]:
         """The manifests of all runs that rows may come from, in front first."""
         return [dict(manifest.document) for manifest in self._manifests]
+
+    @property
+    def background(self) -> str:
+        """The ground of padded photos that the run in front was asked for, six hex digits."""
+        asked = {**self.manifest.get("settings", {}), **self.manifest.get("job", {})}
+        return str(asked.get("background") or WHITE).removeprefix("#").lower()
 
     @property
     def unified(self) -> dict[str, str]:

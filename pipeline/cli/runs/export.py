@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.cli.runs.command import Command, stop_telling
 from pipeline.errors import SettingError
-from pipeline.export.crops import exported, ground_of
+from pipeline.export.crops import exported
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
 from pipeline.options import check, option
@@ -46,7 +46,7 @@ class Export(Command):
         return 0
 
     def _write(self, run: Run) -> ExportSummary:
-        decisions = exported(run, ground_of(run))
+        decisions = exported(run, run.background)
         if not self.into:
             done = write_lines(decisions, self.as_, sys.stdout)
             sys.stdout.flush()

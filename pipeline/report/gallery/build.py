@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.export.crops import ground_of
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import Run
 from pipeline.report.gallery.contents import FAILED, Contents, contents_of
@@ -71,7 +70,7 @@ def write_gallery(
         about = {
             "facts": run_facts(run),
             "run_id": run.manifest["run_id"],
-            "ground": ground_of(run),
+            "ground": run.background,
             "untrained": run.manifest.get("weights", {}).get("kind") == "untrained",
             "shapes": contents.shapes,
             "statuses": coded(contents.images["status"].to_pylist())[0],

@@ -15,7 +15,6 @@ from pipeline.export.crops import (
     NotCropped,
     exported,
     exported_crop,
-    ground_of,
 )
 from pipeline.export.focal import focal_overlap, focal_point, object_position, window_at
 from pipeline.export.formats import COLUMNS, FORMATS, record_of, write_lines
@@ -368,11 +367,11 @@ def test_iiif_in_its_canonical_form() -> None:
 def test_the_ground_is_what_the_run_was_asked_for(tmp_path: Path) -> None:
     row, crop = image_row("u/a.jpg"), crop_row("u/a.jpg", "1:1", (0, 0, 9, 9))
     plain = commit_rows(tmp_path / "plain", [row], [crop])
-    assert ground_of(plain) == "ffffff"
+    assert plain.background == "ffffff"
     asked = commit_rows(tmp_path / "asked", [row], [crop], settings={"background": "#00FF80"})
-    assert ground_of(asked) == "00ff80"
+    assert asked.background == "00ff80"
     assert [
-        one.background for one in exported(asked, ground_of(asked)) if isinstance(one, ExportedCrop)
+        one.background for one in exported(asked, asked.background) if isinstance(one, ExportedCrop)
     ] == ["00ff80"]
 
 
