@@ -1,11 +1,12 @@
 """Weights that were trained without a fold of the labelled photos: their files and networks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
@@ -16,6 +17,8 @@ from s2cnet import FastS2CNet, S2CNet, load_model
 from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
 
 Network = TypeVar("Network", bound=nn.Module)
+
+SETS = "sets"  # the entry of a fold's file that names the sets whose photos were held out
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,13 @@ class FoldWeights:
     networks: Path | None = None
     features: Path | None = None
 
-    def files(self) -> list[Path]:
+    def files(self, sets: Iterable[str] = ()) -> list[Path]:
         """The files of all folds, detectors first.
 
-        Raises UsageError where one is missing, or branches have no detectors to stand behind.
+        sets: the names of the sets whose photos are to be judged, see `set_name_of`.
+
+        Raises UsageError where one is missing, branches have no detectors to stand behind, or a
+        file tells that photos were held out from it by other names than `sets`.
         """
         if self.features is not None and self.detectors is None:
             raise UsageError(f"the branches of {self.features} need detectors of their folds")
@@ -43,6 +49,13 @@ class FoldWeights:
         for path in found:
             if not path.is_file():
                 raise UsageError(f"{path.parent} has no {path.name}: each fold needs its weights")
+            held_out = held_out_sets(path)
+            if held_out is not None and (others := sorted(set(sets) - held_out)):
+                raise UsageError(
+                    f"{path}: photos of {', '.join(sorted(held_out))} were held out from it, by "
+                    f"these names; it can have learnt from those of {', '.join(others)}: call the "
+                    "folder as in training, or judge a set that was not in it without folds"
+                )
         return found
 
     def detector(self, fold: int) -> SubjectNetwork | None:
@@ -82,6 +95,30 @@ class FoldWeights:
 def fold_name(fold: int) -> str:
     """The file of weights that a fold's photos were held out from."""
     return f"fold{fold}.safetensors"
+
+
+def fold_metadata(sets: Iterable[str], *starts: Path) -> dict[str, str] | None:
+    """What the file of weights of a fold tells of itself; None where that is not known.
+
+    sets: names of the sets whose photos were held out, see `set_name_of`.
+    starts: files of the same fold that the training went out from.
+    """
+    names = set(sets)
+    for start in starts:
+        if (before := held_out_sets(start)) is None:
+            return None
+        names |= before
+    return {SETS: "/".join(sorted(names))}
+
+
+def held_out_sets(path: Path) -> set[str] | None:
+    """The names by which photos were held out from a file of weights; None where it tells none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            told: str | None = (file.metadata() or {}).get(SETS)
+    except SafetensorError:  # what is wrong is said where its tensors are read
+        return None
+    return None if told is None else set(told.split("/"))
 
 
 def network_of(state: Mapping[str, Tensor]) -> SubjectNetwork:

@@ -16,6 +16,8 @@ from pipeline.photo.strip import ORIENTATION
 YXYX = [1, 0, 3, 2]
 """Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+PHOTO_FOLDERS = ("stimuli", "data/stimuli", "image", "images")
+"""Where published sets have their photos, seen from the set's own folder."""
 ON_ITS_SIDE = (5, 6, 7, 8)
 """The EXIF orientations of photos that are stored on their side."""
 
@@ -32,6 +34,17 @@ def first_folder(root: Path, *names: str) -> Path:
 def photos(folder: Path) -> list[Path]:
     """The photo files directly in a folder, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
+
+
+def photos_of_set(folder: Path) -> list[Path]:
+    """The photos of a set, by name: those in its folder, else where its authors put them.
+
+    Raises UsageError where there are none.
+    """
+    for place in (folder, *(folder / name for name in PHOTO_FOLDERS)):
+        if place.is_dir() and (found := photos(place)):
+            return found
+    raise UsageError(f"no photos in {folder}, nor in its folders {', '.join(PHOTO_FOLDERS)}")
 
 
 def size_shown(path: Path) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
 from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.evaluation.tables import glance
 from pipeline.lab.fold_weights import FoldWeights
+from pipeline.lab.folds import set_name_of
 from pipeline.report.progress import Log, Progress
 from pipeline.settings import RunningSettings
 
@@ -66,12 +67,15 @@ def describe(weights: Weights) -> str:
     return f"{weights.uri or weights.kind} {weights.sha256[:12]}"
 
 
-def folds_of(job: EvaluationJob) -> FoldWeights | None:
-    """Weights by fold, where some are given. Raises UsageError where a file is missing."""
+def folds_of(job: EvaluationJob, set_name: str) -> FoldWeights | None:
+    """Weights by fold, where some are given.
+
+    Raises UsageError where a file is missing, or photos were held out by another set's name.
+    """
     if job.detectors is None and job.networks is None and job.features is None:
         return None
     folds = FoldWeights(job.detectors, job.networks, job.features)
-    folds.files()
+    folds.files([set_name])
     return folds
 
 
@@ -104,6 +108,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
             notes.append(f"left out: no anchor prior: {error}")
     for note in notes:
         log.say("left_out", note)
+    set_name = set_name_of(job.data) if dataset.name in OWN_SETS else dataset.name
     setup = EvaluationSetup(
         choose_weights(job.weights, job.preset, job.seed),
         job.detector,
@@ -114,8 +119,8 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         gaic=job.gaic,
         focalnet=None if job.focalnet is None else str(job.focalnet),
         judge=job.judge,
-        folds=folds_of(job),
-        set_name=job.data.resolve().name if dataset.name in OWN_SETS else dataset.name,
+        folds=folds_of(job, set_name),
+        set_name=set_name,
         search=job.search,
         rank_by=job.rank_by,
         backbone=job.backbone,

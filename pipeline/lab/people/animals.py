@@ -23,7 +23,7 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets.labels import read_labels
-from pipeline.lab.datasets.layout import photos
+from pipeline.lab.datasets.layout import photos_of_set
 from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import PeopleView, heads_loss, in_deviations
 from pipeline.lab.people.fitting import VIEWS_A_STEP, fit_branch, standard_of
@@ -43,13 +43,13 @@ DROPPED = 0.1  # share of the channels that are left out while training
 def write_animals(job: AnimalsJob, log: Log) -> None:
     """Train the branch and write the packaged detector with it: subjects.safetensors.
 
-    Raises UsageError where there are no labels.
+    Raises UsageError where there are no labels, or a folder has no photos.
     """
     examples, _ = read_labels(job.heads, "test")
     labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
     if not labelled:
         raise UsageError(f"{job.heads}: no photo has heads in the JSON file beside the folder")
-    without = [one for folder in job.photos for one in photos(folder)]
+    without = [one for folder in job.photos for one in photos_of_set(folder)]
     network = network_of(packaged_weights())
     views = list(animal_views(network, labelled, without, job.seed))
     log.say("views", f"{len(views)} of {len(labelled)} photos with animals, {len(without)} without")

@@ -19,11 +19,10 @@ from pipeline.detectors.feature_head import READ, FeatureHead, in_cells
 from pipeline.detectors.head_branch import fold_into
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
-from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of, batches_of_epochs
-from pipeline.lab.datasets.layout import photos
-from pipeline.lab.fold_weights import FoldWeights, fold_name, network_of
-from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.datasets.layout import photos_of_set
+from pipeline.lab.fold_weights import FoldWeights, fold_metadata, fold_name, network_of
+from pipeline.lab.folds import FOLDS, fold_of, set_name_of
 from pipeline.lab.people.feature_scores import score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
@@ -44,15 +43,16 @@ def write_features(job: FeaturesJob, log: Log) -> None:
 
     Files: features.safetensors, fold0.safetensors to fold4.safetensors.
 
-    Raises UsageError where there are no photos or a fold's weights are missing, WeightsError.
+    Raises UsageError where a folder has no photos or a fold's weights are missing, WeightsError.
     """
     weights = FoldWeights(job.detectors, job.networks)
     weights.files()
+    sets = {folder: set_name_of(folder) for folder in job.photos}
     found = [
-        (fold_of(folder.name, one.name), one) for folder in job.photos for one in photos(folder)
+        (fold_of(name, one.name), one)
+        for folder, name in sets.items()
+        for one in photos_of_set(folder)
     ]
-    if not found:
-        raise UsageError(f"no photos in {', '.join(map(str, job.photos))}")
     job.output.mkdir(parents=True, exist_ok=True)
     for held in (None, *range(FOLDS if job.folds else 0)):
         network, scorer = networks_without(weights, held)
@@ -63,7 +63,8 @@ def write_features(job: FeaturesJob, log: Log) -> None:
         head, loss = train_features(views, scorer, job.seed, device=choose_device())
         name = ALL if held is None else fold_name(held)
         state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
-        safetensors.torch.save_file(state, job.output / name)
+        told = None if held is None else fold_metadata(sets.values())
+        safetensors.torch.save_file(state, job.output / name, told)
         log.say("features", f"{name} is written; {loss:.3f} of the variance is lost")
 
 

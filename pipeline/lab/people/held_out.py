@@ -115,11 +115,13 @@ def held_out_photos(
 
     weights: with detectors; without networks the packaged S2CNet scores all photos.
 
-    Raises UsageError where a fold's file is missing, WeightsError where it holds something else.
+    Raises UsageError where a fold's file is missing or other sets were held out from it,
+    WeightsError where it holds something else.
     """
+    files = weights.files({one.set_name for one in photos})
     labels = [label_bytes(one) for one in photos]
     sources = sorted(Path(detectors_room.__file__).parent.glob("*.py"))
-    mark = fingerprint([*weights.files(), *sources, Path(__file__)], labels)
+    mark = fingerprint([*files, *sources, Path(__file__)], labels)
     if cache is not None and cache.is_file():
         kept = cache.read_bytes()
         if kept.startswith(mark):

@@ -26,8 +26,8 @@ from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
-from pipeline.lab.datasets.layout import photos
-from pipeline.lab.fold_weights import FoldWeights, fold_name, network_of
+from pipeline.lab.datasets.layout import photos_of_set
+from pipeline.lab.fold_weights import FoldWeights, fold_metadata, fold_name, network_of
 from pipeline.lab.folds import FOLDS
 from pipeline.lab.people.branches import train_branches
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
@@ -51,7 +51,9 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
-    others = [PeopleLabels(one, "photos") for one in photos(job.photos)] if job.photos else []
+    others = (
+        [PeopleLabels(one, "photos") for one in photos_of_set(job.photos)] if job.photos else []
+    )
     state = packaged_weights()
     network = trunk_of(state)
     views = [(one.fold, list(people_views(network, [one], job.seed))) for one in labels]
@@ -62,7 +64,8 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         kept = [view for fold, of_photo in views if fold != held for view in of_photo]
         head = train_branches(kept + unlabelled, seed=job.seed)
         name = ALL if held is None else fold_name(held)
-        safetensors.torch.save_file(with_branches(state, head), job.output / name)
+        told = None if held is None else fold_metadata(one.set_name for one in labels)
+        safetensors.torch.save_file(with_branches(state, head), job.output / name, told)
         log.say("branches", f"{name} is written")
 
 
@@ -84,7 +87,9 @@ def write_looking(job: LookingJob, log: Log) -> None:
         state = {name: tensor.half() for name, tensor in network.state_dict().items()}
         made = as_differences(state) if held is None else state
         made = {name: tensor.contiguous() for name, tensor in made.items()}
-        safetensors.torch.save_file(made, job.output / name)
+        sets = (one.set_name for one in labels)
+        told = None if held is None else fold_metadata(sets, job.detectors / name)
+        safetensors.torch.save_file(made, job.output / name, told)
         log.say("looking", f"{name} is written")
 
 
@@ -94,8 +99,8 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     Raises UsageError where a kind of label or a fold's weights are missing.
     """
     weights = FoldWeights(job.detectors, job.networks, job.features)
-    weights.files()
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
+    weights.files({one.set_name for one in labels})
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):
         detector = weights.looking(fold)

@@ -11,7 +11,8 @@ from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.labels import read_labels
-from pipeline.lab.folds import fold_of
+from pipeline.lab.fold_weights import fold_metadata
+from pipeline.lab.folds import fold_of, set_name_of
 from pipeline.lab.starter.fine_tuning import STEPS, fine_tune
 from pipeline.lab.starter.inputs import FineTuneJob
 from pipeline.lab.starter.labelled_photos import encode_labelled
@@ -46,7 +47,8 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     log.say("subjects", f"subjects found in {len(subjects)} scored photos")
     fine_tune(network, photos, layouts, subjects, job.seed, steps)
     job.output.mkdir(parents=True, exist_ok=True)
-    write_half(to_published_state_dict(network), job.output / "starter.safetensors")
+    told = None if job.fold is None else fold_metadata(map(set_name_of, job.people))
+    write_half(to_published_state_dict(network), job.output / "starter.safetensors", told)
 
 
 def read_examples(folders: Sequence[Path], left_out: int | None = None) -> list[Example]:
@@ -58,7 +60,7 @@ def read_examples(folders: Sequence[Path], left_out: int | None = None) -> list[
         example
         for folder in folders
         for example in read_labels(folder, "test")[0]
-        if fold_of(folder.name, example.image.name) != left_out
+        if fold_of(set_name_of(folder), example.image.name) != left_out
         and (len(example.human_px) or example.fixations_px is not None)
     ]
     if not examples:

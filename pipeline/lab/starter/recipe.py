@@ -137,7 +137,9 @@ def _encoded(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path
     )
 
 
-def write_half(tensors: dict[str, Tensor], path: Path) -> None:
+def write_half(
+    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
     """Write in half precision: half the size; scores change after the third decimal.
 
     The file is whole, or as it was before.
@@ -146,4 +148,4 @@ def write_half(tensors: dict[str, Tensor], path: Path) -> None:
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().clone()
         for name, tensor in tensors.items()
     }
-    write_whole(path, safetensors.torch.save(halved))
+    write_whole(path, safetensors.torch.save(halved, metadata))

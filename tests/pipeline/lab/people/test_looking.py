@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.detectors.differences import LOOKING, as_differences, from_differences, of_trunk
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.cli.learn_from_people import main
-from pipeline.lab.fold_weights import network_of
+from pipeline.lab.fold_weights import fold_metadata, held_out_sets, network_of
 from pipeline.lab.people import looking, recipe
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking import train_looking
@@ -114,7 +114,8 @@ def test_the_command_writes_what_the_detector_reads(
     start.mkdir()
     names = ("subjects.safetensors", *(f"fold{i}.safetensors" for i in range(5)))
     for name in names:
-        safetensors.torch.save_file(packaged_weights(), start / name)
+        told = fold_metadata(["flms"]) if name.startswith("fold") else None
+        safetensors.torch.save_file(packaged_weights(), start / name, told)
     asked = ["--detectors", str(start), "--output", str(made), "--steps", "7", "--device", "cpu"]
     assert main(["looking", "--osie", str(tmp_path), *asked]) == 0
     assert [steps for _, steps, _ in trained] == [7] * 6
@@ -125,4 +126,7 @@ def test_the_command_writes_what_the_detector_reads(
         state = from_differences(safetensors.torch.load_file(made / name))
         moved = network_of(state).state_dict()["looking.0.0.project.1.weight"] - before
         assert float(moved.mean()) == pytest.approx(0.01, abs=1e-3)
+        # `branches` held out photos of flms, this training those of osie
+        held_out = {"flms", "osie"} if name.startswith("fold") else None
+        assert held_out_sets(made / name) == held_out
     assert (made / names[0]).stat().st_size < 0.8 * (made / names[1]).stat().st_size

@@ -1,0 +1,122 @@
+"""The fold of a photo, and what files of weights by fold tell of the sets that were held out."""
+
+import json
+import zlib
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from pipeline.detectors.feature_head import FeatureHead
+from pipeline.errors import UsageError
+from pipeline.lab.cli.evaluate import main as evaluate
+from pipeline.lab.cli.learn_from_people import main as learn
+from pipeline.lab.fold_weights import FoldWeights, fold_metadata, held_out_sets
+from pipeline.lab.folds import FOLDS, fold_of, set_name_of
+from pipeline.lab.people import feature_recipe
+from pipeline.lab.people.feature_recipe import write_features
+from pipeline.lab.people.labels import read_people_labels
+from pipeline.lab.people.settings import FeaturesJob
+from pipeline.lab.starter.people_recipe import read_examples
+from pipeline.report.progress import Log
+
+NUMBERS = range(1001, 1031)
+
+
+@pytest.fixture
+def osie(tmp_path: Path) -> Path:
+    """Thirty photos with gaze in a folder that is called in capitals."""
+    folder = tmp_path / "OSIE"
+    folder.mkdir()
+    for number in NUMBERS:
+        Image.new("RGB", (64, 48)).save(folder / f"{number}.jpg")
+    gaze = {"viewers": [[[5, 5, 100]]]}
+    folder.with_suffix(".json").write_text(json.dumps({f"{n}.jpg": gaze for n in NUMBERS}))
+    return folder
+
+
+def fold_files(folder: Path, metadata: dict[str, str] | None) -> Path:
+    folder.mkdir(exist_ok=True)
+    for fold in range(FOLDS):
+        one = {"one": torch.zeros(1)}
+        safetensors.torch.save_file(one, folder / f"fold{fold}.safetensors", metadata)
+    return folder
+
+
+def held_out(fold: int) -> set[str]:
+    """Names of the photos of OSIE that a fold holds out, straight from the definition."""
+    names = [f"{number}.jpg" for number in NUMBERS]
+    return {name for name in names if zlib.crc32(f"osie/{name}".encode()) % 5 == fold}
+
+
+def test_a_set_has_one_name_however_its_folder_is_spelt(
+    osie: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(osie)
+    spelt = (osie, Path("."), Path("../OSIE"), osie.parent / "osie", Path("people/osie/"))
+    assert {set_name_of(folder) for folder in spelt} == {"osie"}
+    assert fold_of("osie", "1001.jpg") == zlib.crc32(b"osie/1001.jpg") % 5
+
+
+def test_labels_and_fine_tuning_hold_out_the_same_photos(osie: Path) -> None:
+    """For the detector and for S2CNet, from a folder in capitals."""
+    whole = {f"{number}.jpg" for number in NUMBERS}
+    for fold in range(FOLDS):
+        labels = read_people_labels(osie, None, None)
+        learnt = {one.photo.name for one in labels if one.fold != fold}
+        tuned = {example.image.name for example in read_examples([osie], fold)}
+        assert learnt == tuned == whole - held_out(fold)
+
+
+def test_branches_between_them_hold_out_the_same_photos(
+    osie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also from the layout in which OSIE is published, whose photos lie in stimuli/."""
+    (tmp_path / "published").mkdir()
+    osie.rename(tmp_path / "published/stimuli")
+    osie = (tmp_path / "published").rename(tmp_path / "OSIE")
+    learnt: list[set[str]] = []
+
+    def views(network: object, backbone: object, photos: list[Path], seed: int) -> list[list[Path]]:
+        learnt.append({photo.name for photo in photos})
+        return []
+
+    monkeypatch.setattr(feature_recipe, "feature_views", views)
+    monkeypatch.setattr(feature_recipe, "train_features", lambda *_, **__: (FeatureHead(), 0.0))
+    made = tmp_path / "made"
+    write_features(FeaturesJob(output=made, photos=(osie,), folds=True), Log())
+    whole = {f"{number}.jpg" for number in NUMBERS}
+    assert learnt == [whole, *(whole - held_out(fold) for fold in range(FOLDS))]
+    assert held_out_sets(made / "fold3.safetensors") == {"osie"}
+    assert held_out_sets(made / "features.safetensors") is None
+
+
+def test_weights_tell_which_sets_they_hold_out(tmp_path: Path) -> None:
+    first = fold_files(tmp_path / "first", fold_metadata(["osie", "flms"]))
+    path = first / "fold0.safetensors"
+    assert held_out_sets(path) == {"osie", "flms"}
+    assert fold_metadata(["eyecrowd"], path) == fold_metadata(["eyecrowd", "flms", "osie"])
+    FoldWeights(networks=first).files(["osie"])
+    with pytest.raises(UsageError, match=r"fold0.*: photos of flms, osie were held out .* stimuli"):
+        FoldWeights(networks=first).files(["osie", "stimuli"])
+    earlier = fold_files(tmp_path / "earlier", None)  # as earlier versions wrote them
+    assert held_out_sets(earlier / "fold0.safetensors") is None
+    assert fold_metadata(["osie"], earlier / "fold0.safetensors") is None
+    FoldWeights(networks=earlier).files(["stimuli"])
+    (earlier / "fold0.safetensors").write_bytes(b"nothing of the kind")
+    assert held_out_sets(earlier / "fold0.safetensors") is None
+
+
+def test_the_commands_refuse_weights_of_another_set(
+    osie: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = fold_files(tmp_path / "made", fold_metadata(["osie-1.0"]))
+    common = ["--detectors", str(made), "--output", str(tmp_path / "out")]
+    data = ["--dataset", "labels", "--data", str(osie), "--baselines", "centre"]
+    assert evaluate([*data, *common]) == 2
+    assert "those of osie" in capsys.readouterr().err
+    for step in ("rule", "confidence"):
+        assert learn([step, "--osie", str(osie), *common]) == 2
+        assert "those of osie" in capsys.readouterr().err
