@@ -8,6 +8,7 @@ rule_lists     candidates of labelled photos, measured as the product measures t
 rule_fit       fits the rule of choice on them
 recipe         their two commands
 held_out       what the networks of its fold tell of each photo
+held_out_cache the file that keeps that for the next run
 held_out_choice
                what the product chooses from that, by any rule
 rule_comparison

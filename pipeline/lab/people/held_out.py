@@ -2,21 +2,17 @@
 
 Each photo is seen by the detector that was trained without its fold, and scored by the S2CNet of
 its fold where there are such, else by the packaged one, which has learnt from these sets. That
-takes most of the time of a fit and changes only with these networks, the labels and the detector's
-code, so it is kept beside a fingerprint of them.
+takes most of the time of a fit, so it can be kept for the next (`held_out_cache`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from pipeline import detectors as detectors_room
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.scoring import score_function
 from pipeline.cropping.search import SearchResult, spread_only
@@ -28,6 +24,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets import Example, load_dataset
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.lab.people.held_out_cache import fingerprint, read_kept, write_kept
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
@@ -113,20 +110,18 @@ def held_out_photos(
 ) -> list[HeldOutPhoto]:
     """See every photo with its fold's networks, or read that from `cache`, which is else written.
 
+    A damaged cache is told, and written anew.
+
     weights: with detectors; without networks the packaged S2CNet scores all photos.
 
     Raises UsageError where a fold's file is missing or other sets were held out from it,
     WeightsError where it holds something else.
     """
-    files = weights.files({one.set_name for one in photos})
-    labels = [label_bytes(one) for one in photos]
-    sources = sorted(Path(detectors_room.__file__).parent.glob("*.py"))
-    mark = fingerprint([*files, *sources, Path(__file__)], labels)
-    if cache is not None and cache.is_file():
-        kept = cache.read_bytes()
-        if kept.startswith(mark):
-            log.say("held_out", f"{len(photos)} photos as kept in {cache}")
-            return list(pickle.loads(kept[len(mark) :]))
+    weights.files({one.set_name for one in photos})
+    mark = fingerprint(weights, [(one.set_name, one.example) for one in photos])
+    if (kept := read_kept(cache, mark, log)) is not None:
+        log.say("held_out", f"{len(photos)} photos as kept in {cache}")
+        return list(kept)
     seen: dict[int, HeldOutPhoto] = {}
     for fold in range(FOLDS):
         places = [place for place, one in enumerate(photos) if one.fold == fold]
@@ -136,8 +131,7 @@ def held_out_photos(
         seen |= {place: see(photos[place], detector, network) for place in places}
         log.say("held_out", f"fold {fold} is seen")
     found = [seen[place] for place in range(len(photos))]
-    if cache is not None:
-        cache.write_bytes(mark + pickle.dumps(found))
+    write_kept(cache, mark, found)
     return found
 
 
@@ -150,19 +144,3 @@ def see(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOu
     lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
     found = spread_only(lists, score_function(network, seen))
     return HeldOutPhoto(labels, seen.size_wh, objects, shapes, found)
-
-
-def label_bytes(labels: PeoplePhoto) -> bytes:
-    """The name of a photo with all that people told of it."""
-    example = labels.example
-    told = (example.human_px, example.fixations_px, example.heads_px)
-    parts = [b"" if array is None else array.tobytes() for array in told]
-    return repr((labels.set_name, example.image.name, *parts)).encode()
-
-
-def fingerprint(files: list[Path], labels: list[bytes]) -> bytes:
-    """A hash [32] of the contents of files, in order, and of labels."""
-    digest = hashlib.sha256(b"\n".join(labels))
-    for path in files:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.digest()

@@ -21,8 +21,6 @@ from pipeline.lab.datasets import Example
 from pipeline.lab.people.held_out import (
     HeldOutPhoto,
     PeoplePhoto,
-    fingerprint,
-    label_bytes,
     shapes_of,
 )
 from pipeline.lab.people.held_out_choice import choose_held_out
@@ -188,10 +186,3 @@ def test_photos_with_heads_alone_ask_for_no_shape(
         (tmp_path / f"fold{name}.safetensors").touch()
     assert main(["compare", "--rule", str(rule), "--osie", str(tmp_path / "osie"), *asked]) == 2
     assert "no photo has people's crops or fixations to measure by" in capsys.readouterr().err
-
-
-def test_other_labels_are_another_fingerprint() -> None:
-    seen = photo(**looked_at(50)).labels
-    moved = photo(**looked_at(60)).labels
-    assert label_bytes(seen) == label_bytes(photo(**looked_at(50)).labels)
-    assert fingerprint([], [label_bytes(seen)]) != fingerprint([], [label_bytes(moved)])

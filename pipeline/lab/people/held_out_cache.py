@@ -1,0 +1,94 @@
+"""The file that keeps what held-out networks tell of photos, for the next run.
+
+It answers only for the same networks, photos, labels and code: it begins with a fingerprint of all
+of them. The contents of every photo are read for it, which takes a second for a thousand of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import s2cnet
+from pipeline.lab.datasets import Example
+from pipeline.lab.fold_weights import FoldWeights
+from pipeline.lab.whole_files import write_whole
+from pipeline.report.progress import Log
+from s2cnet.checkpoints.files import STARTER, read_weights
+
+DIGEST_BYTES = 32
+# The code between a photo's file and what is kept of it, below pipeline/: rooms and single files.
+SEEING = (
+    "photo",
+    "detectors",
+    "cropping/candidates.py",
+    "cropping/scoring.py",
+    "cropping/search.py",
+    "cropping/sources.py",
+    "cropping/transfer.py",
+    "boxes.py",
+    "shapes.py",
+    "lab/datasets/example.py",
+    "lab/folds.py",
+    "lab/fold_weights.py",
+    "lab/people/held_out.py",
+)
+
+
+def fingerprint(weights: FoldWeights, labelled: Sequence[tuple[str, Example]]) -> bytes:
+    """A hash [32] of all that decides what is kept of photos, each with its set's name.
+
+    Raises UsageError where a fold's file is missing, WeightsError where the packaged network is
+    needed and this installation carries none.
+    """
+    digest = hashlib.sha256()
+    for part in _parts(weights, labelled):
+        digest.update(hashlib.sha256(part).digest())
+    return digest.digest()
+
+
+def read_kept(cache: Path | None, mark: bytes, log: Log) -> Any:
+    """What the file keeps under this fingerprint; None where it has nothing or is damaged."""
+    if cache is None or not cache.is_file():
+        return None
+    data = cache.read_bytes()
+    if not data.startswith(mark):
+        return None
+    start = len(mark) + DIGEST_BYTES
+    kept = data[start:]
+    if hashlib.sha256(kept).digest() != data[len(mark) : start]:
+        log.say("held_out", f"{cache} is damaged: the photos are seen anew")
+        return None
+    return pickle.loads(kept)
+
+
+def write_kept(cache: Path | None, mark: bytes, found: Any) -> None:
+    """Keep it under this fingerprint, if there is a file for it; a kill leaves no half of it."""
+    if cache is None:
+        return
+    kept = pickle.dumps(found)
+    write_whole(cache, mark + hashlib.sha256(kept).digest() + kept)
+
+
+def _parts(weights: FoldWeights, labelled: Iterable[tuple[str, Example]]) -> Iterator[bytes]:
+    for path in weights.files():
+        yield path.read_bytes()
+    if weights.networks is None:  # the packaged one scores all photos
+        yield read_weights(STARTER)
+    for path in _sources():
+        yield path.read_bytes()
+    for set_name, example in labelled:
+        told = (example.human_px, example.fixations_px, example.heads_px)
+        labels = [b"" if array is None else array.tobytes() for array in told]
+        yield repr((set_name, example.id, example.image.name, *labels)).encode()
+        yield example.image.read_bytes()
+
+
+def _sources() -> Iterator[Path]:
+    """The files of the code that sees photos, in the order of their names within each room."""
+    line = Path(__file__).parents[2]  # pipeline/
+    for place in (Path(s2cnet.__file__).parent, *(line / name for name in SEEING)):
+        yield from [place] if place.is_file() else sorted(place.rglob("*.py"))
