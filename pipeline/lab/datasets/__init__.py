@@ -12,8 +12,9 @@ has no label at all. The readers' docstrings (`scored`, `human`, `gaze`, `labels
 layouts. No photo is decoded here; some readers open a photo's header for its size.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.boxes import Boxes
@@ -42,7 +43,10 @@ NAMES = tuple(READERS)
 
 @dataclass(frozen=True)
 class Dataset:
-    """The photos of one split, ordered by id. `notes` says what was left out and why."""
+    """The photos of one split, ordered by id; no two have the same.
+
+    `notes` says what was left out and why.
+    """
 
     name: str
     split: str
@@ -54,8 +58,8 @@ def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     """Read one split ("train", "val", "test") of the data set `name`, one of `NAMES`.
 
     All but the GAIC layout, fcdb, sacd and gnmc have the one split "test". Raises UsageError for
-    an unknown name, another layout, a malformed line, an empty split; it says what was expected
-    and what is there.
+    an unknown name, another layout, a malformed line, an empty split, a photo that is listed twice;
+    it says what was expected and what is there.
     """
     if name not in READERS:
         raise UsageError(f"no data set {name!r}: choose one of {', '.join(NAMES)}")
@@ -65,7 +69,27 @@ def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     examples, notes = READERS[name](root, split)
     if not examples:
         raise UsageError(f"{root}: {name} has no photo in split {split!r}")
-    return Dataset(name, split, sorted(examples, key=lambda example: example.id), notes)
+    distinct = with_distinct_ids(examples, root)
+    return Dataset(name, split, sorted(distinct, key=lambda example: example.id), notes)
+
+
+def with_distinct_ids(examples: Sequence[Example], root: Path) -> list[Example]:
+    """The examples, those that share an id called by their paths below `root`, with suffix.
+
+    Photos are called by their names without suffix, which a.jpg, a.png and more/a.jpg share: the
+    figures of an evaluation pair photos by id. Raises UsageError where a photo comes twice.
+    """
+    times = Counter(example.id for example in examples)
+    distinct = [
+        replace(example, id=example.image.relative_to(root).as_posix())
+        if times[example.id] > 1
+        else example
+        for example in examples
+    ]
+    name, most = Counter(example.id for example in distinct).most_common(1)[0]
+    if most > 1:
+        raise UsageError(f"{root}: the photo {name} is listed {most} times: list it once")
+    return distinct
 
 
 __all__ = ["NAMES", "Boxes", "Dataset", "Example", "load_dataset"]

@@ -17,6 +17,7 @@ def _no_boxes() -> Boxes:
 class Example:
     """A photo and its human judgement. Boxes are xyxy in pixels of the upright photo.
 
+    id: the photo's name without suffix, or its path where others of the set share that.
     scored_px [N, 4] and mos [N]: crops and their mean opinion scores, higher is better.
     human_px [M, 4]: one row for each crop that a person drew.
     asked: the shape that each of human_px was drawn for; empty where people chose the shape.

@@ -1,8 +1,10 @@
 """Evaluate on a data set, here or on Ray: read it, judge every photo, write the report."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pipeline.cropping.weights import Weights, choose_weights
@@ -11,7 +13,7 @@ from pipeline.lab.datasets import Dataset, load_dataset
 from pipeline.lab.evaluation import baselines
 from pipeline.lab.evaluation.baselines.prior import fit_prior
 from pipeline.lab.evaluation.groups import read_groups
-from pipeline.lab.evaluation.photo import Row
+from pipeline.lab.evaluation.photo import FollowedBoxes, Row
 from pipeline.lab.evaluation.report import write_report
 from pipeline.lab.evaluation.settings import EvaluationJob
 from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
@@ -92,6 +94,21 @@ def told_folds(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
     return {"held out from": f"{names}, by the names of photos in {set_name}"}
 
 
+def people_of(groups: Path, dataset: Dataset) -> dict[str, FollowedBoxes]:
+    """Photo's file name -> its people, from the list. Raises UsageError.
+
+    A name that several photos of the data set have is refused, since it tells none of them.
+    """
+    people = read_groups(groups)
+    times = Counter(example.image.name for example in dataset.examples)
+    if shared := [name for name in people if times[name] > 1]:
+        raise UsageError(
+            f"{groups}: {times[shared[0]]} photos of the data set are called {shared[0]}: give "
+            "each file a name of its own"
+        )
+    return people
+
+
 def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
     """Read everything but the photos, so that a mistake shows at once."""
     dataset = load_dataset(job.dataset, job.data, job.split)
@@ -115,7 +132,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         names,
         [shape.name for shape in job.shapes],
         prior=prior,
-        followed=read_groups(job.groups) if job.groups else {},
+        followed=people_of(job.groups, dataset) if job.groups else {},
         gaic=job.gaic,
         focalnet=None if job.focalnet is None else str(job.focalnet),
         judge=job.judge,

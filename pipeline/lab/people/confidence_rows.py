@@ -21,6 +21,7 @@ RANKS = 2
 class JudgedCrop:
     """One crop and whether people accept it.
 
+    photo: "set name/id", one for each photo.
     shape: its name, `own` for a person's own ratio. rank: 0 is the crop chosen.
     terms: of `ConfidenceFeatures`. [9]
     accepted: the share of people who accept it, 0..1.
@@ -47,7 +48,7 @@ def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
             accepted = _accepted(box, shape, place, photo, faults)
             if accepted is not None:
                 yield JudgedCrop(
-                    f"{labels.set_name}/{example.image.name}", labels.set_name, labels.fold,
+                    f"{labels.set_name}/{example.id}", labels.set_name, labels.fold,
                     shape.name, rank, of_crop.terms(), accepted,
                 )  # fmt: skip
 
