@@ -1,7 +1,5 @@
 """Data sets of crops that people drew: FLMS, FCDB, SACD, GNMC, and a plain CSV of one's own."""
 
-import csv
-import io
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
     YXYX,
+    box_rows,
     boxes,
     first_folder,
     missing_note,
@@ -22,12 +21,10 @@ from pipeline.lab.datasets.layout import (
     read_json,
     read_mat,
     read_numbers,
-    read_text,
     size_shown,
 )
 from pipeline.shapes import parse_shape
 
-CSV_COLUMNS = ("photo", "x0", "y0", "x1", "y1")
 CSV_NAME = "crops.csv"
 FLMS_MAT = "500_image_dataset.mat"
 
@@ -151,18 +148,12 @@ def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
     one_split(split, "crops")
     images = root / "images" if (root / "images").is_dir() else root
     path = root / CSV_NAME
-    crops: dict[str, list[list[float]]] = defaultdict(list)
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    if missing := set(CSV_COLUMNS) - set(rows.fieldnames or ()):
-        raise UsageError(f"{path} has no column {', '.join(sorted(missing))}")
-    for row in rows:
-        try:
-            crops[row["photo"]].append([float(row[name]) for name in CSV_COLUMNS[1:]])
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{path}:{rows.line_num}: {error}") from None
+    crops: dict[str, list[Boxes]] = defaultdict(list)
+    for row, crop in box_rows(path):
+        crops[row["photo"]].append(crop)
     absent = [name for name in crops if not (images / name).is_file()]
     examples = [
-        Example(Path(name).stem, images / name, human_px=boxes(own, f"{path}: {name}"))
+        Example(Path(name).stem, images / name, human_px=np.concatenate(own))
         for name, own in crops.items()
         if name not in absent
     ]

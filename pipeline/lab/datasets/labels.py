@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import boxes, missing_note, one_split, read_json
+from pipeline.lab.datasets.layout import boxes, finite, missing_note, one_split, read_json
 
 FORM = '{"size_wh": [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …, "heads"?: …}'
 
@@ -26,6 +26,8 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
     folder = root.resolve()
     path = folder.parent / f"{folder.name}.json"
     listed = read_json(path)
+    if not isinstance(listed, dict):
+        raise UsageError(f'{path}: expected {{"<photo>": {FORM}}}')
     examples = []
     for name, entry in listed.items():
         image = root / name
@@ -34,7 +36,10 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
         try:
             crops = boxes(entry.get("crops", []), f"{path}: {name}")
             heads, gaze = entry.get("heads"), entry.get("viewers")
-            fixations = [fixation[:2] for viewer in gaze or [] for fixation in viewer]
+            fixations = finite(
+                [fixation[:2] for viewer in gaze or [] for fixation in viewer],
+                f"{path}: {name}: fixations",
+            )
             example = Example(
                 Path(name).stem,
                 image,
@@ -44,11 +49,13 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
                 else boxes([head["box"] for head in heads], f"{path}: {name}"),
                 fixations_px=None
                 if gaze is None
-                else np.array(fixations, np.float32).reshape(-1, 2),
+                else fixations.astype(np.float32).reshape(len(fixations), 2),
                 first_fixations=None
                 if gaze is None
                 else np.array([not i for viewer in gaze for i in range(len(viewer))], np.bool_),
             )
+        except UsageError:  # says what is wrong
+            raise
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{path}: {name}: expected {FORM}: {error!r}") from None
         examples.append(example)

@@ -1,18 +1,21 @@
 """Finding a data set's files and reading its lines, with errors that name the place."""
 
+import csv
+import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
 from pipeline.photo.strip import ORIENTATION
 
+BOX_COLUMNS = ("x0", "y0", "x1", "y1")
 YXYX = [1, 0, 3, 2]
 """Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -124,22 +127,54 @@ def cell(value: Any) -> list[Any]:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 text file. Raises UsageError."""
+    """A UTF-8 text file, without the mark that Excel puts first. Raises UsageError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UsageError(f"{path} is missing") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not a text file") from None
 
 
+def box_rows(path: Path, *more: str) -> Iterator[tuple[dict[str, str], Boxes]]:
+    """Rows of a CSV with the columns photo, x0, y0, x1, y1 and `more`, each with its box [1, 4].
+
+    Raises UsageError with file and line, where a column is missing or a box is none.
+    """
+    rows = csv.DictReader(io.StringIO(read_text(path)))
+    if missing := {"photo", *BOX_COLUMNS, *more} - set(rows.fieldnames or ()):
+        raise UsageError(f"{path} has no column {', '.join(sorted(missing))}")
+    for row in rows:
+        where = f"{path}:{rows.line_num}"
+        try:
+            numbers = [float(row[name]) for name in BOX_COLUMNS]
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{where}: {error}") from None
+        if empty := [name for name in ("photo", *more) if not row[name]]:
+            raise UsageError(f"{where}: no {empty[0]}")
+        yield row, boxes([numbers], where)
+
+
 def boxes(values: Sequence[Sequence[float]] | NDArray[np.float64], where: str) -> Boxes:
-    """xyxy rows as float32 [N, 4]. Raises UsageError where a box has no area."""
-    rows = np.asarray(values, np.float64).reshape(-1, 4)
+    """xyxy rows as float32 [N, 4].
+
+    Raises UsageError where a box has no area or an edge that is no finite number.
+    """
+    rows = finite(values, where).reshape(-1, 4)
     if (rows[:, :2] >= rows[:, 2:]).any():
         wrong = rows[(rows[:, :2] >= rows[:, 2:]).any(1)][0].tolist()
         raise UsageError(f"{where}: {wrong} as x0 y0 x1 y1 has no area; is the order another?")
     return rows.astype(np.float32)
+
+
+def finite(values: ArrayLike, where: str) -> NDArray[np.float64]:
+    """Numbers, a row each or one alone. Raises UsageError with the row where one is not finite."""
+    numbers = np.asarray(values, np.float64)
+    if not np.isfinite(numbers).all():
+        rows = enumerate(np.atleast_1d(numbers))
+        place, row = next((place, row) for place, row in rows if not np.isfinite(row).all())
+        raise UsageError(f"{where}: row {place}: {row.tolist()} has to be finite numbers")
+    return numbers
 
 
 def published_boxes(path: Path) -> Boxes | None:

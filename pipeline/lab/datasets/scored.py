@@ -11,6 +11,7 @@ from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
     YXYX,
     boxes,
+    finite,
     first_folder,
     one_split,
     photos,
@@ -95,7 +96,7 @@ def _read_cpc_file(path: Path) -> tuple[Boxes, np.ndarray]:
         raise UsageError(f"{path}: expected {form}: {error}") from None
     if rows.ndim != 2 or rows.shape[1] != 4 or scores.ndim != 2 or scores.shape[1] != len(rows):
         raise UsageError(f"{path}: expected {form}, got {scores.shape} and {rows.shape} numbers")
-    return boxes(rows, str(path)), _scores(scores.mean(0))
+    return boxes(rows, f"{path}: bboxes"), _scores(finite(scores, f"{path}: scores").mean(0))
 
 
 def _split_or_flat(folder: Path, split: str) -> Path:

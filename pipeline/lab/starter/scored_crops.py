@@ -1,6 +1,5 @@
 """Human scores of crops whose photos are not there, for learning from the layout alone."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 from pipeline.boxes import Boxes, mirror
 from pipeline.cropping.search import Scores
 from pipeline.errors import UsageError
+from pipeline.lab.datasets.layout import finite, read_json
 from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD
 
 
@@ -35,20 +35,22 @@ def read_scored_crops(path: Path) -> dict[str, list[ScoredLayout]]:
     pixels. The photo's size is not in the file: the grid anchors lie symmetrically in the photo, so
     it is the sum of the lowest and the highest corner. Raises UsageError.
     """
+    rows = read_json(path)
     try:
-        rows = json.loads(path.read_text())
         splits: dict[str, list[ScoredLayout]] = {"train": [], "test": []}
-        for row in rows.values():
-            splits[row["split"]].append(_layout(row))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        for name, row in rows.items():
+            splits[row["split"]].append(_layout(row, f"{path}: {name}"))
+    except UsageError:  # says what is wrong
+        raise
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} holds no scored crops: {error!r}") from error
     return splits
 
 
-def _layout(row: dict[str, list[list[float]]]) -> ScoredLayout:
-    crops = np.array(row["crops"], np.float32)
+def _layout(row: dict[str, list[list[float]]], where: str) -> ScoredLayout:
+    crops = finite(row["crops"], f"{where}: crops").astype(np.float32)
     width, height = (crops[:, :2].min(axis=0) + crops[:, 2:].max(axis=0)).tolist()
     size = np.array([width, height, width, height], np.float32)
-    objects = np.array(row["detections"], np.float32).reshape(-1, 4)
-    scores = (np.array(row["scores"], np.float32) - MOS_MEAN) / MOS_SPREAD
+    objects = finite(row["detections"], f"{where}: detections").astype(np.float32).reshape(-1, 4)
+    scores = (finite(row["scores"], f"{where}: scores").astype(np.float32) - MOS_MEAN) / MOS_SPREAD
     return ScoredLayout(crops / size, scores, np.clip(objects / size, 0, 1), width / height)

@@ -110,3 +110,24 @@ def test_labels(tmp_path: Path) -> None:
     (tmp_path / "set.v1.json").write_text(json.dumps({"a.jpg": {"heads": [[5, 6, 15, 20]]}}))
     with pytest.raises(UsageError, match=r"a\.jpg: expected"):
         load_dataset("labels", tmp_path / "set.v1")
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"crops": [[0, 0, 30, 40], [1, 2, None, 40]]}, "row 1: .* finite numbers"),
+        ({"heads": [{"box": [1, float("nan"), 5, 6]}]}, "row 0: .* finite numbers"),
+        ({"viewers": [[[1, 2, 200], [3, None, 100]]]}, "fixations: row 1: .* finite numbers"),
+        ({"viewers": [[[1], [3]]]}, "expected"),
+    ],
+)
+def test_a_label_that_is_no_number_is_told(
+    tmp_path: Path, entry: dict[str, Any], told: str
+) -> None:
+    photo(tmp_path / "set/a.jpg")
+    (tmp_path / "set.json").write_text(json.dumps({"a.jpg": entry}))
+    with pytest.raises(UsageError, match=rf"set\.json: a\.jpg: {told}"):
+        load_dataset("labels", tmp_path / "set")
+    (tmp_path / "set.json").write_text(json.dumps([entry]))
+    with pytest.raises(UsageError, match=r"set\.json: expected"):
+        load_dataset("labels", tmp_path / "set")

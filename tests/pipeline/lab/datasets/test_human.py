@@ -116,6 +116,33 @@ def test_crops_of_ones_own(tmp_path: Path) -> None:
         load_dataset("crops", tmp_path)
 
 
+@pytest.mark.parametrize("row", ["a.jpg,nan,0,30,40", "a.jpg,0,0,inf,40", "a.jpg,30,0,30,40"])
+def test_a_crop_that_is_none_is_told_with_its_line(tmp_path: Path, row: str) -> None:
+    photo(tmp_path / "images/a.jpg")
+    write(tmp_path / "crops.csv", f"photo,x0,y0,x1,y1\na.jpg,0,0,30,40\n{row}\n")
+    with pytest.raises(UsageError, match=r"crops\.csv:3: .*(finite numbers|no area)"):
+        load_dataset("crops", tmp_path)
+    write(tmp_path / "crops.csv", "photo,x0,y0,x1,y1\n,0,0,30,40\n")
+    with pytest.raises(UsageError, match=r"crops\.csv:2: no photo"):
+        load_dataset("crops", tmp_path)
+
+
+def test_files_that_excel_saved_as_utf_8(tmp_path: Path) -> None:
+    """They begin with a byte order mark."""
+    photo(tmp_path / "images/a.jpg")
+    text = "photo,x0,y0,x1,y1\na.jpg,0,0,30,40\n"
+    (tmp_path / "crops.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (example,) = load_dataset("crops", tmp_path).examples
+    assert example.human_px.tolist() == [[0, 0, 30, 40]]
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/a.txt").write_bytes(b"\xef\xbb\xbf1 2 50 30\n")
+    (example,) = load_dataset("flms", tmp_path).examples
+    assert example.human_px.tolist() == [[1, 2, 50, 30]]
+    (tmp_path / "images.json").write_bytes(b'\xef\xbb\xbf{"a.jpg": {"crops": [[1, 2, 5, 6]]}}')
+    (example,) = load_dataset("labels", tmp_path / "images").examples
+    assert example.human_px.tolist() == [[1, 2, 5, 6]]
+
+
 def test_gnmc(tmp_path: Path) -> None:
     photo(tmp_path / "val/b.jpg", (80, 60))
     entries = [
