@@ -12,8 +12,9 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets import Dataset, load_dataset
 from pipeline.lab.evaluation import baselines
 from pipeline.lab.evaluation.baselines.prior import fit_prior
+from pipeline.lab.evaluation.frame import FollowedBoxes
 from pipeline.lab.evaluation.groups import read_groups
-from pipeline.lab.evaluation.photo import FollowedBoxes, Row
+from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.report import write_report
 from pipeline.lab.evaluation.settings import EvaluationJob
 from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here

@@ -17,7 +17,7 @@ from pipeline.cropping.results import ScoredCrop
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
 from pipeline.detectors import Detections
 from pipeline.detectors.given_boxes import ListedPhoto
-from pipeline.errors import CropError, ScoreError
+from pipeline.errors import CropError, UsageError
 from pipeline.inputs.listing import read_image
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation import measures
@@ -25,6 +25,7 @@ from pipeline.lab.evaluation.acceptance import accepted_by_people, accepted_by_v
 from pipeline.lab.evaluation.baselines import Baseline
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
+from pipeline.lab.evaluation.frame import FollowedBoxes, check_frame, within_photo
 from pipeline.lab.evaluation.ranking import product_order
 from pipeline.lab.evaluation.reliability import AcceptanceEntry, entry_of
 from pipeline.lab.evaluation.slices import tags
@@ -32,19 +33,8 @@ from pipeline.photo.apart import decode_apart
 from pipeline.photo.decode import Photo
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 
-SLACK_PX = 2.0
-"""Human boxes may leave the photo by this much, as rounding does; more is another frame."""
-
 Row = dict[str, Any]
 CropsOfShapes = dict[str, list[list[float]]]  # method -> one box for each shape
-
-
-@dataclass(frozen=True)
-class FollowedBoxes:
-    """Boxes whose fate inside the crops is followed: objects, or people with their group."""
-
-    boxes_px: Boxes  # [D, 4]
-    groups: list[str]  # D names, all "" for objects
 
 
 @dataclass(frozen=True)
@@ -61,12 +51,15 @@ class Evaluator:
     judge: ObjectSource | None = None
 
     def evaluate(self, example: Example, followed: FollowedBoxes | None = None) -> Row:
-        """Evaluate one photo; one that cannot be judged is a row with another status than ok."""
+        """Evaluate one photo; one that cannot be judged is a row with another status than ok.
+
+        Raises UsageError, with the photo, where its labels or the options cannot be used.
+        """
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
             # Labels are of the whole photo, so its borders count as part of it.
             photo = decode_apart(read_image(str(example.image), None)).with_borders()
-            _check_frame(example, photo)
+            check_frame(example, followed, photo)
             (seen,) = self.engine.see([photo], [_listed(example)])
             row |= {"width": photo.width_px, "height": photo.height_px}
             row["objects"] = _object_rows(seen.objects)
@@ -87,6 +80,8 @@ class Evaluator:
             row["kept"] = self._kept(crops, followed, photo) if followed else None
         except CropError as error:
             row |= {"status": error.status, "message": error.message}
+        except UsageError as error:
+            raise UsageError(f"{example.image}: {error}") from error
         return row
 
     def _judged(self, example: Example, seen: SeenPhoto) -> Detections:
@@ -117,7 +112,7 @@ class Evaluator:
 
     def _human(self, example: Example, seen: SeenPhoto) -> tuple[Row, list[AcceptanceEntry]]:
         """At each person's own ratio, or the one asked for, each method's crop against theirs."""
-        human, size = _clipped(example.human_px, seen.photo), seen.size_wh
+        human, size = within_photo(example.human_px, seen.photo), seen.size_wh
         if example.asked:
             shapes = [parse_shape(name) for name in example.asked]
             chosen = self.engine.choose(seen, shapes, 1).crops
@@ -168,7 +163,7 @@ class Evaluator:
 
     def _kept(self, crops: CropsOfShapes, followed: FollowedBoxes, photo: Photo) -> Row:
         """Share of each followed box inside each method's crop of each shape."""
-        boxes = _clipped(followed.boxes_px, photo)
+        boxes = within_photo(followed.boxes_px, photo)
         names = [shape.name for shape in self.shapes]
         shares = {
             method: dict(
@@ -220,23 +215,6 @@ def _own_ratio(box: NDArray[np.float32]) -> float:
     """Width / height of a person's crop, within what a shape may be."""
     ratio = float(box[2] - box[0]) / float(box[3] - box[1])
     return min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)
-
-
-def _clipped(boxes: Boxes, photo: Photo) -> Boxes:
-    limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
-    return np.clip(boxes, 0, limit).astype(np.float32)
-
-
-def _check_frame(example: Example, photo: Photo) -> None:
-    limit = np.array([photo.width_px, photo.height_px] * 2) + SLACK_PX
-    for boxes in (example.scored_px, example.human_px):
-        outside = ((boxes > limit) | (boxes < -SLACK_PX)).any(1)
-        if outside.any():
-            raise ScoreError(
-                "boxes_outside",
-                f"{int(outside.sum())} of {len(boxes)} annotated crops leave the photo of "
-                f"{photo.width_px} × {photo.height_px}: is it another size, or x and y swapped?",
-            )
 
 
 def _object_rows(objects: Detections) -> list[Row]:

@@ -93,7 +93,8 @@ class EvaluationJob:
     )
     groups: Path | None = option(
         None,
-        "photo,x0,y0,x1,y1,group: people whose share in the crops is compared between groups",
+        "photo,x0,y0,x1,y1,group: people whose share in the crops is compared between groups; in "
+        "pixels of the photo as it is shown",
         placeholder="CSV",
     )
     resamples: int = option(1000, "bootstrap samples for each interval", least=1)

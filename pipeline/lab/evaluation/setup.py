@@ -18,7 +18,8 @@ from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.device import choose_device
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.baselines import AnchorPrior, make_baselines
-from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes, Row
+from pipeline.lab.evaluation.frame import FollowedBoxes
+from pipeline.lab.evaluation.photo import Evaluator, Row
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import fold_of
 from pipeline.photo.decode import Photo

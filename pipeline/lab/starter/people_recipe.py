@@ -69,9 +69,9 @@ def read_examples(folders: Sequence[Path], left_out: int | None = None) -> list[
 
 
 def read_pixels(path: Path) -> NDArray[np.uint8]:
-    """Read RGB pixels [h, w, 3] of a stored photo, in the frame of its labels. Raises UsageError.
+    """Read RGB pixels [h, w, 3] of a photo, in the frame of its labels. Raises UsageError.
 
-    At full size, unlike the product's decoder: labels are in pixels of the stored photo.
+    Upright and at full size, unlike the product's decoder: labels are in pixels of that.
     """
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:

@@ -11,9 +11,11 @@ from PIL import Image
 
 from pipeline import Cropper
 from pipeline.cropping.weights import choose_weights
+from pipeline.errors import UsageError
 from pipeline.lab.datasets import Example
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
-from pipeline.lab.evaluation.photo import Evaluator, FollowedBoxes
+from pipeline.lab.evaluation.frame import FollowedBoxes
+from pipeline.lab.evaluation.photo import Evaluator
 from pipeline.lab.evaluation.setup import EvaluationSetup, evaluate_here
 
 
@@ -167,3 +169,37 @@ def test_a_rounded_edge_is_not_outside(evaluator: Evaluator, photo: Path) -> Non
     row = evaluator.evaluate(Example("a", photo, human_px=boxes([0, 0, 193, 129])))
     assert row["status"] == "ok"
     assert row["human"]["boxes"] == [[0, 0, 192, 128]]
+
+
+@pytest.mark.parametrize("part", ["human_px", "scored_px", "followed", "objects_px"])
+def test_a_box_with_no_area_in_the_photo_is_told(
+    setup: EvaluationSetup, evaluator: Evaluator, photo: Path, part: str
+) -> None:
+    """The second box starts at the lower edge of the photo, 128 rows high: within the slack."""
+    given = boxes([10, 10, 90, 90], [10, 128, 50, 129.5])
+    labels = {} if part == "followed" else {part: given}
+    mos = np.ones(2 if part == "scored_px" else 0, np.float32)
+    followed = FollowedBoxes(given, ["x", "y"]) if part == "followed" else None
+    example = Example("a", photo, mos=mos, **labels)
+    row = evaluator.evaluate(example, followed or setup.followed_in(example))
+    assert row["status"] == "boxes_outside"
+    assert "1 of 2" in row["message"]
+
+
+def test_people_of_another_frame_are_told(evaluator: Evaluator, tmp_path: Path) -> None:
+    """A phone's photo, stored 192 × 128 and shown 128 × 192; the box is in the stored frame."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (192, 128), (90, 90, 90)).save(tmp_path / "a.jpg", exif=turned)
+    example = Example("a", tmp_path / "a.jpg")
+    row = evaluator.evaluate(example, FollowedBoxes(boxes([140, 10, 180, 60]), ["x"]))
+    assert (row["status"], "kept" in row) == ("boxes_outside", False)
+    assert "boxes to follow leave the photo of 128 × 192" in row["message"]
+    shown = evaluator.evaluate(example, FollowedBoxes(boxes([10, 140, 60, 180]), ["x"]))
+    assert shown["status"] == "ok"
+
+
+def test_labels_that_cannot_be_used_name_the_photo(evaluator: Evaluator, photo: Path) -> None:
+    example = Example("a", photo, human_px=boxes([0, 0, 90, 90]), asked=("square",))
+    with pytest.raises(UsageError, match=r"a\.png: .*square"):
+        evaluator.evaluate(example)
