@@ -1,7 +1,10 @@
 """Folds for measuring on photos that nothing was trained on."""
 
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
+
+from pipeline.errors import UsageError
 
 FOLDS = 5
 
@@ -22,3 +25,17 @@ def fold_of(set_name: str, file_name: str) -> int:
     CRC-32 of "set name/file name" modulo FOLDS, so a photo has the same fold in every training.
     """
     return zlib.crc32(f"{set_name}/{file_name}".encode()) % FOLDS
+
+
+def check_folds(folds: Iterable[int]) -> None:
+    """Raises UsageError where each of the photos is held out from the same fold.
+
+    folds: of the photos, at least one. A training without this fold would have nothing to learn
+    from.
+    """
+    held_out = set(folds)
+    if len(held_out) == 1:
+        raise UsageError(
+            f"all photos that can teach are held out from fold {held_out.pop()}, and without that "
+            "fold there are none to learn from: give more photos"
+        )

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.boxes import FloatArray
 from pipeline.cropping.confidence import TERMS, ConfidenceModel
+from pipeline.errors import UsageError
 from pipeline.lab.evaluation.calibration import MEASURED, calibration_figures, photo_weights
 from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.folds import FOLDS
@@ -65,6 +66,28 @@ def out_of_fold(crops: Sequence[JudgedCrop], terms: FloatArray) -> FloatArray:
     return found
 
 
+def check_answers(crops: Sequence[JudgedCrop]) -> None:
+    """Raises UsageError where people accept all or none of the chosen crops outside of a fold.
+
+    A fit needs both, and every fold is told by a fit on the others.
+    """
+    chosen = [crop for crop in crops if crop.rank == 0]
+    if not chosen:
+        raise UsageError("people's labels tell of no crop of these photos whether it is accepted")
+    for held in sorted({crop.fold for crop in chosen}):
+        kept = [crop for crop in chosen if crop.fold != held]
+        if not has_both_answers(kept):
+            raise UsageError(
+                f"{len(kept)} crops are judged on photos outside of fold {held}, and people accept "
+                "all or none of them: the confidence is fitted on both kinds, so give more photos"
+            )
+
+
+def has_both_answers(crops: Sequence[JudgedCrop]) -> bool:
+    """Whether some people accept some of the crops, and some refuse some."""
+    return 0 < sum(crop.accepted for crop in crops) < len(crops)
+
+
 def terms_of(crops: Sequence[JudgedCrop]) -> FloatArray:
     """The terms of crops: [N, 9]."""
     return np.stack([crop.terms for crop in crops])
@@ -91,7 +114,8 @@ def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
     """Out-of-fold figures of the chosen crops, of the next ones, of parts, and of other predictors.
 
     Others: a constant (the mean of the other folds), the margin alone, and, of each data set, the
-    model that was fitted on the other data sets.
+    model that was fitted on the other data sets, where people accept some of their crops and
+    refuse some.
     """
     of_all = out_of_fold(crops, terms_of(crops))
     is_chosen = np.array([crop.rank == 0 for crop in crops])
@@ -113,7 +137,7 @@ def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
         found[f"{name} {shape}".strip()] = calibration_of(picked, confidence[part])
         if not shape:
             found[f"{name}, margin alone"] = calibration_of(picked, margin[part])
-            if len({crop.set_name for crop in crops}) > 1:
+            if has_both_answers([crop for crop in crops if crop.set_name != name]):
                 found[f"{name}, fitted without it"] = calibration_of(
                     picked, from_others(crops, picked)
                 )
@@ -139,12 +163,13 @@ def calibration_line(
 def review_table(crops: Sequence[JudgedCrop], levels: Sequence[float]) -> list[CalibrationFigures]:
     """For each level: the share of the chosen crops with less confidence, and how they fare.
 
-    accepted: of those crops. of all refused: the share that they are of all refusals.
+    accepted: of those crops. of all refused: the share that they are of all refusals. Every photo
+    counts 1.
     """
     confidence, accepted = out_of_fold(crops, terms_of(crops)), accepted_of(crops)
     chosen = np.array([crop.rank == 0 for crop in crops])
-    weights = weights_of(crops) * chosen
-    refused = 1 - accepted
+    confidence, accepted = confidence[chosen], accepted[chosen]
+    weights, refused = weights_of([crop for crop in crops if crop.rank == 0]), 1 - accepted
     found = []
     for level in levels:
         under = weights * (confidence < level)

@@ -7,7 +7,13 @@ import json
 from pipeline.lab.evaluation.calibration import MEASURED
 from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.fold_weights import FoldWeights
-from pipeline.lab.people.confidence_fit import as_confidence_json, out_of_fold_figures, review_table
+from pipeline.lab.folds import check_folds
+from pipeline.lab.people.confidence_fit import (
+    as_confidence_json,
+    check_answers,
+    out_of_fold_figures,
+    review_table,
+)
 from pipeline.lab.people.confidence_rows import judged_crops
 from pipeline.lab.people.held_out import held_out_photos, labelled_photos
 from pipeline.lab.people.settings import ConfidenceJob
@@ -19,13 +25,16 @@ LEVELS = (0.2, 0.3, 0.4, 0.5)  # of confidence below which a crop could be revie
 def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     """Fit on all photos, test out of fold; write the model and, where asked for, the figures.
 
-    Raises UsageError where no folder of labels is given or a fold's weights are missing.
+    Raises UsageError where no folder of labels is given, a fold's weights are missing, or there is
+    too little to learn from without a fold.
     """
     photos = labelled_photos(job)
+    check_folds(one.fold for one in photos)
     weights = FoldWeights(job.detectors, job.networks, job.features)
     seen = held_out_photos(photos, weights, job.cache, log)
     crops = [crop for photo in seen for crop in judged_crops(photo)]
     log.say("crops", f"{len(crops)} crops are judged")
+    check_answers(crops)
     figures = out_of_fold_figures(crops)
     for name, part in figures.items():
         log.say("figures", line_of(name, part))

@@ -22,7 +22,7 @@ from pipeline.device import choose_device
 from pipeline.lab.batches import batches_of, batches_of_epochs
 from pipeline.lab.datasets.layout import photos_of_set
 from pipeline.lab.fold_weights import FoldWeights, fold_metadata, fold_name, network_of
-from pipeline.lab.folds import FOLDS, fold_of, set_name_of
+from pipeline.lab.folds import FOLDS, check_folds, fold_of, set_name_of
 from pipeline.lab.people.feature_scores import score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
@@ -43,7 +43,8 @@ def write_features(job: FeaturesJob, log: Log) -> None:
 
     Files: features.safetensors, fold0.safetensors to fold4.safetensors.
 
-    Raises UsageError where a folder has no photos or a fold's weights are missing, WeightsError.
+    Raises UsageError where a folder has no photos, a fold leaves none to learn from or its weights
+    are missing, WeightsError.
     """
     weights = FoldWeights(job.detectors, job.networks)
     weights.files()
@@ -53,6 +54,8 @@ def write_features(job: FeaturesJob, log: Log) -> None:
         for folder, name in sets.items()
         for one in photos_of_set(folder)
     ]
+    if job.folds:
+        check_folds(fold for fold, _ in found)
     job.output.mkdir(parents=True, exist_ok=True)
     for held in (None, *range(FOLDS if job.folds else 0)):
         network, scorer = networks_without(weights, held)

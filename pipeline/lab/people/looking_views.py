@@ -57,7 +57,10 @@ class LookingView:
 def batches_of_views(
     photos: Sequence[PeopleLabels], steps: int, size: int, random: np.random.Generator
 ) -> Iterator[list[LookingView]]:
-    """Yield `steps` batches of `size` views of one input size, of all photos in turn."""
+    """Yield `steps` batches of `size` views of one input size, of all photos in turn.
+
+    photos: one or more of them of which `can_teach` is true, or there is no end.
+    """
     waiting: dict[tuple[int, ...], list[LookingView]] = {}
     order: list[int] = []
     made = 0
@@ -71,6 +74,11 @@ def batches_of_views(
         if len(batch) == size:
             yield waiting.pop(view.pixels.shape)
             made += 1
+
+
+def can_teach(labels: PeopleLabels) -> bool:
+    """Whether views of a photo tell of gaze or of people's crops: at least those of all of it."""
+    return len(labels.crops) > 0 or len(labels.fixations) >= LEAST_FIXATIONS
 
 
 def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingView | None:

@@ -28,14 +28,15 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import photos_of_set
 from pipeline.lab.fold_weights import FoldWeights, fold_metadata, fold_name, network_of
-from pipeline.lab.folds import FOLDS
+from pipeline.lab.folds import FOLDS, check_folds
 from pipeline.lab.people.branches import train_branches
 from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.looking import train_looking
+from pipeline.lab.people.looking_views import can_teach
 from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
-from pipeline.lab.people.views import people_views
+from pipeline.lab.people.views import LEAST_FIXATIONS, people_views
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
 from s2cnet import FastS2CNet, load_model
@@ -46,7 +47,8 @@ ALL = "subjects.safetensors"
 def write_branches(job: BranchesJob, log: Log) -> None:
     """Train the branches on all photos, and without each fold; write all weights.
 
-    Files: subjects.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError.
+    Files: subjects.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError, also
+    where a fold leaves no photo to learn from.
     """
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     if not labels:
@@ -54,6 +56,8 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     others = (
         [PeopleLabels(one, "photos") for one in photos_of_set(job.photos)] if job.photos else []
     )
+    if not others:
+        check_folds(one.fold for one in labels)
     state = packaged_weights()
     network = trunk_of(state)
     views = [(one.fold, list(people_views(network, [one], job.seed))) for one in labels]
@@ -73,11 +77,17 @@ def write_looking(job: LookingJob, log: Log) -> None:
     """Train the stages and maps of each file of `branches` further; write all weights anew.
 
     The file of all photos tells its stages as differences (`pipeline.detectors.differences`).
-    Raises UsageError.
+    Raises UsageError, also where a fold leaves no photo to learn from.
     """
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
+    teaching = [one.fold for one in labels if can_teach(one)]
+    if not teaching:
+        raise UsageError(
+            f"no photo has people's crops or {LEAST_FIXATIONS} fixations: the maps learn from these"
+        )
+    check_folds(teaching)
     job.output.mkdir(parents=True, exist_ok=True)
     for held in (None, *range(FOLDS)):
         name = ALL if held is None else fold_name(held)

@@ -93,6 +93,18 @@ def test_branches_between_them_hold_out_the_same_photos(
     assert held_out_sets(made / "features.safetensors") is None
 
 
+def test_one_photo_is_too_few_for_folds(
+    osie: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for photo in sorted(osie.iterdir())[1:]:
+        photo.unlink()
+    made = fold_files(tmp_path / "made", None)
+    asked = ["--detectors", str(made), "--output", str(tmp_path / "out")]
+    for words in (["features", str(osie), "--folds"], ["confidence", "--osie", str(osie)]):
+        assert learn([*words, *asked]) == 2
+        assert "all photos that can teach are held out from fold" in capsys.readouterr().err
+
+
 def test_weights_tell_which_sets_they_hold_out(tmp_path: Path) -> None:
     first = fold_files(tmp_path / "first", fold_metadata(["osie", "flms"]))
     path = first / "fold0.safetensors"

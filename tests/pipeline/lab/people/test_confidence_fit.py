@@ -1,13 +1,17 @@
 """The fit of the confidence, against scikit-learn and on made crops."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.cropping.confidence import TERMS, ConfidenceModel
+from pipeline.errors import UsageError
 from pipeline.lab.people.confidence_fit import (
     as_confidence_json,
     calibration_line,
+    check_answers,
     fit_logistic,
     from_others,
     out_of_fold,
@@ -116,6 +120,42 @@ def test_what_a_level_of_review_finds() -> None:
     (some,) = review_table(crops, (0.3,))
     assert some["accepted"] < 0.3
     assert some["of all refused"] > some["share"]
+
+
+def test_in_review_every_photo_counts_one() -> None:
+    """Photo 0, with a crop that is accepted and a next one; photo 2, whose one crop is refused."""
+    others = made()
+    first, second = (
+        replace(others[place], photo=f"osie/{name}", accepted=accepted)
+        for place, name, accepted in ((0, "two", 1.0), (2, "one", 0.0))
+    )
+    known = [crop for crop in others if crop.photo not in (others[0].photo, others[2].photo)]
+    shown = [*(replace(crop, rank=1) for crop in known), first, replace(first, rank=1), second]
+    (below_all,) = review_table(shown, (1.0,))
+    assert below_all["accepted"] == pytest.approx(0.5)  # 1 of 2 photos, not 1/2 of 3/2
+
+
+def test_labels_that_cannot_tell_are_refused() -> None:
+    crops = made(40)
+    check_answers(crops)
+    with pytest.raises(UsageError, match="labels tell of no crop"):
+        check_answers([replace(crop, rank=1) for crop in crops])
+    kind = [replace(crop, accepted=1.0) for crop in crops]
+    with pytest.raises(UsageError, match="32 crops are judged on photos outside of fold 0"):
+        check_answers(kind)
+    one_fold = [crop for crop in crops if crop.fold == 3]
+    with pytest.raises(UsageError, match="0 crops are judged on photos outside of fold 3"):
+        check_answers(one_fold)
+    # all refusals are of fold 3: without it nobody refuses
+    with pytest.raises(UsageError, match="outside of fold 3"):
+        check_answers([replace(crop, accepted=float(crop.fold != 3)) for crop in crops])
+
+
+def test_a_set_is_not_told_by_others_that_people_always_accept() -> None:
+    crops = [replace(c, accepted=1.0) if c.set_name == "osie" else c for c in made()]
+    figures = out_of_fold_figures(crops)
+    assert "osie, fitted without it" in figures
+    assert "flms, fitted without it" not in figures
 
 
 def test_what_is_written_is_read_back() -> None:

@@ -1,5 +1,6 @@
 """Training what tells maps end to end, on made photos and labels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,9 @@ def test_the_command_writes_what_the_detector_reads(
         weight += 0.01
 
     monkeypatch.setattr(recipe, "train_looking", train)
-    monkeypatch.setattr(recipe, "read_people_labels", lambda *folders: [labels])
+    other = replace(labels, photo=labels.photo.with_name("other.png"))
+    assert other.fold != labels.fold
+    monkeypatch.setattr(recipe, "read_people_labels", lambda *folders: [labels, other])
     start, made = tmp_path / "start", tmp_path / "made"
     start.mkdir()
     names = ("subjects.safetensors", *(f"fold{i}.safetensors" for i in range(5)))
@@ -120,7 +123,8 @@ def test_the_command_writes_what_the_detector_reads(
     assert main(["looking", "--osie", str(tmp_path), *asked]) == 0
     assert [steps for _, steps, _ in trained] == [7] * 6
     assert {device for _, _, device in trained} == {"cpu"}
-    assert sorted(photos for photos, _, _ in trained) == [0, 1, 1, 1, 1, 1]  # one fold holds it out
+    # each photo is held out from one fold
+    assert sorted(photos for photos, _, _ in trained) == [1, 1, 2, 2, 2, 2]
     before = packaged_weights()["looking.0.0.project.1.weight"].float()
     for name in names:
         state = from_differences(safetensors.torch.load_file(made / name))
@@ -130,3 +134,26 @@ def test_the_command_writes_what_the_detector_reads(
         held_out = {"flms", "osie"} if name.startswith("fold") else None
         assert held_out_sets(made / name) == held_out
     assert (made / names[0]).stat().st_size < 0.8 * (made / names[1]).stat().st_size
+
+
+def test_labels_too_few_to_learn_from_are_told_before(
+    labels: PeopleLabels,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It would look for a view of use for ever, or start a training on nothing."""
+    few = replace(labels, fixations=np.full((29, 2), 0.5), crops=np.zeros((0, 4)))
+    asked = ["--detectors", str(tmp_path), "--output", str(tmp_path / "made"), "--device", "cpu"]
+    monkeypatch.setattr(recipe, "train_looking", lambda *_: pytest.fail("it was trained"))
+    for photos, told in (
+        ([few], "no photo has people's crops or 30 fixations"),
+        ([labels, replace(few, photo=few.photo.with_name("other.png"))], "held out from fold"),
+    ):
+        monkeypatch.setattr(recipe, "read_people_labels", lambda *_, photos=photos: photos)
+        assert main(["looking", "--osie", str(tmp_path), *asked]) == 2
+        assert told in capsys.readouterr().err
+    monkeypatch.setattr(recipe, "read_people_labels", lambda *folders: [labels])
+    assert main(["branches", "--osie", str(tmp_path), "--output", str(tmp_path / "made")]) == 2
+    assert "held out from fold" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
