@@ -19,7 +19,8 @@ class Example:
 
     id: the photo's name without suffix, or its path where others of the set share that.
     scored_px [N, 4] and mos [N]: crops and their mean opinion scores, higher is better.
-    human_px [M, 4]: one row for each crop that a person drew.
+    human_px [M, 4]: one row for each crop that a person drew; where crops are scored, as in CPC,
+        those of the best score, which may tie.
     asked: the shape that each of human_px was drawn for; empty where people chose the shape.
     objects_px [D, 4]: object boxes that come with the data set; None where it has none.
     heads_px [H, 4]: every head in the photo, hair included, drawn by hand; None where nobody did.
@@ -38,3 +39,8 @@ class Example:
     heads_px: Boxes | None = None
     fixations_px: NDArray[np.float32] | None = None
     first_fixations: NDArray[np.bool_] | None = None
+
+    @property
+    def drawn_by_people(self) -> bool:
+        """Whether each of human_px is another person's crop."""
+        return not len(self.mos)

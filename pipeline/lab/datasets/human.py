@@ -91,13 +91,19 @@ def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
 def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
     """SACD, crops around a given subject: Yang et al., Computational Visual Media 2023.
 
-        images/<split>/<id>.jpg  or  images/<id>.jpg
+        images/<split>/<id>.jpg  or, for the split test alone, images/<id>.jpg
         annotations/…/<id>.txt   `x1 y1 x2 y2` a line, perhaps with a score behind it
         subject/…/<id>.txt       `x1 y1 x2 y2`, the subject's box, optional
 
     Raises UsageError.
     """
-    images = first_folder(root, f"images/{split}", "images")
+    images = first_folder(root, "images")
+    if (images / split).is_dir():
+        images = images / split
+    elif not photos(images):
+        images = first_folder(images, split)  # raises: it says which splits there are
+    else:
+        one_split(split, f"sacd with its photos in {images}")
     annotations = first_folder(root, f"annotations/{split}", "annotations")
     subjects = [root / "subject" / split, root / "subject"]
     subject = next((folder for folder in subjects if folder.is_dir()), None)
@@ -211,7 +217,12 @@ def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
         raise UsageError(
             f"{path}: expected img_gt, rows of (name, crops [M, 4]): {error}"
         ) from None
-    return {name: rows[(rows >= 0).all(1)] for name, rows in listed.items()}
+    return {name: _not_void(rows) for name, rows in listed.items()}
+
+
+def _not_void(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rows [M, 4] with an area and without negative numbers, x or y first."""
+    return rows[(rows >= 0).all(axis=1) & (rows[:, :2] < rows[:, 2:]).all(axis=1)]
 
 
 def _outside(images: Path, listed: dict[str, NDArray[np.float64]], order: list[int]) -> int:

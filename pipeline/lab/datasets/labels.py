@@ -11,6 +11,12 @@ from pipeline.lab.datasets.layout import boxes, finite, missing_note, one_split,
 FORM = '{"size_wh": [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …, "heads"?: …}'
 
 
+def labels_file(folder: Path) -> Path:
+    """The JSON file of a folder's labels: of its whole name, dots and all, beside it."""
+    resolved = folder.resolve()
+    return resolved.with_name(f"{resolved.name}.json")
+
+
 def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
     """A folder of photos and, beside it, a JSON file of the same name.
 
@@ -23,8 +29,7 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
     Raises UsageError.
     """
     one_split(split, "labels")
-    folder = root.resolve()
-    path = folder.parent / f"{folder.name}.json"
+    path = labels_file(root)
     listed = read_json(path)
     if not isinstance(listed, dict):
         raise UsageError(f'{path}: expected {{"<photo>": {FORM}}}')

@@ -127,7 +127,7 @@ class Evaluator:
         last = {name: boxes.pop() for name, boxes in crops.items()}
         free = np.array(last[OURS])
         values = {name: measures.of_crops(human, own, *size) for name, own in crops.items()}
-        if len(human) > 1:
+        if len(human) > 1 and example.drawn_by_people:
             values[OTHER_PERSON], values[CONSENSUS] = measures.of_people(human, *size)
         row = {
             "boxes": human.tolist(),

@@ -25,6 +25,7 @@ from pipeline.lab.datasets import Example, load_dataset
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import fingerprint, read_kept, write_kept
+from pipeline.lab.people.labels import layout_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
@@ -95,8 +96,7 @@ def labelled_photos(job: LabelsJob) -> list[PeoplePhoto]:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     found = []
     for name, folder in folders:
-        is_json = folder.resolve().with_suffix(".json").is_file()
-        examples = load_dataset("labels" if is_json else name, folder).examples
+        examples = load_dataset(layout_of(name, folder), folder).examples
         found += [PeoplePhoto.of(name, example) for example in examples]
     asked = [one for one in found if shapes_of(one.example)]
     if not asked:

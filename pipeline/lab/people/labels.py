@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.boxes import FloatArray
-from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.gaze import read_eyecrowd, read_osie
-from pipeline.lab.datasets.human import read_flms
-from pipeline.lab.datasets.labels import read_labels
+from pipeline.lab.datasets import READERS, Example
+from pipeline.lab.datasets.labels import labels_file
 from pipeline.lab.datasets.layout import size_shown
 from pipeline.lab.folds import FOLDS, fold_of
 
@@ -57,16 +55,19 @@ def read_people_labels(
     as `read_labels` tells.
     """
     found: list[PeopleLabels] = []
-    for name, root, read in (
-        ("osie", osie, read_osie),
-        ("eyecrowd", eyecrowd, read_eyecrowd),
-        ("flms", flms, read_flms),
-    ):
+    for name, root in (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms)):
         if root is not None:
-            in_json = root.resolve().with_suffix(".json").is_file()
-            examples, _ = read_labels(root, "test") if in_json else read(root, "test")
+            examples, _ = READERS[layout_of(name, root)](root, "test")
             found += [labels_of(example, name) for example in examples]
     return found
+
+
+def layout_of(name: str, folder: Path) -> str:
+    """How a published set's folder is read: `labels` where a JSON file lies beside it, else `name`.
+
+    name: one of `NAMES` of `pipeline.lab.datasets`.
+    """
+    return "labels" if labels_file(folder).is_file() else name
 
 
 def labels_of(example: Example, set_name: str) -> PeopleLabels:

@@ -43,11 +43,12 @@ def save_mat(path: Path, rows: dict[str, list[list[float]]]) -> None:
 def test_flms_mat_finds_out_its_column_order(tmp_path: Path, order: list[int]) -> None:
     photo(tmp_path / "image/a.jpg", (60, 40))  # x up to 55 would leave a photo 40 high
     xyxy = [[5.0, 4.0, 55.0, 36.0], [-1.0, -1.0, -1.0, -1.0], [10.0, 0.0, 60.0, 40.0]]
+    xyxy += [[10.0, 10.0, 10.0, 30.0], [10.0, 10.0, 30.0, 10.0], [0.0, 0.0, 0.0, 0.0]]
     crops = [[row[i] for i in order] for row in xyxy]
     save_mat(tmp_path / "500_image_dataset.mat", {"a.jpg": crops, "gone.jpg": crops})
     dataset = load_dataset("flms", tmp_path)
     (example,) = dataset.examples
-    assert example.human_px.tolist() == [xyxy[0], xyxy[2]]  # the negative one is void
+    assert example.human_px.tolist() == [xyxy[0], xyxy[2]]  # the others are void
     assert "1 photos named in 500_image_dataset.mat" in dataset.notes[0]
 
 
@@ -96,6 +97,22 @@ def test_sacd(tmp_path: Path, nested: str) -> None:
     assert example.human_px.tolist() == [[1, 2, 50, 30], [3, 4, 51, 31]]
     assert example.objects_px is not None
     assert example.objects_px.tolist() == [[20, 10, 30, 20]]
+
+
+def test_sacd_that_is_flat_is_the_split_test(tmp_path: Path) -> None:
+    """Else its baselines would be fitted on the photos that they are judged on."""
+    photo(tmp_path / "images/5.jpg")
+    write(tmp_path / "annotations/5.txt", "1 2 50 30\n")
+    assert len(load_dataset("sacd", tmp_path).examples) == 1
+    for split in ("train", "val"):
+        with pytest.raises(UsageError, match=f"images is one split, test: there is no '{split}'"):
+            load_dataset("sacd", tmp_path, split)
+    photo(tmp_path / "images/train/7.jpg")
+    write(tmp_path / "annotations/7.txt", "1 2 50 30\n")
+    assert [e.id for e in load_dataset("sacd", tmp_path, "train").examples] == ["7"]
+    (tmp_path / "images/5.jpg").unlink()
+    with pytest.raises(UsageError, match="no folder test; it holds: train"):
+        load_dataset("sacd", tmp_path)
 
 
 def test_crops_of_ones_own(tmp_path: Path) -> None:

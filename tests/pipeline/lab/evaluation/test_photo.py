@@ -203,3 +203,13 @@ def test_labels_that_cannot_be_used_name_the_photo(evaluator: Evaluator, photo: 
     example = Example("a", photo, human_px=boxes([0, 0, 90, 90]), asked=("square",))
     with pytest.raises(UsageError, match=r"a\.png: .*square"):
         evaluator.evaluate(example)
+
+
+def test_crops_that_tie_are_not_several_people(evaluator: Evaluator, photo: Path) -> None:
+    """CPC's crops of the best mean score: nobody drew them, so no person agrees with another."""
+    crops = boxes([20, 0, 148, 128], [0, 10, 192, 118])
+    tied = Example("a", photo, crops, np.array([3, 3], np.float32), crops)
+    row = evaluator.evaluate(tied)
+    assert set(row["human"]["measures"]) == {OURS, "centre"}
+    drawn = evaluator.evaluate(Example("a", photo, human_px=crops))
+    assert set(drawn["human"]["measures"]) == {OURS, "centre", OTHER_PERSON, CONSENSUS}

@@ -18,8 +18,10 @@ from pipeline.detectors.feature_head import FeatureHead
 from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.folds import FOLDS
+from pipeline.lab.people.held_out import labelled_photos
 from pipeline.lab.people.labels import FIRST_WEIGHT, PeopleLabels, read_people_labels
 from pipeline.lab.people.recipe import packaged_weights, trunk_of
+from pipeline.lab.people.settings import LabelsJob
 from pipeline.lab.people.views import boxes_in_view, people_views
 
 torch.set_num_threads(1)
@@ -99,11 +101,14 @@ def test_labels_are_those_of_the_upright_photo(tmp_path: Path) -> None:
     assert height > width
 
 
-def test_a_folder_beside_a_json_file_of_labels(tmp_path: Path) -> None:
-    draw(tmp_path / "osie", ["0.jpg"])
+@pytest.mark.parametrize("name", ["osie", "osie-1.0"])
+def test_a_folder_beside_a_json_file_of_labels(tmp_path: Path, name: str) -> None:
+    draw(tmp_path / name, ["0.jpg"])
     label = {"size_wh": [200, 100], "viewers": [[[100, 50, 200], [20, 80, 150]]]}
-    (tmp_path / "osie.json").write_text(json.dumps({"0.jpg": label}))
-    (found,) = read_people_labels(tmp_path / "osie", None, None)
+    (tmp_path / f"{name}.json").write_text(json.dumps({"0.jpg": label}))
+    (found,) = read_people_labels(tmp_path / name, None, None)
+    (seen,) = labelled_photos(LabelsJob(osie=tmp_path / name))
+    assert (seen.set_name, seen.fold) == ("osie", found.fold)
     assert found.set_name == "osie"
     assert found.fixations == pytest.approx(np.array([[0.5, 0.5], [0.1, 0.8]]))
     assert found.fixation_weights.tolist() == [FIRST_WEIGHT, 1.0]
