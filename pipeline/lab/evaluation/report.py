@@ -1,6 +1,5 @@
 """The report of an evaluation: one JSON with every figure, one self-contained HTML page."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pipeline.lab.evaluation.plots import Bar, bars, reliability_plot, scatter
 from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.summary import photo_values, sort_measure
 from pipeline.lab.evaluation.tables import Report, glance, tables
+from pipeline.lab.json_text import json_text
 from pipeline.report.inline import PALETTE
 from pipeline.report.words import counted
 
@@ -28,12 +28,14 @@ COLOURS = {
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
     """Write evaluation.json and report.html into `folder`; returns their paths.
 
+    In the JSON a figure that is not defined is null, and a dash on the page.
+
     report: `summarise`'s figures with `rows`, `dataset`, `split`, `notes` and `run` (facts).
     """
     folder.mkdir(parents=True, exist_ok=True)
     figures, page = folder / "evaluation.json", folder / "report.html"
     published = [vars(row) for row in published_for(report["dataset"])]
-    figures.write_text(json.dumps({**report, "published": published}, indent=1), encoding="utf-8")
+    figures.write_text(json_text({**report, "published": published}, 1), encoding="utf-8")
     page.write_text(render_report(report), encoding="utf-8")
     return figures, page
 

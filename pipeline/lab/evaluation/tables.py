@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 from pipeline.lab.evaluation.acceptance import LEAST_GAZE_SHARE, LEAST_IOU
@@ -175,7 +176,7 @@ def _table(title: str, note: str, columns: Mapping[str, str], report: Report) ->
 def _cell(
     interval: Mapping[str, float] | None, digits: int, spread: bool = False, verdict: str = ""
 ) -> Cell:
-    if interval is None:
+    if interval is None or isnan(interval["mean"]):
         return Cell("–")
     below = f"{interval['low']:.{digits}f} to {interval['high']:.{digits}f}" if spread else ""
     return Cell(f"{interval['mean']:.{digits}f}", below, verdict)

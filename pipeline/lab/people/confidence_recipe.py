@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from pipeline.lab.evaluation.calibration import MEASURED
 from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import check_folds
+from pipeline.lab.json_text import json_text
 from pipeline.lab.people.confidence_fit import (
     as_confidence_json,
     check_answers,
@@ -39,10 +38,10 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     for name, part in figures.items():
         log.say("figures", line_of(name, part))
     model = as_confidence_json(crops, figures)
-    job.output.write_text(json.dumps(model, indent=2) + "\n")
+    job.output.write_text(json_text(model, 2) + "\n")
     if job.figures is not None:
         report = {"parts": figures, "review": review_table(crops, LEVELS)}
-        job.figures.write_text(json.dumps(report, indent=1) + "\n")
+        job.figures.write_text(json_text(report, 1) + "\n")
 
 
 def line_of(name: str, part: CalibrationFigures) -> str:

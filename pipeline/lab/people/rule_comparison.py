@@ -22,6 +22,7 @@ from pipeline.lab.evaluation.fairness import Interval
 from pipeline.lab.evaluation.kept import gaze_kept, heads_cut_and_lost
 from pipeline.lab.evaluation.summary import bootstrap
 from pipeline.lab.fold_weights import FoldWeights
+from pipeline.lab.json_text import json_text
 from pipeline.lab.people.held_out import OWN, HeldOutPhoto, held_out_photos, labelled_photos
 from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.lab.people.settings import CompareJob
@@ -46,13 +47,13 @@ def compare_rules(job: CompareJob, log: Log) -> None:
     report = compared(seen, packaged_rule(), other, job.resamples)
     for name, part in report.items():
         log.say("compared", comparison_line(name, part))
-    job.output.write_text(json.dumps(report, indent=1) + "\n")
+    job.output.write_text(json_text(report, 1) + "\n")
 
 
 def read_rule(path: Path) -> Rule:
     """The rule in a file like `pipeline/cropping/choice.json`. Raises UsageError."""
     try:
-        rule = Rule.from_json(json.loads(path.read_text()))
+        rule = Rule.from_json(json.loads(path.read_text(encoding="utf-8-sig")))
         numbers = np.hstack([np.ravel(value).astype(float) for value in vars(rule).values()])
     except OSError as error:
         raise UsageError(f"--rule {path} cannot be read: {error.strerror}") from error

@@ -55,6 +55,25 @@ def test_files(report: dict[str, Any], tmp_path: Path) -> None:
     assert "0.483" in page.read_text()
 
 
+def test_a_figure_that_is_not_defined_is_null(report: dict[str, Any], tmp_path: Path) -> None:
+    """People accept all crops, so none has to have more confidence than another."""
+    for row in report["rows"][:5]:
+        entry = {"shape": "1:1", "accepted": 1.0, "confidence": 0.5, "margin": 0.1}
+        row["acceptance"] = [entry]
+    report |= summarise(report["rows"], 50, 0)
+
+    def refuse(constant: str) -> float:
+        raise AssertionError(f"{constant} is no JSON")
+
+    figures, page = write_report(report, tmp_path)
+    content = json.loads(figures.read_text(), parse_constant=refuse)
+    told = content["confidence"]["parts"]["all crops"]
+    assert told["auc"] == {"mean": None, "low": None, "high": None, "photos": 5}
+    assert told["accepted"] == 1
+    assert "nan" not in re.sub(r"base64,[^\"]*", "", page.read_text()).lower().split()
+    assert "nan to nan" not in page.read_text()
+
+
 def test_page_holds_all_and_loads_nothing(report: dict[str, Any]) -> None:
     page = render_report(report)
     for text in ("6 of 7 photos judged", "3 photos were left out", "1 photos: corrupt",
