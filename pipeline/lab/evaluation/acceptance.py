@@ -19,10 +19,9 @@ from math import log
 
 from numpy.typing import ArrayLike
 
-from pipeline.boxes import Box, Boxes, iou
+from pipeline.boxes import Box, Boxes, iou, shares_inside
 from pipeline.lab.evaluation.evidence import FaultEvidence
 from pipeline.lab.evaluation.kept import gaze_kept
-from pipeline.lab.evaluation.violations import shares
 from pipeline.shapes import Shape
 
 LEAST_IOU = 0.6
@@ -53,5 +52,5 @@ def accepted_by_viewers(
         return 0.0
     if not len(evidence.drawn_heads):
         return 1.0
-    shown = shares(crop, evidence.heads)
+    shown = shares_inside(crop, evidence.heads)
     return float(not ((shown > HEAD_CUT[0]) & (shown < HEAD_CUT[1])).any())

@@ -12,11 +12,11 @@ from pipeline.cropping.candidates import for_ratio
 from pipeline.lab.evaluation.evidence import DRAWN_CUT
 from pipeline.shapes import Shape
 
-Points = NDArray[np.float32]  # [F, 2] x and y
+Points = NDArray[np.floating]  # [F, 2] x and y
 
 
-def gaze_kept(crops: Boxes, fixations: Points) -> FloatArray:
-    """Share of the fixations [F, 2], F ≥ 1, inside each of crops [N, 4]: [N]."""
+def gaze_kept(crops: NDArray[np.floating], fixations: Points) -> FloatArray:
+    """Share of the fixations [F, 2], F ≥ 1, inside each of crops [N, 4], of the same frame: [N]."""
     inside = (fixations >= crops[:, None, :2]) & (fixations < crops[:, None, 2:])  # [N, F, 2]
     return np.asarray(inside.all(axis=2).mean(axis=1))
 

@@ -18,7 +18,7 @@ A photo is judged by several shapes; a violation counts as the share of the shap
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Boxes, area, intersection
+from pipeline.boxes import Boxes, area, intersection, shares_inside
 from pipeline.cropping.candidates import largest
 from pipeline.lab.evaluation.evidence import DETECTED_CUT, FaultEvidence
 from pipeline.lab.evaluation.kept import gaze_kept
@@ -39,7 +39,7 @@ def violations(
 
     best_gaze: the share of the gaze that a crop of the shape can keep; None where there is none.
     """
-    heads = shares(crop, evidence.heads)
+    heads = shares_inside(crop, evidence.heads)
     low, high = evidence.head_cut
     found = {
         "head cut": ((heads >= low) & (heads <= high)).any(),
@@ -51,13 +51,8 @@ def violations(
     return [kind for kind in KINDS if found[kind]]
 
 
-def shares(crop: NDArray[np.float32], boxes: Boxes) -> NDArray[np.float32]:
-    """Share of each of boxes [N, 4] inside a crop [4]: [N]."""
-    return np.asarray(intersection(crop[None], boxes)[0] / area(boxes))
-
-
 def _between(crop: NDArray[np.float32], boxes: Boxes, limits: tuple[float, float]) -> bool:
-    shown = shares(crop, boxes)
+    shown = shares_inside(crop, boxes)
     return bool(((shown >= limits[0]) & (shown <= limits[1])).any())
 
 

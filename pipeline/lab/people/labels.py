@@ -10,13 +10,10 @@ import numpy as np
 
 from pipeline.boxes import FloatArray
 from pipeline.lab.datasets import READERS, Example
+from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
 from pipeline.lab.datasets.layout import size_shown
 from pipeline.lab.folds import FOLDS, fold_of
-
-# A viewer's first fixation is where the fixation cross was in a quarter of cases (22 % of OSIE's
-# and 29 % of EyeCrowd's lie within .08 of the centre; later ones 5 %), so it counts less.
-FIRST_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.boxes import Box, Boxes, area, intersection, iou
+from pipeline.boxes import Box, Boxes, iou, shares_inside
 from pipeline.cropping.rule import Rule, packaged_rule
 from pipeline.errors import UsageError
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
@@ -130,7 +130,7 @@ def _of_shape(crop: Box, evidence: FaultEvidence, heads: Boxes) -> Iterator[tupl
         cut, lost = heads_cut_and_lost(crop[None], evidence.drawn_heads)
         yield "heads cut or lost", float(cut[0] + lost[0])
     if 1 <= len(heads) <= MOST_HEADS:
-        shown = intersection(crop[None], heads)[0] / area(heads)
+        shown = shares_inside(crop, heads)
         few = "one head outside" if len(heads) == 1 else "two heads outside"
         yield few, float((shown < SHOWN).mean())
 

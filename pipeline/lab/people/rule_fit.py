@@ -60,12 +60,6 @@ def overlap_target(boxes: FloatArray, crops: FloatArray, ratio: float | None) ->
     return np.asarray(overlap @ (weights / weights.sum()))
 
 
-def gaze_target(boxes: FloatArray, fixations: FloatArray) -> FloatArray:
-    """Share of fixations [P, 2] (x, y, shares of the sides) inside each of boxes [N, 4]: [N]."""
-    inside = (fixations >= boxes[:, None, :2]) & (fixations < boxes[:, None, 2:])
-    return np.asarray(inside.all(axis=2).mean(axis=1))
-
-
 def fit_linear(lists: Sequence[LabelledList], ridge: float = RIDGE) -> FloatArray:
     """Coefficients [2, F] (near, per unit of distance), or [F] for lists of the free shape.
 

@@ -11,8 +11,9 @@ from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.features import Preferred
 from pipeline.cropping.search import Score, spread_only
+from pipeline.lab.evaluation.kept import gaze_kept
 from pipeline.lab.people.labels import PeopleLabels
-from pipeline.lab.people.rule_fit import LabelledList, gaze_target, overlap_target
+from pipeline.lab.people.rule_fit import LabelledList, overlap_target
 from pipeline.shapes import Shape
 
 RATIOS = (1.0, 9 / 16, 16 / 9, 3 / 4)  # of thumbnails, for photos with fixations
@@ -54,7 +55,7 @@ def _shapes(
         yield "free", None, _overlap(crops, None)
     if len(labels.fixations):
         for ratio in RATIOS:
-            yield "gaze", ratio, lambda boxes: gaze_target(boxes, labels.fixations)
+            yield "gaze", ratio, lambda boxes: gaze_kept(boxes, labels.fixations)
 
 
 def _overlap(crops: FloatArray, ratio: float | None) -> Callable[[FloatArray], FloatArray]:

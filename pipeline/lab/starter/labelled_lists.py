@@ -15,6 +15,7 @@ import numpy as np
 from pipeline.boxes import Boxes, FloatArray, iou
 from pipeline.cropping import candidates
 from pipeline.lab.datasets.example import Example
+from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.starter.crop_lists import USUAL, as_score
 
 # Set by hand, unless a source is given.
@@ -26,7 +27,6 @@ LEAST_SPREAD = 0.03  # of overlaps or shares: a list with less is not stretched 
 # People count for a list by how close their crop's ratio is: exp(-d² / 2 SHARPNESS²) with d the
 # difference of logarithms, and all a little.
 SHARPNESS, EVERYONE_OWN, EVERYONE_USUAL = 0.3, 0.02, 0.05
-FIRST_FIXATION = 0.3  # its weight: it mostly is where the cross before the photo was
 GAZE_BLUR = 0.02  # of the long side, about one degree of the visual field
 CELL = 4  # pixels of the photo per cell of the gaze integral
 # Costs of a cut and of a lost head, in shares of the gaze. With .3 to .5 the best candidates by
@@ -101,7 +101,7 @@ def fixations_inside(example: Example, width: int, height: int) -> tuple[FloatAr
     points = example.fixations_px.astype(np.float64)
     weights = np.ones(len(points))
     if example.first_fixations is not None:
-        weights[example.first_fixations] = FIRST_FIXATION
+        weights[example.first_fixations] = FIRST_WEIGHT
     inside = ((points >= 0) & (points < [width, height])).all(axis=1)
     return points[inside], weights[inside]
 

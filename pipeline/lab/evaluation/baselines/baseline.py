@@ -13,7 +13,7 @@ from pipeline.photo.decode import Photo
 
 
 class Baseline(Protocol):
-    """One method without a network."""
+    """One method that the product's crops are compared with."""
 
     def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box] | None:
         """Its crop of each width / height; None where it has no opinion on positions."""

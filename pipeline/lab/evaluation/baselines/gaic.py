@@ -16,7 +16,7 @@ from s2cnet.network.gaic import GAIC
 
 
 class GaicBaseline:
-    """FloatArray crops without looking at objects; its crop is the best of all candidates."""
+    """Scores crops without looking at objects; its crop is the best of all candidates."""
 
     def __init__(self, network: GAIC, device: str = "cpu") -> None:
         self._device = choose_device(device)

@@ -17,7 +17,7 @@ from pipeline.photo.decode import Photo
 
 @dataclass(frozen=True)
 class AnchorPrior:
-    """FloatArray and crops by position alone, fitted on the training split; pixels are not used.
+    """Scores and crops by position alone, fitted on the training split; pixels are not used.
 
     mos: mean opinion score of each grid anchor (x0, y0, x1, y1 in bins); overall: of all crops.
     placement: mean (centre x, centre y, share of the largest crop's sides) of people's own crops.

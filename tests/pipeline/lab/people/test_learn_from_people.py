@@ -16,10 +16,11 @@ from pipeline.cropping.confidence import ConfidenceModel
 from pipeline.cropping.rule import Rule
 from pipeline.detectors.feature_head import FeatureHead
 from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.folds import FOLDS
 from pipeline.lab.people.held_out import labelled_photos
-from pipeline.lab.people.labels import FIRST_WEIGHT, PeopleLabels, read_people_labels
+from pipeline.lab.people.labels import PeopleLabels, read_people_labels
 from pipeline.lab.people.recipe import packaged_weights, trunk_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.lab.people.views import boxes_in_view, people_views

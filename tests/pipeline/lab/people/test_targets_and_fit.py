@@ -9,7 +9,7 @@ import torch
 from pipeline.detectors.head_branch import LEVELS
 from pipeline.detectors.people_head import PeopleHead, fold_standardisation
 from pipeline.lab.people.branches import PeopleView, branch_loss
-from pipeline.lab.people.rule_fit import LabelledList, fit_linear, gaze_target, overlap_target
+from pipeline.lab.people.rule_fit import LabelledList, fit_linear, overlap_target
 from pipeline.lab.people.targets import gaze_map, head_target, kept_map
 
 
@@ -57,9 +57,6 @@ def test_the_fit_recovers_a_linear_rule_with_distance() -> None:
 
 def test_targets_of_the_fit() -> None:
     boxes = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
-    assert gaze_target(boxes, np.array([[0.1, 0.5], [0.2, 0.5], [0.7, 0.5]])) == pytest.approx(
-        [2 / 3, 1 / 3]
-    )
     crops = np.array([[0, 0, 0.5, 1], [0, 0, 1, 1]])
     assert overlap_target(boxes, crops, None) == pytest.approx([0.75, 0.25])
     assert overlap_target(boxes, crops, 0.5)[0] > 0.99  # the other crop's ratio is far
