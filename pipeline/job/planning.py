@@ -235,7 +235,7 @@ def _todo(
         log.say("empty", f"WARNING: {about.input} holds no photos")
     obeyed = overrides.obeyed(listed)
     if overrides.rows and not obeyed.count and not obeyed.forgotten:
-        said = "WARNING: no row of the overrides names a photo of the input; compare the addresses"
+        said = f"the overrides name no photo of {about.input}"
         log.say("overrides", said, overrides=about.overrides)
     whole = found if about.limit is None else None
     return uncovered(store, spec, obeyed.inputs, about.mode, channel), obeyed, whole

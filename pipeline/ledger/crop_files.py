@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.live import Standing, standing
@@ -69,7 +69,8 @@ def publish_files(store: Store, channel: str) -> PublishedFiles:
     anew from the run's table.
 
     Raises LedgerError where two live photos have one name (nothing is changed then), and where the
-    bytes of a crop are nowhere any more (all other names are published then).
+    bytes of a crop are nowhere any more (all other names are published then); RecordError where the
+    index is damaged.
     """
     stored = standing(store)
     live = live_files(store, stored, channel)
@@ -95,18 +96,21 @@ def publish_files(store: Store, channel: str) -> PublishedFiles:
 
 
 def unpublish(store: Store, keys: Iterable[str]) -> None:
-    """Remove published objects, and their names from the index; absent ones are fine."""
+    """Remove published objects, and their names from the index; absent ones are fine.
+
+    Whatever a publisher has written into the index meanwhile stays, but for these names.
+    """
     by_channel: dict[str, list[str]] = {}
     for key in keys:
         _, channel, name = key.split("/", 2)
         by_channel.setdefault(channel, []).append(name)
     for channel, names in by_channel.items():
-        before = _published(store, channel)
-        if known := [name for name in names if name in before]:
+        removed = set(names)
+        if known := removed & (before := _readable(store, channel)).keys():
             _write_index(store, channel, before | dict.fromkeys(known, UNKNOWN))
         _delete(store, channel, names)
-        if known:
-            left = {name: sha256 for name, sha256 in before.items() if name not in known}
+        if removed & (now := _readable(store, channel)).keys():
+            left = {name: sha256 for name, sha256 in now.items() if name not in removed}
             _write_index(store, channel, left)
 
 
@@ -138,7 +142,7 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
         rows = list(_rows(store, stored, channel))
         kept |= {row["key"] for row in rows}
         shown = {public_prefix(channel) + row["name"] for row in rows}
-        names = _published(store, channel) if _index_key(channel) in indexes else ()
+        names = _readable(store, channel) if _index_key(channel) in indexes else ()
         without_object = {public_prefix(channel) + name for name in names} - shown
         for info in store.list(public_prefix(channel)):
             if info.key not in shown:
@@ -200,11 +204,25 @@ def _delete(store: Store, channel: str, names: Iterable[str]) -> None:
         list(pool.map(lambda name: store.delete(public_prefix(channel) + name), names))
 
 
-def _published(store: Store, channel: str) -> dict[str, str]:
+def _readable(store: Store, channel: str) -> dict[str, str]:
+    """The index of a channel; nothing where it is damaged, which publishing tells."""
     try:
-        table = decode_table(store.read(_index_key(channel)))
+        return _published(store, channel)
+    except RecordError:
+        return {}
+
+
+def _published(store: Store, channel: str) -> dict[str, str]:
+    key = _index_key(channel)
+    try:
+        data = store.read(key)
     except FileNotFoundError:
         return {}
+    try:
+        table = decode_table(data)
+    except LedgerError as error:
+        advice = "Delete it: the next publish-files copies all names anew"
+        raise RecordError(key, str(error), advice) from error
     return dict(zip(table["name"].to_pylist(), table["sha256"].to_pylist(), strict=True))
 
 

@@ -58,16 +58,11 @@ def safe_area_of(shape: Shape, areas: Mapping[str, SafeArea]) -> SafeArea:
 
 
 def parse_safe_areas(text: str) -> dict[str, SafeArea]:
-    """Read safe areas, by shape name or ANY_SHAPE.
+    """Read safe areas that somebody asks for, by shape name or ANY_SHAPE.
 
     Raises SettingError, also where nothing of a shape's crops would be seen.
     """
-    areas: dict[str, SafeArea] = {}
-    for entry in filter(None, (part.strip().lower() for part in text.split(";"))):
-        if entry == CIRCLE:  # the shape's own, always there
-            continue
-        name, what = area_name(entry), entry.rpartition("=")[2]
-        areas[name] = areas.get(name, WHOLE) | _area(what.strip(), entry)
+    areas = stored_safe_areas(text)
     for name in (*areas, CIRCLE):
         area = areas[name] if name == ANY_SHAPE else safe_area_of(parse_shape(name), areas)
         if area.hides_all:
@@ -75,6 +70,20 @@ def parse_safe_areas(text: str) -> dict[str, SafeArea]:
                 f"what lies over {name} covers the whole crop, entries of {ANY_SHAPE} included"
             )
             raise SettingError("safe_areas", f"{message}: leave some of it free")
+    return areas
+
+
+def stored_safe_areas(text: str) -> dict[str, SafeArea]:
+    """Read the safe areas of a run: earlier releases took such as hide a whole shape too.
+
+    Raises SettingError.
+    """
+    areas: dict[str, SafeArea] = {}
+    for entry in filter(None, (part.strip().lower() for part in text.split(";"))):
+        if entry == CIRCLE:  # the shape's own, always there
+            continue
+        name, what = area_name(entry), entry.rpartition("=")[2]
+        areas[name] = areas.get(name, WHOLE) | _area(what.strip(), entry)
     return areas
 
 

@@ -14,7 +14,7 @@ from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Detections
 from pipeline.ledger.stored_rows import RowsByPhoto, StoredRow, StoredTables
 from pipeline.settings import Settings
-from pipeline.settings.safe_areas import SafeArea, parse_safe_areas
+from pipeline.settings.safe_areas import SafeArea, stored_safe_areas
 from pipeline.shapes import Shape, parse_shape
 from pipeline.stages.task import PhotoRow, Preview, Task
 from pipeline.stages.worker import Job
@@ -52,7 +52,7 @@ class StoredDecisions:
         found = tables.rows(photos, NOT_NEEDED)
         images = {image_id: rows[0] for image_id, rows in found["images"].items()}
         crops, candidates, previews = (found[n] for n in ("crops", "candidates", "previews"))
-        areas = parse_safe_areas(str(tables.manifests[0].settings.get("safe_areas", "")))
+        areas = stored_safe_areas(str(tables.manifests[0].settings.get("safe_areas", "")))
         return cls(images, crops, candidates, previews, job.settings, areas)
 
     def view_side(self) -> int:

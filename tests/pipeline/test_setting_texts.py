@@ -15,7 +15,13 @@ from pipeline.settings.crop_names import (
     parse_crop_names,
 )
 from pipeline.settings.guards import PROFILES, Guards, parse_fallback, parse_guards
-from pipeline.settings.safe_areas import WHOLE, SafeArea, parse_safe_areas, safe_area_of
+from pipeline.settings.safe_areas import (
+    WHOLE,
+    SafeArea,
+    parse_safe_areas,
+    safe_area_of,
+    stored_safe_areas,
+)
 from pipeline.shapes import parse_shape
 
 
@@ -124,6 +130,12 @@ def test_rectangles_that_overlap_count_once() -> None:
 )  # fmt: skip
 def test_some_of_a_crop_is_left(text: str) -> None:
     assert parse_safe_areas(text)
+
+
+def test_areas_of_earlier_runs_that_hide_all_are_still_read() -> None:
+    both = stored_safe_areas("1:1=a:0,0,1,0.5;1:1=b:0,0.5,1,1")["1:1"]
+    assert both.hides_all
+    assert area_of(both) == 1.0
 
 
 @pytest.mark.parametrize(

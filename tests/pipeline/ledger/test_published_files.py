@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import LedgerError
-from pipeline.ledger.crop_files import PublishedFiles, publish_files, run_prefix
+from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.crop_files import PublishedFiles, publish_files, run_prefix, unpublish
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import find_garbage, remove_garbage
 from pipeline.ledger.promotion import Request, promote, rollback
@@ -182,3 +182,42 @@ def test_no_name_of_a_forgotten_photo_stays_in_the_index(store: Store) -> None:
     assert "published file" in collect(store)
     assert index(store) == ["000002.webp"]
     assert shown(store) == {"000002.webp": "s3://ugc/000002.jpgA"}
+
+
+def test_what_is_published_while_names_are_collected_stays_in_the_index(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first photo's name goes; meanwhile a job makes another run live and publishes."""
+    first, second = run(store, make_inputs(2), "A"), run(store, make_inputs(2, "v2"), "B")
+    go_live(store, first)
+    publish_files(store, "web")
+    delete = Store.delete
+
+    def another_job_comes(own: Store, key: str) -> None:
+        monkeypatch.setattr(Store, "delete", delete)
+        go_live(store, second)
+        publish_files(store, "web")
+        delete(own, key)
+
+    monkeypatch.setattr(Store, "delete", another_job_comes)
+    unpublish(store, ["public/web/000000.webp"])
+    assert shown(store) == {"000001.webp": "s3://ugc/000001.jpgB"}
+    assert index(store) == ["000001.webp"]
+    rollback(store, "web")
+    publish_files(store, "web")
+    assert shown(store) == {
+        "000000.webp": "s3://ugc/000000.jpgA", "000001.webp": "s3://ugc/000001.jpgA",
+    }  # fmt: skip
+
+
+def test_a_damaged_index_is_told_and_stops_no_collection(store: Store) -> None:
+    go_live(store, run(store, make_inputs(2), "A"))
+    publish_files(store, "web")
+    store.write(INDEX, b"no table")
+    forget(store, [make_inputs(1)["image_id"][0].as_py()])
+    assert "forgotten photos" in collect(store)
+    assert "000000.webp" not in shown(store)
+    with pytest.raises(RecordError, match=rf"{INDEX} cannot be used: .* Delete it: the next"):
+        publish_files(store, "web")
+    store.delete(INDEX)
+    assert publish_files(store, "web").copied == 1

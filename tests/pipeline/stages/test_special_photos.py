@@ -125,10 +125,10 @@ def test_what_a_person_decided_is_obeyed_and_said(tmp_path: Path) -> None:
     assert "overrides apply to 4 photos" in planned.message
     strange = tmp_path / "strange.csv"
     strange.write_text(f"uri,never_crop\n{folder}x/0.jpg,true\n")
-    for given, warned in ((table, False), (strange, True)):
+    for given, told in ((table, False), (strange, True)):
         said = io.StringIO()
         plan(Settings.of(overrides=str(given), **asked), Log("json", said))
-        assert ("no row of the overrides names a photo of the input" in said.getvalue()) == warned
+        assert (f"the overrides name no photo of {folder}" in said.getvalue()) == told
     manifest = do(settings)
     assert manifest.metrics.overridden == 4
     images, crops = tables(out)
