@@ -12,6 +12,7 @@ it may be); 2 wrong usage; 75 the API server could not be reached for long: star
 """
 
 import datetime
+import http.client
 import json
 import os
 import re
@@ -42,7 +43,11 @@ class Api:
     account: Path = ACCOUNT
 
     def call(self, path: str, body: RayJob | None = None) -> RayJob:
-        """GET, or POST where there is a body. Raises HTTPError or another OSError."""
+        """GET, or POST where there is a body. Raises HTTPError or another OSError.
+
+        An answer that was cut on the way (the server went away in the middle of it), or that is no
+        object, is an OSError like no answer: it says nothing about the run.
+        """
         headers = {
             "Authorization": f"Bearer {(self.account / 'token').read_text().strip()}",
             "Content-Type": "application/json",
@@ -53,9 +58,22 @@ class Api:
         context = None
         if self.url.startswith("https:"):
             context = ssl.create_default_context(cafile=str(authority))
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:
-            found: RayJob = json.load(answer)
-            return found
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+                found = json.load(answer)
+        except (http.client.HTTPException, ValueError) as error:
+            raise OSError(f"an answer that is not whole: {error!r}") from error
+        if not isinstance(found, dict):
+            raise OSError(f"an answer that is no object: {found!r:.80}")
+        return found
+
+
+def reason(error: urllib.error.HTTPError) -> str:
+    """What the API server says to a refusal, as far as that arrives."""
+    try:
+        return error.read(2000).decode(errors="replace")
+    except (http.client.HTTPException, OSError) as cut:
+        return f"its reason was cut: {cut!r}"
 
 
 def day_of(job_name: str, chosen: str = "") -> datetime.date:
@@ -101,7 +119,7 @@ def watch(api: Api, path: str, poll_s: float = POLL_S, patience_s: float = PATIE
     told, answered = "", time.monotonic()
     while True:
         try:
-            status = api.call(path).get("status", {})
+            status = api.call(path).get("status") or {}
             answered = time.monotonic()
         except urllib.error.HTTPError as error:
             if error.code == 404:
@@ -138,7 +156,7 @@ def main(arguments: list[str], environment: dict[str, str]) -> int:
     try:
         path = create(api, ray_job(Path(arguments[0]).read_text(), day, name, uid))
     except urllib.error.HTTPError as error:
-        print(f"submit_nightly: {error.code}: {error.read(2000).decode()}", file=sys.stderr)
+        print(f"submit_nightly: {error.code}: {reason(error)}", file=sys.stderr)
         return FAILED if error.code in (400, 403, 404, 422) else TRY_AGAIN
     except OSError as error:
         print(f"submit_nightly: the API server does not answer: {error}", file=sys.stderr)

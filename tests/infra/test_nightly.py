@@ -2,8 +2,9 @@
 
 import copy
 import datetime
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,57 @@ from tests.support.serving import serving
 TOKEN = "the-token-of-the-pod"
 FOLDER = "/apis/ray.io/v1/namespaces/thumbnails/rayjobs"
 PATH = f"{FOLDER}/crop-2026-11-21"
+DONE = {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"}
+Cut = Callable[[bytes], bytes]
+
+
+def whole(answer: bytes) -> bytes:
+    return answer
+
+
+def short(answer: bytes) -> bytes:
+    """The connection ends before the length that the head promises."""
+    return answer[:-5]
+
+
+def half(answer: bytes) -> bytes:
+    """The length fits, the JSON has no end: a proxy that passes on what it got."""
+    head, body = answer.split(b"\r\n\r\n")
+    line = head.splitlines()[0]
+    return line + b"\r\nContent-Length: 5\r\n\r\n" + body[:5]
+
+
+def half_a_chunk(answer: bytes) -> bytes:
+    line = answer.splitlines()[0]
+    return line + b'\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n{"status": {'
+
+
+def half_a_line(answer: bytes) -> bytes:
+    return answer[:4]
+
+
+def no_object(answer: bytes) -> bytes:
+    return answer.splitlines()[0] + b"\r\nContent-Length: 4\r\n\r\nnull"
+
+
+def half_a_letter(answer: bytes) -> bytes:
+    return answer.splitlines()[0] + b'\r\nContent-Length: 2\r\n\r\n"\xc3'
+
+
+CUTS = [short, half, half_a_chunk, half_a_line, half_a_letter, no_object]
 
 
 class FakeApi:
-    """RayJobs in a dict; `statuses` are given out one a GET, the last one for ever."""
+    """RayJobs in a dict; `statuses` are given out one a GET, the last one for ever.
+
+    Each answer is changed on the way by the next of `cuts`, as long as there are some.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.jobs: dict[str, Any] = {}
         self.statuses: list[Any] = [{}]
         self.asked: list[tuple[str, str]] = []
+        self.cuts: Iterator[Cut] = iter(())
         (folder / "token").write_text(TOKEN + "\n")
         outer = self
 
@@ -53,10 +96,8 @@ class FakeApi:
             def answer(self, code: int, body: dict[str, Any]) -> None:
                 code = code if self.headers["Authorization"] == f"Bearer {TOKEN}" else 401
                 data = json.dumps(body).encode()
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+                head = f"HTTP/1.1 {code} so\r\nContent-Length: {len(data)}\r\n\r\n"
+                self.wfile.write(next(outer.cuts, whole)(head.encode() + data))
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -105,7 +146,7 @@ def test_creates_and_stays_until_the_run_is_committed(
         {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING"},
         {"jobDeploymentStatus": "Retrying", "jobStatus": "FAILED"},
         {"jobDeploymentStatus": "Running", "jobStatus": "RUNNING"},
-        {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"},
+        DONE,
     ]
     path = submit_nightly.create(api.client, one_job())
     assert path == PATH
@@ -132,7 +173,7 @@ def test_the_second_one_finds_the_first_ones_job(api: FakeApi) -> None:
         ({"jobDeploymentStatus": "Failed", "jobStatus": "RUNNING"}, 1),
         ({"jobDeploymentStatus": "ValidationFailed"}, 1),
         ({"jobDeploymentStatus": "Complete", "jobStatus": "STOPPED"}, 1),
-        ({"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"}, 0),
+        (DONE, 0),
     ],
 )
 def test_the_exit_code_is_the_runs_verdict(api: FakeApi, status: Any, code: int) -> None:
@@ -147,8 +188,7 @@ def test_a_job_that_was_deleted_has_failed(api: FakeApi) -> None:
 
 def test_an_api_server_that_stumbles_is_asked_again(api: FakeApi) -> None:
     submit_nightly.create(api.client, one_job())
-    done = {"jobDeploymentStatus": "Complete", "jobStatus": "SUCCEEDED"}
-    api.statuses = [500, 503, done]
+    api.statuses = [500, 503, DONE]
     assert submit_nightly.watch(api.client, PATH, poll_s=0.01) == 0
 
 
@@ -156,6 +196,56 @@ def test_an_api_server_that_stays_away_means_start_again(api: FakeApi) -> None:
     submit_nightly.create(api.client, one_job())
     api.statuses = [503]
     assert submit_nightly.watch(api.client, PATH, poll_s=0.01, patience_s=0.05) == 75
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_watch_goes_on_after_an_answer_that_was_cut(api: FakeApi, cut: Cut) -> None:
+    submit_nightly.create(api.client, one_job())
+    api.cuts, api.statuses = iter([cut, cut]), [DONE]
+    assert submit_nightly.watch(api.client, PATH, poll_s=0.01) == 0
+    assert api.asked[1:] == [("GET", PATH)] * 3
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_answers_that_are_all_cut_mean_start_again(api: FakeApi, cut: Cut) -> None:
+    """1 would be taken for the run's verdict, and nobody would watch the RayJob any more."""
+    submit_nightly.create(api.client, one_job())
+    api.cuts, api.statuses = itertools.repeat(cut), [{}]
+    assert submit_nightly.watch(api.client, PATH, poll_s=0.01, patience_s=0.05) == 75
+
+
+def start(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of a pod whose API server is this one."""
+    monkeypatch.setattr(submit_nightly, "Api", lambda _: api.client)
+    environment = {"JOB_NAME": "crop-nightly-29921910", "JOB_UID": "1"}
+    address = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}
+    template = INFRA / "kubernetes/ray_job.yaml"
+    return submit_nightly.main([str(template)], {**environment, **address})
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_creation_whose_answer_was_cut_is_found_by_the_next_start(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, cut: Cut
+) -> None:
+    api.cuts, api.statuses = iter([cut]), [DONE]
+    assert start(api, monkeypatch) == 75
+    assert start(api, monkeypatch) == 0
+    assert api.asked == [("POST", FOLDER), ("POST", FOLDER), ("GET", PATH)]
+
+
+@pytest.mark.parametrize("reason", [half_a_chunk, half_a_letter])
+def test_a_refusal_whose_reason_cannot_be_read_is_judged_by_its_code(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch, reason: Cut
+) -> None:
+    (api.client.account / "token").write_text("another")
+    api.cuts = iter([reason])
+    assert start(api, monkeypatch) == 75  # 401: the token is being changed
+
+
+def test_a_rayjob_that_has_no_status_yet_is_watched_on(api: FakeApi) -> None:
+    submit_nightly.create(api.client, one_job())
+    api.statuses = [None, DONE]
+    assert submit_nightly.watch(api.client, PATH, poll_s=0.01) == 0
 
 
 @pytest.mark.parametrize(
