@@ -1,6 +1,8 @@
 """The image: no root, no floating tags, the tested versions, and all that the job imports."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 
@@ -53,6 +55,19 @@ def test_dependencies_are_the_tested_set() -> None:
     assert extras == ["cluster", "onnx", "s3", "heic", "jpegli", "delta", "iceberg", "lineage"]
     for extra in extras:
         assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
+
+
+def test_a_head_that_ray_up_made_can_start_workers() -> None:
+    """Ray's AWS provider imports boto3, and its command runner calls ssh and rsync."""
+    (line,) = (line for line in of("RUN") if "pip install" in line)
+    (source,) = re.findall(r'python -c "(.+?)" > /tmp/requirements\.txt', line)
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "boto3" in done.stdout.splitlines()
+    assert re.search(r"(?m)^boto3==", (ROOT / "constraints.txt").read_text())
+    (system,) = (line for line in of("RUN") if "apt-get install" in line)
+    assert {"openssh-client", "rsync"} <= set(system.split())
 
 
 def test_it_holds_every_package_and_what_the_manifests_start() -> None:

@@ -67,7 +67,10 @@ def test_ray_up_file() -> None:
     assert spec.origin is not None
     schema = json.loads((Path(spec.origin).parent / "ray-schema.json").read_text())
     jsonschema.validate(cluster, schema)
-    validate_config(prepare_config(cluster))
+    filled = prepare_config(cluster)
+    validate_config(filled)
+    for when in ("setup_commands", "head_setup_commands", "worker_setup_commands"):
+        assert filled[when] == [], "Ray's own ones install packages, and the container may not"
 
 
 def test_kustomization_names_files_that_exist() -> None:
