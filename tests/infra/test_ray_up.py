@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.autoscaler._private.aws.config import DEFAULT_AMI, _check_ami
 from ray.autoscaler._private.command_runner import DockerCommandRunner
 from ray.autoscaler._private.updater import NodeUpdater
 from ray.autoscaler._private.util import prepare_config
@@ -99,6 +100,22 @@ def test_the_token_is_made_readable_between_its_copy_and_the_container(
     assert place(f"chmod 0640 {ON_THE_HOST}") < started < place("ray start")
     assert not any("pip install" in line for line in asked)
     assert f"USER {RAY}:{RAY}" in (INFRA / "Dockerfile").read_text()
+
+
+def test_no_machine_starts_from_rays_own_picture_of_a_disk() -> None:
+    """Ray's is Ubuntu 18.04, whose driver is too old for the CUDA of the image."""
+    (cluster,) = documents("ray_cluster.yaml")
+    filled = prepare_config(cluster)
+    _check_ami(filled)
+    kinds = filled["available_node_types"].items()
+    images = {name: kind["node_config"]["ImageId"] for name, kind in kinds}
+    assert images["head"] == images["cpu"] != images["gpu"]
+    readme = (INFRA / "README.md").read_text()
+    for image in images.values():
+        assert image not in DEFAULT_AMI.values()
+        assert f"`{image}`" in readme, "a name to change"
+    for needed in ("Ubuntu 24.04", "driver 580", "container toolkit", "Docker"):
+        assert needed in readme
 
 
 @pytest.fixture
