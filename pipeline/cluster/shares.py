@@ -125,7 +125,7 @@ def share_out(
     cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
     share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
     if gpus and share:
-        actors = num_actors or min(tasks, max(1, int(gpus / share + 1e-6)))
+        actors = num_actors or min(tasks, max(1, fit_on_gpus(gpus, share)))
         actor_cpus = min(CPUS_OF_A_WORKER, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {counted(actors, 'actor')}"
         task_cpus = min(1.0, cpus / 2)
@@ -134,6 +134,18 @@ def share_out(
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     why = f"{found} in the cluster; {counted(actors, 'actor')} of one thread on {cpus:g} cores"
     return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
+
+
+def fit_on_gpus(gpus: float, share: float) -> int:
+    """How many scoring workers have room on so many GPUs, those of all machines together.
+
+    A share of one GPU lies on that GPU: Ray cuts no worker in two, so of 4 GPUs each holds one
+    worker of 0.6, and the rest of each is nobody's. A fifth worker would wait for the whole run.
+    Of a share of several GPUs, machines are taken to have whole multiples.
+    """
+    if share > 1:
+        return int(gpus / share)
+    return int(gpus) * int(1 / share + 1e-6)  # 3 workers of 0.3333, and of a third
 
 
 def share_of_gpu(cpus: float, gpus: float) -> float:

@@ -55,6 +55,16 @@ def test_gpus_are_shared_as_asked(gpus: int, each: float, actors: int) -> None:
     assert room(workers, 16) >= workers.task_cpus
 
 
+@pytest.mark.parametrize(
+    ("gpus", "each", "actors"),
+    [(4, 0.6, 4), (3, 0.4, 6), (8, 0.3, 24), (1, 0.6, 1), (3, 1 / 3, 9), (7, 0.1, 70), (5, 2.0, 2)],
+)
+def test_no_worker_lies_on_two_gpus_in_part(gpus: int, each: float, actors: int) -> None:
+    """A GPU holds one worker of .6, two of .4 and three of .3; what is left of it holds none."""
+    workers = share_out({"CPU": 16, "GPU": gpus}, MANY, 0, each)
+    assert (workers.device, workers.actors) == ("cuda", actors)
+
+
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_many_gpu_actors_leave_room_on_few_cores(cpus: int) -> None:
     workers = share_out({"CPU": cpus, "GPU": 4}, MANY, 0, 0.5)
