@@ -167,6 +167,16 @@ def test_workers_are_spot_and_the_head_is_not() -> None:
         assert market == (None if name == "head" else "spot")
 
 
+@pytest.mark.parametrize("heads", [1, 2, 14])
+def test_a_drain_takes_no_head(heads: int) -> None:
+    """Kubernetes asks a RayCluster in vain for its scale, which all other forms need."""
+    spec = only("PodDisruptionBudget", "ray-head")["spec"]
+    assert spec.keys() == {"minAvailable", "selector"}
+    assert type(spec["minAvailable"]) is int, "not a percentage"
+    assert heads - spec["minAvailable"] <= 0
+    assert spec["selector"] == {"matchLabels": {"ray.io/node-type": "head"}}
+
+
 def test_workers_drain_before_they_are_killed() -> None:
     """Ray ends a node that is told to so long after; Kubernetes kills it later still."""
     name = "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"
