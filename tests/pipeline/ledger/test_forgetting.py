@@ -326,7 +326,7 @@ def test_rows_without_an_address_are_no_photos_to_prune_or_render(
     take_back(store, [rows[1]["image_id"]])
     _input_file.cache_clear()
     for where in ("/photos/", "/lists/night.csv"):
-        gone = gone_photos(store, inputs.slice(0, 1), lies_in(where))
+        gone = gone_photos(store, inputs.slice(0, 1), lies_in(where, False))
         assert (gone.photos["uri"].to_pylist(), gone.live) == (["/photos/c.jpg"], 2)
     assert live_photos(store)["uri"].to_pylist() == ["/photos/a.jpg", "/photos/c.jpg"]
     asked = RenderRequest(store.uri, run.run_id, {"thumbnail_size": 96})
