@@ -41,6 +41,27 @@ def regex_of(pattern: str) -> re.Pattern[str]:
     return re.compile(regex_text(pattern), re.DOTALL)
 
 
+def folders_of(pattern: str) -> list[str]:
+    """Patterns of the folders below which a pattern may match something, from the top down.
+
+    Each matches one level's folders with a slash at their ends. Where a level can't be told, behind
+    `**` or a set that a slash is in, the last one ends in `**` and takes in all that follows.
+    """
+    found, head = [], ""
+    for number, part in enumerate(_PARTS.split(pattern)):
+        if number % 2 == 0:  # a literal text; special ones lie between those
+            found += [head + part[: slash.end()] for slash in re.finditer("/", part)]
+        elif part.startswith("**") or (part[0] == "[" and regex_of(part).fullmatch("/")):
+            return [*found, f"{head}**"]
+        head += part
+    return found
+
+
+def folder_regex_of(pattern: str) -> re.Pattern[str]:
+    """Compile `folders_of`; use `fullmatch`. Raises UsageError."""
+    return re.compile("|".join(map(regex_text, folders_of(pattern))), re.DOTALL)
+
+
 def _literal_or_set(part: str) -> str:
     if not (part.startswith("[") and part.endswith("]") and len(part) > 2):
         return re.escape(part)

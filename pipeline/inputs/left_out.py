@@ -10,7 +10,8 @@ SHOWN = 3  # places that are named for each reason
 class LeftOut:
     """What was left out of an input: rows or files by reason, columns by name.
 
-    rows: how many, by reason. A reason is a phrase such as "repeat a uri".
+    rows: how many, by reason, which is a phrase such as "repeat a uri". A folder that is left out
+        with all that it holds is one.
     places: the first few of each reason: row numbers from 1, or addresses.
     columns: reason by name.
     """
@@ -20,7 +21,7 @@ class LeftOut:
     columns: dict[str, str] = field(default_factory=dict)
 
     def row(self, reason: str, place: str) -> None:
-        """Note a row or a file."""
+        """Note a row, a file or a folder."""
         self.rows[reason] += 1
         shown = self.places.setdefault(reason, [])
         if len(shown) < SHOWN:

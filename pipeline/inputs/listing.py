@@ -106,7 +106,7 @@ def list_all(
         left_out, as_glob = LeftOut(), is_glob(input_uri, requester_pays)
         is_local = scheme_of(input_uri) == "file"
         found = (
-            walk(local_path(input_uri), left_out, as_glob)
+            walk(local_path(input_uri), left_out, as_glob, selection)
             if is_local
             else _objects(input_uri, as_glob, requester_pays)
         )

@@ -5,15 +5,17 @@ outside of it without being named, nor the system's own files.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.inputs.deadline import answer_within
-from pipeline.inputs.globs import literal_prefix, regex_of
+from pipeline.inputs.globs import folder_regex_of, literal_prefix, regex_of
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.read_errors import READING_FAILS, read_error
+from pipeline.inputs.selection import EXCLUDED, Selection
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.local import file_etag, file_status, read_file, walk_folders
 
@@ -21,36 +23,48 @@ READ_S = 60.0  # for one file; a file system that has gone away never answers
 SYSTEM = ("/proc", "/sys")  # what is there looks like files, and tells of processes and the machine
 
 
-def walk(path: str, left_out: LeftOut, as_glob: bool = False) -> Iterator[tuple[str, ObjectInfo]]:
+def walk(
+    path: str,
+    left_out: LeftOut,
+    as_glob: bool = False,
+    selection: Selection = Selection(),  # noqa: B008  it is frozen
+) -> Iterator[tuple[str, ObjectInfo]]:
     """(path, info) of the regular files below a folder or, `as_glob`, matching a glob.
 
     Links to folders are not followed; those to files outside of the folder are left out, and noted.
-    Raises UsageError where there is no such folder, or one below it may not be listed, LedgerError
-    where its file system does not answer.
+    So is a folder of which `selection` excludes all; it is not looked into, as one below which the
+    glob can't match anything. Files of other folders are not selected here.
+    Raises UsageError where there is no such folder, or one that is looked into may not be listed,
+    LedgerError where its file system does not answer.
     """
     try:
-        yield from _files(path, left_out, as_glob)
+        yield from _files(path, left_out, as_glob, selection)
     except OSError as error:
         told = f"the input has {error.filename or path!r}, which cannot be listed: {error.strerror}"
         if read_error(error).kind == "transient":
             raise LedgerError(f"{told}; start the same command again") from error
-        advice = "let the job read it, or name an input without it"
+        advice = (
+            "let the job read it, name an input without it, or leave out a folder below the input, "
+            'with all that it holds, by --exclude "NAME/**"'
+        )
         raise UsageError(f"{told}; {advice}") from error
 
 
-def _files(path: str, left_out: LeftOut, as_glob: bool) -> Iterator[tuple[str, ObjectInfo]]:
+def _files(
+    path: str, left_out: LeftOut, as_glob: bool, selection: Selection
+) -> Iterator[tuple[str, ObjectInfo]]:
     """The same; raises OSError for what cannot be listed."""
-    keep, root = None, Path(path).absolute()
+    keep, leads, root = None, None, Path(path).absolute()
     if as_glob:
-        keep, root = regex_of(str(root)), Path(literal_prefix(path)).absolute()
-        root = root if root.is_dir() else root.parent
-    if (info := file_info(root)) is not None:
+        keep, leads = regex_of(str(root)), folder_regex_of(str(root))
+        root = Path(literal_prefix(str(root)).rpartition("/")[0] + "/")
+    elif (info := file_info(root)) is not None:
         yield local_uri(root), info
-    elif not root.exists():
+    if not root.exists():
         raise UsageError(f"nothing found in {path!r}: there is no such folder; check the address")
     inside = Path(os.path.realpath(root))
     for folder, subfolders, names in walk_folders(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        subfolders[:] = _entered(folder, subfolders, leads, left_out, selection)
         for name in names:
             file = Path(folder, name)
             if name.startswith(".") or (keep is not None and not keep.fullmatch(str(file))):
@@ -59,6 +73,24 @@ def _files(path: str, left_out: LeftOut, as_glob: bool) -> Iterator[tuple[str, O
                 left_out.row("are links that lead out of the folder", str(file))
             elif (info := file_info(file)) is not None:
                 yield local_uri(file), info
+
+
+def _entered(
+    folder: str,
+    names: list[str],
+    leads: re.Pattern[str] | None,
+    left_out: LeftOut,
+    selection: Selection,
+) -> Iterator[str]:
+    """Names of the folders in a folder that are looked into. leads: None for every one."""
+    for name in sorted(names):
+        path = Path(folder, name)
+        if name.startswith(".") or (leads is not None and not leads.fullmatch(f"{path}/")):
+            continue
+        if selection.excludes_all_of(address := f"{local_uri(path)}/"):
+            left_out.row(EXCLUDED, address)
+        else:
+            yield name
 
 
 def read_local(

@@ -14,6 +14,8 @@ TEXTS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+EXCLUDED = "match --exclude"
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -32,10 +34,17 @@ class Selection:
         if self.include and not any(matches(uri) for matches in self._included):
             return "match no --include"
         if any(matches(uri) for matches in self._excluded):
-            return "match --exclude"
+            return EXCLUDED
         if not self.include and TEXTS.fullmatch(uri):
             return "are text or data by their names"
         return None
+
+    def excludes_all_of(self, folder: str) -> bool:
+        """Whether nothing below a folder, whose address ends in a slash, is taken.
+
+        So where a pattern of `exclude` that ends in `**` matches it.
+        """
+        return any(matches(folder) for matches in self._excluded_whole)
 
     @cached_property
     def _included(self) -> list[Callable[[str], object]]:
@@ -44,6 +53,10 @@ class Selection:
     @cached_property
     def _excluded(self) -> list[Callable[[str], object]]:
         return [_matcher(pattern) for pattern in self.exclude]
+
+    @cached_property
+    def _excluded_whole(self) -> list[Callable[[str], object]]:
+        return [_matcher(pattern) for pattern in self.exclude if pattern.endswith("**")]
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:

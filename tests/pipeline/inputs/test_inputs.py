@@ -98,7 +98,7 @@ def test_texts_beside_photos_are_left_out_and_counted(photos: Path) -> None:
     [
         ((), (), ["2026/11/d.bin", "2026/c.jpg", "a.png", "b.jpg"]),
         (("*.jpg",), (), ["2026/c.jpg", "b.jpg"]),
-        ((), ("2026/**",), ["a.png", "b.jpg"]),
+        ((), ("2026/*", "11/*"), ["a.png", "b.jpg"]),
         (("*.jpg", "*.png"), ("2026/c.*",), ["a.png", "b.jpg"]),
         (("pg",), (), []),
     ],
@@ -110,6 +110,14 @@ def test_files_are_chosen_by_their_names(
     uris = found.table["uri"].to_pylist()
     assert [Path(uri).relative_to(photos).as_posix() for uri in uris] == expected
     assert sum(found.left_out.rows.values()) == 4 - len(expected)
+
+
+def test_a_folder_that_is_excluded_whole_is_left_out_as_one(photos: Path) -> None:
+    for pattern in ("2026/**", f"{photos}/2026/**", "202**"):
+        found = list_all(str(photos), selection=Selection(exclude=(pattern,)))
+        uris = found.table["uri"].to_pylist()
+        assert [Path(uri).name for uri in uris] == ["a.png", "b.jpg"], pattern
+        assert found.left_out.places == {"match --exclude": [f"{photos}/2026/"]}
 
 
 def test_a_prefix_with_characters_of_a_glob_is_a_prefix(s3: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pipeline.errors import LedgerError, ReadError, UsageError
 from pipeline.inputs import local_files
 from pipeline.inputs.listing import Listing, list_all, read_image
+from pipeline.inputs.selection import Selection
 from pipeline.inputs.table_files import MAX_COLUMNS, MAX_DEPTH, read_table_file
 from pipeline.storage import local
 from tests.support.closed_folders import close
@@ -136,6 +137,40 @@ def test_a_folder_that_cannot_be_listed_stops_the_job(
     close(monkeypatch, folder / "inner")
     with pytest.raises(UsageError, match=r"/inner', which cannot be listed: Permission"):
         list_all(given.format(folder))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("{}/*.jpg", ["a.jpg"]), ("{}/20*/*.jpg", ["c.jpg"]), ("{}/2*/[!/]*/*.jpg", ["d.jpg"])],
+)
+def test_a_folder_that_a_glob_cannot_match_is_not_listed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, given: str, expected: list[str]
+) -> None:
+    (folder / "2025-11" / "x").mkdir(parents=True)
+    (folder / "20").mkdir()  # all that is literal in `20*`
+    (folder / "2025-11" / "c.jpg").write_bytes(b"c")
+    (folder / "2025-11" / "x" / "d.jpg").write_bytes(b"d")
+    close(monkeypatch, folder / "inner")
+    assert names_in(list_all(given.format(folder))) == expected
+    close(monkeypatch, folder / "2025-11" / "x")
+    with pytest.raises(UsageError, match="x', which cannot be listed"):
+        list_all(f"{folder}/2*/*/*.jpg")
+
+
+def test_a_folder_that_is_excluded_whole_is_not_listed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close(monkeypatch, folder / "inner")
+    for pattern in ("inner/**", "inn**", f"{folder}/inner/**"):
+        assert names_in(list_all(str(folder), selection=Selection(exclude=(pattern,)))) == ["a.jpg"]
+    for pattern in ("inner/*", "other/**"):  # neither takes in all that may be there
+        with pytest.raises(UsageError, match=r'leave out a folder .* --exclude "NAME/\*\*"'):
+            list_all(str(folder), selection=Selection(exclude=(pattern,)))
+
+
+def test_a_glob_below_a_file_matches_nothing(folder: Path) -> None:
+    with pytest.raises(UsageError, match="nothing found"):
+        list_all(f"{folder}/a.jpg/*")
 
 
 def test_a_disk_that_does_not_answer_is_no_wrong_usage(
