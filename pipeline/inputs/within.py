@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
+from pipeline.inputs.globs import folders_of, is_pattern, literal_prefix, regex_of
 from pipeline.inputs.lists import is_list
 from pipeline.storage.addresses import bucket_and_key, local_path, s3_spelling, scheme_of
 from pipeline.storage.store import open_store
@@ -86,14 +86,15 @@ def _real(path: str) -> str:
 
 
 def _matches_below(pattern: str, folder: str) -> bool:
-    """Whether a glob may match something below a folder, which ends in a slash or is all.
+    """Whether a glob may match what runs write below a folder, which ends in a slash or is all.
 
-    An input that lies deeper than the output is beside its tables: it does not.
+    They write nothing directly into it, all in folders such as `runs/` (see `ledger.layout`): so a
+    glob has to lead at least one level further. An input that lies deeper than the output is beside
+    its tables: it does not match.
     """
-    levels, depth = pattern.split("/"), folder.count("/")
     if not is_pattern(pattern) or not folder.startswith(literal_prefix(pattern)):
         return False
-    head = "".join(f"{level}/" for level in levels[:depth])
-    if "**" in head:  # which takes in all that follows
-        return regex_of(head[: head.index("**") + 2]).fullmatch(folder) is not None
-    return len(levels) > depth and regex_of(head).fullmatch(folder) is not None
+    above = ["", *folders_of(pattern)]
+    if not above[-1].endswith("**"):  # which takes in all that follows
+        del above[-1]
+    return any(regex_of(one).fullmatch(folder) for one in above)

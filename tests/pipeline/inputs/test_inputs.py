@@ -175,12 +175,14 @@ def test_file_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
 
 def test_the_output_must_not_lie_in_the_input(tmp_path: Path) -> None:
     for source, target in (
-        ("s3://b/in/", "s3://b/in/out"), ("s3://b/in/*.jpg", "s3://b/in"), ("s3://b", "s3://b/out"),
+        ("s3://b/in/", "s3://b/in/out"), ("s3://b/in/*/*", "s3://b/in"), ("s3://b", "s3://b/out"),
         (str(tmp_path), str(tmp_path / "out")), ("s3://b/in", "s3://b/in/"),
         ("s3://b/pho", "s3://b/photos/thumbs"), ("s3a://b/", "s3://b/out"),
         ("s3n://b/in/", "s3a://b/in/out"), ("s3://b/p*/**", "s3://b/photos/out"),
-        ("s3://b/**/a/*.jpg", "s3://b/x"), ("s3://b/*/*.jpg", "s3://b/out"),
-        ("s3://b/x[1]/", "s3://b/x[1]/out"), ("s3://b/20[0-9]?/*", "s3://b/2026"),
+        ("s3://b/**/a/*.jpg", "s3://b/x"), ("s3://b/*/*/*.jpg", "s3://b/out"),
+        ("s3://b/x[1]/", "s3://b/x[1]/out"), ("s3://b/20[0-9]?/*/*", "s3://b/2026"),
+        ("s3://b/2026*/*/*/*.jpg", "s3://b/2026-thumbs"), ("s3://b/*/*", "s3://b"),
+        ("s3://b/2026**", "s3://b/2026-thumbs"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match="lies inside the input"):
             refuse_overlap(source, target)
@@ -188,8 +190,9 @@ def test_the_output_must_not_lie_in_the_input(tmp_path: Path) -> None:
         ("s3://b/in/", "s3://b/out"), ("s3://b/in/", "s3://b/input2"), ("s3://b/", "/out"),
         ("s3://b", "s3://b2/out"), ("s3a://b/in/", "s3://b/out"), ("s3://b/*.jpg", "s3://b/out"),
         ("s3://b/p*/**", "s3://b/out"), ("s3://b/in/*.jpg", "s3://b"), ("s3://b/in/", "s3://b"),
-        ("s3://b/a*/b**", "s3://b/ax/c"), ("s3://b/20[0-9]?/*", "s3://b/3026"),
-        ("/data/list.csv", "/data/out"),
+        ("s3://b/a*/b**", "s3://b/ax/c"), ("s3://b/20[0-9]?/*/*", "s3://b/3026"),
+        ("/data/list.csv", "/data/out"), ("s3://b/2026*/*.jpg", "s3://b/2026-thumbs"),
+        ("s3://b/in/*.jpg", "s3://b/in"), ("s3://b/*", "s3://b"), ("s3://b/*/*", "s3://b/out"),
     ):  # fmt: skip
         refuse_overlap(source, target)
 
@@ -238,14 +241,15 @@ def test_folders_are_compared_where_they_are(
     monkeypatch.chdir(tmp_path)
     for source, target in (
         ("photos", "photos/sub/../out"), ("photos", "else/../photos/out"), ("photos", "link/out"),
-        ("link", "photos/out"), ("p*/**", "photos/out"), ("*/*", "photos"), ("**", "photos"),
+        ("link", "photos/out"), ("p*/**", "photos/out"), ("*/*/*", "photos"), ("**", "photos"),
         ("file://{}/photos", "photos/out"), ("else/../p*/**", "link/out"),
-        ("link/s*/*", "link/sub"),
+        ("link/s*/*/*", "link/sub"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match="lies inside the input"):
             refuse_overlap(source.format(tmp_path), target)
     for source, target in (
         ("photos", "photos/../out"), ("photos", "photos/away/out"), ("p*/**", "out"),
         ("photos", "photos2"), ("photos/sub", "photos"), ("p*/*.jpg", "photos/sub"),
+        ("photo*/*.jpg", "photos"), ("link/s*/*", "link/sub"),
     ):  # fmt: skip
         refuse_overlap(source, target)
