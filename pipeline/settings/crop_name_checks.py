@@ -7,10 +7,17 @@ after hours.
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import SettingError
 from pipeline.settings.crop_names import CropNames, escaped
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+STRETCH = 1 << 21  # folders that are gone through at a time
 
 
 def check_distinct(names: CropNames, ratios: list[str], top_k: int) -> None:
@@ -36,29 +43,69 @@ def check_photos(
 ) -> None:
     """Raise SettingError unless every photo has a name of its own; the message names photos.
 
-    photos: rows of the input list, which are gone through again where two names may be the same:
-        8 bytes a photo and format are kept. A template with the hash of the content needs no such
-        look.
+    photos: rows of the input list, which are gone through again where two names may be the same.
+        For each photo and format 8 bytes are kept, and with `as_files` 8 for each folder that the
+        name before does not lie in. A template with the hash of the content needs no such look.
     formats: those that its crop may have.
     as_files: whether the names are of files, so that none may be a folder in the name of another.
     """
+    import numpy as np  # slow to import, and not for --help
+
     told = formats if "format" in names.fields else formats[:1]
-    hashes, folders, last = array("q"), array("q"), ""
+    hashes, folders = array("q"), _Folders()
     problem = None
     try:
         for _, name in _named(names, photos, ratio, told):
             hashes.append(hash(name))
-            folder = name.rpartition("/")[0]
-            if as_files and folder != last:  # photos of one folder mostly follow one another
-                folders.extend(hash(one) for one in _folders_of(name))
-                last = folder
+            if as_files:
+                folders.add(name)
     except SettingError as error:
         problem = error
     if "hash" not in names.fields:
-        _check_apart(names, _named(names, photos, ratio, told), hashes)
-        _check_files(names, _named(names, photos, ratio, told), hashes, folders)
+        found = np.frombuffer(hashes, np.int64)
+        found.sort()  # in place: there may be a hundred million
+        shared = set(found[1:][found[1:] == found[:-1]].tolist())
+        _check_apart(names, islice(_named(names, photos, ratio, told), len(found)), shared)
+        shared = folders.among(found)
+        _check_files(names, islice(_named(names, photos, ratio, told), len(found)), shared)
     if problem is not None:
         raise problem
+
+
+class _Folders:
+    """Hashes of the folders that names lie in: stretches, in each of which a folder is once."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self._open = array("q")
+        self._stretches: list[NDArray[np.int64]] = []
+
+    def add(self, name: str) -> None:
+        """Add the folders of a name; names of one folder mostly follow one another."""
+        for folder in _folders_of(name):
+            if not self._last.startswith(f"{folder}/"):
+                self._open.append(hash(folder))
+        self._last = name
+        if len(self._open) >= STRETCH:
+            self._end_stretch()
+
+    def among(self, found: "NDArray[np.int64]") -> set[int]:
+        """Hashes of folders that are among others, which are sorted."""
+        import numpy as np
+
+        self._end_stretch()
+        shared: set[int] = set()
+        for stretch in self._stretches:
+            places = np.searchsorted(found, stretch).clip(max=len(found) - 1)
+            shared.update(stretch[found[places] == stretch].tolist())
+        return shared
+
+    def _end_stretch(self) -> None:
+        import numpy as np
+
+        if self._open:
+            self._stretches.append(np.unique(np.frombuffer(self._open, np.int64)))
+            self._open = array("q")
 
 
 def _folders_of(name: str) -> Iterator[str]:
@@ -66,24 +113,16 @@ def _folders_of(name: str) -> Iterator[str]:
     return (name[: found.start()] for found in re.finditer("/", name))
 
 
-def _check_files(
-    names: CropNames,
-    named: Iterable[tuple[str, str]],
-    hashes: "array[int]",
-    folders: "array[int]",
-) -> None:
+def _check_files(names: CropNames, named: Iterable[tuple[str, str]], shared: set[int]) -> None:
     """Raise SettingError where the name of one photo is a folder of another's.
 
-    named: addresses and names, of which the first have these hashes. folders: of their folders.
+    named: addresses and names. shared: the hashes that a name and a folder have.
     """
-    import numpy as np  # slow to import, and not for --help
-
-    shared = set(np.intersect1d(hashes, folders).tolist()) if folders else set()
     if not shared:
         return
     files: dict[str, str] = {}
     inside: dict[str, str] = {}
-    for _, (uri, name) in zip(hashes, named, strict=False):
+    for uri, name in named:
         if hash(name) in shared:
             files.setdefault(name, uri)
         for folder in _folders_of(name):
@@ -98,20 +137,16 @@ def _check_files(
         )
 
 
-def _check_apart(names: CropNames, named: Iterable[tuple[str, str]], hashes: "array[int]") -> None:
+def _check_apart(names: CropNames, named: Iterable[tuple[str, str]], shared: set[int]) -> None:
     """Raise SettingError where two photos have one name.
 
-    named: addresses and names, of which the first have these hashes.
+    named: addresses and names. shared: the hashes that several names have.
     """
-    import numpy as np  # slow to import, and not for --help
-
-    found = np.sort(np.frombuffer(hashes, np.int64))
-    shared = set(found[1:][found[1:] == found[:-1]].tolist())
     if not shared:
         return
     seen: dict[str, str] = {}
-    for hashed, (uri, name) in zip(hashes, named, strict=False):
-        if hashed in shared:
+    for uri, name in named:
+        if hash(name) in shared:
             other = seen.setdefault(name, uri)
             if other != uri:
                 raise SettingError(
