@@ -108,12 +108,13 @@ class DecodeError(CropError):
 class DetectError(CropError):
     """The detector failed on this photo, or the boxes given for it are not usable or not read.
 
-    Transient, of a box file: network. Circumstances, likewise: forbidden.
+    Permanent: boxes_missing, boxes_invalid. Transient: out_of_memory, timeout. A box file that is
+    not read has the statuses of ReadError and their kinds, but for not_found: boxes_missing.
     """
 
     stage = "detect"
-    transient_statuses = frozenset({"out_of_memory", "timeout", "network"})
-    circumstance_statuses = frozenset({"forbidden"})
+    transient_statuses = frozenset({"out_of_memory", "timeout"}) | ReadError.transient_statuses
+    circumstance_statuses = ReadError.circumstance_statuses
 
 
 class ScoreError(CropError):

@@ -10,10 +10,11 @@ from functools import cached_property
 
 import fsspec
 import numpy as np
+from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
 from pipeline.detectors.detection import Detections, Pixels
-from pipeline.errors import DetectError
+from pipeline.errors import DetectError, ReadError
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,38 @@ def read_box_file(uri: str) -> Detections:
     """Read a published box file: `y1 x1 y2 x2` a line, source pixels, best first; xyxy comes out.
 
     Further columns of a line are ignored. Raises DetectError: boxes_missing, boxes_invalid, and
-    where the store does not give the file, which says nothing about the photo, forbidden, network.
+    where the file is not read, which says nothing about the photo, the statuses of ReadError.
     """
     try:
-        with fsspec.open(uri, "rt", encoding="utf-8") as file:
-            lines = [line.split() for line in file.read().splitlines() if line.strip()]
-    except FileNotFoundError as error:
-        raise DetectError("boxes_missing", f"there is no box file {uri}") from error
+        text = _read(uri).decode("utf-8")
+    except ReadError as error:
+        if error.status == "not_found":
+            raise DetectError("boxes_missing", f"there is no box file {uri}") from error
+        raise DetectError(error.status, f"{uri} is not read: {error.message}") from error
     except UnicodeDecodeError as error:
         raise DetectError("boxes_invalid", f"{uri} is not text") from error
-    except PermissionError as error:
-        raise DetectError("forbidden", f"{uri} may not be read: {error}") from error
-    except OSError as error:
-        raise DetectError("network", f"{uri}: {type(error).__name__}: {error}") from error
+    lines = [line.split() for line in text.splitlines() if line.strip()]
     yxyx = _four_columns([line[:4] for line in lines], f"{uri} (`y1 x1 y2 x2` a line)")
     return _detections(yxyx[:, [1, 0, 3, 2]], uri)
+
+
+def _read(uri: str) -> bytes:
+    """The bytes of a file, as a photo is read; of stores that hold no photos too. ReadError."""
+    # Slow to import, and crops made in one's own program need none of it.
+    from pipeline.inputs.listing import read_image
+    from pipeline.inputs.read_errors import READING_FAILS, read_error
+    from pipeline.storage.addresses import scheme_of
+    from pipeline.storage.fsspec_store import CREATES_ONCE
+
+    if scheme_of(uri) in ("s3", "s3a", "s3n", *CREATES_ONCE):
+        return read_image(uri)
+    try:
+        filesystem, path = fsspec.core.url_to_fs(uri)
+        if not isinstance(filesystem, LocalFileSystem):
+            return bytes(filesystem.cat_file(path))
+    except READING_FAILS as error:
+        raise read_error(error) from error
+    return read_image(path)
 
 
 def _four_columns(rows: Sequence[Sequence[float | str]], where: str) -> NDArray[np.float64]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 
 from pipeline.detectors import make_detector
 from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
 from pipeline.errors import DetectError
+from pipeline.inputs import local_files
+from pipeline.storage import backoff, store
+from pipeline.storage.store import open_store
 
 
 def test_published_files_are_y_first(tmp_path: Path) -> None:
@@ -80,21 +84,66 @@ def test_identity_follows_the_files(tmp_path: Path) -> None:
     assert GivenBoxes(str(tmp_path)).identity != before
 
 
+def failure(folder: str, photo: str = "a.jpg") -> tuple[str, str]:
+    with pytest.raises(DetectError) as failed:
+        GivenBoxes(folder).objects_px(ListedPhoto(photo))
+    return failed.value.status, failed.value.kind
+
+
 @pytest.mark.parametrize(
-    ("failure", "status", "kind"),
+    ("raised", "status", "kind"),
     [
         (PermissionError(13, "Access Denied"), "forbidden", "circumstances"),
         (OSError(5, "Input/output error"), "network", "transient"),
         (TimeoutError(110, "Connection timed out"), "network", "transient"),
+        (OSError(27, "File too large"), "store_refused", "circumstances"),
     ],
 )
-def test_a_store_that_gives_no_box_file_is_no_fault_of_the_photo(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: OSError, status: str, kind: str
+def test_a_disk_that_gives_no_box_file_is_no_fault_of_the_photo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: OSError, status: str, kind: str
 ) -> None:
     def refuse(*arguments: object, **options: object) -> None:
-        raise failure
+        raise raised
 
-    monkeypatch.setattr("fsspec.open", refuse)
-    with pytest.raises(DetectError) as failed:
-        GivenBoxes(str(tmp_path)).objects_px(ListedPhoto("a.jpg"))
-    assert (failed.value.status, failed.value.kind) == (status, kind)
+    (tmp_path / "a.txt").write_text("1 2 3 4\n")
+    monkeypatch.setattr(local_files, "read_file", refuse)
+    assert failure(str(tmp_path)) == (status, kind)
+
+
+def test_where_no_file_can_be_another_attempt_finds_none(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").mkdir()
+    (tmp_path / "file").touch()
+    assert failure(str(tmp_path)) == ("boxes_missing", "permanent")
+    assert failure(str(tmp_path / "file")) == ("boxes_missing", "permanent")
+    assert failure(str(tmp_path), f"{'x' * 252}.jpg") == ("bad_uri", "permanent")
+    assert failure(str(tmp_path), "a\0b.jpg") == ("boxes_missing", "permanent")
+
+
+def test_a_store_is_asked_as_for_photos(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    boto3.client("s3").put_object(Bucket=s3[5:], Key="boxes/12.txt", Body=b"10 20 30 40\r\n")
+    for folder in (f"{s3}/boxes", f"s3a{s3[2:]}/boxes/"):
+        found = GivenBoxes(folder).objects_px(ListedPhoto("s3://else/12.jpg"))
+        assert found.boxes.tolist() == [[20, 10, 40, 30]]
+        assert failure(folder) == ("boxes_missing", "permanent")
+    patience = backoff.Backoff(first_s=0.01, cap_s=0.01, deadline_s=0.05)
+    monkeypatch.setattr(store, "Backoff", lambda: patience)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert failure("s3://boxes-never-asked-for/boxes") == ("network", "transient")
+    assert failure("http://127.0.0.1:9/boxes") == ("network", "transient")  # no store of photos
+
+
+def test_box_files_lie_in_the_other_stores_of_photos() -> None:
+    open_store("memory://boxes-of-others").write("d/12.txt", b"10 20 30 40")
+    found = GivenBoxes("memory://boxes-of-others/d").objects_px(ListedPhoto("12.jpg"))
+    assert found.boxes.tolist() == [[20, 10, 40, 30]]
+    assert failure("memory://boxes-of-others/d") == ("boxes_missing", "permanent")
+
+
+def test_the_home_folder_may_be_written_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "my%20boxes").mkdir()
+    (tmp_path / "my%20boxes" / "12.txt").write_text("10 20 30 40\n")
+    for folder in ("~/my%20boxes", f"file://{tmp_path}/my%20boxes"):
+        assert len(GivenBoxes(folder).objects_px(ListedPhoto("12.jpg"))) == 1
