@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import SettingError
-from pipeline.settings.crop_names import CropNames, escaped
+from pipeline.settings.crop_names import CropNames, escaped, spelt_ratio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,9 +29,14 @@ def check_distinct(names: CropNames, ratios: list[str], top_k: int) -> None:
             raise SettingError(
                 "crop_files", f"{names.text!r} gives crops of one photo one name: add {{{field}}}"
             )
-    spelt = [escaped(ratio.replace(":", "x").replace("/", "x")) for ratio in ratios]
+    spelt = [escaped(spelt_ratio(ratio)) for ratio in ratios]
     if len(set(spelt)) < len(spelt):
         raise SettingError("crop_files", f"gives two of the shapes {', '.join(ratios)} one name")
+
+
+def longest_spelt(ratios: Iterable[str]) -> str:
+    """The shape whose text in a name is the longest."""
+    return max(ratios, key=lambda ratio: len(escaped(spelt_ratio(ratio)).encode()))
 
 
 def check_photos(
@@ -39,9 +44,13 @@ def check_photos(
     photos: Iterable[Mapping[str, Any]],
     ratio: str,
     *formats: str,
+    rank: int = 0,
     as_files: bool = False,
 ) -> None:
     """Raise SettingError unless every photo has a name of its own; the message names photos.
+
+    ratio, rank: of the crop whose names are looked at. Those with the longest texts tell of names
+        that are too long for any.
 
     photos: rows of the input list, which are gone through again where two names may be the same.
         For each photo and format 8 bytes are kept, and with `as_files` 8 for each folder that the
@@ -55,7 +64,7 @@ def check_photos(
     hashes, folders = array("q"), _Folders()
     problem = None
     try:
-        for _, name in _named(names, photos, ratio, told):
+        for _, name in _named(names, photos, ratio, rank, told):
             hashes.append(hash(name))
             if as_files:
                 folders.add(name)
@@ -65,9 +74,9 @@ def check_photos(
         found = np.frombuffer(hashes, np.int64)
         found.sort()  # in place: there may be a hundred million
         shared = set(found[1:][found[1:] == found[:-1]].tolist())
-        _check_apart(names, islice(_named(names, photos, ratio, told), len(found)), shared)
+        _check_apart(names, islice(_named(names, photos, ratio, rank, told), len(found)), shared)
         shared = folders.among(found)
-        _check_files(names, islice(_named(names, photos, ratio, told), len(found)), shared)
+        _check_files(names, islice(_named(names, photos, ratio, rank, told), len(found)), shared)
     if problem is not None:
         raise problem
 
@@ -157,16 +166,20 @@ def _check_apart(names: CropNames, named: Iterable[tuple[str, str]], shared: set
 
 
 def _named(
-    names: CropNames, photos: Iterable[Mapping[str, Any]], ratio: str, formats: Iterable[str]
+    names: CropNames,
+    photos: Iterable[Mapping[str, Any]],
+    ratio: str,
+    rank: int,
+    formats: Iterable[str],
 ) -> Iterator[tuple[str, str]]:
     """Each photo's address and the name of its crop, for every format. Raises SettingError."""
-    return ((p["uri"], _name_of(names, p, ratio, each)) for p in photos for each in formats)
+    return ((p["uri"], _name_of(names, p, ratio, rank, each)) for p in photos for each in formats)
 
 
-def _name_of(names: CropNames, photo: Mapping[str, Any], ratio: str, format: str) -> str:
+def _name_of(names: CropNames, photo: Mapping[str, Any], ratio: str, rank: int, format: str) -> str:
     uri = photo["uri"]
     try:
-        return names.name(uri, photo["image_id"], photo, ratio, 0, format, "0" * 64)
+        return names.name(uri, photo["image_id"], photo, ratio, rank, format, "0" * 64)
     except KeyError as error:
         raise SettingError("crop_files", f"names the column {error}, not in the list") from error
     except ValueError as error:

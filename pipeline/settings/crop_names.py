@@ -59,7 +59,7 @@ class CropNames:
         folder, _, name = object_key(uri).rpartition("/")
         plain = {
             "name": name, "stem": name.rpartition(".")[0] or name, "rank": str(rank),
-            "ratio": ratio.replace(":", "x").replace("/", "x"), "format": format,
+            "ratio": spelt_ratio(ratio), "format": format,
             "hash": sha256, "id": image_id,
         }  # fmt: skip
         parts = []
@@ -114,6 +114,11 @@ def object_key(uri: str) -> str:
     if scheme.lower() in ("http", "https"):
         return unquote(re.split(r"[?#]", key, maxsplit=1)[0], errors="surrogateescape")
     return key
+
+
+def spelt_ratio(ratio: str) -> str:
+    """A shape as names have it, before it is escaped."""
+    return ratio.replace(":", "x").replace("/", "x")
 
 
 def escaped(value: str) -> str:

@@ -151,7 +151,7 @@ def test_two_photos_of_one_name_are_refused_before_any_work(tmp_path: Path) -> N
     write(tmp_path, "x/a.jpg", "y/a.jpg")
     with pytest.raises(SettingError) as caught:
         plan(settings_for(tmp_path, format="webp"), Log("json", io.StringIO()))
-    assert "gives two photos the name 'a/1x1.webp': " in caught.value.problem
+    assert "gives two photos the name 'a/16x9.webp': " in caught.value.problem
     assert "/in/x/a.jpg and " in caught.value.problem
     assert "/in/y/a.jpg; add {folder}" in caught.value.problem
     plan(settings_for(tmp_path, crop_files="{folder}/" + TEMPLATE), Log("json", io.StringIO()))

@@ -3,11 +3,16 @@
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipeline.errors import SettingError
-from pipeline.settings import crop_name_checks
+from pipeline.inputs.listing import image_id
+from pipeline.job.planning import check_crop_names
+from pipeline.schema import INPUTS
+from pipeline.settings import Settings, crop_name_checks
 from pipeline.settings.crop_name_checks import check_photos
 from pipeline.settings.crop_names import parse_crop_names
 
@@ -49,3 +54,25 @@ def test_a_file_and_a_folder_are_found_however_far_apart(
     check_photos(names, photos, "1:1", "webp")
     check_photos(names, photos[:-1], "1:1", "webp", as_files=True)
     check_photos(names, [], "1:1", "webp", as_files=True)
+
+
+def test_the_longest_shape_and_the_highest_rank_must_fit(tmp_path: Path) -> None:
+    """A part of a name has at most 200 bytes."""
+
+    def checked(stem: str, template: str, ratios: str, top_k: int = 1) -> None:
+        output = str(tmp_path)
+        about = {"ratios": ratios, "top_k": top_k, "format": "webp", "crop_files": template}
+        settings = Settings.of(input="s3://b/in/", output=output, **about)
+        uri = f"s3://b/{stem}.jpg"
+        row = {"image_id": image_id(uri), "uri": uri, "etag": "", "bytes": 1}
+        check_crop_names(settings, pa.Table.from_pylist([row], schema=INPUTS))
+
+    ratio, rank = "{stem}-{ratio}.{format}", "{stem}{rank}"
+    checked("x" * 188, ratio, "1:1,1.91:1")  # 188, `-1.91x1` and `.webp`
+    checked("x" * 199, rank, "1:1", 10)  # ranks 0 to 9
+    for refused in (
+        ("x" * 189, ratio, "1:1,1.91:1"), ("x" * 189, ratio, "1.91:1,1:1"),
+        ("x" * 199, rank, "1:1", 11),
+    ):  # fmt: skip
+        with pytest.raises(SettingError, match="201 bytes"):
+            checked(*refused)
