@@ -38,7 +38,7 @@ from pipeline.report.progress import Log
 from pipeline.report.words import counted
 from pipeline.schema import INPUT_SEEN
 from pipeline.settings import Settings, Verdict
-from pipeline.settings.crop_name_checks import check_distinct, check_photos, longest_spelt
+from pipeline.settings.crop_name_checks import check_distinct, check_photos
 from pipeline.stages.worker import Job
 from pipeline.storage.addresses import scheme_of
 from pipeline.storage.spool import pieces
@@ -190,8 +190,8 @@ def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
         check_distinct(names, ratios, settings.cropping.top_k)
         as_files = scheme_of(settings.running.output) == "file"
         check_photos(
-            names, _Photos(inputs), longest_spelt(ratios), *settings.thumbnails.formats,
-            rank=settings.cropping.top_k - 1, as_files=as_files,
+            names, _Photos(inputs), ratios, *settings.thumbnails.formats,
+            top_k=settings.cropping.top_k, as_files=as_files,
         )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ after hours.
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+OF_CROP = ("ratio", "rank", "format")
 STRETCH = 1 << 21  # folders that are gone through at a time
 
 
@@ -34,34 +35,31 @@ def check_distinct(names: CropNames, ratios: list[str], top_k: int) -> None:
         raise SettingError("crop_files", f"gives two of the shapes {', '.join(ratios)} one name")
 
 
-def longest_spelt(ratios: Iterable[str]) -> str:
-    """The shape whose text in a name is the longest."""
-    return max(ratios, key=lambda ratio: len(escaped(spelt_ratio(ratio)).encode()))
-
-
 def check_photos(
     names: CropNames,
     photos: Iterable[Mapping[str, Any]],
-    ratio: str,
+    ratios: Sequence[str],
     *formats: str,
-    rank: int = 0,
+    top_k: int = 1,
     as_files: bool = False,
 ) -> None:
     """Raise SettingError unless every photo has a name of its own; the message names photos.
 
-    ratio, rank: of the crop whose names are looked at. Those with the longest texts tell of names
-        that are too long for any.
-
     photos: rows of the input list, which are gone through again where two names may be the same.
         For each photo and format 8 bytes are kept, and with `as_files` 8 for each folder that the
         name before does not lie in. A template with the hash of the content needs no such look.
-    formats: those that its crop may have.
+    ratios, top_k: the shapes that are asked for, and how many crops of each. Names are made of the
+        shape and rank with the longest texts, so that none is too long for another.
+    formats: those that a crop may have.
     as_files: whether the names are of files, so that none may be a folder in the name of another.
     """
     import numpy as np  # slow to import, and not for --help
 
     told = formats if "format" in names.fields else formats[:1]
-    hashes, folders = array("q"), _Folders()
+    ratio = max(ratios, key=lambda one: len(escaped(spelt_ratio(one)).encode()))
+    rank = top_k - 1
+    endings = _other_endings(names, ratios, ratio, rank, told) if as_files else {}
+    hashes, folders = array("q"), _Folders(endings)
     problem = None
     try:
         for _, name in _named(names, photos, ratio, rank, told):
@@ -76,7 +74,8 @@ def check_photos(
         shared = set(found[1:][found[1:] == found[:-1]].tolist())
         _check_apart(names, islice(_named(names, photos, ratio, rank, told), len(found)), shared)
         shared = folders.among(found)
-        _check_files(names, islice(_named(names, photos, ratio, rank, told), len(found)), shared)
+        again = islice(_named(names, photos, ratio, rank, told), len(found))
+        _check_files(names, again, shared, endings)
     if problem is not None:
         raise problem
 
@@ -84,16 +83,18 @@ def check_photos(
 class _Folders:
     """Hashes of the folders that names lie in: stretches, in each of which a folder is once."""
 
-    def __init__(self) -> None:
+    def __init__(self, endings: Mapping[str, str]) -> None:
+        """`endings`: see `_folders_of`."""
+        self._endings = endings
         self._last = ""
         self._open = array("q")
         self._stretches: list[NDArray[np.int64]] = []
 
     def add(self, name: str) -> None:
         """Add the folders of a name; names of one folder mostly follow one another."""
-        for folder in _folders_of(name):
+        for folder, as_name in _folders_of(name, self._endings):
             if not self._last.startswith(f"{folder}/"):
-                self._open.append(hash(folder))
+                self._open.append(hash(as_name))
         self._last = name
         if len(self._open) >= STRETCH:
             self._end_stretch()
@@ -117,12 +118,51 @@ class _Folders:
             self._open = array("q")
 
 
-def _folders_of(name: str) -> Iterator[str]:
-    """Every folder that a name lies in."""
-    return (name[: found.start()] for found in re.finditer("/", name))
+def _other_endings(
+    names: CropNames, ratios: Sequence[str], ratio: str, rank: int, formats: Iterable[str]
+) -> dict[str, str]:
+    """How names of the other shapes and ranks end, each with the ending of one shape and rank.
+
+    Of lower ranks than that one. Empty where a shape or a rank stands before what tells the photo.
+    """
+    pieces = names.pieces
+    end = len(pieces)
+    while end and (isinstance(pieces[end - 1], str) or pieces[end - 1][0] in OF_CROP):
+        end -= 1
+    if any(isinstance(piece, tuple) and piece[0] in OF_CROP for piece in pieces[:end]):
+        return {}
+
+    def ending(ratio: str, rank: int, format: str) -> str:
+        texts = {"ratio": escaped(spelt_ratio(ratio)), "rank": str(rank), "format": format}
+        return "".join(p if isinstance(p, str) else texts[p[0]] for p in pieces[end:])
+
+    crops = [(one, k, format) for one in ratios for k in range(rank + 1) for format in formats]
+    found = {ending(*crop): ending(ratio, rank, crop[2]) for crop in crops}
+    return {other: own for other, own in found.items() if other != own}
 
 
-def _check_files(names: CropNames, named: Iterable[tuple[str, str]], shared: set[int]) -> None:
+def _folders_of(name: str, endings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Every folder that a name lies in, with the name of a file that could not be beside it.
+
+    That is the folder itself, and where it ends as names of another shape do, the same with the
+    ending of the shape that is looked at. endings: of `_other_endings`.
+    """
+    ends = tuple(endings)
+    for found in re.finditer("/", name):
+        folder = name[: found.start()]
+        yield folder, folder
+        if folder.endswith(ends):
+            for end in ends:
+                if folder.endswith(end):
+                    yield folder, folder.removesuffix(end) + endings[end]
+
+
+def _check_files(
+    names: CropNames,
+    named: Iterable[tuple[str, str]],
+    shared: set[int],
+    endings: Mapping[str, str],
+) -> None:
     """Raise SettingError where the name of one photo is a folder of another's.
 
     named: addresses and names. shared: the hashes that a name and a folder have.
@@ -130,19 +170,20 @@ def _check_files(names: CropNames, named: Iterable[tuple[str, str]], shared: set
     if not shared:
         return
     files: dict[str, str] = {}
-    inside: dict[str, str] = {}
+    inside: dict[str, tuple[str, str]] = {}
     for uri, name in named:
         if hash(name) in shared:
             files.setdefault(name, uri)
-        for folder in _folders_of(name):
-            if hash(folder) in shared:
-                inside.setdefault(folder, uri)
+        for folder, as_name in _folders_of(name, endings):
+            if hash(as_name) in shared:
+                inside.setdefault(as_name, (folder, uri))
     for name in sorted(files.keys() & inside.keys()):
+        folder, uri = inside[name]
         raise SettingError(
             "crop_files",
-            f"{names.text!r} makes {name!r} a file, of {files[name]}, and a folder, of "
-            f"{inside[name]}; add to its end what no folder is called, such as "
-            "/{ratio}.{format}, or write to a bucket",
+            f"{names.text!r} makes {folder!r} a file, of {files[name]}, and a folder, of {uri}; "
+            "add to its end what no folder is called, such as /{ratio}.{format}, or write to a "
+            "bucket",
         )
 
 

@@ -162,9 +162,9 @@ def test_names_are_looked_at_in_every_format_that_a_crop_may_have() -> None:
     ]
     names = parse_crop_names("{stem}{format}{column:tail}")
     for one in ("jpeg", "webp"):
-        check_photos(names, rows, "1:1", one)
+        check_photos(names, rows, ["1:1"], one)
     with pytest.raises(SettingError, match="gives two photos the name 'ajpegwebpx'"):
-        check_photos(names, rows, "1:1", "jpeg", "webp")
+        check_photos(names, rows, ["1:1"], "jpeg", "webp")
 
 
 def test_boxes_alone_are_the_run_that_they_were() -> None:

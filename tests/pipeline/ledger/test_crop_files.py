@@ -235,10 +235,10 @@ def test_what_the_plan_refuses(tmp_path: Path) -> None:
         assert problem in caught.value.problem
     row = {"uri": "s3://u/a.jpg", "image_id": "0", "user": None}
     with pytest.raises(SettingError, match=r"makes no name for s3://u/a\.jpg: its column user"):
-        check_photos(parse_crop_names("{column:user}"), [row], "1:1", "webp")
+        check_photos(parse_crop_names("{column:user}"), [row], ["1:1"], "webp")
     long = {"uri": f"s3://u/{'a' * 300}.jpg", "image_id": "0"}
     with pytest.raises(SettingError, match="300 between slashes"):
-        check_photos(parse_crop_names("{stem}"), [long], "1:1", "webp")
+        check_photos(parse_crop_names("{stem}"), [long], ["1:1"], "webp")
 
 
 def test_a_folder_is_asked_for_no_file_that_is_a_folder(tmp_path: Path) -> None:

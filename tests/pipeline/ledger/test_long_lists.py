@@ -216,7 +216,7 @@ def test_the_first_photo_in_the_list_that_is_wrong_is_named() -> None:
     def refusal(*uris: str) -> str:
         rows = [{"uri": uri, "image_id": image_id(uri)} for uri in uris]
         with pytest.raises(SettingError) as refused:
-            check_photos(parse_crop_names("{stem}"), rows, "1:1", "webp")
+            check_photos(parse_crop_names("{stem}"), rows, ["1:1"], "webp")
         return str(refused.value)
 
     long = f"s3://b/{'x' * 300}.jpg"

@@ -32,10 +32,10 @@ def test_some_numbers_a_photo_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two names and 4/3 of a folder a photo of 8 bytes each; the rest is room to grow."""
     monkeypatch.setattr(crop_name_checks, "STRETCH", 100)
     names = parse_crop_names("{folder}/{stem}/{ratio}.{format}")
-    check_photos(names, Photos(2), "1:1", "webp", as_files=True)  # imports what it needs
+    check_photos(names, Photos(2), ["1:1"], "webp", as_files=True)  # imports what it needs
     for as_files, numbers in ((False, 2), (True, 2 + 4 / 3)):
         tracemalloc.start()
-        check_photos(names, Photos(4_000), "1:1", "jpeg", "webp", as_files=as_files)
+        check_photos(names, Photos(4_000), ["1:1"], "jpeg", "webp", as_files=as_files)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak / 4_000 < 1.6 * 8 * numbers
@@ -50,10 +50,10 @@ def test_a_file_and_a_folder_are_found_however_far_apart(
     photos = [{"uri": f"s3://u/{key}", "image_id": key} for key in keys]
     names = parse_crop_names("{key}")
     with pytest.raises(SettingError, match="'a/b' a file, of s3://u/a/b, and a folder, of s3://u/"):
-        check_photos(names, photos, "1:1", "webp", as_files=True)
-    check_photos(names, photos, "1:1", "webp")
-    check_photos(names, photos[:-1], "1:1", "webp", as_files=True)
-    check_photos(names, [], "1:1", "webp", as_files=True)
+        check_photos(names, photos, ["1:1"], "webp", as_files=True)
+    check_photos(names, photos, ["1:1"], "webp")
+    check_photos(names, photos[:-1], ["1:1"], "webp", as_files=True)
+    check_photos(names, [], ["1:1"], "webp", as_files=True)
 
 
 def test_the_longest_shape_and_the_highest_rank_must_fit(tmp_path: Path) -> None:
@@ -76,3 +76,25 @@ def test_the_longest_shape_and_the_highest_rank_must_fit(tmp_path: Path) -> None
     ):  # fmt: skip
         with pytest.raises(SettingError, match="201 bytes"):
             checked(*refused)
+
+
+@pytest.mark.parametrize(
+    ("template", "keys", "name"),
+    [
+        ("{folder}/{stem}/{ratio}", ["a.jpg", "a/1x1/b.jpg"], "a/1x1"),
+        ("{folder}/{stem}/{ratio}", ["a.jpg", "a/16x9/b.jpg"], "a/16x9"),
+        ("{folder}/{stem}/{ratio}", ["a/4x3/b.jpg", "a.jpg"], None),
+        ("{key}-{ratio}-{rank}.{format}", ["a", "a-1x1-0.webp/b"], "a-1x1-0.webp"),
+        ("{key}-{ratio}-{rank}.{format}", ["a", "a-1x1-2.webp/b"], None),
+        ("{folder}/{stem}/{ratio}", ["a.jpg", "b/1x1/b.jpg"], None),
+    ],
+)
+def test_no_shape_s_file_may_be_a_folder(template: str, keys: list[str], name: str | None) -> None:
+    photos = [{"uri": f"s3://u/{key}", "image_id": key} for key in keys]
+    names, ratios = parse_crop_names(template), ["1:1", "16:9", "9:16"]
+    if name is None:
+        check_photos(names, photos, ratios, "jpeg", "webp", top_k=2, as_files=True)
+    else:
+        told = f"makes '{name}' a file, of {photos[0]['uri']}, and a folder, of {photos[1]['uri']};"
+        with pytest.raises(SettingError, match=told):
+            check_photos(names, photos, ratios, "jpeg", "webp", top_k=2, as_files=True)
