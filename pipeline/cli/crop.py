@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -120,8 +121,11 @@ def stop_on_signals(drain_s: float, log: Log, stop: Stop | None = None) -> list[
             stop.asked = True
         if len(received) > 1 or drain_s == 0:
             end()
-        log.say("stopping", f"{signal.Signals(signum).name}: stopping within {drain_s:g} s")
         signal.setitimer(signal.ITIMER_REAL, drain_s)
+        # A reader of the log that has gone, or a line of others in the middle of which this is:
+        # what cannot be said must not keep the tasks in flight from being ended in good order.
+        with suppress(OSError, RuntimeError):
+            log.say("stopping", f"{signal.Signals(signum).name}: stopping within {drain_s:g} s")
 
     # Registered before Ray's own, so called after it. Python then drops its handlers, and an alarm
     # that came later would kill this process with a code of its own.

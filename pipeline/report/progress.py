@@ -9,7 +9,7 @@ import json
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -23,7 +23,11 @@ TOLD_REASONS = 3  # of a verdict, in the summary
 
 
 class Log:
-    """Writes the events of a run as they happen, as text or as JSON lines."""
+    """Writes the events of a run as they happen, as text or as JSON lines.
+
+    A signal handler may say something while the same thread is writing: whoever writes tells it
+    next, since a stream that is entered twice raises RuntimeError.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,8 @@ class Log:
         self.stream = stream or sys.stdout
         self.clock = clock
         self.live = not self.json and self.stream.isatty()
+        self._waiting: deque[str] = deque()
+        self._writes = threading.Lock()
 
     def say(self, event: str, message: str, **fields: Any) -> None:
         """Write one event: `message` for a person, `fields` for a program."""
@@ -43,13 +49,22 @@ class Log:
             message = json.dumps(record, ensure_ascii=False, default=str)
         elif self.live:
             message = f"\r\x1b[K{message}"
-        self.stream.write(message + "\n")
-        self.stream.flush()
+        self._write(message + "\n")
 
     def rewrite(self, line: str) -> None:
         """Replace the current line of a terminal."""
-        self.stream.write(f"\r\x1b[K{line}")
-        self.stream.flush()
+        self._write(f"\r\x1b[K{line}")
+
+    def _write(self, text: str) -> None:
+        self._waiting.append(text)
+        # Looked at once more after the release: a text may have come in just before it.
+        while self._waiting and self._writes.acquire(blocking=False):
+            try:
+                while self._waiting:
+                    self.stream.write(self._waiting.popleft())
+                    self.stream.flush()
+            finally:
+                self._writes.release()
 
 
 class Progress:

@@ -1,6 +1,7 @@
 """The crop job's command without a cluster: signals, exit codes, wrong usage."""
 
 import importlib
+import io
 import os
 import signal
 import subprocess
@@ -14,8 +15,10 @@ from typing import Any, NoReturn
 import pytest
 
 from pipeline import LedgerError
-from pipeline.cli.crop import EXIT_S, Stopped, main, parser
+from pipeline.cli.crop import EXIT_S, Stopped, carried_out, main, parser
+from pipeline.report.progress import Log
 from pipeline.settings import Settings
+from pipeline.stop import Stop
 from tests.support.crop_jobs import ROOT, finish, start, tree, write_scenes
 
 __all__ = ["tree"]  # a fixture
@@ -106,6 +109,47 @@ def test_a_kill_while_a_job_plans_or_commits_is_answered_as_well(
         assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= EXIT_S, "no longer the time to drain"
     assert main(arguments) == 0
     assert "nothing to do" in capsys.readouterr().out
+
+
+class Interrupted(io.RawIOBase):
+    """A file in whose first write a SIGTERM arrives, with the stream above it in use."""
+
+    def __init__(self) -> None:
+        self.told = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        is_first, self.told = not self.told, self.told + bytes(data)
+        if is_first:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return len(bytes(data))
+
+
+@pytest.mark.usefixtures("_own_handlers")
+@pytest.mark.parametrize("of_the_log", [True, False])
+def test_a_signal_in_the_middle_of_a_line_begins_the_drain(
+    of_the_log: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line of the log, after which it is told; or one of others, and then nobody hears of it."""
+    file, left_s = Interrupted(), []
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BufferedWriter(file)))
+
+    def work(log: Log, stop: Stop) -> str:
+        if of_the_log:
+            log.say("begin", "begun")
+        else:
+            print("begun", flush=True)
+        assert stop.asked
+        left_s.append(signal.getitimer(signal.ITIMER_REAL)[0])
+        log.say("end", "ended")
+        return "done"
+
+    assert carried_out(work, "text", drain_s=3600) == 143
+    assert EXIT_S < left_s[0] <= 3600
+    told = ["SIGTERM: stopping within 3600 s"] if of_the_log else []
+    assert file.told.decode().splitlines() == ["begun", *told, "ended"]
 
 
 GOODBYE = """

@@ -54,6 +54,30 @@ def test_json_lines_carry_the_figures() -> None:
     assert (first["images_per_s"], first["left_s"]) == (2.5, 4.0)
 
 
+class SaysMore(io.StringIO):
+    """While its first line is written, another is said: by this thread and by another one."""
+
+    log: Log
+
+    def write(self, text: str) -> int:
+        if text == "first\n":
+            self.log.say("more", "handler")
+            other = threading.Thread(target=self.log.say, args=("more", "thread"))
+            other.start()
+            other.join(60)
+            assert not other.is_alive(), "nobody waits for the writer"
+        return super().write(text)
+
+
+def test_what_is_said_in_the_middle_of_a_line_comes_after_it() -> None:
+    stream = SaysMore()
+    stream.log = Log(stream=stream)
+    stream.log.say("first", "first")
+    assert stream.getvalue().splitlines() == ["first", "handler", "thread"]
+    stream.log.say("last", "last")
+    assert stream.getvalue().splitlines()[3:] == ["last"]
+
+
 def test_a_job_that_waits_says_so_and_what_is_free() -> None:
     stream, told = io.StringIO(), threading.Event()
 
