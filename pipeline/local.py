@@ -30,7 +30,7 @@ from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import keep_pandas_out, share_heap
 from pipeline.stages.worker import Job
 from pipeline.stop import Drained, Stop
-from pipeline.warm_up import context_of
+from pipeline.warm_up import context_of, let_signals_through
 
 LOOK_S = 0.5  # between two looks whether the job is asked to stop
 END_S = 5.0  # for a process to end that was told to
@@ -123,7 +123,6 @@ class Crew:
 
     def __init__(self, processes: int, job: Job, scores: bool) -> None:
         self.processes, self.job, self.scores = processes, job, scores
-        self.context = context_of(scores)
         self.members: list[Member] = []
         self.deaths: Counter[int] = Counter()  # by task
         # A photo that processes die on is given up by the stages, so this is more than enough.
@@ -133,7 +132,8 @@ class Crew:
         """Do tasks, in order, each by the next process that has none."""
         waiting = deque(pending)
         try:
-            self.members = [self._start() for _ in range(self.processes)]
+            while len(self.members) < self.processes and not stop.asked:
+                self._start(stop)
             while any(one.task is not None for one in self.members) or (waiting and not stop.asked):
                 for member in list(self.members):
                     if member.is_ready and member.task is None and waiting and not stop.asked:
@@ -144,7 +144,7 @@ class Crew:
                     try:
                         said, what = member.pipe.recv()
                     except (EOFError, OSError):
-                        self._replace(member, waiting)
+                        self._replace(member, waiting, stop)
                         continue
                     if said == FAILED:
                         raise LedgerError(f"a worker could not go on: {what}")
@@ -156,38 +156,55 @@ class Crew:
         if waiting:
             raise Drained
 
-    def _start(self) -> Member:
+    def _start(self, stop: Stop) -> None:
+        """Start a process. Raises LedgerError where none comes, unless the job is to stop."""
         ours, theirs = multiprocessing.Pipe()
-        process = self.context.Process(  # type: ignore[attr-defined]
+        process = context_of(self.scores).Process(  # type: ignore[attr-defined]
             target=do_tasks, args=(theirs, self.job, self.scores), daemon=True
         )
-        process.start()
-        theirs.close()  # so that its end is seen here
-        return Member(process, ours)
+        try:
+            process.start()
+        except (EOFError, OSError) as error:
+            ours.close()
+            if not stop.asked:
+                is_lost = isinstance(error, EOFError | ConnectionError)
+                why = "the one it is forked from was ended" if is_lost else error
+                raise LedgerError(f"a worker could not start: {why}") from error
+        else:
+            self.members.append(Member(process, ours))
+        finally:
+            theirs.close()  # so that its end is seen here
 
     def _give(self, member: Member) -> None:
         with suppress(OSError):  # it has died; the next look at its pipe says so
             member.pipe.send(member.task)
 
-    def _replace(self, member: Member, waiting: "deque[int]") -> None:
-        """Start a process in place of one that died, and let its task be done first."""
+    def _replace(self, member: Member, waiting: "deque[int]", stop: Stop) -> None:
+        """Start a process in place of one that died, and let its task be done first.
+
+        Where the job is to stop, none is started: the signal may have been to all of them.
+        """
+        self.members.remove(member)
+        member.pipe.close()
         member.process.join()
+        if member.task is not None:
+            waiting.appendleft(member.task)
+        if stop.asked:
+            return
         how = _ending(member.process.exitcode)
         if not member.is_ready:
             raise LedgerError(f"a worker could not start: it {how}")
-        self.members.remove(member)
-        member.pipe.close()
         if member.task is not None:
             self.deaths[member.task] += 1
             if self.deaths[member.task] > self.most_deaths:
                 raise LedgerError(f"workers do not survive task {member.task}: the last one {how}")
-            waiting.appendleft(member.task)
-        self.members.append(self._start())
+        self._start(stop)
 
 
 def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
     """Do tasks as they come, until nobody sends any more. The main function of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the tasks
+    let_signals_through()
     try:
         keep_pandas_out()
         share_heap()
@@ -204,7 +221,8 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
         return  # the job has ended, in whichever way
     except Exception as error:  # noqa: BLE001 - the process boundary
         own_words = isinstance(error, LedgerError)
-        pipe.send((FAILED, str(error) if own_words else f"{type(error).__name__}: {error}"))
+        with suppress(ConnectionError):  # the job has ended, and nobody hears
+            pipe.send((FAILED, str(error) if own_words else f"{type(error).__name__}: {error}"))
 
 
 def _ending(code: int | None) -> str:

@@ -9,8 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import psutil
@@ -239,6 +241,106 @@ def test_ctrl_c_and_kills_leave_what_is_on_record(
     (told,) = re.findall(r"(\d+) of 21 tasks are on record", output)
     assert int(told) >= 2
     assert open_run(str(photos.parent / "out")).images().num_rows == 21
+
+
+FORKED_FROM = "multiprocessing.forkserver"
+
+
+def signals_of(process: psutil.Process, row: str) -> set[str]:
+    """Names of the signals that a process blocks (SigBlk) or ignores (SigIgn)."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (mask,) = re.findall(rf"{row}:\s*([0-9a-f]+)", status)
+    return {one.name for one in signal.Signals if int(mask, 16) >> (one - 1) & 1}
+
+
+def group(leader: int) -> list[int]:
+    """The processes of a group, those apart that have ended and that nobody has asked about."""
+    found = []
+    for one in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError):
+            if os.getpgid(one.pid) == leader and one.info["status"] != psutil.STATUS_ZOMBIE:
+                found.append(one.pid)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
+def test_a_signal_to_all_while_workers_load_is_answered_by_the_job(
+    photos: Path, number: signal.Signals, code: int
+) -> None:
+    """Of a terminal, of `timeout`, of a batch system; the job waits for its first process then."""
+    job = local_job(photos)
+    assert job.stdout is not None
+    output = ""
+    while "of one thread on" not in output:
+        line = job.stdout.readline()
+        assert line, output
+        output += line
+    children = psutil.Process(job.pid).children()
+    (server,) = (one for one in children if FORKED_FROM in " ".join(one.cmdline()))
+    assert "SIGINT" not in signals_of(server, "SigIgn"), "it is not ready, or it would ignore it"
+    os.killpg(job.pid, number)
+    output += job.communicate(timeout=60)[0]
+    assert job.returncode == code, output
+    assert "Traceback" not in output
+    assert "the same command goes on from here" in output
+    psutil.wait_procs([server], 15)
+    assert not group(job.pid), "nothing is left running"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_a_process_that_is_killed_with_the_job_has_no_successor(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is killed before its second task, as all of a group are; it holds no signal back."""
+    job, ledger = plan(settings(photos, task_images=1), Log(stream=io.StringIO())).begin()
+    stop, give, start = Stop(), Crew._give, Crew._start
+    given, started = [], []
+
+    def killed(self: Crew, member: Member) -> None:
+        given.append(member.task)
+        if len(given) == 2:
+            worker = psutil.Process(member.process.pid)
+            assert signals_of(worker, "SigBlk").isdisjoint({"SIGINT", "SIGTERM"})
+            worker.send_signal(signal.SIGTERM)
+            worker.wait(15)
+            stop.asked = True
+        give(self, member)
+
+    def noted(self: Crew, *about: Any) -> None:
+        started.append(1)
+        start(self, *about)
+
+    monkeypatch.setattr(Crew, "_give", killed)
+    monkeypatch.setattr(Crew, "_start", noted)
+    with pytest.raises(Drained):
+        list(local_workers(1, 9).work(ledger.pending(), job, stop))
+    assert ledger.pending() == list(range(1, 9))
+    assert started == [1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_processes_that_nobody_forks_are_told_or_not_missed(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, ledger = plan(settings(photos), Log(stream=io.StringIO())).begin()
+    stop = Stop()
+
+    def ended(_: int, asked: bool) -> NoReturn:
+        stop.asked = asked
+        raise EOFError("unexpected EOF")
+
+    for asked, error, told in (
+        (False, LedgerError, "forked from was ended"),
+        (True, Drained, None),
+    ):
+        patched = partial(ended, asked=asked)
+        monkeypatch.setattr("multiprocessing.forkserver.read_signed", patched)
+        with pytest.raises(error, match=told):
+            list(local_workers(2, 2).work(ledger.pending(), job, stop))
 
 
 @pytest.mark.parametrize("weights", ["default", "untrained"])
