@@ -5,14 +5,19 @@ needs nothing of the plan: it begins with the job, on a core that is idle while 
 """
 
 import multiprocessing
+import os
 import signal
 import sys
-from multiprocessing import forkserver, resource_tracker
+import tempfile
+from multiprocessing import forkserver, resource_tracker, util
 from multiprocessing.context import BaseContext
 
 LOADED = ["pipeline.local"]
 LOADED_TO_SCORE = [*LOADED, "pipeline.cropping.engine", "pipeline.detectors.embedded"]
 HELD_BACK = (signal.SIGINT, signal.SIGTERM)  # from workers, until they let them through
+SOCKET = "/pymp-12345678/listener-12345678"  # as multiprocessing names one in a folder
+LONGEST_SOCKET = 107  # bytes, of Linux
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def begin() -> None:
@@ -27,7 +32,7 @@ def context_of(scores: bool) -> BaseContext:
     resource tracker does: a signal to the whole group is the job's to answer, and it ends with the
     last process that it was started for. What is forked from it calls `let_signals_through`.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not _sockets_have_room():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(LOADED_TO_SCORE if scores else LOADED)
@@ -43,3 +48,21 @@ def context_of(scores: bool) -> BaseContext:
 def let_signals_through() -> None:
     """Hear signals again, in a process that `context_of` has made; those held back come now."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+
+
+def _sockets_have_room() -> bool:
+    """Whether multiprocessing has a folder for its sockets; makes it, and it is removed at exit.
+
+    In the folder of temporary files, or in a shorter one where that one's name is too long.
+    """
+    folders = (tempfile.gettempdir(), *SHORT_FOLDERS)
+    roomy = [one for one in folders if len(os.fsencode(one + SOCKET)) <= LONGEST_SOCKET]
+    folder = next((one for one in roomy if os.access(one, os.W_OK | os.X_OK)), None)
+    if folder is None:
+        return False
+    given, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        util.get_temp_dir()  # asks for the folder once
+    finally:
+        tempfile.tempdir = given
+    return True

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -180,11 +179,12 @@ def test_nothing_is_begun_once_the_job_is_asked_to_stop(photos: Path) -> None:
 
 
 def local_job(photos: Path, *more: str) -> subprocess.Popen[str]:
-    """The command as a process of its own."""
+    """The command as a process of its own. A killed one leaves the folder of its sockets."""
     command = [sys.executable, "jobs/crop_bucket.py", "--input", str(photos), "--output",
                str(photos.parent / "out"), "--ratios", "1:1", "--thumbnail-size", "64",
                "--weights", "untrained", "--local", "--task-images", "1", *more]  # fmt: skip
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1",
+                   "TMPDIR": str(photos.parent)}  # fmt: skip
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True,
@@ -197,15 +197,6 @@ def wait_for_records(photos: Path, process: subprocess.Popen[str], count: int) -
         time.sleep(0.01)
 
 
-@pytest.fixture
-def _folder_of_killed_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A killed job leaves its sockets' folder; not in tmp_path, whose name is too long for them."""
-    with tempfile.TemporaryDirectory(prefix="job", ignore_cleanup_errors=True) as folder:
-        monkeypatch.setenv("TMPDIR", folder)
-        yield
-
-
-@pytest.mark.usefixtures("_folder_of_killed_jobs")
 @pytest.mark.parametrize(
     ("number", "code"),
     [

@@ -2,16 +2,20 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from pipeline import open_run
 from tests.support.fresh import ROOT
+from tests.support.odd_photos import scene
 
 
-def told(source: str) -> str:
+def told(source: str, *words: str) -> str:
     found = subprocess.run(
-        [sys.executable, "-c", source], cwd=ROOT, check=True, timeout=60, text=True,
+        [sys.executable, "-c", source, *words], cwd=ROOT, check=True, timeout=60, text=True,
         capture_output=True,
     )  # fmt: skip
     return found.stdout.splitlines()[-1]
@@ -27,7 +31,7 @@ start = time.monotonic()
 warm_up.begin()
 took, pid = time.monotonic() - start, forkserver._forkserver._forkserver_pid
 context = warm_up.context_of(scores=True)
-with context.Pool(1) as pool:
+with context.Pool(1, warm_up.let_signals_through) as pool:
     modules = set(pool.apply(eval, ("list(__import__('sys').modules)",)))
     ppid = pool.apply(eval, ("__import__('os').getppid()",))
 print(took < 1, ppid == pid, {*warm_up.LOADED_TO_SCORE, "torch"} <= modules, "torch" in sys.modules)
@@ -52,3 +56,37 @@ code = main({[*places, *more]!r})
 print(code, begun)
 """
     assert told(source) == f"0 {begins}"
+
+
+JOB = """
+import multiprocessing.util, os, sys, tempfile
+from pipeline import warm_up
+from pipeline.cli.crop import main
+warm_up.SHORT_FOLDERS = ("/nowhere", *sys.argv[1:2])
+places = ["--input", sys.argv[2], "--output", sys.argv[3]]
+code = main([*places, "--local", "--weights", "untrained", "--thumbnail-size", "64"])
+method = warm_up.context_of(scores=True).get_start_method()
+print(code, method, multiprocessing.util.get_temp_dir(), tempfile.gettempdir())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+@pytest.mark.parametrize("has_short", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_long_name_of_the_folder_of_temporary_files_is_no_hindrance(
+    has_short: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """108 bytes; sockets are in a short one, which is left empty, or workers are not forked."""
+    long = tmp_path / ("x" * (107 - len(str(tmp_path))))
+    for folder in (long, tmp_path / "in"):
+        folder.mkdir()
+    Image.fromarray(scene(120, 90)).save(tmp_path / "in" / "0.png")
+    monkeypatch.setenv("TMPDIR", str(long))
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        words = [short if has_short else "/nowhere", str(tmp_path / "in"), str(tmp_path / "out")]
+        code, method, folder, temporary = told(JOB, *words).split()
+        assert not list(Path(short).iterdir())
+    assert (code, temporary) == ("0", str(long))
+    assert method == ("forkserver" if has_short else "spawn")
+    assert folder.startswith(f"{short}/pymp-" if has_short else f"{long}/pymp-")
+    assert not list(long.glob("pymp-*"))
+    assert open_run(str(tmp_path / "out")).crops().num_rows == 6
