@@ -11,8 +11,8 @@ def iiif(crop: ExportedCrop) -> dict[str, str]:
     """The end of an IIIF Image API 3.0 request: region, size, rotation, quality and format.
 
     In the canonical form of the specification (`full`, `max`, else pixels); `percent` is the same
-    by `pct:`, for servers that hold the photo in another size. IIIF knows no ground: a whole photo
-    comes in its own ratio, and no focal point.
+    by `pct:`, for servers that hold the photo in another size. IIIF knows no ground: what is
+    padded comes in its own ratio. It knows no focal point either.
     """
     (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
     region = "full" if crop.is_whole else f"{x0},{y0},{wide},{high}"
@@ -28,15 +28,13 @@ def css(crop: ExportedCrop) -> dict[str, str]:
     ratio = f"aspect-ratio: {_css_ratio(crop)}"
     if crop.fit != "crop":
         ground = f"background-color: #{crop.background}"
-        return {"crop": f"{ratio}; object-fit: contain; {ground}"}
+        cut = "" if crop.is_whole else f"; {_view_box(crop)}"
+        return {"crop": f"{ratio}; object-fit: contain{cut}; {ground}"}
     x, y = map(_percent, crop.position)
     circle = "; border-radius: 50%" if crop.is_circle else ""
-    (x0, y0, x1, y1), (width, height) = crop.box, crop.photo_wh
-    sides = y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width
-    inset = " ".join(f"{_percent(side)}%" for side in sides)
     cover = f"{ratio}; object-fit: cover"
     return {
-        "crop": f"{cover}; object-view-box: inset({inset}){circle}",
+        "crop": f"{cover}; {_view_box(crop)}{circle}",
         "focal": f"{cover}; object-position: {x}% {y}%{circle}",
     }
 
@@ -44,20 +42,20 @@ def css(crop: ExportedCrop) -> dict[str, str]:
 def wordpress(crop: ExportedCrop) -> dict[str, Any]:
     """`edit`, the body of POST /wp/v2/media/<id>/edit, and `focalPoint` of the cover block.
 
-    The body needs `src` as well, the address of the attachment. WordPress draws no ground: a whole
-    photo has no edit.
+    The body needs `src` as well, the address of the attachment. WordPress draws no ground: of
+    what is padded, `edit` cuts off the borders, and a whole photo has no edit.
     """
-    if crop.fit != "crop":
+    if crop.fit != "crop" and crop.is_whole:
         return {}
     (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.photo_wh
     left, top = float(_percent(x0 / width)), float(_percent(y0 / height))
     across, down = float(_percent(wide / width)), float(_percent(high / height))
     args = {"left": left, "top": top, "width": across, "height": down}
+    edit = {"modifiers": [{"type": "crop", "args": args}]}
+    if crop.fit != "crop":
+        return {"edit": edit}
     x, y = (round(share, 4) for share in crop.position)
-    return {
-        "edit": {"modifiers": [{"type": "crop", "args": args}]},
-        "focalPoint": {"x": x, "y": y},
-    }
+    return {"edit": edit, "focalPoint": {"x": x, "y": y}}
 
 
 def _css_ratio(crop: ExportedCrop) -> str:
@@ -68,6 +66,13 @@ def _css_ratio(crop: ExportedCrop) -> str:
     if len(sides) == 2:
         return " / ".join(side.strip() for side in sides)
     return f"{shape.ratio:g}" if shape.ratio else "{} / {}".format(*crop.box_wh)
+
+
+def _view_box(crop: ExportedCrop) -> str:
+    """The declaration that shows the box alone: how much is left out on each side."""
+    (x0, y0, x1, y1), (width, height) = crop.box, crop.photo_wh
+    sides = y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width
+    return "object-view-box: inset({})".format(" ".join(f"{_percent(side)}%" for side in sides))
 
 
 def _percent_region(crop: ExportedCrop) -> str:

@@ -1,8 +1,8 @@
 """Fragments of the URLs of services that cut images: imgproxy, thumbor, Cloudinary, imgix.
 
 Each function gives `crop`, which shows exactly the box at the run's size, and `focal`, which says
-only the focal point and the size. Another size is another pair of numbers in either. Where the
-whole photo is shown on a ground, `crop` says that and there is no `focal`.
+only the focal point and the size. Another size is another pair of numbers in either. Where all
+of the box is shown on a ground, `crop` says that and there is no `focal`.
 
 Every service turns a photo upright before it counts pixels, as the boxes here do; of thumbor that
 holds with RESPECT_ORIENTATION. docs/EXPORT.md has the rules that these follow.

@@ -313,16 +313,20 @@
   }
   // Where `object-fit: cover` shows the crop's place, and `object-view-box`, which shows exactly it.
   function css(record, one) {
-    if (!isCrop(one)) return `object-fit: contain; background-color: #${S2.run.ground};`;
     const [x0, y0, x1, y1] = one.box;
     const position = (low, size, side) => (side - size < 0.5 ? 50 : (100 * low) / (side - size));
     const [width, height] = [record.width_px, record.height_px];
     const inset = [y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width].map(
       (share) => `${(100 * share).toFixed(2)}%`,
     );
+    const viewBox = `object-view-box: inset(${inset.join(" ")});`;
+    if (!isCrop(one)) {
+      const cut = inset.every((side) => side === "0.00%") ? "" : `${viewBox} `;
+      return `object-fit: contain; ${cut}background-color: #${S2.run.ground};`;
+    }
     return (
       `object-fit: cover; object-position: ${position(x0, x1 - x0, width).toFixed(1)}% ${position(y0, y1 - y0, height).toFixed(1)}%; ` +
-      `object-view-box: inset(${inset.join(" ")});`
+      viewBox
     );
   }
 

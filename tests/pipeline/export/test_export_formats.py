@@ -210,6 +210,22 @@ def test_a_whole_photo_on_a_ground() -> None:
         assert read(told, (900, 1600)) == (0, 100, 900, 1500)
 
 
+@pytest.mark.parametrize("fit", ["pad", "blur"])
+def test_borders_are_left_out_of_what_is_padded_on_a_page(fit: str) -> None:
+    """100 of 1600 rows above and below are 6.25 %, the 1400 between them 87.5 %."""
+    content = crop_of((0, 100, 900, 1500), photo_wh=(900, 1600), size_wh=(512, 288), fit=fit)
+    told = FORMATS["css"](content)
+    assert told == {
+        "crop": "aspect-ratio: 16 / 9; object-fit: contain; "
+        "object-view-box: inset(6.25% 0% 6.25% 0%); background-color: #ffffff"
+    }
+    assert of_css(told["crop"], (900, 1600), (512, 288)) == (0, 100, 900, 1500)
+    args = {"left": 0, "top": 6.25, "width": 100, "height": 87.5}
+    edit = FORMATS["wordpress"](content)
+    assert edit == {"edit": {"modifiers": [{"type": "crop", "args": args}]}}
+    assert of_wordpress(edit["edit"], (900, 1600)) == (0, 100, 900, 1500)
+
+
 def test_circles_are_round_where_a_service_can() -> None:
     circle = crop_of((0, 0, 300, 300), "circle", (400, 300), size_wh=(256, 256))
     assert FORMATS["cloudinary"](circle)["crop"].endswith("/c_fill,h_256,r_max,w_256")

@@ -29,8 +29,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
              for name in NAMES]  # fmt: skip
     padded = {"fit": "pad", "verdict": "fallback", "reason": "text_pad"}
     crops.append(crop_row("s3://x/text.jpg", "1:1", (0, 0, 400, 300), **padded))
+    crops.append(crop_row("s3://x/text.jpg", "16:9", (20, 30, 400, 240), **padded))
     previews = [preview_row(name, GREEN) for name in [*NAMES, "s3://x/text.jpg"]]
-    settings = {"ratios": "1:1", "background": "#112233"}
+    settings = {"ratios": "1:1,16:9", "background": "#112233"}
     run = commit_rows(folder / "out", images, crops, previews, settings=settings)
     write_gallery(run, open_store(str(folder / "page")))
     return (folder / "page" / "index.html").as_uri()
@@ -119,6 +120,9 @@ def test_a_photo_that_is_shown_whole_has_no_box_to_lock_and_its_own_css(page: st
         assert await tab.run(f"{DECIDED} === undefined")
         css = await tab.run("document.querySelector('[aria-label=\"Copy CSS of 1:1\"]').title")
         assert css == "object-fit: contain; background-color: #112233;"
+        css = await tab.run("document.querySelector('[aria-label=\"Copy CSS of 16:9\"]').title")
+        inset = "object-view-box: inset(10.00% 0.00% 20.00% 5.00%)"  # 30, 0, 60 and 20 pixels
+        assert css == f"object-fit: contain; {inset}; background-color: #112233;"
         await tab.open(page + "#/photo/1", PHOTO_READY)
         lock = "document.querySelector('[data-lock=\"1:1\"]')"
         for pressed in ("true", "false"):
