@@ -178,7 +178,10 @@ const S2 = {};
       "aria-label": label || `${crop.ratio} crop of ${S2.fileName(record.uri)}`,
     });
     if (crop.fit === "blur") tile.append(blurred(record, left, top, width, height));
-    tile.append(picture());
+    // Only the box of a padded photo: beside it may be borders, which were left out.
+    const frame = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
+    const box = `${x0} ${y0} ${x1 - x0} ${y1 - y0}`;
+    tile.append(whole ? S2.svg("svg", { ...frame, viewBox: box }, picture()) : picture());
     tile.style.setProperty("--ratio", ratio);
     if (tall)
       Object.assign(tile.style, {

@@ -110,6 +110,8 @@ def test_back_in_the_list_the_photo_that_was_open_has_the_focus(page: str) -> No
 def test_a_photo_that_is_shown_whole_has_no_box_to_lock_and_its_own_css(page: str) -> None:
     async def look(tab: Tab) -> None:
         await tab.open(page + "#/photos?q=text.jpg", ROWS_READY)
+        shown = "document.querySelectorAll('.strip figure .tile')[1].querySelector('svg')"
+        assert await tab.run(f"{shown}.getAttribute('viewBox')") == "20 30 380 210"  # no borders
         await tab.press("j")
         await tab.press("Enter")
         await tab.until(PHOTO_READY)
