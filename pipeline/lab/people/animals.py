@@ -31,6 +31,7 @@ from pipeline.lab.people.labels import PeopleLabels, labels_of
 from pipeline.lab.people.recipe import ALL, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
+from pipeline.lab.whole_files import write_whole
 from pipeline.report.progress import Log
 
 SET = "animals"
@@ -57,7 +58,7 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     packed = safetensors.torch.load(embedded_weights())
     trained = {f"animals.{name}": value.half() for name, value in branch.state_dict().items()}
     job.output.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_file({**packed, **trained}, job.output / ALL)
+    write_whole(job.output / ALL, safetensors.torch.save({**packed, **trained}))
     log.say("animals", f"{ALL} is written")
 
 

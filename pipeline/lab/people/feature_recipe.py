@@ -28,6 +28,7 @@ from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
+from pipeline.lab.whole_files import write_whole
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, load_model
 
@@ -67,7 +68,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
         name = ALL if held is None else fold_name(held)
         state = {name: value.half().contiguous() for name, value in head.state_dict().items()}
         told = None if held is None else fold_metadata(sets.values())
-        safetensors.torch.save_file(state, job.output / name, told)
+        write_whole(job.output / name, safetensors.torch.save(state, told))
         log.say("features", f"{name} is written; {loss:.3f} of the variance is lost")
 
 

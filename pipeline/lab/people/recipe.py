@@ -37,6 +37,7 @@ from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import LEAST_FIXATIONS, people_views
+from pipeline.lab.whole_files import write_whole
 from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
 from s2cnet import FastS2CNet, load_model
@@ -69,7 +70,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
         head = train_branches(kept + unlabelled, seed=job.seed)
         name = ALL if held is None else fold_name(held)
         told = None if held is None else fold_metadata(one.set_name for one in labels)
-        safetensors.torch.save_file(with_branches(state, head), job.output / name, told)
+        write_whole(job.output / name, safetensors.torch.save(with_branches(state, head), told))
         log.say("branches", f"{name} is written")
 
 
@@ -99,7 +100,7 @@ def write_looking(job: LookingJob, log: Log) -> None:
         made = {name: tensor.contiguous() for name, tensor in made.items()}
         sets = (one.set_name for one in labels)
         told = None if held is None else fold_metadata(sets, job.detectors / name)
-        safetensors.torch.save_file(made, job.output / name, told)
+        write_whole(job.output / name, safetensors.torch.save(made, told))
         log.say("looking", f"{name} is written")
 
 

@@ -10,7 +10,6 @@ from pipeline.cropping.candidates import for_ratio
 from pipeline.device import choose_device
 from pipeline.photo.decode import Photo
 from s2cnet import boxes_to_input, prepare_image
-from s2cnet.checkpoints.files import parse_weights, read_weights
 from s2cnet.checkpoints.published import load_gaic
 from s2cnet.network.gaic import GAIC
 
@@ -25,7 +24,7 @@ class GaicBaseline:
     @classmethod
     def from_weights(cls, weights: str, device: str = "cpu") -> "GaicBaseline":
         """Load a path or fsspec URI. Raises WeightsError."""
-        return cls(load_gaic(parse_weights(read_weights(weights))), device)
+        return cls(load_gaic(weights), device)
 
     def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
         lists = [for_ratio(photo.width_px, photo.height_px, ratio) for ratio in ratios]
