@@ -1,4 +1,4 @@
-"""Tell what an input's address covers: which addresses it could have listed, and whether an output.
+"""Tell which addresses an input could have listed, and whether the output is among them.
 
 A folder covers what lies below it, a prefix every key that begins with it, a glob what it matches.
 """
