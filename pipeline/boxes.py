@@ -68,10 +68,10 @@ def as_numbers(values: ArrayLike) -> FloatArray:
         raise UsageError(f"expected xyxy boxes, each of four numbers: {error}") from error
 
 
-def area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+def area(boxes: NDArray[_Float]) -> NDArray[_Float]:
     """Area of boxes [..., 4], in square units of their frame: [...]."""
-    result: NDArray[np.float32] = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1)
-    return result
+    wide, high = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
+    return np.asarray(wide * high)
 
 
 def intersection(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:

@@ -154,12 +154,9 @@ class ScoreChooser:
         return [self._best(one.shape, one.candidates, self.values(one), count) for one in searched]
 
     def best_other(self, searched: ShapeSearch, boxes: Boxes, score: Score, count: int) -> Chosen:
-        """See `Chooser.best_other`. At most SCORED_OTHERS are scored, those that pass first."""
-        guard = active_guard(self.guard_of, searched.shape)
-        levels = np.zeros(len(boxes)) if guard is None else guard.levels(boxes)
-        least = boxes[levels == levels.min()]
-        far_apart = farthest_points(least / np.tile(self.size_wh, 2), SCORED_OTHERS)
-        some = least[far_apart]
+        """See `Chooser.best_other`. At most SCORED_OTHERS are scored."""
+        far_apart = farthest_points(boxes / np.tile(self.size_wh, 2), SCORED_OTHERS)
+        some = boxes[far_apart]
         return self._best(searched.shape, some, score(some).astype(np.float64), count)
 
     def _best(self, shape: Shape, boxes: Boxes, values: FloatArray, count: int) -> Chosen:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import FloatArray, area
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
 from pipeline.cropping.penalties import shares_of
@@ -125,14 +125,14 @@ def confidence_features(
     """
     gaze, kept, *_ = evidence.maps.of_extents(Extents.of_few(boxes))
     _, all_kept, spread, *_ = evidence.maps.totals
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    own = area(boxes)
     inside = shares_of(boxes, evidence.heads)  # [K, H]
     cut = (4 * inside * (1 - inside)) @ evidence.head_weights
     return [
         ConfidenceFeatures(
             gaze_inside=float(gaze[place]),
             gaze_possible=gaze_possible,
-            kept_overlap=float(kept[place] / (area[place] + all_kept - kept[place])),
+            kept_overlap=float(kept[place] / (own[place] + all_kept - kept[place])),
             heads=float(evidence.head_weights.sum()),
             heads_cut=float(cut[place]),
             ratio=ratio,

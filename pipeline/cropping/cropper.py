@@ -34,6 +34,7 @@ from pipeline.errors import UsageError
 from pipeline.photo.apart import decode_apart
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.pillow_image import photo_of_image
+from pipeline.settings import CroppingSettings, DecodingSettings
 from pipeline.settings.guards import DEFAULT_FALLBACK, DEFAULT_PROFILE
 from pipeline.shapes import parse_shape
 
@@ -80,7 +81,7 @@ class Cropper:
         weights: "str | Path | Mapping[str, Tensor] | None" = None,
         detector: str | Detector | None = None,
         device: str | None = None,
-        rank_by: str = RANK_BY,
+        rank_by: Literal["overlap", "score"] = RANK_BY,
         guards: str = DEFAULT_PROFILE,
         fallback: str = DEFAULT_FALLBACK,
         safe_areas: str = "",
@@ -114,16 +115,25 @@ class Cropper:
             a crafted file may run code in the process that decodes it. Without, a locked-down child
             process decodes them, which costs about .3 s once and a few milliseconds a photo.
 
-        Raises UsageError for an unknown detector, device, `rank_by` or runtime, for the detector
-        `boxes`, for a runtime that is not there and for guards that make no sense, or WeightsError
-        where the weights don't fit the network.
+        Raises UsageError for a value that an argument does not take, for an unknown detector or
+        device, for the detector `boxes`, for a runtime that is not there and for guards that make
+        no sense, or WeightsError where the weights don't fit the network.
         """
         from pipeline.cropping.decide import GuardRules
         from pipeline.cropping.sources import DetectorSource
         from pipeline.device import choose_device
         from s2cnet import FastS2CNet, load_model
 
-        rules = GuardRules.read(guards, fallback, safe_areas, review_below)
+        # A job's settings refuse what makes no sense, in the same words.
+        asked = CroppingSettings(
+            backbone=backbone,
+            rank_by=rank_by,
+            review_below=review_below,
+            long_photos=long_photos,
+            text_heavy=text_heavy,
+        )
+        trims = DecodingSettings(borders=borders).borders == "trim"
+        rules = GuardRules.read(guards, fallback, safe_areas, asked.review_below)
         chosen = choose_device(device)
         runs = choose_runtime(runtime, chosen)
         named = EMBEDDED if detector is None else detector
@@ -144,7 +154,7 @@ class Cropper:
         kinds = KindRules(long_photos, text_heavy)
         fast = FastS2CNet(network, runtime=runs, with_backbone=not shared)
         self._engine = assemble(fast, source, chosen, rank_by=rank_by, rules=rules, kinds=kinds)
-        self._trims = borders == "trim"
+        self._trims = trims
         self._decode = decode if trusted else decode_apart
 
     def crop(

@@ -84,7 +84,7 @@ class Decider:
     """Decides the shapes of one photo.
 
     size_wh: of the photo in source pixels. score: the network's, of any boxes of the photo.
-    override, rule: what a person has said of the photo, and, after that, what its kind asks for.
+    override, of_kind: what a person has said of the photo, and, after that, what its kind asks for.
     """
 
     chooser: Chooser
@@ -92,7 +92,7 @@ class Decider:
     size_wh: tuple[int, int]
     score: Score
     override: Override | None = None
-    rule: Override | None = None
+    of_kind: Override | None = None
 
     def decide(self, searched: Sequence[ShapeSearch], count: int) -> list[CropDecision]:
         """What is written of each shape; at most `count` crops of each."""
@@ -104,7 +104,7 @@ class Decider:
 
     def _said(self, shape: Shape) -> CropDecision | None:
         """What a person or a rule for the photo's kind says of a shape; None for nothing."""
-        for one in (self.override, self.rule):
+        for one in (self.override, self.of_kind):
             if one is not None and (said := overridden(one, shape, self.size_wh)):
                 return said
         return None
@@ -168,10 +168,10 @@ class Decider:
         said, (counts, broken) = decision.override, told
         verdict: CropVerdict = "review" if broken else "ok"
         reason = broken
-        if said is not None and said.rule is None:
+        if said is not None and said.reason is None:
             verdict, reason = "ok", OVERRIDE if broken else None
         elif said is not None and not broken:
-            verdict, reason = "fallback", said.rule
+            verdict, reason = "fallback", said.reason
         elif decision.way is not None and not broken:
             verdict, reason = "fallback", f"fallback_{decision.way}"
         is_low = confidence is not None and confidence < self.guards.rules.review_below

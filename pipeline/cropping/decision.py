@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.boxes import Box, are_outside
+from pipeline.boxes import Box, Boxes, are_outside
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
@@ -30,6 +30,10 @@ class CropDecision:
     way: Way | None = None
     override: Override | None = None
     skipped: str | None = None
+
+    def boxes(self, count: int) -> Boxes:
+        """What is written: the first `count` boxes [K, 4], source pixels; none where skipped."""
+        return self.chosen.boxes[: 0 if self.skipped is not None else count]
 
 
 def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> CropDecision | None:

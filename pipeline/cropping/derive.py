@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.boxes import Box, Boxes, shares_inside, to_whole_pixels
-from pipeline.cropping.results import CUT_SHARES, REGION, ScoredCrop
+from pipeline.boxes import Box, Boxes, to_whole_pixels
+from pipeline.cropping.results import ScoredCrop, objects_in
 from pipeline.detectors import Detections
 from pipeline.settings.safe_areas import SafeArea, safe_area_of
 from pipeline.shapes import Shape, parse_shape
@@ -68,9 +68,10 @@ def derived_crop(
 
     areas: the safe areas by which the stored crop was judged.
 
-    What nobody has measured again is null: cut faces, heads and text, and the confidence; its
-    verdict too where the stored crop was trimmed, or where people see another part of this shape's
-    crops, as in a circle. Scores stay those of the stored crop.
+    What nobody has measured again is null: the margin, cut faces, heads and text, the share of the
+    main subject and the confidence; its verdict too where the stored crop was trimmed, or where
+    people see another part of this shape's crops, as in a circle. Scores stay those of the stored
+    crop.
     """
     if shape.name == crop.ratio:
         return crop
@@ -87,7 +88,7 @@ def derived_crop(
         and x1 >= crop.box_px[2] - slack
         and y1 >= crop.box_px[3] - slack
     )
-    shares, cut = _objects_inside(box, objects)
+    shares, cut = ([], 0) if objects is None else objects_in(box, objects)
     return replace(
         crop,
         ratio=shape.name,
@@ -103,12 +104,3 @@ def derived_crop(
         verdict=crop.verdict if holds else None,
         reason=crop.reason if holds else None,
     )
-
-
-def _objects_inside(box: Box, objects: Detections | None) -> tuple[list[float], int]:
-    if objects is None or not len(objects):
-        return [], 0
-    shares = shares_inside(box, objects.boxes)
-    is_region = np.array([label == REGION for label in objects.labels], bool)
-    cut = (shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1]) & ~is_region
-    return shares.tolist(), int(cut.sum())

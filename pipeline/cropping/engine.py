@@ -13,11 +13,10 @@ from pipeline.cropping.chooser import ChooserFor, ShapeSearch
 from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
 from pipeline.cropping.kind_rules import KindRules
 from pipeline.cropping.overrides import Override
-from pipeline.cropping.parts import choice_of_whole
+from pipeline.cropping.parts import crops_of_whole
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.results import (
-    Choice,
-    ScoredCrop,
+    PhotoCrops,
     SkippedShape,
     scored_candidates,
     scored_crops,
@@ -82,7 +81,7 @@ class CropEngine:
         top_k: int,
         keep_candidates: bool = False,
         override: Override | None = None,
-    ) -> Choice:
+    ) -> PhotoCrops:
         """Choose the `top_k` best clearly different crops of each shape, in the shapes' order.
 
         The boxes of what is chosen are in source pixels of the whole photo.
@@ -93,37 +92,34 @@ class CropEngine:
         Raises ScoreError.
         """
         kinds = self.kinds
-        rule = None if kinds is None else kinds.said(seen.photo, seen.objects, shapes)
+        of_kind = None if kinds is None else kinds.said(seen.photo, seen.objects, shapes)
         limit = self.rules.guards.heads
         guards = PhotoGuards(self.rules, protected_of(seen.objects, seen.size_wh, limit))
         chooser = self.chooser_for(seen.objects, seen.size_wh, guards)
         lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
         score = score_function(self.network, seen)
         results = self.search(lists, score)
-        decider = Decider(chooser, guards, seen.size_wh, score, override, rule)
+        decider = Decider(chooser, guards, seen.size_wh, score, override, of_kind)
         searched = [ShapeSearch(*one) for one in zip(shapes, lists, results, strict=True)]
         decided = decider.decide(searched, top_k + 1)
-        taken = [one.chosen.boxes[:top_k] for one in decided]
+        taken = [one.boxes(top_k) for one in decided]
         own_scores = known_or_new_scores(taken, results, score)
-        choice = Choice(seen.objects, [])
-        crops: list[list[ScoredCrop]] = []
-        confidence = []
-        for of_shape, one, scores in zip(searched, decided, own_scores, strict=True):
-            shape = of_shape.shape
-            if one.skipped is None:
-                crops.append(scored_crops(shape.name, one.chosen, scores, top_k, seen.objects))
-                confidence.append(decider.confidence(of_shape, one))
-            else:
-                crops.append([])
-                confidence.append([])
-                choice.skipped.append(SkippedShape(shape.name, one.skipped))
-            if keep_candidates:
-                kept = scored_candidates(
-                    shape.name, of_shape.found, one.chosen.boxes[:top_k], scores
-                )
-                choice.candidates.append(kept)
-        choice.crops.extend(decider.judged(shapes, decided, crops, confidence))
-        return choice_of_whole(choice, seen.photo, seen.whole or seen.photo)
+        crops = [
+            scored_crops(one.shape.name, decision.chosen, scores, seen.objects)
+            for one, decision, scores in zip(searched, decided, own_scores, strict=True)
+        ]
+        confidence = [decider.confidence(*one) for one in zip(searched, decided, strict=True)]
+        kept = zip(searched, taken, own_scores, strict=True) if keep_candidates else ()
+        chosen = PhotoCrops(
+            decider.judged(shapes, decided, crops, confidence),
+            [scored_candidates(one.shape.name, one.found, *own) for one, *own in kept],
+            [
+                SkippedShape(one.shape.name, decision.skipped)
+                for one, decision in zip(searched, decided, strict=True)
+                if decision.skipped is not None
+            ],
+        )
+        return crops_of_whole(chosen, seen.photo.origin_px)
 
     def score(self, seen: SeenPhoto, boxes_px: Boxes) -> Scores:
         """The network's score [N] of each of boxes_px [N, 4], source pixels. Higher is better.

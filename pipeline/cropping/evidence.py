@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import FloatArray, area
 from pipeline.cropping.maps import CellMaps
 from pipeline.cropping.results import REGION
 from pipeline.cropping.sights import Sights
@@ -92,8 +92,7 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
     is_text = np.array([label == "text" for label in found.labels], bool)
     is_object = ~is_text & np.array([label != "face" for label in found.labels], bool)
     is_thing = np.array([label != REGION for label in found.labels], bool)
-    areas = np.prod(attention.heads_rel[:, 2:] - attention.heads_rel[:, :2], axis=1)
-    size = np.minimum(1.0, (areas / FULL_HEAD) ** 0.25)
+    size = np.minimum(1.0, (area(attention.heads_rel) / FULL_HEAD) ** 0.25)
     sure_heads = ramp(attention.likelihood, *HEAD_RAMP)
     sure_objects = ramp(scores[is_object], *OBJECT_RAMP)
     sights = Sights.of(attention.gaze, attention.subject)
@@ -131,8 +130,7 @@ def _large_more(heads: Votes) -> Votes:
 
 def _share_of_side(votes: Votes, full: float) -> FloatArray:
     """Mean side of the boxes over that of a box whose area is `full`, at most 1: [V]."""
-    areas = np.prod(votes.boxes_rel[:, 2:] - votes.boxes_rel[:, :2], axis=1)
-    return np.asarray(np.minimum(1.0, np.sqrt(areas / full)))
+    return np.asarray(np.minimum(1.0, np.sqrt(area(votes.boxes_rel) / full)))
 
 
 def centre_of_mass(cells: FloatArray) -> tuple[float, float]:

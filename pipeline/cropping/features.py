@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import FloatArray, area
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
 
@@ -67,18 +67,14 @@ class Preferred:
         wide, high = extents.shared_with(self.boxes)
         shared = wide.take(extents.columns, axis=-2)
         shared *= high.take(extents.rows, axis=-2)
-        together = _areas(boxes)[..., None] + self._own_areas[..., None, :]
+        together = area(boxes)[..., None] + self._own_areas[..., None, :]
         together -= shared
         shared /= together
         return np.asarray((shared @ self.chances[..., None])[..., 0])
 
     @cached_property
     def _own_areas(self) -> FloatArray:
-        return _areas(self.boxes)
-
-
-def _areas(boxes: FloatArray) -> FloatArray:
-    return np.asarray((boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1]))
+        return area(self.boxes)
 
 
 def features_of(
@@ -86,14 +82,12 @@ def features_of(
     evidence: Evidence,
     preferred: Preferred,
     ratio: float | None,
-    extents: Extents | None = None,
 ) -> FloatArray:
     """Features of boxes [N, 4]: [N, 9] as in FEATURES; without a ratio [N, 11] as in FREE_FEATURES.
 
     ratio: width / height of the crops, both as shares of the photo's sides.
-    extents: the boxes', where they are known.
     """
-    extents = extents or Extents.of(boxes)
+    extents = Extents.of(boxes)
     overlap = preferred.overlap(boxes, extents)
     columns = feature_columns(boxes, extents, evidence, overlap, largest_area(ratio))
     return columns[: len(FEATURES if ratio is not None else FREE_FEATURES)].T
@@ -118,8 +112,8 @@ def feature_columns(
     """
     x0, y0, x1, y1 = (boxes[..., edge] for edge in range(4))
     wide, high = x1 - x0, y1 - y0
-    area = wide * high
-    size = np.sqrt(area / largest)
+    own = area(boxes)
+    size = np.sqrt(own / largest)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     gaze_x, gaze_y = evidence.gaze_mean
     gaze, kept, out, *sights = evidence.maps.of_extents(extents)
@@ -133,8 +127,8 @@ def feature_columns(
             (y - 0.5) ** 2,
             (x - gaze_x) ** 2 + (y - gaze_y) ** 2,
             gaze,
-            out / (area + all_out - out),
-            kept / (area + all_kept - kept),
+            out / (own + all_out - out),
+            kept / (own + all_kept - kept),
             overlap,
             np.abs(logarithm),
             logarithm**2,

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.boxes import FloatArray, as_boxes
+from pipeline.boxes import FloatArray, area, as_boxes
 from pipeline.cropping.protected import Protected
 from pipeline.cropping.visible import visible_shares
 from pipeline.settings.guards import Guards
@@ -222,7 +222,7 @@ def _outside(
     shows, inside, seen: of each box in each crop [N, M]. The sum of what is outside of boxes that
     show and have more than `limit` of them outside, the larger ones counting more.
     """
-    sides = np.sqrt(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    sides = np.sqrt(area(boxes))
     size = sides / sides.max()
     cut = shows & (1 - inside > limit + ROUNDING)
     covered = shows & ~cut & (1 - seen > limit + ROUNDING)

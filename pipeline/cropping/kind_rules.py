@@ -39,18 +39,18 @@ class KindRules:
         """What the rules say of a photo; None where it is cropped as any other."""
         kind = kind_with_objects(photo, objects)
         if kind == "text-heavy" and self.text_heavy == "pad":
-            return Override("", never_crop=True, rule="text_pad")
+            return Override("", never_crop=True, reason="text_pad")
         if kind != "long":
             return None
         rule = self.long_photos
         if rule == "auto":
             rule = "top" if photo.by_screen else "look"
         if rule == "pad":
-            return Override("", never_crop=True, rule="long_pad")
+            return Override("", never_crop=True, reason="long_pad")
         if rule == "look":  # what people look at decides about every photo
             return None
         boxes = {shape.name: beginning(photo.width_px, photo.height_px, shape) for shape in shapes}
-        return Override("", boxes_px=boxes, rule="long_top")
+        return Override("", boxes_px=boxes, reason="long_top")
 
 
 def kind_with_objects(photo: Photo, objects: Detections) -> PictureKind:

@@ -23,15 +23,15 @@ class Override:
         moved so that this point is as central as the photo allows.
     never_crop: a shape without a box shows the whole photo on a ground (`fit` pad). It wins over
         focus_rel.
-    rule: of a rule, the word for the column `reason`; the verdict is then `fallback`. None: it is
-        a person who decided, and the verdict is `ok`.
+    reason: of a rule for a kind of photo, the word for the column `reason`; the verdict is then
+        `fallback`. None: it is a person who decided, and the verdict is `ok`.
     """
 
     name: str
     focus_rel: tuple[float, float] | None = None
     boxes_px: Mapping[str, tuple[float, float, float, float]] = field(default_factory=dict)
     never_crop: bool = False
-    rule: str | None = None
+    reason: str | None = None
 
     def within(self, part: tuple[int, int, int, int], sides: tuple[int, int]) -> "Override":
         """The same for a part of a photo as a photo of its own.

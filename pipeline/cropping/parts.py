@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.boxes import FloatArray
-from pipeline.cropping.results import Choice, ScoredCandidates, ScoredCrop
+from pipeline.cropping.results import PhotoCrops, ScoredCandidates, ScoredCrop
 from pipeline.detectors import Attention, Detections
 from pipeline.photo.decode import Photo
 
@@ -33,9 +33,10 @@ def objects_of_whole(objects: Detections, part: Photo, whole: Photo) -> Detectio
 
 
 def attention_of_whole(attention: Attention, part: Photo, whole: Photo) -> Attention:
-    """Maps and heads of a part as those of the whole photo; nobody looks at the borders.
+    """Gaze, keeping and heads of people of a part, as those of the whole photo.
 
-    The maps have as many cells as before.
+    Nobody looks at the borders. The maps have as many cells as before. The subject map, the votes
+    for heads and the heads of animals are left out: no crop is chosen by the result.
     """
     sides, origin = np.array(_sides(whole), np.float64), np.array(part.origin_px, np.float64)
     own = np.array([part.width_px, part.height_px], np.float64)
@@ -54,21 +55,20 @@ def attention_of_whole(attention: Attention, part: Photo, whole: Photo) -> Atten
     )
 
 
-def choice_of_whole(choice: Choice, part: Photo, whole: Photo) -> Choice:
-    """What was chosen in a part, in pixels of the whole photo."""
-    if part.origin_px == (0, 0):
-        return replace(choice, objects_px=objects_of_whole(choice.objects_px, part, whole))
-    edges = np.array([*part.origin_px, *part.origin_px], np.float32)
+def crops_of_whole(chosen: PhotoCrops, origin: Origin) -> PhotoCrops:
+    """What was chosen in the part with this upper left corner, in pixels of the whole photo."""
+    if origin == (0, 0):
+        return chosen
+    edges = np.array([*origin, *origin], np.float32)
 
     def moved(crop: ScoredCrop) -> ScoredCrop:
         x0, y0, x1, y1 = (np.array(crop.box_px, np.float32) + edges).tolist()
         return replace(crop, box_px=(x0, y0, x1, y1))
 
     kept = [
-        ScoredCandidates(one.ratio, one.boxes_px + edges, one.scores) for one in choice.candidates
+        ScoredCandidates(one.ratio, one.boxes_px + edges, one.scores) for one in chosen.candidates
     ]
-    objects = objects_of_whole(choice.objects_px, part, whole)
-    return Choice(objects, [moved(crop) for crop in choice.crops], kept, choice.skipped)
+    return PhotoCrops([moved(crop) for crop in chosen.crops], kept, chosen.skipped)
 
 
 def _sides(photo: Photo) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.boxes import FloatArray, shared_lengths
+from pipeline.boxes import FloatArray, area, shared_lengths
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
 from pipeline.detectors.attention import ramp
@@ -58,7 +58,7 @@ class Cuts:
     @cached_property
     def _terms(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """What crops cost that hold nothing, and by each box's area inside, and that squared."""
-        areas = _areas(self.boxes)
+        areas = np.maximum(area(self.boxes), TINY)
         linear = (self.across - self.outside) / areas
         nothing = self.outside.sum(axis=-1)[..., None, None]
         return nothing, linear[..., None, :], (self.across / areas**2)[..., None, :]
@@ -129,14 +129,8 @@ def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
     x0, y0, x1, y1 = others.T
     shares = shared_lengths(boxes[:, 0], boxes[:, 2], x0, x1)
     shares *= shared_lengths(boxes[:, 1], boxes[:, 3], y0, y1)
-    shares /= _areas(others)
+    shares /= np.maximum(area(others), TINY)
     return shares
-
-
-def _areas(boxes: FloatArray) -> FloatArray:
-    """Areas of boxes [..., M, 4] as shares, at least TINY: [..., M]."""
-    sides = boxes[..., 2:] - boxes[..., :2]
-    return np.asarray(np.maximum(sides[..., 0] * sides[..., 1], TINY))
 
 
 def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:

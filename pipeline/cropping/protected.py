@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import FloatArray, area
 from pipeline.cropping.evidence import attention_from
 from pipeline.detectors import Attention, Detections
 
@@ -100,7 +100,7 @@ def _these_heads(
     attention: Attention, likelihood: float, least: float, beside: float
 ) -> NDArray[np.bool_]:
     """Which heads are likely and large enough, see LIKELY_HEAD: [all heads]."""
-    areas = _areas(attention.heads_rel)  # shares of the photo's area
+    areas = area(attention.heads_rel)  # shares of the photo's area
     likely = attention.likelihood >= likelihood
     largest = float(max(areas[likely], default=0.0))
     return np.asarray(likely & (areas >= max(least, beside * largest)))
@@ -120,11 +120,7 @@ def _centred_in(faces: FloatArray, heads: FloatArray) -> NDArray[np.bool_]:
 
 def _fill(share: float, boxes: FloatArray, sides: FloatArray) -> NDArray[np.bool_]:
     """Which of boxes [N, 4] have this share of the photo's area or more: [N]."""
-    return np.asarray(_areas(boxes) >= share * sides[0] * sides[1])
-
-
-def _areas(boxes: FloatArray) -> FloatArray:
-    return np.asarray(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    return np.asarray(area(boxes) >= share * sides[0] * sides[1])
 
 
 def _clear(
@@ -152,7 +148,7 @@ def _bodies(heads: FloatArray, persons: FloatArray, sides: FloatArray) -> FloatA
     below = [x - BODY_WH[0] * wide / 2, y0, x + BODY_WH[0] * wide / 2, y0 + BODY_WH[1] * high]
     bodies = np.clip(np.stack(below, axis=1), 0, sides)
     bodies = np.where((bodies[:, 3] > bodies[:, 1])[:, None], bodies, heads)  # at the lower edge
-    persons = persons[np.argsort(-_areas(persons), kind="stable")]  # the smallest one last
+    persons = persons[np.argsort(-area(persons), kind="stable")]  # the smallest one last
     ends = persons[:, 1] + HEAD_END * (persons[:, 3] - persons[:, 1])
     for person, end in zip(persons, ends, strict=True):
         held = (centres >= person[:2]).all(axis=1) & (x <= person[2]) & (centres[:, 1] <= end)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.boxes import Boxes, shares_inside
+from pipeline.boxes import Box, Boxes, shares_inside
 from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.search import Scores, SearchResult
 from pipeline.detectors import Detections
@@ -76,36 +76,42 @@ class ScoredCandidates:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PhotoCrops:
     """All that was decided about one photo. Boxes in source pixels after orientation."""
 
-    objects_px: Detections
     crops: list[ScoredCrop]  # by shape in the order asked, then by rank
     candidates: list[ScoredCandidates] = field(default_factory=list)  # one a shape, where kept
     skipped: list[SkippedShape] = field(default_factory=list)
 
 
 def scored_crops(
-    ratio: str, chosen: Chosen, scores: Scores, top_k: int, objects: Detections
+    ratio: str, chosen: Chosen, scores: Scores, objects: Detections
 ) -> list[ScoredCrop]:
-    """The first `top_k` crops of one shape.
+    """The first crops of one shape, as many as there are scores.
 
-    chosen: best first; one more than `top_k` where there is one, for the last margin. K crops
-    scores: the network's. [K]
+    chosen: best first; one more than are told where there is one, for the last margin.
+    scores: the network's, of those that are told. [K]
+    objects: in the frame of the boxes.
     """
-    is_region = np.array([label == REGION for label in objects.labels], bool)
     crops = []
-    for rank, box_px in enumerate(chosen.boxes[:top_k]):
+    for rank, (box_px, score) in enumerate(zip(chosen.boxes, scores.tolist(), strict=False)):
         choice = None if np.isnan(chosen.choice[rank]) else float(chosen.choice[rank])
         margin = chosen.lead(rank)
-        shares = shares_inside(box_px, objects.boxes)
-        cut = int(((shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1]) & ~is_region).sum())
+        shares, cut = objects_in(box_px, objects)
         x0, y0, x1, y1 = map(float, box_px)
-        score = float(scores[rank])
-        crops.append(
-            ScoredCrop(ratio, rank, (x0, y0, x1, y1), score, choice, margin, shares.tolist(), cut)
-        )
+        crops.append(ScoredCrop(ratio, rank, (x0, y0, x1, y1), score, choice, margin, shares, cut))
     return crops
+
+
+def objects_in(box_px: Box, objects: Detections) -> tuple[list[float], int]:
+    """The share of each object's area inside a box [4] of the same frame, and how many it cuts.
+
+    CUT_SHARES says what is cut. Regions are not: a crop may well end inside one.
+    """
+    shares = shares_inside(box_px, objects.boxes)
+    is_region = np.array([label == REGION for label in objects.labels], bool)
+    cut = (shares > CUT_SHARES[0]) & (shares < CUT_SHARES[1]) & ~is_region
+    return shares.tolist(), int(cut.sum())
 
 
 def scored_candidates(

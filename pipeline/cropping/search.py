@@ -68,7 +68,7 @@ def exhaustive(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
 
 
 def coarse_to_fine(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
-    """Score at most COARSE + sum(ROUNDS) candidates a list, in 1 + len(ROUNDS) calls.
+    """Score at most COARSE candidates a list and sum(ROUNDS) a shape, in 1 + len(ROUNDS) calls.
 
     Small lists are scored whole. The best candidate found is within a few hundredths of a standard
     deviation of the best of all; other good ones are found as far as they are near the top.
@@ -190,7 +190,7 @@ class _Pool:
         """
         new = self.known[self.kernel.shape[1] :]
         self.kernel = np.hstack([self.kernel, _matern(self.edges_rel, self.edges_rel[new])])
-        centre, deviation = self.scale(self.known)
+        centre, deviation = self.scale()
         covariance = self.kernel[self.known] + NOISE * np.eye(len(self.known))
         weights = np.linalg.solve(covariance, (self.scores[self.known] - centre) / deviation)
         return np.asarray(self.kernel @ weights)
@@ -200,7 +200,7 @@ class _Pool:
         start, end = self.span_of_list[index]
         own = self.scores[start:end]
         scored = np.flatnonzero(~np.isnan(own))
-        centre, deviation = self.scale(self.known)
+        centre, deviation = self.scale()
         posterior = np.where(np.isnan(own), mean[start:end], (own - centre) / deviation)
         return SearchResult(
             boxes=self.boxes[start:end][scored],
@@ -209,9 +209,9 @@ class _Pool:
             posterior_mean=posterior,
         )
 
-    def scale(self, places: NDArray[np.int64]) -> tuple[float, float]:
-        """Mean and standard deviation of some scores; the latter is 1 where they are equal."""
-        values = self.scores[places]
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the known scores; the latter is 1 where all are equal."""
+        values = self.scores[self.known]
         return float(values.mean()), float(values.std()) or 1.0
 
 

@@ -58,7 +58,8 @@ def decided(
     candidates = for_shape(*SIZE, asked)
     (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
     (decision,) = decider.decide([ShapeSearch(asked, candidates, found)], count)
-    crops = scored_crops(shape, decision.chosen, np.zeros(count, np.float32), count - 1, objects)
+    scores = np.zeros(len(decision.boxes(count - 1)), np.float32)
+    crops = scored_crops(shape, decision.chosen, scores, objects)
     return decision, decider.judged([asked], [decision], [crops], [[None] * len(crops)])
 
 

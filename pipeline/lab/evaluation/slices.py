@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.boxes import iou
+from pipeline.boxes import area, iou
 from pipeline.detectors import Detections
 from pipeline.photo.decode import Photo
 
@@ -44,15 +44,15 @@ def _shape(ratio: float) -> str:
     return "landscape" if ratio > 1 else "portrait"
 
 
-def _count(objects: Detections, area: int) -> str:
+def _count(objects: Detections, photo_area: int) -> str:
     """Boxes that overlap are one object: detectors report a face and its person.
 
     Small ones first: two people are two, although one box may hold both.
     """
     distinct: list[int] = []
-    areas = (objects.boxes[:, 2:] - objects.boxes[:, :2]).prod(axis=1)
+    areas = area(objects.boxes)
     for index in np.argsort(areas, kind="stable").tolist():
-        if areas[index] < MIN_OBJECT_SHARE * area:
+        if areas[index] < MIN_OBJECT_SHARE * photo_area:
             continue
         if all(_apart(objects, index, other) for other in distinct):
             distinct.append(index)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.boxes import area
 from pipeline.cropping import candidates
 from pipeline.lab.starter.simulated_crops import SimulatedCrops, expected_iou
 
@@ -68,7 +69,7 @@ def far_list(
     far = [ratio for ratio in RATIOS if abs(np.log(ratio * height / width)) > FAR]
     ratio = float(random.choice(far or RATIOS) * np.exp(random.normal(0, RATIO_NOISE)))
     crops = random.permutation(candidates.for_ratio(width, height, ratio))
-    areas = np.prod(crops[:, 2:] - crops[:, :2], axis=1)
+    areas = area(crops)
     large = areas > LARGE_AREA * areas.max()
     most = round(LARGE_SHARE * count)
     drawn = np.concatenate([crops[large][:most], crops[~large][: count - most]])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.boxes import Boxes, FloatArray, iou
+from pipeline.boxes import Boxes, FloatArray, area, iou
 from pipeline.cropping import candidates
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
@@ -160,7 +160,7 @@ def head_cost(heads: Boxes, boxes: Boxes) -> FloatArray:
     """
     low = np.maximum(heads[:, None, :2], boxes[None, :, :2])
     high = np.minimum(heads[:, None, 2:], boxes[None, :, 2:])
-    areas = np.clip(np.prod(heads[:, 2:] - heads[:, :2], axis=1), 1e-6, None).astype(np.float64)
+    areas = np.clip(area(heads), 1e-6, None).astype(np.float64)
     inside = np.prod(np.clip(high - low, 0, None), axis=2) / areas[:, None]  # [H, N]
     weights = 0.5 * np.sqrt(areas) / np.sqrt(areas).sum() + 0.5 / len(areas)
     cut = np.clip(np.minimum(inside / CUT_FROM, (1 - inside) / CUT_TO), 0, 1)

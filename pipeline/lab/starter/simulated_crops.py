@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.boxes import FloatArray, iou
+from pipeline.boxes import FloatArray, area, iou
 
 LEAST_SIDES = 1.05  # sides of the smallest crop around a subject, in the subject's
 TRIM = (1.85, 2.2)  # parameters of the beta distribution of the share of a gap that is removed
@@ -88,7 +88,7 @@ def reshape_crops(crops_rel: FloatArray, subjects_rel: FloatArray, ratio_rel: fl
     fits, else its centre. ratio_rel: width in photo widths by height in photo heights.
     """
     sides = subjects_rel[:, 2:] - subjects_rel[:, :2]
-    areas = np.prod(crops_rel[:, 2:] - crops_rel[:, :2], axis=1)
+    areas = area(crops_rel)
     least = LEAST_SIDES * np.maximum(sides[:, 0], sides[:, 1] * ratio_rel)
     width = np.minimum(np.maximum(np.sqrt(areas * ratio_rel), least), min(1.0, ratio_rel))
     size = np.stack([width, width / ratio_rel], axis=1)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.boxes import area
 from pipeline.lab.starter.scored_crops import ScoredLayout
 from pipeline.lab.starter.semantic_map import CHANNELS, GAZE, GAZE_SCALE, X, Y, position_map
 from pipeline.lab.starter.simulated_crops import jittered
@@ -63,7 +64,7 @@ def synthetic_map(
         if random.random() < chance
     ]
     others = random.permutation(layout.objects)[: random.integers(6)].astype(np.float64)
-    small = others[np.prod(others[:, 2:] - others[:, :2], axis=1) < 0.6]
+    small = others[area(others) < 0.6]
     boxes.append(jittered(small, 0.03, random))
     return torch.from_numpy(values), np.concatenate(boxes)
 

@@ -134,7 +134,16 @@ def test_wrong_arguments_are_named(cropper: Cropper) -> None:
     assert np.isfinite(cropper.score(data, [[-1e300, -1e300, 1e300, 1e300]])).all()
     with pytest.raises(DecodeError, match="unsupported_format"):
         cropper.crop(b"not a photo")
-    with pytest.raises(UsageError, match="rank_by"):
-        Cropper("untrained", device="cpu", rank_by="best")
     assert cropper.crop(data, []) == []
     assert cropper.score(data, []).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rank_by", "best"), ("borders", "cut"), ("long_photos", "tpo"), ("text_heavy", "padd"),
+     ("backbone", "shred"), ("review_below", 7.0), ("runtime", "onxruntime"),
+     ("guards", "heads=2"), ("fallback", "smaller"), ("safe_areas", "1:1=caption")],
+)  # fmt: skip
+def test_values_that_a_job_refuses_are_refused(name: str, value: object) -> None:
+    with pytest.raises(UsageError, match=name):
+        Cropper("untrained", device="cpu", **{name: value})

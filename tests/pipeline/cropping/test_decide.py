@@ -215,7 +215,7 @@ def test_never_crop_shows_the_whole_photo() -> None:
 
 
 def test_a_rule_for_a_kind_is_a_fallback() -> None:
-    said = Override("", never_crop=True, rule="text_heavy")
+    said = Override("", never_crop=True, reason="text_heavy")
     _, (crop,) = decided(photo(), "9:16", "off", override=said)
     assert (crop.verdict, crop.reason, crop.override) == ("fallback", "text_heavy", None)
 
@@ -234,7 +234,7 @@ def told(
     chooser = OverlapChooser(objects, SIZE, photo_guards)
     decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
     decision = CropDecision(Chosen(np.array([box], np.float32), np.zeros(1)))
-    crops = scored_crops("1:1", decision.chosen, np.zeros(1, np.float32), 1, objects)
+    crops = scored_crops("1:1", decision.chosen, np.zeros(1, np.float32), objects)
     confidence = decider.confidence(ShapeSearch(shape, candidates, found), decision)
     (crop,) = decider.judged([shape], [decision], [crops], [confidence])
     return crop

@@ -142,9 +142,9 @@ def test_a_crop_is_ok_unless_somebody_says_otherwise() -> None:
 def test_an_override_for_a_part_of_a_photo() -> None:
     """The part from (100, 50) to (300, 150) of a photo of 400 x 200."""
     part, sides = (100, 50, 300, 150), (400, 200)
-    said = Override("a", (0.5, 0.5), {"1:1": (120.0, 60.0, 180.0, 120.0)}, rule="r")
+    said = Override("a", (0.5, 0.5), {"1:1": (120.0, 60.0, 180.0, 120.0)}, reason="r")
     moved = said.within(part, sides)
-    assert moved == Override("a", (0.5, 0.5), {"1:1": (20.0, 10.0, 80.0, 70.0)}, rule="r")
+    assert moved == Override("a", (0.5, 0.5), {"1:1": (20.0, 10.0, 80.0, 70.0)}, reason="r")
     for focus, expected in (
         ((0.25, 0.25), (0.0, 0.0)),
         ((0.75, 0.75), (1.0, 1.0)),

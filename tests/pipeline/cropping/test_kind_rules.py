@@ -36,10 +36,10 @@ def test_long_photos_by_each_rule() -> None:
     assert KindRules().said(TALL, NOTHING, SHAPES) is None
     assert KindRules("look").said(TALL_SCREEN, NOTHING, SHAPES) is None
     top = Override("", boxes_px={"1:1": (0, 0, 400, 400), "16:9": (0, 0, 400, 225),
-                                 "free": (0, 0, 400, 800)}, rule="long_top")  # fmt: skip
+                                 "free": (0, 0, 400, 800)}, reason="long_top")  # fmt: skip
     assert KindRules().said(TALL_SCREEN, NOTHING, SHAPES) == top
     assert KindRules("top").said(TALL, NOTHING, SHAPES) == top
-    pad = Override("", never_crop=True, rule="long_pad")
+    pad = Override("", never_crop=True, reason="long_pad")
     assert KindRules("pad").said(TALL, NOTHING, SHAPES) == pad
     short = photo_of(400, 900, by_screen=True)
     assert KindRules("pad").said(short, NOTHING, SHAPES) is None
@@ -75,7 +75,7 @@ def test_a_photo_full_of_text_is_text_heavy_and_kept_whole() -> None:
     faces = replace(full, labels=["face"])
     assert kind_with_objects(photo, faces) == "photo"
     said = KindRules().said(photo, full, SHAPES)
-    assert said == Override("", never_crop=True, rule="text_pad")
+    assert said == Override("", never_crop=True, reason="text_pad")
     assert KindRules(text_heavy="crop").said(photo, full, SHAPES) is None
     page = photo_of(100, 100, kind="text-heavy")
     assert KindRules().said(page, NOTHING, SHAPES) == said

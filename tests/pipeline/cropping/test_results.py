@@ -27,8 +27,8 @@ def chosen(found: np.ndarray, choice: Sequence[float]) -> Chosen:
 def test_margins_are_leads_over_the_next_crop() -> None:
     """The crop ranked next counts for the last margin, though it is not asked for."""
     found = boxes((5, 0, 15, 10), (0, 0, 10, 10), (20, 0, 30, 10))
-    scores = np.array([0.9, 0.5, 0.8], np.float32)
-    crops = scored_crops("1:1", chosen(found, [0.7, 0.6, 0.35]), scores, 2, objects())
+    scores = np.array([0.9, 0.5], np.float32)
+    crops = scored_crops("1:1", chosen(found, [0.7, 0.6, 0.35]), scores, objects())
     assert [(crop.ratio, crop.rank, crop.box_px) for crop in crops] == [
         ("1:1", 0, (5, 0, 15, 10)),
         ("1:1", 1, (0, 0, 10, 10)),
@@ -36,16 +36,15 @@ def test_margins_are_leads_over_the_next_crop() -> None:
     assert [crop.score for crop in crops] == pytest.approx([0.9, 0.5])
     assert [crop.choice for crop in crops] == pytest.approx([0.7, 0.6])
     assert [crop.margin for crop in crops] == pytest.approx([0.1, 0.25])
-    (only,) = scored_crops("1:1", chosen(found[:1], [0.7]), scores[:1], 2, objects())
+    (only,) = scored_crops("1:1", chosen(found[:1], [0.7]), scores[:1], objects())
     assert only.margin is None
 
 
 def test_objects_are_cut_where_a_crop_shows_some_of_them() -> None:
     # Of three objects of 100 square pixels, 100, 50 and 4 are inside.
     given = objects((5, 5, 15, 15), (15, 5, 25, 15), (18, 18, 28, 28))
-    (crop,) = scored_crops(
-        "free", chosen(boxes((0, 0, 20, 20)), [0.5]), np.zeros(1, np.float32), 1, given
-    )
+    one = chosen(boxes((0, 0, 20, 20)), [0.5])
+    (crop,) = scored_crops("free", one, np.zeros(1, np.float32), given)
     assert crop.object_shares == pytest.approx([1, 0.5, 0.04])
     assert crop.objects_cut == 1
 
@@ -54,7 +53,7 @@ def test_regions_are_not_cut() -> None:
     found = boxes((15, 5, 25, 15), (15, 5, 25, 15))
     given = Detections(found, np.ones(2, np.float32), ["subject", "person"])
     one = chosen(boxes((0, 0, 20, 20)), [0.5])
-    (crop,) = scored_crops("1:1", one, np.zeros(1, np.float32), 1, given)
+    (crop,) = scored_crops("1:1", one, np.zeros(1, np.float32), given)
     assert crop.object_shares == pytest.approx([0.5, 0.5])
     assert crop.objects_cut == 1
 
