@@ -7,6 +7,7 @@ atomic are listed here by name, each with the reason.
 
 import sys
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import fsspec
@@ -39,7 +40,8 @@ FOREIGN_ERRORS = (
     ("aiohttp", "ClientError"),
 )
 
-# The memory store looks and then writes. It lives in one process, so a lock makes that atomic.
+# The memory store looks and then writes. It lives in one process, so a lock makes that atomic. No
+# other store is written under it: a process would upload one object at a time.
 _MEMORY = threading.Lock()
 
 
@@ -56,6 +58,9 @@ class FsspecBackend:
             self._fs, self._root = fsspec.url_to_fs(uri, use_listings_cache=False)
         except ImportError as error:
             raise UsageError(f"{uri!r} needs a package: {error}") from error
+        self._writing: AbstractContextManager[object] = (
+            _MEMORY if scheme_of(uri) == "memory" else nullcontext()
+        )
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes:
         if etag is not None or max_bytes is not None:
@@ -67,11 +72,11 @@ class FsspecBackend:
         return bytes(_once(self._fs.cat_file, self._path(key)))
 
     def put(self, key: str, data: bytes) -> None:
-        with _MEMORY:
+        with self._writing:
             _once(self._fs.pipe_file, self._path(key), data)
 
     def create(self, key: str, data: bytes) -> None:
-        with _MEMORY:
+        with self._writing:
             _once(self._fs.pipe_file, self._path(key), data, mode="create")
 
     def head(self, key: str) -> ObjectInfo:
