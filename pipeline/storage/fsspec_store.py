@@ -111,7 +111,7 @@ class FsspecBackend:
         modified: Any = entry.get("created") or entry.get("mtime") or entry.get("last_modified")
         seconds = modified.timestamp() if hasattr(modified, "timestamp") else float(modified or 0)
         etag = str(entry.get("etag") or entry.get("ETag") or f"{seconds:.6f}-{entry['size']}")
-        key = entry["name"].removeprefix(self._root).lstrip("/")
+        key = entry["name"].removeprefix(self._root.rstrip("/")).removeprefix("/")  # see `_path`
         return ObjectInfo(key, int(entry["size"]), etag.strip('"'), seconds)
 
 

@@ -1,13 +1,16 @@
-"""Stores that fsspec opens: who waits for whom."""
+"""Stores that fsspec opens: who waits for whom, and which keys their listings tell."""
 
 import threading
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pipeline.inputs.listing import list_all, read_image
 from pipeline.storage import fsspec_store
 from pipeline.storage.fsspec_store import FsspecBackend
+from pipeline.storage.store import open_store
 
 PATIENCE_S = 5.0
 
@@ -48,3 +51,29 @@ def test_memory_is_written_under_its_lock(way: str, monkeypatch: pytest.MonkeyPa
     getattr(opened(monkeypatch, "memory://b/out", look), way)("x", b"1")
     assert held == [True]
     assert not fsspec_store._MEMORY.locked()
+
+
+def test_a_key_that_begins_with_a_slash_is_listed_as_it_is() -> None:
+    """Keys are strangers' text: `/a.jpg` and `a.jpg` are two objects."""
+    root = f"memory://{uuid.uuid4().hex}"
+    backend = FsspecBackend(root)
+    for key, data in (("a.jpg", b"1"), ("/a.jpg", b"22"), ("//in/b.jpg", b"333")):
+        backend.put(key, data)
+    store = open_store(root)
+    listed = {info.key: info.bytes for info in store.list()}
+    assert listed == {"a.jpg": 1, "/a.jpg": 2, "//in/b.jpg": 3}
+    assert [info.key for info in store.list("/")] == ["//in/b.jpg", "/a.jpg"]
+    assert [info.key for info in store.list("//in/")] == ["//in/b.jpg"]
+    for key, size in listed.items():
+        assert (store.head(key).key, len(store.read(key))) == (key, size)
+    table = list_all(f"{root}/").table
+    assert {uri: len(read_image(uri)) for uri in table["uri"].to_pylist()} == {
+        f"{root}/a.jpg": 1, f"{root}//a.jpg": 2, f"{root}///in/b.jpg": 3,
+    }  # fmt: skip
+
+
+def test_keys_below_a_root_that_ends_in_a_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsspec_store.fsspec, "url_to_fs", lambda *_, **__: (None, "b/out/"))
+    backend = FsspecBackend("gs://b/out/")
+    for key in ("a/x", "/x"):
+        assert backend._info({"name": backend._path(key), "size": 3}).key == key
