@@ -48,7 +48,7 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
             **told_folds(setup.folds, setup.set_name),
             "search": job.search,
             "rank by": job.rank_by,
-            "backbone": job.backbone,
+            "backbone": setup.backbone_read(),
             "ratios": job.ratios,
             "resamples": job.resamples,
             "seed": job.seed,

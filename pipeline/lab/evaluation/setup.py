@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from pipeline.cropping.build import BACKBONE, RANK_BY, SEARCH, assemble, make_engine, make_source
+from pipeline.cropping.build import (
+    BACKBONE,
+    RANK_BY,
+    SEARCH,
+    assemble,
+    choose_backbone,
+    make_engine,
+    make_source,
+)
 from pipeline.cropping.decide import GuardRules
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.sources import to_source
@@ -35,7 +43,8 @@ class EvaluationSetup:
     judge: detector whose objects violations are judged by; None for the run's own.
     search: how candidates are searched, `coarse` as in production or `exhaustive`.
     rank_by: what decides among candidates, `overlap` as in production or `score`.
-    backbone: what S2CNet reads, `auto` as in production, `own` or `shared`.
+    backbone: what S2CNet reads, `own` as in production, `shared` or `auto`; where there are weights
+        by fold, their branches decide.
     gaic, focalnet: weights of these networks, to be one more baseline each.
     folds: weights by fold in place of the detector's, and of `weights`.
     set_name: what the data set was called when these were trained; with a photo's file name it
@@ -73,6 +82,12 @@ class EvaluationSetup:
     def fold_of(self, example: Example) -> int | None:
         """The fold that a photo is held out from; None where there are no weights by fold."""
         return None if self.folds is None else fold_of(self.set_name, example.image.name)
+
+    def backbone_read(self) -> str:
+        """What S2CNet reads in the end, `own` or `shared`. Raises as `choose_backbone`."""
+        if self.folds is not None:
+            return "own" if self.folds.features is None else "shared"
+        return choose_backbone(self.backbone, self.weights.sha256, self.detector, self.rank_by)
 
     def _engine(self, device: str) -> CropEngine:
         return make_engine(

@@ -102,6 +102,7 @@ def test_each_photo_has_the_branch_of_its_fold(folder: Path, tmp_path: Path) -> 
     )  # fmt: skip
     rows = list(evaluate_here(examples(folder), setup, "cpu"))
     shared = EvaluationSetup(choose_weights("default"), "embedded", [], ["1:1"], backbone="shared")
+    assert setup.backbone_read() == shared.backbone_read() == "shared"
     alone = shared.evaluator("cpu")
     expected = [alone.evaluate(example) for example in examples(folder)]
     predicted = [[one["scored"]["predicted"][NETWORK] for one in of] for of in (rows, expected)]
@@ -125,6 +126,26 @@ def test_the_command_says_whose_weights_it_takes(
     assert main([*common, *by_fold, "--detector", "boxes"]) == 2
     assert main([*common, *by_fold, "--backbone", "shared"]) == 2
     assert "give --features" in capsys.readouterr().err
+
+
+def test_the_report_tells_which_backbone_was_read(folder: Path, tmp_path: Path) -> None:
+    """Branches by fold are read whatever the setting says, and nothing is shared without them."""
+    for fold in range(FOLDS):
+        branch = safetensors.torch.load(feature_weights())
+        safetensors.torch.save_file(branch, tmp_path / f"fold{fold}.safetensors")
+    common = ["--data", str(folder / "photos"), "--output", str(tmp_path), "--dataset", "photos"]
+    common += ["--weights", "untrained", "--ratios", "1:1", "--resamples", "9", "--device", "cpu"]
+    common += ["--baselines", "centre", "--limit", "1"]
+    detectors = ["--detectors", str(folder / "detectors")]
+    for given, expected in (
+        ([*detectors, "--features", str(tmp_path)], "shared"),
+        ([], "own"),
+        (["--backbone", "auto"], "own"),  # the packaged branch is for the packaged weights
+        ([*detectors, "--backbone", "auto"], "own"),
+    ):
+        assert main([*common, *given]) == 0
+        told = json.loads((tmp_path / "evaluation.json").read_text())["run"]["backbone"]
+        assert told == expected, given
 
 
 def test_what_is_no_detector_is_told(folder: Path, tmp_path: Path) -> None:
