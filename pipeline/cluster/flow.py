@@ -13,7 +13,7 @@ new, and its actors leave it once all that they have made is on record.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -84,8 +84,11 @@ class Actor:
 
 
 class Flow:
-    """Tasks on their way through the stages.
+    """Tasks of one run on their way through the stages.
 
+    pending: numbers of the tasks, in the order in which they begin
+    job: what the functions of the stages are given of it
+    of_actors: what the actors' class is made with
     actor_options, task_options: what Ray is to give each actor, and each task of another stage
     """
 
@@ -93,11 +96,16 @@ class Flow:
         self,
         stages: Stages,
         room: Room,
+        pending: Sequence[int],
+        job: Any,
+        of_actors: tuple[Any, ...],
         actor_options: Mapping[str, Any],
         task_options: Mapping[str, Any],
         stop: Stop,
     ) -> None:
+        """Ray has to be there, since the job is put into its store."""
         self.stages, self.room, self.stop = stages, room, stop
+        self.waiting, self.job, self.of_actors = deque(pending), ray.put(job), of_actors
         task = {**task_options, "max_retries": ALWAYS}
         self.read = ray.remote(stages.read).options(**task, scheduling_strategy="SPREAD")
         self.encode: Any = ray.remote(stages.encode).options(**task) if stages.encode else None
@@ -112,15 +120,11 @@ class Flow:
         self.actors: list[Actor] = []
         self.looked_s = time.monotonic()
 
-    def run(self, pending: list[int], job: Any, of_actors: tuple[Any, ...]) -> Iterator[pa.Table]:
-        """Yield what the last stage has made of each task, as they end.
-
-        of_actors: what the actors' class is made with.
+    def run(self) -> Iterator[pa.Table]:
+        """Yield what the last stage has made of each task, as they end. Once only.
 
         Raises LedgerError where a worker cannot go on, Drained as it says.
         """
-        self.waiting, self.job = deque(pending), ray.put(job)
-        self.of_actors = of_actors
         try:
             for _ in range(self.room.actors if self.stages.score else 0):
                 self._add_actor()

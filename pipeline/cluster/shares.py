@@ -91,11 +91,14 @@ class ClusterShares:
         flow = Flow(
             stages=self.stages,
             room=Room(self.actors, self.beside),
+            pending=pending,
+            job=job,
+            of_actors=(job, self.device, self.actor_gpus),
             actor_options={"num_cpus": self.actor_cpus, "num_gpus": self.actor_gpus},
             task_options={"num_cpus": self.task_cpus},
             stop=stop,
         )
-        for done in flow.run(pending, job, (job, self.device, self.actor_gpus)):
+        for done in flow.run():
             yield from unpack_summaries(done)
 
 

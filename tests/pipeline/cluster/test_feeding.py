@@ -69,11 +69,14 @@ def found_by(
     flow = Flow(
         Stages(read, TimedScorer, encode),
         Room(shares.actors, shares.beside),
+        range(tasks),
+        None,
+        (),
         {"num_cpus": shares.actor_cpus},
         {"num_cpus": shares.task_cpus},
         Stop(),
     )
-    found = [block["task"][0].as_py() for block in flow.run(list(range(tasks)), None, ())]
+    found = [block["task"][0].as_py() for block in flow.run()]
     assert sorted(found) == list(range(tasks))
     wall_s = cluster.now_s - START_S
     return wall_s, [actor.busy_s / wall_s for actor in cluster.actors]

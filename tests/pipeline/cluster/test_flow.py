@@ -83,14 +83,21 @@ def head_taken(cluster: Cluster) -> Iterator[Any]:
     ray.kill(made)  # where the test has not come to it
 
 
-def flow(stages: Stages = STAGES, room: Room = ROOM, stop: Stop | None = None) -> Flow:
-    return Flow(stages, room, OPTIONS, OPTIONS, stop or Stop())
+def flow(
+    tasks: int,
+    job: SlowJob,
+    stages: Stages = STAGES,
+    stop: Stop | None = None,
+    kind: type[Flow] = Flow,
+) -> Flow:
+    of_actors = (job, "cpu")
+    return kind(stages, ROOM, range(tasks), job, of_actors, OPTIONS, OPTIONS, stop or Stop())
 
 
-def done(flow: Flow, tasks: int, job: SlowJob, each: Callable[[int], Any] = id) -> list[int]:
+def done(flow: Flow, each: Callable[[int], Any] = id) -> list[int]:
     """Numbers of the tasks in the order in which they ended. each: called with how many have."""
     found = []
-    for block in flow.run(list(range(tasks)), job, (job, "cpu")):
+    for block in flow.run():
         found.append(number(block))
         each(len(found))
     return found
@@ -111,7 +118,7 @@ def test_a_stage_that_starts_slowly_is_not_starved_by_a_fast_one(
 ) -> None:
     """Reading takes nothing, actors take seconds to come up: few tasks are read till then."""
     job = replace(job, start_s=2.0)
-    assert sorted(done(flow(), 40, job)) == list(range(40))
+    assert sorted(done(flow(40, job))) == list(range(40))
     notes = list(notes_of(job))
     assert Counter(one.what for one in notes) == {"read": 40, "score": 40, "encode": 40, "actor": 2}
     first_up, last_up = sorted(one.at_s for one in notes if one.what == "actor")
@@ -127,26 +134,26 @@ def test_a_stage_that_starts_slowly_is_not_starved_by_a_fast_one(
 def test_an_actor_that_is_up_does_not_wait_for_another(cluster: Cluster, job: SlowJob) -> None:
     """The other takes longer than all tasks."""
     stages = Stages(slow_stages.read, FirstScorer, slow_stages.encode)
-    assert sorted(done(flow(stages), 12, job)) == list(range(12))
+    assert sorted(done(flow(12, job, stages))) == list(range(12))
     assert Counter(one.what for one in notes_of(job))["actor"] == 1, "tasks waited for the other"
 
 
 def test_actors_that_put_tasks_on_record_hand_nothing_on(cluster: Cluster, job: SlowJob) -> None:
     alone = Stages(slow_stages.read, SlowScorer, None)
-    assert sorted(done(flow(alone), 20, job)) == list(range(20))
+    assert sorted(done(flow(20, job, alone))) == list(range(20))
     assert Counter(one.what for one in notes_of(job)) == {"read": 20, "score": 20, "actor": 2}
 
 
 def test_what_a_worker_raised_is_the_cause(cluster: Cluster, job: SlowJob) -> None:
     broken = Stages(slow_stages.read, BrokenScorer, slow_stages.encode)
     with pytest.raises(LedgerError) as told:
-        done(flow(broken), 3, job)
+        done(flow(3, job, broken))
     assert str(told.value) == (
         "a worker could not go on: ValueError: the weights are for another network"
     )
     full = Stages(slow_stages.read, SlowScorer, slow_stages.full_disk)
     with pytest.raises(LedgerError, match=r"go on: OSError: \[Errno 28\] No space left on device$"):
-        done(flow(full), 3, job)
+        done(flow(3, job, full))
 
 
 def test_nothing_is_begun_once_the_job_is_asked_to_stop(cluster: Cluster, job: SlowJob) -> None:
@@ -156,7 +163,7 @@ def test_nothing_is_begun_once_the_job_is_asked_to_stop(cluster: Cluster, job: S
         stop.asked = stop.asked or count == 5
 
     with pytest.raises(Drained):
-        done(flow(stop=stop), 40, job, ask)
+        done(flow(40, job, stop=stop), ask)
     notes = list(notes_of(job))
     begun = sorted(one.task for one in notes if one.what == "read")
     ended = sorted(one.task for one in notes if one.what == "encode")
@@ -175,7 +182,7 @@ def test_a_worker_that_is_told_to_end_gives_its_task_back(cluster: Cluster, job:
             os.kill(pid, signal.SIGTERM)
             ended.add(pid)
 
-    assert sorted(done(flow(), 24, job, end_one)) == list(range(24))
+    assert sorted(done(flow(24, job), end_one)) == list(range(24))
     assert len(ended) == 2
     actors = [one.pid for one in notes_of(job) if one.what == "actor"]
     assert len(actors) == 3, "one came up again"
@@ -188,7 +195,7 @@ def test_a_task_that_ray_cancels_is_done_again(cluster: Cluster, job: SlowJob) -
     actor: Ray does not cancel what an actor has begun.
     """
     job = replace(job, score_s=0.5)  # longest, so that tasks come to wait at actors
-    running = flow(Stages(slow_stages.read_slowly, SlowScorer, slow_stages.encode))
+    running = flow(20, job, Stages(slow_stages.read_slowly, SlowScorer, slow_stages.encode))
     least = {"_decoded": 1, "_scored": ROOM.actors + 1}  # that are there, so that one is not begun
 
     def cancel(_: int) -> None:
@@ -199,7 +206,7 @@ def test_a_task_that_ray_cancels_is_done_again(cluster: Cluster, job: SlowJob) -
                 del least[stage]
                 return
 
-    assert sorted(done(running, 20, job, cancel)) == list(range(20))
+    assert sorted(done(running, cancel)) == list(range(20))
     assert not least, "one of each was cancelled"
 
 
@@ -228,8 +235,9 @@ class CancelsOne(Flow):
 
 
 def test_an_actor_is_asked_again_whether_it_is_ready(cluster: Cluster, job: SlowJob) -> None:
-    running = CancelsOne(STAGES, ROOM, OPTIONS, OPTIONS, Stop())
-    assert sorted(done(running, 12, job)) == list(range(12))
+    running = flow(12, job, kind=CancelsOne)
+    assert sorted(done(running)) == list(range(12))
+    assert isinstance(running, CancelsOne)
     assert running.has_cancelled
     assert running.asked == 3, "two actors, and one of them once more"
     assert sum(one.what == "actor" for one in notes_of(job)) == 2
@@ -251,7 +259,7 @@ def test_a_node_on_notice_is_drained(cluster: Cluster, head_taken: Any, job: Slo
             assert accepted, why
 
     try:
-        assert sorted(done(flow(), 80, job, give_notice)) == list(range(80))
+        assert sorted(done(flow(80, job), give_notice)) == list(range(80))
         notes = list(notes_of(job))
         there = [one for one in notes if one.node == doomed.node_id]
         assert Counter(one.what for one in there)["actor"] == 2, "all began on the node"
@@ -299,7 +307,7 @@ def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, head_taken: Any, job
                 break
             assert pod.poll() is None, "it ended before it came up"
             time.sleep(0.25)
-        assert sorted(done(flow(), 80, job, give_notice)) == list(range(80))
+        assert sorted(done(flow(80, job), give_notice)) == list(range(80))
         notes = list(notes_of(job))
         there = [one for one in notes if one.node in new]
         assert Counter(one.what for one in there)["actor"] == 2, "all began in the pod"

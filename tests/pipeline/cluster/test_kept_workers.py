@@ -23,9 +23,9 @@ cores = ray.cluster_resources()["CPU"]
 job = slow_stages.SlowJob(Path(sys.argv[1]), score_s=1.7)
 flow = Flow(
     Stages(slow_stages.read, slow_stages.SlowScorer, None),
-    Room(1, 1), {"num_cpus": cores - 0.1}, {"num_cpus": 0.1}, Stop(),
+    Room(1, 1), range(6), job, (job, "cpu"), {"num_cpus": cores - 0.1}, {"num_cpus": 0.1}, Stop(),
 )
-assert len(list(flow.run(list(range(6)), job, (job, "cpu")))) == 6
+assert len(list(flow.run())) == 6
 """
 
 

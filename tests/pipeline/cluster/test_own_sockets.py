@@ -24,8 +24,8 @@ shares = start_ray(RunningSettings(num_actors=1), 2)
 job = slow_stages.SlowJob(Path(sys.argv[1]))
 stages = Stages(slow_stages.read, slow_stages.SlowScorer, slow_stages.encode)
 options = {"num_cpus": 0.25}
-flow = Flow(stages, Room(1, 1), options, options, Stop())
-for count, _ in enumerate(flow.run([0, 1, 2], job, (job, "cpu")), 1):
+flow = Flow(stages, Room(1, 1), [0, 1, 2], job, (job, "cpu"), options, options, Stop())
+for count, _ in enumerate(flow.run(), 1):
     if count == 2:  # an actor and workers are at work
         print("looks", flush=True)
         sys.stdin.readline()
