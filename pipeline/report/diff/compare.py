@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipeline import schema
 from pipeline.boxes import iou
 from pipeline.ledger.reader import Run
 
@@ -52,8 +51,8 @@ class ComparedRuns:
 def join_runs(old: Run, new: Run) -> ComparedRuns:
     """Read two runs without their pictures and join them."""
     photos = _photos(old, new)
-    crops = _frame(old.crops(_known(OF_CROP, schema.CROPS))).merge(
-        _frame(new.crops(_known(OF_CROP, schema.CROPS))),
+    crops = _frame(old.crops(OF_CROP)).merge(
+        _frame(new.crops(OF_CROP)),
         on=KEY,
         how="outer",
         suffixes=("_old", "_new"),
@@ -78,8 +77,8 @@ def join_runs(old: Run, new: Run) -> ComparedRuns:
 
 
 def _photos(old: Run, new: Run) -> pd.DataFrame:
-    photos = _frame(old.images(_known(OF_PHOTO, schema.IMAGES))).merge(
-        _frame(new.images(_known(OF_PHOTO, schema.IMAGES))),
+    photos = _frame(old.images(OF_PHOTO)).merge(
+        _frame(new.images(OF_PHOTO)),
         on="image_id",
         how="outer",
         suffixes=("_old", "_new"),
@@ -107,8 +106,3 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas()
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
     return frame if len(frame) else frame.astype(dict.fromkeys(texts, object))
-
-
-def _known(names: list[str], declared: pa.Schema) -> list[str]:
-    """Those columns that this release declares; a run of an older one has nulls there."""
-    return [name for name in names if name in declared.names]

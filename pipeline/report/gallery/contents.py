@@ -20,7 +20,8 @@ LOW_CONFIDENCE = "low_confidence"  # the reason of a crop whose only fault it is
 # Of the photos that need eyes for no other reason, the least sure ones are looked at as well.
 CLOSE_SHARE, LEAST_CLOSE, MOST_CLOSE = 0.02, 12, 500
 HEAVY = ("uri", "image", "object_shares")  # columns of crops that are not held in memory
-# Columns that runs of an older release do not have.
+# Columns that runs of an older release do not have. Those of crops are asked for by their names,
+# which gives nulls.
 LATER_OF_IMAGES = {
     "kind": pa.string(),
     "override": pa.string(),
@@ -28,7 +29,6 @@ LATER_OF_IMAGES = {
     "content": schema.BOX_OR_NULL,
     "complete": pa.float32(),
 }
-LATER_OF_CROPS = {"verdict": pa.string(), "reason": pa.string(), "confidence": pa.float32()}
 
 Flags = NDArray[np.uint8]  # [photos] or [crops]
 Places = NDArray[np.int64]
@@ -64,7 +64,7 @@ def contents_of(run: Run) -> Contents:
     """Read a run's tables without pictures and order them."""
     images = with_columns(run.images(), LATER_OF_IMAGES).combine_chunks()
     columns = [name for name in schema.CROPS.names if name not in HEAVY]
-    crops = with_columns(run.crops(columns), LATER_OF_CROPS).combine_chunks()
+    crops = run.crops(columns).combine_chunks()
     shapes = list(dict.fromkeys(crops["ratio"].to_pylist()))
     photo = pc.index_in(crops["image_id"], images["image_id"]).to_numpy().astype(np.int64)
     needs = needs_of(images, crops, photo)

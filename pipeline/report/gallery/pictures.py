@@ -15,12 +15,11 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline import schema
 from pipeline.ledger.reader import Run
 
 SIDE = 256  # px, long side of a picture that is put together
 QUALITY = 70  # of WebP
-PIECES = ("image_id", "ratio", "rank", "x0", "y0", "x1", "y1", "fit", "width", "height", "image")
+PIECES = ["image_id", "ratio", "rank", "x0", "y0", "x1", "y1", "fit", "width", "height", "image"]
 Size = tuple[int, int]  # width and height, pixels
 
 
@@ -101,9 +100,8 @@ def collect_pictures(run: Run, sizes: Mapping[str, Size], pictures: Pictures) ->
             pictures.add(row["image_id"], kept)
     if all(image_id in pictures for image_id in sizes):
         return
-    columns = [name for name in PIECES if name in schema.CROPS.names]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for batch in run.batches("crops", columns):
+        for batch in run.batches("crops", PIECES):
             photos = [
                 (image_id, list(rows))
                 for image_id, rows in _by_photo(batch.to_pylist())

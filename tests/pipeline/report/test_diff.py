@@ -5,8 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.dataset as ds
 import pytest
 
+from pipeline import open_run
 from pipeline.cli.runs import main
 from pipeline.ledger.reader import Run
 from pipeline.report.diff.build import photos_by_change
@@ -15,6 +17,7 @@ from pipeline.report.diff.figures import diff_figures
 from tests.support.browser import Tab, browse
 from tests.support.made_runs import commit_rows, crop_row, image_row, preview_row
 
+GOLDEN = Path(__file__).parents[2] / "golden" / "runs" / "release_0_1_0"
 GREEN, RED, BLUE = (40, 160, 60), (200, 30, 40), (30, 60, 200)
 HOSTILE = "u/<img src=x onerror=document.title='owned'>.jpg"
 NAMES = ["u/same.jpg", HOSTILE, "u/moved.jpg", "v/encoded.jpg", "v/changed.jpg", "v/breaks.jpg"]
@@ -189,3 +192,14 @@ def test_runs_without_crops_are_compared(tmp_path: Path, capsys: Any) -> None:
     for more in ([], ["--html", str(tmp_path / "pages")]):
         assert main(["diff", str(out), *ids, *more]) == 0
     assert (tmp_path / "pages" / "index.html").exists()
+
+
+def test_a_run_of_an_old_release_is_compared(tmp_path: Path) -> None:
+    """Its files lack columns that crops have today, which are null then."""
+    run = open_run(str(shutil.copytree(GOLDEN, tmp_path / "made") / "out"))
+    files = ds.dataset(tmp_path / "made" / "out" / "_data" / "crops", format="parquet")
+    assert not {"verdict", "fit", "subject_share"} & {*files.schema.names}
+    compared = join_runs(run, run)
+    assert {*compared.crops["change"]} == {"same"}
+    assert len(compared.crops) == files.count_rows() > 0
+    assert compared.crops[["verdict_old", "fit_new", "subject_share_old"]].isna().all(axis=None)
