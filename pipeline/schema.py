@@ -12,7 +12,8 @@ OK = "ok"  # the status of a photo that has its crops; any other is a reason
 ANIMATED_SKIPPED = "skipped_animated"
 LEFT_OUT = frozenset({ANIMATED_SKIPPED})  # statuses without crops that a setting asked for
 
-BOX = pa.list_(pa.float32(), 4)  # x0, y0, x1, y1
+EDGES = ("x0", "y0", "x1", "y1")  # the columns, or fields, of a box
+BOX = pa.list_(pa.float32(), 4)  # the same as one value
 # The same where it may be null: Arrow before 26 and polars cannot read a Parquet file with a null
 # in a list of fixed length.
 BOX_OR_NULL = pa.list_(pa.float32())

@@ -13,7 +13,7 @@ from pipeline.shapes import parse_shape
 
 OF_PHOTO = ("image_id", "uri", "status", "width_px", "height_px", "orientation", "skipped")
 OF_CROP = (
-    "image_id", "uri", "ratio", "rank", "x0", "y0", "x1", "y1", "width", "height", "fit",
+    "image_id", "uri", "ratio", "rank", *schema.EDGES, "width", "height", "fit",
     "verdict", "reason", "confidence",
 )  # fmt: skip
 
@@ -112,7 +112,7 @@ def exported_crop(
 ) -> ExportedCrop:
     """A decision from a row of `crops` and its photo's row of `images`."""
     width, height = photo["width_px"], photo["height_px"]
-    x0, y0, x1, y1 = (round(crop[edge]) for edge in ("x0", "y0", "x1", "y1"))
+    x0, y0, x1, y1 = (round(crop[edge]) for edge in schema.EDGES)
     x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
     return ExportedCrop(
         uri=crop["uri"],

@@ -9,6 +9,7 @@ from typing import Any, Literal, TextIO
 from pipeline.export.crops import ExportedCrop, NotCropped
 from pipeline.export.pages import css, iiif, wordpress
 from pipeline.export.services import cloudinary, imgix, imgproxy, thumbor
+from pipeline.schema import EDGES
 
 FormatName = Literal[
     "imgproxy", "thumbor", "cloudinary", "imgix", "iiif", "css", "wordpress", "csv", "jsonl"
@@ -16,7 +17,7 @@ FormatName = Literal[
 Say = Callable[[ExportedCrop], Mapping[str, Any]]
 COLUMNS = (
     "uri", "image_id", "status", "ratio", "rank", "fit", "verdict", "reason", "confidence",
-    "photo_width", "photo_height", "orientation", "x0", "y0", "x1", "y1", "width", "height",
+    "photo_width", "photo_height", "orientation", *EDGES, "width", "height",
     "focal_x", "focal_y", "position_x", "position_y", "focal_iou",
 )  # fmt: skip
 DIGITS = 5
@@ -28,7 +29,7 @@ def flat_fields(crop: ExportedCrop) -> dict[str, Any]:
         "photo_width": crop.photo_wh[0],
         "photo_height": crop.photo_wh[1],
         "orientation": crop.orientation,
-        **dict(zip(("x0", "y0", "x1", "y1"), crop.box, strict=True)),
+        **dict(zip(EDGES, crop.box, strict=True)),
         "width": crop.size_wh[0],
         "height": crop.size_wh[1],
         **dict(zip(("focal_x", "focal_y"), (round(v, DIGITS) for v in crop.focus), strict=True)),

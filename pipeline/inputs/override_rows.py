@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.globs import is_pattern, regex_text
 from pipeline.inputs.table_files import is_table_file, read_table_file
+from pipeline.schema import EDGES
 from pipeline.shapes import Shape, parse_shape
 from pipeline.storage.addresses import s3_spelling
 
 ADDRESS, PATTERN = "uri", "pattern"
-EDGES = ("x0", "y0", "x1", "y1")
 FOCUS = ("focus_x", "focus_y")
 NEVER_CROP, FORGET, RATIO = "never_crop", "forget", "ratio"
 COLUMNS = (ADDRESS, PATTERN, *FOCUS, RATIO, *EDGES, NEVER_CROP, FORGET, "note")

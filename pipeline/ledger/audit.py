@@ -24,11 +24,12 @@ from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import ABANDONED, Abandoned, DataFile, Manifest, StoredList
 from pipeline.ledger.replaced import chain_of
 from pipeline.ledger.tables import decode_table
+from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
 READERS = 8  # data files fetched and hashed at a time
 EXAMPLES = 20  # photos that a comparison names of each sort
-KEY, BOX = ("uri", "ratio", "rank"), ("x0", "y0", "x1", "y1")
+KEY = ("uri", "ratio", "rank")
 
 
 def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str, Any]]:
@@ -208,7 +209,7 @@ def compare_runs(store: Store, old_id: str, new_id: str) -> dict[str, Any]:
     old, new = (open_run(store.uri, run_id) for run_id in (old_id, new_id))
     was, now = (dict(_pairs(run.images(["uri", "status"]))) for run in (old, new))
     changed = sorted(uri for uri in was.keys() & now.keys() if was[uri] != now[uri])
-    boxes_was, boxes_now = (_boxes(run.crops(["uri", "ratio", "rank", *BOX])) for run in (old, new))
+    boxes_was, boxes_now = (_boxes(run.crops([*KEY, *EDGES])) for run in (old, new))
     shared = boxes_was.keys() & boxes_now.keys()
     moved = sorted(key for key in shared if boxes_was[key] != boxes_now[key])
     return {
@@ -245,6 +246,6 @@ def _boxes(crops: pa.Table) -> dict[tuple[str, str, int], tuple[float, ...]]:
     """Boxes by uri, ratio and rank, rounded to 0.01 px, below which no difference counts."""
     rows = crops.set_column(2, "rank", pc.cast(crops["rank"], pa.int64())).to_pylist()
     return {
-        (row["uri"], row["ratio"], row["rank"]): tuple(round(row[side], 2) for side in BOX)
+        (row["uri"], row["ratio"], row["rank"]): tuple(round(row[side], 2) for side in EDGES)
         for row in rows
     }

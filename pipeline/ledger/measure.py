@@ -13,10 +13,9 @@ from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import live_crops, places_of, sampled_rows
-from pipeline.schema import OK
+from pipeline.schema import EDGES, OK
 from pipeline.storage.store import Store
 
-BOX = ("x0", "y0", "x1", "y1")
 KEYS = ("image_id", "ratio", "rank")
 VERDICT = {"review_rate": "review", "fallback_rate": "fallback"}
 CUTS = {"head_cut_rate": "heads_cut", "face_cut_rate": "faces_cut", "text_cut_rate": "text_cut"}
@@ -43,7 +42,7 @@ def measure(
     wanted = ["verdict", *CUTS.values(), *MEANS.values()]
     columns = {
         "images": ["image_id", "uri", "etag", "status"],
-        "crops": [*KEYS, *BOX, *wanted],
+        "crops": [*KEYS, *EDGES, *wanted],
     }
     tables, whole = sampled_rows(store, manifests, read_forgotten(store).hidden, columns)
     images = tables["images"].sort_by("uri").combine_chunks()
@@ -122,7 +121,7 @@ def _overlap(
     etags = _pairs(images, "image_id", "etag")
     ours = _boxes(crops)
     pairs = []
-    for their_images, their_crops in live_crops(store, live, places, [*KEYS, *BOX], damaged):
+    for their_images, their_crops in live_crops(store, live, places, [*KEYS, *EDGES], damaged):
         same = {
             i for i, etag in _pairs(their_images, "image_id", "etag").items()
             if i in etags and etags[i] == etag
@@ -139,7 +138,7 @@ def _overlap(
 def _boxes(crops: pa.Table) -> dict[tuple[str, str], tuple[float, ...]]:
     """The best crop's box by photo and shape."""
     best = crops.filter(pc.equal(crops["rank"], 0))
-    ids, ratios, *sides = (best[name].to_pylist() for name in ("image_id", "ratio", *BOX))
+    ids, ratios, *sides = (best[name].to_pylist() for name in ("image_id", "ratio", *EDGES))
     boxes = zip(*sides, strict=True)
     return dict(zip(zip(ids, ratios, strict=True), boxes, strict=True))
 

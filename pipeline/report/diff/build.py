@@ -14,7 +14,6 @@ import pandas as pd
 from pipeline.ledger.reader import Run
 from pipeline.report.diff.compare import (
     CHANGED_PHOTO,
-    EDGES,
     MOVED,
     ONLY_NEW,
     ONLY_OLD,
@@ -27,6 +26,7 @@ from pipeline.report.gallery.build import WrittenPages
 from pipeline.report.gallery.pictures import Picture, Pictures, collect_pictures
 from pipeline.report.inline import data_uri
 from pipeline.report.scripts import PageWriter
+from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
 PHOTOS = 24  # in one data file, and on one page of the list

@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from pipeline.boxes import iou
 from pipeline.ledger.reader import Run
+from pipeline.schema import EDGES
 
 SAME, REENCODED, MOVED = "same", "re-encoded", "moved"
 CHANGED_PHOTO, ONLY_OLD, ONLY_NEW = "changed photo", "only old", "only new"
 CHANGES = (SAME, REENCODED, MOVED, CHANGED_PHOTO, ONLY_OLD, ONLY_NEW)
 NEAR_PX = 0.01  # edges nearer than this are the same
-EDGES = ["x0", "y0", "x1", "y1"]
 KEY = ["image_id", "ratio", "rank"]
 OF_CROP = [
     *KEY, *EDGES, "width", "height", "format", "fit", "confidence", "verdict", "reason", "margin",

@@ -14,6 +14,7 @@ from pipeline.photo.automatic import in_words
 from pipeline.report.costs import cost_lines
 from pipeline.report.gallery.contents import Contents
 from pipeline.report.gallery.index import Decisions
+from pipeline.schema import EDGES
 
 CELLS = 16  # of the map of crop centres, a side
 BINS = 20  # of histograms
@@ -84,7 +85,7 @@ def _boxes_rel(contents: Contents) -> Numbers:
         np.asarray(pc.cast(contents.images[name], pa.float64()).to_numpy(), np.float64)[each]
         for name in ("width_px", "height_px")
     ]
-    edges = [contents.crops[name].to_numpy() for name in ("x0", "y0", "x1", "y1")]
+    edges = [contents.crops[name].to_numpy() for name in EDGES]
     boxes: Numbers = np.stack(edges, axis=1) / np.stack([*sides, *sides], axis=1)
     return boxes
 

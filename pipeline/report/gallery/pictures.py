@@ -16,10 +16,11 @@ from typing import Any
 from PIL import Image
 
 from pipeline.ledger.reader import Run
+from pipeline.schema import EDGES
 
 SIDE = 256  # px, long side of a picture that is put together
 QUALITY = 70  # of WebP
-PIECES = ["image_id", "ratio", "rank", "x0", "y0", "x1", "y1", "fit", "width", "height", "image"]
+PIECES = ["image_id", "ratio", "rank", *EDGES, "fit", "width", "height", "image"]
 Size = tuple[int, int]  # width and height, pixels
 
 
@@ -124,7 +125,7 @@ def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size) -> bytes:
     # Larger crops lie below: a smaller one shows its part in more detail.
     for crop in sorted(crops, key=lambda crop: -_area(crop)):
         part = _photo_part(Image.open(BytesIO(crop["image"])).convert("RGBA"), crop)
-        left, top, right, bottom = (round(crop[e] * scale) for e in ("x0", "y0", "x1", "y1"))
+        left, top, right, bottom = (round(crop[e] * scale) for e in EDGES)
         part = part.resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BOX)
         canvas.paste(part, (left, top), part)
     stream = BytesIO()

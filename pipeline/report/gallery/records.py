@@ -11,10 +11,10 @@ from typing import Any
 from pipeline import schema
 from pipeline.report.gallery.pictures import Picture
 from pipeline.report.inline import data_uri
+from pipeline.schema import EDGES
 
 MOST_OBJECTS = 80  # the best ones of a photo
 LONGEST = 400  # characters of a pass-through value
-EDGES = ("x0", "y0", "x1", "y1")
 OF_IMAGE = (
     "uri", "status", "kind", "format", "bytes", "width_px", "height_px", "orientation", "frames",
     "content", "complete", "focus_x", "focus_y", "focus_source", "override", "skipped",
