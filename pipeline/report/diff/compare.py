@@ -38,10 +38,12 @@ SIZES = ((1.0, "up to 1 MP"), (4.0, "1 to 4 MP"), (12.5, "4 to 12 MP"), (np.inf,
 class ComparedRuns:
     """Photos and crops of two runs, joined. Columns end in `_old` and `_new`.
 
-    photos: one row a photo of either run, by image_id: `OF_PHOTO` of both, and `content_changed`,
-            `uri`, `shape`-less slices `format`, `size`, `kind`, `prefix` of the new run, else old.
+    photos: one row a photo of either run, by image_id: `OF_PHOTO` of both, `content_changed`; and,
+            without an ending, OF_PHOTO, `size` and `prefix`: of the new run, or of the old one
+            where the new tells none.
     crops:  one row a crop of either run: KEY, `OF_CROP` of both, `change` and `iou` (NaN where
-            one of the two is missing or the photo is another), and the photo's slices.
+            one of the two is missing or the photo is another); and of its photo, without an
+            ending, `uri`, `format`, `size`, `kind` and `prefix`.
     """
 
     photos: pd.DataFrame
@@ -90,7 +92,8 @@ def _photos(old: Run, new: Run) -> pd.DataFrame:
     megapixels = (photos["width_px"] * photos["height_px"]).astype(float) / 1e6
     bounds = [bound for bound, _ in SIZES]
     names = np.array([name for _, name in SIZES] + ["unknown"], object)
-    photos["size"] = names[np.where(megapixels.notna(), np.searchsorted(bounds, megapixels), 4)]
+    places = np.where(megapixels.notna(), np.searchsorted(bounds, megapixels), len(SIZES))
+    photos["size"] = names[places]
     photos["prefix"] = photos["uri"].str.rpartition("/")[0]
     photos["kind"] = photos["kind"].fillna("unknown")
     photos["format"] = photos["format"].fillna("unknown")
