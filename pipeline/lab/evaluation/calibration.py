@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import FloatArray
+from pipeline.lab.evaluation.intervals import Interval, percentile_interval
 
 BINS = 10  # of equal weight
-INSIDE_PERCENT = 95  # of the bootstrap distribution inside an interval
 
 CalibrationMeasure = Callable[[FloatArray, FloatArray, FloatArray], float]
 
@@ -126,8 +126,8 @@ def with_interval(
     photos: Sequence[str],
     resamples: int,
     seed: int,
-) -> dict[str, float]:
-    """A measure and the percentile interval of it over resampled photos: mean, low, high, photos.
+) -> Interval:
+    """A measure and its interval over resampled photos.
 
     photos: the photo of each crop, N; crops of one photo stay together.
     """
@@ -138,10 +138,7 @@ def with_interval(
         measure(confidence, accepted, weights * times[photo_of])
         for times in (_times_drawn(count, random) for _ in range(resamples))
     ]
-    edges = ((100 - INSIDE_PERCENT) / 2, (100 + INSIDE_PERCENT) / 2)
-    low, high = np.nanpercentile(drawn, edges) if not np.isnan(drawn).all() else (np.nan, np.nan)
-    value = measure(confidence, accepted, weights)
-    return {"mean": value, "low": float(low), "high": float(high), "photos": count}
+    return percentile_interval(measure(confidence, accepted, weights), np.array(drawn), count)
 
 
 def _times_drawn(count: int, random: np.random.Generator) -> FloatArray:

@@ -6,16 +6,14 @@ one whose box it shows a larger share of, by more than 5 points. The advantage o
 another is the share of decisions for it minus the share against it: 0 is parity.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
+from pipeline.lab.evaluation.intervals import IntervalOf
 from pipeline.lab.evaluation.photo import Row
-
-Interval = dict[str, float]  # mean, low, high, photos
-IntervalOf = Callable[[Iterable[float]], Interval]
 
 FAVOUR_MARGIN = 0.05  # ours: of two people's shares, as far apart as detectors' boxes are loose
 LOST_BELOW, WHOLE_FROM = 0.05, 0.95  # ours, likewise

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.lab.evaluation.catalogue import MEASURES, OURS, measure_of, of_shape
-from pipeline.lab.evaluation.fairness import Interval, IntervalOf, fairness, integrity
+from pipeline.lab.evaluation.fairness import fairness, integrity
+from pipeline.lab.evaluation.intervals import Interval, IntervalOf, percentile_interval
 from pipeline.lab.evaluation.photo import Row
 from pipeline.lab.evaluation.reliability import confidence_figures
 from pipeline.lab.evaluation.slices import ORDER
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SLICE_MEASURES = ("iou", "srcc", "acc5", "gaze_kept", "heads_out", "any violation")
-LEVEL = 95  # percent of the bootstrap distribution inside an interval
 
 IntervalTable = dict[str, dict[str, Interval]]  # method -> measure -> interval
 
@@ -117,14 +117,8 @@ def bootstrap(resamples: int, seed: int) -> IntervalOf:
     def interval(values: Iterable[float]) -> Interval:
         column = np.fromiter(values, np.float64)
         drawn = np.random.default_rng(seed).integers(0, len(column), (resamples, len(column)))
-        edges = ((100 - LEVEL) / 2, (100 + LEVEL) / 2)
-        low, high = np.percentile(column[drawn].mean(axis=1), edges)
-        return {
-            "mean": float(column.mean()),
-            "low": float(low),
-            "high": float(high),
-            "photos": len(column),
-        }
+        means = column[drawn].mean(axis=1)
+        return percentile_interval(float(column.mean()), means, len(column))
 
     return interval
 

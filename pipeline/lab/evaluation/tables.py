@@ -14,9 +14,10 @@ from pipeline.lab.evaluation.catalogue import (
     of_shape,
     shape_of,
 )
+from pipeline.lab.evaluation.intervals import INSIDE_PERCENT
 from pipeline.lab.evaluation.published import published_for
 from pipeline.lab.evaluation.reliability import ALL as ALL_CROPS
-from pipeline.lab.evaluation.summary import LEVEL, keys_of
+from pipeline.lab.evaluation.summary import keys_of
 from pipeline.lab.evaluation.violations import KINDS
 
 AGREEMENT = [
@@ -104,8 +105,8 @@ def glance(report: Report) -> Table:
         name, kind = (shape, "shape") if shape else (measure.name, "")
         lines.append(TableLine(name, cells, kind, below, of_shape(measure.name, shape).strip()))
     note = (
-        f"Means over photos. ▲: this run is better than that method; ▼: it is worse; the {LEVEL} % "
-        "bootstrap interval of the difference, photo by photo, does not hold 0."
+        "Means over photos. ▲: this run is better than that method; ▼: it is worse; the "
+        f"{INSIDE_PERCENT} % bootstrap interval of the difference, photo by photo, does not hold 0."
     )
     return Table("All measures at a glance", note, [METHODS[method] for method in methods], lines)
 

@@ -18,7 +18,7 @@ from pipeline.boxes import Box, Boxes, iou, shares_inside
 from pipeline.cropping.rule import Rule, packaged_rule
 from pipeline.errors import UsageError
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
-from pipeline.lab.evaluation.fairness import Interval
+from pipeline.lab.evaluation.intervals import Interval
 from pipeline.lab.evaluation.kept import gaze_kept, heads_cut_and_lost
 from pipeline.lab.evaluation.summary import bootstrap
 from pipeline.lab.fold_weights import FoldWeights
@@ -71,7 +71,7 @@ def read_rule(path: Path) -> Rule:
 def compared(
     photos: Sequence[HeldOutPhoto], packaged: Rule, other: Rule, resamples: int, seed: int = 0
 ) -> dict[str, dict[str, Interval]]:
-    """Measure -> `packaged`, `other` and `difference`: means over photos, 95 % intervals of them.
+    """Measure -> `packaged`, `other` and `difference`: means over photos with intervals.
 
     resamples: bootstrap samples of each interval; seed: of their random numbers.
     "crops changed" has the share of crops alone, as `difference`.
