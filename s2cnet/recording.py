@@ -19,7 +19,10 @@ MOST_RECORDINGS = 64  # of one function; the network's inputs have about 30 size
 
 
 class Recorded:
-    """A function of tensors with one recording for each shape of inputs; the oldest are dropped."""
+    """A function of tensors with one recording for each shape of inputs.
+
+    Of more than `most` the one that was used longest ago is dropped.
+    """
 
     def __init__(self, function: Function, most: int = MOST_RECORDINGS) -> None:
         """Keep a function whose work depends on the shapes of its inputs alone, at least one."""

@@ -77,7 +77,9 @@ class Backend(Protocol):
     """What a kind of store implements. Each method makes one request, without a second attempt.
 
     Raises FileNotFoundError, PermissionError, FileExistsError (create), RetryableError where
-    another attempt may succeed, or another OSError for any other answer.
+    another attempt may succeed, or another OSError for any other answer. `get` also raises
+    ObjectChangedError, where `etag` is given and the object has another, and ObjectTooLargeError,
+    where it has more than `max_bytes`; they are no OSError.
     """
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes: ...
