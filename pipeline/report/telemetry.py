@@ -1,7 +1,8 @@
 """Give the figures of a run to Prometheus, from the same totals as `metrics.json`.
 
-    as_dict          `metrics.json`, beside the run's records
-    prometheus_text  the text form that Prometheus reads, from an endpoint or from a file
+    as_dict         `metrics.json`, beside the run's records
+    endpoint        the text form that Prometheus reads, over HTTP
+    write_textfile  the same as a file
     infra/grafana.json draws the same names; a test compares it with METRICS
 
 No label holds a run id or a photo's address, and each figure has at most MOST_VALUES series.
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client import write_to_textfile as write_registry
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -101,11 +102,6 @@ class Telemetry(RunTotals, Collector):
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         return registry
-
-
-def prometheus_text(telemetry: Telemetry) -> bytes:
-    """The figures in Prometheus's text form."""
-    return generate_latest(telemetry.registry)
 
 
 def write_textfile(telemetry: Telemetry, path: str | Path) -> None:

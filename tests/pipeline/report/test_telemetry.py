@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import UsageError
@@ -19,7 +20,6 @@ from pipeline.report.telemetry import (
     MOST_VALUES,
     Telemetry,
     endpoint,
-    prometheus_text,
     write_textfile,
 )
 
@@ -74,6 +74,11 @@ def counted() -> tuple[Telemetry, Clock]:
     telemetry.task_done(1, SECOND)
     telemetry.add_requests({"list": 4, "get": 1})
     return telemetry, clock
+
+
+def prometheus_text(telemetry: Telemetry) -> bytes:
+    """What Prometheus reads, as the endpoint and the textfile give it."""
+    return generate_latest(telemetry.registry)
 
 
 def samples(text: bytes) -> dict[tuple[str, str], float]:
