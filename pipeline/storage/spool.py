@@ -112,10 +112,10 @@ def pieces(table: pa.Table, rows: int | None = None) -> Iterator[pa.Table]:
         release()
 
 
-def numbered_pieces(table: pa.Table, rows: int | None = None) -> Iterator[tuple[int, pa.Table]]:
+def numbered_pieces(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     """`pieces`, each with the number of its first row."""
     start = 0
-    for piece in pieces(table, rows):
+    for piece in pieces(table):
         yield start, piece
         start += piece.num_rows
 
