@@ -61,13 +61,6 @@ class Listing:
     within: Callable[[str], bool]
 
 
-def list_inputs(
-    input_uri: str, limit: int | None = None, focus_columns: FocusColumns | None = None
-) -> pa.Table:
-    """The table of `list_all`, with its defaults."""
-    return list_all(input_uri, limit, focus_columns).table
-
-
 def list_all(
     input_uri: str,
     limit: int | None = None,

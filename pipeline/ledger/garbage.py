@@ -81,11 +81,6 @@ class Findings:
     damaged: Mapping[str, RecordError]
 
 
-def find_garbage(store: Store, older_than_s: float, now_s: float | None = None) -> list[Garbage]:
-    """Find everything that may be removed; see `look_for_garbage`."""
-    return look_for_garbage(store, older_than_s, now_s).garbage
-
-
 def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = None) -> Findings:
     """Find everything that may be removed and was last written over `older_than_s` ago.
 
@@ -125,7 +120,7 @@ def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = No
 
 
 def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
-    """Remove what `find_garbage` found, abandoning its open runs first; return the bytes freed.
+    """Remove what `look_for_garbage` found, abandoning its open runs first; return the bytes freed.
 
     A run that was committed in the meantime is left as it is. Raises LedgerError where forgotten
     photos are in Delta or Iceberg tables and the package for these is missing.

@@ -112,7 +112,7 @@ def uncovered(
     mode: str = "incremental",
     channel: str | None = None,
 ) -> Todo:
-    """Compare a list (sorted by uri, as `list_inputs` gives it) with what is committed.
+    """Compare a list (sorted by uri, as `list_all` gives it) with what is committed.
 
     mode: "incremental" leaves covered photos out, "full" does them again.
     spec: of the job; its `input_sha256` may be empty.

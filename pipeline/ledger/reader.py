@@ -18,7 +18,7 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store, check_reachable, open_store
 
-__all__ = ["WHITE", "Run", "StoredRuns", "committed_runs", "open_run", "stored_runs"]
+__all__ = ["WHITE", "Run", "StoredRuns", "open_run", "stored_runs"]
 
 WHITE = "ffffff"
 
@@ -61,14 +61,6 @@ def repaired_by(store: Store, run_id: str) -> list[Manifest]:
         manifests.append(manifest)
         parent = manifest.parent
     return manifests
-
-
-def committed_runs(store: Store) -> list[Manifest]:
-    """The manifests of all committed runs, the latest first. Raises RecordError."""
-    runs = stored_runs(store)
-    for error in runs.damaged.values():
-        raise error
-    return runs.committed
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,14 @@ from urllib.parse import parse_qs, urlsplit
 import pyarrow as pa
 
 from pipeline import schema
-from pipeline.inputs.listing import image_id, list_inputs
+from pipeline.inputs.listing import image_id, list_all
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.layout import task_key
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.live import stored_runs
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.plan import cut_tasks
-from pipeline.ledger.reader import committed_runs
 from pipeline.ledger.records import to_bytes
 from pipeline.storage.store import open_store
 from tests.support.thin_records import PHOTO_BYTES, begin, thin_record, write_files
@@ -140,7 +140,7 @@ def _measured(told: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -
 
 
 def made_up_inputs(rows: int) -> pa.Table:
-    """An input list as `list_inputs` gives it, without a listing."""
+    """An input list as `list_all` gives it, without a listing."""
     uris = [f"s3://b/{key_of(n)}" for n in range(rows)]
     columns = [map(image_id, uris), uris, (f"{n:032x}" for n in range(rows)), [PHOTO_BYTES] * rows]
     return pa.table(
@@ -160,13 +160,13 @@ def spec_of(inputs: pa.Table) -> RunSpec:
 
 
 def list_keys() -> str:
-    table = list_inputs("s3://b/2026/11/21/")
+    table = list_all("s3://b/2026/11/21/").table
     return f"{table.num_rows:,} rows, {table.nbytes >> 20} MiB as a table"
 
 
 def list_and_pin(folder: str, task_images: int) -> str:
     """All that a job does before its first task."""
-    inputs = list_inputs("s3://b/2026/11/21/")
+    inputs = list_all("s3://b/2026/11/21/").table
     plan = cut_tasks(inputs, task_images)
     ledger = Ledger.open(open_store(folder), spec_of(inputs), inputs, plan)
     return f"{ledger.task_count:,} tasks pinned"
@@ -208,7 +208,7 @@ def finish(folder: str, run_id: str) -> str:
 
 
 def open_committed(folder: str) -> str:
-    (manifest,) = committed_runs(open_store(folder))
+    (manifest,) = stored_runs(open_store(folder)).committed
     files = data_files(open_store(folder), manifest)
     return f"{manifest.rows:,} rows, {len(files):,} files"
 

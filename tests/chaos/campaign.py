@@ -18,7 +18,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.reader import committed_runs, open_run
+from pipeline.ledger.live import stored_runs
+from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
 from tests.chaos import ledger_job
 from tests.conftest import S3_ENVIRONMENT
@@ -221,9 +222,11 @@ def count_reads(report: Path, figures: Figures) -> None:
 def examine(output: str, figures: Figures) -> None:
     """Count what is missing and what is there twice, and hash every committed byte."""
     store = open_store(output)
-    manifests = committed_runs(store)
-    if len(manifests) != 1:
-        figures.problems.append(f"{len(manifests)} runs are committed in {output}")
+    runs = stored_runs(store)
+    manifests = runs.committed
+    if len(manifests) != 1 or runs.damaged:
+        told = f"{len(manifests)} runs are committed, {len(runs.damaged)} damaged in {output}"
+        figures.problems.append(told)
         return
     run = open_run(output)
     planned = Counter(make_inputs(IMAGES)["uri"].to_pylist())

@@ -18,7 +18,7 @@ import boto3
 import pytest
 
 from pipeline.cli.local_services import free_ports
-from pipeline.inputs.listing import list_inputs, read_image
+from pipeline.inputs.listing import list_all, read_image
 from pipeline.storage.store import open_store
 from tests.chaos.campaign import (
     GIVE_UP_S,
@@ -95,7 +95,7 @@ def test_strange_keys(bucket: str) -> None:
         client.put_object(
             Bucket=bucket[5:], Key=f"in/{key}", Body=key.encode(), ContentType="image/jpeg"
         )
-    table = list_inputs(f"{bucket}/in/")
+    table = list_all(f"{bucket}/in/").table
     assert sorted(table["uri"].to_pylist()) == sorted(f"{bucket}/in/{key}" for key in keys)
     for row in table.to_pylist():
         assert read_image(row["uri"], row["etag"]) == row["uri"][len(bucket) + 4 :].encode()

@@ -17,11 +17,11 @@ from botocore.exceptions import ClientError
 from moto.core import enable_iam_authentication
 from moto.server import ThreadedMotoServer
 
-from pipeline.inputs.listing import list_inputs, read_image
+from pipeline.inputs.listing import list_all, read_image
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.covered import file_key
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.layout import data_key, run_key, task_key
 from pipeline.ledger.promotion import Request, promote
 from pipeline.ledger.reader import open_run
@@ -284,7 +284,7 @@ def test_the_rights_suffice_for_a_run_and_for_its_collection(
     rights: Rights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rights.become("job", monkeypatch)
-    assert list_inputs("s3://ugc/2026/11/21/").num_rows == 1
+    assert list_all("s3://ugc/2026/11/21/").table.num_rows == 1
     assert read_image(f"s3://ugc/{PHOTO}") == b"x"
     store = open_store("s3://thumbs", Backoff(deadline_s=5))
     ledger = open_ledger(store, make_inputs(5))
@@ -296,13 +296,13 @@ def test_the_rights_suffice_for_a_run_and_for_its_collection(
     lost = open_ledger(store, make_inputs(4, etag="v2"))
     lost.commit_task(0, done(lost.task_inputs(0)))
     later = time.time() + 3600
-    garbage = [g for g in find_garbage(store, 60, later) if g.run_id == lost.run_id]
+    garbage = [g for g in look_for_garbage(store, 60, later).garbage if g.run_id == lost.run_id]
     with pytest.raises(PermissionError):
         remove_garbage(store, garbage)
     rights.become("gc", monkeypatch)  # a new identity is a new client: open the store again
     assert remove_garbage(open_store("s3://thumbs"), garbage) > 0
     assert [o.key for o in store.list(f"runs/{lost.run_id}/tasks/")] == []
-    forgotten = [g for g in find_garbage(store, 60) if g.why == "forgotten photos"]
+    forgotten = [g for g in look_for_garbage(store, 60).garbage if g.why == "forgotten photos"]
     assert len(forgotten) == 3
     assert remove_garbage(open_store("s3://thumbs"), forgotten) >= 0
     assert verify_run(open_store("s3://thumbs"), ledger.run_id).problems == []

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.ledger.crop_files import publish_files
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.promotion import rollback
 from pipeline.ledger.reader import open_run
 from pipeline.stages.worker import end_worker
@@ -138,7 +138,7 @@ def forget_first(store: Store) -> None:
 def collect(store: Store, calls: Calls) -> set[str]:
     """Collect under the collector's role, as if all were old enough; why objects went."""
     calls.role = "s2cnet-gc"
-    garbage = find_garbage(store, 0, time.time() + 60)
+    garbage = look_for_garbage(store, 0, time.time() + 60).garbage
     remove_garbage(store, garbage)
     return {one.why for one in garbage}
 

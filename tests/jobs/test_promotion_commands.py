@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.cli.runs import main
-from pipeline.inputs.listing import list_inputs
+from pipeline.inputs.listing import list_all
 from pipeline.ledger.channels import channel_name
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
@@ -138,7 +138,7 @@ def test_prune_shows_first_and_refuses_much(
     photos.mkdir()
     for number in range(4):
         Image.new("RGB", (8, 8)).save(photos / f"{number}.png")
-    run_all(open_ledger(open_store(output), list_inputs(str(photos))))
+    run_all(open_ledger(open_store(output), list_all(str(photos)).table))
     (photos / "1.png").unlink()
     assert main(["prune", output, str(photos)]) == 0
     words = capsys.readouterr().out

@@ -13,7 +13,7 @@ from tests.support.small_pieces import in_small_pieces
 
 
 def photos(folders: dict[str, int], seed: int = 1) -> pa.Table:
-    """A list sorted by uri, as `list_inputs` gives it. Sizes are drawn, 1 kB to 1 MB."""
+    """A list sorted by uri, as `list_all` gives it. Sizes are drawn, 1 kB to 1 MB."""
     random = np.random.default_rng(seed)
     rows = [
         {"image_id": f"{folder}{n}", "uri": f"s3://b/{folder}/{n:05}.jpg", "etag": "e",

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import ReadError, SettingError, UsageError
 from pipeline.inputs import listing
-from pipeline.inputs.listing import list_all, list_inputs, read_image
+from pipeline.inputs.listing import list_all, read_image
 from pipeline.inputs.selection import Selection
 from pipeline.inputs.within import refuse_overlap
 from pipeline.storage.store import open_store
@@ -22,12 +22,12 @@ def test_a_listing_is_put_together_from_batches(
 ) -> None:
     for number in range(5):
         (tmp_path / f"{number}.jpg").write_bytes(bytes(number))
-    whole = list_inputs(str(tmp_path))
+    whole = list_all(str(tmp_path)).table
     for rows in (1, 2, 5, 6):
         monkeypatch.setattr(listing, "BATCH_ROWS", rows)
-        assert list_inputs(str(tmp_path)).equals(whole)
+        assert list_all(str(tmp_path)).table.equals(whole)
     assert whole["bytes"].to_pylist() == [0, 1, 2, 3, 4]
-    assert list_inputs(str(tmp_path), limit=1)["bytes"].to_pylist() == [0]
+    assert list_all(str(tmp_path), limit=1).table["bytes"].to_pylist() == [0]
 
 
 def test_an_input_with_a_credential_is_refused_and_not_repeated() -> None:
@@ -62,7 +62,7 @@ def test_rows_of_a_list_are_chosen_by_patterns(tmp_path: Path) -> None:
 def test_folders_that_are_hidden_are_not_walked_into(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "a.jpg").write_bytes(b"x")
-    assert list_inputs(str(tmp_path)).num_rows == 0
+    assert list_all(str(tmp_path)).table.num_rows == 0
 
 
 def test_a_folder_with_characters_of_a_glob_is_a_folder(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_folder_with_characters_of_a_glob_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "in [1]" / "a.jpg").write_bytes(b"x")
     (tmp_path / "in 1").mkdir()
     (tmp_path / "in 1" / "b.jpg").write_bytes(b"x")
-    listed = list_inputs(str(tmp_path / "in [1]"))["uri"].to_pylist()
+    listed = list_all(str(tmp_path / "in [1]")).table["uri"].to_pylist()
     assert listed == [str(tmp_path / "in [1]" / "a.jpg")]
 
 
@@ -92,7 +92,7 @@ def test_a_text_is_taken_where_a_pattern_asks_for_it(tmp_path: Path) -> None:
 
 def test_an_etag_that_a_list_gives_stays(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"123")
-    rows = list_inputs(csv(tmp_path, f"uri,etag\n{tmp_path}/x.jpg,mine\n")).to_pylist()
+    rows = list_all(csv(tmp_path, f"uri,etag\n{tmp_path}/x.jpg,mine\n")).table.to_pylist()
     assert [(row["etag"], row["bytes"]) for row in rows] == [("mine", None)]
 
 
@@ -103,7 +103,7 @@ def test_a_row_of_a_bucket_is_not_pinned_by_a_local_file(
     (tmp_path / "s3:" / "b" / "k").write_bytes(b"123")
     path = csv(tmp_path, 'uri,etag\ns3://b/k,\ns3://b/l,"""abcX"""\n')
     monkeypatch.chdir(tmp_path)
-    rows = list_inputs(path).to_pylist()
+    rows = list_all(path).table.to_pylist()
     assert [(row["etag"], row["bytes"]) for row in rows] == [(None, None), ("abcX", None)]
 
 

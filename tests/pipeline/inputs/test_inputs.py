@@ -11,7 +11,6 @@ from pipeline.errors import ReadError, UsageError
 from pipeline.inputs.listing import (
     image_id,
     list_all,
-    list_inputs,
     read_image,
 )
 from pipeline.inputs.selection import Selection
@@ -33,16 +32,16 @@ def photos(tmp_path: Path) -> Path:
 
 
 def names(uri: str, folder: Path) -> list[str]:
-    return [Path(u).relative_to(folder).as_posix() for u in list_inputs(uri)["uri"].to_pylist()]
+    return [Path(u).relative_to(folder).as_posix() for u in list_all(uri).table["uri"].to_pylist()]
 
 
 def test_a_folder_is_listed_whole_and_sorted(photos: Path) -> None:
-    table = list_inputs(str(photos))
+    table = list_all(str(photos)).table
     assert table.schema == schema.INPUTS
     assert names(str(photos), photos) == ["2026/11/d.bin", "2026/c.jpg", "a.png", "b.jpg"]
     assert table["bytes"].to_pylist() == [13, 10, 5, 5]
     assert table["etag"].null_count == 0
-    assert list_inputs(f"file://{photos}").equals(table)
+    assert list_all(f"file://{photos}").table.equals(table)
 
 
 @pytest.mark.parametrize(
@@ -63,23 +62,23 @@ def test_globs(photos: Path, pattern: str, expected: list[str]) -> None:
 def test_limit_keeps_the_first(photos: Path) -> None:
     assert names(str(photos), photos)[:2] == [
         Path(u).relative_to(photos).as_posix()
-        for u in list_inputs(str(photos), limit=2)["uri"].to_pylist()
+        for u in list_all(str(photos), limit=2).table["uri"].to_pylist()
     ]
     with pytest.raises(UsageError, match="limit must be at least 1, not 0"):
-        list_inputs(str(photos), limit=0)
+        list_all(str(photos), limit=0)
 
 
 def test_nothing_found_is_an_error(photos: Path) -> None:
     for uri in (f"{photos}/*.gif", str(photos / "absent")):
         with pytest.raises(UsageError, match="nothing found"):
-            list_inputs(uri)
+            list_all(uri)
 
 
 def test_a_place_without_photos_gives_no_rows(s3: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "list.csv").write_text("uri,user\n")
     for uri in (str(tmp_path / "empty"), f"{s3}/nothing/", str(tmp_path / "list.csv")):
-        table = list_inputs(uri)
+        table = list_all(uri).table
         assert table.num_rows == 0
         assert table.schema.names[:4] == schema.INPUTS.names
 
@@ -124,9 +123,9 @@ def test_a_prefix_with_characters_of_a_glob_is_a_prefix(s3: str) -> None:
     client = boto3.client("s3")
     for key in ("in [2024]/1.jpg", "in 2/2.jpg", "what?/3.jpg"):
         client.put_object(Bucket=s3[5:], Key=key, Body=b"x")
-    assert list_inputs(f"{s3}/in [2024]/")["uri"].to_pylist() == [f"{s3}/in [2024]/1.jpg"]
-    assert list_inputs(f"{s3}/what?/")["uri"].to_pylist() == [f"{s3}/what?/3.jpg"]
-    assert list_inputs(f"{s3}/in [12]*/*")["uri"].to_pylist() == [f"{s3}/in 2/2.jpg"]
+    assert list_all(f"{s3}/in [2024]/").table["uri"].to_pylist() == [f"{s3}/in [2024]/1.jpg"]
+    assert list_all(f"{s3}/what?/").table["uri"].to_pylist() == [f"{s3}/what?/3.jpg"]
+    assert list_all(f"{s3}/in [12]*/*").table["uri"].to_pylist() == [f"{s3}/in 2/2.jpg"]
 
 
 @pytest.mark.parametrize("scheme", ["s3a", "S3N"])
@@ -134,10 +133,10 @@ def test_hadoop_s_schemes_are_s3(s3: str, scheme: str, tmp_path: Path) -> None:
     client = boto3.client("s3")
     client.put_object(Bucket=s3[5:], Key="d/1.jpg", Body=b"x")
     there = f"{scheme}{s3[2:]}"
-    assert list_inputs(f"{there}/d/")["uri"].to_pylist() == [f"{s3}/d/1.jpg"]
+    assert list_all(f"{there}/d/").table["uri"].to_pylist() == [f"{s3}/d/1.jpg"]
     assert read_image(f"{there}/d/1.jpg") == b"x"
     (tmp_path / "list.csv").write_text(f"uri\n{there}/d/1.jpg\n")
-    assert list_inputs(str(tmp_path / "list.csv"))["uri"].to_pylist() == [f"{s3}/d/1.jpg"]
+    assert list_all(str(tmp_path / "list.csv")).table["uri"].to_pylist() == [f"{s3}/d/1.jpg"]
 
 
 def test_a_prefix_lists_every_key_as_it_is(s3: str) -> None:
@@ -146,7 +145,7 @@ def test_a_prefix_lists_every_key_as_it_is(s3: str) -> None:
         client.put_object(Bucket=s3[5:], Key=f"in/{key}", Body=key.encode())
     client.put_object(Bucket=s3[5:], Key="in/folder-marker/", Body=b"")
     client.put_object(Bucket=s3[5:], Key="other/x", Body=b"")
-    table = list_inputs(f"{s3}/in/")
+    table = list_all(f"{s3}/in/").table
     assert sorted(table["uri"].to_pylist()) == sorted(f"{s3}/in/{key}" for key in STRANGE_KEYS)
     assert len(set(table["image_id"].to_pylist())) == len(STRANGE_KEYS)
     for row in table.to_pylist():
@@ -157,7 +156,7 @@ def test_a_glob_in_a_bucket(s3: str) -> None:
     client = boto3.client("s3")
     for key in ("d/1.jpg", "d/2.png", "d/e/3.jpg", "f/4.jpg"):
         client.put_object(Bucket=s3[5:], Key=key, Body=b"x")
-    assert list_inputs(f"{s3}/*/*.jpg")["uri"].to_pylist() == [f"{s3}/d/1.jpg", f"{s3}/f/4.jpg"]
+    assert list_all(f"{s3}/*/*.jpg").table["uri"].to_pylist() == [f"{s3}/d/1.jpg", f"{s3}/f/4.jpg"]
 
 
 def test_image_ids_are_hashes_of_the_uri() -> None:
@@ -169,7 +168,7 @@ def test_image_ids_are_hashes_of_the_uri() -> None:
 def test_file_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"x")
     (tmp_path / "new\nline.jpg").write_bytes(b"y")
-    rows = list_inputs(str(tmp_path)).to_pylist()
+    rows = list_all(str(tmp_path)).table.to_pylist()
     assert {read_image(row["uri"], row["etag"]) for row in rows} == {b"x", b"y"}
 
 

@@ -14,7 +14,7 @@ from pipeline.errors import ReadError, UsageError
 from pipeline.inputs import table_files
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.list_values import MAX_BOXES
-from pipeline.inputs.listing import list_all, list_inputs, read_image
+from pipeline.inputs.listing import list_all, read_image
 from pipeline.inputs.lists import MAX_URI_CHARACTERS
 from pipeline.inputs.plain_types import as_plain
 from pipeline.inputs.table_files import is_table_file, table_format
@@ -60,7 +60,7 @@ def test_limits_of_lists() -> None:
 
 def test_a_value_of_a_csv_may_have_more_lines_than_are_read_at_once(tmp_path: Path) -> None:
     long = "line\n" * 400_000  # 2 MB, read in steps of 1 MB
-    table = list_inputs(csv(tmp_path, f'uri,"no\nte"\ns3://b/1,"{long}"\ns3://b/2,x\n'))
+    table = list_all(csv(tmp_path, f'uri,"no\nte"\ns3://b/1,"{long}"\ns3://b/2,x\n')).table
     assert table["no\nte"].to_pylist() == [long, "x"]
 
 
@@ -70,7 +70,7 @@ def test_columns_without_a_type_or_a_value_become_texts(tmp_path: Path) -> None:
         "view": pa.array(["v"]).cast(pa.string_view()),
     }  # fmt: skip
     pq.write_table(pa.table(columns), tmp_path / "l.parquet")
-    table = list_inputs(str(tmp_path / "l.parquet"))
+    table = list_all(str(tmp_path / "l.parquet")).table
     assert [table.schema.field(n).type for n in ("none", "text", "view")] == [pa.string()] * 3
     assert table["view"].to_pylist() == ["v"]
 
@@ -81,36 +81,36 @@ def test_each_limit_of_a_list_is_its_last_allowed_value(
     longest = "s3://b/".ljust(MAX_URI_CHARACTERS, "k")
     boxes = json.dumps([[0, 0, 1, 1]] * MAX_BOXES)
     path = csv(tmp_path, f'uri,boxes\n{longest},"{boxes}"\n')
-    (row,) = list_inputs(path).to_pylist()
+    (row,) = list_all(path).table.to_pylist()
     assert (len(row["uri"]), len(row["boxes"])) == (MAX_URI_CHARACTERS, MAX_BOXES)
 
     text = "uri\n" + "".join(f"s3://b/{number}\n" for number in range(3))
     monkeypatch.setattr(table_files, "MAX_LIST_ROWS", 3)
-    assert list_inputs(csv(tmp_path, text)).num_rows == 3
+    assert list_all(csv(tmp_path, text)).table.num_rows == 3
     monkeypatch.setattr(table_files, "MAX_LIST_ROWS", 2)
     with pytest.raises(UsageError, match="has 3 rows, at most 2: split it"):
-        list_inputs(csv(tmp_path, text))
+        list_all(csv(tmp_path, text))
     pq.write_table(pa.table({"uri": ["s3://b/1"] * 3}), tmp_path / "l.parquet")
     with pytest.raises(UsageError, match="the list has 3 rows, at most 2"):
-        list_inputs(str(tmp_path / "l.parquet"))
+        list_all(str(tmp_path / "l.parquet"))
     monkeypatch.setattr(table_files, "MAX_LIST_ROWS", 3)
     assert list_all(str(tmp_path / "l.parquet")).left_out.rows == {"repeat a uri": 2}
 
     packed = tmp_path / "list.csv.gz"
     packed.write_bytes(gzip.compress(text.encode()))
     monkeypatch.setattr(table_files, "MAX_LIST_BYTES", max(len(text), packed.stat().st_size))
-    assert list_inputs(str(packed)).num_rows == 3
+    assert list_all(str(packed)).table.num_rows == 3
     long = "uri\n" + "s3://b/k\n" * 30
     packed.write_bytes(gzip.compress(long.encode()))
     monkeypatch.setattr(table_files, "MAX_LIST_BYTES", len(long) - 1)
     with pytest.raises(UsageError, match=f"has over {len(long) - 1} bytes unpacked; split it"):
-        list_inputs(str(packed))
+        list_all(str(packed))
     (tmp_path / "list.csv").write_text(long)
     with pytest.raises(UsageError, match="is too large"):
-        list_inputs(str(tmp_path / "list.csv"))
+        list_all(str(tmp_path / "list.csv"))
     packed.write_bytes(gzip.compress(text.encode())[:-4])
     with pytest.raises(UsageError, match="is no gzip file"):
-        list_inputs(str(packed))
+        list_all(str(packed))
 
 
 def test_texts_of_a_parquet_list_have_a_longest_length(
@@ -120,10 +120,10 @@ def test_texts_of_a_parquet_list_have_a_longest_length(
     pq.write_table(pa.table({"uri": ["s3://b/1", "s3://b/2", None]}), path)
     monkeypatch.setattr(table_files, "MAX_TEXT_BYTES", 8)
     monkeypatch.setattr(table_files, "MAX_LIST_BYTES", path.stat().st_size)
-    assert list_inputs(str(path)).num_rows == 2
+    assert list_all(str(path)).table.num_rows == 2
     monkeypatch.setattr(table_files, "MAX_TEXT_BYTES", 7)
     with pytest.raises(UsageError, match="a text of the list has more than 7 bytes"):
-        list_inputs(str(path))
+        list_all(str(path))
     texts = pa.array([f"{number:04}" for number in range(9)] * 100)
     pq.write_table(pa.table({"uri": texts}), path, compression="zstd")
     monkeypatch.setattr(table_files, "MAX_LIST_BYTES", 3600)
@@ -131,7 +131,7 @@ def test_texts_of_a_parquet_list_have_a_longest_length(
     assert list_all(str(path)).left_out.rows == {"repeat a uri": 891}
     monkeypatch.setattr(table_files, "MAX_LIST_BYTES", 3599)
     with pytest.raises(UsageError, match="a column of the list has 3600 bytes of text"):
-        list_inputs(str(path))
+        list_all(str(path))
 
 
 def test_a_uri_that_was_refused_does_not_hide_the_next(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ def test_a_uri_that_was_refused_does_not_hide_the_next(tmp_path: Path) -> None:
 
 def test_all_boxes_may_be_null_and_json_lines_may_differ(tmp_path: Path) -> None:
     pq.write_table(pa.table({"uri": ["s3://b/1"], "boxes": pa.nulls(1)}), tmp_path / "l.parquet")
-    assert list_inputs(str(tmp_path / "l.parquet"))["boxes"].type == schema.INPUT_BOXES.type
+    assert list_all(str(tmp_path / "l.parquet")).table["boxes"].type == schema.INPUT_BOXES.type
     (tmp_path / "l.jsonl").write_text(
         '{"uri": "s3://b/1", "a": 1, "big": 99999999999999999999, "on": true}\n'
         '{"uri": "s3://b/2", "a": 2.5, "big": 1, "on": null}\n'
     )
-    one, two = list_inputs(str(tmp_path / "l.jsonl")).to_pylist()
+    one, two = list_all(str(tmp_path / "l.jsonl")).table.to_pylist()
     assert (one["a"], two["a"]) == (1.0, 2.5)
     assert (one["big"], two["big"]) == ("99999999999999999999", "1")
     assert (one["on"], two["on"]) == (True, None)
@@ -161,7 +161,7 @@ def test_a_size_below_nothing_costs_its_row_whatever_the_others_are(tmp_path: Pa
         assert found.table["bytes"].to_pylist() == [5, None]
         assert list(found.left_out.places.values()) == [left]
     pq.write_table(pa.table({"uri": ["a", "b"], "bytes": [-1, 7]}), tmp_path / "l.parquet")
-    assert list_inputs(str(tmp_path / "l.parquet"))["bytes"].to_pylist() == [7]
+    assert list_all(str(tmp_path / "l.parquet")).table["bytes"].to_pylist() == [7]
     with pytest.raises(UsageError, match="'bytes' must be int64, 0 or more: no row has such"):
         list_all(csv(tmp_path, "uri,bytes\ns3://b/a,-1\n"))
 
@@ -195,10 +195,10 @@ def test_a_list_is_the_object_of_its_key_exactly(s3: str) -> None:
         client.put_object(Bucket=s3[5:], Key=key, Body=f"uri\ns3://of/{key}\n".encode())
     for key in keys:
         for scheme in ("s3", "s3a"):
-            found = list_inputs(f"{scheme}{s3[2:]}/{key}")
+            found = list_all(f"{scheme}{s3[2:]}/{key}").table
             assert found["uri"].to_pylist() == [f"s3://of/{key}"]
     with pytest.raises(UsageError, match="names a bucket and no list"):
-        list_inputs("s3://list.csv")
+        list_all("s3://list.csv")
 
 
 def test_a_photo_is_the_object_of_its_key_exactly() -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import SettingError, UsageError
-from pipeline.inputs.listing import image_id, list_all, list_inputs
+from pipeline.inputs.listing import image_id, list_all
 from pipeline.storage.store import open_store
 
 
@@ -34,7 +34,7 @@ def test_a_parquet_list_with_other_columns(tmp_path: Path) -> None:
         tmp_path, user=[7, 8], uri=["s3://b/2", "s3://b/1"], day=[day, day], bytes=[10, None],
         boxes=boxes,
     )  # fmt: skip
-    table = list_inputs(uri)
+    table = list_all(uri).table
     assert table.column_names == ["image_id", "uri", "etag", "bytes", "boxes", "user", "day"]
     assert table.to_pylist() == [
         {"image_id": image_id("s3://b/1"), "uri": "s3://b/1", "etag": None, "bytes": None,
@@ -46,7 +46,7 @@ def test_a_parquet_list_with_other_columns(tmp_path: Path) -> None:
 
 def test_a_csv_list_keeps_its_text(tmp_path: Path) -> None:
     text = 'uri,user,boxes,bytes\n"s3://b/a,\n1",007,"[[0,1,2,3]]",5\ns3://b/z,,,\n'
-    table = list_inputs(csv(tmp_path, text))
+    table = list_all(csv(tmp_path, text)).table
     assert table["uri"].to_pylist() == ["s3://b/a,\n1", "s3://b/z"]
     assert table["user"].to_pylist() == ["007", None]
     assert table["boxes"].to_pylist() == [[[0, 1, 2, 3]], None]
@@ -55,7 +55,7 @@ def test_a_csv_list_keeps_its_text(tmp_path: Path) -> None:
 
 def test_files_of_a_local_list_are_pinned(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"123")
-    table = list_inputs(parquet(tmp_path, uri=[str(tmp_path / "x.jpg"), "/absent.jpg"]))
+    table = list_all(parquet(tmp_path, uri=[str(tmp_path / "x.jpg"), "/absent.jpg"])).table
     assert table["bytes"].to_pylist() == [None, 3]
     assert table["etag"].null_count == 1
 
@@ -80,10 +80,10 @@ def test_a_list_that_is_not_acceptable(
 ) -> None:
     uri = parquet(tmp_path, **columns)
     if message is None:  # a number is text enough
-        assert list_inputs(uri)["uri"].to_pylist() == ["1"]
+        assert list_all(uri).table["uri"].to_pylist() == ["1"]
         return
     with pytest.raises(UsageError) as refused:
-        list_inputs(uri)
+        list_all(uri)
     assert message in str(refused.value)
     assert "secret" not in str(refused.value)
 
@@ -203,9 +203,9 @@ def test_another_column_of_addresses(tmp_path: Path) -> None:
 def test_a_broken_list(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "list.parquet").write_bytes(data)
     with pytest.raises(UsageError, match="cannot be read as a list"):
-        list_inputs(str(tmp_path / "list.parquet"))
+        list_all(str(tmp_path / "list.parquet"))
     with pytest.raises(UsageError, match="does not exist"):
-        list_inputs(str(tmp_path / "other.parquet"))
+        list_all(str(tmp_path / "other.parquet"))
 
 
 def test_a_small_file_that_stands_for_terabytes(tmp_path: Path) -> None:
@@ -218,15 +218,15 @@ def test_a_small_file_that_stands_for_terabytes(tmp_path: Path) -> None:
         pq.write_table(table, tmp_path / "list.parquet", compression="zstd", store_schema=False)
         assert (tmp_path / "list.parquet").stat().st_size < 100_000
         with pytest.raises(UsageError, match=message):
-            list_inputs(str(tmp_path / "list.parquet"))
+            list_all(str(tmp_path / "list.parquet"))
 
 
 def test_a_broken_csv(tmp_path: Path) -> None:
     for text in ("", "uri,a\nx\n", "uri,uri\na,b\n", "uri,score\ns3://b/k,1\n"):
         with pytest.raises(UsageError):
-            list_inputs(csv(tmp_path, text))
+            list_all(csv(tmp_path, text))
     with pytest.raises(UsageError, match="not JSON like"):
-        list_inputs(csv(tmp_path, "uri,boxes\ns3://b/k,nonsense\n"))
+        list_all(csv(tmp_path, "uri,boxes\ns3://b/k,nonsense\n"))
 
 
 def test_a_list_in_a_bucket_may_not_name_local_files(s3: str, tmp_path: Path) -> None:
@@ -247,6 +247,6 @@ def test_a_pickled_extension_type_is_not_brought_to_life(tmp_path: Path) -> None
     )  # fmt: skip
     table = pa.table([["s3://b/k"], ["v"]], schema=pa.schema([pa.field("uri", pa.string()), field]))
     pq.write_table(table, tmp_path / "list.parquet")
-    column = list_inputs(str(tmp_path / "list.parquet")).schema.field("x")
+    column = list_all(str(tmp_path / "list.parquet")).table.schema.field("x")
     assert column.type == pa.string()
     assert column.metadata is None

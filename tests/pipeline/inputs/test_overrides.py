@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import SettingError, UsageError
-from pipeline.inputs.listing import list_inputs
+from pipeline.inputs.listing import list_all
 from pipeline.inputs.overrides import Overridden, Overrides
 
 HEADER = "uri,ratio,x0,y0,x1,y1,focus_x,focus_y,never_crop,forget\n"
@@ -173,7 +173,7 @@ def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
 def test_the_focus_of_a_list_is_pinned_and_an_override_wins(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("uri,focus_x,their_y\ns3://b/1,.2,.4\ns3://b/2,,\ns3://b/3,.6,1\n")
-    inputs = list_inputs(str(path), focus_columns=("focus_x", "their_y"))
+    inputs = list_all(str(path), focus_columns=("focus_x", "their_y")).table
     assert "focus_x" not in inputs.column_names
     assert inputs["their_y"].to_pylist() == [".4", None, "1"]
     rows = read(tmp_path, "s3://b/3,,,,,,.5,.5,,").obeyed(inputs).inputs.to_pylist()
@@ -195,6 +195,6 @@ def test_a_focus_of_a_list_that_is_none(tmp_path: Path) -> None:
     ):
         path.write_text(text)
         with pytest.raises(UsageError, match=re.escape(told)):
-            list_inputs(str(path), focus_columns=("a", "b"))
+            list_all(str(path), focus_columns=("a", "b"))
     with pytest.raises(SettingError, match="the input is no list"):
-        list_inputs(str(tmp_path), focus_columns=("a", "b"))
+        list_all(str(tmp_path), focus_columns=("a", "b"))

@@ -10,8 +10,8 @@ from pipeline.ledger.channels import (
 )
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import run_key
-from pipeline.ledger.live import standing
-from pipeline.ledger.reader import committed_runs, open_run, repaired_by
+from pipeline.ledger.live import standing, stored_runs
+from pipeline.ledger.reader import open_run, repaired_by
 from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
@@ -26,13 +26,14 @@ def test_a_run_is_opened_by_its_id_or_through_its_channel(store: Store) -> None:
         open_run(store.uri).crops(["no such column"])
 
 
-def test_committed_runs_come_latest_first_or_not_at_all(store: Store) -> None:
+def test_committed_runs_come_latest_first_and_damaged_ones_are_named(store: Store) -> None:
     first = run_all(open_ledger(store, make_inputs(1)))
     second = run_all(open_ledger(store, make_inputs(2)))
-    assert [run.run_id for run in committed_runs(store)] == [second.run_id, first.run_id]
+    assert [run.run_id for run in stored_runs(store).committed] == [second.run_id, first.run_id]
     store.write(run_key(first.run_id, "_MANIFEST.json"), b"{")
-    with pytest.raises(RecordError, match=first.run_id):
-        committed_runs(store)
+    runs = stored_runs(store)
+    assert [run.run_id for run in runs.committed] == [second.run_id]
+    assert first.run_id in str(runs.damaged[first.run_id])
 
 
 def test_every_state_of_a_run_is_described(store: Store) -> None:

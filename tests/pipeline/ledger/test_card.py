@@ -17,7 +17,7 @@ from pipeline.ledger.audit import verify_run
 from pipeline.ledger.card import card_key, told_columns, write_card
 from pipeline.ledger.delta import publish_delta
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files
 from pipeline.storage.store import open_store
 from tests.support.pictured import SIZE_WH, committed
@@ -69,7 +69,7 @@ def test_a_folder_of_a_run_opens_as_pictures(tmp_path: Path, datasets: Any) -> N
     assert datasets.load_dataset(folder, split="train").num_rows == 7
 
     forget(store, make_inputs(1)["image_id"].to_pylist())
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     left = datasets.load_dataset(folder, split="train")
     assert left["uri"][:] == make_inputs(7)["uri"].to_pylist()[1:]
     assert left.features["image"] == datasets.Image()
@@ -101,7 +101,7 @@ def test_files_with_a_struct_show_pictures_alone_and_are_read_like_others(
     assert stored["image"].struct.field("path")[0] == name
 
     forget(store, make_inputs(1)["image_id"].to_pylist())
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     assert verify_run(store, manifest.run_id).problems == []
     left = opened(manifest.run_id)
     assert left.num_rows == 3

@@ -17,7 +17,7 @@ from pipeline.ledger.compaction import write_indexes
 from pipeline.ledger.covered import ROWS, CoveredIndex, file_key, kind_of, read_index
 from pipeline.ledger.covered_rows import latest_rows
 from pipeline.ledger.forgetting import forget, prune, take_back
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.incremental import Todo, uncovered
 from pipeline.ledger.key_ranges import buckets
 from pipeline.ledger.ledger import Ledger
@@ -266,22 +266,24 @@ def test_the_latest_row_of_a_photo_stays_and_its_failures_are_added_up() -> None
 
 def test_old_indexes_are_garbage_and_new_ones_not(store: Store) -> None:
     many(store, 30)
-    garbage = [one for one in find_garbage(store, 0, now_s=1e12) if one.why == "old index"]
+    found = look_for_garbage(store, 0, now_s=1e12).garbage
+    garbage = [one for one in found if one.why == "old index"]
     assert garbage
     remove_garbage(store, garbage)
-    assert [one for one in find_garbage(store, 0, now_s=1e12) if one.why == "old index"] == []
+    left = look_for_garbage(store, 0, now_s=1e12).garbage
+    assert "old index" not in {one.why for one in left}
     before = store.requests["get"]
     assert agreed_count(store) == 30
     assert store.requests["get"] - before < 40
     newer = to_bytes({"format": 2})
     key = write_numbered(store, f"runs/_index/covered-{'0' * 32}/", 1, newer, "json")
-    assert key not in {one.info.key for one in find_garbage(store, 0, now_s=1e12)}
+    assert key not in {one.info.key for one in look_for_garbage(store, 0, now_s=1e12).garbage}
 
 
 def test_the_index_of_a_photo_that_is_erased_goes_with_it(store: Store) -> None:
     many(store, 9)
     forget(store, [make_inputs(1)["image_id"][0].as_py()])
-    garbage = find_garbage(store, 1e9)
+    garbage = look_for_garbage(store, 1e9).garbage
     assert {one.why for one in garbage} >= {"forgotten photos", "old index"}
     remove_garbage(store, garbage)
     texts = [

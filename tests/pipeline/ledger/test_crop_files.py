@@ -18,7 +18,7 @@ from pipeline.ledger.audit import verify_run
 from pipeline.ledger.crop_files import publish_files
 from pipeline.ledger.figures import add_figures
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.promotion import rollback
 from pipeline.ledger.records import Manifest
 from pipeline.report.progress import Log
@@ -96,12 +96,12 @@ def test_a_front_end_builds_the_names_whichever_run_is_live(tmp_path: Path) -> N
     assert store.read("public/shop/a/1x1.webp") != before
     assert store.read(f"crops/{first.run_id}/a/1x1.webp") == before  # nothing is overwritten
 
-    garbage = find_garbage(store, older_than_s=-60)
+    garbage = look_for_garbage(store, older_than_s=-60).garbage
     old = sorted(g.info.key for g in garbage)
     assert {g.why for g in garbage} == {"old crop file"}
     assert f"crops/{first.run_id}/a/1x1.webp" in old
     assert not [key for key in old if key.startswith((f"crops/{second.run_id}", "public/"))]
-    assert find_garbage(store, older_than_s=3600) == []
+    assert look_for_garbage(store, older_than_s=3600).garbage == []
 
     rollback(store, "shop")
     assert main(["publish-files", store.uri]) == 0
@@ -119,7 +119,7 @@ def test_old_objects_go_and_the_rest_stays(tmp_path: Path) -> None:
     write(tmp_path, "a.jpg", shift=30)
     second = do(settings_for(tmp_path))
     assert second is not None
-    remove_garbage(store, find_garbage(store, older_than_s=-60))
+    remove_garbage(store, look_for_garbage(store, older_than_s=-60).garbage)
     assert keys(store, f"crops/{first.run_id}/") == [
         f"crops/{first.run_id}/b/16x9.webp", f"crops/{first.run_id}/b/1x1.webp",
     ]  # fmt: skip
@@ -129,13 +129,13 @@ def test_old_objects_go_and_the_rest_stays(tmp_path: Path) -> None:
     write(tmp_path, "d.jpg")
     waits = do(settings_for(tmp_path, promote="manual"))
     assert waits is not None
-    assert find_garbage(store, older_than_s=-60) == []
+    assert look_for_garbage(store, older_than_s=-60).garbage == []
     assert len(keys(store, f"crops/{waits.run_id}/")) == 2
     assert not [key for key in keys(store, "public/") if "/d/" in key]
     # A run that is given up takes its objects with it.
     write(tmp_path, "c.jpg")
     do(settings_for(tmp_path), committed=False)
-    lost = find_garbage(store, older_than_s=-60)
+    lost = look_for_garbage(store, older_than_s=-60).garbage
     assert sum(g.info.key.startswith("crops/") for g in lost) == 2
     remove_garbage(store, lost)
     assert not [key for key in keys(store, "crops/") if "/c/" in key]
@@ -143,7 +143,7 @@ def test_old_objects_go_and_the_rest_stays(tmp_path: Path) -> None:
     (uri,) = [u for u in open_run(store.uri).images()["uri"].to_pylist() if u.endswith("/b.jpg")]
     (row,) = [r for r in open_run(store.uri).images().to_pylist() if r["uri"] == uri]
     forget(store, [row["image_id"]], "me", "asked")
-    remove_garbage(store, find_garbage(store, older_than_s=3600))
+    remove_garbage(store, look_for_garbage(store, older_than_s=3600).garbage)
     assert not [key for key in [*keys(store, "crops/"), *keys(store, "public/")] if "/b/" in key]
 
 

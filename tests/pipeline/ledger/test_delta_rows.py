@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.ledger.delta import publish_delta
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs, runs_of_pictures
 from tests.support.tasks import done, make_inputs, open_ledger, run_all
@@ -112,7 +112,7 @@ def test_a_forgotten_photo_does_not_come_back(store: Store) -> None:
         publish_delta(store, run.run_id)
     assert len(copies(store)) == 2
     forget(store, [inputs["image_id"][0].as_py()])
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     for run in runs:
         publish_delta(store, run.run_id)
     assert pictures(store) == {1: "second", 2: "first"}

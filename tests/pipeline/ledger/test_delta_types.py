@@ -11,7 +11,7 @@ from pipeline.ledger.audit import verify_run
 from pipeline.ledger.delta import CONFIGURATION, publish_delta
 from pipeline.ledger.delta_types import in_delta
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store
 from tests.support.tasks import make_inputs, open_ledger, run_all
@@ -72,7 +72,7 @@ def test_a_number_yesterday_text_and_a_struct_afterwards(store: Store) -> None:
     night(store, 0, pa.array([3, 4]), etag="v2")  # of photos that are there: they stay once
     assert shops(store)[:3] == ["3", "4", None]
     forget(store, make_inputs(1)["image_id"].to_pylist())
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     assert shops(store)[0] == "4"
     assert table_at(store, "crops").to_pyarrow_table().num_rows == 7
 
@@ -131,7 +131,7 @@ def test_a_column_that_delta_has_no_type_for_is_not_in_the_table(
     was = cast_column(pa.chunked_array([values]), pa.string()).to_pylist()
     assert shops(store) == [*was, *was, "x", "y"]
     forget(store, make_inputs(1)["image_id"].to_pylist())
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     assert table_at(store, "images").to_pyarrow_table().num_rows == 5
 
 

@@ -16,7 +16,7 @@ from pipeline.ledger import pinned
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, whoami
-from pipeline.ledger.garbage import find_garbage, look_for_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import _input_file
@@ -48,7 +48,7 @@ def shown(store: Store, run_id: str | None = None) -> list[int]:
 
 
 def collect(store: Store) -> set[str]:
-    garbage = find_garbage(store, 7 * 86400)
+    garbage = look_for_garbage(store, 7 * 86400).garbage
     remove_garbage(store, garbage)
     return {one.why for one in garbage}
 
@@ -96,7 +96,7 @@ def test_its_bytes_go_at_the_next_collection_at_any_age(store: Store) -> None:
     gone = before - {info.key for info in store.list()}
     assert {key.split("/")[1] for key in gone if key.startswith("_data/")} == {"images", "crops"}
     assert len(gone) == 3  # one file of each table, one of the list
-    assert find_garbage(store, -60) == []
+    assert look_for_garbage(store, -60).garbage == []
 
 
 def shown_images(store: Store, run_id: str) -> list[int]:
@@ -140,7 +140,7 @@ def test_a_collection_that_is_killed_is_finished_by_the_next(
         called: bool | None = plain(self, key, *rest)
         return called
 
-    erasures = [one.erase for one in find_garbage(store, 0)]
+    erasures = [one.erase for one in look_for_garbage(store, 0).garbage]
     assert len(erasures) == 3
     for one in erasures:
         assert one is not None
@@ -151,11 +151,11 @@ def test_a_collection_that_is_killed_is_finished_by_the_next(
         _input_file.cache_clear()
         assert shown(store, run.run_id) == [0, 2]
         assert verify_run(store, run.run_id).problems == []
-    remove_garbage(store, find_garbage(store, -60))
+    remove_garbage(store, look_for_garbage(store, -60).garbage)
     _input_file.cache_clear()
     assert URIS[1].encode() not in everything(store)
     assert verify_run(store, run.run_id).problems == []
-    assert find_garbage(store, -60) == []
+    assert look_for_garbage(store, -60).garbage == []
 
 
 def test_rows_that_nobody_forgot_are_missed(store: Store) -> None:
@@ -273,7 +273,7 @@ def test_crops_of_their_own_go_unless_another_photo_has_the_same(store: Store) -
     ledger.finish({})
     store.write(f"runs/{ledger.run_id}/gallery/index.html", b"<html>")
     forget(store, IDS[:2])
-    (crop,) = (one for one in find_garbage(store, 0) if one.why == "crop file")
+    (crop,) = (one for one in look_for_garbage(store, 0).garbage if one.why == "crop file")
     assert (crop.info.key, crop.run_id) == ("crops/aa/one.webp", "")
     assert collect(store) == {"forgotten photos", "crop file", "gallery"}
     left = {info.key for info in store.list()}
@@ -349,7 +349,7 @@ def test_delta_tables_forget_too(store: Store) -> None:
     for name in ("images", "crops"):
         table = deltalake.DeltaTable(f"{store.uri}/_data/{name}").to_pyarrow_table(columns=["uri"])
         assert sorted(table["uri"].to_pylist()) == [URIS[0], URIS[2]]
-    assert find_garbage(store, -60) == []
+    assert look_for_garbage(store, -60).garbage == []
     assert shown(store) == [0, 2]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.audit import list_runs, verify_run
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
@@ -20,12 +20,13 @@ def test_orphans_of_a_committed_run(store_uri: str) -> None:
     ledger = open_ledger(store, make_inputs(2))
     ledger.commit_task(0, done(ledger.task_inputs(0), mark="a"))
     ledger.commit_task(0, done(ledger.task_inputs(0), mark="b"))
-    assert find_garbage(store, older_than_s=-60) != []  # the run is open: all of it, if that old
+    # The run is open: all of it, if that old.
+    assert look_for_garbage(store, older_than_s=-60).garbage != []
     ledger.finish({})
-    garbage = find_garbage(store, older_than_s=-60)
+    garbage = look_for_garbage(store, older_than_s=-60).garbage
     assert [g.why for g in garbage] == ["orphan", "orphan"]
     assert remove_garbage(store, garbage) == sum(g.info.bytes for g in garbage)
-    assert find_garbage(store, older_than_s=-60) == []
+    assert look_for_garbage(store, older_than_s=-60).garbage == []
     assert verify_run(store, ledger.run_id).problems == []
 
 
@@ -33,7 +34,7 @@ def test_young_things_stay(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(2))
     ledger.commit_task(0, done(ledger.task_inputs(0)))
-    assert find_garbage(store, older_than_s=3600) == []
+    assert look_for_garbage(store, older_than_s=3600).garbage == []
 
 
 def test_a_run_at_work_is_not_given_up_for_its_old_tasks(tmp_path: Path) -> None:
@@ -44,10 +45,10 @@ def test_a_run_at_work_is_not_given_up_for_its_old_tasks(tmp_path: Path) -> None
     for file in tmp_path.rglob("*"):
         os.utime(file, (time.time() - 3 * 3600,) * 2)
     ledger.commit_task(1, done(ledger.task_inputs(1)))
-    assert find_garbage(store, older_than_s=3600) == []
+    assert look_for_garbage(store, older_than_s=3600).garbage == []
     for file in (tmp_path / "_data").rglob("*"):
         os.utime(file, (time.time() - 3 * 3600,) * 2)  # its record alone is young
-    assert find_garbage(store, older_than_s=3600) == []
+    assert look_for_garbage(store, older_than_s=3600).garbage == []
 
 
 def test_an_old_open_run_is_given_up_before_it_is_removed(store_uri: str) -> None:
@@ -56,13 +57,14 @@ def test_an_old_open_run_is_given_up_before_it_is_removed(store_uri: str) -> Non
     ledger.commit_task(0, done(ledger.task_inputs(0)))
     zombie = Ledger(store, ledger.run_id)
     rest = done(zombie.task_inputs(1))
-    remove_garbage(store, find_garbage(store, older_than_s=-60))
+    remove_garbage(store, look_for_garbage(store, older_than_s=-60).garbage)
     zombie.commit_task(1, rest)  # it wakes up and goes on
     with pytest.raises(LedgerError):
         zombie.finish({})
     with pytest.raises(LedgerError, match="no run is committed"):
         open_run(store_uri)
-    late = find_garbage(store, older_than_s=-60)  # what the zombie wrote goes the next time
+    # What the zombie wrote goes the next time.
+    late = look_for_garbage(store, older_than_s=-60).garbage
     assert {g.why for g in late} == {"abandoned run"}
     remove_garbage(store, late)
     left = {info.key.rpartition("/")[2] for info in store.list() if ledger.run_id in info.key}
@@ -73,7 +75,7 @@ def test_when_a_run_was_given_up_is_told(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(2))
     before = time.time()
-    remove_garbage(store, find_garbage(store, older_than_s=-60))
+    remove_garbage(store, look_for_garbage(store, older_than_s=-60).garbage)
     (line,) = list_runs(store)
     assert (line["run_id"], line["state"]) == (ledger.run_id, "abandoned")
     assert before <= line["since"] <= time.time()
@@ -83,7 +85,7 @@ def test_a_run_that_commits_in_the_meantime_is_left_alone(tmp_path: Path) -> Non
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(2))
     ledger.commit_task(0, done(ledger.task_inputs(0)))
-    garbage = find_garbage(store, older_than_s=-60)
+    garbage = look_for_garbage(store, older_than_s=-60).garbage
     assert {g.why for g in garbage} == {"abandoned run"}
     ledger.finish({})
     assert remove_garbage(store, garbage) == 0
@@ -95,7 +97,7 @@ def test_temporary_files_of_killed_writers(tmp_path: Path) -> None:
     run_all(open_ledger(store, make_inputs(2)))
     left = tmp_path / "_data" / "crops" / ".tmp-0123"
     left.write_bytes(b"half")
-    garbage = find_garbage(store, older_than_s=-60)
+    garbage = look_for_garbage(store, older_than_s=-60).garbage
     assert [g.why for g in garbage] == ["temporary file"]
     assert remove_garbage(store, garbage) == 4
     assert not left.exists()

@@ -13,7 +13,7 @@ from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.ledger.promotion import Request, promote, rollback
 from pipeline.storage.store import Store, open_store
@@ -163,7 +163,7 @@ def test_forgotten_photos_leave_the_table_and_its_copies(store: Store) -> None:
     gone = [make_inputs(10)["image_id"].to_pylist()[n] for n in (3, 5)]  # one is in a copy
     before = files(store)
     forget(store, gone)
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     left = {n: "first" if n < 4 else "second" for n in range(10) if n not in (3, 5)}
     assert pictures(store) == left
     assert in_table(store, "images").num_rows == 8
@@ -224,7 +224,7 @@ def test_a_catalogue_of_the_users_own(
     assert sorted(tables) == [("s2cnet", "crops"), ("s2cnet", "images")]
     assert load_catalog("ours").load_table("s2cnet.crops").scan().to_arrow().num_rows == 4
     forget(store, make_inputs(1)["image_id"].to_pylist())
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     assert load_catalog("ours").load_table("s2cnet.crops").scan().to_arrow().num_rows == 3
     other = open_store(str(tmp_path / "other"))
     with pytest.raises(LedgerError, match="another output"):

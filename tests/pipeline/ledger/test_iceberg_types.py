@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.ledger.promotion import Request, promote
 from pipeline.storage.store import Store
@@ -87,7 +87,7 @@ def test_a_number_yesterday_text_and_a_struct_afterwards(store: Store) -> None:
     # A reader of the snapshot before still has numbers.
     assert sorted(old.scan().to_arrow()["shop"].to_pylist()) == [1, 2]
     forget(store, make_inputs(1)["image_id"].to_pylist())
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     assert shops(store) == ["4", None, None, "x", None, '{"id": 5}', None]
 
 

@@ -6,8 +6,9 @@ import signal
 from pathlib import Path
 
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.garbage import find_garbage, remove_garbage
-from pipeline.ledger.reader import committed_runs, open_run
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.live import StoredRuns, stored_runs
+from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
 from tests.chaos.campaign import EARLY, IMAGES, Trap, Victims, campaign
 from tests.support.faultproxy import FaultProxy
@@ -52,8 +53,8 @@ def test_a_zombie_changes_nothing(s3: str, s3_server: str) -> None:
             victims.jobs["job-1"].join(60)
             assert victims.jobs["job-1"].exitcode == 0
             store = open_store(output)
-            committed = committed_runs(store)
-            garbage = find_garbage(store, older_than_s=-60)
+            committed = stored_runs(store).committed
+            garbage = look_for_garbage(store, older_than_s=-60).garbage
             assert [g.why for g in garbage] == ["orphan", "orphan"]  # the zombie's two tables
             remove_garbage(store, garbage)
             proxy.release()
@@ -62,6 +63,6 @@ def test_a_zombie_changes_nothing(s3: str, s3_server: str) -> None:
             assert victims.jobs[zombie].exitcode == 0
         finally:
             victims.stop()
-    assert committed_runs(store) == committed
+    assert stored_runs(store) == StoredRuns(committed, {})
     assert verify_run(store, committed[0].run_id).problems == []
     assert open_run(output).images().num_rows == IMAGES

@@ -14,7 +14,7 @@ from pipeline.ledger.channel_moves import advance, next_version, roll_back
 from pipeline.ledger.channels import channel_name, read_channel
 from pipeline.ledger.erasing import erase, find_erasures
 from pipeline.ledger.forgetting import forget, read_forgotten
-from pipeline.ledger.garbage import find_garbage, look_for_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import live_layers, standing
 from pipeline.ledger.manifest import FILES, UNSETTLED, data_files, read_committed, unsettled_ids
@@ -90,11 +90,11 @@ def test_folders_of_programs_are_no_runs(store: Store) -> None:
     store.write("runs/_old/_MANIFEST.json", b"{")
     assert standing(store).runs.damaged == {}
     assert open_run(store.uri).images().num_rows == 2
-    assert find_garbage(store, -60) == []
+    assert look_for_garbage(store, -60).garbage == []
     assert [m.run_id for m in standing(store).runs.committed] == [run.run_id]
     store.write("_data/crops/not-a-run/x", b"1")
     store.write("_data/crops/run=stranger/x", b"1")
-    assert find_garbage(store, -60) == []
+    assert look_for_garbage(store, -60).garbage == []
 
 
 def test_a_live_run_whose_manifest_is_gone_is_named(store: Store) -> None:
@@ -320,11 +320,11 @@ def test_what_is_removed_is_older_than_asked(store: Store) -> None:
     ledger.commit_task(1, done(ledger.task_inputs(1)))
     ledger.finish({})
     now = time.time()
-    assert {g.why for g in find_garbage(store, 100, now + 200)} == {"orphan"}
-    assert find_garbage(store, 100, now + 50) == []
+    assert {g.why for g in look_for_garbage(store, 100, now + 200).garbage} == {"orphan"}
+    assert look_for_garbage(store, 100, now + 50).garbage == []
     given_up = open_ledger(store, make_inputs(2, start=50))
     given_up.commit_task(0, done(given_up.task_inputs(0)))
-    assert find_garbage(store, 100, now + 50) == []
+    assert look_for_garbage(store, 100, now + 50).garbage == []
     found = look_for_garbage(store, 100, now + 200)
     assert {g.why for g in found.garbage} == {"orphan", "abandoned run"}
     assert {g.run_id for g in found.garbage} == {ledger.run_id, given_up.run_id}

@@ -13,7 +13,7 @@ import pytest
 from msgspec import structs
 
 from pipeline import open_run
-from pipeline.inputs.listing import list_inputs
+from pipeline.inputs.listing import list_all
 from pipeline.ledger.audit import list_runs, verify_run
 from pipeline.ledger.identity import RunSpec
 from pipeline.ledger.incremental import uncovered
@@ -103,8 +103,8 @@ def test_it_covers_its_photos(folder: Path) -> None:
         code_version="a later one",
         input_sha256="",
     )
-    inputs = list_inputs("list.csv", None)
+    inputs = list_all("list.csv", None).table
     assert uncovered(store, spec, inputs, "incremental").covered == 4
     (folder / "photos" / "torn.jpg").write_bytes(b"another file")
-    again = uncovered(store, spec, list_inputs("list.csv", None), "incremental")
+    again = uncovered(store, spec, list_all("list.csv", None).table, "incremental")
     assert again.inputs["uri"].to_pylist() == ["photos/torn.jpg"]

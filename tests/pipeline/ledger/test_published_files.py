@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.crop_files import PublishedFiles, publish_files, run_prefix, unpublish
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.promotion import Request, promote, rollback
 from pipeline.schema import CROP_FILES
 from pipeline.storage.store import Store
@@ -67,7 +67,7 @@ def index(store: Store) -> list[str]:
 
 def collect(store: Store) -> list[str]:
     """Collect everything, as if it were old enough; return why each object went."""
-    garbage = find_garbage(store, 0, time.time() + 60)
+    garbage = look_for_garbage(store, 0, time.time() + 60).garbage
     remove_garbage(store, garbage)
     return [one.why for one in garbage]
 
@@ -124,7 +124,7 @@ def test_a_collected_name_is_copied_again_once_it_is_live_again(store: Store) ->
     publish_files(store, "web")
     rollback(store, "web")
     go_live(store, second)
-    garbage = [one for one in find_garbage(store, 1e9) if one.why == "published file"]
+    garbage = [one for one in look_for_garbage(store, 1e9).garbage if one.why == "published file"]
     assert remove_garbage(store, garbage) == len("s3://ugc/000000.jpgA")
     assert index(store) == []
     go_live(store, first)

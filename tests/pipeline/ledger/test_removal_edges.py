@@ -32,7 +32,7 @@ from pipeline.ledger.forgetting import (
     take_back,
     whoami,
 )
-from pipeline.ledger.garbage import find_garbage, look_for_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.iceberg_files import WantedFile, write_copy
 from pipeline.ledger.layout import run_key, task_key
 from pipeline.ledger.ledger import Ledger
@@ -56,7 +56,7 @@ AGE_S = 1e9
 
 def whys(store: Store, older_than_s: float = AGE_S) -> dict[str, int]:
     found: dict[str, int] = {}
-    for one in find_garbage(store, older_than_s):
+    for one in look_for_garbage(store, older_than_s).garbage:
         found[one.why] = found.get(one.why, 0) + 1
     return found
 
@@ -71,7 +71,7 @@ def test_what_is_left_of_a_collection_that_was_killed_goes_at_any_age(
         for one in erasures:
             erase(store, one)
     assert whys(store) == {"replaced file": 3}
-    remove_garbage(store, find_garbage(store, AGE_S))
+    remove_garbage(store, look_for_garbage(store, AGE_S).garbage)
     assert whys(store, -60) == {}
 
 
@@ -111,13 +111,15 @@ def test_ages_are_counted_from_the_last_writing(store: Store) -> None:
     ledger.finish({})
     for file in Path(store.uri).rglob("*"):
         os.utime(file, (1000.0, 1000.0))
-    assert find_garbage(store, 10, now_s=1010.0) == []
-    assert {one.why for one in find_garbage(store, 10, now_s=1010.5)} == {"orphan"}
+    assert look_for_garbage(store, 10, now_s=1010.0).garbage == []
+    assert {one.why for one in look_for_garbage(store, 10, now_s=1010.5).garbage} == {"orphan"}
     begun = open_ledger(store, make_inputs(2, start=5))
     for file in Path(store.uri, "runs", begun.run_id).rglob("*"):
         os.utime(file, (2000.0, 2000.0))
-    assert "abandoned run" not in {one.why for one in find_garbage(store, 10, now_s=2010.0)}
-    found = find_garbage(store, 10, now_s=2010.5)
+    assert "abandoned run" not in {
+        one.why for one in look_for_garbage(store, 10, now_s=2010.0).garbage
+    }
+    found = look_for_garbage(store, 10, now_s=2010.5).garbage
     left = [one.info.key for one in found if one.why == "abandoned run"]
     assert [key.split("/")[2] for key in left] == ["input"]  # its spec stays
 
@@ -144,7 +146,7 @@ def test_galleries_of_runs_that_repair_a_run_go_with_its_forgotten_photos(store:
     for run in (first, retry, again, other):
         store.write(f"runs/{run.run_id}/gallery/index.html", b"<p>")
     forget(store, [IDS[0]])
-    found = find_garbage(store, AGE_S)
+    found = look_for_garbage(store, AGE_S).garbage
     shown = {one.run_id for one in found if one.why == "gallery"}
     assert shown == {first.run_id, retry.run_id, again.run_id}
     assert {one.why for one in found} == {"forgotten photos", "gallery"}
@@ -191,7 +193,7 @@ def test_named_crops_are_published_kept_and_removed(store: Store) -> None:
     assert list(old_files(store, standing(store))) == []
     forget(store, [IDS[0]])
     assert whys(store) == {"forgotten photos": 4, "crop file": 1, "published file": 1}
-    remove_garbage(store, find_garbage(store, AGE_S))
+    remove_garbage(store, look_for_garbage(store, AGE_S).garbage)
     assert publish_files(store, "web") == PublishedFiles("web", copied=0, same=1, removed=0)
     assert [info.key for info in store.list("public/web/")] == ["public/web/b.webp"]
     store.write("public/web/b.webp", b"kept")

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pipeline.ledger.catalogue import numbered, read_verified, write_numbered
 from pipeline.ledger.channel_moves import _numbered
 from pipeline.ledger.channels import Channel
-from pipeline.ledger.garbage import Garbage, find_garbage, remove_garbage
+from pipeline.ledger.garbage import Garbage, look_for_garbage, remove_garbage
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.manifest import FAILURES, FILES, UNSETTLED, write_list
 from pipeline.ledger.unify import cast_column, common_type
@@ -101,7 +101,7 @@ def test_an_abandoned_run_says_whose_end_it_is(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(6))
     ledger.commit_task(0, done(ledger.task_inputs(0)))
-    remove_garbage(store, find_garbage(store, older_than_s=-60))
+    remove_garbage(store, look_for_garbage(store, older_than_s=-60).garbage)
     stone = json.loads(store.read(manifest_key(ledger.run_id)))
     assert stone["run_id"] == ledger.run_id
     assert stone["verdict"] == "abandoned"
@@ -111,7 +111,7 @@ def test_a_run_that_was_committed_meanwhile_spares_its_own_objects_alone(tmp_pat
     store = open_store(str(tmp_path))
     ledger = open_ledger(store, make_inputs(3))
     ledger.commit_task(0, done(ledger.task_inputs(0)))
-    found = find_garbage(store, older_than_s=-60)
+    found = look_for_garbage(store, older_than_s=-60).garbage
     assert {one.run_id for one in found} == {ledger.run_id}
     store.write("_data/crops/run=other/0-x.parquet", b"12345")
     other = Garbage(store.head("_data/crops/run=other/0-x.parquet"), "other", "orphan")

@@ -11,7 +11,7 @@ from pipeline import open_run
 from pipeline.inputs.listing import image_id
 from pipeline.job import plan
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
@@ -67,7 +67,7 @@ def test_a_persons_word_is_in_the_render_and_a_forgotten_photo_is_not(
         }
         assert images["0"]["focus_source"] == "override"
         assert images["0"]["focus_x"] == pytest.approx(0.05)
-        remove_garbage(store, find_garbage(store, 0))
+        remove_garbage(store, look_for_garbage(store, 0).garbage)
 
 
 def test_a_circle_is_round_and_a_near_ratio_holds_the_stored_crop(

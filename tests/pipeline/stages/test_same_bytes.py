@@ -16,7 +16,7 @@ from pipeline.inputs.listing import image_id
 from pipeline.job import plan
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.photo.decoder import Decoder
 from pipeline.report.progress import Log, summary_lines
 from pipeline.stages.read import read_decode
@@ -155,7 +155,7 @@ def test_forgetting_the_first_leaves_the_other(folder: Path) -> None:
         run = open_run(store.uri)
         assert sorted(by_name(run.images())) == ["b", "c", "x", "y", "z"]
         assert by_name(run.crops())["c"] == before["c"]
-        remove_garbage(store, find_garbage(store, 0))
+        remove_garbage(store, look_for_garbage(store, 0).garbage)
     run_id = open_run(store.uri).manifest["run_id"]
     assert verify_run(store, run_id).problems == []
     assert str(folder / "a.jpg") not in str(open_run(store.uri).images().to_pylist())

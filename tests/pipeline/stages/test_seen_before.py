@@ -20,7 +20,7 @@ from pipeline.job import plan
 from pipeline.ledger import seen
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage, remove_garbage
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.photo.decoder import Decoder
@@ -282,7 +282,7 @@ def test_the_copy_stays_when_the_first_is_forgotten(folder: Path, bucket: str) -
     store, uri = open_store(settings.running.output), f"{bucket}/in/x.jpg"
     before = rows_of(store.uri, second.run_id, uri)
     forget(store, [image_id(f"{bucket}/in/a.jpg")], why="asked by its owner")
-    remove_garbage(store, find_garbage(store, 0))
+    remove_garbage(store, look_for_garbage(store, 0).garbage)
     assert rows_of(store.uri, second.run_id, uri) == before
     for run in store.folders("runs/"):
         if not run.startswith("_"):

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import LedgerError, UsageError
 from pipeline.inputs.listing import image_id
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.garbage import find_garbage
+from pipeline.ledger.garbage import look_for_garbage
 from pipeline.ledger.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.backend import StoreFailedError, StoreRefusedError
@@ -73,7 +73,7 @@ def test_what_the_file_system_keeps_for_itself_is_passed_over(
     Path(store.uri, "lost+found").mkdir()
     close(monkeypatch, Path(store.uri, "lost+found"))
     assert keys(store, "") == ["a/1", "a/b/2", "c/3"]
-    assert find_garbage(store, 60) == []
+    assert look_for_garbage(store, 60).garbage == []
 
 
 def test_what_is_no_regular_file_is_not_found(tmp_path: Path) -> None:

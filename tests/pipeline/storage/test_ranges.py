@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from pipeline.inputs.listing import list_inputs
+from pipeline.inputs.listing import list_all
 from pipeline.storage import ranges
 from pipeline.storage.backend import ObjectInfo, StoreUnavailableError
 from pipeline.storage.backoff import Backoff, RetryableError
@@ -156,7 +156,7 @@ def is_listed_alike(uri: str, count: int) -> int:
     before = store.requests["list"]
     assert list(list_by_ranges(store, "in/")) == serial
     asked = store.requests["list"] - before
-    assert list_inputs(f"{uri}/in/")["uri"].to_pylist() == [f"{uri}/{one.key}" for one in serial]
+    assert list_all(f"{uri}/in/").table["uri"].to_pylist() == [f"{uri}/{one.key}" for one in serial]
     return asked
 
 
