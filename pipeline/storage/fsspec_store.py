@@ -93,7 +93,9 @@ class FsspecBackend:
             found = _once(self._fs.ls, self._path(prefix), detail=True)
         except FileNotFoundError:
             return []
-        return [e["name"].rstrip("/").rpartition("/")[2] for e in found if e["type"] == "directory"]
+        itself = self._path(prefix).rstrip("/")  # ... is told where a key goes on with a slash
+        names = [e["name"].rstrip("/") for e in found if e["type"] == "directory"]
+        return [name.rpartition("/")[2] for name in names if name != itself]
 
     def delete(self, key: str) -> None:
         try:

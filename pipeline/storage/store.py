@@ -126,7 +126,8 @@ class Store:
 
     def folders(self, prefix: str) -> tuple[str, ...]:
         """Names of the folders directly below `prefix`, which ends in a slash; sorted."""
-        return tuple(sorted(self._try("list", partial(self._backend.folders, prefix))))
+        found = self._try("list", partial(self._backend.folders, prefix))
+        return tuple(sorted(name for name in found if name))  # a key `runs//x` makes an empty one
 
     def delete(self, key: str) -> None:
         """Remove one object; absent is fine. Runs lose some to gc, `public/` to who publishes."""

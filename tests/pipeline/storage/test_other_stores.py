@@ -77,3 +77,13 @@ def test_keys_below_a_root_that_ends_in_a_slash(monkeypatch: pytest.MonkeyPatch)
     backend = FsspecBackend("gs://b/out/")
     for key in ("a/x", "/x"):
         assert backend._info({"name": backend._path(key), "size": 3}).key == key
+
+
+def test_a_folder_without_a_name_is_left_out(s3: str) -> None:
+    """A stranger's key `runs//x` in an output makes one; it is no run."""
+    for root in (f"memory://{uuid.uuid4().hex}", s3):
+        store = open_store(root)
+        for key in ("runs/a/x", "runs//x", "/y/x", "z/x"):
+            store._backend.put(key, b"1")
+        assert store.folders("runs/") == ("a",)
+        assert store.folders("") == ("runs", "z")
