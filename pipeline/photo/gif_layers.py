@@ -46,7 +46,8 @@ def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
         if width * height > limits.max_pixels:
             raise DecodeError("too_many_pixels", f"a frame of {width} × {height}")
         if width and height:
-            levels = _levels(data, at, (width, height), bool(flags & _INTERLACED))
+            codes = data[at : _end_of_blocks(data, at + 1)]  # all the rest would cost per frame
+            levels = _levels(codes, (width, height), bool(flags & _INTERLACED))
             colours = (own if own is not None else table, control.clear_index)
             image = Image.fromarray(_rgba(*colours)[levels])
             yield FrameLayer(image, (x, y), control.duration_ms, control.after)
@@ -80,13 +81,15 @@ def _rgba(table: bytes | None, clear_index: int | None) -> NDArray[np.uint8]:
     return found
 
 
-def _levels(data: bytes, at: int, size_wh: tuple[int, int], interlaced: bool) -> NDArray[np.uint8]:
-    """The numbers of a frame's pixels, [h, w]; its first byte says how its codes begin."""
+def _levels(codes: bytes, size_wh: tuple[int, int], interlaced: bool) -> NDArray[np.uint8]:
+    """The numbers of a frame's pixels, [h, w]; the first byte says how the codes begin."""
     image = Image.new("L", size_wh)
-    decoder = Image._getdecoder("L", "gif", (data[at], int(interlaced), -1), ())
+    if not codes:
+        raise OSError("a frame ends before its codes")
+    decoder = Image._getdecoder("L", "gif", (codes[0], int(interlaced), -1), ())
     try:
         decoder.setimage(image.im, (0, 0, *size_wh))
-        done, problem = decoder.decode(data[at + 1 :])
+        done, problem = decoder.decode(codes[1:])
     finally:
         decoder.cleanup()
     if done >= 0 or problem < 0:

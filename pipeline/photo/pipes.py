@@ -10,15 +10,16 @@ import time
 from contextlib import suppress
 from typing import IO, NamedTuple, TypeAlias
 
-from pipeline.photo.animation import LONGEST_MS
+from pipeline.photo.animation import LONGEST_MS, MOST_VIEW_PIXELS
 from pipeline.photo.child import ANSWER, REQUEST
 from pipeline.photo.frames import MOST_FRAMES
 
 # Of a header: the durations of as many frames as are counted, and all else.
 MAX_HEADER_BYTES = len(f"{LONGEST_MS}, ") * MOST_FRAMES + (64 << 10)
-# Of pixels, for each square of `view_side`: 7 planes of a view of at most 24 squares, or of 33 that
-# were left a little larger (see `view`). Frames have 4 planes of 48 million pixels, whatever that.
-PIXEL_BYTES_A_SQUARE, FRAME_BYTES = 7 * 33, 4 * 64_000_000
+# An answer has the pixels of one view or of all frames. A view has 7 planes and, for each square of
+# `view_side`, at most 24 squares, or 33 where it was left a little larger (see `view`). Frames have
+# 4 planes; they may be left larger too, and tiny ones are rounded up: twice what they should have.
+VIEW_BYTES_A_SQUARE, FRAME_BYTES = 7 * 33, 4 * 2 * MOST_VIEW_PIXELS
 PIPE_BYTES = 1 << 20  # the most that Linux gives a user; by itself it takes 64 KiB
 
 Answer: TypeAlias = tuple[dict[str, object], bytearray]  # header and pixels
@@ -42,7 +43,7 @@ class LateError(Exception):
 
 def most_pixel_bytes(view_side: int) -> int:
     """How many bytes of pixels an answer can have at most."""
-    return FRAME_BYTES + PIXEL_BYTES_A_SQUARE * view_side**2
+    return max(FRAME_BYTES, VIEW_BYTES_A_SQUARE * view_side**2)
 
 
 def widen(pipe: IO[bytes]) -> None:

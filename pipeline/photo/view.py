@@ -68,11 +68,11 @@ def reduced(image: Image.Image, view_wh: tuple[int, int]) -> Image.Image:
     """
     width, height = image.size
     view_w, view_h = view_wh
+    ratio = max(width, height) / min(width, height)  # the view's is rounded
     factor = max(1, min(width // view_w, height // view_h))
     while -(-width // (factor + 1)) >= view_w and -(-height // (factor + 1)) >= view_h > 1:
         factor += 1
     image = image.reduce(factor) if factor > 1 else image
-    ratio = max(view_wh) / min(view_wh)
     near = _NEAR if ratio <= _NEAR_UP_TO else 1.0
     return _means(image, view_wh) if ratio > LONG and image.width > near * view_w else image
 

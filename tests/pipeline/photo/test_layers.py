@@ -16,6 +16,7 @@ from pipeline.photo.canvas import FrameLayer, composed
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.gif_layers import gif_layers
 from pipeline.photo.limits import DecodeLimits
+from tests.support.drawn_pictures import moving, moving_file
 from tests.support.odd_photos import png_chunk
 
 LIMITS = DecodeLimits()
@@ -232,3 +233,30 @@ def test_times_of_a_png_are_parts_of_a_second() -> None:
     times = ((3, 10), (3, 0), (1, 3), (0, 10))
     data = apng(*(((2, 1, 0, 0, time, parts, 0, 0), red) for time, parts in times))
     assert [one.duration_ms for one in apng_layers(data, LIMITS)] == [300, 30, 333, 0]
+
+
+def test_a_frame_is_unpacked_from_its_own_bytes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Handing over all the rest of a file for each frame takes time by the square of its size."""
+    data = moving_file("GIF", moving(20), [50] * 20)
+    given = []
+    make = Image._getdecoder
+
+    class Counting:
+        def __init__(self, *arguments: object) -> None:
+            self.decoder = make(*arguments)
+            self.setimage, self.cleanup = self.decoder.setimage, self.decoder.cleanup
+
+        def decode(self, codes: bytes) -> tuple[int, int]:
+            given.append(len(codes))
+            return tuple(self.decoder.decode(codes))
+
+    monkeypatch.setattr(Image, "_getdecoder", Counting)
+    assert len(list(gif_layers(data, LIMITS))) == len(given) == 20
+    assert sum(given) < len(data)
+
+
+def test_a_file_that_ends_behind_the_descriptor_of_a_frame() -> None:
+    data = moving_file("GIF", moving(1), [50])
+    start = data.rindex(b"\x2c\0\0\0\0")
+    with pytest.raises(OSError, match="before its codes"):
+        list(gif_layers(data[: start + 10], LIMITS))

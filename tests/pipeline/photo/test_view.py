@@ -12,7 +12,7 @@ from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import cut, thumbnail_size
-from pipeline.photo.view import jpeg_scale, view_size
+from pipeline.photo.view import jpeg_scale, reduced, view_size
 from pipeline.shapes import parse_shape
 from tests.support.odd_photos import exif, saved, scene, turned
 
@@ -92,6 +92,12 @@ def test_long_photos_are_reduced_to_the_mean_of_what_they_show() -> None:
         assert photo.pixels.shape == (814, 2440, 3)
         wanted = np.asarray(Image.fromarray(upright).resize((2440, 814), Image.Resampling.BOX))
         assert np.abs(photo.pixels.astype(int) - wanted).max() <= 2
+
+
+def test_what_is_long_is_told_by_the_photo_not_by_its_rounded_view() -> None:
+    """57 × 109 is 1:1.912, its view of 32 × 60 is 1:1.875: no whole factor would reduce it."""
+    assert reduced(Image.new("RGB", (57, 109)), (32, 60)).size == (32, 60)
+    assert reduced(Image.new("RGB", (57, 108)), (32, 60)).size == (57, 108)  # 1:1.895
 
 
 @pytest.mark.parametrize(
