@@ -15,7 +15,7 @@ from pipeline.photo.animation import LONGEST_MS, MOST_PLAYS, Animation
 from pipeline.photo.child import STATUSES
 from pipeline.photo.colour import WIDE, WideName
 from pipeline.photo.decoded import Photo, described
-from pipeline.photo.formats import FORMATS
+from pipeline.photo.formats import DECODED
 from pipeline.photo.frames import MOST_FRAMES
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.pipes import DiedError
@@ -68,7 +68,7 @@ def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearra
             not _has_truths(width_view, height_view, width_px, height_px, orientation, frames)
             and 0 < width_view <= width_px <= limits.max_side
             and 0 < height_view <= height_px <= limits.max_side
-            and name in FORMATS
+            and name in DECODED
             and (wide_space is None or _is_wide(wide_space))
             and width_view * height_view * (3 + has_alpha + 3 * bool(wide_space)) == len(pixels)
             and 1 <= orientation <= 8

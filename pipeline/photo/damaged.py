@@ -20,11 +20,9 @@ from pipeline.errors import DecodeError
 from pipeline.photo.damaged_png import has_all_rows, pixels_are_sound, png_rest
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.rest import Rest
-from pipeline.photo.segments import jpeg_segments
+from pipeline.photo.segments import FRAMES, PROGRESSIVE, START_OF_SCAN, jpeg_segments
 
-_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
-_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-_SCAN, _END = 0xDA, b"\xff\xd9"
+_END = b"\xff\xd9"
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # any marker but those inside a scan
 _PADDING = 64  # zero bytes at the end of a JPEG from which on they count as room that was not used
 _OWN_ZEROS = 4  # of these bytes may be its own
@@ -104,7 +102,7 @@ def _jpeg_rest(data: bytes) -> Rest | None:
     The first scan of each component shows it, later ones refine it: they are in `better`.
     """
     segments = list(jpeg_segments(data))
-    frames = [(at, marker) for at, end, marker in segments if marker in _FRAMES and end > at + 9]
+    frames = [(at, marker) for at, end, marker in segments if marker in FRAMES and end > at + 9]
     if not frames:
         return None
     components = data[frames[0][0] + 9]
@@ -115,7 +113,7 @@ def _jpeg_rest(data: bytes) -> Rest | None:
         if len(covered) >= components:
             body = data[: _used_end(data, start, end)]
             better = data[: _used_end(data, scans[-1][0], scans[-1][1])] + _END
-            is_refined = frames[0][1] in _PROGRESSIVE
+            is_refined = frames[0][1] in PROGRESSIVE
             zeros, noise = (body + filling + _END for filling in _fillings(data[start : len(body)]))
             return Rest(zeros, None, noise, better if is_refined else b"")
     return None
@@ -149,7 +147,7 @@ def _jpeg_scans(data: bytes, at: int) -> Iterator[tuple[int, int, set[int]]]:
     """Start and end of each scan from `at` on, and the components of which it is the first."""
     while 0 <= at < len(data) - 5:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == _SCAN:
+        if marker == START_OF_SCAN:
             count = data[at + 4]
             head = data[at + 5 : at + 8 + 2 * count]
             if len(head) < 2 * count + 3:

@@ -186,8 +186,8 @@ def _unpacked(data: bytes, past_wrong_sums: bool = False) -> Iterator[bytes]:
     """What a PNG's blocks of pixels unpack to, up to what is damaged."""
     unpacker = zlib.decompressobj()
     for name, start, end in _blocks(data):
-        is_there = end + 4 <= len(data) and not past_wrong_sums
-        if is_there and not png_sum_is_right(data, name, start, end):
+        is_checked = end + 4 <= len(data) and not past_wrong_sums
+        if is_checked and not png_sum_is_right(data, name, start, end):
             return
         for at in range(start, min(end, len(data)), _PIECE):
             piece = data[at : min(at + _PIECE, end)]

@@ -107,7 +107,7 @@ class Photo:
 
 def described(photo: Photo) -> Photo:
     """A photo with what its pixels tell: borders and kind. Pictures with alpha have no borders."""
-    part = replace(photo, content_px=photo.there_px).content.pixels  # bars end where rows do
+    part = photo.with_borders().content.pixels  # bars end where rows do
     edges = content_view(part) if photo.alpha is None else None
     x0, y0, x1, y1 = edges or (0, 0, part.shape[1], part.shape[0])
     surface = surface_of(part[y0:y1, x0:x1])

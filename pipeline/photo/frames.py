@@ -5,7 +5,7 @@ from PIL import Image
 MOST_FRAMES = 100_000  # a file may state any number; more are counted as this many
 _MOST_BLOCKS = 2_000_000  # of a GIF, each one step of a loop
 
-_EXTENSION, _IMAGE, _HAS_TABLE = 0x21, 0x2C, 0x80
+EXTENSION, IMAGE, _HAS_TABLE = 0x21, 0x2C, 0x80
 
 
 def frame_count(opened: Image.Image, data: bytes, format: str) -> int:
@@ -29,14 +29,14 @@ def gif_frame_count(data: bytes) -> int:
     Pillow would seek through all frames, which takes long for hostile files. Layout: GIF89a
     specification, appendix A.
     """
-    at = 13 + _table_bytes(data[10] if len(data) > 10 else 0)
+    at = 13 + table_bytes(data[10] if len(data) > 10 else 0)
     frames = blocks = 0
     while at < len(data) and blocks < _MOST_BLOCKS and frames < MOST_FRAMES:
-        if data[at] == _EXTENSION:
+        if data[at] == EXTENSION:
             at += 2
-        elif data[at] == _IMAGE and at + 9 < len(data):
+        elif data[at] == IMAGE and at + 9 < len(data):
             frames += 1
-            at += 11 + _table_bytes(data[at + 9])  # descriptor, colours, size of the first code
+            at += 11 + table_bytes(data[at + 9])  # descriptor, colours, size of the first code
         else:  # the trailer, or what is no GIF
             break
         while at < len(data) and data[at] and blocks < _MOST_BLOCKS:
@@ -47,6 +47,6 @@ def gif_frame_count(data: bytes) -> int:
     return max(1, frames)
 
 
-def _table_bytes(packed: int) -> int:
+def table_bytes(packed: int) -> int:
     """Bytes of a colour table, by the packed field of the descriptor before it."""
     return 3 << (1 + (packed & 7)) if packed & _HAS_TABLE else 0

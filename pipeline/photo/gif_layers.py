@@ -14,10 +14,10 @@ from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.photo.canvas import After, FrameLayer
+from pipeline.photo.frames import EXTENSION, IMAGE, table_bytes
 from pipeline.photo.limits import DecodeLimits
 
-_EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
-_HAS_TABLE, _INTERLACED, _HAS_CLEAR = 0x80, 0x40, 1
+_CONTROL, _INTERLACED, _HAS_CLEAR = 0xF9, 0x40, 1
 _AFTER: dict[int, After] = {2: "clear", 3: "restore"}
 _UNTOLD_MS = 100  # of a frame without control block
 
@@ -35,8 +35,8 @@ def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
     """The frames of a GIF. Raises OSError where one ends too early, struct.error, DecodeError."""
     table, at = _table(data, 13, data[10] if len(data) > 10 else 0)
     control = _Control()
-    while at < len(data) and data[at] in (_EXTENSION, _IMAGE):
-        if data[at] == _EXTENSION:
+    while at < len(data) and data[at] in (EXTENSION, IMAGE):
+        if data[at] == EXTENSION:
             if data[at + 1 : at + 3] == bytes([_CONTROL, 4]):
                 control = _control(data[at + 3 : at + 7])
             at = _end_of_blocks(data, at + 2)
@@ -63,10 +63,8 @@ def _control(body: bytes) -> _Control:
 
 def _table(data: bytes, at: int, flags: int) -> tuple[bytes | None, int]:
     """The colours at a place, if the flags before say that there are, and where they end."""
-    if not flags & _HAS_TABLE:
-        return None, at
-    end = at + (3 << (1 + (flags & 7)))
-    return data[at:end], end
+    end = at + table_bytes(flags)
+    return data[at:end] if end > at else None, end
 
 
 def _rgba(table: bytes | None, clear_index: int | None) -> NDArray[np.uint8]:

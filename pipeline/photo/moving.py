@@ -11,7 +11,7 @@ from pipeline.errors import EncodeError, UsageError
 from pipeline.photo.thumbnail import DEFAULT_QUALITY, EFFORT, encoded_image
 
 MOVING_FORMATS = ("webp", "png", "avif")
-MOST_PLAYS = {"webp": 65_535, "png": 65_535}  # of AVIF Pillow writes: for ever
+COUNTS_PLAYS = ("webp", "png")  # of AVIF Pillow writes: for ever
 
 
 def encode_moving(
@@ -35,7 +35,7 @@ def encode_moving(
     if some_alpha:
         images = [image.convert("RGBA") for image in images]
     options: dict[str, Any] = {**EFFORT[format], "duration": list(durations_ms)}
-    if format in MOST_PLAYS:
+    if format in COUNTS_PLAYS:
         options["loop"] = plays
     if format == "png":
         options["blend"] = 0  # each frame takes the place of the one before, also where clear

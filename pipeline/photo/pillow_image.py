@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import MALFORMED
 from pipeline.photo.decoded import Photo, described
-from pipeline.photo.formats import FORMATS
+from pipeline.photo.formats import DECODED
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.opening import TEXTS_THAT_TURN, Opened, check_size, meaning_of
 from pipeline.photo.planes import upright, upright_size
@@ -58,7 +58,7 @@ def photo_of_image(image: Image.Image, view_side: int = VIEW_SIDE) -> Photo:
 def _format_of(image: Image.Image) -> str:
     name = (image.format or _LOSSLESS).lower()
     name = _FORMAT_OF.get(name, name)
-    return name if name in FORMATS else _LOSSLESS
+    return name if name in DECODED else _LOSSLESS
 
 
 def _of_its_depth(image: Image.Image) -> Image.Image:

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 START_OF_SCAN, _END = 0xDA, 0xD9
+# Markers of frame headers (T.81, table B.1), and those of progressive ones.
+FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _ALONE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
 
 Part: TypeAlias = tuple[int, int, int]  # start, end of a part and a JPEG marker

@@ -15,7 +15,13 @@ from typing import TypeAlias
 
 from pipeline.photo.media_boxes import media_facts
 from pipeline.photo.png_colour import png_meaning
-from pipeline.photo.segments import START_OF_SCAN, jpeg_segments, stated_end
+from pipeline.photo.segments import (
+    FRAMES,
+    PROGRESSIVE,
+    START_OF_SCAN,
+    jpeg_segments,
+    stated_end,
+)
 from pipeline.photo.spaces import Space
 
 # The largest ICC profile that Pillow unpacks from a PNG, bytes; most have a few thousand.
@@ -40,8 +46,6 @@ _PNG_LENGTHS = {
 _PNG_KEYS = {0: 2, 2: 6}  # colour type -> bytes of the value that is transparent
 
 _APP0, _APP1, _APP2, _APP14, _COMMENT = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
-_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _WEBP_HAS_EXIF, _MOST_WEBP_CHUNKS = 8, 200_000
 
 Chunk: TypeAlias = tuple[bytes, int, int]  # name of a PNG's chunk, start and end of its body
@@ -190,7 +194,7 @@ def _bare_jpeg(data: bytes) -> Bare:
         stop = stated_end(data, start, end)
         body = data[start + 4 : stop]
         if marker < _APP0 or (_APP14 + 1 < marker < _COMMENT):
-            if marker in _FRAMES and len(body) > 5:
+            if marker in FRAMES and len(body) > 5:
                 frame, components = marker, body[5]
         elif not _is_needed(marker, body):
             stop = start

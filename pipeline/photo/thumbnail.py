@@ -26,7 +26,7 @@ try:
 except ImportError:  # it has no wheel for Linux on ARM: Pillow's slower bicubic serves there
     Resizer = None
 
-FORMATS = ("webp", "jpeg", "png", "avif")
+ENCODED = ("webp", "jpeg", "png", "avif")
 DEFAULT_QUALITY = 80
 WHITE = (255, 255, 255)
 
@@ -122,7 +122,7 @@ def encode(
 ) -> bytes:
     """Encode uint8 pixels [h, w, 3], or [h, w, 4] with opacity, as a file.
 
-    format:  one of FORMATS.
+    format:  one of ENCODED.
     quality: 1 to 100; ignored for PNG, which is lossless.
     circle:  show only the inscribed ellipse, a circle if the crop is square, with an antialiased
              edge. Outside it WebP, PNG and AVIF are transparent; JPEG has the background colour.
@@ -131,8 +131,8 @@ def encode(
     jpegli:  encode JPEG without a profile by jpegli.
     Raises UsageError for another format or quality, EncodeError if the encoder fails.
     """
-    if format not in FORMATS:
-        raise UsageError(f"cannot write {format!r}: one of {', '.join(FORMATS)}")
+    if format not in ENCODED:
+        raise UsageError(f"cannot write {format!r}: one of {', '.join(ENCODED)}")
     if not 1 <= quality <= 100:
         raise UsageError(f"quality goes from 1 to 100, got {quality}")
     fast = libwebp.encoder() if format == "webp" and profile is None else None

@@ -20,7 +20,7 @@ from PIL import Image
 from pipeline.cropping.candidates import largest
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
-from pipeline.photo.thumbnail import FORMATS, cut, encode, thumbnail_size
+from pipeline.photo.thumbnail import ENCODED, cut, encode, thumbnail_size
 from pipeline.shapes import parse_shapes
 
 WIDTH, HEIGHT, THUMBNAIL = 4000, 3000, 512
@@ -165,7 +165,7 @@ def bench_encoders(thumbnail: np.ndarray) -> list[Row]:
         "avif": [{"speed": 8, "max_threads": 1}, {"speed": 6, "max_threads": 1}],
     }
     rows = []
-    for name in FORMATS:
+    for name in ENCODED:
         works: dict[str, Callable[[], bytes]] = {
             "ours": lambda name=name: encode(thumbnail, name, quality=80)
         }
@@ -199,7 +199,7 @@ def bench_whole(jpeg: bytes) -> list[Row]:
     rows = []
     full = cuts(view_side=WIDTH)
     floor = best_ms(lambda: pillow(jpeg, 4), 9)
-    for name in FORMATS:
+    for name in ENCODED:
         made = cuts(1024)
         limit = floor + best_ms(lambda made=made, name=name: encodes(made, name))
         row: Row = {"thumbnails": f"6 × {name}", "one scaled decode + six encodes ms": limit}

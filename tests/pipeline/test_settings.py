@@ -11,7 +11,7 @@ from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.http import HttpPolicy
 from pipeline.ledger.channels import channel_name
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.thumbnail import FORMATS
+from pipeline.photo.thumbnail import ENCODED
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
 from pipeline.settings.crop_name_checks import check_distinct
 from pipeline.settings.crop_names import parse_crop_names
@@ -213,7 +213,7 @@ def test_hosts_are_read_by_comma() -> None:
 
 
 def test_choices_are_those_of_the_code_behind_them() -> None:
-    for format in FORMATS:
+    for format in ENCODED:
         assert Settings.of(format=format).thumbnails.format == format
     for preset in PRESETS:
         assert Settings.of(preset=preset).input.preset == preset

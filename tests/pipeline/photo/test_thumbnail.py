@@ -10,7 +10,7 @@ from pipeline.errors import EncodeError, UsageError
 from pipeline.photo import thumbnail as module
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.thumbnail import (
-    FORMATS,
+    ENCODED,
     circle_mask,
     cut,
     encode,
@@ -142,7 +142,7 @@ def test_thumbnail_sizes(
     assert thumbnail_size(parse_shape(shape), box, side) == expected
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ENCODED)
 def test_files_open_with_their_pixels(format: str) -> None:
     image = opened(encode(scene(), format, quality=90))
     assert image.format == format.upper()
@@ -151,7 +151,7 @@ def test_files_open_with_their_pixels(format: str) -> None:
     assert np.abs(off).mean() < (1e-9 if format == "png" else 2)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", ENCODED)
 def test_no_metadata_of_the_uploaded_file_survives(format: str) -> None:
     upload = good_photos()["where it was taken.jpg"]
     assert b"SecretCamera" in upload
@@ -187,7 +187,7 @@ def test_circle_mask_covers_a_disc_with_a_soft_edge() -> None:
 
 
 def test_smallest_crops_can_be_encoded() -> None:
-    for format in FORMATS:
+    for format in ENCODED:
         image = opened(encode(np.full((1, 1, 3), 9, np.uint8), format, circle=True))
         assert image.size == (1, 1)
 
