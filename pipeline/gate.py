@@ -98,7 +98,7 @@ class Judgement:
         return all(judged.held for judged in self.terms)
 
     def __str__(self) -> str:
-        return "; ".join(map(str, self.terms)) or "no gate"
+        return "; ".join(map(str, self.terms)) or "no gate had to be met"
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def test_a_gate_is_told_as_it_is_read() -> None:
     )
     assert str(parse_gate("")) == ""
     nothing = parse_gate("").judge(GateFigures(), strict=True)
-    assert (nothing.held, str(nothing)) == (True, "no gate")
+    assert (nothing.held, str(nothing)) == (True, "no gate had to be met")
     assert str(parse_gate("error_rate<1").judge(GateFigures(), strict=False)) == (
         "error_rate<1: it was not measured"
     )
