@@ -86,7 +86,7 @@ def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearra
             there_px = None if there is None else (there[0], there[1], there[2], there[3])
             facts = (width_px, height_px, name, orientation, frames)
             photo = Photo(view, *facts, alpha=alpha, complete=complete, there_px=there_px)
-            if not replace(photo, content_px=there_px).content.pixels.size:
+            if not photo.with_borders().content.pixels.size:
                 raise DiedError  # a part of less than a pixel of the view
             return described(replace(photo, wide=wide, wide_space=wide_space))
     raise DiedError

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.photo.decoded import Photo
 from pipeline.photo.thumbnail import resample, shrunk
+from pipeline.photo.view import size_within
 
 SMALL_SIDE = 100  # pixels; the most that ThumbHash takes
 ROWS_A_PIXEL = 3  # rows of a view that are read for each row of the small picture
@@ -37,8 +38,7 @@ def hashes_of(photo: Photo) -> tuple[str, int]:
 def small_picture(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """The photo in at most SMALL_SIDE pixels: uint8 [h, w, 3] on white, and its opacity [h, w]."""
     height, width = photo.pixels.shape[:2]
-    scale = min(1.0, SMALL_SIDE / max(height, width))
-    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    size_wh = size_within((width, height), SMALL_SIDE)
     if size_wh == (width, height):
         return photo.pixels, photo.alpha
     small = shrunk(photo.pixels, size_wh, ROWS_A_PIXEL)

@@ -42,6 +42,12 @@ def view_size(
     return math.ceil(width * scale - _ROUNDING), math.ceil(height * scale - _ROUNDING)
 
 
+def size_within(size_wh: tuple[int, int], side: int) -> tuple[int, int]:
+    """Width and height of a copy whose long side is at most `side`; nothing is enlarged."""
+    scale = min(1.0, side / max(size_wh))
+    return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
+
+
 def jpeg_scale(size_wh: tuple[int, int], view_side: int, most_pixels: float) -> int:
     """By what libjpeg may divide the sides of a photo while it decodes: 1, 2, 4 or 8.
 

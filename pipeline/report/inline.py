@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pipeline.errors import CropError
 from pipeline.photo.apart import decode_apart
 from pipeline.photo.thumbnail import cut, encode
+from pipeline.photo.view import size_within
 
 # The palette of Okabe and Ito, which people with any colour vision can tell apart
 # (https://jfly.uni-koeln.de/color/), with grey in place of black.
@@ -44,9 +45,8 @@ def preview(data: bytes, side: int) -> str | None:
     try:
         photo = decode_apart(data, side)
         width, height = photo.width_px, photo.height_px
-        scale = min(1.0, side / max(width, height))
-        size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cut(photo, (0.0, 0.0, float(width), float(height)), size_wh)
+        whole = (0.0, 0.0, float(width), float(height))
+        small = cut(photo, whole, size_within((width, height), side))
         return data_uri(encode(small, "jpeg", PREVIEW_QUALITY), "jpeg")
     except CropError:
         return None

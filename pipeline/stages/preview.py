@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.photo.automatic import OPAQUE, OTHER
 from pipeline.photo.jpegli import encode_jpegli
 from pipeline.photo.thumbnail import encode, shrunk
+from pipeline.photo.view import size_within
 from pipeline.schema import GAZE_SIDE
 from pipeline.stages.task import PhotoRow, Preview
 
@@ -25,9 +26,7 @@ def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
     Raises EncodeError.
     """
     photo = row.decoded
-    width, height = photo.width_px, photo.height_px
-    scale = min(1.0, side_px / max(width, height))
-    size_wh = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size_wh = size_within((photo.width_px, photo.height_px), side_px)
     pixels = shrunk(photo.pixels, size_wh, ROWS_A_PIXEL)
     format = OPAQUE if jpegli else OTHER
     image = encode_jpegli(pixels, QUALITY, True) if jpegli else encode(pixels, format, QUALITY)
