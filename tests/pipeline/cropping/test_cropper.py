@@ -140,7 +140,7 @@ def test_wrong_arguments_are_named(cropper: Cropper) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("rank_by", "best"), ("borders", "cut"), ("long_photos", "tpo"), ("text_heavy", "padd"),
+    [("rank_by", "best"), ("borders", "cut"), ("long_photos", "tpo"), ("text_heavy", "kept"),
      ("backbone", "shred"), ("review_below", 7.0), ("runtime", "onxruntime"),
      ("guards", "heads=2"), ("fallback", "smaller"), ("safe_areas", "1:1=caption")],
 )  # fmt: skip
