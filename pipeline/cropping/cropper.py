@@ -177,9 +177,9 @@ class Cropper:
             return []
         photo = photo_of(image, self._decode)
         (seen,) = self._engine.see([photo if self._trims else photo.with_borders()])
-        choice = self._engine.choose(seen, shapes, top_k)
+        found = self._engine.choose(seen, shapes, top_k)
         names = [item.name for item in fields(Crop)]
-        return [Crop(**{name: getattr(one, name) for name in names}) for one in choice.crops]
+        return [Crop(**{name: getattr(one, name) for name in names}) for one in found.crops]
 
     def score(self, image: ImageLike, boxes_px: ArrayLike) -> NDArray[np.float32]:
         """Score each box [N, 4] in source pixels after orientation, higher is better: [N].

@@ -134,8 +134,12 @@ class Decider:
         return CropDecision(best)
 
     def confidence(self, searched: ShapeSearch, decision: CropDecision) -> list[float | None]:
-        """How likely a person accepts each crop; None where one has decided, or all is shown."""
-        if decision.override is not None or decision.fit != "crop":
+        """How likely a person accepts each crop.
+
+        None where a person has decided, all of the photo is shown, or nothing is written.
+        """
+        is_crop = decision.fit == "crop" and decision.skipped is None
+        if decision.override is not None or not is_crop:
             return [None] * len(decision.chosen.boxes)
         return self.chooser.confidence(searched, decision.chosen)
 

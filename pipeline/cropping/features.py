@@ -112,7 +112,7 @@ def feature_columns(
     """
     x0, y0, x1, y1 = (boxes[..., edge] for edge in range(4))
     wide, high = x1 - x0, y1 - y0
-    own = area(boxes)
+    own = wide * high
     size = np.sqrt(own / largest)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     gaze_x, gaze_y = evidence.gaze_mean

@@ -9,7 +9,7 @@ import struct
 from pipeline.errors import DecodeError
 from pipeline.photo.media_boxes import primary_kind
 
-DECODED = ("jpeg", "png", "webp", "gif", "avif", "heic")  # that are decoded
+DECODED = ("jpeg", "png", "webp", "gif", "avif", "heic")
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),

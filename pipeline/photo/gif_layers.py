@@ -43,16 +43,16 @@ def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
             continue
         x, y, width, height, flags = struct.unpack_from("<4HB", data, at + 1)
         own, at = _table(data, at + 10, flags)
+        end = _end_of_blocks(data, at + 1)
         if width * height > limits.max_pixels:
             raise DecodeError("too_many_pixels", f"a frame of {width} × {height}")
         if width and height:
-            codes = data[at : _end_of_blocks(data, at + 1)]  # all the rest would cost per frame
-            levels = _levels(codes, (width, height), bool(flags & _INTERLACED))
+            # Its own bytes alone: a copy of all the rest for each frame would cost more and more.
+            levels = _levels(data[at:end], (width, height), bool(flags & _INTERLACED))
             colours = (own if own is not None else table, control.clear_index)
             image = Image.fromarray(_rgba(*colours)[levels])
             yield FrameLayer(image, (x, y), control.duration_ms, control.after)
-        at = _end_of_blocks(data, at + 1)
-        control = _Control()
+        at, control = end, _Control()
 
 
 def _control(body: bytes) -> _Control:

@@ -91,8 +91,8 @@ class DetectScore:
         """Choose one photo's crops among scored candidates."""
         top_k, keep = self.settings.cropping.top_k, self.settings.cropping.candidates
         photo = seen.pop(row.image_id)
-        choice = self.engine.choose(photo, self.shapes, top_k, keep, _override(row))
-        row.crops, row.candidates, row.skipped = choice.crops, choice.candidates, choice.skipped
+        found = self.engine.choose(photo, self.shapes, top_k, keep, _override(row))
+        row.crops, row.candidates, row.skipped = found.crops, found.candidates, found.skipped
         if self.settings.thumbnails.boxes_only and not self.settings.running.preview:
             row.photo = None  # nobody needs its pixels any more
 

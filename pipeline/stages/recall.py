@@ -13,6 +13,7 @@ from pipeline.cropping.derive import derived_crop, nearest_shape
 from pipeline.cropping.results import ScoredCandidates, ScoredCrop, SkippedShape
 from pipeline.detectors import Detections
 from pipeline.ledger.stored_rows import RowsByPhoto, StoredRow, StoredTables
+from pipeline.schema import EDGES
 from pipeline.settings import Settings
 from pipeline.settings.safe_areas import SafeArea, stored_safe_areas
 from pipeline.shapes import Shape, parse_shape
@@ -23,7 +24,6 @@ from pipeline.storage.store import open_store
 # Pictures are made anew; what was encoded before need not become Python objects.
 NOT_NEEDED = {"crops": {"image", "sha256", "file", "format", "width", "height"}}
 SEEN = ("thumbhash", "phash")  # of the view, which is another one here; null in old runs
-EDGES = ("x0", "y0", "x1", "y1")
 OF_CROP = [item.name for item in fields(ScoredCrop) if item.name != "box_px"]
 # A view of this many times the thumbnail's side; a crop of a third of the photo is not enlarged.
 VIEW_SIDES = 3

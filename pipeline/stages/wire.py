@@ -24,7 +24,6 @@ from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, T
 Block: TypeAlias = pa.Table  # what Ray calls the table that is a stage's input or output
 RowValues = dict[str, Any]  # one row or struct, by column name
 LEAST_BUFFER = 4096  # bytes; smaller arrays stay inside the pickle
-EDGES = ("x0", "y0", "x1", "y1")
 # Columns of `images` that a row has under the same names.
 OF_ROW = (
     "image_id", "uri", "etag", "bytes", "content_sha256", "same_as", "format", "width_px",
@@ -194,7 +193,7 @@ def _scored_values(shape: ScoredCandidates) -> list[RowValues]:
 
 
 def _edges(box: Iterable[float]) -> RowValues:
-    return dict(zip(EDGES, map(float, box), strict=True))
+    return dict(zip(schema.EDGES, map(float, box), strict=True))
 
 
 def pack_summary(summary: TaskSummary) -> Block:

@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from pipeline.ledger.reader import Run
+from pipeline.photo.view import size_within
 from pipeline.schema import EDGES
 
 SIDE = 256  # px, long side of a picture that is put together
@@ -119,9 +120,8 @@ def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size) -> bytes:
 
     crops: rows with PIECES. size_wh: of the photo, source pixels.
     """
-    width, height = size_wh
-    scale = min(1.0, SIDE / max(width, height))
-    canvas = Image.new("RGBA", (max(1, round(width * scale)), max(1, round(height * scale))))
+    scale = min(1.0, SIDE / max(size_wh))
+    canvas = Image.new("RGBA", size_within(size_wh, SIDE))
     # Larger crops lie below: a smaller one shows its part in more detail.
     for crop in sorted(crops, key=lambda crop: -_area(crop)):
         part = _photo_part(Image.open(BytesIO(crop["image"])).convert("RGBA"), crop)

@@ -12,13 +12,16 @@ from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
 from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import Chosen
+from pipeline.cropping.decide import GuardRules
 from pipeline.cropping.engine import CropEngine
+from pipeline.cropping.results import SkippedShape
 from pipeline.cropping.sources import DetectorSource, SeenPhoto
 from pipeline.detectors import Detections, Pixels
 from pipeline.errors import ScoreError
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shape, parse_shapes
 from s2cnet import FastS2CNet, S2CNet
+from tests.support.decided import ACROSS
 
 torch.set_num_threads(1)
 
@@ -97,16 +100,28 @@ def test_ranking_by_score_is_the_networks_alone(engine: CropEngine) -> None:
 def test_crops_come_in_the_order_asked_with_their_ratio(engine: CropEngine) -> None:
     shapes = parse_shapes("16:9,free,1:1,circle")
     (seen,) = engine.see([photo()])
-    choice = engine.choose(seen, shapes, 2, keep_candidates=True)
-    assert list(dict.fromkeys(c.ratio for c in choice.crops)) == ["16:9", "free", "1:1", "circle"]
-    for crop in choice.crops:
+    found = engine.choose(seen, shapes, 2, keep_candidates=True)
+    assert list(dict.fromkeys(c.ratio for c in found.crops)) == ["16:9", "free", "1:1", "circle"]
+    for crop in found.crops:
         x0, y0, x1, y1 = crop.box_px
         ratio = parse_shape(crop.ratio).ratio
         assert ratio is None or (x1 - x0) / (y1 - y0) == pytest.approx(ratio, rel=0.02)
         own = engine.score(seen, boxes(crop.box_px))
         assert crop.score == pytest.approx(float(own[0]), abs=1e-5)
-    for kept in choice.candidates:
+    for kept in found.candidates:
         np.testing.assert_allclose(kept.scores, engine.score(seen, kept.boxes_px), atol=1e-5)
+
+
+def test_a_shape_that_is_skipped_has_no_crop_and_says_why() -> None:
+    rules = GuardRules.read("off,text=cut", "skip")
+    engine = assemble(FastS2CNet(S2CNet.untrained(seed=1)), SOURCE, rules=rules)
+    lines = boxes(*ACROSS)  # no crop of 16:9 leaves all of them whole or out, the photo does
+    text = Detections(lines, np.ones(len(lines), np.float32), ["text"] * len(lines))
+    seen = seen_with(engine, photo(600, 400), text)
+    found = engine.choose(seen, parse_shapes("16:9,3:2"), 2, keep_candidates=True)
+    assert found.skipped == [SkippedShape("16:9", "text_cut")]
+    assert {crop.ratio for crop in found.crops} == {"3:2"}
+    assert [one.ratio for one in found.candidates] == ["16:9", "3:2"]
 
 
 class Shifting(OverlapChooser):

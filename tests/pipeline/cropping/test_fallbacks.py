@@ -121,10 +121,11 @@ def test_verdicts_are_of_what_is_written_not_of_what_was_hoped(
 
 
 def test_skip_writes_no_crop_and_says_why() -> None:
-    decision, _ = decided(photo(text=ACROSS), "16:9", "off,text=cut", "next,skip")
-    assert decision.skipped == "text_cut"
-    decision, _ = decided(photo(), "16:9", "off,text=cut", "next,skip")
+    decision, crops = decided(photo(text=ACROSS), "16:9", "off,text=cut", "next,skip")
+    assert (decision.skipped, crops) == ("text_cut", [])
+    decision, crops = decided(photo(), "16:9", "off,text=cut", "next,skip")
     assert decision.skipped is None
+    assert crops
 
 
 def test_fallbacks_are_tried_in_order() -> None:

@@ -63,9 +63,9 @@ def test_crops_lie_inside_the_borders(engine: CropEngine) -> None:
     (seen,) = engine.see([WHOLE], [listed])
     assert seen.objects.boxes.tolist() == [[10, 10, 110, 110]]
     assert seen.objects_px.boxes.tolist() == [[60, 10, 160, 110]]
-    choice = engine.choose(seen, parse_shapes("1:1,16:9,free"), 2, keep_candidates=True)
-    boxes = [crop.box_px for crop in choice.crops]
-    boxes += [tuple(box) for one in choice.candidates for box in one.boxes_px.tolist()]
+    found = engine.choose(seen, parse_shapes("1:1,16:9,free"), 2, keep_candidates=True)
+    boxes = [crop.box_px for crop in found.crops]
+    boxes += [tuple(box) for one in found.candidates for box in one.boxes_px.tolist()]
     low, high = np.min(boxes, axis=0), np.max(boxes, axis=0)
     assert (low[:2] >= (50, 0)).all()
     assert (high[2:] <= (400, 180)).all()
