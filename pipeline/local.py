@@ -23,12 +23,12 @@ from pipeline.report.costs import Machines
 from pipeline.report.words import counted
 from pipeline.stages.commit import finish
 from pipeline.stages.crop import DetectScore
-from pipeline.stages.guard import DEATHS
 from pipeline.stages.heap import give_back_growth
 from pipeline.stages.read import read_task
 from pipeline.stages.task import TaskSummary
 from pipeline.stages.wire import keep_pandas_out, share_heap
 from pipeline.stages.worker import Job
+from pipeline.stages.worker_deaths import DEATHS
 from pipeline.stop import Drained, Stop
 from pipeline.warm_up import context_of, let_signals_through
 

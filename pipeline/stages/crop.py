@@ -11,12 +11,12 @@ from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError
 from pipeline.photo.decode import Photo
 from pipeline.stages.attempt import attempt
-from pipeline.stages.guard import died_before, one_by_one
 from pipeline.stages.heap import give_back_growth
 from pipeline.stages.meter import Meter
 from pipeline.stages.task import PhotoRow, Task
 from pipeline.stages.wire import Block, pack, unpack
 from pipeline.stages.worker import Job, ledger_of, one_thread
+from pipeline.stages.worker_deaths import died_before, one_by_one
 
 if TYPE_CHECKING:  # torch takes seconds to import: only this stage's workers load it
     from pipeline.cropping.sources import SeenPhoto

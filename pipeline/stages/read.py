@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from pipeline.inputs.listing import read_image
 from pipeline.photo.animation import Animation
 from pipeline.photo.decode import Photo
+from pipeline.photo.decoder import Decoder
 from pipeline.photo.hashes import hashes_of
 from pipeline.schema import ANIMATED_SKIPPED
 from pipeline.settings import DecodingSettings, Settings
@@ -42,8 +44,6 @@ def read_decode(block: Block, job: Job) -> Block:
 def read_task(number: int, job: Job) -> Task:
     """Read and decode the photos of one task. Reads run ahead of decoding.
 
-    A photo whose bytes the task has read before is not decoded: it will have the other's result.
-    Neither is one whose bytes an earlier run has done: it has that run's crops afterwards.
     Where the job takes the decisions of an earlier run, they are in the rows afterwards, and the
     crops encoded.
     """
@@ -55,56 +55,79 @@ def read_task(number: int, job: Job) -> Task:
         with meter.on(RECALL):
             stored = StoredDecisions.read(task, job, job.decisions_of)
         side = stored.view_side()
-    decoder = decoder_for(settings.decoding.limits, side, settings.thumbnails.colour)
-    decoder.start()
-    waits_s: list[float] = []  # of each photo that was read
-    same, seen = SameBytes(), SeenBefore(job, task.rows)
-    known: dict[str, Rows] = {}  # image_id -> rows of an earlier run, of the same bytes
-    waiting: dict[str, bytes] = {}  # image_id -> what was read and is not decoded yet
-
-    def read(row: PhotoRow) -> None:
-        wall_s, own_s = time.perf_counter(), time.thread_time()
-        about = settings.input
-        limit, pays = settings.decoding.max_bytes, about.requester_pays
-        data = read_image(row.uri, row.etag, limit, about.http, pays)
-        waits_s.append(time.perf_counter() - wall_s - (time.thread_time() - own_s))
-        row.bytes, waiting[row.image_id] = len(data), data
-        if row.seen_in is not None:
-            rows = seen.rows_of(row, hashlib.sha256(data).hexdigest())
-            if rows is not None:
-                known[row.image_id] = rows
-
-    def decode(row: PhotoRow) -> None:
-        data = waiting.pop(row.image_id)
-        digest = hashlib.sha256(data).hexdigest()
-        if scheme_of(row.uri) != "file":  # a list may name any file: its hash would tell of it
-            row.content_sha256 = digest
-        if stored is None and same.awaits_other(row, digest):
-            return
-        if row.image_id in known:
-            row.content_sha256 = digest
-            take_rows(row, known.pop(row.image_id), settings)
-            return
-        take_in(row, data, decoder.decode(data), settings.decoding)
-        row.content_sha256 = digest
-        if stored is not None and not row.has_ended:
-            stored.give(row)
-
-    if stored is not None:
         for row in task.rows:
             stored.end_failed(row)
+    decoder = decoder_for(settings.decoding.limits, side, settings.thumbnails.colour)
+    decoder.start()
+    photos = PhotoReader(task, job, decoder, stored)
     with meter.on("read"), ThreadPoolExecutor(settings.running.read_threads) as pool:
         ahead = READ_AHEAD * settings.running.read_threads
-        for row in read_ahead(pool, task.rows, partial(attempt, stage="read", work=read), ahead):
+        read = partial(attempt, stage="read", work=photos.read)
+        for row in read_ahead(pool, task.rows, read, ahead):
             with meter.thread_on("decode", "read"):  # while other threads read
-                attempt(row, "decode", decode)
+                attempt(row, "decode", photos.decode)
             if stored is not None and row.moving is None:
                 with meter.thread_on("encode", "read"):
                     attempt(row, "encode", partial(encode_now, settings=settings))
-    meter.reads(sum(waits_s), sum(row.bytes or 0 for row in task.rows if was_read(row)))
+    meter.reads(sum(photos.waits_s), sum(row.bytes or 0 for row in task.rows if was_read(row)))
     task.requests = requests_so_far() - before
     meter.tell(task, "read")
     return task
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A photo that was read and is not decoded yet.
+
+    rows: of an earlier run, of the same bytes; None where there are none.
+    """
+
+    data: bytes
+    sha256: str
+    rows: Rows | None
+
+
+class PhotoReader:
+    """Reads and decodes the photos of one task: `read` in any thread, then `decode` in one.
+
+    A photo whose bytes the task has read before is not decoded: it will have the other's result.
+    Neither is one whose bytes an earlier run has done: it has that run's crops afterwards.
+    """
+
+    def __init__(
+        self, task: Task, job: Job, decoder: Decoder, stored: StoredDecisions | None
+    ) -> None:
+        """stored: the decisions that the task's photos get; None where they are to be made."""
+        self.waits_s: list[float] = []  # of each photo that was read
+        self._settings, self._decoder, self._stored = job.settings, decoder, stored
+        self._same, self._seen = SameBytes(), SeenBefore(job, task.rows)
+        self._read: dict[str, _Read] = {}  # by image_id
+
+    def read(self, row: PhotoRow) -> None:
+        """Fetch a photo's bytes. Raises CropError."""
+        wall_s, own_s = time.perf_counter(), time.thread_time()
+        about, limit = self._settings.input, self._settings.decoding.max_bytes
+        data = read_image(row.uri, row.etag, limit, about.http, about.requester_pays)
+        self.waits_s.append(time.perf_counter() - wall_s - (time.thread_time() - own_s))
+        row.bytes, sha256 = len(data), hashlib.sha256(data).hexdigest()
+        self._read[row.image_id] = _Read(data, sha256, self._seen.rows_of(row, sha256))
+
+    def decode(self, row: PhotoRow) -> None:
+        """Decode a photo that was read, where it does not share another's result. CropError."""
+        found = self._read.pop(row.image_id)
+        if scheme_of(row.uri) != "file":  # a list may name any file: its hash would tell of it
+            row.content_sha256 = found.sha256
+        if self._stored is None and self._same.awaits_other(row, found.sha256):
+            return
+        if found.rows is not None:
+            row.content_sha256 = found.sha256
+            take_rows(row, found.rows, self._settings)
+            return
+        photo = self._decoder.decode(found.data)
+        take_in(row, found.data, photo, self._settings.decoding)
+        row.content_sha256 = found.sha256
+        if self._stored is not None and not row.has_ended:
+            self._stored.give(row)
 
 
 def read_ahead(

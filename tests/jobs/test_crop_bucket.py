@@ -110,8 +110,8 @@ def test_a_picture_that_kills_or_hangs_its_worker_costs_its_own_row(
     shutil.copytree(tree, poisoned)
     with (poisoned / "pipeline" / "detectors" / "embedded.py").open("a") as source:
         source.write(POISON)
-    guard = poisoned / "pipeline/stages/guard.py"  # each death costs seconds: two must do here
-    guard.write_text(guard.read_text().replace("DEATHS = 3", "DEATHS = 2"))
+    deaths = poisoned / "pipeline/stages/worker_deaths.py"
+    deaths.write_text(deaths.read_text().replace("DEATHS = 3", "DEATHS = 2"))  # each costs seconds
     arguments = ["--input", str(photos), "--output", str(tmp_path / "out"), "--num-actors", "1"]
     code, told = finish(start(poisoned, head, *arguments, "--image-timeout-s", "6"))
     assert code == 0, told

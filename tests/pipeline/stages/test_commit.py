@@ -8,7 +8,7 @@ import pytest
 from pipeline import open_run
 from pipeline.errors import EncodeError, LedgerError
 from pipeline.settings import Settings
-from pipeline.stages import commit
+from pipeline.stages import task_crops
 from pipeline.stages.attempt import attempt
 from pipeline.stages.preview import preview_of
 from pipeline.stages.task import PhotoRow, Preview
@@ -66,7 +66,7 @@ def test_a_photo_whose_preview_fails_has_no_crops(
         return preview_of(row, *about)
 
     write_scenes(tmp_path / "in", 2)
-    monkeypatch.setattr(commit, "preview_of", fails_once)
+    monkeypatch.setattr(task_crops, "preview_of", fails_once)
     manifest = do(settings_for(tmp_path, preview=32))
     assert manifest.metrics.statuses == {"ok": 1, "encoder_failed": 1}
     run = open_run(str(tmp_path / "out"), manifest.run_id)

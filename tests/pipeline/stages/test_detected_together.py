@@ -11,7 +11,7 @@ from pipeline.errors import DetectError
 from pipeline.job import plan
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
-from pipeline.stages import guard
+from pipeline.stages import worker_deaths
 from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.wire import unpack
@@ -75,8 +75,8 @@ def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> Non
     score = DetectScore(job, "cpu")
     score.batches = True
     task = unpack(block)
-    next(guard.one_by_one(task, "score", job.run_id, 60))  # and it never comes back
-    assert guard.died_before(task, "score", job.run_id)
+    next(worker_deaths.one_by_one(task, "score", job.run_id, 60))  # and it never comes back
+    assert worker_deaths.died_before(task, "score", job.run_id)
     calls, one_call = [], score.engine.source.objects
 
     def objects(photos: Any, given: Any) -> Any:
@@ -86,4 +86,4 @@ def test_after_a_worker_died_on_a_task_nothing_is_batched(tmp_path: Path) -> Non
     score.engine.source.objects = objects  # type: ignore[method-assign]
     score(block)
     assert calls == [1, 1]
-    assert not guard.died_before(task, "score", job.run_id)
+    assert not worker_deaths.died_before(task, "score", job.run_id)

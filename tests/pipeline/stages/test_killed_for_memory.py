@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stages import guard
+from pipeline.stages import worker_deaths
 from pipeline.stages.memory import kernel_kills
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,11 +23,11 @@ LIMIT = 256 << 20  # bytes; what the worker takes beside is a third of it
 WORKER = """
 import json, os, signal, sys, tempfile
 from pathlib import Path
-from pipeline.stages import guard
+from pipeline.stages import worker_deaths
 from pipeline.stages.task import PhotoRow, Task
 tempfile.tempdir, end, group = sys.argv[1:]
 task = Task(7, [PhotoRow(image_id=str(n), uri=str(n)) for n in range(3)])
-for row in guard.one_by_one(task, "score", "run", 60):
+for row in worker_deaths.one_by_one(task, "score", "run", 60):
     if row.image_id == "1" and end == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if row.image_id == "1" and end == "out of memory":
@@ -66,15 +66,15 @@ def work(notes: Path, end: str, group: Path) -> subprocess.CompletedProcess[str]
 
 def test_no_death_for_want_of_memory_counts_for_the_photo(tmp_path: Path, group: Path) -> None:
     before = kernel_kills()
-    for _ in range(guard.DEATHS + 1):
+    for _ in range(worker_deaths.DEATHS + 1):
         assert work(tmp_path, "out of memory", group).returncode == -signal.SIGKILL
-    assert kernel_kills() == before + guard.DEATHS + 1
+    assert kernel_kills() == before + worker_deaths.DEATHS + 1
     done = work(tmp_path, "well", group)
     assert json.loads(done.stdout) == ["ok", "ok", "ok"], done.stderr
 
 
 def test_the_same_deaths_without_want_of_memory_count(tmp_path: Path, group: Path) -> None:
-    for _ in range(guard.DEATHS):
+    for _ in range(worker_deaths.DEATHS):
         assert work(tmp_path, "killed", group).returncode == -signal.SIGKILL
     done = work(tmp_path, "well", group)
     assert json.loads(done.stdout) == ["ok", "worker_died", "ok"], done.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import LedgerError
-from pipeline.stages import guard
+from pipeline.stages import worker_deaths
 from pipeline.stages.task import PhotoRow, Task
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True)
 def _own_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(worker_deaths.tempfile, "gettempdir", lambda: str(tmp_path))
 
 
 def make_task(count: int, number: int = 7) -> Task:
@@ -25,7 +25,7 @@ def make_task(count: int, number: int = 7) -> Task:
 
 
 def ids(task: Task) -> list[str]:
-    return [row.image_id for row in guard.one_by_one(task, "score", "run", 60)]
+    return [row.image_id for row in worker_deaths.one_by_one(task, "score", "run", 60)]
 
 
 def statuses(task: Task) -> list[str]:
@@ -34,7 +34,7 @@ def statuses(task: Task) -> list[str]:
 
 def die_on(task: Task, index: int) -> None:
     """A worker that is gone while it works on the photo `index`."""
-    for row in guard.one_by_one(task, "score", "run", 60):
+    for row in worker_deaths.one_by_one(task, "score", "run", 60):
         if row.image_id == str(index):
             return
 
@@ -64,8 +64,8 @@ def test_a_worker_that_the_kernel_ended_for_memory_is_no_death_of_its_photo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kills = [5]
-    monkeypatch.setattr(guard, "kernel_kills", lambda: kills[0])
-    for _ in range(guard.STARVED - 3):
+    monkeypatch.setattr(worker_deaths, "kernel_kills", lambda: kills[0])
+    for _ in range(worker_deaths.STARVED - 3):
         die_on(make_task(4), 2)
         kills[0] += 1
     for _ in range(2):
@@ -82,13 +82,13 @@ def test_a_worker_that_the_kernel_ended_for_memory_is_no_death_of_its_photo(
 def test_a_worker_that_ended_while_memory_was_short_is_no_death_of_its_photo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(guard, "LOOK_S", 0.01)
-    monkeypatch.setattr(guard, "kernel_kills", lambda: 0)
-    monkeypatch.setattr(guard, "is_short", lambda: True)
-    note = guard._path("run", 7, "score")
+    monkeypatch.setattr(worker_deaths, "LOOK_S", 0.01)
+    monkeypatch.setattr(worker_deaths, "kernel_kills", lambda: 0)
+    monkeypatch.setattr(worker_deaths, "is_short", lambda: True)
+    note = worker_deaths._path("run", 7, "score")
 
     def die_starved(times: int) -> None:
-        busy = guard.one_by_one(make_task(1), "score", "run", 60)
+        busy = worker_deaths.one_by_one(make_task(1), "score", "run", 60)
         next(busy)
         end = time.monotonic() + 10
         while note.read_text().count("no_memory") < times and time.monotonic() < end:
@@ -97,7 +97,7 @@ def test_a_worker_that_ended_while_memory_was_short_is_no_death_of_its_photo(
         busy.close()
         note.write_bytes(left)
 
-    for times in range(guard.STARVED):
+    for times in range(worker_deaths.STARVED):
         die_starved(times + 1)
     task = make_task(1)
     assert ids(task) == []
@@ -134,15 +134,15 @@ def test_a_torn_note_is_no_note(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_busy_for_too_long_ends_itself(tmp_path: Path) -> None:
     program = (
-        "import tempfile, time; from pipeline.stages import guard\n"
+        "import tempfile, time; from pipeline.stages import worker_deaths\n"
         "from pipeline.stages.task import PhotoRow, Task\n"
         f"tempfile.tempdir = {str(tmp_path)!r}\n"
         "task = Task(7, [PhotoRow(image_id='0', uri='0')])\n"
-        "for row in guard.one_by_one(task, 'score', 'run', 0.2): time.sleep(60)\n"
+        "for row in worker_deaths.one_by_one(task, 'score', 'run', 0.2): time.sleep(60)\n"
     )
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, timeout=30)
-        assert done.returncode == guard.EXIT_CODE
+        assert done.returncode == worker_deaths.EXIT_CODE
     task = make_task(1)
     assert ids(task) == []
     assert statuses(task) == ["timeout"]
@@ -150,11 +150,11 @@ def test_a_worker_that_is_busy_for_too_long_ends_itself(tmp_path: Path) -> None:
 
 def test_a_photo_that_is_done_in_time_leaves_no_timer(tmp_path: Path) -> None:
     program = (
-        "import tempfile, time; from pipeline.stages import guard\n"
+        "import tempfile, time; from pipeline.stages import worker_deaths\n"
         "from pipeline.stages.task import PhotoRow, Task\n"
         f"tempfile.tempdir = {str(tmp_path)!r}\n"
         "task = Task(7, [PhotoRow(image_id=str(n), uri=str(n)) for n in range(3)])\n"
-        "for row in guard.one_by_one(task, 'score', 'run', 1): pass\n"
+        "for row in worker_deaths.one_by_one(task, 'score', 'run', 1): pass\n"
         "time.sleep(2)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, timeout=30)
@@ -175,8 +175,8 @@ def test_notes_are_kept_in_a_folder_of_this_user_alone(
         folder.chmod(0o777)
     if how == "a stranger's":
         user = os.getuid()
-        monkeypatch.setattr(guard.tempfile, "gettempdir", lambda: str(tmp_path))
-        monkeypatch.setattr(guard.os, "getuid", lambda: user + 1)
+        monkeypatch.setattr(worker_deaths.tempfile, "gettempdir", lambda: str(tmp_path))
+        monkeypatch.setattr(worker_deaths.os, "getuid", lambda: user + 1)
         folder.rename(tmp_path / f"s2cnet-{user + 1}")
     with pytest.raises(LedgerError, match="workers keep notes there; remove it"):
         ids(make_task(1))
