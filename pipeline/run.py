@@ -107,7 +107,7 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
         for record in ledger.records():  # of an earlier session
             totals.task_done(record.task, record.metrics)
         before = totals.as_dict()
-        message = f"{before['tasks_done']:,} of {ledger.task_count:,} tasks are on record"
+        message = f"{before['tasks_done']:,} of {ledger.task_count:,} tasks are done already"
         log.say("begin", message, run_id=job.run_id, images=ledger.rows, pending=len(pending))
         if pending:
             workers = start(settings, len(pending), ledger.rows, job.decisions_of is None)

@@ -1,6 +1,7 @@
 """Commit a job's run, tell what came out, make it live."""
 
 import os
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -96,12 +97,13 @@ def _write_extras(store: Store, manifest: Manifest, log: Log) -> None:
 
 
 def tell_result(output: str, run_id: str, log: Log) -> None:
-    """Say where the result lies, and how to open it."""
+    """Say where the result lies, how to look at it and how to open it."""
     if scheme_of(output) == "file":
         output = os.path.abspath(local_path(output))
     where, code = f"the result lies in {output}, run {run_id}", opening(output, run_id)
     if not log.json:
-        where += "; in Python:\n" + "\n".join(f"  {line}" for line in code)
+        where += f"; to look at it: `runs.py gallery {shlex.quote(output)} {run_id}`; in Python:\n"
+        where += "\n".join(f"  {line}" for line in code)
     log.say("result", where, output=output, run_id=run_id, python=list(code))
 
 

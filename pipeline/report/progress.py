@@ -200,7 +200,7 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
         lines.append(
             f"speed    {summary['images_per_s']:.1f} photos/s over {duration(summary['wall_s'])}"
         )
-    lines.append("time     seconds of work by stage")
+    lines.append("time     seconds that photos spent in each stage, waiting included")
     lines += [f"  {name:<8}{s:>9.1f}  {100 * s / total:3.0f} %" for name, s in seconds.items()]
     lines += cost_table(summary.get("costs", {}))
     lines += [f"limit    {summary['limits']}"] if summary.get("limits") else []

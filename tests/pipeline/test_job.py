@@ -115,7 +115,9 @@ def test_failures_are_repaired_by_a_run_of_their_own(photos: Path, log: Log) -> 
 def test_a_damaged_run_is_named_and_its_photos_are_done_again(photos: Path, log: Log) -> None:
     job, ledger = plan(settings(photos), log).begin()
     run_all(ledger)
-    assert plan(settings(photos), log).message.startswith("nothing to do: 4 photos")
+    assert plan(settings(photos), log).message.startswith(
+        "nothing to do: earlier runs have done 4 photos"
+    )
     manifest = photos.parent / "out" / "runs" / job.run_id / "_MANIFEST.json"
     manifest.write_bytes(manifest.read_bytes()[:99])
     told = io.StringIO()
@@ -210,11 +212,13 @@ def test_circumstances_are_told_and_a_try_in_vain_is_no_bad_night(photos: Path, 
     forbidden = {0: "circumstances"}
     assert carry_out(settings(photos, task_images=9), log, forbidden) == "done"
     assert "failed   1 circumstances (nights 1, 2, 4, 8, …" in told(log)
-    assert "(1 circumstances); 3 photos are covered" in plan(settings(photos), log).message
+    assert (
+        "(1 circumstances); earlier runs have done 3 photos" in plan(settings(photos), log).message
+    )
     for _ in range(2):
         assert carry_out(settings(photos, task_images=9), log, forbidden) == "done"  # in vain
     message = plan(settings(photos), log).message
-    assert message.startswith("nothing to do: 4 photos are covered by committed runs; 1 of these")
+    assert message.startswith("nothing to do: earlier runs have done 4 photos; 1 of these")
     assert "--kind circumstances` does them now" in message
     assert carry_out(settings(photos), log) == "done"
     assert "is not live" not in told(log)

@@ -79,6 +79,9 @@ def test_the_rows_are_those_of_one_process(photos: Path) -> None:
     assert "2 processes of one thread" in told.getvalue()
     where, *code = told.getvalue().splitlines()[-3:]
     assert where.startswith(f"the result lies in {photos.parent}/out, run ")
+    run_id = open_run(f"{photos.parent}/out").manifest["run_id"]
+    assert f"`runs.py gallery {photos.parent}/out {run_id}`" in where
+    assert "earlier runs" not in told.getvalue()
     names: dict[str, Any] = {}
     exec("\n".join(line.strip() for line in code), names)
     assert names["crops"].num_rows == 16
@@ -97,7 +100,7 @@ def test_a_run_begun_elsewhere_is_gone_on_with(photos: Path) -> None:
     assert [one.task for one in work([0, 3], job)] == [0, 3]
     told = io.StringIO()
     assert crop_bucket(given, Log(stream=told)) == "done"
-    assert "2 of 5 tasks are on record" in told.getvalue()
+    assert "2 of 5 tasks are done already" in told.getvalue()
     assert open_run(given.running.output).manifest["run_id"] == ledger.run_id
 
 
@@ -229,7 +232,7 @@ def test_ctrl_c_and_kills_leave_what_is_on_record(
     assert 2 <= begun < 21
     output, _ = (again := local_job(photos)).communicate(timeout=120)
     assert again.returncode == 0, output
-    (told,) = re.findall(r"(\d+) of 21 tasks are on record", output)
+    (told,) = re.findall(r"(\d+) of 21 tasks are done already", output)
     assert int(told) >= 2
     assert open_run(str(photos.parent / "out")).images().num_rows == 21
 

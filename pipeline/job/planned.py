@@ -1,0 +1,114 @@
+"""A run that is planned: what there is to do and why, and how its work begins."""
+
+from dataclasses import dataclass, field
+
+from pipeline.cropping.weights import Weights
+from pipeline.job.ending import ending_of, verdict_of
+from pipeline.ledger.incremental import REPEATS, Todo
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plan import TaskCuts
+from pipeline.ledger.reader import stored_runs
+from pipeline.live_table import Ending, Removal, go_live, take_out
+from pipeline.report.progress import Log
+from pipeline.report.words import counted
+from pipeline.schema import INPUT_SEEN
+from pipeline.settings import Settings, Verdict
+from pipeline.stages.worker import Job
+from pipeline.storage.store import Store
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that is planned and not yet written to the store.
+
+    overridden: photos of the input to which a row of the table of overrides applies.
+    removal: what is to be taken out of the live table.
+    """
+
+    settings: Settings
+    weights: Weights
+    store: Store
+    todo: Todo
+    tasks: TaskCuts
+    overridden: int = 0
+    removal: Removal = field(default_factory=Removal)
+
+    @property
+    def message(self) -> str:
+        """What there is to do, why, and what earlier runs have done; for a person."""
+        left, reasons = self.todo.inputs.num_rows, self.todo.reasons.items()
+        if not left:
+            return "; ".join([f"nothing to do: {self._done_before}", *self._besides])
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+        size = f"{counted(left, 'photo')} in {counted(self.tasks.task_count, 'task')} ({why})"
+        if self.seen:
+            size += f", {self.seen:,} of which look like bytes that are done"
+        before = [self._done_before] if self.todo.covered else []
+        return "; ".join([f"run {self.todo.spec.run_id}: {size}", *before, *self._besides])
+
+    @property
+    def _done_before(self) -> str:
+        """How many photos need no work, and which of them have failed."""
+        said = [f"earlier runs have done {counted(self.todo.covered, 'photo')}"]
+        if self.todo.postponed:
+            said.append(
+                f"{self.todo.postponed:,} of these failed by circumstances and wait for a later "
+                "night: `runs.py retry RUN --kind circumstances` does them now"
+            )
+        if self.todo.given_up:
+            said.append(
+                f"{self.todo.given_up:,} of these failed for good under another version of the "
+                "code: `runs.py retry RUN --kind permanent` does them again"
+            )
+        return "; ".join(said)
+
+    @property
+    def _besides(self) -> list[str]:
+        """What the table of overrides asks for, in words."""
+        said = []
+        if self.overridden:
+            said.append(f"overrides apply to {counted(self.overridden, 'photo')} of the input")
+        if self.removal.forgotten:
+            forgotten = counted(len(self.removal.forgotten), "address is", "addresses are")
+            said.append(f"{forgotten} to be forgotten")
+        return said
+
+    @property
+    def seen(self) -> int:
+        """Photos that look like the same bytes as one that an earlier run has done."""
+        if INPUT_SEEN.name not in self.todo.inputs.column_names:
+            return 0
+        return int(self.todo.inputs.num_rows - self.todo.inputs[INPUT_SEEN.name].null_count)
+
+    def begin(self) -> tuple[Job, Ledger]:
+        """Pin the plan in the output store, or go on with the run that was begun there.
+
+        Raises LedgerError where the store refuses.
+        """
+        ledger = Ledger.open(self.store, self.todo.spec, self.todo.inputs, self.tasks)
+        decisions_of = self.todo.spec.render_of
+        job = Job(
+            self.settings, self.weights, ledger.run_id,
+            decisions_of=decisions_of, repeats=self.todo.reasons.keys() <= REPEATS,
+        )  # fmt: skip
+        return job, ledger
+
+    def take_out(self, log: Log) -> None:
+        """Take out of the live table what is forgotten or gone; a dry run only says it."""
+        take_out(self.settings, self.store, self.todo, self.removal, log)
+
+    def end_without_work(self, log: Log) -> Ending:
+        """How a job with nothing left to do ends: an earlier failure still counts.
+
+        What an earlier job committed and could not make live any more, as it was killed, goes live
+        now if the gate holds.
+        """
+        settings = self.settings.identity()
+        verdict: Verdict = "done"
+        for manifest in stored_runs(self.store).committed:
+            if manifest.settings == settings:
+                verdict = verdict_of(self.settings, manifest.metrics)
+                break
+        if self.settings.running.dry_run or self.settings.estimating.estimate:
+            return verdict
+        return ending_of(verdict, go_live(self.settings, self.store, log))
