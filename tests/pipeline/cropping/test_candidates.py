@@ -195,6 +195,8 @@ def test_the_free_list_by_ratio() -> None:
                     (300, 200), (400, 200)}  # fmt: skip
     heights = {round(side[1]) for side in sides.tolist() if side[0] == 2 * side[1]}
     assert heights == {200, 186, 172, 158, 144, 128}
+    own = candidates.for_free(310, 500)  # .62; of the seven ratios the nearest are .5 and .67
+    assert (288, 465) in {tuple(s) for s in (own[:, 2:] - own[:, :2]).tolist()}
     tall = candidates.for_free(200, 600)
     assert {tuple(s) for s in (tall[:, 2:] - tall[:, :2]).tolist() if s[0] == 200} >= {
         (200, 600), (200, 400),

@@ -83,6 +83,10 @@ def test_the_lead_is_bounded_and_a_crop_without_a_rival_leads(
 def test_no_gaze_outside_and_more_gaze_than_any_candidate_are_finite() -> None:
     terms = replace(PLAIN, gaze_inside=1.0).terms()
     assert terms[:2].tolist() == pytest.approx([log(0.02), 0])
+    moved = replace(
+        PLAIN, gaze_inside=0.9, gaze_possible=0.8
+    )  # since the candidates were looked at
+    assert moved.terms()[:2].tolist() == pytest.approx([log(0.12), 0])
 
 
 def test_the_probability_by_hand() -> None:

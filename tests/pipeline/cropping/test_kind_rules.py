@@ -52,6 +52,13 @@ def test_the_beginning_of_a_wide_photo_is_its_left_end() -> None:
     assert beginning(3000, 600, free) == (0, 0, 1200, 600)
 
 
+def test_a_beginning_thinner_than_the_photo_is_its_middle() -> None:
+    """In whole pixels: 399 - 250 leaves 74 on one side and 75 on the other."""
+    (thin, flat) = parse_shapes("1:4,4:1")
+    assert beginning(399, 1000, thin) == (74, 0, 324, 1000)
+    assert beginning(1000, 399, flat) == (0, 74, 1000, 324)
+
+
 @pytest.mark.parametrize(
     ("boxes", "share"),
     [
@@ -72,6 +79,9 @@ def test_a_photo_full_of_text_is_text_heavy_and_kept_whole() -> None:
     assert kind_with_objects(photo, full) == "text-heavy"
     assert kind_with_objects(photo, little) == "photo"
     assert kind_with_objects(replace(photo, kind="screenshot"), full) == "screenshot"
+    wide = photo_of(400, 100)
+    assert kind_with_objects(wide, text_at((0, 0, 200, 60))) == "text-heavy"
+    assert kind_with_objects(wide, text_at((0, 0, 90, 100))) == "photo"
     faces = replace(full, labels=["face"])
     assert kind_with_objects(photo, faces) == "photo"
     said = KindRules().said(photo, full, SHAPES)

@@ -8,10 +8,10 @@ import torch
 
 from pipeline.cropping.build import assemble
 from pipeline.cropping.engine import CropEngine
-from pipeline.cropping.parts import attention_of_whole, crops_of_whole
+from pipeline.cropping.parts import attention_of_whole, crops_of_whole, objects_of_whole
 from pipeline.cropping.results import PhotoCrops, ScoredCandidates, ScoredCrop
 from pipeline.cropping.sources import GivenSource
-from pipeline.detectors import Attention
+from pipeline.detectors import Attention, Detections
 from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
 from pipeline.photo.decode import Photo
 from pipeline.shapes import parse_shapes
@@ -46,6 +46,28 @@ def test_maps_get_empty_borders() -> None:
     assert found.heads_rel.tolist() == [[0.75, 0.5, 1.0, 0.75]]
     # Around the peak: three quarters at the middle of the last cell, one at that of the third.
     assert found.focus_rel() == pytest.approx((0.8125, 0.8125))
+
+
+def test_maps_that_are_no_squares_keep_their_rows_and_columns() -> None:
+    """2 × 4 cells of the lower half: the whole's lower row has both of the part's."""
+    part = Photo(np.zeros((100, 400, 3), np.uint8), 400, 100, "png", 1, origin_px=(0, 100))
+    gaze = np.array([[0.1, 0, 0, 0.2], [0.3, 0.4, 0, 0]])
+    found = attention_of_whole(Attention(gaze, gaze, np.zeros((0, 4)), np.ones(0)), part, WHOLE)
+    below = [[0, 0, 0, 0], [0.4, 0.4, 0, 0.2]]
+    assert found.gaze == pytest.approx(np.array(below))
+    assert found.kept == pytest.approx(np.array(below) / 2)
+
+
+def test_objects_of_all_of_a_photo_are_its_own() -> None:
+    """A part at the photo's corner is still a part: its maps are of less."""
+    gaze = np.full((2, 2), 0.25)
+    attention = Attention(gaze, gaze, np.zeros((0, 4)), np.ones(0))
+    objects = Detections(attention=attention)
+    assert objects_of_whole(objects, WHOLE, WHOLE) is objects
+    corner = Photo(np.zeros((100, 200, 3), np.uint8), 200, 100, "png", 1)
+    found = objects_of_whole(objects, corner, WHOLE).attention
+    assert found is not None
+    assert found.gaze.tolist() == [[1, 0], [0, 0]]
 
 
 def test_boxes_are_moved_and_numbers_stay() -> None:

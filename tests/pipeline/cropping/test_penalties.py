@@ -6,6 +6,7 @@ import pytest
 from pipeline.cropping.evidence import Evidence, evidence_of
 from pipeline.cropping.penalties import (
     head_cuts,
+    holdable,
     object_cuts,
     shares_of,
     text_cuts,
@@ -129,6 +130,14 @@ def test_people_and_things_that_fit_are_not_cut_and_regions_may_be(
     half = np.array([[0.0, 0.0, 0.7, 1.0]])
     assert thing_cuts(photo, ratio)(half) == pytest.approx([expected], abs=1e-5)
     assert thing_cuts(evidence(found=found[2:]), ratio)(half) == pytest.approx([0])
+
+
+@pytest.mark.parametrize("ratio", [0.5, 2.0, None])
+def test_what_is_as_long_as_the_photo_is_hard_to_hold(ratio: float | None) -> None:
+    """No crop is longer than the photo: what reaches from end to end fits it just so."""
+    end_to_end = [0.3, 0.0, 0.5, 1.0] if ratio != 2.0 else [0.0, 0.3, 1.0, 0.5]
+    assert holdable(np.array([end_to_end]), ratio) == pytest.approx([0.5])
+    assert holdable(np.array([[0.3, 0.3, 0.5, 0.5]]), ratio) == pytest.approx([1.0])
 
 
 def test_text_is_shown_whole_or_left_out() -> None:

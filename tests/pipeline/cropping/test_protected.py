@@ -72,6 +72,17 @@ def test_a_body_is_the_smallest_person_or_what_is_below_the_head() -> None:
     assert found([], [at_the_edge]).bodies == pytest.approx(np.array([at_the_edge]))
 
 
+def test_each_head_has_its_own_body() -> None:
+    """Those beside the person, above it and at the photo's left edge have what is below them."""
+    inside, beside, above = (100, 50, 180, 130), (600, 50, 680, 130), (100, 0, 180, 60)
+    at_the_left = (0, 200, 80, 280)
+    person = ("person", (80, 40, 220, 400), 0.9)
+    seen = found([person], [inside, beside, above, at_the_left]).bodies
+    assert seen == pytest.approx(np.array([
+        [80, 40, 220, 400], [560, 130, 720, 290], [60, 60, 220, 180], [0, 280, 120, 440]
+    ]))  # fmt: skip
+
+
 def test_main_heads_are_those_that_people_look_at_first() -> None:
     left, right = (100, 50, 190, 140), (700, 50, 790, 140)
     assert found([], [left, right], focus=(730, 90)).main_heads.tolist() == [False, True]

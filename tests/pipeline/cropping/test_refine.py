@@ -65,6 +65,16 @@ def test_neighbours_are_moved_by_a_step_of_their_own_sides() -> None:
     assert moved[13] == pytest.approx(box[0])
 
 
+def test_no_neighbour_is_wider_than_the_largest_or_higher_than_the_photo() -> None:
+    """Of any ratio: one of the photo's height grows no more, nor does one of its width."""
+    boxes = np.array([[0.2, 0.0, 0.7, 1.0], [0.0, 0.3, 1.0, 0.6], [0.1, 0.4, 0.7, 0.8]])
+    moved = neighbours(boxes, 0.02, np.array([1.0, 1.0, 0.6]))
+    sides = moved[:, :, 2:] - moved[:, :, :2]
+    assert moved.min() >= 0
+    assert moved.max() <= 1 + 1e-12
+    assert sides.max(axis=1) == pytest.approx(np.array([[0.5, 1.0], [1.0, 0.3], [0.6, 0.4]]))
+
+
 def test_neighbours_are_told_by_nine_extents_a_side() -> None:
     boxes = np.array([[0.2, 0.4, 0.7, 0.6], [0.0, 0.1, 0.9, 1.0]])
     moved = neighbours(boxes, 0.02, np.array([1.0, 0.9]))

@@ -45,6 +45,18 @@ def test_features_of_a_part() -> None:
     assert found["network_overlap"] == pytest.approx(0.25)
 
 
+def test_features_of_a_free_part() -> None:
+    """Its size is a share of the photo's; .4 × .9 is as far from a square as .9 × .4."""
+    flat, high = features_of(
+        np.array([[0.1, 0, 1, 0.4], [0.6, 0.1, 1, 1]]),
+        evidence_of(nothing(), (100, 100)), Preferred(WHOLE, np.ones(1)), None,
+    )  # fmt: skip
+    for found in (dict(zip(FREE_FEATURES, one, strict=True)) for one in (flat, high)):
+        assert found["size"] == pytest.approx(0.6)
+        assert found["ratio"] == pytest.approx(np.log(9 / 4))
+        assert found["ratio_squared"] == pytest.approx(np.log(9 / 4) ** 2)
+
+
 def test_the_network_s_scores_count_by_softmax() -> None:
     boxes = np.array([[0, 0, 0.5, 1], [0.5, 0, 1, 1]])
     known = Preferred.of(boxes, np.array([1.0, -1.0]))
@@ -146,7 +158,7 @@ def test_the_free_shape_has_its_own_coefficients() -> None:
     value_of = CropValue.of(
         rule_of(free=free), evidence_of(nothing(), (9, 9)), Preferred(WHOLE, np.ones(1)), None
     )
-    assert value_of(np.array([[0, 0, 0.5, 1.0]])) == pytest.approx([np.log(2) ** 2])
+    assert value_of(np.array([[0, 0, 0.5, 0.8]])) == pytest.approx([np.log(5 / 8) ** 2])
 
 
 def test_distance_of_ratios_is_even_and_bounded() -> None:
