@@ -177,6 +177,8 @@ def test_dense_lists_by_hand() -> None:
     ratios = (free[:, 2] - free[:, 0]) / (free[:, 3] - free[:, 1])
     assert ratios.min() == pytest.approx(0.5, abs=0.05)
     assert ratios.max() == pytest.approx(2, abs=0.2)
+    of_its_own = candidates.dense_for_shape(310, 500, parse_shape("free"))
+    assert (248, 400) in {tuple(s) for s in (of_its_own[:, 2:] - of_its_own[:, :2]).tolist()}
 
 
 def test_a_single_place_is_the_middle() -> None:
