@@ -143,6 +143,15 @@ def test_spread_scores_few_in_one_call() -> None:
         np.testing.assert_array_equal(one.boxes[0], candidates[0])
 
 
+@pytest.mark.parametrize(("count", "each"), [(1, 40), (2, 20), (3, 14), (4, 10), (5, 8)])
+def test_of_few_lists_more_is_scored(count: int, each: int) -> None:
+    """As many as of five lists, or the crop of a shape would depend much on the other shapes."""
+    score = Bump((50, 40, 400, 300))
+    found = spread_only([*lists()[:count], lists()[0]], score)  # a list given twice counts once
+    assert [len(one.boxes) for one in found] == [each] * (count + 1)
+    assert [len(asked) for asked in score.asked] == [each * count]
+
+
 def test_a_flat_list_is_predicted_flat() -> None:
     boxes = for_ratio(WIDTH, HEIGHT, 1.0)
     for way in (exhaustive, coarse_to_fine, spread_only):
