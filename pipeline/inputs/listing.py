@@ -22,12 +22,14 @@ from pipeline.inputs.globs import is_pattern, literal_prefix, regex_of
 from pipeline.inputs.http import HttpPolicy, read_http
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.lists import URI, is_list, read_list
-from pipeline.inputs.local_files import file_info, local_bytes, read_local, walk
+from pipeline.inputs.local_files import file_info, local_bytes, local_uri, read_local, walk
 from pipeline.inputs.read_errors import READING_FAILS, read_error
-from pipeline.inputs.selection import Selection
+from pipeline.inputs.selection import NO_PHOTO, Selection
+from pipeline.inputs.table_files import LIST_ENDS
 from pipeline.inputs.within import is_glob, lies_in
 from pipeline.schema import INPUTS
 from pipeline.storage.addresses import (
+    absolute_path,
     bucket_and_key,
     local_path,
     refuse_credentials,
@@ -106,10 +108,21 @@ def list_all(
         table = _table(_taken(found, selection, left_out))
         if table.num_rows == 0 and not left_out and is_pattern(input_uri):
             raise UsageError(f"nothing found in {input_uri!r}; check the address and its glob")
+        if left_out.places == {NO_PHOTO: [_address(input_uri)]} and not table.num_rows:
+            raise UsageError(
+                f"{input_uri!r} is no photo by its name, and no list: those end in {LIST_ENDS}"
+            )
     table = sorted_by(table, "uri")
     if limit is not None:
         table = filtered(table, np.arange(table.num_rows) < limit)
     return Listing(table, left_out, lies_in(input_uri, as_glob))
+
+
+def _address(input_uri: str) -> str:
+    """An input as the address of the one file that it may be."""
+    if scheme_of(input_uri) != "file":
+        return input_uri
+    return local_uri(absolute_path(local_path(input_uri)))
 
 
 def _taken(

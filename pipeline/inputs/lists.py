@@ -54,6 +54,8 @@ def read_list(
     Raises UsageError where the list as a whole can't be used, saying what is expected.
     """
     table, left_out = read_table_file(uri, requester_pays)
+    if left_out.rows and not table.num_columns:
+        raise UsageError(f"no row of the list {uri!r} can be used; {left_out.message}")
     table, wrong = _fixed(_with_uri(table, uri_column), named)
     table = _only_usable(table, scheme_of(uri) == "file", left_out, wrong)
     if left_out.rows and not table.num_rows:
@@ -80,9 +82,10 @@ def _with_uri(table: pa.Table, uri_column: str) -> pa.Table:
 def _fixed(table: pa.Table, named: Collection[str]) -> tuple[pa.Table, Reasons]:
     """The columns of ours in their types, then the others; and why rows can't be used so."""
     names = table.column_names
-    for name in names:
-        if name in RESERVED - {"image_id", "boxes", *named}:
-            raise UsageError(f"the column {name!r} would collide with ours; rename it")
+    taken = [name for name in names if name in RESERVED - {"image_id", "boxes", *named}]
+    if taken:
+        said = ", ".join(map(repr, taken))
+        raise UsageError(f"the list has columns that are named as ours: {said}; rename them")
     columns, fields = [], []
     wrong: Reasons = []
     for field in (INPUTS.field(URI), INPUTS.field("etag"), INPUTS.field("bytes")):

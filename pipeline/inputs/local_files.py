@@ -16,6 +16,7 @@ from pipeline.inputs.globs import folder_regex_of, literal_prefix, regex_of
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.read_errors import READING_FAILS, read_error
 from pipeline.inputs.selection import EXCLUDED, Selection
+from pipeline.storage.addresses import absolute_path
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.local import file_etag, file_status, read_file, walk_folders
 
@@ -31,7 +32,8 @@ def walk(
 ) -> Iterator[tuple[str, ObjectInfo]]:
     """(path, info) of the regular files below a folder or, `as_glob`, matching a glob.
 
-    Links to folders are not followed; those to files outside of the folder are left out, and noted.
+    Links to folders are not followed, and those to files outside of the folder are left out; both
+    are noted.
     So is a folder of which `selection` excludes all; it is not looked into, as one below which the
     glob can't match anything. Files of other folders are not selected here.
     Raises UsageError where there is no such folder, or one that is looked into may not be listed,
@@ -54,7 +56,7 @@ def _files(
     path: str, left_out: LeftOut, as_glob: bool, selection: Selection
 ) -> Iterator[tuple[str, ObjectInfo]]:
     """The same; raises OSError for what cannot be listed."""
-    keep, leads, root = None, None, Path(path).absolute()
+    keep, leads, root = None, None, absolute_path(path)
     if as_glob:
         keep, leads = regex_of(str(root)), folder_regex_of(str(root))
         root = Path(literal_prefix(str(root)).rpartition("/")[0] + "/")
@@ -89,6 +91,8 @@ def _entered(
             continue
         if selection.excludes_all_of(address := f"{local_uri(path)}/"):
             left_out.row(EXCLUDED, address)
+        elif path.is_symlink():
+            left_out.row("are links to folders, which are not followed", address)
         else:
             yield name
 

@@ -15,6 +15,7 @@ TEXTS = re.compile(
 )
 
 EXCLUDED = "match --exclude"
+NO_PHOTO = "are text or data by their names"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Selection:
         if any(matches(uri) for matches in self._excluded):
             return EXCLUDED
         if not self.include and TEXTS.fullmatch(uri):
-            return "are text or data by their names"
+            return NO_PHOTO
         return None
 
     def excludes_all_of(self, folder: str) -> bool:

@@ -29,6 +29,7 @@ from pipeline.storage.store import open_store
 
 PARQUET, CSV, JSON_LINES = (".parquet", ".pq"), (".csv",), (".jsonl", ".ndjson")
 GZIP = ".gz"
+LIST_ENDS = f"{', '.join((*PARQUET, *CSV, *JSON_LINES))}, each perhaps with {GZIP}"
 MAX_LIST_BYTES = 4 << 30
 MAX_LIST_ROWS = 50_000_000
 MAX_COLUMNS = 1000

@@ -5,12 +5,17 @@ A folder covers what lies below it, a prefix every key that begins with it, a gl
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.inputs.globs import folders_of, is_pattern, literal_prefix, regex_of
 from pipeline.inputs.lists import is_list
-from pipeline.storage.addresses import bucket_and_key, local_path, s3_spelling, scheme_of
+from pipeline.storage.addresses import (
+    absolute_path,
+    bucket_and_key,
+    local_path,
+    s3_spelling,
+    scheme_of,
+)
 from pipeline.storage.store import open_store
 
 
@@ -44,7 +49,7 @@ def lies_in(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
             return lambda uri: uri.startswith(start + key)
         pattern = regex_of(key)
         return lambda uri: uri.startswith(start) and bool(pattern.fullmatch(uri, len(start)))
-    whole = str(Path(local_path(input_uri)).absolute())
+    whole = str(absolute_path(local_path(input_uri)))
     if as_glob:
         pattern = regex_of(whole)
         return lambda uri: pattern.fullmatch(local_path(uri)) is not None

@@ -1,6 +1,7 @@
 """Tell the kinds of addresses apart, and refuse those that carry a credential."""
 
 import re
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pipeline.errors import UsageError
@@ -52,6 +53,20 @@ def local_path(uri: str) -> str:
     if not uri:
         raise UsageError("an empty path names no folder")
     return unquote(uri[len("file://") :]) if uri.lower().startswith("file://") else uri
+
+
+def absolute_path(path: str) -> Path:
+    """A local path from the root, without `..`: so a photo has one address, however it is named.
+
+    Links stay as they are, but for one that a `..` leads out of: above it is where it leads.
+    """
+    found = Path("/")
+    for part in Path(path).absolute().parts[1:]:
+        if part != "..":
+            found /= part
+        else:
+            found = (found.resolve() if found.is_symlink() else found).parent
+    return found
 
 
 def refuse_credentials(text: str) -> None:

@@ -50,6 +50,12 @@ def test_lists_are_known_by_their_endings(uri: str, kind: str | None) -> None:
     assert is_table_file(uri) is (kind is not None)
 
 
+def test_a_list_of_which_no_line_can_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('[{"uri": "s3://b/a.jpg"}]\n')
+    with pytest.raises(UsageError, match=r"no row of the list .* can be used; .*line 1"):
+        list_all(str(tmp_path / "a.jsonl"))
+
+
 def test_limits_of_lists() -> None:
     """A list that was taken yesterday is taken tomorrow."""
     assert (MAX_URI_CHARACTERS, MAX_BOXES) == (4096, 1000)

@@ -159,7 +159,7 @@ def test_columns_called_like_ours_are_refused_alike(tmp_path: Path, ending: str)
     {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[ending](
         path  # type: ignore[arg-type]
     )
-    with pytest.raises(UsageError, match="'confidence' would collide with ours; rename it"):
+    with pytest.raises(UsageError, match="named as ours: 'confidence'; rename them"):
         list_all(str(path))
 
 

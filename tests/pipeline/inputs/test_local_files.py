@@ -50,6 +50,38 @@ def test_links_out_of_the_folder_are_left_out_and_said(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="/proc is Linux's")
+def test_links_to_folders_are_not_followed_and_said(folder: Path) -> None:
+    (folder / "album").symlink_to(folder.parent)
+    left_out = list_all(str(folder)).left_out
+    assert left_out.places["are links to folders, which are not followed"] == [f"{folder}/album/"]
+
+
+def test_a_photo_has_one_address_however_its_folder_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `..` behind a link to a folder leads to the folder above what the link leads to."""
+    plain = list_all(str(folder))
+    assert plain.table.num_rows > 0
+    far = folder.parent / "far" / "away"
+    far.mkdir(parents=True)
+    (folder.parent / "link").symlink_to(far)
+    monkeypatch.chdir(far)
+    above, name = folder.parent, folder.name
+    for given in (f"../../{name}", f"{above}/none/../{name}", f"{above}/link/../../{name}"):
+        found = list_all(given)
+        assert found.table["uri"].equals(plain.table["uri"]), given
+        assert all(map(found.within, plain.table["uri"].to_pylist())), given
+    assert list_all(f"../../{name}/*").table["uri"].to_pylist()[0].startswith(f"{folder}/")
+
+
+@pytest.mark.parametrize("name", ["list.txt", "list.tsv", "list.json"])
+def test_a_file_that_is_neither_photo_nor_list_says_how_lists_end(folder: Path, name: str) -> None:
+    (folder / name).write_text("uri\ns3://b/a.jpg\n")
+    with pytest.raises(UsageError, match=r"is no photo by its name, and no list: those end in"):
+        list_all(str(folder / name))
+    assert name not in str(list_all(str(folder)).table["uri"])  # beside photos it is left out
+
+
 def test_the_system_s_own_files_are_not_read(folder: Path) -> None:
     (folder / "link.jpg").symlink_to("/proc/self/environ")
     for uri in (
