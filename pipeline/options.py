@@ -5,6 +5,8 @@ refuse the same values. `pipeline.command_line` makes the command line of such a
 """
 
 from dataclasses import MISSING, Field, field, fields
+from numbers import Integral, Real
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pipeline.errors import SettingError
@@ -72,22 +74,39 @@ def _before(item: Field[Any]) -> Any:
     return item.metadata.get("before", MISSING)
 
 
+# What a value of a plain type may be, and that in words.
+_KINDS: dict[Any, tuple[type, str]] = {
+    bool: (bool, "True or False"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "a text"),
+}
+
+
 def check(settings: Any) -> None:
-    """Test every field of a dataclass made of options against its choices and its range.
+    """Test every field of a dataclass made of options against its type, choices and range.
 
     Raises SettingError for the first value that is not allowed.
     """
     types = get_type_hints(type(settings))
     for item in fields(settings):
         if item.metadata:
-            _check_one(item, getattr(settings, item.name), choices_of(types[item.name]))
+            _check_one(item, getattr(settings, item.name), types[item.name])
 
 
-def _check_one(item: Field[Any], value: Any, choices: tuple[str, ...]) -> None:
+def _check_one(item: Field[Any], value: Any, annotation: Any) -> None:
+    choices = choices_of(annotation)
     if choices and value not in choices:
         raise SettingError(item.name, f"must be one of {', '.join(choices)}, not {value!r}")
-    if value is None:
+    kinds = get_args(annotation) or (annotation,)
+    if value is None and NoneType in kinds:
         return
+    kind = next(one for one in kinds if one is not NoneType)
+    wanted, said = _KINDS.get(kind, (object, ""))
+    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+        raise SettingError(item.name, f"must be {said}, not {value!r}")
+    if value != value:
+        raise SettingError(item.name, "must be a number, not NaN")
     least, most, below = (item.metadata[bound] for bound in ("least", "most", "below"))
     bounds = {f"at least {least}": least is None or value >= least}
     bounds[f"at most {most}"] = most is None or value <= most

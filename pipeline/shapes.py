@@ -35,6 +35,8 @@ def parse_shape(text: str) -> Shape:
     ("1.7778"). "640:480" and "640x480" are the ratio 4:3 under names of their own; they say nothing
     about the size of the output.
     """
+    if not isinstance(text, str):
+        raise UsageError(f"a shape is a text such as '16:9', 'circle' or 'free', not {text!r}")
     name = text.strip().lower()
     if name == "circle":
         return Shape(name, 1.0, is_circle=True)

@@ -1,7 +1,7 @@
 """The numbers that define an S2CNet, and the two published sets of them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 BackboneName = Literal["mobilenet_v2", "efficientnet_b1"]
 HeadName = Literal["crop_node", "all_nodes"]
@@ -38,6 +38,10 @@ class S2CNetConfig:
     mlp_dim: int = 1024
 
     def __post_init__(self) -> None:
+        if self.head not in get_args(HeadName):
+            raise ValueError(f"head is {' or '.join(get_args(HeadName))}, not {self.head!r}")
+        if self.align_size < 1 or self.detections < 1:
+            raise ValueError("align_size and detections must be at least 1")
         if self.node_dim % self.heads:
             raise ValueError(f"node_dim {self.node_dim} must be a multiple of heads {self.heads}")
         if self.head == "all_nodes" and round(self.node_dim**0.5) ** 2 != self.node_dim:

@@ -4,7 +4,7 @@ torch and torchvision take seconds to import. They are imported where a `Cropper
 `from pipeline import Cropper` costs little and a program pays when it crops.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -131,8 +131,12 @@ class Cropper:
             review_below=review_below,
             long_photos=long_photos,
             text_heavy=text_heavy,
+            guards=guards,
+            fallback=fallback,
         )
         trims = DecodingSettings(borders=borders).borders == "trim"
+        if not isinstance(safe_areas, str) or not isinstance(trusted, bool):
+            raise UsageError("safe_areas is a text, as in `crop_bucket.py`; trusted True or False")
         rules = GuardRules.read(guards, fallback, safe_areas, asked.review_below)
         chosen = choose_device(device)
         runs = choose_runtime(runtime, chosen)
@@ -170,8 +174,10 @@ class Cropper:
         """
         if isinstance(ratios, str):
             raise UsageError(f"ratios is a list of shapes, for instance [{ratios!r}]")
-        if top_k < 1:
-            raise UsageError(f"top_k must be at least 1, not {top_k}")
+        if not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1:
+            raise UsageError(f"top_k must be a whole number, at least 1, not {top_k!r}")
+        if not isinstance(ratios, Iterable):
+            raise UsageError(f"ratios is a list of shapes, not {ratios!r}")
         shapes = [parse_shape(ratio) for ratio in ratios]
         if not shapes:
             return []
@@ -216,6 +222,8 @@ def _check_detects(detector: str | Detector) -> None:
             "give a Detector (see pipeline.detectors), an object whose `detect` returns your "
             f"boxes, or {EMBEDDED!r}, which finds some"
         )
+    if not isinstance(detector, str) and not callable(getattr(detector, "detect", None)):
+        raise UsageError(f"a detector is a name or has a method `detect`, not {detector!r}")
 
 
 def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_apart) -> Photo:
@@ -230,6 +238,8 @@ def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_ap
     if isinstance(image, bytes):
         return decode_file(image)
     if isinstance(image, str | Path):
+        if isinstance(image, str) and "://" in image:
+            raise UsageError(f"{image!r} is an address, which is not fetched: give its bytes")
         return decode_file(Path(image).read_bytes())
     if isinstance(image, Image.Image):
         return photo_of_image(image)

@@ -144,7 +144,9 @@ class ShapeGuard:
         text = _text_cut(shown) | _text_hidden(shown)
         cut = [of_crops.sum(axis=1).tolist() for of_crops in (heads, faces, text)]
         has_subject = len(self.protected.subject) > 0
-        shares = [share if has_subject else None for share in shown.subject_seen.tolist()]
+        shares = [
+            share if has_subject else None for share in np.minimum(shown.subject_seen, 1).tolist()
+        ]
         return [Counts(*of_crop) for of_crop in zip(*cut, shares, strict=True)]
 
     def shown(self, boxes: FloatArray) -> Shown:

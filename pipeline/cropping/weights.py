@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipeline.errors import did_you_mean
+
 if TYPE_CHECKING:
     import torch
 
@@ -57,9 +59,14 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
         return Weights("untrained", f"untrained-{preset}-seed{seed}", preset=preset, seed=seed)
     if weights == STARTER and starter.is_file():
         return Weights("starter", hashlib.sha256(starter.read_bytes()).hexdigest())
-    from s2cnet.checkpoints.files import read_weights
+    from s2cnet.checkpoints.files import WeightsError, read_weights
 
-    return Weights("file", hashlib.sha256(read_weights(weights)).hexdigest(), uri=weights)
+    try:
+        data = read_weights(weights)
+    except WeightsError as error:
+        meant = did_you_mean(weights, (DEFAULT, STARTER, UNTRAINED))
+        raise WeightsError(f"{error}{meant}") from error
+    return Weights("file", hashlib.sha256(data).hexdigest(), uri=weights)
 
 
 def _packaged_starter() -> Path:

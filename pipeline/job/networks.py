@@ -4,7 +4,7 @@ import dataclasses
 
 from pipeline.cropping.build import choose_backbone
 from pipeline.cropping.weights import DEFAULT, STARTER, UNTRAINED, Weights, choose_weights
-from pipeline.errors import SettingError, did_you_mean
+from pipeline.errors import SettingError
 from pipeline.settings import InputSettings, Settings
 
 
@@ -23,8 +23,7 @@ def pin_weights(settings: InputSettings) -> Weights:
         weights = choose_weights(settings.weights, settings.preset, settings.seed)
         weights.load("cpu")  # a wrong layout is found here, not by a worker an hour later
     except WeightsError as error:
-        meant = did_you_mean(settings.weights, (DEFAULT, STARTER, UNTRAINED))
-        raise SettingError("weights", f"{settings.weights}: {error}{meant}") from error
+        raise SettingError("weights", f"{settings.weights}: {error}") from error
     return weights
 
 

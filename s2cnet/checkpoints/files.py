@@ -106,9 +106,12 @@ def parse_file(data: bytes, most_bytes: int | None = None) -> Any:
     except WeightsError:
         raise
     except _UNREADABLE as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if "weights_only" in why:  # torch's advice is to let the file run code
+            why = "torch cannot read it"
         raise WeightsError(
             "neither a safetensors file nor a PyTorch file of tensors alone (objects and code "
-            f"are refused): {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            f"are refused): {why}"
         ) from error
 
 

@@ -11,7 +11,7 @@ from s2cnet.fast.cuda_graphs import CudaGraphs
 from s2cnet.fast.folded import Precision, fold
 from s2cnet.fast.image import EncodedImage, encode_features, encode_images
 from s2cnet.fast.score import score_boxes
-from s2cnet.network.arguments import check_crops, check_images
+from s2cnet.network.arguments import check_crops, check_images, check_numbers
 from s2cnet.network.s2cnet import S2CNet
 from s2cnet.onnx import Runtime
 
@@ -89,9 +89,11 @@ class FastS2CNet:
     def score_crops(self, encoded: Sequence[EncodedImage], crops: Tensor) -> Tensor:
         """Score crops [K, 5] of images that `encode` has seen: [K].
 
-        A crop's first column is its image's index in `encoded`. Raises ValueError as `forward`.
+        A crop's first column is its image's index in `encoded`; all are float32. Raises ValueError
+        as `forward`.
         """
         check_crops(crops, len(encoded))
+        check_numbers("crops", crops, torch.float32)
         with torch.inference_mode():
             scores = crops.new_empty(len(crops))
             for index, image in enumerate(encoded):

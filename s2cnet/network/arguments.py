@@ -10,6 +10,7 @@ def check_inputs(images: Tensor, crops: Tensor, detections: Sequence[Tensor]) ->
     """Raise ValueError for arguments that `S2CNet.forward` cannot score."""
     check_images(images, detections)
     check_crops(crops, len(images))
+    check_numbers("crops", crops, images.dtype)
 
 
 def check_images(images: Tensor, detections: Sequence[Tensor]) -> None:
@@ -18,11 +19,17 @@ def check_images(images: Tensor, detections: Sequence[Tensor]) -> None:
         raise ValueError(
             f"images must be [B, 3, H, W] with sides of at least 32, got {list(images.shape)}"
         )
+    if not len(images) or not images.is_floating_point():
+        raise ValueError(
+            f"images must be one or more, of floating point as `prepare_image` makes them, got "
+            f"{len(images)} of {images.dtype}"
+        )
     if len(detections) != len(images):
         raise ValueError(f"{len(images)} images need as many detections, got {len(detections)}")
     for boxes in detections:
         if boxes.dim() != 2 or boxes.shape[1] != 4:
             raise ValueError(f"detections must be [D, 4] xyxy, got {list(boxes.shape)}")
+        check_numbers("detections", boxes, images.dtype)
         _check_finite("detections", boxes)
 
 
@@ -40,6 +47,12 @@ def check_crops(crops: Tensor, images: int) -> None:
         raise ValueError(
             f"image indices of crops must lie in 0..{images - 1}, got {lowest}..{highest}"
         )
+
+
+def check_numbers(name: str, boxes: Tensor, dtype: torch.dtype) -> None:
+    """Raise ValueError for boxes of other numbers than `dtype`: they are multiplied with them."""
+    if boxes.dtype != dtype:
+        raise ValueError(f"{name} must be {dtype} as the images, got {boxes.dtype}: convert them")
 
 
 def _check_finite(name: str, boxes: Tensor) -> None:

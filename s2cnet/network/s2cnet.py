@@ -51,7 +51,8 @@ class S2CNet(nn.Module):
         """Score every crop.
 
         Args:
-            images: [B, 3, H, W] of one size, as `prepare_image` makes them.
+            images: [B, 3, H, W] of one size, as `prepare_image` makes them: float32, which are not
+                checked for NaN. Crops and detections have the same dtype.
             crops: [K, 5] rows of (image index in 0..B-1, x0, y0, x1, y1), in input pixels.
             detections: B tensors [D_b, 4] of object boxes xyxy in input pixels, best first. Any
                 number of them, see `fill_detections`.
@@ -59,8 +60,8 @@ class S2CNet(nn.Module):
         Returns: [K] scores without a unit. Higher is better; comparable within an image.
 
         Raises:
-            ValueError: a shape that does not fit, an image index out of range, or a box that is
-                not finite.
+            ValueError: a shape or dtype that does not fit, an image index out of range, or a box
+                that is not finite.
         """
         check_inputs(images, crops, detections)
         return self.judge(self.backbone(images), crops, detections, *images.shape[-2:])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass, make_dataclass
 from typing import Any, get_type_hints
 
+import numpy as np
 import pytest
 
 from pipeline.errors import SettingError
@@ -125,6 +126,35 @@ def test_a_range_holds_its_ends() -> None:
     ):
         with pytest.raises(SettingError, match=f"^{told}$"):
             check(kind(**{"low": 1, "high": 1, "share": 0.5, **change}))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"whole": 2.5}, "whole must be a whole number, not 2.5"),
+        ({"whole": None}, "whole must be a whole number, not None"),
+        ({"whole": True}, "whole must be a whole number, not True"),
+        ({"maybe": 1.5}, "maybe must be a whole number, not 1.5"),
+        ({"share": "x"}, "share must be a number, not 'x'"),
+        ({"share": float("nan")}, "share must be a number, not NaN"),
+        ({"words": None}, "words must be a text, not None"),
+        ({"words": 5}, "words must be a text, not 5"),
+        ({"on": "no"}, "on must be True or False, not 'no'"),
+    ],
+)
+def test_a_value_has_its_type(change: dict[str, object], told: str) -> None:
+    kind = make_dataclass(
+        "Sizes",
+        [
+            ("whole", int, option(1)), ("maybe", int | None, option(None)),
+            ("share", float, option(0.5, most=1)), ("words", str, option("")),
+            ("on", bool, option(False)),
+        ],
+        frozen=True,
+    )  # fmt: skip
+    check(kind(whole=np.int64(3), maybe=2, share=1, words="a", on=True))
+    with pytest.raises(SettingError, match=f"^{told}$"):
+        check(kind(**change))
 
 
 def test_a_setting_at_the_value_before_it_was_there_is_not_in_the_identity() -> None:

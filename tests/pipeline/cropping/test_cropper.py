@@ -120,8 +120,14 @@ def test_wrong_arguments_are_named(cropper: Cropper) -> None:
     data = png(scene(60, 40))
     with pytest.raises(UsageError, match="list of shapes"):
         cropper.crop(data, "16:9")
-    with pytest.raises(UsageError, match="top_k"):
-        cropper.crop(data, top_k=0)
+    for count in (0, 2.5, float("nan"), "3", True):
+        with pytest.raises(UsageError, match="top_k"):
+            cropper.crop(data, top_k=count)
+    for shapes in ([1.5], [(16, 9)], None, 1):
+        with pytest.raises(UsageError, match="shape"):
+            cropper.crop(data, shapes)
+    with pytest.raises(UsageError, match="an address, which is not fetched"):
+        cropper.crop("https://example.com/a.jpg")
     with pytest.raises(UsageError, match="no area"):
         cropper.score(data, [[5, 5, 5, 9]])
     with pytest.raises(UsageError, match=r"\[N, 4\]"):
@@ -142,7 +148,9 @@ def test_wrong_arguments_are_named(cropper: Cropper) -> None:
     ("name", "value"),
     [("rank_by", "best"), ("borders", "cut"), ("long_photos", "tpo"), ("text_heavy", "kept"),
      ("backbone", "shred"), ("review_below", 7.0), ("runtime", "onxruntime"),
-     ("guards", "heads=2"), ("fallback", "smaller"), ("safe_areas", "1:1=caption")],
+     ("guards", "heads=2"), ("fallback", "smaller"), ("safe_areas", "1:1=caption"),
+     ("guards", None), ("fallback", None), ("safe_areas", None), ("review_below", None),
+     ("review_below", "x"), ("trusted", "no"), ("detector", 5)],
 )  # fmt: skip
 def test_values_that_a_job_refuses_are_refused(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=name):

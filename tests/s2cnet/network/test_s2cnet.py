@@ -149,6 +149,11 @@ def test_wrong_configurations() -> None:
         S2CNetConfig(node_dim=128, head="all_nodes")
     with pytest.raises(ValueError, match="no backbone"):
         small_network(backbone="vgg")
+    with pytest.raises(ValueError, match="head is crop_node or all_nodes, not 'x'"):
+        S2CNetConfig(head="x")  # type: ignore[arg-type]
+    for name in ("align_size", "detections"):
+        with pytest.raises(ValueError, match="at least 1"):
+            S2CNetConfig(**{name: 0})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="no preset"):
         S2CNet.untrained("gaicv3")
 
@@ -161,7 +166,12 @@ IMAGES, CROPS = torch.zeros(1, 3, 64, 64), torch.tensor([[0.0, 1, 2, 3, 4]])
     [
         (IMAGES[0], CROPS, [torch.zeros(1, 4)], "images must be"),
         (IMAGES[:, :, :16], CROPS, [torch.zeros(1, 4)], "images must be"),
+        (IMAGES[:0], CROPS, [], "images must be one or more"),
+        (IMAGES.byte(), CROPS, [torch.zeros(1, 4)], "images must be .* got 1 of torch.uint8"),
         (IMAGES, CROPS[:, 1:], [torch.zeros(1, 4)], "crops must be"),
+        (IMAGES, CROPS.long(), [torch.zeros(1, 4)], "crops must be torch.float32 .*int64"),
+        (IMAGES, CROPS.double(), [torch.zeros(1, 4)], "crops must be torch.float32 .*float64"),
+        (IMAGES, CROPS, [torch.zeros(1, 4).double()], "detections must be torch.float32"),
         (IMAGES, CROPS + 1, [torch.zeros(1, 4)], "image indices"),
         (IMAGES, CROPS * float("nan"), [torch.zeros(1, 4)], "crops must be finite"),
         (IMAGES, CROPS, [], "as many detections"),
