@@ -94,6 +94,11 @@ def check(settings: Any) -> None:
             _check_one(item, getattr(settings, item.name), types[item.name])
 
 
+def _is_a(value: Any, kind: Any) -> bool:
+    """Whether a value is of a plain type; True and False are no numbers."""
+    return isinstance(value, _KINDS[kind][0]) and isinstance(value, bool) == (kind is bool)
+
+
 def _check_one(item: Field[Any], value: Any, annotation: Any) -> None:
     choices = choices_of(annotation)
     if choices and value not in choices:
@@ -101,9 +106,9 @@ def _check_one(item: Field[Any], value: Any, annotation: Any) -> None:
     kinds = get_args(annotation) or (annotation,)
     if value is None and NoneType in kinds:
         return
-    kind = next(one for one in kinds if one is not NoneType)
-    wanted, said = _KINDS.get(kind, (object, ""))
-    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+    plain = [one for one in kinds if one in _KINDS]
+    if plain and not any(_is_a(value, one) for one in plain):
+        said = " or ".join(_KINDS[one][1] for one in plain)
         raise SettingError(item.name, f"must be {said}, not {value!r}")
     if value != value:
         raise SettingError(item.name, "must be a number, not NaN")

@@ -59,8 +59,8 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     if weights.kind == "untrained":
         log.say(
             "untrained",
-            f"WARNING: no weights are given, so the network is UNTRAINED (drawn from seed "
-            f"{weights.seed}). The crops have the right shapes but mean nothing.",
+            f"WARNING: the network is UNTRAINED (drawn from seed {weights.seed}). The crops have "
+            "the right shapes but mean nothing.",
             **weights.as_dict(),
         )
     settings = with_chosen_backbone(settings, weights)
@@ -76,7 +76,7 @@ def plan(settings: Settings, log: Log, cores: Callable[[], int] | None = None) -
     for run_id, error in todo.damaged.items():
         log.say("damaged_run", f"WARNING: run {run_id} covers nothing: {error}", run_id=run_id)
     tell_standing(todo, log)
-    if of_format and todo.inputs.num_rows:
+    if of_format and todo.inputs.num_rows and not settings.thumbnails.boxes_only:
         log.say("format", of_format, format=settings.thumbnails.format)
     check_crop_names(settings, todo.inputs if listed is None else listed.table)
     todo = dataclasses.replace(todo, inputs=same_bytes_together(todo.inputs))
@@ -97,6 +97,23 @@ def check_crop_names(settings: Settings, inputs: pa.Table) -> None:
             names, _Photos(inputs), ratios, *settings.thumbnails.formats,
             top_k=settings.cropping.top_k, as_files=as_files,
         )  # fmt: skip
+
+
+def tell_unused(
+    overrides: Overrides, obeyed: Overridden, settings: Settings, listed: pa.Table, log: Log
+) -> None:
+    """Say which of the overrides change nothing: by their shapes, or all by their addresses."""
+    said = []
+    made = {shape.name for shape in settings.cropping.shapes}
+    if unmade := sorted({row.ratio for row in overrides.rows if row.ratio} - made):
+        said.append(
+            f"the overrides lock boxes of {', '.join(unmade)}, which this job does not make"
+        )
+    if overrides.rows and not obeyed.count and not obeyed.forgotten:
+        so = f": addresses are whole, for instance {listed['uri'][0]}" if len(listed) else ""
+        said.append(f"the overrides name no photo of {settings.input.input}{so}")
+    for one in said:
+        log.say("overrides", one, overrides=settings.input.overrides)
 
 
 @dataclass(frozen=True)
@@ -140,8 +157,6 @@ def _todo(
     if not listed.num_rows:
         log.say("empty", f"WARNING: {about.input} holds no photos")
     obeyed = overrides.obeyed(listed)
-    if overrides.rows and not obeyed.count and not obeyed.forgotten:
-        said = f"the overrides name no photo of {about.input}"
-        log.say("overrides", said, overrides=about.overrides)
+    tell_unused(overrides, obeyed, settings, listed, log)
     whole = found if about.limit is None else None
     return uncovered(store, spec, obeyed.inputs, about.mode, channel), obeyed, whole

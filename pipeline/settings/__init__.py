@@ -1,7 +1,7 @@
 """Every setting of a crop job, declared once: command line, run id and manifest use it.
 
 The parts in `result.py` and `decoding.py` decide what comes out and are a run's identity; those in
-`job.py` and `estimate.py` do not.
+`input.py`, `job.py` and `estimate.py` do not.
 The same photos with other task sizes or another number of workers are the same run.
 """
 
@@ -11,7 +11,8 @@ from typing import Any, Literal, get_type_hints
 from pipeline.options import identity_of
 from pipeline.settings.decoding import DecodingSettings
 from pipeline.settings.estimate import EstimateSettings
-from pipeline.settings.job import InputSettings, RunningSettings
+from pipeline.settings.input import InputSettings
+from pipeline.settings.job import RunningSettings
 from pipeline.settings.result import CroppingSettings, ThumbnailSettings
 
 __all__ = [

@@ -100,8 +100,10 @@ def parse_crop_names(text: str) -> CropNames:
     if not any(field in OF_PHOTO or field.startswith(COLUMN) for field in names.fields):
         raise SettingError("crop_files", f"{text!r} names no photo: {_EXAMPLE}")
     if text.startswith("/") or any(part.startswith((".", "_")) for part in text.split("/")):
-        problem = f"{text!r}: no part may begin with a dot or an underscore: {_EXAMPLE}"
-        raise SettingError("crop_files", problem)
+        problem = "no part may begin with a dot or an underscore"
+        if text.startswith("/"):
+            problem = "names lie below the output: leave out the first slash"
+        raise SettingError("crop_files", f"{text!r}: {problem}: {_EXAMPLE}")
     return names
 
 

@@ -1,126 +1,13 @@
-"""What a run is made from and how it is carried out: nothing here is in a run's identity."""
+"""Where a run goes and how it is carried out: nothing here is in a run's identity."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pipeline.errors import SettingError
 from pipeline.gate import DEFAULT_GATE, check_channel, parse_gate
 from pipeline.options import check, option
 
-if TYPE_CHECKING:
-    from pipeline.inputs.focus import FocusColumns
-    from pipeline.inputs.http import HttpPolicy
-    from pipeline.inputs.selection import Selection
-
 _MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class InputSettings:
-    """Photos, network and detector of a run.
-
-    The run id holds hashes of them instead of these names.
-    """
-
-    input: str = option(
-        "",
-        "folder, glob, s3:// prefix, or a list: .parquet, .csv or .jsonl, or these with .gz",
-        placeholder="ADDRESS",
-        required=True,
-    )
-    limit: int | None = option(None, "only the first so many photos", placeholder="PHOTOS", least=1)
-    overrides: str = option(
-        "",
-        "table of people's decisions about photos, .parquet or .csv; docs/OVERRIDES.md",
-        placeholder="ADDRESS",
-    )
-    focus_columns: str = option(
-        "",
-        "two columns of the list with each photo's focal point, 0 to 1, by comma: `x,y`",
-        placeholder="X,Y",
-    )
-    uri_column: str = option("uri", "the list's column of addresses", placeholder="COLUMN")
-    include: str = option(
-        "", "only photos that match one of these globs, by comma: *.jpg", placeholder="GLOBS"
-    )
-    exclude: str = option("", "no photos that match one of these globs", placeholder="GLOBS")
-    http_hosts: str = option(
-        "",
-        "hosts that photos may be fetched from by HTTP(S), by comma; `.example.com` is every name "
-        "below it",
-        placeholder="HOSTS",
-    )
-    requester_pays: bool = option(
-        False, "pay for reading the input where its bucket in S3 has its readers pay"
-    )
-    weights: str = option(
-        "default",
-        "file or URI of S2CNet weights, `starter` (in the package) or `untrained`; `default` is "
-        "`starter` where the package has it, else `untrained`",
-        placeholder="WEIGHTS",
-    )
-    preset: Literal["gaicv1", "gaicv2"] = option("gaicv1", "configuration of an untrained network")
-    seed: int = option(0, "random seed of an untrained network", least=0)
-    detector: str = option(
-        "embedded",
-        "`embedded`, `boxes` (column of the list), `boxes:<folder>` (a text file a photo), "
-        "`torchvision:<model>[:weights]`, `vg[:weights]`",
-        placeholder="DETECTOR",
-    )
-    mode: Literal["incremental", "full"] = option(
-        "incremental", "`full` does photos again that a committed run covers"
-    )
-    resume: str = option(
-        "",
-        "go on with this uncommitted run and its own list, whatever the input holds now",
-        placeholder="RUN_ID",
-    )
-    retry: str = option(
-        "",
-        "do the failed photos of this committed run again, as a new run",
-        placeholder="RUN_ID",
-    )
-    retry_kind: Literal["transient", "circumstances", "permanent", "all"] = option(
-        "transient", "which failures `retry` repeats"
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.resume and self.retry:
-            raise SettingError(
-                "resume", f"{self.resume}: there is a run to retry too; choose one of the two"
-            )
-        if self.resume and self.overrides:
-            raise SettingError("overrides", "cannot be changed for a run that is resumed")
-        _ = self.focus
-
-    @property
-    def focus(self) -> "FocusColumns | None":
-        """The names of the two focus columns; None for none. Raises SettingError."""
-        if not self.focus_columns:
-            return None
-        names = [name.strip() for name in self.focus_columns.split(",")]
-        if len(names) != 2 or not all(names) or names[0] == names[1]:
-            raise SettingError("focus_columns", f"are two names, not {self.focus_columns!r}")
-        return names[0], names[1]
-
-    @property
-    def selection(self) -> "Selection":
-        """`include` and `exclude`, read."""
-        from pipeline.inputs.selection import Selection
-
-        parts = (self.include, self.exclude)
-        return Selection(
-            *(tuple(g.strip() for g in text.split(",") if g.strip()) for text in parts)
-        )
-
-    @property
-    def http(self) -> "HttpPolicy | None":
-        """The hosts that may be asked for photos; None where there are none."""
-        from pipeline.inputs.http import HttpPolicy  # ssl takes long to import: not for --help
-
-        hosts = {host.strip().lower() for host in self.http_hosts.split(",")} - {""}
-        return HttpPolicy(frozenset(hosts)) if hosts else None
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,7 @@ def test_a_range_holds_its_ends() -> None:
         ({"words": None}, "words must be a text, not None"),
         ({"words": 5}, "words must be a text, not 5"),
         ({"on": "no"}, "on must be True or False, not 'no'"),
+        ({"either": 1}, "either must be True or False or a text, not 1"),
     ],
 )
 def test_a_value_has_its_type(change: dict[str, object], told: str) -> None:
@@ -148,11 +149,11 @@ def test_a_value_has_its_type(change: dict[str, object], told: str) -> None:
         [
             ("whole", int, option(1)), ("maybe", int | None, option(None)),
             ("share", float, option(0.5, most=1)), ("words", str, option("")),
-            ("on", bool, option(False)),
+            ("on", bool, option(False)), ("either", bool | str, option(False)),
         ],
         frozen=True,
     )  # fmt: skip
-    check(kind(whole=np.int64(3), maybe=2, share=1, words="a", on=True))
+    check(kind(whole=np.int64(3), maybe=2, share=1, words="a", on=True, either="b"))
     with pytest.raises(SettingError, match=f"^{told}$"):
         check(kind(**change))
 

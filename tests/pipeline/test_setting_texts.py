@@ -231,7 +231,7 @@ def test_fields_and_columns_of_a_template() -> None:
         ("{colour}", r"\{colour\} is unknown: write one of folder, name, stem, key, ratio"),
         ("{column:}", "is unknown"),
         ("{ratio}.{format}", "names no photo"),
-        ("/{id}", "no part may begin with a dot"),
+        ("/{id}", "names lie below the output: leave out the first slash"),
         (".x/{id}", "no part may begin with a dot"),
         ("a/.{id}", "no part may begin with a dot"),
         ("a/_{id}", "no part may begin with a dot or an underscore"),

@@ -212,6 +212,15 @@ def test_hosts_are_read_by_comma() -> None:
     assert policy == HttpPolicy(frozenset({"a.example", ".b.example"}))
 
 
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:5871", "http://img.example.com", "a.example/", "*.example.com", "a b", "."]
+)
+def test_what_no_address_has_as_its_host_is_refused(host: str) -> None:
+    with pytest.raises(SettingError, match=r"http_hosts has .* no host: write names alone"):
+        Settings.of(http_hosts=f"a.example,{host}")
+    assert Settings.of(http_hosts="127.0.0.1,::1,img_2.example,münchen.example").input.http
+
+
 def test_choices_are_those_of_the_code_behind_them() -> None:
     for format in ENCODED:
         assert Settings.of(format=format).thumbnails.format == format

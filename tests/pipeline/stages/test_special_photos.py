@@ -128,7 +128,12 @@ def test_what_a_person_decided_is_obeyed_and_said(tmp_path: Path) -> None:
     for given, told in ((table, False), (strange, True)):
         said = io.StringIO()
         plan(Settings.of(overrides=str(given), **asked), Log("json", said))
-        assert (f"the overrides name no photo of {folder}" in said.getvalue()) == told
+        one = f"no photo of {folder}: addresses are whole, for instance {folder}/0.jpg"
+        assert (one in said.getvalue()) == told
+        assert "lock boxes" not in said.getvalue()
+    said = io.StringIO()
+    plan(Settings.of(overrides=str(table), **{**asked, "ratios": "1:1"}), Log("json", said))
+    assert "the overrides lock boxes of 16:9, which this job does not make" in said.getvalue()
     manifest = do(settings)
     assert manifest.metrics.overridden == 4
     images, crops = tables(out)
