@@ -89,7 +89,8 @@ class RunningSettings:
     )
     compile: Literal["auto", "on", "off"] = option(
         "auto",
-        "compile the networks that torch runs ahead of time, a minute on each machine, once: "
+        "compile the networks that torch runs ahead of time, which takes 20 s to a minute on each "
+        "machine, once: "
         "`auto` does for runs of 10,000 photos and more where there is a C++ compiler; on a GPU "
         "CUDA graphs are recorded instead, unless `off`",
     )

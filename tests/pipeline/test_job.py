@@ -56,6 +56,16 @@ def test_a_run_that_was_stopped_is_gone_on_with(photos: Path, log: Log) -> None:
         plan(settings(photos, resume=job.run_id, top_k=2), log)
 
 
+@pytest.mark.parametrize(("detector", "told"), [("embedded", False), ("boxes", True)])
+def test_boxes_of_photos_that_are_done_are_not_looked_at(
+    photos: Path, log: Log, detector: str, told: bool
+) -> None:
+    _, ledger = plan(settings(photos, detector=detector), log).begin()
+    run_all(ledger)
+    message = plan(settings(photos, detector=detector), log).message
+    assert ("boxes that changed are not noticed: `--mode full`" in message) == told
+
+
 @pytest.mark.parametrize("is_input", [True, False])
 def test_a_bucket_that_is_not_there_is_told_before_a_cluster_is_joined(
     photos: Path, log: Log, s3: str, is_input: bool
