@@ -1,6 +1,6 @@
 """Take the decisions of a task's photos from a committed run instead of an engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from itertools import groupby
@@ -16,7 +16,7 @@ from pipeline.ledger.stored_rows import RowsByPhoto, StoredRow, StoredTables
 from pipeline.schema import EDGES
 from pipeline.settings import Settings
 from pipeline.settings.safe_areas import SafeArea, stored_safe_areas
-from pipeline.shapes import Shape, parse_shape
+from pipeline.shapes import parse_shape, parse_shapes
 from pipeline.stages.task import PhotoRow, Preview, Task
 from pipeline.stages.worker import Job
 from pipeline.storage.store import open_store
@@ -34,7 +34,8 @@ VIEW_SLACK = 0.95  # a view may be that much smaller than asked for
 class StoredDecisions:
     """What a committed run decided about the photos of one task, row by row as it is stored.
 
-    settings: of the job that takes the decisions. areas: the safe areas of the run.
+    settings: of the job that takes the decisions. shapes: names of the shapes that the run was
+    asked for, of which a photo may lack some. areas: the safe areas of the run.
     """
 
     images: dict[str, StoredRow]
@@ -42,6 +43,7 @@ class StoredDecisions:
     candidates: RowsByPhoto
     previews: RowsByPhoto
     settings: Settings
+    shapes: Sequence[str]
     areas: Mapping[str, SafeArea] = field(default_factory=dict)
 
     @classmethod
@@ -52,8 +54,10 @@ class StoredDecisions:
         found = tables.rows(photos, NOT_NEEDED)
         images = {image_id: rows[0] for image_id, rows in found["images"].items()}
         crops, candidates, previews = (found[n] for n in ("crops", "candidates", "previews"))
-        areas = stored_safe_areas(str(tables.manifests[0].settings.get("safe_areas", "")))
-        return cls(images, crops, candidates, previews, job.settings, areas)
+        asked = tables.manifests[0].settings
+        shapes = [shape.name for shape in parse_shapes(str(asked["ratios"]))]
+        areas = stored_safe_areas(str(asked.get("safe_areas", "")))
+        return cls(images, crops, candidates, previews, job.settings, shapes, areas)
 
     def view_side(self) -> int:
         """Long side of the view that the thumbnails need, pixels: one of two, for all tasks."""
@@ -99,24 +103,25 @@ class StoredDecisions:
         row.objects = _detections(stored.get("objects"))
         if stored.get("focus_source") == "gaze":
             row.gaze_focus_rel = (stored["focus_x"], stored["focus_y"])
-        shapes = self.settings.cropping.shapes
-        own = [scored_crop(crop) for crop in self.crops.get(row.image_id, [])]
-        row.crops = [one for shape in shapes for one in self._of_shape(row, own, shape)]
-        names = {shape.name for shape in shapes}
-        skipped = [SkippedShape(**one) for one in stored.get("skipped") or ()]
-        row.skipped = [one for one in skipped if one.ratio in names]
-        if self.settings.cropping.candidates:
-            row.candidates = _candidates(self.candidates.get(row.image_id, []), names)
-        row.preview = next((Preview(**one) for one in self.previews.get(row.image_id, ())), None)
-
-    def _of_shape(self, row: PhotoRow, crops: list[ScoredCrop], shape: Shape) -> list[ScoredCrop]:
+        # The shape of the run, not of the photo, which may have been left without a crop of it.
+        sources = {s: nearest_shape(s, self.shapes) for s in self.settings.cropping.shapes}
         size_wh = (row.width_px or 0, row.height_px or 0)
-        source = nearest_shape(shape, dict.fromkeys(crop.ratio for crop in crops))
-        return [
+        row.crops = [
             derived_crop(crop, shape, size_wh, row.objects, self.areas)
-            for crop in crops
+            for shape, source in sources.items()
+            for crop in map(scored_crop, self.crops.get(row.image_id, ()))
             if crop.ratio == source
         ]
+        why = {parse_shape(s["ratio"]).name: s["reason"] for s in stored.get("skipped") or ()}
+        row.skipped = [
+            SkippedShape(shape.name, why[source])
+            for shape, source in sources.items()
+            if source in why
+        ]
+        if self.settings.cropping.candidates:
+            names = {shape.name for shape in sources}
+            row.candidates = _candidates(self.candidates.get(row.image_id, []), names)
+        row.preview = next((Preview(**one) for one in self.previews.get(row.image_id, ())), None)
 
     def _all_crops(self) -> list[StoredRow]:
         return [crop for rows in self.crops.values() for crop in rows]

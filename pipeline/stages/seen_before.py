@@ -73,9 +73,10 @@ def take_rows(row: PhotoRow, stored: Rows, settings: Settings) -> None:
     (image,) = stored["images"]
     for name in OF_FILE:
         setattr(row, name, image[name])
-    own = {row.image_id: stored["candidates"]}, {row.image_id: stored["previews"]}
-    known = StoredDecisions({row.image_id: image}, {row.image_id: stored["crops"]}, *own, settings)
-    known.give(row)
+    crops, candidates, previews = ({row.image_id: stored[name]} for name in PARTS)
+    shapes = [shape.name for shape in settings.cropping.shapes]  # the run's settings are the same
+    own = StoredDecisions({row.image_id: image}, crops, candidates, previews, settings, shapes)
+    own.give(row)
     row.same_as = image["image_id"]
     if row.preview is not None:
         row.preview = preview_for(row, row.preview)

@@ -157,7 +157,7 @@ def test_a_photo_that_changed_is_told_and_boxes_become_pictures(tmp_path: Path) 
 def test_other_bytes_under_the_same_pin_are_told_too() -> None:
     """A list without ETags, or a web server, pins nothing: the content's hash does."""
     stored = {"status": "ok", "content_sha256": "aa", "kind": "photo", "frames": 1}
-    decisions = StoredDecisions({"p": stored}, {}, {}, {}, Settings())
+    decisions = StoredDecisions({"p": stored}, {}, {}, {}, Settings(), ["1:1"])
     for sha256, status in (("aa", "ok"), ("bb", "changed")):
         row = PhotoRow("p", "http://h/p.jpg", content_sha256=sha256)
         row.photo = Photo(np.zeros((4, 4, 3), np.uint8), 4, 4, "png", 1)
@@ -174,10 +174,11 @@ def test_a_view_is_as_large_as_its_smallest_crop_needs() -> None:
     asked = Settings.of(thumbnail_size=200, view_side=1600)
     for side, view in ((1500, 600), (1404, 600), (1300, 1600)):
         crop = {"image_id": "p", "x0": 0, "y0": 0, "x1": side, "y1": side}
-        decisions = StoredDecisions({"p": photo}, {"p": [crop]}, {}, {}, asked)
+        decisions = StoredDecisions({"p": photo}, {"p": [crop]}, {}, {}, asked, ["1:1"])
         assert decisions.view_side() == view, side
     every_frame = Settings.of(thumbnail_size=200, view_side=1600, animated="all")
-    moving = StoredDecisions({"p": {**photo, "frames": 3}}, {}, {}, {}, every_frame)
+    of_three = {**photo, "frames": 3}
+    moving = StoredDecisions({"p": of_three}, {}, {}, {}, every_frame, ["1:1"])
     assert moving.view_side() == 1600
 
 

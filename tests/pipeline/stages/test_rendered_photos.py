@@ -97,5 +97,41 @@ def test_a_circle_is_round_and_a_near_ratio_holds_the_stored_crop(
     assert plan(job, _silent()).todo.inputs.num_rows == 0
 
 
+def test_a_shape_that_a_photo_was_left_without_stays_out(tmp_path: Path) -> None:
+    """In photo 0 only the circle cuts too much of the subject: it has a crop of 1:1, no circle."""
+    write_photos(tmp_path)
+    output = str(tmp_path / "out")
+    full = do(planned(crop_job(tmp_path, guards="subject=0.9", fallback="skip")))
+    crops, skipped = set(by_photo(output, full.run_id)), left_out(output, full.run_id)
+    assert {("0", "1:1"), ("1", "16:9")} <= crops
+    assert {("0", "circle"), ("1", "1:1")} <= skipped.keys()
+    smaller = do(plan_rendering(RenderRequest(output, full.run_id, {"thumbnail_size": 48})))
+    assert set(by_photo(output, smaller.run_id)) == crops
+    assert left_out(output, smaller.run_id) == skipped
+    # A derived ratio shares the fate of the shape that it is taken from, under its own name.
+    source_of = {"1.91:1": "16:9", "circle": "circle", "100:101": "1:1"}
+    changes = {"ratios": ",".join(source_of)}
+    derived = do(plan_rendering(RenderRequest(output, full.run_id, changes)))
+    wanted = [(name, ratio) for name in "0123" for ratio in source_of]
+    assert set(by_photo(output, derived.run_id)) == {
+        (name, ratio) for name, ratio in wanted if (name, source_of[ratio]) in crops
+    }
+    assert left_out(output, derived.run_id) == {
+        (name, ratio): skipped[name, source_of[ratio]]
+        for name, ratio in wanted
+        if (name, source_of[ratio]) in skipped
+    }
+
+
+def left_out(output: str, run_id: str) -> dict[tuple[str, str], str]:
+    """Why a photo has no crop of a shape, by both."""
+    rows = open_run(output, run_id).images().to_pylist()
+    return {
+        (Path(row["uri"]).stem, one["ratio"]): one["reason"]
+        for row in rows
+        for one in row["skipped"] or ()
+    }
+
+
 def _silent() -> Log:
     return Log("json", io.StringIO())
