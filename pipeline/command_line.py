@@ -44,7 +44,7 @@ def run(
     words = sys.argv[1:] if arguments is None else list(arguments)
     parser = parser_of(kind, about)
     _refuse_unknown(parser, kind, words)
-    found = vars(parser.parse_args(words))
+    found = _read(parser, kind, words)
     try:
         with extra_needed():
             return work(_made(kind if isinstance(kind, type) else kind[found["command"]], found))
@@ -139,6 +139,30 @@ def _refuse_unknown(
         is_long = name.startswith("--") or re.match(r"-[a-z]{2}", name)
         if is_long and not any(option.startswith(name) for option in known):
             parser.error(f"there is no option {name}{did_you_mean(name, known)}")
+
+
+def _read(
+    parser: argparse.ArgumentParser, kind: CommandOptions[T], words: list[str]
+) -> dict[str, Any]:
+    """What a command line says, by the fields' names. Ends the process at a word too many.
+
+    argparse fills a positional that may be missing before it has read the options: a word behind
+    them, where the usage line allows it too, is left over, and belongs there.
+    """
+    given, late = parser.parse_known_args(words)
+    found = vars(given)
+    if not isinstance(kind, type):
+        kind, parser = kind[found["command"]], _subparser(parser, found["command"])
+    if late and (late[0] == "--" or not late[0].startswith("-")):
+        late = [word for word in late if word != "--"]
+        for option in shown_options(kind):
+            name, about = option.field.name, option.about
+            is_open = about["positional"] and not about["required"] and option.type is str
+            if late and is_open and found[name] == option.field.default:
+                found[name] = late.pop(0)
+    if late:
+        parser.error(f"unrecognized arguments: {' '.join(late)}")
+    return found
 
 
 def _subparser(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:

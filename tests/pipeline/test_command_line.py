@@ -198,3 +198,45 @@ def test_a_value_without_a_unit_is_shown_by_its_kind() -> None:
     assert [row[0] for row in option_tables(Plain)["options"]] == [
         "--share NUMBER", "--path PATH", "--word TEXT",
     ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send something."""
+
+    what: str = option(help="what is sent", positional=True)
+    speed: Literal["slow", "fast"] = option(help="how fast")
+    where: str = option("", "default: home", placeholder="PLACE", positional=True)
+
+
+@pytest.mark.parametrize("words", [
+    "a --speed fast b", "a b --speed fast", "--speed fast a b", "--speed fast a -- b",
+    "a --speed fast -- b",
+])  # fmt: skip
+def test_a_word_that_may_be_missing_stands_before_or_behind_the_options(words: str) -> None:
+    seen: list[Send] = []
+
+    def work(sent: Send) -> int:
+        seen.append(sent)
+        return 0
+
+    assert run(Send, "", work, words.split()) == 0
+    assert run({"send": Send}, "", work, ["send", *words.split()]) == 0
+    assert seen == [Send("a", "fast", "b")] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [("a --speed fast b c", "c"), ("a b --speed fast c", "c"), ("a --speed fast -x", "-x"),
+     ("a --speed fast -x b", "-x b"), ("a --speed fast b -x c", "-x c")],
+)  # fmt: skip
+def test_a_word_too_many_is_named_under_the_usage_of_its_command(
+    words: str, refused: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, first in ((Send, []), ({"send": Send}, ["send"])):
+        with pytest.raises(SystemExit, match="2"):
+            run(kind, "", lambda _: 0, [*first, *words.split()])
+        told = capsys.readouterr().err
+        usage, error = told.splitlines()
+        assert usage.endswith(" ".join([*first, "TEXT --speed {slow,fast} [PLACE] [options]"]))
+        assert error.endswith(f"error: unrecognized arguments: {refused}")
