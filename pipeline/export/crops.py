@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import hypot
 from typing import Any
 
 import pyarrow.compute as pc
@@ -55,6 +56,26 @@ class ExportedCrop:
     @property
     def is_circle(self) -> bool:
         return parse_shape(self.ratio).is_circle
+
+    @property
+    def ground_box(self) -> tuple[float, float, float, float]:
+        """The smallest square in whose circle all of the box is seen; x0, y0, x1, y1.
+
+        In the frame of `box`, beyond whose edges it reaches: what a circle shows that has a ground.
+        """
+        (x0, y0, x1, y1), radius = self.box, hypot(*self.box_wh) / 2
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        return x - radius, y - radius, x + radius, y + radius
+
+    @property
+    def inner_wh(self) -> tuple[int, int]:
+        """Sides of what lies on the ground in a thumbnail that is a circle, pixels."""
+        diagonal = hypot(*self.box_wh)
+        wide, high = (
+            max(1, round(size * side / diagonal))
+            for size, side in zip(self.size_wh, self.box_wh, strict=True)
+        )
+        return wide, high
 
     @property
     def aspect(self) -> float:

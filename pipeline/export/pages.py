@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from pipeline.export.crops import ExportedCrop
+from pipeline.export.focal import PixelBox
 from pipeline.shapes import parse_shape
 
 
@@ -24,17 +25,23 @@ def iiif(crop: ExportedCrop) -> dict[str, str]:
 
 
 def css(crop: ExportedCrop) -> dict[str, str]:
-    """Declarations for an `img`: `focal` anywhere, `crop` where `object-view-box` is known."""
+    """Declarations for an `img`: `focal` anywhere, `crop` where `object-view-box` is known.
+
+    A circle with a ground needs it too: elsewhere the photo fills the frame and loses its corners.
+    """
     ratio = f"aspect-ratio: {_css_ratio(crop)}"
     if crop.fit != "crop":
-        ground = f"background-color: #{crop.background}"
-        cut = "" if crop.is_whole else f"; {_view_box(crop)}"
-        return {"crop": f"{ratio}; object-fit: contain{cut}; {ground}"}
+        shown = f"{ratio}; object-fit: contain"
+        if crop.is_circle:  # the box and the ground around it, beyond the edges of the photo
+            shown += f"; {_view_box(crop.ground_box, crop)}; border-radius: 50%"
+        elif not crop.is_whole:
+            shown += f"; {_view_box(crop.box, crop)}"
+        return {"crop": f"{shown}; background-color: #{crop.background}"}
     x, y = map(_percent, crop.position)
     circle = "; border-radius: 50%" if crop.is_circle else ""
     cover = f"{ratio}; object-fit: cover"
     return {
-        "crop": f"{cover}; {_view_box(crop)}{circle}",
+        "crop": f"{cover}; {_view_box(crop.box, crop)}{circle}",
         "focal": f"{cover}; object-position: {x}% {y}%{circle}",
     }
 
@@ -68,9 +75,9 @@ def _css_ratio(crop: ExportedCrop) -> str:
     return f"{shape.ratio:g}" if shape.ratio else "{} / {}".format(*crop.box_wh)
 
 
-def _view_box(crop: ExportedCrop) -> str:
-    """The declaration that shows the box alone: how much is left out on each side."""
-    (x0, y0, x1, y1), (width, height) = crop.box, crop.photo_wh
+def _view_box(box: PixelBox, crop: ExportedCrop) -> str:
+    """The declaration that shows a box alone: how much is left out on each side."""
+    (x0, y0, x1, y1), (width, height) = box, crop.photo_wh
     sides = y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width
     return "object-view-box: inset({})".format(" ".join(f"{_percent(side)}%" for side in sides))
 

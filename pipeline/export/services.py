@@ -2,7 +2,8 @@
 
 Each function gives `crop`, which shows exactly the box at the run's size, and `focal`, which says
 only the focal point and the size. Another size is another pair of numbers in either. Where all
-of the box is shown on a ground, `crop` says that and there is no `focal`.
+of the box is shown on a ground, `crop` says that and there is no `focal`; in a circle it is made
+so small that its corners are seen, by the services that can.
 
 Every service turns a photo upright before it counts pixels, as the boxes here do; of thumbor that
 holds with RESPECT_ORIENTATION. docs/EXPORT.md has the rules that these follow.
@@ -22,14 +23,23 @@ def imgproxy(crop: ExportedCrop) -> dict[str, str]:
     cut = f"crop:{wide}:{high}:nowe:{x0}:{y0}"
     if crop.fit != "crop":
         parts = [] if crop.is_whole else [cut]
-        return {"crop": "/".join([*parts, f"rs:fit:{width}:{height}/ex:1/bg:{crop.background}"])}
+        shown = f"rs:fit:{width}:{height}/ex:1"
+        if crop.is_circle:
+            inner_w, inner_h = crop.inner_wh
+            left, above = (width - inner_w) // 2, (height - inner_h) // 2
+            sides = f"{above}:{width - inner_w - left}:{height - inner_h - above}:{left}"
+            shown = f"rs:force:{inner_w}:{inner_h}/pd:{sides}"
+        return {"crop": "/".join([*parts, f"{shown}/bg:{crop.background}"])}
     x, y = map(_share, crop.focus)
     size = f"rs:fill:{width}:{height}"
     return {"crop": f"{cut}/{size}", "focal": f"{size}/g:fp:{x}:{y}"}
 
 
 def thumbor(crop: ExportedCrop) -> dict[str, str]:
-    """Parts of a thumbor URL: the manual crop `LxT:RxB/WxH`, or the filter `focal`."""
+    """Parts of a thumbor URL: the manual crop `LxT:RxB/WxH`, or the filter `focal`.
+
+    It draws no circle, and what lies on a ground fills the frame.
+    """
     (x0, y0, x1, y1), (width, height) = crop.box, crop.size_wh
     cut = f"{x0}x{y0}:{x1}x{y1}"
     if crop.fit != "crop":
@@ -47,7 +57,11 @@ def cloudinary(crop: ExportedCrop) -> dict[str, str]:
     if crop.fit != "crop":
         parts = [] if crop.is_whole else [cut]
         ground = "b_blurred" if crop.fit == BLUR else f"b_rgb:{crop.background}"
-        return {"crop": "/".join([*parts, f"{ground},c_pad,h_{height},w_{width}"])}
+        placed = f"{ground},c_pad,h_{height},w_{width}"
+        if crop.is_circle:
+            inner_w, inner_h = crop.inner_wh
+            placed = f"c_scale,h_{inner_h},w_{inner_w}/{placed}/r_max"
+        return {"crop": "/".join([*parts, placed])}
     x, y = (round(share * side) for share, side in zip(crop.focus, crop.photo_wh, strict=True))
     round_off = ",r_max" if crop.is_circle else ""
     return {
@@ -57,7 +71,10 @@ def cloudinary(crop: ExportedCrop) -> dict[str, str]:
 
 
 def imgix(crop: ExportedCrop) -> dict[str, str]:
-    """Query parameters of imgix: `rect`, or `crop=focalpoint` with `fp-x` and `fp-y`."""
+    """Query parameters of imgix: `rect`, or `crop=focalpoint` with `fp-x` and `fp-y`.
+
+    A circle with a ground stays a square: the mask would cut the corners of what fills the frame.
+    """
     (x0, y0, _, _), (wide, high), (width, height) = crop.box, crop.box_wh, crop.size_wh
     cut, size = f"rect={x0},{y0},{wide},{high}", f"w={width}&h={height}"
     if crop.fit != "crop":

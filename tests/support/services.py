@@ -25,7 +25,7 @@ def covering(photo: Size, frame: Size, centre_px: tuple[float, float]) -> Box:
 
 
 def of_imgproxy(text: str, photo: Size) -> Box:
-    """Processing options, in any order: `crop` first, then `rs:fill` by `g`."""
+    """Processing options, in any order: `crop` first, then `rs:fill` by `g`; `pd` comes last."""
     options = {name: values for name, *values in (part.split(":") for part in text.split("/"))}
     left, top, size = 0.0, 0.0, photo
     if "crop" in options:
@@ -39,7 +39,7 @@ def of_imgproxy(text: str, photo: Size) -> Box:
         name, across, down = options["g"]
         assert name == "fp"
         centre = (float(across) * size[0], float(down) * size[1])
-    if kind == "fit":
+    if kind in ("fit", "force"):
         return left, top, left + size[0], top + size[1]
     assert kind == "fill"
     shown = covering(size, (int(width), int(height)), centre)
@@ -70,6 +70,8 @@ def of_cloudinary(text: str, photo: Size) -> Box:
     left, top, size = 0.0, 0.0, photo
     shown: Box = (0, 0, *photo)
     for component in text.split("/"):
+        if component == "r_max":
+            continue
         said = dict(word.split("_", 1) for word in component.split(","))
         frame = (int(said["w"]), int(said["h"]))
         if said["c"] == "crop":
@@ -83,7 +85,7 @@ def of_cloudinary(text: str, photo: Size) -> Box:
             x0, y0, x1, y1 = covering(size, frame, centre)
             shown = (x0 + left, y0 + top, x1 + left, y1 + top)
         else:
-            assert said["c"] == "pad"
+            assert said["c"] in ("pad", "scale")
     return shown
 
 

@@ -181,60 +181,6 @@ def test_without_room_the_position_is_the_middle() -> None:
     assert object_position((100, 0, 400, 300), (400, 300), 1.0) == (1.0, 0.5)
 
 
-PADDED = {
-    "imgproxy": "rs:fit:512:288/ex:1/bg:ffffff",
-    "thumbor": "fit-in/512x288/filters:fill(ffffff)",
-    "cloudinary": "b_rgb:ffffff,c_pad,h_288,w_512",
-    "imgix": "fit=fill&fill=solid&fill-color=ffffff&w=512&h=288",
-    "iiif": "full/!512,288/0/default.jpg",
-    "css": "aspect-ratio: 16 / 9; object-fit: contain; background-color: #ffffff",
-}
-
-
-def test_a_whole_photo_on_a_ground() -> None:
-    whole = crop_of((0, 0, 900, 1600), photo_wh=(900, 1600), size_wh=(512, 288), fit="pad")
-    assert {name: FORMATS[name](whole)["crop"] for name in PADDED} == PADDED  # type: ignore[index]
-    assert all("focal" not in FORMATS[name](whole) for name in PADDED)  # type: ignore[index]
-    assert FORMATS["wordpress"](whole) == {}
-    for name, read in READERS.items():
-        assert read(PADDED[name], (900, 1600)) == (0, 0, 900, 1600)
-    content = crop_of((0, 100, 900, 1500), photo_wh=(900, 1600), size_wh=(512, 288), fit="blur")
-    assert FORMATS["imgproxy"](content)["crop"].startswith("crop:900:1400:nowe:0:100/rs:fit:")
-    assert FORMATS["thumbor"](content)["crop"] == (
-        "0x100:900x1500/fit-in/512x288/filters:fill(blur)"
-    )
-    assert FORMATS["cloudinary"](content)["crop"].endswith("/b_blurred,c_pad,h_288,w_512")
-    assert FORMATS["imgix"](content)["crop"] == "rect=0,100,900,1400&fit=fill&fill=blur&w=512&h=288"
-    for name, read in READERS.items():
-        told = FORMATS[name](content)["crop"]  # type: ignore[index]
-        assert read(told, (900, 1600)) == (0, 100, 900, 1500)
-
-
-@pytest.mark.parametrize("fit", ["pad", "blur"])
-def test_borders_are_left_out_of_what_is_padded_on_a_page(fit: str) -> None:
-    """100 of 1600 rows above and below are 6.25 %, the 1400 between them 87.5 %."""
-    content = crop_of((0, 100, 900, 1500), photo_wh=(900, 1600), size_wh=(512, 288), fit=fit)
-    told = FORMATS["css"](content)
-    assert told == {
-        "crop": "aspect-ratio: 16 / 9; object-fit: contain; "
-        "object-view-box: inset(6.25% 0% 6.25% 0%); background-color: #ffffff"
-    }
-    assert of_css(told["crop"], (900, 1600), (512, 288)) == (0, 100, 900, 1500)
-    args = {"left": 0, "top": 6.25, "width": 100, "height": 87.5}
-    edit = FORMATS["wordpress"](content)
-    assert edit == {"edit": {"modifiers": [{"type": "crop", "args": args}]}}
-    assert of_wordpress(edit["edit"], (900, 1600)) == (0, 100, 900, 1500)
-
-
-def test_circles_are_round_where_a_service_can() -> None:
-    circle = crop_of((0, 0, 300, 300), "circle", (400, 300), size_wh=(256, 256))
-    assert FORMATS["cloudinary"](circle)["crop"].endswith("/c_fill,h_256,r_max,w_256")
-    assert FORMATS["imgix"](circle)["crop"].endswith("&mask=ellipse")
-    assert FORMATS["css"](circle)["focal"] == (
-        "aspect-ratio: 1 / 1; object-fit: cover; object-position: 0% 50%; border-radius: 50%"
-    )
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     images = [
