@@ -21,21 +21,28 @@ COLUMNS = (
     "focal_x", "focal_y", "position_x", "position_y", "focal_iou",
 )  # fmt: skip
 DIGITS = 5
+FOCUS = ("focal", "focalPoint", "focal_x")  # by which a line tells its focal point
 
 
 def flat_fields(crop: ExportedCrop) -> dict[str, Any]:
-    """Everything that is told of a crop, a number or text each: COLUMNS without the first ones."""
-    return {
+    """Everything that is told of a crop, a number or text each: COLUMNS without the first ones.
+
+    What lies on a ground has no focal point: the fields of one are None.
+    """
+    told: dict[str, Any] = {
         "photo_width": crop.photo_wh[0],
         "photo_height": crop.photo_wh[1],
         "orientation": crop.orientation,
         **dict(zip(EDGES, crop.box, strict=True)),
         "width": crop.size_wh[0],
         "height": crop.size_wh[1],
-        **dict(zip(("focal_x", "focal_y"), (round(v, DIGITS) for v in crop.focus), strict=True)),
-        "position_x": round(crop.position[0], DIGITS),
-        "position_y": round(crop.position[1], DIGITS),
-        "focal_iou": round(crop.overlap, DIGITS),
+    }
+    shares = (*crop.focus, *crop.position, crop.overlap)
+    names = ("focal_x", "focal_y", "position_x", "position_y", "focal_iou")
+    has_focus = crop.fit == "crop"
+    return told | {
+        name: round(share, DIGITS) if has_focus else None
+        for name, share in zip(names, shares, strict=True)
     }
 
 
@@ -54,10 +61,16 @@ FORMATS: dict[FormatName, Say] = {
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What was written. overlap: mean IoU of the crops and what their focal points show."""
+    """What was written.
+
+    crops, without: how many, and how many photos or shapes have none.
+    focused: how many crops have a focal point in the format. overlap: mean IoU of these and what
+    their focal points show; None where there are none.
+    """
 
     crops: int
     without: int
+    focused: int
     overlap: float | None
 
 
@@ -79,7 +92,8 @@ def write_lines(
     found: Iterable[ExportedCrop | NotCropped], name: FormatName, out: TextIO
 ) -> ExportSummary:
     """Write decisions in a format, a line each: CSV with a header, else JSON without nulls."""
-    say, crops, without, overlaps = FORMATS[name], 0, 0, 0.0
+    say, overlaps = FORMATS[name], 0.0
+    crops = without = focused = 0
     table = csv.DictWriter(out, COLUMNS, lineterminator="\n") if name == "csv" else None
     if table is not None:
         table.writeheader()
@@ -90,8 +104,11 @@ def write_lines(
         else:
             told = {key: value for key, value in record.items() if value is not None}
             out.write(json.dumps(told, ensure_ascii=False) + "\n")
-        if isinstance(one, ExportedCrop):
-            crops, overlaps = crops + 1, overlaps + one.overlap
-        else:
+        if isinstance(one, NotCropped):
             without += 1
-    return ExportSummary(crops, without, overlaps / crops if crops else None)
+            continue
+        crops += 1
+        if any(record.get(field) is not None for field in FOCUS):
+            focused, overlaps = focused + 1, overlaps + one.overlap
+    mean = overlaps / focused if focused else None
+    return ExportSummary(crops, without, focused, mean)

@@ -36,13 +36,13 @@ class Export(Command):
         except BrokenPipeError:  # `| head` has seen enough
             stop_telling()
             return 0
-        mean = "" if done.overlap is None else f"{done.overlap:.3f}"
-        print(
-            f"{done.crops:,} crops"
-            + (f", {done.without:,} photos or shapes without one" if done.without else "")
-            + (f"; focal points alone show them with a mean IoU of {mean}" if mean else ""),
-            file=sys.stderr,
-        )
+        told = f"{done.crops:,} crops"
+        if done.without:
+            told += f", {done.without:,} photos or shapes without one"
+        if done.overlap is not None:
+            which = "them" if done.focused == done.crops else f"{done.focused:,} of them"
+            told += f"; focal points alone show {which} with a mean IoU of {done.overlap:.3f}"
+        print(told, file=sys.stderr)
         return 0
 
     def _write(self, run: Run) -> ExportSummary:

@@ -227,7 +227,10 @@ def test_the_command_writes_lines_and_says_what_focal_points_lose(
         None, None,
     ]  # fmt: skip
     assert all(value is not None for line in lines for value in line.values())
-    assert "3 crops, 2 photos or shapes without one; focal points alone show them" in said.err
+    assert said.err == (
+        "3 crops, 2 photos or shapes without one; "
+        "focal points alone show 2 of them with a mean IoU of 1.000\n"
+    )
     assert main(["export", output, "--as", "csv", "--into", str(tmp_path / "all.csv")]) == 0
     rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text("utf-8"))))
     assert [row["x0"] for row in rows] == ["50", "0", "0", "", ""]

@@ -1,19 +1,25 @@
 """What is shown whole on a ground, square and round: by hand, and as a real Chromium shows it."""
 
 import base64
+import csv
+import io
+import json
 import random
 from math import hypot
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.export.formats import FORMATS
+from pipeline.cli.runs import main
+from pipeline.export.formats import FORMATS, write_lines
 from pipeline.photo.thumbnail import encode
 from pipeline.photo.whole import place_whole
 from pipeline.shapes import parse_shape
 from tests.pipeline.export.test_export_formats import READERS, crop_of
 from tests.support.browser import Tab, browse
+from tests.support.made_runs import commit_rows, crop_row, image_row
 from tests.support.services import of_css, of_wordpress
 
 PADDED = {
@@ -117,6 +123,42 @@ def test_a_round_ground_is_that_of_the_runs_own_crops() -> None:
         shown = max(1, 200 * (right - left)), max(1, 200 * (bottom - top))
         assert crop.inner_wh == pytest.approx(shown, abs=0.5 + 1e-6)
         assert hypot(*crop.inner_wh) <= 202
+
+
+FOCAL = ("focal_x", "focal_y", "position_x", "position_y", "focal_iou")
+
+
+@pytest.mark.parametrize("fit", ["pad", "blur"])
+def test_what_lies_on_a_ground_has_no_focal_point(fit: str) -> None:
+    """The mean is of the crop alone, 3200 x 1800 of 4000 x 2250; IIIF has no focal point at all."""
+    crops = [crop_of(), crop_of((0, 0, 4000, 3000), fit=fit), crop_of((0, 0, 9, 16), fit=fit)]
+    table, lines = io.StringIO(), io.StringIO()
+    for name, out in (("csv", table), ("jsonl", lines)):
+        write_lines(crops, name, out)  # type: ignore[arg-type]
+    rows = list(csv.DictReader(io.StringIO(table.getvalue())))
+    assert [[row[name] for name in FOCAL] for row in rows[1:]] == [[""] * 5] * 2
+    assert [rows[0][name] for name in FOCAL] == ["0.5", "0.4", "0.5", "0.1", "0.64"]
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [FOCAL[0] in one for one in told] == [True, False, False]
+    assert not any(one.keys() & set(FOCAL) for one in told[1:])
+    for name in FORMATS:
+        done = write_lines(crops, name, io.StringIO())
+        wanted = (0, None) if name == "iiif" else (1, pytest.approx(0.64))
+        assert (done.crops, done.focused, done.overlap) == (3, *wanted), name
+
+
+@pytest.mark.parametrize(
+    ("fit", "told"),
+    [("crop", "1 crops; focal points alone show them with a mean IoU of 1.000\n"),
+     ("pad", "1 crops\n")],
+)  # fmt: skip
+def test_the_command_says_a_mean_where_there_is_one(
+    fit: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [crop_row("u/a.jpg", "1:1", (50, 0, 350, 300), fit=fit)]
+    commit_rows(tmp_path, [image_row("u/a.jpg")], rows)
+    assert main(["export", str(tmp_path), "--as", "csv"]) == 0
+    assert capsys.readouterr().err == told
 
 
 def test_a_browser_shows_a_photo_whole_in_a_circle() -> None:
