@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,12 @@ class Export(Command):
         check(self)
         if self.run_id and self.channel:
             raise SettingError("channel", "is of what is live; leave out the run id")
+        if self.json:
+            raise SettingError(
+                "json", "is not for export, which has formats of its own: write --as jsonl"
+            )
+        if os.path.isdir(self.into):
+            raise SettingError("into", f"{self.into} is a folder: name a file in it")
 
     def run(self) -> int:
         run = open_run(self.output, self.run_id or None, self.channel or None)
@@ -57,7 +64,13 @@ class Export(Command):
                 done = write_lines(decisions, self.as_, out)
             draft.replace(self.into)
         except OSError as error:
-            raise SettingError("into", f"{self.into} cannot be written: {error}") from error
+            why = error.strerror or str(error)  # as a whole it would name the draft
+            raise SettingError(
+                "into",
+                f"{self.into} cannot be written ({why}): name a file in a folder that is there and "
+                "may be written to",
+            ) from error
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # in a closed folder it is not there; the error above counts
+                draft.unlink()
         return done
