@@ -56,17 +56,20 @@ def parse_guards(text: str) -> Guards:
     """Read guards such as "heads=0.1,text=cut" or "strict,text=off".
 
     A profile may stand first; without one it is the default's guards that are changed, so a guard
-    is off only by name. Raises SettingError.
+    is off only by name. Raises SettingError, also for a guard that is named twice.
     """
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
     if not words:
         raise SettingError("guards", f"is empty: write {OFF} for no guards")
     guards = PROFILES[DEFAULT_PROFILE]
+    changes: dict[str, Any] = {}
     for place, word in enumerate(words):
         name, is_change, value = word.partition("=")
         if is_change:
-            change: dict[str, Any] = {_known(name.strip()): _limit(name.strip(), value.strip())}
-            guards = replace(guards, **change)
+            name = _known(name.strip())
+            if name in changes:
+                raise SettingError("guards", f"names {name} twice: say it once")
+            changes[name] = _limit(name, value.strip())
         elif word in PROFILES and place == 0:
             guards = PROFILES[word]
         else:
@@ -77,7 +80,7 @@ def parse_guards(text: str) -> Guards:
                 f"{word!r} {problem}: write one of {profiles}, then changes: heads=0.1"
                 + ("" if word in PROFILES else did_you_mean(word, PROFILES)),
             )
-    return guards
+    return replace(guards, **changes)
 
 
 def _known(name: str) -> str:

@@ -66,6 +66,12 @@ def test_shares_of_guards_are_from_0_to_1(text: str) -> None:
         parse_guards(text)
 
 
+@pytest.mark.parametrize("text", ["heads=0.1,heads=0.2", "strict,faces=off, Heads = 1,heads=1"])
+def test_a_guard_is_named_once(text: str) -> None:
+    with pytest.raises(SettingError, match=r"^guards names heads twice: say it once$"):
+        parse_guards(text)
+
+
 @pytest.mark.parametrize(
     ("text", "ways"),
     [
