@@ -20,7 +20,7 @@ class Shape:
 
     name:      as asked for, lower case, without spaces; goes into the `ratio` column.
     ratio:     width / height of the crop; None for "free", where the scorer chooses it.
-    is_circle: the crop is square and its inscribed circle is what people see.
+    is_circle: the crop is square, within a pixel, and its inscribed circle is what people see.
     """
 
     name: str

@@ -166,9 +166,9 @@ class Cropper:
     ) -> list[Crop]:
         """The `top_k` best clearly different crops of each shape, in the order asked.
 
-        ratios: "16:9", "640:480", "circle" (a square whose inscribed circle keeps the subject),
-        "free". Fewer than `top_k` where a shape has no more different crops, none where the
-        fallback `skip` decides.
+        ratios: "16:9", "640:480", "circle" (within a pixel a square, whose inscribed circle keeps
+        the subject), "free". Fewer than `top_k` where a shape has no more different crops, none
+        where the fallback `skip` decides.
         Raises UsageError for an unknown shape or what is no kind of photo, DecodeError for bytes
         that are none, OSError for a path that can't be read (FileNotFoundError: there is no file).
         """

@@ -134,12 +134,41 @@ def test_impossible_boxes_are_refused(box: tuple[float, ...]) -> None:
         ("4:3", (0, 0, 120, 90), 512, (120, 90)),  # never enlarged
         ("16:9", (0, 0, 1, 1), 512, (1, 1)),
         ("50:1", (0, 0, 100, 2), 10, (10, 1)),
+        # A box of whole pixels is up to one off the ratio: its longer side gives it up.
+        ("1:1", (0, 0, 425, 426), 512, (425, 425)),
+        ("circle", (3, 4, 480, 480), 512, (476, 476)),
+        ("4:3", (0, 0, 281, 210), 512, (280, 210)),
+        ("3:4", (0, 0, 210, 281), 512, (210, 280)),
+        ("16:9", (0, 0, 100, 56), 512, (100, 56)),  # 99.6
+        ("16:9", (0, 0, 100, 57), 512, (100, 56)),  # 56.25
+        ("1:1", (0, 0, 513, 512), 512, (512, 512)),
+        ("free", (0, 0, 33, 71), 512, (33, 71)),
+        # A canvas may be no whole number of pixels, or one but for rounding.
+        ("16:9", (0, 0, 284.6, 160.0875), 512, (284, 160)),
+        ("circle", (-0.85, 0, 499.85, 500.7), 512, (500, 500)),
+        ("circle", (0, 0, 499.9999999, 500.0000001), 512, (500, 500)),
+        ("1:1", (0, 0, 0.4, 0.4), 512, (1, 1)),
     ],
 )
 def test_thumbnail_sizes(
     shape: str, box: tuple[float, ...], side: int, expected: tuple[int, int]
 ) -> None:
     assert thumbnail_size(parse_shape(shape), box, side) == expected
+
+
+def test_no_side_of_a_box_is_enlarged() -> None:
+    """Of boxes a pixel off their ratio: one side stays as it is or has the thumbnail's size."""
+    rng = np.random.default_rng(3)
+    for name in ("1:1", "4:3", "9:16", "1.91:1", "circle"):
+        shape = parse_shape(name)
+        assert shape.ratio is not None
+        for width, off in zip(rng.integers(2, 700, 200), rng.integers(-1, 2, 200), strict=True):
+            height = max(1, round(width / shape.ratio) + off)
+            found = thumbnail_size(shape, (0, 0, float(width), float(height)), 512)
+            assert found[0] <= width, (name, width, height)
+            assert found[1] <= height, (name, width, height)
+            assert found[0] == width or found[1] == height or max(found) == 512
+            assert abs(found[0] - found[1] * shape.ratio) <= max(1, shape.ratio) / 2 + 1e-9
 
 
 @pytest.mark.parametrize("format", ENCODED)
