@@ -152,7 +152,7 @@ def _csv(data: bytes, left_out: LeftOut) -> pa.Table:
     _check_columns(len(names))
 
     def skip(row: Any) -> str:
-        left_out.row(f"have not {row.expected_columns} columns", f"line {row.number or '?'}")
+        left_out.row(f"have not {row.expected_columns} fields as the header has", f"line {row.number or '?'}")
         return "skip"
 
     return pa.csv.read_csv(

@@ -36,6 +36,8 @@ def photo_of_image(image: Image.Image, view_side: int = VIEW_SIDE) -> Photo:
     """
     name = _format_of(image)
     limits = DecodeLimits()
+    if not all(image.size):
+        raise DecodeError("empty", f"a Pillow image of {image.width} x {image.height} pixels")
     check_size(image.size, name, limits)
     try:
         image.load()

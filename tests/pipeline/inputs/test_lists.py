@@ -176,7 +176,7 @@ def test_rows_of_a_csv_that_are_cut_or_have_odd_boxes(tmp_path: Path) -> None:
     assert found.left_out.rows == {
         "have boxes that are not JSON like [[x0, y0, x1, y1]]": 3,
         "have over 1,000 boxes": 1,
-        "have not 2 columns": 1,
+        "have not 2 fields as the header has": 1,
     }
 
 

@@ -33,6 +33,12 @@ def test_grey_of_more_bits_is_read_as_of_a_file(mode: str, kind: type) -> None:
         assert decode(saved(DEEP.astype(kind), "PNG")).pixels[0, :, 1].tolist() == LEVELS
 
 
+def test_an_image_without_pixels_is_empty() -> None:
+    with pytest.raises(DecodeError, match="a Pillow image of 0 x 5 pixels") as refused:
+        photo_of_image(Image.new("RGB", (0, 5)))
+    assert refused.value.status == "empty"
+
+
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_numbers_up_to_255_are_grey_of_8_bits(mode: str) -> None:
     image = Image.fromarray(np.array([LEVELS] * 3, np.uint8)).convert(mode)
