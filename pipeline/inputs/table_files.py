@@ -152,7 +152,8 @@ def _csv(data: bytes, left_out: LeftOut) -> pa.Table:
     _check_columns(len(names))
 
     def skip(row: Any) -> str:
-        left_out.row(f"have not {row.expected_columns} fields as the header has", f"line {row.number or '?'}")
+        short = f"have not {row.expected_columns} fields as the header has"
+        left_out.row(short, f"line {row.number or '?'}")
         return "skip"
 
     return pa.csv.read_csv(
