@@ -155,11 +155,9 @@ const S2 = {};
   S2.tile = (record, crop, tall, label) => {
     const ratio = crop.width / crop.height;
     const [x0, y0, x1, y1] = crop.box;
-    const whole = crop.fit === "pad" || crop.fit === "blur";
-    let [width, height] = [x1 - x0, y1 - y0];
-    if (whole) [width, height] = ratio > width / height ? [height * ratio, height] : [width, width / ratio];
-    const left = (x0 + x1 - width) / 2,
-      top = (y0 + y1 - height) / 2;
+    const whole = crop.frame; // around a photo that is shown whole
+    const [left, top, right, bottom] = whole || crop.box;
+    const [width, height] = [right - left, bottom - top];
     const picture = (extra) =>
       S2.svg("image", {
         href: S2.preview(record) || "",
@@ -178,6 +176,7 @@ const S2 = {};
       "aria-label": label || `${crop.ratio} crop of ${S2.fileName(record.uri)}`,
     });
     if (crop.fit === "blur") tile.append(blurred(record, left, top, width, height));
+    if (crop.ground) tile.style.background = crop.ground;
     // Only the box of a padded photo: beside it may be borders, which were left out.
     const frame = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
     const box = `${x0} ${y0} ${x1 - x0} ${y1 - y0}`;
@@ -190,10 +189,11 @@ const S2 = {};
       });
     return tile;
   };
+  // As pipeline/photo/whole.py draws it, but larger by a third: a filter fades the edges, which lie outside.
   function blurred(record, left, top, width, height) {
-    const scale = Math.max(width / record.width_px, height / record.height_px) * 1.1;
+    const scale = Math.max(width / record.width_px, height / record.height_px) * 1.33;
     const [wide, tall] = [record.width_px * scale, record.height_px * scale];
-    return S2.svg("image", {
+    const ground = S2.svg("image", {
       class: "blurred",
       href: S2.preview(record) || "",
       x: left + (width - wide) / 2,
@@ -202,6 +202,8 @@ const S2 = {};
       height: tall,
       preserveAspectRatio: "none",
     });
+    ground.style.setProperty("--blur", `${Math.max(width, height) / 12}px`); // source pixels
+    return ground;
   }
 
   // The whole photo, small.
@@ -233,19 +235,20 @@ const S2 = {};
   };
   S2.rectangle = ([x0, y0, x1, y1], more, ...children) =>
     S2.svg("rect", { x: x0, y: y0, width: x1 - x0, height: y1 - y0, ...more }, children);
+  // A photo that is shown whole loses nothing to a circle: its corners touch it.
+  const isRound = (crop) => crop.ratio === "circle" && !crop.frame;
   S2.outline = (crop, more = {}) => {
     const [x0, y0, x1, y1] = crop.box;
-    const shape =
-      crop.ratio === "circle"
-        ? S2.svg("ellipse", {
-            cx: (x0 + x1) / 2,
-            cy: (y0 + y1) / 2,
-            rx: (x1 - x0) / 2,
-            ry: (y1 - y0) / 2,
-            class: "outline",
-            ...more,
-          })
-        : S2.rectangle(crop.box, { class: "outline", ...more });
+    const shape = isRound(crop)
+      ? S2.svg("ellipse", {
+          cx: (x0 + x1) / 2,
+          cy: (y0 + y1) / 2,
+          rx: (x1 - x0) / 2,
+          ry: (y1 - y0) / 2,
+          class: "outline",
+          ...more,
+        })
+      : S2.rectangle(crop.box, { class: "outline", ...more });
     shape.style.stroke = S2.shapeColour(crop.ratio);
     return shape;
   };
@@ -253,7 +256,7 @@ const S2 = {};
   S2.outside = (crop, width, height) => {
     const [x0, y0, x1, y1] = crop.box;
     const frame = `M0 0H${width}V${height}H0Z`;
-    if (crop.ratio !== "circle") return `${frame}M${x0} ${y0}H${x1}V${y1}H${x0}Z`;
+    if (!isRound(crop)) return `${frame}M${x0} ${y0}H${x1}V${y1}H${x0}Z`;
     const rx = (x1 - x0) / 2,
       ry = (y1 - y0) / 2,
       y = (y0 + y1) / 2;

@@ -17,6 +17,7 @@ from PIL import Image
 
 from pipeline.ledger.reader import Run
 from pipeline.photo.view import size_within
+from pipeline.report.whole_frames import Frames
 from pipeline.schema import EDGES
 
 SIDE = 256  # px, long side of a picture that is put together
@@ -91,10 +92,13 @@ class Pictures:
         return Picture(image, place.format, place.gaze, place.pieced)
 
 
-def collect_pictures(run: Run, sizes: Mapping[str, Size], pictures: Pictures) -> None:
+def collect_pictures(
+    run: Run, sizes: Mapping[str, Size], pictures: Pictures, frames: Frames
+) -> None:
     """Keep the run's previews; put one together for each photo of `sizes` that has none.
 
     sizes: width and height in source pixels of the photos that have crops, by image_id.
+    frames: of the run.
     """
     for batch in run.batches("previews"):
         for row in batch.to_pylist():
@@ -110,21 +114,21 @@ def collect_pictures(run: Run, sizes: Mapping[str, Size], pictures: Pictures) ->
                 if image_id in sizes and image_id not in pictures
             ]
             photos = [(image_id, rows) for image_id, rows in photos if rows[0]["image"]]
-            made = pool.map(lambda one: piece_together(one[1], sizes[one[0]]), photos)
+            made = pool.map(lambda one: piece_together(one[1], sizes[one[0]], frames), photos)
             for (image_id, _), image in zip(photos, made, strict=True):
                 pictures.add(image_id, Picture(image, "webp", None, pieced=True))
 
 
-def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size) -> bytes:
+def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size, frames: Frames) -> bytes:
     """Put a photo's crops where they were cut; return a small WebP of the whole, SIDE pixels long.
 
-    crops: rows with PIECES. size_wh: of the photo, source pixels.
+    crops: rows with PIECES. size_wh: of the photo, source pixels. frames: of the run.
     """
     scale = min(1.0, SIDE / max(size_wh))
     canvas = Image.new("RGBA", size_within(size_wh, SIDE))
     # Larger crops lie below: a smaller one shows its part in more detail.
     for crop in sorted(crops, key=lambda crop: -_area(crop)):
-        part = _photo_part(Image.open(BytesIO(crop["image"])).convert("RGBA"), crop)
+        part = _photo_part(Image.open(BytesIO(crop["image"])).convert("RGBA"), crop, frames)
         left, top, right, bottom = (round(crop[e] * scale) for e in EDGES)
         part = part.resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BOX)
         canvas.paste(part, (left, top), part)
@@ -133,15 +137,16 @@ def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size) -> bytes:
     return stream.getvalue()
 
 
-def _photo_part(picture: Image.Image, crop: Mapping[str, Any]) -> Image.Image:
-    """The part of a thumbnail that shows the photo: of `pad` and `blur` its middle."""
-    if crop.get("fit") not in ("pad", "blur"):
+def _photo_part(picture: Image.Image, crop: Mapping[str, Any], frames: Frames) -> Image.Image:
+    """The part of a thumbnail that shows the photo: of `pad` and `blur` not its ground."""
+    placed = frames.placed(crop["ratio"], crop["fit"], [crop[edge] for edge in EDGES])
+    if placed is None:
         return picture
-    width, height = crop["x1"] - crop["x0"], crop["y1"] - crop["y0"]
-    scale = min(picture.width / width, picture.height / height)
-    inner_x, inner_y = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
-    box = (inner_x, inner_y, picture.width - inner_x, picture.height - inner_y)
-    return picture.crop(tuple(map(round, box)))
+    x0, y0, x1, y1 = placed.box_rel
+    left, top = round(x0 * picture.width), round(y0 * picture.height)
+    right = max(left + 1, round(x1 * picture.width))  # as `draw_whole` draws a thin photo
+    bottom = max(top + 1, round(y1 * picture.height))
+    return picture.crop((left, top, right, bottom))
 
 
 def _area(crop: Mapping[str, Any]) -> float:

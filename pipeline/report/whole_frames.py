@@ -1,0 +1,53 @@
+"""Say where a photo that is shown whole lies in its crop's frame, as the run has drawn it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.ledger.reader import WHITE, Run
+from pipeline.photo.whole import Placed, place_whole
+from pipeline.settings.safe_areas import SafeArea, safe_area_of, stored_safe_areas
+from pipeline.shapes import parse_shape
+
+WHOLE = ("pad", "blur")  # fits of crops that show all of their box, on a ground
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What a run was asked for about the frames of whole photos.
+
+    areas: its safe areas, by shape name; whole photos keep clear of what is covered.
+    background: of padded photos, six hex digits.
+    """
+
+    areas: Mapping[str, SafeArea]
+    background: str = WHITE
+
+    @classmethod
+    def of(cls, run: Run) -> "Frames":
+        """Those of a run, or of the one in front of several."""
+        asked = run.manifest["settings"].get("safe_areas")
+        return cls(stored_safe_areas(str(asked or "")), run.background)
+
+    def placed(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> Placed | None:
+        """The place of a photo in its crop's frame; None of a crop that fills its frame.
+
+        ratio, fit: of the table `crops`; box_px: its edges, source pixels.
+        """
+        if fit not in WHOLE:
+            return None
+        shape = parse_shape(ratio)
+        area = safe_area_of(shape, self.areas)
+        return place_whole(box_px, shape, area.is_circle, area.covered)
+
+    def told(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> dict[str, Any]:
+        """What the pages are told of a crop's frame; nothing of a crop that fills it.
+
+        frame: x0, y0, x1, y1 in source pixels, around the photo. ground: a colour, of `pad` alone.
+        Arguments as of `placed`.
+        """
+        placed = self.placed(ratio, fit, box_px)
+        if placed is None:
+            return {}
+        frame = {"frame": [round(edge, 1) for edge in placed.canvas_px]}
+        return {**frame, "ground": f"#{self.background}"} if fit == "pad" else frame
