@@ -5,6 +5,7 @@ call with one value: `S2.take("photos/00012", {...});`. What strangers wrote (ad
 columns of lists) is JSON text in there, and the pages put it into text nodes only.
 """
 
+import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.resources import files
 from threading import BoundedSemaphore
@@ -13,9 +14,13 @@ from typing import Any
 
 import msgspec
 
+from pipeline.errors import UsageError
+from pipeline.storage.backend import StoreRefusedError
 from pipeline.storage.store import Store
 
 WRITERS = 8  # files written at a time
+# Data files with numbers, of which pages of the same place had more when they showed more photos.
+NUMBERED = re.compile(r"data/(?:index|photos|crops|candidates)/[0-9]{3,}\.js")
 WAITING = 32  # files that are written or wait for it; more would only hold memory
 # JSON stands inside JavaScript: no character may end a script or, in old browsers, a line.
 _ESCAPES = {
@@ -42,13 +47,16 @@ def data_script(name: str, value: Any) -> bytes:
 class PageWriter:
     """Writes files below one prefix of a store, several at a time; the block's end waits for all.
 
-    Raises at the end of the block, or before, what `Store.write` raises.
+    Then it removes numbered data files that earlier pages left there: they may show photos that are
+    forgotten since. Raises at the end of the block, or before, what `Store.write` raises, and
+    UsageError where the store does not let it look for earlier files or remove them.
     """
 
     def __init__(self, store: Store, prefix: str = "") -> None:
         """prefix: of the keys; empty, or ends in a slash."""
         self.store, self.prefix = store, prefix
         self.files = self.bytes = 0
+        self._names: set[str] = set()
         self._pool = ThreadPoolExecutor(WRITERS)
         self._free = BoundedSemaphore(WAITING)
         self._failures: list[BaseException] = []
@@ -65,12 +73,14 @@ class PageWriter:
         self._pool.shutdown(wait=True)
         if kind is None:
             self._check()
+            self._remove_others()
 
     def write(self, name: str, data: bytes) -> None:
         """Write one file; returns before it is written, unless too many wait."""
         self._check()
         self._free.acquire()
         self.files += 1
+        self._names.add(name)
         self.bytes += len(data)
         self._pool.submit(self.store.write, self.prefix + name, data).add_done_callback(self._done)
 
@@ -89,6 +99,20 @@ class PageWriter:
         self._free.release()
         if (failure := written.exception()) is not None:
             self._failures.append(failure)
+
+    def _remove_others(self) -> None:
+        start = len(self.prefix)
+        try:
+            keys = [info.key for info in self.store.list(f"{self.prefix}data/")]
+            old = [k for k in keys if NUMBERED.fullmatch(k, start) and k[start:] not in self._names]
+            with ThreadPoolExecutor(WRITERS) as pool:
+                list(pool.map(self.store.delete, old))
+        except StoreRefusedError as error:
+            raise UsageError(
+                "the pages are written, but files of earlier pages there, which may show forgotten "
+                f"photos, could not be removed from {self.prefix}data/: {error}; remove them, or "
+                "write the pages where you may list and delete"
+            ) from error
 
     def _check(self) -> None:
         if self._failures:

@@ -15,12 +15,12 @@ import s3fs
 from PIL import Image
 
 from pipeline import open_run
+from pipeline.cli.runs import main
 from pipeline.ledger.reader import Run
 from pipeline.report.gallery.build import gallery_prefix, write_gallery
 from pipeline.report.gallery.contents import contents_of
 from pipeline.report.gallery.overview import describe_weights
 from pipeline.report.gallery.pictures import piece_together
-from pipeline.report.scripts import PageWriter, data_script
 from pipeline.report.whole_frames import Frames
 from pipeline.storage.store import open_store
 from tests.support.made_runs import Row, commit_rows, crop_row, flat_picture, image_row, preview_row
@@ -132,6 +132,25 @@ def test_crops_are_left_out_where_asked(run: Run, tmp_path: Path) -> None:
     assert value_in(tmp_path / "page", "photos/00000")[0]["crops_at"] is None
 
 
+def test_a_gallery_written_again_keeps_nothing_of_forgotten_photos(tmp_path: Path) -> None:
+    """Six photos fill two files of crops; the two that are left fill one, or none."""
+    out, page = tmp_path / "out", tmp_path / "page"
+    names = [f"{n}.jpg" for n in range(6)]
+    crops = [crop_row(name, "1:1", (0, 0, 30, 30)) for name in names]
+    previews = [preview_row(name, (40, 160, 60)) for name in names]
+    run = commit_rows(out, [image_row(name) for name in names], crops, previews)
+    write_gallery(run, open_store(str(page)))
+    assert sorted(path.name for path in (page / "data" / "crops").iterdir()) == [
+        "00000.js", "00001.js",
+    ]  # fmt: skip
+    assert main(["forget", str(out), *names[:4], "--why", "asked"]) == 0
+    left = open_run(str(out), run.manifest["run_id"])
+    write_gallery(left, open_store(str(page)))
+    assert [path.name for path in (page / "data" / "crops").iterdir()] == ["00000.js"]
+    write_gallery(left, open_store(str(page)), whole_crops="none")
+    assert [*(page / "data" / "crops").iterdir()] == []
+
+
 def test_of_a_large_run_only_what_needs_eyes_keeps_its_crops(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,19 +233,6 @@ def _padded(colour: tuple[int, int, int]) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "png")
     return stream.getvalue()
-
-
-def test_a_failed_write_is_told(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("a file where a folder should be")
-    with pytest.raises(Exception, match="folder should be"):  # noqa: SIM117
-        with PageWriter(open_store(str(tmp_path))) as writer:
-            writer.write_data("run", {})
-
-
-def test_scripts_are_one_call_of_plain_json() -> None:
-    assert data_script("run", {"a": [1, None, float("nan")], "b": "<"}) == (
-        b'S2.take("run",{"a":[1,null,null],"b":"\\u003c"});\n'
-    )
 
 
 def test_weights_in_words() -> None:
