@@ -51,6 +51,8 @@
       ),
     );
   };
+  // What figures, plots, filters and lists are of: each shape's first crop, where there are others too.
+  const bestCrops = (overview) => (overview.crops < overview.all_crops ? "best crops" : "crops");
   function byVerdict(overview) {
     return S2.run.shapes.map((shape, n) => {
       const counts = {};
@@ -73,13 +75,22 @@
       );
     const errors = overview.photos - ok;
     const judged = count("plain") === 0 && overview.crops > 0;
+    const best = bestCrops(overview);
+    const ranked = best !== "crops";
     return S2.el(
       "div",
       { className: "figures" },
       figure(overview.photos, "photos", "", "#/photos"),
-      figure(overview.crops, "crops"),
-      judged ? figure(count("review"), "crops to review", "review", "#/photos?verdict=review") : null,
-      judged ? figure(count("fallback"), "fallbacks", "fallback", "#/photos?verdict=fallback") : null,
+      figure(overview.crops, ranked ? `${best} of ${S2.count(overview.all_crops)}` : best),
+      judged ? figure(count("review"), `${best} to review`, "review", "#/photos?verdict=review") : null,
+      judged
+        ? figure(
+            count("fallback"),
+            ranked ? `fallbacks of ${best}` : "fallbacks",
+            "fallback",
+            "#/photos?verdict=fallback",
+          )
+        : null,
       figure(errors, "photos failed", "error", "#/photos?status=not+ok"),
     );
   }
@@ -166,9 +177,10 @@
         body,
       );
     const href = (ratio) => `#/photos?ratio=${encodeURIComponent(ratio)}`;
+    const best = bestCrops(overview);
     const cards = [
       card(
-        "Crops by shape",
+        `${best[0].toUpperCase()}${best.slice(1)} by shape`,
         verdictWords(verdicts),
         S2.stackedBars(
           "Crops by shape and verdict",
@@ -179,7 +191,7 @@
     if (overview.confidence) {
       cards.push(
         card(
-          "Confidence",
+          `Confidence of the ${best}`,
           "probability that a person would accept the crop",
           S2.histogram("Confidence of the crops", overview.confidence, ["0", "1"]),
         ),
@@ -188,7 +200,7 @@
       const { low, high, counts } = overview.margin;
       cards.push(
         card(
-          "Lead of the chosen crop",
+          `Lead of the ${best}`,
           "small leads are close calls",
           S2.histogram("Lead of the crops", { low, high, parts: [["plain", counts]] }, [
             low.toFixed(2),
@@ -249,7 +261,7 @@
         S2.el(
           "figcaption",
           {},
-          S2.el("b", {}, "Where the crops lie"),
+          S2.el("b", {}, `Where the ${best} lie`),
           S2.el(
             "span",
             { className: "dim" },
@@ -277,7 +289,7 @@
         S2.el(
           "figcaption",
           {},
-          S2.el("b", {}, "How much of the photo a crop shows"),
+          S2.el("b", {}, `How much of the photo the ${best} show`),
           S2.el("span", { className: "dim" }, "share of the photo's area, by shape"),
         ),
         S2.el(

@@ -3,6 +3,7 @@
 (() => {
   const TALL = 116; // CSS pixels of a crop
 
+  const bestOf = (record) => record.crops.filter((crop) => !crop.rank);
   const open = (place) => `#/photo/${place}`;
   function head(record) {
     const decided = S2.review.of(record.uri);
@@ -36,22 +37,20 @@
         "div",
         { className: "strip" },
         S2.link(whole, open(place), { className: "hero", tabIndex: -1, "aria-label": name }),
-        record.crops
-          .filter((crop) => !crop.rank)
-          .map((crop) =>
-            S2.el(
-              "figure",
-              {
-                className: crop.verdict || "",
-                onmouseenter: () => S2.showOnly(whole, record, crop),
-                onmouseleave: () => S2.showOnly(whole, record, null),
-              },
-              S2.link(S2.tile(record, crop, TALL), `${open(place)}/${encodeURIComponent(crop.ratio)}`, {
-                tabIndex: -1,
-              }),
-              caption(crop),
-            ),
+        bestOf(record).map((crop) =>
+          S2.el(
+            "figure",
+            {
+              className: crop.verdict || "",
+              onmouseenter: () => S2.showOnly(whole, record, crop),
+              onmouseleave: () => S2.showOnly(whole, record, null),
+            },
+            S2.link(S2.tile(record, crop, TALL), `${open(place)}/${encodeURIComponent(crop.ratio)}`, {
+              tabIndex: -1,
+            }),
+            caption(crop),
           ),
+        ),
       );
       article.append(head(record), record.status === "ok" ? "" : trouble(record), strip);
     }
@@ -85,10 +84,10 @@
 
   // One picture: the crop of the shape that is filtered for, else the whole photo.
   S2.photoCell = (record, place, state) => {
-    const crop = record.crops.find((one) => one.ratio === state.ratio);
+    const best = bestOf(record);
+    const crop = best.find((one) => one.ratio === state.ratio);
     const worst =
-      record.crops.find((one) => one.verdict === "review") ||
-      record.crops.find((one) => one.verdict === "fallback");
+      best.find((one) => one.verdict === "review") || best.find((one) => one.verdict === "fallback");
     const picture = !record.preview
       ? S2.el("span", { className: "nopicture" }, S2.words(record.status))
       : crop
@@ -131,9 +130,10 @@
       records.map((record, n) => {
         const place = group.first[n];
         if (group.kind === "kind" || group.kind === "mark") return wholeFigure(record, place);
+        const best = bestOf(record);
         const faulty =
-          record.crops.find((crop) => crop.verdict === group.kind && (crop.reason || "") === group.reason) ||
-          [...record.crops].sort((a, b) => sure(a) - sure(b))[0];
+          best.find((crop) => crop.verdict === group.kind && (crop.reason || "") === group.reason) ||
+          best.sort((a, b) => sure(a) - sure(b))[0];
         const picture =
           record.preview && faulty
             ? S2.tile(record, faulty, TALL)

@@ -43,7 +43,8 @@ class Contents:
             and rank. Every column of `schema.CROPS` but HEAVY is there; old runs have nulls.
     shapes: the shapes of the run, in the order asked.
     shape:  the number of each crop's shape. [crops]
-    needs:  why a photo needs eyes, REVIEW … FAILED added up. [N]
+    needs:  why a photo needs eyes, REVIEW … FAILED added up; of its crops, those of rank 0 count,
+            as in all counts and filters. [N]
     marks:  what else was special, OVERRIDDEN … DAMAGED added up. [N]
     """
 
@@ -67,8 +68,10 @@ def contents_of(run: Run) -> Contents:
     crops = run.crops(columns).combine_chunks()
     shapes = list(dict.fromkeys(crops["ratio"].to_pylist()))
     photo = pc.index_in(crops["image_id"], images["image_id"]).to_numpy().astype(np.int64)
-    needs = needs_of(images, crops, photo)
-    worst = worst_by_photo(crops, photo, len(images))
+    is_best = crops["rank"].to_numpy() == 0
+    best, of_best = crops.filter(pa.array(is_best)), photo[is_best]
+    needs = needs_of(images, best, of_best)
+    worst = worst_by_photo(best, of_best, len(images))
     # The lowest set bit is the most urgent need; photos without one come last, in the run's order.
     urgency = np.where(needs > 0, needs & -needs.astype(np.int16), 1 << 8)
     order = np.lexsort((np.where(needs > 0, worst, 0), urgency))

@@ -102,10 +102,12 @@ def coded(values: Sequence[str | None]) -> tuple[list[str | None], list[int]]:
 def groups(contents: Contents) -> list[dict[str, Any]]:
     """What needs eyes: a group for each reason, the most urgent kind first, then by size.
 
-    Each has its kind, its reason or status, how many photos it holds and the places of the first.
+    Reasons are those of first crops. Each group has its kind, its reason or status, how many photos
+    it holds and the places of the first.
     """
-    crops = contents.crops
-    photo = np.repeat(np.arange(len(contents.images)), np.diff(contents.bounds))
+    is_best = contents.crops["rank"].to_numpy() == 0
+    crops = contents.crops.filter(pa.array(is_best))
+    photo = np.repeat(np.arange(len(contents.images)), np.diff(contents.bounds))[is_best]
     found = []
     reasons = np.array([reason or "" for reason in crops["reason"].to_pylist()], object)
     for kind, need in (("review", REVIEW | LOW), ("fallback", FALLBACK)):

@@ -59,13 +59,17 @@ def work_of(run: Run) -> dict[str, Any]:
 
 
 def overview_of(contents: Contents, decisions: Decisions) -> dict[str, Any]:
-    """The figures behind the plots. Histograms are counts in equal bins from `low` to `high`."""
+    """The figures behind the plots. Histograms are counts in equal bins from `low` to `high`.
+
+    All are of first crops, but for `all_crops`, which counts the others too.
+    """
     images, crops = contents.images, contents.crops
     first = crops["rank"].to_numpy() == 0
     boxes_rel = _boxes_rel(contents)
     return {
         "photos": len(images),
-        "crops": len(crops),
+        "crops": int(first.sum()),
+        "all_crops": len(crops),
         "statuses": _counts(images["status"]),
         "kinds": _counts(images["kind"]),
         "formats": _counts(images["format"]),

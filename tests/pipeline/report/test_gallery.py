@@ -91,7 +91,7 @@ def test_the_files_say_what_the_run_says(run: Run, tmp_path: Path) -> None:
         ("error", "truncated", 1, [6]),
     ]
     overview = about["overview"]
-    assert (overview["photos"], overview["crops"]) == (7, 12)
+    assert [overview[name] for name in ("photos", "crops", "all_crops")] == [7, 12, 12]
     assert overview["statuses"] == [["ok", 6], ["truncated", 1]]
     pairs = [tuple(pair) for pair in about["pairs"]]
     counts = dict(zip(pairs, zip(*overview["decisions"], strict=True), strict=True))
@@ -290,3 +290,22 @@ def test_photos_with_a_rule_of_their_own_have_groups(tmp_path: Path) -> None:
     assert marks == {
         "a": 0, "b": 4, "torn": 8, "whole": 0, "c": 1, "d": 2, "e": 0, "f": 0,
     }  # fmt: skip
+
+
+def test_counts_groups_and_filters_are_of_the_best_crops(tmp_path: Path) -> None:
+    """Of two crops a photo, the second one's verdict is nothing that a page of photos shows."""
+    cut = {"verdict": "review", "reason": "head_cut"}
+    crops = []
+    for name, verdicts in (("a", ({"verdict": "ok"}, cut)), ("b", (cut, cut))):
+        for rank, verdict in enumerate(verdicts):
+            crop = crop_row(name, "1:1", (0, 0, 30, 30), **verdict, confidence=0.9 - rank / 2)
+            crops.append(crop | {"rank": rank})
+    run = commit_rows(tmp_path / "out", [image_row(name) for name in "ab"], crops)
+    write_gallery(run, open_store(str(tmp_path / "page")))
+    about, index = (value_in(tmp_path / "page", name) for name in ("run", "index/000"))
+    overview = about["overview"]
+    assert (overview["crops"], overview["all_crops"]) == (2, 4)
+    assert sum(map(sum, overview["decisions"])) == 2
+    groups = [(g["kind"], g["reason"], g["count"], g["first"]) for g in about["groups"]]
+    assert groups == [("review", "head_cut", 1, [0]), ("close", "", 1, [1])]
+    assert (index["uris"], index["needs"]) == (["b", "a"], [1, 8])
