@@ -54,12 +54,13 @@
   // What figures, plots, filters and lists are of: each shape's first crop, where there are others too.
   const bestCrops = (overview) => (overview.crops < overview.all_crops ? "best crops" : "crops");
   function byVerdict(overview) {
+    const without = S2.someJudged() ? "unjudged" : "plain";
     return S2.run.shapes.map((shape, n) => {
       const counts = {};
       S2.run.pairs.forEach(([verdict], p) => {
-        counts[verdict || "plain"] = (counts[verdict || "plain"] || 0) + (overview.decisions[n][p] || 0);
+        counts[verdict || without] = (counts[verdict || without] || 0) + (overview.decisions[n][p] || 0);
       });
-      return [shape, ["ok", "plain", "fallback", "review"].map((name) => [name, counts[name] || 0])];
+      return [shape, ["ok", "plain", "fallback", "review", "unjudged"].map((name) => [name, counts[name] || 0])];
     });
   }
   function figures(overview, verdicts) {
@@ -74,7 +75,7 @@
         S2.el("span", {}, words),
       );
     const errors = overview.photos - ok;
-    const judged = count("plain") === 0 && overview.crops > 0;
+    const judged = S2.someJudged();
     const best = bestCrops(overview);
     const ranked = best !== "crops";
     return S2.el(
@@ -90,6 +91,9 @@
             "fallback",
             "#/photos?verdict=fallback",
           )
+        : null,
+      count("unjudged")
+        ? figure(count("unjudged"), `${best} not judged`, "unjudged", "#/photos?verdict=unjudged")
         : null,
       figure(errors, "photos failed", "error", "#/photos?status=not+ok"),
     );
@@ -314,7 +318,7 @@
     return cards;
   }
   const verdictWords = (verdicts) => {
-    const there = ["ok", "fallback", "review"].filter((name) =>
+    const there = ["ok", "fallback", "review", "unjudged"].filter((name) =>
       verdicts.some(([, parts]) => parts.some(([kind, count]) => kind === name && count)),
     );
     return there.length

@@ -56,7 +56,8 @@
     const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     const allowed = new Set();
     S2.run.pairs.forEach(([verdict, reason], n) => {
-      if ((!state.verdict || verdict === state.verdict) && (!state.reason || reason === state.reason))
+      const judged = verdict || "unjudged";
+      if ((!state.verdict || judged === state.verdict) && (!state.reason || reason === state.reason))
         allowed.add(letters[n]);
     });
     const shape = S2.run.shapes.indexOf(state.ratio);
@@ -117,7 +118,10 @@
         "ratio",
         S2.run.shapes.map((shape) => [shape, shape]),
       ),
-      select("verdict", "verdict", named(unique(0))),
+      select("verdict", "verdict", [
+        ...named(unique(0)),
+        ...(S2.someJudged() && S2.run.pairs.some(([verdict]) => !verdict) ? named(["unjudged"]) : []),
+      ]),
       select("reason", "reason", named(unique(1))),
       select(
         "rule",

@@ -105,6 +105,7 @@ const S2 = {};
     ok: "ok",
     review: "to review",
     fallback: "fallback",
+    unjudged: "not judged",
     head_cut: "head cut",
     face_cut: "face cut",
     text_cut: "text cut",
@@ -308,7 +309,10 @@ const S2 = {};
   S2.mark = (name) => requestAnimationFrame(() => performance.mark(`s2cnet-${name}`));
 
   S2.chip = (text, kind = "", title) => S2.el("span", { className: `chip ${kind}`, title }, text);
+  // Crops of a derived ratio have no verdict where others have; in runs without guards none has.
+  S2.someJudged = () => (S2.run.pairs || []).some(([verdict]) => verdict);
   S2.verdictChip = (crop) => {
+    if (!crop.verdict && S2.someJudged()) return S2.chip(S2.words("unjudged"));
     if (!crop.verdict || crop.verdict === "ok") return null;
     return S2.chip(S2.words(crop.reason || crop.verdict), crop.verdict);
   };

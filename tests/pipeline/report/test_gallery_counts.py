@@ -57,3 +57,48 @@ def test_figures_and_lists_are_of_the_best_crops(tmp_path: Path) -> None:
         assert tab.problems == []
 
     browse(look)
+
+
+def test_crops_without_a_verdict_hide_no_others_verdict(tmp_path: Path) -> None:
+    """As in a run rendered for another ratio: some of its crops nobody has judged again."""
+    padded = {"verdict": "fallback", "reason": "fallback_pad", "fit": "pad"}
+    page = gallery_of(tmp_path, {"a": [OK], "b": [padded], "c": [{}], "d": [{}], "e": [CUT]})
+
+    async def look(tab: Tab) -> None:
+        await tab.open(page, "document.querySelector('.group .tile')")
+        assert await tab.run(FIGURES) == [
+            ["5", "photos"],
+            ["5", "crops"],
+            ["1", "crops to review"],
+            ["1", "fallbacks"],
+            ["2", "crops not judged"],
+            ["0", "photos failed"],
+        ]
+        legend = "[...document.querySelectorAll('.key')].map((key) => key.innerText)"
+        assert await tab.run(legend) == ["ok", "fallback", "to review", "not judged"]
+        bars = "[...document.querySelectorAll('svg.plot')][0].querySelectorAll('.fill')"
+        colours = await tab.run(f"[...{bars}].map((bar) => getComputedStyle(bar).fill)")
+        assert len(colours) == len(set(colours)) == 4
+        assert "2 not judged" in await tab.run(f"[...{bars}].map((b) => b.textContent).join()")
+        await tab.run("document.querySelector('a.figure.unjudged').click()")
+        await tab.until("document.querySelectorAll('article.row').length === 2")
+        assert sorted(await tab.run(ROWS)) == ["c", "d"]
+        assert await tab.run("document.querySelector('select[name=verdict]').value") == "unjudged"
+        chips = "[...document.querySelectorAll('figcaption .chip')].map((chip) => chip.innerText)"
+        assert await tab.run(chips) == ["not judged"] * 2
+        assert tab.problems == []
+
+    browse(look)
+
+
+def test_a_run_that_judges_nothing_says_nothing_of_verdicts(tmp_path: Path) -> None:
+    page = gallery_of(tmp_path, {"a": [{}], "b": [{}]})
+
+    async def look(tab: Tab) -> None:
+        await tab.open(page, "document.querySelector('svg.plot')")
+        assert await tab.run(FIGURES) == [["2", "photos"], ["2", "crops"], ["0", "photos failed"]]
+        await tab.open(page + "#/photos", "document.querySelector('article.row')")
+        assert await tab.run("document.querySelector('select[name=verdict]')") is None
+        assert "judged" not in await tab.run("document.body.innerText")
+
+    browse(look)
