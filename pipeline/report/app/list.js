@@ -93,7 +93,9 @@
     const named = (names) =>
       names.filter((name) => name !== null && name !== undefined).map((name) => [name, S2.words(name)]);
     const unique = (place) => [...new Set(S2.run.pairs.map((pair) => pair[place]))].filter(Boolean).sort();
-    const needs = new Set(S2.run.groups.map((group) => group.kind));
+    // Reviews are of two needs: those whose only reason is a low confidence, and the others.
+    const isLow = ({ kind, reason }) => kind === "review" && reason === "low_confidence";
+    const needs = new Set(S2.run.groups.map((group) => (isLow(group) ? "low" : group.kind)));
     return S2.el(
       "form",
       { className: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
@@ -106,7 +108,7 @@
           ["fallback", "fallback"],
           ["error", "error"],
           ["close", "least sure"],
-        ].filter(([name]) => needs.has(name) || (name === "low" && needs.has("review"))),
+        ].filter(([name]) => needs.has(name)),
       ]),
       select("status", "status", [
         ...named(S2.run.statuses),

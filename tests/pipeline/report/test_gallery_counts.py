@@ -102,3 +102,21 @@ def test_a_run_that_judges_nothing_says_nothing_of_verdicts(tmp_path: Path) -> N
         assert "judged" not in await tab.run("document.body.innerText")
 
     browse(look)
+
+
+def test_only_needs_that_photos_have_are_offered(tmp_path: Path) -> None:
+    low = {"verdict": "review", "reason": "low_confidence", "confidence": 0.2}
+    unsure = gallery_of(tmp_path / "unsure", {"a": [OK], "b": [low]})
+    broken = gallery_of(tmp_path / "broken", {"a": [OK], "b": [CUT]})
+
+    async def look(tab: Tab) -> None:
+        offered = "[...document.querySelectorAll('select[name=need] option')].map((o) => o.value)"
+        for page, need in ((unsure, "low"), (broken, "review")):
+            await tab.open(page + "#/photos", "document.querySelector('article.row')")
+            values = await tab.run(offered)
+            assert values == ["", "any", need, "close"]
+            for value, names in ((need, ["b"]), ("close", ["a"]), ("any", ["b", "a"])):
+                await tab.open(f"{page}#/photos?need={value}", COUNTED)
+                assert (value, await tab.run(ROWS)) == (value, names)
+
+    browse(look)
