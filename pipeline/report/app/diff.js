@@ -43,7 +43,12 @@
               review[1] > review[0] ? "review" : "",
             )
           : null,
-        confidence.delta === null ? null : figure(signed(confidence.delta), "change of mean confidence"),
+        confidence.delta === null
+          ? null
+          : figure(
+              signed(confidence.delta),
+              `mean change of confidence, ${S2.plural(confidence.both, "crop")} with one in both`,
+            ),
         some(total(errors.new), "photos fail since", "error", { error: "new" }),
         some(total(errors.gone), "fail no more", "", { error: "gone" }),
       ),
@@ -130,7 +135,7 @@
         S2.el(
           "table",
           { className: "numbers" },
-          S2.el("thead", {}, tr("th", [chosen, "crops", "moved", "mean overlap", "change of confidence", "to review"])),
+          S2.el("thead", {}, tr("th", [chosen, "crops", "moved", "mean overlap", "mean change of confidence", "to review"])),
           S2.el(
             "tbody",
             {},

@@ -20,6 +20,7 @@ def diff_figures(compared: ComparedRuns) -> dict[str, Any]:
     """All figures, as JSON values."""
     crops = compared.crops
     overlap = crops["iou"].dropna()
+    delta = crops["confidence_new"] - crops["confidence_old"]  # of crops with one in both runs
     return {
         "changes": {name: int((crops["change"] == name).sum()) for name in CHANGES},
         "overlap": {
@@ -30,7 +31,8 @@ def diff_figures(compared: ComparedRuns) -> dict[str, Any]:
         "confidence": {
             "old": _mean(crops["confidence_old"]),
             "new": _mean(crops["confidence_new"]),
-            "delta": _mean(crops["confidence_new"] - crops["confidence_old"]),
+            "delta": _mean(delta),
+            "both": int(delta.notna().sum()),
         },
         "verdicts": _before_and_after(crops, "verdict"),
         "reasons": _before_and_after(crops, "reason"),

@@ -95,7 +95,8 @@ def test_the_figures_are_those_counted_by_hand(compared: ComparedRuns) -> None:
     assert figures["overlap"]["mean"] == pytest.approx(overlaps, abs=1e-4)
     assert figures["overlap"]["below"] == {"0.9": 2, "0.7": 1, "0.5": 1}
     # Five crops are in both runs, one of them less sure by .3.
-    assert figures["confidence"]["delta"] == pytest.approx(-0.3 / 5, abs=1e-4)
+    # The means themselves are of all crops: seven of .8; five of .8 and one of .5.
+    assert figures["confidence"] == {"old": 0.8, "new": 0.75, "delta": -0.06, "both": 5}
     assert figures["verdicts"] == {"ok": [7, 5], "review": [0, 1]}
     assert figures["reasons"] == {"head_cut": [0, 1]}
     assert figures["errors"] == {"new": {"truncated": 1}, "gone": {}, "other": {}}
@@ -123,7 +124,7 @@ def test_runs_of_an_old_release_are_compared(tmp_path: Path, capsys: Any) -> Non
     assert main(["diff", str(out), run_id, run_id, "--json", "--html", str(tmp_path / "p")]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["changes"]["same"] == told["crops"]["both"] == 6
-    assert told["confidence"] == {"old": None, "new": None, "delta": None}
+    assert told["confidence"] == {"old": None, "new": None, "delta": None, "both": 0}
     assert told["pages"]["photos"] == 0
 
 
@@ -144,7 +145,7 @@ def test_the_pages_show_before_and_after(
             await tab.open(page, f"{count} === 7")
             assert await tab.run("document.documentElement.scrollWidth - innerWidth") <= 0
         text = await tab.run("document.body.innerText")
-        assert "change of mean confidence" in text
+        assert "-0.060\nmean change of confidence, 5 crops with one in both" in text
         for words in ("2\ncrops moved", "0 → 1\ncrops to review", "IoU 0.33", "ends early"):
             assert words in text
         assert "onerror" in text  # the hostile name, as text
