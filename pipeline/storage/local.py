@@ -71,6 +71,9 @@ class LocalBackend:
             target.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise NotADirectoryError(f"a file is where a folder should be: {error}") from error
+        except FileNotFoundError as error:  # in /proc, or where a disk is gone: no missing object
+            told = f"no folder can be made there ({error.strerror}); choose another place"
+            raise OSError(told) from error
         temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
             with temporary.open("xb") as file:

@@ -235,6 +235,18 @@ def _padded(colour: tuple[int, int, int]) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="of Linux, where no folder can be made")
+def test_pages_go_where_folders_can_be_made(tmp_path: Path, capsys: Any) -> None:
+    run = commit_rows(tmp_path, [image_row("a")], [crop_row("a", "1:1", (0, 0, 30, 30))])
+    run_id = run.manifest["run_id"]
+    there = "/proc/nope"  # where the system makes no folders, whoever asks
+    for command in (["gallery", "--into", there], ["diff", run_id, run_id, "--html", there]):
+        assert main([command[0], str(tmp_path), *command[1:]]) == 1
+        said = capsys.readouterr().err
+        assert "/proc/nope: no folder can be made there" in said
+        assert said.endswith("choose another place\n")
+
+
 def test_weights_in_words() -> None:
     assert describe_weights({"kind": "file", "sha256": "ab" * 32}) == "file abababababab"
 

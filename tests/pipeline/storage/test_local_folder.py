@@ -97,3 +97,12 @@ def test_a_file_in_the_place_of_a_folder_is_told_before_any_work(tmp_path: Path)
             open_store(str(given))
     for given in (tmp_path, tmp_path / "none" / "yet"):
         open_store(str(given))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="of Linux, where no folder can be made")
+def test_where_no_folder_can_be_made_is_told_as_a_failure_of_the_store() -> None:
+    store = open_store("/proc/nope")
+    told = r"/proc/nope: no folder can be made there \(No such file.*\); choose another place"
+    for write in (store.write, store.create_once):
+        with pytest.raises(StoreFailedError, match=told):
+            write("data/run.js", b"x")
