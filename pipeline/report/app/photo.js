@@ -316,18 +316,28 @@
     const [x0, y0, x1, y1] = one.box;
     const position = (low, size, side) => (side - size < 0.5 ? 50 : (100 * low) / (side - size));
     const [width, height] = [record.width_px, record.height_px];
-    const inset = [y0 / height, 1 - x1 / width, 1 - y1 / height, x0 / width].map(
-      (share) => `${(100 * share).toFixed(2)}%`,
-    );
-    const viewBox = `object-view-box: inset(${inset.join(" ")});`;
+    const viewBox = ([left, top, right, bottom]) => {
+      const inset = [top / height, 1 - right / width, 1 - bottom / height, left / width].map(
+        (share) => `${(100 * share).toFixed(2)}%`,
+      );
+      return inset.every((side) => side === "0.00%") ? "" : `object-view-box: inset(${inset.join(" ")}); `;
+    };
     if (!isCrop(one)) {
-      const cut = inset.every((side) => side === "0.00%") ? "" : `${viewBox} `;
-      return `object-fit: contain; ${cut}background-color: #${S2.run.ground};`;
+      // In a circle or beside a caption the frame is shown; what lies beside a part would show with it.
+      const isPart = x0 > 0.5 || y0 > 0.5 || width - x1 > 0.5 || height - y1 > 0.5;
+      const shown = viewBox(isPart || isContained(one) ? one.box : one.frame);
+      return `object-fit: contain; ${shown}background-color: #${S2.run.ground};`;
     }
     return (
       `object-fit: cover; object-position: ${position(x0, x1 - x0, width).toFixed(1)}% ${position(y0, y1 - y0, height).toFixed(1)}%; ` +
-      viewBox
-    );
+      viewBox(one.box)
+    ).trim();
+  }
+  // Whether a whole photo lies in its frame as `object-fit: contain` places it.
+  function isContained({ box: [x0, y0, x1, y1], frame: [left, top, right, bottom] }) {
+    const [beside, above] = [x0 - left, y0 - top];
+    const isCentred = Math.abs(beside - (right - x1)) < 1 && Math.abs(above - (bottom - y1)) < 1;
+    return isCentred && Math.min(beside, above) < 1;
   }
 
   function facts(record) {

@@ -101,6 +101,15 @@ def test_the_gallery_draws_whole_photos_in_their_places(tmp_path: Path) -> None:
         assert await tab.run(marks) == ["rect"]
         dark = "document.querySelector('.stage .outside').getAttribute('d')"
         assert await tab.run(dark) == "M0 0H400V300H0ZM0 0H400V300H0Z"  # nothing is outside
+        css = "[...document.querySelectorAll('[aria-label^=\"Copy CSS\"]')].map((b) => b.title)"
+        # 100 of 300 px above and below, 50 of 400 px at the sides.
+        in_circle = "object-view-box: inset(-33.33% -12.50% -33.33% -12.50%)"
+        assert (await tab.run(css))[:3] == [
+            f"object-fit: contain; {in_circle}; background-color: #112233;",
+            "object-fit: contain; object-view-box: inset(0.00% -33.32% -25.00% -33.33%);"
+            " background-color: #112233;",
+            f"object-fit: contain; {in_circle}; background-color: #112233;",
+        ]
         assert tab.problems == []
 
     browse(look)
