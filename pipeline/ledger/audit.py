@@ -1,6 +1,5 @@
-"""List the runs of a store, verify one byte by byte, compare two."""
+"""List the runs of a store, verify one byte by byte."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sized
 from concurrent.futures import ThreadPoolExecutor
@@ -13,23 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.ahead import ahead
 from pipeline.ledger.channels import channel_of
-from pipeline.ledger.forgetting import read_forgotten
-from pipeline.ledger.identity import spec_differences
+from pipeline.ledger.checked_files import CROP_READERS, GONE, CheckedFile, check_crops, check_file
+from pipeline.ledger.crop_files import not_needed
+from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import Standing, standing
 from pipeline.ledger.manifest import data_files, failed_photos, read_manifest, unsettled_ids
 from pipeline.ledger.pinned import input_rows, read_spec
-from pipeline.ledger.reader import open_run
-from pipeline.ledger.records import ABANDONED, Abandoned, DataFile, Manifest, StoredList
-from pipeline.ledger.replaced import chain_of
-from pipeline.ledger.tables import decode_table
-from pipeline.schema import EDGES
+from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, PinnedSpec, StoredList
+from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
 READERS = 8  # data files fetched and hashed at a time
-EXAMPLES = 20  # photos that a comparison names of each sort
-KEY = ("uri", "ratio", "rank")
+EXAMPLES = 20  # crop files with a problem that are named; the others are counted
 
 
 def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str, Any]]:
@@ -89,6 +86,10 @@ def _columns_told(manifest: Manifest) -> dict[str, Any]:
 class Verification:
     """What `verify_run` found. Without problems every byte is as it was committed.
 
+    files, bytes, rows: of the data files that are there, as they were committed or rewritten
+    crop_files: crops that are objects of their own, as they were committed; one that several tasks
+        share counts in each
+    collected: those that are gone and that `gc` may have removed, since no live run needs them
     erased: photos whose rows were removed as they are forgotten
     """
 
@@ -96,90 +97,114 @@ class Verification:
     files: int = 0
     bytes: int = 0
     rows: dict[str, int] = field(default_factory=dict)
+    crop_files: int = 0
+    collected: int = 0
     erased: int = 0
     problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Seen:
+    """What `verify_run` keeps of the data files. images_erased: removed from `images`.
+
+    wrong: by key, what is wrong with a crop that is an object
+    """
+
+    images: list[pa.ChunkedArray] = field(default_factory=list)
+    erased: set[str] = field(default_factory=set)
+    images_erased: set[str] = field(default_factory=set)
+    wrong: dict[str, str] = field(default_factory=dict)
 
 
 def verify_run(store: Store, run_id: str) -> Verification:
     """Hash every file of a committed run again, and check that rows out are rows in.
 
-    Rows that were erased with a forgotten photo are accounted for by the records of that. Raises
+    Its files are data files, lists, and crops that are objects below `crops/`; published copies are
+    not read. What went with a forgotten photo is accounted for by the records of that. Raises
     LedgerError if the run is not committed or its records cannot be read.
     """
     manifest = Ledger(store, run_id).manifest
     if manifest is None:
         raise LedgerError(f"run {run_id} is not committed; only committed runs can be verified")
-    found = Verification(run_id)
-    rows: Counter[str] = Counter()
-    images: list[pa.ChunkedArray] = []
-    erased: set[str] = set()
-    images_erased: set[str] = set()
-    with ThreadPoolExecutor(READERS) as pool:
-        files = data_files(store, manifest)
-        for file, checked in pool.map(lambda f: (f, _check_file(store, f)), files):
-            found.files += 1
-            found.bytes += file.bytes
-            rows[file.table] += file.rows
-            erased |= checked.erased
-            images_erased |= checked.erased if file.table == "images" else set()
-            found.problems += [checked.problem] if checked.problem else []
-            if file.table == "images" and checked.ids is not None:
-                images.append(checked.ids)
-    found.rows, found.erased = dict(rows), len(erased)
+    found, seen = Verification(run_id), _Seen()
+    files, hidden = data_files(store, manifest), read_forgotten(store).hidden
+    with ThreadPoolExecutor(READERS) as pool, ThreadPoolExecutor(CROP_READERS) as crop_pool:
+        for checked in ahead(pool, partial(check_file, store), files):
+            _take_in(found, seen, checked)
+            if checked.crops is not None:
+                for key, problem in check_crops(store, without(checked.crops, hidden), crop_pool):
+                    found.crop_files += problem is None
+                    seen.wrong |= {key: problem} if problem else {}
+    found.erased = len(seen.erased)
     for table, totals in manifest.tables.items():
-        if rows[table] != totals.rows:
-            found.problems.append(f"{table}: {rows[table]} rows, not {totals.rows} as committed")
-    found.problems += _check_images(store, run_id, images, images_erased)
-    found.problems += _check_lists(store, manifest, erased)
+        listed = sum(file.rows for file in files if file.table == table)
+        if listed != totals.rows:
+            found.problems.append(f"{table}: {listed} rows, not {totals.rows} as committed")
+    found.problems += _check_images(store, run_id, seen.images, seen.images_erased)
+    found.problems += _check_lists(store, manifest, seen.erased)
+    _tell_crops(store, manifest, seen.wrong, found)
     return found
 
 
-@dataclass(frozen=True)
-class _CheckedFile:
-    """What a data file was found to be. erased: photos whose rows were removed from it."""
+def _take_in(found: Verification, seen: _Seen, checked: CheckedFile) -> None:
+    """Count a data file, unless something is wrong with it."""
+    if checked.problem is not None:
+        found.problems.append(checked.problem)
+        return
+    table = checked.file.table
+    found.files += 1
+    found.bytes += checked.file.bytes
+    found.rows[table] = found.rows.get(table, 0) + checked.file.rows
+    seen.erased |= checked.erased
+    if table == "images":
+        seen.images_erased |= checked.erased
+        seen.images += [checked.ids] if checked.ids is not None else []
 
-    problem: str | None = None
-    ids: pa.ChunkedArray | None = None
-    erased: frozenset[str] = frozenset()
 
-
-def _check_file(store: Store, file: DataFile) -> _CheckedFile:
-    now, erased = file, frozenset[str]()
+def _tell_crops(
+    store: Store, manifest: Manifest, wrong: dict[str, str], found: Verification
+) -> None:
+    """Name crops whose object is not as it was committed, but for those that `gc` may remove."""
+    gone = {key for key, problem in wrong.items() if problem == GONE}
     try:
-        try:
-            data = store.read(file.key)
-        except FileNotFoundError:
-            chain = chain_of(store, file.key)
-            if not chain:
-                raise
-            last = chain[-1]
-            now = DataFile(file.table, last.key, last.rows, last.bytes, last.sha256)
-            erased = frozenset(image_id for one in chain for image_id in one.removed)
-            data = store.read(now.key)
-        if len(data) != now.bytes or hashlib.sha256(data).hexdigest() != now.sha256:
-            return _CheckedFile(f"{now.key} was changed: its hash is not the committed one")
-        ids = decode_table(data, ["image_id"])["image_id"]
-    except (FileNotFoundError, LedgerError) as error:
-        return _CheckedFile(f"{now.key}: {error}")
-    if len(ids) != now.rows:
-        return _CheckedFile(f"{now.key} has {len(ids)} rows, not {now.rows} as committed")
-    return _CheckedFile(None, ids, erased)
+        removable = not_needed(store, manifest, gone) if gone else set()
+    except RecordError:  # what is needed is not known
+        removable = set()
+    found.collected = len(removable)
+    told = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
+    found.problems += [f"{line}. {RESTORE}" for line in told[:EXAMPLES]]
+    if len(told) > EXAMPLES:
+        found.problems.append(f"{len(told) - EXAMPLES} more crop files are gone or were changed")
 
 
 def _check_images(
     store: Store, run_id: str, images: list[pa.ChunkedArray], erased: set[str]
 ) -> list[str]:
     """Name the photos of the pinned list that do not have exactly one row, or one erased."""
-    planned: Counter[str] = Counter()
-    for rows in input_rows(store, read_spec(store, run_id), ["image_id"]):
+    spec, planned = read_spec(store, run_id), Counter[str]()
+    for rows in input_rows(store, spec, ["image_id"]):
         planned.update(rows["image_id"].to_pylist())
     planned.subtract(erased)
     for ids in images:
         planned.subtract(ids.to_pylist())
-    missing = [image for image, count in planned.items() if count > 0]
-    extra = [image for image, count in planned.items() if count < 0]
-    problems = [f"{len(missing)} photos have no row, the first is {missing[0]}"] if missing else []
-    return problems + ([f"{len(extra)} photos have too many rows: {extra[0]}"] if extra else [])
+    problems = []
+    for text, wrong in (
+        ("no row", [image for image, count in planned.items() if count > 0]),
+        ("too many rows", [image for image, count in planned.items() if count < 0]),
+    ):
+        if wrong:
+            who = "1 photo has" if len(wrong) == 1 else f"{len(wrong)} photos have"
+            problems.append(f"{who} {text}, the first is {_address(store, spec, wrong[0])}")
+    return problems
+
+
+def _address(store: Store, spec: PinnedSpec, image_id: str) -> str:
+    """A photo's address by the run's list; its id where that has it no more."""
+    for rows in input_rows(store, spec, ["image_id", "uri"]):
+        found = rows.filter(pc.equal(rows["image_id"], image_id))
+        if found.num_rows:
+            return str(found["uri"][0])
+    return f"the one with image_id {image_id}"
 
 
 def _check_lists(store: Store, manifest: Manifest, erased: set[str]) -> list[str]:
@@ -202,50 +227,3 @@ def _check_lists(store: Store, manifest: Manifest, erased: set[str]) -> list[str
     if unasked:
         problems.append(f"rows of {len(unasked)} photos were removed that nobody forgot")
     return problems
-
-
-def compare_runs(store: Store, old_id: str, new_id: str) -> dict[str, Any]:
-    """Say what differs between two committed runs: settings, photos, statuses and boxes."""
-    old, new = (open_run(store.uri, run_id) for run_id in (old_id, new_id))
-    was, now = (dict(_pairs(run.images(["uri", "status"]))) for run in (old, new))
-    changed = sorted(uri for uri in was.keys() & now.keys() if was[uri] != now[uri])
-    boxes_was, boxes_now = (_boxes(run.crops([*KEY, *EDGES])) for run in (old, new))
-    shared = boxes_was.keys() & boxes_now.keys()
-    moved = sorted(key for key in shared if boxes_was[key] != boxes_now[key])
-    return {
-        "old": old_id,
-        "new": new_id,
-        "settings": spec_differences(read_spec(store, old_id), read_spec(store, new_id)),
-        "images": {
-            "both": len(was.keys() & now.keys()),
-            "only_old": len(was.keys() - now.keys()),
-            "only_new": len(now.keys() - was.keys()),
-            "status_changed": len(changed),
-        },
-        "status_examples": [
-            {"uri": uri, "old": was[uri], "new": now[uri]} for uri in changed[:EXAMPLES]
-        ],
-        "crops": {
-            "both": len(shared),
-            "only_old": len(boxes_was.keys() - shared),
-            "only_new": len(boxes_now.keys() - shared),
-            "moved": len(moved),
-        },
-        "moved_examples": [
-            {**dict(zip(KEY, key, strict=True)), "old": boxes_was[key], "new": boxes_now[key]}
-            for key in moved[:EXAMPLES]
-        ],
-    }  # fmt: skip
-
-
-def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
-    return zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
-
-
-def _boxes(crops: pa.Table) -> dict[tuple[str, str, int], tuple[float, ...]]:
-    """Boxes by uri, ratio and rank, rounded to 0.01 px, below which no difference counts."""
-    rows = crops.set_column(2, "rank", pc.cast(crops["rank"], pa.int64())).to_pylist()
-    return {
-        (row["uri"], row["ratio"], row["rank"]): tuple(round(row[side], 2) for side in EDGES)
-        for row in rows
-    }

@@ -2,8 +2,7 @@
 
 crops/<run_id>/<name>       written by a run, never overwritten; its table `crop_files` is the index
 public/<channel>/<name>     the same name for whichever run is live, overwritten by `publish_files`
-published/<channel>.parquet what stands there: name and hash. Before a name is changed or removed,
-                            here its hash becomes "", which says that nobody knows what stands there
+published/<channel>.parquet what stands there; see `published_index`
 
 A run may not go live, or be taken back, so it writes where nobody looks. Once a channel's live runs
 have changed, publishing copies what differs, and removes what is live no more.
@@ -17,19 +16,26 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError, RecordError
+from pipeline.errors import LedgerError
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.live import Standing, standing
+from pipeline.ledger.published_index import (
+    UNKNOWN,
+    index_key,
+    public_prefix,
+    read_index,
+    readable_index,
+    write_index,
+)
 from pipeline.ledger.reader import Run
-from pipeline.ledger.tables import decode_table, parquet_bytes
+from pipeline.ledger.records import Manifest
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.store import Store
 
 COPIES = 16  # objects copied at a time
 PUBLISHED_FILE = "published file"  # why one may be removed
-UNKNOWN = ""  # the hash of a name that is being changed, in the index
-INDEX = pa.schema([pa.field("name", pa.string()), pa.field("sha256", pa.string())])
+OUTLIVED = ("live", "withdrawn")  # states of runs that keep only the named crops that are shown
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,11 @@ def run_prefix(run_id: str) -> str:
     return f"crops/{run_id}/"
 
 
-def public_prefix(channel: str) -> str:
-    """What the keys of a channel's published crops start with."""
-    return f"public/{channel}/"
-
-
-def publish_files(store: Store, channel: str) -> PublishedFiles:
+def publish_files(store: Store, channel: str, look: bool = False) -> PublishedFiles:
     """Make the published names of a channel show what is live in it; one call at a time.
+
+    look: list the published objects too, so that one which was deleted is copied again. One that
+        somebody overwrote is not seen.
 
     Killed on the way it leaves some names old, and in the index as unknown: the next call goes on,
     whatever is live by then. An object that `gc` took from a run before it went live again is made
@@ -74,17 +78,18 @@ def publish_files(store: Store, channel: str) -> PublishedFiles:
     """
     stored = standing(store)
     live = live_files(store, stored, channel)
-    before = _published(store, channel)
+    before = read_index(store, channel)
     wanted = {name: file.sha256 for name, file in live.items()}
-    changed = [name for name, sha256 in wanted.items() if before.get(name) != sha256]
+    there = _still_there(store, channel, before) if look else before
+    changed = [name for name, sha256 in wanted.items() if there.get(name) != sha256]
     gone = [name for name in before if name not in wanted]
     if changed or gone:
-        _write_index(store, channel, before | dict.fromkeys([*changed, *gone], UNKNOWN))
+        write_index(store, channel, before | dict.fromkeys([*changed, *gone], UNKNOWN))
         missing = _copy(store, channel, {name: live[name] for name in changed})
         if missing and _make_anew(store, stored, missing.values()):
             missing = _copy(store, channel, missing)
         _delete(store, channel, gone)
-        _write_index(store, channel, wanted | dict.fromkeys(missing, UNKNOWN))
+        write_index(store, channel, wanted | dict.fromkeys(missing, UNKNOWN))
         if missing:
             first = next(iter(missing.values())).key
             raise LedgerError(
@@ -106,12 +111,12 @@ def unpublish(store: Store, keys: Iterable[str]) -> None:
         by_channel.setdefault(channel, []).append(name)
     for channel, names in by_channel.items():
         removed = set(names)
-        if known := removed & (before := _readable(store, channel)).keys():
-            _write_index(store, channel, before | dict.fromkeys(known, UNKNOWN))
+        if known := removed & (before := readable_index(store, channel)).keys():
+            write_index(store, channel, before | dict.fromkeys(known, UNKNOWN))
         _delete(store, channel, names)
-        if removed & (now := _readable(store, channel)).keys():
+        if removed & (now := readable_index(store, channel)).keys():
             left = {name: sha256 for name, sha256 in now.items() if name not in removed}
-            _write_index(store, channel, left)
+            write_index(store, channel, left)
 
 
 def live_files(store: Store, stored: Standing, channel: str) -> dict[str, LiveFile]:
@@ -142,7 +147,7 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
         rows = list(_rows(store, stored, channel))
         kept |= {row["key"] for row in rows}
         shown = {public_prefix(channel) + row["name"] for row in rows}
-        names = _readable(store, channel) if _index_key(channel) in indexes else ()
+        names = readable_index(store, channel) if index_key(channel) in indexes else ()
         without_object = {public_prefix(channel) + name for name in names} - shown
         for info in store.list(public_prefix(channel)):
             if info.key not in shown:
@@ -151,10 +156,25 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
         for key in sorted(without_object):
             yield PUBLISHED_FILE, "", ObjectInfo(key, 0, "", 0.0)
     for manifest in stored.runs.committed:
-        if stored.state(manifest, channel_of(manifest)) in ("live", "withdrawn"):
+        if stored.state(manifest, channel_of(manifest)) in OUTLIVED:
             for info in store.list(run_prefix(manifest.run_id)):
                 if info.key not in kept:
                     yield "old crop file", manifest.run_id, info
+
+
+def not_needed(store: Store, manifest: Manifest, keys: set[str]) -> set[str]:
+    """Those of a run's named crops that no live run needs, so that `gc` may have removed them.
+
+    None of a candidate or a trial; nothing below another prefix. Raises RecordError where a live
+    run is damaged.
+    """
+    stored, prefix = standing(store), run_prefix(manifest.run_id)
+    own = {key for key in keys if key.startswith(prefix)}
+    if not own or stored.state(manifest, channel_of(manifest)) not in OUTLIVED:
+        return set()
+    for channel in stored.channels:
+        own -= {row["key"] for row in _rows(store, stored, channel)}
+    return own
 
 
 def _rows(store: Store, stored: Standing, channel: str) -> Iterator[dict[str, str]]:
@@ -165,6 +185,13 @@ def _rows(store: Store, stored: Standing, channel: str) -> Iterator[dict[str, st
     run = Run(store, [runs], read_forgotten(store).hidden)
     for batch in run.batches("crop_files", ["image_id", "name", "key", "sha256"]):
         yield from batch.to_pylist()
+
+
+def _still_there(store: Store, channel: str, index: Mapping[str, str]) -> dict[str, str]:
+    """The entries of a channel's index whose object is there."""
+    prefix = public_prefix(channel)
+    names = (info.key.removeprefix(prefix) for info in store.list(prefix))
+    return {name: index[name] for name in names if name in index}
 
 
 def _copy(store: Store, channel: str, files: Mapping[str, LiveFile]) -> dict[str, LiveFile]:
@@ -202,34 +229,3 @@ def _make_anew(store: Store, stored: Standing, files: Iterable[LiveFile]) -> boo
 def _delete(store: Store, channel: str, names: Iterable[str]) -> None:
     with ThreadPoolExecutor(COPIES) as pool:
         list(pool.map(lambda name: store.delete(public_prefix(channel) + name), names))
-
-
-def _readable(store: Store, channel: str) -> dict[str, str]:
-    """The index of a channel; nothing where it is damaged, which publishing tells."""
-    try:
-        return _published(store, channel)
-    except RecordError:
-        return {}
-
-
-def _published(store: Store, channel: str) -> dict[str, str]:
-    key = _index_key(channel)
-    try:
-        data = store.read(key)
-    except FileNotFoundError:
-        return {}
-    try:
-        table = decode_table(data)
-    except LedgerError as error:
-        advice = "Delete it: the next publish-files copies all names anew"
-        raise RecordError(key, str(error), advice) from error
-    return dict(zip(table["name"].to_pylist(), table["sha256"].to_pylist(), strict=True))
-
-
-def _index_key(channel: str) -> str:
-    return f"published/{channel}.parquet"
-
-
-def _write_index(store: Store, channel: str, names: Mapping[str, str]) -> None:
-    columns = {"name": list(names), "sha256": list(names.values())}
-    store.write(_index_key(channel), parquet_bytes(pa.table(columns, schema=INDEX)))

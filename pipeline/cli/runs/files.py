@@ -10,10 +10,14 @@ from pipeline.ledger.promotion import only_channel
 
 @dataclass(frozen=True, kw_only=True)
 class PublishFiles(OneChannel):
-    """Make public/<channel>/ show the named crops that are live; after promote and rollback."""
+    """Make public/CHANNEL/ show the live named crops; sees deleted files, not overwritten ones.
+
+    To be called after promote and rollback. Where files were overwritten, delete
+    published/CHANNEL.parquet first: then all are copied.
+    """
 
     def run(self) -> int:
         store = self.store
-        done = publish_files(store, only_channel(store, self.channel))
+        done = publish_files(store, only_channel(store, self.channel), look=True)
         self.tell([asdict(done)], block)
         return 0

@@ -59,7 +59,7 @@ class Show(OneRun):
 
 
 class Verify(OneRun):
-    """Hash every file of a run again and count its rows."""
+    """Hash every file of a run again, crop files too, and count its rows."""
 
     def run(self) -> int:
         found = verify_run(self.store, self.run_id)

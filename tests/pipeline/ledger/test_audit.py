@@ -4,10 +4,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import LedgerError, RecordError, UsageError
-from pipeline.ledger.audit import _boxes, compare_runs, describe_run, list_runs, verify_run
+from pipeline.ledger.audit import describe_run, list_runs, verify_run
 from pipeline.ledger.channels import (
     channel_name,
 )
+from pipeline.ledger.differences import _boxes, compare_runs
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.live import standing, stored_runs

@@ -9,14 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.ledger.audit import (
-    Verification,
-    _check_images,
-    compare_runs,
-    describe_run,
-    verify_run,
-)
+from pipeline.ledger.audit import Verification, _check_images, describe_run, verify_run
 from pipeline.ledger.channels import channel_name
+from pipeline.ledger.differences import compare_runs
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import manifest_key
@@ -29,6 +24,7 @@ from tests.support.forgotten import with_one_forgotten
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 IDS = make_inputs(60)["image_id"].to_pylist()
+NINTH = f"the one with image_id {IDS[9]}"  # in no list of three photos
 
 
 def changed(store: Store, manifest: Manifest, **names: Any) -> None:
@@ -65,7 +61,8 @@ def test_a_committed_run_is_described_in_full(store: Store) -> None:
 
 def test_what_a_verification_begins_with() -> None:
     assert asdict(Verification("run")) == {
-        "run_id": "run", "files": 0, "bytes": 0, "rows": {}, "erased": 0, "problems": [],
+        "run_id": "run", "files": 0, "bytes": 0, "rows": {}, "crop_files": 0, "collected": 0,
+        "erased": 0, "problems": [],
     }  # fmt: skip
 
 
@@ -77,8 +74,8 @@ def test_a_data_file_that_is_gone_or_of_other_rows_is_named_with_what_it_costs(
     data = store.read(first.key)
     Path(store.uri, first.key).unlink()
     gone, lost = verify_run(store, run.run_id).problems
-    assert gone.startswith(f"{first.key}: ")
-    assert lost == f"3 photos have no row, the first is {IDS[0]}"
+    assert gone == f"{first.key} is gone. Restore it from a copy."
+    assert lost == "3 photos have no row, the first is s3://ugc/000000.jpg"
     Path(store.uri, first.key).write_bytes(b"\0" * len(data))  # as long as it was
     changed_one, _ = verify_run(store, run.run_id).problems
     assert changed_one == f"{first.key} was changed: its hash is not the committed one"
@@ -89,7 +86,7 @@ def test_a_data_file_that_is_gone_or_of_other_rows_is_named_with_what_it_costs(
     assert verify_run(store, run.run_id).problems == [
         f"{first.key} has 3 rows, not 5 as committed",
         "images: 6 rows, not 4 as committed",
-        f"3 photos have no row, the first is {IDS[0]}",
+        "3 photos have no row, the first is s3://ugc/000000.jpg",
     ]
 
 
@@ -120,11 +117,13 @@ def test_totals_of_a_manifest_that_its_files_do_not_have(store: Store) -> None:
     [
         ([[0, 1], [2]], (), []),
         ([[0, 2]], (1,), []),
-        ([[0], [2]], (), [f"1 photos have no row, the first is {IDS[1]}"]),
-        ([[0, 1, 2, 1]], (), [f"1 photos have too many rows: {IDS[1]}"]),
-        ([[0, 1, 2]], (2,), [f"1 photos have too many rows: {IDS[2]}"]),
-        ([[1, 1, 9]], (), [f"2 photos have no row, the first is {IDS[0]}",
-                           f"2 photos have too many rows: {IDS[1]}"]),
+        ([[0], [2]], (), ["1 photo has no row, the first is s3://ugc/000001.jpg"]),
+        ([[0, 1, 2, 1]], (), ["1 photo has too many rows, the first is s3://ugc/000001.jpg"]),
+        ([[0, 1, 2]], (2,), ["1 photo has too many rows, the first is s3://ugc/000002.jpg"]),
+        ([[1, 2, 9]], (), ["1 photo has no row, the first is s3://ugc/000000.jpg",
+                           f"1 photo has too many rows, the first is {NINTH}"]),
+        ([[1, 1, 9]], (), ["2 photos have no row, the first is s3://ugc/000000.jpg",
+                           "2 photos have too many rows, the first is s3://ugc/000001.jpg"]),
     ],
 )  # fmt: skip
 def test_each_photo_of_the_list_has_one_row(

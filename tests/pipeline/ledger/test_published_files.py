@@ -1,20 +1,22 @@
 """What stands under a channel's published names, whoever is killed, rolled back or collected."""
 
 import io
+import json
 import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger.crop_files import PublishedFiles, publish_files, run_prefix, unpublish
+from pipeline.ledger.crop_files import PublishedFiles, publish_files, unpublish
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.promotion import Request, promote, rollback
-from pipeline.schema import CROP_FILES
 from pipeline.storage.store import Store
-from tests.support.tasks import done, make_inputs, open_ledger
+from tests.support.named_crops import run_with_named_crops as run
+from tests.support.tasks import make_inputs
 
 INDEX = "published/web.parquet"
 
@@ -22,32 +24,6 @@ INDEX = "published/web.parquet"
 @pytest.fixture
 def store(memory: Store) -> Store:
     return memory
-
-
-def run(store: Store, inputs: pa.Table, mark: str, pictures: bool = True) -> str:
-    """A run of one task, with an object for each crop: its picture is the photo's uri and a mark.
-
-    pictures: whether the table holds them too
-    """
-    ledger = open_ledger(store, inputs, task_images=9)
-    tables = done(ledger.task_inputs(0), mark=mark)
-    crops, rows = tables["crops"], []
-    for crop in crops.to_pylist():
-        name = f"{crop['uri'][-10:-4]}.webp"
-        key = f"{run_prefix(ledger.run_id)}{name}"
-        store.write(key, crop["image"])
-        rows.append({"image_id": crop["image_id"], "ratio": "1:1", "rank": 0, "name": name,
-                     "key": key, "sha256": crop["sha256"]})  # fmt: skip
-    changes = {"file": pa.array([row["key"] for row in rows])}
-    if not pictures:
-        changes["image"] = pa.nulls(len(rows))
-    for column, values in changes.items():
-        place, field = crops.schema.get_field_index(column), crops.schema.field(column)
-        crops = crops.set_column(place, field, values.cast(field.type))
-    named = pa.Table.from_pylist(rows, CROP_FILES)
-    ledger.commit_task(0, {**tables, "crops": crops, "crop_files": named})
-    about = {"channel": "web", "promote": "manual", "trial": False}
-    return ledger.finish({"job": about}).run_id
 
 
 def go_live(store: Store, run_id: str) -> None:
@@ -221,3 +197,25 @@ def test_a_damaged_index_is_told_and_stops_no_collection(store: Store) -> None:
         publish_files(store, "web")
     store.delete(INDEX)
     assert publish_files(store, "web").copied == 1
+
+
+def test_the_command_sees_published_objects_that_were_deleted_not_those_overwritten(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go_live(store, run(store, make_inputs(3), "A"))
+    publish_files(store, "web")
+    store.delete("public/web/000000.webp")
+    store.write("public/web/000001.webp", b"another")
+    store.write("public/web/more.webp", b"nobody's")
+    assert publish_files(store, "web").copied == 0, "a job goes by the index alone"
+    assert main(["publish-files", store.uri, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"channel": "web", "copied": 1, "same": 2, "removed": 0}
+    assert shown(store) == {
+        "000000.webp": "s3://ugc/000000.jpgA", "000001.webp": "another",
+        "000002.webp": "s3://ugc/000002.jpgA", "more.webp": "nobody's",
+    }  # fmt: skip
+    assert publish_files(store, "web", look=True) == PublishedFiles("web", 0, 3, 0)
+    store.delete(INDEX)
+    assert main(["publish-files", store.uri]) == 0
+    assert shown(store)["000001.webp"] == "s3://ugc/000001.jpgA"

@@ -1,0 +1,87 @@
+"""Read a data file of a committed run again, or the crops that are objects, and say what is wrong.
+
+A crop's object has its key and hash in the table `crops`. It may be gone with good reason: `gc`
+removes those of forgotten photos, and those under names of a template that no live run needs.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import LedgerError
+from pipeline.ledger.ahead import ahead
+from pipeline.ledger.records import DataFile
+from pipeline.ledger.replaced import RESTORE, chain_of
+from pipeline.ledger.tables import decode_table
+from pipeline.storage.store import Store
+
+CROP_READERS = 16  # objects fetched and hashed at a time
+OF_CROPS = ["image_id", "file", "sha256"]
+GONE, CHANGED = "is gone", "was changed: its hash is not the committed one"
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """What a data file was found to be.
+
+    file:    as it is now, after erasing
+    problem: why it is not as it was committed or rewritten; nothing else of it is known then
+    ids:     `image_id` of its rows
+    crops:   of `crops` the rows whose crop is an object of its own, as OF_CROPS
+    erased:  photos whose rows were removed from it
+    """
+
+    file: DataFile
+    problem: str | None = None
+    ids: pa.ChunkedArray | None = None
+    crops: pa.Table | None = None
+    erased: frozenset[str] = frozenset()
+
+
+def check_file(store: Store, file: DataFile) -> CheckedFile:
+    """Read a data file of a run, or what took its place."""
+    now, erased = file, frozenset[str]()
+    try:
+        try:
+            data = store.read(file.key)
+        except FileNotFoundError:
+            chain = chain_of(store, file.key)
+            if not chain:
+                raise
+            last = chain[-1]
+            now = DataFile(file.table, last.key, last.rows, last.bytes, last.sha256)
+            erased = frozenset(image_id for one in chain for image_id in one.removed)
+            data = store.read(now.key)
+        if len(data) != now.bytes or hashlib.sha256(data).hexdigest() != now.sha256:
+            return CheckedFile(now, f"{now.key} {CHANGED}")
+        rows = decode_table(data, OF_CROPS if file.table == "crops" else OF_CROPS[:1])
+    except FileNotFoundError:
+        return CheckedFile(now, f"{now.key} {GONE}. {RESTORE}")
+    except LedgerError as error:
+        return CheckedFile(now, f"{now.key}: {error}")
+    if len(rows) != now.rows:
+        problem = f"{now.key} has {len(rows)} rows, not {now.rows} as committed"
+        return CheckedFile(now, problem)
+    crops = rows.filter(pc.is_valid(rows["file"])) if "file" in rows.column_names else None
+    return CheckedFile(now, None, rows["image_id"], crops, erased)
+
+
+def check_crops(store: Store, crops: pa.Table, pool: Executor) -> Iterator[tuple[str, str | None]]:
+    """Read and hash crops that are objects: each key, and what is wrong with it or None.
+
+    crops: of one data file, as OF_CROPS; a key that several have comes once
+    """
+    wanted = dict(zip(crops["file"].to_pylist(), crops["sha256"].to_pylist(), strict=True))
+
+    def check(key: str) -> tuple[str, str | None]:
+        try:
+            same = hashlib.sha256(store.read(key)).hexdigest() == wanted[key]
+        except FileNotFoundError:
+            return key, GONE
+        return key, None if same else CHANGED
+
+    return ahead(pool, check, wanted, CROP_READERS)

@@ -1,0 +1,56 @@
+"""Keep which crops are published under which names of a channel.
+
+published/<channel>.parquet  name and hash of each object in public/<channel>/. Before a name is
+                             changed or removed, its hash becomes UNKNOWN here: nobody knows what
+                             stands there if its writer is killed
+"""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.tables import decode_table, parquet_bytes
+from pipeline.storage.store import Store
+
+UNKNOWN = ""  # the hash of a name that is being changed
+INDEX = pa.schema([pa.field("name", pa.string()), pa.field("sha256", pa.string())])
+
+
+def public_prefix(channel: str) -> str:
+    """What the keys of a channel's published crops start with."""
+    return f"public/{channel}/"
+
+
+def index_key(channel: str) -> str:
+    """The key of a channel's index."""
+    return f"published/{channel}.parquet"
+
+
+def read_index(store: Store, channel: str) -> dict[str, str]:
+    """Hash by name of what is published in a channel. Raises RecordError for a damaged index."""
+    key = index_key(channel)
+    try:
+        data = store.read(key)
+    except FileNotFoundError:
+        return {}
+    try:
+        table = decode_table(data)
+    except LedgerError as error:
+        advice = "Delete it: the next publish-files copies all names anew"
+        raise RecordError(key, str(error), advice) from error
+    return dict(zip(table["name"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+
+
+def readable_index(store: Store, channel: str) -> dict[str, str]:
+    """The same; nothing where the index is damaged, which publishing tells."""
+    try:
+        return read_index(store, channel)
+    except RecordError:
+        return {}
+
+
+def write_index(store: Store, channel: str, names: Mapping[str, str]) -> None:
+    """Write a channel's index: the hash of each name, or UNKNOWN."""
+    columns = {"name": list(names), "sha256": list(names.values())}
+    store.write(index_key(channel), parquet_bytes(pa.table(columns, schema=INDEX)))

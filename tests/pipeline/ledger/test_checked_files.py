@@ -1,0 +1,113 @@
+"""Verifying a run's objects one by one: crops that are objects, and data files that are gone."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.ledger.audit import EXAMPLES, verify_run
+from pipeline.ledger.crop_files import publish_files
+from pipeline.ledger.erasing import erase
+from pipeline.ledger.forgetting import forget
+from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.manifest import data_files, read_committed
+from pipeline.ledger.promotion import Request, promote, rollback
+from pipeline.storage.store import Store
+from tests.support.forgotten import with_one_forgotten
+from tests.support.named_crops import run_with_named_crops
+from tests.support.tasks import make_inputs
+
+GONE = "is gone. Restore it from a copy."
+CHANGED = "was changed: its hash is not the committed one. Restore it from a copy."
+
+
+def key(run_id: str, number: int) -> str:
+    """Of the crop of a photo of `make_inputs`, as `run_with_named_crops` names it."""
+    return f"crops/{run_id}/{number:06d}.webp"
+
+
+def test_a_crop_that_is_gone_and_one_that_was_overwritten_are_problems(memory: Store) -> None:
+    run = run_with_named_crops(memory, make_inputs(4), "A")
+    found = verify_run(memory, run)
+    assert (found.crop_files, found.collected, found.problems) == (4, 0, [])
+    memory.delete(key(run, 1))
+    memory.write(key(run, 3), b"another picture")
+    found = verify_run(memory, run)
+    assert (found.crop_files, found.collected) == (2, 0)
+    assert found.problems == [f"{key(run, 1)} {GONE}", f"{key(run, 3)} {CHANGED}"]
+    assert found.rows == {"images": 4, "crops": 4, "crop_files": 4}, "no row is missing"
+
+
+def test_a_live_run_s_crop_is_needed(memory: Store) -> None:
+    run = run_with_named_crops(memory, make_inputs(2), "A")
+    promote(memory, run, Request())
+    memory.delete(key(run, 0))
+    assert verify_run(memory, run).problems == [f"{key(run, 0)} {GONE}"]
+
+
+def test_crops_of_forgotten_photos_are_rightly_gone(memory: Store) -> None:
+    """Also where a collector was killed after it deleted the crop, before it erased the rows."""
+    run = run_with_named_crops(memory, make_inputs(3), "A")
+    forget(memory, make_inputs(1)["image_id"].to_pylist())
+    memory.delete(key(run, 0))
+    found = verify_run(memory, run)
+    assert (found.crop_files, found.erased, found.problems) == (2, 0, [])
+    remove_garbage(memory, look_for_garbage(memory, 0).garbage)
+    found = verify_run(memory, run)
+    assert (found.crop_files, found.erased, found.problems) == (2, 1, [])
+
+
+def test_crops_that_no_live_run_needs_may_have_been_collected(memory: Store) -> None:
+    """The second run shows the first photo; the first run's crop of it is old."""
+    first = run_with_named_crops(memory, make_inputs(2), "A")
+    second = run_with_named_crops(memory, make_inputs(1, "v2"), "B")
+    for run in (first, second):
+        promote(memory, run, Request())
+    publish_files(memory, "web")
+    memory.delete(key(first, 0))
+    found = verify_run(memory, first)
+    assert (found.crop_files, found.collected, found.problems) == (1, 1, [])
+    rollback(memory, "web")  # now the first run shows it
+    assert verify_run(memory, first).problems == [f"{key(first, 0)} {GONE}"]
+    memory.delete(key(second, 0))
+    assert verify_run(memory, second).collected == 1, "it was rolled back"
+
+
+def test_where_it_is_not_known_what_is_needed_the_crop_is_a_problem(memory: Store) -> None:
+    run = run_with_named_crops(memory, make_inputs(2), "A")
+    promote(memory, run, Request())
+    manifest = read_committed(memory, run)
+    assert manifest is not None
+    (index,) = data_files(memory, manifest, "crop_files")
+    memory.delete(index.key)
+    memory.delete(key(run, 0))
+    problems = verify_run(memory, run).problems
+    assert problems == [f"{index.key} {GONE}", f"{key(run, 0)} {GONE}"]
+
+
+def test_many_crops_with_a_problem_are_counted(memory: Store) -> None:
+    run = run_with_named_crops(memory, make_inputs(EXAMPLES + 2), "A", task_images=99)
+    for number in range(EXAMPLES + 2):
+        memory.delete(key(run, number))
+    problems = verify_run(memory, run).problems
+    assert len(problems) == EXAMPLES + 1
+    assert problems[-1] == "2 more crop files are gone or were changed"
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_what_is_gone_is_not_counted(store: Store, erased: bool) -> None:
+    """Three photos, one of which is forgotten and erased; then the file of `images` is lost."""
+    run, erasures = with_one_forgotten(store)
+    for one in erasures if erased else ():
+        erase(store, one)
+    left = 2 if erased else 3
+    found = verify_run(store, run.run_id)
+    files = [info for table in ("images", "crops") for info in store.list(f"_data/{table}/")]
+    assert (found.files, found.rows) == (2, {"images": left, "crops": left})
+    assert found.bytes == sum(info.bytes for info in files), "of the files as they are now"
+    (images,) = store.list("_data/images/")
+    Path(store.uri, images.key).unlink()
+    found = verify_run(store, run.run_id)
+    assert (found.files, found.rows) == (1, {"crops": left})
+    assert found.bytes == sum(info.bytes for info in store.list("_data/crops/"))
+    assert found.problems[0] == f"{images.key} {GONE}"
+    assert "the first is s3://ugc/000000.jpg" in found.problems[1]
