@@ -117,18 +117,51 @@ def test_what_is_refused(output: str, capsys: pytest.CaptureFixture[str]) -> Non
 def test_forget_and_take_back(output: str, capsys: pytest.CaptureFixture[str]) -> None:
     run_all(open_ledger(open_store(output), make_inputs(3)))
     uris = make_inputs(3)["uri"].to_pylist()
-    assert main(["forget", output, uris[1], "s3://ugc/typo.jpg", "--why", "asked"]) == 0
-    words = capsys.readouterr().out
-    assert "2 of 2 photos are forgotten" in words
-    assert "no committed run has s3://ugc/typo.jpg" in words
-    assert uris[1] not in words.partition("WARNING")[2]
+    assert main(["forget", output, uris[1], "--why", "asked"]) == 0
+    assert capsys.readouterr().out == "1 photo is forgotten; gc --delete erases the bytes\n"
     assert open_run(output).images().num_rows == 2
+    assert main(["forget", output, uris[1], uris[2]]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "1 photo is forgotten; gc --delete erases the bytes", "1 photo was forgotten already",
+    ]  # fmt: skip
+    assert main(["forget", output, uris[2], "--take-back"]) == 0
+    assert capsys.readouterr().out == "1 photo is shown again\n"
+    assert main(["gc", output, "--delete"]) == 0
+    capsys.readouterr()
+    assert main(["forget", output, uris[1]]) == 0, "its rows are erased, and it is known by its id"
+    assert capsys.readouterr().out == "1 photo was forgotten already\n"
     assert uris[1].startswith("s3://")
     hadoop = f"s3a{uris[1][2:]}"
-    assert main(["forget", output, hadoop, "--take-back", "--json"]) == 0
+    assert main(["forget", output, hadoop, uris[0], "--take-back", "--json"]) == 0
     (line,) = told(capsys)
-    assert (line["changed"], line["in_no_run"]) == (1, [])
+    assert (line["changed"], line["already"], line["in_no_run"]) == (1, 1, [])
+
+
+def test_what_no_run_has_is_not_told_as_forgotten(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An address in short, as it was typed for the job; stored ones are in full."""
+    run_all(open_ledger(open_store(output), make_inputs(3)))
+    for _ in range(2):
+        assert main(["forget", output, "ugc/000002.jpg"]) == 1
+        assert capsys.readouterr().out.splitlines() == [
+            "no committed run has ugc/000002.jpg",
+            "that address is on the list of forgotten photos all the same, for later runs",
+            "addresses are as in `images.uri`, for instance s3://ugc/000002.jpg",
+        ]
     assert open_run(output).images().num_rows == 3
+    assert main(["forget", output, "s3://ugc/000001.jpg", "s3://ugc/a", "s3://ugc/b"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "no committed run has s3://ugc/a",
+        "no committed run has s3://ugc/b",
+        "these addresses are on the list of forgotten photos all the same, for later runs",
+        "addresses are as in `images.uri`, for instance s3://ugc/000000.jpg",
+        "1 photo is forgotten; gc --delete erases the bytes",
+    ]
+    assert main(["forget", output, "ugc/000002.jpg", "--take-back"]) == 0
+    assert capsys.readouterr().out == "1 photo is shown again\n"
+    assert main(["forget", output, "typo", "--take-back"]) == 1
+    assert capsys.readouterr().out.startswith("no committed run has typo\naddresses are as in")
 
 
 def test_prune_shows_first_and_refuses_much(
@@ -149,6 +182,13 @@ def test_prune_shows_first_and_refuses_much(
     assert open_run(output).images().num_rows == 4
     assert main(["prune", output, str(photos), "--delete", "--most", "0.25"]) == 0
     assert open_run(output).images().num_rows == 3
+    assert main(["prune", output, str(tmp_path), "--delete"]) == 0
+    assert "0 of 3 live photos are gone" in capsys.readouterr().out
+    (tmp_path / "other").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "other" / "1.png")
+    assert main(["prune", output, str(tmp_path / "other")]) == 0
+    told = capsys.readouterr().out
+    assert told == "no live photo lies below that input: nothing could be gone from it\n"
 
 
 def test_gc_goes_on_past_a_damaged_run(output: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,9 @@
     python jobs/runs.py retry s3://thumbs/ RUN --kind transient
     python jobs/runs.py gc s3://thumbs/ --older-than 7d            (shows; --delete removes)
 
-Exit codes: 0 done; 1 failed, `verify` found a problem, or `prune` refused; 2 wrong usage; 4 the
-gate of `promote` does not hold, and nothing is moved; `retry` and `render` as crop_bucket.
+Exit codes: 0 done; 1 failed, `verify` found a problem, `prune` refused, or `forget` was given an
+address that no run has; 2 wrong usage; 4 the gate of `promote` does not hold, and nothing is moved;
+`retry` and `render` as crop_bucket.
 """
 
 import argparse

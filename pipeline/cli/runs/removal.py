@@ -1,5 +1,6 @@
 """Take photos out of the current table: by a person's word, or as they are gone from the input."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +9,18 @@ import pyarrow as pa
 
 from pipeline.cli.runs.command import Command
 from pipeline.command_line import FAILED
+from pipeline.errors import RecordError
 from pipeline.inputs.listing import image_id, list_all
-from pipeline.ledger.forgetting import forget, prune, take_back
+from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, without
 from pipeline.ledger.live import stored_runs
+from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.pruning import gone_photos
+from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import places_of
 from pipeline.options import check, option
+from pipeline.report.words import counted
 from pipeline.storage.addresses import s3_spelling
+from pipeline.storage.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +36,33 @@ class Forget(Command):
     def run(self) -> int:
         store = self.store
         ids = {image_id(uri): uri for uri in map(s3_spelling, self.uris)}
+        listed = read_forgotten(store)
         if self.take_back:
-            changed = take_back(store, ids, why=self.why)
+            hidden = set(listed.ids("forgotten", "pruned"))
+            take_back(store, ids, why=self.why)
         else:
-            changed = forget(store, ids, why=self.why)
-        rows = [{"image_id": i, "uri": uri} for i, uri in sorted(ids.items(), key=lambda x: x[1])]
-        known = places_of(store, stored_runs(store).committed, pa.Table.from_pylist(rows), {})
+            hidden = set(listed.ids("forgotten"))
+            forget(store, ids, why=self.why)
+        stored = stored_runs(store)
+        rows = [{"image_id": i, "uri": uri} for i, uri in ids.items()]
+        damaged = {run_id: str(error) for run_id, error in stored.damaged.items()}
+        known = {*places_of(store, stored.committed, pa.Table.from_pylist(rows), damaged)}
+        if self.take_back:
+            known |= hidden  # one that no run has may be on the list
+        for run_id, problem in damaged.items():
+            print(f"WARNING: run {run_id} is not searched: {problem}", file=sys.stderr)
+        found = ids.keys() & known
+        missing = sorted(uri for i, uri in ids.items() if i not in found)
         said = {
             "photos": len(ids),
-            "changed": changed,
-            "in_no_run": [uri for i, uri in sorted(ids.items()) if i not in known],
+            "changed": len(found & hidden if self.take_back else found - hidden),
+            "already": len(found - hidden if self.take_back else found & hidden),
+            "in_no_run": missing,
+            "for_instance": _address_like(store, stored.committed, missing[0]) if missing else None,
             "taken_back": self.take_back,
         }
         self.tell([said], _said)
-        return 0
+        return FAILED if missing else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +104,45 @@ class Prune(Command):
         return FAILED if refused else 0
 
 
+def _address_like(store: Store, committed: list[Manifest], uri: str) -> str | None:
+    """An address that is in the latest run that can be read, of the same file name where it can be.
+
+    Only the first file of its list that has photos which are shown is searched.
+    """
+    hidden, name = read_forgotten(store).hidden, "/" + uri.rpartition("/")[2]
+    for manifest in committed:
+        try:
+            for rows in input_rows(store, read_spec(store, manifest.run_id), ["image_id", "uri"]):
+                uris: list[str] = without(rows, hidden)["uri"].to_pylist()
+                if uris:
+                    return next((one for one in uris if one.endswith(name)), uris[0])
+        except RecordError:
+            continue
+    return None
+
+
 def _said(said: Mapping[str, Any]) -> str:
-    what = "are shown again" if said["taken_back"] else "are forgotten; gc --delete erases them"
-    lines = [f"{said['changed']} of {said['photos']} photos {what}"]
-    lines += [f"WARNING: no committed run has {uri}" for uri in said["in_no_run"]]
+    """What a person has to know first: which addresses are of no photo."""
+    lines = [f"no committed run has {uri}" for uri in said["in_no_run"]]
+    if lines and not said["taken_back"]:
+        which = "that address is" if len(lines) == 1 else "these addresses are"
+        lines.append(f"{which} on the list of forgotten photos all the same, for later runs")
+    if said["for_instance"]:
+        lines.append(f"addresses are as in `images.uri`, for instance {said['for_instance']}")
+    changed = counted(said["changed"], "photo is", "photos are")
+    already = counted(said["already"], "photo was", "photos were")
+    if said["changed"]:
+        what = "shown again" if said["taken_back"] else "forgotten; gc --delete erases the bytes"
+        lines.append(f"{changed} {what}")
+    if said["already"]:
+        what = "not forgotten" if said["taken_back"] else "forgotten already"
+        lines.append(f"{already} {what}")
     return "\n".join(lines)
 
 
 def _pruned(said: Mapping[str, Any]) -> str:
+    if not said["live"]:
+        return "no live photo lies below that input: nothing could be gone from it"
     text = f"{said['gone']} of {said['live']} live photos are gone from the input"
     if not said["asked"]:
         return f"{text}; nothing removed, add --delete"
