@@ -12,6 +12,7 @@ from pipeline.inputs.listing import list_all
 from pipeline.ledger.channels import channel_name
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
+from tests.support.named_crops import run_with_named_crops
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all
 
 CHANNEL = channel_name(SPEC.settings)
@@ -61,6 +62,48 @@ def test_promote_history_rollback(output: str, capsys: pytest.CaptureFixture[str
     words = capsys.readouterr().out
     assert f"[live in {CHANNEL}]" in words
     assert f"[rolled back in {CHANNEL}]" in words
+
+
+def test_named_crops_stay_as_they_were_and_that_is_said(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(output)
+    line = f"`runs.py publish-files {output} --channel web` makes public/web/ follow"
+    first = run_with_named_crops(store, make_inputs(2), "A")
+    second = run_with_named_crops(store, make_inputs(2, "v2"), "B")
+    assert main(["promote", output, first]) == 0
+    assert line in capsys.readouterr().out, "nothing is published yet, and there are names"
+    assert main(["publish-files", output]) == 0
+    capsys.readouterr()
+    assert main(["promote", output, second, "--json"]) == 0
+    (said,) = told(capsys)
+    assert f"`{said['publish_files']}` makes public/web/ follow" == line
+    assert main(["rollback", output]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].strip() == line
+    assert main(["history", output]) == 0
+    assert "publish-files" not in capsys.readouterr().out, "it may be done by now"
+    assert main(["promote", output, first]) == 0
+    assert "publish-files" not in capsys.readouterr().out, "nothing was moved"
+    plain = run_all(open_ledger(store, make_inputs(3)), **MANUAL).run_id
+    assert main(["promote", output, plain]) == 0
+    assert "publish-files" not in capsys.readouterr().out, "a channel without names"
+
+
+def test_a_new_channel_and_a_gate_that_is_not_judged_are_told(
+    output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(output)
+    run = run_all(open_ledger(store, make_inputs(2)), **MANUAL).run_id
+    assert main(["promote", output, run]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "  new channel"
+    assert main(["promote", output, run, "--channel", "nope.new"]) == 0
+    assert f"\n  new channel; there are: {CHANNEL}\n" in capsys.readouterr().out
+    assert main(["promote", output, run, "--gate", "error_rate>=0.9"]) == 0
+    words = capsys.readouterr().out
+    assert words == f"run {run} is live in channel {CHANNEL} already: no gate is judged\n"
+    later = run_all(open_ledger(store, make_inputs(2, start=9)), **MANUAL).run_id
+    assert main(["promote", output, later]) == 0
+    assert "new channel" not in capsys.readouterr().out
 
 
 def test_what_is_said_tells_which_run_readers_get(

@@ -1,5 +1,6 @@
 """Make a run live, take that back, tell who did it."""
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ import msgspec
 from pipeline.cli.runs.command import Command, OneRun
 from pipeline.errors import RecordError, UsageError
 from pipeline.gate import parse_gate
-from pipeline.ledger.channels import ChannelVersion, history
+from pipeline.ledger.channels import ChannelVersion, channel_names, history
+from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.promotion import Outcome, Request, only_channel, promote, rollback
+from pipeline.ledger.published_index import index_key, public_prefix
 from pipeline.options import check, option
+from pipeline.storage.store import Store
 
 GATE_FAILED = 4
 
@@ -46,7 +50,13 @@ class Promote(OneRun):
             raise UsageError(f"run {self.run_id} is a trial; say --trial to make it live")
         for live, problem in outcome.measured.damaged.items():
             print(f"WARNING: run {live} is not compared with: {problem}", file=sys.stderr)
-        self.tell([_outcome(outcome)], _outcome_line)
+        more: dict[str, Any] = {"publish_files": None, "other_channels": None}
+        if outcome.decision == "promoted":
+            more |= _after_a_move(self.store, outcome.channel, self.run_id)
+        if outcome.version is not None and outcome.version.number == 1:
+            names = channel_names(self.store)
+            more["other_channels"] = [name for name in names if name != outcome.channel]
+        self.tell([{**_outcome(outcome), **more}], _outcome_line)
         return 0 if outcome.is_live else GATE_FAILED
 
 
@@ -66,7 +76,8 @@ class Rollback(OneChannel):
     def run(self) -> int:
         store = self.store
         name = only_channel(store, self.channel)
-        self.tell([_version(rollback(store, name, why=self.why))], _version_line)
+        version = _version(rollback(store, name, why=self.why))
+        self.tell([{**version, **_after_a_move(store, name)}], _version_line)
         return 0
 
 
@@ -84,6 +95,22 @@ class PromotionHistory(OneChannel):
         name = only_channel(store, self.channel)
         self.tell(map(_version, history(store, name, self.last)), _version_line)
         return 0
+
+
+def _after_a_move(store: Store, channel: str, run_id: str = "") -> dict[str, Any]:
+    """What publishes a channel's named crops, which stay as they are when it is moved.
+
+    run_id: of a run that went live; its crops may be the first that have names
+    """
+    run = read_committed(store, run_id) if run_id else None
+    named = run is not None and "crop_files" in run.tables
+    command = f"runs.py publish-files {shlex.quote(store.uri)} --channel {channel}"
+    return {"publish_files": command if named or store.exists(index_key(channel)) else None}
+
+
+def _to_follow(said: Mapping[str, Any]) -> list[str]:
+    command = said.get("publish_files")
+    return [f"`{command}` makes {public_prefix(said['channel'])} follow"] if command else []
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -105,14 +132,17 @@ def _outcome_line(said: Mapping[str, Any]) -> str:
     run, channel = said["run_id"], said["channel"]
     head = {
         "promoted": f"run {run} is live in channel {channel}, version {said['version']}",
-        "live already": f"run {run} is live in channel {channel} already",
+        "live already": f"run {run} is live in channel {channel} already: no gate is judged",
     }.get(said["decision"], f"nothing is moved: the gate does not hold for run {run}")
     lines = [head]
+    if (others := said["other_channels"]) is not None:
+        more = f"; there are: {', '.join(others)}" if others else ""
+        lines.append(f"  new channel{more}")
     for term in said["gate"]:
         found = term["remark"] if term["value"] is None else f"{term['value']:.4g}"
         lines.append(f"  {'holds' if term['held'] else 'FAILS'}  {term['term']}: {found}")
     lines += [f"  {name} {value:.4g}" for name, value in sorted(said["figures"].items())]
-    return "\n".join(lines)
+    return "\n".join(lines + _to_follow(said))
 
 
 def _version(version: ChannelVersion | RecordError) -> dict[str, Any]:
@@ -138,5 +168,6 @@ def _version_line(version: Mapping[str, Any]) -> str:
         version["why"] and f"why: {version['why']}",
         version["gate"] and f"gate: {version['gate']}",
         figures,
+        *_to_follow(version),
     ]
     return "\n    ".join(part for part in parts if part)
