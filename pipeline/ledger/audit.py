@@ -11,12 +11,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import LedgerError, RecordError
+from pipeline.errors import RecordError
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.checked_files import CROP_READERS, GONE, CheckedFile, check_crops, check_file
 from pipeline.ledger.crop_files import not_needed
 from pipeline.ledger.forgetting import read_forgotten, without
+from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import Standing, standing
 from pipeline.ledger.manifest import data_files, failed_photos, read_manifest, unsettled_ids
@@ -120,12 +121,10 @@ def verify_run(store: Store, run_id: str) -> Verification:
     """Hash every file of a committed run again, and check that rows out are rows in.
 
     Its files are data files, lists, and crops that are objects below `crops/`; published copies are
-    not read. What went with a forgotten photo is accounted for by the records of that. Raises
-    LedgerError if the run is not committed or its records cannot be read.
+    not read. What went with a forgotten photo is accounted for by the records of that. Raises as
+    `committed_run`, and RecordError where the run's records cannot be read.
     """
-    manifest = Ledger(store, run_id).manifest
-    if manifest is None:
-        raise LedgerError(f"run {run_id} is not committed; only committed runs can be verified")
+    manifest = committed_run(store, run_id)
     found, seen = Verification(run_id), _Seen()
     files, hidden = data_files(store, manifest), read_forgotten(store).hidden
     with ThreadPoolExecutor(READERS) as pool, ThreadPoolExecutor(CROP_READERS) as crop_pool:

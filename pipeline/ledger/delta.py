@@ -29,7 +29,8 @@ from pipeline.ledger.delta_rows import Cover, cover_of
 from pipeline.ledger.delta_types import bring_types, in_delta
 from pipeline.ledger.erasing import current_file, find_erasures, replaced_files
 from pipeline.ledger.forgetting import read_forgotten
-from pipeline.ledger.manifest import data_files, read_committed
+from pipeline.ledger.known_runs import committed_run
+from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.addresses import scheme_of
@@ -45,15 +46,13 @@ IN_USE_S = 86_400  # a file that no table names may be another publisher's until
 def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     """Add a committed run to the Delta tables; return the table's new version by table name.
 
-    None means that the run was in that table already. Raises LedgerError if the run is not
-    committed or a table does not take it, UsageError if `deltalake` is missing.
+    None means that the run was in that table already. Raises as `committed_run`, LedgerError if a
+    table does not take the run, UsageError if `deltalake` is missing.
     """
     with extra_needed():
         import deltalake
 
-    manifest = read_committed(store, run_id)
-    if manifest is None:
-        raise LedgerError(f"run {run_id} is not committed; only committed runs are published")
+    manifest = committed_run(store, run_id)
     if next(find_erasures(store, manifest, read_forgotten(store)), None) is not None:
         raise LedgerError(
             f"run {run_id} holds forgotten photos; `runs.py gc --delete` first, then publish it"

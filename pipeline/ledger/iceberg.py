@@ -13,8 +13,8 @@ deleting data files: only `runs.py gc` removes files. Needs the optional package
 import time
 from collections.abc import Collection, Sequence
 
-from pipeline.errors import LedgerError
 from pipeline.ledger.iceberg_tables import NAMESPACE, PLACES, IcebergTables
+from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.live import live_layers
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.tables import TABLES
@@ -31,11 +31,10 @@ def publish_iceberg(
     Of two runs with a photo the one committed later counts, whichever is published first. None
     means that nothing was to be changed. catalog: of pyiceberg's configuration; None: the store's.
 
-    Raises LedgerError if the run is not committed or a table does not take it, UsageError if
+    Raises as `committed_run`, LedgerError if a table does not take the run, UsageError if
     `pyiceberg` or the catalogue is missing.
     """
-    if read_committed(store, run_id) is None:
-        raise LedgerError(f"run {run_id} is not committed; only committed runs are published")
+    committed_run(store, run_id)
 
     def runs_of(recorded: Sequence[str]) -> list[str]:
         found = [read_committed(store, one) for one in {*recorded, run_id}]

@@ -33,6 +33,7 @@ from pipeline.ledger.channels import channel_name
 from pipeline.ledger.compare import nearness_of
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import RunSpec, input_sha256
+from pipeline.ledger.known_runs import begun_run
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import latest_commit_s, standing
 from pipeline.ledger.nearness import (
@@ -165,8 +166,10 @@ def uncovered(
 def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     """Return the pinned list of the uncommitted run `run_id`, whatever the input holds now.
 
-    Raises LedgerError where `spec`, but for its list, is not the run's, saying what differs.
+    Raises LedgerError where `spec`, but for its list, is not the run's, saying what differs; as
+    `begun_run` where there is no such run, or it was given up.
     """
+    begun_run(store, run_id)
     old = Ledger.resume(store, run_id, spec).spec
     rows = whole_list(store, old)
     return Todo(rows, RunSpec.of(old), {RESUMED: rows.num_rows}, covered=0)

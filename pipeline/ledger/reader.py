@@ -11,6 +11,7 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.columns import Columns, columns_of
 from pipeline.ledger.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
+from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.live import StoredRuns, live_layers, stored_runs
 from pipeline.ledger.manifest import data_files, read_committed, shapes_asked
 from pipeline.ledger.pictures import as_bytes
@@ -35,9 +36,9 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
     A retry is opened together with the run that it repairs: its rows take the place of the failed
     ones. Forgotten photos are never among the rows.
 
-    Raises LedgerError if there is no such committed run or nothing is live, RecordError if one of
-    the records that decide about it is damaged, UsageError where nothing answers at an address in
-    S3 or there is no such bucket.
+    Raises LedgerError if the run is not committed or nothing is live, RecordError if one of the
+    records that decide about it is damaged, UsageError where there is no such run, nothing answers
+    at an address in S3 or there is no such bucket.
     """
     check_reachable(output_uri)
     store = open_store(output_uri)
@@ -50,16 +51,14 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
 def repaired_by(store: Store, run_id: str) -> list[Manifest]:
     """A committed run and, where it is a retry, the runs that it repairs, the latest first.
 
-    Raises LedgerError where one is not committed.
+    Raises as `committed_run`, and LedgerError where one that it repairs is not committed.
     """
-    manifests = []
-    parent: str | None = run_id
-    while parent is not None:
+    manifests = [committed_run(store, run_id)]
+    while (parent := manifests[-1].parent) is not None:
         manifest = read_committed(store, parent)
         if manifest is None:
-            raise LedgerError(f"run {parent} is not committed in {store.uri}")
+            raise LedgerError(f"run {run_id} repairs run {parent}, which is not committed")
         manifests.append(manifest)
-        parent = manifest.parent
     return manifests
 
 

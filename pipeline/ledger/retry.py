@@ -16,7 +16,7 @@ def failed_inputs(store: Store, run_id: str, kind: str = "transient") -> pa.Tabl
     """Return the pinned input rows of a committed run's failed photos; kind: one of KINDS.
 
     A retry is looked at together with the runs that it repairs: what it repaired has not failed.
-    Raises LedgerError if the run is not committed, NothingToDoError if nothing failed in this way.
+    Raises as `open_run`, and NothingToDoError if nothing failed in this way.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of failure; choose one of {', '.join(KINDS)}")

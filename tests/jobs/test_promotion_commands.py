@@ -143,7 +143,7 @@ def test_what_is_refused(output: str, capsys: pytest.CaptureFixture[str]) -> Non
     assert "is a trial; say --trial" in capsys.readouterr().err
     assert main(["promote", output, tried, "--gate", "heads<=1"]) == 2
     assert "--gate 'heads' is no figure of a run; known are error_rate" in capsys.readouterr().err
-    assert main(["promote", output, "nonsense"]) == 1
+    assert main(["promote", output, "nonsense"]) == 2
     assert main(["rollback", output]) == 1
     assert "nothing was ever promoted" in capsys.readouterr().err
     assert main(["promote", output, tried, "--trial", "--gate", "head_cut_rate<=1"]) == 4

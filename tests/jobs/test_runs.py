@@ -81,7 +81,7 @@ def test_render_refuses_what_it_cannot_do(
 ) -> None:
     ledger = open_ledger(open_store(str(tmp_path)), make_inputs(2))
     assert main(["render", str(tmp_path), ledger.run_id, "--format", "avif"]) == 1
-    assert "is not committed" in capsys.readouterr().err
+    assert "is not committed: 0 of 1 tasks are done" in capsys.readouterr().err
     run_all(ledger)
     assert main(["render", str(tmp_path), ledger.run_id, "--ratios", "9:16"]) == 2
     assert "--ratios 9:16: no shape of run" in capsys.readouterr().err
@@ -206,7 +206,7 @@ def test_nobody_has_to_read_to_the_end(words: list[str], tmp_path: Path) -> None
 def test_the_gallery_is_of_the_latest_run_unless_one_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output, pages = str(tmp_path / "out"), str(tmp_path / "pages")
+    output, pages = str(tmp_path), str(tmp_path / "pages")
     assert main(["gallery", output]) == 1
     assert "no run is committed in" in capsys.readouterr().err
     names = ("a", "b", "c")
@@ -223,8 +223,6 @@ def test_the_gallery_is_of_the_latest_run_unless_one_is_named(
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gc", str(tmp_path), "--older-than", "soon"]) == 2
     assert "write 90m, 12h or 7d" in capsys.readouterr().err
-    assert main(["show", str(tmp_path), "nonsense"]) == 1
-    assert "there is no run nonsense" in capsys.readouterr().err
     assert main(["list", "s3://AKIAIOSFODNN7EXAMPLE:secret@bucket"]) == 2
     error = capsys.readouterr().err
     assert "AKIA" not in error
@@ -281,6 +279,53 @@ def test_a_place_without_runs_is_said_and_no_error(
     assert told.out.startswith("run ")
     assert main(["list", str(tmp_path), "--json"]) == 0
     assert capsys.readouterr().out == ""
+
+
+COMMANDS_ON_A_RUN = (
+    "show OUT RUN", "verify OUT RUN", "retry OUT RUN", "render OUT RUN --format avif",
+    "promote OUT RUN", "gallery OUT RUN", "export OUT RUN --as csv", "diff OUT RUN OTHER",
+    "diff OUT OTHER RUN", "publish OUT RUN", "publish OUT RUN --as iceberg",
+)  # fmt: skip
+
+
+def words(command: str, **given: str) -> list[str]:
+    return [given.get(word, word) for word in command.split()]
+
+
+@pytest.mark.parametrize("command", COMMANDS_ON_A_RUN)
+def test_a_misspelt_run_is_wrong_usage_and_an_open_one_is_not(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, store = str(tmp_path), open_store(str(tmp_path))
+    other = run_all(open_ledger(store, make_inputs(1))).run_id
+    begun = open_ledger(store, make_inputs(8))
+    begun.commit_task(0, done(begun.task_inputs(0)))
+    misspelt = ("0" if begun.run_id[0] != "0" else "1") + begun.run_id[1:]
+    assert main(words(command, OUT=output, RUN=misspelt, OTHER=other)) == 2
+    assert capsys.readouterr().err.partition(": ")[2] == (
+        f"there is no run {misspelt} in {output}, see `runs.py list {output}`; did you mean "
+        f"{begun.run_id}?\n"
+    )
+    if not command.startswith("show"):
+        assert main(words(command, OUT=output, RUN=begun.run_id, OTHER=other)) == 1
+        told = capsys.readouterr().err
+        assert f"run {begun.run_id} is not committed: 1 of 3 tasks are done. Start the" in told
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*COMMANDS_ON_A_RUN, "list OUT", "export OUT --as csv", "rollback OUT", "history OUT",
+     "forget OUT a.jpg", "prune OUT .", "gc OUT", "publish OUT", "publish-files OUT"],
+)  # fmt: skip
+def test_an_output_that_is_not_there_is_wrong_usage(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "nofolder"
+    assert main(words(command, OUT=str(output), RUN="a", OTHER="b")) == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err.partition(": ")[2]) == ("", f"there is no folder {output}\n")
+    assert main(words(command, OUT=f"file://{output}", RUN="a", OTHER="b")) == 2
+    assert not output.exists()
 
 
 def test_a_misspelt_command_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,4 +58,4 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    return run(COMMANDS, __doc__, lambda command: command.run(), arguments)
+    return run(COMMANDS, __doc__, lambda command: command.start(), arguments)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import UsageError
 from pipeline.options import option
+from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store, check_reachable, open_store
 
 
@@ -22,9 +24,17 @@ class Command:
 
     @property
     def store(self) -> Store:
-        """The output store. Raises UsageError where nothing answers there."""
-        check_reachable(self.output)
+        """The output store. Makes no request."""
         return open_store(self.output)
+
+    def start(self) -> int:
+        """Carry the command out if its output is there; returns the exit code.
+
+        Raises UsageError where nothing answers at an address in S3, or there is no such folder.
+        """
+        check_reachable(self.output)
+        _check_folder(self.store.uri)
+        return self.run()
 
     def run(self) -> int:
         """Carry the command out; returns the exit code."""
@@ -55,6 +65,18 @@ class OneRun(Command):
     """A command on one run."""
 
     run_id: str = option(help="run id, see `list`", placeholder="RUN_ID", positional=True)
+
+
+def _check_folder(output: str) -> None:
+    """Raise UsageError where a local output is not there."""
+    if scheme_of(output) != "file":
+        return
+    try:
+        os.stat(local_path(output))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"there is no folder {local_path(output)}") from error
+    except OSError:  # what can't be looked at: the first request tells
+        return
 
 
 def stop_telling() -> None:

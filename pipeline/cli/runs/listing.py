@@ -12,6 +12,7 @@ from msgspec import structs
 from pipeline.cli.runs.command import Command, OneRun, block
 from pipeline.command_line import FAILED
 from pipeline.ledger.audit import describe_run, list_runs, verify_run
+from pipeline.ledger.known_runs import check_known
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import standing
 from pipeline.report.progress import duration
@@ -47,6 +48,7 @@ class Show(OneRun):
     """Show all figures and settings of one run."""
 
     def run(self) -> int:
+        check_known(self.store, self.run_id)
         ledger = Ledger(self.store, self.run_id)
         about = {n: value for n, value in structs.asdict(ledger.spec).items() if n != "plan"}
         manifest = ledger.manifest

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pipeline.cli.runs.command import Command, OneRun
-from pipeline.errors import LedgerError, SettingError
+from pipeline.errors import SettingError
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.live import is_earlier
 from pipeline.options import option
 from pipeline.settings import Settings
@@ -31,9 +31,7 @@ class Retry(OneRun):
     def run(self) -> int:
         from pipeline.cli.crop import crop
 
-        manifest = Ledger(self.store, self.run_id).manifest
-        if manifest is None:
-            raise LedgerError(f"run {self.run_id} is not committed; submit its job again instead")
+        manifest = committed_run(self.store, self.run_id)
         known = Settings().flat().keys()
         job = {name: value for name, value in manifest.job.items() if name in known}
         if is_earlier(manifest):  # its limit was of the input, and this run is not tried out

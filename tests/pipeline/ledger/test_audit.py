@@ -21,7 +21,7 @@ def test_a_run_is_opened_by_its_id_or_through_its_channel(store: Store) -> None:
     run = run_all(open_ledger(store, make_inputs(1)))
     with pytest.raises(UsageError, match="choose one of the two"):
         open_run(store.uri, run.run_id, channel="web")
-    with pytest.raises(LedgerError, match="run absent is not committed"):
+    with pytest.raises(UsageError, match="there is no run absent"):
         repaired_by(store, "absent")
     with pytest.raises(KeyError):
         open_run(store.uri).crops(["no such column"])

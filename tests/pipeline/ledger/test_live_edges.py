@@ -136,7 +136,7 @@ def test_stored_rows_are_found_by_photo(store: Store) -> None:
     assert all(len(rows) == 1 for rows in crops.values())
     assert "score" not in crops[asked[0][0]][0]
     assert found["images"][asked[0][0]][0]["status"] == "ok"
-    with pytest.raises(LedgerError, match="is not committed"):
+    with pytest.raises(UsageError, match="there is no run"):
         StoredTables.of(store, "0" * 20)
     spec = Path(store.uri, "runs", parent.run_id, "spec.json")
     spec.write_bytes(b"{")
@@ -215,7 +215,7 @@ def test_figures_of_rates_and_their_lower_ends(store: Store) -> None:
         "face_cut_rate", "text_cut_rate", "mean_confidence", "mean_subject_share",
     }  # fmt: skip
     assert set(found.pointless) == {"mean_overlap_with_current", "moved_rate"}
-    with pytest.raises(LedgerError, match="not committed"):
+    with pytest.raises(UsageError, match="there is no run"):
         measure(store, "0" * 20)
 
 

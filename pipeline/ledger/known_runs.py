@@ -1,0 +1,52 @@
+"""Tell a run id that somebody gives apart: of a committed run, of an open one, of none at all."""
+
+from pipeline.errors import LedgerError, UsageError, did_you_mean
+from pipeline.ledger.layout import manifest_key, spec_key
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.manifest import read_manifest
+from pipeline.ledger.records import Abandoned, Manifest
+from pipeline.storage.store import Store
+
+
+def committed_run(store: Store, run_id: str) -> Manifest:
+    """The manifest of a committed run.
+
+    Raises UsageError where there is no such run, LedgerError where it is open or was given up,
+    RecordError where its manifest is damaged.
+    """
+    manifest = begun_run(store, run_id)
+    if manifest is None:
+        ledger = Ledger(store, run_id)
+        done = ledger.task_count - len(ledger.pending())
+        raise LedgerError(
+            f"run {run_id} is not committed: {done} of {ledger.task_count} tasks are done. Start "
+            "the same command again, which does the others and commits it"
+        )
+    return manifest
+
+
+def begun_run(store: Store, run_id: str) -> Manifest | None:
+    """The manifest of a run, None where it is open.
+
+    Raises UsageError where there is no such run, LedgerError where it was given up, RecordError
+    where its manifest is damaged.
+    """
+    manifest = read_manifest(store, run_id)
+    if isinstance(manifest, Abandoned):
+        raise LedgerError(
+            f"run {run_id} was given up (runs.py gc). Start the same command again: it begins anew"
+        )
+    if manifest is None:
+        check_known(store, run_id)
+    return manifest
+
+
+def check_known(store: Store, run_id: str) -> None:
+    """Raise UsageError where there is no such run, naming the one that may be meant."""
+    if store.exists(spec_key(run_id)) or store.exists(manifest_key(run_id)):
+        return
+    names = [name for name in store.folders("runs/") if not name.startswith("_")]
+    raise UsageError(
+        f"there is no run {run_id} in {store.uri}, see `runs.py list {store.uri}`"
+        f"{did_you_mean(run_id, names)}"
+    )
