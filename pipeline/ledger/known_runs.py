@@ -3,8 +3,8 @@
 from pipeline.errors import LedgerError, UsageError, did_you_mean
 from pipeline.ledger.layout import manifest_key, spec_key
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.manifest import read_manifest
-from pipeline.ledger.records import Abandoned, Manifest
+from pipeline.ledger.manifest import read_kept
+from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
 
@@ -31,11 +31,7 @@ def begun_run(store: Store, run_id: str) -> Manifest | None:
     Raises UsageError where there is no such run, LedgerError where it was given up, RecordError
     where its manifest is damaged.
     """
-    manifest = read_manifest(store, run_id)
-    if isinstance(manifest, Abandoned):
-        raise LedgerError(
-            f"run {run_id} was given up (runs.py gc). Start the same command again: it begins anew"
-        )
+    manifest = read_kept(store, run_id)
     if manifest is None:
         check_known(store, run_id)
     return manifest

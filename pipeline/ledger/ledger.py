@@ -35,7 +35,7 @@ from pipeline.ledger.layout import (
     task_key,
 )
 from pipeline.ledger.live import Standing, next_commit_s, standing
-from pipeline.ledger.manifest import read_committed, read_manifest
+from pipeline.ledger.manifest import read_committed, read_kept, read_manifest
 from pipeline.ledger.pictures import as_struct
 from pipeline.ledger.pinned import pin, read_spec, task_rows
 from pipeline.ledger.plan import TaskCuts
@@ -193,9 +193,10 @@ class Ledger:
         about: the manifest's "verdict" (else "done"), "weights", "job" and "session". Returns the
             manifest that counts: of two jobs that finish at once, the first one's.
 
-        Raises LedgerError when tasks are open, when rows out are not rows in, or when a file is
-        gone.
+        Raises LedgerError when the run was given up, tasks are open, rows out are not rows in, or a
+        file is gone.
         """
+        read_kept(self.store, self.run_id)  # of one given up, records are gone: that says less
         contents = RunContents.of(self.records())
         contents.check(self.store, self.run_id, self.spec.plan)
         known = standing(self.store)
@@ -212,9 +213,8 @@ class Ledger:
             **about,
         }
         self.store.create_once(manifest_key(self.run_id), to_bytes(document))
-        found = self.manifest
-        if found is None:
-            raise LedgerError(f"run {self.run_id} was given up (runs.py gc) before it could commit")
+        found = read_kept(self.store, self.run_id)
+        assert found is not None
         figures = RunTotals.of_manifest(found)
         self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())
         return found

@@ -71,6 +71,19 @@ def read_committed(store: Store, run_id: str) -> Manifest | None:
     return manifest if isinstance(manifest, Manifest) else None
 
 
+def read_kept(store: Store, run_id: str) -> Manifest | None:
+    """The manifest of a run, None where it is open or not there.
+
+    Raises LedgerError where the run was given up, RecordError.
+    """
+    manifest = read_manifest(store, run_id)
+    if isinstance(manifest, Abandoned):
+        raise LedgerError(
+            f"run {run_id} was given up (runs.py gc). Start the same command again: it begins anew"
+        )
+    return manifest
+
+
 def write_list(store: Store, run_id: str, name: str, table: pa.Table) -> StoredList:
     """Store a list of a run beside its manifest; return what the manifest says about it.
 

@@ -59,7 +59,7 @@ def test_an_old_open_run_is_given_up_before_it_is_removed(store_uri: str) -> Non
     rest = done(zombie.task_inputs(1))
     remove_garbage(store, look_for_garbage(store, older_than_s=-60).garbage)
     zombie.commit_task(1, rest)  # it wakes up and goes on
-    with pytest.raises(LedgerError):
+    with pytest.raises(LedgerError, match=r"was given up \(runs.py gc\)"):
         zombie.finish({})
     with pytest.raises(LedgerError, match="no run is committed"):
         open_run(store_uri)
