@@ -11,11 +11,13 @@ from pipeline.ledger.channels import channel_name
 from pipeline.ledger.crop_files import publish_files
 from pipeline.ledger.forgetting import forget, prune, take_back, whoami
 from pipeline.ledger.incremental import Todo
-from pipeline.ledger.promotion import Outcome, Request, promote_waiting
+from pipeline.ledger.promotion import Outcome, Request, only_failed_again, promote_waiting
 from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.published_index import public_prefix
+from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import one_array
 from pipeline.report.progress import Log
+from pipeline.report.words import counted
 from pipeline.settings import Settings
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store
@@ -56,14 +58,16 @@ def about_job(settings: Settings) -> dict[str, object]:
 def tell_standing(todo: Todo, log: Log) -> None:
     """Say what a plan rests on that nobody should find out later."""
     for run_id, photos in todo.waiting.items():
+        covered = counted(photos, "photo is", "photos are")
         log.say(
             "waiting",
-            f"WARNING: {photos:,} photos are covered by run {run_id}, which is not live: "
+            f"WARNING: {covered} covered by run {run_id}, which is not live: "
             f"`runs.py promote` makes it live, `--mode full` does them again",
             run_id=run_id, photos=photos,
         )  # fmt: skip
     if todo.forgotten:
-        log.say("forgotten", f"{todo.forgotten:,} forgotten photos of the input are left out")
+        left = counted(todo.forgotten, "photo of the input is", "photos of the input are")
+        log.say("forgotten", f"{left} forgotten, and left out")
     if todo.ahead_s > AHEAD_S:
         log.say(
             "clock",
@@ -79,7 +83,8 @@ def take_out(settings: Settings, store: Store, todo: Todo, removal: Removal, log
     _forget(settings, store, removal.forgotten, dry, log)
     if todo.returned and not dry:
         count = take_back(store, todo.returned, whoami(), "listed again")
-        log.say("returned", f"{count:,} pruned photos are listed again")
+        again = counted(count, "pruned photo is", "pruned photos are")
+        log.say("returned", f"{again} listed again")
     if removal.listed is not None:
         _prune(settings, store, removal.listed, dry, log)
 
@@ -92,11 +97,12 @@ def _forget(
     if not known:
         return
     if dry:
-        log.say("forget", f"{len(known):,} photos would be forgotten")
+        log.say("forget", f"{counted(len(known), 'photo')} would be forgotten")
         return
     count = forget(store, map(image_id, known), whoami(), "table of overrides")
     if count:
-        log.say("forget", f"{count:,} photos are forgotten; runs.py gc removes their bytes")
+        are = counted(count, "photo is", "photos are")
+        log.say("forget", f"{are} forgotten; `runs.py gc --delete` removes the bytes")
 
 
 def live_and_forgotten(overrides: Overrides, store: Store) -> Iterator[str]:
@@ -127,8 +133,11 @@ def _prune(settings: Settings, store: Store, listed: Listing, dry: bool, log: Lo
         log.say("prune", f"{share} and are pruned", **facts)
 
 
-def go_live(settings: Settings, store: Store, log: Log) -> bool:
-    """Make the job's channel live as far as its gate holds; return whether it held for all."""
+def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | None = None) -> bool:
+    """Make the job's channel live as far as its gate holds; return whether it held for all.
+
+    committed: the run that the job has just committed, if it has
+    """
     running = settings.running
     if only_tries(settings):
         log.say("trial", "this is a trial: it does not go live, and covers no photo")
@@ -145,10 +154,13 @@ def go_live(settings: Settings, store: Store, log: Log) -> bool:
     outcomes = promote_waiting(store, channel, request)
     for outcome in outcomes:
         _tell(outcome, log)
+    if committed is not None and only_failed_again(committed):
+        text = f"run {committed.run_id} is not made live: every photo failed again"
+        log.say("failed_again", f"{text}, so nothing changes in what is live")
     if settings.thumbnails.crop_names is not None:
         done = publish_files(store, channel)
-        text = f"{done.copied:,} crop files are published in {public_prefix(channel)}"
-        log.say("files", f"{text}, {done.removed:,} old ones removed", **asdict(done))
+        counts = f"{done.copied:,} copied, {done.same:,} the same, {done.removed:,} removed"
+        log.say("files", f"crop files in {public_prefix(channel)}: {counts}", **asdict(done))
     return all(outcome.is_live for outcome in outcomes)
 
 

@@ -68,7 +68,7 @@ def commit(
             failed=failed,
         )
     log.say("committed", f"run {ledger.run_id} is committed: {verdict}", **figures)
-    is_live = go_live(job.settings, ledger.store, log)
+    is_live = go_live(job.settings, ledger.store, log, manifest)
     _write_extras(ledger.store, manifest, log)
     tell_result(job.settings.running.output, ledger.run_id, log)
     return ending_of(verdict, is_live)

@@ -186,6 +186,9 @@ def test_gc_shows_first_and_removes_when_told(
     assert records(capsys.readouterr().out)[-1]["objects"] == 2
     assert main(["verify", str(tmp_path), ledger.run_id]) == 0
     assert len(list(open_store(str(tmp_path)).list("_data/"))) == 2
+    (tmp_path / ".tmp-0").write_bytes(b"x")
+    assert main(["gc", str(tmp_path), "--delete", "--older-than", "0s"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 object, 1 byte; 1 byte freed"
 
 
 @pytest.mark.parametrize("words", [["list"], ["export", "--as", "csv"]])

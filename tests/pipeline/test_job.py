@@ -225,8 +225,11 @@ def test_circumstances_are_told_and_a_try_in_vain_is_no_bad_night(photos: Path, 
     assert (
         "(1 circumstances); earlier runs have done 3 photos" in plan(settings(photos), log).message
     )
+    assert "every photo failed again" not in told(log)
     for _ in range(2):
         assert carry_out(settings(photos, task_images=9), log, forbidden) == "done"  # in vain
+    said = "is not made live: every photo failed again, so nothing changes in what is live"
+    assert told(log).count(said) == 2
     message = plan(settings(photos), log).message
     assert message.startswith("nothing to do: earlier runs have done 4 photos; 1 of these")
     assert "--kind circumstances` does them now" in message

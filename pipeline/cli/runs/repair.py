@@ -12,6 +12,7 @@ from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.live import is_earlier
 from pipeline.options import option
+from pipeline.report.words import counted
 from pipeline.settings import Settings
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -79,9 +80,12 @@ class CollectGarbage(Command):
         self.tell(lines, _garbage_line)
         size = sum(g.info.bytes for g in garbage)
         freed = remove_garbage(store, garbage) if self.delete else 0
-        done = f"{freed:,} bytes freed" if self.delete else "nothing removed, add --delete"
+        done = f"{counted(freed, 'byte')} freed" if self.delete else "nothing removed, add --delete"
         summary = {"objects": len(garbage), "bytes": size, "bytes_freed": freed}
-        self.tell([summary], lambda s: f"{s['objects']} objects, {s['bytes']:,} bytes; {done}")
+        self.tell(
+            [summary],
+            lambda s: f"{counted(s['objects'], 'object')}, {counted(s['bytes'], 'byte')}; {done}",
+        )
         return 0
 
 
