@@ -7,11 +7,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
 LOST_AND_FOUND = "lost+found"  # on top of many file systems, root's alone, and nobody's data
+FOLDER_ATTEMPTS = 100  # to make a folder that others remove
 TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
 
 
@@ -48,7 +50,16 @@ class LocalBackend:
             return []
 
     def delete(self, key: str) -> None:
-        (self._root / key).unlink(missing_ok=True)
+        path = self._root / key
+        path.unlink(missing_ok=True)
+        # Folders that this empties go too: their names may be a photo's. See `_opened_in_folder`.
+        for folder in path.parents:
+            if folder == self._root:
+                return
+            try:
+                folder.rmdir()
+            except OSError:  # something is in it, perhaps of another writer, by now
+                return
 
     def remains(self) -> list[ObjectInfo]:
         return [info for info in self._files(self._root) if _is_temporary(info)]
@@ -67,23 +78,18 @@ class LocalBackend:
 
     def _publish(self, key: str, data: bytes, place: Callable[[Path, Path], None]) -> None:
         target = self._root / key
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise NotADirectoryError(f"a file is where a folder should be: {error}") from error
-        except FileNotFoundError as error:  # in /proc, or where a disk is gone: no missing object
-            told = f"no folder can be made there ({error.strerror}); choose another place"
-            raise OSError(told) from error
         temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         try:
-            with temporary.open("xb") as file:
+            with _opened_in_folder(temporary) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())  # the content is on disk before the name is
             place(temporary, target)
-            _sync_folder(target.parent)
+            with suppress(FileNotFoundError):  # another deleted the object, and so its folder
+                _sync_folder(target.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                temporary.unlink()
 
 
 def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
@@ -145,6 +151,23 @@ def _is_temporary(info: ObjectInfo) -> bool:
 
 def _info(key: str, status: os.stat_result) -> ObjectInfo:
     return ObjectInfo(key, status.st_size, file_etag(status), status.st_mtime)
+
+
+def _opened_in_folder(path: Path) -> BinaryIO:
+    """A new file, opened for writing, in a folder that is made where it is not there.
+
+    Whoever deletes the last object of a folder removes it, perhaps between the two steps here. From
+    then on the new file keeps it. Raises NotADirectoryError where a file is in a folder's place.
+    """
+    for _ in range(FOLDER_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("xb")
+        except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+            problem = error
+    if isinstance(problem, FileNotFoundError):
+        raise problem
+    raise NotADirectoryError(f"a file is where a folder should be: {problem}") from problem
 
 
 def _link(temporary: Path, target: Path) -> None:

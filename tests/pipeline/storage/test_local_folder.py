@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.inputs.listing import image_id
+from pipeline.ledger.crop_files import unpublish
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage
 from pipeline.ledger.promotion import Request, promote
@@ -52,6 +53,70 @@ def test_a_folder_that_is_not_there_is_empty(store: Store, monkeypatch: pytest.M
     assert store.folders("d/") == store.folders("a/1/") == ()
     close(monkeypatch, Path(store.uri, "a", "b"), errno.ENOENT)  # removed since the walk began
     assert keys(store, "a/") == ["a/1"]
+
+
+def test_folders_that_a_deletion_empties_go_with_it(store: Store) -> None:
+    root = Path(store.uri)
+    store.delete("a/b/2")
+    assert sorted(path.name for path in (root / "a").iterdir()) == ["1"], "a/b is gone, a is not"
+    store.delete("c/3")
+    store.delete("c/absent")
+    store.delete("a/1")
+    assert root.is_dir()
+    assert list(root.iterdir()) == [], "the output itself stays"
+    store.delete("a/1")
+    assert root.is_dir()
+
+
+def test_no_name_of_a_forgotten_photo_is_left_as_a_folder(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "out"))
+    names = ["ugc/000000/1x1.webp", "ugc/000001/1x1.webp"]
+    for name in names:
+        store.write(f"public/web/{name}", b"x")
+    unpublish(store, [f"public/web/{names[0]}"])
+    assert [path.name for path in (tmp_path / "out/public/web/ugc").iterdir()] == ["000001"]
+
+
+@pytest.mark.parametrize("raised", [None, FileNotFoundError, FileExistsError])
+def test_a_writer_makes_a_folder_again_that_was_removed_under_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, raised: type[OSError] | None
+) -> None:
+    """Three times: before the file is opened, or while `mkdir` looks at what is there."""
+    made: list[Path] = []
+    mkdir = Path.mkdir
+
+    def removed_at_once(path: Path, mode: int = 0o777, **given: bool) -> None:
+        mkdir(path, mode, **given)
+        made.append(path)
+        if len(made) <= 3:
+            path.rmdir()
+            if raised is not None:
+                raise raised(str(path))
+
+    monkeypatch.setattr(Path, "mkdir", removed_at_once)
+    store.write("d/4", b"four")
+    assert store.read("d/4") == b"four"
+    assert made == [Path(store.uri, "d")] * 4
+
+
+def test_an_object_that_is_deleted_as_soon_as_it_is_there_is_no_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = os.replace
+
+    def deleted_at_once(source: Path, target: Path) -> None:
+        replace(source, target)
+        store.delete("d/4")
+
+    monkeypatch.setattr("pipeline.storage.local.os.replace", deleted_at_once)
+    store.write("d/4", b"four")
+    assert not Path(store.uri, "d").exists()
+
+
+def test_a_file_in_a_folder_s_place_is_told(store: Store) -> None:
+    with pytest.raises(StoreFailedError, match="a file is where a folder should be"):
+        store.write("c/3/4", b"x")
+    assert keys(store, "c/") == ["c/3"]
 
 
 def test_forgotten_photos_stay_hidden_or_nothing_is_shown(
