@@ -1,9 +1,11 @@
 """Verifying a run's objects one by one: crops that are objects, and data files that are gone."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
+from pipeline.inputs.listing import image_id
 from pipeline.ledger.audit import EXAMPLES, verify_run
 from pipeline.ledger.crop_files import publish_files
 from pipeline.ledger.erasing import erase
@@ -11,8 +13,9 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.promotion import Request, promote, rollback
-from pipeline.storage.store import Store
+from pipeline.storage.store import Store, open_store
 from tests.support.forgotten import with_one_forgotten
+from tests.support.made_runs import commit_rows, crop_row, image_row
 from tests.support.named_crops import run_with_named_crops
 from tests.support.tasks import make_inputs
 
@@ -111,3 +114,21 @@ def test_what_is_gone_is_not_counted(store: Store, erased: bool) -> None:
     assert found.bytes == sum(info.bytes for info in store.list("_data/crops/"))
     assert found.problems[0] == f"{images.key} {GONE}"
     assert "the first is s3://ugc/000000.jpg" in found.problems[1]
+
+
+def test_a_crop_named_by_its_content_is_needed_by_each_photo_that_has_it(tmp_path: Path) -> None:
+    """Two photos are one picture, once as an object; the other crop has none. Nothing is live."""
+    store, data = open_store(str(tmp_path)), b"one picture"
+    about = {"sha256": hashlib.sha256(data).hexdigest(), "file": "crops/ab/abcd.webp"}
+    crops = [crop_row(name, "1:1", (0, 0, 60, 60), **about) for name in ("a", "b")]
+    rows = [image_row(name) for name in ("a", "b", "c")]
+    opened = commit_rows(tmp_path, rows, [*crops, crop_row("c", "1:1", (0, 0, 60, 60))])
+    run_id = str(opened.manifest["run_id"])
+    store.write("crops/ab/abcd.webp", data)
+    assert (verify_run(store, run_id).crop_files, verify_run(store, run_id).problems) == (1, [])
+    store.delete("crops/ab/abcd.webp")
+    forget(store, [image_id("a")])
+    found = verify_run(store, run_id)
+    assert (found.crop_files, found.problems) == (0, [f"crops/ab/abcd.webp {GONE}"])
+    forget(store, [image_id("b")])
+    assert verify_run(store, run_id).problems == []
