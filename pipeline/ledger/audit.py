@@ -14,7 +14,13 @@ import pyarrow.compute as pc
 from pipeline.errors import RecordError
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.channels import channel_of
-from pipeline.ledger.checked_files import CROP_READERS, GONE, CheckedFile, check_crops, check_file
+from pipeline.ledger.checked_files import (
+    CROP_READERS,
+    GONE,
+    CheckedFile,
+    check_crop_files,
+    check_file,
+)
 from pipeline.ledger.crop_files import not_needed
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import committed_run
@@ -131,7 +137,8 @@ def verify_run(store: Store, run_id: str) -> Verification:
         for checked in ahead(pool, partial(check_file, store), files):
             _take_in(found, seen, checked)
             if checked.crops is not None:
-                for key, problem in check_crops(store, without(checked.crops, hidden), crop_pool):
+                shown = without(checked.crops, hidden)
+                for key, problem in check_crop_files(store, shown, crop_pool):
                     found.crop_files += problem is None
                     seen.wrong |= {key: problem} if problem else {}
     found.erased = len(seen.erased)

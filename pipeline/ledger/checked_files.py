@@ -70,7 +70,9 @@ def check_file(store: Store, file: DataFile) -> CheckedFile:
     return CheckedFile(now, None, rows["image_id"], crops, erased)
 
 
-def check_crops(store: Store, crops: pa.Table, pool: Executor) -> Iterator[tuple[str, str | None]]:
+def check_crop_files(
+    store: Store, crops: pa.Table, pool: Executor
+) -> Iterator[tuple[str, str | None]]:
     """Read and hash crops that are objects: each key, and what is wrong with it or None.
 
     crops: of one data file, as OF_CROPS; a key that several have comes once

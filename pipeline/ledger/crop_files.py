@@ -24,9 +24,9 @@ from pipeline.ledger.published_index import (
     UNKNOWN,
     index_key,
     public_prefix,
-    read_index,
-    readable_index,
-    write_index,
+    read_published,
+    readable_published,
+    write_published,
 )
 from pipeline.ledger.reader import Run
 from pipeline.ledger.records import Manifest
@@ -78,18 +78,18 @@ def publish_files(store: Store, channel: str, look: bool = False) -> PublishedFi
     """
     stored = standing(store)
     live = live_files(store, stored, channel)
-    before = read_index(store, channel)
+    before = read_published(store, channel)
     wanted = {name: file.sha256 for name, file in live.items()}
     there = _still_there(store, channel, before) if look else before
     changed = [name for name, sha256 in wanted.items() if there.get(name) != sha256]
     gone = [name for name in before if name not in wanted]
     if changed or gone:
-        write_index(store, channel, before | dict.fromkeys([*changed, *gone], UNKNOWN))
+        write_published(store, channel, before | dict.fromkeys([*changed, *gone], UNKNOWN))
         missing = _copy(store, channel, {name: live[name] for name in changed})
         if missing and _make_anew(store, stored, missing.values()):
             missing = _copy(store, channel, missing)
         _delete(store, channel, gone)
-        write_index(store, channel, wanted | dict.fromkeys(missing, UNKNOWN))
+        write_published(store, channel, wanted | dict.fromkeys(missing, UNKNOWN))
         if missing:
             first = next(iter(missing.values())).key
             raise LedgerError(
@@ -111,12 +111,12 @@ def unpublish(store: Store, keys: Iterable[str]) -> None:
         by_channel.setdefault(channel, []).append(name)
     for channel, names in by_channel.items():
         removed = set(names)
-        if known := removed & (before := readable_index(store, channel)).keys():
-            write_index(store, channel, before | dict.fromkeys(known, UNKNOWN))
+        if known := removed & (before := readable_published(store, channel)).keys():
+            write_published(store, channel, before | dict.fromkeys(known, UNKNOWN))
         _delete(store, channel, names)
-        if removed & (now := readable_index(store, channel)).keys():
+        if removed & (now := readable_published(store, channel)).keys():
             left = {name: sha256 for name, sha256 in now.items() if name not in removed}
-            write_index(store, channel, left)
+            write_published(store, channel, left)
 
 
 def live_files(store: Store, stored: Standing, channel: str) -> dict[str, LiveFile]:
@@ -147,7 +147,7 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
         rows = list(_rows(store, stored, channel))
         kept |= {row["key"] for row in rows}
         shown = {public_prefix(channel) + row["name"] for row in rows}
-        names = readable_index(store, channel) if index_key(channel) in indexes else ()
+        names = readable_published(store, channel) if index_key(channel) in indexes else ()
         without_object = {public_prefix(channel) + name for name in names} - shown
         for info in store.list(public_prefix(channel)):
             if info.key not in shown:

@@ -3,7 +3,7 @@
 from pipeline.errors import LedgerError, UsageError, did_you_mean
 from pipeline.ledger.layout import manifest_key, spec_key
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.manifest import read_kept
+from pipeline.ledger.manifest import read_not_given_up
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
 
@@ -31,7 +31,7 @@ def begun_run(store: Store, run_id: str) -> Manifest | None:
     Raises UsageError where there is no such run, LedgerError where it was given up, RecordError
     where its manifest is damaged.
     """
-    manifest = read_kept(store, run_id)
+    manifest = read_not_given_up(store, run_id)
     if manifest is None:
         check_known(store, run_id)
     return manifest

@@ -35,7 +35,7 @@ from pipeline.ledger.layout import (
     task_key,
 )
 from pipeline.ledger.live import Standing, next_commit_s, standing
-from pipeline.ledger.manifest import read_committed, read_kept, read_manifest
+from pipeline.ledger.manifest import read_committed, read_manifest, read_not_given_up
 from pipeline.ledger.pictures import as_struct
 from pipeline.ledger.pinned import pin, read_spec, task_rows
 from pipeline.ledger.plan import TaskCuts
@@ -196,7 +196,7 @@ class Ledger:
         Raises LedgerError when the run was given up, tasks are open, rows out are not rows in, or a
         file is gone.
         """
-        read_kept(self.store, self.run_id)  # of one given up, records are gone: that says less
+        read_not_given_up(self.store, self.run_id)  # its records are gone then, which says less
         contents = RunContents.of(self.records())
         contents.check(self.store, self.run_id, self.spec.plan)
         known = standing(self.store)
@@ -213,7 +213,7 @@ class Ledger:
             **about,
         }
         self.store.create_once(manifest_key(self.run_id), to_bytes(document))
-        found = read_kept(self.store, self.run_id)
+        found = read_not_given_up(self.store, self.run_id)
         assert found is not None
         figures = RunTotals.of_manifest(found)
         self.store.create_once(run_key(self.run_id, "metrics.json"), figures.metrics_json())

@@ -71,7 +71,7 @@ def read_committed(store: Store, run_id: str) -> Manifest | None:
     return manifest if isinstance(manifest, Manifest) else None
 
 
-def read_kept(store: Store, run_id: str) -> Manifest | None:
+def read_not_given_up(store: Store, run_id: str) -> Manifest | None:
     """The manifest of a run, None where it is open or not there.
 
     Raises LedgerError where the run was given up, RecordError.

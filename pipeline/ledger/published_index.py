@@ -27,7 +27,7 @@ def index_key(channel: str) -> str:
     return f"published/{channel}.parquet"
 
 
-def read_index(store: Store, channel: str) -> dict[str, str]:
+def read_published(store: Store, channel: str) -> dict[str, str]:
     """Hash by name of what is published in a channel. Raises RecordError for a damaged index."""
     key = index_key(channel)
     try:
@@ -42,15 +42,15 @@ def read_index(store: Store, channel: str) -> dict[str, str]:
     return dict(zip(table["name"].to_pylist(), table["sha256"].to_pylist(), strict=True))
 
 
-def readable_index(store: Store, channel: str) -> dict[str, str]:
+def readable_published(store: Store, channel: str) -> dict[str, str]:
     """The same; nothing where the index is damaged, which publishing tells."""
     try:
-        return read_index(store, channel)
+        return read_published(store, channel)
     except RecordError:
         return {}
 
 
-def write_index(store: Store, channel: str, names: Mapping[str, str]) -> None:
+def write_published(store: Store, channel: str, names: Mapping[str, str]) -> None:
     """Write a channel's index: the hash of each name, or UNKNOWN."""
     columns = {"name": list(names), "sha256": list(names.values())}
     store.write(index_key(channel), parquet_bytes(pa.table(columns, schema=INDEX)))

@@ -107,7 +107,7 @@ def night(tmp_path: Path) -> Night:
 
 def test_from_the_alert_to_the_crops_of_before_and_a_decision_that_lasts(night: Night) -> None:
     assert night.live == night.now, "the wrong crops are what readers see"
-    history, listing, show, gallery, diff, rollback, live, promote, again = commands()
+    history, listing, show, gallery, diff, rollback, files, live, promote, again = commands()
 
     answer = night.shell(history)
     assert night.now in answer.stdout, answer.stderr
@@ -124,8 +124,9 @@ def test_from_the_alert_to_the_crops_of_before_and_a_decision_that_lasts(night: 
     assert answer.returncode == 0, answer.stderr
     assert (night.folder / "changed" / "index.html").is_file()
 
-    answer = night.shell(rollback)
-    assert answer.returncode == 0, answer.stderr
+    for move in (rollback, files):
+        answer = night.shell(move)
+        assert answer.returncode == 0, answer.stderr
     answer = night.shell(live)
     assert answer.stdout.strip() == night.before == night.live, answer.stderr
 
