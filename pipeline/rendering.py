@@ -57,7 +57,7 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
     cores: as for `pipeline.job.plan`.
 
     Raises LedgerError where the old run is not committed, SettingError for a ratio that none of
-    its shapes is near to, UsageError where nothing would change.
+    its shapes is near to, UsageError where there is no such run or nothing would change.
     """
     check_reachable(asked.output)
     store = open_store(asked.output)

@@ -110,7 +110,9 @@ def test_messages_of_the_runbook_are_those_of_the_code() -> None:
     for message in (
         "overwrote an object that it was asked to create only if absent",
         "is on record but missing or cut short",
-        "could commit",
+        "was given up (runs.py gc)",
+        "there is no run ",
+        "there is no folder ",
         "cannot be used: ",
         " covers nothing: ",
         "a worker could not go on",

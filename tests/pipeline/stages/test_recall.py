@@ -19,7 +19,7 @@ from pipeline import open_run
 from pipeline.cropping.derive import derived_box, derived_crop, nearest_shape
 from pipeline.cropping.results import ScoredCrop
 from pipeline.detectors import Detections
-from pipeline.errors import LedgerError, SettingError, UsageError
+from pipeline.errors import SettingError, UsageError
 from pipeline.job import PlannedRun, commit, plan
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.figures import add_figures
@@ -133,7 +133,7 @@ def test_a_render_has_the_same_decisions_in_another_size_and_format(
     assert statuses == full.metrics.statuses == {"ok": 4, "unsupported_format": 1}
     with pytest.raises(UsageError, match="rendered so already"):
         plan_rendering(RenderRequest(output, full.run_id, {"thumbnail_size": 96}))
-    with pytest.raises(LedgerError, match="not committed"):
+    with pytest.raises(UsageError, match="there is no run"):
         plan_rendering(RenderRequest(output, "0" * 20, changes))
 
 
