@@ -165,8 +165,9 @@ def _opened_in_folder(path: Path) -> BinaryIO:
             return path.open("xb")
         except (FileNotFoundError, FileExistsError, NotADirectoryError) as error:
             problem = error
-    if isinstance(problem, FileNotFoundError):
-        raise problem
+    if isinstance(problem, FileNotFoundError):  # in /proc, or where a disk is gone
+        told = f"no folder can be made there ({problem.strerror}); choose another place"
+        raise OSError(told) from problem  # a FileNotFoundError would say that an object is missing
     raise NotADirectoryError(f"a file is where a folder should be: {problem}") from problem
 
 
