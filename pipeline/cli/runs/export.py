@@ -12,6 +12,7 @@ from pipeline.export.crops import exported
 from pipeline.export.formats import ExportSummary, FormatName, write_lines
 from pipeline.ledger.reader import Run, open_run
 from pipeline.options import check, option
+from pipeline.report.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +44,10 @@ class Export(Command):
         except BrokenPipeError:  # `| head` has seen enough
             stop_telling()
             return 0
-        told = f"{done.crops:,} crops"
+        told = counted(done.crops, "crop")
         if done.without:
-            told += f", {done.without:,} photos or shapes without one"
+            without = counted(done.without, "photo or shape", "photos or shapes")
+            told += f", {without} without one"
         if done.overlap is not None:
             which = "them" if done.focused == done.crops else f"{done.focused:,} of them"
             told += f"; focal points alone show {which} with a mean IoU of {done.overlap:.3f}"

@@ -149,8 +149,8 @@ def test_what_lies_on_a_ground_has_no_focal_point(fit: str) -> None:
 
 @pytest.mark.parametrize(
     ("fit", "told"),
-    [("crop", "1 crops; focal points alone show them with a mean IoU of 1.000\n"),
-     ("pad", "1 crops\n")],
+    [("crop", "1 crop; focal points alone show them with a mean IoU of 1.000\n"),
+     ("pad", "1 crop\n")],
 )  # fmt: skip
 def test_the_command_says_a_mean_where_there_is_one(
     fit: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
