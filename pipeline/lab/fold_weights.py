@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from pipeline.detectors.differences import from_differences
 from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
@@ -46,9 +47,8 @@ class FoldWeights:
         given = (self.detectors, self.networks, self.features)
         folders = [folder for folder in given if folder is not None]
         found = [folder / fold_name(fold) for folder in folders for fold in range(FOLDS)]
+        check_files(found)
         for path in found:
-            if not path.is_file():
-                raise UsageError(f"{path.parent} has no {path.name}: each fold needs its weights")
             held_out = held_out_sets(path)
             if held_out is not None and (others := sorted(set(sets) - held_out)):
                 raise UsageError(
@@ -62,7 +62,7 @@ class FoldWeights:
         """The detector's network that has not seen a fold, on the CPU. Raises WeightsError."""
         if self.detectors is None:
             return None
-        return _read(self.detectors / fold_name(fold), network_of, "embedded detector")
+        return detector_in(self.detectors / fold_name(fold))
 
     def looking(self, fold: int) -> nn.Module | None:
         """What looks at a fold's photos: the detector, with the branch where there is one.
@@ -121,6 +121,21 @@ def held_out_sets(path: Path) -> set[str] | None:
     return None if told is None else set(told.split("/"))
 
 
+def check_files(paths: Iterable[Path]) -> None:
+    """Raises UsageError where a file of weights, of a fold or of all photos, is missing."""
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"{path.parent} has no {path.name}: each fold needs its weights")
+
+
+def detector_in(path: Path) -> SubjectNetwork:
+    """The detector's network in a file of `learn_from_people.py`, on the CPU. Raises WeightsError.
+
+    Its stages may be told as differences (`pipeline.detectors.differences`).
+    """
+    return _read(path, lambda state: network_of(from_differences(dict(state))), "embedded detector")
+
+
 def network_of(state: Mapping[str, Tensor]) -> SubjectNetwork:
     """The detector's network with these tensors, in evaluation mode."""
     return _with(SubjectNetwork(), state)
@@ -138,8 +153,11 @@ def _with(network: Network, state: Mapping[str, Tensor]) -> Network:
 
 def _read(path: Path, make: Callable[[Mapping[str, Tensor]], Network], kind: str) -> Network:
     """A network from its file. Raises WeightsError where it holds something else."""
+    data = read_weights(str(path))
     try:
-        return make(parse_weights(read_weights(str(path))))
-    except RuntimeError as error:  # tensors of another network
+        return make(parse_weights(data))
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    except (RuntimeError, LookupError, ValueError) as error:  # tensors of another network
         problem = " ".join(str(error).split())[:200]
         raise WeightsError(f"{path}: no {kind}: {problem}") from error

@@ -36,6 +36,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.command_line import run
+from pipeline.errors import UsageError
 from pipeline.lab.people.settings import (
     AnimalsJob,
     BranchesJob,
@@ -66,13 +67,17 @@ def learn(job: object) -> int:
     from pipeline.lab.people.feature_recipe import write_features
     from pipeline.lab.people.recipe import fit_rule, write_branches, write_looking
     from pipeline.lab.people.rule_comparison import compare_rules
+    from s2cnet import WeightsError
 
     steps: dict[type, Callable[[Any, Log], None]] = {
         BranchesJob: write_branches, LookingJob: write_looking, RuleJob: fit_rule,
         ConfidenceJob: fit_confidence, CompareJob: compare_rules, AnimalsJob: write_animals,
         FeaturesJob: write_features,
     }  # fmt: skip
-    steps[type(job)](job, Log())
+    try:
+        steps[type(job)](job, Log())
+    except WeightsError as error:
+        raise UsageError(str(error)) from error
     return 0
 
 

@@ -21,6 +21,7 @@ from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import gaze, human, labels, scored
 from pipeline.lab.datasets.example import Example
+from pipeline.lab.datasets.layout import check_folder
 
 Reader = Callable[[Path, str], tuple[list[Example], list[str]]]
 READERS: dict[str, Reader] = {
@@ -64,8 +65,7 @@ def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     if name not in READERS:
         raise UsageError(f"no data set {name!r}: choose one of {', '.join(NAMES)}")
     root = Path(folder)
-    if not root.is_dir():
-        raise UsageError(f"{root} is not a folder: give the one that holds {name}")
+    check_folder(root, name)
     examples, notes = READERS[name](root, split)
     if not examples:
         raise UsageError(f"{root}: {name} has no photo in split {split!r}")

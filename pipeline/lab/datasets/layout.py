@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,21 @@ PHOTO_FOLDERS = ("stimuli", "data/stimuli", "image", "images")
 """Where published sets have their photos, seen from the set's own folder."""
 ON_ITS_SIDE = (5, 6, 7, 8)
 """The EXIF orientations of photos that are stored on their side."""
+
+# What Pillow raises of a photo that it cannot read; a broken PNG is a SyntaxError.
+_UNREADABLE = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    ValueError,
+    SyntaxError,
+)
+
+
+def check_folder(folder: Path, holds: str) -> None:
+    """Raises UsageError where there is no such folder. holds: what it is to hold."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder: give the one that holds {holds}")
 
 
 def first_folder(root: Path, *names: str) -> Path:
@@ -56,15 +72,18 @@ def size_shown(path: Path) -> tuple[int, int]:
         with Image.open(path) as photo:
             width, height = photo.size
             on_its_side = photo.getexif().get(ORIENTATION) in ON_ITS_SIDE
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
     return (height, width) if on_its_side else (width, height)
 
 
 def pixels_shown(path: Path) -> NDArray[np.uint8]:
-    """A photo as it is shown, upright, [h, w, 3] RGB. Raises what Pillow raises."""
-    with Image.open(path) as photo:
-        return np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+    """A photo as it is shown, upright, [h, w, 3] RGB. Raises UsageError."""
+    try:
+        with Image.open(path) as photo:
+            return np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+    except _UNREADABLE as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
 
 
 def one_split(split: str, name: str) -> None:
@@ -117,7 +136,15 @@ def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
         raise UsageError(f"{path} is missing")
     try:
         return loadmat(path, simplify_cells=simplify)[variable]
-    except (KeyError, TypeError, ValueError, MatReadError, NotImplementedError) as error:
+    except (
+        OSError,  # cut short
+        LookupError,
+        TypeError,
+        ValueError,
+        MatReadError,
+        NotImplementedError,
+        zlib.error,
+    ) as error:
         raise UsageError(f"{path}: expected {variable} in a MATLAB file: {error}") from None
 
 

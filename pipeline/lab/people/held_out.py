@@ -25,9 +25,8 @@ from pipeline.lab.datasets import Example, load_dataset
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import fingerprint, read_kept, write_kept
-from pipeline.lab.people.labels import layout_of
+from pipeline.lab.people.labels import decoded, layout_of
 from pipeline.lab.people.settings import LabelsJob
-from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 from s2cnet import FastS2CNet, load_model
@@ -137,7 +136,7 @@ def held_out_photos(
 
 def see(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOutPhoto:
     """What these networks tell of a photo, as the product's engine asks them."""
-    photo = decode(labels.example.image.read_bytes())
+    photo = decoded(labels.example.image)
     objects = to_source(detect_with(detector, photo.pixels), photo)
     seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
     shapes = shapes_of(labels.example)

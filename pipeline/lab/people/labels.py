@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.boxes import FloatArray
+from pipeline.errors import CropError, UsageError
 from pipeline.lab.datasets import READERS, Example
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
-from pipeline.lab.datasets.layout import size_shown
+from pipeline.lab.datasets.layout import check_folder, size_shown
 from pipeline.lab.folds import FOLDS, fold_of
+from pipeline.photo.decode import Photo, decode
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,7 @@ def read_people_labels(
     found: list[PeopleLabels] = []
     for name, root in (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms)):
         if root is not None:
+            check_folder(root, name)
             examples, _ = READERS[layout_of(name, root)](root, "test")
             found += [labels_of(example, name) for example in examples]
     return found
@@ -79,6 +82,14 @@ def labels_of(example: Example, set_name: str) -> PeopleLabels:
     heads = None if example.heads_px is None else np.clip(example.heads_px / size, 0, 1)
     crops = np.clip(example.human_px / size, 0, 1)
     return PeopleLabels(example.image, set_name, points, weights, crops, heads)
+
+
+def decoded(path: Path) -> Photo:
+    """A photo's pixels as the product reads them. Raises UsageError where it cannot."""
+    try:
+        return decode(path.read_bytes())
+    except CropError as error:
+        raise UsageError(f"{path} cannot be read: {error.message}") from error
 
 
 def by_fold(labels: list[PeopleLabels]) -> Iterator[tuple[int, list[PeopleLabels]]]:

@@ -25,12 +25,19 @@ from pipeline.detectors.differences import (
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.device import choose_device
 from pipeline.errors import UsageError
 from pipeline.lab.datasets.layout import photos_of_set
-from pipeline.lab.fold_weights import FoldWeights, fold_metadata, fold_name, network_of
+from pipeline.lab.fold_weights import (
+    FoldWeights,
+    check_files,
+    detector_in,
+    fold_metadata,
+    fold_name,
+)
 from pipeline.lab.folds import FOLDS, check_folds
 from pipeline.lab.people.branches import train_branches
-from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
+from pipeline.lab.people.labels import PeopleLabels, by_fold, decoded, read_people_labels
 from pipeline.lab.people.looking import train_looking
 from pipeline.lab.people.looking_views import can_teach
 from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
@@ -38,7 +45,6 @@ from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import LEAST_FIXATIONS, people_views
 from pipeline.lab.whole_files import write_whole
-from pipeline.photo.decode import decode
 from pipeline.report.progress import Log
 from s2cnet import FastS2CNet, load_model
 
@@ -78,8 +84,10 @@ def write_looking(job: LookingJob, log: Log) -> None:
     """Train the stages and maps of each file of `branches` further; write all weights anew.
 
     The file of all photos tells its stages as differences (`pipeline.detectors.differences`).
-    Raises UsageError, also where a fold leaves no photo to learn from.
+    Raises UsageError, also where a fold leaves no photo to learn from or its weights are missing,
+    WeightsError where a file holds something else.
     """
+    device = str(choose_device(job.device))
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
@@ -89,15 +97,18 @@ def write_looking(job: LookingJob, log: Log) -> None:
             f"no photo has people's crops or {LEAST_FIXATIONS} fixations: the maps learn from these"
         )
     check_folds(teaching)
+    names = {held: ALL if held is None else fold_name(held) for held in (None, *range(FOLDS))}
+    check_files(job.detectors / name for name in names.values())
+    # All are read before the first is trained: a faulty one would end the work after minutes.
+    networks = {held: detector_in(job.detectors / name) for held, name in names.items()}
     job.output.mkdir(parents=True, exist_ok=True)
-    for held in (None, *range(FOLDS)):
-        name = ALL if held is None else fold_name(held)
-        network = network_of(from_differences(safetensors.torch.load_file(job.detectors / name)))
+    for held, name in names.items():
+        network = networks.pop(held)
         kept = [one for one in labels if one.fold != held]
-        train_looking(network, kept, job.steps, job.seed, job.device)
-        state = {name: tensor.half() for name, tensor in network.state_dict().items()}
+        train_looking(network, kept, job.steps, job.seed, device)
+        state = {key: tensor.half() for key, tensor in network.state_dict().items()}
         made = as_differences(state) if held is None else state
-        made = {name: tensor.contiguous() for name, tensor in made.items()}
+        made = {key: tensor.contiguous() for key, tensor in made.items()}
         sets = (one.set_name for one in labels)
         told = None if held is None else fold_metadata(sets, job.detectors / name)
         write_whole(job.output / name, safetensors.torch.save(made, told))
@@ -136,7 +147,7 @@ def add_lists(
     lists: dict[str, list[LabelledList]],
 ) -> None:
     """Add one photo's lists, by kind, to `lists`."""
-    photo = decode(labels.photo.read_bytes())
+    photo = decoded(labels.photo)
     objects = to_source(detect_with(detector, photo.pixels), photo)
     seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
     evidence = evidence_of(objects, seen.size_wh)

@@ -39,7 +39,9 @@ class LookingJob(LabelsJob):
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
     detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
     steps: int = option(450, "steps of 26 views; 340 to 510 gave the packaged weights", least=1)
-    device: str = option("cuda", "where to train: cuda or cpu")
+    device: str = option(
+        "cuda", "where to train: cuda, cuda:N, cpu, mps, or auto: a CUDA GPU where there is one"
+    )
     seed: int = option(0, "random seed of everything")
 
 

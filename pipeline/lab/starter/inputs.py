@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import SettingError
 from pipeline.lab.folds import FOLDS
 from pipeline.options import check, option
 
@@ -24,6 +25,19 @@ class StarterJob:
     )
     trial: bool = option(False, "few photos, few steps")
     seed: int = option(0, "random seed of everything")
+
+    def check_files(self) -> None:
+        """Raises SettingError that names the first option whose file or folder is missing."""
+        for name in ("photos", "isnet"):
+            if not getattr(self, name).is_dir():
+                raise SettingError(name, f"{getattr(self, name)} is not a folder")
+        if not (self.photos / "index.json").is_file():
+            raise SettingError("photos", f"{self.photos} has no index.json")
+        given = ("objects", "scored_crops", "lite0", "centerface", "mobilenet", "graph_from")
+        for name in given:
+            path = getattr(self, name)
+            if path is not None and not path.is_file():
+                raise SettingError(name, f"{path} is missing")
 
 
 @dataclass(frozen=True, kw_only=True)

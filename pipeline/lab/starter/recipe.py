@@ -47,6 +47,7 @@ TRIAL = Budget(
 
 def make_starter(job: StarterJob, log: Log) -> None:
     """Label the photos and write both files into the job's output. Raises UsageError."""
+    job.check_files()
     budget = TRIAL if job.trial else Budget()
     job.output.mkdir(parents=True, exist_ok=True)
     layouts = read_scored_crops(job.scored_crops)["train"]

@@ -82,6 +82,11 @@ def test_gaze_errors(tmp_path: Path) -> None:
     savemat(tmp_path / "eye/fixations.mat", {"fixations": cells({"img": "a.jpg"})})
     with pytest.raises(UsageError, match="expected fixations, a cell of structs"):
         load_dataset("osie", tmp_path)
+    whole = (tmp_path / "eye/fixations.mat").read_bytes()
+    for size in (0, len(whole) // 2, len(whole) - 8):
+        (tmp_path / "eye/fixations.mat").write_bytes(whole[:size])
+        with pytest.raises(UsageError, match=r"fixations\.mat: expected fixations"):
+            load_dataset("osie", tmp_path)
     savemat(tmp_path / "eye/fixations.mat", {"other": 1})
     with pytest.raises(UsageError, match="expected fixations in a MATLAB file"):
         load_dataset("osie", tmp_path)

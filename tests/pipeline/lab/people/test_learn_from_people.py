@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
+import pipeline.cropping.rule
 from pipeline.cropping.confidence import ConfidenceModel
 from pipeline.cropping.rule import Rule
 from pipeline.detectors.feature_head import FeatureHead
@@ -26,6 +27,7 @@ from pipeline.lab.people.settings import LabelsJob
 from pipeline.lab.people.views import boxes_in_view, people_views
 
 torch.set_num_threads(1)
+CHOICE = Path(pipeline.cropping.rule.__file__).with_name("choice.json")
 
 
 def cells(*values: object) -> np.ndarray:
@@ -194,6 +196,51 @@ def test_all_steps(
     (made / "fold0.safetensors").write_bytes((made / "fold1.safetensors").read_bytes())
     assert main(asked) == 0  # other networks: seen anew
     assert "as kept" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("step", ["branches", "rule", "compare"])
+def test_a_folder_that_is_not_there_is_wrong_usage(
+    step: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [step, "--osie", str(tmp_path / "none"), "--output", str(tmp_path / "made")]
+    asked += [] if step == "branches" else ["--detectors", str(tmp_path)]
+    asked += ["--rule", str(CHOICE)] if step == "compare" else []
+    assert main(asked) == 2
+    assert f"{tmp_path / 'none'} is not a folder: give the one that holds osie" in (
+        capsys.readouterr().err
+    )
+
+
+def test_weights_of_another_kind_are_wrong_usage(
+    drawn_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    another = safetensors.torch.save({"weight": torch.zeros(1)})
+    asked = ["rule", "--flms", str(drawn_crops), "--output", str(tmp_path / "choice.json")]
+    for data, told in ((another, "no embedded detector"), (b"damaged", "neither a safetensors")):
+        for fold in range(FOLDS):
+            (tmp_path / f"fold{fold}.safetensors").write_bytes(data)
+        assert main([*asked, "--detectors", str(tmp_path)]) == 2
+        assert f"{tmp_path}/fold" in (err := capsys.readouterr().err)
+        assert told in err
+
+
+def test_a_photo_that_is_cut_short_is_wrong_usage(
+    drawn_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "flms").mkdir()
+    whole = (drawn_crops / "image/a.jpg").read_bytes()
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        (tmp_path / "flms" / name).write_bytes(whole[: len(whole) // 2])
+    label = {"crops": [[20, 10, 120, 60]]}
+    (tmp_path / "flms.json").write_text(json.dumps(dict.fromkeys(("a.jpg", "b.jpg"), label)))
+    for fold in range(FOLDS):
+        safetensors.torch.save_file(packaged_weights(), tmp_path / f"fold{fold}.safetensors")
+    asked = ["--flms", str(tmp_path / "flms"), "--output", str(tmp_path / "made")]
+    detectors = ["--detectors", str(tmp_path)]
+    for step, more in (("branches", []), ("rule", detectors), ("confidence", detectors)):
+        assert main([step, *asked, *more]) == 2
+        assert f"{tmp_path}/flms/" in (err := capsys.readouterr().err)
+        assert ".jpg cannot be read: " in err
 
 
 def test_without_labels_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

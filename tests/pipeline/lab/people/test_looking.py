@@ -136,6 +136,49 @@ def test_the_command_writes_what_the_detector_reads(
     assert (made / names[0]).stat().st_size < 0.8 * (made / names[1]).stat().st_size
 
 
+def test_all_weights_are_read_before_the_first_training(
+    labels: PeopleLabels,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    other = replace(labels, photo=labels.photo.with_name("other.png"))
+    monkeypatch.setattr(recipe, "read_people_labels", lambda *folders: [labels, other])
+    monkeypatch.setattr(recipe, "train_looking", lambda *_: pytest.fail("it was trained"))
+    start = tmp_path / "start"
+    start.mkdir()
+    asked = ["looking", "--osie", str(tmp_path), "--output", str(tmp_path / "made")]
+    asked += ["--detectors", str(start), "--device", "cpu"]
+    assert main(asked) == 2
+    assert f"{start} has no subjects.safetensors" in capsys.readouterr().err
+    for name in ("subjects", *(f"fold{i}" for i in (0, 1, 2, 4))):
+        safetensors.torch.save_file(packaged_weights(), start / f"{name}.safetensors")
+    assert main(asked) == 2
+    assert f"{start} has no fold3.safetensors" in capsys.readouterr().err
+    another = safetensors.torch.save({"weight": torch.zeros(1)})
+    for data, told in ((b"damaged", ""), (another, "no embedded detector")):
+        (start / "fold3.safetensors").write_bytes(data)
+        assert main(asked) == 2
+        assert f"{start / 'fold3.safetensors'}: {told}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [("cuda", "torch finds no CUDA GPU here"), ("tpu", "use auto, cpu, cuda")],
+)
+def test_a_device_that_is_not_there_is_wrong_usage(
+    device: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    asked = ["--detectors", str(tmp_path), "--output", str(tmp_path), "--device", device]
+    assert main(["looking", "--osie", str(tmp_path), *asked]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_labels_too_few_to_learn_from_are_told_before(
     labels: PeopleLabels,
     tmp_path: Path,

@@ -13,6 +13,7 @@ from pipeline.command_line import parser_of
 from pipeline.cropping import candidates
 from pipeline.detectors.embedded import detect_with
 from pipeline.detectors.subject_network import SubjectNetwork
+from pipeline.lab.cli.make_starter import main
 from pipeline.lab.starter.crop_lists import FAR, FAR_WEIGHT, far_list, ratio_lists
 from pipeline.lab.starter.graph_training import EncodedPhoto, sampling_probabilities
 from pipeline.lab.starter.inputs import StarterJob
@@ -154,3 +155,26 @@ def test_photos_with_something_off_centre_are_seen_more_often() -> None:
     )
     assert chances.sum() == pytest.approx(1)
     assert chances[1] > 2 * chances[0]
+
+
+def test_an_input_that_is_missing_is_told_with_its_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, files = tmp_path / "photos", tmp_path / "files"
+    photos.mkdir()
+    names = ("objects", "scored-crops", "lite0", "centerface", "mobilenet")
+    words = [word for name in names for word in (f"--{name}", str(files / name))]
+    words += ["--photos", str(photos), "--isnet", str(files), "--output", str(tmp_path / "made")]
+
+    def told() -> str:
+        assert main(words) == 2
+        return capsys.readouterr().err
+
+    assert f"--isnet {files} is not a folder" in told()
+    files.mkdir()
+    assert f"--photos {photos} has no index.json" in told()
+    (photos / "index.json").write_text("[]")
+    for name in names:
+        assert f"--{name} {files / name} is missing" in told()
+        (files / name).touch()
+    assert not (tmp_path / "made").exists()
