@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.options import option
+from pipeline.options import check, option
 
 LABELS = "{}'s folder, as published or with a JSON file of labels beside it"
 BRANCHES = (
@@ -20,6 +20,9 @@ class LabelsJob:
     eyecrowd: Path | None = option(None, LABELS.format("EyeCrowd"), placeholder="FOLDER")
     flms: Path | None = option(None, LABELS.format("FLMS"), placeholder="FOLDER")
 
+    def __post_init__(self) -> None:
+        check(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class BranchesJob(LabelsJob):
@@ -29,7 +32,7 @@ class BranchesJob(LabelsJob):
     photos: Path | None = option(
         None, "folder of other photos, which teach heads by their clear faces", placeholder="FOLDER"
     )
-    seed: int = option(0, "random seed of everything")
+    seed: int = option(0, "random seed of everything", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ class LookingJob(LabelsJob):
     device: str = option(
         "cuda", "where to train: cuda, cuda:N, cpu, mps, or auto: a CUDA GPU where there is one"
     )
-    seed: int = option(0, "random seed of everything")
+    seed: int = option(0, "random seed of everything", least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +63,10 @@ class AnimalsJob:
         placeholder="FOLDER",
         positional=True,
     )
-    seed: int = option(0, "random seed of everything")
+    seed: int = option(0, "random seed of everything", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,4 +148,7 @@ class FeaturesJob:
         "folder of S2CNets by fold, whose maps a fold's branch learns; without it the packaged one",
         placeholder="FOLDER",
     )
-    seed: int = option(0, "random seed of everything")
+    seed: int = option(0, "random seed of everything", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -24,7 +24,10 @@ class StarterJob:
         None, "weights file whose graph is kept", placeholder="WEIGHTS"
     )
     trial: bool = option(False, "few photos, few steps")
-    seed: int = option(0, "random seed of everything")
+    seed: int = option(0, "random seed of everything", least=0)
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def check_files(self) -> None:
         """Raises SettingError that names the first option whose file or folder is missing."""
@@ -52,7 +55,7 @@ class FineTuneJob:
     start: str = option("starter", "weights to start from", placeholder="WEIGHTS")
     fold: int | None = option(None, "leave these photos out, of 0 to 4", least=0, most=FOLDS - 1)
     trial: bool = option(False, "few photos, few steps")
-    seed: int = option(0, "random seed of everything")
+    seed: int = option(0, "random seed of everything", least=0)
 
     def __post_init__(self) -> None:
         check(self)

@@ -88,7 +88,7 @@ class TrainSettings:
         least=0,
         below=1,
     )
-    seed: int = option(0, "random seed of weights, order, crops and changes")
+    seed: int = option(0, "random seed of weights, order, crops and changes", least=0)
 
     def __post_init__(self) -> None:
         check(self)

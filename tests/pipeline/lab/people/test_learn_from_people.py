@@ -198,6 +198,31 @@ def test_all_steps(
     assert "as kept" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("step", "wrong"),
+    [
+        ("compare", ["--resamples", "0"]),
+        ("looking", ["--steps", "0"]),
+        ("looking", ["--seed", "-1"]),
+        ("branches", ["--seed", "-1"]),
+        ("animals", ["--seed", "-1"]),
+        ("features", ["--seed", "-1"]),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_wrong_usage(
+    step: str, wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needed = {
+        "compare": ["--detectors", str(tmp_path), "--rule", str(CHOICE)],
+        "looking": ["--detectors", str(tmp_path), "--device", "cpu"],
+        "animals": ["--heads", str(tmp_path), str(tmp_path)],
+        "features": [str(tmp_path)],
+    }
+    asked = [step, *needed.get(step, []), "--output", str(tmp_path)]
+    assert main([*asked, *wrong]) == 2
+    assert f"{wrong[0]} must be at least" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("step", ["branches", "rule", "compare"])
 def test_a_folder_that_is_not_there_is_wrong_usage(
     step: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -178,3 +178,5 @@ def test_an_input_that_is_missing_is_told_with_its_option(
         assert f"--{name} {files / name} is missing" in told()
         (files / name).touch()
     assert not (tmp_path / "made").exists()
+    words += ["--seed", "-1"]
+    assert "--seed must be at least 0" in told()
