@@ -156,6 +156,7 @@ def test_gaze_and_heads_from_labels(gaic: Path, tmp_path: Path) -> None:
         ["--ratios", "wide"],
         ["--limit", "0"],
         ["--weights", "/nowhere.pth"],
+        ["--output", __file__],
     ],
 )
 def test_wrong_usage_is_2_with_a_message(

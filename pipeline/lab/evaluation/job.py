@@ -22,6 +22,7 @@ from pipeline.lab.evaluation.summary import summarise
 from pipeline.lab.evaluation.tables import glance
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import set_name_of
+from pipeline.lab.whole_files import make_folder
 from pipeline.report.progress import Log, Progress
 from pipeline.settings import RunningSettings
 
@@ -35,6 +36,7 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
     Raises UsageError or WeightsError before the first photo.
     """
     dataset, setup = prepare(job, log)
+    make_folder(job.output, "output")
     rows = collect(dataset, setup, job, log)
     report = {
         "dataset": dataset.name,

@@ -31,7 +31,7 @@ from pipeline.lab.people.labels import PeopleLabels, labels_of
 from pipeline.lab.people.recipe import ALL, packaged_weights
 from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
-from pipeline.lab.whole_files import write_whole
+from pipeline.lab.whole_files import make_folder, write_whole
 from pipeline.report.progress import Log
 
 SET = "animals"
@@ -51,13 +51,13 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     if not labelled:
         raise UsageError(f"{job.heads}: no photo has heads in the JSON file beside the folder")
     without = [one for folder in job.photos for one in photos_of_set(folder)]
+    make_folder(job.output, "output")
     network = network_of(packaged_weights())
     views = list(animal_views(network, labelled, without, job.seed))
     log.say("views", f"{len(views)} of {len(labelled)} photos with animals, {len(without)} without")
     branch = train_animals(views, job.seed)
     packed = safetensors.torch.load(embedded_weights())
     trained = {f"animals.{name}": value.half() for name, value in branch.state_dict().items()}
-    job.output.mkdir(parents=True, exist_ok=True)
     write_whole(job.output / ALL, safetensors.torch.save({**packed, **trained}))
     log.say("animals", f"{ALL} is written")
 

@@ -28,7 +28,7 @@ from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
-from pipeline.lab.whole_files import write_whole
+from pipeline.lab.whole_files import make_folder, write_whole
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, load_model
 
@@ -57,7 +57,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
     ]
     if job.folds:
         check_folds(fold for fold, _ in found)
-    job.output.mkdir(parents=True, exist_ok=True)
+    make_folder(job.output, "output")
     for held in (None, *range(FOLDS if job.folds else 0)):
         network, scorer = networks_without(weights, held)
         kept = [one for fold, one in found if fold != held]

@@ -27,6 +27,7 @@ from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import fingerprint, read_kept, write_kept
 from pipeline.lab.people.labels import decoded, layout_of
 from pipeline.lab.people.settings import LabelsJob
+from pipeline.lab.whole_files import make_folder_of
 from pipeline.report.progress import Log
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 from s2cnet import FastS2CNet, load_model
@@ -113,10 +114,12 @@ def held_out_photos(
 
     weights: with detectors; without networks the packaged S2CNet scores all photos.
 
-    Raises UsageError where a fold's file is missing or other sets were held out from it,
-    WeightsError where it holds something else.
+    Raises UsageError where a fold's file is missing, other sets were held out from it or `cache`
+    cannot be written, WeightsError where it holds something else.
     """
     weights.files({one.set_name for one in photos})
+    if cache is not None:
+        make_folder_of(cache, "cache")
     mark = fingerprint(weights, [(one.set_name, one.example) for one in photos])
     if (kept := read_kept(cache, mark, log)) is not None:
         log.say("held_out", f"{len(photos)} photos as kept in {cache}")

@@ -44,7 +44,7 @@ from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
 from pipeline.lab.people.rule_lists import KINDS, lists_of
 from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import LEAST_FIXATIONS, people_views
-from pipeline.lab.whole_files import write_whole
+from pipeline.lab.whole_files import make_folder, make_folder_of, write_whole
 from pipeline.report.progress import Log
 from s2cnet import FastS2CNet, load_model
 
@@ -65,12 +65,12 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     )
     if not others:
         check_folds(one.fold for one in labels)
+    make_folder(job.output, "output")
     state = packaged_weights()
     network = trunk_of(state)
     views = [(one.fold, list(people_views(network, [one], job.seed))) for one in labels]
     unlabelled = list(people_views(network, others, job.seed))
     log.say("views", f"of {len(labels)} labelled photos and {len(others)} others")
-    job.output.mkdir(parents=True, exist_ok=True)
     for held in (None, *range(FOLDS)):
         kept = [view for fold, of_photo in views if fold != held for view in of_photo]
         head = train_branches(kept + unlabelled, seed=job.seed)
@@ -101,7 +101,7 @@ def write_looking(job: LookingJob, log: Log) -> None:
     check_files(job.detectors / name for name in names.values())
     # All are read before the first is trained: a faulty one would end the work after minutes.
     networks = {held: detector_in(job.detectors / name) for held, name in names.items()}
-    job.output.mkdir(parents=True, exist_ok=True)
+    make_folder(job.output, "output")
     for held, name in names.items():
         network = networks.pop(held)
         kept = [one for one in labels if one.fold != held]
@@ -123,6 +123,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     weights = FoldWeights(job.detectors, job.networks, job.features)
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
     weights.files({one.set_name for one in labels})
+    make_folder_of(job.output, "output")
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):
         detector = weights.looking(fold)

@@ -26,6 +26,7 @@ from pipeline.lab.json_text import json_text
 from pipeline.lab.people.held_out import OWN, HeldOutPhoto, held_out_photos, labelled_photos
 from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.lab.people.settings import CompareJob
+from pipeline.lab.whole_files import make_folder_of
 from pipeline.report.progress import Log
 
 COUNTED_HEAD = 0.5  # least likelihood of a detected head that is counted
@@ -43,7 +44,9 @@ def compare_rules(job: CompareJob, log: Log) -> None:
     """
     other = read_rule(job.rule)
     weights = FoldWeights(job.detectors, job.networks, job.features)
-    seen = held_out_photos(labelled_photos(job), weights, job.cache, log)
+    photos = labelled_photos(job)
+    make_folder_of(job.output, "output")
+    seen = held_out_photos(photos, weights, job.cache, log)
     report = compared(seen, packaged_rule(), other, job.resamples)
     for name, part in report.items():
         log.say("compared", comparison_line(name, part))

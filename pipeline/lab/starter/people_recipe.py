@@ -19,6 +19,7 @@ from pipeline.lab.starter.labelled_photos import encode_labelled
 from pipeline.lab.starter.layout_teacher import find_subjects
 from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.starter.scored_crops import read_scored_crops
+from pipeline.lab.whole_files import make_folder
 from pipeline.report.progress import Log
 from s2cnet import PRESETS, S2CNet, load_model, to_published_state_dict
 
@@ -36,6 +37,7 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     network = load_model(job.start)
     if not isinstance(network, S2CNet) or network.config != PRESETS["gaicv1"]:
         raise UsageError(f"{job.start} is no S2CNet of the preset gaicv1")
+    make_folder(job.output, "output")
     random = np.random.default_rng(job.seed)
     detector = EmbeddedDetector()
     photos = [
@@ -46,7 +48,6 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     _, subjects = find_subjects(layouts, job.seed)
     log.say("subjects", f"subjects found in {len(subjects)} scored photos")
     fine_tune(network, photos, layouts, subjects, job.seed, steps)
-    job.output.mkdir(parents=True, exist_ok=True)
     told = None if job.fold is None else fold_metadata(map(set_name_of, job.people))
     write_half(to_published_state_dict(network), job.output / "starter.safetensors", told)
 

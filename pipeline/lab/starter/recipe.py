@@ -19,7 +19,7 @@ from pipeline.lab.starter.scored_crops import ScoredLayout, read_scored_crops
 from pipeline.lab.starter.semantic_map import fit_projection, load_backbone, train_backbone
 from pipeline.lab.starter.teacher_outputs import TeacherFiles, TeacherOutputs, run_teachers
 from pipeline.lab.starter.views import View, views_of
-from pipeline.lab.whole_files import write_whole
+from pipeline.lab.whole_files import make_folder, write_whole
 from pipeline.report.progress import Log
 from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
 
@@ -49,7 +49,7 @@ def make_starter(job: StarterJob, log: Log) -> None:
     """Label the photos and write both files into the job's output. Raises UsageError."""
     job.check_files()
     budget = TRIAL if job.trial else Budget()
-    job.output.mkdir(parents=True, exist_ok=True)
+    make_folder(job.output, "output")
     layouts = read_scored_crops(job.scored_crops)["train"]
     files = TeacherFiles(job.centerface, job.isnet, job.lite0)
     outputs = run_teachers(job.photos, job.objects, files, budget.photos)

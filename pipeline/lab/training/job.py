@@ -9,6 +9,7 @@ from pipeline.lab.training.resume import is_of_earlier_version
 from pipeline.lab.training.settings import TrainJob
 from pipeline.lab.training.split import read_split
 from pipeline.lab.training.watch import Ticker, Watch
+from pipeline.lab.whole_files import make_folder
 from pipeline.report.progress import Log
 from pipeline.stop import Stop
 
@@ -24,6 +25,7 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     by_place = is_of_earlier_version(job.output)
     split = read_split(job.data, job.layout, job.limit, job.settings, by_place)
     counts = ", ".join(f"{len(part)} {name}" for name, part in vars(split).items())
+    make_folder(job.output, "output")
     log.say("start", f"photos: {counts}")
     if job.workers:
         from pipeline.lab.training.ray_train import SharedRun, train_with_ray  # ray is slow

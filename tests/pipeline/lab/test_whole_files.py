@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline.errors import SettingError
 from pipeline.lab.starter.recipe import write_half
 from pipeline.lab.training.card import Card, write_weights
 from pipeline.lab.training.curves import draw_curves
 from pipeline.lab.training.history import Epoch
-from pipeline.lab.whole_files import write_whole
+from pipeline.lab.whole_files import make_folder, make_folder_of, write_whole
 
 CARD = Card("a card", "s2cnet", "gaicv1", data={}, settings={}, measures={})
 
@@ -66,3 +67,20 @@ def test_curves_outlive_a_write_that_fails(tmp_path: Path) -> None:
     with at_most(1000), pytest.raises(OSError, match="too large"):
         draw_curves([Epoch(0, 1e-4, 2.0, 2.0, 0.1, 0.1)], path)
     assert path.read_bytes() == before
+
+
+def test_folders_to_write_to_are_made_or_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    make_folder(tmp_path / "a/b", "output")
+    make_folder_of(tmp_path / "c/d.json", "output")
+    make_folder_of(file, "output")  # it is replaced
+    assert (tmp_path / "a/b").is_dir()
+    assert [path.name for path in (tmp_path / "c").iterdir()] == []
+    for folder in (file, file / "below"):
+        with pytest.raises(SettingError, match=f"output {folder} is no folder to write to"):
+            make_folder(folder, "output")
+    with pytest.raises(SettingError, match=f"cache {tmp_path} is a folder"):
+        make_folder_of(tmp_path, "cache")
+    with pytest.raises(SettingError, match=f"cache {file} is no folder"):
+        make_folder_of(file / "seen.bin", "cache")

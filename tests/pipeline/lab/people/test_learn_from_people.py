@@ -20,6 +20,7 @@ from pipeline.lab.cli.learn_from_people import main
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.folds import FOLDS
+from pipeline.lab.people import labels, recipe
 from pipeline.lab.people.held_out import labelled_photos
 from pipeline.lab.people.labels import PeopleLabels, read_people_labels
 from pipeline.lab.people.recipe import packaged_weights, trunk_of
@@ -223,6 +224,39 @@ def test_a_number_that_makes_no_sense_is_wrong_usage(
     assert f"{wrong[0]} must be at least" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("step", "option"),
+    [
+        ("branches", "output"),
+        ("rule", "output"),
+        ("compare", "output"),
+        ("compare", "cache"),
+        ("confidence", "output"),
+        ("confidence", "figures"),
+        ("confidence", "cache"),
+    ],
+)
+def test_where_nothing_can_be_written_is_told_before_the_first_photo(
+    step: str,
+    option: str,
+    crowd: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(labels, "decode", lambda _: pytest.fail("a photo was read"))
+    monkeypatch.setattr(recipe, "people_views", lambda *_: pytest.fail("a photo was read"))
+    for fold in range(FOLDS):
+        (tmp_path / f"fold{fold}.safetensors").touch()
+    asked = [step, "--osie", str(crowd)]
+    asked += [] if step == "branches" else ["--detectors", str(tmp_path)]
+    asked += ["--rule", str(CHOICE)] if step == "compare" else []
+    asked += [] if option == "output" else ["--output", str(tmp_path / "made.json")]
+    (tmp_path / "file").touch()
+    assert main([*asked, f"--{option}", str(tmp_path / "file/made")]) == 2
+    assert f"--{option} {tmp_path / 'file'}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("step", ["branches", "rule", "compare"])
 def test_a_folder_that_is_not_there_is_wrong_usage(
     step: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -260,10 +294,10 @@ def test_a_photo_that_is_cut_short_is_wrong_usage(
     (tmp_path / "flms.json").write_text(json.dumps(dict.fromkeys(("a.jpg", "b.jpg"), label)))
     for fold in range(FOLDS):
         safetensors.torch.save_file(packaged_weights(), tmp_path / f"fold{fold}.safetensors")
-    asked = ["--flms", str(tmp_path / "flms"), "--output", str(tmp_path / "made")]
+    asked = ["--flms", str(tmp_path / "flms"), "--output"]
     detectors = ["--detectors", str(tmp_path)]
     for step, more in (("branches", []), ("rule", detectors), ("confidence", detectors)):
-        assert main([step, *asked, *more]) == 2
+        assert main([step, *asked, str(tmp_path / f"of_{step}"), *more]) == 2
         assert f"{tmp_path}/flms/" in (err := capsys.readouterr().err)
         assert ".jpg cannot be read: " in err
 
