@@ -12,6 +12,7 @@ from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
     boxes,
     cell,
+    finite,
     first_folder,
     missing_note,
     one_split,
@@ -93,9 +94,14 @@ def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[
                 np.stack([np.atleast_1d(viewer[name]) for name in ("fix_x", "fix_y")], axis=1)
                 for viewer in cell(photo["subjects"])
             ]
-            points = np.concatenate(viewers).astype(np.float32) - MATLAB_ORIGIN
+            name = str(photo["img"])
+            if not viewers:
+                raise UsageError(f"{path}: {name} has no viewer")
+            points = finite(np.concatenate(viewers), f"{path}: {name}: fixations")
             first = np.concatenate([np.arange(len(viewer)) == 0 for viewer in viewers])
-            found[str(photo["img"])] = points, first
+            found[name] = points.astype(np.float32) - MATLAB_ORIGIN, first
+    except UsageError:  # says what is wrong
+        raise
     except (IndexError, KeyError, TypeError, ValueError) as error:
         form = "fixations, a cell of structs img, subjects{fix_x, fix_y}"
         raise UsageError(f"{path}: expected {form}: {error!r}") from None

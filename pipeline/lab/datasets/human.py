@@ -13,6 +13,7 @@ from pipeline.lab.datasets.layout import (
     YXYX,
     box_rows,
     boxes,
+    finite,
     first_folder,
     missing_note,
     one_split,
@@ -217,7 +218,9 @@ def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
         raise UsageError(
             f"{path}: expected img_gt, rows of (name, crops [M, 4]): {error}"
         ) from None
-    return {name: _not_void(rows) for name, rows in listed.items()}
+    return {
+        name: _not_void(finite(rows, f"{path}: {name}: crops")) for name, rows in listed.items()
+    }
 
 
 def _not_void(rows: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -82,6 +82,15 @@ def test_gaze_errors(tmp_path: Path) -> None:
     savemat(tmp_path / "eye/fixations.mat", {"fixations": cells({"img": "a.jpg"})})
     with pytest.raises(UsageError, match="expected fixations, a cell of structs"):
         load_dataset("osie", tmp_path)
+    for value in (float("nan"), float("inf")):
+        seen = {"img": "a.jpg", "subjects": cells(viewer([1.0], [2.0]), viewer([3.0], [value]))}
+        savemat(tmp_path / "eye/fixations.mat", {"fixations": cells(seen)})
+        with pytest.raises(UsageError, match=r"a\.jpg: fixations: row 1: .* finite numbers"):
+            load_dataset("osie", tmp_path)
+    seen = {"img": "a.jpg", "subjects": cells()}
+    savemat(tmp_path / "eye/fixations.mat", {"fixations": cells(seen)})
+    with pytest.raises(UsageError, match=r"fixations\.mat: a\.jpg has no viewer"):
+        load_dataset("osie", tmp_path)
     whole = (tmp_path / "eye/fixations.mat").read_bytes()
     for size in (0, len(whole) // 2, len(whole) - 8):
         (tmp_path / "eye/fixations.mat").write_bytes(whole[:size])

@@ -52,6 +52,13 @@ def test_flms_mat_finds_out_its_column_order(tmp_path: Path, order: list[int]) -
     assert "1 photos named in 500_image_dataset.mat" in dataset.notes[0]
 
 
+def test_a_crop_of_flms_that_is_no_number_is_not_void(tmp_path: Path) -> None:
+    photo(tmp_path / "image/a.jpg")
+    save_mat(tmp_path / "500_image_dataset.mat", {"a.jpg": [[5, 4, 55, 36], [5, np.nan, 55, 36]]})
+    with pytest.raises(UsageError, match=r"a\.jpg: crops: row 1: .* finite numbers"):
+        load_dataset("flms", tmp_path)
+
+
 def test_flms_errors(tmp_path: Path) -> None:
     photo(tmp_path / "image/a.jpg")
     with pytest.raises(UsageError, match=r"neither 500_image_dataset\.mat nor a folder"):
