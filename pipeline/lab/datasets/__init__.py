@@ -13,7 +13,7 @@ layouts. No photo is decoded here; some readers open a photo's header for its si
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from pipeline.errors import UsageError
 from pipeline.lab.datasets import gaze, human, labels, scored
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import check_folder
+from pipeline.report.progress import Log
 
 Reader = Callable[[Path, str], tuple[list[Example], list[str]]]
 READERS: dict[str, Reader] = {
@@ -62,15 +63,29 @@ def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     an unknown name, another layout, a malformed line, an empty split, a photo that is listed twice;
     it says what was expected and what is there.
     """
+    root = Path(folder)
+    examples, notes = read_set(name, root, split)
+    distinct = with_distinct_ids(examples, root)
+    return Dataset(name, split, sorted(distinct, key=lambda example: example.id), notes)
+
+
+def read_set(name: str, root: Path, split: str) -> tuple[list[Example], list[str]]:
+    """Read one split: its examples in the order of the files, and notes. Errors: `load_dataset`."""
     if name not in READERS:
         raise UsageError(f"no data set {name!r}: choose one of {', '.join(NAMES)}")
-    root = Path(folder)
     check_folder(root, name)
     examples, notes = READERS[name](root, split)
     if not examples:
-        raise UsageError(f"{root}: {name} has no photo in split {split!r}")
-    distinct = with_distinct_ids(examples, root)
-    return Dataset(name, split, sorted(distinct, key=lambda example: example.id), notes)
+        why = "".join(f"; {note}" for note in notes)
+        raise UsageError(f"{root}: {name} has no photo in split {split!r}{why}")
+    return examples, notes
+
+
+def tell_notes(notes: Iterable[str], log: Log | None) -> None:
+    """Say what a data set left out, a line each."""
+    if log is not None:
+        for note in notes:
+            log.say("left_out", note)
 
 
 def with_distinct_ids(examples: Sequence[Example], root: Path) -> list[Example]:

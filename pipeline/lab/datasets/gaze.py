@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
+from pipeline.lab.datasets.box_files import boxes, finite
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.datasets.layout import (
-    boxes,
     cell,
-    finite,
     first_folder,
     missing_note,
     one_split,
@@ -50,7 +49,8 @@ def read_osie(root: Path, split: str) -> tuple[list[Example], list[str]]:
         for name, (points, first) in listed.items()
         if (images / name).is_file()
     ]
-    return examples, missing_note(len(listed) - len(examples), FIXATIONS)
+    absent = [name for name in listed if not (images / name).is_file()]
+    return examples, missing_note(absent, FIXATIONS, images)
 
 
 def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -102,9 +102,9 @@ def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[
             found[name] = points.astype(np.float32) - MATLAB_ORIGIN, first
     except UsageError:  # says what is wrong
         raise
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, TypeError, ValueError):
         form = "fixations, a cell of structs img, subjects{fix_x, fix_y}"
-        raise UsageError(f"{path}: expected {form}: {error!r}") from None
+        raise UsageError(f"{path}: expected {form}") from None
     return found
 
 
@@ -114,8 +114,8 @@ def _heads(label: Any, where: str) -> Boxes:
         faces = cell(label["faces"]) if label["nFaces"] else []
         sides = np.array([[f["width"], f["height"]] for f in faces], np.float64).reshape(-1, 2)
         centres = np.array([f["center"] for f in faces], np.float64).reshape(-1, 2)
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, TypeError, ValueError):
         form = "nFaces and faces{center, width, height}"
-        raise UsageError(f"{where}: expected {form}: {error!r}") from None
+        raise UsageError(f"{where}: expected {form}") from None
     centres = centres - MATLAB_ORIGIN
     return boxes(np.concatenate([centres - sides / 2, centres + sides / 2], axis=1), where)

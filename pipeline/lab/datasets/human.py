@@ -8,20 +8,22 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
-from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import (
+from pipeline.lab.datasets.box_files import (
     YXYX,
     box_rows,
     boxes,
     finite,
+    published_boxes,
+    read_numbers,
+)
+from pipeline.lab.datasets.example import Example
+from pipeline.lab.datasets.layout import (
     first_folder,
     missing_note,
     one_split,
     photos,
-    published_boxes,
-    read_json,
+    read_entries,
     read_mat,
-    read_numbers,
     size_shown,
 )
 from pipeline.shapes import parse_shape
@@ -56,7 +58,7 @@ def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
         for name, rows in found.items()
         if len(rows)
     ]
-    return examples, missing_note(len(listed) - len(found), FLMS_MAT)
+    return examples, missing_note([name for name in listed if name not in found], FLMS_MAT, images)
 
 
 def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -72,21 +74,20 @@ def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
         raise UsageError(f"fcdb has the splits test and train: there is no {split!r}")
     images = first_folder(root, "data", "images")
     path = root / files[split]
-    examples, missing = [], 0
-    for number, entry in enumerate(read_json(path)):
+    examples, absent = [], []
+    form = '{"url": …, "crop": [x, y, w, h]}'
+    for number, entry in enumerate(read_entries(path, form)):
         try:
             name = str(entry["url"]).rsplit("/", 1)[-1]
             x, y, width, height = (float(value) for value in entry["crop"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(
-                f'{path}: entry {number}: expected {{"url": …, "crop": [x, y, w, h]}}: {error}'
-            ) from None
+        except (KeyError, TypeError, ValueError):
+            raise UsageError(f"{path}: entry {number}: expected {form}") from None
         if not (images / name).is_file():
-            missing += 1
+            absent.append(name)
             continue
         crop = boxes([[x, y, x + width, y + height]], f"{path}: entry {number}")
         examples.append(Example(Path(name).stem, images / name, human_px=crop))
-    return examples, missing_note(missing, path.name)
+    return examples, missing_note(absent, path.name, images)
 
 
 def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -121,18 +122,20 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
     Photos that cannot be read are noted and left out. Raises UsageError.
     """
     path = root / "json" / f"{split}.json"
-    examples, missing, notes = [], 0, list[str]()
-    for number, entry in enumerate(read_json(path)):
+    examples, absent, notes = [], [], list[str]()
+    form = '{"filename": …, "crop_bboxes": {"16:9": [x0, y0, x1, y1], …}}'
+    for number, entry in enumerate(read_entries(path, form)):
         try:
             name, crops = str(entry["filename"]), dict(entry["crop_bboxes"])
             asked = tuple(parse_shape(shape).name for shape in crops)
             shares = np.array(list(crops.values()), np.float64).reshape(len(crops), 4)
-        except (KeyError, TypeError, ValueError) as error:
-            form = '{"filename": …, "crop_bboxes": {"16:9": [x0, y0, x1, y1], …}}'
-            raise UsageError(f"{path}: entry {number}: expected {form}: {error}") from None
+        except UsageError as error:  # of a shape, says what is wrong
+            raise UsageError(f"{path}: entry {number}: {error}") from None
+        except (KeyError, TypeError, ValueError):
+            raise UsageError(f"{path}: entry {number}: expected {form}") from None
         image = root / split / name
         if not image.is_file():
-            missing += 1
+            absent.append(name)
             continue
         try:
             size = np.array(size_shown(image) * 2)
@@ -141,7 +144,7 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
             continue
         human = boxes(shares * size, f"{path}: entry {number}")
         examples.append(Example(Path(name).stem, image, human_px=human, asked=asked))
-    return examples, [*missing_note(missing, path.name), *notes]
+    return examples, [*missing_note(absent, path.name, root / split), *notes]
 
 
 def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -164,7 +167,7 @@ def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
         for name, own in crops.items()
         if name not in absent
     ]
-    return examples, missing_note(len(absent), CSV_NAME)
+    return examples, missing_note(absent, CSV_NAME, images)
 
 
 def read_photos(root: Path, split: str) -> tuple[list[Example], list[str]]:
@@ -214,10 +217,8 @@ def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
     table = read_mat(path, "img_gt")
     try:
         listed = {str(row[0][0]): np.reshape(row[1], (-1, 4)).astype(float) for row in table[:, 0]}
-    except (IndexError, TypeError, ValueError) as error:
-        raise UsageError(
-            f"{path}: expected img_gt, rows of (name, crops [M, 4]): {error}"
-        ) from None
+    except (IndexError, TypeError, ValueError):
+        raise UsageError(f"{path}: expected img_gt, rows of (name, crops [M, 4])") from None
     return {
         name: _not_void(finite(rows, f"{path}: {name}: crops")) for name, rows in listed.items()
     }

@@ -1,14 +1,21 @@
-"""Photos with any of three human labels in one JSON file: crops, gaze, heads."""
+"""All labels of a folder of photos in one JSON file: crops, gaze, heads."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.errors import UsageError
+from pipeline.boxes import Boxes
+from pipeline.errors import UsageError, did_you_mean
+from pipeline.lab.datasets.box_files import boxes, finite
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import boxes, finite, missing_note, one_split, read_json
+from pipeline.lab.datasets.layout import missing_note, one_split, read_json, size_shown
+from pipeline.report.words import counted
 
-FORM = '{"size_wh": [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …, "heads"?: …}'
+KEYS = ("size_wh", "crops", "viewers", "heads")
+FORM = '{"size_wh"?: [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …, "heads"?: …}'
 
 
 def labels_file(folder: Path) -> Path:
@@ -21,10 +28,11 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
     """A folder of photos and, beside it, a JSON file of the same name.
 
         <folder>/<photo>
-        <folder>.json    {"<photo>": {…}}, in pixels of the photo, any of
+        <folder>.json    {"<photo>": {…}}, in pixels of the photo as it is shown, any of
             "crops"      [[x0, y0, x1, y1], …], one for each person
             "viewers"    [[[x, y, ms], …], …], the fixations of each person
             "heads"      [{"box": [x0, y0, x1, y1], …}, …], every head
+            "size_wh"    [w, h], the photo's; labels of another copy are refused by it
 
     Raises UsageError.
     """
@@ -33,35 +41,87 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
     listed = read_json(path)
     if not isinstance(listed, dict):
         raise UsageError(f'{path}: expected {{"<photo>": {FORM}}}')
-    examples = []
-    for name, entry in listed.items():
-        image = root / name
-        if not image.is_file():
-            continue
-        try:
-            crops = boxes(entry.get("crops", []), f"{path}: {name}")
-            heads, gaze = entry.get("heads"), entry.get("viewers")
-            fixations = finite(
-                [fixation[:2] for viewer in gaze or [] for fixation in viewer],
-                f"{path}: {name}: fixations",
-            )
-            example = Example(
-                Path(name).stem,
-                image,
-                human_px=crops,
-                heads_px=None
-                if heads is None
-                else boxes([head["box"] for head in heads], f"{path}: {name}"),
-                fixations_px=None
-                if gaze is None
-                else fixations.astype(np.float32).reshape(len(fixations), 2),
-                first_fixations=None
-                if gaze is None
-                else np.array([not i for viewer in gaze for i in range(len(viewer))], np.bool_),
-            )
-        except UsageError:  # says what is wrong
-            raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"{path}: {name}: expected {FORM}: {error!r}") from None
-        examples.append(example)
-    return examples, missing_note(len(listed) - len(examples), path.name)
+    absent = [name for name in listed if not (root / name).is_file()]
+    examples = [
+        _example(root / name, entry, f"{path}: {name}")
+        for name, entry in listed.items()
+        if name not in set(absent)
+    ]
+    notes = missing_note(absent, path.name, root)
+    if unlabelled := sum(not _is_labelled(example) for example in examples):
+        notes.append(f"{counted(unlabelled, 'photo has', 'photos have')} no label in {path.name}")
+    return examples, notes
+
+
+def _example(image: Path, entry: Any, where: str) -> Example:
+    """One photo with its labels. Raises UsageError."""
+    if not isinstance(entry, dict):
+        raise UsageError(f"{where}: expected {FORM}")
+    if unknown := [key for key in entry if key not in KEYS]:
+        known = ", ".join(KEYS)
+        meant = did_you_mean(unknown[0], KEYS)
+        raise UsageError(f"{where}: there is no label {unknown[0]}, only {known}{meant}")
+    told = {key: value for key, value in entry.items() if value is not None}
+    _check_size(image, told, where)
+    points, first = _fixations(told.get("viewers"), f"{where}: viewers")
+    return Example(
+        image.stem,
+        image,
+        human_px=boxes(told.get("crops", []), f"{where}: crops"),
+        heads_px=_heads(told.get("heads"), f"{where}: heads"),
+        fixations_px=points,
+        first_fixations=first,
+    )
+
+
+def _check_size(image: Path, told: Mapping[str, Any], where: str) -> None:
+    """Raises UsageError where the labels are of a copy of another size."""
+    if "size_wh" not in told:
+        return
+    size = finite(told["size_wh"], f"{where}: size_wh")
+    if size.shape != (2,):
+        raise UsageError(f'{where}: expected "size_wh": [w, h]')
+    try:
+        shown = size_shown(image)
+    except UsageError:
+        return  # told where the photo is read
+    if size.tolist() != [*shown]:
+        raise UsageError(
+            f"{where}: size_wh is {size[0]:g} × {size[1]:g}, and the photo is shown as {shown[0]} "
+            f"× {shown[1]}: labels have to be in pixels of the photo in the folder"
+        )
+
+
+def _heads(heads: Any, where: str) -> Boxes | None:
+    """The boxes [H, 4] of heads; None where nobody drew any. Raises UsageError."""
+    if heads is None:
+        return None
+    if not (isinstance(heads, list) and all(isinstance(h, dict) and "box" in h for h in heads)):
+        raise UsageError(f'{where}: expected [{{"box": [x0, y0, x1, y1]}}, …]')
+    return boxes([head["box"] for head in heads], where)
+
+
+def _fixations(
+    viewers: Any, where: str
+) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_] | None]:
+    """Fixations [F, 2] of all viewers, and which are a viewer's first [F]; None without viewers.
+
+    Raises UsageError.
+    """
+    if viewers is None:
+        return None, None
+    if not (isinstance(viewers, list) and all(map(_is_viewer, viewers))):
+        raise UsageError(f"{where}: expected [[[x, y, ms], …], …], the fixations of each person")
+    points = finite([fixation[:2] for viewer in viewers for fixation in viewer], where)
+    first = [not index for viewer in viewers for index in range(len(viewer))]
+    return points.astype(np.float32).reshape(len(first), 2), np.array(first, np.bool_)
+
+
+def _is_viewer(viewer: Any) -> bool:
+    return isinstance(viewer, list) and all(isinstance(f, list) and len(f) >= 2 for f in viewer)
+
+
+def _is_labelled(example: Example) -> bool:
+    """Whether people told anything of a photo; that it shows no head is a label too."""
+    looked_at = example.fixations_px is not None and len(example.fixations_px) > 0
+    return looked_at or example.heads_px is not None or len(example.human_px) > 0

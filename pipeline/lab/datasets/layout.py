@@ -1,24 +1,20 @@
-"""Finding a data set's files and reading its lines, with errors that name the place."""
+"""Finding a data set's files and reading them, with errors that name the place."""
 
-import csv
-import io
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
 from pipeline.photo.strip import ORIENTATION
+from pipeline.report.words import counted
 
-BOX_COLUMNS = ("x0", "y0", "x1", "y1")
-YXYX = [1, 0, 3, 2]
-"""Column order that turns y1 x1 y2 x2 into x1 y1 x2 y2, and back."""
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 PHOTO_FOLDERS = ("stimuli", "data/stimuli", "image", "images")
 """Where published sets have their photos, seen from the set's own folder."""
@@ -39,6 +35,13 @@ def check_folder(folder: Path, holds: str) -> None:
     """Raises UsageError where there is no such folder. holds: what it is to hold."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder: give the one that holds {holds}")
+
+
+def check_distinct(folders: Iterable[Path]) -> None:
+    """Raises UsageError where a folder is given twice: its photos would count twice."""
+    for folder, times in Counter(folder.resolve() for folder in folders).items():
+        if times > 1:
+            raise UsageError(f"the folder {folder} is given {times} times: give it once")
 
 
 def first_folder(root: Path, *names: str) -> Path:
@@ -92,35 +95,20 @@ def one_split(split: str, name: str) -> None:
         raise UsageError(f"{name} is one split, test: there is no {split!r}")
 
 
-def read_numbers(path: Path, columns: str, optional: str = "") -> NDArray[np.float64]:
-    """Lines of blank- or comma-separated numbers, [lines, columns]; empty lines are skipped.
-
-    columns: their names, for the error, e.g. "y1 x1 y2 x2 MOS"; `optional` may follow on every
-    line and is left out of what is returned. Raises UsageError with file and line.
-    """
-    wanted = len(columns.split())
-    allowed = {wanted, wanted + len(optional.split())}
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        words = line.replace(",", " ").split()
-        if not words:
-            continue
-        try:
-            values = [float(word) for word in words]
-        except ValueError as error:
-            raise UsageError(f"{path}:{number}: {error}; expected `{columns}`") from None
-        if len(values) not in allowed or not np.isfinite(values).all():
-            raise UsageError(f"{path}:{number}: expected `{columns}`, got `{line.strip()}`")
-        rows.append(values[:wanted])
-    return np.array(rows, np.float64).reshape(-1, wanted)
-
-
 def read_json(path: Path) -> Any:
     """A JSON file. Raises UsageError."""
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise UsageError(f"{path} is not JSON: {error}") from None
+
+
+def read_entries(path: Path, form: str) -> list[Any]:
+    """The entries of a JSON file that holds a list; form: of one of them. Raises UsageError."""
+    listed = read_json(path)
+    if not isinstance(listed, list):
+        raise UsageError(f"{path}: expected [{form}, …]")
+    return listed
 
 
 def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
@@ -161,56 +149,13 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path} is missing") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is not a text file") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def box_rows(path: Path, *more: str) -> Iterator[tuple[dict[str, str], Boxes]]:
-    """Rows of a CSV with the columns photo, x0, y0, x1, y1 and `more`, each with its box [1, 4].
-
-    Raises UsageError with file and line, where a column is missing or a box is none.
-    """
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    if missing := {"photo", *BOX_COLUMNS, *more} - set(rows.fieldnames or ()):
-        raise UsageError(f"{path} has no column {', '.join(sorted(missing))}")
-    for row in rows:
-        where = f"{path}:{rows.line_num}"
-        try:
-            numbers = [float(row[name]) for name in BOX_COLUMNS]
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{where}: {error}") from None
-        if empty := [name for name in ("photo", *more) if not row[name]]:
-            raise UsageError(f"{where}: no {empty[0]}")
-        yield row, boxes([numbers], where)
-
-
-def boxes(values: Sequence[Sequence[float]] | NDArray[np.float64], where: str) -> Boxes:
-    """xyxy rows as float32 [N, 4].
-
-    Raises UsageError where a box has no area or an edge that is no finite number.
-    """
-    rows = finite(values, where).reshape(-1, 4)
-    if (rows[:, :2] >= rows[:, 2:]).any():
-        wrong = rows[(rows[:, :2] >= rows[:, 2:]).any(1)][0].tolist()
-        raise UsageError(f"{where}: {wrong} as x0 y0 x1 y1 has no area; is the order another?")
-    return rows.astype(np.float32)
-
-
-def finite(values: ArrayLike, where: str) -> NDArray[np.float64]:
-    """Numbers, a row each or one alone. Raises UsageError with the row where one is not finite."""
-    numbers = np.asarray(values, np.float64)
-    if not np.isfinite(numbers).all():
-        rows = enumerate(np.atleast_1d(numbers))
-        place, row = next((place, row) for place, row in rows if not np.isfinite(row).all())
-        raise UsageError(f"{where}: row {place}: {row.tolist()} has to be finite numbers")
-    return numbers
-
-
-def published_boxes(path: Path) -> Boxes | None:
-    """A published box file, `y1 x1 y2 x2` a line, as xyxy; None where there is none."""
-    if not path.is_file():
-        return None
-    return boxes(read_numbers(path, "y1 x1 y2 x2")[:, YXYX], str(path))
-
-
-def missing_note(count: int, listed_in: str) -> list[str]:
+def missing_note(absent: Sequence[str], listed_in: str, folder: Path) -> list[str]:
     """What is said of photos that a list names and the folder does not hold."""
-    return [f"{count} photos named in {listed_in} are not in the folder"] if count else []
+    if not absent:
+        return []
+    named = counted(len(absent), "photo")
+    return [f"{named} named in {listed_in} not found in {folder}, such as {absent[0]}"]

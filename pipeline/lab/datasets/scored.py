@@ -7,18 +7,9 @@ import numpy as np
 
 from pipeline.boxes import Boxes
 from pipeline.errors import UsageError
+from pipeline.lab.datasets.box_files import YXYX, boxes, finite, published_boxes, read_numbers
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import (
-    YXYX,
-    boxes,
-    finite,
-    first_folder,
-    one_split,
-    photos,
-    published_boxes,
-    read_numbers,
-    read_text,
-)
+from pipeline.lab.datasets.layout import first_folder, one_split, photos, read_text
 
 NOT_ANNOTATED = -2
 """The score of a crop that nobody judged, in GAIC's files."""
@@ -92,8 +83,10 @@ def _read_cpc_file(path: Path) -> tuple[Boxes, np.ndarray]:
         content = json.loads(content) if isinstance(content, str) else content
         scores = np.array(content["scores"], np.float64)
         rows = np.array(content["bboxes"], np.float64)
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path}: expected {form}: {error}") from None
+    except UsageError:  # says what is wrong
+        raise
+    except (KeyError, TypeError, ValueError):  # of JSON too
+        raise UsageError(f"{path}: expected {form}") from None
     if rows.ndim != 2 or rows.shape[1] != 4 or scores.ndim != 2 or scores.shape[1] != len(rows):
         raise UsageError(f"{path}: expected {form}, got {scores.shape} and {rows.shape} numbers")
     return boxes(rows, f"{path}: bboxes"), _scores(finite(scores, f"{path}: scores").mean(0))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes
 from pipeline.errors import ScoreError
@@ -25,21 +26,45 @@ class FollowedBoxes:
 
 
 def check_frame(example: Example, followed: FollowedBoxes | None, photo: Photo) -> None:
-    """Raises ScoreError, boxes_outside, where boxes leave the photo or have no area inside it."""
+    """Raises ScoreError, boxes_outside, where labels are of another frame.
+
+    That is where a crop or followed box leaves the photo or has no area inside it, or all fixations
+    or heads are outside: some of these may be.
+    """
     given = {"scored crops": example.scored_px, "crops of people": example.human_px}
     if followed is not None:
         given["boxes to follow"] = followed.boxes_px
     limit = np.array([photo.width_px, photo.height_px] * 2) + SLACK_PX
     for what, boxes in given.items():
         inside = within_photo(boxes, photo)
-        outside = ((boxes > limit) | (boxes < -SLACK_PX)).any(1)
-        outside |= (inside[:, :2] >= inside[:, 2:]).any(1)
-        if outside.any():
+        leaves = ((boxes > limit) | (boxes < -SLACK_PX)).any(1)
+        leaves |= (inside[:, :2] >= inside[:, 2:]).any(1)
+        if leaves.any():
             raise ScoreError(
                 "boxes_outside",
-                f"{int(outside.sum())} of {len(boxes)} {what} leave the photo of "
+                f"{int(leaves.sum())} of {len(boxes)} {what} leave the photo of "
                 f"{photo.width_px} × {photo.height_px}: is it another size, or x and y swapped?",
             )
+    if outside := all_outside(example, (photo.width_px, photo.height_px)):
+        raise ScoreError("boxes_outside", outside)
+
+
+def all_outside(example: Example, size_wh: tuple[int, int]) -> str | None:
+    """Which labels of a photo of a size are outside of it, all of a kind; None where none are."""
+    shown: dict[str, NDArray[np.bool_]] = {}  # which of each kind are inside, in part at least
+    for what, boxes in (("crops of people", example.human_px), ("heads", example.heads_px)):
+        if boxes is not None:
+            shown[what] = np.asarray(((boxes[:, :2] < size_wh) & (boxes[:, 2:] > 0)).all(axis=1))
+    if (points := example.fixations_px) is not None:
+        shown["fixations"] = np.asarray(((points >= 0) & (points < size_wh)).all(axis=1))
+    for what, inside in shown.items():
+        if len(inside) and not inside.any():
+            size = f"{size_wh[0]} × {size_wh[1]}"
+            return (
+                f"all {what} ({len(inside)}) are outside of the photo of {size}: is it another "
+                "size, or x and y swapped?"
+            )
+    return None
 
 
 def within_photo(boxes: Boxes, photo: Photo) -> Boxes:

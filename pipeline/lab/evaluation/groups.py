@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.boxes import Boxes
-from pipeline.lab.datasets.layout import box_rows
+from pipeline.lab.datasets.box_files import box_rows
 from pipeline.lab.evaluation.frame import FollowedBoxes
 
 

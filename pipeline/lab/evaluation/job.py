@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.cropping.weights import Weights, choose_weights
 from pipeline.errors import UsageError
-from pipeline.lab.datasets import Dataset, load_dataset
+from pipeline.lab.datasets import Dataset, load_dataset, tell_notes
 from pipeline.lab.evaluation import baselines
 from pipeline.lab.evaluation.baselines.prior import fit_prior
 from pipeline.lab.evaluation.frame import FollowedBoxes
@@ -126,8 +126,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
             prior = fit_prior(load_dataset(job.dataset, job.data, "train"))
         except UsageError as error:
             notes.append(f"left out: no anchor prior: {error}")
-    for note in notes:
-        log.say("left_out", note)
+    tell_notes([*dataset.notes, *notes], log)
     set_name = set_name_of(job.data) if dataset.name in OWN_SETS else dataset.name
     setup = EvaluationSetup(
         choose_weights(job.weights, job.preset, job.seed),

@@ -28,7 +28,7 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
     Raises UsageError where no folder of labels is given, a fold's weights are missing, or there is
     too little to learn from without a fold.
     """
-    photos = labelled_photos(job)
+    photos = labelled_photos(job, log)
     check_folds(one.fold for one in photos)
     for name, path in (("output", job.output), ("figures", job.figures)):
         if path is not None:

@@ -21,11 +21,11 @@ from pipeline.cropping.transfer import Transfer
 from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.errors import UsageError
-from pipeline.lab.datasets import Example, load_dataset
+from pipeline.lab.datasets import Example, load_dataset, tell_notes
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import fingerprint, read_kept, write_kept
-from pipeline.lab.people.labels import decoded, layout_of
+from pipeline.lab.people.labels import check_inside, decoded, layout_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.lab.whole_files import make_folder_of
 from pipeline.report.progress import Log
@@ -84,10 +84,11 @@ def shapes_of(example: Example) -> list[Shape]:
     return shapes
 
 
-def labelled_photos(job: LabelsJob) -> list[PeoplePhoto]:
+def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]:
     """The photos of the folders that are given, whose labels are published ones or a JSON file.
 
-    Photos with drawn heads alone are left out: these ask for no shape.
+    Photos with drawn heads alone are left out: these ask for no shape. log: is told what a set
+    leaves out.
 
     Raises UsageError where no folder is given, or no photo has people's crops or fixations.
     """
@@ -96,8 +97,9 @@ def labelled_photos(job: LabelsJob) -> list[PeoplePhoto]:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     found = []
     for name, folder in folders:
-        examples = load_dataset(layout_of(name, folder), folder).examples
-        found += [PeoplePhoto.of(name, example) for example in examples]
+        dataset = load_dataset(layout_of(name, folder), folder)
+        tell_notes(dataset.notes, log)
+        found += [PeoplePhoto.of(name, example) for example in dataset.examples]
     asked = [one for one in found if shapes_of(one.example)]
     if not asked:
         told = ", ".join(str(folder) for _, folder in folders)
@@ -140,6 +142,7 @@ def held_out_photos(
 def see(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOutPhoto:
     """What these networks tell of a photo, as the product's engine asks them."""
     photo = decoded(labels.example.image)
+    check_inside(labels.example, (photo.width_px, photo.height_px))
     objects = to_source(detect_with(detector, photo.pixels), photo)
     seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
     shapes = shapes_of(labels.example)

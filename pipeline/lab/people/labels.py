@@ -10,12 +10,14 @@ import numpy as np
 
 from pipeline.boxes import FloatArray
 from pipeline.errors import CropError, UsageError
-from pipeline.lab.datasets import READERS, Example
+from pipeline.lab.datasets import Example, read_set, tell_notes
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
-from pipeline.lab.datasets.layout import check_folder, size_shown
+from pipeline.lab.datasets.layout import size_shown
+from pipeline.lab.evaluation.frame import all_outside
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.photo.decode import Photo, decode
+from pipeline.report.progress import Log
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +48,18 @@ class PeopleLabels:
 
 
 def read_people_labels(
-    osie: Path | None, eyecrowd: Path | None, flms: Path | None
+    osie: Path | None, eyecrowd: Path | None, flms: Path | None, log: Log | None = None
 ) -> list[PeopleLabels]:
     """Read the labelled photos of the folders that are given. Raises UsageError.
 
     A folder is as the set's authors publish it, or, where a JSON file of its name lies beside it,
-    as `read_labels` tells.
+    as `read_labels` tells. log: is told what is left out.
     """
     found: list[PeopleLabels] = []
     for name, root in (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms)):
         if root is not None:
-            check_folder(root, name)
-            examples, _ = READERS[layout_of(name, root)](root, "test")
+            examples, notes = read_set(layout_of(name, root), root, "test")
+            tell_notes(notes, log)
             found += [labels_of(example, name) for example in examples]
     return found
 
@@ -71,8 +73,13 @@ def layout_of(name: str, folder: Path) -> str:
 
 
 def labels_of(example: Example, set_name: str) -> PeopleLabels:
-    """Labels of one photo of a data set. Raises UsageError where it cannot be read."""
-    size = np.array(size_shown(example.image) * 2, np.float64)
+    """Labels of one photo of a data set.
+
+    Raises UsageError where it cannot be read, or all labels of a kind are outside of it.
+    """
+    size_wh = size_shown(example.image)
+    check_inside(example, size_wh)
+    size = np.array(size_wh * 2, np.float64)
     points, weights = np.zeros((0, 2)), np.zeros(0)
     if example.fixations_px is not None and example.first_fixations is not None:
         points = example.fixations_px / size[:2]
@@ -82,6 +89,12 @@ def labels_of(example: Example, set_name: str) -> PeopleLabels:
     heads = None if example.heads_px is None else np.clip(example.heads_px / size, 0, 1)
     crops = np.clip(example.human_px / size, 0, 1)
     return PeopleLabels(example.image, set_name, points, weights, crops, heads)
+
+
+def check_inside(example: Example, size_wh: tuple[int, int]) -> None:
+    """Raises UsageError where all labels of a kind are outside of the photo."""
+    if outside := all_outside(example, size_wh):
+        raise UsageError(f"{example.image}: {outside}")
 
 
 def decoded(path: Path) -> Photo:

@@ -57,7 +57,7 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     Files: subjects.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError, also
     where a fold leaves no photo to learn from.
     """
-    labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
+    labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     others = (
@@ -88,7 +88,7 @@ def write_looking(job: LookingJob, log: Log) -> None:
     WeightsError where a file holds something else.
     """
     device = str(choose_device(job.device))
-    labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
+    labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
     if not labels:
         raise UsageError("give at least one of --osie, --eyecrowd and --flms")
     teaching = [one.fold for one in labels if can_teach(one)]
@@ -121,7 +121,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     Raises UsageError where a kind of label or a fold's weights are missing.
     """
     weights = FoldWeights(job.detectors, job.networks, job.features)
-    labels = read_people_labels(job.osie, job.eyecrowd, job.flms)
+    labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
     weights.files({one.set_name for one in labels})
     make_folder_of(job.output, "output")
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}

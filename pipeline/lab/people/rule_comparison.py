@@ -44,7 +44,7 @@ def compare_rules(job: CompareJob, log: Log) -> None:
     """
     other = read_rule(job.rule)
     weights = FoldWeights(job.detectors, job.networks, job.features)
-    photos = labelled_photos(job)
+    photos = labelled_photos(job, log)
     make_folder_of(job.output, "output")
     seen = held_out_photos(photos, weights, job.cache, log)
     report = compared(seen, packaged_rule(), other, job.resamples)

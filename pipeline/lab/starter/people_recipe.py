@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.errors import UsageError
+from pipeline.lab.datasets import read_set, tell_notes
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.labels import read_labels
+from pipeline.lab.datasets.layout import check_distinct
 from pipeline.lab.fold_weights import fold_metadata
 from pipeline.lab.folds import fold_of, set_name_of
 from pipeline.lab.starter.fine_tuning import STEPS, fine_tune
@@ -29,7 +30,7 @@ TRIAL_PHOTOS, TRIAL_LAYOUTS, TRIAL_STEPS = 6, 32, 2
 def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     """Write starter.safetensors into the job's output. Raises UsageError, WeightsError."""
     layouts = read_scored_crops(job.scored_crops)["train"]
-    examples = read_examples(job.people, job.fold)
+    examples = read_examples(job.people, job.fold, log)
     steps = STEPS
     if job.trial:
         examples = examples[:: max(1, len(examples) // TRIAL_PHOTOS)]
@@ -52,18 +53,25 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     write_half(to_published_state_dict(network), job.output / "starter.safetensors", told)
 
 
-def read_examples(folders: Sequence[Path], left_out: int | None = None) -> list[Example]:
+def read_examples(
+    folders: Sequence[Path], left_out: int | None = None, log: Log | None = None
+) -> list[Example]:
     """The photos with crops or gaze of some folders, without those of one fold.
 
-    Raises UsageError, also where none are left.
+    log: is told what a set leaves out. Raises UsageError, also where none are left or a folder is
+    given twice.
     """
-    examples = [
-        example
-        for folder in folders
-        for example in read_labels(folder, "test")[0]
-        if fold_of(set_name_of(folder), example.image.name) != left_out
-        and (len(example.human_px) or example.fixations_px is not None)
-    ]
+    check_distinct(folders)
+    examples: list[Example] = []
+    for folder in folders:
+        found, notes = read_set("labels", folder, "test")
+        tell_notes(notes, log)
+        examples += [
+            example
+            for example in found
+            if fold_of(set_name_of(folder), example.image.name) != left_out
+            and (len(example.human_px) or example.fixations_px is not None)
+        ]
     if not examples:
         raise UsageError(f"no photo with crops or gaze in {', '.join(map(str, folders))}")
     return examples

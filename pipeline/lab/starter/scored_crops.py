@@ -8,7 +8,8 @@ import numpy as np
 from pipeline.boxes import Boxes, mirror
 from pipeline.cropping.search import Scores
 from pipeline.errors import UsageError
-from pipeline.lab.datasets.layout import finite, read_json
+from pipeline.lab.datasets.box_files import finite
+from pipeline.lab.datasets.layout import read_json
 from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD
 
 
@@ -42,8 +43,8 @@ def read_scored_crops(path: Path) -> dict[str, list[ScoredLayout]]:
             splits[row["split"]].append(_layout(row, f"{path}: {name}"))
     except UsageError:  # says what is wrong
         raise
-    except (AttributeError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} holds no scored crops: {error!r}") from error
+    except (AttributeError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UsageError(f"{path} holds no scored crops in the form of GAICv1's") from error
     return splits
 
 

@@ -52,7 +52,13 @@ def test_osie(tmp_path: Path) -> None:
     assert example.fixations_px is not None
     assert example.fixations_px.tolist() == [[0.5, 0.5], [30, 20], [7.5, 8.5]]
     assert example.heads_px is None
-    assert dataset.notes == ["1 photos named in eye/fixations.mat are not in the folder"]
+    folder = tmp_path / "data/stimuli"
+    assert dataset.notes == [
+        f"1 photo named in eye/fixations.mat not found in {folder}, such as b.jpg"
+    ]
+    (folder / "a.jpg").unlink()
+    with pytest.raises(UsageError, match=r"no photo in split 'test'; 2 photos .*, such as a\.jpg"):
+        load_dataset("osie", tmp_path)
 
 
 def test_eyecrowd(tmp_path: Path) -> None:
@@ -109,10 +115,14 @@ def test_labels(tmp_path: Path) -> None:
         "a.jpg": {"size_wh": [60, 40], "crops": [[0, 0, 30, 40], [1, 2, 50, 39.5]]},
         "b.jpg": {"viewers": [[[1, 2, 200], [3, 4, 100]], [], [[5, 6, 90]]], "heads": [head]},
         "gone.jpg": {"size_wh": [60, 40]},
+        "c.jpg": {"size_wh": [60, 40], "crops": None, "viewers": [[]]},
+        "d.jpg": {"heads": []},
     }
+    for name in ("c.jpg", "d.jpg"):
+        photo(tmp_path / "set.v1" / name)
     (tmp_path / "set.v1.json").write_text(json.dumps(entries))
     dataset = load_dataset("labels", tmp_path / "set.v1")
-    first, second = dataset.examples
+    first, second, *_ = dataset.examples
     assert first.human_px.tolist() == [[0, 0, 30, 40], [1, 2, 50, 39.5]]
     assert first.fixations_px is None
     assert second.fixations_px is not None
@@ -120,24 +130,37 @@ def test_labels(tmp_path: Path) -> None:
     assert second.heads_px is not None
     assert second.heads_px.tolist() == [[5, 6, 15, 20]]
     assert len(second.human_px) == 0
-    assert dataset.notes == ["1 photos named in set.v1.json are not in the folder"]
+    assert dataset.notes == [
+        f"1 photo named in set.v1.json not found in {tmp_path / 'set.v1'}, such as gone.jpg",
+        "1 photo has no label in set.v1.json",  # of d.jpg it is told that there is no head
+    ]
     (tmp_path / "set.v1.json").write_text(json.dumps({"a.jpg": {"heads": [[5, 6, 15, 20]]}}))
-    with pytest.raises(UsageError, match=r"a\.jpg: expected"):
+    with pytest.raises(UsageError, match=r"a\.jpg: heads: expected"):
         load_dataset("labels", tmp_path / "set.v1")
 
 
 @pytest.mark.parametrize(
     ("entry", "told"),
     [
-        ({"crops": [[0, 0, 30, 40], [1, 2, None, 40]]}, "row 1: .* finite numbers"),
-        ({"heads": [{"box": [1, float("nan"), 5, 6]}]}, "row 0: .* finite numbers"),
-        ({"viewers": [[[1, 2, 200], [3, None, 100]]]}, "fixations: row 1: .* finite numbers"),
-        ({"viewers": [[[1], [3]]]}, "expected"),
+        ({"crops": [[0, 0, 30, 40], [1, 2, None, 40]]}, "crops: row 1: .* finite numbers"),
+        ({"heads": [{"box": [1, float("nan"), 5, 6]}]}, "heads: row 0: .* finite numbers"),
+        ({"viewers": [[[1, 2, 200], [3, None, 100]]]}, "viewers: row 1: .* finite numbers"),
+        ({"viewers": [[[1], [3]]]}, "viewers: expected .* fixations of each person$"),
+        ({"viewers": [[1, 2, 200]]}, "viewers: expected .* fixations of each person$"),
+        ({"viewers": [[["a", 2]]]}, r"viewers: \[\['a', 2\]\] has to be numbers"),
+        ({"viewer": []}, "there is no label viewer, .*; did you mean viewers"),
+        ({"heads": [{"box": [1, 2, 5, 6, 11, 12, 15, 16]}]}, "heads: expected boxes of four"),
+        ({"heads": [{"box": [1, 2, 5]}]}, "heads: expected boxes of four"),
+        ({"heads": {"box": [1, 2, 5, 6]}}, "heads: expected .*box"),
+        ({"crops": [1, 2, 30, 40]}, "crops: expected boxes of four"),
+        ({"crops": [[1, 2, 30], [1, 2, 30, 40]]}, r"crops: .* as many in each row"),
+        ({"crops": [[]]}, "crops: expected boxes of four"),
+        ({"size_wh": [40, 60]}, "size_wh is 40 × 60, and the photo is shown as 60 × 40"),
+        ({"size_wh": 60}, "expected .size_wh.: "),
+        ([[0, 0, 30, 40]], "expected"),
     ],
 )
-def test_a_label_that_is_no_number_is_told(
-    tmp_path: Path, entry: dict[str, Any], told: str
-) -> None:
+def test_a_label_that_is_none_is_told(tmp_path: Path, entry: object, told: str) -> None:
     photo(tmp_path / "set/a.jpg")
     (tmp_path / "set.json").write_text(json.dumps({"a.jpg": entry}))
     with pytest.raises(UsageError, match=rf"set\.json: a\.jpg: {told}"):

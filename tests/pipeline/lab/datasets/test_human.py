@@ -49,7 +49,7 @@ def test_flms_mat_finds_out_its_column_order(tmp_path: Path, order: list[int]) -
     dataset = load_dataset("flms", tmp_path)
     (example,) = dataset.examples
     assert example.human_px.tolist() == [xyxy[0], xyxy[2]]  # the others are void
-    assert "1 photos named in 500_image_dataset.mat" in dataset.notes[0]
+    assert "1 photo named in 500_image_dataset.mat not found" in dataset.notes[0]
 
 
 def test_a_crop_of_flms_that_is_no_number_is_not_void(tmp_path: Path) -> None:
@@ -80,7 +80,10 @@ def test_fcdb(tmp_path: Path) -> None:
     dataset = load_dataset("fcdb", tmp_path)
     (example,) = dataset.examples
     assert example.human_px.tolist() == [[5, 6, 55, 36]]  # x y w h in the file
-    assert dataset.notes == ["1 photos named in cropping_testing_set.json are not in the folder"]
+    assert dataset.notes == [
+        f"1 photo named in cropping_testing_set.json not found in {tmp_path / 'data'}, such as "
+        "2_b.jpg"
+    ]
     with pytest.raises(UsageError, match=r"cropping_training_set\.json is missing"):
         load_dataset("fcdb", tmp_path, "train")
     with pytest.raises(UsageError, match="splits test and train"):
@@ -91,7 +94,10 @@ def test_fcdb(tmp_path: Path) -> None:
 def test_fcdb_refuses_other_contents(tmp_path: Path, entry: object) -> None:
     photo(tmp_path / "data/a.jpg")
     write(tmp_path / "cropping_testing_set.json", json.dumps([entry]))
-    with pytest.raises(UsageError, match="entry 0: expected"):
+    with pytest.raises(UsageError, match=r"entry 0: expected .*h\]}$"):
+        load_dataset("fcdb", tmp_path)
+    write(tmp_path / "cropping_testing_set.json", "3")
+    with pytest.raises(UsageError, match=r"set\.json: expected \["):
         load_dataset("fcdb", tmp_path)
 
 
@@ -131,12 +137,20 @@ def test_crops_of_ones_own(tmp_path: Path) -> None:
     dataset = load_dataset("crops", tmp_path)
     (example,) = dataset.examples
     assert example.human_px.tolist() == [[0, 0, 30, 40], [1, 0, 31, 40]]
-    assert dataset.notes == ["1 photos named in crops.csv are not in the folder"]
+    assert dataset.notes == [
+        f"1 photo named in crops.csv not found in {tmp_path / 'images'}, such as gone.jpg"
+    ]
+    write(tmp_path / "crops.csv", "photo, x0 , y0, x1, y1\n\na.jpg, 0, 0, 30, 40 \n")
+    (example,) = load_dataset("crops", tmp_path).examples
+    assert example.human_px.tolist() == [[0, 0, 30, 40]]
     write(tmp_path / "crops.csv", "photo,x0,y0,x1,y1\na.jpg,0,0,30\n")
-    with pytest.raises(UsageError, match=r"crops\.csv:2"):
+    with pytest.raises(UsageError, match=r"crops\.csv:2: no y1$"):
         load_dataset("crops", tmp_path)
     write(tmp_path / "crops.csv", "photo,left,top\n")
-    with pytest.raises(UsageError, match="no column x0, x1, y0, y1"):
+    with pytest.raises(UsageError, match="no column x0, x1, y0, y1; it has photo, left, top; "):
+        load_dataset("crops", tmp_path)
+    write(tmp_path / "crops.csv", "photo;x0;y0;x1;y1\n")
+    with pytest.raises(UsageError, match=r"photo, x0.*; it has photo;x0;y0;x1;y1; .* by commas"):
         load_dataset("crops", tmp_path)
 
 
@@ -178,7 +192,9 @@ def test_gnmc(tmp_path: Path) -> None:
     (example,) = dataset.examples
     assert example.human_px.tolist() == [[0, 15, 80, 60], [20, 0, 80, 60]]
     assert example.asked == ("16:9", "1:1")
-    assert dataset.notes == ["1 photos named in val.json are not in the folder"]
+    assert dataset.notes == [
+        f"1 photo named in val.json not found in {tmp_path / 'val'}, such as gone.jpg"
+    ]
     with pytest.raises(UsageError, match=r"test\.json is missing"):
         load_dataset("gnmc", tmp_path)
     turned = Image.Exif()

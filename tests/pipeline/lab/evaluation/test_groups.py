@@ -25,7 +25,7 @@ def test_people_of_each_photo(tmp_path: Path) -> None:
         ("a.jpg,0,0,nan,9,x", "3: .* finite numbers"),
         ("a.jpg,9,0,9,9,x", "3: .* no area"),
         ("a.jpg,0,0,9,9,", "3: no group"),
-        ("a.jpg,0,0,nine,9,x", "3: could not convert"),
+        ("a.jpg,0,0,nine,9,x", "3: x1 is 'nine'"),
     ],
 )
 def test_a_wrong_row_is_told_with_its_line(tmp_path: Path, row: str, told: str) -> None:

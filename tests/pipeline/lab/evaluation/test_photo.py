@@ -213,3 +213,24 @@ def test_crops_that_tie_are_not_several_people(evaluator: Evaluator, photo: Path
     assert set(row["human"]["measures"]) == {OURS, "centre"}
     drawn = evaluator.evaluate(Example("a", photo, human_px=crops))
     assert set(drawn["human"]["measures"]) == {OURS, "centre", OTHER_PERSON, CONSENSUS}
+
+
+def test_labels_that_all_lie_off_the_photo_are_of_another_frame(
+    evaluator: Evaluator, photo: Path
+) -> None:
+    """Some may lie off a photo of 192 × 128."""
+    points = boxes([192, 50, 0, 0], [10, 128, 0, 0], [10, 50, 0, 0])[:, :2]
+    heads = boxes([192, 0, 200, 20], [0, -9, 20, 0], [180, 0, 200, 20])
+    for some in (
+        {"fixations_px": points, "first_fixations": np.zeros(3, bool)},
+        {"heads_px": heads},
+        {"heads_px": heads[:0]},
+    ):
+        assert evaluator.evaluate(Example("a", photo, **some))["status"] == "ok"
+    for off, told in (
+        ({"fixations_px": points[:2], "first_fixations": np.zeros(2, bool)}, "fixations (2)"),
+        ({"heads_px": heads[:2]}, "heads (2)"),
+    ):
+        row = evaluator.evaluate(Example("a", photo, **off))
+        assert row["status"] == "boxes_outside"
+        assert row["message"].startswith(f"all {told} are outside of the photo of 192 × 128")

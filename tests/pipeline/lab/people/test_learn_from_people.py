@@ -302,6 +302,30 @@ def test_a_photo_that_is_cut_short_is_wrong_usage(
         assert ".jpg cannot be read: " in err
 
 
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ({"crops": [[200, 0, 300, 90]]}, "crops of people (1)"),
+        ({"viewers": [[[10, 100, 9], [300, 50, 9]]]}, "fixations (2)"),
+        ({"crops": [[0, 0, 90, 90]], "heads": [{"box": [0, 120, 20, 140]}]}, "heads (1)"),
+    ],
+)
+def test_labels_that_all_lie_off_the_photo_are_told(
+    label: dict[str, object], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(tmp_path / "flms", ["a.jpg"])
+    (tmp_path / "flms.json").write_text(json.dumps({"a.jpg": label, "b.jpg": label}))
+    for fold in range(FOLDS):
+        safetensors.torch.save_file(packaged_weights(), tmp_path / f"fold{fold}.safetensors")
+    asked = ["--flms", str(tmp_path / "flms"), "--detectors", str(tmp_path)]
+    for step, more in (("rule", []), ("compare", ["--rule", str(CHOICE)])):
+        output = ["--output", str(tmp_path / f"{step}.json")]
+        assert main([step, *asked, *more, *output]) == 2
+        shown = capsys.readouterr()
+        assert f"a.jpg: all {told} are outside of the photo of 200 × 100" in shown.err
+        assert "1 photo named in flms.json not found" in shown.out
+
+
 def test_without_labels_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["branches", "--output", str(tmp_path)]) == 2
     assert "at least one" in capsys.readouterr().err

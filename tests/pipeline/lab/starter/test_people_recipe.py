@@ -92,8 +92,14 @@ def test_wrong_usage(
     empty = tmp_path / "empty"
     empty.mkdir()
     empty.with_suffix(".json").write_text("{}")
+    with pytest.raises(UsageError, match="labels has no photo"):
+        read_examples([empty])
+    (empty / "0.png").write_bytes((people / "0.png").read_bytes())
+    empty.with_suffix(".json").write_text('{"0.png": {"heads": []}}')
     with pytest.raises(UsageError, match="no photo with crops or gaze"):
         read_examples([empty])
+    with pytest.raises(UsageError, match=f"{people} is given 2 times"):
+        read_examples([people, empty / ".." / people.name])
     words = ["--scored-crops", str(scored_crops), "--output", str(tmp_path / "made")]
     assert main([str(people), *words, "--fold", str(FOLDS)]) == 2
     assert "--fold" in capsys.readouterr().err
