@@ -10,7 +10,7 @@ of ratios. They are in `choice.json`, fitted on people's labels by the laborator
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -39,6 +39,7 @@ from pipeline.cropping.penalties import (
     weighted_cuts,
     whole_head_cuts,
 )
+from pipeline.errors import UsageError, did_you_mean
 
 NEAR = 2 / 3  # distance of ratios from which on the penalty of cut objects is gone
 # What a circle is not to cut has to be in the square about its centre of this share of its sides.
@@ -87,7 +88,16 @@ class Rule:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Rule:
-        """Raises KeyError where a feature or weight is missing."""
+        """Raises KeyError where a name is missing, UsageError for one more or a weight below 0."""
+        names = tuple(cls.__dataclass_fields__)[5:]  # of the penalties
+        parts = ("source", "overlap", "gaze", "free", "gaze_weight", "gaze_pull", "penalties")
+        _check_names(values, parts, "the rule")
+        for part in ("overlap", "gaze"):
+            _check_names(values[part], ("near", "far"), part)
+            for end in ("near", "far"):
+                _check_names(values[part][end], FEATURES, f"{part}.{end}")
+        _check_names(values["free"], FREE_FEATURES, "free")
+        _check_names(values["penalties"], names, "penalties")
         near_far = {
             name: np.array([[values[name][part][f] for f in FEATURES] for part in ("near", "far")])
             for name in ("overlap", "gaze")
@@ -96,7 +106,16 @@ class Rule:
         near, far = values["gaze_weight"]
         weights = {name: float(value) for name, value in values["penalties"].items()}
         pull = float(values["gaze_pull"])
+        told = {"gaze_weight": min(float(near), float(far)), "gaze_pull": pull, **weights}
+        if below := [name for name, value in told.items() if value < 0]:
+            raise UsageError(f"{below[0]} is below 0: weights have to be at least 0")
         return cls(near_far["overlap"], near_far["gaze"], free, (near, far), pull, **weights)
+
+
+def _check_names(values: Iterable[str], known: Sequence[str], where: str) -> None:
+    """Raises UsageError where one of the names of a part of the rule has no meaning."""
+    if unknown := [name for name in values if name not in known]:
+        raise UsageError(f"{where} has no {unknown[0]}{did_you_mean(unknown[0], known)}")
 
 
 @lru_cache(maxsize=1)

@@ -60,6 +60,8 @@ def read_rule(path: Path) -> Rule:
         numbers = np.hstack([np.ravel(value).astype(float) for value in vars(rule).values()])
     except OSError as error:
         raise UsageError(f"--rule {path} cannot be read: {error.strerror}") from error
+    except UsageError as error:  # says what is wrong
+        raise UsageError(f"--rule {path}: {error}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise UsageError(

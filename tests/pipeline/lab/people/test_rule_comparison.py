@@ -1,6 +1,7 @@
 """What crops of two rules keep of people's labels: measures by hand, and rules that differ."""
 
 import json
+import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_a_rule_beside_itself_and_beside_one_that_shuns_gaze() -> None:
     assert changed["difference"]["mean"] == 1
     first, second = (f"{kept[name]['mean']:.4f}" for name in ("packaged", "other"))
     assert f"2 photos, {first} to {second}: -" in comparison_line("osie, gaze kept, 9:16", kept)
-    assert "2 photos, +1.0000 (" in comparison_line("crops changed", changed)
+    assert "2 photos, 1.0000 (1.0000 to 1.0000)" in comparison_line("crops changed", changed)
 
 
 def test_the_choice_is_that_of_the_rule_that_is_given() -> None:
@@ -157,6 +158,25 @@ def test_a_file_that_is_no_rule(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (tmp_path / name).write_text(text)
         with pytest.raises(UsageError, match=rf"{name} is no rule of choice \(.+\); start from"):
             read_rule(tmp_path / name)
+    near = {**packaged["overlap"]["near"], "sizes": 1.0}
+    misspelt = {
+        "the rule has no gaze_weigth; did you mean gaze_weight?": {"gaze_weigth": [0, 1]},
+        "overlap.near has no sizes; did you mean size?": {
+            "overlap": {**packaged["overlap"], "near": near}
+        },
+        "gaze has no nearer; did you mean near?": {"gaze": {**packaged["gaze"], "nearer": 1}},
+        "free has no width": {"free": {**packaged["free"], "width": 1}},
+        "penalties has no hedas; did you mean heads?": {
+            "penalties": {**packaged["penalties"], "hedas": 0.1}
+        },
+        "text is below 0: weights": {"penalties": {**packaged["penalties"], "text": -0.1}},
+        "gaze_weight is below 0: weights": {"gaze_weight": [0.1, -1.0]},
+        "gaze_pull is below 0: weights": {"gaze_pull": -1e-9},
+    }
+    for told, wrong in misspelt.items():
+        (tmp_path / "wrong.json").write_text(json.dumps({**packaged, **wrong}))
+        with pytest.raises(UsageError, match=f"wrong.json: {re.escape(told)}"):
+            read_rule(tmp_path / "wrong.json")
     (tmp_path / "nan.json").write_text(json.dumps({**packaged, "gaze_pull": float("nan")}))
     with pytest.raises(UsageError, match=r"nan.json: all coefficients .* finite numbers"):
         read_rule(tmp_path / "nan.json")
