@@ -13,7 +13,7 @@ from pipeline.detectors.differences import from_differences
 from pipeline.detectors.feature_head import FeatureHead, SharedTrunk
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
-from pipeline.lab.folds import FOLDS
+from pipeline.lab.folds import FOLDS, fold_name
 from s2cnet import FastS2CNet, S2CNet, load_model
 from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
 
@@ -90,11 +90,6 @@ class FoldWeights:
         """
         network = self.network(fold, device) or otherwise()
         return FastS2CNet(network, with_backbone=self.features is None)
-
-
-def fold_name(fold: int) -> str:
-    """The file of weights that a fold's photos were held out from."""
-    return f"fold{fold}.safetensors"
 
 
 def fold_metadata(sets: Iterable[str], *starts: Path) -> dict[str, str] | None:

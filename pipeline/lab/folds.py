@@ -27,6 +27,11 @@ def fold_of(set_name: str, file_name: str) -> int:
     return zlib.crc32(f"{set_name}/{file_name}".encode()) % FOLDS
 
 
+def fold_name(fold: int) -> str:
+    """The file of weights that a fold's photos were held out from."""
+    return f"fold{fold}.safetensors"
+
+
 def check_folds(folds: Iterable[int]) -> None:
     """Raises UsageError where each of the photos is held out from the same fold.
 

@@ -9,8 +9,10 @@ pipeline/lab/datasets/labels.py): crops that people drew, or where they looked, 
 human scores of GAICv1's crops with object boxes, without its photos. --start is a file made by
 jobs/make_starter.py. Detections come from the embedded detector in the package.
 
---fold leaves one photo in five out, by its name, for measuring. It takes ten minutes on one core;
---trial shows in a minute whether all inputs are right, and makes useless weights.
+--fold N leaves one photo in five out, by its name, for measuring, and writes foldN.safetensors: the
+folder of all five is what evaluate.py and learn_from_people.py take as --networks. It takes ten
+minutes on one core; --trial shows in a minute whether all inputs are right, and makes useless
+weights.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
 """
@@ -39,7 +41,7 @@ def tune(job: FineTuneJob) -> int:
         fine_tune_starter(job, log)
     except WeightsError as error:
         raise UsageError(str(error)) from error
-    log.say("done", f"starter.safetensors is in {job.output}")
+    log.say("done", f"{job.file_name} is in {job.output}")
     return 0
 
 

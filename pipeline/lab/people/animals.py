@@ -33,6 +33,7 @@ from pipeline.lab.people.settings import AnimalsJob
 from pipeline.lab.people.views import people_views
 from pipeline.lab.whole_files import make_folder, write_whole
 from pipeline.report.progress import Log
+from pipeline.report.words import counted
 
 SET = "animals"
 EPOCHS, RATE, DECAY = 8, 2e-3, 0.05
@@ -56,7 +57,8 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     make_folder(job.output, "output")
     network = network_of(packaged_weights())
     views = list(animal_views(network, labelled, without, job.seed))
-    log.say("views", f"{len(views)} of {len(labelled)} photos with animals, {len(without)} without")
+    photos = f"{counted(len(labelled), 'photo')} with animals and {len(without):,} without"
+    log.say("views", f"{counted(len(views), 'view')} of {photos}")
     branch = train_animals(views, job.seed)
     packed = safetensors.torch.load(embedded_weights())
     trained = {f"animals.{name}": value.half() for name, value in branch.state_dict().items()}

@@ -21,8 +21,8 @@ from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.lab.batches import batches_of, batches_of_epochs
 from pipeline.lab.datasets.layout import check_distinct, photos_of_set
-from pipeline.lab.fold_weights import FoldWeights, fold_metadata, fold_name, network_of
-from pipeline.lab.folds import FOLDS, check_folds, fold_of, set_name_of
+from pipeline.lab.fold_weights import FoldWeights, fold_metadata, network_of
+from pipeline.lab.folds import FOLDS, check_folds, fold_name, fold_of, set_name_of
 from pipeline.lab.people.feature_scores import score_loss
 from pipeline.lab.people.feature_views import FeatureView, feature_views
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
@@ -30,6 +30,7 @@ from pipeline.lab.people.recipe import packaged_weights
 from pipeline.lab.people.settings import FeaturesJob
 from pipeline.lab.whole_files import make_folder, write_whole
 from pipeline.report.progress import Log
+from pipeline.report.words import counted
 from s2cnet import S2CNet, load_model
 
 ALL = "features.safetensors"
@@ -64,7 +65,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
         kept = [one for fold, one in found if fold != held]
         seen = feature_views(network, scorer.backbone, kept, job.seed)
         views = [view for of_photo in seen for view in of_photo]
-        log.say("views", f"{len(views)} of {len(kept)} photos")
+        log.say("views", f"{counted(len(views), 'view')} of {counted(len(kept), 'photo')}")
         head, loss = train_features(views, scorer, job.seed, device=choose_device())
         name = ALL if held is None else fold_name(held)
         state = {name: value.half().contiguous() for name, value in head.state_dict().items()}

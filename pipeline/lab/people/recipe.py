@@ -33,9 +33,8 @@ from pipeline.lab.fold_weights import (
     check_files,
     detector_in,
     fold_metadata,
-    fold_name,
 )
-from pipeline.lab.folds import FOLDS, check_folds
+from pipeline.lab.folds import FOLDS, check_folds, fold_name
 from pipeline.lab.people.branches import train_branches
 from pipeline.lab.people.labels import PeopleLabels, by_fold, decoded, read_people_labels
 from pipeline.lab.people.looking import train_looking
@@ -46,6 +45,7 @@ from pipeline.lab.people.settings import BranchesJob, LookingJob, RuleJob
 from pipeline.lab.people.views import LEAST_FIXATIONS, people_views
 from pipeline.lab.whole_files import make_folder, make_folder_of, write_whole
 from pipeline.report.progress import Log
+from pipeline.report.words import counted
 from s2cnet import FastS2CNet, load_model
 
 ALL = "subjects.safetensors"
@@ -70,7 +70,9 @@ def write_branches(job: BranchesJob, log: Log) -> None:
     network = trunk_of(state)
     views = [(one.fold, list(people_views(network, [one], job.seed))) for one in labels]
     unlabelled = list(people_views(network, others, job.seed))
-    log.say("views", f"of {len(labels)} labelled photos and {len(others)} others")
+    count = sum(len(of_photo) for _, of_photo in views) + len(unlabelled)
+    photos = f"{counted(len(labels), 'labelled photo')} and {counted(len(others), 'other')}"
+    log.say("views", f"{counted(count, 'view')} of {photos}")
     for held in (None, *range(FOLDS)):
         kept = [view for fold, of_photo in views if fold != held for view in of_photo]
         head = train_branches(kept + unlabelled, seed=job.seed)

@@ -154,5 +154,7 @@ def comparison_line(name: str, part: dict[str, Interval]) -> str:
     change = part["difference"]
     means = [part[rule]["mean"] for rule in ("packaged", "other") if rule in part]
     told = " to ".join(f"{mean:.4f}" for mean in means)
-    interval = f"{change['mean']:+.4f} ({change['low']:+.4f} to {change['high']:+.4f})"
+    # A difference has a sign; a share, of crops that have changed, has none.
+    mean, low, high = (f"{change[key]:{'+' if told else ''}.4f}" for key in ("mean", "low", "high"))
+    interval = f"{mean} ({low} to {high})"
     return f"{name:<36} {change['photos']:>5} photos, {told + ': ' if told else ''}{interval}"

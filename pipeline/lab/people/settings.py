@@ -73,11 +73,14 @@ class AnimalsJob:
 class HeldOutJob(LabelsJob):
     """Labelled photos, and the networks of its fold for each."""
 
-    detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
+    detectors: Path = option(
+        help="folder that `looking` (or `branches`) has written", placeholder="FOLDER"
+    )
     networks: Path | None = option(
         None,
         "folder of fold0.safetensors to fold4.safetensors, S2CNets that were not trained on a "
-        "fold; without it the packaged one, which was trained on these sets, scores all photos",
+        "fold, as `fine_tune_starter.py --fold` writes them; without it the packaged one, which "
+        "was trained on these sets, scores all photos",
         placeholder="FOLDER",
     )
     features: Path | None = option(None, BRANCHES, placeholder="FOLDER")
@@ -97,7 +100,7 @@ class CachedJob(HeldOutJob):
     cache: Path | None = option(
         None,
         "file that keeps what the networks tell of the photos, and is read where they are the "
-        "same: the next run takes a minute",
+        "same: the next run takes half a minute",
         placeholder="FILE",
     )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import SettingError
-from pipeline.lab.folds import FOLDS
+from pipeline.lab.folds import FOLDS, fold_name
 from pipeline.options import check, option
 
 
@@ -51,11 +51,22 @@ class FineTuneJob:
         help="folders of labelled photos", placeholder="FOLDER", positional=True
     )
     scored_crops: Path = option(help="human scores of crops", placeholder="JSON")
-    output: Path = option(help="folder for starter.safetensors", placeholder="FOLDER")
+    output: Path = option(help="folder for the file", placeholder="FOLDER")
     start: str = option("starter", "weights to start from", placeholder="WEIGHTS")
-    fold: int | None = option(None, "leave these photos out, of 0 to 4", least=0, most=FOLDS - 1)
+    fold: int | None = option(
+        None,
+        "leave these photos out, of 0 to 4, and write fold0.safetensors to fold4.safetensors; "
+        "without it starter.safetensors",
+        least=0,
+        most=FOLDS - 1,
+    )
     trial: bool = option(False, "few photos, few steps")
     seed: int = option(0, "random seed of everything", least=0)
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def file_name(self) -> str:
+        """What the file of weights is called: as those that read weights by fold look for it."""
+        return "starter.safetensors" if self.fold is None else fold_name(self.fold)

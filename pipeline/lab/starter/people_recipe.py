@@ -28,7 +28,7 @@ TRIAL_PHOTOS, TRIAL_LAYOUTS, TRIAL_STEPS = 6, 32, 2
 
 
 def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
-    """Write starter.safetensors into the job's output. Raises UsageError, WeightsError."""
+    """Write the job's `file_name` into its output. Raises UsageError, WeightsError."""
     layouts = read_scored_crops(job.scored_crops)["train"]
     examples = read_examples(job.people, job.fold, log)
     steps = STEPS
@@ -50,7 +50,7 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
     log.say("subjects", f"subjects found in {len(subjects)} scored photos")
     fine_tune(network, photos, layouts, subjects, job.seed, steps)
     told = None if job.fold is None else fold_metadata(map(set_name_of, job.people))
-    write_half(to_published_state_dict(network), job.output / "starter.safetensors", told)
+    write_half(to_published_state_dict(network), job.output / job.file_name, told)
 
 
 def read_examples(

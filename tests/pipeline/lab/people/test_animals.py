@@ -95,6 +95,8 @@ def test_the_command_changes_this_branch_alone(
     asked = ["animals", "--heads", str(tmp_path / "cats"), str(tmp_path / "streets")]
     made = tmp_path / "made"
     assert main([*asked, "--output", str(made)]) == 0
+    # 2 photos of 4 views and, once more, 2 parts of each; 4 views of the one without
+    assert "16 views of 2 photos with animals and 1 without" in capsys.readouterr().out
     written = safetensors.torch.load_file(made / "subjects.safetensors")
     before = safetensors.torch.load(embedded_weights())
     assert written.keys() == before.keys()

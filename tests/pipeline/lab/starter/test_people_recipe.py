@@ -11,6 +11,7 @@ import torch
 from pipeline.cropping import candidates
 from pipeline.errors import SettingError, UsageError
 from pipeline.lab.cli.fine_tune_starter import main
+from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.starter.inputs import FineTuneJob
 from pipeline.lab.starter.people_recipe import read_examples
@@ -64,6 +65,18 @@ def test_a_trial_writes_weights_that_load(people: Path, scored_crops: Path, tmp_
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[name], after[name].float()) for name in before)
     assert all(bool(tensor.isfinite().all()) for tensor in after.values())
+
+
+def test_weights_without_a_fold_are_called_as_their_readers_look_for_them(
+    people: Path, scored_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(people), "--scored-crops", str(scored_crops), "--output", str(tmp_path / "folds")]
+    for fold in range(FOLDS):
+        assert main([*words, "--trial", "--fold", str(fold)]) == 0
+        assert f"fold{fold}.safetensors is in" in capsys.readouterr().out
+    weights = FoldWeights(networks=tmp_path / "folds")
+    assert len(weights.files([people.name])) == FOLDS
+    assert weights.network(3) is not None
 
 
 def test_photos_without_crops_and_gaze_are_left_out(people: Path) -> None:
