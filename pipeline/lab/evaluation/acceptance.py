@@ -19,9 +19,9 @@ from math import log
 
 from numpy.typing import ArrayLike
 
-from pipeline.boxes import Box, Boxes, iou, shares_inside
+from pipeline.boxes import Box, Boxes, iou
 from pipeline.lab.evaluation.evidence import FaultEvidence
-from pipeline.lab.evaluation.kept import gaze_kept
+from pipeline.lab.evaluation.kept import gaze_kept, shares_shown
 from pipeline.shapes import Shape
 
 LEAST_IOU = 0.6
@@ -48,9 +48,9 @@ def accepted_by_viewers(
         return None
     if abs(log(shape.ratio * evidence.size_wh[1] / evidence.size_wh[0])) < LEAST_DISTANCE:
         return None
-    if gaze_kept(crop[None], evidence.gaze)[0] < LEAST_GAZE_SHARE * best_gaze:
+    if gaze_kept(crop[None], evidence.gaze, shape)[0] < LEAST_GAZE_SHARE * best_gaze:
         return 0.0
     if not len(evidence.drawn_heads):
         return 1.0
-    shown = shares_inside(crop, evidence.heads)
+    shown = shares_shown(crop[None], evidence.heads, shape)[0]
     return float(not ((shown > HEAD_CUT[0]) & (shown < HEAD_CUT[1])).any())

@@ -60,9 +60,9 @@ def of_crop(
     crop = np.array([box], np.float32)
     values: MeasureValues = {}
     if evidence.gaze is not None:
-        values["gaze_kept"] = float(gaze_kept(crop, evidence.gaze)[0])
+        values["gaze_kept"] = float(gaze_kept(crop, evidence.gaze, shape)[0])
     if len(evidence.drawn_heads):
-        cut, lost = heads_cut_and_lost(crop, evidence.drawn_heads)
+        cut, lost = heads_cut_and_lost(crop, evidence.drawn_heads, shape)
         values |= _of_heads(float(cut[0]), float(lost[0]))
     found = violations(crop[0], shape, evidence, best.get("gaze_kept"))
     values |= {kind: 100.0 * (kind in found) for kind in KINDS}

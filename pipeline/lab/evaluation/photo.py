@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Boxes, area, intersection
+from pipeline.boxes import Boxes
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.results import ScoredCrop
 from pipeline.cropping.sources import ObjectSource, SeenPhoto
@@ -26,6 +26,7 @@ from pipeline.lab.evaluation.baselines import Baseline
 from pipeline.lab.evaluation.catalogue import BEST, CONSENSUS, NETWORK, OTHER_PERSON, OURS
 from pipeline.lab.evaluation.evidence import FaultEvidence, fault_evidence
 from pipeline.lab.evaluation.frame import FollowedBoxes, check_frame, within_photo
+from pipeline.lab.evaluation.kept import shares_shown
 from pipeline.lab.evaluation.ranking import product_order
 from pipeline.lab.evaluation.reliability import AcceptanceEntry, entry_of
 from pipeline.lab.evaluation.slices import tags
@@ -164,11 +165,11 @@ class Evaluator:
     def _kept(self, crops: CropsOfShapes, followed: FollowedBoxes, photo: Photo) -> Row:
         """Share of each followed box inside each method's crop of each shape."""
         boxes = within_photo(followed.boxes_px, photo)
-        names = [shape.name for shape in self.shapes]
         shares = {
-            method: dict(
-                zip(names, (intersection(_array(own), boxes) / area(boxes)).tolist(), strict=True)
-            )
+            method: {
+                shape.name: shares_shown(_array([box]), boxes, shape)[0].tolist()
+                for shape, box in zip(self.shapes, own, strict=True)
+            }
             for method, own in crops.items()
         }
         return {"groups": followed.groups, "shares": shares}

@@ -26,10 +26,14 @@ AGREEMENT = [
     if measure.on_page and not measure.per_shape and name not in KINDS
 ]
 GLANCE_SHAPES = ("gaze_kept", "heads_out", "any violation")  # those shown shape by shape at once
+DISC = "Of a circle, its disc counts."
 QUESTIONS = {  # measure: title and note of its table, one column for each shape
-    "gaze_kept": ("Gaze kept", "Share of people's fixations inside the crop."),
-    "heads_cut": ("Heads cut", "Share of all heads that are cut: 2 to 98 % of the box inside."),
-    "heads_lost": ("Heads lost", "Share of all heads of which less than 2 % is inside."),
+    "gaze_kept": ("Gaze kept", f"Share of people's fixations inside the crop. {DISC}"),
+    "heads_cut": (
+        "Heads cut",
+        f"Share of all heads that are cut: 2 to 98 % of the box inside. {DISC}",
+    ),
+    "heads_lost": ("Heads lost", f"Share of all heads of which less than 2 % is inside. {DISC}"),
 }
 
 CALIBRATION = {  # of the figures: what stands above the column
@@ -153,7 +157,8 @@ def violations_note(report: Report) -> str:
         for part in ("heads", "subject")
     )
     return (
-        f"Mean over the shapes. Heads by: {heads}. The right subject by: {subjects}. Objects and "
+        "Mean over the shapes. Of a circle its disc counts for heads and gaze, its square for "
+        f"objects and text. Heads by: {heads}. The right subject by: {subjects}. Objects and "
         f"text by: the detector {report['run'].get('judge', 'of this run')}. A detector that the "
         "crops were also made with flatters them."
     )

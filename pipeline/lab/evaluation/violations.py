@@ -12,7 +12,8 @@ evidence there is: labels of people where the data set has them, else what a det
                      people: the centre of their mean crop is outside; else the main object: less
                      than a quarter of it, or of the crop where that is smaller
 
-A photo is judged by several shapes; a violation counts as the share of the shapes with it.
+Of a circle heads and gaze are judged by its disc, all else by its square. A photo is judged by
+several shapes; a violation counts as the share of the shapes with it.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import Boxes, area, intersection, shares_inside
 from pipeline.cropping.candidates import largest
 from pipeline.lab.evaluation.evidence import DETECTED_CUT, FaultEvidence
-from pipeline.lab.evaluation.kept import gaze_kept
+from pipeline.lab.evaluation.kept import gaze_kept, shares_shown
 from pipeline.shapes import Shape
 
 KINDS = ("head cut", "face lost", "subject halved", "text cut", "wrong subject")
@@ -39,14 +40,14 @@ def violations(
 
     best_gaze: the share of the gaze that a crop of the shape can keep; None where there is none.
     """
-    heads = shares_inside(crop, evidence.heads)
+    heads = shares_shown(crop[None], evidence.heads, shape)[0]
     low, high = evidence.head_cut
     found = {
         "head cut": ((heads >= low) & (heads <= high)).any(),
         "face lost": (heads[:1] < low).any(),
         "subject halved": _between(crop, _held(evidence.objects, shape, evidence.size_wh), HALVED),
         "text cut": _between(crop, _held(evidence.text, shape, evidence.size_wh), DETECTED_CUT),
-        "wrong subject": _wrong_subject(crop, evidence, best_gaze),
+        "wrong subject": _wrong_subject(crop, shape, evidence, best_gaze),
     }
     return [kind for kind in KINDS if found[kind]]
 
@@ -63,10 +64,10 @@ def _held(boxes: Boxes, shape: Shape, size_wh: tuple[int, int]) -> Boxes:
 
 
 def _wrong_subject(
-    crop: NDArray[np.float32], evidence: FaultEvidence, best_gaze: float | None
+    crop: NDArray[np.float32], shape: Shape, evidence: FaultEvidence, best_gaze: float | None
 ) -> bool:
     if evidence.gaze is not None and best_gaze is not None:
-        return float(gaze_kept(crop[None], evidence.gaze)[0]) < LEAST_GAZE * best_gaze
+        return float(gaze_kept(crop[None], evidence.gaze, shape)[0]) < LEAST_GAZE * best_gaze
     if evidence.subject is not None:
         return bool((evidence.subject < crop[:2]).any() or (evidence.subject > crop[2:]).any())
     if not len(evidence.objects):

@@ -52,3 +52,14 @@ def test_gaze_cannot_tell_of_a_shape_near_the_photo_s_own() -> None:
         assert accepted_by_viewers(LEFT, parse_shape(name), seen, 1.0) is None
     assert accepted_by_viewers(LEFT, SQUARE, evidence([], []), None) is None
     assert accepted_by_viewers(LEFT, SQUARE, seen, 1.0) == 0.0
+
+
+def test_of_a_circle_gaze_and_heads_are_those_in_the_disc() -> None:
+    """The disc of 150 px about (150, 150): its square's corner is not in it."""
+    circle = parse_shape("circle")
+    corner = evidence([(5, 5), (150, 150)], [])
+    assert accepted_by_viewers(LEFT, SQUARE, corner, 1.0) == 1.0
+    assert accepted_by_viewers(LEFT, circle, corner, 1.0) == 0.0
+    cut = evidence([(150, 150)], [[0, 0, 150, 150]])  # π/4 of it are in the disc
+    assert accepted_by_viewers(LEFT, SQUARE, cut, 1.0) == 1.0
+    assert accepted_by_viewers(LEFT, circle, cut, 1.0) == 0.0

@@ -8,6 +8,7 @@ from pipeline.lab.evaluation.kept import (
     best_heads_cut_and_lost,
     gaze_kept,
     heads_cut_and_lost,
+    shares_shown,
 )
 from pipeline.shapes import parse_shape
 
@@ -37,3 +38,22 @@ def test_the_best_candidate_knows_the_answer() -> None:
     assert best_gaze_kept(square, fixations, (200, 100)) == 0.75
     heads = boxes([0, 40, 20, 60], [70, 40, 90, 60], [180, 40, 200, 60])
     assert best_heads_cut_and_lost(square, heads, (200, 100)) == pytest.approx((0, 1 / 3))
+
+
+def test_of_a_circle_the_disc_counts() -> None:
+    """The disc of 50 px about (50, 50); the corner of the square is 50 √2 = 70.7 px away."""
+    circle, crop = parse_shape("circle"), boxes([0, 0, 100, 100])
+    # 3-4-5: (80, 90) is 50 px from the centre, (79, 89) less; (5, 5) is in the square's corner
+    fixations = np.float32([[50, 50], [79, 89], [80, 90], [5, 5], [120, 50]])
+    assert gaze_kept(crop, fixations, circle).tolist() == [0.4]
+    assert gaze_kept(crop, fixations).tolist() == [0.8]
+    # whole in both, in the corner, and half of it in the disc's upper half: π/4 of its square's
+    heads = boxes([40, 40, 60, 60], [0, 0, 10, 10], [0, 0, 100, 50])
+    cut, lost = heads_cut_and_lost(crop, heads, circle)
+    assert (cut.tolist(), lost.tolist()) == (pytest.approx([1 / 3]), pytest.approx([1 / 3]))
+    assert shares_shown(crop, heads, circle)[0].tolist() == pytest.approx([1, 0, np.pi / 4])
+    assert shares_shown(crop, heads, parse_shape("1:1"))[0].tolist() == [1, 1, 1]
+    # the corner of a photo is in squares, and in no disc
+    assert best_gaze_kept(circle, np.float32([[1, 1], [100, 50]]), (200, 100)) == 0.5
+    corner = boxes([0, 0, 8, 8])
+    assert best_heads_cut_and_lost(circle, corner, (200, 100)) == (0, 1)

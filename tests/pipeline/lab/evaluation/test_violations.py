@@ -38,6 +38,17 @@ def test_heads(x0: float, expected: list[str]) -> None:
     assert found(heads=boxes([x0, 0, x0 + 20, 20])) == expected
 
 
+def test_of_a_circle_heads_and_gaze_are_judged_by_its_disc() -> None:
+    """The disc of 50 px about (50, 50)."""
+    seen = dataclasses.replace(NOTHING, heads=boxes([0, 0, 100, 50]), text=boxes([0, 0, 9, 9]))
+    assert violations(CROP, SQUARE, seen, None) == []
+    circle = parse_shape("circle")
+    assert violations(CROP, circle, seen, None) == ["head cut"]  # π/4 of it are shown
+    corner = dataclasses.replace(NOTHING, gaze=np.float32([[5, 5], [5, 9], [50, 50]]))
+    assert violations(CROP, SQUARE, corner, 1.0) == []
+    assert violations(CROP, circle, corner, 1.0) == ["wrong subject"]  # a third
+
+
 def test_only_the_largest_head_is_ever_lost() -> None:
     small, large = [150, 0, 160, 10], [0, 0, 20, 20]
     assert found(heads=boxes(large, small)) == []
