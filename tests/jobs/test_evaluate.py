@@ -101,7 +101,9 @@ def test_gaic_stands_beside(gaic: Path, tmp_path: Path) -> None:
     assert run(gaic, tmp_path, "--gaic", "/nowhere.pth") == 2
 
 
-def test_fairness_from_a_list(gaic: Path, tmp_path: Path) -> None:
+def test_fairness_from_a_list(
+    gaic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     people = "photo,x0,y0,x1,y1,group\n2.jpg,0,0,40,96,x\n2.jpg,100,0,144,96,y\n"
     (tmp_path / "groups.csv").write_text(people)
     groups = ["--groups", str(tmp_path / "groups.csv")]
@@ -110,36 +112,56 @@ def test_fairness_from_a_list(gaic: Path, tmp_path: Path) -> None:
     centre = next(entry for entry in report["fairness"] if entry["method"] == "centre")
     # The centred square is [24, 120]: 16 of 40 columns of x, 20 of 44 of y, 5.5 points apart.
     assert (centre["first_kept"], centre["second_kept"]) == (0, 1)
+    assert "not found in" not in capsys.readouterr().out
+    (tmp_path / "groups.csv").write_text(people + "4.JPG,0,0,40,96,x\n")
+    assert run(gaic, tmp_path, "--baselines", "centre", "--limit", "1", *groups) == 0
+    note = "1 photo named in groups.csv not found in the data set, such as 4.JPG"
+    assert note in capsys.readouterr().out
+    assert note in json.loads((tmp_path / "evaluation.json").read_text())["notes"]
+    (tmp_path / "groups.csv").write_text(people.replace("2.jpg", "two.jpg"))
+    assert run(gaic, tmp_path, *groups) == 2
+    assert "names no photo of the data set, only others such as two.jpg" in capsys.readouterr().err
     (tmp_path / "groups.csv").write_text(people.replace("group", "team"))
     assert run(gaic, tmp_path, *groups) == 2
 
 
-def test_photos_that_fail_are_counted(gaic: Path, tmp_path: Path) -> None:
+def test_photos_that_fail_are_counted(
+    gaic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.jpg").write_bytes(b"\xff\xd8\xff no jpeg")
     arguments = ["--dataset", "photos", "--data", str(tmp_path), "--output", str(tmp_path / "out")]
     assert main([*arguments, *COMMON, "--baselines", "centre"]) == 3
     report = json.loads((tmp_path / "out/evaluation.json").read_text())
-    assert report["statuses"] == {"corrupt": 1} or report["statuses"] == {"truncated": 1}
+    (status,) = report["statuses"]
+    assert status in ("corrupt", "truncated")
+    assert report["statuses"] == {status: 1}
+    told = capsys.readouterr().out
+    assert f"not judged: 1 photo, {status}; a: {report['rows'][0]['message']}" in told
+    assert "exit code 3: 100 % of the photos could not be judged, more than the 5 % of" in told
     assert main([*arguments, *COMMON, "--max-error-rate", "1", "--baselines", "centre"]) == 0
 
 
-def test_gaze_and_heads_from_labels(gaic: Path, tmp_path: Path) -> None:
+def test_gaze_and_heads_from_labels(
+    gaic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Two photos of 144 × 96; the centred square is [24, 120]."""
     shutil.copytree(gaic / "images" / "test", tmp_path / "set")
     fixations = [[[30, 40, 200], [10, 40, 100]], [[119, 40, 150], [100, 40, 90]]]
     labels = {"viewers": fixations, "heads": [{"box": [20, 0, 40, 20]}, {"box": [60, 0, 80, 20]}]}
     (tmp_path / "set.json").write_text(json.dumps({"2.jpg": labels, "3.jpg": labels}))
     arguments = ["--dataset", "labels", "--data", str(tmp_path / "set"), "--output", str(tmp_path)]
-    judged = ["--baselines", "centre", "--judge", "boxes"]
-    assert main([*arguments, *COMMON, *judged]) == 0
+    assert main([*arguments, *COMMON, "--baselines", " centre, largest "]) == 0
     report = json.loads((tmp_path / "evaluation.json").read_text())
+    assert {"centre", "largest"} & report["measures"].keys() == {"centre"}  # largest places nothing
     centre = {name: value["mean"] for name, value in report["measures"]["centre"].items()}
     assert centre["gaze_kept 1:1"] == 0.75
     assert (centre["heads_cut"], centre["heads_lost"]) == (0.5, 0)
-    assert (centre["head cut"], centre["subject halved"]) == (100, 0)  # the judge found no object
+    assert centre["head cut"] == 100
     assert report["measures"]["best_possible"]["gaze_kept"]["mean"] == 0.75
-    assert report["run"]["judge"] == "boxes"
+    for option in ("--judge", "--detector"):  # the set has no boxes
+        assert main([*arguments, *COMMON, option, "boxes"]) == 2
+        assert f"{option} boxes takes those that come with a data set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -148,6 +170,8 @@ def test_gaze_and_heads_from_labels(gaic: Path, tmp_path: Path) -> None:
         ["--data", "/nowhere"],
         ["--split", "val"],
         ["--baselines", "middle"],
+        ["--baselines", ""],
+        ["--baselines", " , "],
         ["--detector", "yolo"],
         ["--detector", "vg"],
         ["--judge", "yolo"],

@@ -32,11 +32,20 @@ def evaluate(job: EvaluationJob) -> int:
     from pipeline.lab.evaluation.job import evaluate_dataset
     from s2cnet import WeightsError
 
+    log = Log(job.log_format)
     try:
-        failed_share = evaluate_dataset(job, Log(job.log_format))
+        failed_share = evaluate_dataset(job, log)
     except WeightsError as error:
         raise UsageError(str(error)) from error
-    return OVER_ERROR_RATE if failed_share > job.max_error_rate else 0
+    if failed_share <= job.max_error_rate:
+        return 0
+    failed, allowed = (f"{100 * share:.3g} %" for share in (failed_share, job.max_error_rate))
+    log.say(
+        "over_error_rate",
+        f"exit code {OVER_ERROR_RATE}: {failed} of the photos could not be judged, more than the "
+        f"{allowed} of --max-error-rate",
+    )
+    return OVER_ERROR_RATE
 
 
 if __name__ == "__main__":

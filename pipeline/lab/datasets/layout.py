@@ -153,8 +153,8 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def missing_note(absent: Sequence[str], listed_in: str, folder: Path) -> list[str]:
-    """What is said of photos that a list names and the folder does not hold."""
+def missing_note(absent: Sequence[str], listed_in: str, folder: Path | str) -> list[str]:
+    """What is said of photos that a list names and the folder, or another place, does not hold."""
     if not absent:
         return []
     named = counted(len(absent), "photo")

@@ -2,14 +2,16 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights, choose_weights
-from pipeline.errors import UsageError
-from pipeline.lab.datasets import Dataset, load_dataset, tell_notes
+from pipeline.errors import SettingError, UsageError
+from pipeline.lab.datasets import Dataset, Example, load_dataset, tell_notes
+from pipeline.lab.datasets.layout import missing_note
 from pipeline.lab.evaluation import baselines
 from pipeline.lab.evaluation.baselines.prior import fit_prior
 from pipeline.lab.evaluation.frame import FollowedBoxes
@@ -24,6 +26,7 @@ from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import set_name_of
 from pipeline.lab.whole_files import make_folder
 from pipeline.report.progress import Log, Progress
+from pipeline.report.words import counted
 from pipeline.settings import RunningSettings
 
 ALL = "all"  # of the job's `baselines`
@@ -60,6 +63,7 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
     }
     figures, page = write_report(report, job.output)
     tell(report, log)
+    tell_failures(rows, log)
     log.say("report", f"report   {page}\nfigures  {figures}", report=str(page))
     failed = [row for row in rows if row["status"] != "ok"]
     return len(failed) / max(1, len(rows))
@@ -97,10 +101,11 @@ def told_folds(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
     return {"held out from": f"{names}, by the names of photos in {set_name}"}
 
 
-def people_of(groups: Path, dataset: Dataset) -> dict[str, FollowedBoxes]:
-    """Photo's file name -> its people, from the list. Raises UsageError.
+def people_of(groups: Path, dataset: Dataset) -> tuple[dict[str, FollowedBoxes], list[str]]:
+    """Photo's file name -> its people, from the list, and what is said of other names in it.
 
-    A name that several photos of the data set have is refused, since it tells none of them.
+    Raises UsageError where no photo of the data set is in the list, or a name is of several, since
+    it tells none of them.
     """
     people = read_groups(groups)
     times = Counter(example.image.name for example in dataset.examples)
@@ -109,16 +114,37 @@ def people_of(groups: Path, dataset: Dataset) -> dict[str, FollowedBoxes]:
             f"{groups}: {times[shared[0]]} photos of the data set are called {shared[0]}: give "
             "each file a name of its own"
         )
-    return people
+    absent = [name for name in people if not times[name]]
+    if len(absent) == len(people):
+        others = f", only others such as {absent[0]}" if absent else ""
+        raise UsageError(f"{groups} names no photo of the data set{others}")
+    return people, missing_note(absent, groups.name, "the data set")
+
+
+def asked_baselines(text: str) -> list[str]:
+    """The names of `--baselines`. Raises SettingError where there are none."""
+    names = [name for part in text.split(",") if (name := part.strip())]
+    if not names:
+        raise SettingError("baselines", f"names none: write some of {', '.join(baselines.NAMES)}")
+    return list(baselines.NAMES) if ALL in names else names
+
+
+def check_given_boxes(job: EvaluationJob, examples: Sequence[Example]) -> None:
+    """Raises SettingError where objects are to be a data set's boxes, and no photo has any."""
+    for option, named in (("detector", job.detector), ("judge", job.judge)):
+        if named == GIVEN and all(one.objects_px is None for one in examples):
+            raise SettingError(
+                option,
+                f"{GIVEN} takes those that come with a data set, and {job.data} has none",
+            )
 
 
 def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
     """Read everything but the photos, so that a mistake shows at once."""
     dataset = load_dataset(job.dataset, job.data, job.split)
-    asked = [name for name in job.baselines.split(",") if name]
-    if job.baselines == ALL:
-        asked = list(baselines.NAMES)
-    names, notes = baselines.without_missing(asked)
+    examples = dataset.examples[: job.limit]
+    check_given_boxes(job, examples)
+    names, notes = baselines.without_missing(asked_baselines(job.baselines))
     baselines.make_baselines(names)
     prior = None
     if "anchor_prior" in names:
@@ -126,6 +152,8 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
             prior = fit_prior(load_dataset(job.dataset, job.data, "train"))
         except UsageError as error:
             notes.append(f"left out: no anchor prior: {error}")
+    followed, unknown = people_of(job.groups, dataset) if job.groups else ({}, [])
+    notes += unknown
     tell_notes([*dataset.notes, *notes], log)
     set_name = set_name_of(job.data) if dataset.name in OWN_SETS else dataset.name
     setup = EvaluationSetup(
@@ -134,7 +162,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         names,
         [shape.name for shape in job.shapes],
         prior=prior,
-        followed=people_of(job.groups, dataset) if job.groups else {},
+        followed=followed,
         gaic=job.gaic,
         focalnet=None if job.focalnet is None else str(job.focalnet),
         judge=job.judge,
@@ -144,7 +172,6 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
         rank_by=job.rank_by,
         backbone=job.backbone,
     )
-    examples = dataset.examples[: job.limit]
     return replace(dataset, examples=examples, notes=[*dataset.notes, *notes]), setup
 
 
@@ -191,3 +218,16 @@ def tell(report: dict[str, Any], log: Log) -> None:
         )
         values = {name: cell.text for name, cell in figures.items()}
         log.say("measure", f"{line.full_name:<22} {shown}", measure=line.full_name, values=values)
+
+
+def tell_failures(rows: Sequence[Row], log: Log) -> None:
+    """Every reason for which photos could not be judged, commonest first, with its first photo."""
+    statuses = Counter(row["status"] for row in rows if row["status"] != "ok")
+    for status, count in statuses.most_common():
+        first = next(row for row in rows if row["status"] == status)
+        log.say(
+            "not_judged",
+            f"not judged: {counted(count, 'photo')}, {status}; {first['id']}: {first['message']}",
+            status=status,
+            photos=count,
+        )

@@ -11,7 +11,7 @@ Each answers both questions: which crop of a ratio, and how good each of given c
 
 from collections.abc import Sequence
 
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, did_you_mean
 from pipeline.lab.evaluation.baselines.baseline import Baseline
 from pipeline.lab.evaluation.baselines.focalnet import FocalNet
 from pipeline.lab.evaluation.baselines.gaic import GaicBaseline
@@ -46,7 +46,8 @@ def make_baselines(
     """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        raise UsageError(f"no baseline {', '.join(unknown)}: choose from {', '.join(NAMES)}")
+        meant = did_you_mean(unknown[0], NAMES)
+        raise UsageError(f"no baseline {', '.join(unknown)}: choose from {', '.join(NAMES)}{meant}")
     made: dict[str, Baseline] = {}
     for name in names:
         if name in ("attention", "entropy"):

@@ -103,6 +103,8 @@ def test_prior_without_people_places_nothing() -> None:
 def test_names() -> None:
     with pytest.raises(UsageError, match=f"choose from {', '.join(NAMES)}"):
         make_baselines(["middle"])
+    with pytest.raises(UsageError, match=r"no baseline cenntre: .*; did you mean centre\?"):
+        make_baselines(["cenntre"])
     assert list(make_baselines(["anchor_prior", "largest"])) == ["largest"]
 
 
