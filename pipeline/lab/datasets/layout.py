@@ -37,7 +37,7 @@ def check_folder(folder: Path, holds: str) -> None:
         raise UsageError(f"{folder} is not a folder: give the one that holds {holds}")
 
 
-def check_distinct(folders: Iterable[Path]) -> None:
+def check_each_once(folders: Iterable[Path]) -> None:
     """Raises UsageError where a folder is given twice: its photos would count twice."""
     for folder, times in Counter(folder.resolve() for folder in folders).items():
         if times > 1:

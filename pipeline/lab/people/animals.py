@@ -23,7 +23,7 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.errors import UsageError
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.datasets import read_set, tell_notes
-from pipeline.lab.datasets.layout import check_distinct, photos_of_set
+from pipeline.lab.datasets.layout import check_each_once, photos_of_set
 from pipeline.lab.fold_weights import network_of
 from pipeline.lab.people.branches import PeopleView, heads_loss, in_deviations
 from pipeline.lab.people.fitting import VIEWS_A_STEP, fit_branch, standard_of
@@ -52,7 +52,7 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
     labelled = [labels_of(one, SET) for one in examples if one.heads_px is not None]
     if not labelled:
         raise UsageError(f"{job.heads}: no photo has heads in the JSON file beside the folder")
-    check_distinct(job.photos)
+    check_each_once(job.photos)
     without = [one for folder in job.photos for one in photos_of_set(folder)]
     make_folder(job.output, "output")
     network = network_of(packaged_weights())

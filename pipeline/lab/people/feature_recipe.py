@@ -20,7 +20,7 @@ from pipeline.detectors.head_branch import fold_into
 from pipeline.detectors.subject_network import Levels, SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.lab.batches import batches_of, batches_of_epochs
-from pipeline.lab.datasets.layout import check_distinct, photos_of_set
+from pipeline.lab.datasets.layout import check_each_once, photos_of_set
 from pipeline.lab.fold_weights import FoldWeights, fold_metadata, network_of
 from pipeline.lab.folds import FOLDS, check_folds, fold_name, fold_of, set_name_of
 from pipeline.lab.people.feature_scores import score_loss
@@ -50,7 +50,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
     """
     weights = FoldWeights(job.detectors, job.networks)
     weights.files()
-    check_distinct(job.photos)
+    check_each_once(job.photos)
     sets = {folder: set_name_of(folder) for folder in job.photos}
     found = [
         (fold_of(name, one.name), one)

@@ -11,7 +11,7 @@ from pipeline.detectors.embedded import EmbeddedDetector
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import read_set, tell_notes
 from pipeline.lab.datasets.example import Example
-from pipeline.lab.datasets.layout import check_distinct
+from pipeline.lab.datasets.layout import check_each_once
 from pipeline.lab.fold_weights import fold_metadata
 from pipeline.lab.folds import fold_of, set_name_of
 from pipeline.lab.starter.fine_tuning import STEPS, fine_tune
@@ -61,7 +61,7 @@ def read_examples(
     log: is told what a set leaves out. Raises UsageError, also where none are left or a folder is
     given twice.
     """
-    check_distinct(folders)
+    check_each_once(folders)
     examples: list[Example] = []
     for folder in folders:
         found, notes = read_set("labels", folder, "test")

@@ -239,6 +239,7 @@ def test_the_command_writes_a_file_that_loads(
         pixels = random.integers(0, 256, (96, 128, 3)).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")
     assert main(["features", str(folder), "--output", str(tmp_path / "made")]) == 0
+    assert "6 views of 2 photos\n" in capsys.readouterr().out
     state = safetensors.torch.load_file(tmp_path / "made" / "features.safetensors")
     FeatureHead().load_state_dict({name: value.float() for name, value in state.items()})
     assert {value.dtype for value in state.values()} == {torch.float16}
