@@ -58,6 +58,16 @@ class FoldWeights:
                 )
         return found
 
+    def check(self, sets: Iterable[str] = ()) -> None:
+        """Read all files, so that a faulty one is told before hours of work with the others.
+
+        Raises UsageError as `files`, WeightsError where a file holds something else.
+        """
+        self.files(sets)
+        for fold in range(FOLDS):
+            self.looking(fold)
+            self.network(fold)
+
     def detector(self, fold: int) -> SubjectNetwork | None:
         """The detector's network that has not seen a fold, on the CPU. Raises WeightsError."""
         if self.detectors is None:

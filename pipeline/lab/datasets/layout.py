@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.errors import UsageError
+from pipeline.errors import CropError, UsageError
+from pipeline.photo.decode import Photo, decode
 from pipeline.photo.strip import ORIENTATION
 from pipeline.report.words import counted
 
@@ -87,6 +88,14 @@ def pixels_shown(path: Path) -> NDArray[np.uint8]:
             return np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
     except _UNREADABLE as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
+
+
+def decoded_photo(path: Path) -> Photo:
+    """A photo as the product decodes it. Raises UsageError, with the photo, where it cannot."""
+    try:
+        return decode(path.read_bytes())
+    except CropError as error:
+        raise UsageError(f"{path} cannot be read: {error.message}") from error
 
 
 def one_split(split: str, name: str) -> None:

@@ -79,12 +79,13 @@ def describe(weights: Weights) -> str:
 def folds_of(job: EvaluationJob, set_name: str) -> FoldWeights | None:
     """Weights by fold, where some are given.
 
-    Raises UsageError where a file is missing, or photos were held out by another set's name.
+    Raises UsageError where a file is missing, or photos were held out by another set's name,
+    WeightsError where one holds something else.
     """
     if job.detectors is None and job.networks is None and job.features is None:
         return None
     folds = FoldWeights(job.detectors, job.networks, job.features)
-    folds.files([set_name])
+    folds.check([set_name])
     return folds
 
 

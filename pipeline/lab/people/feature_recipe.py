@@ -59,6 +59,7 @@ def write_features(job: FeaturesJob, log: Log) -> None:
     ]
     if job.folds:
         check_folds(fold for fold, _ in found)
+    weights.check()
     make_folder(job.output, "output")
     for held in (None, *range(FOLDS if job.folds else 0)):
         network, scorer = networks_without(weights, held)

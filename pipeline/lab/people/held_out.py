@@ -22,10 +22,11 @@ from pipeline.detectors import Detections
 from pipeline.detectors.embedded import detect_with
 from pipeline.errors import UsageError
 from pipeline.lab.datasets import Example, load_dataset, tell_notes
+from pipeline.lab.datasets.layout import decoded_photo
 from pipeline.lab.fold_weights import FoldWeights
 from pipeline.lab.folds import FOLDS, fold_of
 from pipeline.lab.people.held_out_cache import fingerprint, read_kept, write_kept
-from pipeline.lab.people.labels import check_inside, decoded, layout_of
+from pipeline.lab.people.labels import check_inside, layout_of
 from pipeline.lab.people.settings import LabelsJob
 from pipeline.lab.whole_files import make_folder_of
 from pipeline.report.progress import Log
@@ -119,13 +120,14 @@ def held_out_photos(
     Raises UsageError where a fold's file is missing, other sets were held out from it or `cache`
     cannot be written, WeightsError where it holds something else.
     """
-    weights.files({one.set_name for one in photos})
     if cache is not None:
         make_folder_of(cache, "cache")
+    weights.files({one.set_name for one in photos})
     mark = fingerprint(weights, [(one.set_name, one.example) for one in photos])
     if (kept := read_kept(cache, mark, log)) is not None:
         log.say("held_out", f"{len(photos)} photos as kept in {cache}")
         return list(kept)
+    weights.check()
     seen: dict[int, HeldOutPhoto] = {}
     for fold in range(FOLDS):
         places = [place for place, one in enumerate(photos) if one.fold == fold]
@@ -141,7 +143,7 @@ def held_out_photos(
 
 def see(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOutPhoto:
     """What these networks tell of a photo, as the product's engine asks them."""
-    photo = decoded(labels.example.image)
+    photo = decoded_photo(labels.example.image)
     check_inside(labels.example, (photo.width_px, photo.height_px))
     objects = to_source(detect_with(detector, photo.pixels), photo)
     seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.boxes import FloatArray
-from pipeline.errors import CropError, UsageError
+from pipeline.errors import UsageError
 from pipeline.lab.datasets import Example, read_set, tell_notes
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.labels import labels_file
 from pipeline.lab.datasets.layout import size_shown
 from pipeline.lab.evaluation.frame import all_outside
 from pipeline.lab.folds import FOLDS, fold_of
-from pipeline.photo.decode import Photo, decode
 from pipeline.report.progress import Log
 
 
@@ -95,14 +94,6 @@ def check_inside(example: Example, size_wh: tuple[int, int]) -> None:
     """Raises UsageError where all labels of a kind are outside of the photo."""
     if outside := all_outside(example, size_wh):
         raise UsageError(f"{example.image}: {outside}")
-
-
-def decoded(path: Path) -> Photo:
-    """A photo's pixels as the product reads them. Raises UsageError where it cannot."""
-    try:
-        return decode(path.read_bytes())
-    except CropError as error:
-        raise UsageError(f"{path} cannot be read: {error.message}") from error
 
 
 def by_fold(labels: list[PeopleLabels]) -> Iterator[tuple[int, list[PeopleLabels]]]:

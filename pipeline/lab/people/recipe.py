@@ -27,7 +27,7 @@ from pipeline.detectors.people_head import PeopleHead
 from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.device import choose_device
 from pipeline.errors import UsageError
-from pipeline.lab.datasets.layout import photos_of_set
+from pipeline.lab.datasets.layout import decoded_photo, photos_of_set
 from pipeline.lab.fold_weights import (
     FoldWeights,
     check_files,
@@ -36,7 +36,7 @@ from pipeline.lab.fold_weights import (
 )
 from pipeline.lab.folds import FOLDS, check_folds, fold_name
 from pipeline.lab.people.branches import train_branches
-from pipeline.lab.people.labels import PeopleLabels, by_fold, decoded, read_people_labels
+from pipeline.lab.people.labels import PeopleLabels, by_fold, read_people_labels
 from pipeline.lab.people.looking import train_looking
 from pipeline.lab.people.looking_views import can_teach
 from pipeline.lab.people.rule_fit import LabelledList, as_json, fit_linear
@@ -120,12 +120,13 @@ def write_looking(job: LookingJob, log: Log) -> None:
 def fit_rule(job: RuleJob, log: Log) -> None:
     """Fit the coefficients of the rule; the weights of gaze and penalties stay as packaged.
 
-    Raises UsageError where a kind of label or a fold's weights are missing.
+    Raises UsageError where a kind of label or a fold's weights are missing, WeightsError where a
+    file holds something else.
     """
     weights = FoldWeights(job.detectors, job.networks, job.features)
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
-    weights.files({one.set_name for one in labels})
     make_folder_of(job.output, "output")
+    weights.check({one.set_name for one in labels})
     lists: dict[str, list[LabelledList]] = {kind: [] for kind in KINDS}
     for fold, held_out in by_fold(labels):
         detector = weights.looking(fold)
@@ -150,7 +151,7 @@ def add_lists(
     lists: dict[str, list[LabelledList]],
 ) -> None:
     """Add one photo's lists, by kind, to `lists`."""
-    photo = decoded(labels.photo)
+    photo = decoded_photo(labels.photo)
     objects = to_source(detect_with(detector, photo.pixels), photo)
     seen = SeenPhoto(Transfer(torch.device("cpu")).send(photo), objects)
     evidence = evidence_of(objects, seen.size_wh)

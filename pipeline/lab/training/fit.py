@@ -87,9 +87,9 @@ def fit(
 
     watch: gets the progress, and may ask for an early end.
 
-    Raises UsageError where the checkpoint is of another run or the training diverges, WeightsError
-    for weights, what reading a photo raises, or Drained as `watch` says; the checkpoint then has
-    all steps so far.
+    Raises UsageError where the checkpoint is of another run, a photo cannot be read or the training
+    diverges, WeightsError for weights, what a detector raises, or Drained as `watch` says; the
+    checkpoint then has all steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,8 @@ from torch import Tensor
 from pipeline.boxes import FloatArray, mirror
 from pipeline.detectors import Detector
 from pipeline.lab.datasets.example import Example
+from pipeline.lab.datasets.layout import decoded_photo
 from pipeline.lab.training.settings import MOS_MEAN, MOS_SPREAD, TrainSettings
-from pipeline.photo.decode import decode
 from s2cnet import boxes_to_input, prepare_image
 
 
@@ -44,10 +44,10 @@ class ScoredPhoto:
 def read_scored_photo(example: Example, detector: Detector | None) -> ScoredPhoto:
     """Decode a photo, scale its boxes to the decoded frame and clamp them to it.
 
-    Objects are those of the data set, else the detector's, else none. Raises DecodeError and
-    DetectError.
+    Objects are those of the data set, else the detector's, else none. Raises UsageError where the
+    photo cannot be read, and DetectError.
     """
-    photo = decode(example.image.read_bytes())
+    photo = decoded_photo(example.image)
     height, width = photo.pixels.shape[:2]
 
     def decoded(boxes: NDArray[np.float32], scale_xy: tuple[float, float]) -> FloatArray:

@@ -44,6 +44,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(held_out, "see", see)
     monkeypatch.setattr(FoldWeights, "looking", lambda self, fold: object())
+    monkeypatch.setattr(FoldWeights, "network", lambda self, fold: object())
     monkeypatch.setattr(FoldWeights, "scorer", lambda self, fold, otherwise: object())
     return calls
 

@@ -17,10 +17,11 @@ from pipeline.cropping.confidence import ConfidenceModel
 from pipeline.cropping.rule import Rule
 from pipeline.detectors.feature_head import FeatureHead
 from pipeline.lab.cli.learn_from_people import main
+from pipeline.lab.datasets import layout
 from pipeline.lab.datasets.gaze import FIRST_WEIGHT
 from pipeline.lab.datasets.layout import pixels_shown
 from pipeline.lab.folds import FOLDS
-from pipeline.lab.people import labels, recipe
+from pipeline.lab.people import recipe
 from pipeline.lab.people.held_out import labelled_photos
 from pipeline.lab.people.labels import PeopleLabels, read_people_labels
 from pipeline.lab.people.recipe import packaged_weights, trunk_of
@@ -244,7 +245,7 @@ def test_where_nothing_can_be_written_is_told_before_the_first_photo(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(labels, "decode", lambda _: pytest.fail("a photo was read"))
+    monkeypatch.setattr(layout, "decode", lambda _: pytest.fail("a photo was read"))
     monkeypatch.setattr(recipe, "people_views", lambda *_: pytest.fail("a photo was read"))
     for fold in range(FOLDS):
         (tmp_path / f"fold{fold}.safetensors").touch()
@@ -270,17 +271,21 @@ def test_a_folder_that_is_not_there_is_wrong_usage(
     )
 
 
-def test_weights_of_another_kind_are_wrong_usage(
-    drawn_crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_weights_of_another_kind_are_told_before_the_first_photo(
+    drawn_crops: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(layout, "decode", lambda _: pytest.fail("a photo was read"))
     another = safetensors.torch.save({"weight": torch.zeros(1)})
     asked = ["rule", "--flms", str(drawn_crops), "--output", str(tmp_path / "choice.json")]
     for data, told in ((another, "no embedded detector"), (b"damaged", "neither a safetensors")):
         for fold in range(FOLDS):
-            (tmp_path / f"fold{fold}.safetensors").write_bytes(data)
+            safetensors.torch.save_file(packaged_weights(), tmp_path / f"fold{fold}.safetensors")
+        (tmp_path / "fold4.safetensors").write_bytes(data)  # the last one
         assert main([*asked, "--detectors", str(tmp_path)]) == 2
-        assert f"{tmp_path}/fold" in (err := capsys.readouterr().err)
-        assert told in err
+        assert f"{tmp_path / 'fold4.safetensors'}: {told}" in capsys.readouterr().err
 
 
 def test_a_photo_that_is_cut_short_is_wrong_usage(

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from pipeline.detectors import Detections
+from pipeline.errors import UsageError
 from pipeline.lab.datasets.example import Example
 from pipeline.lab.training.samples import plain_sample, random_sample, read_scored_photo
 from pipeline.lab.training.settings import TrainSettings
@@ -68,3 +69,10 @@ def test_boxes_beyond_the_photo_are_clamped_to_it(tmp_path: Path) -> None:
     example = Example("photo", example.image, example.scored_px, example.mos)
     found = plain_sample(read_scored_photo(example, OneObject())).objects  # type: ignore[arg-type]
     torch.testing.assert_close(found, torch.tensor([[0.0, 128, 512, 256]]))
+
+
+def test_a_photo_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
+    example = example_of(tmp_path, (64, 48), [[0, 0, 32, 32]])
+    example.image.write_bytes(example.image.read_bytes()[:40])
+    with pytest.raises(UsageError, match=r"photo\.png cannot be read: "):
+        read_scored_photo(example, None)
