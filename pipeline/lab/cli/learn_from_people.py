@@ -29,7 +29,7 @@ evaluate.py take these with --features. The folders of labels are as their autho
 beside it (pipeline/lab/datasets/labels.py).
 
 Time with 1,161 labelled photos: on one core `branches` takes some twenty minutes, `rule`,
-`confidence` and `compare` some five (estimated from eighteen photos), `animals` fifteen. `looking`
+`confidence` and `compare` some five (estimated from a few photos), `animals` fifteen. `looking`
 takes a minute for each of its six files on a GPU, nearly five hours of one core in all without
 (--device cpu). `features` takes a minute a branch on a GPU, else a quarter of an hour.
 
