@@ -57,10 +57,9 @@ def _example(image: Path, entry: Any, where: str) -> Example:
     """One photo with its labels. Raises UsageError."""
     if not isinstance(entry, dict):
         raise UsageError(f"{where}: expected {FORM}")
-    if unknown := [key for key in entry if key not in KEYS]:
-        known = ", ".join(KEYS)
-        meant = did_you_mean(unknown[0], KEYS)
-        raise UsageError(f"{where}: there is no label {unknown[0]}, only {known}{meant}")
+    for key in entry.keys() - set(KEYS):  # others may keep what they like beside the labels
+        if (meant := did_you_mean(key, KEYS)) or not entry.keys() & set(KEYS):
+            raise UsageError(f"{where}: there is no label {key}, only {', '.join(KEYS)}{meant}")
     told = {key: value for key, value in entry.items() if value is not None}
     _check_size(image, told, where)
     points, first = _fixations(told.get("viewers"), f"{where}: viewers")

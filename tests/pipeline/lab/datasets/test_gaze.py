@@ -113,7 +113,11 @@ def test_labels(tmp_path: Path) -> None:
     head = {"box": [5, 6, 15, 20], "kind": "frontal", "occluded": False}
     entries = {
         "a.jpg": {"size_wh": [60, 40], "crops": [[0, 0, 30, 40], [1, 2, 50, 39.5]]},
-        "b.jpg": {"viewers": [[[1, 2, 200], [3, 4, 100]], [], [[5, 6, 90]]], "heads": [head]},
+        "b.jpg": {
+            "viewers": [[[1, 2, 200], [3, 4, 100]], [], [[5, 6, 90]]],
+            "heads": [head],
+            "licence": "of its author",
+        },  # which is nobody's label
         "gone.jpg": {"size_wh": [60, 40]},
         "c.jpg": {"size_wh": [60, 40], "crops": None, "viewers": [[]]},
         "d.jpg": {"heads": []},
@@ -149,6 +153,8 @@ def test_labels(tmp_path: Path) -> None:
         ({"viewers": [[1, 2, 200]]}, "viewers: expected .* fixations of each person$"),
         ({"viewers": [[["a", 2]]]}, r"viewers: \[\['a', 2\]\] has to be numbers"),
         ({"viewer": []}, "there is no label viewer, .*; did you mean viewers"),
+        ({"viewer": [], "crops": []}, "there is no label viewer, .*; did you mean viewers"),
+        ({"gaze": []}, "there is no label gaze, only size_wh, crops, viewers, heads"),
         ({"heads": [{"box": [1, 2, 5, 6, 11, 12, 15, 16]}]}, "heads: expected boxes of four"),
         ({"heads": [{"box": [1, 2, 5]}]}, "heads: expected boxes of four"),
         ({"heads": {"box": [1, 2, 5, 6]}}, "heads: expected .*box"),
