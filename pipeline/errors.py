@@ -161,6 +161,13 @@ class UsageError(ValueError):
     """Wrong arguments. The message says which and what to write instead."""
 
 
+class UnknownRunError(UsageError, LedgerError):
+    """There is no run of the id that was given: a wrong argument, and a record that is not there.
+
+    A LedgerError too, as it was one before, for whoever goes on without a run that is gone.
+    """
+
+
 class NothingToDoError(UsageError):
     """What was asked for leaves nothing to do, such as no failure to repeat: no command fails."""
 

@@ -1,6 +1,6 @@
 """Tell a run id that somebody gives apart: of a committed run, of an open one, of none at all."""
 
-from pipeline.errors import LedgerError, UsageError, did_you_mean
+from pipeline.errors import LedgerError, UnknownRunError, did_you_mean
 from pipeline.ledger.layout import manifest_key, spec_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_not_given_up
@@ -11,7 +11,7 @@ from pipeline.storage.store import Store
 def committed_run(store: Store, run_id: str) -> Manifest:
     """The manifest of a committed run.
 
-    Raises UsageError where there is no such run, LedgerError where it is open or was given up,
+    Raises UnknownRunError where there is no such run, LedgerError where it is open or was given up,
     RecordError where its manifest is damaged.
     """
     manifest = begun_run(store, run_id)
@@ -28,8 +28,8 @@ def committed_run(store: Store, run_id: str) -> Manifest:
 def begun_run(store: Store, run_id: str) -> Manifest | None:
     """The manifest of a run, None where it is open.
 
-    Raises UsageError where there is no such run, LedgerError where it was given up, RecordError
-    where its manifest is damaged.
+    Raises UnknownRunError where there is no such run, LedgerError where it was given up,
+    RecordError where its manifest is damaged.
     """
     manifest = read_not_given_up(store, run_id)
     if manifest is None:
@@ -38,11 +38,11 @@ def begun_run(store: Store, run_id: str) -> Manifest | None:
 
 
 def check_known(store: Store, run_id: str) -> None:
-    """Raise UsageError where there is no such run, naming the one that may be meant."""
+    """Raise UnknownRunError where there is no such run, naming the one that may be meant."""
     if store.exists(spec_key(run_id)) or store.exists(manifest_key(run_id)):
         return
     names = [name for name in store.folders("runs/") if not name.startswith("_")]
-    raise UsageError(
+    raise UnknownRunError(
         f"there is no run {run_id} in {store.uri}, see `runs.py list {store.uri}`"
         f"{did_you_mean(run_id, names)}"
     )

@@ -36,9 +36,10 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
     A retry is opened together with the run that it repairs: its rows take the place of the failed
     ones. Forgotten photos are never among the rows.
 
-    Raises LedgerError if the run is not committed or nothing is live, RecordError if one of the
-    records that decide about it is damaged, UsageError where there is no such run, nothing answers
-    at an address in S3 or there is no such bucket.
+    Raises LedgerError if the run is not committed or nothing is live, UnknownRunError, which is a
+    LedgerError and a UsageError, where there is no such run, RecordError if one of the records that
+    decide about it is damaged, UsageError where nothing answers at an address in S3 or there is no
+    such bucket.
     """
     check_reachable(output_uri)
     store = open_store(output_uri)

@@ -43,6 +43,7 @@ def test_a_run_that_is_not_there_is_wrong_usage(memory: Store, of: object) -> No
         f"there is no run {run_id[:14]} in {memory.uri}, see `runs.py list {memory.uri}`; did you "
         f"mean {run_id}?"
     )
+    assert isinstance(error.value, LedgerError), "whoever goes on without a run catches that"
     with pytest.raises(
         UsageError, match=r"no run - in memory://\w+, see `runs.py list memory://\w+`$"
     ):

@@ -19,9 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DECODE_IN_PROCESS = {
     "pipeline/__init__.py": "for programs that call it",
     "pipeline/cropping/cropper.py": "with trusted=True, and lossless files of its own",
-    "pipeline/lab/people/held_out.py": "data sets are the choice of who runs it",
-    "pipeline/lab/people/recipe.py": "likewise",
-    "pipeline/lab/training/samples.py": "likewise",
+    "pipeline/lab/datasets/layout.py": "data sets are the choice of who runs it",
 }
 
 

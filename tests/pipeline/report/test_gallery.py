@@ -148,7 +148,7 @@ def test_a_gallery_written_again_keeps_nothing_of_forgotten_photos(tmp_path: Pat
     write_gallery(left, open_store(str(page)))
     assert [path.name for path in (page / "data" / "crops").iterdir()] == ["00000.js"]
     write_gallery(left, open_store(str(page)), whole_crops="none")
-    assert [*(page / "data" / "crops").iterdir()] == []
+    assert [*(page / "data" / "crops").glob("*")] == []
 
 
 def test_of_a_large_run_only_what_needs_eyes_keeps_its_crops(
