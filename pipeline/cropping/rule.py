@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -89,8 +89,8 @@ class Rule:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Rule:
         """Raises KeyError where a name is missing, UsageError for one more or a weight below 0."""
-        names = tuple(cls.__dataclass_fields__)[5:]  # of the penalties
         parts = ("source", "overlap", "gaze", "free", "gaze_weight", "gaze_pull", "penalties")
+        names = [field.name for field in fields(cls) if field.name not in parts]  # of penalties
         _check_names(values, parts, "the rule")
         for part in ("overlap", "gaze"):
             _check_names(values[part], ("near", "far"), part)

@@ -33,7 +33,7 @@ from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
 READERS = 8  # data files fetched and hashed at a time
-EXAMPLES = 20  # crop files with a problem that are named; the others are counted
+NAMED_CROPS = 20  # crop files with a problem that are named; the others are counted
 
 
 def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str, Any]]:
@@ -178,9 +178,9 @@ def _tell_crops(
         removable = set()
     found.collected = len(removable)
     told = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
-    found.problems += [f"{line}. {RESTORE}" for line in told[:EXAMPLES]]
-    if len(told) > EXAMPLES:
-        found.problems.append(f"{len(told) - EXAMPLES} more crop files are gone or were changed")
+    found.problems += [f"{line}. {RESTORE}" for line in told[:NAMED_CROPS]]
+    if len(told) > NAMED_CROPS:
+        found.problems.append(f"{len(told) - NAMED_CROPS} more crop files are gone or were changed")
 
 
 def _check_images(

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pipeline.ledger.reader import WHITE, Run
-from pipeline.photo.whole import Placed, place_whole
+from pipeline.photo.whole import Ground, Placed, place_whole
 from pipeline.settings.safe_areas import SafeArea, safe_area_of, stored_safe_areas
 from pipeline.shapes import parse_shape
 
-WHOLE = ("pad", "blur")  # fits of crops that show all of their box, on a ground
+GROUNDS = get_args(Ground)  # fits of crops that show all of their box, on a ground
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Frames:
 
         ratio, fit: of the table `crops`; box_px: its edges, source pixels.
         """
-        if fit not in WHOLE:
+        if fit not in GROUNDS:
             return None
         shape = parse_shape(ratio)
         area = safe_area_of(shape, self.areas)

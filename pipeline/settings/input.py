@@ -120,7 +120,8 @@ class InputSettings:
         """The hosts that may be asked for photos; None where there are none."""
         from pipeline.inputs.http import HttpPolicy  # ssl takes long to import: not for --help
 
-        return HttpPolicy(self._hosts) if self._hosts else None
+        hosts = self._hosts
+        return HttpPolicy(hosts) if hosts else None
 
     @property
     def _hosts(self) -> frozenset[str]:

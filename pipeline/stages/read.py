@@ -100,6 +100,7 @@ class PhotoReader:
         """stored: the decisions that the task's photos get; None where they are to be made."""
         self.waits_s: list[float] = []  # of each photo that was read
         self._settings, self._decoder, self._stored = job.settings, decoder, stored
+        self._http = job.settings.input.http  # once: it is made of a text
         self._same, self._seen = SameBytes(), SeenBefore(job, task.rows)
         self._read: dict[str, _Read] = {}  # by image_id
 
@@ -107,7 +108,7 @@ class PhotoReader:
         """Fetch a photo's bytes. Raises CropError."""
         wall_s, own_s = time.perf_counter(), time.thread_time()
         about, limit = self._settings.input, self._settings.decoding.max_bytes
-        data = read_image(row.uri, row.etag, limit, about.http, about.requester_pays)
+        data = read_image(row.uri, row.etag, limit, self._http, about.requester_pays)
         self.waits_s.append(time.perf_counter() - wall_s - (time.thread_time() - own_s))
         row.bytes, sha256 = len(data), hashlib.sha256(data).hexdigest()
         self._read[row.image_id] = _Read(data, sha256, self._seen.rows_of(row, sha256))

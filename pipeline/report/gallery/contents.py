@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -56,6 +57,16 @@ class Contents:
     needs: Flags
     marks: Flags
 
+    @cached_property
+    def is_first(self) -> NDArray[np.bool_]:
+        """Which crops are their shape's first, of rank 0: [crops]."""
+        return first_of(self.crops)
+
+    @cached_property
+    def photo(self) -> Places:
+        """The place of each crop's photo: [crops]."""
+        return np.repeat(np.arange(len(self.images)), np.diff(self.bounds))
+
     def place_of(self) -> dict[str, int]:
         """The place of each photo by its image_id."""
         return {name: n for n, name in enumerate(self.images["image_id"].to_pylist())}
@@ -68,10 +79,10 @@ def contents_of(run: Run) -> Contents:
     crops = run.crops(columns).combine_chunks()
     shapes = list(dict.fromkeys(crops["ratio"].to_pylist()))
     photo = pc.index_in(crops["image_id"], images["image_id"]).to_numpy().astype(np.int64)
-    is_best = crops["rank"].to_numpy() == 0
-    best, of_best = crops.filter(pa.array(is_best)), photo[is_best]
-    needs = needs_of(images, best, of_best)
-    worst = worst_by_photo(best, of_best, len(images))
+    is_first = first_of(crops)
+    firsts, of_firsts = crops.filter(pa.array(is_first)), photo[is_first]
+    needs = needs_of(images, firsts, of_firsts)
+    worst = worst_by_photo(firsts, of_firsts, len(images))
     # The lowest set bit is the most urgent need; photos without one come last, in the run's order.
     urgency = np.where(needs > 0, needs & -needs.astype(np.int16), 1 << 8)
     order = np.lexsort((np.where(needs > 0, worst, 0), urgency))
@@ -89,6 +100,11 @@ def contents_of(run: Run) -> Contents:
         needs[order],
         marks_of(images)[order],
     )
+
+
+def first_of(crops: pa.Table) -> NDArray[np.bool_]:
+    """Which crops are their shape's first, of rank 0: [crops]."""
+    return np.asarray(crops["rank"].to_numpy() == 0)
 
 
 def with_columns(table: pa.Table, columns: Mapping[str, pa.DataType]) -> pa.Table:

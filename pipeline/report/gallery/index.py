@@ -47,7 +47,7 @@ class Decisions:
 def decisions_of(contents: Contents) -> Decisions:
     """Read the verdicts of all first crops."""
     crops, photos = contents.crops, len(contents.images)
-    first = crops["rank"].to_numpy() == 0
+    first = contents.is_first
     firsts = crops.filter(pa.array(first))
     found = list(zip(firsts["verdict"].to_pylist(), firsts["reason"].to_pylist(), strict=True))
     counted: dict[tuple[str | None, str | None], int] = {}
@@ -56,7 +56,7 @@ def decisions_of(contents: Contents) -> Decisions:
     pairs = sorted(counted, key=lambda pair: (-counted[pair], str(pair)))
     number = {pair: min(n, len(LETTERS) - 1) for n, pair in enumerate(pairs)}
     codes = np.array([number[pair] for pair in found], np.int64)
-    photo = np.repeat(np.arange(photos), np.diff(contents.bounds))[first]
+    photo = contents.photo[first]
     shape = contents.shape[first]
     table = np.full((photos, len(contents.shapes)), NO_CROP, dtype="U1")
     table[photo, shape] = np.array(list(LETTERS))[codes]
@@ -105,9 +105,8 @@ def groups(contents: Contents) -> list[dict[str, Any]]:
     Reasons are those of first crops. Each group has its kind, its reason or status, how many photos
     it holds and the places of the first.
     """
-    is_best = contents.crops["rank"].to_numpy() == 0
-    crops = contents.crops.filter(pa.array(is_best))
-    photo = np.repeat(np.arange(len(contents.images)), np.diff(contents.bounds))[is_best]
+    crops = contents.crops.filter(pa.array(contents.is_first))
+    photo = contents.photo[contents.is_first]
     found = []
     reasons = np.array([reason or "" for reason in crops["reason"].to_pylist()], object)
     for kind, need in (("review", REVIEW | LOW), ("fallback", FALLBACK)):

@@ -64,7 +64,7 @@ def overview_of(contents: Contents, decisions: Decisions) -> dict[str, Any]:
     All are of first crops, but for `all_crops`, which counts the others too.
     """
     images, crops = contents.images, contents.crops
-    first = crops["rank"].to_numpy() == 0
+    first = contents.is_first
     boxes_rel = _boxes_rel(contents)
     return {
         "photos": len(images),
@@ -84,9 +84,10 @@ def overview_of(contents: Contents, decisions: Decisions) -> dict[str, Any]:
 
 def _boxes_rel(contents: Contents) -> Numbers:
     """The boxes of all crops as shares of their photos' sides: [crops, 4]."""
-    each = np.repeat(np.arange(len(contents.images)), np.diff(contents.bounds))
     sides = [
-        np.asarray(pc.cast(contents.images[name], pa.float64()).to_numpy(), np.float64)[each]
+        np.asarray(pc.cast(contents.images[name], pa.float64()).to_numpy(), np.float64)[
+            contents.photo
+        ]
         for name in ("width_px", "height_px")
     ]
     edges = [contents.crops[name].to_numpy() for name in EDGES]

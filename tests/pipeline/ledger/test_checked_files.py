@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.inputs.listing import image_id
-from pipeline.ledger.audit import EXAMPLES, verify_run
+from pipeline.ledger.audit import NAMED_CROPS, verify_run
 from pipeline.ledger.crop_files import publish_files
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.forgetting import forget
@@ -88,11 +88,11 @@ def test_where_it_is_not_known_what_is_needed_the_crop_is_a_problem(memory: Stor
 
 
 def test_many_crops_with_a_problem_are_counted(memory: Store) -> None:
-    run = run_with_named_crops(memory, make_inputs(EXAMPLES + 2), "A", task_images=99)
-    for number in range(EXAMPLES + 2):
+    run = run_with_named_crops(memory, make_inputs(NAMED_CROPS + 2), "A", task_images=99)
+    for number in range(NAMED_CROPS + 2):
         memory.delete(key(run, number))
     problems = verify_run(memory, run).problems
-    assert len(problems) == EXAMPLES + 1
+    assert len(problems) == NAMED_CROPS + 1
     assert problems[-1] == "2 more crop files are gone or were changed"
 
 

@@ -2,18 +2,22 @@
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.cropping.weights import choose_weights
 from pipeline.job import failures
 from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import decode
+from pipeline.photo.decoder import Decoder
 from pipeline.report.progress import summary_lines
-from pipeline.settings import DecodingSettings
+from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt
-from pipeline.stages.read import read_ahead, take_in
-from pipeline.stages.task import PhotoRow
+from pipeline.stages.read import PhotoReader, read_ahead, take_in
+from pipeline.stages.task import PhotoRow, Task
+from pipeline.stages.worker import Job
 from tests.support.drawn_pictures import framed, lens, moving, moving_file
 from tests.support.odd_photos import saved
 
@@ -47,6 +51,20 @@ def test_moving_pictures_are_done_or_left_out(animated: str) -> None:
     assert done == []
     still = row_of(saved(np.zeros((4, 4, 3), np.uint8), "GIF"), animated="skip")
     assert still.status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "told"),
+    [("", "--http-hosts"), ("img.example", "'other.example' is not among the allowed hosts")],
+)
+def test_a_photo_is_read_as_the_job_says_of_hosts(tmp_path: Path, hosts: str, told: str) -> None:
+    settings = Settings.of(input="a.csv", output=str(tmp_path), http_hosts=hosts)
+    row = PhotoRow("a", "https://other.example/a.jpg")
+    with Decoder(settings.decoding.limits, settings.decoded_side) as decoder:
+        reader = PhotoReader(Task(0, [row]), Job(settings, choose_weights(), "run"), decoder, None)
+        attempt(row, "read", reader.read)
+    assert row.failure is not None
+    assert told in row.failure.message
 
 
 def test_reads_run_ahead_by_a_few_photos_only() -> None:
