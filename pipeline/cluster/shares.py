@@ -14,6 +14,7 @@ from pipeline.cluster.workers import (
     read_apart,
     read_beside_gpu,
 )
+from pipeline.errors import SettingError
 from pipeline.report.costs import Machines
 from pipeline.report.words import counted
 from pipeline.settings import RunningSettings
@@ -105,7 +106,8 @@ class ClusterShares:
 def start_ray(settings: RunningSettings, tasks: int) -> ClusterShares:
     """Join the cluster, or start one on this machine, and share it out among the stages.
 
-    Raises LedgerError where there is no cluster to join, or none can be started.
+    Raises LedgerError where there is no cluster to join, or none can be started, and SettingError
+    as `share_out`.
     """
     if not ray.is_initialized():
         join_or_start()
@@ -124,13 +126,21 @@ def share_out(
     actors even on one core. On a CPU cluster the actors together take half of the cores, and the
     other half is for the other stages, with as many tasks at once as there are cores. There are no
     more actors than tasks, since each takes seconds to start.
+
+    Raises SettingError where no GPU of the cluster has room for the share of one worker.
     """
     cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
     share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
     if gpus and share:
-        actors = num_actors or min(tasks, max(1, fit_on_gpus(gpus, share)))
+        fit = fit_on_gpus(gpus, share)
+        if not fit:
+            has = f"asks for {share:g} GPU for each scoring worker, and the cluster has {gpus:g}"
+            raise SettingError("gpus_per_actor", f"{has}: no worker would start; ask for less")
+        actors = num_actors or min(tasks, fit)
         actor_cpus = min(CPUS_OF_A_WORKER, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {counted(actors, 'actor')}"
+        if actors > fit:
+            why += f", of which {actors - fit} wait for room"
         task_cpus = min(1.0, cpus / 2)
         return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))

@@ -16,7 +16,7 @@ from pipeline.cluster.causes import cause_of
 from pipeline.cluster.flow import Stages
 from pipeline.cluster.shares import ClusterShares, share_out, start_ray
 from pipeline.cluster.workers import Finisher, Scorer, commit_beside_gpu, read_beside_gpu
-from pipeline.errors import LedgerError
+from pipeline.errors import LedgerError, SettingError
 from pipeline.ray_variables import KEEPS_WORKERS, UNWATCHED
 from pipeline.settings import RunningSettings
 from pipeline.stages.commit import cut_encode_commit
@@ -91,6 +91,19 @@ def test_a_gpu_can_be_left_alone() -> None:
 def test_the_number_of_actors_can_be_given() -> None:
     assert share_out({"CPU": 4}, MANY, 3, 1.0).actors == 3
     assert share_out({"CPU": 4, "GPU": 4}, MANY, 2, 1.0).actors == 2
+
+
+@pytest.mark.parametrize(("gpus", "share"), [(1, 2.0), (3, 4.0)])
+def test_a_share_that_no_worker_can_get_is_refused(gpus: int, share: float) -> None:
+    """Ray would let the workers wait, and the job with them, for ever."""
+    with pytest.raises(SettingError, match=rf"{share:g} GPU .* the cluster has {gpus:g}"):
+        share_out({"CPU": 16, "GPU": gpus}, MANY, 0, share)
+
+
+def test_workers_that_find_no_room_are_told() -> None:
+    """Two GPUs hold one worker of .6 each."""
+    assert "3 actors, of which 1 wait for room" in share_out({"CPU": 9, "GPU": 2}, MANY, 3, 0.6).why
+    assert "wait" not in share_out({"CPU": 9, "GPU": 2}, MANY, 2, 0.6).why
 
 
 def test_a_small_run_starts_no_idle_actors() -> None:
