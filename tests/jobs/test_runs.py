@@ -49,6 +49,18 @@ def test_list_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert shown["tables"]["images"]["rows"] == 4
 
 
+@pytest.mark.parametrize(
+    ("boxes_only", "told"), [(True, "(1:1 boxes alone)"), (False, "(1:1 512 webp)")]
+)
+def test_a_run_is_listed_with_the_pictures_that_it_made(
+    boxes_only: bool, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"ratios": "1:1", "thumbnail_size": 512, "format": "webp", "boxes_only": boxes_only}
+    run_all(open_ledger(open_store(str(tmp_path)), make_inputs(1), settings=settings))
+    assert main(["list", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(told)
+
+
 def test_render_on_ray_makes_a_candidate(tree: Path, tmp_path: Path) -> None:
     photos, output = write_scenes(tmp_path / "in", 3), str(tmp_path / "out")
     given = ["--input", f"{photos}/*.jpg", "--output", output, "--local"]

@@ -100,7 +100,8 @@ def _place(where: tuple[str, tuple[int, int]]) -> str:
 
 def _settings(settings: Mapping[str, Any]) -> str:
     """What somebody tells runs apart by."""
-    told = [
-        str(settings[name]) for name in ("ratios", "thumbnail_size", "format") if name in settings
-    ]
+    boxes_only = settings.get("boxes_only")
+    names = ("ratios",) if boxes_only else ("ratios", "thumbnail_size", "format")
+    told = [str(settings[name]) for name in names if name in settings]
+    told += ["boxes alone"] if boxes_only else []
     return f"  ({' '.join(told)})" if told else ""
