@@ -33,8 +33,8 @@ from pipeline.storage.addresses import (
     bucket_and_key,
     local_path,
     refuse_credentials,
-    s3_spelling,
     scheme_of,
+    usual_spelling,
 )
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.parted import sorted_by
@@ -86,7 +86,7 @@ def list_all(
     a store or a disk does not answer.
     """
     refuse_credentials(input_uri)
-    input_uri, as_glob = s3_spelling(input_uri), False
+    input_uri, as_glob = usual_spelling(input_uri), False
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
     if is_list(input_uri):
@@ -168,7 +168,7 @@ def read_image(
     Raises ReadError, whose docstring lists the statuses.
     """
     try:
-        uri = s3_spelling(uri)
+        uri = usual_spelling(uri)
         scheme = scheme_of(uri)
         if scheme in ("http", "https"):
             return read_http(uri, http, max_bytes)

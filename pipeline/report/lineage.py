@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,7 +23,7 @@ from pipeline.errors import LedgerError, SettingError, UsageError, without_secre
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.records import TableTotals
 from pipeline.report.progress import Log
-from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of
+from pipeline.storage.addresses import absolute_path, local_path, refuse_credentials, scheme_of
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -49,7 +48,7 @@ def dataset_name(address: str) -> tuple[str, str]:
     """The namespace and the name of what lies at an address."""
     scheme = scheme_of(address)
     if scheme == "file":
-        return "file", str(Path(local_path(address)).absolute())
+        return "file", str(absolute_path(local_path(address)))
     bucket, _, key = address[len(scheme) + 3 :].partition("/")
     return f"{scheme}://{bucket}", key.strip("/") or "/"
 

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.extras import extra_needed
-from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
+from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of, usual_spelling
 from pipeline.storage.backend import (
     REFUSALS,
     Backend,
@@ -203,7 +203,7 @@ def open_store(uri: str, backoff: Backoff | None = None, requester_pays: bool = 
     place a file is, and an fsspec store that is not known to create once.
     """
     refuse_credentials(uri)
-    uri = s3_spelling(uri)
+    uri = usual_spelling(uri)
     scheme = scheme_of(uri)
     backend: Backend
     if scheme == "file":

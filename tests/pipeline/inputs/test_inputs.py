@@ -130,8 +130,8 @@ def test_a_prefix_with_characters_of_a_glob_is_a_prefix(s3: str) -> None:
     assert list_all(f"{s3}/in [12]*/*").table["uri"].to_pylist() == [f"{s3}/in 2/2.jpg"]
 
 
-@pytest.mark.parametrize("scheme", ["s3a", "S3N"])
-def test_hadoop_s_schemes_are_s3(s3: str, scheme: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["s3a", "S3N", "S3"])
+def test_hadoop_s_schemes_and_capitals_are_s3(s3: str, scheme: str, tmp_path: Path) -> None:
     client = boto3.client("s3")
     client.put_object(Bucket=s3[5:], Key="d/1.jpg", Body=b"x")
     there = f"{scheme}{s3[2:]}"

@@ -105,6 +105,7 @@ def test_the_uuid_of_a_run_is_version_5_of_its_name() -> None:
         ("s3://thumbs/a/b/", ("s3://thumbs", "a/b")),
         ("gs://bucket/list.parquet", ("gs://bucket", "list.parquet")),
         ("/data/photos", ("file", "/data/photos")),
+        ("/data/crops/../photos", ("file", "/data/photos")),
         ("file:///data/p%20q", ("file", "/data/p q")),
     ],
 )

@@ -16,8 +16,8 @@ from pipeline.storage import store as store_module
 from pipeline.storage.addresses import (
     local_path,
     refuse_credentials,
-    s3_spelling,
     scheme_of,
+    usual_spelling,
 )
 from pipeline.storage.backend import (
     ObjectChangedError,
@@ -76,7 +76,9 @@ def test_schemes(uri: str, scheme: str) -> None:
 
 
 def test_spellings() -> None:
-    assert [s3_spelling(uri) for uri in ("s3a://b/k", "S3N://b/k", "s3://b/k", "/s3a/k")] == [
+    for uri, usual in (("S3://B/K", "s3://B/K"), ("HTTPS://h/A", "https://h/A"), ("C:/x", "C:/x")):
+        assert usual_spelling(uri) == usual
+    assert [usual_spelling(uri) for uri in ("s3a://b/k", "S3N://b/k", "s3://b/k", "/s3a/k")] == [
         "s3://b/k", "s3://b/k", "s3://b/k", "/s3a/k",
     ]  # fmt: skip
     assert local_path("FILE:///a%20b") == "/a b"
