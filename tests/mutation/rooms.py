@@ -37,9 +37,9 @@ PURE = (
 ROOMS = {
     room.name: room
     for room in (
-        Room("ledger", ["pipeline/ledger/*.py"], ["tests/pipeline/ledger/test_*.py"]),
+        Room("ledger", ["pipeline/ledger/**/*.py"], ["tests/pipeline/ledger/**/test_*.py"]),
         Room("inputs", ["pipeline/inputs/*.py"], ["tests/pipeline/inputs/test_*.py"]),
-        Room("photo", ["pipeline/photo/*.py"], ["tests/pipeline/photo/test_*.py"]),
+        Room("photo", ["pipeline/photo/**/*.py"], ["tests/pipeline/photo/**/test_*.py"]),
         Room("storage", ["pipeline/storage/*.py"], ["tests/pipeline/storage/test_*.py"]),
         Room(
             "cropping",

@@ -5,8 +5,8 @@ from typing import Any
 import pyarrow as pa
 from msgspec.structs import replace
 
-from pipeline.ledger.delta_rows import Cover
 from pipeline.ledger.records import Manifest
+from pipeline.ledger.table_formats.published_rows import Cover
 from pipeline.storage.store import Store
 from tests.support.tasks import done, make_inputs, open_ledger
 

@@ -15,10 +15,10 @@ import pytest
 from pipeline import open_run, schema
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.card import card_key, told_columns, write_card
-from pipeline.ledger.delta import publish_delta
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files
+from pipeline.ledger.table_formats.delta import publish_delta
 from pipeline.storage.store import open_store
 from tests.support.pictured import SIZE_WH, committed
 from tests.support.tasks import make_inputs

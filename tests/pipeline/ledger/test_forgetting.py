@@ -336,7 +336,7 @@ def test_rows_without_an_address_are_no_photos_to_prune_or_render(
 
 def test_delta_tables_forget_too(store: Store) -> None:
     deltalake = pytest.importorskip("deltalake")
-    from pipeline.ledger.delta import publish_delta
+    from pipeline.ledger.table_formats.delta import publish_delta
 
     run = run_all(open_ledger(store, make_inputs(3)))
     late = run_all(open_ledger(store, make_inputs(2, start=1, etag="v2")))

@@ -11,14 +11,14 @@ from pipeline.ledger.channels import ChannelVersion, channel_name, history
 from pipeline.ledger.compaction import write_indexes
 from pipeline.ledger.covered import read_index
 from pipeline.ledger.crop_files import live_files
-from pipeline.ledger.delta_changes import path_of
-from pipeline.ledger.delta_rows import cover_of, kept_rows
 from pipeline.ledger.failures import OF_IMAGES, failed_rows, kinds_of
 from pipeline.ledger.forgetting import whoami
 from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.live import live_layers, standing
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.promotion import Request, promote, rollback
+from pipeline.ledger.table_formats.delta_changes import path_of
+from pipeline.ledger.table_formats.published_rows import cover_of, kept_rows
 from pipeline.ledger.unify import common_type
 from pipeline.storage.store import Store
 from tests.support.covers import cover, of_shapes

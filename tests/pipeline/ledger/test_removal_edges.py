@@ -21,7 +21,6 @@ from pipeline.ledger.crop_files import (
     old_files,
     publish_files,
 )
-from pipeline.ledger.delta_rows import write_beside
 from pipeline.ledger.erasing import Erasure, erase, find_erasures
 from pipeline.ledger.figures import Cost, Figures
 from pipeline.ledger.forgetting import (
@@ -33,7 +32,6 @@ from pipeline.ledger.forgetting import (
     whoami,
 )
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.iceberg_files import WantedFile, write_copy
 from pipeline.ledger.layout import run_key, task_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import standing
@@ -43,6 +41,8 @@ from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.promotion import Request, promote, rollback
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.stored_rows import rows_of_task
+from pipeline.ledger.table_formats.iceberg_files import WantedFile, write_copy
+from pipeline.ledger.table_formats.published_rows import write_beside
 from pipeline.ledger.totals import RunTotals
 from pipeline.ledger.versions import Versions
 from pipeline.schema import CROP_FILES

@@ -94,8 +94,8 @@ def test_workers_that_encode_stored_decisions_never_load_torch(tmp_path: Path) -
 
 
 def modules_of(room: str) -> list[str]:
-    folder = ROOT / "pipeline" / room
-    return [f"pipeline.{room}.{path.stem}" for path in sorted(folder.glob("*.py"))]
+    paths = sorted((ROOT / "pipeline" / room).rglob("*.py"))
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
 
 
 @pytest.mark.parametrize("room", ["inputs", "ledger", "photo", "storage"])

@@ -17,7 +17,7 @@ from pipeline import open_run, schema
 from pipeline.errors import DecodeError, FailureKind, ReadError
 from pipeline.job import plan
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.delta import publish_delta
+from pipeline.ledger.table_formats.delta import publish_delta
 from pipeline.report.diff.compare import join_runs
 from pipeline.report.gallery.build import write_gallery
 from pipeline.report.progress import Log

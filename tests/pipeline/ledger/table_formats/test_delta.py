@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs import main
-from pipeline.ledger.delta import publish_delta
+from pipeline.ledger.table_formats.delta import publish_delta
 from pipeline.storage.store import open_store
 from tests.support.committed import published_uri, refused_until_committed
 from tests.support.faultproxy import FaultProxy, Request, once
@@ -80,7 +80,7 @@ class Publisher:
     def __init__(self, uri: str, choose: Callable[[Request], str | None]) -> None:
         self.uri = uri
         self.proxy = FaultProxy(os.environ["AWS_ENDPOINT_URL"], choose)
-        os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])  # for the fork server
+        os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[4])  # for the fork server
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(
             ["pipeline.cli.runs", "pipeline.storage.s3", "deltalake"]

@@ -13,10 +13,10 @@ deleting data files: only `runs.py gc` removes files. Needs the optional package
 import time
 from collections.abc import Collection, Sequence
 
-from pipeline.ledger.iceberg_tables import NAMESPACE, PLACES, IcebergTables
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.live import live_layers
 from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.table_formats.iceberg_tables import NAMESPACE, PLACES, IcebergTables
 from pipeline.ledger.tables import TABLES
 from pipeline.storage.store import Store
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from pipeline.errors import LedgerError
-from pipeline.ledger.delta_changes import Change, paths_of
-from pipeline.ledger.delta_rows import stored_rows, stored_schema, write_beside
+from pipeline.ledger.table_formats.delta_changes import Change, paths_of
+from pipeline.ledger.table_formats.published_rows import stored_rows, stored_schema, write_beside
 from pipeline.ledger.tables import TABLES
 from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
 from pipeline.storage.store import Store

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from pipeline.ledger.delta_rows import Cover, Kept, kept_rows, owners
 from pipeline.ledger.records import DataFile
+from pipeline.ledger.table_formats.published_rows import Cover, Kept, kept_rows, owners
 from pipeline.storage.store import Store
 
 MILLISECONDS = 1000

@@ -14,8 +14,8 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.channels import channel_of
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.ledger.promotion import Request, promote, rollback
+from pipeline.ledger.table_formats.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.storage.store import Store, open_store
 from tests.support.committed import (
     committed_runs,
@@ -31,8 +31,8 @@ from pyiceberg.catalog import load_catalog
 from pyiceberg.table import StaticTable
 from pyiceberg.utils.config import Config
 
-from pipeline.ledger.iceberg_catalog import StoreCatalog, io_properties, location_of
-from pipeline.ledger.iceberg_tables import NAMESPACE, IcebergTables
+from pipeline.ledger.table_formats.iceberg_catalog import StoreCatalog, io_properties, location_of
+from pipeline.ledger.table_formats.iceberg_tables import NAMESPACE, IcebergTables
 
 __all__ = ["published_uri"]  # a fixture
 
@@ -327,7 +327,9 @@ def test_only_the_stores_own_catalogue_has_one_namespace(
     store = open_store(str(tmp_path))
     own = StoreCatalog(store)
     assert own.name == "store"
-    monkeypatch.setattr("pipeline.ledger.iceberg_catalog.open_catalog", lambda *_: own)
+    monkeypatch.setattr(
+        "pipeline.ledger.table_formats.iceberg_catalog.open_catalog", lambda *_: own
+    )
     assert IcebergTables(store, "lake", "shop").namespace == "shop"
     assert IcebergTables(store, None, NAMESPACE).named is None
     with pytest.raises(UsageError, match="has one namespace"):

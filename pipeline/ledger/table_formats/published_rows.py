@@ -1,4 +1,4 @@
-"""Find which published rows a run takes the place of, so that a Delta table has each photo once.
+"""Find which published rows a run takes the place of, so that a table has each photo once.
 
 The run that was committed later counts, whichever is published first, as in `open_run`: of a photo
 that both have it takes the whole of `images` and `previews`, and of the tables by shape all rows

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import LedgerError
-from pipeline.ledger import delta
-from pipeline.ledger.delta import _remove_copies, forget_in_delta, publish_delta
-from pipeline.ledger.delta_changes import Change, path_of
-from pipeline.ledger.delta_rows import (
+from pipeline.ledger.manifest import data_files
+from pipeline.ledger.table_formats import delta
+from pipeline.ledger.table_formats.delta import _remove_copies, forget_in_delta, publish_delta
+from pipeline.ledger.table_formats.delta_changes import Change, path_of
+from pipeline.ledger.table_formats.delta_types import in_delta
+from pipeline.ledger.table_formats.published_rows import (
     Kept,
     _without_view,
     _without_views,
@@ -23,8 +25,6 @@ from pipeline.ledger.delta_rows import (
     owners,
     write_beside,
 )
-from pipeline.ledger.delta_types import in_delta
-from pipeline.ledger.manifest import data_files
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
 from tests.support.covers import HOUR_S, IDS, cover, of_shapes

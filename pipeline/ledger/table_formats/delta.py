@@ -4,8 +4,8 @@
 its files in one Delta commit that carries the run id as its application id, so publishing it again
 does nothing. Needs the optional package `deltalake`.
 
-A photo of two published runs is in a table once, from the run committed later (`delta_rows`): the
-commit that adds a run's files takes those out that it replaces. Where a file is replaced in part,
+A photo of two published runs is in a table once, from the run committed later: the commit that adds
+a run's files takes those out that it replaces (`published_rows`). Where a file is replaced in part,
 what is left of it is written to `_data/<table>/from=<run_id>/`, read and written once. Columns that
 a table does not have yet are added to it before; `delta_types` tells what becomes of a column whose
 type differs from the table's.
@@ -24,14 +24,14 @@ from typing import Any
 
 from pipeline.errors import LedgerError
 from pipeline.extras import extra_needed
-from pipeline.ledger.delta_changes import Change, change_of, paths_of
-from pipeline.ledger.delta_rows import Cover, cover_of
-from pipeline.ledger.delta_types import bring_types, in_delta
 from pipeline.ledger.erasing import current_file, find_erasures, replaced_files
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
+from pipeline.ledger.table_formats.delta_changes import Change, change_of, paths_of
+from pipeline.ledger.table_formats.delta_types import bring_types, in_delta
+from pipeline.ledger.table_formats.published_rows import Cover, cover_of
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.addresses import scheme_of
 from pipeline.storage.store import Store

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import LedgerError, UsageError
-from pipeline.ledger import iceberg, iceberg_tables
-from pipeline.ledger.delta_rows import cover_of
 from pipeline.ledger.forgetting import forget
-from pipeline.ledger.iceberg import forget_in_iceberg, publish_iceberg
 from pipeline.ledger.manifest import data_files
+from pipeline.ledger.table_formats import iceberg, iceberg_tables
+from pipeline.ledger.table_formats.iceberg import forget_in_iceberg, publish_iceberg
+from pipeline.ledger.table_formats.published_rows import cover_of
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
 from tests.support.covers import HOUR_S, IDS, cover, ids, of_shapes
@@ -26,11 +26,16 @@ from pyiceberg.table import StaticTable
 from pyiceberg.types import LongType, NestedField
 from pyiceberg.utils.config import Config
 
-from pipeline.ledger import iceberg_catalog
-from pipeline.ledger.iceberg_catalog import StoreCatalog, location_of, open_catalog
-from pipeline.ledger.iceberg_files import WantedFile, _left_out, wanted_files, write_copy
-from pipeline.ledger.iceberg_tables import NAMESPACE, IcebergTables
-from pipeline.ledger.iceberg_types import _widens, casts_in, plain_texts
+from pipeline.ledger.table_formats import iceberg_catalog
+from pipeline.ledger.table_formats.iceberg_catalog import StoreCatalog, location_of, open_catalog
+from pipeline.ledger.table_formats.iceberg_files import (
+    WantedFile,
+    _left_out,
+    wanted_files,
+    write_copy,
+)
+from pipeline.ledger.table_formats.iceberg_tables import NAMESPACE, IcebergTables
+from pipeline.ledger.table_formats.iceberg_types import _widens, casts_in, plain_texts
 
 
 def shapes(*names: str) -> frozenset[str]:

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.delta import CONFIGURATION, publish_delta
-from pipeline.ledger.delta_types import in_delta
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.table_formats.delta import CONFIGURATION, publish_delta
+from pipeline.ledger.table_formats.delta_types import in_delta
 from pipeline.ledger.unify import cast_column
 from pipeline.storage.store import Store
 from tests.support.tasks import make_inputs, open_ledger, run_all

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.ledger.delta import publish_delta
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.table_formats.delta import publish_delta
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs, runs_of_pictures
 from tests.support.tasks import done, make_inputs, open_ledger, run_all

@@ -16,10 +16,9 @@ import pyarrow as pa
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.extras import extra_needed
-from pipeline.ledger.delta_rows import Cover, cover_of
 from pipeline.ledger.forgetting import read_forgotten
-from pipeline.ledger.iceberg_files import Ids, WantedFile, wanted_files, write_copy
-from pipeline.ledger.iceberg_types import (
+from pipeline.ledger.table_formats.iceberg_files import Ids, WantedFile, wanted_files, write_copy
+from pipeline.ledger.table_formats.iceberg_types import (
     TYPES,
     Casts,
     casts_in,
@@ -27,6 +26,7 @@ from pipeline.ledger.iceberg_types import (
     files_of,
     plain_texts,
 )
+from pipeline.ledger.table_formats.published_rows import Cover, cover_of
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
 
@@ -54,7 +54,7 @@ class IcebergTables:
 
     def __init__(self, store: Store, catalog: str | None, namespace: str) -> None:
         with extra_needed():
-            from pipeline.ledger.iceberg_catalog import location_of, open_catalog
+            from pipeline.ledger.table_formats.iceberg_catalog import location_of, open_catalog
 
         if not NAME.fullmatch(namespace) or (catalog and not NAME.fullmatch(catalog)):
             raise UsageError("a catalogue and a namespace are named by letters, digits, ., _ and -")

@@ -10,15 +10,15 @@ import pytest
 
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.ledger.promotion import Request, promote
+from pipeline.ledger.table_formats.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.storage.store import Store
 from tests.support.tasks import make_inputs, open_ledger, run_all
 
 pytest.importorskip("pyiceberg")
 from pyiceberg.table import StaticTable
 
-from pipeline.ledger.iceberg_catalog import io_properties, location_of
+from pipeline.ledger.table_formats.iceberg_catalog import io_properties, location_of
 
 
 @pytest.fixture(autouse=True)
