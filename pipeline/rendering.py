@@ -15,9 +15,9 @@ from pipeline.cropping.weights import Weights
 from pipeline.errors import SettingError, UsageError
 from pipeline.job import PlannedRun, check_crop_names, cut_for
 from pipeline.ledger.channels import channel_name, channel_of
+from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.identity import RunSpec, input_sha256
-from pipeline.ledger.incremental import Todo
 from pipeline.ledger.pinned import read_spec, whole_list
 from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest

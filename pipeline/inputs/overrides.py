@@ -1,7 +1,7 @@
 """Find what people decided about the photos of a list, and pin it with them.
 
 What applies to a photo stands in the column `override` of the pinned list as one text, so it is a
-part of the run's identity and `pipeline.ledger.incremental` can compare it with what an earlier run
+part of the run's identity and `ledger.coverage.incremental` can compare it with what an earlier run
 obeyed. It is JSON with the keys `name` (the last address or pattern that counted; empty: the list's
 own focus), `focus` [x, y], `boxes` {ratio: [x0, y0, x1, y1]} and `never_crop`; those that say
 nothing are left out, but for `name`.

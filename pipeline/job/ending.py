@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.card import write_card
-from pipeline.ledger.compaction import write_indexes
+from pipeline.ledger.coverage.compaction import write_indexes
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import failed_photos

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights
 from pipeline.job.ending import ending_of, verdict_of
-from pipeline.ledger.incremental import REPEATS, Todo
+from pipeline.ledger.coverage.incremental import REPEATS, Todo
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts
 from pipeline.ledger.reader import stored_runs

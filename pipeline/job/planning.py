@@ -18,8 +18,8 @@ from pipeline.job.cutting import cut_for
 from pipeline.job.encoding import with_chosen_format
 from pipeline.job.networks import pin_weights, with_chosen_backbone
 from pipeline.job.planned import PlannedRun
+from pipeline.ledger.coverage.incremental import Todo, resumed, uncovered
 from pipeline.ledger.identity import RunSpec
-from pipeline.ledger.incremental import Todo, resumed, uncovered
 from pipeline.ledger.plan import same_bytes_together
 from pipeline.ledger.retry import failed_inputs
 from pipeline.live_table import (

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import RecordError
 from pipeline.ledger.card import card_key, write_card
+from pipeline.ledger.coverage.old_indexes import covered_objects, old_copies, old_objects
 from pipeline.ledger.crop_files import PUBLISHED_FILE, old_files, run_prefix, unpublish
 from pipeline.ledger.erasing import (
     Erasure,
@@ -43,7 +44,6 @@ from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import standing
 from pipeline.ledger.manifest import data_files, read_manifest
-from pipeline.ledger.old_indexes import covered_objects, old_copies, old_objects
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
 from pipeline.ledger.table_formats.delta import forget_in_delta
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.columns import Columns, columns_of
-from pipeline.ledger.covered import latest_by_run
+from pipeline.ledger.coverage.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.live import StoredRuns, live_layers, stored_runs

@@ -26,8 +26,8 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.inputs.listing import image_id, list_all
+from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.identity import RunSpec, input_sha256
-from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.layout import task_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import stored_runs

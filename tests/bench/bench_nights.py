@@ -21,11 +21,12 @@ import pyarrow as pa
 from pipeline import schema
 from pipeline.cli.local_services import s3_server
 from pipeline.inputs.listing import image_id
-from pipeline.ledger import compaction, compare, live
-from pipeline.ledger.compaction import write_indexes
-from pipeline.ledger.covered import CoveredIndex
+from pipeline.ledger import live
+from pipeline.ledger.coverage import compaction, compare
+from pipeline.ledger.coverage.compaction import write_indexes
+from pipeline.ledger.coverage.covered import CoveredIndex
+from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.identity import RunSpec, input_sha256
-from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import pin
 from pipeline.ledger.plan import cut_tasks

@@ -10,7 +10,7 @@ import random
 from msgspec.structs import replace
 
 from pipeline.errors import LedgerError
-from pipeline.ledger.incremental import uncovered
+from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import open_run

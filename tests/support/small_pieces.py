@@ -3,7 +3,8 @@
 import pytest
 
 from pipeline.inputs import overrides
-from pipeline.ledger import compare, contents, identity, key_ranges, nearness
+from pipeline.ledger import contents, identity
+from pipeline.ledger.coverage import compare, key_ranges, nearness
 from pipeline.storage import parted, spool
 
 

@@ -10,7 +10,7 @@ from pipeline.errors import RecordError
 from pipeline.gate import DEFAULT_GATE, parse_gate
 from pipeline.ledger.audit import list_runs
 from pipeline.ledger.channels import channel_name
-from pipeline.ledger.incremental import Todo, uncovered
+from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.layout import manifest_key, run_key, spec_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files

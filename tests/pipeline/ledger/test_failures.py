@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 import pipeline.ledger.failures
+from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.failures import OF_IMAGES, failures_of, kinds_of
 from pipeline.ledger.figures import Figures
-from pipeline.ledger.incremental import Todo, uncovered
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed

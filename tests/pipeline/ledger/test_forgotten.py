@@ -8,6 +8,7 @@ import pytest
 from pipeline.errors import RecordError
 from pipeline.inputs.listing import image_id
 from pipeline.ledger import forgetting
+from pipeline.ledger.coverage.key_ranges import digits_for
 from pipeline.ledger.forgetting import (
     Entry,
     forget,
@@ -17,7 +18,6 @@ from pipeline.ledger.forgetting import (
     whoami,
     without,
 )
-from pipeline.ledger.key_ranges import digits_for
 from pipeline.ledger.pruning import gone_photos, live_photos
 from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from pipeline.errors import UsageError
 from pipeline.gate import parse_gate
-from pipeline.ledger import failures, incremental, live, sampling
+from pipeline.ledger import failures, live, sampling
 from pipeline.ledger.channel_moves import advance, next_version, roll_back
 from pipeline.ledger.channels import Channel, channel_name, read_channel
+from pipeline.ledger.coverage import incremental
+from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.failures import (
     CIRCUMSTANCES,
     EXTRA_LACKS,
@@ -25,7 +27,6 @@ from pipeline.ledger.failures import (
 )
 from pipeline.ledger.figures import Figures, confidence_counts
 from pipeline.ledger.forgetting import forget, whoami
-from pipeline.ledger.incremental import Todo, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import live_layers, standing
 from pipeline.ledger.manifest import FAILURES

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from pipeline.errors import LedgerError, RecordError, UsageError
+from pipeline.ledger.coverage.incremental import resumed
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.incremental import resumed
 from pipeline.ledger.known_runs import begun_run, check_known, committed_run
 from pipeline.ledger.layout import manifest_key, spec_key
 from pipeline.ledger.reader import repaired_by

@@ -15,8 +15,8 @@ from msgspec import structs
 from pipeline import open_run
 from pipeline.inputs.listing import list_all
 from pipeline.ledger.audit import list_runs, verify_run
+from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.identity import RunSpec
-from pipeline.ledger.incremental import uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import read_spec
 from pipeline.ledger.records import to_bytes

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from pipeline.errors import LedgerError, UsageError
 from pipeline.gate import DEFAULT_GATE, parse_gate
 from pipeline.ledger.channels import channel_name, history, read_channel
-from pipeline.ledger.incremental import Todo, uncovered
+from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.live import standing
 from pipeline.ledger.plan import cut_tasks

@@ -17,8 +17,8 @@ from pipeline.errors import UsageError
 from pipeline.inputs.listing import image_id
 from pipeline.inputs.lists import read_list
 from pipeline.job import plan
-from pipeline.ledger import seen
 from pipeline.ledger.audit import verify_run
+from pipeline.ledger.coverage import seen
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files, read_committed

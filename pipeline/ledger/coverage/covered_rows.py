@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.ledger.covered import ROWS
+from pipeline.ledger.coverage.covered import ROWS
 from pipeline.ledger.failures import CIRCUMSTANCES, EXTRA_LACKS, failures_of, left_by
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.records import Manifest

@@ -14,13 +14,14 @@ from pipeline.inputs.override_rows import OverrideRow
 from pipeline.inputs.overrides import Overrides
 from pipeline.inputs.selection import Selection
 from pipeline.job import plan
-from pipeline.ledger import catalogue, compaction, compare, contents, covered, live
-from pipeline.ledger.compaction import write_indexes
+from pipeline.ledger import catalogue, contents, live
 from pipeline.ledger.contents import ListedRows
+from pipeline.ledger.coverage import compaction, compare, covered
+from pipeline.ledger.coverage.compaction import write_indexes
+from pipeline.ledger.coverage.incremental import Todo, resumed, uncovered
+from pipeline.ledger.coverage.key_ranges import KeyRanges, buckets
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.identity import input_sha256
-from pipeline.ledger.incremental import Todo, resumed, uncovered
-from pipeline.ledger.key_ranges import KeyRanges, buckets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks, same_bytes_together
 from pipeline.report.progress import Log

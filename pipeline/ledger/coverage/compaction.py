@@ -20,7 +20,7 @@ from pipeline.ledger.catalogue import (
     read_verified,
     write_numbered,
 )
-from pipeline.ledger.covered import (
+from pipeline.ledger.coverage.covered import (
     FILE_ROWS,
     ROWS,
     CoveredIndex,
@@ -33,8 +33,8 @@ from pipeline.ledger.covered import (
     segment_rows,
     usable_segments,
 )
-from pipeline.ledger.covered_rows import latest_rows, renumbered, rows_of_run
-from pipeline.ledger.key_ranges import MOST_DIGITS, range_numbers
+from pipeline.ledger.coverage.covered_rows import latest_rows, renumbered, rows_of_run
+from pipeline.ledger.coverage.key_ranges import MOST_DIGITS, range_numbers
 from pipeline.ledger.live import standing
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.tables import one_array, parquet_bytes

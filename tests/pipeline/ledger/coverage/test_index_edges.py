@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.errors import RecordError
-from pipeline.ledger import catalogue, compaction, compare, covered, live, pinned
+from pipeline.ledger import catalogue, live, pinned
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import (
     MANIFESTS,
@@ -20,8 +20,9 @@ from pipeline.ledger.catalogue import (
     numbered,
     write_numbered,
 )
-from pipeline.ledger.compaction import write_indexes
-from pipeline.ledger.covered import (
+from pipeline.ledger.coverage import compaction, compare, covered
+from pipeline.ledger.coverage.compaction import write_indexes
+from pipeline.ledger.coverage.covered import (
     ROWS,
     CoveredIndex,
     Segment,
@@ -36,8 +37,8 @@ from pipeline.ledger.covered import (
     segment_rows,
     usable_segments,
 )
-from pipeline.ledger.key_ranges import KeyRanges
-from pipeline.ledger.old_indexes import covered_objects, old_copies, old_objects
+from pipeline.ledger.coverage.key_ranges import KeyRanges
+from pipeline.ledger.coverage.old_indexes import covered_objects, old_copies, old_objects
 from pipeline.ledger.records import to_bytes
 from pipeline.ledger.tables import parquet_bytes
 from pipeline.storage.store import Store

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from pipeline import schema
 from pipeline.inputs.listing import image_id
-from pipeline.ledger import seen
+from pipeline.ledger.coverage import seen
+from pipeline.ledger.coverage.seen import _looked_at, with_seen
 from pipeline.ledger.pinned import _input_file
 from pipeline.ledger.records import Manifest
-from pipeline.ledger.seen import _looked_at, with_seen
 from pipeline.schema import INPUT_BOXES, INPUT_OVERRIDE
 from pipeline.storage.store import Store
 from tests.support.tasks import open_ledger, run_all

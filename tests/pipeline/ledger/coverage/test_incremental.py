@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 import pipeline.ledger.pinned
 from pipeline.errors import LedgerError
-from pipeline.ledger.incremental import Todo, resumed, uncovered
+from pipeline.ledger.coverage.incremental import Todo, resumed, uncovered
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
 from pipeline.schema import INPUT_OVERRIDE

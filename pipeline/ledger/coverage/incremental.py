@@ -30,13 +30,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import RecordError
 from pipeline.ledger.channels import channel_name
-from pipeline.ledger.compare import nearness_of
-from pipeline.ledger.forgetting import read_forgotten
-from pipeline.ledger.identity import RunSpec, input_sha256
-from pipeline.ledger.known_runs import begun_run
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import latest_commit_s, standing
-from pipeline.ledger.nearness import (
+from pipeline.ledger.coverage.compare import nearness_of
+from pipeline.ledger.coverage.nearness import (
     CHANGED,
     CHANNEL,
     COVERED,
@@ -51,8 +46,13 @@ from pipeline.ledger.nearness import (
     WEIGHTS,
     WITHDRAWN,
 )
+from pipeline.ledger.coverage.seen import with_seen
+from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.identity import RunSpec, input_sha256
+from pipeline.ledger.known_runs import begun_run
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.live import latest_commit_s, standing
 from pipeline.ledger.pinned import whole_list
-from pipeline.ledger.seen import with_seen
 from pipeline.storage.spool import filtered, numbered_pieces
 from pipeline.storage.store import Store
 

@@ -28,8 +28,8 @@ from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verified
 from pipeline.ledger.channels import channel_of
-from pipeline.ledger.key_ranges import KeyRanges
-from pipeline.ledger.nearness import Found, same_texts
+from pipeline.ledger.coverage.key_ranges import KeyRanges
+from pipeline.ledger.coverage.nearness import Found, same_texts
 from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed
 from pipeline.ledger.tables import decode_table, one_array
 from pipeline.schema import INPUT_OVERRIDE

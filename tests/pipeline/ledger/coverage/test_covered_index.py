@@ -10,16 +10,17 @@ import pyarrow as pa
 import pytest
 from msgspec.structs import replace
 
-from pipeline.ledger import catalogue, compaction, compare, covered, live
+from pipeline.ledger import catalogue, live
 from pipeline.ledger.catalogue import read_verified, write_numbered
 from pipeline.ledger.channels import channel_name, read_channel
-from pipeline.ledger.compaction import write_indexes
-from pipeline.ledger.covered import ROWS, CoveredIndex, file_key, kind_of, read_index
-from pipeline.ledger.covered_rows import latest_rows
+from pipeline.ledger.coverage import compaction, compare, covered
+from pipeline.ledger.coverage.compaction import write_indexes
+from pipeline.ledger.coverage.covered import ROWS, CoveredIndex, file_key, kind_of, read_index
+from pipeline.ledger.coverage.covered_rows import latest_rows
+from pipeline.ledger.coverage.incremental import Todo, uncovered
+from pipeline.ledger.coverage.key_ranges import buckets
 from pipeline.ledger.forgetting import forget, prune, take_back
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.ledger.incremental import Todo, uncovered
-from pipeline.ledger.key_ranges import buckets
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.pinned import _input_file

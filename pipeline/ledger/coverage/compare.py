@@ -11,19 +11,15 @@ from pipeline.errors import RecordError
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import TAIL
 from pipeline.ledger.channels import channel_of
-from pipeline.ledger.covered import (
+from pipeline.ledger.coverage.covered import (
     Segment,
     found_in_segment,
     kind_of,
     read_index,
     usable_segments,
 )
-from pipeline.ledger.failures import failures_of
-from pipeline.ledger.forgetting import Forgotten
-from pipeline.ledger.identity import Identity, RunSpec
-from pipeline.ledger.key_ranges import KeyRanges
-from pipeline.ledger.live import Standing
-from pipeline.ledger.nearness import (
+from pipeline.ledger.coverage.key_ranges import KeyRanges
+from pipeline.ledger.coverage.nearness import (
     CHANNEL,
     COVERED,
     SETTINGS,
@@ -35,6 +31,10 @@ from pipeline.ledger.nearness import (
     Relation,
     found_in_run,
 )
+from pipeline.ledger.failures import failures_of
+from pipeline.ledger.forgetting import Forgotten
+from pipeline.ledger.identity import Identity, RunSpec
+from pipeline.ledger.live import Standing
 from pipeline.ledger.pinned import input_file_rows, overlapping, read_spec
 from pipeline.ledger.records import Manifest, PinnedSpec
 from pipeline.schema import INPUT_OVERRIDE
