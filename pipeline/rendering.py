@@ -14,7 +14,7 @@ from pipeline.cropping.derive import NEAR, nearest_shape
 from pipeline.cropping.weights import Weights
 from pipeline.errors import SettingError, UsageError
 from pipeline.job import PlannedRun, check_crop_names, cut_for
-from pipeline.ledger.channels import channel_name, channel_of
+from pipeline.ledger.channels.channel import channel_name, channel_of
 from pipeline.ledger.coverage.incremental import Todo
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.identity import RunSpec, input_sha256

@@ -8,7 +8,7 @@ run (to resume, repair or render it) takes what they hold.
 from dataclasses import replace
 
 from pipeline.errors import LedgerError, SettingError
-from pipeline.ledger.channels import read_channel
+from pipeline.ledger.channels.channel import read_channel
 from pipeline.ledger.pinned import read_spec
 from pipeline.live_table import channel_for
 from pipeline.settings import Settings

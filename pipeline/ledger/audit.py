@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from pipeline.errors import RecordError
 from pipeline.ledger.ahead import ahead
-from pipeline.ledger.channels import channel_of
+from pipeline.ledger.channels.channel import channel_of
+from pipeline.ledger.channels.crop_files import not_needed
+from pipeline.ledger.channels.live import Standing, standing
 from pipeline.ledger.checked_files import (
     CROP_READERS,
     GONE,
@@ -21,11 +23,9 @@ from pipeline.ledger.checked_files import (
     check_crop_files,
     check_file,
 )
-from pipeline.ledger.crop_files import not_needed
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import Standing, standing
 from pipeline.ledger.manifest import data_files, failed_photos, read_manifest, unsettled_ids
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, PinnedSpec, StoredList

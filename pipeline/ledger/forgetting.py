@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger.live import latest_commit_s, stored_runs
+from pipeline.ledger.channels.live import latest_commit_s, stored_runs
 from pipeline.ledger.records import FORMAT, Count, StoredList
 from pipeline.ledger.replaced import RESTORE
 from pipeline.ledger.versions import Versions

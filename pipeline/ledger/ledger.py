@@ -19,7 +19,8 @@ from msgspec import structs
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.ahead import ahead
-from pipeline.ledger.channels import channel_name
+from pipeline.ledger.channels.channel import channel_name
+from pipeline.ledger.channels.live import Standing, next_commit_s, standing
 from pipeline.ledger.columns import ColumnSource, types_told
 from pipeline.ledger.contents import RunContents
 from pipeline.ledger.failures import failed_rows
@@ -34,7 +35,6 @@ from pipeline.ledger.layout import (
     spec_key,
     task_key,
 )
-from pipeline.ledger.live import Standing, next_commit_s, standing
 from pipeline.ledger.manifest import read_committed, read_manifest, read_not_given_up
 from pipeline.ledger.pictures import as_struct
 from pipeline.ledger.pinned import pin, read_spec, task_rows

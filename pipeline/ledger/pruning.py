@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.coverage.key_ranges import cut_by_range, digits_for
 from pipeline.ledger.forgetting import read_forgotten, without
-from pipeline.ledger.live import live_layers
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.tables import one_array
 from pipeline.storage.parted import sorted_by

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError, UsageError
+from pipeline.ledger.channels.live import StoredRuns, live_layers, stored_runs
 from pipeline.ledger.columns import Columns, columns_of
 from pipeline.ledger.coverage.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.known_runs import committed_run
-from pipeline.ledger.live import StoredRuns, live_layers, stored_runs
 from pipeline.ledger.manifest import data_files, read_committed, shapes_asked
 from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.records import Manifest

@@ -26,11 +26,11 @@ import pyarrow as pa
 
 from pipeline import schema
 from pipeline.inputs.listing import image_id, list_all
+from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.layout import task_key
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import stored_runs
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.records import to_bytes

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pipeline import schema
 from pipeline.cli.local_services import s3_server
 from pipeline.inputs.listing import image_id
-from pipeline.ledger import live
+from pipeline.ledger.channels import live
 from pipeline.ledger.coverage import compaction, compare
 from pipeline.ledger.coverage.compaction import write_indexes
 from pipeline.ledger.coverage.covered import CoveredIndex

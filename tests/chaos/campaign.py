@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.live import stored_runs
+from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
 from tests.chaos import ledger_job

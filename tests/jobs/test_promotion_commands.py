@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.cli.runs import main
 from pipeline.inputs.listing import list_all
-from pipeline.ledger.channels import channel_name
+from pipeline.ledger.channels.channel import channel_name
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
 from tests.support.named_crops import run_with_named_crops

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.job import PlannedRun, encoding, plan
-from pipeline.ledger.channels import channel_name
+from pipeline.ledger.channels.channel import channel_name
 from pipeline.photo import jpegli
 from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.gallery.overview import run_facts

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.http import HttpPolicy
-from pipeline.ledger.channels import channel_name
+from pipeline.ledger.channels.channel import channel_name
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.thumbnail import ENCODED
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings

@@ -1,7 +1,7 @@
 """Put runs in front of a channel, as a promotion does."""
 
-from pipeline.ledger.channel_moves import advance, next_version
-from pipeline.ledger.channels import ChannelVersion
+from pipeline.ledger.channels.channel import ChannelVersion
+from pipeline.ledger.channels.moves import advance, next_version
 from pipeline.storage.store import Store
 
 

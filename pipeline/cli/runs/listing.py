@@ -12,9 +12,9 @@ from msgspec import structs
 from pipeline.cli.runs.command import Command, OneRun, block
 from pipeline.command_line import FAILED
 from pipeline.ledger.audit import describe_run, list_runs, verify_run
+from pipeline.ledger.channels.live import standing
 from pipeline.ledger.known_runs import check_known
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import standing
 from pipeline.report.progress import duration
 
 STANDING = {

@@ -6,7 +6,7 @@ from typing import Literal
 from pipeline.cli.runs.command import Command, block
 from pipeline.errors import SettingError
 from pipeline.export.hugging_face import write_dataset
-from pipeline.ledger.live import live_layers
+from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.table_formats.delta import publish_delta
 from pipeline.ledger.table_formats.iceberg import publish_iceberg, publish_live_as_iceberg

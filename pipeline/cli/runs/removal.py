@@ -11,8 +11,8 @@ from pipeline.cli.runs.command import Command
 from pipeline.command_line import FAILED
 from pipeline.errors import RecordError
 from pipeline.inputs.listing import image_id, list_all
+from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, without
-from pipeline.ledger.live import stored_runs
 from pipeline.ledger.pinned import input_rows, read_spec
 from pipeline.ledger.pruning import gone_photos
 from pipeline.ledger.records import Manifest

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pipeline.cli.runs.command import Command, OneRun
 from pipeline.errors import SettingError
+from pipeline.ledger.channels.live import is_earlier
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.known_runs import committed_run
-from pipeline.ledger.live import is_earlier
 from pipeline.options import option
 from pipeline.report.words import counted
 from pipeline.settings import Settings

@@ -20,6 +20,7 @@ from pipeline.ledger.catalogue import (
     read_verified,
     write_numbered,
 )
+from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.covered import (
     FILE_ROWS,
     ROWS,
@@ -35,7 +36,6 @@ from pipeline.ledger.coverage.covered import (
 )
 from pipeline.ledger.coverage.covered_rows import latest_rows, renumbered, rows_of_run
 from pipeline.ledger.coverage.key_ranges import MOST_DIGITS, range_numbers
-from pipeline.ledger.live import standing
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.tables import one_array, parquet_bytes
 from pipeline.storage.parted import Parted

@@ -10,7 +10,8 @@ import pyarrow as pa
 from pipeline.errors import RecordError
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import TAIL
-from pipeline.ledger.channels import channel_of
+from pipeline.ledger.channels.channel import channel_of
+from pipeline.ledger.channels.live import Standing
 from pipeline.ledger.coverage.covered import (
     Segment,
     found_in_segment,
@@ -34,7 +35,6 @@ from pipeline.ledger.coverage.nearness import (
 from pipeline.ledger.failures import failures_of
 from pipeline.ledger.forgetting import Forgotten
 from pipeline.ledger.identity import Identity, RunSpec
-from pipeline.ledger.live import Standing
 from pipeline.ledger.pinned import input_file_rows, overlapping, read_spec
 from pipeline.ledger.records import Manifest, PinnedSpec
 from pipeline.schema import INPUT_OVERRIDE

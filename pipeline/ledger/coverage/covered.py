@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import KEPT, PREFIX, TAIL, numbered, read_verified
-from pipeline.ledger.channels import channel_of
+from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.coverage.key_ranges import KeyRanges
 from pipeline.ledger.coverage.nearness import Found, same_texts
 from pipeline.ledger.records import FORMAT, Count, Manifest, parse, typed

@@ -29,7 +29,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from pipeline.errors import RecordError
-from pipeline.ledger.channels import channel_name
+from pipeline.ledger.channels.channel import channel_name
+from pipeline.ledger.channels.live import latest_commit_s, standing
 from pipeline.ledger.coverage.compare import nearness_of
 from pipeline.ledger.coverage.nearness import (
     CHANGED,
@@ -51,7 +52,6 @@ from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.identity import RunSpec, input_sha256
 from pipeline.ledger.known_runs import begun_run
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import latest_commit_s, standing
 from pipeline.ledger.pinned import whole_list
 from pipeline.storage.spool import filtered, numbered_pieces
 from pipeline.storage.store import Store

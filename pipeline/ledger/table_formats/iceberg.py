@@ -13,8 +13,8 @@ deleting data files: only `runs.py gc` removes files. Needs the optional package
 import time
 from collections.abc import Collection, Sequence
 
+from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.known_runs import committed_run
-from pipeline.ledger.live import live_layers
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.table_formats.iceberg_tables import NAMESPACE, PLACES, IcebergTables
 from pipeline.ledger.tables import TABLES

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from pipeline.ledger.channels import channel_of
+from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.layout import new_attempt
 from pipeline.ledger.manifest import read_committed, shapes_asked
 from pipeline.ledger.pinned import input_file_tasks, read_spec

@@ -5,13 +5,13 @@ import pytest
 
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger.audit import describe_run, list_runs, verify_run
-from pipeline.ledger.channels import (
+from pipeline.ledger.channels.channel import (
     channel_name,
 )
+from pipeline.ledger.channels.live import standing, stored_runs
 from pipeline.ledger.differences import _boxes, compare_runs
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import run_key
-from pipeline.ledger.live import standing, stored_runs
 from pipeline.ledger.reader import open_run, repaired_by
 from pipeline.storage.store import Store
 from tests.support.tasks import SPEC, done, make_inputs, open_ledger, run_all

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline.ledger.audit import Verification, _check_images, describe_run, verify_run
-from pipeline.ledger.channels import channel_name
+from pipeline.ledger.channels.channel import channel_name
+from pipeline.ledger.channels.live import standing
 from pipeline.ledger.differences import compare_runs
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.layout import manifest_key
-from pipeline.ledger.live import standing
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import parquet_bytes

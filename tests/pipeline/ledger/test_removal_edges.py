@@ -14,13 +14,15 @@ from msgspec.structs import replace
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger import erasing, pinned
 from pipeline.ledger.audit import describe_run
-from pipeline.ledger.crop_files import (
+from pipeline.ledger.channels.crop_files import (
     LiveFile,
     PublishedFiles,
     live_files,
     old_files,
     publish_files,
 )
+from pipeline.ledger.channels.live import standing
+from pipeline.ledger.channels.promotion import Request, promote, rollback
 from pipeline.ledger.erasing import Erasure, erase, find_erasures
 from pipeline.ledger.figures import Cost, Figures
 from pipeline.ledger.forgetting import (
@@ -34,11 +36,9 @@ from pipeline.ledger.forgetting import (
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.layout import run_key, task_key
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import standing
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.pinned import _as_record_error, input_key, pin, read_spec
 from pipeline.ledger.plan import cut_tasks
-from pipeline.ledger.promotion import Request, promote, rollback
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.stored_rows import rows_of_task
 from pipeline.ledger.table_formats.iceberg_files import WantedFile, write_copy

@@ -8,14 +8,14 @@ import pytest
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.audit import describe_run
-from pipeline.ledger.channels import read_channels
+from pipeline.ledger.channels.channel import read_channels
+from pipeline.ledger.channels.live import standing
 from pipeline.ledger.contents import RunContents
 from pipeline.ledger.coverage.covered import ROWS
 from pipeline.ledger.coverage.covered_rows import latest_rows
 from pipeline.ledger.coverage.incremental import resumed
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import standing
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.totals import RunTotals
 from pipeline.storage.store import open_store

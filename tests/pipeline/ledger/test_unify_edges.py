@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.ledger.catalogue import numbered, read_verified, write_numbered
-from pipeline.ledger.channel_moves import _numbered
-from pipeline.ledger.channels import Channel
+from pipeline.ledger.channels.channel import Channel
+from pipeline.ledger.channels.moves import _numbered
 from pipeline.ledger.garbage import Garbage, look_for_garbage, remove_garbage
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.manifest import FAILURES, FILES, UNSETTLED, write_list

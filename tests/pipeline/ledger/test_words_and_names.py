@@ -11,10 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger import card, channel_moves, forgetting
+from pipeline.ledger import card, forgetting
 from pipeline.ledger.card import told_columns, write_card
-from pipeline.ledger.channel_moves import advance, next_version, roll_back
-from pipeline.ledger.channels import Channel, ChannelVersion, channel_name, read_channel
+from pipeline.ledger.channels import moves
+from pipeline.ledger.channels.channel import Channel, ChannelVersion, channel_name, read_channel
+from pipeline.ledger.channels.moves import advance, next_version, roll_back
 from pipeline.ledger.columns import ColumnSource, Unified, columns_of
 from pipeline.ledger.contents import RunContents
 from pipeline.ledger.forgetting import Entry, ForgottenVersion, forget, read_forgotten, take_back
@@ -50,7 +51,7 @@ def test_promoters_and_forgetters_try_a_hundred_times(monkeypatch: pytest.Monkey
         with pytest.raises(LedgerError, match="by others all the time"):
             move()
         assert len(tried) == 100
-    assert (channel_moves.ATTEMPTS, forgetting.ATTEMPTS, forgetting.RECENT) == (100, 100, 256)
+    assert (moves.ATTEMPTS, forgetting.ATTEMPTS, forgetting.RECENT) == (100, 100, 256)
 
 
 def test_a_rollback_of_an_emptied_channel_gives_what_was_before(store: Store) -> None:

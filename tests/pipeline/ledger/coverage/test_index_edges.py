@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.errors import RecordError
-from pipeline.ledger import catalogue, live, pinned
+from pipeline.ledger import catalogue, pinned
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.catalogue import (
     MANIFESTS,
@@ -20,6 +20,7 @@ from pipeline.ledger.catalogue import (
     numbered,
     write_numbered,
 )
+from pipeline.ledger.channels import live
 from pipeline.ledger.coverage import compaction, compare, covered
 from pipeline.ledger.coverage.compaction import write_indexes
 from pipeline.ledger.coverage.covered import (

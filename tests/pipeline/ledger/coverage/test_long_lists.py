@@ -14,7 +14,8 @@ from pipeline.inputs.override_rows import OverrideRow
 from pipeline.inputs.overrides import Overrides
 from pipeline.inputs.selection import Selection
 from pipeline.job import plan
-from pipeline.ledger import catalogue, contents, live
+from pipeline.ledger import catalogue, contents
+from pipeline.ledger.channels import live
 from pipeline.ledger.contents import ListedRows
 from pipeline.ledger.coverage import compaction, compare, covered
 from pipeline.ledger.coverage.compaction import write_indexes

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from pipeline.errors import LedgerError, RecordError
 from pipeline.gate import check_channel
-from pipeline.ledger.channels import (
+from pipeline.ledger.channels.channel import (
     Channel,
     ChannelVersion,
     channel_at,
@@ -23,7 +23,7 @@ from pipeline.ledger.channels import (
     read_channel,
     versions_of,
 )
-from pipeline.ledger.live import TICK_S
+from pipeline.ledger.channels.live import TICK_S
 from pipeline.ledger.records import StoredList
 from pipeline.ledger.versions import RECENT, Versions
 from pipeline.storage.store import Store

@@ -10,9 +10,22 @@ from msgspec.structs import replace
 
 from pipeline.errors import UsageError
 from pipeline.gate import parse_gate
-from pipeline.ledger import failures, live, sampling
-from pipeline.ledger.channel_moves import advance, next_version, roll_back
-from pipeline.ledger.channels import Channel, channel_name, read_channel
+from pipeline.ledger import failures, sampling
+from pipeline.ledger.channels import live
+from pipeline.ledger.channels.channel import Channel, channel_name, read_channel
+from pipeline.ledger.channels.live import live_layers, standing
+from pipeline.ledger.channels.measure import measure
+from pipeline.ledger.channels.moves import advance, next_version, roll_back
+from pipeline.ledger.channels.promotion import (
+    Outcome,
+    Request,
+    _alike,
+    _placed,
+    _promote,
+    only_failed_again,
+    promote,
+    promote_waiting,
+)
 from pipeline.ledger.coverage import incremental
 from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.failures import (
@@ -28,20 +41,8 @@ from pipeline.ledger.failures import (
 from pipeline.ledger.figures import Figures, confidence_counts
 from pipeline.ledger.forgetting import forget, whoami
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.live import live_layers, standing
 from pipeline.ledger.manifest import FAILURES
-from pipeline.ledger.measure import measure
 from pipeline.ledger.plan import cut_tasks
-from pipeline.ledger.promotion import (
-    Outcome,
-    Request,
-    _alike,
-    _placed,
-    _promote,
-    only_failed_again,
-    promote,
-    promote_waiting,
-)
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store

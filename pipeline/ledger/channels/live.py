@@ -13,7 +13,13 @@ from typing import Literal
 
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.ledger.catalogue import TAIL, copied_manifests
-from pipeline.ledger.channels import Channel, channel_of, promoted_s, read_channel, read_channels
+from pipeline.ledger.channels.channel import (
+    Channel,
+    channel_of,
+    promoted_s,
+    read_channel,
+    read_channels,
+)
 from pipeline.ledger.layout import manifest_key
 from pipeline.ledger.manifest import manifest_of, read_committed
 from pipeline.ledger.records import Manifest

@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import LedgerError, RecordError
-from pipeline.ledger.channel_moves import advance, next_version, roll_back
-from pipeline.ledger.channels import Channel, ChannelVersion, channel_name, history, read_channel
+from pipeline.ledger.channels.channel import (
+    Channel,
+    ChannelVersion,
+    channel_name,
+    history,
+    read_channel,
+)
+from pipeline.ledger.channels.moves import advance, next_version, roll_back
 from pipeline.storage.store import Store, open_store
 from tests.support.put_live import put
 

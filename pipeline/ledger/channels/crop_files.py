@@ -17,10 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError
-from pipeline.ledger.channels import channel_of
-from pipeline.ledger.forgetting import read_forgotten
-from pipeline.ledger.live import Standing, standing
-from pipeline.ledger.published_index import (
+from pipeline.ledger.channels.channel import channel_of
+from pipeline.ledger.channels.live import Standing, standing
+from pipeline.ledger.channels.published_index import (
     UNKNOWN,
     index_key,
     public_prefix,
@@ -28,6 +27,7 @@ from pipeline.ledger.published_index import (
     readable_published,
     write_published,
 )
+from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.reader import Run
 from pipeline.ledger.records import Manifest
 from pipeline.storage.backend import ObjectInfo

@@ -6,9 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from pipeline.errors import LedgerError, RecordError, SettingError
-from pipeline.ledger import channel_moves
-from pipeline.ledger.channel_moves import advance, next_version, roll_back
-from pipeline.ledger.channels import (
+from pipeline.ledger.channels import moves
+from pipeline.ledger.channels.channel import (
     Channel,
     ChannelVersion,
     channel_name,
@@ -17,6 +16,7 @@ from pipeline.ledger.channels import (
     history,
     read_channel,
 )
+from pipeline.ledger.channels.moves import advance, next_version, roll_back
 from pipeline.ledger.records import to_bytes
 from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store
@@ -63,7 +63,7 @@ def test_a_version_holds_sixty_four_runs_itself(store: Store, count: int) -> Non
 def test_a_channel_that_others_move_all_the_time_is_given_up(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel_moves, "ATTEMPTS", 3)
+    monkeypatch.setattr(moves, "ATTEMPTS", 3)
     asked = []
 
     def change(live: Channel) -> ChannelVersion:

@@ -5,7 +5,7 @@ channels/<name>/list-<sha>.json runs further back in a version's list
 
 A nightly run covers only what is new, so what is live is a list of runs, in front the one whose
 rows count first. A promotion puts a run in front, a rollback restores the list of the version
-before. Both are a new version (`channel_moves`); none is ever changed.
+before. Both are a new version (`moves`); none is ever changed.
 """
 
 import hashlib
