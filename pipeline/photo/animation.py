@@ -17,13 +17,13 @@ from pipeline.photo.apng_layers import apng_layers
 from pipeline.photo.canvas import composed
 from pipeline.photo.decode import check_bytes, malformed_told
 from pipeline.photo.decoded import Photo
-from pipeline.photo.formats import sniff
-from pipeline.photo.frames import frame_count
+from pipeline.photo.files.formats import sniff
+from pipeline.photo.files.frames import frame_count
+from pipeline.photo.files.strip import bare
 from pipeline.photo.gif_layers import gif_layers
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import Opened, opened_picture
 from pipeline.photo.planes import upright
-from pipeline.photo.strip import bare
 from pipeline.photo.view import view_size
 
 LONGEST_MS, MOST_PLAYS = 65_535, 65_535  # of a frame, of an animation: 2 bytes in most formats

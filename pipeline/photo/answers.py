@@ -15,8 +15,8 @@ from pipeline.photo.animation import LONGEST_MS, MOST_PLAYS, Animation
 from pipeline.photo.child import STATUSES
 from pipeline.photo.colour import WIDE, WideName
 from pipeline.photo.decoded import Photo, described
-from pipeline.photo.formats import DECODED
-from pipeline.photo.frames import MOST_FRAMES
+from pipeline.photo.files.formats import DECODED
+from pipeline.photo.files.frames import MOST_FRAMES
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.pipes import DiedError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from pipeline.photo.canvas import After, FrameLayer
 from pipeline.photo.colour import plain_mode
+from pipeline.photo.files.strip import PNG_START, png_chunks
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import opened_picture
-from pipeline.photo.strip import PNG_START, png_chunks
 
 _AFTER: dict[int, After] = {1: "clear", 2: "restore"}
 _HUNDREDTHS = 100  # of a second, where a frame's time has no denominator

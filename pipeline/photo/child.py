@@ -30,10 +30,10 @@ from PIL import AvifImagePlugin, Image, ImageCms, MpoImagePlugin, TiffImagePlugi
 from pipeline.errors import DecodeError
 from pipeline.photo.animation import render_frames
 from pipeline.photo.decode import render
+from pipeline.photo.files.strip import ORIENTATION
 from pipeline.photo.freed import keep_freed
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.planes import Colour
-from pipeline.photo.strip import ORIENTATION
 from pipeline.photo.wall import shut_in
 
 # Pillow imports these two when it meets a file that needs them.

@@ -16,16 +16,16 @@ import numpy as np
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.damaged import (
+from pipeline.photo.decoded import Photo, described
+from pipeline.photo.files.damaged import (
     box_there,
     check_whole,
     repeat_last_row,
     rest_of,
     rows_alike,
 )
-from pipeline.photo.decoded import Photo, described
-from pipeline.photo.formats import is_cut_short, sniff
-from pipeline.photo.frames import frame_count
+from pipeline.photo.files.formats import is_cut_short, sniff
+from pipeline.photo.files.frames import frame_count
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.opening import frame_box, opened_picture
 from pipeline.photo.planes import Colour, Planes, upright, upright_size

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.photo.canvas import After, FrameLayer
-from pipeline.photo.frames import EXTENSION, IMAGE, table_bytes
+from pipeline.photo.files.frames import EXTENSION, IMAGE, table_bytes
 from pipeline.photo.limits import DecodeLimits
 
 _CONTROL, _INTERLACED, _HAS_CLEAR = 0xF9, 0x40, 1

@@ -13,11 +13,11 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from pipeline.errors import DecodeError
 from pipeline.photo.colour import Meaning
-from pipeline.photo.formats import webp_size
+from pipeline.photo.files.formats import webp_size
+from pipeline.photo.files.old_avif import mended_avif
+from pipeline.photo.files.strip import Bare, bare
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.old_avif import mended_avif
 from pipeline.photo.spaces import bright_space
-from pipeline.photo.strip import Bare, bare
 from pipeline.photo.view import jpeg_scale
 
 try:

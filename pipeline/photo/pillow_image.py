@@ -10,11 +10,11 @@ from PIL import Image
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import MALFORMED
 from pipeline.photo.decoded import Photo, described
-from pipeline.photo.formats import DECODED
+from pipeline.photo.files.formats import DECODED
+from pipeline.photo.files.strip import ORIENTATION, Bare, orientation_of
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
 from pipeline.photo.opening import TEXTS_THAT_TURN, Opened, check_size, meaning_of
 from pipeline.photo.planes import upright, upright_size
-from pipeline.photo.strip import ORIENTATION, Bare, orientation_of
 from pipeline.photo.view import view_size
 
 # What Pillow calls formats by other names: a JPEG with a second picture, and HEIC.

@@ -12,7 +12,7 @@ from typing import IO, NamedTuple, TypeAlias
 
 from pipeline.photo.animation import LONGEST_MS, MOST_VIEW_PIXELS
 from pipeline.photo.child import ANSWER, REQUEST
-from pipeline.photo.frames import MOST_FRAMES
+from pipeline.photo.files.frames import MOST_FRAMES
 
 # Of a header: the durations of as many frames as are counted, and all else.
 MAX_HEADER_BYTES = len(f"{LONGEST_MS}, ") * MOST_FRAMES + (64 << 10)

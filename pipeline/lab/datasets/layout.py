@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.errors import CropError, UsageError
 from pipeline.photo.decode import Photo, decode
-from pipeline.photo.strip import ORIENTATION
+from pipeline.photo.files.strip import ORIENTATION
 from pipeline.report.words import counted
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import DecodeError
 from pipeline.photo.answers import animation_from, photo_from, plain_text, whole_numbers
-from pipeline.photo.frames import MOST_FRAMES
+from pipeline.photo.files.frames import MOST_FRAMES
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.pipes import DiedError, most_pixel_bytes
 

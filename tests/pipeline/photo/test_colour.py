@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.photo.colour import SRGB, to_space, wide_space
 from pipeline.photo.decode import Photo, decode
-from pipeline.photo.media_boxes import media_facts
+from pipeline.photo.files.media_boxes import media_facts
 from pipeline.photo.spaces import Space, bright_space, profile_of
 from tests.support.colour_photos import (
     COLOURS,

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.animation import check_frames, decode_frames
-from pipeline.photo.frames import MOST_FRAMES, gif_frame_count
+from pipeline.photo.files.frames import MOST_FRAMES, gif_frame_count
 from pipeline.photo.libwebp import chunk, container
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import frame_box, opened_picture

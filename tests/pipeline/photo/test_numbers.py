@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.photo.bright import _gain, _light_of, _srgb_values
-from pipeline.photo.formats import is_cut_short, sniff, webp_size
+from pipeline.photo.files.formats import is_cut_short, sniff, webp_size
 from pipeline.photo.kinds import (
     SCREENS,
     Surface,

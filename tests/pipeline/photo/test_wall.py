@@ -169,7 +169,7 @@ def test_an_answer_with_a_status_of_its_own_is_no_answer() -> None:
 
 
 def test_every_status_of_the_decoding_files_is_listed() -> None:
-    files = (ROOT / "pipeline" / "photo").glob("*.py")
+    files = (ROOT / "pipeline" / "photo").rglob("*.py")
     sources = "".join(
         file.read_text() for file in files if file.name not in ("decoder.py", "answers.py")
     )

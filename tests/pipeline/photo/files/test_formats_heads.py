@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.photo.formats import is_cut_short, sniff, webp_size
+from pipeline.photo.files.formats import is_cut_short, sniff, webp_size
 
 # How files of formats that are not decoded begin, a few bytes further than what tells them.
 HEADS = [

@@ -6,7 +6,7 @@ the brand `avif`. Early encoders left out one or the other. Layouts: see `media_
 
 import struct
 
-from pipeline.photo.media_boxes import associations, coded_items, first_box, media_boxes
+from pipeline.photo.files.media_boxes import associations, coded_items, first_box, media_boxes
 
 _SIZE, _CODED = b"ispe", b"av01"
 _STANDS_FOR_AVIF = (b"mif1", b"miaf", b"av01", b"MA1B", b"MA1A")

@@ -10,7 +10,7 @@ from PIL.AvifImagePlugin import AvifImageFile
 
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
-from pipeline.photo.old_avif import mended_avif
+from pipeline.photo.files.old_avif import mended_avif
 from tests.support.odd_photos import heic_photo, saved, scene
 
 ALPHA = np.dstack([scene(), np.tile(np.linspace(0, 255, 320).astype(np.uint8), (240, 1))])

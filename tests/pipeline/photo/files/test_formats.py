@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.photo.formats import is_cut_short, sniff, webp_size
+from pipeline.photo.files.formats import is_cut_short, sniff, webp_size
 from tests.support.odd_photos import good_photos, saved, scene
 
 GOOD = good_photos()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.decode import decode
-from pipeline.photo.media_boxes import media_facts
+from pipeline.photo.files.media_boxes import media_facts
 from tests.support.colour_photos import (
     COLOURS,
     colour_cases,

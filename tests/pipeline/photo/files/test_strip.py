@@ -9,9 +9,9 @@ import pytest
 from pipeline.photo.animation import decode_frames
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
+from pipeline.photo.files.segments import jpeg_segments
+from pipeline.photo.files.strip import bare, orientation_of, png_chunks
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.segments import jpeg_segments
-from pipeline.photo.strip import bare, orientation_of, png_chunks
 from tests.support.odd_photos import (
     exif,
     good_photos,

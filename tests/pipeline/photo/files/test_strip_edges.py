@@ -5,16 +5,16 @@ import zlib
 
 import pytest
 
-from pipeline.photo.png_colour import png_meaning
-from pipeline.photo.segments import jpeg_segments
-from pipeline.photo.spaces import SRGB_XY, Space
-from pipeline.photo.strip import (
+from pipeline.photo.files.png_colour import png_meaning
+from pipeline.photo.files.segments import jpeg_segments
+from pipeline.photo.files.strip import (
     MOST_PNG_PROFILE,
     bare,
     orientation_of,
     png_chunks,
     png_sum_is_right,
 )
+from pipeline.photo.spaces import SRGB_XY, Space
 from tests.support.odd_photos import exif, linear_profile, png_chunk, saved, scene
 
 PNG, JPEG = saved(scene(16, 16), "PNG"), saved(scene(16, 16), "JPEG")

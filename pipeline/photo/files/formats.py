@@ -7,7 +7,7 @@ is refused by its name, so that the row says "a TIFF picture" and not "corrupt".
 import struct
 
 from pipeline.errors import DecodeError
-from pipeline.photo.media_boxes import primary_kind
+from pipeline.photo.files.media_boxes import primary_kind
 
 DECODED = ("jpeg", "png", "webp", "gif", "avif", "heic")
 

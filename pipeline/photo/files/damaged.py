@@ -17,10 +17,10 @@ from PIL import Image, ImageChops
 from PIL.GifImagePlugin import GifImageFile
 
 from pipeline.errors import DecodeError
-from pipeline.photo.damaged_png import has_all_rows, pixels_are_sound, png_rest
+from pipeline.photo.files.damaged_png import has_all_rows, pixels_are_sound, png_rest
+from pipeline.photo.files.rest import Rest
+from pipeline.photo.files.segments import FRAMES, PROGRESSIVE, START_OF_SCAN, jpeg_segments
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.rest import Rest
-from pipeline.photo.segments import FRAMES, PROGRESSIVE, START_OF_SCAN, jpeg_segments
 
 _END = b"\xff\xd9"
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # any marker but those inside a scan

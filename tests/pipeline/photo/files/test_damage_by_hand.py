@@ -13,11 +13,11 @@ from pipeline.errors import DecodeError
 from pipeline.photo import animation
 from pipeline.photo.animation import decode_frames
 from pipeline.photo.borders import _thickness
-from pipeline.photo.damaged import _gif_rest, _jpeg_rest
-from pipeline.photo.damaged_png import _PngShape, _rows_before
 from pipeline.photo.decode import malformed_told
+from pipeline.photo.files.damaged import _gif_rest, _jpeg_rest
+from pipeline.photo.files.damaged_png import _PngShape, _rows_before
+from pipeline.photo.files.mended_png import with_right_byte
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.mended_png import with_right_byte
 from tests.support.odd_photos import saved, scene
 
 GREY_ROW = b"\xc8" * 10  # ten pixels that could be no filter

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pipeline.photo.media_boxes import media_facts
-from pipeline.photo.png_colour import png_meaning
-from pipeline.photo.segments import (
+from pipeline.photo.files.media_boxes import media_facts
+from pipeline.photo.files.png_colour import png_meaning
+from pipeline.photo.files.segments import (
     FRAMES,
     PROGRESSIVE,
     START_OF_SCAN,

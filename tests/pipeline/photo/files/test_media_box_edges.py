@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from pipeline.photo.media_boxes import (
+from pipeline.photo.files.media_boxes import (
     associations,
     coded_items,
     first_box,
@@ -12,7 +12,7 @@ from pipeline.photo.media_boxes import (
     media_facts,
     primary_kind,
 )
-from pipeline.photo.old_avif import mended_avif
+from pipeline.photo.files.old_avif import mended_avif
 from tests.support.odd_photos import saved, scene
 
 

@@ -10,10 +10,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.photo.files.mended_png import with_right_byte
+from pipeline.photo.files.rest import Rest
+from pipeline.photo.files.strip import PNG_START, Chunk, png_chunks, png_sum_is_right
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.mended_png import with_right_byte
-from pipeline.photo.rest import Rest
-from pipeline.photo.strip import PNG_START, Chunk, png_chunks, png_sum_is_right
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by colour type
 # Adam7: first column and row of each pass, and the steps between its columns and rows.

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from pipeline.photo.decode import decode
-from pipeline.photo.frames import MOST_FRAMES, gif_frame_count
+from pipeline.photo.files.frames import MOST_FRAMES, gif_frame_count
 from tests.support.drawn_pictures import moving, moving_file
 from tests.support.odd_photos import good_photos, png_chunk
 

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.borders import _thickness, content_view
-from pipeline.photo.damaged import (
+from pipeline.photo.decode import decode
+from pipeline.photo.decoded import Photo, described
+from pipeline.photo.files.damaged import (
     _fillings,
     _gif_body,
     _jpeg_scans,
@@ -18,9 +20,7 @@ from pipeline.photo.damaged import (
     repeat_last_row,
     rows_alike,
 )
-from pipeline.photo.damaged_png import _PngShape, pixels_are_sound, png_rest
-from pipeline.photo.decode import decode
-from pipeline.photo.decoded import Photo, described
+from pipeline.photo.files.damaged_png import _PngShape, pixels_are_sound, png_rest
 from pipeline.photo.limits import DecodeLimits
 from tests.support.odd_photos import raw_png, scene
 

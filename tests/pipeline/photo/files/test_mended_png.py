@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.photo.damaged_png import _PngShape, _rows_before
 from pipeline.photo.decode import decode
-from pipeline.photo.mended_png import with_right_byte
+from pipeline.photo.files.damaged_png import _PngShape, _rows_before
+from pipeline.photo.files.mended_png import with_right_byte
 from tests.support.odd_photos import png_chunk, raw_png, saved, scene
 
 NOISE = np.random.default_rng(3).integers(0, 16, (240, 320, 3))
