@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
-from pipeline.photo.animation import LONGEST_MS, MOST_PLAYS, Animation
+from pipeline.photo.animations.animation import LONGEST_MS, MOST_PLAYS, Animation
 from pipeline.photo.child import STATUSES
 from pipeline.photo.colour import WIDE, WideName
 from pipeline.photo.decoded import Photo, described

@@ -28,7 +28,7 @@ from typing import BinaryIO, TypeAlias
 from PIL import AvifImagePlugin, Image, ImageCms, MpoImagePlugin, TiffImagePlugin
 
 from pipeline.errors import DecodeError
-from pipeline.photo.animation import render_frames
+from pipeline.photo.animations.animation import render_frames
 from pipeline.photo.decode import render
 from pipeline.photo.files.strip import ORIENTATION
 from pipeline.photo.freed import keep_freed

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self, TypeAlias, TypeVar
 
 from pipeline.errors import DecodeError
-from pipeline.photo.animation import Animation
+from pipeline.photo.animations.animation import Animation
 from pipeline.photo.answers import animation_from, photo_from
 from pipeline.photo.child import READY, settings
 from pipeline.photo.decode import check_bytes

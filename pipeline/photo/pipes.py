@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import IO, NamedTuple, TypeAlias
 
-from pipeline.photo.animation import LONGEST_MS, MOST_VIEW_PIXELS
+from pipeline.photo.animations.animation import LONGEST_MS, MOST_VIEW_PIXELS
 from pipeline.photo.child import ANSWER, REQUEST
 from pipeline.photo.files.frames import MOST_FRAMES
 

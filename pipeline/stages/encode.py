@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cropping.results import ScoredCrop
-from pipeline.photo.animation import Animation
+from pipeline.photo.animations.animation import Animation
 from pipeline.photo.automatic import AUTO, OTHER, format_for, jpegli_quality, round_quality
 from pipeline.photo.decode import Photo
 from pipeline.photo.jpegli import encode_jpegli

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from pipeline.inputs.listing import read_image
-from pipeline.photo.animation import Animation
+from pipeline.photo.animations.animation import Animation
 from pipeline.photo.decode import Photo
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.hashes import hashes_of

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from pipeline.ledger.channels.crop_files import run_prefix
-from pipeline.photo.animation import Animation
+from pipeline.photo.animations.animation import Animation
 from pipeline.settings import Settings
 from pipeline.stages.encode import encoded_crops
 from pipeline.stages.preview import preview_of

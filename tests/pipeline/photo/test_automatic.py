@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from pipeline.cropping.results import ScoredCrop
 from pipeline.errors import EncodeError
 from pipeline.photo import jpegli, libjpegli, photo_codes
-from pipeline.photo.animation import Animation
+from pipeline.photo.animations.animation import Animation
 from pipeline.photo.automatic import LEAST_PIXELS, format_for, in_words, jpegli_quality
 from pipeline.photo.decode import Photo
 from pipeline.photo.jpegli import encode_jpegli

@@ -17,7 +17,7 @@ from PIL import AvifImagePlugin, Image
 
 from pipeline.errors import DecodeError
 from pipeline.photo import child
-from pipeline.photo.animation import decode_frames
+from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.child import answer, frames_told, photo_told, reply, settings, use_one_thread
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder, _environment

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.photo.animation import decode_frames
+from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.decode import decode
 from pipeline.photo.limits import DecodeLimits
 from tests.support.colour_photos import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.photo.animation import Animation
+from pipeline.photo.animations.animation import Animation
 from pipeline.photo.answers import photo_from
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo import animation
-from pipeline.photo.animation import decode_frames
+from pipeline.photo.animations import animation
+from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.borders import _thickness
 from pipeline.photo.decode import malformed_told
 from pipeline.photo.files.damaged import _gif_rest, _jpeg_rest

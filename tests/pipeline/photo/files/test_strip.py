@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from pipeline.photo.animation import decode_frames
+from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
 from pipeline.photo.files.segments import jpeg_segments

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.errors import DecodeError, UsageError
 from pipeline.photo import pipes
-from pipeline.photo.animation import Animation, decode_frames
+from pipeline.photo.animations.animation import Animation, decode_frames
 from pipeline.photo.answers import animation_from
 from pipeline.photo.decode import decode
 from pipeline.photo.decoder import Decoder
@@ -84,7 +84,7 @@ def test_views_are_reduced_together(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [Image.fromarray(np.roll(scene(400, 300), n, axis=1)) for n in range(4)]
     data = moving_file("PNG", frames, [50] * 4)
     assert decoded(data, view_side=200).views.shape == (4, 150, 200, 3)
-    monkeypatch.setattr("pipeline.photo.animation.MOST_VIEW_PIXELS", 4 * 400 * 300 // 4)
+    monkeypatch.setattr("pipeline.photo.animations.animation.MOST_VIEW_PIXELS", 4 * 400 * 300 // 4)
     assert decoded(data).views.shape == (4, 150, 200, 3)
 
 

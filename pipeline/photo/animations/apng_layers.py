@@ -4,7 +4,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from pipeline.photo.canvas import After, FrameLayer
+from pipeline.photo.animations.canvas import After, FrameLayer
 from pipeline.photo.colour import plain_mode
 from pipeline.photo.files.strip import PNG_START, png_chunks
 from pipeline.photo.limits import DecodeLimits

@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.photo.animation import decode_frames
+from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.limits import DecodeLimits
-from tests.pipeline.photo.test_layers import apng, gif
+from tests.pipeline.photo.animations.test_layers import apng, gif
 from tests.support.browser import Tab, browse
 from tests.support.odd_photos import saved, scene
 from tests.support.serving import serving

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.animation import decode_frames
-from pipeline.photo.apng_layers import apng_layers
-from pipeline.photo.canvas import FrameLayer, composed
+from pipeline.photo.animations.animation import decode_frames
+from pipeline.photo.animations.apng_layers import apng_layers
+from pipeline.photo.animations.canvas import FrameLayer, composed
+from pipeline.photo.animations.gif_layers import gif_layers
 from pipeline.photo.decoder import Decoder
-from pipeline.photo.gif_layers import gif_layers
 from pipeline.photo.limits import DecodeLimits
 from tests.support.drawn_pictures import moving, moving_file
 from tests.support.odd_photos import png_chunk

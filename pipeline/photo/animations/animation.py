@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.apng_layers import apng_layers
-from pipeline.photo.canvas import composed
+from pipeline.photo.animations.apng_layers import apng_layers
+from pipeline.photo.animations.canvas import composed
+from pipeline.photo.animations.gif_layers import gif_layers
 from pipeline.photo.decode import check_bytes, malformed_told
 from pipeline.photo.decoded import Photo
 from pipeline.photo.files.formats import sniff
 from pipeline.photo.files.frames import frame_count
 from pipeline.photo.files.strip import bare
-from pipeline.photo.gif_layers import gif_layers
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import Opened, opened_picture
 from pipeline.photo.planes import upright

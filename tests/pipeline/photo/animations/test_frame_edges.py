@@ -5,7 +5,7 @@ import struct
 import pytest
 from PIL import Image
 
-from pipeline.photo.animation import check_frames, decode_frames
+from pipeline.photo.animations.animation import check_frames, decode_frames
 from pipeline.photo.files.frames import MOST_FRAMES, gif_frame_count
 from pipeline.photo.libwebp import chunk, container
 from pipeline.photo.limits import DecodeLimits

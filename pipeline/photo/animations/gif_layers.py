@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo.canvas import After, FrameLayer
+from pipeline.photo.animations.canvas import After, FrameLayer
 from pipeline.photo.files.frames import EXTENSION, IMAGE, table_bytes
 from pipeline.photo.limits import DecodeLimits
 

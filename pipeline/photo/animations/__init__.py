@@ -1,0 +1,1 @@
+"""Decode every frame of a moving picture."""
