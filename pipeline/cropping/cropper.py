@@ -31,9 +31,9 @@ from pipeline.cropping.results import CropVerdict, Fit
 from pipeline.cropping.weights import DEFAULT, choose_weights
 from pipeline.detectors import Detector
 from pipeline.errors import UsageError
-from pipeline.photo.apart import decode_apart
 from pipeline.photo.decode import Photo, decode
 from pipeline.photo.pillow_image import photo_of_image
+from pipeline.photo.sandbox.apart import decode_apart
 from pipeline.settings import CroppingSettings, DecodingSettings
 from pipeline.settings.guards import DEFAULT_FALLBACK, DEFAULT_PROFILE
 from pipeline.shapes import parse_shape

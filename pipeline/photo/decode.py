@@ -96,7 +96,7 @@ def decode(
     limits:    what is refused; None is `DecodeLimits()`: 64 MiB, 50 million pixels (JPEG 250
                million, progressive 100 million). Its limits on time and memory do NOT hold here,
                because a process cannot stop itself. For untrusted files use
-               `pipeline.photo.decoder.Decoder`: it decodes in a child process without
+               `pipeline.photo.sandbox.decoder.Decoder`: it decodes in a child process without
                credentials, where all limits hold, as the crop jobs do.
     view_side: the long side in pixels that `Photo.pixels` needs. A larger photo is reduced by a
                whole factor while its long side stays at least .95 × view_side; JPEG by 2, 4 or 8

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 
 from pipeline.errors import CropError
-from pipeline.photo.apart import decode_apart
+from pipeline.photo.sandbox.apart import decode_apart
 from pipeline.photo.thumbnail import cut, encode
 from pipeline.photo.view import size_within
 

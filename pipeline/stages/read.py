@@ -13,8 +13,8 @@ import numpy as np
 from pipeline.inputs.listing import read_image
 from pipeline.photo.animations.animation import Animation
 from pipeline.photo.decode import Photo
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.hashes import hashes_of
+from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.schema import ANIMATED_SKIPPED
 from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt

@@ -5,10 +5,10 @@ from functools import lru_cache
 
 from pipeline.cropping.weights import Weights
 from pipeline.ledger.ledger import Ledger
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.planes import Colour
-from pipeline.photo.wall import filter_problem
+from pipeline.photo.sandbox.decoder import Decoder
+from pipeline.photo.sandbox.wall import filter_problem
 from pipeline.settings import Settings
 from pipeline.storage.store import Store, open_store
 

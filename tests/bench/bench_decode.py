@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipeline.cropping.candidates import largest
 from pipeline.photo.decode import decode
-from pipeline.photo.decoder import Decoder
+from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.photo.thumbnail import ENCODED, cut, encode, thumbnail_size
 from pipeline.shapes import parse_shapes
 

@@ -42,7 +42,7 @@ SOON = 0.1  # chance that a victim in sight dies at this look, ten looks a secon
 VICTIMS = {
     "task worker": tuple(f"ray::{one.__name__}" for one in (read_apart, cut_encode_commit)),
     "scoring actor": tuple(f"ray::{one.__name__}" for one in (Scorer, Finisher)),
-    "decoding child": ("pipeline.photo.child",),
+    "decoding child": ("pipeline.photo.sandbox.child",),
     "raylet": ("raylet/raylet",),
 }
 

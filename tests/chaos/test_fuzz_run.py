@@ -15,7 +15,7 @@ from pipeline.cli.local_services import ray_head
 from pipeline.cluster.workers import Finisher, read_apart
 from pipeline.ledger.audit import verify_run
 from pipeline.storage.store import open_store
-from tests.pipeline.photo.test_decode_fuzz import STATUSES, mutated
+from tests.pipeline.photo.sandbox.test_decode_fuzz import STATUSES, mutated
 from tests.support.crop_jobs import finish, start, tree
 from tests.support.odd_photos import good_photos, heic_photo
 
@@ -29,7 +29,7 @@ STARTS_S = 15  # in which a process loads what it needs
 # Processes by what is in their title; actors live as long as the run, Ray may replace the others.
 KINDS = {
     "scoring actor": f"ray::{Finisher.__name__}",
-    "decoding child": "pipeline.photo.child",
+    "decoding child": "pipeline.photo.sandbox.child",
     "reading worker": f"ray::{read_apart.__name__}",
 }
 

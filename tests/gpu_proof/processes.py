@@ -21,7 +21,7 @@ TICKS_S = 1 / os.sysconf("SC_CLK_TCK")
 LOOK_S = 0.5
 # What is in the command line, and the role; the first that fits.
 ROLES = (
-    ("pipeline.photo.child", "decoding child"),
+    ("pipeline.photo.sandbox.child", "decoding child"),
     ("Scorer", "scoring worker"),
     ("ray::Finisher", "scoring worker"),
     ("ray::read", "reader"),

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.photo import child
+from pipeline.photo.sandbox import child
 from tests.gpu_proof.job import copies, middle, sampled
 from tests.gpu_proof.processes import Look, Reading, Watched, look_at
 from tests.gpu_proof.sampled_job import Watch, stages, where
@@ -85,7 +85,7 @@ def test_a_thread_is_where_its_innermost_function_of_ours_is() -> None:
     header = type("Plane", (), {"mode": property(lambda _: seen.append(where(sys._getframe())))})
     with suppress(TypeError):
         child.bytes_of(header())  # type: ignore[arg-type]
-    assert seen[0] == "photo/child:bytes_of > <lambda>"
+    assert seen[0] == "photo/sandbox/child:bytes_of > <lambda>"
 
 
 def test_a_thread_s_own_state_is_seen() -> None:

@@ -45,7 +45,7 @@ PARTS = {
         Part("slow", 8, tests("-m", "slow", "-k", f"not ({COMPILED})", f"--ignore={CORPUS}")),
         Part("corpus", 8, tests("-m", "slow", CORPUS)),
         Part(
-            "decoder", 3, tests("-m", "chaos", "tests/pipeline/photo/test_decode_fuzz.py"),
+            "decoder", 3, tests("-m", "chaos", "tests/pipeline/photo/sandbox/test_decode_fuzz.py"),
             {"CHAOS_DECODER_FILES": "20000"},
         ),
         Part(

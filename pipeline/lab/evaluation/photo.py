@@ -30,8 +30,8 @@ from pipeline.lab.evaluation.kept import shares_shown
 from pipeline.lab.evaluation.ranking import product_order
 from pipeline.lab.evaluation.reliability import AcceptanceEntry, entry_of
 from pipeline.lab.evaluation.slices import tags
-from pipeline.photo.apart import decode_apart
 from pipeline.photo.decode import Photo
+from pipeline.photo.sandbox.apart import decode_apart
 from pipeline.shapes import MAX_RATIO, Shape, parse_shape
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.cluster import workers
-from pipeline.photo.decoder import Decoder
+from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.stages.crop import DetectScore
 
 

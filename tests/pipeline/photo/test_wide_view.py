@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pipeline.photo.animations.animation import Animation
-from pipeline.photo.answers import photo_from
 from pipeline.photo.decode import decode
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.pipes import DiedError
+from pipeline.photo.sandbox.answers import photo_from
+from pipeline.photo.sandbox.decoder import Decoder
+from pipeline.photo.sandbox.pipes import DiedError
 from tests.support.colour_photos import (
     colour_cases,
     levels,

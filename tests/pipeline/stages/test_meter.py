@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.ledger.figures import Cost
-from pipeline.photo.decoder import Decoder
+from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.stages import meter as meters
 from pipeline.stages.meter import COMMIT, HAND_OVER, START, Meter
 from pipeline.stages.task import Task

@@ -11,7 +11,7 @@ from pipeline.cropping.weights import choose_weights
 from pipeline.job import failures
 from pipeline.ledger.figures import Figures
 from pipeline.photo.decode import decode
-from pipeline.photo.decoder import Decoder
+from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.report.progress import summary_lines
 from pipeline.settings import DecodingSettings, Settings
 from pipeline.stages.attempt import attempt

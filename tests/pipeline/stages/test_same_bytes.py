@@ -17,7 +17,7 @@ from pipeline.job import plan
 from pipeline.ledger.audit import verify_run
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
-from pipeline.photo.decoder import Decoder
+from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.report.progress import Log, summary_lines
 from pipeline.stages.read import read_decode
 from pipeline.stages.same_bytes import SameBytes, take_over

@@ -23,7 +23,7 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.pinned import input_rows, read_spec
-from pipeline.photo.decoder import Decoder
+from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.progress import Log
 from pipeline.stages.crop import DetectScore

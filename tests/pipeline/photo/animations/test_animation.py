@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError, UsageError
-from pipeline.photo import pipes
 from pipeline.photo.animations.animation import Animation, decode_frames
-from pipeline.photo.answers import animation_from
 from pipeline.photo.decode import decode
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.moving import encode_moving
-from pipeline.photo.pipes import DiedError
+from pipeline.photo.sandbox import pipes
+from pipeline.photo.sandbox.answers import animation_from
+from pipeline.photo.sandbox.decoder import Decoder
+from pipeline.photo.sandbox.pipes import DiedError
 from tests.support.drawn_pictures import moving, moving_file
 from tests.support.odd_photos import good_photos, png_chunk, scene
 

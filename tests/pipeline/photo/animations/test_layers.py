@@ -14,8 +14,8 @@ from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.animations.apng_layers import apng_layers
 from pipeline.photo.animations.canvas import FrameLayer, composed
 from pipeline.photo.animations.gif_layers import gif_layers
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.sandbox.decoder import Decoder
 from tests.support.drawn_pictures import moving, moving_file
 from tests.support.odd_photos import png_chunk
 

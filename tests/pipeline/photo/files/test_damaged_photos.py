@@ -15,9 +15,9 @@ from PIL import Image, ImageFile
 from pipeline.cropping.overrides import Override
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import Photo, decode
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.files.damaged import box_there
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.sandbox.decoder import Decoder
 from tests.support.drawn_pictures import framed, lens
 from tests.support.odd_photos import exif, png_chunk, raw_png, saved, scene, turned
 

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.photo.animations.animation import decode_frames
 from pipeline.photo.decode import decode
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.files.segments import jpeg_segments
 from pipeline.photo.files.strip import bare, orientation_of, png_chunks
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.sandbox.decoder import Decoder
 from tests.support.odd_photos import (
     exif,
     good_photos,

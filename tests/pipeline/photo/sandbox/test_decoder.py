@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo import child
-from pipeline.photo import decoder as module
-from pipeline.photo.child import READY
 from pipeline.photo.decode import decode
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.sandbox import child
+from pipeline.photo.sandbox import decoder as module
+from pipeline.photo.sandbox.child import READY
+from pipeline.photo.sandbox.decoder import Decoder
 from tests.support.odd_photos import odd_photos, raw_png, saved, scene
 
 PHOTOS = odd_photos()
@@ -318,7 +318,7 @@ def test_the_child_is_confined(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_child_loads_no_heavy_library() -> None:
-    code = "import pipeline.photo.child, sys; print(*sys.modules)"
+    code = "import pipeline.photo.sandbox.child, sys; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -328,12 +328,12 @@ def test_the_child_loads_no_heavy_library() -> None:
 def test_the_child_ends_with_its_parent() -> None:
     code = """
 import sys, time
-from pipeline.photo.decoder import Decoder
+from pipeline.photo.sandbox.decoder import Decoder
 from tests.support.odd_photos import saved, scene
 decoder = Decoder(); decoder.decode(saved(scene(), "JPEG"))
 print(decoder._child.pid, flush=True); time.sleep(60)
 """
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root, text=True
     ) as parent:

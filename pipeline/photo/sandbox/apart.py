@@ -9,8 +9,8 @@ import os
 import threading
 
 from pipeline.photo.decoded import Photo
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.limits import VIEW_SIDE
+from pipeline.photo.sandbox.decoder import Decoder
 
 _DECODERS: dict[tuple[int, int], Decoder] = {}  # by process, since a fork shares its parent's pipes
 _LOCK = threading.Lock()

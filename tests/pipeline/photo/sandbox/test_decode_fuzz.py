@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.photo.child import KEPT_BYTES
 from pipeline.photo.decode import Photo
-from pipeline.photo.decoder import Decoder
 from pipeline.photo.freed import glibc
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.sandbox.child import KEPT_BYTES
+from pipeline.photo.sandbox.decoder import Decoder
 from tests.support.odd_photos import good_photos, heic_photo
 
 STATUSES = {

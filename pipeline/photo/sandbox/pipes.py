@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import IO, NamedTuple, TypeAlias
 
 from pipeline.photo.animations.animation import LONGEST_MS, MOST_VIEW_PIXELS
-from pipeline.photo.child import ANSWER, REQUEST
 from pipeline.photo.files.frames import MOST_FRAMES
+from pipeline.photo.sandbox.child import ANSWER, REQUEST
 
 # Of a header: the durations of as many frames as are counted, and all else.
 MAX_HEADER_BYTES = len(f"{LONGEST_MS}, ") * MOST_FRAMES + (64 << 10)

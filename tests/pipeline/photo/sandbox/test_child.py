@@ -16,13 +16,20 @@ import pytest
 from PIL import AvifImagePlugin, Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo import child
 from pipeline.photo.animations.animation import decode_frames
-from pipeline.photo.child import answer, frames_told, photo_told, reply, settings, use_one_thread
 from pipeline.photo.decode import decode
-from pipeline.photo.decoder import Decoder, _environment
 from pipeline.photo.freed import glibc
 from pipeline.photo.limits import DecodeLimits
+from pipeline.photo.sandbox import child
+from pipeline.photo.sandbox.child import (
+    answer,
+    frames_told,
+    photo_told,
+    reply,
+    settings,
+    use_one_thread,
+)
+from pipeline.photo.sandbox.decoder import Decoder, _environment
 from tests.support.drawn_pictures import moving, moving_file
 from tests.support.icc_profiles import SRGB_CURVE, rgb_profile
 from tests.support.odd_photos import exif, good_photos, odd_photos, saved, scene, turned
@@ -151,7 +158,7 @@ def test_a_child_decodes_every_format_without_opening_a_file() -> None:
 
 def start(limits: DecodeLimits) -> subprocess.Popen[bytes]:
     made = subprocess.Popen(
-        [sys.executable, "-P", "-m", "pipeline.photo.child", settings(limits, 64)],
+        [sys.executable, "-P", "-m", "pipeline.photo.sandbox.child", settings(limits, 64)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(),
     )  # fmt: skip
     assert made.stdout is not None
@@ -183,7 +190,7 @@ def test_a_child_outlives_ctrl_c_and_ends_with_its_input() -> None:
 
 def test_the_kernel_ends_a_late_child_whose_parent_is_gone() -> None:
     program = (
-        "import time; from pipeline.photo import child\n"
+        "import time; from pipeline.photo.sandbox import child\n"
         "child.answer = lambda *_: time.sleep(60)\n"
         "child.main()"
     )
@@ -266,7 +273,7 @@ def test_a_child_gets_three_names_of_the_environment_and_our_own(
     for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT", "HOME", "AWS_PROFILE"):
         monkeypatch.setenv(name, name.lower())
     given = _environment()
-    assert given["PYTHONPATH"].split(os.pathsep)[0] == str(Path(child.__file__).parents[2])
+    assert given["PYTHONPATH"].split(os.pathsep)[0] == str(Path(child.__file__).parents[3])
     assert set(given["PYTHONPATH"].split(os.pathsep)) >= set(filter(None, sys.path))
     assert {name: value for name, value in given.items() if name != "PYTHONPATH"} == {
         "PATH": "path", "LD_LIBRARY_PATH": "ld_library_path", "SYSTEMROOT": "systemroot",

@@ -8,13 +8,13 @@ import pytest
 
 from pipeline.cropping.cropper import photo_of
 from pipeline.errors import DecodeError
-from pipeline.photo import apart
-from pipeline.photo.apart import decode_apart
 from pipeline.photo.decode import decode
+from pipeline.photo.sandbox import apart
+from pipeline.photo.sandbox.apart import decode_apart
 from pipeline.report.inline import preview
 from tests.support.odd_photos import saved, scene
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 # Each says why its files are no strangers'.
 DECODE_IN_PROCESS = {
     "pipeline/__init__.py": "for programs that call it",

@@ -1,4 +1,4 @@
-"""Decodes photos in the child process that `pipeline.photo.decoder` starts.
+"""Decodes photos in the child process that `pipeline.photo.sandbox.decoder` starts.
 
     request:  8 bytes number, 8 bytes length, 1 byte that is 1 where every frame is wanted, the
               photo file's bytes
@@ -34,7 +34,7 @@ from pipeline.photo.files.strip import ORIENTATION
 from pipeline.photo.freed import keep_freed
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.planes import Colour
-from pipeline.photo.wall import shut_in
+from pipeline.photo.sandbox.wall import shut_in
 
 # Pillow imports these two when it meets a file that needs them.
 LATE_IMPORTS = (MpoImagePlugin, TiffImagePlugin)

@@ -19,12 +19,13 @@ from typing import Self, TypeAlias, TypeVar
 
 from pipeline.errors import DecodeError
 from pipeline.photo.animations.animation import Animation
-from pipeline.photo.answers import animation_from, photo_from
-from pipeline.photo.child import READY, settings
 from pipeline.photo.decode import check_bytes
 from pipeline.photo.decoded import Photo
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
-from pipeline.photo.pipes import (
+from pipeline.photo.planes import Colour
+from pipeline.photo.sandbox.answers import animation_from, photo_from
+from pipeline.photo.sandbox.child import READY, settings
+from pipeline.photo.sandbox.pipes import (
     Answer,
     DecodeRequest,
     DiedError,
@@ -34,12 +35,11 @@ from pipeline.photo.pipes import (
     receive,
     widen,
 )
-from pipeline.photo.planes import Colour
-from pipeline.photo.wall import FILTER, make_undumpable
+from pipeline.photo.sandbox.wall import FILTER, make_undumpable
 
 START_TIMEOUT_S = 60.0
 
-_HOME = str(Path(__file__).resolve().parents[2])
+_HOME = str(Path(__file__).resolve().parents[3])
 
 # All that a child gets of the parent's environment: where programs and shared libraries are.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
@@ -165,7 +165,7 @@ def _start(argument: str) -> tuple[subprocess.Popen[bytes], str]:
     Raises DiedError if it does not get ready.
     """
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "pipeline.photo.child", argument],
+        [sys.executable, "-P", "-m", "pipeline.photo.sandbox.child", argument],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

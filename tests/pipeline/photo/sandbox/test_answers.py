@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.photo.answers import animation_from, photo_from, plain_text, whole_numbers
 from pipeline.photo.files.frames import MOST_FRAMES
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.pipes import DiedError, most_pixel_bytes
+from pipeline.photo.sandbox.answers import animation_from, photo_from, plain_text, whole_numbers
+from pipeline.photo.sandbox.pipes import DiedError, most_pixel_bytes
 
 LIMITS = DecodeLimits()
 PHOTO = {

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
 from pipeline.photo.animations.animation import LONGEST_MS, MOST_PLAYS, Animation
-from pipeline.photo.child import STATUSES
 from pipeline.photo.colour import WIDE, WideName
 from pipeline.photo.decoded import Photo, described
 from pipeline.photo.files.formats import DECODED
 from pipeline.photo.files.frames import MOST_FRAMES
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.pipes import DiedError
+from pipeline.photo.sandbox.child import STATUSES
+from pipeline.photo.sandbox.pipes import DiedError
 
 # What an answer need not say.
 _UNTOLD: dict[str, object] = {

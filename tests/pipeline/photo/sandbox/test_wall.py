@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.photo import wall
-from pipeline.photo.answers import photo_from, plain_text
-from pipeline.photo.child import ANSWER, READY, REQUEST, STATUSES, settings
-from pipeline.photo.decoder import Decoder, _environment
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.pipes import DiedError
+from pipeline.photo.sandbox import wall
+from pipeline.photo.sandbox.answers import photo_from, plain_text
+from pipeline.photo.sandbox.child import ANSWER, READY, REQUEST, STATUSES, settings
+from pipeline.photo.sandbox.decoder import Decoder, _environment
+from pipeline.photo.sandbox.pipes import DiedError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 needs_filter = pytest.mark.skipif(
     wall.filter_problem() is not None, reason=f"no filter here: {wall.filter_problem()}"
 )
@@ -53,7 +53,7 @@ ATTACKS = {
 
 PROGRAM = """
 import ctypes, os, socket
-from pipeline.photo import child
+from pipeline.photo.sandbox import child
 from seccompy import syscall_nr
 FOLDER, PORT, ATTACK, WALL = {folder!r}, {port}, {attack!r}, {wall}
 
@@ -142,7 +142,7 @@ def test_the_child_is_another_user_without_new_privileges() -> None:
 def test_what_a_machine_lacks_is_said() -> None:
     """In a process of its own: it can't be undone."""
     program = (
-        "import sys; from pipeline.photo import wall\n"
+        "import sys; from pipeline.photo.sandbox import wall\n"
         "wall.filter_problem = lambda: 'this kernel has none'\n"
         "print(wall.shut_in())"
     )
@@ -180,7 +180,7 @@ def test_every_status_of_the_decoding_files_is_listed() -> None:
 
 READS_PARENT = """
 import ctypes, os
-from pipeline.photo import wall
+from pipeline.photo.sandbox import wall
 if os.geteuid() == 0:  # whom nothing stops
     os.setgroups([])
     os.setresgid(wall.NOBODY, wall.NOBODY, wall.NOBODY)
@@ -231,10 +231,10 @@ def test_a_parent_without_the_filter_makes_itself_undumpable(
     lacking: str, user: int, made: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    monkeypatch.setattr("pipeline.photo.decoder.make_undumpable", lambda: calls.append(1))
+    monkeypatch.setattr("pipeline.photo.sandbox.decoder.make_undumpable", lambda: calls.append(1))
     monkeypatch.setattr("os.geteuid", lambda: user)
     child = subprocess.Popen(["sleep", "60"])
-    monkeypatch.setattr("pipeline.photo.decoder._start", lambda argument: (child, lacking))
+    monkeypatch.setattr("pipeline.photo.sandbox.decoder._start", lambda argument: (child, lacking))
     with Decoder() as decoder:
         decoder.start()
     assert bool(calls) == made

@@ -1,0 +1,1 @@
+"""Decode strangers' photos in a child process that is shut in."""
