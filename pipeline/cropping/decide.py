@@ -20,7 +20,7 @@ from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import Protected
 from pipeline.cropping.results import CropVerdict, ScoredCrop
 from pipeline.cropping.search import Score
-from pipeline.photo.whole import place_whole
+from pipeline.photo.encoding.whole import place_whole
 from pipeline.settings import CroppingSettings
 from pipeline.settings.guards import (
     DEFAULT_FALLBACK,

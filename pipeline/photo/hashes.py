@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.photo.decoded import Photo
-from pipeline.photo.thumbnail import resample, shrunk
+from pipeline.photo.encoding.thumbnail import resample, shrunk
 from pipeline.photo.view import size_within
 
 SMALL_SIDE = 100  # pixels; the most that ThumbHash takes

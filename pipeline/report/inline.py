@@ -4,8 +4,8 @@ import base64
 from collections.abc import Sequence
 
 from pipeline.errors import CropError
+from pipeline.photo.encoding.thumbnail import cut, encode
 from pipeline.photo.sandbox.apart import decode_apart
-from pipeline.photo.thumbnail import cut, encode
 from pipeline.photo.view import size_within
 
 # The palette of Okabe and Ito, which people with any colour vision can tell apart

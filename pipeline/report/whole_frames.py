@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pipeline.ledger.reader import WHITE, Run
-from pipeline.photo.whole import Ground, Placed, place_whole
+from pipeline.photo.encoding.whole import Ground, Placed, place_whole
 from pipeline.settings.safe_areas import SafeArea, safe_area_of, stored_safe_areas
 from pipeline.shapes import parse_shape
 

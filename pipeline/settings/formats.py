@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from pipeline.photo.automatic import AUTO, OTHER, in_words
-from pipeline.photo.jpegli import HOW_TO_INSTALL, PACKAGE, has_jpegli
+from pipeline.photo.encoding.automatic import AUTO, OTHER, in_words
+from pipeline.photo.encoding.jpegli import HOW_TO_INSTALL, PACKAGE, has_jpegli
 from pipeline.settings.result import ThumbnailSettings
 
 __all__ = ["AUTO", "chosen_format", "has_jpegli", "in_words"]

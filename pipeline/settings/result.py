@@ -12,8 +12,8 @@ from typing import Literal
 
 from pipeline.errors import SettingError, UsageError
 from pipeline.options import check, option
-from pipeline.photo.automatic import AUTO, OPAQUE, OTHER
-from pipeline.photo.jpegli import check_jpegli
+from pipeline.photo.encoding.automatic import AUTO, OPAQUE, OTHER
+from pipeline.photo.encoding.jpegli import check_jpegli
 from pipeline.settings.crop_names import CropNames, parse_crop_names
 from pipeline.settings.guards import (
     DEFAULT_FALLBACK,

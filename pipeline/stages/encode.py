@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from pipeline.cropping.results import ScoredCrop
 from pipeline.photo.animations.animation import Animation
-from pipeline.photo.automatic import AUTO, OTHER, format_for, jpegli_quality, round_quality
 from pipeline.photo.decode import Photo
-from pipeline.photo.jpegli import encode_jpegli
-from pipeline.photo.moving import MOVING_FORMATS, encode_moving
-from pipeline.photo.opacity import cut_with_opacity, on_colour
-from pipeline.photo.thumbnail import encode, encode_round, thumbnail_size
-from pipeline.photo.whole import draw_whole, place_whole
+from pipeline.photo.encoding.automatic import AUTO, OTHER, format_for, jpegli_quality, round_quality
+from pipeline.photo.encoding.jpegli import encode_jpegli
+from pipeline.photo.encoding.moving import MOVING_FORMATS, encode_moving
+from pipeline.photo.encoding.opacity import cut_with_opacity, on_colour
+from pipeline.photo.encoding.thumbnail import encode, encode_round, thumbnail_size
+from pipeline.photo.encoding.whole import draw_whole, place_whole
 from pipeline.settings import ThumbnailSettings
 from pipeline.settings.safe_areas import SafeArea, safe_area_of
 from pipeline.shapes import Shape, parse_shape

@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.photo.automatic import OPAQUE, OTHER
-from pipeline.photo.jpegli import encode_jpegli
-from pipeline.photo.thumbnail import encode, shrunk
+from pipeline.photo.encoding.automatic import OPAQUE, OTHER
+from pipeline.photo.encoding.jpegli import encode_jpegli
+from pipeline.photo.encoding.thumbnail import encode, shrunk
 from pipeline.photo.view import size_within
 from pipeline.schema import GAZE_SIDE
 from pipeline.stages.task import PhotoRow, Preview

@@ -19,8 +19,8 @@ from PIL import Image
 
 from pipeline.cropping.candidates import largest
 from pipeline.photo.decode import decode
+from pipeline.photo.encoding.thumbnail import ENCODED, cut, encode, thumbnail_size
 from pipeline.photo.sandbox.decoder import Decoder
-from pipeline.photo.thumbnail import ENCODED, cut, encode, thumbnail_size
 from pipeline.shapes import parse_shapes
 
 WIDTH, HEIGHT, THUMBNAIL = 4000, 3000, 512

@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from pipeline.photo import libwebp, thumbnail
-from pipeline.photo.thumbnail import encode, resample
+from pipeline.photo.encoding import libwebp, thumbnail
+from pipeline.photo.encoding.thumbnail import encode, resample
 from pipeline.shapes import parse_shapes
 from tests.bench.bench_decode import Row, saved, show
 from tests.bench.bench_resample import photographs

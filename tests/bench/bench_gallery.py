@@ -30,7 +30,7 @@ from pipeline.ledger.identity import input_sha256
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
 from pipeline.photo.decode import Photo, decode
-from pipeline.photo.thumbnail import cut, encode, thumbnail_size
+from pipeline.photo.encoding.thumbnail import cut, encode, thumbnail_size
 from pipeline.shapes import Shape, parse_shapes
 from pipeline.stages.preview import preview_of
 from pipeline.stages.task import PhotoRow

@@ -25,7 +25,7 @@ from skimage.metrics import structural_similarity
 from torch.nn.functional import interpolate
 
 from pipeline.photo.decode import decode
-from pipeline.photo.thumbnail import resample
+from pipeline.photo.encoding.thumbnail import resample
 from tests.bench.bench_decode import Row, best_ms, photograph, psnr, show
 from tests.bench.uploads import PHOTOGRAPHS
 

@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.job import plan
-from pipeline.photo.thumbnail import cut
+from pipeline.photo.encoding.thumbnail import cut
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages.commit import cut_encode_commit

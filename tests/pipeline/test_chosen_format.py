@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.errors import SettingError, UsageError
 from pipeline.job import PlannedRun, encoding, plan
 from pipeline.ledger.channels.channel import channel_name
-from pipeline.photo import jpegli
+from pipeline.photo.encoding import jpegli
 from pipeline.rendering import RenderRequest, plan_rendering
 from pipeline.report.gallery.overview import run_facts
 from pipeline.report.progress import Log

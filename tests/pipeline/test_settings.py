@@ -10,8 +10,8 @@ import pytest
 from pipeline.errors import SettingError, UsageError
 from pipeline.inputs.http import HttpPolicy
 from pipeline.ledger.channels.channel import channel_name
+from pipeline.photo.encoding.thumbnail import ENCODED
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.thumbnail import ENCODED
 from pipeline.settings import CroppingSettings, DecodingSettings, Settings, ThumbnailSettings
 from pipeline.settings.crop_name_checks import check_distinct
 from pipeline.settings.crop_names import parse_crop_names

@@ -15,7 +15,7 @@ from pipeline.ledger.identity import input_sha256
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import Run
-from pipeline.photo.thumbnail import encode
+from pipeline.photo.encoding.thumbnail import encode
 from pipeline.storage.store import open_store
 from tests.support.tasks import SPEC
 

@@ -190,7 +190,7 @@ const S2 = {};
       });
     return tile;
   };
-  // As pipeline/photo/whole.py draws it, but larger by a third: a filter fades the edges, which lie outside.
+  // As pipeline/photo/encoding/whole.py draws it, but larger by a third: a filter fades the edges, which lie outside.
   function blurred(record, left, top, width, height) {
     const scale = Math.max(width / record.width_px, height / record.height_px) * 1.33;
     const [wide, tall] = [record.width_px * scale, record.height_px * scale];

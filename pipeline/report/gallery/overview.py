@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.ledger.reader import Run
-from pipeline.photo.automatic import in_words
+from pipeline.photo.encoding.automatic import in_words
 from pipeline.report.costs import cost_lines
 from pipeline.report.gallery.contents import Contents
 from pipeline.report.gallery.index import Decisions

@@ -21,7 +21,7 @@ from pipeline.export.formats import COLUMNS, FORMATS, record_of, write_lines
 from pipeline.export.pages import _percent
 from pipeline.export.services import _share
 from pipeline.ledger.reader import Run
-from pipeline.photo.thumbnail import thumbnail_size
+from pipeline.photo.encoding.thumbnail import thumbnail_size
 from pipeline.shapes import parse_shape
 from tests.support.made_runs import commit_rows, crop_row, image_row
 from tests.support.services import (

@@ -14,8 +14,8 @@ import pytest
 
 from pipeline.cli.runs import main
 from pipeline.export.formats import FORMATS, write_lines
-from pipeline.photo.thumbnail import encode
-from pipeline.photo.whole import place_whole
+from pipeline.photo.encoding.thumbnail import encode
+from pipeline.photo.encoding.whole import place_whole
 from pipeline.shapes import parse_shape
 from tests.pipeline.export.test_export_formats import READERS, crop_of
 from tests.support.browser import Tab, browse

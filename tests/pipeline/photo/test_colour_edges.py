@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DecodeError
-from pipeline.photo import bright, libwebp
+from pipeline.photo import bright
 from pipeline.photo.bright import _gain, tone_mapped
 from pipeline.photo.colour import (
     ALPHA_BACKGROUND,
@@ -21,6 +21,7 @@ from pipeline.photo.colour import (
     wide_space,
 )
 from pipeline.photo.decode import check_bytes, decode, malformed_told, render
+from pipeline.photo.encoding import libwebp
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import _check_scans, check_size, opened_picture
 from pipeline.photo.spaces import BT2020_XY, SRGB_XY, Space

@@ -9,6 +9,8 @@ from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.photo.bright import _gain, _light_of, _srgb_values
+from pipeline.photo.encoding.moving import COUNTS_PLAYS, MOVING_FORMATS, encode_moving
+from pipeline.photo.encoding.thumbnail import DEFAULT_QUALITY, ENCODED, encode
 from pipeline.photo.files.formats import is_cut_short, sniff, webp_size
 from pipeline.photo.kinds import (
     SCREENS,
@@ -19,7 +21,6 @@ from pipeline.photo.kinds import (
     picture_kind,
 )
 from pipeline.photo.limits import VIEW_SIDE, DecodeLimits
-from pipeline.photo.moving import COUNTS_PLAYS, MOVING_FORMATS, encode_moving
 from pipeline.photo.spaces import (
     BT2020_XY,
     P3_XY,
@@ -30,7 +31,6 @@ from pipeline.photo.spaces import (
     profile_of,
     to_xyz,
 )
-from pipeline.photo.thumbnail import DEFAULT_QUALITY, ENCODED, encode
 from tests.support.drawn_pictures import lens
 
 

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.photo import libjpegli
 from pipeline.photo.borders import STRAY, _thickness
 from pipeline.photo.decode import Photo
 from pipeline.photo.decoded import _to_source
+from pipeline.photo.encoding import libjpegli
+from pipeline.photo.encoding.moving import encode_moving
+from pipeline.photo.encoding.whole import draw_whole, place_whole
 from pipeline.photo.files.damaged import repeat_last_row
 from pipeline.photo.files.damaged_png import _PngShape, _rows_before_failure
 from pipeline.photo.files.old_avif import _with_brand
 from pipeline.photo.files.strip import bare, orientation_of, png_chunks
-from pipeline.photo.moving import encode_moving
 from pipeline.photo.sandbox import wall
 from pipeline.photo.sandbox.decoder import Decoder
 from pipeline.photo.view import jpeg_scale, view_size
-from pipeline.photo.whole import draw_whole, place_whole
 from pipeline.shapes import parse_shape
 from tests.support.odd_photos import png_chunk
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from pipeline.errors import DecodeError
 from pipeline.photo.decode import decode
+from pipeline.photo.encoding.thumbnail import cut, thumbnail_size
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox.decoder import Decoder
-from pipeline.photo.thumbnail import cut, thumbnail_size
 from pipeline.photo.view import jpeg_scale, reduced, view_size
 from pipeline.shapes import parse_shape
 from tests.support.odd_photos import exif, saved, scene, turned

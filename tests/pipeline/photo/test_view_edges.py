@@ -6,11 +6,11 @@ from PIL import Image
 
 from pipeline.errors import EncodeError, UsageError
 from pipeline.photo.decoded import Photo
+from pipeline.photo.encoding.thumbnail import circle_mask, cut, encode, thumbnail_size
+from pipeline.photo.encoding.whole import place_whole
 from pipeline.photo.hashes import small_picture
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.thumbnail import circle_mask, cut, encode, thumbnail_size
 from pipeline.photo.view import jpeg_scale, reduced, view_size
-from pipeline.photo.whole import place_whole
 from pipeline.shapes import parse_shape
 from tests.support.odd_photos import scene
 

@@ -11,8 +11,8 @@ from PIL import Image
 from pipeline.errors import DecodeError, UsageError
 from pipeline.photo.animations.animation import Animation, decode_frames
 from pipeline.photo.decode import decode
+from pipeline.photo.encoding.moving import encode_moving
 from pipeline.photo.limits import DecodeLimits
-from pipeline.photo.moving import encode_moving
 from pipeline.photo.sandbox import pipes
 from pipeline.photo.sandbox.answers import animation_from
 from pipeline.photo.sandbox.decoder import Decoder

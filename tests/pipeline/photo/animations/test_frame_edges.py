@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.animations.animation import check_frames, decode_frames
+from pipeline.photo.encoding.libwebp import chunk, container
 from pipeline.photo.files.frames import MOST_FRAMES, gif_frame_count
-from pipeline.photo.libwebp import chunk, container
 from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import frame_box, opened_picture
 from tests.support.odd_photos import png_chunk, saved, scene

@@ -13,12 +13,12 @@ from skimage.metrics import structural_similarity
 
 from pipeline.cropping.results import ScoredCrop
 from pipeline.errors import EncodeError
-from pipeline.photo import jpegli, libjpegli, photo_codes
 from pipeline.photo.animations.animation import Animation
-from pipeline.photo.automatic import LEAST_PIXELS, format_for, in_words, jpegli_quality
 from pipeline.photo.decode import Photo
-from pipeline.photo.jpegli import encode_jpegli
-from pipeline.photo.thumbnail import encode, encode_round, resample
+from pipeline.photo.encoding import jpegli, libjpegli, photo_codes
+from pipeline.photo.encoding.automatic import LEAST_PIXELS, format_for, in_words, jpegli_quality
+from pipeline.photo.encoding.jpegli import encode_jpegli
+from pipeline.photo.encoding.thumbnail import encode, encode_round, resample
 from pipeline.settings import ThumbnailSettings
 from pipeline.stages.encode import encoded_crops, sized_crop
 from pipeline.stages.preview import preview_of

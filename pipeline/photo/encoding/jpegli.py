@@ -36,7 +36,7 @@ def encode_jpegli(pixels: NDArray[np.uint8], quality: int, photo: bool = False) 
     """
     if not has_jpegli():
         raise EncodeError("encoder_missing", _MISSING)
-    from pipeline.photo import libjpegli  # Pillow is slow to import, and not for --help
+    from pipeline.photo.encoding import libjpegli  # Pillow is slow to import, and not for --help
 
     direct = libjpegli.jpegli_encoder()
     if direct is not None:

@@ -9,8 +9,8 @@ from PIL import Image
 from skimage.data import coffee
 
 from pipeline.errors import EncodeError, SettingError
-from pipeline.photo import jpegli
-from pipeline.photo.thumbnail import encode
+from pipeline.photo.encoding import jpegli
+from pipeline.photo.encoding.thumbnail import encode
 from pipeline.settings.result import ThumbnailSettings
 
 pytest.importorskip("pyjpegli")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.photo.decode import Photo
-from pipeline.photo.thumbnail import thumbnail_size
-from pipeline.photo.whole import draw_whole, place_whole
+from pipeline.photo.encoding.thumbnail import thumbnail_size
+from pipeline.photo.encoding.whole import draw_whole, place_whole
 from pipeline.shapes import parse_shape
 
 RED, GREEN, BACK = (200, 30, 30), (30, 200, 30), (10, 20, 30)

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pipeline.photo.decode import decode
-from pipeline.photo.opacity import cut_with_opacity, on_colour
-from pipeline.photo.thumbnail import encode
+from pipeline.photo.encoding.opacity import cut_with_opacity, on_colour
+from pipeline.photo.encoding.thumbnail import encode
 from tests.support.odd_photos import saved, scene
 
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import EncodeError
-from pipeline.photo import libwebp, thumbnail
-from pipeline.photo.libwebp import MOST_OUTLINES, WebpEncoder, chunk
+from pipeline.photo.encoding import libwebp, thumbnail
+from pipeline.photo.encoding.libwebp import MOST_OUTLINES, WebpEncoder, chunk
 from tests.support.odd_photos import scene
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import EncodeError, UsageError
-from pipeline.photo.thumbnail import DEFAULT_QUALITY, EFFORT, encoded_image
+from pipeline.photo.encoding.thumbnail import DEFAULT_QUALITY, EFFORT, encoded_image
 
 MOVING_FORMATS = ("webp", "png", "avif")
 COUNTS_PLAYS = ("webp", "png")  # of AVIF Pillow writes: for ever

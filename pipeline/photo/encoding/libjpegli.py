@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import EncodeError
-from pipeline.photo.photo_codes import BRIGHTNESS_AC, BRIGHTNESS_DC, COLOUR_AC, COLOUR_DC
+from pipeline.photo.encoding.photo_codes import BRIGHTNESS_AC, BRIGHTNESS_DC, COLOUR_AC, COLOUR_DC
 
 LIBRARY_VERSION = 62
 RGB = 2  # J_COLOR_SPACE

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from pipeline.photo.decode import Photo
-from pipeline.photo.thumbnail import WHITE, cut, resample
+from pipeline.photo.encoding.thumbnail import WHITE, cut, resample
 from pipeline.shapes import Shape
 
 Ground = Literal["pad", "blur"]

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from pipeline.errors import EncodeError, UsageError
-from pipeline.photo import libwebp
 from pipeline.photo.decode import Photo
-from pipeline.photo.jpegli import encode_jpegli
+from pipeline.photo.encoding import libwebp
+from pipeline.photo.encoding.jpegli import encode_jpegli
 from pipeline.shapes import Shape
 
 try:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.photo.decode import Photo
-from pipeline.photo.thumbnail import cut
+from pipeline.photo.encoding.thumbnail import cut
 
 
 def on_colour(photo: Photo, background: tuple[int, int, int]) -> Photo:

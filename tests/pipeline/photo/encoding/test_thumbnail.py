@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import EncodeError, UsageError
-from pipeline.photo import thumbnail as module
 from pipeline.photo.decode import Photo, decode
-from pipeline.photo.thumbnail import (
+from pipeline.photo.encoding import thumbnail as module
+from pipeline.photo.encoding.thumbnail import (
     ENCODED,
     circle_mask,
     cut,
