@@ -19,9 +19,9 @@ from pipeline.settings import CroppingSettings, RunningSettings, Settings
 if TYPE_CHECKING:
     import torch
 
-    from pipeline.cropping.decide import GuardRules
+    from pipeline.cropping.decide import GuardPolicy
     from pipeline.cropping.engine import CropEngine
-    from pipeline.cropping.kind_rules import KindRules
+    from pipeline.cropping.kind_policy import KindPolicy
     from pipeline.cropping.sources import ObjectSource
     from s2cnet import FastS2CNet
     from s2cnet.fast import Precision
@@ -123,16 +123,16 @@ def assemble(
     device: "str | torch.device" = "cpu",
     search: str = SEARCH,
     rank_by: str = RANK_BY,
-    rules: "GuardRules | None" = None,
-    kinds: "KindRules | None" = None,
+    guard_policy: "GuardPolicy | None" = None,
+    kind_policy: "KindPolicy | None" = None,
 ) -> "CropEngine":
     """An engine of a network and a source that are ready on `device`.
 
     search: "coarse" scores a part of the candidates, "exhaustive" all (`pipeline.cropping.search`).
     rank_by: "overlap" takes the crop that is expected to agree best with people, "score" the one
         of the network's highest score (`pipeline.cropping.choose`).
-    rules: guards and fallbacks; None for no guards.
-    kinds: rules by kind; None for none.
+    guard_policy: guards and fallbacks; None for no guards.
+    kind_policy: what is done with photos of some kinds; None crops all kinds alike.
 
     Raises UsageError for another name.
     """
@@ -152,7 +152,9 @@ def assemble(
     if search not in searches:
         raise UsageError(f"search is {' or '.join(searches)}, not {search!r}")
     transfer = Transfer(choose_device(device), network.has_backbone)
-    return CropEngine(network, source, choosers[rank_by], searches[search], transfer, rules, kinds)
+    return CropEngine(
+        network, source, choosers[rank_by], searches[search], transfer, guard_policy, kind_policy
+    )
 
 
 def make_engine(
@@ -162,15 +164,15 @@ def make_engine(
     search: str = SEARCH,
     rank_by: str = RANK_BY,
     precision: "Precision" = "float32",
-    rules: "GuardRules | None" = None,
-    kinds: "KindRules | None" = None,
+    guard_policy: "GuardPolicy | None" = None,
+    kind_policy: "KindPolicy | None" = None,
     cache: Path | None = None,
     runtime: "Runtime" = "torch",
     backbone: str = BACKBONE,
 ) -> "CropEngine":
     """The engine with the pinned network and the named detector on one device.
 
-    rules, kinds: see `assemble`.
+    guard_policy, kind_policy: see `assemble`.
     cache: folder where compiled networks are kept; None compiles nothing.
     runtime: what runs the detector and the backbone on a CPU.
     backbone: see `choose_backbone`.
@@ -188,7 +190,7 @@ def make_engine(
     shared = choose_backbone(backbone, weights.sha256, detector, rank_by) == "shared"
     source = make_source(detector, chosen, cache, runtime, shared)
     network = FastS2CNet(weights.load(chosen), precision, cache, runtime, not shared)
-    return assemble(network, source, chosen, search, rank_by, rules, kinds)
+    return assemble(network, source, chosen, search, rank_by, guard_policy, kind_policy)
 
 
 def engine_of(
@@ -198,14 +200,14 @@ def engine_of(
 
     Raises SettingError where the runtime is missing or the networks can't be compiled.
     """
-    from pipeline.cropping.decide import GuardRules
-    from pipeline.cropping.kind_rules import KindRules
+    from pipeline.cropping.decide import GuardPolicy
+    from pipeline.cropping.kind_policy import KindPolicy
     from s2cnet.aot import CannotCompileError, cache_folder
 
     asked = settings.cropping
-    rules = GuardRules(asked.guarded, asked.ways, asked.areas, asked.review_below)
-    kinds = KindRules(asked.long_photos, asked.text_heavy)
-    how = (asked.search, asked.rank_by, asked.precision, rules, kinds)
+    guard_policy = GuardPolicy(asked.guarded, asked.ways, asked.areas, asked.review_below)
+    kind_policy = KindPolicy(asked.long_photos, asked.text_heavy)
+    how = (asked.search, asked.rank_by, asked.precision, guard_policy, kind_policy)
     wanted = settings.running.compile == "on"
     runtime = choose_runtime(settings.running.runtime, device, compiles=wanted)
     make = partial(

@@ -21,12 +21,13 @@ from pipeline.cropping.build import (
     RANK_BY,
     REVIEW_BELOW,
     RUNTIME,
+    SEARCH,
     assemble,
     choose_backbone,
     choose_runtime,
     make_source,
 )
-from pipeline.cropping.kind_rules import LONG, TEXT, KindRules, LongRule, TextRule
+from pipeline.cropping.kind_policy import LONG, TEXT, KindPolicy, LongPhotos, TextHeavy
 from pipeline.cropping.results import CropVerdict, Fit
 from pipeline.cropping.weights import DEFAULT, choose_weights
 from pipeline.detectors import Detector
@@ -87,8 +88,8 @@ class Cropper:
         safe_areas: str = "",
         review_below: float = REVIEW_BELOW,
         borders: Literal["trim", "keep"] = "trim",
-        long_photos: LongRule = LONG,
-        text_heavy: TextRule = TEXT,
+        long_photos: LongPhotos = LONG,
+        text_heavy: TextHeavy = TEXT,
         runtime: Literal["auto", "torch", "onnxruntime"] = RUNTIME,
         backbone: Literal["auto", "shared", "own"] = BACKBONE,
         trusted: bool = False,
@@ -119,7 +120,7 @@ class Cropper:
         device, for the detector `boxes`, for a runtime that is not there and for guards that make
         no sense, or WeightsError where the weights don't fit the network.
         """
-        from pipeline.cropping.decide import GuardRules
+        from pipeline.cropping.decide import GuardPolicy
         from pipeline.cropping.sources import DetectorSource
         from pipeline.device import choose_device
         from s2cnet import FastS2CNet, load_model
@@ -137,7 +138,7 @@ class Cropper:
         trims = DecodingSettings(borders=borders).borders == "trim"
         if not isinstance(safe_areas, str) or not isinstance(trusted, bool):
             raise UsageError("safe_areas is a text, as in `crop_bucket.py`; trusted True or False")
-        rules = GuardRules.read(guards, fallback, safe_areas, asked.review_below)
+        guard_policy = GuardPolicy.read(guards, fallback, safe_areas, asked.review_below)
         chosen = choose_device(device)
         runs = choose_runtime(runtime, chosen)
         named = EMBEDDED if detector is None else detector
@@ -155,9 +156,9 @@ class Cropper:
             source = make_source(named, chosen, runtime=runs, with_features=shared)
         else:
             source = DetectorSource(named)
-        kinds = KindRules(long_photos, text_heavy)
         fast = FastS2CNet(network, runtime=runs, with_backbone=not shared)
-        self._engine = assemble(fast, source, chosen, rank_by=rank_by, rules=rules, kinds=kinds)
+        policies = (guard_policy, KindPolicy(long_photos, text_heavy))
+        self._engine = assemble(fast, source, chosen, SEARCH, rank_by, *policies)
         self._trims = trims
         self._decode = decode if trusted else decode_apart
 

@@ -39,7 +39,7 @@ OUTSIDE = "override_outside"  # of one in whose place a person wants a box outsi
 
 
 @dataclass(frozen=True)
-class GuardRules:
+class GuardPolicy:
     """What no crop may do, and what is done where none can help it: `--guards` and the like.
 
     review_below: a crop with less confidence is to be reviewed.
@@ -57,8 +57,8 @@ class GuardRules:
         fallback: str = DEFAULT_FALLBACK,
         safe_areas: str = "",
         review_below: float = CroppingSettings.review_below,
-    ) -> GuardRules:
-        """The rules as a job's settings name them. Raises SettingError."""
+    ) -> GuardPolicy:
+        """The policy as a job's settings name it. Raises SettingError."""
         areas = parse_safe_areas(safe_areas)
         return cls(parse_guards(guards), parse_fallback(fallback), areas, review_below)
 
@@ -67,15 +67,15 @@ class GuardRules:
 class PhotoGuards:
     """The guards of one photo, by shape."""
 
-    rules: GuardRules
+    policy: GuardPolicy
     protected: Protected
     _made: dict[SafeArea, ShapeGuard] = field(default_factory=dict)
 
     def __call__(self, shape: Shape) -> ShapeGuard:
         """The guard of a shape: the same for all of which people see the same part."""
-        area = safe_area_of(shape, self.rules.areas)
+        area = safe_area_of(shape, self.policy.areas)
         if area not in self._made:
-            self._made[area] = ShapeGuard(self.rules.guards, self.protected, area)
+            self._made[area] = ShapeGuard(self.policy.guards, self.protected, area)
         return self._made[area]
 
 
@@ -103,7 +103,7 @@ class Decider:
         return [decision or next(decided) for decision in said]
 
     def _said(self, shape: Shape) -> CropDecision | None:
-        """What a person or a rule for the photo's kind says of a shape; None for nothing."""
+        """What a person or the policy for the photo's kind says of a shape; None for nothing."""
         for one in (self.override, self.of_kind):
             if one is not None and (said := overridden(one, shape, self.size_wh)):
                 return said
@@ -118,7 +118,7 @@ class Decider:
         passing = candidates[guard.levels(candidates) == 0]
         if len(passing):  # a chooser by score knows those alone that the search has scored
             return CropDecision(self.chooser.best_other(searched, passing, self.score, count))
-        for way in self.guards.rules.ways:
+        for way in self.guards.policy.ways:
             if way == "skip":
                 return CropDecision(best, skipped=guard.reason(best.boxes[0]))
             if way == "pad" or way == "blur":
@@ -178,7 +178,7 @@ class Decider:
             verdict, reason = "fallback", said.reason
         elif decision.way is not None and not broken:
             verdict, reason = "fallback", f"fallback_{decision.way}"
-        is_low = confidence is not None and confidence < self.guards.rules.review_below
+        is_low = confidence is not None and confidence < self.guards.policy.review_below
         if is_low and verdict != "review":
             verdict, reason = "review", LOW_CONFIDENCE
         if self.override is not None and misses(self.override, crop.ratio, self.size_wh):

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pipeline.boxes import Boxes
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.chooser import ChooserFor, ShapeSearch
-from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
-from pipeline.cropping.kind_rules import KindRules
+from pipeline.cropping.decide import Decider, GuardPolicy, PhotoGuards
+from pipeline.cropping.kind_policy import KindPolicy
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.parts import crops_of_whole
 from pipeline.cropping.protected import protected_of
@@ -42,21 +42,21 @@ class CropEngine:
         chooser_for: ChooserFor,
         search: Search,
         transfer: Transfer,
-        rules: GuardRules | None = None,
-        kinds: KindRules | None = None,
+        guard_policy: GuardPolicy | None = None,
+        kind_policy: KindPolicy | None = None,
     ) -> None:
         """Keep the parts.
 
-        network: on the device of `transfer`; rules: None for no guards.
-        kinds: None for no rules by kind.
+        network: on the device of `transfer`. guard_policy: None for no guards.
+        kind_policy: None where photos of all kinds are cropped alike.
         """
         self.network = network
         self.source = source
         self.chooser_for = chooser_for
         self.search = search
         self.transfer = transfer
-        self.rules = rules or GuardRules.read(OFF)
-        self.kinds = kinds
+        self.guard_policy = guard_policy or GuardPolicy.read(OFF)
+        self.kind_policy = kind_policy
 
     def see(
         self, photos: Sequence[Photo], given: Sequence[ListedPhoto] | None = None
@@ -91,10 +91,11 @@ class CropEngine:
 
         Raises ScoreError.
         """
-        kinds = self.kinds
-        of_kind = None if kinds is None else kinds.said(seen.photo, seen.objects, shapes)
-        limit = self.rules.guards.heads
-        guards = PhotoGuards(self.rules, protected_of(seen.objects, seen.size_wh, limit))
+        policy = self.kind_policy
+        of_kind = None if policy is None else policy.said(seen.photo, seen.objects, shapes)
+        limit = self.guard_policy.guards.heads
+        protected = protected_of(seen.objects, seen.size_wh, limit)
+        guards = PhotoGuards(self.guard_policy, protected)
         chooser = self.chooser_for(seen.objects, seen.size_wh, guards)
         lists = [for_shape(*seen.size_wh, shape) for shape in shapes]
         score = score_function(self.network, seen)

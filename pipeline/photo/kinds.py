@@ -2,7 +2,7 @@
 
 The rules look at neighbouring pixels of some rows. A photo has grain: neighbours differ by little,
 but seldom not at all. A screen's picture is flat, and where it is not, its edges are hard. The
-kind `text-heavy` also depends on what the detector finds, see `pipeline.cropping.kind_rules`;
+kind `text-heavy` also depends on what the detector finds, see `pipeline.cropping.kind_policy`;
 docs/KINDS.md lists all rules.
 """
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.cropping.build import engine_of
-from pipeline.cropping.kind_rules import kind_with_objects
+from pipeline.cropping.kind_policy import kind_with_objects
 from pipeline.cropping.overrides import Override
 from pipeline.detectors.given_boxes import ListedPhoto
 from pipeline.errors import CropError

@@ -31,7 +31,7 @@ def _files(root: Path, patterns: Sequence[str]) -> list[Path]:
 
 # Cropping's parts that need no network.
 PURE = (
-    "candidates", "chosen", "confidence", "derive", "features", "guards", "kind_rules", "maps",
+    "candidates", "chosen", "confidence", "derive", "features", "guards", "kind_policy", "maps",
     "overrides", "parts", "penalties", "protected", "refine", "results", "rule", "visible",
 )  # fmt: skip
 ROOMS = {

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
 from pipeline.cropping.chooser import Chooser, ChooserFor, ShapeSearch
-from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
+from pipeline.cropping.decide import Decider, GuardPolicy, PhotoGuards
 from pipeline.cropping.decision import CropDecision
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.protected import protected_of
@@ -47,8 +47,8 @@ def decided(
 ) -> tuple[CropDecision, list[ScoredCrop]]:
     """The decision where the network likes all candidates alike, and its crops."""
     asked = parse_shape(shape)
-    rules = GuardRules.read(guards, fallback, areas)
-    photo_guards = PhotoGuards(rules, protected_of(objects, SIZE))
+    policy = GuardPolicy.read(guards, fallback, areas)
+    photo_guards = PhotoGuards(policy, protected_of(objects, SIZE))
     made: Chooser = chooser(objects, SIZE, photo_guards)
 
     def score(boxes: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from pipeline.cropping.build import (
     make_engine,
     make_source,
 )
-from pipeline.cropping.decide import GuardRules
+from pipeline.cropping.decide import GuardPolicy
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.sources import to_source
 from pipeline.cropping.transfer import SentPhoto
@@ -92,7 +92,7 @@ class EvaluationSetup:
     def _engine(self, device: str) -> CropEngine:
         return make_engine(
             self.weights, self.detector, device, self.search, self.rank_by,
-            rules=GuardRules.read(), backbone=self.backbone,
+            guard_policy=GuardPolicy.read(), backbone=self.backbone,
         )  # fmt: skip
 
     def _fold_engine(self, device: str, fold: int) -> CropEngine:
@@ -106,8 +106,8 @@ class EvaluationSetup:
             if detector is None
             else TrainedSource(detector.to(chosen), chosen)
         )
-        rules = GuardRules.read()
-        return assemble(network, source, chosen, self.search, self.rank_by, rules)
+        guard_policy = GuardPolicy.read()
+        return assemble(network, source, chosen, self.search, self.rank_by, guard_policy)
 
     def followed_in(self, example: Example) -> FollowedBoxes | None:
         """The people listed for this photo, else its given objects, else None."""

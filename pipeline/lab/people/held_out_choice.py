@@ -9,7 +9,7 @@ from pipeline.boxes import Box, Boxes
 from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
 from pipeline.cropping.chooser import ShapeSearch
-from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
+from pipeline.cropping.decide import Decider, GuardPolicy, PhotoGuards
 from pipeline.cropping.decision import CropDecision
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.rule import Rule, packaged_rule
@@ -37,9 +37,9 @@ def choose_held_out(photo: HeldOutPhoto, count: int = 1, rule: Rule | None = Non
     rule: None for the packaged one. Boxes are in source pixels; there are fewer of a shape where no
     more are clearly different.
     """
-    rules = GuardRules.read()
-    protected = protected_of(photo.objects, photo.size_wh, rules.guards.heads)
-    guards = PhotoGuards(rules, protected)
+    policy = GuardPolicy.read()
+    protected = protected_of(photo.objects, photo.size_wh, policy.guards.heads)
+    guards = PhotoGuards(policy, protected)
     chooser = OverlapChooser(photo.objects, photo.size_wh, guards, rule or packaged_rule())
     decider = Decider(chooser, guards, photo.size_wh, _no_score)
     searched = [

@@ -10,7 +10,7 @@ from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
 from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import Chosen, pick_distinct
-from pipeline.cropping.decide import GuardRules, PhotoGuards
+from pipeline.cropping.decide import GuardPolicy, PhotoGuards
 from pipeline.cropping.protected import protected_of
 from pipeline.cropping.rule import packaged_rule
 from pipeline.cropping.search import SearchResult, exhaustive
@@ -131,7 +131,7 @@ def test_crops_are_clearly_different_after_they_are_moved(number: int) -> None:
         random.choice(["person", "thing", "face", "text", "subject"], 5).tolist(),
         Attention(gaze, np.clip(2 * gaze / gaze.max(), 0.05, 1), corners[:1], np.ones(1)),
     )
-    guards = PhotoGuards(GuardRules.read(), protected_of(objects, size, 0.3))
+    guards = PhotoGuards(GuardPolicy.read(), protected_of(objects, size, 0.3))
     chooser = OverlapChooser(objects, size, guards)
     for shape in map(parse_shape, ("1:1", "16:9", "9:16", "free", "circle")):
         candidates = for_shape(*size, shape)

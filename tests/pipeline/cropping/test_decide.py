@@ -9,7 +9,7 @@ from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
 from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import Chosen
-from pipeline.cropping.decide import Decider, GuardRules, PhotoGuards
+from pipeline.cropping.decide import Decider, GuardPolicy, PhotoGuards
 from pipeline.cropping.decision import CropDecision
 from pipeline.cropping.override_boxes import focal_box, locked_box
 from pipeline.cropping.overrides import Override
@@ -64,7 +64,7 @@ def test_a_passing_crop_wins_over_any_value_for_both_choosers() -> None:
                 objects = photo(heads, gaze=(300, 250))
                 asked = f"off,heads={limit}"
                 decision, (crop,) = decided(objects, shape, asked, chooser=chooser)
-                guard = PhotoGuards(GuardRules.read(asked), protected_of(objects, SIZE))
+                guard = PhotoGuards(GuardPolicy.read(asked), protected_of(objects, SIZE))
                 candidates = for_shape(*SIZE, parse_shape(shape))
                 levels = guard(parse_shape(shape)).levels(candidates)
                 assert (levels == 0).any()
@@ -80,7 +80,7 @@ def test_a_passing_candidate_wins_though_the_search_has_not_scored_it(fallback: 
     """
     shape = parse_shape("9:16")
     guards = PhotoGuards(
-        GuardRules.read("off,heads=0.1", fallback),
+        GuardPolicy.read("off,heads=0.1", fallback),
         protected_of(photo([(200, 100, 300, 200)]), SIZE),
     )
     candidates = for_shape(*SIZE, shape)
@@ -129,7 +129,7 @@ def test_a_safe_area_moves_the_crop() -> None:
     )
     assert plain[1][0].verdict == "ok"
     check = PhotoGuards(
-        GuardRules.read("off,heads=0.1", "none", "16:9=caption:0,0.8,1,1"),
+        GuardPolicy.read("off,heads=0.1", "none", "16:9=caption:0,0.8,1,1"),
         protected_of(photo(head, gaze=(300, 250)), SIZE),
     )(parse_shape("16:9"))
     assert check.reason(plain[1][0].box_px) == "unsafe_area"
@@ -228,8 +228,8 @@ def told(
 ) -> ScoredCrop:
     """What is told of a square that is written whatever it is worth."""
     shape, candidates = parse_shape("1:1"), for_shape(*SIZE, parse_shape("1:1"))
-    rules = GuardRules.read(guards, "none", "", review_below)
-    photo_guards = PhotoGuards(rules, protected_of(objects, SIZE))
+    policy = GuardPolicy.read(guards, "none", "", review_below)
+    photo_guards = PhotoGuards(policy, protected_of(objects, SIZE))
     (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
     chooser = OverlapChooser(objects, SIZE, photo_guards)
     decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
@@ -266,7 +266,7 @@ def test_there_is_no_confidence_where_a_person_decides_or_all_is_shown() -> None
     objects = photo(HIGH_HEAD)
     shape, candidates = parse_shape("1:1"), for_shape(*SIZE, parse_shape("1:1"))
     (found,) = exhaustive([candidates], lambda some: np.zeros(len(some), np.float32))
-    photo_guards = PhotoGuards(GuardRules.read(), protected_of(objects, SIZE))
+    photo_guards = PhotoGuards(GuardPolicy.read(), protected_of(objects, SIZE))
     chooser = OverlapChooser(objects, SIZE, photo_guards)
     decider = Decider(chooser, photo_guards, SIZE, lambda some: np.zeros(len(some), np.float32))
     chosen = decider.decide([ShapeSearch(shape, candidates, found)], 1)[0].chosen

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.derive import derived_box, derived_crop, nearest_shape
-from pipeline.cropping.kind_rules import KindRules
+from pipeline.cropping.kind_policy import KindPolicy
 from pipeline.cropping.overrides import Override
 from pipeline.cropping.results import ScoredCrop
 from pipeline.detectors import Detections
@@ -136,7 +136,7 @@ def test_a_crop_is_ok_unless_somebody_says_otherwise() -> None:
     plain = ScoredCrop("1:1", 0, (0, 0, 1, 1), 0.5, None, None, [], 0)
     assert (plain.verdict, plain.reason, plain.fit) == ("ok", None, "crop")
     assert (plain.faces_cut, plain.confidence, plain.override) == (None, None, None)
-    assert (KindRules().long_photos, KindRules().text_heavy) == ("auto", "pad")
+    assert (KindPolicy().long_photos, KindPolicy().text_heavy) == ("auto", "pad")
 
 
 def test_an_override_for_a_part_of_a_photo() -> None:

@@ -12,7 +12,7 @@ from pipeline.cropping.candidates import for_shape
 from pipeline.cropping.choose import OverlapChooser
 from pipeline.cropping.chooser import ShapeSearch
 from pipeline.cropping.chosen import Chosen
-from pipeline.cropping.decide import GuardRules
+from pipeline.cropping.decide import GuardPolicy
 from pipeline.cropping.engine import CropEngine
 from pipeline.cropping.results import SkippedShape
 from pipeline.cropping.sources import DetectorSource, SeenPhoto
@@ -113,8 +113,8 @@ def test_crops_come_in_the_order_asked_with_their_ratio(engine: CropEngine) -> N
 
 
 def test_a_shape_that_is_skipped_has_no_crop_and_says_why() -> None:
-    rules = GuardRules.read("off,text=cut", "skip")
-    engine = assemble(FastS2CNet(S2CNet.untrained(seed=1)), SOURCE, rules=rules)
+    policy = GuardPolicy.read("off,text=cut", "skip")
+    engine = assemble(FastS2CNet(S2CNet.untrained(seed=1)), SOURCE, guard_policy=policy)
     lines = boxes(*ACROSS)  # no crop of 16:9 leaves all of them whole or out, the photo does
     text = Detections(lines, np.ones(len(lines), np.float32), ["text"] * len(lines))
     seen = seen_with(engine, photo(600, 400), text)

@@ -8,7 +8,7 @@ import pytest
 from pipeline.cropping.candidates import dense_for_shape, for_shape, largest_for_shape
 from pipeline.cropping.choose import OverlapChooser, ScoreChooser
 from pipeline.cropping.chooser import ChooserFor
-from pipeline.cropping.decide import GuardRules, PhotoGuards
+from pipeline.cropping.decide import GuardPolicy, PhotoGuards
 from pipeline.cropping.protected import protected_of
 from pipeline.settings.safe_areas import SafeArea
 from pipeline.shapes import parse_shape
@@ -30,7 +30,7 @@ def test_what_breaks_guards_least_is_taken_where_all_do() -> None:
     decision, (crop,) = decided(objects, "9:16", "off,heads=0.1")
     levels = decision.chosen.levels
     assert levels is not None
-    guard = PhotoGuards(GuardRules.read("off,heads=0.1"), protected_of(objects, SIZE))
+    guard = PhotoGuards(GuardPolicy.read("off,heads=0.1"), protected_of(objects, SIZE))
     all_levels = guard(parse_shape("9:16")).levels(for_shape(*SIZE, parse_shape("9:16")))
     # Left out wholly it would pass: here its body, below, shows as well.
     assert levels[0] <= all_levels.min()

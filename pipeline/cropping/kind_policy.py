@@ -1,6 +1,6 @@
-"""Decide by a photo's kind where its kind needs another rule: long photos, pages of text.
+"""Decide otherwise than by the rule of choice on some kinds: long photos, pages of text.
 
-docs/KINDS.md says which kinds there are. What a person has said goes before these rules.
+docs/KINDS.md says which kinds there are. What a person has said goes before.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from pipeline.photo.decode import Photo
 from pipeline.photo.kinds import PictureKind
 from pipeline.shapes import Shape
 
-LongRule = Literal["auto", "look", "top", "pad"]
-TextRule = Literal["pad", "crop"]
-LONG: LongRule = "auto"  # what is done where nobody says otherwise
-TEXT: TextRule = "pad"
+LongPhotos = Literal["auto", "look", "top", "pad"]
+TextHeavy = Literal["pad", "crop"]
+LONG: LongPhotos = "auto"  # what is done where nobody says otherwise
+TEXT: TextHeavy = "pad"
 
 # Share of a photo that blocks of text cover from which on it is text-heavy. On 2,681 photos of
 # public collections, shop signs and packages among them, the largest share was .246.
@@ -29,25 +29,25 @@ LONGEST_FREE = 2.0  # ratio of a `free` crop of a long photo's beginning
 
 
 @dataclass(frozen=True)
-class KindRules:
+class KindPolicy:
     """What is done with long photos and pages: `--long-photos` and `--text-heavy`."""
 
-    long_photos: LongRule = LONG
-    text_heavy: TextRule = TEXT
+    long_photos: LongPhotos = LONG
+    text_heavy: TextHeavy = TEXT
 
     def said(self, photo: Photo, objects: Detections, shapes: Sequence[Shape]) -> Override | None:
-        """What the rules say of a photo; None where it is cropped as any other."""
+        """What is decided of a photo by its kind; None where it is cropped as any other."""
         kind = kind_with_objects(photo, objects)
         if kind == "text-heavy" and self.text_heavy == "pad":
             return Override("", never_crop=True, reason="text_pad")
         if kind != "long":
             return None
-        rule = self.long_photos
-        if rule == "auto":
-            rule = "top" if photo.by_screen else "look"
-        if rule == "pad":
+        way = self.long_photos
+        if way == "auto":
+            way = "top" if photo.by_screen else "look"
+        if way == "pad":
             return Override("", never_crop=True, reason="long_pad")
-        if rule == "look":  # what people look at decides about every photo
+        if way == "look":  # what people look at decides about every photo
             return None
         boxes = {shape.name: beginning(photo.width_px, photo.height_px, shape) for shape in shapes}
         return Override("", boxes_px=boxes, reason="long_top")

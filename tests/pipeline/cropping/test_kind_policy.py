@@ -1,4 +1,4 @@
-"""Rules by kind, without a network: what is said of which photo, boxes worked out by hand."""
+"""The policy by kind, without a network: what is said of which photo, boxes worked out by hand."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.cropping.decision import overridden
-from pipeline.cropping.kind_rules import KindRules, beginning, kind_with_objects, text_share
+from pipeline.cropping.kind_policy import KindPolicy, beginning, kind_with_objects, text_share
 from pipeline.cropping.overrides import Override
 from pipeline.detectors import Detections
 from pipeline.photo.decode import Photo
@@ -33,16 +33,16 @@ TALL_SCREEN = replace(TALL, by_screen=True)
 
 
 def test_long_photos_by_each_rule() -> None:
-    assert KindRules().said(TALL, NOTHING, SHAPES) is None
-    assert KindRules("look").said(TALL_SCREEN, NOTHING, SHAPES) is None
+    assert KindPolicy().said(TALL, NOTHING, SHAPES) is None
+    assert KindPolicy("look").said(TALL_SCREEN, NOTHING, SHAPES) is None
     top = Override("", boxes_px={"1:1": (0, 0, 400, 400), "16:9": (0, 0, 400, 225),
                                  "free": (0, 0, 400, 800)}, reason="long_top")  # fmt: skip
-    assert KindRules().said(TALL_SCREEN, NOTHING, SHAPES) == top
-    assert KindRules("top").said(TALL, NOTHING, SHAPES) == top
+    assert KindPolicy().said(TALL_SCREEN, NOTHING, SHAPES) == top
+    assert KindPolicy("top").said(TALL, NOTHING, SHAPES) == top
     pad = Override("", never_crop=True, reason="long_pad")
-    assert KindRules("pad").said(TALL, NOTHING, SHAPES) == pad
+    assert KindPolicy("pad").said(TALL, NOTHING, SHAPES) == pad
     short = photo_of(400, 900, by_screen=True)
-    assert KindRules("pad").said(short, NOTHING, SHAPES) is None
+    assert KindPolicy("pad").said(short, NOTHING, SHAPES) is None
 
 
 def test_the_beginning_of_a_wide_photo_is_its_left_end() -> None:
@@ -84,11 +84,11 @@ def test_a_photo_full_of_text_is_text_heavy_and_kept_whole() -> None:
     assert kind_with_objects(wide, text_at((0, 0, 90, 100))) == "photo"
     faces = replace(full, labels=["face"])
     assert kind_with_objects(photo, faces) == "photo"
-    said = KindRules().said(photo, full, SHAPES)
+    said = KindPolicy().said(photo, full, SHAPES)
     assert said == Override("", never_crop=True, reason="text_pad")
-    assert KindRules(text_heavy="crop").said(photo, full, SHAPES) is None
+    assert KindPolicy(text_heavy="crop").said(photo, full, SHAPES) is None
     page = photo_of(100, 100, kind="text-heavy")
-    assert KindRules().said(page, NOTHING, SHAPES) == said
+    assert KindPolicy().said(page, NOTHING, SHAPES) == said
     decided = overridden(said, SHAPES[0], (100, 140))
     assert decided is not None
     assert (decided.fit, decided.chosen.boxes.tolist()) == ("pad", [[0, 0, 100, 140]])
