@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.boxes import FloatArray
 from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
-from pipeline.cropping.penalties import TINY, holdable_heads
+from pipeline.cropping.penalties import TINY, holdable_heads, total_weight
 from pipeline.detectors.attention import ramp
 
 # How much more of the gaze on a thing one half has than the other: that half counts from the first
@@ -85,7 +85,7 @@ def end_cuts(
 def _shared(boxes: FloatArray, sure: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Boxes [M, 4] that share 1 by how sure they are, and what each has of it, [M].
 
-    Where they sum to less than 1, nobody has the rest; those with nothing are left out.
+    Those with nothing are left out.
     """
-    shares = sure / max(float(sure.sum()), 1.0)
+    shares = sure / total_weight(sure)
     return boxes[shares > 0], shares[shares > 0]

@@ -133,9 +133,11 @@ def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
     return shares
 
 
-def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:
-    """The mean over boxes [M, 4] of 4 · share inside · share outside, weighted by weights [M].
+def total_weight(weights: FloatArray) -> float:
+    """What weights [M] are divided by, to share 1: their sum. Below 1, nobody has the rest."""
+    return max(float(weights.sum()), 1.0)
 
-    Where they sum to less than 1, the rest counts as not cut.
-    """
-    return Cuts(boxes, np.zeros(len(boxes)), weights * (4 / max(float(weights.sum()), 1.0)))
+
+def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:
+    """The mean over boxes [M, 4] of 4 · share inside · share outside, weighted by weights [M]."""
+    return Cuts(boxes, np.zeros(len(boxes)), weights * (4 / total_weight(weights)))
