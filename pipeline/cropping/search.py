@@ -76,7 +76,7 @@ def coarse_to_fine(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
     deviation of the best of all; other good ones are found as far as they are near the top.
     """
     pool = _Pool(lists)
-    pool.add_spread(COARSE, score)
+    pool.add(pool.spread(COARSE), score)
     for count in ROUNDS:
         mean = pool.posterior_mean()
         picked = np.zeros(len(pool.boxes), dtype=bool)
@@ -137,15 +137,12 @@ class _SpreadPlan(NamedTuple):
 def _spread_plan(of_lists: tuple[bytes, ...]) -> _SpreadPlan:
     """of_lists: the bytes of lists of boxes, float32."""
     pool = _Pool([np.frombuffer(one, np.float32).reshape(-1, 4) for one in of_lists])
-    count = max(SPREAD, -(-SPREAD_ALL // len(pool.spans)))
-    spread = [
-        start + farthest_points(pool.edges_rel[start:end], count) for start, end in pool.spans
-    ]
-    places = np.concatenate(spread)
+    places = pool.spread(max(SPREAD, -(-SPREAD_ALL // len(pool.spans))))
     kernel = _matern(pool.edges_rel, pool.edges_rel[places])
     covariance = kernel[places] + NOISE * np.eye(len(places))
     lists = [_PlannedList.of(span, pool.boxes, places) for span in pool.span_of_list]
-    return _SpreadPlan(pool.boxes, lists, places, np.linalg.solve(covariance, kernel.T).T)
+    prediction = np.asarray(np.linalg.solve(covariance, kernel.T).T, np.float64)
+    return _SpreadPlan(pool.boxes, lists, places, prediction)
 
 
 def _standard(scores: Scores) -> NDArray[np.float64]:
@@ -179,12 +176,12 @@ class _Pool:
         self.scores[places] = score(self.boxes[places])
         self.known = np.concatenate([self.known, places])
 
-    def add_spread(self, count: int, score: Score) -> None:
-        """Score `count` candidates of each list, far apart, or all of a short list."""
-        spread = [
+    def spread(self, count: int) -> NDArray[np.int64]:
+        """Places of `count` candidates of each list, far apart, or of all of a short list."""
+        places = [
             start + farthest_points(self.edges_rel[start:end], count) for start, end in self.spans
         ]
-        self.add(np.concatenate(spread), score)
+        return np.concatenate(places)
 
     def posterior_mean(self) -> NDArray[np.float64]:
         """Predict every candidate's score, in standard deviations of the known ones: [P].

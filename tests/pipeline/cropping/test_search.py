@@ -46,7 +46,7 @@ def test_spread_only_predicts_as_the_regression_does() -> None:
     """Against a regression over all lists that is solved anew; twice, since plans are kept."""
     candidate_lists = [*lists(), lists()[0]]
     pool = search._Pool(candidate_lists)
-    pool.add_spread(search.SPREAD, Bump((50, 40, 400, 300)))
+    pool.add(pool.spread(search.SPREAD), Bump((50, 40, 400, 300)))
     for best in ((200, 0, 420, 480), (50, 40, 400, 300)):
         found = spread_only(candidate_lists, Bump(best))
     mean = pool.posterior_mean()
