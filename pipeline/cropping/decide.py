@@ -130,7 +130,7 @@ class Decider:
             other = self.chooser.best_other(searched, least, self.score, count)
             if other.passes(0):
                 return CropDecision(other, way=way)
-            best = min(best, other, key=_level)
+            best = min(best, other, key=lambda one: int(one.told_levels[0]))
         return CropDecision(best)
 
     def confidence(self, searched: ShapeSearch, decision: CropDecision) -> list[float | None]:
@@ -204,7 +204,3 @@ def _shown(
     if decision.fit == "crop":
         return crop.box_px
     return place_whole(crop.box_px, shape, guard.area.is_circle, guard.area.covered).canvas_px
-
-
-def _level(chosen: Chosen) -> int:
-    return 0 if chosen.levels is None else int(chosen.levels[0])

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.boxes import FloatArray
+from pipeline.boxes import FloatArray, shared_lengths
 from pipeline.cropping.results import PhotoCrops, ScoredCandidates, ScoredCrop
 from pipeline.detectors import Attention, Detections
 from pipeline.photo.decode import Photo
@@ -81,6 +81,5 @@ def _spread(count: int, low: float, high: float) -> FloatArray:
     The part reaches from low to high, shares of the whole. A column adds up to 1.
     """
     cells, own = np.linspace(0, 1, count + 1), np.linspace(low, high, count + 1)
-    first = np.maximum(own[None, :-1], cells[:-1, None])
-    last = np.minimum(own[None, 1:], cells[1:, None])
-    return np.asarray(np.clip(last - first, 0, None) * count / (high - low))
+    shared = shared_lengths(cells[:-1], cells[1:], own[:-1], own[1:])
+    return np.asarray(shared * count / (high - low))
