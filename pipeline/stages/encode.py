@@ -15,7 +15,7 @@ from pipeline.photo.encoding.jpegli import encode_jpegli
 from pipeline.photo.encoding.moving import MOVING_FORMATS, encode_moving
 from pipeline.photo.encoding.opacity import cut_with_opacity, on_colour
 from pipeline.photo.encoding.thumbnail import encode, encode_round, thumbnail_size
-from pipeline.photo.encoding.whole import draw_whole, place_whole
+from pipeline.photo.encoding.whole import Placed, draw_whole, place_whole
 from pipeline.settings import ThumbnailSettings
 from pipeline.settings.safe_areas import SafeArea, safe_area_of
 from pipeline.shapes import Shape, parse_shape
@@ -68,8 +68,7 @@ def sized_crop(
     """A chosen crop with the size and frames that `encode_crop` would give it, no picture."""
     shape, shown = parse_shape(chosen.ratio), chosen.box_px
     if chosen.fit != "crop":
-        area = safe_area_of(shape, areas or {})
-        shown = place_whole(shown, shape, area.is_circle, area.covered).canvas_px
+        shown = _placed(chosen, shape, areas or {}).canvas_px
     size_wh = thumbnail_size(shape, shown, settings.thumbnail_size)
     frames = 1 if _moving(row, settings) is None else (row.frames or 1)
     return EncodedCrop(row.image_id, row.uri, chosen, *size_wh, None, None, None, frames)
@@ -157,7 +156,12 @@ def drawn_crop(
             cuts[place] = cut_with_opacity(photo, chosen.box_px, size_wh)
         return cuts[place]
     photo = on_colour(photo, background)
-    area = safe_area_of(shape, areas)
-    placed = place_whole(chosen.box_px, shape, area.is_circle, area.covered)
+    placed = _placed(chosen, shape, areas)
     size_wh = thumbnail_size(shape, placed.canvas_px, settings.thumbnail_size)
     return draw_whole(photo, placed, size_wh, chosen.fit, background)
+
+
+def _placed(chosen: ScoredCrop, shape: Shape, areas: Mapping[str, SafeArea]) -> Placed:
+    """Where a photo that is shown whole lies on its canvas, clear of what covers the shape."""
+    area = safe_area_of(shape, areas)
+    return place_whole(chosen.box_px, shape, area.is_circle, area.covered)
