@@ -1,4 +1,4 @@
-"""Runs `pipeline.cli.demo`, also from a folder where nothing is installed."""
+"""Run `pipeline.cli.demo`, also from a folder where nothing is installed."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs `pipeline.lab.cli.learn_from_people`, also from a folder where nothing is installed."""
+"""Run `pipeline.lab.cli.learn_from_people`, also from a folder where nothing is installed."""
 
 import sys
 from pathlib import Path

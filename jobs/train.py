@@ -1,4 +1,4 @@
-"""Runs `pipeline.lab.cli.train`, also from a folder where nothing is installed."""
+"""Run `pipeline.lab.cli.train`, also from a folder where nothing is installed."""
 
 import sys
 from pathlib import Path

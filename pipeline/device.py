@@ -1,4 +1,4 @@
-"""Choosing the device that networks run on: one rule for jobs, Cropper, detectors and laboratory.
+"""Choose the device that networks run on: one rule for jobs, Cropper, detectors and laboratory.
 
     auto     torch's current CUDA GPU where there is one, else the CPU
     cpu      the CPU

@@ -8,11 +8,15 @@
     │   ├── ScoreError   stage "score"   the network failed on it
     │   └── EncodeError  stage "encode"  a crop could not be cut or encoded
     ├── LedgerError(message)            the run as a whole cannot go on (exit code 1)
-    │   └── RecordError                  one object of a run is damaged, foreign or too new
+    │   ├── RecordError                  one object of a run is damaged, foreign or too new
+    │   └── UnknownRunError              there is no run of that id; a UsageError too (exit code 2)
     └── UsageError(message)             wrong arguments; a ValueError (exit code 2)
+        ├── UnknownRunError
+        ├── NothingToDoError             nothing is left to do: no command fails by it
         └── SettingError(field, problem)    one setting has a value that makes no sense
 
-A CropError is caught in `pipeline.stages` alone and written as a row. The other two propagate.
+In a run a CropError is caught by `pipeline.stages` alone and written as a row; the other two
+propagate.
 """
 
 import difflib

@@ -1,1 +1,1 @@
-"""Decodes uploaded photos in a child process with limits; cuts and encodes thumbnails."""
+"""Decode uploaded photos in a child process with limits; cut and encode thumbnails."""

@@ -1,4 +1,4 @@
-"""Decodes one photo to sRGB pixels in this process.
+"""Decode one photo to sRGB pixels in this process.
 
 `decoder.Decoder` does the same in a child process with limits on memory and time; use that for
 untrusted files. The order of work: find the format from the first bytes, read the header,

@@ -1,4 +1,4 @@
-"""The last stage: cuts and encodes the crops of one task and commits the task."""
+"""The last stage: cut and encode the crops of one task, and commit the task."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The second stage: finds each photo's objects and chooses its crops."""
+"""The second stage: find each photo's objects and choose its crops."""
 
 import time
 from functools import partial

@@ -1,4 +1,4 @@
-"""The first stage: reads and decodes the photos of one task."""
+"""The first stage: read and decode the photos of one task."""
 
 import hashlib
 import time

@@ -1,8 +1,8 @@
 """Let a photo whose bytes an earlier run has done take over its rows, without decoding.
 
-The plan tells where such rows may be (`ledger.seen`), of runs with the same settings, weights,
-detector and code; the hash of the bytes that were read decides. Pictures are copied, so that the
-photo keeps its crops whatever becomes of the other one.
+The plan tells where such rows may be (`ledger.coverage.seen`), of runs with the same settings,
+weights, detector and code; the hash of the bytes that were read decides. Pictures are copied, so
+that the photo keeps its crops whatever becomes of the other one.
 """
 
 import threading

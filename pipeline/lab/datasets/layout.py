@@ -1,4 +1,4 @@
-"""Finding a data set's files and reading them, with errors that name the place."""
+"""Find a data set's files and read them, with errors that name the place."""
 
 import json
 import zlib

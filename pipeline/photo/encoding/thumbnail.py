@@ -1,4 +1,4 @@
-"""Cuts a crop from a decoded photo, resamples it and encodes the thumbnail.
+"""Cut a crop from a decoded photo, resample it and encode the thumbnail.
 
 A thumbnail is made of pixels alone, so it has no EXIF, position, comment, XMP or profile of the
 uploaded file. Its pixels are sRGB and it has no profile, which readers take as sRGB; with the

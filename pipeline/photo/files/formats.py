@@ -1,4 +1,4 @@
-"""Finds a file's format from its first bytes.
+"""Find a file's format from its first bytes.
 
 The file's name is not used: whoever uploads a file chooses it. A known format that is not decoded
 is refused by its name, so that the row says "a TIFF picture" and not "corrupt".

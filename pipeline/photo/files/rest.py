@@ -1,4 +1,4 @@
-"""What is left of a damaged file."""
+"""Hold what is left of a damaged file."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Decodes photos in the child process that `pipeline.photo.sandbox.decoder` starts.
+"""Decode photos in the child process that `pipeline.photo.sandbox.decoder` starts.
 
     request:  8 bytes number, 8 bytes length, 1 byte that is 1 where every frame is wanted, the
               photo file's bytes

@@ -1,4 +1,4 @@
-"""Decodes untrusted photos in a child process that can be killed.
+"""Decode untrusted photos in a child process that can be killed.
 
 The child has no credentials in its environment, has limits on memory and time, and is shut in
 (`wall`): it opens no file, reaches no network and starts nothing. Its answers are a JSON header and
