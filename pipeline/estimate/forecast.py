@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from pipeline.estimate.measure import Measured
+from pipeline.estimate.measure import Measured, cpu_work_s, gpu_work_s
 from pipeline.estimate.prices import HOUR_S, Taken, cost_of
 from pipeline.estimate.ranges import Draws, Range, percentiles, wilson
 from pipeline.ledger.figures import Cost, Figures
@@ -116,8 +116,8 @@ class _Forecaster:
             photos_per_s=photos_per_s,
             core_hours=wall_s.times(machines.cores / HOUR_S),
             gpu_hours=wall_s.times(machines.gpus / HOUR_S),
-            cpu_hours=self.of_work(_cpu_s).plus(started_s).times(1 / HOUR_S),
-            gpu_work_hours=self.of_work(_gpu_s).times(1 / HOUR_S),
+            cpu_hours=self.of_work(cpu_work_s).plus(started_s).times(1 / HOUR_S),
+            gpu_work_hours=self.of_work(gpu_work_s).times(1 / HOUR_S),
             gets=gets,
             puts=puts,
             read_bytes=read,
@@ -232,16 +232,8 @@ def _requests(costs: Mapping[str, Cost], stage: str) -> int:
     return costs[stage].requests if stage in costs else 0
 
 
-def _cpu_s(figures: Figures) -> float:
-    return sum(cost.cpu_s for stage, cost in figures.costs.items() if stage != "start")
-
-
 def _starts(figures: Figures) -> int:
     return figures.costs["start"].starts if "start" in figures.costs else 0
-
-
-def _gpu_s(figures: Figures) -> float:
-    return sum(cost.gpu_s for cost in figures.costs.values())
 
 
 def _written_bytes(figures: Figures) -> float:

@@ -49,7 +49,7 @@ class Measured:
 
     def work(self, figures: Figures) -> float:
         """Units of work in some tasks, the start of workers apart."""
-        return _cpu_s(figures) if self.per_cpu else float(figures.photos)
+        return cpu_work_s(figures) if self.per_cpu else float(figures.photos)
 
 
 def measured(
@@ -65,9 +65,9 @@ def measured(
     if last - first < LEAST_SHARE * (ended - first):
         last = ended  # with so few tasks none of it is steady
     total = add_figures(one.metrics for one in done)
-    gpu_s = sum(cost.gpu_s for cost in total.costs.values())
-    busy_cores = _cpu_s(total) / (machines.cores * (ended - first))
-    per_cpu = not machines.gpus or gpu_s / (machines.gpus * (ended - first)) < busy_cores
+    took_s = ended - first
+    busy_cores = cpu_work_s(total) / (machines.cores * took_s)
+    per_cpu = not machines.gpus or gpu_work_s(total) / (machines.gpus * took_s) < busy_cores
     edges = pairwise(np.linspace(first, last, SLICES + 1))
     rates = [_work_between(done, start, end, per_cpu) / (end - start) for start, end in edges]
     return Measured(
@@ -101,5 +101,11 @@ def _overlap(span: tuple[float, float], start: float, end: float) -> float:
     return max(0.0, inside) / max(span[1] - span[0], 1e-9)
 
 
-def _cpu_s(figures: Figures) -> float:
+def cpu_work_s(figures: Figures) -> float:
+    """CPU seconds of some tasks, the start of workers apart."""
     return sum(cost.cpu_s for stage, cost in figures.costs.items() if stage != "start")
+
+
+def gpu_work_s(figures: Figures) -> float:
+    """Seconds for which some tasks kept a GPU busy, the start of workers included."""
+    return sum(cost.gpu_s for cost in figures.costs.values())
