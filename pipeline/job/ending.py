@@ -18,7 +18,6 @@ from pipeline.ledger.manifest import failed_photos
 from pipeline.ledger.records import Manifest
 from pipeline.live_table import Ending, about_job, go_live
 from pipeline.report.progress import Log, opening, summary_lines
-from pipeline.schema import LEFT_OUT, OK
 from pipeline.settings import Settings, Verdict
 from pipeline.stages.worker import Job
 from pipeline.storage.addresses import local_path, scheme_of
@@ -121,5 +120,4 @@ def verdict_of(settings: Settings, metrics: Figures) -> Verdict:
 
 def failures(metrics: Figures) -> dict[str, int]:
     """How many photos failed for which reason, the commonest first."""
-    failed = [(one, n) for one, n in metrics.statuses.items() if one not in {OK, *LEFT_OUT}]
-    return dict(sorted(failed, key=lambda item: (-item[1], item[0])))
+    return dict(sorted(metrics.failures.items(), key=lambda item: (-item[1], item[0])))

@@ -101,9 +101,14 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.statuses.get(OK, 0)
 
     @property
+    def failures(self) -> dict[str, int]:
+        """How many failed, by status; those left out because a setting says so did not."""
+        return {one: n for one, n in self.statuses.items() if one not in {OK, *LEFT_OUT}}
+
+    @property
     def failed(self) -> int:
-        """How many failed; those left out because a setting says so did not."""
-        return sum(n for status, n in self.statuses.items() if status not in {OK, *LEFT_OUT})
+        """How many failed in all."""
+        return sum(self.failures.values())
 
 
 def add_figures(figures: Iterable[Figures]) -> Figures:
