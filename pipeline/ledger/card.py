@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from pipeline import schema
-from pipeline.ledger.erasing import current_file, replaced_files
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.pinned import read_spec, task_rows
 from pipeline.ledger.records import Manifest
+from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.storage.store import Store
 
 MOST_FILES = 4_000  # of a table; `datasets` takes a second for so long a card

@@ -53,7 +53,7 @@ def check_file(store: Store, file: DataFile) -> CheckedFile:
             if not chain:
                 raise
             last = chain[-1]
-            now = DataFile(file.table, last.key, last.rows, last.bytes, last.sha256)
+            now = last.as_file(file.table)
             erased = frozenset(image_id for one in chain for image_id in one.removed)
             data = store.read(now.key)
         if len(data) != now.bytes or hashlib.sha256(data).hexdigest() != now.sha256:

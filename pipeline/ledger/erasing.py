@@ -12,7 +12,7 @@ the pinned list, the uri in spec.json.
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -25,7 +25,7 @@ from pipeline.ledger.forgetting import Forgotten, without
 from pipeline.ledger.layout import data_key, data_task, new_attempt, replaced_key, run_key
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.pinned import input_file_tasks, input_key, read_spec
-from pipeline.ledger.records import DataFile, Manifest, read_record, to_bytes
+from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.replaced import Replacement, chain_of, read_object, replacement_of
 from pipeline.ledger.tables import ROW_GROUP_ROWS, decode_table, parquet_bytes
 from pipeline.storage.store import Store
@@ -116,25 +116,6 @@ def erase(store: Store, erasure: Erasure) -> int:
     store.head(record.key)  # the new file is there before the old one goes
     store.delete(erasure.key)
     return max(0, len(data) - len(made))
-
-
-def replaced_files(store: Store, run_id: str) -> dict[str, Replacement]:
-    """What was replaced of a run, by the old key; costs one listing where nothing was."""
-    found = {}
-    for info in store.list(run_key(run_id, "replaced/")):
-        one = read_record(store, info.key, Replacement)
-        found[one.old_key] = one
-    return found
-
-
-def current_file(file: DataFile, replaced: Mapping[str, Replacement]) -> DataFile:
-    """A data file as it is now."""
-    key = file.key
-    while key in replaced:
-        one = replaced[key]
-        key = one.key
-        file = DataFile(file.table, one.key, one.rows, one.bytes, one.sha256)
-    return file
 
 
 def crop_files_of(store: Store, erasures: Iterable[Erasure]) -> set[str]:

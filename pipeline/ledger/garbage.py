@@ -34,10 +34,8 @@ from pipeline.ledger.coverage.old_indexes import covered_objects, old_copies, ol
 from pipeline.ledger.erasing import (
     Erasure,
     crop_files_of,
-    current_file,
     erase,
     find_erasures,
-    replaced_files,
     shared_crop_files,
 )
 from pipeline.ledger.forgetting import Forgotten, read_forgotten
@@ -45,6 +43,7 @@ from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
+from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.delta import forget_in_delta
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg
 from pipeline.ledger.tables import TABLES

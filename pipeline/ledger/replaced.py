@@ -6,13 +6,14 @@ only where a file is gone, and whoever still reads the old file leaves the same 
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import ClassVar
 
 from msgspec import Struct
 
 from pipeline.errors import RecordError
-from pipeline.ledger.layout import replaced_key
-from pipeline.ledger.records import FORMAT, Count, read_record
+from pipeline.ledger.layout import replaced_key, run_key
+from pipeline.ledger.records import FORMAT, Count, DataFile, read_record
 from pipeline.storage.store import Store
 
 RESTORE = "Restore it from a copy."
@@ -33,6 +34,10 @@ class Replacement(Struct, frozen=True, kw_only=True):
     sha256: str
     removed: tuple[str, ...]
     at: float = 0.0
+
+    def as_file(self, table: str) -> DataFile:
+        """The new object as a data file of a table."""
+        return DataFile(table, self.key, self.rows, self.bytes, self.sha256)
 
 
 def replacement_of(store: Store, key: str) -> Replacement | None:
@@ -55,6 +60,22 @@ def chain_of(store: Store, key: str) -> list[Replacement]:
     while (one := replacement_of(store, found[-1].key if found else key)) is not None:
         found.append(one)
     return found
+
+
+def replaced_files(store: Store, run_id: str) -> dict[str, Replacement]:
+    """What was replaced of a run, by the old key; costs one listing where nothing was."""
+    found = {}
+    for info in store.list(run_key(run_id, "replaced/")):
+        one = read_record(store, info.key, Replacement)
+        found[one.old_key] = one
+    return found
+
+
+def current_file(file: DataFile, replaced: Mapping[str, Replacement]) -> DataFile:
+    """A data file as it is now."""
+    while file.key in replaced:
+        file = replaced[file.key].as_file(file.table)
+    return file
 
 
 def read_object(store: Store, key: str, sha256: str | None = None, when: str = "") -> bytes:

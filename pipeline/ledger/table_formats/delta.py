@@ -24,11 +24,12 @@ from typing import Any
 
 from pipeline.errors import LedgerError
 from pipeline.extras import extra_needed
-from pipeline.ledger.erasing import current_file, find_erasures, replaced_files
+from pipeline.ledger.erasing import find_erasures
 from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
+from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.delta_changes import Change, change_of, paths_of
 from pipeline.ledger.table_formats.delta_types import bring_types, in_delta
 from pipeline.ledger.table_formats.published_rows import Cover, cover_of

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.ledger.erasing import replaced_files
 from pipeline.ledger.layout import data_task
 from pipeline.ledger.manifest import data_files
+from pipeline.ledger.replaced import replaced_files
 from pipeline.ledger.table_formats.iceberg_types import Casts, casts_in, own_columns
 from pipeline.ledger.table_formats.published_rows import Cover, by_shape, same_channel
 from pipeline.ledger.tables import ROW_GROUP_ROWS, parquet_bytes, read_table

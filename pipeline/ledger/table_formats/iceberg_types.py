@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.types as pt
 
-from pipeline.ledger.erasing import current_file, replaced_files
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.records import DataFile
+from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.published_rows import Cover
 from pipeline.ledger.tables import TABLES, columns_of_files, read_table
 from pipeline.ledger.unify import TEXT, common_type, fits
