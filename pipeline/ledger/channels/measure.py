@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pipeline.boxes import iou
 from pipeline.gate import FIGURES, GateFigures
-from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.forgetting import read_forgotten, without
 from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import live_crops, places_of, sampled_rows
@@ -51,7 +51,7 @@ def measure(
     covered = places_of(store, [m for m in newer if m.run_id not in own], images, damaged)
     if covered:
         there = pa.array(sorted(covered), pa.string())
-        images, crops = (_without(rows, there) for rows in (images, crops))
+        images, crops = (without(rows, there) for rows in (images, crops))
     values, unknown = _of_crops(crops)
     values |= _of_images(images)
     if len(manifests) == 1 and not covered and not whole:
@@ -161,10 +161,6 @@ def _known(rows: pa.Table, column: str) -> bool:
 
 def _no_column(column: str) -> str:
     return f"no crop of the run says {column}"
-
-
-def _without(rows: pa.Table, ids: pa.Array) -> pa.Table:
-    return rows.filter(pc.invert(pc.is_in(rows["image_id"], ids)))
 
 
 def _pairs(rows: pa.Table, key: str, value: str) -> Mapping[str, str | None]:
