@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pipeline.cropping.build import GIVEN
 from pipeline.cropping.weights import Weights
 from pipeline.job.ending import ending_of, verdict_of
+from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.coverage.incremental import REPEATS, Todo
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.plan import TaskCuts
-from pipeline.ledger.reader import stored_runs
 from pipeline.live_table import Ending, Removal, go_live, take_out
 from pipeline.report.progress import Log
 from pipeline.report.words import counted

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.errors import LedgerError, UsageError
-from pipeline.ledger.channels.live import StoredRuns, live_layers, stored_runs
+from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.columns import Columns, columns_of
 from pipeline.ledger.coverage.covered import latest_by_run
 from pipeline.ledger.forgetting import read_forgotten, without
@@ -18,8 +18,6 @@ from pipeline.ledger.pictures import as_bytes
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store, check_reachable, open_store
-
-__all__ = ["WHITE", "Run", "StoredRuns", "open_run", "stored_runs"]
 
 WHITE = "ffffff"
 

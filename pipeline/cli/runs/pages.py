@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.cli.runs.command import Command, block
 from pipeline.errors import LedgerError
+from pipeline.ledger.channels.live import stored_runs
 from pipeline.ledger.differences import compare_runs
-from pipeline.ledger.reader import open_run, stored_runs
+from pipeline.ledger.reader import open_run
 from pipeline.options import option
 from pipeline.storage.store import Store, open_store
 
