@@ -8,10 +8,7 @@ runs; `erasing` removes their bytes. An entry holds the hash of the photo's uri,
 turned back into it, when, who and why; nothing else of the photo stays here.
 """
 
-import getpass
-import os
 import secrets
-import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +20,7 @@ import pyarrow.compute as pc
 from msgspec import Struct
 
 from pipeline.errors import LedgerError, RecordError
+from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.live import latest_commit_s, stored_runs
 from pipeline.ledger.records import FORMAT, Count, StoredList
 from pipeline.ledger.replaced import RESTORE
@@ -115,25 +113,6 @@ def without(rows: pa.Table, hidden: pa.Array | None) -> pa.Table:
     if hidden is None or len(hidden) == 0:
         return rows
     return rows.filter(pc.invert(pc.is_in(rows["image_id"], hidden)))
-
-
-def whoami() -> str:
-    """Who acts: user@host, with the id of the Ray job where it is one."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = f"uid-{os.getuid()}"
-    job = os.environ.get("RAY_JOB_SUBMISSION_ID") or _ray_job()
-    return f"{user}@{socket.gethostname()}" + (f" (job {job})" if job else "")
-
-
-def _ray_job() -> str:
-    """The submission id of the Ray job that this process is the driver of, or ""."""
-    try:
-        config = msgspec.json.decode(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
-        return str(config.get("metadata", {}).get("job_submission_id", ""))
-    except (msgspec.DecodeError, AttributeError):
-        return ""
 
 
 def _enter(store: Store, kind: LastWord, image_ids: Iterable[str], who: str, why: str) -> int:

@@ -5,11 +5,11 @@ from typing import Literal
 
 from pipeline.errors import LedgerError, RecordError, UsageError
 from pipeline.gate import Gate, GateFigures, Judgement
+from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import Channel, ChannelVersion, channel_of
 from pipeline.ledger.channels.live import Standing, is_trial, standing
 from pipeline.ledger.channels.measure import measure
 from pipeline.ledger.channels.moves import advance, next_version, roll_back
-from pipeline.ledger.forgetting import whoami
 from pipeline.ledger.identity import Identity
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.reader import repaired_by

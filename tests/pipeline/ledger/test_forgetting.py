@@ -14,9 +14,10 @@ from pipeline.inputs.listing import image_id
 from pipeline.inputs.within import lies_in
 from pipeline.ledger import pinned
 from pipeline.ledger.audit import verify_run
+from pipeline.ledger.author import whoami
 from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.erasing import erase
-from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back, whoami
+from pipeline.ledger.forgetting import forget, prune, read_forgotten, take_back
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.pinned import _input_file

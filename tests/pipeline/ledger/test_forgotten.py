@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.errors import RecordError
 from pipeline.inputs.listing import image_id
-from pipeline.ledger import forgetting
+from pipeline.ledger import author, forgetting
+from pipeline.ledger.author import whoami
 from pipeline.ledger.coverage.key_ranges import digits_for
 from pipeline.ledger.forgetting import (
     Entry,
@@ -15,7 +16,6 @@ from pipeline.ledger.forgetting import (
     prune,
     read_forgotten,
     take_back,
-    whoami,
     without,
 )
 from pipeline.ledger.pruning import gone_photos, live_photos
@@ -28,8 +28,8 @@ from tests.support.tasks import make_inputs, open_ledger, run_all
 def test_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAY_JOB_SUBMISSION_ID", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(forgetting.getpass, "getuser", lambda: "ann")
-    monkeypatch.setattr(forgetting.socket, "gethostname", lambda: "host")
+    monkeypatch.setattr(author.getpass, "getuser", lambda: "ann")
+    monkeypatch.setattr(author.socket, "gethostname", lambda: "host")
     assert whoami() == "ann@host"
     config = {"metadata": {"job_submission_id": "raysubmit_1"}}
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(config))
@@ -44,8 +44,8 @@ def test_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:
     def nameless() -> str:
         raise KeyError("getpwuid(): uid not found")
 
-    monkeypatch.setattr(forgetting.getpass, "getuser", nameless)
-    assert whoami() == f"uid-{forgetting.os.getuid()}@host"
+    monkeypatch.setattr(author.getpass, "getuser", nameless)
+    assert whoami() == f"uid-{author.os.getuid()}@host"
 
 
 def test_the_last_word_on_a_photo(store: Store) -> None:

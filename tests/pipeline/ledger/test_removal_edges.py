@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger import erasing, pinned
 from pipeline.ledger.audit import describe_run
+from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.crop_files import (
     LiveFile,
     PublishedFiles,
@@ -31,7 +32,6 @@ from pipeline.ledger.forgetting import (
     prune,
     read_forgotten,
     take_back,
-    whoami,
 )
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.layout import run_key, task_key

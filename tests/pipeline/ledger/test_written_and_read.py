@@ -10,10 +10,11 @@ import pytest
 
 from pipeline import schema
 from pipeline.errors import LedgerError, RecordError, UsageError
-from pipeline.ledger import forgetting, reader, tables
+from pipeline.ledger import author, reader, tables
+from pipeline.ledger.author import whoami
 from pipeline.ledger.erasing import Erasure, erase
 from pipeline.ledger.figures import Figures
-from pipeline.ledger.forgetting import ForgottenVersion, whoami
+from pipeline.ledger.forgetting import ForgottenVersion
 from pipeline.ledger.layout import spec_key
 from pipeline.ledger.pinned import _pin_file, input_key
 from pipeline.ledger.plan import cut_tasks, same_bytes_together
@@ -130,7 +131,7 @@ def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> 
     def nameless() -> str:
         raise OSError("no username set in the environment")
 
-    monkeypatch.setattr(forgetting.getpass, "getuser", nameless)
+    monkeypatch.setattr(author.getpass, "getuser", nameless)
     assert whoami().startswith("uid-")
     version = ForgottenVersion(number=1, kind="back", photos=0)
     assert (version.who, version.why, version.nonce, version.at) == ("", "", "", 0.0)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from pipeline.errors import UsageError
 from pipeline.gate import parse_gate
 from pipeline.ledger import failures, sampling
+from pipeline.ledger.author import whoami
 from pipeline.ledger.channels import live
 from pipeline.ledger.channels.channel import Channel, channel_name, read_channel
 from pipeline.ledger.channels.live import live_layers, standing
@@ -39,7 +40,7 @@ from pipeline.ledger.failures import (
     left_by,
 )
 from pipeline.ledger.figures import Figures, confidence_counts
-from pipeline.ledger.forgetting import forget, whoami
+from pipeline.ledger.forgetting import forget
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import FAILURES
 from pipeline.ledger.plan import cut_tasks
