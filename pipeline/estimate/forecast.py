@@ -98,15 +98,7 @@ class _Forecaster:
         started_s = sum(one.costs["start"].cpu_s for one in sample.tasks if "start" in one.costs)
         gets, puts = self.requests()
         read, written = self.read(), self.per_photo(_written_bytes)
-        low, value, high = (
-            Taken(wall, machines.cores, machines.gpus, get, put, moved, kept)
-            for wall, get, put, moved, kept in (
-                tuple(getattr(one, name) for one in (wall_s, gets, puts, read, written))
-                for name in ("low", "value", "high")
-            )
-        )
-        cost = cost_of(value, prices)
-        total = Range(*(sum(cost_of(one, prices).values()) for one in (value, low, high)))
+        cost, total = self.money(prices, wall_s, gets, puts, read, written)
         return Forecast(
             photos=self.photos,
             sampled=self.sampled,
@@ -141,6 +133,17 @@ class _Forecaster:
             cost_total=total,
             cost_per_million=total.times(MILLION / self.photos),
         )
+
+    def money(self, prices: EstimateSettings, *took: Range) -> tuple[dict[str, float], Range]:
+        """Money by part, and in all. took: wall seconds, gets, puts, bytes read, bytes written."""
+        machines = self.sample.machines
+        value, low, high = (
+            cost_of(Taken(wall_s, machines.cores, machines.gpus, *others), prices)
+            for wall_s, *others in (
+                [getattr(one, name) for one in took] for name in ("value", "low", "high")
+            )
+        )
+        return value, Range(*(sum(cost.values()) for cost in (value, low, high)))
 
     def time(self) -> tuple[Range, Range]:
         """Wall time of the run, and photos a second of the busy cluster."""
