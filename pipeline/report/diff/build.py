@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ledger.reader import Run
+from pipeline.report.canvases import Canvases
 from pipeline.report.diff.compare import (
     CHANGED_PHOTO,
     MOVED,
@@ -27,7 +28,6 @@ from pipeline.report.gallery.build import WrittenPages
 from pipeline.report.gallery.pictures import Picture, Pictures, collect_pictures
 from pipeline.report.inline import data_uri
 from pipeline.report.scripts import PageWriter
-from pipeline.report.whole_frames import Frames
 from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
@@ -51,9 +51,9 @@ def write_diff(
     with PageWriter(store, prefix) as writer, Pictures() as was, Pictures() as now:
         writer.write_app("diff.html", SCRIPTS)
         ids = set(shown["image_id"])
-        frames = {"old": Frames.of(old), "new": Frames.of(new)}
+        canvases = {"old": Canvases.of(old), "new": Canvases.of(new)}
         for run, pictures, side in ((old, was, "old"), (new, now, "new")):
-            collect_pictures(run, _sizes(compared.photos, ids, side), pictures, frames[side])
+            collect_pictures(run, _sizes(compared.photos, ids, side), pictures, canvases[side])
         crops = dict(list(compared.crops[compared.crops["image_id"].isin(ids)].groupby("image_id")))
         shapes = list(dict.fromkeys(compared.crops["ratio"]))
         records = _rows(shown)
@@ -62,7 +62,7 @@ def write_diff(
             part = []
             for row in records[start : start + PHOTOS]:
                 own = crops.get(row["image_id"])
-                pairs = [] if own is None else [_pair(crop, frames) for crop in _rows(own)]
+                pairs = [] if own is None else [_pair(crop, canvases) for crop in _rows(own)]
                 pairs.sort(key=lambda pair: shapes.index(pair["ratio"]))
                 name = row["image_id"]
                 part.append(_record(row, pairs, was.get(name), now.get(name)))
@@ -128,7 +128,7 @@ def _record(
     return {**record, "crops": pairs}
 
 
-def _pair(crop: dict[str, Any], frames: Mapping[str, Frames]) -> dict[str, Any]:
+def _pair(crop: dict[str, Any], canvases: Mapping[str, Canvases]) -> dict[str, Any]:
     """What the page shows of one crop: both runs' boxes and what was measured on them."""
     pair: dict[str, Any] = {"ratio": crop["ratio"], "rank": crop["rank"], "change": crop["change"]}
     if crop["iou"] == crop["iou"]:
@@ -141,7 +141,7 @@ def _pair(crop: dict[str, Any], frames: Mapping[str, Frames]) -> dict[str, Any]:
         pair[side] = {
             "ratio": crop["ratio"],
             "box": [round(edge, 1) for edge in box_px],
-            **frames[side].told(crop["ratio"], told["fit"], box_px),
+            **canvases[side].told(crop["ratio"], told["fit"], box_px),
             "width": int(crop[f"width_{side}"]),
             "height": int(crop[f"height_{side}"]),
             **{n: _plain(v) for n, v in told.items() if v is not None and v == v},

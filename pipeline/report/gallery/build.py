@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.ledger.layout import run_key
 from pipeline.ledger.reader import Run
+from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.contents import FAILED, Contents, contents_of
 from pipeline.report.gallery.index import coded, decisions_of, groups, index_files, special_groups
 from pipeline.report.gallery.overview import overview_of, run_facts, work_of
@@ -24,7 +25,6 @@ from pipeline.report.gallery.pictures import Pictures, collect_pictures
 from pipeline.report.gallery.records import photo_record
 from pipeline.report.gallery.whole import write_candidates, write_crops
 from pipeline.report.scripts import PageWriter
-from pipeline.report.whole_frames import Frames
 from pipeline.storage.store import Store
 
 PHOTOS = 24  # in one data file, and on one page of the list: about 250 kB
@@ -61,7 +61,7 @@ def write_gallery(
         else of those that need eyes.
     """
     contents = contents_of(run)
-    place_of, frames = contents.place_of(), Frames.of(run)
+    place_of, canvases = contents.place_of(), Canvases.of(run)
     with PageWriter(store, prefix) as writer, Pictures() as pictures:
         writer.write_app("gallery.html", SCRIPTS)
         decisions = decisions_of(contents)
@@ -85,13 +85,13 @@ def write_gallery(
             "photos_a_file": PHOTOS,
         }
         writer.write_data("run", about)
-        collect_pictures(run, _sizes(contents), pictures, frames)
+        collect_pictures(run, _sizes(contents), pictures, canvases)
         wanted = _with_whole_crops(run, contents, whole_crops)
         of_crops = write_crops(run, writer, place_of, wanted)
         of_candidates = write_candidates(run, writer, place_of)
         for start in range(0, len(contents.images), PHOTOS):
             records = []
-            for place, record in _records(contents, pictures, frames, start):
+            for place, record in _records(contents, pictures, canvases, start):
                 more = {"crops_at": of_crops[place], "candidates_at": of_candidates[place]}
                 records.append({**record, **more})
             writer.write_data(f"photos/{start // PHOTOS:05d}", records)
@@ -99,7 +99,7 @@ def write_gallery(
 
 
 def _records(
-    contents: Contents, pictures: Pictures, frames: Frames, start: int
+    contents: Contents, pictures: Pictures, canvases: Canvases, start: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """The records of PHOTOS photos from `start` on, each with its place."""
     rows = contents.images.slice(start, PHOTOS).to_pylist()
@@ -107,7 +107,7 @@ def _records(
     crops = contents.crops.slice(first, last - first).to_pylist()
     for place, row in enumerate(rows, start):
         own = crops[contents.bounds[place] - first : contents.bounds[place + 1] - first]
-        yield place, photo_record(row, own, pictures.get(row["image_id"]), frames)
+        yield place, photo_record(row, own, pictures.get(row["image_id"]), canvases)
 
 
 def _sizes(contents: Contents) -> dict[str, tuple[int, int]]:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.ledger.reader import Run
 from pipeline.photo.view import size_within
-from pipeline.report.whole_frames import Frames
+from pipeline.report.canvases import Canvases
 from pipeline.schema import EDGES
 
 SIDE = 256  # px, long side of a picture that is put together
@@ -93,12 +93,12 @@ class Pictures:
 
 
 def collect_pictures(
-    run: Run, sizes: Mapping[str, Size], pictures: Pictures, frames: Frames
+    run: Run, sizes: Mapping[str, Size], pictures: Pictures, canvases: Canvases
 ) -> None:
     """Keep the run's previews; put one together for each photo of `sizes` that has none.
 
     sizes: width and height in source pixels of the photos that have crops, by image_id.
-    frames: of the run.
+    canvases: of the run.
     """
     for batch in run.batches("previews"):
         for row in batch.to_pylist():
@@ -114,21 +114,21 @@ def collect_pictures(
                 if image_id in sizes and image_id not in pictures
             ]
             photos = [(image_id, rows) for image_id, rows in photos if rows[0]["image"]]
-            made = pool.map(lambda one: piece_together(one[1], sizes[one[0]], frames), photos)
+            made = pool.map(lambda one: piece_together(one[1], sizes[one[0]], canvases), photos)
             for (image_id, _), image in zip(photos, made, strict=True):
                 pictures.add(image_id, Picture(image, "webp", None, pieced=True))
 
 
-def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size, frames: Frames) -> bytes:
+def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size, canvases: Canvases) -> bytes:
     """Put a photo's crops where they were cut; return a small WebP of the whole, SIDE pixels long.
 
-    crops: rows with PIECES. size_wh: of the photo, source pixels. frames: of the run.
+    crops: rows with PIECES. size_wh: of the photo, source pixels. canvases: of the run.
     """
     scale = min(1.0, SIDE / max(size_wh))
     canvas = Image.new("RGBA", size_within(size_wh, SIDE))
     # Larger crops lie below: a smaller one shows its part in more detail.
     for crop in sorted(crops, key=lambda crop: -_area(crop)):
-        part = _photo_part(Image.open(BytesIO(crop["image"])).convert("RGBA"), crop, frames)
+        part = _photo_part(Image.open(BytesIO(crop["image"])).convert("RGBA"), crop, canvases)
         left, top, right, bottom = (round(crop[e] * scale) for e in EDGES)
         part = part.resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BOX)
         canvas.paste(part, (left, top), part)
@@ -137,9 +137,9 @@ def piece_together(crops: Sequence[Mapping[str, Any]], size_wh: Size, frames: Fr
     return stream.getvalue()
 
 
-def _photo_part(picture: Image.Image, crop: Mapping[str, Any], frames: Frames) -> Image.Image:
+def _photo_part(picture: Image.Image, crop: Mapping[str, Any], canvases: Canvases) -> Image.Image:
     """The part of a thumbnail that shows the photo: of `pad` and `blur` not its ground."""
-    placed = frames.placed(crop["ratio"], crop["fit"], [crop[edge] for edge in EDGES])
+    placed = canvases.placed(crop["ratio"], crop["fit"], [crop[edge] for edge in EDGES])
     if placed is None:
         return picture
     x0, y0, x1, y1 = placed.box_rel

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline import schema
+from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.pictures import Picture
 from pipeline.report.inline import data_uri
-from pipeline.report.whole_frames import Frames
 from pipeline.schema import EDGES
 
 MOST_OBJECTS = 80  # the best ones of a photo
@@ -34,7 +34,7 @@ def photo_record(
     row: Mapping[str, Any],
     crops: Sequence[Mapping[str, Any]],
     picture: Picture | None,
-    frames: Frames,
+    canvases: Canvases,
 ) -> dict[str, Any]:
     """What the page of one photo shows. row, crops: of the run's tables."""
     record = {
@@ -43,7 +43,7 @@ def photo_record(
         "seconds": [[n[:-2], round(row[n], DIGITS)] for n in _stages(row)],
         "objects": [_object(one) for one in (row.get("objects") or ())[:MOST_OBJECTS]],
         "extra": _pass_through(row),
-        "crops": [_crop(crop, frames) for crop in crops],
+        "crops": [_crop(crop, canvases) for crop in crops],
     }
     if picture is not None:
         record["preview"] = data_uri(picture.image, picture.format)
@@ -62,10 +62,10 @@ def candidate_record(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _crop(crop: Mapping[str, Any], frames: Frames) -> dict[str, Any]:
+def _crop(crop: Mapping[str, Any], canvases: Canvases) -> dict[str, Any]:
     box_px = [crop[edge] for edge in EDGES]
-    frame = frames.told(crop["ratio"], crop["fit"], box_px)
-    return {**_known(crop, OF_CROP), "box": [round(edge, 1) for edge in box_px], **frame}
+    canvas = canvases.told(crop["ratio"], crop["fit"], box_px)
+    return {**_known(crop, OF_CROP), "box": [round(edge, 1) for edge in box_px], **canvas}
 
 
 def _known(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

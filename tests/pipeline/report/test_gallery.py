@@ -17,11 +17,11 @@ from PIL import Image
 from pipeline import open_run
 from pipeline.cli.runs import main
 from pipeline.ledger.reader import Run
+from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.build import gallery_prefix, write_gallery
 from pipeline.report.gallery.contents import contents_of
 from pipeline.report.gallery.overview import describe_weights
 from pipeline.report.gallery.pictures import piece_together
-from pipeline.report.whole_frames import Frames
 from pipeline.storage.store import open_store
 from tests.support.made_runs import Row, commit_rows, crop_row, flat_picture, image_row, preview_row
 
@@ -211,7 +211,7 @@ def test_pieces_lie_where_they_were_cut() -> None:
     blue = crop_row("a", "free", (100, 100, 200, 200), (20, 20, 220))
     padded = {**crop_row("a", "9:16", (0, 0, 400, 200), (20, 220, 20)), "fit": "pad"}
     padded |= {"image": _padded((20, 220, 20)), "width": 90, "height": 160}
-    made = Image.open(io.BytesIO(piece_together([blue, red], (400, 200), Frames({})))).convert(
+    made = Image.open(io.BytesIO(piece_together([blue, red], (400, 200), Canvases({})))).convert(
         "RGBA"
     )
     assert made.size == (256, 128)
@@ -220,7 +220,7 @@ def test_pieces_lie_where_they_were_cut() -> None:
     assert pixels[100, 100, 2] > 180 > pixels[100, 100, 0]  # the smaller one lies above
     assert pixels[60, 200, 3] == 0  # no crop shows that part
     whole = np.asarray(
-        Image.open(io.BytesIO(piece_together([padded], (400, 200), Frames({})))).convert("RGB")
+        Image.open(io.BytesIO(piece_together([padded], (400, 200), Canvases({})))).convert("RGB")
     )
     assert (whole.astype(int)[:, :, 1] > 180).all()
     assert (whole.astype(int)[:, :, 0] < 90).all()  # the white bars are no part of it

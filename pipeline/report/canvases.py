@@ -1,4 +1,4 @@
-"""Say where a photo that is shown whole lies in its crop's frame, as the run has drawn it."""
+"""Say where a photo that is shown whole lies on its crop's canvas, as the run has drawn it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ GROUNDS = get_args(Ground)  # fits of crops that show all of their box, on a gro
 
 
 @dataclass(frozen=True)
-class Frames:
-    """What a run was asked for about the frames of whole photos.
+class Canvases:
+    """What a run was asked for about the canvases of whole photos.
 
     areas: its safe areas, by shape name; whole photos keep clear of what is covered.
     background: of padded photos, six hex digits.
@@ -24,13 +24,13 @@ class Frames:
     background: str = WHITE
 
     @classmethod
-    def of(cls, run: Run) -> "Frames":
+    def of(cls, run: Run) -> "Canvases":
         """Those of a run, or of the one in front of several."""
         asked = run.manifest["settings"].get("safe_areas")
         return cls(stored_safe_areas(str(asked or "")), run.background)
 
     def placed(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> Placed | None:
-        """The place of a photo in its crop's frame; None of a crop that fills its frame.
+        """The place of a photo on its crop's canvas; None of a crop that fills its shape.
 
         ratio, fit: of the table `crops`; box_px: its edges, source pixels.
         """
@@ -41,13 +41,13 @@ class Frames:
         return place_whole(box_px, shape, area.is_circle, area.covered)
 
     def told(self, ratio: str, fit: str | None, box_px: Sequence[float]) -> dict[str, Any]:
-        """What the pages are told of a crop's frame; nothing of a crop that fills it.
+        """What the pages are told of a crop's canvas; nothing of a crop that fills its shape.
 
-        frame: x0, y0, x1, y1 in source pixels, around the photo. ground: a colour, of `pad` alone.
-        Arguments as of `placed`.
+        frame: the canvas, x0, y0, x1, y1 in source pixels, around the photo.
+        ground: its colour, of `pad` alone. Arguments as of `placed`.
         """
         placed = self.placed(ratio, fit, box_px)
         if placed is None:
             return {}
-        frame = {"frame": [round(edge, 1) for edge in placed.canvas_px]}
-        return {**frame, "ground": f"#{self.background}"} if fit == "pad" else frame
+        canvas = {"frame": [round(edge, 1) for edge in placed.canvas_px]}
+        return {**canvas, "ground": f"#{self.background}"} if fit == "pad" else canvas
