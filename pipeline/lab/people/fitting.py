@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.lab.training.schedule import descend
+
 VIEWS_A_STEP, AVERAGE = 16, 0.995
 CLIP = 2.0  # norm of a step's gradient
 CELLS = 7  # every so many cells are looked at for mean and deviation
@@ -41,11 +43,7 @@ def fit_branch(
     losses = []
     for step, batch in enumerate(plan):
         loss = loss_of(batch)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(module.parameters(), CLIP)
-        optimizer.step()
-        schedule.step()
+        descend(loss, module.parameters(), CLIP, optimizer, schedule)
         losses.append(loss.item())
         keep = min(AVERAGE, step / (step + 10))
         for name, value in module.state_dict().items():

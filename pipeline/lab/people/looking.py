@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.people_head import PeopleHead, fold_standardisation
@@ -18,6 +18,7 @@ from pipeline.detectors.subject_network import SubjectNetwork
 from pipeline.lab.people.branches import DECAY, KEPT_WEIGHT
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking_views import LookingView, batches_of_views
+from pipeline.lab.training.schedule import descend
 
 VIEWS = 26  # a step
 # Rates of stages and branch. Of .00015 and .0005 for the stages, .0005 was better on two of three
@@ -63,11 +64,7 @@ def train_looking(
             _fold(network.people, _undo(standards))
         standard = [(x - mean) / scale for x, (mean, scale) in zip(levels, standards, strict=True)]
         loss = looking_loss(network.people, views, standard) / VIEWS
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learning, 5.0)
-        optimizer.step()
-        schedule.step()
+        descend(loss, learning, 5.0, optimizer, schedule)
         keep = min(AVERAGE, step / (step + 10))
         for mean, value in zip(averaged, learning, strict=True):
             mean.lerp_(value.detach(), 1 - keep)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from pipeline.detectors.embedded import detector_input_size
@@ -23,7 +23,7 @@ from pipeline.detectors.subject_network import (
 )
 from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.starter.views import View
-from pipeline.lab.training.schedule import moving_average
+from pipeline.lab.training.schedule import descend, moving_average
 
 # Set by hand, unless a source is given.
 EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
@@ -83,11 +83,8 @@ def train_detector(
             head_loss(output[None], head_targets(views[index], *output.shape[-2:]))
             for index, output in zip(batch, outputs, strict=True)
         ]
-        optimizer.zero_grad()
-        (torch.stack(losses).sum() / VIEWS_A_STEP).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learnt, CLIP_NORM)
-        optimizer.step()
-        schedule.step()
+        loss = torch.stack(losses).sum() / VIEWS_A_STEP
+        descend(loss, learnt, CLIP_NORM, optimizer, schedule)
         averaged.update_parameters(network)
     network.load_state_dict(averaged.module.state_dict())
     network.eval()

@@ -35,7 +35,7 @@ from pipeline.lab.starter.list_samples import sample_lists
 from pipeline.lab.starter.scored_crops import ScoredLayout
 from pipeline.lab.starter.semantic_map import CHANNELS, GAZE, SUBJECT, position_map
 from pipeline.lab.starter.synthetic_map import add_gaze, perturbed_detections, synthetic_map
-from pipeline.lab.training.schedule import moving_average
+from pipeline.lab.training.schedule import descend, moving_average
 from s2cnet import S2CNet
 from s2cnet.inputs import input_size
 
@@ -89,11 +89,7 @@ def fine_tune(
         loss = batch_loss(network, next(batches), random)
         for index in random.integers(len(layouts), size=SCORED_A_STEP):
             loss = loss + human_score_loss(network, layouts[index], subjects[index], random)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_([*backbone, *graph], CLIP_NORM)
-        optimizer.step()
-        schedule.step()
+        descend(loss, [*backbone, *graph], CLIP_NORM, optimizer, schedule)
         averaged.update_parameters(network)
     network.load_state_dict(averaged.module.state_dict())
     network.requires_grad_(True).eval()

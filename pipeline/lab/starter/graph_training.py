@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from pipeline.cropping import candidates
@@ -32,7 +32,7 @@ from pipeline.lab.starter.simulated_crops import (
 )
 from pipeline.lab.starter.synthetic_map import perturbed_detections, synthetic_map
 from pipeline.lab.training.losses import crop_loss
-from pipeline.lab.training.schedule import moving_average
+from pipeline.lab.training.schedule import descend, moving_average
 from s2cnet import S2CNet
 from s2cnet.inputs import input_size
 
@@ -99,12 +99,8 @@ def train_graph(
         losses.append(
             SCORED_WEIGHT * layout_loss(network, layouts[scored], subjects[scored], random)
         )
-        optimizer.zero_grad()
         loss = torch.stack(losses).sum() / len(losses)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(learnt, CLIP_NORM)
-        optimizer.step()
-        schedule.step()
+        descend(loss, learnt, CLIP_NORM, optimizer, schedule)
         averaged.update_parameters(network)
     network.load_state_dict(averaged.module.state_dict())
     network.eval()

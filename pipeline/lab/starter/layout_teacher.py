@@ -18,6 +18,7 @@ from pipeline.boxes import Boxes, mirror
 from pipeline.cropping.search import Scores
 from pipeline.lab.starter.scored_crops import ScoredLayout
 from pipeline.lab.training.losses import crop_loss
+from pipeline.lab.training.schedule import descend
 
 # Set by hand.
 ROUNDS, EPOCHS, LAST_EPOCHS = 4, 5, 10
@@ -146,11 +147,8 @@ def fit_teacher(
         for first in range(0, len(order) - PHOTOS_A_STEP + 1, PHOTOS_A_STEP):
             drawn = order[first : first + PHOTOS_A_STEP]
             losses = [_photo_loss(teacher, layouts[i], subjects[i], random) for i in drawn]
-            optimizer.zero_grad()
-            torch.stack(losses).mean().backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(teacher.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+            loss = torch.stack(losses).mean()
+            descend(loss, teacher.parameters(), 1.0, optimizer, schedule)
     return teacher.eval()
 
 

@@ -1,8 +1,11 @@
-"""Learning rate over a training run, and the moving average of its weights."""
+"""What trainings share: the learning rate over a run, a step, the moving average of weights."""
 
 import math
+from collections.abc import Iterable
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 
@@ -12,6 +15,24 @@ def rate_at(step: int, steps: int, warmup_share: float) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def descend(
+    loss: Tensor,
+    learnt: Iterable[Tensor],
+    most_norm: float,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+) -> None:
+    """Take one step of the optimizer against a loss, and one of the learning rate.
+
+    learnt: the parameters whose gradients together have at most the norm `most_norm`.
+    """
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(learnt, most_norm)
+    optimizer.step()
+    schedule.step()
 
 
 def moving_average(network: nn.Module, decay: float) -> AveragedModel:
