@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from pipeline.errors import RecordError
 from pipeline.ledger.ahead import ahead
 from pipeline.ledger.channels.channel import channel_of
-from pipeline.ledger.channels.crop_files import not_needed
 from pipeline.ledger.channels.live import Standing, standing
 from pipeline.ledger.checked_files import (
     CROP_READERS,
@@ -28,6 +27,7 @@ from pipeline.ledger.known_runs import committed_run
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, failed_photos, read_manifest, unsettled_ids
 from pipeline.ledger.pinned import input_rows, read_spec
+from pipeline.ledger.promotion.crop_files import not_needed
 from pipeline.ledger.records import ABANDONED, Abandoned, Manifest, PinnedSpec, StoredList
 from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store

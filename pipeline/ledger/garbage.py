@@ -28,7 +28,6 @@ from dataclasses import dataclass
 
 from pipeline.errors import RecordError
 from pipeline.ledger.card import card_key, write_card
-from pipeline.ledger.channels.crop_files import PUBLISHED_FILE, old_files, run_prefix, unpublish
 from pipeline.ledger.channels.live import standing
 from pipeline.ledger.coverage.old_indexes import covered_objects, old_copies, old_objects
 from pipeline.ledger.erasing import (
@@ -42,6 +41,7 @@ from pipeline.ledger.forgetting import Forgotten, read_forgotten
 from pipeline.ledger.layout import RUN_ID, data_prefix, manifest_key, run_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_manifest
+from pipeline.ledger.promotion.crop_files import PUBLISHED_FILE, old_files, run_prefix, unpublish
 from pipeline.ledger.records import ABANDONED, FORMAT, Abandoned, Manifest, to_bytes
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.ledger.table_formats.delta import forget_in_delta

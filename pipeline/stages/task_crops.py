@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 
-from pipeline.ledger.channels.crop_files import run_prefix
+from pipeline.ledger.promotion.crop_files import run_prefix
 from pipeline.photo.animations.animation import Animation
 from pipeline.settings import Settings
 from pipeline.stages.encode import encoded_crops

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.channels.channel import ChannelVersion, channel_name, history, read_channel
-from pipeline.ledger.channels.promotion import Request, promote, rollback
+from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import Store, open_store
 from tests.chaos.campaign import Trap, Victims, wait_for_all

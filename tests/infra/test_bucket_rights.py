@@ -19,11 +19,11 @@ from moto.server import ThreadedMotoServer
 
 from pipeline.inputs.listing import list_all, read_image
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.channels.promotion import Request, promote
 from pipeline.ledger.coverage.covered import file_key
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.layout import data_key, run_key, task_key
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.backoff import Backoff
 from pipeline.storage.store import open_store

@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.ledger.channels.crop_files import publish_files
-from pipeline.ledger.channels.promotion import rollback
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.promotion.crop_files import publish_files
+from pipeline.ledger.promotion.promotion import rollback
 from pipeline.ledger.reader import open_run
 from pipeline.stages.worker import end_worker
 from pipeline.storage.local import LocalBackend

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cli.runs import main
 from pipeline.ledger import pinned
-from pipeline.ledger.channels.promotion import Request, promote
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.storage.store import open_store
 from tests.support.made_runs import commit_rows, crop_row, image_row
 

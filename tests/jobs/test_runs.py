@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.runs import main
-from pipeline.ledger.channels.promotion import Request, promote
 from pipeline.ledger.manifest import data_files
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.settings import Settings
 from pipeline.storage.store import open_store

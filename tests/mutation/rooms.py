@@ -54,7 +54,7 @@ ROOMS = {
             [f"tests/pipeline/test_{name}.py"
              for name in ("settings", "setting_defaults", "setting_texts", "shapes", "boxes",
                           "gate", "options", "command_line", "job")]
-            + ["tests/pipeline/ledger/channels/test_crop_files.py"],
+            + ["tests/pipeline/ledger/promotion/test_crop_files.py"],
         ),
         Room("export", ["pipeline/export/*.py"], ["tests/pipeline/export/test_*.py"]),
         Room("s2cnet", ["s2cnet/inputs.py"], ["tests/s2cnet/test_inputs.py"]),

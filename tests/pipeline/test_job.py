@@ -9,8 +9,8 @@ from PIL import Image
 from pipeline.errors import LedgerError, UsageError
 from pipeline.job import commit, plan, task_photos
 from pipeline.ledger.channels.channel import read_channel, read_channels
-from pipeline.ledger.channels.promotion import rollback
 from pipeline.ledger.figures import Figures
+from pipeline.ledger.promotion.promotion import rollback
 from pipeline.ledger.reader import open_run
 from pipeline.live_table import channel_for
 from pipeline.report.progress import Log

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ledger.channels.promotion import Request, promote
 from pipeline.ledger.coverage.incremental import uncovered
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.live_table import Removal, go_live, take_out, tell_standing
 from pipeline.report.progress import Log
 from pipeline.settings import Settings

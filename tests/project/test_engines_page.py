@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cli.runs import main
 from pipeline.ledger.card import write_card
-from pipeline.ledger.channels.promotion import Request, promote
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.storage.store import open_store
 from tests.support.pictured import committed

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pipeline.command_line import parser_of
-from pipeline.ledger.channels.promotion import Request, promote
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.settings import Settings
 from pipeline.storage.store import open_store
 from tests.support.tasks import make_inputs, open_ledger, run_all

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from pipeline.ledger.channels.crop_files import run_prefix
+from pipeline.ledger.promotion.crop_files import run_prefix
 from pipeline.schema import CROP_FILES
 from pipeline.storage.store import Store
 from tests.support.tasks import done, open_ledger

@@ -13,9 +13,9 @@ from pipeline.cli.runs.command import Command, OneRun
 from pipeline.errors import RecordError, UsageError
 from pipeline.gate import parse_gate
 from pipeline.ledger.channels.channel import ChannelVersion, channel_names, history
-from pipeline.ledger.channels.promotion import Outcome, Request, only_channel, promote, rollback
-from pipeline.ledger.channels.published_index import index_key, public_prefix
 from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.promotion.promotion import Outcome, Request, only_channel, promote, rollback
+from pipeline.ledger.promotion.published_index import index_key, public_prefix
 from pipeline.options import check, option
 from pipeline.storage.store import Store
 

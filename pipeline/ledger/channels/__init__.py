@@ -1,1 +1,1 @@
-"""Keep which runs are live in which channel, move channels, and publish their crops under names."""
+"""Keep which runs are live in which channel, version after version."""

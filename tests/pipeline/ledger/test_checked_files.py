@@ -7,12 +7,12 @@ import pytest
 
 from pipeline.inputs.listing import image_id
 from pipeline.ledger.audit import NAMED_CROPS, verify_run
-from pipeline.ledger.channels.crop_files import publish_files
-from pipeline.ledger.channels.promotion import Request, promote, rollback
 from pipeline.ledger.erasing import erase
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.manifest import data_files, read_committed
+from pipeline.ledger.promotion.crop_files import publish_files
+from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.storage.store import Store, open_store
 from tests.support.forgotten import with_one_forgotten
 from tests.support.made_runs import commit_rows, crop_row, image_row

@@ -10,14 +10,14 @@ from pipeline.errors import RecordError
 from pipeline.gate import DEFAULT_GATE, parse_gate
 from pipeline.ledger.audit import list_runs
 from pipeline.ledger.channels.channel import channel_name
-from pipeline.ledger.channels.measure import measure
-from pipeline.ledger.channels.promotion import Request, promote, promote_waiting, rollback
 from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.layout import manifest_key, run_key, spec_key
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files
 from pipeline.ledger.pinned import _input_file
 from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.promotion.measure import measure
+from pipeline.ledger.promotion.promotion import Request, promote, promote_waiting, rollback
 from pipeline.storage.store import Store
 from tests.support.damaged import path_of, run_id, store
 from tests.support.tasks import SPEC, make_inputs, open_ledger, run_all

@@ -8,17 +8,18 @@ from msgspec.structs import replace
 
 from pipeline.ledger import catalogue
 from pipeline.ledger.author import whoami
-from pipeline.ledger.channels import crop_files, live
+from pipeline.ledger.channels import live
 from pipeline.ledger.channels.channel import ChannelVersion, channel_name, history
-from pipeline.ledger.channels.crop_files import live_files
 from pipeline.ledger.channels.live import live_layers, standing
-from pipeline.ledger.channels.promotion import Request, promote, rollback
 from pipeline.ledger.coverage import compaction, compare, covered
 from pipeline.ledger.coverage.compaction import write_indexes
 from pipeline.ledger.coverage.covered import read_index
 from pipeline.ledger.coverage.incremental import uncovered
 from pipeline.ledger.failures import OF_IMAGES, failed_rows, kinds_of
 from pipeline.ledger.manifest import data_files
+from pipeline.ledger.promotion import crop_files
+from pipeline.ledger.promotion.crop_files import live_files
+from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.table_formats.delta_changes import path_of
 from pipeline.ledger.table_formats.published_rows import cover_of, kept_rows
 from pipeline.ledger.unify import common_type

@@ -15,15 +15,7 @@ from pipeline.errors import LedgerError, RecordError
 from pipeline.ledger import erasing, pinned
 from pipeline.ledger.audit import describe_run
 from pipeline.ledger.author import whoami
-from pipeline.ledger.channels.crop_files import (
-    LiveFile,
-    PublishedFiles,
-    live_files,
-    old_files,
-    publish_files,
-)
 from pipeline.ledger.channels.live import standing
-from pipeline.ledger.channels.promotion import Request, promote, rollback
 from pipeline.ledger.erasing import Erasure, erase, find_erasures
 from pipeline.ledger.figures import Cost, Figures
 from pipeline.ledger.forgetting import (
@@ -39,6 +31,14 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import data_files, read_committed
 from pipeline.ledger.pinned import _as_record_error, input_key, pin, read_spec
 from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.promotion.crop_files import (
+    LiveFile,
+    PublishedFiles,
+    live_files,
+    old_files,
+    publish_files,
+)
+from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.stored_rows import rows_of_task
 from pipeline.ledger.table_formats.iceberg_files import WantedFile, write_copy

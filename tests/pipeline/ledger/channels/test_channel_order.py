@@ -8,7 +8,7 @@ import pytest
 from pipeline.ledger.channels.channel import channel_name, read_channel
 from pipeline.ledger.channels.live import live_layers
 from pipeline.ledger.channels.moves import roll_back
-from pipeline.ledger.channels.promotion import Request, promote
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import to_bytes
 from pipeline.storage.store import Store

@@ -13,14 +13,14 @@ from pipeline.ledger import erasing, sampling, tables
 from pipeline.ledger.channels import live
 from pipeline.ledger.channels.channel import channel_name, read_channel
 from pipeline.ledger.channels.live import live_layers, standing
-from pipeline.ledger.channels.measure import lower_end, measure
 from pipeline.ledger.channels.moves import advance, next_version, roll_back
-from pipeline.ledger.channels.promotion import Request, only_channel, promote
 from pipeline.ledger.erasing import erase, find_erasures
 from pipeline.ledger.forgetting import forget, read_forgotten
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import FILES, UNSETTLED, data_files, read_committed, unsettled_ids
+from pipeline.ledger.promotion.measure import lower_end, measure
+from pipeline.ledger.promotion.promotion import Request, only_channel, promote
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import Manifest, to_bytes
 from pipeline.ledger.sampling import live_crops, places_of, rows_of, sampled_rows

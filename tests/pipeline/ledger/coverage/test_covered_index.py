@@ -14,7 +14,6 @@ from pipeline.ledger import catalogue
 from pipeline.ledger.catalogue import read_verified, write_numbered
 from pipeline.ledger.channels import live
 from pipeline.ledger.channels.channel import channel_name, read_channel
-from pipeline.ledger.channels.promotion import Request, promote, rollback
 from pipeline.ledger.coverage import compaction, compare, covered
 from pipeline.ledger.coverage.compaction import write_indexes
 from pipeline.ledger.coverage.covered import ROWS, CoveredIndex, file_key, kind_of, read_index
@@ -27,6 +26,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import read_committed
 from pipeline.ledger.pinned import _input_file
 from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import to_bytes
 from pipeline.schema import INPUT_OVERRIDE

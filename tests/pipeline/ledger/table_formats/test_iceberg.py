@@ -12,9 +12,9 @@ import pytest
 from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, UsageError
 from pipeline.ledger.channels.channel import channel_of
-from pipeline.ledger.channels.promotion import Request, promote, rollback
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.promotion.promotion import Request, promote, rollback
 from pipeline.ledger.table_formats.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.storage.store import Store, open_store
 from tests.support.committed import (

@@ -8,9 +8,9 @@ import polars
 import pyarrow as pa
 import pytest
 
-from pipeline.ledger.channels.promotion import Request, promote
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.promotion.promotion import Request, promote
 from pipeline.ledger.table_formats.iceberg import publish_iceberg, publish_live_as_iceberg
 from pipeline.storage.store import Store
 from tests.support.tasks import make_inputs, open_ledger, run_all

@@ -15,11 +15,11 @@ from pipeline.cli.runs import main
 from pipeline.errors import LedgerError, SettingError
 from pipeline.job import commit, plan
 from pipeline.ledger.audit import verify_run
-from pipeline.ledger.channels.crop_files import publish_files
-from pipeline.ledger.channels.promotion import rollback
 from pipeline.ledger.figures import add_figures
 from pipeline.ledger.forgetting import forget
 from pipeline.ledger.garbage import look_for_garbage, remove_garbage
+from pipeline.ledger.promotion.crop_files import publish_files
+from pipeline.ledger.promotion.promotion import rollback
 from pipeline.ledger.records import Manifest
 from pipeline.report.progress import Log
 from pipeline.settings import Settings

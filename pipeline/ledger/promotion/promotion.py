@@ -8,10 +8,10 @@ from pipeline.gate import Gate, GateFigures, Judgement
 from pipeline.ledger.author import whoami
 from pipeline.ledger.channels.channel import Channel, ChannelVersion, channel_of
 from pipeline.ledger.channels.live import Standing, is_trial, standing
-from pipeline.ledger.channels.measure import measure
 from pipeline.ledger.channels.moves import advance, next_version, roll_back
 from pipeline.ledger.identity import Identity
 from pipeline.ledger.manifest import read_committed
+from pipeline.ledger.promotion.measure import measure
 from pipeline.ledger.reader import repaired_by
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store

@@ -10,7 +10,10 @@ from pipeline.errors import LedgerError, UsageError
 from pipeline.gate import DEFAULT_GATE, parse_gate
 from pipeline.ledger.channels.channel import channel_name, history, read_channel
 from pipeline.ledger.channels.live import standing
-from pipeline.ledger.channels.promotion import (
+from pipeline.ledger.coverage.incremental import Todo, uncovered
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.promotion.promotion import (
     Outcome,
     Request,
     only_channel,
@@ -18,9 +21,6 @@ from pipeline.ledger.channels.promotion import (
     promote_waiting,
     rollback,
 )
-from pipeline.ledger.coverage.incremental import Todo, uncovered
-from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.plan import cut_tasks
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store, open_store
@@ -275,7 +275,7 @@ def test_the_gate_is_asked_again_where_somebody_was_faster(
     first = commit(store, make_inputs(2), mark=" one", promote="manual")
     second = commit(store, make_inputs(2, etag="v2"), mark=" two", promote="manual")
     asked: list[list[str]] = []
-    import pipeline.ledger.channels.promotion as module
+    import pipeline.ledger.promotion.promotion as module
 
     plain = module.measure
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import schema
-from pipeline.ledger.channels.measure import lower_end, measure
+from pipeline.ledger.promotion.measure import lower_end, measure
 from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import spread
 from pipeline.storage.store import Store

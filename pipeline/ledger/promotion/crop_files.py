@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 from pipeline.errors import LedgerError
 from pipeline.ledger.channels.channel import channel_of
 from pipeline.ledger.channels.live import Standing, standing
-from pipeline.ledger.channels.published_index import (
+from pipeline.ledger.forgetting import read_forgotten
+from pipeline.ledger.promotion.published_index import (
     UNKNOWN,
     index_key,
     public_prefix,
@@ -27,7 +28,6 @@ from pipeline.ledger.channels.published_index import (
     readable_published,
     write_published,
 )
-from pipeline.ledger.forgetting import read_forgotten
 from pipeline.ledger.reader import Run
 from pipeline.ledger.records import Manifest
 from pipeline.storage.backend import ObjectInfo

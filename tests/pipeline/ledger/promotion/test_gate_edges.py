@@ -15,18 +15,7 @@ from pipeline.ledger.author import whoami
 from pipeline.ledger.channels import live
 from pipeline.ledger.channels.channel import Channel, channel_name, read_channel
 from pipeline.ledger.channels.live import live_layers, standing
-from pipeline.ledger.channels.measure import measure
 from pipeline.ledger.channels.moves import advance, next_version, roll_back
-from pipeline.ledger.channels.promotion import (
-    Outcome,
-    Request,
-    _alike,
-    _placed,
-    _promote,
-    only_failed_again,
-    promote,
-    promote_waiting,
-)
 from pipeline.ledger.coverage import incremental
 from pipeline.ledger.coverage.incremental import Todo, uncovered
 from pipeline.ledger.failures import (
@@ -44,6 +33,17 @@ from pipeline.ledger.forgetting import forget
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.manifest import FAILURES
 from pipeline.ledger.plan import cut_tasks
+from pipeline.ledger.promotion.measure import measure
+from pipeline.ledger.promotion.promotion import (
+    Outcome,
+    Request,
+    _alike,
+    _placed,
+    _promote,
+    only_failed_again,
+    promote,
+    promote_waiting,
+)
 from pipeline.ledger.reader import open_run
 from pipeline.ledger.records import Manifest
 from pipeline.storage.store import Store
