@@ -13,7 +13,7 @@ from pipeline.boxes import Boxes
 from pipeline.detectors.subject_network import ANIMAL_HEAD, HEAD, KINDS, ltrb_offsets
 from pipeline.detectors.suppression import nms
 
-NMS_IOU = 0.5
+NMS_IOU = 0.5  # of two objects of a kind that overlap by more, the less likely is left out
 CENTRES = [*range(len(KINDS)), HEAD, ANIMAL_HEAD]  # channels of an output that tell centres
 
 Map = NDArray[np.float32]  # [h, w]

@@ -30,6 +30,7 @@ HEAD_OF_FACE = np.array([-0.27, -0.44, 0.31, 0.14])
 """From a face's edges to those of its head, in the face's sides: medians over 965 faces that the
 detector finds on EyeCrowd inside one head drawn by hand."""
 SAME_HEAD_IOU = 0.35
+"""Two boxes that overlap by more are boxes of one head."""
 LEAST_PERSON = 0.2
 """Likelihood from which on a person's head is none of an animal, however likely that is."""
 VOTE_RAMP = (0.08, 0.38)

@@ -30,13 +30,17 @@ from pipeline.detectors.visual_genome_network import (
 from pipeline.device import choose_device
 from pipeline.errors import SettingError
 
+# As the published model is tested, by the configuration of its authors (bottom-up-attention,
+# lib/fast_rcnn/config.py, PIXEL_MEANS and TEST): mean colour, and sides of the input in pixels.
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 SHORT_SIDE = 600
 LONG_SIDE = 1000
 GPU_BATCH = 4
 """Photos a pass, about 0.5 GB of activations each."""
 CLASS_SCORE = 0.2
+"""Least score of a class that makes a region an object, as in their tools/generate_tsv.py."""
 CLASS_NMS_IOU = 0.3
+"""Of regions of a class that overlap by more, the best stays: TEST.NMS of the configuration."""
 MAX_OBJECTS = 10
 """The larger published graph has 10 object nodes (gaicv1), the smaller 5 (gaicv2). The authors
 did not say how they chose among the boxes; here the most confident come first and are taken."""

@@ -22,6 +22,7 @@ STRIDE = 16
 ANCHOR_RATIOS = (0.5, 1.0, 2.0)  # height / width
 ANCHOR_SCALES = (4, 8, 16, 32)
 ANCHORS = len(ANCHOR_RATIOS) * len(ANCHOR_SCALES)
+# Regions proposed, before and after suppression: TEST.RPN_* of the authors' configuration.
 RPN_NMS_IOU = 0.7
 RPN_BEFORE_NMS = 6000
 RPN_AFTER_NMS = 300
