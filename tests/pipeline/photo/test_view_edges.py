@@ -20,7 +20,7 @@ def photo_of(pixels: np.ndarray, width: int, height: int, **more: object) -> Pho
 
 
 def test_what_a_photo_may_cost() -> None:
-    """docs/SECURITY.md and the options name these."""
+    """docs/KINDS.md and the options name these."""
     limits = DecodeLimits()
     assert (limits.max_bytes, limits.memory_bytes) == (64 * 1024**2, 2 * 1024**3)
     assert (limits.max_pixels, limits.max_jpeg_pixels) == (50_000_000, 250_000_000)
