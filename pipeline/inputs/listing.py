@@ -7,7 +7,6 @@ store, but never taken apart into paths.
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,8 +32,8 @@ from pipeline.storage.addresses import (
     bucket_and_key,
     local_path,
     refuse_credentials,
+    s3_spelling,
     scheme_of,
-    usual_spelling,
 )
 from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.parted import sorted_by
@@ -42,7 +41,6 @@ from pipeline.storage.ranges import list_by_ranges
 from pipeline.storage.spool import Spool, filtered, pieces, spooled
 from pipeline.storage.store import Store, open_store
 
-_BUCKET = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9.:_-]{1,254}", re.IGNORECASE)
 BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
 
 
@@ -86,7 +84,7 @@ def list_all(
     a store or a disk does not answer.
     """
     refuse_credentials(input_uri)
-    input_uri, as_glob = usual_spelling(input_uri), False
+    input_uri, as_glob = s3_spelling(input_uri), False
     if limit is not None and limit < 1:
         raise SettingError("limit", f"must be at least 1, not {limit}")
     if is_list(input_uri):
@@ -168,7 +166,7 @@ def read_image(
     Raises ReadError, whose docstring lists the statuses.
     """
     try:
-        uri = usual_spelling(uri)
+        uri = s3_spelling(uri)
         scheme = scheme_of(uri)
         if scheme in ("http", "https"):
             return read_http(uri, http, max_bytes)
@@ -183,11 +181,9 @@ def read_image(
 def _locate(uri: str, requester_pays: bool = False) -> tuple[Store, str]:
     """The store of an address and its key, exactly as written."""
     bucket, key = bucket_and_key(uri)
-    is_s3 = scheme_of(uri) == "s3"
-    if not key or (is_s3 and not _BUCKET.fullmatch(bucket)):
-        raise UsageError("not s3://bucket/key" if is_s3 else f"not {scheme_of(uri)}://bucket/key")
-    root = f"s3{bucket[2:]}" if is_s3 else bucket
-    return _store(root, os.getpid(), requester_pays and is_s3), key
+    if not key:
+        raise UsageError(f"not {scheme_of(uri)}://bucket/key")
+    return _store(bucket, os.getpid(), requester_pays and scheme_of(uri) == "s3"), key
 
 
 @lru_cache(maxsize=64)

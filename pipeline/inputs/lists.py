@@ -17,7 +17,7 @@ from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.list_values import Reasons, boxes_of, sizes_of
 from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.schema import CROPS, IMAGES, INPUT_BOXES, INPUT_SEEN, INPUTS
-from pipeline.storage.addresses import refuse_credentials, scheme_of, usual_spelling
+from pipeline.storage.addresses import refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.spool import numbered_pieces, pieces, spooled
 
 URI = "uri"
@@ -136,7 +136,7 @@ class _Seen:
 
 
 def _uris(rows: pa.Table) -> list[str | None]:
-    return [uri and usual_spelling(uri) for uri in rows[URI].to_pylist()]
+    return [uri and s3_spelling(uri) for uri in rows[URI].to_pylist()]
 
 
 def _usable_rows(

@@ -13,7 +13,7 @@ from pipeline.inputs.globs import is_pattern, regex_text
 from pipeline.inputs.table_files import is_table_file, read_table_file
 from pipeline.schema import EDGES
 from pipeline.shapes import Shape, parse_shape
-from pipeline.storage.addresses import usual_spelling
+from pipeline.storage.addresses import s3_spelling
 
 ADDRESS, PATTERN = "uri", "pattern"
 FOCUS = ("focus_x", "focus_y")
@@ -135,7 +135,7 @@ def _row(cells: _Cells, uris_are_plain: bool) -> OverrideRow:
         cells.wrong(f"{ADDRESS}, {PATTERN}" if uris_are_plain else ADDRESS, "is empty")
     globbed = pattern is not None or (not uris_are_plain and is_pattern(name or ""))
     row = OverrideRow(
-        name=usual_spelling(pattern or name or ""),
+        name=s3_spelling(pattern or name or ""),
         is_pattern=globbed,
         focus_rel=_focus(cells),
         ratio=cells.text(RATIO),

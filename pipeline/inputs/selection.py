@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.inputs.globs import regex_of
-from pipeline.storage.addresses import usual_spelling
+from pipeline.storage.addresses import s3_spelling
 
 # Files that lie beside photos in every bucket. Anything else is looked at, whatever its name.
 TEXTS = re.compile(
@@ -61,6 +61,6 @@ class Selection:
 
 
 def _matcher(pattern: str) -> Callable[[str], object]:
-    pattern = usual_spelling(pattern)
+    pattern = s3_spelling(pattern)
     is_whole = pattern.startswith("/") or "://" in pattern
     return regex_of(pattern if is_whole else f"**/{pattern}").fullmatch

@@ -23,7 +23,7 @@ from pipeline.errors import UsageError
 from pipeline.inputs.left_out import LeftOut
 from pipeline.inputs.plain_types import as_plain
 from pipeline.schema import INPUT_BOXES
-from pipeline.storage.addresses import bucket_and_key, local_path, scheme_of, usual_spelling
+from pipeline.storage.addresses import bucket_and_key, local_path, s3_spelling, scheme_of
 from pipeline.storage.backend import ObjectTooLargeError
 from pipeline.storage.store import open_store
 
@@ -76,7 +76,7 @@ def _bytes_of(uri: str, requester_pays: bool) -> bytes:
         path = Path(local_path(uri)).absolute()
         folder, name = str(path.parent), path.name
     else:  # not cut at the last slash: a key may have folders without a name
-        folder, name = bucket_and_key(usual_spelling(uri))
+        folder, name = bucket_and_key(s3_spelling(uri))
     if not name:
         raise UsageError(f"{uri!r} names a bucket and no list; write s3://bucket/list.csv")
     try:

@@ -13,8 +13,8 @@ from pipeline.storage.addresses import (
     absolute_path,
     bucket_and_key,
     local_path,
+    s3_spelling,
     scheme_of,
-    usual_spelling,
 )
 from pipeline.storage.store import open_store
 
@@ -28,7 +28,7 @@ def is_glob(input_uri: str, requester_pays: bool = False) -> bool:
     if scheme_of(input_uri) == "file":
         path = local_path(input_uri)
         return is_pattern(path) and not os.path.exists(path)
-    bucket, key = bucket_and_key(usual_spelling(input_uri))
+    bucket, key = bucket_and_key(s3_spelling(input_uri))
     if not is_pattern(key):
         return False
     return next(open_store(bucket, requester_pays=requester_pays).list(key), None) is None
@@ -39,7 +39,7 @@ def lies_in(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
 
     as_glob: how the input was read, see `is_glob`. s3a:// is s3://.
     """
-    input_uri = usual_spelling(input_uri)
+    input_uri = s3_spelling(input_uri)
     if is_list(input_uri):
         return lambda uri: True
     if scheme_of(input_uri) != "file":
@@ -63,7 +63,7 @@ def refuse_overlap(input_uri: str, output_uri: str) -> None:
     Asks no store: what may be a prefix or a glob is looked at as both. Folders are compared where
     they really are, behind links and `..`.
     """
-    input_uri, output_uri = usual_spelling(input_uri), usual_spelling(output_uri)
+    input_uri, output_uri = s3_spelling(input_uri), s3_spelling(output_uri)
     if is_list(input_uri) or scheme_of(input_uri) != scheme_of(output_uri):
         return
     if scheme_of(input_uri) == "file":

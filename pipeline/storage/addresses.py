@@ -28,23 +28,18 @@ SECRET_NAMES = frozenset(
 )
 # Keys that are no credentials: what to sort by, where a page begins, and the like.
 PLAIN_KEYS = re.compile(r"(sort|order|group|cache|primary|partition|row|object|page)[-_.]?key")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 ACCESS_KEY = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
 
 
 def scheme_of(uri: str) -> str:
     """The scheme of an address, such as `s3`, `https` or `memory`; `file` for a plain path."""
-    match = _SCHEME.match(uri)
-    return match[1].lower() if match else "file"
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", uri)
+    return match.group(1).lower() if match else "file"
 
 
-def usual_spelling(uri: str) -> str:
-    """The address with its scheme in lower case, and Hadoop's of S3, s3a:// and s3n://, as s3://."""
-    match = _SCHEME.match(uri)
-    if not match:
-        return uri
-    scheme = scheme_of(uri)
-    return ("s3" if scheme in ("s3a", "s3n") else scheme) + uri[match.end(1) :]
+def s3_spelling(uri: str) -> str:
+    """An address in S3 written with s3://: with capitals, or Hadoop's s3a:// and s3n://, too."""
+    return f"s3://{uri.split('://', 1)[1]}" if scheme_of(uri) in ("s3", "s3a", "s3n") else uri
 
 
 def bucket_and_key(uri: str) -> tuple[str, str]:

@@ -33,6 +33,7 @@ from botocore.utils import parse_timestamp
 from fsspec.asyn import sync
 from fsspec.exceptions import FSTimeoutError
 
+from pipeline.errors import UsageError
 from pipeline.storage.backend import (
     ObjectChangedError,
     ObjectInfo,
@@ -196,7 +197,7 @@ def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:
     except WRONG_CREDENTIALS as error:
         raise WithheldError("credentials", f"{type(error).__name__}: {error}") from error
     except ParamValidationError as error:  # a name that no bucket or object can have
-        raise ValueError(str(error)) from error
+        raise UsageError(str(error)) from error
     except (TimeoutError, FSTimeoutError) as error:
         raise RetryableError("timeout", f"no complete answer in {ATTEMPT_TIMEOUT_S} s") from error
     except (EndpointConnectionError, ConnectTimeoutError) as error:
@@ -209,8 +210,9 @@ def _translate(error: ClientError) -> Exception:
     told = error.response.get("Error", {})
     code = str(told.get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    reason = reason_of(code, status, str(told.get("Message", "")))
-    text = f"{code or status}: {told.get('Message', '')}".strip()
+    message = str(told.get("Message") or "")  # Ceph gives none
+    reason = reason_of(code, status, message)
+    text = ": ".join(filter(None, (code or str(status), message)))
     if reason == "no_bucket":
         return StoreMissingError(f"there is no bucket {told.get('BucketName')}")
     return error_for(reason, text)

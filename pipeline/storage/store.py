@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from pipeline.errors import LedgerError, UsageError
 from pipeline.extras import extra_needed
-from pipeline.storage.addresses import local_path, refuse_credentials, scheme_of, usual_spelling
+from pipeline.storage.addresses import local_path, refuse_credentials, s3_spelling, scheme_of
 from pipeline.storage.backend import (
     REFUSALS,
     Backend,
@@ -40,6 +40,7 @@ SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Z
 # Names of crops: a template's, with values of the photos' addresses and lists, which
 # `settings.crop_names` has made harmless. Letters and digits of any script.
 NAMED_KEY = re.compile(r"(?:crops|public)/[A-Za-z0-9._=-]+(?:/(?![._])[^/\\\x00-\x20]+)+")
+BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:_-]+")  # as botocore takes them
 FIRST_ANSWER_S = 5.0  # an attempt that is begun by then may take another 5 s to connect
 PROBE_KEY = "runs/_probe/create-once"
 
@@ -66,7 +67,7 @@ class Store:
         ObjectTooLargeError (before the body is fetched), StoreRefusedError, StoreFailedError or
         StoreUnavailableError.
         """
-        data = self._try("get", lambda: self._backend.get(key, etag, max_bytes))
+        data = self._try("get", lambda: self._backend.get(key, etag, max_bytes), key)
         add_traffic(read_bytes=len(data))
         return data
 
@@ -76,7 +77,7 @@ class Store:
         What may be overwritten: published crops and their index, cards and galleries.
         """
         _check_key(key)
-        self._try("put", lambda: self._backend.put(key, data))
+        self._try("put", lambda: self._backend.put(key, data), key)
         add_traffic(written_bytes=len(data))
 
     def create_once(self, key: str, data: bytes) -> bool:
@@ -87,7 +88,7 @@ class Store:
         """
         _check_key(key)
         try:
-            self._try("put", lambda: self._backend.create(key, data))
+            self._try("put", lambda: self._backend.create(key, data), key)
         except FileExistsError:
             return self.read(key) == data
         add_traffic(written_bytes=len(data))
@@ -95,7 +96,7 @@ class Store:
 
     def head(self, key: str) -> ObjectInfo:
         """Size and ETag of one object. Raises FileNotFoundError."""
-        return self._try("head", lambda: self._backend.head(key))
+        return self._try("head", lambda: self._backend.head(key), key)
 
     def exists(self, key: str) -> bool:
         try:
@@ -108,7 +109,7 @@ class Store:
         """Every object whose key starts with `prefix`, by key; requested in pages of 1,000."""
         token: str | None = None
         while True:
-            page, token = self._try("list", partial(self._backend.list_page, prefix, token))
+            page, token = self._try("list", partial(self._backend.list_page, prefix, token), prefix)
             yield from page
             if token is None:
                 return
@@ -122,17 +123,17 @@ class Store:
         """A page of a listing, from behind a key on: see `ListsAfter`."""
         if not isinstance(self._backend, ListsAfter):
             raise TypeError(f"{self.uri} does not list from a key on")
-        return self._try("list", partial(self._backend.list_after, prefix, after))
+        return self._try("list", partial(self._backend.list_after, prefix, after), prefix)
 
     def folders(self, prefix: str) -> tuple[str, ...]:
         """Names of the folders directly below `prefix`, which ends in a slash; sorted."""
-        found = self._try("list", partial(self._backend.folders, prefix))
+        found = self._try("list", partial(self._backend.folders, prefix), prefix)
         return tuple(sorted(name for name in found if name))  # a key `runs//x` makes an empty one
 
     def delete(self, key: str) -> None:
         """Remove one object; absent is fine. Runs lose some to gc, `public/` to who publishes."""
         _check_key(key)
-        self._try("delete", lambda: self._backend.delete(key))
+        self._try("delete", lambda: self._backend.delete(key), key)
 
     def remains(self) -> tuple[ObjectInfo, ...]:
         """Temporary files that killed writers left in a folder; other stores have none."""
@@ -140,7 +141,7 @@ class Store:
 
     def delete_remains(self, info: ObjectInfo) -> None:
         """Remove one of `remains`."""
-        self._try("delete", partial(self._backend.delete, info.key))
+        self._try("delete", partial(self._backend.delete, info.key), info.key)
 
     def probe_create_once(self) -> None:
         """Raise LedgerError unless this store refuses to create what exists.
@@ -156,7 +157,9 @@ class Store:
                 "conditional writes: AWS S3, MinIO, Ceph RGW, R2, GCS, or a local folder."
             )
 
-    def _try(self, operation: str, attempt: Callable[[], T]) -> T:
+    def _try(self, operation: str, attempt: Callable[[], T], key: str = "") -> T:
+        asked = f"{operation} of {key!r:.200}" if key else operation
+
         def once() -> T:
             self._count(operation)
             return attempt()
@@ -166,28 +169,24 @@ class Store:
             return self.backoff.call(once, lambda failure: self._count("retry_" + failure.reason))
         except (FileNotFoundError, FileExistsError):
             raise
-        except WithheldError as error:
-            raise self._withheld(operation, error) from error
         except PermissionError as error:
-            raise StoreRefusedError(f"{self.uri} refuses a {operation}: {error}") from error
+            raise self._refused(asked, error) from error
         except OSError as error:
             raise StoreFailedError(f"{self.uri}: {error}") from error
         except RetryableError as failure:
-            raise StoreUnavailableError(
-                failure.reason,
-                f"{self.uri} did not answer a {operation} within {self.backoff.deadline_s:g} s: "
-                f"{failure}",
-            ) from failure
+            late = f"did not answer a {asked} within {self.backoff.deadline_s:g} s: {failure}"
+            raise StoreUnavailableError(failure.reason, f"{self.uri} {late}") from failure
         finally:
             add_traffic(wait_s=time.perf_counter() - started)
 
-    def _withheld(self, operation: str, error: WithheldError) -> OSError:
-        if error.reason in REFUSALS:
-            refused = StoreRefusedError(f"{self.uri} refuses a {operation}: {error}")
-            refused.reason = error.reason
+    def _refused(self, asked: str, error: PermissionError) -> OSError:
+        reason = error.reason if isinstance(error, WithheldError) else "forbidden"
+        if reason in REFUSALS:
+            refused = StoreRefusedError(f"{self.uri} refuses a {asked}: {error}")
+            refused.reason = reason
             return refused
         failed = StoreFailedError(f"{self.uri}: {error}")
-        failed.reason = error.reason
+        failed.reason = reason
         return failed
 
     def _count(self, name: str) -> None:
@@ -203,14 +202,14 @@ def open_store(uri: str, backoff: Backoff | None = None, requester_pays: bool = 
     place a file is, and an fsspec store that is not known to create once.
     """
     refuse_credentials(uri)
-    uri = usual_spelling(uri)
+    uri = s3_spelling(uri)
     scheme = scheme_of(uri)
     backend: Backend
     if scheme == "file":
         backend = LocalBackend(local_path(uri))
     elif scheme == "s3":
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-        if not bucket:
+        if not BUCKET.fullmatch(bucket):
             raise UsageError(f"{uri!r} names no bucket; write s3://bucket/prefix")
         with extra_needed():
             from pipeline.storage.s3 import S3Backend

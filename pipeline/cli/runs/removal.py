@@ -19,7 +19,7 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.sampling import places_of
 from pipeline.options import check, option
 from pipeline.report.words import counted
-from pipeline.storage.addresses import usual_spelling
+from pipeline.storage.addresses import s3_spelling
 from pipeline.storage.store import Store
 
 
@@ -35,7 +35,7 @@ class Forget(Command):
 
     def run(self) -> int:
         store = self.store
-        ids = {image_id(uri): uri for uri in map(usual_spelling, self.uris)}
+        ids = {image_id(uri): uri for uri in map(s3_spelling, self.uris)}
         listed = read_forgotten(store)
         if self.take_back:
             hidden = set(listed.ids("forgotten", "pruned"))

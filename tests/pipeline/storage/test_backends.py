@@ -338,7 +338,7 @@ def test_a_right_that_is_missing_stays_what_it_is() -> None:
 def test_an_answer_without_a_code_is_told_by_its_number() -> None:
     answer = {"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 403}}
     found = s3._translate(s3.ClientError(answer, "GetObject"))  # type: ignore[arg-type]
-    assert str(found) == "403:"
+    assert str(found) == "403"
     assert isinstance(found, WithheldError)
     assert found.reason == "forbidden"
 

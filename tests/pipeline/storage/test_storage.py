@@ -199,7 +199,7 @@ def test_many_faults_change_nothing(
 def test_a_dead_store_is_given_up_at_the_deadline(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     store = open_store(s3, Backoff(first_s=0.01, cap_s=0.02, deadline_s=0.2))
-    with pytest.raises(StoreUnavailableError, match=r"did not answer a get within 0\.2 s"):
+    with pytest.raises(StoreUnavailableError, match=r"did not answer a get of 'k' within 0\.2 s"):
         store.read("k")
 
 
@@ -339,7 +339,7 @@ def test_a_folder_that_may_not_be_written(monkeypatch: pytest.MonkeyPatch, tmp_p
         raise PermissionError("not yours")
 
     monkeypatch.setattr(Path, "mkdir", refuse)  # root may write everywhere
-    with pytest.raises(UsageError, match="refuses a put: not yours"):
+    with pytest.raises(UsageError, match="refuses a put of 'k': not yours"):
         open_store(str(tmp_path / "out")).write("k", b"")
 
 
@@ -347,14 +347,19 @@ def test_forbidden_is_not_tried_again(s3: str, monkeypatch: pytest.MonkeyPatch) 
     with FaultProxy(os.environ["AWS_ENDPOINT_URL"], lambda request: "forbid") as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
         store = open_store(s3, QUICK)
-        for ask in (
-            lambda: store.read("k"),
-            lambda: store.write("k", b""),
-            lambda: store.head("k"),
+        for ask, told in (
+            (lambda: store.read("odd\n" + "k" * 300), r"a get of 'odd\\n" + "k" * 194 + ": Acc"),
+            (lambda: store.write("runs/a.json", b""), r"a put of 'runs/a\.json': AccessDenied"),
+            (lambda: store.create_once("public/w/ü?", b""), r"a put of 'public/w/ü\?'"),
+            (lambda: store.head("k"), "a head of 'k': 403: Forbidden"),
+            (lambda: next(store.list("runs/")), "a list of 'runs/'"),
+            (lambda: next(store.list()), "a list: AccessDenied: made by the fault proxy"),
+            (lambda: store.folders("runs/"), "a list of 'runs/'"),
+            (lambda: store.delete("k"), "a delete of 'k'"),
         ):
-            with pytest.raises(PermissionError):
+            with pytest.raises(PermissionError, match=f"^{s3} refuses {told}"):
                 ask()
-        assert proxy.counts["requests"] == 3
+        assert proxy.counts["requests"] == 8
 
 
 def test_without_credentials_the_error_says_what_to_give(
