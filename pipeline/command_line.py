@@ -22,7 +22,7 @@ from pipeline.shown_options import flag, is_group, shown_options, title_of
 
 T = TypeVar("T")
 CommandOptions = type[T] | Mapping[str, type[T]]
-FAILED, USAGE = 1, 2
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 
 def run(
@@ -37,9 +37,9 @@ def run(
     about: the help's first part, usually the module's docstring
     work:  is given the options, returns an exit code
 
-    A UsageError becomes one line on stderr and the code 2, a LedgerError one line and 1; others
-    propagate. Raises SystemExit as argparse does: 0 for `--help` and `--version`, 2 for an option
-    that is unknown, missing or of the wrong type.
+    A UsageError becomes one line on stderr and the code 2, a LedgerError one line and 1, Ctrl-C
+    one and 130; others propagate. Raises SystemExit as argparse does: 0 for `--help` and
+    `--version`, 2 for an option that is unknown, missing or of the wrong type.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     parser = parser_of(kind, about)
@@ -54,6 +54,9 @@ def run(
     except LedgerError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: stopped", file=sys.stderr)
+        return INTERRUPTED
 
 
 def in_flags(error: UsageError) -> str:

@@ -109,9 +109,13 @@ def test_a_value_that_the_library_refuses_is_named_by_its_flag(
         Paint(coat_size=0)
 
 
-@pytest.mark.parametrize(("error", "code"), [(UsageError("so not"), 2), (LedgerError("so not"), 1)])
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [(UsageError("so not"), 2, "so not"), (LedgerError("so not"), 1, "so not"),
+     (KeyboardInterrupt(), 130, "stopped")],
+)  # fmt: skip
 def test_errors_of_the_work_are_one_line_and_a_code(
-    error: Exception, code: int, capsys: pytest.CaptureFixture[str]
+    error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def work(_: House) -> int:
         raise error
@@ -119,7 +123,7 @@ def test_errors_of_the_work_are_one_line_and_a_code(
     assert run(House, "", work, ["one", "--where", "x"]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.endswith(": so not\n")
+    assert captured.err.endswith(f": {told}\n")
     assert len(captured.err.splitlines()) == 1
 
 

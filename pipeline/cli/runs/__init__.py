@@ -12,7 +12,7 @@
 
 Exit codes: 0 done; 1 failed, `verify` found a problem, `prune` refused, or `forget` was given an
 address that no run has; 2 wrong usage; 4 the gate of `promote` does not hold, and nothing is moved;
-`retry` and `render` as crop_bucket.
+130 on Ctrl-C; `retry` and `render` as crop_bucket.
 """
 
 import argparse
