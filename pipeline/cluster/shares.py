@@ -120,7 +120,7 @@ def share_out(
 ) -> ClusterShares:
     """Share a cluster out: scoring on GPUs where it has some, else on CPU.
 
-    resources: as Ray reports them.
+    resources: as Ray reports them; without cores, as before any worker has joined, one is counted.
 
     Every stage asks for fractions of a core, so that reading and encoding run beside the scoring
     actors even on one core. On a CPU cluster the actors together take half of the cores, and the
@@ -129,7 +129,7 @@ def share_out(
 
     Raises SettingError where no GPU of the cluster has room for the share of one worker.
     """
-    cpus, gpus = resources.get("CPU", 1.0), resources.get("GPU", 0.0)
+    cpus, gpus = resources.get("CPU", 0.0) or 1.0, resources.get("GPU", 0.0)
     share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
     if gpus and share:
         fit = fit_on_gpus(gpus, share)
@@ -145,7 +145,13 @@ def share_out(
         return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))
     found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
-    why = f"{found} in the cluster; {counted(actors, 'actor')} of one thread on {cpus:g} cores"
+    work = counted(actors, "actor")
+    why = f"{found} in the cluster; {work} of one thread on {cpus:g} cores"
+    if not resources.get("CPU"):
+        why = (
+            f"no worker has joined the cluster yet: {work} on one core for the whole run; stop it "
+            "and start again once `ray status` shows the workers"
+        )
     return ClusterShares("cpu", actors, min(1.0, cpus / (2 * actors)), 0.0, 0.5, why, cpus)
 
 

@@ -88,6 +88,16 @@ def test_a_gpu_can_be_left_alone() -> None:
     assert "left alone" in workers.why
 
 
+@pytest.mark.parametrize("resources", [{}, {"CPU": 0.0}, {"node:__internal_head__": 1.0}])
+def test_a_cluster_without_workers_is_said_to_be_one(resources: dict[str, float]) -> None:
+    workers = share_out(resources, MANY, 0, None)
+    assert (workers.device, workers.actors, workers.task_cpus) == ("cpu", 1, 0.5)
+    assert workers.why == (
+        "no worker has joined the cluster yet: 1 actor on one core for the whole run; "
+        "stop it and start again once `ray status` shows the workers"
+    )
+
+
 def test_the_number_of_actors_can_be_given() -> None:
     assert share_out({"CPU": 4}, MANY, 3, 1.0).actors == 3
     assert share_out({"CPU": 4, "GPU": 4}, MANY, 2, 1.0).actors == 2
