@@ -102,6 +102,13 @@ class IcebergTables:
             except (CommitFailedException, ValidationException) as error:
                 refused = error
                 time.sleep(PAUSE_S)
+            except (UsageError, LedgerError):  # of our own store, which are OSErrors too
+                raise
+            except OSError as error:
+                raise LedgerError(
+                    f"files of the Iceberg table {name} cannot be written: {error}; "
+                    "docs/ENGINES.md says what a store has to take; publish again"
+                ) from error
         raise LedgerError(f"the Iceberg table {name} takes no commit: {refused}; publish again")
 
     def _casts(self, name: str, table: "Table", recorded: str, own: list[Cover]) -> Casts:
@@ -205,6 +212,8 @@ def _refused(name: str) -> Iterator[None]:
     refusals = (ResolveError, ValidationError, UnsupportedPyArrowTypeException, ValueError)
     try:
         yield
+    except UsageError:  # a ValueError of another matter, such as a store that refuses
+        raise
     except refusals as error:
         raise LedgerError(
             f"the Iceberg table {name} cannot take a column: {error}. `open_run` reads it"

@@ -14,6 +14,7 @@ from pipeline.ledger.manifest import data_files
 from pipeline.ledger.table_formats import iceberg, iceberg_tables
 from pipeline.ledger.table_formats.iceberg import forget_in_iceberg, publish_iceberg
 from pipeline.ledger.table_formats.published_rows import cover_of
+from pipeline.storage.backend import StoreRefusedError
 from pipeline.storage.store import Store
 from tests.support.committed import committed_runs
 from tests.support.covers import HOUR_S, IDS, cover, ids, of_shapes
@@ -180,6 +181,40 @@ def test_what_an_iceberg_table_says_of_its_runs(store: Store) -> None:
     assert "s2cnet.types" not in table.properties
     assert iceberg_tables.PLACES == "_iceberg/catalogs/"
     assert list(store.list("_iceberg/catalogs/")) == []
+
+
+@pytest.mark.parametrize("created", [False, True])
+def test_a_store_that_refuses_a_table_is_no_matter_of_columns(
+    store: Store, created: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_all(open_ledger(store, make_inputs(1)))
+    number = 1 if created else 0
+    write = Store.create_once
+
+    def refuse(self: Store, key: str, data: bytes) -> bool:
+        if key.endswith(f"metadata/v{number + 1}.metadata.json"):
+            raise StoreRefusedError(f"refuses a put of {key!r}")
+        return write(self, key, data)
+
+    monkeypatch.setattr(Store, "create_once", refuse)
+    with pytest.raises(StoreRefusedError, match=r"^refuses a put of '_iceberg/images/metadata/v"):
+        publish_iceberg(store, run.run_id)
+
+
+def test_a_file_that_pyarrow_cannot_write_is_one_line(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_all(open_ledger(store, make_inputs(1)))
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("AWS Error UNKNOWN (HTTP status 411): MissingContentLength")
+
+    monkeypatch.setattr("pyiceberg.io.pyarrow.PyArrowFile.create", fail)
+    told = "files of the Iceberg table images cannot be written: AWS .*Length; docs/ENGINES.md says"
+    with pytest.raises(LedgerError, match=told):
+        publish_iceberg(store, run.run_id)
+    monkeypatch.undo()
+    assert publish_iceberg(store, run.run_id)["images"] == 1
 
 
 @pytest.mark.parametrize("kind", [CommitFailedException, ValidationException])
