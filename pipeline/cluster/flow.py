@@ -20,10 +20,10 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 import ray
-from ray._private.state import actors as actor_table  # no public call tells where an actor is
-from ray._private.state import state as cluster_state  # ... or which nodes are to be taken away
+from ray._private.state import state as cluster_state  # no public call tells leaving nodes
 from ray.exceptions import RayError, TaskCancelledError
 
+from pipeline.cluster.actor import Actor
 from pipeline.cluster.causes import cause_of
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
@@ -31,6 +31,8 @@ from pipeline.stop import Drained, Stop
 Ref: TypeAlias = Any  # ray.ObjectRef; Ray's calls have no types
 PER_ACTOR = 2  # tasks at an actor: one at work, one whose pixels are brought there meanwhile
 LOOK_S = 1.0  # between two looks for nodes that are to be taken away
+STUCK_S = 30.0  # without a result, until actors give way to readers
+LEAST_CPUS = 0.01  # of an actor that gave way
 ALWAYS = -1  # Ray's word for: as often as a worker dies
 
 
@@ -64,23 +66,6 @@ class Room:
     def tasks(self) -> int:
         """From the first stage to the last."""
         return PER_ACTOR * self.actors + 2 * self.beside
-
-
-@dataclass
-class Actor:
-    """A scoring actor as the driver sees it."""
-
-    handle: Any
-    is_ready: bool = False
-    leaves: bool = False  # its node is to be taken away
-    scoring: int = 0  # tasks that it has
-    made: int = 0  # tasks that it has scored and that are not on record yet
-
-    @property
-    def node(self) -> str:
-        """The id of the node that it is on; "" where it is on none."""
-        about: dict[str, Any] = actor_table(self.handle._actor_id.hex()) or {}
-        return str((about.get("Address") or {}).get("NodeID", ""))
 
 
 class Flow:
@@ -118,7 +103,7 @@ class Flow:
         # What is to be done when a result is there; it returns the task that is through, if any.
         self.awaited: dict[Ref, Callable[[Ref], int | None]] = {}
         self.actors: list[Actor] = []
-        self.looked_s = time.monotonic()
+        self.looked_s = self.found_s = time.monotonic()
 
     def run(self) -> Iterator[pa.Table]:
         """Yield what the last stage has made of each task, as they end. Once only.
@@ -144,6 +129,7 @@ class Flow:
                         continue
                     yield made
                 self._look_at_nodes()
+                self._give_way(bool(found))
                 self._feed()
         except RayError as error:
             raise LedgerError(f"a worker could not go on: {cause_of(error)}") from error
@@ -210,7 +196,7 @@ class Flow:
 
     def _add_actor(self) -> None:
         made = ray.remote(self.stages.score).options(**self.actor_options)
-        actor = Actor(made.remote(*self.of_actors))
+        actor = Actor(made.remote(*self.of_actors), self.actor_options.get("num_cpus", 0.0))
         self.actors.append(actor)
         self._await_ready(actor)
 
@@ -237,7 +223,24 @@ class Flow:
         leaving = cluster_state.get_draining_nodes()
         for actor in list(self.actors):
             actor.leaves = bool(leaving) and actor.node in leaving
-            if actor.leaves and actor.is_ready and not actor.scoring and not actor.made:
-                self.actors.remove(actor)
-                ray.kill(actor.handle)
-                self._add_actor()
+            if actor.leaves and actor.is_idle:
+                self._replace(actor)
+
+    def _give_way(self, is_moving: bool) -> None:
+        """Start idle actors anew that ask for next to no core, where nothing moves.
+
+        The actors of several jobs can hold all cores while the readers of each wait for one.
+        """
+        now = time.monotonic()
+        if is_moving or now < self.found_s + STUCK_S:
+            self.found_s = now if is_moving else self.found_s
+            return
+        self.found_s = now
+        self.actor_options["num_cpus"] = LEAST_CPUS
+        for actor in [one for one in self.actors if one.is_idle and one.cpus > LEAST_CPUS]:
+            self._replace(actor)
+
+    def _replace(self, actor: Actor) -> None:
+        self.actors.remove(actor)
+        ray.kill(actor.handle)
+        self._add_actor()

@@ -17,6 +17,7 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager"}
 # The line has one room that knows a cluster; the laboratory evaluates and trains on one.
 RAY_FILES = {
     "pipeline/cluster/causes.py",
+    "pipeline/cluster/actor.py",
     "pipeline/cluster/flow.py",
     "pipeline/cluster/joining.py",
     "pipeline/cluster/shares.py",

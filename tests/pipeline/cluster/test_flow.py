@@ -21,7 +21,9 @@ from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 from ray.exceptions import TaskCancelledError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.cluster.flow import Actor, Flow, Room, Stages
+from pipeline.cluster import flow as flow_module
+from pipeline.cluster.actor import Actor
+from pipeline.cluster.flow import Flow, Room, Stages
 from pipeline.errors import LedgerError
 from pipeline.stop import Drained, Stop
 from tests.support import slow_stages
@@ -318,3 +320,24 @@ def test_a_pod_that_is_told_to_end_drains(cluster: Cluster, head_taken: Any, job
         with suppress(ProcessLookupError):
             os.killpg(pod.pid, signal.SIGKILL)
         pod.wait()
+
+
+def test_jobs_whose_actors_hold_all_cores_give_way_to_their_readers(
+    cluster: Cluster, job: SlowJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: 4 actors of two jobs have a core each of 4; no reader finds half of one."""
+    monkeypatch.setattr(flow_module, "STUCK_S", 2.0)
+    ran: dict[int, list[int]] = {}
+
+    def run(number: int) -> None:
+        whole = {"num_cpus": 1.0}
+        ran[number] = done(Flow(STAGES, ROOM, range(6), job, (job, "cpu"), whole, OPTIONS, Stop()))
+
+    threads = [threading.Thread(target=run, args=(number,), daemon=True) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(90)
+    assert {number: sorted(found) for number, found in ran.items()} == {
+        0: list(range(6)), 1: list(range(6)),
+    }  # fmt: skip
