@@ -178,7 +178,7 @@ def read_image(
         raise read_error(error) from error
 
 
-def _locate(uri: str, requester_pays: bool = False) -> tuple[Store, str]:
+def _locate(uri: str, requester_pays: bool) -> tuple[Store, str]:
     """The store of an address and its key, exactly as written."""
     bucket, key = bucket_and_key(uri)
     if not key:

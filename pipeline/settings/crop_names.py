@@ -110,8 +110,10 @@ def parse_crop_names(text: str) -> CropNames:
 def object_key(uri: str) -> str:
     """The key of an address: its path, without scheme and bucket or host."""
     scheme, found, rest = uri.partition("://")
-    if not found or scheme.lower() == "file":
-        return (rest if found else uri).lstrip("/")
+    if not found:
+        return uri.lstrip("/")
+    if scheme.lower() == "file":
+        return unquote(rest, errors="surrogateescape").lstrip("/")
     _, _, key = rest.partition("/")
     if scheme.lower() in ("http", "https"):
         return unquote(re.split(r"[?#]", key, maxsplit=1)[0], errors="surrogateescape")

@@ -52,9 +52,10 @@ ROOMS = {
              "pipeline/gate.py", "pipeline/options.py", "pipeline/command_line.py",
              "pipeline/shown_options.py"],
             [f"tests/pipeline/test_{name}.py"
-             for name in ("settings", "setting_defaults", "setting_texts", "shapes", "boxes",
-                          "gate", "options", "command_line", "job")]
-            + ["tests/pipeline/ledger/promotion/test_crop_files.py"],
+             for name in ("settings", "setting_defaults", "setting_texts", "chosen_format",
+                          "shapes", "boxes", "gate", "options", "command_line", "job")]
+            + ["tests/pipeline/settings/test_*.py",
+               "tests/pipeline/ledger/promotion/test_crop_files.py"],
         ),
         Room("export", ["pipeline/export/*.py"], ["tests/pipeline/export/test_*.py"]),
         Room("s2cnet", ["s2cnet/inputs.py"], ["tests/s2cnet/test_inputs.py"]),

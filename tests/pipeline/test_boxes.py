@@ -13,6 +13,7 @@ from pipeline.boxes import (
     intersection,
     iou,
     mirror,
+    shared_lengths,
     shares_inside,
     to_whole_pixels,
 )
@@ -93,6 +94,13 @@ def test_apart_in_one_direction_is_apart() -> None:
     assert iou([0, 0, 4, 4], [0, 6, 4, 9]) == 0
     assert iou([0, 0, 4, 4], [6, 6, 9, 9]) == 0  # both gaps negative: their product is not
     assert intersection(boxes((0, 0, 4, 4)), boxes((6, 6, 9, 9))).tolist() == [[0]]
+
+
+def test_lengths_that_intervals_share() -> None:
+    """1 to 5 and 7 to 8 with 3 to 9, with 5 to 7, which both only touch, and with 9 to 10."""
+    low, high = np.array([1.0, 7.0]), np.array([5.0, 8.0])
+    others = np.array([3.0, 5.0, 9.0]), np.array([9.0, 7.0, 10.0])
+    assert shared_lengths(low, high, *others).tolist() == [[2, 0, 0], [1, 0, 0]]
 
 
 def test_areas() -> None:

@@ -210,6 +210,7 @@ class Send:
 
     what: str = option(help="what is sent", positional=True)
     speed: Literal["slow", "fast"] = option(help="how fast")
+    note: str = option("", "with a note")
     where: str = option("", "default: home", placeholder="PLACE", positional=True)
 
 
@@ -226,7 +227,7 @@ def test_a_word_that_may_be_missing_stands_before_or_behind_the_options(words: s
 
     assert run(Send, "", work, words.split()) == 0
     assert run({"send": Send}, "", work, ["send", *words.split()]) == 0
-    assert seen == [Send("a", "fast", "b")] * 2
+    assert seen == [Send("a", "fast", where="b")] * 2
 
 
 @pytest.mark.parametrize(

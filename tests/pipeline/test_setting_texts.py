@@ -167,6 +167,8 @@ def test_safe_areas_that_are_none(text: str) -> None:
         ("s3://b/a/b%20c.jpg", "a/b%20c.jpg"),
         ("/data/in/a.jpg", "data/in/a.jpg"),
         ("file:///data/a.jpg", "data/a.jpg"),
+        ("file://in/a.jpg", "in/a.jpg"),
+        ("FILE:///data/a%20b%25%E9.jpg", "data/a b%\udce9.jpg"),
         ("https://h/a%20b.jpg?w=1#x", "a b.jpg"),
         ("HTTP://h/a?b?c", "a"),
         ("s3://b/a?b#c.jpg", "a?b#c.jpg"),
@@ -220,6 +222,11 @@ def test_a_file_without_an_ending_is_its_own_stem() -> None:
     assert name_of("{stem}", "s3://b/photo") == "photo"
     assert name_of("{stem}", "s3://b/a.b.jpg") == "a.b"
     assert name_of("{folder}/{stem}", "s3://b/photo") == "photo"
+
+
+def test_empty_parts_of_a_key_are_left_out_of_names() -> None:
+    assert name_of("{key}", "s3://b//a///b.jpg") == "a/b.jpg"
+    assert name_of("{folder}-{stem}", "s3://b/a//b.jpg") == "a-b"
 
 
 def test_fields_and_columns_of_a_template() -> None:
@@ -299,12 +306,18 @@ def test_photos_have_different_names() -> None:
     check("{name}", "s3://b/a.jpg", "s3://b/a.png")
     with pytest.raises(SettingError, match=r"two photos the name 'a': s3://b/a.jpg and s3://b/x/a"):
         check("{stem}", "s3://b/a.jpg", "s3://b/x/a.png")
+    with pytest.raises(
+        SettingError, match=r"two photos the name '7': s3://b/7.jpg and s3://b/7.png"
+    ):
+        check("{stem}", *(f"s3://b/{n}.jpg" for n in range(50)), "s3://b/7.png")
     with pytest.raises(SettingError, match="names the column 'user', not in the list") as refused:
         check("{column:user}", "s3://b/a.jpg")
     assert refused.value.field == "crop_files"
     check("{stem}", "s3://b/_a.jpg", "s3://b/%5Fa.jpg", "s3://b/a.jpg")
-    with pytest.raises(SettingError, match="makes no name for s3://b/a"):
+    with pytest.raises(SettingError, match=r"^crop_files makes no name for s3://b/a"):
         check("{folder}", "s3://b/a.jpg")
+    # One file's name has a byte that is no UTF-8, and the other's spells it.
+    check("{stem}", "file:///in/caf%E9.jpg", "/in/caf%E9.jpg")
 
 
 def test_a_name_is_no_folder_of_another_where_names_are_files() -> None:

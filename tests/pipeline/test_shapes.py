@@ -76,12 +76,14 @@ def test_the_narrowest_shapes(text: str, ratio: float) -> None:
         ("5:0", "'5:0' is not a shape: both numbers must be above 0"),
         ("0:0", "'0:0' is not a shape: both numbers must be above 0"),
         ("wide", "'wide' is not a shape: write W:H such as 16:9, or circle, or free$"),
+        ("fre", "'fre' is not a shape: .* or free; did you mean free\\?$"),
+        (1.5, "a shape is a text such as '16:9', 'circle' or 'free', not 1.5$"),
         ("Cirlce", "'Cirlce' is not a shape: .* or free; did you mean circle\\?$"),
     ],
 )
-def test_what_is_wrong_with_a_shape_is_said(text: str, told: str) -> None:
+def test_what_is_wrong_with_a_shape_is_said(text: object, told: str) -> None:
     with pytest.raises(UsageError, match=f"^{told}"):
-        parse_shape(text)
+        parse_shape(text)  # type: ignore[arg-type]
 
 
 def test_only_a_circle_is_round() -> None:

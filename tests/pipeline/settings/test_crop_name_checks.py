@@ -87,6 +87,8 @@ def test_the_longest_shape_and_the_highest_rank_must_fit(tmp_path: Path) -> None
         ("{key}-{ratio}-{rank}.{format}", ["a", "a-1x1-0.webp/b"], "a-1x1-0.webp"),
         ("{key}-{ratio}-{rank}.{format}", ["a", "a-1x1-2.webp/b"], None),
         ("{folder}/{stem}/{ratio}", ["a.jpg", "b/1x1/b.jpg"], None),
+        ("{ratio}/{key}", ["a", "a/b"], "16x9/a"),
+        ("{ratio}/{key}", ["a", "16x9/a/b"], None),
     ],
 )
 def test_no_shape_s_file_may_be_a_folder(template: str, keys: list[str], name: str | None) -> None:
