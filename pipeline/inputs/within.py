@@ -97,7 +97,7 @@ def _matches_below(pattern: str, folder: str) -> bool:
     glob has to lead at least one level further. An input that lies deeper than the output is beside
     its tables: it does not match.
     """
-    if not is_pattern(pattern) or not folder.startswith(literal_prefix(pattern)):
+    if not folder.startswith(literal_prefix(pattern)):
         return False
     above = ["", *folders_of(pattern)]
     if not above[-1].endswith("**"):  # which takes in all that follows

@@ -53,7 +53,7 @@ ROOMS = {
              "pipeline/shown_options.py"],
             [f"tests/pipeline/test_{name}.py"
              for name in ("settings", "setting_defaults", "setting_texts", "chosen_format",
-                          "shapes", "boxes", "gate", "options", "command_line", "job")]
+                          "shapes", "boxes", "gate", "command_line", "job")]
             + ["tests/pipeline/settings/test_*.py",
                "tests/pipeline/ledger/promotion/test_crop_files.py"],
         ),

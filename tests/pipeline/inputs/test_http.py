@@ -1,6 +1,7 @@
 """HTTP inputs: off, then only listed hosts, then only public addresses, and no second look-up."""
 
 import http.server
+import socket
 import ssl
 import threading
 import time
@@ -76,6 +77,22 @@ def test_a_listed_host_is_asked_by_its_name_at_the_checked_address(port: int) ->
         f"img.example:{port} /a%20b/%C3%BC?w=1&h=%C3%A9".encode()
     )
     assert b"x.y.cdn.example" in read_http(f"http://x.y.cdn.example:{port}/", policy, None)
+
+
+def test_the_connection_goes_to_the_first_of_the_addresses_that_were_checked(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str, int]] = []
+    connect = socket.create_connection
+
+    def note(address: tuple[str, int], timeout_s: float) -> socket.socket:
+        opened.append(address)
+        return connect(("127.0.0.1", port), timeout_s)
+
+    monkeypatch.setattr(socket, "create_connection", note)
+    policy = here({"img.example"}, ["93.184.215.14", "2606:2800:21f::1"])
+    assert read_http("http://img.example/", policy, None) == b"img.example /"
+    assert opened == [("93.184.215.14", 80)]
 
 
 def test_hosts_that_are_not_listed(port: int) -> None:

@@ -62,6 +62,18 @@ def test_limits_of_lists() -> None:
     assert table_files.MAX_LIST_BYTES == 4 * 1024**3
     assert (table_files.MAX_LIST_ROWS, table_files.MAX_TEXT_BYTES) == (50_000_000, 1024**2)
     assert table_files.THRIFT_LIMIT == 64 * 1024**2
+    assert (table_files.MAX_COLUMNS, table_files.MAX_DEPTH) == (1000, 32)
+
+
+def test_a_list_on_the_disk_is_named_by_its_path_or_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my list.csv").write_text("uri\ns3://b/1\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("my list.csv", f"FILE://{tmp_path}/my%20list.csv"):
+        assert list_all(name).table["uri"].to_pylist() == ["s3://b/1"]
+    with pytest.raises(UsageError, match=r"^the list 'no\.csv' does not exist$"):
+        list_all("no.csv")
 
 
 def test_a_value_of_a_csv_may_have_more_lines_than_are_read_at_once(tmp_path: Path) -> None:

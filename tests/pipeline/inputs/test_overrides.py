@@ -172,13 +172,13 @@ def test_parquet_says_the_same_as_csv(tmp_path: Path) -> None:
 
 def test_the_focus_of_a_list_is_pinned_and_an_override_wins(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
-    path.write_text("uri,focus_x,their_y\ns3://b/1,.2,.4\ns3://b/2,,\ns3://b/3,.6,1\n")
+    path.write_text("uri,focus_x,their_y\ns3://b/1,0,1\ns3://b/2,,\ns3://b/3,1,0\n")
     inputs = list_all(str(path), focus_columns=("focus_x", "their_y")).table
     assert "focus_x" not in inputs.column_names
-    assert inputs["their_y"].to_pylist() == [".4", None, "1"]
+    assert inputs["their_y"].to_pylist() == ["1", None, "0"]
     rows = read(tmp_path, "s3://b/3,,,,,,.5,.5,,").obeyed(inputs).inputs.to_pylist()
     assert [json.loads(row["override"] or "null") for row in rows] == [
-        {"name": "", "focus": [0.2, 0.4]},
+        {"name": "", "focus": [0, 1]},
         None,
         {"name": "s3://b/3", "focus": [0.5, 0.5]},
     ]
