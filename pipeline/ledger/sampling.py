@@ -100,6 +100,7 @@ def live_crops(
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
     """(images, crops) of those photos, each from its own run; of many files only some are read.
 
+    columns: of the crops; the images have image_id and etag.
     damaged: gets the reason, by run id, for each run that is left out
     """
     wanted = sorted(set(places.values()))
@@ -111,7 +112,7 @@ def live_crops(
         own = [i for i, (run_id, _) in places.items() if run_id == manifest.run_id]
         ids = pa.array(own, pa.string())
         try:
-            images = rows_of(store, manifest, "images", ["image_id", "etag", "status"], tasks)
+            images = rows_of(store, manifest, "images", ["image_id", "etag"], tasks)
             crops = rows_of(store, manifest, "crops", columns, tasks)
         except RecordError as error:
             damaged[manifest.run_id] = str(error)

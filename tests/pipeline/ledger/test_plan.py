@@ -125,6 +125,8 @@ HASH = "0123456789abcdef" * 2
             [("/p/1", "", 1), ("/p/2", "", 2), ("/p/3", "", 3), ("/p/4", "", 2), ("/p/5", "", 1)],
             [0, 4, 1, 3, 2],
         ),
+        # also behind others of its kind
+        ([("/p/1", "", 4), ("/p/2", "", 4), ("/p/3", "", 9), ("/p/4", "", 4)], [0, 1, 3, 2]),
     ],
 )  # fmt: skip
 def test_what_looks_like_the_same_bytes_is_moved_together(

@@ -282,6 +282,7 @@ def test_pictures_as_a_struct_and_back() -> None:
     assert made.column_names == rows.column_names
     assert made["image"].to_pylist() == [{"bytes": b"1", "path": "a-16x9-0.webp"}, None]
     assert as_bytes(made).equals(rows)
+    assert as_bytes(made.select(["image"])).equals(rows.select(["image"]))
     assert as_bytes(rows) is rows
     assert as_bytes(rows.drop_columns("image")).column_names == rows.column_names[:4]
 

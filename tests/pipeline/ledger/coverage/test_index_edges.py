@@ -143,6 +143,14 @@ def test_a_file_holds_as_many_photos_as_its_limit(indexed: Store) -> None:
     assert [file.rows for file in segment.files] == [3]
 
 
+@pytest.mark.parametrize(("photos", "digits"), [(3, 0), (4, 1), (48, 1), (49, 2)])
+def test_a_segment_has_sixteen_times_the_files_where_they_would_be_too_large(
+    indexed: Store, photos: int, digits: int
+) -> None:
+    nights(indexed, photos - 2, 1, 1)
+    assert sizes(indexed) == [(3, photos, digits)]
+
+
 def test_files_without_photos_are_nothing_and_are_not_missed(indexed: Store) -> None:
     nights(indexed, 2, 1, 1)
     (kind,) = kinds(indexed)
