@@ -146,6 +146,11 @@ def test_a_rendering_takes_the_runs_own_word(photos: Path, absent: Any) -> None:
         plan_rendering(asked)
 
 
+def test_a_rendering_of_a_trial_is_one(photos: Path, absent: Any) -> None:
+    run_id, out = committed(photos, trial=True), str(photos.parent / "out")
+    assert plan_rendering(RenderRequest(out, run_id, {"quality": 7})).settings.running.trial
+
+
 def test_names_that_do_not_tell_formats_apart_are_of_one(photos: Path, absent: Any) -> None:
     run, told = planned(photos, crop_files="{stem}/{ratio}.webp")
     assert run.settings.thumbnails.format == "webp"

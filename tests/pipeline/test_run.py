@@ -1,17 +1,21 @@
-"""A job whose figures cannot be written: told before the work, warned of in its middle."""
+"""What a job is told or finds before its work, and figures that cannot be written."""
 
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pipeline import run
 from pipeline.errors import SettingError
 from pipeline.ledger.figures import Figures
+from pipeline.local import usable_cores
+from pipeline.report.costs import Machines
 from pipeline.report.progress import Log
-from pipeline.run import crop_bucket, told_totals
-from pipeline.settings import Settings
+from pipeline.run import cores_at_hand, crop_bucket, told_totals
+from pipeline.settings import RunningSettings, Settings
 from pipeline.stages.worker import Job
 from pipeline.storage.store import open_store
 from tests.support.tasks import make_inputs, open_ledger
@@ -53,3 +57,18 @@ def test_a_folder_of_figures_that_goes_stops_no_run(tmp_path: Path) -> None:
         tell()
     (line,) = map(json.loads, said.getvalue().splitlines())
     assert line["message"].startswith(f"WARNING: the figures cannot be written into {path}: No ")
+
+
+@pytest.mark.parametrize("name", ["RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"])
+def test_cores_are_those_of_the_cluster_that_the_environment_names(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is joined, and its machines may have any number of cores."""
+    for one in ("RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
+        monkeypatch.delenv(one, raising=False)
+    joined = SimpleNamespace(machines=Machines(cores=1234, gpus=0, actors=1, device="cpu"))
+    monkeypatch.setattr(run, "start", lambda *_: joined)
+    assert cores_at_hand(RunningSettings()) == usable_cores()
+    monkeypatch.setenv(name, "there")
+    assert cores_at_hand(RunningSettings()) == 1234
+    assert cores_at_hand(RunningSettings(local=True)) == usable_cores()

@@ -9,7 +9,7 @@ import pytest
 from pipeline.estimate.forecast import Forecast, forecast
 from pipeline.estimate.measure import Measured, measured
 from pipeline.estimate.prices import Taken, cost_of
-from pipeline.estimate.ranges import Range
+from pipeline.estimate.ranges import Range, percentiles
 from pipeline.estimate.tell import document, lines
 from pipeline.ledger.figures import Cost, Figures
 from pipeline.report.costs import Machines
@@ -119,6 +119,14 @@ def test_bytes_read_are_those_of_the_list_and_else_of_the_sample() -> None:
     unknown = forecast(sample([task()] * 10), inputs(1_000, None), 50, FREE)
     assert unknown.read_bytes.value == 2e6
     assert unknown.written_bytes.value == 1e6
+
+
+@pytest.mark.parametrize(("value", "low", "high"), [(500, 25, 975), (10, 10, 975), (990, 25, 990)])
+def test_a_range_is_the_middle_of_the_draws_and_holds_the_value(
+    value: float, low: float, high: float
+) -> None:
+    """Of 0 to 1000, a fortieth lies below 25 and as much above 975."""
+    assert percentiles(value, np.arange(1001.0)) == Range(value, low, high)
 
 
 def test_failures_have_wilson_s_interval() -> None:

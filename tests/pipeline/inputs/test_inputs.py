@@ -213,7 +213,15 @@ def test_reading_fails_by_name(s3: str, photos: Path, monkeypatch: pytest.Monkey
     assert status_of(f"{s3}/k", max_bytes=4) == ("too_large", "circumstances")
     client.put_object(Bucket=s3[5:], Key="k", Body=b"changed")
     assert status_of(f"{s3}/k", etag) == ("changed", "circumstances")
-    for uri in ("s3://", "s3://b", "s3:///k", "ftp://h/x", "s3://u:p@b/k", "x" * 5000):
+    for uri in (
+        "s3://",
+        "s3://b",
+        "s3:///k",
+        "s3://b:c/k",
+        "ftp://h/x",
+        "s3://u:p@b/k",
+        "x" * 5000,
+    ):
         assert status_of(uri) == ("bad_uri", "permanent"), uri
     for uri in (str(photos), "\0", ""):
         assert status_of(uri) == ("not_found", "circumstances")

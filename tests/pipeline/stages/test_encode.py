@@ -1,13 +1,17 @@
 """Crops of one photo that have the same box and size are cut once."""
 
+import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.cropping.results import ScoredCrop
 from pipeline.photo.decode import Photo
 from pipeline.settings import ThumbnailSettings
+from pipeline.settings.safe_areas import parse_safe_areas
 from pipeline.stages import encode as module
 from pipeline.stages.encode import encoded_crops
 from pipeline.stages.task import PhotoRow
@@ -53,6 +57,18 @@ def test_a_circle_is_made_of_the_cut_of_its_square(
     assert cuts == [SQUARE, other]
     alone = [encoded_crops(photo_row(one), settings, {}, no_frames)[0].image for one in row.crops]
     assert [square.image, circle.image, second.image] == alone
+
+
+def test_a_whole_photo_keeps_clear_of_what_lies_over_its_crops() -> None:
+    """In the middle of the square it would reach to row 83 of 100."""
+    whole = replace(crop("1:1", (0.0, 0.0, 120.0, 80.0)), fit="pad")
+    settings = ThumbnailSettings(thumbnail_size=100, format="png", background="00ff00")
+    areas = parse_safe_areas("1:1=caption:0,0.8,1,1")
+    (made,) = encoded_crops(photo_row(whole), settings, areas, no_frames)
+    green = (np.asarray(Image.open(io.BytesIO(made.image or b""))) == (0, 255, 0)).all(axis=(1, 2))
+    assert len(green) == 100
+    assert green[80:].all()
+    assert not green[70]
 
 
 def test_the_same_box_at_another_size_is_cut_again(cuts: list[tuple[float, ...]]) -> None:

@@ -118,6 +118,8 @@ def test_the_decoder_tells_the_time_of_its_living_child() -> None:
 
 def test_requests_bytes_and_waits_of_stores_count_where_they_are_made(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
+    store.write("a", b"before")
+    store.read("a")
     meter = Meter()
     with meter.on("encode"):
         store.write("a", b"x" * 100)

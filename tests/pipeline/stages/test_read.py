@@ -41,6 +41,8 @@ def test_a_row_tells_kind_frames_and_borders() -> None:
 def test_moving_pictures_are_done_or_left_out(animated: str) -> None:
     row = row_of(MOVING, animated=animated)
     assert (row.kind, row.frames, row.status, row.has_ended) == ("animated", 3, "ok", False)
+    assert (row.moving is not None) == (animated == "all")
+    assert row_of(saved(lens(32, 24), "PNG"), animated=animated).moving is None
     row = row_of(MOVING, animated="skip")
     assert (row.kind, row.frames, row.status) == ("animated", 3, "skipped_animated")
     assert row.has_ended

@@ -187,7 +187,7 @@ class HttpError(Exception):
 class AzureError(Exception):
     """As the Azure packages raise it."""
 
-    def __init__(self, status_code: int, error_code: str) -> None:
+    def __init__(self, status_code: int, error_code: str | None) -> None:
         super().__init__(error_code)
         self.status_code, self.error_code = status_code, error_code
 
@@ -208,6 +208,7 @@ class AzureError(Exception):
         (AzureError(503, "ServerBusy"), "throttled"),
         (AzureError(400, "InvalidHeaderValue"), "store_refused"),
         (AzureError(404, "BlobNotFound"), "not_found"),
+        (AzureError(451, None), "legal"),
     ],
 )
 def test_answers_of_other_stores_come_as_their_packages_errors(

@@ -92,6 +92,13 @@ def test_guesses_cost_few_requests_more(name: str, soon: None) -> None:
     assert len(backend.asked) >= pages
 
 
+@pytest.mark.parametrize(("name", "pages"), [("few", 1), ("a page", 1), ("two pages", 2)])
+def test_a_short_list_costs_its_pages_alone(name: str, pages: int, soon: None) -> None:
+    backend = MadeUp(KEYS[name])
+    assert len(list(list_by_ranges(store_of(backend), ""))) == len(KEYS[name])
+    assert len(backend.asked) == pages
+
+
 def test_a_store_that_begins_anew_each_time_is_listed_by_its_tokens(soon: None) -> None:
     backend = MadeUp(KEYS["numbers"])
     backend.ignores_after = True
