@@ -160,6 +160,13 @@ def test_numbers_for_wordpress_have_four_digits() -> None:
     assert FORMATS["wordpress"](crop)["focalPoint"] == {"x": 0.5, "y": 0.1667}
 
 
+def test_a_crop_that_is_all_of_the_photo_is_a_crop_for_wordpress_too() -> None:
+    told = FORMATS["wordpress"](crop_of((0, 0, 400, 300), "4:3", (400, 300)))
+    (change,) = told["edit"]["modifiers"]
+    assert change["args"] == {"left": 0, "top": 0, "width": 100, "height": 100}
+    assert told["focalPoint"] == {"x": 0.5, "y": 0.5}
+
+
 def test_no_focal_point_shows_a_crop_better() -> None:
     for crop in random_crops(30):
         best = focal_overlap(crop.box, crop.photo_wh, crop.aspect)
@@ -232,6 +239,7 @@ def test_the_command_writes_lines_and_says_what_focal_points_lose(
         "focal points alone show 2 of them with a mean IoU of 1.000\n"
     )
     assert main(["export", output, "--as", "csv", "--into", str(tmp_path / "all.csv")]) == 0
+    assert b"\r" not in (tmp_path / "all.csv").read_bytes()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text("utf-8"))))
     assert [row["x0"] for row in rows] == ["50", "0", "0", "", ""]
     assert tuple(rows[0]) == COLUMNS

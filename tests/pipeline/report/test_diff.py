@@ -1,16 +1,19 @@
 """Two runs compared: every sort of change, figures by hand, and the pages in a browser."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.dataset as ds
 import pytest
 
 from pipeline import open_run
 from pipeline.cli.runs import main
 from pipeline.ledger.reader import Run
+from pipeline.report.diff import figures
 from pipeline.report.diff.build import photos_by_change
 from pipeline.report.diff.compare import ComparedRuns, join_runs
 from pipeline.report.diff.figures import diff_figures
@@ -136,6 +139,8 @@ def test_the_pages_show_before_and_after(
     assert main(["diff", str(folder), *ids, "--html", str(tmp_path / "page")]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["pages"]["photos"] == 7
+    about = (tmp_path / "page" / "data" / "diff.js").read_text()
+    assert re.search(r'"changed": ?7\b', about), "of eight photos one is the same"
     page = Path(told["pages"]["open"]).as_uri()
 
     async def look(tab: Tab) -> None:
@@ -204,3 +209,15 @@ def test_a_run_of_an_old_release_is_compared(tmp_path: Path) -> None:
     assert {*compared.crops["change"]} == {"same"}
     assert len(compared.crops) == files.count_rows() > 0
     assert compared.crops[["verdict_old", "fit_new", "subject_share_old"]].isna().all(axis=None)
+
+
+def test_a_slice_shows_its_commonest_values_first() -> None:
+    ratios = ["a", "c", "b", "c", "c", "b", *(f"d{n:02}" for n in range(60))]
+    parts = figures._parts(pd.DataFrame({"ratio": ratios}), "ratio")
+    assert [(name, len(part)) for name, part in parts[:4]] == [
+        ("c", 3),
+        ("b", 2),
+        ("a", 1),
+        ("d00", 1),
+    ]
+    assert len(parts) == 40

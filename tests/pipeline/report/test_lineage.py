@@ -188,6 +188,30 @@ def test_a_path_in_the_address_is_where_events_go(
     assert "Authorization" not in headers
 
 
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_an_event_is_told_once_more_to_a_service_in_trouble(ledger: Ledger, status: int) -> None:
+    answers, out = [status, 201, 201], io.StringIO()
+
+    class Troubled(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(answers.pop(0))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Troubled)
+    with (
+        serving(server),
+        lineage(f"http://127.0.0.1:{server.server_port}", SOURCE, ledger, Log(stream=out)),
+    ):
+        pass
+    assert answers == []
+    assert out.getvalue() == ""
+
+
 def test_a_service_that_is_not_there_costs_a_warning_and_no_run(ledger: Ledger) -> None:
     out = io.StringIO()
     (nobody,) = free_ports(1)

@@ -6,7 +6,14 @@ import threading
 
 import pytest
 
-from pipeline.report.progress import Log, Progress, duration, summary_lines, tell_when_stuck
+from pipeline.report.progress import (
+    Log,
+    Progress,
+    duration,
+    summary_lines,
+    tell_when_stuck,
+    verdict_text,
+)
 
 
 class Clock:
@@ -116,3 +123,15 @@ def test_summary_names_every_status_and_where_the_time_went() -> None:
     assert [line.split()[1] for line in lines[1:4]] == ["ok", "truncated", "corrupt"]
     assert "3.5 photos/s over 1:15" in lines[5]
     assert lines[-1].split() == ["score", "3.0", "75", "%"]
+
+
+def test_verdicts_of_all_shapes_are_counted_with_their_commonest_reasons() -> None:
+    verdicts = {"1:1|ok": 1_200, "16:9|ok": 34, "1:1|fallback": 12, "16:9|review": 3}
+    reasons = {
+        "fallback|pad": 1, "fallback|next": 6, "review|heads": 3, "fallback|largest": 3,
+        "fallback|blur": 2,
+    }  # fmt: skip
+    assert verdict_text(verdicts, reasons) == (
+        "1,234 ok, 12 fallback (6 next, 3 largest, 2 blur), 3 review (3 heads)"
+    )
+    assert verdict_text({"1:1|review": 1}, {}) == "1 review"
