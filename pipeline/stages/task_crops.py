@@ -73,7 +73,7 @@ def with_key(job: Job, row: PhotoRow, crop: EncodedCrop) -> EncodedCrop:
     if crop.sha256 is None or crop.format is None:
         raise ValueError(f"the crop {crop.chosen.ratio} of {crop.uri} is not encoded")
     if names is None:
-        return replace(crop, file=f"crops/{crop.sha256[:2]}/{crop.sha256}.{crop.format}", name=None)
+        return replace(crop, file=f"crops/{crop.sha256[:2]}/{crop.sha256}.{crop.format}")
     chosen = crop.chosen
     about = (row.uri, row.image_id, row.pass_through)
     name = names.name(*about, chosen.ratio, chosen.rank, crop.format, crop.sha256)

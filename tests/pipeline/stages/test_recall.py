@@ -165,7 +165,8 @@ def test_other_bytes_under_the_same_pin_are_told_too() -> None:
         assert row.status == status
     unknown = PhotoRow("q", "http://h/q.jpg")
     decisions.end_failed(unknown)
-    assert (unknown.status, unknown.has_ended) == ("not_decided", True)
+    assert unknown.failure is not None
+    assert (unknown.status, unknown.failure.kind) == ("not_decided", "permanent")
 
 
 def test_a_view_is_as_large_as_its_smallest_crop_needs() -> None:
@@ -177,9 +178,9 @@ def test_a_view_is_as_large_as_its_smallest_crop_needs() -> None:
         decisions = StoredDecisions({"p": photo}, {"p": [crop]}, {}, {}, asked, ["1:1"])
         assert decisions.view_side() == view, side
     every_frame = Settings.of(thumbnail_size=200, view_side=1600, animated="all")
-    of_three = {**photo, "frames": 3}
-    moving = StoredDecisions({"p": of_three}, {}, {}, {}, every_frame, ["1:1"])
-    assert moving.view_side() == 1600
+    for frames, view in ((3, 1600), (1, 600), (None, 600)):
+        one = {"p": {**photo, "frames": frames}}
+        assert StoredDecisions(one, {}, {}, {}, every_frame, ["1:1"]).view_side() == view, frames
 
 
 def test_a_near_ratio_is_derived_and_a_far_one_refused(tmp_path: Path) -> None:
