@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
+from pipeline.report.canvases import Canvases
 from pipeline.report.gallery.records import photo_record
-from pipeline.report.whole_frames import Frames
 
 
 def record(**row: Any) -> dict[str, Any]:
-    return photo_record({"image_id": "i", "uri": "u", **row}, [], None, Frames({}))
+    return photo_record({"image_id": "i", "uri": "u", **row}, [], None, Canvases({}))
 
 
 def test_what_is_not_there_is_left_out() -> None:
