@@ -23,23 +23,15 @@
   let waiting = null; // where the focus belongs once what is loaded is drawn
   S2.skipLink(main);
 
-  S2.go = (name, state = {}) => {
-    const query = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
-    location.hash = `#/${name}${query.size ? `?${query}` : ""}`;
-  };
   S2.back = () => (S2.shown ? S2.go("photos", S2.shown.state) : S2.go(""));
   S2.step = (by) => {
     const found = S2.shown ? S2.shown.found : { length: S2.run.overview.photos, at: (n) => n };
     const here = route.place;
-    let n = found.length;
-    for (let one = 0; one < found.length; one++)
-      if (found.at(one) === here) {
-        n = one;
-        break;
-      }
+    let n = 0;
+    while (n < found.length && found.at(n) !== here) n++;
     const place = n === found.length ? here + by : found.at(n + by);
     if (place !== undefined && place >= 0 && place < S2.run.overview.photos)
-      location.hash = `#/photo/${place}`;
+      location.hash = S2.photoRoute(place);
   };
 
   function read() {
@@ -125,13 +117,7 @@
   }
 
   // Keys.
-  const rows = () => [...document.querySelectorAll("[data-place]")];
-  function move(by) {
-    const all = rows();
-    const here = all.indexOf(document.activeElement.closest("[data-place]"));
-    const next = all[Math.min(all.length - 1, Math.max(0, here + by))];
-    if (next) next.focus();
-  }
+  const move = (by) => () => S2.moveFocus("[data-place]", by);
   function turn(by) {
     const { page, pages, state } = S2.pages || {};
     if (page && page + by >= 1 && page + by <= pages) S2.go("photos", { ...state, page: page + by });
@@ -158,15 +144,15 @@
     u: decide((one) => S2.review.undo(one)),
   };
   const LIST = {
-    j: () => move(1),
-    k: () => move(-1),
-    ArrowDown: () => move(1),
-    ArrowUp: () => move(-1),
+    j: move(1),
+    k: move(-1),
+    ArrowDown: move(1),
+    ArrowUp: move(-1),
     "[": () => turn(-1),
     "]": () => turn(1),
     Enter: () => {
       const row = document.activeElement.closest("article[data-place]");
-      if (row) location.hash = `#/photo/${row.dataset.place}`;
+      if (row) location.hash = S2.photoRoute(row.dataset.place);
     },
   };
   const PHOTO = {
@@ -183,17 +169,10 @@
     0: () => S2.choose(null),
   };
   document.addEventListener("keydown", (event) => {
-    if (
-      event.ctrlKey ||
-      event.metaKey ||
-      event.altKey ||
-      /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) ||
-      document.querySelector("dialog[open]")
-    )
-      return;
+    if (S2.isForeign(event) || document.querySelector("dialog[open]")) return;
     const photo = route.name === "photo" && S2.photoView() && S2.photoView().record;
     const digit =
-      photo && /^[1-9]$/.test(event.key) && photo.crops.filter((crop) => !crop.rank)[Number(event.key) - 1];
+      photo && /^[1-9]$/.test(event.key) && S2.bestCrops(photo)[Number(event.key) - 1];
     const work = digit
       ? () => S2.choose(digit.ratio)
       : (photo ? PHOTO : route.name === "photos" ? LIST : {})[event.key] || ANYWHERE[event.key];

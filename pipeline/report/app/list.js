@@ -74,42 +74,19 @@
 
   function filterBar(state) {
     const go = (change) => S2.go("photos", { ...state, page: undefined, ...change });
+    // Not where all photos are alike; a mark is of some photos only.
     const select = (label, name, options) =>
       options.length < (name === "mark" ? 1 : 2) && !state[name]
         ? null
-        : S2.el(
-            "label",
-            {},
-            label,
-            S2.el(
-              "select",
-              { name, onchange: (event) => go({ [name]: event.target.value }) },
-              S2.el("option", { value: "" }, "any"),
-              options.map(([value, words]) =>
-                S2.el("option", { value, selected: state[name] === value }, words),
-              ),
-            ),
-          );
-    const named = (names) =>
-      names.filter((name) => name !== null && name !== undefined).map((name) => [name, S2.words(name)]);
+        : S2.select(label, name, options, state[name], (value) => go({ [name]: value }));
     const unique = (place) => [...new Set(S2.run.pairs.map((pair) => pair[place]))].filter(Boolean).sort();
-    // Reviews are of two needs: those whose only reason is a low confidence, and the others.
-    const isLow = ({ kind, reason }) => kind === "review" && reason === "low_confidence";
-    const needs = new Set(S2.run.groups.map((group) => (isLow(group) ? "low" : group.kind)));
+    const isUnjudged = S2.someJudged() && S2.run.pairs.some(([verdict]) => !verdict);
+    const marks = S2.run.special.filter(({ kind }) => kind === "mark").map(({ reason }) => reason);
     return S2.el(
       "form",
       { className: "filters", role: "search", onsubmit: (event) => event.preventDefault() },
       S2.search(state.q, (q) => go({ q })),
-      select("needs", "need", [
-        ...(needs.size ? [["any", "any need"]] : []),
-        ...[
-          ["review", "a guard is broken"],
-          ["low", "low confidence"],
-          ["fallback", "fallback"],
-          ["error", "error"],
-          ["close", "least sure"],
-        ].filter(([name]) => needs.has(name)),
-      ]),
+      select("needs", "need", needOptions()),
       select("status", "status", [
         ...named(S2.run.statuses),
         ...(S2.run.statuses.length > 1 ? [["not ok", "any error"]] : []),
@@ -120,32 +97,43 @@
         "ratio",
         S2.run.shapes.map((shape) => [shape, shape]),
       ),
-      select("verdict", "verdict", [
-        ...named(unique(0)),
-        ...(S2.someJudged() && S2.run.pairs.some(([verdict]) => !verdict) ? named(["unjudged"]) : []),
-      ]),
+      select("verdict", "verdict", named([...unique(0), ...(isUnjudged ? ["unjudged"] : [])])),
       select("reason", "reason", named(unique(1))),
-      select(
-        "rule",
-        "mark",
-        S2.run.special.filter(({ kind }) => kind === "mark").map(({ reason }) => [reason, S2.words(reason)]),
-      ),
+      select("rule", "mark", named(marks)),
       select("decided", "decided", [
         ["no", "not yet"],
         ["yes", "by you"],
       ]),
-      S2.el(
-        "span",
-        { className: "modes", role: "group", "aria-label": "Layout" },
-        [
-          ["", "Rows"],
-          ["grid", "Grid"],
-        ].map(([mode, words]) =>
-          S2.button(words, () => go({ mode }), {
-            "aria-pressed": String((state.mode || "") === mode),
-            title: mode ? "One picture of each photo" : "All crops of each photo",
-          }),
-        ),
+      modeButtons(state, go),
+    );
+  }
+  const named = (names) =>
+    names.filter((name) => name !== null && name !== undefined).map((name) => [name, S2.words(name)]);
+  function needOptions() {
+    // Reviews are of two needs: those whose only reason is a low confidence, and the others.
+    const isLow = ({ kind, reason }) => kind === "review" && reason === "low_confidence";
+    const needs = new Set(S2.run.groups.map((group) => (isLow(group) ? "low" : group.kind)));
+    const there = [
+      ["review", "a guard is broken"],
+      ["low", "low confidence"],
+      ["fallback", "fallback"],
+      ["error", "error"],
+      ["close", "least sure"],
+    ].filter(([name]) => needs.has(name));
+    return needs.size ? [["any", "any need"], ...there] : [];
+  }
+  function modeButtons(state, go) {
+    return S2.el(
+      "span",
+      { className: "modes", role: "group", "aria-label": "Layout" },
+      [
+        ["", "Rows", "All crops of each photo"],
+        ["grid", "Grid", "One picture of each photo"],
+      ].map(([mode, words, title]) =>
+        S2.button(words, () => go({ mode }), {
+          "aria-pressed": String((state.mode || "") === mode),
+          title,
+        }),
       ),
     );
   }
@@ -153,56 +141,48 @@
   async function fill(results, state) {
     results.replaceChildren(S2.el("p", { className: "note" }, "Loading…"));
     const found = await S2.matching(state);
-    const size = state.mode === "grid" ? GRID : ROWS;
-    const pages = Math.max(1, Math.ceil(found.length / size));
-    const page = Math.min(pages, Math.max(1, Number(state.page) || 1));
+    const isGrid = state.mode === "grid";
+    const size = isGrid ? GRID : ROWS;
+    const at = S2.pageOf(state, found.length, size);
+    const first = (at.page - 1) * size;
     const places = [];
-    for (let n = (page - 1) * size; n < Math.min(found.length, page * size); n++) places.push(found.at(n));
-    S2.shown = { found, state, first: (page - 1) * size };
+    for (let n = first; n < Math.min(found.length, first + size); n++) places.push(found.at(n));
+    S2.shown = { found, state, first };
     const records = await Promise.all(places.map(S2.photo));
-    const draw = state.mode === "grid" ? S2.photoCell : S2.photoRow;
-    const list = S2.el(
-      "div",
-      { className: state.mode === "grid" ? "grid" : "rows" },
-      records.map((record, n) => draw(record, places[n], state)),
-    );
-    const said =
-      found.length === S2.run.overview.photos
-        ? S2.plural(found.length, "photo")
-        : `${S2.count(found.length)} of ${S2.plural(S2.run.overview.photos, "photo")}`;
+    const draw = isGrid ? S2.photoCell : S2.photoRow;
+    const total = S2.run.overview.photos;
+    const all = S2.plural(total, "photo");
+    const said = found.length === total ? all : `${S2.count(found.length)} of ${all}`;
     results.replaceChildren(
-      S2.el("div", { className: "counted" }, S2.el("span", {}, said), pager(page, pages, state)),
+      S2.el("div", { className: "counted" }, S2.el("span", {}, said), pager(at, state)),
       found.length
-        ? list
+        ? S2.el(
+            "div",
+            { className: isGrid ? "grid" : "rows" },
+            records.map((record, n) => draw(record, places[n], state)),
+          )
         : S2.el("p", { className: "note" }, "No photo is like that. ", S2.link("Show all", "#/photos")),
-      ...(pages > 1 ? [S2.el("div", { className: "counted" }, S2.el("span"), pager(page, pages, state))] : []),
+      ...(at.pages > 1 ? [S2.el("div", { className: "counted" }, S2.el("span"), pager(at, state))] : []),
     );
-    S2.pages = { page, pages, state };
+    S2.pages = { ...at, state };
     S2.drawn();
     S2.mark("list");
   }
 
-  function pager(page, pages, state) {
-    if (pages === 1) return null;
-    const to = (number) => () => S2.go("photos", { ...state, page: number });
-    return S2.el(
-      "nav",
-      { className: "pager", "aria-label": "Pages" },
-      S2.button("‹", to(page - 1), { disabled: page === 1, "aria-label": "Previous page", title: "[" }),
-      S2.el(
-        "label",
-        {},
-        S2.el("span", { className: "away" }, "Page"),
-        S2.el("input", {
-          type: "number",
-          min: 1,
-          max: pages,
-          value: page,
-          onchange: (event) => to(event.target.value)(),
-        }),
-      ),
-      S2.el("span", { className: "dim" }, `of ${S2.count(pages)}`),
-      S2.button("›", to(page + 1), { disabled: page === pages, "aria-label": "Next page", title: "]" }),
+  function pager(at, state) {
+    const turn = (page) => S2.go("photos", { ...state, page });
+    const field = S2.el("input", {
+      type: "number",
+      min: 1,
+      max: at.pages,
+      value: at.page,
+      onchange: (event) => turn(event.target.value),
+    });
+    return S2.pager(
+      at,
+      turn,
+      S2.el("label", {}, S2.el("span", { className: "away" }, "Page"), field),
+      S2.el("span", { className: "dim" }, `of ${S2.count(at.pages)}`),
     );
   }
 })();

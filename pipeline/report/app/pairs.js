@@ -1,7 +1,6 @@
 "use strict";
 // How a changed photo is shown: every changed crop before and after.
 (() => {
-  const TALL = 116; // CSS pixels of a crop
   S2.changeWords = {
     same: "same",
     "re-encoded": "re-encoded",
@@ -67,8 +66,8 @@
   function pairFigure(pair, before, after, whole) {
     const tile = (record, crop, words) =>
       crop
-        ? S2.tile(record, crop, TALL, `${pair.ratio} ${words}`)
-        : S2.el("span", { className: "nopicture" }, `none ${words}`);
+        ? S2.tile(record, crop, S2.TALL, `${pair.ratio} ${words}`)
+        : S2.noPicture(`none ${words}`);
     const show = (on) => {
       S2.showOnly(whole, after, on ? pair.new || pair.old : null);
       if (on && pair.old && pair.new) whole.append(S2.outline(pair.old, { class: "outline only was" }));

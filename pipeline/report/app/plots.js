@@ -122,21 +122,17 @@
     );
   };
 
-  // Shares of a whole as one bar. parts: [kind, count].
-  S2.shareBar = (title, parts) => {
-    const total = Math.max(1, sum(parts));
-    return S2.el(
-      "div",
-      { className: "sharebar", role: "img", "aria-label": title },
-      parts
-        .filter(([, count]) => count)
-        .map(([kind, count]) =>
-          S2.el("span", {
-            className: `fill ${kind}`,
-            style: { flexGrow: count / total },
-            title: `${S2.count(count)} ${S2.words(kind)} (${S2.percent(count / total)})`,
-          }),
-        ),
+  // A plot with its title and what explains it: text, or elements.
+  S2.plotCard = (title, note, body, className = "plotcard") =>
+    S2.el(
+      "figure",
+      { className },
+      S2.el(
+        "figcaption",
+        {},
+        S2.el("b", {}, title),
+        note ? S2.el("span", { className: "dim" }, note) : null,
+      ),
+      body,
     );
-  };
 })();

@@ -32,11 +32,10 @@
         ? S2.outline(chosen)
         : view.layers.objects || view.layers.candidates
           ? null
-          : record.crops.filter((one) => !one.rank).map((one) => S2.outline(one, { class: "outline thin" })),
+          : S2.bestCrops(record).map((one) => S2.outline(one, { class: "outline thin" })),
       focusMark(record),
     );
     root.addEventListener("click", (event) => aim(event, root, view));
-    stage.style.setProperty("--shape", String(width / height));
     stage.replaceChildren(root);
     for (const figure of document.querySelectorAll(".crops figure")) {
       figure.classList.toggle(
@@ -50,7 +49,7 @@
   };
   function sharper(record) {
     const placed = record.crops.filter(
-      (one) => one.ratio !== "circle" && (one.fit || "crop") === "crop" && S2.wholeCrop(record, one),
+      (one) => one.ratio !== "circle" && S2.isCut(one) && S2.wholeCrop(record, one),
     );
     const area = ({ box: [x0, y0, x1, y1] }) => (x1 - x0) * (y1 - y0);
     return placed

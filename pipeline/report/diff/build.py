@@ -33,7 +33,10 @@ from pipeline.storage.store import Store
 
 PHOTOS = 24  # in one data file, and on one page of the list
 MOST_PHOTOS = 10_000  # that are shown, the most changed ones; all are counted
-SCRIPTS = ("parts.js", "plots.js", "pairs.js", "diff.js")
+SCRIPTS = (
+    "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js", "plots.js",
+    "pairs.js", "diff_figures.js", "diff_list.js", "diff.js",
+)  # fmt: skip
 # How much a crop of each sort counts as changed where overlaps cannot tell: less is more.
 RANKS = {CHANGED_PHOTO: 2.0, ONLY_OLD: 3.0, ONLY_NEW: 3.0, REENCODED: 4.0, SAME: 5.0}
 TOLD = ("confidence", "verdict", "reason", "fit", "format", "heads_cut", "faces_cut", "text_cut")

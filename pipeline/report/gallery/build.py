@@ -30,8 +30,9 @@ from pipeline.storage.store import Store
 PHOTOS = 24  # in one data file, and on one page of the list: about 250 kB
 MOST_CROP_BYTES = 2 << 30  # a run with more keeps the crops only of photos that need eyes
 SCRIPTS = (
-    "parts.js", "plots.js", "review.js", "list.js", "rows.js", "stage.js", "photo.js", "home.js",
-    "gallery.js",
+    "elements.js", "words.js", "controls.js", "keyboard.js", "loading.js", "crops.js", "plots.js",
+    "review.js", "list.js", "rows.js", "stage.js", "photo.js", "photo_controls.js",
+    "photo_crops.js", "photo_facts.js", "home.js", "home_plots.js", "groups.js", "gallery.js",
 )  # fmt: skip
 WholeCrops = Literal["auto", "all", "none"]
 

@@ -1,0 +1,97 @@
+"use strict";
+// Fields, pages of a list, the notice below.
+(() => {
+  // A field that searches in addresses; `go` is given the text once typing has paused.
+  S2.search = (text, go) => {
+    let typing;
+    return S2.el(
+      "label",
+      { className: "search" },
+      S2.el("span", { className: "away" }, "Search in addresses"),
+      S2.el("input", {
+        type: "search",
+        id: "search",
+        placeholder: "Search in addresses  ( / )",
+        value: text || "",
+        oninput: (event) => {
+          clearTimeout(typing);
+          typing = setTimeout(() => go(event.target.value), 250);
+        },
+      }),
+    );
+  };
+  // A field of a filter; `choose` is given what is chosen. options: [value, words].
+  S2.select = (label, name, options, chosen, choose) =>
+    S2.el(
+      "label",
+      {},
+      label,
+      S2.el(
+        "select",
+        { name, onchange: (event) => choose(event.target.value) },
+        S2.el("option", { value: "" }, "any"),
+        options.map(([value, words]) => S2.el("option", { value, selected: chosen === value }, words)),
+      ),
+    );
+
+  // The address of a page with a state, for instance of its filters.
+  S2.route = (name, state = {}) => {
+    const query = new URLSearchParams(Object.entries(state).filter(([, value]) => value));
+    return `#/${name}${query.size ? `?${query}` : ""}`;
+  };
+  S2.go = (name, state) => {
+    location.hash = S2.route(name, state);
+  };
+
+  // The address of one photo, where a crop is given with only that shown.
+  S2.photoRoute = (place, crop) => `#/photo/${place}${crop ? `/${encodeURIComponent(crop.ratio)}` : ""}`;
+
+  // The page that a state asks for, from 1 on, of a list of so many photos.
+  S2.pageOf = (state, photos, size) => {
+    const pages = Math.max(1, Math.ceil(photos / size));
+    return { page: Math.min(pages, Math.max(1, Number(state.page) || 1)), pages };
+  };
+  // Buttons to the pages beside it; `turn` is given a page's number.
+  S2.pager = ({ page, pages }, turn, ...between) =>
+    pages === 1
+      ? null
+      : S2.el(
+          "nav",
+          { className: "pager", "aria-label": "Pages" },
+          S2.button("‹", () => turn(page - 1), {
+            disabled: page === 1,
+            "aria-label": "Previous page",
+            title: "[",
+          }),
+          between,
+          S2.button("›", () => turn(page + 1), {
+            disabled: page === pages,
+            "aria-label": "Next page",
+            title: "]",
+          }),
+        );
+
+  S2.copy = async (text, said) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = S2.el("textarea", { value: text, className: "away" });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    S2.say(said || "Copied");
+  };
+  let fading;
+  S2.say = (text) => {
+    let toast = document.getElementById("toast");
+    if (!toast) document.body.append((toast = S2.el("div", { id: "toast", role: "status" })));
+    toast.textContent = text;
+    toast.className = "shown";
+    clearTimeout(fading);
+    fading = setTimeout(() => {
+      toast.className = "";
+    }, 1800);
+  };
+})();

@@ -1,0 +1,106 @@
+"use strict";
+// What changed between two runs, in figures and by slice.
+(() => {
+  S2.diffFigures = (state) => [
+    headFigures(),
+    S2.run.settings.length ? settings(S2.run.settings) : null,
+    S2.el("div", { className: "plots slices" }, overlapCard(), sliceCard(state)),
+  ];
+  const signed = (number) => (number > 0 ? "+" : "") + number.toFixed(3);
+
+  function headFigures() {
+    const { changes, overlap, confidence, errors, verdicts } = S2.run;
+    const figure = (value, words, kind, filter) =>
+      S2.figure(value, words, kind, value && filter ? S2.route("", filter) : undefined);
+    const some = (value, ...more) => (value ? figure(value, ...more) : null);
+    const total = (counts) => Object.values(counts).reduce((sum, count) => sum + count, 0);
+    return S2.el(
+      "div",
+      { className: "figures" },
+      figure(changes.moved, "crops moved", "", { change: "moved" }),
+      overlap.mean === null ? null : figure(overlap.mean.toFixed(3), "mean overlap (IoU)"),
+      some(overlap.below["0.5"], "overlap below .5"),
+      some(changes["re-encoded"], "re-encoded, same box", "", { change: "re-encoded" }),
+      some(changes["changed photo"], "crops of changed photos", "", { change: "changed photo" }),
+      some(changes["only old"] + changes["only new"], "in one run only"),
+      Object.keys(verdicts).length ? reviewFigure(verdicts.review || [0, 0]) : null,
+      confidence.delta === null
+        ? null
+        : figure(
+            signed(confidence.delta),
+            `mean change of confidence, ${S2.plural(confidence.both, "crop")} with one in both`,
+          ),
+      some(total(errors.new), "photos fail since", "error", { error: "new" }),
+      some(total(errors.gone), "fail no more", "", { error: "gone" }),
+    );
+  }
+  function reviewFigure([was, now]) {
+    return S2.figure(`${S2.count(was)} → ${S2.count(now)}`, "crops to review", now > was ? "review" : "");
+  }
+  function settings(lines) {
+    return S2.el(
+      "details",
+      { className: "facts" },
+      S2.el("summary", {}, S2.plural(lines.length, "difference"), " between the runs"),
+      S2.el(
+        "ul",
+        {},
+        lines.map((line) => S2.el("li", {}, line)),
+      ),
+    );
+  }
+  function overlapCard() {
+    const { overlap, reasons } = S2.run;
+    const rows = Object.entries(reasons).map(([name, [was, now]]) => [
+      S2.words(name),
+      S2.count(was),
+      S2.count(now),
+    ]);
+    return S2.plotCard("Overlap of before and after", "IoU, all crops of unchanged photos", [
+      S2.histogram("Overlap of the crops", { low: 0, high: 1, parts: [["plain", overlap.histogram]] }, [
+        "0",
+        "1",
+      ]),
+      rows.length ? numbers(["reason", "before", "after"], rows) : null,
+    ]);
+  }
+  function numbers(head, rows) {
+    const line = (tag) => (cells) =>
+      S2.el(
+        "tr",
+        {},
+        cells.map((cell) => S2.el(tag, {}, cell)),
+      );
+    return S2.el(
+      "table",
+      { className: "numbers" },
+      S2.el("thead", {}, line("th")(head)),
+      S2.el("tbody", {}, rows.map(line("td"))),
+    );
+  }
+
+  function sliceCard(state) {
+    const names = Object.keys(S2.run.slices);
+    const chosen = names.includes(state.slice) ? state.slice : "shape";
+    const choice = names.map((name) =>
+      S2.button(name, () => S2.go("", { ...state, slice: name }), {
+        "aria-pressed": String(name === chosen),
+      }),
+    );
+    const rows = S2.run.slices[chosen].map((row) => [
+      row.name,
+      S2.count(row.crops),
+      S2.percent(row.moved / row.crops),
+      row.overlap === null ? "" : row.overlap.toFixed(3),
+      row.confidence_delta === null ? "" : signed(row.confidence_delta),
+      `${S2.count(row.review_old)} → ${S2.count(row.review_new)}`,
+    ]);
+    const head = [chosen, "crops", "moved", "mean overlap", "mean change of confidence", "to review"];
+    return S2.el(
+      "figure",
+      { className: "plotcard slicecard" },
+      S2.el("figcaption", {}, S2.el("b", {}, "By"), S2.el("div", { className: "buttons" }, choice)),
+      S2.el("div", { className: "wide" }, numbers(head, rows)),
+    );
+  }
+})();

@@ -1,0 +1,61 @@
+"use strict";
+// Elements of all pages. Text goes into text nodes only.
+const S2 = {};
+
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+
+  // An element. props: properties, or attributes where they hold a dash; on…: listeners.
+  S2.el = (tag, props = {}, ...children) => fill(document.createElement(tag), props, children);
+  S2.svg = (tag, attributes = {}, ...children) => {
+    const node = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (value !== undefined && value !== null) node.setAttribute(name, value);
+    }
+    append(node, children);
+    return node;
+  };
+  function fill(node, props, children) {
+    for (const [name, value] of Object.entries(props)) {
+      if (value === undefined || value === null) continue;
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (name === "style") Object.assign(node.style, value);
+      else if (name.includes("-") || name === "role") node.setAttribute(name, value);
+      else node[name] = value;
+    }
+    append(node, children);
+    return node;
+  }
+  function append(node, children) {
+    node.append(
+      ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+    );
+  }
+
+  S2.chip = (text, kind = "", title) => S2.el("span", { className: `chip ${kind}`, title }, text);
+  S2.button = (text, onclick, more = {}) => S2.el("button", { type: "button", onclick, ...more }, text);
+  S2.link = (text, href, more = {}) => S2.el("a", { href, ...more }, text);
+
+  // Names and values, a row each.
+  S2.factTable = (rows) =>
+    S2.el(
+      "table",
+      {},
+      S2.el(
+        "tbody",
+        {},
+        rows.map(([name, value]) =>
+          S2.el("tr", {}, S2.el("th", { scope: "row" }, name), S2.el("td", {}, value)),
+        ),
+      ),
+    );
+  // A large figure on top of a page. kind: the class of its colour, unless it is 0.
+  S2.figure = (value, words, kind, href) =>
+    S2.el(
+      href ? "a" : "div",
+      { className: `figure ${value ? kind || "" : ""}`, href },
+      S2.el("b", {}, typeof value === "number" ? S2.count(value) : value),
+      S2.el("span", {}, words),
+    );
+})();

@@ -1,0 +1,58 @@
+"use strict";
+// What has the focus of the keyboard, and which keys are the page's.
+(() => {
+  // What is drawn anew loses the focus of the keyboard: where that was, and to what stands there now.
+  const FOCUSABLE = "a[href], button, input, select, [tabindex='0']";
+  const focusables = (root) => [...root.querySelectorAll(FOCUSABLE)];
+  const nameOf = (node) =>
+    node.id || node.name || node.getAttribute("aria-label") || node.title || node.textContent;
+  S2.heldFocus = (root) => {
+    const node = document.activeElement;
+    if (node === root || !root.contains(node)) return null;
+    const all = focusables(root);
+    const name = nameOf(node);
+    return {
+      name,
+      place: all.filter((one) => nameOf(one) === name).indexOf(node),
+      index: all.indexOf(node),
+      caret: node.type === "search" ? node.selectionStart : null,
+    };
+  };
+  // near: where nothing of that name is left, what stands where it stood.
+  S2.holdFocus = (root, held, near) => {
+    if (!held) return true;
+    const all = focusables(root).filter((node) => !node.disabled);
+    const like = all.filter((node) => nameOf(node) === held.name);
+    const node =
+      like[Math.min(held.place, like.length - 1)] || (near && all[Math.min(held.index, all.length - 1)]);
+    if (!node) return false;
+    if (node !== document.activeElement) node.focus({ preventScroll: true });
+    if (held.caret !== null) node.setSelectionRange(held.caret, held.caret);
+    return true;
+  };
+  S2.redraw = (root, draw) => {
+    const held = S2.heldFocus(root);
+    draw();
+    S2.holdFocus(root, held, true);
+  };
+  // The link's own target would be taken for a route.
+  S2.skipLink = (main) =>
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      main.focus();
+    });
+
+  // Whether a key pressed is the browser's or a field's.
+  S2.isForeign = (event) =>
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+  // Move the focus by so many of the elements that a selector finds.
+  S2.moveFocus = (selector, by) => {
+    const all = [...document.querySelectorAll(selector)];
+    const here = all.indexOf(document.activeElement.closest(selector));
+    const next = all[Math.min(all.length - 1, Math.max(0, here + by))];
+    if (next) next.focus();
+  };
+})();

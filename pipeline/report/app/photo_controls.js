@@ -1,0 +1,122 @@
+"use strict";
+// What keys and buttons do on the page of one photo, and the buttons under its picture.
+(() => {
+  // Show only one crop, "ratio" or "ratio#rank", for good or while the pointer is on it; null: all.
+  S2.choose = (wanted, pinned = true) => {
+    S2.photoView()[pinned ? "pinned" : "selected"] = wanted;
+    S2.redrawStage();
+  };
+  S2.layer = async (name) => {
+    const { record, layers } = S2.photoView();
+    if (name === "candidates" && !layers.candidates && !record.told) {
+      if (!record.crops.length) return S2.say("This photo has no crops, so no candidates");
+      if (record.candidates_at === null) return S2.say("The run kept no candidates: --candidates does");
+      const file = await S2.need(`candidates/${S2.pad(record.candidates_at, 5)}`);
+      record.told = file[record.id];
+    }
+    layers[name] = !layers[name];
+    S2.redrawPhoto();
+  };
+
+  // Aim, or stop it: then what was decided before holds again.
+  S2.startAiming = () => {
+    const view = S2.photoView();
+    const { uri, preview } = view.record;
+    if (!preview) return;
+    view.aiming = !view.aiming;
+    if (!view.aiming) return S2.review.put(uri, view.before);
+    view.before = S2.review.of(uri);
+    S2.review.wrong(uri);
+  };
+  S2.stopAiming = () => {
+    S2.photoView().aiming = false;
+  };
+
+  S2.lockedBoxes = (record) => new Map((S2.review.of(record.uri) || {}).boxes || []);
+  S2.lockChosen = () => {
+    const chosen = S2.chosenCrop();
+    if (!chosen) return S2.say("Choose a shape first: 1 to 9");
+    S2.lockBox(S2.photoView().record, chosen);
+  };
+  // Lock a crop's box, or unlock its shape.
+  S2.lockBox = (record, crop) => {
+    if (!S2.isCut(crop)) return S2.say("The photo is shown whole: there is no box to lock");
+    S2.stopAiming();
+    S2.review.lock(record.uri, crop.ratio, S2.lockedBoxes(record).has(crop.ratio) ? null : crop.box);
+  };
+
+  // Which shape, which layers, what a person decides.
+  S2.sideParts = (record) => {
+    const decided = S2.review.of(record.uri);
+    return [
+      record.crops.length ? shapeButtons(S2.bestCrops(record)) : null,
+      record.preview ? layerButtons(record) : null,
+      decisionButtons(record, decided),
+      decided ? S2.el("p", { className: "decided" }, S2.review.words(decided)) : null,
+      record.pieced
+        ? S2.el(
+            "p",
+            { className: "dim" },
+            "This run kept no preview: the picture is put together from its crops.",
+          )
+        : null,
+    ].filter(Boolean);
+  };
+  function shapeButtons(crops) {
+    const { pinned } = S2.photoView();
+    return S2.el(
+      "div",
+      { className: "buttons shapes", role: "group", "aria-label": "Show only one crop" },
+      crops.map(({ ratio, verdict }, n) => {
+        const choose = () => S2.choose(S2.photoView().pinned === ratio ? null : ratio);
+        const button = S2.button(ratio, choose, {
+          "data-ratio": ratio,
+          title: n < 9 ? String(n + 1) : undefined,
+          "aria-pressed": String(pinned === ratio),
+          className: verdict || "",
+        });
+        button.style.setProperty("--shape-colour", S2.shapeColour(ratio));
+        return button;
+      }),
+    );
+  }
+  function layerButtons(record) {
+    const { layers } = S2.photoView();
+    const toggle = (name, words, key, there) =>
+      there
+        ? S2.button(words, () => S2.layer(name), { "aria-pressed": String(layers[name]), title: key })
+        : null;
+    return S2.el(
+      "div",
+      { className: "buttons", role: "group", "aria-label": "Layers" },
+      toggle("gaze", "Gaze", "g", record.gaze),
+      toggle("objects", `Objects ${record.objects.length}`, "o", record.objects.length),
+      toggle("candidates", "Candidates", "c", record.candidates_at !== null && record.crops.length),
+    );
+  }
+  function decisionButtons(record, decided) {
+    const { aiming } = S2.photoView();
+    const one = decided || {};
+    const act = (words, key, on, work) => {
+      const decide = () => {
+        S2.stopAiming();
+        work(record.uri);
+      };
+      return S2.button(words, decide, { "aria-pressed": String(Boolean(on)), title: key });
+    };
+    return S2.el(
+      "div",
+      { className: "buttons review", role: "group", "aria-label": "Your decision" },
+      act("Accept", "a", one.accept, S2.review.accept),
+      record.preview
+        ? S2.button(aiming ? "Tap the picture" : "Wrong: set focus", S2.startAiming, {
+            "aria-pressed": String(Boolean(one.focus || aiming)),
+            title: "w",
+          })
+        : null,
+      act("Never crop", "n", one.never_crop, S2.review.neverCrop),
+      act("Forget", "x", one.forget, S2.review.forget),
+      decided ? act("Undo", "u", false, S2.review.undo) : null,
+    );
+  }
+})();

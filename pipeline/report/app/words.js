@@ -1,0 +1,38 @@
+"use strict";
+// Numbers and names as people read them.
+(() => {
+  S2.count = (number) => number.toLocaleString("en-US");
+  S2.plural = (number, word) => `${S2.count(number)} ${word}${number === 1 ? "" : "s"}`;
+  S2.SURE = "confidence: how likely a person is to accept the crop";
+  S2.percent = (share) => `${Math.round(100 * share)} %`;
+  const WORDS = {
+    ok: "ok",
+    review: "to review",
+    fallback: "fallback",
+    unjudged: "not judged",
+    head_cut: "head cut",
+    face_cut: "face cut",
+    text_cut: "text cut",
+    subject_cut: "subject cut",
+    unsafe_area: "under a badge or corner",
+    low_confidence: "low confidence",
+    fallback_next: "next choice",
+    fallback_largest: "largest crop",
+    fallback_pad: "padded",
+    fallback_blur: "blurred ground",
+    fallback_skip: "left out",
+    override: "by a person",
+    override_outside: "a person's box is outside",
+    overridden: "decided by a person",
+    skipped: "a shape left out",
+    borders: "borders left out",
+    damaged: "damaged photos",
+    screenshot: "screenshots",
+    "text-heavy": "text-heavy pictures",
+    long: "long photos",
+    animated: "animated pictures",
+  };
+  S2.words = (name) => WORDS[name] || String(name ?? "").replaceAll("_", " ");
+  S2.fileName = (uri) => uri.slice(uri.lastIndexOf("/") + 1) || uri;
+  S2.folder = (uri) => uri.slice(0, uri.lastIndexOf("/") + 1);
+})();

@@ -1,0 +1,55 @@
+"""The scripts of the pages: each written that a page loads, none without a page or too long."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.report.diff import build as diff
+from pipeline.report.gallery import build as gallery
+from pipeline.storage.store import open_store
+from tests.support.browser import Tab, browse
+from tests.support.made_runs import commit_rows, crop_row, image_row, preview_row
+
+APP = Path(gallery.__file__).parents[1] / "app"
+PAGES = {"gallery.html": gallery.SCRIPTS, "diff.html": diff.SCRIPTS}
+LOADED = re.compile(r'<script src="app/(.+?)" defer></script>')
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_loads_is_written_beside_it(page: str) -> None:
+    assert tuple(LOADED.findall((APP / page).read_text())) == PAGES[page]
+
+
+def test_every_script_belongs_to_a_page() -> None:
+    assert {path.name for path in APP.glob("*.js")} == {*gallery.SCRIPTS, *diff.SCRIPTS}
+
+
+@pytest.mark.parametrize("path", sorted(APP.glob("*.js")), ids=lambda path: path.name)
+def test_a_script_says_what_it_holds_and_is_short(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert lines[0] == '"use strict";'
+    assert lines[1].startswith("// ")
+    assert len(lines) <= 250
+
+
+def test_scripts_of_an_earlier_version_do_nothing(tmp_path: Path) -> None:
+    """Pages written over older ones leave scripts there that they load no more, as parts.js."""
+    name = "s3://x/one.jpg"
+    crop = crop_row(name, "1:1", (0, 0, 200, 200), (200, 30, 40), verdict="ok")
+    run = commit_rows(
+        tmp_path / "out", [image_row(name)], [crop], [preview_row(name, (40, 160, 60))]
+    )
+    left = tmp_path / "page" / "app" / "parts.js"
+    left.parent.mkdir(parents=True)
+    left.write_text('"use strict";\nconst S2 = {};\nthrow new Error("of an earlier version");\n')
+    (left.parent / "home.js").write_text('throw new Error("not written anew");\n')
+    gallery.write_gallery(run, open_store(str(tmp_path / "page")))
+
+    async def look(tab: Tab) -> None:
+        await tab.open((tmp_path / "page" / "index.html").as_uri(), "document.querySelector('h2')")
+        assert "1\nphotos" in await tab.run("document.body.innerText")
+        assert tab.problems == []
+
+    browse(look)
+    assert left.exists()  # only data files may show what is forgotten, so only they are removed
