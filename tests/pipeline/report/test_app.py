@@ -1,4 +1,4 @@
-"""The scripts of the pages: each written that a page loads, none without a page or too long."""
+"""The files of the pages: scripts and their lists, earlier scripts, the cards that they draw."""
 
 import re
 from pathlib import Path
@@ -53,3 +53,24 @@ def test_scripts_of_an_earlier_version_do_nothing(tmp_path: Path) -> None:
 
     browse(look)
     assert left.exists()  # only data files may show what is forgotten, so only they are removed
+
+
+def test_the_cards_of_the_landing_page_show_all_shapes(tmp_path: Path) -> None:
+    """Also where the plots of the shapes take several lines: no card scrolls by itself."""
+    name = "s3://x/one.jpg"
+    ratios = ("1:1", "4:3", "16:9", "9:16", "3:4", "circle")
+    crops = [crop_row(name, ratio, (0, 0, 200, 200), verdict="ok") for ratio in ratios]
+    run = commit_rows(tmp_path / "out", [image_row(name)], crops, [preview_row(name, (9, 9, 9))])
+    gallery.write_gallery(run, open_store(str(tmp_path / "page")))
+    cut = (
+        "[...document.querySelectorAll('.plotcard')]"
+        ".filter((card) => card.scrollHeight > card.clientHeight).length"
+    )
+
+    async def look(tab: Tab) -> None:
+        await tab.window(400, 900)
+        await tab.open((tmp_path / "page" / "index.html").as_uri(), "document.querySelector('h2')")
+        assert await tab.run("document.querySelectorAll('.maps svg').length") == 2 * len(ratios)
+        assert await tab.run(cut) == 0
+
+    browse(look)
