@@ -110,59 +110,56 @@
   // The page of all decisions.
   S2.decisionsPage = () => {
     const page = S2.el("section", { className: "page decisions" });
-    const draw = () => {
-      const all = S2.review.all(),
-        lines = csv().trim().split("\r\n").length - 1;
-      page.replaceChildren(
-        S2.el("h2", {}, "Decisions"),
-        S2.el(
-          "p",
-          { className: "dim" },
-          "Kept in this browser for this run. The next run obeys the table: ",
-          S2.el("code", {}, "--overrides overrides.csv"),
-          ".",
-        ),
-        S2.el(
-          "p",
-          { className: "buttons" },
-          S2.button("Download overrides.csv", download, { className: "strong", disabled: !lines }),
-          S2.button("Copy the table", () => S2.copy(csv(), "Table copied"), { disabled: !lines }),
-          S2.button("Clear all", () => confirm("Forget all decisions of this run?") && S2.review.clear(), {
-            disabled: !all.length,
-          }),
-        ),
-        all.length
-          ? S2.el(
-              "ul",
-              { className: "plainlist" },
-              all.map(([uri, one]) =>
-                S2.el(
-                  "li",
-                  {},
-                  S2.el(
-                    "span",
-                    { className: "grow" },
-                    S2.el("b", {}, S2.fileName(uri)),
-                    " ",
-                    S2.el("span", { className: "dim" }, S2.folder(uri)),
-                    S2.el("br"),
-                    S2.review.words(one),
-                  ),
-                  S2.button("Undo", () => S2.review.undo(uri), { "aria-label": `Undo ${S2.fileName(uri)}` }),
-                ),
-              ),
-            )
-          : S2.el(
-              "p",
-              { className: "note" },
-              "None yet. On a photo: a accepts, w sets where to look, n shows it whole.",
-            ),
-      );
-    };
-    S2.redrawDecisions = draw;
-    draw();
+    S2.redrawDecisions = () => page.replaceChildren(...decisionsParts());
+    S2.redrawDecisions();
     return page;
   };
+  function decisionsParts() {
+    const all = S2.review.all();
+    const lines = csv().trim().split("\r\n").length - 1;
+    return [
+      S2.el("h2", {}, "Decisions"),
+      S2.el(
+        "p",
+        { className: "dim" },
+        "Kept in this browser for this run. The next run obeys the table: ",
+        S2.el("code", {}, "--overrides overrides.csv"),
+        ".",
+      ),
+      S2.el(
+        "p",
+        { className: "buttons" },
+        S2.button("Download overrides.csv", download, { className: "strong", disabled: !lines }),
+        S2.button("Copy the table", () => S2.copy(csv(), "Table copied"), { disabled: !lines }),
+        S2.button("Clear all", () => confirm("Forget all decisions of this run?") && S2.review.clear(), {
+          disabled: !all.length,
+        }),
+      ),
+      all.length
+        ? S2.el("ul", { className: "plainlist" }, all.map(decisionLine))
+        : S2.el(
+            "p",
+            { className: "note" },
+            "None yet. On a photo: a accepts, w sets where to look, n shows it whole.",
+          ),
+    ];
+  }
+  function decisionLine([uri, one]) {
+    return S2.el(
+      "li",
+      {},
+      S2.el(
+        "span",
+        { className: "grow" },
+        S2.el("b", {}, S2.fileName(uri)),
+        " ",
+        S2.el("span", { className: "dim" }, S2.folder(uri)),
+        S2.el("br"),
+        S2.review.words(one),
+      ),
+      S2.button("Undo", () => S2.review.undo(uri), { "aria-label": `Undo ${S2.fileName(uri)}` }),
+    );
+  }
   function download() {
     const url = URL.createObjectURL(new Blob([csv()], { type: "text/csv;charset=utf-8" }));
     const anchor = S2.el("a", { href: url, download: "overrides.csv" });
