@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from pipeline import open_run, schema
 from pipeline.boxes import to_whole_pixels
-from pipeline.cli.demo import photo_paths
+from pipeline.cli.demo_photos import photos_of
 from pipeline.inputs.listing import image_id
 from pipeline.ledger.figures import Figures
 from pipeline.ledger.identity import input_sha256
@@ -78,7 +78,7 @@ def fitted_box(photo: Photo, shape: Shape) -> tuple[float, float, float, float]:
 def originals() -> tuple[pa.Table, pa.Table, pa.Table]:
     """Images, crops and previews of the packaged photographs."""
     images, crops, previews = [], [], []
-    for path in photo_paths(None):
+    for path in photos_of(None).paths:
         photo = decode(path.read_bytes())
         name = image_id(path.name)
         preview = preview_of(PhotoRow(name, path.name, photo=photo), 256)

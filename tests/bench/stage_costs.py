@@ -1,10 +1,10 @@
 """What each stage costs for the photos of a folder, in one process of one thread.
 
 Run by `bench_base` in trees of several commits, so it imports nothing of this folder and only what
-has kept its name: PYTHONPATH names the tree. Prints one JSON document: CPU seconds a photo by
-stage, the boxes chosen, by photo and shape, the bytes of a photo's thumbnails, and of the first
-task's, circles and padded ones left out, the mean SSIMULACRA2 where the package `ssimulacra2` is
-there (null where it is not).
+has kept its name, or is found under both: PYTHONPATH names the tree. Prints one JSON document: CPU
+seconds a photo by stage, the boxes chosen, by photo and shape, the bytes of a photo's thumbnails,
+and of the first task's, circles and padded ones left out, the mean SSIMULACRA2 where the package
+`ssimulacra2` is there (null where it is not).
 
     PYTHONPATH=TREE python stage_costs.py PHOTOS OUTPUT
 """
@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
+from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
@@ -27,7 +28,6 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.job import plan
-from pipeline.photo.encoding.thumbnail import cut
 from pipeline.report.progress import Log
 from pipeline.settings import Settings
 from pipeline.stages.commit import cut_encode_commit
@@ -35,6 +35,9 @@ from pipeline.stages.crop import DetectScore
 from pipeline.stages.read import read_decode
 from pipeline.stages.wire import unpack
 from pipeline.stages.worker import one_thread
+
+THUMBNAIL_ROOM = "pipeline.photo.encoding"
+THUMBNAIL, OLD_THUMBNAIL = f"{THUMBNAIL_ROOM}.thumbnail", "pipeline.photo.thumbnail"
 
 
 def cpu_s() -> float:
@@ -53,11 +56,13 @@ def likeness(photos: dict[str, Any], crops: Iterable[dict[str, Any]]) -> float |
         return None
     from ssimulacra2 import compute_ssimulacra2
 
+    thumbnail = import_module(THUMBNAIL if find_spec(THUMBNAIL_ROOM) else OLD_THUMBNAIL)
     found = []
     for crop in crops:
         if crop["image_id"] in photos and crop["ratio"] != "circle" and crop["fit"] == "crop":
             box_px = [crop[edge] for edge in ("x0", "y0", "x1", "y1")]
-            pixels = cut(photos[crop["image_id"]], box_px, (crop["width"], crop["height"]))
+            size_wh = (crop["width"], crop["height"])
+            pixels = thumbnail.cut(photos[crop["image_id"]], box_px, size_wh)
             before = io.BytesIO()
             Image.fromarray(np.ascontiguousarray(pixels)).save(before, "bmp")
             found.append(float(compute_ssimulacra2(before, io.BytesIO(crop["image"]))))
