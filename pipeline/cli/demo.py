@@ -74,9 +74,6 @@ def show(demo: Demo) -> int:
             serve(demo)
             return 0
         page = run_demo(demo)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
     except (ServiceError, DemoError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return FAILED

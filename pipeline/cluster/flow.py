@@ -232,11 +232,11 @@ class Flow:
         The actors of several jobs can hold all cores while the readers of each wait for one.
         """
         now = time.monotonic()
-        is_stuck = now >= self.found_s + STUCK_S
-        if is_moving or is_stuck:
+        if is_moving:
             self.found_s = now
-        if is_moving or not is_stuck:
+        if now < self.found_s + STUCK_S:
             return
+        self.found_s = now
         self.actor_options["num_cpus"] = LEAST_CPUS
         for actor in [one for one in self.actors if one.is_idle and one.cpus > LEAST_CPUS]:
             self._replace(actor)

@@ -127,15 +127,15 @@ def share_out(
     other half is for the other stages, with as many tasks at once as there are cores. There are no
     more actors than tasks, since each takes seconds to start.
 
-    Raises SettingError where no GPU of the cluster has room for the share of one worker.
+    Raises SettingError where the share of one worker is more than all GPUs of the cluster.
     """
     cpus, gpus = resources.get("CPU", 0.0) or 1.0, resources.get("GPU", 0.0)
     share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
     if gpus and share:
-        fit = fit_on_gpus(gpus, share)
-        if not fit:
+        if share > gpus:
             has = f"asks for {share:g} GPU for each scoring worker, and the cluster has {gpus:g}"
             raise SettingError("gpus_per_actor", f"{has}: no worker would start; ask for less")
+        fit = max(1, fit_on_gpus(gpus, share))
         actors = num_actors or min(tasks, fit)
         actor_cpus = min(CPUS_OF_A_WORKER, cpus / (2 * actors))
         why = f"{gpus:g} GPU in the cluster, {share:.3g} for each of {counted(actors, 'actor')}"
@@ -144,10 +144,11 @@ def share_out(
         task_cpus = min(1.0, cpus / 2)
         return ClusterShares("cuda", actors, actor_cpus, share, task_cpus, why, cpus)
     actors = num_actors or min(tasks, max(1, int(cpus)))
-    found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
     work = counted(actors, "actor")
-    why = f"{found} in the cluster; {work} of one thread on {cpus:g} cores"
-    if not resources.get("CPU"):
+    if resources.get("CPU"):
+        found = f"{gpus:g} GPU left alone" if gpus else "no GPU"
+        why = f"{found} in the cluster; {work} of one thread on {cpus:g} cores"
+    else:
         why = (
             f"no worker has joined the cluster yet: {work} on one core for the whole run; stop it "
             "and start again once `ray status` shows the workers"

@@ -110,6 +110,12 @@ def test_a_share_that_no_worker_can_get_is_refused(gpus: int, share: float) -> N
         share_out({"CPU": 16, "GPU": gpus}, MANY, 0, share)
 
 
+def test_a_part_of_a_gpu_holds_a_worker_of_that_part() -> None:
+    """A node may be started with half of a GPU."""
+    workers = share_out({"CPU": 2, "GPU": 0.5}, MANY, 0, 0.5)
+    assert (workers.actors, workers.actor_gpus) == (1, 0.5)
+
+
 def test_workers_that_find_no_room_are_told() -> None:
     """Two GPUs hold one worker of .6 each."""
     assert "3 actors, of which 1 wait for room" in share_out({"CPU": 9, "GPU": 2}, MANY, 3, 0.6).why
