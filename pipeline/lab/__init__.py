@@ -1,5 +1,5 @@
 """Measuring and training: data sets, evaluation, training, the recipe of the packaged weights.
 
-Nothing that makes crops imports this package, and it is in no run id: a change here leaves every
-committed run as it is.
+Nothing that makes crops imports this package, and no run id depends on it. A change here therefore
+leaves every committed run as it is.
 """

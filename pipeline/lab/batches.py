@@ -1,4 +1,4 @@
-"""Batches of photos or views of one input size: together they go through a network at once."""
+"""Batches of photos or views of the same input size, which a network takes in one pass."""
 
 from collections.abc import Hashable, Sequence
 
@@ -8,9 +8,9 @@ import numpy as np
 def batches_of(
     sizes: Sequence[Hashable], most: int, random: np.random.Generator
 ) -> list[list[int]]:
-    """Indices of all items once, up to `most` of one size together, in random order.
+    """Group the indices of all items into batches of up to `most` of one size, in random order.
 
-    sizes: of each item
+    sizes: the size of each item
     """
     alike: dict[Hashable, list[int]] = {}
     for index in random.permutation(len(sizes)).tolist():
@@ -26,5 +26,5 @@ def batches_of(
 def batches_of_epochs(
     sizes: Sequence[Hashable], most: int, epochs: int, random: np.random.Generator
 ) -> list[list[int]]:
-    """`batches_of` all items, once an epoch, one epoch after the other."""
+    """Return the batches of `batches_of` for several epochs, one epoch after the other."""
     return [batch for _ in range(epochs) for batch in batches_of(sizes, most, random)]

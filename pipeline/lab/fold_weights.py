@@ -1,4 +1,4 @@
-"""Weights that were trained without a fold of the labelled photos: their files and networks."""
+"""Weights that were trained without one fold of the labelled photos: their files and networks."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from s2cnet.checkpoints.files import WeightsError, parse_weights, read_weights
 
 Network = TypeVar("Network", bound=nn.Module)
 
-SETS = "sets"  # the entry of a fold's file that names the sets whose photos were held out
+SETS = "sets"  # metadata key of a fold's file: the sets whose photos were held out
 
 
 @dataclass(frozen=True)
 class FoldWeights:
     """Folders of fold0.safetensors to fold4.safetensors, each trained without that fold's photos.
 
-    detectors, networks: of embedded detectors and of S2CNets; None: one for all photos.
-    features: of the detectors' branches that S2CNet reads; None: it has its own backbone.
+    detectors, networks: folders of embedded detectors and of S2CNets; None: one for all photos.
+    features: folder of the detectors' branches that S2CNet reads; None: it has its own backbone.
     """
 
     detectors: Path | None = None
@@ -35,12 +35,12 @@ class FoldWeights:
     features: Path | None = None
 
     def files(self, sets: Iterable[str] = ()) -> list[Path]:
-        """The files of all folds, detectors first.
+        """List the files of all folds, detectors first.
 
         sets: the names of the sets whose photos are to be judged, see `set_name_of`.
 
-        Raises UsageError where one is missing, branches have no detectors to stand behind, or a
-        file tells that photos were held out from it by other names than `sets`.
+        Raises UsageError where a file is missing, branches are given without detectors, or `sets`
+        has a name that is not among the held-out sets that a file records.
         """
         if self.features is not None and self.detectors is None:
             raise UsageError(f"the branches of {self.features} need detectors of their folds")
@@ -59,9 +59,9 @@ class FoldWeights:
         return found
 
     def check(self, sets: Iterable[str] = ()) -> None:
-        """Read all files, so that a faulty one is told before hours of work with the others.
+        """Read all files, so that a faulty one is reported before hours of work with the others.
 
-        Raises UsageError as `files`, WeightsError where a file holds something else.
+        Raises UsageError as `files` does, WeightsError where a file contains something else.
         """
         self.files(sets)
         for fold in range(FOLDS):
@@ -69,15 +69,15 @@ class FoldWeights:
             self.network(fold)
 
     def detector(self, fold: int) -> SubjectNetwork | None:
-        """The detector's network that has not seen a fold, on the CPU. Raises WeightsError."""
+        """Load the detector that has not seen a fold, on the CPU. Raises WeightsError."""
         if self.detectors is None:
             return None
         return detector_in(self.detectors / fold_name(fold))
 
     def looking(self, fold: int) -> nn.Module | None:
-        """What looks at a fold's photos: the detector, with the branch where there is one.
+        """Load the network for a fold's photos: the detector, with the branch where given.
 
-        On the CPU. Raises WeightsError.
+        It is on the CPU. Raises WeightsError.
         """
         detector = self.detector(fold)
         if detector is None or self.features is None:
@@ -86,7 +86,7 @@ class FoldWeights:
         return SharedTrunk(detector, _read(path, branch_of, "branch for S2CNet")).eval()
 
     def network(self, fold: int, device: torch.device | str = "cpu") -> S2CNet | None:
-        """The S2CNet that has not seen a fold, on a device. Raises WeightsError."""
+        """Load the S2CNet that has not seen a fold, on a device. Raises WeightsError."""
         if self.networks is None:
             return None
         return load_model(str(self.networks / fold_name(fold)), device=device)
@@ -94,19 +94,19 @@ class FoldWeights:
     def scorer(
         self, fold: int, otherwise: Callable[[], S2CNet], device: torch.device | str = "cpu"
     ) -> FastS2CNet:
-        """What scores a fold's photos, without a backbone where there are branches for it.
+        """Make the scorer of a fold's photos, without a backbone where branches replace it.
 
-        otherwise: gives the S2CNet for all photos, on `device`. Raises WeightsError.
+        otherwise: returns the S2CNet for all photos, on `device`. Raises WeightsError.
         """
         network = self.network(fold, device) or otherwise()
         return FastS2CNet(network, with_backbone=self.features is None)
 
 
 def fold_metadata(sets: Iterable[str], *starts: Path) -> dict[str, str] | None:
-    """What the file of weights of a fold tells of itself; None where that is not known.
+    """Return the metadata for a fold's weights file; None where the held-out sets are unknown.
 
     sets: names of the sets whose photos were held out, see `set_name_of`.
-    starts: files of the same fold that the training went out from.
+    starts: files of the same fold that the training started from.
     """
     names = set(sets)
     for start in starts:
@@ -117,37 +117,37 @@ def fold_metadata(sets: Iterable[str], *starts: Path) -> dict[str, str] | None:
 
 
 def held_out_sets(path: Path) -> set[str] | None:
-    """The names by which photos were held out from a file of weights; None where it tells none."""
+    """Read the names of the sets held out from a weights file; None where it records none."""
     try:
         with safe_open(path, framework="pt") as file:
             told: str | None = (file.metadata() or {}).get(SETS)
-    except SafetensorError:  # what is wrong is said where its tensors are read
+    except SafetensorError:  # reported where the tensors are read
         return None
     return None if told is None else set(told.split("/"))
 
 
 def check_files(paths: Iterable[Path]) -> None:
-    """Raises UsageError where a file of weights, of a fold or of all photos, is missing."""
+    """Raise UsageError where a weights file, of a fold or of all photos, is missing."""
     for path in paths:
         if not path.is_file():
             raise UsageError(f"{path.parent} has no {path.name}: each fold needs its weights")
 
 
 def detector_in(path: Path) -> SubjectNetwork:
-    """The detector's network in a file of `learn_from_people.py`, on the CPU. Raises WeightsError.
+    """Load the detector's network from a file of `learn_from_people.py`, on the CPU.
 
-    Its stages may be told as differences (`pipeline.detectors.differences`).
+    Its stages may be stored as differences (`pipeline.detectors.differences`). Raises WeightsError.
     """
     return _read(path, lambda state: network_of(from_differences(dict(state))), "embedded detector")
 
 
 def network_of(state: Mapping[str, Tensor]) -> SubjectNetwork:
-    """The detector's network with these tensors, in evaluation mode."""
+    """Make the detector's network with these tensors, in evaluation mode."""
     return _with(SubjectNetwork(), state)
 
 
 def branch_of(state: Mapping[str, Tensor]) -> FeatureHead:
-    """The branch for S2CNet with these tensors, in evaluation mode."""
+    """Make the branch for S2CNet with these tensors, in evaluation mode."""
     return _with(FeatureHead(), state)
 
 
@@ -157,7 +157,7 @@ def _with(network: Network, state: Mapping[str, Tensor]) -> Network:
 
 
 def _read(path: Path, make: Callable[[Mapping[str, Tensor]], Network], kind: str) -> Network:
-    """A network from its file. Raises WeightsError where it holds something else."""
+    """Load a network from its file. Raises WeightsError where it contains something else."""
     data = read_weights(str(path))
     try:
         return make(parse_weights(data))

@@ -1,4 +1,4 @@
-"""Folds for measuring on photos that nothing was trained on."""
+"""Folds, for measuring on photos that were not trained on."""
 
 import zlib
 from collections.abc import Iterable
@@ -10,33 +10,36 @@ FOLDS = 5
 
 
 def set_name_of(folder: Path) -> str:
-    """What the set of a folder's photos is called, however the path is spelt.
+    """Return the name of the set in a folder, however the path is spelt.
 
-    The folder's own name in lower case: `OSIE/`, `people/osie` and `.` inside it are all `osie`.
+    It is the folder's own name in lower case: `OSIE/`, `people/osie` and `.` inside it are all
+    `osie`.
     """
     return folder.resolve().name.lower()
 
 
 def fold_of(set_name: str, file_name: str) -> int:
-    """The fold that a photo is held out from, 0 to FOLDS - 1, by its data set's and its own name.
+    """Return the fold that a photo is held out from, 0 to FOLDS - 1, from its set and file names.
 
-    set_name: of `set_name_of`, or the published set's own name, lower case.
+    set_name: result of `set_name_of`, or the published set's own name, lower case.
 
-    CRC-32 of "set name/file name" modulo FOLDS, so a photo has the same fold in every training.
+    It is CRC-32 of "set name/file name" modulo FOLDS, so a photo has the same fold in every
+    training.
     """
     return zlib.crc32(f"{set_name}/{file_name}".encode()) % FOLDS
 
 
 def fold_name(fold: int) -> str:
-    """The file of weights that a fold's photos were held out from."""
+    """Return the name of the weights file trained without a fold's photos."""
     return f"fold{fold}.safetensors"
 
 
 def check_folds(folds: Iterable[int]) -> None:
-    """Raises UsageError where each of the photos is held out from the same fold.
+    """Raise UsageError where all photos are held out from the same fold.
 
-    folds: of the photos, at least one. A training without this fold would have nothing to learn
-    from.
+    A training without that fold would have nothing to learn from.
+
+    folds: the fold of each photo, at least one photo
     """
     held_out = set(folds)
     if len(held_out) == 1:

@@ -1,4 +1,4 @@
-"""Figures as JSON that every program reads: one that is no number is null."""
+"""Figures as JSON that every program can read: NaN and the infinities become null."""
 
 import json
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from math import isfinite
 
 
 def json_text(figures: object, indent: int) -> str:
-    """Dicts, lists, texts and numbers as JSON; nan and the infinities are null.
+    """Return dicts, lists, texts and numbers as JSON; NaN and the infinities are null.
 
-    Some figures are not defined, as the order of crops of which people accept all. Python's own
-    writer puts NaN there, which is no JSON.
+    Some figures are undefined, such as the AUC of crops that people all accept. Python's own
+    writer puts NaN there, which is not valid JSON.
     """
     return json.dumps(_without_nan(figures), indent=indent, allow_nan=False)
 

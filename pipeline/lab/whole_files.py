@@ -1,6 +1,6 @@
-"""Write files so that a process that is killed leaves the old one or the new one, never half.
+"""Write files atomically: a process that is killed leaves the old file or the new one.
 
-Where a command is to write is checked before its work, which would else be lost.
+A command checks its output path before it starts, because its work would otherwise be lost.
 """
 
 import os
@@ -10,7 +10,7 @@ from pipeline.errors import SettingError
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write or replace a file. Until it is whole, its content is in `<name>.part` beside it."""
+    """Write or replace a file. Until it is complete, its content is in `<name>.part` next to it."""
     unfinished = path.with_name(f"{path.name}.part")
     with unfinished.open("wb") as file:
         file.write(data)
@@ -20,22 +20,22 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def make_folder(folder: Path, option: str) -> None:
-    """Make the folder that an option names, and those above it.
+    """Create the folder that an option names, and its parents.
 
-    Raises SettingError where it cannot be made or nothing can be written there.
+    Raises SettingError where it cannot be created or is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:  # a file is there, or the right is not
+    except OSError as error:  # a file has that name, or permission is missing
         raise SettingError(option, f"{folder} is no folder to write to: {error.strerror}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SettingError(option, f"{folder} is no folder to write to: Permission denied")
 
 
 def make_folder_of(path: Path, option: str) -> None:
-    """Make the folder of the file that an option names.
+    """Create the folder of the file that an option names.
 
-    Raises SettingError where it cannot be made, or the file is a folder or cannot be written.
+    Raises SettingError where it cannot be created, or the file is a folder or cannot be written.
     """
     if path.is_dir():
         raise SettingError(option, f"{path} is a folder: give the path of a file")

@@ -1,13 +1,14 @@
-r"""Measure how far people agree with the crops: a data set, the network, baselines, a report.
+r"""Measure how well the crops agree with people's on a data set, and report it with baselines.
 
     python jobs/evaluate.py --dataset gaicv1 --data GAICv1/ --output report/
     python jobs/evaluate.py --dataset flms --data FLMS/ --output report/ --detector embedded
     ray job submit --working-dir . -- python jobs/evaluate.py --dataset gaicv2 --data /mnt/GAICv2 \
         --output /mnt/report --ray
 
-Writes report.html (self-contained) and evaluation.json into --output. Data sets and their folders:
-pipeline/lab/datasets; labels of your own: docs/GUIDE.md. Exit codes: 0 done; 1 failed; 2 wrong
-usage; 3 done, but more photos than --max-error-rate could not be judged.
+Writes report.html (self-contained) and evaluation.json into --output. Data sets and their folders
+are described in pipeline/lab/datasets, labels of your own in docs/GUIDE.md. Exit codes: 0 done;
+1 failed; 2 wrong usage; 3 done, but a larger share of the photos than --max-error-rate could not
+be judged.
 """
 
 import sys
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def evaluate(job: EvaluationJob) -> int:
     """Evaluate and write the report; returns the exit code. Raises UsageError."""
-    # It loads torch: not for --help or a typo.
+    # This import loads torch, which --help and usage errors do not need.
     from pipeline.lab.evaluation.job import evaluate_dataset
     from s2cnet import WeightsError
 

@@ -3,16 +3,16 @@ r"""Fine-tune the starter S2CNet on what people crop and look at: the last step 
     python jobs/fine_tune_starter.py people/flms people/osie people/eyecrowd --output tuned/ \
         --scored-crops scored_crops.json --start made/starter.safetensors
 
-Each FOLDER holds photos, with a JSON file of labels beside it (`<folder>.json`, see
+Each FOLDER holds photos, with a JSON file of labels next to it (`<folder>.json`, see
 pipeline/lab/datasets/labels.py): crops that people drew, or where they looked, and heads. Ours were
-296 photos of FLMS, 483 of OSIE and 382 of EyeCrowd, long side up to 640 px. --scored-crops holds
-human scores of GAICv1's crops with object boxes, without its photos. --start is a file made by
-jobs/make_starter.py. Detections come from the embedded detector in the package.
+296 photos of FLMS, 483 of OSIE and 382 of EyeCrowd, long side up to 640 px. --scored-crops is a
+file of human scores of GAICv1's crops with object boxes, without its photos. --start is a file
+written by jobs/make_starter.py. Detections come from the embedded detector in the package.
 
---fold N leaves one photo in five out, by its name, for measuring, and writes foldN.safetensors: the
-folder of all five is what evaluate.py and learn_from_people.py take as --networks. It takes ten
-minutes on one core; --trial shows in a minute whether all inputs are right, and makes useless
-weights.
+--fold N leaves out one photo in five, by its name, for measuring, and writes foldN.safetensors.
+evaluate.py and learn_from_people.py take the folder of all five as --networks. A training takes ten
+minutes on one core; --trial shows in a minute whether all inputs are right, but its weights are
+useless.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
 """

@@ -1,4 +1,4 @@
-r"""Teach detector, rule of choice and confidence from people's labels, in steps.
+r"""Train the detector, and fit the rule of choice and the confidence, on people's labels, in steps.
 
     python jobs/learn_from_people.py branches --osie OSIE/ --eyecrowd EyeCrowd/ \
         --flms FLMS/ --photos photos/ --output branches/
@@ -15,23 +15,23 @@ r"""Teach detector, rule of choice and confidence from people's labels, in steps
 
 `branches` trains the branches for gaze, crops and heads: subjects.safetensors on all photos, and
 fold0.safetensors to fold4.safetensors, each without a fifth of the labelled ones. `looking` trains
-what tells maps further, end to end, on a GPU, and writes the same files. `rule` fits the
-rule of choice on maps of photos that the fold's branches were not trained on. `confidence` fits
-the probability that a person accepts a crop on the crops which the packaged rule chooses of such
-photos. `compare` says what the crops of another rule keep of gaze, heads and people's crops beside
-those of the packaged one. Without --networks, the packaged S2CNet scores all photos in these three
-steps, and it was trained on these sets. `animals` trains the branch that finds heads of animals, on
-boxes around them. `features` trains the branch that tells the packaged S2CNet's feature map from
-the detector's trunk, on any photos: features.safetensors, and with --folds one for each fold, of
-the detector and network of that fold where they are given; `rule`, `confidence`, `compare` and
-evaluate.py take these with --features. The folders of labels are as their authors publish them
-(pipeline/lab/datasets/gaze.py and human.py), or any folder of photos with a JSON file of its name
-beside it (pipeline/lab/datasets/labels.py).
+the stages and the branch that predict the maps further, end to end, on a GPU, and writes the same
+files. `rule` fits the rule of choice on maps of photos that the fold's branches were not trained
+on. `confidence` fits the probability that a person accepts a crop, on the packaged rule's crops of
+such photos. `compare` measures how much gaze, heads and people's crops the crops of another rule
+keep, compared with the packaged one. Without --networks, the packaged S2CNet scores all photos in
+these three steps, and it was trained on these sets. `animals` trains the branch that finds heads of
+animals, on boxes around them. `features` trains the branch that predicts the packaged S2CNet's
+feature map from the detector's trunk, on any photos. It writes features.safetensors and, with
+--folds, one file for each fold, trained with the detector and network of that fold where they are
+given; `rule`, `confidence`, `compare` and evaluate.py take these with --features. The folders of
+labels are as their authors publish them (pipeline/lab/datasets/gaze.py and human.py), or any folder
+of photos with a JSON file of the same name next to it (pipeline/lab/datasets/labels.py).
 
-Time with 1,161 labelled photos: on one core `branches` takes some twenty minutes, `rule`,
+Time with 1,161 labelled photos on one core: `branches` takes some twenty minutes, `rule`,
 `confidence` and `compare` some five (estimated from a few photos), `animals` fifteen. `looking`
-takes a minute for each of its six files on a GPU, nearly five hours of one core in all without
-(--device cpu). `features` takes a minute a branch on a GPU, else a quarter of an hour.
+takes a minute for each of its six files on a GPU, or nearly five hours in all on one core
+(--device cpu). `features` takes a minute per branch on a GPU, or a quarter of an hour without.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
 """
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def learn(job: object) -> int:
     """Do one of the steps. Raises UsageError."""
-    # They load torch: not for --help or a typo.
+    # These imports load torch, which --help and usage errors do not need.
     from pipeline.lab.people.animals import write_animals
     from pipeline.lab.people.confidence_recipe import fit_confidence
     from pipeline.lab.people.feature_recipe import write_features

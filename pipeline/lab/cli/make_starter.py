@@ -8,14 +8,15 @@ r"""Make the weights in the package: the embedded detector and the starter S2CNe
 
 None of the inputs is in the package. --photos is any folder of varied photos with an index.json
 ([{"file", "width", "height", "objects": [{"class_index", "box": xyxy}] or []}]); ours were 1,478
-photos, 256 of them with COCO's boxes. --scored-crops holds human scores of GAICv1's crops with
-object boxes, without its photos (pipeline/lab/starter/scored_crops.py). The networks come from
+photos, 256 of them with COCO's boxes. --scored-crops is a file of human scores of GAICv1's crops
+with object boxes, without its photos (pipeline/lab/starter/scored_crops.py). The networks come from
 packages named in pipeline/lab/starter/{teacher_outputs,onnx_networks,semantic_map}.py. onnx,
-onnxruntime, rapidocr-onnxruntime and tflite have to be installed. It takes three hours on two
-cores; --trial shows in minutes whether all inputs are right, and makes useless weights.
+onnxruntime, rapidocr-onnxruntime and tflite have to be installed. The training takes three hours on
+two cores; --trial shows in minutes whether all inputs are right, but its weights are useless.
 
 --graph-from keeps the graph of an earlier file behind the new backbone, whose map has the same
-meaning. The file in the package was made so: its graph was trained on ten times as many photos.
+meaning. The file in the package was built this way: its graph was trained on ten times as many
+photos.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage.
 """
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def make(job: StarterJob) -> int:
-    """Label the photos, make both files. Raises UsageError."""
+    """Label the photos and write both files. Raises UsageError."""
     from pipeline.lab.starter.recipe import make_starter  # loads torch: not for --help or a typo
     from s2cnet import WeightsError
 

@@ -7,10 +7,10 @@ r"""Train S2CNet, or the GAIC baseline, on photos with scored crops.
 
 --data has the GAIC layout: images/<split>/, annotations/, optionally bbox/ (pipeline/lab/datasets).
 Writes best.safetensors with its card (best.json, best.md), curves.png, epochs.json and last.pt into
---output; called again with the same settings and photos it goes on from last.pt, where Ctrl-C or
-SIGTERM have kept every step. The epoch is chosen on photos held out of the training split (or on
-the split `val`), never on the test split, which is measured at the end. Exit codes: 0 done;
-1 failed; 2 wrong usage; 130/143 stopped by Ctrl-C or SIGTERM.
+--output. Called again with the same settings and photos, it resumes from last.pt; Ctrl-C and
+SIGTERM save every completed step there. The epoch is chosen on photos held out of the training
+split (or on the split `val`), never on the test split, which is measured at the end. Exit codes:
+0 done; 1 failed; 2 wrong usage; 130/143 stopped by Ctrl-C or SIGTERM.
 """
 
 import signal
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def train(job: TrainJob) -> int:
-    """Read the data, train, say where the weights are. Raises UsageError."""
+    """Read the data, train, report where the weights are. Raises UsageError."""
     from pipeline.lab.training.job import train_folder  # loads torch: not for --help or a typo
     from s2cnet import WeightsError
 
@@ -47,7 +47,7 @@ def train(job: TrainJob) -> int:
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        if not job.workers:  # Ray Train's processes keep whole epochs alone
+        if not job.workers:  # Ray Train's processes save only whole epochs
             for number in before:
                 signal.signal(number, ask)
         train_folder(job, log, stop)

@@ -1,14 +1,14 @@
-"""Published data sets of human crops, read from the folders their authors (or mirrors) give out.
+"""Published data sets of human crops, read from the folders that authors or mirrors distribute.
 
-Four kinds of human labels, and a data set may have several:
+There are four kinds of human labels, and a data set may have several:
 
     scored crops   many crops a photo, each with a mean opinion score: gaicv1, gaicv2, ugcrop5k, cpc
     human crops    the crops that people drew themselves: flms, fcdb, sacd, gnmc, crops, labels
     gaze           where people looked: osie, eyecrowd, labels
     heads          every head, drawn by hand: eyecrowd, labels
 
-`crops` and `labels` are our own forms, a CSV and a JSON file beside a folder of photos; `photos`
-has no label at all. The readers' docstrings (`scored`, `human`, `gaze`, `labels`) describe the
+`crops` and `labels` are our own formats, a CSV and a JSON file next to a folder of photos; `photos`
+has no labels at all. The readers' docstrings (`scored`, `human`, `gaze`, `labels`) describe the
 layouts. No photo is decoded here; some readers open a photo's header for its size.
 """
 
@@ -45,9 +45,9 @@ NAMES = tuple(READERS)
 
 @dataclass(frozen=True)
 class Dataset:
-    """The photos of one split, ordered by id; no two have the same.
+    """The photos of one split, ordered by their unique ids.
 
-    `notes` says what was left out and why.
+    notes: what was left out and why.
     """
 
     name: str
@@ -59,9 +59,9 @@ class Dataset:
 def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
     """Read one split ("train", "val", "test") of the data set `name`, one of `NAMES`.
 
-    All but the GAIC layout, fcdb, sacd and gnmc have the one split "test". Raises UsageError for
-    an unknown name, another layout, a malformed line, an empty split, a photo that is listed twice;
-    it says what was expected and what is there.
+    All but the GAIC layout, fcdb, sacd and gnmc have only the split "test". Raises UsageError for
+    an unknown name, another layout, a malformed line, an empty split or a photo that is listed
+    twice; its message states what was expected and what was found.
     """
     root = Path(folder)
     examples, notes = read_set(name, root, split)
@@ -70,7 +70,7 @@ def load_dataset(name: str, folder: str | Path, split: str = "test") -> Dataset:
 
 
 def read_set(name: str, root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """Read one split: its examples in the order of the files, and notes. Errors: `load_dataset`."""
+    """Read one split: examples in file order, and notes. Raises errors as `load_dataset` does."""
     if name not in READERS:
         raise UsageError(f"no data set {name!r}: choose one of {', '.join(NAMES)}")
     check_folder(root, name)
@@ -82,17 +82,18 @@ def read_set(name: str, root: Path, split: str) -> tuple[list[Example], list[str
 
 
 def tell_notes(notes: Iterable[str], log: Log | None) -> None:
-    """Say what a data set left out, a line each."""
+    """Log each note on what a data set left out, one per line."""
     if log is not None:
         for note in notes:
             log.say("left_out", note)
 
 
 def with_distinct_ids(examples: Sequence[Example], root: Path) -> list[Example]:
-    """The examples, those that share an id called by their paths below `root`, with suffix.
+    """Return the examples; those that share an id get their paths below `root`, with suffix.
 
-    Photos are called by their names without suffix, which a.jpg, a.png and more/a.jpg share: the
-    figures of an evaluation pair photos by id. Raises UsageError where a photo comes twice.
+    An id is the photo's name without suffix, which a.jpg, a.png and more/a.jpg share. It has to be
+    unique because an evaluation pairs photos by id. Raises UsageError where a photo is listed
+    twice.
     """
     times = Counter(example.id for example in examples)
     distinct = [

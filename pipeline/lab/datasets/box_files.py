@@ -1,4 +1,4 @@
-"""Numbers and boxes in a data set's files, with errors that name file, line or row."""
+"""Read numbers and boxes from a data set's files, with errors that name file, line or row."""
 
 import csv
 import io
@@ -20,10 +20,10 @@ YXYX = [1, 0, 3, 2]
 
 
 def read_numbers(path: Path, columns: str, optional: str = "") -> NDArray[np.float64]:
-    """Lines of blank- or comma-separated numbers, [lines, columns]; empty lines are skipped.
+    """Read lines of blank- or comma-separated numbers, [lines, columns]; skip empty lines.
 
-    columns: their names, for the error, e.g. "y1 x1 y2 x2 MOS"; `optional` may follow on every
-    line and is left out of what is returned. Raises UsageError with file and line.
+    columns: their names, for the error, e.g. "y1 x1 y2 x2 MOS"; `optional` columns may follow on
+    every line and are not returned. Raises UsageError with file and line.
     """
     wanted = len(columns.split())
     allowed = {wanted, wanted + len(optional.split())}
@@ -40,10 +40,10 @@ def read_numbers(path: Path, columns: str, optional: str = "") -> NDArray[np.flo
 
 
 def box_rows(path: Path, *more: str) -> Iterator[tuple[dict[str, str], Boxes]]:
-    """Rows of a CSV with the columns photo, x0, y0, x1, y1 and `more`, each with its box [1, 4].
+    """Yield the rows of a CSV with photo, x0, y0, x1, y1 and `more`, each with its box [1, 4].
 
-    Blanks around names and values count for nothing. Raises UsageError with file and line, where a
-    column is missing or a box is none.
+    Blanks around names and values are ignored. Raises UsageError with file and line where a column
+    is missing or a box is invalid.
     """
     rows = csv.reader(io.StringIO(read_text(path)), skipinitialspace=True)
     columns = [name.strip() for name in next(rows, [])]
@@ -69,10 +69,10 @@ def box_rows(path: Path, *more: str) -> Iterator[tuple[dict[str, str], Boxes]]:
 
 
 def boxes(values: Sequence[Sequence[float]] | NDArray[np.float64], where: str) -> Boxes:
-    """xyxy rows as float32 [N, 4].
+    """Convert xyxy rows to float32 [N, 4].
 
     Raises UsageError where a row has more or fewer numbers, or a box has no area or an edge that is
-    no finite number.
+    not a finite number.
     """
     rows = finite(values, where)
     rows = rows.reshape(0, 4) if rows.shape == (0,) else rows
@@ -85,10 +85,13 @@ def boxes(values: Sequence[Sequence[float]] | NDArray[np.float64], where: str) -
 
 
 def finite(values: ArrayLike, where: str) -> NDArray[np.float64]:
-    """Numbers, a row each or one alone. Raises UsageError with the row where one is not finite."""
+    """Convert numbers, in rows or single. Raises UsageError, with the row, where one is not finite.
+
+    It is also raised for values that are not numbers, and for rows of different lengths.
+    """
     try:
         numbers = np.asarray(values, np.float64)
-    except (TypeError, ValueError):  # Python's words tell of its types
+    except (TypeError, ValueError):  # Python's own message describes its types
         shown = reprlib.repr(values)
         raise UsageError(f"{where}: {shown} has to be numbers, as many in each row") from None
     if not np.isfinite(numbers).all():
@@ -99,14 +102,14 @@ def finite(values: ArrayLike, where: str) -> NDArray[np.float64]:
 
 
 def published_boxes(path: Path) -> Boxes | None:
-    """A published box file, `y1 x1 y2 x2` a line, as xyxy; None where there is none."""
+    """Read a published box file, `y1 x1 y2 x2` a line, as xyxy; None where there is no file."""
     if not path.is_file():
         return None
     return boxes(read_numbers(path, "y1 x1 y2 x2")[:, YXYX], str(path))
 
 
 def _number(word: str) -> float:
-    """A number; nan for a word that is none."""
+    """Parse a number; nan for a word that is not one."""
     try:
         return float(word)
     except ValueError:

@@ -1,4 +1,4 @@
-"""One photo of a data set with what people said about it."""
+"""One photo of a data set with its human labels."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,18 +15,19 @@ def _no_boxes() -> Boxes:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A photo and its human judgement. Boxes are xyxy in pixels of the upright photo.
+    """A photo and its human labels. Boxes are xyxy in pixels of the upright photo.
 
-    id: the photo's name without suffix, or its path where others of the set share that.
+    id: the photo's name without suffix, or its path where other photos of the set share that name.
     scored_px [N, 4] and mos [N]: crops and their mean opinion scores, higher is better.
     human_px [M, 4]: one row for each crop that a person drew; where crops are scored, as in CPC,
-        those of the best score, which may tie.
+        the crops of the best score, which may tie.
     asked: the shape that each of human_px was drawn for; empty where people chose the shape.
     objects_px [D, 4]: object boxes that come with the data set; None where it has none.
-    heads_px [H, 4]: every head in the photo, hair included, drawn by hand; None where nobody did.
-    fixations_px [F, 2]: x and y of where people looked, all viewers together; None where nobody
-        was asked to look. Some lie outside the photo.
-    first_fixations [F]: which of them are a viewer's first; None where there are no fixations.
+    heads_px [H, 4]: every head in the photo, hair included, drawn by hand; None where heads were
+        not drawn.
+    fixations_px [F, 2]: x and y of where people looked, all viewers together; None where gaze was
+        not recorded. Some are outside the photo.
+    first_fixations [F]: which of the fixations are a viewer's first; None without fixations.
     """
 
     id: str
@@ -42,5 +43,5 @@ class Example:
 
     @property
     def drawn_by_people(self) -> bool:
-        """Whether each of human_px is another person's crop."""
+        """Whether each of human_px was drawn by a different person."""
         return not len(self.mos)

@@ -33,7 +33,7 @@ within .08 of the centre; later ones 5 %).
 
 
 def read_osie(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """OSIE, 700 photos seen freely by 15 people for 3 s: Xu et al., Journal of Vision 2014.
+    """Read OSIE, 700 photos viewed freely by 15 people for 3 s: Xu et al., J. of Vision 2014.
 
         stimuli/<name>.jpg
         eye/fixations.mat    fixations, a cell of structs: img, the photo's name; subjects, a cell
@@ -54,14 +54,14 @@ def read_osie(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """EyeCrowd, 500 photos of crowds, seen freely by 16 people for 5 s: Jiang et al., ECCV 2014.
+    """Read EyeCrowd, 500 crowds viewed freely by 16 people for 5 s: Jiang et al., ECCV 2014.
 
         stimuli/<name>.jpg
         eye/fixations.mat    as in OSIE
         labels.mat           labels, a cell of structs, one for each photo by name: nFaces, and
                              faces, a cell of structs center (x, y), width, height
 
-    The labelled faces are whole heads, hair included, of any view. Raises UsageError.
+    The labelled faces are whole heads, hair included, seen from any side. Raises UsageError.
     """
     one_split(split, "eyecrowd")
     images = first_folder(root, "stimuli", "data/stimuli")
@@ -86,7 +86,7 @@ def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]]:
-    """Photo's name -> fixations [F, 2] of all its viewers, and which are a viewer's first [F]."""
+    """Map photo names to the fixations [F, 2] of all viewers, and which are a viewer's first."""
     found: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = {}
     try:
         for photo in cell(read_mat(path, "fixations", simplify=True)):
@@ -100,7 +100,7 @@ def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[
             points = finite(np.concatenate(viewers), f"{path}: {name}: fixations")
             first = np.concatenate([np.arange(len(viewer)) == 0 for viewer in viewers])
             found[name] = points.astype(np.float32) - MATLAB_ORIGIN, first
-    except UsageError:  # says what is wrong
+    except UsageError:  # its message is specific already
         raise
     except (IndexError, KeyError, TypeError, ValueError):
         form = "fixations, a cell of structs img, subjects{fix_x, fix_y}"
@@ -109,7 +109,7 @@ def _read_fixations(path: Path) -> dict[str, tuple[NDArray[np.float32], NDArray[
 
 
 def _heads(label: Any, where: str) -> Boxes:
-    """The head boxes [H, 4] of one photo's label."""
+    """Return the head boxes [H, 4] of one photo's label."""
     try:
         faces = cell(label["faces"]) if label["nFaces"] else []
         sides = np.array([[f["width"], f["height"]] for f in faces], np.float64).reshape(-1, 2)

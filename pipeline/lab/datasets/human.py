@@ -1,4 +1,4 @@
-"""Data sets of crops that people drew: FLMS, FCDB, SACD, GNMC, and a plain CSV of one's own."""
+"""Data sets of crops that people drew: FLMS, FCDB, SACD, GNMC, and a plain CSV of your own."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -33,15 +33,15 @@ FLMS_MAT = "500_image_dataset.mat"
 
 
 def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """FLMS, 500 photos with about 10 crops each: Fang et al., ACM Multimedia 2014.
+    """Read FLMS, 500 photos with about 10 crops each: Fang et al., ACM Multimedia 2014.
 
         image/<name>.jpg  (or images/)
         annotations/<stem>.txt       `x1 y1 x2 y2` a line, or as published:
         500_image_dataset.mat        `img_gt`, rows of (name, crops); a crop with a negative
                                      number or no area is void
 
-    The column order inside the .mat is inferred: x first, unless more crops then leave their photos
-    than with y first. Raises UsageError.
+    The column order inside the .mat is inferred: x first, unless fewer crops leave their photos
+    with y first. Raises UsageError.
     """
     one_split(split, "flms")
     images = first_folder(root, "image", "images")
@@ -62,12 +62,12 @@ def read_flms(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """FCDB, one crop a photo: Chen et al., WACV 2017.
+    """Read FCDB, one crop a photo: Chen et al., WACV 2017.
 
         cropping_testing_set.json, cropping_training_set.json   [{"url": …, "crop": [x, y, w, h]}]
         data/<last part of the url>  (or images/)
 
-    Photos that have left the web since are noted and left out. Raises UsageError.
+    Photos that are no longer on the web are noted and left out. Raises UsageError.
     """
     files = {"test": "cropping_testing_set.json", "train": "cropping_training_set.json"}
     if split not in files:
@@ -91,10 +91,10 @@ def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """SACD, crops around a given subject: Yang et al., Computational Visual Media 2023.
+    """Read SACD, crops around a given subject: Yang et al., Computational Visual Media 2023.
 
-        images/<split>/<id>.jpg  or, for the split test alone, images/<id>.jpg
-        annotations/…/<id>.txt   `x1 y1 x2 y2` a line, perhaps with a score behind it
+        images/<split>/<id>.jpg  or, only for the split test, images/<id>.jpg
+        annotations/…/<id>.txt   `x1 y1 x2 y2` a line, optionally followed by a score
         subject/…/<id>.txt       `x1 y1 x2 y2`, the subject's box, optional
 
     Raises UsageError.
@@ -103,7 +103,7 @@ def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
     if (images / split).is_dir():
         images = images / split
     elif not photos(images):
-        images = first_folder(images, split)  # raises: it says which splits there are
+        images = first_folder(images, split)  # raises UsageError, which lists the splits
     else:
         one_split(split, f"sacd with its photos in {images}")
     annotations = first_folder(root, f"annotations/{split}", "annotations")
@@ -113,7 +113,7 @@ def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """GNMC, crops of five shapes by editors: Christensen and Vartakavi, IEEE Access 2021.
+    """Read GNMC, crops of five shapes by editors: Christensen, Vartakavi, IEEE Access 2021.
 
         json/<split>.json   [{"filename": …, "crop_bboxes": {"16:9": [x0, y0, x1, y1], …}}, …],
                             the boxes as shares of the upright photo's sides
@@ -129,7 +129,7 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
             name, crops = str(entry["filename"]), dict(entry["crop_bboxes"])
             asked = tuple(parse_shape(shape).name for shape in crops)
             shares = np.array(list(crops.values()), np.float64).reshape(len(crops), 4)
-        except UsageError as error:  # of a shape, says what is wrong
+        except UsageError as error:  # of a shape; its message is specific
             raise UsageError(f"{path}: entry {number}: {error}") from None
         except (KeyError, TypeError, ValueError):
             raise UsageError(f"{path}: entry {number}: expected {form}") from None
@@ -148,10 +148,10 @@ def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """Human crops in a plain CSV beside a folder of photos.
+    """Read human crops from a plain CSV next to a folder of photos.
 
         crops.csv      photo,x0,y0,x1,y1 with a header; one line for each person's crop of a photo
-        images/<photo>  or beside the CSV
+        images/<photo>  or next to the CSV
 
     Raises UsageError.
     """
@@ -171,10 +171,10 @@ def read_crops(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_photos(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """Photos without human labels: for what crops keep of their objects, or of people in groups.
+    """Read photos without human labels, to measure how crops keep objects or groups of people.
 
         images/<id>.jpg  or in the folder itself
-        boxes/<id>.txt   `y1 x1 y2 x2` a line, as published box files; optional
+        boxes/<id>.txt   `y1 x1 y2 x2` a line, as in published box files; optional
 
     Raises UsageError.
     """
@@ -213,7 +213,7 @@ def _subject(folder: Path | None, stem: str) -> Boxes | None:
 
 
 def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Names and crops [M, 4] in the file's column order, void crops left out."""
+    """Read names and crops [M, 4] in the file's column order, without void crops."""
     table = read_mat(path, "img_gt")
     try:
         listed = {str(row[0][0]): np.reshape(row[1], (-1, 4)).astype(float) for row in table[:, 0]}
@@ -225,12 +225,12 @@ def _read_flms_mat(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def _not_void(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rows [M, 4] with an area and without negative numbers, x or y first."""
+    """Return the rows [M, 4] that have an area and no negative numbers, x or y first."""
     return rows[(rows >= 0).all(axis=1) & (rows[:, :2] < rows[:, 2:]).all(axis=1)]
 
 
 def _outside(images: Path, listed: dict[str, NDArray[np.float64]], order: list[int]) -> int:
-    """How many crops leave their photo when read in this column order."""
+    """Count the crops that leave their photo when read in this column order."""
     count = 0
     for name, rows in listed.items():
         width, height = size_shown(images / name)

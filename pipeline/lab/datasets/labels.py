@@ -1,4 +1,4 @@
-"""All labels of a folder of photos in one JSON file: crops, gaze, heads."""
+"""Read all labels of a folder of photos from one JSON file: crops, gaze, heads."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,20 +19,20 @@ FORM = '{"size_wh"?: [w, h], "crops"?: [[x0, y0, x1, y1], …], "viewers"?: …,
 
 
 def labels_file(folder: Path) -> Path:
-    """The JSON file of a folder's labels: of its whole name, dots and all, beside it."""
+    """Return the path of a folder's labels: next to it, its full name with .json appended."""
     resolved = folder.resolve()
     return resolved.with_name(f"{resolved.name}.json")
 
 
 def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """A folder of photos and, beside it, a JSON file of the same name.
+    """Read a folder of photos and, next to it, a JSON file of the same name.
 
         <folder>/<photo>
         <folder>.json    {"<photo>": {…}}, in pixels of the photo as it is shown, any of
             "crops"      [[x0, y0, x1, y1], …], one for each person
             "viewers"    [[[x, y, ms], …], …], the fixations of each person
             "heads"      [{"box": [x0, y0, x1, y1], …}, …], every head
-            "size_wh"    [w, h], the photo's; labels of another copy are refused by it
+            "size_wh"    [w, h], the photo's size; labels of a copy of another size are refused
 
     Raises UsageError.
     """
@@ -54,10 +54,10 @@ def read_labels(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def _example(image: Path, entry: Any, where: str) -> Example:
-    """One photo with its labels. Raises UsageError."""
+    """Read one photo's labels. Raises UsageError."""
     if not isinstance(entry, dict):
         raise UsageError(f"{where}: expected {FORM}")
-    for key in entry.keys() - set(KEYS):  # others may keep what they like beside the labels
+    for key in entry.keys() - set(KEYS):  # extra keys are allowed next to the labels
         if (meant := did_you_mean(key, KEYS)) or not entry.keys() & set(KEYS):
             raise UsageError(f"{where}: there is no label {key}, only {', '.join(KEYS)}{meant}")
     told = {key: value for key, value in entry.items() if value is not None}
@@ -74,7 +74,7 @@ def _example(image: Path, entry: Any, where: str) -> Example:
 
 
 def _check_size(image: Path, told: Mapping[str, Any], where: str) -> None:
-    """Raises UsageError where the labels are of a copy of another size."""
+    """Raise UsageError where the labels are of a copy of another size."""
     if "size_wh" not in told:
         return
     size = finite(told["size_wh"], f"{where}: size_wh")
@@ -83,7 +83,7 @@ def _check_size(image: Path, told: Mapping[str, Any], where: str) -> None:
     try:
         shown = size_shown(image)
     except UsageError:
-        return  # told where the photo is read
+        return  # reported where the photo is read
     if size.tolist() != [*shown]:
         raise UsageError(
             f"{where}: size_wh is {size[0]:g} × {size[1]:g}, and the photo is shown as {shown[0]} "
@@ -92,7 +92,7 @@ def _check_size(image: Path, told: Mapping[str, Any], where: str) -> None:
 
 
 def _heads(heads: Any, where: str) -> Boxes | None:
-    """The boxes [H, 4] of heads; None where nobody drew any. Raises UsageError."""
+    """Return the boxes [H, 4] of heads; None where none were drawn. Raises UsageError."""
     if heads is None:
         return None
     if not (isinstance(heads, list) and all(isinstance(h, dict) and "box" in h for h in heads)):
@@ -103,7 +103,7 @@ def _heads(heads: Any, where: str) -> Boxes | None:
 def _fixations(
     viewers: Any, where: str
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_] | None]:
-    """Fixations [F, 2] of all viewers, and which are a viewer's first [F]; None without viewers.
+    """Return the fixations [F, 2] of all viewers, and which are a viewer's first [F], or None.
 
     Raises UsageError.
     """
@@ -121,6 +121,6 @@ def _is_viewer(viewer: Any) -> bool:
 
 
 def _is_labelled(example: Example) -> bool:
-    """Whether people told anything of a photo; that it shows no head is a label too."""
+    """Return whether a photo has any label; a list of no heads is a label too."""
     looked_at = example.fixations_px is not None and len(example.fixations_px) > 0
     return looked_at or example.heads_px is not None or len(example.human_px) > 0

@@ -1,4 +1,4 @@
-"""Find a data set's files and read them, with errors that name the place."""
+"""Find and read a data set's files, with errors that name the file."""
 
 import json
 import zlib
@@ -22,7 +22,7 @@ PHOTO_FOLDERS = ("stimuli", "data/stimuli", "image", "images")
 ON_ITS_SIDE = (5, 6, 7, 8)
 """The EXIF orientations of photos that are stored on their side."""
 
-# What Pillow raises of a photo that it cannot read; a broken PNG is a SyntaxError.
+# Pillow's errors for a photo that it cannot read; a broken PNG raises SyntaxError.
 _UNREADABLE = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
@@ -33,20 +33,20 @@ _UNREADABLE = (
 
 
 def check_folder(folder: Path, holds: str) -> None:
-    """Raises UsageError where there is no such folder. holds: what it is to hold."""
+    """Raise UsageError where the folder does not exist. holds: its expected contents."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder: give the one that holds {holds}")
 
 
 def check_each_once(folders: Iterable[Path]) -> None:
-    """Raises UsageError where a folder is given twice: its photos would count twice."""
+    """Raise UsageError where a folder is given twice, as its photos would count twice."""
     for folder, times in Counter(folder.resolve() for folder in folders).items():
         if times > 1:
             raise UsageError(f"the folder {folder} is given {times} times: give it once")
 
 
 def first_folder(root: Path, *names: str) -> Path:
-    """The first of `names` that is a folder under `root`. Raises UsageError."""
+    """Return the first of `names` that is a folder under `root`. Raises UsageError."""
     for name in names:
         if (root / name).is_dir():
             return root / name
@@ -55,12 +55,12 @@ def first_folder(root: Path, *names: str) -> Path:
 
 
 def photos(folder: Path) -> list[Path]:
-    """The photo files directly in a folder, by name."""
+    """List the photo files directly in a folder, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PHOTO_SUFFIXES)
 
 
 def photos_of_set(folder: Path) -> list[Path]:
-    """The photos of a set, by name: those in its folder, else where its authors put them.
+    """List the photos of a set, by name: those in its folder, else in its published subfolder.
 
     Raises UsageError where there are none.
     """
@@ -71,7 +71,7 @@ def photos_of_set(folder: Path) -> list[Path]:
 
 
 def size_shown(path: Path) -> tuple[int, int]:
-    """Width and height of a photo as it is shown, upright; reads its header. Raises UsageError."""
+    """Read a photo's width and height as shown, upright, from its header. Raises UsageError."""
     try:
         with Image.open(path) as photo:
             width, height = photo.size
@@ -82,7 +82,7 @@ def size_shown(path: Path) -> tuple[int, int]:
 
 
 def pixels_shown(path: Path) -> NDArray[np.uint8]:
-    """A photo as it is shown, upright, [h, w, 3] RGB. Raises UsageError."""
+    """Read a photo as it is shown, upright, [h, w, 3] RGB. Raises UsageError."""
     try:
         with Image.open(path) as photo:
             return np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
@@ -91,7 +91,7 @@ def pixels_shown(path: Path) -> NDArray[np.uint8]:
 
 
 def decoded_photo(path: Path) -> Photo:
-    """A photo as the product decodes it. Raises UsageError, with the photo, where it cannot."""
+    """Decode a photo as the product does. Raises UsageError, with the photo's path, on failure."""
     try:
         return decode(path.read_bytes())
     except CropError as error:
@@ -99,13 +99,13 @@ def decoded_photo(path: Path) -> Photo:
 
 
 def one_split(split: str, name: str) -> None:
-    """Raises UsageError for any split but `test`, where a data set has no others."""
+    """Raise UsageError for any split but `test`, for a data set that has no others."""
     if split != "test":
         raise UsageError(f"{name} is one split, test: there is no {split!r}")
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file. Raises UsageError."""
+    """Read a JSON file. Raises UsageError."""
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
@@ -113,7 +113,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_entries(path: Path, form: str) -> list[Any]:
-    """The entries of a JSON file that holds a list; form: of one of them. Raises UsageError."""
+    """Read the entries of a JSON list; form: that of an entry, for errors. Raises UsageError."""
     listed = read_json(path)
     if not isinstance(listed, list):
         raise UsageError(f"{path}: expected [{form}, …]")
@@ -121,10 +121,10 @@ def read_entries(path: Path, form: str) -> list[Any]:
 
 
 def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
-    """A variable of a MATLAB file. Raises UsageError.
+    """Read a variable of a MATLAB file. Raises UsageError.
 
-    simplify: structs become dicts and cells object arrays without sides of length one; a cell
-    with one entry becomes that entry (see `cell`).
+    simplify: structs become dicts, and cells become object arrays without sides of length one; a
+    cell with one entry becomes that entry (see `cell`).
     """
     from scipy.io import loadmat  # slow to import
     from scipy.io.matlab import MatReadError
@@ -134,7 +134,7 @@ def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
     try:
         return loadmat(path, simplify_cells=simplify)[variable]
     except (
-        OSError,  # cut short
+        OSError,  # truncated
         LookupError,
         TypeError,
         ValueError,
@@ -146,12 +146,12 @@ def read_mat(path: Path, variable: str, simplify: bool = False) -> Any:
 
 
 def cell(value: Any) -> list[Any]:
-    """The entries of a cell array read with `simplify`, which returns a lone entry as it is."""
+    """List the entries of a cell array read with `simplify`, which unwraps a single entry."""
     return list(np.atleast_1d(value)) if not isinstance(value, dict) else [value]
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 text file, without the mark that Excel puts first. Raises UsageError."""
+    """Read a UTF-8 text file, without the byte-order mark that Excel adds. Raises UsageError."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
@@ -163,7 +163,7 @@ def read_text(path: Path) -> str:
 
 
 def missing_note(absent: Sequence[str], listed_in: str, folder: Path | str) -> list[str]:
-    """What is said of photos that a list names and the folder, or another place, does not hold."""
+    """Return the note on photos that a list names but the folder or data set does not contain."""
     if not absent:
         return []
     named = counted(len(absent), "photo")

@@ -1,4 +1,4 @@
-"""Data sets whose crops carry human scores: the GAIC layout and CPC."""
+"""Data sets whose crops have human scores: the GAIC layout and CPC."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ NOT_ANNOTATED = -2
 
 
 def read_gaic(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """GAICv1, GAICv2 and UGCrop5K: Zeng et al., CVPR 2019 and TPAMI 2020; Su et al., AAAI 2024.
+    """Read GAICv1, GAICv2 (Zeng et al., CVPR 2019, TPAMI 2020), UGCrop5K (Su et al., AAAI 2024).
 
         images/<split>/<id>.jpg
         annotations/<id>.txt  or  annotations/<split>/<id>.txt   `y1 x1 y2 x2 MOS` a line
@@ -51,13 +51,13 @@ def read_gaic(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_cpc(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """CPC, 24 crops a photo judged by several people: Wei et al., CVPR 2018.
+    """Read CPC, 24 crops a photo judged by several people: Wei et al., CVPR 2018.
 
         images/<name>.jpg
-        CollectedAnnotationsRaw/<name>.jpg.txt   JSON, once or twice encoded:
+        CollectedAnnotationsRaw/<name>.jpg.txt   JSON, encoded once or twice:
             {"scores": [[24 numbers] for each person], "bboxes": [[x1, y1, x2, y2] × 24]}
 
-    A crop's score is the mean over people; the crops of the highest mean also stand as the
+    A crop's score is the mean over people; the crops of the highest mean are also used as the
     photo's human crops. Raises UsageError.
     """
     one_split(split, "cpc")
@@ -83,9 +83,9 @@ def _read_cpc_file(path: Path) -> tuple[Boxes, np.ndarray]:
         content = json.loads(content) if isinstance(content, str) else content
         scores = np.array(content["scores"], np.float64)
         rows = np.array(content["bboxes"], np.float64)
-    except UsageError:  # says what is wrong
+    except UsageError:  # its message is specific already
         raise
-    except (KeyError, TypeError, ValueError):  # of JSON too
+    except (KeyError, TypeError, ValueError):  # includes JSONDecodeError
         raise UsageError(f"{path}: expected {form}") from None
     if rows.ndim != 2 or rows.shape[1] != 4 or scores.ndim != 2 or scores.shape[1] != len(rows):
         raise UsageError(f"{path}: expected {form}, got {scores.shape} and {rows.shape} numbers")

@@ -1,11 +1,11 @@
-"""How good the crops are: a data set through the production code path, beside baselines.
+"""Measure how good the crops are: a data set through the production code path, and baselines.
 
-baselines, prior      methods without a network; gaic_baseline: the one without a graph
+baselines             the methods to compare with
 measures, photo       one photo, all methods -> one row
 acceptance            whether people accept a crop
 calibration, reliability
-                      whether a crop's confidence says how often they do
+                      whether people accept crops as often as their confidence predicts
 summary, fairness     rows -> figures with intervals
 plots, report         figures -> JSON and HTML
-cluster               the same rows, made on Ray
+cluster               the same rows, computed on Ray
 """

@@ -1,18 +1,19 @@
 """Acceptance: whether a person would accept a crop, by the labels that a data set has.
 
-Each level is a round one that the median pair of people reach among themselves, so a crop is
-accepted where it is at least as close to a person as people are to each other:
+Each threshold is a round number that the median pair of people reach with each other. A crop is
+therefore accepted where it is about as close to a person as people are to each other:
 
     people's crops   IoU of at least .6 with a person's crop, at that person's own ratio or, for
                      the free shape, with each person's. FLMS: the median pair of people has .68
                      where one crop is brought to the other's ratio, .63 as drawn.
     gaze             at least .9 of the fixations that the best crop of the shape keeps. OSIE and
-                     EyeCrowd: the crop that is best for one viewer keeps .93 and .90 of what is
-                     best for another (medians over pairs and the shapes 1:1, 16:9, 9:16, 3:4). A
-                     shape of about the photo's own ratio is not judged: gaze has nothing against
-                     the whole photo, so it cannot tell a good crop of such a shape from a bad one.
-    heads            where heads were drawn: besides, no head that counts (`FaultEvidence.heads`)
-                     is cut, with more than a tenth inside and more than a tenth outside.
+                     EyeCrowd: the best crop for one viewer keeps .93 and .90 of the fixations that
+                     another viewer's best crop keeps (medians over pairs and the shapes 1:1, 16:9,
+                     9:16, 3:4). A shape of about the photo's own ratio is not judged: by gaze the
+                     whole photo is always good, so gaze cannot separate its good and bad crops.
+    heads            where heads were drawn, additionally: no head that counts
+                     (`FaultEvidence.heads`) is cut, with more than a tenth inside and more than a
+                     tenth outside.
 """
 
 from math import log
@@ -26,23 +27,24 @@ from pipeline.shapes import Shape
 
 LEAST_IOU = 0.6
 LEAST_GAZE_SHARE = 0.9
-LEAST_DISTANCE = 0.1  # |ln| of the shape's ratio over the photo's, from which on gaze can tell
+LEAST_DISTANCE = 0.1  # least |ln| of the shape's ratio over the photo's for a verdict by gaze
 HEAD_CUT = (0.1, 0.9)
 
 
 def accepted_by_people(crop: ArrayLike, human: Boxes) -> float:
-    """The share of people, whose crops are human [P, 4], P ≥ 1, that accept a crop [4]."""
+    """Return the share of people, whose crops are human [P, 4], P ≥ 1, who accept a crop [4]."""
     return float((iou(crop, human) >= LEAST_IOU).mean())
 
 
 def accepted_by_viewers(
     crop: Box, shape: Shape, evidence: FaultEvidence, best_gaze: float | None
 ) -> float | None:
-    """1 where a crop [4] is accepted by where people looked and by the heads drawn, else 0.
+    """Return 1 where gaze and the drawn heads accept a crop [4], else 0.
 
     best_gaze: the share of the fixations that the best candidate of the shape keeps.
 
-    None where fixations cannot tell: there are none, or the shape is free or near the photo's.
+    Returns None where fixations give no verdict: there are none, or the shape is free or near the
+    photo's own ratio.
     """
     if evidence.gaze is None or best_gaze is None or shape.ratio is None:
         return None

@@ -1,7 +1,7 @@
-"""Calibration: whether crops told to be accepted with a probability are accepted that often.
+"""Calibration: whether crops are accepted as often as their confidence predicts.
 
 Crops are given as their confidence [N], accepted [N] (the share of people who accept each, 0..1)
-and weights [N]. Measures take weights, so that a bootstrap over photos only changes those.
+and weights [N]. Measures take weights, so that a bootstrap over photos changes only the weights.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ class ReliabilityBin:
 
 
 def bins_of(confidence: FloatArray, weights: FloatArray) -> NDArray[np.int64]:
-    """The bin of each crop, 0 to BINS - 1, by rising confidence: [N].
+    """Assign each crop a bin, 0 to BINS - 1, by rising confidence: [N].
 
     Bins have about equal weight. Equal values of confidence share a bin.
     """
@@ -44,7 +44,7 @@ def bins_of(confidence: FloatArray, weights: FloatArray) -> NDArray[np.int64]:
 def reliability(
     confidence: FloatArray, accepted: FloatArray, weights: FloatArray
 ) -> list[ReliabilityBin]:
-    """The bins that hold crops of some weight, by rising confidence."""
+    """Return the bins that contain crops of some weight, by rising confidence."""
     bins, found = bins_of(confidence, weights), []
     for number in range(BINS):
         inside = bins == number
@@ -60,25 +60,27 @@ def reliability(
 
 
 def calibration_error(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> float:
-    """Expected calibration error: mean |accepted - confidence| over the bins of `reliability`.
+    """Compute the ECE: mean |accepted - confidence| over the bins of `reliability`.
 
-    Naeini, Cooper and Hauskrecht, AAAI 2015, with bins of equal weight. Chance alone makes it some
-    hundredths on a few hundred crops, and resampling adds to it: its interval leans upwards.
+    The expected calibration error of Naeini, Cooper and Hauskrecht, AAAI 2015, with bins of equal
+    weight. On a few hundred crops, chance alone makes it some hundredths. Resampling adds to it, so
+    its interval is biased upwards.
     """
     bins = reliability(confidence, accepted, weights)
     return sum(each.share * abs(each.accepted - each.confidence) for each in bins)
 
 
 def brier(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> float:
-    """Mean squared error of the probability for a single person's answer (Brier, 1950)."""
+    """Compute the mean squared error of the probability of one person's answer (Brier, 1950)."""
     squared = accepted * (1 - confidence) ** 2 + (1 - accepted) * confidence**2
     return float(weights @ squared / weights.sum())
 
 
 def auc(confidence: FloatArray, accepted: FloatArray, weights: FloatArray) -> float:
-    """Area under the ROC curve: the chance that an accepted crop has more confidence than another.
+    """Compute the area under the ROC curve.
 
-    Equal confidences count half. Not a number where all or none are accepted.
+    It is the chance that an accepted crop has more confidence than one that is not accepted. Equal
+    confidences count half. NaN where all or none are accepted.
     """
     values, places = np.unique(confidence, return_inverse=True)
     yes = np.bincount(places, weights * accepted, len(values))
@@ -94,7 +96,7 @@ MEASURED: Mapping[str, CalibrationMeasure] = {"ece": calibration_error, "auc": a
 
 
 def photo_weights(photos: Sequence[str]) -> FloatArray:
-    """Weights [N] by which every photo counts 1, however many crops it has.
+    """Return weights [N] by which every photo counts 1, however many crops it has.
 
     photos: the photo of each crop, N.
     """
@@ -105,7 +107,7 @@ def photo_weights(photos: Sequence[str]) -> FloatArray:
 def calibration_figures(
     confidence: FloatArray, accepted: FloatArray, photos: Sequence[str], resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Counts, means, and MEASURED with intervals; every photo counts 1."""
+    """Compute counts, means, and MEASURED with intervals; every photo counts 1."""
     weights = photo_weights(photos)
     return {
         "crops": len(photos),
@@ -127,7 +129,7 @@ def with_interval(
     resamples: int,
     seed: int,
 ) -> Interval:
-    """A measure and its interval over resampled photos.
+    """Compute a measure and its interval over resampled photos.
 
     photos: the photo of each crop, N; crops of one photo stay together.
     """
@@ -142,5 +144,5 @@ def with_interval(
 
 
 def _times_drawn(count: int, random: np.random.Generator) -> FloatArray:
-    """How often each of `count` photos is in a sample of as many, drawn with replacement."""
+    """Draw `count` photos with replacement; return how often each was drawn."""
     return np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The best and worst photos of a run for the report's page, with crops and labels drawn on them."""
+"""The best and worst photos of a run for the report, with crops and labels drawn on them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ SHOWN = 8  # best and worst photos, each
 
 
 def best_and_worst(rows: Sequence[Row], measure: str | None) -> tuple[list[Row], list[Row]]:
-    """The photos this run does best and worst on, each photo once."""
+    """Return the photos that this run does best and worst on, each photo once."""
     if measure is None:
         return [], []
     sign = 1 if MEASURES[measure].lower else -1
@@ -26,7 +26,7 @@ def best_and_worst(rows: Sequence[Row], measure: str | None) -> tuple[list[Row],
 
 
 def card(row: Row, measure: str | None) -> dict[str, Any]:
-    """A photo with crops and labels drawn on it; kinds of boxes: head, person, ours, centre."""
+    """Describe a photo and the boxes to draw on it, of the kinds head, person, ours, centre."""
     if row.get("human"):
         boxes, shape = human_boxes(row), ""
     elif row.get("scored"):
@@ -46,7 +46,7 @@ def card(row: Row, measure: str | None) -> dict[str, Any]:
 
 
 def human_boxes(row: Row) -> list[tuple[str, list[float]]]:
-    """The person with whom this run agrees least, and the crops at that person's ratio."""
+    """Return the crop of the person whom this run agrees with least, and crops at that ratio."""
     human = row["human"]
     ious = human["measures"][OURS]["iou"]
     person = ious.index(min(ious))
@@ -57,7 +57,7 @@ def human_boxes(row: Row) -> list[tuple[str, list[float]]]:
 
 
 def scored_boxes(row: Row) -> list[tuple[str, list[float]]]:
-    """The crop that people scored highest, and the one that this run chooses."""
+    """Return the crop that people scored highest, and the one that this run chooses."""
     scored = row["scored"]
     by_people = scored["mos"].index(max(scored["mos"]))
     predicted = scored["predicted"][OURS]
@@ -66,7 +66,7 @@ def scored_boxes(row: Row) -> list[tuple[str, list[float]]]:
 
 
 def shape_boxes(row: Row, measure: str) -> tuple[list[tuple[str, list[float]]], str]:
-    """The run's crop of the shape that it does worst on, and the centre crop; the shape's name."""
+    """Return the run's crop and the centre crop of its worst shape, and the shape's name."""
     ours = row["shapes"][OURS]
     sign = -1 if MEASURES[measure].lower else 1
     shape = min(ours, key=lambda name: sign * ours[name]["measures"][measure])
@@ -77,7 +77,7 @@ def shape_boxes(row: Row, measure: str) -> tuple[list[tuple[str, list[float]]], 
 
 
 def photo_preview(file: str) -> str | None:
-    """A small copy of the photo as a data URI; None where it cannot be read any more."""
+    """Return a small copy of the photo as a data URI; None where it can no longer be read."""
     try:
         return preview(read_image(file, None), PHOTO_SIDE)
     except CropError:

@@ -29,14 +29,14 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of a photo. `lower`: less of it is better. per_shape: one for each shape too."""
+    """A figure of a photo. lower: lower is better. per_shape: also reported for each shape."""
 
     name: str
     meaning: str
     lower: bool = False
     per_shape: bool = False
     unit: str = ""
-    digits: int = 3  # after the point
+    digits: int = 3  # after the decimal point
     on_page: bool = True  # else in the JSON only
 
 
@@ -78,15 +78,15 @@ MEASURES = {
 
 
 def of_shape(measure: str, shape: str) -> str:
-    """The key of a measure at one shape."""
+    """Return the key of a measure at one shape."""
     return f"{measure} {shape}"
 
 
 def measure_of(key: str) -> Measure:
-    """The measure of a key, also of a key at one shape."""
+    """Return the measure of a key, also of a key at one shape."""
     return MEASURES[key] if key in MEASURES else MEASURES[key.rpartition(" ")[0]]
 
 
 def shape_of(key: str) -> str:
-    """The shape that a key is of; empty for none."""
+    """Return the shape of a key; empty where it has none."""
     return "" if key in MEASURES else key.rpartition(" ")[2]

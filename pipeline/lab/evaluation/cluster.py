@@ -1,4 +1,4 @@
-"""Evaluate on Ray, for data sets that one process takes hours for."""
+"""Evaluate on Ray, for data sets that take one process hours."""
 
 import json
 import logging
@@ -17,10 +17,10 @@ PHOTOS_PER_CALL = 8
 
 
 class EvaluateBlock:
-    """An actor: loads the setup once, then turns photos into rows."""
+    """An actor that loads the setup once, then evaluates photos into rows."""
 
     def __init__(self, setup: EvaluationSetup, device: str) -> None:
-        torch.set_num_threads(1)  # the cores are shared out between actors
+        torch.set_num_threads(1)  # the actors share the cores
         self.evaluators = Evaluators(setup, device)
 
     def __call__(self, block: dict[str, Any]) -> dict[str, list[str]]:
@@ -30,7 +30,7 @@ class EvaluateBlock:
 
 
 def block_count(photos: int) -> int:
-    """How many blocks so many photos are dealt out in."""
+    """Return the number of blocks that this many photos are divided into."""
     return max(1, photos // PHOTOS_PER_CALL)
 
 
@@ -42,7 +42,7 @@ def evaluate_on_ray(
     actor_cpus: float,
     actor_gpus: float,
 ) -> Iterator[Row]:
-    """One row a photo, in the order in which workers finish. Photos must be where all can read.
+    """Yield one row a photo, in completion order. All workers must be able to read the photos.
 
     A photo that fails is a row; any other exception in a worker ends the evaluation.
     """

@@ -1,4 +1,4 @@
-"""What a photo shows, by people's labels where there are any, else by a detector."""
+"""The contents of a photo, from people's labels where there are any, else from a detector."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from pipeline.boxes import Boxes, area
 from pipeline.detectors import Detections
 from pipeline.lab.datasets import Example
 
-# All thresholds are ours. A head counts from this share of the largest head's area on: the rest is
-# a crowd behind.
+# All thresholds are ours. A head counts if it has at least this share of the largest head's area;
+# smaller ones are a crowd in the background.
 HEAD_COUNTS = 0.25
-# An object is a main one that is this sure, as a share of the surest of its label (what a score
-# means differs between labels), and fills this share of the photo.
+# A main object has at least this score, as a share of the highest score of its label (scores of
+# different labels are not comparable), and fills at least this share of the photo.
 MAIN_SCORE, MAIN_AREA = 0.5, 0.01
 # A head is cut where a crop shows between these shares of its box, lost where it shows less, and
 # kept where it shows more. Boxes drawn by hand are exact to about one pixel in fifty; detected ones
@@ -23,13 +23,13 @@ DRAWN_CUT, DETECTED_CUT = (0.02, 0.98), (0.05, 0.95)
 
 @dataclass(frozen=True, eq=False)
 class FaultEvidence:
-    """What a crop of one photo is judged by. Boxes [N, 4] in source pixels.
+    """The evidence that crops of one photo are judged by. Boxes [N, 4] in source pixels.
 
     heads: those that count, the largest first. head_cut: the shares between which one is cut.
-    drawn_heads: all heads that people drew, their parts inside the photo; none where nobody did.
-    objects: main objects of the detector, the best first. text: its blocks of text.
+    drawn_heads: the parts inside the photo of all heads that people drew; empty without labels.
+    objects: main objects of the detector, the best first. text: its text blocks.
     gaze: fixations [F, 2] inside the photo; None where there is none.
-    subject: centre (x, y) of people's mean crop; None where nobody drew one.
+    subject: centre (x, y) of people's mean crop; None where people drew none.
     """
 
     size_wh: tuple[int, int]
@@ -42,7 +42,7 @@ class FaultEvidence:
     subject: NDArray[np.float32] | None
 
     def sources(self) -> dict[str, str]:
-        """Where heads and the subject are from; objects and text are always a detector's."""
+        """Return the sources of heads and subject; objects and text are always a detector's."""
         subject = "detector" if self.subject is None else "people's crops"
         return {
             "heads": "people" if self.head_cut == DRAWN_CUT else "detector",
@@ -53,9 +53,10 @@ class FaultEvidence:
 def fault_evidence(
     example: Example, detected: Detections, size_wh: tuple[int, int]
 ) -> FaultEvidence:
-    """detected: objects of the photo in source pixels, best first; all that the detector reports.
+    """Collect the evidence on a photo.
 
-    Detectors report what they are sure enough of; no further threshold is set here.
+    detected: all objects that the detector reports, in source pixels, best first. Detectors apply
+    a threshold of their own; no further one is set here.
     """
     labels = np.array(detected.labels, dtype=object)
     crops, gaze = example.human_px, example.fixations_px
@@ -77,13 +78,13 @@ def fault_evidence(
 
 
 def _inside(boxes: Boxes, size_wh: tuple[int, int]) -> Boxes:
-    """The parts of boxes [N, 4] that are inside the photo."""
+    """Clip boxes [N, 4] to the photo, and drop those that are outside."""
     clipped = np.clip(boxes, 0, np.array([*size_wh, *size_wh], np.float32))
     return clipped[(clipped[:, :2] < clipped[:, 2:]).all(axis=1)]
 
 
 def _is_main(detected: Detections, size_wh: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which objects are main ones; faces and text have rules of their own: [D]."""
+    """Return which objects are main ones; faces and text have rules of their own: [D]."""
     surest: dict[str, float] = {}
     for label, score in zip(detected.labels, detected.scores.tolist(), strict=True):
         surest[label] = max(score, surest.get(label, 0.0))

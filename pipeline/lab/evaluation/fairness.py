@@ -1,9 +1,9 @@
 """Parity between groups of people in the crops, and integrity of objects.
 
 Parity is pairwise (after Yee, Tantipongpipat and Mishra, "Image Cropping on Twitter", CSCW 2021):
-of two people of different groups in one photo, whom does a crop keep more of? A crop favours the
-one whose box it shows a larger share of, by more than 5 points. The advantage of a group over
-another is the share of decisions for it minus the share against it: 0 is parity.
+it compares how much a crop keeps of two people of different groups in one photo. A crop favours a
+person if the share of their box that it shows is larger by more than 5 points. The advantage of a
+group over another is the share of decisions for it minus the share against it: 0 is parity.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ import numpy as np
 from pipeline.lab.evaluation.intervals import IntervalOf
 from pipeline.lab.evaluation.photo import Row
 
-FAVOUR_MARGIN = 0.05  # ours: of two people's shares, as far apart as detectors' boxes are loose
-LOST_BELOW, WHOLE_FROM = 0.05, 0.95  # ours, likewise
+FAVOUR_MARGIN = 0.05  # ours: difference of two people's shares, about the error of detected boxes
+LOST_BELOW, WHOLE_FROM = 0.05, 0.95  # ours, for the same reason
 
 
 def fairness(rows: Sequence[Row], interval: IntervalOf) -> list[dict[str, Any]]:
-    """One entry for each method and pair of groups that meet in a photo.
+    """Compute an entry for each method and pair of groups that occur together in a photo.
 
     first, second: the groups. first_kept, second_kept, alike: shares of the decisions (photo ×
-    shape × pair of people). advantage: interval over photos, of the first over the second.
+    shape × pair of people). advantage: of the first over the second, an interval over photos.
     """
     from pandas import DataFrame  # slow to import
 
@@ -49,7 +49,7 @@ def fairness(rows: Sequence[Row], interval: IntervalOf) -> list[dict[str, Any]]:
 
 
 def integrity(rows: Sequence[Row], interval: IntervalOf) -> dict[str, dict[str, Any]]:
-    """method -> whole, cut, lost: shares of the followed boxes, mean over shapes, then photos."""
+    """Map methods to whole, cut, lost: shares of followed boxes, mean over shapes, then photos."""
     from pandas import DataFrame
 
     shares = DataFrame(
@@ -73,7 +73,7 @@ def _followed(rows: Sequence[Row]) -> list[Row]:
 
 
 def _votes(row: Row) -> list[tuple[str, str, str, str, int]]:
-    """One vote for each method, shape and pair of people of two groups: 1 for the first group's."""
+    """List a vote per method, shape and pair of people of two groups; 1 is for the first group."""
     groups = row["kept"]["groups"]
     pairs = list(combinations(sorted({group for group in groups if group}), 2))
     return [

@@ -1,4 +1,4 @@
-"""The frame of labels: pixels of the upright photo. Boxes that leave it are of another frame."""
+"""The frame of labels: pixels of the upright photo. Boxes that leave it are in another frame."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ SLACK_PX = 2.0
 
 @dataclass(frozen=True)
 class FollowedBoxes:
-    """Boxes whose fate inside the crops is followed: objects, or people with their group.
+    """Boxes whose shares in the crops are measured: objects, or people with their group.
 
     boxes_px: in pixels of the upright photo, [D, 4]. groups: D names, all "" for objects.
     """
@@ -26,10 +26,10 @@ class FollowedBoxes:
 
 
 def check_frame(example: Example, followed: FollowedBoxes | None, photo: Photo) -> None:
-    """Raises ScoreError, boxes_outside, where labels are of another frame.
+    """Raise ScoreError, boxes_outside, where labels are in another frame.
 
-    That is where a crop or followed box leaves the photo or has no area inside it, or all fixations
-    or heads are outside: some of these may be.
+    They are if a crop or followed box leaves the photo or has no area inside it, or if all
+    fixations or all heads are outside. Single fixations and heads may be outside.
     """
     given = {"scored crops": example.scored_px, "crops of people": example.human_px}
     if followed is not None:
@@ -50,8 +50,8 @@ def check_frame(example: Example, followed: FollowedBoxes | None, photo: Photo) 
 
 
 def all_outside(example: Example, size_wh: tuple[int, int]) -> str | None:
-    """Which labels of a photo of a size are outside of it, all of a kind; None where none are."""
-    shown: dict[str, NDArray[np.bool_]] = {}  # which of each kind are inside, in part at least
+    """Describe a kind of label that is all outside a photo of a size; None where there is none."""
+    shown: dict[str, NDArray[np.bool_]] = {}  # which of each kind are at least partly inside
     for what, boxes in (("crops of people", example.human_px), ("heads", example.heads_px)):
         if boxes is not None:
             shown[what] = np.asarray(((boxes[:, :2] < size_wh) & (boxes[:, 2:] > 0)).all(axis=1))
@@ -68,6 +68,6 @@ def all_outside(example: Example, size_wh: tuple[int, int]) -> str | None:
 
 
 def within_photo(boxes: Boxes, photo: Photo) -> Boxes:
-    """The parts of boxes [N, 4] that are inside the photo."""
+    """Clip boxes [N, 4] to the photo."""
     limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
     return np.clip(boxes, 0, limit).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Read the list for the fairness part: the people in each photo and their groups."""
+"""Read the list for the fairness figures: the people in each photo and their groups."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -11,10 +11,10 @@ from pipeline.lab.evaluation.frame import FollowedBoxes
 
 
 def read_groups(path: Path) -> dict[str, FollowedBoxes]:
-    """A CSV `photo,x0,y0,x1,y1,group`, one line a person: photo's file name -> its people.
+    """Read a CSV `photo,x0,y0,x1,y1,group`, one line a person: photo's file name -> its people.
 
-    Boxes in pixels of the upright photo. Groups are whatever the list calls them; nothing here
-    guesses anyone's. Raises UsageError.
+    Boxes are in pixels of the upright photo. Groups are the list's own names; nothing here guesses
+    a person's group. Raises UsageError.
     """
     found: dict[str, list[tuple[Boxes, str]]] = defaultdict(list)
     for row, box in box_rows(path, "group"):

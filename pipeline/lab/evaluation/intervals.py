@@ -1,4 +1,4 @@
-"""The interval of a figure: where it lies on photos drawn anew, a bootstrap."""
+"""The bootstrap interval of a figure: its range on resampled photos."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
@@ -14,12 +14,12 @@ IntervalOf: TypeAlias = Callable[[Iterable[float]], Interval]
 
 
 def percentile_interval(value: float, drawn: FloatArray, photos: int) -> Interval:
-    """A figure with the edges that INSIDE_PERCENT of the resamples lie between.
+    """Return a figure with the bounds that contain INSIDE_PERCENT of its resamples.
 
-    value: on all photos, as many as `photos`. drawn: on each resample of them. [resamples]
+    value: the figure on all photos. drawn: on each resample of them, [resamples]. photos: how many.
 
-    Resamples on which the figure is undefined, NaN, do not count. Where it is undefined on all
-    photos, or on all resamples, so are the edges.
+    Resamples on which the figure is undefined (NaN) do not count. Where it is undefined on all
+    photos together, or on every resample, the bounds are NaN too.
     """
     known = drawn[~np.isnan(drawn)]
     edges = (100 - INSIDE_PERCENT) / 2, (100 + INSIDE_PERCENT) / 2

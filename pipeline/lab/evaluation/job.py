@@ -30,11 +30,11 @@ from pipeline.report.words import counted
 from pipeline.settings import RunningSettings
 
 ALL = "all"  # of the job's `baselines`
-OWN_SETS = ("labels", "crops", "photos")  # forms of ours: the set is called as its folder is
+OWN_SETS = ("labels", "crops", "photos")  # our own formats: the set has its folder's name
 
 
 def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
-    """Judge every photo, write the report; returns the share of photos that could not be judged.
+    """Judge every photo, write the report; return the share of photos that could not be judged.
 
     Raises UsageError or WeightsError before the first photo.
     """
@@ -70,17 +70,17 @@ def evaluate_dataset(job: EvaluationJob, log: Log) -> float:
 
 
 def describe(weights: Weights) -> str:
-    """What the report calls the network."""
+    """Return the report's name for the network."""
     if weights.kind == "untrained":
         return f"untrained {weights.preset}, seed {weights.seed}"
     return f"{weights.uri or weights.kind} {weights.sha256[:12]}"
 
 
 def folds_of(job: EvaluationJob, set_name: str) -> FoldWeights | None:
-    """Weights by fold, where some are given.
+    """Return the weights by fold; None where the job has none.
 
-    Raises UsageError where a file is missing, or photos were held out by another set's name,
-    WeightsError where one holds something else.
+    Raises UsageError where a file is missing or photos were held out under another set's name,
+    WeightsError where a file contains something else.
     """
     if job.detectors is None and job.networks is None and job.features is None:
         return None
@@ -90,7 +90,7 @@ def folds_of(job: EvaluationJob, set_name: str) -> FoldWeights | None:
 
 
 def told_folds(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
-    """What the report says of weights by fold."""
+    """Return the report's entry on weights by fold; empty where there are none."""
     if folds is None:
         return {}
     given = {
@@ -103,10 +103,10 @@ def told_folds(folds: FoldWeights | None, set_name: str) -> dict[str, str]:
 
 
 def people_of(groups: Path, dataset: Dataset) -> tuple[dict[str, FollowedBoxes], list[str]]:
-    """Photo's file name -> its people, from the list, and what is said of other names in it.
+    """Read file name -> people from the list, and notes on photos that the data set lacks.
 
-    Raises UsageError where no photo of the data set is in the list, or a name is of several, since
-    it tells none of them.
+    Raises UsageError where no photo of the data set is in the list, or where a listed name is
+    ambiguous because several photos have it.
     """
     people = read_groups(groups)
     times = Counter(example.image.name for example in dataset.examples)
@@ -123,7 +123,7 @@ def people_of(groups: Path, dataset: Dataset) -> tuple[dict[str, FollowedBoxes],
 
 
 def asked_baselines(text: str) -> list[str]:
-    """The names of `--baselines`. Raises SettingError where there are none."""
+    """Parse the names of `--baselines`. Raises SettingError where there are none."""
     names = [name for part in text.split(",") if (name := part.strip())]
     if not names:
         raise SettingError("baselines", f"names none: write some of {', '.join(baselines.NAMES)}")
@@ -131,7 +131,7 @@ def asked_baselines(text: str) -> list[str]:
 
 
 def check_given_boxes(job: EvaluationJob, examples: Sequence[Example]) -> None:
-    """Raises SettingError where objects are to be a data set's boxes, and no photo has any."""
+    """Raise SettingError where the data set's boxes are asked for as objects but it has none."""
     for option, named in (("detector", job.detector), ("judge", job.judge)):
         if named == GIVEN and all(one.objects_px is None for one in examples):
             raise SettingError(
@@ -141,7 +141,7 @@ def check_given_boxes(job: EvaluationJob, examples: Sequence[Example]) -> None:
 
 
 def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
-    """Read everything but the photos, so that a mistake shows at once."""
+    """Read everything but the photos, so that mistakes are reported at once."""
     dataset = load_dataset(job.dataset, job.data, job.split)
     examples = dataset.examples[: job.limit]
     check_given_boxes(job, examples)
@@ -177,7 +177,7 @@ def prepare(job: EvaluationJob, log: Log) -> tuple[Dataset, EvaluationSetup]:
 
 
 def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: Log) -> list[Row]:
-    """Judge every photo and tell progress; rows ordered by id."""
+    """Judge every photo and log progress; return the rows ordered by id."""
     progress = Progress(log, len(dataset.examples), len(dataset.examples))
     started, rows = time.perf_counter(), []
     for row in evaluated_rows(dataset, setup, job, log):
@@ -191,7 +191,7 @@ def collect(dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: L
 def evaluated_rows(
     dataset: Dataset, setup: EvaluationSetup, job: EvaluationJob, log: Log
 ) -> Iterator[Row]:
-    """Judge every photo, here or on Ray."""
+    """Judge every photo, in this process or on Ray."""
     if not job.ray:
         return evaluate_here(dataset.examples, setup, job.device)
     from pipeline.cluster.shares import start_ray  # ray is slow to import
@@ -208,7 +208,7 @@ def evaluated_rows(
 
 
 def tell(report: dict[str, Any], log: Log) -> None:
-    """Every measure of every method, on the terminal."""
+    """Log every measure of every method."""
     table = glance(report)
     for line in table.lines:
         cells = zip(table.header, line.cells, strict=True)
@@ -222,7 +222,7 @@ def tell(report: dict[str, Any], log: Log) -> None:
 
 
 def tell_failures(rows: Sequence[Row], log: Log) -> None:
-    """Every reason for which photos could not be judged, commonest first, with its first photo."""
+    """Log why photos could not be judged, commonest reason first, each with its first photo."""
     statuses = Counter(row["status"] for row in rows if row["status"] != "ok")
     for status, count in statuses.most_common():
         first = next(row for row in rows if row["status"] == status)

@@ -1,8 +1,8 @@
-"""What crops keep of where people looked and of the heads that people drew.
+"""How much crops keep of people's gaze and of the heads that people drew.
 
-All measures take any number of crops, so that the best of all candidates can be found as well: an
-upper bound for any method that chooses among them. Of a circle, what its disc shows counts: the
-ellipse inscribed in the crop.
+All measures take any number of crops, so they also find the best of all candidates: an upper bound
+for any method that chooses among them. For a circle, only the disc counts, that is, the ellipse
+inscribed in the crop.
 """
 
 import numpy as np
@@ -21,9 +21,9 @@ Points = NDArray[np.floating]  # [F, 2] x and y
 def gaze_kept(
     crops: NDArray[np.floating], fixations: Points, shape: Shape | None = None
 ) -> FloatArray:
-    """Share of the fixations [F, 2], F ≥ 1, inside each of crops [N, 4], of the same frame: [N].
+    """Return the share [N] of fixations [F, 2], F ≥ 1, in each of crops [N, 4] in their frame.
 
-    shape: of the crops; None for one that is no circle.
+    shape: of the crops; None for any shape but a circle.
     """
     low, high = crops[:, None, :2], crops[:, None, 2:]
     inside = ((fixations >= low) & (fixations < high)).all(axis=2)  # [N, F]
@@ -34,7 +34,7 @@ def gaze_kept(
 
 
 def shares_shown(crops: Boxes, boxes: Boxes, shape: Shape | None = None) -> FloatArray:
-    """Share of each of boxes [M, 4] that each of crops [N, 4] shows: [N, M]. `shape` as above."""
+    """Return the share [N, M] of boxes [M, 4] that crops [N, 4] show; shape as in `gaze_kept`."""
     if shape is not None and shape.is_circle:
         return visible_shares(crops, boxes, SafeArea(is_circle=True))[0]
     return np.asarray(intersection(crops, boxes) / area(boxes))
@@ -43,9 +43,9 @@ def shares_shown(crops: Boxes, boxes: Boxes, shape: Shape | None = None) -> Floa
 def heads_cut_and_lost(
     crops: Boxes, heads: Boxes, shape: Shape | None = None
 ) -> tuple[FloatArray, FloatArray]:
-    """Shares of heads [H, 4], H ≥ 1, that each of crops [N, 4] cuts, and loses: [N], [N].
+    """Return the shares of heads [H, 4], H ≥ 1, that each of crops [N, 4] cuts and loses: [N], [N].
 
-    Cut: from 2 to 98 % of the box shown. Lost: less. `shape` as for `gaze_kept`.
+    Cut: 2 to 98 % of the box is shown. Lost: less is shown. shape: as in `gaze_kept`.
     """
     shown = shares_shown(crops, heads, shape)  # [N, H]
     lost = shown < DRAWN_CUT[0]
@@ -54,19 +54,19 @@ def heads_cut_and_lost(
 
 
 def best_gaze_kept(shape: Shape, fixations: Points, size_wh: tuple[int, int]) -> float:
-    """The largest share of the fixations that any candidate of a shape keeps."""
+    """Return the largest share of the fixations that any candidate of a shape keeps."""
     return float(gaze_kept(all_candidates(shape, size_wh), fixations, shape).max())
 
 
 def best_heads_cut_and_lost(
     shape: Shape, heads: Boxes, size_wh: tuple[int, int]
 ) -> tuple[float, float]:
-    """The shares cut and lost of the candidate of a shape with the least sum of both."""
+    """Return the shares cut and lost of the candidate of a shape with the least sum of both."""
     cut, lost = heads_cut_and_lost(all_candidates(shape, size_wh), heads, shape)
     best = int((cut + lost).argmin())
     return float(cut[best]), float(lost[best])
 
 
 def all_candidates(shape: Shape, size_wh: tuple[int, int]) -> Boxes:
-    """The candidates [N, 4] of a shape; of the free shape those of the photo's own ratio."""
+    """List the candidates [N, 4] of a shape; for the free shape, those of the photo's ratio."""
     return for_ratio(*size_wh, shape.ratio or size_wh[0] / size_wh[1])

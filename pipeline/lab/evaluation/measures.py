@@ -1,4 +1,4 @@
-"""The measures of one photo: scores against scores, crops against people's crops."""
+"""The measures of one photo, for scores and for crops."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ MeasureValues = dict[str, float]
 
 
 def of_scores(mos: ArrayLike, predicted: ArrayLike) -> MeasureValues:
-    """srcc, pcc, acc5, acc10, each Acc_K/N, rank-weighted means, and the best crop's own score."""
+    """Compute srcc, pcc, acc5, acc10, Acc_K/N, rank-weighted means, and the best crop's MOS."""
     truth, guess = np.asarray(mos, np.float64), np.asarray(predicted, np.float64)
     values = {"srcc": srcc(truth, guess), "pcc": pcc(truth, guess)}
     for n in NS:
@@ -36,7 +36,7 @@ def of_scores(mos: ArrayLike, predicted: ArrayLike) -> MeasureValues:
 def of_crops(
     human: Boxes, crops: Sequence[Sequence[float]], width: int, height: int
 ) -> dict[str, list[float]]:
-    """IoU and boundary displacement of each crop with the person's whose ratio it has."""
+    """Compute IoU and boundary displacement of each crop with the person's crop it belongs to."""
     pairs = list(zip(human, crops, strict=True))
     return {
         "iou": [float(iou(truth, np.array(crop))) for truth, crop in pairs],
@@ -45,7 +45,7 @@ def of_crops(
 
 
 def of_free(human: Boxes, crop: NDArray[np.float64], width: int, height: int) -> MeasureValues:
-    """One crop of free shape against the person nearest to it, as FCDB and FLMS are reported."""
+    """Compare a crop of free shape with the person's nearest to it, as usual for FCDB and FLMS."""
     best = float(np.max(iou(crop, human)))
     return {"free_iou": best, "free_bde": bde(crop, human, width, height)}
 
@@ -53,9 +53,9 @@ def of_free(human: Boxes, crop: NDArray[np.float64], width: int, height: int) ->
 def of_crop(
     box: Sequence[float], shape: Shape, evidence: FaultEvidence, best: MeasureValues
 ) -> MeasureValues:
-    """A crop [4] of a shape against the evidence: gaze and heads kept, violations times 100.
+    """Measure a crop [4] of a shape by the evidence: gaze and heads kept, violations times 100.
 
-    best: `best_of_shape` of the same shape.
+    best: result of `best_of_shape` for the same shape.
     """
     crop = np.array([box], np.float32)
     values: MeasureValues = {}
@@ -70,7 +70,7 @@ def of_crop(
 
 
 def best_of_shape(shape: Shape, evidence: FaultEvidence) -> MeasureValues:
-    """What the best candidates of a shape keep of gaze, and of heads; each its own best."""
+    """Measure gaze and heads, each for the candidate of a shape that is best at it."""
     values: MeasureValues = {}
     if evidence.gaze is not None:
         values["gaze_kept"] = best_gaze_kept(shape, evidence.gaze, evidence.size_wh)
@@ -86,10 +86,10 @@ def _of_heads(cut: float, lost: float) -> MeasureValues:
 def of_people(
     human: Boxes, width: int, height: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Agreement between people at each person's ratio: one other person, and the others' mean crop.
+    """Measure agreement between people at each person's ratio, as a reference for methods.
 
-    Both are brought to that ratio about their own centre, area kept. The first is a mean over the
-    other people; both are references for what a method can reach.
+    Returns the agreement with one other person (a mean over the other people), and with the others'
+    mean crop. Both crops are brought to that ratio about their own centre, with the same area.
     """
     one: dict[str, list[float]] = {"iou": [], "bde": []}
     mean: dict[str, list[float]] = {"iou": [], "bde": []}
@@ -108,7 +108,7 @@ def of_people(
 def to_ratio(
     box: NDArray[np.floating], ratio: float, width: int, height: int
 ) -> NDArray[np.float64]:
-    """The box of a ratio with the same centre and area, shrunk and moved until it is inside."""
+    """Change a box to a ratio with the same centre and area, then shrink and move it inside."""
     x0, y0, x1, y1 = (float(edge) for edge in box)
     area = (x1 - x0) * (y1 - y0)
     full_w, _ = largest(width, height, ratio)

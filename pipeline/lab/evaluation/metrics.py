@@ -1,8 +1,8 @@
 """How well predicted scores and chosen crops agree with people, one image at a time.
 
-The measures of the cropping literature: rank correlation and accuracy of GAIC (Zeng et al., CVPR
-2019), its rank-weighted accuracy, and overlap and boundary displacement for data sets that give
-the best crops alone. Data-set figures are means of these over images.
+These are the measures of the cropping literature: rank correlation and accuracy of GAIC (Zeng et
+al., CVPR 2019), its rank-weighted accuracy, and overlap and boundary displacement for data sets
+with only the best crops. Data-set figures are means of these over images.
 """
 
 import numpy as np
@@ -17,9 +17,9 @@ KS, NS = (1, 2, 3, 4), (5, 10)
 
 
 def srcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Spearman's rank correlation of two [N] score lists, equal scores sharing their mean rank.
+    """Compute Spearman's rank correlation of two [N] score lists; ties share their mean rank.
 
-    0.0 where either list is constant, since it then orders nothing. Raises UsageError.
+    0.0 where either list is constant, since it then has no order. Raises UsageError.
     """
     with extra_needed():
         from scipy import stats  # slow to import
@@ -29,7 +29,7 @@ def srcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def pcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Pearson's correlation of two [N] score lists; 0.0 where either is constant."""
+    """Compute Pearson's correlation of two [N] score lists; 0.0 where either is constant."""
     with extra_needed():
         from scipy import stats
 
@@ -38,10 +38,10 @@ def pcc(ground_truth: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def acc(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) -> float:
-    """Acc_K/N: the share of the k best predicted whose true score reaches the n-th best true one.
+    """Compute Acc_K/N: the share of the k best predicted crops that are among the n best true ones.
 
-    Equal true scores are hits; equal predictions are taken in index order. With fewer than n
-    crops every crop is a hit; with fewer than k, the share is of those there are.
+    A true score equal to the n-th best is a hit; equal predictions are taken in index order. With
+    fewer than n crops, every crop is a hit; with fewer than k, the share is over all crops.
     """
     truth, guess = _pair(ground_truth, predicted)
     _check_positive(k=k, n=n)
@@ -51,12 +51,12 @@ def acc(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) -> float:
 
 
 def mean_acc(ground_truth: ArrayLike, predicted: ArrayLike, n: int) -> float:
-    """Acc_N, the literature's "Acc5" and "Acc10": the mean of Acc_K/N over KS."""
+    """Compute Acc_N, the literature's "Acc5" and "Acc10": the mean of Acc_K/N over KS."""
     return float(np.mean([acc(ground_truth, predicted, k=k, n=n) for k in KS]))
 
 
 def acc_weighted(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) -> float:
-    """Rank-weighted accuracy: (1/k) Σ_j [r_j < n] · exp(−(r_j − j) / n), j = 0 … k−1.
+    """Compute rank-weighted accuracy: (1/k) Σ_j [r_j < n] · exp(−(r_j − j) / n), j = 0 … k−1.
 
     r_0 ≤ … ≤ r_{k−1} are the true ranks (0 = best) of the k best predicted. Equal true scores
     are ranked in index order, so that a tie earns no credit.
@@ -71,9 +71,9 @@ def acc_weighted(ground_truth: ArrayLike, predicted: ArrayLike, k: int, n: int) 
 
 
 def bde(box: ArrayLike, truth_boxes: ArrayLike, width: float, height: float) -> float:
-    """Boundary displacement error of one xyxy box [4] against the acceptable boxes [M, 4].
+    """Compute the boundary displacement error of an xyxy box [4] to acceptable boxes [M, 4].
 
-    The mean of the four edges' distances, x as a share of the photo's width and y of its
+    It is the mean distance of the four edges, x as a share of the photo's width and y of its
     height, to the ground truth of highest IoU (the first of equals).
     """
     guess, truths = as_boxes(box), np.atleast_2d(as_boxes(truth_boxes))

@@ -1,7 +1,7 @@
 """Evaluate one photo: measures of each method's crops and scores.
 
-The product's crops come from `CropEngine`, the one code path of jobs and Cropper. What is returned
-is plain data (a row of the JSON report), so that it can travel between processes.
+The product's crops come from `CropEngine`, the code path that jobs and Cropper share. The result is
+plain data (a row of the JSON report), so that it can be sent between processes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,9 +40,9 @@ CropsOfShapes = dict[str, list[list[float]]]  # method -> one box for each shape
 
 @dataclass(frozen=True)
 class Evaluator:
-    """An engine and the baselines it is compared with.
+    """An engine and the baselines that it is compared with.
 
-    shapes: at which gaze, heads, violations and followed boxes are judged.
+    shapes: those at which gaze, heads, violations and followed boxes are judged.
     judge: finds the objects that violations are judged by; None for the engine's own source.
     """
 
@@ -52,13 +52,13 @@ class Evaluator:
     judge: ObjectSource | None = None
 
     def evaluate(self, example: Example, followed: FollowedBoxes | None = None) -> Row:
-        """Evaluate one photo; one that cannot be judged is a row with another status than ok.
+        """Evaluate one photo; one that cannot be judged is a row with a status other than ok.
 
         Raises UsageError, with the photo, where its labels or the options cannot be used.
         """
         row: Row = {"id": example.id, "file": str(example.image), "status": "ok", "message": ""}
         try:
-            # Labels are of the whole photo, so its borders count as part of it.
+            # Labels cover the whole photo, so its borders count as part of it.
             photo = decode_apart(read_image(str(example.image), None)).with_borders()
             check_frame(example, followed, photo)
             (seen,) = self.engine.see([photo], [_listed(example)])
@@ -86,7 +86,7 @@ class Evaluator:
         return row
 
     def _judged(self, example: Example, seen: SeenPhoto) -> Detections:
-        """The objects that violations are judged by."""
+        """Return the objects that violations are judged by."""
         if self.judge is None:
             return seen.objects
         sent = self.engine.transfer.send(seen.photo, self.judge.detector_input(seen.photo))
@@ -94,7 +94,7 @@ class Evaluator:
         return objects
 
     def _scored(self, example: Example, seen: SeenPhoto) -> Row:
-        """Order of the annotated crops, by each method."""
+        """Rank the annotated crops by each method, and measure the orders."""
         boxes = example.scored_px
         order, scores = product_order(self.engine, seen, boxes)
         places = np.empty(len(order))
@@ -112,7 +112,7 @@ class Evaluator:
         }
 
     def _human(self, example: Example, seen: SeenPhoto) -> tuple[Row, list[AcceptanceEntry]]:
-        """At each person's own ratio, or the one asked for, each method's crop against theirs."""
+        """Compare each method's crop with each person's, at that person's or the asked ratio."""
         human, size = within_photo(example.human_px, seen.photo), seen.size_wh
         if example.asked:
             shapes = [parse_shape(name) for name in example.asked]
@@ -139,7 +139,7 @@ class Evaluator:
         return row, by_people(chosen, human, ["own"] * len(human))
 
     def _shapes(self, crops: CropsOfShapes, evidence: FaultEvidence) -> dict[str, dict[str, Row]]:
-        """method -> shape -> its box and measures; of the best possible, the measures alone."""
+        """Map method -> shape -> box and measures; the best possible has only measures."""
         best = {shape.name: measures.best_of_shape(shape, evidence) for shape in self.shapes}
         found: dict[str, dict[str, Row]] = {method: {} for method in crops}
         for method, boxes in crops.items():
@@ -153,7 +153,7 @@ class Evaluator:
     def _by_viewers(
         self, chosen: Sequence[ScoredCrop], judged: Row, evidence: FaultEvidence
     ) -> list[AcceptanceEntry]:
-        """Whether the viewers accept the engine's crop of each shape. judged: of `_shapes`."""
+        """Judge the engine's crop of each shape by viewers. judged: the result of `_shapes`."""
         entries = []
         for shape, crop in zip(self.shapes, chosen, strict=True):
             best = judged.get(BEST, {}).get(shape.name, {"measures": {}})["measures"]
@@ -163,7 +163,7 @@ class Evaluator:
         return entries
 
     def _kept(self, crops: CropsOfShapes, followed: FollowedBoxes, photo: Photo) -> Row:
-        """Share of each followed box inside each method's crop of each shape."""
+        """Measure the share of each followed box inside each method's crop of each shape."""
         boxes = within_photo(followed.boxes_px, photo)
         shares = {
             method: {
@@ -177,7 +177,7 @@ class Evaluator:
     def _crops(
         self, seen: SeenPhoto, shapes: Sequence[Shape], chosen: Sequence[ScoredCrop]
     ) -> CropsOfShapes:
-        """method -> its crop of each shape; methods that place nothing are left out.
+        """Map each method to its crop of each shape; leave out methods that place no crops.
 
         chosen: the engine's crop of each shape.
         """
@@ -193,7 +193,7 @@ class Evaluator:
 def by_people(
     chosen: Sequence[ScoredCrop], human: Boxes, names: Sequence[str]
 ) -> list[AcceptanceEntry]:
-    """Whether people accept the crop of each one's shape [P], and, behind these, the free one."""
+    """Judge the crop of each person's shape by that person, and the free crop after by all."""
     entries = []
     for name, crop, own in zip(names, chosen, human, strict=False):
         entries += entry_of(name, crop, accepted_by_people(crop.box_px, own[None]))
@@ -203,7 +203,7 @@ def by_people(
 
 
 def _listed(example: Example) -> ListedPhoto:
-    """The data set's own objects of a photo; they are used where the detector is `boxes`."""
+    """Return the data set's own objects of a photo, for the detector `boxes`."""
     boxes = [] if example.objects_px is None else example.objects_px.tolist()
     return ListedPhoto(str(example.image), boxes)
 
@@ -213,7 +213,7 @@ def _array(boxes: Sequence[Sequence[float]]) -> Boxes:
 
 
 def _own_ratio(box: NDArray[np.float32]) -> float:
-    """Width / height of a person's crop, within what a shape may be."""
+    """Return width / height of a person's crop, within the limits of a shape."""
     ratio = float(box[2] - box[0]) / float(box[3] - box[1])
     return min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)
 

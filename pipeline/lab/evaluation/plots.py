@@ -1,4 +1,4 @@
-"""The report's plots, drawn by matplotlib as SVG to stand inside an HTML page."""
+"""The report's plots, drawn by matplotlib as SVG for embedding in an HTML page."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Bar:
-    """One value with its interval, in a colour."""
+    """A value with its interval, in a colour."""
 
     label: str
     mean: float
@@ -32,7 +32,7 @@ class Bar:
 def scatter(
     x: ArrayLike, y: ArrayLike, x_label: str, y_label: str, colour: str, diagonal: bool = False
 ) -> str:
-    """SVG of points (x, y), at most MAX_POINTS of them, evenly picked; `diagonal` draws y = x."""
+    """Draw points (x, y) as SVG, at most MAX_POINTS, evenly picked; `diagonal` adds y = x."""
     figure = _figure(4.2)
     axes = figure.subplots()
     xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
@@ -52,7 +52,7 @@ def scatter(
 
 
 def bars(groups: Sequence[tuple[str, Sequence[Bar]]], title: str) -> str:
-    """SVG of horizontal bars with intervals, one block a group, the first one on top."""
+    """Draw horizontal bars with intervals as SVG, one block per group, the first on top."""
     rows = sum(len(group) + 1.5 for _, group in groups)
     figure = _figure(0.6 + 0.22 * rows)
     axes = figure.subplots()
@@ -77,10 +77,10 @@ def bars(groups: Sequence[tuple[str, Sequence[Bar]]], title: str) -> str:
 
 
 def reliability_plot(bins: Sequence[Mapping[str, float]], colour: str) -> str:
-    """SVG of what is accepted over confidence, one point a bin, with its interval, and y = x.
+    """Draw the share accepted over confidence as SVG, one point per bin with interval, and y = x.
 
-    bins: `confidence`, `accepted`, `low`, `high` and `share`, the bin's of all weight, which is
-    drawn as a bar over the confidences it spans.
+    bins: `confidence`, `accepted`, `low`, `high`, and `share`, the bin's share of all weight, which
+    is drawn as a bar over the confidences it spans.
     """
     figure = _figure(4.2)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(5, 1))
@@ -112,7 +112,7 @@ def _figure(height_in: float) -> "Figure":
 
 
 def _svg(figure: "Figure", title: str) -> str:
-    """The figure as an <svg> element that is as wide as its place and names itself."""
+    """Return the figure as an <svg> element with a title."""
     from matplotlib import rc_context
 
     stream = io.StringIO()

@@ -1,11 +1,11 @@
-"""Figures that others published, to compare with. None of them was measured here."""
+"""Figures that others published, for comparison. None of them was measured here."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Published:
-    """One row of somebody's table. `values`: measure -> figure, in the report's own units."""
+    """One row of a published table. values: measure -> figure, in the report's units."""
 
     method: str
     source: str
@@ -45,5 +45,5 @@ FIGURES: dict[str, list[Published]] = {
 
 
 def published_for(dataset: str) -> list[Published]:
-    """The published figures for a data set; none for most."""
+    """Return the published figures for a data set; most have none."""
     return FIGURES.get(dataset, [])

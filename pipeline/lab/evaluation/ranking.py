@@ -1,7 +1,7 @@
-"""The order in which the product would take crops that someone else proposed.
+"""The product's ranking of given crops, such as annotated ones.
 
-The product does not take the highest score, see `pipeline.cropping.choose`. Its order of annotated
-crops is that of the number that decides.
+The product does not take the crop of highest score, see `pipeline.cropping.choose`. It ranks
+annotated crops by the number that decides, the choice.
 """
 
 import numpy as np
@@ -21,9 +21,9 @@ FREE = parse_shape("free")  # annotated crops are of any ratio
 def product_order(
     engine: CropEngine, seen: SeenPhoto, boxes: Boxes
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Places of boxes [N, 4] in the order in which the product takes them, and their scores: [N].
+    """Rank boxes [N, 4] as the product does; return their indices, best first, and scores: [N].
 
-    Boxes in source pixels; the scores are the network's own. Raises ScoreError.
+    Boxes are in source pixels; the scores are the network's own. Raises ScoreError.
     """
     chooser = engine.chooser_for(seen.objects, seen.size_wh)
     (found,) = exhaustive([boxes], score_function(engine.network, seen))
@@ -31,5 +31,5 @@ def product_order(
 
 
 def order_of(chooser: Chooser, candidates: Boxes, found: SearchResult) -> NDArray[np.int64]:
-    """Places of candidates [N, 4], the best first; equal values in the order of the list: [N]."""
+    """Return the indices [N] of candidates [N, 4], best first; equal values in list order."""
     return np.argsort(-chooser.values(ShapeSearch(FREE, candidates, found)), kind="stable")

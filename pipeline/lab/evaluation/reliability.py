@@ -1,6 +1,6 @@
 """Test the confidence of a run's crops against whether people accept them.
 
-A photo's row holds an entry for each of its crops that a person can be asked about, see
+A photo's row has an entry for each of its crops whose acceptance the labels determine, see
 `pipeline.lab.evaluation.acceptance`.
 """
 
@@ -30,7 +30,7 @@ CalibrationFigures = dict[str, Any]
 def entry_of(shape: str, crop: ScoredCrop, accepted: float | None) -> list[AcceptanceEntry]:
     """Make the entry of one crop for a photo's row; an empty list where acceptance is unknown.
 
-    shape: what the table calls it: the shape's name, or `own` for a person's own ratio.
+    shape: its name in the table; `own` for a person's own ratio.
     """
     if accepted is None or crop.confidence is None:
         return []
@@ -39,9 +39,9 @@ def entry_of(shape: str, crop: ScoredCrop, accepted: float | None) -> list[Accep
 
 
 def confidence_figures(rows: Sequence[Any], resamples: int, seed: int) -> CalibrationFigures:
-    """CalibrationFigures of all crops and of each shape's, and the bins of the reliability plot.
+    """Compute the figures of all crops and of each shape, and the bins of the reliability plot.
 
-    Empty where no crop has both a confidence and someone who accepts it or not.
+    Empty where no crop has both a confidence and a known acceptance.
     """
     told = [(row["id"], entry) for row in rows for entry in row.get("acceptance", ())]
     if not told:
@@ -59,7 +59,7 @@ def confidence_figures(rows: Sequence[Any], resamples: int, seed: int) -> Calibr
 def _figures(
     told: Sequence[tuple[str, AcceptanceEntry]], resamples: int, seed: int
 ) -> CalibrationFigures:
-    """Calibration of the confidence; beside it the margin's order, and a constant."""
+    """Measure the confidence's calibration, the margin's AUC, and a constant's Brier score."""
     photos, confidence, accepted = _columns(told)
     weights = photo_weights(photos)
     margins = [entry["margin"] for _, entry in told]
@@ -77,7 +77,7 @@ def _figures(
 def _bins(
     told: Sequence[tuple[str, AcceptanceEntry]], resamples: int, seed: int
 ) -> list[CalibrationFigures]:
-    """The bins of `reliability`, each with the interval of what is accepted over its photos."""
+    """Return the bins of `reliability`, each with an interval of its acceptance over photos."""
     photos, confidence, accepted = _columns(told)
     weights = photo_weights(photos)
     bins, found = bins_of(confidence, weights), []
@@ -106,7 +106,7 @@ def _mean_accepted(_: FloatArray, accepted: FloatArray, weights: FloatArray) -> 
 def _columns(
     told: Sequence[tuple[str, AcceptanceEntry]],
 ) -> tuple[list[str], FloatArray, FloatArray]:
-    """Photos, confidence [N] and accepted [N]."""
+    """Return the photos, confidence [N] and accepted [N]."""
     confidence = np.array([entry["confidence"] for _, entry in told], np.float64)
     accepted = np.array([entry["accepted"] for _, entry in told], np.float64)
     return [photo for photo, _ in told], confidence, accepted

@@ -26,9 +26,9 @@ COLOURS = {
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
-    """Write evaluation.json and report.html into `folder`; returns their paths.
+    """Write evaluation.json and report.html into `folder`; return their paths.
 
-    In the JSON a figure that is not defined is null, and a dash on the page.
+    An undefined figure is null in the JSON and a dash on the page.
 
     report: `summarise`'s figures with `rows`, `dataset`, `split`, `notes` and `run` (facts).
     """
@@ -41,7 +41,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, Path]:
 
 
 def render_report(report: Report) -> str:
-    """The page as a string."""
+    """Render the page as a string."""
     environment = Environment(
         loader=PackageLoader("pipeline.lab.evaluation", "."),
         autoescape=True,
@@ -64,7 +64,7 @@ def render_report(report: Report) -> str:
 
 
 def plots(report: Report, shown_by: str | None) -> list[str]:
-    """Score against human score or photo against photo, and the slices."""
+    """Draw scores against people's, our measure against the centre crop's, confidence, slices."""
     rows = [row for row in report["rows"] if row["status"] == "ok"]
     drawn = []
     if scored := [row["scored"] for row in rows if row.get("scored")]:
@@ -92,7 +92,7 @@ def plots(report: Report, shown_by: str | None) -> list[str]:
 
 
 def slice_bars(slices: Mapping[str, Any], measure: str) -> str:
-    """One block a slice: this run, the centre crop, libvips attention, the other people."""
+    """Draw one block per slice: this run, the centre crop, libvips attention, other people."""
     groups = []
     for tag, part in slices.items():
         block = [

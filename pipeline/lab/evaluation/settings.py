@@ -1,4 +1,4 @@
-"""What an evaluation is asked to do."""
+"""The options of an evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.shapes import Shape, parse_shapes
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationJob:
-    """A data set, a network, what it is compared with. Raises UsageError."""
+    """A data set, a network, and its baselines. Raises UsageError."""
 
     dataset: Literal[
         "gaicv1", "gaicv2", "ugcrop5k", "cpc", "flms", "fcdb", "sacd", "gnmc", "osie", "eyecrowd",
@@ -124,5 +124,5 @@ class EvaluationJob:
 
     @property
     def shapes(self) -> list[Shape]:
-        """`ratios`, read. Raises UsageError for a text that names no shape."""
+        """The shapes of `ratios`. Raises UsageError for a text that names no shape."""
         return parse_shapes(self.ratios)

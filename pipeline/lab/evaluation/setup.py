@@ -1,4 +1,4 @@
-"""The setup of an evaluation, small enough to be sent to workers, and the local way to run it."""
+"""The setup of an evaluation, small enough to send to workers, and how to run it locally."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ from pipeline.shapes import parse_shape
 
 @dataclass(frozen=True)
 class EvaluationSetup:
-    """Network, detector and what they are compared with.
+    """Network, detector and the baselines to compare them with.
 
     detector: as `--detector` names it; `boxes` takes the data set's own object boxes.
     shapes: names of the shapes at which gaze, heads, violations and followed boxes are judged.
@@ -45,11 +45,12 @@ class EvaluationSetup:
     rank_by: what decides among candidates, `overlap` as in production or `score`.
     backbone: what S2CNet reads, `own` as in production, `shared` or `auto`; where there are weights
         by fold, their branches decide.
-    gaic, focalnet: weights of these networks, to be one more baseline each.
-    folds: weights by fold in place of the detector's, and of `weights`.
-    set_name: what the data set was called when these were trained; with a photo's file name it
-        tells the photo's fold.
-    followed: photo's file name -> boxes to follow; photos not named follow their given objects.
+    gaic, focalnet: weights of these networks, each of which becomes one more baseline.
+    folds: weights by fold, which replace the detector's and `weights`.
+    set_name: the data set's name when these were trained; with a photo's file name it determines
+        the photo's fold.
+    followed: photo's file name -> boxes to follow; for other photos, their given objects are
+        followed.
     """
 
     weights: Weights
@@ -68,9 +69,9 @@ class EvaluationSetup:
     set_name: str = ""
 
     def evaluator(self, device: str, fold: int | None = None) -> Evaluator:
-        """Load it all, guards as a job has them by default. Raises UsageError or WeightsError.
+        """Load everything, with a job's default guards. Raises UsageError or WeightsError.
 
-        fold: with the weights that have not seen it; None: with those for all photos.
+        fold: take the weights that have not seen this fold; None: those for all photos.
         """
         return Evaluator(
             self._engine(device) if fold is None else self._fold_engine(device, fold),
@@ -80,11 +81,11 @@ class EvaluationSetup:
         )
 
     def fold_of(self, example: Example) -> int | None:
-        """The fold that a photo is held out from; None where there are no weights by fold."""
+        """Return the fold that a photo is held out from; None without weights by fold."""
         return None if self.folds is None else fold_of(self.set_name, example.image.name)
 
     def backbone_read(self) -> str:
-        """What S2CNet reads in the end, `own` or `shared`. Raises as `choose_backbone`."""
+        """Resolve what S2CNet reads, `own` or `shared`. Raises as `choose_backbone` does."""
         if self.folds is not None:
             return "own" if self.folds.features is None else "shared"
         return choose_backbone(self.backbone, self.weights.sha256, self.detector, self.rank_by)
@@ -96,7 +97,7 @@ class EvaluationSetup:
         )  # fmt: skip
 
     def _fold_engine(self, device: str, fold: int) -> CropEngine:
-        """With S2CNet's own backbone where there is no branch that was trained with the fold's."""
+        """Make a fold's engine; S2CNet has its own backbone where the folds have no branches."""
         assert self.folds is not None
         chosen = choose_device(device)
         network = self.folds.scorer(fold, lambda: self.weights.load(chosen), chosen)
@@ -110,7 +111,7 @@ class EvaluationSetup:
         return assemble(network, source, chosen, self.search, self.rank_by, guard_policy)
 
     def followed_in(self, example: Example) -> FollowedBoxes | None:
-        """The people listed for this photo, else its given objects, else None."""
+        """Return the people listed for this photo, else its given objects, else None."""
         listed = self.followed.get(example.image.name)
         if listed is not None or example.objects_px is None:
             return listed
@@ -126,7 +127,7 @@ class TrainedSource:
         self._network, self._device = network, device
 
     def detector_input(self, photo: Photo) -> None:
-        """No copy: it is made where the network runs."""
+        """Return None: the copy is made where the network runs."""
 
     def objects(
         self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
@@ -139,17 +140,17 @@ class TrainedSource:
 
 
 class Evaluators:
-    """Evaluates photos on one device; each fold's evaluator is loaded when it is needed first."""
+    """Evaluates photos on one device; each fold's evaluator is loaded at its first use."""
 
     def __init__(self, setup: EvaluationSetup, device: str) -> None:
-        """Without weights by fold the one evaluator is loaded now. Raises as it does."""
+        """Load the only evaluator now if there are no weights by fold. Raises as that does."""
         self._setup, self._device = setup, device
         self._loaded: dict[int | None, Evaluator] = {}
         if setup.folds is None:
             self._loaded[None] = setup.evaluator(device)
 
     def evaluate(self, example: Example) -> Row:
-        """One photo's row. Raises WeightsError."""
+        """Evaluate one photo into its row. Raises WeightsError."""
         fold = self._setup.fold_of(example)
         if fold not in self._loaded:
             self._loaded[fold] = self._setup.evaluator(self._device, fold)
@@ -159,5 +160,5 @@ class Evaluators:
 def evaluate_here(
     examples: Sequence[Example], setup: EvaluationSetup, device: str
 ) -> Iterator[Row]:
-    """One row a photo, in this process."""
+    """Yield one row per photo, evaluated in this process."""
     yield from map(Evaluators(setup, device).evaluate, examples)

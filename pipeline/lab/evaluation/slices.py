@@ -1,4 +1,4 @@
-"""Tags of photos by shape and content: means by tag show what an overall mean hides."""
+"""Tags of photos by shape and content, for means by kind of photo."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ SAME_OBJECT_IOU = 0.3
 
 
 def tags(photo: Photo, objects: Detections) -> list[str]:
-    """A tag for the shape and two for the content; objects are those of the run's detector."""
+    """Return a tag for the shape and two for the content; objects are from the run's detector."""
     people = any(label in PEOPLE_LABELS for label in objects.labels)
     return [
         _shape(photo.width_px / photo.height_px),
@@ -45,9 +45,9 @@ def _shape(ratio: float) -> str:
 
 
 def _count(objects: Detections, photo_area: int) -> str:
-    """Boxes that overlap are one object: detectors report a face and its person.
+    """Count objects; overlapping boxes are one object, since detectors report a face and a person.
 
-    Small ones first: two people are two, although one box may hold both.
+    Small boxes are counted first, so that two people are two even if one box contains both.
     """
     distinct: list[int] = []
     areas = area(objects.boxes)

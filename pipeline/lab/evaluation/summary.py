@@ -1,7 +1,7 @@
-"""From rows of photos to the figures of a data set, each with a bootstrap interval.
+"""Summarise rows of photos into the figures of a data set, each with a bootstrap interval.
 
-The unit that is resampled is the photo: crops of one photo are not independent. A photo's value
-is the mean over its people where it has several.
+Photos are resampled, because crops of one photo are not independent. A photo's value is the mean
+over its people where it has several.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ IntervalTable = dict[str, dict[str, Interval]]  # method -> measure -> interval
 
 
 def summarise(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, Any]:
-    """All figures of a run. Only rows of status ok count; the others are counted by status."""
+    """Compute all figures of a run from rows of status ok; count the others by status."""
     interval = bootstrap(resamples, seed)
     judged = [row for row in rows if row["status"] == "ok"]
     values = measurements(judged)
@@ -51,7 +51,7 @@ def summarise(rows: Sequence[Row], resamples: int, seed: int) -> dict[str, Any]:
 
 
 def measurements(rows: Sequence[Row]) -> "DataFrame":
-    """Every figure of every photo: columns photo, method, measure, value."""
+    """Tabulate every figure of every photo: columns photo, method, measure, value."""
     from pandas import DataFrame  # slow to import
 
     records = [
@@ -64,14 +64,14 @@ def measurements(rows: Sequence[Row]) -> "DataFrame":
 
 
 def differences(values: "DataFrame") -> "DataFrame":
-    """Ours minus each other method, photo by photo, in the columns of `measurements`."""
+    """Subtract each other method from ours, photo by photo, in the columns of `measurements`."""
     ours, others = values[values.method == OURS], values[values.method != OURS]
     paired = others.merge(ours, on=["photo", "measure"], suffixes=("", "_ours"))
     return paired.assign(value=paired.value_ours - paired.value)
 
 
 def table(values: "DataFrame", interval: IntervalOf) -> IntervalTable:
-    """The interval of each method and measure over all photos that have it."""
+    """Compute the interval of each method and measure over all photos that have it."""
     found: IntervalTable = {}
     for (method, measure), part in values.groupby(["method", "measure"], sort=False):
         found.setdefault(str(method), {})[str(measure)] = interval(part.value)
@@ -79,7 +79,7 @@ def table(values: "DataFrame", interval: IntervalOf) -> IntervalTable:
 
 
 def photo_values(row: Row) -> dict[str, dict[str, float]]:
-    """method -> measure -> value of one photo."""
+    """Map method -> measure -> value for one photo."""
     values: dict[str, dict[str, float]] = {}
     if scored := row.get("scored"):
         for method, measured in scored["measures"].items():
@@ -97,7 +97,7 @@ def photo_values(row: Row) -> dict[str, dict[str, float]]:
 
 
 def over_shapes(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """From measures at each shape: their means over the shapes, and at each where that is shown."""
+    """Return each measure's mean over the shapes and, if it is reported by shape, each value."""
     names = next(iter(measured.values()), {})
     means = {name: float(np.mean([of[name] for of in measured.values()])) for name in names}
     return means | {
@@ -109,9 +109,9 @@ def over_shapes(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]
 
 
 def bootstrap(resamples: int, seed: int) -> IntervalOf:
-    """A function from values to their mean and the percentile interval of the mean.
+    """Make a function from values to their mean and the percentile interval of the mean.
 
-    Every call draws from the same seed, so a figure does not depend on which were made before.
+    Every call starts from the same seed, so a figure does not depend on earlier calls.
     """
 
     def interval(values: Iterable[float]) -> Interval:
@@ -124,9 +124,9 @@ def bootstrap(resamples: int, seed: int) -> IntervalOf:
 
 
 def verdicts(differences: IntervalTable) -> dict[str, dict[str, str]]:
-    """Ours against each other method, method -> measure -> better, worse or level.
+    """Compare ours with each other method: method -> measure -> better, worse or level.
 
-    Level where the interval of the paired difference holds 0.
+    Level means that the interval of the paired difference contains 0.
     """
     return {
         method: {
@@ -144,16 +144,16 @@ def _verdict(difference: Interval, lower: bool) -> str:
 
 
 def keys_of(summary: Mapping[str, Any]) -> list[str]:
-    """All measures of a page, in the catalogue's order, single shapes behind their mean."""
+    """List all measures of a page, in the catalogue's order, single shapes after their mean."""
     found = dict.fromkeys(key for of in summary["measures"].values() for key in of)
     shown = [key for key in found if measure_of(key).on_page]
     return sorted(shown, key=lambda key: list(MEASURES.values()).index(measure_of(key)))
 
 
 def sort_measure(summary: Mapping[str, Any]) -> str | None:
-    """The measure by which the best and worst photos are shown; None where nothing is judged.
+    """Return the measure by which best and worst photos are shown; None where nothing is judged.
 
-    It says what the data set is about, not which figure counts most.
+    It follows from the kind of labels of the data set, not from which figure matters most.
     """
     measured = summary["measures"].get(OURS, {})
     order = ("iou", "srcc", "gaze_kept", "heads_out", "any violation")

@@ -1,4 +1,4 @@
-"""The tables of a report: all measures at a glance, and each question's figures with intervals."""
+"""The tables of a report: all measures at a glance, and figures with intervals by question."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ AGREEMENT = [
     for name, measure in MEASURES.items()
     if measure.on_page and not measure.per_shape and name not in KINDS
 ]
-GLANCE_SHAPES = ("gaze_kept", "heads_out", "any violation")  # those shown shape by shape at once
+GLANCE_SHAPES = ("gaze_kept", "heads_out", "any violation")  # shown by shape in the glance table
 DISC = "Of a circle, its disc counts."
 QUESTIONS = {  # measure: title and note of its table, one column for each shape
     "gaze_kept": ("Gaze kept", f"Share of people's fixations inside the crop. {DISC}"),
@@ -36,7 +36,7 @@ QUESTIONS = {  # measure: title and note of its table, one column for each shape
     "heads_lost": ("Heads lost", f"Share of all heads of which less than 2 % is inside. {DISC}"),
 }
 
-CALIBRATION = {  # of the figures: what stands above the column
+CALIBRATION = {  # figure: column header
     "ece": "calibration error",
     "auc": "AUC",
     "auc of margin": "AUC of margin",
@@ -59,7 +59,7 @@ Report = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure: what is shown, what is shown below it, and better, worse or nothing."""
+    """One figure: its text, the text below it, and the verdict better, worse or nothing."""
 
     text: str
     below: str = ""
@@ -70,8 +70,8 @@ class Cell:
 class TableLine:
     """One line of a table.
 
-    kind: ours, published, shape or nothing. full_name: what the line is called without the lines
-    above it, where that is more than `name`.
+    kind: ours, published, shape or nothing. full_name: the name that stands alone, where `name`
+    needs the lines above it.
     """
 
     name: str
@@ -83,7 +83,7 @@ class TableLine:
 
 @dataclass(frozen=True)
 class Table:
-    """`header`: what stands above the cells."""
+    """A table of the report. header: the column headers above the cells."""
 
     title: str
     note: str
@@ -92,7 +92,7 @@ class Table:
 
 
 def glance(report: Report) -> Table:
-    """Every measure of every method, marked where ours is clearly better or worse."""
+    """Tabulate every measure of every method, marked where ours is clearly better or worse."""
     methods = [method for method in METHODS if method in report["measures"]]
     lines = []
     for key in keys_of(report):
@@ -116,7 +116,7 @@ def glance(report: Report) -> Table:
 
 
 def tables(report: Report) -> list[Table]:
-    """All figures with their intervals, one table for each question that was asked."""
+    """Build one table of figures with intervals for each question that the data answer."""
     keys, made = keys_of(report), []
     if columns := {key: MEASURES[key].name for key in AGREEMENT if key in keys}:
         note = " ".join(f"{MEASURES[key].name}: {MEASURES[key].meaning}." for key in columns)
@@ -138,7 +138,7 @@ def tables(report: Report) -> list[Table]:
 
 
 def confidence_table(report: Report) -> Table:
-    """Calibration of the confidence, all crops and each shape's. Empty where none was told."""
+    """Tabulate the confidence's calibration, of all crops and by shape; empty without figures."""
     header = ["crops", "accepted", "mean confidence", *CALIBRATION.values()]
     lines = []
     for name, part in report.get("confidence", {}).get("parts", {}).items():
@@ -150,7 +150,7 @@ def confidence_table(report: Report) -> Table:
 
 
 def violations_note(report: Report) -> str:
-    """What the violations were judged by."""
+    """Write the note on the evidence that violations were judged by."""
     found = [row["evidence"] for row in report["rows"] if "evidence" in row]
     heads, subjects = (
         " and ".join(sorted({evidence[part] for evidence in found}))

@@ -1,19 +1,20 @@
-"""Violations: what no thumbnail should do to a photo, counted by kind.
+"""Violations: faults that no thumbnail should have, counted by kind.
 
 After the qualitative evaluation of Hong et al., "Learning Subject-Aware Cropping by Outpainting
 Professional Photos", AAAI 2024, but by rule instead of by eye. Each kind is judged by the best
-evidence there is: labels of people where the data set has them, else what a detector saw.
+evidence available: people's labels where the data set has them, else a detector's output.
 
     head cut         a head that counts is cut, see `evidence`
     face lost        the largest head is lost
-    subject halved   a main object that the shape could hold is shown by a quarter to three quarters
-    text cut         a block of text that the shape could hold is shown in part
-    wrong subject    gaze: less than half of it that a crop of the shape could keep; else crops of
-                     people: the centre of their mean crop is outside; else the main object: less
-                     than a quarter of it, or of the crop where that is smaller
+    subject halved   a main object that would fit the shape is shown by a quarter to three quarters
+    text cut         a text block that would fit the shape is shown in part
+    wrong subject    by gaze: the crop keeps less than half of what a crop of the shape could keep;
+                     else by people's crops: the centre of their mean crop is outside; else by the
+                     main object: the crop shows less than a quarter of it, or of the crop's own
+                     area where that is smaller
 
-Of a circle heads and gaze are judged by its disc, all else by its square. A photo is judged by
-several shapes; a violation counts as the share of the shapes with it.
+For a circle, heads and gaze are judged by its disc, all else by its square. A photo is judged at
+several shapes; a violation counts as the share of the shapes that have it.
 """
 
 import numpy as np
@@ -27,7 +28,7 @@ from pipeline.shapes import Shape
 
 KINDS = ("head cut", "face lost", "subject halved", "text cut", "wrong subject")
 
-# Thresholds of ours: shares of an object, of the gaze that could be kept, of an object or the crop.
+# Our own thresholds: shares of an object, of the gaze that could be kept, of an object or the crop.
 HALVED = (0.25, 0.75)
 LEAST_GAZE = 0.5
 LEAST_SUBJECT = 0.25
@@ -36,9 +37,9 @@ LEAST_SUBJECT = 0.25
 def violations(
     crop: NDArray[np.float32], shape: Shape, evidence: FaultEvidence, best_gaze: float | None
 ) -> list[str]:
-    """The kinds of violations of a crop [4] that was made for a shape.
+    """List the kinds of violations of a crop [4] of a shape.
 
-    best_gaze: the share of the gaze that a crop of the shape can keep; None where there is none.
+    best_gaze: the largest share of gaze that a crop of the shape can keep; None without gaze.
     """
     heads = shares_shown(crop[None], evidence.heads, shape)[0]
     low, high = evidence.head_cut
@@ -58,7 +59,7 @@ def _between(crop: NDArray[np.float32], boxes: Boxes, limits: tuple[float, float
 
 
 def _held(boxes: Boxes, shape: Shape, size_wh: tuple[int, int]) -> Boxes:
-    """Those of boxes [N, 4] that a crop of the shape could hold whole."""
+    """Return those of boxes [N, 4] that fit into a crop of the shape whole."""
     room = np.array(largest(*size_wh, shape.ratio or size_wh[0] / size_wh[1]))
     return boxes[(boxes[:, 2:] - boxes[:, :2] <= room).all(axis=1)]
 

@@ -1,18 +1,25 @@
-"""Train on what people look at, keep and lose: `pipeline/lab/cli/learn_from_people.py`.
+"""Train on people's gaze, crops and heads: `pipeline/lab/cli/learn_from_people.py`.
 
 labels         labels of one photo as shares of its sides
-targets        what the people branches are to give for a view: gaze map, map of keeping, heads
+targets        targets of the people branches for a view: gaze map, map of keeping, heads
 views          views of labelled photos, and the frozen network's features of them
 branches       trains the people branches of the embedded detector
+looking, looking_views
+               trains the stages and the branch of the maps further, end to end
+animals        trains the branch for heads of animals
+feature_views, feature_scores, feature_recipe
+               trains the branch that predicts S2CNet's feature map
+fitting        the training steps that the branches share
 rule_lists     candidates of labelled photos, measured as the product measures them
 rule_fit       fits the rule of choice on them
-recipe         their two commands
-held_out       what the networks of its fold tell of each photo
-held_out_cache the file that keeps that for the next run
+recipe         the commands `branches`, `looking` and `rule`
+held_out       the outputs of its fold's networks for each photo
+held_out_cache the file that keeps these for the next run
 held_out_choice
-               what the product chooses from that, by any rule
+               the product's crops from these outputs, by any rule
 rule_comparison
-               another rule beside the packaged one, and its command
+               compares another rule with the packaged one, and its command
 confidence_rows, confidence_fit, confidence_recipe
                judged crops, the fit of the confidence on them, its command
+settings       the options of all commands
 """

@@ -1,7 +1,7 @@
-"""Train the embedded detector's branch for heads of animals; all the rest of it stays as it is.
+"""Train the embedded detector's branch for heads of animals; the rest of the detector is frozen.
 
-The labels are boxes around animals' heads; photos without animals teach where there are none, those
-of people above all. A step on features that are kept takes some 40 ms of one core.
+The labels are boxes around animals' heads. Photos without animals, above all those of people, are
+negative examples. A step on stored features takes some 40 ms of one core.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SET = "animals"
 EPOCHS, RATE, DECAY = 8, 2e-3, 0.05
 PASSES = 2  # of random parts of each photo with animals
 WHOLE_VIEWS = 2  # the first views of a photo show all of it
-DROPPED = 0.1  # share of the channels that are left out while training
+DROPPED = 0.1  # share of the channels that are dropped out in training
 
 
 def write_animals(job: AnimalsJob, log: Log) -> None:
@@ -69,7 +69,7 @@ def write_animals(job: AnimalsJob, log: Log) -> None:
 def animal_views(
     network: SubjectNetwork, labelled: Sequence[PeopleLabels], without: Sequence[Path], seed: int
 ) -> Iterator[PeopleView]:
-    """Whole photos, mirror images and two parts; PASSES times two parts where there are animals."""
+    """Yield whole photos, mirror images and two parts; with animals, PASSES times two parts."""
     for one in labelled:
         for turn in range(PASSES):
             views = people_views(network, [one], seed + turn)
@@ -82,7 +82,7 @@ def animal_views(
 
 
 def train_animals(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPOCHS) -> HeadBranch:
-    """A new branch, trained, in evaluation mode. Weights are averaged over steps."""
+    """Train a new branch; it is in evaluation mode. Weights are averaged over steps."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]

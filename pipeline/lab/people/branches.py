@@ -1,7 +1,7 @@
-"""Train the people branches of the embedded detector; all the rest of it stays as it is.
+"""Train the people branches of the embedded detector; the rest of the detector is frozen.
 
-The frozen network's features of each view are computed once and kept, half precision, 400 kB a
-view; training the branches on them takes a minute or two of one core.
+The frozen network's features of each view are computed once and kept in half precision, 400 kB a
+view. Training the branches on them takes a minute or two of one core.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pipeline.lab.batches import batches_of_epochs
 from pipeline.lab.people.fitting import VIEWS_A_STEP, Standard, fit_branch, standard_of
 from pipeline.lab.people.targets import HeadTarget, TargetMap
 
-# Chosen on five folds; the rest are defaults of the field.
+# These were chosen on five folds; other training settings are the usual defaults.
 EPOCHS, RATE, DECAY = 3, 2e-3, 0.02
 KEPT_WEIGHT = 3.0  # of the cross-entropy of the map of keeping, a mean over cells
-# Of the divergence between the gaze maps of a photo and its worn copy. 5 took a fifth (OSIE) to two
-# fifths (FLMS) off the difference between copies and cost nothing, measured on two folds.
+# Of the divergence between the gaze maps of a photo and its worn copy. On two folds, 5 reduced the
+# difference between copies by a fifth (OSIE) to two fifths (FLMS) at no cost.
 STEADY_WEIGHT = 5.0
 FEW_HEADS = 3.0  # a view with fewer heads counts as one with this many
 
@@ -35,8 +35,8 @@ Features = list[Tensor]  # taps at strides 8, 16, 32 and the pyramid, [C, h, w] 
 class PeopleView:
     """The frozen network's features of one view, and its targets; None where there is no label.
 
-    gaze_weight: 1 for a whole photo, less for a part of one, whose fixations depend on the rest.
-    copy: features of a worn copy of the photo, whose gaze map is to be the same; None for none.
+    gaze_weight: 1 for a whole photo, less for a part, whose fixations depend on the rest of it.
+    copy: features of a worn copy of the photo, whose gaze map should be the same; None for none.
     """
 
     levels: Features
@@ -48,13 +48,13 @@ class PeopleView:
 
 
 def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPOCHS) -> PeopleHead:
-    """New branches, trained, in evaluation mode. Weights are averaged over steps."""
+    """Train new branches; they are in evaluation mode. Weights are averaged over steps."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]
     head = PeopleHead()
     with torch.no_grad():
-        head.map_out.weight *= 0.3  # an even map at first
+        head.map_out.weight *= 0.3  # starts with a nearly uniform map
     sizes = [view.levels[0].shape for view in views]
     plan = batches_of_epochs(sizes, VIEWS_A_STEP, epochs, random)
 
@@ -67,7 +67,7 @@ def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPO
 
 
 def branch_loss(head: PeopleHead, views: Sequence[PeopleView], standards: list[Standard]) -> Tensor:
-    """Sum over views of the same size of all losses that they have labels for."""
+    """Sum all losses that views of the same size have labels for."""
     heads, gaze, kept = head(*in_deviations([view.levels for view in views], standards))
     loss = heads_loss(heads, [view.heads for view in views])
     for view, gaze_told, kept_told in zip(views, gaze, kept, strict=True):
@@ -85,7 +85,7 @@ def branch_loss(head: PeopleHead, views: Sequence[PeopleView], standards: list[S
 
 
 def in_deviations(levels: Sequence[Features], standards: list[Standard]) -> list[Tensor]:
-    """Levels of views of the same size as four batches, each channel in standard deviations."""
+    """Batch the four levels of views of the same size, each channel in standard deviations."""
     return [
         (torch.stack([of_view[i] for of_view in levels]).float() - mean) / deviation
         for i, (mean, deviation) in enumerate(standards)
@@ -95,9 +95,9 @@ def in_deviations(levels: Sequence[Features], standards: list[Standard]) -> list
 def _unsteadiness(
     head: PeopleHead, views: Sequence[PeopleView], standards: list[Standard]
 ) -> Tensor:
-    """Jeffreys divergence between the gaze maps of views and of their copies, summed over views.
+    """Sum the Jeffreys divergence between the gaze maps of views and of their copies over views.
 
-    Nothing is dropped out in this part, or it would measure what is dropped.
+    Dropout is off here, because the divergence would otherwise measure dropout.
     """
     originals = [view.levels for view in views]
     copies = [view.copy for view in views if view.copy is not None]
@@ -109,13 +109,16 @@ def _unsteadiness(
 
 
 def _divergence(logits: Tensor, shares: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of the softmax of logits [1, h, w] from shares [h, w], sum 1."""
+    """Compute the KL divergence of the softmax of logits [1, h, w] from shares [h, w], sum 1."""
     told = functional.log_softmax(logits.flatten(), 0)
     return (shares.flatten() * (shares.flatten().clamp_min(1e-9).log() - told)).sum()
 
 
 def heads_loss(output: Tensor, targets: Sequence[HeadTarget]) -> Tensor:
-    """Focal loss of centres (Zhou et al., 2019), IoU loss of offsets. output: [B, 5, h, w]."""
+    """Compute the focal loss of centres (Zhou et al., 2019) and the IoU loss of offsets.
+
+    output: [B, 5, h, w]
+    """
     centres, denied, offsets, weights = (
         torch.from_numpy(np.stack([getattr(target, name) for target in targets]))
         for name in ("centres", "denied", "offsets", "offset_weights")

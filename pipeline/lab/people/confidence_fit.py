@@ -1,7 +1,8 @@
 """Fit the confidence on people's labels, and test it on photos that it was not fitted on.
 
-A logistic regression with a small ridge on standardised terms, by Newton's method. Every photo
-counts 1. Five folds over photos: the fold's networks, and the coefficients, never saw its photos.
+It is a logistic regression with a small ridge on standardised terms, by Newton's method. Every
+photo counts 1. There are five folds over photos; neither the networks nor the coefficients of a
+fold have seen its photos.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from pipeline.lab.evaluation.reliability import CalibrationFigures
 from pipeline.lab.folds import FOLDS
 from pipeline.lab.people.confidence_rows import JudgedCrop
 
-RIDGE = 1.0  # of all weights together, which is one for each photo; .1 to 10 give the same figures
+RIDGE = 1.0  # against a total weight of one per photo; .1 to 10 give the same figures
 STEPS = 50
 SETTLED = 1e-10
 RESAMPLES = 400
-TINY = 1e-3  # confidences are that far from 0 and 1 for a line; ridge that keeps it finite
-LEAST_SPREAD = 0.05  # of confidence, for a line through it: a constant has a few hundredths
+TINY = 1e-3  # for the calibration line: confidences' distance from 0 and 1, and its ridge
+LEAST_SPREAD = 0.05  # range of confidence for a calibration line; a constant has a few hundredths
 
 
 def fit_logistic(
     terms: FloatArray, accepted: FloatArray, weights: FloatArray, ridge: float = RIDGE
 ) -> ConfidenceModel:
-    """The weights and bias of highest likelihood less the ridge on standardised terms [N, T].
+    """Fit weights and bias by likelihood, with the ridge on standardised terms [N, T].
 
-    accepted [N]: shares of people, 0..1. weights: [N]. Raises ValueError where it does not settle.
+    accepted [N]: shares of people, 0..1. weights: [N]. Raises ValueError where the fit does not
+    converge.
     """
     mean = weights @ terms / weights.sum()
     scale = np.sqrt(weights @ (terms - mean) ** 2 / weights.sum()) + 1e-9
@@ -51,7 +53,7 @@ def fit_logistic(
 
 
 def out_of_fold(crops: Sequence[JudgedCrop], terms: FloatArray) -> FloatArray:
-    """The confidence [N] of each crop by the model that was fitted without its photo's fold.
+    """Predict the confidence [N] of each crop by the model fitted without its photo's fold.
 
     terms [N, T]: those of the crops, or others to compare with.
     """
@@ -67,9 +69,9 @@ def out_of_fold(crops: Sequence[JudgedCrop], terms: FloatArray) -> FloatArray:
 
 
 def check_answers(crops: Sequence[JudgedCrop]) -> None:
-    """Raises UsageError where people accept all or none of the chosen crops outside of a fold.
+    """Raise UsageError where people accept all or none of the chosen crops outside of a fold.
 
-    A fit needs both, and every fold is told by a fit on the others.
+    A fit needs both answers, and every fold is predicted by a fit on the others.
     """
     chosen = [crop for crop in crops if crop.rank == 0]
     if not chosen:
@@ -84,38 +86,38 @@ def check_answers(crops: Sequence[JudgedCrop]) -> None:
 
 
 def has_both_answers(crops: Sequence[JudgedCrop]) -> bool:
-    """Whether some people accept some of the crops, and some refuse some."""
+    """Return whether people accept some of the crops and refuse some."""
     return 0 < sum(crop.accepted for crop in crops) < len(crops)
 
 
 def terms_of(crops: Sequence[JudgedCrop]) -> FloatArray:
-    """The terms of crops: [N, 9]."""
+    """Return the terms of crops: [N, 9]."""
     return np.stack([crop.terms for crop in crops])
 
 
 def weights_of(crops: Sequence[JudgedCrop]) -> FloatArray:
-    """Weights by which every photo counts 1: [N]."""
+    """Return weights by which every photo counts 1: [N]."""
     return photo_weights([crop.photo for crop in crops])
 
 
 def accepted_of(crops: Sequence[JudgedCrop]) -> FloatArray:
-    """The share of people who accept each crop: [N]."""
+    """Return the share of people who accept each crop: [N]."""
     return np.array([crop.accepted for crop in crops])
 
 
 def from_others(crops: Sequence[JudgedCrop], tested: Sequence[JudgedCrop]) -> FloatArray:
-    """The confidence of crops of one data set by the model fitted on the other sets' crops: [N]."""
+    """Predict the confidence [N] of one data set's crops by a model fitted on the other sets."""
     others = [crop for crop in crops if crop.set_name != tested[0].set_name]
     model = fit_logistic(terms_of(others), accepted_of(others), weights_of(others))
     return model.of_terms(terms_of(tested))
 
 
 def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
-    """Out-of-fold figures of the chosen crops, of the next ones, of parts, and of other predictors.
+    """Compute out-of-fold figures of the chosen and the next crops, and of other predictors.
 
-    Others: a constant (the mean of the other folds), the margin alone, and, of each data set, the
-    model that was fitted on the other data sets, where people accept some of their crops and
-    refuse some.
+    The figures of the chosen crops are also given by data set and shape. The other predictors are a
+    constant (the mean of the other folds), only the margin and, for each data set, the model fitted
+    on the other data sets, where people accept some of their crops and refuse some.
     """
     of_all = out_of_fold(crops, terms_of(crops))
     is_chosen = np.array([crop.rank == 0 for crop in crops])
@@ -147,10 +149,10 @@ def out_of_fold_figures(crops: Sequence[JudgedCrop]) -> CalibrationFigures:
 def calibration_line(
     confidence: FloatArray, accepted: FloatArray, weights: FloatArray
 ) -> CalibrationFigures:
-    """Platt's check: slope and offset of the log-odds of acceptance over those of confidence.
+    """Fit Platt's line: slope and offset of the log-odds of acceptance over those of confidence.
 
-    1 and 0 where the confidence is calibrated; a slope below 1 says that it is too sure. Nothing
-    where one value of confidence, or one answer, is all there is.
+    They are 1 and 0 where the confidence is calibrated; a slope below 1 means overconfidence. Empty
+    where the confidence hardly varies, or where people accept all crops or none.
     """
     if np.ptp(confidence) < LEAST_SPREAD or not 0 < weights @ accepted < weights.sum():
         return {}
@@ -161,10 +163,10 @@ def calibration_line(
 
 
 def review_table(crops: Sequence[JudgedCrop], levels: Sequence[float]) -> list[CalibrationFigures]:
-    """For each level: the share of the chosen crops with less confidence, and how they fare.
+    """Tabulate for each level the share of chosen crops with less confidence, and their acceptance.
 
-    accepted: of those crops. of all refused: the share that they are of all refusals. Every photo
-    counts 1.
+    accepted: the share of these crops that people accept. of all refused: their share of all
+    refusals. Every photo counts 1.
     """
     confidence, accepted = out_of_fold(crops, terms_of(crops)), accepted_of(crops)
     chosen = np.array([crop.rank == 0 for crop in crops])
@@ -187,7 +189,7 @@ def review_table(crops: Sequence[JudgedCrop], levels: Sequence[float]) -> list[C
 def as_confidence_json(
     crops: Sequence[JudgedCrop], figures: CalibrationFigures
 ) -> CalibrationFigures:
-    """What `confidence.json` holds: the model fitted on all photos, and how it was tested."""
+    """Build the contents of `confidence.json`: the model fitted on all photos, and its test."""
     model = fit_logistic(terms_of(crops), accepted_of(crops), weights_of(crops))
     counts = {
         name: len({crop.photo for crop in crops if crop.set_name == name})
@@ -206,7 +208,7 @@ def as_confidence_json(
 
 
 def calibration_of(crops: Sequence[JudgedCrop], confidence: FloatArray) -> CalibrationFigures:
-    """Calibration of crops by their confidence [N], with intervals over photos."""
+    """Measure the calibration of crops by their confidence [N], with intervals over photos."""
     accepted, photos = accepted_of(crops), [crop.photo for crop in crops]
     figures = calibration_figures(confidence, accepted, photos, RESAMPLES, 0)
     return {**figures, **calibration_line(confidence, accepted, weights_of(crops))}

@@ -1,4 +1,4 @@
-"""The third step: fit the confidence on held-out photos, test it, write both."""
+"""The step `confidence`: fit the confidence on held-out photos, test it, write both."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ LEVELS = (0.2, 0.3, 0.4, 0.5)  # of confidence below which a crop could be revie
 
 
 def fit_confidence(job: ConfidenceJob, log: Log) -> None:
-    """Fit on all photos, test out of fold; write the model and, where asked for, the figures.
+    """Fit on all photos, test out of fold; write the model and, if asked for, the figures.
 
-    Raises UsageError where no folder of labels is given, a fold's weights are missing, or there is
-    too little to learn from without a fold.
+    Raises UsageError where no folder of labels is given, a fold's weights are missing, or too
+    little is left to learn from without a fold.
     """
     photos = labelled_photos(job, log)
     check_folds(one.fold for one in photos)
@@ -49,7 +49,7 @@ def fit_confidence(job: ConfidenceJob, log: Log) -> None:
 
 
 def line_of(name: str, part: CalibrationFigures) -> str:
-    """One line of figures."""
+    """Format one line of figures."""
     measured = ", ".join(
         f"{measure} {part[measure]['mean']:.3f} ({part[measure]['low']:.3f} to "
         f"{part[measure]['high']:.3f})"

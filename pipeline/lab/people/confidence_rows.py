@@ -1,4 +1,4 @@
-"""Crops of labelled photos with what people make of them: what the confidence is fitted on."""
+"""Crops of labelled photos with people's acceptance, which the confidence is fitted on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.lab.people.held_out import OWN, HeldOutPhoto
 from pipeline.lab.people.held_out_choice import choose_held_out
 from pipeline.shapes import Shape
 
-# The crop that is chosen, and the next: where a guard refuses the first, a later one is written.
+# The chosen crop and the next one, because a later crop is written where a guard refuses the first.
 RANKS = 2
 
 
@@ -37,7 +37,7 @@ class JudgedCrop:
 
 
 def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
-    """The RANKS best crops of every shape of a photo, as the product writes them by default."""
+    """Yield the RANKS best crops of each shape of a photo, as the product writes by default."""
     choice = choose_held_out(photo, RANKS)
     example, labels = photo.labels.example, photo.labels
     faults = fault_evidence(example, photo.objects, photo.size_wh)
@@ -56,7 +56,7 @@ def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
 def _accepted(
     box: Box, shape: Shape, place: int, photo: HeldOutPhoto, faults: FaultEvidence
 ) -> float | None:
-    """What people make of a crop of the shape at `place` of the photo's; None: nobody can say."""
+    """Return the acceptance of a crop of the photo's shape number `place`; None where unknown."""
     human = photo.labels.example.human_px
     if shape.name == OWN:
         return accepted_by_people(box, human[place : place + 1])

@@ -1,8 +1,9 @@
-"""Train the branch that tells S2CNet's feature map from the detector's levels.
+"""Train the branch that predicts S2CNet's feature map from the detector's levels.
 
-First it learns the map, then the scores that S2CNet gives on it. Levels and targets of each view
-are computed once for a branch and kept, half precision, some 600 kB a view with its copy.
-On a GPU a minute a branch; on a CPU the second part takes a quarter of an hour.
+The first part of the training learns the map, the second the scores that S2CNet gives on it. Levels
+and targets of each view are computed once for a branch and kept in half precision, some 600 kB a
+view with its copy. A branch takes a minute on a GPU; on a CPU the second part takes a quarter of an
+hour.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ from s2cnet import S2CNet, load_model
 
 ALL = "features.safetensors"
 EPOCHS, RATE, DECAY = 6, 3e-3, 0.01
-STEADY = 1.0  # weight of what a copy tells otherwise than the view itself
+STEADY = 1.0  # weight of the difference between the maps of a view and its copy
 SCORE_STEPS, SCORE_VIEWS, SCORE_RATE = 700, 10, 7e-4  # of the second part
 SCORE_WEIGHT, MAP_WEIGHT = 2.0, 0.5  # in its loss
 
 
 def write_features(job: FeaturesJob, log: Log) -> None:
-    """Train on all photos and, where folds are asked for, without each fold; write the weights.
+    """Train on all photos and, if folds are asked for, without each fold; write the weights.
 
     Files: features.safetensors, fold0.safetensors to fold4.safetensors.
 
     Raises UsageError where a folder has no photos, a fold leaves none to learn from or its weights
-    are missing, WeightsError.
+    are missing, WeightsError where a file contains something else.
     """
     weights = FoldWeights(job.detectors, job.networks)
     weights.files()
@@ -76,9 +77,9 @@ def write_features(job: FeaturesJob, log: Log) -> None:
 
 
 def networks_without(weights: FoldWeights, held: int | None) -> tuple[SubjectNetwork, S2CNet]:
-    """The detector behind which a branch stands and the S2CNet whose map it learns, on the CPU.
+    """Load the detector of a branch and the S2CNet whose map the branch learns, on the CPU.
 
-    held: the fold that none of them has seen; None: the packaged ones. Raises WeightsError.
+    held: the fold that neither has seen; None: the packaged ones. Raises WeightsError.
     """
     detector = None if held is None else weights.detector(held)
     scorer = None if held is None else weights.network(held)
@@ -94,13 +95,13 @@ def train_features(
     score_steps: int | None = None,
     device: str | torch.device = "cpu",
 ) -> tuple[FeatureHead, float]:
-    """A new branch, trained, on the CPU, in evaluation mode, and its mean loss at the end.
+    """Train a new branch; return it, on the CPU in evaluation mode, and its mean loss at the end.
 
-    scorer: the S2CNet whose map is told; it stays as it is, on `device` in the end.
+    scorer: the S2CNet whose map is learnt; it is not trained, and ends on `device`.
     score_steps: None for SCORE_STEPS.
 
-    The loss returned is that of `feature_loss` over the last epoch of the first part, in shares of
-    each channel's variance. Weights are averaged over the steps of a part.
+    The loss returned is `feature_loss` over the last epoch of the first part, in shares of each
+    channel's variance. Weights are averaged over the steps of a part.
     """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
@@ -135,7 +136,7 @@ def train_features(
 
 
 def _batches(sizes: Sequence[Hashable], steps: int, random: np.random.Generator) -> list[list[int]]:
-    """So many batches of the second part, of all views in turn."""
+    """Make `steps` batches for the second part, cycling through all views."""
     found: list[list[int]] = []
     while len(found) < steps:
         found += batches_of(sizes, SCORE_VIEWS, random)
@@ -145,9 +146,10 @@ def _batches(sizes: Sequence[Hashable], steps: int, random: np.random.Generator)
 def feature_loss(
     told: Tensor, copied: Tensor, views: Sequence[FeatureView], target: Standard
 ) -> Tensor:
-    """Mean squared error of the maps of views and of their copies, in standard deviations.
+    """Compute the mean squared error of the maps of views and copies, in standard deviations.
 
-    told, copied: [B, 8, H, W]. Times STEADY, the mean squared distance of the two is added.
+    told, copied: maps of the views and of their copies, [B, 8, H, W]. The mean squared distance
+    between the two is added, times STEADY.
     """
     wanted = torch.stack([view.target for view in views]).to(told.device).float()
     told, copied, wanted = ((maps - target[0]) / target[1] for maps in (told, copied, wanted))
@@ -158,9 +160,9 @@ def feature_loss(
 def _told(
     head: FeatureHead, views: Sequence[FeatureView], standards: Sequence[Standard]
 ) -> tuple[Tensor, Tensor]:
-    """Maps [B, 8, H, W] of views and of their copies. standards: of the levels and of the target.
+    """Predict maps [B, 8, H, W] of views and of copies. standards: of levels and of the target.
 
-    The head reads levels in standard deviations, and its output is taken as such.
+    The head reads and returns standard deviations.
     """
     mean, deviation = standards[-1]
     found = []
@@ -177,7 +179,7 @@ def _told(
 
 
 def fold_standards(head: FeatureHead, levels: Sequence[Standard], target: Standard) -> None:
-    """Fold standardising levels, and the target's mean and deviation, into weights, in place."""
+    """Fold the levels' standardisation and the target's mean and deviation into the weights."""
     out = head.out.bias
     assert out is not None, "the last convolution has a bias"
     fold_into(head.lateral, levels)

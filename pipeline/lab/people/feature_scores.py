@@ -1,7 +1,7 @@
-"""How far scores on a told feature map are from those on S2CNet's own, with gradients.
+"""The error of scores on a predicted feature map, compared with S2CNet's own, with gradients.
 
-An error of the map matters as far as it changes which crop is better, so the branch is trained to
-the scores too.
+An error of the map matters only if it changes which crop is better, so the branch is also trained
+on the scores.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from torch import Tensor
 from pipeline.lab.people.feature_views import FeatureView
 from s2cnet import S2CNet
 
-CROPS = 48  # of each view, drawn anew in every step
-# Ratios of drawn crops: those of thumbnails, and times the view's own.
+CROPS = 48  # of each view, drawn again in every step
+# Ratios of drawn crops: those of thumbnails, and multiples of the view's own.
 RATIOS, OWN_RATIOS = (1, 9 / 16, 16 / 9, 3 / 4, 4 / 3), (1, 1.15, 1 / 1.15)
 LARGEST, LEAST_SHARE = 0.4, 0.55  # share of crops of the largest size; sides of the others
-LEVEL_WEIGHT = 0.3  # of errors of the scores themselves, beside those about their mean
+LEVEL_WEIGHT = 0.3  # of errors of the scores themselves; errors about their mean have weight 1
 LEAST_VARIANCE = 1e-4  # of a view's scores
 
 
 def drawn_crops(width: int, height: int, count: int, random: np.random.Generator) -> Tensor:
-    """Crops of a view, float32 [count, 4] xyxy, whole pixels of S2CNet's input."""
+    """Draw crops of a view, float32 [count, 4] xyxy, in whole pixels of S2CNet's input."""
     own = width / height
     ratios = random.choice([*RATIOS, *(own * times for times in OWN_RATIOS)], count)
     tall = np.minimum(height, width / ratios)
@@ -38,10 +38,10 @@ def drawn_crops(width: int, height: int, count: int, random: np.random.Generator
 def score_loss(
     network: S2CNet, views: Sequence[FeatureView], maps: Tensor, random: np.random.Generator
 ) -> Tensor:
-    """Mean squared error of scores, in shares of the variance of each view's own scores.
+    """Compute the mean squared error of scores, in shares of the variance of each view's scores.
 
-    maps: feature maps told of the views, and then of their copies, [2 B, 8, H, W]; of one size.
-    network: on the device of maps; it gets no gradients.
+    maps: predicted feature maps of the views, then of their copies, [2 B, 8, H, W], of one size.
+    network: on the device of the maps; it is not trained.
     """
     device, (width, height) = maps.device, views[0].size_wh
     drawn = [drawn_crops(width, height, CROPS, random) for _ in views]
@@ -60,7 +60,7 @@ def score_loss(
 
 
 def _rois(crops: Sequence[Tensor], device: torch.device) -> Tensor:
-    """Crops [K, 4] of each view as rows [sum of K, 5] with the view's index in front."""
+    """Stack the crops [K, 4] of each view as rows [sum of K, 5], the view's index in front."""
     rows = [
         torch.cat([torch.full((len(one), 1), float(i)), one], dim=1) for i, one in enumerate(crops)
     ]

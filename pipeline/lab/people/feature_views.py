@@ -1,8 +1,9 @@
 """Views of photos for the feature branch: the detector's levels, and S2CNet's own feature map.
 
-No label is needed: what S2CNet's backbone tells of a view is the target. A photo gives itself and
-two parts of it, mirrored every second time and in other brightness. With each goes a worn copy,
-whose target is that of the view as it was: so a photo keeps its map when it is encoded anew.
+No labels are needed: the target is the output of S2CNet's backbone for a view. The views of a photo
+are the photo itself and two parts of it; parts are mirrored half of the time and have changed
+brightness. Each view has a worn copy with the same target as the view itself, so that a photo keeps
+its map when it is encoded again.
 """
 
 from __future__ import annotations
@@ -32,13 +33,14 @@ BLUR = (0.3, 0.8)  # pixels, deviation of the kernel
 
 @dataclass(frozen=True, eq=False)
 class FeatureView:
-    """What both networks tell of a view; maps in half precision.
+    """Both networks' outputs for a view; maps are in half precision.
 
     levels: of the detector, at stride 16 and 32 (`at_stride_16`), [C, h, w] each.
     target: the feature map of S2CNet's own backbone, [8, H, W].
-    copy: levels of a worn copy of the view; its own where the detector reads that in another size.
+    copy: levels of a worn copy of the view; the view's own where the detector's input for the copy
+        has another size.
     objects: boxes that the detector finds, [D, 4] xyxy in pixels of S2CNet's input.
-    size_wh: of that input, pixels.
+    size_wh: size of that input, in pixels.
     """
 
     levels: Levels
@@ -49,14 +51,14 @@ class FeatureView:
 
     @property
     def sizes(self) -> tuple[torch.Size, torch.Size]:
-        """Views with the same may be put together."""
+        """The sizes that all views of a batch must share."""
         return self.levels.medium.shape, self.target.shape
 
 
 def feature_views(
     network: SubjectNetwork, backbone: nn.Module, photos: Sequence[Path], seed: int = 0
 ) -> Iterator[list[FeatureView]]:
-    """The views of each photo; chance depends on the seed and the photo's name alone."""
+    """Yield the views of each photo; randomness depends only on the seed and the photo's name."""
     for path in photos:
         random = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
         pixels = pixels_shown(path)
@@ -69,7 +71,7 @@ def feature_views(
 
 
 def worn(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """A copy as users upload it again: perhaps blurred a little, then `encoded_copy`."""
+    """Make a copy like a re-uploaded photo: sometimes blurred a little, then `encoded_copy`."""
     if random.random() < BLURRED:
         blurred = cv2.GaussianBlur(pixels, (0, 0), random.uniform(*BLUR))
         return encoded_copy(np.asarray(blurred, np.uint8), random)
@@ -80,7 +82,7 @@ def worn(pixels: Pixels, random: np.random.Generator) -> Pixels:
 def feature_view(
     network: SubjectNetwork, backbone: nn.Module, pixels: Pixels, copied: Pixels
 ) -> FeatureView:
-    """What both networks tell of pixels, uint8 [h, w, 3], and the detector's of their copy."""
+    """Run both networks on pixels, uint8 [h, w, 3], and the detector on their copy."""
     inputs = [detector_input(one) for one in (pixels, copied)]
     seen, copy = (network.levels(_as_batch(one)) for one in inputs)
     objects = to_view(postprocess(network.read(seen)), inputs[0].shape, pixels)
@@ -96,10 +98,10 @@ def feature_view(
 
 
 def _as_batch(pixels: Pixels) -> Tensor:
-    """Pixels uint8 [h, w, 3] as the network's input, [1, 3, h, w]."""
+    """Convert pixels uint8 [h, w, 3] to the network's input, [1, 3, h, w]."""
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
 
 
 def _kept(levels: Levels) -> Levels:
-    """The levels of one photo as `FeatureView` keeps them."""
+    """Convert the levels of one photo to the form that `FeatureView` keeps."""
     return Levels(*(one[0].half().clone() for one in at_stride_16(levels)))

@@ -1,6 +1,6 @@
-"""What training the detector's branches on kept features has in common: steps and standards.
+"""The training steps and standards that the detector's branches on stored features share.
 
-The frozen network's features of each view are computed once; a branch is small, so that a step on
+The frozen network's features of each view are computed once. A branch is small, so a step on
 sixteen views takes some 20 ms of one core.
 """
 
@@ -15,8 +15,8 @@ from pipeline.lab.training.schedule import descend
 
 VIEWS_A_STEP, AVERAGE = 16, 0.995
 CLIP = 2.0  # norm of a step's gradient
-CELLS = 7  # every so many cells are looked at for mean and deviation
-MAPS = 400  # ... of up to so many maps
+CELLS = 7  # stride of the cells sampled for mean and deviation
+MAPS = 400  # about how many maps are sampled for them
 
 Standard = tuple[Tensor, Tensor]  # mean and deviation [C, 1, 1]
 
@@ -28,9 +28,9 @@ def fit_branch(
     rate: float,
     decay: float,
 ) -> list[float]:
-    """Train a module by AdamW and one cycle of its rate; its weights become their running mean.
+    """Train a module with AdamW and a one-cycle rate; its weights become their running mean.
 
-    plan: indices of the views of each step; loss_of: the loss of such a step
+    plan: indices of the views of each step; loss_of: returns the loss of such a step
 
     Returns the loss of each step.
     """
@@ -53,7 +53,7 @@ def fit_branch(
 
 
 def standard_of(maps: Sequence[Tensor]) -> Standard:
-    """Mean and deviation of each channel, over some cells of some maps [C, h, w]."""
+    """Estimate mean and deviation of each channel on some cells of some maps [C, h, w]."""
     some = maps[:: max(1, len(maps) // MAPS)]
     cells = torch.cat([one.float().flatten(1)[:, ::CELLS] for one in some], dim=1)
     deviation = cells.std(dim=1) + 1e-3

@@ -1,8 +1,8 @@
-"""What the networks tell of labelled photos that they did not learn from, kept in a file.
+"""Outputs of the networks for labelled photos that they were not trained on, kept in a file.
 
-Each photo is seen by the detector that was trained without its fold, and scored by the S2CNet of
-its fold where there are such, else by the packaged one, which has learnt from these sets. That
-takes most of the time of a fit, so it can be kept for the next (`held_out_cache`).
+Each photo is processed by the detector that was trained without its fold. It is scored by the
+S2CNet of its fold if there is one, else by the packaged one, which was trained on these sets. This
+takes most of the time of a fit, so the outputs can be kept for the next run (`held_out_cache`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from s2cnet import FastS2CNet, load_model
 SETS = ("flms", "osie", "eyecrowd")
 OWN = "own"  # the name of a shape that has a person's own ratio
 GAZE_SHAPES = ("1:1", "4:3", "16:9", "9:16", "3:4")  # at which photos with fixations are cropped
-LEAST_CROP_PX = 4.0  # a person's crop with a smaller side is a slip of the mouse: left out
+LEAST_CROP_PX = 4.0  # a person's crop with a side this small is a slip of the mouse: left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class PeoplePhoto:
 
     @classmethod
     def of(cls, set_name: str, example: Example) -> PeoplePhoto:
-        """Leaves out people's crops with a side of LEAST_CROP_PX or less."""
+        """Make a photo without people's crops that have a side of LEAST_CROP_PX or less."""
         human = example.human_px
         kept = ((human[:, 2:] - human[:, :2]) > LEAST_CROP_PX).all(axis=1)
         return cls(set_name, replace(example, human_px=human[kept]))
@@ -61,10 +61,10 @@ class PeoplePhoto:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutPhoto:
-    """A labelled photo as seen by the networks of its fold.
+    """A labelled photo with the outputs of its fold's networks.
 
     objects: in source pixels, with the maps of attention.
-    shapes: the shapes asked for, and what the search knows of each one's candidates.
+    shapes, found: the shapes asked for, and the search result of each one's candidates.
     """
 
     labels: PeoplePhoto
@@ -75,7 +75,7 @@ class HeldOutPhoto:
 
 
 def shapes_of(example: Example) -> list[Shape]:
-    """Each person's own ratio in the order of the crops, and free; for gaze, GAZE_SHAPES."""
+    """List each person's own ratio in the order of the crops, and free; for gaze, GAZE_SHAPES."""
     ratios = [(x1 - x0) / (y1 - y0) for x0, y0, x1, y1 in example.human_px.tolist()]
     shapes = [Shape(OWN, min(max(ratio, 1 / MAX_RATIO), MAX_RATIO)) for ratio in ratios]
     if shapes:
@@ -86,9 +86,9 @@ def shapes_of(example: Example) -> list[Shape]:
 
 
 def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]:
-    """The photos of the folders that are given, whose labels are published ones or a JSON file.
+    """Read the photos of the given folders, with labels as published or from a JSON file.
 
-    Photos with drawn heads alone are left out: these ask for no shape. log: is told what a set
+    Photos with only drawn heads are left out, because heads imply no shape. log: reports what a set
     leaves out.
 
     Raises UsageError where no folder is given, or no photo has people's crops or fixations.
@@ -111,14 +111,14 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
 def held_out_photos(
     photos: list[PeoplePhoto], weights: FoldWeights, cache: Path | None, log: Log
 ) -> list[HeldOutPhoto]:
-    """See every photo with its fold's networks, or read that from `cache`, which is else written.
+    """Run its fold's networks on every photo, or read their outputs from `cache`.
 
-    A damaged cache is told, and written anew.
+    The cache is written where it has no matching outputs. A damaged one is reported and replaced.
 
     weights: with detectors; without networks the packaged S2CNet scores all photos.
 
     Raises UsageError where a fold's file is missing, other sets were held out from it or `cache`
-    cannot be written, WeightsError where it holds something else.
+    cannot be written, WeightsError where a fold's file contains something else.
     """
     if cache is not None:
         make_folder_of(cache, "cache")
@@ -142,7 +142,7 @@ def held_out_photos(
 
 
 def see(labels: PeoplePhoto, detector: nn.Module, network: FastS2CNet) -> HeldOutPhoto:
-    """What these networks tell of a photo, as the product's engine asks them."""
+    """Run these networks on a photo, in the same way as the product's engine."""
     photo = decoded_photo(labels.example.image)
     check_inside(labels.example, (photo.width_px, photo.height_px))
     objects = to_source(detect_with(detector, photo.pixels), photo)

@@ -1,7 +1,8 @@
-"""The file that keeps what held-out networks tell of photos, for the next run.
+"""The file that keeps the outputs of held-out networks for the next run.
 
-It answers only for the same networks, photos, labels and code: it begins with a fingerprint of all
-of them. The contents of every photo are read for it, which takes a second for a thousand of them.
+It is used only for the same networks, photos, labels and code: it begins with a fingerprint of all
+of them. The fingerprint reads the contents of every photo, which takes a second for a thousand of
+them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pipeline.report.progress import Log
 from s2cnet.checkpoints.files import STARTER, read_weights
 
 DIGEST_BYTES = 32
-# The code between a photo's file and what is kept of it, below pipeline/: rooms and single files.
+# The code between a photo's file and its kept outputs, below pipeline/: rooms and single files.
 SEEING = (
     "photo",
     "detectors",
@@ -39,10 +40,12 @@ SEEING = (
 
 
 def fingerprint(weights: FoldWeights, labelled: Sequence[tuple[str, Example]]) -> bytes:
-    """A hash [32] of all that decides what is kept of photos, each with its set's name.
+    """Hash everything that determines the kept outputs of photos: 32 bytes.
+
+    labelled: the photos, each with its set's name.
 
     Raises UsageError where a fold's file is missing, WeightsError where the packaged network is
-    needed and this installation carries none.
+    needed and this installation has none.
     """
     digest = hashlib.sha256()
     for part in _parts(weights, labelled):
@@ -51,7 +54,7 @@ def fingerprint(weights: FoldWeights, labelled: Sequence[tuple[str, Example]]) -
 
 
 def read_kept(cache: Path | None, mark: bytes, log: Log) -> Any:
-    """What the file keeps under this fingerprint; None where it has nothing or is damaged."""
+    """Read the outputs kept under this fingerprint; None where there are none or it is damaged."""
     if cache is None or not cache.is_file():
         return None
     data = cache.read_bytes()
@@ -66,7 +69,7 @@ def read_kept(cache: Path | None, mark: bytes, log: Log) -> Any:
 
 
 def write_kept(cache: Path | None, mark: bytes, found: Any) -> None:
-    """Keep it under this fingerprint, if there is a file for it; a kill leaves no half of it."""
+    """Write the outputs under this fingerprint, atomically, if there is a cache."""
     if cache is None:
         return
     kept = pickle.dumps(found)
@@ -88,7 +91,7 @@ def _parts(weights: FoldWeights, labelled: Iterable[tuple[str, Example]]) -> Ite
 
 
 def _sources() -> Iterator[Path]:
-    """The files of the code that sees photos, in the order of their names within each room."""
+    """List the files of the code that processes photos, by name within each room."""
     line = Path(__file__).parents[2]  # pipeline/
     for place in (Path(s2cnet.__file__).parent, *(line / name for name in SEEING)):
         yield from [place] if place.is_file() else sorted(place.rglob("*.py"))

@@ -1,4 +1,4 @@
-"""What the product chooses of labelled photos by default, from what held-out networks tell."""
+"""The product's default choice for labelled photos, from the outputs of held-out networks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.lab.people.held_out import HeldOutPhoto
 
 @dataclass(frozen=True, eq=False)
 class HeldOutChoice:
-    """What is decided of each shape of a photo, in their order, with the default guards."""
+    """The decisions on the shapes of a photo, in their order, with the default guards."""
 
     chooser: OverlapChooser
     searched: Sequence[ShapeSearch]
@@ -27,15 +27,15 @@ class HeldOutChoice:
 
     @property
     def crops(self) -> list[Box]:
-        """The crop that is written of each shape, [4] xyxy in source pixels."""
+        """The crop that is written for each shape, [4] xyxy in source pixels."""
         return [one.chosen.boxes[0] for one in self.decided]
 
 
 def choose_held_out(photo: HeldOutPhoto, count: int = 1, rule: Rule | None = None) -> HeldOutChoice:
-    """Choose the `count` best crops of each shape, and one more, which only tells the last's lead.
+    """Choose the `count` best crops of each shape, and one more, which only gives the last's lead.
 
-    rule: None for the packaged one. Boxes are in source pixels; there are fewer of a shape where no
-    more are clearly different.
+    rule: None for the packaged one. Boxes are in source pixels. A shape has fewer where no further
+    crops are clearly different.
     """
     policy = GuardPolicy.read()
     protected = protected_of(photo.objects, photo.size_wh, policy.guards.heads)
@@ -50,5 +50,5 @@ def choose_held_out(photo: HeldOutPhoto, count: int = 1, rule: Rule | None = Non
 
 
 def _no_score(boxes: Boxes) -> Scores:
-    """The rule takes the network's view of other boxes from that of the candidates."""
+    """Raise: the rule derives the scores of other boxes from those of the candidates."""
     raise AssertionError(f"a score of {len(boxes)} boxes was asked for")

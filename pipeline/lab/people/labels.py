@@ -1,4 +1,4 @@
-"""Labels of what people look at, keep and lose in one photo, as shares of its sides."""
+"""People's gaze, crops and heads for one photo, as shares of its sides."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.report.progress import Log
 class PeopleLabels:
     """Labels of one photo; an empty array where its data set has no such label.
 
-    fixations: x, y, those inside the photo. [F, 2]; fixation_weights: [F].
+    fixations: x, y of those inside the photo. [F, 2]; fixation_weights: [F].
     crops: people's own crops, xyxy. [C, 4]
     heads: every head of the photo, hair included, xyxy; None where heads were not labelled. [H, 4]
     """
@@ -37,22 +37,22 @@ class PeopleLabels:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether people told anything of the photo."""
+        """Whether the photo has any label."""
         return self.heads is not None or len(self.crops) + len(self.fixations) > 0
 
     @property
     def fold(self) -> int:
-        """The fold that the photo is held out from, 0 to FOLDS - 1, by its name alone."""
+        """The fold that the photo is held out from, 0 to FOLDS - 1, by its set and file name."""
         return fold_of(self.set_name, self.photo.name)
 
 
 def read_people_labels(
     osie: Path | None, eyecrowd: Path | None, flms: Path | None, log: Log | None = None
 ) -> list[PeopleLabels]:
-    """Read the labelled photos of the folders that are given. Raises UsageError.
+    """Read the labelled photos of the given folders. Raises UsageError.
 
-    A folder is as the set's authors publish it, or, where a JSON file of its name lies beside it,
-    as `read_labels` tells. log: is told what is left out.
+    A folder is as the set's authors publish it or, where a JSON file of its name is next to it, as
+    described in `read_labels`. log: reports what is left out.
     """
     found: list[PeopleLabels] = []
     for name, root in (("osie", osie), ("eyecrowd", eyecrowd), ("flms", flms)):
@@ -64,7 +64,7 @@ def read_people_labels(
 
 
 def layout_of(name: str, folder: Path) -> str:
-    """How a published set's folder is read: `labels` where a JSON file lies beside it, else `name`.
+    """Return the layout of a set's folder: `labels` with a JSON file next to it, else `name`.
 
     name: one of `NAMES` of `pipeline.lab.datasets`.
     """
@@ -72,9 +72,9 @@ def layout_of(name: str, folder: Path) -> str:
 
 
 def labels_of(example: Example, set_name: str) -> PeopleLabels:
-    """Labels of one photo of a data set.
+    """Convert the labels of one photo of a data set.
 
-    Raises UsageError where it cannot be read, or all labels of a kind are outside of it.
+    Raises UsageError where the photo cannot be read, or all labels of a kind are outside of it.
     """
     size_wh = size_shown(example.image)
     check_inside(example, size_wh)
@@ -91,7 +91,7 @@ def labels_of(example: Example, set_name: str) -> PeopleLabels:
 
 
 def check_inside(example: Example, size_wh: tuple[int, int]) -> None:
-    """Raises UsageError where all labels of a kind are outside of the photo."""
+    """Raise UsageError where all labels of a kind are outside of the photo."""
     if outside := all_outside(example, size_wh):
         raise UsageError(f"{example.image}: {outside}")
 

@@ -1,7 +1,7 @@
-"""Train the stages and the branch that tell maps together, end to end; all else stays as it is.
+"""Train the stages and the branch that predict the maps together; the rest is frozen.
 
-The start is what `branches` has trained: a copy of the trunk's upper stages, and the branch behind
-it. On a GPU a fold takes a minute; on a CPU, hours.
+The training starts from the result of `branches`: a copy of the trunk's upper stages, and the
+branch behind it. A fold takes a minute on a GPU, and most of an hour on one core.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.looking_views import LookingView, batches_of_views
 from pipeline.lab.training.schedule import descend
 
-VIEWS = 26  # a step
-# Rates of stages and branch. Of .00015 and .0005 for the stages, .0005 was better on two of three
-# folds, and less stable on the third.
+VIEWS = 26  # per step
+# Rates of stages and branch. For the stages, .0005 was better than .00015 on two of three folds,
+# and less stable on the third.
 STAGE_RATE, BRANCH_RATE, WARM_STEPS, AVERAGE = 5e-4, 1e-3, 30, 0.99
 STEADY_WEIGHT = 1.0  # of the Jeffreys divergence between the gaze maps of a view and its worn copy
 
@@ -36,7 +36,7 @@ def train_looking(
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
-    """Train `network.looking` and the maps of `network.people`, in place, by `steps` steps.
+    """Train `network.looking` and the maps of `network.people`, in place, for `steps` steps.
 
     Weights are averaged over steps. The network ends on the CPU, in evaluation mode.
     """
@@ -72,21 +72,21 @@ def train_looking(
     for mean, value in zip(averaged, learning, strict=True):
         value.copy_(mean)
     _fold(network.people, standards)
-    # Folding and undoing it round the branch of heads, which is to stay as it was.
+    # Folding and undoing it rounds the weights of the heads' branch, which must not change.
     network.people.load_state_dict({**network.people.state_dict(), **untouched})
     network.cpu()
 
 
 def levels_of(network: SubjectNetwork, views: Sequence[LookingView], device: str) -> list[Tensor]:
-    """What the maps' branch reads of all views, and then of their worn copies, float."""
+    """Compute the levels that the maps' branch reads, of all views, then of worn copies, float."""
     pixels = np.stack([view.pixels for view in views] + [view.worn for view in views])
     images = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float()
-    levels = network.levels(images)  # with gradients of the maps' own stages, which alone learn
+    levels = network.levels(images)  # gradients reach only the maps' own stages, which are trained
     return [levels.fine, levels.looked_medium, levels.looked_coarse, levels.pyramid]
 
 
 def looking_loss(head: PeopleHead, views: Sequence[LookingView], levels: list[Tensor]) -> Tensor:
-    """Sum over views of the same size, a mean over each view and its worn copy."""
+    """Sum the loss over views of the same size, a mean over each view and its worn copy."""
     gaze, kept = head.maps(levels[0], levels[1], levels[2], levels[3])
     first, second = functional.log_softmax(gaze.flatten(1), 1).chunk(2)
     loss = STEADY_WEIGHT * ((first.exp() - second.exp()) * (first - second)).sum()
@@ -109,7 +109,7 @@ def _standards(level: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _undo(standards: Standards) -> Standards:
-    """What undoes folding of these standards: (level - mean) / deviation is the level again."""
+    """Return standards whose folding undoes that of these: (level - mean) / deviation is level."""
     return [(-mean / deviation, 1 / deviation) for mean, deviation in standards]
 
 

@@ -1,8 +1,8 @@
-"""Changed views of labelled photos, for all that tells where people look and what they keep.
+"""Augmented views of labelled photos, to train the maps of gaze and of keeping.
 
-Parts of any place, of three ratios, mirrored, with other brightness, contrast and colours. Each
-comes twice: as it is, and worn (a little moved, at half size, compressed as a JPEG), since both are
-to have the same maps.
+Views are parts at any place, of three ratios, mirrored, with changed brightness, contrast and
+colours. Each comes twice: as it is, and worn (moved a little, at half size, compressed as a JPEG),
+because both should have the same maps.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from pipeline.lab.people.views import (
     in_view,
 )
 
-WHOLE = 0.4  # of the views of a photo, the share that shows all of it
-# Sides of a part as shares of the photo's, one or the other; parts of people's crops are near ones.
+WHOLE = 0.4  # share of a photo's views that show all of it
+# Range of a part's sides, shares of the photo's; photos with people's crops have only near parts.
 NEAR_PART, FAR_PART = (0.85, 1.0), (0.5, 0.9)
-# The ratio of a part over the photo's, and how often: others for other inputs' sizes.
+# A part's ratio over the photo's, and its probability; the ratios give inputs of other sizes.
 RATIOS, RATIO_SHARES = (1.0, 1.26, 0.64), (0.7, 0.18, 0.12)
 # A part with less of the photo's area than this counts half: its fixations depend on the rest.
 LARGE_PART, SMALL_WEIGHT = 0.6, 0.5
 MOVED = 0.002  # deviation of a worn view's edges, shares of the photo's sides
-# How often a view is put at half size and compressed: as it is, and worn.
+# Probabilities of half size and of JPEG compression, for a view and for its worn copy.
 HALF_AND_JPEG, WORN_HALF_AND_JPEG = (0.1, 0.3), (0.45, 0.8)
 
 
 @dataclass(frozen=True, eq=False)
 class LookingView:
-    """The network's inputs for a view and its worn copy, of one size, and what people told of it.
+    """The network's inputs for a view and its worn copy, of the same size, and its targets.
 
     gaze_weight: 1, less for a small part, whose fixations depend on the rest of the photo.
     """
@@ -57,9 +57,9 @@ class LookingView:
 def batches_of_views(
     photos: Sequence[PeopleLabels], steps: int, size: int, random: np.random.Generator
 ) -> Iterator[list[LookingView]]:
-    """Yield `steps` batches of `size` views of one input size, of all photos in turn.
+    """Yield `steps` batches of `size` views of one input size, cycling through all photos.
 
-    photos: one or more of them of which `can_teach` is true, or there is no end.
+    photos: `can_teach` must be true for at least one, or the loop never ends.
     """
     waiting: dict[tuple[int, ...], list[LookingView]] = {}
     order: list[int] = []
@@ -77,12 +77,15 @@ def batches_of_views(
 
 
 def can_teach(labels: PeopleLabels) -> bool:
-    """Whether views of a photo tell of gaze or of people's crops: at least those of all of it."""
+    """Return whether a photo has enough gaze or crops for targets, at least in whole views."""
     return len(labels.crops) > 0 or len(labels.fixations) >= LEAST_FIXATIONS
 
 
 def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingView | None:
-    """One view of a photo; None where too few fixations and no people's crops tell of it."""
+    """Make a view of a photo; None where it has too few fixations and no people's crops.
+
+    It is also None where the worn copy has another size.
+    """
     pixels = pixels_shown(labels.photo)
     part, mirrored = random_part(random, near=len(labels.crops) > 0), bool(random.random() < 0.5)
     points = in_view(labels.fixations, part, mirrored)
@@ -106,7 +109,7 @@ def random_view(labels: PeopleLabels, random: np.random.Generator) -> LookingVie
 
 
 def random_part(random: np.random.Generator, near: bool) -> FloatArray:
-    """A part of a photo, xyxy, shares of its sides. near: only parts that show nearly all."""
+    """Draw a part of a photo, xyxy, shares of its sides. near: only nearly whole photos."""
     if random.random() < WHOLE:
         return np.array([0.0, 0.0, 1.0, 1.0])
     ratio = 1.0 if near else random.choice(RATIOS, p=RATIO_SHARES)
@@ -125,7 +128,7 @@ def _pixels(
     shares: tuple[float, float],
     random: np.random.Generator,
 ) -> Pixels:
-    """The network's input of a part, changed. shares: how often at half size and compressed."""
+    """Make the network's input of a part. shares: probabilities of half size and compression."""
     height, width = photo.shape[:2]
     x0, y0 = (part[:2] * (width, height)).round().astype(int)
     x1, y1 = np.maximum((part[2:] * (width, height)).round().astype(int), (x0 + 1, y0 + 1))
@@ -139,7 +142,7 @@ def _pixels(
 
 
 def other_colours(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Pixels uint8 RGB with another curve, brightness, saturation and contrast."""
+    """Change the tone curve, brightness, saturation and contrast of pixels uint8 RGB."""
     curve, bright = np.exp(random.uniform(-0.3, 0.3)), random.uniform(0.8, 1.15)
     saturation, contrast = random.uniform(0.5, 1.4), random.uniform(0.75, 1.25)
     table = 255 * (np.arange(256) / 255) ** curve * bright

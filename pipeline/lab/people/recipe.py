@@ -1,4 +1,4 @@
-"""Train the people branches and their stages, fit the rule of choice on held-out photos."""
+"""Train the people branches and their stages; fit the rule of choice on held-out photos."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ ALL = "subjects.safetensors"
 
 
 def write_branches(job: BranchesJob, log: Log) -> None:
-    """Train the branches on all photos, and without each fold; write all weights.
+    """Train the branches on all photos and without each fold; write all weights.
 
     Files: subjects.safetensors, fold0.safetensors to fold4.safetensors. Raises UsageError, also
-    where a fold leaves no photo to learn from.
+    where no photo is left to learn from without a fold.
     """
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
     if not labels:
@@ -83,11 +83,11 @@ def write_branches(job: BranchesJob, log: Log) -> None:
 
 
 def write_looking(job: LookingJob, log: Log) -> None:
-    """Train the stages and maps of each file of `branches` further; write all weights anew.
+    """Train the stages and maps of each file of `branches` further; write new files.
 
-    The file of all photos tells its stages as differences (`pipeline.detectors.differences`).
-    Raises UsageError, also where a fold leaves no photo to learn from or its weights are missing,
-    WeightsError where a file holds something else.
+    The file of all photos stores its stages as differences (`pipeline.detectors.differences`).
+    Raises UsageError, also where no photo is left to learn from without a fold or its weights are
+    missing, WeightsError where a file contains something else.
     """
     device = str(choose_device(job.device))
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
@@ -101,7 +101,7 @@ def write_looking(job: LookingJob, log: Log) -> None:
     check_folds(teaching)
     names = {held: ALL if held is None else fold_name(held) for held in (None, *range(FOLDS))}
     check_files(job.detectors / name for name in names.values())
-    # All are read before the first is trained: a faulty one would end the work after minutes.
+    # All are read before the first is trained: a faulty one would stop the work after minutes.
     networks = {held: detector_in(job.detectors / name) for held, name in names.items()}
     make_folder(job.output, "output")
     for held, name in names.items():
@@ -121,7 +121,7 @@ def fit_rule(job: RuleJob, log: Log) -> None:
     """Fit the coefficients of the rule; the weights of gaze and penalties stay as packaged.
 
     Raises UsageError where a kind of label or a fold's weights are missing, WeightsError where a
-    file holds something else.
+    file contains something else.
     """
     weights = FoldWeights(job.detectors, job.networks, job.features)
     labels = read_people_labels(job.osie, job.eyecrowd, job.flms, log)
@@ -161,13 +161,13 @@ def add_lists(
 
 
 def packaged_weights() -> Tensors:
-    """The tensors of the embedded detector in the package, half precision."""
+    """Read the tensors of the embedded detector in the package, half precision."""
     path = files("pipeline.detectors").joinpath("weights/subjects.safetensors")
     return from_differences(safetensors.torch.load(path.read_bytes()))
 
 
 def trunk_of(state: Tensors) -> SubjectNetwork:
-    """As `network_of`, but the people branches are new, and their stages the trunk's."""
+    """Make a network as `network_of` does, with new people branches; stages copy the trunk's."""
     network = SubjectNetwork()
     trained = {name: value.float() for name, value in state.items() if not is_branch(name)}
     untrained = {name: v for name, v in network.state_dict().items() if is_branch(name)}
@@ -176,17 +176,20 @@ def trunk_of(state: Tensors) -> SubjectNetwork:
 
 
 def is_branch(name: str) -> bool:
-    """Whether a tensor belongs to the people branches or their stages."""
+    """Return whether a tensor belongs to the people branches or their stages."""
     return name.startswith(("people.", LOOKING))
 
 
 def trunk_copies(names: Iterable[str], state: Tensors) -> Tensors:
-    """The trunk's tensors that those of `looking` among `names` start from."""
+    """Copy the trunk's tensors that those of `looking` among `names` start from."""
     return {name: state[of_trunk(name)].clone() for name in names if name.startswith(LOOKING)}
 
 
 def with_branches(state: Tensors, head: PeopleHead) -> Tensors:
-    """The detector's tensors with other people branches, half precision; stages as the trunk's."""
+    """Replace the people branches in the detector's tensors, half precision.
+
+    Their stages become copies of the trunk's.
+    """
     kept = {name: tensor for name, tensor in state.items() if not is_branch(name)}
     branches = {f"people.{name}": tensor.half() for name, tensor in head.state_dict().items()}
     made = {**kept, **branches, **trunk_copies(state, state)}

@@ -1,9 +1,9 @@
-"""Another rule of choice beside the packaged one: what the crops of both keep of people's labels.
+"""Compare another rule of choice with the packaged one, by what their crops keep of the labels.
 
 Both choose from the same maps and scores, so the difference is paired photo by photo. The maps are
-of detectors that did not learn from the photo; so are the scores where S2CNets by fold are given,
-else they are the packaged one's, which was trained on these sets. A rule that was fitted on these
-photos has seen their labels; that matters little for two rules which differ in their penalties.
+from detectors that were not trained on the photo. So are the scores if S2CNets by fold are given;
+else they are from the packaged one, which was trained on these sets. A rule that was fitted on
+these photos has seen their labels, which matters little for two rules that differ in penalties.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from pipeline.report.progress import Log
 COUNTED_HEAD = 0.5  # least likelihood of a detected head that is counted
 MOST_HEADS = 2  # photos with more of these are left out of "heads outside"
 SHOWN = 0.9  # a head is outside where a crop shows a smaller share of its box
-CHANGED = 0.9  # a crop has changed where those of both rules overlap by less (IoU)
+CHANGED = 0.9  # a crop has changed where the IoU of both rules' crops is lower
 MEAN = "mean"  # in the name of a measure: over all shapes that have a ratio
 
 
 def compare_rules(job: CompareJob, log: Log) -> None:
-    """Write what both rules keep, and the difference, of every measure; say each in a line.
+    """Write both rules' figures and the difference for every measure; log each in a line.
 
     Raises UsageError where the rule cannot be read, no folder of labels is given or a fold's
     weights are missing.
@@ -54,13 +54,13 @@ def compare_rules(job: CompareJob, log: Log) -> None:
 
 
 def read_rule(path: Path) -> Rule:
-    """The rule in a file like `pipeline/cropping/choice.json`. Raises UsageError."""
+    """Read the rule from a file like `pipeline/cropping/choice.json`. Raises UsageError."""
     try:
         rule = Rule.from_json(json.loads(path.read_text(encoding="utf-8-sig")))
         numbers = np.hstack([np.ravel(value).astype(float) for value in vars(rule).values()])
     except OSError as error:
         raise UsageError(f"--rule {path} cannot be read: {error.strerror}") from error
-    except UsageError as error:  # says what is wrong
+    except UsageError as error:  # its message is specific already
         raise UsageError(f"--rule {path}: {error}") from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
@@ -76,10 +76,10 @@ def read_rule(path: Path) -> Rule:
 def compared(
     photos: Sequence[HeldOutPhoto], packaged: Rule, other: Rule, resamples: int, seed: int = 0
 ) -> dict[str, dict[str, Interval]]:
-    """Measure -> `packaged`, `other` and `difference`: means over photos with intervals.
+    """Map measure -> `packaged`, `other` and `difference`: means over photos with intervals.
 
-    resamples: bootstrap samples of each interval; seed: of their random numbers.
-    "crops changed" has the share of crops alone, as `difference`.
+    resamples: bootstrap samples for each interval; seed: for their random numbers.
+    "crops changed" has only `difference`: the share of crops.
     """
     found: dict[str, list[tuple[float, float]]] = {}
     changed = []
@@ -102,10 +102,10 @@ def compared(
 
 
 def measures_of(photo: HeldOutPhoto, crops: Sequence[Box]) -> dict[str, float]:
-    """What crops keep: "set, measure, shape" -> share 0..1, and its mean over shapes (MEAN).
+    """Measure crops: "set, measure, shape" -> share 0..1, and its mean over shapes (MEAN).
 
-    crops: one [4] xyxy in source pixels for each of `photo.shapes`, in order. Of gaze and overlap
-    more is better, of heads less.
+    crops: one [4] xyxy in source pixels for each of `photo.shapes`, in order. For gaze and overlap
+    higher is better, for heads lower.
     """
     human, set_name = photo.labels.example.human_px, photo.labels.set_name
     evidence = fault_evidence(photo.labels.example, photo.objects, photo.size_wh)
@@ -128,7 +128,7 @@ def measures_of(photo: HeldOutPhoto, crops: Sequence[Box]) -> dict[str, float]:
 
 
 def _of_shape(crop: Box, evidence: FaultEvidence, heads: Boxes) -> Iterator[tuple[str, float]]:
-    """Measures of a crop of a shape with a ratio. heads: of `counted_heads`."""
+    """Measure a crop of a shape with a ratio. heads: the result of `counted_heads`."""
     if evidence.gaze is not None:
         yield "gaze kept", float(gaze_kept(crop[None], evidence.gaze)[0])
     if len(evidence.drawn_heads):
@@ -141,7 +141,7 @@ def _of_shape(crop: Box, evidence: FaultEvidence, heads: Boxes) -> Iterator[tupl
 
 
 def counted_heads(photo: HeldOutPhoto) -> Boxes:
-    """Likely heads [H, 4] that the detector finds, source pixels; none where people drew heads."""
+    """Return the detector's likely heads [H, 4], source pixels; none where people drew heads."""
     attention = photo.objects.attention
     if attention is None or photo.labels.example.heads_px is not None:
         return np.zeros((0, 4), np.float32)
@@ -150,11 +150,11 @@ def counted_heads(photo: HeldOutPhoto) -> Boxes:
 
 
 def comparison_line(name: str, part: dict[str, Interval]) -> str:
-    """One line of figures."""
+    """Format one line of figures."""
     change = part["difference"]
     means = [part[rule]["mean"] for rule in ("packaged", "other") if rule in part]
     told = " to ".join(f"{mean:.4f}" for mean in means)
-    # A difference has a sign; a share, of crops that have changed, has none.
+    # A difference is shown with its sign; the share of changed crops has none.
     mean, low, high = (f"{change[key]:{'+' if told else ''}.4f}" for key in ("mean", "low", "high"))
     interval = f"{mean} ({low} to {high})"
     return f"{name:<36} {change['photos']:>5} photos, {told + ': ' if told else ''}{interval}"

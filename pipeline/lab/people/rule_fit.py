@@ -1,7 +1,7 @@
 """Fit the rule of choice on people's labels: ridge regression within lists of candidates.
 
 Only differences between the crops of one list matter for a choice, so features and targets are
-centred in each list; every list counts the same. The ridge is on standardised features.
+centred in each list. Every list counts the same. The ridge is on standardised features.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pipeline.cropping.features import FEATURES, FREE_FEATURES, Preferred, featu
 from pipeline.cropping.rule import distance_of
 
 RIDGE = 0.01  # .001 to .05 give the same overlap within .0005
-# People whose ratio is near a list's count there too: a bump of this width over ln(width / height).
+# People count in lists of ratios near their own: Gaussian weight of this width over ln(w / h).
 NEAR_RATIO = 0.15
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledList:
-    """Candidates of one shape of one photo with what people make of each.
+    """Candidates of one shape of one photo, with a target from people's labels for each.
 
     features: [N, F]; target: [N], overlap with people's crops or share of fixations inside;
     distance: of the shape's ratio from the photo's, see `distance_of`; None for the free shape.
@@ -42,15 +42,15 @@ class LabelledList:
         ratio: float | None,
         target: FloatArray,
     ) -> LabelledList:
-        """boxes [N, 4] and ratio as shares of the photo's sides."""
+        """Compute the features of boxes [N, 4]; boxes and ratio are shares of the photo's sides."""
         features = features_of(boxes, evidence, preferred, ratio)
         return cls(features, target, None if ratio is None else distance_of(ratio))
 
 
 def overlap_target(boxes: FloatArray, crops: FloatArray, ratio: float | None) -> FloatArray:
-    """Mean IoU of boxes [N, 4] with people's crops [P, 4], those of a near ratio most: [N].
+    """Compute the mean IoU [N] of boxes [N, 4] with people's crops [P, 4], by nearness of ratio.
 
-    ratio: the boxes', width / height as shares of the sides; None: all people count the same.
+    ratio: the boxes' width / height as shares of the sides; None: all people count the same.
     """
     overlap = iou(boxes[:, None], crops)
     if ratio is None:
@@ -61,7 +61,7 @@ def overlap_target(boxes: FloatArray, crops: FloatArray, ratio: float | None) ->
 
 
 def fit_linear(lists: Sequence[LabelledList], ridge: float = RIDGE) -> FloatArray:
-    """Coefficients [2, F] (near, per unit of distance), or [F] for lists of the free shape.
+    """Fit coefficients [2, F] (near, per unit of distance), or [F] for lists of the free shape.
 
     Raises ValueError where there is no list.
     """
@@ -80,7 +80,7 @@ def fit_linear(lists: Sequence[LabelledList], ridge: float = RIDGE) -> FloatArra
 
 
 def as_json(overlap: FloatArray, gaze: FloatArray, free: FloatArray) -> dict[str, object]:
-    """The fitted part of `choice.json`: see `Rule.from_json`."""
+    """Build the fitted part of `choice.json`, see `Rule.from_json`."""
 
     def named(row: FloatArray, names: Sequence[str]) -> dict[str, float]:
         return {name: round(float(value), 6) for name, value in zip(names, row, strict=True)}

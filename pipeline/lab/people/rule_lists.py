@@ -1,4 +1,4 @@
-"""Lists of candidates of labelled photos, measured as the product measures them: for the fit."""
+"""Lists of candidates of labelled photos for the fit, measured as the product measures them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pipeline.lab.people.rule_fit import LabelledList, overlap_target
 from pipeline.shapes import Shape
 
 RATIOS = (1.0, 9 / 16, 16 / 9, 3 / 4)  # of thumbnails, for photos with fixations
-LEAST_SIDE = 0.01  # a smaller crop is a slip of the mouse
+LEAST_SIDE = 0.01  # share of the photo's side; a smaller crop is a slip of the mouse
 KINDS = ("overlap", "gaze", "free")
 
 
 def lists_of(
     labels: PeopleLabels, size_wh: tuple[int, int], evidence: Evidence, score: Score
 ) -> Iterator[tuple[str, LabelledList]]:
-    """Kind (of KINDS) and list, for all that a photo's labels tell.
+    """Yield kind (of KINDS) and list for all labels of a photo.
 
-    evidence and score (boxes in pixels to the network's scores): of networks that did not learn
-    from this photo, or the fit trusts them too much.
+    evidence and score (boxes in pixels -> the network's scores): of networks that were not trained
+    on this photo, or the fit trusts them too much.
     """
     shapes = list(_shapes(labels, size_wh))
     boxes_px = [
@@ -46,7 +46,7 @@ def lists_of(
 def _shapes(
     labels: PeopleLabels, size_wh: tuple[int, int]
 ) -> Iterator[tuple[str, float | None, Callable[[FloatArray], FloatArray]]]:
-    """Kind, ratio in pixels, and the target of boxes, of each list of a photo."""
+    """Yield kind, ratio in pixels, and the target function of boxes, for each list of a photo."""
     crops = labels.crops[(labels.crops[:, 2:] - labels.crops[:, :2] > LEAST_SIDE).all(axis=1)]
     for crop in crops:
         own = float((crop[2] - crop[0]) / (crop[3] - crop[1]))

@@ -37,7 +37,7 @@ class BranchesJob(LabelsJob):
 
 @dataclass(frozen=True, kw_only=True)
 class LookingJob(LabelsJob):
-    """Train the stages and the branch that tell maps further, end to end, on a GPU."""
+    """Train the stages and the branch that predict the maps further, end to end, on a GPU."""
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
     detectors: Path = option(help="folder that `branches` has written", placeholder="FOLDER")
@@ -71,7 +71,7 @@ class AnimalsJob:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutJob(LabelsJob):
-    """Labelled photos, and the networks of its fold for each."""
+    """Labelled photos, and the networks by fold that process them."""
 
     detectors: Path = option(
         help="folder that `looking` (or `branches`) has written", placeholder="FOLDER"
@@ -88,14 +88,14 @@ class HeldOutJob(LabelsJob):
 
 @dataclass(frozen=True, kw_only=True)
 class RuleJob(HeldOutJob):
-    """Fit the rule of choice on maps and scores out of fold."""
+    """Fit the rule of choice on out-of-fold maps and scores."""
 
     output: Path = option(help="file for the rule", placeholder="JSON")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedJob(HeldOutJob):
-    """As `HeldOutJob`, and what the networks tell is kept for the next run."""
+    """A `HeldOutJob` that keeps the networks' outputs for the next run."""
 
     cache: Path | None = option(
         None,
@@ -107,7 +107,7 @@ class CachedJob(HeldOutJob):
 
 @dataclass(frozen=True, kw_only=True)
 class ConfidenceJob(CachedJob):
-    """Fit the confidence on crops chosen by maps and scores out of fold, and test it."""
+    """Fit the confidence on crops chosen by out-of-fold maps and scores, and test it."""
 
     output: Path = option(help="file for the confidence", placeholder="JSON")
     figures: Path | None = option(
@@ -129,7 +129,7 @@ class CompareJob(CachedJob):
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesJob:
-    """Train the branch that tells S2CNet's feature map; photos need no labels."""
+    """Train the branch that predicts S2CNet's feature map; photos need no labels."""
 
     output: Path = option(help="folder for the weights", placeholder="FOLDER")
     photos: tuple[Path, ...] = option(

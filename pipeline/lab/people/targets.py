@@ -12,8 +12,8 @@ from pipeline.detectors.people_head import BUMP_SHARE, LEAST_BUMP
 
 TargetMap = NDArray[np.float32]
 
-NEAR = 0.4  # cells whose bump is at least this high learn the head's edges
-# A head that the view cuts: dropped below the first share of its area, unknown below the second.
+NEAR = 0.4  # cells whose bump is higher than this learn the head's edges
+# A head cut by the view is dropped below the first share of its area, unknown below the second.
 SEEN_SHARES = (0.15, 0.5)
 
 
@@ -34,9 +34,9 @@ class HeadTarget:
 
 
 def gaze_map(points: FloatArray, weights: FloatArray, height: int, width: int) -> TargetMap:
-    """Fixations [F, 2] (shares of the sides) as shares of all fixations in height × width cells.
+    """Count fixations [F, 2] (shares of the sides) in height × width cells, as shares of all.
 
-    Each is spread over the four nearest cells. They are not blurred beyond that: a map that learnt
+    Each is spread over the four nearest cells. They are not blurred further: a map trained on
     blurred ones places crops worse, by .01 of the gaze kept at 9:16.
     """
     cells = np.zeros((height, width), np.float32)
@@ -53,7 +53,7 @@ def gaze_map(points: FloatArray, weights: FloatArray, height: int, width: int) -
 
 
 def kept_map(crops: FloatArray, height: int, width: int) -> TargetMap:
-    """Share of crops [C, 4] that holds each of height × width cells, C >= 1."""
+    """Compute the share of crops [C, 4] that contain each of height × width cells, C >= 1."""
     columns, rows = np.arange(width), np.arange(height)
     total = np.zeros((height, width))
     for x0, y0, x1, y1 in crops * (width, height, width, height):
@@ -66,7 +66,7 @@ def kept_map(crops: FloatArray, height: int, width: int) -> TargetMap:
 def head_target(
     heads: FloatArray, height: int, width: int, denied: TargetMap | None = None
 ) -> HeadTarget:
-    """heads [H, 4], shares of the view's sides, may lie partly outside it.
+    """Make the targets of heads [H, 4], shares of the view's sides, which may be partly outside.
 
     denied: weight of "no head here", [h, w]; None where all heads are known.
     """
@@ -93,7 +93,7 @@ def head_target(
 
 
 def _draw(box: FloatArray, size: float, target: HeadTarget, smallest: FloatArray) -> None:
-    """Draw one head (cells); the smaller of two heads keeps a cell."""
+    """Draw one head (box in cells) into the targets; of two heads, the smaller keeps a cell."""
     height, width = target.centres.shape
     y, x = np.mgrid[:height, :width]
     side = np.maximum(LEAST_BUMP, BUMP_SHARE * (box[2:] - box[:2]))

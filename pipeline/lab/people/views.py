@@ -1,11 +1,11 @@
 """Views of labelled photos for the people branches: the frozen network's features, and targets.
 
-A labelled photo gives four views: itself, its mirror image, and two parts of it, brighter or
-darker, at half size every second time and compressed as a JPEG, so that maps hold still when a
-photo is encoded anew. Photos without labelled heads teach heads too: a clear face, grown, is a
-head; where the detector sees no person there is none; elsewhere nothing is learnt. A photo without
-any label gives itself alone. With each whole photo comes a worn copy, trimmed by up to TRIMMED
-pixels, whose gaze map is to be the same.
+A labelled photo gives four views: itself, its mirror image, and two parts of it. The parts are
+brighter or darker, at half size half of the time, and compressed as JPEGs, so that maps stay the
+same when a photo is encoded again. Photos without labelled heads are used for heads too: a clear
+face, enlarged, is a head; where the detector sees no person there is none; elsewhere nothing is
+learnt. A photo without any label gives only itself. The unmirrored whole photo has a worn copy,
+trimmed by up to TRIMMED pixels, whose gaze map should be the same.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ from pipeline.lab.people.branches import Features, PeopleView
 from pipeline.lab.people.labels import PeopleLabels
 from pipeline.lab.people.targets import TargetMap, gaze_map, head_target, kept_map
 
-# Sides of a part, as shares of the photo's: far and near parts, and the weight of their fixations.
+# Range of a part's sides, shares of the photo's, and the weight of its fixations: far, near part.
 PARTS = (((0.38, 0.85), 0.5), ((0.85, 1.0), 1.0))
-TRIMMED = 2  # pixels, from the right and from below
-LEAST_FIXATIONS = 30  # a part with fewer tells nothing of gaze
+TRIMMED = 2  # pixels, from the right and from the bottom
+LEAST_FIXATIONS = 30  # a part with fewer has no gaze target
 CLEAR_FACE, ANY_PERSON, NO_HEAD_WEIGHT, ROOM = 0.5, 0.12, 0.3, 0.15
 
 
 def people_views(
     network: SubjectNetwork, photos: Sequence[PeopleLabels], seed: int = 0
 ) -> Iterator[PeopleView]:
-    """The views of each photo, in order; chance depends on the seed and the photo's name alone.
+    """Yield the views of each photo, in order.
 
-    network: with its trunk and subject head trained.
+    Randomness depends only on the seed and the photo's name. network: its trunk and subject head
+    are trained.
     """
     for labels in photos:
         random = np.random.default_rng([seed, zlib.crc32(labels.photo.name.encode())])
@@ -70,7 +71,7 @@ def _view(
     mirrored: bool,
     gaze_weight: float,
 ) -> PeopleView:
-    """part: box of the view in the photo, shares of the photo's sides."""
+    """Make a view. part: box of the view in the photo, shares of the photo's sides."""
     levels, output = trunk_features(network, pixels)
     height, width = levels[0].shape[-2:]
     points = in_view(labels.fixations, part, mirrored)
@@ -92,14 +93,14 @@ def _view(
 def _copy(
     network: SubjectNetwork, pixels: Pixels, levels: Features, random: np.random.Generator
 ) -> Features | None:
-    """Levels of a worn copy of the whole photo; None where they have another size."""
+    """Compute the levels of a worn copy of the whole photo; None where their size differs."""
     copied, _ = trunk_features(network, encoded_copy(pixels, random))
     return copied if copied[0].shape == levels[0].shape else None
 
 
 @torch.inference_mode()
 def trunk_features(network: SubjectNetwork, pixels: Pixels) -> tuple[Features, torch.Tensor]:
-    """The four levels, half precision, and the subject head's output [1, 17, h, w]."""
+    """Compute the four levels, half precision, and the subject head's output [1, 17, h, w]."""
     image = torch.from_numpy(detector_input(pixels)).permute(2, 0, 1)[None].float()
     taps = network.trunk(image)
     pyramid = network.head.pyramid(*taps)
@@ -107,19 +108,19 @@ def trunk_features(network: SubjectNetwork, pixels: Pixels) -> tuple[Features, t
 
 
 def in_view(points: FloatArray, part: FloatArray, mirrored: bool) -> FloatArray:
-    """Points [F, 2] of the photo in a part of it, both as shares of the sides."""
+    """Map points [F, 2] of the photo into a part of it, both as shares of the sides."""
     placed = (points - part[:2]) / (part[2:] - part[:2])
     return np.asarray(placed * (-1, 1) + (1, 0) if mirrored else placed)
 
 
 def boxes_in_view(boxes: FloatArray, part: FloatArray, mirrored: bool) -> FloatArray:
-    """Boxes [N, 4] of the photo in a part of it."""
+    """Map boxes [N, 4] of the photo into a part of it."""
     first, second = in_view(boxes[:, :2], part, mirrored), in_view(boxes[:, 2:], part, mirrored)
     return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)
 
 
 def _heads_of_faces(output: torch.Tensor) -> tuple[FloatArray, int, int, TargetMap]:
-    """Heads told by clear faces, the map's size, and the weight of "no head here"."""
+    """Derive heads from clear faces; return them, the map's size, and "no head here" weights."""
     height, width = output.shape[-2:]
     limit = np.array([width, height, width, height])
     denied = np.full((height, width), NO_HEAD_WEIGHT, np.float32)
@@ -137,7 +138,7 @@ def _heads_of_faces(output: torch.Tensor) -> tuple[FloatArray, int, int, TargetM
 
 
 def _objects(output: torch.Tensor, kind: str) -> tuple[Boxes, NDArray[np.float32]]:
-    """Objects of a kind that are at all likely: boxes in cells, and likelihoods."""
+    """Return the objects of a kind above ANY_PERSON: boxes in cells, and likelihoods."""
     return HeatMaps(output).objects(KINDS.index(kind), OFFSETS_OF[kind], ANY_PERSON)
 
 
@@ -150,7 +151,7 @@ def _ignore(denied: TargetMap, box: FloatArray) -> None:
 def part_of(
     pixels: Pixels, shares: tuple[float, float], random: np.random.Generator
 ) -> tuple[FloatArray, Pixels]:
-    """A random part: its box as shares of the sides, and its pixels."""
+    """Draw a random part: its box as shares of the sides, and its pixels."""
     height, width = pixels.shape[:2]
     share = random.uniform(*shares)
     other = float(np.clip(share * np.exp(random.normal(0, 0.08)), shares[0], 1))
@@ -161,25 +162,25 @@ def part_of(
 
 
 def worn_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Other brightness, half size every second time, JPEG of quality 40 to 95."""
+    """Change brightness, halve the size half of the time, make a JPEG of quality 40 to 95."""
     return _encoded(in_other_light(pixels, random), random)
 
 
 def in_other_light(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Pixels with another brightness and contrast."""
+    """Change the brightness and contrast of pixels."""
     curve = (pixels / 255.0) ** random.uniform(0.8, 1.25) * random.uniform(0.85, 1.15)
     return np.clip(255 * curve, 0, 255).astype(np.uint8)
 
 
 def encoded_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Up to TRIMMED pixels less, half size every second time, JPEG of quality 40 to 95."""
+    """Trim up to TRIMMED pixels, halve half of the time, make a JPEG of quality 40 to 95."""
     height, width = pixels.shape[:2]
     below, right = random.integers(0, TRIMMED + 1, 2)
     return _encoded(pixels[: max(height - below, 1), : max(width - right, 1)], random)
 
 
 def _encoded(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Half size every second time, JPEG of quality 40 to 95."""
+    """Halve the size half of the time, and make a JPEG of quality 40 to 95."""
     worn = pixels
     if random.random() < 0.5:
         worn = at_half_size(worn)
@@ -187,13 +188,13 @@ def _encoded(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 
 def at_half_size(pixels: Pixels) -> Pixels:
-    """Pixels at half their size, at least 32 a side."""
+    """Resize pixels to half their size, at least 32 a side."""
     size = max(32, pixels.shape[1] // 2), max(32, pixels.shape[0] // 2)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def as_jpeg(pixels: Pixels, quality: int) -> Pixels:
-    """Pixels, RGB, as they come back from a JPEG file."""
+    """Encode RGB pixels as a JPEG of a quality, and decode them again."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.cvtColor(cv2.imdecode(data, 1), cv2.COLOR_BGR2RGB), np.uint8)

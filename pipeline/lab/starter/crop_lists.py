@@ -16,7 +16,7 @@ FREE_CROPS = 3  # crops in the list of no given ratio
 USUAL = (1, 4 / 3, 16 / 9, 9 / 16, 3 / 4)
 RATIOS = (*USUAL, 3 / 2, 2 / 3, 1 / 2, 2, 5 / 4, 4 / 5)
 RATIO_NOISE = 0.05  # standard deviation of a list's ratio, as a logarithm
-FAR = 0.6  # a ratio is far from the photo's own from this difference of logarithms on
+FAR = 0.6  # a ratio is far from the photo's own above this difference of logarithms
 FAR_WEIGHT = 1.5  # of such a list in the loss
 # In a far list, at least this share of the crops has this share of the largest crop's area.
 LARGE_SHARE, LARGE_AREA = 2 / 3, 0.65
@@ -30,7 +30,7 @@ class CropList:
     """Crops [N, 4] in input pixels, their target scores [N], the list's weight in the loss.
 
     choice: the product takes one crop of such a list, so the loss also scores which one is best.
-    relative: the targets tell differences within the list, no level.
+    relative: the targets are differences within the list, without a level.
     """
 
     crops: NDArray[np.float32]
@@ -40,14 +40,14 @@ class CropList:
     relative: bool = False
 
     def with_crops(self, crops: NDArray[np.float32]) -> CropList:
-        """The same list with crops [N, 4] of another frame."""
+        """Return the same list with crops [N, 4] in another frame."""
         return replace(self, crops=crops)
 
 
 def ratio_lists(
     width: int, height: int, people: SimulatedCrops, count: int, random: np.random.Generator
 ) -> list[CropList]:
-    """Three lists: of one simulated person's ratio, of a usual ratio, and of no given ratio."""
+    """Make three lists: of a simulated person's ratio, of a usual ratio, and of no given ratio."""
     size = np.array([width, height, width, height])
     x0, y0, x1, y1 = people.crops[random.integers(len(people.crops))]
     own = float(np.clip((x1 - x0) / (y1 - y0) * width / height, 0.4, 2.5))
@@ -65,7 +65,7 @@ def ratio_lists(
 def far_list(
     width: int, height: int, people: SimulatedCrops, count: int, random: np.random.Generator
 ) -> CropList:
-    """A list of a ratio far from the photo's, mostly of large crops: they differ by place."""
+    """Make a list of a ratio far from the photo's, of mostly large crops, which differ by place."""
     far = [ratio for ratio in RATIOS if abs(np.log(ratio * height / width)) > FAR]
     ratio = float(random.choice(far or RATIOS) * np.exp(random.normal(0, RATIO_NOISE)))
     crops = random.permutation(candidates.for_ratio(width, height, ratio))
@@ -80,5 +80,5 @@ def far_list(
 
 
 def as_score(overlap: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The normalised human score that an expected overlap stands for."""
+    """Convert an expected overlap to a normalised human score."""
     return SCORE_OF_IOU * (overlap - MEAN_IOU)

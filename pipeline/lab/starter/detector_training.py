@@ -27,10 +27,10 @@ from pipeline.lab.training.schedule import descend, moving_average
 
 # Set by hand, unless a source is given.
 EPOCHS, VIEWS_A_STEP, RATE, TRUNK_RATE, DECAY, AVERAGE = 3, 8, 2e-3, 2.5e-4, 0.02, 0.998
-WARM, CLIP_NORM = 0.1, 2.0  # share of the steps in which the rate rises; of a step's gradient
-RARE, FIRST_OFFSET = -4.0, 1.5  # first biases of the heat maps' logits and of the offsets
-LEAST_LIKELIHOOD = 0.45  # less likely objects are no positives, and no negatives either
-OFFSETS_FROM, IGNORED_FROM = 0.4, 0.2  # of the Gaussian: cells that learn offsets, or nothing
+WARM, CLIP_NORM = 0.1, 2.0  # share of the steps in which the rate rises; norm of a step's gradient
+RARE, FIRST_OFFSET = -4.0, 1.5  # initial biases of the heat maps' logits and of the offsets
+LEAST_LIKELIHOOD = 0.45  # less likely objects are neither positives nor negatives
+OFFSETS_FROM, IGNORED_FROM = 0.4, 0.2  # Gaussian above which cells learn offsets, or are ignored
 GROUPS = sorted(set(OFFSETS_OF.values()))  # first channel of each group of kinds with own offsets
 FOCAL_POWER, NEAR_POWER = 2, 4  # alpha and beta of Zhou et al., "Objects as Points", 2019
 HEATMAP_WEIGHT, SUBJECT_WEIGHT = 0.5, 2  # in the loss
@@ -56,12 +56,12 @@ def train_detector(
 ) -> None:
     """Train a new head and the trunk's upper stages, in place; the result is a moving average.
 
-    The lower stages are frozen; their features are kept in half precision, 100 kB a view.
+    The lower stages are frozen. Their features are kept in half precision, 100 kB a view.
     """
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     network.head = SubjectHead()
-    network.to(memory_format=torch.channels_last)  # half the time
+    network.to(memory_format=torch.channels_last)  # takes half the time
     bias = network.head.out.state_dict()["bias"]
     bias[: len(KINDS)] = RARE
     bias[len(KINDS) : -1] = FIRST_OFFSET
@@ -92,14 +92,14 @@ def train_detector(
 
 @torch.inference_mode()
 def _lower_features(network: SubjectNetwork, pixels: NDArray[np.uint8]) -> Tensor:
-    """Output of the trunk's frozen stages, [1, 40, h, w], half precision."""
+    """Compute the output of the trunk's frozen stages, [1, 40, h, w], half precision."""
     copy = cv2.resize(pixels, detector_input_size(pixels.shape[1], pixels.shape[0]))
     images = torch.from_numpy(copy).permute(2, 0, 1)[None].float()
     return network.lower(images).half().clone()
 
 
 def head_targets(view: View, height: int, width: int) -> HeadTargets:
-    """The targets of a view on a map of height × width cells."""
+    """Make the targets of a view on a map of height × width cells."""
     heatmaps = np.zeros((len(KINDS), height, width), np.float32)
     negatives = np.ones_like(heatmaps)
     offsets = np.zeros((len(GROUPS), 4, height, width), np.float32)
@@ -129,7 +129,7 @@ def head_targets(view: View, height: int, width: int) -> HeadTargets:
 
 
 def head_loss(output: Tensor, target: HeadTargets) -> Tensor:
-    """Focal loss of the heat maps, IoU loss of the offsets, cross-entropy of the subject map.
+    """Sum the focal loss of heat maps, IoU loss of offsets, cross-entropy of the subject map.
 
     output: [1, 17, h, w] of a head. The focal loss is that of Zhou et al., 2019.
     """
@@ -149,7 +149,10 @@ def head_loss(output: Tensor, target: HeadTargets) -> Tensor:
 
 
 def _offset_iou(first: Tensor, second: Tensor) -> Tensor:
-    """IoU in each cell of the boxes that two sets of offsets [4, h, w] span, one cell added."""
+    """Compute each cell's IoU of the boxes that two sets of offsets [4, h, w] span.
+
+    One cell is added to intersection and union.
+    """
     shared = torch.minimum(first, second)
     areas = [(r[0] + r[2]) * (r[1] + r[3]) for r in (first, second, shared)]
     overlap: Tensor = (areas[2] + 1) / (areas[0] + areas[1] - areas[2] + 1)

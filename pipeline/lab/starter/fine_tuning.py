@@ -1,14 +1,14 @@
 """Fine-tune S2CNet on photos with people's labels and on human scores without photos, together.
 
-The lower backbone stays as it is (`labelled_photos`); the rest of it and the whole graph are
-trained. The loss has three parts:
+The lower backbone is frozen (`labelled_photos`); the rest of it and the whole graph are trained.
+The loss has three parts:
 
-- lists of candidates whose targets are people's (`labelled_lists`);
-- the map: its last channel, 0 until now, becomes the density of gaze; the others stay close to what
-  they were, so that synthetic maps still stand for photos that are not there;
+- lists of candidates with targets from people's labels (`labelled_lists`);
+- the map: its last channel, 0 until now, learns the density of gaze; the others stay close to their
+  former values, so that synthetic maps can still replace those of unavailable photos;
 - human scores of GAICv1's crops on synthetic maps, as in `graph_training`.
 
-Batch-norms keep their statistics. The final weights are a moving average.
+The backbone's batch-norms keep their statistics. The final weights are a moving average.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ BETAS, CLIP_NORM = (0.9, 0.98), 1.0
 GAZE_WEIGHT, KEEP_WEIGHT = 2.0, 0.5  # in the loss: of the gaze channel, of the other channels
 CHANNEL_WEIGHTS = (0.3, 0.3, 1.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the squared errors
 READING_PHOTOS, RIDGE = 240, 3e-3  # for the ridge regression of gaze
-GAZE_FROM_SUBJECT = 0.3  # first weight of gaze in the graph, as a share of the subject's
-POSITIONS_ONLY = 0.12  # probability that a synthetic map has no more, with the published boxes
+GAZE_FROM_SUBJECT = 0.3  # initial weight of gaze in the graph, as a share of the subject's
+POSITIONS_ONLY = 0.12  # probability of a map of only positions, with the published boxes
 
 
 def fine_tune(
@@ -99,7 +99,7 @@ def fine_tune(
 def fit_gaze_channel(
     network: S2CNet, photos: Sequence[LabelledPhoto], random: np.random.Generator
 ) -> None:
-    """Set the gaze channel by ridge regression, and the first weights of it in the graph."""
+    """Set the gaze channel by ridge regression, and its initial weights in the graph."""
     with_gaze = [photo for photo in photos if photo.gaze is not None]
     if not with_gaze:
         return
@@ -115,7 +115,7 @@ def fit_gaze_channel(
         power += rows @ rows.T / rows.shape[1]
         product += rows @ wanted / rows.shape[1]
     penalty = RIDGE * power.diag()
-    penalty[-1] = 0  # the constant is free
+    penalty[-1] = 0  # the constant is not penalised
     reading = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
     reduce.weight[GAZE] = reading[:-1, None, None]
     assert reduce.bias is not None
@@ -128,7 +128,7 @@ def fit_gaze_channel(
 def _batches(
     photos: Sequence[LabelledPhoto], random: np.random.Generator
 ) -> Iterator[list[LabelledPhoto]]:
-    """Yield batches of photos of one input size, for ever; an epoch has each photo once."""
+    """Yield batches of photos of one input size, endlessly; an epoch has each photo once."""
     sizes = [photo.size_wh for photo in photos]
     while True:
         for batch in batches_of(sizes, PHOTOS_A_STEP, random):
@@ -138,7 +138,7 @@ def _batches(
 def batch_loss(
     network: S2CNet, batch: Sequence[LabelledPhoto], random: np.random.Generator
 ) -> Tensor:
-    """Mean loss over photos of one input size: of their lists and of their maps."""
+    """Compute the mean loss of the lists and maps of photos of one input size."""
     views = [int(random.integers(len(photo.fine))) for photo in batch]
 
     def stacked(name: str) -> Tensor:
@@ -161,7 +161,7 @@ def labelled_photo_loss(
     mirrored: bool,
     random: np.random.Generator,
 ) -> Tensor:
-    """Loss on a photo's map, features [8, h, w]: of some lists, and of the gaze channel."""
+    """Compute the loss of some lists and of the gaze channel on a photo's map [8, h, w]."""
     width, height = photo.size_wh
     size = np.array([width, height, width, height], np.float32)
     lists = sample_lists(photo.lists, photo.size_wh, random)
@@ -181,7 +181,7 @@ def labelled_photo_loss(
 def human_score_loss(
     network: S2CNet, layout: ScoredLayout, subject: NDArray[np.float32], random: np.random.Generator
 ) -> Tensor:
-    """Loss on the human scores of a photo that is not there, on a synthetic map."""
+    """Compute the loss on the human scores of an unavailable photo, with a synthetic map."""
     if random.random() < 0.5:
         layout, subject = layout.mirrored(), mirror(subject[None], 1.0)[0]
     width, height = input_size(round(1000 * layout.aspect), 1000)

@@ -1,13 +1,14 @@
 """Train S2CNet's graph on semantic maps: human scores of unseen photos, and pseudo-labels.
 
-A step takes a few photos with pseudo-labels and one photo of the human scores, whose map and boxes
-are synthetic, made around the subject that explains its scores. Targets are the scores that people
-gave, or that the layout teachers predict, and for lists of one ratio the expected overlap with
-simulated people's crops: the best crop of such a list is the one of least expected loss.
+A step takes a few photos with pseudo-labels and one photo of the human scores. The map and boxes of
+the latter are synthetic, generated around the subject that explains its scores. Targets are the
+scores that people gave or that the layout teachers predict. For lists of one ratio, they are the
+expected overlap with simulated people's crops: the best crop of such a list is the one of least
+expected loss.
 
-A good map would make the detected boxes superfluous. Three things keep them in use: some maps are
+A good map would make the detected boxes superfluous. Three measures keep them in use: some maps are
 reduced to positions; photos whose subject is off the centre are sampled more often; and one list of
-every photo has a ratio far from its own, where the subject's place decides.
+every photo has a ratio far from the photo's own, where the subject's position decides.
 """
 
 from collections.abc import Sequence
@@ -45,16 +46,16 @@ FAR_SHARE = 0.3  # probability that a photo of the human scores has a list of a 
 PEOPLE = 128  # simulated for each photo; FEW_PEOPLE where only a mean is needed
 FEW_PEOPLE = 40
 TEACHER_SHARE = 0.65  # of a grid crop's target; the rest is its expected overlap
-TEACHER_SUBJECTS, TEACHER_JITTER = 6, 0.04  # subjects that a teacher is asked for, and their noise
+TEACHER_SUBJECTS, TEACHER_JITTER = 6, 0.04  # subjects given to each teacher, and their noise
 MAP_NOISE = 0.04
-POSITIONS_ONLY, NO_KINDS = 0.25, 0.15  # probabilities that a map loses all, or the kinds of objects
+POSITIONS_ONLY, NO_KINDS = 0.25, 0.15  # probability that a map loses all but positions, or kinds
 # Weights in the loss: of the photo of the human scores, of its lists of one ratio, of the choice.
 SCORED_WEIGHT, LISTS_WEIGHT, CHOICE_WEIGHT, CHOICE_SHARPNESS = 2, 0.5, 0.3, 2
-# A photo's sampling weight is exp(-overlap / OFF_CENTRE) within bounds, of the overlap of simulated
-# people's crops with the largest centred crop: the mean overlap of sampled photos is then .65, not
-# .74; that of real people is .6425.
+# A photo's sampling weight is exp(-overlap / OFF_CENTRE) within bounds; overlap is that of
+# simulated people's crops with the largest centred crop, less its mean. This lowers the mean
+# overlap of sampled photos from .74 to .65; that of real people's crops is .6425.
 OFF_CENTRE, SAMPLING_BOUNDS = 0.08, (0.3, 3.5)
-MIDDLE, UNFORESEEN = np.array([0.3, 0.3, 0.7, 0.7]), 0.1  # another subject, and its probability
+MIDDLE, UNFORESEEN = np.array([0.3, 0.3, 0.7, 0.7]), 0.1  # a further subject, and its probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ def train_graph(
 ) -> None:
     """Train everything behind the backbone, in place.
 
-    subjects: one box [4] for each of layouts.
+    subjects: one box [4] for each of the layouts.
     """
     random = np.random.default_rng(seed)
     probabilities = sampling_probabilities(photos, random)
@@ -112,7 +113,7 @@ def photo_loss(
     teachers: Sequence[LayoutTeacher],
     random: np.random.Generator,
 ) -> Tensor:
-    """Loss on one photo with pseudo-labels; noise on its map, a detector's errors on its boxes."""
+    """Compute the loss on a photo with pseudo-labels, a noisy map, and a detector's box errors."""
     width, height = photo.size_wh
     size = np.array([width, height, width, height])
     people = simulate_crops(photo.subjects, photo.probabilities, PEOPLE, random)
@@ -146,7 +147,7 @@ def photo_loss(
 def layout_loss(
     network: S2CNet, layout: ScoredLayout, subject: NDArray[np.float32], random: np.random.Generator
 ) -> Tensor:
-    """Loss on one photo of the human scores: these, and simulated people around its subject."""
+    """Compute the loss on a photo of the human scores: on these, and on simulated people."""
     if random.random() < 0.5:
         layout, x0, x1 = layout.mirrored(), 1 - subject[2], 1 - subject[0]
         subject = np.array([x0, subject[1], x1, subject[3]], np.float32)
@@ -170,7 +171,7 @@ def layout_loss(
 def sampling_probabilities(
     photos: Sequence[EncodedPhoto], random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Probability of each photo to be sampled, [P]; see OFF_CENTRE."""
+    """Compute each photo's sampling probability, [P], see OFF_CENTRE."""
     overlaps = []
     for photo in photos:
         crops = simulate_crops(photo.subjects, photo.probabilities, FEW_PEOPLE, random).crops
@@ -192,7 +193,7 @@ def lists_loss(
     lists: list[CropList],
     size_wh: tuple[int, int],
 ) -> Tensor:
-    """Values and order within each list; for lists with a choice, also which crop is best."""
+    """Compute the loss of values and order in each list and, with a choice, of the best crop."""
     width, height = size_wh
     crops = torch.from_numpy(np.concatenate([each.crops for each in lists])).float()
     rois = functional.pad(crops, (1, 0))  # of image 0

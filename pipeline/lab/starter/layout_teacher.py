@@ -1,9 +1,9 @@
-"""A network that predicts a crop's human score from the layout alone: the crop and a subject box.
+"""A network that predicts a crop's human score from the layout only: the crop and a subject box.
 
-No photo is used. The subject of a photo is not known either: of several boxes, the one that
-explains the photo's scores best is taken for it. Network and subjects are improved in turns (hard
-expectation-maximisation). On the held-out photos of GAICv1, subjects found so explain the human
-order with SRCC .75, and .60 when their edges are off by a fifth of the photo.
+No photo is used. The subject of a photo is not known either: it is taken to be the box, among
+several, that explains the photo's scores best. Network and subjects are improved alternately (hard
+expectation-maximisation). On the held-out photos of GAICv1, subjects found in this way explain the
+human order with SRCC .75, and .60 when their edges are off by a fifth of the photo.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ from pipeline.lab.training.schedule import descend
 ROUNDS, EPOCHS, LAST_EPOCHS = 4, 5, 10
 PHOTOS_A_STEP, CROPS_A_PHOTO = 16, 48
 RATE, DECAY = 2e-3, 0.02
-WARM = 0.11  # of the steps; OneCycleLR divides by share x steps - 1, which .1 makes 0 at ten steps
+WARM = 0.11  # of the steps; OneCycleLR divides by share x steps - 1, which is 0 for .1 of ten steps
 LARGEST, SMALLEST = 0.75, 0.004  # share of the photo that a subject may fill
 FIRST_CANDIDATES = 6  # of a photo; its first subject is drawn from them
-KEPT_EDGE_SLOPE = 12  # of the sigmoid that turns a margin into being there, 1, or not, 0
+KEPT_EDGE_SLOPE = 12  # of the sigmoid that maps a margin to 1, edge kept, or 0, edge cut
 
 
 class LayoutTeacher(nn.Module):
@@ -52,7 +52,7 @@ class LayoutTeacher(nn.Module):
         )
 
     def forward(self, crops: Tensor, subjects: Tensor, aspects: Tensor) -> Tensor:
-        """crops [B, N, 4], subjects [B, 4], aspects [B] (width / height) -> scores [B, N]."""
+        """Map crops [B, N, 4], subjects [B, 4], aspects [B] (width / height) to scores [B, N]."""
         shape = crop_features(crops, aspects)
         pair = self.pair(pair_features(crops, subjects, aspects))
         scores: Tensor = self.both(torch.cat([pair, shape], dim=-1)) + self.crop(shape)
@@ -63,7 +63,7 @@ CROP_FEATURES, PAIR_FEATURES = 11, 25
 
 
 def crop_features(crops: Tensor, aspects: Tensor) -> Tensor:
-    """[B, N, 11]: corners, sides, area, ratio in pixels, the photo's ratio, centre."""
+    """Compute [B, N, 11]: corners, sides, area, ratio in pixels, the photo's ratio, centre."""
     x0, y0, x1, y1 = crops.unbind(-1)
     width, height = x1 - x0, y1 - y0
     aspect = aspects.log()[:, None].expand_as(x0)
@@ -73,7 +73,7 @@ def crop_features(crops: Tensor, aspects: Tensor) -> Tensor:
 
 
 def pair_features(crops: Tensor, subjects: Tensor, aspects: Tensor) -> Tensor:
-    """[B, N, 25]: share of the subject that a crop keeps, its margins, both boxes."""
+    """Compute [B, N, 25]: share of the subject that a crop keeps, its margins, both boxes."""
     subject = subjects[:, None].expand_as(crops)
     c0x, c0y, c1x, c1y = crops.unbind(-1)
     s0x, s0y, s1x, s1y = subject.unbind(-1)
@@ -105,7 +105,7 @@ def pair_features(crops: Tensor, subjects: Tensor, aspects: Tensor) -> Tensor:
 
 
 def candidate_subjects(objects: Boxes) -> Boxes:
-    """Object boxes and the hulls of any two, without the huge and the tiny: [S, 4], S ≥ 1."""
+    """List object boxes and hulls of any two, without huge and tiny ones: [S, 4], S ≥ 1."""
     first, second = np.tril_indices(len(objects))
     low = np.minimum(objects[first, :2], objects[second, :2])
     high = np.maximum(objects[first, 2:], objects[second, 2:])
@@ -118,7 +118,7 @@ def candidate_subjects(objects: Boxes) -> Boxes:
 def find_subjects(
     layouts: Sequence[ScoredLayout], seed: int = 0, rounds: int = ROUNDS
 ) -> tuple[LayoutTeacher, list[NDArray[np.float32]]]:
-    """The teacher and each photo's subject box [4], by turns of fitting and choosing."""
+    """Find the teacher and each photo's subject box [4] by alternate fitting and choosing."""
     random = np.random.default_rng(seed)
     possible = [candidate_subjects(layout.objects) for layout in layouts]
     subjects = [boxes[random.integers(min(len(boxes), FIRST_CANDIDATES))] for boxes in possible]
@@ -133,7 +133,7 @@ def find_subjects(
 def fit_teacher(
     layouts: Sequence[ScoredLayout], subjects: Sequence[Scores], epochs: int, seed: int
 ) -> LayoutTeacher:
-    """Train a teacher for known subjects; returned in evaluation mode."""
+    """Train a teacher for known subjects; it is returned in evaluation mode."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     teacher = LayoutTeacher()
@@ -164,7 +164,7 @@ def _photo_loss(
 
 @torch.no_grad()
 def subject_costs(teacher: LayoutTeacher, layout: ScoredLayout, subjects: Boxes) -> Scores:
-    """Mean error of a photo's predicted scores for each of subjects [S, 4]: [S]."""
+    """Compute the mean error [S] of a photo's predicted scores for each of subjects [S, 4]."""
     scores = teacher_scores(teacher, layout.crops, subjects, layout.aspect)
     truth = torch.from_numpy(layout.scores).expand(len(subjects), -1)
     costs = functional.smooth_l1_loss(torch.from_numpy(scores), truth, reduction="none")
@@ -175,7 +175,7 @@ def subject_costs(teacher: LayoutTeacher, layout: ScoredLayout, subjects: Boxes)
 def teacher_scores(
     teacher: LayoutTeacher, crops: Boxes, subjects: Boxes, aspect: float
 ) -> NDArray[np.float32]:
-    """Scores [S, N] of crops [N, 4] for each of subjects [S, 4]."""
+    """Predict scores [S, N] of crops [N, 4] for each of subjects [S, 4]."""
     return np.asarray(teacher(*_tensors(crops, subjects, aspect)).numpy())
 
 

@@ -1,9 +1,9 @@
 """Sample lists of a labelled photo for a training step, and some of their candidates.
 
-People's crops tell how tight a crop should be, gaze only where it should be: more gaze is always
-inside a larger crop. So crops of all sizes are sampled from lists of people's crops, and from lists
-of gaze whose ratio is far from the photo's own, where even the largest crop loses some gaze. At
-ratios near the photo's own, only crops of one size are compared by gaze.
+People's crops show how tight a crop should be; gaze shows only where it should be, because a larger
+crop always contains more gaze. Therefore crops of all sizes are sampled from lists of people's
+crops, and from lists of gaze whose ratio is far from the photo's own, where even the largest crop
+loses some gaze. At ratios near the photo's own, only crops of one size are compared by gaze.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from pipeline.lab.starter.crop_lists import LARGE_AREA, LARGE_SHARE, CropList
 from pipeline.lab.starter.labelled_lists import RATIOS, TargetList
 
 # Set by hand.
-OWN, USUAL, FREE, GAZE, SIZE = 20, 14, 8, 14, 10  # crops of a list in a step
+OWN, USUAL, FREE, GAZE, SIZE = 20, 14, 8, 14, 10  # crops sampled from each kind of list in a step
 OWN_WEIGHT, SIZE_WEIGHT = 1.5, 0.7
 GAZE_LISTS = 2  # of ratios far from the photo's own
-# From this difference of logarithms on a ratio is another than the photo's: 1:1 and 16:9 of a 4:3
-# photo are, 4:3 of a 3:2 one is not.
+# A ratio differs from the photo's if their logarithms differ by at least this: for a 4:3 photo, 1:1
+# and 16:9 do; for a 3:2 one, 4:3 does not.
 OTHER_RATIO = 0.25
 SIZES = SCALES[2:5]  # of crops compared by gaze: shares of the largest crop's sides
-SAME_SIZE, FEWEST = 0.02, 3  # difference of shares in one size; crops that make a list
+SAME_SIZE, FEWEST = 0.02, 3  # tolerance of shares of one size; fewest crops of a list
 
 
 def sample_lists(
     lists: Sequence[TargetList], size_wh: tuple[int, int], random: np.random.Generator
 ) -> list[CropList]:
     """Sample lists for one step from all lists (`target_lists`) of a photo of size_wh."""
-    if lists[-1].ratio is None:  # only people's crops tell anything of the free shape
+    if lists[-1].ratio is None:  # only people's crops give a list of the free shape
         return _of_crops(lists, random)
     return _of_gaze(lists, size_wh, random)
 
 
 def _of_crops(lists: Sequence[TargetList], random: np.random.Generator) -> list[CropList]:
-    """A person's own ratio, another one, and the free shape."""
+    """Sample from lists of a person's own ratio, of a ratio of RATIOS, and of the free shape."""
     people = len(lists) - len(RATIOS) - 1
     own = lists[int(random.integers(people))]
     other = lists[int(random.integers(people, len(lists) - 1))]
@@ -54,7 +54,7 @@ def _of_crops(lists: Sequence[TargetList], random: np.random.Generator) -> list[
 def _of_gaze(
     lists: Sequence[TargetList], size_wh: tuple[int, int], random: np.random.Generator
 ) -> list[CropList]:
-    """Two other ratios than the photo's, and crops of one size of its own where it has one."""
+    """Sample two ratios far from the photo's, and crops of one size, of a near ratio if any."""
     width, height = size_wh
     far = [each for each in lists if _distance(each, width / height) >= OTHER_RATIO]
     near = [each for each in lists if _distance(each, width / height) < OTHER_RATIO]
@@ -70,7 +70,7 @@ def _of_gaze(
 
 
 def mostly_large(each: TargetList, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Indices of `count` crops, LARGE_SHARE of them large: these differ by place."""
+    """Draw indices of `count` crops, LARGE_SHARE of them large, which differ by place."""
     areas = area(each.boxes)
     large = areas > LARGE_AREA * areas.max()
     first = random.permutation(np.nonzero(large)[0])[: round(LARGE_SHARE * count)]

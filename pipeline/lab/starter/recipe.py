@@ -26,15 +26,15 @@ from s2cnet import S2CNet, load_model, prepare_image, to_published_state_dict
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is trained. The defaults made the files in the package."""
+    """The amount of training. The files in the package were trained with the defaults."""
 
     photos: int | None = None  # the first ones of the index; None: all
-    held_out: int = 150  # photos that nothing is trained on
+    held_out: int = 150  # photos that are not trained on
     detector_epochs: int = 3
     projection_views: int = 360
     map_steps: int = 2100
     subject_rounds: int = 4
-    teachers: int = 2  # beside the one that finds the subjects
+    teachers: int = 2  # in addition to the one that finds the subjects
     teacher_epochs: int = 9
     graph_steps: int = 4500
 
@@ -74,8 +74,8 @@ def train_both(
 ) -> None:
     """Train the detector and the network, whose trunk and backbone are pretrained; write both.
 
-    outputs: of photos in the folder `photos`. scored: human scores to learn the graph from, or a
-    network whose graph is kept. Files: subjects.safetensors, starter.safetensors.
+    outputs: those of photos in the folder `photos`. scored: human scores to train the graph on, or
+    a network whose graph is kept. Files: subjects.safetensors, starter.safetensors.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(outputs))[budget.held_out :]
@@ -106,7 +106,7 @@ def fit_graph(
     seed: int,
     log: Log,
 ) -> None:
-    """Train all behind the backbone on human scores and on pseudo-labels of photos."""
+    """Train everything behind the backbone on human scores and on pseudo-labels of photos."""
     teacher, subjects = find_subjects(layouts, seed, budget.subject_rounds)
     teachers = [teacher] + [
         fit_teacher(layouts, subjects, budget.teacher_epochs, seed=10 + i)
@@ -141,9 +141,9 @@ def _encoded(network: S2CNet, detector: SubjectNetwork, view: View, folder: Path
 def write_half(
     tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
 ) -> None:
-    """Write in half precision: half the size; scores change after the third decimal.
+    """Write tensors in half precision: half the size; scores change after the third decimal.
 
-    The file is whole, or as it was before.
+    The file is replaced atomically.
     """
     halved = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous().clone()

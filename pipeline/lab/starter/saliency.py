@@ -1,6 +1,6 @@
 """A photo's saliency map: its foreground as far as there is a clear one, else class activation.
 
-The constants were set by hand, looking at photos; none was fitted.
+The constants were set by hand while looking at photos; none was fitted.
 """
 
 import cv2
@@ -13,19 +13,19 @@ from pipeline.lab.starter.teacher_outputs import TeacherOutputs
 SaliencyMap = NDArray[np.float32]
 
 SIDE = 48  # cells of the map along each side
-# `decisiveness`: cells above CLEAR are surely salient. It is 0 where they hold the lower share of
-# the map's mass or less, 1 from the upper share on; less where they are fewer than SPECK of all
-# cells, and 0 where they are more than WHOLE.
+# `decisiveness`: cells above CLEAR are surely salient. It rises from 0 to 1 with their share of the
+# map's mass, over MASS_RANGE. It is less where they are fewer than SPECK of all cells, and 0 where
+# they are more than WHOLE.
 CLEAR, MASS_RANGE, SPECK, WHOLE = 0.7, (0.55, 0.9), 0.004, 0.85
 CONTRAST_PERCENTILES = [5, 99]  # of class activation, which become 0 and 1
-# Probability of the region and level of the map. The levels make regions as large as the subjects
-# that human scores imply: the second one fills a fifth to a third of a photo.
+# Probability of a region, and its level in the map. The levels make regions as large as the
+# subjects that human scores imply: the second one fills a fifth to a third of a photo.
 REGION_LEVELS, ALL_REGIONS_LEVEL = ((0.3, 0.78), (0.45, 0.65)), (0.1, 0.5)
 LEAST_MASS = 0.3  # of a region, as a share of the main one's
 
 
 def saliency(outputs: TeacherOutputs) -> SaliencyMap:
-    """The saliency map of a photo, [48, 48] in 0..1."""
+    """Compute the saliency map of a photo, [48, 48] in 0..1."""
     activation = []
     for values in (np.sqrt(outputs.class_confidence), outputs.class_strength):
         large = cv2.resize(values, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
@@ -38,7 +38,7 @@ def saliency(outputs: TeacherOutputs) -> SaliencyMap:
 
 
 def decisiveness(salient: SaliencyMap) -> float:
-    """How clearly a map separates one thing from the rest, 0..1."""
+    """Measure how clearly a map separates one thing from the rest, 0..1."""
     clear = salient > CLEAR
     if float(clear.mean()) > WHOLE:
         return 0.0
@@ -49,14 +49,14 @@ def decisiveness(salient: SaliencyMap) -> float:
 
 
 def salient_regions(salient: SaliencyMap) -> list[tuple[float, Box]]:
-    """Boxes around the most salient cells, tight and wide, with their probabilities."""
+    """Return boxes around the most salient cells, tight and wide, with their probabilities."""
     found = [(share, _regions(salient, level)[0]) for share, level in REGION_LEVELS]
     share, level = ALL_REGIONS_LEVEL
     return [*found, (share, hull(_regions(salient, level)))]
 
 
 def _regions(salient: SaliencyMap, level: float) -> list[Box]:
-    """Boxes of connected cells above `level` of the highest value, the one of most mass first."""
+    """Return the boxes of connected cells above `level` of the highest value, most mass first."""
     mask = (salient >= level * salient.max() - 1e-6).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     mass = np.bincount(labels.ravel(), salient.ravel(), count)[1:]

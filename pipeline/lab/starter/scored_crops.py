@@ -1,4 +1,4 @@
-"""Human scores of crops whose photos are not there, for learning from the layout alone."""
+"""Human scores of crops whose photos are not available, for learning from the layout only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,25 +23,25 @@ class ScoredLayout:
     aspect: float
 
     def mirrored(self) -> "ScoredLayout":
-        """The same crops, scores and objects in the mirrored photo."""
+        """Return the same crops, scores and objects in the mirrored photo."""
         return ScoredLayout(
             mirror(self.crops, 1), self.scores, mirror(self.objects, 1), self.aspect
         )
 
 
 def read_scored_crops(path: Path) -> dict[str, list[ScoredLayout]]:
-    """The layouts of each split from a JSON of GAICv1's form, keyed "train" and "test".
+    """Read the layouts of each split, keyed "train" and "test", from a JSON of GAICv1's form.
 
     {"<photo>": {"split": …, "crops": [[x0, y0, x1, y1], …], "scores": […], "detections": […]}}, in
-    pixels. The photo's size is not in the file: the grid anchors lie symmetrically in the photo, so
-    it is the sum of the lowest and the highest corner. Raises UsageError.
+    pixels. The photo's size is not in the file. The grid anchors are symmetric in the photo, so its
+    size is the sum of the lowest and the highest corner. Raises UsageError.
     """
     rows = read_json(path)
     try:
         splits: dict[str, list[ScoredLayout]] = {"train": [], "test": []}
         for name, row in rows.items():
             splits[row["split"]].append(_layout(row, f"{path}: {name}"))
-    except UsageError:  # says what is wrong
+    except UsageError:  # its message is specific already
         raise
     except (AttributeError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UsageError(f"{path} holds no scored crops in the form of GAICv1's") from error

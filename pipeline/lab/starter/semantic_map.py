@@ -2,14 +2,14 @@
 
 The backbone is the MobileNetV2 inside MediaPipe's Objectron, `object_detection_ssd_mobilenetv2_
 oidv4_fp16.tflite` (Apache-2.0; in the npm package @mediapipe/objectron), trained for detection on
-Open Images; its batch-norms are folded already. The convolution that reduces its 448 joined
-channels to eight is fitted by ridge regression: the position x and y (which zero padding reveals),
-the subject map, and where people, faces and things are. The upper two stages are then trained
-towards the same targets. One channel is 1 everywhere, so that RoDAlign, which is 0 inside a box,
-marks the box; the last one stays 0 here, `fine_tuning` makes it the gaze.
+Open Images; its batch-norms are already folded. The convolution that reduces its 448 joined
+channels to eight is fitted by ridge regression. Its targets are the position x and y (which zero
+padding reveals), the subject map, and where people, faces and things are. The upper two stages are
+then trained towards the same targets. One channel is 1 everywhere, so that RoDAlign, which is 0
+inside a box, marks the box. The last channel stays 0 here; `fine_tuning` turns it into the gaze.
 
-A map with fixed meanings can also be made without a photo (`synthetic_map`). So human scores whose
-photos are not there can train the graph (`graph_training`).
+A map with fixed meanings can also be built without a photo (`synthetic_map`). In this way, human
+scores can train the graph without their photos (`graph_training`).
 """
 
 from collections.abc import Sequence
@@ -35,18 +35,19 @@ CHANNEL_WEIGHTS = (0.3, 0.3, 0.0, 1.0, 1.0, 1.5, 0.6, 0.0)  # of the squared err
 RIDGE = 1e-3  # of each channel's own power
 STEPS, VIEWS_A_STEP, RATE, DECAY, WARM = 2100, 6, 2.5e-4, 0.01, 0.02
 CONTRAST, BRIGHTNESS = (0.8, 1.2), (-20, 20)  # range of changes of a view's pixels
-ELLIPSE = 1.1  # an object is drawn to this square of its radius: a little more than its ellipse
+ELLIPSE = 1.1  # squared relative radius to which an object is drawn: a little beyond its ellipse
 
 
 def load_backbone(network: S2CNet, tflite: Path) -> None:
     """Copy the file's convolutions into the network's backbone; needs the PyPI package `tflite`.
 
-    The file expects pixels in -1..1, which the first filter absorbs. It pads strided convolutions
-    right and below only, which moves its map by less than a cell; that is ignored.
+    The file expects pixels in -1..1; the first filter is changed accordingly. The file pads strided
+    convolutions only on the right and at the bottom, which moves its map by less than a cell; this
+    is ignored.
     """
     convolutions = [
         pair for pair in _convolutions(tflite) if "BoxPredictor_0" not in pair[0]
-    ]  # predictors stand between the backbone's layers
+    ]  # predictors are stored between the backbone's layers
     stages = (network.backbone.stage3, network.backbone.stage4, network.backbone.stage5)
     layers = [layer for stage in stages for layer in stage.modules()]
     filters = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
@@ -71,7 +72,7 @@ def load_backbone(network: S2CNet, tflite: Path) -> None:
 
 
 def _convolutions(path: Path) -> list[tuple[str, Tensor, Tensor]]:
-    """Name of the output, weight [out, in, k, k] and bias of each convolution, in running order."""
+    """List the output's name, weight [out, in, k, k] and bias of each convolution, in run order."""
     import tflite
 
     model: Any = tflite.Model.GetRootAsModel(path.read_bytes(), 0)
@@ -122,7 +123,7 @@ def fit_projection(network: S2CNet, views: Sequence[View], folder: Path) -> None
         product += rows @ wanted.T / cells
     hook.remove()
     penalty = RIDGE * power.diag()
-    penalty[-1] = 0  # the constant is free
+    penalty[-1] = 0  # the constant is not penalised
     projection = torch.linalg.solve(power + torch.diag(penalty + 1e-9), product).float()
     projection[:, GAZE] = 0
     projection[:, ONE] = 0
@@ -137,11 +138,11 @@ def train_backbone(
 ) -> None:
     """Train the stages of stride 16 and 32 and the projection towards the views' maps, in place.
 
-    Explained variance on held-out photos after it (before it): subject .74 (.56), people .73 (.54),
-    faces .64 (.32), things .46 (.31), x and y .99.
+    Explained variance on held-out photos after training (before): subject .74 (.56), people .73
+    (.54), faces .64 (.32), things .46 (.31), x and y .99.
     """
     random = np.random.default_rng(seed)
-    backbone = network.backbone.eval()  # batch-norms are folded: they stay as they are
+    backbone = network.backbone.eval()  # batch-norms are folded and must not change
     learnt = [
         parameter
         for part in (backbone.stage4, backbone.stage5, backbone.reduce)
@@ -173,7 +174,7 @@ def train_backbone(
 
 
 def position_map(height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The map [8, h, w] of a photo that shows nothing: positions and ones."""
+    """Make the map [8, h, w] of a photo without content: positions and ones."""
     values = np.zeros((len(CHANNELS), height, width), np.float32)
     values[X] = 2 * (np.arange(width) + 0.5) / width - 1
     values[Y] = (2 * (np.arange(height) + 0.5) / height - 1)[:, None]
@@ -182,7 +183,7 @@ def position_map(height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32
 
 
 def target_map(view: View, height: int, width: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The target [8, h, w] for a view: each object an ellipse as high as its likelihood."""
+    """Make the target [8, h, w] for a view: each object is an ellipse as high as its likelihood."""
     values = position_map(height, width)
     subject = cv2.resize(view.labels.subject_map, (width, height), interpolation=cv2.INTER_AREA)
     values[SUBJECT] = subject

@@ -2,9 +2,9 @@
 
 A person keeps the subject and removes a share of the gap between it and each edge of the photo.
 The shares are fitted to three means over 450 photos with ten human crops each, at each person's own
-ratio (those of the simulated people in brackets, subjects from `layout_teacher`): IoU of a person's
-crop with the largest centred crop .643 (.637), with nine tenths of it .650 (.653), with another
-person's crop .657 (.656).
+ratio. Figures in brackets are those of the simulated people, with subjects from `layout_teacher`.
+IoU of a person's crop with the largest centred crop: .643 (.637); with nine tenths of it: .650
+(.653); with another person's crop: .657 (.656).
 """
 
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from pipeline.boxes import FloatArray, area, iou
 
 LEAST_SIDES = 1.05  # sides of the smallest crop around a subject, in the subject's
 TRIM = (1.85, 2.2)  # parameters of the beta distribution of the share of a gap that is removed
-KEPT_EDGE = 0.04  # probability that an edge stays where the photo ends
-ONE_TIGHTNESS = 0.4  # probability that an edge has the person's share and not one of its own
+KEPT_EDGE = 0.04  # probability that an edge stays at the photo's edge
+ONE_TIGHTNESS = 0.4  # probability that an edge has the person's common share, not one of its own
 DISAGREEMENT = 0.08  # standard deviation of the subject's edges between people
-# Set by hand. For a ratio, people weigh by a Gaussian of that deviation over the logarithm of
-# theirs, plus a floor. Where their mean weight is small against the last number, what people would
-# do who are asked for the ratio counts instead.
+# Set by hand. For a ratio, people's weights are a Gaussian of this deviation over the logarithm of
+# their ratio, plus a floor. Where their mean weight is small compared with the last number, the
+# crops that people would make if asked for the ratio count instead.
 RATIO_DEVIATION, FLOOR, FEW = 0.3, 0.02, 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedCrops:
-    """Crops [P, 4] of P simulated people, and what each takes for the subject [P, 4]."""
+    """Crops [P, 4] of P simulated people, and the box each takes for the subject [P, 4]."""
 
     crops: FloatArray
     subjects: FloatArray
@@ -50,12 +50,12 @@ def simulate_crops(
 
 
 def at_ratio(people: SimulatedCrops, ratio: float) -> FloatArray:
-    """What these people crop [P, 4] when asked for a ratio (in shares of the sides)."""
+    """Return these people's crops [P, 4] when asked for a ratio (in shares of the sides)."""
     return reshape_crops(people.crops, people.subjects, ratio)
 
 
 def jittered(boxes: FloatArray, deviation: float, random: np.random.Generator) -> FloatArray:
-    """Boxes with Gaussian noise on every edge; they stay boxes inside the photo."""
+    """Add Gaussian noise to every edge of boxes; they stay valid boxes inside the photo."""
     moved = boxes + random.normal(0, 1, boxes.shape) * deviation
     low = np.minimum(moved[:, :2], moved[:, 2:] - 0.02)
     high = np.maximum(moved[:, 2:], moved[:, :2] + 0.02)
@@ -65,10 +65,10 @@ def jittered(boxes: FloatArray, deviation: float, random: np.random.Generator) -
 def expected_iou(
     crops: FloatArray, people: SimulatedCrops, ratio: float | None = None
 ) -> FloatArray:
-    """Mean IoU of each of crops [N, 4] with the people's crops, [N].
+    """Compute the mean IoU [N] of crops [N, 4] with the people's crops.
 
-    ratio: width / height of `crops`, in shares of the photo's sides. If given, people count by how
-    close their own ratio is, mixed with what they would crop when asked for it.
+    ratio: width / height of `crops`, in shares of the photo's sides. If given, people are weighted
+    by how close their own ratio is, and their crops when asked for the ratio are mixed in.
     """
     overlap = iou(crops[:, None], people.crops)
     if ratio is None:
@@ -82,10 +82,10 @@ def expected_iou(
 
 
 def reshape_crops(crops_rel: FloatArray, subjects_rel: FloatArray, ratio_rel: float) -> FloatArray:
-    """Crops [P, 4] changed to one ratio, as a person would who is asked for it: [P, 4].
+    """Change crops [P, 4] to one ratio, as a person asked for it would: [P, 4].
 
-    They keep their area and centre as far as they fit, and hold the whole subject [P, 4] where that
-    fits, else its centre. ratio_rel: width in photo widths by height in photo heights.
+    They keep their area and centre as far as they fit, and contain the whole subject [P, 4] where
+    that fits, else its centre. ratio_rel: width in photo widths by height in photo heights.
     """
     sides = subjects_rel[:, 2:] - subjects_rel[:, :2]
     areas = area(crops_rel)

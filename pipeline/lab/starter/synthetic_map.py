@@ -1,6 +1,6 @@
-"""Maps and boxes for photos that are not there, and detections with a detector's errors.
+"""Maps and boxes for photos that are not available, and detections with a detector's errors.
 
-The numbers are set by hand to look like the maps and boxes of real photos.
+The numbers are set by hand so that the results look like the maps and boxes of real photos.
 """
 
 import numpy as np
@@ -24,15 +24,15 @@ def synthetic_map(
     height: int,
     random: np.random.Generator,
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """A map [8, h / 16, w / 16] and boxes [D, 4] as a photo with this subject might give them.
+    """Make a map [8, h / 16, w / 16] and boxes [D, 4] like those of a photo with this subject.
 
-    The map's channels are those of `semantic_map`. layout: objects beside the subject [4].
+    The map's channels are those of `semantic_map`. layout: has objects besides the subject [4].
     """
     values = position_map(height // 16, width // 16)
     x, y = (values[0] + 1) / 2, (values[1] + 1) / 2
 
     def bump(box: NDArray[np.float64]) -> NDArray[np.float32]:
-        """1 in the middle of the box, 1/2 on its edge, 0 far away."""
+        """Draw 1 in the middle of the box, 1/2 on its edge, 0 far away."""
         centre, radius = (box[:2] + box[2:]) / 2, np.maximum((box[2:] - box[:2]) / 2, 0.03)
         offset_x, offset_y = (x - centre[0]) / radius[0], (y - centre[1]) / radius[1]
         edge = np.abs(offset_x) ** 2.5 + np.abs(offset_y) ** 2.5
@@ -53,7 +53,7 @@ def synthetic_map(
     values[SUBJECT] = np.clip(values[SUBJECT] + noise, 0, 1)
     if random.random() < 0.5:  # the subject is a person or a thing
         values[random.choice([PERSON, THING])] = random.uniform(0.3, 1) * bump(moved(0.08)[0])
-    # The detector reports a region around the subject, a wider one, and sometimes the very object.
+    # The detector reports a region around the subject, a wider one, and sometimes its exact box.
     boxes = [
         jittered(scaled(moved(0.06)[0], random.uniform(*sizes))[None], deviation, random)
         for sizes, deviation, chance in (
@@ -72,7 +72,7 @@ def synthetic_map(
 def add_gaze(values: Tensor, subject: NDArray[np.float32], random: np.random.Generator) -> Tensor:
     """Add gaze on a subject [4], shares of sides, to a map [8, h, w], or sometimes none, in place.
 
-    The gaze lies on the subject's middle, closer together or wider than the subject is.
+    The gaze is centred on the subject, and narrower or wider than it.
     """
     if random.random() >= GAZE_SHARE:
         return values
@@ -89,7 +89,7 @@ def add_gaze(values: Tensor, subject: NDArray[np.float32], random: np.random.Gen
 def perturbed_detections(
     boxes: NDArray[np.float32], random: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Boxes [D, 4] with jittered edges, some or all of them missed."""
+    """Jitter the edges of boxes [D, 4], and drop some or all of them, as a detector would."""
     found = boxes.astype(np.float64)
     if random.random() < 0.6 and len(found):
         found = jittered(found, random.choice([0.01, 0.03, 0.06]), random)
@@ -99,6 +99,6 @@ def perturbed_detections(
 
 
 def scaled(box: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    """A box [4] with sides times `factor` about its centre, inside the photo."""
+    """Scale the sides of a box [4] by `factor` about its centre, inside the photo."""
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
     return np.asarray(np.clip(np.concatenate([centre - half, centre + half]), 0, 1))

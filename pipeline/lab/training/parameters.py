@@ -1,4 +1,4 @@
-"""Which parameters of a network learn, and at which rate."""
+"""Which parameters of a network are trained, and at which rate."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from pipeline.lab.training.settings import TrainSettings
 
 
 def choose_learnt(network: nn.Module, settings: TrainSettings) -> None:
-    """Let all parameters require gradients, but for those of batch-norms that stay as they are."""
+    """Let all parameters require gradients, except those of frozen batch-norms."""
     frozen = {
         id(parameter) for norm in _frozen(network, settings) for parameter in norm.parameters()
     }
@@ -17,14 +17,14 @@ def choose_learnt(network: nn.Module, settings: TrainSettings) -> None:
 
 
 def set_training_mode(network: nn.Module, settings: TrainSettings) -> None:
-    """Training mode; batch-norms that stay as they are use their statistics, and keep them."""
+    """Set training mode; frozen batch-norms use their stored statistics and do not update them."""
     network.train()
     for norm in _frozen(network, settings):
         norm.eval()
 
 
 def parameter_groups(network: nn.Module, settings: TrainSettings) -> list[dict[str, object]]:
-    """The parameters that require gradients, grouped by learning rate and decay."""
+    """Group the parameters that require gradients by learning rate and decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:

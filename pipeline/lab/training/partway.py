@@ -10,18 +10,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Partway:
-    """An interrupted epoch, from which training goes on as if it had not been stopped.
+    """An interrupted epoch, from which training continues as if it had not been stopped.
 
-    epoch: its number, from 0. steps: done in it. total: sum of their losses.
+    epoch: its number, from 0. steps: those done in it. total: sum of their losses.
     order, torch_state: states of the generators of NumPy and torch.
-    cuda_state: of the GPU's generator, from which its dropout draws; None where there is no GPU,
-        and in files of earlier versions.
+    cuda_state: state of the GPU's generator, which dropout uses; None without a GPU, and in files
+        of earlier versions.
     """
 
     epoch: int
     steps: int
     total: float
-    order: str  # JSON: of numpy's generator
+    order: str  # JSON of the NumPy generator's state
     torch_state: Tensor
     cuda_state: Tensor | None = None
 
@@ -29,7 +29,7 @@ class Partway:
     def at(
         cls, epoch: int, steps: int, total: float, random: np.random.Generator, device: str
     ) -> "Partway":
-        """Take the state now, that of the generators included. device: the network's."""
+        """Record the current state, including the generators'. device: the network's."""
         order = json.dumps(random.bit_generator.state)
         cuda_state = torch.cuda.get_rng_state(device) if _is_gpu(device) else None
         return cls(epoch, steps, total, order, torch.get_rng_state(), cuda_state)

@@ -35,8 +35,8 @@ def train_with_ray(run: SharedRun, workers: int, use_gpu: bool) -> None:
     """Train in `workers` processes, one GPU each if `use_gpu`; gradients are averaged every step.
 
     Results are those of `fit` in one process with photos_per_step × workers photos a step. A second
-    call goes on from the checkpoint in the folder. Raises LedgerError where Ray does not start,
-    Drained where a signal ends that, Ray's error of a process that failed.
+    call resumes from the checkpoint in the folder. Raises LedgerError where Ray does not start,
+    Drained where a signal interrupts the start, and Ray's error for a process that failed.
     """
     if not ray.is_initialized():
         join_or_start(shows_workers=True)

@@ -1,4 +1,4 @@
-"""The file from which a training goes on."""
+"""The checkpoint file from which a training resumes."""
 
 import io
 import pickle
@@ -12,18 +12,18 @@ from pipeline.errors import UsageError
 from pipeline.lab.whole_files import write_whole
 
 CHECKPOINT = "last.pt"
-ORIGIN = "origin"  # its entry about photos and first weights, which earlier versions did not write
+ORIGIN = "origin"  # entry for photos and initial weights, which earlier versions did not write
 
 
 def write_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write it, completely or not at all."""
+    """Write the checkpoint atomically."""
     data = io.BytesIO()
     torch.save(dict(state), data)
     write_whole(path, data.getvalue())
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read it, tensors on the CPU. Raises UsageError for a damaged file."""
+    """Read the checkpoint, tensors on the CPU. Raises UsageError for a damaged file."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
@@ -41,9 +41,10 @@ def check_same_run(
     settings: Mapping[str, object],
     origin: Mapping[str, str] | None,
 ) -> None:
-    """Check a checkpoint's state against the settings and the origin of the training that asks.
+    """Check a checkpoint's state against the settings and the origin of the resuming training.
 
-    origin: None, also in the state, is not compared. Raises UsageError that names what differs.
+    origin: not compared where it is None here or in the state. Raises UsageError that names the
+    differences.
     """
     found = state["settings"]
     if other := ", ".join(name for name in settings if found.get(name) != settings[name]):
@@ -62,6 +63,6 @@ def check_same_run(
 
 
 def is_of_earlier_version(folder: Path) -> bool:
-    """Whether a training's folder has a checkpoint that does not say what it was trained on."""
+    """Return whether a training's folder has a checkpoint without an origin."""
     path = folder / CHECKPOINT
     return path.exists() and read_state(path).get(ORIGIN) is None

@@ -18,7 +18,7 @@ from s2cnet import boxes_to_input, prepare_image
 
 @dataclass(frozen=True)
 class Sample:
-    """One photo as the network's input, with its targets; boxes in input pixels."""
+    """One photo as the network's input, with its targets; boxes are in input pixels."""
 
     image: Tensor  # [3, h, w], prepared
     crops: Tensor  # [N, 5], first column 0
@@ -28,10 +28,10 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class ScoredPhoto:
-    """A decoded photo with human scores; boxes xyxy in pixels of `pixels`, inside it.
+    """A decoded photo with human scores; boxes are xyxy in pixels of `pixels`, inside it.
 
-    Boxes have double precision: an edge of the photo is an edge of the input within
-    `s2cnet.inputs.ROUNDING`, which single precision misses.
+    Boxes have double precision: an edge of the photo has to match an edge of the input within
+    `s2cnet.inputs.ROUNDING`, which single precision does not reach.
     """
 
     id: str
@@ -64,7 +64,7 @@ def read_scored_photo(example: Example, detector: Detector | None) -> ScoredPhot
 
 
 def plain_sample(photo: ScoredPhoto) -> Sample:
-    """The unchanged photo with all its crops, for validation."""
+    """Make a sample of the unchanged photo with all its crops, for validation."""
     return _sample(photo.pixels, photo.crops, photo.objects, photo.mos)
 
 

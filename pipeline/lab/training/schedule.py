@@ -1,4 +1,4 @@
-"""What trainings share: the learning rate over a run, a step, the moving average of weights."""
+"""The learning rate over a run, a step, and the moving average of weights, for all trainings."""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def rate_at(step: int, steps: int, warmup_share: float) -> float:
-    """Share of the peak learning rate at `step` of `steps`: a linear rise, then a cosine to 0."""
+    """Return the share of the peak rate at `step` of `steps`: a linear rise, then a cosine to 0."""
     warmup = max(1, round(steps * warmup_share))
     if step < warmup:
         return (step + 1) / warmup
@@ -24,9 +24,9 @@ def descend(
     optimizer: Optimizer,
     schedule: LRScheduler,
 ) -> None:
-    """Take one step of the optimizer against a loss, and one of the learning rate.
+    """Take one step of the optimizer on a loss, and one of the learning rate.
 
-    learnt: the parameters whose gradients together have at most the norm `most_norm`.
+    learnt: the parameters whose joint gradient is clipped to the norm `most_norm`.
     """
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -36,9 +36,9 @@ def descend(
 
 
 def moving_average(network: nn.Module, decay: float) -> AveragedModel:
-    """Exponential moving average of a network's weights and batch-norm statistics.
+    """Make an exponential moving average of a network's weights and batch-norm statistics.
 
-    Starts as a copy of the network; `update_parameters(network)` moves it on. The decay grows
+    It starts as a copy of the network; `update_parameters(network)` updates it. The decay grows
     towards its final value so that the random start is forgotten, as in TensorFlow's
     ExponentialMovingAverage: min(decay, (1 + n) / (10 + n)) at update n.
     """
@@ -50,5 +50,5 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
         return average.lerp(current, 1 - share)
 
     model = AveragedModel(network, avg_fn=moved, use_buffers=True)
-    model.n_averaged += 1  # at 0 the first update would replace the start instead of moving it
+    model.n_averaged += 1  # at 0, the first update would replace the start instead of averaging
     return model

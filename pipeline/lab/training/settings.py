@@ -1,4 +1,4 @@
-"""What a training is asked to do: the data, the recipe, the processes."""
+"""The options of a training: the data, the recipe, the processes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,8 @@ MOS_MEAN, MOS_SPREAD = 2.95, 0.8
 class TrainSettings:
     """Network and recipe of a training.
 
-    Two runs of the same settings on the same data are the same. The defaults follow GAIC's
-    documented recipe. Raises SettingError where a value makes no sense.
+    Two runs with the same settings on the same data give the same result. The defaults follow
+    GAIC's documented recipe. Raises SettingError for an invalid value.
     """
 
     network: Literal["s2cnet", "gaic"] = option(

@@ -1,4 +1,4 @@
-"""Which photos of a data set a training learns from, is chosen by, and is tested on."""
+"""The photos of a data set that a training learns from, is chosen by, and is tested on."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -22,12 +22,12 @@ class Split:
     test: list[Example]
 
     def has_objects(self) -> bool:
-        """Whether the data set itself has the objects of all photos that are learnt from."""
+        """Return whether the data set itself has objects for all training and validation photos."""
         return all(one.objects_px is not None for one in (*self.train, *self.validation))
 
 
 def hash_of_photos(examples: Iterable[Example]) -> str:
-    """SHA-256 of photos' names, scored crops and given objects, in order; not of their pixels."""
+    """Hash photos' ids, scored crops and given objects, in order, but not pixels, by SHA-256."""
     digest = hashlib.sha256()
     for example in examples:
         digest.update(f"{example.id}\0{len(example.mos)}\0".encode())
@@ -39,7 +39,7 @@ def hash_of_photos(examples: Iterable[Example]) -> str:
 def read_split(
     folder: Path, layout: str, limit: int | None, settings: TrainSettings, by_place: bool = False
 ) -> Split:
-    """Read the splits train and test of a data set, and val or else a part of train.
+    """Read the splits train and test of a data set, and val or, without it, a part of train.
 
     by_place: see `split_off`. Raises UsageError.
     """
@@ -57,10 +57,10 @@ def split_off(
 ) -> tuple[list[Example], list[Example]]:
     """Split whole photos at random, the same way for a seed: (rest, part of `share`).
 
-    A photo is drawn by its name: where a data set grows by one, at most one photo of the rest comes
-    into the part, so weights of an earlier training have seen hardly any of it.
+    Photos are drawn by their ids. If a data set grows by one photo, at most one photo of the rest
+    moves into the part, so weights of an earlier training have seen hardly any of the part.
 
-    by_place: draw by the place in the list, as trainings of earlier versions did.
+    by_place: draw by position in the list, as trainings of earlier versions did.
 
     Raises UsageError for fewer than two photos.
     """

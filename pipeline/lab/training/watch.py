@@ -1,4 +1,4 @@
-"""Report the progress of a training, and stop it early where that is asked for."""
+"""Report the progress of a training, and stop it early on request."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from pipeline.report.progress import Log, duration
 from pipeline.stop import Drained, Stop
 
 T = TypeVar("T")
-EVERY_S = 10.0  # between two lines; the first comes with the first photo
+EVERY_S = 10.0  # between two lines; the first line comes with the first photo
 
-Tell = Callable[[str, int, int], None]  # what is being done, how many of it, of how many
+Tell = Callable[[str, int, int], None]  # the current activity, items done, items in all
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Whom a training reports to, and who may stop it.
+    """The receiver of a training's progress, and the request to stop it.
 
-    tell: called with what is being done, how many items of it are done, and of how many.
-    stop: asks for an early end.
+    tell: called with the current activity, the number of items done, and the number in all.
+    stop: requests an early end.
     """
 
     tell: Tell = lambda what, done, of: None
@@ -32,13 +32,13 @@ class Watch:
             self.tell(what, done + 1, len(items))
 
     def check(self) -> None:
-        """Raise Drained where the training is asked to stop."""
+        """Raise Drained if the training is asked to stop."""
         if self.stop.asked:
             raise Drained
 
 
 class Ticker:
-    """Writes a line about what is being done, at once and then every EVERY_S seconds."""
+    """Writes a line about the current activity, at once and then every EVERY_S seconds."""
 
     def __init__(self, log: Log) -> None:
         self.log = log

@@ -1,12 +1,12 @@
-"""What a run is compared with: simple crops, free croppers, networks whose weights are given.
+"""Baselines for a run: simple crops, free software, and networks whose weights are given.
 
-    centre, centre_90, largest   no pixel is looked at (`simple`)
+    centre, centre_90, largest   use no pixels (`simple`)
     anchor_prior                 positions that people like on the training split (`prior`)
     attention, entropy           libvips (`libvips`)
     smartcrop_js                 the npm package smartcrop (`smartcrop_js`)
     gaic, focalnet               networks, where their weights are given
 
-Each answers both questions: which crop of a ratio, and how good each of given crops is.
+Each baseline does both tasks: it places a crop of a ratio, and it scores given crops.
 """
 
 from collections.abc import Sequence
@@ -39,10 +39,10 @@ def make_baselines(
     focalnet: str | None = None,
     device: str = "cpu",
 ) -> dict[str, Baseline]:
-    """The named baselines, and those networks whose weights (path or URI) are given.
+    """Make the named baselines, and the networks whose weights (path or URI) are given.
 
-    anchor_prior is left out where there is no prior. Raises UsageError for an unknown name and
-    where a package is missing, WeightsError for unusable GAIC weights.
+    anchor_prior is left out where there is no prior. Raises UsageError for an unknown name or a
+    missing package, WeightsError for unusable GAIC weights.
     """
     unknown = [name for name in names if name not in NAMES]
     if unknown:
@@ -69,7 +69,7 @@ def make_baselines(
 
 
 def without_missing(names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names without smartcrop_js where it cannot run here, and notes that say so."""
+    """Leave out smartcrop_js where it cannot run here; return the names, and notes on that."""
     if "smartcrop_js" not in names:
         return list(names), []
     try:

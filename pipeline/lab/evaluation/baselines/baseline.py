@@ -1,4 +1,4 @@
-"""What every baseline can do: place a crop of a ratio, and score given crops."""
+"""The interface of a baseline: place a crop of a ratio, and score given crops."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -16,16 +16,16 @@ class Baseline(Protocol):
     """One method that the product's crops are compared with."""
 
     def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box] | None:
-        """Its crop of each width / height; None where it has no opinion on positions."""
+        """Return its crop of each width / height; None where it does not place crops."""
         ...
 
     def score(self, photo: Photo, boxes_px: Boxes) -> FloatArray:
-        """One number for each of boxes_px [N, 4], higher is better."""
+        """Return one number for each of boxes_px [N, 4], higher is better."""
         ...
 
 
 def shifted_inside(photo: Photo, centre: NDArray[np.float64], size: NDArray[np.float64]) -> Box:
-    """The box of a size (w, h) around a centre (x, y), moved until it is inside the photo."""
+    """Return the box of a size (w, h) around a centre (x, y), moved to be inside the photo."""
     limit = np.array([photo.width_px, photo.height_px])
     low = np.clip(centre - size / 2, 0, np.maximum(limit - size, 0))
     return np.concatenate([low, low + size]).astype(np.float32)
@@ -34,9 +34,10 @@ def shifted_inside(photo: Photo, centre: NDArray[np.float64], size: NDArray[np.f
 def overlap_with_own(
     boxes_px: Boxes, place: Callable[[NDArray[np.float64]], NDArray[np.float32]]
 ) -> FloatArray:
-    """Scores of boxes [N, 4] for a method that only places crops: IoU with its own of that size.
+    """Score boxes [N, 4] by their IoU with the crop of that size that a method places.
 
-    place: crops [S, 4] of sizes [S, 2]. Sizes are rounded to whole pixels, equal ones placed once.
+    place: returns crops [S, 4] for sizes [S, 2]. Sizes are rounded to whole pixels, and equal ones
+    are placed once.
     """
     sizes = np.rint(boxes_px[:, 2:] - boxes_px[:, :2]).astype(np.float64)
     unique, where = np.unique(sizes, axis=0, return_inverse=True)
@@ -44,11 +45,11 @@ def overlap_with_own(
 
 
 class PlacingBaseline(ABC):
-    """A method that places a crop of a given size: of each ratio the largest one."""
+    """A method that places a crop of a given size; of each ratio, it places the largest one."""
 
     @abstractmethod
     def place(self, photo: Photo, sizes: FloatArray) -> Boxes:
-        """The crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
+        """Place crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
 
     def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:
         """See `Baseline.crops`."""

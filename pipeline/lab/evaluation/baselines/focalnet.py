@@ -1,9 +1,9 @@
-"""The baseline `focalnet`: a FocalNet crop ranker that the user gives as an ONNX file.
+"""The baseline `focalnet`: a FocalNet crop ranker that the user provides as an ONNX file.
 
 FocalNet (github.com/appwrite/focalnet, MIT; weights are not distributed with it) takes a photo
-fitted into 256 × 256 and returns a map of importance and a preference for each of 128 boxes. As
-documented there, it chooses among 5 positions and 5 sizes of a ratio: the preferred crop of those
-that keep almost as much importance as the best one does.
+fitted into 256 × 256 and returns an importance map and a preference for each of 128 boxes. As
+documented there, it chooses among 5 positions and 5 sizes of a ratio. Among the crops that keep
+almost as much importance as the best one does, it takes the preferred one.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ INPUT_SIDE, MAP_SIDE, BOXES = 256, 64, 128
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)  # of ImageNet, on pixels in 0..1
 STD = np.array([0.229, 0.224, 0.225], np.float32)
 POSITIONS, SIZES = 5, (1.0, 0.9, 0.8, 0.7, 0.65)
-KEPT_MARGIN = 0.05  # of the importance that the best crop keeps
+KEPT_MARGIN = 0.05  # share of importance that a crop may keep less than the best one
 INPUTS = {"image", "boxes", "content"}
 
 
@@ -32,7 +32,7 @@ class FocalNet:
     """FocalNet by its ONNX contract, format version 2."""
 
     def __init__(self, path: str | Path) -> None:
-        """Raises UsageError where the file is no such model or onnxruntime is missing."""
+        """Load the model. Raises UsageError for another file, or without onnxruntime."""
         try:
             onnxruntime = import_onnxruntime()
             from onnxruntime.capi import onnxruntime_pybind11_state as faults
@@ -70,7 +70,7 @@ class FocalNet:
     def _run(
         self, image: NDArray[np.float32], content: FloatArray, boxes: FloatArray
     ) -> tuple[FloatArray, ...]:
-        """The map [64, 64] and the scores [N] of boxes [N, 4], N at most 128."""
+        """Compute the map [64, 64] and the scores [N] of boxes [N, 4], N at most 128."""
         padded = np.zeros((1, BOXES, 4), np.float32)
         padded[0, : len(boxes)] = boxes
         given = {"image": image, "boxes": padded, "content": content[None].astype(np.float32)}
@@ -79,7 +79,7 @@ class FocalNet:
 
 
 def letterboxed(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], FloatArray]:
-    """The input [1, 3, 256, 256], black around the photo, and the photo's place in it [4], 0..1."""
+    """Make the input [1, 3, 256, 256], 0 around the photo, and the photo's box in it [4], 0..1."""
     height, width = pixels.shape[:2]
     scale = INPUT_SIDE / max(width, height)
     size = [max(1, int(side * scale + 0.5)) for side in (width, height)]
@@ -92,7 +92,7 @@ def letterboxed(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], FloatAr
 
 
 def candidates(width: int, height: int, ratio: float) -> FloatArray:
-    """FocalNet's own candidates of a ratio [N, 4], as shares of the photo's sides, N ≤ 125."""
+    """List FocalNet's own candidates of a ratio [N, 4], shares of the photo's sides, N ≤ 125."""
     full = np.array(largest(width, height, ratio)) / [width, height]
     found = []
     for side in SIZES:
@@ -105,7 +105,7 @@ def candidates(width: int, height: int, ratio: float) -> FloatArray:
 
 
 def kept_importance(importance: FloatArray, content: FloatArray, boxes: FloatArray) -> FloatArray:
-    """Share of the photo's importance inside each of boxes [N, 4], shares of its sides: [N]."""
+    """Return the share [N] of the photo's importance in boxes [N, 4], shares of its sides."""
     low, sides = np.tile(content[:2], 2), np.tile(content[2:] - content[:2], 2)
     whole = np.array([[0.0, 0, 1, 1]])
     inside = importance_in(importance, low + np.concatenate([boxes, whole]) * sides)
@@ -113,7 +113,7 @@ def kept_importance(importance: FloatArray, content: FloatArray, boxes: FloatArr
 
 
 def importance_in(importance: FloatArray, boxes: FloatArray) -> FloatArray:
-    """Sum of a map [64, 64] inside boxes [N, 4] in 0..1, cells on an edge by their share: [N]."""
+    """Sum a map [64, 64] inside boxes [N, 4] in 0..1, cells on an edge in proportion: [N]."""
     edges = np.linspace(0, 1, MAP_SIDE + 1)
 
     def covered(low: FloatArray, high: FloatArray) -> FloatArray:

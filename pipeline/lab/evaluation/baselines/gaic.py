@@ -1,4 +1,4 @@
-"""The GAIC network as a baseline: the same backbone and operators, no graph of objects."""
+"""The GAIC network as a baseline: the same backbone and operators, without an object graph."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from s2cnet.network.gaic import GAIC
 
 
 class GaicBaseline:
-    """Scores crops without looking at objects; its crop is the best of all candidates."""
+    """Scores crops without object boxes; its crop is the best of all candidates."""
 
     def __init__(self, network: GAIC, device: str = "cpu") -> None:
         self._device = choose_device(device)
@@ -23,7 +23,7 @@ class GaicBaseline:
 
     @classmethod
     def from_weights(cls, weights: str, device: str = "cpu") -> "GaicBaseline":
-        """Load a path or fsspec URI. Raises WeightsError."""
+        """Load the weights from a path or fsspec URI. Raises WeightsError."""
         return cls(load_gaic(weights), device)
 
     def crops(self, photo: Photo, ratios: Sequence[float]) -> list[Box]:

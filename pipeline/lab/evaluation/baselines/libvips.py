@@ -17,7 +17,7 @@ VIPS_SIDE = 256
 class Smartcrop(PlacingBaseline):
     """libvips' smartcrop: `attention` or `entropy`, on a copy of at most VIPS_SIDE pixels.
 
-    Given crops are scored by their overlap with the crop of their size that libvips would take.
+    Given crops are scored by their overlap with the crop of their size that libvips would choose.
     """
 
     def __init__(self, interesting: str) -> None:
@@ -32,7 +32,7 @@ class Smartcrop(PlacingBaseline):
         self.interesting = interesting
 
     def place(self, photo: Photo, sizes: NDArray[np.float64]) -> Boxes:
-        """The crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
+        """Place crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
         copy, scale = self._copy(photo)
         low = []
         for width, height in np.maximum(np.rint(sizes / scale), 1).astype(int).tolist():
@@ -45,7 +45,7 @@ class Smartcrop(PlacingBaseline):
         return np.concatenate([corners, corners + sizes], axis=1).astype(np.float32)
 
     def _copy(self, photo: Photo) -> tuple[Any, NDArray[np.float64]]:
-        """The small copy, and (x, y) source pixels per pixel of it."""
+        """Make the small copy; return it, and the source pixels (x, y) per pixel of it."""
         image = self._vips.Image.new_from_array(photo.pixels)
         image = image.copy(interpretation="srgb")
         if max(image.width, image.height) > VIPS_SIDE:

@@ -1,4 +1,4 @@
-"""The anchor prior: positions that people like on the training split, photo unseen."""
+"""The anchor prior: positions that people like on the training split; it uses no pixels."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from pipeline.photo.decode import Photo
 
 @dataclass(frozen=True)
 class AnchorPrior:
-    """Scores and crops by position alone, fitted on the training split; pixels are not used.
+    """Scores and crops by position only, fitted on the training split.
 
     mos: mean opinion score of each grid anchor (x0, y0, x1, y1 in bins); overall: of all crops.
     placement: mean (centre x, centre y, share of the largest crop's sides) of people's own crops.
@@ -41,9 +41,9 @@ class AnchorPrior:
 
 
 def fit_prior(train: Dataset) -> AnchorPrior:
-    """Mean score of each grid anchor and mean placement of people's own crops.
+    """Fit the mean score of each grid anchor and the mean placement of people's own crops.
 
-    Opens each photo's header for its size, nothing else. Raises UsageError where it cannot.
+    Of each photo, it reads only the size in the header. Raises UsageError where it cannot.
     """
     scores: dict[tuple[int, ...], list[float]] = defaultdict(list)
     placements = []
@@ -66,6 +66,6 @@ def fit_prior(train: Dataset) -> AnchorPrior:
 
 
 def anchor_bins(boxes: Boxes, width: float, height: float) -> NDArray[np.int64]:
-    """Corners [N, 4] as bins of GAIC's 12 × 12 grid."""
+    """Convert corners [N, 4] to bins of GAIC's 12 × 12 grid."""
     sides = np.array([width, height, width, height], np.float64)
     return np.rint(boxes / sides * GRID_BINS - 0.5).astype(np.int64)

@@ -15,8 +15,9 @@ from pipeline.photo.decode import Photo
 class Centre:
     """The largest centred crop of a ratio, its sides times `share`.
 
-    Given crops are scored by their overlap with the centred box of that share of the photo; at a
-    share of 1, which all crops lie in, by their overlap with the centred box of their own size.
+    Given crops are scored by their overlap with the centred box whose sides are that share of the
+    photo's. At a share of 1 this box contains every crop, so they are scored by their overlap with
+    the centred box of their own size.
     """
 
     share: float = 1.0
@@ -36,7 +37,7 @@ class Centre:
 
 
 class Largest:
-    """The larger, the better. Of one ratio every largest crop is the same size: no opinion."""
+    """Scores crops by size, larger is better. It places none: size does not depend on place."""
 
     def crops(self, photo: Photo, ratios: Sequence[float]) -> None:
         return None
@@ -47,6 +48,6 @@ class Largest:
 
 
 def centred(photo: Photo, width: float, height: float) -> Box:
-    """The box of a size in the middle of a photo."""
+    """Return the box of a size in the middle of a photo."""
     centre = np.array([photo.width_px, photo.height_px]) / 2
     return shifted_inside(photo, centre, np.array([width, height]))

@@ -1,4 +1,4 @@
-// Places crops with the npm package smartcrop, found from the working folder or by NODE_PATH.
+// Places crops with the npm package smartcrop, found in the working folder or through NODE_PATH.
 //
 // stdin:  one line {"width", "height", "rgba": base64, "sizes": [[width, height], …]}, or nothing
 // stdout: one line [[x, y], …], the upper left corner of the best crop of each size, in pixels

@@ -1,7 +1,7 @@
 """The baseline `smartcrop_js`: the npm package smartcrop, run by Node.js.
 
-Node and the package are not dependencies: `npm install smartcrop` in the working folder, or name
-the folder that holds it in NODE_PATH.
+Node and the package are not dependencies: run `npm install smartcrop` in the working folder, or set
+NODE_PATH to the folder that contains it.
 """
 
 import base64
@@ -20,15 +20,15 @@ from pipeline.lab.evaluation.baselines.baseline import PlacingBaseline
 from pipeline.photo.decode import Photo
 
 SCRIPT = Path(__file__).with_name("smartcrop.mjs")
-SHORT_SIDE = 256  # to which the package itself shrinks a photo
+SHORT_SIDE = 256  # px; the package itself shrinks a photo to this
 TIMEOUT_S = 60
 
 
 class SmartcropJs(PlacingBaseline):
-    """smartcrop.js with its defaults: of each ratio the largest crop, placed by its features."""
+    """smartcrop.js with its defaults: the largest crop of each ratio, placed by its features."""
 
     def __init__(self) -> None:
-        """Raises UsageError where Node or the package is missing."""
+        """Check the installation. Raises UsageError where Node or the package is missing."""
         if shutil.which("node") is None:
             raise UsageError("smartcrop_js needs Node.js")
         found = subprocess.run(["node", str(SCRIPT)], input="", capture_output=True, text=True)
@@ -36,7 +36,7 @@ class SmartcropJs(PlacingBaseline):
             raise UsageError("smartcrop_js needs `npm install smartcrop` in the working folder")
 
     def place(self, photo: Photo, sizes: NDArray[np.float64]) -> Boxes:
-        """The crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
+        """Place crops [N, 4] of sizes [N, 2] (width, height in source pixels)."""
         height, width = photo.pixels.shape[:2]
         shrink = min(1.0, SHORT_SIDE / min(width, height))
         size_wh = (max(1, round(width * shrink)), max(1, round(height * shrink)))
