@@ -1,1 +1,1 @@
-"""Keep what is true about runs, in create-once records in the output store, and read it."""
+"""Keep the state of runs in create-once records in the output store, and read it."""

@@ -1,11 +1,11 @@
-"""Run a call on many items in threads, a bounded number of results ahead of whoever takes them."""
+"""Run a call on many items in threads, a bounded number of results ahead of the consumer."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
-AHEAD = 8  # results that are made before they are asked for
+AHEAD = 8  # results that are computed before they are asked for
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -14,10 +14,10 @@ B = TypeVar("B")
 def ahead(
     pool: Executor, work: Callable[[A], B], items: Iterable[A], most: int = AHEAD
 ) -> Iterator[B]:
-    """Yield the results in order; at most `most` are made before they are asked for.
+    """Yield the results in order; at most `most` are computed before they are asked for.
 
-    `Executor.map` begins all items at once, and holds every result until it is taken. Raises what
-    `work` raised for an item when its turn comes.
+    `Executor.map`, in contrast, starts all items at once and holds every result until it is
+    consumed. An exception that `work` raised for an item is raised when its turn comes.
     """
     waiting: deque[Future[B]] = deque()
     for item in items:

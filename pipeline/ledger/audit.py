@@ -1,4 +1,4 @@
-"""List the runs of a store, verify one byte by byte."""
+"""List the runs of a store, and verify a run byte by byte."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sized
@@ -33,13 +33,13 @@ from pipeline.ledger.replaced import RESTORE
 from pipeline.storage.store import Store
 
 READERS = 8  # data files fetched and hashed at a time
-NAMED_CROPS = 20  # crop files with a problem that are named; the others are counted
+NAMED_CROPS = 20  # crop files with a problem that are named; the rest are counted
 
 
 def list_runs(store: Store, known: Standing | None = None) -> Iterator[dict[str, Any]]:
     """Describe every run of a store: committed, open, abandoned or damaged.
 
-    known: what is live, where it was looked up before
+    known: what is live, if it was looked up before
     """
     known = standing(store) if known is None else known
     for run_id in store.folders("runs/"):
@@ -84,20 +84,20 @@ def describe_run(store: Store, run_id: str, known: Standing) -> dict[str, Any]:
 
 
 def _columns_told(manifest: Manifest) -> dict[str, Any]:
-    """What a run was committed with about the columns of its list; nothing in old runs."""
+    """Return the manifest's entries on the columns of the list; none in old runs."""
     names = ("columns", "unified")
     return {name: manifest.document[name] for name in names if manifest.document.get(name)}
 
 
 @dataclass
 class Verification:
-    """What `verify_run` found. Without problems every byte is as it was committed.
+    """The result of `verify_run`. If there are no problems, every byte is as committed.
 
-    files, bytes, rows: of the data files that are there, as they were committed or rewritten
-    crop_files: crops that are objects of their own, as they were committed; one that several tasks
-        share counts in each
-    collected: those that are gone and that `gc` may have removed, since no live run needs them
-    erased: photos whose rows were removed as they are forgotten
+    files, bytes, rows: of the data files that are as committed or rewritten
+    crop_files: crops stored as objects that are as committed; one that several tasks share counts
+        in each
+    collected: missing ones that `gc` may have removed, since no live run needs them
+    erased: photos whose rows were removed because they are forgotten
     """
 
     run_id: str
@@ -114,7 +114,7 @@ class Verification:
 class _Seen:
     """What `verify_run` keeps of the data files. images_erased: removed from `images`.
 
-    wrong: by key, what is wrong with a crop that is an object
+    wrong: problems of crops stored as objects, by key
     """
 
     images: list[pa.ChunkedArray] = field(default_factory=list)
@@ -127,8 +127,8 @@ def verify_run(store: Store, run_id: str) -> Verification:
     """Hash every file of a committed run again, and check that rows out are rows in.
 
     Its files are data files, lists, and crops that are objects below `crops/`; published copies are
-    not read. What went with a forgotten photo is accounted for by the records of that. Raises as
-    `committed_run`, and RecordError where the run's records cannot be read.
+    not read. Replacement records account for rows removed with forgotten photos. Raises what
+    `committed_run` raises, and RecordError where the run's records cannot be read.
     """
     manifest = committed_run(store, run_id)
     found, seen = Verification(run_id), _Seen()
@@ -153,7 +153,7 @@ def verify_run(store: Store, run_id: str) -> Verification:
 
 
 def _take_in(found: Verification, seen: _Seen, checked: CheckedFile) -> None:
-    """Count a data file, unless something is wrong with it."""
+    """Count a data file, or note what is wrong with it."""
     if checked.problem is not None:
         found.problems.append(checked.problem)
         return
@@ -170,11 +170,11 @@ def _take_in(found: Verification, seen: _Seen, checked: CheckedFile) -> None:
 def _tell_crops(
     store: Store, manifest: Manifest, wrong: dict[str, str], found: Verification
 ) -> None:
-    """Name crops whose object is not as it was committed, but for those that `gc` may remove."""
+    """Report crops whose object is not as committed, except those that `gc` may remove."""
     gone = {key for key, problem in wrong.items() if problem == GONE}
     try:
         removable = not_needed(store, manifest, gone) if gone else set()
-    except RecordError:  # what is needed is not known
+    except RecordError:  # it is unknown which crops live runs need
         removable = set()
     found.collected = len(removable)
     told = [f"{key} {problem}" for key, problem in wrong.items() if key not in removable]
@@ -186,7 +186,7 @@ def _tell_crops(
 def _check_images(
     store: Store, run_id: str, images: list[pa.ChunkedArray], erased: set[str]
 ) -> list[str]:
-    """Name the photos of the pinned list that do not have exactly one row, or one erased."""
+    """Report photos of the pinned list that do not have exactly one row, erased ones included."""
     spec, planned = read_spec(store, run_id), Counter[str]()
     for rows in input_rows(store, spec, ["image_id"]):
         planned.update(rows["image_id"].to_pylist())
@@ -205,7 +205,7 @@ def _check_images(
 
 
 def _address(store: Store, spec: PinnedSpec, image_id: str) -> str:
-    """A photo's address by the run's list; its id where that has it no more."""
+    """Return a photo's address from the run's list, or its id if the list no longer has it."""
     for rows in input_rows(store, spec, ["image_id", "uri"]):
         found = rows.filter(pc.equal(rows["image_id"], image_id))
         if found.num_rows:
@@ -214,7 +214,7 @@ def _address(store: Store, spec: PinnedSpec, image_id: str) -> str:
 
 
 def _check_lists(store: Store, manifest: Manifest, erased: set[str]) -> list[str]:
-    """Read the lists of failed photos again; say which rows nobody asked to erase."""
+    """Verify the lists of failed photos; report how many photos were erased unasked."""
     problems = []
     lists: list[tuple[StoredList, Callable[[], Sized]]] = [
         (manifest.unsettled, partial(unsettled_ids, store, manifest))

@@ -1,4 +1,4 @@
-"""Say who acts on an output store, for the records that keep it."""
+"""Identify who acts on an output store, for the records that keep it."""
 
 import getpass
 import os
@@ -8,7 +8,7 @@ import msgspec
 
 
 def whoami() -> str:
-    """Who acts: user@host, with the id of the Ray job where it is one."""
+    """Return user@host, with the id of the Ray job if this process belongs to one."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
@@ -18,7 +18,7 @@ def whoami() -> str:
 
 
 def _ray_job() -> str:
-    """The submission id of the Ray job that this process is the driver of, or ""."""
+    """Return the submission id of the Ray job whose driver this process is, or ""."""
     try:
         config = msgspec.json.decode(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
         return str(config.get("metadata", {}).get("job_submission_id", ""))

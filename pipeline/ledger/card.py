@@ -1,8 +1,8 @@
-"""Describe a run's files to `datasets` of Hugging Face: `load_dataset` of a folder shows pictures.
+"""Describe a run's files to Hugging Face `datasets`, so that `load_dataset` shows pictures.
 
-runs/<run_id>/README.md is a data set's card. It names the run's data files and the type of each
-column of `crops`, so that `datasets` casts the plain bytes of `image` to pictures by itself. The
-product reads it nowhere; it is written again where files are, because photos were forgotten.
+runs/<run_id>/README.md is a dataset card. It lists the run's data files and the type of each
+column of `crops`, so that `datasets` casts the plain bytes of `image` to pictures. The product
+never reads it. It is rewritten when data files are, because photos were forgotten.
 """
 
 import json
@@ -20,9 +20,9 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.replaced import current_file, replaced_files
 from pipeline.storage.store import Store
 
-MOST_FILES = 4_000  # of a table; `datasets` takes a second for so long a card
-SHOWN = ("crops", "images")  # the first is what `load_dataset` opens where none is named
-# Names of `datasets` that are not those of Arrow.
+MOST_FILES = 4_000  # of a table; `datasets` takes a second for a card of this length
+SHOWN = ("crops", "images")  # `load_dataset` opens the first unless another is named
+# Types that `datasets` names differently from Arrow.
 DTYPES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 CARD = """---
 configs: {configs}
@@ -37,15 +37,15 @@ it knows the tables {tables}.
 
 
 def card_key(run_id: str) -> str:
-    """The key of a run's card."""
+    """Return the key of a run's card."""
     return run_key(run_id, "README.md")
 
 
 def write_card(store: Store, manifest: Manifest) -> bool:
     """Write the card of a committed run; return False where there can be none.
 
-    That is a run without crops, one of more than MOST_FILES files, or of a list with a column whose
-    type `datasets` has no name for. Raises RecordError.
+    There can be none for a run without crops, with more than MOST_FILES files of crops, or with a
+    list column whose type `datasets` has no name for. Raises RecordError.
     """
     spec, replaced = read_spec(store, manifest.run_id), replaced_files(store, manifest.run_id)
     keys: dict[str, list[str]] = {}
@@ -77,7 +77,7 @@ def write_card(store: Store, manifest: Manifest) -> bool:
 
 
 def told_columns(columns: pa.Schema) -> list[dict[str, Any]] | None:
-    """The columns of `crops` in the words of `datasets`; None where it has none for a type."""
+    """Describe the columns of `crops` to `datasets`; None if it has no name for a type."""
     found = [
         {"name": field.name, "dtype": "image"} if field.name == "image" else _feature(field)
         for field in columns

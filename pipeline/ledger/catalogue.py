@@ -1,10 +1,10 @@
 """Keep copies of many runs' manifests in one object, so that a night need not fetch them all.
 
-    runs/_index/manifests/<n>-<sha256>.parquet   run_id and manifest of every run known by then
+    runs/_index/manifests/<n>-<sha256>.parquet   run_id and manifest of every run known at the time
 
-The manifests stay the truth. A copy is used for runs that the store lists; it is named by its
-content's hash, and one that is damaged or missing is passed over: the manifests are fetched then,
-and the next commit writes a new copy.
+The manifests remain authoritative. A copy is used only for runs that the store lists. It is named
+by its content's hash; if it is damaged or missing, it is ignored: the manifests are fetched
+instead, and the next commit writes a new copy.
 """
 
 import hashlib
@@ -22,21 +22,21 @@ from pipeline.storage.store import Store
 
 PREFIX = "runs/_index/"
 MANIFESTS = f"{PREFIX}manifests/"
-TAIL = 32  # runs that are looked at one by one before they are written into an index
-KEPT = 2  # indexes that stay: the last one, and that of before, which somebody may be reading
+TAIL = 32  # runs that are read one by one before they are written into an index
+KEPT = 2  # indexes that stay: the latest, and the one before, which may still be in use
 _NAME = re.compile(r"(\d{8})-([0-9a-f]{64})\.\w+")
 _COPIES = pa.schema([pa.field("run_id", pa.string()), pa.field("manifest", pa.large_binary())])
 
 
 def numbered(store: Store, prefix: str) -> list[tuple[int, str, ObjectInfo]]:
-    """Number, hash and object of each index below a prefix, the latest first."""
+    """List the number, hash and object of each index below a prefix, the latest first."""
     found = ((_NAME.fullmatch(info.key.removeprefix(prefix)), info) for info in store.list(prefix))
     named = [(int(name[1]), name[2], info) for name, info in found if name]
     return sorted(named, key=lambda one: one[:2], reverse=True)
 
 
 def read_verified(store: Store, key: str, sha256: str) -> bytes | None:
-    """The content of an object that is named by its hash; None where it is gone or another."""
+    """Read an object that is named by its hash; None where it is gone or its hash differs."""
     try:
         data = store.read(key)
     except FileNotFoundError:
@@ -45,14 +45,14 @@ def read_verified(store: Store, key: str, sha256: str) -> bytes | None:
 
 
 def write_numbered(store: Store, prefix: str, number: int, data: bytes, ending: str) -> str:
-    """Store an index under its number and hash; returns its key."""
+    """Store an index under its number and hash; return its key."""
     key = f"{prefix}{number:08d}-{hashlib.sha256(data).hexdigest()}.{ending}"
     store.create_once(key, data)
     return key
 
 
 def copied_manifests(store: Store) -> dict[str, bytes]:
-    """The manifests that the last whole copy holds, by run id; empty where there is none."""
+    """Read the manifests in the latest intact copy, by run id; empty where there is none."""
     for _, sha256, info in numbered(store, MANIFESTS)[:KEPT]:
         data = read_verified(store, info.key, sha256)
         if data is None:
@@ -67,7 +67,7 @@ def copied_manifests(store: Store) -> dict[str, bytes]:
 
 
 def copy_manifests(store: Store, committed: Iterable[Manifest]) -> bool:
-    """Write a new copy where over TAIL of these runs are in none; returns whether it did."""
+    """Write a new copy if more than TAIL of these runs are in none; return whether it did."""
     manifests = list(committed)
     if len(manifests) <= TAIL:
         return False

@@ -1,7 +1,7 @@
-"""Read a data file of a committed run again, or the crops that are objects, and say what is wrong.
+"""Verify a data file of a committed run, or its crops stored as objects, and report problems.
 
-A crop's object has its key and hash in the table `crops`. It may be gone with good reason: `gc`
-removes those of forgotten photos, and those under names of a template that no live run needs.
+The table `crops` has the key and hash of a crop's object. The object may be gone for good reason:
+`gc` removes those of forgotten photos, and those under names of a template that no live run needs.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ GONE, CHANGED = "is gone", "was changed: its hash is not the committed one"
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """What a data file was found to be.
+    """The result of verifying a data file.
 
     file:    as it is now, after erasing
-    problem: why it is not as it was committed or rewritten; nothing else of it is known then
+    problem: why it is not as it was committed or rewritten; the rest is then unknown
     ids:     `image_id` of its rows
-    crops:   of `crops` the rows whose crop is an object of its own, as OF_CROPS
+    crops:   rows of `crops` whose crop is an object of its own, with the columns OF_CROPS
     erased:  photos whose rows were removed from it
     """
 
@@ -43,7 +43,7 @@ class CheckedFile:
 
 
 def check_file(store: Store, file: DataFile) -> CheckedFile:
-    """Read a data file of a run, or what took its place."""
+    """Verify a data file of a run, or its replacement."""
     now, erased = file, frozenset[str]()
     try:
         try:
@@ -73,9 +73,9 @@ def check_file(store: Store, file: DataFile) -> CheckedFile:
 def check_crop_files(
     store: Store, crops: pa.Table, pool: Executor
 ) -> Iterator[tuple[str, str | None]]:
-    """Read and hash crops that are objects: each key, and what is wrong with it or None.
+    """Read and hash crops stored as objects; yield each key with its problem, or None.
 
-    crops: of one data file, as OF_CROPS; a key that several have comes once
+    crops: of one data file, with the columns OF_CROPS; a key that several rows have is read once
     """
     wanted = dict(zip(crops["file"].to_pylist(), crops["sha256"].to_pylist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""Give each column of several runs one type, whatever the lists of their nights said."""
+"""Give each column of several runs one type, whatever types their lists had."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +15,12 @@ from pipeline.ledger.unify import TEXT, cast_column, common_type, fits
 from pipeline.schema import CROPS, IMAGES, INPUTS, pass_through
 from pipeline.storage.store import Store
 
-READERS = 16  # runs looked at at a time
+READERS = 16  # runs read at a time
 
 
 @dataclass(frozen=True)
 class ColumnSource:
-    """A run whose columns are compared. read: gives a column's values, a file at a time."""
+    """A run whose columns are compared. read: yields a column's values, a file at a time."""
 
     run_id: str
     schema: pa.Schema
@@ -28,7 +28,7 @@ class ColumnSource:
 
     @classmethod
     def of_list(cls, run_id: str, rows: Callable[[int], pa.Table], tasks: int) -> "ColumnSource":
-        """The pass-through columns of a run's pinned list. rows: those of a task, by number."""
+        """Take the pass-through columns of a run's pinned list. rows: reads a task's, by number."""
         listed = rows(0).schema if tasks else INPUTS
         own = pa.schema(pass_through(listed))
         return cls(run_id, own, lambda column: (rows(n)[column] for n in range(tasks)))
@@ -36,10 +36,10 @@ class ColumnSource:
 
 @dataclass(frozen=True)
 class Unified:
-    """A column whose runs disagree.
+    """A column whose type differs between runs.
 
-    type: what all its rows have now
-    was:  ids of the runs by the type that they gave it
+    type: the type that all its rows have now
+    was:  ids of the runs by the type that the column had in them
     """
 
     column: str
@@ -55,7 +55,7 @@ class Unified:
         return f"{self.column} is {kind}: {', '.join(said)}"
 
     def told(self) -> dict[str, Any]:
-        """As JSON for a manifest: the type, and for each former type its runs, by number and id."""
+        """Return JSON for a manifest: the type, and by former type its runs (number, latest id)."""
         was = {str(one): {"runs": len(ids), "latest": ids[0]} for one, ids in self.was.items()}
         return {"type": str(self.type), "was": was}
 
@@ -65,14 +65,14 @@ class Columns:
     """The columns of `images` of several runs.
 
     types:   of every column that a run has, by name
-    unified: those whose runs disagree, by name
+    unified: those whose type differs between runs, by name
     """
 
     types: Mapping[str, pa.DataType]
     unified: Mapping[str, Unified]
 
     def cast(self, rows: pa.Table) -> pa.Table:
-        """The rows with the types that their columns have in all runs."""
+        """Cast rows to the types that their columns have in all runs."""
         for name in self.unified.keys() & set(rows.column_names):
             place, wanted = rows.schema.get_field_index(name), self.unified[name].type
             column = cast_column(rows[name], wanted)
@@ -81,20 +81,20 @@ class Columns:
 
 
 def columns_of(store: Store, manifests: Sequence[Manifest]) -> Columns:
-    """The columns of runs; all files of a run have the same. Raises RecordError.
+    """Return the columns of runs; all files of a run have the same. Raises RecordError.
 
-    Reads one file of `images` of each run. Where runs disagree about a column, it is read whole.
+    Reads one file of `images` of each run, and the values of columns whose types differ.
     """
     return _compared(_sources(store, manifests))
 
 
 def types_told(store: Store, live: Sequence[Manifest], own: ColumnSource) -> dict[str, Any]:
-    """What the manifest of a run says of the columns of lists, given the runs that are live.
+    """Return the entries of a run's manifest on the columns of lists, given the live runs.
 
-    `columns`: the type of each, in the run's list or in those before it. `unified`: of those that
-    differ between the run and the live ones, the type in a table of all of them, and who gave
-    which. Costs nothing where the latest live run had the same types and nothing differed there.
-    Raises RecordError.
+    `columns`: the type of each, in the run's list or in those before it. `unified`: for those that
+    differ between the run and the live ones, the common type, and which runs had which. Costs
+    nothing if the latest live run had the same types and nothing differed there. Raises
+    RecordError.
     """
     mine = {field.name: str(field.type) for field in own.schema}
     before = live[0].columns if live else {}

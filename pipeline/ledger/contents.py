@@ -1,7 +1,7 @@
-"""Add up what the task records of a run say, check it against the store, write the run's lists.
+"""Add up the task records of a run, check the result against the store, write the run's lists.
 
-Records are taken in one at a time and let go. What stays of each is a row for every data file and
-every failed photo; many rows lie on the disk (`storage.spool`).
+Records are processed one at a time and dropped. Only a row for every data file and every failed
+photo is kept; many rows are spooled to disk (`storage.spool`).
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ from pipeline.storage.spool import Spool
 from pipeline.storage.store import Store
 
 CHUNK_ROWS = 10_000  # rows that are Python objects before they become Arrow memory
-HELD_ROWS = 20_000  # of a list that stays in memory: rows are long, and several lists are looked at
+HELD_ROWS = 20_000  # of a list kept in memory: rows are long, and several lists are used
 STORED = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -33,7 +33,7 @@ STORED = pa.schema(
 
 
 class ListedRows:
-    """Rows of a list, in a spool but for the last CHUNK_ROWS."""
+    """Rows of a list; all but the last CHUNK_ROWS at most are in a spool."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
@@ -48,7 +48,7 @@ class ListedRows:
             self._pack()
 
     def table(self) -> pa.Table:
-        """All rows, in the order in which they came; none can be added any more."""
+        """Return all rows in the order in which they were added; none can be added afterwards."""
         if self._table is None:
             self._pack()
             self._table = self._spool.table()
@@ -64,9 +64,9 @@ class ListedRows:
 
 @dataclass
 class RunContents:
-    """What task records say, added up.
+    """The sum of task records.
 
-    tasks, photos: how many the records are of, and photos that went in
+    tasks, photos: number of records, and of photos that went in
     metrics: of all tasks
     tables: totals by table
     files, unsettled, failures: rows of the lists that the manifest names
@@ -84,14 +84,14 @@ class RunContents:
 
     @classmethod
     def of(cls, records: Iterable[TaskRecord]) -> "RunContents":
-        """The contents of a run by the records of its tasks."""
+        """Add up the records of a run's tasks."""
         made = cls()
         for record in records:
             made.add(record)
         return made
 
     def add(self, record: TaskRecord) -> None:
-        """Take in one record."""
+        """Add one record."""
         self.tasks += 1
         self.photos += record.images
         self.metrics += record.metrics
@@ -111,7 +111,7 @@ class RunContents:
         )
 
     def check(self, store: Store, run_id: str, plan: PinnedPlan) -> None:
-        """Raise LedgerError when tasks are open, rows out are not rows in, or a file is gone."""
+        """Raise LedgerError if tasks are open, rows out are not rows in, or a file is gone."""
         if self.tasks != plan.tasks:
             missing = plan.tasks - self.tasks
             raise LedgerError(f"{missing} of {plan.tasks} tasks are not done; run it again")
@@ -129,7 +129,7 @@ class RunContents:
             raise LedgerError(f"{key} is on record but missing or cut short in the store")
 
     def write(self, store: Store, run_id: str) -> dict[str, Any]:
-        """Write the lists; return what the manifest says of the contents."""
+        """Write the lists; return the manifest's entries about the contents."""
         return {
             "tables": self.tables,
             "metrics": self.metrics,
@@ -142,9 +142,9 @@ class RunContents:
 
 
 def _are_there(store: Store, prefix: str, files: pa.Table) -> NDArray[np.bool_]:
-    """Whether each file is below a prefix of the store with the bytes that are on record: [files].
+    """Return whether each file exists below a prefix with its recorded size: [files].
 
-    files: as FILES
+    files: with the columns FILES
     """
     listed = ListedRows(STORED)
     for info in store.list(prefix):

@@ -12,12 +12,12 @@ from pipeline.ledger.reader import open_run
 from pipeline.schema import EDGES
 from pipeline.storage.store import Store
 
-EXAMPLES = 20  # photos that a comparison names of each sort
+EXAMPLES = 20  # examples that a comparison names of each kind of difference
 KEY = ("uri", "ratio", "rank")
 
 
 def compare_runs(store: Store, old_id: str, new_id: str) -> dict[str, Any]:
-    """Say what differs between two committed runs: settings, photos, statuses and boxes."""
+    """Return what differs between two committed runs: settings, photos, statuses and boxes."""
     old, new = (open_run(store.uri, run_id) for run_id in (old_id, new_id))
     was, now = (dict(_pairs(run.images(["uri", "status"]))) for run in (old, new))
     changed = sorted(uri for uri in was.keys() & now.keys() if was[uri] != now[uri])
@@ -55,7 +55,7 @@ def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
 
 
 def _boxes(crops: pa.Table) -> dict[tuple[str, str, int], tuple[float, ...]]:
-    """Boxes by uri, ratio and rank, rounded to 0.01 px, below which no difference counts."""
+    """Return boxes by uri, ratio and rank, rounded to 0.01 px so that less does not count."""
     rows = crops.set_column(2, "rank", pc.cast(crops["rank"], pa.int64())).to_pylist()
     return {
         (row["uri"], row["ratio"], row["rank"]): tuple(round(row[side], 2) for side in EDGES)

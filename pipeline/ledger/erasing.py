@@ -1,12 +1,13 @@
 """Remove the bytes of forgotten photos from the files of committed runs.
 
-A data file is written again without their rows, an input list with their rows emptied but for the
-id, under a new name; a record that is created once says so, and the old file is deleted. Crops that
-are objects of their own are deleted where no other photo has the same one, galleries of the run
-whole: they are made again in a minute. See `replaced` for how readers follow.
+A data file is rewritten under a new name without their rows; in an input list their rows are
+emptied except for the id. A create-once record names the new file, and the old one is deleted.
+Crops that are objects of their own are deleted unless another photo has the same one. Galleries of
+the run are deleted entirely, as they can be rebuilt in a minute. See `replaced` for how readers
+follow.
 
-What remains of a photo is its id, a hash of its uri, and, where it stood first or last in a file of
-the pinned list, the uri in spec.json.
+What remains of a photo is its id (a hash of its uri) and, if it was first or last in a file of the
+pinned list, the uri in spec.json.
 """
 
 import hashlib
@@ -30,15 +31,15 @@ from pipeline.ledger.replaced import Replacement, chain_of, read_object, replace
 from pipeline.ledger.tables import ROW_GROUP_ROWS, decode_table, parquet_bytes
 from pipeline.storage.store import Store
 
-KEPT = ("image_id",)  # of an emptied row of an input list
+KEPT = ("image_id",)  # columns kept in an emptied row of an input list
 
 
 @dataclass(frozen=True)
 class Erasure:
     """A file of a run that holds rows of forgotten photos.
 
-    key: the file as it is now; committed: as the run's records name it
-    ids: the photos to be removed from it
+    key: of the file as it is now; committed: as the run's records name it
+    ids: the photos to remove from it
     """
 
     run_id: str
@@ -53,9 +54,9 @@ class Erasure:
 
 
 def find_erasures(store: Store, manifest: Manifest, forgotten: Forgotten) -> Iterator[Erasure]:
-    """The files of a committed run that hold photos which are not to be shown.
+    """Find the files of a committed run that hold photos that are not to be shown.
 
-    Reads the run's pinned lists, and records of what was replaced; no data. Raises RecordError.
+    Reads the run's lists and replacement records, but no data files. Raises RecordError.
     """
     hidden = forgotten.hidden
     if len(hidden) == 0:
@@ -77,7 +78,7 @@ def find_erasures(store: Store, manifest: Manifest, forgotten: Forgotten) -> Ite
 
 
 def _left(store: Store, run_id: str, key: str, ids: Iterable[str]) -> Iterator[Erasure]:
-    """The erasure of a file, unless all of it was done before."""
+    """Yield the erasure of a file, unless it was completed before."""
     chain = chain_of(store, key)
     removed = {image_id for one in chain for image_id in one.removed}
     left = tuple(sorted({*ids} - removed))
@@ -86,10 +87,10 @@ def _left(store: Store, run_id: str, key: str, ids: Iterable[str]) -> Iterator[E
 
 
 def erase(store: Store, erasure: Erasure) -> int:
-    """Write a file again without the photos, then delete it; return the bytes freed.
+    """Rewrite a file without the photos, then delete the old one; return the bytes freed.
 
-    Killed on the way it leaves the old file, with or without a record of the new one; the next call
-    goes on from there. Raises RecordError where the file is damaged.
+    If killed halfway, it leaves the old file, with or without a record of the new one; the next
+    call continues from there. Raises RecordError where the file is damaged.
     """
     data = read_object(store, erasure.key)
     ids = pa.array(erasure.ids, pa.string())
@@ -111,15 +112,15 @@ def erase(store: Store, erasure: Erasure) -> int:
     if at is None:
         raise LedgerError(f"{erasure.key} is no file of a run")
     if not store.create_once(at, to_bytes(record)):
-        store.delete(key)  # somebody else was faster, and no record names ours
+        store.delete(key)  # another process was faster, and no record names our file
         record = replacement_of(store, erasure.key) or record
-    store.head(record.key)  # the new file is there before the old one goes
+    store.head(record.key)  # raises unless the new file exists: only then is the old one deleted
     store.delete(erasure.key)
     return max(0, len(data) - len(made))
 
 
 def crop_files_of(store: Store, erasures: Iterable[Erasure]) -> set[str]:
-    """Keys of the crops that are objects of their own, of the photos to be removed."""
+    """Return the keys of the removed photos' crops that are objects of their own."""
     keys: set[str] = set()
     for erasure in erasures:
         if erasure.is_list or not erasure.key.startswith("_data/crops/"):
@@ -134,7 +135,7 @@ def crop_files_of(store: Store, erasures: Iterable[Erasure]) -> set[str]:
 def shared_crop_files(
     store: Store, manifests: Iterable[Manifest], keys: set[str], forgotten: Forgotten
 ) -> set[str]:
-    """Those of the keys that a photo which is still shown has too: a picture uploaded twice."""
+    """Return the keys that a photo still shown has too: the same picture was uploaded twice."""
     shared: set[str] = set()
     wanted = pa.array(sorted(keys), pa.string())
     for manifest in manifests:
@@ -157,7 +158,7 @@ def _new_key(erasure: Erasure) -> str:
 
 
 def _without_rows(data: bytes, ids: pa.Array) -> bytes:
-    """The table without the rows of some photos, encoded as `encode_table` does, metadata kept."""
+    """Encode the table without some photos' rows, as `encode_table` does; keep its metadata."""
     table = decode_table(data)
     left = without(table, ids)
     made = parquet_bytes(left, ROW_GROUP_ROWS, dictionaries=False)
@@ -168,7 +169,7 @@ def _without_rows(data: bytes, ids: pa.Array) -> bytes:
 
 
 def _emptied_list(data: bytes, ids: pa.Array) -> bytes:
-    """The input list with all but the id of some photos emptied; a row group is still a task."""
+    """Encode the input list with some photos' rows emptied but for the id, row groups kept."""
     file = pq.ParquetFile(BytesIO(data))
     schema = pa.schema(
         [f if f.name in (*KEPT, "uri") else f.with_nullable(True) for f in file.schema_arrow]
@@ -191,6 +192,6 @@ def _emptied_list(data: bytes, ids: pa.Array) -> bytes:
 
 
 def _emptied(column: pa.ChunkedArray, hit: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column with nulls where `hit`; works for nested types too."""
+    """Set a column to null where `hit`; works for nested types too."""
     places = pa.array(range(len(column)), pa.int64())
     return column.take(pc.if_else(hit, pa.scalar(None, pa.int64()), places))

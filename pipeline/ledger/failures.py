@@ -1,13 +1,14 @@
-"""Tell the kinds of failure apart in the runs of every release, and when each is tried again.
+"""Classify the failures in runs of every release, and decide when each kind is retried.
 
-    permanent      the bytes can never work: never, unless somebody asks (`retry --kind permanent`)
-    transient      passing: in the next night
-    circumstances  rights, keys, where the object lies, what is installed: in nights 1, 2, 4, 8, …
-                   after the first failure, so that a photo which stays out of reach costs as many
-                   reads as the logarithm of its nights; what a limit of the run refused, never
-                   under the same limits. A changed object (ETag) is done again at once
+    permanent      the bytes can never work: only on request (`retry --kind permanent`)
+    transient      temporary: in the next night
+    circumstances  access rights, keys, the object's place, what is installed: in nights 1, 2, 4,
+                   8, … after the first failure, so that a photo that stays out of reach is read
+                   a number of times that is logarithmic in its nights. A photo refused by a limit
+                   of the run is never retried under the same limits. A changed object (ETag) is
+                   done again at once
 
-A night is a committed run of the same kind, or 20 hours, whichever make more.
+A night is a committed run of the same kind, or 20 hours, whichever gives more nights.
 """
 
 from importlib.util import find_spec
@@ -25,25 +26,25 @@ from pipeline.storage.store import Store
 
 NIGHT_S = 20 * 3600.0
 OF_IMAGES = ["image_id", "status", "error_stage", "error_kind", "error_message"]
-# Refused by a setting that is part of the run's identity: the same run refuses it again.
+# Refused by a setting that is part of the run's identity: the same run would refuse it again.
 LIMITS = frozenset(
     {"too_large", "too_many_pixels", "too_many_scans", "too_many_frames", "too_much_memory"}
 )
 EXTRA_MISSING = "extra_missing"
-EXTRA = "pillow_heif"  # the one package that a format needs
-# How releases before `circumstances` began the messages of what they called by other names.
-_UNKNOWN_ANSWER = r"^\w*Error: "  # of `bad_uri`: the store or the disk said something unknown
+EXTRA = "pillow_heif"  # the only package that a format needs
+# Releases before `circumstances` used other statuses; their messages begin like this.
+_UNKNOWN_ANSWER = r"^\w*Error: "  # of `bad_uri`: an unknown error of the store or the disk
 _NO_HEIC = "HEIC needs"  # of `unsupported_format`
 
-# How a photo left a run, as numbers that Arrow and NumPy compare fast.
+# The outcome of a photo in a run, as numbers that Arrow and NumPy compare fast.
 WELL, PERMANENT, LIMIT, TRANSIENT, CIRCUMSTANCES, EXTRA_LACKS = range(6)
 Left = NDArray[np.int8]  # [rows] of these
 
 
 def kinds_of(images: pa.Table) -> pa.ChunkedArray:
-    """The kind of each row's failure, null where it has none. images: the columns OF_IMAGES.
+    """Return the kind of each row's failure, null where none. images: the columns OF_IMAGES.
 
-    Rows of releases that knew two kinds are told by status.
+    Rows of releases that had only two kinds are classified by status.
     """
     kind, status, stage = (images[n] for n in ("error_kind", "status", "error_stage"))
     message = pc.fill_null(images["error_message"], "")
@@ -68,7 +69,7 @@ def _one_of(
 
 
 def failed_rows(images: pa.Table) -> pa.Table:
-    """The failed photos of a task's rows, as `FAILURES`. images: the columns OF_IMAGES at least."""
+    """Return the failed photos of a task, as `FAILURES`. images: at least columns OF_IMAGES."""
     kind = kinds_of(images)
     no_heic = pc.and_(
         pc.equal(images["status"], "unsupported_format"),
@@ -80,10 +81,10 @@ def failed_rows(images: pa.Table) -> pa.Table:
 
 
 def failures_of(store: Store, manifest: Manifest) -> pa.Table:
-    """The failed photos of a committed run, as `FAILURES`. Raises RecordError.
+    """Read the failed photos of a committed run, as `FAILURES`. Raises RecordError.
 
-    Of runs of earlier releases, permanent failures are known only where circumstances may be among
-    them: telling them takes reading the run's rows.
+    For runs of earlier releases, permanent failures are included only where some may be due to
+    circumstances, because telling them apart takes reading the run's rows.
     """
     if manifest.failures is not None:
         return failed_photos(store, manifest.failures)
@@ -101,7 +102,7 @@ def failures_of(store: Store, manifest: Manifest) -> pa.Table:
 
 
 def left_by(failures: pa.Table, ids: pa.Array) -> Left:
-    """How each of these photos left the run whose failures are given: [ids]."""
+    """Return the outcome of each of these photos in the run with these failures: [ids]."""
     left = np.full(len(ids), WELL, np.int8)
     if not failures.num_rows:
         return left
@@ -114,7 +115,7 @@ def left_by(failures: pa.Table, ids: pa.Array) -> Left:
 
 def _codes(kind: pa.ChunkedArray, status: pa.ChunkedArray) -> Left:
     of_kind = {"permanent": PERMANENT, "transient": TRANSIENT, "circumstances": CIRCUMSTANCES}
-    # A kind of a later release is tried again like a passing one: nothing is settled by mistake.
+    # A kind of a later release is retried like a transient one: nothing is settled by mistake.
     codes = np.array([of_kind.get(one, TRANSIENT) for one in kind.to_pylist()], np.int8)
     for number, one in enumerate(status.to_pylist()):
         if codes[number] == CIRCUMSTANCES and one in LIMITS:
@@ -127,11 +128,11 @@ def _codes(kind: pa.ChunkedArray, status: pa.ChunkedArray) -> Left:
 def are_due(
     left: Left, tries: NDArray[np.int32], runs: NDArray[np.int32], age_s: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether each photo is to be tried again tonight: [rows].
+    """Return whether each photo is to be retried tonight: [rows].
 
-    tries: how often it has failed by circumstances, one after another
-    runs:  committed runs of the kind since the first of these, that one left out
-    age_s: seconds since the first of these
+    tries: number of consecutive failures by circumstances
+    runs:  committed runs of the kind after that of the first of these failures
+    age_s: seconds since the first of these failures
     """
     nights = np.maximum(runs + 1, age_s / NIGHT_S)
     due = nights >= np.exp2(np.maximum(tries - 1, 0))

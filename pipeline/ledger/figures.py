@@ -1,4 +1,4 @@
-"""Count what tasks did: photos, bytes, seconds and requests, which can be added up."""
+"""Count what tasks did in figures that can be added up: photos, bytes, seconds, requests."""
 
 import math
 from collections import Counter
@@ -9,20 +9,19 @@ from msgspec import Struct
 
 from pipeline.schema import LEFT_OUT, OK
 
-RETRY = "retry_"  # `Store` counts what it did again as retry_<reason>
+RETRY = "retry_"  # `Store` counts its retries as retry_<reason>
 
 
 class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one stage of a task took of the machines, or several added up.
+    """The resources that one stage of a task used, or the sum of several.
 
     cpu_s:         CPU time of the worker, its threads and its decoding child, seconds
     gpu_s:         seconds of work on a GPU, times the share of it that the worker holds
-    wait_s:        seconds that threads waited for a store, disk or network; those that wait at
-                   once add up
-    requests:      to the stores, those made again included
+    wait_s:        seconds that threads waited for a store, disk or network, summed over threads
+    requests:      to the stores, including retries
     read_bytes:    of objects fetched
     written_bytes: of objects written
-    starts:        worker processes that began their work here
+    starts:        worker processes that started here
     """
 
     cpu_s: float = 0.0
@@ -39,22 +38,22 @@ class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one task did, or several added up. A figure that is 0 or empty is not written.
+    """The figures of one task, or the sum of several. A figure that is 0 or empty is not written.
 
     statuses:   photos by status
     verdicts:   crops by shape and verdict, keyed `16:9|review`; empty in old runs
     reasons:    crops whose verdict has a reason, keyed `review|head_cut`
     kinds:      photos by kind; empty in old runs
-    shared:     photos that are the same bytes as another, whose result they have
+    shared:     photos with the same bytes as another, whose result they have
     overridden: photos that a person's decision applies to
     bytes:      of photos read
     crop_bytes: of encoded crops
     seconds:    of work, by stage, all workers together
-    requests:   to the stores, by operation; `retry_<reason>` counts those made again
-    costs:      by stage; runs of earlier releases have none. Beside the stages of a photo: `start`
-                (worker processes), `hand_over` (tasks between stages), `commit`
-    confidence: crops by the upper end of their confidence, see `confidence_counts`
-    confidence_sum: of these crops
+    requests:   to the stores, by operation; `retry_<reason>` counts retries
+    costs:      by stage; runs of earlier releases have none. In addition to a photo's stages:
+                `start` (worker processes), `hand_over` (tasks between stages), `commit`
+    confidence: crops by the upper end of their tenth of confidence, see `confidence_counts`
+    confidence_sum: sum of these crops' confidences
     """
 
     statuses: Mapping[str, int] = {}
@@ -92,22 +91,22 @@ class Figures(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def photos(self) -> int:
-        """How many photos had a status."""
+        """Number of photos that have a status."""
         return sum(self.statuses.values())
 
     @property
     def ok(self) -> int:
-        """How many of them have their crops."""
+        """Number of photos that have their crops."""
         return self.statuses.get(OK, 0)
 
     @property
     def failures(self) -> dict[str, int]:
-        """How many failed, by status; those left out because a setting says so did not."""
+        """Number of failed photos by status, not counting those that a setting leaves out."""
         return {one: n for one, n in self.statuses.items() if one not in {OK, *LEFT_OUT}}
 
     @property
     def failed(self) -> int:
-        """How many failed in all."""
+        """Number of failed photos in all."""
         return sum(self.failures.values())
 
 
@@ -117,7 +116,7 @@ def add_figures(figures: Iterable[Figures]) -> Figures:
 
 
 def confidence_counts(values: Iterable[float | None]) -> dict[str, int]:
-    """Count confidences by the upper end of their interval, "0.1" to "1.0"; None is left out."""
+    """Count confidences by the upper end of their tenth, "0.1" to "1.0"; None is left out."""
     known = [value for value in values if value is not None]
     tenths = (min(10, max(1, math.ceil(round(10 * value, 6)))) for value in known)
     return {str(tenth / 10): count for tenth, count in sorted(Counter(tenths).items())}

@@ -1,11 +1,11 @@
-"""Keep which photos are not to be shown: forgotten by a person, or gone from the input.
+"""Record which photos are not to be shown: forgotten by a person, or gone from the input.
 
 forgotten/<n>.json          version n of the list; the highest number counts
-forgotten/list-<sha>.json   entries further back
+forgotten/list-<sha>.json   earlier entries
 
-Readers leave these photos out at once, whichever runs hold them, and so does the planning of later
-runs; `erasing` removes their bytes. An entry holds the hash of the photo's uri, which cannot be
-turned back into it, when, who and why; nothing else of the photo stays here.
+Readers and the planning of later runs leave these photos out at once, whichever runs hold them;
+`erasing` removes their bytes. Only a one-way hash of the photo's uri is kept here, with the time,
+the author and the reason.
 """
 
 import secrets
@@ -28,14 +28,14 @@ from pipeline.ledger.versions import Versions
 from pipeline.storage.store import Store
 
 PREFIX = "forgotten/"
-RECENT = 256  # entries that a version holds itself
+RECENT = 256  # entries stored in the version itself
 ATTEMPTS = 100
 
 LastWord = Literal["forgotten", "pruned", "back"]
 
 
 class Entry(Struct, frozen=True):
-    """One photo's last word. at: Unix time, seconds."""
+    """The latest decision about one photo. at: Unix time, seconds."""
 
     image_id: str
     kind: LastWord
@@ -43,7 +43,7 @@ class Entry(Struct, frozen=True):
 
 
 class ForgottenVersion(Struct, frozen=True, kw_only=True):
-    """forgotten/<n>.json: the entries, the latest of each photo; those of this version in front."""
+    """forgotten/<n>.json: the latest entry of each photo, those of this version first."""
 
     advice: ClassVar[str] = RESTORE
     format: int = FORMAT
@@ -60,13 +60,13 @@ class ForgottenVersion(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Forgotten:
-    """The photos that are not to be shown. number: of the version read, 0 where there is none."""
+    """The list of forgotten photos. number: of the version read, 0 where there is none."""
 
     number: int = 0
     entries: Mapping[str, Entry] = field(default_factory=dict)
 
     def ids(self, *kinds: LastWord) -> list[str]:
-        """Photos with one of these last words, sorted."""
+        """Return the ids of the photos whose latest entry is of one of these kinds, sorted."""
         return sorted(i for i, entry in self.entries.items() if entry.kind in kinds)
 
     @property
@@ -76,14 +76,14 @@ class Forgotten:
 
     @property
     def returned(self) -> dict[str, float]:
-        """When photos were taken back: only runs committed later cover them."""
+        """When photos were taken back, by id: only runs committed later cover them."""
         return {i: entry.at for i, entry in self.entries.items() if entry.kind == "back"}
 
 
 def read_forgotten(store: Store) -> Forgotten:
-    """The photos that are not to be shown now; one listing where there are none.
+    """Read which photos are not to be shown now; costs one listing where there are none.
 
-    Raises RecordError where the list cannot be used: nothing is shown then that may be forgotten.
+    Raises RecordError where the list cannot be used, so that no forgotten photo is shown.
     """
     versions = Versions(store, PREFIX)
     numbers = versions.numbers()
@@ -91,7 +91,7 @@ def read_forgotten(store: Store) -> Forgotten:
 
 
 def forget(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
-    """Show these photos no longer, and let no later run do them; return how many are new to it.
+    """Hide these photos from readers and later runs; return how many were not forgotten yet.
 
     Their bytes stay until `runs.py gc --delete`. Raises LedgerError where the store refuses.
     """
@@ -99,17 +99,17 @@ def forget(store: Store, image_ids: Iterable[str], who: str = "", why: str = "")
 
 
 def prune(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
-    """The same for photos that are gone from the input; they return when they are listed again."""
+    """Hide photos that are gone from the input; they return when they are listed again."""
     return _enter(store, "pruned", image_ids, who, why)
 
 
 def take_back(store: Store, image_ids: Iterable[str], who: str = "", why: str = "") -> int:
-    """Show these photos again, and let the next run do them; return how many were left out."""
+    """Show these photos again, and let the next run do them; return how many were hidden."""
     return _enter(store, "back", image_ids, who, why)
 
 
 def without(rows: pa.Table, hidden: pa.Array | None) -> pa.Table:
-    """The rows of a table with `image_id` but those of the photos `hidden`."""
+    """Return a table with `image_id` without the rows of the photos `hidden`."""
     if hidden is None or len(hidden) == 0:
         return rows
     return rows.filter(pc.invert(pc.is_in(rows["image_id"], hidden)))
@@ -136,10 +136,10 @@ def _enter(store: Store, kind: LastWord, image_ids: Iterable[str], who: str, why
 
 
 def _when(store: Store, kind: LastWord) -> float:
-    """The time of an entry: now, but "back" never before a run that is committed already.
+    """Return the time of an entry: now, but for "back" not before the latest commit.
 
-    Such a run may have lost the photo's bytes, and its clock may have been ahead. The next commit
-    is dated after all of these, so it counts again.
+    A committed run may have lost the photo's bytes, and its clock may have been ahead. The next
+    commit is dated after all of them, so it covers the photo again.
     """
     if kind != "back":
         return time.time()
@@ -147,7 +147,7 @@ def _when(store: Store, kind: LastWord) -> float:
 
 
 def _changes(now: Forgotten, image_id: str, kind: LastWord) -> bool:
-    """Whether an entry says something new. What a person wants forgotten is never only pruned."""
+    """Return whether an entry changes anything. A forgotten photo never becomes only pruned."""
     entry = now.entries.get(image_id)
     was = None if entry is None else entry.kind
     if kind == "back":
@@ -160,7 +160,7 @@ def _changes(now: Forgotten, image_id: str, kind: LastWord) -> bool:
 def _folded(
     versions: Versions, now: Forgotten, fresh: Mapping[str, Entry]
 ) -> tuple[tuple[Entry, ...], StoredList | None]:
-    """All entries as a version holds them. The stored part is only rewritten now and then."""
+    """Split all entries into a version's own and a stored list, which is rarely rewritten."""
     if now.number:
         before = versions.read(now.number, ForgottenVersion)
         recent = [e for e in before.recent if e.image_id not in fresh]

@@ -1,24 +1,25 @@
-"""Find and remove what no committed run needs.
+"""Find and remove objects that no committed run needs.
 
-Jobs delete nothing but published names of crops that are live no more (`crop_files`).
+Jobs delete nothing but published names of crops that are no longer live (`crop_files`).
 
 What may be removed:
     orphans    data files of a committed run that its manifest does not name: the losers of races,
                the work of killed attempts
-    runs       not committed and untouched for a given time. A run is abandoned first: a manifest
-               that says so is created where its commit would go, so that a job which wakes up
-               later cannot commit what is about to be removed
+    runs       not committed and untouched for a given time. A run is abandoned first: an
+               "abandoned" manifest is created where its commit would go, so that a job that wakes
+               up later cannot commit what is about to be removed
     remains    temporary files of killed writers in a folder
-    old index  indexes of runs and photos that later ones have taken the place of; all indexes of
-               photos where rows of forgotten photos are removed, since they hold them too
+    old index  indexes of runs and photos that later ones have replaced; all indexes of photos if
+               rows of forgotten photos are removed, since the indexes hold these too
     old crops  objects under names of a template that no live run shows; their bytes stay in the
                tables
     forgotten  the rows of photos that are not to be shown, with their crops' own objects and the
-               galleries of their runs; at any age. Their files are written again without them
-A committed manifest is final: no late job can make a record that names an orphan. So removing is
+               galleries of their runs; at any age. Their files are rewritten without them
+A committed manifest is final: no late job can create a record that names an orphan. So removal is
 safe at any age; the age is a margin for clocks and for readers of an open run.
 
-A run whose records are damaged keeps all it has, and stops nothing but itself.
+A run whose records are damaged keeps all its objects. While there is such a run, crops that are
+objects of their own stay too, as it may need them; all other garbage is still found.
 """
 
 import time
@@ -63,7 +64,7 @@ class Garbage:
 
     why:   "orphan", "abandoned run", "temporary file", "old crop file", OLD_INDEX, or one of
            AT_ANY_AGE
-    erase: what is to be removed from it, where it is written again without that
+    erase: what to remove from it, if it is rewritten instead of deleted
     """
 
     info: ObjectInfo
@@ -74,7 +75,7 @@ class Garbage:
 
 @dataclass(frozen=True)
 class Findings:
-    """What may be removed, and by run id what kept a run from being looked at."""
+    """What may be removed, and the error of each run that could not be checked, by run id."""
 
     garbage: list[Garbage]
     damaged: Mapping[str, RecordError]
@@ -83,7 +84,7 @@ class Findings:
 def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = None) -> Findings:
     """Find everything that may be removed and was last written over `older_than_s` ago.
 
-    What is left of forgotten photos may be removed at any age. Raises RecordError where the list of
+    Remains of forgotten photos may be removed at any age. Raises RecordError where the list of
     forgotten photos cannot be used.
     """
     before = (time.time() if now_s is None else now_s) - older_than_s
@@ -140,7 +141,7 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
         elif one.why != PUBLISHED_FILE:
             store.delete(one.info.key)
         freed += one.info.bytes
-    # Last: until its rows are erased, a crop's own object is still found.
+    # Last: a crop's own object can be found only until its rows are erased.
     freed += sum(erase(store, one) for one in erasures)
     for run_id in sorted({one.run_id for one in erasures}):
         _write_card_again(store, run_id)
@@ -148,7 +149,7 @@ def remove_garbage(store: Store, garbage: list[Garbage]) -> int:
 
 
 def _write_card_again(store: Store, run_id: str) -> None:
-    """Let the card of a run name its files of now."""
+    """Rewrite the card of a run, if it has one, for its current files."""
     manifest = read_manifest(store, run_id)
     if isinstance(manifest, Manifest) and store.exists(card_key(run_id)):
         write_card(store, manifest)
@@ -192,7 +193,10 @@ def _crop_files(
     forgotten: Forgotten,
     incomplete: bool,
 ) -> Iterator[Garbage]:
-    """Crops as objects of their own, of forgotten photos alone; none where a run is not known."""
+    """Yield the own objects of forgotten photos' crops that no other photo has.
+
+    incomplete: whether a run could not be read; nothing is yielded then.
+    """
     keys = crop_files_of(store, (one.erase for one in found if one.erase is not None))
     if not keys or incomplete:
         return
@@ -202,7 +206,7 @@ def _crop_files(
 
 
 def _galleries(store: Store, found: list[Garbage], committed: list[Manifest]) -> Iterator[Garbage]:
-    """Galleries that show forgotten photos: of their runs, and of those that repair them."""
+    """Yield galleries that show forgotten photos: of their runs, and of runs that repair these."""
     shown = {one.run_id for one in found if one.erase is not None}
     parents = {manifest.run_id: manifest.parent for manifest in committed}
     for manifest in committed if shown else ():
@@ -222,7 +226,7 @@ def _abandon(store: Store, run_id: str) -> bool:
 
 
 def _run_ids(store: Store) -> list[str]:
-    """Every run that has records or data."""
+    """Return the ids of all runs that have records or data."""
     with_data = {
         name.removeprefix("run=")
         for table in TABLES

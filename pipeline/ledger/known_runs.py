@@ -1,4 +1,4 @@
-"""Tell a run id that somebody gives apart: of a committed run, of an open one, of none at all."""
+"""Look up a run id that a user gives: of a committed run, of an open one, or unknown."""
 
 from pipeline.errors import LedgerError, UnknownRunError, did_you_mean
 from pipeline.ledger.layout import manifest_key, spec_key
@@ -9,7 +9,7 @@ from pipeline.storage.store import Store
 
 
 def committed_run(store: Store, run_id: str) -> Manifest:
-    """The manifest of a committed run.
+    """Return the manifest of a committed run.
 
     Raises UnknownRunError where there is no such run, LedgerError where it is open or was given up,
     RecordError where its manifest is damaged.
@@ -26,7 +26,7 @@ def committed_run(store: Store, run_id: str) -> Manifest:
 
 
 def begun_run(store: Store, run_id: str) -> Manifest | None:
-    """The manifest of a run, None where it is open.
+    """Return the manifest of a run, None if the run is open.
 
     Raises UnknownRunError where there is no such run, LedgerError where it was given up,
     RecordError where its manifest is damaged.
@@ -38,7 +38,7 @@ def begun_run(store: Store, run_id: str) -> Manifest | None:
 
 
 def check_known(store: Store, run_id: str) -> None:
-    """Raise UnknownRunError where there is no such run, naming the one that may be meant."""
+    """Raise UnknownRunError if there is no such run, suggesting one that may be meant."""
     if store.exists(spec_key(run_id)) or store.exists(manifest_key(run_id)):
         return
     names = [name for name in store.folders("runs/") if not name.startswith("_")]

@@ -1,9 +1,9 @@
-"""Plan, record and commit a run in its output store, whatever dies or runs twice on the way.
+"""Plan, record and commit a run in its output store, even if processes die or run twice.
 
-Three kinds of objects decide, and each is created once: spec.json (what the run is), tasks/<n>.json
-(task n is done, in these files) and _MANIFEST.json (the run is committed). Data files are written
-under unique names before any record names them. So an attempt that dies, is repeated or comes too
-late leaves at most files that no record names. See `layout` for the keys.
+Three kinds of objects are authoritative, and each is created once: spec.json (what the run is),
+tasks/<n>.json (task n is done, in these files) and _MANIFEST.json (the run is committed). Data
+files are written under unique names before any record names them. So an attempt that dies, is
+repeated or comes too late leaves at most files that no record names. See `layout` for the keys.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ NOTHING = Figures()
 
 
 class Ledger:
-    """One run in one store. Cheap to make and to pickle: workers make their own from the run id."""
+    """One run in one store. Cheap to create and pickle: workers build their own from the run id."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         self.store = store
@@ -72,9 +72,9 @@ class Ledger:
 
     @classmethod
     def open(cls, store: Store, spec: RunSpec, inputs: pa.Table, cuts: TaskCuts) -> "Ledger":
-        """Begin the run of `spec`, or go on with it where it was begun before.
+        """Start the run of `spec`, or continue it if it was started before.
 
-        A run that was begun keeps its plan, whatever `cuts` says. Raises LedgerError where the
+        A run that was started keeps its plan, whatever `cuts` is. Raises LedgerError where the
         store cannot create once.
         """
         while isinstance(read_manifest(store, spec.run_id), Abandoned):
@@ -91,10 +91,10 @@ class Ledger:
 
     @classmethod
     def resume(cls, store: Store, run_id: str, spec: RunSpec) -> "Ledger":
-        """Go on with the run `run_id` and its own pinned list, whatever the input holds now.
+        """Continue the run `run_id` with its own pinned list, whatever the input holds now.
 
-        Raises LedgerError where the job's settings, weights, detector or code are not the run's;
-        the message names each that differs. The list is not compared.
+        Raises LedgerError if the job's settings, weights, detector or code are not the run's; the
+        message names each difference. The list is not compared.
         """
         ledger = cls(store, run_id)
         ours = structs.replace(spec, input_sha256=ledger.spec.input_sha256)
@@ -131,12 +131,12 @@ class Ledger:
         return read_committed(self.store, self.run_id)
 
     def pending(self) -> list[int]:
-        """Numbers of the tasks that have no record yet; costs one listing."""
+        """Return the numbers of the tasks that have no record yet; costs one listing."""
         done = set(self._recorded())
         return [n for n in range(self.task_count) if n not in done]
 
     def task_inputs(self, n: int) -> pa.Table:
-        """The pinned input rows of task n."""
+        """Return the pinned input rows of task n."""
         return task_rows(self.store, self.spec, n)
 
     def commit_task(
@@ -148,10 +148,10 @@ class Ledger:
     ) -> TaskRecord:
         """Write the tables of task n and create its record; return the record that counts.
 
-        late: called once the files are written, for figures that are known only then.
+        late: called after the files are written, for figures that are known only then.
 
-        If another attempt's record came first, that one counts, and the files written here stay
-        unnamed. Raises LedgerError if rows are missing or of the wrong type.
+        If another attempt's record came first, that one counts, and no record names the files
+        written here. Raises LedgerError if rows are missing or of the wrong type.
         """
         before = requests_so_far()
         inputs = self.task_inputs(n)
@@ -175,7 +175,7 @@ class Ledger:
         return self.record(n)
 
     def record(self, n: int) -> TaskRecord:
-        """The record of a task that is done. Raises RecordError."""
+        """Read the record of a task that is done. Raises RecordError."""
         key = task_key(self.run_id, n)
         record = read_record(self.store, key, TaskRecord)
         if record.task != n:
@@ -183,20 +183,20 @@ class Ledger:
         return record
 
     def records(self) -> Iterator[TaskRecord]:
-        """The records of all tasks that are done, by number; few are in memory at once."""
+        """Yield the records of all tasks that are done, by number, with few in memory at once."""
         with ThreadPoolExecutor(READERS) as pool:
             yield from ahead(pool, self.record, self._recorded(), READERS)
 
     def finish(self, about: Mapping[str, Any]) -> Manifest:
         """Commit the run: check that nothing is missing, then create the manifest.
 
-        about: the manifest's "verdict" (else "done"), "weights", "job" and "session". Returns the
-            manifest that counts: of two jobs that finish at once, the first one's.
+        about: the manifest's "verdict" (default "done"), "weights", "job" and "session". Returns
+            the manifest that counts: if two jobs finish at once, the first one's.
 
-        Raises LedgerError when the run was given up, tasks are open, rows out are not rows in, or a
+        Raises LedgerError if the run was given up, tasks are open, rows out are not rows in, or a
         file is gone.
         """
-        read_not_given_up(self.store, self.run_id)  # its records are gone then, which says less
+        read_not_given_up(self.store, self.run_id)  # first: missing records would say less
         contents = RunContents.of(self.records())
         contents.check(self.store, self.run_id, self.spec.plan)
         known = standing(self.store)
@@ -230,9 +230,9 @@ class Ledger:
         return DataFile(name, key, table.num_rows, len(data), hashlib.sha256(data).hexdigest())
 
     def _column_types(self, known: Standing, about: Mapping[str, Any]) -> dict[str, Any]:
-        """What the manifest says of the list's columns beside those of earlier nights.
+        """Return the manifest's entries on the list's columns, compared with those of live runs.
 
-        A damaged record of another run keeps none from being committed: nothing is said then.
+        Empty if a record of another run is damaged, which must not keep this run from committing.
         """
         name = about.get("job", {}).get("channel") or channel_name(self.spec.settings)
         source = ColumnSource.of_list(self.run_id, self.task_inputs, self.task_count)
@@ -242,7 +242,7 @@ class Ledger:
             return {}
 
     def _recorded(self) -> list[int]:
-        """Numbers of the plan's tasks that have a record; other objects there are ignored."""
+        """Return the numbers of the plan's tasks that have a record; ignore other objects."""
         prefix = run_key(self.run_id, "tasks/")
         names = (info.key[len(prefix) :] for info in self.store.list(prefix))
         numbers = (int(found[1]) for name in names if (found := TASK_FILE.fullmatch(name)))

@@ -2,7 +2,7 @@
 
 The manifest is small, whatever the size of the run, because every later run and every reader
 fetches it. The lists of data files, of failed photos and of those left unsettled are Parquet
-objects beside it, named by their content and held by the manifest with their hash.
+objects next to it, named by their content; the manifest records their keys and hashes.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ FAILURES = pa.schema(
 
 
 def read_manifest(store: Store, run_id: str) -> Manifest | Abandoned | None:
-    """The run's manifest, or None where there is none. Raises RecordError."""
+    """Read the run's manifest; None where there is none. Raises RecordError."""
     try:
         data = store.read(manifest_key(run_id))
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def read_manifest(store: Store, run_id: str) -> Manifest | Abandoned | None:
 
 
 def manifest_of(data: bytes, run_id: str) -> Manifest | Abandoned:
-    """A manifest from its bytes. Raises RecordError."""
+    """Parse a manifest from its bytes. Raises RecordError."""
     key = manifest_key(run_id)
     document = parse(data, key, Manifest.advice)
     if document.get("verdict") == ABANDONED:
@@ -66,15 +66,15 @@ def manifest_of(data: bytes, run_id: str) -> Manifest | Abandoned:
 
 
 def read_committed(store: Store, run_id: str) -> Manifest | None:
-    """The manifest of a committed run, else None. Raises RecordError."""
+    """Read the manifest of a committed run, else None. Raises RecordError."""
     manifest = read_manifest(store, run_id)
     return manifest if isinstance(manifest, Manifest) else None
 
 
 def read_not_given_up(store: Store, run_id: str) -> Manifest | None:
-    """The manifest of a run, None where it is open or not there.
+    """Read the manifest of a run; None where the run is open or does not exist.
 
-    Raises LedgerError where the run was given up, RecordError.
+    Raises LedgerError where the run was given up, RecordError where the manifest is unusable.
     """
     manifest = read_manifest(store, run_id)
     if isinstance(manifest, Abandoned):
@@ -85,9 +85,9 @@ def read_not_given_up(store: Store, run_id: str) -> Manifest | None:
 
 
 def write_list(store: Store, run_id: str, name: str, table: pa.Table) -> StoredList:
-    """Store a list of a run beside its manifest; return what the manifest says about it.
+    """Store a list of a run next to its manifest; return the manifest's entry for it.
 
-    table: as FILES, UNSETTLED or FAILURES
+    table: with the columns FILES, UNSETTLED or FAILURES
     """
     data = parquet_bytes(table)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -97,20 +97,20 @@ def write_list(store: Store, run_id: str, name: str, table: pa.Table) -> StoredL
 
 
 def failed_photos(store: Store, entry: StoredList) -> pa.Table:
-    """The list of all failed photos of a run, as `FAILURES`. Raises RecordError."""
+    """Read the list of all failed photos of a run, as `FAILURES`. Raises RecordError."""
     return _read_list(store, entry, FAILURES)
 
 
 def data_files(store: Store, manifest: Manifest, table: str | None = None) -> list[DataFile]:
-    """The data files of a committed run, or those of one table. Raises RecordError."""
+    """List the data files of a committed run, or those of one table. Raises RecordError."""
     rows = _read_list(store, manifest.files, FILES).to_pylist()
     return [DataFile(**row) for row in rows if table in (None, row["table"])]
 
 
 def shapes_asked(manifest: Manifest) -> frozenset[str]:
-    """The shapes that a run was asked for: as that was written, and as rows spell it.
+    """Return the shapes that a run was asked for: as written, and as rows spell them.
 
-    Rows have small letters and no spaces; those of earlier releases have spaces as written.
+    Rows use lower case without spaces; those of earlier releases keep spaces as written.
     """
     asked = {text.strip() for text in str(manifest.settings.get("ratios", "")).split(",")}
     small = {text.lower() for text in asked}
@@ -118,12 +118,12 @@ def shapes_asked(manifest: Manifest) -> frozenset[str]:
 
 
 def unsettled_ids(store: Store, manifest: Manifest) -> pa.Array:
-    """Ids of the photos of a committed run that failed for a transient reason."""
+    """Read the ids of the photos of a committed run that failed for a transient reason."""
     return _read_list(store, manifest.unsettled, UNSETTLED)["image_id"].combine_chunks()
 
 
 def _read_list(store: Store, entry: StoredList, schema: pa.Schema) -> pa.Table:
-    """The list with the columns of `schema`; others, of a later release, are left out."""
+    """Read a list's columns of `schema`; others, of a later release, are left out."""
     data = read_object(store, entry.key, entry.sha256, "the run was committed")
     try:
         return decode_table(data, schema.names).select(schema.names).cast(schema)

@@ -1,7 +1,7 @@
-"""The column `image` of `crops` as a file has it: plain bytes, or a struct as `datasets` wants it.
+"""Convert the column `image` of `crops` between plain bytes and the struct that `datasets` wants.
 
-`datasets` of Hugging Face shows a column as pictures by itself where it is a struct of bytes and
-path and the file's footer says so. Other engines want plain bytes, which are the default.
+Hugging Face `datasets` shows a column as pictures if it is a struct of bytes and path and the
+file's footer declares it. Other engines want plain bytes, which are the default.
 """
 
 import json
@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 PICTURE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-# Under "huggingface" in a file's footer. Of plain bytes `datasets` takes no notice of it.
+# Stored under "huggingface" in a file's footer. `datasets` ignores it for plain bytes.
 FOOTER = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
 
 
 def as_struct(rows: pa.Table) -> pa.Table:
-    """Rows of `crops` with pictures as `datasets` wants them; null where nothing was encoded.
+    """Convert the pictures of `crops` to structs for `datasets`; null where none was encoded.
 
-    path is a name for each: image_id, shape and rank, and the format's ending.
+    The path is a name made of image_id, shape and rank, with the format's extension.
     """
     data = pc.cast(rows["image"], pa.binary()).combine_chunks()
     ratios = pc.replace_substring(rows["ratio"], ":", "x")
@@ -30,7 +30,7 @@ def as_struct(rows: pa.Table) -> pa.Table:
 
 
 def as_bytes(rows: pa.Table) -> pa.Table:
-    """Rows of any table with pictures as plain bytes, however the file has them."""
+    """Convert the pictures of any table to plain bytes, whichever form the file has."""
     place = rows.schema.get_field_index("image")
     if place < 0 or not pa.types.is_struct(rows.schema.field(place).type):
         return rows

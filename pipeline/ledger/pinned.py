@@ -2,8 +2,8 @@
 
 The list is stored in files of TASKS_PER_FILE tasks with one row group per task, so a worker fetches
 an object of about a megabyte and decodes one row group of it. A file is named by its content, and
-spec.json names the files in order. So two jobs that begin the same run at the same time, even with
-different task sizes, end with one plan: that of the spec.json which was created first.
+spec.json lists the files in order. So two jobs that start the same run at the same time, even with
+different task sizes, end up with one plan: that of the spec.json that was created first.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ WRITERS = 8  # input files uploaded at a time
 
 
 def read_spec(store: Store, run_id: str) -> PinnedSpec:
-    """The run's spec.json. Raises RecordError, also where there is none."""
+    """Read the run's spec.json. Raises RecordError, also where there is none."""
     key = spec_key(run_id)
     try:
         spec = read_record(store, key, PinnedSpec)
@@ -51,7 +51,8 @@ def read_spec(store: Store, run_id: str) -> PinnedSpec:
 def pin(store: Store, spec: RunSpec, inputs: pa.Table, cuts: TaskCuts) -> PinnedSpec:
     """Write the input files and then spec.json, once; return the spec that counts.
 
-    That is another job's if it came first. Raises LedgerError if the list is not the one cut.
+    The spec that counts is another job's if that job was first. Raises LedgerError if `inputs` is
+    not the list that was cut.
     """
     if inputs.num_rows != cuts.rows:
         raise LedgerError(f"the plan has {cuts.rows} rows and the input list {inputs.num_rows}")
@@ -99,7 +100,7 @@ def _pin_file(store: Store, run_id: str, rows: pa.Table, tasks: list[range]) -> 
 
 
 def task_rows(store: Store, spec: PinnedSpec, task: int) -> pa.Table:
-    """The input rows of one task. Raises LedgerError for a task that the plan does not have."""
+    """Return the input rows of one task. Raises LedgerError for a task that is not in the plan."""
     plan = spec.plan
     if not 0 <= task < plan.tasks:
         raise LedgerError(f"run {spec.run_id} has tasks 0 to {plan.tasks - 1}, not {task}")
@@ -112,25 +113,25 @@ def task_rows(store: Store, spec: PinnedSpec, task: int) -> pa.Table:
 def input_rows(
     store: Store, spec: PinnedSpec, columns: list[str] | None = None
 ) -> Iterator[pa.Table]:
-    """The rows of the pinned list, one file at a time. Raises RecordError."""
+    """Yield the rows of the pinned list, one file at a time. Raises RecordError."""
     for entry in spec.plan.files:
         yield input_file_rows(store, spec, entry, columns)
 
 
 def whole_list(store: Store, spec: PinnedSpec) -> pa.Table:
-    """All rows of the pinned list, in its order. Raises RecordError."""
+    """Return all rows of the pinned list, in its order. Raises RecordError."""
     return spooled(input_rows(store, spec))
 
 
 def input_file_rows(
     store: Store, spec: PinnedSpec, entry: InputFile, columns: list[str] | None = None
 ) -> pa.Table:
-    """The rows of one input file of the plan. Raises RecordError.
+    """Read the rows of one input file of the plan. Raises RecordError.
 
-    columns: those of these that it has; None for all of the list, without what a plan has added.
+    columns: those to read, where the file has them; None for all but the column that a plan adds.
 
-    Rows that `erasing` has emptied are left out wherever `uri` is read: they are of no use without
-    an address. By the other columns they count still.
+    Rows that `erasing` has emptied are left out if `uri` is read, as they are of no use without an
+    address. If only other columns are read, they are included.
     """
     with _as_record_error(spec.run_id, entry):
         rows = _input_file(store, spec.run_id, entry.sha256).read(columns)
@@ -143,9 +144,9 @@ def input_file_rows(
 def input_file_tasks(
     store: Store, spec: PinnedSpec, number: int, more: Sequence[str] = ()
 ) -> pa.Table:
-    """image_id, task and `more` columns of the rows of one input file of the plan.
+    """Read image_id, task and `more` columns of the rows of one input file of the plan.
 
-    more: those of these that the list has. Raises RecordError.
+    more: further columns; those that the list lacks are left out. Raises RecordError.
     """
     entry = spec.plan.files[number]
     first = number * spec.plan.tasks_per_file
@@ -160,7 +161,7 @@ def input_file_tasks(
 def overlapping(
     uris: pa.Array | pa.ChunkedArray, files: Iterable[InputFile]
 ) -> Iterator[tuple[int, range]]:
-    """The input files whose range of uris overlaps a sorted list: number, and rows of the list."""
+    """Yield the input files whose uris overlap a sorted list: number, and rows of the list."""
     for number, entry in enumerate(files):
         first = bisect_left(range(len(uris)), entry.first_uri, key=lambda i: uris[i].as_py())
         last = bisect_right(range(len(uris)), entry.last_uri, key=lambda i: uris[i].as_py())
@@ -170,7 +171,7 @@ def overlapping(
 
 @contextmanager
 def _as_record_error(run_id: str, entry: InputFile) -> Iterator[None]:
-    """Turn what goes wrong in reading an input file of the right hash into a RecordError."""
+    """Turn errors in reading an input file whose hash is right into a RecordError."""
     try:
         yield
     except (pa.ArrowException, IndexError) as error:
@@ -180,11 +181,11 @@ def _as_record_error(run_id: str, entry: InputFile) -> Iterator[None]:
 
 @lru_cache(maxsize=4)
 def _input_file(store: Store, run_id: str, sha256: str) -> pq.ParquetFile:
-    """One input file, kept in memory: a worker's next task is usually in the same one."""
+    """Open one input file and cache it: a worker's next task is usually in the same one."""
     data = read_object(store, input_key(run_id, sha256), sha256, "the run was planned")
     return pq.ParquetFile(BytesIO(data))
 
 
 def input_key(run_id: str, sha256: str) -> str:
-    """The key of a file of the pinned list."""
+    """Return the key of a file of the pinned list."""
     return run_key(run_id, f"input/{sha256}.parquet")

@@ -1,4 +1,4 @@
-"""Tell which live photos a listing does not have any more."""
+"""Find the live photos that a listing no longer has."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Gone:
     """Photos that are live and no longer listed.
 
     photos: image_id and uri, sorted by uri
-    live:   how many live photos were looked for in the listing
+    live:   number of live photos that were looked up in the listing
     """
 
     photos: pa.Table
@@ -38,20 +38,20 @@ class Gone:
 
 
 def live_photos(store: Store) -> pa.Table:
-    """image_id and uri of every photo that is live and not forgotten, sorted by uri.
+    """Return image_id and uri of every photo that is live and not forgotten, sorted by uri.
 
-    Read from the pinned lists of all live runs; many photos lie on the disk. Raises RecordError for
-    a damaged list.
+    They are read from the pinned lists of all live runs; many are spooled to disk. Raises
+    RecordError for a damaged list.
     """
     _, ranges = _live_ranges(store)
     return sorted_by(spooled(ranges), "uri")
 
 
 def gone_photos(store: Store, listed: pa.Table, within: Callable[[str], bool]) -> Gone:
-    """The live photos of an input that its listing does not have.
+    """Find the live photos of an input that its listing does not have.
 
-    listed: `image_id` of all of the input. within: whether an address is one of the input, so that
-        photos of other inputs are left alone.
+    listed: `image_id` of the whole input. within: whether an address belongs to the input; photos
+        of other inputs are left alone.
 
     Raises RecordError for a damaged list.
     """
@@ -67,7 +67,7 @@ def gone_photos(store: Store, listed: pa.Table, within: Callable[[str], bool]) -
 
 
 def _live_ranges(store: Store) -> tuple[int, Iterator[pa.Table]]:
-    """By how many digits of their ids live photos are cut, and those of each range in turn."""
+    """Cut live photos into ranges of ids: return the number of digits, and each range's photos."""
     try:
         layers = live_layers(store)
     except RecordError:
@@ -87,7 +87,7 @@ def _live_ranges(store: Store) -> tuple[int, Iterator[pa.Table]]:
 
 
 def _first_of_each(photos: pa.Table) -> pa.Table:
-    """The first row of each photo, in the order of the rows."""
+    """Return the first row of each photo, in the order of the rows."""
     release()
     codes = one_array(photos["image_id"]).dictionary_encode().indices.to_numpy()
     _, firsts = np.unique(codes, return_index=True)

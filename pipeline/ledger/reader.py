@@ -1,4 +1,4 @@
-"""Read what runs have committed: only files that a manifest names."""
+"""Read the rows that runs have committed: only files that a manifest names."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ WHITE = "ffffff"
 def open_run(output_uri: str, run_id: str | None = None, channel: str | None = None) -> "Run":
     """Open the tables of one committed run, or, without `run_id`, the current table.
 
-    The current table is what is live: of every photo the rows of the run that was promoted last.
-    With several channels it holds the crops of all, so that shapes of different channels stand side
-    by side: a photo is in `images` once, from the channel promoted last, and a shape that two
-    channels have is taken from that one too. `channel` opens one alone. In an output of releases
-    before promotion all committed runs are live, the latest first.
+    The current table is what is live: for each photo, the rows of the run that was promoted last.
+    With several channels it holds the crops of all of them. A photo is in `images` once, from the
+    channel promoted last, and a shape that two channels have is taken from that one too. `channel`
+    opens only one. In an output of releases before promotion all committed runs are live, the
+    latest first.
 
-    A retry is opened together with the run that it repairs: its rows take the place of the failed
-    ones. Forgotten photos are never among the rows.
+    A retry is opened together with the run that it repairs: its rows replace the failed ones.
+    Forgotten photos are never among the rows.
 
-    Raises LedgerError if the run is not committed or nothing is live, UnknownRunError, which is a
-    LedgerError and a UsageError, where there is no such run, RecordError if one of the records that
-    decide about it is damaged, UsageError where nothing answers at an address in S3 or there is no
-    such bucket.
+    Raises LedgerError if the run is not committed or nothing is live; UnknownRunError, which is a
+    LedgerError and a UsageError, if there is no such run; RecordError if a record needed for this
+    is damaged; UsageError if both `run_id` and `channel` are given, nothing answers at an address
+    in S3, or there is no such bucket.
     """
     check_reachable(output_uri)
     store = open_store(output_uri)
@@ -48,9 +48,9 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
 
 
 def repaired_by(store: Store, run_id: str) -> list[Manifest]:
-    """A committed run and, where it is a retry, the runs that it repairs, the latest first.
+    """Return a committed run and, if it is a retry, the runs that it repairs, the latest first.
 
-    Raises as `committed_run`, and LedgerError where one that it repairs is not committed.
+    Raises what `committed_run` raises, and LedgerError if a run that it repairs is not committed.
     """
     manifests = [committed_run(store, run_id)]
     while (parent := manifests[-1].parent) is not None:
@@ -65,9 +65,9 @@ def repaired_by(store: Store, run_id: str) -> list[Manifest]:
 class _Part:
     """The rows that come from one run.
 
-    photos: ids of the photos whose rows these are; None for all
-    first:  ids of those whose row of `images` comes from here; None for all
-    taken:  (shapes, ids): crops of these shapes and photos come from an earlier channel
+    photos: ids of the photos whose rows come from it; None for all
+    first:  ids of those whose row of `images` comes from it; None for all
+    taken:  (shapes, ids): crops of these shapes and photos come from an earlier channel instead
     """
 
     photos: pa.Array | None
@@ -81,7 +81,7 @@ class Run:
     def __init__(
         self, store: Store, layers: list[list[Manifest]], hidden: pa.Array | None = None
     ) -> None:
-        """Take the runs of each channel, in front first. hidden: ids of forgotten photos."""
+        """Take the runs of each channel, front to back. hidden: ids of forgotten photos."""
         self._store = store
         self._layers = layers
         self._manifests = [manifest for layer in layers for manifest in layer]
@@ -91,54 +91,54 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of the run, or of the one in front of several, as it is stored."""
+        """The manifest of the run, or of the one in front of several, as stored."""
         return self.manifests[0]
 
     @property
     def manifests(self) -> list[dict[str, Any]]:
-        """The manifests of all runs that rows may come from, in front first."""
+        """The manifests of all runs that rows may come from, front to back."""
         return [dict(manifest.document) for manifest in self._manifests]
 
     @property
     def background(self) -> str:
-        """The ground of padded photos that the run in front was asked for, six hex digits."""
+        """The background of padded photos that the run in front was asked for, six hex digits."""
         asked = {**self.manifest.get("settings", {}), **self.manifest.get("job", {})}
         return str(asked.get("background") or WHITE).removeprefix("#").lower()
 
     @property
     def unified(self) -> dict[str, str]:
-        """Which columns have another type in some run than here, by name, in words.
+        """The columns that have another type in some run than here, by name, in words.
 
-        Runs pass columns on in the type of their list. Of several types the one that all values fit
-        into without loss is taken: integers widen, integers become floats, dates become timestamps;
-        else text. Numbers that a float cannot hold exactly are text too.
+        Runs pass columns through in the type of their list. Where types differ, the column gets one
+        that all values fit into without loss (integers widen, integers become floats, dates become
+        timestamps), else text. Numbers that a float cannot hold exactly become text too.
         """
         return {name: str(one) for name, one in self._columns().unified.items()}
 
     def images(self, columns: list[str] | None = None) -> pa.Table:
-        """One row per photo: `schema.IMAGES` and the pass-through columns of the lists."""
+        """Read one row per photo: `schema.IMAGES` and the pass-through columns of the lists."""
         return self._table("images", columns)
 
     def crops(self, columns: list[str] | None = None) -> pa.Table:
-        """One row per photo, ratio and rank: `schema.CROPS` and the lists' columns.
+        """Read one row per photo, ratio and rank: `schema.CROPS` and the lists' columns.
 
         Leave `image` out to save memory.
         """
         return self._table("crops", columns)
 
     def candidates(self, columns: list[str] | None = None) -> pa.Table:
-        """Every scored candidate, where the run kept them: `schema.CANDIDATES`."""
+        """Read every scored candidate, where the run kept them: `schema.CANDIDATES`."""
         return self._table("candidates", columns)
 
     def previews(self, columns: list[str] | None = None) -> pa.Table:
-        """The whole photos, small, and their gaze maps: `schema.PREVIEWS`; none in old runs."""
+        """Read the photos' previews and gaze maps: `schema.PREVIEWS`; none in old runs."""
         return self._table("previews", columns)
 
     def batches(self, table: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The rows of one table, one file at a time, for runs that do not fit in memory.
+        """Yield the rows of one table, one file at a time, for runs that do not fit in memory.
 
-        columns: those wanted; one that an older release or the list of another run did not have is
-            null. Raises KeyError for a column that neither a release nor a run has.
+        columns: those to read; one that an older release or the list of another run did not have
+            is null. Raises KeyError for a column that no release and no run has.
         """
         by_shape = "ratio" in TABLES[table].names
         keys = ["image_id", *(["ratio"] if by_shape and len(self._layers) > 1 else [])]
@@ -170,26 +170,26 @@ class Run:
             return schema.empty_table() if columns is None else schema.empty_table().select(columns)
         rows = pa.concat_tables(parts, promote_options="default")
         if not in_order:
-            order = pc.sort_indices(rows["uri"])  # stable: a photo's crops stay as they are
+            order = pc.sort_indices(rows["uri"])  # stable: a photo's crops keep their order
             rows = rows.take(order)
         return rows.drop_columns(more) if more else rows
 
     def _is_in_order(self) -> bool:
-        """Whether the rows are in the order of the list, or of the runs where there are several.
+        """Return whether rows are in the order of the list, or of the runs if there are several.
 
-        Photos of the same bytes are done in one task, wherever they are in the list.
+        Photos with the same bytes are done in one task, wherever they are in the list.
         """
         return len(self._manifests) != 1 or not self._manifests[0].metrics.shared
 
     def _columns(self) -> Columns:
-        """The columns of all runs; of one alone they are as its files have them."""
+        """Return the common columns of several runs; those of a single run are left as they are."""
         if self._known_columns is None:
             several = self._manifests if len(self._manifests) > 1 else []
             self._known_columns = columns_of(self._store, several)
         return self._known_columns
 
     def _parts(self) -> list[_Part]:
-        """For each run the rows that come from it."""
+        """Return, for each run, the rows that come from it."""
         if len(self._manifests) == 1:
             return [_Part(None, None)]
         if self._known_parts is None:
@@ -225,11 +225,11 @@ class Run:
 
 
 def _select(rows: pa.Table, declared: Mapping[str, pa.DataType], columns: list[str]) -> pa.Table:
-    """The columns of a file, in that order; those that it lacks and others have are null."""
+    """Select columns of a file, in this order; those that only other files have are null."""
     for name in columns:
         place = rows.schema.get_field_index(name)
         if place >= 0 and name in declared and rows.schema.field(place).type != declared[name]:
-            rows, place = rows.remove_column(place), -1  # a list's column, before the name was ours
+            rows, place = rows.remove_column(place), -1  # a list's, from before we used the name
         if place < 0 and name in declared:
             empty = pa.nulls(len(rows), declared[name])
             rows = rows.append_column(pa.field(name, empty.type), empty)

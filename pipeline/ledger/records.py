@@ -1,8 +1,8 @@
 """The records of a run as typed documents: read with validation, written as plain JSON.
 
-Reading takes what is there by one rule. A key that this release does not know is ignored, so that
-a later release may add keys. A `format` above FORMAT, a missing key, a value of another type and
-anything that is not JSON end in one RecordError.
+Keys that this release does not know are ignored, so that a later release may add some. A `format`
+above FORMAT, a missing key, a value of the wrong type and anything that is not JSON all raise
+RecordError.
 """
 
 import json
@@ -19,15 +19,15 @@ from pipeline.ledger.identity import Identity
 from pipeline.storage.store import Store
 
 FORMAT = 1  # of the records below; a reader refuses a newer one
-ABANDONED = "abandoned"  # the verdict of a run that `runs.py gc` gave up; nothing can commit it
+ABANDONED = "abandoned"  # verdict of a run that `runs.py gc` gave up; it cannot be committed
 
 Count = Annotated[int, Meta(ge=0)]
 
 
 class InputFile(Struct, frozen=True, kw_only=True):
-    """One file of the pinned input list; the key is made of its hash.
+    """One file of the pinned input list; its key contains its hash.
 
-    first_uri, last_uri: a later run skips files that cannot hold its photos.
+    first_uri, last_uri: by these a later run skips files that cannot hold its photos.
     """
 
     sha256: str
@@ -38,7 +38,7 @@ class InputFile(Struct, frozen=True, kw_only=True):
 
 
 class PinnedPlan(Struct, frozen=True, kw_only=True):
-    """How the pinned list is cut: file k holds tasks k · tasks_per_file and so on."""
+    """How the pinned list is cut into tasks: file k starts with task k · tasks_per_file."""
 
     rows: Count
     tasks: Count
@@ -63,7 +63,7 @@ class PinnedSpec(Identity, frozen=True, kw_only=True):
 
     @property
     def footer(self) -> dict[str, Any]:
-        """What the footer of each of the run's data files says of it."""
+        """The facts about the run in the footer of each of its data files."""
         names = ("run_id", "settings", "weights_sha256", "detector", "code_version")
         return {name: getattr(self, name) for name in names}
 
@@ -79,7 +79,7 @@ class DataFile(Struct, frozen=True):
 
 
 class FailedPhoto(Struct, frozen=True):
-    """A photo without crops because it failed. kind: of `errors.FailureKind`."""
+    """A photo without crops because it failed. kind: one of `errors.FailureKind`."""
 
     image_id: str
     status: str
@@ -89,7 +89,7 @@ class FailedPhoto(Struct, frozen=True):
 class TaskRecord(Struct, frozen=True, kw_only=True):
     """tasks/<n>.json: task n is done; these files, and no others, hold its rows.
 
-    unsettled: ids of the photos that failed for a transient reason; a later run does them again.
+    unsettled: ids of the photos that failed for a transient reason; a later run retries them.
     failures:  every photo that failed; None in records of earlier releases.
     """
 
@@ -105,7 +105,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
 
 
 class StoredList(Struct, frozen=True, kw_only=True):
-    """A Parquet object beside the manifest, held by its hash."""
+    """A list in an object of its own; the record that names it keeps its hash."""
 
     key: str
     sha256: str
@@ -113,7 +113,7 @@ class StoredList(Struct, frozen=True, kw_only=True):
 
 
 class TableTotals(Struct, frozen=True, kw_only=True):
-    """What a run wrote of one table."""
+    """How much of one table a run wrote."""
 
     files: Count
     rows: Count
@@ -121,7 +121,7 @@ class TableTotals(Struct, frozen=True, kw_only=True):
 
 
 class UnifiedType(Struct, frozen=True, kw_only=True):
-    """A column whose type differs between runs: what it is in a table of all; who gave what."""
+    """A column whose type differs between runs: its common type, and which runs had which."""
 
     type: str
     was: Mapping[str, Mapping[str, Any]]
@@ -131,13 +131,13 @@ class Manifest(Identity, frozen=True, kw_only=True):
     """_MANIFEST.json of a committed run.
 
     committed_at: Unix time, seconds
-    columns, unified: types of the list's columns, and what differs from the runs that were live;
-        see `ledger.columns`. None in old runs
+    columns, unified: types of the list's columns, and those that differ from the runs that were
+        live; see `ledger.columns`. None in old runs
     files, unsettled: the lists of data files and of the ids of photos left unsettled
     failures:     the list of all failed photos; None in runs of earlier releases
-    job:          the settings that the job was given, all of them
+    job:          all settings that the job was given
     session:      facts about the attempt that committed
-    document:     the same as it was read, with keys of later releases
+    document:     the JSON document as read, including keys of later releases
     """
 
     advice: ClassVar[str] = (
@@ -171,24 +171,24 @@ class Abandoned(Struct, frozen=True, kw_only=True):
 
 
 class Record(Protocol):
-    """A kind of record. advice: what to do where one cannot be used."""
+    """A kind of record. advice: what to do about one that cannot be used."""
 
     advice: ClassVar[str]
 
 
 RecordT = TypeVar("RecordT", bound=Record)
 
-# msgspec 0.22 ends the process where two threads are the first to convert to one type at once.
+# msgspec 0.22 crashes the process if two threads are the first to convert to a type, at once.
 _FIRST_USE = threading.Lock()
 _USED: set[type] = set()
 
 
-# Keys of a later release that are left out where they are null: older records stay as they were.
+# Keys added by later releases. Omitted where they are null, so that older records do not change.
 OPTIONAL = ("render_of", "failures", "columns", "unified")
 
 
 def to_bytes(document: Struct | Mapping[str, Any]) -> bytes:
-    """A record as JSON; the same content gives the same bytes."""
+    """Encode a record as JSON; the same content gives the same bytes."""
     plain = msgspec.to_builtins(document)
     for name in OPTIONAL:
         if plain.get(name, ...) is None:
@@ -197,12 +197,12 @@ def to_bytes(document: Struct | Mapping[str, Any]) -> bytes:
 
 
 def read_record(store: Store, key: str, kind: type[RecordT]) -> RecordT:
-    """The record at `key`. Raises FileNotFoundError where there is none, RecordError otherwise."""
+    """Read the record at `key`. Raises FileNotFoundError, or RecordError if it is unusable."""
     return typed(parse(store.read(key), key, kind.advice), key, kind)
 
 
 def parse(data: bytes, key: str, advice: str) -> dict[str, Any]:
-    """The JSON of a record that this release can read; its fields are still unchecked.
+    """Parse the JSON of a record that this release can read; its fields are not checked yet.
 
     Raises RecordError, with `advice` unless the record is of a newer release.
     """
@@ -221,7 +221,7 @@ def parse(data: bytes, key: str, advice: str) -> dict[str, Any]:
 
 
 def typed(document: Mapping[str, Any], key: str, kind: type[RecordT]) -> RecordT:
-    """The record that a document says. Raises RecordError for missing keys and wrong types."""
+    """Convert a document to a record. Raises RecordError for missing keys and wrong types."""
     try:
         if kind not in _USED:
             with _FIRST_USE:

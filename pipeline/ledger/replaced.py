@@ -1,8 +1,8 @@
-"""Follow files that were replaced: those whose rows of forgotten photos were removed.
+"""Follow files that were replaced because rows of forgotten photos were removed from them.
 
-A committed file never changes. `erasing` writes a new one beside it, creates a record under a key
-made of the old file's name, and only then deletes the old one. So a reader asks for the record
-only where a file is gone, and whoever still reads the old file leaves the same rows out.
+A committed file never changes. `erasing` writes a new one next to it, creates a record under a key
+derived from the old file's name, and only then deletes the old one. So a reader looks for the
+record only if a file is gone, and one that still reads the old file leaves the same rows out.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ RESTORE = "Restore it from a copy."
 
 
 class Replacement(Struct, frozen=True, kw_only=True):
-    """runs/<run_id>/replaced/<hash>.json: `key` has the rows of `old_key` but those removed.
+    """runs/<run_id>/replaced/<hash>.json: `key` has the rows of `old_key` except those removed.
 
     removed: ids of the photos whose rows are gone; in an input list their rows stay, emptied.
     """
@@ -36,12 +36,12 @@ class Replacement(Struct, frozen=True, kw_only=True):
     at: float = 0.0
 
     def as_file(self, table: str) -> DataFile:
-        """The new object as a data file of a table."""
+        """Return the new object as a data file of a table."""
         return DataFile(table, self.key, self.rows, self.bytes, self.sha256)
 
 
 def replacement_of(store: Store, key: str) -> Replacement | None:
-    """The record that says what took the place of an object; None where nothing did."""
+    """Read the record of what replaced an object; None if nothing did."""
     at = replaced_key(key)
     if at is None:
         return None
@@ -55,7 +55,7 @@ def replacement_of(store: Store, key: str) -> Replacement | None:
 
 
 def chain_of(store: Store, key: str) -> list[Replacement]:
-    """Every replacement that followed on an object, the first one first."""
+    """Return the successive replacements of an object, the first one first."""
     found: list[Replacement] = []
     while (one := replacement_of(store, found[-1].key if found else key)) is not None:
         found.append(one)
@@ -63,7 +63,7 @@ def chain_of(store: Store, key: str) -> list[Replacement]:
 
 
 def replaced_files(store: Store, run_id: str) -> dict[str, Replacement]:
-    """What was replaced of a run, by the old key; costs one listing where nothing was."""
+    """Read a run's replacements, by the old key; costs one listing where there are none."""
     found = {}
     for info in store.list(run_key(run_id, "replaced/")):
         one = read_record(store, info.key, Replacement)
@@ -72,16 +72,16 @@ def replaced_files(store: Store, run_id: str) -> dict[str, Replacement]:
 
 
 def current_file(file: DataFile, replaced: Mapping[str, Replacement]) -> DataFile:
-    """A data file as it is now."""
+    """Return a data file as it is now, after any replacements."""
     while file.key in replaced:
         file = replaced[file.key].as_file(file.table)
     return file
 
 
 def read_object(store: Store, key: str, sha256: str | None = None, when: str = "") -> bytes:
-    """Read an object that a record names, or what took its place.
+    """Read an object that a record names, or its replacement.
 
-    sha256: its hash; None does not check it. when: for the message, when the hash was taken.
+    sha256: its hash; None skips the check. when: for the message, when the hash was taken.
 
     Raises RecordError where it is gone or was changed.
     """

@@ -1,8 +1,8 @@
 """Read a part of a run's rows, enough for its figures, and the live rows of the same photos.
 
-Of a run of many tasks only some are read, spread evenly; which photos a task holds has nothing to
-do with how well they were cropped. A stored file holds pictures too, so reading all of a large run
-again would cost as much as writing it.
+Of a run with many tasks only an evenly spread sample is read. Which task holds a photo does not
+depend on how well the photo was cropped. Stored files hold the pictures too, so reading all of a
+large run would cost as much as writing it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,15 +21,15 @@ from pipeline.ledger.records import DataFile, Manifest, PinnedSpec
 from pipeline.ledger.tables import TABLES, read_table
 from pipeline.storage.store import Store
 
-TASKS = 128  # of a run that are read
-FILES = 256  # of live runs that are read to compare with
+TASKS = 128  # tasks of a run that are read at most
+FILES = 256  # files of live runs that are read at most, for the comparison
 READERS = 16
 
 Whereabouts = dict[str, tuple[str, int]]  # by image_id: the run and the task that hold the photo
 
 
 def spread(numbers: Iterable[int], most: int) -> set[int]:
-    """Choose at most `most` of the different numbers, evenly spread over their order."""
+    """Choose at most `most` of the distinct numbers, evenly spread over their sorted order."""
     known = sorted(set(numbers))
     if len(known) <= most:
         return set(known)
@@ -41,7 +41,7 @@ def rows_of(
 ) -> pa.Table:
     """Read one table of a run, or of some of its tasks (None: all).
 
-    columns: those wanted; one that the table lacks is left out.
+    columns: the columns to read; one that the table lacks is left out.
     """
     files = [f for f in data_files(store, manifest, table) if _wanted(f, tasks)]
     with ThreadPoolExecutor(READERS) as pool:
@@ -57,11 +57,11 @@ def rows_of(
 def places_of(
     store: Store, manifests: list[Manifest], photos: pa.Table, damaged: dict[str, str]
 ) -> Whereabouts:
-    """Find the run and the task that hold each photo: the first of the runs that has it.
+    """Find the run and the task that hold each photo; the first run that has it counts.
 
-    photos:  image_id and uri. Only input lists are read, and of those the files
+    photos:  image_id and uri. Only input lists are read, and only those of their files
         whose range of uris overlaps
-    damaged: gets the reason, by run id, for each run that is left out
+    damaged: receives the reason, by run id, for each run that is left out
     """
     found: Whereabouts = {}
     if not manifests or photos.num_rows == 0:
@@ -98,10 +98,10 @@ def live_crops(
     columns: list[str],
     damaged: dict[str, str],
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """(images, crops) of those photos, each from its own run; of many files only some are read.
+    """Yield (images, crops) of the photos, run by run; of many files only a sample is read.
 
     columns: of the crops; the images have image_id and etag.
-    damaged: gets the reason, by run id, for each run that is left out
+    damaged: receives the reason, by run id, for each run that is left out
     """
     wanted = sorted(set(places.values()))
     kept = {wanted[i] for i in spread(range(len(wanted)), FILES)}
@@ -131,9 +131,9 @@ def _wanted(file: DataFile, tasks: set[int] | None) -> bool:
 def sampled_rows(
     store: Store, manifests: list[Manifest], hidden: pa.Array, columns: dict[str, list[str]]
 ) -> tuple[dict[str, pa.Table], bool]:
-    """Rows of a run and of those that it repairs, each photo from the first that has it.
+    """Read rows of a run and of those that it repairs, each photo from the first that has it.
 
-    columns: those to read, by table. Returns the tables, and whether they are all of the run.
+    columns: those to read, by table. Returns the tables, and whether they hold the whole run.
     """
     parts: dict[str, list[pa.Table]] = {name: [] for name in columns}
     seen, whole = hidden, True

@@ -27,7 +27,7 @@ RowsByPhoto = dict[str, list[StoredRow]]
 class StoredTables:
     """The committed runs that a run's rows come from, and the data files of each.
 
-    manifests: the run, then those that it repairs. files: by run, task and table.
+    manifests: the run, then the runs that it repairs. files: by run, task and table.
     """
 
     store: Store
@@ -36,7 +36,7 @@ class StoredTables:
 
     @classmethod
     def of(cls, store: Store, run_id: str) -> "StoredTables":
-        """Look the files up, once. Raises LedgerError where a run is not committed."""
+        """Look up the files once. Raises LedgerError where a run is not committed."""
         manifests = repaired_by(store, run_id)
         files = {
             (manifest.run_id, data_task(file.key) or 0, file.table): file
@@ -48,17 +48,17 @@ class StoredTables:
     def rows(
         self, photos: Sequence[tuple[str, str]], leave_out: dict[str, set[str]]
     ) -> dict[str, RowsByPhoto]:
-        """The rows of photos, by table and image_id, each from the first run that has the photo.
+        """Read the rows of photos, by table and image_id, from the first run that has the photo.
 
-        photos: image_id and uri. leave_out: columns not needed, by table. Raises
-        LedgerError where a run's records or files are damaged.
+        photos: image_id and uri. leave_out: columns not needed, by table. Raises LedgerError
+        where a run's records or files are damaged.
         """
         columns = zip(("image_id", "uri"), zip(*photos, strict=True), strict=True)
         listed = pa.table({name: pa.array(values, pa.string()) for name, values in columns})
         wanted: dict[tuple[str, int], list[str]] = defaultdict(list)
         damaged: dict[str, str] = {}
         places = places_of(self.store, self.manifests, listed, damaged)
-        if damaged:  # its photos would pass for photos that nobody has decided about
+        if damaged:  # its photos would look like photos that nobody has decided about
             raise LedgerError(next(iter(damaged.values())))
         for image_id, place in places.items():
             wanted[place].append(image_id)
@@ -75,7 +75,7 @@ class StoredTables:
 def rows_of_task(
     store: Store, run_id: str, task: int, table: str, photos: Collection[str]
 ) -> RowsByPhoto:
-    """Rows of some photos of one task of a run, with pictures as bytes; none where it has none.
+    """Read the rows of some photos of one task, pictures as bytes; none if it has no such table.
 
     photos: ids. Raises LedgerError where the run's records or the file are damaged.
     """
@@ -90,7 +90,7 @@ def rows_of_task(
 
 @lru_cache(maxsize=4)
 def _files_of(store: Store, run_id: str) -> dict[tuple[int, str], DataFile]:
-    """The data files of a committed run by task and table. Raises LedgerError."""
+    """List the data files of a committed run by task and table. Raises LedgerError."""
     manifest = read_committed(store, run_id)
     files = [] if manifest is None else data_files(store, manifest)
     return {(data_task(file.key) or 0, file.table): file for file in files}

@@ -30,7 +30,8 @@ MAYBE = "candidates, previews and crop_files"
 def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
     """Raise LedgerError unless the tables are those of a task with these input rows.
 
-    `images` must have one row per input row, in order; the others only rows of those photos.
+    `images` must have one row per input row, in order; the others may only have rows of these
+    photos.
     """
     if "images" not in tables or "crops" not in tables or set(tables) - set(TABLES):
         raise LedgerError(f"a task has images, crops and maybe {MAYBE}, not {sorted(tables)}")
@@ -58,7 +59,7 @@ def check_tables(tables: Mapping[str, pa.Table], inputs: pa.Table) -> None:
 
 
 def with_maker(table: pa.Table, run_id: str, weights_sha256: str, at_s: float) -> pa.Table:
-    """The table with the columns of `schema.MADE` filled in; at_s: Unix time."""
+    """Fill in a table's columns of `schema.MADE`; at_s: Unix time."""
     values = (run_id, int(at_s * MICROSECONDS), weights_sha256[: schema.WEIGHTS_DIGITS])
     for field, value in zip(schema.MADE, values, strict=True):
         column = pa.repeat(pa.scalar(value, field.type), len(table))
@@ -75,7 +76,7 @@ def encode_table(table: pa.Table, footer: Mapping[str, Any]) -> bytes:
     if "image" in table.column_names:
         metadata["huggingface"] = FOOTER
     table = table.replace_schema_metadata(metadata)
-    # A task has few rows: without dictionaries they take a third less time and fewer bytes.
+    # A task has few rows: encoding without dictionaries takes a third less time and fewer bytes.
     data = parquet_bytes(table, ROW_GROUP_ROWS, dictionaries=False)
     again = decode_table(data, threads=False)
     if again.schema != table.schema or not again["image_id"].equals(table["image_id"]):
@@ -87,7 +88,7 @@ def parquet_bytes(
     table: pa.Table, row_group_rows: int | None = None, dictionaries: bool = True
 ) -> bytes:
     """Encode a table as a Parquet file in memory, compressed with zstd."""
-    sink = BytesIO()  # it hands out its bytes without a copy, and grows by an eighth, not twofold
+    sink = BytesIO()  # returns its bytes without a copy, and grows by an eighth, not twofold
     about = {"row_group_size": row_group_rows, "use_dictionary": dictionaries}
     pq.write_table(table, sink, compression="zstd", **about)
     return sink.getvalue()
@@ -102,7 +103,7 @@ def decode_table(data: bytes, columns: list[str] | None = None, threads: bool = 
 
 
 def read_columns(store: Store, key: str) -> pa.Schema:
-    """Read which columns a data file of a committed run has. Raises RecordError."""
+    """Read the schema of a data file of a committed run. Raises RecordError."""
     data = read_object(store, key)
     try:
         return pq.read_schema(BytesIO(data))
@@ -111,22 +112,22 @@ def read_columns(store: Store, key: str) -> pa.Schema:
 
 
 def columns_of_files(store: Store, files: Sequence[DataFile]) -> pa.Schema:
-    """Read which columns all files of one table of a run have; none where there is no file.
+    """Read the schema of one table of a run from its first file; empty where there is no file.
 
-    They are those of the first. Raises RecordError.
+    Raises RecordError.
     """
     return read_columns(store, files[0].key) if files else pa.schema([])
 
 
 def one_array(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array, without a copy where it is one already."""
+    """Return a column as one array, without a copy if it is one already."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def read_table(store: Store, key: str, columns: list[str] | None = None) -> pa.Table:
-    """Read a data file of a committed run. Raises RecordError where it is gone or another table.
+    """Read a data file of a committed run. Raises RecordError where it is gone or unusable.
 
-    columns: those to read, `image_id` among them; None for all.
+    columns: those to read, including `image_id`; None for all.
     """
     data = read_object(store, key)
     try:

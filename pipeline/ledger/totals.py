@@ -1,6 +1,6 @@
-"""Add up the figures of a run's tasks while it goes on.
+"""Add up the figures of a run's tasks while it runs.
 
-The figures come from the task records. So a run that was stopped and resumed counts the tasks of
+The figures come from the task records, so a run that was stopped and resumed counts the tasks of
 its earlier sessions too, and no task twice.
 """
 
@@ -28,11 +28,11 @@ class RunTotals:
         self._clock = clock
         self._lock = threading.Lock()
         self.started_s = self.last_task_s = clock()
-        self.limits: str | None = None  # what kept the run from being faster, in words
+        self.limits: str | None = None  # what limited the run's speed, in words
 
     @classmethod
     def of_manifest(cls, manifest: Manifest) -> Self:
-        """The figures of a committed run."""
+        """Return the figures of a committed run."""
         made = cls(manifest.run_id, manifest.rows, manifest.tasks, lambda: manifest.committed_at)
         made._totals, made._tasks = manifest.metrics, set(range(manifest.tasks))
         made.add_requests(manifest.session.get("driver_requests", {}))
@@ -40,7 +40,7 @@ class RunTotals:
         return made
 
     def task_done(self, task: int, figures: Figures) -> None:
-        """Add the figures of one task that is on record; the same task again changes nothing."""
+        """Add the figures of one recorded task; adding the same task again changes nothing."""
         with self._lock:
             if task in self._tasks:
                 return
@@ -60,11 +60,11 @@ class RunTotals:
             return self._totals
 
     def as_dict(self) -> dict[str, Any]:
-        """Every figure under a plain name, for `metrics.json`; seconds, bytes and counts."""
+        """Return every figure by name, for `metrics.json`, in seconds, bytes and counts."""
         with self._lock:
             totals, tasks = self._totals, len(self._tasks)
         requests, retries = _split(totals.requests)
-        # Records of earlier releases have none of these, and are told as they were then.
+        # Records of earlier releases have none of these; they are reported as they were then.
         since = {
             "crops_by_verdict": dict(sorted(totals.verdicts.items())),
             "crops_by_reason": dict(sorted(totals.reasons.items())),
@@ -91,12 +91,12 @@ class RunTotals:
         }
 
     def metrics_json(self) -> bytes:
-        """`as_dict` as it is stored."""
+        """Encode `as_dict` as it is stored."""
         return (json.dumps(self.as_dict(), indent=1) + "\n").encode()
 
 
 def _told(cost: Cost) -> dict[str, float]:
-    """The figures of a cost that are not 0, in seconds, bytes and counts."""
+    """Return the figures of a cost that are not 0, in seconds, bytes and counts."""
     return {name: round(value, 3) for name, value in asdict(cost).items() if value}
 
 
@@ -105,7 +105,7 @@ def _number(item: tuple[str, int]) -> float:
 
 
 def _split(requests: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-    """Requests by operation, and repeated requests by reason."""
+    """Split requests into those by operation, and retries by reason."""
     asked = {name: n for name, n in sorted(requests.items()) if not name.startswith(RETRY)}
     again = {name: n for name, n in sorted(requests.items()) if name.startswith(RETRY)}
     return asked, {name.removeprefix(RETRY): n for name, n in again.items()}

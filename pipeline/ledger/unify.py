@@ -1,8 +1,8 @@
-"""Find one type for a column that runs gave different ones, and bring its rows to it.
+"""Find a common type for a column whose type differs between runs, and cast its rows to it.
 
-The columns that a list passes through have the types of that night's list. A type that all fit into
-without loss is taken: integers widen, integers become floats, dates become timestamps. Where there
-is none the column becomes text.
+Pass-through columns have the types of their night's list. The common type is one that all values
+fit into without loss: integers widen, integers become floats, dates become timestamps. If there is
+none, the column becomes text.
 """
 
 import json
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 TEXT = pa.string()
-INT64_DIGITS, UINT64_DIGITS = 19, 20  # decimal digits that hold any of them
+INT64_DIGITS, UINT64_DIGITS = 19, 20  # decimal digits that hold any value of the type
 MOST_DIGITS = 38  # of decimal128
 UNITS = ("s", "ms", "us", "ns")  # the finest last
 SIGNED = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
@@ -20,9 +20,9 @@ UNSIGNED = (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
 
 
 def common_type(types: Iterable[pa.DataType]) -> pa.DataType:
-    """The type that columns of these types may share; `fits` tells whether their values allow it.
+    """Return the type that columns of these types may share; `fits` checks their values.
 
-    Null types (columns without a value) fit any. Text where the kinds differ.
+    Null types (columns without a value) fit any type. The result is text where the kinds differ.
     """
     left = list(dict.fromkeys(types))
     left = [one for one in left if not pt.is_null(one)] or left[:1]
@@ -39,7 +39,7 @@ def common_type(types: Iterable[pa.DataType]) -> pa.DataType:
 
 
 def fits(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
-    """Whether the values of a column can be given a type without loss."""
+    """Return whether the values of a column can be cast to a type without loss."""
     try:
         cast_column(column, wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -48,10 +48,10 @@ def fits(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
 
 
 def cast_column(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """The column in another type. Raises pyarrow.ArrowInvalid where a value would change.
+    """Cast a column to another type. Raises pyarrow.ArrowInvalid where a value would change.
 
-    As text numbers, dates and times are written as usual, bytes that are no UTF-8 in hexadecimal,
-    lists and structs as JSON.
+    In text, numbers, dates and times have their usual form. Bytes that are not UTF-8 are written
+    in hexadecimal, lists and structs as JSON.
     """
     if column.type == wanted:
         return column
@@ -74,7 +74,7 @@ def _said(value: object) -> str | None:
 
 
 def _plain(one: pa.DataType) -> pa.DataType:
-    """The type of the values themselves, for types that encode, view or extend another."""
+    """Return the type of the values, for types that encode, view or extend another."""
     if isinstance(one, pa.BaseExtensionType):
         return _plain(one.storage_type)
     if pt.is_dictionary(one) or pt.is_run_end_encoded(one):
@@ -112,7 +112,7 @@ def _number(types: Sequence[pa.DataType]) -> pa.DataType | None:
 
 
 def _integer(types: Sequence[pa.DataType]) -> pa.DataType | None:
-    """The narrowest integer type for all; None for int64 beside uint64."""
+    """Return the narrowest integer type for all; None for int64 with uint64."""
     signed = any(pt.is_signed_integer(one) for one in types)
     bits = max(one.bit_width * (1 + (signed and pt.is_unsigned_integer(one))) for one in types)
     return next((one for one in (SIGNED if signed else UNSIGNED) if one.bit_width >= bits), None)
@@ -139,7 +139,7 @@ def _finest(types: Sequence[pa.DataType]) -> str:
 
 
 def _nested(types: Sequence[pa.DataType]) -> pa.DataType | None:
-    """Lists of a common type, structs with the fields of all; None for other nested types."""
+    """Return a list of the common type or a struct with all fields; None for other types."""
     if all(pt.is_struct(one) for one in types):
         names = dict.fromkeys(field.name for one in types for field in one)
         return pa.struct(

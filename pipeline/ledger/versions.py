@@ -1,11 +1,11 @@
-"""Move a pointer with create-once objects alone: numbered versions, of which the highest counts.
+"""Move a pointer with only create-once objects: numbered versions, of which the highest counts.
 
-    <prefix><n>.json            version n, created once: of two writers of one number one wins, and
-                                the other reads what is new and tries the next number
+    <prefix><n>.json            version n, created once: if two writers race for a number, one wins;
+                                the other reads the new version and tries the next number
     <prefix>list-<sha>.json     a list too long for a version, named by its content
 
-Nothing here needs a store's compare-and-swap beyond "create only if absent". A pointer costs one
-listing a thousand versions and one object to read.
+The only atomic operation needed of a store is "create only if absent". Reading a pointer costs one
+listing request per thousand versions and one object.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from pipeline.ledger.records import (
 from pipeline.ledger.replaced import RESTORE, read_object
 from pipeline.storage.store import Store
 
-RECENT = 64  # entries that a version holds itself; the earlier ones are in a list beside it
+RECENT = 64  # entries stored in a version itself; the earlier ones are in a list of their own
 _NAME = re.compile(r"(\d{8,})\.json")
 
 
@@ -36,16 +36,16 @@ class Versions:
         self.store, self.prefix = store, prefix
 
     def key(self, number: int) -> str:
-        """The key of a version."""
+        """Return the key of a version."""
         return f"{self.prefix}{number:08d}.json"
 
     def numbers(self) -> list[int]:
-        """The numbers that there are, rising; other objects are ignored."""
+        """Return the existing numbers in ascending order; other objects are ignored."""
         names = (info.key.removeprefix(self.prefix) for info in self.store.list(self.prefix))
         return sorted(int(found[1]) for name in names if (found := _NAME.fullmatch(name)))
 
     def read(self, number: int, kind: type[RecordT]) -> RecordT:
-        """One version. Raises RecordError."""
+        """Read one version. Raises RecordError."""
         key = self.key(number)
         try:
             return read_record(self.store, key, kind)
@@ -53,7 +53,7 @@ class Versions:
             raise RecordError(key, "it is gone", RESTORE) from error
 
     def create(self, number: int, document: Any) -> bool:
-        """Create a version; whether it is this one. The document must be like no other's."""
+        """Create a version; return whether it is this one. The document must be unique."""
         return self.store.create_once(self.key(number), to_bytes(document))
 
     def write_list(self, items: Iterable[Any]) -> StoredList | None:
@@ -68,7 +68,7 @@ class Versions:
         return StoredList(key=key, sha256=sha256, rows=len(values))
 
     def read_list(self, entry: StoredList | None) -> list[Any]:
-        """The values of such a list. Raises RecordError."""
+        """Read the values of a stored list. Raises RecordError."""
         if entry is None:
             return []
         data = read_object(self.store, entry.key, entry.sha256, "it was written")

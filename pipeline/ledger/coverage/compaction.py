@@ -1,10 +1,10 @@
-"""Write the index of covered photos: join the runs committed since with its segments.
+"""Write the index of covered photos: merge the runs committed since with its segments.
 
-Runs become a segment once over TAIL of them lie before the last one. A new segment takes in the one
-behind it as long as that is not much larger, so that each photo is written a few times in all
-(size-tiered compaction, as in log-structured merge trees) and the number of segments grows with the
-logarithm of the photos. Rows go through files on the local disk by key range: memory is that of one
-range.
+Runs become a segment once more than TAIL of them are newer than the latest segment. A new segment
+absorbs the next older one as long as that is not much larger, so that each photo is written a few
+times in all (size-tiered compaction, as in log-structured merge trees) and the number of segments
+grows with the logarithm of the number of photos. Rows pass through files on the local disk by key
+range, so that only one range is in memory.
 """
 
 import hashlib
@@ -42,11 +42,11 @@ from pipeline.storage.parted import Parted
 from pipeline.storage.spool import release
 from pipeline.storage.store import Store
 
-GROWTH = 2  # a segment is joined with the one behind it that has at most so many times its rows
+GROWTH = 2  # a segment is merged with the next older one of at most this many times its rows
 
 
 def write_indexes(store: Store, manifest: Manifest) -> bool:
-    """Bring the copies of manifests, and the index of a run's kind, up to date where that is due.
+    """Update the copies of manifests, and the index of a run's kind, where that is due.
 
     Returns whether anything was written. Raises LedgerError where the store fails.
     """
@@ -69,13 +69,13 @@ def _compact(store: Store, kind: str, runs: Sequence[Manifest]) -> bool:
     covered = {run for segment in known for run in segment.runs} | {*index.left_out}
     first = next((n for n, run in enumerate(runs) if run.run_id in covered), len(runs))
     if any(run.run_id not in covered for run in runs[first:]):
-        known, index, first = [], CoveredIndex(segments=()), len(runs)  # a gap: from the truth
+        known, index, first = [], CoveredIndex(segments=()), len(runs)  # a gap: from scratch
     new = list(runs[:first])
     missing = known and not _are_there(store, kind, known)
     if len(new) <= TAIL and not missing:
         return False
     if missing or not all(_is_whole(store, kind, segment) for segment in known):
-        known, index, new = [], CoveredIndex(segments=()), list(runs)  # damaged: from the truth
+        known, index, new = [], CoveredIndex(segments=()), list(runs)  # damaged: from scratch
     taken: list[Segment] = []
     rows = sum(run.rows for run in new)
     while known and known[0].rows <= GROWTH * rows:
@@ -91,14 +91,14 @@ def _compact(store: Store, kind: str, runs: Sequence[Manifest]) -> bool:
 
 
 def _are_there(store: Store, kind: str, segments: Sequence[Segment]) -> bool:
-    """Whether the files of segments are there, whatever they hold; costs a listing."""
+    """Return whether the files of segments exist, whatever they hold; costs a listing."""
     there = {info.key for info in store.list(file_key(kind, "").removesuffix(".parquet"))}
     files = (file for segment in segments for file in segment.files if file.sha256)
     return all(file_key(kind, file.sha256) in there for file in files)
 
 
 def _is_whole(store: Store, kind: str, segment: Segment) -> bool:
-    """Whether every file of a segment has the content that its name says."""
+    """Return whether every file of a segment has the content that its name is the hash of."""
     files = (file.sha256 for file in segment.files if file.sha256)
     return all(read_verified(store, file_key(kind, sha), sha) is not None for sha in files)
 
@@ -106,7 +106,7 @@ def _is_whole(store: Store, kind: str, segment: Segment) -> bool:
 def _joined(
     store: Store, kind: str, runs: list[Manifest], segments: list[Segment], rows: int
 ) -> tuple[Segment, list[str]]:
-    """One segment of runs and, behind them, segments; and the runs that could not be read.
+    """Merge runs and older segments into one; return it and the runs that could not be read.
 
     Raises RecordError where a segment's file cannot be read.
     """
@@ -114,7 +114,7 @@ def _joined(
     while True:
         try:
             return _join(store, kind, runs, segments, rows), left_out
-        except _UnreadableRunError as error:  # some of its rows are on the disk: begin again
+        except _UnreadableRunError as error:  # some of its rows are on the disk: start over
             left_out.append(error.run_id)
             runs = [run for run in runs if run.run_id != error.run_id]
 

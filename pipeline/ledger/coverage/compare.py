@@ -1,4 +1,4 @@
-"""Compare a list with the committed runs of a store, through the index where it stands for them."""
+"""Compare a list with the committed runs of a store, or with the index of covered photos."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,9 +52,9 @@ def nearness_of(
     channel: str,
     forgotten: Forgotten,
 ) -> tuple[Nearness, dict[str, RecordError]]:
-    """How near the committed runs, latest first, came to covering each row of `inputs`.
+    """Find how near the committed runs, latest first, came to covering each row of `inputs`.
 
-    Also, by run id, what kept a run from being looked at.
+    Also returns, by run id, the error of each run that could not be read.
     """
     ranges = KeyRanges(inputs)
     how = {m.run_id: _relation(stored, m, spec, channel) for m in stored.runs.committed}
@@ -63,7 +63,7 @@ def nearness_of(
     damaged: dict[str, RecordError] = {}
     try:
         _look(store, near, ranges, stored.runs.committed, how, segments, damaged)
-    except _BrokenIndexError:  # then by the runs' own lists alone
+    except _BrokenIndexError:  # then only the runs' own lists are used
         near, damaged = Nearness(inputs, forgotten), {}
         _look(store, near, ranges, stored.runs.committed, how, {}, damaged)
     near.end()
@@ -74,14 +74,14 @@ class _BrokenIndexError(Exception):
     """A file of the index of covered photos is damaged or gone."""
 
 
-# By the first of its runs: the kind and the segment that stands for them.
+# The kind and the segment, by the first of the runs that the segment stands for.
 _Segments = dict[str, tuple[str, Segment]]
 
 
 def _segments(
     store: Store, committed: Sequence[Manifest], how: Mapping[str, Relation]
 ) -> _Segments:
-    """The segments of the index that may stand for runs of this plan."""
+    """Return the segments of the index that may stand for runs of this plan."""
     kinds_of_runs = {manifest.run_id: kind_of(manifest) for manifest in committed}
     alike: dict[tuple[bool, int], list[str]] = {}
     for manifest in committed:
@@ -92,8 +92,8 @@ def _segments(
     for kind in (kind for kind, count in kinds.items() if count > TAIL):
         index = read_index(store, kind)
         for (decides, _), runs in alike.items():
-            # Where runs decide, the latest that had a photo does, of whatever kind; where they do
-            # not, their order says nothing, and other kinds may lie between them.
+            # Where runs decide, the latest that had a photo does, of whatever kind. Where they do
+            # not, their order does not matter, and other kinds may come between them.
             ids = runs if decides else [run for run in runs if kinds_of_runs[run] == kind]
             found |= {s.runs[0]: (kind, s) for s in usable_segments(index, ids)}
     return found
@@ -108,7 +108,7 @@ def _look(
     segments: _Segments,
     damaged: dict[str, RecordError],
 ) -> None:
-    """Look at each run, or at the segment that stands for it; note runs that cannot be read."""
+    """Compare each run, or the segment that stands for it; note runs that cannot be read."""
     manifests = {manifest.run_id: manifest for manifest in committed}
     inside = {run for _, segment in segments.values() for run in segment.runs}
     with ThreadPoolExecutor(READERS) as pool:
@@ -143,7 +143,7 @@ def _look(
 def _read_run(
     store: Store, manifest: Manifest, how: Relation
 ) -> tuple[PinnedSpec, pa.Table | None]:
-    """A run's spec and, where it decides, its failures. Raises RecordError."""
+    """Read a run's spec and, where it decides, its failures. Raises RecordError."""
     spec = read_spec(store, manifest.run_id)
     return spec, failures_of(store, manifest) if how.decides else None
 
@@ -157,9 +157,9 @@ def _in_run(
     place: int,
     pool: Executor,
 ) -> Iterator[Found]:
-    """What one run says of the list, for each file of its own list. Raises RecordError."""
+    """Yield what one run had of the list, for each file of its own list. Raises RecordError."""
     overlaps = list(overlapping(near.inputs["uri"], spec.plan.files))
-    columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # the last not in every list
+    columns = ["image_id", "etag", INPUT_OVERRIDE.name]  # some lists lack the last
     fetch = partial(input_file_rows, store, spec, columns=columns)
     fetched = ahead(pool, fetch, [spec.plan.files[number] for number, _ in overlaps])
     for (_, rows), theirs in zip(overlaps, fetched, strict=True):

@@ -1,15 +1,15 @@
-"""Read the index of covered photos: of many runs of one kind, what the latest says of each photo.
+"""Read the index of covered photos: for many runs of one kind, the latest row of each photo.
 
     runs/_index/covered-<kind>/<n>-<sha256>.json       the segments, the latest runs first
     runs/_index/covered-<kind>/files/<sha256>.parquet  the rows of one segment and key range
 
 Runs of one kind have the same settings, weights, detector and channel. A segment stands for some
-of them that were committed one after another. The runs' own lists stay the truth: an object that is
-damaged or missing is as if its segment were not there, and so is a segment one of whose runs counts
-no longer as the others do (it was rolled back, say). The next commit writes what is missing.
+of them that were committed one after another. The runs' own lists remain authoritative: a segment
+is ignored if one of its objects is damaged or missing, or if one of its runs no longer counts as
+the others do (it was rolled back, say). The next commit writes what is missing.
 
-Rows lie in files by the first `digits` hex digits of the photo's id, so that a list is compared
-file by file, in the memory of a few files.
+Rows are in files by the first `digits` hex digits of the photo's id, so that a list is compared
+file by file, with only a few files in memory.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.spool import release
 from pipeline.storage.store import Store
 
-FILE_ROWS = 50_000  # about so many rows in a file
+FILE_ROWS = 50_000  # approximate number of rows in a file
 
-# left, tries, open, run and first as in `nearness.Found`; run and first count the segment's runs.
+# left, tries, open, run and first as in `nearness.Found`; run and first number the segment's runs.
 ROWS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
@@ -69,7 +69,7 @@ class Segment(Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> int:
-        """Photos of the segment."""
+        """Number of photos in the segment."""
         return sum(file.rows for file in self.files)
 
 
@@ -86,23 +86,23 @@ class CoveredIndex(Struct, frozen=True, kw_only=True):
 
 
 def kind_of(manifest: Manifest) -> str:
-    """Hash what makes runs one kind: weights, detector, settings, channel. 32 hex digits."""
+    """Hash what defines a kind of runs: weights, detector, settings, channel. 32 hex digits."""
     what = [manifest.weights_sha256, manifest.detector, manifest.settings, channel_of(manifest)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def index_prefix(kind: str) -> str:
-    """What the keys of a kind's index start with."""
+    """Return the prefix of the keys of a kind's index."""
     return f"{PREFIX}covered-{kind}/"
 
 
 def file_key(kind: str, sha256: str) -> str:
-    """The key of a segment's file."""
+    """Return the key of a segment's file."""
     return f"{index_prefix(kind)}files/{sha256}.parquet"
 
 
 def read_index(store: Store, kind: str) -> CoveredIndex:
-    """The last whole index of a kind; an empty one where there is none."""
+    """Read the latest intact index of a kind; return an empty one where there is none."""
     for _, sha256, info in numbered(store, index_prefix(kind))[:KEPT]:
         data = read_verified(store, info.key, sha256)
         if data is not None:
@@ -115,7 +115,7 @@ def read_index(store: Store, kind: str) -> CoveredIndex:
 
 
 def segment_rows(store: Store, kind: str, file: SegmentFile) -> pa.Table:
-    """The rows of a file. Raises RecordError where it is gone, was changed or is no such file."""
+    """Read the rows of a file. Raises RecordError where it is gone, was changed or is another."""
     if not file.sha256:
         return ROWS.empty_table()
     key = file_key(kind, file.sha256)
@@ -129,10 +129,10 @@ def segment_rows(store: Store, kind: str, file: SegmentFile) -> pa.Table:
 
 
 def usable_segments(index: CoveredIndex, runs: Sequence[str]) -> list[Segment]:
-    """The segments that may stand for their runs.
+    """Return the segments that may stand for their runs.
 
     runs: those that count alike, the latest first. A segment has to be some of them without a gap,
-    but for runs that the index says it leaves out.
+    except for runs that the index lists as left out.
     """
     places = {run: place for place, run in enumerate(r for r in runs if r not in index.left_out)}
     usable = []
@@ -154,10 +154,10 @@ def found_in_segment(
     place: int,
     pool: Executor,
 ) -> Iterator[Found]:
-    """What a segment says of a list, file by file. Raises RecordError.
+    """Compare a list with a segment, file by file. Raises RecordError.
 
     ours: the list by key range
-    committed_at: of its runs, seconds; place: of its first run in `Nearness.deciding`
+    committed_at: of the segment's runs, seconds; place: of its first run in `Nearness.deciding`
     """
     when = np.array(committed_at, np.float64)
     wanted = [
@@ -178,7 +178,7 @@ def found_in_segment(
 def _found(
     rows: NDArray[np.intp], ours: pa.Table, theirs: pa.Table, when: NDArray[np.float64], place: int
 ) -> Found:
-    """What a segment's file says of some rows of the list."""
+    """Compare some rows of the list with a segment's file."""
     at = pc.index_in(one_array(ours["image_id"]), one_array(theirs["image_id"]))
     known = theirs.take(at)
     numbers = {
@@ -199,9 +199,9 @@ def _found(
 
 
 def latest_by_run(store: Store, runs: Sequence[Manifest]) -> dict[str, set[str]]:
-    """For runs that segments stand for: ids of the photos whose latest run of the segment it is.
+    """Find, for runs in segments, the ids of photos whose latest run in the segment it is.
 
-    runs: a channel's, in front first. Runs that no usable segment stands for are left out.
+    runs: a channel's, front to back. Runs that no usable segment stands for are left out.
     """
     kinds: dict[str, int] = {}
     for manifest in runs:
@@ -218,7 +218,7 @@ def latest_by_run(store: Store, runs: Sequence[Manifest]) -> dict[str, set[str]]
                         rows["image_id"].to_pylist(), rows["run"].to_pylist(), strict=True
                     ):
                         ids[run].add(name)
-            except RecordError:  # then by the runs' own tables
+            except RecordError:  # then the runs' own tables are used
                 continue
             found |= dict(zip(segment.runs, ids, strict=True))
     return found

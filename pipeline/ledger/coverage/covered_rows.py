@@ -1,4 +1,4 @@
-"""Make the rows of the index of covered photos: those of a run, and the latest of each photo."""
+"""Compute the rows of the index of covered photos: those of a run, and the latest per photo."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from pipeline.storage.store import Store
 
 
 def rows_of_run(store: Store, manifest: Manifest, place: int) -> Iterator[pa.Table]:
-    """A run's photos as `ROWS`, `place` being its number there. Raises RecordError."""
+    """Yield a run's photos as `ROWS`; place: the run's number there. Raises RecordError."""
     spec, failures = read_spec(store, manifest.run_id), failures_of(store, manifest)
     columns = ["image_id", "etag", INPUT_OVERRIDE.name]
     for rows in input_rows(store, spec, columns):
@@ -33,7 +33,7 @@ def rows_of_run(store: Store, manifest: Manifest, place: int) -> Iterator[pa.Tab
 
 
 def renumbered(rows: pa.Table, by: int) -> pa.Table:
-    """Rows of a segment whose runs come behind `by` others."""
+    """Renumber the runs in a segment's rows, as they come behind `by` others."""
     for name in ("run", "first"):
         moved = pc.add(rows[name], pa.scalar(by, pa.int32()))
         rows = rows.set_column(rows.schema.get_field_index(name), ROWS.field(name), moved)
@@ -41,9 +41,9 @@ def renumbered(rows: pa.Table, by: int) -> pa.Table:
 
 
 def latest_rows(rows: pa.Table) -> pa.Table:
-    """Of rows of several runs one for each photo: what the latest run says of it.
+    """Keep one of several runs' rows for each photo: that of the latest run.
 
-    A count of failures goes on through earlier runs as long as these had the same object and it
+    A count of failures continues through earlier runs as long as they had the same object and it
     failed there in the same way.
     """
     if not rows.num_rows:

@@ -1,21 +1,20 @@
-"""Find the photos that no committed run covers, and say why each is to be done.
+"""Find the photos that no committed run covers, and the reason why each is to be done.
 
 Of the committed runs with the same settings, weights and detector that had a photo, the latest
-decides. The photo is covered if its ETag is still the same and it was settled: it has its crops, or
-failed for good. What people decided about it (column `override` of the pinned lists) has to be the
-same too. Runs with other settings in the same output change nothing about that. A list without
-ETags says that its objects do not change: null equals null. A photo that failed by circumstances is
-done again in nights 1, 2, 4, 8 and so on after it failed first (`failures`).
+decides. The photo is covered if its ETag is unchanged and it was settled: it has its crops, or
+failed for good. People's decisions about it (column `override` of the pinned lists) have to be the
+same too. Runs with other settings in the same output do not matter. In a list without ETags objects
+are assumed not to change: null equals null. A photo that failed by circumstances is done again in
+nights 1, 2, 4, 8 and so on after its first failure (`failures`).
 
-What counts is what is live in the channel or waits to be: a trial covers nothing, a run that was
-rolled back covers nothing, and a run of another channel covers nothing here. A candidate does
-cover its photos, or each night would do them again; `Todo.waiting` says how many and whose, so that
-nobody has to find out. Forgotten photos are left out.
+Only runs count that are live in the channel or may go live there: trials, runs that were rolled
+back and runs of other channels cover nothing. A candidate does cover its photos, or each night
+would do them again; `Todo.waiting` counts them by run. Forgotten photos are left out.
 
 Only input lists are read, not data. A run's list is sorted and cut into files whose first and last
-uri are in its spec, so of earlier runs only the files that overlap the new list are fetched. For
-all but the latest runs an index stands (`covered`), so that many nights cost as much as a few. Rows
-that are to be done are told which earlier photos may be the same bytes (`seen`).
+uri are in its spec, so only those files of earlier runs that overlap the new list are fetched. An
+index stands for all but the latest runs (`covered`), so that many nights cost as much as a few.
+Rows that are to be done name earlier photos that may have the same bytes (`seen`).
 """
 
 import time
@@ -58,7 +57,7 @@ from pipeline.storage.store import Store
 
 REASONS = {
     NEW: "new",  # no committed run has had it
-    CHANGED: "changed",  # its ETag is another
+    CHANGED: "changed",  # its ETag is different
     WEIGHTS: "weights",  # done with other weights or another detector
     SETTINGS: "settings",  # done with other settings
     CHANNEL: "channel",  # done for another channel
@@ -79,16 +78,16 @@ class Todo:
     """What is left to do.
 
     inputs:  rows of the list to do, in its order
-    spec:    the spec of a run that does them; two jobs that find the same left have the same
-    reasons: photos by why they are done
-    covered: photos left out
-    damaged: by run id, why a committed run could not be looked at, so that it covers nothing
-    channel: the one that they are done for
+    spec:    the spec of a run that does them; two jobs that find the same rows left share it
+    reasons: number of photos by the reason why they are done
+    covered: number of photos left out
+    damaged: by run id, why a committed run could not be read, so that it covers nothing
+    channel: the channel that they are done for
     waiting: photos covered by runs that are not live yet, by run id
     forgotten: photos of the list that are not to be shown, and therefore left out
     returned:  ids of photos that were pruned and are listed again
-    postponed: photos among the covered that failed by circumstances; a later night does them
-    given_up:  photos among the covered that failed for good under another version of the code
+    postponed: covered photos that failed by circumstances; a later night does them
+    given_up:  covered photos that failed for good under another version of the code
     ahead_s:   by how much the latest committed run is ahead of this machine's clock, seconds
     """
 
@@ -113,11 +112,11 @@ def uncovered(
     mode: str = "incremental",
     channel: str | None = None,
 ) -> Todo:
-    """Compare a list (sorted by uri, as `list_all` gives it) with what is committed.
+    """Compare a list (sorted by uri, as `list_all` returns it) with what is committed.
 
     mode: "incremental" leaves covered photos out, "full" does them again.
     spec: of the job; its `input_sha256` may be empty.
-    channel: the one that photos are done for; None: named after the settings
+    channel: the channel that photos are done for; None: named after the settings
 
     The spec returned has the hash of the rows to do. Its generation is one that no committed run
     has, since the same photos may be left over, or forced, more than once. Raises RecordError where
@@ -125,7 +124,7 @@ def uncovered(
     """
     channel = channel or channel_name(spec.settings)
     stored = standing(store)  # once: `Ledger.open` sees a run that is committed later
-    _ = stored.channel(channel)  # damaged, nothing could be promoted into it
+    _ = stored.channel(channel)  # raises if damaged: nothing could be promoted into it
     runs = stored.runs
     forgotten = read_forgotten(store)
     listed = inputs.num_rows
@@ -140,7 +139,7 @@ def uncovered(
     taken = {manifest.run_id for manifest in runs.committed} | runs.damaged.keys()
     while spec.run_id in taken:
         spec = spec.next_generation()
-    if mode == "incremental":  # the id above is that of the list alone, whatever runs there are
+    if mode == "incremental":  # after the id, which is of the list alone, whatever runs exist
         alike = [m for m, _ in found.deciding if m.code_version == spec.code_version]
         rows = with_seen(store, rows, alike, pa.array(forgotten.ids("forgotten"), pa.string()))
     reasons: dict[str, int] = {}
@@ -166,8 +165,8 @@ def uncovered(
 def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
     """Return the pinned list of the uncommitted run `run_id`, whatever the input holds now.
 
-    Raises LedgerError where `spec`, but for its list, is not the run's, saying what differs; as
-    `begun_run` where there is no such run, or it was given up.
+    Raises LedgerError, naming the differences, where `spec` except for its list is not the run's,
+    and what `begun_run` raises where there is no such run or it was given up.
     """
     begun_run(store, run_id)
     old = Ledger.resume(store, run_id, spec).spec
@@ -176,7 +175,7 @@ def resumed(store: Store, spec: RunSpec, run_id: str) -> Todo:
 
 
 def _are_among(inputs: pa.Table, ids: Sequence[str]) -> NDArray[np.bool_]:
-    """Which rows of a list are photos with one of these ids: [rows]."""
+    """Return which rows of a list are photos with one of these ids: [rows]."""
     found = np.zeros(inputs.num_rows, bool)
     if not ids:
         return found

@@ -13,19 +13,19 @@ from pipeline.schema import INPUT_OVERRIDE
 from pipeline.storage.parted import Parted
 from pipeline.storage.spool import numbered_pieces
 
-RANGE_ROWS = 200_000  # about so many rows of a list are compared at a time
+RANGE_ROWS = 200_000  # approximate number of rows of a list that are compared at a time
 MOST_DIGITS = 2  # of ids, by which files and lists are cut
-_COMPARED = ("image_id", "etag", INPUT_OVERRIDE.name)  # the last not in every list
+_COMPARED = ("image_id", "etag", INPUT_OVERRIDE.name)  # some lists lack the last
 _ROW = pa.field("row", pa.int64(), nullable=False)
 
 
 def digits_for(rows: int) -> int:
-    """By how many digits so many rows are cut, so that RANGE_ROWS are in memory at a time."""
+    """Return how many digits to cut rows by, so that about RANGE_ROWS are in memory at a time."""
     return next((n for n in range(MOST_DIGITS) if rows <= RANGE_ROWS * 16**n), MOST_DIGITS)
 
 
 def cut_by_range(tables: Iterable[pa.Table], digits: int) -> Parted:
-    """Tables of one schema, at least one, with `image_id`, by the first digits of the ids."""
+    """Cut tables by the first digits of `image_id`; at least one table, all of one schema."""
     rest = iter(tables)
     first = next(rest)
     parted = Parted(first.schema)
@@ -35,7 +35,7 @@ def cut_by_range(tables: Iterable[pa.Table], digits: int) -> Parted:
 
 
 def range_numbers(ids: pa.Array, digits: int) -> NDArray[np.intp]:
-    """For each id the number of its file: its first hex digits."""
+    """Return for each id the number of its file: its first hex digits."""
     if digits == 0:
         return np.zeros(len(ids), np.intp)
     names = pa.array([f"{number:0{digits}x}" for number in range(16**digits)])
@@ -44,7 +44,7 @@ def range_numbers(ids: pa.Array, digits: int) -> NDArray[np.intp]:
 
 
 def buckets(ids: pa.Array, digits: int) -> list[NDArray[np.intp]]:
-    """Which rows belong to which file: for each file the places of its ids, rising."""
+    """Return for each file the positions of its ids, in ascending order."""
     numbers = range_numbers(ids, digits).astype(np.uint16)
     order = np.argsort(numbers, kind="stable")
     ends = np.cumsum(np.bincount(numbers, minlength=16**digits))
@@ -52,7 +52,7 @@ def buckets(ids: pa.Array, digits: int) -> list[NDArray[np.intp]]:
 
 
 class KeyRanges:
-    """The rows of a list by key range; they are cut when they are first asked for."""
+    """The rows of a list by key range; they are cut on first use."""
 
     def __init__(self, inputs: pa.Table) -> None:
         self._inputs = inputs.select([n for n in _COMPARED if n in inputs.column_names])
@@ -62,12 +62,12 @@ class KeyRanges:
         self._last: tuple[int, int, pa.Table, list[NDArray[np.intp]]] | None = None
 
     def has(self, file: int, digits: int) -> bool:
-        """Whether the list has a photo in the range of a file. digits: by which files are cut."""
+        """Return whether the list has a photo in a file's range. digits: that files are cut by."""
         self._cut()
         return bool(self._counts.reshape(16**digits, -1)[file].any())
 
     def of_file(self, file: int, digits: int) -> Iterator[tuple[NDArray[np.intp], pa.Table]]:
-        """The rows of the list in the range of a file: numbers, rising, and their columns."""
+        """Yield the rows of the list in a file's range: ascending numbers, and their columns."""
         if digits <= self._digits:
             step = 16 ** (self._digits - digits)
             for number in range(file * step, (file + 1) * step):

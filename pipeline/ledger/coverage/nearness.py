@@ -1,4 +1,4 @@
-"""How near committed runs came to covering each photo of a list, run by run, the latest first."""
+"""Find how near committed runs, the latest first, came to covering each photo of a list."""
 
 import time
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ Where = slice | NDArray[np.intp]  # rows of the list
 class Relation:
     """How a committed run relates to a job.
 
-    decides: whether it may cover photos. code: why not, where it may not (NEW … POSTPONED).
+    decides: whether it may cover photos. code: the reason if it may not (NEW … POSTPONED).
     """
 
     decides: bool
@@ -47,14 +47,14 @@ class Relation:
 
 @dataclass(frozen=True)
 class Found:
-    """What one or several runs say of some rows of the list; arrays are [rows] of `where`.
+    """What one or several runs had of some rows of the list; arrays are [rows] of `where`.
 
-    here:  whether the runs had the photo; the others say something of these alone
-    same_etag, same_override: whether it was the same object, and the same word of a person
-    left:  how it left the latest of the runs that had it (`failures`)
-    tries: in how many of the runs, one after another, it failed by circumstances
-    open:  whether runs before these may go on with that count
-    run:   which deciding run was the latest that had it, and `first`, at which it began to fail:
+    here:  whether the runs had the photo; the other fields count only if they had
+    same_etag, same_override: whether the object, and a person's decision, was the same
+    left:  its outcome in the latest of the runs that had it (`failures`)
+    tries: number of consecutive runs in which it failed by circumstances
+    open:  whether earlier runs may continue that count
+    run:   the latest deciding run that had it, and `first`, the one at which it began to fail, as
            places in `Nearness.deciding`
     committed_at: of the latest run that had it, seconds
     """
@@ -72,7 +72,7 @@ class Found:
 
 
 class Nearness:
-    """How near the runs looked at so far came to covering each row of a list.
+    """How near the runs compared so far came to covering each row of a list.
 
     inputs: rows of the list; deciding: the runs that may cover photos, the latest first.
     """
@@ -91,7 +91,7 @@ class Nearness:
         self._shown_from_s = _shown_from(inputs, forgotten)
 
     def take_in(self, found: Found, how: Relation) -> None:
-        """Take in what further runs say, older than those before."""
+        """Add what further runs had, older than those before."""
         at = found.where
         undecided = found.here & ~self.decided[at]
         passing = (found.left == TRANSIENT) & how.decides
@@ -113,7 +113,7 @@ class Nearness:
         self.decided[at] |= found.here
 
     def _count_on(self, found: Found) -> None:
-        """Go on counting the failures of photos that later runs have decided."""
+        """Continue to count the failures of photos that later runs have decided."""
         at = found.where
         goes_on = self._open[at] & found.here
         same = goes_on & found.same_etag & (found.tries > 0)
@@ -122,7 +122,7 @@ class Nearness:
         self._open[at] = np.where(goes_on, same & found.open, self._open[at])
 
     def end(self, now_s: float | None = None) -> None:
-        """Once every run is looked at: tell which failures are due, and which wait."""
+        """Decide, after every run has been compared, which failures are due and which wait."""
         covered = self.codes == COVERED
         failed = np.flatnonzero(covered & np.isin(self._left, (CIRCUMSTANCES, EXTRA_LACKS)))
         began = np.array([manifest.committed_at for manifest, _ in self.deciding], np.float64)
@@ -131,7 +131,7 @@ class Nearness:
         self.codes[failed] = np.where(due, REPAIRED, POSTPONED)
 
     def waiting(self) -> dict[str, int]:
-        """Photos covered by runs that are not live yet, by run id; those that failed left out."""
+        """Count photos covered by runs that are not live yet, by run id, without postponed ones."""
         counts = np.zeros(len(self.deciding), np.int64)
         for start in range(0, len(self.codes), PIECE_ROWS):  # bincount takes 12 bytes a row
             part = slice(start, start + PIECE_ROWS)
@@ -144,7 +144,7 @@ class Nearness:
         }
 
     def given_up(self, code_version: str) -> int:
-        """Photos that failed for good, or over a limit, under another version of the code."""
+        """Count photos that failed for good, or by a limit, under another version of the code."""
         gone = (self.codes == COVERED) & np.isin(self._left, (PERMANENT, LIMIT)) & (self._run >= 0)
         other = np.array([m.code_version != code_version for m, _ in self.deciding], bool)
         return int(other[self._run[gone]].sum()) if len(other) else 0
@@ -158,7 +158,7 @@ def found_in_run(
     failures: pa.Table | None,
     place: int,
 ) -> Found:
-    """What one run says of a part of the list.
+    """Compare a part of the list with one run's own list.
 
     ours: that part, which is `rows` of the list; theirs: rows of the run's own list
     failures: of the run, where it decides; place: the run's in `Nearness.deciding`
@@ -186,15 +186,15 @@ def found_in_run(
 
 
 def same_texts(ours: pa.Table, theirs: pa.Table, name: str) -> RowFlags:
-    """Where a column has the same text in two tables, or is null in both: [rows]."""
+    """Return where a column has the same text in two tables, or is null in both: [rows]."""
     same: RowFlags = _same(_texts(ours, name), _texts(theirs, name)).to_numpy(zero_copy_only=False)
     return same
 
 
 def _shown_from(inputs: pa.Table, forgotten: Forgotten) -> NDArray[np.float64]:
-    """For each row since when the photo is shown again, seconds; pruned ones from now on.
+    """Return when each row's photo was shown again, seconds: -inf if always shown, inf if pruned.
 
-    Runs committed before that may have lost its bytes, and cover it no longer.
+    Runs committed before that may have lost its bytes, and no longer cover it.
     """
     since = forgotten.returned | dict.fromkeys(forgotten.ids("pruned"), np.inf)
     if not since:
@@ -209,13 +209,13 @@ def _shown_from(inputs: pa.Table, forgotten: Forgotten) -> NDArray[np.float64]:
 
 
 def _texts(table: pa.Table, name: str) -> pa.Array:
-    """A column of texts; all null where the table has none of that name."""
+    """Return a column of texts; all null where the table lacks it."""
     if name not in table.column_names:
         return pa.nulls(table.num_rows, pa.string())
     return one_array(table[name])
 
 
 def _same(ours: pa.Array, theirs: pa.Array) -> pa.Array:
-    """Where two columns have the same text or are both null."""
+    """Return where two columns have the same text or are both null."""
     both_null = pc.and_(pc.is_null(ours), pc.is_null(theirs))
     return pc.or_(pc.fill_null(pc.equal(ours, theirs), False), both_null)

@@ -1,4 +1,4 @@
-"""Find indexes that later ones have taken the place of, and all that hold rows of photos."""
+"""Find indexes that later ones have replaced, and all that hold rows of photos."""
 
 from contextlib import suppress
 
@@ -11,17 +11,17 @@ from pipeline.storage.store import Store
 
 
 def old_copies(store: Store) -> list[ObjectInfo]:
-    """Copies that later ones have taken the place of."""
+    """List copies of manifests that later ones have replaced."""
     return [info for _, _, info in numbered(store, MANIFESTS)[KEPT:]]
 
 
 def covered_objects(store: Store) -> list[ObjectInfo]:
-    """Every object of every kind's index."""
+    """List every object of every kind's index."""
     return list(store.list(f"{PREFIX}covered-"))
 
 
 def old_objects(store: Store) -> list[ObjectInfo]:
-    """Indexes that later ones have taken the place of, and files that none names any more.
+    """List indexes that later ones have replaced, and files that no index names any more.
 
     A kind whose index this release cannot read is left as it is.
     """

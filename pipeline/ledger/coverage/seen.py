@@ -1,8 +1,8 @@
-"""Find for photos of a new list those of committed runs that look like the same bytes.
+"""Find photos of committed runs that may have the same bytes as photos of a new list.
 
-This is a guess from what the pinned lists say (`plan.alike_key`), for which no photo and no result
-is read. The worker that later reads a photo compares the hash of its bytes with the one that the
-run has stored; where they are equal it takes over that result, else it decodes the photo.
+This is a guess from the pinned lists (`plan.alike_key`); no photo and no result is read for it. The
+worker that later reads a photo compares the hash of its bytes with the one that the run has stored.
+If they are equal it takes over that result, else it decodes the photo.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,8 +25,8 @@ from pipeline.storage.spool import pieces, spooled
 from pipeline.storage.store import Store
 
 READERS = 16  # specs and input files fetched at a time
-# Bounds of what a plan costs, however many nights there were: so many earlier runs are looked at,
-# so many rows of their lists, and so many photos of the new list are looked for.
+# Bounds on what a plan costs, however many nights there were: earlier runs that are read, rows of
+# their lists that are read, and photos of the new list that are looked up.
 MOST_RUNS = 32
 MOST_LISTED = 5_000_000
 MOST_WANTED = 1_000_000
@@ -36,12 +36,12 @@ _OF_LISTS = ("uri", "etag", "bytes", INPUT_OVERRIDE.name, INPUT_BOXES.name)
 def with_seen(
     store: Store, inputs: pa.Table, runs: Sequence[Manifest], left_out: pa.Array
 ) -> pa.Table:
-    """The rows of a list with the column `schema.INPUT_SEEN`; as they are where nothing is found.
+    """Add the column `schema.INPUT_SEEN` to a list; return it unchanged where nothing is found.
 
     runs: committed runs whose results count for this list, the latest first.
     left_out: ids of photos whose results are not to be taken over.
 
-    A run that cannot be read is passed over.
+    A run that cannot be read is skipped.
     """
     wanted = _wanted(inputs) if runs else set()
     found: dict[str, str] = {}
@@ -53,9 +53,9 @@ def with_seen(
 
 
 def _looked_at(runs: Sequence[Manifest]) -> list[Manifest]:
-    """At most MOST_RUNS runs in their order: half the latest, half the largest of the others.
+    """Choose at most MOST_RUNS runs, in their order: half the latest, half the largest others.
 
-    Photos that are uploaded twice often come within days; photos that are moved are often from a
+    Photos that are uploaded twice often come within days. Photos that are moved are often from a
     backfill, which is large.
     """
     latest = MOST_RUNS // 2
@@ -65,7 +65,7 @@ def _looked_at(runs: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _wanted(inputs: pa.Table) -> set[str]:
-    """The keys to look for: the first MOST_WANTED different ones of the list."""
+    """Return the keys to look up: the first MOST_WANTED distinct ones of the list."""
     wanted: dict[str, None] = {}
     for piece in pieces(inputs):
         wanted.update(dict.fromkeys(pc.unique(_own_keys(piece)).drop_null().to_pylist()))
@@ -80,7 +80,7 @@ def _with_places(rows: pa.Table, found: Mapping[str, str]) -> pa.Table:
 
 
 def _own_keys(rows: pa.Table) -> pa.Array:
-    """`alike_key`; null for a photo with an override or given boxes, which decide its crops."""
+    """Return `alike_key`, null for photos with an override or given boxes, which decide crops."""
     keys = alike_key(rows)
     for field in (INPUT_OVERRIDE, INPUT_BOXES):
         if field.name in rows.column_names:
@@ -92,7 +92,7 @@ def _own_keys(rows: pa.Table) -> pa.Array:
 def _places(
     store: Store, runs: Sequence[Manifest], wanted: set[str], left_out: pa.Array
 ) -> Iterator[tuple[str, str]]:
-    """(key, where its rows are) of photos that have their crops, the latest runs first."""
+    """Yield (key, place of its rows) of photos that have their crops, the latest runs first."""
     with ThreadPoolExecutor(READERS) as pool:
         lists = _lists(store, runs, left_out, pool)
         for found in ahead(pool, lambda one: _in_list(store, one, wanted), lists, READERS):
@@ -101,7 +101,7 @@ def _places(
 
 @dataclass(frozen=True)
 class _List:
-    """One file of a run's pinned list. left_out: ids of its photos that are passed over."""
+    """One file of a run's pinned list. left_out: ids of its photos that are skipped."""
 
     spec: PinnedSpec
     number: int
@@ -111,7 +111,7 @@ class _List:
 def _lists(
     store: Store, runs: Sequence[Manifest], left_out: pa.Array, pool: Executor
 ) -> Iterator[_List]:
-    """The files of the runs' lists, as many as a plan may look at."""
+    """Yield the files of the runs' lists, as many as a plan may read."""
     listed = 0
     for found in ahead(pool, lambda run: _read_run(store, run), runs, READERS):
         if found is None:
@@ -126,7 +126,7 @@ def _lists(
 
 
 def _read_run(store: Store, run: Manifest) -> tuple[PinnedSpec, pa.Array] | None:
-    """A run's spec and the photos that failed in it; None where it cannot be read."""
+    """Read a run's spec and the ids of its failed photos; None where it cannot be read."""
     try:
         failures = failures_of(store, run)
         return read_spec(store, run.run_id), one_array(failures["image_id"]).cast(pa.string())

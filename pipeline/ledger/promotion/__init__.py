@@ -1,1 +1,1 @@
-"""Bring a committed run to its readers: measure it for a gate, promote it, publish its crops."""
+"""Make a committed run available: measure it for a gate, promote it, publish its crops."""

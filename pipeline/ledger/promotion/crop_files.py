@@ -1,11 +1,11 @@
-"""Crops as objects under names that a front end can build, kept for each run and published.
+"""Publish crops as objects under names that a front end can build.
 
 crops/<run_id>/<name>       written by a run, never overwritten; its table `crop_files` is the index
 public/<channel>/<name>     the same name for whichever run is live, overwritten by `publish_files`
-published/<channel>.parquet what stands there; see `published_index`
+published/<channel>.parquet what is there; see `published_index`
 
-A run may not go live, or be taken back, so it writes where nobody looks. Once a channel's live runs
-have changed, publishing copies what differs, and removes what is live no more.
+A run may never go live, or be taken back, so it writes to a place that no front end reads. After a
+channel's live runs have changed, publishing copies what differs and removes what is not live now.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ OUTLIVED = ("live", "withdrawn")  # states of runs that keep only the named crop
 
 @dataclass(frozen=True)
 class PublishedFiles:
-    """What publishing did in a channel: objects copied, left as they were, removed."""
+    """The numbers of objects that publishing copied, left as they were and removed in a channel."""
 
     channel: str
     copied: int
@@ -50,7 +50,7 @@ class PublishedFiles:
 
 @dataclass(frozen=True)
 class LiveFile:
-    """A live crop. key: of the run's own object. uri is that of its photo's id alone."""
+    """A live crop. key: of the run's own object."""
 
     image_id: str
     key: str
@@ -58,22 +58,22 @@ class LiveFile:
 
 
 def run_prefix(run_id: str) -> str:
-    """What the keys of a run's named crops start with."""
+    """Return the prefix of the keys of a run's named crops."""
     return f"crops/{run_id}/"
 
 
 def publish_files(store: Store, channel: str, look: bool = False) -> PublishedFiles:
     """Make the published names of a channel show what is live in it; one call at a time.
 
-    look: list the published objects too, so that one which was deleted is copied again. One that
-        somebody overwrote is not seen.
+    look: also list the published objects, so that one that was deleted is copied again. One that
+        was overwritten is not noticed.
 
-    Killed on the way it leaves some names old, and in the index as unknown: the next call goes on,
-    whatever is live by then. An object that `gc` took from a run before it went live again is made
-    anew from the run's table.
+    If killed halfway, it leaves some names old and marked as unknown in the index; the next call
+    continues with whatever is live by then. An object that `gc` removed before its run went live
+    again is restored from the run's table.
 
-    Raises LedgerError where two live photos have one name (nothing is changed then), and where the
-    bytes of a crop are nowhere any more (all other names are published then); RecordError where the
+    Raises LedgerError if two live photos have one name (nothing is changed then), and if the bytes
+    of a crop no longer exist anywhere (all other names are published then); RecordError if the
     index is damaged.
     """
     stored = standing(store)
@@ -103,7 +103,7 @@ def publish_files(store: Store, channel: str, look: bool = False) -> PublishedFi
 def unpublish(store: Store, keys: Iterable[str]) -> None:
     """Remove published objects, and their names from the index; absent ones are fine.
 
-    Whatever a publisher has written into the index meanwhile stays, but for these names.
+    Other names that a publisher has written into the index meanwhile stay.
     """
     by_channel: dict[str, list[str]] = {}
     for key in keys:
@@ -120,7 +120,7 @@ def unpublish(store: Store, keys: Iterable[str]) -> None:
 
 
 def live_files(store: Store, stored: Standing, channel: str) -> dict[str, LiveFile]:
-    """The named crops that are live in a channel, by name. Raises LedgerError for a collision."""
+    """Return the named crops live in a channel, by name. Raises LedgerError for a collision."""
     found: dict[str, LiveFile] = {}
     for row in _rows(store, stored, channel):
         name = row["name"]
@@ -135,11 +135,11 @@ def live_files(store: Store, stored: Standing, channel: str) -> dict[str, LiveFi
 
 
 def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, ObjectInfo]]:
-    """Objects that no live run needs: (why, run id or "", object).
+    """Yield objects that no live run needs: (why, run id or "", object).
 
-    Of runs that were live those crops whose photo another run shows now, and of runs that were
-    rolled back all; candidates and trials keep theirs. And published names that are live no more,
-    also where the index alone has them still. Their bytes stay in the tables.
+    These are crops of live runs whose photo another run shows now, all crops of runs that were
+    rolled back, and published names that are no longer live, even if only the index still has them.
+    Candidates and trials keep their crops. The bytes stay in the tables.
     """
     indexes = {info.key for info in store.list("published/")}
     kept: set[str] = set()
@@ -163,10 +163,10 @@ def old_files(store: Store, stored: Standing) -> Iterator[tuple[str, str, Object
 
 
 def not_needed(store: Store, manifest: Manifest, keys: set[str]) -> set[str]:
-    """Those of a run's named crops that no live run needs, so that `gc` may have removed them.
+    """Return a run's named crops that no live run needs, so that `gc` may have removed them.
 
-    None of a candidate or a trial; nothing below another prefix. Raises RecordError where a live
-    run is damaged.
+    Empty for a candidate or a trial; keys outside the run's prefix are left out. Raises RecordError
+    where a live run is damaged.
     """
     stored, prefix = standing(store), run_prefix(manifest.run_id)
     own = {key for key in keys if key.startswith(prefix)}
@@ -178,7 +178,7 @@ def not_needed(store: Store, manifest: Manifest, keys: set[str]) -> set[str]:
 
 
 def _rows(store: Store, stored: Standing, channel: str) -> Iterator[dict[str, str]]:
-    """The rows of `crop_files` that are live in a channel."""
+    """Yield the rows of `crop_files` that are live in a channel."""
     runs = stored.live(channel)
     if not any("crop_files" in manifest.tables for manifest in runs):
         return
@@ -188,7 +188,7 @@ def _rows(store: Store, stored: Standing, channel: str) -> Iterator[dict[str, st
 
 
 def _still_there(store: Store, channel: str, index: Mapping[str, str]) -> dict[str, str]:
-    """The entries of a channel's index whose object is there."""
+    """Return the entries of a channel's index whose object exists."""
     prefix = public_prefix(channel)
     names = (info.key.removeprefix(prefix) for info in store.list(prefix))
     return {name: index[name] for name in names if name in index}
@@ -211,7 +211,7 @@ def _copy(store: Store, channel: str, files: Mapping[str, LiveFile]) -> dict[str
 
 
 def _make_anew(store: Store, stored: Standing, files: Iterable[LiveFile]) -> bool:
-    """Write the runs' own objects again from their tables; whether there were bytes of any."""
+    """Restore runs' own objects from their tables; return whether any had its bytes there."""
     wanted = {file.key: file.sha256 for file in files}
     keys, found = pa.array(list(wanted), pa.string()), False
     for manifest in stored.runs.committed:

@@ -30,12 +30,13 @@ def measure(
 ) -> GateFigures:
     """Measure a committed run, together with the runs that it repairs.
 
-    live:  runs to compare with, in front first
-    newer: runs that stand in front of it: their photos are not looked at
+    live:  runs to compare with, front to back
+    newer: runs that are in front of it: their photos are left out
 
-    Rates of verdicts and errors are over all of a run, the others over a sample of its tasks where
-    it has many. A live run that is damaged is not compared with, and named. Raises LedgerError if
-    the run is not committed, RecordError if it is damaged.
+    With many tasks, only a sample is measured. Rates of verdicts and errors still cover the whole
+    run, unless it repairs others or `newer` has some of its photos. A damaged live run is reported
+    and left out of the comparison. Raises LedgerError if the run is not committed, RecordError if
+    it is damaged.
     """
     manifests = repaired_by(store, run_id)
     own = {manifest.run_id for manifest in manifests}
@@ -62,7 +63,7 @@ def measure(
 
 
 def lower_end(hits: float, count: float) -> float:
-    """Lower end of Wilson's 99 % interval (1927) of the share hits / count."""
+    """Return the lower end of Wilson's 99 % interval (1927) of the share hits / count."""
     if count == 0:
         return 0.0
     share, square = hits / count, Z99 * Z99
@@ -75,7 +76,7 @@ def _of_images(images: pa.Table) -> dict[str, float]:
 
 
 def _of_crops(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
-    """The gate's figures of the crops, and the names of those that no row has a value for."""
+    """Return the gate's figures of the crops, and why others have no value, by name."""
     values: dict[str, float] = {}
     unknown: dict[str, str] = {}
     for figure, verdict in VERDICT.items():
@@ -98,7 +99,7 @@ def _of_crops(crops: pa.Table) -> tuple[dict[str, float], dict[str, str]]:
 
 
 def _of_whole(manifest: Manifest) -> dict[str, float]:
-    """What a manifest counts over all photos and crops."""
+    """Return the rates over all photos and crops, by the counts in the manifest."""
     figures = manifest.metrics
     values = _rate("error_rate", figures.photos - figures.ok, figures.photos)
     total = sum(figures.verdicts.values())
@@ -113,7 +114,7 @@ def _overlap(
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Compare the best crops with the live ones of the same, unchanged photos.
 
-    Gives the mean IoU and the share below MOVED_BELOW; or, by figure, why there is none.
+    Returns the mean IoU and the share below MOVED_BELOW; or, by figure, why there is none.
     """
     if not live:
         return {}, dict.fromkeys(OVERLAP, "nothing else is live")
@@ -136,7 +137,7 @@ def _overlap(
 
 
 def _boxes(crops: pa.Table) -> dict[tuple[str, str], tuple[float, ...]]:
-    """The best crop's box by photo and shape."""
+    """Return the best crop's box by photo and shape."""
     best = crops.filter(pc.equal(crops["rank"], 0))
     ids, ratios, *sides = (best[name].to_pylist() for name in ("image_id", "ratio", *EDGES))
     boxes = zip(*sides, strict=True)

@@ -1,4 +1,4 @@
-"""Make committed runs live: when a person says so, or at a job's commit where the gate holds."""
+"""Make committed runs live: on a person's request, or at a job's commit if the gate holds."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -23,11 +23,11 @@ BEFORE = "live before promotion was kept"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run that was to be made live.
+    """The result of a request to make a run live.
 
-    decision: why it is live now, or is not; `problem` says what is damaged
-    judged:   what the gate said; `measured` are all figures
-    version:  of the channel, where it was moved
+    decision: why it is live now, or is not; `problem` describes damage
+    judged:   the gate's judgement; `measured` has all figures
+    version:  of the channel, if it was moved
     """
 
     run_id: str
@@ -48,10 +48,10 @@ class Request:
     """How runs are to be made live.
 
     channel: None is the run's own
-    strict:  a figure of the gate that is not known breaks it
-    trial:   a trial too
-    behind:  behind live runs that were committed later, so that it hides none of their rows;
-             else in front
+    strict:  a figure of the gate that is not known fails it
+    trial:   trials may be made live too
+    behind:  place the run behind live runs that were committed later, so that it hides none of
+             their rows; else in front
     """
 
     gate: Gate = NO_GATE
@@ -66,8 +66,8 @@ class Request:
 def promote(store: Store, run_id: str, request: Request) -> Outcome:
     """Make a committed run live, with the runs that it repairs, if the gate holds.
 
-    Somebody else who promotes at the same time comes before or after: the gate is asked again with
-    what is live then. Raises LedgerError if the run is not committed.
+    Concurrent promotions take effect one after the other: the gate is evaluated again against what
+    is live then. Raises LedgerError if the run is not committed.
     """
     manifests = repaired_by(store, run_id)
     known = standing(store)
@@ -79,13 +79,13 @@ def promote(store: Store, run_id: str, request: Request) -> Outcome:
 
 
 def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcome]:
-    """Make the candidates of a channel live that meet the gate, the latest first; tell of each.
+    """Make the candidates of a channel live that meet the gate, the latest first; report each.
 
-    A run that failed the gate before is judged by the photos of which no later live run has rows,
-    so a night that repairs another lets it pass. Left as they are: trials, runs whose job said
-    `--promote manual`, runs like one that a person rolled back, and runs of photos that failed
-    before and failed again, which is no news. The first run of an empty
-    output needs to meet no gate but one asked for.
+    A run that failed the gate before is judged only by photos of which no later live run has rows,
+    so it may pass once a later night has repaired it. Trials, runs whose job was given
+    `--promote manual`, runs like one that a person rolled back, and runs in which only photos that
+    had failed before failed again are left as they are. The first run of an empty output must meet
+    a gate only if one was asked for.
     """
     known = standing(store)
     waiting = [
@@ -103,7 +103,7 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
         try:
             manifests = repaired_by(store, manifest.run_id)
             outcomes.append(_promote(store, known, manifests, channel, request, forgive=False))
-        except RecordError as error:  # it stops no other
+        except RecordError as error:  # it does not stop the others
             outcomes.append(
                 Outcome(manifest.run_id, channel, "damaged", problem=f"it is damaged: {error}")
             )
@@ -111,22 +111,25 @@ def promote_waiting(store: Store, channel: str, request: Request) -> list[Outcom
 
 
 def only_failed_again(manifest: Manifest) -> bool:
-    """Whether a run did only photos that had failed, and every one of them failed again."""
+    """Return whether a run did only photos that had failed, and all of them failed again."""
     return manifest.session.get("repeats") is True and not manifest.metrics.ok
 
 
 def rollback(store: Store, channel: str, who: str = "", why: str = "") -> ChannelVersion:
-    """Make live again what was before the channel's last change.
+    """Make live again what was live before the channel's last change.
 
-    What is taken back covers no photo any more, so that later runs do its photos again, and no job
-    makes a run of the same settings, weights and code live until a person has promoted one. Raises
-    LedgerError where there is nothing before.
+    Runs taken back no longer cover any photo, so later runs do their photos again. No job makes a
+    run with the same settings, weights, detector and code live until a person has promoted one.
+    Raises LedgerError where there is no earlier state.
     """
     return roll_back(store, channel, who=who or whoami(), why=why)
 
 
 def only_channel(store: Store, asked: str) -> str:
-    """The channel asked for, or the only one there is. Raises UsageError where it is not clear."""
+    """Return the channel asked for, or the only one there is.
+
+    Raises UsageError where it is not clear, LedgerError where there is no channel.
+    """
     known = standing(store)
     names = sorted({*known.channels, *known.damaged})
     if asked:
@@ -146,9 +149,9 @@ def _promote(
     store: Store, known: Standing, manifests: list[Manifest], name: str, request: Request,
     forgive: bool,
 ) -> Outcome:  # fmt: skip
-    """Ask the gate, then move the channel.
+    """Evaluate the gate, then move the channel.
 
-    forgive: a person promotes, so runs like those rolled back may go live by themselves again.
+    forgive: a person promotes, so jobs may make runs like those rolled back live again.
     """
     run_id = manifests[0].run_id
     said: list[Outcome] = []
@@ -180,7 +183,7 @@ def _promote(
 
 
 def _placed(live: Channel, manifests: list[Manifest], in_front: set[str]) -> list[str]:
-    """The live runs with a run, and what it repairs, put in behind the last of `in_front`."""
+    """Insert a run, and those it repairs, into the live runs behind the last of `in_front`."""
     new = [manifests[0].run_id]
     new += [m.run_id for m in manifests[1:] if m.run_id not in live.runs]
     others = [run for run in live.runs if run not in new]
@@ -189,7 +192,7 @@ def _placed(live: Channel, manifests: list[Manifest], in_front: set[str]) -> lis
 
 
 def _readable(store: Store, known: Standing, live: Channel) -> list[Manifest]:
-    """The live runs, in front first; those that cannot be read are left out."""
+    """Return the live runs, front to back; those that cannot be read are left out."""
     manifests = {manifest.run_id: manifest for manifest in known.runs.committed}
     for run_id in live.runs:
         if run_id not in manifests and run_id not in known.runs.damaged:  # promoted since
@@ -199,15 +202,15 @@ def _readable(store: Store, known: Standing, live: Channel) -> list[Manifest]:
 
 
 def _in_place(live: Channel, manifests: list[Manifest], behind: bool) -> bool:
-    """Whether the run and those that it repairs already are where they would be put."""
+    """Return whether the run and those that it repairs are already where they would be put."""
     if any(manifest.run_id not in live.runs for manifest in manifests):
         return False
     return behind or live.runs[0] == manifests[0].run_id
 
 
 def _keep_earlier_runs(store: Store, known: Standing) -> None:
-    """Make a first version of the channel: what is live by the rule of earlier releases."""
-    # The channel of the latest run stands first of these; started last, it stays in front.
+    """Create the first version of channels: what is live by the rule of earlier releases."""
+    # The channel of the latest run comes first here; it is started last, so it stays in front.
     for name, channel in reversed([*known.channels.items()]):
         if channel.version is None and channel.runs:
             _start(store, name, channel.runs)
@@ -215,7 +218,7 @@ def _keep_earlier_runs(store: Store, known: Standing) -> None:
 
 def _start(store: Store, name: str, runs: tuple[str, ...]) -> None:
     def first(live: Channel) -> ChannelVersion | None:
-        if live.version is not None:  # somebody else was faster
+        if live.version is not None:  # another process was faster
             return None
         return next_version(store, live, runs, "start", who=whoami(), why=BEFORE)
 
@@ -229,6 +232,6 @@ def _suspect(known: Standing, channel: str) -> list[Manifest]:
 
 
 def _alike(one: Identity, other: Identity) -> bool:
-    """Whether two runs would crop a photo in the same way."""
+    """Return whether two runs would crop a photo in the same way."""
     names = ("settings", "weights_sha256", "detector", "code_version")
     return all(getattr(one, name) == getattr(other, name) for name in names)

@@ -1,8 +1,8 @@
-"""Keep which crops are published under which names of a channel.
+"""Record which crops are published under which names of a channel.
 
 published/<channel>.parquet  name and hash of each object in public/<channel>/. Before a name is
-                             changed or removed, its hash becomes UNKNOWN here: nobody knows what
-                             stands there if its writer is killed
+                             changed or removed, its hash becomes UNKNOWN here, since its content
+                             is not known if the writer is killed
 """
 
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ INDEX = pa.schema([pa.field("name", pa.string()), pa.field("sha256", pa.string()
 
 
 def public_prefix(channel: str) -> str:
-    """What the keys of a channel's published crops start with."""
+    """Return the prefix of the keys of a channel's published crops."""
     return f"public/{channel}/"
 
 
 def index_key(channel: str) -> str:
-    """The key of a channel's index."""
+    """Return the key of a channel's index."""
     return f"published/{channel}.parquet"
 
 
 def read_published(store: Store, channel: str) -> dict[str, str]:
-    """Hash by name of what is published in a channel. Raises RecordError for a damaged index."""
+    """Read the hash of each name published in a channel. Raises RecordError for a bad index."""
     key = index_key(channel)
     try:
         data = store.read(key)
@@ -43,7 +43,7 @@ def read_published(store: Store, channel: str) -> dict[str, str]:
 
 
 def readable_published(store: Store, channel: str) -> dict[str, str]:
-    """The same; nothing where the index is damaged, which publishing tells."""
+    """Read a channel's index; empty where it is damaged, which publishing reports."""
     try:
         return read_published(store, channel)
     except RecordError:

@@ -5,17 +5,16 @@ its files in one Delta commit that carries the run id as its application id, so 
 does nothing. Needs the optional package `deltalake`.
 
 A photo of two published runs is in a table once, from the run committed later: the commit that adds
-a run's files takes those out that it replaces (`published_rows`). Where a file is replaced in part,
-what is left of it is written to `_data/<table>/from=<run_id>/`, read and written once. Columns that
-a table does not have yet are added to it before; `delta_types` tells what becomes of a column whose
-type differs from the table's.
+a run's files removes those that it replaces (`published_rows`). If a file is replaced in part, it
+is read and the rest of it written to `_data/<table>/from=<run_id>/`. Columns that a table does not
+have yet are added to it first; `delta_types` handles columns whose type differs from the table's.
 
 Retention is set to a hundred years, since VACUUM would remove the files of open runs; only `runs.py
 gc` removes files.
 
 A run that holds forgotten photos is not published before `gc` has erased them, and `gc` deletes
-their rows from tables that were published before. Older versions of such a table name files that
-are gone then.
+their rows from tables that were published before. Older versions of such a table then name files
+that no longer exist.
 """
 
 import time
@@ -47,8 +46,8 @@ IN_USE_S = 86_400  # a file that no table names may be another publisher's until
 def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
     """Add a committed run to the Delta tables; return the table's new version by table name.
 
-    None means that the run was in that table already. Raises as `committed_run`, LedgerError if a
-    table does not take the run, UsageError if `deltalake` is missing.
+    None means that the run was in that table already. Raises what `committed_run` raises,
+    LedgerError if a table refuses the run, UsageError if `deltalake` is missing.
     """
     with extra_needed():
         import deltalake
@@ -70,10 +69,10 @@ def publish_delta(store: Store, run_id: str) -> dict[str, int | None]:
 
 
 def forget_in_delta(store: Store, image_ids: Collection[str]) -> list[str]:
-    """Delete the rows of photos from the Delta tables that there are; return these tables' names.
+    """Delete the rows of photos from all Delta tables of the store; return the tables' names.
 
-    Reads the tables whole. Raises LedgerError where a table refuses, UsageError where `deltalake`
-    is missing.
+    Reads whole tables. Raises LedgerError where a table refuses, UsageError where `deltalake` is
+    missing.
     """
     published = [n for n in TABLES if any(store.list(f"_data/{n}/_delta_log/"))]
     if not image_ids or not published:
@@ -113,9 +112,9 @@ def _publish(
 ) -> int | None:
     """Commit a run's files to one table; return the table's new version, None if it had the run.
 
-    A commit whose answer is lost is reported as a conflict with itself. So the table's log decides
-    what happened: each commit carries its run's id, and a second commit of one id is never made.
-    deltalake's own retries are off: what a run replaces is found again after another's commit.
+    A commit whose response is lost is reported as a conflict with itself. So the table's log
+    decides what happened: each commit carries its run's id, and no id is committed twice.
+    deltalake's own retries are off: what a run replaces must be found again after another's commit.
     """
     root, options = _root(store, name)
     run_id = cover.manifest.run_id
@@ -148,7 +147,7 @@ def _publish(
             if again and again.transaction_version(run_id) is None:
                 for path in change.copies:
                     store.delete(f"_data/{name}/{path}")
-        except OSError as error:  # deltalake has tried for minutes
+        except OSError as error:  # deltalake has retried for minutes
             raise LedgerError(f"{root} does not answer: {error}; publish again later") from error
     raise LedgerError(f"{root} takes no commit: {refused}; publish again later") from refused
 
@@ -165,7 +164,7 @@ def _add_columns(deltalake: Any, table: Any, schema: Any) -> None:
 
 
 def _root(store: Store, name: str) -> tuple[str, dict[str, Any]]:
-    """Address of a table and the options to open it with."""
+    """Return the address of a table and the options to open it with."""
     root = f"{store.uri.rstrip('/')}/_data/{name}"
     return root, {"storage_options": {"allow_http": "true"}} if scheme_of(root) == "s3" else {}
 
@@ -176,8 +175,8 @@ def _create(
 ) -> None:  # fmt: skip
     """Create the table with its first run.
 
-    Without deltalake's own retries: a second attempt would add the run to the table that the first
-    one has made.
+    deltalake's own retries are off: a second attempt would add the run again to the table that the
+    first one created.
     """
     deltalake.transaction.create_table_with_add_actions(
         root, schema, actions, mode="error", name=name, configuration=CONFIGURATION,

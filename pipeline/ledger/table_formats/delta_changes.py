@@ -1,4 +1,4 @@
-"""Tell which files a publication adds to a Delta table and which it takes out."""
+"""Find which files a publication adds to a Delta table and which it removes."""
 
 import json
 import time
@@ -27,23 +27,23 @@ class AddedFile:
 
     @classmethod
     def of_copy(cls, kept: Kept) -> "AddedFile":
-        """A copy that was written just now."""
+        """Describe a copy that was written just now."""
         return cls(str(kept.path), kept.bytes, kept.rows, int(time.time() * MILLISECONDS))
 
     @classmethod
     def of_run(cls, cover: Cover, name: str, file: DataFile) -> "AddedFile":
-        """A data file of a run, as it is."""
+        """Describe a data file of a run, as it is."""
         modified_ms = int(cover.manifest.committed_at * MILLISECONDS)
         return cls(path_of(name, file), file.bytes, file.rows, modified_ms)
 
 
 @dataclass
 class Change:
-    """What a publication does to a table.
+    """The changes that a publication makes to a table.
 
     added, removed: the files and their bytes by path; copies: paths of files that were written for
         it. Paths are below the table's root.
-    whole: whether `added` is all that the table has afterwards, with other types of columns.
+    whole: whether the table afterwards has only `added`, with other column types.
     """
 
     added: dict[str, AddedFile] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Change:
     whole: bool = False
 
     def add_copy(self, kept: Kept) -> None:
-        """Add a copy that was written for this."""
+        """Add a copy that was written for this change."""
         one = AddedFile.of_copy(kept)
         self.copies.append(one.path)
         self.added[one.path] = one
@@ -63,7 +63,7 @@ class Change:
         self.added[one.path] = one
 
     def actions(self, deltalake: Any) -> list[Any]:
-        """The actions of the commit. Where it is `whole`, removing is the commit's own doing."""
+        """Return the actions of the commit. If it is `whole`, the commit itself removes files."""
         made = actions_of(deltalake, self.added.values())
         now, remove = int(time.time() * MILLISECONDS), deltalake.transaction.RemoveAction
         gone = {} if self.whole else self.removed
@@ -71,7 +71,7 @@ class Change:
 
 
 def actions_of(deltalake: Any, files: Iterable[AddedFile]) -> list[Any]:
-    """The actions that add files to a table."""
+    """Return the actions that add files to a table."""
     return [
         deltalake.transaction.AddAction(
             one.path, one.bytes, {}, one.modified_ms, True, json.dumps({"numRecords": one.rows})
@@ -81,7 +81,7 @@ def actions_of(deltalake: Any, files: Iterable[AddedFile]) -> list[Any]:
 
 
 def change_of(store: Store, table: Any, cover: Cover, name: str, files: list[DataFile]) -> Change:
-    """Add the run's files, without what later runs have; take out what it replaces itself."""
+    """Add the run's files without what later runs have; remove what the run itself replaces."""
     change, paths = Change(), paths_of(table)
     others = list(owners(store, list(paths), cover.manifest.run_id))
     later = list({id(c): c for _, c in others if c is not None and c.is_after(cover)}.values())
@@ -103,12 +103,12 @@ def change_of(store: Store, table: Any, cover: Cover, name: str, files: list[Dat
 
 
 def paths_of(table: Any) -> dict[str, int]:
-    """The files of a table, below its root, and their sizes in bytes."""
+    """Return the files of a table, below its root, and their sizes in bytes."""
     found = pa.table(table.get_add_actions(flatten=True))
     paths = (unquote(path) for path in found["path"].to_pylist())
     return dict(zip(paths, found["size_bytes"].to_pylist(), strict=True))
 
 
 def path_of(name: str, file: DataFile) -> str:
-    """A data file of a table, below the table's root."""
+    """Return the path of a data file of a table, below the table's root."""
     return file.key.removeprefix(f"_data/{name}/")

@@ -1,12 +1,12 @@
-"""Give each column of a Delta table one type, whatever the lists of its runs said.
+"""Give each column of a Delta table one type, whatever types its runs' lists had.
 
-A table's files have the types that the table names. So a run's file with another type in a column
-of its list is added as a copy whose values have the table's type, where that takes them all: what
-was text and is a number now stays text. Where it does not, the column gets the type of `unify`, and
-the files that the table has are written again, once.
+A table's files must have the types that the table declares. So a run's file with another type in a
+column of its list is added as a copy cast to the table's type, if all values fit: a column that was
+text and is a number now stays text. If they do not fit, the column gets the type of `unify`, and
+the files that the table has are rewritten, once.
 
 Columns of types that Delta lacks, such as times, are not in a table. Its writers would refuse the
-table, or take unsigned numbers for others.
+table, or misread unsigned numbers.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _LACKED = (
 
 
 def in_delta(columns: pa.Schema) -> pa.Schema:
-    """The columns whose types Delta has."""
+    """Return the columns whose types Delta has, without metadata."""
     return pa.schema([one.remove_metadata() for one in columns if _is_known(one.type)])
 
 
@@ -45,10 +45,10 @@ def _is_known(kind: pa.DataType) -> bool:
 def bring_types(
     deltalake: Any, store: Store, table: Any, name: str, change: Change, own: Any
 ) -> Any:
-    """Bring a change to one type for each column; return the table's schema after it.
+    """Give each column one type throughout a change; return the table's schema after it.
 
-    own: the schema of the files that are added, as Delta has it; the table has its columns. Raises
-    LedgerError where a column of the product's own has another type than in the table.
+    own: the schema of the files that are added, as Delta has it; the table has all its columns.
+    Raises LedgerError where one of the product's own columns has another type than in the table.
     """
     there = {one.name: one for one in table.schema().fields}
     other = [one.name for one in own.fields if there[one.name].type != one.type]
@@ -80,7 +80,7 @@ def bring_types(
 
 
 def _allow_times_without_zone(deltalake: Any, table: Any) -> None:
-    """Let a table have them, as creating it or adding a column does by itself."""
+    """Allow timestamps without a zone in a table, as creating it or adding a column would."""
     if "timestampNtz" not in (table.protocol().writer_features or ()):
         feature = deltalake.TableFeatures.TimestampWithoutTimezone
         table.alter.add_feature(feature, allow_protocol_versions_increase=True)
@@ -90,9 +90,9 @@ def _allow_times_without_zone(deltalake: Any, table: Any) -> None:
 def _hidden(
     store: Store, name: str, paths: list[str], before: pa.Schema, now: pa.Schema
 ) -> dict[str, set[pa.DataType]]:
-    """Types of columns that files have and that Delta lacks, of columns that are to be there.
+    """Find types that Delta lacks in files' columns, by column, for columns of either schema.
 
-    Files of a run have the same columns, so one of each is looked at.
+    Files of a run have the same columns, so one file of each run is read.
     """
     found: dict[str, set[pa.DataType]] = {}
     one_of_each = {path.rpartition("/")[0]: path for path in paths}
@@ -106,7 +106,7 @@ def _hidden(
 def _common(
     store: Store, name: str, column: str, kinds: set[pa.DataType], files: list[str]
 ) -> pa.DataType:
-    """The type for a column in all files, so that no value changes."""
+    """Find a type for a column in all files that changes no value."""
     wanted: pa.DataType = common_type(sorted(kinds, key=str))
     if wanted == TEXT or not _is_known(wanted):
         return TEXT
@@ -114,7 +114,7 @@ def _common(
 
 
 def _all_fit(store: Store, name: str, column: str, paths: list[str], kind: pa.DataType) -> bool:
-    """Whether every value of a column can have a type, file by file."""
+    """Return whether every value of a column fits a type, file by file."""
     for path in paths:
         rows = stored_rows(store, name, path)
         if column in rows.column_names and not fits(rows[column], kind):
@@ -123,7 +123,7 @@ def _all_fit(store: Store, name: str, column: str, paths: list[str], kind: pa.Da
 
 
 def _rewrite(store: Store, name: str, change: Change, types: Types, files: list[str]) -> None:
-    """Have files of other types added as copies with these types."""
+    """Replace files by copies with these types, except added files that have them already."""
     for path in files:
         rows = stored_rows(store, name, path)
         if path in change.added and all(

@@ -1,13 +1,13 @@
 """Publish committed runs as Apache Iceberg tables by reference: data files stay where they are.
 
-A table is brought to the files that its runs give (`iceberg_files`) in one commit, which adds the
-files that it lacks and takes out the others (`iceberg_tables`). So publishing a run again changes
-nothing, and a photo of two runs is there once. Columns that a table lacks are added before, types
-are widened where Iceberg can.
+One commit updates a table to the files that follow from its runs (`iceberg_files`): it adds the
+files that the table lacks and removes the others (`iceberg_tables`). So publishing a run again
+changes nothing, and a photo of two runs is in the table once. Columns that a table lacks are added
+first, and types are widened where Iceberg can.
 
-The catalogue lies in the store (`iceberg_catalog`), or is one of pyiceberg's configuration; its
-tables' files are below `_iceberg/` all the same. `gc.enabled=false` keeps other engines from
-deleting data files: only `runs.py gc` removes files. Needs the optional package `pyiceberg`.
+The catalogue is in the store (`iceberg_catalog`) or in pyiceberg's configuration; in both cases its
+tables' files are below `_iceberg/`. `gc.enabled=false` keeps other engines from deleting data
+files: only `runs.py gc` removes files. Needs the optional package `pyiceberg`.
 """
 
 import time
@@ -28,10 +28,10 @@ def publish_iceberg(
 ) -> dict[str, int | None]:
     """Add a committed run to the Iceberg tables; return each table's sequence number by name.
 
-    Of two runs with a photo the one committed later counts, whichever is published first. None
-    means that nothing was to be changed. catalog: of pyiceberg's configuration; None: the store's.
+    If two runs have a photo, the one committed later counts, whichever is published first. None
+    means that nothing had to change. catalog: of pyiceberg's configuration; None: the store's.
 
-    Raises as `committed_run`, LedgerError if a table does not take the run, UsageError if
+    Raises what `committed_run` raises, LedgerError if a table refuses the run, UsageError if
     `pyiceberg` or the catalogue is missing.
     """
     committed_run(store, run_id)
@@ -50,9 +50,10 @@ def publish_live_as_iceberg(
     catalog: str | None = None,
     namespace: str = NAMESPACE,
 ) -> dict[str, int | None]:
-    """Make the Iceberg tables what is live, in one channel or in all; likewise.
+    """Make the Iceberg tables hold what is live, in one channel or in all.
 
-    Runs that are live no more are taken out, and what they had replaced is back.
+    Runs that are no longer live are removed, and what they had replaced is back. Arguments and
+    result are those of `publish_iceberg`.
     """
     layers = live_layers(store, channel)
     live = [manifest.run_id for layer in layers for manifest in layer]
@@ -60,7 +61,7 @@ def publish_live_as_iceberg(
 
 
 def forget_in_iceberg(store: Store, image_ids: Collection[str]) -> list[str]:
-    """Take the rows of forgotten photos out of the Iceberg tables; return the tables' names.
+    """Remove the rows of forgotten photos from the Iceberg tables; return the tables' names.
 
     Copies that held them are deleted, so older snapshots of the tables name files that are gone.
     """

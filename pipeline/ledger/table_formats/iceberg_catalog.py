@@ -1,13 +1,13 @@
-"""Keep Iceberg tables in the output store itself, without a server: a catalogue of files.
+"""Keep Iceberg tables in the output store itself, without a server: a file-based catalogue.
 
 _iceberg/<table>/metadata/v<n>.metadata.json   version n of the table, created once
 _iceberg/<table>/metadata/version-hint.text    the number of the latest, for other engines
 _iceberg/<table>/metadata/*.avro               manifests, which name the data files
-_iceberg/<table>/data/from=<run>/*.parquet     what is left of files of which a part is replaced
+_iceberg/<table>/data/from=<run>/*.parquet     what is left of files that are replaced in part
 
-It is the layout of Iceberg's own catalogue of files (Hadoop's), so that engines open a table's
-folder or a version's file. A commit creates the next version's file; of two at once one fails, and
-begins again with what the other has made. Needs the optional package `pyiceberg`.
+This is the layout of Iceberg's own file-based catalogue (Hadoop's), so that engines can open a
+table's folder or a version's file. A commit creates the next version's file; if two race, one fails
+and starts again from the other's result. Needs the optional package `pyiceberg`.
 """
 
 import os
@@ -39,7 +39,7 @@ PASSWORD = re.compile(r"//[^/@]*:([^/@]+)@")  # of an address
 
 
 def location_of(store: Store, key: str) -> str:
-    """The address of an object of the store as the files of Iceberg name it."""
+    """Return the address of an object of the store as Iceberg's files name it."""
     root = store.uri.rstrip("/")
     if scheme_of(root) == "file":
         root = f"file://{Path(local_path(root)).absolute()}"
@@ -47,7 +47,7 @@ def location_of(store: Store, key: str) -> str:
 
 
 def open_catalog(store: Store, name: str | None) -> Catalog:
-    """The catalogue of pyiceberg's configuration with this name; None: the store's own.
+    """Open the catalogue of this name in pyiceberg's configuration; None: the store's own.
 
     Raises UsageError where there is none of that name.
     """
@@ -63,7 +63,7 @@ def open_catalog(store: Store, name: str | None) -> Catalog:
 
 
 def _given(name: str) -> list[str]:
-    """What the configuration of a catalogue may keep secret: all but which type it is."""
+    """Return what may be secret in the configuration of a catalogue: all but its type."""
     found = Config().get_catalog_config(name) or {}
     values = [str(value) for key, value in found.items() if key != "type"]
     return values + [word for value in values for word in PASSWORD.findall(value)]
@@ -85,9 +85,9 @@ class StoreCatalog(NoopCatalog):
         return
 
     def load_table(self, identifier: str | Identifier) -> Table:
-        """The latest version of a table. Raises NoSuchTableError.
+        """Load the latest version of a table. Raises NoSuchTableError.
 
-        Mends the hint where who made that version died before it wrote it.
+        Fixes the hint if the writer of that version died before writing it.
         """
         folder = _folder(identifier)
         numbers = self._numbers(folder)
@@ -108,7 +108,7 @@ class StoreCatalog(NoopCatalog):
         sort_order: Any = UNSORTED_SORT_ORDER,
         properties: Properties = EMPTY_DICT,
     ) -> Table:
-        """Create a table, or load it where somebody else was faster."""
+        """Create a table, or load it if another process was faster."""
         folder = _folder(identifier)
         if not isinstance(schema, Schema):
             schema = self._convert_schema_if_needed(schema)
@@ -124,7 +124,7 @@ class StoreCatalog(NoopCatalog):
         requirements: tuple[TableRequirement, ...],
         updates: tuple[TableUpdate, ...],
     ) -> CommitTableResponse:
-        """Create the next version. Raises CommitFailedException where another was faster."""
+        """Create the next version. Raises CommitFailedException if another was faster."""
         folder = _folder(table.name())
         current = self.load_table(table.name())
         for requirement in requirements:
@@ -156,12 +156,12 @@ class StoreCatalog(NoopCatalog):
             return None
 
     def _hint(self, folder: str) -> None:
-        """Name the latest version; looked up afterwards, so that the last to write is right."""
+        """Write the latest version's number, looked up just before, so the last writer is right."""
         self.store.write(f"{folder}{HINT}", str(max(self._numbers(folder))).encode())
 
 
 def io_properties() -> dict[str, str]:
-    """How the files of the store's own catalogue are reached: for S3 as the environment says."""
+    """Return how to reach the files of the store's own catalogue: for S3, by the environment."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     found = {"s3.endpoint": endpoint, "s3.region": region or "us-east-1"}

@@ -1,10 +1,10 @@
-"""Tell which files an Iceberg table of several runs consists of, so that each photo is in it once.
+"""Find which files an Iceberg table of several runs consists of, so that each photo is in it once.
 
-Of runs in the order in which they count, a photo's rows come from the first that has it, as in
-`open_run`: the whole of `images` and `previews`, and of the tables by shape all rows within one
-channel, in another channel those of its own shapes. Forgotten photos have no rows. The files follow
-from the runs alone: a file with a part of its rows left is a copy whose name is made of what it
-holds.
+A photo's rows come from the first run that has it, in order of precedence, as in `open_run`. That
+run takes all rows of `images` and `previews`. In tables with rows for each shape, it takes all rows
+from runs of its channel, and those of its own shapes from runs of others. Forgotten photos have no
+rows. The files follow from the runs alone: a file of which only some rows are left is a copy whose
+name is a hash of what it holds.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class WantedFile:
     """A file of a table.
 
     key:    where it is, or will be
-    source: the data file whose rows are left in part; None where `key` is that of a run
+    source: the data file that it is a partial copy of; None if `key` is a run's own file
     gone:   ids of photos whose rows are left out
     shapes: (ids, shapes): rows of these photos and shapes are left out
     casts:  (column, Arrow type) of columns that have another type in the table
@@ -45,7 +45,7 @@ class WantedFile:
     casts: tuple[tuple[str, str], ...] = ()
 
     def rows(self, store: Store) -> pa.Table:
-        """The rows of a file that is left in part."""
+        """Read the rows of a partial copy from its source."""
         rows = read_table(store, str(self.source))
         rows = rows.filter(pc.invert(_is_of(rows, "image_id", self.gone)))
         for ids, shapes in self.shapes:
@@ -61,10 +61,10 @@ class WantedFile:
 def wanted_files(
     store: Store, name: str, covers: Sequence[Cover], hidden: Ids, copies: str, casts: Casts
 ) -> Iterator[WantedFile]:
-    """The files of a table. covers: its runs, the one that counts most first.
+    """Yield the files of a table. covers: its runs, in order of precedence.
 
-    hidden: ids of forgotten photos. copies: what keys of files that are left in part start with.
-    casts: of `iceberg_types`.
+    hidden: ids of forgotten photos. copies: prefix of the keys of partial copies. casts: of
+    `iceberg_types`.
     """
     for place, cover in enumerate(covers):
         replaced = replaced_files(store, cover.manifest.run_id)
@@ -89,7 +89,7 @@ def wanted_files(
 
 
 def write_copy(store: Store, file: WantedFile) -> bool:
-    """Write a file that is left in part; return False where it has no rows, and is not written."""
+    """Write a partial copy; return False where it has no rows, and is not written."""
     rows = file.rows(store)
     if rows.num_rows:
         store.write(file.key, parquet_bytes(rows, ROW_GROUP_ROWS))
@@ -99,7 +99,7 @@ def write_copy(store: Store, file: WantedFile) -> bool:
 def _left_out(
     name: str, own: Cover, mine: Ids, above: Sequence[Cover]
 ) -> tuple[Ids, tuple[tuple[Ids, Ids], ...]]:
-    """Photos of a task that other runs have wholly, and those of which they have some shapes."""
+    """Return a task's photos that other runs replace entirely, and those replaced by shape."""
     whole: set[str] = set()
     parts: list[tuple[Ids, Ids]] = []
     for cover in above:

@@ -1,7 +1,7 @@
-"""Bring Iceberg tables to the files that their runs give, each in one commit.
+"""Update Iceberg tables to the files that follow from their runs, each in one commit.
 
-Which runs a table has is its property RUNS. A commit that comes second to another one is begun
-again from what the other has made.
+A table's property RUNS lists the runs that it has. A commit that loses a race is started again from
+the other's result.
 """
 
 import json
@@ -39,12 +39,12 @@ RunsOf: TypeAlias = Callable[[Sequence[str]], list[str]]
 
 NAMESPACE = "s2cnet"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-RUNS = "s2cnet.runs"  # ids of a table's runs, by comma, the one that counts most first
-# Other engines delete no data files, and pyiceberg makes no commit again by itself: what a run
-# replaces is found again after another's commit.
+RUNS = "s2cnet.runs"  # ids of a table's runs, comma-separated, in order of precedence
+# Other engines must not delete data files, and pyiceberg must not retry commits by itself: what a
+# run replaces has to be found again after another's commit.
 PROPERTIES = {"gc.enabled": "false", "commit.retry.num-retries": "0"}
-PLACES = "_iceberg/catalogs/"  # a key for each catalogue, beside the store's own, that has tables
-READERS = 16  # files looked at at a time
+PLACES = "_iceberg/catalogs/"  # a key for each catalogue with tables except the store's own
+READERS = 16  # files read at a time
 ATTEMPTS = 20
 PAUSE_S = 0.1
 
@@ -66,13 +66,13 @@ class IcebergTables:
         self._covers: dict[str, Cover | None] = {}
 
     def keys(self) -> set[str]:
-        """The files that the tables have now."""
+        """Return the keys of the files that the tables have now."""
         found = (self._load(name) for name in TABLES)
         return {key for table in found if table is not None for key in self._files(table)}
 
     def bring(self, runs_of: RunsOf) -> dict[str, int | None]:
-        """Bring every table to its runs; runs_of: gives them from those that it has."""
-        if self.named is not None:  # before there is anything that `gc` has to look after
+        """Update every table to its runs; runs_of: returns these, given the runs that it has."""
+        if self.named is not None:  # before there are tables that `gc` has to find
             self.store.create_once(f"{PLACES}{self.named}={self.namespace}", b"")
             self.catalog.create_namespace_if_not_exists(self.namespace)
         hidden = frozenset(read_forgotten(self.store).hidden.to_pylist())
@@ -80,7 +80,7 @@ class IcebergTables:
         return {name: number for name, number in found.items() if number != 0}
 
     def _bring(self, name: str, runs_of: RunsOf, hidden: Ids) -> int | None:
-        """Bring one table to its runs; return its number, None for no change, 0 for no table."""
+        """Update one table to its runs; return its number, None for no change, 0 for no table."""
         from pyiceberg.exceptions import CommitFailedException, ValidationException
 
         refused: Exception | None = None
@@ -141,7 +141,7 @@ class IcebergTables:
                     place = f"{self.root}{file.key}"
                     return parquet_file_to_data_file(table.io, change.table_metadata, place)
 
-                with ThreadPoolExecutor(READERS) as pool:  # a request or two a file
+                with ThreadPoolExecutor(READERS) as pool:  # one or two requests per file
                     data_files = list(pool.map(described, added))
                 with change.update_snapshot({RUNS: runs}).overwrite() as snapshot:
                     for one in data_files:
@@ -153,7 +153,7 @@ class IcebergTables:
     def _widen(
         self, change: "Transaction", table: "Table", files: Iterable[WantedFile], casts: Casts
     ) -> None:
-        """Give a table the columns that it lacks, and other types. Raises LedgerError."""
+        """Give a table the columns that it lacks, and new types. Raises LedgerError."""
         cast = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in casts.items()])
         there = change.table_metadata.schema().as_arrow()
         with _refused(str(table.name()[-1])), change.update_schema() as update:
@@ -167,7 +167,7 @@ class IcebergTables:
                 update.union_by_name(pa.schema([*left, *named]))
 
     def _columns(self, keys: Iterable[str]) -> list[pa.Schema]:
-        """The columns of files; of the files of a run, which have the same, one is looked at."""
+        """Read the columns of files. keys: one per run is enough, as its files have the same."""
         return [_optional(read_table(self.store, key).schema) for key in keys]
 
     def _create(self, name: str, schema: pa.Schema) -> "Table":
@@ -178,7 +178,7 @@ class IcebergTables:
             )
 
     def _load(self, name: str) -> "Table | None":
-        """A table, None where there is none. Raises LedgerError for one of another output."""
+        """Load a table; None where there is none. Raises LedgerError for one of another output."""
         from pyiceberg.exceptions import NoSuchTableError
 
         try:
@@ -193,7 +193,7 @@ class IcebergTables:
         return table
 
     def _files(self, table: "Table") -> "dict[str, DataFile]":
-        """The data files that a table has now, by key."""
+        """Return the data files that a table has now, by key."""
         tasks = table.scan().plan_files()
         return {task.file.file_path.removeprefix(self.root): task.file for task in tasks}
 
@@ -205,14 +205,14 @@ class IcebergTables:
 
 @contextmanager
 def _refused(name: str) -> Iterator[None]:
-    """Say which table cannot take a column's type."""
+    """Turn the refusal of a column's type into a LedgerError that names the table."""
     from pyiceberg.exceptions import ResolveError, ValidationError
     from pyiceberg.io.pyarrow import UnsupportedPyArrowTypeException
 
     refusals = (ResolveError, ValidationError, UnsupportedPyArrowTypeException, ValueError)
     try:
         yield
-    except UsageError:  # a ValueError of another matter, such as a store that refuses
+    except UsageError:  # an unrelated ValueError, such as a store that refuses
         raise
     except refusals as error:
         raise LedgerError(
@@ -221,5 +221,5 @@ def _refused(name: str) -> Iterator[None]:
 
 
 def _optional(schema: pa.Schema) -> pa.Schema:
-    """The columns without the promise that one is never null, which other runs may not give."""
+    """Make all columns nullable, as they may be null in other runs; drop their metadata."""
     return pa.schema([field.with_nullable(True).remove_metadata() for field in schema])

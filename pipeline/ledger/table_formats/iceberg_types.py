@@ -1,8 +1,8 @@
-"""Give each column of an Iceberg table one type, whatever the lists of its runs said.
+"""Give each column of an Iceberg table one type, whatever types its runs' lists had.
 
-Iceberg widens integers, floats and decimals by itself. Where runs disagree otherwise the column has
-the type of `unify`, text at last, and files with another type are in the table as copies. Which
-columns these are is the table's property TYPES; so the files still follow from the runs.
+Iceberg widens integers, floats and decimals by itself. If types differ in another way, the column
+gets the type of `unify`, at worst text, and files with another type are in the table as copies. The
+table's property TYPES lists these columns, so the files still follow from the runs.
 """
 
 import json
@@ -25,13 +25,13 @@ _KEPT_AS = ("double", "timestamp[us]")  # else text
 
 
 def files_of(store: Store, cover: Cover, name: str) -> list[DataFile]:
-    """The files of a run's table, as they are now."""
+    """List the files of a run's table, as they are now."""
     replaced = replaced_files(store, cover.manifest.run_id)
     return [current_file(file, replaced) for file in data_files(store, cover.manifest, name)]
 
 
 def own_columns(store: Store, cover: Cover, name: str) -> pa.Schema:
-    """The columns of a run's files that are those of its list; none where it has no file."""
+    """Read the columns of a run's files that come from its list; none where it has no file."""
     columns = columns_of_files(store, files_of(store, cover, name))
     return pa.schema([one for one in columns if one.name not in TABLES[name].names])
 
@@ -44,7 +44,7 @@ def casts_of(
     new: Iterable[Cover],
     own: Sequence[Cover],
 ) -> dict[str, str]:
-    """The columns that are cast once new runs are in a table, and to what.
+    """Return the columns that are cast once new runs are in a table, and to which types.
 
     known: the property TYPES as it is. there: the table's columns, in Arrow's types. own: all runs
         that the table is to have.
@@ -64,7 +64,7 @@ def casts_of(
 
 
 def _widens(kinds: set[pa.DataType]) -> bool:
-    """Whether Iceberg brings these types together by itself."""
+    """Return whether Iceberg unifies these types by itself."""
     alike = (
         lambda one: pt.is_string(one) or pt.is_large_string(one),
         lambda one: pt.is_binary(one) or pt.is_large_binary(one),
@@ -90,7 +90,7 @@ def _cast(
 
 
 def casts_in(casts: Casts, columns: pa.Schema) -> dict[str, str]:
-    """Of the columns that are cast those that files with these columns have in another type."""
+    """Select the casts of columns that files with these columns have in another type."""
     return {
         name: kind
         for name, kind in casts.items()
@@ -99,7 +99,7 @@ def casts_in(casts: Casts, columns: pa.Schema) -> dict[str, str]:
 
 
 def plain_texts(columns: pa.Schema) -> pa.Schema:
-    """The columns of an Iceberg table, whose texts are large ones to Arrow, with plain texts."""
+    """Give the texts of an Iceberg table's columns the plain type; Arrow reads them as large."""
     return pa.schema(
         [one.with_type(TEXT) if pt.is_large_string(one.type) else one for one in columns]
     )

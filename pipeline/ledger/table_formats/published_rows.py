@@ -1,8 +1,8 @@
-"""Find which published rows a run takes the place of, so that a table has each photo once.
+"""Find which published rows a run replaces, so that a table has each photo once.
 
-The run that was committed later counts, whichever is published first, as in `open_run`: of a photo
-that both have it takes the whole of `images` and `previews`, and of the tables by shape all rows
-within one channel, in another channel those of its own shapes.
+The run that was committed later counts, whichever is published first, as in `open_run`. For a photo
+that both have, it replaces all rows of `images` and `previews`. In tables with rows for each shape,
+it replaces all rows of a run of its channel, and those of its own shapes of a run of another.
 """
 
 import re
@@ -21,14 +21,14 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import ROW_GROUP_ROWS, TABLES, parquet_bytes, read_columns, read_table
 from pipeline.storage.store import Store
 
-# A data file of a run, or what `kept_rows` wrote of one. `gc` looks after the first kind alone.
+# A data file of a run, or what `kept_rows` wrote of one. `gc` removes only the first kind.
 PATH = re.compile(r"(?:run|from)=([^/]+)/(\d{8,})-[^/]+\.parquet")
 COPY = "from="
 
 
 @dataclass(frozen=True, eq=False)
 class Cover:
-    """What a run says of its photos.
+    """The photos that a run covers.
 
     tasks: ids of its photos by task
     """
@@ -43,13 +43,13 @@ class Cover:
         return shapes_asked(self.manifest)
 
     def is_after(self, other: "Cover") -> bool:
-        """Whether this run's rows count before another's."""
+        """Return whether this run's rows take precedence over another's."""
         mine, theirs = self.manifest, other.manifest
         return (mine.committed_at, mine.run_id) > (theirs.committed_at, theirs.run_id)
 
 
 def cover_of(store: Store, run_id: str) -> Cover | None:
-    """What a committed run covers, from its pinned lists; None for another."""
+    """Read what a committed run covers from its pinned lists; None if it is not committed."""
     manifest = read_committed(store, run_id)
     if manifest is None:
         return None
@@ -65,7 +65,7 @@ def cover_of(store: Store, run_id: str) -> Cover | None:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What is left of a published file. path: below the table's root; None where nothing is."""
+    """What is left of a published file. path: below the table's root; None if nothing is left."""
 
     path: str | None
     bytes: int = 0
@@ -75,10 +75,10 @@ class Kept:
 def kept_rows(
     store: Store, table: str, path: str, own: Cover | None, others: list[Cover]
 ) -> Kept | None:
-    """What is left of a file beside runs that count before it; None where all of it is.
+    """Find what is left of a file that other runs take precedence over; None if all of it.
 
-    Where a part is left, it is written beside the data files under a new name. own: the file's run;
-    None where that is not known, and all of `others` count before it.
+    If a part is left, it is written next to the data files under a new name. own: the file's run;
+    None if it is not known, so that all of `others` take precedence.
     """
     found = PATH.fullmatch(path)
     mine = own.tasks.get(int(found[2]), frozenset()) if own and found else None
@@ -99,7 +99,7 @@ def kept_rows(
 
 
 def write_beside(store: Store, table: str, path: str, rows: pa.Table) -> Kept:
-    """Write rows of a published file beside the data files, under a new name."""
+    """Write rows of a published file next to the data files, under a new name."""
     found = PATH.fullmatch(path)
     folder = f"{COPY}{found[1]}/{found[2]}" if found else f"{COPY}several/00000000"
     key = f"{folder}-{new_attempt()}.parquet"
@@ -109,12 +109,12 @@ def write_beside(store: Store, table: str, path: str, rows: pa.Table) -> Kept:
 
 
 def stored_rows(store: Store, table: str, path: str) -> pa.Table:
-    """The rows of a published file."""
+    """Read the rows of a published file."""
     return _without_views(read_table(store, f"_data/{table}/{path}"))
 
 
 def owners(store: Store, paths: list[str], run_id: str) -> Iterator[tuple[str, Cover | None]]:
-    """The run of each file of a table, but for those of `run_id`."""
+    """Yield each file of a table with its run, except the files of `run_id`."""
     known: dict[str, Cover | None] = {}
     for path in paths:
         found = PATH.fullmatch(path)
@@ -127,12 +127,12 @@ def owners(store: Store, paths: list[str], run_id: str) -> Iterator[tuple[str, C
 
 
 def stored_schema(store: Store, table: str, path: str) -> pa.Schema:
-    """The columns of a published file. Raises RecordError."""
+    """Read the columns of a published file. Raises RecordError."""
     return read_columns(store, f"_data/{table}/{path}")
 
 
 def _without_views(rows: pa.Table) -> pa.Table:
-    """The rows with plain texts and bytes: files that a Delta deletion wrote may have views."""
+    """Cast views to plain texts and bytes; files that a Delta deletion wrote may have views."""
     return rows.cast(pa.schema([_without_view(field) for field in rows.schema]))
 
 
@@ -150,24 +150,24 @@ def _without_view(field: pa.Field) -> pa.Field:
 
 
 def by_shape(table: str) -> bool:
-    """Whether a table has rows for each shape, rather than for each photo."""
+    """Return whether a table has rows for each shape, rather than for each photo."""
     return "ratio" in TABLES[table].names
 
 
 def same_channel(own: Cover | None, cover: Cover) -> bool:
-    """Whether two runs take each other's place whatever their shapes."""
+    """Return whether two runs replace each other's rows whatever their shapes."""
     return own is not None and channel_of(own.manifest) == channel_of(cover.manifest)
 
 
 def _touches(table: str, own: Cover | None, cover: Cover) -> bool:
-    """Whether a run can take the place of rows of another's file at all."""
+    """Return whether a run can replace any rows of another's file."""
     if own is None or not by_shape(table) or same_channel(own, cover):
         return True
     return bool(own.shapes & cover.shapes)
 
 
 def _is_whole(table: str, own: Cover | None, cover: Cover) -> bool:
-    """Whether all rows of a photo are replaced."""
+    """Return whether all rows of a photo are replaced."""
     if own is None or not by_shape(table) or same_channel(own, cover):
         return True
     return own.shapes <= cover.shapes
