@@ -1,4 +1,4 @@
-"""Tell the kinds of addresses apart, and refuse those that carry a credential."""
+"""Distinguish kinds of addresses, and refuse those that carry a credential."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pipeline.errors import UsageError
 
 # Parameters that carry a credential: by the last word of the name (`X-Amz-Signature`,
-# `access_token`, `clientSecret`), so that `monkey` is none, and by whole names.
+# `access_token`, `clientSecret`), so that `monkey` does not count, and by whole names.
 SECRET_WORDS = re.compile(
     r"secret|token|password|passwd|pwd|passphrase|signature|sig|jwt|credentials?|auth|"
     r"authorization|bearer|key|apikey|hmac"
@@ -26,39 +26,39 @@ SECRET_NAMES = frozenset(
         "phpsessid",
     ]
 )
-# Keys that are no credentials: what to sort by, where a page begins, and the like.
+# Keys that are not credentials: what to sort by, where a page begins, and the like.
 PLAIN_KEYS = re.compile(r"(sort|order|group|cache|primary|partition|row|object|page)[-_.]?key")
 ACCESS_KEY = re.compile(r"(?<![A-Z0-9])(AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])")
 
 
 def scheme_of(uri: str) -> str:
-    """The scheme of an address, such as `s3`, `https` or `memory`; `file` for a plain path."""
+    """Return an address's scheme, such as `s3`, `https` or `memory`; `file` for a plain path."""
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", uri)
     return match.group(1).lower() if match else "file"
 
 
 def s3_spelling(uri: str) -> str:
-    """An address in S3 written with s3://: with capitals, or Hadoop's s3a:// and s3n://, too."""
+    """Write an S3 address with s3://, also one with capitals or Hadoop's s3a:// or s3n://."""
     return f"s3://{uri.split('://', 1)[1]}" if scheme_of(uri) in ("s3", "s3a", "s3n") else uri
 
 
 def bucket_and_key(uri: str) -> tuple[str, str]:
-    """An address in a store as scheme and bucket, `s3://b`, and all behind the next slash."""
+    """Split an address into scheme and bucket, `s3://b`, and all that follows the next slash."""
     bucket = "/".join(uri.split("/", 3)[:3])
     return bucket, uri[len(bucket) + 1 :]
 
 
 def local_path(uri: str) -> str:
-    """The local path that a plain path or a file:// address names. Raises UsageError."""
+    """Return the local path that a plain path or a file:// address names. Raises UsageError."""
     if not uri:
         raise UsageError("an empty path names no folder")
     return unquote(uri[len("file://") :]) if uri.lower().startswith("file://") else uri
 
 
 def absolute_path(path: str) -> Path:
-    """A local path from the root, without `..`: so a photo has one address, however it is named.
+    """Make a local path absolute and remove `..`, so that a photo has only one address.
 
-    Links stay as they are, but for one that a `..` leads out of: above it is where it leads.
+    Links stay as they are, except one that is followed by `..`: it is resolved first.
     """
     found = Path("/")
     for part in Path(path).absolute().parts[1:]:
@@ -81,8 +81,8 @@ def refuse_credentials(text: str) -> None:
         parts = urlsplit(text.replace("\n", " "))
         if "@" in parts.netloc:
             where = "user:password@"
-        elif scheme_of(text) != "s3":  # in an s3 key a question mark is only a character
-            # Tokens of OAuth come in the fragment, session ids behind a semicolon of the path.
+        elif scheme_of(text) != "s3":  # in an s3 key a question mark is an ordinary character
+            # OAuth tokens are in the fragment, session ids after a semicolon in the path.
             given = "&".join((parts.query, parts.fragment, *parts.path.split(";")[1:]))
             pairs = parse_qsl(given.replace(";", "&"), keep_blank_values=True)
             names = [name for name, _ in pairs]
@@ -96,7 +96,7 @@ def refuse_credentials(text: str) -> None:
 
 
 def _is_secret(name: str) -> bool:
-    """Whether a parameter of this name carries a credential."""
+    """Return whether a parameter of this name carries a credential."""
     apart = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).lower()
     words = re.findall(r"[a-z0-9]+", apart)
     if not words or PLAIN_KEYS.fullmatch("_".join(words)):

@@ -1,4 +1,4 @@
-"""The interface that a kind of store implements, what it lists, and how it fails."""
+"""Define the interface that a kind of store implements, what it lists, and how it fails."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -16,14 +16,14 @@ class StoreUnavailableError(LedgerError):
         self.reason = reason
 
 
-# Answers that the job's own credentials or settings bring about.
+# Answers that are due to the job's own credentials or settings.
 REFUSALS: frozenset[Reason] = frozenset(
     {"forbidden", "credentials", "requester_pays", "wrong_region"}
 )
 
 
 class WithheldError(PermissionError):
-    """A backend's store has answered and does not give the object. reason: one of `codes`."""
+    """A backend's store answered without giving the object. reason: one of `codes.Reason`."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class WithheldError(PermissionError):
 
 
 class StoreRefusedError(UsageError, PermissionError):
-    """The store refuses these credentials, or there are none. Trying again does not help.
+    """The store refuses these credentials, or there are none. A retry does not help.
 
     reason: one of REFUSALS.
     """
@@ -47,7 +47,7 @@ class StoreMissingError(UsageError, FileNotFoundError):
 
 
 class StoreFailedError(LedgerError, OSError):
-    """The store, or the disk, failed for another reason, and trying again would not help.
+    """The store, or the disk, failed for another reason, and a retry would not help.
 
     reason: one of `codes.Reason` where the store has answered; None where the disk failed.
     """
@@ -74,12 +74,12 @@ class ObjectInfo:
 
 
 class Backend(Protocol):
-    """What a kind of store implements. Each method makes one request, without a second attempt.
+    """What a kind of store implements. Each method makes one request, without retries.
 
     Raises FileNotFoundError, PermissionError, FileExistsError (create), RetryableError where
     another attempt may succeed, or another OSError for any other answer. `get` also raises
     ObjectChangedError, where `etag` is given and the object has another, and ObjectTooLargeError,
-    where it has more than `max_bytes`; they are no OSError.
+    where it has more than `max_bytes`; neither is an OSError.
     """
 
     def get(self, key: str, etag: str | None, max_bytes: int | None) -> bytes: ...
@@ -97,18 +97,18 @@ Page = tuple[list[ObjectInfo], bool]  # some objects, and whether there are more
 
 @runtime_checkable
 class ListsAfter(Protocol):
-    """A kind of store that lists by key, and from any key on."""
+    """A kind of store that lists in key order and can start after any key."""
 
     def list_after(self, prefix: str, after: str) -> Page:
-        """The first objects below a prefix whose keys are behind `after`.
+        """List the first objects below a prefix whose keys come after `after`.
 
-        after: any text, "" for the beginning. Raises as `Backend`.
+        after: any text, "" for the beginning. Raises what `Backend` raises.
         """
         ...
 
 
 def error_for(reason: Reason, message: str) -> Exception:
-    """What a backend raises for a store's answer of that meaning; see `Backend`."""
+    """Return what a backend raises for a store's answer with this meaning; see `Backend`."""
     if reason in RETRIED:
         return RetryableError(reason, message)
     if reason == "exists":

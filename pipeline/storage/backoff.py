@@ -1,4 +1,4 @@
-"""Try again with exponential back-off, full jitter and a deadline."""
+"""Retry with exponential back-off, full jitter and a deadline."""
 
 import random
 import time
@@ -14,7 +14,7 @@ class RetryableError(Exception):
 
     reason: one word for the counters ("throttled", "network", "unreachable", "timeout", "conflict",
         "server", "expired"). Unreachable: nothing listens there, or the name is not known. Expired:
-        the store's word about a token that may be renewed.
+        the store reports an expired token, which may be renewed.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -24,12 +24,12 @@ class RetryableError(Exception):
 
 @dataclass(frozen=True)
 class Backoff:
-    """How long to go on trying.
+    """How long to keep retrying.
 
-    The n-th wait, n = 0, 1, …, is drawn evenly from 0 to min(cap_s, first_s · 2ⁿ) seconds ("full
-    jitter"), so that a thousand workers that were refused at once do not all come back at once. A
-    wait that would end after deadline_s is not begun. `clock`, `sleep` and `draw` are parameters
-    for the tests.
+    The n-th wait, n = 0, 1, …, is drawn uniformly from 0 to min(cap_s, first_s · 2ⁿ) seconds ("full
+    jitter"), so that a thousand workers that were refused at once do not all retry at once. A wait
+    that would end after deadline_s is not started. `clock`, `sleep` and `draw` are parameters for
+    the tests.
     """
 
     first_s: float = 0.2
@@ -40,7 +40,7 @@ class Backoff:
     draw: Callable[[float, float], float] = field(default=random.uniform, repr=False)
 
     def waits(self) -> Iterator[float]:
-        """Seconds to wait before each further attempt, until the deadline would be passed."""
+        """Yield the seconds to wait before each retry, until the deadline would be passed."""
         end = self.clock() + self.deadline_s
         ceiling = self.first_s
         while True:
@@ -53,8 +53,8 @@ class Backoff:
     def call(self, attempt: Callable[[], T], on_retry: Callable[[RetryableError], None]) -> T:
         """Call `attempt` until it returns, waiting in between; return what it returns.
 
-        on_retry: told each failure that another attempt follows. Raises the last RetryableError at
-        the deadline, and every other error at once.
+        on_retry: called with each failure that is retried. Raises the last RetryableError at the
+        deadline, and every other error at once.
         """
         waits = self.waits()
         while True:

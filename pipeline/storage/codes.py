@@ -1,8 +1,8 @@
-"""What the answers of stores mean: a table from their codes to reasons.
+"""Translate the answers of stores: a table from their codes to reasons.
 
 A code is that of the store's own error document (S3, Google Cloud Storage, Azure Blob Storage) or,
-where it gives none, the HTTP status. What is in no table is `refused`: the store has said no, and
-nothing says that it will do so tomorrow.
+if it gives none, the HTTP status. A code in no table is `refused`: the store has refused, but may
+not do so tomorrow.
 
 Sources: Amazon S3 API reference "Error responses", AWS KMS API "Common errors", Google Cloud
 Storage JSON and XML API "HTTP status and error codes", Azure "Blob service error codes" and "Common
@@ -18,7 +18,7 @@ Reason = Literal[
     "locked", "legal", "refused",
 ]  # fmt: skip
 
-# Another attempt in the same night may succeed. Expired: a role's next token may come.
+# Another attempt in the same night may succeed. Expired: the role may get a new token.
 RETRIED: frozenset[Reason] = frozenset({"throttled", "conflict", "server", "expired"})
 
 _CODES: dict[Reason, str] = {
@@ -80,7 +80,7 @@ STATUSES: dict[int, Reason] = {
     402: "requester_pays",
     403: "forbidden",
     404: "absent",
-    405: "forbidden",  # S3 answers a read of a delete marker so
+    405: "forbidden",  # S3's answer to reading a delete marker
     407: "credentials",
     408: "server",
     409: "conflict",
@@ -98,10 +98,10 @@ STATUSES: dict[int, Reason] = {
 
 
 def reason_of(code: str, status: int | None = None, message: str = "") -> Reason:
-    """What an answer means. code: the store's, "" for none; status: of HTTP; message: the store's.
+    """Return what an answer means. code, message: the store's, "" for none; status: of HTTP.
 
-    Of S3's own codes, those of AWS KMS come as `KMS.` and a name, and `InvalidRequest` is a refusal
-    of many kinds, of which the message alone tells the one about keys.
+    Among S3's own codes, those of AWS KMS are `KMS.` and a name. `InvalidRequest` is a refusal of
+    many kinds; only the message identifies those about keys and about who pays.
     """
     if code in REASONS:
         return REASONS[code]

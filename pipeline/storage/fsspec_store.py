@@ -1,8 +1,8 @@
 """Use any other fsspec store that can create an object only if it is absent, atomically.
 
-fsspec's default for `mode="create"` looks whether the object exists and then writes it. Two jobs
-can both get past the look, and a probe cannot find that out. So the stores whose creation is
-atomic are listed here by name, each with the reason.
+fsspec's default for `mode="create"` checks whether the object exists and then writes it. Two jobs
+can both pass the check, and a probe cannot detect that. So the stores whose creation is atomic are
+listed here by name, each with the reason.
 """
 
 import sys
@@ -40,8 +40,8 @@ FOREIGN_ERRORS = (
     ("aiohttp", "ClientError"),
 )
 
-# The memory store looks and then writes. It lives in one process, so a lock makes that atomic. No
-# other store is written under it: a process would upload one object at a time.
+# The memory store checks and then writes. It exists in one process, so a lock makes that atomic.
+# Other stores are written without the lock, or a process would upload one object at a time.
 _MEMORY = threading.Lock()
 
 
@@ -93,7 +93,7 @@ class FsspecBackend:
             found = _once(self._fs.ls, self._path(prefix), detail=True)
         except FileNotFoundError:
             return []
-        itself = self._path(prefix).rstrip("/")  # ... is told where a key goes on with a slash
+        itself = self._path(prefix).rstrip("/")  # listed too if a key continues with a slash
         names = [e["name"].rstrip("/") for e in found if e["type"] == "directory"]
         return [name.rpartition("/")[2] for name in names if name != itself]
 
@@ -118,7 +118,7 @@ class FsspecBackend:
 
 
 def _once(function: Any, *arguments: Any, **options: Any) -> Any:
-    """Call a function of fsspec once; its errors become those that `Backend` raises."""
+    """Call a function of fsspec once; translate its errors to those that `Backend` raises."""
     try:
         return function(*arguments, **options)
     except (FileNotFoundError, FileExistsError, IsADirectoryError):
@@ -128,17 +128,17 @@ def _once(function: Any, *arguments: Any, **options: Any) -> Any:
 
 
 def _foreign_errors() -> tuple[type[Exception], ...]:
-    """OSError, and the errors of imported store packages that are not derived from it."""
+    """Return OSError, and the errors of imported store packages that are not derived from it."""
     found = ((sys.modules.get(module), name) for module, name in FOREIGN_ERRORS)
     return OSError, *(getattr(module, name) for module, name in found if hasattr(module, name))
 
 
 def _translate(error: Exception) -> Exception:
-    """The error that `Backend` raises for one of fsspec or of a store's package.
+    """Return the error that `Backend` raises for one of fsspec or of a store's package.
 
-    By the store's own code or the HTTP status (see `codes`); RetryableError where there is neither.
-    gcsfs gives `code` as the HTTP status, and a 403 as an OSError that begins with Forbidden; Azure
-    gives `status_code` and `error_code`; aiohttp `status`.
+    It depends on the store's own code or the HTTP status (see `codes`); RetryableError if there is
+    neither. gcsfs gives `code` as the HTTP status, and a 403 as an OSError that begins with
+    Forbidden; Azure gives `status_code` and `error_code`; aiohttp `status`.
     """
     code = getattr(error, "error_code", None) or getattr(error, "code", None) or ""
     code = str(getattr(code, "value", code))

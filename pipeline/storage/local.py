@@ -1,4 +1,4 @@
-"""Use a folder as a store. Objects appear whole: a hard link puts them in place."""
+"""Use a folder as a store. Objects appear whole: a hard link or a rename puts them in place."""
 
 import errno
 import os
@@ -12,8 +12,8 @@ from typing import BinaryIO
 from pipeline.errors import LedgerError, UsageError
 from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
-LOST_AND_FOUND = "lost+found"  # on top of many file systems, root's alone, and nobody's data
-FOLDER_ATTEMPTS = 100  # to make a folder that others remove
+LOST_AND_FOUND = "lost+found"  # at the top of many file systems; only root's, and without data
+FOLDER_ATTEMPTS = 100  # to create a folder that others remove
 TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
 
 
@@ -21,9 +21,9 @@ class LocalBackend:
     """Keeps objects as files under `root`. A crash leaves temporary files, never half an object."""
 
     def __init__(self, root: str) -> None:
-        """Raises UsageError where a file is in the folder's place, or in that of one above it."""
+        """Take the folder. Raises UsageError where it, or a folder above it, is a file."""
         self._root = Path(root).absolute()
-        with suppress(OSError):  # what can't be looked at: the first request tells
+        with suppress(OSError):  # if this can't be checked, the first request reports it
             found = next(path for path in (self._root, *self._root.parents) if path.exists())
             if not found.is_dir():
                 raise UsageError(f"{found} is a file; {root!r} has to be a folder, or none yet")
@@ -52,13 +52,13 @@ class LocalBackend:
     def delete(self, key: str) -> None:
         path = self._root / key
         path.unlink(missing_ok=True)
-        # Folders that this empties go too: their names may be a photo's. See `_opened_in_folder`.
+        # Delete emptied folders too: their names may come from a photo. See `_opened_in_folder`.
         for folder in path.parents:
             if folder == self._root:
                 return
             try:
                 folder.rmdir()
-            except OSError:  # something is in it, perhaps of another writer, by now
+            except OSError:  # not empty, perhaps because another writer is using it by now
                 return
 
     def remains(self) -> list[ObjectInfo]:
@@ -93,9 +93,9 @@ class LocalBackend:
 
 
 def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
-    """Read a regular file whole. Raises as `Store.read`; a pipe or a device is not found."""
+    """Read a whole regular file. Raises what `Store.read` does; a pipe or device is not found."""
     file_status(path)
-    # Not blocking, since another may put a pipe in the file's place in between.
+    # Non-blocking, since another process may put a pipe in the file's place in between.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         before = os.fstat(file.fileno())
         if not stat.S_ISREG(before.st_mode):
@@ -108,10 +108,10 @@ def read_file(path: Path, etag: str | None, max_bytes: int | None) -> bytes:
 
 
 def walk_folders(start: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """`os.walk`; raises OSError for a folder that cannot be listed.
+    """Walk folders as `os.walk` does, but raise OSError for a folder that cannot be listed.
 
-    `os.walk` alone passes over it, so that what lies there reads as deleted. A folder that is not
-    there, or is gone by now, has nothing.
+    `os.walk` itself skips it, so that its contents would seem to be deleted. A folder that does not
+    exist, or no longer does, is empty.
     """
 
     def refuse(error: OSError) -> None:
@@ -123,9 +123,9 @@ def walk_folders(start: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def file_status(path: Path) -> os.stat_result:
-    """Size and times of a regular file, or of what a link to one leads to.
+    """Return size and times of a regular file, or of the file that a link leads to.
 
-    Raises FileNotFoundError where there is none, another OSError where that cannot be told.
+    Raises FileNotFoundError where there is none, another OSError where that is not known.
     """
     try:
         status = path.stat()
@@ -141,7 +141,7 @@ def file_status(path: Path) -> os.stat_result:
 
 
 def file_etag(status: os.stat_result) -> str:
-    """What takes the place of an ETag locally: modification time in ns and size, in hex."""
+    """Return a local substitute for an ETag: modification time in ns and size, in hex."""
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
@@ -154,10 +154,11 @@ def _info(key: str, status: os.stat_result) -> ObjectInfo:
 
 
 def _opened_in_folder(path: Path) -> BinaryIO:
-    """A new file, opened for writing, in a folder that is made where it is not there.
+    """Create a file and open it for writing; create its folder where there is none.
 
-    Whoever deletes the last object of a folder removes it, perhaps between the two steps here. From
-    then on the new file keeps it. Raises NotADirectoryError where a file is in a folder's place.
+    A process that deletes the last object of a folder removes the folder, perhaps between the two
+    steps here. Once the new file exists, the folder stays. Raises NotADirectoryError where a file
+    is in a folder's place.
     """
     for _ in range(FOLDER_ATTEMPTS):
         try:

@@ -1,7 +1,7 @@
-"""Sort and rearrange tables that are larger than memory: in parts, by way of the local disk.
+"""Sort and rearrange tables that are larger than memory: in parts, through the local disk.
 
-A distribution sort: each row goes to the part that its place, or its text, lies in; then each part
-is put in order in memory.
+This is a distribution sort: each row goes to the part that its place, or its text, belongs to; then
+each part is sorted in memory.
 """
 
 from bisect import bisect_right
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from pipeline.storage.spool import HELD_ROWS, Spool, numbered_pieces, pieces, release
 
-PART_ROWS = 200_000  # about so many rows are put in order in memory
-SAMPLED = 64  # texts that are looked at for each part, to find where it ends
+PART_ROWS = 200_000  # approximate number of rows that are sorted in memory
+SAMPLED = 64  # texts that are sampled for each part, to find where it ends
 _PLACE = pa.field("place", pa.int64())
 
 
 class Parted:
-    """Rows by a part's number, 0 and up; within a part in the order in which they came."""
+    """Rows by part number, from 0; within a part, in the order in which they were added."""
 
     def __init__(self, schema: pa.Schema) -> None:
         self._spool = Spool(schema)
@@ -32,20 +32,20 @@ class Parted:
         self._table: pa.Table | None = None
 
     def add(self, rows: pa.Table, parts: NDArray[np.intp]) -> None:
-        """Add rows. parts: [rows] the number of each one's part."""
+        """Add rows. parts: [rows] the part number of each."""
         self._waiting.append((rows, parts))
         self._waiting_rows += rows.num_rows
         if self._waiting_rows >= PART_ROWS:
             self._sort()
 
     def read(self, part: int) -> pa.Table:
-        """The rows of one part, in memory; none can be added any more."""
+        """Read the rows of one part into memory; none can be added afterwards."""
         return pa.concat_tables(
             [self._schema.empty_table(), *self.stretches(part)]
         ).combine_chunks()
 
     def stretches(self, part: int) -> Iterator[pa.Table]:
-        """The same, one after the other as they lie on the disk."""
+        """Yield the rows of one part as they are on disk; none can be added afterwards."""
         if self._table is None:
             self._sort()
             self._table = self._spool.table()
@@ -67,7 +67,7 @@ class Parted:
 
 
 def arranged(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
-    """The table's rows in another order: row n of it is row order[n] of the table."""
+    """Reorder the rows of a table: row n of the result is row order[n] of the table."""
     if table.num_rows <= HELD_ROWS:
         return table.take(pa.array(order)).combine_chunks()
     places = np.empty(len(order), np.int64)
@@ -98,7 +98,7 @@ def _is_sorted(table: pa.Table, name: str) -> bool:
 
 
 def sorted_by(table: pa.Table, name: str) -> pa.Table:
-    """The table sorted by a column of texts, by their code points; itself where it is so."""
+    """Sort a table by a column of texts, by code points; return it as it is if already sorted."""
     if _is_sorted(table, name):
         return table
     if table.num_rows <= HELD_ROWS:
@@ -106,7 +106,7 @@ def sorted_by(table: pa.Table, name: str) -> pa.Table:
     count = -(-table.num_rows // PART_ROWS)
     step = max(1, table.num_rows // (count * SAMPLED))
     sample = sorted(table[name].take(pa.array(np.arange(0, table.num_rows, step))).to_pylist())
-    ends = sample[SAMPLED::SAMPLED]  # the first text of each part but the first one
+    ends = sample[SAMPLED::SAMPLED]  # the first text of each part except the first one
     parted = Parted(table.schema)
     for piece in pieces(table):
         parts = np.array([bisect_right(ends, text) for text in piece[name].to_pylist()], np.intp)

@@ -1,10 +1,10 @@
-"""List a long prefix in several threads, each with a range of keys of its own.
+"""List a long prefix in several threads, each with its own range of keys.
 
-A thread that has nothing to list takes the keys behind a middle from one that has (work stealing):
-it asks for the page behind that middle. Where the page is empty, nothing lies there, and the
-other's range ends sooner; else the page is the first of a new range. Where a middle may be is
-guessed from the keys: the next character where all keys of the range so far have the same one, half
-of what is left of its kind (digits, letters) where they differ. A wrong guess costs a request.
+An idle thread takes the keys after a middle from a busy one (work stealing): it requests the page
+after that middle. If the page is empty, there are no keys, and the other's range ends sooner; else
+the page is the first of a new range. The middle is guessed from the keys: the next character where
+all keys of the range so far have the same one, or half of what is left of its kind (digits,
+letters) where they differ. A wrong guess costs a request.
 """
 
 import threading
@@ -23,9 +23,9 @@ from pipeline.storage.store import Store
 
 THREADS = 16
 SERIAL_PAGES = 4  # that one thread lists before others join
-PAGE_KEYS = 1000  # in an answer of S3
+PAGE_KEYS = 1000  # in a response of S3
 EMPTY_PROBES = 24  # that a range may cost before it has to list a page for each further one
-LEAST_RUN = 3  # pages that a range lists between two cuts, as one that ends soon is not worth it
+LEAST_RUN = 3  # pages that a range lists between two cuts: if it ends soon, a cut is not worth it
 READ_ROWS = 10_000  # that are Python objects at a time
 _KINDS = ("09", "az", "AZ")
 _SCHEMA = pa.schema(
@@ -39,9 +39,10 @@ _SCHEMA = pa.schema(
 
 
 def list_by_ranges(store: Store, prefix: str) -> Iterator[ObjectInfo]:
-    """What `store.list` gives, in its order; a prefix of some thousand keys or more faster.
+    """Yield what `store.list` yields, in its order, but faster for some thousand keys or more.
 
-    A store that does not list from a key on, or not by key, is listed page by page. Raises as it.
+    A store that cannot start after a key, or does not list in key order, is listed page by page.
+    Raises what `store.list` raises.
     """
     if not store.lists_after:
         yield from store.list(prefix)
@@ -53,16 +54,16 @@ def list_by_ranges(store: Store, prefix: str) -> Iterator[ObjectInfo]:
 
 
 class _UnorderedError(Exception):
-    """The store's answer is not sorted, begins before the key asked for, or has no end to go on."""
+    """The store's answer is unsorted, begins before the key asked for, or is empty but not last."""
 
 
 @dataclass(eq=False)
 class _Range:
-    """Keys behind `after`, which are listed, up to `until`, where the next range begins.
+    """A range of keys that has been listed up to `after`, and ends at `until`.
 
-    first: its first key. until: None to the end of the prefix. probed: a thread looks for a middle
-    now. pages, empty: pages listed, and middles behind which nothing was. run: pages listed since
-    it was last cut.
+    first: its first key. until: where the next range begins; None for the end of the prefix.
+    probed: whether a thread is probing a middle now. pages, empty: number of pages listed, and of
+    middles that nothing came after. run: pages listed since it was last cut.
     """
 
     number: int
@@ -110,7 +111,7 @@ class _Listing:
         self._ranges = [whole]
         self._parted = Parted(_SCHEMA)
         self._changed = threading.Condition()
-        self._ended = False  # by a thread that failed, or by whoever waits
+        self._ended = False  # by a thread that failed, or by the one that waits for them
 
     def run(self) -> None:
         """List everything. Raises what a request raised."""
@@ -123,7 +124,7 @@ class _Listing:
                 self._end()
 
     def found(self) -> Iterator[ObjectInfo]:
-        """The objects by key, once all are listed."""
+        """Yield the objects by key, once all are listed."""
         for one in self._ranges:
             for stretch in self._parted.stretches(one.number):
                 for piece in pieces(stretch, READ_ROWS):
@@ -163,7 +164,7 @@ class _Listing:
         self._changed.notify_all()
 
     def _taken(self) -> _Range | None:
-        """A range taken from another one, with its first page; None once all are listed."""
+        """Take a range from another one and list its first page; None once all are listed."""
         while (found := self._middle()) is not None:
             victim, middle = found
             page, more = _page(self._store, self._prefix, middle)
@@ -171,7 +172,7 @@ class _Listing:
                 victim.probed = False
                 self._changed.notify_all()
                 if victim.done or victim.after >= middle:
-                    continue  # it was faster
+                    continue  # the thread of that range was faster
                 if not page or (victim.until is not None and page[0].key > victim.until):
                     victim.until, victim.empty = middle, victim.empty + 1
                     continue
@@ -183,7 +184,7 @@ class _Listing:
         return None
 
     def _middle(self) -> tuple[_Range, str] | None:
-        """A range to take from and where; waits until there is one. None once all are listed."""
+        """Wait for a range to take from; return it and a middle, None once all are listed."""
         with self._changed:
             while not (self._ended or all(one.done for one in self._ranges)):
                 for victim in sorted(self._ranges, key=lambda one: one.empty - one.pages):
@@ -198,7 +199,7 @@ class _Listing:
 
 
 def middle_of(prefix: str, first: str, after: str, until: str | None) -> str | None:
-    """A text between two keys behind which there may be about half of the keys between them.
+    """Guess a text that divides the keys between `after` and `until` into halves.
 
     first, after: the first key of a range and the last one listed; both begin with the prefix.
     until: the range's end; None: the prefix's. Returns None where there is no such text.
@@ -219,7 +220,7 @@ def middle_of(prefix: str, first: str, after: str, until: str | None) -> str | N
 
 
 def _character(code: int) -> str:
-    """The character with a code, or the next one that may stand in a key and in XML."""
+    """Return the character with a code, or the next one that is allowed in a key and in XML."""
     if code < 0x20:
         return " "
     if 0xD800 <= code < 0xE000:

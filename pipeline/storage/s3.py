@@ -1,8 +1,8 @@
 """Use S3 and compatible stores through s3fs's session and event loop, one HTTP request per call.
 
 s3fs's path functions are not used: they cut a key at "?versionId=", strip slashes and cache
-listings, and a key is a stranger's text. Retries of botocore and s3fs are off: `Store` tries
-again, since it knows the deadline and counts what each attempt costs.
+listings, and keys are untrusted text. Retries of botocore and s3fs are off: `Store` retries, since
+it knows the deadline and counts what each attempt costs.
 """
 
 import base64
@@ -59,7 +59,7 @@ WRONG_CREDENTIALS = (
     TokenRetrievalError,
 )
 
-# A browser shows a page of a bucket only under its type; by the end of the key.
+# By the key's ending. A browser shows an object of a bucket as a page only with its type.
 CONTENT_TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -76,7 +76,7 @@ class S3Backend:
     """Objects of one bucket under `prefix` (no slash at either end)."""
 
     def __init__(self, bucket: str, prefix: str, requester_pays: bool = False) -> None:
-        """requester_pays: agree, with each request that reads, to pay for it."""
+        """Take the bucket. requester_pays: agree, with each request that reads, to pay for it."""
         self._payer = {"RequestPayer": "requester"} if requester_pays else {}
         self._bucket = bucket
         self._prefix = prefix + "/" if prefix else ""
@@ -157,7 +157,7 @@ class S3Backend:
             return answer
         except StoreMissingError:
             raise
-        except FileNotFoundError as error:  # a 404 without a cause, as proxies answer
+        except FileNotFoundError as error:  # a 404 without a cause, as proxies send
             raise StoreMissingError(f"there is no bucket {self._bucket} ({error})") from error
 
     def delete(self, key: str) -> None:
@@ -179,7 +179,7 @@ def _body(key: str, data: bytes) -> dict[str, object]:
 
 
 def _call(request: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Make one attempt at `request`; its errors become those of `backend.Backend`."""
+    """Make one attempt at `request`; translate its errors to those of `backend.Backend`."""
     filesystem = _filesystem(os.getpid(), *(os.environ.get(n) for n in _IDENTITY))
 
     async def attempt() -> Any:
@@ -218,7 +218,7 @@ def _translate(error: ClientError) -> Exception:
     return error_for(reason, text)
 
 
-# What decides which account and server a client talks to; a change of any gives a new client.
+# They decide which account and server a client talks to; changing any gives a new client.
 _IDENTITY = (
     "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION",
     "AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN",
@@ -227,7 +227,7 @@ _IDENTITY = (
 
 @lru_cache(maxsize=8)
 def _filesystem(*identity: object) -> Any:
-    """The client of this process (a fork needs its own) and identity; making one takes 0.1 s."""
+    """Create the client of this process (a fork needs its own) and identity; this takes 0.1 s."""
     session = aiobotocore.session.get_session()
     read_listings_quickly(session, _moment)
     return s3fs.S3FileSystem(
@@ -244,7 +244,7 @@ def _filesystem(*identity: object) -> Any:
 
 
 def _moment(value: str) -> datetime:
-    """A time in an answer. botocore's parser took three quarters of a listing's CPU time."""
+    """Parse a time in a response; botocore's parser took three quarters of a listing's CPU time."""
     try:
         return datetime.fromisoformat(value)
     except (TypeError, ValueError):  # a header's form, or seconds since 1970

@@ -1,8 +1,8 @@
 """Read S3's listings with less CPU than botocore's own parser, which took half of a listing's.
 
-botocore goes through its model of the service for each of an object's fields, 14 µs an object. Here
-an object's four fields that a listing is asked for are taken as they stand; all else of all answers
-is botocore's. Should a later botocore call its parts by other names, its own are used again.
+botocore goes through its model of the service for each of an object's fields, 14 µs per object.
+Here the four fields needed of a listed object are read directly; everything else is left to
+botocore. If a later botocore names its parts differently, its own parser is used again.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ FIELDS = ("Key", "LastModified", "ETag", "Size")
 
 
 class ListingParser(AioRestXMLParser):  # type: ignore[misc]  # botocore has no types
-    """A parser of answers whose lists of objects have the FIELDS alone."""
+    """A parser of responses that reads only the FIELDS of listed objects."""
 
     def _handle_list(self, shape: Any, node: Any) -> Any:
         if shape.name != "ObjectList":
@@ -35,7 +35,7 @@ class ListingParser(AioRestXMLParser):  # type: ignore[misc]  # botocore has no 
 
 
 class ListingParserFactory(AioResponseParserFactory):  # type: ignore[misc]
-    """Gives S3's client a `ListingParser`, every other its own."""
+    """Gives S3's client a `ListingParser`, and every other client its own parser."""
 
     def create_parser(self, protocol_name: str) -> Any:
         if protocol_name == "rest-xml":
@@ -44,9 +44,9 @@ class ListingParserFactory(AioResponseParserFactory):  # type: ignore[misc]
 
 
 def read_listings_quickly(session: Any, moment: Callable[[str], datetime]) -> None:
-    """Let clients that an aiobotocore session will make read listings here.
+    """Make clients that an aiobotocore session creates read listings with `ListingParser`.
 
-    moment: reads a time of an answer
+    moment: parses a time in a response
     """
     factory = ListingParserFactory()
     factory.set_parser_defaults(timestamp_parser=moment)

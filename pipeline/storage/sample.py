@@ -1,6 +1,6 @@
-"""A store that reads from a few objects in memory and keeps nothing that is written later.
+"""Provide a store that reads from a few objects in memory and discards later writes.
 
-Workers that measure a sample use it in place of the output: they pin, encode and record as always,
+Workers that measure a sample use it in place of the output: they pin, encode and record as usual,
 every request and byte is counted, and nothing is ever written anywhere.
 """
 
@@ -12,10 +12,10 @@ from pipeline.storage.store import Store
 
 
 class SampleStore(Store):
-    """Objects in memory, travelling with what is pickled.
+    """Objects in memory, which are pickled with the store.
 
-    keep: whether what is written stays. Only the process that makes the plan of a sample keeps it;
-        its workers get a copy that does not.
+    keep: whether writes are kept. Only the process that plans a sample keeps them; its workers get
+        a copy that does not.
     """
 
     def __init__(self, objects: Mapping[str, bytes], keep: bool = False) -> None:

@@ -1,9 +1,9 @@
-"""Keep a long table on the local disk, mapped into memory, and go through it in pieces.
+"""Keep a long table on the local disk, mapped into memory, and process it in pieces.
 
-A table of up to HELD_ROWS rows stays in memory. A longer one goes to a file without a name in the
-folder for temporary files (TMPDIR), which is gone when nobody has the table any more, or when the
-process ends. Such a table is read as any other; the kernel reads the file's pages when they are
-touched, and takes them back when memory is scarce or `release` is called.
+A table of up to HELD_ROWS rows stays in memory. A longer one goes to an unnamed file in the folder
+for temporary files (TMPDIR), which is gone when the table is no longer used or the process ends.
+Such a table is read like any other; the kernel reads the file's pages on access, and drops them
+when memory is scarce or `release` is called.
 """
 
 import mmap
@@ -22,17 +22,17 @@ from numpy.typing import NDArray
 from pipeline.storage.backend import StoreFailedError
 
 HELD_ROWS = 200_000  # of a table that stays in memory
-PIECE_ROWS = 50_000  # that are looked at, and written, at a time
+PIECE_ROWS = 50_000  # that are processed, and written, at a time
 
 _MAPPED: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
 _MAPPED_LOCK = threading.Lock()
 
 
 class Spool:
-    """A table that grows at its end. `table` ends it."""
+    """A table that rows are appended to. `table` finishes it."""
 
     def __init__(self, schema: pa.Schema, held_rows: int | None = None) -> None:
-        """held_rows: up to which it stays in memory, where that are fewer than HELD_ROWS."""
+        """Start empty. held_rows: number up to which it stays in memory, if below HELD_ROWS."""
         self.rows = 0
         self._held_rows = min(held_rows or HELD_ROWS, HELD_ROWS)
         self._schema = schema
@@ -50,7 +50,7 @@ class Spool:
             self._write()
 
     def table(self) -> pa.Table:
-        """All rows, in memory or mapped. Raises as `add`."""
+        """Return all rows, in memory or mapped. Raises what `add` raises."""
         if self._file is None or self._writer is None:
             return pa.concat_tables([self._schema.empty_table(), *self._waiting]).combine_chunks()
         self._write()
@@ -71,7 +71,7 @@ class Spool:
     def _put(self) -> None:
         if self._writer is None:
             self._file = tempfile.TemporaryFile(prefix="s2cnet-")  # noqa: SIM115  `table` maps it
-            weakref.finalize(self, self._file.close)  # where nobody asks for the table
+            weakref.finalize(self, self._file.close)  # if `table` is never called
             self._writer = pa.ipc.new_file(self._file, self._schema)
         if self._waiting:
             rows = pa.concat_tables(self._waiting).combine_chunks()
@@ -80,7 +80,7 @@ class Spool:
 
 @contextmanager
 def _told_where() -> Iterator[None]:
-    """Say which folder it is that takes no more."""
+    """Turn OSError into a StoreFailedError that names the folder for temporary files."""
     try:
         yield
     except OSError as error:
@@ -92,7 +92,7 @@ def _told_where() -> Iterator[None]:
 
 
 def spooled(parts: Iterable[pa.Table]) -> pa.Table:
-    """Tables of one schema, at least one, one after the other as one table."""
+    """Concatenate tables of one schema, at least one, into one table."""
     rest = iter(parts)
     first = next(rest)
     spool = Spool(first.schema)
@@ -102,9 +102,9 @@ def spooled(parts: Iterable[pa.Table]) -> pa.Table:
 
 
 def pieces(table: pa.Table, rows: int | None = None) -> Iterator[pa.Table]:
-    """The table in pieces of so many rows; what is mapped goes out of memory in between.
+    """Yield a table in pieces; mapped memory is released after each.
 
-    rows: PIECE_ROWS where none is given. A table without rows is one piece.
+    rows: of a piece, PIECE_ROWS by default. A table without rows is one piece.
     """
     rows = rows or PIECE_ROWS
     for start in range(0, max(1, table.num_rows), rows):
@@ -113,7 +113,7 @@ def pieces(table: pa.Table, rows: int | None = None) -> Iterator[pa.Table]:
 
 
 def numbered_pieces(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """`pieces`, each with the number of its first row."""
+    """Yield `pieces`, each with the number of its first row."""
     start = 0
     for piece in pieces(table):
         yield start, piece
@@ -121,7 +121,7 @@ def numbered_pieces(table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
 
 
 def filtered(table: pa.Table, wanted: NDArray[np.bool_]) -> pa.Table:
-    """The rows of a table that are wanted; the table itself where all are."""
+    """Return the wanted rows of a table; the table itself if all are."""
     if wanted.all():
         return table
     return spooled(
@@ -131,7 +131,7 @@ def filtered(table: pa.Table, wanted: NDArray[np.bool_]) -> pa.Table:
 
 
 def release() -> None:
-    """Give back the memory of mapped tables; what is touched again is read again."""
+    """Give back the memory of mapped tables; it is read from disk again on access."""
     with _MAPPED_LOCK:
         for mapped in list(_MAPPED):
             mapped.madvise(mmap.MADV_DONTNEED)

@@ -1,11 +1,11 @@
-"""One small interface over a local folder, S3 and every fsspec store that can create once.
+"""Provide one small interface to a folder, S3 and every fsspec store that can create once.
 
 The ledger needs three things of a store: to read and write an object under a key, to list keys, and
-to *create once*, where of several writers of one key exactly one succeeds and nobody ever sees a
-part of the object. Renames, appends, directories and caches are left out on purpose.
+to *create once*: of several writers of one key exactly one succeeds, and nobody ever sees a partial
+object. Renames, appends, directories and caches are left out on purpose.
 
-Credentials come from the role, the profile or the environment alone; another S3 server is named by
-AWS_ENDPOINT_URL. No argument takes a credential, and an address that carries one is refused.
+Credentials come only from the role, the profile or the environment; AWS_ENDPOINT_URL names another
+S3 server. No argument takes a credential, and an address that carries one is refused.
 """
 
 import re
@@ -35,13 +35,13 @@ from pipeline.storage.traffic import add_traffic, count_request
 
 T = TypeVar("T")
 
-# Keys of the product's own making: run ids, hashes, numbers. A stranger's text never gets in.
+# Keys of the product's own making: run ids, hashes, numbers, never untrusted text.
 SAFE_KEY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*")
-# Names of crops: a template's, with values of the photos' addresses and lists, which
+# Names of crops: from a template, with values of photos' addresses and lists that
 # `settings.crop_names` has made harmless. Letters and digits of any script.
 NAMED_KEY = re.compile(r"(?:crops|public)/[A-Za-z0-9._=-]+(?:/(?![._])[^/\\\x00-\x20]+)+")
-BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:_-]+")  # as botocore takes them
-FIRST_ANSWER_S = 5.0  # an attempt that is begun by then may take another 5 s to connect
+BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:_-]+")  # as botocore accepts them
+FIRST_ANSWER_S = 5.0  # an attempt that is started by then may take another 5 s to connect
 PROBE_KEY = "runs/_probe/create-once"
 
 
@@ -74,7 +74,7 @@ class Store:
     def write(self, key: str, data: bytes) -> None:
         """Write under a key that no other attempt uses, so that repeating it is harmless.
 
-        What may be overwritten: published crops and their index, cards and galleries.
+        Only published crops and their index, cards, galleries and Iceberg's hints are overwritten.
         """
         _check_key(key)
         self._try("put", lambda: self._backend.put(key, data), key)
@@ -83,8 +83,8 @@ class Store:
     def create_once(self, key: str, data: bytes) -> bool:
         """Create an object unless there is one; return whether it now holds `data`.
 
-        A refusal may come from our own earlier attempt whose answer was lost. So the object is read
-        back and compared: False means that it holds something else.
+        A refusal may be due to our own earlier attempt whose response was lost. So the object is
+        read back and compared: False means that it holds something else.
         """
         _check_key(key)
         try:
@@ -95,7 +95,7 @@ class Store:
         return True
 
     def head(self, key: str) -> ObjectInfo:
-        """Size and ETag of one object. Raises FileNotFoundError."""
+        """Return size and ETag of one object. Raises FileNotFoundError."""
         return self._try("head", lambda: self._backend.head(key), key)
 
     def exists(self, key: str) -> bool:
@@ -106,7 +106,7 @@ class Store:
         return True
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
-        """Every object whose key starts with `prefix`, by key; requested in pages of 1,000."""
+        """Yield every object whose key starts with `prefix`, by key, fetched in pages of 1,000."""
         token: str | None = None
         while True:
             page, token = self._try("list", partial(self._backend.list_page, prefix, token), prefix)
@@ -120,23 +120,23 @@ class Store:
         return isinstance(self._backend, ListsAfter)
 
     def list_after(self, prefix: str, after: str) -> Page:
-        """A page of a listing, from behind a key on: see `ListsAfter`."""
+        """Fetch one page of a listing that starts after a key: see `ListsAfter`."""
         if not isinstance(self._backend, ListsAfter):
             raise TypeError(f"{self.uri} does not list from a key on")
         return self._try("list", partial(self._backend.list_after, prefix, after), prefix)
 
     def folders(self, prefix: str) -> tuple[str, ...]:
-        """Names of the folders directly below `prefix`, which ends in a slash; sorted."""
+        """Return sorted names of the folders directly below `prefix`, which ends in a slash."""
         found = self._try("list", partial(self._backend.folders, prefix), prefix)
         return tuple(sorted(name for name in found if name))  # a key `runs//x` makes an empty one
 
     def delete(self, key: str) -> None:
-        """Remove one object; absent is fine. Runs lose some to gc, `public/` to who publishes."""
+        """Delete one object, if it exists. gc deletes objects of runs, publishing of `public/`."""
         _check_key(key)
         self._try("delete", lambda: self._backend.delete(key), key)
 
     def remains(self) -> tuple[ObjectInfo, ...]:
-        """Temporary files that killed writers left in a folder; other stores have none."""
+        """List temporary files that killed writers left in a folder; other stores have none."""
         return tuple(self._try("list", self._backend.remains))
 
     def delete_remains(self, info: ObjectInfo) -> None:
@@ -147,7 +147,7 @@ class Store:
         """Raise LedgerError unless this store refuses to create what exists.
 
         One fixed key is created twice with different content; whatever was there before, the
-        second must be refused. Needs no right to delete, and leaves one object of 2 bytes.
+        second must be refused. Needs no permission to delete, and leaves one object of 2 bytes.
         """
         self.create_once(PROBE_KEY, b"1\n")
         if self.create_once(PROBE_KEY, b"2\n") or self.read(PROBE_KEY) != b"1\n":
@@ -196,10 +196,10 @@ class Store:
 def open_store(uri: str, backoff: Backoff | None = None, requester_pays: bool = False) -> Store:
     """Open the store at `uri`: a folder, file://, s3://bucket/prefix, memory://, any fsspec store.
 
-    requester_pays: say with each request that reads from S3 that its sender pays for it.
+    requester_pays: agree, with each request that reads from S3, to pay for it.
 
-    Makes no request. Raises UsageError for an address that carries a credential, a folder in whose
-    place a file is, and an fsspec store that is not known to create once.
+    Makes no request. Raises UsageError for an address that carries a credential, a folder that is
+    a file, and an fsspec store that is not known to create once.
     """
     refuse_credentials(uri)
     uri = s3_spelling(uri)
@@ -225,8 +225,8 @@ def open_store(uri: str, backoff: Backoff | None = None, requester_pays: bool = 
 def check_reachable(uri: str) -> None:
     """Raise UsageError, within about 10 s, where nothing answers at an address in S3.
 
-    For the start of a job or command: a wrong endpoint is not waited for as an outage in its
-    middle is. Other stores and other failures are left to the first real request.
+    For the start of a job or command: a wrong endpoint fails early, while an outage in the middle
+    is waited for. Other stores and other failures are left to the first real request.
     """
     if scheme_of(uri) != "s3":
         return

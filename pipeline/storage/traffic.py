@@ -1,4 +1,4 @@
-"""Count the storage requests of this process, what they moved and how long threads waited."""
+"""Count the storage requests of this process, the bytes moved and how long threads waited."""
 
 import threading
 from collections import Counter
@@ -10,9 +10,9 @@ _REQUESTS_LOCK = threading.Lock()
 
 @dataclass
 class Traffic:
-    """What moved between this process and its stores, and how long threads waited for it.
+    """The bytes moved between this process and its stores, and how long threads waited for them.
 
-    wait_s: seconds from request to answer, back-off included; threads that wait at once add up
+    wait_s: seconds from request to response, including back-off, summed over threads
     """
 
     wait_s: float = 0.0
@@ -24,7 +24,7 @@ _TRAFFIC = Traffic()
 
 
 def requests_so_far() -> Counter[str]:
-    """Storage requests of this process since it started, by operation, retries counted apart.
+    """Count storage requests since this process started, by operation, retries separately.
 
     The difference of two results is what happened in between.
     """
@@ -33,7 +33,7 @@ def requests_so_far() -> Counter[str]:
 
 
 def traffic_so_far() -> Traffic:
-    """Bytes and waiting of this process's storage requests since it started."""
+    """Return the bytes and waiting time of this process's storage requests since it started."""
     with _REQUESTS_LOCK:
         return replace(_TRAFFIC)
 
@@ -46,7 +46,7 @@ def count_request(name: str, requests: Counter[str]) -> None:
 
 
 def add_traffic(wait_s: float = 0.0, read_bytes: int = 0, written_bytes: int = 0) -> None:
-    """Add to what `traffic_so_far` tells. wait_s: seconds."""
+    """Add to the result of `traffic_so_far`. wait_s: seconds."""
     with _REQUESTS_LOCK:
         _TRAFFIC.wait_s += wait_s
         _TRAFFIC.read_bytes += read_bytes
