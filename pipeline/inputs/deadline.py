@@ -1,4 +1,4 @@
-"""Call what cannot be interrupted, and wait for it no longer than a deadline."""
+"""Call a function that cannot be interrupted, and wait for it no longer than a deadline."""
 
 import threading
 from collections.abc import Callable
@@ -13,17 +13,17 @@ AnsweredT = TypeVar("AnsweredT")
 def answer_within(
     ask: Callable[[], AnsweredT], seconds: float, late: str, fails: tuple[type[Exception], ...]
 ) -> AnsweredT:
-    """Call `ask` in a thread and return what it returns, within `seconds`.
+    """Call `ask` in a thread and return its result, within `seconds`.
 
     A call that takes longer is left to its thread, which ends when the call does. Raises ReadError
-    `timeout` with the message `late`, and what `ask` raises of the kinds `fails`.
+    `timeout` with the message `late`, and exceptions of the types `fails` that `ask` raises.
     """
     found: Queue[tuple[AnsweredT] | Exception] = Queue()
 
     def work() -> None:
         try:
             found.put((ask(),))
-        except fails as error:  # raised again by who waits
+        except fails as error:  # raised again in the waiting thread
             found.put(error)
 
     threading.Thread(target=work, daemon=True).start()

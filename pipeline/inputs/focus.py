@@ -1,7 +1,7 @@
 """Take each photo's focal point from two columns of the input list, by `--focus-columns`.
 
-A point is pinned with the photo in the column `override`, like what an override says: another point
-makes other crops, so the photo is done again.
+A point is pinned with the photo in the column `override`, like a person's decision: a different
+point gives different crops, so the photo is done again.
 """
 
 import json
@@ -15,11 +15,11 @@ FocusColumns = tuple[str, str]  # names of the columns of x and y
 
 
 def with_focus(table: pa.Table, columns: FocusColumns) -> pa.Table:
-    """A list's rows with their focal points pinned, where it has any.
+    """Pin the focal points of a list's rows, where it has any.
 
     columns: hold shares of the upright photo's width and height, 0 to 1; both or neither is null.
-    Those that have names of `images` are dropped, since the tables have them filled in; others
-    pass through as well.
+    Columns that have a name of `images` are dropped, since the tables fill these in; others also
+    pass through.
 
     Raises SettingError for a list without the columns, UsageError for a value outside 0 to 1.
     """
@@ -53,5 +53,5 @@ def _shares(column: pa.ChunkedArray, name: str, uris: list[str]) -> list[float |
 
 
 def _wrong(uri: str, column: str, problem: str) -> UsageError:
-    """What is wrong with one row, by its address: rows before it may have been left out."""
+    """Build the error of one row, named by its address, as rows before it may be left out."""
     return UsageError(f"the list's row of {uri[:200]}: {column!r} {problem}")

@@ -1,6 +1,6 @@
-"""Read glob patterns of addresses: `*` and `?` keep to one level, `**` does not, [abc] is a set.
+"""Read glob patterns: `*` and `?` match within one level, `**` across levels, [abc] is a set.
 
-A character that would mean something else stands for itself in brackets: `[*]`, `[?]`, `[[]`.
+A special character stands for itself in brackets: `[*]`, `[?]`, `[[]`.
 """
 
 import re
@@ -13,19 +13,19 @@ _WORDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def is_pattern(text: str) -> bool:
-    """Whether a text has one of the characters `*`, `?` and `[`."""
+    """Return whether a text has one of the characters `*`, `?` and `[`."""
     return SPECIAL.search(text) is not None
 
 
 def literal_prefix(pattern: str) -> str:
-    """What every address that matches begins with: the text before the first special character."""
+    """Return the text before the first special character, which every match begins with."""
     return SPECIAL.split(pattern, maxsplit=1)[0]
 
 
 def regex_text(pattern: str) -> str:
-    """The regular expression of a pattern, in the syntax that Python and RE2 share.
+    """Return a pattern as a regular expression, in the syntax that Python and RE2 share.
 
-    To be used on the whole address (`fullmatch`), with a dot that matches line breaks too
+    It applies to the whole address (`fullmatch`), with a dot that matches line breaks too
     (`re.DOTALL`). Raises UsageError for a wrong set of characters, such as `[z-a]`.
     """
     text = "".join(_WORDS.get(part) or _literal_or_set(part) for part in _PARTS.split(pattern))
@@ -42,14 +42,14 @@ def regex_of(pattern: str) -> re.Pattern[str]:
 
 
 def folders_of(pattern: str) -> list[str]:
-    """Patterns of the folders below which a pattern may match something, from the top down.
+    """Return patterns of the folders below which a pattern may match, from the top down.
 
-    Each matches one level's folders with a slash at their ends. Where a level can't be told, behind
-    `**` or a set that a slash is in, the last one ends in `**` and takes in all that follows.
+    Each matches one level's folders with a slash at their ends. Where the level is not known, after
+    `**` or a set that contains a slash, the last one ends in `**` and matches all that follows.
     """
     found, head = [], ""
     for number, part in enumerate(_PARTS.split(pattern)):
-        if number % 2 == 0:  # a literal text; special ones lie between those
+        if number % 2 == 0:  # a literal text; special parts are between those
             found += [head + part[: slash.end()] for slash in re.finditer("/", part)]
         elif part.startswith("**") or (part[0] == "[" and regex_of(part).fullmatch("/")):
             return [*found, f"{head}**"]

@@ -1,9 +1,9 @@
 """Read photos by HTTP(S): off unless hosts are listed, and then only from public addresses.
 
-A stranger's list could otherwise make the cluster fetch its own metadata service or an internal
+An untrusted list could otherwise make the cluster fetch its own metadata service or an internal
 page (server-side request forgery). A host name is resolved once, all its addresses must be public,
-and the connection goes to an address that was checked, so that a name server which answers
-differently the second time changes nothing. Redirects are not followed.
+and the connection goes to an address that was checked, so that a name server that answers
+differently the second time has no effect. Redirects are not followed.
 """
 
 import http.client
@@ -21,7 +21,7 @@ from pipeline.errors import ReadError
 from pipeline.inputs.deadline import answer_within
 from pipeline.storage.codes import Reason, reason_of
 
-# Statuses of photos by what an answer means; any other refuses this address.
+# Statuses of photos by what an answer means; for any other meaning it is `forbidden`.
 _STATUSES: dict[Reason, str] = {
     "throttled": "throttled",
     "conflict": "network",
@@ -43,10 +43,10 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is on the public internet.
+    """Return whether an address is on the public internet.
 
     Private, loopback, link-local, shared, multicast and reserved ranges are not, nor are IPv6
-    addresses that stand for an IPv4 address of one of these.
+    addresses that embed an IPv4 address of one of these.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
@@ -57,7 +57,7 @@ def is_public(address: str) -> bool:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
         if ip.is_site_local:  # fec0::/10, private networks of old
             return False
-    # Of IPv6 all but 2000::/3 is reserved, which `is_global` does not know: ::10.0.0.1 and
+    # All of IPv6 except 2000::/3 is reserved, which `is_global` does not check: ::10.0.0.1 and
     # ::ffff:0:10.0.0.1 are IPv4 addresses by old rules, 64:ff9b:1::/48 is a network's own NAT64.
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
@@ -68,8 +68,8 @@ class HttpPolicy:
 
     hosts:     exact names, or ".example.com" for every name below it
     timeout_s: longest silence on the connection
-    total_s:   longest time for the look-up of the name and the whole answer together, since a
-               trickling body never falls silent
+    total_s:   longest time for the name look-up and the whole answer together, since a trickling
+               body is never silent for long
     """
 
     hosts: frozenset[str]
@@ -90,7 +90,7 @@ class CheckedConnection(http.client.HTTPConnection):
         super().__init__(host, port, timeout=timeout_s)
         self._address = address
         self._is_tls = is_tls
-        # `sock` is None from the answer's head on where the server closes after its answer.
+        # `sock` becomes None after the response's headers if the server closes the connection.
         self._socket: socket.socket | None = None
 
     def connect(self) -> None:
@@ -103,7 +103,7 @@ class CheckedConnection(http.client.HTTPConnection):
         self.sock = self._socket
 
     def cut_off(self) -> None:
-        """Shut the connection down while another thread waits for it; that one gets an error."""
+        """Shut the connection down while another thread waits for it, which then gets an error."""
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -157,9 +157,9 @@ def _checked_address(host: str, port: int, policy: HttpPolicy) -> str:
 
 
 def _resolved(host: str, port: int, policy: HttpPolicy) -> list[str]:
-    """Look a name up within `policy.total_s`. Raises OSError, or ReadError where it takes longer.
+    """Look up a name within `policy.total_s`. Raises OSError, or ReadError if it takes longer.
 
-    The system's look-up cannot be interrupted, so one that is given up ends in a thread of its own.
+    The system's look-up cannot be interrupted, so an abandoned one ends in a thread of its own.
     """
     late = f"the address of {host!r} was not known after {policy.total_s:g} s"
     return answer_within(lambda: policy.resolve(host, port), policy.total_s, late, (OSError,))

@@ -1,4 +1,4 @@
-"""Count the rows, files and columns of an input that a run leaves out, so that it can say so."""
+"""Count the rows, files and columns of an input that a run leaves out, for its report."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ SHOWN = 3  # places that are named for each reason
 class LeftOut:
     """What was left out of an input: rows or files by reason, columns by name.
 
-    rows: how many, by reason, which is a phrase such as "repeat a uri". A folder that is left out
-        with all that it holds is one.
+    rows: number by reason, which is a phrase such as "repeat a uri". A folder that is left out with
+        all its contents counts as one.
     places: the first few of each reason: row numbers from 1, or addresses.
     columns: reason by name.
     """
@@ -32,7 +32,7 @@ class LeftOut:
 
     @property
     def message(self) -> str:
-        """One line for a person."""
+        """A one-line summary for a person."""
         parts = []
         for reason, count in self.rows.most_common():
             more = ", …" if count > len(self.places[reason]) else ""

@@ -1,4 +1,4 @@
-"""Read the sizes and boxes of a list; a value that cannot be read costs its row, not the list."""
+"""Read the sizes and boxes of a list; a value that cannot be read drops its row, not the list."""
 
 import json
 from typing import Any, TypeAlias
@@ -19,9 +19,9 @@ Reasons: TypeAlias = list[str | None]  # why each row can't be used; None where 
 
 
 def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reasons]:
-    """The sizes in bytes, null where a row has none or a wrong one, and what is wrong with each.
+    """Read sizes in bytes, null where a row has none or a wrong one, and what is wrong with each.
 
-    There are no reasons where nothing is wrong. Raises UsageError where no row has a size and at
+    The reasons are empty if nothing is wrong. Raises UsageError where no row has a size and at
     least one has something else.
     """
     kind = INPUTS.field("bytes").type
@@ -35,7 +35,7 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reaso
     reasons: Reasons = []
     for value in column.to_pylist():
         try:
-            # pandas and others write NaN for a missing value; NaN alone differs from itself.
+            # pandas and others write NaN for a missing value; only NaN differs from itself.
             size = None if value is None or value != value else int(value)
         except (TypeError, ValueError, OverflowError):
             size = -1
@@ -49,7 +49,7 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reaso
 
 
 def boxes_of(column: pa.ChunkedArray) -> tuple[pa.Array, Reasons]:
-    """The boxes [x0, y0, x1, y1] of each row, source pixels, and what is wrong with each row.
+    """Read the boxes [x0, y0, x1, y1] of each row, source pixels, and what is wrong with each.
 
     The column holds lists, or texts with JSON. Raises UsageError where it holds neither.
     """
@@ -78,7 +78,7 @@ def boxes_of(column: pa.ChunkedArray) -> tuple[pa.Array, Reasons]:
 
 
 def _read_boxes(text: str | None) -> Any:
-    """The boxes in a JSON text; where they cannot be read, the reason as a text."""
+    """Parse the boxes in a JSON text; if they cannot be read, return the reason as a text."""
     if not text:
         return None
     try:
@@ -88,7 +88,7 @@ def _read_boxes(text: str | None) -> Any:
 
 
 def _checked_boxes(value: Any) -> Any:
-    """The value, if it is a list of boxes; else the reason as a text."""
+    """Return the value if it is a list of boxes, else the reason as a text."""
     try:
         pa.array([value], INPUT_BOXES.type)
     except (TypeError, ValueError, RecursionError, pa.ArrowException):

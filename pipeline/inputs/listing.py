@@ -1,8 +1,8 @@
 """List the photos of a run once, and read them later as they were when they were listed.
 
-An input is a folder, a glob, an `s3://bucket/prefix`, or a list (Parquet or CSV) with a `uri`
-column. Addresses are strangers' text: they are kept as they are, compared, hashed and handed to the
-store, but never taken apart into paths.
+An input is a folder, a glob, an `s3://bucket/prefix`, or a list (Parquet, CSV or JSON Lines) with a
+`uri` column. Addresses are untrusted text: they are kept as they are, compared, hashed and passed
+to the store, but never split into paths.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ from pipeline.storage.ranges import list_by_ranges
 from pipeline.storage.spool import Spool, filtered, pieces, spooled
 from pipeline.storage.store import Store, open_store
 
-BATCH_ROWS = 10_000  # a listing becomes Arrow memory in steps of this many rows
+BATCH_ROWS = 10_000  # a listing is converted to Arrow in steps of this many rows
 
 
 def image_id(uri: str) -> str:
@@ -53,7 +53,7 @@ def image_id(uri: str) -> str:
 class Listing:
     """The photos of an input: `schema.INPUTS`, then pass-through columns; and what is left out.
 
-    within: whether an address is one that this input could have listed; see `lies_in`.
+    within: returns whether this input could have listed an address; see `lies_in`.
     """
 
     table: pa.Table
@@ -72,14 +72,14 @@ def list_all(
     """List every photo of an input, sorted by uri.
 
     Objects of a prefix come with the ETag and size of the listing, files with time and size, rows
-    of a list with what the list says. A folder or bucket without photos gives no rows.
-    limit: keep the first so many; None keeps all.
+    of a list with the list's own values. A folder or bucket without photos gives no rows.
+    limit: number of first photos to keep; None keeps all.
     focus_columns: columns of the list that hold each photo's focal point; None for none.
     uri_column: the list's column of addresses.
     selection: which files of a folder or prefix, and rows of a list, are taken.
-    requester_pays: agree to pay for requests to S3, where its owner does not.
+    requester_pays: agree to pay for requests to S3, where the bucket's owner does not.
 
-    Raises UsageError when there is no such place, when a folder may not be listed, when nothing
+    Raises UsageError when the input does not exist, when a folder may not be listed, when nothing
     matches a glob, or when a list is not one that `pipeline.inputs.lists` accepts; LedgerError when
     a store or a disk does not answer.
     """
@@ -117,7 +117,7 @@ def list_all(
 
 
 def _address(input_uri: str) -> str:
-    """An input as the address of the one file that it may be."""
+    """Return the address of the one file that an input may be."""
     if scheme_of(input_uri) != "file":
         return input_uri
     return local_uri(absolute_path(local_path(input_uri)))
@@ -134,7 +134,7 @@ def _taken(
 
 
 def _selected(table: pa.Table, selection: Selection, left_out: LeftOut) -> tuple[pa.Table, LeftOut]:
-    """The rows of a list that are taken; without patterns that is every one."""
+    """Select the rows of a list that are taken; without patterns, all of them."""
     if not (selection.include or selection.exclude):
         return table, left_out
 
@@ -161,7 +161,7 @@ def read_image(
     etag:      the pinned one; None reads whatever is there now.
     max_bytes: larger photos are refused before they are read; None refuses none.
     http:      None refuses HTTP(S) addresses.
-    requester_pays: agree to pay for requests to S3, where its owner does not.
+    requester_pays: agree to pay for requests to S3, where the bucket's owner does not.
 
     Raises ReadError, whose docstring lists the statuses.
     """
@@ -179,7 +179,7 @@ def read_image(
 
 
 def _locate(uri: str, requester_pays: bool) -> tuple[Store, str]:
-    """The store of an address and its key, exactly as written."""
+    """Return the store of an address and its key, exactly as written."""
     bucket, key = bucket_and_key(uri)
     if not key:
         raise UsageError(f"not {scheme_of(uri)}://bucket/key")
@@ -192,7 +192,7 @@ def _store(root: str, pid: int, requester_pays: bool) -> Store:
 
 
 def _objects(uri: str, as_glob: bool, requester_pays: bool) -> Iterator[tuple[str, ObjectInfo]]:
-    """(address, info) of the objects under a prefix or matching a glob, in the store's order."""
+    """Yield (address, info) of the objects under a prefix or matching a glob, as the store does."""
     bucket, prefix = bucket_and_key(uri)
     store, keep = open_store(bucket, requester_pays=requester_pays), None
     if as_glob:
@@ -204,7 +204,7 @@ def _objects(uri: str, as_glob: bool, requester_pays: bool) -> Iterator[tuple[st
 
 
 def _table(found: Iterable[tuple[str, ObjectInfo]]) -> pa.Table:
-    """Arrow memory grown in batches, so that a million keys never exist as Python objects."""
+    """Collect a listing in batches, so that a million keys never exist as Python objects."""
     spool = Spool(INPUTS)
     rows: list[tuple[str, str, str, int]] = []
 
@@ -224,7 +224,7 @@ def _table(found: Iterable[tuple[str, ObjectInfo]]) -> pa.Table:
 
 
 def _pin_files(table: pa.Table) -> pa.Table:
-    """Give the rows of a list their image_id, and files their time and size."""
+    """Add image_id to the rows of a list, and time and size where they are files."""
     uris = table["uri"].to_pylist()
     ids = pa.array([image_id(uri) for uri in uris], pa.string())
     etags, sizes = table["etag"].to_pylist(), table["bytes"].to_pylist()
@@ -241,8 +241,8 @@ def _pin_files(table: pa.Table) -> pa.Table:
 
 
 def _info_of(uri: str) -> ObjectInfo | None:
-    """Size and time of a list's file; None where nothing is known: reading it will tell why."""
+    """Return size and time of a list's file; None if unknown, which reading it will explain."""
     try:
         return file_info(Path(os.fsdecode(local_bytes(uri))))
-    except OSError:  # such as a name that is too long, or a folder of others: it costs its row
+    except OSError:  # such as a name that is too long, or a forbidden folder: only its row fails
         return None

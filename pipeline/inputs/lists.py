@@ -1,9 +1,9 @@
-"""Read input lists. They are untrusted files, and what can't be used costs its row, not the list.
+"""Read input lists. They are untrusted files: an unusable value drops its row, not the list.
 
-Columns of ours:  uri (required; another name by --uri-column), etag, bytes, boxes (list of
+Our own columns:  uri (required; another name by --uri-column), etag, bytes, boxes (list of
                   [x0, y0, x1, y1], source pixels; in CSV and JSON Lines as JSON). Every other
                   column passes through to `images` and `crops`.
-Refused as a whole: a list without uris, and names that `images` or `crops` already use.
+Refused as a whole: a list without uris, or with names that `images` or `crops` already use.
 """
 
 from collections.abc import Collection, Sequence
@@ -35,7 +35,7 @@ class ListRead:
 
 
 def is_list(uri: str) -> bool:
-    """Whether an input address names a list rather than photos."""
+    """Return whether an input address names a list rather than photos."""
     return is_table_file(uri)
 
 
@@ -47,7 +47,7 @@ def read_list(
 ) -> ListRead:
     """Read the rows of a list: uri, etag, bytes, `boxes` where given, pass-through columns.
 
-    named: columns that a setting names, so that they may have names of ours.
+    named: columns that a setting names, which may have names of our own columns.
     uri_column: the column of addresses.
     requester_pays: as in `open_store`.
 
@@ -80,7 +80,7 @@ def _with_uri(table: pa.Table, uri_column: str) -> pa.Table:
 
 
 def _fixed(table: pa.Table, named: Collection[str]) -> tuple[pa.Table, Reasons]:
-    """The columns of ours in their types, then the others; and why rows can't be used so."""
+    """Cast our own columns and put them before the others; also return why rows can't be used."""
     names = table.column_names
     taken = [name for name in names if name in RESERVED - {"image_id", "boxes", *named}]
     if taken:
@@ -107,9 +107,9 @@ def _fixed(table: pa.Table, named: Collection[str]) -> tuple[pa.Table, Reasons]:
 
 
 def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut, wrong: Reasons) -> pa.Table:
-    """The rows that can be used, each uri once, ETags bare; the others are noted.
+    """Keep the rows that can be used, each uri once, with bare ETags; note the others.
 
-    wrong: why rows can't be used for their sizes; empty where all can.
+    wrong: why rows can't be used because of their sizes; empty where all can.
     """
     seen = _Seen(table)
     return spooled(
@@ -119,7 +119,7 @@ def _only_usable(table: pa.Table, is_local: bool, left_out: LeftOut, wrong: Reas
 
 
 class _Seen:
-    """Addresses of a list that were looked at, of those that it may have several times."""
+    """The addresses seen so far, among those that a list may have several times."""
 
     def __init__(self, table: pa.Table) -> None:
         hashes = [np.fromiter(map(hash, _uris(rows)), np.int64) for rows in pieces(table)]
@@ -128,7 +128,7 @@ class _Seen:
         self._uris: set[str] = set()
 
     def again(self, uri: str) -> bool:
-        """Whether an address was there before; it is from now on."""
+        """Return whether an address was seen before, and note that it is seen now."""
         was = uri in self._uris
         if hash(uri) in self._shared:
             self._uris.add(uri)
@@ -142,7 +142,7 @@ def _uris(rows: pa.Table) -> list[str | None]:
 def _usable_rows(
     table: pa.Table, is_local: bool, seen: _Seen, start: int, left_out: LeftOut, wrong: Reasons
 ) -> pa.Table:
-    """The same of some rows. start: how many are before them in the list."""
+    """Keep the usable rows of a part of the list. start: number of rows before the part."""
     uris = _uris(table)
     reasons = _reasons(uris, is_local, seen)
     if wrong:
@@ -168,7 +168,7 @@ def _usable_rows(
 
 
 def _reasons(uris: Sequence[str | None], is_local: bool, seen: _Seen) -> Reasons:
-    """Why each row is left out, None where it is not. A credential is not repeated."""
+    """Return why each row is left out, None where it is not, without repeating a credential."""
     reasons: Reasons = []
     for uri in uris:
         reason = _reason(uri, is_local)
@@ -192,5 +192,5 @@ def _reason(uri: str | None, is_local: bool) -> str | None:
 
 
 def _bare(etag: str | None) -> str | None:
-    """An ETag as stores give it: without quotes and without the mark of a weak one."""
+    """Write an ETag as stores give it: without quotes and without the mark of a weak one."""
     return etag and etag.strip().removeprefix("W/").strip('"')

@@ -1,7 +1,7 @@
-"""List the files of a local folder or glob, under addresses that survive any file name; read them.
+"""List the files of a local folder or glob, with addresses that fit any file name; read them.
 
-What a stranger may write is a list, or a link in the folder: neither makes the job read what lies
-outside of it without being named, nor the system's own files.
+A list, or a link in the folder, may be untrusted. Neither makes the job read a file outside of the
+folder that is not named, nor the system's own files.
 """
 
 import os
@@ -21,7 +21,7 @@ from pipeline.storage.backend import ObjectInfo
 from pipeline.storage.local import file_etag, file_status, read_file, walk_folders
 
 READ_S = 60.0  # for one file; a file system that has gone away never answers
-SYSTEM = ("/proc", "/sys")  # what is there looks like files, and tells of processes and the machine
+SYSTEM = ("/proc", "/sys")  # their contents look like files, but describe processes and the machine
 
 
 def walk(
@@ -30,13 +30,12 @@ def walk(
     as_glob: bool = False,
     selection: Selection = Selection(),  # noqa: B008  it is frozen
 ) -> Iterator[tuple[str, ObjectInfo]]:
-    """(path, info) of the regular files below a folder or, `as_glob`, matching a glob.
+    """Yield (address, info) of the regular files below a folder or, `as_glob`, matching a glob.
 
-    Links to folders are not followed, and those to files outside of the folder are left out; both
-    are noted.
-    So is a folder of which `selection` excludes all; it is not looked into, as one below which the
-    glob can't match anything. Files of other folders are not selected here.
-    Raises UsageError where there is no such folder, or one that is looked into may not be listed,
+    Links to folders are not followed, and links to files outside of the folder are left out; both
+    are noted. A folder that `selection` excludes entirely is not entered, and noted too. One below
+    which the glob can't match is not entered either. Files of other folders are not selected here.
+    Raises UsageError where there is no such folder, or one that is entered may not be listed,
     LedgerError where its file system does not answer.
     """
     try:
@@ -55,7 +54,7 @@ def walk(
 def _files(
     path: str, left_out: LeftOut, as_glob: bool, selection: Selection
 ) -> Iterator[tuple[str, ObjectInfo]]:
-    """The same; raises OSError for what cannot be listed."""
+    """Yield what `walk` yields; raises OSError for a folder that cannot be listed."""
     keep, leads, root = None, None, absolute_path(path)
     if as_glob:
         keep, leads = regex_of(str(root)), folder_regex_of(str(root))
@@ -84,7 +83,7 @@ def _entered(
     left_out: LeftOut,
     selection: Selection,
 ) -> Iterator[str]:
-    """Names of the folders in a folder that are looked into. leads: None for every one."""
+    """Yield the names of the subfolders that are entered. leads: None for every one."""
     for name in sorted(names):
         path = Path(folder, name)
         if name.startswith(".") or (leads is not None and not leads.fullmatch(f"{path}/")):
@@ -100,10 +99,10 @@ def _entered(
 def read_local(
     uri: str, etag: str | None, max_bytes: int | None, deadline_s: float = READ_S
 ) -> bytes:
-    """Read a file by its address. Raises as `storage.local.read_file`, PermissionError, ReadError.
+    """Read a file by its address. Raises PermissionError, ReadError and what `read_file` raises.
 
     A read that the file system does not answer can't be interrupted: after `deadline_s` it is left
-    to a thread of its own, and the photo fails with `timeout`.
+    to its own thread, and the photo fails with `timeout`.
     """
 
     def read() -> bytes:
@@ -119,9 +118,9 @@ def read_local(
 
 
 def file_info(path: Path) -> ObjectInfo | None:
-    """Size, time and, made of both, the ETag of a regular file; None where there is none.
+    """Return size, time and an ETag made of both of a regular file; None where there is none.
 
-    Raises OSError where that cannot be told.
+    Raises OSError where that is not known.
     """
     try:
         status = file_status(path)
@@ -131,7 +130,7 @@ def file_info(path: Path) -> ObjectInfo | None:
 
 
 def local_uri(path: Path) -> str:
-    """The path itself, or a file:// address where its name is not valid UTF-8."""
+    """Return the path itself, or a file:// address where its name is not valid UTF-8."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -140,7 +139,7 @@ def local_uri(path: Path) -> str:
 
 
 def local_bytes(uri: str) -> bytes:
-    """The path of a plain or a file:// address, as the operating system takes it."""
+    """Return the path of a plain or a file:// address, as the operating system takes it."""
     if uri.lower().startswith("file://"):
         return unquote_to_bytes(uri[len("file://") :])
     return os.fsencode(uri)

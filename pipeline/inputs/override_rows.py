@@ -1,4 +1,4 @@
-"""Read a table of overrides, row by row: what each says, or which row and column is wrong.
+"""Read a table of overrides row by row, or report which row and column is wrong.
 
 docs/OVERRIDES.md describes the table.
 """
@@ -29,9 +29,9 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 @dataclass(frozen=True)
 class OverrideRow:
-    """What one row says of the photos that it names. None and empty: it says nothing about that.
+    """The decisions of one row about the photos that it names; None where it decides nothing.
 
-    name:       the address or the pattern, as written, but s3:// for Hadoop's spellings of it.
+    name:       the address or the pattern as written, but with s3:// for Hadoop's spellings of it.
     is_pattern: whether it is a glob pattern.
     focus_rel:  x and y, shares of the upright photo's sides.
     box_px:     the locked box of the shape `ratio`, xyxy in source pixels of the upright photo.
@@ -49,8 +49,8 @@ class OverrideRow:
 def read_override_rows(uri: str) -> list[OverrideRow]:
     """Read the rows of a table of overrides, Parquet or CSV, in its order.
 
-    Raises SettingError, naming the first row (1 is the first below the header) and column that
-    make no sense.
+    Raises SettingError, naming the first row (1 is the first below the header) and column that is
+    invalid.
     """
     if not is_table_file(uri):
         raise SettingError("overrides", f"must name a .parquet or .csv table, not {uri!r}")
@@ -60,7 +60,7 @@ def read_override_rows(uri: str) -> list[OverrideRow]:
         raise
     except UsageError as error:
         raise SettingError("overrides", f"cannot be read: {error}") from error
-    if left_out:  # of a person's decisions none is to be lost
+    if left_out:  # no decision of a person may be lost
         raise SettingError("overrides", f"table can't be used whole; {left_out.message}")
     names = table.column_names
     for name in names:
@@ -83,7 +83,7 @@ def _rows(table: Any) -> Iterator[Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class _Cells:
-    """One row of the table, whose values are checked when they are asked for."""
+    """One row of the table, whose values are checked when they are read."""
 
     number: int
     values: Mapping[str, Any]
@@ -108,7 +108,7 @@ class _Cells:
         return value
 
     def numbers(self, columns: tuple[str, ...]) -> tuple[float, ...] | None:
-        """All of some columns, or None where all are empty."""
+        """Return the numbers of some columns, or None where all are empty."""
         found = [self.number_of(column) for column in columns]
         given = tuple(value for value in found if value is not None)
         if not given:
@@ -183,7 +183,7 @@ def _box(cells: _Cells) -> tuple[float, float, float, float] | None:
 
 
 def _with_shape(cells: _Cells, row: OverrideRow) -> OverrideRow:
-    """The row with its ratio as `--ratios` names it, after a check that its box has that ratio."""
+    """Name a row's ratio as `--ratios` does, after checking that its box has that ratio."""
     if row.ratio is None:
         cells.wrong(RATIO, "is empty; say for which shape the box is")
     if row.box_px is None:

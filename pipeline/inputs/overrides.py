@@ -1,10 +1,10 @@
-"""Find what people decided about the photos of a list, and pin it with them.
+"""Find people's decisions about the photos of a list, and pin them with the photos.
 
-What applies to a photo stands in the column `override` of the pinned list as one text, so it is a
-part of the run's identity and `ledger.coverage.incremental` can compare it with what an earlier run
-obeyed. It is JSON with the keys `name` (the last address or pattern that counted; empty: the list's
-own focus), `focus` [x, y], `boxes` {ratio: [x0, y0, x1, y1]} and `never_crop`; those that say
-nothing are left out, but for `name`.
+The decision about a photo is one text in the column `override` of the pinned list. So it is a part
+of the run's identity, and `ledger.coverage.incremental` can compare it with the one that an earlier
+run obeyed. It is JSON with the keys `name` (the last address or pattern that counted; empty: the
+list's own focus), `focus` [x, y], `boxes` {ratio: [x0, y0, x1, y1]} and `never_crop`; keys without
+a decision are left out, except `name`.
 """
 
 import json
@@ -29,11 +29,11 @@ DECIDED_ROWS = 500_000  # of a list that are compared with the table at a time
 
 @dataclass(frozen=True)
 class Overridden:
-    """A list of photos with what people decided.
+    """A list of photos with people's decisions.
 
     inputs:    the rows that are left, with the column `override` where anything applies.
-    count:     how many of them a row of the table applies to.
-    forgotten: addresses to be taken out of the output, whether they are in the list or not.
+    count:     number of these that a row of the table applies to.
+    forgotten: addresses to be removed from the output, whether they are in the list or not.
     """
 
     inputs: pa.Table
@@ -53,10 +53,10 @@ class Overrides:
         return cls(read_override_rows(uri)) if uri else cls()
 
     def obeyed(self, inputs: pa.Table) -> Overridden:
-        """Pin what applies to each photo of a list that is sorted by uri.
+        """Pin the decision about each photo of a list that is sorted by uri.
 
         A photo to which no row applies keeps what is pinned already: the focus of its list, or, in
-        a list of failed photos, what their run obeyed.
+        a list of failed photos, the decision that their run obeyed.
         """
         if not self.rows or not inputs.num_rows:
             return Overridden(inputs, forgotten=self._exact_forgotten())
@@ -73,13 +73,13 @@ class Overrides:
         left = spooled(parts())
         if not count:
             return Overridden(inputs, forgotten=self._exact_forgotten())
-        if left[INPUT_OVERRIDE.name].null_count == left.num_rows:  # the list is as it was without
+        if left[INPUT_OVERRIDE.name].null_count == left.num_rows:  # the same list as without it
             left = left.drop_columns(INPUT_OVERRIDE.name)
         forgotten = tuple(sorted({*gone, *self._exact_forgotten()}))
         return Overridden(left, count - len(gone), forgotten)
 
     def forgotten_among(self, uris: pa.Array) -> list[str]:
-        """Which of some sorted addresses the table says to forget."""
+        """Select those of some sorted addresses that the table says to forget."""
         decided = self._decisions(uris)
         return [uris[place].as_py() for place, one in decided.items() if one.forget]
 
@@ -100,7 +100,7 @@ class Overrides:
         return rows
 
     def _decisions(self, uris: pa.Array) -> dict[int, "_Decision"]:
-        """What the table decides, by place among sorted addresses; the others are left out."""
+        """Return the table's decisions by position among sorted addresses, where it has one."""
         numbers: dict[int, tuple[int, ...]] = defaultdict(tuple)  # of the rows that match
         for number, row in enumerate(self.rows):
             if row.is_pattern:
@@ -122,7 +122,7 @@ class Overrides:
 
 @dataclass
 class _Decision:
-    """What the rows that match one photo say together."""
+    """The combined decision of the rows that match one photo."""
 
     name: str = ""
     forget: bool = False
@@ -132,7 +132,7 @@ class _Decision:
 
     @property
     def text(self) -> str | None:
-        """The value of the column `override`; None where nothing is left of the rows."""
+        """The value of the column `override`; None where no decision is left."""
         said: dict[str, Any] = {}
         if self.focus_rel is not None:
             said["focus"] = list(self.focus_rel)
@@ -144,7 +144,7 @@ class _Decision:
 
 
 def _fold(rows: Iterable[OverrideRow]) -> _Decision:
-    """Add up rows, the one that counts most last; docs/OVERRIDES.md gives the rules."""
+    """Combine rows, in ascending order of precedence; docs/OVERRIDES.md gives the rules."""
     decision = _Decision()
     for row in rows:
         decision.name = row.name
@@ -164,7 +164,7 @@ def _fold(rows: Iterable[OverrideRow]) -> _Decision:
 def _with_decisions(
     inputs: pa.Table, decided: Mapping[int, _Decision], gone: list[str]
 ) -> pa.Table:
-    """Rows with the column `override` at the end, without those to forget, which go to `gone`."""
+    """Append the column `override` to rows, without those to forget; add these to `gone`."""
     texts = _pinned(inputs)
     for place, decision in decided.items():
         texts[place] = decision.text
@@ -178,7 +178,7 @@ def _with_decisions(
 
 
 def _pinned(inputs: pa.Table) -> list[str | None]:
-    """The column `override` as it is pinned already; all None where there is none."""
+    """Return the column `override` as it is pinned already; all None where there is none."""
     if INPUT_OVERRIDE.name not in inputs.column_names:
         return [None] * inputs.num_rows
     texts: list[str | None] = inputs[INPUT_OVERRIDE.name].to_pylist()
@@ -186,9 +186,9 @@ def _pinned(inputs: pa.Table) -> list[str | None]:
 
 
 def _matching(uris: pa.Array, pattern: str) -> list[int]:
-    """Places of the addresses that match a pattern, among sorted ones.
+    """Return the positions of the addresses that match a pattern, among sorted ones.
 
-    Only those that begin as the pattern does are looked at. RE2's time is linear in a text.
+    Only those that begin as the pattern does are tested. RE2's time is linear in a text's length.
     """
     prefix = literal_prefix(pattern)
     length, places = len(prefix), range(len(uris))
@@ -202,7 +202,7 @@ def _matching(uris: pa.Array, pattern: str) -> list[int]:
 
 
 def _places_of(uris: pa.Array, uri: str) -> range:
-    """The place of an address among sorted ones, or none."""
+    """Return the positions of an address among sorted ones, or none."""
     places = range(len(uris))
     if not places or not uris[0].as_py() <= uri <= uris[-1].as_py():
         return range(0)

@@ -1,8 +1,8 @@
 """Give the values of a list's columns types that every table format and engine knows.
 
 Delta and Iceberg have no unsigned integers, no half floats, no zone but UTC and no times finer than
-a microsecond; some of their writers take these for others and change values. So a list's columns
-are brought to types without these before anything is planned.
+a microsecond. Some of their writers misread these types and change values. So a list's columns are
+cast to other types before anything is planned.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow.types as pt
 MOST_DIGITS = 38  # of decimal128
 INT64_MOST = 2**63 - 1
 UINT64_DIGITS = 20
-COARSE = ("s", "ms")  # units of times above a microsecond
+COARSE = ("s", "ms")  # units of time coarser than a microsecond
 MS_A_DAY = 24 * 3600 * 1000
 _NARROW = {
     pa.uint8(): pa.int16(),
@@ -26,10 +26,10 @@ _NARROW = {
 
 
 def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column in the type that `plain_type` gives, and uint64 by its values.
+    """Cast a column to its `plain_type`, and uint64 according to its values.
 
-    uint64 becomes int64 where all values fit, else a decimal. What is finer than a microsecond is
-    cut off. Raises ArrowInvalid for a time that is too far away for its type.
+    uint64 becomes int64 if all values fit, else a decimal. Times are truncated to microseconds.
+    Raises ArrowInvalid for a time that is out of its type's range.
     """
     kind = _stored(column.type)
     if kind == pa.uint64():
@@ -44,7 +44,7 @@ def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type for values of one that a list may pass on, but for uint64."""
+    """Return the type that columns of a list's type are cast to, except for uint64."""
     kind = _stored(kind)
     if kind in _NARROW:
         return _NARROW[kind]

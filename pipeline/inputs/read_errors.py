@@ -1,4 +1,4 @@
-"""Say why a photo could not be read, from what its store or file system raised."""
+"""Classify why a photo could not be read, by what its store or file system raised."""
 
 import errno
 
@@ -12,20 +12,20 @@ from pipeline.storage.backend import (
 )
 from pipeline.storage.codes import Reason
 
-# What `read_error` knows.
+# What `read_error` accepts.
 READING_FAILS = (
     OSError, UsageError, ValueError, ObjectChangedError, ObjectTooLargeError, StoreUnavailableError,
 )  # fmt: skip
 
-# Statuses of the reasons that stores give (`storage.codes`) and photos tell in other words.
+# Statuses of photos for the reasons of stores (`storage.codes`) that have another name there.
 _STATUSES: dict[Reason | None, str] = {
     "refused": "store_refused",
     "expired": "credentials",
     None: "store_refused",
 }
-# What a file system says of a name that no file can have.
+# Errors of a file system for a name that no file can have.
 _NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
-# What passes by itself: too much is open, or a network file system does not answer.
+# Temporary errors: too many files are open, or a network file system does not answer.
 _PASSING = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY,
      errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH,
@@ -35,9 +35,9 @@ _PASSING = frozenset(
 
 
 def read_error(error: Exception) -> ReadError:
-    """The ReadError of one of READING_FAILS. What is not known is `store_refused`.
+    """Convert one of READING_FAILS to a ReadError; an unknown one is `store_refused`.
 
-    Only a text that is no address, or names what can't exist, is `bad_uri`, which is permanent.
+    Only a text that is no address, or names what cannot exist, is `bad_uri`, which is permanent.
     """
     if isinstance(error, FileNotFoundError):
         return ReadError("not_found", f"no object: {error}")

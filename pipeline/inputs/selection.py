@@ -8,7 +8,7 @@ from functools import cached_property
 from pipeline.inputs.globs import regex_of
 from pipeline.storage.addresses import s3_spelling
 
-# Files that lie beside photos in every bucket. Anything else is looked at, whatever its name.
+# Files that are next to photos in every bucket. Anything else is read, whatever its name.
 TEXTS = re.compile(
     r".*\.(txt|md|json|jsonl|ndjson|csv|tsv|xml|html?|ya?ml|ini|log|toml|parquet|gz|zip|db)",
     re.IGNORECASE | re.DOTALL,
@@ -22,16 +22,16 @@ NO_PHOTO = "are text or data by their names"
 class Selection:
     """Which addresses are taken: those that match `include` and do not match `exclude`.
 
-    Without `include`, all but texts and data (TEXTS). A pattern (see `globs`) is compared with
-    the last parts of an address: `*.jpg` with the name, `2026/*/*.jpg` with the last three; one
-    that begins with `/` or a scheme is compared with the whole address.
+    Without `include`, all except texts and data (TEXTS). A pattern (see `globs`) is compared with
+    the last parts of an address: `*.jpg` with the name, `2026/*/*.jpg` with the last three. A
+    pattern that begins with `/` or a scheme is compared with the whole address.
     """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
     def reason(self, uri: str) -> str | None:
-        """Why an address is not taken, as a phrase; None where it is taken."""
+        """Return why an address is not taken, as a phrase; None where it is taken."""
         if self.include and not any(matches(uri) for matches in self._included):
             return "match no --include"
         if any(matches(uri) for matches in self._excluded):
@@ -41,9 +41,9 @@ class Selection:
         return None
 
     def excludes_all_of(self, folder: str) -> bool:
-        """Whether nothing below a folder, whose address ends in a slash, is taken.
+        """Return whether nothing below a folder, whose address ends in a slash, is taken.
 
-        So where a pattern of `exclude` that ends in `**` matches it.
+        This is so if a pattern of `exclude` that ends in `**` matches it.
         """
         return any(matches(folder) for matches in self._excluded_whole)
 

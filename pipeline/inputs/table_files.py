@@ -1,7 +1,7 @@
-"""Read a table file that a stranger may have written: Parquet, CSV or JSON Lines, plain or gzip.
+"""Read an untrusted table file: Parquet, CSV or JSON Lines, plain or gzip.
 
-Values are plain afterwards: numbers, booleans, text, dates and times. A column of anything else is
-left out by its name, but for `boxes`. Sizes are limited before anything is expanded.
+Its values become plain: numbers, booleans, text, dates and times. A column of anything else, except
+`boxes`, is left out and named. Sizes are checked before anything is expanded.
 """
 
 import gzip
@@ -41,21 +41,21 @@ PLAIN = (pt.is_integer, pt.is_floating, pt.is_boolean, pt.is_string, pt.is_large
 
 
 def is_table_file(uri: str) -> bool:
-    """Whether an address names a table file, by its ending."""
+    """Return whether an address names a table file, by its ending."""
     return table_format(uri) is not None
 
 
 def table_format(uri: str) -> str | None:
-    """The first ending of the file's kind (`.parquet`, `.csv`, `.jsonl`); None for another file."""
+    """Return the main ending of the file's kind (`.parquet`, `.csv`, `.jsonl`), else None."""
     name = uri.lower().removesuffix(GZIP)
     return next((ends[0] for ends in (PARQUET, CSV, JSON_LINES) if name.endswith(ends)), None)
 
 
 def read_table_file(uri: str, requester_pays: bool = False) -> tuple[pa.Table, LeftOut]:
-    """Read a table file; returns what was left out of it too. Raises UsageError.
+    """Read a table file; also return what was left out of it. Raises UsageError.
 
     requester_pays: as in `open_store`.
-    CSV gives texts, so that "007" stays "007". `boxes` of CSV and JSON Lines is a text of JSON.
+    CSV values stay texts, so that "007" stays "007". `boxes` of CSV and JSON Lines is JSON text.
     """
     data = _bytes_of(uri, requester_pays)
     left_out = LeftOut()
@@ -114,8 +114,8 @@ def _parquet(data: bytes, left_out: LeftOut) -> pa.Table:
     kept = [n for n, kind in types.items() if n == INPUT_BOXES.name or _is_plain(kind)]
     for name in types.keys() - set(kept):
         left_out.columns[name] = f"{types[name]} is no plain value"
-    # Dictionary encoding can say a long text a million times in a few bytes. So the lengths of the
-    # distinct texts, and their sum over all rows, are checked before the column is expanded.
+    # Dictionary encoding can repeat a long text a million times in a few bytes. So the lengths of
+    # the distinct texts, and their sum over all rows, are checked before the column is expanded.
     texts = [
         column.name
         for column in file.schema
@@ -168,7 +168,7 @@ def _csv(data: bytes, left_out: LeftOut) -> pa.Table:
 
 
 def _json_lines(data: bytes, left_out: LeftOut) -> pa.Table:
-    """One object a line. A column of several types, or of objects, becomes text."""
+    """Read one object per line. A column of several types, or of objects, becomes text."""
     names: dict[str, None] = {}
     rows = []
     for row in _json_rows(data, left_out):
@@ -217,7 +217,7 @@ def _json_column(values: list[Any]) -> pa.Array:
 
 
 def _plain(table: pa.Table, left_out: LeftOut) -> pa.Table:
-    """The table with values as every reader knows them: no dictionaries, views or untyped nulls."""
+    """Give columns types that every reader knows: no dictionaries, views or untyped nulls."""
     columns: dict[str, Any] = {}
     for field in table.schema:
         if field.name == INPUT_BOXES.name:

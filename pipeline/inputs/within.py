@@ -1,6 +1,6 @@
-"""Tell which addresses an input could have listed, and whether the output is among them.
+"""Find which addresses an input could have listed, and whether the output is among them.
 
-A folder covers what lies below it, a prefix every key that begins with it, a glob what it matches.
+A folder covers what is below it, a prefix every key that begins with it, a glob what it matches.
 """
 
 import os
@@ -20,10 +20,10 @@ from pipeline.storage.store import open_store
 
 
 def is_glob(input_uri: str, requester_pays: bool = False) -> bool:
-    """Whether an input is read as a glob: by its characters, where nothing is called so.
+    """Return whether an input is read as a glob: by its characters, if nothing has that name.
 
-    A folder or prefix that holds something as it is written is none, even with a `[` or a `*`.
-    Asks the store. requester_pays: as in `open_store`. Raises as `Store.list`.
+    A folder or prefix that exists as it is written is not a glob, even with a `[` or a `*`. Asks
+    the store. requester_pays: as in `open_store`. Raises what `Store.list` raises.
     """
     if scheme_of(input_uri) == "file":
         path = local_path(input_uri)
@@ -35,16 +35,17 @@ def is_glob(input_uri: str, requester_pays: bool = False) -> bool:
 
 
 def lies_in(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
-    """Whether an address belongs to a folder, a prefix or a glob; to a list belongs every one.
+    """Return a test of whether an address belongs to a folder, a prefix or a glob.
 
-    as_glob: how the input was read, see `is_glob`. s3a:// is s3://.
+    Every address belongs to a list. as_glob: how the input was read, see `is_glob`. s3a:// is
+    s3://.
     """
     input_uri = s3_spelling(input_uri)
     if is_list(input_uri):
         return lambda uri: True
     if scheme_of(input_uri) != "file":
         bucket, key = bucket_and_key(input_uri)
-        start = f"{bucket}/"  # or a photo of the bucket b2 would belong to s3://b
+        start = f"{bucket}/"  # without the slash a photo of the bucket b2 would belong to s3://b
         if not as_glob:
             return lambda uri: uri.startswith(start + key)
         pattern = regex_of(key)
@@ -58,10 +59,10 @@ def lies_in(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
 
 
 def refuse_overlap(input_uri: str, output_uri: str) -> None:
-    """Raise UsageError when the output lies in the input: the next run would read its tables.
+    """Raise UsageError when the output is in the input: the next run would read its tables.
 
-    Asks no store: what may be a prefix or a glob is looked at as both. Folders are compared where
-    they really are, behind links and `..`.
+    Asks no store: an input that may be a prefix or a glob is checked as both. Folders are compared
+    by their real paths, without links and `..`.
     """
     input_uri, output_uri = s3_spelling(input_uri), s3_spelling(output_uri)
     if is_list(input_uri) or scheme_of(input_uri) != scheme_of(output_uri):
@@ -86,20 +87,20 @@ def refuse_overlap(input_uri: str, output_uri: str) -> None:
 
 
 def _real(path: str) -> str:
-    """Where a folder really is, with a slash at its end."""
+    """Return the real path of a folder, with a slash at its end."""
     return os.path.realpath(path).rstrip("/") + "/"
 
 
 def _matches_below(pattern: str, folder: str) -> bool:
-    """Whether a glob may match what runs write below a folder, which ends in a slash or is all.
+    """Return whether a glob may match what runs write below a folder.
 
-    They write nothing directly into it, all in folders such as `runs/` (see `ledger.layout`): so a
-    glob has to lead at least one level further. An input that lies deeper than the output is beside
-    its tables: it does not match.
+    folder: ends in a slash, or is empty for a whole bucket. Runs write nothing directly into it,
+    but only into folders such as `runs/` (see `ledger.layout`). So a glob has to lead at least one
+    level further. An input deeper than the output is next to its tables and does not match.
     """
     if not folder.startswith(literal_prefix(pattern)):
         return False
     above = ["", *folders_of(pattern)]
-    if not above[-1].endswith("**"):  # which takes in all that follows
+    if not above[-1].endswith("**"):  # which matches all that follows
         del above[-1]
     return any(regex_of(one).fullmatch(folder) for one in above)
