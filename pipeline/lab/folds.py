@@ -1,4 +1,4 @@
-"""Folds, for measuring on photos that were not trained on."""
+"""Folds, for measuring on photos that were not used in training."""
 
 import zlib
 from collections.abc import Iterable

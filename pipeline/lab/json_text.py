@@ -8,8 +8,8 @@ from math import isfinite
 def json_text(figures: object, indent: int) -> str:
     """Return dicts, lists, texts and numbers as JSON; NaN and the infinities are null.
 
-    Some figures are undefined, such as the AUC of crops that people all accept. Python's own
-    writer puts NaN there, which is not valid JSON.
+    Some figures are undefined, such as the AUC where people accept all crops. Python's own writer
+    puts NaN there, which is not valid JSON.
     """
     return json.dumps(_without_nan(figures), indent=indent, allow_nan=False)
 

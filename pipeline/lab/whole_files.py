@@ -15,7 +15,7 @@ def write_whole(path: Path, data: bytes) -> None:
     with unfinished.open("wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())  # the content is on disk before the name is
+        os.fsync(file.fileno())  # the content must be on disk before the name
     unfinished.replace(path)
 
 

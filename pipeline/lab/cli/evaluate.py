@@ -23,12 +23,12 @@ OVER_ERROR_RATE = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     return run(EvaluationJob, __doc__, evaluate, arguments)
 
 
 def evaluate(job: EvaluationJob) -> int:
-    """Evaluate and write the report; returns the exit code. Raises UsageError."""
+    """Evaluate and write the report; return the exit code. Raises UsageError."""
     # This import loads torch, which --help and usage errors do not need.
     from pipeline.lab.evaluation.job import evaluate_dataset
     from s2cnet import WeightsError

@@ -27,13 +27,13 @@ from pipeline.report.progress import Log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     return run(FineTuneJob, __doc__, tune, arguments)
 
 
 def tune(job: FineTuneJob) -> int:
     """Read the labels, train, write the file. Raises UsageError."""
-    from pipeline.lab.starter.people_recipe import fine_tune_starter  # loads torch: not for --help
+    from pipeline.lab.starter.people_recipe import fine_tune_starter  # slow: loads torch
     from s2cnet import WeightsError
 
     log = Log()

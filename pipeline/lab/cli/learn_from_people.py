@@ -60,7 +60,7 @@ STEPS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     return run(STEPS, __doc__, learn, arguments)
 
 

@@ -31,13 +31,13 @@ from pipeline.report.progress import Log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     return run(StarterJob, __doc__, make, arguments)
 
 
 def make(job: StarterJob) -> int:
     """Label the photos and write both files. Raises UsageError."""
-    from pipeline.lab.starter.recipe import make_starter  # loads torch: not for --help or a typo
+    from pipeline.lab.starter.recipe import make_starter  # slow: loads torch
     from s2cnet import WeightsError
 
     log = Log()

@@ -26,13 +26,13 @@ from pipeline.stop import Drained, Stop
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     return run(TrainJob, __doc__, train, arguments)
 
 
 def train(job: TrainJob) -> int:
     """Read the data, train, report where the weights are. Raises UsageError."""
-    from pipeline.lab.training.job import train_folder  # loads torch: not for --help or a typo
+    from pipeline.lab.training.job import train_folder  # slow: loads torch
     from s2cnet import WeightsError
 
     log, stop = Log(), Stop()

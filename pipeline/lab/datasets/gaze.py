@@ -33,7 +33,7 @@ within .08 of the centre; later ones 5 %).
 
 
 def read_osie(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """Read OSIE, 700 photos viewed freely by 15 people for 3 s: Xu et al., J. of Vision 2014.
+    """Read OSIE, 700 photos viewed freely by 15 people for 3 s: Xu et al., Journal of Vision 2014.
 
         stimuli/<name>.jpg
         eye/fixations.mat    fixations, a cell of structs: img, the photo's name; subjects, a cell
@@ -54,7 +54,7 @@ def read_osie(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_eyecrowd(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """Read EyeCrowd, 500 crowds viewed freely by 16 people for 5 s: Jiang et al., ECCV 2014.
+    """Read EyeCrowd, 500 crowd photos viewed freely by 16 people for 5 s: Jiang et al., ECCV 2014.
 
         stimuli/<name>.jpg
         eye/fixations.mat    as in OSIE

@@ -67,7 +67,8 @@ def read_fcdb(root: Path, split: str) -> tuple[list[Example], list[str]]:
         cropping_testing_set.json, cropping_training_set.json   [{"url": …, "crop": [x, y, w, h]}]
         data/<last part of the url>  (or images/)
 
-    Photos that are no longer on the web are noted and left out. Raises UsageError.
+    Photos missing from the folder (some have left the web) are noted and left out. Raises
+    UsageError.
     """
     files = {"test": "cropping_testing_set.json", "train": "cropping_training_set.json"}
     if split not in files:
@@ -113,7 +114,7 @@ def read_sacd(root: Path, split: str) -> tuple[list[Example], list[str]]:
 
 
 def read_gnmc(root: Path, split: str) -> tuple[list[Example], list[str]]:
-    """Read GNMC, crops of five shapes by editors: Christensen, Vartakavi, IEEE Access 2021.
+    """Read GNMC, crops of five shapes by editors: Christensen and Vartakavi, IEEE Access 2021.
 
         json/<split>.json   [{"filename": …, "crop_bboxes": {"16:9": [x0, y0, x1, y1], …}}, …],
                             the boxes as shares of the upright photo's sides

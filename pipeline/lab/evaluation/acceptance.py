@@ -7,10 +7,11 @@ therefore accepted where it is about as close to a person as people are to each 
                      the free shape, with each person's. FLMS: the median pair of people has .68
                      where one crop is brought to the other's ratio, .63 as drawn.
     gaze             at least .9 of the fixations that the best crop of the shape keeps. OSIE and
-                     EyeCrowd: the best crop for one viewer keeps .93 and .90 of the fixations that
-                     another viewer's best crop keeps (medians over pairs and the shapes 1:1, 16:9,
-                     9:16, 3:4). A shape of about the photo's own ratio is not judged: by gaze the
-                     whole photo is always good, so gaze cannot separate its good and bad crops.
+                     EyeCrowd: by a second viewer's fixations, the first viewer's best crop keeps
+                     .93 and .90 of what the second's own best crop keeps (medians over pairs and
+                     the shapes 1:1, 16:9, 9:16, 3:4). A shape of about the photo's own ratio is not
+                     judged: gaze never speaks against the whole photo, so it cannot separate good
+                     and bad crops of such a shape.
     heads            where heads were drawn, additionally: no head that counts
                      (`FaultEvidence.heads`) is cut, with more than a tenth inside and more than a
                      tenth outside.

@@ -37,7 +37,7 @@ class Measure:
     per_shape: bool = False
     unit: str = ""
     digits: int = 3  # after the decimal point
-    on_page: bool = True  # else in the JSON only
+    on_page: bool = True  # else only in the JSON
 
 
 MEASURES = {

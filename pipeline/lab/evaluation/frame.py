@@ -28,7 +28,7 @@ class FollowedBoxes:
 def check_frame(example: Example, followed: FollowedBoxes | None, photo: Photo) -> None:
     """Raise ScoreError, boxes_outside, where labels are in another frame.
 
-    They are if a crop or followed box leaves the photo or has no area inside it, or if all
+    This is the case if a crop or followed box leaves the photo or has no area inside it, or if all
     fixations or all heads are outside. Single fixations and heads may be outside.
     """
     given = {"scored crops": example.scored_px, "crops of people": example.human_px}

@@ -194,7 +194,7 @@ def evaluated_rows(
     """Judge every photo, in this process or on Ray."""
     if not job.ray:
         return evaluate_here(dataset.examples, setup, job.device)
-    from pipeline.cluster.shares import start_ray  # ray is slow to import
+    from pipeline.cluster.shares import start_ray  # Ray is slow to import
     from pipeline.lab.evaluation.cluster import block_count, evaluate_on_ray
 
     gpus_per_actor = 0.0 if job.device == "cpu" else 1.0

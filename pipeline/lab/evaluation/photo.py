@@ -193,7 +193,7 @@ class Evaluator:
 def by_people(
     chosen: Sequence[ScoredCrop], human: Boxes, names: Sequence[str]
 ) -> list[AcceptanceEntry]:
-    """Judge the crop of each person's shape by that person, and the free crop after by all."""
+    """Judge the crop of each person's shape by that person, and a last, free one by everybody."""
     entries = []
     for name, crop, own in zip(names, chosen, human, strict=False):
         entries += entry_of(name, crop, accepted_by_people(crop.box_px, own[None]))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_POINTS = 4000  # more only slow down the page
+MAX_POINTS = 4000  # more would only slow down the page
 STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "report",  # equal figures give equal files

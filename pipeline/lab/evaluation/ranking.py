@@ -1,7 +1,7 @@
 """The product's ranking of given crops, such as annotated ones.
 
 The product does not take the crop of highest score, see `pipeline.cropping.choose`. It ranks
-annotated crops by the number that decides, the choice.
+annotated crops by their choice, the number that decides.
 """
 
 import numpy as np

@@ -116,7 +116,7 @@ def glance(report: Report) -> Table:
 
 
 def tables(report: Report) -> list[Table]:
-    """Build one table of figures with intervals for each question that the data answer."""
+    """Build one table of figures with intervals for each question that was measured."""
     keys, made = keys_of(report), []
     if columns := {key: MEASURES[key].name for key in AGREEMENT if key in keys}:
         note = " ".join(f"{MEASURES[key].name}: {MEASURES[key].meaning}." for key in columns)

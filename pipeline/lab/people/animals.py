@@ -82,7 +82,7 @@ def animal_views(
 
 
 def train_animals(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPOCHS) -> HeadBranch:
-    """Train a new branch; it is in evaluation mode. Weights are averaged over steps."""
+    """Train a new branch; return it in evaluation mode. Weights are averaged over steps."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]

@@ -48,7 +48,7 @@ class PeopleView:
 
 
 def train_branches(views: Sequence[PeopleView], seed: int = 0, epochs: int = EPOCHS) -> PeopleHead:
-    """Train new branches; they are in evaluation mode. Weights are averaged over steps."""
+    """Train new branches; return them in evaluation mode. Weights are averaged over steps."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     standards = [standard_of([view.levels[i] for view in views]) for i in range(len(LEVELS))]

@@ -37,7 +37,7 @@ class JudgedCrop:
 
 
 def judged_crops(photo: HeldOutPhoto) -> Iterator[JudgedCrop]:
-    """Yield the RANKS best crops of each shape of a photo, as the product writes by default."""
+    """Yield the RANKS best crops of each shape of a photo, chosen by the product's defaults."""
     choice = choose_held_out(photo, RANKS)
     example, labels = photo.labels.example, photo.labels
     faults = fault_evidence(example, photo.objects, photo.size_wh)

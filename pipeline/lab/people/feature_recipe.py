@@ -162,7 +162,7 @@ def _told(
 ) -> tuple[Tensor, Tensor]:
     """Predict maps [B, 8, H, W] of views and of copies. standards: of levels and of the target.
 
-    The head reads and returns standard deviations.
+    The head's input and output are in standard deviations.
     """
     mean, deviation = standards[-1]
     found = []

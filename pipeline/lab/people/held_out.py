@@ -111,7 +111,7 @@ def labelled_photos(job: LabelsJob, log: Log | None = None) -> list[PeoplePhoto]
 def held_out_photos(
     photos: list[PeoplePhoto], weights: FoldWeights, cache: Path | None, log: Log
 ) -> list[HeldOutPhoto]:
-    """Run its fold's networks on every photo, or read their outputs from `cache`.
+    """Run the networks of each photo's fold on it, or read their outputs from `cache`.
 
     The cache is written where it has no matching outputs. A damaged one is reported and replaced.
 

@@ -109,7 +109,10 @@ def _standards(level: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _undo(standards: Standards) -> Standards:
-    """Return standards whose folding undoes that of these: (level - mean) / deviation is level."""
+    """Return standards whose folding undoes the folding of these.
+
+    With them, (level - mean) / deviation of a standardised level is the original level again.
+    """
     return [(-mean / deviation, 1 / deviation) for mean, deviation in standards]
 
 

@@ -48,7 +48,7 @@ class LabelledList:
 
 
 def overlap_target(boxes: FloatArray, crops: FloatArray, ratio: float | None) -> FloatArray:
-    """Compute the mean IoU [N] of boxes [N, 4] with people's crops [P, 4], by nearness of ratio.
+    """Compute boxes' [N, 4] mean IoU [N] with people's crops [P, 4], weighted by nearness of ratio.
 
     ratio: the boxes' width / height as shares of the sides; None: all people count the same.
     """

@@ -173,7 +173,7 @@ def in_other_light(pixels: Pixels, random: np.random.Generator) -> Pixels:
 
 
 def encoded_copy(pixels: Pixels, random: np.random.Generator) -> Pixels:
-    """Trim up to TRIMMED pixels, halve half of the time, make a JPEG of quality 40 to 95."""
+    """Trim up to TRIMMED pixels from the right and bottom, then encode as `_encoded` does."""
     height, width = pixels.shape[:2]
     below, right = random.integers(0, TRIMMED + 1, 2)
     return _encoded(pixels[: max(height - below, 1), : max(width - right, 1)], random)

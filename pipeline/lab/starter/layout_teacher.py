@@ -133,7 +133,7 @@ def find_subjects(
 def fit_teacher(
     layouts: Sequence[ScoredLayout], subjects: Sequence[Scores], epochs: int, seed: int
 ) -> LayoutTeacher:
-    """Train a teacher for known subjects; it is returned in evaluation mode."""
+    """Train a teacher for known subjects; return it in evaluation mode."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     teacher = LayoutTeacher()

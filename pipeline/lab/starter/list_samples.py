@@ -54,7 +54,7 @@ def _of_crops(lists: Sequence[TargetList], random: np.random.Generator) -> list[
 def _of_gaze(
     lists: Sequence[TargetList], size_wh: tuple[int, int], random: np.random.Generator
 ) -> list[CropList]:
-    """Sample two ratios far from the photo's, and crops of one size, of a near ratio if any."""
+    """Sample two ratios far from the photo's, and crops of one size of a near ratio, if any."""
     width, height = size_wh
     far = [each for each in lists if _distance(each, width / height) >= OTHER_RATIO]
     near = [each for each in lists if _distance(each, width / height) < OTHER_RATIO]

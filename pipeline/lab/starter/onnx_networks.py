@@ -52,7 +52,7 @@ class FaceDetector:
 
         model = onnx.load(str(path))
         for value in [*model.graph.input, *model.graph.output]:
-            for axis in (0, 2, 3):  # the file fixes sizes without need
+            for axis in (0, 2, 3):  # the sizes fixed in the file are not needed
                 dimension = value.type.tensor_type.shape.dim
                 if len(dimension) == 4:
                     dimension[axis].dim_param = f"{value.name}_{axis}"
@@ -120,7 +120,7 @@ class TextDetector:
     """
 
     def __init__(self) -> None:
-        import_onnxruntime()  # before the package does
+        import_onnxruntime()  # before the package imports it
         from rapidocr_onnxruntime import RapidOCR
 
         self._read = RapidOCR()

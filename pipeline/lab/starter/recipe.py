@@ -29,7 +29,7 @@ class Budget:
     """The amount of training. The files in the package were trained with the defaults."""
 
     photos: int | None = None  # the first ones of the index; None: all
-    held_out: int = 150  # photos that are not trained on
+    held_out: int = 150  # photos kept out of training
     detector_epochs: int = 3
     projection_views: int = 360
     map_steps: int = 2100

@@ -72,7 +72,7 @@ def synthetic_map(
 def add_gaze(values: Tensor, subject: NDArray[np.float32], random: np.random.Generator) -> Tensor:
     """Add gaze on a subject [4], shares of sides, to a map [8, h, w], or sometimes none, in place.
 
-    The gaze is centred on the subject, and narrower or wider than it.
+    The gaze is centred near the subject's middle, and is narrower or wider than the subject.
     """
     if random.random() >= GAZE_SHARE:
         return values

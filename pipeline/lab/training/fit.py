@@ -52,7 +52,7 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
 def origin_of(
     split: Split, network: nn.Module, start: str | None, detector: Detector | None
 ) -> dict[str, str]:
-    """Hash what must be unchanged, besides the settings, to resume a training; by name.
+    """Hash, by name, everything but the settings that must be unchanged to resume a training.
 
     network: with the weights of `start`; random ones follow from the settings.
     """

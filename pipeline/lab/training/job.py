@@ -28,7 +28,7 @@ def train_folder(job: TrainJob, log: Log, stop: Stop | None = None) -> None:
     make_folder(job.output, "output")
     log.say("start", f"photos: {counts}")
     if job.workers:
-        from pipeline.lab.training.ray_train import SharedRun, train_with_ray  # ray is slow
+        from pipeline.lab.training.ray_train import SharedRun, train_with_ray  # slow: loads Ray
 
         run = SharedRun(split, job.settings, job.output, job.detector, job.start)
         train_with_ray(run, job.workers, job.gpu)

@@ -78,8 +78,8 @@ class Trainer:
     ) -> History:
         """Run the remaining epochs. `after_epoch` runs in every process.
 
-        Raises Drained when `watch` requests it, after a whole step; `save` then stores how far it
-        is. Raises UsageError where the loss or a score is not finite.
+        Raises Drained when `watch` requests it, after a whole step; `save` then stores the
+        progress. Raises UsageError where the loss or a score is not finite.
         """
         watch = watch or Watch()
         steps = self.steps_per_epoch(len(photos))
