@@ -55,7 +55,7 @@ def is_public(address: str) -> bool:
             return inner.is_global and not inner.is_multicast
         if ip in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 of an IPv4 address
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-        if ip.is_site_local:  # fec0::/10, private networks of old
+        if ip.is_site_local:  # fec0::/10, formerly for private networks
             return False
     # All of IPv6 except 2000::/3 is reserved, which `is_global` does not check: ::10.0.0.1 and
     # ::ffff:0:10.0.0.1 are IPv4 addresses by old rules, 64:ff9b:1::/48 is a network's own NAT64.

@@ -19,7 +19,7 @@ Reasons: TypeAlias = list[str | None]  # why each row can't be used; None where 
 
 
 def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reasons]:
-    """Read sizes in bytes, null where a row has none or a wrong one, and what is wrong with each.
+    """Read sizes in bytes, null where missing or wrong, and what is wrong with each row.
 
     The reasons are empty if nothing is wrong. Raises UsageError where no row has a size and at
     least one has something else.
@@ -49,7 +49,7 @@ def sizes_of(column: pa.ChunkedArray) -> tuple[pa.Array | pa.ChunkedArray, Reaso
 
 
 def boxes_of(column: pa.ChunkedArray) -> tuple[pa.Array, Reasons]:
-    """Read the boxes [x0, y0, x1, y1] of each row, source pixels, and what is wrong with each.
+    """Read each row's boxes [x0, y0, x1, y1], source pixels, and what is wrong with each row.
 
     The column holds lists, or texts with JSON. Raises UsageError where it holds neither.
     """

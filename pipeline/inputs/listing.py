@@ -73,7 +73,7 @@ def list_all(
 
     Objects of a prefix come with the ETag and size of the listing, files with time and size, rows
     of a list with the list's own values. A folder or bucket without photos gives no rows.
-    limit: number of first photos to keep; None keeps all.
+    limit: the most photos to keep, the first by uri; None keeps all.
     focus_columns: columns of the list that hold each photo's focal point; None for none.
     uri_column: the list's column of addresses.
     selection: which files of a folder or prefix, and rows of a list, are taken.

@@ -1,7 +1,7 @@
-"""List the files of a local folder or glob, with addresses that fit any file name; read them.
+"""List the files of a local folder or glob, with addresses for any file name, and read them.
 
 A list, or a link in the folder, may be untrusted. Neither makes the job read a file outside of the
-folder that is not named, nor the system's own files.
+folder that the input does not name, nor the system's own files.
 """
 
 import os
@@ -33,8 +33,8 @@ def walk(
     """Yield (address, info) of the regular files below a folder or, `as_glob`, matching a glob.
 
     Links to folders are not followed, and links to files outside of the folder are left out; both
-    are noted. A folder that `selection` excludes entirely is not entered, and noted too. One below
-    which the glob can't match is not entered either. Files of other folders are not selected here.
+    are noted. A folder that `selection` excludes entirely is noted and not entered. One below which
+    the glob can't match is not entered either. Files of other folders are not selected here.
     Raises UsageError where there is no such folder, or one that is entered may not be listed,
     LedgerError where its file system does not answer.
     """

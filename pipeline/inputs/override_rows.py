@@ -49,8 +49,8 @@ class OverrideRow:
 def read_override_rows(uri: str) -> list[OverrideRow]:
     """Read the rows of a table of overrides, Parquet or CSV, in its order.
 
-    Raises SettingError, naming the first row (1 is the first below the header) and column that is
-    invalid.
+    Raises SettingError, naming the first invalid row and column; row 1 is the first below the
+    header.
     """
     if not is_table_file(uri):
         raise SettingError("overrides", f"must name a .parquet or .csv table, not {uri!r}")

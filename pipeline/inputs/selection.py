@@ -8,7 +8,7 @@ from functools import cached_property
 from pipeline.inputs.globs import regex_of
 from pipeline.storage.addresses import s3_spelling
 
-# Files that are next to photos in every bucket. Anything else is read, whatever its name.
+# Files that are next to photos in every bucket. Anything else is taken, whatever its name.
 TEXTS = re.compile(
     r".*\.(txt|md|json|jsonl|ndjson|csv|tsv|xml|html?|ya?ml|ini|log|toml|parquet|gz|zip|db)",
     re.IGNORECASE | re.DOTALL,

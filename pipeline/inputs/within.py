@@ -20,7 +20,7 @@ from pipeline.storage.store import open_store
 
 
 def is_glob(input_uri: str, requester_pays: bool = False) -> bool:
-    """Return whether an input is read as a glob: by its characters, if nothing has that name.
+    """Return whether an input is read as a glob: it looks like one, and nothing has that name.
 
     A folder or prefix that exists as it is written is not a glob, even with a `[` or a `*`. Asks
     the store. requester_pays: as in `open_store`. Raises what `Store.list` raises.
@@ -37,8 +37,8 @@ def is_glob(input_uri: str, requester_pays: bool = False) -> bool:
 def lies_in(input_uri: str, as_glob: bool) -> Callable[[str], bool]:
     """Return a test of whether an address belongs to a folder, a prefix or a glob.
 
-    Every address belongs to a list. as_glob: how the input was read, see `is_glob`. s3a:// is
-    s3://.
+    Every address belongs to a list. as_glob: how the input was read, see `is_glob`. s3a:// counts
+    as s3://.
     """
     input_uri = s3_spelling(input_uri)
     if is_list(input_uri):

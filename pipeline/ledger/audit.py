@@ -96,7 +96,7 @@ class Verification:
     files, bytes, rows: of the data files that are as committed or rewritten
     crop_files: crops stored as objects that are as committed; one that several tasks share counts
         in each
-    collected: missing ones that `gc` may have removed, since no live run needs them
+    collected: missing crop objects that `gc` may have removed, since no live run needs them
     erased: photos whose rows were removed because they are forgotten
     """
 
@@ -186,7 +186,7 @@ def _tell_crops(
 def _check_images(
     store: Store, run_id: str, images: list[pa.ChunkedArray], erased: set[str]
 ) -> list[str]:
-    """Report photos of the pinned list that do not have exactly one row, erased ones included."""
+    """Report photos of the pinned list without exactly one row, counting an erased one as a row."""
     spec, planned = read_spec(store, run_id), Counter[str]()
     for rows in input_rows(store, spec, ["image_id"]):
         planned.update(rows["image_id"].to_pylist())

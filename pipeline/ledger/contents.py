@@ -23,7 +23,7 @@ from pipeline.storage.spool import Spool
 from pipeline.storage.store import Store
 
 CHUNK_ROWS = 10_000  # rows that are Python objects before they become Arrow memory
-HELD_ROWS = 20_000  # of a list kept in memory: rows are long, and several lists are used
+HELD_ROWS = 20_000  # of a list kept in memory: rows are long, and there are several lists
 STORED = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),

@@ -55,7 +55,7 @@ def _pairs(table: pa.Table) -> Iterator[tuple[str, str]]:
 
 
 def _boxes(crops: pa.Table) -> dict[tuple[str, str, int], tuple[float, ...]]:
-    """Return boxes by uri, ratio and rank, rounded to 0.01 px so that less does not count."""
+    """Return boxes by uri, ratio and rank, rounded to 0.01 px to ignore smaller differences."""
     rows = crops.set_column(2, "rank", pc.cast(crops["rank"], pa.int64())).to_pylist()
     return {
         (row["uri"], row["ratio"], row["rank"]): tuple(round(row[side], 2) for side in EDGES)

@@ -1,12 +1,12 @@
 """Classify the failures in runs of every release, and decide when each kind is retried.
 
-    permanent      the bytes can never work: only on request (`retry --kind permanent`)
-    transient      temporary: in the next night
-    circumstances  access rights, keys, the object's place, what is installed: in nights 1, 2, 4,
-                   8, … after the first failure, so that a photo that stays out of reach is read
-                   a number of times that is logarithmic in its nights. A photo refused by a limit
-                   of the run is never retried under the same limits. A changed object (ETag) is
-                   done again at once
+    permanent      the bytes can never work: retried only on request (`retry --kind permanent`)
+    transient      temporary: retried in the next night
+    circumstances  rights, keys, the object's place, what is installed: retried in nights 1, 2, 4,
+                   8, … after the first failure, so that the number of reads of a photo that stays
+                   out of reach is logarithmic in its nights. A photo refused by a limit of the run
+                   is never retried under the same limits. A changed object (ETag) is done again
+                   at once
 
 A night is a committed run of the same kind, or 20 hours, whichever gives more nights.
 """

@@ -18,8 +18,8 @@ What may be removed:
 A committed manifest is final: no late job can create a record that names an orphan. So removal is
 safe at any age; the age is a margin for clocks and for readers of an open run.
 
-A run whose records are damaged keeps all its objects. While there is such a run, crops that are
-objects of their own stay too, as it may need them; all other garbage is still found.
+A run whose records are damaged keeps all its objects. While there is such a run, all crops that are
+objects of their own, and published names, stay too; other garbage is still found.
 """
 
 import time
@@ -84,8 +84,8 @@ class Findings:
 def look_for_garbage(store: Store, older_than_s: float, now_s: float | None = None) -> Findings:
     """Find everything that may be removed and was last written over `older_than_s` ago.
 
-    Remains of forgotten photos may be removed at any age. Raises RecordError where the list of
-    forgotten photos cannot be used.
+    What is left of forgotten photos, and published names that are not live, may be removed at any
+    age. Raises RecordError where the list of forgotten photos cannot be used.
     """
     before = (time.time() if now_s is None else now_s) - older_than_s
     forgotten, stored = read_forgotten(store), standing(store)

@@ -6,7 +6,7 @@ runs/<run_id>/tasks/<n>.json         task n is done, by this attempt, in these f
 runs/<run_id>/files-<sha>.parquet    every data file of the run; also unsettled-, failures-
 runs/<run_id>/_MANIFEST.json         the commit, which names these lists; created once, last
 runs/<run_id>/metrics.json           a copy of the run's figures, for dashboards
-runs/<run_id>/README.md              the run as a data set of Hugging Face; see `card`
+runs/<run_id>/README.md              the run as a Hugging Face dataset; see `card`
 runs/<run_id>/gallery/               pages that show the run to people
 runs/<run_id>/replaced/<hash>.json   which file replaces one with forgotten photos
 runs/_index/                         copies of runs' records, for speed; `catalogue`, `covered`

@@ -28,7 +28,7 @@ def open_run(output_uri: str, run_id: str | None = None, channel: str | None = N
     The current table is what is live: for each photo, the rows of the run that was promoted last.
     With several channels it holds the crops of all of them. A photo is in `images` once, from the
     channel promoted last, and a shape that two channels have is taken from that one too. `channel`
-    opens only one. In an output of releases before promotion all committed runs are live, the
+    opens only that one. In an output of releases before promotion all committed runs are live, the
     latest first.
 
     A retry is opened together with the run that it repairs: its rows replace the failed ones.

@@ -178,7 +178,7 @@ class Record(Protocol):
 
 RecordT = TypeVar("RecordT", bound=Record)
 
-# msgspec 0.22 crashes the process if two threads are the first to convert to a type, at once.
+# msgspec 0.22 crashes the process if two threads convert to a type for the first time at once.
 _FIRST_USE = threading.Lock()
 _USED: set[type] = set()
 

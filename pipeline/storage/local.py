@@ -12,7 +12,7 @@ from typing import BinaryIO
 from pipeline.errors import LedgerError, UsageError
 from pipeline.storage.backend import ObjectChangedError, ObjectInfo, ObjectTooLargeError
 
-LOST_AND_FOUND = "lost+found"  # at the top of many file systems; only root's, and without data
+LOST_AND_FOUND = "lost+found"  # at the top of many file systems; root's own, and without data
 FOLDER_ATTEMPTS = 100  # to create a folder that others remove
 TEMPORARY = ".tmp-"  # files with this prefix are being written, or were when a process died
 

@@ -1,7 +1,7 @@
 """List a long prefix in several threads, each with its own range of keys.
 
 An idle thread takes the keys after a middle from a busy one (work stealing): it requests the page
-after that middle. If the page is empty, there are no keys, and the other's range ends sooner; else
+after that middle. If the page is empty, no keys are there, and the other's range ends sooner; else
 the page is the first of a new range. The middle is guessed from the keys: the next character where
 all keys of the range so far have the same one, or half of what is left of its kind (digits,
 letters) where they differ. A wrong guess costs a request.

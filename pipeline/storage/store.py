@@ -74,7 +74,7 @@ class Store:
     def write(self, key: str, data: bytes) -> None:
         """Write under a key that no other attempt uses, so that repeating it is harmless.
 
-        Only published crops and their index, cards, galleries and Iceberg's hints are overwritten.
+        Only published crops, their index, cards, galleries and Iceberg's hints change content.
         """
         _check_key(key)
         self._try("put", lambda: self._backend.put(key, data), key)
@@ -131,7 +131,7 @@ class Store:
         return tuple(sorted(name for name in found if name))  # a key `runs//x` makes an empty one
 
     def delete(self, key: str) -> None:
-        """Delete one object, if it exists. gc deletes objects of runs, publishing of `public/`."""
+        """Delete one object, if any. gc deletes those of runs, publishing those in `public/`."""
         _check_key(key)
         self._try("delete", lambda: self._backend.delete(key), key)
 

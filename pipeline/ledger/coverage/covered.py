@@ -8,8 +8,8 @@ of them that were committed one after another. The runs' own lists remain author
 is ignored if one of its objects is damaged or missing, or if one of its runs no longer counts as
 the others do (it was rolled back, say). The next commit writes what is missing.
 
-Rows are in files by the first `digits` hex digits of the photo's id, so that a list is compared
-file by file, with only a few files in memory.
+Rows are split into files by the first `digits` hex digits of the photo's id, so that a list is
+compared file by file, with only a few files in memory.
 """
 
 import hashlib

@@ -7,7 +7,7 @@ same too. Runs with other settings in the same output do not matter. In a list w
 are assumed not to change: null equals null. A photo that failed by circumstances is done again in
 nights 1, 2, 4, 8 and so on after its first failure (`failures`).
 
-Only runs count that are live in the channel or may go live there: trials, runs that were rolled
+Only runs that are live in the channel, or may go live there, count: trials, runs that were rolled
 back and runs of other channels cover nothing. A candidate does cover its photos, or each night
 would do them again; `Todo.waiting` counts them by run. Forgotten photos are left out.
 
@@ -139,7 +139,7 @@ def uncovered(
     taken = {manifest.run_id for manifest in runs.committed} | runs.damaged.keys()
     while spec.run_id in taken:
         spec = spec.next_generation()
-    if mode == "incremental":  # after the id, which is of the list alone, whatever runs exist
+    if mode == "incremental":  # after the id, which depends on the list, not on other runs
         alike = [m for m, _ in found.deciding if m.code_version == spec.code_version]
         rows = with_seen(store, rows, alike, pa.array(forgotten.ids("forgotten"), pa.string()))
     reasons: dict[str, int] = {}

@@ -62,12 +62,12 @@ class KeyRanges:
         self._last: tuple[int, int, pa.Table, list[NDArray[np.intp]]] | None = None
 
     def has(self, file: int, digits: int) -> bool:
-        """Return whether the list has a photo in a file's range. digits: that files are cut by."""
+        """Return whether the list has a photo in a file's range. digits: the cut of the files."""
         self._cut()
         return bool(self._counts.reshape(16**digits, -1)[file].any())
 
     def of_file(self, file: int, digits: int) -> Iterator[tuple[NDArray[np.intp], pa.Table]]:
-        """Yield the rows of the list in a file's range: ascending numbers, and their columns."""
+        """Yield the rows of the list in a file's range: ascending row numbers, and columns."""
         if digits <= self._digits:
             step = 16 ** (self._digits - digits)
             for number in range(file * step, (file + 1) * step):

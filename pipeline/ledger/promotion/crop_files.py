@@ -211,7 +211,7 @@ def _copy(store: Store, channel: str, files: Mapping[str, LiveFile]) -> dict[str
 
 
 def _make_anew(store: Store, stored: Standing, files: Iterable[LiveFile]) -> bool:
-    """Restore runs' own objects from their tables; return whether any had its bytes there."""
+    """Restore runs' own objects from their tables; return whether the bytes of any were found."""
     wanted = {file.key: file.sha256 for file in files}
     keys, found = pa.array(list(wanted), pa.string()), False
     for manifest in stored.runs.committed:

@@ -99,7 +99,7 @@ def write_copy(store: Store, file: WantedFile) -> bool:
 def _left_out(
     name: str, own: Cover, mine: Ids, above: Sequence[Cover]
 ) -> tuple[Ids, tuple[tuple[Ids, Ids], ...]]:
-    """Return a task's photos that other runs replace entirely, and those replaced by shape."""
+    """Return a task's photos that other runs replace entirely, and those with some shapes."""
     whole: set[str] = set()
     parts: list[tuple[Ids, Ids]] = []
     for cover in above:

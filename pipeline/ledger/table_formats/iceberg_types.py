@@ -1,8 +1,9 @@
 """Give each column of an Iceberg table one type, whatever types its runs' lists had.
 
 Iceberg widens integers, floats and decimals by itself. If types differ in another way, the column
-gets the type of `unify`, at worst text, and files with another type are in the table as copies. The
-table's property TYPES lists these columns, so the files still follow from the runs.
+gets the type of `unify` where that is one of _KEPT_AS, else text, and files with another type are
+in the table as copies. The table's property TYPES lists these columns, so the files still follow
+from the runs.
 """
 
 import json

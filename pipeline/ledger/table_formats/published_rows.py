@@ -21,7 +21,7 @@ from pipeline.ledger.records import Manifest
 from pipeline.ledger.tables import ROW_GROUP_ROWS, TABLES, parquet_bytes, read_columns, read_table
 from pipeline.storage.store import Store
 
-# A data file of a run, or what `kept_rows` wrote of one. `gc` removes only the first kind.
+# A data file of a run, or what `kept_rows` wrote of one. `gc` lists only the first kind.
 PATH = re.compile(r"(?:run|from)=([^/]+)/(\d{8,})-[^/]+\.parquet")
 COPY = "from="
 
@@ -75,7 +75,7 @@ class Kept:
 def kept_rows(
     store: Store, table: str, path: str, own: Cover | None, others: list[Cover]
 ) -> Kept | None:
-    """Find what is left of a file that other runs take precedence over; None if all of it.
+    """Find what is left of a file that other runs take precedence over; None if all of it is.
 
     If a part is left, it is written next to the data files under a new name. own: the file's run;
     None if it is not known, so that all of `others` take precedence.
