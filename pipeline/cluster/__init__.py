@@ -1,12 +1,12 @@
 """Do tasks on a Ray cluster. The only part of the line that imports ray.
 
-joining  join a cluster, or start one of the job's own
-shares   share it out among the stages
-flow     bring tasks through the stages: bounded, so that none is starved
-causes   what Ray's errors say, in a line
+joining  joins a cluster, or starts one for the job
+shares   divides its cores and GPUs among the stages
+flow     moves tasks through the stages, with a bounded number in flight
+causes   summarises Ray's errors in one line
 """
 
 import os
 
-# Ray waits so long before it ends the node that a job has started for itself; read at its import.
+# How long Ray waits before it ends the node that a job started for itself. Ray reads it on import.
 os.environ.setdefault("RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S", "0")

@@ -1,4 +1,4 @@
-"""Say in one line what ended a worker. Ray's errors hold a whole trace, and hints behind it."""
+"""Say in one line what ended a worker. Ray's errors contain a whole trace, followed by hints."""
 
 import re
 
@@ -6,16 +6,16 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.errors import LedgerError
 
-# A line of a trace that names an exception. Ray wraps it in its own, and adds advice behind it.
+# A line of a trace that names an exception. Ray wraps it in its own and appends advice.
 _RAISED = re.compile(r"(?!ray[.:])(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b(?:: |$)")
 _DETAIL = re.compile(r"exit detail: *(.*)", re.IGNORECASE)
 
 
 def cause_of(error: RayError) -> str:
-    """The exception that a worker raised, or how it died.
+    """Return the exception that a worker raised, or how it died.
 
-    Of several in a trace the last counts. Where the trace names none, it is Ray's last detail
-    about how the process ended, else the last line.
+    If a trace names several exceptions, the last one counts. If it names none, the result is Ray's
+    last detail about how the process ended, or failing that the last line.
     """
     cause: BaseException = error
     while isinstance(cause, RayTaskError) and isinstance(cause.cause, Exception):

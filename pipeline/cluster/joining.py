@@ -1,4 +1,4 @@
-"""Join a Ray cluster, or start one of the job's own on this machine, on loopback alone."""
+"""Join a Ray cluster, or start one for the job on this machine, only on loopback."""
 
 import atexit
 import gc
@@ -13,14 +13,14 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants  # LOOPBACK_SWITCH has no public name
-from ray._private.node import Node  # ... nor has what starts Ray's processes, one after another
-from ray._private.services import find_bootstrap_address  # ... nor has what `ray start` began
+from ray._private.node import Node  # ... nor has the class that starts Ray's processes
+from ray._private.services import find_bootstrap_address  # ... nor has `ray start`'s address
 
 from pipeline.errors import LedgerError
 from pipeline.ray_variables import KEEPS_WORKERS, LOOPBACK_SWITCH, UNWATCHED
 from pipeline.stop import Drained
 
-KNOCK_S = 5.0  # for a cluster to take a connection
+KNOCK_S = 5.0  # for a cluster to accept a connection
 UNUSED = ("start_monitor", "start_api_server", "start_log_monitor")
 """Processes that such a node has no use for, by what starts them: the autoscaler, as there are no
 other nodes; the server of usage statistics, which starts without a dashboard too and for which all
@@ -29,13 +29,13 @@ LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def join_or_start(shows_workers: bool = False) -> None:
-    """Join the cluster that RAY_ADDRESS names or `ray start` has begun here, else start one.
+    """Join the cluster that RAY_ADDRESS names or that `ray start` started here, else start one.
 
-    Another job's own Ray is not joined: it would have to be waited for.
+    Another job's own Ray is not joined, since this job would have to wait for it.
 
-    shows_workers: whether what workers print is shown here.
+    shows_workers: whether the workers' output is shown here.
 
-    Raises LedgerError, and Drained where a signal ended this.
+    Raises LedgerError, and Drained if a signal interrupted it.
     """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     quiet = {
@@ -51,24 +51,24 @@ def join_or_start(shows_workers: bool = False) -> None:
         else:
             with _without(() if shows_workers else UNUSED):
                 _start(quiet)
-        if not shows_workers:  # else Ray waits half a second, by itself, for what workers print
-            atexit.register(gc.freeze)  # ... and Python looks for waste in all that it has loaded
+        if not shows_workers:  # else Ray's own exit handler waits half a second for their output
+            atexit.register(gc.freeze)  # spares a collection of everything that was loaded
             atexit.register(ray.shutdown)
     except SystemExit as error:  # Ray's handler of SIGTERM, until it is replaced below
         if callable(handle := handlers[signal.SIGTERM]):
             handle(signal.SIGTERM, None)
         raise Drained from error
-    except Exception as error:  # a process boundary: Ray raises whatever it likes
+    except Exception as error:  # a process boundary: Ray may raise anything
         raise LedgerError(f"Ray does not start: {_first_line(error)}") from error
     finally:
-        for number, handler in handlers.items():  # Ray's own would end this process with a trace
+        for number, handler in handlers.items():  # Ray's handlers would exit with a traceback
             signal.signal(number, handler)
 
 
 def cluster_at_hand() -> str:
-    """The address of the cluster to be joined; "" where there is none.
+    """Return the address of the cluster to join; "" if there is none.
 
-    Raises OSError where RAY_ADDRESS names one and nobody listens there.
+    Raises OSError if RAY_ADDRESS names one and nothing listens there.
     """
     if named := os.environ.get("RAY_ADDRESS", ""):
         try:
@@ -79,7 +79,7 @@ def cluster_at_hand() -> str:
     begun = find_bootstrap_address(None) or ""
     try:
         _knock(begun)
-    except OSError:  # it is gone, and has left its address behind
+    except OSError:  # the cluster is gone and has left its address behind
         return ""
     return begun
 
@@ -92,7 +92,7 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
 
 
 def _start(quiet: dict[str, Any]) -> None:
-    # Workers inherit it; a runtime_env costs a second.
+    # Workers inherit the variable; a runtime_env would cost a second.
     os.environ["PYTHONPATH"] = with_our_packages(os.environ.get("PYTHONPATH"))
     for name, value in {**UNWATCHED, **KEEPS_WORKERS}.items():
         os.environ.setdefault(name, value)
@@ -102,9 +102,9 @@ def _start(quiet: dict[str, Any]) -> None:
 
 @contextmanager
 def _without(starts: tuple[str, ...]) -> Iterator[None]:
-    """Let a node that is started inside the block leave out some of Ray's processes.
+    """Keep a node that is started inside the block from starting some of Ray's processes.
 
-    starts: what starts them, methods of Ray's `Node`; Ray has settings for them only in `ray start`
+    starts: the methods of Ray's `Node` that start them; only `ray start` has settings for this.
     """
     own = {name: getattr(Node, name) for name in starts if hasattr(Node, name)}
     for name in own:
@@ -117,16 +117,17 @@ def _without(starts: tuple[str, ...]) -> Iterator[None]:
 
 
 def _keep_to_loopback() -> None:
-    """Let this process and those that it starts take loopback as it is."""
+    """Keep Ray on loopback in this process and in those that it starts."""
     os.environ.setdefault(LOOPBACK_SWITCH, "0")
-    if os.environ[LOOPBACK_SWITCH] == "0":  # this process has read it when it imported ray
+    if os.environ[LOOPBACK_SWITCH] == "0":  # this process read the variable when it imported ray
         ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at `host:port`: Ray would ask for a minute and a half.
+    """Raise OSError if nothing listens at `host:port`.
 
-    At `ray://host:port`, of Ray's client, for half a minute.
+    Ray itself would retry for a minute and a half; its client, at `ray://host:port`, for half a
+    minute.
     """
     host, _, port = address.removeprefix("ray://").rstrip("/").rpartition(":")
     if host and port.isdecimal() and "/" not in host:
@@ -139,6 +140,6 @@ def _first_line(error: Exception) -> str:
 
 
 def with_our_packages(path: str | None) -> str:
-    """A PYTHONPATH by which workers import what this process runs."""
+    """Return a PYTHONPATH with which workers import the packages that this process runs."""
     root = str(Path(__file__).resolve().parents[2])
     return os.pathsep.join([root, *([path] if path else [])])

@@ -1,4 +1,4 @@
-"""Share a Ray cluster out among the stages."""
+"""Divide a Ray cluster's cores and GPUs among the stages."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ MOST_WORKERS_A_GPU = 16
 
 @dataclass(frozen=True)
 class ClusterShares:
-    """How the stages share the cluster."""
+    """The cores and GPUs of the cluster that each stage gets."""
 
     device: str  # of the scoring actors: "cuda" or "cpu"
     actors: int
@@ -51,27 +51,27 @@ class ClusterShares:
         return f"scoring on {self.device}" if self.actors else "encoding stored decisions"
 
     def without_scoring(self) -> "ClusterShares":
-        """The shares of a run that takes stored decisions: a core a task, and no actors."""
+        """Return the shares of a run that uses stored decisions: one core per task, no actors."""
         why = f"no scoring; tasks of one core on {self.cores:g} cores"
         return replace(self, device="cpu", actors=0, actor_gpus=0.0, task_cpus=1.0, why=why)
 
     @property
     def machines(self) -> Machines:
-        """What a session has of the cluster, to say afterwards what limited it."""
+        """The session's machines, from which the report derives what limited it."""
         return Machines(self.cores, self.actor_gpus * self.actors, self.actors, self.device)
 
     @property
     def beside(self) -> int:
-        """Tasks of the other stages that run at once beside all actors."""
+        """How many tasks of the other stages run at the same time as all actors."""
         return max(1, int((self.cores - self.actors * self.actor_cpus) / self.task_cpus))
 
     @property
     def stages(self) -> Stages:
-        """What is done with a task, and by whom.
+        """The functions and the actor class that do each stage of a task.
 
-        An actor on a GPU hands decisions on, so that the GPU has the next task; an actor on a core
-        has no reason to. So a task's pixels travel once or, beside a GPU, to two readers. What runs
-        beside such an actor gives way to it.
+        An actor on a GPU passes its decisions to a commit task, so that the GPU can take the next
+        task. An actor on a core commits the task itself. So a task's pixels are sent to one process
+        or, with a GPU, to two. The other stages run at a lower priority than an actor on a GPU.
         """
         if not self.actors:
             return Stages(read_apart, None, cut_encode_commit)
@@ -80,14 +80,15 @@ class ClusterShares:
         return Stages(read_beside_gpu, Scorer, commit_beside_gpu)
 
     def free(self) -> Mapping[str, float]:
-        """What nobody uses of the cluster now, as Ray names it."""
+        """Return the cluster's unused resources, by Ray's names."""
         found: Mapping[str, float] = ray.available_resources()
         return found
 
     def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
-        """Do tasks; yield what each was once it is on record.
+        """Do tasks; yield each task's summary once its record is written.
 
-        Raises LedgerError where a worker cannot go on, Drained as it says.
+        Raises LedgerError if a worker cannot continue, and Drained after a stop, once the tasks in
+        flight have ended.
         """
         flow = Flow(
             stages=self.stages,
@@ -104,10 +105,10 @@ class ClusterShares:
 
 
 def start_ray(settings: RunningSettings, tasks: int) -> ClusterShares:
-    """Join the cluster, or start one on this machine, and share it out among the stages.
+    """Join the cluster, or start one on this machine, and divide it among the stages.
 
-    Raises LedgerError where there is no cluster to join, or none can be started, and SettingError
-    as `share_out`.
+    Raises LedgerError if there is no cluster to join or none can be started, and SettingError as
+    `share_out` does.
     """
     if not ray.is_initialized():
         join_or_start()
@@ -118,16 +119,16 @@ def start_ray(settings: RunningSettings, tasks: int) -> ClusterShares:
 def share_out(
     resources: Mapping[str, float], tasks: int, num_actors: int, gpus_per_actor: float | None
 ) -> ClusterShares:
-    """Share a cluster out: scoring on GPUs where it has some, else on CPU.
+    """Divide a cluster among the stages: scoring on its GPUs if it has any, else on the CPU.
 
     resources: as Ray reports them; without cores, as before any worker has joined, one is counted.
 
-    Every stage asks for fractions of a core, so that reading and encoding run beside the scoring
-    actors even on one core. On a CPU cluster the actors together take half of the cores, and the
-    other half is for the other stages, with as many tasks at once as there are cores. There are no
-    more actors than tasks, since each takes seconds to start.
+    Every stage asks for fractions of a core, so that reading and encoding run next to the scoring
+    actors even on one core. On a CPU cluster the actors together take half of the cores. The other
+    stages get the other half, and run as many tasks at once as there are cores. There are no more
+    actors than tasks, since each takes seconds to start.
 
-    Raises SettingError where the share of one worker is more than all GPUs of the cluster.
+    Raises SettingError if one worker's share is more than all GPUs of the cluster.
     """
     cpus, gpus = resources.get("CPU", 0.0) or 1.0, resources.get("GPU", 0.0)
     share = share_of_gpu(cpus, gpus) if gpus_per_actor is None else gpus_per_actor
@@ -157,11 +158,11 @@ def share_out(
 
 
 def fit_on_gpus(gpus: float, share: float) -> int:
-    """How many scoring workers have room on so many GPUs, those of all machines together.
+    """Return how many scoring workers fit on the GPUs of all machines together.
 
-    A share of one GPU lies on that GPU: Ray cuts no worker in two, so of 4 GPUs each holds one
-    worker of 0.6, and the rest of each is nobody's. A fifth worker would wait for the whole run.
-    Of a share of several GPUs, machines are taken to have whole multiples.
+    Ray does not split a fraction of a GPU across GPUs. So each of 4 GPUs holds one worker of 0.6,
+    and the rest of each stays unused: a fifth worker would wait for the whole run. If a share is
+    several GPUs, each machine is assumed to have a multiple of it.
     """
     if share > 1:
         return int(gpus / share)
@@ -169,10 +170,10 @@ def fit_on_gpus(gpus: float, share: float) -> int:
 
 
 def share_of_gpu(cpus: float, gpus: float) -> float:
-    """The share of a GPU that a scoring worker takes by default: one worker for CORES_A_WORKER.
+    """Return a scoring worker's default share of a GPU: one worker for CORES_A_WORKER cores.
 
-    Each keeps one core busy: a GPU is done with a photo's networks long before that core has chosen
-    its crops, and the other cores decode and encode meanwhile. docs/GPU.md has the arithmetic.
+    Each worker keeps one core busy: a GPU finishes a photo's networks long before that core has
+    chosen its crops. The other cores decode and encode meanwhile. docs/GPU.md has the arithmetic.
     """
     if not gpus:
         return 0.0

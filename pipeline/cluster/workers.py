@@ -1,4 +1,4 @@
-"""The stages as Ray's workers do them: functions of a task and classes of actors."""
+"""The stages as Ray runs them: functions for tasks and classes for actors."""
 
 import os
 
@@ -20,19 +20,19 @@ for those."""
 
 
 def read_apart(block: pa.Table, job: Job) -> pa.Table:
-    """The first stage as a task of Ray's."""
+    """Do the first stage, as a Ray task."""
     keep_pandas_out()
     return read_decode(block, job)
 
 
 def read_beside_gpu(block: pa.Table, job: Job) -> pa.Table:
-    """`read_apart` with less priority than a scoring worker has; its decoding child inherits it."""
+    """Do `read_apart` at a lower priority than a scoring worker; the decoding child inherits it."""
     give_way()
     return read_apart(block, job)
 
 
 def commit_beside_gpu(block: pa.Table, job: Job, decoded: pa.Table | None = None) -> pa.Table:
-    """The last stage with less priority than a scoring worker has."""
+    """Do the last stage at a lower priority than a scoring worker."""
     give_way()
     return cut_encode_commit(block, job, decoded)
 
@@ -40,13 +40,13 @@ def commit_beside_gpu(block: pa.Table, job: Job, decoded: pa.Table | None = None
 def give_way() -> None:
     """Lower the priority of this thread, and of threads and processes that it starts from now on.
 
-    No right is needed to lower it. Elsewhere than on Linux it is that of the whole process.
+    This needs no privilege. On systems other than Linux it applies to the whole process.
     """
     os.setpriority(os.PRIO_PROCESS, 0, NICE_BESIDE_GPU)
 
 
 class StageActor(DetectScore):
-    """What actors have in common: a process of their own, and an answer when they are there."""
+    """The part that the actors share: setting up their own process, and `ready`."""
 
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
         """Make the networks ready, as `DetectScore` does."""
@@ -55,14 +55,14 @@ class StageActor(DetectScore):
         super().__init__(job, device, gpus)
 
     def ready(self) -> None:
-        """Nothing; Ray answers once the actor is there."""
+        """Do nothing; Ray answers the call once the actor has started."""
 
 
 class Scorer(StageActor):
     """The second stage as an actor."""
 
     def do(self, block: pa.Table) -> pa.Table:
-        """The stage; its photos go from the first stage to the last by themselves."""
+        """Do the stage. Photos do not pass through it: the last stage gets them from the first."""
         return self.decisions(block)
 
 
@@ -70,5 +70,5 @@ class Finisher(StageActor, DetectScoreCommit):
     """The second and the last stage as one actor."""
 
     def do(self, block: pa.Table) -> pa.Table:
-        """The stages; Ray has no name for `__call__`."""
+        """Do both stages; Ray cannot call `__call__` by name."""
         return self(block)

@@ -1,10 +1,10 @@
 """Plan a job before its work, and commit its run afterwards.
 
-planning  what there is to do
-planned   the run that is to do it
-encoding  the format of its crops
-cutting   its tasks
-ending    the commit, what is told of it, and what goes live
+planning  finds out what there is to do
+planned   holds the run that will do it
+encoding  chooses the format of its crops
+cutting   cuts it into tasks
+ending    commits it, reports the result and makes it live
 """
 
 from pipeline.job.cutting import cut_for, task_photos

@@ -1,8 +1,8 @@
 """Decide what `--format auto` means for a run, once, on the machine that plans it.
 
-JPEG by jpegli needs a package. The plan says whether it is used, so that all workers encode alike:
-the settings of a run hold `auto` where it is, `webp` where it is not, and a later job about that
-run (to resume, repair or render it) takes what they hold.
+JPEG by jpegli needs a package. The plan records whether it is used, so that all workers encode
+alike: a run's settings contain `auto` if it is and `webp` if it is not. A later job about that run
+(to resume, repair or render it) uses the recorded value.
 """
 
 from dataclasses import replace
@@ -17,9 +17,9 @@ from pipeline.storage.store import Store
 
 
 def with_chosen_format(settings: Settings, store: Store) -> tuple[Settings, str]:
-    """The settings of a job with the format that it has, and what to say of it, perhaps nothing.
+    """Return a job's settings with the chosen format, and a message about it, which may be empty.
 
-    Raises SettingError where a package is missing that the run needs.
+    Raises SettingError if a package that the run needs is missing.
     """
     asked, run_id = settings.thumbnails, settings.input.resume or settings.input.retry
     if not asked.is_automatic:
@@ -39,7 +39,7 @@ def with_chosen_format(settings: Settings, store: Store) -> tuple[Settings, str]
 
 
 def _format_of(store: Store, run_id: str) -> str | None:
-    """What the settings of a run hold; None where they can't be read, which is told later."""
+    """Return a run's recorded format; None if it can't be read, which is reported later."""
     try:
         return str(read_spec(store, run_id).settings.get("format"))
     except LedgerError:
@@ -47,7 +47,7 @@ def _format_of(store: Store, run_id: str) -> str | None:
 
 
 def _was_automatic(settings: Settings, store: Store) -> bool:
-    """Whether the latest live run of the job's channel, were it automatic, is."""
+    """Return whether the latest live run of the channel that the job has with `auto` has it too."""
     try:
         runs = read_channel(store, channel_for(settings)).runs
     except LedgerError:

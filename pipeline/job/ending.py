@@ -1,4 +1,4 @@
-"""Commit a job's run, tell what came out, make it live."""
+"""Commit a job's run, report its results and make it live."""
 
 import os
 import shlex
@@ -24,7 +24,7 @@ from pipeline.storage.addresses import local_path, scheme_of
 from pipeline.storage.store import Store
 from pipeline.storage.traffic import requests_so_far
 
-# When failed photos of each kind are done again.
+# When failed photos are done again, by kind of failure.
 AGAIN = {
     "transient": "the next night does them again",
     "circumstances": "nights 1, 2, 4, 8, … do, `runs.py retry RUN --kind circumstances` now",
@@ -35,9 +35,9 @@ AGAIN = {
 def commit(
     job: Job, ledger: Ledger, log: Log, metrics: Figures, session: Mapping[str, Any]
 ) -> Ending:
-    """Commit the run, log its summary, make it live if the gate holds; return how that ended.
+    """Commit the run, log its summary, make it live if the gate holds; return how the job ended.
 
-    metrics: figures of all tasks, added up; session: facts about this session for the manifest.
+    metrics: the sum of all tasks' figures. session: facts about this session for the manifest.
     """
     verdict = verdict_of(job.settings, metrics)
     if job.repeats:
@@ -74,7 +74,7 @@ def commit(
 
 
 def _tell_failures(store: Store, manifest: Manifest, log: Log) -> None:
-    """Say how many photos failed for which kind of reason, and when each is tried again."""
+    """Log how many photos failed for each kind of reason, and when each kind is retried."""
     if manifest.failures is None or not manifest.failures.rows:
         return
     kinds = Counter(failed_photos(store, manifest.failures)["kind"].to_pylist())
@@ -83,9 +83,9 @@ def _tell_failures(store: Store, manifest: Manifest, log: Log) -> None:
 
 
 def _write_extras(store: Store, manifest: Manifest, log: Log) -> None:
-    """Make the next plan cheap, and show the run to `datasets`.
+    """Write the indexes that make the next plan cheap, and the run's card for `datasets`.
 
-    Nothing rests on it, so a store that fails is only told.
+    Nothing depends on them, so a store that fails is only reported.
     """
     try:
         write_card(store, manifest)
@@ -96,7 +96,7 @@ def _write_extras(store: Store, manifest: Manifest, log: Log) -> None:
 
 
 def tell_result(output: str, run_id: str, log: Log) -> None:
-    """Say where the result lies, how to look at it and how to open it."""
+    """Log where the result is, how to look at it and how to open it."""
     if scheme_of(output) == "file":
         output = os.path.abspath(local_path(output))
     where, code = f"the result lies in {output}, run {run_id}", opening(output, run_id)
@@ -107,17 +107,17 @@ def tell_result(output: str, run_id: str, log: Log) -> None:
 
 
 def ending_of(verdict: Verdict, is_live: bool) -> Ending:
-    """How a job ends. More failures than allowed say more than a gate that does not hold."""
+    """Return how a job ended. Too many failures take precedence over a gate that does not hold."""
     return "not_promoted" if verdict == "done" and not is_live else verdict
 
 
 def verdict_of(settings: Settings, metrics: Figures) -> Verdict:
-    """Whether more photos failed than `max_error_rate` allows."""
+    """Return the verdict: whether more photos failed than `max_error_rate` allows."""
     failed = metrics.failed
     allowed = settings.running.max_error_rate * metrics.photos
     return "over_error_rate" if failed > allowed else "done"
 
 
 def failures(metrics: Figures) -> dict[str, int]:
-    """How many photos failed for which reason, the commonest first."""
+    """Return how many photos failed for each reason, the most common first."""
     return dict(sorted(metrics.failures.items(), key=lambda item: (-item[1], item[0])))

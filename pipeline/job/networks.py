@@ -1,4 +1,4 @@
-"""What the settings of a job come to for its networks: weights that are read, a backbone chosen."""
+"""Resolve a job's settings of its networks: read the weights and choose the backbone."""
 
 import dataclasses
 
@@ -9,9 +9,9 @@ from pipeline.settings import InputSettings, Settings
 
 
 def pin_weights(settings: InputSettings) -> Weights:
-    """Read and check the job's weights once. Raises UsageError where they are not usable.
+    """Read and check the job's weights once. Raises UsageError if they are not usable.
 
-    Those of the package and drawn ones need no check, and torch is not loaded for them.
+    The package's weights and random ones need no check, and torch is not loaded for them.
     """
     if settings.weights in (DEFAULT, STARTER, UNTRAINED):
         known = choose_weights(settings.weights, settings.preset, settings.seed)
@@ -28,10 +28,10 @@ def pin_weights(settings: InputSettings) -> Weights:
 
 
 def with_chosen_backbone(settings: Settings, weights: Weights) -> Settings:
-    """The settings of a job with the backbone that it has: what a run is does not say `auto`.
+    """Return a job's settings with the chosen backbone, since a run's spec never says `auto`.
 
-    So runs of other weights keep the identity that they had before there was a choice. Raises
-    SettingError.
+    So runs with other weights keep the id that they had before the backbone could be chosen.
+    Raises SettingError.
     """
     asked = settings.cropping
     how = (asked.backbone, weights.sha256, settings.input.detector, asked.rank_by)
