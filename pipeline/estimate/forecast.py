@@ -1,13 +1,13 @@
-"""Forecast a run from a sample: each figure with the range that holds it in 95 of 100 samples.
+"""Forecast a run from a sample: each figure with a range that contains it in 95 of 100 samples.
 
-What photos take is told by a ratio estimator over the sample's tasks, which are random groups
-(`sample.py`), and a bootstrap over them (Efron and Tibshirani, 1993, ch. 13). Shares are told by
-Wilson's interval, which also holds for a sample in which nothing failed.
+The cost of photos is estimated by a ratio estimator over the sample's tasks, which are random
+groups (`sample.py`), and a bootstrap over them (Efron and Tibshirani, 1993, ch. 13). Shares have
+Wilson's interval, which is also valid for a sample in which nothing failed.
 
-What a run takes is what the sample took, whose start and end are in every run, and what the photos
-that are left take: wall_s + (work of the photos that are left) / (rate of the busy cluster). The
-first task of a worker is slower than those after it, so it counts in the sample alone. A cluster
-that others use more, or less, than while the sample ran is outside the range.
+A run takes what the sample took, since every run has its start and end, plus what the remaining
+photos take: wall_s + (work of the remaining photos) / (rate of the busy cluster). A worker's first
+task is slower than those after it, so it counts only in the sample. The range does not cover a
+cluster that others use more, or less, than while the sample ran.
 """
 
 import math
@@ -28,8 +28,8 @@ from pipeline.schema import OK
 from pipeline.settings import EstimateSettings
 
 REPEATS = 2_000  # of the bootstrap
-LEAST_WARM = 8  # tasks of workers that had done one before; with fewer all tasks count
-PAGE = 1_000  # objects in one answer to a list request
+LEAST_WARM = 8  # tasks by workers that had done one before; with fewer, all tasks count
+PAGE = 1_000  # objects in one response to a list request
 MILLION = 1_000_000
 SEED = 12
 
@@ -38,13 +38,15 @@ SEED = 12
 class Forecast:
     """What a run would take.
 
-    photos, sampled: of the run, of the sample
-    start_s:         until the first photo is scored; fixed_s: all that does not grow with photos
-    core_hours, gpu_hours: that are paid for; cpu_hours, gpu_work_hours: that are busy
-    failed, by_status: photos that fail; those without crops by status, left out on purpose or not
+    photos, sampled: photos of the run, and of the sample
+    start_s:         time until the first photo is scored
+    fixed_s:         all time that does not grow with the number of photos
+    core_hours, gpu_hours: paid for; cpu_hours, gpu_work_hours: busy
+    failed:          photos that fail
+    by_status:       photos without crops by status, whether they failed or were left out
     review, by_reason: crops that a person should look at; crops by verdict and reason
     limits:          what keeps the run from being faster, in words
-    cost:            money by part, and in all; per million photos
+    cost, cost_total, cost_per_million: money by part, in all, and per million photos
     """
 
     photos: int
@@ -73,7 +75,7 @@ class Forecast:
 
 
 def forecast(sample: Measured, inputs: pa.Table, tasks: int, prices: EstimateSettings) -> Forecast:
-    """Forecast the run of a list. tasks: into which the run is cut."""
+    """Forecast the run over a list. tasks: how many the run is cut into."""
     return _Forecaster(sample, inputs, tasks).forecast(prices)
 
 
@@ -89,7 +91,7 @@ class _Forecaster:
         self.random = random
         rates = np.array(sample.rates)[random.integers(0, slices, (REPEATS, slices))].mean(1)
         self.rate, self.rates = float(np.mean(sample.rates)), np.maximum(rates, 1e-9)
-        # A sample of half of the photos leaves only half of them unknown.
+        # Finite population correction: only the photos outside the sample are unknown.
         self.unknown = math.sqrt(1 - self.sampled / self.photos)
 
     def forecast(self, prices: EstimateSettings) -> Forecast:
@@ -135,7 +137,10 @@ class _Forecaster:
         )
 
     def money(self, prices: EstimateSettings, *took: Range) -> tuple[dict[str, float], Range]:
-        """Money by part, and in all. took: wall seconds, gets, puts, bytes read, bytes written."""
+        """Return the money by part, and in all.
+
+        took: wall seconds, gets, puts, bytes read, bytes written.
+        """
         machines = self.sample.machines
         value, low, high = (
             cost_of(Taken(wall_s, machines.cores, machines.gpus, *others), prices)
@@ -146,7 +151,7 @@ class _Forecaster:
         return value, Range(*(sum(cost.values()) for cost in (value, low, high)))
 
     def time(self) -> tuple[Range, Range]:
-        """Wall time of the run, and photos a second of the busy cluster."""
+        """Return the wall time of the run, and the busy cluster's photos per second."""
         sample, left = self.sample, self.photos - self.sampled
         each, draws = self.mean(sample.work, self.warm)
         wall_s = sample.wall_s + left * each / self.rate
@@ -154,9 +159,9 @@ class _Forecaster:
         return percentiles(wall_s, walls_s), percentiles(self.rate / each, self.rates / draws)
 
     def of_work(self, figure: Callable[[Figures], float]) -> Range:
-        """The total of a figure that is larger in a worker's first task.
+        """Return the total of a figure that is larger in a worker's first task.
 
-        What the sample took, first tasks included, and what the other photos take without them.
+        It is what the sample took, with its first tasks, plus what the other photos take without.
         """
         each, draws = self.mean(figure, self.warm)
         done, left = figure(self.total), self.photos - self.sampled
@@ -165,7 +170,7 @@ class _Forecaster:
     def mean(
         self, figure: Callable[[Figures], float], tasks: Sequence[Figures]
     ) -> tuple[float, Draws]:
-        """A figure for one photo: from the tasks, and in every repeat of the bootstrap."""
+        """Return a figure per photo: from the tasks, and in every repeat of the bootstrap."""
         values = np.array([figure(one) for one in tasks], float)  # [tasks]
         photos = np.array([one.photos for one in tasks], float)
         drawn = self.random.integers(0, len(tasks), (REPEATS, len(tasks)))  # [REPEATS, tasks]
@@ -174,13 +179,13 @@ class _Forecaster:
         return mean, mean + (draws - mean) * self.unknown
 
     def per_photo(self, figure: Callable[[Figures], float]) -> Range:
-        """The total of a figure that grows with the number of photos (bootstrap over tasks)."""
+        """Return the total of a figure that grows with the photos (bootstrap over tasks)."""
         return percentiles(*self.mean(figure, self.sample.tasks)).times(self.photos)
 
     def requests(self) -> tuple[Range, Range]:
-        """Requests that read, and those that write or list: of photos, and of tasks.
+        """Return the requests that read, and those that write or list, of photos and tasks.
 
-        Committing reads each task's record once; listing asks for pages.
+        Committing reads each task's record once. Listing takes one request per page.
         """
         costs, asked = self.total.costs, self.total.requests
         gets = _requests(costs, "read")
@@ -195,28 +200,28 @@ class _Forecaster:
         )
 
     def read(self) -> Range:
-        """Bytes of photos: as listed where the list knows all of them, else as in the sample."""
+        """Return the bytes of photos: from the list if it has all sizes, else from the sample."""
         if self.inputs["bytes"].null_count:
             return self.per_photo(lambda one: one.bytes)
         known = float(pc.sum(self.inputs["bytes"]).as_py() or 0)
         return Range(known, known, known)
 
     def share(self, count: float) -> Range:
-        """The share of all photos that are like `count` photos of the sample (Wilson)."""
+        """Return the share of all photos that are like `count` photos of the sample (Wilson)."""
         return wilson(count, self.sampled, self.unknown)
 
     def crops_like(self, count: int) -> Range:
-        """How many crops of the run are like `count` crops of the sample.
+        """Return how many crops of the run are like `count` crops of the sample.
 
-        The crops of one photo are alike, so for the interval the sample has as many independent
-        cases as photos, not as crops.
+        Crops of the same photo are correlated, so the interval counts as many independent cases as
+        the sample has photos, not crops.
         """
         crops = max(self.total.crops, 1)
         share = self.share(count / crops * self.sampled)
         return share.times(self.photos * self.total.crops / self.sampled)
 
     def costs(self) -> dict[str, Cost]:
-        """The costs of all photos, for the words on what limits the run."""
+        """Return the costs of all photos, for the text on what limits the run."""
         factor = self.photos / self.sampled
         return {
             stage: cost

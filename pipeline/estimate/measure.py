@@ -1,8 +1,8 @@
 """Measure what a sample took, and the rate at which the cluster worked when it was busy.
 
-Work is CPU seconds where cores are what the run is short of, and photos where it is GPUs. The rate
-is that between the moment when the first photo is scored, before which workers start, and the
-moment when the last task begins to be scored, after which some of them have nothing left to do.
+Work is counted in CPU seconds if cores are the bottleneck, and in photos if GPUs are. The rate is
+measured from the moment when the first photo is scored, before which workers start, to the moment
+when scoring of the last task begins, after which some workers have nothing left to do.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from pipeline.ledger.figures import Figures, add_figures
 from pipeline.report.costs import Machines
 from pipeline.stages.task import TaskSummary
 
-SLICES = 8  # of the busy time, to see how steady the rate is
-LEAST_SHARE = 0.3  # of the time from the first scoring on; a shorter busy time tells no rate
+SLICES = 8  # of the busy time, to measure how steady the rate is
+LEAST_SHARE = 0.3  # of the time since the first scoring; a shorter busy time gives no useful rate
 SPAN_STAGES = {
     "read": ("read", "decode"),
     "score": ("detect", "score"),
     "commit": ("encode", "commit"),
-}  # which costs belong to which span of a task
+}  # the stages whose costs belong to each span of a task
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Measured:
     """What a sample took.
 
     tasks:    figures of each task
-    wall_s:   from the start of Ray to the last task done
-    start_s:  to the first photo that was scored
-    rates:    units of work a second in each slice of the busy time
+    wall_s:   from the start of Ray to the end of the last task
+    start_s:  from the start of Ray to the first photo that was scored
+    rates:    units of work per second in each slice of the busy time
     per_cpu:  whether a unit of work is a CPU second; else it is a photo
-    machines: of the cluster
+    machines: the cluster's machines
     """
 
     tasks: Sequence[Figures]
@@ -48,22 +48,24 @@ class Measured:
         return add_figures(self.tasks)
 
     def work(self, figures: Figures) -> float:
-        """Units of work in some tasks, the start of workers apart."""
+        """Return the units of work in some tasks, excluding the start of workers."""
         return cpu_work_s(figures) if self.per_cpu else float(figures.photos)
 
 
 def measured(
     summaries: Iterable[TaskSummary], began: float, ended: float, machines: Machines
 ) -> Measured:
-    """Measure a sample. began, ended: Unix time at which Ray was asked for and the last task done.
+    """Measure a sample.
 
-    Raises ValueError where nothing was scored.
+    began, ended: Unix time at which Ray was requested, and at which the last task ended.
+
+    Raises ValueError if nothing was scored.
     """
     done = list(summaries)
     first = min(one.spans["score"][0] for one in done)
     last = max(one.spans["score"][0] for one in done)
     if last - first < LEAST_SHARE * (ended - first):
-        last = ended  # with so few tasks none of it is steady
+        last = ended  # with so few tasks the rate is never steady
     total = add_figures(one.metrics for one in done)
     took_s = ended - first
     busy_cores = cpu_work_s(total) / (machines.cores * took_s)
@@ -76,7 +78,7 @@ def measured(
 
 
 def _work_between(done: Sequence[TaskSummary], start: float, end: float, per_cpu: bool) -> float:
-    """Units of work done from `start` to `end` (Unix time), as if spans were evenly busy."""
+    """Return the units of work done from `start` to `end` (Unix time), if spans are evenly busy."""
     return sum(
         _overlap(one.spans[span], start, end) * _work_of(one.metrics, span, per_cpu)
         for one in done
@@ -86,7 +88,7 @@ def _work_between(done: Sequence[TaskSummary], start: float, end: float, per_cpu
 
 
 def _work_of(figures: Figures, span: str, per_cpu: bool) -> float:
-    """Units of work of one task in one span; the cost of handing over is split evenly."""
+    """Return one task's units of work in one span; the cost of hand-over is split evenly."""
     if not per_cpu:
         return figures.photos
     costs = figures.costs
@@ -96,16 +98,16 @@ def _work_of(figures: Figures, span: str, per_cpu: bool) -> float:
 
 
 def _overlap(span: tuple[float, float], start: float, end: float) -> float:
-    """The share of a span that lies in an interval."""
+    """Return the share of a span that lies in an interval."""
     inside = min(span[1], end) - max(span[0], start)
     return max(0.0, inside) / max(span[1] - span[0], 1e-9)
 
 
 def cpu_work_s(figures: Figures) -> float:
-    """CPU seconds of some tasks, the start of workers apart."""
+    """Return the CPU seconds of some tasks, excluding the start of workers."""
     return sum(cost.cpu_s for stage, cost in figures.costs.items() if stage != "start")
 
 
 def gpu_work_s(figures: Figures) -> float:
-    """Seconds for which some tasks kept a GPU busy, the start of workers included."""
+    """Return the seconds that some tasks kept a GPU busy, including the start of workers."""
     return sum(cost.gpu_s for cost in figures.costs.values())

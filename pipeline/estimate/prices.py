@@ -1,4 +1,4 @@
-"""What a run costs at given prices, part by part."""
+"""Compute what a run costs at given prices, part by part."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Taken:
 
 
 def cost_of(taken: Taken, prices: EstimateSettings) -> dict[str, float]:
-    """Money by part. A cluster is paid for as long as it is there, whether it is busy or not."""
+    """Return the money by part. A cluster is paid for as long as it exists, busy or not."""
     hours = taken.wall_s / HOUR_S
     return {
         "cpu": hours * taken.cores * prices.price_cpu_hour,

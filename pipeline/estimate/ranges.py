@@ -1,4 +1,4 @@
-"""Say how exact a figure is: bootstrap percentiles and Wilson's interval, both for 95 %."""
+"""Compute 95 % ranges of figures: bootstrap percentiles and Wilson's interval."""
 
 import math
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ import numpy as np
 
 Z = 1.959964  # of a normal distribution: 95 % lie within ± Z standard deviations
 
-Draws = np.ndarray  # [repeats] one figure in every repeat of a bootstrap
+Draws = np.ndarray  # [repeats], one figure in every repeat of a bootstrap
 
 
 @dataclass(frozen=True)
 class Range:
-    """A figure, and the range that holds it in 95 of 100 samples."""
+    """A figure, with a range that contains it in 95 of 100 samples."""
 
     value: float
     low: float
@@ -26,15 +26,15 @@ class Range:
 
 
 def percentiles(value: float, draws: Draws) -> Range:
-    """The middle 95 % of a bootstrap's draws, and the value in any case."""
+    """Return the middle 95 % of a bootstrap's draws, widened to include the value if needed."""
     low, high = map(float, np.percentile(draws, [2.5, 97.5]))
     return Range(float(value), min(low, float(value)), max(high, float(value)))
 
 
 def wilson(count: float, of: int, unknown: float = 1.0) -> Range:
-    """A share by Wilson's interval, which is never empty: 0 of n may still be z² / (n + z²).
+    """Return a share with Wilson's interval, which is never empty: for 0 of n it ends at z²/(n+z²).
 
-    unknown: by how much the range shrinks since a part of the whole is known.
+    unknown: the factor by which the range shrinks because part of the whole is known.
     """
     share, spread = count / of, Z * Z / of
     middle = (share + spread / 2) / (1 + spread)

@@ -1,10 +1,10 @@
-"""Draw the photos that stand for all of a run, and cut them into tasks that stand for each other.
+"""Draw a sample that represents all photos of a run, and cut it into comparable tasks.
 
 The list is sorted by folder and, within a folder, by size; every k-th photo from a random start is
 taken. Such a systematic sample of a sorted list is stratified by folder and size without weights:
 each photo has the same chance, and each folder and size its share (Cochran, Sampling Techniques,
-3rd ed., ch. 8). The sample is dealt out to its tasks like cards, so each task is a systematic
-sample of all photos too, and how tasks differ tells how exact the sample is (random groups:
+3rd ed., ch. 8). Photos are dealt to the tasks in turn, so each task is a systematic sample of all
+photos too, and the variance between tasks measures the precision of the sample (random groups:
 Wolter, Introduction to Variance Estimation, ch. 2).
 """
 
@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 from pipeline.ledger.plan import TaskCuts
 from pipeline.storage.spool import numbered_pieces
 
-LEAST_TASKS = 16  # fewer say little about how exact the sample is
-TASKS_PER_ACTOR = 4  # so that the last task of each is a small part of the whole
+LEAST_TASKS = 16  # fewer say little about the precision of the sample
+TASKS_PER_ACTOR = 4  # so that each actor's last task is a small part of the whole
 SEED = 12
 
 
 @dataclass(frozen=True)
 class DrawnPhotos:
-    """The rows of the list that are worked on, task by task."""
+    """The sampled rows of the list, task by task."""
 
     inputs: pa.Table
     cuts: TaskCuts
@@ -34,9 +34,10 @@ def draw_sample(inputs: pa.Table, photos: int, task_images: float, actors: int) 
     """Draw a sample of a run's list.
 
     inputs:      the rows that the run would do
-    photos:      how many are wanted; all are taken where there are no more
-    task_images: photos in a task of the run, on average; tasks of the sample have at most as many
-    actors:      scoring workers
+    photos:      how many are wanted; all are taken if the list has no more
+    task_images: the run's average number of photos per task; the sample's tasks have at most as
+                 many
+    actors:      the number of scoring workers
     """
     count = min(photos, inputs.num_rows)
     wanted = max(LEAST_TASKS, TASKS_PER_ACTOR * actors, round(count / task_images))
@@ -53,9 +54,9 @@ def draw_sample(inputs: pa.Table, photos: int, task_images: float, actors: int) 
 
 
 def _by_folder_and_size(inputs: pa.Table) -> np.ndarray:
-    """Row numbers, sorted by folder and within it by size; unknown sizes come first.
+    """Return row numbers sorted by folder and, within it, by size; unknown sizes come first.
 
-    Some 32 bytes a row are in memory, and each folder's name once.
+    This takes some 32 bytes of memory per row, and each folder's name once.
     """
     folders, sizes = (np.zeros(inputs.num_rows, np.int64) for _ in range(2))
     known: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Tell a forecast: as lines for a person, and as one document for a program."""
+"""Format a forecast: as lines for a person, and as one document for a program."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,12 +12,12 @@ SMALL_DIGITS = 4  # of figures below 1
 
 
 def document(told: Forecast) -> dict[str, Any]:
-    """All figures by name; a figure with a range has `value`, `low` and `high`."""
+    """Return all figures by name; a figure with a range has `value`, `low` and `high`."""
     return {name: _rounded(value) for name, value in asdict(told).items()}
 
 
 def lines(told: Forecast) -> list[str]:
-    """The forecast for a person, each figure with the range of 95 in 100 samples."""
+    """Return the forecast for a person, each figure with its 95 % range."""
     out = [
         f"estimate {told.photos:,} photos, from {told.sampled:,} of them",
         f"  time         {_seconds(told.wall_s)}",
@@ -45,7 +45,7 @@ def lines(told: Forecast) -> list[str]:
 
 
 def _number(one: Range, digits: int = 0) -> str:
-    """`1,200 (1,100 to 1,300)`; the value alone where the range is as narrow as the digits."""
+    """Return `1,200 (1,100 to 1,300)`, or only the value if the range rounds to the same number."""
     digits = SMALL_DIGITS if digits and one.value < 1 else digits
     value, low, high = (f"{number:,.{digits}f}" for number in (one.value, one.low, one.high))
     return value if low == high == value else f"{value} ({low} to {high})"

@@ -1,7 +1,7 @@
-"""Work on a sample of a run, with the run's own settings, on the cluster at hand.
+"""Process a sample of a run, with the run's own settings, on the available cluster.
 
-Nothing is promoted and nothing is visible, since nothing is written: the workers read photos as in
-the run, and all that they would write is made, counted and thrown away (`storage/sample.py`).
+Nothing is promoted and nothing becomes visible, since nothing is written. The workers read photos
+as in the run; what they would write is produced, counted and thrown away (`storage/sample.py`).
 """
 
 import time
@@ -27,7 +27,7 @@ Work = Callable[[list[int], Job], Iterator[TaskSummary]]  # task numbers -> what
 def estimate(planned: PlannedRun, log: Log, start: Callable[[], tuple[Machines, Work]]) -> Forecast:
     """Measure a sample and forecast the planned run.
 
-    start: joins or starts the cluster, and tells what there is and how work is done on it.
+    start: joins or starts the cluster; returns its machines and a function that does tasks on it.
     """
     settings, todo = planned.settings, planned.todo
     began = time.time()
