@@ -8,10 +8,10 @@ from pipeline.stages.task import PhotoRow, Stage
 
 
 def attempt(row: PhotoRow, stage: Stage, work: Callable[[PhotoRow], None]) -> None:
-    """Do one stage's work on a photo that has not ended; note its time and its failure.
+    """Do one stage's work on a photo that has not ended; record its time and its failure.
 
-    A time that `work` has noted itself is kept. Raises LedgerError where `work` does: it is about
-    the run, and no photo's failure.
+    A time that `work` has recorded itself is kept. Raises LedgerError if `work` does, since that
+    concerns the run and is not the photo's failure.
     """
     if row.has_ended:
         return

@@ -19,9 +19,9 @@ from pipeline.storage.traffic import requests_so_far
 
 
 def cut_encode_commit(block: Block, job: Job, decoded: Block | None = None) -> Block:
-    """`finish` for the task of a block.
+    """Call `finish` for the task of a block.
 
-    decoded: the block that has the task's photos, where the other only tells decisions.
+    decoded: the block with the task's photos, if `block` contains only its decisions.
     """
     with at_work():
         task = unpack(block)
@@ -30,7 +30,7 @@ def cut_encode_commit(block: Block, job: Job, decoded: Block | None = None) -> B
 
 
 def finish(task: Task, job: Job) -> TaskSummary:
-    """Cut and encode the crops of one task, write its tables and put it on record."""
+    """Cut and encode the crops of one task, write its tables and its record."""
     meter, before, settings = Meter(), requests_so_far(), job.settings
     made = TaskCrops(job)
     for row in one_by_one(task, "encode", job.run_id, settings.running.image_timeout_s):
@@ -48,22 +48,22 @@ def finish(task: Task, job: Job) -> TaskSummary:
     with meter.on(COMMIT):
         tables = task_tables(task, crops, settings.cropping.candidates, previews)
         figures = figures_of(task, crops) + Figures(requests=requests_so_far() - before)
-        del crops, previews  # the tables have their bytes now, and files are made of them
+        del crops, previews  # the tables, from which files are written, have copies of the bytes
         own = partial(_own_costs, meter)
         record = ledger_of(job).commit_task(task.number, tables, figures, own)
     return TaskSummary(task.number, record.metrics, meter.spans_of(task, "commit"))
 
 
 def _own_costs(meter: Meter) -> Figures:
-    """What this stage costs, with the request that creates the task's record."""
+    """Return the costs of this stage, with the request that creates the task's record."""
     return meter.figures() + Figures(costs={COMMIT: Cost(requests=1)})
 
 
 def write_crop_files(store: Store, crops: Iterable[EncodedCrop]) -> None:
     """Write the crops of a task as objects under their keys.
 
-    It is no photo's work: a store that does not answer would count as the photo's failure, and the
-    wait for it as the photo's time. Raises LedgerError and StoreRefusedError, as the tables do.
+    This is not done photo by photo, since a store that does not answer would count as the photo's
+    failure and the wait as its time. Raises LedgerError and StoreRefusedError, as for the tables.
     """
     for crop in crops:
         if crop.file is not None and crop.image is not None:
@@ -71,7 +71,7 @@ def write_crop_files(store: Store, crops: Iterable[EncodedCrop]) -> None:
 
 
 def figures_of(task: Task, crops: Sequence[EncodedCrop]) -> Figures:
-    """What a task did: counts, bytes, seconds of work by stage, requests of reading it."""
+    """Return a task's figures: counts, bytes, seconds by stage, requests of reading it."""
     rows = task.rows
     return Figures(
         statuses=Counter(row.status for row in rows),

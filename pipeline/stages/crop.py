@@ -33,18 +33,18 @@ class DetectScore:
         self.engine = engine_of(
             job.settings, job.weights, device, lambda: job.images or ledger_of(job).rows
         )
-        # A GPU is idle most of the time that it looks at one photo. A CPU core is not, and there
-        # each photo alone has the same boxes whatever its neighbours.
+        # A GPU is mostly idle with one photo at a time. A CPU core is not, and on it a photo that
+        # is detected by itself has the same boxes whatever its neighbours.
         self.batches = device != "cpu"
         self.gpus = gpus
-        give_back_growth()  # what reading weights and making networks of them has left
+        give_back_growth()  # the memory freed after loading weights and building networks
 
     def __call__(self, block: Block) -> Block:
-        """`decide` for the task of a block."""
+        """Call `decide` for the task of a block."""
         return pack(self.decide(unpack(block)))
 
     def decisions(self, block: Block) -> Block:
-        """`decide` for the task of a block; the photos, which others have, are left out."""
+        """Call `decide` for the task of a block; return it without the photos, sent separately."""
         return pack(self.decide(unpack(block)).without_pixels())
 
     def decide(self, task: Task) -> Task:
@@ -56,7 +56,7 @@ class DetectScore:
             if row.encoded is not None:  # decided by an earlier run
                 continue
             with meter.on("detect"):
-                if batch:  # while the first photo is noted: a worker that dies here batches no more
+                if batch:  # the first photo is noted: if the worker dies here, no retry batches
                     seen = self.see_all(task)
                     batch = False
                 attempt(row, "detect", partial(self.detect, seen))
@@ -66,9 +66,9 @@ class DetectScore:
         return task
 
     def see_all(self, task: Task) -> dict[str, "SeenPhoto"]:
-        """Find the objects of all photos of a task together, by image_id.
+        """Find the objects of all photos of a task in one batch, by image_id.
 
-        Nothing comes out where one photo fails: `detect` finds out which.
+        If one photo fails, the result is empty, and `detect` finds out which one it is.
         """
         well = [row for row in task.rows if not row.has_ended and row.encoded is None]
         start = time.perf_counter()
@@ -81,29 +81,29 @@ class DetectScore:
         return {row.image_id: seen for row, seen in zip(well, found, strict=True)}
 
     def detect(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
-        """Find one photo's objects, where `see_all` has not."""
+        """Set one photo's objects and kind; detect the objects if `see_all` has not."""
         if row.image_id not in seen:
             (seen[row.image_id],) = self.engine.see([_photo(row)], [_listed(row)])
         found = seen[row.image_id]
         row.objects, row.kind = found.objects_px, kind_with_objects(found.photo, found.objects)
 
     def score(self, seen: dict[str, "SeenPhoto"], row: PhotoRow) -> None:
-        """Choose one photo's crops among scored candidates."""
+        """Choose one photo's crops from scored candidates."""
         top_k, keep = self.settings.cropping.top_k, self.settings.cropping.candidates
         photo = seen.pop(row.image_id)
         found = self.engine.choose(photo, self.shapes, top_k, keep, _override(row))
         row.crops, row.candidates, row.skipped = found.crops, found.candidates, found.skipped
         if self.settings.thumbnails.boxes_only and not self.settings.running.preview:
-            row.photo = None  # nobody needs its pixels any more
+            row.photo = None  # its pixels are no longer needed
 
 
 def _photo(row: PhotoRow) -> Photo:
-    """The photo to crop; what a person says of one counts for all of it, borders included."""
+    """Return the photo to crop, with its borders if it has an override, which may refer to them."""
     return row.decoded if row.override is None else row.decoded.with_borders()
 
 
 def _override(row: PhotoRow) -> Override | None:
-    """What a person says of the photo; of a damaged one, in the frame of the part that is there."""
+    """Return the photo's override; for a damaged photo, in the frame of the part that exists."""
     there, override = row.decoded.there_px, row.override
     if override is None or there is None:
         return override

@@ -22,13 +22,13 @@ from pipeline.shapes import Shape, parse_shape
 from pipeline.stages.task import EncodedCrop, PhotoRow
 
 DecodeFrames = Callable[[bytes], Animation]
-# What was cut of a still photo, by its box and size: a circle often has the box of 1:1.
+# Crops that were cut from a still photo, by box and size: a circle often has the box of 1:1.
 Drawn = dict[tuple[float, ...], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A moving photo's frames, and how they are shown."""
+    """A moving photo's frames, with their timing."""
 
     photos: list[Photo]
     durations_ms: tuple[int, ...]
@@ -41,10 +41,10 @@ def encoded_crops(
     areas: Mapping[str, SafeArea],
     decode_frames: DecodeFrames,
 ) -> list[EncodedCrop]:
-    """Every chosen crop of a photo as a file.
+    """Encode every chosen crop of a photo as a file.
 
-    areas: what lies over the crops, by shape; a whole photo keeps clear of it.
-    decode_frames: decodes every frame of a file; asked where the row has a moving picture and the
+    areas: what covers the crops, by shape; a photo that is shown whole keeps clear of it.
+    decode_frames: decodes every frame of a file; called if the row has a moving picture and the
         format can move.
 
     Raises EncodeError, DecodeError.
@@ -65,7 +65,7 @@ def sized_crop(
     settings: ThumbnailSettings,
     areas: Mapping[str, SafeArea] | None = None,
 ) -> EncodedCrop:
-    """A chosen crop with the size and frames that `encode_crop` would give it, no picture."""
+    """Return a crop without a picture, with the size and frames that `encode_crop` would give."""
     shape, shown = parse_shape(chosen.ratio), chosen.box_px
     if chosen.fit != "crop":
         shown = _placed(chosen, shape, areas or {}).canvas_px
@@ -82,10 +82,10 @@ def encode_crop(
     motion: Motion | None = None,
     cuts: Drawn | None = None,
 ) -> EncodedCrop:
-    """Cut a chosen crop from its photo, or draw the whole photo on a ground, and encode it.
+    """Cut a chosen crop from its photo, or draw the whole photo on a background, and encode it.
 
     motion: the frames, which all get the same box; None for a still picture.
-    cuts: what was cut of this photo before; what is cut now is added. Raises EncodeError.
+    cuts: earlier cuts from this photo; new ones are added. Raises EncodeError.
     """
     shape = parse_shape(chosen.ratio)
     photos = [row.decoded.in_own_colours] if motion is None else motion.photos
@@ -115,7 +115,7 @@ def encoded_still(
     background: tuple[int, int, int],
     profile: bytes | None,
 ) -> tuple[bytes, str]:
-    """A still crop's file and its format. Arguments as of `thumbnail.encode`. EncodeError."""
+    """Return a still crop's file and its format. Arguments and errors as of `thumbnail.encode`."""
     format, quality = settings.format, settings.quality
     jpegli = settings.jpeg_encoder == "jpegli"
     if settings.is_automatic:
@@ -128,7 +128,7 @@ def encoded_still(
 
 
 def _moving(row: PhotoRow, settings: ThumbnailSettings) -> NDArray[np.uint8] | None:
-    """The file of a photo whose crops are to move; None where they stand still."""
+    """Return the file of a photo whose crops are to move; None if they are still."""
     return row.moving if settings.format in (AUTO, *MOVING_FORMATS) else None
 
 
@@ -140,11 +140,11 @@ def drawn_crop(
     areas: Mapping[str, SafeArea],
     cuts: Drawn,
 ) -> NDArray[np.uint8]:
-    """The pixels of a crop: uint8 [h, w, 3], or [h, w, 4] where it is not opaque.
+    """Return the pixels of a crop: uint8 [h, w, 3], or [h, w, 4] if it is not opaque.
 
-    Opacity is kept where the format has it and the photo fills the shape; else the photo lies on
-    the background colour.
-    cuts: crops of this photo so far; what is cut now is added. Raises EncodeError.
+    Opacity is kept if the format supports it and the photo fills the shape; else the photo is put
+    on the background colour.
+    cuts: earlier cuts from this photo; new ones are added. Raises EncodeError.
     """
     background = photo.colour_of(settings.background_rgb)
     if chosen.fit == "crop":
@@ -162,6 +162,6 @@ def drawn_crop(
 
 
 def _placed(chosen: ScoredCrop, shape: Shape, areas: Mapping[str, SafeArea]) -> Placed:
-    """Where a photo that is shown whole lies on its canvas, clear of what covers the shape."""
+    """Place a photo that is shown whole on its canvas, clear of what covers the shape."""
     area = safe_area_of(shape, areas)
     return place_whole(chosen.box_px, shape, area.is_circle, area.covered)

@@ -1,10 +1,10 @@
 """Give freed memory back to the system while a worker waits for its next task.
 
-glibc keeps what is freed for the next buffer, and below a small one that is still in use it keeps
-all. While a task is at work that saves time: to give back after each costs a reader a tenth of its
-own. A worker that waits would hold the size of its largest task from the machine's other processes.
-One that scores gives back at once what a task of large or long photos has left, which the next task
-would seldom need.
+glibc keeps freed memory for the next buffer, and all of the memory below a small buffer that is
+still in use. While a task runs, this saves time: giving memory back after each task costs a reader
+a tenth of its time. But a waiting worker would withhold the size of its largest task from the
+machine's other processes. A worker that scores gives memory back immediately after a task of large
+or long photos, since the next task would seldom need it.
 """
 
 import os
@@ -17,16 +17,16 @@ from threading import Timer
 from pipeline.photo.freed import glibc, keep_freed
 
 IDLE_S = 2.0  # without a task, before memory is given back
-READER_BYTES = 512 << 20  # of free memory that a reader keeps: a task's photos and files
-GROWN = 48 << 20  # bytes; the tasks of ordinary photos leave some 30 MiB
+READER_BYTES = 512 << 20  # of free memory that a reader keeps: the photos and files of a task
+GROWN = 48 << 20  # bytes; tasks of ordinary photos leave some 30 MiB
 
 _waiting: list[Timer] = []  # at most one, of this process
-_kept: list[int] = []  # what was this process's own when memory was last given back; at most one
+_kept: list[int] = []  # this process's own bytes when memory was last given back; at most one
 
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """Keep freed memory inside the block, and give it back where none follows for IDLE_S."""
+    """Keep freed memory inside the block; give it back if no other block follows within IDLE_S."""
     _stop_waiting()
     try:
         yield
@@ -44,21 +44,21 @@ def _stop_waiting() -> None:
 
 @cache
 def keep_freed_memory() -> None:
-    """Have this process, which reads and decodes, take large buffers from what it has freed.
+    """Have this process, which reads and decodes, take large buffers from freed memory.
 
-    A worker that scores gains nothing: reading weights has raised glibc's own bounds.
+    A worker that scores gains nothing from this: reading weights has raised glibc's own thresholds.
     """
     keep_freed(READER_BYTES)
 
 
 def give_back_freed_memory() -> None:
-    """Give all that is free back to the system; nothing where the C library is not glibc."""
+    """Give all free memory back to the system; do nothing if the C library is not glibc."""
     if (library := glibc()) is not None:
         library.malloc_trim(0)
 
 
 def give_back_growth() -> None:
-    """Give free memory back where this process has grown by more than GROWN since it last did."""
+    """Give free memory back if this process has grown by more than GROWN since it last did so."""
     if glibc() is None:
         return
     if not _kept or _own_bytes() > _kept[0] + GROWN:
@@ -67,7 +67,7 @@ def give_back_growth() -> None:
 
 
 def _own_bytes() -> int:
-    """Resident memory that is no file's and no other process's; 0 where Linux does not tell it."""
+    """Return resident memory not shared with files or processes; 0 if Linux does not report it."""
     try:
         pages = Path("/proc/self/statm").read_text().split()
     except OSError:

@@ -1,8 +1,8 @@
-"""The second and the last stage in one worker, where no GPU waits for the next task.
+"""Do the second and the last stage in one worker, if no GPU waits for the next task.
 
-A task's pixels are then handed on once, by the stage that reads, instead of twice: packing a task,
-Ray's copy of it and its way into another process cost about a twentieth of a photo, and the
-processes that only encode their memory.
+A task's pixels are then transferred once, by the stage that reads, instead of twice. Packing a
+task, Ray's copy of it and its transfer to another process cost about a twentieth of a photo's time,
+and processes that only encode would cost memory.
 """
 
 from pipeline.stages.commit import finish
@@ -13,7 +13,7 @@ from pipeline.stages.worker import Job
 
 
 class DetectScoreCommit(DetectScore):
-    """Chooses the crops of each photo of a task, encodes them and puts the task on record."""
+    """Chooses the crops of each photo of a task, encodes them and commits the task."""
 
     def __init__(self, job: Job, device: str, gpus: float = 0.0) -> None:
         """Make the networks ready, as `DetectScore` does."""
@@ -21,10 +21,10 @@ class DetectScoreCommit(DetectScore):
         self.job = job
 
     def __call__(self, block: Block) -> Block:
-        """Do the stages for the task of a block; what comes out is its summary."""
+        """Do both stages for the task of a block; return its summary."""
         with at_work():
             decided = self.decide(unpack(block))
-            give_back_growth()  # making the task's files takes some 30 MiB
+            give_back_growth()  # writing the task's files takes some 30 MiB
             done = pack_summary(finish(decided, self.job))
             del decided
             give_back_growth()

@@ -1,19 +1,19 @@
-"""Tell whether this machine, or this container, is short of memory, and whom the kernel has ended.
+"""Report whether this machine or container is short of memory, and count the kernel's kills.
 
-Linux tells it in files; elsewhere nothing is known, and every death counts as the photo's.
+Linux reports this in files. On other systems it is unknown, and every death counts as the photo's.
 """
 
 from pathlib import Path
 
-SHORT = 0.9  # share in use; Ray's memory monitor ends workers at .95
+SHORT = 0.9  # share in use; Ray's memory monitor kills workers at .95
 _GROUP = Path("/sys/fs/cgroup")
 _MACHINE = Path("/proc")
 
 
 def is_short(group: Path = _GROUP, machine: Path = _MACHINE) -> bool:
-    """Whether at least SHORT of the container's memory, or of the machine's, is in use.
+    """Return whether at least SHORT of the container's memory, or of the machine's, is in use.
 
-    group: a folder of version 2 of Linux's control groups; machine: one like /proc.
+    group: a folder of Linux's control groups, version 2; machine: a folder like /proc.
     """
     limit, used = _number(group / "memory.max"), _number(group / "memory.current")
     if limit and used is not None:
@@ -26,13 +26,13 @@ def is_short(group: Path = _GROUP, machine: Path = _MACHINE) -> bool:
 
 
 def kernel_kills(group: Path = _GROUP, machine: Path = _MACHINE) -> int:
-    """How many processes the kernel has ended for want of memory, here since it started."""
+    """Return how many processes the kernel has killed here for lack of memory since it started."""
     ours = _lines(group / "memory.events").get("oom_kill", 0)
     return max(ours, _lines(machine / "vmstat").get("oom_kill", 0))
 
 
 def _number(path: Path) -> int | None:
-    """The number in a file; None where there is no such file, or a word (`max`) in it."""
+    """Return the number in a file; None if there is no such file, or it contains a word (`max`)."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):
@@ -40,7 +40,7 @@ def _number(path: Path) -> int | None:
 
 
 def _lines(path: Path) -> dict[str, int]:
-    """The numbers of a file of names and numbers, by name; empty where there is no such file."""
+    """Return the numbers in a file of names and numbers, by name; empty without the file."""
     try:
         parts = [line.split() for line in path.read_text().splitlines()]
     except OSError:

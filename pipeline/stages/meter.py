@@ -1,9 +1,9 @@
 """Measure what the stages of a task cost in their worker: CPU, GPU, waiting, requests, bytes.
 
-All CPU time of a worker process is charged to something. What it used before its first task is its
-start; what it used between two tasks, where Ray moves data, and in packing and unpacking them is
-the hand-over. Only the hand-over after the last task of a worker is lost. CPU time of child
-processes is that of decoding, since a worker has no other children.
+All CPU time of a worker process is charged to a stage. CPU time before its first task is its start.
+CPU time between two tasks, when Ray moves data, and for packing and unpacking them is the
+hand-over. Only the hand-over after a worker's last task is lost. CPU time of child processes counts
+as decoding, since a worker has no other children.
 """
 
 import resource
@@ -19,11 +19,11 @@ from pipeline.stages.task import Task
 from pipeline.stages.worker import decoder_cpu_s
 from pipeline.storage.traffic import requests_so_far, traffic_so_far
 
-# Costs beside those of a photo's stages.
+# Costs in addition to those of a photo's stages.
 START, HAND_OVER, COMMIT, RECALL = "start", "hand_over", "commit", "recall"
 ON_GPU = ("detect", "score")  # stages that keep a GPU busy where the worker has one
 
-# CPU seconds of this process and its children that are charged to a stage; None before its first.
+# CPU seconds of this process and its children charged to a stage so far; None before the first.
 _charged_s: float | None = None
 
 
@@ -39,14 +39,14 @@ class _Reading:
 
 
 class Meter:
-    """Charges what this process does to one stage at a time, of one task.
+    """Charges the work of this process to one stage at a time, for one task.
 
-    Threads are not told apart: what all do while a stage is on counts for that stage, but for a
-    thread that `thread_on` takes out.
+    Threads are not distinguished: the work of all of them counts for the current stage, except for
+    that of a thread inside `thread_on`.
     """
 
     def __init__(self, gpus: float = 0.0) -> None:
-        """Begin a task: what is not charged yet goes to the start or to the hand-over.
+        """Begin a task: costs not charged yet go to the start or to the hand-over.
 
         gpus: GPUs that this worker holds, or the share of one.
         """
@@ -59,7 +59,7 @@ class Meter:
 
     @contextmanager
     def on(self, stage: str) -> Iterator[None]:
-        """Charge what happens inside the block to `stage`; afterwards the stage before goes on."""
+        """Charge the work inside the block to `stage`, then continue with the previous stage."""
         before = self._stage
         self._lap(stage)
         try:
@@ -69,9 +69,9 @@ class Meter:
 
     @contextmanager
     def thread_on(self, stage: str, instead_of: str) -> Iterator[None]:
-        """Charge this thread's CPU time in the block to `stage`; other threads go on as before.
+        """Charge this thread's CPU time in the block to `stage`; other threads are not affected.
 
-        instead_of: the stage that is on.
+        instead_of: the current stage.
         """
         start_s = time.thread_time()
         try:
@@ -82,29 +82,29 @@ class Meter:
             self._add(stage, Cost(cpu_s=cpu_s))
 
     def reads(self, wait_s: float, read_bytes: int) -> None:
-        """Say what reading photos took: a disk or a web server is not among the stores."""
+        """Set the cost of reading photos: the stores do not count disks and web servers."""
         self.costs["read"] = replace(self.costs["read"], wait_s=wait_s, read_bytes=read_bytes)
 
     def figures(self) -> Figures:
-        """The costs so far, once; what follows until the next task is hand-over."""
+        """Return the costs so far and stop counting; until the next task all is hand-over."""
         self._lap(HAND_OVER)
         self._told = True
         return Figures(costs={name: _rounded(cost) for name, cost in self.costs.items()})
 
     def tell(self, task: Task, span: str) -> None:
-        """Add the costs so far to the task's, and note under the name `span` when it was at work.
+        """Add the costs so far to the task's, and record this meter's time as its span `span`.
 
-        What follows until the next task is hand-over.
+        Everything until the next task is hand-over.
         """
         task.costs = (Figures(costs=task.costs) + self.figures()).costs
         task.spans = self.spans_of(task, span)
 
     def spans_of(self, task: Task, span: str) -> dict[str, tuple[float, float]]:
-        """The task's spans and that of this meter, which ends now."""
+        """Return the task's spans with that of this meter, which ends now."""
         return {**task.spans, span: (self._began_s, time.time())}
 
     def _lap(self, stage: str) -> None:
-        """Charge what happened since the last lap to the stage that was on; begin `stage`."""
+        """Charge the costs since the last lap to the current stage; begin `stage`."""
         global _charged_s
         if self._told:
             return

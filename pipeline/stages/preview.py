@@ -1,6 +1,6 @@
-"""Make the preview of a photo: the whole of it, small, and its gaze map in few cells.
+"""Make the preview of a photo: the whole photo, small, and its gaze map in a few cells.
 
-A run's readers see with it where a crop lies without fetching the photo. Nothing is decided by it.
+It shows a run's readers where a crop lies, without fetching the photo. No decision depends on it.
 """
 
 from functools import lru_cache
@@ -15,14 +15,14 @@ from pipeline.photo.view import size_within
 from pipeline.schema import GAZE_SIDE
 from pipeline.stages.task import PhotoRow, Preview
 
-QUALITY = 70  # of WebP and of jpegli, which look alike so at 256 pixels, and take about 8 kB
-ROWS_A_PIXEL = 2  # a view's rows that are read for each of a preview's
+QUALITY = 70  # for WebP and for jpegli, which then look alike at 256 pixels and take about 8 kB
+ROWS_A_PIXEL = 2  # rows of the view that are read for each row of the preview
 
 
 def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
-    """The preview of a decoded photo, opaque.
+    """Return the opaque preview of a decoded photo.
 
-    side_px: its long side, unless the photo is smaller. jpegli: it is a JPEG by jpegli, else WebP.
+    side_px: its long side, unless the photo is smaller. jpegli: encode JPEG by jpegli, else WebP.
     Raises EncodeError.
     """
     photo = row.decoded
@@ -36,7 +36,7 @@ def preview_of(row: PhotoRow, side_px: int, jpegli: bool = False) -> Preview:
 
 
 def small_gaze(gaze: NDArray[np.float64]) -> bytes | None:
-    """A gaze map [h, w] as `schema.PREVIEWS` stores it; None where it is empty.
+    """Return a gaze map [h, w] as `schema.PREVIEWS` stores it; None if it is empty.
 
     Each cell gets the gaze of the part of the photo that it covers.
     """
@@ -46,9 +46,9 @@ def small_gaze(gaze: NDArray[np.float64]) -> bytes | None:
     return np.rint(cells * (255 / peak)).astype(np.uint8).tobytes() if peak > 0 else None
 
 
-@lru_cache(maxsize=64)  # a source's maps have few sizes
+@lru_cache(maxsize=64)  # the gaze maps have few sizes
 def _overlaps(count: int) -> NDArray[np.float64]:
-    """What each of `count` equal cells of a side of 1 shares with each of GAZE_SIDE.
+    """Return how much each of `count` equal cells of a unit side overlaps each of GAZE_SIDE cells.
 
     [GAZE_SIDE, count]
     """

@@ -31,11 +31,11 @@ from pipeline.stages.worker import Job, decoder_for, ledger_of
 from pipeline.storage.addresses import scheme_of
 from pipeline.storage.traffic import requests_so_far
 
-READ_AHEAD = 2  # photos that wait to be decoded, for each thread that reads
+READ_AHEAD = 2  # photos waiting to be decoded, per reading thread
 
 
 def read_decode(block: Block, job: Job) -> Block:
-    """`read_task` for a block of one row, `task`, the task's number."""
+    """Call `read_task` for a block of one row, whose column `task` is the task's number."""
     keep_freed_memory()
     with at_work():
         return pack(read_task(task_number(block), job))
@@ -44,8 +44,8 @@ def read_decode(block: Block, job: Job) -> Block:
 def read_task(number: int, job: Job) -> Task:
     """Read and decode the photos of one task. Reads run ahead of decoding.
 
-    Where the job takes the decisions of an earlier run, they are in the rows afterwards, and the
-    crops encoded.
+    If the job uses the decisions of an earlier run, the rows have them afterwards, and their crops
+    are encoded.
     """
     settings = job.settings
     meter, before = Meter(), requests_so_far()
@@ -79,7 +79,7 @@ def read_task(number: int, job: Job) -> Task:
 class _Read:
     """A photo that was read and is not decoded yet.
 
-    rows: of an earlier run, of the same bytes; None where there are none.
+    rows: an earlier run's rows for the same bytes; None if there are none.
     """
 
     data: bytes
@@ -90,17 +90,17 @@ class _Read:
 class PhotoReader:
     """Reads and decodes the photos of one task: `read` in any thread, then `decode` in one.
 
-    A photo whose bytes the task has read before is not decoded: it will have the other's result.
-    Neither is one whose bytes an earlier run has done: it has that run's crops afterwards.
+    A photo whose bytes the task has read before is not decoded: it takes over that result later.
+    Nor is one whose bytes an earlier run has processed: it gets that run's crops at once.
     """
 
     def __init__(
         self, task: Task, job: Job, decoder: Decoder, stored: StoredDecisions | None
     ) -> None:
-        """stored: the decisions that the task's photos get; None where they are to be made."""
+        """stored: the decisions that the task's photos get; None if the job decides itself."""
         self.waits_s: list[float] = []  # of each photo that was read
         self._settings, self._decoder, self._stored = job.settings, decoder, stored
-        self._http = job.settings.input.http  # once: it is made of a text
+        self._http = job.settings.input.http  # kept, since it is parsed from a text
         self._same, self._seen = SameBytes(), SeenBefore(job, task.rows)
         self._read: dict[str, _Read] = {}  # by image_id
 
@@ -114,9 +114,9 @@ class PhotoReader:
         self._read[row.image_id] = _Read(data, sha256, self._seen.rows_of(row, sha256))
 
     def decode(self, row: PhotoRow) -> None:
-        """Decode a photo that was read, where it does not share another's result. CropError."""
+        """Decode a photo that was read, unless it shares another's result. Raises CropError."""
         found = self._read.pop(row.image_id)
-        if scheme_of(row.uri) != "file":  # a list may name any file: its hash would tell of it
+        if scheme_of(row.uri) != "file":  # a list may name any file: its hash would reveal it
             row.content_sha256 = found.sha256
         if self._stored is None and self._same.awaits_other(row, found.sha256):
             return
@@ -134,9 +134,9 @@ class PhotoReader:
 def read_ahead(
     pool: Executor, rows: Sequence[PhotoRow], read: Callable[[PhotoRow], None], ahead: int
 ) -> Iterator[PhotoRow]:
-    """The rows in order, each once it is read; at most `ahead` are read before they are asked for.
+    """Yield the rows in order, each once it is read, with reads running at most `ahead` rows ahead.
 
-    So a task holds the files of a few photos, not of all.
+    So a task keeps the files of a few photos in memory, not of all.
     """
     reads: deque[Future[None]] = deque()
     for place, row in enumerate(rows):
@@ -147,7 +147,7 @@ def read_ahead(
 
 
 def encode_now(row: PhotoRow, settings: Settings) -> None:
-    """Encode a decided photo and let its pixels go: a task then holds those of one photo."""
+    """Encode a decided photo and drop its pixels, so that a task keeps those of only one photo."""
     areas = settings.cropping.areas
     row.encoded = encoded_crops(row, settings.thumbnails, areas, _no_frames)
     if settings.running.preview and row.preview is None:
@@ -161,8 +161,8 @@ def _no_frames(_: bytes) -> Animation:
 
 
 def take_in(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings) -> None:
-    """Give the row its decoded photo and what is known by it; leave out what is to be skipped."""
-    if settings.borders == "keep" or row.override is not None:  # a person means all of the photo
+    """Give the row its decoded photo and the facts from it; leave it out if it is to be skipped."""
+    if settings.borders == "keep" or row.override is not None:  # overrides refer to the whole photo
         photo = photo.with_borders()
     row.width_px, row.height_px, row.content_px = photo.width_px, photo.height_px, photo.content_px
     row.format, row.orientation = photo.format, photo.orientation
@@ -176,5 +176,5 @@ def take_in(row: PhotoRow, data: bytes, photo: Photo, settings: DecodingSettings
 
 
 def was_read(row: PhotoRow) -> bool:
-    """Whether the photo's bytes arrived, whatever they turned out to be."""
+    """Return whether the photo's bytes were read, whether or not they could be decoded."""
     return row.failure is None or row.failure.stage != "read"

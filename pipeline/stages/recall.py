@@ -1,4 +1,4 @@
-"""Take the decisions of a task's photos from a committed run instead of an engine."""
+"""Take the decisions on a task's photos from a committed run instead of an engine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -21,21 +21,21 @@ from pipeline.stages.task import PhotoRow, Preview, Task
 from pipeline.stages.worker import Job
 from pipeline.storage.store import open_store
 
-# Pictures are made anew; what was encoded before need not become Python objects.
+# Crops are encoded again, so the stored files need not become Python objects.
 NOT_NEEDED = {"crops": {"image", "sha256", "file", "format", "width", "height"}}
-SEEN = ("thumbhash", "phash")  # of the view, which is another one here; null in old runs
+SEEN = ("thumbhash", "phash")  # hashes of the view, which differs here; null in old runs
 OF_CROP = [item.name for item in fields(ScoredCrop) if item.name != "box_px"]
-# A view of this many times the thumbnail's side; a crop of a third of the photo is not enlarged.
+# The smaller view has this many thumbnail sides, so a crop of a third of the photo is not enlarged.
 VIEW_SIDES = 3
-VIEW_SLACK = 0.95  # a view may be that much smaller than asked for
+VIEW_SLACK = 0.95  # a view may be smaller than requested by this factor
 
 
 @dataclass(frozen=True)
 class StoredDecisions:
-    """What a committed run decided about the photos of one task, row by row as it is stored.
+    """What a committed run decided about the photos of one task, as stored rows.
 
-    settings: of the job that takes the decisions. shapes: names of the shapes that the run was
-    asked for, of which a photo may lack some. areas: the safe areas of the run.
+    settings: the settings of the job that takes the decisions. shapes: names of the shapes that the
+    run was asked for; a photo may lack some of them. areas: the safe areas of the run.
     """
 
     images: dict[str, StoredRow]
@@ -48,7 +48,7 @@ class StoredDecisions:
 
     @classmethod
     def read(cls, task: Task, job: Job, run_id: str) -> "StoredDecisions":
-        """Read them. Raises LedgerError where the run is not committed or its files are gone."""
+        """Read them. Raises LedgerError if the run is not committed or its files are gone."""
         photos = [(row.image_id, row.uri) for row in task.rows]
         tables = _tables_at(job.settings.running.output, run_id)
         found = tables.rows(photos, NOT_NEEDED)
@@ -60,18 +60,18 @@ class StoredDecisions:
         return cls(images, crops, candidates, previews, job.settings, shapes, areas)
 
     def view_side(self) -> int:
-        """Long side of the view that the thumbnails need, pixels: one of two, for all tasks."""
+        """Return the long side of the view that the thumbnails need, pixels: one of two sizes."""
         most, side = self.settings.decoded_side, self.settings.thumbnails.thumbnail_size
         little = min(most, VIEW_SIDES * side)
         if self.settings.decoding.animated == "all" and any(
             (photo.get("frames") or 1) > 1 for photo in self.images.values()
         ):
-            return most  # every frame is decoded in the view of the whole job
+            return most  # every frame is decoded at the full view size of the job
         needed = max((_needed(row, self.images, side) for row in self._all_crops()), default=0.0)
         return little if needed <= VIEW_SLACK * little else most
 
     def end_failed(self, row: PhotoRow) -> None:
-        """End a photo that the run has no crops of, in the same way as there."""
+        """End a photo that has no crops in the run, with the status that it has there."""
         stored = self.images.get(row.image_id)
         if stored is None:
             row.fail("score", "not_decided", "permanent", "the run has no decision about it")
@@ -87,7 +87,7 @@ class StoredDecisions:
     def give(self, row: PhotoRow) -> None:
         """Give a photo of known size its stored objects and decisions.
 
-        One whose content is not what the run has seen fails.
+        A photo whose content is not what the run has seen fails.
         """
         stored = self.images[row.image_id]
         known = stored.get("content_sha256")
@@ -103,7 +103,7 @@ class StoredDecisions:
         row.objects = _detections(stored.get("objects"))
         if stored.get("focus_source") == "gaze":
             row.gaze_focus_rel = (stored["focus_x"], stored["focus_y"])
-        # The shape of the run, not of the photo, which may have been left without a crop of it.
+        # Taken from the run's shapes, not the photo's: a photo may have no crop of some shape.
         sources = {s: nearest_shape(s, self.shapes) for s in self.settings.cropping.shapes}
         size_wh = (row.width_px or 0, row.height_px or 0)
         row.crops = [
@@ -129,12 +129,12 @@ class StoredDecisions:
 
 @lru_cache(maxsize=1)
 def _tables_at(output: str, run_id: str) -> StoredTables:
-    """Where the rows of a run lie, looked up once a process."""
+    """Return the location of a run's rows, looked up once per process."""
     return StoredTables.of(open_store(output), run_id)
 
 
 def _needed(crop: StoredRow, images: dict[str, StoredRow], side: int) -> float:
-    """Long side of a view in which a crop has the pixels of its thumbnail."""
+    """Return the long side of a view in which a crop has as many pixels as its thumbnail."""
     photo = images[crop["image_id"]]
     box_side: float = max(crop["x1"] - crop["x0"], crop["y1"] - crop["y0"])
     photo_side: float = max(photo["width_px"], photo["height_px"])
@@ -142,7 +142,7 @@ def _needed(crop: StoredRow, images: dict[str, StoredRow], side: int) -> float:
 
 
 def scored_crop(crop: StoredRow) -> ScoredCrop:
-    """A decision from its row of `crops`."""
+    """Return a decision from its row of `crops`."""
     x0, y0, x1, y1 = (crop[edge] for edge in EDGES)
     values: dict[str, Any] = {name: crop.get(name) for name in OF_CROP}
     values["ratio"] = parse_shape(crop["ratio"]).name  # earlier releases kept spaces

@@ -1,8 +1,8 @@
-"""Let photos of a task that are the same bytes share one result.
+"""Let photos of a task with the same bytes share one result.
 
-The first of them in the list is decoded and scored, the others take over what came of it. Which one
-is first follows from the pinned list and the bytes alone, so two attempts at a task give the same
-rows. Each photo keeps rows of its own: forgetting one leaves the others as they are.
+The first of them in the list is decoded and scored; the others take over its result. Which one is
+first depends only on the pinned list and the bytes, so two attempts at a task give the same rows.
+Each photo keeps rows of its own, so forgetting one photo does not affect the others.
 """
 
 from collections.abc import Hashable
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pipeline.stages.task import EncodedCrop, PhotoRow, Preview
 
-# What is taken over, beside crops and preview, which carry the photo's name.
+# The fields that are taken over, in addition to crops and preview, which contain the photo's id.
 TAKEN = (
     "failure", "left_out", "content_sha256", "format", "width_px", "height_px", "orientation",
     "kind", "frames", "complete", "thumbhash", "phash", "content_px", "objects", "candidates",
@@ -19,18 +19,18 @@ TAKEN = (
 
 
 class SameBytes:
-    """Which photo of a task had some bytes first."""
+    """Finds the first photo of a task with given bytes."""
 
     def __init__(self) -> None:
         self._first: dict[Hashable, PhotoRow] = {}
 
     def awaits_other(self, row: PhotoRow, content_sha256: str) -> bool:
-        """Whether a photo that was read is to have the result of an earlier one; notes it.
+        """Return whether a photo that was read takes over an earlier one's result; mark it if so.
 
-        One that could not be decoded shares nothing: a list may name any file of the machine, and
-        would be told which of them are the same.
-        A photo with an override or a focal point of its own shares nothing; one with boxes of the
-        list shares with photos that have the same.
+        A photo that could not be decoded shares nothing: a list may name any file of the machine,
+        and would otherwise reveal which of them are the same. A photo with an override or a focal
+        point of its own shares nothing either. One with boxes from the list shares only with
+        photos that have the same boxes.
         """
         if row.override is not None:
             return False
@@ -45,17 +45,17 @@ class SameBytes:
 
 
 def take_over(row: PhotoRow, first: PhotoRow) -> None:
-    """Give a photo that awaits it what came of another one, a failure to score it as well."""
+    """Give a waiting photo the result of the first one, including a failure to score."""
     for name in TAKEN:
         setattr(row, name, getattr(first, name))
     row.awaits = False
 
 
 def crop_for(row: PhotoRow, crop: EncodedCrop) -> EncodedCrop:
-    """Another photo's crop as this photo's own, without the name of its file."""
+    """Return another photo's crop as this photo's own, without the name of its file."""
     return replace(crop, image_id=row.image_id, uri=row.uri, file=None, name=None)
 
 
 def preview_for(row: PhotoRow, preview: Preview) -> Preview:
-    """Another photo's preview as this photo's own."""
+    """Return another photo's preview as this photo's own."""
     return replace(preview, image_id=row.image_id)

@@ -1,8 +1,8 @@
-"""Let a photo whose bytes an earlier run has done take over its rows, without decoding.
+"""Let a photo whose bytes an earlier run has processed take over its rows, without decoding.
 
-The plan tells where such rows may be (`ledger.coverage.seen`), of runs with the same settings,
-weights, detector and code; the hash of the bytes that were read decides. Pictures are copied, so
-that the photo keeps its crops whatever becomes of the other one.
+The plan states where such rows may be (`ledger.coverage.seen`), in runs with the same settings,
+weights, detector and code; the hash of the bytes that were read decides. Encoded crops are copied,
+so that the photo keeps them whatever happens to the other one.
 """
 
 import threading
@@ -17,7 +17,7 @@ from pipeline.stages.same_bytes import preview_for
 from pipeline.stages.task import EncodedCrop, PhotoRow
 from pipeline.stages.worker import Job, output_store
 
-# Of the file and the whole photo, as they are in `images`.
+# Columns of `images` about the file and the whole photo.
 OF_FILE = (
     "format", "width_px", "height_px", "orientation", "complete", "thumbhash", "phash",
 )  # fmt: skip
@@ -27,9 +27,9 @@ Rows = dict[str, list[StoredRow]]  # of one photo, by table
 
 
 class SeenBefore:
-    """The stored rows of photos that may be the same bytes as those of a task.
+    """The stored rows of photos that may have the same bytes as those of a task.
 
-    Threads may look at once; what they share is fetched by one of them.
+    Threads may call it concurrently; what several need is fetched by one of them.
     """
 
     def __init__(self, job: Job, rows: Iterable[PhotoRow]) -> None:
@@ -37,14 +37,14 @@ class SeenBefore:
         self._wanted: dict[tuple[str, int], set[str]] = {}
         self._known: dict[tuple[str, int, str], RowsByPhoto] = {}
         self._lock = threading.Lock()
-        # A sample's store has no earlier runs: what is measured is the work itself.
+        # A sample's store has no earlier runs, so that an estimate measures the work itself.
         for row in rows if job.sample is None else ():
             if row.seen_in is not None:
                 run_id, task, image_id = _place(row.seen_in)
                 self._wanted.setdefault((run_id, task), set()).add(image_id)
 
     def rows_of(self, row: PhotoRow, content_sha256: str) -> Rows | None:
-        """The rows that a photo may take over; None where there are none, or of other bytes."""
+        """Return the rows that a photo may take over; None if there are none for its bytes."""
         if row.seen_in is None or not self._wanted:
             return None
         run_id, task, image_id = _place(row.seen_in)
@@ -53,7 +53,7 @@ class SeenBefore:
             if not images or not _is_result(images[0], content_sha256):
                 return None
             rows = {name: self._rows(run_id, task, image_id, name) for name in PARTS}
-        except (LedgerError, OSError):  # it is gone or out of reach: the photo is done as any other
+        except (LedgerError, OSError):  # gone or out of reach: the photo is processed as any other
             return None
         return {"images": images, **rows} if _has_preview(rows, images[0], self._settings) else None
 
@@ -66,9 +66,9 @@ class SeenBefore:
 
 
 def take_rows(row: PhotoRow, stored: Rows, settings: Settings) -> None:
-    """Give a photo that was read the rows of the photo of the same bytes, as its own.
+    """Give a photo that was read the rows of the photo with the same bytes, as its own.
 
-    row: with its `content_sha256`.
+    row: has its `content_sha256` already.
     """
     (image,) = stored["images"]
     for name in OF_FILE:
@@ -84,25 +84,25 @@ def take_rows(row: PhotoRow, stored: Rows, settings: Settings) -> None:
 
 
 def _place(seen_in: str) -> tuple[str, int, str]:
-    """Run, task and image_id of a place."""
+    """Split a place into run, task and image_id."""
     run_id, task, image_id = seen_in.split("/")
     return run_id, int(task), image_id
 
 
 def _encoded(row: PhotoRow, crop: StoredRow) -> EncodedCrop:
-    """A stored crop as the photo's own, without the name of the other one's file."""
+    """Return a stored crop as the photo's own, without the name of the other photo's file."""
     of_picture = {name: crop[name] for name in OF_PICTURE}
     return EncodedCrop(row.image_id, row.uri, scored_crop(crop), **of_picture)
 
 
 def _is_result(image: StoredRow, content_sha256: str) -> bool:
-    """Whether a row of `images` tells of crops of these bytes, and nobody's word decided them."""
+    """Return whether a row of `images` is a result for these bytes that no person influenced."""
     same = image["content_sha256"] == content_sha256 and image["override"] is None
     return same and image["status"] == schema.OK and image["focus_source"] in (None, "gaze")
 
 
 def _has_preview(rows: Rows, image: StoredRow, settings: Settings) -> bool:
-    """Whether the preview is there, and as large as the job wants it."""
+    """Return whether the preview exists in the size that the job needs."""
     side = settings.running.preview
     wanted = min(side, max(image["width_px"], image["height_px"]))
     return not side or any(max(p["width"], p["height"]) == wanted for p in rows["previews"])

@@ -1,6 +1,6 @@
-"""A task and its rows: what the stages hand to each other, as plain Python objects.
+"""A task and its rows: what the stages pass to each other, as plain Python objects.
 
-`wire.py` turns them into Arrow tables, which Ray moves between processes, and back.
+`wire.py` converts them to Arrow tables, which Ray moves between processes, and back.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,17 @@ from pipeline.schema import OK
 
 Stage = Literal["read", "decode", "detect", "score", "encode"]
 STAGES: tuple[Stage, ...] = ("read", "decode", "detect", "score", "encode")
-LONGEST_MESSAGE = 500  # characters; a message may repeat a stranger's text
+LONGEST_MESSAGE = 500  # characters; a message may contain text from an untrusted file
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a photo goes no further: the columns `status` and `error_*` of `images`.
+    """Why a photo failed: the columns `status` and `error_*` of `images`.
 
     stage:   the stage that failed, one of STAGES.
     status:  the short reason.
-    kind:    "transient" where another attempt at the same bytes may succeed, else "permanent".
+    kind:    "transient" if another attempt at the same bytes may succeed, "circumstances" if a
+             limit of the run or a missing package is the reason, else "permanent".
     message: one sentence for a person.
     """
 
@@ -45,26 +46,26 @@ class PhotoRow:
 
     image_id, uri, etag, bytes: its identity, from the pinned input list. Once the photo is read,
         `bytes` is the size that was read.
-    given_boxes: column `boxes` of the list, xyxy in source pixels; None where there is none.
-    seen_in: where a photo lies that may be the same bytes, as in `schema.INPUT_SEEN`; None for
-        none.
+    given_boxes: column `boxes` of the list, xyxy in source pixels; None if it has none.
+    seen_in: the place of a photo that may have the same bytes, as in `schema.INPUT_SEEN`; None if
+        there is none.
     pass_through: columns of the list that are not the product's own.
-    failure: None as long as all is well.
-    left_out: the status of a photo that gets no crops because a setting says so; else None.
+    failure: None as long as the photo has not failed.
+    left_out: the status of a photo that gets no crops because of a setting; else None.
     content_sha256, same_as, format, width_px, height_px, orientation, kind, frames, complete,
         thumbhash, phash: as in `schema.IMAGES`.
-    awaits: whether the result of the photo `same_as` is still to be taken over.
+    awaits: whether the photo still has to take over the result of the photo `same_as`.
     content_px: the part of the photo inside its borders, xyxy; None for the whole photo.
     photo: the decoded photo, as long as a stage still needs its pixels.
-    moving: the file's bytes, uint8, of a moving picture whose every frame is wanted; else None.
-    override: what a person has said about this photo; None for nothing.
-    objects, crops, candidates, skipped: of the stage that detects and scores. Boxes in source
-        pixels.
-    gaze_focus_rel, preview: where the decisions are those of an earlier run, its most looked-at
-        point (x, y) in shares of the sides, and the preview that it kept.
-    encoded: the crops, where they are encoded as soon as the photo is decoded, or taken from an
-        earlier run; it has no pixels then.
-    seconds: what each stage has taken, wall time.
+    moving: the file's bytes, uint8, of a moving picture if every frame is needed; else None.
+    override: what a person has specified for this photo; None for nothing.
+    objects, crops, candidates, skipped: results of the stage that detects and scores. Boxes are in
+        source pixels.
+    gaze_focus_rel, preview: if the decisions are from an earlier run, its most looked-at point
+        (x, y) in shares of the sides, and its stored preview.
+    encoded: the crops, if they are encoded right after decoding or taken from an earlier run; the
+        row then has no pixels.
+    seconds: wall time of each stage.
     """
 
     image_id: str
@@ -108,7 +109,7 @@ class PhotoRow:
 
     @property
     def has_ended(self) -> bool:
-        """Whether no stage has work on it: it failed, is left out, or awaits another's result."""
+        """Whether the stages are done with it: it failed, is left out or awaits another result."""
         return self.failure is not None or self.left_out is not None or self.awaits
 
     def leave_out(self, status: str) -> None:
@@ -116,14 +117,14 @@ class PhotoRow:
         self.left_out, self.photo, self.moving = status, None, None
 
     def fail(self, stage: str, status: str, kind: FailureKind, message: str) -> None:
-        """Record why the photo goes no further; its pixels and crops are dropped."""
+        """Record why the photo failed; its pixels and crops are dropped."""
         self.failure = Failure(stage, status, kind, message[:LONGEST_MESSAGE])
         self.photo, self.moving = None, None
         self.crops, self.candidates, self.skipped = [], [], []
 
     @property
     def decoded(self) -> Photo:
-        """The decoded photo of a row that is well. Raises ValueError where there is none."""
+        """The decoded photo of a row that has not failed. Raises ValueError if there is none."""
         if self.photo is None:
             raise ValueError(f"{self.uri} is not decoded")
         return self.photo
@@ -136,9 +137,9 @@ class Task:
     number:   its place in the run's plan.
     rows:     one for each photo, in the order of the list; a failed photo keeps its row.
     requests: storage requests of reading it, by operation.
-    column_types: Arrow types of the pass-through columns, by name. Values alone do not tell them.
-    costs:    what the stages before cost, by stage.
-    spans:    when which stage was busy with it: first and last moment, Unix time.
+    column_types: Arrow types of the pass-through columns, by name; they do not follow from values.
+    costs:    costs of the previous stages, by stage.
+    spans:    start and end of each stage's work on it, Unix time.
     """
 
     number: int
@@ -149,12 +150,12 @@ class Task:
     spans: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def without_pixels(self) -> "Task":
-        """The task with all but its photos: what a stage adds that only decides."""
+        """Return the task without its photos: the output of a stage that only decides."""
         rows = [replace(row, photo=None, moving=None) for row in self.rows]
         return replace(self, rows=rows)
 
     def with_pixels_of(self, decoded: "Task") -> "Task":
-        """The task with the photos of the same task, as it was when they were decoded."""
+        """Return the task with the photos of `decoded`, the same task right after decoding."""
         rows = [
             row if row.has_ended else replace(row, photo=of.photo, moving=of.moving)
             for row, of in zip(self.rows, decoded.rows, strict=True)
@@ -166,7 +167,7 @@ class Task:
 class EncodedCrop:
     """One crop of one photo, cut and encoded: a row of the table `crops`.
 
-    format, image, sha256: None where nothing is encoded; the size is then what it would be.
+    format, image, sha256: None if nothing is encoded; the size is then the one it would have.
     """
 
     image_id: str
@@ -177,14 +178,14 @@ class EncodedCrop:
     format: str | None
     image: bytes | None
     sha256: str | None  # of `image`
-    frames: int = 1  # more: it moves
+    frames: int = 1  # more than 1: it moves
     file: str | None = None  # its key in the output, with --crop-files
-    name: str | None = None  # of the template, with --crop-files TEMPLATE
+    name: str | None = None  # from the template, with --crop-files TEMPLATE
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The whole of one photo, small, and its gaze map: a row of the table `previews`."""
+    """The whole photo, small, and its gaze map: a row of the table `previews`."""
 
     image_id: str
     width: int  # of the encoded preview, pixels
@@ -196,7 +197,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class TaskSummary:
-    """What the driver is told of a task that is on record: its number and its record's figures.
+    """What the driver receives about a recorded task: its number and its record's figures.
 
     spans: as in `Task`.
     """

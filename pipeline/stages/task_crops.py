@@ -1,4 +1,4 @@
-"""The crops and previews of one task's photos, while the last stage makes them."""
+"""Collect the crops and previews of one task's photos while the last stage makes them."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,15 +15,15 @@ from pipeline.stages.worker import Job, decoder_for
 
 
 class TaskCrops:
-    """What was made of the photos of one task so far."""
+    """The crops and previews of one task so far."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._settings = job, job.settings
-        self._crops: dict[str, list[EncodedCrop]] = {}  # by image_id, as the next
+        self._crops: dict[str, list[EncodedCrop]] = {}  # by image_id, as are the previews
         self._previews: dict[str, Preview] = {}
 
     def make(self, row: PhotoRow) -> None:
-        """Cut and encode the chosen crops of a photo, and its preview. EncodeError, DecodeError."""
+        """Encode a photo's chosen crops and its preview. Raises EncodeError, DecodeError."""
         thumbnails, side = self._settings.thumbnails, self._settings.running.preview
         crops = row.encoded
         if crops is None:
@@ -36,7 +36,7 @@ class TaskCrops:
         self._crops[row.image_id] = crops  # last: a photo that fails has no crops
 
     def share(self, row: PhotoRow) -> None:
-        """Give a photo the crops and the preview of the one that it is the same bytes as."""
+        """Give a photo the crops and the preview of the photo `same_as`, which has its bytes."""
         first = str(row.same_as)
         crops = [crop_for(row, crop) for crop in self._crops[first]]
         self._crops[row.image_id] = self._with_keys(row, crops)
@@ -44,7 +44,7 @@ class TaskCrops:
             self._previews[row.image_id] = preview_for(row, self._previews[first])
 
     def take(self, rows: Iterable[PhotoRow]) -> tuple[list[EncodedCrop], list[Preview]]:
-        """The crops and previews of the photos, in their order; nothing of them is kept here."""
+        """Return the crops and previews of the photos, in their order, and drop them here."""
         names = [row.image_id for row in rows]
         crops = [crop for name in names for crop in self._crops.pop(name, ())]
         return crops, [self._previews.pop(name) for name in names if name in self._previews]
@@ -56,7 +56,7 @@ class TaskCrops:
 
 
 def frames_of(data: bytes, settings: Settings) -> Animation:
-    """Decode every frame of a file, in the child that decodes strangers' files. DecodeError."""
+    """Decode every frame of a file in the decoding child. Raises DecodeError."""
     decoder = decoder_for(
         settings.decoding.limits, settings.decoded_side, settings.thumbnails.colour
     )
@@ -64,10 +64,10 @@ def frames_of(data: bytes, settings: Settings) -> Animation:
 
 
 def with_key(job: Job, row: PhotoRow, crop: EncodedCrop) -> EncodedCrop:
-    """A crop with the key of its own object, and its name where a template gives one.
+    """Return a crop with the key of its own object, and its name if there is a template.
 
-    The key is made of the content's hash, or of the run's id and the template's name. So writing it
-    twice is harmless.
+    The key consists of the content's hash, or of the run's id and the name from the template.
+    Writing it is therefore idempotent.
     """
     names = job.settings.thumbnails.crop_names
     if crop.sha256 is None or crop.format is None:

@@ -1,9 +1,11 @@
-"""Turn tasks into the Arrow tables that Ray moves between stages, and back; Arrow stays in here.
+"""Convert tasks to the Arrow tables that Ray moves between stages, and back.
 
-A task is pickled. Large arrays, which are the photos' pixels, become buffers beside the pickle
-(protocol 5) that the table shows. They are copied neither on the way into it nor on the way out;
-Ray copies them once and shares them between processes. The table has one row: a task is never
-cut. Only the stages read these tables; `task_tables` makes those of the run.
+No other file of the stages uses Arrow.
+
+A task is pickled. Large arrays, which are the photos' pixels, become out-of-band buffers (pickle
+protocol 5) that the table references. They are not copied into it nor out of it; Ray copies them
+once and shares them between processes. The table has one row: a task is never split. Only the
+stages read these tables; `task_tables` builds those of the run.
 """
 
 import pickle
@@ -24,18 +26,18 @@ from pipeline.stages.task import STAGES, EncodedCrop, PhotoRow, Preview, Task, T
 Block: TypeAlias = pa.Table  # what Ray calls the table that is a stage's input or output
 RowValues = dict[str, Any]  # one row or struct, by column name
 LEAST_BUFFER = 4096  # bytes; smaller arrays stay inside the pickle
-# Columns of `images` that a row has under the same names.
+# Columns of `images` that `PhotoRow` has under the same names.
 OF_ROW = (
     "image_id", "uri", "etag", "bytes", "content_sha256", "same_as", "format", "width_px",
     "height_px", "orientation", "kind", "frames", "complete", "thumbhash", "phash", "status",
 )  # fmt: skip
-# And columns of `crops` that a crop has, or what was chosen of it.
+# Columns of `crops` that `EncodedCrop` has, and those that its `ScoredCrop` has.
 OF_ENCODED = tuple(f.name for f in fields(EncodedCrop) if f.name not in ("chosen", "name"))
 OF_CHOSEN = tuple(f.name for f in fields(ScoredCrop))
 
 
 def task_number(block: Block) -> int:
-    """The number of the task in a block. Raises ValueError where a block is not one task."""
+    """Return the number of the task in a block. Raises ValueError if a block is not one task."""
     numbers = set(block.column("task").to_pylist())
     if len(numbers) != 1:
         raise ValueError(f"a block has to be one task, not the tasks {sorted(numbers)}")
@@ -43,7 +45,7 @@ def task_number(block: Block) -> int:
 
 
 def new_task(number: int, inputs: pa.Table) -> Task:
-    """Make a task with nothing done yet. inputs: its rows of the pinned list."""
+    """Create a task with nothing done yet. inputs: its rows of the pinned list."""
     types = {field.name: field.type for field in schema.pass_through(inputs.schema)}
     rows = [
         PhotoRow(
@@ -59,7 +61,7 @@ def new_task(number: int, inputs: pa.Table) -> Task:
 
 
 def pack(task: Task) -> Block:
-    """Turn a task into a table, which shows the task's large arrays and keeps them for so long."""
+    """Convert a task to a table, which references the task's large arrays and keeps them alive."""
     buffers: list[memoryview] = []
 
     def keep_inside(buffer: pickle.PickleBuffer) -> bool:
@@ -75,7 +77,7 @@ def pack(task: Task) -> Block:
 
 
 def unpack(block: Block) -> Task:
-    """Turn a table of `pack` back into its task. Arrays are not copied, and may be read only."""
+    """Convert a table of `pack` back to its task. Arrays are not copied, and may be read-only."""
     task_number(block)
     document, *buffers = (_shown(column.chunk(0)) for column in block.columns[1:])
     task: Task = pickle.loads(document, buffers=buffers)
@@ -83,9 +85,9 @@ def unpack(block: Block) -> Task:
 
 
 def _showing(part: memoryview) -> pa.Array:
-    """A column of one value, whose bytes are those of the buffer itself.
+    """Return a column of one value that references the buffer itself.
 
-    `pa.array` of memoryviews never releases what they show (pyarrow 26), so a worker would keep
+    `pa.array` of memoryviews never releases their buffers (pyarrow 26), so a worker would keep
     every photo that it has seen.
     """
     bounds = pa.py_buffer(np.array([0, part.nbytes], np.int64))
@@ -94,7 +96,7 @@ def _showing(part: memoryview) -> pa.Array:
 
 
 def _shown(value: pa.Array) -> pa.Buffer:
-    """The bytes in a column of one value, without the copy that `as_buffer` of a value makes."""
+    """Return the bytes in a column of one value; a value's `as_buffer` would copy them."""
     _, offsets, data = value.buffers()
     start, end = np.frombuffer(offsets, np.int64)[value.offset : value.offset + 2]
     return data.slice(start, end - start)
@@ -103,9 +105,9 @@ def _shown(value: pa.Array) -> pa.Buffer:
 def task_tables(
     task: Task, crops: Sequence[EncodedCrop], candidates: bool, previews: Sequence[Preview] = ()
 ) -> dict[str, pa.Table]:
-    """Make the task's part of the run's tables, by name.
+    """Build the task's part of the run's tables, by name.
 
-    `candidates` only where asked for, `previews` and `crop_files` only where there are some. The
+    `candidates` is there only on request, `previews` and `crop_files` only if they have rows. The
     columns of `schema.MADE` are null until the ledger writes them.
     """
     extra = [pa.field(name, type_) for name, type_ in task.column_types.items()]
@@ -132,7 +134,7 @@ def task_tables(
 
 
 def _image_values(row: PhotoRow) -> RowValues:
-    """The row's values of `schema.IMAGES`."""
+    """Return the row's values of `schema.IMAGES`."""
     failure = row.failure
     return {
         **{name: getattr(row, name) for name in OF_ROW},
@@ -149,7 +151,7 @@ def _image_values(row: PhotoRow) -> RowValues:
 
 
 def _focus_values(row: PhotoRow) -> RowValues:
-    """The point that crops keep central: a person's, the list's, or the most looked-at one."""
+    """Return the point that crops keep central: a person's, the list's or the most looked-at."""
     override = row.override
     attention = None if row.objects is None else row.objects.attention
     seen = row.gaze_focus_rel if attention is None else attention.focus_rel()
@@ -170,9 +172,9 @@ def _object_values(objects: Detections) -> list[RowValues]:
 
 
 def _crop_values(crop: EncodedCrop) -> RowValues:
-    """The crop's values of `schema.CROPS`.
+    """Return the crop's values of `schema.CROPS`.
 
-    `asdict` would go through every list for others, and take ten times as long.
+    `asdict` would search every list for dataclasses, and take ten times as long.
     """
     values = {name: getattr(crop, name) for name in OF_ENCODED}
     chosen = {name: getattr(crop.chosen, name) for name in OF_CHOSEN}
@@ -180,7 +182,7 @@ def _crop_values(crop: EncodedCrop) -> RowValues:
 
 
 def _file_values(crop: EncodedCrop) -> RowValues:
-    """The crop's values of `schema.CROP_FILES`."""
+    """Return the crop's values of `schema.CROP_FILES`."""
     about = {"image_id": crop.image_id, "ratio": crop.chosen.ratio, "rank": crop.chosen.rank}
     return {**about, "name": crop.name, "key": crop.file, "sha256": crop.sha256}
 
@@ -197,21 +199,21 @@ def _edges(box: Iterable[float]) -> RowValues:
 
 
 def pack_summary(summary: TaskSummary) -> Block:
-    """Turn a summary into a table of one row."""
+    """Convert a summary to a table of one row."""
     return pa.table({"task": [summary.task], "part": [pickle.dumps(summary)]})
 
 
 def unpack_summaries(block: Block) -> Iterator[TaskSummary]:
-    """Turn a table of summaries back; Ray may have joined several."""
+    """Convert a table back to its summaries; Ray may have concatenated several tables."""
     yield from map(pickle.loads, block.column("part").to_pylist())
 
 
 def keep_pandas_out() -> None:
-    """Have pyarrow find no pandas in this process, which is a worker's alone.
+    """Keep pyarrow from importing pandas in this process, which belongs to a worker.
 
-    pyarrow imports pandas for the first list that it makes an array of, to tell whether that is one
-    of pandas': .2 s of CPU time and 30 MiB in every worker, and none has use for it. Afterwards
-    pandas can be imported as ever, but pyarrow makes no table of its frames, nor frames of tables.
+    pyarrow imports pandas for the first list that it converts to an array, to check for pandas
+    types. That takes .2 s of CPU time and 30 MiB in every worker, and none needs it. Afterwards
+    pandas can be imported as usual, but pyarrow no longer converts tables from or to data frames.
     """
     if "pandas" in sys.modules:
         return
@@ -224,15 +226,15 @@ def keep_pandas_out() -> None:
 
 
 def share_heap() -> None:
-    """Have pyarrow take memory from this process's heap, as all else does.
+    """Have pyarrow allocate from this process's heap, as everything else does.
 
-    Its own allocator keeps some 20 MiB of what a task's tables have taken.
+    Its own allocator would keep some 20 MiB after building a task's tables.
     """
     pa.set_memory_pool(pa.system_memory_pool())
 
 
 class _NoPandas:
-    """Tells Python's import that there is no pandas."""
+    """A module finder that makes `import pandas` fail."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "pandas":

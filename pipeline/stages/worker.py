@@ -1,4 +1,4 @@
-"""What a worker process is given, and what it keeps open: store, ledger, decoding child."""
+"""Hold a worker process's job, and what it keeps open: store, ledger, decoding child."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,13 +15,13 @@ from pipeline.storage.store import Store, open_store
 
 @dataclass(frozen=True)
 class Job:
-    """What every stage is told; small, since it travels with each task.
+    """What every stage needs to know; small, since it is sent with each task.
 
-    sample: where a sample that is to be measured stands in for the run: its store, which holds its
-        plan and keeps nothing, in place of the output.
-    images: photos of the run that it stands for; None where the run is done itself.
+    sample: for an estimate, the store that is used in place of the output: it contains the plan of
+        the sample and keeps nothing that is written; else None.
+    images: photos of the run that the sample represents; None for a run itself.
     repeats: whether every photo has failed before.
-    decisions_of: the committed run whose decisions are taken; None where the job decides itself.
+    decisions_of: the committed run whose decisions are used; None if the job decides itself.
     """
 
     settings: Settings
@@ -38,7 +38,7 @@ _DECODERS: dict[tuple[DecodeLimits, int, Colour], Decoder] = {}  # of this proce
 
 
 def decoder_for(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -> Decoder:
-    """The decoding child of this process; it is replaced when what it is given changes."""
+    """Return the decoding child of this process, which is replaced when an argument changes."""
     given = (limits, view_side, colour)
     if given not in _DECODERS:
         end_worker()
@@ -47,12 +47,12 @@ def decoder_for(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -
 
 
 def missing_wall() -> str | None:
-    """Why this machine can't shut decoding in by system calls; None where it can."""
+    """Return why this machine can't filter the decoding child's system calls; None if it can."""
     return filter_problem()
 
 
 def decoder_cpu_s() -> float:
-    """CPU seconds of the decoding child that runs now; 0 where there is none."""
+    """Return the CPU seconds of the running decoding child; 0 if there is none."""
     return sum(decoder.cpu_s() for decoder in _DECODERS.values())
 
 
@@ -64,7 +64,7 @@ def end_worker() -> None:
 
 
 def output_store(job: Job) -> Store:
-    """The store that the job writes to, opened once a process."""
+    """Return the store that the job writes to, opened once per process."""
     return job.sample or _store_at(job.settings.running.output)
 
 
@@ -79,18 +79,18 @@ def _ledger_at(output: str, run_id: str) -> Ledger:
 
 
 def ledger_of(job: Job) -> Ledger:
-    """The ledger of the job's run, made once a process."""
-    if job.sample is not None:  # each task brings a copy; one is kept, with what it has read
+    """Return the ledger of the job's run, created once per process."""
+    if job.sample is not None:  # each task brings a copy; the first is kept, with what it has read
         return _SAMPLES.setdefault(job.run_id, Ledger(job.sample, job.run_id))
     return _ledger_at(job.settings.running.output, job.run_id)
 
 
 def one_thread() -> None:
-    """Limit torch and OpenCV to one thread: a machine runs one scoring worker a core.
+    """Limit torch and OpenCV to one thread: a machine runs one scoring worker per core.
 
-    Beside a GPU too: there, other workers keep the other cores busy, and a picture that OpenCV
-    resizes by a thread for each core waits for the last of them. Sums are also added up in one
-    order then, so that scores do not depend on the machine. Only scoring needs this: it imports
+    This holds with a GPU too: other workers keep the other cores busy, and a picture that OpenCV
+    resizes with one thread per core would wait for the slowest of them. Sums are also added up in
+    a fixed order, so that scores do not depend on the machine. Only scoring needs this: it imports
     torch, which the other stages' workers never load.
     """
     import cv2

@@ -1,14 +1,14 @@
 """Keep a photo that kills or hangs its worker from stopping its task.
 
-Ray gives a task whose worker died to another worker, so a photo that kills workers would kill one
+If a worker dies, Ray gives its task to another one, so a photo that kills workers would kill one
 after another without end. Each worker therefore notes, in a file on its machine, which photo it is
-busy with. The next worker finds the note, and a photo on which DEATHS workers have died is given
-up: its row fails with the status `worker_died`, and the task goes on. A worker that is busy with
-one photo beyond the deadline ends itself, and the photo fails with `timeout` in the same way.
+working on. The next worker reads the note, and a photo on which DEATHS workers have died is given
+up: its row fails with the status `worker_died`, and the task continues. A worker that spends more
+than the deadline on one photo exits, and the photo fails with `timeout` in the same way.
 
-A worker that was ended for want of memory, by the kernel or by Ray's monitor, is no death of the
-photo it held: others may have taken the memory. The worker notes when memory is short, and the next
-one sees whether the kernel has ended processes since. After STARVED such ends the photo waits for
+If a worker was killed for lack of memory, by the kernel or by Ray's monitor, its photo is not
+blamed: others may have taken the memory. The worker notes when memory is short, and the next one
+checks whether the kernel has killed processes since. After STARVED such ends the photo waits for
 another night.
 """
 
@@ -28,16 +28,16 @@ from pipeline.stages.task import PhotoRow, Stage, Task
 # A preempted machine or an operator's kill can hit the same photo once or even twice.
 DEATHS = 3
 STARVED = 12
-NO_MEMORY = "no_memory"  # in a note: how a worker ended that was not the photo's fault
-LOOK_S = 0.5  # between two looks at the memory
-BUSY = "busy"  # in a note: the photo a worker is busy with, and kills of the kernel before
-EXIT_CODE = 70  # of a worker that ends itself
+NO_MEMORY = "no_memory"  # in a note: an end of a worker that was not the photo's fault
+LOOK_S = 0.5  # between two checks of the memory
+BUSY = "busy"  # in a note: the photo a worker is busy with, and the kernel's kills before it
+EXIT_CODE = 70  # of a worker that exits at the deadline
 
 
 def one_by_one(task: Task, stage: Stage, run_id: str, deadline_s: float) -> Iterator[PhotoRow]:
-    """The photos of a task that have not ended, in order, each noted while the caller works on it.
+    """Yield the photos of a task that have not ended, each noted while the caller works on it.
 
-    A photo that DEATHS workers have died on is given up and left out.
+    A photo on which DEATHS workers have died is given up and skipped.
     """
     note = _path(run_id, task.number, stage)
     deaths, kills = _read(note), str(kernel_kills())
@@ -55,12 +55,15 @@ def one_by_one(task: Task, stage: Stage, run_id: str, deadline_s: float) -> Iter
             yield row
         finally:
             watch.ended.set()
-            watch.join()  # or it could write the note of a photo that is done
+            watch.join()  # else it could write a note about a photo that is done
     note.unlink(missing_ok=True)
 
 
 def _give_up(row: PhotoRow, stage: Stage, died: list[str]) -> bool:
-    """End a photo that too many workers have ended on. died: how each of them did."""
+    """Fail a photo on which too many workers have ended; return whether it has ended.
+
+    died: how each worker ended.
+    """
     own = [how for how in died if how != NO_MEMORY]
     if len(own) >= DEATHS:
         message = f"{len(own)} workers ended while they were busy with this photo"
@@ -72,7 +75,7 @@ def _give_up(row: PhotoRow, stage: Stage, died: list[str]) -> bool:
 
 
 class _Watch(threading.Thread):
-    """While a worker is busy with a photo: ends it at the deadline, notes where memory is short."""
+    """Watches a worker on one photo: ends it at the deadline, and notes when memory is short."""
 
     def __init__(
         self, note: Path, busy: dict[str, list[str]], index: int, died: list[str], deadline_s: float
@@ -97,14 +100,14 @@ class _Watch(threading.Thread):
 
 
 def died_before(task: Task, stage: Stage, run_id: str) -> bool:
-    """Whether a worker of this machine ended while it was busy with this task."""
+    """Return whether a worker of this machine ended while it was busy with this task."""
     return bool(_read(_path(run_id, task.number, stage)))
 
 
 def _path(run_id: str, task: int, stage: str) -> Path:
     folder = Path(tempfile.gettempdir()) / f"s2cnet-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()  # anyone may make a folder of this name first, or a link
+    found = folder.lstat()  # anyone may have created a folder of this name first, or a link
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise LedgerError(
             f"{folder} is open to other users or not this user's, and workers keep notes there; "
@@ -114,7 +117,7 @@ def _path(run_id: str, task: int, stage: str) -> Path:
 
 
 def _read(note: Path) -> dict[str, list[str]]:
-    """How workers ended, by the number of the photo in its task; empty without a whole note."""
+    """Return how workers ended, by the photo's number in its task; empty without a valid note."""
     try:
         found = json.loads(note.read_text())
     except (FileNotFoundError, ValueError):
