@@ -1,6 +1,6 @@
 """Decode every frame of a moving picture, within limits, with its timing.
 
-`decoder.Decoder.decode_frames` does it in the child process; use that for untrusted files.
+`decoder.Decoder.decode_frames` does this in the child process; use that for untrusted files.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,9 @@ class Animation:
     """The frames of a moving picture.
 
     views:        uint8 [F, h, w, 3], sRGB, upright, perhaps reduced; blended with white.
-    alphas:       uint8 [F, h, w]; None: all is opaque.
+    alphas:       uint8 [F, h, w]; None: all frames are opaque.
     durations_ms: how long each frame is shown. [F]
-    plays:        how often all are shown; 0 for ever.
+    plays:        how many times the animation is played; 0: forever.
     """
 
     views: NDArray[np.uint8]
@@ -46,7 +46,7 @@ class Animation:
     plays: int
 
     def photos(self, photo: Photo) -> list[Photo]:
-        """Each frame as a photo. photo: the first frame, as it was decoded before."""
+        """Return each frame as a photo. photo: the first frame, as it was decoded before."""
         alphas = [None] * len(self.views) if self.alphas is None else list(self.alphas)
         return [
             replace(photo, pixels=view, alpha=alpha, wide=None, wide_space=None)
@@ -56,7 +56,7 @@ class Animation:
 
 @dataclass(frozen=True)
 class RenderedFrames:
-    """The same as Pillow images: RGB, and L for opacity."""
+    """An `Animation` as Pillow images: RGB, and L for opacity."""
 
     images: list[Image.Image]
     alphas: list[Image.Image] | None
@@ -65,7 +65,7 @@ class RenderedFrames:
 
 
 def decode_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Animation:
-    """Decode all frames in this process. Arguments as of `decode.decode`, and errors; see `render`.
+    """Decode all frames in this process. Arguments and errors are those of `decode.decode`.
 
     Raises DecodeError("too_many_frames") too.
     """
@@ -79,7 +79,7 @@ def decode_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Animatio
 
 
 def render_frames(data: bytes, limits: DecodeLimits, view_side: int) -> RenderedFrames:
-    """Decode all frames to Pillow images, which saves the child process a copy."""
+    """Decode all frames to Pillow images, which saves a copy in the child process."""
     check_bytes(data, limits)
     name = sniff(data)
     with malformed_told(data, name):
@@ -105,7 +105,7 @@ def render_frames(data: bytes, limits: DecodeLimits, view_side: int) -> Rendered
 def _frames(
     opened: Opened, data: bytes, count: int, limits: DecodeLimits
 ) -> Iterator[tuple[Image.Image, int]]:
-    """Each frame as it is shown, and for how long; one is drawn over when the next is asked for."""
+    """Yield each frame as it is shown, and for how long; the next iteration may overwrite it."""
     file = opened.image
     if opened.format == "gif":
         yield from islice(composed(gif_layers(data, limits), file.size), count)
@@ -119,7 +119,7 @@ def _frames(
 
 
 def check_frames(count: int, size: tuple[int, int], limits: DecodeLimits) -> None:
-    """Raise DecodeError for more frames, or more pixels in all of them, than the limits allow."""
+    """Raise DecodeError for more frames, or more pixels in all frames, than the limits allow."""
     if count > limits.max_frames:
         raise DecodeError("too_many_frames", f"{count} frames, more than {limits.max_frames}")
     pixels = count * size[0] * size[1]
@@ -129,22 +129,22 @@ def check_frames(count: int, size: tuple[int, int], limits: DecodeLimits) -> Non
 
 
 def _side_within(size: tuple[int, int], count: int) -> int:
-    """The long side of views that are MOST_VIEW_PIXELS together."""
+    """Return the long side with which all views together have about MOST_VIEW_PIXELS."""
     reduction = ceil(sqrt(count * size[0] * size[1] / MOST_VIEW_PIXELS))
     return max(1, max(size) // max(1, reduction))
 
 
 def _duration_ms(opened: Image.Image) -> int:
-    """How long the current frame is shown, 0 to LONGEST_MS; 100 where the file does not say."""
+    """Return how long the current frame is shown, 0 to LONGEST_MS; 100 if not stated."""
     duration = opened.info.get("duration", 100)
     return int(max(0, min(LONGEST_MS, round(float(duration)))))
 
 
 def _plays(opened: Image.Image, name: str) -> int:
-    """How often all frames are shown, 0 for ever.
+    """Return how many times all frames are played; 0: forever.
 
-    A GIF says how often it is repeated, the other formats how often it is played; Pillow does not
-    tell it of AVIF.
+    A GIF states how often it is repeated, the other formats how often it is played. For AVIF,
+    Pillow does not report it.
     """
     if name == "gif":
         repeats = opened.info.get("loop")

@@ -1,4 +1,4 @@
-"""Read the frames of a moving PNG, each by itself (PNG third edition, 11.3.6)."""
+"""Read the frames of a moving PNG, each as a separate picture (PNG third edition, 11.3.6)."""
 
 import struct
 import zlib
@@ -11,12 +11,12 @@ from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.opening import opened_picture
 
 _AFTER: dict[int, After] = {1: "clear", 2: "restore"}
-_HUNDREDTHS = 100  # of a second, where a frame's time has no denominator
-_NEEDED = (b"PLTE", b"tRNS")  # by every frame
+_HUNDREDTHS = 100  # of a second, if a frame's time has no denominator
+_NEEDED = (b"PLTE", b"tRNS")  # chunks that every frame needs
 
 
 def apng_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
-    """The frames of a PNG whose every part is whole. Raises as `opening.opened_picture`."""
+    """Yield the frames of an undamaged PNG. Raises as `opening.opened_picture` does."""
     head, shared, control, packed = b"", b"", b"", b""
     for name, start, end in png_chunks(data):
         body = data[start:end]
@@ -25,7 +25,7 @@ def apng_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
         elif name in _NEEDED:
             shared += data[start - 8 : end + 4]
         elif name == b"IDAT":
-            packed += body if control else b""  # else of a default image, which is no frame
+            packed += body if control else b""  # else it is the default image, which is no frame
         elif name == b"fdAT":
             packed += body[4:]
         elif name in (b"fcTL", b"IEND"):

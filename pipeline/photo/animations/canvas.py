@@ -1,4 +1,4 @@
-"""Show the frames of a moving picture one after another on its canvas, as browsers do."""
+"""Draw the frames of a moving picture one after another on its canvas, as browsers do."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ CLEAR = (0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class FrameLayer:
-    """What one frame adds to the canvas.
+    """One frame's contribution to the canvas.
 
-    image: RGBA. at: where its left upper corner lies. duration_ms: how long it is shown.
-    after: what becomes of its part of the canvas before the next one: it stays, it is cleared, or
-           it is again what it was before.
-    over:  whether it is laid over the canvas; else it replaces its part.
+    image: RGBA. at: position of its top left corner. duration_ms: how long it is shown.
+    after: what happens to its part of the canvas before the next frame: it stays, is cleared, or is
+           restored to what it was before.
+    over:  whether it is blended over the canvas; else it replaces its part.
     """
 
     image: Image.Image
@@ -28,7 +28,7 @@ class FrameLayer:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Its part of the canvas, xyxy; it may reach beyond."""
+        """Its part of the canvas, xyxy; it may extend beyond the canvas."""
         x, y = self.at
         return x, y, x + self.image.width, y + self.image.height
 
@@ -36,7 +36,7 @@ class FrameLayer:
 def composed(
     layers: Iterable[FrameLayer], size_wh: tuple[int, int]
 ) -> Iterator[tuple[Image.Image, int]]:
-    """The canvas with each frame, RGBA, and how long it is shown. It is drawn on further."""
+    """Yield the RGBA canvas after each frame, and how long it is shown. The canvas is reused."""
     canvas = Image.new("RGBA", size_wh, CLEAR)
     for layer in layers:
         under = canvas.crop(layer.box)

@@ -1,7 +1,7 @@
-"""Read the frames of a GIF, each by itself: pixels, place, time, what becomes of it.
+"""Read the frames of a GIF, each by itself: pixels, position, time, disposal.
 
-Layout: GIF89a specification, sections 18 to 23. Pillow's decoder unpacks the pixels; how it puts
-frames together is not taken, since it fills what is cleared with a colour.
+Layout: GIF89a specification, sections 18 to 23. Pillow's decoder unpacks the pixels. Its
+composition of frames is not used, since it fills cleared parts with a colour.
 """
 
 import struct
@@ -19,12 +19,12 @@ from pipeline.photo.limits import DecodeLimits
 
 _CONTROL, _INTERLACED, _HAS_CLEAR = 0xF9, 0x40, 1
 _AFTER: dict[int, After] = {2: "clear", 3: "restore"}
-_UNTOLD_MS = 100  # of a frame without control block
+_UNTOLD_MS = 100  # for a frame without a control block
 
 
 @dataclass(frozen=True)
 class _Control:
-    """What stands before a frame."""
+    """The control block before a frame."""
 
     after: After = "stay"
     duration_ms: int = _UNTOLD_MS
@@ -32,7 +32,7 @@ class _Control:
 
 
 def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
-    """The frames of a GIF. Raises OSError where one ends too early, struct.error, DecodeError."""
+    """Yield the frames of a GIF. Raises OSError if one is cut short, struct.error, DecodeError."""
     table, at = _table(data, 13, data[10] if len(data) > 10 else 0)
     control = _Control()
     while at < len(data) and data[at] in (EXTENSION, IMAGE):
@@ -47,7 +47,7 @@ def gif_layers(data: bytes, limits: DecodeLimits) -> Iterator[FrameLayer]:
         if width * height > limits.max_pixels:
             raise DecodeError("too_many_pixels", f"a frame of {width} × {height}")
         if width and height:
-            # Its own bytes alone: a copy of all the rest for each frame would cost more and more.
+            # Only its own bytes: copying all the rest for each frame would take quadratic time.
             levels = _levels(data[at:end], (width, height), bool(flags & _INTERLACED))
             colours = (own if own is not None else table, control.clear_index)
             image = Image.fromarray(_rgba(*colours)[levels])
@@ -62,13 +62,13 @@ def _control(body: bytes) -> _Control:
 
 
 def _table(data: bytes, at: int, flags: int) -> tuple[bytes | None, int]:
-    """The colours at a place, if the flags before say that there are, and where they end."""
+    """Return the colour table at an offset, if the flags announce one, and where it ends."""
     end = at + table_bytes(flags)
     return data[at:end] if end > at else None, end
 
 
 def _rgba(table: bytes | None, clear_index: int | None) -> NDArray[np.uint8]:
-    """The colour of each number, red, green, blue, opacity; black where the table has none."""
+    """Return the RGBA colour of each index; opaque black if the table does not have it."""
     found = np.zeros((256, 4), np.uint8)
     colours = np.frombuffer(table or b"", np.uint8)
     count = len(colours) // 3
@@ -80,7 +80,10 @@ def _rgba(table: bytes | None, clear_index: int | None) -> NDArray[np.uint8]:
 
 
 def _levels(codes: bytes, size_wh: tuple[int, int], interlaced: bool) -> NDArray[np.uint8]:
-    """The numbers of a frame's pixels, [h, w]; the first byte says how the codes begin."""
+    """Return the colour indices of a frame's pixels, [h, w].
+
+    codes: the first byte is the initial code size.
+    """
     image = Image.new("L", size_wh)
     if not codes:
         raise OSError("a frame ends before its codes")
@@ -96,7 +99,7 @@ def _levels(codes: bytes, size_wh: tuple[int, int], interlaced: bool) -> NDArray
 
 
 def _end_of_blocks(data: bytes, at: int) -> int:
-    """Where what follows a row of blocks begins."""
+    """Return the offset after a sequence of blocks."""
     while at < len(data) and data[at]:
         at += 1 + data[at]
     return at + 1

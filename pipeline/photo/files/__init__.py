@@ -1,1 +1,1 @@
-"""Read photos' files part by part: formats, what they say of a picture, what is damaged."""
+"""Parse photos' files: formats, what they state about a picture, damage."""

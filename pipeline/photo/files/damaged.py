@@ -1,9 +1,9 @@
-"""Make of a damaged file one that decodes, and tell how much of its picture is there.
+"""Convert a damaged file to one that decodes, and measure how much of its picture is intact.
 
-Decoders that are told to go on show grey or smeared rows where data are missing. So what is there
-is measured. Of a PNG the rows that unpack are counted, up to the first block with a wrong check
-sum. Of a JPEG the missing end is replaced by two different ones: rows that decode alike with both
-are there. Of a GIF the pixels are decoded into two different grounds likewise.
+Lenient decoders show grey or smeared rows in place of missing data, so the intact rows are
+measured. In a PNG, the rows that unpack are counted, up to the first block with a wrong check sum.
+In a JPEG, the missing end is replaced by two different ones: rows that decode alike with both are
+intact. In the same way a GIF's pixels are decoded onto two different backgrounds.
 """
 
 import random
@@ -24,14 +24,14 @@ from pipeline.photo.limits import DecodeLimits
 
 _END = b"\xff\xd9"
 _END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # any marker but those inside a scan
-_PADDING = 64  # zero bytes at the end of a JPEG from which on they count as room that was not used
-_OWN_ZEROS = 4  # of these bytes may be its own
-# What stands in for missing parts of a JPEG. Any bytes but 0xFF are pixels of some sort.
+_PADDING = 64  # zero bytes at the end of a JPEG that count as space that was never written
+_OWN_ZEROS = 4  # how many of these bytes may be the JPEG's own
+# Fillings for missing parts of a JPEG. Any bytes but 0xFF decode to some pixels.
 _ZEROS, _NOISE = bytes(1 << 13), bytes(random.Random(1).choices(range(1, 255), k=1 << 13))
 
 
 def rest_of(data: bytes, format: str, limits: DecodeLimits) -> Rest | None:
-    """The rest of a damaged file; None where it has none, or none that can be told."""
+    """Return the rest of a damaged file; None if there is none, or it can't be determined."""
     if format == "jpeg":
         return _jpeg_rest(data)
     if format == "png":
@@ -40,7 +40,7 @@ def rest_of(data: bytes, format: str, limits: DecodeLimits) -> Rest | None:
 
 
 def check_whole(data: bytes, format: str, image: Image.Image) -> None:
-    """Refuse what decoders go on over, showing black or smeared rows. Raises DecodeError.
+    """Refuse damage that decoders ignore, showing black or smeared rows. Raises DecodeError.
 
     image: the loaded picture.
     """
@@ -53,24 +53,24 @@ def check_whole(data: bytes, format: str, image: Image.Image) -> None:
 
 
 def _ends_dark(image: Image.Image) -> bool:
-    """Whether one of the last two rows of a loaded picture is all zeros, as where none was read."""
+    """Return whether one of a loaded picture's last two rows is all zeros, as if not read."""
     last = (image.crop((0, y - 1, image.width, y)) for y in (image.height, image.height - 1) if y)
     return any(not np.asarray(row).any() for row in last)
 
 
 def ends_unwritten(data: bytes) -> bool:
-    """Whether a JPEG ends in room that was not used, in place of its last bytes."""
+    """Return whether a JPEG ends in space that was never written, in place of its last bytes."""
     return data.endswith(bytes(_PADDING)) and not data.rstrip(b"\0").endswith(_END)
 
 
 def rows_alike(one: Image.Image, other: Image.Image) -> int:
-    """How many rows of two pictures of one size are the same, from the first on."""
+    """Return how many rows of two pictures of one size are equal, from the first on."""
     box = ImageChops.difference(one, other).getbbox(alpha_only=False)
     return one.height if box is None else box[1]
 
 
 def repeat_last_row(image: Image.Image, rows: int) -> None:
-    """Replace what follows the first `rows` rows by the last of them."""
+    """Replace all rows after the first `rows` rows by the last of these."""
     last = image.crop((0, rows - 1, image.width, rows))
     gap = (image.width, image.height - rows)
     image.paste(last.resize(gap, Image.Resampling.NEAREST), (0, rows))
@@ -79,10 +79,10 @@ def repeat_last_row(image: Image.Image, rows: int) -> None:
 def box_there(
     sides: tuple[int, int], view_rows: int, rows_there: int, orientation: int
 ) -> tuple[int, int, int, int]:
-    """The part of an upright photo that is there, xyxy in source pixels.
+    """Return the part of an upright photo that could be decoded, xyxy in source pixels.
 
     sides: of the upright photo. view_rows, rows_there: rows of the view as stored, and how many of
-    them are there, from the first on. orientation: EXIF 1 to 8; tells which side they end at.
+    them were decoded, from the first on. orientation: EXIF 1 to 8; decides on which side they end.
     """
     width, height = sides
     stored = height if orientation < 5 else width
@@ -97,9 +97,9 @@ def box_there(
 
 
 def _jpeg_rest(data: bytes) -> Rest | None:
-    """A JPEG up to the scan with which every component has been told of once, with two ends.
+    """Return a JPEG up to the scan that completes a first scan of every component, with two ends.
 
-    The first scan of each component shows it, later ones refine it: they are in `better`.
+    A component's first scan shows it. Later scans, which refine it, are only in `better`.
     """
     segments = list(jpeg_segments(data))
     frames = [(at, marker) for at, end, marker in segments if marker in FRAMES and end > at + 9]
@@ -120,9 +120,9 @@ def _jpeg_rest(data: bytes) -> Rest | None:
 
 
 def _fillings(scan: bytes) -> tuple[bytes, bytes]:
-    """Two different goings-on of a scan.
+    """Return two different continuations of a scan.
 
-    Where a scan is in parts, each has to begin with the marker whose turn it is.
+    If a scan has restart intervals, each has to begin with the restart marker that is next.
     """
     at, last = max((scan.rfind(bytes([0xFF, 0xD0 + n])), n) for n in range(8))
     first = last + 1 if at >= 0 else 0
@@ -134,7 +134,7 @@ def _fillings(scan: bytes) -> tuple[bytes, bytes]:
 
 
 def _used_end(data: bytes, start: int, end: int) -> int:
-    """Where data end without an end marker, half a marker, or room that was not used."""
+    """Return where data end, without an end marker, half a marker, or space never written."""
     used = data[start:end].rstrip(b"\0")
     if end - start - len(used) < _PADDING:
         used = data[start:end]
@@ -144,7 +144,7 @@ def _used_end(data: bytes, start: int, end: int) -> int:
 
 
 def _jpeg_scans(data: bytes, at: int) -> Iterator[tuple[int, int, set[int]]]:
-    """Start and end of each scan from `at` on, and the components of which it is the first."""
+    """Yield start and end of each scan from `at` on, and the components whose first scan it is."""
     while 0 <= at < len(data) - 5:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == START_OF_SCAN:
@@ -162,7 +162,7 @@ def _jpeg_scans(data: bytes, at: int) -> Iterator[tuple[int, int, set[int]]]:
 
 
 def _gif_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
-    """A GIF that has its first frame alone, with colour 0 where that was cut."""
+    """Return a GIF with only its first frame, with colour 0 where that was cut off."""
     opened = GifImageFile(BytesIO(data))
     width, height = opened.size
     if not 0 < width * height <= limits.max_pixels or not opened.tile:
@@ -186,12 +186,15 @@ def _gif_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
 
 
 def _gif_body(data: bytes, at: int, fill: int) -> bytes:
-    """A GIF up to the end of its pixels, which start at `at`, with `fill` zero bytes for more."""
+    """Return a GIF up to the end of its pixels, which start at `at`, and `fill` zero bytes more."""
     return _gif_blocks(data, at) + (b"\xff" + bytes(255)) * (fill // 255 + 1) + b"\0;"
 
 
 def _gif_blocks(data: bytes, at: int) -> bytes:
-    """A GIF up to its last block of pixels, which start at `at`; a block that was cut is whole."""
+    """Return a GIF up to its last block of pixels; a block that was cut off is closed.
+
+    at: where the pixels start.
+    """
     while at < len(data) and data[at] and at + 1 + data[at] <= len(data):
         at += 1 + data[at]
     cut = data[at + 1 :] if at < len(data) and data[at] else b""

@@ -1,7 +1,7 @@
-"""Make of a damaged PNG one that decodes, with the rows that unpack.
+"""Convert a damaged PNG to one that decodes, with the rows that unpack.
 
-Rows count up to the first block with a wrong check sum, and in that one up to where it fails to
-unpack, less some. A single wrong byte is put right.
+Rows count up to the first block with a wrong check sum, and in that block up to where it fails to
+unpack, less a margin. A single wrong byte is corrected.
 """
 
 import math
@@ -19,24 +19,26 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by colour type
 # Adam7: first column and row of each pass, and the steps between its columns and rows.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
           (0, 1, 1, 2))  # fmt: skip
-_PIECE, _STEP = 1 << 14, 64  # bytes unpacked at once; and where an error is looked for
-_MOST_OUT = 1 << 20  # bytes that one step of unpacking gives
+_PIECE, _STEP = 1 << 14, 64  # bytes unpacked at once; and while searching for an error
+_MOST_OUT = 1 << 20  # bytes that one step of unpacking returns at most
 _MOST_FILTER = 4  # a row of a PNG begins with the number of its filter
-# Damage is looked for in so many unpacked bytes of one block. How many rows before the one that
-# fails it may lie is told by the share of bytes that could be filters, in a sample before that row.
+# At most _MOST_LOOKED_AT unpacked bytes of one block are searched for damage. How many rows before
+# the failing row it may be is estimated from the share of valid filter numbers in a _SAMPLE of the
+# bytes before that row.
 _MOST_LOOKED_AT, _SAMPLE, _MOST_LIKE, _UNSEEN = 1 << 28, 1 << 16, 0.97, 0.001
 
 
 def has_all_rows(data: bytes) -> bool:
-    """Whether a PNG's blocks unpack to as many bytes as its rows need.
+    """Return whether a PNG's blocks unpack to as many bytes as its rows need.
 
-    Decoders take an end between two rows for the end of the picture, and leave the others black.
+    If data end between two rows, decoders take that for the end of the picture, and leave the
+    other rows black.
     """
     return sum(map(len, _unpacked(data))) >= _PngShape.of(data).needed
 
 
 def pixels_are_sound(data: bytes) -> bool:
-    """Whether a PNG's pixels are what was stored: by the check sums of blocks, else of all."""
+    """Return whether a PNG's pixels are as stored: by the blocks' check sums, else that of all."""
     blocks = _blocks(data)
     return all(png_sum_is_right(data, *chunk) for chunk in blocks) or _sum_of_all_is_right(data)
 
@@ -71,7 +73,7 @@ class _PngShape:
 
     @classmethod
     def of(cls, data: bytes) -> "_PngShape":
-        """The shape that a PNG's first chunk tells; there have to be 33 bytes."""
+        """Read the shape from a PNG's first chunk; there must be at least 33 bytes."""
         width, height, depth, colour, _, _, lace = struct.unpack_from(">IIBBBBB", data, 16)
         return cls(width, height, depth * _CHANNELS.get(colour, 1), bool(lace))
 
@@ -81,7 +83,7 @@ class _PngShape:
         return sum(stride * rows for stride, rows in self.passes())
 
     def passes(self) -> list[tuple[int, int]]:
-        """Bytes of a row, its filter included, and number of rows of each pass."""
+        """Return each pass's bytes per row, including the filter, and its number of rows."""
         if not self.interlaced:
             return [(1 + (self.width * self.bits + 7) // 8, self.height)]
         found = []
@@ -93,7 +95,7 @@ class _PngShape:
         return found
 
     def rows_there(self, size: int) -> int:
-        """Rows that the first `size` unpacked bytes complete, from the first on."""
+        """Return how many rows the first `size` unpacked bytes complete, from the first on."""
         *early, (stride, rows) = self.passes()
         left = size - sum(one * count for one, count in early)
         complete = max(0, min(rows, left // stride))
@@ -103,7 +105,7 @@ class _PngShape:
 
 
 def png_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
-    """A PNG with the rows that unpack, and zeros instead of the others."""
+    """Return a PNG with the rows that unpack, and zeros instead of the others."""
     if data[12:16] != b"IHDR" or len(data) < 33:
         return None
     shape = _PngShape.of(data)
@@ -134,17 +136,17 @@ def png_rest(data: bytes, limits: DecodeLimits) -> Rest | None:
 
 
 def _mended(data: bytes) -> bytes:
-    """The PNG without the one wrong byte that it has, if its check sums tell which."""
+    """Return the PNG with its one wrong byte corrected, if its check sums identify it."""
     wrong = [chunk for chunk in _blocks(data) if not png_sum_is_right(data, *chunk)]
     mended = with_right_byte(data, *wrong[0]) if len(wrong) == 1 else None
     return data if mended is None or not _sum_of_all_is_right(mended) else mended
 
 
 def _rows_before_failure(data: bytes, shape: _PngShape) -> int:
-    """Rows before the damage in a block with a wrong sum, where that fails to unpack.
+    """Return the rows before the damage in a block with a wrong sum; 0 if no damage shows.
 
-    Behind damage zlib gives bytes without sense, until one that should be a filter is none. Of so
-    many rows before that it is told by 999 of 1,000; 0 where the damage shows nowhere.
+    After damage zlib returns garbage, until a byte that should be a filter is invalid. A margin of
+    rows before that byte is left out, which covers the damage in 999 of 1,000 cases.
     """
     sound, unpacker = 0, zlib.decompressobj()
     for chunk in _blocks(data):
@@ -166,7 +168,7 @@ def _rows_before_failure(data: bytes, shape: _PngShape) -> int:
 
 
 def _rows_before(out: bytes | bytearray, sound: int, failed: bool, shape: _PngShape) -> int:
-    """Rows before the damage in what a block unpacks to. sound: bytes before it."""
+    """Return the rows before the damage in a block's unpacked bytes. sound: bytes before it."""
     stride = 1 + (shape.width * shape.bits + 7) // 8
     filters = out[-sound % stride :: stride]
     bad = next((row for row, one in enumerate(filters) if one > _MOST_FILTER), None)
@@ -179,11 +181,11 @@ def _rows_before(out: bytes | bytearray, sound: int, failed: bool, shape: _PngSh
     if like_filters > _MOST_LIKE:
         return 0
     margin = math.ceil(math.log(_UNSEEN) / math.log(max(_UNSEEN, like_filters)))
-    return min(shape.height, (sound + end) // stride - margin)  # it may lie behind the last row
+    return min(shape.height, (sound + end) // stride - margin)  # damage may be after the last row
 
 
 def _unpacked(data: bytes, past_wrong_sums: bool = False) -> Iterator[bytes]:
-    """What a PNG's blocks of pixels unpack to, up to what is damaged."""
+    """Yield the unpacked bytes of a PNG's blocks of pixels, up to the damage."""
     unpacker = zlib.decompressobj()
     for name, start, end in _blocks(data):
         is_checked = end + 4 <= len(data) and not past_wrong_sums
@@ -201,8 +203,8 @@ def _unpacked(data: bytes, past_wrong_sums: bool = False) -> Iterator[bytes]:
 
 
 def _up_to_the_error(unpacker: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
-    """What a piece unpacks to before the byte at which unpacking fails."""
-    for size in (_STEP, 1):  # the step that fails is gone through byte by byte
+    """Yield a piece's unpacked bytes before the byte at which unpacking fails."""
+    for size in (_STEP, 1):  # the step that fails is repeated byte by byte
         for at in range(0, len(piece), size):
             before = unpacker.copy()
             try:
@@ -219,7 +221,7 @@ def _unpacked_piece(unpacker: "zlib._Decompress", piece: bytes) -> Iterator[byte
 
 
 def _rows_of(blocks: Iterator[bytes], shape: _PngShape, needed: int) -> Iterator[bytes]:
-    """The first `needed` bytes of blocks, up to the first row whose filter is none."""
+    """Yield the first `needed` bytes of blocks, up to the first row with an invalid filter."""
     passes = iter(shape.passes())
     stride, rows = next(passes)
     left, size = rows * stride, 0  # of the pass; so far

@@ -1,7 +1,7 @@
 """Find a file's format from its first bytes.
 
-The file's name is not used: whoever uploads a file chooses it. A known format that is not decoded
-is refused by its name, so that the row says "a TIFF picture" and not "corrupt".
+The file's name is not used, since the uploader chooses it. A known format that is not decoded is
+refused by name, so that the row says "a TIFF picture" and not "corrupt".
 """
 
 import struct
@@ -65,7 +65,7 @@ _REFUSED = (
 
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-_PICTURE_BRANDS = frozenset({b"mif1", b"miaf"})  # of any coding: old encoders name no other
+_PICTURE_BRANDS = frozenset({b"mif1", b"miaf"})  # for any codec: old encoders state no other brand
 _FORMAT_OF = {b"av01": "avif", b"hvc1": "heic"}
 
 
@@ -85,7 +85,7 @@ def sniff(data: bytes) -> str:
 
 
 def _sniff_box_file(data: bytes) -> str:
-    """Tell AVIF, HEIC and videos apart by the brands in the leading `ftyp` box."""
+    """Distinguish AVIF, HEIC and videos by the brands in the leading `ftyp` box."""
     size = min(int.from_bytes(data[:4], "big"), 256)
     listed = data[8:12] + data[16:size]
     brands = {listed[i : i + 4] for i in range(0, len(listed), 4)}
@@ -115,8 +115,8 @@ def _looks_like(data: bytes) -> str:
 def webp_size(data: bytes) -> tuple[int, int] | None:
     """Read canvas width and height from a WebP header; None if the header is incomplete.
 
-    Pillow cannot be asked: libwebp's animation decoder allocates the canvas when a file is opened,
-    before its size could be refused. Layout: RFC 9649, sections 2.5 to 2.7.
+    Pillow can't be used for this: libwebp's animation decoder allocates the canvas when a file is
+    opened, before its size could be refused. Layout: RFC 9649, sections 2.5 to 2.7.
     """
     kind, start = data[12:16], data[20:30]
     if len(start) < 10:
@@ -136,7 +136,7 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def is_cut_short(data: bytes, name: str) -> bool:
-    """Whether a file that failed to decode lacks its end; if not, it is corrupt."""
+    """Return whether a file that failed to decode lacks its end; if not, it is corrupt."""
     if name == "jpeg":
         return b"\xff\xd9" not in data[-64:]
     if name == "png":
@@ -149,7 +149,7 @@ def is_cut_short(data: bytes, name: str) -> bool:
 
 
 def _box_runs_over(data: bytes) -> bool:
-    """Whether the last top-level box of an ISO media file (AVIF, HEIC) ends beyond the data."""
+    """Return whether the last top-level box of an AVIF or HEIC ends beyond the data."""
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")

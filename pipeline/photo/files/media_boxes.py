@@ -1,4 +1,4 @@
-"""Read from the boxes of an AVIF or HEIC how its picture is turned and what its colours mean.
+"""Read the orientation and the colour space of an AVIF or HEIC from its boxes.
 
 Layouts: ISO/IEC 14496-12 (box, meta, pitm, clli, mdcv), ISO/IEC 23008-12 (iprp, irot, imir),
 ISO/IEC 23000-22 (MIAF: a picture is turned, then mirrored, and its EXIF turns nothing).
@@ -12,26 +12,26 @@ from pipeline.photo.spaces import Space, media_space, with_peak
 
 MediaBox: TypeAlias = tuple[bytes, int, int]  # name, start and end of the body
 
-_BRIGHTEST = 16  # where mdcv has the brightest light of a screen
-_MOST_BOXES = 4096  # of one list; more is no photo
-# EXIF's number by quarter turns anticlockwise, and by the mirror after them: none, top to bottom,
-# left to right.
+_BRIGHTEST = 16  # offset of the screen's peak brightness in mdcv
+_MOST_BOXES = 4096  # boxes in one list; no photo has more
+# EXIF's orientation by quarter turns anticlockwise, and by the mirroring after them: none, top to
+# bottom, left to right.
 _ORIENTATIONS = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))
 
 
 def media_facts(data: bytes) -> tuple[int, Space | None]:
-    """The orientation of the primary picture, 1 to 8, and the space of its colours if it is said.
+    """Return the primary picture's orientation, 1 to 8, and the space of its colours if stated.
 
-    A file that is not as it should be says nothing.
+    A malformed file gives the defaults, 1 and None.
     """
     try:
         return _facts(data)
-    except (struct.error, IndexError):  # it ends too early
+    except (struct.error, IndexError):  # the file ends too early
         return 1, None
 
 
 def primary_kind(data: bytes) -> bytes | None:
-    """How the primary picture is coded, such as b"av01" or b"hvc1"; None where it is not said."""
+    """Return the primary picture's codec, such as b"av01" or b"hvc1"; None if it is not stated."""
     try:
         meta = _meta(data)
         primary = None if meta is None else _primary(data, *meta)
@@ -42,12 +42,12 @@ def primary_kind(data: bytes) -> bytes | None:
 
 
 def coded_items(data: bytes, start: int, end: int, kind: bytes) -> list[int]:
-    """The numbers of the pictures that are coded in one way. start, end: of the meta box's body."""
+    """Return the ids of the pictures with a given codec. start, end: of the meta box's body."""
     return [item for item, found in _kinds(data, start, end).items() if found == kind]
 
 
 def _kinds(data: bytes, start: int, end: int) -> dict[int, bytes]:
-    """How each item of a file is coded. Boxes: iinf, infe of version 2 and 3."""
+    """Return the codec of each item of a file. Boxes: iinf, infe of version 2 and 3."""
     found = first_box(data, start, end, b"iinf")
     if found is None:
         return {}
@@ -71,7 +71,7 @@ def _facts(data: bytes) -> tuple[int, Space | None]:
             mirror = 1 + (data[at] & 1)
         elif name == b"colr" and data[at : at + 4] == b"nclx":
             space = media_space(*struct.unpack_from(">HH", data, at + 4))
-        elif name == b"clli":  # whole cd/m²
+        elif name == b"clli":  # in whole cd/m²
             content = 10_000 * int(struct.unpack_from(">H", data, at)[0])
         elif name == b"mdcv":
             (screen,) = struct.unpack_from(">I", data, at + _BRIGHTEST)
@@ -79,13 +79,13 @@ def _facts(data: bytes) -> tuple[int, Space | None]:
 
 
 def _meta(data: bytes) -> tuple[int, int] | None:
-    """Start and end of the boxes in the box `meta`."""
+    """Return start and end of the boxes in the box `meta`."""
     found = first_box(data, 0, len(data), b"meta")
     return None if found is None else (found[0] + 4, found[1])
 
 
 def _primary(data: bytes, start: int, end: int) -> int | None:
-    """The number of the picture that is shown."""
+    """Return the id of the primary picture, which is shown."""
     found = first_box(data, start, end, b"pitm")
     if found is None:
         return None
@@ -94,7 +94,7 @@ def _primary(data: bytes, start: int, end: int) -> int | None:
 
 
 def _properties(data: bytes, start: int, end: int) -> Iterator[MediaBox]:
-    """The properties of the primary picture, in order. start, end: of the meta box's body."""
+    """Yield the properties of the primary picture, in order. start, end: of the meta box's body."""
     primary = _primary(data, start, end)
     groups = first_box(data, start, end, b"iprp")
     if primary is None or groups is None:
@@ -110,7 +110,7 @@ def _properties(data: bytes, start: int, end: int) -> Iterator[MediaBox]:
 
 
 def associations(data: bytes, at: int) -> dict[int, dict[int, bool]]:
-    """The numbers of each item's properties, and whether each is essential.
+    """Return the indices of each item's properties, and whether each is essential.
 
     at: start of the body of the box `ipma`.
     """
@@ -130,12 +130,12 @@ def associations(data: bytes, at: int) -> dict[int, dict[int, bool]]:
 
 
 def first_box(data: bytes, start: int, end: int, name: bytes) -> tuple[int, int] | None:
-    """Start and end of the body of the first box of a name."""
+    """Return start and end of the body of the first box with a name; None if there is none."""
     return next(((a, b) for found, a, b in media_boxes(data, start, end) if found == name), None)
 
 
 def media_boxes(data: bytes, at: int, end: int) -> Iterator[MediaBox]:
-    """The boxes of a part of a file."""
+    """Yield the boxes in a part of a file."""
     for _ in range(_MOST_BOXES):
         if at + 8 > end:
             return

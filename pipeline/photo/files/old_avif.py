@@ -1,7 +1,7 @@
-"""Mend the boxes of AVIF files of old encoders, which our decoder refuses and others read.
+"""Fix the boxes of AVIF files from old encoders, which our decoder refuses and others accept.
 
-libavif wants each coded picture of a file, that of its opacity too, to tell its size (`ispe`), and
-the brand `avif`. Early encoders left out one or the other. Layouts: see `media_boxes`.
+libavif requires a size (`ispe`) for each coded picture of a file, including its opacity, and the
+brand `avif`. Early encoders omitted one or the other. Layouts: see `media_boxes`.
 """
 
 import struct
@@ -13,17 +13,17 @@ _STANDS_FOR_AVIF = (b"mif1", b"miaf", b"av01", b"MA1B", b"MA1A")
 
 
 def mended_avif(data: bytes) -> bytes | None:
-    """The same pictures with their sizes and brand; None where neither lacks, or all else does."""
+    """Return the file with its missing sizes and brand; None if none is missing or it is broken."""
     try:
         branded = _with_brand(data)
         sized = _with_sizes(branded)
-    except (struct.error, IndexError, ValueError):  # it ends too early, or is no AVIF
+    except (struct.error, IndexError, ValueError):  # the file ends too early, or is not AVIF
         return None
     return None if sized is data else sized
 
 
 def _with_brand(data: bytes) -> bytes:
-    """`avif` in place of a brand that says less, where it is not named."""
+    """Replace a less specific brand by `avif`, if the file does not state it."""
     end = int.from_bytes(data[:4], "big")
     places = [8, *range(16, min(end, 256), 4)]
     brands = {data[at : at + 4]: at for at in places}
@@ -34,9 +34,9 @@ def _with_brand(data: bytes) -> bytes:
 
 
 def _with_sizes(data: bytes) -> bytes:
-    """Every coded picture that does not tell its size gets that of another.
+    """Give every coded picture without a size the size of another one.
 
-    The changed boxes are put at the end, since pixels are found by their place in the file.
+    The changed boxes are put at the end, since pixels are located by their offset in the file.
     """
     found = first_box(data, 0, len(data), b"meta")
     if found is None:
@@ -69,7 +69,7 @@ def _with_sizes(data: bytes) -> bytes:
 
 
 def _packed(owned: dict[int, dict[int, bool]]) -> bytes:
-    """The box `ipma`, with wide numbers."""
+    """Return the box `ipma`, with 32-bit item ids and 15-bit property indices."""
     rows = b"".join(
         struct.pack(">IB", item, len(numbers))
         + b"".join(

@@ -1,4 +1,4 @@
-"""Read what a PNG's chunks say of its colours (PNG third edition, 4.3 and 11.3.2)."""
+"""Read the colour space that a PNG's chunks state (PNG third edition, 4.3 and 11.3.2)."""
 
 import struct
 from collections.abc import Mapping
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from pipeline.photo.spaces import SRGB_XY, Space, png_space, with_peak
 
 _SRGB_GAMMA = 45_455  # 1 / 2.2, times 100,000
-_BRIGHTEST = 16  # where mDCV has the brightest light of a screen
-_NEAR = 0.05  # a gAMA chunk within this share of it means sRGB, as libpng and browsers take it
+_BRIGHTEST = 16  # offset of the screen's peak brightness in mDCV
+_NEAR = 0.05  # a gAMA chunk within this share of _SRGB_GAMMA means sRGB, as in libpng and browsers
 
 
 def png_meaning(chunks: Mapping[bytes, bytes]) -> Space | None:
-    """The space that chunks say: cICP, else gAMA with cHRM; None where they say none, or sRGB.
+    """Return the space that chunks state: cICP, else gAMA with cHRM; None for none, or sRGB.
 
-    chunks: bodies by name, each as long as it has to be. iCCP comes after cICP and before gAMA:
-    then None too, since the profile is the decoder's to give. cHRM alone says nothing, as in
-    browsers.
+    chunks: bodies by name, of the right lengths. iCCP takes precedence over gAMA, but not over
+    cICP; the result is then None too, since the decoder returns the profile. cHRM without gAMA
+    means nothing, as in browsers.
     """
     if (coded := chunks.get(b"cICP")) is not None and (space := png_space(*coded)) is not None:
         (content,) = struct.unpack_from(">I", chunks.get(b"cLLI", bytes(8)))

@@ -1,17 +1,17 @@
-"""Hold what is left of a damaged file."""
+"""Hold the intact rest of a damaged file."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left of a damaged file.
+    """The intact rest of a damaged file.
 
     data:  a file that decodes.
-    rows:  of its picture that are there, from the first on; None: as many as decode alike from
-           `data` and `other`.
-    other: the same with another end.
-    better: a file with more detail, where all rows are there; empty: there is none.
+    rows:  how many rows are intact, from the first on; None: as many as decode alike from `data`
+           and `other`.
+    other: the same file with another end.
+    better: a file with more detail, for use if all rows are intact; empty: there is none.
     """
 
     data: bytes

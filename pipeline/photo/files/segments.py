@@ -13,10 +13,10 @@ Part: TypeAlias = tuple[int, int, int]  # start, end of a part and a JPEG marker
 
 
 def jpeg_segments(data: bytes) -> Iterator[Part]:
-    """Start, end and marker of each segment of a JPEG before its first scan.
+    """Yield start, end and marker of each segment of a JPEG before its first scan.
 
-    A segment whose length can't be true has as many bytes as lie before the next marker that
-    starts a segment. What lies between segments belongs to the one before.
+    A segment with an impossible length extends to the next marker that starts a segment. Bytes
+    between segments belong to the previous one.
     """
     at = _next_marker(data, 2)
     while at is not None and data[at + 1] not in (START_OF_SCAN, _END):
@@ -26,12 +26,12 @@ def jpeg_segments(data: bytes) -> Iterator[Part]:
 
 
 def stated_end(data: bytes, start: int, end: int) -> int:
-    """Where a segment ends by its own length, or at `end` where that can't be true."""
+    """Return where a segment ends by its own length, or `end` if that is impossible."""
     return _true_end(data, start) or end
 
 
 def _true_end(data: bytes, at: int) -> int | None:
-    """Where the segment at `at` ends by its length; None where it states none that can be true."""
+    """Return where the segment at `at` ends by its length; None if its length is impossible."""
     if data[at + 1] in _ALONE:
         return at + 2
     length = int.from_bytes(data[at + 2 : at + 4], "big")
@@ -39,7 +39,7 @@ def _true_end(data: bytes, at: int) -> int | None:
 
 
 def _next_marker(data: bytes, at: int) -> int | None:
-    """Where the next marker is from `at` on; None where the data end before one."""
+    """Return where the next marker is from `at` on; None if the data end before one."""
     while (at := data.find(b"\xff", at)) >= 0 and at + 1 < len(data):
         if data[at + 1] >= 0xC0 and data[at + 1] != 0xFF:
             return at

@@ -1,8 +1,8 @@
-"""Leave out what a decoder does not need to show a picture: texts, previews, notes, odd blocks.
+"""Strip parts that a decoder does not need to show a picture: texts, previews, notes, odd blocks.
 
-A fault in such a part must not cost the picture, and what no decoder reads can't attack it. Only
-the headers of parts are walked. What they say of the picture, its orientation and the meaning of
-its colours, is told beside the file; EXIF itself reaches no decoder.
+A fault in such a part must not cost the picture, and a part that no decoder reads can't attack one.
+Only the headers of parts are walked. The orientation and the colour space that they state are
+returned next to the file; EXIF itself reaches no decoder.
 Layouts: PNG third edition, sections 5 and 11; JPEG, ITU-T T.81 annex B; EXIF, TIFF 6.0 section 2;
 WebP, RFC 9649 section 2.7.
 """
@@ -31,14 +31,14 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 ORIENTATION = 0x0112
 """The EXIF tag that says how a photo is to be turned, 1 to 8 (EXIF 2.32, tag 274)."""
 _SHORT = 3
-_EXIF, _EXIF_BYTES = b"Exif\0", 6  # another byte follows, of no meaning
+_EXIF, _EXIF_BYTES = b"Exif\0", 6  # one more byte follows, which has no meaning
 
 _PNG_PICTURE = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"fdAT"})
 _PNG_MOVING = frozenset({b"acTL", b"fcTL"})
 _OF_MOVING = _PNG_MOVING | {b"fdAT"}
 _PNG_COLOUR = frozenset({b"sRGB", b"gAMA", b"cICP", b"cHRM"})
 _PNG_NEEDED = _PNG_COLOUR | {b"tRNS", b"iCCP"}
-_PNG_LIGHT = frozenset({b"cLLI", b"mDCV"})  # how bright it is; for us, not for a decoder
+_PNG_LIGHT = frozenset({b"cLLI", b"mDCV"})  # peak brightness; for us, not for a decoder
 _PNG_LENGTHS = {
     b"sRGB": 1, b"gAMA": 4, b"cICP": 4, b"cHRM": 32, b"acTL": 8, b"fcTL": 26, b"cLLI": 8,
     b"mDCV": 24,
@@ -53,13 +53,13 @@ Chunk: TypeAlias = tuple[bytes, int, int]  # name of a PNG's chunk, start and en
 
 @dataclass(frozen=True)
 class Bare:
-    """A file without what is not its picture, and what it says of the picture beside its pixels.
+    """A file stripped to its picture, and the facts that it states about the picture.
 
-    data:        the file; the same object where nothing was left out.
-    orientation: how the picture has to be turned, as EXIF counts: 1 to 8.
-    space:       what its values mean, by chunks or code points; None where it does not say.
-    scans:       of a JPEG that has to be kept in memory as a whole: how often it is gone over; else
-                 1.
+    data:        the file; the same object if nothing was left out.
+    orientation: how the picture has to be turned, by EXIF's numbers: 1 to 8.
+    space:       what its values mean, by chunks or code points; None if not stated.
+    scans:       for a JPEG that has to be kept in memory as a whole, the number of passes over it;
+                 else 1.
     """
 
     data: bytes
@@ -69,9 +69,9 @@ class Bare:
 
 
 def bare(data: bytes, format: str) -> Bare:
-    """Leave out of a JPEG or PNG what is not its picture; of other formats only read what they say.
+    """Strip a JPEG or PNG to its picture; for other formats only read what the file states.
 
-    From the first part on that can't be told, a file stays as it is.
+    From the first unreadable part on, a file stays as it is.
     """
     if format == "jpeg":
         return _bare_jpeg(data)
@@ -84,7 +84,7 @@ def bare(data: bytes, format: str) -> Bare:
 
 
 def png_chunks(data: bytes) -> Iterator[Chunk]:
-    """Name, start and end of the body of each chunk of a PNG, up to IEND; the last may be cut."""
+    """Yield each chunk's name, body start and end of a PNG, up to IEND; the last may be cut off."""
     at = len(PNG_START)
     while at + 8 <= len(data):
         length, name = struct.unpack_from(">I4s", data, at)
@@ -95,13 +95,13 @@ def png_chunks(data: bytes) -> Iterator[Chunk]:
 
 
 def png_sum_is_right(data: bytes, name: bytes, start: int, end: int) -> bool:
-    """Whether the check sum behind the body of a chunk is that of the chunk."""
+    """Return whether the check sum after a chunk's body is right."""
     found = zlib.crc32(memoryview(data)[start:end], zlib.crc32(name))
     return data[end : end + 4] == found.to_bytes(4, "big")
 
 
 def orientation_of(block: bytes) -> int:
-    """The orientation in the first directory of an EXIF block, 1 to 8; 1 where it has none."""
+    """Return the orientation in the first directory of an EXIF block, 1 to 8; 1 if it has none."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None or len(block) < 8:
         return 1
@@ -121,7 +121,7 @@ def _bare_png(data: bytes) -> Bare:
     chunks = list(png_chunks(data))
     colour_type = data[25] if len(data) > 25 else 0
     orientation, told, colours, before_pixels = 1, False, dict[bytes, bytes](), True
-    # Where what says how a picture moves is damaged, it is shown as a still one.
+    # If the animation chunks are damaged, the picture is shown as a still one.
     moves = all(_is_right(data, chunk) for chunk in chunks if chunk[0] in _PNG_MOVING)
     for chunk in chunks:
         name, start, end = chunk
@@ -144,7 +144,7 @@ def _bare_png(data: bytes) -> Bare:
 
 
 def _webp_orientation(data: bytes) -> int:
-    """The orientation in a WebP's EXIF chunk."""
+    """Return the orientation in a WebP's EXIF chunk; 1 if it has none."""
     if data[12:16] != b"VP8X" or len(data) < 30 or not data[20] & _WEBP_HAS_EXIF:
         return 1
     at = 12
@@ -160,7 +160,7 @@ def _webp_orientation(data: bytes) -> int:
 
 
 def _is_right(data: bytes, chunk: Chunk, colour_type: int = 0) -> bool:
-    """Whether a chunk beside the picture's own can be read and has the right check sum."""
+    """Return whether an ancillary chunk can be read and has the right check sum."""
     name, start, end = chunk
     body = data[start:end]
     return _is_readable(name, body, colour_type) and png_sum_is_right(data, name, start, end)
@@ -201,7 +201,7 @@ def _bare_jpeg(data: bytes) -> Bare:
         if marker == _APP1 and not told and body.startswith(_EXIF) and len(body) > _EXIF_BYTES:
             orientation, told = orientation_of(body[_EXIF_BYTES:]), True
         left_out.append((stop, end))
-    # A baseline file whose first scan has all components has no other.
+    # A baseline file whose first scan has all components has no further scan.
     is_one_scan = frame not in PROGRESSIVE and data[first_scan + 4 : first_scan + 5] >= bytes(
         [components]
     )
@@ -210,7 +210,7 @@ def _bare_jpeg(data: bytes) -> Bare:
 
 
 def _without(data: bytes, parts: Iterable[tuple[int, int]]) -> bytes:
-    """The data without some parts, start and end of each, in order; `data` where all are empty."""
+    """Return the data without some parts, given as start and end; `data` if all are empty."""
     view, begun = memoryview(data), 0
     kept: list[memoryview] = []
     for start, end in parts:
@@ -221,7 +221,7 @@ def _without(data: bytes, parts: Iterable[tuple[int, int]]) -> bytes:
 
 
 def _is_needed(marker: int, body: bytes) -> bool:
-    """Whether an application's segment says something of colours that can be read."""
+    """Return whether an application segment has readable information about colours."""
     if marker == _APP0:
         return body.startswith(b"JFIF\0") and len(body) >= 14
     if marker == _APP2:

@@ -1,1 +1,1 @@
-"""Decode strangers' photos in a child process that is shut in."""
+"""Decode untrusted photos in a sandboxed child process."""

@@ -1,6 +1,6 @@
-"""Make photos and animations of a decoding child's answers, every field checked.
+"""Convert a decoding child's answers to photos and animations, with every field checked.
 
-A crafted file may have written the answer: what is not as it must be is no answer.
+A crafted file may have written the answer, so one with any invalid field is rejected.
 """
 
 from collections.abc import Iterable
@@ -20,14 +20,14 @@ from pipeline.photo.limits import DecodeLimits
 from pipeline.photo.sandbox.child import STATUSES
 from pipeline.photo.sandbox.pipes import DiedError
 
-# What an answer need not say.
+# Defaults of fields that an answer may omit.
 _UNTOLD: dict[str, object] = {
     "frames": 1, "alpha": False, "complete": 1.0, "there_px": None, "wide_space": None,
 }  # fmt: skip
 
 
 def plain_text(text: str) -> str:
-    """A text from a child without what a terminal or a page could act on.
+    """Return a text from a child without characters that a terminal or a page could act on.
 
     Control characters and characters that change the direction of writing become `?`.
     """
@@ -35,13 +35,13 @@ def plain_text(text: str) -> str:
 
 
 def _split(pixels: bytearray, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The first `size` bytes and the rest, without a copy."""
+    """Return the first `size` bytes and the rest, without a copy."""
     array = np.frombuffer(pixels, dtype=np.uint8)
     return array[:size], array[size:]
 
 
 def _refusal(header: dict[str, object]) -> None:
-    """Raise the DecodeError that an answer tells, if it tells one."""
+    """Raise the DecodeError that an answer reports, if any, or DiedError for a bad status."""
     status = header.get("status")
     if not isinstance(status, str) or status not in STATUSES:
         raise DiedError
@@ -50,7 +50,7 @@ def _refusal(header: dict[str, object]) -> None:
 
 
 def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Photo:
-    """Make a Photo of an answer. Raises DecodeError where it tells one, else DiedError."""
+    """Convert an answer to a Photo. Raises a DecodeError that it reports, DiedError if invalid."""
     _refusal(header)
     match _UNTOLD | header:
         case {
@@ -93,12 +93,12 @@ def photo_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearra
 
 
 def _is_wide(name: object) -> TypeGuard[WideName]:
-    """Whether a name is that of a space that pictures can be kept in."""
+    """Return whether a name is that of a wide space that pictures can be kept in."""
     return isinstance(name, str) and name in WIDE
 
 
 def _is_part(edges: object, width_px: int, height_px: int) -> TypeGuard[list[int] | None]:
-    """Whether edges are those of a part of a photo, xyxy, or None."""
+    """Return whether edges are None or those of a part of a photo, xyxy."""
     match edges:
         case None:
             return True
@@ -109,12 +109,12 @@ def _is_part(edges: object, width_px: int, height_px: int) -> TypeGuard[list[int
 
 
 def _has_truths(*values: object) -> bool:
-    """Whether some values are true or false, which Python takes for numbers and Arrow does not."""
+    """Return whether any value is a bool, which Python accepts as a number and Arrow does not."""
     return any(isinstance(value, bool) for value in values)
 
 
 def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:
-    """Those of some values that are whole numbers from 0 to `most`."""
+    """Return the values that are whole numbers from 0 to `most`."""
     return tuple(
         value
         for value in values
@@ -123,7 +123,7 @@ def whole_numbers(values: Iterable[object], most: int) -> tuple[int, ...]:
 
 
 def animation_from(limits: DecodeLimits, header: dict[str, object], pixels: bytearray) -> Animation:
-    """Make an Animation of an answer. Raises as `photo_from` does."""
+    """Convert an answer to an Animation. Raises as `photo_from` does."""
     _refusal(header)
     match header:
         case {

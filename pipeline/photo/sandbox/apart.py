@@ -1,7 +1,7 @@
-"""Decode strangers' photos outside a job: a decoding child for each size, kept while we run.
+"""Decode untrusted photos outside a job, with one decoding child per view size, kept until exit.
 
-For programs that crop a few photos, evaluation and pages. A job's workers keep a child of their own
-(`pipeline.stages.worker`), which they replace when the job's limits change.
+It is for programs that crop a few photos, evaluation and pages. A job's workers keep their own
+child (`pipeline.stages.worker`), which they replace when the job's limits change.
 """
 
 import atexit
@@ -17,10 +17,10 @@ _LOCK = threading.Lock()
 
 
 def decode_apart(data: bytes, view_side: int = VIEW_SIDE) -> Photo:
-    """Decode a stranger's photo in a locked-down child process, under the default limits.
+    """Decode an untrusted photo in a locked-down child process, under the default limits.
 
-    Takes the same bytes as `decode.decode` and gives the same pixels. The first call of a process
-    starts the child, about .3 s. Raises DecodeError as `Decoder.decode`.
+    Takes the same bytes as `decode.decode` and returns the same pixels. The first call in a process
+    starts the child, about .3 s. Raises DecodeError as `Decoder.decode` does.
     """
     key = (os.getpid(), view_side)
     with _LOCK:

@@ -1,16 +1,16 @@
 """Decode photos in the child process that `pipeline.photo.sandbox.decoder` starts.
 
-    request:  8 bytes number, 8 bytes length, 1 byte that is 1 where every frame is wanted, the
-              photo file's bytes
+    request:  8 bytes number, 8 bytes length, 1 byte that is 1 if every frame is wanted, the photo
+              file's bytes
     answer:   8 bytes number of its request, 4 bytes length of a JSON header, 8 bytes length of the
-              pixels, header, RGB pixels, then, where the header says `alpha`, a plane of opacity,
-              and where it names a `wide_space`, RGB pixels in that; of every frame asked for, the
-              RGB pixels of all and then the planes of all
+              pixels, header, RGB pixels, then, if the header has `alpha`, a plane of opacity, and
+              if it names a `wide_space`, RGB pixels in that space; if every frame was requested,
+              the RGB pixels of all frames and then the opacity planes of all frames
 
-When the child is ready it writes the byte "r", 2 bytes length and, as text, what the machine has no
-means to keep from it (`wall.shut_in`); the text is empty where the wall is whole. It ends when its
-standard input ends. A parent that dies therefore leaves it to finish at most one photo, and a timer
-bounds that one.
+When the child is ready it writes the byte "r", 2 bytes length and, as text, the protections that
+the machine lacks (`wall.shut_in`); the text is empty if it has them all. The child ends when its
+standard input ends. If its parent dies, it therefore finishes at most one photo, and a timer limits
+that one.
 """
 
 import codecs
@@ -45,7 +45,7 @@ REQUEST = struct.Struct("<QQ?")
 ANSWER = struct.Struct("<QIQ")
 READY = struct.Struct("<cH")  # the byte "r" and the length of the text that follows
 
-# All that an answer's status may be: "ok", those of `decode` and its parts, and the child's own.
+# All statuses that an answer may have: "ok", those of `decode` and its parts, and the child's own.
 STATUSES = frozenset(
     {
         *("ok", "empty", "too_large", "too_many_pixels", "too_much_memory"),
@@ -56,10 +56,10 @@ STATUSES = frozenset(
 
 MOVING = ("PNG", "GIF", "WEBP", "AVIF")  # formats that can have several frames
 
-# The standard streams, and some for libraries that open files of their own.
+# The standard streams, and some more for libraries that open files of their own.
 MAX_OPEN_FILES = 32
 
-KEPT_BYTES = 32 << 20  # of free memory: a view and its copy of most photos
+KEPT_BYTES = 32 << 20  # of free memory: for most photos, the view and its copy
 
 
 def settings(limits: DecodeLimits, view_side: int, colour: Colour = "srgb") -> str:
@@ -87,13 +87,13 @@ def main() -> None:
         header, pixels = answer(data, limits, given["view_side"], every_frame, given["colour"])
         reply(sink, number, header, pixels)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        del data, header, pixels  # up to 200 MB, which would stay until the next photo is decoded
+        del data, header, pixels  # up to 200 MB, else kept until the next photo is decoded
 
 
 def use_one_thread() -> None:
     """Limit the AVIF and HEIC decoders to one thread.
 
-    A machine runs one child per core already, and the stacks of threads count as memory.
+    A machine already runs one child per core, and the stacks of threads count as memory.
     """
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     try:
@@ -104,9 +104,9 @@ def use_one_thread() -> None:
 
 
 def warm_up(limits: DecodeLimits, view_side: int) -> None:
-    """Decode a small picture of each format, so that all that decoding imports is imported.
+    """Decode a small picture of each format, so that everything that decoding needs is imported.
 
-    Afterwards no file can be opened any more.
+    After `shut_in` no file can be opened any more.
     """
     small = Image.new("RGB", (16, 8), "red")
     exif = Image.Exif()
@@ -129,9 +129,9 @@ def warm_up(limits: DecodeLimits, view_side: int) -> None:
         file = BytesIO()
         Image.new(mode, (16, 8)).save(file, "PNG")
         render(file.getvalue(), limits, view_side)
-    for codec in ("ascii", "latin-1", "utf-16", "utf-16-le", "utf-16-be"):  # of texts in a file
+    for codec in ("ascii", "latin-1", "utf-16", "utf-16-le", "utf-16-be"):  # for texts in a file
         codecs.lookup(codec)
-    for name in ("PNG", "JPEG", "GIF"):  # and how damaged ones are told
+    for name in ("PNG", "JPEG", "GIF"):  # and the code for damaged files
         file = BytesIO()
         small.save(file, name)
         with suppress(DecodeError):
@@ -145,7 +145,7 @@ def answer(
     every_frame: bool = False,
     colour: Colour = "srgb",
 ) -> Told:
-    """Decode one photo: (header, pixels). The header of a failure has a status and a message."""
+    """Decode one photo to (header, pixels). A failure's header has a status and a message."""
     try:
         if every_frame:
             return frames_told(data, limits, view_side)
@@ -159,7 +159,7 @@ def answer(
 
 
 def photo_told(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour) -> Told:
-    """A photo's header and pixels; of a moving one the first frame."""
+    """Return a photo's header and pixels; of a moving one the first frame."""
     rendered = render(data, limits, view_side, colour)
     found = rendered.planes
     header: dict[str, object] = {
@@ -180,7 +180,7 @@ def photo_told(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour
 
 
 def bytes_of(plane: Image.Image) -> bytes:
-    """`plane.tobytes()`, which would join blocks of 64 KiB: another copy of the whole picture."""
+    """Return `plane.tobytes()` without its extra copy, for which it joins blocks of 64 KiB."""
     encoder = Image._getencoder(plane.mode, "raw", (plane.mode,))
     try:
         encoder.setimage(plane.im, (0, 0, *plane.size))
@@ -191,7 +191,7 @@ def bytes_of(plane: Image.Image) -> bytes:
 
 
 def frames_told(data: bytes, limits: DecodeLimits, view_side: int) -> Told:
-    """The header and the pixels of every frame."""
+    """Return the header and the pixels of every frame."""
     found = render_frames(data, limits, view_side)
     header: dict[str, object] = {
         "status": "ok",
@@ -204,7 +204,7 @@ def frames_told(data: bytes, limits: DecodeLimits, view_side: int) -> Told:
 
 
 def reply(sink: BinaryIO, number: int, header: dict[str, object], pixels: bytes) -> None:
-    """Write the answer to the request of a number."""
+    """Write the answer to the request with this number."""
     text = json.dumps(header).encode()
     sink.write(ANSWER.pack(number, len(text), len(pixels)) + text)
     sink.write(pixels)
@@ -214,7 +214,7 @@ def reply(sink: BinaryIO, number: int, header: dict[str, object], pixels: bytes)
 def confine(limits: DecodeLimits) -> None:
     """Set limits on memory, file sizes, core dumps and open files.
 
-    The kernel keeps them even if a crafted photo runs code in this process.
+    The kernel enforces them even if a crafted photo runs code in this process.
     """
     for what, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
@@ -226,7 +226,7 @@ def confine(limits: DecodeLimits) -> None:
 
 
 def bound_time(timeout_s: float) -> None:
-    """Have the kernel end this process if one photo takes longer than timeout_s.
+    """Have the kernel kill this process if one photo takes longer than timeout_s.
 
     The parent stops a late child itself; this is for a child whose parent has died.
     """

@@ -1,9 +1,9 @@
 """Decode untrusted photos in a child process that can be killed.
 
-The child has no credentials in its environment, has limits on memory and time, and is shut in
-(`wall`): it opens no file, reaches no network and starts nothing. Its answers are a JSON header and
-raw pixels, which the parent checks; nothing from it is unpickled or run. A photo that crashes the
-child or keeps it busy fails alone and costs one restart, about .3 s.
+The child has no credentials in its environment, has limits on memory and time, and is sandboxed
+(`wall`): it opens no file, reaches no network and starts no process. Its answers are a JSON header
+and raw pixels, which the parent checks; nothing from it is unpickled or executed. If a photo
+crashes the child or keeps it busy, only that photo fails, at the cost of a restart, about .3 s.
 """
 
 import os
@@ -41,7 +41,7 @@ START_TIMEOUT_S = 60.0
 
 _HOME = str(Path(__file__).resolve().parents[3])
 
-# All that a child gets of the parent's environment: where programs and shared libraries are.
+# The only variables that a child gets from its parent: paths of programs and shared libraries.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 T = TypeVar("T")
@@ -49,10 +49,10 @@ ReadAnswer: TypeAlias = Callable[[dict[str, object], bytearray], T]
 
 
 class Decoder:
-    """Decodes photos one after another in a child process that stays.
+    """Decodes photos one after another in a long-lived child process.
 
-    limits, view_side, colour: as for `decode.decode`; here all limits hold. Threads may share one,
-    which then makes them take turns. Use it in a `with` statement, or call `close`.
+    limits, view_side, colour: as for `decode.decode`; here all limits hold. Threads may share a
+    Decoder; their calls are serialised. Use it in a `with` statement, or call `close`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Decoder:
     ) -> None:
         self.limits = limits or DecodeLimits()
         self.view_side, self.colour = view_side, colour
-        self.lacking = ""  # what this machine can't keep from the child, once that has started
+        self.lacking = ""  # the protections that this machine lacks; set when the child starts
         self._child: subprocess.Popen[bytes] | None = None
         self._asked = 0  # requests so far: the number of the last one
         self._lock = threading.Lock()
@@ -73,15 +73,15 @@ class Decoder:
 
         timeout:      the photo took longer than limits.timeout_s; the child was killed.
         decoder_died: the child ended twice, on this photo or before it was ready. A first death
-                      is not taken as the photo's fault: the kernel may have ended the child to
-                      free memory for others.
+                      is not blamed on the photo: the kernel may have killed the child to free
+                      memory for others.
         """
         return self._decoded(data, False, partial(photo_from, self.limits))
 
     def decode_frames(self, data: bytes) -> Animation:
-        """Decode every frame of a moving picture. Raises DecodeError as `decode` does, and another.
+        """Decode every frame of a moving picture. Raises DecodeError as `decode`, and one more.
 
-        too_many_frames: it has more frames, or more pixels in all of them, than the limits allow.
+        too_many_frames: it has more frames, or more pixels in all frames, than the limits allow.
         """
         return self._decoded(data, True, partial(animation_from, self.limits))
 
@@ -105,7 +105,7 @@ class Decoder:
             self._running()
 
     def cpu_s(self) -> float:
-        """CPU seconds of the child so far; 0 where there is none, or no way to ask.
+        """Return the child's CPU seconds so far; 0 if there is no child, or no way to ask.
 
         A child that has ended counts among the children of `resource.getrusage` instead.
         """
@@ -113,9 +113,9 @@ class Decoder:
         if child is None or child.returncode is not None:
             return 0.0
         try:
-            # The clock of another process, as clock_getcpuclockid(3) makes its number on Linux.
+            # The clock id of another process, as clock_getcpuclockid(3) computes it on Linux.
             return time.clock_gettime(~child.pid << 3 | 2) if sys.platform == "linux" else 0.0
-        except OSError:  # it ends just now
+        except OSError:  # the child has just ended
             return 0.0
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class Decoder:
             self._stop()
             message = f"not decoded within {self.limits.timeout_s:g} s"
             raise DecodeError("timeout", message) from error
-        except BaseException:  # process boundary: the next photo would find the rest of this answer
+        except BaseException:  # process boundary: the next photo would read the rest of this answer
             self._stop()
             raise
 
@@ -148,8 +148,8 @@ class Decoder:
             self._stop()
             self._child, self.lacking = _start(settings(self.limits, self.view_side, self.colour))
             if FILTER in self.lacking and os.geteuid() != 0:
-                # Then a child of the same user could read this process's memory through /proc. Not
-                # done elsewhere: Ray's memory monitor and profilers read a worker's through it too.
+                # Without the filter a child of the same user could read this process's memory
+                # through /proc. Only done here: Ray's memory monitor and profilers use /proc too.
                 make_undumpable()
         return self._child
 
@@ -160,9 +160,9 @@ class Decoder:
 
 
 def _start(argument: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a child and wait until it is ready; returns it and what its wall lacks.
+    """Start a child and wait until it is ready; return it and the protections that it lacks.
 
-    Raises DiedError if it does not get ready.
+    Raises DiedError if it does not become ready.
     """
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "pipeline.photo.sandbox.child", argument],
@@ -187,7 +187,7 @@ def _start(argument: str) -> tuple[subprocess.Popen[bytes], str]:
     except (DiedError, LateError) as error:
         _end(child)
         raise DiedError("the decoder process does not start") from error
-    except BaseException:  # process boundary: nobody else knows the child yet
+    except BaseException:  # process boundary: nothing else has a reference to the child yet
         _end(child)
         raise
 

@@ -14,19 +14,19 @@ from pipeline.photo.animations.animation import LONGEST_MS, MOST_VIEW_PIXELS
 from pipeline.photo.files.frames import MOST_FRAMES
 from pipeline.photo.sandbox.child import ANSWER, REQUEST
 
-# Of a header: the durations of as many frames as are counted, and all else.
+# A header contains the durations of at most MOST_FRAMES frames, and 64 KiB of other fields.
 MAX_HEADER_BYTES = len(f"{LONGEST_MS}, ") * MOST_FRAMES + (64 << 10)
-# An answer has the pixels of one view or of all frames. A view has 7 planes and, for each square of
-# `view_side`, at most 24 squares, or 33 where it was left a little larger (see `view`). Frames have
-# 4 planes; they may be left larger too, and tiny ones are rounded up: twice what they should have.
+# An answer has the pixels of one view or of all frames. A view has 7 planes and at most 24 squares
+# of `view_side`, or 33 if it was left a little larger (see `view`). Frames have 4 planes; they may
+# be left larger too, and tiny ones are rounded up, so twice their nominal size is allowed.
 VIEW_BYTES_A_SQUARE, FRAME_BYTES = 7 * 33, 4 * 2 * MOST_VIEW_PIXELS
-PIPE_BYTES = 1 << 20  # the most that Linux gives a user; by itself it takes 64 KiB
+PIPE_BYTES = 1 << 20  # the most that Linux gives a user; the default is 64 KiB
 
 Answer: TypeAlias = tuple[dict[str, object], bytearray]  # header and pixels
 
 
 class DecodeRequest(NamedTuple):
-    """A photo to decode. number: the child's answer bears the same."""
+    """A photo to decode. number: repeated in the child's answer."""
 
     number: int
     data: bytes
@@ -34,7 +34,7 @@ class DecodeRequest(NamedTuple):
 
 
 class DiedError(Exception):
-    """The child ended, or wrote something that is no answer to this request."""
+    """The child ended, or wrote something other than a valid answer to this request."""
 
 
 class LateError(Exception):
@@ -42,14 +42,14 @@ class LateError(Exception):
 
 
 def most_pixel_bytes(view_side: int) -> int:
-    """How many bytes of pixels an answer can have at most."""
+    """Return how many bytes of pixels an answer can have at most."""
     return max(FRAME_BYTES, VIEW_BYTES_A_SQUARE * view_side**2)
 
 
 def widen(pipe: IO[bytes]) -> None:
-    """Let a pipe hold PIPE_BYTES where the system allows it: both sides then wait less often."""
+    """Enlarge a pipe to PIPE_BYTES if the system allows it, so that both sides wait less often."""
     if sys.platform == "linux":
-        with suppress(OSError):  # a user's pipes may hold so much together
+        with suppress(OSError):  # the total size of a user's pipes is limited
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
@@ -61,8 +61,8 @@ def exchange(
 ) -> Answer:
     """Send one photo and receive the answer; its header is not checked yet.
 
-    Raises DiedError, for another request's answer or one of more than `most_pixel_bytes` too, or
-    LateError. After any other end, an interrupt too, what is in the pipes is of no use.
+    Raises LateError, or DiedError, also for another request's answer or one with more than
+    `most_pixel_bytes`. After any exception, even an interrupt, the pipes can't be used any more.
     """
     number, data, every_frame = request
     _send(child, REQUEST.pack(number, len(data), every_frame), deadline)

@@ -1,20 +1,20 @@
-"""Shut a process in before it reads a stranger's bytes.
+"""Sandbox a process before it reads untrusted bytes.
 
 A crafted photo may run code in the process that decodes it. After `shut_in` that code can read its
 standard input, write its answer and use memory, and nothing else: it opens no file, reaches no
 network, starts no program and no other process, deletes nothing, sends no signal, and can read
-neither its parent's memory nor its environment. The kernel holds all of it:
+neither its parent's memory nor its environment. The kernel enforces all of this:
 
-    own user      where the process is root it becomes `nobody`, without groups and capabilities
-    not dumpable  other processes of the user can't attach to it or read its memory; where the
-                  filter is missing and the child is of the same user, its parent becomes so too
+    own user      if the process is root it becomes `nobody`, without groups and capabilities
+    not dumpable  other processes of the user can't attach to it or read its memory; if the filter
+                  is missing and the child has the same user, its parent becomes undumpable too
     system calls  a seccomp filter allows those in ALLOWED, and threads; any other gives EPERM.
                   Loading it sets no_new_privs
 
-Needs Linux on x86-64 or AArch64 for the last line (package `seccompy`, no compiler, no privilege).
-What a machine lacks is named by `shut_in`, and no error: limits on memory, time and files hold
-everywhere. Threads are allowed since libde265 decodes HEIC in one, so RLIMIT_NPROC, which counts
-them too, can't be 0; the filter keeps processes out instead.
+The last line needs Linux on x86-64 or AArch64 (package `seccompy`, no compiler, no privilege).
+If a machine lacks one of these, `shut_in` names it and raises no error; limits on memory, time and
+files apply everywhere. Threads are allowed since libde265 decodes HEIC in one, so RLIMIT_NPROC,
+which counts them too, can't be 0; the filter prevents new processes instead.
 """
 
 import ctypes
@@ -28,9 +28,9 @@ FILTER = "a filter of system calls"  # as `shut_in` names it
 CLONE_THREAD = 0x10000  # clone(2)
 PR_SET_DUMPABLE = 4  # prctl(2)
 
-# What decoding needs once everything is imported. Descriptors are those that the process has, since
-# nothing can be opened any more. `write` is for the answer, `lseek` and `fstat` for Python's
-# streams.
+# The calls that decoding needs once everything is imported. They can only use the descriptors that
+# the process has already, since nothing can be opened any more. `write` is for the answer, `lseek`
+# and `fstat` for Python's streams.
 ALLOWED = (
     *("read", "readv", "write", "writev", "lseek", "fstat", "close"),
     *("mmap", "munmap", "mremap", "mprotect", "madvise", "brk"),
@@ -43,12 +43,12 @@ OF_X86_64 = ("time", "getrlimit", "setrlimit")  # AArch64 does not have them all
 
 
 def shut_in() -> list[str]:
-    """Shut this process in, for good; name what this machine has no means for.
+    """Sandbox this process irrevocably; return the names of the protections that are missing.
 
-    Call it once everything is imported that decoding needs.
+    Call it once everything that decoding needs is imported.
     """
     lacking = []
-    problem = filter_problem()  # imports its package, which `nobody` may have no right to read
+    problem = filter_problem()  # imports its package, which `nobody` may not be allowed to read
     if os.geteuid() == 0 and not _become_nobody():
         lacking.append("an own user (this one can't be left)")
     if not make_undumpable():
@@ -64,9 +64,9 @@ def shut_in() -> list[str]:
 
 
 def make_undumpable() -> bool:
-    """Keep other processes of this user out of this one's memory and environment.
+    """Keep other processes of this user from reading this one's memory and environment.
 
-    Returns whether this machine can. Debuggers and core dumps need root afterwards.
+    Returns whether the machine supports it. Debuggers and core dumps need root afterwards.
     """
     if sys.platform != "linux":
         return False
@@ -74,7 +74,7 @@ def make_undumpable() -> bool:
 
 
 def filter_problem() -> str | None:
-    """Why this machine can't filter system calls; None where it can."""
+    """Return why this machine can't filter system calls; None if it can."""
     if sys.platform != "linux":
         return f"{sys.platform} has none"
     import seccompy
@@ -86,7 +86,7 @@ def filter_problem() -> str | None:
 
 
 def _become_nobody() -> bool:
-    """Become a user without rights; returns False where the system does not let us."""
+    """Become a user without privileges; return False if the system does not allow it."""
     try:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -109,6 +109,6 @@ def _load_filter() -> None:
     thread = seccompy.ArgCmp(0, seccompy.CmpOp.MASKED_EQ, CLONE_THREAD, CLONE_THREAD)
     allowed.allow("clone", args=[thread])
     allowed.errno("clone3", errno.ENOSYS)  # its flags can't be seen; the C library takes `clone`
-    # The limit on CPU seconds is set anew for each photo: on this process (0), never on another.
+    # The limit on CPU seconds is set for each photo: on this process (0), never on another.
     allowed.allow("prlimit64", args={0: 0})
     allowed.load()
