@@ -1,8 +1,8 @@
-"""Find uniform bars around a picture, as letterboxed films and framed scans have them.
+"""Find uniform bars around a picture, as in letterboxed films and framed scans.
 
-A night sky or a white studio is uniform as well. So bars count only where they are near black or
-near white, lie at two opposite sides in one colour and nearly one thickness, and end in a straight
-edge, along which much of the line changes at once.
+A night sky or a white studio is uniform as well. So bars count only if they are near black or near
+white, are on two opposite sides with the same colour and nearly the same thickness, and end in a
+straight edge, where a large part of a line changes at once.
 """
 
 import numpy as np
@@ -12,21 +12,21 @@ Edges = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the view, half-
 
 DARKEST, LIGHTEST = 24, 232  # levels up to and from which a bar's colour is near black or white
 SAME = 10  # levels that the outermost line, and the bar opposite, may differ from a bar's colour
-RINGING = 24  # levels that other lines of a bar may: JPEG rings about the edge behind them
+RINGING = 24  # levels that a bar's other lines may differ: JPEG rings near the edge behind them
 STRAY = 0.01  # share of a bar's line that may differ by more
-# Share of a line that has to differ right behind a bar. What films show may be dark itself; things
-# lie on white grounds, and some have a straight side.
+# Share of a line that has to differ right behind a bar. A film's picture may be dark itself;
+# objects are photographed on white, and some have a straight side.
 STRAIGHT_DARK, STRAIGHT_LIGHT = 0.4, 0.75
-EDGE_LINES = 4  # lines within which that happens
-STEP = 12  # levels between the lines on both sides of an edge; what fades into black has no edge
-PROBES = 15  # pixels of a line whose median tells most photos from bars at once
+EDGE_LINES = 4  # lines within which that has to happen
+STEP = 12  # levels between the lines on both sides of an edge; a fade to black has no edge
+PROBES = 15  # pixels of a line whose median quickly rules out most photos
 LEAST_SHARE = 0.01  # thickness of a bar, of the picture's side
-UNEQUAL_SHARE, UNEQUAL_LINES = 0.15, 3  # how far two bars may be from one thickness
+UNEQUAL_SHARE, UNEQUAL_LINES = 0.15, 3  # by how much two bars may differ in thickness
 LEAST_CONTENT = 0.2  # of the side between two bars
 
 
 def content_view(pixels: NDArray[np.uint8]) -> Edges | None:
-    """What lies between the bars of a view, uint8 [h, w, 3]; None where it has no bars."""
+    """Return the part of a view, uint8 [h, w, 3], between its bars; None if it has no bars."""
     height, width = pixels.shape[:2]
     y0, y1 = _between_bars(pixels) or (0, height)
     x0, x1 = _between_bars(pixels[y0:y1].swapaxes(0, 1)) or (0, width)
@@ -34,7 +34,7 @@ def content_view(pixels: NDArray[np.uint8]) -> Edges | None:
 
 
 def _between_bars(lines: NDArray[np.uint8]) -> tuple[int, int] | None:
-    """First and last line (half-open) between two bars of lines [n, length, 3]; None without."""
+    """Return first and last line (half-open) between two bars of [n, length, 3], or None."""
     first, last = _bar_colour(lines[0]), _bar_colour(lines[-1])
     if first is None or last is None or np.abs(first - last).max() > SAME:
         return None
@@ -54,9 +54,9 @@ def _between_bars(lines: NDArray[np.uint8]) -> tuple[int, int] | None:
 
 
 def _bar_colour(line: NDArray[np.uint8]) -> NDArray[np.int16] | None:
-    """The colour [3] of a line [length, 3] that could be a bar's; None if it could not."""
+    """Return the colour [3] of a line [length, 3] that could be a bar's; None if it could not."""
     greens = sorted(line[:: max(1, len(line) // PROBES), 1].tolist())
-    if DARKEST < greens[len(greens) // 2] < LIGHTEST:  # of nearly all photos
+    if DARKEST < greens[len(greens) // 2] < LIGHTEST:  # as in nearly all photos
         return None
     colour = np.median(line, axis=0).astype(np.int16)
     if colour.max() > DARKEST and colour.min() < LIGHTEST:
@@ -68,12 +68,12 @@ def _bar_colour(line: NDArray[np.uint8]) -> NDArray[np.int16] | None:
 def _thickness(
     strays: NDArray[np.float64], levels: NDArray[np.float64], straight: float
 ) -> int | None:
-    """Lines of the bar at the start of lines; None if its end is not a straight edge.
+    """Return the thickness of a bar at the start, in lines; None if it has no straight edge.
 
     Lines in which an edge only rings belong to the bar.
 
-    strays: share of each line that differs from the bar's colour; levels: by how much, on average;
-    [n] both. straight: the least share right behind the bar.
+    strays: share of each line that differs from the bar's colour, [n]. levels: the average
+    difference, [n]. straight: the least share right behind the bar.
     """
     changed = np.flatnonzero(strays > STRAY)
     if not len(changed):

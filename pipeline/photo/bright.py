@@ -1,15 +1,15 @@
-"""Map pictures that are brighter than paper (PQ and HLG, "HDR") to the range of a usual screen.
+"""Tone-map pictures that are brighter than paper (PQ and HLG, "HDR") to the range of usual screens.
 
-Light is counted in units of the reference white, 203 cd/m² (ITU-R BT.2408, 2.2). It is mapped by
-the reference white tone mapping operator of SMPTE ST 2094-50, as Chromium does for pictures that
-bring no curve of their own: in BT.2020 primaries all three channels get the gain of the largest,
+Light is measured in units of the reference white, 203 cd/m² (ITU-R BT.2408, 2.2). It is mapped by
+the reference white tone mapping operator of SMPTE ST 2094-50, as in Chromium for pictures without a
+curve of their own: in BT.2020 primaries all three channels get the gain of the largest,
 
     gain(x) = y(x) / x     y = x / 2 up to the reference white; from there to the picture's peak,
-                           1,000 cd/m² where it does not say, a quadratic Bezier curve to 1
+                           1,000 cd/m² if not stated, a quadratic Bezier curve to 1
 
-so that a white page is half as bright as the brightest light, and no colour changes its hue by it.
-Of pictures with a lower peak the page loses less, in proportion to the stops that they have above
-it; up to the reference white nothing is mapped.
+so that a white page is half as bright as the brightest light, and no colour changes its hue.
+In pictures with a lower peak the page loses less, in proportion to the stops above it. A picture
+with a peak up to the reference white is not mapped.
 """
 
 import math
@@ -24,18 +24,18 @@ from pipeline.photo.spaces import BT2020_XY, PEAK_NITS, Curve, Matrix, Space, to
 REFERENCE_NITS = 203.0
 _USUAL_PEAK = PEAK_NITS / REFERENCE_NITS
 _LEAST_PEAK = 1.02  # in reference whites; below it nothing is mapped
-_AT_WHITE = 0.5  # what the reference white becomes where the peak is the usual one or higher
-_KAPPA = 0.65  # where between knee and peak the middle control point lies
+_AT_WHITE = 0.5  # what the reference white becomes if the peak is the usual one or higher
+_KAPPA = 0.65  # position of the middle control point between knee and peak
 _HLG_GAMMA = 1.2  # of a screen of 1,000 cd/m² (BT.2100-2, table 5)
 _LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)  # BT.2020
-_ENCODED = 1 << 14  # steps of light from which sRGB's values are looked up
-_ROWS = 128  # are mapped at once, which keeps the numbers small
+_ENCODED = 1 << 14  # steps of light in the lookup table of sRGB values
+_ROWS = 128  # rows that are mapped at once, which bounds the memory
 
 Floats = NDArray[np.float32]
 
 
 def tone_mapped(image: Image.Image, space: Space, target_xy: tuple[float, ...]) -> Image.Image:
-    """An RGB image of a PQ or HLG space as RGB of other primaries with sRGB's curve.
+    """Convert an RGB image of a PQ or HLG space to RGB of other primaries with sRGB's curve.
 
     Raises ValueError for primaries that span no space.
     """
@@ -57,7 +57,7 @@ def tone_mapped(image: Image.Image, space: Space, target_xy: tuple[float, ...]) 
 
 
 def _gain(largest: Floats, peak_nits: float) -> Floats:
-    """The gain of pixels by their largest channel, both in reference whites."""
+    """Return the gain of pixels by their largest channel, which is in reference whites."""
     peak = peak_nits / REFERENCE_NITS
     if peak < _LEAST_PEAK:
         return np.ones_like(largest)
@@ -75,7 +75,7 @@ def _gain(largest: Floats, peak_nits: float) -> Floats:
 
 @lru_cache(maxsize=4)
 def _light_of(curve: Curve) -> Floats:
-    """Light of each stored value: of PQ in reference whites, of HLG of the scene, 0 to 1: [256]."""
+    """Return the light of each stored value, [256]: for PQ in reference whites, for HLG 0 to 1."""
     v = np.arange(256) / 255
     if curve == "pq":  # BT.2100-2, table 4
         m1, m2 = 2610 / 16384, 2523 / 4096 * 128
@@ -89,7 +89,7 @@ def _light_of(curve: Curve) -> Floats:
 
 @lru_cache(maxsize=1)
 def _srgb_values() -> NDArray[np.uint8]:
-    """The stored value of sRGB for each step of light."""
+    """Return the stored value of sRGB for each step of light."""
     light = np.arange(_ENCODED) / (_ENCODED - 1)
     bent = 1.055 * light ** (1 / 2.4) - 0.055
     values = np.rint(255 * np.where(light <= 0.0031308, 12.92 * light, bent))
@@ -98,5 +98,5 @@ def _srgb_values() -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=16)
 def _between(source_xy: tuple[float, ...], target_xy: tuple[float, ...]) -> Matrix:
-    """The matrix from linear light of some primaries to that of others."""
+    """Return the matrix that converts linear light from one set of primaries to another."""
     return np.asarray(np.linalg.solve(to_xyz(target_xy), to_xyz(source_xy)), np.float64)

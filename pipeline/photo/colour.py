@@ -1,8 +1,8 @@
 """Convert any Pillow image to 8-bit RGB of a known space: palettes, grey, 16 bits, CMYK, profiles.
 
-What a file's values mean is told by its ICC profile, or by chunks and code points (`spaces`), which
-become a profile. Profiles are compared by what they do to colours, never by name: one that does
-what the target's does is not applied. PQ and HLG are tone-mapped (`bright`).
+A file's values are defined by its ICC profile, or by chunks and code points (`spaces`), which are
+converted to a profile. Profiles are compared by their effect on colours, never by name: one that is
+equivalent to the target's is not applied. PQ and HLG are tone-mapped (`bright`).
 """
 
 from functools import lru_cache
@@ -25,24 +25,24 @@ from pipeline.photo.spaces import (
     to_xyz,
 )
 
-Meaning: TypeAlias = bytes | Space | None  # an ICC profile, a space, or nothing: sRGB
+Meaning: TypeAlias = bytes | Space | None  # an ICC profile, a space, or None for sRGB
 WideName = Literal["p3", "adobe", "bt2020"]
 
-# Transparent parts are blended with white: most thumbnails are shown on white pages.
+# Transparent parts are blended with white, since most thumbnails are shown on white pages.
 ALPHA_BACKGROUND = (255, 255, 255)
 
-# The largest profiles in use, those of CMYK printing, have about 2.5 MB.
+# The largest profiles in use, for CMYK printing, have about 2.5 MB.
 MAX_PROFILE_BYTES = 4 << 20
 
 SRGB = Space(SRGB_XY, "srgb")
-# Spaces that hold more colours than sRGB, from small to large, in which pictures can be kept.
+# Spaces with more colours than sRGB in which pictures can be kept, from small to large.
 WIDE: dict[WideName, Space] = {
     "p3": Space(P3_XY, "srgb"),
     "adobe": Space(ADOBE_XY, ADOBE_GAMMA),
     "bt2020": Space(BT2020_XY, "srgb"),
 }
 _OUTSIDE = 0.02  # a primary that lies outside a space by no more than this counts as inside
-_SAME = 1  # levels by which colours may differ after a profile that is not applied
+_SAME = 1  # levels by which a profile may change colours without being applied
 
 _SPACE_OF_MODE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
@@ -50,9 +50,9 @@ _SPACE_OF_MODE = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 def plain_mode(image: Image.Image) -> Image.Image:
     """Convert an image to 8-bit L, LA, RGB, RGBA or CMYK, whose values can be averaged.
 
-    16-bit grey is divided by 257 and rounded; a transparent palette entry or colour key becomes
-    alpha. Every CMYK JPEG is read as stored inverted, which Pillow does, with an Adobe marker or
-    without, as browsers do.
+    16-bit grey is divided by 257 and rounded. A transparent palette entry or colour key becomes
+    alpha. Every CMYK JPEG is taken to be stored inverted, with or without an Adobe marker: Pillow
+    does this, as browsers do.
     """
     keyed = "transparency" in image.info
     if image.mode.startswith("I") or image.mode == "F":
@@ -69,7 +69,7 @@ def plain_mode(image: Image.Image) -> Image.Image:
 
 
 def opacity(image: Image.Image) -> Image.Image | None:
-    """The alpha of an image that `plain_mode` made, in L; None where every pixel is opaque."""
+    """Return the alpha of an image from `plain_mode`, in L; None if every pixel is opaque."""
     if image.mode not in ("LA", "RGBA"):
         return None
     alpha = image.getchannel("A")
@@ -80,7 +80,7 @@ def to_space(image: Image.Image, meaning: Meaning, target: Space = SRGB) -> Imag
     """Convert an L, LA, RGB, RGBA or CMYK image to RGB of a space, blended with ALPHA_BACKGROUND.
 
     meaning: what its values mean. A profile that is broken, larger than 4 MiB or for another colour
-    space than the image's is ignored, as browsers do; one for RGB is applied to grey.
+    space than the image's is ignored, as in browsers; one for RGB is applied to grey.
     """
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     if alpha is not None:
@@ -96,9 +96,9 @@ def to_space(image: Image.Image, meaning: Meaning, target: Space = SRGB) -> Imag
 
 
 def wide_space(mode: str, meaning: Meaning) -> WideName | None:
-    """The smallest of WIDE that holds what an image can show; None where sRGB does.
+    """Return the smallest space of WIDE that covers an image's colours; None if sRGB does.
 
-    mode: of the image; grey has no such colours. Profiles of CMYK, and those that are no matrix,
+    mode: the image's mode; grey has no such colours. CMYK profiles and profiles without a matrix
     count as sRGB.
     """
     if meaning is None or mode not in ("RGB", "RGBA"):
@@ -112,13 +112,13 @@ def wide_space(mode: str, meaning: Meaning) -> WideName | None:
 
 
 def _holds(space: Space, colorants: NDArray[np.float64]) -> bool:
-    """Whether a space holds some primaries, XYZ in columns."""
+    """Return whether a space contains some primaries, XYZ in columns."""
     return bool(np.linalg.solve(to_xyz(space.xy), colorants).min() > -_OUTSIDE)
 
 
 @lru_cache(maxsize=16)
 def _colorants(meaning: bytes | Space) -> NDArray[np.float64] | None:
-    """XYZ of red, green and blue in columns, [3, 3]; None where some are lacking."""
+    """Return XYZ of red, green and blue in columns, [3, 3]; None if any is missing."""
     try:
         if isinstance(meaning, Space):
             return to_xyz(meaning.xy)
@@ -157,11 +157,11 @@ def _converted(image: Image.Image, meaning: Meaning, target: Space) -> Image.Ima
 def _transform(
     profile: bytes, mode: str, target: Space
 ) -> tuple[bool, ImageCms.ImageCmsTransform | None]:
-    """The transform from a profile to a space, and whether it takes RGB.
+    """Return whether the transform from a profile to a space takes RGB, and the transform.
 
-    None if it would change no colour by more than _SAME, or does not fit the mode; one for RGB fits
-    grey. Cached: a bucket's photos share a few profiles, and building a transform costs more than
-    applying it.
+    The transform is None if it would change no colour by more than _SAME, or does not fit the mode;
+    one for RGB fits grey. Cached, since a bucket's photos share a few profiles, and building a
+    transform costs more than applying it.
     """
     source = ImageCms.ImageCmsProfile(BytesIO(profile))
     if source.profile.xcolor_space == "RGB " and mode == "L":
@@ -178,7 +178,7 @@ def _transform(
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a transform leaves greys, and colours that most spaces hold, as they are."""
+    """Return whether a transform leaves greys, and colours that most spaces contain, unchanged."""
     greys = np.repeat(np.arange(256)[:, None], 3, axis=1)
     steps = np.array([32, 80, 128, 176, 224])
     colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)

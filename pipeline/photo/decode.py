@@ -1,8 +1,8 @@
 """Decode one photo to sRGB pixels in this process.
 
 `decoder.Decoder` does the same in a child process with limits on memory and time; use that for
-untrusted files. The order of work: find the format from the first bytes, read the header,
-check the limits, and only then decode pixels.
+untrusted files. Decoding finds the format from the first bytes, reads the header, checks the
+limits, and only then decodes pixels.
 """
 
 import struct
@@ -40,9 +40,9 @@ __all__ = [
     "render",
 ]
 
-_DAMAGED = ("truncated", "corrupt")  # what a second, lenient try is made after
+_DAMAGED = ("truncated", "corrupt")  # statuses after which a second, lenient attempt is made
 
-# Warnings that do not concern the pixels: EXIF blocks, which Pillow reads as TIFF, and animation.
+# Warnings that do not concern the pixels: about EXIF blocks, which Pillow reads as TIFF, and APNG.
 # Each is (message, category, module), as `warnings.filterwarnings` takes them.
 _HARMLESS = (
     ("", Warning, r"PIL\.TiffImagePlugin"),
@@ -71,7 +71,7 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class Rendered:
-    """A decoded photo: its planes, with the other fields of `Photo`."""
+    """A decoded photo as planes, with the other fields of `Photo`."""
 
     planes: Planes
     width_px: int
@@ -93,16 +93,16 @@ def decode(
 
     data:      a whole JPEG, PNG, WebP, GIF (its first frame) or AVIF file, or HEIC where
                pillow-heif is installed. The format is found from the bytes.
-    limits:    what is refused; None is `DecodeLimits()`: 64 MiB, 50 million pixels (JPEG 250
+    limits:    what is refused; None means `DecodeLimits()`: 64 MiB, 50 million pixels (JPEG 250
                million, progressive 100 million). Its limits on time and memory do NOT hold here,
                because a process cannot stop itself. For untrusted files use
                `pipeline.photo.sandbox.decoder.Decoder`: it decodes in a child process without
                credentials, where all limits hold, as the crop jobs do.
     view_side: the long side in pixels that `Photo.pixels` needs. A larger photo is reduced by a
-               whole factor while its long side stays at least .95 × view_side; JPEG by 2, 4 or 8
-               while decoding, at a fraction of the cost. A smaller photo keeps its size. Of a photo
-               longer than 1:1.9 the short side keeps .794 × view_side, up to 1:34, see `view`.
-    colour:    "keep" gives a photo that has colours outside sRGB a second view with them,
+               whole factor as long as its long side stays at least .95 × view_side; JPEG by 2, 4 or
+               8 while decoding, at a fraction of the cost. A smaller photo keeps its size. A photo
+               longer than 1:1.9 keeps .794 × view_side on the short side, up to 1:34, see `view`.
+    colour:    "keep" gives a photo with colours outside sRGB a second view that has them,
                `Photo.wide`.
 
     Raises DecodeError, whose `status` says why: `pipeline.errors.DecodeError` lists them.
@@ -140,7 +140,7 @@ def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "
         if limits.least_complete >= 1 or error.status not in _DAMAGED:
             raise
         status, message = error.status, error.message
-    # Not in the handler: there, what the first try has decoded would still be held.
+    # Not in the handler, which would still reference what the first attempt has decoded.
     share = 0.0
     try:
         with malformed_told(data, name):
@@ -155,7 +155,7 @@ def render(data: bytes, limits: DecodeLimits, view_side: int, colour: Colour = "
 
 @contextmanager
 def malformed_told(data: bytes, name: str) -> Iterator[None]:
-    """Turn all that libraries raise for a malformed file, warnings too, into a DecodeError."""
+    """Convert errors and warnings that libraries raise for a malformed file to a DecodeError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -172,7 +172,7 @@ def malformed_told(data: bytes, name: str) -> Iterator[None]:
 
 
 def check_bytes(data: bytes, limits: DecodeLimits) -> None:
-    """Check the file's size. Raises DecodeError for no bytes at all or too many."""
+    """Check the file's size. Raises DecodeError if it is empty or too large."""
     if not data:
         raise DecodeError("empty", "the object has 0 bytes")
     if len(data) > limits.max_bytes:
@@ -196,9 +196,9 @@ def _render(
 def _render_rest(
     data: bytes, name: str, limits: DecodeLimits, view_side: int, colour: Colour
 ) -> tuple[float, Rendered | None]:
-    """The share of the rows of a damaged picture that are there, and the picture if that is enough.
+    """Return the share of a damaged picture's rows that exist, and the picture if that is enough.
 
-    Missing rows repeat the last one that is there, so that none of them shows in a thumbnail.
+    Missing rows repeat the last row that exists, so that no gap shows in a thumbnail.
     """
     rest = rest_of(data, name, limits)
     if rest is None:

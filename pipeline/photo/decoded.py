@@ -1,4 +1,4 @@
-"""Hold a decoded photo: its view, the facts of its file, and what its pixels tell of it."""
+"""Hold a decoded photo: its view, the facts of its file, and properties found in its pixels."""
 
 from dataclasses import dataclass, replace
 
@@ -22,17 +22,17 @@ class Photo:
     format:      "jpeg", "png", "webp", "gif", "avif" or "heic".
     orientation: the EXIF orientation of the file, 1 to 8. It has been applied to `pixels`.
     frames:      pictures in the file, of which this is the first; 1 for a still one.
-    kind:        what kind of picture it is, as far as its pixels tell (`photo.kinds`).
-    by_screen:   whether a screen made it rather than a lens.
-    content_px:  the part that is there and inside uniform borders, xyxy; None: the whole photo.
+    kind:        the kind of picture, as far as its pixels show (`photo.kinds`).
+    by_screen:   whether it was drawn by a screen or a program rather than taken by a lens.
+    content_px:  the decoded part inside uniform borders, xyxy; None: the whole photo.
     alpha:       opacity of the view's pixels, uint8 [h_view, w_view]; None: all are opaque.
                  `pixels` are blended with white.
     complete:    share of the picture's rows that could be decoded, 0 to 1.
-    there_px:    the part that they make, xyxy; None: all of the photo. `pixels` repeat its last
-                 row where rows are missing.
-    wide, wide_space: the view with its colours outside sRGB, uint8 [h_view, w_view, 3], in this
-                 space; None: it has none, or nobody asked for them.
-    origin_px:   where the top left corner lies in a larger photo that this is a part of.
+    there_px:    the part that these rows cover, xyxy; None: the whole photo. `pixels` repeat its
+                 last row in place of missing rows.
+    wide, wide_space: the view with its colours outside sRGB, uint8 [h_view, w_view, 3], and the
+                 space that it is in; None: there are none, or they were not requested.
+    origin_px:   the position of the top left corner in a larger photo that this is a part of.
     """
 
     pixels: NDArray[np.uint8]
@@ -59,20 +59,20 @@ class Photo:
 
     @property
     def in_own_colours(self) -> "Photo":
-        """The photo whose `pixels` are `wide`, where it has them; `profile` says what they mean.
+        """The photo with `wide` as its `pixels`, if it has them; `profile` then describes them.
 
-        Nothing that knows sRGB alone may be given it.
+        Do not pass it to code that assumes sRGB.
         """
         return self if self.wide is None else replace(self, pixels=self.wide, wide=None)
 
     @property
     def profile(self) -> bytes | None:
-        """The ICC profile of `pixels` that are not sRGB; None where they are."""
+        """The ICC profile of `pixels` that are not sRGB; None if they are sRGB."""
         is_wide = self.wide is None and self.wide_space is not None
         return profile_of(WIDE[self.wide_space]) if is_wide and self.wide_space else None
 
     def colour_of(self, srgb: tuple[int, int, int]) -> tuple[int, int, int]:
-        """A colour of sRGB as `pixels` tell it."""
+        """Convert an sRGB colour to the space of `pixels`."""
         if self.profile is None or self.wide_space is None:
             return srgb
         one = to_space(Image.new("RGB", (1, 1), srgb), None, WIDE[self.wide_space])
@@ -81,7 +81,7 @@ class Photo:
 
     @property
     def content(self) -> "Photo":
-        """The part inside the borders as a photo of its own; the photo itself without borders."""
+        """The part inside the borders as its own photo, or the photo itself without borders."""
         if self.content_px is None:
             return self
         x0, y0, x1, y1 = self.content_px
@@ -101,28 +101,28 @@ class Photo:
         )
 
     def with_borders(self) -> "Photo":
-        """The photo with its borders taken for a part of it; missing rows stay left out."""
+        """Return the photo with its borders as part of the content; missing rows stay excluded."""
         return replace(self, content_px=self.there_px)
 
 
 def described(photo: Photo) -> Photo:
-    """A photo with what its pixels tell: borders and kind. Pictures with alpha have no borders."""
-    part = photo.with_borders().content.pixels  # bars end where rows do
+    """Return a photo with the borders and kind found in its pixels; with alpha, no borders."""
+    part = photo.with_borders().content.pixels  # bars end where the decoded rows end
     edges = content_view(part) if photo.alpha is None else None
     x0, y0, x1, y1 = edges or (0, 0, part.shape[1], part.shape[0])
     surface = surface_of(part[y0:y1, x0:x1])
     sides = (photo.width_px, photo.height_px)
     kind, by_screen = picture_kind(surface, *sides, photo.format, photo.frames)
-    # The margins of a page are no borders.
+    # The margins of a page do not count as borders.
     inner = edges is not None and kind != "text-heavy"
     content_px = _to_source((x0, y0, x1, y1), part, photo) if inner else photo.there_px
     return replace(photo, kind=kind, by_screen=by_screen, content_px=content_px)
 
 
 def _to_source(edges: Edges, part: NDArray[np.uint8], photo: Photo) -> Edges:
-    """Edges in the part of a view that is there, in source pixels.
+    """Convert edges in the decoded part of a view to source pixels.
 
-    A reduced view's edge is blended: one pixel less.
+    In a reduced view the edge pixels are blended, so one view pixel is taken off at each edge.
     """
     height, width = part.shape[:2]
     scale_x, scale_y = photo.scale_xy

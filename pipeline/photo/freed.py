@@ -1,8 +1,8 @@
-"""Have the C library keep what is freed for the next large buffer, where it is glibc.
+"""Have the C library keep freed memory for the next large buffer, if it is glibc.
 
-Fresh memory is cleared by the system page by page, at a gigabyte a second, and a decoded view takes
-ten megabytes of it for a moment. glibc would find bounds by itself, but so low that a process gives
-its buffers back after each photo.
+The system clears fresh memory page by page, at a gigabyte per second, and a decoded view briefly
+takes ten megabytes of it. glibc adapts its thresholds by itself, but they are so low that a process
+gives its buffers back after each photo.
 """
 
 import ctypes
@@ -10,15 +10,15 @@ import sys
 from functools import cache
 from typing import Any
 
-# Of mallopt(3): buffers below the first, the largest that it takes, come from what was freed; the
-# free end of the heap is kept up to the second.
+# Parameters of mallopt(3). Buffers up to _KEPT_BUFFER, the largest threshold that it accepts, come
+# from freed memory (_MMAP_THRESHOLD); the heap keeps a free end up to _TRIM_THRESHOLD.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _KEPT_BUFFER = 32 << 20
 
 
 @cache
 def glibc() -> Any | None:
-    """The C library of this process, where it is glibc."""
+    """Return this process's C library if it is glibc, else None."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)
@@ -26,9 +26,9 @@ def glibc() -> Any | None:
 
 
 def keep_freed(most_bytes: int) -> None:
-    """Have this process take large buffers from what it has freed.
+    """Have this process take large buffers from memory that it has freed.
 
-    most_bytes: of free memory that it keeps at the end of its heap, and gives back beyond.
+    most_bytes: how much free memory it keeps at the end of its heap; it gives back what exceeds it.
     """
     if (library := glibc()) is not None:
         library.mallopt(_MMAP_THRESHOLD, _KEPT_BUFFER)

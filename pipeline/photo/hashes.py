@@ -1,6 +1,6 @@
-"""Sum a photo up in a few bytes: a placeholder to show before it loads, and a hash of its looks.
+"""Compute a photo's placeholder to show before it loads, and a perceptual hash of its appearance.
 
-Both are made of the same small picture, so that a photo costs a fraction of a millisecond.
+Both are computed from the same small picture, so that a photo costs a fraction of a millisecond.
 """
 
 import base64
@@ -14,21 +14,21 @@ from pipeline.photo.decoded import Photo
 from pipeline.photo.encoding.thumbnail import resample, shrunk
 from pipeline.photo.view import size_within
 
-SMALL_SIDE = 100  # pixels; the most that ThumbHash takes
+SMALL_SIDE = 100  # pixels; the most that ThumbHash accepts
 ROWS_A_PIXEL = 3  # rows of a view that are read for each row of the small picture
-HASH_SIDE = 32  # pixels that the perceptual hash transforms
-HASH_BITS_SIDE = 8  # frequencies a side, so 64 bits
+HASH_SIDE = 32  # pixels per side that the perceptual hash transforms
+HASH_BITS_SIDE = 8  # frequencies per side, so 64 bits
 
-# ThumbHash: terms of brightness along the long side, of the two colours, and of opacity.
+# ThumbHash: numbers of terms of brightness along the long side, of the two colours, and of opacity.
 L_TERMS, L_TERMS_BESIDE_ALPHA, LEAST_L_TERMS = 7, 5, 3
 COLOUR_TERMS = 3
 ALPHA_TERMS = 5
 
 
 def hashes_of(photo: Photo) -> tuple[str, int]:
-    """The ThumbHash of a photo as base64 text, and its perceptual hash as a signed 64-bit number.
+    """Return a photo's ThumbHash as base64 text, and its perceptual hash as a signed 64-bit number.
 
-    Both show all of the photo, borders included.
+    Both cover the whole photo, borders included.
     """
     small, alpha = small_picture(photo)
     placeholder = base64.b64encode(thumbhash(small, alpha)).decode()
@@ -36,7 +36,7 @@ def hashes_of(photo: Photo) -> tuple[str, int]:
 
 
 def small_picture(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The photo in at most SMALL_SIDE pixels: uint8 [h, w, 3] on white, and its opacity [h, w]."""
+    """Return the photo within SMALL_SIDE pixels: uint8 [h, w, 3] on white, and opacity [h, w]."""
     height, width = photo.pixels.shape[:2]
     size_wh = size_within((width, height), SMALL_SIDE)
     if size_wh == (width, height):
@@ -49,13 +49,13 @@ def small_picture(photo: Photo) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | 
 
 
 def perceptual_hash(pixels: NDArray[np.uint8]) -> int:
-    """The pHash of a picture, uint8 [h, w, 3]: a signed 64-bit number.
+    """Return the pHash of a picture, uint8 [h, w, 3]: a signed 64-bit number.
 
-    Brightness (ITU-R BT.601) in 32 × 32 pixels is transformed by a DCT-II; of the 8 × 8 lowest
-    frequencies, row by row, a bit says whether it exceeds their median, the first bit being the
-    highest of the number. Pictures that look alike differ in few bits, whatever their size, format
-    or quality. It is the definition by which the package ImageHash makes its `phash`; resampling
-    differs, so that a few bits may.
+    Brightness (ITU-R BT.601) in 32 × 32 pixels is transformed by a DCT-II. For each of the 8 × 8
+    lowest frequencies, row by row, one bit states whether it exceeds their median; the first is the
+    number's highest bit. Pictures that look alike differ in few bits, whatever their size, format
+    or quality. The definition is that of `phash` in the package ImageHash; resampling differs, so
+    a few bits may differ too.
     """
     height, width = pixels.shape[:2]
     if (width, height) != (HASH_SIDE, HASH_SIDE):
@@ -68,10 +68,11 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> int:
 
 
 def thumbhash(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> bytes:
-    """The ThumbHash of a picture of at most 100 × 100 pixels: 5 bytes and half a byte a term.
+    """Return the ThumbHash of a picture of at most 100 × 100 pixels.
 
-    The format of ThumbHash by Evan Wallace (2023). The average colour and a few cosine terms of
-    brightness, of yellow against blue, of red against green, and of opacity where there is some.
+    The format is ThumbHash by Evan Wallace (2023), 5 bytes and half a byte per term. It has the
+    average colour and a few cosine terms of brightness, of yellow against blue, of red against
+    green, and of opacity if the picture is not opaque.
     pixels: uint8 [h, w, 3], blended with white where not opaque. alpha: opacity [h, w].
     """
     height, width = pixels.shape[:2]
@@ -103,11 +104,11 @@ def thumbhash(pixels: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None)
 
 
 def _planes(pixels: NDArray[np.uint8], opacity: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Red, green and blue from 0 to 1, [3, h, w], on their average where not opaque."""
+    """Return red, green and blue from 0 to 1, [3, h, w]; if not opaque, on their average colour."""
     planes: NDArray[np.float64] = np.moveaxis(pixels, 2, 0) / 255
     if opacity is None:
         return planes
-    planes = planes - (1 - opacity)  # on white p = a c + (1 - a), and a c is what is averaged
+    planes = planes - (1 - opacity)  # on white p = a c + (1 - a); the average is over a c
     covered = float(opacity.sum())
     average = planes.sum((1, 2)) / covered if covered > 0 else np.zeros(3)
     on_average: NDArray[np.float64] = planes + average[:, None, None] * (1 - opacity)
@@ -117,9 +118,9 @@ def _planes(pixels: NDArray[np.uint8], opacity: NDArray[np.float64] | None) -> N
 def _channel(
     plane: NDArray[np.float64], terms_x: int, terms_y: int
 ) -> tuple[float, list[float], float]:
-    """A plane [h, w] as its mean, its other cosine terms from 0 to 1, and their largest size.
+    """Return a plane's mean, its other cosine terms scaled to 0 to 1, and their largest magnitude.
 
-    Of terms_x × terms_y terms the triangle of the low frequencies is kept, row by row.
+    plane: [h, w]. Of terms_x × terms_y terms the triangle of low frequencies is kept, row by row.
     """
     height, width = plane.shape
     found = _waves(height, terms_y) @ plane @ _waves(width, terms_x).T / plane.size
@@ -130,7 +131,7 @@ def _channel(
 
 @lru_cache(maxsize=128)
 def _triangle(terms_x: int, terms_y: int) -> NDArray[np.bool_]:
-    """Which of terms_y × terms_x terms are kept: those of low frequency in both directions."""
+    """Return which of terms_y × terms_x terms are kept: the low frequencies in both directions."""
     y, x = np.mgrid[0:terms_y, 0:terms_x]
     kept: NDArray[np.bool_] = x * terms_y < terms_x * (terms_y - y)
     return kept
@@ -138,12 +139,12 @@ def _triangle(terms_x: int, terms_y: int) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=512)
 def _waves(count: int, terms: int) -> NDArray[np.float64]:
-    """The first cosines of the DCT-II at `count` points: float64 [terms, count]."""
+    """Return the first cosines of the DCT-II at `count` points: float64 [terms, count]."""
     places = (np.arange(count) + 0.5) * np.pi / count
     waves: NDArray[np.float64] = np.cos(np.arange(terms)[:, None] * places)
     return waves
 
 
 def _round(value: float) -> int:
-    """Round halves up, as the format's first implementation does."""
+    """Round halves up, as the format's original implementation does."""
     return int(np.floor(value + 0.5))

@@ -1,8 +1,8 @@
-"""Tell what kind of picture a photo is, by cheap rules on its sides, frames and pixels.
+"""Classify a photo as a kind of picture, by cheap rules on its sides, frames and pixels.
 
-The rules look at neighbouring pixels of some rows. A photo has grain: neighbours differ by little,
-but seldom not at all. A screen's picture is flat, and where it is not, its edges are hard. The
-kind `text-heavy` also depends on what the detector finds, see `pipeline.cropping.kind_policy`;
+The rules compare neighbouring pixels of some rows. A photo has grain: neighbours differ by little,
+but are seldom equal. A screenshot is flat, and where it is not, its edges are hard. The kind
+`text-heavy` also depends on what the detector finds, see `pipeline.cropping.kind_policy`;
 docs/KINDS.md lists all rules.
 """
 
@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 
 PictureKind = Literal["photo", "text-heavy", "screenshot", "animated", "long"]
 
-LONG_RATIO = 2.5  # a long side of more than this many short sides
+LONG_RATIO = 2.5  # a picture is long if its long side is more than this many short sides
 
-ROWS = 64  # of the view that are looked at, evenly spread
-FEW_ROWS = 8  # enough to tell most photos ...
-PLAINLY_A_PHOTO = 0.3  # ... by a smaller share of flat neighbours in them
+ROWS = 64  # rows of the view that are measured, evenly spread
+FEW_ROWS = 8  # enough to recognise most photos ...
+PLAINLY_A_PHOTO = 0.3  # ... by a smaller share of flat neighbours than this
 GRAIN = 12  # levels: neighbours that differ by 1 to this many are grain
 EDGE = 48  # levels: neighbours that differ by this much or more are an edge
-# Shares that tell drawn pictures from photos. On 2,681 photos of public collections they let
-# through only drawings, charts and pages.
+# Shares that separate drawn pictures from photos. On 2,681 photos of public collections only
+# drawings, charts and pages pass them.
 DRAWN_FLAT, DRAWN_GRAIN = 0.6, 0.25
-SHOWN_FLAT = 0.3  # of a lossless picture of a screen's size, which may show a photo
+SHOWN_FLAT = 0.3  # for a lossless picture of a screen's size, which may show a photo
 SCREEN_HARDNESS, PAGE_HARDNESS = 0.16, 0.18
 PAGE_GROUND, PAGE_FLAT, PAGE_EDGES = 0.6, 0.5, 0.04
-NEAR_GROUND = 6  # levels from the commonest one that count as ground
+NEAR_GROUND = 6  # levels from the most common one that count as ground
 
 # Sides of the screens of phones, tablets and desktops in use, upright, pixels.
 SCREENS = frozenset(
@@ -48,12 +48,12 @@ SCREENS = frozenset(
 
 @dataclass(frozen=True)
 class Surface:
-    """What neighbouring pixels of a picture are like: shares, 0 to 1.
+    """Statistics of a picture's neighbouring pixels: shares, 0 to 1.
 
-    flat:   of neighbours that are the same
+    flat:   of neighbours that are equal
     grain:  of neighbours that differ by little
     edges:  of neighbours that differ by much
-    ground: of pixels that have the commonest level, or one near it
+    ground: of pixels that have the most common level, or one near it
     ground_level: that level, 0 to 255
     """
 
@@ -65,17 +65,17 @@ class Surface:
 
     @property
     def hardness(self) -> float:
-        """Share of edges among the neighbours that differ at all; 0 where none do."""
+        """Share of edges among the neighbours that differ at all; 0 if none do."""
         return self.edges / (1 - self.flat) if self.flat < 1 else 0.0
 
 
 def surface_of(pixels: NDArray[np.uint8]) -> Surface:
-    """Measure a view, uint8 [h, w, 3]. Its green channel stands for all."""
+    """Measure a view, uint8 [h, w, 3]. Only its green channel is used."""
     if pixels.shape[1] < 2:
         return Surface(0.0, 0.0, 0.0, 1.0, 0)
     few = _steps(_green(pixels, FEW_ROWS))
     flat = 1 - np.count_nonzero(few) / few.size
-    if flat < PLAINLY_A_PHOTO:  # every rule asks for more
+    if flat < PLAINLY_A_PHOTO:  # every rule requires more
         return Surface(float(flat), float(1 - flat), 0.0, 0.0, 0)
     rows = _green(pixels, ROWS)
     steps = _steps(rows)
@@ -90,27 +90,28 @@ def surface_of(pixels: NDArray[np.uint8]) -> Surface:
 
 
 def _green(pixels: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """The green channel of at least `count` rows, evenly spread, or of all: [R, w]."""
+    """Return the green channel of at least `count` evenly spread rows, or of all: [R, w]."""
     step = max(1, len(pixels) // count)
     return np.ascontiguousarray(pixels[step // 2 :: step, :, 1])
 
 
 def _steps(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """How much each pixel of rows [R, w] differs from the one before it: [R, w - 1]."""
+    """Return by how much each pixel of rows [R, w] differs from the previous one: [R, w - 1]."""
     before, after = rows[:, :-1], rows[:, 1:]
     return np.maximum(before, after) - np.minimum(before, after)
 
 
 def is_long(width: int, height: int) -> bool:
-    """Whether a picture is longer than LONG_RATIO, in either direction."""
+    """Return whether a picture is longer than LONG_RATIO, in either direction."""
     return max(width, height) > LONG_RATIO * min(width, height)
 
 
 def is_screen(surface: Surface, screen_sized: bool, lossless: bool) -> bool:
-    """Whether a picture was drawn, by a screen or a program, rather than taken by a lens.
+    """Return whether a picture was drawn by a screen or a program rather than taken by a lens.
 
-    It is flat, and what is not flat has hard edges: a thing on a white ground is flat too, but its
-    own surface has grain. A picture of a screen's size needs less, since a screen may show a photo.
+    A drawn picture is flat, and the rest has hard edges. An object on a white background is flat
+    too, but its own surface has grain. For a picture of a screen's size the rule is weaker, since a
+    screen may show a photo.
     """
     drawn = surface.flat >= DRAWN_FLAT and surface.grain <= DRAWN_GRAIN
     if screen_sized:
@@ -119,7 +120,7 @@ def is_screen(surface: Surface, screen_sized: bool, lossless: bool) -> bool:
 
 
 def is_page(surface: Surface) -> bool:
-    """Whether a drawn picture is a page of text: an even ground, light or dark, full of strokes."""
+    """Return whether a drawn picture is a page of text: strokes on an even light or dark ground."""
     even = surface.ground >= PAGE_GROUND and not 64 < surface.ground_level < 192
     strokes = surface.edges >= PAGE_EDGES and surface.hardness >= PAGE_HARDNESS
     flat = surface.flat >= PAGE_FLAT and surface.grain <= DRAWN_GRAIN
@@ -129,10 +130,10 @@ def is_page(surface: Surface) -> bool:
 def picture_kind(
     surface: Surface, width: int, height: int, format: str, frames: int
 ) -> tuple[PictureKind, bool]:
-    """The kind of a picture as far as its pixels tell, and whether a screen made it.
+    """Return a picture's kind as far as its pixels show, and whether it was drawn (`is_screen`).
 
-    width, height: of the upright picture, source pixels. frames: in the file.
-    The first that holds of animated, long, text-heavy, screenshot; else photo.
+    width, height: sides of the upright picture, source pixels. frames: how many the file has.
+    The kind is the first of animated, long, text-heavy, screenshot that applies; else photo.
     """
     screen_sized = (min(width, height), max(width, height)) in SCREENS
     screen = is_screen(surface, screen_sized, lossless=format in ("png", "webp"))

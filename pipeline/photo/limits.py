@@ -1,6 +1,6 @@
-"""What a photo may cost before it is refused, and the size at which it is decoded.
+"""Limits on what a photo may cost before it is refused, and the size at which it is decoded.
 
-The defaults stand here; this file imports nothing, so that settings can have them at no cost.
+This file has the defaults and imports nothing of the project, so settings can import it cheaply.
 """
 
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ VIEW_SIDE = 1024  # px, the long side of a decoded view; several times the netwo
 class DecodeLimits:
     """Which photos are refused. Sides and pixels are those that the file's header states.
 
-    max_bytes:       of the file.
-    max_pixels:      width × height, for every format but JPEG; of a JPEG what is decoded after its
-                     reduction to 1/2, 1/4 or 1/8.
-    max_jpeg_pixels: the same for JPEG; larger, because a reduced one costs 3 ns a pixel and a row
-                     of memory.
-    max_progressive_pixels: the same for progressive JPEG, and others in several scans: all of it is
-                     held in memory, up to 6 bytes a pixel, whatever the reduction.
-    max_scan_pixels: of such a JPEG, pixels times scans, each of which costs a pass over all of it.
-    max_side:        of the longer side, pixels; 65,535 is the most that a JPEG or GIF can have.
-    max_frames, max_animation_pixels: of a moving picture whose every frame is decoded: frames, and
-                     pixels of all of them together.
-    least_complete:  share of a damaged picture's rows that have to be there; 1 refuses all damaged
-                     pictures.
-    timeout_s:       seconds of one photo. Only `Decoder` keeps it: a process cannot stop itself.
-    memory_bytes:    the child's whole address space, about 150 MiB of libraries included. Only
-                     `Decoder` keeps it.
+    max_bytes:       size of the file.
+    max_pixels:      width × height, for every format but JPEG; for a JPEG, the pixels that are
+                     decoded after its reduction to 1/2, 1/4 or 1/8.
+    max_jpeg_pixels: width × height of a JPEG; larger, because a reduced one costs 3 ns per pixel
+                     and a row of memory.
+    max_progressive_pixels: width × height of a progressive JPEG, or another with several scans: all
+                     of it is kept in memory, up to 6 bytes per pixel, whatever the reduction.
+    max_scan_pixels: pixels times scans of such a JPEG, since each scan costs a pass over all of it.
+    max_side:        the longer side, pixels; 65,535 is the most that a JPEG or GIF can have.
+    max_frames, max_animation_pixels: number of frames, and pixels of all frames together, of a
+                     moving picture whose every frame is decoded.
+    least_complete:  share of a damaged picture's rows that have to be decodable; 1 refuses all
+                     damaged pictures.
+    timeout_s:       seconds per photo. Only `Decoder` enforces it: a process cannot stop itself.
+    memory_bytes:    the child's whole address space, including about 150 MiB of libraries. Only
+                     `Decoder` enforces it.
     """
 
     max_bytes: int = 64 << 20

@@ -25,10 +25,10 @@ try:
 except ImportError:  # the extra `heic`; without it HEIC is refused with a message that says so
     HeifImageFile = None
 
-# XMP, by which Pillow would turn a picture that has no EXIF; browsers turn none by it.
+# XMP, by which Pillow would turn a picture without EXIF; browsers do not.
 TEXTS_THAT_TURN = ("xmp", "XML:com.adobe.xmp")
-_STRIP_ROWS = 256  # of a deep picture are looked at at once, which keeps the memory small
-_PNG_DEPTH, _PNG_COLOUR = 24, 25  # where a PNG's header has its bits and its kind of pixels
+_STRIP_ROWS = 256  # rows of a 16-bit picture that are compared at once, which bounds the memory
+_PNG_DEPTH, _PNG_COLOUR = 24, 25  # offsets of bit depth and colour type in a PNG
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,10 @@ class Opened:
     """A picture whose header was read.
 
     image:       its pixels, once `load` was called.
-    orientation: how it has to be turned, as EXIF counts: 1 to 8.
+    orientation: how it has to be turned, by EXIF's numbers: 1 to 8.
     meaning:     what its values mean; None: sRGB.
-    most_pixels: that may be decoded of a JPEG after its reduction.
-    deep_key:    of a PNG of 16 bits, the file and the colour that is transparent, which `load`
-                 makes so.
+    most_pixels: how many pixels of a JPEG may be decoded after its reduction.
+    deep_key:    for a 16-bit PNG, the file and the colour that `load` makes transparent.
     """
 
     image: Image.Image
@@ -52,19 +51,19 @@ class Opened:
 
     @property
     def is_turned(self) -> bool:
-        """Whether the decoder has turned it upright: libheif does."""
+        """Whether the decoder has already turned it upright, as libheif does."""
         return self.format == "heic"
 
     def load(self, view_side: int) -> None:
-        """Decode the pixels; of a JPEG as few as a view needs."""
+        """Decode the pixels; for a JPEG, only as many as a view needs."""
         image = self.image
         if self.format == "jpeg":
             scale = jpeg_scale(image.size, view_side, self.most_pixels)
             if scale > 1:
                 image.draft(None, (max(1, image.width // scale), max(1, image.height // scale)))
         if getattr(image, "default_image", False) and getattr(image, "is_animated", False):
-            with suppress(EOFError, OSError):  # it states frames and has none
-                image.seek(1)  # of an APNG, whose default image no browser shows
+            with suppress(EOFError, OSError):  # the file states frames but has none
+                image.seek(1)  # skips an APNG's default image, which no browser shows
         image.load()
         if self.deep_key is not None:
             image.putalpha(_deep_opacity(image, *self.deep_key))
@@ -75,7 +74,7 @@ def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
     if name == "webp" and (size := webp_size(data)) is not None:
         check_size(size, name, limits)
     found = bare(data, name)
-    image = _opened(BytesIO(found.data), name)  # `Image.open` would let other plugins try
+    image = _opened(BytesIO(found.data), name)  # `Image.open` would try other plugins too
     check_size(image.size, name, limits)
     if found.scans > 1:
         _check_scans(image.size, found.scans, limits)
@@ -95,7 +94,7 @@ def opened_picture(data: bytes, name: str, limits: DecodeLimits) -> Opened:
 
 
 def meaning_of(image: Image.Image, found: Bare) -> Meaning:
-    """What the values mean: a PNG's cICP goes before a profile, which goes before code points."""
+    """Return what the values mean: by a PNG's cICP, else a profile, else code points."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         return found.space
@@ -113,7 +112,7 @@ def _fill_palette(image: ImageFile.ImageFile) -> None:
     last = bytes(colours[3 * count - 3 : 3 * count])
     image.palette = ImagePalette.raw("RGB", bytes(colours[: 3 * count]) + last * (256 - count))
     opacities = image.info.get("transparency")
-    if isinstance(opacities, int):  # Pillow's way to say: this one alone, and wholly
+    if isinstance(opacities, int):  # Pillow's form for: only this entry, fully transparent
         opacities = b"\xff" * opacities + b"\0"
     if isinstance(opacities, bytes) and len(opacities) >= count:
         image.info["transparency"] = opacities[:count] + opacities[count - 1 : count] * (
@@ -122,9 +121,9 @@ def _fill_palette(image: ImageFile.ImageFile) -> None:
 
 
 def _deep_opacity(high: Image.Image, data: bytes, key: tuple[int, ...]) -> Image.Image:
-    """The opacity of a PNG of 16 bits of which one colour is transparent, in L.
+    """Return the opacity of a 16-bit PNG in which one colour is transparent, in L.
 
-    high: its high bytes, which are all that Pillow keeps; the low ones are decoded beside.
+    high: its high bytes, which are all that Pillow keeps; the low ones are decoded separately.
     """
     low = PngImageFile(BytesIO(data))
     low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
@@ -170,7 +169,7 @@ def _opened_avif(stream: BytesIO) -> ImageFile.ImageFile:
 
 
 def check_size(size: tuple[int, int], name: str, limits: DecodeLimits) -> None:
-    """Raise DecodeError for a picture of a format whose sides or pixels are beyond the limits."""
+    """Raise DecodeError if a picture's sides or pixels exceed the limits for its format."""
     width, height = size
     most = limits.max_jpeg_pixels if name == "jpeg" else limits.max_pixels
     if max(width, height) > limits.max_side:
@@ -182,7 +181,7 @@ def check_size(size: tuple[int, int], name: str, limits: DecodeLimits) -> None:
 
 
 def _check_scans(size: tuple[int, int], scans: int, limits: DecodeLimits) -> None:
-    """Refuse a JPEG in many scans: all of it is kept in memory, and gone over once for each."""
+    """Refuse a large JPEG with many scans: all of it is kept in memory, with a pass per scan."""
     width, height = size
     pixels = width * height
     if pixels > limits.max_progressive_pixels:
@@ -195,9 +194,9 @@ def _check_scans(size: tuple[int, int], scans: int, limits: DecodeLimits) -> Non
 
 
 def frame_box(image: Image.Image) -> tuple[int, int, int, int] | None:
-    """The part of a GIF's canvas that the frame to be loaded fills, xyxy; None: all of it.
+    """Return the part of a GIF's canvas that the frame to be loaded fills, xyxy; None: all of it.
 
-    Ask before it is loaded.
+    Call it before the frame is loaded.
     """
     tile = getattr(image, "tile", None)
     if image.format != "GIF" or not tile:

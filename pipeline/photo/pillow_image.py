@@ -1,7 +1,7 @@
-"""Make a photo of a Pillow image, as decoding makes one of a file: the same modes, colours, turns.
+"""Convert a Pillow image to a photo, with the modes, colours and orientation handled as for a file.
 
-What only a file's bytes tell is not known of an image: the colours that a PNG's chunks or an AVIF's
-code points name, a picture's other frames, missing rows.
+Facts that only a file's bytes contain are unknown for an image: the colours that a PNG's chunks or
+an AVIF's code points define, a picture's other frames, missing rows.
 """
 
 import numpy as np
@@ -17,22 +17,22 @@ from pipeline.photo.opening import TEXTS_THAT_TURN, Opened, check_size, meaning_
 from pipeline.photo.planes import upright, upright_size
 from pipeline.photo.view import view_size
 
-# What Pillow calls formats by other names: a JPEG with a second picture, and HEIC.
+# Formats for which Pillow has other names: a JPEG with a second picture, and HEIC.
 _FORMAT_OF = {"mpo": "jpeg", "heif": "heic"}
-_LOSSLESS = "png"  # an image of no file, or of one that is not read otherwise, counts as one
-# More of what Pillow would turn a picture by and browsers do not.
+_LOSSLESS = "png"  # the format of an image without a file, or of a format that we do not decode
+# Texts by which Pillow would turn a picture and browsers do not.
 _TEXTS = (*TEXTS_THAT_TURN, "Raw profile type exif")
 _EXIF_STARTS = b"Exif\0\0"
 _MOST_OF_8_BITS = 255
 
 
 def photo_of_image(image: Image.Image, view_side: int = VIEW_SIDE) -> Photo:
-    """The photo that a Pillow image shows, which stays as it is; of a moving one the current frame.
+    """Return a Pillow image as a photo; of a moving one the current frame. The image is unchanged.
 
-    Grey of 16 bits is divided by 257, in the modes I and F too, unless no value is above 255: then
-    it has 8 bits. view_side: as for `decode.decode`.
+    16-bit grey is divided by 257, in the modes I and F too, unless no value is above 255: such an
+    image is taken as 8-bit. view_side: as for `decode.decode`.
 
-    Raises DecodeError for an image that can't be loaded, or has more pixels than the limits allow.
+    Raises DecodeError if the image is empty, can't be loaded, or exceeds the limits on pixels.
     """
     name = _format_of(image)
     limits = DecodeLimits()
@@ -64,7 +64,7 @@ def _format_of(image: Image.Image) -> str:
 
 
 def _of_its_depth(image: Image.Image) -> Image.Image:
-    """The image, in L where numbers of more bits hold no more than 8."""
+    """Return the image, converted to L if its mode has more than 8 bits but its values do not."""
     if image.mode not in ("I", "F"):
         return image
     least, most = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
@@ -72,10 +72,10 @@ def _of_its_depth(image: Image.Image) -> Image.Image:
 
 
 def _orientation_of(image: Image.Image) -> int:
-    """How a loaded image is to be turned, as EXIF counts: 1 to 8.
+    """Return how a loaded image has to be turned, by EXIF's numbers: 1 to 8.
 
-    Of a format that is read as a file too, by its EXIF alone; of another, or where a program made
-    the image, by what Pillow knows of it.
+    For an image with an EXIF block this is the block's value. Otherwise it is Pillow's, unless that
+    comes from a text by which browsers do not turn.
     """
     block = image.info.get("exif")
     if isinstance(block, bytes):

@@ -1,4 +1,4 @@
-"""Make upright planes of one space of a picture that was loaded: colours, opacity."""
+"""Convert a loaded picture to upright planes of one colour space: colours and opacity."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,9 +27,9 @@ class Planes:
     """The upright pixels of a view as Pillow images of one size.
 
     image: RGB, sRGB.
-    alpha: L; None where all is opaque.
-    wide:  the same picture as `image` in the space `wide_space`, RGB; None where that is sRGB, or
-           was not asked for.
+    alpha: L; None if all pixels are opaque.
+    wide:  the same picture as `image` in the space `wide_space`, RGB; None if that would be sRGB,
+           or it was not requested.
     """
 
     image: Image.Image
@@ -39,7 +39,7 @@ class Planes:
 
 
 def upright_size(opened: Opened, size_wh: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of an upright photo. size_wh: as it is stored."""
+    """Return width and height of an upright photo. size_wh: as it is stored."""
     width, height = size_wh
     return (height, width) if opened.orientation >= 5 and not opened.is_turned else (width, height)
 
@@ -51,11 +51,11 @@ def upright(
     filled: tuple[int, int, int, int] | None = None,
     shown: Image.Image | None = None,
 ) -> Planes:
-    """The loaded frame of a picture, reduced to its view, in sRGB and upright.
+    """Return the loaded frame of a picture, reduced to its view, in sRGB and upright.
 
-    view_wh: of the picture as it is stored. filled: the part of its canvas that there is, xyxy; the
-    rest is transparent. None: all of it. shown: a frame that was put together; None: the loaded
-    one.
+    view_wh: the view's size for the picture as it is stored. filled: the part of the canvas that
+    the frame fills, xyxy; the rest is transparent. None: all of it. shown: a frame that was
+    composed; None: the loaded one.
     """
     image = plain_mode(shown or opened.image)
     if filled is not None:
@@ -73,7 +73,7 @@ def upright(
 
 
 def _cut_out(image: Image.Image, filled: tuple[int, int, int, int]) -> Image.Image:
-    """The image, transparent outside of a part of it."""
+    """Make an image transparent outside of a part of it."""
     image = image.convert("RGBA")
     mask = Image.new("L", image.size, 0)
     mask.paste(255, filled)

@@ -1,7 +1,7 @@
-"""Make ICC profiles of what files say by chunks and code points: primaries and a transfer curve.
+"""Build ICC profiles from files' chunks and code points: primaries and a transfer curve.
 
 Sources: ITU-T H.273 (2024), tables 2 and 3; PNG third edition, 4.3 and 11.3.2; ICC.1:2022, 10.6 and
-10.18. Where browsers read a code point in another way than its table, theirs is taken, and said.
+10.18. Where browsers deviate from the table of a code point, this does as they do, and says so.
 """
 
 import struct
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Curve = float | Literal["srgb", "st240", "st428", "pq", "hlg"]  # a number is an exponent
+Curve = float | Literal["srgb", "st240", "st428", "pq", "hlg"]  # a number means an exponent
 Matrix = NDArray[np.float64]  # [3, 3]
 
 _D65, _C = (0.3127, 0.3290), (0.310, 0.316)
@@ -40,19 +40,19 @@ _XY_OF: dict[int, tuple[float, ...]] = {
 _CURVE_OF: dict[int, Curve] = {
     4: 2.2, 5: 2.8, 7: "st240", 8: 1.0, 13: "srgb", 16: "pq", 17: "st428", 18: "hlg",
 }  # fmt: skip
-# The curve of video cameras. Chromium shows it by a screen's exponent (BT.1886) where a PNG names
-# it, and as sRGB where an AVIF does, since most of those that do were made of sRGB pictures.
+# The curve of video cameras. Chromium shows it with a screen's exponent (BT.1886) if a PNG states
+# it, and as sRGB if an AVIF does, since most such files were made from sRGB pictures.
 _OF_CAMERAS = frozenset({1, 6, 11, 12, 14, 15})
-_MEANINGLESS = (0, 3)  # curves that are reserved, with which browsers read nothing
-_EXTENDED = 12  # of these, the one of ITU-R BT.1361, which no browser reads in a PNG
+_MEANINGLESS = (0, 3)  # reserved curves, with which browsers ignore the code points
+_EXTENDED = 12  # the camera curve of ITU-R BT.1361, which no browser supports in a PNG
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
-PEAK_NITS = 1000.0  # where a file does not say
+PEAK_NITS = 1000.0  # if a file does not state it
 _CURVE_POINTS = 4096
-_TAGS, _MOST_TAGS = 132, 100  # of an ICC profile: where its table of tags starts; all have fewer
-_FARTHEST = 4.0  # of red, green and blue in XYZ; what anyone sees lies within 1 of white
-_EXPONENTS = 0.001, 1000.0  # of curves that a profile can tell
+_TAGS, _MOST_TAGS = 132, 100  # of an ICC profile: start of its tag table; all have fewer tags
+_FARTHEST = 4.0  # of red, green and blue in XYZ; all visible colours lie within 1 of white
+_EXPONENTS = 0.001, 1000.0  # range of curves that a profile can represent
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Space:
 
     xy:    white, red, green and blue as x and y in CIE 1931: 8 numbers.
     curve: from stored values to light: an exponent, or the name of a curve.
-    peak_nits: of PQ and HLG, the brightest light that the picture has, cd/m².
+    peak_nits: for PQ and HLG, the brightest light in the picture, cd/m².
     """
 
     xy: tuple[float, ...]
@@ -70,12 +70,12 @@ class Space:
 
     @property
     def is_bright(self) -> bool:
-        """Whether it goes beyond the white of paper (HDR), so that it has to be tone-mapped."""
+        """Whether it is brighter than paper white (HDR), so that it has to be tone-mapped."""
         return self.curve in ("pq", "hlg")
 
 
 def png_space(primaries: int, transfer: int, matrix: int, full_range: int) -> Space | None:
-    """The space of a PNG's cICP chunk; None for one that a PNG may not have or we don't know."""
+    """Return the space of a PNG's cICP chunk; None if it is not allowed in a PNG or unknown."""
     is_of_cameras = transfer in _OF_CAMERAS and transfer != _EXTENDED
     curve: Curve | None = 2.4 if is_of_cameras else _CURVE_OF.get(transfer)
     xy = _XY_OF.get(primaries)
@@ -85,9 +85,9 @@ def png_space(primaries: int, transfer: int, matrix: int, full_range: int) -> Sp
 
 
 def media_space(primaries: int, transfer: int) -> Space | None:
-    """The space of the code points of an AVIF or HEIC; None where they mean nothing.
+    """Return the space of an AVIF's or HEIC's code points; None if they are to be ignored.
 
-    Unspecified ones, most reserved ones and curves of cameras are those of sRGB, as in browsers.
+    Unspecified ones, most reserved ones and camera curves count as those of sRGB, as in browsers.
     """
     if primaries == 0 or transfer in _MEANINGLESS:
         return None
@@ -95,10 +95,10 @@ def media_space(primaries: int, transfer: int) -> Space | None:
 
 
 def bright_space(profile: bytes) -> Space | None:
-    """The PQ or HLG space that an ICC profile names by code points; None where it names none.
+    """Return the PQ or HLG space that an ICC profile names by code points; None if it names none.
 
-    The tag `cicp` goes before curves and tables, which can't tell light beyond white (ICC.1:2022,
-    9.2.17).
+    The tag `cicp` takes precedence over curves and tables, which can't represent light brighter
+    than white (ICC.1:2022, 9.2.17).
     """
     if profile[16:20] != b"RGB ":
         return None
@@ -112,10 +112,10 @@ def bright_space(profile: bytes) -> Space | None:
 
 
 def with_peak(space: Space | None, content: int, screen: int) -> Space | None:
-    """A PQ or HLG space with the brightest light that a file tells, in .0001 cd/m²; 0: it does not.
+    """Return a PQ or HLG space with the peak that a file states, in .0001 cd/m²; 0: not stated.
 
-    content: of the picture (MaxCLL, CTA-861.3). screen: of the screen that it was made on (SMPTE
-    ST 2086).
+    content: the peak of the picture (MaxCLL, CTA-861.3). screen: the peak of the screen that it was
+    made on (SMPTE ST 2086).
     """
     told = content or screen
     if space is None or not space.is_bright or not told:
@@ -124,7 +124,7 @@ def with_peak(space: Space | None, content: int, screen: int) -> Space | None:
 
 
 def to_xyz(xy: tuple[float, ...]) -> Matrix:
-    """The matrix from linear red, green and blue to XYZ, adapted from the space's white to D50.
+    """Return the matrix from linear red, green and blue to XYZ, adapted from its white to D50.
 
     Adaptation by Bradford's transform (ICC.1:2022, annex E). Raises ValueError for primaries that
     span no space.
@@ -134,7 +134,7 @@ def to_xyz(xy: tuple[float, ...]) -> Matrix:
         for x, y in zip(xy[::2], xy[1::2], strict=True)
     )
     matrix = np.stack(primaries, axis=1)
-    with np.errstate(all="ignore"):  # a file may say any numbers
+    with np.errstate(all="ignore"):  # a file may contain any numbers
         if not abs(np.linalg.det(matrix)) > 1e-6 or not xy[1] > 0:
             raise ValueError(f"no primaries: {xy}")
         scaled: Matrix = matrix * np.linalg.solve(matrix, white)
@@ -147,7 +147,7 @@ def to_xyz(xy: tuple[float, ...]) -> Matrix:
 
 @lru_cache(maxsize=32)
 def profile_of(space: Space) -> bytes | None:
-    """An ICC profile of a space (matrix and one curve); None where its primaries span none."""
+    """Return an ICC profile of a space (matrix and one curve); None if its primaries span none."""
     try:
         colorants = to_xyz(space.xy)
     except ValueError:
@@ -172,13 +172,13 @@ def _curve_tag(curve: Curve) -> bytes:
 
 
 def _st240(stored: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SMPTE ST 240, H.273 transfer 7."""
+    """Convert stored values to light by SMPTE ST 240, H.273 transfer 7."""
     bent: NDArray[np.float64] = ((stored + 0.1115) / 1.1115) ** (1 / 0.45)
     return np.where(stored < 0.0912, stored / 4, bent)
 
 
 def _st428(stored: NDArray[np.float64]) -> NDArray[np.float64]:
-    """SMPTE ST 428-1, H.273 transfer 17; light beyond 1 is cut off."""
+    """Convert stored values to light by SMPTE ST 428-1, H.273 transfer 17, clipped at 1."""
     return np.minimum(1.0, 52.37 / 48 * stored**2.6)
 
 
@@ -189,7 +189,7 @@ _LIGHT: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 
 
 def _fixed(value: float) -> int:
-    """A number as ICC profiles store it, s15Fixed16."""
+    """Convert a number to s15Fixed16, as ICC profiles store it."""
     return round(65536 * value)
 
 
@@ -203,7 +203,7 @@ def _text(text: str) -> bytes:
 
 
 def _packed(tags: dict[bytes, bytes]) -> bytes:
-    """A display profile of version 4.3 with these tags."""
+    """Build a display profile of version 4.3 with these tags."""
     table, body, at = b"", b"", 132 + 12 * len(tags)
     for name, value in tags.items():
         table += name + struct.pack(">II", at + len(body), len(value))

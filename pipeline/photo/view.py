@@ -5,16 +5,16 @@ from collections.abc import Iterable
 
 from PIL import Image
 
-# A view's long side may be this share of view_side. It lets 12-megapixel photos (4,000 pixels) be
+# A view's long side may be this share of view_side. So 12-megapixel photos (4,000 pixels) can be
 # decoded at 1/4 for the default of 1,024: 1,000 pixels cost half of what 2,000 would.
 VIEW_SLACK = 0.95
 
-# Where the long side alone counts, photos beyond LONG are too thin. Their short side keeps FINE of
-# view_side, with which no crop that is proposed has to be enlarged (the smallest have .63 of the
-# short side), as long as the view has no more pixels than MOST_VIEW squares of view_side: to 1:34.
+# If only the long side counted, the views of photos longer than LONG would be too thin. Their short
+# side keeps FINE of view_side, so that no proposed crop has to be enlarged (the smallest have .63
+# of the short side), as long as the view has at most MOST_VIEW squares of view_side: up to 1:34.
 LONG, FINE, MOST_VIEW = 1.9, 0.794, 22
-# A view may be _NEAR times larger than it has to be, rather than blurred by little. Beyond 1:25 it
-# may not, so that it never has more pixels than MOST_VIEW squares and 4 %.
+# A view may be up to _NEAR times larger than needed, since a slight reduction would only blur it.
+# Beyond 1:25 it may not, so that it never exceeds MOST_VIEW squares by more than 4 %.
 _NEAR, _NEAR_UP_TO = 1.2, 25
 _BAND_ROWS = 256
 
@@ -25,11 +25,11 @@ _JPEG_SCALES = (8, 4, 2, 1)  # libjpeg decodes its 8 × 8 blocks to 1, 2, 4 or 8
 def view_size(
     size_wh: tuple[int, int], view_side: int, most_pixels: float = math.inf
 ) -> tuple[int, int]:
-    """Width and height of the view of a photo.
+    """Return width and height of a photo's view.
 
     A photo up to 1:1.9 is reduced by a whole factor, so that its long side has at least
     VIEW_SLACK × view_side; a longer one by any factor, see LONG. Nothing is enlarged.
-    most_pixels: of the view of a longer photo.
+    most_pixels: limit on the view of a longer photo.
     """
     width, height = size_wh
     long, short = max(size_wh), min(size_wh)
@@ -43,16 +43,16 @@ def view_size(
 
 
 def size_within(size_wh: tuple[int, int], side: int) -> tuple[int, int]:
-    """Width and height of a copy whose long side is at most `side`; nothing is enlarged."""
+    """Return width and height of a copy whose long side is at most `side`; nothing is enlarged."""
     scale = min(1.0, side / max(size_wh))
     return max(1, round(size_wh[0] * scale)), max(1, round(size_wh[1] * scale))
 
 
 def jpeg_scale(size_wh: tuple[int, int], view_side: int, most_pixels: float) -> int:
-    """By what libjpeg may divide the sides of a photo while it decodes: 1, 2, 4 or 8.
+    """Return by what libjpeg may divide the sides of a photo while it decodes: 1, 2, 4 or 8.
 
-    The largest that leaves the view its size; larger where what is decoded would have more than
-    `most_pixels`.
+    It is the largest divisor that leaves at least the view's size, or a larger one if the decoded
+    picture would otherwise have more than `most_pixels`.
     """
     width, height = size_wh
     view_w, view_h = view_size(size_wh, view_side)
@@ -67,14 +67,14 @@ def _fitting(least: int) -> Iterable[int]:
 
 
 def reduced(image: Image.Image, view_wh: tuple[int, int]) -> Image.Image:
-    """An image at the size of its view or a little more: the mean of whole blocks of pixels.
+    """Reduce an image to its view's size or slightly more, by averaging whole blocks of pixels.
 
-    A long photo's are no whole blocks where that leaves much more than the view needs, and a very
-    long one's never.
+    For a long photo the result is averaged once more, to exactly the view's size, if whole blocks
+    leave much more than that; for a very long one whenever they leave more.
     """
     width, height = image.size
     view_w, view_h = view_wh
-    ratio = max(width, height) / min(width, height)  # the view's is rounded
+    ratio = max(width, height) / min(width, height)  # the view's ratio is rounded
     factor = max(1, min(width // view_w, height // view_h))
     while -(-width // (factor + 1)) >= view_w and -(-height // (factor + 1)) >= view_h > 1:
         factor += 1
@@ -84,9 +84,10 @@ def reduced(image: Image.Image, view_wh: tuple[int, int]) -> Image.Image:
 
 
 def _means(image: Image.Image, view_wh: tuple[int, int]) -> Image.Image:
-    """The mean of the pixels under each of a view's.
+    """Average the image's pixels under each pixel of the view.
 
-    By bands of rows: what Pillow holds between its two passes may be larger than the view.
+    This is done in bands of rows, since the intermediate image between Pillow's two passes may be
+    larger than the view.
     """
     (view_w, view_h), rows_each = view_wh, image.height / view_wh[1]
     view = Image.new(image.mode, view_wh)

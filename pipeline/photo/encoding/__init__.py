@@ -1,1 +1,1 @@
-"""Cut thumbnails from a decoded photo, draw whole photos on a canvas, and encode them."""
+"""Cut thumbnails from a decoded photo, draw whole photos on a canvas, and encode both."""

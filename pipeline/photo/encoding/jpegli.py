@@ -1,7 +1,7 @@
-"""Encode JPEG by jpegli, the encoder that Google took out of libjxl, where the extra is installed.
+"""Encode JPEG by jpegli, the encoder that Google extracted from libjxl, if the extra is installed.
 
 At the same SSIMULACRA2 its files are as small as WebP, for a fifth of the CPU time
-(docs/PERFORMANCE.md). Any decoder of JPEG reads them. It is only ever given our own pixels.
+(docs/PERFORMANCE.md). Any JPEG decoder reads them. Its only input is our own pixels.
 """
 
 from importlib.util import find_spec
@@ -17,26 +17,26 @@ _MISSING = f"jpegli needs the package {PACKAGE}: {HOW_TO_INSTALL}"
 
 
 def has_jpegli() -> bool:
-    """Whether the package is installed; nothing is imported."""
+    """Return whether the package is installed; nothing is imported."""
     return find_spec(PACKAGE) is not None
 
 
 def check_jpegli() -> None:
-    """Raise UsageError where the package is not installed; nothing is imported."""
+    """Raise UsageError if the package is not installed; nothing is imported."""
     if not has_jpegli():
         raise UsageError(_MISSING)
 
 
 def encode_jpegli(pixels: NDArray[np.uint8], quality: int, photo: bool = False) -> bytes:
-    """Encode uint8 pixels [h, w, 3], sRGB, as a JPEG file without any other part.
+    """Encode uint8 pixels [h, w, 3], sRGB, as a JPEG file without metadata.
 
-    quality: 1 to 100, of jpegli's scale. photo: take the cheapest way to the same look and size
-    that there is for photos. Raises EncodeError, "encoder_missing" where the package
-    is not installed on this machine: the job has been planned on another one.
+    quality: 1 to 100, on jpegli's scale. photo: for a photo, take a faster way to the same look and
+    size. Raises EncodeError, with "encoder_missing" if the package is not installed on this
+    machine: the job was planned on another one.
     """
     if not has_jpegli():
         raise EncodeError("encoder_missing", _MISSING)
-    from pipeline.photo.encoding import libjpegli  # Pillow is slow to import, and not for --help
+    from pipeline.photo.encoding import libjpegli  # imports Pillow, too slow for --help
 
     direct = libjpegli.jpegli_encoder()
     if direct is not None:

@@ -1,15 +1,15 @@
 """Encode JPEG by the jpegli inside the package `pyjpegli`, with optimal codes.
 
-The package's own function writes the standard's example codes. Codes made for each picture take a
-twentieth off a thumbnail of 512 pixels and an eighth off one of 128, for the same pixels and half
-as much time again (docs/PERFORMANCE.md). Codes made for photos in general, and all parts of a
-picture quantised alike, take half of the time for as many bytes of the same look. So the library's
-own interface is called, which is that of libjpeg (version 62, as libjpeg-turbo has it) under other
-names. Where it can't be reached, is that of a release that was not tried, or does not give the
-package's bytes for a small picture, `jpegli_encoder` is None and the package encodes.
+The package's own function writes the standard's example codes. Codes computed for each picture take
+a twentieth off a thumbnail of 512 pixels and an eighth off one of 128, for the same pixels and half
+as much time again (docs/PERFORMANCE.md). Codes for photos in general, with all parts of a picture
+quantised alike, take half of the time for as many bytes of the same look. So this calls the
+library's own interface, which is that of libjpeg (version 62, as in libjpeg-turbo) under other
+names. If it can't be reached, belongs to an untested release, or does not reproduce the package's
+bytes for a small picture, `jpegli_encoder` is None and the package encodes.
 
-The library ends the process at an error, as libjpeg does by itself. What it could refuse is looked
-at before it is called: the layout of its structures, by the release, and the sides of the picture.
+The library exits the process on an error, as libjpeg does by default. What it could refuse is
+checked before it is called: the layout of its structures, by the release, and the picture's sides.
 """
 
 import ctypes
@@ -27,14 +27,14 @@ LIBRARY_VERSION = 62
 RGB = 2  # J_COLOR_SPACE
 LONGEST_SIDE = 65_500  # JPEG_MAX_DIMENSION
 ERROR_MANAGER_BYTES = 512  # jpeg_error_mgr takes 168
-# Where brightness and colours have their codes among the tables of a compressor, DC and AC each.
+# Indices of the codes of brightness and colours among a compressor's tables, DC and AC each.
 TABLES = {4: BRIGHTNESS_DC, 5: COLOUR_DC, 8: BRIGHTNESS_AC, 9: COLOUR_AC}
-# Of 47 crops of photos, the means over them of the quality at which a picture has, all parts alike,
-# the SSIMULACRA2 that it has with adaptive quantisation, and one more, which grain asks for. Below
-# the first the files would be larger.
+# For each adaptive quality, the quality with the same SSIMULACRA2 if all parts are quantised alike:
+# the mean over 47 crops of photos, plus 1, which grain needs. Below the first the files would be
+# larger.
 ADAPTIVE_QUALITIES = (66, 69, 77, 84, 89, 94, 97, 100)
 ALIKE_QUALITIES = (57, 60, 69, 78, 87, 93, 97, 100)
-TRIED = ("0.3.2",)  # releases of the package whose structures are these
+TRIED = ("0.3.2",)  # releases of the package that were tested to have these structures
 
 
 class Compressor(ctypes.Structure):
@@ -71,7 +71,7 @@ class JpegliEncoder:
     """jpegli's encoder, in the library that the package has loaded."""
 
     def __init__(self) -> None:
-        """Raises ImportError, OSError, AttributeError or TypeError where it can't be reached."""
+        """Raises ImportError, OSError, AttributeError or TypeError if it can't be reached."""
         import pyjpegli
 
         if pyjpegli.__version__ not in TRIED:
@@ -102,9 +102,9 @@ class JpegliEncoder:
             function.argtypes = [pointer]
 
     def encode_photo(self, pixels: NDArray[np.uint8], quality: int) -> bytes:
-        """Encode a photo as `encode` does, at the same look and size in half of the time.
+        """Encode a photo as `encode` does, with the same look and size in half of the time.
 
-        That holds from the first of ADAPTIVE_QUALITIES on; below, it is `encode`.
+        Below the first of ADAPTIVE_QUALITIES this just calls `encode`.
         """
         if quality < ADAPTIVE_QUALITIES[0]:
             return self.encode(pixels, quality)
@@ -120,9 +120,9 @@ class JpegliEncoder:
     ) -> bytes:
         """Encode uint8 pixels [h, w, 3] as a baseline JPEG file.
 
-        quality: 1 to 100, of jpegli's scale. optimal: make codes for this picture.
-        alike: quantise all parts alike; codes that are not made for it are those of photos then.
-        Raises EncodeError for sides that no JPEG has.
+        quality: 1 to 100, on jpegli's scale. optimal: compute codes for this picture.
+        alike: quantise all parts alike; without `optimal`, the codes are then those for photos.
+        Raises EncodeError for sides that no JPEG can have.
         """
         pixels = np.ascontiguousarray(pixels)
         height, width, _ = pixels.shape
@@ -156,7 +156,7 @@ class JpegliEncoder:
 
 
 def _give_codes(state: Compressor) -> None:
-    """Give a compressor the codes of photos in place of the standard's, which it has by default."""
+    """Give a compressor the codes for photos in place of its default, the standard's examples."""
     for place, table in TABLES.items():
         codes = HuffmanTable.from_address(state.tables[place])
         codes.bits[1:] = table[:16]
@@ -165,7 +165,7 @@ def _give_codes(state: Compressor) -> None:
 
 @cache
 def jpegli_encoder() -> JpegliEncoder | None:
-    """The encoder of this process; None where it can't be reached or differs from the package."""
+    """Return this process's encoder; None if it can't be reached or differs from the package."""
     try:
         found = JpegliEncoder()
         well = all(_as_package(found, pixels) for pixels in _samples())
@@ -175,7 +175,7 @@ def jpegli_encoder() -> JpegliEncoder | None:
 
 
 def _as_package(found: JpegliEncoder, pixels: NDArray[np.uint8]) -> bool:
-    """Whether the package gives the same bytes, and with other codes the same pixels."""
+    """Return whether the package gives the same bytes, and other codes give the same pixels."""
     import pyjpegli
 
     theirs = pyjpegli.encode(pixels, pixels.shape[1], pixels.shape[0], 80)
@@ -188,7 +188,7 @@ def _as_package(found: JpegliEncoder, pixels: NDArray[np.uint8]) -> bool:
 
 
 def _samples() -> list[NDArray[np.uint8]]:
-    """A small picture, once each way; the sides are odd."""
+    """Return a small picture with odd sides, and its transpose."""
     rows, columns = np.mgrid[0:35, 0:29]
     colours = np.stack([rows * 7, columns * 8, (rows * columns) % 256], axis=2).astype(np.uint8)
     return [colours, np.ascontiguousarray(colours.transpose(1, 0, 2))]

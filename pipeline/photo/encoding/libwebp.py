@@ -1,12 +1,12 @@
 """Encode WebP by the libwebp that Pillow has loaded, without Pillow's copies.
 
-The bytes of `encode` are Pillow's. What is saved is the way through Pillow's image and a 4-byte
-picture, and the second and every further encoding of the same opacity: the outline of a circle is
-the same in every thumbnail of a size. docs/PERFORMANCE.md has the figures.
+`encode` gives the same bytes as Pillow. It saves the conversions to Pillow's image and to 4 bytes
+per pixel, and encodes the same opacity only once: the outline of a circle is the same in every
+thumbnail of a size. docs/PERFORMANCE.md has the figures.
 
-Structures and calls are those of libwebp's `encode.h`, major version 2 of its binary interface, the
-container that of RFC 9649. Where the library can't be reached, or gives other bytes than Pillow for
-a small picture, `encoder` is None and Pillow encodes.
+Structures and calls are those of libwebp's `encode.h`, major version 2 of its ABI; the container is
+that of RFC 9649. If the library can't be reached, or gives other bytes than Pillow for a small
+picture, `encoder` is None and Pillow encodes.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from PIL import Image
 from pipeline.errors import EncodeError
 
 ABI_VERSION = 0x0210
-MOST_OUTLINES = 64  # opacities whose chunk is kept: shapes times sizes of a run are fewer
+MOST_OUTLINES = 64  # opacities whose chunk is cached: a run has fewer shapes times sizes
 LARGEST_OUTLINE = 1 << 20  # pixels
 ALPHA_FLAG = 0x10  # of the chunk VP8X
 OPAQUE, WITH_OPACITY = 0, 4  # WebPEncCSP: YUV 4:2:0 without and with a plane of opacity
@@ -74,10 +74,10 @@ class WebpEncoder:
     """libwebp's lossy encoder, in the library that Pillow has loaded."""
 
     def __init__(self) -> None:
-        """Raises OSError or AttributeError where the library or a function of it is not there."""
+        """Raises OSError or AttributeError if the library or one of its functions is missing."""
         from PIL import _webp
 
-        # A symbol is looked up in the extension and in what it was linked with.
+        # Symbols are looked up in the extension and in the libraries that it is linked with.
         library = ctypes.CDLL(_webp.__file__)
         pointer, number = ctypes.c_void_p, ctypes.c_int
         self._init_config = library.WebPConfigInitInternal
@@ -111,10 +111,10 @@ class WebpEncoder:
     def encode_through(
         self, pixels: NDArray[np.uint8], opacity: NDArray[np.uint8], quality: int, method: int
     ) -> bytes:
-        """Encode uint8 pixels [h, w, 3], which an opacity [h, w] shows, as a WebP file.
+        """Encode uint8 pixels [h, w, 3] with an opacity [h, w] as a WebP file.
 
-        Cheaper than `encode` of both in one array. The bytes differ by the colour of the edge: its
-        mean over four pixels weighs them alike. Raises EncodeError if the encoder fails.
+        This is cheaper than `encode` with both in one array. The bytes differ in the edge's colour,
+        a mean of four pixels, which are weighted equally. Raises EncodeError if the encoder fails.
         """
         pixels, opacity = np.ascontiguousarray(pixels), np.ascontiguousarray(opacity)
         return self._with_outline(pixels, opacity, quality, method)
@@ -122,7 +122,7 @@ class WebpEncoder:
     def _with_outline(
         self, pixels: NDArray[np.uint8], opacity: NDArray[np.uint8], quality: int, method: int
     ) -> bytes:
-        """A file of pixels, whose opacity is coded anew only where no file had it before."""
+        """Return a file of pixels, whose opacity is encoded only if it is not in the cache."""
         if opacity.size > LARGEST_OUTLINE:
             return self._file(pixels, quality, method, opacity)
         key = (method, opacity.shape[1].to_bytes(4, "big") + opacity.tobytes())
@@ -150,9 +150,9 @@ class WebpEncoder:
         opacity: NDArray[np.uint8] | None = None,
         keep_opacity: bool = True,
     ) -> bytes:
-        """A file of pixels; without its opacity, colours where nothing is seen are smoothed still.
+        """Return a file of pixels. Invisible colours are smoothed even if opacity is not kept.
 
-        So the picture inside is the same bytes either way. opacity: of pixels [h, w, 4] their own.
+        So the picture inside has the same bytes either way. opacity: for pixels [h, w, 4], theirs.
         """
         config, picture, written = Config(), WebPPicture(), Written()
         if not self._init_config(ctypes.byref(config), 0, quality, ABI_VERSION):
@@ -179,7 +179,7 @@ class WebpEncoder:
 
 
 def chunk(file: bytes, name: bytes) -> bytes | None:
-    """A chunk of a WebP file with its head and padding; None where there is none of this name."""
+    """Return a WebP file's chunk with its header and padding; None if there is none of the name."""
     at = 12
     while at + 8 <= len(file):
         size = int.from_bytes(file[at + 4 : at + 8], "little")
@@ -191,7 +191,7 @@ def chunk(file: bytes, name: bytes) -> bytes | None:
 
 
 def container(width: int, height: int, outline: bytes, colours: bytes) -> bytes:
-    """A WebP file of the chunks `ALPH` and `VP8 `."""
+    """Build a WebP file from the chunks `ALPH` and `VP8 `."""
     sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
     head = b"VP8X" + (10).to_bytes(4, "little") + bytes([ALPHA_FLAG, 0, 0, 0]) + sides
     body = b"WEBP" + head + outline + colours
@@ -200,7 +200,7 @@ def container(width: int, height: int, outline: bytes, colours: bytes) -> bytes:
 
 @cache
 def encoder() -> WebpEncoder | None:
-    """The encoder of this process; None where it can't be reached or differs from Pillow."""
+    """Return this process's encoder; None if it can't be reached or differs from Pillow."""
     try:
         found = WebpEncoder()
         well = all(_as_pillow(found, pixels) for pixels in _samples())
@@ -210,14 +210,14 @@ def encoder() -> WebpEncoder | None:
 
 
 def _as_pillow(found: WebpEncoder, pixels: NDArray[np.uint8]) -> bool:
-    """Whether Pillow gives the same bytes, also where the outline is known already."""
+    """Return whether Pillow gives the same bytes, also if the outline is cached already."""
     stream = BytesIO()
     Image.fromarray(pixels).save(stream, "webp", quality=75, method=2)
     return [found.encode(pixels, 75, 2) for _ in range(2)] == [stream.getvalue()] * 2
 
 
 def _samples() -> list[NDArray[np.uint8]]:
-    """Small pictures, without and with opacity; the sides are odd."""
+    """Return small pictures with odd sides, without and with opacity."""
     rows, columns = np.mgrid[0:35, 0:29]
     colours = np.stack([rows * 7, columns * 8, (rows * columns) % 256], axis=2).astype(np.uint8)
     opacity = np.where((rows < 20) | (columns > 14), 0, np.minimum(255, columns * 20))

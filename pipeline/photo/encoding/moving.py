@@ -11,7 +11,7 @@ from pipeline.errors import EncodeError, UsageError
 from pipeline.photo.encoding.thumbnail import DEFAULT_QUALITY, EFFORT, encoded_image
 
 MOVING_FORMATS = ("webp", "png", "avif")
-COUNTS_PLAYS = ("webp", "png")  # of AVIF Pillow writes: for ever
+COUNTS_PLAYS = ("webp", "png")  # for AVIF, Pillow always writes: forever
 
 
 def encode_moving(
@@ -24,9 +24,9 @@ def encode_moving(
 ) -> bytes:
     """Encode frames, uint8 [h, w, 3] or [h, w, 4] of one size, each shown for its duration.
 
-    plays: how often all are shown, 0 for ever; an AVIF is always shown for ever. Other arguments
-    as of `thumbnail.encode`.
-    Raises UsageError for a format that can't move, EncodeError if the encoder fails.
+    plays: how many times the animation is played, 0: forever; an AVIF always plays forever. Other
+    arguments as of `thumbnail.encode`.
+    Raises UsageError for a format without animation, EncodeError if the encoder fails.
     """
     if format not in MOVING_FORMATS:
         raise UsageError(f"{format!r} can't move: one of {', '.join(MOVING_FORMATS)}")
@@ -38,7 +38,7 @@ def encode_moving(
     if format in COUNTS_PLAYS:
         options["loop"] = plays
     if format == "png":
-        options["blend"] = 0  # each frame takes the place of the one before, also where clear
+        options["blend"] = 0  # each frame replaces the one before, also where it is transparent
     stream = BytesIO()
     try:
         images[0].save(

@@ -1,7 +1,7 @@
-"""Keep a photo's transparency in its thumbnails, or put it on a colour where a format has none.
+"""Keep a photo's transparency in its thumbnails, or put it on a colour if the format has none.
 
 `Photo.pixels` are blended with white, p = a c + 255 (1 - a) for colour c and opacity a. Blending is
-linear, so resampled pixels and opacities still belong together, and c can be had from them.
+linear, so c can be computed from resampled pixels and resampled opacities too.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from pipeline.photo.encoding.thumbnail import cut
 
 
 def on_colour(photo: Photo, background: tuple[int, int, int]) -> Photo:
-    """The photo on another colour than white, opaque; the same photo where it is opaque already."""
+    """Return the photo on another colour than white, or the same photo if it is already opaque."""
     if photo.alpha is None:
         return photo
     clear = (255 - photo.alpha.astype(np.float32))[..., None] / 255
@@ -28,7 +28,7 @@ def cut_with_opacity(
 ) -> NDArray[np.uint8]:
     """Cut and resample a crop as `thumbnail.cut` does: uint8 [h, w, 4], red, green, blue, opacity.
 
-    [h, w, 3] where the crop is opaque. Raises EncodeError.
+    The result is [h, w, 3] if the crop is opaque. Raises EncodeError.
     """
     pixels = cut(photo, box_px, size_wh)
     if photo.alpha is None:

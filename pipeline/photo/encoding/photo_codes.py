@@ -1,12 +1,13 @@
 """Huffman codes of JPEG that fit most photographs, for files that are written in one pass.
 
-They are the best of at most 16 bits (package-merge) for what 47 crops of photos of seven public
-collections hold, at the five qualities 48 to 86 of jpegli without adaptive quantisation; a symbol
-that none holds counts as seen once in a thousand. All symbols of a baseline file have a code.
-Files are 1.03 of the size of those with codes of their own, and 1.07 with the standard's examples.
+They are the optimal codes of at most 16 bits (package-merge) for 47 crops of photos of seven public
+collections, at the five qualities 48 to 86 of jpegli without adaptive quantisation. A symbol that
+does not occur counts as seen once in a thousand, so all symbols of a baseline file have a code.
+Files have 1.03 times the size that codes of their own would give, and 1.07 times with the
+standard's examples.
 
-Each table is as the marker DHT has it (ITU-T T.81, B.2.4.2): how many codes have 1, 2, … 16 bits,
-then the symbols in the order of their codes.
+Each table has the format of the marker DHT (ITU-T T.81, B.2.4.2): how many codes have 1, 2, … 16
+bits, then the symbols in the order of their codes.
 """
 
 BRIGHTNESS_DC = bytes.fromhex("00010501010101010100000000000000030402000501060708090b0a")

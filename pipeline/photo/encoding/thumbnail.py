@@ -1,8 +1,8 @@
 """Cut a crop from a decoded photo, resample it and encode the thumbnail.
 
-A thumbnail is made of pixels alone, so it has no EXIF, position, comment, XMP or profile of the
-uploaded file. Its pixels are sRGB and it has no profile, which readers take as sRGB; with the
-setting `colour` keep, a photo with more colours gives wide ones and a profile of our own making.
+A thumbnail is built only from pixels, so it has no EXIF, position, comment, XMP or profile of the
+uploaded file. Its pixels are sRGB and it has no profile, which readers take as sRGB. With the
+setting `colour` keep, a photo with more colours gets a wide-gamut thumbnail with our own profile.
 """
 
 import math
@@ -23,17 +23,17 @@ from pipeline.shapes import Shape
 
 try:
     from cykooz_resizer import FilterType, ImageData, PixelType, ResizeAlg, ResizeOptions, Resizer
-except ImportError:  # it has no wheel for Linux on ARM: Pillow's slower bicubic serves there
+except ImportError:  # it has no wheel for Linux on ARM, where Pillow's slower bicubic is used
     Resizer = None
 
 ENCODED = ("webp", "jpeg", "png", "avif")
 DEFAULT_QUALITY = 80
 WHITE = (255, 255, 255)
-ROUNDING = 1e-6  # pixels that arithmetic may be off
+ROUNDING = 1e-6  # pixels; tolerance for rounding errors
 
 # Effort of the encoders. On 512-pixel thumbnails at quality 80, one core:
-#   WebP method 2: 5 ms; the usual 4 takes 2.3 times that for 6 % less at the same SSIMULACRA2, and
-#   method 1 saves 23 % of the time for 10 % more (`python -m tests.bench encode`).
+#   WebP method 2: 5 ms. The default 4 takes 2.3 times that for 6 % fewer bytes at the same
+#   SSIMULACRA2; method 1 saves 23 % of the time for 10 % more (`python -m tests.bench encode`).
 #   AVIF speed 9: 17 ms; 8 takes 75 ms for 10 % less. JPEG with optimal codes: 1.8 ms, 2 % less
 #   than without; progressive takes twice as long for 1 %. PNG level 3: 25 ms; 6 takes 65 ms for
 #   7 % less.
@@ -47,12 +47,12 @@ ROUND_METHOD = 1  # of WebP, for the circles of `--format auto`, whose other cro
 
 
 def thumbnail_size(shape: Shape, box_px: Sequence[float], thumbnail_side: int) -> tuple[int, int]:
-    """Width and height of a crop's thumbnail: the long side has thumbnail_side pixels.
+    """Return width and height of a crop's thumbnail: the long side has thumbnail_side pixels.
 
     box_px: xyxy in source pixels. A smaller crop gives the largest picture of the shape that fits
-    into it, at least 1 x 1: no side is enlarged, and of a box that is a pixel off the ratio, as
-    whole pixels are, one is reduced by it. The ratio is the shape's, to the nearest pixel; for
-    `free` it is the box's. Raises UsageError for a thumbnail_side below 1.
+    into it, at least 1 x 1. No side is enlarged; if rounding to whole pixels has put the box a
+    pixel off the ratio, one side is reduced by that. The ratio is the shape's, to the nearest
+    pixel; for `free` it is the box's. Raises UsageError for a thumbnail_side below 1.
     """
     if thumbnail_side < 1:
         raise UsageError(f"a thumbnail has at least 1 pixel, got {thumbnail_side}")
@@ -61,7 +61,7 @@ def thumbnail_size(shape: Shape, box_px: Sequence[float], thumbnail_side: int) -
     ratio = shape.ratio or box_w / box_h
     width = min(box_w, box_h * ratio, thumbnail_side * min(1.0, ratio))
     height = width / ratio
-    # A canvas may lie between two numbers of pixels, of which the nearest may be above it.
+    # A canvas may have a fractional size, which must not be rounded up.
     whole_w, whole_h = math.floor(box_w + ROUNDING), math.floor(box_h + ROUNDING)
     return max(1, min(round(width), whole_w)), max(1, min(round(height), whole_h))
 
@@ -96,9 +96,9 @@ def resample(pixels: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.
     between = ImageData(new_width, height, PixelType.U8x3)
     target = ImageData(new_width, new_height, PixelType.U8x3)
     options = ResizeOptions(ResizeAlg.convolution(FilterType.catmull_rom), use_alpha=False)
-    resizer = Resizer()  # one a call: two threads may not share one
-    # Rows first, as Pillow and torch do it. Overshoot is cut off between the two passes, so the
-    # order that the package takes by itself, columns first, gives other pixels at hard edges.
+    resizer = Resizer()  # one per call: two threads may not share one
+    # Rows first, as in Pillow and torch. Overshoot is clipped between the two passes, so the
+    # package's own order, columns first, gives other pixels at hard edges.
     resizer.resize(source, between, options)
     resizer.resize(between, target, options)
     return np.frombuffer(target.get_buffer(), np.uint8).reshape(new_height, new_width, 3)
@@ -107,10 +107,10 @@ def resample(pixels: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.
 def shrunk(
     pixels: NDArray[np.uint8], size_wh: tuple[int, int], rows_a_pixel: int
 ) -> NDArray[np.uint8]:
-    """Resample all of a view, uint8 [h, w, 3], to a small picture, cheaper than `resample`.
+    """Resample a whole view, uint8 [h, w, 3], to a small picture, cheaper than `resample`.
 
-    rows_a_pixel: rows that are read for each row of the picture, at least, where the view has so
-        many: what others tell is hardly seen in it.
+    rows_a_pixel: at least how many rows are read for each row of the picture, if the view has so
+        many; the others would hardly change it.
     """
     step = max(1, pixels.shape[0] // (rows_a_pixel * size_wh[1]))
     return resample(pixels[step // 2 :: step], size_wh)
@@ -132,7 +132,7 @@ def encode(
     circle:  show only the inscribed ellipse, a circle if the crop is square, with an antialiased
              edge. Outside it WebP, PNG and AVIF are transparent; JPEG has the background colour.
     background: RGB, 0 to 255. JPEG has no opacity: `opacity.on_colour` comes before.
-    profile: the ICC profile of the pixels; None: they are sRGB, and the file has none.
+    profile: the ICC profile of the pixels; None: they are sRGB, and the file gets no profile.
     jpegli:  encode JPEG without a profile by jpegli.
     Raises UsageError for another format or quality, EncodeError if the encoder fails.
     """
@@ -155,7 +155,7 @@ def encode(
 
 
 def _saved(image: Image.Image, format: str, quality: int, options: Mapping[str, Any]) -> bytes:
-    """A file by Pillow. Raises EncodeError."""
+    """Encode a file by Pillow. Raises EncodeError."""
     stream = BytesIO()
     try:
         image.save(stream, format, quality=quality, **options)
@@ -165,7 +165,7 @@ def _saved(image: Image.Image, format: str, quality: int, options: Mapping[str, 
 
 
 def encode_round(pixels: NDArray[np.uint8], quality: int) -> bytes:
-    """Encode the inscribed ellipse of opaque sRGB pixels, uint8 [h, w, 3], as WebP at less effort.
+    """Encode the inscribed ellipse of opaque sRGB pixels, uint8 [h, w, 3], as WebP, faster.
 
     Raises EncodeError.
     """
@@ -202,9 +202,9 @@ def encoded_image(
     transparent: bool,
     background: tuple[int, int, int] = WHITE,
 ) -> Image.Image:
-    """The image that is encoded of pixels [h, w, 3] or [h, w, 4]: RGB, or RGBA with opacity.
+    """Return the image to encode for pixels [h, w, 3] or [h, w, 4]: RGB, or RGBA with opacity.
 
-    transparent: whether the format has opacity; else a circle lies on the background.
+    transparent: whether the format has opacity; else a circle is put on the background.
     """
     image = Image.fromarray(pixels)
     if not circle:
@@ -219,11 +219,11 @@ def encoded_image(
     return page
 
 
-@lru_cache(maxsize=16)  # a run has few sizes, and a mask takes as long as a square to encode
+@lru_cache(maxsize=16)  # a run has few sizes, and a mask costs as much as encoding a square
 def circle_mask(width: int, height: int) -> NDArray[np.uint8]:
-    """Coverage of the inscribed ellipse, uint8 [height, width], with a soft edge of one pixel.
+    """Return the coverage of the inscribed ellipse, uint8 [height, width], with a soft 1 px edge.
 
-    Read-only, since the same array is given again.
+    The array is read-only, since it is cached.
 
     The distance to the edge is measured along the ray from the centre, which is exact for a circle
     and approximate for an ellipse.

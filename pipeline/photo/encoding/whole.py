@@ -1,6 +1,6 @@
-"""Show a whole photo in a shape of another ratio, on a colour or on its own blurred, enlarged self.
+"""Show a whole photo in a shape of another ratio, on a colour or on an enlarged, blurred copy.
 
-The picture that comes out is the canvas. `place_whole` says where on it the photo lies, for drawing
+The resulting picture is the canvas. `place_whole` computes the photo's position on it, for drawing
 as well as for judging what the canvas shows.
 """
 
@@ -20,17 +20,17 @@ from pipeline.shapes import Shape
 
 Ground = Literal["pad", "blur"]
 FourEdges = tuple[float, float, float, float]  # x0, y0, x1, y1
-# The blurred ground is made at a sixteenth of the canvas and blurred over a twelfth of its side:
-# faces in it cannot be told any more. It is darker, so that the photo stands out.
+# The blurred background is drawn at a sixteenth of the canvas and blurred over a twelfth of its
+# side, so that no face in it can be recognised. It is darker, so that the photo stands out.
 REDUCED, BLUR, DARKER = 16, 1 / 12, 0.75
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a photo lies on its canvas.
+    """The position of a photo on its canvas.
 
-    box_px: the photo, or the part that is shown, in source pixels.
-    canvas_px: the canvas in the same frame; it reaches beyond the box.
+    box_px: the photo, or the part of it that is shown, in source pixels.
+    canvas_px: the canvas in the same frame; it extends beyond the box.
     """
 
     box_px: FourEdges
@@ -51,12 +51,12 @@ def place_whole(
     is_circle: bool = False,
     covered: Sequence[FourEdges] = (),
 ) -> Placed:
-    """Place a box on the smallest canvas of a shape on which all of it is seen.
+    """Place a box on the smallest canvas of a shape on which the whole box is visible.
 
     box_px: the whole photo, or the part inside its borders, source pixels.
-    is_circle: of the canvas, only the inscribed ellipse is seen, as of the shape `circle`.
-    covered: shares of the canvas that something lies over. The box keeps clear of them where any
-        place is left.
+    is_circle: only the inscribed ellipse of the canvas is visible, as with the shape `circle`.
+    covered: parts that something covers, in shares of the canvas. The box keeps clear of them if
+        there is any room left.
     """
     x0, y0, x1, y1 = map(float, box_px)
     ratio = shape.ratio or (x1 - x0) / (y1 - y0)
@@ -83,7 +83,7 @@ def draw_whole(
 ) -> NDArray[np.uint8]:
     """Draw a canvas of size_wh pixels: uint8 [h, w, 3].
 
-    background: RGB around the photo where the ground is "pad". Raises EncodeError.
+    background: RGB around the photo if `ground` is "pad". Raises EncodeError.
     """
     width, height = size_wh
     x0, y0, x1, y1 = placed.box_rel
@@ -99,7 +99,7 @@ def draw_whole(
 
 
 def _blurred(photo: Photo, placed: Placed, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """The middle of the photo, enlarged to fill the canvas, blurred and darkened."""
+    """Return the middle of the photo, enlarged to fill the canvas, blurred and darkened."""
     x0, y0, x1, y1 = placed.box_px
     ratio = size_wh[0] / size_wh[1]
     wide = min(x1 - x0, (y1 - y0) * ratio)
@@ -113,7 +113,7 @@ def _blurred(photo: Photo, placed: Placed, size_wh: tuple[int, int]) -> NDArray[
 
 
 def _uncovered(free: FourEdges, covered: Sequence[FourEdges]) -> list[FourEdges]:
-    """The clear parts of `free` that begin and end at its edges or those of what is covered."""
+    """Return the uncovered parts of `free` with edges at its own edges or at covered parts."""
     xs = {free[0], free[2], *(x for r in covered for x in (r[0], r[2]) if free[0] < x < free[2])}
     ys = {free[1], free[3], *(y for r in covered for y in (r[1], r[3]) if free[1] < y < free[3])}
     return [
@@ -126,7 +126,7 @@ def _uncovered(free: FourEdges, covered: Sequence[FourEdges]) -> list[FourEdges]
 
 
 def _fitted(aspect: float, part: FourEdges) -> FourEdges:
-    """The largest box of an aspect in the middle of a part."""
+    """Return the largest box of an aspect ratio in the middle of a part."""
     x0, y0, x1, y1 = part
     wide = min(x1 - x0, (y1 - y0) * aspect)
     high = wide / aspect
