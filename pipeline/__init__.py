@@ -5,7 +5,7 @@
     open_run, Run          reads the tables of committed runs
     DecodeError, …         errors, see `pipeline.errors`
 
-Each name is imported when it is first asked for: `import pipeline` loads no library, and
+Each name is imported on first use: `import pipeline` loads no library, and
 `from pipeline import Cropper` loads numpy and Pillow. torch is loaded when a `Cropper` is built.
 """
 

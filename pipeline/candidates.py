@@ -1,4 +1,4 @@
-"""Crop candidates, under the name that users import: `pipeline.cropping.candidates`."""
+"""Public import path of the crop candidates, defined in `pipeline.cropping.candidates`."""
 
 from pipeline.cropping.candidates import for_free, for_ratio, grid, largest, published_ratio
 

@@ -1,4 +1,4 @@
-"""Which code made a run: the release and a hash of the files that decide what comes out."""
+"""Identify the code of a run: the release and a hash of the files that determine its results."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from pathlib import Path
 RELEASE = "0.1.0"
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("cuda_ops", "pipeline", "s2cnet")
-_SUFFIXES = {".py", ".cpp", ".cu", ".h", ".cuh", ".json"}  # .json: what the rule was fitted to
-# They make no crops: the laboratory, the commands, what a run tells, names for importers.
+_SUFFIXES = {".py", ".cpp", ".cu", ".h", ".cuh", ".json"}  # .json: fitted constants
+# These make no crops: the laboratory, the commands, reports and exports, public import paths.
 _LEFT_OUT = (
     "pipeline/lab",
     "pipeline/cli",
@@ -25,7 +25,7 @@ _LEFT_OUT = (
 
 @cache
 def code_version() -> str:
-    """For instance `0.1.0+3f9a0c52d1be`; another one for any change of one of `sources`."""
+    """Return, for instance, `0.1.0+3f9a0c52d1be`, which changes with any file of `sources`."""
     digest = hashlib.sha256()
     for path in sources(_ROOT):
         digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0")
@@ -34,7 +34,7 @@ def code_version() -> str:
 
 
 def sources(root: Path) -> Iterator[Path]:
-    """The sources and constants below `root` that decide what a run writes, in a fixed order."""
+    """Yield the sources and constants below `root` that affect a run's output, in a fixed order."""
     left_out = [root / name for name in _LEFT_OUT]
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*")):

@@ -1,11 +1,11 @@
-"""Make a command of a dataclass and a function, the same way for every command.
+"""Build every command from a dataclass and a function, in the same way.
 
     def main(arguments=None) -> int:
         return run(Options, __doc__, work, arguments)
 
 Each field of the dataclass is one option, as `pipeline.options` declares it; a field that is a
-dataclass itself is a group of options. Library errors name fields; here they are spelt as flags.
-argparse does the reading: `--help` costs no import beyond the standard library.
+dataclass itself is a group of options. Library errors name fields, which are shown as flags here.
+argparse does the parsing, so `--help` imports nothing beyond the standard library.
 """
 
 import argparse
@@ -35,11 +35,11 @@ def run(
 
     kind:  dataclass of the options, or one for each subcommand by its name
     about: the help's first part, usually the module's docstring
-    work:  is given the options, returns an exit code
+    work:  receives the options and returns an exit code
 
-    A UsageError becomes one line on stderr and the code 2, a LedgerError one line and 1, Ctrl-C
-    one and 130; others propagate. Raises SystemExit as argparse does: 0 for `--help` and
-    `--version`, 2 for an option that is unknown, missing or of the wrong type.
+    A UsageError becomes one line on stderr and exit code 2, a LedgerError one line and code 1,
+    Ctrl-C one line and code 130; others propagate. Raises SystemExit as argparse does: 0 for
+    `--help` and `--version`, 2 for an option that is unknown, missing or of the wrong type.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     parser = parser_of(kind, about)
@@ -60,14 +60,14 @@ def run(
 
 
 def in_flags(error: UsageError) -> str:
-    """The message of an error, the setting in it spelt as its flag."""
+    """Return an error's message with the setting in it spelt as its flag."""
     if isinstance(error, SettingError):
         return f"{flag(error.field)} {error.problem}"
     return str(error)
 
 
 def parser_of(kind: CommandOptions[T], about: str | None) -> argparse.ArgumentParser:
-    """The parser of a command; what it reads is flat, one attribute for each field."""
+    """Build a command's parser, whose result is flat: one attribute for each field."""
     parser = _Parser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     version = f"%(prog)s {RELEASE}"
     parser.add_argument("--version", action="version", version=version, help="show the release")
@@ -82,7 +82,7 @@ def parser_of(kind: CommandOptions[T], about: str | None) -> argparse.ArgumentPa
 
 
 def option_tables(kind: CommandOptions[T]) -> dict[str, list[tuple[str, str, str]]]:
-    """Every option as (how it is typed, default, meaning), by its group's or subcommand's title."""
+    """List the options as (as typed, default, meaning) by the title of group or subcommand."""
     if not isinstance(kind, type):
         return {
             f"{name}: {title_of(each)}": [
@@ -100,7 +100,7 @@ def option_tables(kind: CommandOptions[T]) -> dict[str, list[tuple[str, str, str
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names the command or the value that may be meant, where one is misspelt."""
+    """Suggests the intended command or value where one is misspelt."""
 
     def error(self, message: str) -> NoReturn:
         found = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
@@ -111,7 +111,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _add_options(parser: argparse.ArgumentParser, kind: type) -> None:
-    """Add all options: those that must be given first, the others in their groups."""
+    """Add all options, required ones first and the others in their groups."""
     options = sorted(shown_options(kind), key=lambda option: not option.about["required"])
     names = {option.field.name for option in options}
     shown = [option for option in options if option.about["required"] or option.about["positional"]]
@@ -128,9 +128,10 @@ def _add_options(parser: argparse.ArgumentParser, kind: type) -> None:
 def _refuse_unknown(
     parser: argparse.ArgumentParser, kind: CommandOptions[T], words: list[str]
 ) -> None:
-    """End the process at an option that does not exist, naming the one that may be meant.
+    """Exit on an option that does not exist, suggesting the one that may be meant.
 
-    A long name after one dash is one: argparse would read `-ratios` as `-r` with a value.
+    A long name after a single dash does not exist: argparse would read `-ratios` as `-r` with a
+    value.
     """
     kinds = [kind] if isinstance(kind, type) else [*kind.values()]
     known = {"--help", "--version"}
@@ -147,10 +148,10 @@ def _refuse_unknown(
 def _read(
     parser: argparse.ArgumentParser, kind: CommandOptions[T], words: list[str]
 ) -> dict[str, Any]:
-    """What a command line says, by the fields' names. Ends the process at a word too many.
+    """Parse a command line into values by field name. Exits on surplus words.
 
-    argparse fills a positional that may be missing before it has read the options: a word behind
-    them, where the usage line allows it too, is left over, and belongs there.
+    argparse fills an optional positional before it has read the options. A word after the options,
+    which the usage line also allows, is left over and is assigned to that positional here.
     """
     given, late = parser.parse_known_args(words)
     found = vars(given)
@@ -169,14 +170,14 @@ def _read(
 
 
 def _subparser(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
-    """The parser of a subcommand."""
+    """Return the parser of a subcommand."""
     (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     found: argparse.ArgumentParser = commands.choices[name]
     return found
 
 
 def _made(kind: type[T], found: Mapping[str, Any]) -> T:
-    """The dataclass, from what the parser read. Raises UsageError as the dataclass does."""
+    """Build the dataclass from the parsed values. Raises UsageError as the dataclass does."""
     types = get_type_hints(kind)
     values = {}
     for item in fields(kind):  # type: ignore[arg-type]

@@ -1,12 +1,12 @@
 """Choose the device that networks run on: one rule for jobs, Cropper, detectors and laboratory.
 
-    auto     torch's current CUDA GPU where there is one, else the CPU
+    auto     torch's current CUDA GPU if there is one, else the CPU
     cpu      the CPU
     cuda     torch's current CUDA GPU; under Ray that is the one given to the worker
     cuda:N   the N-th CUDA GPU that this process may use, from 0
-    mps      the GPU of an Apple computer; `auto` never takes it, since it was not tested
+    mps      the GPU of an Apple computer; `auto` never picks it, since it is untested
 
-Only `auto` falls back to the CPU. A device that was named is used or refused, so that a job never
+Only `auto` falls back to the CPU. A named device is used or refused, so that a job never
 runs on a slower machine than its owner believes. On mps, operators that torch lacks fail unless
 PYTORCH_ENABLE_MPS_FALLBACK=1 is set before Python starts.
 """
@@ -42,7 +42,7 @@ def choose_device(asked: str | torch.device | None = None) -> torch.device:
 
 
 def _cuda(device: torch.device) -> torch.device:
-    """Check that a CUDA device is there. Raises UsageError."""
+    """Check that a CUDA device exists. Raises UsageError."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
         raise UsageError(

@@ -7,15 +7,15 @@
     │   ├── DetectError  stage "detect"  the object detector failed on it
     │   ├── ScoreError   stage "score"   the network failed on it
     │   └── EncodeError  stage "encode"  a crop could not be cut or encoded
-    ├── LedgerError(message)            the run as a whole cannot go on (exit code 1)
+    ├── LedgerError(message)            the run as a whole cannot continue (exit code 1)
     │   ├── RecordError                  one object of a run is damaged, foreign or too new
-    │   └── UnknownRunError              there is no run of that id; a UsageError too (exit code 2)
+    │   └── UnknownRunError              no run has that id; also a UsageError (exit code 2)
     └── UsageError(message)             wrong arguments; a ValueError (exit code 2)
         ├── UnknownRunError
-        ├── NothingToDoError             nothing is left to do: no command fails by it
+        ├── NothingToDoError             nothing is left to do; no command fails on it
         └── SettingError(field, problem)    one setting has a value that makes no sense
 
-In a run a CropError is caught by `pipeline.stages` alone and written as a row; the other two
+In a run only `pipeline.stages` catches a CropError, and writes it as a row. The other two
 propagate.
 """
 
@@ -28,16 +28,16 @@ FailureKind = Literal["permanent", "transient", "circumstances"]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What a misspelt name may have been, as the end of a message; nothing where none is near."""
+    """Suggest the nearest known name, as the end of a message; "" if no name is near."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def without_secrets(text: str, secrets: Iterable[str]) -> str:
-    """What a library says of an error, with *** for each word of the secrets that it was given.
+    """Replace each word of the secrets that a library was given by *** in its error message.
 
-    By words, since it may show a line break in a secret as two characters. Words of fewer than
-    SHORTEST_SECRET characters are left as they are.
+    Words are replaced singly, since the library may show a line break in a secret as two
+    characters. Words of fewer than SHORTEST_SECRET characters are left as they are.
     """
     words = {word for secret in secrets for word in secret.split() if len(word) >= SHORTEST_SECRET}
     for word in sorted(words, key=len, reverse=True):  # one may be a part of another
@@ -50,9 +50,9 @@ class CropError(Exception):
 
     status:  the short reason that goes into `images.status`, for instance "truncated".
     message: one sentence for a person.
-    kind:    "transient" where the next attempt at the same bytes may succeed; "circumstances"
-             where they have to change first: rights, keys, where the object lies, what is
-             installed, the run's limits; else "permanent": these bytes never work.
+    kind:    "transient" if another attempt at the same bytes may succeed; "circumstances" if
+             something around them must change first: permissions, keys, the object's location,
+             installed packages, the run's limits; else "permanent": these bytes never work.
     """
 
     stage: ClassVar[str] = "run"
@@ -77,11 +77,11 @@ class CropError(Exception):
 class ReadError(CropError):
     """The object could not be fetched.
 
-    Permanent:     bad_uri, of a text that is no address.
+    Permanent:     bad_uri (the text is no address).
     Transient:     throttled, network, timeout.
     Circumstances: not_found, changed (another ETag than planned), too_large, forbidden,
                    credentials (wrong or expired), requester_pays, archived, encrypted (its key is
-                   not there), wrong_region, locked, legal, store_refused (any other answer).
+                   not available), wrong_region, locked, legal, store_refused (any other answer).
     """
 
     stage = "read"
@@ -110,10 +110,10 @@ class DecodeError(CropError):
 
 
 class DetectError(CropError):
-    """The detector failed on this photo, or the boxes given for it are not usable or not read.
+    """The detector failed on this photo, or its given boxes are unusable or could not be read.
 
-    Permanent: boxes_missing, boxes_invalid. Transient: out_of_memory, timeout. A box file that is
-    not read has the statuses of ReadError and their kinds, but for not_found: boxes_missing.
+    Permanent: boxes_missing, boxes_invalid. Transient: out_of_memory, timeout. A box file that
+    cannot be read has ReadError's statuses and kinds, except boxes_missing in place of not_found.
     """
 
     stage = "detect"
@@ -131,8 +131,8 @@ class ScoreError(CropError):
 class EncodeError(CropError):
     """A chosen crop could not be cut or encoded.
 
-    A store that does not take a crop's own object is no failure of the photo: it is raised, as for
-    the tables. Circumstances: encoder_missing (its package is not installed on the worker's
+    A store that refuses a crop's own object is no failure of the photo: that error propagates, as
+    for the tables. Circumstances: encoder_missing (its package is not installed on the worker's
     machine).
     """
 
@@ -142,13 +142,13 @@ class EncodeError(CropError):
 
 
 class LedgerError(RuntimeError):
-    """The run as a whole cannot go on: the store refuses, or its records contradict the job."""
+    """The run as a whole cannot continue: the store fails, or its records contradict the job."""
 
 
 class RecordError(LedgerError):
     """One object of a run cannot be used: damaged, half-written, foreign or of a newer release.
 
-    key:     where it lies in the store.
+    key:     its key in the store.
     problem: what is wrong with it.
     advice:  what to do, one or two sentences.
     """
@@ -162,18 +162,18 @@ class RecordError(LedgerError):
 
 
 class UsageError(ValueError):
-    """Wrong arguments. The message says which and what to write instead."""
+    """Wrong arguments. The message names them and says what to write instead."""
 
 
 class UnknownRunError(UsageError, LedgerError):
-    """There is no run of the id that was given: a wrong argument, and a record that is not there.
+    """No run has the given id: a wrong argument and a missing record.
 
-    A LedgerError too, as it was one before, for whoever goes on without a run that is gone.
+    It is still a LedgerError too, for callers that carry on without a run that is gone.
     """
 
 
 class NothingToDoError(UsageError):
-    """What was asked for leaves nothing to do, such as no failure to repeat: no command fails."""
+    """The request leaves nothing to do, such as no failure to retry; no command fails on it."""
 
 
 class SettingError(UsageError):

@@ -1,4 +1,4 @@
-"""Packages that a plain installation does not have, and the extra of ours that brings each."""
+"""List the optional packages and the extra of this project that installs each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ EXTRA_OF = {
 
 
 class MissingExtraError(UsageError, ImportError):
-    """A package is not installed that only some uses need; the message says how to get it."""
+    """A package that only some uses need is not installed; the message says how to install it."""
 
 
 @contextmanager

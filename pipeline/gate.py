@@ -1,11 +1,11 @@
-"""Read and judge a gate: what the figures of a run must be before the run goes live.
+"""Parse and evaluate a gate: conditions on a run's figures that must hold before it goes live.
 
     head_cut_rate<=0.02, error_rate<=0.01, mean_overlap_with_current>=0.9
 
-A gate is terms by comma, each a figure, a comparison and a number; it holds where every term does.
-A figure with nothing to be measured on (no photo in common with what is live) breaks no term. One
-that is not known (the run has no such column) breaks a term that a person asked for, and none of
-the default gate.
+A gate is a comma-separated list of terms, each a figure, a comparison and a number; it holds if
+every term does. A figure with nothing to measure (no photo in common with the live runs) breaks no
+term. An unknown figure (the run has no such column) breaks a term that a person asked for, but no
+term of the default gate.
 """
 
 import math
@@ -43,7 +43,7 @@ _TERM = re.compile(r"([A-Za-z_]\w*)\s*(<=|>=|<|>)\s*(\S+)")
 
 @dataclass(frozen=True)
 class Term:
-    """One demand of a gate."""
+    """One condition of a gate."""
 
     figure: str
     comparison: str
@@ -53,7 +53,7 @@ class Term:
         return f"{self.figure}{self.comparison}{self.bound:g}"
 
     def holds(self, value: float) -> bool:
-        """Whether a measured value meets the demand."""
+        """Return whether a measured value meets the condition."""
         return COMPARISONS[self.comparison](value, self.bound)
 
 
@@ -63,7 +63,7 @@ class GateFigures:
 
     values:    by name
     unknown:   figures that cannot be computed, and why
-    pointless: figures with nothing to be measured on, and why
+    pointless: figures with nothing to measure, and why
     damaged:   live runs that could not be compared with, and why, by run id
     """
 
@@ -75,7 +75,7 @@ class GateFigures:
 
 @dataclass(frozen=True)
 class Judged:
-    """A term with what was measured. value: None where there is none, and `remark` says why."""
+    """A term with its measured value. value: None if there is none; `remark` says why."""
 
     term: Term
     value: float | None
@@ -89,7 +89,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a gate says about a run."""
+    """The result of a gate for one run."""
 
     terms: tuple[Judged, ...] = ()
 
@@ -103,7 +103,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate that was read."""
+    """A parsed gate."""
 
     terms: tuple[Term, ...]
 
@@ -111,12 +111,12 @@ class Gate:
         return ", ".join(map(str, self.terms))
 
     def judge(self, measured: GateFigures, strict: bool) -> Judgement:
-        """Compare every term. strict: a figure that is not known breaks its term."""
+        """Evaluate every term. strict: an unknown figure breaks its term."""
         return Judgement(tuple(_judge(term, measured, strict) for term in self.terms))
 
 
 def parse_gate(text: str) -> Gate:
-    """Read a gate; the empty text demands nothing. Raises SettingError for the field `gate`."""
+    """Parse a gate; the empty text has no terms. Raises SettingError for the field `gate`."""
     terms = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         found = _TERM.fullmatch(part)

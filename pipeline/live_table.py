@@ -1,4 +1,4 @@
-"""What a job does to the table that is live: takes photos out of it, makes runs live in it."""
+"""Apply a job to the live table: take photos out of it and make runs live in it."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -23,15 +23,15 @@ from pipeline.settings import Settings
 from pipeline.storage.spool import pieces
 from pipeline.storage.store import Store
 
-AHEAD_S = 60.0  # clocks that differ by less are said nothing about
+AHEAD_S = 60.0  # smaller differences between clocks are not reported
 Ending = Literal["done", "over_error_rate", "not_promoted"]
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What is to be taken out of the live table.
+    """What to take out of the live table.
 
-    forgotten: addresses that the table of overrides names
+    forgotten: addresses that the table of overrides says to forget
     listed:    the whole input, for pruning; None does not prune
     """
 
@@ -40,24 +40,24 @@ class Removal:
 
 
 def channel_for(settings: Settings) -> str:
-    """The channel that a job's runs are candidates for."""
+    """Return the channel that a job's runs are candidates for."""
     return settings.running.channel or channel_name(settings.identity())
 
 
 def only_tries(settings: Settings) -> bool:
-    """Whether a job only tries something out: by its word, or over a part of its input."""
+    """Return whether a job is a trial: it says so, or it covers only a part of its input."""
     limited = settings.input.limit is not None and not settings.input.retry
     return settings.running.trial or limited
 
 
 def about_job(settings: Settings) -> dict[str, object]:
-    """What a manifest says about the job: all settings, with the channel and whether it tries."""
+    """Return a manifest's entry about the job: all settings, the channel, whether it is a trial."""
     resolved = {"channel": channel_for(settings), "trial": only_tries(settings)}
     return {**settings.flat(), **resolved}
 
 
 def tell_standing(todo: Todo, log: Log) -> None:
-    """Say what a plan rests on that nobody should find out later."""
+    """Report what affects a plan: waiting runs, forgotten photos and clocks that disagree."""
     for run_id, photos in todo.waiting.items():
         covered = counted(photos, "photo is", "photos are")
         log.say(
@@ -79,7 +79,7 @@ def tell_standing(todo: Todo, log: Log) -> None:
 
 
 def take_out(settings: Settings, store: Store, todo: Todo, removal: Removal, log: Log) -> None:
-    """Forget what the overrides say, show again what is listed again, prune what is gone."""
+    """Forget photos as the overrides say, restore those listed again and prune those gone."""
     dry = settings.running.dry_run or settings.estimating.estimate
     _forget(settings, store, removal.forgotten, dry, log)
     if todo.returned and not dry:
@@ -107,7 +107,7 @@ def _forget(
 
 
 def live_and_forgotten(overrides: Overrides, store: Store) -> Iterator[str]:
-    """Live photos that a pattern says to forget; the input may have them no more."""
+    """Yield live photos that a forget pattern matches; the input may no longer have them."""
     if overrides.has_forget_patterns:
         for piece in pieces(live_photos(store)):
             yield from overrides.forgotten_among(one_array(piece["uri"]))
@@ -135,9 +135,11 @@ def _prune(settings: Settings, store: Store, listed: Listing, dry: bool, log: Lo
 
 
 def go_live(settings: Settings, store: Store, log: Log, committed: Manifest | None = None) -> bool:
-    """Make the job's channel live as far as its gate holds; return whether it held for all.
+    """Make the channel's waiting runs live where their gate holds; return whether all are live.
 
-    committed: the run that the job has just committed, if it has
+    A trial, and a job with manual promotion, makes none live and returns True.
+
+    committed: the run that the job has just committed, if any
     """
     running = settings.running
     if only_tries(settings):

@@ -1,9 +1,9 @@
-"""Do tasks in processes of this machine, without a cluster: a folder of up to some thousand photos.
+"""Do tasks in local processes, without a cluster: for a folder of up to some thousand photos.
 
-Each process does whole tasks, one stage after another, and has a decoding child of its own; there
-are as many as cores, so that all are busy. One that dies is replaced, and its task given to the new
-one. Whether a task is done is decided by the ledger alone, as on a cluster: a run that was begun
-here can be gone on with there, and the other way round.
+Each process does whole tasks, one stage after another, and has its own decoding child process.
+There is one process per core, so that all cores are busy. A process that dies is replaced, and its
+task is done first. Only the ledger decides whether a task is done, as on a cluster, so a run begun
+here can be continued there and vice versa.
 """
 
 import multiprocessing
@@ -32,16 +32,16 @@ from pipeline.stages.worker_deaths import DEATHS
 from pipeline.stop import Drained, Stop
 from pipeline.warm_up import context_of, let_signals_through
 
-LOOK_S = 0.5  # between two looks whether the job is asked to stop
-END_S = 5.0  # for a process to end that was told to
-READY, DONE, FAILED = "ready", "done", "failed"  # what a process says
+LOOK_S = 0.5  # between two checks whether the job is to stop
+END_S = 5.0  # for a terminated process to end
+READY, DONE, FAILED = "ready", "done", "failed"  # messages of a process
 
 
 @dataclass(frozen=True)
 class LocalWorkers:
-    """The processes of this machine that do a run's tasks.
+    """The local processes that do a run's tasks.
 
-    processes: how many, at least 1; scores: whether the run decides itself.
+    processes: how many, at least 1; scores: False where the run takes stored decisions.
     """
 
     processes: int
@@ -55,53 +55,53 @@ class LocalWorkers:
 
     @property
     def why(self) -> str:
-        """Why they are as many as they are."""
+        """Why there are this many."""
         processes = counted(self.processes, "process", "processes")
         return f"no cluster; {processes} of one thread on {self.cores} cores"
 
     @property
     def machines(self) -> Machines:
-        """What a session has, to say afterwards what limited it."""
+        """The session's resources, for the report of what limited it."""
         return Machines(float(self.cores), 0.0, self.processes, "cpu")
 
     def without_scoring(self) -> "LocalWorkers":
-        """The workers of a run that takes stored decisions."""
+        """Return the workers for a run that takes stored decisions."""
         return replace(self, scores=False)
 
     def free(self) -> Mapping[str, float]:
-        """What nobody uses, as Ray names it."""
+        """Return the unused resources, under Ray's names."""
         return {"CPU": float(max(0, self.cores - self.processes))}
 
     def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
-        """Do tasks; yield what each was once it is on record.
+        """Do tasks; yield the summary of each once it is recorded.
 
-        Raises LedgerError where a worker cannot go on, Drained as it says.
+        Raises LedgerError if a worker cannot continue, Drained after an early stop.
         """
         yield from Crew(min(self.processes, len(pending)), job, self.scores).run(pending, stop)
 
 
 def local_workers(asked: int, tasks: int) -> LocalWorkers:
-    """As many processes as are asked for, or cores; no more than tasks. asked: 0 for the cores."""
+    """Return as many workers as asked for, but no more than tasks. asked: 0 for one per core."""
     cores = usable_cores()
     return LocalWorkers(max(1, min(asked or cores, tasks)), cores)
 
 
 def usable_cores(quotas: Path = Path("/sys/fs/cgroup")) -> int:
-    """Cores that this process may use: those it may run on, within its container's quota."""
+    """Count the cores that this process may use: its CPU affinity, within the container's quota."""
     there = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
         try:
             quota, period = " ".join((quotas / name).read_text() for name in names).split()
             if int(quota) > 0:
                 return max(1, min(there, int(quota) // int(period)))
-        except (OSError, ValueError):  # another version of cgroups; or "max", which is none
+        except (OSError, ValueError):  # another version of cgroups, or "max": no quota
             continue
     return there
 
 
 @dataclass
 class Member:
-    """One process, and what it is busy with."""
+    """One process and its current task."""
 
     process: BaseProcess
     pipe: Connection
@@ -109,7 +109,7 @@ class Member:
     task: int | None = None
 
     def end(self) -> None:
-        """End the process; what it has not put on record is another's to do."""
+        """End the process; another one has to do its unrecorded task."""
         self.pipe.close()
         self.process.terminate()
         self.process.join(END_S)
@@ -125,11 +125,11 @@ class Crew:
         self.processes, self.job, self.scores = processes, job, scores
         self.members: list[Member] = []
         self.deaths: Counter[int] = Counter()  # by task
-        # A photo that processes die on is given up by the stages, so this is more than enough.
+        # The stages give up a photo that kills processes, so this is more than enough.
         self.most_deaths = DEATHS * (job.settings.running.task_images + 1)
 
     def run(self, pending: list[int], stop: Stop) -> Iterator[TaskSummary]:
-        """Do tasks, in order, each by the next process that has none."""
+        """Do tasks in order, giving each to the next idle process."""
         waiting = deque(pending)
         try:
             while len(self.members) < self.processes and not stop.asked:
@@ -157,7 +157,7 @@ class Crew:
             raise Drained
 
     def _start(self, stop: Stop) -> None:
-        """Start a process. Raises LedgerError where none comes, unless the job is to stop."""
+        """Start a process. Raises LedgerError if that fails, unless the job is to stop."""
         ours, theirs = multiprocessing.Pipe()
         process = context_of(self.scores).Process(  # type: ignore[attr-defined]
             target=do_tasks, args=(theirs, self.job, self.scores), daemon=True
@@ -173,16 +173,16 @@ class Crew:
         else:
             self.members.append(Member(process, ours))
         finally:
-            theirs.close()  # so that its end is seen here
+            theirs.close()  # so that this side sees when the process ends
 
     def _give(self, member: Member) -> None:
-        with suppress(OSError):  # it has died; the next look at its pipe says so
+        with suppress(OSError):  # it has died, which the next read of its pipe shows
             member.pipe.send(member.task)
 
     def _replace(self, member: Member, waiting: "deque[int]", stop: Stop) -> None:
-        """Start a process in place of one that died, and let its task be done first.
+        """Replace a process that died and put its task first in the queue.
 
-        Where the job is to stop, none is started: the signal may have been to all of them.
+        If the job is to stop, none is started: the signal may have gone to all of them.
         """
         self.members.remove(member)
         member.pipe.close()
@@ -202,8 +202,8 @@ class Crew:
 
 
 def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
-    """Do tasks as they come, until nobody sends any more. The main function of a process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the tasks
+    """Do tasks as they arrive, until the pipe is closed. The main function of a process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that sends the tasks handles Ctrl-C
     let_signals_through()
     try:
         keep_pandas_out()
@@ -218,15 +218,15 @@ def do_tasks(pipe: Connection, job: Job, scores: bool) -> None:
             del task
             give_back_growth()
     except (EOFError, ConnectionError):
-        return  # the job has ended, in whichever way
+        return  # the job has ended, for whatever reason
     except Exception as error:  # noqa: BLE001 - the process boundary
         own_words = isinstance(error, LedgerError)
-        with suppress(ConnectionError):  # the job has ended, and nobody hears
+        with suppress(ConnectionError):  # the job has ended, and nobody reads this
             pipe.send((FAILED, str(error) if own_words else f"{type(error).__name__}: {error}"))
 
 
 def _ending(code: int | None) -> str:
-    """How a process ended, in words."""
+    """Describe how a process ended."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         return f"was ended by {name}" + (", perhaps for want of memory" if code == -9 else "")

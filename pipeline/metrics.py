@@ -1,4 +1,4 @@
-"""Agreement measures, under the name that users import: `pipeline.lab.evaluation.metrics`."""
+"""Public import path of the agreement measures, defined in `pipeline.lab.evaluation.metrics`."""
 
 from pipeline.boxes import iou
 from pipeline.lab.evaluation.metrics import acc, acc_weighted, bde, mean_acc, pcc, srcc

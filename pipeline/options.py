@@ -1,7 +1,7 @@
-"""Declare the fields that a person sets: meaning, unit and range of each, said once.
+"""Declare the fields that a user sets, with the meaning, unit and range of each in one place.
 
-`option` makes a dataclass field and `check` tests its value, so a library call and a command line
-refuse the same values. `pipeline.command_line` makes the command line of such a dataclass.
+`option` builds a dataclass field and `check` validates its value, so a library call and a command
+line refuse the same values. `pipeline.command_line` builds the command line of such a dataclass.
 """
 
 from dataclasses import MISSING, Field, field, fields
@@ -26,19 +26,19 @@ def option(
     before: Any = MISSING,
     alone: Any = MISSING,
 ) -> Any:
-    """Make a dataclass field for a value that a person gives.
+    """Build a dataclass field for a value that a user gives.
 
-    help:        what it means, a phrase. Another field is named in backticks: `top_k`.
-    unit:        "px", "s", "bytes"; shown behind the default
+    help:        what it means, as a phrase. Another field is named in backticks: `top_k`.
+    unit:        "px", "s", "bytes"; shown after the default
     placeholder: stands for the value in the help, for instance "FOLDER"; default: by the type
     least, most: the range of a number, both ends included; None is open
-    below:       the same as `most`, this end not included
-    required:    a command line has to give it, although the library has a default. A field
+    below:       an upper end like `most`, but not included
+    required:    a command line must give it, although the library has a default. A field
                  without a default is required everywhere.
     positional:  given without its name on a command line
-    before:      of a setting that was added to those that identify a run: the value that gives
-                 what came out before it was there; see `identity_of`
-    alone:       what it means where a command line names it without a value
+    before:      for a setting added later to those that identify a run: the value that
+                 reproduces the results from before; see `identity_of`
+    alone:       its value where a command line gives its name only
     """
     about = {
         "help": help,
@@ -56,15 +56,15 @@ def option(
 
 
 def choices_of(annotation: Any) -> tuple[str, ...]:
-    """The values that a `Literal` allows; empty for any other type."""
+    """Return the values that a `Literal` allows; empty for any other type."""
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def identity_of(settings: Any) -> dict[str, Any]:
-    """The fields of a dataclass made of options, by name, as they enter a run's identity.
+    """Return the fields of an options dataclass, by name, as they enter a run's identity.
 
-    A field at its `before` is left out. So runs made before the field was there, whose specs lack
-    it, have the identity of those that ask for what they did.
+    A field whose value is its `before` is left out. So an older run, whose spec lacks the field,
+    has the same identity as a new run that asks for the same results.
     """
     values = {item.name: (getattr(settings, item.name), item) for item in fields(settings)}
     return {name: value for name, (value, item) in values.items() if value != _before(item)}
@@ -74,7 +74,7 @@ def _before(item: Field[Any]) -> Any:
     return item.metadata.get("before", MISSING)
 
 
-# What a value of a plain type may be, and that in words.
+# The class that a value of a plain type must have, and its description.
 _KINDS: dict[Any, tuple[type, str]] = {
     bool: (bool, "True or False"),
     int: (Integral, "a whole number"),
@@ -84,7 +84,7 @@ _KINDS: dict[Any, tuple[type, str]] = {
 
 
 def check(settings: Any) -> None:
-    """Test every field of a dataclass made of options against its type, choices and range.
+    """Validate every field of an options dataclass against its type, choices and range.
 
     Raises SettingError for the first value that is not allowed.
     """
@@ -95,7 +95,7 @@ def check(settings: Any) -> None:
 
 
 def _is_a(value: Any, kind: Any) -> bool:
-    """Whether a value is of a plain type; True and False are no numbers."""
+    """Return whether a value is of a plain type; True and False do not count as numbers."""
     return isinstance(value, _KINDS[kind][0]) and isinstance(value, bool) == (kind is bool)
 
 

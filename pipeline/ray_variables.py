@@ -1,4 +1,4 @@
-"""Variables of the environment by which Ray's processes are set; ray is not imported here."""
+"""Environment variables that configure Ray's processes; ray is not imported here."""
 
 LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Set to 0, all of Ray is on loopback where it is told so, as by itself on macOS and Windows.

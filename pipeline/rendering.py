@@ -1,8 +1,8 @@
-"""Plan a run that encodes the decisions of a committed run anew: other sizes, formats, ratios.
+"""Plan a run that encodes a committed run's decisions again, in other sizes, formats or ratios.
 
-Its photos, settings, weights and detector are those of that run, but for what is asked for. So a
-later job with these settings finds its photos covered, unless a ratio was derived from another:
-such a run has a setting `derived` that no job asks for, and covers nothing.
+Its photos, settings, weights and detector are those of that run, except for the requested changes.
+So a later job with these settings finds its photos covered, unless a ratio was derived from
+another: such a run has a setting `derived` that no job asks for, and covers nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ from pipeline.shapes import parse_shapes
 from pipeline.storage.store import check_reachable, open_store
 
 RENDERED = "rendered anew"  # the reason why a photo is done
-# Settings of a job that say what it was about, not how it worked.
+# Settings that describe what one job was for, not how it worked.
 _OF_ONE_JOB = {
     "limit", "resume", "retry", "overrides", "focus_columns", "mode", "dry_run", "estimate",
     "prune", "promote", "channel", "trial", "include", "exclude", "local",
@@ -37,11 +37,12 @@ _OF_ONE_JOB = {
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """What is asked of a committed run.
+    """A request to render a committed run.
 
-    changes: settings to be other than in that run, by name: of ThumbnailSettings, and `ratios`.
-    local: whether processes of this machine do it.
-    channel: the new run's; None: named after its settings, or the old run's own name for one.
+    changes: the settings to change, by name: those of ThumbnailSettings, and `ratios`.
+    local: whether local processes do it.
+    channel: the new run's; None: the old run's where it has a name of its own, else one named
+        after the new settings.
     """
 
     output: str
@@ -52,12 +53,12 @@ class RenderRequest:
 
 
 def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None) -> PlannedRun:
-    """Plan the run. Nothing is listed: its photos are the old run's, but for forgotten ones.
+    """Plan the run. Nothing is listed: its photos are the old run's, except forgotten ones.
 
     cores: as for `pipeline.job.plan`.
 
-    Raises LedgerError where the old run is not committed, SettingError for a ratio that none of
-    its shapes is near to, UsageError where there is no such run or nothing would change.
+    Raises LedgerError if the old run is not committed, SettingError for a ratio that is not near
+    any of its shapes, UsageError if there is no such run or nothing would change.
     """
     check_reachable(asked.output)
     store = open_store(asked.output)
@@ -87,7 +88,7 @@ def plan_rendering(asked: RenderRequest, cores: Callable[[], int] | None = None)
 
 
 def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, str]]:
-    """The new run's settings, and what stands in its identity about derived ratios."""
+    """Return the new run's settings, and its identity's entry about derived ratios."""
     values = _meaning_of(old)
     before = Settings.of(**values)
     changes = dict(asked.changes)
@@ -121,7 +122,7 @@ def _settings(old: Manifest, asked: RenderRequest) -> tuple[Settings, dict[str, 
 
 
 def _with_format(settings: Settings, asked: RenderRequest) -> Settings:
-    """The settings with the format that the new run has: `auto` means the old run's own word."""
+    """Resolve the format `auto`: the old run's choice, or a new one where `auto` is asked for."""
     thumbnails = settings.thumbnails
     if not thumbnails.is_automatic:
         thumbnails.check_packages()
@@ -132,7 +133,7 @@ def _with_format(settings: Settings, asked: RenderRequest) -> Settings:
 
 
 def _meaning_of(old: Manifest) -> dict[str, Any]:
-    """Every setting as it was meant in a run: one that it does not name has its old meaning."""
+    """Return every setting as it applied to a run, at its `before` where the run has no value."""
     known = Settings().flat()
     values = {n: v for n, v in old.job.items() if n in known and n not in _OF_ONE_JOB}
     for part in (Settings().decoding, Settings().cropping, Settings().thumbnails):
@@ -140,14 +141,14 @@ def _meaning_of(old: Manifest) -> dict[str, Any]:
             before = item.metadata["before"]
             meant = known[item.name] if before is MISSING else before
             values[item.name] = old.settings.get(item.name, meant)
-    if old.settings.get("boxes_only"):  # its encoding is what its job was given
+    if old.settings.get("boxes_only"):  # its encoding settings are those of its job
         names = [item.name for item in fields(Settings().thumbnails)]
         values |= {name: old.job[name] for name in names if name in old.job}
     return values
 
 
 def _areas_of(text: str, shapes: set[str]) -> str:
-    """The safe areas of some shapes, and of all."""
+    """Keep the safe areas of the given shapes and those for any shape."""
     kept = [
         entry.strip()
         for entry in text.split(";")

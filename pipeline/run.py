@@ -1,7 +1,7 @@
 """The whole job on one screen: plan, do the tasks on a cluster or on this machine, commit.
 
-Whoever does the tasks, whether one is done is decided by the ledger in the output store alone: a
-task that is done twice counts once, and a run that dies goes on where its records end.
+Whichever workers do the tasks, only the ledger in the output store decides whether one is done: a
+task that is done twice counts once, and a run that dies resumes where its records end.
 """
 
 import os
@@ -28,13 +28,13 @@ from pipeline.stages.task import TaskSummary
 from pipeline.stages.worker import Job, missing_wall
 from pipeline.stop import Drained, Stop
 
-PHOTOS_AN_ACTOR = 40  # an actor takes as long to start as to score so many
+PHOTOS_AN_ACTOR = 40  # an actor takes as long to start as to score this many
 _OF_A_CLUSTER = ("ray", "prometheus_client")
-_ELSEWHERE = {"RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"}  # set where a cluster is to be joined
+_ELSEWHERE = {"RAY_ADDRESS", "RAY_JOB_CONFIG_JSON_ENV_VAR"}  # set if there is a cluster to join
 
 
 class TaskWorkers(Protocol):
-    """Who does the tasks: `pipeline.cluster.shares` or `pipeline.local`."""
+    """The workers of a run: those of `pipeline.cluster.shares` or `pipeline.local`."""
 
     @property
     def does(self) -> str:
@@ -43,34 +43,34 @@ class TaskWorkers(Protocol):
 
     @property
     def why(self) -> str:
-        """Why they are as many as they are, in words."""
+        """Why there are this many, in words."""
         ...
 
     @property
     def machines(self) -> Machines:
-        """What they have."""
+        """Their resources."""
         ...
 
     def free(self) -> Mapping[str, float]:
-        """What nobody uses, as Ray names it."""
+        """Return the unused resources, under Ray's names."""
         ...
 
     def work(self, pending: list[int], job: Job, stop: Stop) -> Iterator[TaskSummary]:
-        """Do tasks; yield what each was once it is on record.
+        """Do tasks; yield the summary of each once it is recorded.
 
-        Raises LedgerError where a worker cannot go on, Drained as it says.
+        Raises LedgerError if a worker cannot continue, Drained after an early stop.
         """
         ...
 
 
 def crop_bucket(settings: Settings, log: Log, stop: Stop | None = None) -> Ending:
-    """Do what is not on record yet, commit the run and make it live; return how that ended.
+    """Do what is not recorded yet, commit the run and make it live; return how that ended.
 
-    stop: asks for an early end. Raises UsageError for a job that makes no sense, LedgerError for a
-    run that cannot go on, Drained as that says; what is on record stays.
+    stop: requests an early end. Raises UsageError for a job that makes no sense, LedgerError for a
+    run that cannot continue, Drained after an early stop. Records are kept in every case.
     """
     for package in () if settings.running.local else _OF_A_CLUSTER:
-        if find_spec(package) is None:  # to be told before a long listing
+        if find_spec(package) is None:  # fail before a long listing
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     check_metrics_file(settings.running.metrics_file)
     cores = partial(cores_at_hand, settings.running)
@@ -78,7 +78,7 @@ def crop_bucket(settings: Settings, log: Log, stop: Stop | None = None) -> Endin
 
 
 def carry_out(planned: PlannedRun, log: Log, stop: Stop | None = None) -> Ending:
-    """Do what a plan says; return how that ended. Raises LedgerError, Drained as `crop_bucket`."""
+    """Carry out a plan; return how that ended. Raises LedgerError, Drained as `crop_bucket`."""
     settings, left, stop = planned.settings, planned.todo.inputs.num_rows, stop or Stop()
     log.say("plan", planned.message, images=left, covered=planned.todo.covered)
     if settings.estimating.estimate:
@@ -132,16 +132,16 @@ def work_and_commit(job: Job, ledger: Ledger, log: Log, stop: Stop) -> Ending:
 def told_totals(
     job: Job, ledger: Ledger, log: Log
 ) -> Iterator[tuple[RunTotals, Callable[[], None]]]:
-    """The totals of a run, told to Prometheus where that is wanted; and what to call after a task.
+    """Yield a run's totals, exported to Prometheus if asked for, and what to call after a task.
 
-    A file that cannot be written is warned of, once. Raises UsageError where the port cannot be
-    had.
+    A metrics file that cannot be written causes one warning. Raises UsageError if the port is not
+    available.
     """
     settings, about = job.settings.running, (job.run_id, ledger.rows, ledger.task_count)
     if not (settings.metrics_port or settings.metrics_file):
         yield RunTotals(*about), lambda: None
         return
-    from pipeline.report.telemetry import Telemetry, endpoint, write_textfile  # of an extra
+    from pipeline.report.telemetry import Telemetry, endpoint, write_textfile  # needs an extra
 
     totals = Telemetry(*about)
 
@@ -152,7 +152,7 @@ def told_totals(
         try:
             if path:
                 write_textfile(totals, path)
-        except OSError as error:  # the run is worth more than its figures
+        except OSError as error:  # the run continues without its figures
             if not is_told:
                 why = error.strerror or error
                 log.say("metrics", f"WARNING: the figures cannot be written into {path}: {why}")
@@ -163,7 +163,7 @@ def told_totals(
 
 
 def check_metrics_file(path: str) -> None:
-    """Raise SettingError where no file can be made there, before the work. path: "" for none."""
+    """Raise SettingError, before the work, if no file can be written there. path: "" for none."""
     folder = Path(path).absolute().parent
     if path and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         problem = f"names a file in {folder}, which is no folder that this job may write into"
@@ -173,7 +173,7 @@ def check_metrics_file(path: str) -> None:
 
 
 def tell_estimate(planned: PlannedRun, log: Log) -> Ending:
-    """Say what the planned run would take and cost, by a sample that leaves nothing behind."""
+    """Report what the planned run would take and cost, from a sample that leaves nothing behind."""
 
     def begin() -> tuple[Machines, Work]:
         tasks, photos = planned.tasks.task_count, planned.tasks.rows
@@ -189,23 +189,23 @@ def tell_estimate(planned: PlannedRun, log: Log) -> Ending:
 
 
 def start(settings: RunningSettings, tasks: int, photos: int, scores: bool = True) -> TaskWorkers:
-    """Have workers for so many tasks with so many photos. Raises LedgerError, Drained.
+    """Start workers for that many tasks and photos. Raises LedgerError, Drained.
 
-    scores: whether they decide
+    scores: whether they score photos or take stored decisions
     """
     if settings.local:
         from pipeline.local import local_workers
 
         here = local_workers(settings.num_actors, tasks)
         return here if scores else here.without_scoring()
-    from pipeline.cluster.shares import start_ray  # ray is slow to import, and not for `local`
+    from pipeline.cluster.shares import start_ray  # slow to import; `local` needs no ray
 
     shares = start_ray(settings, min(tasks, -(-photos // PHOTOS_AN_ACTOR)))
     return shares if scores else shares.without_scoring()
 
 
 def cores_at_hand(settings: RunningSettings) -> int:
-    """Cores of the cluster that is to be joined, else of this machine. Raises as `start`."""
+    """Count the cores of the cluster to join, else of this machine. Raises as `start`."""
     if not settings.local and _ELSEWHERE & os.environ.keys():
         return int(start(settings, 1, 1).machines.cores)
     from pipeline.local import usable_cores

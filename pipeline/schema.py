@@ -1,4 +1,4 @@
-"""Declare the tables of a run, once. Writing a table casts it to these types; a mismatch raises.
+"""Declare the tables of a run in one place. Writing casts to these types; a mismatch raises.
 
 Boxes are in source pixels after orientation, xyxy, half-open. Columns of the input list that are
 not the product's own ("pass-through") are appended to `images` and `crops` under their own names.
@@ -13,12 +13,12 @@ ANIMATED_SKIPPED = "skipped_animated"
 LEFT_OUT = frozenset({ANIMATED_SKIPPED})  # statuses without crops that a setting asked for
 
 EDGES = ("x0", "y0", "x1", "y1")  # the columns, or fields, of a box
-BOX = pa.list_(pa.float32(), 4)  # the same as one value
-# The same where it may be null: Arrow before 26 and polars cannot read a Parquet file with a null
-# in a list of fixed length.
+BOX = pa.list_(pa.float32(), 4)  # a box as one value
+# A box that may be null: Arrow before 26 and polars cannot read a Parquet file with a null in a
+# list of fixed length.
 BOX_OR_NULL = pa.list_(pa.float32())
 
-# Who made a row. Filled in where a task is committed; null in old runs.
+# The origin of a row. Filled in when a task is committed; null in old runs.
 MADE = (
     pa.field("run_id", pa.string()),
     pa.field("processed_at", pa.timestamp("us", "UTC")),  # when its task was committed
@@ -40,7 +40,7 @@ OBJECT = pa.struct(
 SKIPPED = pa.struct(
     [
         pa.field("ratio", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),  # a word of docs/GUARDS.md
+        pa.field("reason", pa.string(), nullable=False),  # a term of docs/GUARDS.md
     ]
 )
 
@@ -53,8 +53,8 @@ INPUTS = pa.schema(
     ]
 )
 INPUT_BOXES = pa.field("boxes", pa.list_(BOX))  # optional: objects given with the list
-INPUT_OVERRIDE = pa.field("override", pa.string())  # optional: what a person decided, as JSON
-# Optional, added by a plan: where an earlier run has a photo that may be the same bytes, as
+INPUT_OVERRIDE = pa.field("override", pa.string())  # optional: a person's decision, as JSON
+# Optional, added by a plan: where an earlier run has a photo with perhaps the same bytes, as
 # run/task/image_id.
 INPUT_SEEN = pa.field("_seen_in", pa.string())
 
@@ -65,25 +65,25 @@ IMAGES = pa.schema(
         pa.field("etag", pa.string()),
         pa.field("bytes", pa.int64()),
         pa.field("content_sha256", pa.string()),  # of the object as read
-        pa.field("same_as", pa.string()),  # image_id of the photo whose result this is; null: own
+        pa.field("same_as", pa.string()),  # image_id of the photo with this result; null: its own
         pa.field("format", pa.string()),  # jpeg, png, webp, gif, avif, heic
         pa.field("width_px", pa.int32()),  # after orientation
         pa.field("height_px", pa.int32()),
-        pa.field("orientation", pa.int8()),  # how it was turned, as EXIF counts: 1..8
-        pa.field("objects", pa.list_(OBJECT)),  # of the detector or the list, best first
+        pa.field("orientation", pa.int8()),  # of the file, as EXIF numbers it: 1..8
+        pa.field("objects", pa.list_(OBJECT)),  # from the detector or the list, best first
         pa.field("kind", pa.string()),  # photo, text-heavy, screenshot, animated, long
         pa.field("frames", pa.int32()),  # in the file; 1: a still picture
         pa.field("complete", pa.float32()),  # share of the rows that could be decoded, 0..1
         pa.field("thumbhash", pa.string()),  # ThumbHash of the whole photo, base64
-        pa.field("phash", pa.int64()),  # its 64 bits; photos that look alike differ in few
+        pa.field("phash", pa.int64()),  # 64 bits, few of which differ in similar photos
         pa.field(
             "content", BOX_OR_NULL
-        ),  # the part there, inside uniform borders; null: the whole photo
-        pa.field("focus_x", pa.float32()),  # 0..1 of the width; null: no gaze map, nobody's word
+        ),  # the part inside uniform borders; null: the whole photo
+        pa.field("focus_x", pa.float32()),  # 0..1 of the width; null: no gaze map and not given
         pa.field("focus_y", pa.float32()),  # ... of the height
         pa.field("focus_source", pa.string()),  # gaze: peak of the gaze map; list; override
         pa.field("override", pa.string()),  # the person's decision that applies: uri or pattern
-        pa.field("skipped", pa.list_(SKIPPED)),  # shapes without a crop, none: null
+        pa.field("skipped", pa.list_(SKIPPED)),  # shapes without a crop; null: none
         pa.field("status", pa.string(), nullable=False),  # "ok" or a reason
         pa.field("error_stage", pa.string()),  # read, decode, detect, score, encode
         pa.field("error_kind", pa.string()),  # permanent, transient, circumstances
@@ -101,7 +101,7 @@ CROPS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
-        pa.field("ratio", pa.string(), nullable=False),  # as asked: "16:9", "circle", "free"
+        pa.field("ratio", pa.string(), nullable=False),  # as asked for: "16:9", "circle", "free"
         pa.field("rank", pa.int32(), nullable=False),  # 0 is the best
         pa.field("x0", pa.float32(), nullable=False),
         pa.field("y0", pa.float32(), nullable=False),
@@ -112,7 +112,7 @@ CROPS = pa.schema(
         pa.field("margin", pa.float32()),  # its lead over the next clearly different crop
         pa.field("object_shares", pa.list_(pa.float32())),  # area of each object inside, 0..1
         pa.field("objects_cut", pa.int32()),  # how many, regions aside, are partly inside
-        # Of what was written, see docs/GUARDS.md; null in old runs.
+        # These describe what was written, see docs/GUARDS.md; null in old runs.
         pa.field("confidence", pa.float32()),  # probability that a person accepts it, 0..1
         pa.field("faces_cut", pa.int32()),
         pa.field("heads_cut", pa.int32()),
@@ -120,13 +120,13 @@ CROPS = pa.schema(
         pa.field("subject_share", pa.float32()),  # of the main subject inside, 0..1; null: none
         pa.field("verdict", pa.string()),  # ok, fallback, review
         pa.field("reason", pa.string()),  # why not ok
-        pa.field("fit", pa.string()),  # crop; pad, blur: the whole photo on a ground
+        pa.field("fit", pa.string()),  # crop; pad, blur: the whole photo on a background
         pa.field("override", pa.string()),  # the person's instruction that was obeyed
-        pa.field("width", pa.int32(), nullable=False),  # of the encoded crop, pixels; what it
-        pa.field("height", pa.int32(), nullable=False),  # would have where nothing is encoded
+        pa.field("width", pa.int32(), nullable=False),  # of the encoded crop, pixels, or
+        pa.field("height", pa.int32(), nullable=False),  # the planned ones if none is encoded
         # Null where nothing was encoded (--boxes-only).
         pa.field("format", pa.string()),  # webp, jpeg, png, avif
-        pa.field("frames", pa.int32()),  # of the encoded crop; above 1 it moves
+        pa.field("frames", pa.int32()),  # of the encoded crop; above 1: animated
         pa.field("image", pa.large_binary()),
         pa.field("sha256", pa.string()),  # of `image`
         pa.field("file", pa.string()),  # key under the output, with --crop-files
@@ -134,13 +134,13 @@ CROPS = pa.schema(
     ]
 )
 
-# Crops that are objects under names of a template (--crop-files TEMPLATE).
+# Crops stored as objects under names from a template (--crop-files TEMPLATE).
 CROP_FILES = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("ratio", pa.string(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),  # of the template: the same in each run
+        pa.field("name", pa.string(), nullable=False),  # from the template: the same in each run
         pa.field("key", pa.string(), nullable=False),  # of this run's object: crops/<run>/<name>
         pa.field("sha256", pa.string(), nullable=False),  # of the object
     ]
@@ -158,7 +158,7 @@ CANDIDATES = pa.schema(
     ]
 )
 
-# What a person sees of a whole photo; nothing is decided by it.
+# The whole photo for people to look at; no decision depends on it.
 PREVIEWS = pa.schema(
     [
         pa.field("image_id", pa.string(), nullable=False),
@@ -166,8 +166,8 @@ PREVIEWS = pa.schema(
         pa.field("height", pa.int32(), nullable=False),
         pa.field("format", pa.string(), nullable=False),
         pa.field("image", pa.large_binary(), nullable=False),  # the whole photo, small
-        # The gaze map in GAZE_SIDE x GAZE_SIDE equal cells, rows from the top, one byte a cell,
-        # 255 the most looked-at one; null: no map.
+        # The gaze map in GAZE_SIDE x GAZE_SIDE equal cells, rows from the top, one byte per cell,
+        # 255 for the most looked-at one; null: no map.
         pa.field("gaze", pa.binary()),
     ]
 )
@@ -175,9 +175,9 @@ GAZE_SIDE = 16
 
 
 def pass_through(inputs: pa.Schema) -> list[pa.Field]:
-    """The columns of an input list that are not the product's own.
+    """Return the columns of an input list that are not the product's own.
 
-    The list of an old run may use a name that has become ours since; that column is left out.
+    An old run's list may use a name that the product has taken since; that column is left out.
     """
     optional = {field.name for field in (INPUT_BOXES, INPUT_OVERRIDE, INPUT_SEEN)}
     ours = {*INPUTS.names, *optional, *IMAGES.names, *CROPS.names}
@@ -185,10 +185,10 @@ def pass_through(inputs: pa.Schema) -> list[pa.Field]:
 
 
 def images_schema(extra: Iterable[pa.Field] = ()) -> pa.Schema:
-    """`IMAGES` followed by the pass-through columns of the run's list."""
+    """Return `IMAGES` followed by the pass-through columns of the run's list."""
     return pa.schema([*IMAGES, *extra])
 
 
 def crops_schema(extra: Iterable[pa.Field] = ()) -> pa.Schema:
-    """`CROPS` followed by the same columns."""
+    """Return `CROPS` followed by the pass-through columns of the run's list."""
     return pa.schema([*CROPS, *extra])

@@ -1,4 +1,4 @@
-"""The shapes a crop can be asked for: "16:9", "640:480", "circle", "free"."""
+"""Parse the shapes that a crop can have: "16:9", "640:480", "circle", "free"."""
 
 import math
 import re
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 from pipeline.errors import UsageError, did_you_mean
 
-# Beyond this a crop of an ordinary photo is a line of pixels and the request is a typing error.
+# Beyond this, a crop of an ordinary photo is a line of pixels and the request is a typing error.
 MAX_RATIO = 50.0
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _RATIO = re.compile(f"{_NUMBER} ?[:x×/] ?{_NUMBER}")  # as people write ratios and picture sizes
-_QUOTIENT = re.compile(r"[0-9]+\.[0-9]+")  # a whole number alone could be a side as well
+_QUOTIENT = re.compile(r"[0-9]+\.[0-9]+")  # a whole number could also be the length of a side
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One asked-for shape.
+    """One requested shape.
 
     name:      as asked for, lower case, without spaces; goes into the `ratio` column.
     ratio:     width / height of the crop; None for "free", where the scorer chooses it.
-    is_circle: the crop is square, within a pixel, and its inscribed circle is what people see.
+    is_circle: the crop is square, within a pixel, and people see its inscribed circle.
     """
 
     name: str
@@ -32,8 +32,8 @@ def parse_shape(text: str) -> Shape:
     """Read one shape: a ratio, "circle" or "free". Raises UsageError for anything else.
 
     A ratio is "W:H", "WxH" or "W/H" with positive numbers, or their quotient as a decimal number
-    ("1.7778"). "640:480" and "640x480" are the ratio 4:3 under names of their own; they say nothing
-    about the size of the output.
+    ("1.7778"). "640:480" and "640x480" are the ratio 4:3 under names of their own; they do not
+    set the size of the output.
     """
     if not isinstance(text, str):
         raise UsageError(f"a shape is a text such as '16:9', 'circle' or 'free', not {text!r}")

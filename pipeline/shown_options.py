@@ -1,4 +1,4 @@
-"""Show the fields of a dataclass as options of a command line: word, default, help, argument."""
+"""Turn a dataclass's fields into command-line options: spelling, default, help, argument."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,10 +19,10 @@ def flag(name: str) -> str:
 
 @dataclass(frozen=True)
 class ShownOption:
-    """One field of the options, as a command line shows it."""
+    """One options field, as a command line shows it."""
 
     field: Field[Any]
-    type: Any  # of one value: without `| None`, of the items for a tuple
+    type: Any  # of one value: without `| None`; for a tuple, of its items
     many: bool
     group: str
 
@@ -32,7 +32,7 @@ class ShownOption:
 
     @property
     def word(self) -> str:
-        """The option as it is typed, its value as a placeholder."""
+        """The option as it is typed, with a placeholder for its value."""
         if self.about["positional"]:
             return self.placeholder + " ..." * self.many
         if self.may_be_alone:
@@ -41,7 +41,7 @@ class ShownOption:
 
     @property
     def may_be_alone(self) -> bool:
-        """Whether it may be given with a value or without one."""
+        """Whether its value may be left out."""
         return self.about["alone"] is not MISSING
 
     @property
@@ -60,14 +60,14 @@ class ShownOption:
         return f"{self.field.default} {self.about['unit']}".strip()
 
     def text(self, names: set[str]) -> str:
-        """What it means. names: fields, to be spelt as flags."""
+        """Return the help text. names: fields that are spelt as flags in it."""
         help_text: str = self.about["help"]
         if self.about["placeholder"] and (choices := choices_of(self.type)):
             help_text += f": {', '.join(choices)}"  # else the placeholder names them
         return re.sub(r"`(\w+)`", lambda m: flag(m[1]) if m[1] in names else m[0], help_text)
 
     def add_to(self, parser: Any, names: set[str]) -> None:
-        """Add it to a parser or to a group of one. names: fields, to be spelt as flags in help."""
+        """Add it to a parser or an argument group. names: fields to spell as flags in the help."""
         about, choices = self.about, choices_of(self.type)
         text = self.text(names)
         if not (about["required"] or "default:" in text):
@@ -92,7 +92,7 @@ class ShownOption:
 
 
 def shown_options(kind: type, group: str = "options") -> Iterator[ShownOption]:
-    """Every field of a dataclass, and of those in it, whose first line names their group."""
+    """Yield the fields of a dataclass and its nested ones, whose docstrings title their groups."""
     types = get_type_hints(kind)
     for item in fields(kind):
         annotation = types[item.name]
@@ -105,10 +105,10 @@ def shown_options(kind: type, group: str = "options") -> Iterator[ShownOption]:
 
 
 def is_group(annotation: Any) -> bool:
-    """Whether a field is a group of options, a dataclass itself."""
+    """Return whether a field is a group of options, that is, a dataclass."""
     return isinstance(annotation, type) and is_dataclass(annotation)
 
 
 def title_of(kind: type) -> str:
-    """The first line of a docstring, as a line of help."""
+    """Return the first line of a class's docstring, as a line of help."""
     return (kind.__doc__ or "").splitlines()[0].rstrip(".")

@@ -1,13 +1,13 @@
-"""Ask a job that is at work to begin nothing new, and hear when it has ended what it had begun."""
+"""Ask a running job to drain: to finish the tasks in flight and begin no others."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Stop:
-    """Whether somebody has asked a job to stop. A signal handler sets it, the workers look.
+    """Whether a job has been asked to stop. A signal handler sets it and the workers check it.
 
-    is_over: the time to stop in good order is over; the handler ends the work by an exception.
+    is_over: the time for an orderly stop is over; the handler ends the work with an exception.
     """
 
     asked: bool = False
@@ -15,4 +15,4 @@ class Stop:
 
 
 class Drained(Exception):  # noqa: N818 - nothing is wrong: it was asked for
-    """The tasks in flight have ended, and no others were begun since a job was asked to stop."""
+    """The tasks in flight have ended, and none was begun after the job was asked to stop."""
