@@ -76,9 +76,7 @@ IMAGES = pa.schema(
         pa.field("complete", pa.float32()),  # share of the rows that could be decoded, 0..1
         pa.field("thumbhash", pa.string()),  # ThumbHash of the whole photo, base64
         pa.field("phash", pa.int64()),  # 64 bits, few of which differ in similar photos
-        pa.field(
-            "content", BOX_OR_NULL
-        ),  # the part inside uniform borders; null: the whole photo
+        pa.field("content", BOX_OR_NULL),  # the part inside uniform borders; null: the whole photo
         pa.field("focus_x", pa.float32()),  # 0..1 of the width; null: no gaze map and not given
         pa.field("focus_y", pa.float32()),  # ... of the height
         pa.field("focus_source", pa.string()),  # gaze: peak of the gaze map; list; override

@@ -1,1 +1,1 @@
-"""From a decoded photo to its crops: shapes, candidates, search, choice."""
+"""Turn a decoded photo into its crops: shapes, candidates, search, choice."""

@@ -1,7 +1,7 @@
-"""Make the engine of a job: names, numbers and defaults become network, source, chooser and search.
+"""Build a job's engine: turn names, numbers and defaults into network, source, chooser and search.
 
 Networks are pinned by hash before any work begins. torch takes seconds to import, so it is imported
-where a network is made: the workers which only read, decode and encode never load it.
+only where a network is built: workers that only read, decode and encode never load it.
 """
 
 import warnings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from s2cnet.fast import Precision
     from s2cnet.onnx import Runtime
 
-EMBEDDED, GIVEN = "embedded", "boxes"  # of `--detector`
+EMBEDDED, GIVEN = "embedded", "boxes"  # values of `--detector`
 SEARCH, RANK_BY = CroppingSettings.search, CroppingSettings.rank_by
 BACKBONE = CroppingSettings.backbone
 RUNTIME = RunningSettings.runtime
@@ -38,12 +38,12 @@ COMPILE_FROM = 10_000  # images of a run: on a CPU core compiling pays for itsel
 def choose_backbone(
     asked: str, weights_sha256: str, detector: str, rank_by: str = RANK_BY
 ) -> Literal["shared", "own"]:
-    """What S2CNet reads: the embedded detector's trunk, or its own backbone.
+    """Choose what S2CNet reads: the embedded detector's trunk or its own backbone.
 
-    asked: "auto" shares the trunk where the branch for it was trained for these weights and the
-        score is one of several things that decide; where it decides alone, it is exact.
+    asked: "auto" shares the trunk if its branch was trained for these weights and the score is one
+        of several inputs to the choice. A score that decides by itself has to be exact.
 
-    Raises SettingError where "shared" is asked for and there is no such branch.
+    Raises SettingError if "shared" is asked for and there is no such branch.
     """
     fits = weights_sha256 == FEATURES_OF and detector == EMBEDDED
     if asked == "shared" and not fits:
@@ -55,20 +55,21 @@ def choose_backbone(
 
 
 def source_identity(spec: str = EMBEDDED, with_features: bool = False) -> str:
-    """What `make_source` gives as identity, without loading torch where that can be.
+    """Return the identity of the source that `make_source` builds, without torch if possible.
 
-    Raises as it does.
+    Raises as `make_source`.
     """
     return embedded_identity(with_features) if spec == EMBEDDED else make_source(spec).identity
 
 
 def choose_runtime(asked: str, device: "str | torch.device", compiles: bool = False) -> "Runtime":
-    """What runs the networks on a device that `choose_device` has resolved.
+    """Choose the runtime of the networks on a device that `choose_device` has resolved.
 
-    asked: "auto" is onnxruntime on a CPU where it is installed, else torch.
-    compiles: the user wants torch's compiled code, so that "auto" is torch.
+    asked: "auto" is onnxruntime on a CPU if it is installed, else torch.
+    compiles: the user wants torch's compiled code, so "auto" is torch.
 
-    Raises SettingError where onnxruntime is asked for and missing, or the device is no CPU.
+    Raises SettingError for an unknown name, or if onnxruntime is asked for and either missing or
+    the device is not a CPU.
     """
     from s2cnet.onnx import has_onnxruntime
 
@@ -96,14 +97,14 @@ def make_source(
     runtime: "Runtime" = "torch",
     with_features: bool = False,
 ) -> "ObjectSource":
-    """The source of objects that a `--detector` string names (forms: `pipeline.detectors`).
+    """Build the source of objects that a `--detector` string names (forms: `pipeline.detectors`).
 
     cache: folder where compiled networks are kept; None compiles nothing.
     runtime: see `make_detector`.
-    with_features: the embedded detector also tells S2CNet's feature map.
+    with_features: the embedded detector also returns S2CNet's feature map.
 
     Raises UsageError for an unknown name or device and for missing or wrong weights, or
-    CannotCompileError where `cache` is given and there is no compiler.
+    CannotCompileError if `cache` is given and there is no compiler.
     """
     from pipeline.cropping.sources import DetectorSource, GivenSource, SmallInputSource
     from pipeline.detectors.embedded import EmbeddedDetector
@@ -126,13 +127,13 @@ def assemble(
     guard_policy: "GuardPolicy | None" = None,
     kind_policy: "KindPolicy | None" = None,
 ) -> "CropEngine":
-    """An engine of a network and a source that are ready on `device`.
+    """Build an engine from a network and a source that are ready on `device`.
 
     search: "coarse" scores a part of the candidates, "exhaustive" all (`pipeline.cropping.search`).
     rank_by: "overlap" takes the crop that is expected to agree best with people, "score" the one
-        of the network's highest score (`pipeline.cropping.choose`).
+        with the network's highest score (`pipeline.cropping.choose`).
     guard_policy: guards and fallbacks; None for no guards.
-    kind_policy: what is done with photos of some kinds; None crops all kinds alike.
+    kind_policy: how photos of some kinds are treated; None crops all kinds alike.
 
     Raises UsageError for another name.
     """
@@ -144,7 +145,7 @@ def assemble(
     from pipeline.device import choose_device
 
     choosers: dict[str, ChooserFor] = {"overlap": OverlapChooser, "score": ScoreChooser}
-    # The highest score has to be found; the fitted rule needs to know the scores roughly.
+    # Ranking by score needs the highest one; the fitted rule needs only rough scores.
     coarse = coarse_to_fine if rank_by == "score" else spread_only
     searches = {"coarse": coarse, "exhaustive": exhaustive}
     if rank_by not in choosers:
@@ -170,7 +171,7 @@ def make_engine(
     runtime: "Runtime" = "torch",
     backbone: str = BACKBONE,
 ) -> "CropEngine":
-    """The engine with the pinned network and the named detector on one device.
+    """Build the engine with the pinned network and the named detector on one device.
 
     guard_policy, kind_policy: see `assemble`.
     cache: folder where compiled networks are kept; None compiles nothing.
@@ -186,7 +187,7 @@ def make_engine(
 
     chosen = choose_device(device)
     if chosen.type == "cuda" and precision == "float32":
-        torch.backends.cudnn.allow_tf32 = False  # float32 is meant: TF32 has 10 bits of it
+        torch.backends.cudnn.allow_tf32 = False  # float32 is asked for: TF32 has 10 bits
     shared = choose_backbone(backbone, weights.sha256, detector, rank_by) == "shared"
     source = make_source(detector, chosen, cache, runtime, shared)
     network = FastS2CNet(weights.load(chosen), precision, cache, runtime, not shared)
@@ -196,9 +197,9 @@ def make_engine(
 def engine_of(
     settings: Settings, weights: Weights, device: str, images: Callable[[], int]
 ) -> "CropEngine":
-    """A job's engine, run and compiled as its settings say. images: how many the run has.
+    """Build a job's engine, run and compiled as its settings say. images: how many the run has.
 
-    Raises SettingError where the runtime is missing or the networks can't be compiled.
+    Raises SettingError if the runtime is missing, or if compiling is on and fails.
     """
     from pipeline.cropping.decide import GuardPolicy
     from pipeline.cropping.kind_policy import KindPolicy
@@ -214,7 +215,7 @@ def engine_of(
         make_engine, weights, settings.input.detector, device, *how, runtime=runtime,
         backbone=asked.backbone,
     )  # fmt: skip
-    # On a GPU nothing is compiled: recording a CUDA graph pays from the second photo of its size.
+    # On a GPU nothing is compiled, and recording a CUDA graph pays from the second photo of a size.
     pays = device != "cpu" or images() >= COMPILE_FROM
     if wanted or (settings.running.compile == "auto" and pays):
         try:

@@ -1,4 +1,4 @@
-"""Candidate crops, from which the best one is chosen: lists of float32 xyxy boxes [N, 4].
+"""Propose candidate crops, from which the best one is chosen, as float32 xyxy boxes [N, 4].
 
 `grid` and `published_ratio` are the published generators, exact to the order of their boxes; they
 work in the input frame (the photo as prepared for the network) and may return no box. `for_shape`,
@@ -30,10 +30,10 @@ PUBLISHED_RATIOS = {
 
 
 def grid(width: int, height: int) -> Boxes:
-    """The grid anchors of a width × height input: at most 90, none on long panoramas.
+    """Return the grid anchors of a width × height input: at most 90, none on long panoramas.
 
     Corners lie on the centres of a 12 × 12 grid, the low one in bins 0–3 and the high one in bins
-    8–11. Kept where more than .4999 of the bins and a ratio strictly between .5 and 2 remain.
+    8–11. Boxes of more than .4999 of the bins with a ratio strictly between .5 and 2 are kept.
     """
     _check_sides(width, height)
     low, high = np.arange(4), np.arange(GRID_BINS - 4, GRID_BINS)
@@ -47,7 +47,7 @@ def grid(width: int, height: int) -> Boxes:
 
 
 def published_ratio(width: int, height: int, ratio: str) -> Boxes:
-    """The published candidates of one ratio on a width × height input: none to about 2,300.
+    """Return the published candidates of one ratio on a width × height input: 0 to about 2,300.
 
     ratio is one of PUBLISHED_RATIOS, else UsageError. The high corner is the last pixel inside
     (x + width − 1), as published.
@@ -71,7 +71,7 @@ def published_ratio(width: int, height: int, ratio: str) -> Boxes:
 def input_to_source(
     boxes_input: Boxes, input_wh: tuple[int, int], source_wh: tuple[int, int]
 ) -> Boxes:
-    """Published boxes [N, 4] from input to source pixels, rounded half to even."""
+    """Convert published boxes [N, 4] from input to source pixels, rounding half to even."""
     scale = np.array([source_wh[0] / input_wh[0], source_wh[1] / input_wh[1]] * 2)
     boxes_px: Boxes = np.rint(boxes_input.astype(np.float64) * scale).astype(np.float32)
     return boxes_px
@@ -79,10 +79,10 @@ def input_to_source(
 
 # --- the product's own ---------------------------------------------------------------------------
 
-# Sizes as shares of the largest crop's sides, closest where people's crops are: they mostly keep
+# Sizes as shares of the largest crop's sides, densest where people's crops are: most of those keep
 # three quarters or more of what a shape allows.
 SCALES = (1.0, 0.955, 0.91, 0.86, 0.8, 0.72, 0.63)
-# Neighbouring positions lie this share of the crop's own side apart, at most …
+# Neighbouring positions are at most this share of the crop's own side apart …
 STEP_SHARE = 0.06
 # … unless that gives more than this many positions of one size.
 MAX_POSITIONS = 48
@@ -91,37 +91,37 @@ FREE_RATIOS = (1 / 2, 2 / 3, 3 / 4, 1.0, 4 / 3, 3 / 2, 2.0)
 FREE_SCALES = (1.0, 0.93, 0.86, 0.79, 0.72, 0.64)
 MAX_FREE_POSITIONS = 16
 
-# Where no candidate will do: smaller sizes and closer positions.
+# If no candidate passes the guards: smaller sizes and closer positions.
 DENSE_SCALES = tuple(1 - 0.05 * step for step in range(13))  # 1 to .4
 DENSE_STEP, MAX_DENSE_POSITIONS = 0.025, 400
 
 
 def for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
-    """Candidates of one shape on any photo, in whole source pixels: at least 1, at most 769."""
+    """Propose candidates of one shape on any photo, in whole source pixels: 1 to 769."""
     return _for_ratio_of(width_px, height_px, shape.ratio).copy()
 
 
-@lru_cache(maxsize=256)  # photos of one size are many
+@lru_cache(maxsize=256)  # many photos have the same size
 def _for_ratio_of(width: int, height: int, ratio: float | None) -> Boxes:
     boxes = for_free(width, height) if ratio is None else for_ratio(width, height, ratio)
     return to_whole_pixels(boxes, width, height)
 
 
 def for_ratio(width: int, height: int, ratio: float | str) -> Boxes:
-    """Candidates of one ratio on any photo: at least 1, at most 336, the largest first.
+    """Propose candidates of one ratio on any photo: at least 1, at most 336, the largest first.
 
-    width, height: of the photo, in pixels of the frame the boxes shall have.
+    width, height: of the photo, in pixels of the boxes' frame.
     ratio: width / height of the crops as a number, or a shape such as "16:9" or "circle".
 
     Sides are rounded to whole pixels (and are at least 1), so the ratio is met within a pixel.
-    The first boxes are the largest crop that fits, in all its positions. Raises UsageError.
+    The first boxes have the largest size that fits, in all positions. Raises UsageError.
     """
     wanted = _as_ratio(ratio)
     return _sizes_and_positions(width, height, wanted, SCALES, MAX_POSITIONS)
 
 
 def for_free(width: int, height: int) -> Boxes:
-    """Candidates of no given ratio: the whole photo first, then boxes of ratios from .5 to 2.
+    """Propose candidates of any ratio: the whole photo first, then boxes of ratios from .5 to 2.
 
     The photo's own ratio is among them. At most 769. Raises UsageError.
     """
@@ -136,15 +136,15 @@ def for_free(width: int, height: int) -> Boxes:
 
 
 def dense_for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
-    """More boxes of one shape than `for_shape` proposes, in whole source pixels: at most 5,200.
+    """Propose more boxes of one shape than `for_shape`, in whole source pixels: at most 5,200.
 
-    Of `free`, at most 41,600.
+    For `free`, at most 41,600.
     """
     return _dense(width_px, height_px, shape, DENSE_SCALES)
 
 
 def largest_for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
-    """The largest boxes of one shape, in up to MAX_DENSE_POSITIONS places, whole source pixels."""
+    """Propose the largest boxes of one shape, in whole source pixels: at most 400 positions."""
     return _dense(width_px, height_px, shape, DENSE_SCALES[:1])
 
 
@@ -159,7 +159,7 @@ def _dense(width: int, height: int, shape: Shape, scales: tuple[float, ...]) -> 
 
 
 def largest(width: int, height: int, ratio: float) -> tuple[float, float]:
-    """Exact width and height of the largest crop of a ratio; a side may be below one pixel."""
+    """Return the exact sides of the largest crop of a ratio; one may be below one pixel."""
     _check_sides(width, height)
     crop_w = min(float(width), height * ratio)
     return crop_w, crop_w / ratio
@@ -184,7 +184,7 @@ def _sizes_and_positions(
 def _positions(
     width: int, height: int, crop_w: int, crop_h: int, at_most: int, step_share: float
 ) -> Boxes:
-    """Boxes of one size, evenly spread and touching all four edges."""
+    """Return boxes of one size, evenly spread and touching all four edges."""
     count_x = min(at_most, _positions_wanted(width - crop_w, crop_w, step_share))
     count_y = min(at_most, _positions_wanted(height - crop_h, crop_h, step_share))
     if count_x * count_y > at_most:
@@ -195,7 +195,7 @@ def _positions(
 
 
 def _boxes_at(xs: NDArray[np.float64], ys: NDArray[np.float64], crop_w: int, crop_h: int) -> Boxes:
-    """One size at every x and y: [len(xs) · len(ys), 4], y fastest."""
+    """Place boxes of one size at every x and y: [len(xs) · len(ys), 4], y fastest."""
     x, y = np.repeat(xs, len(ys)), np.tile(ys, len(xs))
     return np.stack([x, y, x + crop_w, y + crop_h], axis=1).astype(np.float32)
 
@@ -211,7 +211,7 @@ def _spread(travel: int, count: int) -> NDArray[np.float64]:
 
 
 def _without_repeats(boxes: Boxes) -> Boxes:
-    """Drop repeats, which rounding makes on small photos; the first of each stays, in order."""
+    """Drop repeats, which rounding causes on small photos; the first of each stays, in order."""
     return np.array(list(dict.fromkeys(map(tuple, boxes.tolist()))), dtype=np.float32)
 
 

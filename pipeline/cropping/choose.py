@@ -1,12 +1,12 @@
 """Choose among the candidates of a shape: by expected agreement with people, or by score.
 
-The highest score is not the best choice: a score has errors, and it does not know what a crop does
-to heads and text. `OverlapChooser` takes the crop of the highest value by the fitted rule
-(`pipeline.cropping.rule`), in which the network's scores are one part, and moves it to where that
+The highest score is not the best choice: scores have errors, and they ignore what a crop does to
+heads and text. `OverlapChooser` takes the crop with the highest value under the fitted rule
+(`pipeline.cropping.rule`), of which the network's scores are one part, and moves it to where that
 value is highest (`refine`). `ScoreChooser` is the published ranking.
 
-Guards come before both: a crop that breaks none wins over every crop that breaks one, and of those
-that do, one that breaks them less wins (`pipeline.cropping.guards`).
+Guards take precedence in both: a crop that breaks none beats every crop that breaks one, and of
+two that break guards, the one that breaks them less wins (`pipeline.cropping.guards`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pipeline.cropping.values import CandidateList, ListValues
 from pipeline.detectors import Detections
 from pipeline.shapes import Shape
 
-# Of other boxes than the candidates, `ScoreChooser` scores this many, far apart.
+# How many boxes other than candidates `ScoreChooser` scores, far apart.
 SCORED_OTHERS = 64
 
 
@@ -42,10 +42,10 @@ SCORED_OTHERS = 64
 class OverlapChooser:
     """Take the crop that is expected to agree best with people; keep heads and text whole.
 
-    objects: in source pixels, with whatever else their source told.
+    objects: in source pixels, with everything else that their source found.
     size_wh: width and height of the photo in source pixels.
-    guard_of: what no crop may do; None for no guards.
-    rule: what the value of a crop is made of.
+    guard_of: returns the guards of a shape; None for no guards.
+    rule: computes the value of a crop.
     """
 
     objects: Detections
@@ -61,7 +61,7 @@ class OverlapChooser:
         return self._of_list(searched).values
 
     def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
-        """See `Chooser.best`. The last of several is not moved: it only tells a lead."""
+        """See `Chooser.best`. The last of several is not moved: it is only there for a lead."""
         lists = [one.candidates for one in searched]
         known = [self._of_list(one) for one in searched]
         values = [one.values for one in known]
@@ -74,7 +74,7 @@ class OverlapChooser:
         ]
 
     def best_other(self, searched: ShapeSearch, boxes: Boxes, score: Score, count: int) -> Chosen:
-        """See `Chooser.best_other`. The network's view of other boxes is that of the candidates."""
+        """See `Chooser.best_other`. The network's preferences are those among the candidates."""
         value_of = self._of_list(searched).value_of
         values = value_of(boxes / self._sides)
         guard = active_guard(self.guard_of, searched.shape)
@@ -82,7 +82,7 @@ class OverlapChooser:
 
     def confidence(self, searched: ShapeSearch, chosen: Chosen) -> list[float | None]:
         """See `Chooser.confidence`."""
-        if self.objects.attention is None:  # maps guessed from objects tell too much confidence
+        if self.objects.attention is None:  # maps guessed from objects are overconfident
             return [None] * len(chosen.boxes)
         features = self.confidence_features(searched, chosen)
         return [packaged_confidence()(of_crop) for of_crop in features]
@@ -90,7 +90,7 @@ class OverlapChooser:
     def confidence_features(
         self, searched: ShapeSearch, chosen: Chosen
     ) -> list[ConfidenceFeatures]:
-        """What the confidence of crops, chosen among these candidates or instead, is made from."""
+        """Return the confidence features of crops chosen among or instead of these candidates."""
         rivals = chosen.rivals
         if rivals is None:
             rivals = rivals_of(chosen.boxes, searched.candidates, self.values(searched))
@@ -117,7 +117,7 @@ class OverlapChooser:
         return plain.in_circle(CandidateList.of(searched.candidates, self.size_wh))
 
     def _plain(self, searched: ShapeSearch) -> ListValues:
-        """The values of candidates, circles as if they were squares: told once of each list."""
+        """Return the values of candidates, treating circles as squares; cached for each list."""
         ratio, posterior_mean = self._ratio_rel(searched.shape), searched.found.posterior_mean
         key = ratio, searched.candidates.tobytes(), posterior_mean.tobytes()
         if key not in self._plain_lists:
@@ -128,15 +128,15 @@ class OverlapChooser:
         return self._plain_lists[key]
 
     def _ratio_rel(self, shape: Shape) -> float | None:
-        """Width / height of a shape as shares of the photo's sides."""
+        """Return a shape's width / height as shares of the photo's sides."""
         return None if shape.ratio is None else shape.ratio * self.size_wh[1] / self.size_wh[0]
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreChooser:
-    """Take the crop of the network's highest score, as the published code does.
+    """Take the crop with the network's highest score, as the published code does.
 
-    Its arguments are those of `OverlapChooser`; of the objects, only the guards know.
+    Its arguments are those of `OverlapChooser`; only the guards use the objects.
     """
 
     objects: Detections
@@ -144,7 +144,7 @@ class ScoreChooser:
     guard_of: GuardOf | None = None
 
     def values(self, searched: ShapeSearch) -> FloatArray:
-        """See `Chooser.values`. What was not scored is not taken."""
+        """See `Chooser.values`. Candidates without a score are not taken."""
         values = np.full(len(searched.candidates), -np.inf)
         values[searched.found.indices] = searched.found.scores
         return values
@@ -167,5 +167,5 @@ class ScoreChooser:
         return Chosen(boxes[order], values[order], None if levels is None else levels[order])
 
     def confidence(self, searched: ShapeSearch, chosen: Chosen) -> list[float | None]:
-        """See `Chooser.confidence`. It was not fitted on choices by score."""
+        """See `Chooser.confidence`. The model was not fitted on choices by score."""
         return [None] * len(chosen.boxes)

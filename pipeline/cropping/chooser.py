@@ -1,4 +1,4 @@
-"""Say what a chooser is: what decides among the candidates of a shape (`choose` has them)."""
+"""Define the interface of choosers, which decide among a shape's candidates (see `choose`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.shapes import Shape
 
 @dataclass(frozen=True, eq=False)
 class ShapeSearch:
-    """A shape of one photo, its candidates [N, 4] in source pixels, and what was found of them."""
+    """A shape of one photo, its candidates [N, 4] in source pixels, and their search result."""
 
     shape: Shape
     candidates: Boxes
@@ -24,33 +24,32 @@ class ShapeSearch:
 
 
 class Chooser(Protocol):
-    """What decides among candidates, for one photo. Boxes are in source pixels."""
+    """Decides among the candidates of one photo. Boxes are in source pixels."""
 
     def values(self, searched: ShapeSearch) -> FloatArray:
-        """The number that decides, of each candidate; -inf: not to be taken: [N]."""
+        """Return the number that decides for each candidate, -inf for those never taken: [N]."""
         ...
 
     def best(self, searched: Sequence[ShapeSearch], count: int) -> list[Chosen]:
-        """Of each shape the `count` best crops that are clearly different, 1 <= K <= count.
+        """Return each shape's `count` best crops that are clearly different, 1 <= K <= count.
 
-        They are candidates, or near one where a chooser moves its choice; the
-        engine has those scored that were not yet. What is chosen of a shape does not depend on
-        which others are in the call.
+        They are candidates, or near one if the chooser moves its choice; the engine scores those
+        that have no score yet. The choice for a shape does not depend on the others in the call.
         """
         ...
 
     def confidence(self, searched: ShapeSearch, chosen: Chosen) -> list[float | None]:
-        """The probability that a person would accept each of the crops chosen: K.
+        """Return the probability that a person would accept each of the chosen crops: K.
 
-        None where no one can tell: the confidence is fitted on crops that the fitted rule chose by
+        None where it is unknown: the confidence is fitted on crops that the fitted rule chose by
         maps of attention.
         """
         ...
 
     def best_other(self, searched: ShapeSearch, boxes: Boxes, score: Score, count: int) -> Chosen:
-        """As `best`, of other boxes [M, 4] of the shape, M ≥ 1, that are no candidates.
+        """Choose as `best` among boxes [M, 4] of the shape, M ≥ 1, that are not candidates.
 
-        score: the network's score of any boxes, where it is needed.
+        score: returns the network's score of any boxes, if it is needed.
         """
         ...
 
@@ -60,7 +59,7 @@ GuardOf = Callable[[Shape], ShapeGuard]
 
 
 class ChooserFor(Protocol):
-    """Makes the chooser for a photo."""
+    """Builds the chooser for a photo."""
 
     def __call__(
         self, objects: Detections, size_wh: tuple[int, int], guard_of: GuardOf | None = None
@@ -70,6 +69,6 @@ class ChooserFor(Protocol):
 
 
 def active_guard(guard_of: GuardOf | None, shape: Shape) -> ShapeGuard | None:
-    """The guards of a shape; None where no crop of this photo can break one."""
+    """Return the guards of a shape; None if no crop of this photo can break one."""
     guard = None if guard_of is None else guard_of(shape)
     return guard if guard is not None and guard.active else None

@@ -1,4 +1,4 @@
-"""The crops that a chooser takes of one shape, and which of many are clearly different."""
+"""Hold the crops chosen for one shape, and pick crops that are clearly different."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import Boxes, FloatArray, iou
 
-# Two crops of one shape are "clearly different" where they overlap by less than this IoU. The grid
-# of candidates is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
+# Two crops of one shape are "clearly different" if their IoU is below this. The grid of candidates
+# is fine, so neighbours of the best crop overlap it by .8 to .95 and show the same.
 DISTINCT_IOU = 0.7
-# Taken off a crop's value for each level of breaking guards: more than any two values differ by.
+# Subtracted from a crop's value for each level of broken guards: more than any two values differ.
 LEVEL_COST = 1e6
 
 
@@ -22,8 +22,8 @@ class Chosen(NamedTuple):
     choice: the number that decided, higher is better; comparable within one shape of one photo.
     levels: how badly each breaks guards, see `ShapeGuard.levels`; None: no guard is broken. Crops
         of a lower level are ranked first, and by `choice` within a level.
-    rivals: the highest value of a candidate that is clearly different from each, whatever guards
-        it breaks; -inf where none is different. None: not known.
+    rivals: for each, the highest value of a clearly different candidate, whatever guards that
+        breaks; -inf if none is different. None: not known.
     """
 
     boxes: Boxes  # [K, 4]
@@ -37,11 +37,11 @@ class Chosen(NamedTuple):
         return np.zeros(len(self.boxes), np.int64) if self.levels is None else self.levels
 
     def passes(self, rank: int) -> bool:
-        """Whether the crop of this rank breaks no guard."""
+        """Return whether the crop of this rank breaks no guard."""
         return not self.told_levels[rank]
 
     def lead(self, rank: int) -> float | None:
-        """How much the crop of this rank leads over the next; None for one of another level."""
+        """Return the lead of this rank's crop over the next; None if there is none of its level."""
         is_last = rank + 1 == len(self.boxes)
         if is_last or (self.levels is not None and self.levels[rank] != self.levels[rank + 1]):
             return None
@@ -49,28 +49,29 @@ class Chosen(NamedTuple):
 
 
 def pick_distinct(boxes: NDArray[np.floating], values: FloatArray, count: int) -> list[int]:
-    """Places of the highest value, then of the highest clearly different from all before it, ….
+    """Pick the highest values whose boxes are clearly different from all picked before.
 
-    boxes [N, 4], values [N]; -inf is not taken. At most `count` places. Equal values: the first.
+    boxes [N, 4], values [N]; -inf is not picked. Returns at most `count` indices, best first. Of
+    equal values the first is picked.
     """
     left = np.flatnonzero(values > -np.inf)
     order: list[int] = []
     while len(left) and len(order) < count:
         order.append(int(left[values[left].argmax()]))
-        if len(order) < count:  # else half of the time would be for nothing
+        if len(order) < count:  # after the last pick this would be wasted
             left = left[iou(boxes[order[-1]], boxes[left]) < DISTINCT_IOU]
     return order
 
 
 def rivals_of(boxes: Boxes, candidates: Boxes, values: FloatArray) -> FloatArray:
-    """The highest of the values [N] of candidates clearly different from each of boxes [K, 4]: [K].
+    """Return, for each of boxes [K, 4], the highest value of a clearly different candidate: [K].
 
-    -inf where no candidate is different.
+    values: of the candidates, [N]. -inf if no candidate is different.
     """
     different = iou(boxes[:, None], candidates) < DISTINCT_IOU  # [K, N]
     return np.asarray(np.where(different, values, -np.inf).max(axis=1))
 
 
 def below(values: FloatArray, levels: NDArray[np.int64]) -> FloatArray:
-    """Values [N] put below all those of a lower level: [N]."""
+    """Lower values [N] so that they are below all those of a lower level: [N]."""
     return np.asarray(values - LEVEL_COST * levels)

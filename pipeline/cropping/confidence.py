@@ -1,9 +1,9 @@
-"""Confidence: the calibrated probability that a person would accept a crop.
+"""Compute the confidence of crops: the calibrated probability that a person would accept each.
 
-A logistic regression on a few features of the final crop that are known when it is chosen. It is
-fitted and tested on people's crops and fixations by the laboratory
-(`pipeline/lab/people/confidence_fit.py`); what "accept" means stands in docs/CONFIDENCE.md and
-`pipeline/lab/evaluation/acceptance.py`. Its coefficients are in `confidence.json`.
+The model is a logistic regression on a few features of the final crop that are known when it is
+chosen. The laboratory fits and tests it on people's crops and fixations
+(`pipeline/lab/people/confidence_fit.py`); docs/CONFIDENCE.md and
+`pipeline/lab/evaluation/acceptance.py` define "accept". Its coefficients are in `confidence.json`.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ TERMS = (
     "gaze_lost",  # share of the gaze map that the shape could hold and this crop does not
     "kept_overlap",  # IoU with what people keep, as a soft region
     "heads",  # logarithm of 1 + the number of heads, weighted by their likelihood
-    "heads_cut",  # logarithm of 1 + 3 times the heads cut, weighted likewise
+    "heads_cut",  # logarithm of 1 + 3 times the heads cut, with the same weights
     "heads_beside",  # `heads` where the shape is narrower than the photo, else 0
     "distance",  # of the shape's ratio from the photo's own, see `distance_of`
     "lead",  # in choice, over the best candidate that is clearly different
-    "gaze_spread",  # gaze clipped to the value of an even map; 1: people look everywhere
+    "gaze_spread",  # gaze clipped to the value of a uniform map; 1: people look everywhere
 )
 GAZE_FLOOR = 0.02  # so that a crop of the whole photo has a finite logarithm
-# Bounds of the lead, beyond which nothing changes.
+# The lead is clipped to these bounds.
 LEAD = (-0.1, 0.15)
 
 
 @dataclass(frozen=True)
 class ConfidenceFeatures:
-    """What is known of a crop, and of its photo, when its confidence is told. All shares are 0..1.
+    """The features of a crop and its photo that its confidence depends on. All shares are 0..1.
 
     gaze_inside: share of the gaze map inside the crop.
     gaze_possible: the largest share inside any candidate of the shape.
@@ -50,8 +50,8 @@ class ConfidenceFeatures:
     heads_cut: sum of their weights times 4i(1 - i), i being the share inside: 1 for half a head.
     ratio: of the crop, width / height as shares of the photo's sides; None for the free shape.
     lead: the crop's choice minus that of the shape's best candidate that is clearly different from
-        it; negative where a better one was passed over, inf where no candidate is different.
-    gaze_spread: sum of the gaze map clipped to the value of an even map, 0..1.
+        it; negative if a better one was passed over, inf if no candidate is different.
+    gaze_spread: sum of the gaze map clipped to the value of a uniform map, 0..1.
     """
 
     gaze_inside: float
@@ -64,7 +64,7 @@ class ConfidenceFeatures:
     gaze_spread: float
 
     def terms(self) -> FloatArray:
-        """The terms of the regression, as in TERMS: [9]."""
+        """Compute the terms of the regression, as in TERMS: [9]."""
         heads, cut = np.log1p(self.heads), np.log1p(3 * self.heads_cut)
         lost = 1 - min(self.gaze_inside / max(self.gaze_possible, GAZE_FLOOR), 1.0)
         return np.array(
@@ -84,28 +84,28 @@ class ConfidenceFeatures:
 
 @dataclass(frozen=True, eq=False)
 class ConfidenceModel:
-    """The logistic regression: `weights` [9] as in TERMS, and what is added to their sum."""
+    """The logistic regression: `weights` [9] as in TERMS, and a bias."""
 
     weights: FloatArray
     bias: float
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ConfidenceModel:
-        """Raises KeyError where a term is missing."""
+        """Read the model. Raises KeyError if a term is missing."""
         return cls(np.array([values["weights"][term] for term in TERMS]), float(values["bias"]))
 
     def __call__(self, features: ConfidenceFeatures) -> float:
-        """The probability, 0..1, that a person would accept the crop."""
+        """Return the probability, 0..1, that a person would accept the crop."""
         return float(self.of_terms(features.terms()))
 
     def of_terms(self, terms: FloatArray) -> FloatArray:
-        """The probabilities [N] of terms [N, 9]."""
+        """Return the probabilities [N] for terms [N, 9]."""
         return np.asarray(1 / (1 + np.exp(-(terms @ self.weights + self.bias))))
 
 
 @lru_cache(maxsize=1)
 def packaged_confidence() -> ConfidenceModel:
-    """The model in the package."""
+    """Load the packaged model."""
     data = files("pipeline.cropping").joinpath("confidence.json").read_text()
     return ConfidenceModel.from_json(json.loads(data))
 
@@ -117,11 +117,11 @@ def confidence_features(
     ratio: float | None,
     leads: FloatArray,
 ) -> list[ConfidenceFeatures]:
-    """Measure crops [K, 4] of a shape, shares of the sides.
+    """Measure crops [K, 4] of a shape, in shares of the sides.
 
     gaze_possible: see `ConfidenceFeatures`.
     ratio: width / height of the shape as shares of the photo's sides; None for the free shape.
-    leads: see `ConfidenceFeatures`, inf where no candidate is clearly different. [K]
+    leads: see `ConfidenceFeatures`, inf if no candidate is clearly different. [K]
     """
     gaze, kept, *_ = evidence.maps.of_extents(Extents.of_few(boxes))
     _, all_kept, spread, *_ = evidence.maps.totals

@@ -1,7 +1,7 @@
-"""Crop one photo without a cluster: the same decoding, scoring and choosing as the jobs.
+"""Crop one photo without a cluster, with the same decoding, scoring and choosing as the jobs.
 
-torch and torchvision take seconds to import. They are imported where a `Cropper` is built, so that
-`from pipeline import Cropper` costs little and a program pays when it crops.
+torch and torchvision take seconds to import. They are imported when a `Cropper` is built, so that
+`from pipeline import Cropper` costs little.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,13 +49,13 @@ ImageLike = bytes | str | Path | Image.Image
 class Crop:
     """One crop. `box_px` is x0, y0, x1, y1 in source pixels after orientation, half-open.
 
-    score is the network's and compares crops of one photo; choice is the number that decided and
-    compares crops of one shape; margin is its lead in choice over the best crop clearly different
-    from it and those before it (IoU below .7), None where there is none; both are None where no
-    number decided. The others are those of the table of crops (docs/GUARDS.md): heads, faces and
-    blocks of text cut, the share of the main subject inside (None: there is none), the verdict
-    "ok", "fallback" or "review" with its reason, how the photo fills the shape ("crop"; "pad" and
-    "blur", where the box is the whole photo), and the probability that a person accepts the crop.
+    score is the network's, comparable within one photo. choice is the number that decided,
+    comparable within one shape. margin is its lead in choice over the best crop clearly different
+    from it and those before it (IoU below .7), None if there is none. choice and margin are None if
+    no number decided. The other fields are those of the table of crops (docs/GUARDS.md): heads,
+    faces and blocks of text cut, the share of the main subject inside (None: there is none), the
+    verdict "ok", "fallback" or "review" with its reason, how the photo fills the shape ("crop";
+    "pad" and "blur", where the box is the whole photo), and how likely a person accepts the crop.
     """
 
     ratio: str
@@ -98,34 +98,34 @@ class Cropper:
 
         weights: path, fsspec URI, "starter", "untrained", or a mapping in the published layout.
             None is the starter where the package has it, else an untrained network.
-        detector: as `--detector` names it, but for `boxes`, or a Detector, also one that only
-            hands out boxes of yours; None is the embedded one.
-        device: "cpu", "cuda", "cuda:N", "mps", or "auto" and None: a GPU where there is one, by
-            the rule of `pipeline.device`.
+        detector: a name as for `--detector`, except `boxes`, or a Detector, which may simply
+            return your own boxes; None is the embedded one.
+        device: "cpu", "cuda", "cuda:N", "mps", or "auto" and None: a GPU if there is one, by the
+            rule of `pipeline.device`.
         rank_by: "overlap" or "score": what decides among candidates, as in `crop_bucket.py`.
-        guards, fallback, safe_areas: what no crop may do, what is tried where all do it, and what
-            lies over the crops, as in `crop_bucket.py`; docs/GUARDS.md explains them.
+        guards, fallback, safe_areas: what no crop may do, what to try if all of them do it, and
+            what covers the crops, as in `crop_bucket.py`; docs/GUARDS.md explains them.
         review_below: a crop with less confidence has the verdict "review"; 0 for none.
-        borders, long_photos, text_heavy: what is done with uniform borders, photos beyond 1:2.5 and
+        borders, long_photos, text_heavy: how to treat uniform borders, photos beyond 1:2.5 and
             pages of text, as in `crop_bucket.py`; docs/KINDS.md explains them.
-        runtime: what runs the networks on a CPU; "auto" takes onnxruntime where it is installed.
+        runtime: what runs the networks on a CPU; "auto" takes onnxruntime if it is installed.
         backbone: what the network reads: "own" is its own backbone, as published; "shared" the
-            trunk of the embedded detector; "auto" that where the weights are the packaged ones
-            and `rank_by` is "overlap".
-        trusted: decode files in this process. For pictures that nobody else could have made:
-            a crafted file may run code in the process that decodes it. Without, a locked-down child
-            process decodes them, which costs about .3 s once and a few milliseconds a photo.
+            trunk of the embedded detector; "auto" is "shared" if the weights are the packaged
+            ones, the detector the embedded one and `rank_by` "overlap", else "own".
+        trusted: decode files in this process. Only for pictures that nobody else could have made:
+            a crafted file may run code in the process that decodes it. By default a locked-down
+            child process decodes them, at about .3 s once and a few milliseconds per photo.
 
-        Raises UsageError for a value that an argument does not take, for an unknown detector or
-        device, for the detector `boxes`, for a runtime that is not there and for guards that make
-        no sense, or WeightsError where the weights don't fit the network.
+        Raises UsageError for an invalid value of an argument, for an unknown detector or device,
+        for the detector `boxes`, for a runtime that is not available and for guards that make no
+        sense, or WeightsError if the weights don't fit the network.
         """
         from pipeline.cropping.decide import GuardPolicy
         from pipeline.cropping.sources import DetectorSource
         from pipeline.device import choose_device
         from s2cnet import FastS2CNet, load_model
 
-        # A job's settings refuse what makes no sense, in the same words.
+        # A job's settings refuse invalid values with the same messages.
         asked = CroppingSettings(
             backbone=backbone,
             rank_by=rank_by,
@@ -165,13 +165,13 @@ class Cropper:
     def crop(
         self, image: ImageLike, ratios: Sequence[str] = ("1:1",), top_k: int = 1
     ) -> list[Crop]:
-        """The `top_k` best clearly different crops of each shape, in the order asked.
+        """Return the `top_k` best clearly different crops of each shape, in the order of `ratios`.
 
         ratios: "16:9", "640:480", "circle" (within a pixel a square, whose inscribed circle keeps
-        the subject), "free". Fewer than `top_k` where a shape has no more different crops, none
-        where the fallback `skip` decides.
-        Raises UsageError for an unknown shape or what is no kind of photo, DecodeError for bytes
-        that are none, OSError for a path that can't be read (FileNotFoundError: there is no file).
+        the subject), "free". There are fewer than `top_k` if a shape has no more different crops,
+        and none if the fallback `skip` decides.
+        Raises UsageError for an unknown shape or kind of image, DecodeError for bytes that are no
+        photo, OSError for a path that can't be read (FileNotFoundError if there is no file).
         """
         if isinstance(ratios, str):
             raise UsageError(f"ratios is a list of shapes, for instance [{ratios!r}]")
@@ -193,7 +193,7 @@ class Cropper:
 
         Boxes are rounded to whole pixels and clipped to the photo, as crops are.
         Raises UsageError for boxes that are not [N, 4], finite, and with x0 < x1 and y0 < y1, or
-        of which nothing is inside the photo; and as `crop` for the photo.
+        that lie entirely outside the photo; for the photo itself as `crop`.
         """
         boxes = as_numbers(boxes_px)
         if boxes.size == 0:
@@ -213,7 +213,7 @@ class Cropper:
 
 
 def _check_detects(detector: str | Detector) -> None:
-    """Raise UsageError for boxes that come with an input list: here no list tells them."""
+    """Raise UsageError for a detector that needs an input list, and for what is no detector."""
     from pipeline.detectors.given_boxes import GivenBoxes
 
     named = isinstance(detector, str) and detector.partition(":")[0] == GIVEN
@@ -230,11 +230,11 @@ def _check_detects(detector: str | Detector) -> None:
 def photo_of(image: ImageLike, decode_file: Callable[[bytes], Photo] = decode_apart) -> Photo:
     """Decode bytes, a file, or a Pillow image (see `photo_of_image`).
 
-    decode_file: for bytes and files. A Pillow image is decoded by Pillow, in this process, whoever
-        made its file.
+    decode_file: for bytes and files. Pillow decodes a Pillow image in this process, even if its
+        file is not trusted.
 
-    Raises DecodeError, OSError for a path that can't be read (FileNotFoundError where there is no
-    file), and UsageError for anything else than these.
+    Raises DecodeError, OSError for a path that can't be read (FileNotFoundError if there is no
+    file), and UsageError for any other type.
     """
     if isinstance(image, bytes):
         return decode_file(image)

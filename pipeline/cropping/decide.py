@@ -1,7 +1,8 @@
-"""Decide what is written of each shape of one photo, and judge it.
+"""Decide what is written for each shape of one photo, and judge it.
 
-In this order: what a person has said, the chooser's best crop that breaks no guard, the fallbacks
-as they were asked for, and last the crop that breaks the guards least.
+The order of precedence is: a person's instruction, the rule for the photo's kind, the chooser's
+best crop that breaks no guard, the fallbacks in the order asked for, and last the crop that breaks
+the guards least.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from pipeline.settings.safe_areas import SafeArea, parse_safe_areas, safe_area_o
 from pipeline.shapes import Shape
 
 LOW_CONFIDENCE = "low_confidence"  # the reason of a crop that a person is unlikely to accept
-OVERRIDE = "override"  # the reason of a crop that breaks a guard because a person wants it so
-OUTSIDE = "override_outside"  # of one in whose place a person wants a box outside the photo
+OVERRIDE = "override"  # the reason of a crop that breaks a guard because a person asked for it
+OUTSIDE = "override_outside"  # the reason of a crop in place of a person's box outside the photo
 
 
 @dataclass(frozen=True)
 class GuardPolicy:
-    """What no crop may do, and what is done where none can help it: `--guards` and the like.
+    """The guards, the fallbacks and the safe areas: `--guards` and the related options.
 
     review_below: a crop with less confidence is to be reviewed.
     """
@@ -58,7 +59,7 @@ class GuardPolicy:
         safe_areas: str = "",
         review_below: float = CroppingSettings.review_below,
     ) -> GuardPolicy:
-        """The policy as a job's settings name it. Raises SettingError."""
+        """Read the policy from a job's settings. Raises SettingError."""
         areas = parse_safe_areas(safe_areas)
         return cls(parse_guards(guards), parse_fallback(fallback), areas, review_below)
 
@@ -72,7 +73,7 @@ class PhotoGuards:
     _made: dict[SafeArea, ShapeGuard] = field(default_factory=dict)
 
     def __call__(self, shape: Shape) -> ShapeGuard:
-        """The guard of a shape: the same for all of which people see the same part."""
+        """Return the guard of a shape; shapes of which people see the same part share one."""
         area = safe_area_of(shape, self.policy.areas)
         if area not in self._made:
             self._made[area] = ShapeGuard(self.policy.guards, self.protected, area)
@@ -81,10 +82,10 @@ class PhotoGuards:
 
 @dataclass(frozen=True, eq=False)
 class Decider:
-    """Decides the shapes of one photo.
+    """Decides what is written for each shape of one photo.
 
-    size_wh: of the photo in source pixels. score: the network's, of any boxes of the photo.
-    override, of_kind: what a person has said of the photo, and, after that, what its kind asks for.
+    size_wh: of the photo in source pixels. score: the network's, for any boxes of the photo.
+    override, of_kind: a person's instruction for the photo, and the rule for its kind.
     """
 
     chooser: Chooser
@@ -95,7 +96,7 @@ class Decider:
     of_kind: Override | None = None
 
     def decide(self, searched: Sequence[ShapeSearch], count: int) -> list[CropDecision]:
-        """What is written of each shape; at most `count` crops of each."""
+        """Decide what is written for each shape, at most `count` crops of each."""
         said = [self._said(one.shape) for one in searched]
         undecided = [one for one, decision in zip(searched, said, strict=True) if decision is None]
         bests = zip(undecided, self.chooser.best(undecided, count), strict=True)
@@ -103,20 +104,20 @@ class Decider:
         return [decision or next(decided) for decision in said]
 
     def _said(self, shape: Shape) -> CropDecision | None:
-        """What a person or the policy for the photo's kind says of a shape; None for nothing."""
+        """Return a person's or else the kind rule's decision on a shape; None if there is none."""
         for one in (self.override, self.of_kind):
             if one is not None and (said := overridden(one, shape, self.size_wh)):
                 return said
         return None
 
     def _decided(self, searched: ShapeSearch, best: Chosen, count: int) -> CropDecision:
-        """What is written of a shape whose best crops are known: these, or a fallback."""
+        """Decide on a shape whose best crops are known: these or a fallback."""
         if best.passes(0):
             return CropDecision(best)
         shape, candidates = searched.shape, searched.candidates
         guard = self.guards(shape)
         passing = candidates[guard.levels(candidates) == 0]
-        if len(passing):  # a chooser by score knows those alone that the search has scored
+        if len(passing):  # a chooser by score knows only those that the search has scored
             return CropDecision(self.chooser.best_other(searched, passing, self.score, count))
         for way in self.guards.policy.ways:
             if way == "skip":
@@ -134,9 +135,9 @@ class Decider:
         return CropDecision(best)
 
     def confidence(self, searched: ShapeSearch, decision: CropDecision) -> list[float | None]:
-        """How likely a person accepts each crop.
+        """Return the probability that a person accepts each crop.
 
-        None where a person has decided, all of the photo is shown, or nothing is written.
+        None if an override has decided, the whole photo is shown, or nothing is written.
         """
         is_crop = decision.fit == "crop" and decision.skipped is None
         if decision.override is not None or not is_crop:
@@ -150,9 +151,9 @@ class Decider:
         crops: Sequence[Sequence[ScoredCrop]],
         confidence: Sequence[Sequence[float | None]],
     ) -> list[ScoredCrop]:
-        """The crops that were decided, with what is told of them as they are written.
+        """Return the decided crops with what they cut as written, their verdict and confidence.
 
-        crops, confidence: of each shape, the best first; no crops of shapes that are skipped.
+        crops, confidence: of each shape, the best first; no crops of skipped shapes.
         """
         guards = [self.guards(shape) for shape in shapes]
         shown = [
@@ -200,7 +201,7 @@ class Decider:
 def _shown(
     decision: CropDecision, crop: ScoredCrop, shape: Shape, guard: ShapeGuard
 ) -> tuple[float, float, float, float]:
-    """What is written shows of the photo, source pixels; beyond the photo where it has a ground."""
+    """Return what the output shows, in source pixels; beyond the photo if it has a background."""
     if decision.fit == "crop":
         return crop.box_px
     return place_whole(crop.box_px, shape, guard.area.is_circle, guard.area.covered).canvas_px

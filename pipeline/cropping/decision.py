@@ -1,4 +1,4 @@
-"""What is decided about one shape of a photo, and what an override decides."""
+"""Define the decision on one shape of a photo, and make it from an override."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pipeline.shapes import Shape
 
 @dataclass(frozen=True, eq=False)
 class CropDecision:
-    """What is written of one shape, the best first.
+    """What is written for one shape, the best first.
 
-    chosen: where no number decided, `choice` is not a number.
+    chosen: its `choice` is NaN if no number decided.
     way: the fallback that decided; None for none.
-    override: what was obeyed; None for nothing.
-    skipped: why nothing is written; None where something is.
+    override: the override that was obeyed; None for none.
+    skipped: why nothing is written; None if something is.
     """
 
     chosen: Chosen
@@ -32,12 +32,12 @@ class CropDecision:
     skipped: str | None = None
 
     def boxes(self, count: int) -> Boxes:
-        """What is written: the first `count` boxes [K, 4], source pixels; none where skipped."""
+        """Return the first `count` boxes [K, 4] to write, in source pixels; none if skipped."""
         return self.chosen.boxes[: 0 if self.skipped is not None else count]
 
 
 def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> CropDecision | None:
-    """What an override says of a shape of a photo; None where it says nothing."""
+    """Return an override's decision on a shape of a photo; None if it makes none."""
     if shape.name in override.boxes_px and not misses(override, shape.name, size_wh):
         locked = locked_box(override.boxes_px[shape.name], shape, size_wh)
         return CropDecision(_unvalued(locked), override=override)
@@ -51,16 +51,16 @@ def overridden(override: Override, shape: Shape, size_wh: tuple[int, int]) -> Cr
 
 
 def misses(override: Override, ratio: str, size_wh: tuple[int, int]) -> bool:
-    """Whether an override has a box for a shape of this name of which nothing is in the photo."""
+    """Return whether an override's box for the shape of this name is entirely outside the photo."""
     box_px = override.boxes_px.get(ratio)
     return box_px is not None and bool(are_outside(np.array([box_px], np.float32), *size_wh)[0])
 
 
 def whole_photo(size_wh: tuple[int, int]) -> Chosen:
-    """The whole photo as the one choice."""
+    """Return the whole photo as the only choice."""
     return _unvalued(np.array([0, 0, *size_wh], np.float32))
 
 
 def _unvalued(box: Box) -> Chosen:
-    """One box that no number has chosen."""
+    """Return one box as a choice that no number decided."""
     return Chosen(box[None], np.array([np.nan]))

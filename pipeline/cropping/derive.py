@@ -1,7 +1,7 @@
-"""Take the crop of a shape from the stored crop of one that is nearly as wide.
+"""Derive the crop of a shape from the stored crop of a shape with nearly the same ratio.
 
-Nothing is scored: the box is made wider or higher, as far as the photo goes, so that all of the
-stored crop stays inside; only what the photo has no room for is cut off.
+Nothing is scored. The box is made wider or higher within the photo, so that all of the stored crop
+stays inside; only what the photo has no room for is cut off.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,9 @@ NEAR = 0.9  # the smaller of two ratios is at least this share of the larger
 
 
 def nearest_shape(shape: Shape, stored: Iterable[str]) -> str | None:
-    """The stored shape that `shape` is taken from: itself, else the nearest one within NEAR.
+    """Return the stored shape to derive `shape` from: itself, else the nearest one within NEAR.
 
-    None where none is near. `free` has no ratio: it is taken from itself alone.
+    None if none is near. `free` has no ratio, so it is derived only from itself.
     """
     names = list(stored)
     if shape.name in names:
@@ -39,10 +39,10 @@ def nearest_shape(shape: Shape, stored: Iterable[str]) -> str | None:
 
 
 def derived_box(box_px: Sequence[float], ratio: float, size_wh: tuple[int, int]) -> Box:
-    """A box of another ratio around a stored one, whole pixels inside the photo.
+    """Return a box of another ratio around a stored one, in whole pixels inside the photo.
 
-    It grows along one side and is slid into the photo; where the photo ends first, the other side
-    is trimmed around its middle. box_px: xyxy, source pixels.
+    It grows along one side and is shifted into the photo; if the photo is too small for it, the
+    other side is trimmed around its middle. box_px: xyxy, source pixels.
     """
     x0, y0, x1, y1 = map(float, box_px)
     width, height = float(size_wh[0]), float(size_wh[1])
@@ -64,14 +64,14 @@ def derived_crop(
     objects: Detections | None,
     areas: Mapping[str, SafeArea],
 ) -> ScoredCrop:
-    """The crop of a shape from the stored crop of another. Of the same name it is the crop itself.
+    """Derive the crop of a shape from the stored crop of another; return it as is for the same one.
 
     areas: the safe areas by which the stored crop was judged.
 
-    What nobody has measured again is null: the margin, cut faces, heads and text, the share of the
-    main subject and the confidence; its verdict too where the stored crop was trimmed, or where
-    people see another part of this shape's crops, as in a circle. Scores stay those of the stored
-    crop.
+    Values that are not measured again are None: the margin, cut faces, heads and text, the share of
+    the main subject and the confidence. The verdict is None too if the stored crop was trimmed, or
+    if people see another part of this shape's crops, as in a circle. Scores stay those of the
+    stored crop.
     """
     if shape.name == crop.ratio:
         return crop

@@ -1,9 +1,9 @@
-"""Penalty for crops that cut off the end by which a thing is known.
+"""Penalise crops that cut off the end by which a thing is recognised.
 
-Of its top and its foot that is the top: a head, a spire, the crown of a tree. Of its two sides it
-is the one that people look at: an animal's head, the front of a car. Where a crop can't hold the
-whole thing, it should lose the other end. A head without its top is worse than any other thing.
-Boxes are shares of the photo's sides.
+Vertically that is the top: a head, a spire, the crown of a tree. Horizontally it is the side that
+people look at: an animal's head, the front of a car. A crop that can't hold the whole thing should
+lose the other end. A head without its top is worse than any other thing without its top. Boxes are
+shares of the photo's sides.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pipeline.cropping.penalties import TINY, holdable_heads, total_weight
 from pipeline.detectors.attention import ramp
 
 # How much more of the gaze on a thing one half has than the other: that half counts from the first
-# share on, fully from the second on. If it counts in proportion, copies of a photo have other crops
-# more often (IoU below .6: 34 in place of 27 of 4,800 pairs).
+# share on and fully from the second on. If it counts in proportion, copies of a photo get different
+# crops more often (IoU below .6: 34 instead of 27 of 4,800 pairs).
 LEAN = (0.2, 0.8)
 
 
 @dataclass(frozen=True, eq=False)
 class EndCuts:
-    """Boxes of things, and what each costs that ends at its middle, without the telling half.
+    """Boxes of things, and the cost of each for a crop that ends at its middle.
 
-    boxes: [M, 4]. tops: without its upper half, [M]. sides: without its left and its right half,
-    [M, 2]. All may have the same dimensions before these: one row a shape.
+    boxes: [M, 4]. tops: cost without the upper half, [M]. sides: cost without the left and without
+    the right half, [M, 2]. All may have the same leading dimensions: one row per shape.
     """
 
     boxes: FloatArray
@@ -37,11 +37,12 @@ class EndCuts:
     sides: FloatArray
 
     def of_extents(self, crops: Extents) -> FloatArray:
-        """The penalty of N crops, perhaps of each shape: [..., N].
+        """Compute the penalty of N crops, perhaps of each shape: [..., N].
 
-        A box of which the share `beyond` of the height lies above the crop, `inside` of the height
-        in it, and `wide` of the width, costs 4 · beyond · inside · wide times `tops`; its sides
-        likewise. So it costs nothing where it is whole or left out, or cut at its other end.
+        A box with the share `beyond` of its height above the crop, `inside` of its height in it
+        and `wide` of its width in it costs 4 · beyond · inside · wide times `tops`, and for its
+        sides in the same way. So a box costs nothing if it is whole, left out, or cut at its other
+        end.
         """
         left, top, right, bottom = (self.boxes[..., edge] for edge in range(4))  # [..., M]
         wide, high = np.maximum(right - left, TINY), np.maximum(bottom - top, TINY)
@@ -60,14 +61,15 @@ class EndCuts:
 def end_cuts(
     evidence: Evidence, ratio: float | None, tops: float, sides: float, of_heads: float
 ) -> EndCuts:
-    """Objects, and large heads that a crop can hold; each kind costs its weight in all.
+    """Build the end cuts of objects and of large heads that a crop can hold.
 
-    A head that no crop can hold is to lose what people look at least, as the rest of the rule says.
+    A head that no crop can hold should lose what people look at least, as the rest of the rule
+    says. The objects share their weights, and so do the heads.
 
-    ratio: of the crops, as shares; crops of any ratio cut no ends.
-    tops: of people, things and regions: for the only, certain one without its upper half.
-    sides: the same without its left or its right half, as far as the gaze on it is there.
-    of_heads: of heads without their upper half.
+    ratio: of the crops, as shares; None: no ends are penalised.
+    tops: weight of people, things and regions: for the only, certain one without its upper half.
+    sides: weight of the same without the left or right half, as far as the gaze on it is there.
+    of_heads: weight of heads without their upper half.
     """
     objects, shares = _shared(evidence.objects, evidence.object_weights)
     heads, of_each = _shared(evidence.all_heads, holdable_heads(evidence, ratio))
@@ -83,9 +85,9 @@ def end_cuts(
 
 
 def _shared(boxes: FloatArray, sure: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Boxes [M, 4] that share 1 by how sure they are, and what each has of it, [M].
+    """Share 1 among boxes [M, 4] in proportion to how sure they are; return boxes and shares, [M].
 
-    Those with nothing are left out.
+    Boxes without a share are left out.
     """
     shares = sure / total_weight(sure)
     return boxes[shares > 0], shares[shares > 0]

@@ -1,8 +1,8 @@
-"""From decoded photos to their best crops: see, propose, search, choose. Jobs and Cropper use it.
+"""Turn decoded photos into their best crops: see, propose, search, choose. For jobs and Cropper.
 
-The engine only connects its parts: `sources` tells objects, `candidates` proposes, `scoring` and
-`search` find good candidates, `choose` takes the best, `decide` says what is written in the end and
-judges it. `pipeline.cropping.build` makes it.
+The engine only connects its parts: `sources` finds objects, `candidates` proposes crops, `scoring`
+and `search` find good candidates, `choose` takes the best, `decide` determines what is written and
+judges it. `pipeline.cropping.build` builds the engine.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ class CropEngine:
         """Keep the parts.
 
         network: on the device of `transfer`. guard_policy: None for no guards.
-        kind_policy: None where photos of all kinds are cropped alike.
+        kind_policy: None crops photos of all kinds alike.
         """
         self.network = network
         self.source = source
@@ -61,11 +61,11 @@ class CropEngine:
     def see(
         self, photos: Sequence[Photo], given: Sequence[ListedPhoto] | None = None
     ) -> list[SeenPhoto]:
-        """Send photos to the device and find the objects of each; of a photo, inside its borders.
+        """Send photos to the device and find the objects of each inside its borders.
 
-        given: what the input list tells of each photo; None where there is no list.
+        given: the input list's entry for each photo; None if there is no list.
 
-        Raises DetectError where one photo cannot be served.
+        Raises DetectError if one photo cannot be served.
         """
         if given is None:
             given = [ListedPhoto()] * len(photos)
@@ -84,10 +84,10 @@ class CropEngine:
     ) -> PhotoCrops:
         """Choose the `top_k` best clearly different crops of each shape, in the shapes' order.
 
-        The boxes of what is chosen are in source pixels of the whole photo.
+        The chosen boxes are in source pixels of the whole photo.
 
         keep_candidates: also return every candidate that was scored.
-        override: what a person has said about this photo; it is obeyed.
+        override: a person's instruction for this photo; it is obeyed.
 
         Raises ScoreError.
         """
@@ -123,7 +123,7 @@ class CropEngine:
         return crops_of_whole(chosen, seen.photo.origin_px)
 
     def score(self, seen: SeenPhoto, boxes_px: Boxes) -> Scores:
-        """The network's score [N] of each of boxes_px [N, 4], source pixels. Higher is better.
+        """Score each of boxes_px [N, 4], source pixels, with the network: [N]. Higher is better.
 
         Raises ScoreError.
         """

@@ -1,8 +1,8 @@
-"""What is known of a photo when a crop is chosen, in one frame: shares of the photo's sides.
+"""Collect what is known of a photo when a crop is chosen, in one frame: shares of its sides.
 
 Objects and heads have weights that rise smoothly with their likelihood (`ramp`). A threshold would
-make crops jump: an object of likelihood .299 in one copy of a photo has .301 in another. For the
-same reason heads are votes where the source tells them (`Votes`).
+make crops jump: an object with a likelihood of .299 in one copy of a photo has .301 in another. For
+the same reason heads are votes if the source provides them (`Votes`).
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from pipeline.cropping.sights import Sights
 from pipeline.detectors import Attention, Detections, Votes
 from pipeline.detectors.attention import ramp
 
-# Weights rise from 0 at the first to 1 at the second: of heads over their likelihood (precision
-# on EyeCrowd is .45 at .2 and .63 at .4), of other objects over the detector's score.
+# Weights rise from 0 at the first value to 1 at the second: for heads with their likelihood
+# (precision on EyeCrowd is .45 at .2 and .63 at .4), for other objects with the detector's score.
 HEAD_RAMP = (0.2, 0.6)
-ANIMAL_RAMP = (0.2, 0.4)  # heads of animals: of 38 photos without any, 6 tell one at .2, none at .4
+ANIMAL_RAMP = (0.2, 0.4)  # animal heads: 6 of 38 photos without any have one at .2, none at .4
 OBJECT_RAMP = (0.25, 0.5)
-# A head of this share of the photo counts fully, a smaller one by the fourth root of its share.
+# A head with this share of the photo counts fully, a smaller one by the fourth root of its share of
+# that.
 FULL_HEAD = 0.01
-# Of votes for heads: one of this share of the photo, as in a portrait, counts LARGE_COUNT times as
-# much as a tiny one in a crowd; between them, by the square root of the share.
+# A vote for a head with this share of the photo, as in a portrait, counts LARGE_COUNT times as much
+# as a tiny one in a crowd; in between, the count grows with the square root of the share.
 LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
-# A head is to be kept whole from the second share of the photo on, not at all at the first: it is
-# one of a few then, as in a portrait. Heads of crowds are mostly smaller.
+# A head must be kept whole from the second share of the photo on, and not at all up to the first:
+# large heads are one of a few, as in a portrait. Heads in crowds are mostly smaller.
 WHOLE_SIZE = (0.005, 0.02)
-# Where no source tells heads: a face grown by this share of its sides, or, of a person or a thing
-# taller than wide without a face, the upper quarter.
+# Heads if the source finds none: a face grown by this share of its sides, or the upper quarter of a
+# person taller than wide without a face.
 HEAD_ROOM, HEAD_SHARE = 0.3, 0.25
-# Where no source tells what people look at, the gaze map is guessed on GRID × GRID cells: Gaussians
-# on each object, a quarter of its sides as deviation, and on the centre of the photo for
-# CENTRE_SHARE of all fixations. People remove REMOVED of the gap between an object and each edge.
+# If the source gives no gaze map, it is guessed on GRID × GRID cells: Gaussians on each object,
+# with half of its sides as standard deviation, and on the centre of the photo for CENTRE_SHARE of
+# all fixations. People remove REMOVED of the gap between an object and each edge.
 GRID, CENTRE_SHARE, REMOVED = 16, 0.2, 0.5
 CENTRE = np.array([0.25, 0.25, 0.75, 0.75])
 
@@ -48,14 +49,14 @@ class Evidence:
     """Maps and weighted boxes of one photo; boxes [·, 4] xyxy, weights in 0..1."""
 
     # 3 + K maps: gaze, with sum 1; what people keep, with its mean as sum; gaze clipped to the
-    # value of an even map, a soft region of all that people look at; and K sights, each with sum 1.
+    # value of a uniform map, a soft region of all that people look at; K sights, each with sum 1.
     maps: CellMaps
     gaze_mean: tuple[float, float]  # x, y
     heads: FloatArray  # of people
     head_weights: FloatArray
     objects: FloatArray  # people, things and regions; no faces, no text
     object_weights: FloatArray
-    is_thing: NDArray[np.bool_]  # which of the objects are people and things, and no regions
+    is_thing: NDArray[np.bool_]  # which of the objects are people or things, not regions
     text: FloatArray
     text_weights: FloatArray
     head_votes: Votes  # how many heads each vote stands for, large ones up to LARGE_COUNT times
@@ -70,14 +71,14 @@ class Evidence:
 
     @cached_property
     def whole_heads(self) -> FloatArray:
-        """How far each of all heads is to be kept whole: likely, large ones: 0 to 1, [H + A]."""
+        """How far each of all heads must be kept whole, 1 for likely, large ones: [H + A]."""
         sides = self.all_heads[:, 2:] - self.all_heads[:, :2]
         likely = np.concatenate([self.head_weights, self.animal_weights])
         return likely * ramp(np.prod(sides, axis=1), *WHOLE_SIZE)
 
     @cached_property
     def lean(self) -> FloatArray:
-        """Where the gaze on each of the objects is, -1 for all in its left half to 1: [D]."""
+        """The side of each object that the gaze is on, from -1, all left, to 1, all right: [D]."""
         left, right = self.objects.copy(), self.objects.copy()
         left[:, 2] = right[:, 0] = (left[:, 0] + right[:, 2]) / 2
         gaze = self.maps.inside(np.concatenate([left, right]))[0].reshape(2, -1)
@@ -85,7 +86,7 @@ class Evidence:
 
 
 def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
-    """The evidence in what a source found; boxes in pixels of a photo of size_wh."""
+    """Compute the evidence from what a source found; boxes in pixels of a photo of size_wh."""
     boxes = found.boxes / np.array([*size_wh, *size_wh], np.float64)
     scores = np.clip(found.scores.astype(np.float64), 0, 1)
     attention = found.attention or attention_from(boxes, scores, found.labels)
@@ -123,18 +124,18 @@ def evidence_of(found: Detections, size_wh: tuple[int, int]) -> Evidence:
 
 
 def _large_more(heads: Votes) -> Votes:
-    """Votes for heads of which the large ones count more."""
+    """Return votes for heads of which the large ones count more."""
     large = _share_of_side(heads, LARGE_HEAD)
     return replace(heads, counts=heads.counts * (1 + (LARGE_COUNT - 1) * large))
 
 
 def _share_of_side(votes: Votes, full: float) -> FloatArray:
-    """Mean side of the boxes over that of a box whose area is `full`, at most 1: [V]."""
+    """Return each box's mean side over that of a box whose area is `full`, at most 1: [V]."""
     return np.asarray(np.minimum(1.0, np.sqrt(area(votes.boxes_rel) / full)))
 
 
 def centre_of_mass(cells: FloatArray) -> tuple[float, float]:
-    """Mean place (x, y) of a map of positive cells [h, w], as shares of the sides."""
+    """Return the mean position (x, y) of a map of positive cells [h, w], as shares of the sides."""
     height, width = cells.shape
     x = float((cells.sum(axis=0) * (np.arange(width) + 0.5)).sum() / cells.sum() / width)
     y = float((cells.sum(axis=1) * (np.arange(height) + 0.5)).sum() / cells.sum() / height)
@@ -142,7 +143,7 @@ def centre_of_mass(cells: FloatArray) -> tuple[float, float]:
 
 
 def attention_from(boxes: FloatArray, scores: FloatArray, labels: list[str]) -> Attention:
-    """A guess at the attention from objects alone (boxes as shares of the sides)."""
+    """Guess the attention from the objects only (boxes as shares of the sides)."""
     weights = np.append((1 - CENTRE_SHARE) * scores / max(scores.sum(), 1e-6), CENTRE_SHARE)
     subjects = np.concatenate([boxes, CENTRE[None]])
     places = (np.arange(GRID) + 0.5) / GRID
@@ -161,7 +162,7 @@ def attention_from(boxes: FloatArray, scores: FloatArray, labels: list[str]) -> 
 def heads_from(
     boxes: FloatArray, scores: FloatArray, labels: list[str]
 ) -> tuple[FloatArray, FloatArray]:
-    """Heads [H, 4] from faces and tall bodies without a face, and their likelihoods [H]."""
+    """Derive heads [H, 4], with likelihoods [H], from faces and tall bodies without a face."""
     is_face = np.array([label == "face" for label in labels], bool)
     sides = boxes[:, 2:] - boxes[:, :2]
     middles = (boxes[is_face, :2] + boxes[is_face, 2:]) / 2
@@ -176,5 +177,5 @@ def heads_from(
 
 
 def _bump(places: FloatArray, low: float, high: float) -> FloatArray:
-    """A Gaussian between two edges at places [G]; edges nearer than .05 count as that far."""
+    """Evaluate a Gaussian between two edges, taken to be at least .05 apart, at places [G]."""
     return np.asarray(np.exp(-(((places - (low + high) / 2) / max(high - low, 0.05)) ** 2) * 2))

@@ -1,8 +1,8 @@
-"""Boxes by their extents across and down, of which many boxes of one shape have the same.
+"""Represent boxes by their extents across and down, which many boxes of one shape share.
 
-Candidates are sizes at every x and every y, and so are the neighbours of a crop: 27 of them have 9
-extents across and 9 down. What a box shares with another is a product of two lengths, so lengths
-are told once for each extent.
+Candidates combine every x with every y, and so do the neighbours of a crop: 27 of them have 9
+extents across and 9 down. The area that two boxes share is a product of two lengths, so each length
+is computed once per extent.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pipeline.boxes import FloatArray, shared_lengths
 
 
 class Extents(NamedTuple):
-    """N boxes: box i reaches over `across[columns[i]]` and `down[rows[i]]`.
+    """N boxes: box i spans `across[columns[i]]` and `down[rows[i]]`.
 
-    The boxes of several shapes [..., N, 4] may be told together, if all are arranged alike.
+    The boxes of several shapes [..., N, 4] may be held together if all are arranged alike.
     """
 
     across: FloatArray  # [..., U, 2] left and right edges
@@ -28,18 +28,18 @@ class Extents(NamedTuple):
 
     @classmethod
     def of(cls, boxes: FloatArray) -> Extents:
-        """boxes: xyxy [N, 4], in any frame. No two extents are the same."""
+        """Build extents from xyxy boxes [N, 4], in any frame. No two extents are the same."""
         (across, columns), (down, rows) = _different(boxes[:, ::2]), _different(boxes[:, 1::2])
         return cls(across, down, columns, rows)
 
     @classmethod
     def of_few(cls, boxes: FloatArray) -> Extents:
-        """Boxes [..., N, 4] of which each has extents of its own."""
+        """Build extents from boxes [..., N, 4], separate ones for each box."""
         own = np.arange(boxes.shape[-2])
         return cls(boxes[..., ::2], boxes[..., 1::2], own, own)
 
     def about_centres(self, share: FloatArray) -> Extents:
-        """The boxes about the same centres whose sides are shares [..., 1] of these ones'."""
+        """Scale the boxes about their centres, their sides by shares [..., 1]."""
         across, down = (
             edges + (1 - share[..., None]) * (edges.mean(axis=-1, keepdims=True) - edges)
             for edges in (self.across, self.down)
@@ -47,7 +47,7 @@ class Extents(NamedTuple):
         return self._replace(across=across, down=down)
 
     def shared_with(self, others: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Lengths shared with others [..., M, 4]: across [..., U, M], down [..., V, M].
+        """Compute lengths shared with others [..., M, 4]: across [..., U, M], down [..., V, M].
 
         Box i shares with other m the area of across[columns[i], m] times down[rows[i], m].
         """
@@ -59,8 +59,8 @@ class Extents(NamedTuple):
 
 
 def _different(edges: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
-    """The different rows of edges [N, 2], and the place of each among them: [N]."""
-    # As complex numbers, since numpy sorts those twenty times as fast as rows; on a few boxes
+    """Return the distinct rows of edges [N, 2], and the index of each row among them: [N]."""
+    # Rows are complex numbers, since numpy sorts those twenty times as fast; on a few boxes
     # np.unique takes twice as long.
     pairs = np.ascontiguousarray(edges, np.float64).view(np.complex128)[:, 0]
     order = pairs.argsort()

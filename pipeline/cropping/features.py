@@ -1,4 +1,4 @@
-"""What is measured of a candidate crop: the inputs of the fitted rule (`pipeline.cropping.rule`).
+"""Measure candidate crops: the inputs of the fitted rule (`pipeline.cropping.rule`).
 
 Boxes are shares of the photo's sides. All measures change smoothly with a crop's edges.
 """
@@ -28,22 +28,22 @@ FEATURES = (
     "network_overlap",  # expected IoU with the crops that the crop network prefers
 )
 FREE_FEATURES = (*FEATURES, "ratio", "ratio_squared")  # |ln|, ln² of width / height, as shares
-# What the rule weighs by hand is the last: 1 for half of the only thing that people look at. A crop
-# in the gap between two shows half of each, and as much gaze as one that shows one of them whole.
+# The last measure has a weight set by hand; it is 1 for half of the only sight. A crop in the gap
+# between two sights shows half of each, and as much gaze as one that shows one of them whole.
 MEASURES = (*FREE_FEATURES, "sights_split")  # sum over sights: 4 · share inside · share outside
 # A person takes a candidate with a probability of softmax(score / TEMPERATURE), scores in standard
 # deviations of the list; .2 to .4 give the same overlap within .004. Candidates that are less than
 # UNLIKELY times as likely as the most likely one are left out.
 TEMPERATURE, UNLIKELY = 0.3, 0.01
-FLAT = 0.05  # added to a list's deviation: on an even photo it would be rounding alone
+FLAT = 0.05  # added to a list's deviation, which on a uniform photo is only rounding
 
 
 @dataclass(frozen=True, eq=False)
 class Preferred:
     """The crops [P, 4] that the crop network prefers, and how likely each is [P].
 
-    Both may have the same dimensions before these: one row a shape.
-    places: of these crops in the list of candidates, where they are of one. [P]
+    Both may have the same leading dimensions: one row per shape.
+    places: indices of these crops in the list of candidates, if they come from one. [P]
     """
 
     boxes: FloatArray
@@ -52,16 +52,16 @@ class Preferred:
 
     @classmethod
     def of(cls, boxes: FloatArray, scores: FloatArray) -> Preferred:
-        """boxes [N, 4]: a shape's list; scores [N] in standard deviations of all lists."""
+        """Select from a shape's boxes [N, 4]; scores [N] in standard deviations of all lists."""
         standard = (scores - scores.mean()) / (scores.std() + FLAT)
         likely = np.exp((standard - standard.max()) / TEMPERATURE)
         kept = np.flatnonzero(likely > UNLIKELY)
         return cls(boxes[kept], likely[kept] / likely[kept].sum(), kept)
 
     def overlap(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
-        """Expected IoU of boxes [..., N, 4], which have an area, with the preferred: [..., N].
+        """Compute boxes' expected IoU with the preferred crops: [..., N, 4], area > 0, to [..., N].
 
-        extents: the boxes', where they are known.
+        extents: of the boxes, if known.
         """
         extents = extents or Extents.of(boxes)
         wide, high = extents.shared_with(self.boxes)
@@ -83,9 +83,10 @@ def features_of(
     preferred: Preferred,
     ratio: float | None,
 ) -> FloatArray:
-    """Features of boxes [N, 4]: [N, 9] as in FEATURES; without a ratio [N, 11] as in FREE_FEATURES.
+    """Compute the features of boxes [N, 4]: [N, 9] as in FEATURES.
 
-    ratio: width / height of the crops, both as shares of the photo's sides.
+    ratio: width / height of the crops, both as shares of the photo's sides. None for any: the
+        features are [N, 11] as in FREE_FEATURES.
     """
     extents = Extents.of(boxes)
     overlap = preferred.overlap(boxes, extents)
@@ -94,7 +95,7 @@ def features_of(
 
 
 def largest_area(ratio: float | None) -> float:
-    """Area of the largest crop of a ratio (as shares of the sides), as a share of the photo."""
+    """Return the share of the photo in the largest crop of a ratio (as shares of the sides)."""
     return 1.0 if ratio is None else min(ratio, 1 / ratio)
 
 
@@ -105,7 +106,7 @@ def feature_columns(
     overlap: FloatArray,
     largest: float | FloatArray,
 ) -> FloatArray:
-    """Features of boxes [..., N, 4], perhaps of several shapes: [12, ..., N] as in MEASURES.
+    """Measure boxes [..., N, 4], perhaps of several shapes: [12, ..., N] as in MEASURES.
 
     extents: of the boxes. overlap: `Preferred.overlap` of them, [..., N]. largest: see
     `largest_area`, [..., 1].
@@ -138,7 +139,7 @@ def feature_columns(
 
 
 def _split(inside: Sequence[FloatArray], weights: FloatArray, like: FloatArray) -> FloatArray:
-    """How much of sights [K] of these weights is split, by the share of each inside: as `like`."""
+    """Sum 4 · weight · inside · outside over K sights; the result has the shape of `like`."""
     split = np.zeros_like(like)
     for share, weight in zip(inside, weights, strict=True):
         split += 4 * weight * share * (1 - share)

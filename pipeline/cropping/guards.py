@@ -1,7 +1,7 @@
 """Check what crops of one shape do to the heads, faces, text and main subject of a photo.
 
-docs/GUARDS.md says exactly when a guard is broken, and how badly. All is arithmetic on boxes in
-source pixels: many candidates are checked at once.
+docs/GUARDS.md defines exactly when a guard is broken, and how badly. The checks are arithmetic on
+boxes in source pixels, for many candidates at once.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from pipeline.settings.safe_areas import WHOLE, SafeArea
 
 # A head or face shows from this share of its box on, its person from this share of the body on.
 SHOWS, BODY_SHOWS = 0.05, 0.5
-# A block of text is cut between these shares of its box inside: detector boxes are loose.
+# A block of text is cut if its share inside is between these: detector boxes are loose.
 TEXT_CUT = (0.08, 0.92)
-COUNTED = 0.1  # heads and faces count as cut where more than this share is outside
-OVAL = (np.pi / 4) ** 0.5  # side of a square of a circle's area
-ROUNDING = 1e-9  # shares of areas are exact but for this
+COUNTED = 0.1  # heads and faces count as cut if more than this share is outside
+OVAL = (np.pi / 4) ** 0.5  # side of a square with the area of a circle of diameter 1
+ROUNDING = 1e-9  # rounding error of shares of areas
 REASONS = ("head_cut", "head_lost", "face_cut", "text_cut", "subject_cut", "unsafe_area")
 """Why a crop breaks a guard, the worst first: the word of the column `reason`."""
-LEVELS = 10  # steps of severity told apart: a tenth of the only head
-LOST = 100.0  # severity of a lost main head: so one that no crop can hold is cut, not left out
+LEVELS = 10  # steps of severity that are distinguished: a tenth of the only head
+LOST = 100.0  # severity of a lost main head: one that no crop can hold is cut, not left out
 
 Guard = TypeVar("Guard", bound="ShapeGuard | None")
-Trips = dict[str, FloatArray]  # by reason, how badly each of N crops breaks a guard; 0: not [N]
+Trips = dict[str, FloatArray]  # by reason, how badly N crops break a guard, 0 for not at all: [N]
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
     """What N crops show of a photo: shares of areas, 0..1.
 
-    `_in`: inside the crop's shape. `_seen`: and not covered by something.
+    `_in`: inside the crop's shape. `_seen`: also not covered by anything.
     """
 
     heads_in: FloatArray  # [N, H]
@@ -62,7 +62,7 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What one crop cuts, whatever the guards are; None where the photo has no main subject."""
+    """What one crop cuts, whatever the guards are. subject_share: None without a main subject."""
 
     heads: int
     faces: int
@@ -92,9 +92,9 @@ class ShapeGuard:
 
     @cached_property
     def _boxes(self) -> FloatArray:
-        """All that is protected, in the order of `shown`.
+        """All protected boxes, in the order of `shown`.
 
-        In a circle heads and faces count as round: nobody misses the corners of their boxes.
+        In a circle heads and faces count as round: the corners of their boxes do not matter.
         """
         has = self.protected
         heads, faces = has.heads, has.faces
@@ -104,14 +104,14 @@ class ShapeGuard:
 
     @cached_property
     def _places(self) -> list[slice]:
-        """Where heads, bodies, faces, text and subject are among `_boxes`."""
+        """The slices of `_boxes` with heads, bodies, faces, text and subject."""
         has = self.protected
         groups = (has.heads, has.bodies, has.faces, has.text, has.subject)
         ends = list(accumulate(len(group) for group in groups))
         return [slice(start, end) for start, end in pairwise([0, *ends])]
 
     def levels(self, boxes_px: ArrayLike) -> NDArray[np.int64]:
-        """How badly boxes [N, 4] break guards, in steps of 1 / LEVELS, 0 for none: [N]."""
+        """Return how badly boxes [N, 4] break guards, in steps of 1 / LEVELS, 0 for none: [N]."""
         boxes = as_boxes(boxes_px)
         if not self.active:
             return np.zeros(len(boxes), np.int64)
@@ -119,15 +119,15 @@ class ShapeGuard:
         return np.asarray(np.ceil(LEVELS * sum(trips.values())), np.int64)
 
     def reason(self, box_px: ArrayLike) -> str | None:
-        """Why a box breaks a guard, the worst reason; None where it breaks none."""
+        """Return the worst reason why a box breaks a guard; None if it breaks none."""
         return self._reasons(self.shown(as_boxes(box_px).reshape(1, 4)))[0]
 
     def counts(self, box_px: ArrayLike) -> Counts:
-        """What a box cuts."""
+        """Count what a box cuts."""
         return self._counts(self.shown(as_boxes(box_px).reshape(1, 4)))[0]
 
     def told(self, boxes_px: ArrayLike) -> list[GuardFinding]:
-        """What each of boxes [N, 4] cuts, and why it breaks a guard: N."""
+        """Return what each of boxes [N, 4] cuts, and why it breaks a guard: N."""
         shown = self.shown(as_boxes(boxes_px))
         return list(zip(self._counts(shown), self._reasons(shown), strict=True))
 
@@ -150,7 +150,7 @@ class ShapeGuard:
         return [Counts(*of_crop) for of_crop in zip(*cut, shares, strict=True)]
 
     def shown(self, boxes: FloatArray) -> Shown:
-        """What boxes [N, 4], source pixels, show."""
+        """Compute what boxes [N, 4], source pixels, show."""
         has = self.protected
         inside, seen = visible_shares(boxes, self._boxes, self.area)
         heads_in, bodies_in, faces_in, text_in, subject_in = (inside[:, at] for at in self._places)
@@ -161,7 +161,7 @@ class ShapeGuard:
         )  # fmt: skip
 
     def trips(self, shown: Shown) -> Trips:
-        """How badly each of N crops breaks each guard. Half of the only head outside is 0.5."""
+        """Compute how badly N crops break each guard. Half of the only head outside is 0.5."""
         it, has = self.guards, self.protected
         hidden = lost = np.zeros(len(shown.subject_in))
         trips = dict.fromkeys(REASONS, hidden)
@@ -188,7 +188,7 @@ class ShapeGuard:
 
 
 def guard_levels(guard: ShapeGuard | None, boxes: NDArray[np.floating]) -> NDArray[np.int64]:
-    """How badly boxes [N, 4], source pixels, break a guard; 0 where there is none: [N]."""
+    """Return how badly boxes [N, 4], source pixels, break a guard; 0 if there is none: [N]."""
     return np.zeros(len(boxes), np.int64) if guard is None else guard.levels(boxes)
 
 
@@ -197,9 +197,9 @@ def of_each(
     lists: Sequence[NDArray[np.floating]],
     tell: Callable[[Guard, NDArray[np.floating]], NDArray[np.int64] | list[GuardFinding]],
 ) -> list[Any]:
-    """What `tell` says of boxes [N, 4] of each guard, N things of each.
+    """Call `tell` on the boxes [N, 4] of each guard; return N results for each.
 
-    Boxes of the same guard are looked at in one call: calls are what costs.
+    Boxes of the same guard share one call, since calls are what costs.
     """
     found: dict[int, Any] = {}
     for guard in dict.fromkeys(guards):
@@ -219,10 +219,10 @@ def _outside(
     boxes: FloatArray,
     limit: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """How badly crops cut boxes [M, 4], and how badly they let them be covered: two of [N].
+    """Compute how badly crops cut boxes [M, 4], and how badly boxes are covered: two of [N].
 
-    shows, inside, seen: of each box in each crop [N, M]. The sum of what is outside of boxes that
-    show and have more than `limit` of them outside, the larger ones counting more.
+    shows, inside, seen: of each box in each crop [N, M]. Sums what is outside over the boxes that
+    show and have more than `limit` of them outside; larger ones count more.
     """
     sides = np.sqrt(area(boxes))
     size = sides / sides.max()
@@ -232,7 +232,7 @@ def _outside(
 
 
 def _lost(seen: FloatArray) -> FloatArray:
-    """LOST for each of N crops in which none of M main heads or faces shows: [N, M] to [N]."""
+    """Return LOST for crops in which none of M main heads or faces shows, else 0: [N, M] to [N]."""
     is_lost = np.all(seen <= SHOWS, axis=1) & (seen.shape[1] > 0)
     return np.where(is_lost, LOST, 0.0)
 
@@ -246,6 +246,6 @@ def _text_hidden(shown: Shown) -> NDArray[np.bool_]:
 
 
 def _oval(boxes: FloatArray) -> FloatArray:
-    """Boxes [M, 4] of the area of their inscribed ellipse, about the same centre."""
+    """Shrink boxes [M, 4] to the area of their inscribed ellipse, about the same centre."""
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, OVAL * (boxes[:, 2:] - boxes[:, :2]) / 2
     return np.concatenate([centre - half, centre + half], axis=1)

@@ -1,6 +1,6 @@
-"""Decide otherwise than by the rule of choice on some kinds: long photos, pages of text.
+"""Decide long photos and pages of text differently from the rule of choice.
 
-docs/KINDS.md says which kinds there are. What a person has said goes before.
+docs/KINDS.md defines the kinds of photos. A person's instruction takes precedence.
 """
 
 from collections.abc import Sequence
@@ -18,25 +18,25 @@ from pipeline.shapes import Shape
 
 LongPhotos = Literal["auto", "look", "top", "pad"]
 TextHeavy = Literal["pad", "crop"]
-LONG: LongPhotos = "auto"  # what is done where nobody says otherwise
+LONG: LongPhotos = "auto"  # the default
 TEXT: TextHeavy = "pad"
 
-# Share of a photo that blocks of text cover from which on it is text-heavy. On 2,681 photos of
-# public collections, shop signs and packages among them, the largest share was .246.
+# A photo is text-heavy if blocks of text cover at least this share of it. On 2,681 photos of public
+# collections, shop signs and packages among them, the largest share was .246.
 TEXT_SHARE = 0.25
-GRID = 64  # points a side at which the photo is looked at for text
+GRID = 64  # points per side at which the photo is sampled for text
 LONGEST_FREE = 2.0  # ratio of a `free` crop of a long photo's beginning
 
 
 @dataclass(frozen=True)
 class KindPolicy:
-    """What is done with long photos and pages: `--long-photos` and `--text-heavy`."""
+    """How long photos and pages are treated: `--long-photos` and `--text-heavy`."""
 
     long_photos: LongPhotos = LONG
     text_heavy: TextHeavy = TEXT
 
     def said(self, photo: Photo, objects: Detections, shapes: Sequence[Shape]) -> Override | None:
-        """What is decided of a photo by its kind; None where it is cropped as any other."""
+        """Return what a photo's kind decides; None if it is cropped like any other photo."""
         kind = kind_with_objects(photo, objects)
         if kind == "text-heavy" and self.text_heavy == "pad":
             return Override("", never_crop=True, reason="text_pad")
@@ -47,21 +47,21 @@ class KindPolicy:
             way = "top" if photo.by_screen else "look"
         if way == "pad":
             return Override("", never_crop=True, reason="long_pad")
-        if way == "look":  # what people look at decides about every photo
+        if way == "look":  # what people look at decides, as for any photo
             return None
         boxes = {shape.name: beginning(photo.width_px, photo.height_px, shape) for shape in shapes}
         return Override("", boxes_px=boxes, reason="long_top")
 
 
 def kind_with_objects(photo: Photo, objects: Detections) -> PictureKind:
-    """A photo's kind, its objects known: a photo full of text is text-heavy."""
+    """Return a photo's kind, given its objects: a photo full of text is text-heavy."""
     if photo.kind == "photo" and text_share(objects, photo.width_px, photo.height_px) >= TEXT_SHARE:
         return "text-heavy"
     return photo.kind
 
 
 def text_share(objects: Detections, width: int, height: int) -> float:
-    """Share of a photo's area that blocks of text cover together; boxes in its source pixels."""
+    """Compute the share of a photo's area under blocks of text; boxes in its source pixels."""
     points = (np.arange(GRID) + 0.5) / GRID
     covered = np.zeros((GRID, GRID), bool)
     for box, label in zip(objects.boxes, objects.labels, strict=True):
@@ -73,7 +73,7 @@ def text_share(objects: Detections, width: int, height: int) -> float:
 
 
 def beginning(width: int, height: int, shape: Shape) -> tuple[float, float, float, float]:
-    """The largest box of a shape at a long photo's beginning: at the top, or at the left end."""
+    """Return the largest box of a shape at a long photo's beginning: its top or its left end."""
     tall = height >= width
     ratio = shape.ratio or (1 / LONGEST_FREE if tall else LONGEST_FREE)
     wide, high = (max(1, round(side)) for side in largest(width, height, ratio))

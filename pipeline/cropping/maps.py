@@ -1,4 +1,4 @@
-"""Sums of maps over boxes, exact and continuous in the boxes' edges."""
+"""Sum maps over boxes, exactly and continuously in the boxes' edges."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pipeline.cropping.extents import Extents
 
 
 class CellMaps:
-    """Maps over the whole photo, of which parts are added up.
+    """Maps over the whole photo that are summed over boxes.
 
-    A cell's value is spread evenly over it, so a sum changes smoothly with a box's edges. Otherwise
-    crops would jump from cell to cell.
+    A cell's value is spread evenly over it, so a sum changes smoothly with a box's edges. Without
+    that, crops would jump from cell to cell.
     """
 
     def __init__(self, cells: FloatArray) -> None:
-        """cells: [M, h, w], any units."""
+        """Keep the maps. cells: [M, h, w], any units."""
         self._maps, height, width = cells.shape
         self._rows, self._columns = np.arange(height + 1.0), np.arange(width + 1.0)
-        # As [h, M · w], so that what lies between two heights is one product of matrices.
+        # As [h, M · w], so that the sums between two heights are one product of matrices.
         self._cells = np.ascontiguousarray(cells.transpose(1, 0, 2)).reshape(height, -1)
         self.totals = cells.sum(axis=(1, 2), dtype=np.float64)  # [M]
 
     def inside(self, boxes_rel: FloatArray) -> FloatArray:
-        """Sums over each of boxes [N, 4], shares of the sides; parts outside count 0: [M, N]."""
+        """Sum over each of boxes [N, 4], shares of the sides; parts outside count 0: [M, N]."""
         return self.of_extents(Extents.of(boxes_rel))
 
     def of_extents(self, boxes: Extents) -> FloatArray:
-        """As `inside`, of N boxes told by their extents, perhaps of several shapes: [M, ..., N].
+        """Sum as `inside` over N boxes given by extents, perhaps of several shapes: [M, ..., N].
 
-        A box holds of each cell the share of its row, times that of its column.
+        The share of a cell inside a box is the share of its row times the share of its column.
         """
         of_rows = _shares_inside(boxes.down, self._rows)  # [..., V, h]
         of_columns = _shares_inside(boxes.across, self._columns)  # [..., U, w]
@@ -44,6 +44,6 @@ class CellMaps:
 
 
 def _shares_inside(edges_rel: FloatArray, cells: NDArray[np.float64]) -> FloatArray:
-    """Share of each of C cells, between `cells` [C + 1], in extents [..., E, 2]: [..., E, C]."""
+    """Return the share of C cells, between `cells` [C + 1], in extents [..., E, 2]: [..., E, C]."""
     edges = edges_rel * (len(cells) - 1)
     return shared_lengths(edges[..., 0], edges[..., 1], cells[:-1], cells[1:])

@@ -1,4 +1,4 @@
-"""Of boxes with values, some moved to where they are best, the best, clearly different ones.
+"""Pick the best crops that are clearly different, after moving some to where they are best.
 
 Boxes are in source pixels of one photo; those of several shapes are moved together.
 """
@@ -26,10 +26,10 @@ def best_moved(
     size_wh: tuple[int, int],
     count: int,
 ) -> list[Chosen]:
-    """Of each shape the best of boxes [M, 4] of these values [M], at most `count`.
+    """Return the best of each shape's boxes [M, 4] with these values [M], at most `count`.
 
-    The best are moved, all but the last of several. The crops are picked from what they became and
-    all boxes as they stand: moved ones may have come near each other, or lost by rounding.
+    The best are moved, except for the last of several. The crops are picked from the moved ones and
+    all original boxes: moved ones may have come near each other, or lost value by rounding.
     values_of, guards: of each shape; None for no guard. size_wh: of the photo.
     """
     if not lists:
@@ -41,7 +41,7 @@ def best_moved(
 
 
 def _distinct(known: Chosen, count: int) -> Chosen:
-    """The best of some boxes that are clearly different, guards before all else."""
+    """Pick the best boxes that are clearly different, guards before all else."""
     levels = known.told_levels
     best = pick_distinct(known.boxes, below(known.choice, levels), count)
     return Chosen(known.boxes[best], known.choice[best], levels[best])
@@ -61,7 +61,7 @@ def _moved(
     guards: Sequence[ShapeGuard | None],
     size_wh: tuple[int, int],
 ) -> list[Chosen]:
-    """The boxes of each shape moved, in whole pixels, with what is true of them there."""
+    """Move the boxes of each shape; return them in whole pixels with their values and levels."""
     sides = np.array([*size_wh, *size_wh], np.float64)
     shape_of = [shape for shape, one in enumerate(picked) for _ in one.boxes]  # of each row
     together = ValuesTogether([values_of[shape] for shape in shape_of])
@@ -76,10 +76,10 @@ def _moved(
     rows = np.split(moved, len(moved))
     levels = of_each([guards[shape] for shape in shape_of], rows, guard_levels)
     for row, shape in enumerate(shape_of):
-        if levels[row].any():  # most crops pass where they are best: only the others need it
+        if levels[row].any():  # most crops pass where they are best; only the others need this
 
             def guarded(near: FloatArray, _: Extents | None, shape: int = shape) -> FloatArray:
-                """The value, guards before all else; both of what is left after rounding."""
+                """Return the values, guards before all else; the guards see the rounded boxes."""
                 of_near = guard_levels(guards[shape], whole(near[0]))
                 return below(values_of[shape](near[0]), of_near)[None]
 

@@ -1,4 +1,4 @@
-"""The boxes that a person asks for: a box of his own, or the largest around a point."""
+"""Compute the boxes that a person asks for: a given one, or the largest around a point."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pipeline.boxes import Box, to_whole_pixels
 from pipeline.cropping.candidates import largest
 from pipeline.shapes import Shape
 
-# A locked box has its shape's ratio within this many pixels, or this share of its width.
+# A locked box keeps its shape's ratio within this many pixels, or this share of its width.
 RATIO_SLACK_PX, RATIO_SLACK = 2.0, 0.02
 
 
 def locked_box(
     box_px: tuple[float, float, float, float], shape: Shape, size_wh: tuple[int, int]
 ) -> Box:
-    """A person's box in whole pixels, clipped to the photo; some of it lies inside.
+    """Return a person's box in whole pixels, clipped to the photo; some of it must lie inside.
 
-    Where clipping takes its ratio, the largest box of the ratio in the middle of what is left.
+    If clipping changes its ratio, this is the largest box of the ratio in the middle of the rest.
     """
     (box,) = to_whole_pixels(np.array([box_px], np.float32), *size_wh)
     if shape.ratio is None:
@@ -33,7 +33,7 @@ def locked_box(
 
 
 def focal_box(focus_rel: tuple[float, float], shape: Shape, size_wh: tuple[int, int]) -> Box:
-    """The largest box of a shape, moved so that a point is as central as the photo allows."""
+    """Return the largest box of a shape with a point as near its centre as the photo allows."""
     photo = np.array(size_wh, np.float64)
     sides = photo if shape.ratio is None else np.array(largest(*size_wh, shape.ratio))
     sides = np.maximum(np.rint(sides), 1)

@@ -1,6 +1,6 @@
-"""What a person has said about one photo: the engine obeys it before anything else.
+"""Define a person's instruction for one photo, which the engine obeys before anything else.
 
-`pipeline.inputs` reads and matches overrides; `pipeline.cropping` only follows them.
+`pipeline.inputs` reads and matches overrides; `pipeline.cropping` only applies them.
 """
 
 import json
@@ -17,14 +17,14 @@ class Override:
     name: its pattern or uri, for the columns `override`; empty for a focus of the input list
         and for a rule.
     boxes_px: by shape name, the box that is taken as it is: x0, y0, x1, y1 in source pixels after
-        orientation; parts outside the photo are cut off. One of which nothing is inside is left
-        out, and what is chosen instead is to be reviewed.
+        orientation; parts outside the photo are cut off. A box entirely outside is ignored, and the
+        crop that is chosen instead is to be reviewed.
     focus_rel: (x, y), shares of the photo's sides. A shape without a box gets its largest crop,
         moved so that this point is as central as the photo allows.
-    never_crop: a shape without a box shows the whole photo on a ground (`fit` pad). It wins over
-        focus_rel.
-    reason: of a rule for a kind of photo, the word for the column `reason`; the verdict is then
-        `fallback`. None: it is a person who decided, and the verdict is `ok`.
+    never_crop: a shape without a box shows the whole photo on a background (`fit` pad). It takes
+        precedence over focus_rel.
+    reason: for a rule about a kind of photo, the value of the column `reason`; the verdict is then
+        `fallback`. None: a person decided, and the verdict is `ok`.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Override:
     reason: str | None = None
 
     def within(self, part: tuple[int, int, int, int], sides: tuple[int, int]) -> "Override":
-        """The same for a part of a photo as a photo of its own.
+        """Convert the override to a part of the photo that is treated as a photo of its own.
 
-        part: xyxy in source pixels of the photo, whose (width, height) `sides` is.
+        part: xyxy in source pixels of the photo; sides: the photo's (width, height).
         """
         x0, y0, x1, y1 = part
         boxes = {

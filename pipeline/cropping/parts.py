@@ -1,6 +1,6 @@
-"""Crop a part of a photo, inside its borders, and tell what came out in the whole photo's frame.
+"""Convert results for the part of a photo inside its borders to the whole photo's frame.
 
-Everything between is done as if the part were a photo of its own: `Photo.content`.
+Everything before that treats the part, `Photo.content`, as a photo of its own.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ Origin = tuple[int, int]  # x, y of a part's upper left corner in the whole phot
 
 
 def shifted(objects: Detections, origin: Origin) -> Detections:
-    """Objects moved by an origin, in pixels. What else their source told stays as it is."""
+    """Move objects by an origin, in pixels. Everything else from their source stays as it is."""
     return replace(objects, boxes=objects.boxes + np.array([*origin, *origin], np.float32))
 
 
 def objects_of_whole(objects: Detections, part: Photo, whole: Photo) -> Detections:
-    """Objects of a part in pixels of the whole photo, with what people look at in all of it."""
+    """Convert a part's objects and attention to those of the whole photo, in its pixels."""
     if part.origin_px == (0, 0) and (part.width_px, part.height_px) == _sides(whole):
         return objects
     moved = shifted(objects, part.origin_px)
@@ -33,10 +33,10 @@ def objects_of_whole(objects: Detections, part: Photo, whole: Photo) -> Detectio
 
 
 def attention_of_whole(attention: Attention, part: Photo, whole: Photo) -> Attention:
-    """Gaze, keeping and heads of people of a part, as those of the whole photo.
+    """Convert a part's gaze map, kept map and people's heads to those of the whole photo.
 
-    Nobody looks at the borders. The maps have as many cells as before. The subject map, the votes
-    for heads and the heads of animals are left out: no crop is chosen by the result.
+    The borders get no gaze. The maps keep their number of cells. The subject map, the votes for
+    heads and the heads of animals are left out: no crop is chosen by the result.
     """
     sides, origin = np.array(_sides(whole), np.float64), np.array(part.origin_px, np.float64)
     own = np.array([part.width_px, part.height_px], np.float64)
@@ -56,7 +56,7 @@ def attention_of_whole(attention: Attention, part: Photo, whole: Photo) -> Atten
 
 
 def crops_of_whole(chosen: PhotoCrops, origin: Origin) -> PhotoCrops:
-    """What was chosen in the part with this upper left corner, in pixels of the whole photo."""
+    """Convert the crops of a part with this upper left corner to pixels of the whole photo."""
     if origin == (0, 0):
         return chosen
     edges = np.array([*origin, *origin], np.float32)
@@ -76,9 +76,10 @@ def _sides(photo: Photo) -> tuple[int, int]:
 
 
 def _spread(count: int, low: float, high: float) -> FloatArray:
-    """Share of each of `count` cells of a part in each of as many cells of the whole: [C, C].
+    """Return the share of each of a part's `count` cells in each cell of the whole: [C, C].
 
-    The part reaches from low to high, shares of the whole. A column adds up to 1.
+    Both have as many cells. The part reaches from low to high, shares of the whole. A column adds
+    up to 1.
     """
     cells, own = np.linspace(0, 1, count + 1), np.linspace(low, high, count + 1)
     shared = shared_lengths(cells[:-1], cells[1:], own[:-1], own[1:])

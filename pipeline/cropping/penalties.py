@@ -1,4 +1,4 @@
-"""Penalties for crops that cut heads, objects or text.
+"""Penalise crops that cut heads, objects or text.
 
 All boxes are shares of the photo's sides. A penalty has no unit and is 0 for a crop that cuts
 nothing; the rule weighs it (`pipeline.cropping.rule`).
@@ -17,19 +17,19 @@ from pipeline.cropping.evidence import Evidence
 from pipeline.cropping.extents import Extents
 from pipeline.detectors.attention import ramp
 
-# An object counts fully that is this much smaller than the largest crop of the shape, and not at
-# all where it is as much larger: in between smoothly, or a copy's box would count that its photo's
-# does not.
+# Size of the shape's largest crop over an object's: the object counts from the first value on, and
+# fully from the second on. With a hard limit its box would count in one copy of a photo and not in
+# another.
 FITS = (0.9, 1.1)
-TINY = 1e-9  # share of the photo: least area of a box that is divided by
+TINY = 1e-9  # share of the photo: areas are at least this where they are divided by
 
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """Boxes that crops are not to cut, and what each costs: calling it gives the penalty.
+    """Boxes that crops should not cut, and the cost of each. Calling it gives the penalty.
 
-    boxes: [M, 4]. outside: what the share outside a crop costs, [M]. across: what that share costs
-    times the share inside, [M]. All may have the same dimensions before these: one row a shape.
+    boxes: [M, 4]. outside: cost of the share outside a crop, [M]. across: cost of that share times
+    the share inside, [M]. All may have the same leading dimensions: one row per shape.
     """
 
     boxes: FloatArray
@@ -37,14 +37,14 @@ class Cuts:
     across: FloatArray
 
     def __call__(self, crops: FloatArray) -> FloatArray:
-        """The penalty of crops [N, 4]: [N]."""
+        """Compute the penalty of crops [N, 4]: [N]."""
         return self.of_extents(Extents.of(crops))
 
     def of_extents(self, crops: Extents) -> FloatArray:
-        """The penalty of N crops, perhaps of each shape: [..., N].
+        """Compute the penalty of N crops, perhaps of each shape: [..., N].
 
-        A box of which the share s is inside costs (outside + across · s) · (1 - s). As a share is a
-        product of what is inside across and down, the sums over boxes are products of matrices.
+        A box with the share s inside costs (outside + across · s) · (1 - s). As s is a product of
+        the lengths inside across and down, the sums over boxes are products of matrices.
         """
         wide, high = crops.shared_with(self.boxes)
         nothing, linear, squared = self._terms
@@ -57,7 +57,7 @@ class Cuts:
 
     @cached_property
     def _terms(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """What crops cost that hold nothing, and by each box's area inside, and that squared."""
+        """The cost of holding nothing, and the factors of a box's area inside and its square."""
         areas = np.maximum(area(self.boxes), TINY)
         linear = (self.across - self.outside) / areas
         nothing = self.outside.sum(axis=-1)[..., None, None]
@@ -65,7 +65,7 @@ class Cuts:
 
 
 def weighted_cuts(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
-    """Cuts of several kinds, each times a weight, in one: what costs nothing is left out."""
+    """Combine cuts of several kinds, each times a weight, leaving out boxes that cost nothing."""
     boxes = np.concatenate([one.boxes for _, one in cuts])
     outside = np.concatenate([weight * one.outside for weight, one in cuts])
     across = np.concatenate([weight * one.across for weight, one in cuts])
@@ -74,13 +74,13 @@ def weighted_cuts(cuts: Sequence[tuple[float, Cuts]]) -> Cuts:
 
 
 def head_cuts(evidence: Evidence, cut: float) -> Cuts:
-    """How many heads are left out or cut. Half a head counts 0.5 + `cut`."""
+    """Return the cuts of heads, left out or cut. Half a head counts 0.5 + `cut`."""
     heads = evidence.head_votes
     return Cuts(heads.boxes_rel, heads.counts, 4 * cut * heads.counts)
 
 
 def whole_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
-    """Large heads cut that a crop of the shape can hold: 1 for half of the only one.
+    """Return the cuts of large heads that a crop of the shape can hold: 1 for half of the only one.
 
     ratio: of the crops, as shares; None for any.
     """
@@ -88,44 +88,44 @@ def whole_head_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
 
 
 def object_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
-    """People, things and regions cut that a crop of the shape can hold: 1 for half of the only one.
+    """Return the cuts of people, things and regions that a crop of the shape can hold.
 
-    Regions are what the photo is about where no class names it: a tower, a pair of pinwheels.
-    ratio: of the crops, as shares; None for any.
+    Half of the only one costs 1. Regions are what the photo is about where no class names it: a
+    tower, a pair of pinwheels. ratio: of the crops, as shares; None for any.
     """
     weights = evidence.object_weights * holdable(evidence.objects, ratio)
     return _cuts(evidence.objects, weights)
 
 
 def thing_cuts(evidence: Evidence, ratio: float | None) -> Cuts:
-    """People and things cut that a crop of the shape can hold; regions may be cut.
+    """Return the cuts of people and things that a crop of the shape can hold; regions may be cut.
 
-    A region is only about what belongs together, so a crop may well end inside it where a person
-    or a thing should not be halved. ratio: as for `object_cuts`.
+    A region only roughly bounds what belongs together, so a crop may well end inside it, while a
+    person or a thing should not be halved. ratio: as for `object_cuts`.
     """
     things = evidence.objects[evidence.is_thing]
     return _cuts(things, evidence.object_weights[evidence.is_thing] * holdable(things, ratio))
 
 
 def text_cuts(evidence: Evidence) -> Cuts:
-    """Text cut: 1 for half of the only block; 0 where whole or left out."""
+    """Return the cuts of text: 1 for half of the only block; 0 if it is whole or left out."""
     return _cuts(evidence.text, evidence.text_weights)
 
 
 def holdable_heads(evidence: Evidence, ratio: float | None) -> FloatArray:
-    """How far a crop of the shape is to keep each of all heads whole: 0 to 1, [H + A]."""
+    """Return how far a crop of the shape must keep each of all heads whole: 0 to 1, [H + A]."""
     return evidence.whole_heads * holdable(evidence.all_heads, ratio)
 
 
 def holdable(boxes: FloatArray, ratio: float | None) -> FloatArray:
-    """1 for those of boxes [M, 4] that a crop of the shape can hold, 0 for larger ones: [M]."""
+    """Return 1 for boxes [M, 4] that a crop of the shape can hold, 0 for larger ones: [M]."""
     sides = boxes[:, 2:] - boxes[:, :2]
     largest = np.ones(2) if ratio is None else np.array([min(1, ratio), min(1, 1 / ratio)])
     return ramp(np.asarray((largest / np.maximum(sides, TINY)).min(axis=1)), *FITS)
 
 
 def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
-    """Share of the area of each of others [M, 4] inside each of boxes [N, 4]: [N, M]."""
+    """Return the share of the area of each of others [M, 4] inside each of boxes [N, 4]: [N, M]."""
     x0, y0, x1, y1 = others.T
     shares = shared_lengths(boxes[:, 0], boxes[:, 2], x0, x1)
     shares *= shared_lengths(boxes[:, 1], boxes[:, 3], y0, y1)
@@ -134,10 +134,10 @@ def shares_of(boxes: FloatArray, others: FloatArray) -> FloatArray:
 
 
 def total_weight(weights: FloatArray) -> float:
-    """What weights [M] are divided by, to share 1: their sum. Below 1, nobody has the rest."""
+    """Return the divisor with which weights [M] share at most 1: their sum, but at least 1."""
     return max(float(weights.sum()), 1.0)
 
 
 def _cuts(boxes: FloatArray, weights: FloatArray) -> Cuts:
-    """The mean over boxes [M, 4] of 4 · share inside · share outside, weighted by weights [M]."""
+    """Return cuts with the mean of 4 · share inside · share outside, weighted by weights [M]."""
     return Cuts(boxes, np.zeros(len(boxes)), weights * (4 / total_weight(weights)))

@@ -1,8 +1,8 @@
-"""Tell what of a photo the guards protect: heads, faces, text and the main subject.
+"""Select what the guards protect in a photo: heads, faces, text and the main subject.
 
 Detectors are unsure of small and distant things. Only clear ones are protected, since a guard that
-follows a wrong box spoils a good crop; heads that are likely are counted where they are cut.
-docs/GUARDS.md gives the rules and how well they hold.
+follows a wrong box spoils a good crop. Heads that are merely likely are counted if they are cut.
+docs/GUARDS.md gives the rules and how well they work.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pipeline.cropping.evidence import attention_from
 from pipeline.detectors import Attention, Detections
 
 # Least likelihood of a head, least share of the photo's area, and of the largest such head's area:
-# smaller ones are people behind. Likely heads are counted, clear ones guarded; a guard that lets
-# LENIENT of a head go, as the default one, guards sure ones alone.
+# smaller ones are people in the background. Likely heads are counted and clear ones guarded; a
+# guard that lets LENIENT of a head be cut, as the default does, guards only sure ones.
 LIKELY_HEAD = (0.35, 0.005, 0.25)
 CLEAR_HEAD = (0.6, 0.015, 0.5)
 SURE_HEAD = (0.8, 0.02, 0.5)
 LENIENT = 0.3
-# Where no person is detected, a head's body is this many heads wide and high, below the head.
+# If no person is detected, a head's body is this many heads wide and high, below the head.
 BODY_WH = (2.0, 2.0)
 HEAD_END = 0.5  # a person's head has its centre in the upper half of the person
 # Faces and blocks of text are clear from this score and this share of the photo's area on.
 LEAST_SCORE = {"face": 0.3, "text": 0.3}
 LEAST_AREA = {"face": 0.005, "text": 0.02}
-# A face of this share of the photo's area may be what the photo is about: a portrait. Smaller ones
-# may be left out: keeping those in main heads too changed 36 crops of 16,000 far in place of 3, as
-# many for the worse as for the better.
+# A face with this share of the photo's area may be what the photo is about: a portrait. Smaller
+# ones may be left out: keeping those in main heads too strongly changed 36 crops of 16,000 instead
+# of 3, as many for the worse as for the better.
 MAIN_FACE = 0.05
 # Objects count as main subject from this share of the best one's score on.
 MAIN_SUBJECT = 0.5
@@ -42,9 +42,9 @@ NO_SUBJECT = ("face", "text")  # labels: people, things and regions are subjects
 class Protected:
     """Boxes [·, 4] of one photo, float64 xyxy in source pixels, each with an area.
 
-    heads: likely heads. bodies: of each head, of its person. [H, 4]
+    heads: likely heads. bodies: the body of each head's person. [H, 4]
     clear_heads: which of them are guarded. [H]
-    main_heads: which clear ones people look at first: the peak of gaze is in the head or its body.
+    main_heads: which clear ones people look at first: the peak of gaze is in the head or the body.
         [H]
     main_faces: which large faces people look at first: in a main head, or with the peak. [F]
     faces, text: clear ones. [F, 4], [T, 4]
@@ -65,9 +65,9 @@ class Protected:
 def protected_of(
     found: Detections, size_wh: tuple[int, int], heads_limit: float | None = None
 ) -> Protected:
-    """What is protected among the objects that a source found, in pixels of a photo of size_wh.
+    """Select what is protected among a source's objects, in pixels of a photo of size_wh.
 
-    heads_limit: share of a head that the guard lets go; the more, the surer a guarded head must be.
+    heads_limit: share of a head that may be cut; from LENIENT on, only sure heads are guarded.
     """
     boxes, scores = found.boxes.astype(np.float64), found.scores.astype(np.float64)
     sides = np.array([*size_wh, *size_wh], np.float64)
@@ -99,7 +99,7 @@ def protected_of(
 def _these_heads(
     attention: Attention, likelihood: float, least: float, beside: float
 ) -> NDArray[np.bool_]:
-    """Which heads are likely and large enough, see LIKELY_HEAD: [all heads]."""
+    """Return which heads are likely and large enough, see LIKELY_HEAD: [all heads]."""
     areas = area(attention.heads_rel)  # shares of the photo's area
     likely = attention.likelihood >= likelihood
     largest = float(max(areas[likely], default=0.0))
@@ -107,19 +107,19 @@ def _these_heads(
 
 
 def _hold(boxes: FloatArray, point: FloatArray) -> NDArray[np.bool_]:
-    """Which of boxes [N, 4] hold a point (x, y)."""
+    """Return which of boxes [N, 4] contain a point (x, y): [N]."""
     return np.asarray(((boxes[:, :2] <= point) & (point <= boxes[:, 2:])).all(axis=1))
 
 
 def _centred_in(faces: FloatArray, heads: FloatArray) -> NDArray[np.bool_]:
-    """Which of faces [F, 4] have their centre in one of heads [H, 4]: [F]."""
+    """Return which of faces [F, 4] have their centre in one of heads [H, 4]: [F]."""
     centres = (faces[:, None, :2] + faces[:, None, 2:]) / 2
     held = (heads[:, :2] <= centres) & (centres <= heads[:, 2:])
     return np.asarray(np.any(held.all(axis=2), axis=1))
 
 
 def _fill(share: float, boxes: FloatArray, sides: FloatArray) -> NDArray[np.bool_]:
-    """Which of boxes [N, 4] have this share of the photo's area or more: [N]."""
+    """Return which of boxes [N, 4] have at least this share of the photo's area: [N]."""
     return np.asarray(area(boxes) >= share * sides[0] * sides[1])
 
 
@@ -134,14 +134,14 @@ def _clear(
 def _main_subject(
     boxes: FloatArray, scores: FloatArray, labels: NDArray[np.str_]
 ) -> tuple[FloatArray, FloatArray]:
-    """The objects at least MAIN_SUBJECT as good as the best, and their shares of all scores."""
+    """Return objects scored at least MAIN_SUBJECT of the best, and their shares of all scores."""
     good = ~np.isin(labels, NO_SUBJECT) & (scores > 0)
     good &= scores >= MAIN_SUBJECT * max(scores[good], default=0.0)
     return boxes[good], scores[good] / max(scores[good].sum(), 1e-9)
 
 
 def _bodies(heads: FloatArray, persons: FloatArray, sides: FloatArray) -> FloatArray:
-    """Of each of heads [H, 4], the smallest person whose head it can be, else what is below it."""
+    """Return each head's body: the smallest person it can belong to, or a box below: [H, 4]."""
     centres = (heads[:, :2] + heads[:, 2:]) / 2
     wide, high = (heads[:, 2:] - heads[:, :2]).T
     x, y0 = centres[:, 0], heads[:, 3]

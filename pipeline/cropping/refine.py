@@ -1,7 +1,8 @@
 """Move crops to where they are best: local search around the best candidate of each shape.
 
-Candidates lie some percent of a side apart. Moving the best one in ever smaller steps lets a crop
-follow a photo's content and not the grid of candidates, so small changes of a photo move it little.
+Candidates are a few percent of a side apart. Moving the best one in ever smaller steps lets a crop
+follow the photo's content and not the grid of candidates, so small changes to a photo move it
+little.
 Boxes are shares of the photo's sides.
 """
 
@@ -25,7 +26,7 @@ MOVES_A_STEP = 2
 LEAST_GAIN = 1e-12  # less is rounding: at the photo's edge many neighbours are the same box
 _RIGHT, _DOWN, _LARGER = np.indices((3, 3, 3)).reshape(3, 27)
 NEIGHBOURS = np.stack([_RIGHT, _DOWN, _LARGER], axis=1) - 1.0  # right, down, larger
-# Of 27 neighbours, 9 have all extents across (3 places of 3 sizes), and 9 all those down.
+# Nine of the 27 neighbours have all extents across (3 places of 3 sizes), and nine all those down.
 _COLUMNS, _ROWS = 3 * _RIGHT + _LARGER, 3 * _DOWN + _LARGER
 _ACROSS, _BELOW = np.flatnonzero(_DOWN == 0), np.flatnonzero(_RIGHT == 0)
 
@@ -33,11 +34,11 @@ _ACROSS, _BELOW = np.flatnonzero(_DOWN == 0), np.flatnonzero(_RIGHT == 0)
 def refine(
     boxes: FloatArray, values: FloatArray, value_of: ValueOf, largest_widths: FloatArray
 ) -> FloatArray:
-    """The best box near each of boxes [S, 4], of its ratio and inside the photo: [S, 4].
+    """Find the best box near each of boxes [S, 4], of its ratio and inside the photo: [S, 4].
 
-    Each move looks at the neighbours and goes to the best of them, as long as one is better, at
-    most MOVES_A_STEP times a step. values: of the boxes, [S]. largest_widths: of the largest crop
-    of each shape, 1 for any; [S].
+    Each move goes to the best of the neighbours if that is better, at most MOVES_A_STEP times per
+    step size. values: of the boxes, [S]. largest_widths: of the largest crop of each shape, 1 for
+    any; [S].
     """
     boxes, values = boxes.copy(), values.copy()
     places = np.arange(len(boxes))
@@ -47,7 +48,7 @@ def refine(
             found = value_of(near, extents_of(near))
             best = found.argmax(axis=1)
             better = places[found[places, best] > values + LEAST_GAIN]
-            if not len(better):  # those that stay would stay again
+            if not len(better):  # no box would move in the next pass either
                 break
             boxes[better] = near[better, best[better]]
             values[better] = found[better, best[better]]
@@ -55,10 +56,7 @@ def refine(
 
 
 def neighbours(boxes: FloatArray, step: float, largest_widths: FloatArray) -> FloatArray:
-    """Of each of boxes [S, 4] those of its ratio, moved and resized by `step` of its sides.
-
-    [S, 27, 4]
-    """
+    """Move and resize each of boxes [S, 4] by `step` of its sides, keeping its ratio: [S, 27, 4]."""
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     sides = high - low  # [S, 1, 2]
     limits = np.minimum(np.minimum(largest_widths, 1) / sides[:, 0, 0], 1 / sides[:, 0, 1])
@@ -70,5 +68,5 @@ def neighbours(boxes: FloatArray, step: float, largest_widths: FloatArray) -> Fl
 
 
 def extents_of(near: FloatArray) -> Extents:
-    """The extents of what `neighbours` gives."""
+    """Return the extents of the boxes that `neighbours` returns."""
     return Extents(near[:, _ACROSS, ::2], near[:, _BELOW, 1::2], _COLUMNS, _ROWS)

@@ -1,4 +1,4 @@
-"""What comes out of choosing one photo's crops. No torch: it travels between the stages."""
+"""Hold the results of choosing one photo's crops. No torch: they travel between the stages."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,8 +10,8 @@ from pipeline.cropping.chosen import Chosen
 from pipeline.cropping.search import Scores, SearchResult
 from pipeline.detectors import Detections
 
-# An object counts as cut where a crop shows more than the lower and less than the upper share of
-# it: detector boxes are loose by a few percent on each side.
+# An object counts as cut if a crop shows more than the lower and less than the upper share of it:
+# detector boxes are loose by a few percent on each side.
 CUT_SHARES = (0.05, 0.95)
 REGION = "subject"  # the label of regions that a photo is about
 
@@ -25,17 +25,17 @@ class ScoredCrop:
 
     box_px: x0, y0, x1, y1 in source pixels, half-open.
     score: the network's, of this crop.
-    choice: the number that decided, see `chosen.Chosen`; None where none did.
+    choice: the number that decided, see `chosen.Chosen`; None if none did.
     margin: its choice minus that of the crop ranked next, which is clearly different from it and
-        from those before (`chosen.DISTINCT_IOU`) and breaks guards no more; None where there is
-        none. Small margins mark photos with two good answers.
+        from those before (`chosen.DISTINCT_IOU`) and breaks guards as badly; None if there is none.
+        Small margins mark photos with two good answers.
     object_shares: the share of each object's area inside the crop, in the objects' order.
-    objects_cut: how many objects are partly, not wholly, inside (CUT_SHARES). Regions (label
-        `subject`) do not count: a crop may well end inside one.
+    objects_cut: how many objects are only partly inside (CUT_SHARES). Regions (label `subject`) do
+        not count: a crop may well end inside one.
     faces_cut, heads_cut, text_cut, subject_share, verdict, reason, fit: of what is written, as
-        docs/GUARDS.md says. subject_share is None for a photo without a main subject.
-    verdict is None where nobody has judged: of runs before verdicts, and of derived crops.
-    confidence: probability that a person would accept the crop, 0..1; None where not told.
+        docs/GUARDS.md defines. subject_share is None for a photo without a main subject. verdict
+        is None if the crop was not judged: in runs before verdicts, and for some derived crops.
+    confidence: probability that a person would accept the crop, 0..1; None if unknown.
     override: the person's instruction that was obeyed; None for none.
     """
 
@@ -60,7 +60,7 @@ class ScoredCrop:
 
 @dataclass(frozen=True)
 class SkippedShape:
-    """A shape for which no crop is written, and the word that says why (docs/GUARDS.md)."""
+    """A shape for which no crop is written, and the reason (docs/GUARDS.md)."""
 
     ratio: str
     reason: str
@@ -79,18 +79,18 @@ class ScoredCandidates:
 class PhotoCrops:
     """All that was decided about one photo. Boxes in source pixels after orientation."""
 
-    crops: list[ScoredCrop]  # by shape in the order asked, then by rank
-    candidates: list[ScoredCandidates] = field(default_factory=list)  # one a shape, where kept
+    crops: list[ScoredCrop]  # by shape in the order asked for, then by rank
+    candidates: list[ScoredCandidates] = field(default_factory=list)  # one per shape, if kept
     skipped: list[SkippedShape] = field(default_factory=list)
 
 
 def scored_crops(
     ratio: str, chosen: Chosen, scores: Scores, objects: Detections
 ) -> list[ScoredCrop]:
-    """The first crops of one shape, as many as there are scores.
+    """Build the first crops of one shape, as many as there are scores.
 
-    chosen: best first; one more than are told where there is one, for the last margin.
-    scores: the network's, of those that are told. [K]
+    chosen: best first; one more than are returned if there is one, for the last margin.
+    scores: the network's, of the returned crops. [K]
     objects: in the frame of the boxes.
     """
     crops = []
@@ -104,9 +104,9 @@ def scored_crops(
 
 
 def objects_in(box_px: Box, objects: Detections) -> tuple[list[float], int]:
-    """The share of each object's area inside a box [4] of the same frame, and how many it cuts.
+    """Return the share of each object's area inside a box [4] of its frame, and how many it cuts.
 
-    CUT_SHARES says what is cut. Regions are not: a crop may well end inside one.
+    CUT_SHARES defines what is cut. Regions do not count: a crop may well end inside one.
     """
     shares = shares_inside(box_px, objects.boxes)
     is_region = np.array([label == REGION for label in objects.labels], bool)
@@ -117,9 +117,9 @@ def objects_in(box_px: Box, objects: Detections) -> tuple[list[float], int]:
 def scored_candidates(
     ratio: str, found: SearchResult, boxes_px: Boxes, scores: Scores
 ) -> ScoredCandidates:
-    """All boxes of one shape that have a score: those of the search, then the chosen ones.
+    """Collect all scored boxes of one shape: those of the search, then the chosen ones.
 
-    A chosen box may lie between the candidates of the search; one that is among them stands once.
+    A chosen box may lie between the candidates of the search; one that is among them appears once.
 
     boxes_px: the chosen boxes [K, 4]; scores: the network's of them [K].
     """

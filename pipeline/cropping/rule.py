@@ -1,10 +1,10 @@
-"""The fitted rule of choice: a crop's expected agreement with people, less its penalties.
+"""Apply the fitted rule of choice: a crop's expected agreement with people, less its penalties.
 
-Agreement is the expected overlap (IoU) with the crop that a person would make and, the more the
-further a shape's ratio is from the photo's own, the expected share of people's fixations inside.
-Both are linear in `pipeline.cropping.features`, and their coefficients are linear in that distance
-of ratios. They are in `choice.json`, fitted on people's labels by the laboratory
-(`pipeline/lab/cli/learn_from_people.py`).
+Agreement combines the expected overlap (IoU) with the crop that a person would make and the
+expected share of people's fixations inside, which counts more the further a shape's ratio is from
+the photo's own. Both are linear in `pipeline.cropping.features`, and their coefficients are linear
+in that distance of ratios. The laboratory fits them on people's labels
+(`pipeline/lab/cli/learn_from_people.py`); they are in `choice.json`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from pipeline.cropping.penalties import (
 )
 from pipeline.errors import UsageError, did_you_mean
 
-NEAR = 2 / 3  # distance of ratios from which on the penalty of cut objects is gone
-# What a circle is not to cut has to be in the square about its centre of this share of its sides.
-# By hand, out of fold: heads of crowds cut by the rim .112 at 1, .103 at .93, .102 at .886, the
-# square of the circle's area, where more gaze is lost (OSIE .8987, .8969, .8954 in the circle).
+NEAR = 2 / 3  # distance of ratios from which on cut objects have no penalty
+# What a circle should not cut has to be in the concentric square with this share of its sides. Set
+# by hand, out of fold: the rim cuts .112 of the heads of crowds at 1, .103 at .93 and .102 at .886,
+# the square of the circle's area, where more gaze is lost (OSIE .8987, .8969, .8954 in the circle).
 IN_CIRCLE = 0.93
 FARTHEST = 1.0  # distance of ratios (difference of logarithms) from which on nothing changes
 
@@ -57,15 +57,15 @@ class Rule:
     free: [11], for the shape without a ratio.
     gaze_weight: of the share of fixations, the overlap's being 1: at the photo's own ratio, and
         what is added per squared unit of distance. People who crop at a near ratio keep more than
-        what is looked at; at a far ratio, that is all there is room for.
+        what is looked at; at a far ratio there is no room for more.
     gaze_pull: penalty of the squared distance from the mean of gaze, per unit of distance. It
-        breaks ties, since the mean moves least when a photo is encoded anew.
+        breaks ties, since the mean moves least when a photo is encoded again.
     heads, whole_heads, objects, things, tops, sides, head_ends, sights, text: weights of the
-        penalties. That of objects is gone from the distance NEAR on, where it would cost more of
-        what people look at than it saves. Those of ends (tops, sides, head_ends) are for shapes
-        with a ratio alone.
+        penalties. That of objects is 0 from the distance NEAR on, where it would cost more of
+        what people look at than it saves. Those of ends (tops, sides, head_ends) apply only to
+        shapes with a ratio.
     head_cut: see `head_cuts`.
-    head_fade: share of the heads' weight that is gone per unit of distance: at a far ratio a crop
+    head_fade: share of the heads' weight that is lost per unit of distance: at a far ratio a crop
         that shows what people look at cannot hold all heads.
     """
 
@@ -88,7 +88,7 @@ class Rule:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Rule:
-        """Raises KeyError where a name is missing, UsageError for one more or a weight below 0."""
+        """Read it. Raises KeyError for a missing name, UsageError for one more or a weight < 0."""
         parts = ("source", "overlap", "gaze", "free", "gaze_weight", "gaze_pull", "penalties")
         names = [field.name for field in fields(cls) if field.name not in parts]  # of penalties
         _check_names(values, parts, "the rule")
@@ -113,25 +113,25 @@ class Rule:
 
 
 def _check_names(values: Iterable[str], known: Sequence[str], where: str) -> None:
-    """Raises UsageError where one of the names of a part of the rule has no meaning."""
+    """Raise UsageError if one of the names in a part of the rule is unknown."""
     if unknown := [name for name in values if name not in known]:
         raise UsageError(f"{where} has no {unknown[0]}{did_you_mean(unknown[0], known)}")
 
 
 @lru_cache(maxsize=1)
 def packaged_rule() -> Rule:
-    """The rule in the package."""
+    """Load the packaged rule."""
     data = files("pipeline.cropping").joinpath("choice.json").read_text()
     return Rule.from_json(json.loads(data))
 
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """What the value of crops of a shape is made from; of several shapes, one row a shape.
+    """The terms of the value of a shape's crops; for several shapes, one row per shape.
 
     preferred: the candidates that the network prefers.
     coefficients: [..., 12], as in MEASURES. largest: see `largest_area`, [..., 1].
-    seen: share of a crop's sides in which what is not to be cut has to be: see IN_CIRCLE, [..., 1].
+    seen: share of a crop's sides that must hold what should not be cut: see IN_CIRCLE, [..., 1].
     """
 
     preferred: Preferred
@@ -143,7 +143,7 @@ class Terms:
 
     @classmethod
     def of(cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None) -> Terms:
-        """The terms of one shape that is no circle; `ratio` as for `CropValue`."""
+        """Build the terms of one shape that is not a circle; `ratio` as for `CropValue`."""
         return cls(
             preferred,
             _cuts_of(rule, evidence, ratio),
@@ -160,21 +160,21 @@ class Terms:
         extents: Extents,
         overlap: FloatArray | None = None,
     ) -> FloatArray:
-        """Measures [12, ..., N] of boxes [..., N, 4] of these extents, N of each shape.
+        """Measure boxes [..., N, 4] with these extents, N of each shape: [12, ..., N].
 
-        overlap: with the preferred crops, where it is known.
+        overlap: with the preferred crops, if known.
         """
         if overlap is None:
             overlap = self.preferred.overlap(boxes, extents)
         return feature_columns(boxes, extents, evidence, overlap, self.largest)
 
     def agreement(self, features: FloatArray) -> FloatArray:
-        """Expected agreement with people [..., N] of boxes of these features. No unit."""
+        """Compute the expected agreement with people [..., N] from boxes' features. No unit."""
         weights = np.moveaxis(self.coefficients, -1, 0)[..., None]  # [12, ..., 1]
         return np.asarray((weights * features).sum(axis=0))
 
     def penalty(self, extents: Extents) -> FloatArray:
-        """What boxes of these extents cut, [..., N], in the unit of agreement."""
+        """Compute the penalty of boxes with these extents, [..., N], in the unit of agreement."""
         if (self.seen != 1).any():
             extents = extents.about_centres(self.seen)
         return self.cuts.of_extents(extents) + self.ends.of_extents(extents)
@@ -182,7 +182,7 @@ class Terms:
 
 @dataclass(frozen=True, eq=False)
 class CropValue:
-    """The value of crops of one shape of one photo: what the rule makes as large as it can.
+    """The value of crops of one shape of one photo, which the rule maximises.
 
     ratio: width / height of the crops as shares of the photo's sides; None for any.
     """
@@ -195,27 +195,27 @@ class CropValue:
     def of(
         cls, rule: Rule, evidence: Evidence, preferred: Preferred, ratio: float | None
     ) -> CropValue:
-        """preferred: the candidates that the network prefers. Of a circle, see `in_circle`."""
+        """Build it. preferred: the candidates that the network prefers. Circles: `in_circle`."""
         return cls(evidence, Terms.of(rule, evidence, preferred, ratio), ratio)
 
     def __call__(self, boxes: FloatArray) -> FloatArray:
-        """Expected agreement of boxes [N, 4], shares of the sides, less penalties. No unit: [N]."""
+        """Compute the agreement of boxes [N, 4], shares of the sides, less penalties: [N]."""
         extents = Extents.of(boxes)
         features = self.terms.features(self.evidence, boxes, extents)
         return self.terms.agreement(features) - self.terms.penalty(extents)
 
     def in_circle(self) -> CropValue:
-        """The same of a shape that is shown as a circle."""
+        """Return the value for the same shape shown as a circle."""
         return replace(self, terms=replace(self.terms, seen=np.array([IN_CIRCLE])))
 
     @property
     def largest_width(self) -> float:
-        """Of the largest crop, as a share of the photo's."""
+        """Width of the largest crop, as a share of the photo's."""
         return 1.0 if self.ratio is None else min(1.0, self.ratio)
 
 
 def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
-    """All cuts but those of ends: one pass over all boxes, since calls are what costs."""
+    """Combine all cuts except those of ends for one pass over all boxes: calls are what costs."""
     distance = 0.0 if ratio is None else distance_of(ratio)
     heads = rule.heads * (1 - rule.head_fade * distance)
     objects = rule.objects * max(0.0, 1 - distance / NEAR)
@@ -231,7 +231,7 @@ def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
 
 
 def _coefficients_of(rule: Rule, ratio: float | None) -> FloatArray:
-    """What the measures of a shape count, [12] as in MEASURES."""
+    """Return the coefficients of a shape's measures, [12] as in MEASURES."""
     if ratio is None:
         return np.append(rule.free, -rule.sights)
     distance = distance_of(ratio)
@@ -244,5 +244,5 @@ def _coefficients_of(rule: Rule, ratio: float | None) -> FloatArray:
 
 
 def distance_of(ratio: float) -> float:
-    """How far a ratio (as shares of the photo's sides) is from the photo's own, 0..FARTHEST."""
+    """Return a ratio's (as shares of the sides) distance from the photo's own, 0..FARTHEST."""
     return min(abs(float(np.log(ratio))), FARTHEST)

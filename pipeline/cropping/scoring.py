@@ -1,8 +1,7 @@
 """Score boxes of one photo with S2CNet.
 
-One photo is one call of the network's backbone. That keeps the scores of a photo independent of
-which photos happen to be its neighbours, so batch size, task size and number of workers cannot
-change a result.
+The backbone is called once for each photo. That keeps the scores of a photo independent of the
+other photos in its batch, so batch size, task size and number of workers cannot change a result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,9 +20,9 @@ from s2cnet.inputs import input_size, map_size
 
 
 def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
-    """A function from boxes [N, 4] of one photo, source pixels, to the network's scores [N].
+    """Return a function from boxes [N, 4] of one photo, source pixels, to the network's scores [N].
 
-    The backbone runs once, here, unless the source of the objects has told the feature map.
+    The backbone runs once, here, unless the source of the objects has provided the feature map.
     Higher is better; scores have no unit. Both this call and the function raise ScoreError:
     out_of_memory, not_finite.
     """
@@ -55,9 +54,9 @@ def score_function(network: FastS2CNet, seen: SeenPhoto) -> Score:
 def known_or_new_scores(
     chosen: Sequence[Boxes], results: Sequence[SearchResult], score: Score
 ) -> list[Scores]:
-    """The network's scores of the crops [K, 4] that were chosen of each list: [K] each.
+    """Return the network's scores of the crops [K, 4] chosen from each list: [K] each.
 
-    The search knows those of candidates; crops that are none are scored here, in one call.
+    Scores from the search are reused; the other crops are scored here, in one call.
     """
     scores = []
     for boxes, found in zip(chosen, results, strict=True):
@@ -73,7 +72,7 @@ def known_or_new_scores(
 
 @contextmanager
 def gpu_memory_as_score_error() -> Iterator[None]:
-    """Let one photo that does not fit into the GPU's free memory fail alone."""
+    """Turn an out-of-memory error on the GPU into a ScoreError, so that only this photo fails."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -1,11 +1,11 @@
-"""Bayesian optimisation over candidate crops: find the best with few calls of the network.
+"""Find the best candidate crops with few calls of the network, by Bayesian optimisation.
 
 A crop's score changes smoothly with its four edges, whatever its ratio. So `coarse_to_fine` first
 scores a few candidates of each list, spread by farthest-point sampling. A Gaussian process over the
 edges of all crops scored so far, of all shapes together, then predicts the others; the most
-promising are scored next, for a few rounds. `spread_only` leaves the rounds out. `exhaustive`
-scores every candidate and is what the search is measured against. All lists are in one frame,
-normally source pixels.
+promising are scored next, for a few rounds. `spread_only` skips the rounds. `exhaustive` scores
+every candidate and is the reference for the search. All lists are in one frame, normally source
+pixels.
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ Scores = NDArray[np.float32]  # [N]
 Score = Callable[[Boxes], Scores]
 Search = Callable[[Sequence[Boxes], Score], list["SearchResult"]]
 
-# Candidates of each list that are scored first, and then of each shape in each round. A call of
-# the network costs as much as 40 candidates, so rounds are few.
+# Number of candidates of each list that are scored first, and of each shape in each later round. A
+# call of the network costs as much as 40 candidates, so there are few rounds.
 COARSE = 12
 ROUNDS = (8, 6)
-# Candidates of each list that `spread_only` scores. With 12, crops agree with people no better and
-# those of copies with one another no better; with 7, `free` loses. Of few lists it scores more, at
-# least SPREAD_ALL together, as many as of the job's default shapes: with eight of one list alone
-# a sixth of the 9:16 crops differ from those beside other shapes (IoU below .9), with forty 4 %.
+# Number of candidates of each list that `spread_only` scores. With 12, crops agree no better with
+# people, nor crops of copies with each other; with 7, `free` gets worse. It scores more of few
+# lists, at least SPREAD_ALL in total, as many as for the job's default shapes: with eight of a
+# single list, a sixth of the 9:16 crops differ from those chosen along with other shapes (IoU below
+# .9), with forty 4 %.
 SPREAD, SPREAD_ALL = 8, 40
 # Matérn 3/2 kernel over edges as shares of the photo's sides. Its length scale and the variance of
 # the noise (which the rounding to whole input pixels adds to a score) matter little: .3 to .6 and
 # 1e-4 to 1e-2 find the same crops.
 LENGTH = 0.4
 NOISE = 1e-3
-# Candidates near to one just picked become less promising, or a round would be spent on neighbours
-# that tell the same.
+# Candidates near one just picked become less promising, or a round would be spent on neighbours
+# that give the same information.
 CROWD_LENGTH = 0.1
 CROWD_LOSS = 0.2  # in standard deviations of the scores
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What is known of one list of N candidates, M of them scored.
+    """The search result for one list of N candidates, M of them scored.
 
     boxes: the candidates that were scored, in the order of the list. [M, 4]
     scores: the network's of these. [M]
     indices: their places in the list. [M]
-    posterior_mean: of the whole list: the score where there is one, else the prediction of the
+    posterior_mean: of the whole list: the score if there is one, else the prediction of the
         Gaussian process; centred, in standard deviations of all scores of the photo. [N]
     """
 
@@ -70,10 +71,10 @@ def exhaustive(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
 
 
 def coarse_to_fine(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
-    """Score at most COARSE candidates a list and sum(ROUNDS) a shape, in 1 + len(ROUNDS) calls.
+    """Score at most COARSE candidates per list, sum(ROUNDS) per shape, in 1 + len(ROUNDS) calls.
 
-    Small lists are scored whole. The best candidate found is within a few hundredths of a standard
-    deviation of the best of all; other good ones are found as far as they are near the top.
+    All of a small list is scored. The best candidate found is within a few hundredths of a standard
+    deviation of the best of all; other good ones are found if they are near the top.
     """
     pool = _Pool(lists)
     pool.add(pool.spread(COARSE), score)
@@ -90,9 +91,9 @@ def coarse_to_fine(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
 
 
 def spread_only(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
-    """Score SPREAD candidates of each list or more, spread by farthest-point sampling, in one call.
+    """Score SPREAD or more candidates of each list, spread by farthest-point sampling, in one call.
 
-    For choosers that take the prediction of the others as one of several inputs, and do not need
+    For choosers that use the predictions for the others as one of several inputs and do not need
     the highest score itself.
     """
     plan = _spread_plan(tuple(one.tobytes() for one in lists))
@@ -107,7 +108,7 @@ def spread_only(lists: Sequence[Boxes], score: Score) -> list[SearchResult]:
 
 
 class _PlannedList(NamedTuple):
-    """Of one list of N candidates the M that are scored, in the list's order."""
+    """The M candidates of a list of N that are scored, in the list's order."""
 
     span: slice  # of the list among all P candidates
     scored: NDArray[np.int64]  # their places among all K that are scored: [M]
@@ -116,7 +117,7 @@ class _PlannedList(NamedTuple):
 
     @classmethod
     def of(cls, span: tuple[int, int], boxes: Boxes, places: NDArray[np.int64]) -> _PlannedList:
-        """boxes: all candidates [P, 4]; places: of all that are scored among them, [K]."""
+        """Plan a list. boxes: all candidates [P, 4]; places: indices of all scored ones, [K]."""
         start, end = span
         scored = np.flatnonzero((places >= start) & (places < end))
         scored = scored[np.argsort(places[scored])]
@@ -125,7 +126,7 @@ class _PlannedList(NamedTuple):
 
 
 class _SpreadPlan(NamedTuple):
-    """What `spread_only` knows of lists before any score: the same for all photos of one size."""
+    """What `spread_only` computes before any score: the same for all photos of one size."""
 
     boxes: Boxes  # [P, 4]
     lists: list[_PlannedList]
@@ -135,7 +136,7 @@ class _SpreadPlan(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _spread_plan(of_lists: tuple[bytes, ...]) -> _SpreadPlan:
-    """of_lists: the bytes of lists of boxes, float32."""
+    """Plan the sampling. of_lists: the bytes of lists of boxes, float32."""
     pool = _Pool([np.frombuffer(one, np.float32).reshape(-1, 4) for one in of_lists])
     places = pool.spread(max(SPREAD, -(-SPREAD_ALL // len(pool.spans))))
     kernel = _matern(pool.edges_rel, pool.edges_rel[places])
@@ -146,13 +147,13 @@ def _spread_plan(of_lists: tuple[bytes, ...]) -> _SpreadPlan:
 
 
 def _standard(scores: Scores) -> NDArray[np.float64]:
-    """Scores [K], centred, in their standard deviations where they differ."""
+    """Centre scores [K] and divide them by their standard deviation if that is not 0."""
     values = scores.astype(np.float64)
     return np.asarray((values - values.mean()) / (float(values.std()) or 1.0))
 
 
 class _Pool:
-    """All lists end to end, without repeats: what has been scored, and the regression over it.
+    """All distinct lists end to end, with the known scores and the regression over them.
 
     P candidates in all, K of them scored.
     """
@@ -177,7 +178,7 @@ class _Pool:
         self.known = np.concatenate([self.known, places])
 
     def spread(self, count: int) -> NDArray[np.int64]:
-        """Places of `count` candidates of each list, far apart, or of all of a short list."""
+        """Return indices of `count` candidates per list, far apart, or of all of a short one."""
         places = [
             start + farthest_points(self.edges_rel[start:end], count) for start, end in self.spans
         ]
@@ -196,7 +197,7 @@ class _Pool:
         return np.asarray(self.kernel @ weights)
 
     def result(self, index: int, mean: NDArray[np.float64]) -> SearchResult:
-        """What is known of a list; mean [P] is that of `posterior_mean` after the last scores."""
+        """Return a list's result; mean [P] is that of `posterior_mean` after the last scores."""
         start, end = self.span_of_list[index]
         own = self.scores[start:end]
         scored = np.flatnonzero(~np.isnan(own))
@@ -210,7 +211,7 @@ class _Pool:
         )
 
     def scale(self) -> tuple[float, float]:
-        """Mean and standard deviation of the known scores; the latter is 1 where all are equal."""
+        """Return mean and standard deviation of the known scores, 1 for the latter if it is 0."""
         values = self.scores[self.known]
         return float(values.mean()), float(values.std()) or 1.0
 
@@ -218,7 +219,7 @@ class _Pool:
 def _pick_promising(
     pool: _Pool, index: int, mean: NDArray[np.float64], picked: NDArray[np.bool_], count: int
 ) -> None:
-    """Mark in `picked` [P] the `count` most promising candidates of a list that have no score."""
+    """Mark in `picked` [P] the `count` most promising unscored candidates of a list."""
     start, end = pool.span_of_list[index]
     promise = mean[start:end].copy()
     promise[~np.isnan(pool.scores[start:end]) | picked[start:end]] = -np.inf
@@ -232,7 +233,7 @@ def _pick_promising(
 
 
 def farthest_points(points: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Farthest-point sampling: places of `count` of points [N, 4], or all; the first is place 0."""
+    """Return indices of `count` of points [N, 4], by farthest-point sampling from index 0."""
     chosen = [0]
     distance = ((points - points[0]) ** 2).sum(axis=1)
     while len(chosen) < min(count, len(points)):
@@ -242,7 +243,7 @@ def farthest_points(points: NDArray[np.float64], count: int) -> NDArray[np.int64
 
 
 def _matern(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Matérn 3/2 kernel (Rasmussen and Williams, 2006, equation 4.17), [A, B]."""
+    """Compute the Matérn 3/2 kernel (Rasmussen and Williams, 2006, equation 4.17), [A, B]."""
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
     scaled = np.sqrt(3 * np.clip(squared, 0, None)) / LENGTH
     return np.asarray((1 + scaled) * np.exp(-scaled), dtype=np.float64)

@@ -1,9 +1,9 @@
-"""Sights: the single things that people look at, told apart where no object tells them.
+"""Find sights: single things that people look at, told apart where no detected object does so.
 
-Two flowers, two plates or two animals may have no box each, but the gaze map has a peak on each,
-and the subject map a gap between them. Their product, blurred, is cut into the basins of its peaks:
-the watershed transform by steepest ascent (Vincent and Soille, "Watersheds in digital spaces",
-IEEE PAMI 13(6), 1991), of the map turned upside down.
+Two flowers, two plates or two animals may not have a box each, but the gaze map has a peak on each
+and the subject map a gap between them. The product of both maps is blurred and cut into the basins
+of its peaks, by the watershed transform of the inverted map by steepest ascent (Vincent and Soille,
+"Watersheds in digital spaces", IEEE PAMI 13(6), 1991).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from pipeline.boxes import FloatArray
 from pipeline.detectors.attention import ramp
 
-# Deviation of the blur, in cells. By 2 cells as many sights are told, but copies of a photo have
-# other ones more often (IoU of their crops below .6: 69 in place of 53 of 6,972 pairs).
+# Standard deviation of the blur, in cells. With 2 cells as many sights are found, but copies of a
+# photo differ in them more often (IoU of their crops below .6: 69 instead of 53 of 6,972 pairs).
 BLUR = 2.5
-# A sight counts nothing at the first share of all gaze, and fully from the second on.
+# A sight has no weight up to the first share of all gaze, and full weight from the second on.
 COUNTS = (0.1, 0.2)
 
 
 class Sights(NamedTuple):
     """K sights of one photo, in no order.
 
-    maps: of what each consists, over the whole photo; the cells of each sum to 1. [K, h, w]
+    maps: the map of each, over the whole photo; the cells of each sum to 1. [K, h, w]
     weights: share of all gaze, less for those looked at little. [K]
     """
 
@@ -37,7 +37,7 @@ class Sights(NamedTuple):
 
     @classmethod
     def of(cls, gaze: FloatArray, subject: FloatArray | None) -> Sights:
-        """gaze, subject: see `Attention`; without a map of the subject, no sights are told."""
+        """Find sights. gaze, subject: see `Attention`; without a subject map there are none."""
         if subject is None:
             return cls(np.zeros((0, *gaze.shape)), np.zeros(0))
         product = gaze * subject
@@ -55,10 +55,10 @@ class Sights(NamedTuple):
 
 
 def basins(values: NDArray[np.float32]) -> NDArray[np.intp]:
-    """The peak that steepest ascent leads to, of each cell of a map [h, w], by place: [h · w].
+    """Return the peak that steepest ascent leads to from each cell of a map [h, w]: [h · w].
 
-    Each step goes to the highest of the nine cells around, the first of equal ones, so flat ground
-    belongs to one peak. A place is row · w + column.
+    Each step goes to the highest of the nine cells around, the first of equal ones, so a flat area
+    belongs to one peak. Peaks are flat indices, row · w + column.
     """
     width = values.shape[1]
     around = sliding_window_view(np.pad(values, 1, constant_values=-np.inf), (3, 3))

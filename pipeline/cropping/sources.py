@@ -1,7 +1,7 @@
-"""Where the objects of a photo come from: a detector, or boxes that came with the input list.
+"""Provide the objects of photos, from a detector or from boxes in the input list.
 
-Every source has the same members (`ObjectSource`); `pipeline.cropping.build` makes the one that a
-name asks for. Objects come out in source pixels, clipped to the photo, best first.
+Every source has the same members (`ObjectSource`); `pipeline.cropping.build` builds the one that a
+name asks for. Objects are in source pixels, clipped to the photo, best first.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from pipeline.detectors import Detections, Detector, Pixels, SmallInputDetector
 from pipeline.detectors.given_boxes import GivenBoxes, ListedPhoto
 from pipeline.photo.decode import Photo
 
-# A thing that is much thinner than a pixel is none, and shares of an area near 0 are no numbers.
+# A box much thinner than a pixel is no object, and shares of an area near 0 are not finite.
 LEAST_SIDE_PX = 1e-3
 
 
@@ -24,9 +24,9 @@ LEAST_SIDE_PX = 1e-3
 class SeenPhoto:
     """A photo whose objects are known: all that proposing, scoring and choosing need.
 
-    objects: in source pixels, best first, with whatever else the source told of the photo.
-    whole: the photo of which this is the part inside its borders, in whose frame the boxes of
-        objects are not; None: there is no other.
+    objects: in source pixels, best first, with everything else that the source found.
+    whole: the photo of which this is the part inside the borders; None: this is the whole photo.
+        The boxes of objects are in the frame of the part.
     """
 
     sent: SentPhoto
@@ -49,27 +49,27 @@ class SeenPhoto:
 
 
 class ObjectSource(Protocol):
-    """What tells the objects of photos."""
+    """Finds the objects of photos."""
 
     @property
     def identity(self) -> str:
-        """Version or weights' sha256. It goes into the run id: other objects make other crops."""
+        """Version or weights' sha256, for the run id, since other objects give other crops."""
         ...
 
     def detector_input(self, photo: Photo) -> Pixels | None:
-        """The small copy, uint8 [h, w, 3], to be sent along with a photo; None for none."""
+        """Return the small copy, uint8 [h, w, 3], to send along with a photo; None for none."""
         ...
 
     def objects(
         self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
     ) -> list[Detections]:
-        """Objects of each photo, in source pixels.
+        """Find the objects of each photo, in source pixels.
 
-        photos: sent with what `detector_input` gave for them.
-        given: what the input list tells of each photo; as many as photos.
+        photos: sent with what `detector_input` returned for them.
+        given: the input list's entry for each photo; as many as photos.
 
-        The answer for a photo does not depend on which others are in the call.
-        Raises DetectError where one photo cannot be served.
+        The result for a photo does not depend on which others are in the call.
+        Raises DetectError if one photo cannot be served.
         """
         ...
 
@@ -85,7 +85,7 @@ class DetectorSource:
         return self.detector.identity
 
     def detector_input(self, photo: Photo) -> None:
-        """No copy: the detector reads the view."""
+        """Return no copy: the detector reads the view."""
 
     def objects(
         self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
@@ -129,7 +129,7 @@ class GivenSource:
         return self.boxes.identity
 
     def detector_input(self, photo: Photo) -> None:
-        """No copy: nothing is detected."""
+        """Return no copy: nothing is detected."""
 
     def objects(
         self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
@@ -142,21 +142,21 @@ class GivenSource:
 
 
 def _back(part: Photo) -> tuple[int, int]:
-    """From the whole photo's frame, in which a list gives boxes, to that of the part."""
+    """Return the shift from the whole photo's frame, which lists use, to that of the part."""
     x, y = part.origin_px
     return -x, -y
 
 
 def to_source(objects_view: Detections, photo: Photo) -> Detections:
-    """A detector's boxes, in pixels of the view, as objects of the photo in source pixels."""
+    """Convert a detector's boxes, in pixels of the view, to objects in source pixels."""
     scale = np.array(photo.scale_xy * 2, np.float32)
     return inside(replace(objects_view, boxes=objects_view.boxes * scale), photo)
 
 
 def inside(objects: Detections, photo: Photo) -> Detections:
-    """Objects clipped to the photo; those below LEAST_SIDE_PX or not finite are dropped.
+    """Clip objects to the photo and drop those below LEAST_SIDE_PX or not finite.
 
-    Boxes in source pixels. What else the source told stays as it is.
+    Boxes are in source pixels. Everything else from the source stays as it is.
     """
     limit = np.array([photo.width_px, photo.height_px] * 2, np.float32)
     finite = np.asarray(np.isfinite(objects.boxes).all(axis=1))

@@ -1,8 +1,8 @@
-"""Bring photos to the device: each one's small copies are sent once, for detector and network.
+"""Send photos to the device: each one's small copies are sent once, for detector and network.
 
-The copies are made on the CPU on every machine, so that they are the same pixels. For a GPU, both
-copies of a photo lie in one buffer of pinned memory and travel in one transfer on a stream of its
-own: meanwhile the CPU makes the next copies and the GPU works on those that have arrived.
+The copies are computed on the CPU on every machine, so that their pixels are the same. For a GPU,
+both copies of a photo are sent from one buffer of pinned memory in one transfer on a separate
+stream. Meanwhile the CPU computes the next copies and the GPU works on those that have arrived.
 """
 
 import math
@@ -24,7 +24,7 @@ class SentPhoto:
 
     resized: the pixels of S2CNet's input; None for a network that gets its feature map.
     small: what the detector reads, None for detectors that read `photo.pixels` themselves.
-    arrived: a GPU may read the copies only after this event; None where they are there already.
+    arrived: a GPU may read the copies only after this event; None if they can be read already.
     """
 
     photo: Photo
@@ -33,13 +33,13 @@ class SentPhoto:
     arrived: torch.cuda.Event | None = None
 
     def detector_input(self) -> Tensor:
-        """The detector's copy, uint8 [h, w, 3]. Raises ValueError where none was sent."""
+        """Return the detector's copy, uint8 [h, w, 3]. Raises ValueError if none was sent."""
         if self.small is None:
             raise ValueError("this photo was sent without a copy for the detector")
         return self._after_arrival(self.small)
 
     def network_input(self) -> Tensor:
-        """The input of S2CNet, float32 [3, h, w]. Raises ValueError where none was sent."""
+        """Return the input of S2CNet, float32 [3, h, w]. Raises ValueError if none was sent."""
         if self.resized is None:
             raise ValueError("this photo was sent without a copy for S2CNet")
         return normalised(self._after_arrival(self.resized))
@@ -54,10 +54,10 @@ class SentPhoto:
 
 
 class Transfer:
-    """Send photos to one device. Keeps no photo."""
+    """Sends photos to one device. Keeps no photo."""
 
     def __init__(self, device: torch.device, with_network_input: bool = True) -> None:
-        """with_network_input: whether S2CNet looks at the pixels itself."""
+        """Prepare a stream. with_network_input: whether S2CNet reads the pixels itself."""
         self.device = device
         self.with_network_input = with_network_input
         self._stream: torch.cuda.Stream | None = None
@@ -65,7 +65,7 @@ class Transfer:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def send(self, photo: Photo, detector_input: Pixels | None = None) -> SentPhoto:
-        """Make the network's input of a photo and send it with the detector's, as there are."""
+        """Compute a photo's network input and send it with the detector's, as far as needed."""
         network = resized(photo.pixels) if self.with_network_input else None
         copies = [copy for copy in (network, detector_input) if copy is not None]
         if not copies:
@@ -79,7 +79,7 @@ class Transfer:
         )
 
     def _to_device(self, copies: Sequence[Pixels]) -> tuple[list[Tensor], torch.cuda.Event | None]:
-        """The copies on the device, and the event after which a GPU may read them."""
+        """Return the copies on the device, and the event after which a GPU may read them."""
         if self._stream is None:
             return [torch.from_numpy(copy).to(self.device) for copy in copies], None
         with torch.cuda.stream(self._stream):
@@ -89,11 +89,11 @@ class Transfer:
 
 
 def flattened(copies: Sequence[Pixels]) -> Tensor:
-    """Copies of any shapes end to end in one buffer, uint8 [sum of their sizes]."""
+    """Join copies of any shapes end to end in one buffer, uint8 [sum of their sizes]."""
     return torch.from_numpy(np.concatenate([copy.reshape(-1) for copy in copies]))
 
 
 def unflattened(flat: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    """The copies in a buffer that `flattened` made, without copying again."""
+    """Return the copies in a buffer from `flattened`, without copying again."""
     parts = torch.split(flat, [math.prod(shape) for shape in shapes])
     return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]

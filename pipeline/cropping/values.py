@@ -1,7 +1,7 @@
-"""The values of a shape's candidates, and of crops of several shapes of one photo in one pass.
+"""Compute the values of a shape's candidates, and of crops of several shapes in one pass.
 
-A crop is moved by looking at 27 neighbours, for which it is the number of calls that costs, not
-their arithmetic: all shapes together take little more than one.
+Each move of a crop evaluates 27 neighbours, where the number of calls costs more than their
+arithmetic: all shapes together take little longer than one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pipeline.cropping.features import FEATURES, Preferred
 from pipeline.cropping.penalties import Cuts
 from pipeline.cropping.rule import CropValue, Terms
 
-# Lists that are remembered: of eight sizes of photos with five ratios, some 10 MB. Of longer lists
-# than LONGEST, that is of `free`, the matrix of overlaps is not worth its memory.
+# Number of cached lists: about 10 MB for eight sizes of photos with five ratios. For lists longer
+# than LONGEST, that is for `free`, the matrix of overlaps is not worth its memory.
 LISTS, LONGEST = 40, 400
 
 
 class CandidateList(NamedTuple):
-    """What is known of a list of candidates before any photo of this size."""
+    """What depends only on a list of candidates and the size of the photo."""
 
     boxes_rel: FloatArray  # [N, 4] shares of the photo's sides
     extents: Extents
@@ -33,11 +33,11 @@ class CandidateList(NamedTuple):
 
     @classmethod
     def of(cls, boxes: Boxes, size_wh: tuple[int, int]) -> CandidateList:
-        """boxes: [N, 4] in pixels of a photo of that size. Photos of one size are many."""
+        """Return the cached list for boxes [N, 4], in pixels of a photo of that size."""
         return _candidate_list(boxes.tobytes(), size_wh)
 
     def overlap(self, preferred: Preferred) -> FloatArray:
-        """Expected IoU of each with some of them that are preferred: [N]."""
+        """Compute the expected IoU of each candidate with the preferred ones: [N]."""
         if self.overlaps is None or preferred.places is None:
             return preferred.overlap(self.boxes_rel, self.extents)
         chances = np.zeros(len(self.boxes_rel))
@@ -47,7 +47,7 @@ class CandidateList(NamedTuple):
 
 @lru_cache(maxsize=LISTS)
 def _candidate_list(boxes: bytes, size_wh: tuple[int, int]) -> CandidateList:
-    """boxes: the bytes of float32."""
+    """Compute a list. boxes: the bytes of float32."""
     in_pixels = np.frombuffer(boxes, np.float32).reshape(-1, 4)
     boxes_rel = in_pixels / np.array([*size_wh, *size_wh], np.float64)
     short = len(boxes_rel) <= LONGEST
@@ -58,14 +58,14 @@ def _candidate_list(boxes: bytes, size_wh: tuple[int, int]) -> CandidateList:
 class ListValues(NamedTuple):
     """The values of a list of candidates."""
 
-    value_of: CropValue  # with which others are compared with them
+    value_of: CropValue  # gives comparable values of other boxes
     agreement: FloatArray  # [N] before penalties
     values: FloatArray  # [N]
     gaze_possible: float  # the largest share of the gaze map inside any of them
 
     @classmethod
     def of(cls, value_of: CropValue, candidates: CandidateList) -> ListValues:
-        """value_of: with what is preferred of these candidates; of no circle, see `in_circle`."""
+        """Value candidates. value_of: prefers some of them; not of a circle, see `in_circle`."""
         boxes, extents, _ = candidates
         terms = value_of.terms
         overlap = candidates.overlap(terms.preferred)
@@ -75,7 +75,7 @@ class ListValues(NamedTuple):
         return cls(value_of, agreement, agreement - terms.penalty(extents), possible)
 
     def in_circle(self, candidates: CandidateList) -> ListValues:
-        """The same, where the inscribed circle is what people see."""
+        """Return the values for a shape of which people see the inscribed circle."""
         value_of = self.value_of.in_circle()
         values = self.agreement - value_of.terms.penalty(candidates.extents)
         return self._replace(value_of=value_of, values=values)
@@ -85,7 +85,7 @@ class ValuesTogether:
     """The values of crops of S shapes of one photo."""
 
     def __init__(self, of_shapes: Sequence[CropValue]) -> None:
-        """Put side by side what the values are made from; all are of the same photo."""
+        """Stack the terms of the values; all are of the same photo."""
         self._of_shapes = of_shapes
         terms = [one.terms for one in of_shapes]
         self._terms = Terms(
@@ -109,9 +109,9 @@ class ValuesTogether:
         )
 
     def __call__(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
-        """Values of boxes [S, N, 4], N of each shape, shares of the sides: [S, N].
+        """Compute the values of boxes [S, N, 4], N of each shape, shares of the sides: [S, N].
 
-        extents: of the boxes, where several have the same.
+        extents: of the boxes, if several boxes share them.
         """
         extents = extents or Extents.of_few(boxes)
         features = self._terms.features(self._of_shapes[0].evidence, boxes, extents)
@@ -119,7 +119,7 @@ class ValuesTogether:
 
 
 def _filled(lists: Sequence[FloatArray]) -> FloatArray:
-    """Lists [M_s, ...] as rows of one array [S, the longest M, ...], filled with zeros.
+    """Pad lists [M_s, ...] with zeros to rows of one array [S, the longest M, ...].
 
     A box without area and weight changes no sum.
     """

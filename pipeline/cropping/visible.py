@@ -1,6 +1,6 @@
-"""Shares of boxes that a crop shows: inside its shape, and not under what lies over it.
+"""Compute the shares of boxes that a crop shows: inside its shape and not covered.
 
-Boxes are xyxy in one frame, half-open. Areas are exact, also those inside a circle.
+Boxes are xyxy in one frame, half-open. Areas are exact, including those inside a circle.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pipeline.settings.safe_areas import Rectangle, SafeArea
 def visible_shares(
     crops: ArrayLike, others: ArrayLike, area: SafeArea
 ) -> tuple[FloatArray, FloatArray]:
-    """Share of each of others [M, 4] that each of crops [N, 4] holds, and shows: two of [N, M].
+    """Compute the share of others [M, 4] that each of crops [N, 4] holds and shows: two of [N, M].
 
-    The first is the share inside the crop, or inside its inscribed ellipse where the safe area is
-    a circle. The second leaves out what is under a covered rectangle. All boxes have an area.
+    The first is the share inside the crop, or inside its inscribed ellipse if the safe area is a
+    circle. The second leaves out what is under a covered rectangle. All boxes have an area.
     """
     crops, others = as_boxes(crops), as_boxes(others)
-    # Others in shares of each crop's sides, so that a covered rectangle is the same in all. Edge by
-    # edge, since arrays whose numbers lie side by side are added up in half of the time.
+    # Others are in shares of each crop's sides, so that a covered rectangle is the same in all.
+    # They are kept edge by edge, since contiguous arrays are added up in half of the time.
     low = crops[:, :2].T[:, :, None]
     sides = crops[:, 2:].T[:, :, None] - low
     x, y = 0, 1
@@ -39,26 +39,26 @@ def visible_shares(
 
 
 def _in_box(edges: Sequence[FloatArray], part: Rectangle) -> FloatArray:
-    """Area of boxes, told by their four edges [...], inside a part of the unit square: [...]."""
+    """Compute the area of boxes, given by four edges [...], in a part of the unit square: [...]."""
     x0, y0, x1, y1 = _met(edges, part)
     return np.asarray((x1 - x0) * (y1 - y0))
 
 
 def _in_ellipse(edges: Sequence[FloatArray], part: Rectangle) -> FloatArray:
-    """Area of boxes inside a part of the unit square and its ellipse, as for `_in_box`: [...]."""
+    """Compute as `_in_box` the area of boxes in a part of the unit square's inscribed ellipse."""
     x0, y0, x1, y1 = (2 * edge - 1 for edge in _met(edges, part))
     corners = _below(x1, y1) - _below(x0, y1) - _below(x1, y0) + _below(x0, y0)
     return np.asarray(np.maximum(corners, 0) / 4)
 
 
 def _met(edges: Sequence[FloatArray], part: Rectangle) -> list[FloatArray]:
-    """Edges of what boxes share with a part; without area where they do not meet."""
+    """Return the edges of boxes' intersections with a part; without area if they do not meet."""
     limits = zip(edges, part[:2] * 2, part[2:] * 2, strict=True)
     return [np.minimum(np.maximum(edge, low), high) for edge, low, high in limits]
 
 
 def _below(x: FloatArray, y: FloatArray) -> NDArray[np.float64]:
-    """Area of the unit disk's points with both coordinates below x and y, each in -1..1.
+    """Compute the area of the unit disk's points with coordinates below x and y, each in -1..1.
 
     With s(t) = √(1 - t²), column t of the disk reaches from -s(t) to s(t). Below y ≥ 0 it has the
     length s(t) + min(y, s(t)), below y < 0 it has s(t) + y where |t| < s(y), else none.
@@ -72,5 +72,5 @@ def _below(x: FloatArray, y: FloatArray) -> NDArray[np.float64]:
 
 
 def _half(x: FloatArray) -> FloatArray:
-    """Area of the unit disk's upper half left of x: ∫ √(1 - t²) dt from -1 to x."""
+    """Compute the area of the unit disk's upper half left of x: ∫ √(1 - t²) dt from -1 to x."""
     return np.asarray((x * np.sqrt(np.maximum(1 - x * x, 0)) + np.arcsin(x)) / 2 + np.pi / 4)

@@ -21,22 +21,22 @@ DEFAULT, STARTER, UNTRAINED = "default", "starter", "untrained"
 
 @dataclass(frozen=True)
 class Weights:
-    """One network, named so that another machine gets the same: goes into spec and manifest.
+    """One network, identified so that another machine loads the same; part of spec and manifest.
 
-    sha256 is that of the file; for `untrained` it names the draw instead.
+    sha256 is that of the file; for `untrained` it identifies the random draw instead.
     """
 
     kind: Literal["starter", "file", "untrained"]
     sha256: str
     uri: str | None = None  # of a file
-    preset: str | None = None  # of an untrained network; files say it by their layout
+    preset: str | None = None  # of an untrained network; a file's layout implies it
     seed: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def load(self, device: "str | torch.device" = "cpu") -> "S2CNet":
-        """Raises WeightsError where the file no longer has the pinned hash or another layout."""
+        """Load the network. Raises WeightsError if the file's hash or layout has changed."""
         from pipeline.device import choose_device
         from s2cnet import S2CNet, load_model
 
@@ -49,8 +49,8 @@ class Weights:
 def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0) -> Weights:
     """Pin the weights that a job names: `default`, `starter`, `untrained`, a path, an fsspec URI.
 
-    `default` is the starter where the package has it, else a network drawn from `preset` and
-    `seed`. Raises WeightsError where the file cannot be read.
+    `default` is the starter if the package has it, else a network drawn from `preset` and `seed`.
+    Raises WeightsError if the file cannot be read.
     """
     starter = _packaged_starter()
     if weights == DEFAULT:
@@ -70,7 +70,7 @@ def choose_weights(weights: str = DEFAULT, preset: str = "gaicv1", seed: int = 0
 
 
 def _packaged_starter() -> Path:
-    """Where the starter weights lie in the package; found without importing that, and torch."""
+    """Return the path of the packaged starter weights, without importing s2cnet and torch."""
     found = find_spec("s2cnet")
     assert found is not None
     return Path(str(found.origin)).parent / "weights" / "starter.safetensors"

@@ -1,7 +1,7 @@
 """Find objects in photos: uint8 pixels in, boxes out, best first.
 
 S2CNet reads a photo's objects as the nodes of its graph, and the rule of choice keeps them whole.
-Where objects come from is named by one string, as `--detector` takes it:
+One string names the source of objects, as in `--detector`:
 
     embedded                        salient regions and faces, nothing to download (the default)
     boxes                           no detector: boxes come from the input list's `boxes` column
@@ -10,7 +10,7 @@ Where objects come from is named by one string, as `--detector` takes it:
     vg:<weights>                    Faster R-CNN R101-C4 trained on Visual Genome
 
 Every detector is one class with the same three members (`Detector`). `pipeline.cropping.sources`
-takes its boxes to source pixels, and puts the given boxes beside the detectors.
+converts its boxes to source pixels and offers given boxes in the same form as detected ones.
 """
 
 from pipeline.detectors.attention import Attention, Votes

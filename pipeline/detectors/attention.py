@@ -1,7 +1,7 @@
-"""What people look at and keep in a photo, and where heads are, beside the objects.
+"""Define what a source finds besides objects: what people look at and keep, and where heads are.
 
-Maps are grids of equal cells over the whole photo, so they hold in any frame: cell [i, j] of [h, w]
-covers the shares j/w to (j+1)/w of the width and i/h to (i+1)/h of the height.
+Maps are grids of equal cells over the whole photo, so they apply in any frame: cell [i, j] of
+[h, w] covers the shares j/w to (j+1)/w of the width and i/h to (i+1)/h of the height.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pipeline.boxes import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Votes:
-    """Every cell that may be the centre of an object, with the object that it tells: no peaks.
+    """Every cell that may be the centre of an object, not only peaks, with the predicted object.
 
-    A list of peaks changes where a likelihood crosses a threshold or two peaks change places; votes
+    A list of peaks changes when a likelihood crosses a threshold or two peaks swap ranks. Votes
     change as little as the network's output does. The cells around an object's centre share it.
 
     boxes_rel: the object of each cell, as shares of the photo's sides, inside it. [V, 4] xyxy
-    counts: how many objects each stands for; all votes for a sure object sum to about 1. [V]
+    counts: how many objects each stands for; all votes for a certain object sum to about 1. [V]
     """
 
     boxes_rel: NDArray[np.float64]
@@ -38,10 +38,10 @@ class Attention:
     kept: share of people whose own crop holds each cell, 0..1. [h, w]
     heads_rel: heads, hair included, as shares of the photo's sides, inside it. [H, 4] xyxy
     likelihood: of each head, 0..1. [H]
-    subject: how likely each cell belongs to what the photo is about, 0..1; None where the source
-        tells none. [h, w]
-    head_votes: the same heads as votes; None where the source tells none.
-    animal_heads_rel: heads of animals, ears, horns and beak included, that are no person's. [A, 4]
+    subject: how likely each cell belongs to what the photo is about, 0..1; None if the source
+        does not provide it. [h, w]
+    head_votes: the same heads as votes; None if the source does not provide them.
+    animal_heads_rel: heads of animals, not of persons, ears, horns and beak included. [A, 4]
     animal_likelihood: of each of these, 0..1. [A]
     """
 
@@ -72,6 +72,6 @@ class Attention:
 
 
 def ramp(values: FloatArray, low: float, high: float) -> FloatArray:
-    """0 up to `low`, 1 from `high` on, 3t² - 2t³ between them."""
+    """Rise smoothly from 0 up to `low` to 1 from `high` on, with 3t² - 2t³ between them."""
     t = np.clip((values - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))

@@ -10,7 +10,7 @@ from pipeline.errors import UsageError
 from s2cnet.checkpoints.faults import layout_faults
 from s2cnet.checkpoints.files import WeightsError, parse_file, plain_tensors, read_weights
 
-LARGEST_BYTES = 1 << 30  # the largest of torchvision's detectors has 180 MB, Visual Genome's 240
+LARGEST_BYTES = 1 << 30  # torchvision's largest detector has 180 MB, Visual Genome's 240
 
 
 def read_checkpoint(
@@ -19,9 +19,9 @@ def read_checkpoint(
     """Load a weights file: its tensors by name (on the CPU) and the file's sha256.
 
     Only tensors and plain containers are unpickled: a checkpoint from the internet can't run code.
-    entry: of the file's mapping that holds the tensors; None where the file is that mapping.
+    entry: the key of the tensors in the file's mapping; None if the file is the mapping of tensors.
 
-    Raises UsageError, ending in `how_to_get_it`, where the file is missing or isn't such a file.
+    Raises UsageError, ending in `how_to_get_it`, if the file is missing or isn't such a file.
     """
     try:
         data = read_weights(uri, LARGEST_BYTES)
@@ -36,7 +36,7 @@ def read_checkpoint(
 
 
 def check_layout(mapping: Mapping[str, Any], expected: Mapping[str, Tensor], where: str) -> None:
-    """Raise UsageError that names what is missing, unexpected or misshapen in a state dict."""
+    """Raise a UsageError that names what is missing, unexpected or misshapen in a state dict."""
     faults = layout_faults(mapping, expected, most=3)
     if faults:
         raise UsageError(f"{where} has another layout: {faults}")

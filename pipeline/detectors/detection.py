@@ -1,6 +1,6 @@
-"""Types of a detector: what it is given, what it returns, which methods it has.
+"""Define a detector's types: its input, its results and its methods.
 
-Boxes are float32 xyxy in the frame of the array that was given (`_view`), half-open, inside it.
+Boxes are float32 xyxy in the frame of the input array (`_view`), half-open, inside it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.detectors.attention import Attention
 
-if TYPE_CHECKING:  # it takes seconds to import, and workers that only decode never need it
+if TYPE_CHECKING:  # torch takes seconds to import, and workers that only decode never need it
     from torch import Tensor
 
 Pixels = NDArray[np.uint8]
@@ -24,15 +24,15 @@ Pixels = NDArray[np.uint8]
 class Detections:
     """Objects of one photo, best first.
 
-    boxes: float32 xyxy, in the frame that whoever made them says. [D, 4]
+    boxes: float32 xyxy, in the frame that their producer documents. [D, 4]
     scores: larger is surer. [D]
     labels: D names, "" where unknown.
-    attention: what people look at in the photo, where the source tells it.
-    features: the feature map of S2CNet, where the source tells it: [8, h, w], cells that are equal
+    attention: what people look at in the photo, if the source provides it.
+    features: the feature map of S2CNet, if the source provides it: [8, h, w], cells that are equal
         shares of the photo's sides, on the CPU.
 
-    Code that changes some objects does so with `dataclasses.replace`, so that a field which tells
-    something of the whole photo stays with them.
+    Code that changes some objects uses `dataclasses.replace`, so that fields about the whole photo
+    are kept.
     """
 
     boxes: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
@@ -53,13 +53,13 @@ class Detections:
         return len(self.labels)
 
     def top(self, count: int) -> Detections:
-        """The `count` best, or all where there are fewer."""
+        """Return the `count` best, or all if there are fewer."""
         boxes, scores, labels = self.boxes[:count], self.scores[:count], self.labels[:count]
         return replace(self, boxes=boxes, scores=scores, labels=labels)
 
 
 class Detector(Protocol):
-    """What a detector offers."""
+    """The interface of a detector."""
 
     @property
     def name(self) -> str:
@@ -68,14 +68,14 @@ class Detector(Protocol):
 
     @property
     def identity(self) -> str:
-        """Version or weights' sha256. It goes into the run id: other boxes make other crops."""
+        """Version or weights' sha256, for the run id, since other boxes give other crops."""
         ...
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
-        """Objects of each photo (uint8 RGB [h, w, 3], sizes may differ), boxes in its own frame.
+        """Detect the objects of each photo (uint8 RGB [h, w, 3], any sizes), in its own frame.
 
-        The answer for a photo does not depend on which others are in the call.
-        Raises DetectError where one photo can't be served.
+        The result for a photo does not depend on which others are in the call.
+        Raises DetectError if one photo can't be served.
         """
         ...
 
@@ -84,9 +84,9 @@ class SmallInputDetector(Detector, Protocol):
     """A detector that reads a small copy of a photo, which can travel with the network's input."""
 
     def detector_input(self, photo: Pixels) -> Pixels:
-        """The copy of a photo that is read, uint8 [h, w, 3]."""
+        """Return the copy of a photo that the detector reads, uint8 [h, w, 3]."""
         ...
 
     def detect_inputs(self, inputs: Sequence[Tensor], photos: Sequence[Pixels]) -> list[Detections]:
-        """As `Detector.detect`, with each photo's `detector_input` on the device already."""
+        """Detect as `Detector.detect`, with each photo's `detector_input` already on the device."""
         ...

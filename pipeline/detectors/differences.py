@@ -1,7 +1,7 @@
-"""Keep the stages that the maps read as their differences from the trunk's, a byte a weight.
+"""Store the stages that the maps read as differences from the trunk's, at one byte per weight.
 
-They were trained from a copy of the trunk's upper stages and differ by little, so 8 bits tell the
-difference to .4 % of its largest value, at half the size of the weights themselves.
+They were trained from a copy of the trunk's upper stages and differ little from it. So 8 bits give
+the difference to .4 % of its largest value, at half the size of the weights themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Tensors = dict[str, Tensor]
 
 
 def as_differences(state: Tensors) -> Tensors:
-    """All tensors of a `SubjectNetwork`, half precision; those of `looking` as differences.
+    """Pack a `SubjectNetwork`'s tensors in half precision, those of `looking` as differences.
 
     `looking.…` has whole steps, int8, and `looking.….step` the step of each output channel, float.
     """
@@ -32,7 +32,7 @@ def as_differences(state: Tensors) -> Tensors:
 
 
 def from_differences(packed: Tensors) -> Tensors:
-    """The tensors that `as_differences` was given, half precision; all others as they are."""
+    """Restore the tensors given to `as_differences`, in half precision; others stay unchanged."""
     state = {}
     for name, tensor in packed.items():
         if name.startswith(LOOKING) and name.endswith(STEP):
@@ -45,7 +45,7 @@ def from_differences(packed: Tensors) -> Tensors:
 
 
 def of_trunk(name: str) -> str:
-    """The tensor of the trunk that one of `looking` is a copy of."""
+    """Return the name of the trunk's tensor that one of `looking` was copied from."""
     stage, rest = name.removeprefix(LOOKING).split(".", 1)
     return f"{STAGES}{int(stage) + UPPER}.{rest}"
 

@@ -1,9 +1,9 @@
-"""The detector that needs no download: faces, people, things, text, what the photo is about.
+"""Detect faces, people, things, text and the photo's subject, without any download.
 
 One small network in the package (`subject_network`, 6 M parameters) reads a copy of about 288 × 288
-pixels. `postprocess` turns its map of centres and offsets into faces, people, things and text, and
-its map of what belongs to the subject into regions, so that a temple or a flower counts although no
-class names it.
+pixels. `postprocess` turns its map of centres and offsets into faces, people, things and text. It
+turns the map of the subject into regions, so that a temple or a flower counts although no class
+names it.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ LARGE = 3.0
 """Times the sides of the input, from which on a view is halved first; others would lose lines."""
 
 Module = TypeVar("Module", bound=torch.nn.Module)
-Forward = Callable[[torch.Tensor], torch.Tensor]  # `SubjectNetwork`, in whatever form it runs
+Forward = Callable[[torch.Tensor], torch.Tensor]  # `SubjectNetwork`, in any form that runs
 
 
 class EmbeddedDetector:
-    """Objects of any photo, those it is most about first. At most 10 a photo."""
+    """Finds at most 10 objects per photo, those that the photo is most about first."""
 
     name = "embedded"
 
@@ -59,7 +59,7 @@ class EmbeddedDetector:
         """Load the packaged weights.
 
         device, cache, runtime: see `make_detector`.
-        with_features: also tell S2CNet's feature map (`Detections.features`).
+        with_features: also return S2CNet's feature map (`Detections.features`).
 
         Raises UsageError, CannotCompileError.
         """
@@ -77,9 +77,9 @@ class EmbeddedDetector:
     def compile(self, folder: Path) -> None:
         """Compile the network ahead of time, or load it from `folder`; boxes stay the same.
 
-        On a CPU, half the time; logits move by 3e-5. On a GPU nothing is compiled: passes are
-        replayed as CUDA graphs, a photo each, so that what is detected in a photo does not depend
-        on others. Raises CannotCompileError.
+        On a CPU this halves the time; logits change by 3e-5. On a GPU nothing is compiled: passes
+        are replayed as CUDA graphs, one photo each, so that what is detected in a photo does not
+        depend on others. Raises CannotCompileError.
         """
         module = self._network
         assert isinstance(module, torch.nn.Module)
@@ -116,24 +116,24 @@ class EmbeddedDetector:
 
 
 def detect_with(network: Forward, photo: Pixels, device: torch.device | None = None) -> Detections:
-    """What another network, on `device` (None: the CPU), detects in one photo, in its own frame."""
+    """Detect with another network, on `device` (None: the CPU), in one photo, in its own frame."""
     pixels = uploaded(detector_input(photo), device or torch.device("cpu"))
     return to_view(postprocess(run_detector(network, pixels[None])), pixels.shape, photo)
 
 
 @torch.inference_mode()
 def run_detector(network: Forward, inputs: torch.Tensor) -> torch.Tensor:
-    """A network's outputs, on the CPU, for uint8 inputs [B, h, w, 3] of one size."""
+    """Return a network's outputs, on the CPU, for uint8 inputs [B, h, w, 3] of one size."""
     pictures = inputs.permute(0, 3, 1, 2)  # channels last, as every decoder has them
     return network(pictures.contiguous(memory_format=layout_for(inputs.device)).float()).cpu()
 
 
 def detector_input(photo: Pixels) -> Pixels:
-    """The copy of a photo that the network reads, uint8 [h, w, 3]."""
+    """Return the copy of a photo that the network reads, uint8 [h, w, 3]."""
     height, width = photo.shape[:2]
     size, full = detector_input_size(width, height), height
-    # Means of four pixels come by vector instructions, those of a fraction more do not: to halve a
-    # view first takes half of the time. An odd side loses its last row, but only at full size.
+    # Means of exactly four pixels use vector instructions, those of fractions do not: halving a
+    # view first takes half the time. An odd side loses its last row, but only at full size.
     while min(width / size[0], height / size[1]) >= LARGE:
         if len(photo) < full and (width % 2 or height % 2):
             break
@@ -146,7 +146,7 @@ def detector_input(photo: Pixels) -> Pixels:
 
 
 def detector_input_size(width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the network's input: multiples of 32, about the photo's ratio."""
+    """Return (width, height) of the network's input: multiples of 32, about the photo's ratio."""
     scale = (AREA / (width * height)) ** 0.5
     sides = (round(side * scale / MULTIPLE) * MULTIPLE for side in (width, height))
     input_w, input_h = (min(max(side, SHORTEST), LONGEST) for side in sides)
@@ -154,14 +154,14 @@ def detector_input_size(width: int, height: int) -> tuple[int, int]:
 
 
 def to_view(found: Detections, input_shape: Sequence[int], photo: Pixels) -> Detections:
-    """Boxes in pixels of the network's input (h, w, 3) as boxes in the photo's own pixels."""
+    """Convert boxes in pixels of the network's input (h, w, 3) to the photo's own pixels."""
     (height, width), (input_h, input_w) = photo.shape[:2], input_shape[:2]
     scale = np.array([width / input_w, height / input_h] * 2, np.float32)
     return replace(found, boxes=found.boxes * scale)
 
 
 def packaged_network(with_features: bool = False) -> SubjectNetwork | SharedTrunk:
-    """The network with the weights in the package, on the CPU, in training mode."""
+    """Build the network with the packaged weights, on the CPU, in training mode."""
     subjects = _loaded(SubjectNetwork(), embedded_weights())
     return (
         SharedTrunk(subjects, _loaded(FeatureHead(), feature_weights()))
@@ -171,9 +171,9 @@ def packaged_network(with_features: bool = False) -> SubjectNetwork | SharedTrun
 
 
 def _loaded(module: Module, data: bytes) -> Module:
-    """A module with the tensors of a safetensors file, which are in half precision.
+    """Load the tensors of a safetensors file, which are in half precision, into a module.
 
-    Raises UsageError where the package's file is not as it was.
+    Raises UsageError if the packaged file is damaged.
     """
     try:
         state = from_differences(parse_weights(data))

@@ -1,11 +1,11 @@
-"""A branch of the embedded detector that tells S2CNet's feature map: one trunk sees a photo.
+"""Predict S2CNet's feature map by a branch of the embedded detector, so that one trunk is enough.
 
-S2CNet's own backbone looks at the pixels that the detector has looked at already. This branch reads
-all levels of the detector, those of the maps' own stages too, and is trained to give what the
-packaged S2CNet's backbone gives (Hinton et al., arXiv 1503.02531, with features and the scores that
-they lead to in place of classes; `pipeline.lab.people.feature_recipe` trains it). All the rest of
-S2CNet stays as it is. The branch belongs to that one set of weights (`packaged.FEATURES_OF`): for
-any other, and on request, S2CNet looks for itself.
+S2CNet's own backbone would read the same pixels as the detector. This branch reads all levels of
+the detector, including those of the maps' own stages, and is trained to reproduce the output of the
+packaged S2CNet's backbone (Hinton et al., arXiv 1503.02531, with features and the scores that they
+lead to in place of classes; `pipeline.lab.people.feature_recipe` trains it). The rest of S2CNet
+stays as it is. The branch belongs to that one set of weights (`packaged.FEATURES_OF`): with any
+other, and on request, S2CNet uses its own backbone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FeatureHead(nn.Module):
         self.out = nn.Conv2d(width + 2 * middle, FEATURES, 1)
 
     def forward(self, levels: Levels) -> Tensor:
-        """Levels as `at_stride_16` gives them -> [B, FEATURES, h, w] at the size of `medium`."""
+        """Map levels from `at_stride_16` to [B, FEATURES, h, w] at the size of `medium`."""
         lateral = self.lateral
         same = lateral[0](levels.fine) + lateral[1](levels.medium)
         same = same + lateral[3](levels.pyramid) + lateral[4](levels.looked_medium)
@@ -49,13 +49,13 @@ class FeatureHead(nn.Module):
 
 
 def at_stride_16(levels: Levels) -> Levels:
-    """The levels with those of stride 8 as means of 2 x 2 cells."""
+    """Return the levels, with those of stride 8 averaged over 2 x 2 cells."""
     fine, pyramid = (functional.avg_pool2d(one, 2) for one in (levels.fine, levels.pyramid))
     return levels._replace(fine=fine, pyramid=pyramid)
 
 
 class SharedTrunk(nn.Module):
-    """The embedded detector's network with the branch behind it."""
+    """The embedded detector's network followed by the branch."""
 
     def __init__(self, subjects: SubjectNetwork, features: FeatureHead) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class SharedTrunk(nn.Module):
         self.features = features
 
     def forward(self, images: Tensor) -> Tensor:
-        """As `SubjectNetwork`, and FEATURES channels in blocks of 2 × 2 equal cells."""
+        """Return `SubjectNetwork`'s output and FEATURES channels in blocks of 2 × 2 equal cells."""
         levels = self.subjects.levels(images)
         features = self.features(at_stride_16(levels))
         features = doubled(features)  # to stride 8, as all other channels
@@ -71,7 +71,7 @@ class SharedTrunk(nn.Module):
 
 
 def features_in(output: Tensor) -> Tensor | None:
-    """S2CNet's feature map [FEATURES, h/2, w/2] in an output [1, C, h, w], None where it is not.
+    """Extract S2CNet's feature map [FEATURES, h/2, w/2] from an output [1, C, h, w]; None if none.
 
     Its cells are equal shares of the photo's sides.
     """
@@ -81,5 +81,5 @@ def features_in(output: Tensor) -> Tensor | None:
 
 
 def in_cells(features: Tensor, size: Sequence[int]) -> Tensor:
-    """A feature map [B, C, h, w] of the whole photo in other cells, size (rows, columns)."""
+    """Resample a feature map [B, C, h, w] of the whole photo to cells of size (rows, columns)."""
     return functional.interpolate(features, size=size, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""Boxes that somebody else found: a column of the input list, or published box files."""
+"""Read given boxes from a column of the input list or from published box files."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pipeline.errors import DetectError, ReadError
 
 @dataclass(frozen=True)
 class ListedPhoto:
-    """What the input list tells of a photo beside its pixels.
+    """What the input list has about a photo in addition to its pixels.
 
-    boxes_px: the row's `boxes` value, xyxy in source pixels; None where it has none.
+    boxes_px: the row's `boxes` value, xyxy in source pixels; None if it has none.
     """
 
     uri: str = ""
@@ -34,9 +34,9 @@ class GivenBoxes:
     name = "boxes"
 
     def __init__(self, folder: str | None = None) -> None:
-        """`folder`: local path or fsspec URI with one `<photo's name without suffix>.txt` a photo.
+        """Keep `folder`: local path or fsspec URI with `<photo's name without suffix>.txt` files.
 
-        None: every photo brings its own boxes (the `boxes` column).
+        There is one file per photo. None: the boxes are in the list's `boxes` column.
         """
         self.folder = folder
 
@@ -46,10 +46,10 @@ class GivenBoxes:
         return "column" if self.folder is None else f"files:{_sha256(self.folder)}"
 
     def objects_px(self, listed: ListedPhoto) -> Detections:
-        """The boxes of a photo, xyxy in source pixels, in the order given.
+        """Return the boxes of a photo, xyxy in source pixels, in the order given.
 
-        Those of the list win over a file. An empty list or file means: no objects. Scores are 1,
-        labels empty: neither is known.
+        Those of the list take precedence over a file. An empty list or file means no objects.
+        Scores are 1 and labels empty, since neither is known.
         Raises DetectError: boxes_missing (neither in the list nor a file), boxes_invalid, and as
         `read_box_file`.
         """
@@ -68,17 +68,17 @@ class GivenBoxes:
         return read_box_file(f"{self.folder.rstrip('/')}/{stem}.txt")
 
     def detect(self, photos: Sequence[Pixels]) -> list[Detections]:
-        """Always raises DetectError: pixels alone don't say which boxes belong to them."""
+        """Raise DetectError, always: pixels don't say which boxes belong to them."""
         raise DetectError(
             "boxes_missing", "the boxes detector finds nothing by itself: pass the photo's objects"
         )
 
 
 def read_box_file(uri: str) -> Detections:
-    """Read a published box file: `y1 x1 y2 x2` a line, source pixels, best first; xyxy comes out.
+    """Read a published box file into xyxy: `y1 x1 y2 x2` per line, source pixels, best first.
 
-    Further columns of a line are ignored. Raises DetectError: boxes_missing, boxes_invalid, and
-    where the file is not read, which says nothing about the photo, the statuses of ReadError.
+    Further columns of a line are ignored. Raises DetectError: boxes_missing, boxes_invalid, and,
+    if the file cannot be read, which says nothing about the photo, the statuses of ReadError.
     """
     try:
         text = _read(uri).decode("utf-8")
@@ -94,8 +94,8 @@ def read_box_file(uri: str) -> Detections:
 
 
 def _read(uri: str) -> bytes:
-    """The bytes of a file, as a photo is read; of stores that hold no photos too. ReadError."""
-    # Slow to import, and crops made in one's own program need none of it.
+    """Read a file in the same way as a photo, also from stores without photos. Raises ReadError."""
+    # Slow to import, and a program that uses `Cropper` needs none of it.
     from pipeline.inputs.listing import read_image
     from pipeline.inputs.read_errors import READING_FAILS, read_error
     from pipeline.storage.addresses import scheme_of
@@ -134,7 +134,7 @@ def _detections(boxes: NDArray[np.float64], where: str) -> Detections:
 
 
 def _sha256(folder: str) -> str:
-    """Hash of a folder's box files (ETags where the store has them): other boxes, another run."""
+    """Hash a folder's box files (ETags if the store has them): other boxes give another run."""
     filesystem, path = fsspec.core.url_to_fs(folder)
     digest = hashlib.sha256()
     for name, info in sorted(filesystem.find(path, detail=True).items()):

@@ -1,8 +1,8 @@
-"""A branch of the embedded detector that finds heads of one kind: of people, or of animals.
+"""Find heads of one kind, people's or animals', by a branch of the embedded detector.
 
-It reads the taps of the trunk and the finest level of the feature pyramid, and gives, per cell of
-stride 8, how likely the cell is the centre of a head and the offsets from there to the head's edges
-(Zhou et al., "Objects as Points", arXiv 1904.07850).
+It reads the taps of the trunk and the finest level of the feature pyramid. For each cell of stride
+8 it predicts how likely the cell is the centre of a head, and the offsets from there to the head's
+edges (Zhou et al., "Objects as Points", arXiv 1904.07850).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch.nn import functional
 
 LEVELS = (40, 112, 320, 64)  # channels: taps at strides 8, 16 and 32, and the pyramid at stride 8
 HEAD_CHANNELS = 5  # logit of a head's centre; its four offsets in cells, before softplus
-RARE = (-4.0, 1.0, 1.0, 1.0, 1.0)  # where training starts: no cell is likely a head's centre
+RARE = (-4.0, 1.0, 1.0, 1.0, 1.0)  # initial bias: no cell is likely a head's centre
 
 
 class HeadBranch(nn.Module):
-    """Taps and pyramid in; heads at stride 8 out. An untrained one finds no heads."""
+    """Maps taps and pyramid to heads at stride 8. An untrained branch finds no heads."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class HeadBranch(nn.Module):
         self.out.state_dict()["bias"].copy_(torch.tensor(RARE))
 
     def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor) -> Tensor:
-        """Logit of a head's centre and its four offsets: [B, 5, h, w] at the size of `fine`."""
+        """Predict a head's centre logit and four offsets: [B, 5, h, w] at the size of `fine`."""
         upper = doubled(self.lateral[1](medium) + doubled(self.lateral[2](coarse)))
         features = functional.relu(self.lateral[0](fine) + self.lateral[3](pyramid) + upper)
         heads: Tensor = self.out(self.near(self.wide(features)))
@@ -38,16 +38,16 @@ class HeadBranch(nn.Module):
 
 
 def laterals(levels: Iterable[int], width: int) -> nn.ModuleList:
-    """One convolution a level of so many channels; they are added, so only the first has a bias."""
+    """Build one convolution per level's channels; they are added, so only the first has a bias."""
     return nn.ModuleList(
         nn.Conv2d(channels, width, 1, bias=not index) for index, channels in enumerate(levels)
     )
 
 
 def fold_into(layers: nn.ModuleList, levels: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Fold (level - mean) / deviation into layers that `laterals` has made, in place.
+    """Fold (level - mean) / deviation into layers from `laterals`, in place.
 
-    levels: mean and deviation [C, 1, 1], one pair a convolution.
+    levels: mean and deviation [C, 1, 1], one pair per convolution.
     """
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     bias = convolutions[0].bias
@@ -61,7 +61,7 @@ def fold_into(layers: nn.ModuleList, levels: Sequence[tuple[Tensor, Tensor]]) ->
 
 
 def separable(width: int, kernel: int) -> nn.Sequential:
-    """A convolution of each channel, then one across channels, then ReLU."""
+    """Build a convolution of each channel, then one across channels, then ReLU."""
     return nn.Sequential(
         nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width),
         nn.Conv2d(width, width, 1),
@@ -70,5 +70,5 @@ def separable(width: int, kernel: int) -> nn.Sequential:
 
 
 def doubled(features: Tensor) -> Tensor:
-    """Features [B, C, h, w] in cells of half the side, [B, C, 2h, 2w]."""
+    """Upsample features [B, C, h, w] to cells of half the side, [B, C, 2h, 2w]."""
     return functional.interpolate(features, scale_factor=2.0, mode="nearest")

@@ -1,6 +1,6 @@
-"""Make the detector that a `--detector` string names.
+"""Build the detector that a `--detector` string names.
 
-Each detector is imported where it is made: torch takes seconds to import, and workers that only
+Each detector is imported where it is built: torch takes seconds to import, and workers that only
 decode never need it.
 """
 
@@ -27,14 +27,14 @@ def make_detector(
     cache: Path | None = None,
     runtime: Runtime = "torch",
 ) -> Detector:
-    """Make the detector that a `--detector` string names (forms: see `pipeline.detectors`).
+    """Build the detector that a `--detector` string names (forms: see `pipeline.detectors`).
 
     device: by the rule of `pipeline.device`.
     cache: folder of compiled networks, see `s2cnet.aot`; None compiles nothing.
-    runtime: what runs the embedded detector on a CPU; the others are run by torch.
+    runtime: what runs the embedded detector on a CPU; torch runs the others.
 
     Raises UsageError for an unknown name or device, and for missing or wrong weights; the message
-    says what to do. Raises CannotCompileError where `cache` is given and there is no compiler.
+    says what to do. Raises CannotCompileError if `cache` is given and there is no compiler.
     """
     kind, _, rest = spec.partition(":")
     if kind == "embedded" and not rest:

@@ -1,4 +1,4 @@
-"""Read objects off the embedded network's output: peaks of a heat map, and the offsets there.
+"""Read objects from the embedded network's output: peaks of a heat map and the offsets there.
 
 Boxes are in cells of the output. Method: Zhou et al., "Objects as Points", arXiv 1904.07850.
 """
@@ -13,17 +13,17 @@ from pipeline.boxes import Boxes
 from pipeline.detectors.subject_network import ANIMAL_HEAD, HEAD, KINDS, ltrb_offsets
 from pipeline.detectors.suppression import nms
 
-NMS_IOU = 0.5  # of two objects of a kind that overlap by more, the less likely is left out
-CENTRES = [*range(len(KINDS)), HEAD, ANIMAL_HEAD]  # channels of an output that tell centres
+NMS_IOU = 0.5  # of two objects of a kind with a larger IoU, the less likely one is left out
+CENTRES = [*range(len(KINDS)), HEAD, ANIMAL_HEAD]  # channels of an output with centres
 
 Map = NDArray[np.float32]  # [h, w]
 
 
 class HeatMaps:
-    """What an output tells of centres and offsets, each computed once for all that read it."""
+    """Centres and offsets of one output, each computed once for all readers."""
 
     def __init__(self, output: torch.Tensor) -> None:
-        """output: of `SubjectNetwork`, or of its `SubjectHead` alone: [1, C, h, w]."""
+        """Compute centres and peaks of a `SubjectNetwork` or `SubjectHead` output [1, C, h, w]."""
         self._output = output
         channels = [channel for channel in CENTRES if channel < output.shape[1]]
         centres = output[:, channels].sigmoid()
@@ -34,17 +34,17 @@ class HeatMaps:
         self._offsets: dict[int, NDArray[np.float32]] = {}
 
     def centres(self, channel: int) -> Map:
-        """Likelihood [h, w] that a cell is the centre of an object; channel: one of CENTRES."""
+        """Return how likely cells [h, w] are an object's centre; channel: one of CENTRES."""
         return self._centres[channel]
 
     def offsets(self, first: int) -> NDArray[np.float32]:
-        """Offsets [4, h, w] from cells' centres to their objects' edges; see `ltrb_offsets`."""
+        """Return offsets [4, h, w] from cells' centres to objects' edges; see `ltrb_offsets`."""
         if first not in self._offsets:
             self._offsets[first] = ltrb_offsets(self._output, first)[0].numpy()
         return self._offsets[first]
 
     def objects(self, centre: int, offsets: int, least: float) -> tuple[Boxes, NDArray[np.float32]]:
-        """Objects of one kind: boxes [N, 4] in cells, and likelihoods [N], best first.
+        """Find objects of one kind: boxes [N, 4] in cells, and likelihoods [N], best first.
 
         centre: channel of the kind's centres, one of CENTRES; offsets: the first channel of its
         offsets; least: likelihood from which on a peak is an object.
@@ -58,7 +58,7 @@ class HeatMaps:
 def objects_at_peaks(
     peak: Map, offsets: NDArray[np.float32], least: float
 ) -> tuple[Boxes, NDArray[np.float32]]:
-    """Objects of one kind: boxes [N, 4] in cells, inside the map, and likelihoods [N], best first.
+    """Find objects of one kind: boxes [N, 4] in cells, inside the map, likelihoods [N], best first.
 
     peak: likelihood of a centre in each cell, 0 where a neighbour's is higher. [h, w]
     offsets: from a cell's centre to its object's edges, in cells. [4, h, w]

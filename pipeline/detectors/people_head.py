@@ -1,12 +1,12 @@
-"""Branches of the embedded detector, trained on people's labels: gaze, crops and heads.
+"""Predict gaze, kept parts and heads by branches of the embedded detector.
 
-They read the taps of the trunk and the finest level of the feature pyramid (`subject_network`),
-which stay as they are. One branch has stride 16 and gives, per cell, four logits of gaze, one for
-each quarter of the cell (softmax over all quarters: the share of people's fixations), and a logit
-of being kept (sigmoid: the share of people whose own crop holds the cell). The quarters are put
-into a map of stride 8 by sub-pixel convolution (Shi et al., CVPR 2016): where a crop's edge is to
-fall, a map of stride 16 is too coarse. The other finds heads, hair included, seen from any side
-(`head_branch`).
+The branches are trained on people's labels. They read the taps of the trunk and the finest level of
+the feature pyramid (`subject_network`), which stay as they are. One branch has stride 16 and gives,
+per cell, four logits of gaze, one for each quarter of the cell (softmax over all quarters: the
+share of people's fixations), and a logit of being kept (sigmoid: the share of people whose own crop
+holds the cell). Sub-pixel convolution (Shi et al., CVPR 2016) arranges the quarters into a map of
+stride 8, since a map of stride 16 is too coarse for placing a crop's edge. The other branch finds
+heads, hair included, seen from any side (`head_branch`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from torch.nn import functional
 
 from pipeline.detectors.head_branch import LEVELS, HeadBranch, doubled, fold_into, laterals
 
-FINER = 2  # gaze has this many cells along a side of a cell of the map of being kept
+FINER = 2  # cells of the gaze map along each side of a cell of the kept map
 POSITION = 4  # channels: x, y and their squares, in -1..1
 DROPPED = 0.1  # share of the maps' channels that are left out while training
-# Training draws a Gaussian around an object's centre; its deviation is this share of the object's
-# side, and at least so many cells.
+# Training draws a Gaussian around an object's centre; its standard deviation is this share of the
+# object's side, and at least this many cells.
 BUMP_SHARE, LEAST_BUMP = 0.12, 0.6
 
 
 class PeopleHead(nn.Module):
-    """Taps and pyramid in; heads and gaze at stride 8 and the map of being kept at 16 out."""
+    """Maps taps and pyramid to heads and gaze at stride 8 and the kept map at stride 16."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ class PeopleHead(nn.Module):
     def forward(
         self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """-> heads [B, 5, h, w] at the size of `fine`, gaze [B, 1, h, w], kept [B, 1, h/2, w/2]."""
+        """Return heads [B, 5, h, w], as large as `fine`, gaze [B, 1, h, w], kept [B, 1, h/2, w/2]."""
         heads = self.heads(fine, medium, coarse, pyramid)
         return heads, *self.maps(fine, medium, coarse, pyramid)
 
     def maps(
         self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Logits of gaze [B, 1, h, w] and of being kept [B, 1, h/2, w/2]."""
+        """Return the logits of gaze [B, 1, h, w] and of being kept [B, 1, h/2, w/2]."""
         lateral = self.map_lateral
         features = lateral[0](functional.avg_pool2d(fine, 2)) + lateral[1](medium)
         features = features + doubled(lateral[2](coarse))
@@ -57,8 +57,8 @@ class PeopleHead(nn.Module):
 
 
 def positions(features: Tensor) -> Tensor:
-    """x, y, x², y² of the cells' centres, in -1..1: [B, 4, h, w] for features [B, C, h, w]."""
-    ones = torch.ones_like(features[:, :1])  # counted along the sides, so that a tracer can follow
+    """Return x, y, x², y² of cells' centres, in -1..1: [B, 4, h, w] for features [B, C, h, w]."""
+    ones = torch.ones_like(features[:, :1])  # counted along the sides, which a tracer can record
     x = 2 * ((ones.cumsum(3) - 0.5) / features.shape[3]) - 1
     y = 2 * ((ones.cumsum(2) - 0.5) / features.shape[2]) - 1
     return torch.cat([x, y, x * x, y * y], dim=1)

@@ -1,7 +1,7 @@
-"""From the embedded network's output to objects: peaks to boxes, the subject map to regions.
+"""Turn the embedded network's output into objects: peaks to boxes, the subject map to regions.
 
-Boxes are in cells of the output (`_cells`) until they leave this file in pixels of the network's
-input (`_input`). All boxes together are ordered by how much the photo seems to be about them.
+Boxes are in cells of the output (`_cells`) inside this module and are returned in pixels of the
+network's input (`_input`). All boxes are ordered by how much the photo seems to be about them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ FULL_SHARE = {"face": 0.02, "person": 0.12, "thing": 0.12, "text": 0.12, "subjec
 
 
 def postprocess(output: torch.Tensor) -> Detections:
-    """The objects in the network's output [1, C, h, w], `boxes_input`, most important first.
+    """Return objects in the network's output [1, C, h, w], `boxes_input`, most important first.
 
-    Also what people look at (`Attention`) and, where a `SharedTrunk` made it, S2CNet's feature map.
+    The result also has the `Attention` and, from a `SharedTrunk`, S2CNet's feature map.
     """
     subject = output[0, SUBJECT].sigmoid().numpy()
     boxes, scores, labels = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.float32)], []
@@ -58,8 +58,8 @@ def postprocess(output: torch.Tensor) -> Detections:
 
 
 def _regions(subject: Map) -> Boxes:
-    """Boxes in cells: the main subject's core, all of it, the second subject, the hull of all."""
-    if float(subject.max()) < 1.1 * float(subject.mean()):  # even everywhere: nothing stands out
+    """Return boxes in cells: the main subject's core, all of it, the second subject, all's hull."""
+    if float(subject.max()) < 1.1 * float(subject.mean()):  # uniform: nothing stands out
         return np.zeros((0, 4), np.float32)
     wide = _connected_regions(subject, WIDE)
     core = _connected_regions(subject, CORE)[:1]
@@ -68,7 +68,7 @@ def _regions(subject: Map) -> Boxes:
 
 
 def _connected_regions(subject: Map, share: float) -> Boxes:
-    """Boxes [R, 4] of the connected cells from `share` of the highest value on, R >= 1.
+    """Return boxes [R, 4] of the connected cells from `share` of the highest value on, R >= 1.
 
     The first holds most; the others hold at least SECOND_REGION of what it holds.
     """
@@ -82,7 +82,7 @@ def _connected_regions(subject: Map, share: float) -> Boxes:
 
 
 def _importance(boxes: Boxes, subject: Map, kind: str) -> Map:
-    """How much the photo is about each of boxes [N, 4] in cells: size, place, subject map, 0..1."""
+    """Rate how much the photo is about boxes [N, 4] in cells by size, place, subject map: 0..1."""
     height, width = subject.shape
     inside = np.array([_upper_mean(subject, box) for box in boxes], np.float32)
     sides = (boxes[:, 2:] - boxes[:, :2]) / (width, height)
@@ -94,7 +94,7 @@ def _importance(boxes: Boxes, subject: Map, kind: str) -> Map:
 
 
 def _upper_mean(subject: Map, box: NDArray[np.float32]) -> float:
-    """Mean of the upper half of the values in a box: objects do not fill their boxes."""
+    """Average the upper half of the values in a box, since objects do not fill their boxes."""
     x0, y0 = np.floor(box[:2]).astype(int)
     x1, y1 = np.maximum(np.ceil(box[2:]).astype(int), (x0 + 1, y0 + 1))
     values = np.sort(subject[y0:y1, x0:x1], axis=None)

@@ -1,4 +1,4 @@
-"""From the embedded network's output to `Attention`: the gaze map, the map of keeping, heads."""
+"""Turn the embedded network's output into `Attention`: the gaze map, the kept map, heads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MOST_VOTES = 256
 
 
 def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attention:
-    """Maps and heads in the network's output [1, 29, h, w]; heat: of that output, if there is."""
+    """Read maps and heads from the output [1, 29, h, w]; heat: of that output, if known."""
     heat = heat or HeatMaps(output)
     height, width = output.shape[-2:]
     maps = output[0, [GAZE, KEPT]].double()
@@ -65,17 +65,17 @@ def read_attention(output: torch.Tensor, heat: HeatMaps | None = None) -> Attent
 
 
 def no_persons(animals: FloatArray, persons: FloatArray) -> NDArray[np.bool_]:
-    """Which animals' heads [A, 4] are not the same as one of persons' heads [H, 4]: [A]."""
+    """Return which animals' heads [A, 4] are not also one of persons' heads [H, 4]: [A]."""
     if not len(persons):
         return np.ones(len(animals), bool)
     return np.asarray(iou(animals[:, None], persons).max(axis=1) <= SAME_HEAD_IOU)
 
 
 def votes_of(heat: HeatMaps, centre: int, offsets: int) -> Votes:
-    """Votes of a kind; centre, offsets: its channels, as for `HeatMaps.objects`.
+    """Return the votes of a kind; centre, offsets: its channels, as for `HeatMaps.objects`.
 
-    A vote's count is its likelihood over the number of cells that training drew around a centre,
-    the integral of that Gaussian.
+    A vote's count is its likelihood, weighted by `ramp`, over the number of cells that training
+    drew around a centre, which is the integral of that Gaussian.
     """
     likely = heat.centres(centre).astype(np.float64)
     rows, columns = np.nonzero(likely > VOTE_RAMP[0])
@@ -95,11 +95,11 @@ def merge_heads(
     faces: tuple[Boxes, NDArray[np.float32]],
     limit: NDArray[np.int64],
 ) -> tuple[FloatArray, FloatArray]:
-    """Heads [H, 4] as shares of the photo's sides, and their likelihoods [H].
+    """Merge heads and faces into heads [H, 4] as shares of the photo's sides, likelihoods [H].
 
     heads, faces: boxes in cells, and likelihoods. A face makes the head that it belongs to at least
-    as likely as itself; one that belongs to none becomes a head. limit: width and height of the map
-    in cells, twice.
+    as likely as itself; a face without a head becomes one. limit: width and height of the map in
+    cells, twice.
     """
     boxes, likelihood = heads[0].astype(np.float64), heads[1].astype(np.float64)
     sides = np.tile(faces[0][:, 2:] - faces[0][:, :2], 2)

@@ -1,14 +1,14 @@
-"""The network of the embedded detector: where a photo's subjects are, at an eighth of its size.
+"""Define the network of the embedded detector, which locates a photo's subjects at stride 8.
 
 The trunk is EfficientNet-Lite0 (squeeze-and-excitation and swish left out, ReLU6 instead:
 https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html)
-up to its last block, batch-norms folded into the convolutions. A small feature pyramid (Lin et al.,
-CVPR 2017) reads it, and one convolution gives, per cell of eight pixels, how likely it is the
+up to its last block, with batch-norms folded into the convolutions. A small feature pyramid (Lin et
+al., CVPR 2017) reads it. One convolution predicts, per cell of eight pixels, how likely it is the
 centre of a face, of a person, of any other thing or of a block of text (Zhou et al., "Objects as
 Points", arXiv 1904.07850), the offsets from there to the object's edges, and how much the cell
 belongs to what the photo is about. Branches trained on people's labels add a gaze map, a map of
-what people keep, and heads (`people_head`). The two maps read a copy of the trunk's upper stages of
-their own, trained together with them (`looking`). One branch more finds the heads of animals.
+what people keep, and heads (`people_head`). The two maps read their own copy of the trunk's upper
+stages, trained together with them (`looking`). Another branch finds the heads of animals.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pipeline.detectors.people_head import FINER, PeopleHead
 STRIDE = 8  # input pixels per cell of the output
 MULTIPLE = 32  # the trunk's coarsest stride: sides of an input are multiples of it
 KINDS = ("face", "person", "thing", "text")
-# First channel of a kind's offsets (left, top, right, bottom). People and things share theirs.
+# First channel of each kind's offsets (left, top, right, bottom). People and things share theirs.
 OFFSETS_OF = {"face": 4, "person": 8, "thing": 8, "text": 12}
 # Channels of `SubjectHead`: a logit for each kind's centre, three times four offsets, and a logit
 # for belonging to the subject.
 SUBJECT = len(KINDS) + 3 * 4
-# Channels of the output behind those: a logit and four offsets of heads, the logits of gaze, and
+# The output's channels after those: a logit and four offsets of heads, the logits of gaze, and
 # those of being kept, which come in blocks of FINER × FINER equal cells (they have stride 16); then
 # a logit and four offsets of animals' heads.
 HEAD = SUBJECT + 1
@@ -51,15 +51,15 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 TAPS = {2: 40, 4: 112, 6: 320}  # stage: channels, at strides 8, 16 and 32
-UPPER = 3  # the first stage behind stride 8
+UPPER = 3  # the first stage after stride 8
 
 
 class Levels(NamedTuple):
-    """What the branches read of photos: features [B, C, h, w] of the stages and of the pyramid.
+    """The inputs of the branches: features [B, C, h, w] of the stages and of the pyramid.
 
     fine, medium, coarse: the trunk's taps at strides 8, 16 and 32. 40, 112 and 320 channels.
     pyramid: the finest level of the feature pyramid, at stride 8. 64 channels.
-    looked_medium, looked_coarse: as medium and coarse, by the stages that the maps read.
+    looked_medium, looked_coarse: as medium and coarse, but from the stages that the maps read.
     """
 
     fine: Tensor
@@ -71,7 +71,7 @@ class Levels(NamedTuple):
 
 
 class SubjectNetwork(nn.Module):
-    """Photos of one size in, a map of objects and subject out (see the module's docstring)."""
+    """Maps photos of one size to a map of objects and subject (see the module's docstring)."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -83,17 +83,17 @@ class SubjectNetwork(nn.Module):
         self.looking = nn.ModuleList(_stages()[UPPER:])
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8-valued RGB [B, 3, H, W] in 0..255, sides multiples of 32 -> [B, 29, H/8, W/8]."""
+        """Map RGB [B, 3, H, W] of integers 0..255, sides multiples of 32, to [B, 29, H/8, W/8]."""
         return self.read(self.levels(images))
 
     def levels(self, images: Tensor) -> Levels:
-        """What the branches read of images as `forward` takes them."""
+        """Compute the branches' inputs from images as `forward` takes them."""
         fine, medium, coarse = self.trunk(images)
         pyramid = self.head.pyramid(fine, medium, coarse)
         return Levels(fine, medium, coarse, pyramid, *self.looked_at(fine))
 
     def read(self, levels: Levels) -> Tensor:
-        """What the branches tell of levels: [B, 29, H/8, W/8]."""
+        """Apply the branches to levels: [B, 29, H/8, W/8]."""
         fine, medium, coarse, pyramid, looked_medium, looked_coarse = levels
         heads = self.people.heads(fine, medium, coarse, pyramid)
         gaze, kept = self.people.maps(fine, looked_medium, looked_coarse, pyramid)
@@ -102,23 +102,23 @@ class SubjectNetwork(nn.Module):
         return torch.cat([self.head.predict(pyramid), heads, gaze, kept, animals], dim=1)
 
     def trunk(self, images: Tensor) -> list[Tensor]:
-        """Features at strides 8, 16 and 32: 40, 112 and 320 channels."""
+        """Compute features at strides 8, 16 and 32: 40, 112 and 320 channels."""
         features = self.lower(images)
         return [features, *self.upper(features)]
 
     def lower(self, images: Tensor) -> Tensor:
-        """Features at stride 8."""
+        """Compute features at stride 8."""
         features = functional.relu6(self.stem((images - 127) / 128))  # as the trunk was trained
         for stage in self.stages[:UPPER]:
             features = stage(features)
         return features
 
     def upper(self, features: Tensor) -> list[Tensor]:
-        """Features at strides 16 and 32 from those at stride 8."""
+        """Compute features at strides 16 and 32 from those at stride 8."""
         return _taps(self.stages[UPPER:], features)
 
     def looked_at(self, features: Tensor) -> list[Tensor]:
-        """As `upper`, by the stages that the maps of gaze and of being kept read."""
+        """Compute as `upper`, with the stages that the gaze and kept maps read."""
         return _taps(self.looking, features)
 
 
@@ -132,7 +132,7 @@ def _taps(upper: nn.ModuleList, features: Tensor) -> list[Tensor]:
 
 
 class SubjectHead(nn.Module):
-    """A feature pyramid of three levels and the convolutions behind it."""
+    """A feature pyramid of three levels and the convolutions after it."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -142,16 +142,16 @@ class SubjectHead(nn.Module):
         self.out = nn.Conv2d(width, SUBJECT + 1, 1)
 
     def forward(self, fine: Tensor, medium: Tensor, coarse: Tensor) -> Tensor:
-        """Taps of the trunk -> [B, 17, H/8, W/8]: logits and offsets, see `SUBJECT`."""
+        """Map taps of the trunk to [B, 17, H/8, W/8]: logits and offsets, see `SUBJECT`."""
         return self.predict(self.pyramid(fine, medium, coarse))
 
     def predict(self, pyramid: Tensor) -> Tensor:
-        """The pyramid's finest level [B, 64, H/8, W/8] -> [B, 17, H/8, W/8]."""
+        """Map the pyramid's finest level [B, 64, H/8, W/8] to [B, 17, H/8, W/8]."""
         output: Tensor = self.out(self.read(pyramid))
         return output
 
     def pyramid(self, fine: Tensor, medium: Tensor, coarse: Tensor) -> Tensor:
-        """Taps of the trunk -> the finest level of the pyramid, [B, 64, H/8, W/8]."""
+        """Map taps of the trunk to the finest level of the pyramid, [B, 64, H/8, W/8]."""
         merged = self.smooth[2](self.lateral[2](coarse))
         for level, tap in ((1, medium), (0, fine)):
             up = functional.interpolate(merged, size=tap.shape[-2:], mode="nearest")
@@ -161,7 +161,7 @@ class SubjectHead(nn.Module):
 
 
 def _stages() -> list[nn.Sequential]:
-    """The trunk's stages behind its stem."""
+    """Build the trunk's stages after its stem."""
     stages, channels = [], 32
     for kernel, stride, expansion, out, repeats in STAGES:
         blocks = []
@@ -192,9 +192,9 @@ class _Block(nn.Module):
 def _convolution(
     channels: int, out: int, kernel: int, stride: int, groups: int = 1
 ) -> nn.Sequential:
-    """TensorFlow's "same" padding for even sides: with a stride, the odd pixel is right and below.
+    """Build a convolution with TensorFlow's "same" padding for even sides.
 
-    The trunk's weights were trained with it.
+    With a stride, the odd pixel is right and below. The trunk's weights were trained with it.
     """
     low, high = (kernel - stride) // 2, (kernel - stride + 1) // 2
     return nn.Sequential(
@@ -204,7 +204,7 @@ def _convolution(
 
 
 def ltrb_offsets(output: Tensor, first: int) -> Tensor:
-    """Offsets from a cell's centre to left, top, right and bottom edge, in cells: [B, 4, h, w].
+    """Return offsets from a cell's centre to left, top, right, bottom edge, in cells: [B, 4, h, w].
 
     output: of `SubjectNetwork`; first: the first of their channels (`OFFSETS_OF`). Never negative.
     """
@@ -220,7 +220,7 @@ def fold_lite0(checkpoint: dict[str, Tensor], network: SubjectNetwork) -> None:
 
     def fold(target: Any, conv: str, norm: str) -> None:
         scale = checkpoint[f"{norm}.weight"] / (checkpoint[f"{norm}.running_var"] + 1e-3).sqrt()
-        layer = target[1]  # behind the padding
+        layer = target[1]  # after the padding
         layer.weight.copy_(checkpoint[f"{conv}.weight"] * scale[:, None, None, None])
         layer.bias.copy_(checkpoint[f"{norm}.bias"] - checkpoint[f"{norm}.running_mean"] * scale)
 

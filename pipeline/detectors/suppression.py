@@ -1,7 +1,7 @@
-"""Clip boxes and suppress those that say the same thing, as torchvision.ops does.
+"""Clip boxes and suppress those of the same object, as torchvision.ops does.
 
-Importing torchvision loads torch's compiler with it: a second of CPU time in every process that
-scores, for these few lines.
+Importing torchvision also loads torch's compiler, which would cost a second of CPU time in every
+process that scores, for these few lines.
 """
 
 import numpy as np
@@ -11,16 +11,16 @@ from torch import Tensor
 
 
 def clipped_to(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Boxes [N, 4] xyxy, each edge moved into 0 to width, 0 to height."""
+    """Clip boxes [N, 4] xyxy: each edge is moved into 0 to width, 0 to height."""
     return torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
 
 
 def nms(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], most_iou: float
 ) -> NDArray[np.intp]:
-    """Non-maximum suppression: rows of the boxes that are kept, best first, of equals the earlier.
+    """Return the rows that non-maximum suppression keeps, best first, of equals the earlier.
 
-    boxes: [N, 4] xyxy; most_iou: a box that overlaps a better one by more than that is left out.
+    boxes: [N, 4] xyxy; most_iou: a box with a larger IoU with a better one is left out.
     """
     order = np.argsort(-scores, kind="stable")
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])

@@ -1,4 +1,4 @@
-"""Detectors of torchvision.models.detection, trained on COCO."""
+"""Run the detectors of torchvision.models.detection, trained on COCO."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class TorchvisionDetector:
         """Load a model.
 
         model: its name in torchvision, e.g. `ssdlite320_mobilenet_v3_large`.
-        weights: path or fsspec URI of a state dict; None takes torchvision's own, downloaded into
-            torch.hub's folder once.
+        weights: path or fsspec URI of a state dict; None takes torchvision's own, downloaded once
+            into torch.hub's folder.
         device, cache: see `make_detector`.
 
         Raises UsageError for an unknown model or device and for unusable weights.
@@ -82,7 +82,7 @@ class TorchvisionDetector:
     def compile(self, folder: Path) -> None:
         """Compile the backbone ahead of time, or load it from `folder`; boxes stay the same.
 
-        Only on a CPU: on a GPU passes have several photos. Raises CannotCompileError.
+        On a GPU this does nothing, since its passes have several photos. Raises CannotCompileError.
         """
         if self.batch != 1:
             return
@@ -91,7 +91,7 @@ class TorchvisionDetector:
         example = example.contiguous(memory_format=torch.channels_last)
         most = self._network.transform.max_size // SIDE_MULTIPLE + 1
         names = () if fixed else ((2, "rows"), (3, "columns"))
-        # From 3 multiples on every map of the pyramid has two cells and more, as the code assumes.
+        # From 3 multiples on, every map of the pyramid has at least two cells, as the code assumes.
         dims = {i: DynamicDim(name, SIDE_MULTIPLE, 3, most) for i, name in names}
         backbone = self._network.backbone
         compiled = load_or_compile(backbone, example, dims, folder)
@@ -111,7 +111,7 @@ class TorchvisionDetector:
 
 
 class _CompiledBackbone(nn.Module):
-    """A backbone that runs compiled where its compiled code takes the input's shape."""
+    """A backbone that runs its compiled code if that accepts the input's shape."""
 
     def __init__(self, backbone: nn.Module, compiled: CompiledModule) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class _CompiledBackbone(nn.Module):
 def _thresholded(network: nn.Module) -> nn.Module:
     """Drop boxes under SCORE_THRESHOLD before non-maximum suppression instead of after it.
 
-    They rank below those kept, so they can't suppress any, and the rest comes out the same:
+    They rank below those kept, so they can't suppress any, and the results are the same:
     ssdlite320 takes 51 ms of a CPU core, not 81. Channels-last suits the convolutions.
     """
     head: Any = getattr(network, "roi_heads", network)

@@ -1,6 +1,6 @@
-"""The detector behind the published boxes: Faster R-CNN R101-C4 trained on Visual Genome.
+"""Run the detector behind the published boxes: Faster R-CNN R101-C4 trained on Visual Genome.
 
-Weights are a user's own download; they are not part of the package. A photo costs about 3 s on
+Users download the weights themselves; they are not part of the package. A photo takes about 3 s on
 one CPU core, so this is a detector for GPUs and for reproducing the paper.
 """
 
@@ -30,7 +30,7 @@ from pipeline.detectors.visual_genome_network import (
 from pipeline.device import choose_device
 from pipeline.errors import SettingError
 
-# As the published model is tested, by the configuration of its authors (bottom-up-attention,
+# Test settings of the published model, from its authors' configuration (bottom-up-attention,
 # lib/fast_rcnn/config.py, PIXEL_MEANS and TEST): mean colour, and sides of the input in pixels.
 MEAN_BGR = (102.9801, 115.9465, 122.7717)
 SHORT_SIDE = 600
@@ -52,7 +52,7 @@ HOW_TO_GET = (
 
 
 class VisualGenomeDetector:
-    """Objects of 1,600 kinds, at most 10 a photo, most confident first."""
+    """Finds objects of 1,600 kinds, at most 10 per photo, most confident first."""
 
     name = "vg"
 
@@ -62,7 +62,7 @@ class VisualGenomeDetector:
         identity: str,
         device: str | torch.device = "cpu",
     ) -> None:
-        """device: by the rule of `pipeline.device`. Raises UsageError where it is not there."""
+        """Move the network to `device`, by the rule of `pipeline.device`. Raises UsageError."""
         self.identity = identity
         self._device = choose_device(device)
         self.batch = batch_for(self._device, GPU_BATCH)
@@ -74,7 +74,7 @@ class VisualGenomeDetector:
     ) -> VisualGenomeDetector:
         """Load the published file (a mapping with the key `model`) from a path or fsspec URI.
 
-        Raises UsageError where `uri` is None, the file is missing, or its layout is another.
+        Raises UsageError if `uri` is None, the file is missing, or its layout is another.
         """
         if uri is None:
             raise SettingError("detector", f"vg needs its weights. {HOW_TO_GET}")
@@ -98,7 +98,7 @@ class VisualGenomeDetector:
 
 
 def load_network(state: Mapping[str, Any], where: str) -> VisualGenomeNetwork:
-    """The network with a published state dict. Raises UsageError where the layout is another."""
+    """Load a published state dict into the network. Raises UsageError if its layout is another."""
     network = VisualGenomeNetwork()
     check_layout(state, network.state_dict(), where)
     network.load_state_dict(state)
@@ -106,9 +106,10 @@ def load_network(state: Mapping[str, Any], where: str) -> VisualGenomeNetwork:
 
 
 def resized_bgr(photo: Pixels) -> tuple[Tensor, float]:
-    """uint8 RGB [h, w, 3] -> float BGR [3, H, W] minus its mean, short side 600, and the scale.
+    """Convert uint8 RGB [h, w, 3] to float BGR [3, H, W] minus MEAN_BGR; return also the scale.
 
-    The long side is capped at 1000. The scale is what divides boxes on their way back.
+    The short side is 600 and the long side at most 1000. Dividing boxes by the scale converts them
+    back.
     """
     height, width = photo.shape[:2]
     scale = SHORT_SIDE / min(height, width)
@@ -120,7 +121,7 @@ def resized_bgr(photo: Pixels) -> tuple[Tensor, float]:
 
 
 def select(output: RoiOutput, size_hw: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Regions with a surviving class: boxes [D, 4] in resized pixels, scores [D], classes [D].
+    """Select regions with a surviving class: boxes [D, 4] in resized pixels, scores, classes [D].
 
     Per class, the regressed boxes with score > .2 go through NMS at .3. A region's confidence is
     its largest surviving class score, its box that of its most probable class. Best first.

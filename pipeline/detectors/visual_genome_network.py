@@ -1,8 +1,8 @@
-"""Faster R-CNN, ResNet-101 C4, 1,600 Visual Genome classes: tensors in, tensors out.
+"""Define Faster R-CNN, ResNet-101 C4, for 1,600 Visual Genome classes: tensors in, tensors out.
 
-The modules carry the published checkpoint's names, so its state dict loads as it is. Boxes here
-have the "+1" width of their time: a box [x1, y1, x2, y2] covers x2 - x1 + 1 pixels, both corners
-included, in pixels of the resized photo.
+The modules have the published checkpoint's names, so its state dict loads as it is. Boxes here use
+the older "+1" width: a box [x1, y1, x2, y2] covers x2 - x1 + 1 pixels, both corners included, in
+pixels of the resized photo.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STRIDE = 16
 ANCHOR_RATIOS = (0.5, 1.0, 2.0)  # height / width
 ANCHOR_SCALES = (4, 8, 16, 32)
 ANCHORS = len(ANCHOR_RATIOS) * len(ANCHOR_SCALES)
-# Regions proposed, before and after suppression: TEST.RPN_* of the authors' configuration.
+# Region proposals and their suppression: TEST.RPN_* of the authors' configuration.
 RPN_NMS_IOU = 0.7
 RPN_BEFORE_NMS = 6000
 RPN_AFTER_NMS = 300
@@ -33,7 +33,7 @@ MAX_LOG_SIZE = math.log(1000 / 16)
 
 
 class RoiOutput(NamedTuple):
-    """What the network says about the R regions of one photo."""
+    """The network's output for the R regions of one photo."""
 
     rois: Tensor  # [R, 4]
     probabilities: Tensor  # [R, 1601], class 0 is the background
@@ -64,7 +64,7 @@ class VisualGenomeNetwork(nn.Module):
         self.RCNN_bbox_pred = nn.Linear(2048, 4 * CLASSES)
 
     def forward(self, images: Tensor) -> list[RoiOutput]:
-        """images [B, 3, H, W]: resized BGR minus its mean, all of one size."""
+        """Evaluate images [B, 3, H, W]: resized BGR minus its mean, all of one size."""
         size_hw = (images.shape[2], images.shape[3])
         features = self.RCNN_base(images)  # [B, 1024, ~H/16, ~W/16]
         rois = self.RCNN_rpn(features, size_hw)
@@ -79,13 +79,13 @@ class VisualGenomeNetwork(nn.Module):
         return outputs
 
     def pool(self, features: Tensor, rois: list[Tensor]) -> Tensor:
-        """The fourth stage over each region, averaged over space: [sum of R, 2048]."""
+        """Apply the fourth stage to each region and average over space: [sum of R, 2048]."""
         regions = roi_align(features, rois, 7, 1 / STRIDE, sampling_ratio=-1, aligned=False)
         return torch.as_tensor(self.RCNN_top(regions)).mean((2, 3))
 
 
 class _RegionProposals(nn.Module):
-    """At most 300 class-less boxes a photo."""
+    """Proposes at most 300 class-less boxes per photo."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class _RegionProposals(nn.Module):
         self.RPN_bbox_pred = nn.Conv2d(512, 4 * ANCHORS, 1)
 
     def forward(self, features: Tensor, size_hw: tuple[int, int]) -> list[Tensor]:
-        """features [B, 1024, h, w] -> B tensors [R, 4], best first."""
+        """Map features [B, 1024, h, w] to B tensors [R, 4], best first."""
         hidden = self.RPN_Conv(features).relu()
         batch, _, height, width = hidden.shape
         pairs = self.RPN_cls_score(hidden).view(batch, 2, ANCHORS, height, width)
@@ -108,14 +108,14 @@ class _RegionProposals(nn.Module):
 
 
 def propose_regions(boxes: Tensor, foreground: Tensor) -> Tensor:
-    """The 300 best of boxes [A, 4] by foreground [A] that overlap by an IoU of at most .7."""
+    """Return the 300 best of boxes [A, 4] by foreground [A] with an IoU of at most .7."""
     order = foreground.argsort(descending=True, stable=True)[:RPN_BEFORE_NMS]
     boxes, foreground = boxes[order], foreground[order]
     return boxes[nms_inclusive(boxes, foreground, RPN_NMS_IOU)[:RPN_AFTER_NMS]]
 
 
 def anchor_grid(height: int, width: int) -> Tensor:
-    """Anchors [height * width * 12, 4] of a feature map: y outermost, then x, ratio, scale."""
+    """Build anchors [height * width * 12, 4] of a feature map, by y, then x, ratio, scale."""
     shapes = []
     for ratio in ANCHOR_RATIOS:
         base_width = round(math.sqrt(STRIDE * STRIDE / ratio))
@@ -145,14 +145,14 @@ def clip(boxes: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
 
 def nms_inclusive(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
-    """Indices that survive, best first, overlaps measured with both corners included.
+    """Return the surviving indices, best first, for overlaps that include both corners.
 
-    torchvision's areas leave the high corner out, so the high corner moves by one.
+    torchvision's areas leave out the high corner, so it is moved by one.
     """
     high_corner = torch.tensor([0.0, 0.0, 1.0, 1.0]).to(boxes)
     return torch.as_tensor(nms(boxes + high_corner, scores, iou))
 
 
 def _stride_on_first_convolution(block: Bottleneck) -> None:
-    """The first ResNets halve the map in the 1x1 convolution, torchvision's in the 3x3."""
+    """Halve the map in the 1x1 convolution, as the first ResNets did, not in the 3x3."""
     block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
