@@ -2,7 +2,7 @@
 
 `reference` is the definition in plain PyTorch. `operators` registers it as the torch custom
 operators `s2cnet::roi_align` and `s2cnet::rod_align`, so that autograd, `torch.compile` and
-`torch.export` see through them. `csrc` holds kernels for CPU and CUDA, `compile` compiles them and
+`torch.export` support them. `csrc` holds kernels for CPU and CUDA, `compile` compiles them and
 `kernels` loads them; without them the definition runs.
 """
 

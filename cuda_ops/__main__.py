@@ -1,4 +1,4 @@
-"""`python -m cuda_ops`: compile the operators' kernels in place, and say what is missing."""
+"""Compile the operators' kernels in place, by `python -m cuda_ops`, and report what is missing."""
 
 from cuda_ops.compile import HERE, compile_all
 

@@ -2,10 +2,10 @@
 
 The CPU kernel needs a C++20 compiler, the CUDA kernel nvcc as well. Both are optional: without them
 the operators run as plain PyTorch, and the command says what is missing. setup.py compiles too, but
-that succeeds only where torch was installed before.
+that succeeds only if torch is already installed.
 
 The kernels use PyTorch's stable ABI of version 2.11: one file works with that version and every
-later one, with any Python. This file imports the standard library alone, because setup.py loads it.
+later one, with any Python. This file imports only the standard library, because setup.py loads it.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class CannotCompileError(Exception):
 
 
 def kernel_file(kind: str) -> str:
-    """Name of the compiled kernel, "cpu" or "cuda". It holds a hash of the sources."""
+    """Return the file name of the kernel "cpu" or "cuda", which holds a hash of the sources."""
     digest = hashlib.sha256()
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
@@ -42,7 +42,7 @@ def kernel_file(kind: str) -> str:
 
 
 def compile_all(folder: Path) -> list[str]:
-    """Compile into `folder` what can be compiled; returns one line about each kernel."""
+    """Compile into `folder` what can be compiled; return one line about each kernel."""
     lines = []
     for kind, command in (("cpu", cpu_command), ("cuda", cuda_command)):
         try:
@@ -66,7 +66,7 @@ def compile_kernel(kind: str, command: Callable[[Path, Path], list[str]], folder
             f"{error}; run `python -m cuda_ops` as a user who may write to {folder}"
         ) from error
     for old in set(folder.glob(f"_{kind}_*.so")) - {kernel}:
-        old.unlink(missing_ok=True)  # the new one is in place: a kill leaves one too many, not none
+        old.unlink(missing_ok=True)  # the new one is in place: a kill leaves an extra one, not none
     return kernel
 
 
@@ -77,7 +77,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def torch_folder() -> Path:
-    """The folder of the installed torch, found also in pip's isolated build, which hides it."""
+    """Return the folder of the installed torch, also in pip's isolated build, which hides it."""
     spec = importlib.util.find_spec("torch")
     found = Path(spec.origin).parent if spec and spec.origin else None
     folder = found or Path(sysconfig.get_path("purelib")) / "torch"
@@ -89,7 +89,7 @@ def torch_folder() -> Path:
 
 
 def cpp_compiler() -> str:
-    """The C++ compiler: $CXX, else the first one found. Raises CannotCompileError."""
+    """Return the C++ compiler: $CXX, else the first one found. Raises CannotCompileError."""
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ["c++", "g++", "clang++"]), None)
     if compiler is None or shutil.which(compiler) is None:
         raise CannotCompileError("no C++ compiler; install g++ or clang++, or set CXX")
@@ -97,7 +97,7 @@ def cpp_compiler() -> str:
 
 
 def cpu_command(torch: Path, sources: Path) -> list[str]:
-    """The compiler's command line without its output. Raises CannotCompileError."""
+    """Return the compiler's command line without its output. Raises CannotCompileError."""
     compiler = cpp_compiler()
     libraries = ["-ltorch", "-ltorch_cpu", "-lc10"]
     source = str(sources / "align_cpu.cpp")
@@ -105,7 +105,7 @@ def cpu_command(torch: Path, sources: Path) -> list[str]:
 
 
 def cuda_command(torch: Path, sources: Path) -> list[str]:
-    """nvcc's command line without its output. Raises CannotCompileError."""
+    """Return nvcc's command line without its output. Raises CannotCompileError."""
     cpp_compiler()  # nvcc needs one
     if not (torch / "lib/libtorch_cuda.so").is_file():
         raise CannotCompileError("this torch was built without CUDA")
@@ -119,7 +119,7 @@ def cuda_command(torch: Path, sources: Path) -> list[str]:
         raise CannotCompileError(f"{nvcc} knows none of the architectures {ARCHITECTURES}")
     targets = [f"-gencode=arch=compute_{n},code=sm_{n}" for n in known]
     targets.append(f"-gencode=arch=compute_{known[-1]},code=compute_{known[-1]}")
-    # Headers that a toolkit may lack are in pip's packages. Searched first, they would clash.
+    # pip's packages have headers that a toolkit may lack. Searched first, they would clash.
     spare = f"-idirafter,{torch.parent}/nvidia/cu13/include"
     libraries = ["-ltorch", "-ltorch_cpu", "-ltorch_cuda", "-lc10"]
     source = str(sources / "align_cuda.cu")

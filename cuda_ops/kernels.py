@@ -1,4 +1,4 @@
-"""Load the compiled kernels that `cuda_ops.compile` made."""
+"""Load the compiled kernels that `cuda_ops.compile` produced."""
 
 import warnings
 
@@ -8,10 +8,10 @@ from cuda_ops.compile import HERE, kernel_file
 
 
 def load() -> list[str]:
-    """Register the compiled kernels with torch; returns which were found: "cpu", "cuda".
+    """Register the compiled kernels with torch; return which were found: "cpu", "cuda".
 
-    On the device of a registered kernel, the kernel runs instead of the definition. A file that
-    cannot be loaded is a warning, and the definition runs.
+    On the device of a registered kernel, the kernel runs instead of the definition. For a file that
+    cannot be loaded there is a warning, and the definition runs.
     """
     loaded = []
     for kind, usable in (("cpu", True), ("cuda", torch.version.cuda is not None)):

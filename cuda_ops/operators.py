@@ -1,7 +1,7 @@
-"""RoIAlign and RoDAlign as torch custom operators: schema, shape rule, gradient, kernel.
+"""Register RoIAlign and RoDAlign as torch custom operators: schema, shape rule, gradient, kernel.
 
-Every operator takes the same arguments everywhere: Python function, schema and kernel. The kernel
-is the definition of `cuda_ops.reference` on every device unless a compiled one is registered.
+An operator's Python function, schema and kernel take the same arguments. The kernel is the
+definition of `cuda_ops.reference` on every device unless a compiled one is registered.
 """
 
 from collections.abc import Callable
@@ -103,4 +103,4 @@ def _register(name: str, forward: Callable[..., Tensor], backward: Callable[...,
 
 _register("roi_align", reference.roi_align, reference.roi_align_backward)
 _register("rod_align", reference.rod_align, reference.rod_align_backward)
-COMPILED = kernels.load()  # "cpu", "cuda": where a compiled kernel stands in for the definition
+COMPILED = kernels.load()  # "cpu", "cuda": where a compiled kernel replaces the definition

@@ -1,4 +1,4 @@
-"""RoIAlign and RoDAlign in plain PyTorch: the definition every faster kernel is tested against.
+"""Define RoIAlign and RoDAlign in plain PyTorch; every faster kernel is tested against this.
 
 Both operators read an (A+1) x (A+1) grid of points from a feature map with one bilinear tap each,
 then average every 2 x 2 neighbourhood with stride 1 into A x A values. They differ in where the
@@ -35,7 +35,7 @@ TapsOf = Callable[[Tensor, int, int, int], Taps]
 
 
 def roi_align(features: Tensor, rois: Tensor, output_size: int, spatial_scale: float) -> Tensor:
-    """Averaged samples inside each box.
+    """Average the samples inside each box.
 
     Args:
         features: [B, C, H, W], H and W at least 2.
@@ -49,32 +49,32 @@ def roi_align(features: Tensor, rois: Tensor, output_size: int, spatial_scale: f
 
 
 def rod_align(features: Tensor, rois: Tensor, output_size: int, spatial_scale: float) -> Tensor:
-    """Averaged samples of the whole map, zero inside each box; arguments of `roi_align`."""
+    """Average the samples of the whole map, zero inside each box; arguments as of `roi_align`."""
     return _read(features, rois, rod_taps, output_size, spatial_scale)
 
 
 def roi_align_backward(
     grad: Tensor, rois: Tensor, size: list[int], output_size: int, spatial_scale: float
 ) -> Tensor:
-    """Gradient of `roi_align` for its features, of shape `size`; boxes get no gradient."""
+    """Compute `roi_align`'s gradient for the features, of shape `size`; boxes get none."""
     return _write(grad, rois, roi_taps, size, output_size, spatial_scale)
 
 
 def rod_align_backward(
     grad: Tensor, rois: Tensor, size: list[int], output_size: int, spatial_scale: float
 ) -> Tensor:
-    """Gradient of `rod_align` for its features, of shape `size`; boxes get no gradient."""
+    """Compute `rod_align`'s gradient for the features, of shape `size`; boxes get none."""
     return _write(grad, rois, rod_taps, size, output_size, spatial_scale)
 
 
 def roi_taps(boxes: Tensor, height: int, width: int, output_size: int) -> Taps:
-    """Taps of the points y0 + p * max(y1 - y0 + 1, 0) / A for p = 0..A, likewise x.
+    """Compute taps of points y0 + p * max(y1 - y0 + 1, 0) / A for p = 0..A, and the same for x.
 
     `boxes` [K, 4] (x0, y0, x1, y1) and the points are in feature cells.
     """
     x0, y0, x1, y1 = boxes.unbind(dim=1)
     steps = torch.arange(output_size + 1, device=boxes.device, dtype=boxes.dtype)
-    size = steps[-1]  # A on the device: by a Python number CUDA would multiply with its reciprocal
+    size = steps[-1]  # A on the device: for a Python number CUDA multiplies by its reciprocal
     rows = y0[:, None] + steps * ((y1 - y0 + 1).clamp(min=0) / size)[:, None]
     columns = x0[:, None] + steps * ((x1 - x0 + 1).clamp(min=0) / size)[:, None]
     inside_rows = (rows >= 0) & (rows < height)
@@ -84,9 +84,10 @@ def roi_taps(boxes: Tensor, height: int, width: int, output_size: int) -> Taps:
 
 
 def rod_taps(boxes: Tensor, height: int, width: int, output_size: int) -> Taps:
-    """Taps of a fixed grid over the map, steps (H - 1.001) / A and (W - 1.001) / A, minus each box.
+    """Compute taps of a fixed grid over the map, except for the points inside each box.
 
-    `boxes` [K, 4] (x0, y0, x1, y1) are in feature cells; a point on a box's edge is inside it.
+    The grid's steps are (H - 1.001) / A and (W - 1.001) / A. `boxes` [K, 4] (x0, y0, x1, y1) are in
+    feature cells; a point on a box's edge is inside it.
     """
     x0, y0, x1, y1 = (edge[:, None] for edge in boxes.unbind(dim=1))
     steps = torch.arange(output_size + 1, device=boxes.device, dtype=boxes.dtype)
@@ -99,7 +100,7 @@ def rod_taps(boxes: Tensor, height: int, width: int, output_size: int) -> Taps:
 
 
 def bilinear_taps(rows: Tensor, columns: Tensor, read: Tensor, height: int, width: int) -> Taps:
-    """The four cells around every (row, column), with weight 0 where `read` [K, R, C] is false.
+    """Return the four cells around every (row, column), weight 0 where `read` [K, R, C] is false.
 
     The top-left cell is min(floor(row), height - 2), and the offset from it is not clamped: on
     height - 1 <= row < height it reaches [1, 2) and the value is extrapolated.
@@ -155,9 +156,9 @@ def _write(
 
 
 def _first_cell(rois: Tensor, batch: int, cells: int) -> Tensor:
-    """Where each box's map starts in the flattened batch, [K]."""
+    """Return where each box's map starts in the flattened batch, [K]."""
     index = rois[:, 0].long()
-    # A look at the values would make a GPU wait.
+    # Reading the values would make a GPU wait.
     if index.device.type == "cpu" and ((index < 0) | (index >= batch)).any():
         raise IndexError(f"rois name a batch index that is not in 0..{batch - 1}")
     return index * cells

@@ -2,7 +2,7 @@
 
 config       the numbers that define a network, and the two published presets
 inputs       photos and boxes to the network's input
-network      the definition, to be read beside the paper, trainable
+network      the definition, to be read alongside the paper, trainable
 fast         inference: the same scores, several times faster
 checkpoints  weights files
 aot          networks compiled ahead of time
@@ -39,7 +39,7 @@ def score(
     return FastS2CNet(network, precision).score(images, crops, detections)
 
 
-# The definition does not know the fast path, so the method is added here, where both are known.
+# The definition does not import the fast path, so the method is added here, where both are known.
 S2CNet.score = score
 
 __all__ = [

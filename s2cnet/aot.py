@@ -1,13 +1,13 @@
 """Compile networks ahead of time with AOTInductor, and keep the compiled code on disk.
 
 Compiling takes a C++ compiler and 20 to 60 seconds of one core; loading takes hundredths of a
-second. torch calls a compiled file a package (`.pt2`). A package's name is a hash of all that it
-was made of: weights, structure, source files, torch, machine and accepted shapes. Its name also
-holds the hash of its content, which is checked before it is loaded; a damaged package is compiled
-again. Processes that need the same package wait for the first one to compile it.
+second. torch calls a compiled file a package (`.pt2`). A package's name holds a hash of everything
+that it depends on: weights, structure, source files, torch, machine and accepted shapes. It also
+holds a hash of the package's content, which is checked before loading; a damaged package is
+compiled again. Processes that need the same package wait for the first one to compile it.
 
-A package is machine code: who can write to the folder can run code as this user. The folder is
-created with access for this user alone. `S2CNET_CACHE` names another folder.
+A package is machine code: anyone who can write to the folder can run code as this user. The folder
+is created with access for this user only. `S2CNET_CACHE` names another folder.
 """
 
 import fcntl
@@ -46,12 +46,12 @@ class DynamicDim(NamedTuple):
     most: int
 
     def allows(self, length: int) -> bool:
-        """Whether the dimension may have this length."""
+        """Return whether the dimension may have this length."""
         count, rest = divmod(length, self.multiple)
         return rest == 0 and self.least <= count <= self.most
 
     def for_export(self) -> Any:
-        """The same as torch.export expects it."""
+        """Return the dimension as torch.export expects it."""
         return self.multiple * torch.export.Dim(self.name, min=self.least, max=self.most)
 
 
@@ -59,7 +59,7 @@ DynamicDims = dict[int, DynamicDim]  # of one input, by dimension
 
 
 def cache_folder() -> Path:
-    """The folder where packages are kept: $S2CNET_CACHE, else the user's cache folder.
+    """Return the folder where packages are kept: $S2CNET_CACHE, else the user's cache folder.
 
     Raises CannotCompileError for a user without a home.
     """
@@ -67,7 +67,7 @@ def cache_folder() -> Path:
         return Path(named)
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2cnet"
-    except RuntimeError as error:  # of a number without an account, as containers have
+    except RuntimeError as error:  # a user id without an account, as in containers
         raise CannotCompileError(
             "this user has no home folder for compiled code; name a folder in S2CNET_CACHE"
         ) from error
@@ -86,7 +86,7 @@ class CompiledModule:
         self._dims = dims
 
     def takes(self, x: Tensor) -> bool:
-        """Whether the module was compiled for inputs of this shape."""
+        """Return whether the module was compiled for inputs of this shape."""
         if x.dim() != self._example.dim():
             return False
         return all(
@@ -137,7 +137,7 @@ def load_or_compile(
 
 
 def package_key(module: nn.Module, example: Tensor, dims: DynamicDims) -> str:
-    """Hash of everything that decides what a package computes and where it can run."""
+    """Hash everything that determines what a package computes and where it can run."""
     digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)} {tensor.stride()}".encode())
@@ -150,13 +150,13 @@ def package_key(module: nn.Module, example: Tensor, dims: DynamicDims) -> str:
 
 
 def _sources(module: nn.Module) -> list[Path]:
-    """The source files beside the classes of the module and of all modules inside it."""
+    """List the source files in the folders that define the module and all modules inside it."""
     folders = {Path(inspect.getfile(type(part))).parent for part in module.modules()}
     return sorted(path for folder in folders for path in folder.glob("*.py"))
 
 
 def _machine(device: torch.device) -> str:
-    """What compiled code depends on: code for one CPU may kill a process on another."""
+    """Describe what compiled code depends on: code for one CPU may kill a process on another."""
     counts = ("num_logical_cores", "num_physical_cores", "num_sockets")
     known = {k: v for k, v in torch.cpu.get_capabilities().items() if k not in counts}
     gpu = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
@@ -164,7 +164,7 @@ def _machine(device: torch.device) -> str:
 
 
 def _kept(folder: Path, key: str) -> Path | None:
-    """The package of a key, if it is whole. Damaged ones are deleted."""
+    """Return the package of a key if it is whole, and delete damaged ones."""
     for path in folder.glob(f"{key}-*.pt2"):
         if path.stem == f"{key}-{_sha256(path)}":
             return path
@@ -192,8 +192,7 @@ def _compile(module: nn.Module, example: Tensor, dims: DynamicDims, folder: Path
 def _make_folder(folder: Path) -> None:
     """Create the folder.
 
-    Raises CannotCompileError where it can't be written to, or where somebody else could put code
-    into it.
+    Raises CannotCompileError if it can't be written to, or if somebody else could put code into it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -216,7 +215,7 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a file lock; it ends with the process, also when that is killed."""
+    """Hold a file lock, which ends with the process even if that is killed."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

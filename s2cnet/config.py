@@ -1,4 +1,4 @@
-"""The numbers that define an S2CNet, and the two published sets of them."""
+"""Configure an S2CNet: the numbers that define it, and the two published presets."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -17,11 +17,11 @@ class S2CNetConfig:
     Attributes:
         backbone: feature extractor; both give a map of stride 16.
         align_size: A, samples per side of RoIAlign and RoDAlign.
-        detections: D, object nodes in every graph. More boxes than D: the first D are used. Fewer:
+        detections: D, object nodes in every graph. Of more boxes the first D are used; for fewer,
             see `s2cnet.network.nodes.fill_detections`.
-        head: "crop_node" reads the crop's node alone, "all_nodes" reads all 1 + D.
+        head: "crop_node" reads only the crop's node, "all_nodes" reads all 1 + D.
         reduced_dim: channels of the map that is sampled.
-        node_dim: width of a node. "all_nodes" views it as a square, so it must be one.
+        node_dim: width of a node. "all_nodes" views it as a square map, so it must be a square.
         relation_dim: width in which two nodes are compared.
         layers, heads, mlp_dim: of the graph transformer.
     """

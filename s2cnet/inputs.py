@@ -25,9 +25,9 @@ ROUNDING = 1e-6
 
 
 def input_size(width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the network's input: short side 256, both sides multiples of 32.
+    """Return (width, height) of the network's input: short side 256, both multiples of 32.
 
-    Rounds half to even, so the aspect ratio changes a little. Beyond 20:1 it is held at 20:1.
+    Rounds half to even, so the aspect ratio changes a little. Ratios beyond 20:1 become 20:1.
     """
     if width < 1 or height < 1:
         raise ValueError(f"a photo needs at least one pixel, got {width} x {height}")
@@ -39,7 +39,7 @@ def input_size(width: int, height: int) -> tuple[int, int]:
 
 
 def map_size(width: int, height: int) -> tuple[int, int]:
-    """(rows, columns) of the feature map of a photo of so many pixels."""
+    """Return (rows, columns) of the feature map of a photo of this size in pixels."""
     input_w, input_h = input_size(width, height)
     return input_h // STRIDE, input_w // STRIDE
 
@@ -74,7 +74,7 @@ def resized(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def normalised(pixels: Tensor) -> Tensor:
     """Turn uint8 [h, w, 3] into the network's float32 [3, h, w], on the same device."""
-    # Channel by channel, in place: an eighth of the time of doing it pixel by pixel.
+    # Channel by channel and in place, this takes an eighth of the time of pixel by pixel.
     channels = pixels.permute(2, 0, 1).contiguous().float()
     mean, std = (
         torch.tensor(values, device=pixels.device)[:, None, None] for values in (MEAN, STD)
@@ -95,7 +95,7 @@ def boxes_to_input(boxes_px: Any, scale_xy: tuple[float, float]) -> Tensor:
     Raises:
         ValueError: not [N, 4].
     """
-    boxes = np.asarray(boxes_px, np.float64)  # numpy: a fifth of the time of torch's small steps
+    boxes = np.asarray(boxes_px, np.float64)  # numpy takes a fifth of torch's time for small steps
     if boxes.size == 0:
         return torch.zeros(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:

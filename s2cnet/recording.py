@@ -1,8 +1,8 @@
 """Record a function of tensors once for each shape of its inputs as a CUDA graph, and replay it.
 
-A photo takes a few hundred small kernels, and launching one costs more than running most of them: a
-graph launches them all at once. It reads its inputs at one address, so inputs are copied into
-buffers that stay. On a CPU a recording calls its function on the same buffers, so that tests cover
+A photo takes a few hundred small kernels, and launching one costs more than running most of them. A
+graph launches them all at once. It reads its inputs at fixed addresses, so inputs are copied into
+permanent buffers. On a CPU a recording calls its function on the same buffers, so that tests cover
 everything but the graph itself.
 """
 
@@ -21,17 +21,17 @@ MOST_RECORDINGS = 64  # of one function; the network's inputs have about 30 size
 class Recorded:
     """A function of tensors with one recording for each shape of inputs.
 
-    Of more than `most` the one that was used longest ago is dropped.
+    Beyond `most` recordings, the least recently used one is dropped.
     """
 
     def __init__(self, function: Function, most: int = MOST_RECORDINGS) -> None:
-        """Keep a function whose work depends on the shapes of its inputs alone, at least one."""
+        """Keep a function of at least one input whose work depends only on the inputs' shapes."""
         self.function = function
         self.most = most
         self.recordings: OrderedDict[object, Recording] = OrderedDict()
 
     def __call__(self, *inputs: Tensor) -> list[Tensor]:
-        """The function's result, in memory of its own."""
+        """Return the function's result, in memory of its own."""
         key = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
         if key not in self.recordings:
             self.recordings[key] = Recording(self.function, inputs, self._pool())
@@ -41,9 +41,9 @@ class Recorded:
         return self.recordings[key](inputs)
 
     def _pool(self) -> Any:
-        """The memory of the recordings so far, to be shared: one runs at a time.
+        """Return the memory pool of the recordings so far, to share it: one runs at a time.
 
-        It is that of a living graph: torch frees a pool with its last one, and then refuses it.
+        It is the pool of a living graph: torch frees a pool with its last graph, then refuses it.
         """
         return next((one.pool for one in self.recordings.values()), None)
 
@@ -63,7 +63,7 @@ class Recording:
             self.replay = lambda: self._run(function)
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """The function's result for inputs of this shape."""
+        """Return the function's result for inputs of this shape."""
         for buffer, given in zip(self.inputs, inputs, strict=True):
             buffer.copy_(given, non_blocking=True)
         self.replay()

@@ -6,9 +6,9 @@
 namespace s2cnet {
 namespace {
 
-constexpr int64_t kGrain = 16;  // boxes per thread at least
+constexpr int64_t kGrain = 16;  // minimum number of boxes per thread
 
-// The positions of a box's points along both axes, the same for all channels.
+// The positions of a box's points along both axes, which all channels share.
 template <typename T, template <typename> class Points>
 struct Grid {
   int64_t batch;

@@ -15,7 +15,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int64_t kMostBlocks = 1 << 20;  // each thread strides over the rest
 
-// A batch index that is not there reads NaN: it must not pass unseen, nor read foreign memory.
+// An invalid batch index gives NaN: it must neither go unnoticed nor read foreign memory.
 template <typename T>
 __device__ bool known(T index, const Sizes& n) {
   return index > -1 && index < static_cast<T>(n.batch);

@@ -18,7 +18,7 @@ namespace s2cnet {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// The type that values of a type are computed in.
+// The type in which values of a type are computed.
 template <typename Value>
 using Compute = std::conditional_t<std::is_same_v<Value, double>, double, float>;
 
@@ -40,7 +40,7 @@ inline Tensor as(const Tensor& tensor, ScalarType type) {
   return torch::stable::contiguous(torch::stable::to(tensor, type));
 }
 
-// Calls function with a zero of the type that values of `type` have.
+// Calls function with a zero of the C++ type for values of `type`.
 template <typename Function>
 void dispatch(ScalarType type, const Function& function) {
   switch (type) {

@@ -3,7 +3,7 @@
 // The arithmetic is that of cuda_ops/reference.py, operation by operation, and is compiled without
 // fused multiply-adds: a point that lies exactly on an edge must fall on the same side everywhere.
 //
-// T is the type computed in: double for double, float for float, half and bfloat16.
+// T is the type of the computation: double for double, float for float, half and bfloat16.
 #pragma once
 
 #include <cstdint>
@@ -94,18 +94,18 @@ struct RodPoints {
   }
 };
 
-// The cell below or at a position that is followed by another one, and the distance from it.
+// The cell at or below a position, at most the last but one, and the distance from it.
 template <typename T>
 struct Position {
   int64_t cell;
   T share;
 
-  // Positions that are not read may lie anywhere; they get a valid cell all the same.
+  // Positions that are not read may be anywhere; they still get a valid cell.
   SAMPLING_FUNCTION Position(T position, int64_t side) {
     const bool ahead = position >= 0 && position < static_cast<T>(side);
     const int64_t below = ahead ? static_cast<int64_t>(position) : 0;
     cell = below < side - 2 ? below : side - 2;
-    share = position - static_cast<T>(cell);  // 1 or more behind the last but one: extrapolation
+    share = position - static_cast<T>(cell);  // 1 or more from the last cell on: extrapolation
   }
 };
 
@@ -120,7 +120,7 @@ SAMPLING_FUNCTION T read_point(const Value* map, int64_t width, Position<T> y, P
       static_cast<T>(cell[width + 1]) * (y.share * x.share);
 }
 
-// What reaches point (p, q) of the (A + 1) x (A + 1) grid from the gradients [A, A] of its
+// The gradient at point (p, q) of the (A + 1) x (A + 1) grid, from the gradients [A, A] of its
 // averages.
 template <typename T, typename Value>
 SAMPLING_FUNCTION T gradient_at(const Value* gradient, int64_t size, int64_t p, int64_t q) {

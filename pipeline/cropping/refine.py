@@ -56,7 +56,7 @@ def refine(
 
 
 def neighbours(boxes: FloatArray, step: float, largest_widths: FloatArray) -> FloatArray:
-    """Move and resize each of boxes [S, 4] by `step` of its sides, keeping its ratio: [S, 27, 4]."""
+    """Move and resize boxes [S, 4] by `step` of their sides, keeping ratios: [S, 27, 4]."""
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
     sides = high - low  # [S, 1, 2]
     limits = np.minimum(np.minimum(largest_widths, 1) / sides[:, 0, 0], 1 / sides[:, 0, 1])

@@ -38,7 +38,7 @@ class PeopleHead(nn.Module):
     def forward(
         self, fine: Tensor, medium: Tensor, coarse: Tensor, pyramid: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return heads [B, 5, h, w], as large as `fine`, gaze [B, 1, h, w], kept [B, 1, h/2, w/2]."""
+        """Return heads [B, 5, h, w], of `fine`'s size, gaze [B, 1, h, w], kept [B, 1, h/2, w/2]."""
         heads = self.heads(fine, medium, coarse, pyramid)
         return heads, *self.maps(fine, medium, coarse, pyramid)
 

@@ -1,4 +1,4 @@
-"""Weights files: reading them safely, their names for tensors, networks from and to them.
+"""Read weights files safely, map their names for tensors, and convert networks from and to them.
 
 files      bytes to tensors; a file is untrusted until its size, hash and content are checked
 names      the published names of S2CNet's and GAIC's tensors

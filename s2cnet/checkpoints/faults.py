@@ -9,9 +9,9 @@ from torch import Tensor
 def layout_faults(
     found: Mapping[str, Any], expected: Mapping[str, Tensor], most: int | None = None
 ) -> str:
-    """What is missing, unexpected, misshapen or of the wrong type in `found`; "" if nothing is.
+    """Describe what is missing, unexpected, misshapen or of a wrong type in `found`; "" if nothing.
 
-    `most`: how many names are listed of each kind; None lists all.
+    `most`: how many names of each kind are listed; None lists all.
     """
     shared = [name for name in expected if name in found]
     tensors = [name for name in shared if isinstance(found[name], Tensor)]

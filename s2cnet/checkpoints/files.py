@@ -22,7 +22,7 @@ from torch import Tensor
 STARTER = "starter"
 # The published checkpoints have 16 and 24 MB, the EfficientNet-B1 variant about 40.
 LARGEST_BYTES = 256 << 20
-# What zipfile and torch.load raised on damaged files: thousands of files with random bytes changed.
+# What zipfile and torch.load raised on thousands of files with random bytes changed.
 _UNREADABLE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -44,9 +44,9 @@ class WeightsError(ValueError):
 
 
 def read_weights(source: str, most_bytes: int | None = None) -> bytes:
-    """The bytes of a weights file: a path, an fsspec URI or "starter".
+    """Read the bytes of a weights file: a path, an fsspec URI or "starter".
 
-    most_bytes: of the file; None is LARGEST_BYTES. Raises WeightsError.
+    most_bytes: largest size of the file; None is LARGEST_BYTES. Raises WeightsError.
     """
     most_bytes = most_bytes or LARGEST_BYTES
     if source == STARTER:
@@ -61,10 +61,10 @@ def read_weights(source: str, most_bytes: int | None = None) -> bytes:
         with fsspec.open(source, "rb") as file:
             data: bytes = file.read(most_bytes + 1)
     except FileNotFoundError as error:
-        if cause := error.__cause__:  # fsspec raises it for every answer that is no file
+        if cause := error.__cause__:  # fsspec raises it for every response without a file
             raise WeightsError(f"cannot read the weights file {source}: {cause}") from error
         raise WeightsError(f"there is no weights file {source}") from error
-    except ImportError as error:  # fsspec's, of a package for this kind of address
+    except ImportError as error:  # fsspec needs a package for this kind of address
         raise WeightsError(
             f"cannot read the weights file {source}: {error}; for s3:// that is "
             "pip install 's2cnet-thumbnails[s3]'"
@@ -77,31 +77,31 @@ def read_weights(source: str, most_bytes: int | None = None) -> bytes:
 
 
 def _address_errors() -> tuple[type[Exception], ...]:
-    """What reading an address may raise, also by fsspec's packages that are loaded by now."""
+    """Return what reading an address may raise, also by fsspec's packages loaded by now."""
     names = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
     foreign = [getattr(sys.modules[at], name) for at, name in names.items() if at in sys.modules]
     return (OSError, ValueError, zipfile.BadZipFile, *foreign)
 
 
 def parse_weights(data: bytes) -> dict[str, Tensor]:
-    """The tensors of a weights file, by name. Raises WeightsError when it holds anything else."""
+    """Parse a weights file's tensors, by name. Raises WeightsError if it holds anything else."""
     return plain_tensors(parse_file(data))
 
 
 def parse_file(data: bytes, most_bytes: int | None = None) -> Any:
-    """What a weights file holds, whatever its nesting.
+    """Parse the content of a weights file, whatever its nesting.
 
-    most_bytes: of an archive, unpacked; None is LARGEST_BYTES. Raises WeightsError.
+    most_bytes: largest size of an unpacked archive; None is LARGEST_BYTES. Raises WeightsError.
     """
     if data[8:9] == b"{":  # safetensors: eight bytes of header length, then JSON
         try:
             return safetensors.torch.load(data)
-        except (SafetensorError, *_UNREADABLE) as error:  # of numbers that torch has not: KeyError
+        except (SafetensorError, *_UNREADABLE) as error:  # KeyError: a type that torch lacks
             raise WeightsError(f"damaged safetensors file: {error}") from error
     try:
         _check_archive(data, most_bytes or LARGEST_BYTES)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's, of kinds that are refused afterwards
+            warnings.simplefilter("ignore")  # torch's, about types that are refused afterwards
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except WeightsError:
         raise
@@ -116,10 +116,10 @@ def parse_file(data: bytes, most_bytes: int | None = None) -> Any:
 
 
 def plain_tensors(content: object, most_bytes: int | None = None) -> dict[str, Tensor]:
-    """The content as a state dict: names to dense tensors that hold values.
+    """Return the content as a state dict: names to dense tensors that hold values.
 
-    most_bytes: of all tensors together, repeated values included; None is LARGEST_BYTES. Raises
-    WeightsError for anything else.
+    most_bytes: largest size of all tensors together, repeated values included; None is
+    LARGEST_BYTES. Raises WeightsError for anything else.
     """
     if not isinstance(content, Mapping) or not all(isinstance(t, Tensor) for t in content.values()):
         raise WeightsError("expected a plain state dict, a mapping of names to tensors")

@@ -1,6 +1,6 @@
-"""Names of tensors in weights files, and the configuration that their shapes imply.
+"""Map tensors' names to those in weights files, and derive the configuration from their shapes.
 
-Files always have the published names; inside the network, tensors have names of its own.
+Files always have the published names; inside the network, tensors have different names.
 """
 
 import re
@@ -43,7 +43,7 @@ _FIRST_BLOCK = {"0.0": "0", "0.1": "1", "1": "3", "2": "4"}  # block 1 does not 
 
 
 def published_name(name: str, config: S2CNetConfig) -> str:
-    """The published name of the network's tensor `name`.
+    """Return the published name of the network's tensor `name`.
 
     No layout of the EfficientNet-B1 variant is published: its stages keep torchvision's names.
     """
@@ -70,11 +70,11 @@ def _flat_block(name: str) -> str:
 
 
 def config_of(tensors: Mapping[str, Tensor]) -> S2CNetConfig:
-    """The configuration that a published layout's names and shapes imply.
+    """Derive the configuration from the names and shapes of a published layout.
 
     A crop-node head has no tensor that depends on the number of detections: 10, as published.
 
-    Raises KeyError when a name it reads is missing, ValueError when a tensor is empty.
+    Raises KeyError if a name it reads is missing, ValueError if a tensor is empty.
     """
     empty = [name for name, tensor in tensors.items() if tensor.numel() == 0]
     if empty:
@@ -108,7 +108,7 @@ _GAIC_PREFIXES = {
 
 
 def gaic_name(name: str) -> str:
-    """The name in a weights file of GAIC's tensor `name`.
+    """Return the name in a weights file of GAIC's tensor `name`.
 
     Feat_ext.feature3|4|5.<block>…   backbone stages of stride 8, 16 and 32
     DimRed.weight, .bias             1×1 convolution to 8 channels

@@ -1,4 +1,4 @@
-"""Networks from and to state dicts in the published layout, which all weights files have."""
+"""Convert networks from and to state dicts in the published layout, that of all weights files."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from s2cnet.network.s2cnet import S2CNet
 
 WeightsLike = str | os.PathLike[str] | Mapping[str, Tensor]
 _Network = TypeVar("_Network", bound=nn.Module)
-MOST_NAMES = 10  # of one fault that are listed: another network's has hundreds
+MOST_NAMES = 10  # listed names per kind of fault: another network's file has hundreds
 
 
 def load_model(
@@ -33,20 +33,21 @@ def load_model(
         weights: a `.pth` or `.safetensors` file in the published layout, as a path or an fsspec
             URI (`s3://...`, `memory://...`); "starter" for the weights inside this package; or the
             mapping itself. Half-precision tensors are cast to float32.
-        preset: "gaicv1" or "gaicv2"; None reads the configuration off the tensors' shapes.
+        preset: "gaicv1" or "gaicv2"; None derives the configuration from the tensors' shapes.
         device: where the network goes.
         sha256: hex digest that the file must have. Not for a mapping.
 
     Raises:
-        WeightsError: see there. The message says what to do or lists the names that differ.
+        WeightsError: the weights cannot be used. The message says what to do or lists the names
+            that differ.
     """
     return _load(weights, partial(from_published_state_dict, preset=preset), sha256).to(device)
 
 
 def from_published_state_dict(mapping: Mapping[str, Tensor], preset: str | None = None) -> S2CNet:
-    """Make a network in evaluation mode from tensors in the published layout, cast to float32.
+    """Build a network in evaluation mode from tensors in the published layout, cast to float32.
 
-    Raises WeightsError that counts the names that are missing, unexpected or misshapen, and lists
+    Raises a WeightsError that counts the names that are missing, unexpected or misshapen, and lists
     up to MOST_NAMES of each.
     """
     with torch.device("meta"):  # no memory is taken before the layout is checked
@@ -57,7 +58,7 @@ def from_published_state_dict(mapping: Mapping[str, Tensor], preset: str | None 
 
 
 def to_published_state_dict(network: S2CNet) -> dict[str, Tensor]:
-    """The network's tensors under their published names, as weights files hold them."""
+    """Return the network's tensors under their published names, as weights files hold them."""
     state = network.state_dict()
     return {published_name(name, network.config): _exported(state[name]) for name in state}
 
@@ -68,7 +69,7 @@ def load_gaic(weights: WeightsLike) -> GAIC:
 
 
 def to_gaic_state_dict(network: GAIC) -> dict[str, Tensor]:
-    """The network's tensors as weights files hold them, see `gaic_name`."""
+    """Return the network's tensors as weights files hold them, see `gaic_name`."""
     return {gaic_name(name): _exported(tensor) for name, tensor in network.state_dict().items()}
 
 
@@ -77,7 +78,7 @@ def _load(
     make: Callable[[Mapping[str, Tensor]], _Network],
     sha256: str | None = None,
 ) -> _Network:
-    """Make a network from a mapping or from a file, which an error then names."""
+    """Build a network from a mapping or a file, which an error then names."""
     if isinstance(weights, Mapping):
         if sha256 is not None:
             raise WeightsError("sha256 pins a file; a mapping has none")
@@ -115,7 +116,7 @@ def _fill(network: nn.Module, mapping: Mapping[str, Tensor], names: Mapping[str,
 
 
 def _cast(tensor: Tensor) -> Tensor:
-    """A copy in the type that the network computes in."""
+    """Copy a tensor to the type that the network computes in."""
     kind = torch.float32 if tensor.is_floating_point() else torch.int64
     return tensor.detach().to("cpu", kind, copy=True)
 
@@ -132,5 +133,5 @@ def _config(mapping: Mapping[str, Tensor], preset: str | None) -> S2CNetConfig:
     try:
         return config_of(mapping)
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
-        # Something essential is absent: compare with the closest preset, which lists what.
+        # Something essential is absent: a comparison with the closest preset lists what.
         return PRESETS["gaicv2" if "FC_layers.0.0.weight" in mapping else "gaicv1"]

@@ -1,4 +1,4 @@
-"""S2CNet's inference: the numbers of the definition with a fraction of its multiplications.
+"""Run S2CNet's inference: the scores of the definition with a fraction of its multiplications.
 
 engine       FastS2CNet: encode an image once, score its crops as often as needed
 image        what all crops of an image share

@@ -1,7 +1,7 @@
 """Encode and score on a GPU: each shape of input is recorded once as a CUDA graph, then replayed.
 
 A recording serves inputs of one shape (`s2cnet.recording`). So every image gets exactly D object
-boxes (fewer are repeated, with the same scores), and candidates are filled up to the next of a few
+boxes (fewer are repeated, with the same scores), and candidates are padded to the next of a few
 counts.
 """
 
@@ -18,7 +18,7 @@ from s2cnet.fast.score import score_chunk
 from s2cnet.network.nodes import fill_detections
 from s2cnet.recording import Recorded
 
-BUCKETS = (32, 64, 128, 256, 512, 1024)  # candidates a call; more are several calls
+BUCKETS = (32, 64, 128, 256, 512, 1024)  # candidates per call; more take several calls
 
 
 class CudaGraphs:
@@ -31,14 +31,14 @@ class CudaGraphs:
         self._score = Recorded(self._score_some)
 
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
-        """As `s2cnet.fast.image.encode_images`."""
+        """Encode images as `s2cnet.fast.image.encode_images`."""
         return [
             EncodedImage(*self._encode(image[None], self._filled(found, image.shape[-2:])))
             for image, found in zip(images, detections, strict=True)
         ]
 
     def encode_features(self, features: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
-        """As `s2cnet.fast.image.encode_features`."""
+        """Encode images as `s2cnet.fast.image.encode_features`."""
         size = [STRIDE * side for side in features.shape[-2:]]
         return [
             EncodedImage(*self._encode_map(one[None], self._filled(found, size)))
@@ -46,7 +46,7 @@ class CudaGraphs:
         ]
 
     def score_boxes(self, image: EncodedImage, boxes: Tensor) -> Tensor:
-        """As `s2cnet.fast.score.score_boxes`."""
+        """Score boxes as `s2cnet.fast.score.score_boxes`."""
         shared = image_tensors(image)
         return torch.cat(
             [
@@ -56,7 +56,7 @@ class CudaGraphs:
         )
 
     def _filled(self, boxes: Tensor, size: Sequence[int]) -> Tensor:
-        """As many boxes as the graph has places, of an image of `size` (height, width)."""
+        """Return as many boxes as the graph has places, of an image of `size` (height, width)."""
         return fill_detections(boxes, self._folded.config.detections, *size)
 
     def _encode_one(self, images: Tensor, boxes: Tensor) -> list[Tensor]:
@@ -72,7 +72,7 @@ class CudaGraphs:
 
 
 def image_tensors(image: EncodedImage) -> list[Tensor]:
-    """The fields of an encoded image, in order."""
+    """Return the fields of an encoded image, in order."""
     return [getattr(image, field.name) for field in fields(image)]
 
 

@@ -1,4 +1,4 @@
-"""The class that scores crops in use: `FastS2CNet`."""
+"""Score crops in production, with `FastS2CNet`."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,8 +19,8 @@ from s2cnet.onnx import Runtime
 class FastS2CNet:
     """Scores crops as `S2CNet.forward` does, within 1e-4 and several times faster.
 
-    For inference only, without gradients. The weights are copied when this is made: later changes
-    of the network have no effect. Memory does not grow with the number of crops, apart from their
+    For inference only, without gradients. The weights are copied on construction: later changes of
+    the network have no effect. Memory does not grow with the number of crops, apart from their
     scores.
     """
 
@@ -37,8 +37,8 @@ class FastS2CNet:
         network: on the device to score on. In training mode its batch norms use the statistics of
             the batch, as in `forward`.
         precision: of the largest matrix products, and on a GPU of the backbone too. "bfloat16" and
-            "float16" are for GPUs and for CPUs with AMX; of the others, AMD's with AVX512_BF16 gain
-            by "bfloat16". Scores then change by about 1 % of their spread.
+            "float16" are for GPUs and for CPUs with AMX; of other CPUs, AMD's with AVX512_BF16 gain
+            from "bfloat16". Scores then change by about 1 % of their spread.
         cache: folder of ahead-of-time compiled code, see `s2cnet.aot.cache_folder`: on a CPU the
             backbone is compiled; on a GPU all work is replayed as CUDA graphs instead, and nothing
             is written. None compiles and records nothing.
@@ -46,15 +46,14 @@ class FastS2CNet:
             compiles nothing.
         with_backbone: False keeps no backbone: only feature maps can be encoded.
 
-        Raises ValueError for another precision and for onnxruntime on a GPU; ImportError where it
-        is not installed; CannotCompileError where `cache` is given and the backbone can't be
-        compiled.
+        Raises ValueError for another precision and for onnxruntime on a GPU; ImportError if it is
+        not installed; CannotCompileError if `cache` is given and the backbone can't be compiled.
         """
         self.precision = precision
         self.has_backbone = with_backbone
         self.device = next(network.parameters()).device
         on_gpu = self.device.type == "cuda"
-        # A graph takes a GPU's launches away, all that compiling could gain.
+        # A graph saves a GPU's launches, which is all that compiling could gain.
         folded = fold(network, precision, None if on_gpu else cache, runtime, with_backbone)
         self._encode: Callable[[Tensor, Sequence[Tensor]], list[EncodedImage]]
         self._encode_features: Callable[[Tensor, Sequence[Tensor]], list[EncodedImage]]
@@ -68,18 +67,18 @@ class FastS2CNet:
             self._encode_features = partial(encode_features, folded)
             self._score = partial(score_boxes, folded)
 
-    @torch.inference_mode()  # a fifteenth less than no_grad: its tensors are not tracked at all
+    @torch.inference_mode()  # a fifteenth faster than no_grad: its tensors are not tracked at all
     def encode(self, images: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
-        """Compute all that no crop changes, backbone included; one result for each image.
+        """Compute all that is independent of the crops, backbone included; one result per image.
 
-        Arguments and errors as of `S2CNet.forward`; ValueError where this has no backbone.
+        Arguments and errors are those of `S2CNet.forward`; ValueError if this has no backbone.
         """
         check_images(images, detections)
         return self._encode(images, detections)
 
     @torch.inference_mode()
     def encode_features(self, features: Tensor, detections: Sequence[Tensor]) -> list[EncodedImage]:
-        """As `encode`, from feature maps that something else than the network's backbone made.
+        """Encode as `encode`, from feature maps that the network's backbone did not compute.
 
         features: [B, c, H / 16, W / 16] of images [B, 3, H, W], with the backbone's c channels
         detections: boxes [D_b, 4] of each image, in the images' pixels
@@ -87,7 +86,7 @@ class FastS2CNet:
         return self._encode_features(features, detections)
 
     def score_crops(self, encoded: Sequence[EncodedImage], crops: Tensor) -> Tensor:
-        """Score crops [K, 5] of images that `encode` has seen: [K].
+        """Score crops [K, 5] of images that `encode` has encoded: [K].
 
         A crop's first column is its image's index in `encoded`; all are float32. Raises ValueError
         as `forward`.
@@ -104,12 +103,12 @@ class FastS2CNet:
 
     @torch.inference_mode()
     def score_boxes(self, image: EncodedImage, boxes: Tensor) -> Tensor:
-        """As `score_crops`, of boxes [K, 4] of one image, K ≥ 1, which are not checked: [K].
+        """Score boxes [K, 4] of one image, K ≥ 1, as `score_crops` but without checks: [K].
 
-        A tensor of inference mode: copy what is to be used for training.
+        The result is a tensor of inference mode: copy it before using it for training.
         """
         return self._score(image, boxes)
 
     def score(self, images: Tensor, crops: Tensor, detections: Sequence[Tensor]) -> Tensor:
-        """Arguments, result and errors of `S2CNet.forward`."""
+        """Score crops with the arguments, result and errors of `S2CNet.forward`."""
         return self.score_crops(self.encode(images, detections), crops)

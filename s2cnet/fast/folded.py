@@ -1,4 +1,4 @@
-"""A network's weights as the fast path uses them, copied and rearranged once for all images.
+"""Fold a network's weights for the fast path: copy and rearrange them once for all images.
 
 Shapes: node width C, h heads of d = C / h channels, F the feed-forward's width, A the align size,
 c channels of the feature map.
@@ -27,8 +27,8 @@ from s2cnet.network.nodes import Embedding
 from s2cnet.network.s2cnet import S2CNet
 from s2cnet.onnx import OnnxModule, Runtime
 
-# The feed-forwards are most of the work and the least sensitive to rounding: on a CPU they alone
-# are computed in the precision that is asked for.
+# The feed-forwards are most of the work and the least sensitive to rounding: on a CPU only they are
+# computed in the precision that is asked for.
 Precision = Literal["float32", "bfloat16", "float16"]
 TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -39,7 +39,7 @@ class FoldedNetwork:
 
     config: S2CNetConfig
     kind: torch.dtype  # in which the feed-forwards are computed
-    # Norms folded into convolutions, any layout; None where others make the feature maps.
+    # Norms folded into convolutions, any layout; None if feature maps come from elsewhere.
     backbone: Callable[[Tensor], Tensor] | None
     embedding: Embedding
     relations: Relations
@@ -62,10 +62,10 @@ def fold(
     runtime: Runtime = "torch",
     with_backbone: bool = True,
 ) -> FoldedNetwork:
-    """Copy and rearrange a network's weights. Arguments and errors as of `FastS2CNet`."""
+    """Copy and rearrange a network's weights. Arguments and errors are those of `FastS2CNet`."""
     if precision not in TYPES:
         raise ValueError(f"no precision {precision!r}; there are {', '.join(TYPES)}")
-    with torch.inference_mode(False), torch.no_grad():  # or the copy would be of its caller's mode
+    with torch.inference_mode(False), torch.no_grad():  # or the copy would have its caller's mode
         embedding, transformer = copy.deepcopy((network.embedding, network.transformer))
         layer = transformer.layer(0)
         widen, bias = folding.fold_norm(layer.feed_forward.norm, layer.feed_forward.widen)
@@ -93,7 +93,7 @@ def fold(
 
 
 def _packed(folded: FoldedNetwork) -> FoldedNetwork:
-    """The same with weights arranged for oneDNN: those that `products` computes with."""
+    """Arrange for oneDNN the weights that `products` computes with."""
     transformer, relations = folded.transformer, folded.relations
     first, last = transformer.layer(0), transformer.layer(-1)
     layers = [relations.semantic_theta, relations.semantic_phi, transformer.aggregate]
@@ -130,7 +130,8 @@ def _inference_backbone(
 def fold_backbone(backbone: Backbone) -> Backbone:
     """Copy the backbone in its device's layout, with its batch norms folded away unless it trains.
 
-    On one core of a CPU, 256 x 384 pixels take 24 ms instead of 40; neither change helps alone.
+    On one core of a CPU, 256 x 384 pixels take 24 ms instead of 40; one change without the other
+    does not help.
     """
     folded = copy.deepcopy(backbone)
     if backbone.training:
@@ -156,7 +157,7 @@ def fold_head(head: CropNodeHead | AllNodesHead) -> Callable[[Tensor], Tensor]:
 
 
 def _as_matrix(convolution: nn.Conv2d) -> nn.Linear:
-    """A convolution whose kernel covers its whole input, as a linear map of the flat input."""
+    """Convert a convolution whose kernel covers its whole input to a map of the flat input."""
     weight = convolution.weight.flatten(1)
     matrix = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device)
     matrix.weight = nn.Parameter(weight)
@@ -183,7 +184,7 @@ class HalfPrecision(nn.Module):
         self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
-        """As of the module."""
+        """Apply the module to float32 x in half precision."""
         out: Tensor = self.module(x.to(self.kind))
         return out.float()
 
@@ -191,7 +192,7 @@ class HalfPrecision(nn.Module):
 def compile_backbone(
     backbone: nn.Module, device: torch.device, cache: Path
 ) -> Callable[[Tensor], Tensor]:
-    """Compile a backbone once for single images of every size that `prepare_image` makes.
+    """Compile a backbone once for single images of every size that `prepare_image` returns.
 
     Only the backbone: on one core of a CPU it takes 15 ms instead of 20 for 256 x 384 pixels, while
     the matrix products of the candidates run at the processor's peak as they are.

@@ -1,4 +1,4 @@
-"""Exact rearrangements of S2CNet's linear maps: functions of tensors and weights.
+"""Rearrange S2CNet's linear maps exactly, by functions of tensors and weights.
 
 Shapes: C node width, h heads of d = C / h channels, A align size, c channels of the feature map.
 """
@@ -24,14 +24,14 @@ def by_head(weight: Tensor, heads: int) -> Tensor:
 class AttentionMaps(NamedTuple):
     """An attention's projections by head, arranged so that keys and values can be folded."""
 
-    keys: Tensor  # [h, C, d]; a key after it, times an aggregated node, is scale * query · key
-    values: Tensor  # [h, C, d]; a value after it is its head's part of the output, without bias
-    node_keys: Tensor  # [h, C, d]; a query after it, times a normed node, is query · key
-    node_values: Tensor  # [h, d, C]; a normed node after it is a head's value
+    keys: Tensor  # [h, C, d]; a mapped key, times an aggregated node, is scale * query · key
+    values: Tensor  # [h, C, d]; a mapped value is its head's part of the output, without bias
+    node_keys: Tensor  # [h, C, d]; a mapped query, times a normed node, is query · key
+    node_values: Tensor  # [h, d, C]; a mapped, normed node is a head's value
 
     @classmethod
     def of(cls, attention: GraphAwareAttention) -> AttentionMaps:
-        """Copies of the projections' weights."""
+        """Copy and arrange the projections' weights."""
         heads = attention.heads
         key, value = attention.key_value.weight.chunk(2)
         parts = [attention.scale * attention.query.weight.T, attention.out.weight]
@@ -43,18 +43,18 @@ class AttentionMaps(NamedTuple):
 
 
 def fold_norm(norm: nn.LayerNorm, linear: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight and bias such that linear(norm(x)) = weight · x / deviation(x) + bias."""
+    """Return weight and bias such that linear(norm(x)) = weight · x / deviation(x) + bias."""
     weight = linear.weight * norm.weight
     return weight - weight.mean(dim=1, keepdim=True), linear.bias + linear.weight @ norm.bias
 
 
 def roi_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
-    """The half of the embedding's linear map that reads RoIAlign: [C, c * A * A]."""
+    """Return the half of the embedding's linear map that reads RoIAlign: [C, c * A * A]."""
     return _halves(embedding, config)[:, :, 0].flatten(1)
 
 
 def roi_samples(features: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """RoIAlign of boxes [k, 4], in feature cells, on one map [1, c, H, W]: [k, c, size, size].
+    """Apply RoIAlign to boxes [k, 4], in feature cells, and a map [1, c, H, W]: [k, c, size, size].
 
     Rows and columns are sampled independently, so the operator is a product of matrices: weights of
     rows, map, weights of columns. On a CPU that takes a seventh of the time of gathering taps.
@@ -70,9 +70,9 @@ def roi_samples(features: Tensor, boxes: Tensor, size: int) -> Tensor:
 
 
 def _roi_weights(low: Tensor, high: Tensor, side: int, size: int) -> Tensor:
-    """Weights [k, size, side] of cells along one side of the map, for boxes' two edges [k]."""
+    """Return weights [k, size, side] of cells along a side of the map, for boxes' two edges [k]."""
     steps = torch.arange(size + 1, device=low.device, dtype=low.dtype)
-    # Divided by A on the device, as in the definition: CUDA multiplies with a number's reciprocal.
+    # Divided by A on the device, as in the definition: CUDA multiplies by a number's reciprocal.
     position = low[:, None] + steps * ((high - low + 1).clamp(min=0) / steps[-1])[:, None]
     first = position.floor().clamp(0, side - 2)
     share = (position - first)[:, :, None]
@@ -83,7 +83,7 @@ def _roi_weights(low: Tensor, high: Tensor, side: int, size: int) -> Tensor:
 
 
 def rod_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
-    """Weights of RoDAlign's grid points in the embedding: [A + 1, A + 1, c, C].
+    """Return the weights of RoDAlign's grid points in the embedding: [A + 1, A + 1, c, C].
 
     The 2 x 2 averages and the embedding's linear map together weigh the c channels of each point.
     """
@@ -95,7 +95,7 @@ def rod_weight(embedding: Embedding, config: S2CNetConfig) -> Tensor:
 
 
 def rod_table(weight: Tensor, features: Tensor) -> Tensor:
-    """What RoDAlign contributes to the embedding, as integral images [B, A + 2, A + 2, C].
+    """Compute RoDAlign's contribution to the embedding as integral images [B, A + 2, A + 2, C].
 
     RoDAlign is a fixed grid of points without those inside the box. Entry [i, j] sums the points
     above row i and left of column j, each weighted by `rod_weight`; entry [-1, -1] sums them all.
@@ -123,12 +123,12 @@ def rod_outside(table: Tensor, boxes: Tensor, size_hw: torch.Size) -> Tensor:
 
 
 def grid_positions(side: int, steps: int, like: Tensor) -> Tensor:
-    """RoDAlign's points along one side of the map, in feature cells: [steps + 1]."""
+    """Return RoDAlign's points along one side of the map, in feature cells: [steps + 1]."""
     return torch.arange(steps + 1, device=like.device, dtype=like.dtype) * ((side - 1.001) / steps)
 
 
 def bordered(corner: Tensor, row: Tensor, column: Tensor, block: Tensor) -> Tensor:
-    """Matrices [k, 1 + D, 1 + D] from node 0's corner [k], row [k, D], column and shared block."""
+    """Build matrices [k, 1 + D, 1 + D] of node 0's corner [k], row [k, D], column, shared block."""
     top = torch.cat([corner[:, None], row], dim=1)[:, None]  # [k, 1, 1 + D]
     rest = torch.cat([column[:, :, None], block.expand(len(corner), -1, -1)], dim=2)
     return torch.cat([top, rest], dim=1)
@@ -140,7 +140,7 @@ def _halves(embedding: Embedding, config: S2CNetConfig) -> Tensor:
 
 
 def _at_rows(features: Tensor, steps: int) -> Tensor:
-    """The map [B, c, H, W] interpolated at RoDAlign's rows: [B, c, steps + 1, W]."""
+    """Interpolate the map [B, c, H, W] at RoDAlign's rows: [B, c, steps + 1, W]."""
     position = grid_positions(features.shape[2], steps, features)
     above = position.floor().long()
     share = (position - above)[:, None]
@@ -148,6 +148,6 @@ def _at_rows(features: Tensor, steps: int) -> Tensor:
 
 
 def softmax(logits: Tensor) -> Tensor:
-    """Softmax over the last dimension: 2 ns a value on short rows on a CPU, torch's takes 19."""
+    """Compute softmax over the last dimension: 2 ns a value on a CPU's short rows; torch's: 19."""
     weights = (logits - logits.amax(dim=-1, keepdim=True)).exp_()
     return weights.div_(weights.sum(dim=-1, keepdim=True))

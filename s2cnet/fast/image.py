@@ -1,4 +1,4 @@
-"""What all candidates of an image share, computed once for each image.
+"""Encode images: compute once for each image what all its candidates share.
 
 Shapes: n object nodes of width C (repeated boxes are one node with a count), N = 1 + n, h heads of
 d = C / h channels, R the relations' width, F the feed-forward's.
@@ -21,10 +21,10 @@ from s2cnet.network.nodes import box_centres, used_detections
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """One image.
+    """One encoded image.
 
     After the attention of the first layer, every node is a weighted sum of vectors that the image's
-    candidates share (`shared`) and of h + 1 vectors of the candidate's own.
+    candidates share (`shared`) and of the candidate's own h + 1 vectors.
     """
 
     size_wh: Tensor  # [2] width and height of the input
@@ -49,7 +49,7 @@ def encode_images(
 ) -> list[EncodedImage]:
     """Encode images [B, 3, H, W] of one size, with the object boxes of each [D_b, 4].
 
-    Raises ValueError where the network was folded without its backbone.
+    Raises ValueError if the network was folded without its backbone.
     """
     if folded.backbone is None:
         raise ValueError("this network has no backbone: give it feature maps")
@@ -63,7 +63,7 @@ def encode_features(
     detections: Sequence[Tensor],
     size: Sequence[int] | None = None,
 ) -> list[EncodedImage]:
-    """Encode images by their feature maps [B, c, h, w], whoever made them.
+    """Encode images from their feature maps [B, c, h, w], wherever those come from.
 
     size: (height, width) of the images; None: that of the maps in pixels.
     """
@@ -71,7 +71,7 @@ def encode_features(
     most = folded.config.detections
     boxes = [used_detections(found, most, height, width) for found in detections]
     rod_table = folding.rod_table(folded.rod, features)
-    # Filled on the device: a tensor made of Python numbers is a copy that a GPU waits for.
+    # Filled on the device: a tensor built from Python numbers is a copy that a GPU waits for.
     size_wh = torch.stack([features.new_full((), width), features.new_full((), height)])
     return [
         _encode_image(
@@ -87,7 +87,7 @@ def encode_features(
 
 
 def embed(folded: FoldedNetwork, features: Tensor, rod_table: Tensor, boxes: Tensor) -> Tensor:
-    """The nodes [k, C] of boxes [k, 4] of one image: its features [1, c, H, W] and `rod_table`."""
+    """Compute nodes [k, C] of boxes [k, 4] from an image's features [1, c, H, W], `rod_table`."""
     boxes = boxes / STRIDE
     samples = folding.roi_samples(features, boxes, folded.config.align_size).flatten(1)
     inside = linear(samples, folded.roi, folded.embedding.linear.bias)
@@ -137,6 +137,6 @@ def _encode_image(
 
 
 def _origins(node: Tensor) -> Tensor:
-    # The crop was no object. one_hot is given the count: to look for it, a GPU would have to wait.
+    # The crop was no object. one_hot is given the count, since finding it would make a GPU wait.
     objects = functional.pad(functional.one_hot(node, len(node)), (0, 0, 1, 0))
     return functional.pad(objects, (0, 1), value=1)

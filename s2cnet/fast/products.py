@@ -1,4 +1,4 @@
-"""Products with matrices, by the library that is fastest for them."""
+"""Multiply by matrices with the library that is fastest for each of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SMALL = 1 << 14  # numbers of a weight: one of a head's, or one that objects make
+SMALL = 1 << 14  # elements of a weight: one of a head, or one computed from objects
 
 _ONEDNN: Any = None
 if torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
@@ -17,9 +17,9 @@ if torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`functional.linear`: x [.., C], weight [F, C] and bias [F] -> [.., F]. Without gradients.
+    """Compute `functional.linear` of x [.., C], weight [F, C], bias [F]: [.., F]. No gradients.
 
-    float32 on a CPU goes to oneDNN. torch gives it to MKL, which takes 2.2 times as long on AMD's
+    oneDNN computes float32 on a CPU. torch uses MKL, which takes 2.2 times as long on AMD's
     processors with AVX-512 (98 against 220 GFLOP/s on one core). Small weights stay with MKL: they
     take 4 µs instead of 13 on few rows and as long on many, and oneDNN would keep compiled code of
     .4 MB for every number of rows and objects.
@@ -31,10 +31,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def packed(weight: Tensor) -> Tensor:
-    """A weight [F, C] arranged as oneDNN wants it, where that computes with it; else as it is.
+    """Arrange a weight [F, C] for oneDNN if that computes with it; else return it as it is.
 
-    Otherwise every call arranges it anew, reading and writing it once more, for the same numbers.
-    Only this file's functions can use what is arranged.
+    Without this, every call arranges it again, reading and writing it once more, for the same
+    numbers. Only this file's functions can use an arranged weight.
     """
     if not _is_for_onednn(weight, weight):
         return weight
@@ -43,20 +43,20 @@ def packed(weight: Tensor) -> Tensor:
 
 
 def pack_layer(layer: nn.Linear) -> None:
-    """Let `apply` and `add_linear` use the layer's weight as `packed`; it can't be called then."""
+    """Pack a layer's weight for `apply` and `add_linear`; the layer can't be called after that."""
     weight = packed(layer.weight)
     if weight is not layer.weight:
-        del layer.weight  # what is arranged can't be a parameter
+        del layer.weight  # an arranged weight can't be a parameter
         layer.weight = weight
 
 
 def apply(layer: nn.Linear, x: Tensor) -> Tensor:
-    """`layer(x)`."""
+    """Compute `layer(x)`."""
     return linear(x, layer.weight, layer.bias)
 
 
 def add_linear(other: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`other + linear(x, weight, bias)`, in one pass where oneDNN computes it."""
+    """Compute `other + linear(x, weight, bias)`, in one pass if oneDNN computes it."""
     if not _is_for_onednn(x, weight):
         return other + linear(x, weight).to(other.dtype) + bias
     result: Tensor = _ONEDNN.binary(x, other, weight, bias, "add")
@@ -64,7 +64,7 @@ def add_linear(other: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor
 
 
 def linear_by_head(x: Tensor, weights: Tensor | Sequence[Tensor]) -> Tensor:
-    """`linear` of each head's part: x [k, h, d], weights [h, C, d] or as many, -> [k, h, C]."""
+    """Apply `linear` to each head's part: x [k, h, d], weights [h, C, d] or a list -> [k, h, C]."""
     if isinstance(weights, Tensor) and not _is_for_onednn(x, weights[0]):
         return torch.bmm(x.transpose(0, 1), weights.transpose(1, 2)).transpose(0, 1)
     heads = [linear(part, weight) for part, weight in zip(x.unbind(1), weights, strict=True)]

@@ -1,4 +1,4 @@
-"""Score candidates of an encoded image, with the numbers of `S2CNet.forward`.
+"""Score candidates of an encoded image, with the same results as `S2CNet.forward`.
 
 All savings are exact rearrangements. In gaicv1 with 10 objects, the 20.8 M multiply-adds of a
 candidate become 5.6 M, of which 2.9 M are the first layer's `narrow`:
@@ -12,7 +12,7 @@ candidate become 5.6 M, of which 2.9 M are the first layer's `narrow`:
   first matrix of the feed-forward is applied to those vectors instead of to every node.
 - RoDAlign and its half of the embedding are linear in the feature map, and candidates differ only
   by which grid points lie inside their box: a rectangle, so four reads of an integral image.
-- The last layer of a crop-node head is computed for node 0 alone.
+- The last layer of a crop-node head is computed only for node 0.
 
 Shapes as in `s2cnet.fast.image`, and k candidates.
 """
@@ -36,8 +36,8 @@ CHUNK = 256  # candidates at a time: 256 x 11 nodes x 1024 hidden values of 4 by
 def score_boxes(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Tensor:
     """Score boxes [k, 4] of one image, in input pixels: [k]. Any number of them but 0.
 
-    They are filled up to a multiple of FILLED: libraries compute one row or two in another order
-    than more, and a crop alone would differ in its last digits from the same crop among a few.
+    They are padded to a multiple of FILLED: libraries compute one or two rows in a different order
+    than more, and a single crop would differ in its last digits from the same crop among a few.
     """
     filled = torch.cat([boxes, boxes[:1].expand(-len(boxes) % FILLED, -1)])
     scores = [score_chunk(folded, image, chunk) for chunk in torch.split(filled, CHUNK)]
@@ -45,7 +45,7 @@ def score_boxes(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Te
 
 
 def score_chunk(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Tensor:
-    """The same for boxes that fit into memory together."""
+    """Score boxes [k, 4] that fit into memory together, as `score_boxes`."""
     crop = embed(folded, image.features, image.rod_table, boxes)  # [k, C]
     adjacency, bias = _relate(folded, image, crop, boxes)
     transformer, last = folded.transformer, len(folded.transformer.layers) - 1
@@ -64,7 +64,7 @@ def score_chunk(folded: FoldedNetwork, image: EncodedImage, boxes: Tensor) -> Te
 def _relate(
     folded: FoldedNetwork, image: EncodedImage, crop: Tensor, boxes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Adjacency [k, N, N] and the attention's bias [k, N, h, N]."""
+    """Compute the adjacency [k, N, N] and the attention's bias [k, N, h, N]."""
     relations = folded.relations
     theta, phi = apply(relations.semantic_theta, crop), apply(relations.semantic_phi, crop)
     semantic = relations.scale * folding.bordered(
@@ -93,7 +93,7 @@ def _relate(
 def _first_layer(
     folded: FoldedNetwork, image: EncodedImage, crop: Tensor, adjacency: Tensor, bias: Tensor
 ) -> Tensor:
-    """Nodes [k, N, C] after the first layer, from the crops' nodes [k, C] before it."""
+    """Compute nodes [k, N, C] after the first layer from the crops' nodes [k, C] before it."""
     layer = folded.transformer.layer(0)
     attention, feed_forward = layer.attention, layer.feed_forward
     key, value = apply(attention.key_value, attention.norm(crop)).chunk(2, dim=1)
@@ -103,7 +103,8 @@ def _first_layer(
     heads = linear_by_head(value, folded.first.values)  # [k, h, C]
     nodes = _mix(mixture, image.shared, torch.cat([heads, crop[:, None]], dim=1))
 
-    # The feed-forward reads nodes divided by their deviation; the norm's mean is in its weights.
+    # The feed-forward reads nodes divided by their standard deviation; its weights subtract the
+    # norm's mean.
     norm, kind = feed_forward.norm, folded.kind
     _, _, inverse = torch.native_layer_norm(nodes, norm.normalized_shape, None, None, norm.eps)
     shared = functional.pad(mixture.shared * inverse, (0, 1), value=1)
@@ -115,7 +116,7 @@ def _first_layer(
 
 
 def _own_hidden(folded: FoldedNetwork, crop: Tensor, value: Tensor) -> Tensor:
-    """The candidate's own vectors after `widen` [k, h + 1, F]; crop [k, C], value [k, h, d]."""
+    """Apply `widen` to a candidate's own vectors: [k, h + 1, F]; crop [k, C], value [k, h, d]."""
     heads = linear_by_head(value, folded.widen_heads)
     return torch.cat([heads, linear(crop, folded.widen.to(crop.dtype))[:, None]], dim=1)
 
@@ -123,26 +124,26 @@ def _own_hidden(folded: FoldedNetwork, crop: Tensor, value: Tensor) -> Tensor:
 def _aggregate(
     folded: FoldedNetwork, image: EncodedImage, crop: Tensor, adjacency: Tensor
 ) -> Tensor:
-    """The aggregated graph [k, N, C] of the first layer."""
+    """Compute the aggregated graph [k, N, C] of the first layer."""
     shared = linear(adjacency[:, :, 1:], image.aggregate.T)
     own = apply(folded.transformer.aggregate, crop)[:, None]
     return folded.transformer.aggregated(shared.addcmul_(adjacency[:, :, :1], own))
 
 
 class Mixture(NamedTuple):
-    """Weights that make nodes out of vectors: the image's, and each candidate's own."""
+    """Weights that combine vectors into nodes: the image's vectors and each candidate's own."""
 
     shared: Tensor  # [k, N, h * n + n + 1]
     own: Tensor  # [k, N, h + 1]
 
 
 def _mix(mixture: Mixture, shared: Tensor, own: Tensor) -> Tensor:
-    """shared [.., C], own [k, h + 1, C] -> [k, N, C]."""
+    """Combine vectors shared [.., C] and own [k, h + 1, C] into nodes [k, N, C]."""
     return linear(mixture.shared, shared.T).baddbmm_(mixture.own, own)
 
 
 def _attend(image: EncodedImage, aggregated: Tensor, crop_keys: Tensor, bias: Tensor) -> Mixture:
-    """The nodes after the first attention and its shortcut; crop_keys [k, h, C] are folded."""
+    """Return nodes after the first attention and its shortcut; crop_keys [k, h, C] are folded."""
     to_crop = aggregated @ crop_keys.transpose(1, 2)  # [k, N, h]
     to_objects = linear(aggregated, image.keys).view(*to_crop.shape, -1)
     weights = folding.softmax(torch.cat([to_crop[..., None], to_objects], dim=3) + bias)
@@ -157,7 +158,7 @@ def _attend(image: EncodedImage, aggregated: Tensor, crop_keys: Tensor, bias: Te
 def _last_layer_of_crop(
     folded: FoldedNetwork, nodes: Tensor, adjacency: Tensor, bias: Tensor
 ) -> Tensor:
-    """Node 0 [k, C] after the last layer; adjacency [k, N] and bias [k, h, N] are its rows."""
+    """Compute node 0 [k, C] after the last layer from its adjacency [k, N] and bias [k, h, N]."""
     transformer, layer = folded.transformer, folded.transformer.layer(-1)
     attention = layer.attention
     aggregated = transformer.aggregated(
@@ -173,7 +174,7 @@ def _last_layer_of_crop(
 
 
 def _add_feed_forward(network: FeedForward, x: Tensor, kind: torch.dtype) -> Tensor:
-    """x and `FeedForward.forward` of it, with its matrices in another precision."""
+    """Add `FeedForward.forward` of x to x, with its matrices in another precision."""
     widen, narrow = network.widen.weight.to(kind), network.narrow.weight.to(kind)
     hidden = functional.gelu(linear(network.norm(x).to(kind), widen, network.widen.bias.to(kind)))
     return add_linear(x, hidden, narrow, network.narrow.bias)

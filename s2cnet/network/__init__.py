@@ -1,4 +1,4 @@
-"""The definition of S2CNet, written to be read beside the paper, and trainable.
+"""Define S2CNet, written to be read alongside the paper, and trainable.
 
 Su, Cao, Deng, Rao and Wu: "Spatial-Semantic Collaborative Cropping for User Generated Content",
 AAAI 2024, https://arxiv.org/abs/2401.08086. The paper's Figure 2 shows the whole: a backbone, one

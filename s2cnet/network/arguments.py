@@ -50,7 +50,7 @@ def check_crops(crops: Tensor, images: int) -> None:
 
 
 def check_numbers(name: str, boxes: Tensor, dtype: torch.dtype) -> None:
-    """Raise ValueError for boxes of other numbers than `dtype`: they are multiplied with them."""
+    """Raise ValueError for boxes of another dtype than `dtype`, with which they are multiplied."""
     if boxes.dtype != dtype:
         raise ValueError(f"{name} must be {dtype} as the images, got {boxes.dtype}: convert them")
 

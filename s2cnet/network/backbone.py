@@ -1,4 +1,4 @@
-"""The backbone, formula (1): three stages of a known network, joined at stride 16."""
+"""Define the backbone, formula (1): three stages of a known network, joined at stride 16."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ class Backbone(nn.Module):
         self.reduce = nn.Conv2d(channels, reduced_dim, kernel_size=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """images [B, 3, H, W], prepared -> [B, reduced_dim, H / 16, W / 16]."""
+        """Map prepared images [B, 3, H, W] to [B, reduced_dim, H / 16, W / 16]."""
         stride8 = self.stage3(images)
         stride16 = self.stage4(stride8)
         stride32 = self.stage5(stride16)

@@ -1,7 +1,7 @@
-"""GAIC, the baseline: the same backbone and operators, each crop scored alone, without a graph.
+"""Define GAIC, the baseline: the same backbone and operators, each crop scored without a graph.
 
 Zeng, Li, Cao and Zhang: "Reliable and Efficient Image Cropping: A Grid Anchor based Approach",
-CVPR 2019. The difference of its scores to those of `S2CNet` is what the graph of objects adds.
+CVPR 2019. The difference between `S2CNet`'s scores and these is what the graph of objects adds.
 """
 
 from collections.abc import Sequence
@@ -48,13 +48,13 @@ class GAIC(nn.Module):
 
     @classmethod
     def untrained(cls, config: GAICConfig | None = None, seed: int = 0) -> "GAIC":
-        """A network with weights drawn from `seed`, in evaluation mode."""
+        """Build a network with weights drawn from `seed`, in evaluation mode."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(config).eval()
 
     def forward(self, images: Tensor, crops: Tensor, detections: Sequence[Tensor]) -> Tensor:
-        """As `S2CNet.forward`; the detections are checked and not used."""
+        """Score as `S2CNet.forward`; the detections are checked but not used."""
         check_inputs(images, crops, detections)
         features = self.backbone(images)  # [B, C, h, w]
         size, scale = self.config.align_size, 1 / STRIDE

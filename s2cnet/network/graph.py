@@ -1,4 +1,4 @@
-"""The adaptive attention graph, formulas (3) to (8): relations of the nodes, and the transformer.
+"""Define the adaptive attention graph, formulas (3) to (8): node relations and transformer.
 
 K candidates are K graphs of N = 1 + D nodes: node 0 is the crop, nodes 1..D are the objects.
 """
@@ -6,9 +6,9 @@ K candidates are K graphs of N = 1 + D nodes: node 0 is the crop, nodes 1..D are
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Squared distances below this count as this. They are computed as a difference, so two equal
-# projections can come out slightly negative (NaN in the root), and the root has no finite slope at
-# 0. The value lies under float32's rounding of that difference and moves a relation by 6e-6.
+# Lower bound of squared distances. They are computed as a difference, so two equal projections can
+# come out slightly negative (NaN in the root), and the root has no finite slope at 0. The value is
+# below float32's rounding error of that difference and changes a relation by 6e-6.
 SQUARED_DISTANCE_FLOOR = 1e-8
 
 
@@ -26,7 +26,7 @@ class Relations(nn.Module):
         self.semantic_heads = nn.Linear(1, heads)
 
     def forward(self, nodes: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-        """nodes [K, N, node_dim], centres [K, N, 2] -> adjacency [K, N, N], bias [K, N, heads, N].
+        """Map nodes [K, N, C] and centres [K, N, 2] to adjacency [K, N, N], bias [K, N, heads, N].
 
         The adjacency weighs nodes for the aggregation; the bias P + S is added to the attention's
         logits. Both have the query in the second dimension and the key in the last.
@@ -41,7 +41,7 @@ class Relations(nn.Module):
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
-    """Distances [..., N, M] of a [..., N, C] and b [..., M, C], with a finite slope everywhere."""
+    """Compute distances [..., N, M] of a [..., N, C], b [..., M, C], of finite slope everywhere."""
     a_squared = a.square().sum(dim=-1)[..., :, None]
     b_squared = b.square().sum(dim=-1)[..., None, :]
     squared = a_squared - 2 * a @ b.transpose(-1, -2) + b_squared
@@ -61,7 +61,7 @@ class GraphAwareAttention(nn.Module):
         self.out = nn.Linear(node_dim, node_dim)
 
     def forward(self, nodes: Tensor, aggregated: Tensor, bias: Tensor) -> Tensor:
-        """nodes, aggregated [K, N, C], bias [K, N, heads, N] -> [K, N, C]."""
+        """Map nodes and aggregated [K, N, C] and bias [K, N, heads, N] to [K, N, C]."""
         query = self._split(self.query(aggregated))
         key, value = map(self._split, self.key_value(self.norm(nodes)).chunk(2, dim=-1))
         logits = self.scale * query @ key.transpose(-1, -2) + bias.transpose(1, 2)
@@ -84,7 +84,7 @@ class FeedForward(nn.Module):
         self.narrow = nn.Linear(mlp_dim, node_dim)
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """[..., node_dim] -> [..., node_dim]."""
+        """Map [..., node_dim] to [..., node_dim]."""
         out: Tensor = self.narrow(functional.gelu(self.widen(self.norm(nodes))))
         return out
 
@@ -98,7 +98,7 @@ class Layer(nn.Module):
         self.feed_forward = FeedForward(node_dim, mlp_dim)
 
     def forward(self, nodes: Tensor, aggregated: Tensor, bias: Tensor) -> Tensor:
-        """Arguments and result as of `GraphAwareAttention.forward`."""
+        """Apply the layer, with arguments and result as of `GraphAwareAttention.forward`."""
         nodes = nodes + self.attention(nodes, aggregated, bias)
         out: Tensor = nodes + self.feed_forward(nodes)
         return out
@@ -114,17 +114,17 @@ class GraphTransformer(nn.Module):
         self.layers = nn.ModuleList(Layer(node_dim, heads, mlp_dim) for _ in range(layers))
 
     def forward(self, nodes: Tensor, adjacency: Tensor, bias: Tensor) -> Tensor:
-        """nodes [K, N, C], adjacency [K, N, N], bias [K, N, heads, N] -> [K, N, C]."""
+        """Map nodes [K, N, C], adjacency [K, N, N] and bias [K, N, heads, N] to [K, N, C]."""
         for layer in self.layers:
             nodes = layer(nodes, self.aggregated(self.aggregate(adjacency @ nodes)), bias)
         return nodes
 
     def layer(self, index: int) -> Layer:
-        """One of the layers, with its type."""
+        """Return one of the layers, with its type."""
         layer = self.layers[index]
         assert isinstance(layer, Layer)
         return layer
 
     def aggregated(self, projected: Tensor) -> Tensor:
-        """The part of (6) after the linear map."""
+        """Apply the part of (6) after the linear map."""
         return functional.relu(self.aggregate_norm(projected))

@@ -1,4 +1,4 @@
-"""The two heads, formula (9): from the nodes of a candidate's graph to its score."""
+"""Define the two heads, formula (9): from the nodes of a candidate's graph to its score."""
 
 from torch import Tensor, nn
 
@@ -17,7 +17,7 @@ class CropNodeHead(nn.Module):
 
 
 class AllNodesHead(nn.Module):
-    """Convolutions over all nodes, each viewed as a square map, one channel a node (gaicv2).
+    """Convolutions over all nodes, each viewed as a square map, one channel per node (gaicv2).
 
     The first kernel covers the whole square, so it is one linear map of all nodes at once.
     """

@@ -1,6 +1,6 @@
-"""MobileNetV2 (Sandler et al., arXiv 1801.04381, table 2), with torchvision's names and weights.
+"""Define MobileNetV2 (Sandler et al., arXiv 1801.04381, table 2), with torchvision's names.
 
-Importing torchvision loads torch's compiler with it: a second of CPU time in every process that
+Importing torchvision also loads torch's compiler: a second of CPU time in every process that
 scores. Its state dicts fit here, and an untrained network of the same seed has the same weights.
 """
 
@@ -16,11 +16,11 @@ STAGES = (
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
-FIRST, LAST, CLASSES = 32, 1280, 1000  # channels of the first and last layer; of ImageNet
+FIRST, LAST, CLASSES = 32, 1280, 1000  # channels of the first and last layer; ImageNet's classes
 
 
 def mobilenet_v2_features() -> nn.Sequential:
-    """The 19 blocks before the classifier, drawn as torchvision draws them."""
+    """Build the 19 blocks before the classifier, initialised as torchvision does."""
     blocks: list[nn.Module] = [_convolution(3, FIRST, 3, stride=2)]
     channels = FIRST
     for expansion, out, count, stride in STAGES:
@@ -29,11 +29,11 @@ def mobilenet_v2_features() -> nn.Sequential:
             channels = out
     blocks.append(_convolution(channels, LAST, 1))
     features = nn.Sequential(*blocks)
-    # Nothing classifies here; the layer takes its random numbers, before and after the others are
-    # drawn anew, so that what is drawn next is what it was with torchvision's network.
+    # The classifier is unused. It only draws its random numbers, before and after the others are
+    # initialised again, so that the next draws are the same as with torchvision's network.
     classifier = nn.Linear(LAST, CLASSES)
     for module in features.modules():
-        # Of a tensor without memory there is nothing to draw, and torch's compiler would be loaded.
+        # A tensor without memory has nothing to initialise, and torch's compiler would be loaded.
         if isinstance(module, nn.Conv2d) and not module.weight.is_meta:
             nn.init.kaiming_normal_(module.weight, mode="fan_out")
     if not classifier.weight.is_meta:
@@ -42,7 +42,7 @@ def mobilenet_v2_features() -> nn.Sequential:
 
 
 class InvertedResidual(nn.Module):
-    """A block: widen, filter each channel, narrow; added to its input where the shapes agree."""
+    """A block: widen, filter each channel, narrow; added to its input if the shapes agree."""
 
     def __init__(self, channels: int, out: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class InvertedResidual(nn.Module):
         self.use_res_connect = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, channels, h, w] -> [B, out, h / stride, w / stride]."""
+        """Map x [B, channels, h, w] to [B, out, h / stride, w / stride]."""
         y: Tensor = self.conv(x)
         return x + y if self.use_res_connect else y
 

@@ -1,4 +1,4 @@
-"""The nodes of the graph, formula (2): which boxes they have, what is sampled, the embedding.
+"""Compute the nodes of the graph, formula (2): their boxes, samples and embedding.
 
 Boxes are xyxy in pixels of the network's input.
 """
@@ -22,24 +22,24 @@ def used_detections(detections: Tensor, most: int, height: int, width: int) -> T
 
 
 def fill_detections(detections: Tensor, count: int, height: int, width: int) -> Tensor:
-    """Make exactly `count` object boxes from any number: detections [D_b, 4] -> [count, 4].
+    """Return exactly `count` object boxes from any number: detections [D_b, 4] -> [count, 4].
 
-    Too many: the first are used. Too few: they are repeated in order, so that the most certain
-    objects weigh most. None: every object node has the whole image.
+    Of too many the first are used. Too few are repeated in order, so that the most certain objects
+    weigh most. If there are none, every object node has the whole image.
     """
     used = used_detections(detections, count, height, width)
     return used[torch.arange(count, device=used.device) % len(used)]
 
 
 def batch_rois(boxes: Tensor) -> Tensor:
-    """Boxes [B, D, 4] as rows [B * D, 5] with the image's index in front."""
+    """Convert boxes [B, D, 4] to rows [B * D, 5] with the image's index in front."""
     index = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
     rows = index[:, None, None].expand(-1, boxes.shape[1], 1)
     return torch.cat([rows, boxes], dim=2).flatten(0, 1)
 
 
 def box_centres(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Centres (x, y) of boxes [..., 4] as shares of the input's width and height: [..., 2]."""
+    """Return centres (x, y) of boxes [..., 4] as shares of the input's sides: [..., 2]."""
     # Width and height are Python numbers: a tensor of them would be a copy that a GPU waits for.
     x, y = ((boxes[..., :2] + boxes[..., 2:]) / 2).unbind(dim=-1)
     return torch.stack([x / width, y / height], dim=-1)
@@ -57,7 +57,7 @@ def sample(features: Tensor, rois: Tensor, size: int) -> Tensor:
 
 
 class Embedding(nn.Module):
-    """From the samples of a box to its node."""
+    """Maps the samples of a box to its node."""
 
     def __init__(self, samples: int, node_dim: int) -> None:
         super().__init__()
@@ -65,9 +65,9 @@ class Embedding(nn.Module):
         self.norm = nn.LayerNorm(node_dim)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """[K, samples] -> [K, node_dim]."""
+        """Map [K, samples] to [K, node_dim]."""
         return self.finish(self.linear(samples))
 
     def finish(self, projected: Tensor) -> Tensor:
-        """The part after the linear map."""
+        """Apply the part after the linear map."""
         return functional.relu(self.norm(projected))

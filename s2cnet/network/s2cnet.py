@@ -1,4 +1,4 @@
-"""S2CNet, from images to scores; the formulas are numbered in `s2cnet.network`."""
+"""Define S2CNet, from images to scores; the formulas are numbered in `s2cnet.network`."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -40,7 +40,7 @@ class S2CNet(nn.Module):
 
     @classmethod
     def untrained(cls, preset: str = "gaicv1", seed: int = 0) -> "S2CNet":
-        """A network with weights drawn from `seed`, in evaluation mode: for trials and tests."""
+        """Build a network with weights drawn from `seed`, in evaluation mode, for trials, tests."""
         if preset not in PRESETS:
             raise ValueError(f"no preset {preset!r}; there are {', '.join(PRESETS)}")
         with torch.random.fork_rng(devices=[]):
@@ -51,8 +51,8 @@ class S2CNet(nn.Module):
         """Score every crop.
 
         Args:
-            images: [B, 3, H, W] of one size, as `prepare_image` makes them: float32, which are not
-                checked for NaN. Crops and detections have the same dtype.
+            images: [B, 3, H, W] of one size, as `prepare_image` returns them: float32, not checked
+                for NaN. Crops and detections have the same dtype.
             crops: [K, 5] rows of (image index in 0..B-1, x0, y0, x1, y1), in input pixels.
             detections: B tensors [D_b, 4] of object boxes xyxy in input pixels, best first. Any
                 number of them, see `fill_detections`.

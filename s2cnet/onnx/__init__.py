@@ -1,10 +1,10 @@
-"""Networks run by ONNX Runtime: float32 on a CPU, in about half of torch's time.
+"""Run networks with ONNX Runtime: float32 on a CPU, in about half of torch's time.
 
 graph      a torch module as an ONNX graph
-operators  the operators that such a graph is made of
+operators  the operators that such a graph consists of
 runtime    a module that ONNX Runtime runs
 
-A graph is made in memory from the module that torch would run, in a tenth of a second; nothing is
+A graph is built in memory from the module that torch would run, in a tenth of a second; nothing is
 kept on disk.
 """
 

@@ -1,7 +1,7 @@
-"""A torch module as an ONNX graph, for one image of any size.
+"""Convert a torch module to an ONNX graph, for one image of any size.
 
-`torch.fx` traces the module's own `forward`, so there is one definition of each network. Every step
-that it finds becomes the ONNX operators that `operators` names for it.
+`torch.fx` traces the module's own `forward`, so there is one definition of each network. Every
+traced step becomes the ONNX operators that `operators` defines for it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ IR_VERSION = 10  # of the file format: the oldest that all runtimes with this op
 
 
 class UnknownOperatorError(NotImplementedError):
-    """A module computes something that is not among the operators known here."""
+    """A module computes something that none of the operators known here does."""
 
 
 def onnx_graph(module: nn.Module) -> bytes:
-    """The module, one tensor [B, C, H, W] in and one out, as a serialised ONNX model in float32.
+    """Serialise a module, one tensor [B, C, H, W] in and one out, as an ONNX model in float32.
 
     module: in evaluation mode.
 

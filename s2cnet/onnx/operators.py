@@ -1,7 +1,7 @@
-"""ONNX operators for the parts of torch that the project's convolutional networks are made of.
+"""Write ONNX operators for the parts of torch that the project's convolutional networks use.
 
 Every function writes what one step of a traced module computes and returns the name of its value.
-A value that is no tensor of torch's (a shape, one of its sides) is an int64 of ONNX, `Whole`.
+A value that is not a torch tensor (a shape, one of its sides) is an int64 of ONNX, `Whole`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Operand = str | float  # the name of a value, or a number
 
 
 def convolution(writer: GraphWriter, layer: nn.Conv2d, x: str) -> str:
-    """`nn.Conv2d`."""
+    """Write `nn.Conv2d`."""
     assert not isinstance(layer.padding, str)
     parameters = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
     constants = [writer.constant(one.detach().float().cpu().numpy()) for one in parameters]
@@ -43,28 +43,28 @@ def convolution(writer: GraphWriter, layer: nn.Conv2d, x: str) -> str:
 
 
 def zero_padding(writer: GraphWriter, layer: nn.ZeroPad2d, x: str) -> str:
-    """`nn.ZeroPad2d`."""
+    """Write `nn.ZeroPad2d`."""
     left, right, top, bottom = layer.padding
     return writer.add("Pad", [x, writer.integers(0, 0, top, left, 0, 0, bottom, right)])
 
 
 def clamped(writer: GraphWriter, x: str, low: float, high: float) -> str:
-    """`clamp`."""
+    """Write `clamp`."""
     return writer.add("Clip", [x, writer.scalar(low), writer.scalar(high)])
 
 
 def silu(writer: GraphWriter, x: str) -> str:
-    """`functional.silu`."""
+    """Write `functional.silu`."""
     return writer.add("Mul", [x, writer.add("Sigmoid", [x])])
 
 
 def average_pooling(writer: GraphWriter, x: str, size: int) -> str:
-    """`functional.avg_pool2d` without overlap."""
+    """Write `functional.avg_pool2d` without overlap."""
     return writer.add("AveragePool", [x], kernel_shape=[size] * 2, strides=[size] * 2)
 
 
 def adaptive_pooling(writer: GraphWriter, layer: nn.AdaptiveAvgPool2d, x: str) -> str:
-    """`nn.AdaptiveAvgPool2d` down to one cell."""
+    """Write `nn.AdaptiveAvgPool2d` down to one cell."""
     assert layer.output_size in (1, (1, 1))
     return writer.add("GlobalAveragePool", [x])
 
@@ -79,7 +79,7 @@ def interpolated(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> str:
-    """`functional.interpolate`: nearest, or bilinear with aligned corners."""
+    """Write `functional.interpolate`: nearest, or bilinear with aligned corners."""
     assert not antialias
     assert not recompute_scale_factor
     if mode == "nearest":
@@ -98,23 +98,23 @@ def interpolated(
 
 
 def joined(writer: GraphWriter, parts: Sequence[str], dim: int = 0) -> str:
-    """`torch.cat`."""
+    """Write `torch.cat`."""
     return writer.add("Concat", parts, axis=dim)
 
 
 def shape(writer: GraphWriter, x: str) -> Whole:
-    """`x.shape`."""
+    """Write `x.shape`."""
     return Whole(writer.add("Shape", [x]))
 
 
 def attribute(writer: GraphWriter, x: str, name: str) -> Whole:
-    """`getattr`: of a tensor, only its shape."""
+    """Write `getattr`: of a tensor, only its shape."""
     assert name == "shape"
     return shape(writer, x)
 
 
 def item(writer: GraphWriter, x: str, index: Any) -> str:
-    """`x[index]`: one number of a shape, a slice of it, or slices along a tensor's dimensions."""
+    """Write `x[index]`: a number or a slice of a shape, or slices along a tensor's dimensions."""
     if isinstance(index, int):
         chosen = writer.constant(np.int64(index))
         return type(x)(writer.add("Gather", [x, chosen], axis=0))
@@ -129,23 +129,23 @@ def item(writer: GraphWriter, x: str, index: Any) -> str:
 
 
 def ones_like(writer: GraphWriter, x: str) -> str:
-    """`torch.ones_like`."""
+    """Write `torch.ones_like`."""
     one = onnx.numpy_helper.from_array(np.ones(1, np.float32))
     return writer.add("ConstantOfShape", [shape(writer, x)], value=one)
 
 
 def running_sum(writer: GraphWriter, x: str, dim: int) -> str:
-    """`cumsum`."""
+    """Write `cumsum`."""
     return writer.add("CumSum", [x, writer.constant(np.int64(dim))])
 
 
 def pixel_shuffle(writer: GraphWriter, x: str, factor: int) -> str:
-    """`functional.pixel_shuffle`."""
+    """Write `functional.pixel_shuffle`."""
     return writer.add("DepthToSpace", [x], blocksize=factor, mode="CRD")
 
 
 def unchanged(writer: GraphWriter, x: str, *_: object, **__: object) -> str:
-    """What does nothing in evaluation mode."""
+    """Write nothing, for a step that does nothing in evaluation mode."""
     return x
 
 
@@ -170,7 +170,7 @@ def _unary(name: str) -> Callable[..., str]:
 
 
 def _of_layer(write: Callable[..., str]) -> Callable[[GraphWriter, nn.Module, str], str]:
-    """The same for a layer that has no settings."""
+    """Adapt a function to layers without settings."""
     return lambda writer, _, x: write(writer, x)
 
 

@@ -1,4 +1,4 @@
-"""A module that ONNX Runtime runs on the CPU."""
+"""Run a module with ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Runtime = Literal["torch", "onnxruntime"]
 
 
 def has_onnxruntime() -> bool:
-    """Whether the packages are installed; nothing is imported."""
+    """Return whether the packages are installed, without importing them."""
     return all(find_spec(name) is not None for name in ("onnx", "onnxruntime"))
 
 
 def import_onnxruntime() -> ModuleType:
-    """ONNX Runtime, which reports nothing to its maker. Raises ImportError where it is missing.
+    """Import ONNX Runtime with its telemetry off. Raises ImportError if it is missing.
 
-    Since 1.29 its Linux packages tell Microsoft of each process and network, by HTTPS, and keep an
-    identifier on disk. It reads the variable while it is imported; who wants the reports sets it
-    to 0.
+    Since 1.29 its Linux packages report each process and network to Microsoft, by HTTPS, and keep
+    an identifier on disk. It reads the variable while it is imported; set it to 0 to allow the
+    reports.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -36,13 +36,13 @@ def import_onnxruntime() -> ModuleType:
 class OnnxModule:
     """A module for inference on the CPU, float32 as torch, within 1e-5 of its largest output.
 
-    It uses as many threads as torch does when this is made. Its weights are copies.
+    It uses as many threads as torch does on construction. Its weights are copies.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        """module: in evaluation mode, one tensor [B, C, H, W] in and one out.
+        """Convert a module in evaluation mode, one tensor [B, C, H, W] in and one out.
 
-        Raises ImportError where a package is missing, or UnknownOperatorError.
+        Raises ImportError if a package is missing, or UnknownOperatorError.
         """
         from s2cnet.onnx.graph import INPUT, onnx_graph
 
@@ -52,7 +52,7 @@ class OnnxModule:
         options.inter_op_num_threads = 1
         # Threads that wait for the next image would use the cores of other workers.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # It would keep, and double, what the largest of all images took: .4 GB for a long photo.
+        # The arena would keep, and double, the memory of the largest image: .4 GB for a long photo.
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3  # errors
         self._session: Any = onnxruntime.InferenceSession(
@@ -61,7 +61,7 @@ class OnnxModule:
         self._input = INPUT
 
     def __call__(self, x: Tensor) -> Tensor:
-        """The module's output for x [B, C, H, W], on the CPU, any values that torch takes."""
+        """Return the module's output for x [B, C, H, W], on the CPU, of any dtype and layout."""
         values = x.detach().float().contiguous().numpy()
         (result,) = self._session.run(None, {self._input: values})
         return torch.from_numpy(result)

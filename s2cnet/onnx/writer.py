@@ -1,4 +1,4 @@
-"""The nodes and constants of an ONNX graph while it is written. Values go by their names."""
+"""Collect the nodes and constants of an ONNX graph. Values are referred to by name."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class GraphWriter:
         outputs: Sequence[str] | None = None,
         **attributes: Any,
     ) -> str:
-        """Add a node; the name of its first output."""
+        """Add a node; return the name of its first output."""
         names = list(outputs or [f"v{len(self.nodes)}"])
         node = onnx.helper.make_node(operator, list(inputs), names, **attributes)
         self.nodes.append(node)
         return names[0]
 
     def constant(self, values: ArrayLike) -> str:
-        """The name of a constant. Equal ones share a name."""
+        """Return the name of a constant. Equal ones share a name."""
         array = np.ascontiguousarray(values)
         key = (array.dtype.str, np.shape(values), array.tobytes())
         if key not in self._names:
@@ -42,13 +42,13 @@ class GraphWriter:
         return self._names[key]
 
     def floats(self, *values: float) -> str:
-        """A constant vector of float32."""
+        """Return the name of a constant vector of float32."""
         return self.constant(np.array(values, np.float32))
 
     def scalar(self, value: float) -> str:
-        """A constant number, float32."""
+        """Return the name of a constant number, float32."""
         return self.constant(np.float32(value))
 
     def integers(self, *values: int) -> str:
-        """A constant vector of int64."""
+        """Return the name of a constant vector of int64."""
         return self.constant(np.array(values, np.int64))
