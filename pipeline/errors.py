@@ -142,7 +142,7 @@ class EncodeError(CropError):
 
 
 class LedgerError(RuntimeError):
-    """The run as a whole cannot continue: the store fails, or its records contradict the job."""
+    """The run as a whole cannot continue: the store refuses, or its records contradict the job."""
 
 
 class RecordError(LedgerError):

@@ -109,7 +109,7 @@ class Member:
     task: int | None = None
 
     def end(self) -> None:
-        """End the process; another one has to do its unrecorded task."""
+        """End the process; a task that it has not recorded is left to another."""
         self.pipe.close()
         self.process.terminate()
         self.process.join(END_S)

@@ -103,7 +103,7 @@ class Cropper:
         device: "cpu", "cuda", "cuda:N", "mps", or "auto" and None: a GPU if there is one, by the
             rule of `pipeline.device`.
         rank_by: "overlap" or "score": what decides among candidates, as in `crop_bucket.py`.
-        guards, fallback, safe_areas: what no crop may do, what to try if all of them do it, and
+        guards, fallback, safe_areas: what no crop may do, what to try if every crop does it, and
             what covers the crops, as in `crop_bucket.py`; docs/GUARDS.md explains them.
         review_below: a crop with less confidence has the verdict "review"; 0 for none.
         borders, long_photos, text_heavy: how to treat uniform borders, photos beyond 1:2.5 and
@@ -213,7 +213,7 @@ class Cropper:
 
 
 def _check_detects(detector: str | Detector) -> None:
-    """Raise UsageError for a detector that needs an input list, and for what is no detector."""
+    """Raise UsageError for a detector that needs an input list or has no method `detect`."""
     from pipeline.detectors.given_boxes import GivenBoxes
 
     named = isinstance(detector, str) and detector.partition(":")[0] == GIVEN

@@ -64,11 +64,11 @@ def end_cuts(
     """Build the end cuts of objects and of large heads that a crop can hold.
 
     A head that no crop can hold should lose what people look at least, as the rest of the rule
-    says. The objects share their weights, and so do the heads.
+    says. The boxes of each kind share its weights.
 
     ratio: of the crops, as shares; None: no ends are penalised.
     tops: weight of people, things and regions: for the only, certain one without its upper half.
-    sides: weight of the same without the left or right half, as far as the gaze on it is there.
+    sides: weight of the same without the half to which the gaze on it leans, see LEAN.
     of_heads: weight of heads without their upper half.
     """
     objects, shares = _shared(evidence.objects, evidence.object_weights)

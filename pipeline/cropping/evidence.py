@@ -32,7 +32,7 @@ FULL_HEAD = 0.01
 # as a tiny one in a crowd; in between, the count grows with the square root of the share.
 LARGE_HEAD, LARGE_COUNT = 0.04, 3.0
 # A head must be kept whole from the second share of the photo on, and not at all up to the first:
-# large heads are one of a few, as in a portrait. Heads in crowds are mostly smaller.
+# a large head is one of few, as in a portrait. Heads in crowds are mostly smaller.
 WHOLE_SIZE = (0.005, 0.02)
 # Heads if the source finds none: a face grown by this share of its sides, or the upper quarter of a
 # person taller than wide without a face.

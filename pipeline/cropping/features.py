@@ -59,7 +59,7 @@ class Preferred:
         return cls(boxes[kept], likely[kept] / likely[kept].sum(), kept)
 
     def overlap(self, boxes: FloatArray, extents: Extents | None = None) -> FloatArray:
-        """Compute boxes' expected IoU with the preferred crops: [..., N, 4], area > 0, to [..., N].
+        """Compute the expected IoU of boxes [..., N, 4], area > 0, with the preferred: [..., N].
 
         extents: of the boxes, if known.
         """

@@ -199,7 +199,7 @@ def of_each(
 ) -> list[Any]:
     """Call `tell` on the boxes [N, 4] of each guard; return N results for each.
 
-    Boxes of the same guard share one call, since calls are what costs.
+    Boxes of the same guard share one call, since the number of calls is what costs time.
     """
     found: dict[int, Any] = {}
     for guard in dict.fromkeys(guards):

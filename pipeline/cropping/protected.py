@@ -30,8 +30,8 @@ HEAD_END = 0.5  # a person's head has its centre in the upper half of the person
 LEAST_SCORE = {"face": 0.3, "text": 0.3}
 LEAST_AREA = {"face": 0.005, "text": 0.02}
 # A face with this share of the photo's area may be what the photo is about: a portrait. Smaller
-# ones may be left out: keeping those in main heads too strongly changed 36 crops of 16,000 instead
-# of 3, as many for the worse as for the better.
+# ones may be left out: when those in main heads were kept as well, 36 crops of 16,000 changed
+# strongly instead of 3, as many for the worse as for the better.
 MAIN_FACE = 0.05
 # Objects count as main subject from this share of the best one's score on.
 MAIN_SUBJECT = 0.5

@@ -215,7 +215,7 @@ class CropValue:
 
 
 def _cuts_of(rule: Rule, evidence: Evidence, ratio: float | None) -> Cuts:
-    """Combine all cuts except those of ends for one pass over all boxes: calls are what costs."""
+    """Combine all cuts except those of ends, so that one call handles all boxes."""
     distance = 0.0 if ratio is None else distance_of(ratio)
     heads = rule.heads * (1 - rule.head_fade * distance)
     objects = rule.objects * max(0.0, 1 - distance / NEAR)

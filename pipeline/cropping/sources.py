@@ -90,7 +90,7 @@ class DetectorSource:
     def objects(
         self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
     ) -> list[Detections]:
-        """See `ObjectSource.objects`. What the list tells is not used."""
+        """See `ObjectSource.objects`. The list's entries are not used."""
         found = self.detector.detect([one.photo.pixels for one in photos])
         return [to_source(seen, one.photo) for seen, one in zip(found, photos, strict=True)]
 
@@ -112,7 +112,7 @@ class SmallInputSource:
     def objects(
         self, photos: Sequence[SentPhoto], given: Sequence[ListedPhoto]
     ) -> list[Detections]:
-        """See `ObjectSource.objects`. What the list tells is not used."""
+        """See `ObjectSource.objects`. The list's entries are not used."""
         inputs = [one.detector_input() for one in photos]
         found = self.detector.detect_inputs(inputs, [one.photo.pixels for one in photos])
         return [to_source(seen, one.photo) for seen, one in zip(found, photos, strict=True)]

@@ -22,7 +22,7 @@ from torch import Tensor
 STARTER = "starter"
 # The published checkpoints have 16 and 24 MB, the EfficientNet-B1 variant about 40.
 LARGEST_BYTES = 256 << 20
-# What zipfile and torch.load raised on thousands of files with random bytes changed.
+# The errors that zipfile and torch.load raised on thousands of files with random bytes changed.
 _UNREADABLE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -77,7 +77,7 @@ def read_weights(source: str, most_bytes: int | None = None) -> bytes:
 
 
 def _address_errors() -> tuple[type[Exception], ...]:
-    """Return what reading an address may raise, also by fsspec's packages loaded by now."""
+    """Return the errors of reading an address, including those of fsspec's loaded packages."""
     names = {"botocore.exceptions": "BotoCoreError", "aiohttp": "ClientError"}
     foreign = [getattr(sys.modules[at], name) for at, name in names.items() if at in sys.modules]
     return (OSError, ValueError, zipfile.BadZipFile, *foreign)

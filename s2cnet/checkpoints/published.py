@@ -133,5 +133,5 @@ def _config(mapping: Mapping[str, Tensor], preset: str | None) -> S2CNetConfig:
     try:
         return config_of(mapping)
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
-        # Something essential is absent: a comparison with the closest preset lists what.
+        # Something essential is absent: a comparison with the closest preset names it.
         return PRESETS["gaicv2" if "FC_layers.0.0.weight" in mapping else "gaicv1"]

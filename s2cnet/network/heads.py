@@ -11,7 +11,7 @@ class CropNodeHead(nn.Module):
         self.score = nn.Linear(node_dim, 1)
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """[K, N, node_dim] -> [K]."""
+        """Map [K, N, node_dim] to [K]."""
         out: Tensor = self.score(nodes[:, 0]).squeeze(-1)
         return out
 
@@ -33,7 +33,7 @@ class AllNodesHead(nn.Module):
         )
 
     def forward(self, nodes: Tensor) -> Tensor:
-        """[K, N, node_dim] -> [K]."""
+        """Map [K, N, node_dim] to [K]."""
         count, channels, _ = nodes.shape
         squares = nodes.reshape(count, channels, self.side, self.side)
         out: Tensor = self.layers(squares).flatten()
