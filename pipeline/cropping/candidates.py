@@ -144,7 +144,7 @@ def dense_for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
 
 
 def largest_for_shape(width_px: int, height_px: int, shape: Shape) -> Boxes:
-    """Propose the largest boxes of one shape, in whole source pixels: at most 400 positions."""
+    """Propose the largest boxes of one shape, in whole source pixels: at most 400 per ratio."""
     return _dense(width_px, height_px, shape, DENSE_SCALES[:1])
 
 
