@@ -1,9 +1,10 @@
-# make demo      run the main job on an embedded S3 server and show the crops (PHOTOS=folder for your own)
-# make test      the tests, without those of the next lines, in WORKERS=2 processes;  make check: style, types, spelling, structure, README
+# make demo      run the main job against an embedded S3 server and show the crops (PHOTOS=folder for your own)
+# make test      the tests except the long ones below, in WORKERS=2 processes
+# make check     style, types, spelling, structure, README
 # make docs      build the documentation site into site/
-# make bench     this tree against a commit before it (BASE=...) and peers;  make bench-all: all of them
-# make test-slow | test-chaos | test-gpu: the long ones
-# make nightly   the long ones within 80 minutes; what they came to goes into docs/RELIABILITY.md
+# make bench     compare this tree with an earlier commit (BASE=...) and with other tools;  make bench-all: all benchmarks
+# make test-slow | test-chaos | test-gpu: the long tests
+# make nightly   a part of the long tests within 80 minutes; its results go into docs/RELIABILITY.md
 # make mutants   plant small bugs and see whether the tests notice (MINUTES=20 JOBS=1 SEED=1 ROOMS=ledger,photo)
 PYTHON ?= python3
 VENV := .venv
