@@ -1,14 +1,14 @@
-"""Creates one night's RayJob from a template and stays until it has ended.
+"""Create one night's RayJob from a template and wait until it has ended.
 
     python submit_nightly.py ray_job.yaml
 
 Runs in the CronJob's pod (kubernetes/nightly.yaml) with two rights: create and get RayJobs. The
-day is the one before the Job's *scheduled* time, which its name carries, so a start that comes
-hours late still does the right day; DAY=2026/11/21 in the environment overrides it. The RayJob's
-name is made of the day: whoever comes second finds the first one's and watches that.
+day is the one before the Job's *scheduled* time, which is part of its name, so a start that is
+hours late still processes the right day; DAY=2026/11/21 in the environment overrides it. The
+RayJob's name is derived from the day: a second caller finds the first one's RayJob and watches it.
 
-Exit codes: 0 the run is committed; 1 it failed or is over its error rate (ray_job.yaml says what
-it may be); 2 wrong usage; 75 the API server could not be reached for long: start again.
+Exit codes: 0 the run is committed; 1 it failed or exceeds its error rate (set in ray_job.yaml);
+2 wrong usage; 75 the API server was unreachable for too long: start again.
 """
 
 import datetime
@@ -29,7 +29,7 @@ import yaml
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 POLL_S = 15.0
-PATIENCE_S = 900.0  # of an API server that does not answer
+PATIENCE_S = 900.0  # how long the API server may fail to answer
 DONE, FAILED, USAGE, TRY_AGAIN = 0, 1, 2, 75
 ENDED = {"Complete", "Failed", "ValidationFailed"}
 RayJob = dict[str, Any]
@@ -37,16 +37,16 @@ RayJob = dict[str, Any]
 
 @dataclass(frozen=True)
 class Api:
-    """The Kubernetes API server, as a pod reaches it. The token is read anew: it rotates."""
+    """The Kubernetes API server, as a pod reaches it. Each call reads the token: it rotates."""
 
     url: str
     account: Path = ACCOUNT
 
     def call(self, path: str, body: RayJob | None = None) -> RayJob:
-        """GET, or POST where there is a body. Raises HTTPError or another OSError.
+        """Send a GET, or a POST if there is a body. Raises HTTPError or another OSError.
 
-        An answer that was cut on the way (the server went away in the middle of it), or that is no
-        object, is an OSError like no answer: it says nothing about the run.
+        An answer that was cut off (the server went away while sending it), or that is not an
+        object, raises an OSError, as no answer does: it says nothing about the run.
         """
         headers = {
             "Authorization": f"Bearer {(self.account / 'token').read_text().strip()}",
@@ -69,7 +69,7 @@ class Api:
 
 
 def reason(error: urllib.error.HTTPError) -> str:
-    """What the API server says to a refusal, as far as that arrives."""
+    """Return the API server's reason for a refusal, as far as it can be read."""
     try:
         return error.read(2000).decode(errors="replace")
     except (http.client.HTTPException, OSError) as cut:
@@ -77,9 +77,9 @@ def reason(error: urllib.error.HTTPError) -> str:
 
 
 def day_of(job_name: str, chosen: str = "") -> datetime.date:
-    """The day to do: `chosen` (2026/11/21), else the one before the time in the Job's name.
+    """Return the day to process: `chosen` (2026/11/21), else the one before the Job's schedule.
 
-    A CronJob calls its Jobs <name>-<minutes since 1970 of the scheduled time>. Raises ValueError.
+    A CronJob names its Jobs <name>-<minutes since 1970 of the scheduled time>. Raises ValueError.
     """
     if chosen:
         return datetime.datetime.strptime(chosen, "%Y/%m/%d").date()
@@ -91,7 +91,7 @@ def day_of(job_name: str, chosen: str = "") -> datetime.date:
 
 
 def ray_job(template: str, day: datetime.date, owner_name: str, owner_uid: str) -> RayJob:
-    """The RayJob of one day, owned by the Job that creates it: deleting that ends the run."""
+    """Build the RayJob of one day. The Job that creates it owns it: deleting that ends the run."""
     text = template.replace("{day}", f"{day:%Y/%m/%d}").replace("{name}", f"{day:%Y-%m-%d}")
     job: RayJob = yaml.safe_load(text)
     owner = {"apiVersion": "batch/v1", "kind": "Job", "name": owner_name, "uid": owner_uid}
@@ -100,7 +100,7 @@ def ray_job(template: str, day: datetime.date, owner_name: str, owner_uid: str) 
 
 
 def create(api: Api, job: RayJob) -> str:
-    """Create the RayJob unless it exists; returns its path in the API."""
+    """Create the RayJob unless it exists; return its path in the API."""
     group, namespace = job["apiVersion"], job["metadata"]["namespace"]
     folder = f"/apis/{group}/namespaces/{namespace}/rayjobs"
     path = f"{folder}/{job['metadata']['name']}"
@@ -115,7 +115,7 @@ def create(api: Api, job: RayJob) -> str:
 
 
 def watch(api: Api, path: str, poll_s: float = POLL_S, patience_s: float = PATIENCE_S) -> int:
-    """Says each change of the RayJob's status until it has ended; the exit code."""
+    """Print each change of the RayJob's status until it has ended; return the exit code."""
     told, answered = "", time.monotonic()
     while True:
         try:
@@ -141,7 +141,7 @@ def watch(api: Api, path: str, poll_s: float = POLL_S, patience_s: float = PATIE
 
 
 def main(arguments: list[str], environment: dict[str, str]) -> int:
-    """Submit the night's RayJob and watch it; returns the exit code."""
+    """Submit the night's RayJob and watch it; return the exit code."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return USAGE

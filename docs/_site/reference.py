@@ -1,6 +1,6 @@
-"""Write the site's pages that come from the code: options, Python reference, the notebook.
+"""Write the site's pages that are generated from code: options, Python reference, notebook.
 
-Run by mkdocs (plugin gen-files); nothing of it is stored in the repository.
+Run by mkdocs (plugin gen-files); its output is not stored in the repository.
 """
 
 import json
@@ -44,7 +44,7 @@ PUBLIC = {
 
 
 def options_page() -> Iterator[str]:
-    """Every command's options, as its `--help` groups them."""
+    """Write every command's options, grouped as in its `--help`."""
     yield "# Options\n"
     yield "Made from the code. `jobs/*.py` are the same commands as scripts.\n"
     for command, (module, name) in COMMANDS.items():
@@ -57,16 +57,16 @@ def options_page() -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """Text for a table's cell; an option is code. Nothing in it is read as HTML."""
+    """Format text for a table cell: an option as code, and everything escaped from HTML."""
     text = text.replace("|", "&#124;")
     if text.startswith("--"):
         return f"`{text}`"
-    parts = text.split("`")  # every second one is code, where < stands for itself
+    parts = text.split("`")  # every second one is code, where < needs no escape
     return "`".join(p if i % 2 else p.replace("<", "&lt;") for i, p in enumerate(parts))
 
 
 def api_page() -> Iterator[str]:
-    """The public names, from their docstrings."""
+    """Write the public names, documented from their docstrings."""
     yield "# Python\n"
     yield "Boxes are float xyxy in source pixels after orientation, half-open, unless a name says\n"
     yield "otherwise.\n"
@@ -76,7 +76,7 @@ def api_page() -> Iterator[str]:
 
 
 def notebook_page() -> Iterator[str]:
-    """The notebook's cells; a test runs them."""
+    """Write the notebook's cells; a test runs them."""
     notebook = json.loads((DOCS / "notebook.ipynb").read_text())
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
