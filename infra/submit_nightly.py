@@ -7,8 +7,8 @@ day is the one before the Job's *scheduled* time, which is part of its name, so 
 hours late still processes the right day; DAY=2026/11/21 in the environment overrides it. The
 RayJob's name is derived from the day: a second caller finds the first one's RayJob and watches it.
 
-Exit codes: 0 the run is committed; 1 it failed or exceeds its error rate (set in ray_job.yaml);
-2 wrong usage; 75 the API server was unreachable for too long: start again.
+Exit codes: 0 the run is committed; 1 it failed, exceeds its error rate (set in ray_job.yaml) or did
+not pass its gate; 2 wrong usage; 75 the API server was unreachable for too long: start again.
 """
 
 import datetime
@@ -77,7 +77,7 @@ def reason(error: urllib.error.HTTPError) -> str:
 
 
 def day_of(job_name: str, chosen: str = "") -> datetime.date:
-    """Return the day to process: `chosen` (2026/11/21), else the one before the Job's schedule.
+    """Return the day to run: `chosen` (2026/11/21), else the day before the Job's scheduled time.
 
     A CronJob names its Jobs <name>-<minutes since 1970 of the scheduled time>. Raises ValueError.
     """

@@ -57,7 +57,7 @@ def options_page() -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """Format text for a table cell: an option as code, and everything escaped from HTML."""
+    """Format text for a table cell, an option as code; nothing in it is read as HTML."""
     text = text.replace("|", "&#124;")
     if text.startswith("--"):
         return f"`{text}`"
